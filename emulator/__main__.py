@@ -1,0 +1,50 @@
+"""`python -m emulator`: the emulator as a process, with webhooks delivered over HTTP."""
+
+from __future__ import annotations
+
+import argparse
+import secrets
+import signal
+import threading
+from collections.abc import Sequence
+
+from emulator.courier import Courier
+from emulator.server import Server
+from emulator.service import Emulator
+from emulator.webhooks import FAST
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    args = _arguments(argv)
+    # Without a seed, ids are new each time: a restart without a state file must not hand out old ones again.
+    emulator = Emulator(secrets.randbits(64) if args.seed is None else args.seed, args.state, account=args.account)
+    if args.fast_retries:
+        emulator.webhooks.schedule = FAST
+    if args.webhook_url:
+        emulator.endpoint(args.webhook_url, args.webhook_secret, args.webhook_api_version)
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with Server(emulator, args.port, args.host) as server, Courier(emulator):
+        print(f"emulator ready at {server.url}", flush=True)
+        stop.wait()
+    emulator.close()
+    return 0
+
+
+def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m emulator", description="A small stateful Stripe, offline.")
+    parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument("--port", type=int, default=12111, help="0 takes a free one; the ready line says which")
+    parser.add_argument("--state", metavar="FILE", help="keep state in this file, so that it survives a restart")
+    parser.add_argument("--seed", type=int, help="draw the same ids again")
+    parser.add_argument("--account", default="acct_1EmulatedStripe01")
+    parser.add_argument("--webhook-url", metavar="URL", help="deliver every event of test mode there")
+    parser.add_argument("--webhook-secret", metavar="whsec_…", help="sign with this secret; else one is drawn")
+    parser.add_argument("--webhook-api-version", metavar="VERSION")
+    parser.add_argument("--fast-retries", action="store_true", help="retry webhooks within seconds, not hours")
+    return parser.parse_args(argv)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,152 @@
+"""The effects of one request: what it makes, changes and removes, and the events that say so, all with one cause."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+from emulator import errors
+from emulator.fields import Fields, Hash, Metadata, references
+from emulator.resource import Resource
+from emulator.resources import RESOURCES, label
+from emulator.store import Realm
+from emulator.wire import Json
+
+Announce = Callable[[Realm, str, Json, Json | None, Json | None], None]
+Draw = Callable[[int, str], str]
+
+
+class Act:
+    """Acts on one realm. `cause` is the `request` of every event it leads to (facts, section 0.2)."""
+
+    def __init__(self, realm: Realm, second: int, draw: Draw, announce: Announce, cause: Json | None) -> None:
+        self.realm = realm
+        self.second = second
+        self.draw = draw
+        self._announce = announce
+        self.cause = cause
+
+    def create(self, kind: str, params: Json) -> Json:
+        row = RESOURCES[kind]
+        self._check_references(row.create or {}, params)
+        id = params.get("id") or row.prefix + self.draw(row.width, row.draw)
+        if params.get("id") and self.realm.find(kind, id) is not None:
+            raise errors.already_exists(row.name().capitalize())
+        if row.guard is not None:
+            row.guard(self, params, None)
+        object = {
+            "id": id,
+            "object": kind,
+            **copy.deepcopy(row.defaults),
+            "created": self.second,
+            "livemode": self.realm.livemode,
+        }
+        _apply(row, row.create or {}, object, {name: value for name, value in params.items() if value is not None})
+        self.keep(kind, object)  # before its siblings, which may refer to it
+        if row.shape is not None:
+            row.shape(self, params, object)
+        self.keep(kind, object)
+        self._tell(row, "created", object)
+        return object
+
+    def update(self, kind: str, id: str, params: Json) -> Json:
+        row = RESOURCES[kind]
+        old = self.need(kind, id)
+        self._check_references(row.update or {}, params)
+        if row.guard is not None:
+            row.guard(self, params, old)
+        new = copy.deepcopy(old)
+        _apply(row, row.update or {}, new, params)
+        if new == old and not any(field.hidden for name, field in (row.update or {}).items() if name in params):
+            return old
+        if row.shape is not None:
+            row.shape(self, params, new)
+        if new != old:
+            self.keep(kind, new)
+            self._tell(row, "updated", new, old)
+        return new
+
+    def delete(self, kind: str, id: str) -> Json:
+        row = RESOURCES[kind]
+        object = self.need(kind, id)
+        if row.blocked is not None:
+            row.blocked(self, object)
+        self.realm.put(kind, id, {"object": object, "deleted": True})
+        if row.gone is not None:
+            row.gone(self, object)
+        self._tell(row, "deleted", object)
+        return {"id": id, "object": kind, "deleted": True}
+
+    def act(self, kind: str, id: str, action: str, params: Json) -> Json:
+        """POST /v1/<path>/<id>/<action>: the row's function does it."""
+        return RESOURCES[kind].actions[action](self, self.need(kind, id), params)
+
+    def need(self, kind: str, id: str) -> Json:
+        object = self.realm.find(kind, id)
+        if object is None:
+            elsewhere = self.realm.other_mode()
+            known = elsewhere.find(kind, id) is not None
+            raise errors.no_such(label(kind), id, elsewhere=mode(elsewhere) if known else None)
+        return object
+
+    def keep(self, kind: str, object: Json) -> None:
+        self.realm.put(kind, object["id"], {"object": object, "deleted": False})
+
+    def announce(self, type: str, object: Json, old: Json | None = None, previous: bool = True) -> None:
+        changed = changes(old, object) if old is not None and previous else None
+        self._announce(self.realm, type, copy.deepcopy(object), changed, self.cause)
+
+    def _tell(self, row: Resource, verb: str, object: Json, old: Json | None = None) -> None:
+        type = row.event(verb)
+        if type is None:
+            return
+        self.announce(type, object, old)
+        twin = row.twin(object) if row.twin is not None else None
+        if twin is not None and row.twin is not None:
+            before = row.twin(old) if old is not None else None
+            if before != twin:
+                self.announce(f"{twin['object']}.{verb}", twin, before)
+
+    def _check_references(self, fields: Fields, params: Json) -> None:
+        for kind, id, param in references(fields, params):
+            if kind not in RESOURCES or self.realm.find(kind, id) is None:
+                raise errors.no_such(label(kind), id, param, status=400)
+
+
+def _apply(row: Resource, fields: Fields, object: Json, params: Json) -> None:
+    for name, value in params.items():
+        field = fields.get(name)
+        if name == "id" or (field is not None and field.hidden):
+            continue
+        if isinstance(field, Metadata):
+            merged = {**object[name], **value} if value is not None else {}
+            object[name] = {key: each for key, each in merged.items() if each != ""}
+        elif isinstance(field, Hash) and field.merge and value is not None:
+            object[name] = {**(object[name] or {}), **_shown(field, value)}
+        else:
+            default = copy.deepcopy(row.defaults.get(name))
+            object[name] = default if value is None else _shown(field, value)
+
+
+def _shown(field: Any, value: Any) -> Any:
+    """Without the hidden parts of a hash."""
+    if isinstance(field, Hash) and isinstance(value, dict):
+        return {key: each for key, each in value.items() if not field.fields[key].hidden}
+    return value
+
+
+def changes(old: Json, new: Json) -> Json:
+    """`previous_attributes`: the old value of what changed; of hashes only the changed keys, of arrays all of it."""
+    result: Json = {}
+    for name in old.keys() | new.keys():
+        before, after = old.get(name), new.get(name)
+        if before == after:
+            continue
+        both = isinstance(before, dict) and isinstance(after, dict)
+        result[name] = changes(before, after) if both else before  # type: ignore[arg-type]
+    return result
+
+
+def mode(realm: Realm) -> str:
+    return "live" if realm.livemode else "test"

@@ -1,0 +1,151 @@
+"""Which row of the table a request is about, and what executing it does."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from emulator import errors, expand, lists
+from emulator.account import ACCOUNT, account_object
+from emulator.act import Act
+from emulator.events import EVENT, EventLog, one_way
+from emulator.fields import Fields, Many, Text, read
+from emulator.forms import items
+from emulator.resource import Resource
+from emulator.resources import BY_PATH
+from emulator.wire import Json
+
+Verb = Literal["create", "list", "get", "update", "delete", "action", "account"]
+EXPAND: Fields = {"expand": Many(each=Text())}
+PATHS: dict[str, Resource] = {**BY_PATH, EVENT.path: EVENT}
+
+
+@dataclass(frozen=True)
+class Call:
+    row: Resource
+    verb: Verb
+    id: str = ""
+    action: str = ""
+
+
+def route(method: str, path: str) -> Call:
+    """The call that a method and path stand for, or Stripe's 404 for what it does not know."""
+    parts = path.removeprefix("/v1/").split("/") if path.startswith("/v1/") else []
+    if parts == ["account"] and method == "GET":
+        return Call(ACCOUNT, "account")
+    for size in (1, 2):  # checkout/sessions has two parts
+        row = PATHS.get("/".join(parts[:size]))
+        if row is not None:
+            call = _below(row, method, [part for part in parts[size:] if part])
+            if call is not None:
+                return call
+    raise errors.unrecognized(method, path)
+
+
+def _below(row: Resource, method: str, rest: list[str]) -> Call | None:
+    match method, rest:
+        case "GET", []:
+            return Call(row, "list")
+        case "POST", [] if row.create is not None:
+            return Call(row, "create")
+        case "GET", [id]:
+            return Call(row, "get", id)
+        case "POST", [id] if row.update is not None:
+            return Call(row, "update", id)
+        case "DELETE", [id] if row.delete != "never":
+            return Call(row, "delete", id)
+        case "POST", [id, action] if action in row.actions:
+            return Call(row, "action", id, action)
+    return None
+
+
+def validate(call: Call, raw: Json) -> Json:
+    """The typed parameters. What is refused here was never executed, so idempotency does not keep it."""
+    row = call.row
+    match call.verb:
+        case "list":
+            params = lists.read_query(row, raw)
+            if row is EVENT:
+                one_way(params)
+            expand.check(row.kind, params.get("expand"), "data.")
+            return params
+        case "create":
+            params = read({**EXPAND, **(row.create or {})}, raw)
+            if row.check is not None:
+                row.check(params)
+        case "update":
+            params = read({**EXPAND, **(row.update or {})}, raw)
+        case "action":
+            return raw  # an action reads its own parameters
+        case _:
+            params = read(EXPAND, raw)
+    expand.check(row.kind, params.get("expand"))
+    return params
+
+
+def execute(call: Call, act: Act, params: Json, log: EventLog, url: str) -> Json:
+    """Do it, and return the object of the reply."""
+    params = dict(params)
+    paths = params.pop("expand", None)
+    row = call.row
+    match call.verb:
+        case "account":
+            return account_object(act.realm.account)
+        case "list":
+            return _list(row, act, params, paths, log, url)
+        case "create":
+            made = act.create(row.kind, params)
+            return expand.expanded(act, _with_secret(act, made), paths)
+        case "update":
+            return expand.expanded(act, act.update(row.kind, call.id, params), paths)
+        case "delete":
+            return act.delete(row.kind, call.id)
+        case "action":
+            return act.act(row.kind, call.id, call.action, params)
+        case _:
+            return expand.expanded(act, _get(row, act, call.id, log), paths)
+
+
+def _get(row: Resource, act: Act, id: str, log: EventLog) -> Json:
+    if row is EVENT:
+        return log.get(act.realm, id)
+    stored = act.realm.table(row.kind).get(id)
+    if stored is not None and stored["deleted"] and row.delete == "stub":
+        return {"id": id, "object": row.kind, "deleted": True}
+    return act.need(row.kind, id)
+
+
+def _list(row: Resource, act: Act, params: Json, paths: list[str] | None, log: EventLog, url: str) -> Json:
+    cursor: Callable[[str, str], Json]
+    if row is EVENT:
+        objects, cursor = log.listed(act.realm), lambda id, param: log.get(act.realm, id, param, 400)
+    else:
+        objects = act.realm.all(row.kind)
+        if row.kind == "subscription" and "status" not in params:  # canceled ones only if asked for
+            objects = [each for each in objects if each["status"] != "canceled"]
+        cursor = lambda id, param: _cursor(row, act, id, param)  # noqa: E731
+    found = lists.page(row, params, objects, cursor, url)
+    data = [expand.expanded(act, each, paths, "data.") for each in found["data"]] if paths else found["data"]
+    return {**found, "data": data}
+
+
+def _cursor(row: Resource, act: Act, id: str, param: str) -> Json:
+    """A deleted object still marks its place; an unknown one is refused."""
+    stored = act.realm.table(row.kind).get(id)
+    if stored is None:
+        raise errors.no_such(row.name(), id, param, status=400)
+    object: Json = stored["object"]
+    return object
+
+
+def _with_secret(act: Act, made: Json) -> Json:
+    """A webhook endpoint's secret is told once, in the reply that made it."""
+    if made["object"] != "webhook_endpoint":
+        return made
+    secret = "whsec_" + act.draw(32, "base62")
+    act.realm.put("secret", made["id"], {"secrets": [{"secret": secret, "until": None}]})
+    return {**made, "secret": secret}
+
+
+__all__ = ["Call", "execute", "items", "route", "validate"]

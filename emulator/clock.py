@@ -1,0 +1,27 @@
+"""Stripe's time: the real one plus an offset, so that a day can pass in no time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from email.utils import format_datetime
+
+
+class Clock:
+    """Seconds since the epoch. Every `created`, `Date` and expiry of the emulator comes from here."""
+
+    def __init__(self, offset: float = 0.0, moved: Callable[[float], None] = lambda offset: None) -> None:
+        self._offset = offset
+        self._moved = moved
+
+    def now(self) -> float:
+        return time.time() + self._offset
+
+    def advance(self, seconds: float) -> None:
+        self._offset += seconds
+        self._moved(self._offset)
+
+    def date(self) -> str:
+        """The `Date` header: whole seconds, rounded down."""
+        return format_datetime(datetime.fromtimestamp(int(self.now()), UTC), usegmt=True)

@@ -1,0 +1,107 @@
+"""The control door: the emulator's knobs over HTTP, for tests and demos in other processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+from emulator.errors import Problem
+from emulator.wire import Json, Reply, Request
+
+if TYPE_CHECKING:
+    from emulator.service import Emulator
+
+PREFIX = "/_emulator/"
+Knob = Callable[["Emulator", Json], Any]
+
+
+def _fault(emulator: Emulator, args: Json) -> Any:
+    fault = emulator.fault(**args)
+    return {"name": fault.name, "times": fault.times}
+
+
+def _clock(emulator: Emulator, args: Json) -> Any:
+    emulator.clock.advance(float(args["advance"]))
+    with emulator.engine.state():
+        emulator.engine.release_zombies(due=True)
+    return {"now": emulator.clock.now()}
+
+
+# POST /_emulator/<name> with a JSON object of arguments.
+KNOBS: dict[str, Knob] = {
+    "faults": _fault,
+    "chaos": lambda e, a: e.chaos(**a),
+    "calm": lambda e, a: e.calm(**a),
+    "clock": _clock,
+    "dashboard/create": lambda e, a: e.dashboard.create(a["kind"], **a.get("params", {})),
+    "dashboard/update": lambda e, a: e.dashboard.update(a["kind"], a["id"], **a.get("params", {})),
+    "dashboard/delete": lambda e, a: e.dashboard.delete(a["kind"], a["id"]),
+    "plant": lambda e, a: e.plant(**a),
+    "endpoints": lambda e, a: e.endpoint(**a),
+    "roll_secret": lambda e, a: {"secret": e.roll_secret(**a)},
+    "webhooks": lambda e, a: e.webhooks.disturb(**a),
+    "resend": lambda e, a: e.resend(**a),
+    "release_zombies": lambda e, a: {"released": e.release_zombies(**a)},
+    "repair": lambda e, a: e.repair(**a),
+    "lag_events": lambda e, a: e.lag_events(**a),
+    "lose_event": lambda e, a: e.lose_event(**a),
+    "hide_event": lambda e, a: e.hide_event(**a),
+    "show_events": lambda e, a: e.show_events(**a),
+    "twin_events": lambda e, a: e.twin_events(**a),
+    "restrict": lambda e, a: e.restrict(**a),
+    "revoke": lambda e, a: e.revoke(**a),
+    "forget": lambda e, a: e.forget(**a),
+    "reset_account": lambda e, a: e.reset_account(**a),
+}
+
+
+def _look(emulator: Emulator, name: str, query: Json) -> Any:
+    """GET /_emulator/<name>."""
+    livemode = query.get("livemode") == "true"
+    match name.split("/"):
+        case ["objects", kind]:
+            return emulator.objects(kind, livemode)
+        case ["usable", kind]:
+            return emulator.usable(kind, livemode)
+        case ["requests"]:
+            return [dataclasses.asdict(each) for each in emulator.requests]
+        case ["events"]:
+            return emulator.events(livemode)
+        case ["clock"]:
+            return {"now": emulator.clock.now()}
+        case ["webhooks"]:
+            return {"outstanding": emulator.webhooks.outstanding()}
+        case ["account"]:
+            return {"id": emulator.account}
+    raise KeyError(name)
+
+
+def control(emulator: Emulator, request: Request) -> Reply:
+    """200 with JSON; 404 for an unknown name, 422 for arguments that do not fit, Stripe's refusal as it is."""
+    name = request.path.removeprefix(PREFIX)
+    try:
+        if request.method == "GET":
+            return _json(200, _look(emulator, name, dict(parse_qsl(request.query))))
+        if request.method != "POST" or name not in KNOBS:
+            raise KeyError(name)
+        args = json.loads(request.body or b"{}")
+        if not isinstance(args, dict):
+            raise TypeError("the arguments are a JSON object")
+    except KeyError:
+        known = ", ".join(["objects/<kind>", "usable/<kind>", "requests", "events", *KNOBS])
+        return _json(404, {"error": f"no control is called {request.method} {name}; there are {known}"})
+    except (ValueError, TypeError) as error:
+        return _json(422, {"error": str(error)})
+    try:
+        return _json(200, KNOBS[name](emulator, args))
+    except Problem as problem:
+        return _json(problem.status, problem.body())
+    except (KeyError, TypeError, ValueError) as error:
+        return _json(422, {"error": f"{name}: {error}"})
+
+
+def _json(status: int, value: Any) -> Reply:
+    return Reply(status, {"Content-Type": "application/json"}, json.dumps(value).encode())

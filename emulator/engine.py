@@ -1,0 +1,282 @@
+"""The layers a request passes, in Stripe's order: auth, limiter, idempotency, validation, execution."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from emulator import calls, errors
+from emulator.act import Act
+from emulator.auth import Gate
+from emulator.calls import Call
+from emulator.clock import Clock
+from emulator.errors import Problem
+from emulator.events import EventLog
+from emulator.faults import Fault, Faults
+from emulator.forms import decode
+from emulator.idempotency import Keys, saved_body
+from emulator.ids import Ids
+from emulator.store import Realm, Store
+from emulator.webhooks import Webhooks
+from emulator.wire import API_VERSION, Cut, Json, Logged, Reply, Request
+
+BEFORE = {"cut_before": "reset", "timeout_before": "timeout", "refuse": "refused"}
+AFTER = {"cut_after": "reset", "timeout_after": "timeout"}
+REMEMBERED = 100_000  # requests kept in the log
+
+
+class Engine:
+    """Answers requests. One lock guards all state; nothing waits while holding it."""
+
+    def __init__(self, store: Store, seed: int, account: str, api_version: str) -> None:
+        self.store = store
+        self.lock = threading.RLock()
+        meta = store.table("meta")
+        saved = meta.get("clock", {"offset": 0.0})
+        self.clock = Clock(saved["offset"], lambda offset: store.put("meta", "clock", {"offset": offset}))
+        self.account: str = meta.get("account", {"id": account})["id"]
+        self.ids = Ids(store, seed)
+        self.faults = Faults()
+        self.gate = Gate()
+        self.keys = Keys()
+        self.events = EventLog(self.clock, self.ids.draw, api_version)
+        self.events.chance = self.faults.chance
+        self.webhooks = Webhooks(store, self.clock, seed, self.faults.chance)
+        self.api_version = api_version
+        self.log: deque[Logged] = deque(maxlen=REMEMBERED)
+
+    @contextmanager
+    def state(self) -> Iterator[None]:
+        """All state is read and written in here, and is durable at the end."""
+        with self.lock:
+            try:
+                yield
+            finally:
+                self.store.commit()
+
+    def realm(self, livemode: bool = False, account: str | None = None) -> Realm:
+        return Realm(self.store, account or self.account, livemode)
+
+    def act(self, realm: Realm, cause: Json | None) -> Act:
+        return Act(realm, int(self.clock.now()), self.ids.draw, self._announce, cause)
+
+    def _announce(self, realm: Realm, type: str, object: Json, previous: Json | None, cause: Json | None) -> None:
+        for row in self.events.record(realm, type, object, previous, cause):
+            self.webhooks.enqueue(realm, row)
+
+    def answer(self, request: Request) -> Reply:
+        """Stripe's reply; raises Cut when the connection ends without one."""
+        with self.state():
+            self.release_zombies(due=True)
+            entry = self._entry(request)
+            fault = self.faults.pick(entry)
+            entry.fault = fault.name if fault is not None else None
+            if fault is None or fault.name != "refuse":
+                self.log.append(entry)
+            self._before(request, fault)
+        if fault is not None and fault.name == "503_edge":
+            entry.status = 503
+            return Reply(
+                503, {"Content-Type": "text/html"}, b"<html><body><h1>503 Service Unavailable</h1></body></html>"
+            )
+        reply = self._layers(request, entry, fault)
+        if fault is not None and fault.name in ("slow_after", "hold_after"):
+            _wait(fault)
+        if fault is not None and fault.name in AFTER:
+            raise Cut(AFTER[fault.name], fault.seconds)  # type: ignore[arg-type]
+        entry.status = reply.status
+        if fault is not None and fault.name == "bad_body":
+            return Reply(reply.status, reply.headers, reply.body[: len(reply.body) // 2])
+        if fault is not None and fault.name == "html_body":
+            return Reply(reply.status, {**reply.headers, "Content-Type": "text/html"}, b"<html>Bad gateway</html>")
+        return reply
+
+    def _entry(self, request: Request) -> Logged:
+        headers = request.headers
+        entry = Logged(
+            method=request.method,
+            path=request.path,
+            request_id="req_" + self.ids.draw(14, "base62"),
+            at=self.clock.now(),
+            key=headers.get("idempotency-key") or None,
+            version=headers.get("stripe-version"),
+        )
+        try:
+            entry.kind = calls.route(request.method, request.path).row.kind
+            entry.params = decode(request.query) | decode(request.body.decode())
+        except (Problem, UnicodeDecodeError):
+            pass  # refused below, in its turn
+        return entry
+
+    def _before(self, request: Request, fault: Fault | None) -> None:
+        if fault is None:
+            return
+        if fault.name in BEFORE:
+            raise Cut(BEFORE[fault.name], fault.seconds)  # type: ignore[arg-type]
+        if fault.name == "zombie":
+            due = self.clock.now() + fault.seconds if fault.seconds else None
+            row = {
+                "method": request.method,
+                "path": request.path,
+                "query": request.query,
+                "headers": dict(request.headers),
+                "body": request.body.decode("latin-1"),
+                "due": due,
+            }
+            self.store.put("zombies", self.ids.draw(14, "base62"), row)
+            raise Cut("timeout")
+
+    def _layers(self, request: Request, entry: Logged, fault: Fault | None) -> Reply:
+        key, realm, claimed = None, self.realm(), False
+        original = entry.request_id
+        try:
+            with self.state():
+                if fault is not None and fault.name == "refuse_401":
+                    raise errors.unauthorized("sk_test_refused_by_fault")
+                secret, livemode = self.gate.admit(request.headers.get("authorization"))
+                realm = self.realm(livemode, request.headers.get("stripe-account"))
+                entry.livemode, entry.account = livemode, realm.account
+                if fault is not None and fault.name == "rate_limit":
+                    raise errors.rate_limited()
+                call = calls.route(request.method, request.path)
+                if fault is not None and fault.name == "refuse_403":
+                    raise errors.forbidden(secret, realm.account, f"rak_{call.row.kind}_write")
+                self.gate.allow(secret, realm.account, call.row.kind, request.method)
+                raw = _params(request)
+                if entry.key is not None and request.method == "POST":
+                    key = entry.key
+                    if fault is not None and fault.name == "idempotency_in_use":
+                        raise errors.key_in_use(key)
+                    saved = self.keys.begin(realm, key, request.path, raw, self.clock.now())
+                    if saved is not None:
+                        entry.replayed, original = True, saved["request_id"]
+                        return self._reply(entry, saved["status"], saved_body(saved), original)
+                    claimed = True
+            if fault is not None and fault.name in ("slow", "hold"):
+                _wait(fault)
+            with self.state():
+                return self._run(request, entry, call, realm, raw, key, fault)
+        except Problem as problem:
+            body = json.dumps(problem.body(), indent=2).encode()
+            return self._reply(entry, problem.status, body, original, problem.headers)
+        finally:
+            if claimed and key is not None:
+                self.keys.end(realm, key)
+
+    def _run(
+        self, request: Request, entry: Logged, call: Call, realm: Realm, raw: Json, key: str | None, fault: Fault | None
+    ) -> Reply:
+        params = calls.validate(call, raw)
+        headers: dict[str, str] = {}
+        try:
+            body = self._execute(request, entry, call, realm, params, key, fault)
+            status = 200
+        except Problem as problem:
+            if not problem.stored:
+                raise
+            body, status, headers = problem.body(), problem.status, problem.headers
+        reply = self._reply(entry, status, json.dumps(body, indent=2).encode(), entry.request_id, headers)
+        if key is not None:
+            self.keys.save(realm, key, request.path, raw, self.clock.now(), entry.request_id, reply)
+        return reply
+
+    def _execute(
+        self,
+        request: Request,
+        entry: Logged,
+        call: Call,
+        realm: Realm,
+        params: Json,
+        key: str | None,
+        fault: Fault | None,
+    ) -> Json:
+        match fault.name if fault is not None else None:
+            case "lock_timeout":
+                raise errors.lock_timeout()
+            case "decline":
+                raise errors.declined()
+            case "500_before":
+                raise errors.broken()
+            case "500_repair":
+                row = {
+                    "account": realm.account,
+                    "livemode": realm.livemode,
+                    "key": key,
+                    "request": [request.method, request.path],
+                }
+                self.store.put("repairs", entry.request_id, {**row, "raw": _params(request)})
+                raise errors.broken()
+        writes = request.method != "GET"
+        cause = {"id": entry.request_id, "idempotency_key": key} if writes else None
+        result = calls.execute(call, self.act(realm, cause), params, self.events, request.path)
+        if fault is not None and fault.name == "500_after":
+            raise errors.broken()
+        return result
+
+    def _reply(
+        self, entry: Logged, status: int, body: bytes, original: str, extra: dict[str, str] | None = None
+    ) -> Reply:
+        headers = {
+            "Content-Type": "application/json",
+            "Date": self.clock.date(),
+            "Request-Id": entry.request_id,
+            "Stripe-Version": entry.version or self.api_version,
+        }
+        if entry.method == "POST" and status != 401:
+            headers |= {"Original-Request": original, "Stripe-Should-Retry": "false"}
+            if entry.key is not None:
+                headers["Idempotency-Key"] = entry.key
+        if entry.replayed:
+            headers["Idempotent-Replayed"] = "true"
+        if status == 429:  # decided before anything ran: the status alone says what to do
+            headers.pop("Stripe-Should-Retry", None)
+        return Reply(status, headers | (extra or {}), body)
+
+    def release_zombies(self, due: bool = False) -> int:
+        """Execute requests whose caller has given up; with `due`, only those whose time has come."""
+        released = 0
+        for id, row in list(self.store.table("zombies").items()):
+            if due and (row["due"] is None or row["due"] > self.clock.now()):
+                continue
+            self.store.drop("zombies", id)
+            request = Request(row["method"], row["path"], row["query"], row["headers"], row["body"].encode("latin-1"))
+            entry = self._entry(request)
+            entry.fault = "zombie"
+            self.log.append(entry)
+            entry.status = self._layers(request, entry, None).status
+            released += 1
+        return released
+
+    def repair(self, key: str | None = None, cause: Json | None = None) -> list[Json]:
+        """Roll forward what a stored 500 left undone; the events carry no key (facts, section 0.4)."""
+        made = []
+        for id, row in list(self.store.table("repairs").items()):
+            if key is not None and row["key"] != key:
+                continue
+            self.store.drop("repairs", id)
+            call = calls.route(*row["request"])
+            act = self.act(self.realm(row["livemode"], row["account"]), cause)
+            made.append(calls.execute(call, act, calls.validate(call, row["raw"]), self.events, row["request"][1]))
+        return made
+
+
+def _params(request: Request) -> Json:
+    try:
+        body = request.body.decode()
+    except UnicodeDecodeError as error:
+        raise Problem(400, "Invalid request: the body is not valid UTF-8.", stored=False) from error
+    if body and "json" in request.headers.get("content-type", ""):
+        message = "Invalid request (check that your POST content type is application/x-www-form-urlencoded)."
+        raise Problem(400, message, stored=False)
+    return decode(request.query) | decode(body)
+
+
+def _wait(fault: Fault) -> None:
+    fault.entered.set()
+    fault.released.wait(fault.seconds if fault.name.startswith("slow") else None)
+
+
+__all__ = ["API_VERSION", "Engine"]

@@ -1,0 +1,139 @@
+"""The event log: what Stripe says happened, to whom it is visible, and for how long (facts, section 3)."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from emulator import errors
+from emulator.clock import Clock
+from emulator.errors import Problem
+from emulator.fields import Flag, Many, Text
+from emulator.resource import Filter, Resource
+from emulator.store import Realm
+from emulator.wire import Json
+
+RETENTION = 30 * 86_400  # seconds that an event can be read
+MATCH = str | Callable[[Json], bool]
+
+
+def _of_types(event: Json, patterns: list[str]) -> bool:
+    return any(fnmatch.fnmatchcase(event["type"], pattern) for pattern in patterns)
+
+
+EVENT = Resource(
+    kind="event",
+    path="events",
+    prefix="evt_",
+    filters={
+        "type": Filter(Text(), lambda event, pattern: _of_types(event, [pattern])),
+        "types": Filter(Many(each=Text(), most=20), _of_types),
+        "delivery_success": Filter(Flag(), lambda event, wanted: (event["pending_webhooks"] == 0) == wanted),
+    },
+)
+
+
+@dataclass
+class Oddity:
+    """Something that will happen to the next events that match."""
+
+    what: str  # lose, hide or twin
+    match: MATCH
+    left: int
+
+    def hits(self, event: Json) -> bool:
+        fits = self.match(event) if callable(self.match) else fnmatch.fnmatchcase(event["type"], self.match)
+        if not fits or self.left <= 0:
+            return False
+        self.left -= 1
+        return True
+
+
+class EventLog:
+    """Rows of {"event", "at", "lost", "hidden"}; lost ones are kept only for the tests to look at."""
+
+    def __init__(self, clock: Clock, draw: Callable[[int, str], str], api_version: str) -> None:
+        self._clock = clock
+        self._draw = draw
+        self._api_version = api_version
+        self._oddities: list[Oddity] = []
+        self.lag = 0.0
+        self.chance: Callable[[str], bool] = lambda fault: False
+
+    def expect(self, what: str, match: MATCH, times: int) -> None:
+        self._oddities.append(Oddity(what, match, times))
+
+    def calm(self) -> None:
+        self._oddities.clear()
+        self.lag = 0.0
+
+    def record(self, realm: Realm, type: str, object: Json, previous: Json | None, cause: Json | None) -> list[Json]:
+        """Write the event (or two of them, if a twin is expected) and return the rows."""
+        data: Json = {"object": object}
+        if previous is not None:
+            data["previous_attributes"] = previous
+        row = self._row(realm, type, data, cause)
+        rows = [row]
+        if self._meets("twin", row["event"]):
+            rows.append(self._row(realm, type, data, cause))
+        for each in rows:
+            each["lost"] = self._meets("lose", each["event"]) or self.chance("webhook_lose")
+            each["hidden"] = self._meets("hide", each["event"])
+            realm.put("event", each["event"]["id"], each)
+        return rows
+
+    def _row(self, realm: Realm, type: str, data: Json, cause: Json | None) -> Json:
+        now = self._clock.now()
+        event = {
+            "id": EVENT.prefix + self._draw(24, "base62"),
+            "object": "event",
+            "api_version": self._api_version,
+            "created": int(now),
+            "data": data,
+            "livemode": realm.livemode,
+            "pending_webhooks": 0,
+            "request": cause,
+            "type": type,
+        }
+        return {"event": event, "at": now, "lost": False, "hidden": False}
+
+    def _meets(self, what: str, event: Json) -> bool:
+        return any(oddity.hits(event) for oddity in self._oddities if oddity.what == what)
+
+    def show_hidden(self, realm: Realm) -> None:
+        for id, row in realm.table("event").items():
+            if row["hidden"]:
+                realm.put("event", id, {**row, "hidden": False})
+
+    def get(self, realm: Realm, id: str, param: str = "id", status: int = 404) -> Json:
+        row = realm.table("event").get(id)
+        if row is None or row["lost"]:
+            raise errors.no_such("event", id, param, status)
+        if self._aged(row):
+            message = f"The event {id} is no longer available because it's aged out of our retention policy."
+            raise Problem(404, message, code="resource_missing", param=param)
+        event: Json = row["event"]
+        return event
+
+    def listed(self, realm: Realm) -> list[Json]:
+        """What GET /v1/events may show now, oldest first; the newest end lags (facts, section 3)."""
+        newest = self._clock.now() - self.lag
+        return [
+            row["event"]
+            for row in realm.table("event").values()
+            if not (row["lost"] or row["hidden"] or row["at"] > newest or self._aged(row))
+        ]
+
+    def _aged(self, row: Json) -> bool:
+        return bool(self._clock.now() - row["at"] > RETENTION)
+
+
+def wants(endpoint: Json, type: str) -> bool:
+    return endpoint["status"] == "enabled" and ("*" in endpoint["enabled_events"] or type in endpoint["enabled_events"])
+
+
+def one_way(params: dict[str, Any]) -> None:
+    if "type" in params and "types" in params:
+        raise errors.both("type", "types")

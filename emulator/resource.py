@@ -1,0 +1,72 @@
+"""What a row of the table says about one Stripe type; every behaviour that differs between types is a field here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from emulator.fields import Fields, Flag, Metadata, Text
+from emulator.wire import Json
+
+if TYPE_CHECKING:
+    from emulator.act import Act
+
+Keep = Callable[[Json, Any], bool]
+
+
+@dataclass(frozen=True)
+class Filter:
+    """One list filter: how its value is read, and whether an object passes."""
+
+    field: Any
+    keep: Keep
+
+
+def same(name: str, reads: Any = None) -> Filter:
+    """Objects whose field equals the value."""
+    return Filter(reads or Text(), lambda object, value: bool(object.get(name) == value))
+
+
+ACTIVE = {"active": same("active", Flag())}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Resource:
+    """One Stripe type. Without `create` it is read-only: its objects are planted."""
+
+    kind: str  # the object name
+    path: str  # below /v1/
+    prefix: str  # of its ids
+    label: str = ""  # in "No such <label>: 'x'"; the kind if empty
+    width: int = 24  # length of the random part of an id
+    draw: Literal["base62", "upper"] = "base62"
+    own_id: bool = False  # may the caller choose the id
+    create: Fields | None = None
+    update: Fields | None = None
+    defaults: Json = field(default_factory=dict)
+    filters: Mapping[str, Filter] = field(default_factory=dict)
+    created_filter: bool = True
+    expands: Mapping[str, str] = field(default_factory=dict)  # dotted path -> kind
+    includes: Mapping[str, Callable[[Act, Json], Json]] = field(default_factory=dict)  # shown only when expanded
+    delete: Literal["stub", "gone", "never"] = "never"  # stub: GET still answers 200 with {"deleted": true}
+    events: tuple[str, ...] = ("created", "updated", "deleted")
+    event_name: str = ""  # the events' first part; the kind if empty
+    check: Callable[[Json], None] | None = None  # rules between create parameters: not stored by idempotency
+    guard: Callable[[Act, Json, Json | None], None] | None = (
+        None  # rules that need state: (act, params, object or None)
+    )
+    shape: Callable[[Act, Json, Json], None] | None = None  # finish the object from the parameters; make siblings
+    blocked: Callable[[Act, Json], None] | None = None  # refuse a delete
+    gone: Callable[[Act, Json], None] | None = None  # what a delete takes along
+    twin: Callable[[Json], Json | None] | None = None  # a second object announced with each event, such as plan
+    actions: Mapping[str, Callable[[Act, Json, Json], Json]] = field(default_factory=dict)  # POST /{id}/{name}
+
+    def name(self) -> str:
+        return self.label or self.kind
+
+    def event(self, verb: str) -> str | None:
+        return f"{self.event_name or self.kind}.{verb}" if verb in self.events else None
+
+
+META = {"metadata": Metadata()}

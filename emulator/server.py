@@ -1,0 +1,81 @@
+"""The socket front: HTTP/1.1 with keep-alive, one thread a connection, and cuts that really cut."""
+
+from __future__ import annotations
+
+import socket
+import struct
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from emulator.service import Emulator
+from emulator.wire import Cut, Request
+
+RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close sends RST
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server_version = "StripeEmulator"
+    disable_nagle_algorithm = True
+    wbufsize = 65_536  # head and body leave in one packet
+    server: Server
+
+    def serve(self) -> None:
+        path, _, query = self.path.partition("?")
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        body = self.rfile.read(int(headers.get("content-length") or 0))
+        try:
+            reply = self.server.emulator.wsgi.answer(Request(self.command, path, query, headers, body))
+        except Cut as cut:
+            if cut.how == "timeout":  # keep the caller waiting; its own patience should end first
+                self.server.closing.wait(cut.seconds)
+            self.close_connection = True
+            self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
+            return
+        self.send_response_only(reply.status)
+        for name, value in reply.headers.items():
+            self.send_header(name, value)
+        self.send_header("Content-Length", str(len(reply.body)))
+        self.end_headers()
+        self.wfile.write(reply.body)
+
+    do_GET = do_POST = do_DELETE = do_PUT = do_PATCH = serve
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Nothing: the request log is `requests`."""
+
+
+class Server(ThreadingHTTPServer):
+    """`with Server(emulator, port) as server:` serves from a thread until the block ends."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(self, emulator: Emulator, port: int = 0, host: str = "127.0.0.1") -> None:
+        super().__init__((host, port), Handler)
+        self.emulator = emulator
+        self.closing = threading.Event()
+        self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.server_address[0]!s}:{self.server_address[1]}"
+
+    def __enter__(self) -> Server:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.closing.set()
+        self.emulator.faults.clear()  # lets held requests go
+        self.shutdown()
+        self.server_close()
+        self._thread.join()
+
+    def shutdown_request(self, request: Any) -> None:
+        """Without the polite FIN of the base class, which would come before the RST of a cut."""
+        self.close_request(request)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A caller that went away is no news."""

@@ -1,0 +1,221 @@
+"""The emulator as tests and the demo see it: Stripe's doors in front, and every knob behind."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from emulator.account import DEFAULT
+from emulator.actors import Actor
+from emulator.clock import Clock
+from emulator.engine import Engine
+from emulator.events import MATCH
+from emulator.faults import Fault, Faults, Match
+from emulator.resources import RESOURCES
+from emulator.store import Store
+from emulator.transport import Transport
+from emulator.webhooks import Webhooks
+from emulator.wire import API_VERSION, Json, Logged
+from emulator.wsgi import Door
+
+NOBODY: Json = {"id": None, "idempotency_key": None}
+
+
+class Emulator:
+    """A small stateful Stripe. With `path`, state survives a restart; the same `seed` draws the same ids."""
+
+    def __init__(
+        self,
+        seed: int = 0,
+        path: str | Path | None = None,
+        *,
+        account: str = DEFAULT,
+        api_version: str = API_VERSION,
+    ) -> None:
+        self.engine = Engine(Store(path), seed, account, api_version)
+        self.clock: Clock = self.engine.clock
+        self.webhooks: Webhooks = self.engine.webhooks
+        self.faults: Faults = self.engine.faults
+        self.dashboard: Actor = Actor(self.engine, ask=True)
+        self.automation: Actor = Actor(self.engine, cause=NOBODY)
+        self.webhooks.recover()
+        self.wsgi = Door(self)
+
+    # The front door
+
+    def transport(self) -> Transport:
+        """For `StripeClient("sk_test_x", http_client=stripe.transport())`."""
+        return Transport(self.engine.answer)
+
+    # What is there
+
+    @property
+    def account(self) -> str:
+        return self.engine.account
+
+    @property
+    def requests(self) -> list[Logged]:
+        """Every request that reached Stripe, oldest first."""
+        with self.engine.lock:
+            return list(self.engine.log)
+
+    def objects(self, kind: str, livemode: bool = False) -> list[Json]:
+        """What is not deleted, archived ones included, oldest first."""
+        with self.engine.lock:
+            return copy.deepcopy(self.engine.realm(livemode).all(kind))
+
+    def usable(self, kind: str, livemode: bool = False) -> list[Json]:
+        """What is neither deleted nor archived."""
+        return [each for each in self.objects(kind, livemode) if each.get("active") is not False]
+
+    def events(self, livemode: bool = False) -> list[Json]:
+        """Every event ever made, oldest first: hidden, lagging, lost and aged ones, too."""
+        with self.engine.lock:
+            return [copy.deepcopy(row["event"]) for row in self.engine.realm(livemode).table("event").values()]
+
+    # People
+
+    def actor(self, *, livemode: bool = False, request: Json | None = None) -> Actor:
+        """Someone whose events carry this `request`: null, or even a key of Stripe's own."""
+        return Actor(self.engine, livemode, request)
+
+    def plant(self, kind: str, object: Json | None = None, *, livemode: bool = False, **fields: Any) -> Json:
+        """Put an object there, whole, with no check and no event: a subscription, a payment, an old customer."""
+        row = RESOURCES[kind]
+        with self.engine.state():
+            planted = {
+                "id": row.prefix + self.engine.ids.draw(row.width, row.draw),
+                "object": kind,
+                **copy.deepcopy(row.defaults),
+                "created": int(self.clock.now()),
+                "livemode": livemode,
+                **(object or {}),
+                **fields,
+            }
+            self.engine.realm(livemode).put(kind, planted["id"], {"object": planted, "deleted": False})
+            return copy.deepcopy(planted)
+
+    # Webhook endpoints
+
+    def endpoint(
+        self,
+        url: str,
+        secret: str | None = None,
+        api_version: str | None = None,
+        enabled_events: list[str] | None = None,
+        livemode: bool = False,
+    ) -> Json:
+        """Register `url`, or change the endpoint it already has; the answer includes its secret."""
+        with self.engine.state():
+            realm = self.engine.realm(livemode)
+            wanted = {"enabled_events": enabled_events or ["*"], "api_version": api_version, "url": url}
+            known = next((each for each in realm.all("webhook_endpoint") if each["url"] == url), None)
+            made = self.plant("webhook_endpoint", known, livemode=livemode, **wanted)
+            old = realm.table("secret").get(made["id"])
+            if old is None or secret is not None:
+                secret = secret or "whsec_" + self.engine.ids.draw(32, "base62")
+                realm.put("secret", made["id"], {"secrets": [{"secret": secret, "until": None}]})
+            return {**made, "secret": realm.table("secret")[made["id"]]["secrets"][0]["secret"]}
+
+    def roll_secret(
+        self, endpoint_id: str, secret: str | None = None, keep: float = 86_400, livemode: bool = False
+    ) -> str:
+        """A new secret; the old ones go on signing for `keep` seconds (facts, section 3)."""
+        with self.engine.state():
+            realm, until = self.engine.realm(livemode), self.clock.now() + keep
+            old = realm.table("secret")[endpoint_id]["secrets"]
+            fresh = secret or "whsec_" + self.engine.ids.draw(32, "base62")
+            kept = [{"secret": each["secret"], "until": each["until"] or until} for each in old]
+            realm.put("secret", endpoint_id, {"secrets": [{"secret": fresh, "until": None}, *kept]})
+            return fresh
+
+    def resend(self, event_id: str, livemode: bool = False) -> None:
+        """Deliver an old event once more, as the Dashboard's button does."""
+        with self.engine.state():
+            self.webhooks.resend(self.engine.realm(livemode), event_id)
+
+    # Trouble
+
+    def fault(
+        self,
+        name: str,
+        match: Match = None,
+        *,
+        method: str | None = None,
+        path: str | None = None,
+        kind: str | None = None,
+        times: int | None = 1,
+        skip: int = 0,
+        seconds: float = 0.0,
+    ) -> Fault:
+        """Arm a fault (their names: `emulator.faults.FAULTS`) for the next requests that match."""
+        with self.engine.lock:
+            return self.faults.arm(Fault(name, match, method, path, kind, times, skip, seconds))
+
+    def chaos(self, seed: int, rates: Mapping[str, float] | None, match: Match = None, seconds: float = 0.0) -> None:
+        """Let requests and webhooks fail at random, reproducibly; empty rates end it."""
+        with self.engine.lock:
+            self.faults.chaos(seed, rates, match, seconds)
+
+    def calm(self) -> None:
+        """No more faults, chaos, lag or disturbed webhooks."""
+        with self.engine.lock:
+            self.faults.clear()
+            self.webhooks.disturb()
+            self.engine.events.calm()
+
+    def release_zombies(self) -> int:
+        with self.engine.state():
+            return self.engine.release_zombies()
+
+    def repair(self, key: str | None = None, request: Json | None = NOBODY) -> list[Json]:
+        """Roll forward the objects of stored 500s (fault 500_repair); `request` is what their events say."""
+        with self.engine.state():
+            return self.engine.repair(key, request)
+
+    def lag_events(self, seconds: float) -> None:
+        """Events younger than this are not listed yet."""
+        self.engine.events.lag = seconds
+
+    def lose_event(self, match: MATCH = "*", times: int = 1) -> None:
+        """The next events that match are neither delivered nor listed, ever."""
+        self.engine.events.expect("lose", match, times)
+
+    def hide_event(self, match: MATCH = "*", times: int = 1) -> None:
+        """The next events that match are delivered, but not listed before `show_events()`."""
+        self.engine.events.expect("hide", match, times)
+
+    def show_events(self, livemode: bool = False) -> None:
+        with self.engine.state():
+            self.engine.events.show_hidden(self.engine.realm(livemode))
+
+    def twin_events(self, match: MATCH = "*", times: int = 1) -> None:
+        """The next changes that match are announced by two distinct events."""
+        self.engine.events.expect("twin", match, times)
+
+    def restrict(self, key: str, deny: Mapping[str, str]) -> None:
+        """Deny a key `read`, `write` or `all` on a kind, or on `*`: 403."""
+        self.engine.gate.restrict(key, deny)
+
+    def revoke(self, key: str) -> None:
+        """401 for this key from now on."""
+        self.engine.gate.revoke(key)
+
+    def forget(self) -> None:
+        """Lose all objects, events and saved replies; the webhook endpoints stay."""
+        with self.engine.state():
+            for name in self.engine.store.names():
+                if name.rpartition("/")[2] not in ("meta", "webhook_endpoint", "secret"):
+                    self.engine.store.wipe(name)
+
+    def reset_account(self, id: str) -> None:
+        """From now on every key belongs to another account, which has a state of its own."""
+        with self.engine.state():
+            self.engine.account = id
+            self.engine.store.put("meta", "account", {"id": id})
+
+    def close(self) -> None:
+        with self.engine.lock:
+            self.engine.store.close()

@@ -1,0 +1,182 @@
+"""Deliveries due: signed when they are sent, retried until an endpoint says 2xx (facts, section 3)."""
+
+from __future__ import annotations
+
+import fnmatch
+import hashlib
+import hmac
+import json
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from emulator.clock import Clock
+from emulator.events import wants
+from emulator.store import Realm, Store
+from emulator.wire import Json
+
+# Seconds after which a failed delivery is tried again. Real sandboxes try three times over a few hours.
+SCHEDULE = (0.0, 60.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 36_000.0)
+FAST = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 10.0, 10.0, 30.0)
+TABLE = "deliveries"
+
+
+def sign(body: bytes, secrets: list[str], second: int) -> str:
+    """`Stripe-Signature`: HMAC-SHA256 over `t.body`, one v1 for each active secret."""
+    signed = str(second).encode() + b"." + body
+    marks = [hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets]
+    return ",".join([f"t={second}", *(f"v1={mark}" for mark in marks)])
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """One attempt, signed for the moment it was taken."""
+
+    id: str
+    event_id: str
+    type: str
+    url: str
+    body: bytes
+    headers: dict[str, str]
+    attempt: int
+
+
+@dataclass
+class Disturbance:
+    """How many of the next matching deliveries to drop, send twice or delay; and whether to shuffle them."""
+
+    drop: int = 0
+    double: int = 0
+    delay: int = 0
+    seconds: float = 60.0
+    shuffle: bool = False
+    types: str = "*"
+
+
+class Webhooks:
+    """The queue. A row is {"realm", "endpoint", "event", "type", "body", "attempts", "at", "sent"}."""
+
+    def __init__(self, store: Store, clock: Clock, seed: int, chance: Callable[[str], bool]) -> None:
+        self._store = store
+        self._clock = clock
+        self._random = random.Random(seed)  # noqa: S311 - order of deliveries, not secrecy
+        self._chance = chance
+        self.schedule: tuple[float, ...] = SCHEDULE
+        self.disturbance = Disturbance()
+
+    def disturb(
+        self,
+        *,
+        drop: int = 0,
+        double: int = 0,
+        delay: int = 0,
+        seconds: float = 60.0,
+        shuffle: bool = False,
+        types: str = "*",
+    ) -> None:
+        """Drop, send twice or delay the next deliveries whose event type matches; shuffle them from now on."""
+        self.disturbance = Disturbance(drop, double, delay, seconds, shuffle, types)
+
+    def enqueue(self, realm: Realm, row: Json) -> None:
+        """Queue the event for every endpoint that wants it; it is rendered now, once."""
+        event = row["event"]
+        endpoints = [each for each in realm.all("webhook_endpoint") if wants(each, event["type"])]
+        if row["lost"] or not endpoints:
+            return
+        event["pending_webhooks"] = len(endpoints)
+        realm.put("event", event["id"], row)
+        for endpoint in endpoints:
+            if self._happens("drop", event["type"]):
+                continue  # never arrives and is never tried again, but stays pending
+            version = endpoint["api_version"] or event["api_version"]
+            body = json.dumps({**event, "api_version": version}, indent=2)
+            late = self.disturbance.seconds if self._happens("delay", event["type"]) else 0.0
+            for copy in range(2 if self._happens("double", event["type"]) else 1):
+                self._store.put(
+                    TABLE,
+                    f"{event['id']}:{endpoint['id']}:{copy}",
+                    {
+                        "realm": [realm.account, realm.livemode],
+                        "endpoint": endpoint["id"],
+                        "event": event["id"],
+                        "type": event["type"],
+                        "body": body,
+                        "attempts": 0,
+                        "at": self._clock.now() + late + self.schedule[0],
+                        "sent": False,
+                    },
+                )
+
+    def _happens(self, what: str, type: str) -> bool:
+        left: int = getattr(self.disturbance, what)
+        if left > 0 and fnmatch.fnmatchcase(type, self.disturbance.types):
+            setattr(self.disturbance, what, left - 1)
+            return True
+        return self._chance(f"webhook_{what}")
+
+    def take(self) -> list[Delivery]:
+        """Everything that is due, signed now. What is not reported back with `failed` counts as delivered."""
+        now = self._clock.now()
+        due = [(id, row) for id, row in self._store.table(TABLE).items() if not row["sent"] and row["at"] <= now]
+        if self.disturbance.shuffle:
+            self._random.shuffle(due)
+        return [delivery for id, row in due if (delivery := self._attempt(id, row)) is not None]
+
+    def _attempt(self, id: str, row: Json) -> Delivery | None:
+        realm = self._realm(row)
+        endpoint = realm.find("webhook_endpoint", row["endpoint"])
+        if endpoint is None or endpoint["status"] != "enabled":
+            if endpoint is None:
+                self._store.drop(TABLE, id)
+            return None
+        now = self._clock.now()
+        hidden = realm.table("secret")[endpoint["id"]]
+        secrets = [each["secret"] for each in hidden["secrets"] if each["until"] is None or each["until"] > now]
+        body = row["body"].encode()
+        headers = {
+            "Content-Type": "application/json; charset=utf-8",
+            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+            "Stripe-Signature": sign(body, secrets, int(now)),
+        }
+        self._store.put(TABLE, id, {**row, "sent": True, "attempts": row["attempts"] + 1})
+        self._settle(realm, row["event"], -1)
+        return Delivery(id, row["event"], row["type"], endpoint["url"], body, headers, row["attempts"] + 1)
+
+    def succeeded(self, delivery: Delivery) -> None:
+        self._store.drop(TABLE, delivery.id)
+
+    def failed(self, delivery: Delivery) -> None:
+        """No 2xx: due again by the schedule, or given up and left pending for ever."""
+        row = self._store.table(TABLE).get(delivery.id)
+        if row is None:
+            return
+        self._settle(self._realm(row), row["event"], +1)
+        if row["attempts"] >= len(self.schedule):
+            self._store.drop(TABLE, delivery.id)
+        else:
+            again = self._clock.now() + self.schedule[row["attempts"]]
+            self._store.put(TABLE, delivery.id, {**row, "sent": False, "at": again})
+
+    def recover(self) -> None:
+        """After a restart: what was under way then has an unknown end, so it is tried again."""
+        for id, row in list(self._store.table(TABLE).items()):
+            if row["sent"]:
+                self._store.put(TABLE, id, {**row, "sent": False})
+
+    def resend(self, realm: Realm, event_id: str) -> None:
+        """As from the Dashboard: once more to every endpoint that wants it, with the old body."""
+        row = realm.table("event")[event_id]
+        self.enqueue(realm, row)
+
+    def outstanding(self) -> int:
+        return sum(1 for row in self._store.table(TABLE).values() if not row["sent"])
+
+    def _settle(self, realm: Realm, event_id: str, change: int) -> None:
+        row = realm.table("event").get(event_id)
+        if row is not None:
+            pending = max(0, row["event"]["pending_webhooks"] + change)
+            realm.put("event", event_id, {**row, "event": {**row["event"], "pending_webhooks": pending}})
+
+    def _realm(self, row: Json) -> Realm:
+        account, livemode = row["realm"]
+        return Realm(self._store, account, livemode)

@@ -1,0 +1,43 @@
+"""The WSGI front: /v1/* is Stripe, /_emulator/* is the control door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
+
+from emulator.door import PREFIX, control
+from emulator.wire import Cut, Reply, Request
+
+if TYPE_CHECKING:
+    from emulator.service import Emulator
+
+REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden"}
+
+
+class Door:
+    """A WSGI application. A cut raises ConnectionAbortedError, as WSGI has no other way to say it."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        self._emulator = emulator
+
+    def answer(self, request: Request) -> Reply:
+        if request.path.startswith(PREFIX):
+            return control(self._emulator, request)
+        return self._emulator.engine.answer(request)
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        headers = {
+            name[5:].replace("_", "-").lower(): value for name, value in environ.items() if name.startswith("HTTP_")
+        }
+        if environ.get("CONTENT_TYPE"):
+            headers["content-type"] = environ["CONTENT_TYPE"]
+        body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+        path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+        request = Request(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers, body)
+        try:
+            reply = self.answer(request)
+        except Cut as cut:
+            raise ConnectionAbortedError(cut.how) from cut
+        status = f"{reply.status} {REASONS.get(reply.status, 'Status')}"
+        start_response(status, [*reply.headers.items(), ("Content-Length", str(len(reply.body)))])
+        return [reply.body]
