@@ -1,0 +1,74 @@
+"""Fixtures: `mongo_server` is shared by the whole run, `database` is a test's own."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import Any
+
+import pytest
+from pymongo import MongoClient, WriteConcern
+from pymongo.database import Database
+
+from demo.mongod import Mongod, NoMongod
+from tests.support.mongo import MongoServer
+
+MONGOD = pytest.StashKey[Mongod]()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """With xdist, the controller starts the one mongod, and tells each worker where it is."""
+    with suppress(NoMongod):  # tests that need none still run; `mongo_server` tries again, and then says why
+        node.workerinput["mongo"] = _address(node.config)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Whoever started the mongod stops it."""
+    if MONGOD in config.stash:
+        config.stash[MONGOD].stop()
+
+
+def _address(config: pytest.Config) -> str:
+    if uri := os.environ.get("MONGODB_URI"):
+        return uri
+    if MONGOD not in config.stash:
+        mongod = Mongod(fast=True, test_commands=True)
+        mongod.start()
+        config.stash[MONGOD] = mongod
+    return config.stash[MONGOD].uri("test")
+
+
+@pytest.fixture(scope="session")
+def mongo_server(request: pytest.FixtureRequest) -> MongoServer:
+    """The MongoDB server of this run. Tests that break a server start a `Mongod` of their own (0.6 s)."""
+    told = getattr(request.config, "workerinput", {}).get("mongo")
+    return MongoServer(told or _address(request.config))
+
+
+@pytest.fixture(scope="session")
+def _worker_database(mongo_server: MongoServer) -> Iterator[Database[Any]]:
+    name = f"test_{uuid.uuid4().hex}"
+    with MongoClient[Any](mongo_server.uri(name), serverSelectionTimeoutMS=5_000) as client:
+        yield client.get_database(name, write_concern=WriteConcern(w=1))
+        client.drop_database(name)
+
+
+@pytest.fixture
+def database(mongo_server: MongoServer, _worker_database: Database[Any]) -> str:
+    """The URI of a database without documents; its collections and indexes stay from test to test.
+
+    Measured with 9 collections of 6 indexes: emptying them takes 4 ms, building and dropping them 181 ms.
+    """
+    for collection in _worker_database.list_collection_names():
+        _worker_database[collection].delete_many({})
+    return mongo_server.uri(_worker_database.name)
+
+
+@pytest.fixture
+def new_database(mongo_server: MongoServer) -> Iterator[str]:
+    """The URI of a database that does not exist yet: for tests about indexes, and about the first start."""
+    name = f"test_{uuid.uuid4().hex}"
+    yield mongo_server.uri(name)
+    with MongoClient[Any](mongo_server.uri(name), serverSelectionTimeoutMS=5_000) as client:
+        client.drop_database(name)
