@@ -1,0 +1,63 @@
+# One command for each thing that people do here. Everything but `clean` sets up what it needs.
+
+PY := .venv/bin/python
+SETUP := .venv/.installed
+WHERE := models sync webhooks api emulator demo bench tests wsgi.py gunicorn.conf.py
+PRESENT = $(wildcard $(WHERE))
+ARGS :=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup test check lint format demo dev run bench reconcile clean
+
+help: ## Print this
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@echo 'ARGS="…" is passed on: make test ARGS="-k claim"'
+
+setup: $(SETUP) ## Make .venv and install what is pinned; does nothing when that is done
+
+test: $(SETUP) ## Run all tests, with a MongoDB of their own
+	$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)
+
+check: lint test ## Run what CI runs: lint, then test
+
+lint: $(SETUP) ## Check format, style, types and layers
+	$(PY) -m ruff format --check $(PRESENT)
+	$(PY) -m ruff check $(PRESENT)
+	$(PY) -m mypy
+	.venv/bin/lint-imports
+
+format: $(SETUP) ## Format, and repair what can be repaired
+	$(PY) -m ruff check --fix $(PRESENT)
+	$(PY) -m ruff format $(PRESENT)
+
+demo: $(SETUP) ## Watch it all work, offline: MongoDB, a small Stripe, the service
+	$(PY) -m demo $(ARGS)
+
+dev: $(SETUP) ## The same, left running for you to play with
+	$(PY) -m demo --stay $(ARGS)
+
+run: $(SETUP) ## Serve on 127.0.0.1:8000 and reconcile every 5 minutes, as .env says
+	@$(PY) -m sync reconcile --every 300 & reconciler=$$!; $(PY) -m gunicorn $(ARGS) & server=$$!; \
+	trap 'kill $$reconciler $$server 2>/dev/null; wait' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
+	wait $$server
+
+reconcile: $(SETUP) ## Reconcile once, as .env says
+	$(PY) -m sync reconcile $(ARGS)
+
+bench: $(SETUP) ## Measure
+	$(PY) -m bench $(ARGS)
+
+clean: ## Remove .venv, caches and local data
+	rm -rf .venv .dev .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# The stamp is newer than the requirements exactly when they are installed. A venv without pip is one that broke off.
+$(SETUP): requirements.txt requirements-dev.txt
+	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { \
+	  for python in python3 python3.14 python3.13 python3.12 python3.11; do \
+	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+	    echo "making .venv with $$python"; exec "$$python" -m venv --clear .venv; \
+	  done; \
+	  echo "Python 3.11 or newer is needed; python3 here is: $$(python3 --version 2>&1 || true)" >&2; exit 1; }
+	$(PY) -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore -r requirements-dev.txt
+	@touch $@
