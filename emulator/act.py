@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from emulator import errors
+from emulator.errors import Problem
 from emulator.fields import Fields, Hash, Metadata, references
 from emulator.resource import Resource
 from emulator.resources import RESOURCES, label
@@ -43,6 +44,7 @@ class Act:
             "livemode": self.realm.livemode,
         }
         _apply(row, row.create or {}, object, {name: value for name, value in params.items() if value is not None})
+        self.realm.drop(kind, id)  # an id of one's own can be used again after a delete
         self.keep(kind, object)  # before its siblings, which may refer to it
         if row.shape is not None:
             row.shape(self, params, object)
@@ -85,10 +87,13 @@ class Act:
     def need(self, kind: str, id: str) -> Json:
         object = self.realm.find(kind, id)
         if object is None:
-            elsewhere = self.realm.other_mode()
-            known = elsewhere.find(kind, id) is not None
-            raise errors.no_such(label(kind), id, elsewhere=mode(elsewhere) if known else None)
+            raise self._absent(kind, id)
         return object
+
+    def _absent(self, kind: str, id: str, param: str = "id", status: int = 404) -> Problem:
+        other = self.realm.other_mode()
+        mode = ("live" if other.livemode else "test") if other.find(kind, id) is not None else None
+        return errors.no_such(label(kind), id, param, status, mode)
 
     def keep(self, kind: str, object: Json) -> None:
         self.realm.put(kind, object["id"], {"object": object, "deleted": False})
@@ -110,8 +115,8 @@ class Act:
 
     def _check_references(self, fields: Fields, params: Json) -> None:
         for kind, id, param in references(fields, params):
-            if kind not in RESOURCES or self.realm.find(kind, id) is None:
-                raise errors.no_such(label(kind), id, param, status=400)
+            if self.realm.find(kind, id) is None:
+                raise self._absent(kind, id, param, status=400)
 
 
 def _apply(row: Resource, fields: Fields, object: Json, params: Json) -> None:
@@ -146,7 +151,3 @@ def changes(old: Json, new: Json) -> Json:
         both = isinstance(before, dict) and isinstance(after, dict)
         result[name] = changes(before, after) if both else before  # type: ignore[arg-type]
     return result
-
-
-def mode(realm: Realm) -> str:
-    return "live" if realm.livemode else "test"

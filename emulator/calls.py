@@ -11,7 +11,6 @@ from emulator.account import ACCOUNT, account_object
 from emulator.act import Act
 from emulator.events import EVENT, EventLog, one_way
 from emulator.fields import Fields, Many, Text, read
-from emulator.forms import items
 from emulator.resource import Resource
 from emulator.resources import BY_PATH
 from emulator.wire import Json
@@ -146,6 +145,3 @@ def _with_secret(act: Act, made: Json) -> Json:
     secret = "whsec_" + act.draw(32, "base62")
     act.realm.put("secret", made["id"], {"secrets": [{"secret": secret, "until": None}]})
     return {**made, "secret": secret}
-
-
-__all__ = ["Call", "execute", "items", "route", "validate"]

@@ -45,9 +45,8 @@ class Courier:
 
     def _deliver(self, delivery: Delivery) -> None:
         arrived = self._send(delivery)
-        with self._emulator.engine.state():
-            settle = self._emulator.webhooks.succeeded if arrived else self._emulator.webhooks.failed
-            settle(delivery)
+        webhooks = self._emulator.webhooks
+        (webhooks.succeeded if arrived else webhooks.failed)(delivery)
 
     def _send(self, delivery: Delivery) -> bool:
         request = HTTPRequest(delivery.url, delivery.body, delivery.headers, method="POST")  # noqa: S310 - ours to choose

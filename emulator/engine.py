@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
+import re
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from emulator import calls, errors
+from emulator import calls, errors, replies
 from emulator.act import Act
 from emulator.auth import Gate
 from emulator.calls import Call
@@ -19,12 +19,14 @@ from emulator.faults import Fault, Faults
 from emulator.forms import decode
 from emulator.idempotency import Keys, saved_body
 from emulator.ids import Ids
+from emulator.later import Later
 from emulator.store import Realm, Store
 from emulator.webhooks import Webhooks
-from emulator.wire import API_VERSION, Cut, Json, Logged, Reply, Request
+from emulator.wire import Cut, How, Json, Logged, Reply, Request
 
-BEFORE = {"cut_before": "reset", "timeout_before": "timeout", "refuse": "refused"}
-AFTER = {"cut_after": "reset", "timeout_after": "timeout"}
+BEFORE: dict[str, How] = {"cut_before": "reset", "timeout_before": "timeout", "refuse": "refused"}
+AFTER: dict[str, How] = {"cut_after": "reset", "timeout_after": "timeout"}
+VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z_]+)?")
 REMEMBERED = 100_000  # requests kept in the log
 
 
@@ -36,7 +38,7 @@ class Engine:
         self.lock = threading.RLock()
         meta = store.table("meta")
         saved = meta.get("clock", {"offset": 0.0})
-        self.clock = Clock(saved["offset"], lambda offset: store.put("meta", "clock", {"offset": offset}))
+        self.clock = Clock(saved["offset"], self._moved)
         self.account: str = meta.get("account", {"id": account})["id"]
         self.ids = Ids(store, seed)
         self.faults = Faults()
@@ -44,7 +46,8 @@ class Engine:
         self.keys = Keys()
         self.events = EventLog(self.clock, self.ids.draw, api_version)
         self.events.chance = self.faults.chance
-        self.webhooks = Webhooks(store, self.clock, seed, self.faults.chance)
+        self.webhooks = Webhooks(store, self.clock, seed, self.faults.chance, self.state)
+        self.later = Later(store, self.clock.now)
         self.api_version = api_version
         self.log: deque[Logged] = deque(maxlen=REMEMBERED)
 
@@ -56,6 +59,11 @@ class Engine:
                 yield
             finally:
                 self.store.commit()
+
+    def _moved(self, offset: float) -> None:
+        with self.state():
+            self.store.put("meta", "clock", {"offset": offset})
+            self.release_zombies(due=True)
 
     def realm(self, livemode: bool = False, account: str | None = None) -> Realm:
         return Realm(self.store, account or self.account, livemode)
@@ -77,22 +85,17 @@ class Engine:
             if fault is None or fault.name != "refuse":
                 self.log.append(entry)
             self._before(request, fault)
-        if fault is not None and fault.name == "503_edge":
+        trouble = fault.name if fault is not None else None
+        if trouble == "503_edge":
             entry.status = 503
-            return Reply(
-                503, {"Content-Type": "text/html"}, b"<html><body><h1>503 Service Unavailable</h1></body></html>"
-            )
+            return replies.EDGE
         reply = self._layers(request, entry, fault)
-        if fault is not None and fault.name in ("slow_after", "hold_after"):
+        if fault is not None and trouble in ("slow_after", "hold_after"):
             _wait(fault)
-        if fault is not None and fault.name in AFTER:
-            raise Cut(AFTER[fault.name], fault.seconds)  # type: ignore[arg-type]
+        if fault is not None and trouble in AFTER:
+            raise Cut(AFTER[fault.name], fault.seconds)
         entry.status = reply.status
-        if fault is not None and fault.name == "bad_body":
-            return Reply(reply.status, reply.headers, reply.body[: len(reply.body) // 2])
-        if fault is not None and fault.name == "html_body":
-            return Reply(reply.status, {**reply.headers, "Content-Type": "text/html"}, b"<html>Bad gateway</html>")
-        return reply
+        return replies.spoiled(reply, trouble)
 
     def _entry(self, request: Request) -> Logged:
         headers = request.headers
@@ -103,6 +106,7 @@ class Engine:
             at=self.clock.now(),
             key=headers.get("idempotency-key") or None,
             version=headers.get("stripe-version"),
+            on_behalf=headers.get("stripe-account"),
         )
         try:
             entry.kind = calls.route(request.method, request.path).row.kind
@@ -115,18 +119,9 @@ class Engine:
         if fault is None:
             return
         if fault.name in BEFORE:
-            raise Cut(BEFORE[fault.name], fault.seconds)  # type: ignore[arg-type]
+            raise Cut(BEFORE[fault.name], fault.seconds)
         if fault.name == "zombie":
-            due = self.clock.now() + fault.seconds if fault.seconds else None
-            row = {
-                "method": request.method,
-                "path": request.path,
-                "query": request.query,
-                "headers": dict(request.headers),
-                "body": request.body.decode("latin-1"),
-                "due": due,
-            }
-            self.store.put("zombies", self.ids.draw(14, "base62"), row)
+            self.later.postpone(self.ids.draw(14, "base62"), request, fault.seconds)
             raise Cut("timeout")
 
     def _layers(self, request: Request, entry: Logged, fault: Fault | None) -> Reply:
@@ -137,8 +132,10 @@ class Engine:
                 if fault is not None and fault.name == "refuse_401":
                     raise errors.unauthorized("sk_test_refused_by_fault")
                 secret, livemode = self.gate.admit(request.headers.get("authorization"))
-                realm = self.realm(livemode, request.headers.get("stripe-account"))
+                realm = self.realm(livemode, entry.on_behalf)
                 entry.livemode, entry.account = livemode, realm.account
+                if entry.version is not None and not VERSION.fullmatch(entry.version):
+                    raise Problem(400, f"Invalid Stripe API version: {entry.version}", stored=False)
                 if fault is not None and fault.name == "rate_limit":
                     raise errors.rate_limited()
                 call = calls.route(request.method, request.path)
@@ -160,7 +157,7 @@ class Engine:
             with self.state():
                 return self._run(request, entry, call, realm, raw, key, fault)
         except Problem as problem:
-            body = json.dumps(problem.body(), indent=2).encode()
+            body = replies.as_bytes(problem.body())
             return self._reply(entry, problem.status, body, original, problem.headers)
         finally:
             if claimed and key is not None:
@@ -178,7 +175,7 @@ class Engine:
             if not problem.stored:
                 raise
             body, status, headers = problem.body(), problem.status, problem.headers
-        reply = self._reply(entry, status, json.dumps(body, indent=2).encode(), entry.request_id, headers)
+        reply = self._reply(entry, status, replies.as_bytes(body), entry.request_id, headers)
         if key is not None:
             self.keys.save(realm, key, request.path, raw, self.clock.now(), entry.request_id, reply)
         return reply
@@ -201,13 +198,8 @@ class Engine:
             case "500_before":
                 raise errors.broken()
             case "500_repair":
-                row = {
-                    "account": realm.account,
-                    "livemode": realm.livemode,
-                    "key": key,
-                    "request": [request.method, request.path],
-                }
-                self.store.put("repairs", entry.request_id, {**row, "raw": _params(request)})
+                work = {"method": request.method, "path": request.path, "raw": _params(request), "key": key}
+                self.later.mend(entry.request_id, work | {"account": realm.account, "livemode": realm.livemode})
                 raise errors.broken()
         writes = request.method != "GET"
         cause = {"id": entry.request_id, "idempotency_key": key} if writes else None
@@ -219,47 +211,25 @@ class Engine:
     def _reply(
         self, entry: Logged, status: int, body: bytes, original: str, extra: dict[str, str] | None = None
     ) -> Reply:
-        headers = {
-            "Content-Type": "application/json",
-            "Date": self.clock.date(),
-            "Request-Id": entry.request_id,
-            "Stripe-Version": entry.version or self.api_version,
-        }
-        if entry.method == "POST" and status != 401:
-            headers |= {"Original-Request": original, "Stripe-Should-Retry": "false"}
-            if entry.key is not None:
-                headers["Idempotency-Key"] = entry.key
-        if entry.replayed:
-            headers["Idempotent-Replayed"] = "true"
-        if status == 429:  # decided before anything ran: the status alone says what to do
-            headers.pop("Stripe-Should-Retry", None)
-        return Reply(status, headers | (extra or {}), body)
+        return replies.reply(entry, self.clock.date(), self.api_version, status, body, original, extra)
 
     def release_zombies(self, due: bool = False) -> int:
         """Execute requests whose caller has given up; with `due`, only those whose time has come."""
-        released = 0
-        for id, row in list(self.store.table("zombies").items()):
-            if due and (row["due"] is None or row["due"] > self.clock.now()):
-                continue
-            self.store.drop("zombies", id)
-            request = Request(row["method"], row["path"], row["query"], row["headers"], row["body"].encode("latin-1"))
+        risen = self.later.zombies(due)
+        for request in risen:
             entry = self._entry(request)
             entry.fault = "zombie"
             self.log.append(entry)
             entry.status = self._layers(request, entry, None).status
-            released += 1
-        return released
+        return len(risen)
 
-    def repair(self, key: str | None = None, cause: Json | None = None) -> list[Json]:
-        """Roll forward what a stored 500 left undone; the events carry no key (facts, section 0.4)."""
+    def repair(self, key: str | None, cause: Json | None) -> list[Json]:
+        """Roll forward what stored 500s left undone; `cause` is what the events say (facts, section 0.4)."""
         made = []
-        for id, row in list(self.store.table("repairs").items()):
-            if key is not None and row["key"] != key:
-                continue
-            self.store.drop("repairs", id)
-            call = calls.route(*row["request"])
+        for row in self.later.repairs(key):
+            call = calls.route(row["method"], row["path"])
             act = self.act(self.realm(row["livemode"], row["account"]), cause)
-            made.append(calls.execute(call, act, calls.validate(call, row["raw"]), self.events, row["request"][1]))
+            made.append(calls.execute(call, act, calls.validate(call, row["raw"]), self.events, row["path"]))
         return made
 
 
@@ -277,6 +247,3 @@ def _params(request: Request) -> Json:
 def _wait(fault: Fault) -> None:
     fault.entered.set()
     fault.released.wait(fault.seconds if fault.name.startswith("slow") else None)
-
-
-__all__ = ["API_VERSION", "Engine"]

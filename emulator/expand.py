@@ -6,60 +6,66 @@ import copy
 
 from emulator.act import Act
 from emulator.errors import Problem
+from emulator.resource import Resource
 from emulator.resources import RESOURCES
 from emulator.wire import Json
 
 DEEPEST = 4
 
 
-def expanded(act: Act, object: Json, paths: list[str] | None, prefix: str = "") -> Json:
-    """A copy of `object` with every path of `paths` expanded; a wrong path is refused."""
-    result = copy.deepcopy(object)
+def check(kind: str, paths: list[str] | None, prefix: str = "") -> None:
+    """Refuse a wrong path before anything is done. Every path of a list begins with `data.`."""
     for path in paths or []:
-        if path.count(".") >= DEEPEST + (1 if prefix else 0):
-            raise Problem(400, f"You cannot expand more than {DEEPEST} levels of a property ({path}).", param="expand")
-        if prefix and not path.startswith(prefix):
-            hint = f" You may want to try expanding '{prefix}{path}' instead."
-            raise Problem(400, f"This property cannot be expanded ({path}).{hint}", param="expand")
-        _expand(act, result, path.removeprefix(prefix), path)
+        inner = path.removeprefix(prefix)
+        if inner.count(".") >= DEEPEST:
+            message = f"You cannot expand more than {DEEPEST} levels of a property. You tried to expand {path}"
+            raise Problem(400, message, param="expand")
+        known = _leads(kind, inner)
+        if known and path.startswith(prefix):
+            continue
+        hint = f" You may want to try expanding '{prefix}{path}' instead." if known else ""
+        raise Problem(400, f"This property cannot be expanded ({path}).{hint}", param="expand")
+
+
+def _leads(kind: str, path: str) -> bool:
+    row = RESOURCES.get(kind)
+    step = _step(row, path) if row is not None else None
+    if row is None or step is None:
+        return False
+    rest = path[len(step) + 1 :]
+    return not rest or (step in row.expands and _leads(row.expands[step], rest))
+
+
+def _step(row: Resource, path: str) -> str | None:
+    """The first expandable property that `path` names."""
+    return next((name for name in [*row.expands, *row.includes] if f"{path}.".startswith(f"{name}.")), None)
+
+
+def expanded(act: Act, object: Json, paths: list[str] | None, prefix: str = "") -> Json:
+    """`object`, or a copy of it with every (checked) path expanded."""
+    result = copy.deepcopy(object) if paths else object
+    for path in paths or []:
+        _expand(act, result, path.removeprefix(prefix))
     return result
 
 
-def _expand(act: Act, object: Json, path: str, whole: str) -> None:
-    row = RESOURCES.get(object.get("object", ""))
-    if object.get("deleted"):
+def _expand(act: Act, object: Json, path: str) -> None:
+    row = RESOURCES[object["object"]]
+    name = _step(row, path)
+    if name is None or object.get("deleted"):
         return
-    if row is not None:
-        for name, include in row.includes.items():
-            if path == name:
-                object[name] = include(act, object)
-                return
-        for name, kind in row.expands.items():
-            if path == name or path.startswith(name + "."):
-                *outer, last = name.split(".")
-                holder = object
-                for step in outer:
-                    holder = holder[step] or {}
-                id = holder.get(last)
-                if isinstance(id, str):
-                    holder[last] = _read(act, kind, id)
-                rest = path.removeprefix(name).removeprefix(".")
-                if rest and isinstance(holder.get(last), dict):
-                    _expand(act, holder[last], rest, whole)
-                return
-    raise Problem(400, f"This property cannot be expanded ({whole}).", param="expand")
-
-
-def check(kind: str, paths: list[str] | None, prefix: str = "") -> None:
-    """Refuse a wrong path before anything is done: an empty list has no object that could refuse it."""
-    for path in paths or []:
-        name, row = path.removeprefix(prefix), RESOURCES.get(kind)
-        known = [*row.expands, *row.includes] if row is not None else []
-        if (prefix and not path.startswith(prefix)) or not any(
-            name == each or name.startswith(each + ".") for each in known
-        ):
-            hint = f" You may want to try expanding '{prefix}{path}' instead." if prefix and name in known else ""
-            raise Problem(400, f"This property cannot be expanded ({path}).{hint}", param="expand")
+    if name in row.includes:
+        object[name] = row.includes[name](act, object)
+        return
+    *outer, last = name.split(".")
+    holder = object
+    for step in outer:
+        holder = holder[step]
+    if isinstance(holder[last], str):
+        holder[last] = _read(act, row.expands[name], holder[last])
+    rest = path[len(name) + 1 :]
+    if rest and holder[last] is not None:
+        _expand(act, holder[last], rest)
 
 
 def _read(act: Act, kind: str, id: str) -> Json:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
-from emulator.fields import Fields, Flag, Metadata, Text
+from emulator.fields import Fields, Flag, Text
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -41,8 +41,7 @@ class Resource:
     label: str = ""  # in "No such <label>: 'x'"; the kind if empty
     width: int = 24  # length of the random part of an id
     draw: Literal["base62", "upper"] = "base62"
-    own_id: bool = False  # may the caller choose the id
-    create: Fields | None = None
+    create: Fields | None = None  # with an `id`, if the caller may choose it
     update: Fields | None = None
     defaults: Json = field(default_factory=dict)
     filters: Mapping[str, Filter] = field(default_factory=dict)
@@ -67,6 +66,3 @@ class Resource:
 
     def event(self, verb: str) -> str | None:
         return f"{self.event_name or self.kind}.{verb}" if verb in self.events else None
-
-
-META = {"metadata": Metadata()}

@@ -8,6 +8,7 @@ import hmac
 import json
 import random
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from emulator.clock import Clock
@@ -18,7 +19,9 @@ from emulator.wire import Json
 # Seconds after which a failed delivery is tried again. Real sandboxes try three times over a few hours.
 SCHEDULE = (0.0, 60.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 36_000.0)
 FAST = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 10.0, 10.0, 30.0)
-TABLE = "deliveries"
+DUE = "deliveries"
+SENT = "sent"  # under way: no answer has been reported yet
+State = Callable[[], AbstractContextManager[None]]
 
 
 def sign(body: bytes, secrets: list[str], second: int) -> str:
@@ -54,9 +57,10 @@ class Disturbance:
 
 
 class Webhooks:
-    """The queue. A row is {"realm", "endpoint", "event", "type", "body", "attempts", "at", "sent"}."""
+    """The queue. A row is {"realm", "endpoint", "event", "type", "body", "attempts", "at"}."""
 
-    def __init__(self, store: Store, clock: Clock, seed: int, chance: Callable[[str], bool]) -> None:
+    def __init__(self, store: Store, clock: Clock, seed: int, chance: Callable[[str], bool], state: State) -> None:
+        self._state = state
         self._store = store
         self._clock = clock
         self._random = random.Random(seed)  # noqa: S311 - order of deliveries, not secrecy
@@ -93,7 +97,7 @@ class Webhooks:
             late = self.disturbance.seconds if self._happens("delay", event["type"]) else 0.0
             for copy in range(2 if self._happens("double", event["type"]) else 1):
                 self._store.put(
-                    TABLE,
+                    DUE,
                     f"{event['id']}:{endpoint['id']}:{copy}",
                     {
                         "realm": [realm.account, realm.livemode],
@@ -103,7 +107,6 @@ class Webhooks:
                         "body": body,
                         "attempts": 0,
                         "at": self._clock.now() + late + self.schedule[0],
-                        "sent": False,
                     },
                 )
 
@@ -116,18 +119,19 @@ class Webhooks:
 
     def take(self) -> list[Delivery]:
         """Everything that is due, signed now. What is not reported back with `failed` counts as delivered."""
-        now = self._clock.now()
-        due = [(id, row) for id, row in self._store.table(TABLE).items() if not row["sent"] and row["at"] <= now]
-        if self.disturbance.shuffle:
-            self._random.shuffle(due)
-        return [delivery for id, row in due if (delivery := self._attempt(id, row)) is not None]
+        with self._state():
+            now = self._clock.now()
+            due = [(id, row) for id, row in self._store.table(DUE).items() if row["at"] <= now]
+            if self.disturbance.shuffle:
+                self._random.shuffle(due)
+            return [delivery for id, row in due if (delivery := self._attempt(id, row)) is not None]
 
     def _attempt(self, id: str, row: Json) -> Delivery | None:
         realm = self._realm(row)
         endpoint = realm.find("webhook_endpoint", row["endpoint"])
         if endpoint is None or endpoint["status"] != "enabled":
             if endpoint is None:
-                self._store.drop(TABLE, id)
+                self._store.drop(DUE, id)
             return None
         now = self._clock.now()
         hidden = realm.table("secret")[endpoint["id"]]
@@ -138,38 +142,40 @@ class Webhooks:
             "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
             "Stripe-Signature": sign(body, secrets, int(now)),
         }
-        self._store.put(TABLE, id, {**row, "sent": True, "attempts": row["attempts"] + 1})
+        self._store.drop(DUE, id)
+        self._store.put(SENT, id, {**row, "attempts": row["attempts"] + 1})
         self._settle(realm, row["event"], -1)
         return Delivery(id, row["event"], row["type"], endpoint["url"], body, headers, row["attempts"] + 1)
 
     def succeeded(self, delivery: Delivery) -> None:
-        self._store.drop(TABLE, delivery.id)
+        with self._state():
+            self._store.drop(SENT, delivery.id)
 
     def failed(self, delivery: Delivery) -> None:
         """No 2xx: due again by the schedule, or given up and left pending for ever."""
-        row = self._store.table(TABLE).get(delivery.id)
-        if row is None:
-            return
-        self._settle(self._realm(row), row["event"], +1)
-        if row["attempts"] >= len(self.schedule):
-            self._store.drop(TABLE, delivery.id)
-        else:
-            again = self._clock.now() + self.schedule[row["attempts"]]
-            self._store.put(TABLE, delivery.id, {**row, "sent": False, "at": again})
+        with self._state():
+            row = self._store.table(SENT).get(delivery.id)
+            if row is None:
+                return
+            self._store.drop(SENT, delivery.id)
+            self._settle(self._realm(row), row["event"], +1)
+            if row["attempts"] < len(self.schedule):
+                again = self._clock.now() + self.schedule[row["attempts"]]
+                self._store.put(DUE, delivery.id, {**row, "at": again})
 
     def recover(self) -> None:
         """After a restart: what was under way then has an unknown end, so it is tried again."""
-        for id, row in list(self._store.table(TABLE).items()):
-            if row["sent"]:
-                self._store.put(TABLE, id, {**row, "sent": False})
+        for id, row in list(self._store.table(SENT).items()):
+            self._store.drop(SENT, id)
+            self._store.put(DUE, id, row)
 
     def resend(self, realm: Realm, event_id: str) -> None:
-        """As from the Dashboard: once more to every endpoint that wants it, with the old body."""
-        row = realm.table("event")[event_id]
-        self.enqueue(realm, row)
+        """As from the Dashboard: once more to every endpoint that wants it."""
+        self.enqueue(realm, realm.table("event")[event_id])
 
     def outstanding(self) -> int:
-        return sum(1 for row in self._store.table(TABLE).values() if not row["sent"])
+        """Deliveries due or waiting for a retry."""
+        return len(self._store.table(DUE))
 
     def _settle(self, realm: Realm, event_id: str, change: int) -> None:
         row = realm.table("event").get(event_id)

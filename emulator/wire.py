@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 Json = dict[str, Any]
 API_VERSION = "2026-10-28.endive"  # what stripe-python 16.1 pins
+How = Literal["refused", "reset", "timeout"]
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ class Logged:
     at: float
     key: str | None = None
     version: str | None = None
+    on_behalf: str | None = None  # the Stripe-Account header
     params: Json = field(default_factory=dict)
     kind: str | None = None
     account: str = ""
@@ -50,7 +52,7 @@ class Logged:
 class Cut(Exception):
     """The connection ends without a reply."""
 
-    def __init__(self, how: Literal["refused", "reset", "timeout"], seconds: float = 0.0) -> None:
+    def __init__(self, how: How, seconds: float = 0.0) -> None:
         super().__init__(how)
         self.how = how
         self.seconds = seconds  # a timeout keeps a real socket open this long before it closes

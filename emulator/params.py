@@ -1,8 +1,23 @@
-"""Parameter hashes that several rows share; names and limits are Stripe's (stripe-python 16.1, stripe.params)."""
+"""Every parameter of every call; names and limits are Stripe's (stripe-python 16.1, stripe.params)."""
 
 from __future__ import annotations
 
-from emulator.fields import Currency, Email, Fields, Flag, Hash, Many, MapOf, Metadata, Number, OneOf, Ref, Text, Whole
+from emulator.fields import (
+    Currency,
+    Email,
+    Fields,
+    Flag,
+    Hash,
+    Many,
+    MapOf,
+    Metadata,
+    Number,
+    OneOf,
+    Ref,
+    Text,
+    Time,
+    Whole,
+)
 
 ADDRESS: Fields = {name: Text() for name in ("city", "country", "line1", "line2", "postal_code", "state")}
 SHIPPING: Fields = {
@@ -120,4 +135,109 @@ RESTRICTIONS: Fields = {
     "first_time_transaction": Flag(),
     "minimum_amount": Whole(least=1),
     "minimum_amount_currency": Currency(),
+}
+NAMED = Text(unset=False)
+CUSTOMER_CREATE: Fields = {
+    **CUSTOMER,
+    "payment_method": Ref(kind="payment_method", hidden=True),
+    "tax_id_data": Many(each=Hash(fields={"type": Text(required=True), "value": Text(required=True)}), hidden=True),
+    "test_clock": Ref(kind="test_helpers.test_clock"),
+}
+CUSTOMER_UPDATE: Fields = {**CUSTOMER, "default_source": Ref(kind="source")}
+PRODUCT_FIELDS: Fields = {
+    "active": Flag(),
+    "description": Text(longest=40_000),
+    "images": Many(each=Text(), most=8),
+    "marketing_features": FEATURES,
+    "metadata": Metadata(),
+    "package_dimensions": PACKAGE,
+    "shippable": Flag(),
+    "statement_descriptor": PRODUCT_DATA["statement_descriptor"],
+    "tax_code": Text(),
+    "tax_details": TAX_DETAILS,
+    "unit_label": Text(),
+    "url": Text(),
+}
+PRODUCT_CREATE: Fields = {
+    **PRODUCT_FIELDS,
+    "name": Text(required=True),
+    "id": NAMED,
+    "type": OneOf(values=("good", "service")),
+    "default_price_data": Hash(fields=DEFAULT_PRICE, fill=False, hidden=True),
+}
+PRODUCT_UPDATE: Fields = {**PRODUCT_FIELDS, "name": NAMED, "default_price": Ref(kind="price")}
+PRICE_FIELDS: Fields = {
+    "active": Flag(),
+    "currency_options": CURRENCY_PRICES,
+    "lookup_key": Text(longest=200),
+    "metadata": Metadata(),
+    "nickname": Text(),
+    "tax_behavior": TAX_BEHAVIOR,
+    "transfer_lookup_key": Flag(hidden=True),
+}
+PRICE_CREATE: Fields = {
+    **PRICE_FIELDS,
+    "billing_scheme": OneOf(values=("per_unit", "tiered")),
+    "currency": Currency(required=True),
+    "custom_unit_amount": CUSTOM_AMOUNT,
+    "product": Ref(kind="product", unset=False),
+    "product_data": Hash(fields=PRODUCT_DATA, fill=False, hidden=True),
+    "recurring": Hash(fields=RECURRING, fill=False, hidden=True),
+    "tiers": TIERS,
+    "tiers_mode": OneOf(values=("graduated", "volume")),
+    "transform_quantity": Hash(
+        fields={"divide_by": Whole(least=1, required=True), "round": OneOf(values=("up", "down"), required=True)}
+    ),
+    "unit_amount": CENTS,
+    "unit_amount_decimal": EXACT_CENTS,
+}
+PRICE_UPDATE: Fields = PRICE_FIELDS
+COUPON_CREATE: Fields = {
+    "amount_off": Whole(least=1),
+    "applies_to": Hash(fields={"products": Many(each=Ref(kind="product"))}, hidden=True),
+    "currency": Currency(),
+    "currency_options": CURRENCY_DISCOUNTS,
+    "duration": OneOf(values=("forever", "once", "repeating")),
+    "duration_in_months": Whole(least=1),
+    "id": NAMED,
+    "max_redemptions": Whole(least=1),
+    "metadata": Metadata(),
+    "name": Text(longest=40),
+    "percent_off": Number(above=0, most=100),
+    "redeem_by": Time(),
+}
+COUPON_UPDATE: Fields = {"currency_options": CURRENCY_DISCOUNTS, "metadata": Metadata(), "name": Text(longest=40)}
+PROMOTION_CODE_CREATE: Fields = {
+    "active": Flag(),
+    "code": Text(pattern="[A-Za-z0-9-]{1,500}"),
+    "customer": Ref(kind="customer"),
+    "customer_account": Text(),
+    "expires_at": Time(),
+    "max_redemptions": Whole(least=1),
+    "metadata": Metadata(),
+    # Since 2025-09-30.clover; before, the coupon was a parameter of its own.
+    "promotion": Hash(
+        fields={"type": OneOf(values=("coupon",), required=True), "coupon": Ref(kind="coupon")}, required=True
+    ),
+    "restrictions": Hash(fields=RESTRICTIONS, fill=False),
+}
+PROMOTION_CODE_UPDATE: Fields = {
+    "active": Flag(),
+    "metadata": Metadata(),
+    "restrictions": Hash(fields={"currency_options": CURRENCY_MINIMUMS}, merge=True),
+}
+WEBHOOK_ENDPOINT_CREATE: Fields = {
+    "api_version": Text(pattern=r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?"),
+    "connect": Flag(hidden=True),
+    "description": Text(),
+    "enabled_events": Many(each=Text(), required=True),
+    "metadata": Metadata(),
+    "url": Text(required=True),
+}
+WEBHOOK_ENDPOINT_UPDATE: Fields = {
+    "description": Text(),
+    "disabled": Flag(hidden=True),
+    "enabled_events": Many(each=Text()),
+    "metadata": Metadata(),
+    "url": NAMED,
 }

@@ -1,0 +1,65 @@
+"""Fixtures: a Stripe client. With STRIPE_TEST_KEY it talks to a real sandbox, else to a fresh emulator."""
+
+import os
+import time
+import uuid
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import stripe
+
+from emulator import Emulator
+
+REAL = os.environ.get("STRIPE_TEST_KEY", "")
+Json = dict[str, Any]
+
+
+@pytest.fixture(autouse=True)
+def _no_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stripe, "enable_telemetry", False)
+
+
+@pytest.fixture
+def emulator() -> Emulator:
+    """Asking for the emulator marks a test as using knobs that real Stripe lacks: it is skipped there."""
+    if REAL:
+        pytest.skip("real Stripe has no such knob")
+    return Emulator()
+
+
+@pytest.fixture
+def client(request: pytest.FixtureRequest) -> stripe.StripeClient:
+    if REAL:
+        assert REAL.startswith(("sk_test_", "rk_test_")), "never against live data"
+        return stripe.StripeClient(REAL, max_network_retries=2)
+    stripe_: Emulator = request.getfixturevalue("emulator")
+    return stripe.StripeClient("sk_test_contract", http_client=stripe_.transport())
+
+
+@pytest.fixture
+def key() -> str:
+    """An idempotency key that nobody used before."""
+    return f"contract:{uuid.uuid4()}"
+
+
+@pytest.fixture
+def email() -> str:
+    return f"{uuid.uuid4().hex}@example.com"
+
+
+@pytest.fixture
+def events_with(client: stripe.StripeClient) -> Callable[..., list[Json]]:
+    """The events that carry a key, oldest first; real Stripe shows them some seconds late."""
+
+    def find(key: str, at_least: int = 1) -> list[Json]:
+        deadline = time.monotonic() + (60 if REAL else 0)
+        while True:
+            page = client.v1.events.list({"limit": 100})
+            events = [event.to_dict(for_json=True) for event in page.data]
+            found = [event for event in events if (event["request"] or {}).get("idempotency_key") == key]
+            if len(found) >= at_least or time.monotonic() >= deadline:
+                return found[::-1]
+            time.sleep(2)  # reached only with real Stripe
+
+    return find
