@@ -1,6 +1,11 @@
 """How gunicorn serves the application; its command line and GUNICORN_CMD_ARGS override every line of this."""
 
+import sys
 from pathlib import Path
+from typing import Any
+
+from sync.errors import BadSettings
+from sync.settings import Settings
 
 wsgi_app = "wsgi:app"
 bind = "127.0.0.1:8000"  # private unless somebody decides otherwise, say with --bind 0.0.0.0:8000 behind a proxy
@@ -33,3 +38,12 @@ control_socket_disable = True  # it would be one path for all services of a user
 # One line per request is left to the proxy: a path can hold a username. Transitions are logged by the service itself.
 accesslog = None
 errorlog = "-"
+
+
+def on_starting(server: Any) -> None:
+    """Complain about the settings, all at once, before a port is opened."""
+    try:
+        Settings.from_environment(serve=True)
+    except BadSettings as error:
+        print("cannot start:", *error.problems, sep="\n  ", file=sys.stderr)
+        sys.exit(2)

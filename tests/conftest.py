@@ -12,6 +12,7 @@ from pymongo.database import Database
 
 from demo.mongod import Mongod, NoMongod
 from tests.support.mongo import MongoServer
+from tests.support.world import World
 
 MONGOD = pytest.StashKey[Mongod]()
 
@@ -72,3 +73,11 @@ def new_database(mongo_server: MongoServer) -> Iterator[str]:
     yield mongo_server.uri(name)
     with MongoClient[Any](mongo_server.uri(name), serverSelectionTimeoutMS=5_000) as client:
         client.drop_database(name)
+
+
+@pytest.fixture
+def world(database: str) -> Iterator[World]:
+    """A fresh shop and a fresh Stripe."""
+    made = World(database)
+    yield made
+    made.stop()

@@ -1,0 +1,87 @@
+"""The application: what is set up once, and what every request passes through."""
+
+import logging
+import sys
+import time
+import uuid
+
+import mongoengine.connection
+import stripe
+from flask import Flask, Response, g, request
+from pymongo.errors import PyMongoError
+from pymongo.monitoring import CommandListener
+
+from api import errors, resources
+from api.auth import require_token
+from sync.connection import connect
+from sync.gateway import DEADLINE
+from sync.settings import Settings
+from webhooks import blueprint as webhooks
+
+LARGEST_BODY = 1024 * 1024  # bytes; Stripe's own events stay far below
+BUDGET = 45.0  # s for a request: less than gunicorn's timeout, and far less than a lease
+
+
+def create_app(
+    settings: Settings | None = None,
+    *,
+    http_client: stripe.HTTPClient | None = None,
+    listeners: tuple[CommandListener, ...] = (),
+) -> Flask:
+    """Return the WSGI application, connected. Raises BadSettings, or Unavailable without MongoDB."""
+    settings = settings or Settings.from_environment(serve=True)
+    connect(settings, http_client=http_client, listeners=listeners)
+    app = Flask("stripe_mongo_sync", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.config["WEBHOOK_SECRETS"] = settings.webhook_secrets
+    app.config["API_TOKENS"] = settings.api_tokens
+    app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
+    app.before_request(_begin)
+    app.before_request(require_token)
+    app.after_request(_name)
+    app.teardown_request(_end)
+    app.add_url_rule("/healthz", "health.alive", alive)
+    app.add_url_rule("/readyz", "health.ready", ready)
+    app.register_blueprint(webhooks)
+    resources.register(app)
+    errors.register(app)
+    return app
+
+
+def _begin() -> None:
+    g.request_id = uuid.uuid4().hex
+    g.deadline = DEADLINE.set(time.monotonic() + BUDGET)
+    if request.method in ("POST", "PATCH", "PUT") and request.content_length is None:
+        # Behind a length limit, the body of a chunked request would be cut short without a word.
+        raise errors.LengthRequired
+
+
+def _name(response: Response) -> Response:
+    response.headers["X-Request-Id"] = g.request_id
+    return response
+
+
+def _end(error: BaseException | None) -> None:
+    DEADLINE.reset(g.deadline)
+
+
+def alive() -> dict[str, str]:
+    """Answer that the process is there."""
+    return {"status": "alive"}
+
+
+def ready() -> tuple[dict[str, str], int]:
+    """Answer whether MongoDB does."""
+    try:
+        mongoengine.connection.get_db().command("ping")
+    except PyMongoError:
+        return {"status": "MongoDB does not answer"}, 503
+    return {"status": "ready"}, 200
+
+
+def log_to_stderr() -> None:
+    """Log one line for each transition; stripe-python's own log would show request bodies."""
+    logging.basicConfig(
+        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
+    )
+    logging.getLogger("stripe").setLevel(logging.WARNING)

@@ -1,0 +1,116 @@
+"""Errors as people see them: application/problem+json (RFC 9457), with a type that programs can rely on."""
+
+import json
+import logging
+from typing import Any
+
+from flask import Flask, Response, g
+from werkzeug.exceptions import HTTPException
+
+from api.representation import as_json
+from models.input import Invalid
+from sync import errors
+from sync.inbox import Malformed
+from webhooks.signature import BadSignature
+
+log = logging.getLogger("api")
+
+TYPES = "https://stripe-mongo-sync.invalid/problems/"  # names, not addresses
+
+
+class RequestError(Exception):
+    """The request cannot be accepted."""
+
+    status = 400
+    type = "malformed"
+
+
+class NotJson(RequestError):
+    """The body must be a JSON object."""
+
+
+class LengthRequired(RequestError):
+    """The request needs a Content-Length: a chunked body would be cut short."""
+
+    status = 411
+    type = "length-required"
+
+
+class WrongContentType(RequestError):
+    """The body must be sent as application/json."""
+
+    status = 415
+    type = "wrong-content-type"
+
+
+class Unauthorized(RequestError):
+    """Send one of API_TOKENS as `Authorization: Bearer …`."""
+
+    status = 401
+    type = "unauthorized"
+
+
+STATUS: dict[type[errors.SyncError], int] = {
+    errors.Unavailable: 503,
+    errors.NotFound: 404,
+    errors.AlreadyExists: 409,
+    errors.InProgress: 409,
+    errors.KeyReused: 422,
+    errors.NotDeletable: 422,
+    errors.Refused: 422,
+    errors.RolledBack: 422,
+    errors.Deleted: 410,
+}
+
+
+def register(app: Flask) -> None:
+    """Let `app` answer every error as a problem."""
+    app.register_error_handler(RequestError, lambda error: problem(error.status, error.type, type(error).__doc__))
+    app.register_error_handler(BadSignature, lambda error: problem(400, "bad-signature", BadSignature.__doc__))
+    app.register_error_handler(Malformed, lambda error: problem(400, "malformed", Malformed.__doc__))
+    app.register_error_handler(Invalid, _invalid)
+    app.register_error_handler(errors.SyncError, _sync)
+    app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(Exception, _unexpected)
+
+
+def problem(status: int, type: str, detail: str | None, **more: Any) -> Response:
+    """Return a problem+json response."""
+    body = {"type": TYPES + type, "title": type.replace("-", " "), "status": status, "detail": detail, **more}
+    response = Response(json.dumps(body), status, mimetype="application/problem+json")
+    response.headers["X-Request-Id"] = g.request_id
+    if status == 401:
+        response.headers["WWW-Authenticate"] = "Bearer"
+    if status == 503:
+        response.headers["Retry-After"] = "5"
+    return response
+
+
+def _invalid(error: Invalid) -> Response:
+    return problem(422, "invalid", str(error), errors=error.errors)
+
+
+def _sync(error: errors.SyncError) -> Response:
+    more: dict[str, Any] = {}
+    status, type = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500), error.type
+    if isinstance(error, errors.Refused):
+        more = {"code": error.code, "decline_code": error.decline_code}
+        if error.declined:
+            status, type = 402, "declined"
+    if isinstance(error, errors.Outcome):
+        more["document"] = as_json(error.document)
+    if isinstance(error, errors.Unavailable) and error.idempotency_key:
+        more["idempotency_key"] = error.idempotency_key
+    if status == 500:
+        log.error("request %s: %s", g.request_id, error)
+    return problem(status, type, str(error), **more)
+
+
+def _http(error: HTTPException) -> Response:
+    type = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}.get(error.code or 500, "malformed")
+    return problem(error.code or 500, type, error.description)
+
+
+def _unexpected(error: Exception) -> Response:
+    log.exception("request %s", g.request_id)
+    return problem(500, "error", "Something went wrong here; the request id finds it in the log.")

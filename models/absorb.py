@@ -1,0 +1,141 @@
+"""Absorb: the one transition that hands a Stripe object to a document, whatever state the document is in.
+
+A webhook, an API reply and a reconciler may arrive in any order, twice, or at once. Each of them describes what it
+saw as `Evidence`; the pipeline below decides inside MongoDB, in one atomic update, what the document makes of it.
+Read `absorption` from the top: the first case that holds is taken.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from models.clock import from_now, literal
+
+ROOT = "$$ROOT"
+
+
+def digest(remote: dict[str, Any]) -> str:
+    """Return a digest of an object's content that does not depend on the order of its keys."""
+    return hashlib.sha256(json.dumps(remote, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One sight of one Stripe object.
+
+    `earliest` and `latest` bound, in Stripe's seconds, when it looked like this: an event knows its second, a reply
+    only that it lies between sending and receiving.
+    """
+
+    by: str  # who saw it: "webhook evt_…", "reply", "reconcile"
+    stripe_id: str
+    remote: dict[str, Any] | None  # None: the object exists, but this is no sight of its content (a replayed reply)
+    mirror: dict[str, Any]  # the document's own fields as Stripe has them
+    earliest: int
+    latest: int
+    event: bool = False  # Stripe told us by itself
+    gone: bool = False  # it was deleted
+    ends: str | None = None  # the key of the operation that this shows to be done
+
+    @property
+    def digest(self) -> str | None:
+        """Of the content, or None where there is none."""
+        return digest(self.remote) if self.remote is not None and not self.gone else None
+
+    def first_snapshot(self) -> dict[str, Any]:
+        """Return the snapshot fields of a document that had none."""
+        return {
+            **self.mirror,
+            "stripe": self.remote,
+            "digest": self.digest,
+            "seen_at": self.earliest,
+            "doubt_until": self.latest,
+            "confirmed_at": from_now() if self.event else None,
+        }
+
+
+def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
+    """Return the pipeline that lets the document it is applied to absorb `evidence`."""
+    confirmed = {"confirmed_at": {"$ifNull": ["$confirmed_at", from_now()]}} if evidence.event else {}
+    snapshot = {name: literal(value) for name, value in evidence.mirror.items()} | {
+        "stripe": literal(evidence.remote),
+        "digest": evidence.digest,
+        "seen_at": {"$max": ["$seen_at", evidence.earliest]},
+        "doubt_until": {"$max": ["$doubt_until", evidence.latest]},
+    }
+    mine = {"$eq": ["$stripe_id", literal(evidence.stripe_id)]}
+    known_twin = {"$in": [literal(evidence.stripe_id), {"$concatArrays": ["$orphans", "$undone"]}]}
+    ends = {"$and": [bool(evidence.ends), {"$eq": ["$operation.key", literal(evidence.ends)]}]}
+    # What only Stripe's own reply to the first sending shows is complete; after anything else somebody looks again,
+    # and until then the lease keeps the document due.
+    authoritative = evidence.remote is not None and not evidence.event
+    twinless = {"$eq": ["$orphans", []]}
+    rest = {"$cond": [twinless, None, "$lease"]} if authoritative else {"$ifNull": ["$lease", from_now(lease)]}
+    review = {"$cond": [twinless, None, "$review"]}  # about a twin, it stays: this says nothing of twins
+    work = {"$cond": [ends, {"operation": None, "error": None, "review": review, "lease": rest}, {}]}
+    look = {"lease": {"$ifNull": ["$lease", from_now(lease)]}}
+
+    def merge(*changes: Any) -> dict[str, Any]:
+        return {"$mergeObjects": [ROOT, *changes, {"revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}]}
+
+    linked = {
+        "status": "active",
+        "live": True,
+        "stripe_id": literal(evidence.stripe_id),
+        "operation": None,
+        "in_doubt": False,
+        "review": None,
+        "error": None,
+        "lease": rest,
+        "moved_by": literal(evidence.by),
+    }
+    deleted = {
+        "status": "deleted",
+        "live": False,
+        "operation": None,
+        "in_doubt": False,
+        "review": review,
+        "lease": {"$cond": [twinless, None, "$lease"]},
+        "moved_by": literal(evidence.by),
+    }
+    twin = {
+        "orphans": {"$concatArrays": ["$orphans", [literal(evidence.stripe_id)]]},
+        "lease": {"$cond": [{"$eq": ["$review", None]}, {"$ifNull": ["$lease", from_now()]}, None]},
+        "settled_at": None,
+    }
+    undone = {
+        "orphans": {"$setDifference": ["$orphans", [literal(evidence.stripe_id)]]},
+        "undone": {"$setUnion": ["$undone", [literal(evidence.stripe_id)]]},
+    }
+    older = {"$lt": [evidence.latest, "$seen_at"]}
+    newer = (
+        {"$gt": [evidence.earliest, "$doubt_until"]} if evidence.event else {"$gte": [evidence.earliest, "$seen_at"]}
+    )
+    same = {"$eq": ["$digest", evidence.digest]}
+    cases: list[tuple[Any, Any]] = [
+        ({"$and": [known_twin, evidence.gone, {"$in": [literal(evidence.stripe_id), "$orphans"]}]}, merge(undone)),
+        (known_twin, ROOT),
+        ({"$and": [{"$eq": ["$status", "pending"]}, evidence.gone]}, merge(linked, deleted)),
+        ({"$eq": ["$status", "pending"]}, merge(linked, snapshot, confirmed)),
+        ({"$and": [{"$not": [mine]}, evidence.gone]}, ROOT),
+        ({"$not": [mine]}, merge(twin)),
+        ({"$eq": ["$status", "deleted"]}, ROOT),
+        ({"$and": [evidence.gone, older]}, ROOT),  # an earlier life of a chosen id
+        (evidence.gone, merge(deleted, confirmed)),
+        ({"$and": [evidence.event, older, {"$not": [ends]}]}, merge(confirmed) if confirmed else ROOT),
+        ({"$and": [same, {"$not": [ends]}, {"$ne": ["$confirmed_at", None]}, evidence.event]}, ROOT),
+        (same, merge(work, confirmed)),
+        ({"$and": [evidence.remote is not None, newer]}, merge(snapshot, work, confirmed)),
+    ]
+    return [
+        {
+            "$replaceWith": {
+                "$switch": {
+                    "branches": [{"case": case, "then": then} for case, then in cases],
+                    "default": merge(work, confirmed, look),
+                }
+            }
+        }
+    ]

@@ -1,0 +1,346 @@
+"""What every synchronised document has, and the only ways in which one may change.
+
+A document is its own outbox: what must still be told to Stripe is its `operation`, written before Stripe is called.
+It is inserted once (`stage`, `adopt`) and from then on changes only through `move` and `absorb`, each a single
+conditional update. MongoEngine's own `save()` replaces, upserts and resurrects; it is never called.
+"""
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from bson import ObjectId
+from mongoengine import (
+    BooleanField,
+    DateTimeField,
+    Document,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    IntField,
+    ListField,
+    ObjectIdField,
+    StringField,
+)
+from mongoengine.base import BaseField
+from pymongo import DESCENDING, ReturnDocument
+
+from models.absorb import Evidence, absorption
+from models.clock import from_now, literal
+from models.lifecycle import LEASE, Lifecycle, Status, begun
+from models.resource import Resource, register
+
+log = logging.getLogger("sync")
+
+DOUBT_LASTS = timedelta(
+    days=30
+)  # Stripe lists events for 30 days: an object it repaired later can no longer be told apart
+
+
+class Json(BaseField):
+    """Any JSON value, stored as it is."""
+
+
+class Operation(EmbeddedDocument):
+    """What must still be told to Stripe, frozen: every attempt sends exactly this."""
+
+    meta: ClassVar = {"strict": False}
+    verb: str = StringField()  # create, update or delete
+    path: str = StringField()
+    params: dict[str, Any] = Json()
+    api_version: str = StringField()
+    key: str = StringField()
+    since: datetime = DateTimeField()  # when the key was written: its age decides whether it may be replayed
+    attempts: int = IntField()  # counted before the attempt
+    doubt: bool = BooleanField()  # some attempt ended without a known outcome
+    stored_failure_at: datetime | None = DateTimeField()  # a replay showed that this key answers 5xx for ever
+
+
+class Problem(EmbeddedDocument):
+    """Why a document was rolled back, or what the last attempt said."""
+
+    meta: ClassVar = {"strict": False}
+    type: str = StringField()
+    code: str | None = StringField()
+    decline_code: str | None = StringField()
+    message: str = StringField()
+
+
+class Request(EmbeddedDocument):
+    """The caller's own idempotency key: one document per token, route and key."""
+
+    meta: ClassVar = {"strict": False}
+    token: str = StringField()
+    route: str = StringField()
+    key: str = StringField()
+    digest: str = StringField()  # of the body: the same key with another body is an error
+
+
+def only(**condition: Any) -> dict[str, Any]:
+    """Return the options of an index over just the documents that meet `condition`."""
+    return {"partialFilterExpression": condition}
+
+
+class SyncedDocument(Lifecycle, Document):
+    """One document here and one object at Stripe."""
+
+    meta: ClassVar = {
+        "abstract": True,
+        "strict": False,
+        "auto_create_index": False,
+        "index_cls": False,
+        "indexes": [
+            {"fields": ["key"], "unique": True, **only(key={"$type": "string"})},
+            {"fields": ["stripe_id", "live"], "unique": True, **only(stripe_id={"$type": "string"}, live=True)},
+            {"fields": ["stripe_id"], **only(stripe_id={"$type": "string"})},
+            {
+                "fields": ["request.token", "request.route", "request.key"],
+                "unique": True,
+                **only(**{"request.key": {"$type": "string"}}),
+            },
+            {"fields": ["lease"], **only(lease={"$type": "date"})},
+            {"fields": ["review"], **only(review={"$type": "string"})},
+            {"fields": ["in_doubt"], **only(in_doubt=True)},
+            {"fields": ["live", "-created_at", "-id"]},
+            {"fields": ["status", "-created_at", "-id"]},
+        ],
+    }
+    resource: ClassVar[Resource]
+
+    id: ObjectId = ObjectIdField(primary_key=True)
+    status: Status = StringField(choices=[str(status) for status in Status])
+    live: bool = BooleanField()  # pending or active: only these hold their username
+    revision: int = IntField()  # counts the changes; every change is guarded by it
+    stripe_id: str | None = StringField()
+    key: str | None = StringField()  # of the creation; kept for ever, so that a late twin is known
+    operation: Operation | None = EmbeddedDocumentField(Operation)
+    lease: datetime | None = (
+        DateTimeField()
+    )  # until then somebody works on it; past, it is overdue; None: nothing to do
+    orphans: list[str] = ListField(StringField())  # objects that this document's key made and no document wants
+    undone: list[str] = ListField(StringField())  # those of them that are no longer usable
+    in_doubt: bool = BooleanField()  # an object of this document may exist unseen
+    review: str | None = StringField()  # why a person must decide
+    error: Problem | None = EmbeddedDocumentField(Problem)
+    request: Request | None = EmbeddedDocumentField(Request)
+    stripe: dict[str, Any] | None = Json()  # the snapshot
+    digest: str | None = StringField()  # of the snapshot
+    seen_at: int | None = IntField()  # Stripe's time, in seconds, that the snapshot is at least as new as
+    doubt_until: int | None = IntField()  # up to this second an event may be older or newer than the snapshot
+    confirmed_at: datetime | None = DateTimeField()  # when Stripe itself (event or listing) first told us of it
+    created_at: datetime = DateTimeField()
+    updated_at: datetime = DateTimeField()
+    settled_at: datetime | None = DateTimeField()  # a tombstone with nothing left to undo: it may expire
+    moved_by: str | None = StringField()  # who changed the status last
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "resource" in vars(cls):
+            register(cls)
+
+    # --- birth ---
+
+    @classmethod
+    def stage(
+        cls, values: dict[str, Any], operation: dict[str, Any], *, id: ObjectId, request: dict[str, Any] | None
+    ) -> Self:
+        """Insert a pending document, leased to its creator. Raises DuplicateKeyError when a unique value is taken."""
+        return cls._insert(
+            id,
+            {
+                **values,
+                "status": Status.PENDING,
+                "key": operation["key"],
+                "operation": begun(operation),
+                "lease": from_now(LEASE),
+                "in_doubt": True,
+                "request": request,
+            },
+        )
+
+    @classmethod
+    def adopt(cls, evidence: Evidence) -> Self:
+        """Insert an active document for an object that others made. Raises DuplicateKeyError when it has one."""
+        return cls._insert(
+            ObjectId(),
+            {"status": Status.ACTIVE, "stripe_id": evidence.stripe_id, "in_doubt": False, **evidence.first_snapshot()},
+        )
+
+    @classmethod
+    def _insert(cls, id: ObjectId, values: dict[str, Any]) -> Self:
+        # An upsert of a fresh id is an insert that can stamp the server's own time; were the id there already, the
+        # filter would miss and the insert would fail on it.
+        row = {name: literal(value) for name, value in {**BLANK, **values}.items()}
+        found = cls._get_collection().find_one_and_update(
+            {"_id": id, "revision": {"$exists": False}},
+            [{"$set": {**row, "live": True, "revision": 1, "created_at": from_now(), "updated_at": from_now()}}],
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+        document = cls._from_son(found)
+        log.info("%s %s → %s", cls.resource.kind, id, document.status)
+        return document
+
+    # --- change ---
+
+    def move(self, by: str = "", /, **changes: Any) -> Self | None:
+        """Apply `changes` if nobody changed the document since it was read; return it as it is then, or None."""
+        return self._update({"_id": self.id, "revision": self.revision}, changes, by)
+
+    @classmethod
+    def _update(cls, guard: dict[str, Any], changes: dict[str, Any], by: str) -> Self | None:
+        if "status" in changes:
+            changes = {**changes, "live": changes["status"] in (Status.PENDING, Status.ACTIVE), "moved_by": by}
+        merged = {name: literal(value) for name, value in changes.items()}
+        found = cls._get_collection().find_one_and_update(
+            guard,
+            [
+                {
+                    "$replaceWith": {
+                        "$mergeObjects": [
+                            "$$ROOT",
+                            {**merged, "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()},
+                        ]
+                    }
+                }
+            ],
+            return_document=ReturnDocument.AFTER,
+        )
+        if found is None:
+            return None
+        document = cls._from_son(found)
+        if "status" in changes:
+            log.info("%s %s → %s (%s)", cls.resource.kind, document.id, document.status, by)
+        return document
+
+    @property
+    def claimed_at(self) -> datetime:
+        """The server's time when the running lease was taken: the present, as far as this document is concerned."""
+        assert self.lease is not None
+        return self.lease - LEASE
+
+    @classmethod
+    def absorb(cls, where: dict[str, Any], evidence: Evidence) -> Self | None:
+        """Hand a Stripe object to the document that `where` names, whatever state it is in; None when there is none.
+
+        Atomic, idempotent and in any order: the API reply, the webhook and reconcile all use it. Raises
+        DuplicateKeyError when another live document has that object.
+        """
+        found = cls._get_collection().find_one_and_update(
+            where,
+            absorption(evidence, LEASE),
+            sort=[("live", DESCENDING)],  # a chosen id may have had an earlier life
+            return_document=ReturnDocument.AFTER,
+        )
+        if found is None:
+            return None
+        document = cls._from_son(found)
+        if document.moved_by == evidence.by and document.stripe_id == evidence.stripe_id:
+            log.info("%s %s → %s (%s)", cls.resource.kind, document.id, document.status, evidence.by)
+        return document
+
+    def remove_adopted(self) -> bool:
+        """Remove this adopted row, unless it was touched since: the only removal in the system."""
+        assert self.adopted, "only an adopted row that nobody used is ever removed"
+        return bool(self._get_collection().find_one_and_delete({"_id": self.id, "revision": self.revision}))
+
+    # --- questions ---
+
+    def reread(self) -> Self:
+        """Return the document as it is now."""
+        found: Self = type(self).objects(id=self.id).get()
+        return found
+
+    @property
+    def adopted(self) -> bool:
+        """Whether others made it and nothing of ours was ever attached: no key, operation, request or username."""
+        return (
+            self.key is None and self.operation is None and self.request is None and not getattr(self, "username", None)
+        )
+
+    @classmethod
+    def overdue(cls, at: datetime, limit: int) -> list[Self]:
+        """Return documents whose lease ran out before `at` (see `clock.now`), longest first."""
+        return list(cls.objects(lease__lte=at).order_by("lease").limit(limit))
+
+    @classmethod
+    def of(cls, stripe_id: str) -> Self | None:
+        """Return the document of that object: the live one, else the last."""
+        found: Self | None = cls.objects(stripe_id=stripe_id).order_by("-live", "-created_at").first()
+        return found
+
+    @classmethod
+    def doubtful(cls) -> Iterable[Self]:
+        """Return the documents of which an object may exist unseen: pending, or given up lately without a refusal."""
+        lately = {"$expr": {"$gt": ["$updated_at", from_now(-DOUBT_LASTS)]}}
+        found: Iterable[Self] = cls.objects(__raw__={"in_doubt": True, **lately})
+        return found
+
+    @classmethod
+    def lookup(cls, reference: str) -> Self | None:
+        """Return the document that a caller means by our id or Stripe's; rolled-back and deleted ones by id only."""
+        if ObjectId.is_valid(reference) and (found := cls.objects(id=ObjectId(reference)).first()):
+            document: Self = found
+            return document
+        by_stripe_id: Self | None = cls.objects(stripe_id=reference, live=True).first()
+        return by_stripe_id
+
+    @classmethod
+    def prepared(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the checked `values` of a caller with what this type derives from them."""
+        return values
+
+    @classmethod
+    def own_fields(cls) -> dict[str, BaseField]:
+        """Return the fields that mirror Stripe's, by name: those that say by which verbs they are `sent`."""
+        return {name: field for name, field in cls._fields.items() if hasattr(field, "sent")}
+
+    @classmethod
+    def mirror(cls, remote: dict[str, Any]) -> dict[str, Any]:
+        """Return the own fields as Stripe has them."""
+        return {name: reduced(field, remote.get(name)) for name, field in cls.own_fields().items()}
+
+
+def reduced(field: BaseField, value: Any) -> Any:
+    """Return of Stripe's `value` what `field` keeps: of an embedded document just the fields that it names."""
+    if isinstance(field, EmbeddedDocumentField) and isinstance(value, dict):
+        return {name: reduced(inner, value.get(name)) for name, inner in field.document_type._fields.items()}
+    return value
+
+
+BLANK: dict[str, Any] = {
+    "stripe_id": None,
+    "key": None,
+    "operation": None,
+    "lease": None,
+    "orphans": [],
+    "undone": [],
+    "review": None,
+    "error": None,
+    "request": None,
+    "stripe": None,
+    "digest": None,
+    "seen_at": None,
+    "doubt_until": None,
+    "confirmed_at": None,
+    "settled_at": None,
+    "moved_by": None,
+}
+
+
+def ensure_indexes(models: Iterable[type[SyncedDocument]], keep: timedelta) -> None:
+    """Build every index, and let settled tombstones expire after `keep`. Raises where one cannot be built: without
+    them nothing here is unique."""
+    for model in models:
+        model.ensure_indexes()
+        expire(model, "settled_at", keep)
+
+
+def expire(model: type[Document], field: str, keep: timedelta) -> None:
+    """Let documents of `model` expire `keep` after the date in `field`, whatever an earlier setting said."""
+    collection = model._get_collection()
+    seconds = int(keep.total_seconds())
+    name = f"{field}_1"
+    if collection.index_information().get(name, {}).get("expireAfterSeconds", seconds) != seconds:
+        collection.database.command("collMod", collection.name, index={"name": name, "expireAfterSeconds": seconds})
+    collection.create_index(field, name=name, expireAfterSeconds=seconds)

@@ -1,0 +1,36 @@
+"""The one clock that decides about leases and ages: MongoDB's, never this machine's.
+
+Writes stamp dates with the server's `$$NOW`; reads ask the server once and compare stored dates with that. Nothing
+that matters is read from an ObjectId or from `datetime.now()`, so a host with a wrong clock cannot take a lease early.
+"""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mongoengine.connection import get_db
+
+AHEAD = timedelta()  # zero in service; tests move time by it, and by nothing else
+
+
+class Expression(dict[str, Any]):
+    """An aggregation expression, as opposed to a value: `literal` leaves it as it is."""
+
+
+def literal(value: Any) -> Any:
+    """Return `value` so that MongoDB cannot read it as an expression.
+
+    In a pipeline update the string "$token" is a field path: unwrapped, a username of that form would copy a field.
+    """
+    return value if isinstance(value, Expression) else {"$literal": value}
+
+
+def from_now(delta: timedelta = timedelta()) -> Expression:
+    """Return the expression for the server's time, `delta` from now."""
+    milliseconds = int((delta + AHEAD).total_seconds() * 1000)
+    return Expression({"$add": ["$$NOW", milliseconds]})
+
+
+def now() -> datetime:
+    """Ask the server what time it is. One round trip; used where many documents are compared with one moment."""
+    told: datetime = get_db().command("hello")["localTime"]
+    return told.replace(tzinfo=UTC) + AHEAD

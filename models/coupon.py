@@ -1,0 +1,44 @@
+"""A coupon: a discount by percentage or amount. The caller may choose its id."""
+
+from typing import ClassVar
+
+from mongoengine import (
+    BooleanField,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    FloatField,
+    IntField,
+    ListField,
+    StringField,
+)
+
+from models.base import SyncedDocument
+from models.resource import Resource, Undo
+
+
+class AppliesTo(EmbeddedDocument):
+    """The products that it is good for."""
+
+    meta: ClassVar = {"strict": False}
+    products: list[str] = ListField(StringField(max_length=5000, refers="product"), max_length=100)
+
+
+class Coupon(SyncedDocument):
+    """A discount."""
+
+    meta: ClassVar = {"collection": "coupons"}
+    resource: ClassVar = Resource(
+        kind="coupon", prefix="", path="/v1/coupons", undo=Undo.DELETE, deletable=True, own_id=True
+    )
+
+    name: str | None = StringField(max_length=40, sent="create update")
+    percent_off: float | None = FloatField(min_value=0, max_value=100, sent="create")
+    amount_off: int | None = IntField(min_value=1, max_value=99_999_999, sent="create")  # in the minor unit
+    currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
+    duration: str | None = StringField(choices=["forever", "once", "repeating"], sent="create")
+    duration_in_months: int | None = IntField(min_value=1, sent="create")
+    max_redemptions: int | None = IntField(min_value=1, sent="create")
+    redeem_by: int | None = IntField(min_value=0, sent="create")  # Unix seconds
+    applies_to: AppliesTo | None = EmbeddedDocumentField(AppliesTo, sent="create")
+    times_redeemed: int = IntField(sent="")
+    valid: bool = BooleanField(sent="")

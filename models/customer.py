@@ -1,0 +1,118 @@
+"""A customer: the username that identifies them here, and what Stripe keeps of them."""
+
+import re
+import unicodedata
+from typing import Any, ClassVar, Self
+
+from bson import ObjectId
+from mongoengine import (
+    BooleanField,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    IntField,
+    ListField,
+    StringField,
+    ValidationError,
+)
+
+from models.base import SyncedDocument, only
+from models.resource import Resource, Undo
+
+EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
+STRIPE_ID = re.compile(r"cus_\w+")
+
+
+def fold(username: str) -> str:
+    """Return what makes two usernames the same: NFKC, without regard to case."""
+    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
+
+
+def check_username(username: str) -> None:
+    """Raise ValidationError unless this may name a customer."""
+    if not username.strip():
+        raise ValidationError("is empty")
+    if any(unicodedata.category(character) in ("Cc", "Cs") for character in username):
+        raise ValidationError("has control characters")
+    if ObjectId.is_valid(username) or STRIPE_ID.fullmatch(username):
+        raise ValidationError("looks like an id; choose another name, such as an e-mail address")
+    if len(fold(username)) > 1024:
+        raise ValidationError("is too long")
+
+
+def check_email(email: str) -> None:
+    """Raise ValidationError unless Stripe could take this for an e-mail address."""
+    if not EMAIL.fullmatch(email):
+        raise ValidationError("is not an e-mail address")
+
+
+class Address(EmbeddedDocument):
+    """A postal address, in Stripe's shape."""
+
+    meta: ClassVar = {"strict": False}
+    line1: str | None = StringField(max_length=5000)
+    line2: str | None = StringField(max_length=5000)
+    city: str | None = StringField(max_length=5000)
+    state: str | None = StringField(max_length=5000)
+    postal_code: str | None = StringField(max_length=5000)
+    country: str | None = StringField(max_length=5000)  # ISO 3166-1 alpha-2
+
+
+class Shipping(EmbeddedDocument):
+    """Where goods are sent to."""
+
+    meta: ClassVar = {"strict": False}
+    name: str = StringField(max_length=5000, required=True)
+    phone: str | None = StringField(max_length=5000)
+    address: Address = EmbeddedDocumentField(Address, required=True)
+
+
+class Customer(SyncedDocument):
+    """Somebody who buys."""
+
+    meta: ClassVar = {
+        "collection": "customers",
+        "indexes": [{"fields": ["username_key"], "unique": True, **only(live=True, username_key={"$type": "string"})}],
+    }
+    resource: ClassVar = Resource(
+        kind="customer",
+        prefix="cus_",
+        path="/v1/customers",
+        undo=Undo.DELETE,
+        deletable=True,
+        # Deleting a customer cancels their subscriptions and cannot be taken back.
+        holds=("/v1/subscriptions", "/v1/payment_intents", "/v1/charges", "/v1/invoices"),
+    )
+
+    username: str | None = StringField(
+        min_length=1, max_length=255, validation=check_username, local=True, required=True
+    )  # as given; an adopted customer has none
+    username_key: str | None = StringField()  # folded: unique among live customers
+
+    email: str | None = StringField(max_length=512, validation=check_email, sent="create update")
+    name: str | None = StringField(max_length=256, sent="create update")
+    phone: str | None = StringField(max_length=20, sent="create update")
+    description: str | None = StringField(max_length=5000, sent="create update")
+    address: Address | None = EmbeddedDocumentField(Address, sent="create update")
+    shipping: Shipping | None = EmbeddedDocumentField(Shipping, sent="create update")
+    preferred_locales: list[str] = ListField(StringField(max_length=5000), max_length=50, sent="create update")
+    tax_exempt: str = StringField(choices=["none", "exempt", "reverse"], sent="create update")
+    invoice_prefix: str | None = StringField(regex=r"[A-Z0-9]{3,12}$", sent="create update")
+    balance: int = IntField(sent="")  # in the minor unit; below zero, credit
+    currency: str | None = StringField(sent="")
+    delinquent: bool | None = BooleanField(sent="")
+
+    @classmethod
+    def lookup(cls, reference: str) -> Self | None:
+        """Return the customer of our id, Stripe's id, or a username, looked for in that order."""
+        return super().lookup(reference) or cls.objects(username_key=fold(reference), live=True).first()
+
+    @classmethod
+    def prepared(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Fold the username, and fill the e-mail address from a username that is one."""
+        username = values.get("username")
+        if username is None:
+            return values
+        derived = {"username_key": fold(username)}
+        if "email" not in values and EMAIL.fullmatch(username) and len(username) <= 512:
+            derived["email"] = username
+        return {**values, **derived}

@@ -1,0 +1,142 @@
+"""The inbox: one row for each event that Stripe told us, and what became of it.
+
+The row keeps the raw bytes, because some valid JSON cannot be stored as BSON, and Stripe's own words are the evidence.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+from mongoengine import BinaryField, DateTimeField, Document, IntField, StringField
+from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
+
+from models.base import expire, only
+from models.clock import from_now, literal
+from models.lifecycle import LEASE
+
+
+class State(StrEnum):
+    """What became of an event."""
+
+    RECEIVED = "received"  # stored, not applied: to be drained
+    WAITING = "waiting"  # about an object that is unknown as yet, or whose document is in doubt
+    APPLIED = "applied"
+    STALE = "stale"  # older than what we knew
+    IGNORED = "ignored"  # not ours, or of no interest: `error` says which
+    DEAD = "dead"  # gave up after MAX_ATTEMPTS, or unreadable: replayable by an operator
+
+
+OPEN = (State.RECEIVED, State.WAITING)
+MAX_ATTEMPTS = 15  # with the backoff below, about six hours
+
+
+class Event(Document):
+    """One event, by Stripe's id."""
+
+    meta: ClassVar = {
+        "collection": "stripe_events",
+        "strict": False,
+        "auto_create_index": False,
+        "index_cls": False,
+        "indexes": [
+            {"fields": ["lease"], **only(lease={"$type": "date"})},
+            {"fields": ["state", "-received_at"]},
+            {"fields": ["object_id"]},
+        ],
+    }
+    id: str = StringField(primary_key=True)
+    type: str = StringField()
+    created: int = IntField()  # Stripe's, in seconds
+    object_id: str | None = StringField()
+    raw: bytes = BinaryField()
+    state: str = StringField(choices=[str(state) for state in State])
+    error: str | None = StringField()
+    attempts: int = IntField()
+    lease: datetime | None = DateTimeField()  # when it is due; None: nothing is left to do
+    received_at: datetime = DateTimeField()
+    settled_at: datetime | None = DateTimeField()
+
+    @classmethod
+    def record(
+        cls, event: dict[str, Any], raw: bytes, state: State, error: str | None = None, due: timedelta = LEASE
+    ) -> bool:
+        """Insert the row of an event; False when it is there already."""
+        is_open = state in OPEN
+        row = {
+            "type": event["type"],
+            "created": event.get("created"),
+            "object_id": object_id(event),
+            "raw": raw,
+            "state": state,
+            "error": error,
+            "attempts": 1,
+        }
+        values = {name: literal(value) for name, value in row.items()}
+        try:
+            cls._get_collection().find_one_and_update(
+                {"_id": event["id"], "state": {"$exists": False}},
+                [
+                    {
+                        "$set": {
+                            **values,
+                            "received_at": from_now(),
+                            "lease": from_now(due) if is_open else None,
+                            "settled_at": None if is_open or state == State.DEAD else from_now(),
+                        }
+                    }
+                ],
+                upsert=True,
+            )
+        except DuplicateKeyError:
+            return False
+        return True
+
+    def claim(self) -> Self | None:
+        """Take an open row for a lease, counting the attempt before it is made; None when somebody was faster."""
+        return self._change({"lease": from_now(LEASE), "attempts": self.attempts + 1})
+
+    def settle(self, state: State, error: str | None = None, due: timedelta | None = None) -> Self | None:
+        """Say what became of a claimed row; open again, it is due after `due`."""
+        is_open = state in OPEN
+        return self._change(
+            {
+                "state": state,
+                "error": error,
+                "lease": from_now(due or LEASE) if is_open else None,
+                "settled_at": None if is_open or state == State.DEAD else from_now(),
+            }
+        )
+
+    def _change(self, changes: dict[str, Any]) -> Self | None:
+        values = {name: literal(value) for name, value in changes.items()}
+        found = self._get_collection().find_one_and_update(
+            {"_id": self.id, "state": self.state, "lease": self.lease, "attempts": self.attempts},
+            [{"$set": values}],
+            return_document=ReturnDocument.AFTER,
+        )
+        return None if found is None else self._from_son(found)
+
+    @classmethod
+    def overdue(cls, at: datetime, limit: int) -> list[Self]:
+        """Return open rows that are due at `at`, longest due first."""
+        return list(cls.objects(lease__lte=at).order_by("lease").limit(limit))
+
+    @classmethod
+    def known(cls, ids: list[str]) -> set[str]:
+        """Return those of `ids` that have a row already, whatever its state: reading them again adds nothing."""
+        return {row.id for row in cls.objects(id__in=ids).only("id")}
+
+    @classmethod
+    def ensure(cls, keep: timedelta) -> None:
+        """Build the indexes; settled rows expire after `keep`."""
+        cls.ensure_indexes()
+        expire(cls, "settled_at", keep)
+
+
+def object_id(event: dict[str, Any]) -> str | None:
+    """Return the id of the object that an event is about, or None where it has none (invoice.upcoming, …)."""
+    data = event.get("data")
+    remote = data.get("object") if isinstance(data, dict) else None
+    found = remote.get("id") if isinstance(remote, dict) else None
+    return found if isinstance(found, str) else None

@@ -1,0 +1,139 @@
+"""Turns what a caller sent into a document's fields, or says field by field what is wrong with it.
+
+A field of a model says itself what it takes: its MongoEngine type, its limits, and by which verbs it is `sent` to
+Stripe ("create update", "create", or "" for what only Stripe sets). `local=True` marks what stays here. Types are
+checked before anything else, so that nothing from a request body can become a query operator.
+"""
+
+from typing import Any
+
+from mongoengine import (
+    BooleanField,
+    EmbeddedDocumentField,
+    FloatField,
+    IntField,
+    ListField,
+    StringField,
+    ValidationError,
+)
+from mongoengine.base import BaseField
+
+from models.base import Json, SyncedDocument
+
+JSON_TYPES: dict[type[BaseField], tuple[tuple[type, ...], str]] = {
+    StringField: ((str,), "a string"),
+    BooleanField: ((bool,), "true or false"),
+    IntField: ((int,), "a whole number"),
+    FloatField: ((int, float), "a number"),
+    ListField: ((list,), "a list"),
+    EmbeddedDocumentField: ((dict,), "an object"),
+    Json: ((dict,), "an object"),
+}
+INT64 = 2**63  # BSON's limit, and Stripe's
+
+
+class Invalid(ValueError):
+    """The request has fields that cannot be accepted: `errors` says why, by field."""
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {why}" for name, why in errors.items()))
+        self.errors = errors
+
+
+def checked(model: type[SyncedDocument], body: dict[str, Any], verb: str) -> dict[str, Any]:
+    """Return the fields that `body` sets, or raise Invalid with every problem at once.
+
+    On an update, None means: unset it at Stripe.
+    """
+    errors: dict[str, str] = {}
+    accepted = {name: field for name, field in model._fields.items() if verb in words(field)}
+    values = _values(accepted, body, "", verb, errors)
+    for name in body:
+        if name not in accepted and name in model.own_fields():
+            errors[name] = "cannot be changed" if words(model._fields[name]) else "is set by Stripe"
+    if verb == "update" and not body:
+        errors["body"] = "names no field to change"
+    if errors:
+        raise Invalid(errors)
+    return values
+
+
+def words(field: BaseField) -> set[str]:
+    """Return the verbs with which a caller may give this field."""
+    return {"create", "update"} if getattr(field, "local", False) else set(getattr(field, "sent", "").split())
+
+
+def _values(
+    fields: dict[str, BaseField], body: dict[str, Any], path: str, verb: str, errors: dict[str, str]
+) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for name, given in body.items():
+        label = f"{path}{name}"
+        if name not in fields:
+            errors[label] = "is not a field of this type"
+        elif given is None and not fields[name].required:
+            values[name] = None
+        else:
+            values[name] = _value(fields[name], given, label, verb, errors)
+    for name, field in fields.items():
+        if field.required and name not in body and (verb == "create" or path):
+            errors[f"{path}{name}"] = "is required"
+    return values
+
+
+def _value(field: Any, given: Any, label: str, verb: str, errors: dict[str, str]) -> Any:
+    types, spoken = next(rule for kind, rule in JSON_TYPES.items() if isinstance(field, kind))
+    value: Any = given
+    if not isinstance(given, types) or (isinstance(given, bool) and bool not in types):
+        errors[label] = f"must be {spoken}"
+        return None
+    if isinstance(field, EmbeddedDocumentField):
+        return _values(_inner(field), value, f"{label}.", verb, errors)
+    if isinstance(field, ListField) and field.field is not None:
+        if field.max_length and len(value) > field.max_length:
+            errors[label] = f"has more than {field.max_length} items"
+            return None
+        return [_value(field.field, item, f"{label}.{n}", verb, errors) for n, item in enumerate(value)]
+    if problem := _unstorable(value):
+        errors[label] = problem
+        return None
+    try:
+        field._validate(value)
+    except ValidationError as error:
+        errors[label] = str(error.message)
+    return value
+
+
+def _inner(field: EmbeddedDocumentField) -> dict[str, BaseField]:
+    return dict(field.document_type._fields)
+
+
+def _unstorable(given: Any) -> str | None:
+    if isinstance(given, int) and not -INT64 <= given < INT64:
+        return "is too large"
+    if isinstance(given, str):
+        try:
+            given.encode()
+        except UnicodeEncodeError:
+            return "is not valid Unicode"
+        if "\0" in given:
+            return "has a NUL character"
+    return None
+
+
+def params(model: type[SyncedDocument], values: dict[str, Any], verb: str) -> dict[str, Any]:
+    """Return the Stripe parameters of checked `values`; None is left out of a create, and unset by an update."""
+    own = model.own_fields()
+    return _sendable({name: value for name, value in values.items() if name in own}, verb)
+
+
+def _sendable(value: Any, verb: str) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: "" if inner is None else _sendable(inner, verb)
+            for name, inner in value.items()
+            if inner is not None or verb == "update"
+        }
+    if isinstance(value, list):
+        return [_sendable(item, verb) for item in value] or ""
+    return value

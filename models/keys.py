@@ -1,0 +1,39 @@
+"""The idempotency key that links a Stripe object to its document: Stripe echoes it in the events that a call causes."""
+
+import secrets
+from dataclasses import dataclass
+from typing import Self
+
+from bson import ObjectId
+
+PREFIX = "sms1"  # ours, and the version of this format
+
+
+@dataclass(frozen=True)
+class Key:
+    """`sms1:<installation>:<kind>:<document id>:<verb>:<random>`, at most 255 characters and without personal data.
+
+    The random part is drawn once, when the operation is staged, and every attempt of it reuses the whole key.
+    """
+
+    installation: str
+    kind: str
+    document: ObjectId
+    verb: str
+    random: str
+
+    @classmethod
+    def draw(cls, installation: str, kind: str, document: ObjectId, verb: str) -> Self:
+        """Return a new key."""
+        return cls(installation, kind, document, verb, secrets.token_hex(8))
+
+    @classmethod
+    def parse(cls, text: str | None) -> Self | None:
+        """Return the key that `text` spells, or None when it is not one of ours (of any installation)."""
+        parts = (text or "").split(":")
+        if len(parts) != 6 or parts[0] != PREFIX or not ObjectId.is_valid(parts[3]):
+            return None
+        return cls(parts[1], parts[2], ObjectId(parts[3]), parts[4], parts[5])
+
+    def __str__(self) -> str:
+        return ":".join((PREFIX, self.installation, self.kind, str(self.document), self.verb, self.random))

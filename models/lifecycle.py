@@ -1,0 +1,122 @@
+"""The changes of a document that have a name: each is one conditional update, and returns None when it came too late.
+
+Whoever gets None reads the document again and decides anew: somebody else moved it meanwhile.
+"""
+
+from datetime import timedelta
+from enum import StrEnum
+from typing import Any, Self
+
+from models.absorb import Evidence
+from models.clock import Expression, from_now
+
+LEASE = timedelta(seconds=120)  # longer than any request may take (45 s), so a live worker never loses its document
+
+
+class Status(StrEnum):
+    """Where a document stands."""
+
+    PENDING = "pending"  # written here; Stripe may or may not have it
+    ACTIVE = "active"  # linked: `stripe_id` is known
+    ROLLED_BACK = "rolled_back"  # given up; a tombstone whose key still finds a late twin at Stripe
+    DELETED = "deleted"  # gone at Stripe, for ever
+
+
+def begun(operation: dict[str, Any]) -> Expression:
+    """Return the expression of an operation that starts now: its key is as old as this write."""
+    blank = {"attempts": 1, "doubt": False, "stored_failure_at": None}
+    return Expression({"$mergeObjects": [{"$literal": {**blank, **operation}}, {"since": from_now()}]})
+
+
+def changed_operation(**changes: Any) -> Expression:
+    """Return the expression of the pending operation with some fields changed."""
+    return Expression({"$mergeObjects": ["$operation", changes]})
+
+
+def rest() -> Expression:
+    """Return the expression of the lease of a document whose operation ended: twins still to be undone keep it due."""
+    return Expression({"$cond": [{"$eq": ["$orphans", []]}, None, from_now()]})
+
+
+class Lifecycle:
+    """The named changes, for `SyncedDocument`."""
+
+    status: Status
+    stripe_id: str | None
+    orphans: list[str]
+    undone: list[str]
+    operation: Any
+    seen_at: int | None
+    doubt_until: int | None
+
+    def move(self, by: str = "", /, **changes: Any) -> Self | None:
+        """Apply `changes` if the document is still as it was read."""
+        raise NotImplementedError
+
+    def claim(self) -> Self | None:
+        """Take an overdue document for a lease, counting the attempt before it is made."""
+        changes: dict[str, Any] = {"lease": from_now(LEASE)}
+        if self.operation:
+            # Whoever held the lease may have sent it and died: the outcome of that attempt is unknown.
+            changes["operation"] = changed_operation(attempts=self.operation.attempts + 1, doubt=True)
+        return self.move(**changes)
+
+    def begin(self, operation: dict[str, Any]) -> Self | None:
+        """Stage an operation on an active document, leased to the caller; it replaces one that is pending."""
+        return self.move(operation=begun(operation), lease=from_now(LEASE), error=None)
+
+    def defer(self, why: str, delay: timedelta, *, stored: bool = False) -> Self | None:
+        """Leave the operation pending after an attempt with an unknown outcome, due again after `delay`."""
+        changes: dict[str, Any] = {"doubt": True}
+        if stored:
+            changes["stored_failure_at"] = {"$ifNull": ["$operation.stored_failure_at", from_now()]}
+        problem = {"type": "unknown", "code": None, "message": why}
+        return self.move(operation=changed_operation(**changes), lease=from_now(delay), error=problem)
+
+    def postpone(self, delay: timedelta) -> Self | None:
+        """Give the lease back: due again after `delay`."""
+        return self.move(lease=from_now(delay))
+
+    def refuse(self, problem: dict[str, Any], by: str) -> Self | None:
+        """End the operation that Stripe refused: a creation is rolled back, else the document stays active."""
+        if self.status == Status.PENDING:
+            return self.give_up(problem, by, in_doubt=False)
+        return self.move(operation=None, error=problem, lease=rest())
+
+    def give_up(self, problem: dict[str, Any], by: str, *, in_doubt: bool) -> Self | None:
+        """Roll a creation back: a tombstone that keeps its key, and its operation while an object may exist unseen."""
+        changes: dict[str, Any] = {} if in_doubt else {"operation": None}
+        return self.move(
+            by,
+            status=Status.ROLLED_BACK,
+            error=problem,
+            lease=None,
+            review=None,
+            in_doubt=in_doubt,
+            settled_at=from_now(),
+            **changes,
+        )
+
+    def see(self, evidence: Evidence, **changes: Any) -> Self | None:
+        """Store what a GET showed. It may be written only if nothing changed since before that GET was sent."""
+        snapshot = evidence.first_snapshot()
+        del snapshot["confirmed_at"]
+        snapshot["seen_at"] = max(self.seen_at or 0, evidence.earliest)
+        snapshot["doubt_until"] = max(self.doubt_until or 0, evidence.latest)
+        ends = self.operation is None or "operation" in changes
+        return self.move(**snapshot, **changes, **({"lease": rest()} if ends else {}))
+
+    def ask_for_review(self, reason: str) -> Self | None:
+        """Stop, and let a person decide."""
+        return self.move(review=reason, lease=None, settled_at=None)
+
+    def resume(self, delay: timedelta = timedelta()) -> Self | None:
+        """Take it out of review: due after `delay`."""
+        return self.move(review=None, lease=from_now(delay))
+
+    def undid(self, orphan: str) -> Self | None:
+        """Note that an orphan is no longer usable."""
+        left = [twin for twin in self.orphans if twin != orphan]
+        settled = from_now() if self.status == Status.ROLLED_BACK and not left else None
+        lease = {} if left or (self.status == Status.ACTIVE and self.operation) else {"lease": None}
+        return self.move(orphans=left, undone=[*self.undone, orphan], settled_at=settled, **lease)

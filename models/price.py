@@ -1,0 +1,37 @@
+"""A price of a product: one amount, once or recurring. It can never be deleted, only archived."""
+
+from typing import ClassVar
+
+from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
+
+from models.base import SyncedDocument
+from models.resource import Resource, Undo
+
+
+class Recurring(EmbeddedDocument):
+    """How often a subscription pays it."""
+
+    meta: ClassVar = {"strict": False}
+    interval: str = StringField(required=True, choices=["day", "week", "month", "year"])
+    interval_count: int | None = IntField(min_value=1)
+    usage_type: str | None = StringField(choices=["licensed", "metered"])
+    meter: str | None = StringField(max_length=5000)
+
+
+class Price(SyncedDocument):
+    """What a product costs. Amounts are whole numbers in the currency's minor unit."""
+
+    meta: ClassVar = {"collection": "prices"}
+    resource: ClassVar = Resource(kind="price", prefix="price_", path="/v1/prices", undo=Undo.ARCHIVE, deletable=False)
+
+    product: str = StringField(max_length=5000, required=True, refers="product", sent="create")
+    currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True, sent="create")
+    unit_amount: int | None = IntField(min_value=0, max_value=99_999_999, sent="create")
+    unit_amount_decimal: str | None = StringField(regex=r"\d{1,12}(\.\d{1,12})?$", sent="create")
+    recurring: Recurring | None = EmbeddedDocumentField(Recurring, sent="create")
+    active: bool = BooleanField(sent="create update")
+    nickname: str | None = StringField(max_length=5000, sent="create update")
+    lookup_key: str | None = StringField(max_length=200, sent="create update")
+    tax_behavior: str | None = StringField(choices=["exclusive", "inclusive", "unspecified"], sent="create update")
+    type: str = StringField(sent="")  # one_time or recurring
+    billing_scheme: str = StringField(sent="")

@@ -1,0 +1,43 @@
+"""A promotion code: what a buyer types to get a coupon's discount. It can never be deleted, only archived."""
+
+from typing import ClassVar
+
+from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
+
+from models.base import SyncedDocument
+from models.resource import Resource, Undo
+
+
+class Promotion(EmbeddedDocument):
+    """What the code gives (the shape of Stripe's API since 2025-09-30.clover)."""
+
+    meta: ClassVar = {"strict": False}
+    type: str = StringField(required=True, choices=["coupon"])
+    coupon: str = StringField(max_length=5000, required=True, refers="coupon")
+
+
+class Restrictions(EmbeddedDocument):
+    """When it may be redeemed."""
+
+    meta: ClassVar = {"strict": False}
+    first_time_transaction: bool | None = BooleanField()
+    minimum_amount: int | None = IntField(min_value=0)  # in the minor unit
+    minimum_amount_currency: str | None = StringField(regex=r"[A-Za-z]{3}$")
+
+
+class PromotionCode(SyncedDocument):
+    """A code for a coupon."""
+
+    meta: ClassVar = {"collection": "promotion_codes"}
+    resource: ClassVar = Resource(
+        kind="promotion_code", prefix="promo_", path="/v1/promotion_codes", undo=Undo.ARCHIVE, deletable=False
+    )
+
+    promotion: Promotion = EmbeddedDocumentField(Promotion, required=True, sent="create")
+    code: str | None = StringField(regex=r"[A-Za-z0-9-]{1,500}$", sent="create")
+    customer: str | None = StringField(max_length=5000, refers="customer", sent="create")
+    active: bool = BooleanField(sent="create update")
+    expires_at: int | None = IntField(min_value=0, sent="create")  # Unix seconds
+    max_redemptions: int | None = IntField(min_value=1, sent="create")
+    restrictions: Restrictions | None = EmbeddedDocumentField(Restrictions, sent="create update")
+    times_redeemed: int = IntField(sent="")

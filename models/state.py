@@ -1,0 +1,82 @@
+"""What the installation as a whole must remember: who it is, which Stripe it belongs to, how far it has read."""
+
+import secrets
+from datetime import datetime
+from typing import Any, ClassVar
+
+from mongoengine import Document, StringField
+from pymongo import ReturnDocument
+
+from models.base import Json
+from models.clock import from_now, literal
+
+INSTALLATION = "installation"  # {"id"}
+STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}
+CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: the last whole read of Stripe's events
+LATCH = "latch"  # {"cap"}: the brakes are on until an operator confirms
+HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen"} of the last reconcile
+OTHER_VERSION = "other_version"  # {"version"} of the last event that was rendered in another API version than ours
+
+
+class State(Document):
+    """One named value; `value` is replaced as a whole, conditionally."""
+
+    meta: ClassVar = {"collection": "sync_state", "strict": False, "auto_create_index": False, "index_cls": False}
+    id: str = StringField(primary_key=True)
+    value: dict[str, Any] = Json()
+    at: datetime
+
+    @classmethod
+    def read(cls, name: str) -> dict[str, Any] | None:
+        """Return the value, or None when it was never written."""
+        found = cls._get_collection().find_one({"_id": name})
+        return None if found is None else {**found["value"], "at": found["at"]}
+
+    @classmethod
+    def write(cls, name: str, value: dict[str, Any]) -> None:
+        """Set the value, stamped with the server's time."""
+        cls._get_collection().find_one_and_update(
+            {"_id": name}, [{"$set": {"value": literal(value), "at": from_now()}}], upsert=True
+        )
+
+    @classmethod
+    def first(cls, name: str, value: dict[str, Any]) -> dict[str, Any]:
+        """Set the value unless there is one; return the one that stands."""
+        found = cls._get_collection().find_one_and_update(
+            {"_id": name},
+            [{"$set": {"value": {"$ifNull": ["$value", literal(value)]}, "at": {"$ifNull": ["$at", from_now()]}}}],
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+        return dict(found["value"])
+
+    @classmethod
+    def renew_installation(cls) -> str:
+        """Give this database, a clone, an id of its own: what the original's keys made is not its business."""
+        cls.clear(INSTALLATION)
+        cls.clear(CHECKPOINT)
+        return cls.installation()
+
+    @classmethod
+    def belong(cls, account: str, livemode: bool, key: str) -> dict[str, Any]:
+        """Bind this database to a Stripe account and mode, unless it is bound; note a key of that account.
+
+        Returns {"account", "livemode", "keys": [digests]} as they stand then.
+        """
+        cls.first(STRIPE, {"account": account, "livemode": livemode, "keys": []})
+        found = cls._get_collection().find_one_and_update(
+            {"_id": STRIPE, "value.account": account, "value.livemode": livemode},
+            [{"$set": {"value.keys": {"$setUnion": ["$value.keys", [literal(key)]]}, "at": from_now()}}],
+            return_document=ReturnDocument.AFTER,
+        )
+        return dict(found["value"]) if found else cls.read(STRIPE) or {}
+
+    @classmethod
+    def clear(cls, name: str) -> None:
+        """Forget the value."""
+        cls._get_collection().find_one_and_delete({"_id": name})
+
+    @classmethod
+    def installation(cls) -> str:
+        """Return the random id of this database, made once; it is part of every idempotency key."""
+        return str(cls.first(INSTALLATION, {"id": secrets.token_hex(6)})["id"])

@@ -1,0 +1,108 @@
+"""Adopt: give a document to an object that others made, unless it may belong to a document of ours that is in doubt."""
+
+from datetime import timedelta
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from models import Status, SyncedDocument
+from models.absorb import Evidence
+from models.event import State
+from models.keys import Key
+from sync.connection import current, log
+from sync.evidence import from_event, from_reply, hand_over, needs_look, request_key
+from sync.find import BEFORE
+from sync.gateway import Reply
+from sync.look import look, matches
+
+SETTLES = timedelta(minutes=15)  # by then, whoever was making an object has linked it
+Told = tuple[State, str | None, timedelta]
+
+
+def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> Told:
+    """Decide about an event of an object that no document has: state, why, when due again. Raises CannotLook."""
+    if not current().settings.adopt:
+        return State.IGNORED, "an unknown object, and ADOPT=no", timedelta()
+    remote = event["data"]["object"]
+    created = event["type"] == model.resource.created_event
+    maker = Key.parse(request_key(event)) if created else None
+    if maker and maker.installation != current().installation:
+        return State.IGNORED, "made by another installation", timedelta()
+    evidence = from_event(model, event)
+    if created and maker is None and evidence.remote is not None:
+        rival = in_doubt(model, remote)
+        if rival is not None:
+            return State.WAITING, f"may be the object of document {rival.id}", SETTLES
+        return _adopted(model, evidence)
+    if quick:
+        return State.WAITING, "about an unknown object", SETTLES
+    return _look_and_adopt(model, remote["id"])
+
+
+def _look_and_adopt(model: type[SyncedDocument], stripe_id: str) -> Told:
+    gateway = current().gateway
+    reply = gateway.get(model.resource.url(stripe_id))
+    if reply is None or reply.gone:
+        return State.IGNORED, "about an unknown object that is gone", timedelta()
+    age = timedelta(seconds=reply.latest - int(reply.remote.get("created", 0)))
+    if age < SETTLES:
+        return State.WAITING, "about an unknown object", SETTLES - age
+    return adopt_if_nobodys(model, reply, creating_key(model, reply.remote))
+
+
+def creating_key(model: type[SyncedDocument], remote: dict[str, Any]) -> str | None:
+    """Return the key of the call that made an object, as its creating event tells, or None. Raises CannotLook."""
+    at = int(remote.get("created", 0))
+    window = {"gte": at - 60, "lte": at + 60}
+    for page in current().gateway.pages("/v1/events", types=[model.resource.created_event], created=window):
+        for event in page.remote["data"]:
+            if event["data"]["object"]["id"] == remote["id"]:
+                return request_key(event)
+    return None
+
+
+def adopt_if_nobodys(model: type[SyncedDocument], reply: Reply, key: str | None) -> Told:
+    """Give an object that was read a document: the one whose key made it, or a new one."""
+    maker = Key.parse(key)
+    if maker and maker.installation != current().installation:
+        return State.IGNORED, "made by another installation", timedelta()
+    evidence = from_reply(model, reply)
+    if maker and (owner := hand_over(model, {"_id": maker.document, "key": str(maker)}, evidence)):
+        return State.APPLIED, f"made by document {owner.id}", timedelta()
+    rival = in_doubt(model, reply.remote) if maker is None else None
+    if rival is not None:
+        return State.WAITING, f"may be the object of document {rival.id}", SETTLES
+    return _adopted(model, evidence)
+
+
+def _adopted(model: type[SyncedDocument], evidence: Evidence) -> Told:
+    try:
+        document = model.adopt(evidence)
+        log.info("%s %s adopts %s", model.resource.kind, document.id, evidence.stripe_id)
+    except DuplicateKeyError:  # somebody was faster; the document that is there absorbs it
+        holder = hand_over(model, {"stripe_id": evidence.stripe_id}, evidence)
+        if holder is not None and needs_look(holder, evidence):
+            look(holder)
+    return State.APPLIED, None, timedelta()
+
+
+def in_doubt(model: type[SyncedDocument], remote: dict[str, Any]) -> SyncedDocument | None:
+    """Return a document in doubt whose object this may be: the same fields, made inside its send window.
+
+    That document is put in review, unless its first attempt is still under way: then waiting is enough.
+    """
+    for document in model.doubtful():
+        operation = document.operation
+        if operation is None or not matches(operation.params, remote):
+            continue
+        created = int(remote.get("created", 0))
+        if created < int((operation.since - BEFORE).timestamp()):
+            continue
+        rolled_back = document.status == Status.ROLLED_BACK
+        ended = document.updated_at + SETTLES if rolled_back and operation.stored_failure_at is None else None
+        if ended and created > ended.timestamp():
+            continue
+        if document.review is None and (operation.doubt or rolled_back):
+            document.ask_for_review(f"{remote['id']} may be its object: same fields, and no key tells")
+        return document
+    return None

@@ -1,0 +1,137 @@
+"""What a caller can be told: one class for each thing that they can do about it. The docstring is the message."""
+
+from typing import Any
+
+from models.base import SyncedDocument
+from models.input import Invalid
+
+__all__ = ["Invalid"]
+
+
+class SyncError(Exception):
+    """Something went wrong."""
+
+    type = "error"  # stable: the suffix of the problem+json type
+
+    def __init__(self, message: str | None = None) -> None:
+        super().__init__(message or type(self).__doc__)
+
+
+class NotConnected(SyncError):
+    """Call sync.connect() before anything else."""
+
+
+class BadSettings(SyncError):
+    """The settings cannot be used."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("; ".join(problems))
+        self.problems = problems
+
+
+class CannotLook(SyncError):
+    """Stripe could not be read, so nothing was decided."""
+
+
+class WrongStripe(CannotLook):
+    """This database belongs to another Stripe account or mode, or Stripe has lost what we read there before."""
+
+
+class BadKey(CannotLook):
+    """Stripe does not accept STRIPE_SECRET_KEY: it was revoked or mistyped."""
+
+
+class Forbidden(CannotLook):
+    """STRIPE_SECRET_KEY is a restricted key that lacks a permission."""
+
+
+class Unavailable(SyncError):
+    """MongoDB could not be asked. Nothing is known to be done: repeat the call with the same key."""
+
+    type = "unavailable"
+
+    def __init__(self, message: str | None = None, *, idempotency_key: str | None = None) -> None:
+        super().__init__(message)
+        self.idempotency_key = idempotency_key
+
+
+class NotFound(SyncError):
+    """There is no such document."""
+
+    type = "not-found"
+
+
+class AlreadyExists(SyncError):
+    """That name is taken by a live document."""
+
+    type = "already-exists"
+
+
+class InProgress(SyncError):
+    """An operation is pending on this document: wait for it to end."""
+
+    type = "in-progress"
+
+
+class KeyReused(SyncError):
+    """This Idempotency-Key was used with another body."""
+
+    type = "key-reused"
+
+
+class NotDeletable(SyncError):
+    """Stripe cannot delete this type: archive it with PATCH {"active": false}."""
+
+    type = "not-deletable"
+
+
+class NotUsable(SyncError):
+    """A document that this one refers to is not active."""
+
+    type = "reference-not-active"
+
+
+class Outcome(SyncError):
+    """How an operation ended, other than well; `document` is the document as it is now."""
+
+    def __init__(self, document: SyncedDocument, message: str | None = None) -> None:
+        super().__init__(message)
+        self.document = document
+
+
+class Refused(Outcome):
+    """Stripe refused. Nothing usable was left on either side."""
+
+    type = "refused"
+
+    def __init__(self, document: SyncedDocument, problem: dict[str, Any] | None = None) -> None:
+        stored = document.error
+        self.problem = problem or {"code": stored and stored.code, "message": stored and stored.message}
+        super().__init__(document, self.problem.get("message"))
+
+    @property
+    def code(self) -> str | None:
+        """Stripe's error code."""
+        return self.problem.get("code")
+
+    @property
+    def decline_code(self) -> str | None:
+        """Why the card was declined, where it was one."""
+        return self.problem.get("decline_code")
+
+    @property
+    def declined(self) -> bool:
+        """Whether a card was declined, as opposed to the request being wrong."""
+        return self.problem.get("type") == "card_error"
+
+
+class RolledBack(Outcome):
+    """The creation was given up: nothing usable was left on either side. Repeat it with a new key."""
+
+    type = "rolled-back"
+
+
+class Deleted(Outcome):
+    """The document was deleted."""
+
+    type = "deleted"

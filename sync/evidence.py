@@ -1,0 +1,93 @@
+"""Evidence: what an event, a reply or a listing says about one object, and how a document is made to absorb it."""
+
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from models import SyncedDocument
+from models.absorb import Evidence
+from models.resource import is_gone
+from sync.gateway import API_VERSION, Reply
+
+Model = type[SyncedDocument]
+FOREVER = 2**53  # later than any second of Stripe's
+
+
+def from_event(model: Model, event: dict[str, Any]) -> Evidence:
+    """Return what an event says. One that is rendered in another API version than ours says nothing of the content."""
+    remote = event["data"]["object"]
+    gone = event["type"] == model.resource.deleted_event or is_gone(remote)
+    sight = remote if event.get("api_version") == API_VERSION and not gone else None
+    return Evidence(
+        by=f"webhook {event['id']}",
+        stripe_id=remote["id"],
+        remote=sight,
+        mirror=model.mirror(sight) if sight else {},
+        earliest=event["created"],
+        latest=event["created"],
+        event=True,
+        gone=gone,
+        ends=request_key(event),
+    )
+
+
+def from_reply(model: Model, reply: Reply, ends: str | None = None) -> Evidence:
+    """Return what a reply says; a replayed one proves the id, and nothing of the content."""
+    fresh = not reply.replayed and not reply.gone
+    return Evidence(
+        by=f"reply {reply.request_id}",
+        stripe_id=reply.remote["id"],
+        remote=reply.remote if fresh else None,
+        mirror=model.mirror(reply.remote) if fresh else {},
+        earliest=reply.earliest if fresh else 0,
+        latest=reply.latest if fresh or reply.gone else 0,
+        gone=reply.gone,
+        ends=ends,
+    )
+
+
+def of_id(stripe_id: str, by: str, *, gone: bool = False) -> Evidence:
+    """Return the evidence that an object exists, or that it is now gone, and nothing else."""
+    latest = FOREVER if gone else 0
+    return Evidence(by=by, stripe_id=stripe_id, remote=None, mirror={}, earliest=0, latest=latest, gone=gone)
+
+
+def request_key(event: dict[str, Any]) -> str | None:
+    """Return the idempotency key of the call that caused an event; None for what Stripe or a person did."""
+    request = event.get("request")  # an object, null, or (before API 2017-05-25) a bare string
+    key = request.get("idempotency_key") if isinstance(request, dict) else None
+    return key if isinstance(key, str) else None
+
+
+def hand_over(model: Model, where: dict[str, Any], evidence: Evidence) -> SyncedDocument | None:
+    """Let the document that `where` names absorb `evidence`; None when there is none.
+
+    An adopted row that holds the object and was never used gives way to the document whose key made it.
+    """
+    try:
+        return model.absorb(where, evidence)
+    except DuplicateKeyError:
+        holder = model.of(evidence.stripe_id)
+        if holder and holder.live and holder.adopted and not referenced(holder) and holder.remove_adopted():
+            return hand_over(model, where, evidence)
+        owner = model.objects(__raw__=where).first()
+        reason = f"{evidence.stripe_id} was made by this document's key, but another document holds it and is in use"
+        reviewed: SyncedDocument | None = owner and (owner.ask_for_review(reason) or owner.reread())
+        return reviewed
+
+
+def referenced(document: SyncedDocument) -> bool:
+    """Whether a live document refers to this one's object."""
+    from sync.references import referring  # the registry is complete only when all models are there
+
+    return any(model.objects(__raw__=condition).first() for model, condition in referring(document))
+
+
+def needs_look(document: SyncedDocument, evidence: Evidence) -> bool:
+    """Whether, after absorbing `evidence`, the document's content is still in doubt."""
+    return (
+        document.stripe_id == evidence.stripe_id
+        and bool(document.live)
+        and document.digest != evidence.digest
+        and not (evidence.event and evidence.latest < (document.seen_at or 0))
+    )

@@ -1,0 +1,67 @@
+"""Find: search Stripe for the object of a creation whose key may no longer be replayed.
+
+First the events, because they carry the key; then the list, because an object that Stripe repaired after a 500 may
+come with an event that has none. Absence is concluded only from lists that were read whole, never from Search.
+"""
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from models import SyncedDocument, kinds
+from sync.connection import current
+from sync.converge import SETTLING, Sight
+from sync.evidence import request_key
+from sync.look import matches
+
+BEFORE = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
+HORIZON = timedelta(days=29)  # Stripe lists events for 30 days
+KEEP = 60.0  # seconds for which one run may use a list again
+
+
+@dataclass
+class Finder:
+    """Searches for one run: documents in doubt share what was read."""
+
+    _events: dict[str, tuple[float, int, dict[str, str | None]]] = field(default_factory=dict)
+
+    def find(self, document: SyncedDocument, now: datetime) -> tuple[Sight, str | None]:
+        """Return whether the object of a pending creation is there, and its id, or a candidate's. Raises CannotLook."""
+        operation = document.operation
+        assert operation is not None
+        if now - operation.since > HORIZON:
+            return Sight.CANDIDATE, "Stripe no longer lists the events of that time, so absence cannot be proved"
+        start = int((operation.since - BEFORE).timestamp())
+        keys = self.keys(document.resource.kind, start)
+        for stripe_id, key in keys.items():
+            if key == operation.key:
+                return Sight.THERE, stripe_id
+        for remote in self._listed(document, start):
+            keyless = keys.get(remote["id"]) is None
+            if keyless and matches(operation.params, remote) and type(document).of(remote["id"]) is None:
+                return Sight.CANDIDATE, f"{remote['id']} may be it: same fields, and no key tells"
+        return Sight.NEVER, None
+
+    def keys(self, kind: str, start: int) -> dict[str, str | None]:
+        """Return, for each object of that kind created since `start` (Stripe's seconds), the key that made it."""
+        read_at, since, keys = self._events.get(kind, (0.0, 0, {}))
+        if since > start or time.monotonic() - read_at > KEEP or not read_at:
+            read_at, since, keys = time.monotonic(), start, {}
+            pages = current().gateway.pages(
+                "/v1/events", types=[kinds()[kind].resource.created_event], created={"gte": start}
+            )
+            for page in pages:
+                for event in page.remote["data"]:
+                    keys[event["data"]["object"]["id"]] = request_key(event)
+            self._events[kind] = (read_at, since, keys)
+        return keys
+
+    def _listed(self, document: SyncedDocument, start: int) -> list[dict[str, Any]]:
+        operation = document.operation
+        assert operation is not None
+        window: dict[str, int] = {"gte": start}
+        if operation.stored_failure_at is None:  # after a 5xx Stripe may finish the object at any time
+            window["lte"] = int((document.claimed_at + SETTLING).timestamp())
+        pages = current().gateway.pages(document.resource.path, created=window)
+        return [remote for page in pages for remote in page.remote["data"]]

@@ -1,0 +1,253 @@
+"""The only caller of Stripe: it sends a frozen operation or reads, and says what the answer means for us.
+
+Every answer is one of a few things: a `Reply` was done, a `Refusal` was certainly not, an `Unknown` may have been.
+Raised are only the errors that concern the whole run: a key that is not accepted, a permission that is missing, a read
+that failed.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from email.utils import parsedate_to_datetime
+from math import ceil
+from typing import Any
+
+import stripe
+
+from models.base import Operation
+from models.resource import is_gone
+from models.state import STRIPE, State
+from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
+from sync.settings import Settings
+
+stripe.enable_telemetry = False  # the first request would write into the home directory
+
+API_VERSION: str = stripe.api_version  # the one that this version of stripe-python was made for
+TIMEOUT = (3.05, 15.0)  # seconds to connect and to read; the library's own default is 80
+QUICK = (1.0, 2.0)  # a look inside a webhook may take 3 s: Stripe waits for our answer
+PAGE = 100  # objects in a page, the most that Stripe gives
+
+DEADLINE: ContextVar[float | None] = ContextVar(
+    "DEADLINE", default=None
+)  # time.monotonic() when the request's budget ends
+
+
+@dataclass(frozen=True)
+class Reply:
+    """Stripe did it. It looked like this between `earliest` and `latest`, in Stripe's seconds."""
+
+    remote: dict[str, Any]
+    earliest: int
+    latest: int
+    replayed: bool  # up to a day old: proves the id, says nothing of the content
+    request_id: str
+
+    @property
+    def gone(self) -> bool:
+        """Whether this is the stub of a deleted object."""
+        return is_gone(self.remote)
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """Stripe did not do it, and said why: a parsed 400, 402 or 404 that is not about the idempotency key itself."""
+
+    problem: dict[str, Any]
+    replayed: bool
+    missing: bool  # the object at this path does not exist
+    final: bool = True  # False: an earlier attempt of this key may have been done, so find before deciding
+
+
+@dataclass(frozen=True)
+class Unknown:
+    """Nobody knows whether Stripe did it."""
+
+    why: str
+    stored: bool = False  # this key gives this answer for ever, so repeating it can teach nothing
+    busy: bool = False  # Stripe asks for patience: repeating it at once would only add to the load
+
+
+Answer = Reply | Refusal | Unknown
+
+
+class Gateway:
+    """One Stripe account in one mode. Made after the fork, used by all threads."""
+
+    def __init__(self, settings: Settings, http_client: stripe.HTTPClient | None = None) -> None:
+        base = {"api": settings.stripe_api_base} if settings.stripe_api_base else {}
+
+        def client(timeout: tuple[float, float]) -> stripe.StripeClient:
+            return stripe.StripeClient(
+                settings.stripe_secret_key,
+                stripe_version=API_VERSION,
+                base_addresses=base,  # type: ignore[arg-type]  # a TypedDict
+                max_network_retries=0,  # `send` repeats, because it must know that it did
+                http_client=http_client or stripe.RequestsClient(timeout=timeout),
+            )
+
+        self._settings = settings
+        self._client, self._quick = client(TIMEOUT), client(QUICK)
+        self._checked = False
+        self._checking = threading.Lock()
+
+    # --- writing ---
+
+    def send(self, operation: Operation) -> Answer:
+        """Send an operation as it was frozen; after a lost answer, once more with the same key.
+
+        Raises BadKey, Forbidden or WrongStripe.
+        """
+        answer = self._attempt(operation)
+        doubt = operation.doubt
+        if isinstance(answer, Unknown) and not answer.stored and not answer.busy:
+            doubt = True
+            answer = self._attempt(operation)
+        if isinstance(answer, Refusal) and doubt and not answer.replayed and operation.verb != "delete":
+            return replace(answer, final=False)
+        return answer
+
+    def _attempt(self, operation: Operation) -> Answer:
+        self.require_right_stripe()
+        deadline = DEADLINE.get()
+        if deadline is not None and deadline - time.monotonic() < sum(TIMEOUT):
+            return Unknown("the time of this request was used up before Stripe could be asked")
+        method = "delete" if operation.verb == "delete" else "post"
+        options: dict[str, Any] = {"stripe_version": operation.api_version}
+        if method == "post":
+            options["idempotency_key"] = operation.key  # on a DELETE it has no effect
+        return self._call(self._client, method, operation.path, dict(operation.params), options)
+
+    def archive(self, path: str, key: str) -> Answer:
+        """Make an object unusable that cannot be deleted."""
+        self.require_right_stripe()
+        return self._call(self._client, "post", path, {"active": False}, {"idempotency_key": key})
+
+    def delete(self, path: str) -> Answer:
+        """Delete an object. Idempotent by nature: no key."""
+        self.require_right_stripe()
+        return self._call(self._client, "delete", path, {}, {})
+
+    # --- reading ---
+
+    def get(self, path: str, *, quick: bool = False) -> Reply | None:
+        """Read one object as it is now; None when Stripe says that it does not exist. Raises CannotLook."""
+        self.require_right_stripe()
+        answer = self._call(self._quick if quick else self._client, "get", path, {}, {})
+        match answer:
+            case Reply():
+                return answer
+            case Refusal(missing=True):
+                return None
+        raise CannotLook(f"GET {path}: {answer}")
+
+    def pages(self, path: str, **params: Any) -> Iterator[Reply]:
+        """Read a list page by page, newest first; `remote` is the page. Raises CannotLook: whole or not at all."""
+        self.require_right_stripe()
+        cursor: dict[str, Any] = {}
+        while True:
+            answer = self._call(self._client, "get", path, {**params, "limit": PAGE, **cursor}, {})
+            if not isinstance(answer, Reply):
+                raise CannotLook(f"GET {path}: {answer}")
+            yield answer
+            data = answer.remote["data"]
+            if not answer.remote.get("has_more") or not data:
+                return
+            cursor = {"starting_after": data[-1]["id"]}
+
+    def first(self, path: str, **params: Any) -> dict[str, Any] | None:
+        """Return the newest object of a list, or None when it is empty. Raises CannotLook."""
+        answer = self._call(self._client, "get", path, {**params, "limit": 1}, {})
+        if not isinstance(answer, Reply):
+            raise CannotLook(f"GET {path}: {answer}")
+        return next(iter(answer.remote["data"]), None)
+
+    # --- the right Stripe ---
+
+    def require_right_stripe(self) -> None:
+        """Raise WrongStripe unless the key belongs to the account and mode that this database knows.
+
+        Stripe is asked once for each new key: a digest of it is stored beside the account.
+        """
+        if self._checked:
+            return
+        with self._checking:
+            key = hashlib.sha256(self._settings.stripe_secret_key.encode()).hexdigest()
+            known = State.read(STRIPE)
+            if not known or key not in known["keys"]:
+                answer = self._call(self._client, "get", "/v1/account", {}, {})
+                if not isinstance(answer, Reply):
+                    raise CannotLook(f"GET /v1/account: {answer}")
+                known = State.belong(answer.remote["id"], self._settings.livemode, key)
+                if known["account"] != answer.remote["id"]:
+                    raise WrongStripe(
+                        f"This database belongs to the Stripe account {known['account']}, but STRIPE_SECRET_KEY is of "
+                        f"{answer.remote['id']}: use that account's key, or another database."
+                    )
+            if known["livemode"] != self._settings.livemode:
+                raise WrongStripe("This database belongs to the other mode (test or live) than STRIPE_SECRET_KEY.")
+            self._checked = True
+
+    # --- the one place where stripe-python is called and its errors are read ---
+
+    def _call(
+        self, client: stripe.StripeClient, method: str, path: str, params: dict[str, Any], options: dict[str, Any]
+    ) -> Answer:
+        started = time.monotonic()
+        try:
+            response = client.raw_request(method, path, **params, **options)
+        except stripe.AuthenticationError as error:
+            raise BadKey from error
+        except stripe.PermissionError as error:
+            raise Forbidden(f"STRIPE_SECRET_KEY may not {method.upper()} {path}: {error.user_message}") from error
+        except (stripe.InvalidRequestError, stripe.CardError) as error:
+            return _refusal(error)
+        except stripe.StripeError as error:
+            return _unknown(error)
+        if not isinstance(response.data, dict) or not (is_gone(response.data) or "object" in response.data):
+            return Unknown("Stripe's answer could not be read")
+        headers = response.headers
+        duration = time.monotonic() - started
+        at = parsedate_to_datetime(headers["Date"]).timestamp() if "Date" in headers else 0.0
+        return Reply(
+            remote=response.data,
+            earliest=max(0, int(at - duration - 1)),  # Date has whole seconds, rounded down
+            latest=ceil(at) + 1,
+            replayed=headers.get("Idempotent-Replayed") == "true",
+            request_id=headers.get("Request-Id", ""),
+        )
+
+
+def _refusal(error: stripe.InvalidRequestError | stripe.CardError) -> Answer:
+    body = error.json_body.get("error", {}) if isinstance(error.json_body, dict) else {}
+    if not body.get("type"):
+        return Unknown("Stripe's refusal could not be read")
+    problem = {name: body.get(name) for name in ("type", "code", "decline_code", "param")}
+    problem["message"] = body.get("message") or "Stripe gave no reason."
+    return Refusal(
+        problem=problem,
+        replayed=_replayed(error),
+        missing=error.http_status == 404
+        and body.get("code") == "resource_missing"
+        and body.get("param") in (None, "id"),
+    )
+
+
+def _unknown(error: stripe.StripeError) -> Unknown:
+    if isinstance(error, stripe.IdempotencyError):
+        return Unknown("Stripe knows this key with other parameters", stored=True)
+    status = error.http_status
+    if status is None or status < 400:
+        return Unknown(f"no readable answer from Stripe ({type(error).__name__})")
+    code = getattr(error.error, "code", None)
+    return Unknown(
+        f"Stripe answered {status}{f' ({code})' if code else ''}",
+        stored=status >= 500 and _replayed(error),
+        busy=status in (409, 429),
+    )
+
+
+def _replayed(error: stripe.StripeError) -> bool:
+    return (error.headers or {}).get("Idempotent-Replayed") == "true"

@@ -1,0 +1,181 @@
+"""The inbox: Stripe to MongoDB. An event says which object to look at; it is evidence, never a command.
+
+Applying is idempotent, so the row is written after it, already `applied`: two round trips for a normal event. Only
+what could not be applied is stored as `received`, and drained later.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from bson.errors import InvalidDocument
+from pymongo.errors import DocumentTooLarge, PyMongoError, WriteError
+
+from models import Event, Status, SyncedDocument, clock, kinds
+from models.event import MAX_ATTEMPTS, State, object_id
+from models.keys import Key
+from models.state import OTHER_VERSION, STRIPE
+from models.state import State as Stored
+from sync.adopt import unknown_object
+from sync.connection import current, log
+from sync.errors import CannotLook
+from sync.evidence import from_event, hand_over, needs_look, request_key
+from sync.gateway import API_VERSION
+from sync.look import look
+from sync.saga import backoff
+
+EVENT_ID = re.compile(r"evt_\w{1,250}", re.ASCII)
+EVENT_TYPE = re.compile(r"[a-z0-9_.]{1,250}", re.ASCII)
+OBJECT_ID = re.compile(r"[\w.-]{1,255}", re.ASCII)
+UNSTORABLE = (InvalidDocument, OverflowError, UnicodeEncodeError, DocumentTooLarge, WriteError, RecursionError)
+BATCH = 100
+
+
+class Malformed(ValueError):
+    """The body is not an event: it needs an id, a type and data."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of an event; while it is open, it is due again after `due`."""
+
+    state: State
+    why: str | None = None
+    due: timedelta = timedelta(seconds=60)
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """Return the event in a body, or raise Malformed."""
+    try:
+        event = json.loads(raw)
+    except (ValueError, RecursionError) as error:
+        raise Malformed from error
+    if not isinstance(event, dict) or not isinstance(event.get("data", {}), dict):
+        raise Malformed
+    if not EVENT_ID.fullmatch(str(event.get("id"))) or not EVENT_TYPE.fullmatch(str(event.get("type"))):
+        raise Malformed
+    created = event.get("created")
+    if event.get("object") == "event" and not (isinstance(created, int) and 0 <= created < 2**53):
+        raise Malformed
+    return event
+
+
+def canonical(event: dict[str, Any]) -> bytes:
+    """Return the bytes to keep of an event that was read from Stripe's list instead of delivered."""
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+def receive(raw: bytes) -> State | None:
+    """Apply an event whose signature was verified, and keep it. Return its state, or None when it was known already.
+
+    Raises Malformed; PyMongoError when it could not be stored, so that Stripe must send it again.
+    """
+    event = parse(raw)
+    verdict = attempt(event, quick=True)
+    stored = Event.record(event, raw, verdict.state, verdict.why, verdict.due)
+    return verdict.state if stored else None
+
+
+def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
+    """Apply an event and return what became of it; whatever goes wrong becomes a verdict.
+
+    Only MongoDB's own failures rise: nothing can be said or kept without it.
+    """
+    try:
+        return apply(event, quick=quick)
+    except CannotLook as error:
+        return Verdict(State.RECEIVED, str(error))
+    except UNSTORABLE as error:
+        return Verdict(State.DEAD, f"cannot be stored: {type(error).__name__}")
+    except PyMongoError:
+        raise
+    except Exception as error:  # one event that we cannot digest must not hold up the others, nor be lost
+        log.exception("event %s cannot be applied", event["id"])
+        return Verdict(State.RECEIVED, f"{type(error).__name__}: {error}")
+
+
+def apply(event: dict[str, Any], *, quick: bool) -> Verdict:
+    """Let the document that an event is about absorb it. Raises CannotLook."""
+    reason = foreign(event)
+    if reason:
+        return Verdict(State.IGNORED, reason)
+    remote = event["data"]["object"]
+    model = kinds()[remote["object"]]
+    evidence = from_event(model, event)
+    note_version(event)
+    document = hand_over(model, _where(model, event), evidence)
+    if document is None:
+        state, why, due = unknown_object(model, event, quick=quick)
+        return Verdict(state, why, due)
+    if evidence.stripe_id in document.orphans:
+        return Verdict(State.APPLIED, "a twin of this document: to be undone")
+    always = model.resource.kind in current().settings.revalidate and document.status == Status.ACTIVE
+    if always or needs_look(document, evidence):
+        look(document, quick=quick)
+    elif evidence.event and evidence.latest < (document.seen_at or 0) and document.digest != evidence.digest:
+        return Verdict(State.STALE)
+    return Verdict(State.APPLIED)
+
+
+_noted: set[str] = set()  # versions that this process has reported
+
+
+def note_version(event: dict[str, Any]) -> None:
+    """Remember for `status` that events come in another API version than ours: then each of them costs a GET."""
+    version = str(event.get("api_version"))
+    if version != API_VERSION and version not in _noted:
+        Stored.write(OTHER_VERSION, {"version": version})
+        _noted.add(version)
+
+
+def foreign(event: dict[str, Any]) -> str | None:
+    """Return why an event is none of our business, or None."""
+    if event.get("object") != "event":
+        return "a thin event"
+    stripe = Stored.read(STRIPE) if event.get("account") else None
+    if event.get("account") and event["account"] != (stripe or {}).get("account"):
+        return "of another account"
+    if event.get("livemode") is not current().settings.livemode:
+        return "of the other mode"
+    remote = event.get("data", {}).get("object")
+    if not isinstance(remote, dict) or remote.get("object") not in kinds():
+        return "of a type that is not kept here"
+    if not OBJECT_ID.fullmatch(object_id(event) or ""):
+        return "about an object without an id"
+    return None
+
+
+def _where(model: type[SyncedDocument], event: dict[str, Any]) -> dict[str, Any]:
+    """Return the query of the document that an event is about.
+
+    One key causes events about several objects: it names a document only on the creation of that document's kind.
+    """
+    key = Key.parse(request_key(event))
+    ours = key and (key.installation, key.kind) == (current().installation, model.resource.kind)
+    if key and ours and event["type"] == model.resource.created_event:
+        return {"_id": key.document, "key": str(key)}
+    return {"stripe_id": event["data"]["object"]["id"]}
+
+
+def drain(note: Callable[[State], None] = lambda state: None) -> None:
+    """Apply every open row that is due. Two at once share the work."""
+    moment = clock.now()
+    while rows := Event.overdue(moment, BATCH):
+        for row in rows:
+            claimed = row.claim()
+            if claimed is not None:
+                note(drain_one(claimed))
+
+
+def drain_one(row: Event) -> State:
+    """Apply a claimed row and say what became of it; after `MAX_ATTEMPTS` it is dead."""
+    event = parse(row.raw)
+    verdict = attempt(event, quick=False)
+    if verdict.state == State.RECEIVED and row.attempts >= MAX_ATTEMPTS:
+        verdict = Verdict(State.DEAD, verdict.why)
+    due = backoff(row.attempts) if verdict.state == State.RECEIVED else verdict.due
+    row.settle(verdict.state, verdict.why, due)
+    return verdict.state

@@ -1,0 +1,68 @@
+"""Look again: read an object as it is now, and store it only if nothing moved since before the read.
+
+Of the refresh rules that were model-checked, only "revision, GET, write if the revision is unchanged, else start over"
+never goes backwards and always ends where Stripe is.
+"""
+
+from typing import Any
+
+from models import Status, SyncedDocument
+from sync.connection import current
+from sync.converge import Sight
+from sync.evidence import from_reply, hand_over, of_id
+from sync.gateway import Reply
+
+LOOKS = 5  # an object that changes faster than one GET is left to the next run
+
+
+def observe(document: SyncedDocument, *, quick: bool = False) -> tuple[Sight, Reply | None]:
+    """Read the document's object. Gone without a reply rests on a 404 alone. Raises CannotLook."""
+    assert document.stripe_id is not None
+    reply = current().gateway.get(document.resource.url(document.stripe_id), quick=quick)
+    if reply is None or reply.gone:
+        return Sight.GONE, reply
+    operation = document.operation
+    if operation and operation.verb == "update" and matches(operation.params, reply.remote):
+        return Sight.DONE, reply
+    return Sight.THERE, reply
+
+
+def look(document: SyncedDocument, *, quick: bool = False) -> SyncedDocument:
+    """Bring an active document up to what Stripe has, and return it. Raises CannotLook.
+
+    A stub proves that the object is gone. A 404 does not, before reconcile has made sure that this is the right
+    Stripe: it only makes the document due.
+    """
+    model = type(document)
+    for _ in range(LOOKS):
+        if document.status != Status.ACTIVE:
+            return document
+        sight, reply = observe(document, quick=quick)
+        if reply is None:
+            seen = document.resume() if document.review is None else document
+        elif sight == Sight.GONE:
+            gone = of_id(document.stripe_id or "", f"reply {reply.request_id}", gone=True)
+            seen = hand_over(model, {"_id": document.id}, gone)
+        else:
+            seen = document.see(from_reply(model, reply))
+        if seen is not None:
+            return seen
+        document = document.reread()
+    return document
+
+
+def matches(params: Any, remote: Any) -> bool:
+    """Whether an object is as parameters wanted it. Stripe shows as null what was sent as ''."""
+    if isinstance(params, dict):
+        return isinstance(remote, dict) and all(matches(value, remote.get(name)) for name, value in params.items())
+    if isinstance(params, list):
+        return (
+            isinstance(remote, list)
+            and len(params) == len(remote)
+            and all(matches(*pair) for pair in zip(params, remote, strict=True))
+        )
+    if params == "":
+        return remote in (None, "", [], {})
+    if isinstance(params, str) and isinstance(remote, str):
+        return params.casefold() == remote.casefold()  # Stripe lowers currencies
+    return bool(params == remote)

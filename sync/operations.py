@@ -1,0 +1,106 @@
+"""What an operator may do with one document: each action takes it out of review, and then the table decides again."""
+
+from collections.abc import Callable
+from typing import Any
+
+from bson import ObjectId
+
+from models import Status, SyncedDocument, kinds
+from models.state import LATCH, State
+from sync.errors import NotFound, SyncError
+from sync.evidence import hand_over, of_id
+from sync.look import look
+from sync.settle import Run, settle
+
+
+class NotPossible(SyncError):
+    """That action does not fit the state of this document."""
+
+
+def listed() -> list[dict[str, Any]]:
+    """Return every document that is pending, has an operation or twins, or is in review."""
+    unfinished = {"$or": [{"lease": {"$type": "date"}}, {"review": {"$type": "string"}}]}
+    return [shown(document) for model in kinds().values() for document in model.objects(__raw__=unfinished)]
+
+
+def shown(document: SyncedDocument) -> dict[str, Any]:
+    """Return what an operator needs to know of a document."""
+    operation, error = document.operation, document.error
+    return {
+        "kind": document.resource.kind,
+        "id": str(document.id),
+        "status": document.status,
+        "stripe_id": document.stripe_id,
+        "verb": operation.verb if operation else None,
+        "since": operation.since if operation else None,
+        "attempts": operation.attempts if operation else None,
+        "due": document.lease,
+        "orphans": list(document.orphans),
+        "error": error.message if error else None,
+        "review": document.review,
+    }
+
+
+def line(one: dict[str, Any]) -> str:
+    """Return a document that was `shown` as one line."""
+    told = [f"{name} {one[name]}" for name in ("verb", "attempts", "orphans", "due", "error", "review") if one[name]]
+    return f"{one['kind']} {one['id']} {one['status']} {one['stripe_id'] or '-'}: {', '.join(told) or 'settled'}"
+
+
+def document_of(id: str) -> SyncedDocument:
+    """Return the document of that id, of whatever kind. Raises NotFound."""
+    for model in kinds().values() if ObjectId.is_valid(id) else ():
+        found: SyncedDocument | None = model.objects(id=ObjectId(id)).first()
+        if found is not None:
+            return found
+    raise NotFound
+
+
+def retry(id: str) -> SyncedDocument:
+    """Look again, and send again only where the table would."""
+    document = document_of(id)
+    if document.review is None and document.lease is None:
+        raise NotPossible("Nothing is pending on this document.")
+    resumed = _moved(document.resume())
+    claimed = _moved(resumed.claim())
+    settle(claimed, Run(), claimed.claimed_at)
+    return claimed.reread()
+
+
+def roll_back(id: str) -> SyncedDocument:
+    """Give up what is pending: a creation, a change, or the undoing of twins."""
+    document = document_of(id)
+    problem = {"type": "rolled-back", "code": None, "message": "An operator gave it up."}
+    if document.orphans:
+        kept = document.move(orphans=[], undone=[*document.undone, *document.orphans], review=None, lease=None)
+        return _moved(kept)
+    if document.status == Status.PENDING:
+        return _moved(document.give_up(problem, "operator", in_doubt=True))
+    if document.operation is not None:
+        return _moved(document.move(operation=None, error=problem, review=None, lease=None))
+    if document.review is not None:
+        return _moved(document.move(review=None, lease=None))
+    raise NotPossible("Nothing is pending on this document.")
+
+
+def link(id: str, stripe_id: str) -> SyncedDocument:
+    """Say that this Stripe object is this document's."""
+    document = document_of(id)
+    if document.status not in (Status.PENDING, Status.ROLLED_BACK):
+        raise NotPossible(f"This document is {document.status}.")
+    linked = _moved(hand_over(type(document), {"_id": document.id}, of_id(stripe_id, "operator")))
+    return look(linked) if linked.status == Status.ACTIVE else linked
+
+
+def confirm() -> None:
+    """Release the brakes."""
+    State.clear(LATCH)
+
+
+def _moved(document: SyncedDocument | None) -> SyncedDocument:
+    if document is None:
+        raise NotPossible("Somebody else changed this document at the same time: look, and try again.")
+    return document
+
+
+ACTIONS: dict[str, Callable[..., SyncedDocument]] = {"retry": retry, "roll-back": roll_back, "link": link}

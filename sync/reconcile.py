@@ -1,0 +1,175 @@
+"""Reconcile: settle whatever is left. One run drains the inbox, catches up on events, and settles what is overdue.
+
+Every step is idempotent and claims what it works on, so runs may overlap, and one that is killed is simply run again.
+Before anything is touched it makes sure that this is the Stripe that it knows.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from models import Event, SyncedDocument, clock, kinds
+from models.event import State as EventState
+from models.state import CHECKPOINT, HEARTBEAT, State
+from sync.connection import current, log
+from sync.errors import CannotLook, Forbidden, WrongStripe
+from sync.full import compare_everything
+from sync.gateway import Reply
+from sync.inbox import attempt, canonical, drain
+from sync.saga import backoff
+from sync.settle import Run, settle
+
+OVERLAP = 120  # s: the events list lags at its newest end, and events share their second
+EVENTS_LAST = 29 * 86400  # s: Stripe lists events for 30 days
+BATCH = 100
+ATTENTION = ("review", "braked", "dead")  # counts that need a person
+
+
+@dataclass
+class Report:
+    """What one run did; `exit_code` is 0 in sync or repaired, 1 needs an operator, 2 could not look at everything."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    unseen: list[str] = field(default_factory=list)  # what could not be looked at, and why
+    would: bool = False  # a dry run that found something to do
+    full: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """See the class."""
+        if self.unseen:
+            return 2
+        return 1 if self.would or any(self.counts[name] for name in ATTENTION) else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {"counts": dict(self.counts), "unseen": self.unseen, "full": self.full, "exit_code": self.exit_code}
+
+    def __str__(self) -> str:
+        done = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()) if count)
+        return "; ".join([done or "in sync: nothing to do", *self.unseen])
+
+
+def run_once(*, full: bool = False, dry: bool = False) -> Report:
+    """Settle what is left, once. Never raises CannotLook: it is in the report. With `dry`, write nothing."""
+    report = Report(full=full)
+    run = Run(dry=dry, counts=report.counts)
+    try:
+        _run(report, run)
+    except CannotLook as error:
+        report.unseen.append(str(error) or type(error).__doc__ or "")
+    report.would = dry and any(report.counts.values())
+    for name, count in attention().items():
+        report.counts[name] = max(report.counts[name], count) if count else report.counts[name]
+    if not dry:
+        State.write(HEARTBEAT, {"exit_code": report.exit_code, "counts": dict(report.counts), "unseen": report.unseen})
+    return report
+
+
+def _run(report: Report, run: Run) -> None:
+    current().gateway.require_right_stripe()
+    checkpoint = State.read(CHECKPOINT)
+    pages = current().gateway.pages("/v1/events", **since(checkpoint))
+    newest = next(pages)
+    now = newest.earliest
+    if checkpoint is None or now - checkpoint["read_at"] > EVENTS_LAST:
+        log.warning("no checkpoint, or one older than Stripe's list of events: comparing everything")
+        report.full = True
+    else:
+        require_continuity(checkpoint, newest, now)
+    if not run.dry:
+        drain(lambda state: report.counts.update({f"event_{state}": 1}))
+    catch_up(newest, run)
+    for page in pages:
+        catch_up(page, run)
+    left_out = settle_overdue(run)
+    if report.full:
+        compare_everything(run, left_out)
+    report.unseen.extend(left_out.values())
+    if not run.dry:
+        move_checkpoint(checkpoint, newest)
+
+
+def since(checkpoint: dict[str, Any] | None) -> dict[str, Any]:
+    """Return the window of events to read: from two minutes before the newest that was read."""
+    if checkpoint is None:
+        return {}
+    newest = checkpoint.get("newest")
+    return {"created": {"gte": (newest["created"] if newest else checkpoint["read_at"]) - OVERLAP}}
+
+
+def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> None:
+    """Raise WrongStripe unless Stripe still has the newest event that was read: else it is not the Stripe we knew."""
+    newest = checkpoint.get("newest")
+    if newest is None or now - newest["created"] > EVENTS_LAST:
+        return
+    if any(event["id"] == newest["id"] for event in page.remote["data"]):
+        return
+    if page.remote.get("has_more") and current().gateway.get(f"/v1/events/{newest['id']}") is not None:
+        return
+    raise WrongStripe(
+        f"Stripe no longer has the event {newest['id']}, which was read there: this is another Stripe, or it lost its "
+        "state. Nothing was touched."
+    )
+
+
+def move_checkpoint(checkpoint: dict[str, Any] | None, newest: Reply) -> None:
+    """Remember how far was read. Only a run that read everything gets here."""
+    event = next(iter(newest.remote["data"]), None)
+    mark = {"id": event["id"], "created": event["created"]} if event else checkpoint and checkpoint.get("newest")
+    State.write(CHECKPOINT, {"read_at": newest.earliest, "newest": mark})
+
+
+def catch_up(page: Reply, run: Run) -> None:
+    """Apply the events of a page that never reached the inbox. Their order does not matter."""
+    events = page.remote["data"]
+    known = Event.known([event["id"] for event in events])
+    for event in events:
+        if event["id"] in known:
+            continue
+        if run.dry:
+            run.counts["event_missed"] += 1
+            continue
+        verdict = attempt(event, quick=False)
+        if Event.record(event, canonical(event), verdict.state, verdict.why, verdict.due):
+            run.counts[f"event_{verdict.state}"] += verdict.state != EventState.IGNORED
+
+
+def settle_overdue(run: Run) -> dict[str, str]:
+    """Claim and settle every overdue document; return the kinds that had to be left out, and why."""
+    left_out: dict[str, str] = {}
+    moment = clock.now()
+    for kind, model in kinds().items():
+        seen: set[Any] = set()
+        while kind not in left_out:
+            batch = [document for document in model.overdue(moment, BATCH + len(seen)) if document.id not in seen]
+            if not batch:
+                break
+            for document in batch:
+                seen.add(document.id)
+                taken = document if run.dry else document.claim()
+                if taken is None:
+                    continue
+                try:
+                    settle(taken, run, moment if run.dry else taken.claimed_at)
+                except Forbidden as error:
+                    _release(taken, run)
+                    left_out[kind] = str(error)
+                    break
+                except CannotLook:
+                    _release(taken, run)
+                    raise
+    return left_out
+
+
+def _release(document: SyncedDocument, run: Run) -> None:
+    if not run.dry:
+        document.postpone(backoff(document.operation.attempts if document.operation else 1))
+
+
+def attention() -> dict[str, int]:
+    """Return how many things wait for a person: documents in review, dead events."""
+    return {
+        "review": sum(model.objects(review__type="string").count() for model in kinds().values()),
+        "dead": Event.objects(state=EventState.DEAD).count(),
+    }

@@ -1,0 +1,253 @@
+"""The saga, from MongoDB to Stripe: stage, push, link. Its compensation: roll back."""
+
+import hashlib
+import json
+import random
+import re
+import secrets
+from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from models import Status, SyncedDocument
+from models.input import Invalid, checked, params
+from models.keys import Key
+from sync.connection import current, log
+from sync.errors import (
+    AlreadyExists,
+    CannotLook,
+    Deleted,
+    InProgress,
+    KeyReused,
+    NotDeletable,
+    NotFound,
+    Refused,
+    RolledBack,
+    Unavailable,
+)
+from sync.evidence import from_reply, hand_over, needs_look, of_id
+from sync.gateway import API_VERSION, Refusal, Reply, Unknown
+from sync.look import look
+from sync.references import resolved
+
+OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+BACKOFF = (timedelta(seconds=30), timedelta(hours=1))  # the first wait and the longest; each is twice the one before
+
+
+def create(
+    model: type[SyncedDocument],
+    body: dict[str, Any],
+    *,
+    idempotency_key: str | None = None,
+    token: str = "python",  # noqa: S107  # who calls: the name of a caller, not a secret
+) -> tuple[SyncedDocument, bool]:
+    """Create a document and its Stripe object. Return the document, active or still pending, and whether this call is
+    a repetition of one with the same key.
+
+    Raises Invalid, AlreadyExists, KeyReused, Refused, RolledBack, Deleted, or Unavailable with the key to repeat with.
+    """
+    request = {
+        "token": token,
+        "route": model._get_collection_name(),
+        "key": idempotency_key or secrets.token_hex(16),
+        "digest": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
+    }
+    try:
+        document, repeated = _stage(model, body, request)
+        return told(document if repeated else _pushed(document)), repeated
+    except PyMongoError as error:
+        raise Unavailable(idempotency_key=request["key"]) from error
+
+
+def _stage(model: type[SyncedDocument], body: dict[str, Any], request: dict[str, Any]) -> tuple[SyncedDocument, bool]:
+    body = dict(body)
+    own_id = _own_id(body.pop("id", None)) if model.resource.own_id else None
+    values = model.prepared(resolved(model, checked(model, body, "create")))
+    id = ObjectId()
+    sent = params(model, values, "create") | ({"id": own_id} if own_id else {})
+    operation = frozen(model, id, "create", model.resource.path, sent)
+    try:
+        return model.stage(values, operation, id=id, request=request), False
+    except DuplicateKeyError as error:
+        where = {f"request__{name}": request[name] for name in ("token", "route", "key")}
+        first = model.objects(**where).first()
+        if first is None:
+            raise AlreadyExists from error
+        if first.request.digest != request["digest"]:
+            raise KeyReused from error
+        return first, True
+
+
+def _own_id(given: Any) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or not OWN_ID.fullmatch(given) or ObjectId.is_valid(given):
+        raise Invalid({"id": "must be letters, digits, - and _, and not be shaped like a document id"})
+    return given
+
+
+def frozen(model: type[SyncedDocument], id: ObjectId, verb: str, path: str, sent: dict[str, Any]) -> dict[str, Any]:
+    """Return an operation as every attempt will send it."""
+    key = Key.draw(current().installation, model.resource.kind, id, verb)
+    return {"verb": verb, "path": path, "params": sent, "api_version": API_VERSION, "key": str(key)}
+
+
+def told(document: SyncedDocument) -> SyncedDocument:
+    """Return a document that is active or pending; raise what became of any other."""
+    match document.status:
+        case Status.ROLLED_BACK:
+            raise RolledBack(document) if document.in_doubt else Refused(document)
+        case Status.DELETED:
+            raise Deleted(document)
+    return document
+
+
+def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
+    """Change a document here and at Stripe. Return it, with its operation when the outcome is not known yet.
+
+    Raises Invalid, AlreadyExists, InProgress, NotFound, Refused or Unavailable; refused, nothing was changed.
+    """
+    model = type(document)
+    values = resolved(model, checked(model, body, "update"))
+    local = {name for name in values if name not in model.own_fields()}
+    if local and len(local) < len(values):
+        raise Invalid(dict.fromkeys(local, "is kept here only: change it in a request of its own"))
+    try:
+        if local:
+            return _rename(document, model.prepared(values))
+        assert document.stripe_id is not None or document.status != Status.ACTIVE
+        path = model.resource.url(document.stripe_id or "")
+        return _run(document, "update", path, params(model, values, "update"))
+    except PyMongoError as error:
+        raise Unavailable from error
+
+
+def delete(document: SyncedDocument) -> SyncedDocument:
+    """Delete a document's object at Stripe. Return it, deleted, or with its operation when the outcome is unknown.
+
+    Raises NotDeletable, InProgress, NotFound, Refused (it has prices, say) or Unavailable.
+    """
+    if not document.resource.deletable:
+        raise NotDeletable
+    try:
+        return _run(document, "delete", document.resource.url(document.stripe_id or ""), {})
+    except PyMongoError as error:
+        raise Unavailable from error
+
+
+def _rename(document: SyncedDocument, values: dict[str, Any]) -> SyncedDocument:
+    values = {name: value for name, value in values.items() if name not in document.own_fields()}
+    while document.live:
+        try:
+            moved = document.move(**values)
+        except DuplicateKeyError as error:
+            raise AlreadyExists from error
+        if moved is not None:
+            return moved
+        document = document.reread()
+    raise NotFound
+
+
+def _run(document: SyncedDocument, verb: str, path: str, sent: dict[str, Any]) -> SyncedDocument:
+    staged = None
+    while staged is None:
+        if not document.live:
+            raise NotFound
+        if document.review is not None:
+            raise InProgress(f"This document is in review: {document.review}")
+        pending = document.operation
+        if document.status == Status.PENDING or (pending and not (verb == "delete" and pending.verb == "update")):
+            raise InProgress
+        staged = document.begin(frozen(type(document), document.id, verb, path, sent))
+        if staged is None:
+            document = document.reread()
+    ended = _pushed(staged)
+    if ended.operation is None and ended.error is not None:
+        raise Refused(ended)
+    return ended
+
+
+def _pushed(document: SyncedDocument) -> SyncedDocument:
+    try:
+        return push(document)
+    except CannotLook as error:
+        log.error("%s %s stays pending: %s", document.resource.kind, document.id, error)
+        return document.reread()
+
+
+def push(document: SyncedDocument) -> SyncedDocument:
+    """Send the pending operation and link what comes of it; return the document as it is then.
+
+    Only what Stripe certainly refused ends the operation; anything else stays pending, for reconcile to settle.
+    Raises CannotLook, with the operation deferred, for what concerns more than this document.
+    """
+    operation = document.operation
+    assert operation is not None
+    try:
+        answer = current().gateway.send(operation)
+    except CannotLook as error:
+        why = str(error)
+        _conclude(document, lambda latest: latest.defer(why, backoff(operation.attempts)))
+        raise
+    if isinstance(answer, Reply) and not _about(document, answer):
+        answer = Unknown("Stripe's answer is about something else")
+    match answer:
+        case Reply():
+            return link(document, answer)
+        case Refusal(missing=True) if operation.verb == "delete":
+            gone = of_id(document.stripe_id or "", "delete", gone=True)
+            return hand_over(type(document), {"_id": document.id}, gone) or document.reread()
+        case Refusal(missing=True) if document.status == Status.ACTIVE:
+            return _look_or_wait(document)
+        case Refusal(final=True):
+            return _conclude(document, lambda latest: latest.refuse(answer.problem, "refused"))
+        case Refusal():
+            why, stored = answer.problem["message"], True
+        case Unknown():
+            why, stored = answer.why, answer.stored
+    return _conclude(document, lambda latest: latest.defer(why, backoff(operation.attempts), stored=stored))
+
+
+def _conclude(document: SyncedDocument, change: Callable[[SyncedDocument], SyncedDocument | None]) -> SyncedDocument:
+    """Apply `change` unless the operation has ended meanwhile: an event may have come in between, or linked it."""
+    assert document.operation is not None
+    key = document.operation.key
+    while document.operation is not None and document.operation.key == key and document.live:
+        ended = change(document)
+        if ended is not None:
+            return ended
+        document = document.reread()
+    return document
+
+
+def link(document: SyncedDocument, reply: Reply) -> SyncedDocument:
+    """Hand what Stripe replied to the document, and look again where the reply leaves doubt."""
+    assert document.operation is not None
+    model = type(document)
+    evidence = from_reply(model, reply, ends=document.operation.key)
+    linked = hand_over(model, {"_id": document.id}, evidence) or document.reread()
+    return _look_or_wait(linked) if needs_look(linked, evidence) else linked
+
+
+def _look_or_wait(document: SyncedDocument) -> SyncedDocument:
+    try:
+        return look(document)
+    except CannotLook as error:
+        log.warning("%s %s cannot be read: %s", document.resource.kind, document.id, error)
+        return document.reread()
+
+
+def _about(document: SyncedDocument, reply: Reply) -> bool:
+    remote = reply.remote
+    return isinstance(remote.get("id"), str) and remote.get("object", document.resource.kind) == document.resource.kind
+
+
+def backoff(attempts: int) -> timedelta:
+    """Return how long to wait after so many attempts, with jitter so that a crowd spreads."""
+    first, longest = BACKOFF
+    wait: timedelta = min(first * 2 ** min(attempts - 1, 10), longest)
+    jittered: timedelta = wait * random.uniform(0.75, 1.25)  # noqa: S311  # not a secret
+    return jittered

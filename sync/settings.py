@@ -1,0 +1,130 @@
+"""The settings, read once from the environment or `.env`: all problems are reported at once, secrets stay hidden."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from urllib.parse import urlsplit
+
+from dotenv import dotenv_values
+
+import models
+from sync.errors import BadSettings
+
+SECRET_KEY = re.compile(r"(sk|rk)_(test|live)_\w+")
+TOKEN = re.compile(r"[\x21-\x2b\x2d-\x7e]{16,}")  # visible ASCII, no comma
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What the service was told. `from_environment` is how one is made."""
+
+    stripe_secret_key: str = field(repr=False)
+    webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
+    api_tokens: tuple[str, ...] = field(default=(), repr=False)
+    stripe_api_base: str | None = None
+    mongodb_uri: str = field(default="mongodb://127.0.0.1:27017/stripe_sync", repr=False)
+    adopt: bool = True
+    revalidate: frozenset[str] = frozenset()
+    retention: timedelta = timedelta(days=45)
+
+    @property
+    def livemode(self) -> bool:
+        """The mode of the secret key is the mode of the service."""
+        return "_live_" in self.stripe_secret_key
+
+    @classmethod
+    def from_environment(cls, *, serve: bool = False, environment: Mapping[str, str] | None = None) -> "Settings":
+        """Read the settings; with `serve`, also what only the service needs. Raises BadSettings naming all problems."""
+        given = {**dotenv_values(".env"), **os.environ} if environment is None else environment
+        read = Reader({name: (value or "").strip() for name, value in given.items()})
+        settings = cls(
+            stripe_secret_key=read.matching(
+                "STRIPE_SECRET_KEY", SECRET_KEY, "must be a secret or restricted key: sk_test_…, rk_live_…"
+            ),
+            webhook_secrets=read.list(
+                "STRIPE_WEBHOOK_SECRET", re.compile(r"whsec_\S+"), "must be whsec_…, several separated by commas", serve
+            ),
+            api_tokens=read.list(
+                "API_TOKENS", TOKEN, "must be tokens of 16 or more visible characters, separated by commas", serve
+            ),
+            stripe_api_base=read.url("STRIPE_API_BASE"),
+            mongodb_uri=read.mongodb("MONGODB_URI", "mongodb://127.0.0.1:27017/stripe_sync"),
+            adopt=read.choice("ADOPT", {"yes": True, "no": False}, "yes"),
+            revalidate=read.kinds("REVALIDATE"),
+            retention=timedelta(days=read.days("RETENTION_DAYS", 45, least=31)),
+        )
+        if read.problems:
+            raise BadSettings(read.problems)
+        return settings
+
+
+class Reader:
+    """Reads one setting after the other, collecting the problems instead of stopping at the first."""
+
+    def __init__(self, given: Mapping[str, str]) -> None:
+        self.given = given
+        self.problems: list[str] = []
+
+    def _get(self, name: str) -> str:
+        return self.given.get(name, "")
+
+    def matching(self, name: str, pattern: re.Pattern[str], rule: str) -> str:
+        """Return a required value that matches."""
+        value = self._get(name)
+        if not value:
+            self.problems.append(f"{name} is missing")
+        elif not pattern.fullmatch(value):
+            self.problems.append(f"{name} {rule}")
+        return value
+
+    def list(self, name: str, pattern: re.Pattern[str], rule: str, required: bool) -> tuple[str, ...]:
+        """Return the comma-separated values; blanks are skipped."""
+        values = tuple(part.strip() for part in self._get(name).split(",") if part.strip())
+        if not values and required:
+            self.problems.append(f"{name} is missing")
+        if not all(pattern.fullmatch(value) for value in values):
+            self.problems.append(f"{name} {rule}")
+        return values
+
+    def url(self, name: str) -> str | None:
+        """Return an http address, or None."""
+        value = self._get(name)
+        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc):
+            self.problems.append(f"{name} must be an http address")
+        return value.rstrip("/") or None
+
+    def mongodb(self, name: str, default: str) -> str:
+        """Return a MongoDB address that names its database and does not weaken the write concern."""
+        value = self._get(name) or default
+        if urlsplit(value).scheme not in ("mongodb", "mongodb+srv") or not urlsplit(value).path.strip("/"):
+            self.problems.append(f"{name} must name a server and a database: mongodb://host:27017/stripe_sync")
+        elif re.search(r"[?&]w=(?!majority)", value):
+            # With w:1 the same revision had two winners when a primary died.
+            self.problems.append(f"{name} must not set another write concern than w=majority")
+        return value
+
+    def choice(self, name: str, choices: Mapping[str, bool], default: str) -> bool:
+        """Return one of the choices."""
+        value = self._get(name).lower() or default
+        if value not in choices:
+            self.problems.append(f"{name} must be {' or '.join(choices)}")
+        return choices.get(value, choices[default])
+
+    def kinds(self, name: str) -> frozenset[str]:
+        """Return the kinds that are named; `all` names every one."""
+        named = {part.strip() for part in self._get(name).split(",") if part.strip()}
+        if named == {"all"}:
+            return frozenset(models.kinds())
+        if unknown := named - set(models.kinds()):
+            self.problems.append(f"{name} has unknown kinds: {', '.join(sorted(unknown))}")
+        return frozenset(named)
+
+    def days(self, name: str, default: int, least: int) -> int:
+        """Return a number of days, at least `least`: Stripe can resend an event for 30 days."""
+        value = self._get(name) or str(default)
+        if not value.isdecimal() or int(value) < least:
+            self.problems.append(f"{name} must be a whole number of days, {least} or more")
+            return default
+        return int(value)

@@ -1,0 +1,109 @@
+"""Settle: bring one overdue document to where it belongs, as the table says."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from models import SyncedDocument
+from sync.connection import current, log
+from sync.converge import KEY_LASTS, Facts, Remedy, Sight, diagnose
+from sync.errors import Forbidden
+from sync.evidence import from_reply, hand_over, needs_look, of_id
+from sync.find import Finder
+from sync.gateway import Reply
+from sync.look import look, observe
+from sync.saga import backoff, push
+from sync.undo import Brakes, undo
+
+PATIENCE = timedelta(minutes=5)  # between two looks at what may still be under way
+ROUNDS = 4  # see, decide, see again: more would mean that the table has a loop
+
+
+@dataclass
+class Run:
+    """What the settling of many documents shares."""
+
+    dry: bool = False
+    brakes: Brakes = field(default_factory=Brakes)
+    finder: Finder = field(default_factory=Finder)
+    counts: Counter[str] = field(default_factory=Counter)
+
+
+def settle(document: SyncedDocument, run: Run, now: datetime) -> None:
+    """Do what the table says about one document that is overdue at `now` and, unless the run is dry, claimed.
+
+    Raises CannotLook, with the document untouched but for its lease.
+    """
+    sight, found, reply = Sight.UNSEEN, None, None
+    for _ in range(ROUNDS):
+        remedy = diagnose(Facts(document, now, current().installation), sight)
+        match remedy:
+            case Remedy.FIND:
+                sight, found = _find(document, run, now)
+            case Remedy.LOOK:
+                sight, reply = observe(document)
+            case _:
+                run.counts[remedy] += 1
+                if not run.dry:
+                    _do(remedy, document, run, found, reply)
+                return
+    raise AssertionError(f"the table does not come to an end for {document.resource.kind} {document.id}")
+
+
+def _find(document: SyncedDocument, run: Run, now: datetime) -> tuple[Sight, str | None]:
+    try:
+        return run.finder.find(document, now)
+    except Forbidden as error:
+        assert document.operation is not None
+        if now - document.operation.since > KEY_LASTS:
+            return Sight.CANDIDATE, f"Stripe may not be searched: {error}"
+        raise
+
+
+def _do(remedy: Remedy, document: SyncedDocument, run: Run, found: str | None, reply: Reply | None) -> None:
+    model = type(document)
+    match remedy:
+        case Remedy.SEND:
+            push(document)
+        case Remedy.LINK:
+            assert found is not None
+            evidence = of_id(found, "reconcile")
+            linked = hand_over(model, {"_id": document.id}, evidence)
+            if (linked is not None and needs_look(linked, evidence)) or (linked and linked.lease):
+                look(linked)
+        case Remedy.REFRESH:
+            assert reply is not None
+            document.see(from_reply(model, reply))
+        case Remedy.DONE:
+            assert reply is not None
+            document.see(from_reply(model, reply), operation=None, error=None)
+        case Remedy.EXPIRE:
+            assert reply is not None
+            problem = {
+                "type": "expired",
+                "code": None,
+                "message": "Stripe did not do it; it is too late to repeat it.",
+            }
+            document.see(from_reply(model, reply), operation=None, error=problem)
+        case Remedy.ROLL_BACK:
+            told = document.error.message if document.error else "Stripe has no object of this key."
+            document.give_up({"type": "rolled-back", "code": None, "message": told}, "reconcile", in_doubt=True)
+        case Remedy.MARK_DELETED:
+            _mark_deleted(document, run)
+        case Remedy.UNDO:
+            if not undo(document, run.brakes):
+                run.counts["braked"] += 1
+        case Remedy.WAIT:
+            document.postpone(max(PATIENCE, backoff(1)))
+        case Remedy.REVIEW:
+            reason = found or "the evidence is ambiguous, and money or another installation is involved"
+            document.ask_for_review(reason)
+            log.warning("%s %s needs a person: %s", document.resource.kind, document.id, reason)
+
+
+def _mark_deleted(document: SyncedDocument, run: Run) -> None:
+    if not run.brakes.spend():
+        run.counts["braked"] += 1
+        return
+    gone = of_id(document.stripe_id or "", "reconcile", gone=True)
+    hand_over(type(document), {"_id": document.id}, gone)

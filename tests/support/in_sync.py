@@ -1,0 +1,47 @@
+"""THE assertion: what must hold of MongoDB and Stripe together, once everything has settled."""
+
+from models import Status
+from models.absorb import digest
+from models.keys import PREFIX
+from tests.support.world import World
+
+
+def assert_in_sync(world: World, *, review: bool = False) -> None:
+    """Assert that both sides are one; with `review`, documents in review may keep what a person must decide about."""
+    documents = world.documents()
+    for document in documents:
+        story = f"{document.resource.kind} {document.to_mongo().to_dict()}"
+        if document.review is not None:
+            assert review, f"in review: {story}"
+            continue
+        assert document.status != Status.PENDING, f"still pending: {story}"
+        assert document.operation is None or document.status == Status.ROLLED_BACK, f"operation left: {story}"
+        assert document.lease is None, f"still leased: {story}"
+        assert not document.orphans, f"twins left: {story}"
+        assert document.live == (document.status == Status.ACTIVE), story
+        assert (document.status == Status.ROLLED_BACK) or document.stripe_id, f"not linked: {story}"
+    waiting = {document.stripe_id for document in documents if document.review is not None}
+    for kind in {document.resource.kind for document in documents}:
+        here = {d.stripe_id: d for d in documents if d.resource.kind == kind and d.status == Status.ACTIVE}
+        active = [d for d in documents if d.resource.kind == kind and d.status == Status.ACTIVE]
+        assert len(here) == len(active), f"two documents of one {kind}"
+        there = {remote["id"]: remote for remote in world.stripe.objects(kind)}
+        usable = {remote["id"] for remote in world.stripe.usable(kind)}
+        assert here.keys() <= there.keys(), f"{kind} without an object: {here.keys() - there.keys()}"
+        if not (review and waiting):
+            assert usable <= here.keys(), f"orphans: {usable - here.keys()}"
+        for stripe_id, document in here.items():
+            if document.review is None:
+                assert document.digest == digest(there[stripe_id]), f"{kind} {stripe_id} differs: {document.stripe}"
+    assert_no_custom_data(world)
+    keys: dict[str, tuple[str, str]] = {}
+    for request in world.stripe.requests:
+        if request.method == "POST" and request.key and request.key.startswith(PREFIX):
+            sent = (request.path, repr(request.params))
+            assert keys.setdefault(request.key, sent) == sent, f"one key, two requests: {request}"
+
+
+def assert_no_custom_data(world: World) -> None:
+    """Assert that no metadata was ever sent."""
+    for request in world.stripe.requests:
+        assert "metadata" not in repr(request.params), request

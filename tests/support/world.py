@@ -1,0 +1,114 @@
+"""A world: one shop with its Stripe. Everything in it is real but Stripe, and its time moves only when told."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+import stripe as stripe_python
+from flask.testing import FlaskClient
+from pymongo.monitoring import CommandListener
+from werkzeug.test import TestResponse
+
+import sync
+from api import create_app
+from emulator import Emulator
+from models import SyncedDocument, clock, kinds
+from sync.reconcile import Report, run_once
+from sync.settings import Settings
+
+KEY = "sk_test_world"
+TOKEN = "a-token-of-the-shop"
+SECRET = "whsec_world"
+
+
+@dataclass
+class World:
+    """The service connected to an emulator in process; `http` is a client of it with a good token."""
+
+    database: str
+    stripe: "Emulator" = field(default_factory=Emulator)
+    settings: dict[str, str] = field(default_factory=dict)
+    listeners: tuple[CommandListener, ...] = ()
+    http_client: stripe_python.HTTPClient | None = None
+
+    def __post_init__(self) -> None:
+        self.stripe.endpoint("https://shop.example/webhooks/stripe", secret=SECRET)
+        self.start()
+
+    def start(self) -> None:
+        """(Re)start the service."""
+        sync.disconnect()
+        app = create_app(
+            Settings.from_environment(
+                serve=True,
+                environment={
+                    "STRIPE_SECRET_KEY": KEY,
+                    "STRIPE_WEBHOOK_SECRET": SECRET,
+                    "API_TOKENS": TOKEN,
+                    "MONGODB_URI": self.database,
+                    **self.settings,
+                },
+            ),
+            http_client=self.http_client or self.stripe.transport(),
+            listeners=self.listeners,
+        )
+        self.app = app
+        self.http: FlaskClient = app.test_client()
+        self.http.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+
+    def stop(self) -> None:
+        """End it, and let time be what it is."""
+        clock.AHEAD = timedelta()
+        sync.disconnect()
+
+    def advance(self, **delta: float) -> None:
+        """Let time pass, for MongoDB and for Stripe alike."""
+        passed = timedelta(**delta)
+        clock.AHEAD += passed
+        self.stripe.clock.advance(passed.total_seconds())
+
+    def webhooks(self) -> list[bytes]:
+        """Take the events that Stripe has to deliver, oldest first."""
+        return [delivery.body for delivery in self.stripe.webhooks.take()]
+
+    def send(self, raw: bytes, **headers: str) -> TestResponse:
+        """Deliver one event, signed now (Stripe signs each attempt anew)."""
+        signature = stripe_python.WebhookSignature.generate_signature_header(raw.decode(), SECRET)
+        return self.http.post(
+            "/webhooks/stripe",
+            data=raw,
+            content_type="application/json",
+            headers={"Stripe-Signature": signature, **headers},
+        )
+
+    def deliver(self, bodies: Iterable[bytes] | None = None) -> list[str]:
+        """Deliver these events, or all that are due; return what the service said became of each."""
+        told = []
+        for raw in self.webhooks() if bodies is None else bodies:
+            response = self.send(raw)
+            assert response.status_code == 200, response.json
+            told.append(response.json["state"])
+        return told
+
+    def reconcile(self, **options: Any) -> Report:
+        """Run reconcile once."""
+        return run_once(**options)
+
+    def converge(self) -> Report:
+        """Let reconcile run until nothing is left: as operations would, over days if it takes them."""
+        report = self.reconcile()
+        for _ in range(12):
+            if not self.unfinished() and not report.exit_code:
+                break
+            self.advance(hours=3)
+            report = self.reconcile()
+        return report
+
+    def documents(self) -> list[SyncedDocument]:
+        """Every document of every kind."""
+        return [document for model in kinds().values() for document in model.objects]
+
+    def unfinished(self) -> list[SyncedDocument]:
+        """The documents on which something is still to be done."""
+        return [document for document in self.documents() if document.lease is not None]
