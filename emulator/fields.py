@@ -88,8 +88,8 @@ class OneOf(Text):
     def parse(self, raw: Any, name: str) -> Any:
         if raw not in self.values:
             *rest, last = self.values
-            choice = f"{', '.join(rest)}{',' if len(rest) > 1 else ''} or {last}" if rest else last
-            raise errors.invalid(f"Invalid {name}: must be one of {choice}" if rest else f"Invalid {name}", name)
+            choice = f"one of {', '.join(rest)}{',' if len(rest) > 1 else ''} or {last}" if rest else last
+            raise errors.invalid(f"Invalid {name}: must be {choice}", name)
         return raw
 
 

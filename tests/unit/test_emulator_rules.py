@@ -1,0 +1,133 @@
+"""The rules of single types, asked through the Dashboard."""
+
+from typing import Any
+
+import pytest
+
+from emulator import Emulator, Problem
+from emulator.act import changes
+
+COUPON: dict[str, Any] = {"percent_off": 10}
+PRICE: dict[str, Any] = {"currency": "usd", "product_data": {"name": "x"}}
+
+
+@pytest.fixture
+def emulator() -> Emulator:
+    return Emulator()
+
+
+@pytest.mark.parametrize(
+    ("kind", "params", "param"),
+    [
+        ("coupon", {}, "percent_off"),
+        ("coupon", {"percent_off": 5, "amount_off": 5, "currency": "usd"}, "percent_off"),
+        ("coupon", {"amount_off": 5}, "currency"),
+        ("coupon", {"amount_off": 0, "currency": "usd"}, "amount_off"),
+        ("coupon", {**COUPON, "duration": "repeating"}, "duration_in_months"),
+        ("coupon", {**COUPON, "duration_in_months": 3}, "duration_in_months"),
+        ("coupon", {**COUPON, "duration": "never"}, "duration"),
+        ("coupon", {**COUPON, "applies_to": {"products": ["prod_x"]}}, "applies_to[products][0]"),
+        ("price", PRICE, "unit_amount"),
+        ("price", {**PRICE, "unit_amount": -1}, "unit_amount"),
+        ("price", {**PRICE, "unit_amount": 1, "unit_amount_decimal": "1"}, "unit_amount"),
+        ("price", {**PRICE, "unit_amount": 1, "product": "prod_x"}, "product"),
+        ("price", {"currency": "usd", "unit_amount": 1}, "product"),
+        ("price", {**PRICE, "unit_amount": 1, "recurring": {"interval": "eon"}}, "recurring[interval]"),
+        ("price", {**PRICE, "billing_scheme": "tiered"}, "tiers"),
+        ("product", {"name": "x", "default_price_data": {"currency": "usd"}}, "unit_amount"),
+        ("product", {"name": "x", "statement_descriptor": "<x>"}, "statement_descriptor"),
+        ("promotion_code", {}, "promotion"),
+        ("promotion_code", {"promotion": {"type": "coupon"}}, "promotion[coupon]"),
+        ("promotion_code", {"promotion": {"type": "coupon", "coupon": "none"}}, "promotion[coupon]"),
+        ("promotion_code", {"promotion": {"type": "gift", "coupon": "x"}}, "promotion[type]"),
+        ("promotion_code", {"coupon": "x"}, "coupon"),
+        ("webhook_endpoint", {"url": "example.com", "enabled_events": ["*"]}, "url"),
+        ("customer", {"shipping": {"name": "x"}}, "shipping[address]"),
+    ],
+)
+def test_parameters_that_do_not_go_together_are_refused(
+    emulator: Emulator, kind: str, params: dict[str, Any], param: str
+) -> None:
+    with pytest.raises(Problem) as caught:
+        emulator.dashboard.create(kind, **params)
+
+    assert (caught.value.status, caught.value.error["param"]) == (400, param)
+    assert emulator.events() == []
+
+
+def test_an_amount_coupon_has_a_currency_and_a_percentage_has_none(emulator: Emulator) -> None:
+    assert emulator.dashboard.create("coupon", amount_off=5, currency="USD")["currency"] == "usd"
+    assert emulator.dashboard.create("coupon", percent_off=5, currency="usd")["currency"] is None
+
+
+def test_a_lookup_key_can_be_taken_over(emulator: Emulator) -> None:
+    old = emulator.dashboard.create("price", **PRICE, unit_amount=1, lookup_key="k")
+    new = emulator.dashboard.create("price", **PRICE, unit_amount=2, lookup_key="k", transfer_lookup_key=True)
+
+    keys = {price["id"]: price["lookup_key"] for price in emulator.objects("price")}
+    assert keys == {old["id"]: None, new["id"]: "k"}
+
+
+def test_a_product_accepts_only_its_own_price_as_default(emulator: Emulator) -> None:
+    price = emulator.dashboard.create("price", **PRICE, unit_amount=1)
+    stranger = emulator.dashboard.create("price", **PRICE, unit_amount=1)
+
+    assert emulator.dashboard.update("product", price["product"], default_price=price["id"])["default_price"]
+    with pytest.raises(Problem, match="not associated with this product"):
+        emulator.dashboard.update("product", price["product"], default_price=stranger["id"])
+
+
+def test_a_price_with_a_taken_product_id_makes_nothing(emulator: Emulator) -> None:
+    emulator.dashboard.create("product", name="x", id="own")
+    with pytest.raises(Problem, match="Product already exists"):
+        emulator.dashboard.create("price", currency="usd", unit_amount=1, product_data={"name": "y", "id": "own"})
+
+    assert emulator.objects("price") == []
+
+
+def test_a_deleted_coupon_ends_its_promotion_codes(emulator: Emulator) -> None:
+    coupon = emulator.dashboard.create("coupon", percent_off=5)["id"]
+    code = emulator.dashboard.create("promotion_code", promotion={"type": "coupon", "coupon": coupon})
+    emulator.dashboard.delete("coupon", coupon)
+
+    assert emulator.objects("promotion_code")[0]["active"] is False
+    assert emulator.events()[-2]["type"] == "promotion_code.updated"
+    with pytest.raises(Problem, match="coupon is not valid"):
+        emulator.dashboard.update("promotion_code", code["id"], active=True)
+
+
+def test_an_own_id_can_be_used_again_after_a_delete(emulator: Emulator) -> None:
+    for _ in range(2):
+        emulator.dashboard.create("coupon", percent_off=5, id="own")
+        emulator.dashboard.delete("coupon", "own")
+
+    assert emulator.objects("coupon") == []
+
+
+def test_invoice_settings_are_merged_and_an_address_is_replaced(emulator: Emulator) -> None:
+    made = emulator.dashboard.create("customer", invoice_settings={"footer": "f"}, address={"city": "A", "line1": "1"})
+    changed = emulator.dashboard.update(
+        "customer",
+        made["id"],
+        invoice_settings={"custom_fields": [{"name": "n", "value": "v"}]},
+        address={"city": "B"},
+    )
+
+    assert changed["invoice_settings"]["footer"] == "f"
+    assert changed["invoice_settings"]["custom_fields"] == [{"name": "n", "value": "v"}]
+    assert changed["address"]["line1"] is None
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "expected"),
+    [
+        ({"a": 1, "b": 2}, {"a": 1, "b": 3}, {"b": 2}),
+        ({"a": {"x": 1, "y": 2}}, {"a": {"x": 1, "y": 3}}, {"a": {"y": 2}}),
+        ({"a": None}, {"a": {"x": 1}}, {"a": None}),
+        ({"a": [1, 2]}, {"a": [1]}, {"a": [1, 2]}),
+        ({"m": {}}, {"m": {"k": "v"}}, {"m": {"k": None}}),
+        ({"a": 1}, {"a": 1}, {}),
+    ],
+)
+def test_previous_attributes_are_the_old_values_of_what_changed(old: Any, new: Any, expected: Any) -> None:
+    assert changes(old, new) == expected
