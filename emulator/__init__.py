@@ -1,4 +1,11 @@
-"""A small stateful Stripe for offline demos and tests: `Emulator` in process, `python -m emulator` as a server."""
+"""A small stateful Stripe for offline demos and tests: `Emulator` in process, `python -m emulator` as a server.
+
+A request passes `engine` (auth, limiter, idempotency, validation, execution); `calls` finds its row in the table
+`resources`; `act` does it and announces it; `events` and `webhooks` carry the news. `transport` and `server` are two
+fronts of the same engine. To serve another Stripe type, add its parameters to `params` and its row to `resources`.
+
+Comments cite "facts, section n": the project's notes on how Stripe really behaves, with their sources.
+"""
 
 from emulator.errors import Problem
 from emulator.faults import FAULTS, WEBHOOKS, Fault

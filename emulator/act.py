@@ -82,7 +82,10 @@ class Act:
 
     def act(self, kind: str, id: str, action: str, params: Json) -> Json:
         """POST /v1/<path>/<id>/<action>: the row's function does it."""
-        return RESOURCES[kind].actions[action](self, self.need(kind, id), params)
+        todo = RESOURCES[kind].actions[action]
+        object = self.need(kind, id)
+        self._check_references(todo.params, params)
+        return todo.do(self, copy.deepcopy(object), params)
 
     def need(self, kind: str, id: str) -> Json:
         object = self.realm.find(kind, id)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 from emulator import calls
@@ -39,4 +40,4 @@ class Actor:
                 cause = {"id": "req_" + engine.ids.draw(14, "base62"), "idempotency_key": None}
             typed = calls.validate(call, spell(params))
             act = engine.act(engine.realm(self._livemode), cause)
-            return calls.execute(call, act, typed, engine.events, f"/v1/{call.row.path}")
+            return copy.deepcopy(calls.execute(call, act, typed, engine.events, f"/v1/{call.row.path}"))

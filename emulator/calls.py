@@ -76,7 +76,7 @@ def validate(call: Call, raw: Json) -> Json:
         case "update":
             params = read({**EXPAND, **(row.update or {})}, raw)
         case "action":
-            return raw  # an action reads its own parameters
+            params = read({**EXPAND, **row.actions[call.action].params}, raw)
         case _:
             params = read(EXPAND, raw)
     expand.check(row.kind, params.get("expand"))
@@ -101,7 +101,7 @@ def execute(call: Call, act: Act, params: Json, log: EventLog, url: str) -> Json
         case "delete":
             return act.delete(row.kind, call.id)
         case "action":
-            return act.act(row.kind, call.id, call.action, params)
+            return expand.expanded(act, act.act(row.kind, call.id, call.action, params), paths)
         case _:
             return expand.expanded(act, _get(row, act, call.id, log), paths)
 

@@ -68,6 +68,9 @@ class Control:
     def resend(self, event_id: str) -> None:
         self.post("resend", event_id=event_id)
 
+    def release_holds(self) -> None:
+        self.post("release_holds")
+
     def release_zombies(self) -> int:
         return int(self.post("release_zombies")["released"])
 

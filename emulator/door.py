@@ -42,6 +42,7 @@ KNOBS: dict[str, Knob] = {
     "roll_secret": lambda e, a: {"secret": e.roll_secret(**a)},
     "webhooks": lambda e, a: e.webhooks.disturb(**a),
     "resend": lambda e, a: e.resend(**a),
+    "release_holds": lambda e, a: e.release_holds(**a),
     "release_zombies": lambda e, a: {"released": e.release_zombies(**a)},
     "repair": lambda e, a: e.repair(**a),
     "lag_events": lambda e, a: e.lag_events(**a),

@@ -103,6 +103,7 @@ class Faults:
 
     def __init__(self) -> None:
         self._armed: list[Fault] = []
+        self._holding: list[Fault] = []
         self._chance = random.Random(0)  # noqa: S311 - chance, not secrecy
         self._rates: dict[str, float] = {}
         self._chaos_match: Match = None
@@ -112,6 +113,8 @@ class Faults:
         if fault.name not in FAULTS:
             raise ValueError(f"no fault is called {fault.name!r}; there are {', '.join(FAULTS)}")
         self._armed.append(fault)
+        if fault.name.startswith("hold"):
+            self._holding.append(fault)
         return fault
 
     def chaos(self, seed: int, rates: Mapping[str, float] | None, match: Match = None, seconds: float = 0.0) -> None:
@@ -122,10 +125,15 @@ class Faults:
         self._chance, self._rates, self._chaos_match, self._seconds = random.Random(seed), rates, match, seconds  # noqa: S311
 
     def clear(self) -> None:
-        for fault in self._armed:
-            fault.release()
+        self.release()
         self._armed.clear()
         self._rates = {}
+
+    def release(self) -> None:
+        """Let every held request go on, and those that would be held from now on."""
+        for fault in self._holding:
+            fault.release()
+        self._holding.clear()
 
     def pick(self, call: Logged) -> Fault | None:
         self._armed = [fault for fault in self._armed if fault.times != 0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Any
 
 from emulator import errors
@@ -61,10 +62,12 @@ def page(row: Resource, params: Json, objects: Iterable[Json], cursor: Callable[
             order = order[:at] if start else order[at:]
         else:
             order = order[:at] if start else order[at + 1 :]
-    kept = [object for object in order if _passes(row, params, object)]
     limit = params.get("limit", 10)
-    data = kept[:limit] if end else kept[-limit:]
-    return {"object": "list", "url": url, "has_more": len(kept) > limit, "data": data[::-1]}
+    # From the cursor outwards, and no further than needed to know whether there is more.
+    outwards = order if end else reversed(order)
+    kept = list(islice((each for each in outwards if _passes(row, params, each)), limit + 1))
+    data = kept[:limit]
+    return {"object": "list", "url": url, "has_more": len(kept) > limit, "data": data[::-1] if end else data}
 
 
 def _passes(row: Resource, params: Json, object: Json) -> bool:

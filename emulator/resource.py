@@ -31,6 +31,14 @@ def same(name: str, reads: Any = None) -> Filter:
 ACTIVE = {"active": same("active", Flag())}
 
 
+@dataclass(frozen=True)
+class Action:
+    """POST /v1/<path>/<id>/<name>: `do` gets the act, the object and the parameters, and returns what to answer."""
+
+    do: Callable[[Act, Json, Json], Json]
+    params: Fields = field(default_factory=dict)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resource:
     """One Stripe type. Without `create` it is read-only: its objects are planted."""
@@ -59,7 +67,7 @@ class Resource:
     blocked: Callable[[Act, Json], None] | None = None  # refuse a delete
     gone: Callable[[Act, Json], None] | None = None  # what a delete takes along
     twin: Callable[[Json], Json | None] | None = None  # a second object announced with each event, such as plan
-    actions: Mapping[str, Callable[[Act, Json, Json], Json]] = field(default_factory=dict)  # POST /{id}/{name}
+    actions: Mapping[str, Action] = field(default_factory=dict)  # POST /v1/<path>/<id>/<name>
 
     def name(self) -> str:
         return self.label or self.kind

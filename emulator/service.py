@@ -16,7 +16,7 @@ from emulator.faults import Fault, Faults, Match
 from emulator.resources import RESOURCES
 from emulator.store import Store
 from emulator.transport import Transport
-from emulator.webhooks import Webhooks
+from emulator.webhooks import Delivery, Webhooks
 from emulator.wire import API_VERSION, Json, Logged
 from emulator.wsgi import Door
 
@@ -136,6 +136,11 @@ class Emulator:
         with self.engine.state():
             self.webhooks.resend(self.engine.realm(livemode), event_id)
 
+    def forge(self, event: Json | bytes, livemode: bool = False) -> Delivery:
+        """Any event or body at all, signed for the first endpoint as if it were real; it is in no log or queue."""
+        with self.engine.lock:
+            return self.webhooks.forge(self.engine.realm(livemode), event)
+
     # Trouble
 
     def fault(
@@ -166,6 +171,11 @@ class Emulator:
             self.webhooks.disturb()
             self.engine.events.calm()
 
+    def release_holds(self) -> None:
+        """Let requests held by the faults hold and hold_after go on."""
+        with self.engine.lock:
+            self.faults.release()
+
     def release_zombies(self) -> int:
         with self.engine.state():
             return self.engine.release_zombies()
@@ -173,7 +183,7 @@ class Emulator:
     def repair(self, key: str | None = None, request: Json | None = NOBODY) -> list[Json]:
         """Roll forward the objects of stored 500s (fault 500_repair); `request` is what their events say."""
         with self.engine.state():
-            return self.engine.repair(key, request)
+            return copy.deepcopy(self.engine.repair(key, request))
 
     def lag_events(self, seconds: float) -> None:
         """Events younger than this are not listed yet."""

@@ -133,19 +133,29 @@ class Webhooks:
             if endpoint is None:
                 self._store.drop(DUE, id)
             return None
-        now = self._clock.now()
-        hidden = realm.table("secret")[endpoint["id"]]
-        secrets = [each["secret"] for each in hidden["secrets"] if each["until"] is None or each["until"] > now]
         body = row["body"].encode()
-        headers = {
-            "Content-Type": "application/json; charset=utf-8",
-            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
-            "Stripe-Signature": sign(body, secrets, int(now)),
-        }
+        headers = self._headers(realm, endpoint["id"], body)
         self._store.drop(DUE, id)
         self._store.put(SENT, id, {**row, "attempts": row["attempts"] + 1})
         self._settle(realm, row["event"], -1)
         return Delivery(id, row["event"], row["type"], endpoint["url"], body, headers, row["attempts"] + 1)
+
+    def _headers(self, realm: Realm, endpoint_id: str, body: bytes) -> dict[str, str]:
+        now = self._clock.now()
+        known = realm.table("secret")[endpoint_id]["secrets"]
+        active = [each["secret"] for each in known if each["until"] is None or each["until"] > now]
+        return {
+            "Content-Type": "application/json; charset=utf-8",
+            "User-Agent": "Stripe/1.0 (+https://stripe.com/docs/webhooks)",
+            "Stripe-Signature": sign(body, active, int(now)),
+        }
+
+    def forge(self, realm: Realm, event: Json | bytes) -> Delivery:
+        endpoint = realm.all("webhook_endpoint")[0]
+        body = event if isinstance(event, bytes) else json.dumps(event, indent=2).encode()
+        known = event if isinstance(event, dict) else {}
+        headers = self._headers(realm, endpoint["id"], body)
+        return Delivery("forged", known.get("id", ""), known.get("type", ""), endpoint["url"], body, headers, 1)
 
     def succeeded(self, delivery: Delivery) -> None:
         with self._state():

@@ -2,6 +2,8 @@
 
 import threading
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -188,6 +190,14 @@ class TestKeysInUse:
         assert (caught.value.http_status, caught.value.error.code) == (409, "idempotency_key_in_use")  # type: ignore[union-attr]
         assert create(client, key).id == made[0].id
 
+    def test_the_library_retries_a_key_in_use_and_a_lost_reply(self, emulator: Emulator, key: str) -> None:
+        patient = Client("sk_test_x", http_client=emulator.transport(), max_network_retries=2)
+        emulator.fault("idempotency_in_use", POST)
+        emulator.fault("cut_after", POST)
+
+        assert create(patient, key).last_response.headers["Idempotent-Replayed"] == "true"
+        assert len(emulator.requests) == 3
+
     def test_one_of_many_simultaneous_requests_wins(self, emulator: Emulator, client: Client, key: str) -> None:
         barrier, outcomes = threading.Barrier(8), []
 
@@ -269,6 +279,28 @@ class TestArming:
 
         assert run(7) == run(7) != run(8)
         assert set(run(7)) == {None, "cut_after", "503_edge"}
+
+    @pytest.mark.parametrize("seed", range(5))
+    def test_whatever_goes_wrong_a_key_makes_at_most_one_object(self, emulator: Emulator, seed: int) -> None:
+        client = Client("sk_test_x", http_client=emulator.transport(), max_network_retries=1)
+        instant = {"slow", "slow_after", "hold", "hold_after"}
+        emulator.chaos(seed, {name: 0.05 for name in FAULTS if name not in instant})
+
+        def use(name: str) -> None:
+            for _ in range(4):
+                with suppress(stripe.StripeError):
+                    client.v1.customers.create({"name": name}, {"idempotency_key": name})
+
+        with ThreadPoolExecutor(4) as pool:
+            list(pool.map(use, [str(n // 2) for n in range(60)]))
+        emulator.calm()
+        emulator.release_zombies()
+        emulator.repair()
+
+        names = [each["name"] for each in emulator.objects("customer")]
+        assert len(names) == len(set(names))
+        keys = [(event["request"] or {})["idempotency_key"] for event in emulator.events()]
+        assert len([key for key in keys if key]) == len({key for key in keys if key})
 
     def test_every_fault_is_tried_here(self) -> None:
         source = Path(__file__).read_text(encoding="utf-8")

@@ -190,6 +190,24 @@ class TestControl:
         assert len(control.repair()) == 1
         assert len(control.objects("customer")) == 2
 
+    def test_a_held_request_is_let_go(self, control: Control, server: Server, emulator: Emulator) -> None:
+        control.fault("hold")
+        answers: Queue[int] = Queue()
+        request = Request(f"{server.url}/v1/account", headers={"Authorization": "Bearer sk_test_x"})
+
+        def ask() -> None:
+            with urlopen(request) as reply:
+                answers.put(reply.status)
+
+        thread = threading.Thread(target=ask)
+        thread.start()
+        while not control.requests:  # it is logged before it is held
+            pass
+        assert answers.empty()
+        control.release_holds()
+        assert answers.get(timeout=10) == 200
+        thread.join()
+
     def test_keys_and_accounts(self, control: Control, client: stripe.StripeClient) -> None:
         control.restrict("sk_test_x", {"customer": "all"})
         with pytest.raises(stripe.PermissionError):

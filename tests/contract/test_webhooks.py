@@ -43,6 +43,15 @@ class TestSignatures:
         client.v1.customers.create({})
         assert emulator.webhooks.take()[0].headers["Stripe-Signature"].count("v1=") == 1
 
+    def test_a_forged_event_is_signed_like_a_real_one(self, emulator: Emulator, client: Client) -> None:
+        secret = emulator.endpoint(URL)["secret"]
+        forged = emulator.forge({"id": "evt_1", "object": "event", "type": "unicorn.born", "account": "acct_other"})
+
+        event = client.construct_event(forged.body, forged.headers["Stripe-Signature"], secret)
+        assert (event.type, event.account) == ("unicorn.born", "acct_other")
+        stripe.WebhookSignature.verify_header(b"[1]", emulator.forge(b"[1]").headers["Stripe-Signature"], secret)
+        assert emulator.webhooks.take() == []
+
     def test_a_retry_has_the_same_body_and_a_new_signature(self, emulator: Emulator, client: Client) -> None:
         emulator.endpoint(URL, "whsec_x")
         client.v1.customers.create({})

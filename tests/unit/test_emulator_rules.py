@@ -3,12 +3,23 @@
 from typing import Any
 
 import pytest
+import stripe
 
 from emulator import Emulator, Problem
-from emulator.act import changes
+from emulator.act import Act, changes
+from emulator.calls import PATHS
+from emulator.fields import OneOf, Ref, Whole
+from emulator.resource import Action, Resource
+from emulator.resources import RESOURCES
+from emulator.wire import Json
 
 COUPON: dict[str, Any] = {"percent_off": 10}
 PRICE: dict[str, Any] = {"currency": "usd", "product_data": {"name": "x"}}
+
+
+@pytest.fixture(autouse=True)
+def _no_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stripe, "enable_telemetry", False)
 
 
 @pytest.fixture
@@ -131,3 +142,32 @@ def test_invoice_settings_are_merged_and_an_address_is_replaced(emulator: Emulat
 )
 def test_previous_attributes_are_the_old_values_of_what_changed(old: Any, new: Any, expected: Any) -> None:
     assert changes(old, new) == expected
+
+
+def test_a_new_type_is_one_row_with_its_actions(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    def settle(act: Act, refund: Json, params: Json) -> Json:
+        settled = {**refund, "status": params.get("as", "succeeded")}
+        act.keep("test.refund", settled)
+        act.announce("test.refund.updated", settled, refund)
+        return settled
+
+    row = Resource(
+        kind="test.refund",
+        path="test/refunds",
+        prefix="tre_",
+        create={"amount": Whole(required=True, least=1), "customer": Ref(kind="customer")},
+        defaults={"amount": None, "customer": None, "status": "pending"},
+        expands={"customer": "customer"},
+        actions={"settle": Action(settle, {"as": OneOf(values=("succeeded", "failed"))})},
+    )
+    monkeypatch.setitem(RESOURCES, row.kind, row)
+    monkeypatch.setitem(PATHS, row.path, row)
+    client = stripe.StripeClient("sk_test_x", http_client=emulator.transport())
+    customer = client.v1.customers.create({}).id
+
+    made = client.raw_request("post", "/v1/test/refunds", amount=5, customer=customer, expand=["customer"]).data
+    assert made["customer"]["id"] == customer
+    done = client.raw_request("post", f"/v1/test/refunds/{made['id']}/settle", **{"as": "failed"}).data
+    assert (done["status"], done["customer"]) == ("failed", customer)
+    assert [event["type"] for event in emulator.events()[1:]] == ["test.refund.created", "test.refund.updated"]
+    assert emulator.events()[-1]["data"]["previous_attributes"] == {"status": "pending"}
