@@ -4,7 +4,7 @@ A Stripe type is one file here (`customer.py`, `product.py`, …). Importing thi
 routes, commands, events, reconcile and docs follow from that registry.
 """
 
-from models.base import Operation, SyncedDocument, ensure_indexes
+from models.base import Operation, SyncedDocument, build_indexes
 from models.coupon import Coupon
 from models.customer import Customer
 from models.event import Event
@@ -28,6 +28,6 @@ __all__ = [
     "Status",
     "SyncedDocument",
     "Undo",
-    "ensure_indexes",
+    "build_indexes",
     "kinds",
 ]

@@ -23,7 +23,7 @@ from mongoengine import (
     StringField,
 )
 from mongoengine.base import BaseField
-from pymongo import DESCENDING, ReturnDocument
+from pymongo import DESCENDING, IndexModel, ReturnDocument
 
 from models.absorb import Evidence, absorption
 from models.clock import from_now, literal
@@ -76,35 +76,37 @@ class Request(EmbeddedDocument):
     digest: str = StringField()  # of the body: the same key with another body is an error
 
 
-def only(**condition: Any) -> dict[str, Any]:
-    """Return the options of an index over just the documents that meet `condition`."""
-    return {"partialFilterExpression": condition}
+A_STRING, A_DATE = {"$type": "string"}, {"$type": "date"}
 
 
 class SyncedDocument(Lifecycle, Document):
     """One document here and one object at Stripe."""
 
-    meta: ClassVar = {
+    meta: ClassVar[dict[str, Any]] = {
         "abstract": True,
         "strict": False,
         "auto_create_index": False,
         "index_cls": False,
-        "indexes": [
-            {"fields": ["key"], "unique": True, **only(key={"$type": "string"})},
-            {"fields": ["stripe_id", "live"], "unique": True, **only(stripe_id={"$type": "string"}, live=True)},
-            {"fields": ["stripe_id"], **only(stripe_id={"$type": "string"})},
-            {
-                "fields": ["request.token", "request.route", "request.key"],
-                "unique": True,
-                **only(**{"request.key": {"$type": "string"}}),
-            },
-            {"fields": ["lease"], **only(lease={"$type": "date"})},
-            {"fields": ["review"], **only(review={"$type": "string"})},
-            {"fields": ["in_doubt"], **only(in_doubt=True)},
-            {"fields": ["live", "-created_at", "-id"]},
-            {"fields": ["status", "-created_at", "-id"]},
-        ],
     }
+    indexes: ClassVar[list[IndexModel]] = [
+        IndexModel("key", unique=True, partialFilterExpression={"key": A_STRING}),
+        IndexModel(
+            [("stripe_id", 1), ("live", 1)],
+            unique=True,
+            partialFilterExpression={"stripe_id": A_STRING, "live": True},
+        ),
+        IndexModel("stripe_id", partialFilterExpression={"stripe_id": A_STRING}),
+        IndexModel(
+            [("request.token", 1), ("request.route", 1), ("request.key", 1)],
+            unique=True,
+            partialFilterExpression={"request.key": A_STRING},
+        ),
+        IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
+        IndexModel("review", partialFilterExpression={"review": A_STRING}),
+        IndexModel("in_doubt", partialFilterExpression={"in_doubt": True}),
+        IndexModel([("live", 1), ("created_at", -1), ("_id", -1)]),
+        IndexModel([("status", 1), ("created_at", -1), ("_id", -1)]),
+    ]
     resource: ClassVar[Resource]
 
     id: ObjectId = ObjectIdField(primary_key=True)
@@ -328,19 +330,15 @@ BLANK: dict[str, Any] = {
 }
 
 
-def ensure_indexes(models: Iterable[type[SyncedDocument]], keep: timedelta) -> None:
-    """Build every index, and let settled tombstones expire after `keep`. Raises where one cannot be built: without
-    them nothing here is unique."""
-    for model in models:
-        model.ensure_indexes()
-        expire(model, "settled_at", keep)
+def build_indexes(model: type[Document], indexes: list[IndexModel], keep: timedelta) -> None:
+    """Build the indexes of a collection, and let its documents expire `keep` after their `settled_at`.
 
-
-def expire(model: type[Document], field: str, keep: timedelta) -> None:
-    """Let documents of `model` expire `keep` after the date in `field`, whatever an earlier setting said."""
-    collection = model._get_collection()
-    seconds = int(keep.total_seconds())
-    name = f"{field}_1"
-    if collection.index_information().get(name, {}).get("expireAfterSeconds", seconds) != seconds:
+    Raises where one cannot be built: they are part of the algorithm, and without them nothing here is unique.
+    """
+    collection, seconds = model._get_collection(), int(keep.total_seconds())
+    expiry = IndexModel("settled_at", expireAfterSeconds=seconds)
+    name = expiry.document["name"]
+    built = collection.index_information().get(name, {})
+    if built.get("expireAfterSeconds", seconds) != seconds:  # the setting was another one
         collection.database.command("collMod", collection.name, index={"name": name, "expireAfterSeconds": seconds})
-    collection.create_index(field, name=name, expireAfterSeconds=seconds)
+    collection.create_indexes([*indexes, expiry])

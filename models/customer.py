@@ -14,8 +14,9 @@ from mongoengine import (
     StringField,
     ValidationError,
 )
+from pymongo import IndexModel
 
-from models.base import SyncedDocument, only
+from models.base import A_STRING, SyncedDocument
 from models.resource import Resource, Undo
 
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
@@ -71,8 +72,11 @@ class Customer(SyncedDocument):
 
     meta: ClassVar = {
         "collection": "customers",
-        "indexes": [{"fields": ["username_key"], "unique": True, **only(live=True, username_key={"$type": "string"})}],
     }
+    indexes: ClassVar = [
+        *SyncedDocument.indexes,
+        IndexModel("username_key", unique=True, partialFilterExpression={"live": True, "username_key": A_STRING}),
+    ]
     resource: ClassVar = Resource(
         kind="customer",
         prefix="cus_",

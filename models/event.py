@@ -8,10 +8,10 @@ from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 from mongoengine import BinaryField, DateTimeField, Document, IntField, StringField
-from pymongo import ReturnDocument
+from pymongo import IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from models.base import expire, only
+from models.base import A_DATE
 from models.clock import from_now, literal
 from models.lifecycle import LEASE
 
@@ -39,12 +39,12 @@ class Event(Document):
         "strict": False,
         "auto_create_index": False,
         "index_cls": False,
-        "indexes": [
-            {"fields": ["lease"], **only(lease={"$type": "date"})},
-            {"fields": ["state", "-received_at"]},
-            {"fields": ["object_id"]},
-        ],
     }
+    indexes: ClassVar[list[IndexModel]] = [
+        IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
+        IndexModel([("state", 1), ("received_at", -1)]),
+        IndexModel("object_id"),
+    ]
     id: str = StringField(primary_key=True)
     type: str = StringField()
     created: int = IntField()  # Stripe's, in seconds
@@ -126,12 +126,6 @@ class Event(Document):
     def known(cls, ids: list[str]) -> set[str]:
         """Return those of `ids` that have a row already, whatever its state: reading them again adds nothing."""
         return {row.id for row in cls.objects(id__in=ids).only("id")}
-
-    @classmethod
-    def ensure(cls, keep: timedelta) -> None:
-        """Build the indexes; settled rows expire after `keep`."""
-        cls.ensure_indexes()
-        expire(cls, "settled_at", keep)
 
 
 def object_id(event: dict[str, Any]) -> str | None:

@@ -96,5 +96,6 @@ def _open_database(settings: Settings, listeners: tuple[CommandListener, ...]) -
     version = tuple(database.client.server_info()["versionArray"][:2])
     if version < (6, 0):
         raise SyncError(f"MongoDB 6.0 or newer is needed; this is {version[0]}.{version[1]}.")
-    models.ensure_indexes(models.kinds().values(), max(settings.retention, REQUEST_KEYS_LAST))
-    models.Event.ensure(settings.retention)
+    for model in models.kinds().values():
+        models.build_indexes(model, model.indexes, max(settings.retention, REQUEST_KEYS_LAST))
+    models.build_indexes(models.Event, models.Event.indexes, settings.retention)

@@ -2,7 +2,7 @@
 
 import os
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Any
 
@@ -61,9 +61,20 @@ def database(mongo_server: MongoServer, _worker_database: Database[Any]) -> str:
 
     Measured with 9 collections of 6 indexes: emptying them takes 4 ms, building and dropping them 181 ms.
     """
-    for collection in _worker_database.list_collection_names():
-        _worker_database[collection].delete_many({})
+    empty(_worker_database)
     return mongo_server.uri(_worker_database.name)
+
+
+def empty(database: Database[Any]) -> None:
+    """Remove every document, and leave the indexes."""
+    for collection in database.list_collection_names():
+        database[collection].delete_many({})
+
+
+@pytest.fixture
+def clean(_worker_database: Database[Any]) -> Callable[[], None]:
+    """What empties the database of the test again."""
+    return lambda: empty(_worker_database)
 
 
 @pytest.fixture

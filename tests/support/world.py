@@ -16,6 +16,7 @@ from emulator import Emulator
 from models import SyncedDocument, clock, kinds
 from sync.reconcile import Report, run_once
 from sync.settings import Settings
+from tests.support.fuse import Fuse
 
 KEY = "sk_test_world"
 TOKEN = "a-token-of-the-shop"
@@ -30,7 +31,7 @@ class World:
     stripe: "Emulator" = field(default_factory=Emulator)
     settings: dict[str, str] = field(default_factory=dict)
     listeners: tuple[CommandListener, ...] = ()
-    http_client: stripe_python.HTTPClient | None = None
+    fuse: Fuse | None = None
 
     def __post_init__(self) -> None:
         self.stripe.endpoint("https://shop.example/webhooks/stripe", secret=SECRET)
@@ -39,6 +40,7 @@ class World:
     def start(self) -> None:
         """(Re)start the service."""
         sync.disconnect()
+        transport = self.stripe.transport()
         app = create_app(
             Settings.from_environment(
                 serve=True,
@@ -50,8 +52,8 @@ class World:
                     **self.settings,
                 },
             ),
-            http_client=self.http_client or self.stripe.transport(),
-            listeners=self.listeners,
+            http_client=self.fuse.around(transport) if self.fuse else transport,
+            listeners=(self.fuse, *self.listeners) if self.fuse else self.listeners,
         )
         self.app = app
         self.http: FlaskClient = app.test_client()

@@ -1,0 +1,193 @@
+"""Whatever dies, it converges: every journey is killed before each of its effects in turn, then reconciled.
+
+The crash points are generated: the fuse kills before the first effect, the second, … until the journey survives.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+import sync
+from models import SyncedDocument, kinds
+from tests.support import samples
+from tests.support.fuse import Fuse
+from tests.support.in_sync import assert_in_sync
+from tests.support.world import World
+
+Act = Callable[[], object]
+REFUSALS = (sync.Refused, sync.NotFound)
+
+
+@dataclass(frozen=True)
+class Journey:
+    """`arrange` sets the scene and returns the act that is killed."""
+
+    name: str
+    arrange: Callable[[World, str], Act]
+    deletable: bool = False  # only for kinds that Stripe deletes
+    review: bool = False  # a person may have to decide
+
+
+def creating(*faults: str, times: int = 1) -> Callable[[World, str], Act]:
+    def arrange(world: World, kind: str) -> Act:
+        ready = samples.body(kind)
+        world.deliver()
+        for fault in faults:
+            world.stripe.fault(fault, method="POST", times=times)
+        return lambda: quietly(lambda: sync.create(kinds()[kind], ready))
+
+    return arrange
+
+
+def updating(*faults: str) -> Callable[[World, str], Act]:
+    def arrange(world: World, kind: str) -> Act:
+        document = samples.create(kind)
+        world.deliver()
+        for fault in faults:
+            world.stripe.fault(fault, method="POST")
+        return lambda: quietly(lambda: sync.update(document.reread(), samples.CHANGES[kind]))
+
+    return arrange
+
+
+def deleting(*faults: str) -> Callable[[World, str], Act]:
+    def arrange(world: World, kind: str) -> Act:
+        document = samples.create(kind)
+        world.deliver()
+        for fault in faults:
+            world.stripe.fault(fault, method="DELETE")
+        return lambda: quietly(lambda: sync.delete(document.reread()))
+
+    return arrange
+
+
+def hearing(what: Callable[[World, str, SyncedDocument], object]) -> Callable[[World, str], Act]:
+    """The webhooks of what happened to a document."""
+
+    def arrange(world: World, kind: str) -> Act:
+        document = samples.create(kind)
+        world.deliver()
+        what(world, kind, document)
+        bodies = world.webhooks()
+        return lambda: [world.send(raw) for raw in bodies]
+
+    return arrange
+
+
+def reconciling(*faults: str, hours: float = 1, late: bool = False) -> Callable[[World, str], Act]:
+    """A reconcile of a creation that ended unknown, whose webhooks were lost."""
+
+    def arrange(world: World, kind: str) -> Act:
+        ready = samples.body(kind)
+        world.deliver()
+        world.reconcile()
+        for fault in faults:
+            world.stripe.fault(fault, method="POST", times=2)
+        quietly(lambda: sync.create(kinds()[kind], ready))
+        world.webhooks()
+        world.advance(hours=hours)
+        if late:  # given up, and then Stripe made it after all
+            world.converge()
+            document = kinds()[kind].objects.order_by("-created_at").first()
+            world.stripe.repair(request={"id": None, "idempotency_key": document.key})
+            world.advance(minutes=10)
+        return world.reconcile
+
+    return arrange
+
+
+def quietly(act: Act) -> None:
+    with suppress(*REFUSALS):
+        act()
+
+
+def edited(world: World, kind: str, document: SyncedDocument) -> None:
+    field = next(iter(samples.CHANGES[kind]))
+    value = samples.CHANGES[kind][field]
+    world.stripe.dashboard.update(kind, document.stripe_id, **{field: value})
+    world.stripe.dashboard.update(kind, document.stripe_id, **{field: not value if value is False else f"{value}!"})
+
+
+def removed(world: World, kind: str, document: SyncedDocument) -> None:
+    world.stripe.dashboard.delete(kind, document.stripe_id)
+
+
+JOURNEYS = [
+    Journey("create", creating()),
+    Journey("create, declined", creating("decline")),
+    Journey("create, reply lost", creating("cut_after")),
+    Journey("create, request lost", creating("cut_before")),
+    Journey("create, 500 stored and nothing made", creating("500_before")),
+    Journey("create, 500 stored and made all the same", creating("500_after")),
+    Journey("create, 503 at the edge", creating("503_edge")),
+    Journey("create, unreadable reply", creating("bad_body")),
+    Journey("create, request comes late", creating("zombie", times=2)),
+    Journey("update", updating()),
+    Journey("update, declined", updating("decline")),
+    Journey("update, reply lost", updating("cut_after")),
+    Journey("update, 500 stored and nothing changed", updating("500_before")),
+    Journey("update, 500 stored and changed all the same", updating("500_after")),
+    Journey("delete", deleting(), deletable=True),
+    Journey("delete, reply lost", deleting("cut_after"), deletable=True),
+    Journey("delete, 503 at the edge", deleting("503_edge"), deletable=True),
+    Journey("hear of two edits in one second", hearing(edited)),
+    Journey("hear of a deletion", hearing(removed), deletable=True),
+    Journey("reconcile a lost reply", reconciling("cut_after")),
+    Journey("reconcile a lost request", reconciling("cut_before")),
+    Journey("reconcile a lost reply whose key is too old", reconciling("cut_after", hours=30)),
+    Journey("reconcile a lost request whose key is too old", reconciling("cut_before", hours=30)),
+    Journey("reconcile a stored 500, nothing made", reconciling("500_before")),
+    Journey("reconcile a stored 500, made all the same", reconciling("500_after")),
+    Journey("undo a late twin", reconciling("500_repair", late=True)),
+]
+
+
+EVERY_KIND = {"create, reply lost", "update, reply lost", "delete, reply lost", "undo a late twin"}
+
+
+def cases() -> Iterator[Any]:
+    """Every journey of a customer; of the other kinds, which share the mechanism, those where a kind can differ."""
+    for journey in JOURNEYS:
+        for kind, model in sorted(kinds().items()):
+            if (kind == "customer" or journey.name in EVERY_KIND) and (
+                model.resource.deletable or not journey.deletable
+            ):
+                for heard in (True, False) if kind == "customer" else (False,):
+                    name = f"{kind}: {journey.name}, webhooks {'arrive' if heard else 'are lost'}"
+                    yield pytest.param(journey, kind, heard, id=name)
+
+
+@pytest.mark.parametrize(("journey", "kind", "heard"), list(cases()))
+def test_every_crash_point_converges(
+    journey: Journey, kind: str, heard: bool, database: str, clean: Callable[[], None]
+):
+    fuse = Fuse()
+    effect, died = 0, ""
+    while died is not None:
+        effect += 1
+        clean()
+        world = World(database, fuse=fuse)
+        try:
+            act = journey.arrange(world, kind)
+            died = fuse.kill(act, effect)
+            if heard:
+                world.deliver()
+            else:
+                world.webhooks()
+            world.stripe.calm()
+            world.stripe.release_zombies()
+            report = world.converge()
+            if heard:
+                world.deliver()
+            assert_in_sync(world, review=journey.review)
+            assert report.exit_code == 0, f"{report} after dying {died}"
+            if died is None:
+                world.reconcile()  # hears of what the last one did
+                again = world.reconcile()
+                assert not any(again.counts.values()), f"there is no end to it: {again}"
+        finally:
+            world.stop()
+    assert effect > 1, "nothing was ever killed"
