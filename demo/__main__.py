@@ -1,0 +1,92 @@
+"""`python -m demo` tells the story and says whether it is true; `python -m demo --stay` leaves the stack to you."""
+
+import argparse
+import os
+import signal
+import sys
+import time
+from io import TextIOWrapper
+from types import FrameType
+
+from demo.mongod import NoMongod
+from demo.screen import Screen
+from demo.shop import Shop
+from demo.stack import Ended, Stack
+from demo.story import CHAPTERS, Chapter, tell
+
+EVERY = 5.0  # seconds between two runs of reconcile; in production it is 5 minutes
+WATCH = 0.5  # seconds between two looks at whether everything still runs
+INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
+ENDS = (signal.SIGINT, signal.SIGTERM)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run the demo; return 0 when all is as promised."""
+    parser = argparse.ArgumentParser(prog="python -m demo", description="Stripe and MongoDB kept as one, offline.")
+    parser.add_argument("--stay", action="store_true", help="start everything, and leave it running until Ctrl-C")
+    stay = parser.parse_args(arguments).stay
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(encoding="utf-8")  # ✔ and ✘ are the point, also where the locale knows neither
+    for number in ENDS:
+        signal.signal(number, _interrupt)
+    mongodb = os.environ.get("MONGODB_URI")
+    try:
+        with Stack(mongodb=mongodb, reconcile_every=EVERY if stay else None) as stack:
+            return _stay(stack) if stay else story(stack)
+    except (NoMongod, Ended) as error:
+        print(f"✘ {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 0 if stay else INTERRUPTED
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    """Let whatever runs come to its end, once: what follows is tidying up, and must not be cut short."""
+    for each in ENDS:
+        signal.signal(each, signal.SIG_IGN)
+    raise KeyboardInterrupt
+
+
+def story(stack: Stack, chapters: tuple[Chapter, ...] = CHAPTERS) -> int:
+    """Tell the story on a running stack; return 0 when all of it is true."""
+    screen = Screen()
+    screen.table(_addresses(stack))
+    if tell(Shop(stack), screen, chapters):
+        return 0
+    print(f"\nthe service last said:\n{stack.process('gunicorn').last_words()}", file=sys.stderr)
+    return 1
+
+
+def _stay(stack: Stack) -> int:
+    screen = Screen()
+    token, json = f"-H 'Authorization: Bearer {stack.service.token}'", "-H 'Content-Type: application/json'"
+    zoe = '{"kind": "customer", "params": {"email": "zoe@here.com"}}'
+    screen.table(_addresses(stack))
+    screen.title("Try")
+    for line in (
+        f"""curl -s {token} {json} -d '{{"username": "you@here.com"}}' {stack.url}/customers""",
+        f"""curl -s -d '{zoe}' {stack.stripe_url}/_emulator/dashboard/create""",
+        f"curl -s {token} {stack.url}/customers",
+    ):
+        print(line)
+    print("\nCtrl-C stops everything.", flush=True)
+    while True:
+        stack.check()
+        time.sleep(WATCH)
+
+
+def _addresses(stack: Stack) -> dict[str, str]:
+    """Return where everything is; the process ids are for those who want to kill something."""
+    emulator, gunicorn = stack.process("emulator"), stack.process("gunicorn")
+    return {
+        "service": f"{stack.url}  (gunicorn, pid {gunicorn.pid})",
+        "Stripe": f"{stack.stripe_url}  (the emulator, pid {emulator.pid})",
+        "MongoDB": stack.mongodb_uri + (f"  (pid {stack.mongod.pid})" if stack.mongod else ""),
+        "logs": str(stack.directory),
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

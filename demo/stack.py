@@ -1,0 +1,318 @@
+"""The whole service as processes on this machine: MongoDB, the emulator, gunicorn, and reconcile when it is asked for.
+
+`make demo` tells its story on a `Stack`, `make dev` leaves one running, the end-to-end tests and benchmarks use it.
+What it starts never outlives it, however its owner ends, and leaves no file behind.
+"""
+
+import json
+import os
+import re
+import secrets
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+import uuid
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from pymongo import MongoClient
+from pymongo.database import Database
+
+from demo.client import Client, Json, NoAnswer
+from demo.mongod import Mongod, free_port
+from emulator.control import Control
+
+ROOT = Path(__file__).resolve().parents[1]
+KEPT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TMPDIR")  # of the owner's environment
+START = 30.0  # seconds; one is usual, a loaded machine may need many
+STOP = 10.0  # seconds for a clean end; then it is killed
+POLL = 0.02  # seconds; the wait is on the critical path, a look costs next to nothing
+LAST_WORDS = 15  # lines of a log that show why its process ended
+WORKER = re.compile(r"Booting worker with pid: (\d+)")
+
+# Reads the process groups that run now, newest first, whenever they change. The end of its input means that the owner
+# is done or dead, even by SIGKILL: then whatever is left of them goes, and the directory with their logs.
+JANITOR = """
+while read -r line; do groups=$line; done
+for group in $groups; do kill -s KILL -- "-$group"; done
+rm -rf "$1"
+"""
+
+
+class Ended(RuntimeError):
+    """A process of the stack ended by itself, or never got ready."""
+
+
+class Process:
+    """One program: `python -m …` in a process group of its own, with what it says in a file."""
+
+    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str], directory: Path) -> None:
+        self.name = name
+        self.log = directory / f"{name}.log"
+        self._command = [sys.executable, "-m", *arguments]
+        self._environment = environment
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is the group's as well."""
+        assert self._popen, f"{self.name} is not running"
+        return self._popen.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not stopped; it may have died since, see `check`."""
+        return self._popen is not None
+
+    def start(self) -> None:
+        """Start it. Its directory is the one of its log, so no `.env` of the owner's is read."""
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.log.parent,
+                env=dict(self._environment),
+                start_new_session=True,  # Ctrl-C is for the owner, who stops the others in order
+            )
+
+    def check(self) -> None:
+        """Raise Ended if it died, with its last words."""
+        if self._popen and (code := self._popen.poll()) is not None:
+            raise Ended(f"{self.name} ended with exit code {code}; it last said:\n{self.last_words()}")
+
+    def stop(self) -> None:
+        """Ask it to end, and see to it that its whole group does. Stopping twice is harmless."""
+        if self._popen:
+            self._popen.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._popen.wait(STOP)
+            self.kill()
+
+    def kill(self) -> None:
+        """`kill -9`, for it and all of its children."""
+        with suppress(ProcessLookupError):  # nobody may be left
+            os.killpg(self.pid, signal.SIGKILL)
+        assert self._popen
+        self._popen.wait()
+        self._popen = None
+
+    def last_words(self) -> str:
+        """Return the end of its log."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(f"    {line}" for line in lines[-LAST_WORDS:])
+
+
+class Stack:
+    """`with Stack() as stack:` has a service at `stack.service` and Stripe's back door at `stack.stripe`."""
+
+    def __init__(
+        self,
+        *,
+        workers: int | None = None,
+        threads: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        seed: int | None = None,
+        state: Path | None = None,
+        mongodb: str | None = None,
+        reconcile_every: float | None = None,
+    ) -> None:
+        """Prepare a stack.
+
+        `workers` and `threads` are gunicorn's, else those of gunicorn.conf.py; `environment` adds settings; `seed` and
+        `state` are the emulator's; `mongodb` is the address of a server to use instead of an embedded one;
+        `reconcile_every` lets reconcile run in the background, each so many seconds.
+        """
+        self.mongod = None if mongodb else Mongod(fast=True)
+        self._reconcile_every = reconcile_every
+        self._server = mongodb
+        self._sizes = {"--workers": workers, "--threads": threads}
+        self._emulator_options = {"--seed": seed, "--state": state}
+        self._extra = dict(environment or {})
+        self._processes: dict[str, Process] = {}
+        self._end = ExitStack()
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self._end.close()
+            raise
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._end.close()
+
+    def _start(self) -> None:
+        self.directory = Path(tempfile.mkdtemp(prefix="stripe-sync-"))
+        self._janitor = self._begin_janitor()
+        self.mongodb_uri = self._begin_mongodb()
+        client: MongoClient[Any] = self._end.enter_context(MongoClient(self.mongodb_uri, tz_aware=True))
+        self.database: Database[Any] = client.get_default_database()
+        if self.mongod is None:
+            self._end.callback(client.drop_database, self.database.name)  # on a server that outlives us
+        self.stripe_url, self.url = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
+        self.stripe, self.service = Control(self.stripe_url), Client(self.url, secrets.token_hex(16))
+        self.environment = self._environment()
+        self._begin("emulator", "emulator", *self._emulator_arguments())
+        self._begin("gunicorn", "gunicorn", *self._gunicorn_arguments())
+        if self._reconcile_every is not None:
+            self._begin("reconcile", "sync", "reconcile", "--every", str(self._reconcile_every))
+
+    # --- the processes ---
+
+    def process(self, name: str) -> Process:
+        """Return emulator, gunicorn or reconcile."""
+        return self._processes[name]
+
+    def start(self, name: str) -> None:
+        """Start a process (again), and return as soon as it answers. Raises Ended."""
+        process = self._processes[name]
+        process.start()
+        self._tell_janitor()
+        ready = {"emulator": self._emulator_answers, "gunicorn": self._service_answers}.get(name)
+        if ready:
+            _wait_until(ready, process)
+
+    def stop(self, name: str) -> None:
+        """Stop a process in an orderly way."""
+        self._processes[name].stop()
+        self._tell_janitor()
+
+    def kill(self, name: str) -> None:
+        """`kill -9` a process with its children."""
+        self._processes[name].kill()
+        self._tell_janitor()
+
+    def check(self) -> None:
+        """Raise Ended if a process died, with the end of its log."""
+        for process in self._processes.values():
+            process.check()
+
+    def workers(self) -> list[int]:
+        """Return the process ids of gunicorn's workers, from what it says: that is the same on every system."""
+        told = WORKER.findall(self.process("gunicorn").log.read_text(errors="replace"))
+        return [pid for pid in map(int, told) if _exists(pid)]
+
+    def reconcile(self, *options: str) -> tuple[int, Json]:
+        """Run `python -m sync reconcile` once; return its exit code and its report."""
+        with (self.directory / "reconcile.log").open("ab") as log:
+            done = subprocess.run(
+                [sys.executable, "-m", "sync", "reconcile", "--json", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=self.directory,
+                env=self.environment,
+                check=False,
+            )
+        return done.returncode, json.loads(done.stdout or b"{}")
+
+    # --- how they are started ---
+
+    def _begin_janitor(self) -> subprocess.Popen[str]:
+        janitor = subprocess.Popen(
+            ["sh", "-c", JANITOR, "janitor", str(self.directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            start_new_session=True,  # Ctrl-C is for the owner; the janitor goes last
+            text=True,
+        )
+        assert janitor.stdin
+        self._end.callback(janitor.wait)
+        self._end.callback(janitor.stdin.close)
+        return janitor
+
+    def _begin_mongodb(self) -> str:
+        if self.mongod is not None:
+            return self._end.enter_context(self.mongod).uri("stripe_sync")
+        assert self._server
+        return with_database(self._server, f"stripe_sync_demo_{uuid.uuid4().hex}")
+
+    def _begin(self, name: str, *arguments: str) -> None:
+        self._processes[name] = Process(name, list(arguments), self.environment, self.directory)
+        self._end.callback(self.stop, name)
+        self.start(name)
+
+    def _environment(self) -> dict[str, str]:
+        """Return what the processes are told: nothing of the owner's settings, gunicorn's or a proxy's."""
+        self.webhook_secret = f"whsec_{secrets.token_hex(16)}"
+        return {
+            **{name: os.environ[name] for name in KEPT if name in os.environ},
+            "PYTHONPATH": str(ROOT),
+            "STRIPE_SECRET_KEY": "sk_test_demo",
+            "STRIPE_WEBHOOK_SECRET": self.webhook_secret,
+            "STRIPE_API_BASE": self.stripe_url,
+            "API_TOKENS": self.service.token,
+            "MONGODB_URI": self.mongodb_uri,
+            **self._extra,
+        }
+
+    def _emulator_arguments(self) -> list[str]:
+        webhooks = ["--webhook-url", f"{self.url}/webhooks/stripe", "--webhook-secret", self.webhook_secret]
+        # A worker that was killed is back within a second; Stripe's own patience of hours would be lost on a demo.
+        return ["--port", _port(self.stripe_url), *webhooks, "--fast-retries", *_options(self._emulator_options)]
+
+    def _gunicorn_arguments(self) -> list[str]:
+        config = ["--config", str(ROOT / "gunicorn.conf.py")]
+        return [*config, "--bind", f"127.0.0.1:{_port(self.url)}", *_options(self._sizes)]
+
+    def _emulator_answers(self) -> bool:
+        return bool(self.stripe.account)
+
+    def _service_answers(self) -> bool:
+        return self.service.get("/readyz").status == 200
+
+    def _tell_janitor(self) -> None:
+        running = [str(process.pid) for process in reversed(self._processes.values()) if process.running]
+        assert self._janitor.stdin
+        self._janitor.stdin.write(" ".join(running) + "\n")
+        self._janitor.stdin.flush()
+
+
+def with_database(server: str, database: str) -> str:
+    """Return the address of a database of that server, with the write concern that the service insists on."""
+    parts = urlsplit(server)
+    options = [option for option in parts.query.split("&") if option and not option.startswith("w=")]
+    if "@" in parts.netloc and "authSource=" not in parts.query:  # by default it is the database of the address
+        options.append(f"authSource={parts.path.strip('/') or 'admin'}")
+    return parts._replace(path=f"/{database}", query="&".join([*options, "w=majority"])).geturl()
+
+
+def _wait_until(ready: Callable[[], bool], process: Process) -> None:
+    deadline = time.monotonic() + START
+    while True:
+        process.check()
+        try:
+            if ready():
+                return
+        except (OSError, NoAnswer):
+            pass  # not listening yet
+        if time.monotonic() > deadline:
+            raise Ended(f"{process.name} does not answer; it last said:\n{process.last_words()}")
+        time.sleep(POLL)
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _options(given: Mapping[str, object]) -> list[str]:
+    return [word for name, value in given.items() if value is not None for word in (name, str(value))]
+
+
+def _port(url: str) -> str:
+    return str(urlsplit(url).port)

@@ -1,0 +1,261 @@
+"""`make demo` tells the truth, `make dev` is what it says, and neither leaves anything behind."""
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from demo.__main__ import story
+from demo.mongod import find_mongod
+from demo.shop import Shop
+from demo.stack import ROOT, Ended, Stack, with_database
+from demo.story import CHAPTERS, Claim
+from tests.support import eventually
+
+MONGODB = os.environ.get("MONGODB_URI")
+IN_SYNC = re.compile(r"in sync: (\d+) documents, (\d+) Stripe objects, 0 orphans")
+
+pytestmark = pytest.mark.skipif(not (MONGODB or find_mongod()), reason="there is no MongoDB to tell the story on")
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Stack]:
+    with Stack(mongodb=MONGODB, workers=1) as stack:
+        yield stack
+
+
+@pytest.fixture
+def stack(running: Stack) -> Stack:
+    """A running stack whose both sides are empty, so that they are in sync."""
+    running.stripe.forget()
+    for collection in ("customers", "stripe_events"):
+        running.database[collection].delete_many({})
+    return running
+
+
+@dataclass
+class Left:
+    """A stack that `--stay` left running: what it printed, and which processes and files it has."""
+
+    process: subprocess.Popen[str]
+    printed: str
+
+    def pids(self) -> list[int]:
+        found = [int(pid) for pid in re.findall(r"pid (\d+)", self.printed)]
+        log = (self.logs / "gunicorn.log").read_text()
+        return [*found, *(int(pid) for pid in re.findall(r"Booting worker with pid: (\d+)", log))]
+
+    @property
+    def logs(self) -> Path:
+        return Path(re.findall(r"logs +(\S+)", self.printed)[0])
+
+
+@contextmanager
+def left_running() -> Iterator[Left]:
+    """Run `python -m demo --stay` as a terminal would: in a process group of its own."""
+    command = [sys.executable, "-m", "demo", "--stay"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
+        assert process.stdout
+        lines: list[str] = []
+        try:
+            for line in process.stdout:
+                lines.append(line)
+                if "Ctrl-C" in line:
+                    break
+            yield Left(process, "".join(lines))
+        finally:
+            if process.poll() is None:
+                process.terminate()
+
+
+def exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_the_story_is_true_and_told_in_under_a_minute() -> None:
+    began = time.monotonic()
+
+    told = subprocess.run([sys.executable, "-m", "demo"], cwd=ROOT, capture_output=True, text=True, check=False)
+
+    assert told.returncode == 0, told.stdout + told.stderr
+    ended = IN_SYNC.fullmatch(told.stdout.splitlines()[-1])
+    assert ended, told.stdout
+    assert int(ended[1]) == int(ended[2]) > 0
+    assert "✘" not in told.stdout
+    assert told.stdout.count("✔") >= 2 * len(CHAPTERS)
+    assert time.monotonic() - began < 60
+
+
+def test_a_claim_that_does_not_hold_is_a_cross_and_exit_code_1(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def untrue(shop: Shop) -> Iterator[Claim | str]:
+        """A chapter that is not true"""
+        yield Claim("Stripe has a customer", lambda: len(shop.stripe.usable("customer")), 1, patience=0.1)
+        yield Claim("what follows from it", lambda: True)
+
+    assert story(stack, (untrue,)) == 1
+
+    printed = capsys.readouterr().out
+    assert "✘ Stripe has a customer\n      expected 1\n      seen     0\n" in printed
+    assert "what follows from it" not in printed
+    assert printed.splitlines()[-1].startswith("1 of 1 claims did not hold; in sync: 0 documents")
+
+
+def test_a_chapter_that_breaks_off_is_a_cross_and_the_next_is_told(
+    stack: Stack, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def broken(shop: Shop) -> Iterator[Claim | str]:
+        """A chapter that breaks off"""
+        yield shop.document("nobody")["id"]  # type: ignore[index]
+
+    def good(shop: Shop) -> Iterator[Claim | str]:
+        """A good chapter"""
+        yield Claim("all is well", lambda: True)
+
+    assert story(stack, (broken, good)) == 1
+
+    printed = capsys.readouterr().out
+    assert "TypeError" in printed
+    assert "✔ all is well" in printed
+
+
+def test_an_orphan_at_stripe_is_told_and_exit_code_1(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
+    orphan = stack.stripe.plant("customer", email="nobody@here.com")
+
+    assert story(stack, ()) == 1
+
+    said = f"NOT in sync: 0 documents, 1 Stripe objects, 1 orphans; without a document: {orphan['id']}"
+    assert capsys.readouterr().out.splitlines()[-1] == said
+
+
+def test_a_document_without_its_object_is_told(stack: Stack) -> None:
+    made = stack.service.post("/customers", {"username": "ada@here.com"}).body
+    stack.stripe.forget()
+
+    balance = Shop(stack).balance()
+
+    assert not balance.in_sync
+    assert str(balance) == f"NOT in sync: 1 documents, 0 Stripe objects, 0 orphans; gone at Stripe: {made['id']}"
+
+
+def test_a_document_that_differs_or_is_unsettled_is_told(stack: Stack) -> None:
+    made = stack.service.post("/customers", {"username": "ada@here.com"}).body
+    eventually(lambda: Shop(stack).balance().in_sync)
+    stack.database["customers"].update_one(
+        {}, {"$set": {"stripe.name": "somebody else", "review": "a person must look"}}
+    )
+
+    told = str(Shop(stack).balance())
+
+    assert f"different: {made['stripe_id']}" in told
+    assert f"unsettled: {made['id']}" in told
+
+
+def test_a_process_that_dies_is_told_with_its_last_words(stack: Stack) -> None:
+    with Stack(mongodb=stack.mongodb_uri, workers=1) as other:
+        os.kill(other.process("emulator").pid, signal.SIGKILL)
+
+        def told() -> str:
+            try:
+                other.check()
+            except Ended as ended:
+                return str(ended)
+            return ""
+
+        eventually(told)
+        assert "emulator ended with exit code -9; it last said:\n    emulator ready at http" in told()
+
+
+def test_a_process_that_cannot_start_is_told_with_its_last_words(stack: Stack) -> None:
+    with pytest.raises(Ended) as ended, Stack(mongodb=stack.mongodb_uri, environment={"RETENTION_DAYS": "1"}):
+        pass
+
+    assert str(ended.value).startswith("gunicorn ended with exit code 2; it last said:\n")
+    assert "RETENTION_DAYS must be" in str(ended.value)
+
+
+def test_a_stack_leaves_nothing_on_a_server_of_yours(stack: Stack) -> None:
+    names = stack.database.client.list_database_names
+
+    with Stack(mongodb=stack.mongodb_uri, workers=1) as other:
+        assert other.database.name in names()
+
+    assert other.database.name not in names()
+
+
+def test_a_process_comes_back_where_it_was(stack: Stack, tmp_path: Path) -> None:
+    with Stack(mongodb=stack.mongodb_uri, workers=1, state=tmp_path / "stripe") as other:
+        other.service.post("/customers", {"username": "ada@here.com"})
+        for name in ("emulator", "gunicorn"):
+            other.kill(name)
+            other.start(name)
+
+        assert other.service.get("/customers/ada@here.com").status == 200
+        assert len(other.stripe.objects("customer")) == 1
+
+
+def test_ctrl_c_stops_every_process_and_removes_every_file() -> None:
+    with left_running() as left:
+        pids, logs = left.pids(), left.logs
+        assert len(pids) >= 4
+        assert all(map(exists, pids))
+
+        os.killpg(left.process.pid, signal.SIGINT)
+
+        assert left.process.wait(30) == 0
+    assert not [pid for pid in pids if exists(pid)]
+    assert not logs.exists()
+
+
+def test_nothing_outlives_a_demo_that_is_killed() -> None:
+    with left_running() as left:
+        pids, logs = left.pids(), left.logs
+
+        left.process.kill()
+        left.process.wait()
+
+    eventually(lambda: not [pid for pid in pids if exists(pid)])
+    eventually(lambda: not logs.exists())
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_lines_to_try_work_as_they_are_printed() -> None:
+    with left_running() as left:
+        lines = [line for line in left.printed.splitlines() if line.startswith("curl ")]
+        assert len(lines) == 3
+
+        for line in lines[:2]:
+            subprocess.run(line, shell=True, check=True, capture_output=True, text=True)
+
+        def listed() -> str:
+            return subprocess.run(lines[2], shell=True, check=True, capture_output=True, text=True).stdout
+
+        eventually(lambda: "you@here.com" in listed() and "zoe@here.com" in listed())
+
+
+@pytest.mark.parametrize(
+    ("server", "address"),
+    [
+        ("mongodb://here:27017", "mongodb://here:27017/own?w=majority"),
+        ("mongodb://here/shop?replicaSet=a&w=1", "mongodb://here/own?replicaSet=a&w=majority"),
+        ("mongodb://me:pw@here/shop", "mongodb://me:pw@here/own?authSource=shop&w=majority"),
+        ("mongodb://me:pw@here/?authSource=x", "mongodb://me:pw@here/own?authSource=x&w=majority"),
+        ("mongodb+srv://me:pw@here", "mongodb+srv://me:pw@here/own?authSource=admin&w=majority"),
+    ],
+)
+def test_a_server_of_yours_is_used_with_a_database_of_its_own(server: str, address: str) -> None:
+    assert with_database(server, "own") == address
