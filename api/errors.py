@@ -5,6 +5,7 @@ import logging
 from typing import Any
 
 from flask import Flask, Response, g
+from pymongo.errors import PyMongoError
 from werkzeug.exceptions import HTTPException
 
 from api.representation import as_json
@@ -26,7 +27,7 @@ class RequestError(Exception):
 
 
 class NotJson(RequestError):
-    """The body must be a JSON object."""
+    """The body must be a JSON object in UTF-8, each name in it once, and not nested as deep as this one."""
 
 
 class LengthRequired(RequestError):
@@ -70,6 +71,7 @@ def register(app: Flask) -> None:
     app.register_error_handler(Malformed, lambda error: problem(400, "malformed", Malformed.__doc__))
     app.register_error_handler(Invalid, _invalid)
     app.register_error_handler(errors.SyncError, _sync)
+    app.register_error_handler(PyMongoError, _mongodb)
     app.register_error_handler(HTTPException, _http)
     app.register_error_handler(Exception, _unexpected)
 
@@ -104,6 +106,11 @@ def _sync(error: errors.SyncError) -> Response:
     if status == 500:
         log.error("request %s: %s", g.request_id, error)
     return problem(status, type, str(error), **more)
+
+
+def _mongodb(error: PyMongoError) -> Response:
+    log.error("request %s: MongoDB: %s", g.request_id, type(error).__name__)
+    return _sync(errors.Unavailable())
 
 
 def _http(error: HTTPException) -> Response:

@@ -1,29 +1,41 @@
 """The routes of every type: create, show, list, change, delete. They follow from the registry; no type has its own."""
 
 import json
+import re
 from typing import Any
 
 from bson import ObjectId
 from flask import Flask, Response, g, jsonify, request
-from pymongo.errors import PyMongoError
+from werkzeug.routing import BaseConverter
 
 from api.errors import NotJson, WrongContentType
 from api.representation import as_json
 from models import Status, SyncedDocument, kinds
 from models.input import Invalid
 from sync import create, delete, update
-from sync.errors import NotFound, Unavailable
+from sync.errors import NotFound
 
 LONGEST_KEY = 255  # characters of an Idempotency-Key, as at Stripe
 RETRY_AFTER = "30"  # s: by then a webhook, or the next attempt, has most likely settled it
+LIMIT = re.compile(r"[1-9][0-9]?|100")
+DEEPEST = 20  # levels of JSON; no field has more than four, and Python's own limit depends on who calls
 Model = type[SyncedDocument]
+
+
+class Reference(BaseConverter):
+    """Any id or username: a username may have slashes in it."""
+
+    regex = ".+"
+    part_isolating = False
 
 
 def register(app: Flask) -> None:
     """Give `app` the routes of every type."""
+    app.url_map.converters["reference"] = Reference
+    app.url_map.merge_slashes = False
     for model in kinds().values():
         plural = plural_of(model)
-        one = f"/{plural}/<reference>"
+        one = f"/{plural}/<reference:reference>"
         for rule, method, view in (
             (f"/{plural}", "POST", _create),
             (f"/{plural}", "GET", _list),
@@ -44,44 +56,46 @@ def _create(model: Model) -> Response:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isprintable()):
         raise Invalid({"Idempotency-Key": f"must be 1 to {LONGEST_KEY} printable characters"})
+    expand = _expands()
     document, repeated = create(model, body(), idempotency_key=key, token=g.token)
-    response = _told(document, done=201)
+    response = _told(document, done=201, expand=expand)
     if repeated:
         response.headers["Idempotent-Replayed"] = "true"
     return response
 
 
 def _show(model: Model, reference: str) -> Response:
-    document = _found(model, reference)
-    return jsonify(as_json(document, expand=_expands()))
+    expand = _expands()
+    return jsonify(as_json(_found(model, reference), expand=expand))
 
 
 def _update(model: Model, reference: str) -> Response:
-    changes = body()
-    return _told(update(_found(model, reference), changes), done=200)
+    expand, changes = _expands(), body()
+    return _told(update(_found(model, reference), changes), done=200, expand=expand)
 
 
 def _delete(model: Model, reference: str) -> Response:
-    return _told(delete(_found(model, reference)), done=200)
+    expand = _expands()
+    return _told(delete(_found(model, reference)), done=200, expand=expand)
 
 
 def _list(model: Model) -> Response:
     unknown = set(request.args) - {"status", "limit", "starting_after", "expand"}
     if unknown:
         raise Invalid(dict.fromkeys(sorted(unknown), "is not a parameter of this list"))
+    if repeated := [name for name in request.args if len(request.args.getlist(name)) > 1]:
+        raise Invalid(dict.fromkeys(repeated, "is given twice"))
+    expand = _expands()
     limit = request.args.get("limit", "20")
-    if not (limit.isascii() and limit.isdecimal() and 1 <= int(limit) <= 100):
+    if not LIMIT.fullmatch(limit):
         raise Invalid({"limit": "must be a whole number from 1 to 100"})
     status = request.args.get("status")
     if status is not None and status not in list(Status):
         raise Invalid({"status": f"must be one of {', '.join(Status)}"})
     where: dict[str, Any] = {"live": True} if status is None else {"status": status}
-    try:
-        after = _after(model)
-        found = list(model.objects(**where).filter(__raw__=after).order_by("-created_at", "-id").limit(int(limit) + 1))
-    except PyMongoError as error:
-        raise Unavailable from error
-    page = [as_json(document, expand=_expands()) for document in found[: int(limit)]]
+    query = model.objects(**where).filter(__raw__=_after(model)).order_by("-created_at", "-id")
+    found = list(query.limit(int(limit) + 1))
+    page = [as_json(document, expand=expand) for document in found[: int(limit)]]
     return jsonify({"data": page, "has_more": len(found) > int(limit)})
 
 
@@ -102,10 +116,11 @@ def body() -> dict[str, Any]:
     if request.mimetype != "application/json":
         raise WrongContentType
     try:
-        found = json.loads(request.get_data(cache=False), parse_constant=_refuse)
+        text = request.get_data(cache=False).decode()  # json.loads would guess other encodings, too
+        found = json.loads(text, parse_constant=_refuse, object_pairs_hook=_unique)
     except (ValueError, RecursionError) as error:
         raise NotJson from error
-    if not isinstance(found, dict):
+    if not isinstance(found, dict) or _deeper(found, DEEPEST):
         raise NotJson
     return found
 
@@ -114,11 +129,20 @@ def _refuse(constant: str) -> None:
     raise ValueError(constant)  # NaN and Infinity are not JSON
 
 
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name is given twice, and nobody can know which of its values is meant")
+    return found
+
+
+def _deeper(value: Any, levels: int) -> bool:
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(levels == 0 or _deeper(each, levels - 1) for each in inner)
+
+
 def _found(model: Model, reference: str) -> SyncedDocument:
-    try:
-        document = model.lookup(reference)
-    except PyMongoError as error:
-        raise Unavailable from error
+    document = model.lookup(reference)
     if document is None:
         raise NotFound
     return document
@@ -131,9 +155,9 @@ def _expands() -> bool:
     return expand == "stripe"
 
 
-def _told(document: SyncedDocument, done: int) -> Response:
+def _told(document: SyncedDocument, done: int, expand: bool) -> Response:
     pending = document.operation is not None
-    response = jsonify(as_json(document))
+    response = jsonify(as_json(document, expand=expand))
     response.status_code = 202 if pending else done
     response.headers["Location"] = f"/{plural_of(type(document))}/{document.id}"
     if pending:

@@ -5,6 +5,7 @@ Stripe ("create update", "create", or "" for what only Stripe sets). `local=True
 checked before anything else, so that nothing from a request body can become a query operator.
 """
 
+import math
 from typing import Any
 
 from mongoengine import (
@@ -101,6 +102,10 @@ def _value(field: Any, given: Any, label: str, verb: str, errors: dict[str, str]
         field._validate(value)
     except ValidationError as error:
         errors[label] = str(error.message)
+    if value == "" and field.required:
+        errors[label] = "is empty"  # at Stripe, "" would mean: unset it
+    elif value != "" and getattr(field, "regex", None) and not field.regex.fullmatch(value):
+        errors[label] = "does not have the form of this field"  # MongoEngine's `$` lets a line end follow
     return value
 
 
@@ -111,6 +116,8 @@ def _inner(field: EmbeddedDocumentField) -> dict[str, BaseField]:
 def _unstorable(given: Any) -> str | None:
     if isinstance(given, int) and not -INT64 <= given < INT64:
         return "is too large"
+    if isinstance(given, float) and not math.isfinite(given):
+        return "is too large"  # JSON's 1e999 is read as infinity
     if isinstance(given, str):
         try:
             given.encode()

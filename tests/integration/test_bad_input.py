@@ -1,0 +1,337 @@
+"""Bad input: a clear 4xx that names the field, and nothing written on either side. Never a 500."""
+
+import json
+from collections.abc import Callable, Iterator
+from io import BytesIO
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from models import kinds
+from tests.support.answers import problem, untouched
+from tests.support.world import World
+
+NAME = "user@here.com"
+PLURALS = ["customers", "products", "prices", "coupons", "promotion-codes"]
+quickly = settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+)
+
+
+def nested(depth: int) -> str:
+    return '{"username": ' + "[" * depth + "]" * depth + "}"
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ({}, "username"),
+        ({"username": {"$gt": ""}}, "username"),
+        ({"username": ["a"]}, "username"),
+        ({"username": 7}, "username"),
+        ({"username": True}, "username"),
+        ({"username": None}, "username"),
+        ({"username": ""}, "username"),
+        ({"username": "  \u2003"}, "username"),
+        ({"username": "x" * 256}, "username"),
+        ({"username": "a\u0000b"}, "username"),
+        ({"username": "a\nb"}, "username"),
+        ({"username": "a\u0085b"}, "username"),
+        ({"username": "\ud800"}, "username"),
+        ({"username": "0123456789abcdef01234567"}, "username"),
+        ({"username": "0123456789ABCDEF01234567"}, "username"),
+        ({"username": "cus_ABC123"}, "username"),
+        ({"username": NAME, "$where": "1"}, "$where"),
+        ({"username": NAME, "a.b": 1}, "a.b"),
+        ({"username": NAME, "": 1}, ""),
+        ({"username": NAME, "\ud800": 1}, "\ud800"),
+        ({"username": NAME, "_id": "1"}, "_id"),
+        ({"username": NAME, "username_key": "other"}, "username_key"),
+        ({"username": NAME, "status": "active"}, "status"),
+        ({"username": NAME, "stripe_id": "cus_1"}, "stripe_id"),
+        ({"username": NAME, "live": False}, "live"),
+        ({"username": NAME, "metadata": {"a": "b"}}, "metadata"),
+        ({"username": NAME, "id": "cus_mine"}, "id"),
+        ({"username": NAME, "balance": -100}, "balance"),
+        ({"username": NAME, "email": "nobody"}, "email"),
+        ({"username": NAME, "email": f"a@{'b' * 600}.com"}, "email"),
+        ({"username": NAME, "email": {"$ne": None}}, "email"),
+        ({"username": NAME, "name": "x" * 257}, "name"),
+        ({"username": NAME, "name": "a\u0000"}, "name"),
+        ({"username": NAME, "phone": 49301234}, "phone"),
+        ({"username": NAME, "tax_exempt": "maybe"}, "tax_exempt"),
+        ({"username": NAME, "invoice_prefix": "ABC\n"}, "invoice_prefix"),
+        ({"username": NAME, "address": "Berlin"}, "address"),
+        ({"username": NAME, "address": {"town": "B"}}, "address.town"),
+        ({"username": NAME, "address": {"city": {"$gt": ""}}}, "address.city"),
+        ({"username": NAME, "shipping": {"name": "A"}}, "shipping.address"),
+        ({"username": NAME, "preferred_locales": "de"}, "preferred_locales"),
+        ({"username": NAME, "preferred_locales": ["de", None]}, "preferred_locales.1"),
+        ({"username": NAME, "preferred_locales": ["de"] * 51}, "preferred_locales"),
+    ],
+)
+def test_a_bad_field_is_named(world: World, body: dict[str, Any], named: str) -> None:
+    with untouched(world):
+        told = problem(world.http.post("/customers", json=body), 422, "invalid")
+
+    assert list(told["errors"]) == [named]
+    assert named in told["detail"]
+
+
+@pytest.mark.parametrize(
+    ("plural", "body", "named"),
+    [
+        ("products", {"name": ""}, "name"),
+        ("products", {"name": "x", "images": ["u"] * 9}, "images"),
+        ("products", {"name": "x", "id": "a/b"}, "id"),
+        ("products", {"name": "x", "id": "é"}, "id"),
+        ("products", {"name": "x", "id": "0123456789abcdef01234567"}, "id"),
+        ("products", {"name": "x", "package_dimensions": {"height": 1, "length": 1, "weight": 1}}, "width"),
+        ("prices", {"product": {"$gt": ""}, "currency": "eur", "unit_amount": 1}, "product"),
+        ("prices", {"product": "p", "currency": "eur\n", "unit_amount": 1}, "currency"),
+        ("prices", {"product": "p", "currency": "eur", "unit_amount": 1.5}, "unit_amount"),
+        ("prices", {"product": "p", "currency": "eur", "unit_amount": 10**30}, "unit_amount"),
+        (
+            "prices",
+            {"product": "p", "currency": "eur", "unit_amount_decimal": "1.2345678901234"},
+            "unit_amount_decimal",
+        ),
+        ("prices", {"product": "nowhere", "currency": "eur", "unit_amount": 1}, "product"),
+        ("prices", {"product": "p\u0000", "currency": "eur", "unit_amount": 1}, "product"),
+        ("coupons", {"percent_off": 101}, "percent_off"),
+        ("coupons", {"percent_off": "10"}, "percent_off"),
+        ("coupons", {"percent_off": True}, "percent_off"),
+        ("coupons", {"amount_off": 0, "currency": "eur"}, "amount_off"),
+        ("coupons", {"percent_off": 5, "valid": True}, "valid"),
+        ("coupons", {"percent_off": 5, "applies_to": {"products": ["nowhere"]}}, "applies_to.products.0"),
+        ("promotion-codes", {"promotion": {"type": "coupon"}}, "promotion.coupon"),
+        ("promotion-codes", {"promotion": {"type": "coupon", "coupon": ["x"]}}, "promotion.coupon"),
+        ("promotion-codes", {"promotion": {"type": "coupon", "coupon": "x"}, "code": "with space"}, "code"),
+    ],
+)
+def test_a_bad_field_of_the_catalogue_is_named(world: World, plural: str, body: dict[str, Any], named: str) -> None:
+    with untouched(world):
+        told = problem(world.http.post(f"/{plural}", json=body), 422, "invalid")
+
+    assert any(name.endswith(named) for name in told["errors"])
+
+
+def test_all_bad_fields_are_named_at_once(world: World) -> None:
+    body = {"email": 1, "name": [], "colour": "red", "address": {"city": 2, "zip": 3}}
+
+    told = problem(world.http.post("/customers", json=body), 422, "invalid")
+
+    assert told["errors"].keys() == {"username", "email", "name", "colour", "address.city", "address.zip"}
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b" ",
+        b"username=user",
+        b"null",
+        b"[]",
+        b'"user@here.com"',
+        b"{",
+        b'{"username": NaN}',
+        b'{"username": Infinity}',
+        b'{"username": "\xff"}',
+        b'{"username": "\x00"}',
+        '{"username": "user"}'.encode("utf-16"),
+        b'{"username": ' + b"1" * 5000 + b"}",
+        nested(50).encode(),
+        nested(960).encode(),
+        nested(990).encode(),
+        nested(5000).encode(),
+        b"[" * 500_000,
+    ],
+    ids=lambda raw: f"{raw[:16]!r}*{len(raw)}",
+)
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_what_is_not_a_json_object_is_malformed(world: World, method: str, raw: bytes) -> None:
+    path = {"POST": "/customers", "PATCH": "/customers/somebody"}[method]
+
+    with untouched(world):
+        problem(world.http.open(path, method=method, data=raw, content_type="application/json"), 400, "malformed")
+
+
+def test_no_depth_of_nesting_is_a_500(world: World) -> None:
+    with untouched(world):
+        for depth in [*range(20, 120, 7), *range(850, 1000, 3)]:
+            raw = nested(depth)
+            response = world.http.post("/customers", data=raw, content_type="application/json")
+            assert 400 <= response.status_code < 500, (depth, response.data)
+
+
+@pytest.mark.parametrize(
+    "raw", [b'{"username": "a", "username": "b"}', b'{"username": "a", "address": {"x": 1, "x": 2}}']
+)
+def test_a_key_given_twice_is_malformed(world: World, raw: bytes) -> None:
+    with untouched(world):
+        problem(world.http.post("/customers", data=raw, content_type="application/json"), 400, "malformed")
+
+
+def test_a_number_without_end_is_refused(world: World) -> None:
+    raw = b'{"name": "Box", "package_dimensions": {"height": 1e999, "length": 1, "weight": 1, "width": 1}}'
+
+    with untouched(world):
+        response = world.http.post("/products", data=raw, content_type="application/json")
+        assert list(problem(response, 422, "invalid")["errors"]) == ["package_dimensions.height"]
+
+
+@pytest.mark.parametrize("plural", PLURALS)
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""])
+def test_another_content_type_is_refused(world: World, plural: str, kind: str) -> None:
+    with untouched(world):
+        problem(world.http.post(f"/{plural}", data=b'{"username": "a"}', content_type=kind), 415, "wrong-content-type")
+
+
+@pytest.mark.parametrize("path", ["/customers", "/webhooks/stripe"])
+def test_a_body_without_a_length_is_refused(world: World, path: str) -> None:
+    with untouched(world):
+        response = world.http.post(
+            path,
+            input_stream=BytesIO(b'{"username": "user@here.com"}'),
+            content_type="application/json",
+            headers={"Transfer-Encoding": "chunked"},
+        )
+        problem(response, 411, "length-required")
+
+
+@pytest.mark.parametrize("path", ["/customers", "/webhooks/stripe"])
+def test_a_huge_body_is_refused(world: World, path: str) -> None:
+    raw = json.dumps({"username": "x" * 1024 * 1024}).encode()
+
+    with untouched(world):
+        response = world.http.post(
+            path, data=raw, content_type="application/json", headers={"Stripe-Signature": "t=1,v1=x"}
+        )
+        problem(response, 413, "too-large")
+
+
+@pytest.mark.parametrize("key", ["", "k" * 256, "a\tb"])
+def test_a_bad_idempotency_key_is_refused(world: World, key: str) -> None:
+    with untouched(world):
+        response = world.http.post("/customers", json={"username": NAME}, headers={"Idempotency-Key": key})
+        assert list(problem(response, 422, "invalid")["errors"]) == ["Idempotency-Key"]
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ("limit=0", "limit"),
+        ("limit=101", "limit"),
+        ("limit=-1", "limit"),
+        ("limit=1.0", "limit"),
+        ("limit=", "limit"),
+        ("limit=٣", "limit"),
+        ("limit=" + "9" * 5000, "limit"),
+        ("limit=1&limit=2", "limit"),
+        ("status=", "status"),
+        ("status=gone", "status"),
+        ("status[$ne]=active", "status[$ne]"),
+        ("starting_after=", "starting_after"),
+        ("starting_after=0123456789abcdef01234567", "starting_after"),
+        ("starting_after=cus_1", "starting_after"),
+        ("expand=everything", "expand"),
+        ("page=2", "page"),
+        ("%00=%ff", "\0"),
+    ],
+    ids=lambda text: text[:24],
+)
+def test_a_bad_parameter_of_a_list_is_named(world: World, query: str, named: str) -> None:
+    with untouched(world):
+        assert list(problem(world.http.get(f"/customers?{query}"), 422, "invalid")["errors"]) == [named]
+
+
+@pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
+@pytest.mark.parametrize(
+    "reference",
+    [
+        "%00",
+        "a%00b",
+        "%ff%fe",
+        "%F0%9F%92%B8",
+        "$where",
+        "%7B%22$gt%22:%22%22%7D",
+        "..%2F..%2Fetc",
+        "a/b/c",
+        "x" * 20_000,
+        "0123456789abcdef01234567",
+        "cus_nobody",
+    ],
+    ids=lambda text: text[:16],
+)
+def test_an_odd_path_is_only_not_found(world: World, method: str, reference: str) -> None:
+    with untouched(world):
+        body = {"json": {"name": "x"}} if method == "PATCH" else {}
+        problem(world.http.open(f"/customers/{reference}", method=method, **body), 404, "not-found")
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])
+def test_a_wrong_method_says_so(world: World, method: str) -> None:
+    with untouched(world):
+        problem(world.http.open("/customers", method=method, json={}), 405, "method-not-allowed")
+
+
+def test_an_operator_in_a_path_or_a_token_finds_nothing(world: World) -> None:
+    world.http.post("/customers", json={"username": NAME})
+
+    problem(world.http.get("/customers/%7B%22$gt%22:%22%22%7D"), 404, "not-found")
+    problem(world.http.get("/customers", headers={"Authorization": 'Bearer {"$gt": ""}'}), 401, "unauthorized")
+
+
+# --- anything at all ---
+
+ODD = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.integers(min_value=2**62, max_value=2**70),
+    st.floats(),
+    st.text(st.characters(codec=None), max_size=20),
+    st.sampled_from(["$gt", "a.b", "\x00", "\ud800", "cus_1", "0" * 24, "x" * 300, {"$gt": ""}, "1" * 30]),
+)
+ANYTHING = st.recursive(ODD, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3))
+FIELDS = sorted({name for model in kinds().values() for name in model._fields} | {"id", "$where", "a.b", "\ud800"})
+BODIES = st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), ANYTHING, max_size=6)
+
+
+@pytest.fixture
+def ask(world: World) -> Iterator[Callable[[str, str, bytes], None]]:
+    """Sends bytes to a route, and asserts that it is never a failure of ours."""
+
+    def send(method: str, path: str, raw: bytes) -> None:
+        response = world.http.open(path, method=method, data=raw, content_type="application/json")
+        assert response.status_code < 500, (method, path, raw, response.data)
+
+    for plural, body in (
+        ("customers", {"username": NAME}),
+        ("products", {"name": "x"}),
+        ("coupons", {"percent_off": 5}),
+    ):
+        world.http.post(f"/{plural}", json=body | ({} if plural == "customers" else {"id": "own"}))
+    yield send
+
+
+ROUTES = [("POST", f"/{plural}") for plural in PLURALS] + [
+    ("PATCH", f"/customers/{NAME}"),
+    ("PATCH", "/products/own"),
+    ("PATCH", "/coupons/own"),
+    ("PATCH", "/prices/price_x"),
+    ("POST", "/webhooks/stripe"),
+]
+
+
+@quickly
+@given(route=st.sampled_from(ROUTES), body=BODIES)
+def test_no_json_is_a_500(ask: Callable[[str, str, bytes], None], route: tuple[str, str], body: dict[str, Any]) -> None:
+    ask(*route, json.dumps(body).encode())
+
+
+@quickly
+@given(route=st.sampled_from(ROUTES), raw=st.binary(max_size=200))
+def test_no_bytes_are_a_500(ask: Callable[[str, str, bytes], None], route: tuple[str, str], raw: bytes) -> None:
+    ask(*route, raw)
