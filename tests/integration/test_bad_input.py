@@ -1,7 +1,7 @@
 """Bad input: a clear 4xx that names the field, and nothing written on either side. Never a 500."""
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
@@ -300,7 +300,7 @@ BODIES = st.dictionaries(st.sampled_from(FIELDS) | st.text(max_size=5), ANYTHING
 
 
 @pytest.fixture
-def ask(world: World) -> Iterator[Callable[[str, str, bytes], None]]:
+def ask(world: World) -> Callable[[str, str, bytes], None]:
     """Sends bytes to a route, and asserts that it is never a failure of ours."""
 
     def send(method: str, path: str, raw: bytes) -> None:
@@ -313,7 +313,7 @@ def ask(world: World) -> Iterator[Callable[[str, str, bytes], None]]:
         ("coupons", {"percent_off": 5}),
     ):
         world.http.post(f"/{plural}", json=body | ({} if plural == "customers" else {"id": "own"}))
-    yield send
+    return send
 
 
 ROUTES = [("POST", f"/{plural}") for plural in PLURALS] + [

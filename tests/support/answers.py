@@ -1,4 +1,4 @@
-"""What tests ask of answers over HTTP: that they keep their shape, leave nothing behind, and hold when many ask at once."""
+"""What tests ask of answers over HTTP: that they keep their shape, leave nothing behind, and hold in a crowd."""
 
 import threading
 from collections.abc import Callable, Iterator
