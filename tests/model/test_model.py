@@ -1,0 +1,101 @@
+"""The design, walked through completely within stated bounds; and every guard in it, shown to be needed.
+
+Each claim explores every reachable state, judges it, and lets it recover without further faults (`Lifecycle.judge`).
+Each mutant drops one guard, and must then be caught. `pytest -s` prints the sizes.
+"""
+
+from typing import Any
+
+import pytest
+
+from tests.model.explore import Exploration, explore
+from tests.model.lifecycle import Lifecycle
+
+CREATE: dict[str, Any] = {"faults": 2}
+SLEPT: dict[str, Any] = {"faults": 3}  # enough for a process that sleeps until Stripe has forgotten the key
+ALIVE: dict[str, Any] = {"callers": ("update", "delete"), "begin": "linked"}
+AMONG_PEOPLE: dict[str, Any] = {"faults": 1, "people": 2, "edits": True}
+CLAIMED: dict[str, Any] = {"callers": (), "faults": 1, "begin": "claimed"}
+ARCHIVED: dict[str, Any] = {"callers": (), "faults": 1, "begin": "archived", "archives": True, "edits": True}
+
+
+def walk(world: Lifecycle) -> Exploration:
+    found = explore(world.start(), world.steps, world.judge, world.illegal)
+    print(f"\n{world}: {found}")
+    return found
+
+
+LIVES = {
+    "a_create_survives_three_faults": SLEPT,
+    "two_reconcilers_share_the_work_of_a_create": {"reconcilers": 2},
+    "a_create_ends_well_beside_an_operator": {"faults": 2, "people": 1},
+    "a_create_ends_well_beside_people_in_the_dashboard": AMONG_PEOPLE,
+    "what_cannot_be_deleted_is_archived_and_not_adopted_again": {"people": 1, "edits": True, "archives": True},
+    "an_update_and_the_delete_that_replaces_it_end_well": ALIVE,
+    "create_update_and_delete_in_a_row_end_well": {"callers": ("create", "update", "delete"), "faults": 1},
+    "a_twin_that_a_live_document_claims_is_left_to_the_operator": CLAIMED,
+    "an_archived_twin_stays_undone": ARCHIVED,
+}
+
+
+@pytest.mark.parametrize("bounds", LIVES.values(), ids=LIVES.keys())
+def test_lifecycle(bounds: dict[str, Any]) -> None:
+    found = walk(Lifecycle(**bounds))
+    assert not found.wrong, str(found)
+
+
+# What goes wrong, when a guard is missing: the words that the story of the failure must begin with.
+MUTANTS: dict[str, tuple[dict[str, Any], str]] = {
+    # who may have which object
+    "blind link": (SLEPT, "usable at Stripe"),
+    "terminal ignores a late object": (CREATE, "usable at Stripe"),
+    "active ignores a duplicate": (SLEPT, "usable at Stripe"),
+    "purge instead of a tombstone": (CREATE, "a document is forgotten"),
+    "a tombstone keeps the username": (CREATE, "the username is held by the dead"),
+    "send before the document is written": (CREATE, "usable at Stripe"),
+    # sending
+    "new key on retry": (CREATE, "carried out twice"),
+    "replay past 23 h": (CREATE, "carried out twice"),
+    "keep replaying a stored 5xx": (CREATE, "unfinished for ever"),
+    "a doubtful refusal does not spend the key": (CREATE, "unfinished for ever"),
+    # giving up
+    "roll back without find": (CREATE, "without proof"),
+    "roll back at once on a stored 5xx": (CREATE, "without proof"),
+    "roll back while a send may be under way": (CREATE, "without proof"),
+    "roll back on a refusal after an unknown attempt": (CREATE, "without proof"),
+    "a hidden retry hides the doubt": (CREATE, "without proof"),
+    "a refusal overlooks another attempt": (CREATE, "usable at Stripe"),
+    "settle without the revision guard": (CREATE, "active became pending"),
+    "a refused update rolls back the document": (ALIVE, "what was active is rolled back"),
+    "a reply clears another operation": (ALIVE, "a deletion was forgotten"),
+    "a late event undoes the deletion": (ALIVE, "deleted became active"),
+    # undoing
+    "undo without a tombstone": (AMONG_PEOPLE, "undone although somebody wants it"),
+    "undo what a live document claims": (CLAIMED, "undone although somebody wants it"),
+    "events about twins are not located": (ARCHIVED, "undone although somebody wants it"),
+    # events
+    "an event counts as applied before its effect": (CREATE, "usable at Stripe"),
+    "no event sweep": (CREATE, "events never applied"),
+    "adopt while in doubt": (CREATE, "usable at Stripe"),
+    "adopt from an old event without a look": (AMONG_PEOPLE, "made by others"),
+    "a candidate's event counts as applied": (AMONG_PEOPLE, "made by others"),
+    "a deletion of something unknown is dropped": (AMONG_PEOPLE, "made by others"),
+    "a link by an event needs no look": (AMONG_PEOPLE, "usable at Stripe"),
+    "a reply gives back a lease that ran out": (AMONG_PEOPLE, "usable at Stripe"),
+}
+
+
+@pytest.mark.parametrize("broken", MUTANTS)
+def test_lifecycle_needs_its_guard_against(broken: str) -> None:
+    bounds, wrong = MUTANTS[broken]
+    found = walk(Lifecycle(broken=broken, **bounds))
+    assert wrong in found.wrong, str(found)
+
+
+@pytest.mark.parametrize(
+    "bounds", [{"faults": 1, "reconcilers": 2}, ALIVE | {"faults": 1}], ids=["create", "update_and_delete"]
+)
+def test_leases_save_calls_and_nothing_else(bounds: dict[str, Any]) -> None:
+    """Without them two processes may send the same key at once, which Stripe makes one: revisions carry the safety."""
+    found = walk(Lifecycle(broken="lease ignored", **bounds))
+    assert not found.wrong, str(found)
