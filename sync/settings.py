@@ -5,14 +5,17 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from dotenv import dotenv_values
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
 
 import models
 from sync.errors import BadSettings
 
-SECRET_KEY = re.compile(r"(sk|rk)_(test|live)_\w+")
+SECRET_KEY = re.compile(r"(sk|rk)_(test|live)_\w+", re.ASCII)
+DAYS = re.compile(r"[0-9]{1,4}")
 TOKEN = re.compile(r"[\x21-\x2b\x2d-\x7e]{16,}")  # visible ASCII, no comma
 
 
@@ -32,7 +35,7 @@ class Settings:
     @property
     def livemode(self) -> bool:
         """The mode of the secret key is the mode of the service."""
-        return "_live_" in self.stripe_secret_key
+        return self.stripe_secret_key.split("_")[1] == "live"
 
     @classmethod
     def from_environment(cls, *, serve: bool = False, environment: Mapping[str, str] | None = None) -> "Settings":
@@ -91,16 +94,20 @@ class Reader:
     def url(self, name: str) -> str | None:
         """Return an http address, or None."""
         value = self._get(name)
-        if value and (urlsplit(value).scheme not in ("http", "https") or not urlsplit(value).netloc):
+        if value and not _is_http(value):
             self.problems.append(f"{name} must be an http address")
         return value.rstrip("/") or None
 
     def mongodb(self, name: str, default: str) -> str:
         """Return a MongoDB address that names its database and does not weaken the write concern."""
         value = self._get(name) or default
-        if urlsplit(value).scheme not in ("mongodb", "mongodb+srv") or not urlsplit(value).path.strip("/"):
+        try:
+            database, options = _parts(value)
+        except (PyMongoError, ValueError):  # what they say may quote the password
+            database, options = None, {}
+        if not database:
             self.problems.append(f"{name} must name a server and a database: mongodb://host:27017/stripe_sync")
-        elif re.search(r"[?&]w=(?!majority)", value):
+        elif options.get("w", "majority") != "majority":
             # With w:1 the same revision had two winners when a primary died.
             self.problems.append(f"{name} must not set another write concern than w=majority")
         return value
@@ -124,7 +131,25 @@ class Reader:
     def days(self, name: str, default: int, least: int) -> int:
         """Return a number of days, at least `least`: Stripe can resend an event for 30 days."""
         value = self._get(name) or str(default)
-        if not value.isdecimal() or int(value) < least:
+        if not DAYS.fullmatch(value) or int(value) < least:
             self.problems.append(f"{name} must be a whole number of days, {least} or more")
             return default
         return int(value)
+
+
+def _is_http(address: str) -> bool:
+    try:
+        parts = urlsplit(address)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
+def _parts(address: str) -> tuple[str | None, dict[str, str]]:
+    """Return the database that a MongoDB address names, and its options, in lower case. Raises if it is malformed."""
+    parts = urlsplit(address)
+    if parts.scheme == "mongodb+srv":  # to parse it whole would ask the DNS
+        options = {name.lower(): value for name, value in parse_qsl(parts.query)}
+        return parts.path.strip("/") or None, options
+    found = parse_uri(address, warn=False)
+    return found["database"], {name.lower(): value for name, value in found["options"].items()}

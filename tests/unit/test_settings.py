@@ -1,0 +1,171 @@
+"""Settings: read once, all complaints at once, and nothing secret is ever shown."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from models import kinds
+from sync.errors import BadSettings
+from sync.settings import Settings
+
+GOOD = {
+    "STRIPE_SECRET_KEY": "sk_test_abc123",
+    "STRIPE_WEBHOOK_SECRET": "whsec_old, whsec_new",
+    "API_TOKENS": "a-token-of-the-shop, another-good-token",
+    "MONGODB_URI": "mongodb://ann:secret-word@db.example:27017/shop",
+}
+
+
+def read(serve: bool = True, **changes: str | None) -> Settings:
+    return Settings.from_environment(serve=serve, environment={**GOOD, **changes})
+
+
+def problems(serve: bool = True, **changes: str | None) -> list[str]:
+    with pytest.raises(BadSettings) as refused:
+        read(serve, **changes)
+    assert str(refused.value) == "; ".join(refused.value.problems)
+    return refused.value.problems
+
+
+def test_good_settings_are_read() -> None:
+    settings = read(ADOPT="no", REVALIDATE="customer, price", RETENTION_DAYS="31", STRIPE_API_BASE="http://here:1/")
+
+    assert settings.webhook_secrets == ("whsec_old", "whsec_new")
+    assert settings.api_tokens == ("a-token-of-the-shop", "another-good-token")
+    assert (settings.adopt, settings.revalidate) == (False, frozenset({"customer", "price"}))
+    assert (settings.retention, settings.stripe_api_base) == (timedelta(days=31), "http://here:1")
+
+
+def test_what_may_be_left_out_has_the_default_of_the_contract() -> None:
+    settings = Settings.from_environment(
+        environment={"STRIPE_SECRET_KEY": "rk_live_1", "ADOPT": "", "RETENTION_DAYS": " "}
+    )
+
+    assert settings.mongodb_uri == "mongodb://127.0.0.1:27017/stripe_sync"
+    assert (settings.adopt, settings.revalidate, settings.retention) == (True, frozenset(), timedelta(days=45))
+    assert (settings.stripe_api_base, settings.livemode) == (None, True)
+
+
+def test_all_problems_are_told_at_once() -> None:
+    told = problems(
+        STRIPE_SECRET_KEY=None,
+        STRIPE_WEBHOOK_SECRET="",
+        API_TOKENS=" , ",
+        STRIPE_API_BASE="ftp://x",
+        MONGODB_URI="localhost",
+        ADOPT="maybe",
+        REVALIDATE="customers",
+        RETENTION_DAYS="30",
+    )
+
+    named = (
+        "STRIPE_SECRET_KEY STRIPE_WEBHOOK_SECRET API_TOKENS STRIPE_API_BASE MONGODB_URI ADOPT REVALIDATE RETENTION_DAYS"
+    )
+    assert [problem.split()[0] for problem in told] == named.split()
+    assert told[:3] == [f"{name} is missing" for name in named.split()[:3]]
+
+
+def test_only_the_service_needs_webhook_secrets_and_tokens() -> None:
+    assert not read(serve=False, STRIPE_WEBHOOK_SECRET="", API_TOKENS="").api_tokens
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("STRIPE_SECRET_KEY", "pk_test_abc"),
+        ("STRIPE_SECRET_KEY", "sk_abc"),
+        ("STRIPE_SECRET_KEY", "sk_test_"),
+        ("STRIPE_SECRET_KEY", "sk_test_a b"),
+        ("STRIPE_SECRET_KEY", "sk_test_schlüssel"),
+        ("STRIPE_SECRET_KEY", "sk_test_a\nsk_live_b"),
+        ("STRIPE_WEBHOOK_SECRET", "secret"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_a;whsec_b c"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_"),
+        ("STRIPE_WEBHOOK_SECRET", "whsec_good, oops"),
+        ("API_TOKENS", "short"),
+        ("API_TOKENS", "a-good-long-token, short"),
+        ("API_TOKENS", "a token with blanks"),
+        ("API_TOKENS", "tökentökentökentöken"),
+        ("STRIPE_API_BASE", "api.stripe.com"),
+        ("STRIPE_API_BASE", "http://"),
+        ("STRIPE_API_BASE", "http://[::1"),
+        ("STRIPE_API_BASE", "http://here:port"),
+        ("MONGODB_URI", "mongodb://host:27017"),
+        ("MONGODB_URI", "mongodb://host:27017/"),
+        ("MONGODB_URI", "postgres://host/shop"),
+        ("MONGODB_URI", "mongodb://host/shop?w=1"),
+        ("MONGODB_URI", "mongodb://host/shop?journal=true&W=0"),
+        ("MONGODB_URI", "mongodb://host/shop?w=majority2"),
+        ("MONGODB_URI", "mongodb://[host/shop"),
+        ("MONGODB_URI", "mongodb://host:port/shop"),
+        ("MONGODB_URI", "mongodb://ann:p@ss:w@rd@host/shop"),
+        ("MONGODB_URI", "mongodb://host/shop?tls=perhaps"),
+        ("MONGODB_URI", "mongodb+srv://host.example/"),
+        ("MONGODB_URI", "mongodb+srv://host.example/shop?w=1"),
+        ("ADOPT", "true"),
+        ("REVALIDATE", "all, customer, nothing"),
+        ("REVALIDATE", "subscription_item"),
+        ("RETENTION_DAYS", "30"),
+        ("RETENTION_DAYS", "-45"),
+        ("RETENTION_DAYS", "45.5"),
+        ("RETENTION_DAYS", "forty"),
+        ("RETENTION_DAYS", "²"),
+        ("RETENTION_DAYS", "٤٥"),
+        ("RETENTION_DAYS", "9" * 30),
+        ("RETENTION_DAYS", "9" * 5000),
+    ],
+    ids=lambda text: text[:40],
+)
+def test_a_malformed_setting_is_named_and_its_value_is_not_shown(name: str, value: str) -> None:
+    told = problems(**{name: value})
+
+    assert [problem.split()[0] for problem in told] == [name]
+    for part in ("ann", "p@ss", "schlüssel", "a-good", "good,"):
+        assert part not in told[0]
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "mongodb://host/shop",
+        "mongodb://a,b:2,c/shop?replicaSet=rs0&w=majority&tls=true",
+        "mongodb://ann:p%40ss@[::1]:27017/shop?authSource=admin",
+        "mongodb+srv://ann:word@host.example/shop?retryWrites=true&w=majority",
+    ],
+)
+def test_every_usual_form_of_mongodb_address_is_good(uri: str) -> None:
+    assert read(MONGODB_URI=uri).mongodb_uri == uri
+
+
+@pytest.mark.parametrize(
+    ("key", "live"), [("sk_test_x", False), ("rk_test_a_live_b", False), ("sk_live_x", True), ("rk_live_test_x", True)]
+)
+def test_the_key_says_the_mode(key: str, live: bool) -> None:
+    assert read(STRIPE_SECRET_KEY=key).livemode is live
+
+
+def test_all_kinds_can_be_named_by_one_word() -> None:
+    assert read(REVALIDATE="all").revalidate == frozenset(kinds())
+
+
+@pytest.mark.parametrize(
+    "spell", [repr, str, lambda settings: f"{settings}", lambda settings: repr(vars(settings).keys())]
+)
+def test_secrets_are_in_no_representation(spell: Any) -> None:
+    shown = spell(read())
+
+    for secret in ("sk_test_abc123", "whsec_old", "a-token-of-the-shop", "secret-word"):
+        assert secret not in shown
+
+
+def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / ".env").write_text('STRIPE_SECRET_KEY=sk_test_file\nADOPT="no"\nMONGODB_URI=\n')
+    for name in (*GOOD, "ADOPT"):
+        monkeypatch.delenv(name, raising=False)
+    assert Settings.from_environment().stripe_secret_key == "sk_test_file"
+    assert not Settings.from_environment().adopt
+
+    monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_environment")  # wins over the file
+    assert Settings.from_environment().stripe_secret_key == "sk_test_environment"
