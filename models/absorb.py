@@ -74,7 +74,16 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
     twinless = {"$eq": ["$orphans", []]}
     rest = {"$cond": [twinless, None, "$lease"]} if authoritative else {"$ifNull": ["$lease", from_now(lease)]}
     review = {"$cond": [twinless, None, "$review"]}  # about a twin, it stays: this says nothing of twins
-    work = {"$cond": [ends, {"operation": None, "error": None, "review": review, "lease": rest}, {}]}
+    idle = {"$and": [authoritative, {"$eq": ["$operation", None]}]}  # its reply comes after its event
+    work = {
+        "$switch": {
+            "branches": [
+                {"case": ends, "then": {"operation": None, "error": None, "review": review, "lease": rest}},
+                {"case": idle, "then": {"lease": rest}},
+            ],
+            "default": {},
+        }
+    }
     look = {"lease": {"$ifNull": ["$lease", from_now(lease)]}}
 
     def merge(*changes: Any) -> dict[str, Any]:

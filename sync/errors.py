@@ -106,7 +106,7 @@ class Refused(Outcome):
 
     def __init__(self, document: SyncedDocument, problem: dict[str, Any] | None = None) -> None:
         stored = document.error
-        self.problem = problem or {"code": stored and stored.code, "message": stored and stored.message}
+        self.problem = problem or {n: getattr(stored, n, None) for n in ("type", "code", "decline_code", "message")}
         super().__init__(document, self.problem.get("message"))
 
     @property

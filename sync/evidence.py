@@ -88,6 +88,6 @@ def needs_look(document: SyncedDocument, evidence: Evidence) -> bool:
     return (
         document.stripe_id == evidence.stripe_id
         and bool(document.live)
-        and document.digest != evidence.digest
+        and (evidence.digest is None or evidence.digest != document.digest)
         and not (evidence.event and evidence.latest < (document.seen_at or 0))
     )

@@ -52,9 +52,12 @@ def look(document: SyncedDocument, *, quick: bool = False) -> SyncedDocument:
 
 
 def matches(params: Any, remote: Any) -> bool:
-    """Whether an object is as parameters wanted it. Stripe shows as null what was sent as ''."""
+    """Whether an object is as parameters wanted it. Stripe shows as null what was sent as '', and lowers currencies."""
     if isinstance(params, dict):
-        return isinstance(remote, dict) and all(matches(value, remote.get(name)) for name, value in params.items())
+        return isinstance(remote, dict) and all(
+            matches(value.lower() if name.endswith("currency") else value, remote.get(name))
+            for name, value in params.items()
+        )
     if isinstance(params, list):
         return (
             isinstance(remote, list)
@@ -63,6 +66,4 @@ def matches(params: Any, remote: Any) -> bool:
         )
     if params == "":
         return remote in (None, "", [], {})
-    if isinstance(params, str) and isinstance(remote, str):
-        return params.casefold() == remote.casefold()  # Stripe lowers currencies
     return bool(params == remote)

@@ -6,6 +6,7 @@ Before anything is touched it makes sure that this is the Stripe that it knows.
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from models import Event, SyncedDocument, clock, kinds
@@ -20,6 +21,7 @@ from sync.saga import backoff
 from sync.settle import Run, settle
 
 OVERLAP = 120  # s: the events list lags at its newest end, and events share their second
+FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger than 15 minutes to its events
 EVENTS_LAST = 29 * 86400  # s: Stripe lists events for 30 days
 BATCH = 100
 ATTENTION = ("review", "braked", "dead")  # counts that need a person
@@ -69,7 +71,7 @@ def run_once(*, full: bool = False, dry: bool = False) -> Report:
 def _run(report: Report, run: Run) -> None:
     current().gateway.require_right_stripe()
     checkpoint = State.read(CHECKPOINT)
-    pages = current().gateway.pages("/v1/events", **since(checkpoint))
+    pages = current().gateway.pages("/v1/events", created={"gte": since(checkpoint)})
     newest = next(pages)
     now = newest.earliest
     if checkpoint is None or now - checkpoint["read_at"] > EVENTS_LAST:
@@ -90,12 +92,13 @@ def _run(report: Report, run: Run) -> None:
         move_checkpoint(checkpoint, newest)
 
 
-def since(checkpoint: dict[str, Any] | None) -> dict[str, Any]:
-    """Return the window of events to read: from two minutes before the newest that was read."""
-    if checkpoint is None:
-        return {}
-    newest = checkpoint.get("newest")
-    return {"created": {"gte": (newest["created"] if newest else checkpoint["read_at"]) - OVERLAP}}
+def since(checkpoint: dict[str, Any] | None) -> int:
+    """Return from which of Stripe's seconds on to read events: two minutes before the newest that was read."""
+    if checkpoint is not None:
+        newest = checkpoint.get("newest")
+        return int(newest["created"] if newest else checkpoint["read_at"]) - OVERLAP
+    born = [first.created_at for model in kinds().values() if (first := model.objects.order_by("created_at").first())]
+    return int(min([clock.now() - FIRST, *born]).timestamp()) - OVERLAP  # before our first document, none was ours
 
 
 def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> None:
@@ -140,31 +143,27 @@ def settle_overdue(run: Run) -> dict[str, str]:
     left_out: dict[str, str] = {}
     moment = clock.now()
     for kind, model in kinds().items():
-        seen: set[Any] = set()
-        while kind not in left_out:
-            batch = [document for document in model.overdue(moment, BATCH + len(seen)) if document.id not in seen]
-            if not batch:
-                break
-            for document in batch:
-                seen.add(document.id)
-                taken = document if run.dry else document.claim()
-                if taken is None:
-                    continue
-                try:
-                    settle(taken, run, moment if run.dry else taken.claimed_at)
-                except Forbidden as error:
-                    _release(taken, run)
-                    left_out[kind] = str(error)
-                    break
-                except CannotLook:
-                    _release(taken, run)
-                    raise
+        try:
+            if run.dry:
+                for document in model.objects(lease__lte=moment):
+                    settle(document, run, moment)
+            while not run.dry and (batch := model.overdue(moment, BATCH)):
+                for document in batch:
+                    _claim_and_settle(document, run)
+        except Forbidden as error:
+            left_out[kind] = str(error)
     return left_out
 
 
-def _release(document: SyncedDocument, run: Run) -> None:
-    if not run.dry:
-        document.postpone(backoff(document.operation.attempts if document.operation else 1))
+def _claim_and_settle(document: SyncedDocument, run: Run) -> None:
+    claimed = document.claim()
+    if claimed is None:
+        return  # another run has it, or something about it has changed: then it is read again
+    try:
+        settle(claimed, run, claimed.claimed_at)
+    except CannotLook:
+        claimed.postpone(backoff(claimed.operation.attempts if claimed.operation else 1))
+        raise
 
 
 def attention() -> dict[str, int]:

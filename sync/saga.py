@@ -165,6 +165,8 @@ def _run(document: SyncedDocument, verb: str, path: str, sent: dict[str, Any]) -
         if staged is None:
             document = document.reread()
     ended = _pushed(staged)
+    if ended.status == Status.DELETED and verb != "delete":
+        raise NotFound
     if ended.operation is None and ended.error is not None:
         raise Refused(ended)
     return ended

@@ -69,7 +69,7 @@ def _do(remedy: Remedy, document: SyncedDocument, run: Run, found: str | None, r
             assert found is not None
             evidence = of_id(found, "reconcile")
             linked = hand_over(model, {"_id": document.id}, evidence)
-            if (linked is not None and needs_look(linked, evidence)) or (linked and linked.lease):
+            if linked is not None and needs_look(linked, evidence):
                 look(linked)
         case Remedy.REFRESH:
             assert reply is not None
