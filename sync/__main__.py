@@ -13,14 +13,15 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
+from models.event import State as EventState
 from models.state import State
 from sync import operations
 from sync.connection import connect
-from sync.errors import BadSettings, CannotLook, SyncError
+from sync.errors import BadSettings, NotFound, SyncError
 from sync.reconcile import Report, run_once
 from sync.status import status
 
-CANNOT_LOOK = 2
+NEEDS_OPERATOR, CANNOT_LOOK = 1, 2
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -37,12 +38,9 @@ def main(arguments: list[str] | None = None) -> int:
     except PyMongoError as error:
         print(f"MongoDB does not answer: {type(error).__name__}", file=sys.stderr)
         return CANNOT_LOOK
-    except CannotLook as error:
-        print(error, file=sys.stderr)
-        return CANNOT_LOOK
     except SyncError as error:
         print(error, file=sys.stderr)
-        return CANNOT_LOOK if error.type == "unavailable" else 1
+        return NEEDS_OPERATOR if isinstance(error, NotFound | operations.NotPossible) else CANNOT_LOOK
     return code
 
 
@@ -63,10 +61,10 @@ def parser() -> argparse.ArgumentParser:
     work = commands.add_parser("operations", help="settle by hand what needs a person")
     work.set_defaults(run=_operations)
     verbs = work.add_subparsers(required=True, metavar="ACTION", dest="action")
-    verbs.add_parser("list", help="every document that is pending, has twins, or is in review")
+    verbs.add_parser("list", help="every document that is pending, has twins, or is in review; every dead event")
     for name, told in operations.ACTIONS.items():
         one = verbs.add_parser(name, help=(told.__doc__ or "").splitlines()[0])
-        one.add_argument("id", help="the id of the document")
+        one.add_argument("id", help="the id of the document, or of an event")
         if name == "link":
             one.add_argument("stripe_id", help="the id of the Stripe object")
     verbs.add_parser("confirm", help="release the brakes after a run met its cap of undos and deletions")
@@ -125,8 +123,9 @@ def _operations(given: argparse.Namespace) -> int:
         _say(given, {"confirmed": True}, "the brakes are released")
     else:
         extra = [given.stripe_id] if given.action == "link" else []
-        found = [operations.shown(operations.ACTIONS[given.action](given.id, *extra))]
-        _say(given, found[0], operations.line(found[0]))
+        one = operations.shown(operations.ACTIONS[given.action](given.id, *extra))
+        _say(given, one, operations.line(one))
+        return NEEDS_OPERATOR if one["review"] or one["status"] == EventState.DEAD else 0
     return 0
 
 

@@ -1,16 +1,25 @@
-"""What an operator may do with one document: each action takes it out of review, and then the table decides again."""
+"""What an operator may do with one document: each action takes it out of review, and then the table decides again.
+
+An event can be named, too: `retry` replays it, `roll-back` gives a dead one up.
+"""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 from bson import ObjectId
 
-from models import Status, SyncedDocument, kinds
+from models import Event, Status, SyncedDocument, kinds
+from models.event import State as EventState
 from models.state import LATCH, State
 from sync.errors import NotFound, SyncError
 from sync.evidence import hand_over, of_id
+from sync.inbox import EVENT_ID, drain_one
 from sync.look import look
 from sync.settle import Run, settle
+
+
+Subject = SyncedDocument | Event
+Moved = TypeVar("Moved", SyncedDocument, Event)
 
 
 class NotPossible(SyncError):
@@ -18,13 +27,34 @@ class NotPossible(SyncError):
 
 
 def listed() -> list[dict[str, Any]]:
-    """Return every document that is pending, has an operation or twins, or is in review."""
+    """Return every document that is pending, has an operation or twins, or is in review; and every dead event."""
     unfinished = {"$or": [{"lease": {"$type": "date"}}, {"review": {"$type": "string"}}]}
-    return [shown(document) for model in kinds().values() for document in model.objects(__raw__=unfinished)]
+    documents = [document for model in kinds().values() for document in model.objects(__raw__=unfinished)]
+    return [shown(subject) for subject in (*documents, *Event.objects(state=EventState.DEAD))]
 
 
-def shown(document: SyncedDocument) -> dict[str, Any]:
-    """Return what an operator needs to know of a document."""
+def shown(subject: Subject) -> dict[str, Any]:
+    """Return what an operator needs to know of a document, or of an event."""
+    return _event(subject) if isinstance(subject, Event) else _document(subject)
+
+
+def _event(row: Event) -> dict[str, Any]:
+    return {
+        "kind": "event",
+        "id": row.id,
+        "status": row.state,
+        "stripe_id": row.object_id,
+        "verb": row.type,
+        "since": row.received_at,
+        "attempts": row.attempts,
+        "due": row.lease,
+        "orphans": [],
+        "error": row.error,
+        "review": None,
+    }
+
+
+def _document(document: SyncedDocument) -> dict[str, Any]:
     operation, error = document.operation, document.error
     return {
         "kind": document.resource.kind,
@@ -56,8 +86,23 @@ def document_of(id: str) -> SyncedDocument:
     raise NotFound
 
 
-def retry(id: str) -> SyncedDocument:
-    """Look again, and send again only where the table would."""
+def event_of(id: str) -> Event | None:
+    """Return the event that `id` names; None when it names none. Raises NotFound when it is not in the inbox."""
+    if not EVENT_ID.fullmatch(id):
+        return None
+    row: Event | None = Event.objects(id=id).first()
+    if row is None:
+        raise NotFound("There is no such event.")
+    return row
+
+
+def retry(id: str) -> Subject:
+    """Look again, and send again only where the table would; replay an event."""
+    row = event_of(id)
+    if row is not None:
+        drain_one(_moved(row.claim()))
+        replayed: Event = Event.objects(id=id).get()
+        return replayed
     document = document_of(id)
     if document.review is None and document.lease is None:
         raise NotPossible("Nothing is pending on this document.")
@@ -67,8 +112,13 @@ def retry(id: str) -> SyncedDocument:
     return claimed.reread()
 
 
-def roll_back(id: str) -> SyncedDocument:
-    """Give up what is pending: a creation, a change, or the undoing of twins."""
+def roll_back(id: str) -> Subject:
+    """Give up what is pending: a creation, a change, the undoing of twins, or an event that is dead."""
+    row = event_of(id)
+    if row is not None:
+        if row.state != EventState.DEAD:
+            raise NotPossible(f"This event is {row.state}, not dead.")
+        return _moved(row.settle(EventState.IGNORED, f"given up by an operator; {row.error}"))
     document = document_of(id)
     problem = {"type": "rolled-back", "code": None, "message": "An operator gave it up."}
     if document.orphans:
@@ -97,10 +147,10 @@ def confirm() -> None:
     State.clear(LATCH)
 
 
-def _moved(document: SyncedDocument | None) -> SyncedDocument:
-    if document is None:
-        raise NotPossible("Somebody else changed this document at the same time: look, and try again.")
-    return document
+def _moved(moved: Moved | None) -> Moved:
+    if moved is None:
+        raise NotPossible("Somebody else changed it at the same time: look, and try again.")
+    return moved
 
 
-ACTIONS: dict[str, Callable[..., SyncedDocument]] = {"retry": retry, "roll-back": roll_back, "link": link}
+ACTIONS: dict[str, Callable[..., Subject]] = {"retry": retry, "roll-back": roll_back, "link": link}
