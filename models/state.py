@@ -4,7 +4,7 @@ import secrets
 from datetime import datetime
 from typing import Any, ClassVar
 
-from mongoengine import Document, StringField
+from mongoengine import DateTimeField, Document, StringField
 from pymongo import ReturnDocument
 
 from models.base import Json
@@ -24,7 +24,7 @@ class State(Document):
     meta: ClassVar = {"collection": "sync_state", "strict": False, "auto_create_index": False, "index_cls": False}
     id: str = StringField(primary_key=True)
     value: dict[str, Any] = Json()
-    at: datetime
+    at: datetime = DateTimeField()
 
     @classmethod
     def read(cls, name: str) -> dict[str, Any] | None:

@@ -17,9 +17,8 @@ from sync.inbox import EVENT_ID, drain_one
 from sync.look import look
 from sync.settle import Run, settle
 
-
 Subject = SyncedDocument | Event
-Moved = TypeVar("Moved", SyncedDocument, Event)
+Moved = TypeVar("Moved")
 
 
 class NotPossible(SyncError):

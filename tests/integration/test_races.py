@@ -1,0 +1,139 @@
+"""Races: threads over one document, started together; whoever wins, both sides end as one."""
+
+import random
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any
+
+import pytest
+
+import sync
+from models import Customer, Status
+from models.absorb import Evidence
+from sync.evidence import hand_over
+from tests.support.in_sync import assert_in_sync
+from tests.support.world import World
+
+
+def together(*acts: Callable[[], Any]) -> None:
+    """Run all acts at once, and let what they raise show."""
+    barrier, failures = threading.Barrier(len(acts)), list[BaseException]()
+
+    def run(act: Callable[[], Any]) -> None:
+        barrier.wait()
+        try:
+            act()
+        except (sync.SyncError, sync.Invalid):
+            pass
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=(act,)) for act in acts]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def test_the_webhook_that_beats_the_reply_links_once(world: World) -> None:
+    held = world.stripe.fault("hold_after", method="POST")
+    creating = threading.Thread(target=lambda: sync.create_customer("user@here.com"))
+    creating.start()
+    assert held.entered.wait(10)
+
+    assert world.deliver() == ["applied"]
+    assert Customer.objects.get().status == Status.ACTIVE
+    held.release()
+    creating.join()
+
+    assert Customer.objects.get().lease is None, "the reply settles what the event left open"
+    assert_in_sync(world)
+
+
+def test_reply_webhooks_and_reconcilers_agree_on_one_object(world: World) -> None:
+    world.reconcile()
+    for number in range(5):
+        world.stripe.fault("cut_after", method="POST", times=2)
+        with suppress(sync.SyncError):
+            sync.create_customer(f"user{number}@here.com")
+    world.advance(minutes=5)
+    letters = world.webhooks()
+
+    together(*(lambda raw=raw: world.send(raw) for raw in letters * 2), world.reconcile, world.reconcile)
+
+    world.converge()
+    assert len(world.stripe.objects("customer")) == 5
+    assert_in_sync(world)
+
+
+def test_two_reconcilers_share_the_work(world: World) -> None:
+    world.reconcile()
+    for number in range(20):
+        world.stripe.fault("cut_before", method="POST", times=2)
+        sync.create_customer(f"user{number}@here.com")
+    world.advance(minutes=5)
+    before = len(world.stripe.requests)
+
+    together(*[world.reconcile] * 3)
+
+    posts = [request for request in world.stripe.requests[before:] if request.method == "POST"]
+    assert len(posts) == 20, "each document was sent by one of them"
+    world.reconcile()
+    assert_in_sync(world)
+
+
+@pytest.mark.parametrize("round", range(5))
+def test_update_delete_and_dashboard_edits_at_once_end_as_stripe_has_it(world: World, round: int) -> None:
+    customer = sync.create_customer("user@here.com")
+    world.deliver()
+
+    together(
+        lambda: sync.update(customer.reread(), {"name": "one"}),
+        lambda: sync.update(customer.reread(), {"name": "two"}),
+        lambda: sync.delete(customer.reread()) if round % 2 else None,
+        lambda: suppress_gone(lambda: world.stripe.dashboard.update("customer", customer.stripe_id, name="three")),
+    )
+    letters = world.webhooks() * 2
+    random.Random(round).shuffle(letters)
+    together(*(lambda raw=raw: world.send(raw) for raw in letters))
+
+    world.converge()
+    assert_in_sync(world)
+
+
+def suppress_gone(act: Callable[[], Any]) -> None:
+    with suppress(Exception):  # the customer may be deleted already: then there is nothing to edit
+        act()
+
+
+def test_absorb_is_atomic_whoever_comes_first(world: World) -> None:
+    """Two objects of one key, told by eight threads while the document is rolled back: none is lost."""
+    for number in range(20):
+        world.stripe.fault("cut_before", method="POST", times=2)
+        customer = sync.create_customer(f"user{number}@here.com")
+        where = {"_id": customer.id, "key": customer.key}
+
+        def tell(stripe_id: str, where: dict[str, Any] = where) -> None:
+            remote = {"id": stripe_id, "object": "customer"}
+            evidence = Evidence(f"test {stripe_id}", stripe_id, remote, {}, earliest=5, latest=5, event=True)
+            hand_over(Customer, where, evidence)
+
+        def give_up(id: Any = customer.id) -> None:
+            latest = Customer.objects.get(id=id)
+            if latest.status == Status.PENDING:
+                latest.give_up({"type": "rolled-back", "message": "test"}, "test", in_doubt=True)
+
+        told = {f"cus_{number}a", f"cus_{number}b"}
+        together(*(lambda stripe_id=stripe_id: tell(stripe_id) for stripe_id in sorted(told) * 4), give_up)
+
+        found = Customer.objects.get(id=customer.id)
+        if found.status == Status.ACTIVE:
+            assert {found.stripe_id, *found.orphans} == told
+            assert len(found.orphans) == 1
+        else:
+            assert found.status == Status.ROLLED_BACK
+            assert set(found.orphans) == told
+            assert found.lease is not None
