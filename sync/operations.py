@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 
-from models import Event, Status, SyncedDocument, kinds
+from models import Event, Status, SyncedDocument, clock, kinds
 from models.event import State as EventState
 from models.state import LATCH, State
 from sync.errors import NotFound, SyncError
@@ -124,11 +124,13 @@ def roll_back(id: str) -> Subject:
         kept = document.move(orphans=[], undone=[*document.undone, *document.orphans], review=None, lease=None)
         return _moved(kept)
     if document.status == Status.PENDING:
-        return _moved(document.give_up(problem, "operator", in_doubt=True))
-    if document.operation is not None:
+        # In review a person has looked, and what was found is somebody else's; otherwise its object may still turn up.
+        return _moved(document.give_up(problem, "operator", in_doubt=document.review is None))
+    if document.status == Status.ACTIVE and document.operation is not None:
         return _moved(document.move(operation=None, error=problem, review=None, lease=None))
     if document.review is not None:
-        return _moved(document.move(review=None, lease=None))
+        settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
+        return _moved(document.move(review=None, lease=None, in_doubt=False, settled_at=settled))
     raise NotPossible("Nothing is pending on this document.")
 
 
@@ -137,6 +139,8 @@ def link(id: str, stripe_id: str) -> SyncedDocument:
     document = document_of(id)
     if document.status not in (Status.PENDING, Status.ROLLED_BACK):
         raise NotPossible(f"This document is {document.status}.")
+    if document.review is not None:
+        document = _moved(document.resume())
     linked = _moved(hand_over(type(document), {"_id": document.id}, of_id(stripe_id, "operator")))
     return look(linked) if linked.status == Status.ACTIVE else linked
 

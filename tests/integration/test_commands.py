@@ -1,0 +1,406 @@
+"""The commands: what an operator sees, what they can repair, and what the exit code says."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import sync
+from emulator.server import Server
+from models import Customer, Event, State, Status
+from models.state import LATCH
+from sync.__main__ import main
+from tests.support import eventually, samples
+from tests.support.answers import untouched
+from tests.support.in_sync import assert_in_sync
+from tests.support.world import KEY, World
+
+ROOT = Path(__file__).resolve().parents[2]
+NAME = "user@here.com"
+Run = Callable[..., tuple[int, Any]]
+
+
+@pytest.fixture
+def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in this process; returns its exit code and what its --json says."""
+
+    def command(line: str, *more: str) -> tuple[int, Any]:
+        capsys.readouterr()
+        code = main([*line.split(), *more, "--json"])
+        out = capsys.readouterr().out
+        return code, json.loads(out) if out else None
+
+    return command
+
+
+@pytest.fixture
+def reviewed(world: World) -> Customer:
+    """A document that a person must decide about: Stripe finished its object after a 500, and no key tells."""
+    world.stripe.fault("500_repair", method="POST")
+    customer = sync.create_customer(NAME)
+    world.webhooks()
+    world.stripe.repair()
+    world.deliver()
+    assert customer.reread().review is not None
+    return customer.reread()
+
+
+def test_in_sync_there_is_nothing_to_do(world: World, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    for kind in samples.CHANGES:
+        samples.create(kind)
+    world.deliver()
+    run("reconcile")
+
+    code, told = run("reconcile")
+    assert (code, told["exit_code"], told["unseen"], told["full"]) == (0, 0, [], False)
+    assert not any(told["counts"].values())
+    assert run("operations list") == (0, [])
+    code, told = run("status")
+    assert (code, told["problems"], told["warnings"]) == (0, [], [])
+    assert main(["status"]) == 0
+    assert "healthy" in capsys.readouterr().out
+    assert main(["reconcile"]) == 0
+    assert capsys.readouterr().out == "in sync: nothing to do\n"
+    assert_in_sync(world)
+
+
+def test_what_was_missed_is_repaired_and_counted(world: World, run: Run) -> None:
+    run("reconcile")
+    world.stripe.fault("cut_after", method="POST", times=2)
+    sync.create_customer(NAME)
+    world.advance(minutes=5)
+
+    code, told = run("reconcile")
+
+    assert (code, told["exit_code"], told["unseen"]) == (0, 0, [])
+    assert told["counts"]["event_applied"] == 1
+    assert_in_sync(world)
+
+
+def test_a_document_in_review_needs_an_operator(world: World, run: Run, reviewed: Customer) -> None:
+    code, told = run("reconcile")
+    assert (code, told["counts"]["review"], told["exit_code"]) == (1, 1, 1)
+    code, told = run("status")
+    assert (code, told["review"], told["exit_code"]) == (1, 1, 1)
+    assert "1 in review" in told["problems"][0]
+    code, (listed,) = run("operations list")
+    assert (code, listed["id"], listed["status"], listed["verb"]) == (0, str(reviewed.id), "pending", "create")
+    assert listed["review"] == reviewed.review
+
+
+@pytest.mark.parametrize("fault", ["cut_before", "500_before", "refuse_401", "html_body", "rate_limit"])
+def test_an_unreadable_stripe_is_exit_2_and_nothing_is_decided(world: World, run: Run, fault: str) -> None:
+    sync.create_customer(NAME)
+    run("reconcile")
+    world.stripe.fault(fault, method="GET", times=None)
+
+    code, told = run("reconcile --full")
+
+    assert (code, told["exit_code"], len(told["unseen"])) == (2, 2, 1)
+    assert KEY not in repr(told)
+    assert run("status")[1]["problems"]
+    world.stripe.calm()
+    assert run("reconcile")[0] == 0
+    assert run("status")[0] == 0
+    assert_in_sync(world)
+
+
+def test_a_missing_permission_leaves_out_one_kind_and_is_named(world: World, run: Run) -> None:
+    samples.create("product")
+    sync.create_customer(NAME)
+    world.stripe.restrict(KEY, {"product": "all"})
+
+    code, told = run("reconcile --full")
+
+    assert code == 2
+    assert "/v1/products" in told["unseen"][0]
+    assert len(told["unseen"]) == 1
+
+
+def in_trouble(world: World) -> None:
+    """Leave something of every sort to do."""
+    for name in ("lost", "drifted", "gone", "renamed"):
+        sync.create_customer(name, name="before")
+    world.webhooks()
+    world.reconcile()
+    world.stripe.fault("cut_before", method="POST", times=4)
+    sync.create_customer("pending")
+    there = {document.username: document.stripe_id for document in Customer.objects}
+    sync.update(Customer.objects.get(username="renamed"), {"name": "after"})
+    world.stripe.dashboard.update("customer", there["drifted"], name="after")
+    world.stripe.lose_event("customer.deleted")
+    world.stripe.dashboard.delete("customer", there["gone"])
+    world.stripe.lose_event("customer.created")
+    world.stripe.dashboard.create("customer", name="made elsewhere")
+    world.advance(hours=1)
+
+
+@pytest.mark.parametrize("full", ["", " --full"])
+def test_a_dry_run_says_what_it_would_do_and_writes_nothing(world: World, run: Run, full: str) -> None:
+    in_trouble(world)
+
+    with untouched(world, may_read=True):
+        code, told = run(f"reconcile --dry-run{full}")
+
+    assert code == 1
+    assert told["counts"]["send"] == 2
+    assert told["counts"]["event_missed"] == 1
+    if full:
+        assert (told["counts"]["mark_deleted"], told["counts"]["adopt"], told["counts"]["drift"]) == (1, 1, 1)
+    world.converge()
+    world.reconcile(full=True)
+    with untouched(world, may_read=True):
+        assert run(f"reconcile --dry-run{full}")[0] == 0
+    assert_in_sync(world)
+
+
+def test_status_shows_what_is_pending_overdue_and_unconfirmed(world: World, run: Run) -> None:
+    for number in range(10):
+        sync.create_customer(f"user {number}")
+    world.webhooks()  # which never arrive
+    world.stripe.fault("cut_before", method="POST", times=2)
+    sync.create_customer("pending")
+    code, told = run("status")
+    assert (code, told["documents"]["customers"]) == (0, {"active": 10, "pending": 1})
+    assert (told["overdue"], told["unconfirmed"], told["last_reconcile"]) == (0, 0, None)
+    assert "reconcile has not run" in told["warnings"][0]
+
+    world.advance(hours=2)
+
+    code, told = run("status")
+    assert (code, told["overdue"], told["unconfirmed"]) == (1, 1, 10)
+    assert "webhooks do not arrive" in told["problems"][0]
+
+
+def test_status_shows_dead_and_open_events_and_another_version(world: World, run: Run, dead: Event) -> None:
+    world.stripe.endpoint("https://shop.example/webhooks/stripe", api_version="2024-06-20")
+    world.stripe.dashboard.create("customer", name="x")
+    assert world.deliver() == ["waiting"]
+
+    code, told = run("status")
+
+    assert (code, told["events"]) == (1, {"dead": 1, "waiting": 1})
+    assert told["oldest_open_event"]
+    assert "1 events are dead" in told["problems"][0]
+    assert "2024-06-20" in " ".join(told["warnings"])
+
+
+def test_status_shows_the_latch_until_it_is_confirmed(world: World, run: Run) -> None:
+    State.write(LATCH, {"cap": 20})
+    assert run("status")[0] == 1
+
+    assert run("operations confirm") == (0, {"confirmed": True})
+
+    assert run("status")[0] == 0
+
+
+# --- operations ---
+
+
+def test_link_says_which_object_it_is(world: World, run: Run, reviewed: Customer) -> None:
+    (remote,) = world.stripe.objects("customer")
+
+    code, told = run("operations link", str(reviewed.id), remote["id"])
+
+    assert (code, told["status"], told["stripe_id"], told["review"]) == (0, "active", remote["id"], None)
+    world.advance(hours=1)
+    assert run("reconcile")[0] == 0
+    assert_in_sync(world)
+
+
+def test_roll_back_gives_it_up_and_frees_the_name(world: World, run: Run, reviewed: Customer) -> None:
+    code, told = run("operations roll-back", str(reviewed.id))
+
+    assert (code, told["status"], told["review"]) == (0, "rolled_back", None)
+    assert sync.create_customer(NAME).status == Status.ACTIVE
+    world.deliver()
+    world.advance(hours=1)
+    assert run("reconcile --full")[0] == 0  # what it was taken for is somebody else's: adopted
+    assert Customer.objects(username=None, status=Status.ACTIVE).count() == 1
+    assert run("status")[0] == 0
+    assert_in_sync(world)
+
+
+def test_what_was_given_up_too_early_is_asked_about_once(world: World, run: Run) -> None:
+    world.stripe.fault("500_repair", method="POST")
+    customer = sync.create_customer(NAME)
+    world.converge()
+    world.webhooks()
+    world.stripe.repair()
+    world.deliver()
+    assert (customer.reread().status, customer.reread().review is None) == (Status.ROLLED_BACK, False)
+
+    assert run("operations roll-back", str(customer.id))[0] == 0
+
+    world.advance(hours=1)
+    assert run("reconcile --full")[0] == 0
+    assert customer.reread().settled_at is not None
+    assert_in_sync(world)
+
+
+def test_retry_looks_again_and_finds_it_as_undecided_as_before(world: World, run: Run, reviewed: Customer) -> None:
+    world.advance(minutes=30)
+    posts = len([request for request in world.stripe.requests if request.method == "POST"])
+
+    code, told = run("operations retry", str(reviewed.id))
+
+    assert code == 1
+    assert told["review"]
+    assert len([request for request in world.stripe.requests if request.method == "POST"]) == posts
+
+
+def test_retry_sends_what_is_pending_at_once(world: World, run: Run) -> None:
+    world.stripe.fault("cut_before", method="POST", times=2)
+    customer = sync.create_customer(NAME)
+
+    code, told = run("operations retry", str(customer.id))
+
+    assert (code, told["status"], told["verb"]) == (0, "active", None)
+    assert_in_sync(world)
+
+
+def test_roll_back_ends_a_pending_change(world: World, run: Run) -> None:
+    customer = sync.create_customer(NAME)
+    world.stripe.fault("cut_before", method="POST", times=2)
+    sync.update(customer, {"name": "B"})
+
+    code, told = run("operations roll-back", str(customer.id))
+
+    assert (code, told["status"], told["verb"]) == (0, "active", None)
+    assert "operator" in told["error"]
+    world.deliver()
+    assert_in_sync(world)
+
+
+@pytest.mark.parametrize("action", ["retry", "roll-back", "link"])
+@pytest.mark.parametrize("id", ["0123456789abcdef01234567", "nonsense", "evt_nowhere"])
+def test_what_is_not_there_is_said_and_exits_1(
+    world: World, capsys: pytest.CaptureFixture[str], action: str, id: str
+) -> None:
+    with untouched(world):
+        assert main(["operations", action, id, *(["cus_1"] if action == "link" else [])]) == 1
+    assert "no such" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("action", ["retry", "roll-back", "link"])
+def test_on_a_settled_document_there_is_nothing_to_do(
+    world: World, capsys: pytest.CaptureFixture[str], action: str
+) -> None:
+    customer = sync.create_customer(NAME)
+
+    with untouched(world):
+        assert main(["operations", action, str(customer.id), *(["cus_1"] if action == "link" else [])]) == 1
+    assert capsys.readouterr().err
+
+
+@pytest.fixture
+def dead(world: World) -> Event:
+    """An event that was given up."""
+    customer = sync.create_customer(NAME)
+    world.deliver()
+    world.advance(seconds=2)
+    world.stripe.dashboard.update("customer", customer.stripe_id, name="new")
+    world.stripe.fault("cut_before", method="GET", times=None)
+    world.settings["REVALIDATE"] = "all"
+    world.start()
+    world.deliver()
+    for _ in range(20):
+        world.advance(hours=2)
+        sync.inbox.drain()
+    world.stripe.calm()
+    Event._get_collection().delete_many({"state": "applied"})
+    assert Event.objects.get().state == "dead"
+    found: Event = Event.objects.get()
+    return found
+
+
+def test_a_dead_event_is_listed_and_can_be_replayed(world: World, run: Run, dead: Event) -> None:
+    assert run("reconcile")[0] == 1
+    ((listed),) = run("operations list")[1]
+    assert (listed["kind"], listed["id"], listed["status"]) == ("event", dead.id, "dead")
+    assert listed["error"]
+
+    code, told = run("operations retry", dead.id)
+
+    assert (code, told["status"]) == (0, "applied")
+    assert Customer.objects.get().name == "new"
+    assert run("reconcile")[0] == 0
+    assert_in_sync(world)
+
+
+def test_an_event_that_stays_dead_can_be_given_up(world: World, run: Run, dead: Event) -> None:
+    world.stripe.fault("cut_before", method="GET", times=None)
+    assert run("operations retry", dead.id)[0] == 1
+    world.stripe.calm()
+
+    assert run("operations roll-back", dead.id)[0] == 0
+
+    assert Event.objects.get().state == "ignored"
+    assert run("reconcile")[0] == 0
+    with untouched(world):
+        assert main(["operations", "roll-back", dead.id]) == 1
+
+
+def test_any_event_can_be_replayed(world: World, run: Run) -> None:
+    sync.create_customer(NAME)
+    world.deliver()
+    before = Customer.objects.get()
+
+    code, told = run("operations retry", Event.objects.get().id)
+
+    assert (code, told["status"]) == (0, "applied")
+    assert Customer.objects.get().revision == before.revision
+    assert_in_sync(world)
+
+
+# --- as a process ---
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "STRIPE_SECRET_KEY": KEY, **more}
+
+
+def test_every_goes_on_until_sigterm_and_then_ends_well(world: World, tmp_path: Path) -> None:
+    world.stripe.fault("cut_before", method="POST", times=2)
+    customer = sync.create_customer(NAME)
+    Customer._get_collection().update_one({}, {"$set": {"lease": customer.created_at}})
+    with (
+        Server(world.stripe) as server,
+        subprocess.Popen(
+            [sys.executable, "-m", "sync", "reconcile", "--every", "0.2", "--json"],
+            cwd=tmp_path,
+            env=environment(STRIPE_API_BASE=server.url, MONGODB_URI=world.database),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as process,
+    ):
+        try:
+            eventually(lambda: customer.reread().status == Status.ACTIVE, within=30)
+            process.send_signal(signal.SIGTERM)
+            out, err = process.communicate(timeout=30)
+        finally:
+            process.kill()
+
+    assert process.returncode == 0, err
+    assert json.loads(out.splitlines()[0])["counts"]["send"] == 1
+    assert KEY not in out + err
+    assert NAME not in out + err
+
+
+def test_without_mongodb_every_command_exits_2(tmp_path: Path) -> None:
+    nowhere = environment(MONGODB_URI="mongodb://ann:very-secret@127.0.0.1:1/shop")
+    command = [sys.executable, "-m", "sync", "status"]
+
+    ended = subprocess.run(command, cwd=tmp_path, env=nowhere, capture_output=True, text=True, timeout=60)
+
+    assert ended.returncode == 2
+    assert "MongoDB" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert "very-secret" not in ended.stderr
