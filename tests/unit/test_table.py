@@ -1,0 +1,112 @@
+"""The table: every case of it has one answer, and the documentation says the same."""
+
+import itertools
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from bson import ObjectId
+
+from models import Customer, Operation, Status
+from models.keys import Key
+from sync.converge import KEY_LASTS, MONEY_LASTS, SETTLING, TABLE, Facts, Remedy, Sight, diagnose
+
+NOW = datetime(2026, 11, 24, tzinfo=UTC)
+MINE, OTHER = "installation", "another"
+
+
+def document(
+    status: Status = Status.PENDING,
+    verb: str | None = None,
+    age: timedelta = timedelta(),
+    stored: timedelta | None = None,
+    installation: str = MINE,
+    **fields: object,
+) -> Facts:
+    key = str(Key.draw(installation, "customer", ObjectId(), verb or "create"))
+    operation = None
+    if verb:
+        failed = None if stored is None else NOW - stored
+        operation = Operation(verb=verb, key=key, since=NOW - age, stored_failure_at=failed)
+    return Facts(Customer(status=status, key=key, operation=operation, **fields), NOW, MINE)
+
+
+DAY, YOUNG = timedelta(days=1), timedelta(minutes=1)
+CASES = [
+    (document(verb="create"), Sight.UNSEEN, Remedy.SEND),
+    (document(verb="create", age=KEY_LASTS - YOUNG), Sight.UNSEEN, Remedy.SEND),
+    (document(verb="create", age=KEY_LASTS), Sight.UNSEEN, Remedy.FIND),
+    (document(verb="create", stored=YOUNG), Sight.UNSEEN, Remedy.FIND),
+    (document(verb="create", stored=YOUNG), Sight.NEVER, Remedy.WAIT),
+    (document(verb="create", stored=SETTLING), Sight.NEVER, Remedy.ROLL_BACK),
+    (document(verb="create", age=KEY_LASTS), Sight.NEVER, Remedy.WAIT),
+    (document(verb="create", age=KEY_LASTS + SETTLING), Sight.NEVER, Remedy.ROLL_BACK),
+    (document(verb="create", age=DAY), Sight.CANDIDATE, Remedy.REVIEW),
+    (document(verb="create", age=DAY), Sight.THERE, Remedy.LINK),
+    (document(verb="create", review="why"), Sight.UNSEEN, Remedy.LEAVE),
+    (document(verb="create", installation=OTHER), Sight.UNSEEN, Remedy.REVIEW),
+    (document(Status.ROLLED_BACK, orphans=["cus_1"]), Sight.UNSEEN, Remedy.UNDO),
+    (document(Status.ROLLED_BACK, orphans=["cus_1"], review="why"), Sight.UNSEEN, Remedy.LEAVE),
+    (document(Status.ROLLED_BACK, orphans=["cus_1"], installation=OTHER), Sight.UNSEEN, Remedy.REVIEW),
+    (document(Status.ROLLED_BACK), Sight.UNSEEN, Remedy.LEAVE),
+    (document(Status.DELETED), Sight.UNSEEN, Remedy.LEAVE),
+    (document(Status.ACTIVE), Sight.UNSEEN, Remedy.LOOK),
+    (document(Status.ACTIVE, installation=OTHER), Sight.UNSEEN, Remedy.LOOK),
+    (document(Status.ACTIVE), Sight.THERE, Remedy.REFRESH),
+    (document(Status.ACTIVE), Sight.GONE, Remedy.MARK_DELETED),
+    (document(Status.ACTIVE, orphans=["cus_2"]), Sight.UNSEEN, Remedy.UNDO),
+    (document(Status.ACTIVE, "update"), Sight.UNSEEN, Remedy.SEND),
+    (document(Status.ACTIVE, "update", age=DAY), Sight.UNSEEN, Remedy.LOOK),
+    (document(Status.ACTIVE, "update", stored=YOUNG), Sight.UNSEEN, Remedy.LOOK),
+    (document(Status.ACTIVE, "update", age=DAY), Sight.DONE, Remedy.DONE),
+    (document(Status.ACTIVE, "update", stored=YOUNG), Sight.THERE, Remedy.WAIT),
+    (document(Status.ACTIVE, "update", age=DAY), Sight.THERE, Remedy.EXPIRE),
+    (document(Status.ACTIVE, "update", age=DAY), Sight.GONE, Remedy.MARK_DELETED),
+    (document(Status.ACTIVE, "delete", age=30 * DAY), Sight.UNSEEN, Remedy.SEND),
+]
+
+
+@pytest.mark.parametrize(("facts", "sight", "remedy"), CASES, ids=str)
+def test_the_table_decides(facts: Facts, sight: Sight, remedy: Remedy) -> None:
+    assert diagnose(facts, sight) == remedy
+
+
+def test_no_case_is_without_an_answer() -> None:
+    for status, verb, age, stored, sight in itertools.product(
+        Status, (None, "create", "update", "delete"), (YOUNG, DAY, 2 * DAY), (None, YOUNG, DAY), Sight
+    ):
+        if status == Status.PENDING and (verb != "create" or sight == Sight.GONE):
+            continue  # a pending document has a creation to be told, and what was never seen cannot be gone
+        if status == Status.ACTIVE and (verb == "create" or sight in (Sight.CANDIDATE, Sight.NEVER)):
+            continue
+        diagnose(document(status, verb, age, stored), sight)
+
+
+def test_the_documentation_has_this_table() -> None:
+    page = Path("docs/ARCHITECTURE.md").read_text()
+    shown = page.split("<!-- table -->")[1].split("<!-- /table -->")[0].strip().splitlines()[2:]
+
+    assert shown == [f"| {row.here} | {row.there} | `{row.remedy}` |" for row in TABLE]
+
+
+@pytest.mark.parametrize(
+    ("facts", "sight", "remedy"),
+    [
+        (document(verb="create", age=MONEY_LASTS - YOUNG), Sight.UNSEEN, Remedy.SEND),
+        (document(verb="create", age=MONEY_LASTS), Sight.UNSEEN, Remedy.FIND),
+        (document(verb="create", age=DAY), Sight.NEVER, Remedy.REVIEW),
+        (document(verb="create", age=DAY), Sight.THERE, Remedy.LINK),
+        (document(Status.ACTIVE, "update", age=MONEY_LASTS), Sight.UNSEEN, Remedy.LOOK),
+        (document(Status.ACTIVE, "update", age=DAY), Sight.THERE, Remedy.REVIEW),
+        (document(Status.ACTIVE, "update", age=DAY), Sight.DONE, Remedy.DONE),
+    ],
+    ids=str,
+)
+def test_what_moves_money_is_sent_for_fifteen_minutes_and_never_given_up_on_a_guess(
+    facts: Facts, sight: Sight, remedy: Remedy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    moving = replace(Customer.resource, money=frozenset({"create", "update"}))
+    monkeypatch.setattr(Customer, "resource", moving)
+
+    assert diagnose(facts, sight) == remedy
