@@ -1,5 +1,6 @@
 """The HTTP contract: what each call answers, row by row."""
 
+import logging
 import re
 import unicodedata
 from collections import Counter
@@ -14,7 +15,7 @@ from models import Customer, Status
 from tests.support import samples
 from tests.support.answers import at_once, problem, untouched
 from tests.support.in_sync import assert_in_sync
-from tests.support.world import TOKEN, World
+from tests.support.world import KEY, SECRET, TOKEN, World
 
 NAME = "user@here.com"
 ISO = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
@@ -99,6 +100,18 @@ def test_a_refused_creation_says_why_and_leaves_nothing(world: World) -> None:
     assert told["document"]["status"] == "rolled_back"
     assert told["document"]["error"]["type"] == "invalid_request_error"
     assert world.stripe.objects("coupon") == []
+    assert_in_sync(world)
+
+
+def test_a_declined_card_is_told_as_one(world: World) -> None:
+    world.stripe.fault("decline", method="POST")
+
+    told = problem(post(world, key="one"), 402, "declined")
+
+    assert (told["code"], told["document"]["error"]["type"]) == ("card_declined", "card_error")
+    with untouched(world):
+        assert problem(post(world, key="one"), 402, "declined") == told
+    assert world.stripe.objects("customer") == []
     assert_in_sync(world)
 
 
@@ -645,3 +658,35 @@ def test_the_probes_answer_without_a_token(world: World) -> None:
     stranger = world.app.test_client()
 
     assert (stranger.get("/healthz").status_code, stranger.get("/readyz").status_code) == (200, 200)
+
+
+def test_the_log_of_a_whole_journey_has_no_secrets_and_no_people(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    """At the most talkative level, for all that goes well and all that does not."""
+    caplog.set_level(logging.DEBUG)
+    for name in ("pymongo", "stripe", "urllib3"):  # whose debugging shows documents: the service leaves it off
+        caplog.set_level(logging.INFO, logger=name)
+    person = {"username": NAME, "name": "Ann Example", "phone": "+49 30 1234567", "address": {"line1": "Mainstreet 7"}}
+    world.stripe.fault("cut_before", method="POST", times=2)
+    post(world, person, key="a-key-of-the-shop")
+    post(world, person | {"username": "other@here.com"})
+    post(world, person)
+    world.stripe.fault("decline", method="POST")
+    post(world, {"username": "third@here.com"})
+    post(world, {"username": 7, "email": "fourth@here.com"})
+    world.app.test_client().get("/customers", headers={"Authorization": "Bearer a-wrong-token-of-somebody"})
+    world.http.post("/webhooks/stripe", data=b'{"email": "fifth@here.com"}', headers={"Stripe-Signature": "t=1,v1=abc"})
+    world.http.patch("/customers/other@here.com", json={"email": "sixth@here.com"})
+    world.stripe.fault("html_body", method="POST", times=2)
+    world.http.patch("/customers/sixth@here.com", json={"name": "x"})
+    world.deliver()
+    world.stripe.dashboard.update("customer", world.stripe.objects("customer")[0]["id"], email="seventh@here.com")
+    world.advance(hours=1)
+    world.converge()
+    world.reconcile(full=True)
+    world.http.delete("/customers/other@here.com")
+
+    assert "→ active" in caplog.text
+    for secret in (KEY, TOKEN, SECRET, "wrong-token", "v1=abc", "@here.com", "Ann", "1234567", "Mainstreet"):
+        assert secret not in caplog.text, secret
