@@ -1,7 +1,8 @@
 """The design, walked through completely within stated bounds; and every guard in it, shown to be needed.
 
 Each claim explores every reachable state, judges it, and lets it recover without further faults (`Lifecycle.judge`).
-Each mutant drops one guard, and must then be caught. `pytest -s` prints the sizes.
+Each mutant drops one guard, and must then be caught. `ordering.py` has no faults to recover from: there, a state in
+which nothing is left to do must equal Stripe. `pytest -s` prints the sizes.
 """
 
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 
 from tests.model.explore import Exploration, explore
 from tests.model.lifecycle import Lifecycle
+from tests.model.ordering import Ordering
 
 CREATE: dict[str, Any] = {"faults": 2}
 SLEPT: dict[str, Any] = {"faults": 3}  # enough for a process that sleeps until Stripe has forgotten the key
@@ -19,7 +21,7 @@ CLAIMED: dict[str, Any] = {"callers": (), "faults": 1, "begin": "claimed"}
 ARCHIVED: dict[str, Any] = {"callers": (), "faults": 1, "begin": "archived", "archives": True, "edits": True}
 
 
-def walk(world: Lifecycle) -> Exploration:
+def walk(world: Lifecycle | Ordering) -> Exploration:
     found = explore(world.start(), world.steps, world.judge, world.illegal)
     print(f"\n{world}: {found}")
     return found
@@ -99,3 +101,45 @@ def test_leases_save_calls_and_nothing_else(bounds: dict[str, Any]) -> None:
     """Without them two processes may send the same key at once, which Stripe makes one: revisions carry the safety."""
     found = walk(Lifecycle(broken="lease ignored", **bounds))
     assert not found.wrong, str(found)
+
+
+BACK_AGAIN: dict[str, Any] = {"contents": "BA"}  # others change the object, and change it back
+CHOSEN_ID: dict[str, Any] = {"contents": "", "earlier_life": True, "deletes": True}
+SIGHTS: dict[str, dict[str, Any]] = {
+    "a_document_ends_as_stripe_has_it_whatever_the_order_of_events": BACK_AGAIN,
+    "three_seconds_and_one_looker": BACK_AGAIN | {"seconds": 3, "lookers": 1},
+    "our_own_update_beside_the_events": {"contents": "", "posts": 2, "seconds": 3, "lookers": 1},
+    "deletion_is_final": {"contents": "B", "deletes": True, "lookers": 1},
+    "the_deletion_of_an_earlier_life_of_a_chosen_id_is_not_this_one": CHOSEN_ID,
+}
+
+
+@pytest.mark.parametrize("bounds", SIGHTS.values(), ids=SIGHTS.keys())
+def test_ordering(bounds: dict[str, Any]) -> None:
+    found = walk(Ordering(**bounds))
+    assert not found.wrong, str(found)
+
+
+SHORT_SIGHTED: dict[str, tuple[dict[str, Any], str]] = {
+    "a tie is dropped": (BACK_AGAIN, "ends behind Stripe"),
+    "a tie leaves the revision": (BACK_AGAIN, "ends behind Stripe"),
+    "the same content leaves the revision": (BACK_AGAIN, "ends behind Stripe"),
+    "the same content does not advance seen_at": (BACK_AGAIN, "ends behind Stripe"),
+    "an older event is taken": (BACK_AGAIN, "ends behind Stripe"),
+    "an event in the doubt is taken": (BACK_AGAIN, "ends behind Stripe"),
+    "a replayed reply is trusted": (BACK_AGAIN, "ends behind Stripe"),
+    "a reply older than the snapshot is taken": (BACK_AGAIN, "ends behind Stripe"),
+    "a reply that overlaps the snapshot is taken": (BACK_AGAIN, "ends behind Stripe"),
+    "a GET is written without the revision guard": (BACK_AGAIN, "ends behind Stripe"),
+    "the revision is read after the GET": (BACK_AGAIN, "ends behind Stripe"),
+    "a look that missed is not repeated": (BACK_AGAIN, "ends behind Stripe"),
+    "a deletion in the doubt is taken": (CHOSEN_ID, "marked as deleted, and still there"),
+    "a deletion is taken by a document without a sight": (CHOSEN_ID, "marked as deleted, and still there"),
+}
+
+
+@pytest.mark.parametrize("broken", SHORT_SIGHTED)
+def test_ordering_needs_its_guard_against(broken: str) -> None:
+    bounds, wrong = SHORT_SIGHTED[broken]
+    found = walk(Ordering(broken=broken, **bounds))
+    assert wrong in found.wrong, str(found)
