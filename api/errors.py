@@ -105,7 +105,10 @@ def _sync(error: errors.SyncError) -> Response:
         more["idempotency_key"] = error.idempotency_key
     if status == 500:
         log.error("request %s: %s", g.request_id, error)
-    return problem(status, type, str(error), **more)
+    response = problem(status, type, str(error), **more)
+    if isinstance(error, errors.Outcome) and error.repeated:
+        response.headers["Idempotent-Replayed"] = "true"
+    return response
 
 
 def _mongodb(error: PyMongoError) -> Response:

@@ -59,12 +59,12 @@ class Evidence:
 def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
     """Return the pipeline that lets the document it is applied to absorb `evidence`."""
     confirmed = {"confirmed_at": {"$ifNull": ["$confirmed_at", from_now()]}} if evidence.event else {}
-    snapshot = {name: literal(value) for name, value in evidence.mirror.items()} | {
-        "stripe": literal(evidence.remote),
-        "digest": evidence.digest,
+    times = {
         "seen_at": {"$max": ["$seen_at", evidence.earliest]},
         "doubt_until": {"$max": ["$doubt_until", evidence.latest]},
     }
+    content = {"stripe": literal(evidence.remote), "digest": evidence.digest}
+    snapshot = {name: literal(value) for name, value in evidence.mirror.items()} | content | times
     mine = {"$eq": ["$stripe_id", literal(evidence.stripe_id)]}
     known_twin = {"$in": [literal(evidence.stripe_id), {"$concatArrays": ["$orphans", "$undone"]}]}
     ends = {"$and": [bool(evidence.ends), {"$eq": ["$operation.key", literal(evidence.ends)]}]}
@@ -72,7 +72,9 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
     # and until then the lease keeps the document due.
     authoritative = evidence.remote is not None and not evidence.event
     twinless = {"$eq": ["$orphans", []]}
-    rest = {"$cond": [twinless, None, "$lease"]} if authoritative else {"$ifNull": ["$lease", from_now(lease)]}
+    in_time = {"$gt": ["$lease", from_now()]}  # after a lease ran out, anything may have happened since: look again
+    done = {"$cond": [{"$and": [twinless, in_time]}, None, "$lease"]}
+    rest = done if authoritative else {"$ifNull": ["$lease", from_now(lease)]}
     review = {"$cond": [twinless, None, "$review"]}  # about a twin, it stays: this says nothing of twins
     idle = {"$and": [authoritative, {"$eq": ["$operation", None]}]}  # its reply comes after its event
     work = {
@@ -119,9 +121,9 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
         "undone": {"$setUnion": ["$undone", [literal(evidence.stripe_id)]]},
     }
     older = {"$lt": [evidence.latest, "$seen_at"]}
-    newer = (
-        {"$gt": [evidence.earliest, "$doubt_until"]} if evidence.event else {"$gte": [evidence.earliest, "$seen_at"]}
-    )
+    newer = {"$gt": [evidence.earliest, "$doubt_until"]}
+    # A deletion of the same seconds may be of an earlier life of a chosen id, or of one that was linked unseen.
+    surely_gone = {"$or": [not evidence.event, {"$and": [newer, {"$ne": ["$digest", None]}]}]}
     same = {"$eq": ["$digest", evidence.digest]}
     cases: list[tuple[Any, Any]] = [
         ({"$and": [known_twin, evidence.gone, {"$in": [literal(evidence.stripe_id), "$orphans"]}]}, merge(undone)),
@@ -131,11 +133,11 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
         ({"$and": [{"$not": [mine]}, evidence.gone]}, ROOT),
         ({"$not": [mine]}, merge(twin)),
         ({"$eq": ["$status", "deleted"]}, ROOT),
-        ({"$and": [evidence.gone, older]}, ROOT),  # an earlier life of a chosen id
-        (evidence.gone, merge(deleted, confirmed)),
-        ({"$and": [evidence.event, older, {"$not": [ends]}]}, merge(confirmed) if confirmed else ROOT),
-        ({"$and": [same, {"$not": [ends]}, {"$ne": ["$confirmed_at", None]}, evidence.event]}, ROOT),
-        (same, merge(work, confirmed)),
+        ({"$and": [evidence.gone, older]}, ROOT),
+        ({"$and": [evidence.gone, surely_gone]}, merge(deleted, confirmed)),
+        ({"$and": [evidence.event, older, {"$not": [ends]}, {"$ne": ["$confirmed_at", None]}]}, ROOT),
+        ({"$and": [evidence.event, older, {"$not": [ends]}]}, merge(confirmed)),
+        ({"$and": [evidence.remote is not None, same]}, merge(work, confirmed, times)),
         ({"$and": [evidence.remote is not None, newer]}, merge(snapshot, work, confirmed)),
     ]
     return [

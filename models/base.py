@@ -76,7 +76,7 @@ class Request(EmbeddedDocument):
     digest: str = StringField()  # of the body: the same key with another body is an error
 
 
-A_STRING, A_DATE = {"$type": "string"}, {"$type": "date"}
+A_STRING, A_DATE, SOME = {"$type": "string"}, {"$type": "date"}, {"$exists": True}
 
 
 class SyncedDocument(Lifecycle, Document):
@@ -103,6 +103,7 @@ class SyncedDocument(Lifecycle, Document):
         ),
         IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
         IndexModel("review", partialFilterExpression={"review": A_STRING}),
+        *(IndexModel(twins, partialFilterExpression={f"{twins}.0": SOME}) for twins in ("orphans", "undone")),
         IndexModel("in_doubt", partialFilterExpression={"in_doubt": True}),
         IndexModel([("live", 1), ("created_at", -1), ("_id", -1)]),
         IndexModel([("status", 1), ("created_at", -1), ("_id", -1)]),
@@ -270,6 +271,13 @@ class SyncedDocument(Lifecycle, Document):
         """Return the document of that object: the live one, else the last."""
         found: Self | None = cls.objects(stripe_id=stripe_id).order_by("-live", "-created_at").first()
         return found
+
+    @classmethod
+    def with_twins(cls, stripe_id: str | None = None) -> list[Self]:
+        """Return the documents that have twins, undone or not; with an id, those that have this one."""
+        named = {} if stripe_id is None else {"$eq": stripe_id}
+        some = [{f"{twins}.0": SOME, **({twins: named} if named else {})} for twins in ("orphans", "undone")]
+        return list(cls.objects(__raw__={"$or": some}))
 
     @classmethod
     def doubtful(cls) -> Iterable[Self]:

@@ -34,7 +34,7 @@ def check_username(username: str) -> None:
         raise ValidationError("is empty")
     if any(unicodedata.category(character) in ("Cc", "Cs") for character in username):
         raise ValidationError("has control characters")
-    if ObjectId.is_valid(username) or STRIPE_ID.fullmatch(username):
+    if ObjectId.is_valid(fold(username)) or STRIPE_ID.fullmatch(fold(username)):
         raise ValidationError("looks like an id; choose another name, such as an e-mail address")
     if len(fold(username)) > 1024:
         raise ValidationError("is too long")
@@ -100,7 +100,7 @@ class Customer(SyncedDocument):
     shipping: Shipping | None = EmbeddedDocumentField(Shipping, sent="create update")
     preferred_locales: list[str] = ListField(StringField(max_length=5000), max_length=50, sent="create update")
     tax_exempt: str = StringField(choices=["none", "exempt", "reverse"], sent="create update")
-    invoice_prefix: str | None = StringField(regex=r"[A-Z0-9]{3,12}$", sent="create update")
+    invoice_prefix: str | None = StringField(regex=r"[A-Z0-9]{1,12}\Z", sent="create update")
     balance: int = IntField(sent="")  # in the minor unit; below zero, credit
     currency: str | None = StringField(sent="")
     delinquent: bool | None = BooleanField(sent="")

@@ -133,4 +133,4 @@ def object_id(event: dict[str, Any]) -> str | None:
     data = event.get("data")
     remote = data.get("object") if isinstance(data, dict) else None
     found = remote.get("id") if isinstance(remote, dict) else None
-    return found if isinstance(found, str) else None
+    return found if isinstance(found, str) and found.isprintable() else None  # half a character cannot be stored

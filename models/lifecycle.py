@@ -46,6 +46,7 @@ class Lifecycle:
     orphans: list[str]
     undone: list[str]
     operation: Any
+    review: str | None
     seen_at: int | None
     doubt_until: int | None
 
@@ -71,7 +72,12 @@ class Lifecycle:
         if stored:
             changes["stored_failure_at"] = {"$ifNull": ["$operation.stored_failure_at", from_now()]}
         problem = {"type": "unknown", "code": None, "message": why}
-        return self.move(operation=changed_operation(**changes), lease=from_now(delay), error=problem)
+        lease = from_now(delay) if self.review is None else None
+        return self.move(operation=changed_operation(**changes), lease=lease, error=problem)
+
+    def leave(self) -> Self | None:
+        """Give the lease back: there is nothing to do."""
+        return self.move(lease=None)
 
     def postpone(self, delay: timedelta) -> Self | None:
         """Give the lease back: due again after `delay`."""
@@ -81,7 +87,7 @@ class Lifecycle:
         """End the operation that Stripe refused: a creation is rolled back, else the document stays active."""
         if self.status == Status.PENDING:
             return self.give_up(problem, by, in_doubt=False)
-        return self.move(operation=None, error=problem, lease=rest())
+        return self.move(operation=None, error=problem)  # the lease stays: the end of an operation looks again
 
     def give_up(self, problem: dict[str, Any], by: str, *, in_doubt: bool) -> Self | None:
         """Roll a creation back: a tombstone that keeps its key, and its operation while an object may exist unseen."""
@@ -115,8 +121,8 @@ class Lifecycle:
         return self.move(review=None, lease=from_now(delay))
 
     def undid(self, orphan: str) -> Self | None:
-        """Note that an orphan is no longer usable."""
+        """Note that an orphan is no longer usable. An active document stays due: its own object was not looked at."""
         left = [twin for twin in self.orphans if twin != orphan]
         settled = from_now() if self.status == Status.ROLLED_BACK and not left else None
-        lease = {} if left or (self.status == Status.ACTIVE and self.operation) else {"lease": None}
+        lease = {} if left or self.status == Status.ACTIVE else {"lease": None}
         return self.move(orphans=left, undone=[*self.undone, orphan], settled_at=settled, **lease)

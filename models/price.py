@@ -27,7 +27,7 @@ class Price(SyncedDocument):
     product: str = StringField(max_length=5000, required=True, refers="product", sent="create")
     currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True, sent="create")
     unit_amount: int | None = IntField(min_value=0, max_value=99_999_999, sent="create")
-    unit_amount_decimal: str | None = StringField(regex=r"\d{1,12}(\.\d{1,12})?$", sent="create")
+    unit_amount_decimal: str | None = StringField(regex=r"[0-9]{1,12}(\.[0-9]{1,12})?$", sent="create")
     recurring: Recurring | None = EmbeddedDocumentField(Recurring, sent="create")
     active: bool = BooleanField(sent="create update")
     nickname: str | None = StringField(max_length=5000, sent="create update")

@@ -5,7 +5,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from models import Status, SyncedDocument
+from models import Status, SyncedDocument, clock
 from models.absorb import Evidence
 from models.event import State
 from models.keys import Key
@@ -24,7 +24,9 @@ def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick:
     if not current().settings.adopt:
         return State.IGNORED, "an unknown object, and ADOPT=no", timedelta()
     remote = event["data"]["object"]
-    created = event["type"] == model.resource.created_event
+    if model.with_twins(remote["id"]):
+        return State.APPLIED, "a twin of a document here: undone, or to be", timedelta()
+    created = event["type"] == model.resource.created_event and not _late(event)
     maker = Key.parse(request_key(event)) if created else None
     if maker and maker.installation != current().installation:
         return State.IGNORED, "made by another installation", timedelta()
@@ -37,6 +39,11 @@ def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick:
     if quick:
         return State.WAITING, "about an unknown object", SETTLES
     return _look_and_adopt(model, remote["id"])
+
+
+def _late(event: dict[str, Any]) -> bool:
+    """Whether an event is so old that its object may have been deleted, and the deletion closed, since."""
+    return int(event["created"]) < (clock.now() - SETTLES).timestamp()
 
 
 def _look_and_adopt(model: type[SyncedDocument], stripe_id: str) -> Told:

@@ -97,6 +97,7 @@ class Outcome(SyncError):
     def __init__(self, document: SyncedDocument, message: str | None = None) -> None:
         super().__init__(message)
         self.document = document
+        self.repeated = False  # whether this was told before, to a request with the same key
 
 
 class Refused(Outcome):

@@ -67,8 +67,8 @@ def hand_over(model: Model, where: dict[str, Any], evidence: Evidence) -> Synced
     try:
         return model.absorb(where, evidence)
     except DuplicateKeyError:
-        holder = model.of(evidence.stripe_id)
-        if holder and holder.live and holder.adopted and not referenced(holder) and holder.remove_adopted():
+        holder = model.objects(stripe_id=evidence.stripe_id, live=True).first()
+        if holder is None or (holder.adopted and not referenced(holder) and holder.remove_adopted()):
             return hand_over(model, where, evidence)
         owner = model.objects(__raw__=where).first()
         reason = f"{evidence.stripe_id} was made by this document's key, but another document holds it and is in use"

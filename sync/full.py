@@ -51,7 +51,7 @@ def _listed(model: type[SyncedDocument], run: Run) -> set[int]:
 
 def _twins(model: type[SyncedDocument]) -> set[str]:
     found: set[str] = set()
-    for document in model.objects(__raw__={"$or": [{"orphans.0": {"$exists": True}}, {"undone.0": {"$exists": True}}]}):
+    for document in model.with_twins():
         found.update(document.orphans, document.undone)
     return found
 

@@ -58,7 +58,7 @@ class Refusal:
     problem: dict[str, Any]
     replayed: bool
     missing: bool  # the object at this path does not exist
-    final: bool = True  # False: an earlier attempt of this key may have been done, so find before deciding
+    doubtful: bool = False  # an earlier attempt of this key may have been done
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,10 @@ class Gateway:
         Raises BadKey, Forbidden or WrongStripe.
         """
         answer = self._attempt(operation)
-        doubt = operation.doubt
         if isinstance(answer, Unknown) and not answer.stored and not answer.busy:
-            doubt = True
             answer = self._attempt(operation)
-        if isinstance(answer, Refusal) and doubt and not answer.replayed and operation.verb != "delete":
-            return replace(answer, final=False)
+            if isinstance(answer, Refusal):
+                return replace(answer, doubtful=True)
         return answer
 
     def _attempt(self, operation: Operation) -> Answer:
@@ -166,10 +164,11 @@ class Gateway:
 
     # --- the right Stripe ---
 
-    def require_right_stripe(self) -> None:
+    def require_right_stripe(self, *, bind: bool = True) -> None:
         """Raise WrongStripe unless the key belongs to the account and mode that this database knows.
 
-        Stripe is asked once for each new key: a digest of it is stored beside the account.
+        Stripe is asked once for each new key: a digest of it is stored beside the account. A database that knows none
+        is bound to this one, unless `bind` is false.
         """
         if self._checked:
             return
@@ -180,7 +179,8 @@ class Gateway:
                 answer = self._call(self._client, "get", "/v1/account", {}, {})
                 if not isinstance(answer, Reply):
                     raise CannotLook(f"GET /v1/account: {answer}")
-                known = State.belong(answer.remote["id"], self._settings.livemode, key)
+                fresh = {"account": answer.remote["id"], "livemode": self._settings.livemode}
+                known = State.belong(**fresh, key=key) if bind else known or fresh
                 if known["account"] != answer.remote["id"]:
                     raise WrongStripe(
                         f"This database belongs to the Stripe account {known['account']}, but STRIPE_SECRET_KEY is of "

@@ -12,7 +12,7 @@ from datetime import timedelta
 from typing import Any
 
 from bson.errors import InvalidDocument
-from pymongo.errors import DocumentTooLarge, PyMongoError, WriteError
+from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
 from models import Event, Status, SyncedDocument, clock, kinds
 from models.event import MAX_ATTEMPTS, State, object_id
@@ -31,6 +31,7 @@ EVENT_ID = re.compile(r"evt_\w{1,250}", re.ASCII)
 EVENT_TYPE = re.compile(r"[a-z0-9_.]{1,250}", re.ASCII)
 OBJECT_ID = re.compile(r"[\w.-]{1,255}", re.ASCII)
 UNSTORABLE = (InvalidDocument, OverflowError, UnicodeEncodeError, DocumentTooLarge, WriteError, RecursionError)
+TOO_DEEP = (15,)  # Overflow: MongoDB nests 180 levels at most
 BATCH = 100
 
 
@@ -55,9 +56,9 @@ def parse(raw: bytes) -> dict[str, Any]:
         raise Malformed from error
     if not isinstance(event, dict) or not isinstance(event.get("data", {}), dict):
         raise Malformed
-    if not EVENT_ID.fullmatch(str(event.get("id"))) or not EVENT_TYPE.fullmatch(str(event.get("type"))):
+    id, type, created = (event.get(name) for name in ("id", "type", "created"))
+    if not (isinstance(id, str) and EVENT_ID.fullmatch(id) and isinstance(type, str) and EVENT_TYPE.fullmatch(type)):
         raise Malformed
-    created = event.get("created")
     if event.get("object") == "event" and not (isinstance(created, int) and 0 <= created < 2**53):
         raise Malformed
     return event
@@ -90,6 +91,10 @@ def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
         return Verdict(State.RECEIVED, str(error))
     except UNSTORABLE as error:
         return Verdict(State.DEAD, f"cannot be stored: {type(error).__name__}")
+    except OperationFailure as error:
+        if error.code not in TOO_DEEP:
+            raise
+        return Verdict(State.DEAD, "cannot be stored: nested too deep")
     except PyMongoError:
         raise
     except Exception as error:  # one event that we cannot digest must not hold up the others, nor be lost
@@ -112,23 +117,17 @@ def apply(event: dict[str, Any], *, quick: bool) -> Verdict:
         return Verdict(state, why, due)
     if evidence.stripe_id in document.orphans:
         return Verdict(State.APPLIED, "a twin of this document: to be undone")
-    always = model.resource.kind in current().settings.revalidate and document.status == Status.ACTIVE
-    if always or needs_look(document, evidence):
-        look(document, quick=quick)
-    elif evidence.event and evidence.latest < (document.seen_at or 0) and document.digest != evidence.digest:
-        return Verdict(State.STALE)
+    if document.status == Status.ACTIVE and evidence.latest < (document.seen_at or 0):
+        return Verdict(State.APPLIED if document.digest == evidence.digest else State.STALE)
+    if needs_look(document, evidence) or model.resource.kind in current().settings.revalidate:
+        look(document, quick=quick, told_gone=evidence.gone)
     return Verdict(State.APPLIED)
-
-
-_noted: set[str] = set()  # versions that this process has reported
 
 
 def note_version(event: dict[str, Any]) -> None:
     """Remember for `status` that events come in another API version than ours: then each of them costs a GET."""
-    version = str(event.get("api_version"))
-    if version != API_VERSION and version not in _noted:
-        Stored.write(OTHER_VERSION, {"version": version})
-        _noted.add(version)
+    if event.get("api_version") != API_VERSION:
+        Stored.write(OTHER_VERSION, {"version": str(event.get("api_version"))})
 
 
 def foreign(event: dict[str, Any]) -> str | None:
@@ -141,7 +140,7 @@ def foreign(event: dict[str, Any]) -> str | None:
     if event.get("livemode") is not current().settings.livemode:
         return "of the other mode"
     remote = event.get("data", {}).get("object")
-    if not isinstance(remote, dict) or remote.get("object") not in kinds():
+    if not isinstance(remote, dict) or str(remote.get("object")) not in kinds():
         return "of a type that is not kept here"
     if not OBJECT_ID.fullmatch(object_id(event) or ""):
         return "about an object without an id"

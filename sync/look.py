@@ -27,23 +27,24 @@ def observe(document: SyncedDocument, *, quick: bool = False) -> tuple[Sight, Re
     return Sight.THERE, reply
 
 
-def look(document: SyncedDocument, *, quick: bool = False) -> SyncedDocument:
+def look(document: SyncedDocument, *, quick: bool = False, told_gone: bool = False) -> SyncedDocument:
     """Bring an active document up to what Stripe has, and return it. Raises CannotLook.
 
-    A stub proves that the object is gone. A 404 does not, before reconcile has made sure that this is the right
-    Stripe: it only makes the document due.
+    A stub proves that the object is gone; so does a 404 after an event that says so. A 404 alone does not, before
+    reconcile has made sure that this is the right Stripe: it only makes the document due.
     """
     model = type(document)
     for _ in range(LOOKS):
         if document.status != Status.ACTIVE:
             return document
         sight, reply = observe(document, quick=quick)
-        if reply is None:
+        if reply is None and not told_gone:
             seen = document.resume() if document.review is None else document
         elif sight == Sight.GONE:
-            gone = of_id(document.stripe_id or "", f"reply {reply.request_id}", gone=True)
+            gone = of_id(document.stripe_id or "", "look", gone=True)
             seen = hand_over(model, {"_id": document.id}, gone)
         else:
+            assert reply is not None
             seen = document.see(from_reply(model, reply))
         if seen is not None:
             return seen

@@ -11,6 +11,7 @@ from bson import ObjectId
 from models import Event, Status, SyncedDocument, clock, kinds
 from models.event import State as EventState
 from models.state import LATCH, State
+from sync.converge import SETTLING
 from sync.errors import NotFound, SyncError
 from sync.evidence import hand_over, of_id
 from sync.inbox import EVENT_ID, drain_one
@@ -121,13 +122,16 @@ def roll_back(id: str) -> Subject:
     document = document_of(id)
     problem = {"type": "rolled-back", "code": None, "message": "An operator gave it up."}
     if document.orphans:
-        kept = document.move(orphans=[], undone=[*document.undone, *document.orphans], review=None, lease=None)
-        return _moved(kept)
+        undone = [*document.undone, *document.orphans]
+        lease = clock.from_now() if document.status == Status.ACTIVE else None  # its own object was not looked at
+        return _moved(document.move(orphans=[], undone=undone, review=None, lease=lease))
+    if document.status == Status.PENDING and clock.now() - document.updated_at < SETTLING:
+        raise NotPossible("Something may still be under way: wait 15 minutes, and look again.")
     if document.status == Status.PENDING:
         # In review a person has looked, and what was found is somebody else's; otherwise its object may still turn up.
         return _moved(document.give_up(problem, "operator", in_doubt=document.review is None))
     if document.status == Status.ACTIVE and document.operation is not None:
-        return _moved(document.move(operation=None, error=problem, review=None, lease=None))
+        return _moved(document.move(operation=None, error=problem, review=None, lease=clock.from_now()))
     if document.review is not None:
         settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
         return _moved(document.move(review=None, lease=None, in_doubt=False, settled_at=settled))
@@ -140,7 +144,7 @@ def link(id: str, stripe_id: str) -> SyncedDocument:
     if document.status not in (Status.PENDING, Status.ROLLED_BACK):
         raise NotPossible(f"This document is {document.status}.")
     if document.review is not None:
-        document = _moved(document.resume())
+        document = _moved(document.move(review=None, in_doubt=False, lease=clock.from_now()))
     linked = _moved(hand_over(type(document), {"_id": document.id}, of_id(stripe_id, "operator")))
     return look(linked) if linked.status == Status.ACTIVE else linked
 

@@ -61,15 +61,14 @@ def run_once(*, full: bool = False, dry: bool = False) -> Report:
     except CannotLook as error:
         report.unseen.append(str(error) or type(error).__doc__ or "")
     report.would = dry and any(report.counts.values())
-    for name, count in attention().items():
-        report.counts[name] = max(report.counts[name], count) if count else report.counts[name]
+    report.counts.update({name: count - report.counts[name] for name, count in attention().items() if count})
     if not dry:
         State.write(HEARTBEAT, {"exit_code": report.exit_code, "counts": dict(report.counts), "unseen": report.unseen})
     return report
 
 
 def _run(report: Report, run: Run) -> None:
-    current().gateway.require_right_stripe()
+    current().gateway.require_right_stripe(bind=not run.dry)
     checkpoint = State.read(CHECKPOINT)
     pages = current().gateway.pages("/v1/events", created={"gte": since(checkpoint)})
     newest = next(pages)

@@ -24,6 +24,7 @@ from sync.errors import (
     KeyReused,
     NotDeletable,
     NotFound,
+    Outcome,
     Refused,
     RolledBack,
     Unavailable,
@@ -55,9 +56,13 @@ def create(
         "key": idempotency_key or secrets.token_hex(16),
         "digest": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
     }
+    repeated = False
     try:
         document, repeated = _stage(model, body, request)
         return told(document if repeated else _pushed(document)), repeated
+    except Outcome as outcome:
+        outcome.repeated = repeated
+        raise
     except PyMongoError as error:
         raise Unavailable(idempotency_key=request["key"]) from error
 
@@ -65,20 +70,32 @@ def create(
 def _stage(model: type[SyncedDocument], body: dict[str, Any], request: dict[str, Any]) -> tuple[SyncedDocument, bool]:
     body = dict(body)
     own_id = _own_id(body.pop("id", None)) if model.resource.own_id else None
-    values = model.prepared(resolved(model, checked(model, body, "create")))
+    try:
+        values = model.prepared(resolved(model, checked(model, body, "create")))
+    except Invalid:
+        first = _of_request(model, request)  # what it refers to may have gone since
+        if first is None:
+            raise
+        return first, True
     id = ObjectId()
     sent = params(model, values, "create") | ({"id": own_id} if own_id else {})
     operation = frozen(model, id, "create", model.resource.path, sent)
     try:
         return model.stage(values, operation, id=id, request=request), False
     except DuplicateKeyError as error:
-        where = {f"request__{name}": request[name] for name in ("token", "route", "key")}
-        first = model.objects(**where).first()
+        first = _of_request(model, request)
         if first is None:
             raise AlreadyExists from error
-        if first.request.digest != request["digest"]:
-            raise KeyReused from error
         return first, True
+
+
+def _of_request(model: type[SyncedDocument], request: dict[str, Any]) -> SyncedDocument | None:
+    """Return the document of an earlier request with this key. Raises KeyReused when that had another body."""
+    where = {f"request__{name}": request[name] for name in ("token", "route", "key")}
+    first: SyncedDocument | None = model.objects(**where).first()
+    if first is not None and first.request and first.request.digest != request["digest"]:
+        raise KeyReused
+    return first
 
 
 def _own_id(given: Any) -> str | None:
@@ -204,13 +221,20 @@ def push(document: SyncedDocument) -> SyncedDocument:
             return hand_over(type(document), {"_id": document.id}, gone) or document.reread()
         case Refusal(missing=True) if document.status == Status.ACTIVE:
             return _look_or_wait(document)
-        case Refusal(final=True):
-            return _conclude(document, lambda latest: latest.refuse(answer.problem, "refused"))
         case Refusal():
-            why, stored = answer.problem["message"], True
+            return _conclude(document, lambda latest: _refused(latest, answer))
         case Unknown():
-            why, stored = answer.why, answer.stored
-    return _conclude(document, lambda latest: latest.defer(why, backoff(operation.attempts), stored=stored))
+            wait = backoff(operation.attempts)
+            return _conclude(document, lambda latest: latest.defer(answer.why, wait, stored=answer.stored))
+
+
+def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | None:
+    """End the operation, unless another attempt may have been done: then its key is spent, and reconcile finds."""
+    operation = document.operation
+    assert operation is not None
+    if refusal.replayed or operation.verb == "delete" or not (refusal.doubtful or operation.doubt):
+        return document.refuse(refusal.problem, "refused")
+    return document.defer(refusal.problem["message"], backoff(operation.attempts), stored=True)
 
 
 def _conclude(document: SyncedDocument, change: Callable[[SyncedDocument], SyncedDocument | None]) -> SyncedDocument:

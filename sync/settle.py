@@ -93,6 +93,8 @@ def _do(remedy: Remedy, document: SyncedDocument, run: Run, found: str | None, r
         case Remedy.UNDO:
             if not undo(document, run.brakes):
                 run.counts["braked"] += 1
+        case Remedy.LEAVE:
+            document.leave()
         case Remedy.WAIT:
             document.postpone(max(PATIENCE, backoff(1)))
         case Remedy.REVIEW:

@@ -493,6 +493,8 @@ def test_a_refused_change_leaves_the_document_as_it_was(world: World) -> None:
     after = world.http.get(f"/products/{product.id}").json
     unimportant = {"updated_at": None, "error": None}
     assert after | unimportant == before | unimportant
+    world.advance(minutes=5)
+    world.converge()  # the end of an operation looks again
     assert_in_sync(world)
 
 
@@ -690,3 +692,19 @@ def test_the_log_of_a_whole_journey_has_no_secrets_and_no_people(
     assert "→ active" in caplog.text
     for secret in (KEY, TOKEN, SECRET, "wrong-token", "v1=abc", "@here.com", "Ann", "1234567", "Mainstreet"):
         assert secret not in caplog.text, secret
+
+
+def test_a_repeated_refusal_says_that_it_is_one(world: World) -> None:
+    world.stripe.fault("decline", method="POST")
+    post(world, key="one")
+
+    assert replayed(post(world, key="one"))
+
+
+def test_a_repetition_outlives_what_it_refers_to(world: World) -> None:
+    coupon = samples.create("coupon")
+    body = {"promotion": {"type": "coupon", "coupon": str(coupon.id)}}
+    post(world, body, "one", "/promotion-codes")
+    world.http.delete(f"/coupons/{coupon.id}")
+
+    assert post(world, body, "one", "/promotion-codes").status_code == 201

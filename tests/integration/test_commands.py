@@ -215,6 +215,9 @@ def test_link_says_which_object_it_is(world: World, run: Run, reviewed: Customer
 
 
 def test_roll_back_gives_it_up_and_frees_the_name(world: World, run: Run, reviewed: Customer) -> None:
+    assert run("operations roll-back", str(reviewed.id))[0] == 1, "something may still be under way"
+    world.advance(minutes=20)
+
     code, told = run("operations roll-back", str(reviewed.id))
 
     assert (code, told["status"], told["review"]) == (0, "rolled_back", None)
@@ -275,6 +278,7 @@ def test_roll_back_ends_a_pending_change(world: World, run: Run) -> None:
     assert (code, told["status"], told["verb"]) == (0, "active", None)
     assert "operator" in told["error"]
     world.deliver()
+    world.converge()  # the end of an operation looks again
     assert_in_sync(world)
 
 
@@ -355,7 +359,7 @@ def test_any_event_can_be_replayed(world: World, run: Run) -> None:
     code, told = run("operations retry", Event.objects.get().id)
 
     assert (code, told["status"]) == (0, "applied")
-    assert Customer.objects.get().revision == before.revision
+    assert Customer.objects.get().stripe == before.stripe
     assert_in_sync(world)
 
 
@@ -404,3 +408,27 @@ def test_without_mongodb_every_command_exits_2(tmp_path: Path) -> None:
     assert "MongoDB" in ended.stderr
     assert "Traceback" not in ended.stderr
     assert "very-secret" not in ended.stderr
+
+
+def test_link_on_what_was_rolled_back_undoes_the_object(world: World, run: Run) -> None:
+    world.stripe.fault("500_repair", method="POST")
+    customer = sync.create_customer(NAME)
+    world.converge()
+    world.webhooks()
+    (remote,) = world.stripe.repair()
+    world.deliver()
+
+    assert run("operations link", str(customer.id), remote["id"])[0] == 0
+
+    for _ in range(3):
+        world.advance(hours=1)
+        world.deliver()
+        code, _told = run("reconcile --full")
+    assert code == 0
+    assert world.stripe.objects("customer") == []
+    assert_in_sync(world)
+
+
+def test_a_fresh_dry_run_writes_nothing(world: World, run: Run) -> None:
+    with untouched(world, may_read=True):
+        run("reconcile --dry-run")

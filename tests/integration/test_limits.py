@@ -1,0 +1,56 @@
+"""The chain of time limits: each ends before the one around it, so that whoever waits learns what happened."""
+
+import runpy
+from typing import Any
+
+import pytest
+from pymongo import MongoClient
+
+import sync
+from api.app import BUDGET
+from models import Customer
+from models.lifecycle import LEASE
+from sync.connection import MONGO_TIMEOUT
+from sync.converge import KEY_LASTS, MONEY_LASTS, SETTLING
+from sync.gateway import QUICK, TIMEOUT
+from tests.support.world import World
+
+
+def test_each_limit_ends_before_the_one_around_it() -> None:
+    served: dict[str, Any] = runpy.run_path("gunicorn.conf.py")
+    mongodb, stripe, quick = MONGO_TIMEOUT / 1000, sum(TIMEOUT), sum(QUICK)
+
+    assert quick <= 3, "a look within a webhook"
+    assert mongodb < stripe < BUDGET <= served["graceful_timeout"] < LEASE.total_seconds()
+    assert 2 * stripe < BUDGET, "an attempt and its repetition"
+    assert MONEY_LASTS < KEY_LASTS
+    assert KEY_LASTS + SETTLING < KEY_LASTS * 25 / 24, "a key is spent before Stripe may forget it"
+
+
+def test_every_write_is_majority_and_every_read_is_of_the_primary(world: World) -> None:
+    database = Customer._get_collection().database
+
+    assert database.write_concern.document == {"w": "majority"}
+    assert database.read_preference.name == "Primary"
+    assert database.client.options.timeout == MONGO_TIMEOUT / 1000
+    assert database.client.options.retry_writes
+
+
+def test_a_request_without_time_left_asks_stripe_for_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    sync.create_customer("first@here.com")
+    before = len(world.stripe.requests)
+    monkeypatch.setattr("api.app.BUDGET", 1.0)
+
+    response = world.http.post("/customers", json={"username": "user@here.com"})
+
+    assert response.status_code == 202
+    assert len(world.stripe.requests) == before
+
+
+def test_an_index_that_cannot_be_built_is_fatal_and_loud(new_database: str) -> None:
+    with MongoClient[Any](new_database) as client:
+        rows = [{"live": True, "username_key": "twice"}, {"live": True, "username_key": "twice"}]
+        client.get_default_database().customers.insert_many(rows)
+
+    with pytest.raises(sync.Unavailable, match="username_key"):
+        World(new_database)
