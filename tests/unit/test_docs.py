@@ -1,0 +1,33 @@
+"""The documentation says what the code does: settings, commands, changelog."""
+
+import inspect
+import re
+from pathlib import Path
+
+from sync.__main__ import parser
+from sync.settings import Settings
+
+README = Path("README.md").read_text()
+
+
+def settings_of(text: str, pattern: str) -> set[str]:
+    return set(re.findall(pattern, text, re.MULTILINE))
+
+
+def test_every_setting_is_documented_and_every_documented_setting_exists() -> None:
+    read = settings_of(inspect.getsource(Settings.from_environment), r'"([A-Z_]{4,})"')
+
+    assert settings_of(README, r"^\| `([A-Z_]+)` \|") == read
+    assert settings_of(Path(".env.example").read_text(), r"^#?([A-Z_]+)=") == read
+
+
+def test_every_command_is_documented() -> None:
+    commands = settings_of(parser().format_help(), r"^    ([a-z-]{4,})\b")
+
+    assert settings_of(README, r"`python -m sync ([a-z-]+)") >= commands
+
+
+def test_every_link_leads_somewhere() -> None:
+    for page in (Path("README.md"), Path("CONTRIBUTING.md"), *Path("docs").rglob("*.md")):
+        for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
+            assert (page.parent / target).exists(), f"{page} links to {target}"
