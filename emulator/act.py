@@ -36,13 +36,7 @@ class Act:
             raise errors.already_exists(row.name().capitalize())
         if row.guard is not None:
             row.guard(self, params, None)
-        object = {
-            "id": id,
-            "object": kind,
-            **copy.deepcopy(row.defaults),
-            "created": self.second,
-            "livemode": self.realm.livemode,
-        }
+        object = self._blank(row, id)
         _apply(row, row.create or {}, object, {name: value for name, value in params.items() if value is not None})
         self.realm.drop(kind, id)  # an id of one's own can be used again after a delete
         self.keep(kind, object)  # before its siblings, which may refer to it
@@ -50,7 +44,28 @@ class Act:
             row.shape(self, params, object)
         self.keep(kind, object)
         self._tell(row, "created", object)
+        if row.after is None:
+            return object
+        row.after(self, params, copy.deepcopy(object))
+        return self.need(kind, id)
+
+    def make(self, kind: str, **fields: Any) -> Json:
+        """A new object with these fields, neither checked nor announced."""
+        row = RESOURCES[kind]
+        object = self._blank(row, row.prefix + self.draw(row.width, row.draw)) | copy.deepcopy(fields)
+        self.keep(kind, object)
         return object
+
+    def named(self, kind: str, id: str) -> Json:
+        """A copy of the object that an id names, or a new one, not yet kept, if the id is a template."""
+        row = RESOURCES[kind]
+        if id not in row.templates:
+            return copy.deepcopy(self.need(kind, id))
+        return self._blank(row, row.prefix + self.draw(row.width, row.draw)) | copy.deepcopy(row.templates[id])
+
+    def _blank(self, row: Resource, id: str) -> Json:
+        mode = {"livemode": self.realm.livemode} if row.moded else {}
+        return {"id": id, "object": row.kind, **copy.deepcopy(row.defaults), "created": self.second, **mode}
 
     def update(self, kind: str, id: str, params: Json) -> Json:
         row = RESOURCES[kind]
@@ -83,9 +98,9 @@ class Act:
     def act(self, kind: str, id: str, action: str, params: Json) -> Json:
         """POST /v1/<path>/<id>/<action>: the row's function does it."""
         todo = RESOURCES[kind].actions[action]
-        object = self.need(kind, id)
+        object = self.named(kind, id)
         self._check_references(todo.params, params)
-        return todo.do(self, copy.deepcopy(object), params)
+        return todo.do(self, object, params)
 
     def need(self, kind: str, id: str) -> Json:
         object = self.realm.find(kind, id)
@@ -110,6 +125,8 @@ class Act:
         if type is None:
             return
         self.announce(type, object, old)
+        if verb in row.also:
+            self.announce(row.also[verb], object, old)
         twin = row.twin(object) if row.twin is not None else None
         if twin is not None and row.twin is not None:
             before = row.twin(old) if old is not None else None
@@ -118,7 +135,8 @@ class Act:
 
     def _check_references(self, fields: Fields, params: Json) -> None:
         for kind, id, param in references(fields, params):
-            if self.realm.find(kind, id) is None:
+            known = kind in RESOURCES and id in RESOURCES[kind].templates
+            if not known and self.realm.find(kind, id) is None:
                 raise self._absent(kind, id, param, status=400)
 
 

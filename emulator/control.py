@@ -58,6 +58,9 @@ class Control:
     def plant(self, kind: str, object: Json | None = None, **fields: Any) -> Json:
         return dict(self.post("plant", kind=kind, object=object, **fields))
 
+    def authenticate(self, id: str, agrees: bool = True) -> Json:
+        return dict(self.post("authenticate", id=id, agrees=agrees))
+
     def endpoint(self, url: str, secret: str | None = None, **options: Any) -> Json:
         """Options: api_version, enabled_events, livemode."""
         return dict(self.post("endpoints", url=url, secret=secret, **options))
@@ -142,6 +145,9 @@ class _Dashboard:
 
     def delete(self, kind: str, id: str) -> Json:
         return dict(self._control.post("dashboard/delete", kind=kind, id=id))
+
+    def act(self, kind: str, id: str, action: str, **params: Any) -> Json:
+        return dict(self._control.post("dashboard/act", kind=kind, id=id, action=action, params=params))
 
 
 class _Webhooks:

@@ -37,6 +37,8 @@ KNOBS: dict[str, Knob] = {
     "dashboard/create": lambda e, a: e.dashboard.create(a["kind"], **a.get("params", {})),
     "dashboard/update": lambda e, a: e.dashboard.update(a["kind"], a["id"], **a.get("params", {})),
     "dashboard/delete": lambda e, a: e.dashboard.delete(a["kind"], a["id"]),
+    "dashboard/act": lambda e, a: e.dashboard.act(a["kind"], a["id"], a["action"], **a.get("params", {})),
+    "authenticate": lambda e, a: e.authenticate(**a),
     "plant": lambda e, a: e.plant(**a),
     "endpoints": lambda e, a: e.endpoint(**a),
     "roll_secret": lambda e, a: {"secret": e.roll_secret(**a)},

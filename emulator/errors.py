@@ -23,13 +23,14 @@ class Problem(Exception):
         type: str = "invalid_request_error",
         headers: dict[str, str] | None = None,
         stored: bool = True,
+        about: Json | None = None,  # the objects that the refusal shows
         **extra: Any,
     ) -> None:
         super().__init__(message)
         self.status = status
         self.stored = stored  # whether the idempotency layer keeps it, once execution has begun
         self.headers = headers or {}
-        self.error: Json = {"type": type, "message": message, **extra}
+        self.error: Json = {"type": type, "message": message, **extra, **(about or {})}
         if code is not None:
             self.error |= {"code": code, "doc_url": DOCS + code.replace("_", "-")}
         if param is not None:

@@ -23,6 +23,11 @@ class Filter:
     keep: Keep
 
 
+def blank(names: str) -> Json:
+    """These fields, null."""
+    return dict.fromkeys(names.split())
+
+
 def same(name: str, reads: Any = None) -> Filter:
     """Objects whose field equals the value."""
     return Filter(reads or Text(), lambda object, value: bool(object.get(name) == value))
@@ -49,6 +54,7 @@ class Resource:
     label: str = ""  # in "No such <label>: 'x'"; the kind if empty
     width: int = 24  # length of the random part of an id
     draw: Literal["base62", "upper"] = "base62"
+    moded: bool = True  # its objects show livemode
     create: Fields | None = None  # with an `id`, if the caller may choose it
     update: Fields | None = None
     defaults: Json = field(default_factory=dict)
@@ -66,7 +72,10 @@ class Resource:
     shape: Callable[[Act, Json, Json], None] | None = None  # finish the object from the parameters; make siblings
     blocked: Callable[[Act, Json], None] | None = None  # refuse a delete
     gone: Callable[[Act, Json], None] | None = None  # what a delete takes along
+    after: Callable[[Act, Json, Json], None] | None = None  # what a create leads to once it is announced
     twin: Callable[[Json], Json | None] | None = None  # a second object announced with each event, such as plan
+    also: Mapping[str, str] = field(default_factory=dict)  # verb -> a second event type about the same object
+    templates: Mapping[str, Json] = field(default_factory=dict)  # ids that stand for a new object with these fields
     actions: Mapping[str, Action] = field(default_factory=dict)  # POST /v1/<path>/<id>/<name>
 
     def name(self) -> str:

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
-from emulator import params, rules
+from emulator import customers, params, rules
+from emulator.cards import PAYMENT_METHOD
+from emulator.charges import CHARGE, REFUND
 from emulator.fields import Currency, Flag, Hash, Many, OneOf, Text
-from emulator.resource import ACTIVE, Filter, Resource, same
+from emulator.payments import PAYMENT_INTENT
+from emulator.resource import ACTIVE, Filter, Resource, blank, same
+from emulator.setups import SETUP_INTENT
 from emulator.wire import Json
 
 NO_SETTINGS: Json = {"custom_fields": None, "default_payment_method": None, "footer": None, "rendering_options": None}
-
-
-def blank(names: str) -> Json:
-    """These fields, null."""
-    return dict.fromkeys(names.split())
 
 
 def among(name: str) -> Filter:
@@ -51,10 +50,12 @@ CUSTOMER = Resource(
         "tax_exempt": "none",
     },
     filters={"email": same("email"), "test_clock": same("test_clock")},
-    includes={"subscriptions": rules.subscriptions_of},
+    expands={"invoice_settings.default_payment_method": "payment_method"},
+    includes={"subscriptions": customers.subscriptions_of},
     delete="stub",
-    shape=rules.shape_customer,
-    gone=rules.cancel_subscriptions,
+    guard=customers.guard_customer,
+    shape=customers.shape_customer,
+    gone=customers.cancel_subscriptions,
 )
 
 PRODUCT = Resource(
@@ -175,25 +176,6 @@ SUBSCRIPTION = Resource(
     filters={**OF_CUSTOMER, "status": Filter(Text(), in_status)},
     expands={"customer": "customer"},
 )
-PAYMENT_INTENT = Resource(
-    kind="payment_intent",
-    path="payment_intents",
-    prefix="pi_",
-    label="payment_intent",
-    defaults={"amount": 0, "currency": "usd", "customer": None, "status": "requires_payment_method", "metadata": {}},
-    filters=OF_CUSTOMER,
-    expands={"customer": "customer"},
-    events=("created",),
-)
-CHARGE = Resource(
-    kind="charge",
-    path="charges",
-    prefix="ch_",
-    defaults={"amount": 0, "currency": "usd", "customer": None, "paid": True, "status": "succeeded", "metadata": {}},
-    filters={**OF_CUSTOMER, "payment_intent": same("payment_intent")},
-    expands={"customer": "customer", "payment_intent": "payment_intent"},
-    events=(),
-)
 INVOICE = Resource(
     kind="invoice",
     path="invoices",
@@ -212,14 +194,17 @@ RESOURCES: dict[str, Resource] = {
         COUPON,
         PROMOTION_CODE,
         WEBHOOK_ENDPOINT,
-        SUBSCRIPTION,
+        PAYMENT_METHOD,
+        SETUP_INTENT,
         PAYMENT_INTENT,
         CHARGE,
+        REFUND,
+        SUBSCRIPTION,
         INVOICE,
     )
 }
 BY_PATH: dict[str, Resource] = {row.path: row for row in RESOURCES.values()}
-LABELS = {"payment_method": "PaymentMethod", "source": "source", "test_helpers.test_clock": "test clock"}
+LABELS = {"source": "source", "test_helpers.test_clock": "test clock"}
 
 
 def label(kind: str) -> str:

@@ -20,36 +20,6 @@ def one_of(params: Json, *names: str) -> list[str]:
     return given
 
 
-# customer
-
-
-def shape_customer(act: Act, params: Json, customer: Json) -> None:
-    customer["invoice_prefix"] = customer["invoice_prefix"] or act.draw(8, "upper")
-    for list_name in ("preferred_locales",):
-        customer[list_name] = customer[list_name] or []
-    customer["tax_exempt"] = customer["tax_exempt"] or "none"
-
-
-def cancel_subscriptions(act: Act, customer: Json) -> None:
-    """Deleting a customer cancels its subscriptions at once (facts, section 5)."""
-    for subscription in act.realm.all("subscription"):
-        if subscription.get("customer") == customer["id"] and subscription.get("status") != "canceled":
-            old = dict(subscription)
-            subscription |= {"status": "canceled", "canceled_at": act.second, "ended_at": act.second}
-            act.keep("subscription", subscription)
-            act.announce("customer.subscription.deleted", subscription, old, previous=False)
-
-
-def subscriptions_of(act: Act, customer: Json) -> Json:
-    data = [
-        each
-        for each in reversed(act.realm.all("subscription"))
-        if each.get("customer") == customer["id"] and each.get("status") != "canceled"
-    ]
-    url = f"/v1/customers/{customer['id']}/subscriptions"
-    return {"object": "list", "data": data[:10], "has_more": len(data) > 10, "url": url}
-
-
 # product
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from emulator.account import DEFAULT
 from emulator.actors import Actor
+from emulator.buyers import Buyer
 from emulator.clock import Clock
 from emulator.engine import Engine
 from emulator.events import MATCH
@@ -40,6 +41,7 @@ class Emulator:
         self.faults: Faults = self.engine.faults
         self.dashboard: Actor = Actor(self.engine, ask=True)
         self.automation: Actor = Actor(self.engine, cause=NOBODY)
+        self.buyer: Buyer = Buyer(self.engine)
         self.webhooks.recover()
         self.wsgi = Door(self)
 
@@ -80,6 +82,10 @@ class Emulator:
     def actor(self, *, livemode: bool = False, request: Json | None = None) -> Actor:
         """Someone whose events carry this `request`: null, or even a key of Stripe's own."""
         return Actor(self.engine, livemode, request)
+
+    def authenticate(self, id: str, agrees: bool = True, livemode: bool = False) -> Json:
+        """The owner of the card answers the bank's question about a payment or setup intent."""
+        return self.buyer.authenticate(id, agrees, livemode)
 
     def plant(self, kind: str, object: Json | None = None, *, livemode: bool = False, **fields: Any) -> Json:
         """Put an object there, whole, with no check and no event: a subscription, a payment, an old customer."""

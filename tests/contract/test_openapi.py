@@ -2,6 +2,7 @@
 
 import tomllib
 from collections.abc import Iterator
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from emulator.events import EVENT
 from emulator.fields import Many, Text
 from emulator.resource import Resource
 from emulator.resources import RESOURCES
+from tests.contract import samples
 from tests.contract.openapi import PATH, OpenAPI, param_differences
 
 if not PATH.exists():
@@ -29,9 +31,10 @@ EXPAND = {"expand": Many(each=Text())}
 
 def reviewed(where: str, found: Iterator[str]) -> None:
     """Every difference has its exception, and every exception its difference."""
-    expected = EXCEPTIONS.get(where, {})
+    expected, differences = EXCEPTIONS.get(where, {}), set(found)
 
-    assert set(found) == expected.keys()
+    assert {each for each in differences if not any(fnmatchcase(each, name) for name in expected)} == set()
+    assert {name for name in expected if not any(fnmatchcase(each, name) for each in differences)} == set()
     assert all(len(reason) > 10 for reason in expected.values()), "an exception says why"
 
 
@@ -44,6 +47,7 @@ def world() -> Emulator:
     """One object of each type, as rich as it gets."""
     emulator = Emulator()
     boss = emulator.dashboard
+    samples.pay(emulator)
     customer = boss.create(
         "customer",
         email="a@example.com",
@@ -109,7 +113,7 @@ def test_create_takes_the_parameters_of_the_file(row: Resource) -> None:
     reviewed(f"{row.kind}.create", param_differences({**(row.create or {}), **EXPAND}, *theirs))
 
 
-@pytest.mark.parametrize("row", SERVED, ids=by_kind)
+@pytest.mark.parametrize("row", [row for row in SERVED if row.update is not None], ids=by_kind)
 def test_update_takes_the_parameters_of_the_file(row: Resource) -> None:
     theirs = SPEC.body_params("post", f"/v1/{row.path}/{{id}}")
 

@@ -1,6 +1,5 @@
 """The emulator takes exactly the parameters that stripe-python 16.1 documents; it wins over the older OpenAPI file."""
 
-import re
 from typing import Any
 
 import pytest
@@ -16,13 +15,26 @@ ROWS = [*RESOURCES.values(), EVENT]
 SERVED = [row for row in ROWS if row.create is not None]
 OPTIONS = stripe.RequestOptions.__annotations__.keys()
 EXPAND: dict[str, Field] = {"expand": Many(each=Text())}
-# Planted types only know the filters that tell whether a customer has money on it.
-PARTIAL = {"subscription", "payment_intent", "charge", "invoice"}
+# Of these the emulator serves what is often used, and refuses the rest as unknown.
+PARTIAL = {
+    *("payment_method", "setup_intent", "payment_intent", "charge", "refund"),
+    *("subscription", "invoice"),
+}
+
+
+def named(kind: str, where: Any, ending: str = "") -> Any:
+    """The library's class for a kind: checkout.session is checkout.Session, payment_intent is PaymentIntent."""
+    *outer, last = {"invoiceitem": "invoice_item"}.get(kind, kind).split(".")
+    for step in outer:
+        where = getattr(where, step)
+    return getattr(where, "".join(part.capitalize() for part in last.split("_")) + ending)
 
 
 def documented(kind: str, verb: str) -> Any:
-    name = "".join(part.capitalize() for part in re.split(r"[_.]", kind))
-    return getattr(stripe.params, f"{name}{verb}Params")
+    return named(kind, stripe.params, f"{verb}Params")
+
+
+ACTIONS = {("invoice", name): f"{name.capitalize()}Invoice" for name in ("finalize", "send", "void")}
 
 
 def by_kind(row: Resource) -> str:
@@ -32,11 +44,26 @@ def by_kind(row: Resource) -> str:
 @pytest.mark.parametrize("verb", ["Create", "Update"])
 @pytest.mark.parametrize("row", SERVED, ids=by_kind)
 def test_a_row_knows_every_parameter_and_what_is_required(row: Resource, verb: str) -> None:
-    theirs = documented(row.kind, verb)
-    ours = {**((row.create if verb == "Create" else row.update) or {}), **EXPAND}
+    ours = row.create if verb == "Create" else row.update
+    if ours is None:
+        pytest.skip("the emulator does not serve this call")
+    theirs, ours = documented(row.kind, verb), {**ours, **EXPAND}
+    known = theirs.__annotations__.keys() - OPTIONS
 
-    assert ours.keys() == theirs.__annotations__.keys() - OPTIONS
+    assert ours.keys() <= known if row.kind in PARTIAL else ours.keys() == known
     assert {name for name, field in ours.items() if field.required} == theirs.__required_keys__
+
+
+@pytest.mark.parametrize(
+    ("row", "action"),
+    [(row, action) for row in ROWS for action in row.actions],
+    ids=lambda each: getattr(each, "kind", each),
+)
+def test_an_action_knows_only_parameters_of_the_library(row: Resource, action: str) -> None:
+    verb = "".join(part.capitalize() for part in action.split("_"))
+    theirs = documented(row.kind, ACTIONS.get((row.kind, action), verb))
+
+    assert row.actions[action].params.keys() <= theirs.__annotations__.keys() - OPTIONS
 
 
 @pytest.mark.parametrize("row", ROWS, ids=by_kind)
@@ -49,6 +76,4 @@ def test_a_list_knows_every_filter(row: Resource) -> None:
 
 @pytest.mark.parametrize("row", SERVED, ids=by_kind)
 def test_an_object_has_only_fields_that_the_library_knows(row: Resource) -> None:
-    name = "".join(part.capitalize() for part in row.kind.split("_"))
-
-    assert row.defaults.keys() <= getattr(stripe, name).__annotations__.keys()
+    assert row.defaults.keys() <= named(row.kind, stripe).__annotations__.keys()

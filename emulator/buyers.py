@@ -1,0 +1,39 @@
+"""The people at the other end: owners of cards and buyers, whose doings carry no key of ours (facts, section 0.3)."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import suppress
+
+from emulator import payments, setups
+from emulator.act import Act
+from emulator.engine import Engine
+from emulator.errors import Problem
+from emulator.wire import Json
+
+
+class Buyer:
+    """Does what only a person can do."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def authenticate(self, id: str, agrees: bool = True, livemode: bool = False) -> Json:
+        """Answer the bank's question about a payment or setup intent; return the intent as it is then."""
+        kind, answer = (
+            ("setup_intent", setups.authenticated)
+            if id.startswith("seti_")
+            else ("payment_intent", payments.authenticated)
+        )
+        engine = self._engine
+        with engine.state():
+            act = self._act(livemode, {"id": None, "idempotency_key": f"{id}-src_{engine.ids.draw(24, 'base62')}"})
+            intent = copy.deepcopy(act.need(kind, id))
+            if intent["status"] != "requires_action":
+                raise ValueError(f"{id} asks nothing: it has a status of {intent['status']}")
+            with suppress(Problem):  # a decline, of which the intent tells
+                answer(act, intent, agrees)
+            return copy.deepcopy(act.need(kind, id))
+
+    def _act(self, livemode: bool, cause: Json | None) -> Act:
+        return self._engine.act(self._engine.realm(livemode), cause)

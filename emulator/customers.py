@@ -1,0 +1,52 @@
+"""The rules of customers: their cards, and their subscriptions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator import cards
+from emulator.wire import Json
+
+if TYPE_CHECKING:
+    from emulator.act import Act
+
+
+def guard_customer(act: Act, params: Json, customer: Json | None) -> None:
+    """The default payment method is one of the customer's own (a new customer has only the one that comes along)."""
+    if params.get("payment_method") is not None:
+        cards.attachable(act, cards.peek(act, params["payment_method"]), None)
+    default = (params.get("invoice_settings") or {}).get("default_payment_method")
+    if default is None or (customer is None and default == params.get("payment_method")):
+        return
+    cards.belongs(act, default, customer["id"] if customer else "", "invoice_settings[default_payment_method]")
+
+
+def shape_customer(act: Act, params: Json, customer: Json) -> None:
+    customer["invoice_prefix"] = customer["invoice_prefix"] or act.draw(8, "upper")
+    customer["preferred_locales"] = customer["preferred_locales"] or []
+    customer["tax_exempt"] = customer["tax_exempt"] or "none"
+    id = params.get("payment_method")
+    if id is not None:
+        method = cards.hand_over(act, act.named("payment_method", id), customer["id"])
+        if customer["invoice_settings"]["default_payment_method"] == id:
+            customer["invoice_settings"]["default_payment_method"] = method["id"]
+
+
+def cancel_subscriptions(act: Act, customer: Json) -> None:
+    """Deleting a customer cancels its subscriptions at once (facts, section 5)."""
+    for subscription in act.realm.all("subscription"):
+        if subscription.get("customer") == customer["id"] and subscription.get("status") != "canceled":
+            old = dict(subscription)
+            subscription |= {"status": "canceled", "canceled_at": act.second, "ended_at": act.second}
+            act.keep("subscription", subscription)
+            act.announce("customer.subscription.deleted", subscription, old, previous=False)
+
+
+def subscriptions_of(act: Act, customer: Json) -> Json:
+    data = [
+        each
+        for each in reversed(act.realm.all("subscription"))
+        if each.get("customer") == customer["id"] and each.get("status") != "canceled"
+    ]
+    url = f"/v1/customers/{customer['id']}/subscriptions"
+    return {"object": "list", "data": data[:10], "has_more": len(data) > 10, "url": url}

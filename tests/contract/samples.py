@@ -1,0 +1,31 @@
+"""Objects of every type and in many states, for the tests that compare shapes."""
+
+from contextlib import suppress
+
+from emulator import Emulator, Problem
+
+CARD_ONLY = {"enabled": True, "allow_redirects": "never"}
+
+
+def pay(emulator: Emulator) -> None:
+    """Cards and payments: good ones, declined ones, and some that were taken back."""
+    boss = emulator.dashboard
+    customer = boss.create("customer", payment_method="pm_card_visa")["id"]
+    method = emulator.objects("payment_method")[0]["id"]
+    boss.update("payment_method", method, billing_details={"name": "A", "address": {"city": "Bern"}})
+    boss.create("payment_method", type="card", card={"token": "tok_amex"})
+    wanted = {"amount": 500, "currency": "usd", "automatic_payment_methods": CARD_ONLY}
+    now = {**wanted, "customer": customer, "confirm": True, "payment_method": method}
+    paid = boss.create("payment_intent", **now, shipping={"name": "A", "address": {"line1": "1"}})
+    boss.create("refund", payment_intent=paid["id"], amount=100, reason="duplicate")
+    held = boss.create("payment_intent", **now, capture_method="manual")
+    boss.act("payment_intent", held["id"], "capture", amount_to_capture=300)
+    boss.create("payment_intent", **now | {"payment_method": "pm_card_threeDSecure2Required"})
+    with suppress(Problem):
+        boss.create("payment_intent", **now | {"payment_method": "pm_card_chargeDeclinedExpiredCard"})
+    boss.act("payment_intent", boss.create("payment_intent", **wanted)["id"], "cancel", cancellation_reason="abandoned")
+    later = {"customer": customer, "confirm": True, "automatic_payment_methods": CARD_ONLY}
+    for card in ("pm_card_mastercard", "pm_card_authenticationRequired", "pm_card_chargeDeclined"):
+        with suppress(Problem):
+            boss.create("setup_intent", **later, payment_method=card)
+    boss.act("setup_intent", boss.create("setup_intent")["id"], "cancel")
