@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from emulator import errors
 from emulator.errors import Problem
-from emulator.fields import Fields, Hash, Metadata, references
+from emulator.fields import Fields, Hash, Many, Metadata, Ref
 from emulator.resource import Resource
 from emulator.resources import RESOURCES, label
 from emulator.store import Realm
@@ -31,7 +31,7 @@ class Act:
     def create(self, kind: str, params: Json) -> Json:
         row = RESOURCES[kind]
         self._check_references(row.create or {}, params)
-        id = params.get("id") or row.prefix + self.draw(row.width, row.draw)
+        id = params.get("id") or row.new_id(self.draw, self.realm.livemode)
         if params.get("id") and self.realm.find(kind, id) is not None:
             raise errors.already_exists(row.name().capitalize())
         if row.guard is not None:
@@ -52,7 +52,7 @@ class Act:
     def make(self, kind: str, **fields: Any) -> Json:
         """A new object with these fields, neither checked nor announced."""
         row = RESOURCES[kind]
-        object = self._blank(row, row.prefix + self.draw(row.width, row.draw)) | copy.deepcopy(fields)
+        object = self._blank(row, row.new_id(self.draw, self.realm.livemode)) | copy.deepcopy(fields)
         self.keep(kind, object)
         return object
 
@@ -61,7 +61,7 @@ class Act:
         row = RESOURCES[kind]
         if id not in row.templates:
             return copy.deepcopy(self.need(kind, id))
-        return self._blank(row, row.prefix + self.draw(row.width, row.draw)) | copy.deepcopy(row.templates[id])
+        return self._blank(row, row.new_id(self.draw, self.realm.livemode)) | copy.deepcopy(row.templates[id])
 
     def _blank(self, row: Resource, id: str) -> Json:
         mode = {"livemode": self.realm.livemode} if row.moded else {}
@@ -116,6 +116,14 @@ class Act:
     def keep(self, kind: str, object: Json) -> None:
         self.realm.put(kind, object["id"], {"object": object, "deleted": False})
 
+    def wake(self, object: Json, at: int | None) -> None:
+        """Let the row's `ripe` meet the object at this second; None: never."""
+        name = f"{object['object']}/{object['id']}"
+        if at is None:
+            self.realm.drop("due", name)
+        else:
+            self.realm.put("due", name, {"at": at})
+
     def announce(self, type: str, object: Json, old: Json | None = None, previous: bool = True) -> None:
         changed = changes(old, object) if old is not None and previous else None
         self._announce(self.realm, type, copy.deepcopy(object), changed, self.cause)
@@ -138,6 +146,22 @@ class Act:
             known = kind in RESOURCES and id in RESOURCES[kind].templates
             if not known and self.realm.find(kind, id) is None:
                 raise self._absent(kind, id, param, status=400)
+
+
+def references(fields: Fields, params: Json, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """Every (kind, id, param) that the parameters refer to."""
+    for key, value in params.items():
+        name = f"{prefix}[{key}]" if prefix else key
+        match fields.get(key):
+            case Ref(kind=kind) if value is not None:
+                yield kind, value, name
+            case Hash(fields=inner) if value is not None:
+                yield from references(inner, value, name)
+            case Many(each=Ref(kind=kind)) if value is not None:
+                yield from ((kind, id, f"{name}[{index}]") for index, id in enumerate(value))
+            case Many(each=Hash(fields=inner)) if value is not None:
+                for index, each in enumerate(value):
+                    yield from references(inner, each, f"{name}[{index}]")
 
 
 def _apply(row: Resource, fields: Fields, object: Json, params: Json) -> None:

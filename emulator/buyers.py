@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from contextlib import suppress
 
-from emulator import payments, setups
+from emulator import checkout, payments, setups
 from emulator.act import Act
 from emulator.engine import Engine
 from emulator.errors import Problem
@@ -34,6 +34,17 @@ class Buyer:
             with suppress(Problem):  # a decline, of which the intent tells
                 answer(act, intent, agrees)
             return copy.deepcopy(act.need(kind, id))
+
+    def pay_session(self, id: str, card: str, email: str, livemode: bool) -> Json:
+        """Complete a checkout session, or be declined; return the session as it is then."""
+        with self._engine.state():
+            act = self._act(livemode, None)
+            session = copy.deepcopy(act.need("checkout.session", id))
+            if session["status"] != "open":
+                raise ValueError(f"{id} cannot be paid: it has a status of {session['status']}")
+            with suppress(Problem):  # a decline, of which the session's payment intent tells
+                checkout.complete(act, session, card, email)
+            return copy.deepcopy(act.need("checkout.session", id))
 
     def _act(self, livemode: bool, cause: Json | None) -> Act:
         return self._engine.act(self._engine.realm(livemode), cause)

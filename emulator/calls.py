@@ -15,7 +15,7 @@ from emulator.resource import Resource
 from emulator.resources import BY_PATH
 from emulator.wire import Json
 
-Verb = Literal["create", "list", "get", "update", "delete", "action", "account"]
+Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "account"]
 EXPAND: Fields = {"expand": Many(each=Text())}
 PATHS: dict[str, Resource] = {**BY_PATH, EVENT.path: EVENT}
 
@@ -56,6 +56,8 @@ def _below(row: Resource, method: str, rest: list[str]) -> Call | None:
             return Call(row, "delete", id)
         case "POST", [id, action] if action in row.actions:
             return Call(row, "action", id, action)
+        case "GET", [id, name] if name in row.lists:
+            return Call(row, "nested", id, name)
     return None
 
 
@@ -75,6 +77,10 @@ def validate(call: Call, raw: Json) -> Json:
                 row.check(params)
         case "update":
             params = read({**EXPAND, **(row.update or {})}, raw)
+        case "nested":
+            params = read(lists.PAGING, raw)
+            expand.check("item", params.get("expand"), "data.")
+            return params
         case "action":
             params = read({**EXPAND, **row.actions[call.action].params}, raw)
         case _:
@@ -98,6 +104,8 @@ def execute(call: Call, act: Act, params: Json, log: EventLog, url: str) -> Json
             return expand.expanded(act, _with_secret(act, made), paths)
         case "update":
             return expand.expanded(act, act.update(row.kind, call.id, params), paths)
+        case "nested":
+            return lists.part(row.lists[call.action](act, act.need(row.kind, call.id)), params, url)
         case "delete":
             return act.delete(row.kind, call.id)
         case "action":

@@ -61,6 +61,9 @@ class Control:
     def authenticate(self, id: str, agrees: bool = True) -> Json:
         return dict(self.post("authenticate", id=id, agrees=agrees))
 
+    def pay_session(self, id: str, card: str = "pm_card_visa", email: str = "buyer@example.com") -> Json:
+        return dict(self.post("pay_session", id=id, card=card, email=email))
+
     def endpoint(self, url: str, secret: str | None = None, **options: Any) -> Json:
         """Options: api_version, enabled_events, livemode."""
         return dict(self.post("endpoints", url=url, secret=secret, **options))

@@ -16,11 +16,12 @@ from emulator.clock import Clock
 from emulator.errors import Problem
 from emulator.events import EventLog
 from emulator.faults import Fault, Faults
-from emulator.forms import decode
+from emulator.forms import decode, params_of
 from emulator.idempotency import Keys, saved_body
 from emulator.ids import Ids
 from emulator.later import Later
 from emulator.store import Realm, Store
+from emulator.tides import ripen
 from emulator.webhooks import Webhooks
 from emulator.wire import Cut, How, Json, Logged, Reply, Request
 
@@ -142,7 +143,7 @@ class Engine:
                 if fault is not None and fault.name == "refuse_403":
                     raise errors.forbidden(secret, realm.account, f"rak_{call.row.kind}_write")
                 self.gate.allow(secret, realm.account, call.row.kind, request.method)
-                raw = _params(request)
+                raw = params_of(request)
                 if entry.key is not None and request.method == "POST":
                     key = entry.key
                     if fault is not None and fault.name == "idempotency_in_use":
@@ -198,7 +199,7 @@ class Engine:
             case "500_before":
                 raise errors.broken()
             case "500_repair":
-                work = {"method": request.method, "path": request.path, "raw": _params(request), "key": key}
+                work = {"method": request.method, "path": request.path, "raw": params_of(request), "key": key}
                 self.later.mend(entry.request_id, work | {"account": realm.account, "livemode": realm.livemode})
                 raise errors.broken()
         writes = request.method != "GET"
@@ -214,7 +215,8 @@ class Engine:
         return replies.reply(entry, self.clock.date(), self.api_version, status, body, original, extra)
 
     def release_zombies(self, due: bool = False) -> int:
-        """Execute requests whose caller has given up; with `due`, only those whose time has come."""
+        """Execute requests whose caller has given up (with `due`, only those whose time has come), and what is due."""
+        ripen(self)
         risen = self.later.zombies(due)
         for request in risen:
             entry = self._entry(request)
@@ -232,17 +234,6 @@ class Engine:
             with suppress(Problem):  # what it was about may be gone by now
                 made.append(calls.execute(call, act, calls.validate(call, row["raw"]), self.events, row["path"]))
         return made
-
-
-def _params(request: Request) -> Json:
-    try:
-        body = request.body.decode()
-    except UnicodeDecodeError as error:
-        raise Problem(400, "Invalid request: the body is not valid UTF-8.", stored=False) from error
-    if body and "json" in request.headers.get("content-type", ""):
-        message = "Invalid request (check that your POST content type is application/x-www-form-urlencoded)."
-        raise Problem(400, message, stored=False)
-    return decode(request.query) | decode(body)
 
 
 def _wait(fault: Fault) -> None:

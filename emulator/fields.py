@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -235,18 +235,3 @@ def read(fields: Fields, raw: Json, prefix: str = "") -> Json:
         if field.required and key not in raw:
             raise errors.missing(path(key))
     return {key: fields[key].read(value, path(key)) for key, value in raw.items()}
-
-
-def references(fields: Fields, params: Json, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Every (kind, id, param) that the parameters refer to."""
-    for key, value in params.items():
-        name = f"{prefix}[{key}]" if prefix else key
-        match fields.get(key):
-            case Ref(kind=kind) if value is not None:
-                yield kind, value, name
-            case Hash(fields=inner) if value is not None:
-                yield from references(inner, value, name)
-            case Many(each=Ref(kind=kind)) if value is not None:
-                yield from ((kind, id, f"{name}[{index}]") for index, id in enumerate(value))
-            case _:
-                pass

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import parse_qsl, quote_plus
 
 from emulator.errors import Problem
-from emulator.wire import Json
+from emulator.wire import Json, Request
 
 KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 DEEPEST = 16  # deeper nesting is an attack, not a request
@@ -25,6 +25,18 @@ def decode(text: str) -> Json:
             raise Problem(400, "Invalid request: parameters cannot contain null bytes.")
         _place(root, _steps(name), value, name)
     return root
+
+
+def params_of(request: Request) -> Json:
+    """The parameters of a request, from its query and its body."""
+    try:
+        body = request.body.decode()
+    except UnicodeDecodeError as error:
+        raise Problem(400, "Invalid request: the body is not valid UTF-8.", stored=False) from error
+    if body and "json" in request.headers.get("content-type", ""):
+        message = "Invalid request (check that your POST content type is application/x-www-form-urlencoded)."
+        raise Problem(400, message, stored=False)
+    return decode(request.query) | decode(body)
 
 
 def _steps(name: str) -> list[str]:

@@ -70,6 +70,19 @@ def page(row: Resource, params: Json, objects: Iterable[Json], cursor: Callable[
     return {"object": "list", "url": url, "has_more": len(kept) > limit, "data": data[::-1] if end else data}
 
 
+def part(items: list[Json], params: Json, url: str) -> Json:
+    """One page of the parts of an object, in their own order."""
+    ids = [each["id"] for each in items]
+    start, end = params.get("starting_after"), params.get("ending_before")
+    for name, id in (("starting_after", start), ("ending_before", end)):
+        if id is not None and id not in ids:
+            raise errors.no_such("item", id, name, status=400)
+    limit = params.get("limit") or 10
+    rest = items[ids.index(start) + 1 :] if start else items[: ids.index(end)] if end else items
+    data = rest[-limit:] if end else rest[:limit]
+    return {"object": "list", "url": url, "has_more": len(rest) > limit, "data": data}
+
+
 def _passes(row: Resource, params: Json, object: Json) -> bool:
     created = params.get("created")
     if isinstance(created, int) and object["created"] != created:

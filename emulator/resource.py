@@ -75,8 +75,14 @@ class Resource:
     after: Callable[[Act, Json, Json], None] | None = None  # what a create leads to once it is announced
     twin: Callable[[Json], Json | None] | None = None  # a second object announced with each event, such as plan
     also: Mapping[str, str] = field(default_factory=dict)  # verb -> a second event type about the same object
+    ripe: Callable[[Act, Json], None] | None = None  # what its time brings, see Act.wake
+    lists: Mapping[str, Callable[[Act, Json], list[Json]]] = field(default_factory=dict)  # GET /v1/<path>/<id>/<name>
     templates: Mapping[str, Json] = field(default_factory=dict)  # ids that stand for a new object with these fields
     actions: Mapping[str, Action] = field(default_factory=dict)  # POST /v1/<path>/<id>/<name>
+
+    def new_id(self, draw: Callable[[int, str], str], livemode: bool) -> str:
+        """A checkout session says in its id which mode it is of."""
+        return self.prefix.format(mode="live" if livemode else "test") + draw(self.width, self.draw)
 
     def name(self) -> str:
         return self.label or self.kind

@@ -7,6 +7,7 @@ from typing import Any
 from emulator import customers, params, rules
 from emulator.cards import PAYMENT_METHOD
 from emulator.charges import CHARGE, REFUND
+from emulator.checkout import SESSION
 from emulator.fields import Currency, Flag, Hash, Many, OneOf, Text
 from emulator.payments import PAYMENT_INTENT
 from emulator.resource import ACTIVE, Filter, Resource, blank, same
@@ -199,6 +200,7 @@ RESOURCES: dict[str, Resource] = {
         PAYMENT_INTENT,
         CHARGE,
         REFUND,
+        SESSION,
         SUBSCRIPTION,
         INVOICE,
     )

@@ -87,12 +87,18 @@ class Emulator:
         """The owner of the card answers the bank's question about a payment or setup intent."""
         return self.buyer.authenticate(id, agrees, livemode)
 
+    def pay_session(
+        self, id: str, card: str = "pm_card_visa", email: str = "buyer@example.com", livemode: bool = False
+    ) -> Json:
+        """A buyer pays a checkout session with this card; a declined one leaves it open."""
+        return self.buyer.pay_session(id, card, email, livemode)
+
     def plant(self, kind: str, object: Json | None = None, *, livemode: bool = False, **fields: Any) -> Json:
         """Put an object there, whole, with no check and no event: a subscription, a payment, an old customer."""
         row = RESOURCES[kind]
         with self.engine.state():
             planted = {
-                "id": row.prefix + self.engine.ids.draw(row.width, row.draw),
+                "id": row.new_id(self.engine.ids.draw, livemode),
                 "object": kind,
                 **copy.deepcopy(row.defaults),
                 "created": int(self.clock.now()),

@@ -56,7 +56,11 @@ class OpenAPI:
         raise KeyError(path)
 
     def body_params(self, method: str, path: str) -> tuple[Json, set[str]]:
-        schema = self.operation(method, path)["requestBody"]["content"][FORM]["schema"]
+        """What a call takes and what it requires; nothing, if it is newer than the file."""
+        try:
+            schema = self.operation(method, path)["requestBody"]["content"][FORM]["schema"]
+        except KeyError:
+            return {}, set()
         return schema.get("properties", {}), set(schema.get("required", []))
 
     def query_params(self, path: str) -> tuple[Json, set[str]]:

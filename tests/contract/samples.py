@@ -29,3 +29,15 @@ def pay(emulator: Emulator) -> None:
         with suppress(Problem):
             boss.create("setup_intent", **later, payment_method=card)
     boss.act("setup_intent", boss.create("setup_intent")["id"], "cancel")
+
+
+def check_out(emulator: Emulator) -> None:
+    """Sessions that are open, paid, declined and expired."""
+    boss = emulator.dashboard
+    data = {"currency": "usd", "unit_amount": 700, "product_data": {"name": "Hat"}}
+    line = {"price_data": data, "quantity": 2}
+    wanted = {"mode": "payment", "success_url": "https://example.com", "line_items": [line]}
+    emulator.pay_session(boss.create("checkout.session", **wanted)["id"])
+    emulator.pay_session(boss.create("checkout.session", **wanted)["id"], "pm_card_chargeDeclined")
+    boss.act("checkout.session", boss.create("checkout.session", **wanted)["id"], "expire")
+    emulator.pay_session(boss.create("checkout.session", mode="setup", success_url="https://example.com")["id"])

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from emulator import fields
+from emulator.act import references
 from emulator.errors import Problem
 from emulator.fields import Currency, Email, Flag, Hash, Many, MapOf, Metadata, Number, OneOf, Ref, Text, Time, Whole
 
@@ -94,11 +95,18 @@ def test_references_are_found_at_any_depth() -> None:
         "product": Ref(kind="product"),
         "promotion": Hash(fields={"coupon": Ref(kind="coupon")}),
         "applies_to": Hash(fields={"products": Many(each=Ref(kind="product"))}),
+        "items": Many(each=Hash(fields={"price": Ref(kind="price")})),
     }
-    params = {"product": "p", "promotion": {"coupon": "c"}, "applies_to": {"products": ["q"]}}
+    params = {
+        "product": "p",
+        "promotion": {"coupon": "c"},
+        "applies_to": {"products": ["q"]},
+        "items": [{"price": "r"}],
+    }
 
-    assert list(fields.references(known, params)) == [
+    assert list(references(known, params)) == [
         ("product", "p", "product"),
         ("coupon", "c", "promotion[coupon]"),
         ("product", "q", "applies_to[products][0]"),
+        ("price", "r", "items[0][price]"),
     ]

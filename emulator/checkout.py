@@ -1,0 +1,223 @@
+"""Checkout sessions: Stripe's own payment page, which a buyer completes or lets expire."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+from emulator import errors, lines, payments, setups
+from emulator.errors import Problem
+from emulator.fields import Currency, Email, Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text, Time, Whole
+from emulator.params import ADDRESS, SHIPPING
+from emulator.resource import Action, Filter, Resource, blank, same
+from emulator.wire import Json
+
+if TYPE_CHECKING:
+    from emulator.act import Act
+
+DAY = 86_400
+SOONEST = 30 * 60  # seconds from now to the earliest end of a session
+RETURN = {"automatic_payment_methods": {"allow_redirects": "never", "enabled": True}}
+
+
+def _check(params: Json) -> None:
+    mode = params.get("mode")
+    if mode is None:
+        raise errors.missing("mode")
+    if params.get("success_url") is None:
+        raise errors.missing("success_url")
+    if mode == "setup":
+        if params.get("line_items"):
+            raise errors.invalid("You can not pass `line_items` in `setup` mode.", "line_items")
+    elif not params.get("line_items"):
+        raise errors.missing("line_items")
+    if params.get("customer") is not None and params.get("customer_email") is not None:
+        raise errors.both("customer", "customer_email")
+    for name, only in (("payment_intent_data", "payment"), ("setup_intent_data", "setup")):
+        if params.get(name) is not None and mode != only:
+            raise errors.invalid(f"You can not pass `{name}` in `{mode}` mode.", name)
+    if params.get("subscription_data") is not None and mode != "subscription":
+        raise errors.invalid(f"You can not pass `subscription_data` in `{mode}` mode.", "subscription_data")
+    lines.check(params.get("line_items") or [], "payment")
+
+
+def _guard(act: Act, params: Json, session: Json | None) -> None:
+    if session is not None:
+        return
+    given = params.get("line_items") or []
+    lines.guard(act, given, params["mode"], params.get("currency"))
+    ends = params.get("expires_at")
+    if ends is not None and not act.second + SOONEST <= ends <= act.second + DAY:
+        message = "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation."
+        raise errors.invalid(message, "expires_at")
+
+
+def _shape(act: Act, params: Json, session: Json) -> None:
+    if "mode" not in params:
+        return  # an update
+    session["url"] = f"https://checkout.stripe.com/c/pay/{session['id']}"
+    session["expires_at"] = session["expires_at"] or act.second + DAY
+    session["payment_method_types"] = params.get("allowed_payment_method_types") or ["card"]
+    act.wake(session, session["expires_at"])
+    if session["mode"] == "setup":
+        given = params.get("setup_intent_data") or {}
+        wanted = {name: given[name] for name in ("description", "metadata") if given.get(name) is not None}
+        intent = act.create("setup_intent", {**wanted, **RETURN, "customer": session["customer"]})
+        session |= {"setup_intent": intent["id"], "payment_status": "no_payment_required"}
+        return
+    made = lines.items(act, params["line_items"])
+    lines.keep(act, session["id"], made)
+    total = sum(item["amount_total"] for item in made)
+    session |= {"amount_subtotal": total, "amount_total": total, "currency": made[0]["currency"]}
+    session["total_details"] = {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
+    if session["mode"] == "payment" and not total:
+        session["payment_status"] = "no_payment_required"
+    plans = {name: params.get(name) for name in ("payment_intent_data", "subscription_data")}
+    act.realm.put("plans", session["id"], plans)  # for the day the buyer pays
+
+
+def _expire(act: Act, session: Json, params: Json) -> Json:
+    if session["status"] != "open":
+        raise Problem(
+            400,
+            'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a status of '
+            f"{session['status']}.",
+        )
+    return _close(act, session)
+
+
+def _close(act: Act, session: Json) -> Json:
+    session |= {"status": "expired", "url": None}
+    act.wake(session, None)
+    act.keep("checkout.session", session)
+    act.announce("checkout.session.expired", session)
+    return session
+
+
+def _ripe(act: Act, session: Json) -> None:
+    if session["status"] == "open":
+        _close(act, session)
+
+
+def complete(act: Act, session: Json, card: str, email: str) -> Json:
+    """The buyer pays; a decline raises, and leaves the session open for another card."""
+    if session["mode"] == "setup":
+        intent = copy.deepcopy(act.need("setup_intent", session["setup_intent"]))
+        if setups.confirm(act, intent, {"payment_method": card})["status"] == "requires_action":
+            setups.authenticated(act, intent, agrees=True)
+    elif session["mode"] == "payment" and session["amount_total"]:
+        intent = _intent(act, session)
+        if payments.confirm(act, intent, {"payment_method": card})["status"] == "requires_action":
+            payments.authenticated(act, intent, agrees=True)
+        paid = act.need("payment_intent", intent["id"])["status"] == "succeeded"
+        session["payment_status"] = "paid" if paid else "unpaid"  # unpaid: held, to be captured later
+    elif session["mode"] == "subscription":
+        raise NotImplementedError("the emulator sells no subscriptions yet")
+    known = session["customer_email"] or (act.realm.find("customer", session["customer"] or "") or {}).get("email")
+    nobody: Json = blank("address business_name individual_name name phone tax_ids")
+    session["customer_details"] = nobody | {"email": known or email, "tax_exempt": "none"}
+    session |= {"status": "complete", "url": None}
+    act.wake(session, None)
+    act.keep("checkout.session", session)
+    act.announce("checkout.session.completed", session)
+    return session
+
+
+def _intent(act: Act, session: Json) -> Json:
+    """The session's payment intent, made when the buyer first tries to pay."""
+    if session["payment_intent"] is None:
+        given = act.realm.table("plans")[session["id"]]["payment_intent_data"] or {}
+        wanted = {name: value for name, value in given.items() if value is not None}
+        facts = {"amount": session["amount_total"], **{name: session[name] for name in ("currency", "customer")}}
+        session["payment_intent"] = act.create("payment_intent", {**wanted, **facts, **RETURN})["id"]
+        act.keep("checkout.session", session)
+    return copy.deepcopy(act.need("payment_intent", session["payment_intent"]))
+
+
+PAYMENT_DATA: Fields = {
+    "capture_method": OneOf(values=("automatic", "automatic_async", "manual")),
+    "description": Text(longest=1000),
+    "metadata": Metadata(),
+    "receipt_email": Email(),
+    "setup_future_usage": OneOf(values=("off_session", "on_session")),
+    "shipping": Hash(
+        fields={**SHIPPING, "address": Hash(fields={**ADDRESS, "line1": Text(required=True)}, required=True)}
+    ),
+    "statement_descriptor": Text(longest=22),
+    "statement_descriptor_suffix": Text(longest=22),
+    "transfer_group": Text(),
+}
+SUBSCRIPTION_DATA: Fields = {
+    "description": Text(longest=500),
+    "metadata": Metadata(),
+    "trial_period_days": Whole(least=1, most=730),
+}
+CREATE: Fields = {
+    "allow_promotion_codes": Flag(),
+    "allowed_payment_method_types": Many(each=Text()),
+    "billing_address_collection": OneOf(values=("auto", "required")),
+    "cancel_url": Text(),
+    "client_reference_id": Text(longest=200),
+    "currency": Currency(),
+    "customer": Ref(kind="customer"),
+    "customer_creation": OneOf(values=("always", "if_required")),
+    "customer_email": Email(),
+    "expires_at": Time(),
+    "line_items": Many(each=Hash(fields=lines.LINE, fill=False), most=100, hidden=True),
+    "locale": Text(),
+    "metadata": Metadata(),
+    "mode": OneOf(values=("payment", "setup", "subscription")),
+    "payment_intent_data": Hash(fields=PAYMENT_DATA, fill=False, hidden=True),
+    "setup_intent_data": Hash(fields={"description": Text(), "metadata": Metadata()}, fill=False, hidden=True),
+    "submit_type": OneOf(values=("auto", "book", "donate", "pay", "subscribe")),
+    "subscription_data": Hash(fields=SUBSCRIPTION_DATA, fill=False, hidden=True),
+    "success_url": Text(),
+}
+TEXTS = blank("after_submit shipping_address submit terms_of_service_acceptance")
+SESSION = Resource(
+    kind="checkout.session",
+    path="checkout/sessions",
+    prefix="cs_{mode}_",
+    width=58,
+    create=CREATE,
+    update={"metadata": Metadata()},
+    defaults=blank(
+        "after_expiration allow_promotion_codes allowed_payment_method_types amount_subtotal amount_total "
+        "billing_address_collection cancel_url client_reference_id client_secret consent consent_collection currency "
+        "currency_conversion customer customer_account customer_creation customer_details customer_email expires_at "
+        "invoice invoice_creation locale payment_intent payment_link payment_method_collection recovered_from "
+        "setup_intent shipping_address_collection shipping_cost submit_type subscription success_url total_details url"
+    )
+    | {
+        "automatic_tax": {"enabled": False, "liability": None, "status": None},
+        "custom_fields": [],
+        "custom_text": TEXTS,
+        "metadata": {},
+        "mode": "payment",
+        "payment_method_options": {},
+        "payment_method_types": ["card"],
+        "payment_status": "unpaid",
+        "phone_number_collection": {"enabled": False},
+        "shipping_options": [],
+        "status": "open",
+        "ui_mode": "hosted_page",
+    },
+    filters={
+        **{name: same(name) for name in ("customer", "customer_account", "payment_intent", "payment_link")},
+        "customer_details": Filter(
+            Hash(fields={"email": Text(required=True)}),
+            lambda session, who: bool((session["customer_details"] or {}).get("email") == who["email"]),
+        ),
+        "status": same("status", OneOf(values=("complete", "expired", "open"))),
+        "subscription": same("subscription"),
+    },
+    expands={name: name for name in ("customer", "payment_intent", "setup_intent", "subscription")},
+    includes={"line_items": lines.listed},
+    events=(),
+    check=_check,
+    guard=_guard,
+    shape=_shape,
+    ripe=_ripe,
+    lists={"line_items": lines.of},
+    actions={"expire": Action(_expire)},
+)
