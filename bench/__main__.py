@@ -1,0 +1,32 @@
+"""`python -m bench [webhooks | create | reconcile] [--quick]`: measure, and print tables."""
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+
+from bench import create, reconcile, webhooks
+
+BENCHMARKS: dict[str, Callable[..., Iterator[str]]] = {
+    "webhooks": webhooks.run,
+    "create": create.run,
+    "reconcile": reconcile.run,
+}
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run what is asked for, all of it by default."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, beside one durable write.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; by default all")
+    parser.add_argument("--quick", action="store_true", help="few and small rounds: to see that it works")
+    parser.add_argument("--documents", type=int, metavar="N", help="active ones when reconcile is measured")
+    given = parser.parse_args(arguments)
+    if unknown := set(given.names) - BENCHMARKS.keys():
+        parser.error(f"there is no benchmark called {', '.join(sorted(unknown))}")
+    for name in given.names or BENCHMARKS:
+        options = {"documents": given.documents} if name == "reconcile" and given.documents else {}
+        for told in BENCHMARKS[name](quick=given.quick, **options):
+            print(told, end="\n\n", flush=True)
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

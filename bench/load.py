@@ -1,0 +1,77 @@
+"""A load generator that leaves the processor to the service: requests that are ready, raw sockets, one thread."""
+
+import selectors
+import socket
+import time
+from collections.abc import Mapping, Sequence
+from urllib.parse import urlsplit
+
+PATIENCE = 60.0  # seconds without any answer at all
+
+
+class BadAnswer(AssertionError):
+    """The service did not answer as it must, so its speed is of no interest."""
+
+
+def request(url: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Return a POST as it goes over the wire."""
+    lines = [f"POST {path} HTTP/1.1", f"Host: {urlsplit(url).netloc}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return "\r\n".join([*lines, "", ""]).encode() + body
+
+
+def fire(url: str, requests: Sequence[bytes], connections: int, *, status: int, says: bytes = b"") -> list[float]:
+    """Send each request once, over so many connections that stay open; return the latencies in seconds.
+
+    Raises BadAnswer unless every answer has that status, and `says` in its body.
+    """
+    waiting, latencies = iter(requests), []
+    host, port = urlsplit(url).hostname, urlsplit(url).port
+    with selectors.DefaultSelector() as selector:
+        for first in list(zip(range(connections), waiting, strict=False)):
+            one = _Connection(socket.create_connection((host, port), PATIENCE))
+            selector.register(one.socket, selectors.EVENT_READ, one)
+            one.send(first[1])
+        while selector.get_map():
+            ready = selector.select(PATIENCE)
+            if not ready:
+                raise BadAnswer(f"no answer within {PATIENCE:.0f} s")
+            for key, _ in ready:
+                one = key.data
+                answer = one.receive()
+                if answer is None:
+                    continue
+                latencies.append(time.monotonic() - one.sent)
+                if int(answer[9:12]) != status or says not in answer:
+                    raise BadAnswer(answer.decode(errors="replace"))
+                following = next(waiting, None)
+                if following is None:
+                    selector.unregister(one.socket)
+                    one.socket.close()
+                else:
+                    one.send(following)
+    assert len(latencies) == len(requests)
+    return latencies
+
+
+class _Connection:
+    def __init__(self, connected: socket.socket) -> None:
+        self.socket = connected
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def send(self, request: bytes) -> None:
+        self._received = b""
+        self.sent = time.monotonic()
+        self.socket.sendall(request)
+
+    def receive(self) -> bytes | None:
+        """Return the answer if it is complete."""
+        chunk = self.socket.recv(65536)
+        if not chunk:
+            raise BadAnswer("the connection was closed without an answer")
+        self._received += chunk
+        head, found, body = self._received.partition(b"\r\n\r\n")
+        if not found:
+            return None
+        lengths = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        return self._received if len(body) >= int(lengths[0].partition(b":")[2]) else None

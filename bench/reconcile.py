@@ -1,0 +1,271 @@
+"""Reconcile among a million documents: what it costs when nothing is left, and when a thousand documents are.
+
+And the plan of every question that it and the requests ask, so that no cost grows with the number of documents.
+"""
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import stripe
+from bson import ObjectId
+from pymongo import WriteConcern
+
+import sync
+from api import create_app
+from bench.load import fire, request
+from bench.measure import conditions, cpu_seconds, floor, peak_memory, percentile, table
+from bench.plans import HEAD, Plan, Plans
+from bench.shop import Json, Shop, shop
+from sync.reconcile import run_once
+from sync.settings import Settings
+from sync.status import status
+
+DOCUMENTS, QUICK_DOCUMENTS = 1_000_000, 2_000
+OVERDUE, QUICK_OVERDUE = 1_000, 20
+ROUNDS, QUICK_ROUNDS = 3, 1
+POLL = 0.02  # seconds between two looks at the memory of a process
+AGO = 10  # ms between the births of two documents
+FLOOR_WRITES = 100
+STATUS = "status"
+
+
+@dataclass
+class Job:
+    """A command, run several times as a process of its own."""
+
+    name: str
+    arguments: list[str]
+    per: int = 0  # how many documents or events it is to settle
+    seconds: list[float] = field(default_factory=list)
+    cpu: list[float] = field(default_factory=list)
+    mongodb: list[float] = field(default_factory=list)
+    memory: float = 0.0
+    calls: int = 0  # of Stripe, in the last run
+
+
+def run(*, quick: bool, documents: int | None = None) -> Iterator[str]:
+    """Measure, and yield the tables. Raises AssertionError if a question is answered by a scan."""
+    documents = documents or (QUICK_DOCUMENTS if quick else DOCUMENTS)
+    overdue, rounds = (QUICK_OVERDUE, QUICK_ROUNDS) if quick else (OVERDUE, ROUNDS)
+    with shop() as service:
+        service.stack.reconcile()  # from now on there is a checkpoint
+        began = time.monotonic()
+        fill(service, documents)
+        yield conditions(
+            service.stack.database,
+            service.mongod.dbpath,
+            documents=f"{documents:,} active, made in {time.monotonic() - began:.0f} s",
+            rounds=rounds,
+        )
+        yield _runs(service, overdue, rounds)
+        plans = _plans(service)
+        yield table(f"Plans, among {documents:,} documents", HEAD, [plan.row() for plan in plans])
+    # `status` is an operator's question, and rare: it may count everything.
+    scans = [f"{plan.question}: {' ← '.join(plan.stages)}" for plan in plans if plan.scans and plan.asker != STATUS]
+    assert not scans, "\n".join(["these read what they do not need:", *scans])
+
+
+def fill(service: Shop, documents: int) -> None:
+    """Let the server make that many active customers out of the template: a client would take minutes."""
+    database, model = service.stack.database, service.template.document
+    number = {"$toString": {"$add": [{"$multiply": ["$thousand", 1000]}, "$one"]}}
+    id = {"$concat": ["665", {"$substrBytes": ["0" * 21, 0, {"$subtract": [21, {"$strLenBytes": number}]}]}, number]}
+    before, after = model["key"].split(str(model["_id"]))
+    name = {"$concat": ["$id", "@here.com"]}
+    own = {
+        "_id": {"$toObjectId": "$id"},
+        "stripe_id": {"$concat": ["cus_", "$id"]},
+        "stripe.id": {"$concat": ["cus_", "$id"]},
+        "key": {"$concat": [before, "$id", after]},
+        "request.key": "$id",
+        "username": name,
+        "username_key": name,
+        "created_at": {"$subtract": ["$created_at", {"$multiply": [AGO, {"$toInt": number}]}]},
+    }
+    database.bench_template.insert_one(model)
+    database.bench_template.aggregate(
+        [
+            {"$set": {"thousand": {"$range": [0, -(-documents // 1000)]}}},
+            {"$unwind": "$thousand"},
+            {"$set": {"one": {"$range": [0, 1000]}}},
+            {"$unwind": "$one"},
+            {"$limit": documents},
+            {"$set": {"id": id}},
+            {"$set": own},
+            {"$unset": ["id", "thousand", "one"]},
+            {"$out": "bench_customers"},
+        ]
+    )
+    database.command("createIndexes", "bench_customers", indexes=list(_indexes(service)))  # all in one pass
+    database.bench_customers.rename("customers", dropTarget=True)
+
+
+def _indexes(service: Shop) -> Iterator[Json]:
+    for name, told in service.stack.database.customers.index_information().items():
+        if name != "_id_":
+            yield {**told, "name": name, "key": dict(told["key"])}
+
+
+def _runs(service: Shop, overdue: int, rounds: int) -> str:
+    start = Job("floor: start, connect, end", ["-c", "import sync; sync.connect()"])
+    idle = Job("reconcile, nothing to do", ["-m", "sync", "reconcile", "--json"])
+    busy = Job(f"reconcile, {overdue:,} overdue", idle.arguments, overdue)
+    missed = Job(f"reconcile, {overdue:,} events missed", idle.arguments, overdue)
+    health = Job(STATUS, ["-m", "sync", "status", "--json"])
+    writes, posts = [], []
+    for _ in range(rounds):
+        writes += floor(service.stack.database, FLOOR_WRITES, 1, 1_000)
+        posts += _posts(service, FLOOR_WRITES)
+        service.stack.stripe.clock.advance(3600)  # what happened before is no longer among the latest events
+        service.stack.stripe.dashboard.create("product", name="A new hour")
+        service.stack.reconcile()
+        for job in (start, idle, busy, missed, health):
+            if job is busy:
+                _fall_due(service, overdue)
+            report = _timed(service, job)
+            if job is busy:
+                assert report["counts"].get("send") == overdue, report
+            if job is missed:
+                assert report["counts"].get("event_applied") == overdue, report
+    assert service.stack.database.customers.count_documents({"status": "pending"}) == 0
+    write, post = (1000 * percentile(latencies, 50) for latencies in (writes, posts))
+    told = f"floor, one at a time: a durable write {write:.2f} ms, a POST to the emulator {post:.2f} ms"
+    return f"{_table([start, idle, busy, missed, health], write)}\n\n{told}"
+
+
+def _table(jobs: list[Job], write: float) -> str:
+    nothing = statistics.median(jobs[1].seconds)
+    rows = []
+    for job in jobs:
+        seconds = statistics.median(job.seconds)
+        each = max(0.0, 1000 * (seconds - nothing) / job.per) if job.per else 0.0
+        numbers = (seconds, statistics.median(job.cpu), statistics.median(job.mongodb), job.memory)
+        rows.append((job.name, *numbers, job.calls, each or "", each / write if each else ""))
+    head = ("", "seconds", "CPU s", "MongoDB CPU s", "peak MB", "Stripe calls", "ms for each", "÷ durable write")
+    return table("Reconcile", head, rows)
+
+
+def _timed(service: Shop, job: Job) -> Json:
+    stack = service.stack
+    calls, mongodb, began = len(stack.stripe.requests), cpu_seconds(service.mongod.pid), time.monotonic()
+    with (stack.directory / "bench.log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, *job.arguments],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            cwd=stack.directory,
+            env=stack.environment,
+        )
+        used = 0.0
+        while process.poll() is None:
+            job.memory = max(job.memory, peak_memory(process.pid))
+            used = max(used, cpu_seconds(process.pid))
+            time.sleep(POLL)
+    job.seconds.append(time.monotonic() - began)
+    job.cpu.append(used)
+    job.mongodb.append(cpu_seconds(service.mongod.pid) - mongodb)
+    job.calls = len(stack.stripe.requests) - calls
+    assert process.stdout
+    with process.stdout:
+        report: Json = json.loads(process.stdout.read() or b"{}")
+    return report
+
+
+def _fall_due(service: Shop, count: int) -> None:
+    """Insert pending documents whose creator died before it called Stripe."""
+    now, made = datetime.now(UTC), []
+    for _ in range(count):
+        one = service.template.copy(
+            **dict.fromkeys(("stripe_id", "stripe", "digest", "seen_at", "doubt_until", "confirmed_at", "moved_by")),
+            status="pending",
+            in_doubt=True,
+            lease=now - timedelta(seconds=1),
+            created_at=now,
+        )
+        one["operation"] = {
+            "verb": "create",
+            "path": "/v1/customers",
+            "params": {"email": one["username"], "name": "Ada"},
+            "api_version": stripe.api_version,
+            "key": one["key"],
+            "since": now - timedelta(minutes=3),
+            "attempts": 1,
+            "doubt": False,
+            "stored_failure_at": None,
+        }
+        made.append(one)
+    service.stack.database.customers.with_options(write_concern=WriteConcern("majority")).insert_many(made)
+
+
+def _posts(service: Shop, count: int) -> list[float]:
+    url = service.stack.stripe_url
+    headers = {
+        "Authorization": f"Bearer {service.stack.environment['STRIPE_SECRET_KEY']}",
+        "Content-Type": "application/x-www-form-urlencoded",
+    }
+    requests = [request(url, "/v1/products", b"name=A+product", headers) for _ in range(count)]
+    return fire(url, requests, 1, status=200)
+
+
+def _plans(service: Shop) -> list[Plan]:
+    """Let every journey go once in this process, and return the plans of what was asked."""
+    _fall_due(service, 3)
+    plans = Plans(service.stack.mongodb_uri)
+    settings = Settings.from_environment(serve=True, environment=service.stack.environment)
+    with ExitStack() as end:
+        http = create_app(settings, listeners=(plans,)).test_client()
+        end.callback(sync.disconnect)
+        http.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {service.stack.service.token}"
+        with plans.of("reconcile"):
+            run_once()
+        with plans.of("reconcile, events missed"):
+            run_once()
+        customers = service.stack.database.customers
+        middle = customers.estimated_document_count() // 2  # neither end of an index: from there no scan is short
+        known = customers.find(sort=[("live", 1), ("created_at", -1)]).skip(middle).limit(1).next()
+        with plans.of("POST"):
+            body = {"username": f"{ObjectId()}@here.com"}
+            made = http.post("/customers", json=body, headers={"Idempotency-Key": "k"})
+            assert made.status_code == 201, made.json
+            id = made.json["id"] if made.json else ""
+            assert http.post("/customers", json=body, headers={"Idempotency-Key": "k"}).status_code == 201
+        for asker, address in (
+            ("GET by id", str(known["_id"])),
+            ("GET by Stripe id", known["stripe_id"]),
+            ("GET by username", known["username"]),
+            ("GET list", ""),
+            ("GET next page", f"?starting_after={known['_id']}"),
+            ("GET list by status", "?status=deleted"),
+        ):
+            with plans.of(asker):
+                path = f"/customers/{address}" if address[:1].isalnum() else f"/customers{address}"
+                assert http.get(path).status_code == 200, address
+        with plans.of("PATCH"):
+            assert http.patch(f"/customers/{id}", json={"name": "Eve"}).status_code == 200
+        with plans.of("DELETE"):
+            assert http.delete(f"/customers/{id}").status_code == 200
+        for type in ("customer.updated", "customer.created"):
+            with plans.of(f"webhook {type}"):
+                _deliver(http, service, known, type)
+        with plans.of("webhook, adopts"):
+            _deliver(http, service, service.template.copy(key=None), "customer.created")
+        with plans.of(STATUS):
+            status()
+    return plans.found
+
+
+def _deliver(http: Any, service: Shop, known: Json, type: str) -> None:
+    changed = {"name": "Eve"} if type.endswith(".updated") else {}
+    raw = service.template.event_of(known, type, known["doubt_until"] + 1, **changed)
+    signature = stripe.WebhookSignature.generate_signature_header(raw.decode(), service.stack.webhook_secret)
+    answer = http.post("/webhooks/stripe", data=raw, headers={"Stripe-Signature": signature})
+    assert answer.status_code == 200, answer.json

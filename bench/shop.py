@@ -1,0 +1,102 @@
+"""The service under measurement: real processes on a MongoDB that writes to disk, and the customers that it knows."""
+
+import copy
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from bson import ObjectId
+
+from bench.measure import Meter, ourselves
+from demo.mongod import Mongod
+from demo.stack import Stack
+from models.absorb import digest
+
+Json = dict[str, Any]
+SETTLED = 10.0  # seconds for the webhook of the template; it takes milliseconds
+
+
+@dataclass(frozen=True)
+class Template:
+    """A customer that the service made and Stripe confirmed, with its event: what all others are copied from."""
+
+    document: Json
+    event: Json
+
+    def copy(self, **changes: Any) -> Json:
+        """Return a customer like it, with an id, a Stripe id, a key and a name of its own."""
+        made, id = copy.deepcopy(self.document), ObjectId()
+        stripe_id = f"cus_{id}"
+        remote = {**made["stripe"], "id": stripe_id}
+        return {
+            **made,
+            "_id": id,
+            "stripe_id": stripe_id,
+            "key": made["key"].replace(str(made["_id"]), str(id)),
+            "request": {**made["request"], "key": str(id)},
+            "username": f"{id}@here.com",
+            "username_key": f"{id}@here.com",
+            "stripe": remote,
+            "digest": digest(remote),
+            **changes,
+        }
+
+    def event_of(self, document: Json, type: str, created: int, **changed: Any) -> bytes:
+        """Return the body of an event about a customer, as Stripe would send it."""
+        told = copy.deepcopy(self.event)
+        told["data"] = {"object": {**document["stripe"], **changed}}
+        if changed:
+            told["data"]["previous_attributes"] = {name: document["stripe"][name] for name in changed}
+        told["request"]["idempotency_key"] = document["key"] if type.endswith(".created") else None
+        return json.dumps({**told, "id": f"evt_{ObjectId()}", "type": type, "created": created}, indent=2).encode()
+
+
+@dataclass(frozen=True)
+class Shop:
+    """The service as processes. Webhooks are the benchmark's to send: after the template's, the emulator sends none."""
+
+    mongod: Mongod
+    stack: Stack
+    template: Template
+
+    def meter(self) -> Meter:
+        """Return a meter that counts gunicorn's workers as the service."""
+        return self._meter(self.stack.workers)
+
+    def own_meter(self) -> Meter:
+        """Return a meter that counts this process as the service."""
+        return self._meter(ourselves)
+
+    def emulator_meter(self) -> Meter:
+        """Return a meter for what does not touch the service."""
+        return self._meter(list)
+
+    def _meter(self, service: Callable[[], Sequence[int]]) -> Meter:
+        return Meter(self.stack.database, self.mongod.pid, self.stack.process("emulator").pid, service)
+
+    def sized(self) -> str:
+        """Say how gunicorn was started."""
+        return f"{len(self.stack.workers())} workers as in gunicorn.conf.py"
+
+
+@contextmanager
+def shop() -> Iterator[Shop]:
+    """Run the service, with one customer in it."""
+    with Mongod() as mongod, Stack(mongodb=mongod.uri("bench")) as stack:
+        yield Shop(mongod, stack, _template(stack))
+
+
+def _template(stack: Stack) -> Template:
+    """Create a customer through the front door, and wait until its webhook has confirmed it."""
+    reply = stack.service.post("/customers", {"username": "template@here.com", "name": "Ada", "phone": "+49 30 1234"})
+    assert reply.status == 201, reply.body
+    deadline = time.monotonic() + SETTLED
+    while not (document := stack.database.customers.find_one({"confirmed_at": {"$type": "date"}})):
+        assert time.monotonic() < deadline, "the webhook of the template did not arrive"
+        time.sleep(0.01)
+    stack.stripe.webhooks.disturb(drop=10**9)
+    made = [event for event in stack.stripe.events() if event["data"]["object"]["id"] == document["stripe_id"]]
+    return Template(document, made[0])
