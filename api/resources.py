@@ -58,7 +58,7 @@ def _create(model: Model) -> Response:
         raise Invalid({"Idempotency-Key": f"must be 1 to {LONGEST_KEY} printable characters"})
     expand = _expands()
     document, repeated = create(model, body(), idempotency_key=key, token=g.token)
-    response = _told(document, done=201, expand=expand)
+    response = _told(document, done=201, expand=expand, pending=document.status == Status.PENDING)
     if repeated:
         response.headers["Idempotent-Replayed"] = "true"
     return response
@@ -71,12 +71,15 @@ def _show(model: Model, reference: str) -> Response:
 
 def _update(model: Model, reference: str) -> Response:
     expand, changes = _expands(), body()
-    return _told(update(_found(model, reference), changes), done=200, expand=expand)
+    document = update(_found(model, reference), changes)
+    here_only = all(getattr(model._fields.get(name), "local", False) for name in changes)
+    return _told(document, done=200, expand=expand, pending=document.operation is not None and not here_only)
 
 
 def _delete(model: Model, reference: str) -> Response:
     expand = _expands()
-    return _told(delete(_found(model, reference)), done=200, expand=expand)
+    document = delete(_found(model, reference))
+    return _told(document, done=200, expand=expand, pending=document.operation is not None)
 
 
 def _list(model: Model) -> Response:
@@ -155,8 +158,7 @@ def _expands() -> bool:
     return expand == "stripe"
 
 
-def _told(document: SyncedDocument, done: int, expand: bool) -> Response:
-    pending = document.operation is not None
+def _told(document: SyncedDocument, *, done: int, expand: bool, pending: bool) -> Response:
     response = jsonify(as_json(document, expand=expand))
     response.status_code = 202 if pending else done
     response.headers["Location"] = f"/{plural_of(type(document))}/{document.id}"

@@ -119,6 +119,8 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
     undone = {
         "orphans": {"$setDifference": ["$orphans", [literal(evidence.stripe_id)]]},
         "undone": {"$setUnion": ["$undone", [literal(evidence.stripe_id)]]},
+        "review": {"$cond": [{"$eq": ["$orphans", [literal(evidence.stripe_id)]]}, None, "$review"]},  # the last one
+        "lease": {"$ifNull": ["$lease", from_now()]},
     }
     older = {"$lt": [evidence.latest, "$seen_at"]}
     newer = {"$gt": [evidence.earliest, "$doubt_until"]}

@@ -64,6 +64,7 @@ class Problem(EmbeddedDocument):
     code: str | None = StringField()
     decline_code: str | None = StringField()
     message: str = StringField()
+    key: str | None = StringField()  # of the operation that ended so
 
 
 class Request(EmbeddedDocument):
@@ -166,7 +167,13 @@ class SyncedDocument(Lifecycle, Document):
         """Insert an active document for an object that others made. Raises DuplicateKeyError when it has one."""
         return cls._insert(
             ObjectId(),
-            {"status": Status.ACTIVE, "stripe_id": evidence.stripe_id, "in_doubt": False, **evidence.first_snapshot()},
+            {
+                "status": Status.ACTIVE,
+                "stripe_id": evidence.stripe_id,
+                "in_doubt": False,
+                **evidence.first_snapshot(),
+                "confirmed_at": from_now(),  # whatever we adopt, Stripe told us of by itself
+            },
         )
 
     @classmethod
@@ -283,7 +290,10 @@ class SyncedDocument(Lifecycle, Document):
     def doubtful(cls) -> Iterable[Self]:
         """Return the documents of which an object may exist unseen: pending, or given up lately without a refusal."""
         lately = {"$expr": {"$gt": ["$updated_at", from_now(-DOUBT_LASTS)]}}
-        found: Iterable[Self] = cls.objects(__raw__={"in_doubt": True, **lately})
+        where = {"in_doubt": True, "$or": [{"status": Status.PENDING}, lately]}
+        found: Iterable[Self] = cls.objects(__raw__=where).only(
+            "status", "operation", "updated_at", "review", "revision"
+        )
         return found
 
     @classmethod

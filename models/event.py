@@ -16,7 +16,7 @@ from models.clock import from_now, literal
 from models.lifecycle import LEASE
 
 
-class State(StrEnum):
+class EventState(StrEnum):
     """What became of an event."""
 
     RECEIVED = "received"  # stored, not applied: to be drained
@@ -27,7 +27,7 @@ class State(StrEnum):
     DEAD = "dead"  # gave up after MAX_ATTEMPTS, or unreadable: replayable by an operator
 
 
-OPEN = (State.RECEIVED, State.WAITING)
+OPEN = (EventState.RECEIVED, EventState.WAITING)
 MAX_ATTEMPTS = 15  # with the backoff below, about six hours
 
 
@@ -50,7 +50,7 @@ class Event(Document):
     created: int = IntField()  # Stripe's, in seconds
     object_id: str | None = StringField()
     raw: bytes = BinaryField()
-    state: str = StringField(choices=[str(state) for state in State])
+    state: str = StringField(choices=[str(state) for state in EventState])
     error: str | None = StringField()
     attempts: int = IntField()
     lease: datetime | None = DateTimeField()  # when it is due; None: nothing is left to do
@@ -59,7 +59,7 @@ class Event(Document):
 
     @classmethod
     def record(
-        cls, event: dict[str, Any], raw: bytes, state: State, error: str | None = None, due: timedelta = LEASE
+        cls, event: dict[str, Any], raw: bytes, state: EventState, error: str | None = None, due: timedelta = LEASE
     ) -> bool:
         """Insert the row of an event; False when it is there already."""
         is_open = state in OPEN
@@ -82,7 +82,7 @@ class Event(Document):
                             **values,
                             "received_at": from_now(),
                             "lease": from_now(due) if is_open else None,
-                            "settled_at": None if is_open or state == State.DEAD else from_now(),
+                            "settled_at": None if is_open or state == EventState.DEAD else from_now(),
                         }
                     }
                 ],
@@ -96,15 +96,16 @@ class Event(Document):
         """Take an open row for a lease, counting the attempt before it is made; None when somebody was faster."""
         return self._change({"lease": from_now(LEASE), "attempts": self.attempts + 1})
 
-    def settle(self, state: State, error: str | None = None, due: timedelta | None = None) -> Self | None:
+    def settle(self, state: EventState, error: str | None = None, due: timedelta | None = None) -> Self | None:
         """Say what became of a claimed row; open again, it is due after `due`."""
         is_open = state in OPEN
         return self._change(
             {
                 "state": state,
                 "error": error,
+                "attempts": 0 if state == EventState.WAITING else self.attempts,  # waiting is no failure
                 "lease": from_now(due or LEASE) if is_open else None,
-                "settled_at": None if is_open or state == State.DEAD else from_now(),
+                "settled_at": None if is_open or state == EventState.DEAD else from_now(),
             }
         )
 

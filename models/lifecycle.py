@@ -77,7 +77,8 @@ class Lifecycle:
 
     def leave(self) -> Self | None:
         """Give the lease back: there is nothing to do."""
-        return self.move(lease=None)
+        settled = {"settled_at": from_now()} if self.status == Status.ROLLED_BACK and self.review is None else {}
+        return self.move(lease=None, **settled)
 
     def postpone(self, delay: timedelta) -> Self | None:
         """Give the lease back: due again after `delay`."""
@@ -87,7 +88,8 @@ class Lifecycle:
         """End the operation that Stripe refused: a creation is rolled back, else the document stays active."""
         if self.status == Status.PENDING:
             return self.give_up(problem, by, in_doubt=False)
-        return self.move(operation=None, error=problem)  # the lease stays: the end of an operation looks again
+        ended = {**problem, "key": self.operation.key}
+        return self.move(operation=None, error=ended)  # the lease stays: the end of an operation looks again
 
     def give_up(self, problem: dict[str, Any], by: str, *, in_doubt: bool) -> Self | None:
         """Roll a creation back: a tombstone that keeps its key, and its operation while an object may exist unseen."""

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 if TYPE_CHECKING:
     from models.base import SyncedDocument
@@ -41,8 +42,8 @@ class Resource:
         return f"{self.kind}.deleted"
 
     def url(self, stripe_id: str) -> str:
-        """The path of one object. The id is quoted by nobody: it is Stripe's, or matched OWN_ID when it was taken."""
-        return f"{self.path}/{stripe_id}"
+        """The path of one object; a person may have chosen an id that a path would read otherwise."""
+        return f"{self.path}/{quote(stripe_id, safe='')}"
 
 
 KINDS: "dict[str, type[SyncedDocument]]" = {}  # filled as the model files are imported

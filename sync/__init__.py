@@ -3,11 +3,11 @@
 from typing import Any
 
 from models import Customer
+from models.input import Invalid
 from sync.connection import connect, current, disconnect
 from sync.errors import (
     AlreadyExists,
     InProgress,
-    Invalid,
     KeyReused,
     NotConnected,
     NotFound,

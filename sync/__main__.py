@@ -13,7 +13,7 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from models.event import State as EventState
+from models.event import EventState
 from models.state import State
 from sync import operations
 from sync.connection import connect
@@ -130,7 +130,7 @@ def _operations(given: argparse.Namespace) -> int:
 
 
 def _new_installation(given: argparse.Namespace) -> int:
-    print(f"this database is now the installation {State.renew_installation()}")
+    print(f"this database is now the installation {State.renew_installation()}; restart every process of it")
     return 0
 
 

@@ -1,5 +1,6 @@
 """Adopt: give a document to an object that others made, unless it may belong to a document of ours that is in doubt."""
 
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -7,7 +8,7 @@ from pymongo.errors import DuplicateKeyError
 
 from models import Status, SyncedDocument, clock
 from models.absorb import Evidence
-from models.event import State
+from models.event import EventState
 from models.keys import Key
 from sync.connection import current, log
 from sync.evidence import from_event, from_reply, hand_over, needs_look, request_key
@@ -16,28 +17,39 @@ from sync.gateway import Reply
 from sync.look import look, matches
 
 SETTLES = timedelta(minutes=15)  # by then, whoever was making an object has linked it
-Told = tuple[State, str | None, timedelta]
 
 
-def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> Told:
-    """Decide about an event of an object that no document has: state, why, when due again. Raises CannotLook."""
-    if not current().settings.adopt:
-        return State.IGNORED, "an unknown object, and ADOPT=no", timedelta()
+@dataclass(frozen=True)
+class Verdict:
+    """What became of an event; while it is open, it is due again after `due`."""
+
+    state: EventState
+    why: str | None = None
+    due: timedelta = timedelta(seconds=60)
+
+
+def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> Verdict:
+    """Decide about an event of an object that no document has. Raises CannotLook."""
     remote = event["data"]["object"]
-    if model.with_twins(remote["id"]):
-        return State.APPLIED, "a twin of a document here: undone, or to be", timedelta()
+    if not current().settings.adopt:  # a document that is being made may not know its object yet
+        state = EventState.IGNORED if _late(event) else EventState.WAITING
+        return Verdict(state, "an unknown object, and ADOPT=no", SETTLES)
+    if owners := model.with_twins(remote["id"]):
+        for owner in owners:
+            hand_over(model, {"_id": owner.id}, from_event(model, event))
+        return Verdict(EventState.APPLIED, "a twin of a document here: undone, or to be")
     created = event["type"] == model.resource.created_event and not _late(event)
     maker = Key.parse(request_key(event)) if created else None
     if maker and maker.installation != current().installation:
-        return State.IGNORED, "made by another installation", timedelta()
+        return Verdict(EventState.IGNORED, "made by another installation")
     evidence = from_event(model, event)
     if created and maker is None and evidence.remote is not None:
         rival = in_doubt(model, remote)
         if rival is not None:
-            return State.WAITING, f"may be the object of document {rival.id}", SETTLES
+            return Verdict(EventState.WAITING, f"may be the object of document {rival.id}", SETTLES)
         return _adopted(model, evidence)
     if quick:
-        return State.WAITING, "about an unknown object", SETTLES
+        return Verdict(EventState.WAITING, "about an unknown object", SETTLES)
     return _look_and_adopt(model, remote["id"])
 
 
@@ -46,14 +58,14 @@ def _late(event: dict[str, Any]) -> bool:
     return int(event["created"]) < (clock.now() - SETTLES).timestamp()
 
 
-def _look_and_adopt(model: type[SyncedDocument], stripe_id: str) -> Told:
+def _look_and_adopt(model: type[SyncedDocument], stripe_id: str) -> Verdict:
     gateway = current().gateway
     reply = gateway.get(model.resource.url(stripe_id))
     if reply is None or reply.gone:
-        return State.IGNORED, "about an unknown object that is gone", timedelta()
+        return Verdict(EventState.IGNORED, "about an unknown object that is gone")
     age = timedelta(seconds=reply.latest - int(reply.remote.get("created", 0)))
     if age < SETTLES:
-        return State.WAITING, "about an unknown object", SETTLES - age
+        return Verdict(EventState.WAITING, "about an unknown object", SETTLES - age)
     return adopt_if_nobodys(model, reply, creating_key(model, reply.remote))
 
 
@@ -68,21 +80,21 @@ def creating_key(model: type[SyncedDocument], remote: dict[str, Any]) -> str | N
     return None
 
 
-def adopt_if_nobodys(model: type[SyncedDocument], reply: Reply, key: str | None) -> Told:
+def adopt_if_nobodys(model: type[SyncedDocument], reply: Reply, key: str | None) -> Verdict:
     """Give an object that was read a document: the one whose key made it, or a new one."""
     maker = Key.parse(key)
     if maker and maker.installation != current().installation:
-        return State.IGNORED, "made by another installation", timedelta()
+        return Verdict(EventState.IGNORED, "made by another installation")
     evidence = from_reply(model, reply)
     if maker and (owner := hand_over(model, {"_id": maker.document, "key": str(maker)}, evidence)):
-        return State.APPLIED, f"made by document {owner.id}", timedelta()
+        return Verdict(EventState.APPLIED, f"made by document {owner.id}")
     rival = in_doubt(model, reply.remote) if maker is None else None
     if rival is not None:
-        return State.WAITING, f"may be the object of document {rival.id}", SETTLES
+        return Verdict(EventState.WAITING, f"may be the object of document {rival.id}", SETTLES)
     return _adopted(model, evidence)
 
 
-def _adopted(model: type[SyncedDocument], evidence: Evidence) -> Told:
+def _adopted(model: type[SyncedDocument], evidence: Evidence) -> Verdict:
     try:
         document = model.adopt(evidence)
         log.info("%s %s adopts %s", model.resource.kind, document.id, evidence.stripe_id)
@@ -90,7 +102,7 @@ def _adopted(model: type[SyncedDocument], evidence: Evidence) -> Told:
         holder = hand_over(model, {"stripe_id": evidence.stripe_id}, evidence)
         if holder is not None and needs_look(holder, evidence):
             look(holder)
-    return State.APPLIED, None, timedelta()
+    return Verdict(EventState.APPLIED)
 
 
 def in_doubt(model: type[SyncedDocument], remote: dict[str, Any]) -> SyncedDocument | None:

@@ -1,9 +1,10 @@
 """Converge: from what a document says and what was seen at Stripe, to the one thing to do about it.
 
-`diagnose` decides and has no effect: it is the table below, read from the top. `settle` looks where the table says so,
-and does what it says. The webhook settles one document, reconcile settles every one that is overdue.
+`diagnose` decides and has no effect: it is the table below, read from the top. `sync/settle.py` looks where the table
+says so, and does what it says, for every document that is overdue.
 """
 
+import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -14,6 +15,8 @@ from models import Status, SyncedDocument
 KEY_LASTS = timedelta(hours=23)  # Stripe may forget a key after 24 h, and a replay would then create a second object
 MONEY_LASTS = timedelta(minutes=15)  # nobody waits longer for a payment: paying later would surprise them
 SETTLING = timedelta(minutes=15)  # far longer than any request of ours can still be under way
+
+BACKOFF = (timedelta(seconds=30), timedelta(hours=1))  # the first wait and the longest; each is twice the one before
 
 
 class Sight(StrEnum):
@@ -166,3 +169,11 @@ TABLE: tuple[Row, ...] = (
 def diagnose(facts: Facts, sight: Sight) -> Remedy:
     """Return what to do about a claimed document, given what was seen of its object. Pure."""
     return next(row.remedy for row in TABLE if sight in row.sights and row.holds(facts))
+
+
+def backoff(attempts: int) -> timedelta:
+    """Return how long to wait after so many attempts, with jitter so that a crowd spreads."""
+    first, longest = BACKOFF
+    wait: timedelta = min(first * 2 ** min(attempts - 1, 10), longest)
+    jittered: timedelta = wait * random.uniform(0.75, 1.25)  # noqa: S311  # not a secret
+    return jittered

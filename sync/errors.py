@@ -3,9 +3,6 @@
 from typing import Any
 
 from models.base import SyncedDocument
-from models.input import Invalid
-
-__all__ = ["Invalid"]
 
 
 class SyncError(Exception):
@@ -83,12 +80,6 @@ class NotDeletable(SyncError):
     """Stripe cannot delete this type: archive it with PATCH {"active": false}."""
 
     type = "not-deletable"
-
-
-class NotUsable(SyncError):
-    """A document that this one refers to is not active."""
-
-    type = "reference-not-active"
 
 
 class Outcome(SyncError):

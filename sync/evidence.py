@@ -91,3 +91,9 @@ def needs_look(document: SyncedDocument, evidence: Evidence) -> bool:
         and (evidence.digest is None or evidence.digest != document.digest)
         and not (evidence.event and evidence.latest < (document.seen_at or 0))
     )
+
+
+def another_life(document: SyncedDocument, remote: dict[str, Any]) -> bool:
+    """Whether a chosen id was deleted here, and has been given to another object since."""
+    born = (document.stripe or {}).get("created")
+    return document.status == "deleted" and not is_gone(remote) and remote.get("created") != born

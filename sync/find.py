@@ -25,6 +25,7 @@ class Finder:
     """Searches for one run: documents in doubt share what was read."""
 
     _events: dict[str, tuple[float, int, dict[str, str | None]]] = field(default_factory=dict)
+    _lists: dict[str, tuple[float, int, list[dict[str, Any]]]] = field(default_factory=dict)
 
     def find(self, document: SyncedDocument, now: datetime) -> tuple[Sight, str | None]:
         """Return whether the object of a pending creation is there, and its id, or a candidate's. Raises CannotLook."""
@@ -37,9 +38,13 @@ class Finder:
         for stripe_id, key in keys.items():
             if key == operation.key:
                 return Sight.THERE, stripe_id
-        for remote in self._listed(document, start):
-            keyless = keys.get(remote["id"]) is None
-            if keyless and matches(operation.params, remote) and type(document).of(remote["id"]) is None:
+        # After a 5xx Stripe may finish the object at any time.
+        end = None if operation.stored_failure_at else (document.claimed_at + SETTLING).timestamp()
+        for remote in self._keyless(document.resource.kind, start, keys):
+            in_time = start <= int(remote.get("created", start)) and (
+                end is None or int(remote.get("created", 0)) <= end
+            )
+            if in_time and matches(operation.params, remote) and type(document).of(remote["id"]) is None:
                 return Sight.CANDIDATE, f"{remote['id']} may be it: same fields, and no key tells"
         return Sight.NEVER, None
 
@@ -47,21 +52,21 @@ class Finder:
         """Return, for each object of that kind created since `start` (Stripe's seconds), the key that made it."""
         read_at, since, keys = self._events.get(kind, (0.0, 0, {}))
         if since > start or time.monotonic() - read_at > KEEP or not read_at:
-            read_at, since, keys = time.monotonic(), start, {}
+            since, keys = start, {}
             pages = current().gateway.pages(
                 "/v1/events", types=[kinds()[kind].resource.created_event], created={"gte": start}
             )
             for page in pages:
                 for event in page.remote["data"]:
-                    keys[event["data"]["object"]["id"]] = request_key(event)
-            self._events[kind] = (read_at, since, keys)
+                    keys.setdefault(event["data"]["object"]["id"], request_key(event))
+            self._events[kind] = (time.monotonic(), since, keys)
         return keys
 
-    def _listed(self, document: SyncedDocument, start: int) -> list[dict[str, Any]]:
-        operation = document.operation
-        assert operation is not None
-        window: dict[str, int] = {"gte": start}
-        if operation.stored_failure_at is None:  # after a 5xx Stripe may finish the object at any time
-            window["lte"] = int((document.claimed_at + SETTLING).timestamp())
-        pages = current().gateway.pages(document.resource.path, created=window)
-        return [remote for page in pages for remote in page.remote["data"]]
+    def _keyless(self, kind: str, start: int, keys: dict[str, str | None]) -> list[dict[str, Any]]:
+        """Return the listed objects created since `start` whose key no event tells: they are few."""
+        read_at, since, found = self._lists.get(kind, (0.0, 0, []))
+        if since > start or time.monotonic() - read_at > KEEP or not read_at:
+            pages = current().gateway.pages(kinds()[kind].resource.path, created={"gte": start})
+            found = [remote for page in pages for remote in page.remote["data"] if keys.get(remote["id"]) is None]
+            self._lists[kind] = (time.monotonic(), start, found)
+        return found

@@ -9,12 +9,13 @@ from typing import Any
 from models import Status, SyncedDocument, kinds
 from models.absorb import digest
 from models.clock import from_now
-from models.event import State
+from models.event import EventState
+from models.keys import Key
 from sync.adopt import SETTLES, adopt_if_nobodys
 from sync.connection import current, log
 from sync.converge import Sight
 from sync.errors import Forbidden
-from sync.evidence import hand_over, of_id
+from sync.evidence import another_life, hand_over, of_id
 from sync.gateway import Reply
 from sync.look import look, observe
 from sync.settle import Run
@@ -44,7 +45,7 @@ def _listed(model: type[SyncedDocument], run: Run) -> set[int]:
         seen.update(map(hash, ids))
         documents = {document.stripe_id: document for document in model.objects(stripe_id__in=ids).order_by("live")}
         for remote in data:
-            if remote["id"] not in twins:
+            if remote["id"] not in twins or remote["id"] in documents:
                 _compare(model, documents.get(remote["id"]), remote, page, run)
     return seen
 
@@ -59,7 +60,7 @@ def _twins(model: type[SyncedDocument]) -> set[str]:
 def _compare(
     model: type[SyncedDocument], document: SyncedDocument | None, remote: dict[str, Any], page: Reply, run: Run
 ) -> None:
-    if document is None:
+    if document is None or another_life(document, remote):
         _unknown(model, remote, page, run)
     elif document.status == Status.DELETED:
         log.warning("%s %s is deleted here, but Stripe lists %s", model.resource.kind, document.id, remote["id"])
@@ -83,14 +84,15 @@ def _unknown(model: type[SyncedDocument], remote: dict[str, Any], page: Reply, r
         return
     keys = run.finder.keys(model.resource.kind, page.earliest - int(EVENTS.total_seconds()))
     if run.dry:
-        run.counts["adopt"] += 1
+        maker = Key.parse(keys.get(remote["id"]))
+        run.counts["adopt"] += maker is None or maker.installation == current().installation
         return
     one = Reply(remote, page.earliest, page.latest, replayed=False, request_id=page.request_id)
-    state, why, _ = adopt_if_nobodys(model, one, keys.get(remote["id"]))
-    if state == State.APPLIED:
+    verdict = adopt_if_nobodys(model, one, keys.get(remote["id"]))
+    if verdict.state == EventState.APPLIED:
         run.counts["adopt"] += 1
     else:
-        log.info("%s is not adopted: %s", remote["id"], why)
+        log.info("%s is not adopted: %s", remote["id"], verdict.why)
 
 
 def _missing(model: type[SyncedDocument], seen: set[int], run: Run) -> None:
@@ -100,10 +102,10 @@ def _missing(model: type[SyncedDocument], seen: set[int], run: Run) -> None:
         sight, _ = observe(document)
         if sight != Sight.GONE:
             continue
+        if not run.dry and not run.brakes.spend():
+            run.counts["braked"] += 1
+            return
         run.counts["mark_deleted"] += 1
         if run.dry:
             continue
-        if not run.brakes.spend():
-            run.counts["braked"] += 1
-            return
         hand_over(model, {"_id": document.id}, of_id(document.stripe_id or "", "reconcile", gone=True))

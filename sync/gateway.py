@@ -90,7 +90,7 @@ class Gateway:
 
         self._settings = settings
         self._client, self._quick = client(TIMEOUT), client(QUICK)
-        self._checked = False
+        self._checked = self._bound = False
         self._checking = threading.Lock()
 
     # --- writing ---
@@ -132,7 +132,7 @@ class Gateway:
 
     def get(self, path: str, *, quick: bool = False) -> Reply | None:
         """Read one object as it is now; None when Stripe says that it does not exist. Raises CannotLook."""
-        self.require_right_stripe()
+        self.require_right_stripe(bind=False)
         answer = self._call(self._quick if quick else self._client, "get", path, {}, {})
         match answer:
             case Reply():
@@ -143,11 +143,11 @@ class Gateway:
 
     def pages(self, path: str, **params: Any) -> Iterator[Reply]:
         """Read a list page by page, newest first; `remote` is the page. Raises CannotLook: whole or not at all."""
-        self.require_right_stripe()
+        self.require_right_stripe(bind=False)
         cursor: dict[str, Any] = {}
         while True:
             answer = self._call(self._client, "get", path, {**params, "limit": PAGE, **cursor}, {})
-            if not isinstance(answer, Reply):
+            if not isinstance(answer, Reply) or not isinstance(answer.remote.get("data"), list):
                 raise CannotLook(f"GET {path}: {answer}")
             yield answer
             data = answer.remote["data"]
@@ -170,11 +170,11 @@ class Gateway:
         Stripe is asked once for each new key: a digest of it is stored beside the account. A database that knows none
         is bound to this one, unless `bind` is false.
         """
-        if self._checked:
+        if self._checked and (self._bound or not bind):
             return
         with self._checking:
             key = hashlib.sha256(self._settings.stripe_secret_key.encode()).hexdigest()
-            known = State.read(STRIPE)
+            known, fresh = State.read(STRIPE), None
             if not known or key not in known["keys"]:
                 answer = self._call(self._client, "get", "/v1/account", {}, {})
                 if not isinstance(answer, Reply):
@@ -188,7 +188,7 @@ class Gateway:
                     )
             if known["livemode"] != self._settings.livemode:
                 raise WrongStripe("This database belongs to the other mode (test or live) than STRIPE_SECRET_KEY.")
-            self._checked = True
+            self._checked, self._bound = True, bind or fresh is None or known is not fresh
 
     # --- the one place where stripe-python is called and its errors are read ---
 
@@ -203,14 +203,19 @@ class Gateway:
         except stripe.PermissionError as error:
             raise Forbidden(f"STRIPE_SECRET_KEY may not {method.upper()} {path}: {error.user_message}") from error
         except (stripe.InvalidRequestError, stripe.CardError) as error:
-            return _refusal(error)
+            return _refusal(error, alone=not params)
         except stripe.StripeError as error:
             return _unknown(error)
+        except (AttributeError, TypeError, ValueError) as error:  # stripe-python stumbles over what a proxy answers
+            return Unknown(f"the answer could not be read ({type(error).__name__})")
         if not isinstance(response.data, dict) or not (is_gone(response.data) or "object" in response.data):
             return Unknown("Stripe's answer could not be read")
         headers = response.headers
         duration = time.monotonic() - started
-        at = parsedate_to_datetime(headers["Date"]).timestamp() if "Date" in headers else 0.0
+        try:
+            at = parsedate_to_datetime(headers["Date"]).timestamp()
+        except (KeyError, ValueError):
+            at = 0.0  # at an unknown time: anything else is newer
         return Reply(
             remote=response.data,
             earliest=max(0, int(at - duration - 1)),  # Date has whole seconds, rounded down
@@ -220,7 +225,7 @@ class Gateway:
         )
 
 
-def _refusal(error: stripe.InvalidRequestError | stripe.CardError) -> Answer:
+def _refusal(error: stripe.InvalidRequestError | stripe.CardError, *, alone: bool) -> Answer:
     body = error.json_body.get("error", {}) if isinstance(error.json_body, dict) else {}
     if not body.get("type"):
         return Unknown("Stripe's refusal could not be read")
@@ -231,7 +236,7 @@ def _refusal(error: stripe.InvalidRequestError | stripe.CardError) -> Answer:
         replayed=_replayed(error),
         missing=error.http_status == 404
         and body.get("code") == "resource_missing"
-        and body.get("param") in (None, "id"),
+        and (alone or body.get("param") in (None, "id")),
     )
 
 

@@ -7,25 +7,22 @@ what could not be applied is stored as `received`, and drained later.
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import timedelta
 from typing import Any
 
 from bson.errors import InvalidDocument
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
 from models import Event, Status, SyncedDocument, clock, kinds
-from models.event import MAX_ATTEMPTS, State, object_id
+from models.event import MAX_ATTEMPTS, EventState, object_id
 from models.keys import Key
-from models.state import OTHER_VERSION, STRIPE
-from models.state import State as Stored
-from sync.adopt import unknown_object
+from models.state import OTHER_VERSION, STRIPE, State
+from sync.adopt import Verdict, unknown_object
 from sync.connection import current, log
+from sync.converge import backoff
 from sync.errors import CannotLook
-from sync.evidence import from_event, hand_over, needs_look, request_key
+from sync.evidence import another_life, from_event, hand_over, needs_look, request_key
 from sync.gateway import API_VERSION
 from sync.look import look
-from sync.saga import backoff
 
 EVENT_ID = re.compile(r"evt_\w{1,250}", re.ASCII)
 EVENT_TYPE = re.compile(r"[a-z0-9_.]{1,250}", re.ASCII)
@@ -37,15 +34,6 @@ BATCH = 100
 
 class Malformed(ValueError):
     """The body is not an event: it needs an id, a type and data."""
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """What became of an event; while it is open, it is due again after `due`."""
-
-    state: State
-    why: str | None = None
-    due: timedelta = timedelta(seconds=60)
 
 
 def parse(raw: bytes) -> dict[str, Any]:
@@ -69,7 +57,7 @@ def canonical(event: dict[str, Any]) -> bytes:
     return json.dumps(event, separators=(",", ":")).encode()
 
 
-def receive(raw: bytes) -> State | None:
+def receive(raw: bytes) -> EventState | None:
     """Apply an event whose signature was verified, and keep it. Return its state, or None when it was known already.
 
     Raises Malformed; PyMongoError when it could not be stored, so that Stripe must send it again.
@@ -88,53 +76,52 @@ def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
     try:
         return apply(event, quick=quick)
     except CannotLook as error:
-        return Verdict(State.RECEIVED, str(error))
+        return Verdict(EventState.RECEIVED, str(error))
     except UNSTORABLE as error:
-        return Verdict(State.DEAD, f"cannot be stored: {type(error).__name__}")
+        return Verdict(EventState.DEAD, f"cannot be stored: {type(error).__name__}")
     except OperationFailure as error:
         if error.code not in TOO_DEEP:
             raise
-        return Verdict(State.DEAD, "cannot be stored: nested too deep")
+        return Verdict(EventState.DEAD, "cannot be stored: nested too deep")
     except PyMongoError:
         raise
     except Exception as error:  # one event that we cannot digest must not hold up the others, nor be lost
         log.exception("event %s cannot be applied", event["id"])
-        return Verdict(State.RECEIVED, f"{type(error).__name__}: {error}")
+        return Verdict(EventState.RECEIVED, f"{type(error).__name__}: {error}")
 
 
 def apply(event: dict[str, Any], *, quick: bool) -> Verdict:
     """Let the document that an event is about absorb it. Raises CannotLook."""
     reason = foreign(event)
     if reason:
-        return Verdict(State.IGNORED, reason)
+        return Verdict(EventState.IGNORED, reason)
     remote = event["data"]["object"]
     model = kinds()[remote["object"]]
     evidence = from_event(model, event)
     note_version(event)
     document = hand_over(model, _where(model, event), evidence)
-    if document is None:
-        state, why, due = unknown_object(model, event, quick=quick)
-        return Verdict(state, why, due)
+    if document is None or another_life(document, remote):
+        return unknown_object(model, event, quick=quick)
     if evidence.stripe_id in document.orphans:
-        return Verdict(State.APPLIED, "a twin of this document: to be undone")
+        return Verdict(EventState.APPLIED, "a twin of this document: to be undone")
     if document.status == Status.ACTIVE and evidence.latest < (document.seen_at or 0):
-        return Verdict(State.APPLIED if document.digest == evidence.digest else State.STALE)
+        return Verdict(EventState.APPLIED if document.digest == evidence.digest else EventState.STALE)
     if needs_look(document, evidence) or model.resource.kind in current().settings.revalidate:
         look(document, quick=quick, told_gone=evidence.gone)
-    return Verdict(State.APPLIED)
+    return Verdict(EventState.APPLIED)
 
 
 def note_version(event: dict[str, Any]) -> None:
     """Remember for `status` that events come in another API version than ours: then each of them costs a GET."""
     if event.get("api_version") != API_VERSION:
-        Stored.write(OTHER_VERSION, {"version": str(event.get("api_version"))})
+        State.write(OTHER_VERSION, {"version": str(event.get("api_version"))})
 
 
 def foreign(event: dict[str, Any]) -> str | None:
     """Return why an event is none of our business, or None."""
     if event.get("object") != "event":
         return "a thin event"
-    stripe = Stored.read(STRIPE) if event.get("account") else None
+    stripe = State.read(STRIPE) if event.get("account") else None
     if event.get("account") and event["account"] != (stripe or {}).get("account"):
         return "of another account"
     if event.get("livemode") is not current().settings.livemode:
@@ -159,7 +146,7 @@ def _where(model: type[SyncedDocument], event: dict[str, Any]) -> dict[str, Any]
     return {"stripe_id": event["data"]["object"]["id"]}
 
 
-def drain(note: Callable[[State], None] = lambda state: None) -> None:
+def drain(note: Callable[[EventState], None] = lambda state: None) -> None:
     """Apply every open row that is due. Two at once share the work."""
     moment = clock.now()
     while rows := Event.overdue(moment, BATCH):
@@ -169,12 +156,12 @@ def drain(note: Callable[[State], None] = lambda state: None) -> None:
                 note(drain_one(claimed))
 
 
-def drain_one(row: Event) -> State:
+def drain_one(row: Event) -> EventState:
     """Apply a claimed row and say what became of it; after `MAX_ATTEMPTS` it is dead."""
     event = parse(row.raw)
     verdict = attempt(event, quick=False)
-    if verdict.state == State.RECEIVED and row.attempts >= MAX_ATTEMPTS:
-        verdict = Verdict(State.DEAD, verdict.why)
-    due = backoff(row.attempts) if verdict.state == State.RECEIVED else verdict.due
+    if verdict.state == EventState.RECEIVED and row.attempts >= MAX_ATTEMPTS:
+        verdict = Verdict(EventState.DEAD, verdict.why)
+    due = backoff(row.attempts) if verdict.state == EventState.RECEIVED else verdict.due
     row.settle(verdict.state, verdict.why, due)
     return verdict.state

@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 from bson import ObjectId
 
 from models import Event, Status, SyncedDocument, clock, kinds
-from models.event import State as EventState
+from models.event import EventState
 from models.state import LATCH, State
+from sync.connection import current
 from sync.converge import SETTLING
 from sync.errors import NotFound, SyncError
-from sync.evidence import hand_over, of_id
+from sync.evidence import from_reply, hand_over, of_id
 from sync.inbox import EVENT_ID, drain_one
 from sync.look import look
 from sync.settle import Run, settle
@@ -122,6 +123,8 @@ def roll_back(id: str) -> Subject:
     document = document_of(id)
     problem = {"type": "rolled-back", "code": None, "message": "An operator gave it up."}
     if document.orphans:
+        for orphan in document.orphans:
+            _keep(document, orphan)
         undone = [*document.undone, *document.orphans]
         lease = clock.from_now() if document.status == Status.ACTIVE else None  # its own object was not looked at
         return _moved(document.move(orphans=[], undone=undone, review=None, lease=lease))
@@ -138,11 +141,22 @@ def roll_back(id: str) -> Subject:
     raise NotPossible("Nothing is pending on this document.")
 
 
+def _keep(document: SyncedDocument, orphan: str) -> None:
+    """Give an orphan that is kept on purpose a document: from now on it is an object like any other."""
+    model = type(document)
+    reply = current().gateway.get(model.resource.url(orphan))
+    if reply is not None and not reply.gone and not model.objects(stripe_id=orphan, live=True).first():
+        model.adopt(from_reply(model, reply))
+
+
 def link(id: str, stripe_id: str) -> SyncedDocument:
     """Say that this Stripe object is this document's."""
     document = document_of(id)
     if document.status not in (Status.PENDING, Status.ROLLED_BACK):
         raise NotPossible(f"This document is {document.status}.")
+    reply = current().gateway.get(document.resource.url(stripe_id))
+    if reply is None or reply.gone:
+        raise NotPossible(f"Stripe has no {document.resource.kind} {stripe_id}.")
     if document.review is not None:
         document = _moved(document.move(review=None, in_doubt=False, lease=clock.from_now()))
     linked = _moved(hand_over(type(document), {"_id": document.id}, of_id(stripe_id, "operator")))

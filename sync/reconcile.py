@@ -10,20 +10,21 @@ from datetime import timedelta
 from typing import Any
 
 from models import Event, SyncedDocument, clock, kinds
-from models.event import State as EventState
+from models.event import EventState
 from models.state import CHECKPOINT, HEARTBEAT, State
 from sync.connection import current, log
-from sync.errors import CannotLook, Forbidden, WrongStripe
+from sync.converge import backoff
+from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
 from sync.full import compare_everything
 from sync.gateway import Reply
 from sync.inbox import attempt, canonical, drain
-from sync.saga import backoff
 from sync.settle import Run, settle
 
 OVERLAP = 120  # s: the events list lags at its newest end, and events share their second
 FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger than 15 minutes to its events
 EVENTS_LAST = 29 * 86400  # s: Stripe lists events for 30 days
 BATCH = 100
+PATIENCE = 10  # documents that cannot be looked at; more, and it is not them but Stripe
 ATTENTION = ("review", "braked", "dead")  # counts that need a person
 
 
@@ -78,7 +79,9 @@ def _run(report: Report, run: Run) -> None:
         report.full = True
     else:
         require_continuity(checkpoint, newest, now)
-    if not run.dry:
+    if run.dry:
+        run.counts["event_due"] += Event.objects(lease__lte=clock.now()).count()
+    else:
         drain(lambda state: report.counts.update({f"event_{state}": 1}))
     catch_up(newest, run)
     for page in pages:
@@ -148,21 +151,27 @@ def settle_overdue(run: Run) -> dict[str, str]:
                     settle(document, run, moment)
             while not run.dry and (batch := model.overdue(moment, BATCH)):
                 for document in batch:
-                    _claim_and_settle(document, run)
+                    if (failure := _claim_and_settle(document, run)) is not None:
+                        left_out[f"{kind} {document.id}"] = failure
+                    if len(left_out) > PATIENCE:
+                        raise CannotLook(failure)
         except Forbidden as error:
             left_out[kind] = str(error)
     return left_out
 
 
-def _claim_and_settle(document: SyncedDocument, run: Run) -> None:
+def _claim_and_settle(document: SyncedDocument, run: Run) -> str | None:
     claimed = document.claim()
     if claimed is None:
-        return  # another run has it, or something about it has changed: then it is read again
+        return None  # another run has it, or something about it has changed: then it is read again
     try:
         settle(claimed, run, claimed.claimed_at)
-    except CannotLook:
+    except CannotLook as error:
         claimed.postpone(backoff(claimed.operation.attempts if claimed.operation else 1))
-        raise
+        if isinstance(error, Forbidden | BadKey | WrongStripe):
+            raise
+        return str(error)  # one object that cannot be read must not hold up the others
+    return None
 
 
 def attention() -> dict[str, int]:

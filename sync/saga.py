@@ -2,11 +2,9 @@
 
 import hashlib
 import json
-import random
 import re
 import secrets
 from collections.abc import Callable
-from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
@@ -16,6 +14,7 @@ from models import Status, SyncedDocument
 from models.input import Invalid, checked, params
 from models.keys import Key
 from sync.connection import current, log
+from sync.converge import backoff
 from sync.errors import (
     AlreadyExists,
     CannotLook,
@@ -35,7 +34,6 @@ from sync.look import look
 from sync.references import resolved
 
 OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
-BACKOFF = (timedelta(seconds=30), timedelta(hours=1))  # the first wait and the longest; each is twice the one before
 
 
 def create(
@@ -116,7 +114,8 @@ def told(document: SyncedDocument) -> SyncedDocument:
     """Return a document that is active or pending; raise what became of any other."""
     match document.status:
         case Status.ROLLED_BACK:
-            raise RolledBack(document) if document.in_doubt else Refused(document)
+            given_up = document.error is not None and document.error.type == RolledBack.type
+            raise RolledBack(document) if given_up else Refused(document)
         case Status.DELETED:
             raise Deleted(document)
     return document
@@ -128,11 +127,11 @@ def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
     Raises Invalid, AlreadyExists, InProgress, NotFound, Refused or Unavailable; refused, nothing was changed.
     """
     model = type(document)
-    values = resolved(model, checked(model, body, "update"))
-    local = {name for name in values if name not in model.own_fields()}
-    if local and len(local) < len(values):
-        raise Invalid(dict.fromkeys(local, "is kept here only: change it in a request of its own"))
     try:
+        values = resolved(model, checked(model, body, "update"))
+        local = {name for name in values if name not in model.own_fields()}
+        if local and len(local) < len(values):
+            raise Invalid(dict.fromkeys(local, "is kept here only: change it in a request of its own"))
         if local:
             return _rename(document, model.prepared(values))
         assert document.stripe_id is not None or document.status != Status.ACTIVE
@@ -181,10 +180,11 @@ def _run(document: SyncedDocument, verb: str, path: str, sent: dict[str, Any]) -
         staged = document.begin(frozen(type(document), document.id, verb, path, sent))
         if staged is None:
             document = document.reread()
+    assert staged.operation is not None
     ended = _pushed(staged)
     if ended.status == Status.DELETED and verb != "delete":
         raise NotFound
-    if ended.operation is None and ended.error is not None:
+    if ended.error is not None and ended.error.key == staged.operation.key:
         raise Refused(ended)
     return ended
 
@@ -220,7 +220,7 @@ def push(document: SyncedDocument) -> SyncedDocument:
             gone = of_id(document.stripe_id or "", "delete", gone=True)
             return hand_over(type(document), {"_id": document.id}, gone) or document.reread()
         case Refusal(missing=True) if document.status == Status.ACTIVE:
-            return _look_or_wait(document)
+            return _look_or_wait(_conclude(document, lambda latest: latest.refuse(answer.problem, "missing")))
         case Refusal():
             return _conclude(document, lambda latest: _refused(latest, answer))
         case Unknown():
@@ -269,11 +269,3 @@ def _look_or_wait(document: SyncedDocument) -> SyncedDocument:
 def _about(document: SyncedDocument, reply: Reply) -> bool:
     remote = reply.remote
     return isinstance(remote.get("id"), str) and remote.get("object", document.resource.kind) == document.resource.kind
-
-
-def backoff(attempts: int) -> timedelta:
-    """Return how long to wait after so many attempts, with jitter so that a crowd spreads."""
-    first, longest = BACKOFF
-    wait: timedelta = min(first * 2 ** min(attempts - 1, 10), longest)
-    jittered: timedelta = wait * random.uniform(0.75, 1.25)  # noqa: S311  # not a secret
-    return jittered

@@ -6,13 +6,13 @@ from datetime import datetime, timedelta
 
 from models import SyncedDocument
 from sync.connection import current, log
-from sync.converge import KEY_LASTS, Facts, Remedy, Sight, diagnose
+from sync.converge import KEY_LASTS, Facts, Remedy, Sight, backoff, diagnose
 from sync.errors import Forbidden
 from sync.evidence import from_reply, hand_over, needs_look, of_id
 from sync.find import Finder
 from sync.gateway import Reply
 from sync.look import look, observe
-from sync.saga import backoff, push
+from sync.saga import push
 from sync.undo import Brakes, undo
 
 PATIENCE = timedelta(minutes=5)  # between two looks at what may still be under way
@@ -82,7 +82,7 @@ def _do(remedy: Remedy, document: SyncedDocument, run: Run, found: str | None, r
             problem = {
                 "type": "expired",
                 "code": None,
-                "message": "Stripe did not do it; it is too late to repeat it.",
+                "message": document.error.message if document.error else "Stripe did not do it; it is too late now.",
             }
             document.see(from_reply(model, reply), operation=None, error=problem)
         case Remedy.ROLL_BACK:
@@ -92,7 +92,7 @@ def _do(remedy: Remedy, document: SyncedDocument, run: Run, found: str | None, r
             _mark_deleted(document, run)
         case Remedy.UNDO:
             if not undo(document, run.brakes):
-                run.counts["braked"] += 1
+                run.counts.update({"braked": 1, Remedy.UNDO: -1})
         case Remedy.LEAVE:
             document.leave()
         case Remedy.WAIT:
@@ -105,7 +105,7 @@ def _do(remedy: Remedy, document: SyncedDocument, run: Run, found: str | None, r
 
 def _mark_deleted(document: SyncedDocument, run: Run) -> None:
     if not run.brakes.spend():
-        run.counts["braked"] += 1
+        run.counts.update({"braked": 1, Remedy.MARK_DELETED: -1})
         return
     gone = of_id(document.stripe_id or "", "reconcile", gone=True)
     hand_over(type(document), {"_id": document.id}, gone)

@@ -5,8 +5,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from models import Event, Status, clock, kinds
-from models.event import OPEN
-from models.event import State as EventState
+from models.event import OPEN, EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
 from sync.gateway import API_VERSION
 

@@ -6,8 +6,8 @@ from models import SyncedDocument, Undo, kinds
 from models.keys import Key
 from models.state import LATCH, State
 from sync.connection import current, log
+from sync.converge import backoff
 from sync.gateway import Answer, Refusal, Reply, Unknown
-from sync.saga import backoff
 
 LEAST = 20  # undos and deletions that one run may do in any installation
 SHARE = 100  # and in a large one, every hundredth of the live documents
