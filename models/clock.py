@@ -30,6 +30,11 @@ def from_now(delta: timedelta = timedelta()) -> Expression:
     return Expression({"$add": ["$$NOW", milliseconds]})
 
 
+def overdue(at: datetime) -> dict[str, Any]:
+    """Return the query of what was leased until before `at`. It names the type, or the partial index is not used."""
+    return {"lease": {"$type": "date", "$lte": at}}
+
+
 def now() -> datetime:
     """Ask the server what time it is. One round trip; used where many documents are compared with one moment."""
     told: datetime = get_db().command("hello")["localTime"]

@@ -11,6 +11,7 @@ from mongoengine import BinaryField, DateTimeField, Document, IntField, StringFi
 from pymongo import IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
+from models import clock
 from models.base import A_DATE
 from models.clock import from_now, literal
 from models.lifecycle import LEASE
@@ -121,7 +122,7 @@ class Event(Document):
     @classmethod
     def overdue(cls, at: datetime, limit: int) -> list[Self]:
         """Return open rows that are due at `at`, longest due first."""
-        return list(cls.objects(lease__lte=at).order_by("lease").limit(limit))
+        return list(cls.objects(__raw__=clock.overdue(at)).order_by("lease").limit(limit))
 
     @classmethod
     def known(cls, ids: list[str]) -> set[str]:

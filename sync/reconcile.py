@@ -80,7 +80,7 @@ def _run(report: Report, run: Run) -> None:
     else:
         require_continuity(checkpoint, newest, now)
     if run.dry:
-        run.counts["event_due"] += Event.objects(lease__lte=clock.now()).count()
+        run.counts["event_due"] += Event.objects(__raw__=clock.overdue(clock.now())).count()
     else:
         drain(lambda state: report.counts.update({f"event_{state}": 1}))
     catch_up(newest, run)
@@ -147,7 +147,7 @@ def settle_overdue(run: Run) -> dict[str, str]:
     for kind, model in kinds().items():
         try:
             if run.dry:
-                for document in model.objects(lease__lte=moment):
+                for document in model.objects(__raw__=clock.overdue(moment)):
                     settle(document, run, moment)
             while not run.dry and (batch := model.overdue(moment, BATCH)):
                 for document in batch:

@@ -73,7 +73,7 @@ def _documents(health: Health, now: datetime) -> None:
         grouped = model.objects.aggregate([{"$group": {"_id": "$status", "n": {"$sum": 1}}}])
         counts[model._get_collection_name()] = {row["_id"]: row["n"] for row in grouped}
         review += model.objects(review__type="string").count()
-        overdue += model.objects(lease__lt=now).count()
+        overdue += model.objects(__raw__=clock.overdue(now)).count()
         unconfirmed += model.objects(status=Status.ACTIVE, confirmed_at=None, created_at__lt=now - UNCONFIRMED).count()
     health.facts.update(documents=counts, overdue=overdue, review=review, unconfirmed=unconfirmed)
     if review:

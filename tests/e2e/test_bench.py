@@ -32,10 +32,6 @@ def test_each_benchmark_prints_its_table_beside_the_floor(name: str, rows: list[
     assert [row for row in rows if not any(line.startswith(row) for line in done.stdout.splitlines())] == []
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="MongoDB does not see that equality implies $type, so no partial index is used; remove this once it is",
-)
 def test_no_question_of_reconcile_or_of_a_request_is_answered_by_a_scan() -> None:
     done = bench("reconcile", "--quick")
 
