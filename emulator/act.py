@@ -65,7 +65,8 @@ class Act:
 
     def _blank(self, row: Resource, id: str) -> Json:
         mode = {"livemode": self.realm.livemode} if row.moded else {}
-        return {"id": id, "object": row.kind, **copy.deepcopy(row.defaults), "created": self.second, **mode}
+        date = {row.dated: self.second} if row.dated else {}
+        return {"id": id, "object": row.kind, **copy.deepcopy(row.defaults), **date, **mode}
 
     def update(self, kind: str, id: str, params: Json) -> Json:
         row = RESOURCES[kind]
@@ -101,6 +102,12 @@ class Act:
         object = self.named(kind, id)
         self._check_references(todo.params, params)
         return todo.do(self, object, params)
+
+    def end(self, kind: str, id: str, params: Json) -> Json:
+        """DELETE /v1/<path>/<id>, of something that stays readable."""
+        row = RESOURCES[kind]
+        assert row.ends is not None, "the table says how it ends"
+        return row.ends.do(self, copy.deepcopy(self.need(kind, id)), params)
 
     def need(self, kind: str, id: str) -> Json:
         object = self.realm.find(kind, id)

@@ -32,6 +32,10 @@ class Actor:
         """Unlike the API, the Dashboard can delete a price (facts, section 5)."""
         return self._do(Call(RESOURCES[kind], "delete", id), {})
 
+    def end(self, kind: str, id: str, **params: Any) -> Json:
+        """DELETE of something that stays readable, such as a subscription."""
+        return self._do(Call(RESOURCES[kind], "end", id), params)
+
     def act(self, kind: str, id: str, action: str, **params: Any) -> Json:
         """POST /v1/<path>/<id>/<action>."""
         return self._do(Call(RESOURCES[kind], "action", id, action), params)

@@ -15,7 +15,7 @@ from emulator.resource import Resource
 from emulator.resources import BY_PATH
 from emulator.wire import Json
 
-Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "account"]
+Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "end", "account"]
 EXPAND: Fields = {"expand": Many(each=Text())}
 PATHS: dict[str, Resource] = {**BY_PATH, EVENT.path: EVENT}
 
@@ -52,6 +52,8 @@ def _below(row: Resource, method: str, rest: list[str]) -> Call | None:
             return Call(row, "get", id)
         case "POST", [id] if row.update is not None:
             return Call(row, "update", id)
+        case "DELETE", [id] if row.ends is not None:
+            return Call(row, "end", id)
         case "DELETE", [id] if row.delete != "never":
             return Call(row, "delete", id)
         case "POST", [id, action] if action in row.actions:
@@ -83,6 +85,8 @@ def validate(call: Call, raw: Json) -> Json:
             return params
         case "action":
             params = read({**EXPAND, **row.actions[call.action].params}, raw)
+        case "end" if row.ends is not None:
+            params = read({**EXPAND, **row.ends.params}, raw)
         case _:
             params = read(EXPAND, raw)
     expand.check(row.kind, params.get("expand"))
@@ -106,6 +110,8 @@ def execute(call: Call, act: Act, params: Json, log: EventLog, url: str) -> Json
             return expand.expanded(act, act.update(row.kind, call.id, params), paths)
         case "nested":
             return lists.part(row.lists[call.action](act, act.need(row.kind, call.id)), params, url)
+        case "end":
+            return expand.expanded(act, act.end(row.kind, call.id, params), paths)
         case "delete":
             return act.delete(row.kind, call.id)
         case "action":

@@ -1,16 +1,12 @@
-"""Payment methods: Stripe's test cards, and how each behaves when it is used (facts, section 6)."""
+"""Stripe's test cards, and how each behaves when it is used (facts, section 6)."""
 
 from __future__ import annotations
 
-import copy
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from emulator import errors
 from emulator.errors import Problem
-from emulator.fields import Email, Fields, Hash, Metadata, OneOf, Ref, Text, Whole
-from emulator.params import ADDRESS
-from emulator.resource import Action, Resource, blank, same
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -57,7 +53,6 @@ MESSAGES = {
     "insufficient_funds": "Your card has insufficient funds.",
     "authentication_required": "Your card was declined. This transaction requires authentication.",
 }
-NOBODY: Json = blank("email name phone tax_id") | {"address": blank("city country line1 line2 postal_code state")}
 SPENT = "spent"  # ids of payment methods that will not work a second time
 
 
@@ -80,13 +75,17 @@ def look(card: Card) -> Json:
     }
 
 
-def _template(name: str) -> Json:
+def template(name: str) -> Json:
     return {"type": "card", "card": look(CARDS[ALIASES.get(name, name)])}
+
+
+# pm_card_visa stands for a new payment method that looks like this.
+TEMPLATES: dict[str, Json] = {f"pm_card_{name}": template(name) for name in (*CARDS, *ALIASES)}
 
 
 def peek(act: Act, id: str) -> Json:
     """What a payment method is, or will be if its id is a template."""
-    template = PAYMENT_METHOD.templates.get(id)
+    template = TEMPLATES.get(id)
     return {"id": id, "customer": None, **template} if template is not None else act.need("payment_method", id)
 
 
@@ -154,97 +153,3 @@ def attachable(act: Act, method: Json, customer: str | None) -> None:
     card = card_of(method)
     if card.refused and not card.attaches:
         raise refusal(card.refused)
-
-
-def _attach(act: Act, method: Json, params: Json) -> Json:
-    customer = params.get("customer")
-    if customer is None:
-        raise errors.missing("customer")
-    attachable(act, method, customer)
-    return hand_over(act, method, customer)
-
-
-def _detach(act: Act, method: Json, params: Json) -> Json:
-    if method["customer"] is None:
-        raise Problem(400, "The payment method you provided is not attached to a customer so detachment is impossible.")
-    old = copy.deepcopy(method)
-    act.realm.put(SPENT, method["id"], {})
-    method["customer"] = None
-    act.keep("payment_method", method)
-    for customer in act.realm.all("customer"):
-        if customer["invoice_settings"]["default_payment_method"] == method["id"]:
-            act.update("customer", customer["id"], {"invoice_settings": {"default_payment_method": None}})
-    act.announce("payment_method.detached", method, old)
-    return method
-
-
-def _check(params: Json) -> None:
-    if params.get("type") is None:
-        raise errors.missing("type")
-    if params["type"] != "card":
-        raise errors.invalid(f"The emulator serves cards only, not {params['type']}.", "type")
-    card = params.get("card") or {}
-    if card.get("number") is not None:
-        raise Problem(
-            402,
-            "Sending credit card numbers directly to the Stripe API is generally unsafe. We suggest you use test "
-            "tokens that map to the test card you are using, see https://stripe.com/docs/testing.",
-        )
-    if card.get("token") is None:
-        raise errors.missing("card[token]")
-    token = card["token"].removeprefix("tok_")
-    if token not in CARDS and token not in ALIASES:
-        raise errors.no_such("token", card["token"], "card[token]", 400)
-
-
-def _shape(act: Act, params: Json, method: Json) -> None:
-    given = params.get("card") or {}
-    if "token" in given:
-        method |= _template(given["token"].removeprefix("tok_"))
-    method["card"] |= {name: given[name] for name in ("exp_month", "exp_year") if given.get(name) is not None}
-    method["billing_details"] = NOBODY | {k: v for k, v in method["billing_details"].items() if v is not None}
-    method["allow_redisplay"] = method["allow_redisplay"] or "unspecified"
-
-
-def _guard(act: Act, params: Json, method: Json | None) -> None:
-    if method is not None and method["customer"] is None:
-        message = "You must save this PaymentMethod to a customer before you can update it."
-        raise errors.invalid(message, "payment_method")
-
-
-DETAILS = Hash(
-    fields={"address": Hash(fields=ADDRESS), "email": Email(), "name": Text(), "phone": Text(), "tax_id": Text()},
-    merge=True,
-)
-SHOWN: Fields = {
-    "allow_redisplay": OneOf(values=("always", "limited", "unspecified")),
-    "billing_details": DETAILS,
-    "metadata": Metadata(),
-}
-EXPIRY: Fields = {"exp_month": Whole(least=1, most=12), "exp_year": Whole(least=2000, most=2100)}
-NUMBER: Fields = {"cvc": Text(), "number": Text(), "token": Text()}
-PAYMENT_METHOD = Resource(
-    kind="payment_method",
-    path="payment_methods",
-    prefix="pm_",
-    label="PaymentMethod",
-    create={**SHOWN, "type": Text(), "card": Hash(fields={**EXPIRY, **NUMBER}, hidden=True)},
-    update={**SHOWN, "card": Hash(fields=EXPIRY, hidden=True)},
-    defaults={
-        "allow_redisplay": "unspecified",
-        "billing_details": NOBODY,
-        "customer": None,
-        "customer_account": None,
-        "metadata": {},
-        "type": "card",
-    },
-    filters={name: same(name) for name in ("allow_redisplay", "customer", "customer_account", "type")},
-    created_filter=False,
-    expands={"customer": "customer"},
-    events=("updated",),
-    check=_check,
-    guard=_guard,
-    shape=_shape,
-    templates={f"pm_card_{name}": _template(name) for name in (*CARDS, *ALIASES)},
-    actions={"attach": Action(_attach, {"customer": Ref(kind="customer")}), "detach": Action(_detach)},
-)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from emulator import errors, lines, payments, setups
+from emulator import cards, errors, lines, payments, setups
 from emulator.errors import Problem
 from emulator.fields import Currency, Email, Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text, Time, Whole
+from emulator.invoice_payments import intent_of
 from emulator.params import ADDRESS, SHIPPING
 from emulator.resource import Action, Filter, Resource, blank, same
 from emulator.wire import Json
@@ -112,7 +113,7 @@ def complete(act: Act, session: Json, card: str, email: str) -> Json:
         paid = act.need("payment_intent", intent["id"])["status"] == "succeeded"
         session["payment_status"] = "paid" if paid else "unpaid"  # unpaid: held, to be captured later
     elif session["mode"] == "subscription":
-        raise NotImplementedError("the emulator sells no subscriptions yet")
+        _subscribe(act, session, card, email)
     known = session["customer_email"] or (act.realm.find("customer", session["customer"] or "") or {}).get("email")
     nobody: Json = blank("address business_name individual_name name phone tax_ids")
     session["customer_details"] = nobody | {"email": known or email, "tax_exempt": "none"}
@@ -121,6 +122,32 @@ def complete(act: Act, session: Json, card: str, email: str) -> Json:
     act.keep("checkout.session", session)
     act.announce("checkout.session.completed", session)
     return session
+
+
+def _subscribe(act: Act, session: Json, card: str, email: str) -> None:
+    """The subscription begins with its payment (since API 2025-03-31.basil), or not at all."""
+    wanted = {k: v for k, v in (act.realm.table("plans")[session["id"]]["subscription_data"] or {}).items() if v}
+    method = cards.peek(act, card)
+    if cards.card_of(method).refused:
+        raise cards.refusal(cards.card_of(method).refused)
+    if session["customer"] is None:
+        session["customer"] = act.create("customer", {"email": session["customer_email"] or email})["id"]
+    method = cards.hand_over(act, act.named("payment_method", card), session["customer"])
+    payer, items = {"customer": session["customer"]}, []
+    for item in lines.of(act, session):
+        price, quantity = {"price": item["price"]["id"], "own": True}, {"quantity": item["quantity"]}
+        if item["price"]["recurring"] is not None:
+            items.append(price | quantity)
+        else:  # once, with the first invoice
+            act.create("invoiceitem", {**payer, **quantity, "pricing": price})
+    made = act.create("subscription", {**wanted, **payer, "items": items, "default_payment_method": method["id"]})
+    if made["status"] == "incomplete":  # the buyer is there to say yes
+        intent = intent_of(act, act.need("invoice", made["latest_invoice"]))
+        assert intent is not None, "what is incomplete waits for a payment"
+        payments.authenticated(act, intent, agrees=True)
+    session |= {"subscription": made["id"], "invoice": made["latest_invoice"], "payment_status": "paid"}
+    if made["trial_end"] is not None or not session["amount_total"]:
+        session["payment_status"] = "no_payment_required"
 
 
 def _intent(act: Act, session: Json) -> Json:
@@ -173,7 +200,6 @@ CREATE: Fields = {
     "subscription_data": Hash(fields=SUBSCRIPTION_DATA, fill=False, hidden=True),
     "success_url": Text(),
 }
-TEXTS = blank("after_submit shipping_address submit terms_of_service_acceptance")
 SESSION = Resource(
     kind="checkout.session",
     path="checkout/sessions",
@@ -191,7 +217,7 @@ SESSION = Resource(
     | {
         "automatic_tax": {"enabled": False, "liability": None, "status": None},
         "custom_fields": [],
-        "custom_text": TEXTS,
+        "custom_text": blank("after_submit shipping_address submit terms_of_service_acceptance"),
         "metadata": {},
         "mode": "payment",
         "payment_method_options": {},
@@ -211,7 +237,7 @@ SESSION = Resource(
         "status": same("status", OneOf(values=("complete", "expired", "open"))),
         "subscription": same("subscription"),
     },
-    expands={name: name for name in ("customer", "payment_intent", "setup_intent", "subscription")},
+    expands={name: name for name in ("customer", "payment_intent", "setup_intent", "subscription", "invoice")},
     includes={"line_items": lines.listed},
     events=(),
     check=_check,

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING
 
-from emulator import cards
+from emulator import cards, renewals
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -35,11 +36,8 @@ def shape_customer(act: Act, params: Json, customer: Json) -> None:
 def cancel_subscriptions(act: Act, customer: Json) -> None:
     """Deleting a customer cancels its subscriptions at once (facts, section 5)."""
     for subscription in act.realm.all("subscription"):
-        if subscription.get("customer") == customer["id"] and subscription.get("status") != "canceled":
-            old = dict(subscription)
-            subscription |= {"status": "canceled", "canceled_at": act.second, "ended_at": act.second}
-            act.keep("subscription", subscription)
-            act.announce("customer.subscription.deleted", subscription, old, previous=False)
+        if subscription["customer"] == customer["id"] and subscription["status"] not in renewals.OVER:
+            renewals.end(act, copy.deepcopy(subscription))
 
 
 def subscriptions_of(act: Act, customer: Json) -> Json:

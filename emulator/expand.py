@@ -60,7 +60,9 @@ def _expand(act: Act, object: Json, path: str) -> None:
     *outer, last = name.split(".")
     holder = object
     for step in outer:
-        holder = holder[step]
+        holder = holder[step] or {}
+    if last not in holder:
+        return  # an invoice without subscription, say
     if isinstance(holder[last], str):
         holder[last] = _read(act, row.expands[name], holder[last])
     rest = path[len(name) + 1 :]

@@ -73,13 +73,13 @@ def check(lines: list[Json], mode: str, name: str = "line_items") -> None:
 
 
 def guard(act: Act, lines: list[Json], mode: str, currency: str | None = None, name: str = "line_items") -> None:
-    """Rules about the prices: active, of one currency, and recurring or not as the mode says."""
+    """The prices are active (or the line's own), of one currency, and recurring or not as the mode says."""
     currencies, recurring = {currency} if currency is not None else set(), 0
     for index, line in enumerate(lines):
         data = line.get("price_data")
         if data is None:
             data = act.need("price", line["price"])
-            if not data["active"]:
+            if not data["active"] and not line.get("own"):
                 message = "The price specified is inactive. This field only accepts active prices."
                 raise errors.invalid(message, f"{name}[{index}][price]")
             amount(data, line.get("quantity") or 1)

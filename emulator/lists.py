@@ -52,13 +52,13 @@ def read_query(row: Resource, raw: Json) -> Json:
 def page(row: Resource, params: Json, objects: Iterable[Json], cursor: Callable[[str, str], Json], url: str) -> Json:
     """One page of `objects` (given oldest first). `cursor(id, param)` finds the object of a cursor, or refuses it."""
     # Sorting is stable, so what shares a second keeps the order of insertion.
-    order = sorted(objects, key=lambda object: int(object["created"]))
+    order = sorted(objects, key=lambda object: _when(row, object))
     start, end = params.get("starting_after"), params.get("ending_before")
     mark = cursor(start, "starting_after") if start else cursor(end, "ending_before") if end else None
     if mark is not None:
         at = next((index for index, each in enumerate(order) if each["id"] == mark["id"]), None)
         if at is None:  # the cursor itself is deleted or filtered away: its place is by time
-            at = next((index for index, each in enumerate(order) if each["created"] > mark["created"]), len(order))
+            at = next((index for index, each in enumerate(order) if _when(row, each) > _when(row, mark)), len(order))
             order = order[:at] if start else order[at:]
         else:
             order = order[:at] if start else order[at + 1 :]
@@ -83,12 +83,16 @@ def part(items: list[Json], params: Json, url: str) -> Json:
     return {"object": "list", "url": url, "has_more": len(rest) > limit, "data": data}
 
 
+def _when(row: Resource, object: Json) -> int:
+    return int(object.get(row.dated, 0))
+
+
 def _passes(row: Resource, params: Json, object: Json) -> bool:
     created = params.get("created")
-    if isinstance(created, int) and object["created"] != created:
+    if isinstance(created, int) and _when(row, object) != created:
         return False
     if isinstance(created, dict) and not all(
-        COMPARE[name](object["created"], bound) for name, bound in created.items() if bound is not None
+        COMPARE[name](_when(row, object), bound) for name, bound in created.items() if bound is not None
     ):
         return False
     return all(filter.keep(object, params[name]) for name, filter in row.filters.items() if name in params)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from emulator import cards, errors, intents
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 # The least that Stripe takes, where it is not 50 (docs.stripe.com/currencies).
 LEAST = {"gbp": 30, "jpy": 50, "sek": 300, "nok": 300, "dkk": 250, "czk": 1500, "huf": 17500, "hkd": 400}
+
+# Who wants to know whether an intent was paid or declined: (act, intent, paid).
+WATCHERS: list[Callable[[Act, Json, bool], None]] = []
 
 
 def confirm(act: Act, intent: Json, params: Json) -> Json:
@@ -53,6 +57,8 @@ def pay(act: Act, intent: Json, method: Json) -> Json:
     cards.spend(act, method)
     act.keep("payment_intent", intent)
     act.announce(f"payment_intent.{'amount_capturable_updated' if manual else 'succeeded'}", intent)
+    if not manual:
+        _tell(act, intent, paid=True)
     return intent
 
 
@@ -64,8 +70,14 @@ def fail(act: Act, intent: Json, method: Json, reason: str) -> Json:
     intent |= {"last_payment_error": copy.deepcopy(error.error), "status": "requires_payment_method"}
     act.keep("payment_intent", intent)
     act.announce("payment_intent.payment_failed", intent)
+    _tell(act, intent, paid=False)
     error.error["payment_intent"] = copy.deepcopy(intent)
     raise error
+
+
+def _tell(act: Act, intent: Json, paid: bool) -> None:
+    for told in WATCHERS:
+        told(act, intent, paid)
 
 
 def _capture(act: Act, intent: Json, params: Json) -> Json:

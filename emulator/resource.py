@@ -54,6 +54,7 @@ class Resource:
     label: str = ""  # in "No such <label>: 'x'"; the kind if empty
     width: int = 24  # length of the random part of an id
     draw: Literal["base62", "upper"] = "base62"
+    dated: str = "created"  # the field that says when; empty if there is none
     moded: bool = True  # its objects show livemode
     create: Fields | None = None  # with an `id`, if the caller may choose it
     update: Fields | None = None
@@ -61,7 +62,7 @@ class Resource:
     filters: Mapping[str, Filter] = field(default_factory=dict)
     created_filter: bool = True
     expands: Mapping[str, str] = field(default_factory=dict)  # dotted path -> kind
-    includes: Mapping[str, Callable[[Act, Json], Json]] = field(default_factory=dict)  # shown only when expanded
+    includes: Mapping[str, Callable[[Act, Json], Json | None]] = field(default_factory=dict)  # shown only when expanded
     delete: Literal["stub", "gone", "never"] = "never"  # stub: GET still answers 200 with {"deleted": true}
     events: tuple[str, ...] = ("created", "updated", "deleted")
     event_name: str = ""  # the events' first part; the kind if empty
@@ -70,6 +71,7 @@ class Resource:
         None  # rules that need state: (act, params, object or None)
     )
     shape: Callable[[Act, Json, Json], None] | None = None  # finish the object from the parameters; make siblings
+    ends: Action | None = None  # what DELETE does, where it returns the object as it is then
     blocked: Callable[[Act, Json], None] | None = None  # refuse a delete
     gone: Callable[[Act, Json], None] | None = None  # what a delete takes along
     after: Callable[[Act, Json, Json], None] | None = None  # what a create leads to once it is announced

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from emulator import customers, params, rules
-from emulator.cards import PAYMENT_METHOD
+from emulator.billing import INVOICE
 from emulator.charges import CHARGE, REFUND
 from emulator.checkout import SESSION
 from emulator.fields import Currency, Flag, Hash, Many, OneOf, Text
+from emulator.invoiceitems import INVOICEITEM
+from emulator.payment_methods import PAYMENT_METHOD
 from emulator.payments import PAYMENT_INTENT
 from emulator.resource import ACTIVE, Filter, Resource, blank, same
 from emulator.setups import SETUP_INTENT
+from emulator.subscriptions import SUBSCRIPTION
 from emulator.wire import Json
 
 NO_SETTINGS: Json = {"custom_fields": None, "default_payment_method": None, "footer": None, "rendering_options": None}
@@ -25,10 +26,6 @@ def among(name: str) -> Filter:
 def recurs(object: Json, value: Json) -> bool:
     recurring: Json = object["recurring"] or {}
     return all(recurring.get(name) == wanted for name, wanted in value.items())
-
-
-def in_status(object: Json, value: Any) -> bool:
-    return bool(value == "all" or object.get("status") == value)
 
 
 CUSTOMER = Resource(
@@ -166,26 +163,6 @@ WEBHOOK_ENDPOINT = Resource(
     shape=rules.shape_endpoint,
 )
 
-OF_CUSTOMER = {"customer": same("customer")}
-# Read-only for now: tests plant them, so that a customer can have money on it.
-SUBSCRIPTION = Resource(
-    kind="subscription",
-    path="subscriptions",
-    prefix="sub_",
-    event_name="customer.subscription",
-    defaults={"customer": None, "status": "active", "metadata": {}},
-    filters={**OF_CUSTOMER, "status": Filter(Text(), in_status)},
-    expands={"customer": "customer"},
-)
-INVOICE = Resource(
-    kind="invoice",
-    path="invoices",
-    prefix="in_",
-    defaults={"customer": None, "status": "draft", "currency": "usd", "total": 0, "metadata": {}},
-    filters={**OF_CUSTOMER, "status": same("status"), "subscription": same("subscription")},
-    expands={"customer": "customer"},
-)
-
 RESOURCES: dict[str, Resource] = {
     row.kind: row
     for row in (
@@ -203,6 +180,7 @@ RESOURCES: dict[str, Resource] = {
         SESSION,
         SUBSCRIPTION,
         INVOICE,
+        INVOICEITEM,
     )
 }
 BY_PATH: dict[str, Resource] = {row.path: row for row in RESOURCES.values()}

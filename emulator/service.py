@@ -101,8 +101,8 @@ class Emulator:
                 "id": row.new_id(self.engine.ids.draw, livemode),
                 "object": kind,
                 **copy.deepcopy(row.defaults),
-                "created": int(self.clock.now()),
-                "livemode": livemode,
+                **({row.dated: int(self.clock.now())} if row.dated else {}),
+                **({"livemode": livemode} if row.moded else {}),
                 **(object or {}),
                 **fields,
             }

@@ -41,3 +41,28 @@ def check_out(emulator: Emulator) -> None:
     emulator.pay_session(boss.create("checkout.session", **wanted)["id"], "pm_card_chargeDeclined")
     boss.act("checkout.session", boss.create("checkout.session", **wanted)["id"], "expire")
     emulator.pay_session(boss.create("checkout.session", mode="setup", success_url="https://example.com")["id"])
+
+
+def bill(emulator: Emulator) -> None:
+    """Subscriptions in trial, active, incomplete and over; invoices in every status."""
+    boss = emulator.dashboard
+    card = {"payment_method": "pm_card_visa", "invoice_settings": {"default_payment_method": "pm_card_visa"}}
+    customer = boss.create("customer", email="a@example.com", **card)["id"]
+    product = boss.create("product", name="News")["id"]
+    price = boss.create("price", currency="usd", unit_amount=900, recurring={"interval": "month"}, product=product)[
+        "id"
+    ]
+    once = boss.create("price", currency="usd", unit_amount=300, product=product)["id"]
+    plan = {"customer": customer, "items": [{"price": price, "quantity": 2, "metadata": {"a": "b"}}]}
+    active = boss.create("subscription", **plan, description="d")
+    boss.update("subscription", active["id"], pause_collection={"behavior": "void"}, cancel_at_period_end=True)
+    boss.create("subscription", **plan, trial_period_days=7)
+    boss.create("subscription", **plan, payment_behavior="default_incomplete")
+    boss.end("subscription", boss.create("subscription", **plan)["id"], cancellation_details={"comment": "Bye"})
+    boss.create("invoiceitem", customer=customer, pricing={"price": once}, quantity=3)
+    for action in ("pay", "void", "mark_uncollectible", ""):
+        invoice = boss.create("invoice", customer=customer, pending_invoice_items_behavior="include")["id"]
+        boss.create("invoiceitem", customer=customer, invoice=invoice, amount=100, currency="usd")
+        if action:
+            boss.act("invoice", invoice, "finalize")
+            boss.act("invoice", invoice, action)

@@ -18,7 +18,7 @@ EXPAND: dict[str, Field] = {"expand": Many(each=Text())}
 # Of these the emulator serves what is often used, and refuses the rest as unknown.
 PARTIAL = {
     *("payment_method", "setup_intent", "payment_intent", "charge", "refund"),
-    *("checkout.session", "subscription", "invoice"),
+    *("checkout.session", "subscription", "invoice", "invoiceitem"),
 }
 
 
