@@ -2,7 +2,8 @@
 
 A request passes `engine` (auth, limiter, idempotency, validation, execution); `calls` finds its row in the table
 `resources`; `act` does it and announces it; `events` and `webhooks` carry the news. `transport` and `server` are two
-fronts of the same engine. To serve another Stripe type, add its parameters to `params` and its row to `resources`.
+fronts of the same engine. To serve another Stripe type, write its row and add it to the table in `resources`.
+What a row does not know is refused as unknown: a parameter is never taken without effect.
 
 Comments cite "facts, section n": the project's notes on how Stripe really behaves, with their sources.
 """

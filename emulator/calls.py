@@ -44,11 +44,11 @@ def route(method: str, path: str) -> Call:
 
 def _below(row: Resource, method: str, rest: list[str]) -> Call | None:
     match method, rest:
-        case "GET", []:
+        case "GET", [] if row.readable:
             return Call(row, "list")
         case "POST", [] if row.create is not None:
             return Call(row, "create")
-        case "GET", [id]:
+        case "GET", [id] if row.readable:
             return Call(row, "get", id)
         case "POST", [id] if row.update is not None:
             return Call(row, "update", id)

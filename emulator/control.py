@@ -152,6 +152,9 @@ class _Dashboard:
     def act(self, kind: str, id: str, action: str, **params: Any) -> Json:
         return dict(self._control.post("dashboard/act", kind=kind, id=id, action=action, params=params))
 
+    def end(self, kind: str, id: str, **params: Any) -> Json:
+        return dict(self._control.post("dashboard/end", kind=kind, id=id, params=params))
+
 
 class _Webhooks:
     def __init__(self, control: Control) -> None:

@@ -40,6 +40,7 @@ KNOBS: dict[str, Knob] = {
     "dashboard/act": lambda e, a: e.dashboard.act(a["kind"], a["id"], a["action"], **a.get("params", {})),
     "authenticate": lambda e, a: e.authenticate(**a),
     "pay_session": lambda e, a: e.pay_session(**a),
+    "dashboard/end": lambda e, a: e.dashboard.end(a["kind"], a["id"], **a.get("params", {})),
     "plant": lambda e, a: e.plant(**a),
     "endpoints": lambda e, a: e.endpoint(**a),
     "roll_secret": lambda e, a: {"secret": e.roll_secret(**a)},

@@ -55,6 +55,7 @@ class Resource:
     width: int = 24  # length of the random part of an id
     draw: Literal["base62", "upper"] = "base62"
     dated: str = "created"  # the field that says when; empty if there is none
+    readable: bool = True  # can be listed, and got by its id
     moded: bool = True  # its objects show livemode
     create: Fields | None = None  # with an `id`, if the caller may choose it
     update: Fields | None = None

@@ -8,8 +8,10 @@ from emulator.charges import CHARGE, REFUND
 from emulator.checkout import SESSION
 from emulator.fields import Currency, Flag, Hash, Many, OneOf, Text
 from emulator.invoiceitems import INVOICEITEM
+from emulator.links import PAYMENT_LINK, PORTAL_SESSION
 from emulator.payment_methods import PAYMENT_METHOD
 from emulator.payments import PAYMENT_INTENT
+from emulator.rates import SHIPPING_RATE, TAX_RATE
 from emulator.resource import ACTIVE, Filter, Resource, blank, same
 from emulator.setups import SETUP_INTENT
 from emulator.subscriptions import SUBSCRIPTION
@@ -181,6 +183,10 @@ RESOURCES: dict[str, Resource] = {
         SUBSCRIPTION,
         INVOICE,
         INVOICEITEM,
+        TAX_RATE,
+        SHIPPING_RATE,
+        PAYMENT_LINK,
+        PORTAL_SESSION,
     )
 }
 BY_PATH: dict[str, Resource] = {row.path: row for row in RESOURCES.values()}

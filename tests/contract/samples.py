@@ -66,3 +66,20 @@ def bill(emulator: Emulator) -> None:
         if action:
             boss.act("invoice", invoice, "finalize")
             boss.act("invoice", invoice, action)
+
+
+def host(emulator: Emulator) -> None:
+    """Rates, links and a visit to the portal."""
+    boss = emulator.dashboard
+    boss.create("tax_rate", display_name="VAT", inclusive=False, percentage=19.5, country="DE", tax_type="vat")
+    eur = {"currency_options": {"eur": {"amount": 400}}}
+    days = {"minimum": {"unit": "day", "value": 1}, "maximum": {"unit": "day", "value": 3}}
+    boss.create(
+        "shipping_rate",
+        display_name="Post",
+        fixed_amount={"amount": 500, "currency": "usd", **eur},
+        delivery_estimate=days,
+    )
+    data = {"currency": "usd", "unit_amount": 700, "product_data": {"name": "Hat"}}
+    boss.create("payment_link", line_items=[{"price_data": data, "quantity": 1}])
+    boss.create("billing_portal.session", customer=boss.create("customer")["id"], return_url="https://example.com")

@@ -26,6 +26,7 @@ EXCEPTIONS: dict[str, dict[str, str]] = tomllib.loads(
 SPEC = OpenAPI()
 ROWS = [*RESOURCES.values(), EVENT]
 SERVED = [row for row in ROWS if row.create is not None]
+READABLE = [row for row in ROWS if row.readable]
 EXPAND = {"expand": Many(each=Text())}
 
 
@@ -50,6 +51,7 @@ def world() -> Emulator:
     samples.pay(emulator)
     samples.check_out(emulator)
     samples.bill(emulator)
+    samples.host(emulator)
     customer = boss.create(
         "customer",
         email="a@example.com",
@@ -122,12 +124,12 @@ def test_update_takes_the_parameters_of_the_file(row: Resource) -> None:
     reviewed(f"{row.kind}.update", param_differences({**(row.update or {}), **EXPAND}, *theirs))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=by_kind)
+@pytest.mark.parametrize("row", READABLE, ids=by_kind)
 def test_lists_take_the_parameters_of_the_file(row: Resource) -> None:
     reviewed(f"{row.kind}.list", param_differences(lists.fields(row), *SPEC.query_params(f"/v1/{row.path}")))
 
 
-@pytest.mark.parametrize("row", ROWS, ids=by_kind)
+@pytest.mark.parametrize("row", READABLE, ids=by_kind)
 def test_what_can_be_deleted_is_what_the_file_says(row: Resource) -> None:
     item = {}
     for method in ("delete", "get"):
@@ -141,7 +143,7 @@ def test_what_can_be_deleted_is_what_the_file_says(row: Resource) -> None:
         assert (item["delete"] is not None) == (row.delete != "never" or row.ends is not None)
 
 
-@pytest.mark.parametrize("row", SERVED, ids=by_kind)
+@pytest.mark.parametrize("row", [row for row in SERVED if row.readable], ids=by_kind)
 def test_lists_have_the_shape_of_the_file(row: Resource, world: Emulator) -> None:
     client = stripe.StripeClient("sk_test_x", http_client=world.transport())
     reply = client.raw_request("get", f"/v1/{row.path}", limit=100).data

@@ -145,6 +145,30 @@ class TestDeliveries:
 
 
 class TestControl:
+    @staticmethod
+    def people(control: Control) -> None:
+        """Buyers and owners of cards, from another process."""
+        data = {"currency": "usd", "unit_amount": 700, "product_data": {"name": "Hat"}}
+        line = {"price_data": data, "quantity": 1}
+        session = control.dashboard.create(
+            "checkout.session", mode="payment", success_url="https://example.com", line_items=[line]
+        )
+        assert control.pay_session(session["id"], "pm_card_chargeDeclined")["status"] == "open"
+        assert control.pay_session(session["id"])["payment_status"] == "paid"
+        with pytest.raises(ControlError, match="cannot be paid"):
+            control.pay_session(session["id"])
+        card = {
+            "payment_method": "pm_card_authenticationRequired",
+            "confirm": True,
+            "return_url": "https://example.com",
+        }
+        asked = control.dashboard.create("setup_intent", **card)
+        assert control.authenticate(asked["id"])["status"] == "succeeded"
+        intent = control.dashboard.create("payment_intent", amount=500, currency="usd")
+        assert control.dashboard.act("payment_intent", intent["id"], "cancel")["status"] == "canceled"
+        owned = control.plant("subscription", customer="cus_x")
+        assert control.dashboard.end("subscription", owned["id"])["status"] == "canceled"
+
     def test_it_mirrors_the_knobs(self, emulator: Emulator, control: Control, client: stripe.StripeClient) -> None:
         made = control.dashboard.create("customer", email="a@example.com")
         control.dashboard.update("customer", made["id"], name="A")
@@ -158,6 +182,7 @@ class TestControl:
             "customer.deleted",
         ]
 
+        self.people(control)
         before = control.clock.now()
         control.clock.advance(3600)
         assert control.clock.now() >= before + 3600
