@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from contextlib import suppress
 
-from emulator import checkout, payments, setups
+from emulator import payments, purchases, setups
 from emulator.act import Act
 from emulator.engine import Engine
 from emulator.errors import Problem
@@ -43,7 +43,7 @@ class Buyer:
             if session["status"] != "open":
                 raise ValueError(f"{id} cannot be paid: it has a status of {session['status']}")
             with suppress(Problem):  # a decline, of which the session's payment intent tells
-                checkout.complete(act, session, card, email)
+                purchases.complete(act, session, card, email)
             return copy.deepcopy(act.need("checkout.session", id))
 
     def _act(self, livemode: bool, cause: Json | None) -> Act:

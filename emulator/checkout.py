@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from emulator import cards, errors, lines, payments, setups
+from emulator import errors, lines, payments, setups
 from emulator.errors import Problem
 from emulator.fields import Currency, Email, Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text, Time, Whole
-from emulator.invoice_payments import intent_of
 from emulator.params import ADDRESS, SHIPPING
+from emulator.purchases import CARD_ONLY
 from emulator.resource import Action, Filter, Resource, blank, same
 from emulator.wire import Json
 
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
 
 DAY = 86_400
 SOONEST = 30 * 60  # seconds from now to the earliest end of a session
-RETURN = {"automatic_payment_methods": {"allow_redirects": "never", "enabled": True}}
 
 
 def _check(params: Json) -> None:
@@ -63,7 +62,7 @@ def _shape(act: Act, params: Json, session: Json) -> None:
     if session["mode"] == "setup":
         given = params.get("setup_intent_data") or {}
         wanted = {name: given[name] for name in ("description", "metadata") if given.get(name) is not None}
-        intent = act.create("setup_intent", {**wanted, **RETURN, "customer": session["customer"]})
+        intent = act.create("setup_intent", {**wanted, **CARD_ONLY, "customer": session["customer"]})
         session |= {"setup_intent": intent["id"], "payment_status": "no_payment_required"}
         return
     made = lines.items(act, params["line_items"])
@@ -91,6 +90,9 @@ def _close(act: Act, session: Json) -> Json:
     session |= {"status": "expired", "url": None}
     act.wake(session, None)
     act.keep("checkout.session", session)
+    for kind, cancel in (("payment_intent", payments.cancel), ("setup_intent", setups.cancel)):
+        if session[kind] is not None:  # nobody can use it any more
+            cancel(act, copy.deepcopy(act.need(kind, session[kind])), {"cancellation_reason": "abandoned"})
     act.announce("checkout.session.expired", session)
     return session
 
@@ -98,67 +100,6 @@ def _close(act: Act, session: Json) -> Json:
 def _ripe(act: Act, session: Json) -> None:
     if session["status"] == "open":
         _close(act, session)
-
-
-def complete(act: Act, session: Json, card: str, email: str) -> Json:
-    """The buyer pays; a decline raises, and leaves the session open for another card."""
-    if session["mode"] == "setup":
-        intent = copy.deepcopy(act.need("setup_intent", session["setup_intent"]))
-        if setups.confirm(act, intent, {"payment_method": card})["status"] == "requires_action":
-            setups.authenticated(act, intent, agrees=True)
-    elif session["mode"] == "payment" and session["amount_total"]:
-        intent = _intent(act, session)
-        if payments.confirm(act, intent, {"payment_method": card})["status"] == "requires_action":
-            payments.authenticated(act, intent, agrees=True)
-        paid = act.need("payment_intent", intent["id"])["status"] == "succeeded"
-        session["payment_status"] = "paid" if paid else "unpaid"  # unpaid: held, to be captured later
-    elif session["mode"] == "subscription":
-        _subscribe(act, session, card, email)
-    known = session["customer_email"] or (act.realm.find("customer", session["customer"] or "") or {}).get("email")
-    nobody: Json = blank("address business_name individual_name name phone tax_ids")
-    session["customer_details"] = nobody | {"email": known or email, "tax_exempt": "none"}
-    session |= {"status": "complete", "url": None}
-    act.wake(session, None)
-    act.keep("checkout.session", session)
-    act.announce("checkout.session.completed", session)
-    return session
-
-
-def _subscribe(act: Act, session: Json, card: str, email: str) -> None:
-    """The subscription begins with its payment (since API 2025-03-31.basil), or not at all."""
-    wanted = {k: v for k, v in (act.realm.table("plans")[session["id"]]["subscription_data"] or {}).items() if v}
-    method = cards.peek(act, card)
-    if cards.card_of(method).refused:
-        raise cards.refusal(cards.card_of(method).refused)
-    if session["customer"] is None:
-        session["customer"] = act.create("customer", {"email": session["customer_email"] or email})["id"]
-    method = cards.hand_over(act, act.named("payment_method", card), session["customer"])
-    payer, items = {"customer": session["customer"]}, []
-    for item in lines.of(act, session):
-        price, quantity = {"price": item["price"]["id"], "own": True}, {"quantity": item["quantity"]}
-        if item["price"]["recurring"] is not None:
-            items.append(price | quantity)
-        else:  # once, with the first invoice
-            act.create("invoiceitem", {**payer, **quantity, "pricing": price})
-    made = act.create("subscription", {**wanted, **payer, "items": items, "default_payment_method": method["id"]})
-    if made["status"] == "incomplete":  # the buyer is there to say yes
-        intent = intent_of(act, act.need("invoice", made["latest_invoice"]))
-        assert intent is not None, "what is incomplete waits for a payment"
-        payments.authenticated(act, intent, agrees=True)
-    session |= {"subscription": made["id"], "invoice": made["latest_invoice"], "payment_status": "paid"}
-    if made["trial_end"] is not None or not session["amount_total"]:
-        session["payment_status"] = "no_payment_required"
-
-
-def _intent(act: Act, session: Json) -> Json:
-    """The session's payment intent, made when the buyer first tries to pay."""
-    if session["payment_intent"] is None:
-        given = act.realm.table("plans")[session["id"]]["payment_intent_data"] or {}
-        wanted = {name: value for name, value in given.items() if value is not None}
-        facts = {"amount": session["amount_total"], **{name: session[name] for name in ("currency", "customer")}}
-        session["payment_intent"] = act.create("payment_intent", {**wanted, **facts, **RETURN})["id"]
-        act.keep("checkout.session", session)
-    return copy.deepcopy(act.need("payment_intent", session["payment_intent"]))
 
 
 PAYMENT_DATA: Fields = {

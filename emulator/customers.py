@@ -40,6 +40,11 @@ def cancel_subscriptions(act: Act, customer: Json) -> None:
             renewals.end(act, copy.deepcopy(subscription))
 
 
+def methods_of(act: Act, customer: Json) -> list[Json]:
+    """Its payment methods, the newest first."""
+    return [each for each in reversed(act.realm.all("payment_method")) if each["customer"] == customer["id"]]
+
+
 def subscriptions_of(act: Act, customer: Json) -> Json:
     data = [
         each

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from emulator.act import Act
 
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
+Todo = Callable[["Act", Json, Json], Json]
 TITLES = {"payment_intent": "PaymentIntent", "setup_intent": "SetupIntent"}
 
 
@@ -34,6 +35,20 @@ def redirects(automatic: Json | None, kind: str, params: Json) -> None:
             "Payment Intents.",
             "return_url",
         )
+
+
+def by_caller(do: Todo, verb: str) -> Todo:
+    """Only the buyer acts on what belongs to an open checkout session."""
+
+    def checked(act: Act, intent: Json, params: Json) -> Json:
+        for session in act.realm.all("checkout.session"):
+            if session["status"] == "open" and session[intent["object"]] == intent["id"]:
+                title = TITLES[intent["object"]]
+                message = f"You cannot {verb} this {title} because it belongs to a Checkout Session that is open."
+                raise Problem(400, message + " To cancel it, expire the Checkout Session instead.")
+        return do(act, intent, params)
+
+    return checked
 
 
 def take_method(act: Act, intent: Json, params: Json) -> Json:

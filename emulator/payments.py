@@ -187,8 +187,8 @@ PAYMENT_INTENT = Resource(
     shape=intents.shape,
     after=_after,
     actions={
-        "confirm": Action(confirm, {**METHOD, **HOW, **RETURN, **AWAY}),
+        "confirm": Action(intents.by_caller(confirm, "confirm"), {**METHOD, **HOW, **RETURN, **AWAY}),
         "capture": Action(_capture, {"amount_to_capture": AMOUNT, "metadata": Metadata()}),
-        "cancel": Action(cancel, {"cancellation_reason": REASON}),
+        "cancel": Action(intents.by_caller(cancel, "cancel"), {"cancellation_reason": REASON}),
     },
 )

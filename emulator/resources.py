@@ -52,6 +52,7 @@ CUSTOMER = Resource(
     filters={"email": same("email"), "test_clock": same("test_clock")},
     expands={"invoice_settings.default_payment_method": "payment_method"},
     includes={"subscriptions": customers.subscriptions_of},
+    lists={"payment_methods": customers.methods_of},
     delete="stub",
     guard=customers.guard_customer,
     shape=customers.shape_customer,

@@ -60,7 +60,7 @@ def authenticated(act: Act, intent: Json, agrees: bool) -> Json:
     return _fail(act, intent, method, "authentication_required")
 
 
-def _cancel(act: Act, intent: Json, params: Json) -> Json:
+def cancel(act: Act, intent: Json, params: Json) -> Json:
     if intent["status"] not in OPEN:
         raise unexpected(intent, "cancel")
     intent |= {"status": "canceled", "next_action": None, "cancellation_reason": params.get("cancellation_reason")}
@@ -104,7 +104,7 @@ SETUP_INTENT = Resource(
     shape=intents.shape,
     after=_after,
     actions={
-        "confirm": Action(confirm, {**METHOD, **RETURN}),
-        "cancel": Action(_cancel, {"cancellation_reason": REASON}),
+        "confirm": Action(intents.by_caller(confirm, "confirm"), {**METHOD, **RETURN}),
+        "cancel": Action(intents.by_caller(cancel, "cancel"), {"cancellation_reason": REASON}),
     },
 )

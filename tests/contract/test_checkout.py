@@ -127,6 +127,16 @@ def test_parameters_that_change_money_are_not_taken_silently(client: Client, emu
     assert emulator.objects("checkout.session") == []
 
 
+def test_its_intent_ends_with_it_and_not_before(client: Client, key: str, events_with: Find) -> None:
+    made = session(client, mode="setup", line_items=None, currency="usd")
+    with pytest.raises(stripe.InvalidRequestError, match="expire the Checkout Session"):
+        client.v1.setup_intents.cancel(made.setup_intent)
+    client.v1.checkout.sessions.expire(made.id, {}, {"idempotency_key": key})
+
+    assert client.v1.setup_intents.retrieve(made.setup_intent).status == "canceled"
+    assert set(types(events_with(key, 2))) == {"checkout.session.expired", "setup_intent.canceled"}
+
+
 class TestBuyers:
     """What a buyer does has no request."""
 

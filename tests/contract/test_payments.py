@@ -79,6 +79,7 @@ class TestPaymentMethods:
         id = attached(client, customer)
 
         assert [each.id for each in client.v1.payment_methods.list({"customer": customer, "type": "card"}).data] == [id]
+        assert [each.id for each in client.v1.customers.payment_methods.list(customer).data] == [id]
         assert client.v1.payment_methods.list({"customer": customer, "type": "paypal"}).data == []
 
     @pytest.mark.parametrize("card", ["pm_card_chargeDeclined", "pm_card_chargeDeclinedExpiredCard"])
