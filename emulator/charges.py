@@ -130,8 +130,7 @@ def _guard(act: Act, params: Json, refund: Json | None) -> None:
     if refund is not None:
         return
     paid = _source(act, params)
-    total = paid["amount_captured"] if paid["captured"] else paid["amount"]
-    left = total - paid["amount_refunded"]
+    left = paid["amount"] - paid["amount_refunded"]  # what was not captured counts as refunded
     if left <= 0:
         raise Problem(400, f"Charge {paid['id']} has already been refunded.", code="charge_already_refunded")
     if params.get("amount") is not None and params["amount"] > left:
@@ -151,10 +150,9 @@ def _shape(act: Act, params: Json, refund: Json) -> None:
     if "charge" not in params and "payment_intent" not in params:
         return  # an update
     paid = _source(act, params)
-    total = paid["amount_captured"] if paid["captured"] else paid["amount"]
     refund |= {name: paid[name] for name in ("currency", "payment_intent", "customer", "payment_method")}
     refund["charge"] = paid["id"]
-    refund["amount"] = params.get("amount") or total - paid["amount_refunded"]
+    refund["amount"] = params.get("amount") or paid["amount"] - paid["amount_refunded"]
 
 
 def _after(act: Act, params: Json, refund: Json) -> None:

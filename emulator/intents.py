@@ -103,7 +103,7 @@ def guarded(kind: str) -> Callable[[Act, Json, Json | None], None]:
 
     def guard(act: Act, params: Json, intent: Json | None) -> None:
         if intent is not None and intent["status"] not in OPEN:
-            for name in FIXED & params.keys():
+            for name in sorted(FIXED & params.keys()):
                 raise unexpected(intent, f"change the `{name}` of")
         method, whose = params.get("payment_method"), intent or {}
         if method is not None:

@@ -123,6 +123,8 @@ def pay(act: Act, invoice: Json, params: Json) -> Json:
         )
     if params.get("payment_method") is not None:
         cards.belongs(act, method, invoice["customer"], "payment_method")
+    if intent_of(act, invoice) is None:  # it was planted
+        _bill(act, invoice)
     intent = intent_of(act, invoice)
     assert intent is not None, "an open invoice has a payment intent"
     how = {"payment_method": method, "off_session": params.get("off_session")}

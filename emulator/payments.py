@@ -101,7 +101,7 @@ def _capture(act: Act, intent: Json, params: Json) -> Json:
 def cancel(act: Act, intent: Json, params: Json) -> Json:
     if intent["status"] not in (*OPEN, "requires_capture"):
         raise unexpected(intent, "cancel")
-    if intent["status"] == "requires_capture":
+    if intent["status"] == "requires_capture" and intent["latest_charge"] is not None:
         give_back(act, intent["latest_charge"], intent["amount"])
     intent |= {"status": "canceled", "canceled_at": act.second, "amount_capturable": 0, "next_action": None}
     intent["cancellation_reason"] = params.get("cancellation_reason")

@@ -33,8 +33,8 @@ def after(start: int, recurring: Json, anchor: int) -> int:
 
 
 def period(subscription: Json) -> tuple[int, int]:
-    """All items share one."""
-    first = subscription["items"]["data"][0]
+    """All items share one; a planted subscription may have none."""
+    first = next(iter(subscription["items"]["data"]), {"current_period_start": 0, "current_period_end": 0})
     return first["current_period_start"], first["current_period_end"]
 
 
@@ -51,7 +51,7 @@ def change(act: Act, subscription: Json, old: Json, *verbs: str) -> None:
 
 
 def schedule(act: Act, subscription: Json) -> None:
-    act.wake(subscription, period(subscription)[1] if subscription["status"] in LIVE else None)
+    act.wake(subscription, (period(subscription)[1] or None) if subscription["status"] in LIVE else None)
 
 
 def draft(act: Act, subscription: Json, reason: str) -> Json:

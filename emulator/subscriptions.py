@@ -74,7 +74,7 @@ def _trial_end(act: Act, params: Json) -> int | None:
 
 
 def _shape(act: Act, params: Json, subscription: Json) -> None:
-    if not subscription["start_date"]:
+    if "customer" in params:  # only a new one says whose it is
         _begin(act, params, subscription)
         return
     for line in params.get("items") or []:

@@ -295,6 +295,22 @@ class TestTime:
         second.close()
 
 
+class TestPlanted:
+    """What a test has put there with few fields can be worked with all the same."""
+
+    def test_a_subscription(self, client: Client, customer: str, emulator: Emulator) -> None:
+        id = emulator.plant("subscription", customer=customer)["id"]
+        client.v1.subscriptions.update(id, {"metadata": {"a": "b"}, "cancel_at_period_end": True})
+        emulator.clock.advance(DAY)
+
+        assert client.v1.subscriptions.cancel(id).status == "canceled"
+
+    def test_an_invoice(self, client: Client, customer: str, emulator: Emulator) -> None:
+        id = emulator.plant("invoice", customer=customer, status="open", amount_due=500)["id"]
+
+        assert client.v1.invoices.pay(id).status == "paid"
+
+
 class TestCheckout:
     def test_a_buyer_subscribes(self, client: Client, monthly: str, emulator: Emulator) -> None:
         made = client.v1.checkout.sessions.create(

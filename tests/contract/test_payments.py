@@ -399,6 +399,14 @@ class TestRefunds:
         assert caught.value.code == "charge_already_refunded"
         assert len(client.v1.refunds.list({"charge": charge}).data) == 2
 
+    def test_only_what_was_captured_can_be_refunded(self, client: Client) -> None:
+        held = pay(client, capture_method="manual")
+        client.v1.payment_intents.capture(held.id, {"amount_to_capture": 400})
+        with pytest.raises(stripe.InvalidRequestError, match="greater than unrefunded amount"):
+            client.v1.refunds.create({"payment_intent": held.id, "amount": 401})
+
+        assert client.v1.refunds.create({"payment_intent": held.id}).amount == 400
+
     def test_an_unpaid_intent_has_nothing_to_refund(self, client: Client) -> None:
         with pytest.raises(stripe.InvalidRequestError, match="does not have a successful charge to refund"):
             client.v1.refunds.create({"payment_intent": client.v1.payment_intents.create(WANTED).id})
