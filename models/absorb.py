@@ -2,13 +2,15 @@
 
 A webhook, an API reply and a reconciler may arrive in any order, twice, or at once. Each of them describes what it
 saw as `Evidence`; the pipeline below decides inside MongoDB, in one atomic update, what the document makes of it.
-Read `absorption` from the top: the first case that holds is taken.
+Read the cases of `absorption` from the top: the first that holds is taken. What the evidence alone decides is decided
+here, before sending: MongoDB parses the pipeline anew each time.
 """
 
 import hashlib
 import json
 from dataclasses import dataclass
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 from models.clock import from_now, literal
@@ -39,7 +41,7 @@ class Evidence:
     gone: bool = False  # it was deleted
     ends: str | None = None  # the key of the operation that this shows to be done
 
-    @property
+    @cached_property
     def digest(self) -> str | None:
         """Of the content, or None where there is none."""
         return digest(self.remote) if self.remote is not None and not self.gone else None
@@ -67,7 +69,7 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
     snapshot = {name: literal(value) for name, value in evidence.mirror.items()} | content | times
     mine = {"$eq": ["$stripe_id", literal(evidence.stripe_id)]}
     known_twin = {"$in": [literal(evidence.stripe_id), {"$concatArrays": ["$orphans", "$undone"]}]}
-    ends = {"$and": [bool(evidence.ends), {"$eq": ["$operation.key", literal(evidence.ends)]}]}
+    ends = {"$eq": ["$operation.key", literal(evidence.ends)]} if evidence.ends else False
     # What only Stripe's own reply to the first sending shows is complete; after anything else somebody looks again,
     # and until then the lease keeps the document due.
     authoritative = evidence.remote is not None and not evidence.event
@@ -76,7 +78,7 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
     done = {"$cond": [{"$and": [twinless, in_time]}, None, "$lease"]}
     rest = done if authoritative else {"$ifNull": ["$lease", from_now(lease)]}
     review = {"$cond": [twinless, None, "$review"]}  # about a twin, it stays: this says nothing of twins
-    idle = {"$and": [authoritative, {"$eq": ["$operation", None]}]}  # its reply comes after its event
+    idle = {"$eq": ["$operation", None]} if authoritative else False  # its reply comes after its event
     work = {
         "$switch": {
             "branches": [
@@ -124,24 +126,30 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
     }
     older = {"$lt": [evidence.latest, "$seen_at"]}
     newer = {"$gt": [evidence.earliest, "$doubt_until"]}
-    # A deletion of the same seconds may be of an earlier life of a chosen id, or of one that was linked unseen.
-    surely_gone = {"$or": [not evidence.event, {"$and": [newer, {"$ne": ["$digest", None]}]}]}
     same = {"$eq": ["$digest", evidence.digest]}
-    cases: list[tuple[Any, Any]] = [
-        ({"$and": [known_twin, evidence.gone, {"$in": [literal(evidence.stripe_id), "$orphans"]}]}, merge(undone)),
-        (known_twin, ROOT),
-        ({"$and": [{"$eq": ["$status", "pending"]}, evidence.gone]}, merge(linked, deleted)),
-        ({"$eq": ["$status", "pending"]}, merge(linked, snapshot, confirmed)),
-        ({"$and": [{"$not": [mine]}, evidence.gone]}, ROOT),
-        ({"$not": [mine]}, merge(twin)),
-        ({"$eq": ["$status", "deleted"]}, ROOT),
-        ({"$and": [evidence.gone, older]}, ROOT),
-        ({"$and": [evidence.gone, surely_gone]}, merge(deleted, confirmed)),
-        ({"$and": [evidence.event, older, {"$not": [ends]}, {"$ne": ["$confirmed_at", None]}]}, ROOT),
-        ({"$and": [evidence.event, older, {"$not": [ends]}]}, merge(confirmed)),
-        ({"$and": [evidence.remote is not None, same]}, merge(work, confirmed, times)),
-        ({"$and": [evidence.remote is not None, newer]}, merge(snapshot, work, confirmed)),
-    ]
+    pending, over = {"$eq": ["$status", "pending"]}, {"$eq": ["$status", "deleted"]}
+    cases: list[tuple[Any, Any]]
+    if evidence.gone:
+        cases = [
+            ({"$in": [literal(evidence.stripe_id), "$orphans"]}, merge(undone)),
+            (pending, merge(linked, deleted)),
+            ({"$or": [{"$not": [mine]}, over, older]}, ROOT),
+        ]
+        # A deletion of the same seconds may be of an earlier life of a chosen id, or of one that was linked unseen.
+        surely = {"$and": [newer, {"$ne": ["$digest", None]}]} if evidence.event else True
+        cases.append((surely, merge(deleted, confirmed)))
+    else:
+        cases = [
+            (known_twin, ROOT),
+            (pending, merge(linked, snapshot, confirmed)),
+            ({"$not": [mine]}, merge(twin)),
+            (over, ROOT),
+        ]
+        if evidence.event:
+            stale = {"$and": [older, {"$not": [ends]}]}
+            cases += [({"$and": [stale, {"$ne": ["$confirmed_at", None]}]}, ROOT), (stale, merge(confirmed))]
+        if evidence.remote is not None:
+            cases += [(same, merge(work, confirmed, times)), (newer, merge(snapshot, work, confirmed))]
     return [
         {
             "$replaceWith": {

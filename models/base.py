@@ -242,7 +242,7 @@ class SyncedDocument(Lifecycle, Document):
         found = cls._get_collection().find_one_and_update(
             where,
             absorption(evidence, LEASE),
-            sort=[("live", DESCENDING)],  # a chosen id may have had an earlier life
+            sort=[("live", DESCENDING)] if cls.resource.own_id else None,  # a chosen id may have had an earlier life
             return_document=ReturnDocument.AFTER,
         )
         if found is None:

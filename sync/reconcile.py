@@ -99,7 +99,11 @@ def since(checkpoint: dict[str, Any] | None) -> int:
     if checkpoint is not None:
         newest = checkpoint.get("newest")
         return int(newest["created"] if newest else checkpoint["read_at"]) - OVERLAP
-    born = [first.created_at for model in kinds().values() if (first := model.objects.order_by("created_at").first())]
+    born = [
+        first.created_at
+        for model in kinds().values()
+        if (first := model.objects(live__in=[True, False]).order_by("created_at").first())
+    ]
     return int(min([clock.now() - FIRST, *born]).timestamp()) - OVERLAP  # before our first document, none was ours
 
 
