@@ -12,7 +12,7 @@ from api.errors import NotJson, WrongContentType
 from api.representation import as_json
 from models import Status, SyncedDocument, kinds
 from models.input import Invalid
-from sync import create, delete, update
+from sync import act, create, delete, update
 from sync.errors import NotFound
 
 LONGEST_KEY = 255  # characters of an Idempotency-Key, as at Stripe
@@ -45,6 +45,9 @@ def register(app: Flask) -> None:
         ):
             endpoint = f"{plural}.{view.__name__.strip('_')}"
             app.add_url_rule(rule, endpoint, view, methods=[method], defaults={"model": model})
+        for action in model.resource.actions:
+            rule, given = f"/{plural}/<reference>/{action}", {"model": model, "action": action}
+            app.add_url_rule(rule, f"{plural}.{action}", _act, methods=["POST"], defaults=given)
 
 
 def plural_of(model: Model) -> str:
@@ -74,6 +77,13 @@ def _update(model: Model, reference: str) -> Response:
     document = update(_found(model, reference), changes)
     here_only = all(getattr(model._fields.get(name), "local", False) for name in changes)
     return _told(document, done=200, expand=expand, pending=document.operation is not None and not here_only)
+
+
+def _act(model: Model, action: str, reference: str) -> Response:
+    expand = _expands()
+    given = body() if request.content_length else {}
+    document = act(_found(model, reference), action, given)
+    return _told(document, done=200, expand=expand, pending=document.operation is not None)
 
 
 def _delete(model: Model, reference: str) -> Response:

@@ -9,24 +9,35 @@ from models.coupon import Coupon
 from models.customer import Customer
 from models.event import Event
 from models.lifecycle import Status
+from models.payment_intent import PaymentIntent
 from models.price import Price
 from models.product import Product
 from models.promotion_code import PromotionCode
-from models.resource import Resource, Undo, kinds
+from models.refund import Refund
+from models.resource import Action, Resource, Undo, kinds
+from models.setup_intent import SetupIntent
+from models.shipping_rate import ShippingRate
 from models.state import State
+from models.tax_rate import TaxRate
 
 __all__ = [
+    "Action",
     "Coupon",
     "Customer",
     "Event",
     "Operation",
+    "PaymentIntent",
     "Price",
     "Product",
     "PromotionCode",
+    "Refund",
     "Resource",
+    "SetupIntent",
+    "ShippingRate",
     "State",
     "Status",
     "SyncedDocument",
+    "TaxRate",
     "Undo",
     "build_indexes",
     "kinds",

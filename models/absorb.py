@@ -40,6 +40,7 @@ class Evidence:
     event: bool = False  # Stripe told us by itself
     gone: bool = False  # it was deleted
     ends: str | None = None  # the key of the operation that this shows to be done
+    problem: dict[str, Any] | None = None  # what went wrong with it all the same: a card was declined
 
     @cached_property
     def digest(self) -> str | None:
@@ -78,11 +79,12 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
     done = {"$cond": [{"$and": [twinless, in_time]}, None, "$lease"]}
     rest = done if authoritative else {"$ifNull": ["$lease", from_now(lease)]}
     review = {"$cond": [twinless, None, "$review"]}  # about a twin, it stays: this says nothing of twins
+    error = literal(evidence.problem and {**evidence.problem, "key": evidence.ends})
     idle = {"$eq": ["$operation", None]} if authoritative else False  # its reply comes after its event
     work = {
         "$switch": {
             "branches": [
-                {"case": ends, "then": {"operation": None, "error": None, "review": review, "lease": rest}},
+                {"case": ends, "then": {"operation": None, "error": error, "review": review, "lease": rest}},
                 {"case": idle, "then": {"lease": rest}},
             ],
             "default": {},
@@ -100,7 +102,7 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
         "operation": None,
         "in_doubt": False,
         "review": None,
-        "error": None,
+        "error": error,
         "lease": rest,
         "moved_by": literal(evidence.by),
     }

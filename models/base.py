@@ -315,13 +315,22 @@ class SyncedDocument(Lifecycle, Document):
 
     @classmethod
     def own_fields(cls) -> dict[str, BaseField]:
-        """Return the fields that mirror Stripe's, by name: those that say by which verbs they are `sent`."""
-        return {name: field for name, field in cls._fields.items() if hasattr(field, "sent")}
+        """Return the fields that mirror Stripe's, by name: those that say by which verbs they are `sent`.
+
+        What is only told to Stripe (`told=True`: whether to confirm at once) mirrors nothing.
+        """
+        return {
+            name: field
+            for name, field in cls._fields.items()
+            if hasattr(field, "sent") and not getattr(field, "told", False)
+        }
 
     @classmethod
     def mirror(cls, remote: dict[str, Any]) -> dict[str, Any]:
         """Return the own fields as Stripe has them."""
-        return {name: reduced(field, remote.get(name)) for name, field in cls.own_fields().items()}
+        return {
+            name: reduced(field, remote.get(getattr(field, "remote", name))) for name, field in cls.own_fields().items()
+        }
 
 
 def reduced(field: BaseField, value: Any) -> Any:

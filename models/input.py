@@ -59,6 +59,15 @@ def checked(model: type[SyncedDocument], body: dict[str, Any], verb: str) -> dic
     return values
 
 
+def checked_fields(fields: dict[str, BaseField], body: dict[str, Any], verb: str) -> dict[str, Any]:
+    """Return what `body` gives to an action that takes these fields, or raise Invalid with every problem at once."""
+    errors: dict[str, str] = {}
+    values = _values(fields, body, "", verb, errors)
+    if errors:
+        raise Invalid(errors)
+    return values
+
+
 def words(field: BaseField) -> set[str]:
     """Return the verbs with which a caller may give this field."""
     return {"create", "update"} if getattr(field, "local", False) else set(getattr(field, "sent", "").split())
@@ -130,17 +139,18 @@ def _unstorable(given: Any) -> str | None:
 
 def params(model: type[SyncedDocument], values: dict[str, Any], verb: str) -> dict[str, Any]:
     """Return the Stripe parameters of checked `values`; None is left out of a create, and unset by an update."""
-    own = model.own_fields()
-    return _sendable({name: value for name, value in values.items() if name in own}, verb)
+    sent = {name for name, field in model._fields.items() if hasattr(field, "sent")}
+    return sendable({name: value for name, value in values.items() if name in sent}, verb)
 
 
-def _sendable(value: Any, verb: str) -> Any:
+def sendable(value: Any, verb: str) -> Any:
+    """Return a checked value as parameters."""
     if isinstance(value, dict):
         return {
-            name: "" if inner is None else _sendable(inner, verb)
+            name: "" if inner is None else sendable(inner, verb)
             for name, inner in value.items()
             if inner is not None or verb == "update"
         }
     if isinstance(value, list):
-        return [_sendable(item, verb) for item in value] or ""
+        return [sendable(item, verb) for item in value] or ""
     return value

@@ -1,11 +1,14 @@
 """What the engine must know of a Stripe type, besides its fields: where it lives, how it is undone, what holds it."""
 
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 if TYPE_CHECKING:
+    from mongoengine import EmbeddedDocument
+
     from models.base import SyncedDocument
 
 
@@ -15,6 +18,17 @@ class Undo(StrEnum):
     DELETE = "delete"  # DELETE it
     ARCHIVE = "archive"  # Stripe cannot delete it: POST active=false
     DELETE_OR_ARCHIVE = "delete or archive"  # DELETE it; where Stripe refuses (a product with prices), archive it
+    CANCEL = "cancel"  # POST …/cancel; Stripe refuses once it has succeeded
+    NEVER = "never"  # what happened cannot be taken back: a person decides
+
+
+@dataclass(frozen=True)
+class Action:
+    """Something that callers may do with an object: `POST <its path>/<name>`, an operation like any other."""
+
+    done: Callable[[dict[str, Any]], bool]  # whether an object shows that it was done
+    takes: "type[EmbeddedDocument] | None" = None  # its parameters
+    money: bool = False  # whether it moves money
 
 
 @dataclass(frozen=True)
@@ -25,21 +39,33 @@ class Resource:
     prefix: str  # of its ids; "" where callers may choose them
     path: str  # /v1/…
     undo: Undo
-    deletable: bool  # whether DELETE exists
+    deletable: bool = False  # whether DELETE exists
     own_id: bool = False  # whether the caller may choose the id
     searchable: bool = True  # whether its list has a `created` filter
-    money: frozenset[str] = frozenset()  # verbs that move money
+    announced: bool = True  # whether Stripe tells of its creation by an event
+    stem: str = ""  # of its events, where it is not the kind
+    money: bool = False  # whether its creation moves money
+    actions: Mapping[str, Action] = field(default_factory=dict)
     holds: tuple[str, ...] = ()  # lists which, when not empty for this object, forbid an automatic undo
+
+    def moves_money(self, verb: str, params: dict[str, Any]) -> bool:
+        """Whether an operation moves money: by its nature, or because it confirms a payment at once."""
+        action = self.actions.get(verb)
+        return params.get("confirm") is True or (action.money if action else verb == "create" and self.money)
+
+    def is_usable(self, remote: dict[str, Any]) -> bool:
+        """Whether an object could still be used by somebody: not archived, canceled or gone."""
+        return not is_gone(remote) and remote.get("active") is not False and remote.get("status") != "canceled"
 
     @property
     def created_event(self) -> str:
         """The only type of event that may link a document by its key."""
-        return f"{self.kind}.created"
+        return f"{self.stem or self.kind}.created"
 
     @property
     def deleted_event(self) -> str:
         """The type of event that proves that an object is gone."""
-        return f"{self.kind}.deleted"
+        return f"{self.stem or self.kind}.deleted"
 
     def url(self, stripe_id: str) -> str:
         """The path of one object; a person may have chosen an id that a path would read otherwise."""

@@ -15,7 +15,7 @@ from sync.errors import (
     SyncError,
     Unavailable,
 )
-from sync.saga import create, delete, update
+from sync.saga import act, create, delete, update
 
 __all__ = [
     "AlreadyExists",
@@ -27,6 +27,7 @@ __all__ = [
     "Refused",
     "SyncError",
     "Unavailable",
+    "act",
     "connect",
     "create",
     "create_customer",

@@ -71,6 +71,8 @@ def _look_and_adopt(model: type[SyncedDocument], stripe_id: str) -> Verdict:
 
 def creating_key(model: type[SyncedDocument], remote: dict[str, Any]) -> str | None:
     """Return the key of the call that made an object, as its creating event tells, or None. Raises CannotLook."""
+    if not model.resource.announced:
+        return None
     at = int(remote.get("created", 0))
     window = {"gte": at - 60, "lte": at + 60}
     for page in current().gateway.pages("/v1/events", types=[model.resource.created_event], created=window):

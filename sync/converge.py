@@ -71,7 +71,8 @@ class Facts:
     @property
     def money(self) -> bool:
         """Whether the operation moves money."""
-        return self.verb in self.document.resource.money
+        operation = self.document.operation
+        return operation is not None and self.document.resource.moves_money(operation.verb, operation.params)
 
     @property
     def replayable(self) -> bool:

@@ -92,7 +92,7 @@ class Outcome(SyncError):
 
 
 class Refused(Outcome):
-    """Stripe refused. Nothing usable was left on either side."""
+    """Stripe refused. Nothing usable was left on either side, but for a payment that may be confirmed again."""
 
     type = "refused"
 

@@ -31,7 +31,7 @@ def from_event(model: Model, event: dict[str, Any]) -> Evidence:
     )
 
 
-def from_reply(model: Model, reply: Reply, ends: str | None = None) -> Evidence:
+def from_reply(model: Model, reply: Reply, ends: str | None = None, problem: dict[str, Any] | None = None) -> Evidence:
     """Return what a reply says; a replayed one proves the id, and nothing of the content."""
     fresh = not reply.replayed and not reply.gone
     return Evidence(
@@ -43,6 +43,7 @@ def from_reply(model: Model, reply: Reply, ends: str | None = None) -> Evidence:
         latest=reply.latest if fresh or reply.gone else 0,
         gone=reply.gone,
         ends=ends,
+        problem=problem,
     )
 
 

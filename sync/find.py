@@ -50,6 +50,8 @@ class Finder:
 
     def keys(self, kind: str, start: int) -> dict[str, str | None]:
         """Return, for each object of that kind created since `start` (Stripe's seconds), the key that made it."""
+        if not kinds()[kind].resource.announced:
+            return {}
         read_at, since, keys = self._events.get(kind, (0.0, 0, {}))
         if since > start or time.monotonic() - read_at > KEEP or not read_at:
             since, keys = start, {}
@@ -66,7 +68,9 @@ class Finder:
         """Return the listed objects created since `start` whose key no event tells: they are few."""
         read_at, since, found = self._lists.get(kind, (0.0, 0, []))
         if since > start or time.monotonic() - read_at > KEEP or not read_at:
-            pages = current().gateway.pages(kinds()[kind].resource.path, created={"gte": start})
+            resource = kinds()[kind].resource
+            window = {"created": {"gte": start}} if resource.searchable else {}
+            pages = current().gateway.pages(resource.path, **window)
             found = [remote for page in pages for remote in page.remote["data"] if keys.get(remote["id"]) is None]
             self._lists[kind] = (time.monotonic(), start, found)
         return found

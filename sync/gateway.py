@@ -8,7 +8,7 @@ that failed.
 import hashlib
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
@@ -28,6 +28,7 @@ stripe.enable_telemetry = False  # the first request would write into the home d
 API_VERSION: str = stripe.api_version  # the one that this version of stripe-python was made for
 TIMEOUT = (3.05, 15.0)  # seconds to connect and to read; the library's own default is 80
 QUICK = (1.0, 2.0)  # a look inside a webhook may take 3 s: Stripe waits for our answer
+LEFT = ("payment_intent", "setup_intent")  # what a declined card leaves at Stripe, to be confirmed again
 PAGE = 100  # objects in a page, the most that Stripe gives
 
 DEADLINE: ContextVar[float | None] = ContextVar(
@@ -59,6 +60,7 @@ class Refusal:
     replayed: bool
     missing: bool  # the object at this path does not exist
     doubtful: bool = False  # an earlier attempt of this key may have been done
+    left: Reply | None = None  # the object that is there all the same: a payment whose card was declined
 
 
 @dataclass(frozen=True)
@@ -118,10 +120,10 @@ class Gateway:
             options["idempotency_key"] = operation.key  # on a DELETE it has no effect
         return self._call(self._client, method, operation.path, dict(operation.params), options)
 
-    def archive(self, path: str, key: str) -> Answer:
-        """Make an object unusable that cannot be deleted."""
+    def post(self, path: str, params: dict[str, Any], key: str) -> Answer:
+        """Send what is no operation of a document: an undo."""
         self.require_right_stripe()
-        return self._call(self._client, "post", path, {"active": False}, {"idempotency_key": key})
+        return self._call(self._client, "post", path, params, {"idempotency_key": key})
 
     def delete(self, path: str) -> Answer:
         """Delete an object. Idempotent by nature: no key."""
@@ -203,40 +205,45 @@ class Gateway:
         except stripe.PermissionError as error:
             raise Forbidden(f"STRIPE_SECRET_KEY may not {method.upper()} {path}: {error.user_message}") from error
         except (stripe.InvalidRequestError, stripe.CardError) as error:
-            return _refusal(error, alone=not params)
+            return _refusal(error, started, alone=not params)
         except stripe.StripeError as error:
             return _unknown(error)
         except (AttributeError, TypeError, ValueError) as error:  # stripe-python stumbles over what a proxy answers
             return Unknown(f"the answer could not be read ({type(error).__name__})")
         if not isinstance(response.data, dict) or not (is_gone(response.data) or "object" in response.data):
             return Unknown("Stripe's answer could not be read")
-        headers = response.headers
-        duration = time.monotonic() - started
-        try:
-            at = parsedate_to_datetime(headers["Date"]).timestamp()
-        except (KeyError, ValueError):
-            at = 0.0  # at an unknown time: anything else is newer
-        return Reply(
-            remote=response.data,
-            earliest=max(0, int(at - duration - 1)),  # Date has whole seconds, rounded down
-            latest=ceil(at) + 1,
-            replayed=headers.get("Idempotent-Replayed") == "true",
-            request_id=headers.get("Request-Id", ""),
-        )
+        return _reply(response.data, response.headers, started)
 
 
-def _refusal(error: stripe.InvalidRequestError | stripe.CardError, *, alone: bool) -> Answer:
+def _reply(remote: dict[str, Any], headers: Mapping[str, str], started: float) -> Reply:
+    duration = time.monotonic() - started
+    try:
+        at = parsedate_to_datetime(headers["Date"]).timestamp()
+    except (KeyError, ValueError):
+        at = 0.0  # at an unknown time: anything else is newer
+    return Reply(
+        remote=remote,
+        earliest=max(0, int(at - duration - 1)),  # Date has whole seconds, rounded down
+        latest=ceil(at) + 1,
+        replayed=headers.get("Idempotent-Replayed") == "true",
+        request_id=headers.get("Request-Id", ""),
+    )
+
+
+def _refusal(error: stripe.InvalidRequestError | stripe.CardError, started: float, *, alone: bool) -> Answer:
     body = error.json_body.get("error", {}) if isinstance(error.json_body, dict) else {}
     if not body.get("type"):
         return Unknown("Stripe's refusal could not be read")
     problem = {name: body.get(name) for name in ("type", "code", "decline_code", "param")}
     problem["message"] = body.get("message") or "Stripe gave no reason."
+    left = next((body[kind] for kind in LEFT if isinstance(body.get(kind), dict)), None)
     return Refusal(
         problem=problem,
         replayed=_replayed(error),
         missing=error.http_status == 404
         and body.get("code") == "resource_missing"
         and (alone or body.get("param") in (None, "id")),
+        left=_reply(left, error.headers or {}, started) if left else None,
     )
 
 

@@ -22,10 +22,16 @@ def observe(document: SyncedDocument, *, quick: bool = False) -> tuple[Sight, Re
     reply = current().gateway.get(document.resource.url(document.stripe_id), quick=quick)
     if reply is None or reply.gone:
         return Sight.GONE, reply
+    return (Sight.DONE if _done(document, reply.remote) else Sight.THERE), reply
+
+
+def _done(document: SyncedDocument, remote: dict[str, Any]) -> bool:
+    """Whether an object is as the pending operation wants it."""
     operation = document.operation
-    if operation and operation.verb == "update" and matches(operation.params, reply.remote):
-        return Sight.DONE, reply
-    return Sight.THERE, reply
+    if operation is None:
+        return False
+    action = document.resource.actions.get(operation.verb)
+    return action.done(remote) if action else operation.verb == "update" and matches(operation.params, remote)
 
 
 def look(document: SyncedDocument, *, quick: bool = False, told_gone: bool = False) -> SyncedDocument:

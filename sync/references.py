@@ -12,8 +12,13 @@ from models.input import Invalid
 
 def resolved(model: type[SyncedDocument], values: dict[str, Any]) -> dict[str, Any]:
     """Return checked `values` with every reference as a Stripe id. Raises Invalid unless all are active."""
+    return resolve(dict(model._fields), values)
+
+
+def resolve(fields: dict[str, BaseField], values: dict[str, Any]) -> dict[str, Any]:
+    """The same, for the parameters of an action."""
     errors: dict[str, str] = {}
-    result = _resolve(dict(model._fields), values, "", errors)
+    result = _resolve(fields, values, "", errors)
     if errors:
         raise Invalid(errors)
     return result

@@ -11,7 +11,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from models import Status, SyncedDocument
-from models.input import Invalid, checked, params
+from models.input import Invalid, checked, checked_fields, params, sendable
 from models.keys import Key
 from sync.connection import current, log
 from sync.converge import backoff
@@ -31,7 +31,7 @@ from sync.errors import (
 from sync.evidence import from_reply, hand_over, needs_look, of_id
 from sync.gateway import API_VERSION, Refusal, Reply, Unknown
 from sync.look import look
-from sync.references import resolved
+from sync.references import resolve, resolved
 
 OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
@@ -57,7 +57,10 @@ def create(
     repeated = False
     try:
         document, repeated = _stage(model, body, request)
-        return told(document if repeated else _pushed(document)), repeated
+        ended = told(document if repeated else _pushed(document))
+        if not repeated and ended.operation is None and ended.error is not None:
+            raise Refused(ended)  # declined, and the payment is there all the same
+        return ended, repeated
     except Outcome as outcome:
         outcome.repeated = repeated
         raise
@@ -154,6 +157,20 @@ def delete(document: SyncedDocument) -> SyncedDocument:
         raise Unavailable from error
 
 
+def act(document: SyncedDocument, name: str, body: dict[str, Any]) -> SyncedDocument:
+    """Do one of the type's actions (confirm, capture, cancel, …). Return the document, with its operation when the
+    outcome is not known yet. Raises Invalid, InProgress, NotFound, Refused or Unavailable.
+    """
+    action = document.resource.actions[name]
+    fields = dict(action.takes._fields) if action.takes else {}
+    values = resolve(fields, checked_fields(fields, body, "create"))
+    path = f"{document.resource.url(document.stripe_id or '')}/{name}"
+    try:
+        return _run(document, name, path, sendable(values, "create"))
+    except PyMongoError as error:
+        raise Unavailable from error
+
+
 def _rename(document: SyncedDocument, values: dict[str, Any]) -> SyncedDocument:
     values = {name: value for name, value in values.items() if name not in document.own_fields()}
     while document.live:
@@ -216,6 +233,8 @@ def push(document: SyncedDocument) -> SyncedDocument:
     match answer:
         case Reply():
             return link(document, answer)
+        case Refusal(left=Reply() as left) if _about(document, left):
+            return link(document, left, answer.problem)
         case Refusal(missing=True) if operation.verb == "delete":
             gone = of_id(document.stripe_id or "", "delete", gone=True)
             return hand_over(type(document), {"_id": document.id}, gone) or document.reread()
@@ -249,11 +268,14 @@ def _conclude(document: SyncedDocument, change: Callable[[SyncedDocument], Synce
     return document
 
 
-def link(document: SyncedDocument, reply: Reply) -> SyncedDocument:
-    """Hand what Stripe replied to the document, and look again where the reply leaves doubt."""
+def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None = None) -> SyncedDocument:
+    """Hand what Stripe replied to the document, and look again where the reply leaves doubt.
+
+    With a `problem`, the card was declined: the payment is there all the same, and may be confirmed again.
+    """
     assert document.operation is not None
     model = type(document)
-    evidence = from_reply(model, reply, ends=document.operation.key)
+    evidence = from_reply(model, reply, ends=document.operation.key, problem=problem)
     linked = hand_over(model, {"_id": document.id}, evidence) or document.reread()
     return _look_or_wait(linked) if needs_look(linked, evidence) else linked
 

@@ -78,6 +78,8 @@ def held_by(document: SyncedDocument, orphan: str) -> str | None:
     holder = type(document).objects(stripe_id=orphan, live=True).first()
     if holder:
         return f"document {holder.id} uses it"
+    if document.resource.undo == Undo.NEVER:
+        return "what it did cannot be taken back"
     gateway, resource = current().gateway, document.resource
     for path in resource.holds:
         if gateway.first(path, **{resource.kind: orphan}) is not None:
@@ -92,16 +94,16 @@ def is_usable(document: SyncedDocument, orphan: str) -> bool:
     """Whether the orphan still has to be undone. Raises CannotLook."""
     resource = document.resource
     reply = current().gateway.get(resource.url(orphan))
-    archived = reply is not None and resource.undo != Undo.DELETE and reply.remote.get("active") is False
-    return reply is not None and not reply.gone and not archived
+    return reply is not None and resource.is_usable(reply.remote)
 
 
 def _undo(document: SyncedDocument, orphan: str) -> Answer:
     gateway, resource = current().gateway, document.resource
-    answer: Answer | None = None
-    if resource.undo != Undo.ARCHIVE:
+    key = str(Key.draw(current().installation, resource.kind, document.id, "undo"))
+    if resource.undo == Undo.CANCEL:
+        return gateway.post(f"{resource.url(orphan)}/cancel", {}, key)
+    if resource.undo in (Undo.DELETE, Undo.DELETE_OR_ARCHIVE):
         answer = gateway.delete(resource.url(orphan))
         if resource.undo == Undo.DELETE or isinstance(answer, Reply | Unknown) or answer.missing:
             return answer
-    key = Key.draw(current().installation, resource.kind, document.id, "undo")
-    return gateway.archive(resource.url(orphan), str(key))
+    return gateway.post(resource.url(orphan), {"active": False}, key)

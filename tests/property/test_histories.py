@@ -74,10 +74,20 @@ def machine(database: str, clean: Callable[[], None]) -> type[RuleBasedStateMach
         @rule(number=st.integers(0, 99), fault=WRITES, death=DEATHS)
         def update(self, number: int, fault: str | None, death: int | None) -> None:
             document = self.some(number)
-            if document is not None:
+            if document is not None and document.resource.kind in samples.CHANGES:
                 self.arm(fault, "POST")
                 change = samples.CHANGES[document.resource.kind]
                 self.attempt(lambda: sync.update(document, change), death)
+
+        @rule(number=st.integers(0, 99), action=st.integers(0, 9), fault=WRITES, death=DEATHS)
+        def act(self, number: int, action: int, fault: str | None, death: int | None) -> None:
+            document = self.some(number)
+            if document is not None and document.resource.actions:
+                names = sorted(document.resource.actions)
+                name = names[action % len(names)]
+                self.arm(fault, "POST")
+                given = {"payment_method": "pm_card_visa"} if name == "confirm" else {}
+                self.attempt(lambda: sync.act(document, name, given), death)
 
         @rule(number=st.integers(0, 99), fault=WRITES, death=DEATHS)
         def delete(self, number: int, fault: str | None, death: int | None) -> None:
@@ -102,7 +112,7 @@ def machine(database: str, clean: Callable[[], None]) -> type[RuleBasedStateMach
         @rule(number=st.integers(0, 99), value=st.sampled_from(["x", "y"]))
         def edit_in_the_dashboard(self, number: int, value: str) -> None:
             document = self.some(number, Status.ACTIVE)
-            if document is not None:
+            if document is not None and document.resource.kind in samples.CHANGES:
                 field = next(iter(samples.CHANGES[document.resource.kind]))
                 changed = value == "x" if field == "active" else value
                 with suppress(Exception):  # it may be gone at Stripe, which we do not know yet
@@ -154,7 +164,7 @@ def machine(database: str, clean: Callable[[], None]) -> type[RuleBasedStateMach
                 report = self.world.reconcile(full=True)
                 self.world.converge()
                 assert_in_sync(self.world, review=self.people)
-                assert report.exit_code == 0 or (self.people and report.counts["review"]), str(report)
+                assert report.exit_code == 0 or report.counts["review"], str(report)
             finally:
                 self.world.stop()
 

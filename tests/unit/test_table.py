@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from bson import ObjectId
 
-from models import Customer, Operation, Status
+from models import Action, Customer, Operation, Status
 from models.keys import Key
 from sync.converge import KEY_LASTS, MONEY_LASTS, SETTLING, TABLE, Facts, Remedy, Sight, diagnose
 
@@ -28,7 +28,7 @@ def document(
     operation = None
     if verb:
         failed = None if stored is None else NOW - stored
-        operation = Operation(verb=verb, key=key, since=NOW - age, stored_failure_at=failed)
+        operation = Operation(verb=verb, key=key, params={}, since=NOW - age, stored_failure_at=failed)
     return Facts(Customer(status=status, key=key, operation=operation, **fields), NOW, MINE)
 
 
@@ -97,16 +97,17 @@ def test_the_documentation_has_this_table() -> None:
         (document(verb="create", age=MONEY_LASTS), Sight.UNSEEN, Remedy.FIND),
         (document(verb="create", age=DAY), Sight.NEVER, Remedy.REVIEW),
         (document(verb="create", age=DAY), Sight.THERE, Remedy.LINK),
-        (document(Status.ACTIVE, "update", age=MONEY_LASTS), Sight.UNSEEN, Remedy.LOOK),
-        (document(Status.ACTIVE, "update", age=DAY), Sight.THERE, Remedy.REVIEW),
-        (document(Status.ACTIVE, "update", age=DAY), Sight.DONE, Remedy.DONE),
+        (document(Status.ACTIVE, "confirm", age=MONEY_LASTS), Sight.UNSEEN, Remedy.LOOK),
+        (document(Status.ACTIVE, "confirm", age=DAY), Sight.THERE, Remedy.REVIEW),
+        (document(Status.ACTIVE, "confirm", age=DAY), Sight.DONE, Remedy.DONE),
     ],
     ids=str,
 )
 def test_what_moves_money_is_sent_for_fifteen_minutes_and_never_given_up_on_a_guess(
     facts: Facts, sight: Sight, remedy: Remedy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    moving = replace(Customer.resource, money=frozenset({"create", "update"}))
+    confirm = Action(done=lambda remote: True, money=True)
+    moving = replace(Customer.resource, money=True, actions={"confirm": confirm})
     monkeypatch.setattr(Customer, "resource", moving)
 
     assert diagnose(facts, sight) == remedy

@@ -1,0 +1,96 @@
+"""A payment intent: one payment, from its amount to its success. Amounts are whole numbers in the minor unit."""
+
+from typing import ClassVar
+
+from mongoengine import (
+    BooleanField,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    IntField,
+    ListField,
+    StringField,
+)
+
+from models.base import SyncedDocument
+from models.resource import Action, Resource, Undo
+
+CONFIRMED = ("requires_action", "processing", "requires_capture", "succeeded")
+
+
+class AutomaticPaymentMethods(EmbeddedDocument):
+    """Whether Stripe chooses the ways to pay."""
+
+    meta: ClassVar = {"strict": False}
+    enabled: bool = BooleanField(required=True)
+    allow_redirects: str | None = StringField(choices=["always", "never"])
+
+
+class Confirmation(EmbeddedDocument):
+    """How it is confirmed."""
+
+    meta: ClassVar = {"strict": False}
+    payment_method: str | None = StringField(max_length=5000)
+    return_url: str | None = StringField(max_length=5000)
+    off_session: bool | None = BooleanField()
+
+
+class Capture(EmbeddedDocument):
+    """How much of it is captured; all, unless it says less."""
+
+    meta: ClassVar = {"strict": False}
+    amount_to_capture: int | None = IntField(min_value=1)
+
+
+class Cancellation(EmbeddedDocument):
+    """Why it is canceled."""
+
+    meta: ClassVar = {"strict": False}
+    cancellation_reason: str | None = StringField(
+        choices=["duplicate", "fraudulent", "requested_by_customer", "abandoned"]
+    )
+
+
+class PaymentIntent(SyncedDocument):
+    """A payment."""
+
+    meta: ClassVar = {"collection": "payment_intents"}
+    resource: ClassVar = Resource(
+        kind="payment_intent",
+        prefix="pi_",
+        path="/v1/payment_intents",
+        undo=Undo.CANCEL,  # Stripe refuses once it has succeeded: then a person decides about a refund
+        actions={
+            "confirm": Action(
+                done=lambda remote: remote.get("status") in CONFIRMED,
+                takes=Confirmation,
+                money=True,
+            ),
+            "capture": Action(done=lambda remote: remote.get("status") == "succeeded", takes=Capture, money=True),
+            "cancel": Action(done=lambda remote: remote.get("status") == "canceled", takes=Cancellation),
+        },
+    )
+
+    amount: int = IntField(min_value=1, max_value=99_999_999, required=True, sent="create update")
+    currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True, sent="create update")
+    customer: str | None = StringField(max_length=5000, refers="customer", sent="create update")
+    description: str | None = StringField(max_length=1000, sent="create update")
+    receipt_email: str | None = StringField(max_length=800, sent="create update")
+    payment_method: str | None = StringField(max_length=5000, sent="create update")
+    allowed_payment_method_types: list[str] = ListField(StringField(max_length=5000), max_length=40, sent="create")
+    payment_method_types: list[str] = ListField(StringField(), sent="")
+    automatic_payment_methods: AutomaticPaymentMethods | None = EmbeddedDocumentField(
+        AutomaticPaymentMethods, sent="create"
+    )
+    capture_method: str | None = StringField(choices=["automatic", "automatic_async", "manual"], sent="create update")
+    setup_future_usage: str | None = StringField(choices=["off_session", "on_session"], sent="create update")
+    statement_descriptor: str | None = StringField(max_length=22, sent="create update")
+    statement_descriptor_suffix: str | None = StringField(max_length=22, sent="create update")
+    confirm: bool = BooleanField(sent="create", told=True)
+    off_session: bool | None = BooleanField(sent="create", told=True)
+    return_url: str | None = StringField(max_length=5000, sent="create", told=True)
+    stripe_status: str = StringField(sent="", remote="status")
+    amount_received: int = IntField(sent="")
+    amount_capturable: int = IntField(sent="")
+    latest_charge: str | None = StringField(sent="")
+    client_secret: str | None = StringField(sent="")  # for the buyer's browser
+    cancellation_reason: str | None = StringField(sent="")

@@ -1,0 +1,23 @@
+"""A refund: money that goes back. It happened or it did not; it can never be undone."""
+
+from typing import ClassVar
+
+from mongoengine import IntField, StringField
+
+from models.base import SyncedDocument
+from models.resource import Resource, Undo
+
+
+class Refund(SyncedDocument):
+    """Money that goes back to the buyer, in the minor unit; all that is left of the payment, unless it says less."""
+
+    meta: ClassVar = {"collection": "refunds"}
+    resource: ClassVar = Resource(kind="refund", prefix="re_", path="/v1/refunds", undo=Undo.NEVER, money=True)
+
+    payment_intent: str | None = StringField(max_length=5000, refers="payment_intent", sent="create")
+    charge: str | None = StringField(max_length=5000, sent="create")
+    amount: int | None = IntField(min_value=1, max_value=99_999_999, sent="create")
+    reason: str | None = StringField(choices=["duplicate", "fraudulent", "requested_by_customer"], sent="create")
+    currency: str | None = StringField(sent="")
+    stripe_status: str | None = StringField(sent="", remote="status")
+    failure_reason: str | None = StringField(sent="")

@@ -1,0 +1,65 @@
+"""A setup intent: a card that is made ready for later payments, without a payment."""
+
+from typing import ClassVar
+
+from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, ListField, StringField
+
+from models.base import SyncedDocument
+from models.resource import Action, Resource, Undo
+
+
+class AutomaticPaymentMethods(EmbeddedDocument):
+    """Whether Stripe chooses the ways to pay."""
+
+    meta: ClassVar = {"strict": False}
+    enabled: bool = BooleanField(required=True)
+    allow_redirects: str | None = StringField(choices=["always", "never"])
+
+
+class Confirmation(EmbeddedDocument):
+    """How it is confirmed."""
+
+    meta: ClassVar = {"strict": False}
+    payment_method: str | None = StringField(max_length=5000)
+    return_url: str | None = StringField(max_length=5000)
+
+
+class Cancellation(EmbeddedDocument):
+    """Why it is canceled."""
+
+    meta: ClassVar = {"strict": False}
+    cancellation_reason: str | None = StringField(choices=["abandoned", "duplicate", "requested_by_customer"])
+
+
+class SetupIntent(SyncedDocument):
+    """A card on its way to be kept."""
+
+    meta: ClassVar = {"collection": "setup_intents"}
+    resource: ClassVar = Resource(
+        kind="setup_intent",
+        prefix="seti_",
+        path="/v1/setup_intents",
+        undo=Undo.CANCEL,
+        actions={
+            "confirm": Action(
+                done=lambda remote: remote.get("status") in ("requires_action", "processing", "succeeded"),
+                takes=Confirmation,
+            ),
+            "cancel": Action(done=lambda remote: remote.get("status") == "canceled", takes=Cancellation),
+        },
+    )
+
+    customer: str | None = StringField(max_length=5000, refers="customer", sent="create update")
+    description: str | None = StringField(max_length=1000, sent="create update")
+    payment_method: str | None = StringField(max_length=5000, sent="create update")
+    allowed_payment_method_types: list[str] = ListField(StringField(max_length=5000), max_length=40, sent="create")
+    payment_method_types: list[str] = ListField(StringField(), sent="")
+    automatic_payment_methods: AutomaticPaymentMethods | None = EmbeddedDocumentField(
+        AutomaticPaymentMethods, sent="create"
+    )
+    usage: str | None = StringField(choices=["off_session", "on_session"], sent="create")
+    confirm: bool = BooleanField(sent="create", told=True)
+    return_url: str | None = StringField(max_length=5000, sent="create", told=True)
+    stripe_status: str = StringField(sent="", remote="status")
+    client_secret: str | None = StringField(sent="")  # for the buyer's browser
+    cancellation_reason: str | None = StringField(sent="")

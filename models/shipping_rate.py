@@ -1,0 +1,32 @@
+"""A shipping rate: what it costs to send something. It can never be deleted, only archived."""
+
+from typing import ClassVar
+
+from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
+
+from models.base import SyncedDocument
+from models.resource import Resource, Undo
+
+
+class FixedAmount(EmbeddedDocument):
+    """An amount in the minor unit."""
+
+    meta: ClassVar = {"strict": False}
+    amount: int = IntField(min_value=0, required=True)
+    currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True)
+
+
+class ShippingRate(SyncedDocument):
+    """A price of delivery."""
+
+    meta: ClassVar = {"collection": "shipping_rates"}
+    resource: ClassVar = Resource(
+        kind="shipping_rate", prefix="shr_", path="/v1/shipping_rates", undo=Undo.ARCHIVE, announced=False
+    )
+
+    display_name: str = StringField(max_length=100, required=True, sent="create")
+    type: str = StringField(choices=["fixed_amount"], sent="create")
+    fixed_amount: FixedAmount | None = EmbeddedDocumentField(FixedAmount, sent="create")
+    tax_behavior: str | None = StringField(choices=["exclusive", "inclusive", "unspecified"], sent="create update")
+    tax_code: str | None = StringField(max_length=5000, sent="create")
+    active: bool = BooleanField(sent="update")

@@ -1,0 +1,24 @@
+"""A tax rate: what is added to, or included in, an amount. It can never be deleted, only archived."""
+
+from typing import ClassVar
+
+from mongoengine import BooleanField, FloatField, StringField
+
+from models.base import SyncedDocument
+from models.resource import Resource, Undo
+
+
+class TaxRate(SyncedDocument):
+    """A percentage of tax."""
+
+    meta: ClassVar = {"collection": "tax_rates"}
+    resource: ClassVar = Resource(kind="tax_rate", prefix="txr_", path="/v1/tax_rates", undo=Undo.ARCHIVE)
+
+    display_name: str = StringField(max_length=50, required=True, sent="create update")
+    percentage: float = FloatField(min_value=0, max_value=100, required=True, sent="create")
+    inclusive: bool = BooleanField(required=True, sent="create")
+    active: bool = BooleanField(sent="create update")
+    country: str | None = StringField(regex=r"[A-Za-z]{2}$", sent="create update")
+    state: str | None = StringField(max_length=5000, sent="create update")
+    jurisdiction: str | None = StringField(max_length=50, sent="create update")
+    description: str | None = StringField(max_length=5000, sent="create update")

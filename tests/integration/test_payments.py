@@ -1,0 +1,201 @@
+"""Payments: actions are operations like create, and what moves money is never repeated or undone on a guess."""
+
+from typing import Any
+
+import pytest
+
+import sync
+from models import PaymentIntent, Refund, SetupIntent, Status, SyncedDocument
+from sync import operations
+from tests.support.answers import problem
+from tests.support.in_sync import assert_in_sync
+from tests.support.samples import NO_REDIRECTS
+from tests.support.world import World
+
+VISA, DECLINED = "pm_card_visa", "pm_card_visa_chargeDeclined"
+
+
+def payment(**fields: Any) -> SyncedDocument:
+    """A payment of twenty euros."""
+    body = {"amount": 2000, "currency": "eur", "automatic_payment_methods": NO_REDIRECTS}
+    return sync.create(PaymentIntent, {**body, **fields})[0]
+
+
+def test_a_payment_is_created_confirmed_captured_and_refunded(world: World) -> None:
+    made = world.http.post(
+        "/payment-intents",
+        json={"amount": 2000, "currency": "eur", "automatic_payment_methods": NO_REDIRECTS, "capture_method": "manual"},
+    ).json
+    assert (made["status"], made["stripe_status"]) == ("active", "requires_payment_method")
+
+    held = world.http.post(f"/payment-intents/{made['id']}/confirm", json={"payment_method": VISA})
+    assert (held.status_code, held.json["stripe_status"]) == (200, "requires_capture")
+    paid = world.http.post(f"/payment-intents/{made['id']}/capture", json={"amount_to_capture": 1500}).json
+    assert (paid["stripe_status"], paid["amount_received"]) == ("succeeded", 1500)
+
+    refund = world.http.post("/refunds", json={"payment_intent": made["id"], "amount": 500})
+    assert (refund.status_code, refund.json["amount"]) == (201, 500)
+    world.advance(seconds=30)
+    world.deliver()
+    world.converge()
+    assert_in_sync(world)
+
+
+def test_a_declined_card_leaves_a_payment_that_may_be_confirmed_again(world: World) -> None:
+    response = world.http.post(
+        "/payment-intents",
+        json={
+            "amount": 2000,
+            "currency": "eur",
+            "automatic_payment_methods": NO_REDIRECTS,
+            "payment_method": DECLINED,
+            "confirm": True,
+        },
+    )
+
+    told = problem(response, 402, "declined")
+    document = told["document"]
+    assert (document["status"], document["stripe_status"]) == ("active", "requires_payment_method")
+    assert document["error"]["code"] == "card_declined"
+
+    again = world.http.post(f"/payment-intents/{document['id']}/confirm", json={"payment_method": VISA})
+    assert (again.status_code, again.json["stripe_status"], again.json["error"]) == (200, "succeeded", None)
+    world.converge()
+    assert_in_sync(world)
+
+
+def test_a_declined_confirmation_is_402_and_leaves_the_payment(world: World) -> None:
+    document = payment()
+
+    response = world.http.post(f"/payment-intents/{document.id}/confirm", json={"payment_method": DECLINED})
+
+    assert problem(response, 402, "declined")["document"]["status"] == "active"
+    world.deliver()
+    world.converge()
+    assert_in_sync(world)
+
+
+def test_a_payment_is_canceled(world: World) -> None:
+    document = payment()
+
+    response = world.http.post(f"/payment-intents/{document.id}/cancel", json={"cancellation_reason": "abandoned"})
+
+    assert (response.status_code, response.json["stripe_status"]) == (200, "canceled")
+    refused = world.http.post(f"/payment-intents/{document.id}/cancel", json={})
+    problem(refused, 422, "refused")
+
+
+def test_a_lost_confirmation_is_repeated_within_fifteen_minutes_only(world: World) -> None:
+    world.reconcile()
+    document = payment()
+    world.stripe.fault("cut_before", method="POST", times=2)
+    pending = sync.act(document, "confirm", {"payment_method": VISA})
+    assert pending.operation.verb == "confirm"
+
+    world.advance(minutes=5)
+    world.reconcile()
+
+    assert document.reread().stripe_status == "succeeded"
+    assert_in_sync(world)
+
+
+def test_a_confirmation_that_is_too_old_to_repeat_and_was_not_done_is_left_to_a_person(world: World) -> None:
+    world.reconcile()
+    document = payment()
+    world.stripe.fault("cut_before", method="POST", times=2)
+    sync.act(document, "confirm", {"payment_method": VISA})
+    world.advance(minutes=20)
+    sent = len([request for request in world.stripe.requests if request.method == "POST"])
+
+    report = world.reconcile()
+
+    assert report.exit_code == 1
+    assert document.reread().review is not None
+    assert len([request for request in world.stripe.requests if request.method == "POST"]) == sent
+    operations.roll_back(str(document.id))
+    assert world.converge().exit_code == 0
+    assert_in_sync(world)
+
+
+def test_a_confirmation_whose_reply_was_lost_is_found_done(world: World) -> None:
+    world.reconcile()
+    document = payment()
+    world.stripe.fault("cut_after", method="POST", times=2)
+    sync.act(document, "confirm", {"payment_method": VISA})
+    world.webhooks()
+    world.stripe.lag_events(10**6)
+    world.advance(minutes=20)
+
+    report = world.reconcile()
+
+    assert (report.exit_code, report.counts["done"]) == (0, 1)
+    assert document.reread().stripe_status == "succeeded"
+
+
+def test_a_refund_that_may_have_happened_is_found_or_left_to_a_person(world: World) -> None:
+    world.reconcile()
+    paid = payment(payment_method=VISA, confirm=True)
+    world.stripe.fault("cut_before", method="POST", times=2)
+    refund, _ = sync.create(Refund, {"payment_intent": str(paid.id)})
+    assert refund.status == Status.PENDING
+    world.advance(minutes=40)
+
+    assert world.reconcile().exit_code == 1
+
+    assert (refund.reread().status, refund.reread().review is not None) == (Status.PENDING, True)
+    assert world.stripe.objects("refund") == []
+
+
+def test_a_refund_made_late_is_never_undone(world: World) -> None:
+    world.reconcile()
+    paid = payment(payment_method=VISA, confirm=True)
+    world.stripe.fault("500_repair", method="POST")
+    refund, _ = sync.create(Refund, {"payment_intent": str(paid.id)})
+    world.advance(minutes=40)
+    world.reconcile()
+    assert refund.reread().review is not None
+    world.stripe.repair(request={"id": None, "idempotency_key": refund.key})
+
+    world.deliver()
+
+    assert (refund.reread().status, refund.reread().review) == (Status.ACTIVE, None), "evidence clears the review"
+    world.converge()
+    assert_in_sync(world)
+
+
+def test_a_card_is_made_ready_without_a_payment(world: World) -> None:
+    customer = sync.create_customer("user@here.com")
+    made, _ = sync.create(SetupIntent, {"customer": str(customer.id), "automatic_payment_methods": NO_REDIRECTS})
+
+    ready = sync.act(made, "confirm", {"payment_method": VISA})
+
+    assert ready.stripe_status == "succeeded"
+    world.converge()
+    assert_in_sync(world)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"amount": 0, "currency": "eur"}, "amount"),
+        ({"amount": 10.5, "currency": "eur"}, "amount"),
+        ({"amount": "10", "currency": "eur"}, "amount"),
+        ({"amount": 10, "currency": "euro"}, "currency"),
+        ({"amount": 10, "currency": "eur", "customer": "nobody"}, "customer"),
+        ({"amount": 10, "currency": "eur", "stripe_status": "succeeded"}, "stripe_status"),
+        ({"amount": 10, "currency": "eur", "confirm": "yes"}, "confirm"),
+    ],
+)
+def test_a_bad_payment_is_refused_by_name(world: World, body: dict[str, Any], field: str) -> None:
+    told = problem(world.http.post("/payment-intents", json=body), 422, "invalid")
+
+    assert field in told["errors"]
+    assert world.stripe.objects("payment_intent") == []
+
+
+def test_an_action_takes_only_its_own_fields(world: World) -> None:
+    document = payment()
+
+    told = problem(world.http.post(f"/payment-intents/{document.id}/confirm", json={"amount": 1}), 422, "invalid")
+
+    assert "amount" in told["errors"]
