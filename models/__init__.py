@@ -4,11 +4,13 @@ A Stripe type is one file here (`customer.py`, `product.py`, …). Importing thi
 routes, commands, events, reconcile and docs follow from that registry.
 """
 
-from models.base import Operation, SyncedDocument, build_indexes
+from models.base import SyncedDocument
 from models.coupon import Coupon
 from models.customer import Customer
 from models.event import Event
+from models.indexes import build_indexes
 from models.lifecycle import Status
+from models.parts import Operation
 from models.payment_intent import PaymentIntent
 from models.price import Price
 from models.product import Product

@@ -15,7 +15,6 @@ from mongoengine import (
     BooleanField,
     DateTimeField,
     Document,
-    EmbeddedDocument,
     EmbeddedDocumentField,
     IntField,
     ListField,
@@ -28,7 +27,9 @@ from pymongo import DESCENDING, IndexModel, ReturnDocument
 from models import clock
 from models.absorb import Evidence, absorption
 from models.clock import from_now, literal
+from models.indexes import A_DATE, A_STRING, SOME
 from models.lifecycle import LEASE, Lifecycle, Status, begun
+from models.parts import Json, Operation, Problem, Request
 from models.resource import Resource, register
 
 log = logging.getLogger("sync")
@@ -36,51 +37,6 @@ log = logging.getLogger("sync")
 DOUBT_LASTS = timedelta(
     days=30
 )  # Stripe lists events for 30 days: an object it repaired later can no longer be told apart
-
-
-class Json(BaseField):
-    """Any JSON value, stored as it is."""
-
-
-class Operation(EmbeddedDocument):
-    """What must still be told to Stripe, frozen: every attempt sends exactly this."""
-
-    meta: ClassVar = {"strict": False}
-    verb: str = StringField()  # create, update or delete
-    path: str = StringField()
-    params: dict[str, Any] = Json()
-    api_version: str = StringField()
-    key: str = StringField()
-    since: datetime = DateTimeField()  # when the key was written: its age decides whether it may be replayed
-    attempts: int = IntField()  # counted before the attempt
-    doubt: bool = BooleanField()  # some attempt ended without a known outcome
-    stored_failure_at: datetime | None = DateTimeField()  # a replay showed that this key answers 5xx for ever
-
-
-class Problem(EmbeddedDocument):
-    """Why a document was rolled back, or what the last attempt said."""
-
-    meta: ClassVar = {"strict": False}
-    type: str = StringField()
-    code: str | None = StringField()
-    decline_code: str | None = StringField()
-    message: str = StringField()
-    key: str | None = StringField()  # of the operation that ended so
-
-
-class Request(EmbeddedDocument):
-    """The caller's own idempotency key: one document per token, route and key."""
-
-    meta: ClassVar = {"strict": False}
-    token: str = StringField()
-    route: str = StringField()
-    key: str = StringField()
-    digest: str = StringField()  # of the body: the same key with another body is an error
-
-
-# What partial indexes are about. MongoDB uses one only for a query that it can see to be narrower: equality with a
-# string is narrower than "after the empty string", but not, to its mind, than "a string".
-A_STRING, A_DATE, SOME = {"$gt": ""}, {"$type": "date"}, {"$exists": True}
 
 
 class SyncedDocument(Lifecycle, Document):
@@ -358,17 +314,3 @@ BLANK: dict[str, Any] = {
     "settled_at": None,
     "moved_by": None,
 }
-
-
-def build_indexes(model: type[Document], indexes: list[IndexModel], keep: timedelta) -> None:
-    """Build the indexes of a collection, and let its documents expire `keep` after their `settled_at`.
-
-    Raises where one cannot be built: they are part of the algorithm, and without them nothing here is unique.
-    """
-    collection, seconds = model._get_collection(), int(keep.total_seconds())
-    expiry = IndexModel("settled_at", expireAfterSeconds=seconds)
-    name = expiry.document["name"]
-    built = collection.index_information().get(name, {})
-    if built.get("expireAfterSeconds", seconds) != seconds:  # the setting was another one
-        collection.database.command("collMod", collection.name, index={"name": name, "expireAfterSeconds": seconds})
-    collection.create_indexes([*indexes, expiry])

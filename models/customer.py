@@ -16,7 +16,8 @@ from mongoengine import (
 )
 from pymongo import IndexModel
 
-from models.base import A_STRING, SyncedDocument
+from models.base import SyncedDocument
+from models.indexes import A_STRING
 from models.resource import Resource, Undo
 
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")

@@ -12,8 +12,8 @@ from pymongo import IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from models import clock
-from models.base import A_DATE
 from models.clock import from_now, literal
+from models.indexes import A_DATE
 from models.lifecycle import LEASE
 
 

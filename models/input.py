@@ -19,7 +19,8 @@ from mongoengine import (
 )
 from mongoengine.base import BaseField
 
-from models.base import Json, SyncedDocument
+from models.base import SyncedDocument
+from models.parts import Json
 
 JSON_TYPES: dict[type[BaseField], tuple[tuple[type, ...], str]] = {
     StringField: ((str,), "a string"),

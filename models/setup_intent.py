@@ -5,15 +5,8 @@ from typing import ClassVar
 from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, ListField, StringField
 
 from models.base import SyncedDocument
+from models.payment_intent import AutomaticPaymentMethods
 from models.resource import Action, Resource, Undo
-
-
-class AutomaticPaymentMethods(EmbeddedDocument):
-    """Whether Stripe chooses the ways to pay."""
-
-    meta: ClassVar = {"strict": False}
-    enabled: bool = BooleanField(required=True)
-    allow_redirects: str | None = StringField(choices=["always", "never"])
 
 
 class Confirmation(EmbeddedDocument):

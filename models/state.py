@@ -7,8 +7,8 @@ from typing import Any, ClassVar
 from mongoengine import DateTimeField, Document, StringField
 from pymongo import ReturnDocument
 
-from models.base import Json
 from models.clock import from_now, literal
+from models.parts import Json
 
 INSTALLATION = "installation"  # {"id"}
 STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}

@@ -17,7 +17,7 @@ from typing import Any
 
 import stripe
 
-from models.base import Operation
+from models.parts import Operation
 from models.resource import is_gone
 from models.state import STRIPE, State
 from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe

@@ -154,7 +154,8 @@ def link(id: str, stripe_id: str) -> SyncedDocument:
     document = document_of(id)
     if document.status not in (Status.PENDING, Status.ROLLED_BACK):
         raise NotPossible(f"This document is {document.status}.")
-    reply = current().gateway.get(document.resource.url(stripe_id))
+    fits = stripe_id.startswith(document.resource.prefix)
+    reply = current().gateway.get(document.resource.url(stripe_id)) if fits else None
     if reply is None or reply.gone:
         raise NotPossible(f"Stripe has no {document.resource.kind} {stripe_id}.")
     if document.review is not None:

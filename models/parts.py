@@ -1,0 +1,47 @@
+"""The parts of a document that are no documents themselves."""
+
+from datetime import datetime
+from typing import Any, ClassVar
+
+from mongoengine import BooleanField, DateTimeField, EmbeddedDocument, IntField, StringField
+from mongoengine.base import BaseField
+
+
+class Json(BaseField):
+    """Any JSON value, stored as it is."""
+
+
+class Operation(EmbeddedDocument):
+    """What must still be told to Stripe, frozen: every attempt sends exactly this."""
+
+    meta: ClassVar = {"strict": False}
+    verb: str = StringField()  # create, update or delete
+    path: str = StringField()
+    params: dict[str, Any] = Json()
+    api_version: str = StringField()
+    key: str = StringField()
+    since: datetime = DateTimeField()  # when the key was written: its age decides whether it may be replayed
+    attempts: int = IntField()  # counted before the attempt
+    doubt: bool = BooleanField()  # some attempt ended without a known outcome
+    stored_failure_at: datetime | None = DateTimeField()  # a replay showed that this key answers 5xx for ever
+
+
+class Problem(EmbeddedDocument):
+    """Why a document was rolled back, or what the last attempt said."""
+
+    meta: ClassVar = {"strict": False}
+    type: str = StringField()
+    code: str | None = StringField()
+    decline_code: str | None = StringField()
+    message: str = StringField()
+    key: str | None = StringField()  # of the operation that ended so
+
+
+class Request(EmbeddedDocument):
+    """The caller's own idempotency key: one document per token, route and key."""
+
+    meta: ClassVar = {"strict": False}
+    token: str = StringField()
+    route: str = StringField()
+    key: str = StringField()
+    digest: str = StringField()  # of the body: the same key with another body is an error
