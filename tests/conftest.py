@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, settings
 from pymongo import MongoClient, WriteConcern
 from pymongo.database import Database
 
@@ -15,6 +16,12 @@ from tests.support.mongo import MongoServer
 from tests.support.world import World
 
 MONGOD = pytest.StashKey[Mongod]()
+
+# A change is judged by what it changes, and on a shared machine nobody's speed is: new examples are drawn at home.
+settings.register_profile(
+    "ours", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("ours")
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -177,15 +177,13 @@ def histories(database: str, clean: Callable[[], None]) -> type[RuleBasedStateMa
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("part", range(2))
-def test_any_history_ends_in_sync(histories: type[RuleBasedStateMachine], part: int) -> None:
+@pytest.mark.parametrize(("examples", "steps"), [(60, 25), (30, 50)])
+def test_any_history_ends_in_sync(histories: type[RuleBasedStateMachine], examples: int, steps: int) -> None:
     run_state_machine_as_test(
         histories,
         settings=settings(
-            max_examples=60,
-            stateful_step_count=25,
-            deadline=None,
-            derandomize=False,
+            max_examples=examples,
+            stateful_step_count=steps,
             suppress_health_check=list(HealthCheck),
         ),
     )
