@@ -34,9 +34,7 @@ from models.resource import Resource, register
 
 log = logging.getLogger("sync")
 
-DOUBT_LASTS = timedelta(
-    days=30
-)  # Stripe lists events for 30 days: an object it repaired later can no longer be told apart
+DOUBT_LASTS = timedelta(days=30)  # for so long Stripe lists the events that can tell whose an object is
 
 
 class SyncedDocument(Lifecycle, Document):
@@ -77,9 +75,7 @@ class SyncedDocument(Lifecycle, Document):
     stripe_id: str | None = StringField()
     key: str | None = StringField()  # of the creation; kept for ever, so that a late twin is known
     operation: Operation | None = EmbeddedDocumentField(Operation)
-    lease: datetime | None = (
-        DateTimeField()
-    )  # until then somebody works on it; past, it is overdue; None: nothing to do
+    lease: datetime | None = DateTimeField()  # until then somebody works on it; past: overdue; None: nothing to do
     orphans: list[str] = ListField(StringField())  # objects that this document's key made and no document wants
     undone: list[str] = ListField(StringField())  # those of them that are no longer usable
     in_doubt: bool = BooleanField()  # an object of this document may exist unseen
@@ -154,32 +150,20 @@ class SyncedDocument(Lifecycle, Document):
 
     def move(self, by: str = "", /, **changes: Any) -> Self | None:
         """Apply `changes` if nobody changed the document since it was read; return it as it is then, or None."""
-        return self._update({"_id": self.id, "revision": self.revision}, changes, by)
-
-    @classmethod
-    def _update(cls, guard: dict[str, Any], changes: dict[str, Any], by: str) -> Self | None:
         if "status" in changes:
             changes = {**changes, "live": changes["status"] in (Status.PENDING, Status.ACTIVE), "moved_by": by}
         merged = {name: literal(value) for name, value in changes.items()}
-        found = cls._get_collection().find_one_and_update(
-            guard,
-            [
-                {
-                    "$replaceWith": {
-                        "$mergeObjects": [
-                            "$$ROOT",
-                            {**merged, "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()},
-                        ]
-                    }
-                }
-            ],
+        changed = {**merged, "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        found = self._get_collection().find_one_and_update(
+            {"_id": self.id, "revision": self.revision},
+            [{"$replaceWith": {"$mergeObjects": ["$$ROOT", changed]}}],
             return_document=ReturnDocument.AFTER,
         )
         if found is None:
             return None
-        document = cls._from_son(found)
+        document = self._from_son(found)
         if "status" in changes:
-            log.info("%s %s → %s (%s)", cls.resource.kind, document.id, document.status, by)
+            log.info("%s %s → %s (%s)", self.resource.kind, document.id, document.status, by)
         return document
 
     @property

@@ -41,9 +41,7 @@ class Resource:
     undo: Undo
     deletable: bool = False  # whether DELETE exists
     own_id: bool = False  # whether the caller may choose the id
-    searchable: bool = True  # whether its list has a `created` filter
     announced: bool = True  # whether Stripe tells of its creation by an event
-    stem: str = ""  # of its events, where it is not the kind
     money: bool = False  # whether its creation moves money
     actions: Mapping[str, Action] = field(default_factory=dict)
     holds: tuple[str, ...] = ()  # lists which, when not empty for this object, forbid an automatic undo
@@ -60,12 +58,12 @@ class Resource:
     @property
     def created_event(self) -> str:
         """The only type of event that may link a document by its key."""
-        return f"{self.stem or self.kind}.created"
+        return f"{self.kind}.created"
 
     @property
     def deleted_event(self) -> str:
         """The type of event that proves that an object is gone."""
-        return f"{self.stem or self.kind}.deleted"
+        return f"{self.kind}.deleted"
 
     def url(self, stripe_id: str) -> str:
         """The path of one object; a person may have chosen an id that a path would read otherwise."""

@@ -14,7 +14,7 @@ from sync.connection import current, log
 from sync.evidence import from_event, from_reply, hand_over, needs_look, request_key
 from sync.find import BEFORE
 from sync.gateway import Reply
-from sync.look import look, matches
+from sync.look import look, resembles
 
 SETTLES = timedelta(minutes=15)  # by then, whoever was making an object has linked it
 
@@ -114,7 +114,7 @@ def in_doubt(model: type[SyncedDocument], remote: dict[str, Any]) -> SyncedDocum
     """
     for document in model.doubtful():
         operation = document.operation
-        if operation is None or not matches(operation.params, remote):
+        if operation is None or not resembles(document, remote):
             continue
         created = int(remote.get("created", 0))
         if created < int((operation.since - BEFORE).timestamp()):

@@ -13,7 +13,7 @@ from models import SyncedDocument, kinds
 from sync.connection import current
 from sync.converge import SETTLING, Sight
 from sync.evidence import request_key
-from sync.look import matches
+from sync.look import resembles
 
 BEFORE = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
 HORIZON = timedelta(days=29)  # Stripe lists events for 30 days
@@ -41,10 +41,9 @@ class Finder:
         # After a 5xx Stripe may finish the object at any time.
         end = None if operation.stored_failure_at else (document.claimed_at + SETTLING).timestamp()
         for remote in self._keyless(document.resource.kind, start, keys):
-            in_time = start <= int(remote.get("created", start)) and (
-                end is None or int(remote.get("created", 0)) <= end
-            )
-            if in_time and matches(operation.params, remote) and type(document).of(remote["id"]) is None:
+            created = int(remote.get("created", start))
+            in_time = start <= created and (end is None or created <= end)
+            if in_time and resembles(document, remote) and type(document).of(remote["id"]) is None:
                 return Sight.CANDIDATE, f"{remote['id']} may be it: same fields, and no key tells"
         return Sight.NEVER, None
 
@@ -68,9 +67,7 @@ class Finder:
         """Return the listed objects created since `start` whose key no event tells: they are few."""
         read_at, since, found = self._lists.get(kind, (0.0, 0, []))
         if since > start or time.monotonic() - read_at > KEEP or not read_at:
-            resource = kinds()[kind].resource
-            window = {"created": {"gte": start}} if resource.searchable else {}
-            pages = current().gateway.pages(resource.path, **window)
+            pages = current().gateway.pages(kinds()[kind].resource.path, created={"gte": start})
             found = [remote for page in pages for remote in page.remote["data"] if keys.get(remote["id"]) is None]
             self._lists[kind] = (time.monotonic(), start, found)
         return found

@@ -61,6 +61,13 @@ def look(document: SyncedDocument, *, quick: bool = False, told_gone: bool = Fal
     return document
 
 
+def resembles(document: SyncedDocument, remote: dict[str, Any]) -> bool:
+    """Whether an object has the fields that the operation gave; what is only told to Stripe shows nowhere."""
+    assert document.operation is not None
+    shown = {*type(document).own_fields(), "id"}
+    return matches({name: value for name, value in document.operation.params.items() if name in shown}, remote)
+
+
 def matches(params: Any, remote: Any) -> bool:
     """Whether an object is as parameters wanted it. Stripe shows as null what was sent as '', and lowers currencies."""
     if isinstance(params, dict):

@@ -127,7 +127,8 @@ def roll_back(id: str) -> Subject:
             _keep(document, orphan)
         undone = [*document.undone, *document.orphans]
         lease = clock.from_now() if document.status == Status.ACTIVE else None  # its own object was not looked at
-        return _moved(document.move(orphans=[], undone=undone, review=None, lease=lease))
+        settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
+        return _moved(document.move(orphans=[], undone=undone, review=None, lease=lease, settled_at=settled))
     if document.status == Status.PENDING and clock.now() - document.updated_at < SETTLING:
         raise NotPossible("Something may still be under way: wait 15 minutes, and look again.")
     if document.status == Status.PENDING:

@@ -24,7 +24,7 @@ OVERLAP = 120  # s: the events list lags at its newest end, and events share the
 FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger than 15 minutes to its events
 EVENTS_LAST = 29 * 86400  # s: Stripe lists events for 30 days
 BATCH = 100
-PATIENCE = 10  # documents that cannot be looked at; more, and it is not them but Stripe
+TOLERATED = 10  # documents that cannot be looked at; more, and it is not them but Stripe
 ATTENTION = ("review", "braked", "dead")  # counts that need a person
 
 
@@ -157,7 +157,7 @@ def settle_overdue(run: Run) -> dict[str, str]:
                 for document in batch:
                     if (failure := _claim_and_settle(document, run)) is not None:
                         left_out[f"{kind} {document.id}"] = failure
-                    if len(left_out) > PATIENCE:
+                    if len(left_out) > TOLERATED:
                         raise CannotLook(failure)
         except Forbidden as error:
             left_out[kind] = str(error)

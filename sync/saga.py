@@ -58,7 +58,7 @@ def create(
     try:
         document, repeated = _stage(model, body, request)
         ended = told(document if repeated else _pushed(document))
-        if not repeated and ended.operation is None and ended.error is not None:
+        if not repeated and ended.error is not None and ended.error.key == ended.key:
             raise Refused(ended)  # declined, and the payment is there all the same
         return ended, repeated
     except Outcome as outcome:
@@ -137,7 +137,6 @@ def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
             raise Invalid(dict.fromkeys(local, "is kept here only: change it in a request of its own"))
         if local:
             return _rename(document, model.prepared(values))
-        assert document.stripe_id is not None or document.status != Status.ACTIVE
         path = model.resource.url(document.stripe_id or "")
         return _run(document, "update", path, params(model, values, "update"))
     except PyMongoError as error:

@@ -194,6 +194,7 @@ def test_a_twin_that_is_kept_gets_a_document(world: World) -> None:
     operations.roll_back(str(customer.id))
 
     assert Customer.objects.get(stripe_id=remote["id"]).status == Status.ACTIVE
+    assert customer.reread().settled_at is not None
     assert world.converge().exit_code == 0
     assert_in_sync(world)
 

@@ -199,3 +199,24 @@ def test_an_action_takes_only_its_own_fields(world: World) -> None:
     told = problem(world.http.post(f"/payment-intents/{document.id}/confirm", json={"amount": 1}), 422, "invalid")
 
     assert "amount" in told["errors"]
+
+
+def test_a_payment_without_a_key_that_may_be_ours_is_named_to_the_person(world: World) -> None:
+    world.reconcile()
+    world.stripe.fault("500_repair", method="POST")
+    document = payment(confirm=True, payment_method=None, description="of somebody")
+    world.webhooks()
+    world.stripe.dashboard.create(
+        "payment_intent",
+        amount=2000,
+        currency="eur",
+        description="of somebody",
+        **{"automatic_payment_methods": NO_REDIRECTS},
+    )
+    (remote,) = world.stripe.objects("payment_intent")
+    world.advance(minutes=40)
+
+    world.reconcile()
+
+    assert remote["id"] in document.reread().review
+    assert PaymentIntent.objects.count() == 1, "it is adopted by nobody while that is open"
