@@ -4,7 +4,7 @@ import inspect
 import re
 from pathlib import Path
 
-from sync.__main__ import parser
+from sync.commands import parser
 from sync.settings import Settings
 
 README = Path("README.md").read_text()

@@ -1,0 +1,20 @@
+"""The commands of `python -m sync`, one file each.
+
+A file offers `add(commands)`, which describes its command line and names the function that runs it and returns the exit
+code. Exit codes are the same everywhere: 0 in order, 1 needs an operator, 2 could not look (or was not told how).
+"""
+
+import argparse
+
+from sync.commands import installation, operations, reconcile, status
+
+COMMANDS = (reconcile, status, operations, installation)
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return the command line of all of them."""
+    root = argparse.ArgumentParser(prog="python -m sync", description="Keep Stripe and MongoDB as one.")
+    commands = root.add_subparsers(required=True, metavar="COMMAND")
+    for command in COMMANDS:
+        command.add(commands)
+    return root

@@ -1,0 +1,22 @@
+"""`python -m sync new-installation`: give a cloned database an identity of its own."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from models.state import State
+from sync.commands.line import command, say
+
+if TYPE_CHECKING:
+    from sync.commands.line import Commands
+
+
+def add(commands: "Commands") -> None:
+    """Describe the command line."""
+    command(commands, "new-installation", "give a cloned database an identity of its own", run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Mint a new installation id."""
+    id = State.renew_installation()
+    say(given, {"installation": id}, f"this database is now the installation {id}; restart every process of it")
+    return 0

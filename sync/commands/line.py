@@ -1,0 +1,39 @@
+"""What the command lines of all commands share."""
+
+import argparse
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
+
+NEEDS_OPERATOR, CANNOT_LOOK = 1, 2
+
+
+def command(
+    commands: "Commands", name: str, help: str, run: Callable[[argparse.Namespace], int]
+) -> argparse.ArgumentParser:
+    """Add a command that `run` runs, with `--json`; return its parser, for what else it takes."""
+    added = commands.add_parser(name, help=help)
+    added.add_argument("--json", action="store_true", help="print JSON")
+    added.set_defaults(run=run)
+    return added
+
+
+def group(commands: "Commands", name: str, help: str) -> "Commands":
+    """Add a command that consists of others, and return where to add those."""
+    return commands.add_parser(name, help=help).add_subparsers(required=True, metavar="ACTION", dest="action")
+
+
+def say(given: argparse.Namespace, data: Any, text: str) -> None:
+    """Print `data` as JSON where that was asked for, else `text`."""
+    print(json.dumps(data, default=str) if given.json else text, flush=True)
+
+
+def seconds(text: str) -> float:
+    """Return a number of seconds above zero."""
+    value = float(text)
+    if not 0 < value < 10**7:
+        raise argparse.ArgumentTypeError("must be a number of seconds above 0")
+    return value

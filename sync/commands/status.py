@@ -1,0 +1,22 @@
+"""`python -m sync status`: tell what is pending, stuck, drifted or in review."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sync.commands.line import command, say
+from sync.status import status
+
+if TYPE_CHECKING:
+    from sync.commands.line import Commands
+
+
+def add(commands: "Commands") -> None:
+    """Describe the command line."""
+    command(commands, "status", "tell what is pending, stuck, drifted or in review", run)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Show how things stand."""
+    found = status()
+    say(given, found.as_json(), str(found))
+    return found.exit_code
