@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from models.base import SyncedDocument
 
 
+OVER = ("canceled", "incomplete_expired", "void", "expired")  # what Stripe says of an object that nobody can use again
+
+
 class Undo(StrEnum):
     """How an unwanted object is made unusable."""
 
@@ -31,20 +34,29 @@ class Action:
     money: bool = False  # whether it moves money
 
 
+def _in_use(remote: dict[str, Any]) -> bool:
+    return remote.get("active") is not False and remote.get("status") not in OVER
+
+
 @dataclass(frozen=True)
 class Resource:
     """A row of the registry. Facts are Stripe's API reference, by type."""
 
-    kind: str  # Stripe's `object`, and the stem of its events
+    kind: str  # Stripe's `object`
     prefix: str  # of its ids; "" where callers may choose them
     path: str  # /v1/…
     undo: Undo
+    stem: str = ""  # of its events, where that is not its kind: customer.subscription
     deletable: bool = False  # whether DELETE exists
     own_id: bool = False  # whether the caller may choose the id
     announced: bool = True  # whether Stripe tells of its creation by an event
+    ends: bool = False  # whether its `.deleted` event only ends it: it stays, and can be read
+    listed: bool = True  # whether Stripe lists all of them
+    dated: bool = True  # whether that list can be asked for what was created in a window
     money: bool = False  # whether its creation moves money
     actions: Mapping[str, Action] = field(default_factory=dict)
     holds: tuple[str, ...] = ()  # lists which, when not empty for this object, forbid an automatic undo
+    usable: Callable[[dict[str, Any]], bool] = _in_use  # whether somebody could still use an object that is there
 
     def moves_money(self, verb: str, params: dict[str, Any]) -> bool:
         """Whether an operation moves money: by its nature, or because it confirms a payment at once."""
@@ -53,17 +65,17 @@ class Resource:
 
     def is_usable(self, remote: dict[str, Any]) -> bool:
         """Whether an object could still be used by somebody: not archived, canceled or gone."""
-        return not is_gone(remote) and remote.get("active") is not False and remote.get("status") != "canceled"
+        return not is_gone(remote) and self.usable(remote)
 
     @property
     def created_event(self) -> str:
         """The only type of event that may link a document by its key."""
-        return f"{self.kind}.created"
+        return f"{self.stem or self.kind}.created"
 
     @property
-    def deleted_event(self) -> str:
-        """The type of event that proves that an object is gone."""
-        return f"{self.kind}.deleted"
+    def deleted_event(self) -> str | None:
+        """The type of event that proves that an object is gone, or None."""
+        return None if self.ends else f"{self.stem or self.kind}.deleted"
 
     def url(self, stripe_id: str) -> str:
         """The path of one object; a person may have chosen an id that a path would read otherwise."""
