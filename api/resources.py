@@ -12,7 +12,8 @@ from api.errors import NotJson, WrongContentType
 from api.representation import as_json
 from models import Status, SyncedDocument, kinds
 from models.input import Invalid
-from sync import act, create, delete, update
+from sync import act, create, delete, open_portal, update
+from sync.customers import customer_of
 from sync.errors import NotFound
 
 LONGEST_KEY = 255  # characters of an Idempotency-Key, as at Stripe
@@ -33,6 +34,7 @@ def register(app: Flask) -> None:
     """Give `app` the routes of every type."""
     app.url_map.converters["reference"] = Reference
     app.url_map.merge_slashes = False
+    app.add_url_rule("/customers/<reference>/portal", "customers.portal", _portal, methods=["POST"])
     for model in kinds().values():
         plural = plural_of(model)
         one = f"/{plural}/<reference:reference>"
@@ -84,6 +86,13 @@ def _act(model: Model, action: str, reference: str) -> Response:
     given = body() if request.content_length else {}
     document = act(_found(model, reference), action, given)
     return _told(document, done=200, expand=expand, pending=document.operation is not None)
+
+
+def _portal(reference: str) -> tuple[Response, int]:
+    given = body() if request.content_length else {}
+    if unknown := set(given) - {"return_url"}:
+        raise Invalid(dict.fromkeys(sorted(unknown), "is not a parameter of the portal"))
+    return jsonify(open_portal(customer_of(reference), given.get("return_url"))), 201
 
 
 def _delete(model: Model, reference: str) -> Response:

@@ -193,6 +193,8 @@ def _fall_due(service: Shop, count: int) -> None:
         )
         one["operation"] = {
             "verb": "create",
+            "first": [],
+            "method": "post",
             "path": "/v1/customers",
             "params": {"email": one["username"], "name": "Ada"},
             "api_version": stripe.api_version,

@@ -56,7 +56,9 @@ def finalize(act: Act, invoice: Json, params: Json) -> Json:
     customer = copy.deepcopy(act.need("customer", invoice["customer"]))
     if invoice["number"] is None:
         invoice["number"] = f"{customer['invoice_prefix']}-{customer['next_invoice_sequence']:04d}"
-        act.keep("customer", {**customer, "next_invoice_sequence": customer["next_invoice_sequence"] + 1})
+        counted = {**customer, "next_invoice_sequence": customer["next_invoice_sequence"] + 1}
+        act.keep("customer", counted)
+        act.announce("customer.updated", counted, customer)
     if params.get("auto_advance") is not None:
         invoice["auto_advance"] = params["auto_advance"]
     shown = {name: customer[name] for name in ("address", "email", "name", "phone", "shipping", "tax_exempt")}

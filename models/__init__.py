@@ -5,13 +5,19 @@ routes, commands, events, reconcile and docs follow from that registry.
 """
 
 from models.base import SyncedDocument
+from models.checkout_session import CheckoutSession
 from models.coupon import Coupon
 from models.customer import Customer
 from models.event import Event
 from models.indexes import build_indexes
+from models.invoice import Invoice
+from models.invoice_item import InvoiceItem
 from models.lifecycle import Status
+from models.order import Order
 from models.parts import Operation
 from models.payment_intent import PaymentIntent
+from models.payment_link import PaymentLink
+from models.payment_method import PaymentMethod
 from models.price import Price
 from models.product import Product
 from models.promotion_code import PromotionCode
@@ -20,15 +26,22 @@ from models.resource import Action, Resource, Undo, kinds
 from models.setup_intent import SetupIntent
 from models.shipping_rate import ShippingRate
 from models.state import State
+from models.subscription import Subscription
 from models.tax_rate import TaxRate
 
 __all__ = [
     "Action",
+    "CheckoutSession",
     "Coupon",
     "Customer",
     "Event",
+    "Invoice",
+    "InvoiceItem",
     "Operation",
+    "Order",
     "PaymentIntent",
+    "PaymentLink",
+    "PaymentMethod",
     "Price",
     "Product",
     "PromotionCode",
@@ -38,6 +51,7 @@ __all__ = [
     "ShippingRate",
     "State",
     "Status",
+    "Subscription",
     "SyncedDocument",
     "TaxRate",
     "Undo",

@@ -118,6 +118,15 @@ class SyncedDocument(Lifecycle, Document):
         )
 
     @classmethod
+    def bar(cls, id: ObjectId, problem: dict[str, Any]) -> Self:
+        """Insert a tombstone under an id that was chosen before, so that nobody can stage it any more.
+
+        Raises DuplicateKeyError when it was staged.
+        """
+        given_up = {"status": Status.ROLLED_BACK, "live": False, "error": problem, "in_doubt": False}
+        return cls._insert(id, {**given_up, "settled_at": from_now()})
+
+    @classmethod
     def adopt(cls, evidence: Evidence) -> Self:
         """Insert an active document for an object that others made. Raises DuplicateKeyError when it has one."""
         return cls._insert(
@@ -138,7 +147,7 @@ class SyncedDocument(Lifecycle, Document):
         row = {name: literal(value) for name, value in {**BLANK, **values}.items()}
         found = cls._get_collection().find_one_and_update(
             {"_id": id, "revision": {"$exists": False}},
-            [{"$set": {**row, "live": True, "revision": 1, "created_at": from_now(), "updated_at": from_now()}}],
+            [{"$set": {**row, "revision": 1, "created_at": from_now(), "updated_at": from_now()}}],
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
@@ -199,6 +208,12 @@ class SyncedDocument(Lifecycle, Document):
 
     # --- questions ---
 
+    @property
+    def path(self) -> str:
+        """Where Stripe has this document's object."""
+        assert self.stripe_id is not None, "only what is linked has an object"
+        return self.resource.url(self.stripe_id)
+
     def reread(self) -> Self:
         """Return the document as it is now."""
         found: Self = type(self).objects(id=self.id).get()
@@ -220,6 +235,16 @@ class SyncedDocument(Lifecycle, Document):
     def of(cls, stripe_id: str) -> Self | None:
         """Return the document of that object: the live one, else the last."""
         found: Self | None = cls.objects(stripe_id=stripe_id).order_by("-live", "-created_at").first()
+        return found
+
+    @classmethod
+    def marked(cls, remote: dict[str, Any]) -> Self | None:
+        """Return the document whose mark an object bears, if it may still be its own: nothing is linked to it yet."""
+        mark = remote.get(cls.resource.mark) if cls.resource.mark else None
+        if not isinstance(mark, str):
+            return None
+        where = {cls.resource.mark: {"$eq": mark}, "stripe_id": None, "operation": {"$ne": None}}
+        found: Self | None = cls.objects(__raw__=where).first()
         return found
 
     @classmethod
@@ -268,19 +293,28 @@ class SyncedDocument(Lifecycle, Document):
     @classmethod
     def mirror(cls, remote: dict[str, Any]) -> dict[str, Any]:
         """Return the own fields as Stripe has them."""
+        shown = cls.as_sent(remote)
         return {
-            name: reduced(field, remote.get(getattr(field, "remote", name))) for name, field in cls.own_fields().items()
+            name: reduced(field, shown.get(getattr(field, "remote", name))) for name, field in cls.own_fields().items()
         }
+
+    @classmethod
+    def as_sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
+        """Return an object with its fields in the shape in which they are sent, where Stripe shows another."""
+        return remote
 
 
 def reduced(field: BaseField, value: Any) -> Any:
     """Return of Stripe's `value` what `field` keeps: of an embedded document just the fields that it names."""
     if isinstance(field, EmbeddedDocumentField) and isinstance(value, dict):
         return {name: reduced(inner, value.get(name)) for name, inner in field.document_type._fields.items()}
+    if isinstance(field, ListField) and isinstance(value, list):
+        return [reduced(field.field, item) for item in value]
     return value
 
 
 BLANK: dict[str, Any] = {
+    "live": True,
     "stripe_id": None,
     "key": None,
     "operation": None,

@@ -28,7 +28,7 @@ class Coupon(SyncedDocument):
 
     meta: ClassVar = {"collection": "coupons"}
     resource: ClassVar = Resource(
-        kind="coupon", prefix="", path="/v1/coupons", undo=Undo.DELETE, deletable=True, own_id=True
+        kind="coupon", prefix="", path="/v1/coupons", undo=(Undo.DELETE,), deletable=True, own_id=True
     )
 
     name: str | None = StringField(max_length=40, sent="create update")

@@ -3,6 +3,7 @@
 import re
 import unicodedata
 from typing import Any, ClassVar, Self
+from urllib.parse import quote
 
 from bson import ObjectId
 from mongoengine import (
@@ -18,7 +19,8 @@ from pymongo import IndexModel
 
 from models.base import SyncedDocument
 from models.indexes import A_STRING
-from models.resource import Resource, Undo
+from models.parts import Call
+from models.resource import Action, Resource, Undo
 
 EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
 STRIPE_ID = re.compile(r"cus_\w+")
@@ -68,6 +70,29 @@ class Shipping(EmbeddedDocument):
     address: Address = EmbeddedDocumentField(Address, required=True)
 
 
+class InvoiceSettings(EmbeddedDocument):
+    """How the customer's invoices are paid, unless they say otherwise."""
+
+    meta: ClassVar = {"strict": False}
+    default_payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
+
+
+class ChosenMethod(EmbeddedDocument):
+    """The payment method from now on."""
+
+    meta: ClassVar = {"strict": False}
+    payment_method: str = StringField(max_length=5000, required=True, refers="payment_method", unheard=True)
+
+
+def _pay_with(document: SyncedDocument, given: dict[str, Any]) -> list[Call]:
+    """Attach it, which is no change where that was done before; then make it the default."""
+    method = given["payment_method"]
+    return [
+        Call(f"/v1/payment_methods/{quote(method, safe='')}/attach", {"customer": document.stripe_id}),
+        Call(document.path, {"invoice_settings": {"default_payment_method": method}}),
+    ]
+
+
 class Customer(SyncedDocument):
     """Somebody who buys."""
 
@@ -82,8 +107,18 @@ class Customer(SyncedDocument):
         kind="customer",
         prefix="cus_",
         path="/v1/customers",
-        undo=Undo.DELETE,
+        undo=(Undo.DELETE,),
         deletable=True,
+        actions={
+            "payment_method": Action(
+                done=lambda remote, sent: (
+                    remote.get("invoice_settings", {}).get("default_payment_method")
+                    == sent["invoice_settings"]["default_payment_method"]
+                ),
+                takes=ChosenMethod,
+                calls=_pay_with,
+            )
+        },
         # Deleting a customer cancels their subscriptions and cannot be taken back.
         holds=("/v1/subscriptions", "/v1/payment_intents", "/v1/charges", "/v1/invoices"),
     )
@@ -100,6 +135,7 @@ class Customer(SyncedDocument):
     address: Address | None = EmbeddedDocumentField(Address, sent="create update")
     shipping: Shipping | None = EmbeddedDocumentField(Shipping, sent="create update")
     preferred_locales: list[str] = ListField(StringField(max_length=5000), max_length=50, sent="create update")
+    invoice_settings: InvoiceSettings | None = EmbeddedDocumentField(InvoiceSettings, sent="update")
     tax_exempt: str = StringField(choices=["none", "exempt", "reverse"], sent="create update")
     invoice_prefix: str | None = StringField(regex=r"[A-Z0-9]{1,12}\Z", sent="create update")
     balance: int = IntField(sent="")  # in the minor unit; below zero, credit

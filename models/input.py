@@ -99,7 +99,7 @@ def _value(field: Any, given: Any, label: str, verb: str, errors: dict[str, str]
         errors[label] = f"must be {spoken}"
         return None
     if isinstance(field, EmbeddedDocumentField):
-        return _values(_inner(field), value, f"{label}.", verb, errors)
+        return _values(inner_fields(field), value, f"{label}.", verb, errors)
     if isinstance(field, ListField) and field.field is not None:
         if field.max_length and len(value) > field.max_length:
             errors[label] = f"has more than {field.max_length} items"
@@ -119,8 +119,9 @@ def _value(field: Any, given: Any, label: str, verb: str, errors: dict[str, str]
     return value
 
 
-def _inner(field: EmbeddedDocumentField) -> dict[str, BaseField]:
-    return dict(field.document_type._fields)
+def inner_fields(field: EmbeddedDocumentField) -> dict[str, BaseField]:
+    """Return the fields of an embedded document that a caller may give."""
+    return {name: inner for name, inner in field.document_type._fields.items() if getattr(inner, "sent", None) != ""}
 
 
 def _unstorable(given: Any) -> str | None:

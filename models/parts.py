@@ -1,9 +1,10 @@
 """The parts of a document that are no documents themselves."""
 
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, ClassVar
 
-from mongoengine import BooleanField, DateTimeField, EmbeddedDocument, IntField, StringField
+from mongoengine import BooleanField, DateTimeField, EmbeddedDocument, IntField, ListField, StringField
 from mongoengine.base import BaseField
 
 
@@ -11,11 +12,23 @@ class Json(BaseField):
     """Any JSON value, stored as it is."""
 
 
+@dataclass(frozen=True)
+class Call:
+    """One request that changes something at Stripe."""
+
+    path: str
+    params: dict[str, Any]
+    method: str = "post"  # or delete, which needs no key
+    key: str = ""  # the idempotency key
+
+
 class Operation(EmbeddedDocument):
     """What must still be told to Stripe, frozen: every attempt sends exactly this."""
 
     meta: ClassVar = {"strict": False}
-    verb: str = StringField()  # create, update or delete
+    verb: str = StringField()  # create, update, delete, or an action
+    first: list[dict[str, Any]] = ListField(Json())  # the calls that must be done before, each with its own key
+    method: str = StringField()
     path: str = StringField()
     params: dict[str, Any] = Json()
     api_version: str = StringField()
@@ -24,6 +37,11 @@ class Operation(EmbeddedDocument):
     attempts: int = IntField()  # counted before the attempt
     doubt: bool = BooleanField()  # some attempt ended without a known outcome
     stored_failure_at: datetime | None = DateTimeField()  # a replay showed that this key answers 5xx for ever
+
+    @property
+    def calls(self) -> list[Call]:
+        """What every attempt sends, in order; a call that was done is done again without effect, by its key."""
+        return [*(Call(**call) for call in self.first), Call(self.path, self.params, self.method, self.key)]
 
 
 class Problem(EmbeddedDocument):

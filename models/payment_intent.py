@@ -29,7 +29,7 @@ class Confirmation(EmbeddedDocument):
     """How it is confirmed."""
 
     meta: ClassVar = {"strict": False}
-    payment_method: str | None = StringField(max_length=5000)
+    payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
     return_url: str | None = StringField(max_length=5000)
     off_session: bool | None = BooleanField()
 
@@ -58,15 +58,16 @@ class PaymentIntent(SyncedDocument):
         kind="payment_intent",
         prefix="pi_",
         path="/v1/payment_intents",
-        undo=Undo.CANCEL,  # Stripe refuses once it has succeeded: then a person decides about a refund
+        money=lambda verb, sent: sent.get("confirm") is True,
+        undo=(Undo.CANCEL,),  # Stripe refuses once it has succeeded: then a person decides about a refund
         actions={
             "confirm": Action(
-                done=lambda remote: remote.get("status") in CONFIRMED,
+                done=lambda remote, sent: remote.get("status") in CONFIRMED,
                 takes=Confirmation,
                 money=True,
             ),
-            "capture": Action(done=lambda remote: remote.get("status") == "succeeded", takes=Capture, money=True),
-            "cancel": Action(done=lambda remote: remote.get("status") == "canceled", takes=Cancellation),
+            "capture": Action(done=lambda remote, sent: remote.get("status") == "succeeded", takes=Capture, money=True),
+            "cancel": Action(done=lambda remote, sent: remote.get("status") == "canceled", takes=Cancellation),
         },
     )
 
@@ -75,7 +76,9 @@ class PaymentIntent(SyncedDocument):
     customer: str | None = StringField(max_length=5000, refers="customer", sent="create update")
     description: str | None = StringField(max_length=1000, sent="create update")
     receipt_email: str | None = StringField(max_length=800, sent="create update")
-    payment_method: str | None = StringField(max_length=5000, sent="create update")
+    payment_method: str | None = StringField(
+        max_length=5000, refers="payment_method", unheard=True, sent="create update"
+    )
     allowed_payment_method_types: list[str] = ListField(StringField(max_length=5000), max_length=40, sent="create")
     payment_method_types: list[str] = ListField(StringField(), sent="")
     automatic_payment_methods: AutomaticPaymentMethods | None = EmbeddedDocumentField(

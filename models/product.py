@@ -26,7 +26,7 @@ class Product(SyncedDocument):
         kind="product",
         prefix="prod_",
         path="/v1/products",
-        undo=Undo.DELETE_OR_ARCHIVE,  # Stripe refuses to delete a product that has prices
+        undo=(Undo.DELETE, Undo.ARCHIVE),  # Stripe refuses to delete a product that has prices
         deletable=True,
         own_id=True,
     )

@@ -5,14 +5,16 @@ from typing import ClassVar
 from mongoengine import IntField, StringField
 
 from models.base import SyncedDocument
-from models.resource import Resource, Undo
+from models.resource import Resource
 
 
 class Refund(SyncedDocument):
     """Money that goes back to the buyer, in the minor unit; all that is left of the payment, unless it says less."""
 
     meta: ClassVar = {"collection": "refunds"}
-    resource: ClassVar = Resource(kind="refund", prefix="re_", path="/v1/refunds", undo=Undo.NEVER, money=True)
+    resource: ClassVar = Resource(
+        kind="refund", prefix="re_", path="/v1/refunds", undo=(), money=lambda verb, sent: verb == "create"
+    )
 
     payment_intent: str | None = StringField(max_length=5000, refers="payment_intent", sent="create")
     charge: str | None = StringField(max_length=5000, sent="create")

@@ -10,28 +10,31 @@ if TYPE_CHECKING:
     from mongoengine import EmbeddedDocument
 
     from models.base import SyncedDocument
+    from models.parts import Call
 
 
 OVER = ("canceled", "incomplete_expired", "void", "expired")  # what Stripe says of an object that nobody can use again
 
 
 class Undo(StrEnum):
-    """How an unwanted object is made unusable."""
+    """A way to make an unwanted object unusable: the last part of the path to POST to, but for the first two."""
 
     DELETE = "delete"  # DELETE it
-    ARCHIVE = "archive"  # Stripe cannot delete it: POST active=false
-    DELETE_OR_ARCHIVE = "delete or archive"  # DELETE it; where Stripe refuses (a product with prices), archive it
-    CANCEL = "cancel"  # POST …/cancel; Stripe refuses once it has succeeded
-    NEVER = "never"  # what happened cannot be taken back: a person decides
+    ARCHIVE = "archive"  # POST active=false
+    CANCEL = "cancel"
+    EXPIRE = "expire"
+    VOID = "void"
+    DETACH = "detach"
 
 
 @dataclass(frozen=True)
 class Action:
     """Something that callers may do with an object: `POST <its path>/<name>`, an operation like any other."""
 
-    done: Callable[[dict[str, Any]], bool]  # whether an object shows that it was done
+    done: Callable[[dict[str, Any], dict[str, Any]], bool]  # whether an object shows that what was sent was done
     takes: "type[EmbeddedDocument] | None" = None  # its parameters
     money: bool = False  # whether it moves money
+    calls: "Callable[[SyncedDocument, dict[str, Any]], list[Call]] | None" = None  # what it sends, if not just that
 
 
 def _in_use(remote: dict[str, Any]) -> bool:
@@ -45,7 +48,7 @@ class Resource:
     kind: str  # Stripe's `object`
     prefix: str  # of its ids; "" where callers may choose them
     path: str  # /v1/…
-    undo: Undo
+    undo: tuple[Undo, ...]  # to be tried in this order; none: what happened cannot be taken back, a person decides
     stem: str = ""  # of its events, where that is not its kind: customer.subscription
     deletable: bool = False  # whether DELETE exists
     own_id: bool = False  # whether the caller may choose the id
@@ -53,15 +56,16 @@ class Resource:
     ends: bool = False  # whether its `.deleted` event only ends it: it stays, and can be read
     listed: bool = True  # whether Stripe lists all of them
     dated: bool = True  # whether that list can be asked for what was created in a window
-    money: bool = False  # whether its creation moves money
+    money: Callable[[str, dict[str, Any]], bool] = lambda verb, sent: False  # whether this verb, so sent, moves money
     actions: Mapping[str, Action] = field(default_factory=dict)
+    mark: str = ""  # the field that holds an unguessable value of ours, where no event can tell whose it is
     holds: tuple[str, ...] = ()  # lists which, when not empty for this object, forbid an automatic undo
     usable: Callable[[dict[str, Any]], bool] = _in_use  # whether somebody could still use an object that is there
 
     def moves_money(self, verb: str, params: dict[str, Any]) -> bool:
-        """Whether an operation moves money: by its nature, or because it confirms a payment at once."""
+        """Whether an operation moves money."""
         action = self.actions.get(verb)
-        return params.get("confirm") is True or (action.money if action else verb == "create" and self.money)
+        return action.money if action else self.money(verb, params)
 
     def is_usable(self, remote: dict[str, Any]) -> bool:
         """Whether an object could still be used by somebody: not archived, canceled or gone."""

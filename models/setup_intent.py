@@ -13,7 +13,7 @@ class Confirmation(EmbeddedDocument):
     """How it is confirmed."""
 
     meta: ClassVar = {"strict": False}
-    payment_method: str | None = StringField(max_length=5000)
+    payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
     return_url: str | None = StringField(max_length=5000)
 
 
@@ -32,19 +32,21 @@ class SetupIntent(SyncedDocument):
         kind="setup_intent",
         prefix="seti_",
         path="/v1/setup_intents",
-        undo=Undo.CANCEL,
+        undo=(Undo.CANCEL,),
         actions={
             "confirm": Action(
-                done=lambda remote: remote.get("status") in ("requires_action", "processing", "succeeded"),
+                done=lambda remote, sent: remote.get("status") in ("requires_action", "processing", "succeeded"),
                 takes=Confirmation,
             ),
-            "cancel": Action(done=lambda remote: remote.get("status") == "canceled", takes=Cancellation),
+            "cancel": Action(done=lambda remote, sent: remote.get("status") == "canceled", takes=Cancellation),
         },
     )
 
     customer: str | None = StringField(max_length=5000, refers="customer", sent="create update")
     description: str | None = StringField(max_length=1000, sent="create update")
-    payment_method: str | None = StringField(max_length=5000, sent="create update")
+    payment_method: str | None = StringField(
+        max_length=5000, refers="payment_method", unheard=True, sent="create update"
+    )
     allowed_payment_method_types: list[str] = ListField(StringField(max_length=5000), max_length=40, sent="create")
     payment_method_types: list[str] = ListField(StringField(), sent="")
     automatic_payment_methods: AutomaticPaymentMethods | None = EmbeddedDocumentField(

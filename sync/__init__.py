@@ -1,10 +1,9 @@
 """Stripe and MongoDB kept as one: `connect()` once, then `create_customer("user@here.com")`."""
 
-from typing import Any
-
-from models import Customer
 from models.input import Invalid
+from sync import touch as touch
 from sync.connection import connect, current, disconnect
+from sync.customers import create_customer, open_portal, set_payment_method
 from sync.errors import (
     AlreadyExists,
     InProgress,
@@ -15,6 +14,7 @@ from sync.errors import (
     SyncError,
     Unavailable,
 )
+from sync.orders import create_order
 from sync.saga import act, create, delete, update
 
 __all__ = [
@@ -31,23 +31,11 @@ __all__ = [
     "connect",
     "create",
     "create_customer",
+    "create_order",
     "current",
     "delete",
     "disconnect",
+    "open_portal",
+    "set_payment_method",
     "update",
 ]
-
-
-def create_customer(username: str, *, idempotency_key: str | None = None, **fields: Any) -> Customer:
-    """Create a customer here and at Stripe, linked to each other, or neither. Return it, active or still pending.
-
-    `fields` are Stripe's (email, name, phone, address, …); the e-mail is filled from a username that is one. With
-    `idempotency_key`, a repetition returns the same customer or raises the same refusal.
-
-    Raises NotConnected, Invalid, AlreadyExists, KeyReused, Refused (`.code`, `.decline_code`) or Unavailable (which
-    carries the key to repeat with). A pending customer is settled by its webhook or by reconcile.
-    """
-    current()
-    customer, _ = create(Customer, {"username": username, **fields}, idempotency_key=idempotency_key)
-    assert isinstance(customer, Customer)
-    return customer

@@ -14,7 +14,7 @@ from sync.connection import current, log
 from sync.evidence import from_event, from_reply, hand_over, needs_look, request_key
 from sync.find import BEFORE
 from sync.gateway import Reply
-from sync.look import look, resembles
+from sync.look import bears, look, resembles
 
 SETTLES = timedelta(minutes=15)  # by then, whoever was making an object has linked it
 
@@ -30,21 +30,23 @@ class Verdict:
 
 def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> Verdict:
     """Decide about an event of an object that no document has. Raises CannotLook."""
-    remote = event["data"]["object"]
+    remote, evidence = event["data"]["object"], from_event(model, event)
+    if verdict := _by_mark(model, remote, evidence):
+        return verdict
     if not current().settings.adopt:  # a document that is being made may not know its object yet
         state = EventState.IGNORED if _late(event) else EventState.WAITING
         return Verdict(state, "an unknown object, and ADOPT=no", SETTLES)
     if owners := model.with_twins(remote["id"]):
         for owner in owners:
-            hand_over(model, {"_id": owner.id}, from_event(model, event))
+            hand_over(model, {"_id": owner.id}, evidence)
         return Verdict(EventState.APPLIED, "a twin of a document here: undone, or to be")
-    created = event["type"] == model.resource.created_event and not _late(event)
-    maker = Key.parse(request_key(event)) if created else None
+    first = not _late(event) and (event["type"] == model.resource.created_event or not model.resource.announced)
+    maker = Key.parse(request_key(event)) if first else None
     if maker and maker.installation != current().installation:
         return Verdict(EventState.IGNORED, "made by another installation")
-    evidence = from_event(model, event)
-    if created and maker is None and evidence.remote is not None:
-        rival = in_doubt(model, remote)
+    aside = maker is not None and maker.kind != model.resource.kind  # a subscription makes its invoices
+    if first and evidence.remote is not None and (maker is None or aside):
+        rival = None if aside else in_doubt(model, remote)
         if rival is not None:
             return Verdict(EventState.WAITING, f"may be the object of document {rival.id}", SETTLES)
         return _adopted(model, evidence)
@@ -88,6 +90,8 @@ def adopt_if_nobodys(model: type[SyncedDocument], reply: Reply, key: str | None)
     if maker and maker.installation != current().installation:
         return Verdict(EventState.IGNORED, "made by another installation")
     evidence = from_reply(model, reply)
+    if verdict := _by_mark(model, reply.remote, evidence):
+        return verdict
     if maker and (owner := hand_over(model, {"_id": maker.document, "key": str(maker)}, evidence)):
         return Verdict(EventState.APPLIED, f"made by document {owner.id}")
     rival = in_doubt(model, reply.remote) if maker is None else None
@@ -101,10 +105,27 @@ def _adopted(model: type[SyncedDocument], evidence: Evidence) -> Verdict:
         document = model.adopt(evidence)
         log.info("%s %s adopts %s", model.resource.kind, document.id, evidence.stripe_id)
     except DuplicateKeyError:  # somebody was faster; the document that is there absorbs it
-        holder = hand_over(model, {"stripe_id": evidence.stripe_id}, evidence)
-        if holder is not None and needs_look(holder, evidence):
-            look(holder)
+        _given(model, {"stripe_id": evidence.stripe_id}, evidence)
     return Verdict(EventState.APPLIED)
+
+
+def _given(model: type[SyncedDocument], where: dict[str, Any], evidence: Evidence) -> None:
+    holder = hand_over(model, where, evidence)
+    if holder is not None and needs_look(holder, evidence):
+        look(holder)
+
+
+def _by_mark(model: type[SyncedDocument], remote: dict[str, Any], evidence: Evidence) -> Verdict | None:
+    """Hand an object to the document whose mark it bears; unless all else is as staged, a person decides."""
+    owner = model.marked(remote)
+    if owner is None:
+        return None
+    if bears(owner, remote):
+        _given(model, {"_id": owner.id}, evidence)
+        return Verdict(EventState.APPLIED, f"bears the mark of document {owner.id}")
+    if owner.review is None:
+        owner.ask_for_review(f"{remote['id']} bears its mark, but was not made as this document says")
+    return Verdict(EventState.WAITING, f"may be the object of document {owner.id}", SETTLES)
 
 
 def in_doubt(model: type[SyncedDocument], remote: dict[str, Any]) -> SyncedDocument | None:

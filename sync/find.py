@@ -13,7 +13,7 @@ from models import SyncedDocument, kinds
 from sync.connection import current
 from sync.converge import SETTLING, Sight
 from sync.evidence import request_key
-from sync.look import resembles
+from sync.look import bears, resembles
 
 BEFORE = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
 HORIZON = timedelta(days=29)  # Stripe lists events for 30 days
@@ -43,7 +43,11 @@ class Finder:
         for remote in self._keyless(document.resource.kind, start, keys):
             created = int(remote.get("created", start))
             in_time = start <= created and (end is None or created <= end)
-            if in_time and resembles(document, remote) and type(document).of(remote["id"]) is None:
+            if not in_time or type(document).of(remote["id"]) is not None:
+                continue
+            if bears(document, remote):
+                return Sight.THERE, remote["id"]
+            if resembles(document, remote):
                 return Sight.CANDIDATE, f"{remote['id']} may be it: same fields, and no key tells"
         return Sight.NEVER, None
 

@@ -12,6 +12,7 @@ from models.clock import from_now
 from models.event import EventState
 from models.keys import Key
 from sync.adopt import SETTLES, adopt_if_nobodys
+from sync.composed import COMPOSED
 from sync.connection import current, log
 from sync.converge import Sight
 from sync.errors import Forbidden
@@ -33,6 +34,9 @@ def compare_everything(run: Run, left_out: dict[str, str]) -> None:
             _missing(model, _listed(model, run), run)
         except Forbidden as error:
             left_out[kind] = str(error)
+    for kind in () if run.dry else COMPOSED:
+        for document in kinds()[kind].objects(live=True).batch_size(BATCH):
+            COMPOSED[kind].push(document)
 
 
 def _listed(model: type[SyncedDocument], run: Run) -> set[int]:

@@ -17,7 +17,7 @@ from typing import Any
 
 import stripe
 
-from models.parts import Operation
+from models.parts import Call, Operation
 from models.resource import is_gone
 from models.state import STRIPE, State
 from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
@@ -100,25 +100,28 @@ class Gateway:
     def send(self, operation: Operation) -> Answer:
         """Send an operation as it was frozen; after a lost answer, once more with the same key.
 
-        Raises BadKey, Forbidden or WrongStripe.
+        What must come before it is sent before it, and unless that is done, its answer is the operation's. Raises
+        BadKey, Forbidden or WrongStripe.
         """
-        answer = self._attempt(operation)
-        if isinstance(answer, Unknown) and not answer.stored and not answer.busy:
-            answer = self._attempt(operation)
-            if isinstance(answer, Refusal):
-                return replace(answer, doubtful=True)
+        for call in operation.calls:
+            answer = self._attempt(call, operation.api_version)
+            if isinstance(answer, Unknown) and not answer.stored and not answer.busy:
+                answer = self._attempt(call, operation.api_version)
+                if isinstance(answer, Refusal):
+                    answer = replace(answer, doubtful=True)
+            if not isinstance(answer, Reply):
+                break
         return answer
 
-    def _attempt(self, operation: Operation) -> Answer:
+    def _attempt(self, call: Call, api_version: str) -> Answer:
         self.require_right_stripe()
         deadline = DEADLINE.get()
         if deadline is not None and deadline - time.monotonic() < sum(TIMEOUT):
             return Unknown("the time of this request was used up before Stripe could be asked")
-        method = "delete" if operation.verb == "delete" else "post"
-        options: dict[str, Any] = {"stripe_version": operation.api_version}
-        if method == "post":
-            options["idempotency_key"] = operation.key  # on a DELETE it has no effect
-        return self._call(self._client, method, operation.path, dict(operation.params), options)
+        options: dict[str, Any] = {"stripe_version": api_version}
+        if call.method == "post":
+            options["idempotency_key"] = call.key  # on a DELETE it has no effect
+        return self._call(self._client, call.method, call.path, dict(call.params), options)
 
     def post(self, path: str, params: dict[str, Any], key: str) -> Answer:
         """Send what is no operation of a document: an undo."""

@@ -17,6 +17,7 @@ from models.event import MAX_ATTEMPTS, EventState, object_id
 from models.keys import Key
 from models.state import OTHER_VERSION, STRIPE, State
 from sync.adopt import Verdict, unknown_object
+from sync.composed import is_followed, tell
 from sync.connection import current, log
 from sync.converge import backoff
 from sync.errors import CannotLook
@@ -91,12 +92,19 @@ def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
 
 
 def apply(event: dict[str, Any], *, quick: bool) -> Verdict:
-    """Let the document that an event is about absorb it. Raises CannotLook."""
+    """Let the document that an event is about absorb it, and what is made of it follow. Raises CannotLook."""
     reason = foreign(event)
     if reason:
         return Verdict(EventState.IGNORED, reason)
     remote = event["data"]["object"]
-    model = kinds()[remote["object"]]
+    model = kinds()[str(remote["object"])]
+    verdict = _absorb(model, remote, event, quick=quick)
+    if is_followed(model) and (document := model.of(remote["id"])) is not None:
+        tell(document)
+    return verdict
+
+
+def _absorb(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str, Any], *, quick: bool) -> Verdict:
     evidence = from_event(model, event)
     note_version(event)
     document = hand_over(model, _where(model, event), evidence)
@@ -127,7 +135,8 @@ def foreign(event: dict[str, Any]) -> str | None:
     if event.get("livemode") is not current().settings.livemode:
         return "of the other mode"
     remote = event.get("data", {}).get("object")
-    if not isinstance(remote, dict) or str(remote.get("object")) not in kinds():
+    known = kinds().get(str(remote.get("object"))) if isinstance(remote, dict) else None
+    if known is None or not known.resource.path:
         return "of a type that is not kept here"
     if not OBJECT_ID.fullmatch(object_id(event) or ""):
         return "about an object without an id"

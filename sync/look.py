@@ -18,8 +18,7 @@ LOOKS = 5  # an object that changes faster than one GET is left to the next run
 
 def observe(document: SyncedDocument, *, quick: bool = False) -> tuple[Sight, Reply | None]:
     """Read the document's object. Gone without a reply rests on a 404 alone. Raises CannotLook."""
-    assert document.stripe_id is not None
-    reply = current().gateway.get(document.resource.url(document.stripe_id), quick=quick)
+    reply = current().gateway.get(document.path, quick=quick)
     if reply is None or reply.gone:
         return Sight.GONE, reply
     return (Sight.DONE if _done(document, reply.remote) else Sight.THERE), reply
@@ -31,7 +30,12 @@ def _done(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     if operation is None:
         return False
     action = document.resource.actions.get(operation.verb)
-    return action.done(remote) if action else operation.verb == "update" and matches(operation.params, remote)
+    shown = type(document).as_sent(remote)
+    return (
+        action.done(shown, operation.params)
+        if action
+        else operation.verb == "update" and matches(operation.params, shown)
+    )
 
 
 def look(document: SyncedDocument, *, quick: bool = False, told_gone: bool = False) -> SyncedDocument:
@@ -65,7 +69,18 @@ def resembles(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     """Whether an object has the fields that the operation gave; what is only told to Stripe shows nowhere."""
     assert document.operation is not None
     shown = {*type(document).own_fields(), "id"}
-    return matches({name: value for name, value in document.operation.params.items() if name in shown}, remote)
+    sent = {name: value for name, value in document.operation.params.items() if name in shown}
+    return matches(sent, type(document).as_sent(remote))
+
+
+def bears(document: SyncedDocument, remote: dict[str, Any]) -> bool:
+    """Whether an object bears this document's mark and was made as its operation says, by nobody else.
+
+    A buyer can set the mark of a session that a payment link makes, so such a session is never believed.
+    """
+    mark = document.resource.mark
+    marked = bool(mark) and remote.get(mark) == getattr(document, mark)
+    return marked and remote.get("payment_link") is None and resembles(document, remote)
 
 
 def matches(params: Any, remote: Any) -> bool:

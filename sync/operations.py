@@ -11,6 +11,7 @@ from bson import ObjectId
 from models import Event, Status, SyncedDocument, clock, kinds
 from models.event import EventState
 from models.state import LATCH, State
+from sync.composed import COMPOSED, tell
 from sync.connection import current
 from sync.converge import SETTLING
 from sync.errors import NotFound, SyncError
@@ -120,8 +121,15 @@ def roll_back(id: str) -> Subject:
         if row.state != EventState.DEAD:
             raise NotPossible(f"This event is {row.state}, not dead.")
         return _moved(row.settle(EventState.IGNORED, f"given up by an operator; {row.error}"))
-    document = document_of(id)
+    ended = _given_up(document_of(id))
+    tell(ended)
+    return ended
+
+
+def _given_up(document: SyncedDocument) -> SyncedDocument:
     problem = {"type": "rolled-back", "code": None, "message": "An operator gave it up."}
+    if document.resource.kind in COMPOSED:
+        raise NotPossible("This document follows those that it is made of: settle them, and it will follow.")
     if document.orphans:
         for orphan in document.orphans:
             _keep(document, orphan)
@@ -153,7 +161,7 @@ def _keep(document: SyncedDocument, orphan: str) -> None:
 def link(id: str, stripe_id: str) -> SyncedDocument:
     """Say that this Stripe object is this document's."""
     document = document_of(id)
-    if document.status not in (Status.PENDING, Status.ROLLED_BACK):
+    if document.status not in (Status.PENDING, Status.ROLLED_BACK) or document.resource.kind in COMPOSED:
         raise NotPossible(f"This document is {document.status}.")
     fits = stripe_id.startswith(document.resource.prefix)
     reply = current().gateway.get(document.resource.url(stripe_id)) if fits else None
@@ -162,7 +170,9 @@ def link(id: str, stripe_id: str) -> SyncedDocument:
     if document.review is not None:
         document = _moved(document.move(review=None, in_doubt=False, lease=clock.from_now()))
     linked = _moved(hand_over(type(document), {"_id": document.id}, of_id(stripe_id, "operator")))
-    return look(linked) if linked.status == Status.ACTIVE else linked
+    seen = look(linked) if linked.status == Status.ACTIVE else linked
+    tell(seen)
+    return seen
 
 
 def confirm() -> None:

@@ -39,6 +39,8 @@ def _one(field: BaseField | None, value: Any, label: str, errors: dict[str, str]
     if kind is None:
         return value
     target = kinds()[kind].lookup(value)
+    if target is None and getattr(field, "unheard", False) and value.startswith(kinds()[kind].resource.prefix):
+        return value  # Stripe tells of no creation of this kind: it may be there, and Stripe will say
     if target is None:
         errors[label] = f"there is no such {kind} here"
         return value

@@ -5,6 +5,8 @@ import json
 import re
 import secrets
 from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
 from typing import Any
 
 from bson import ObjectId
@@ -13,8 +15,10 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from models import Status, SyncedDocument
 from models.input import Invalid, checked, checked_fields, params, sendable
 from models.keys import Key
+from models.parts import Call
+from sync.composed import COMPOSED, tell
 from sync.connection import current, log
-from sync.converge import backoff
+from sync.converge import Sight, backoff
 from sync.errors import (
     AlreadyExists,
     CannotLook,
@@ -30,7 +34,7 @@ from sync.errors import (
 )
 from sync.evidence import from_reply, hand_over, needs_look, of_id
 from sync.gateway import API_VERSION, Refusal, Reply, Unknown
-from sync.look import look
+from sync.look import look, observe
 from sync.references import resolve, resolved
 
 OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
@@ -71,16 +75,19 @@ def create(
 def _stage(model: type[SyncedDocument], body: dict[str, Any], request: dict[str, Any]) -> tuple[SyncedDocument, bool]:
     body = dict(body)
     own_id = _own_id(body.pop("id", None)) if model.resource.own_id else None
+    id = ObjectId()
     try:
         values = model.prepared(resolved(model, checked(model, body, "create")))
+        if composed := COMPOSED.get(model.resource.kind):
+            values, operation = composed.plan(values, id)
+        else:
+            sent = params(model, values, "create") | ({"id": own_id} if own_id else {})
+            operation = frozen(model, id, "create", [Call(model.resource.path, sent)])
     except Invalid:
         first = _of_request(model, request)  # what it refers to may have gone since
         if first is None:
             raise
         return first, True
-    id = ObjectId()
-    sent = params(model, values, "create") | ({"id": own_id} if own_id else {})
-    operation = frozen(model, id, "create", model.resource.path, sent)
     try:
         return model.stage(values, operation, id=id, request=request), False
     except DuplicateKeyError as error:
@@ -107,10 +114,11 @@ def _own_id(given: Any) -> str | None:
     return given
 
 
-def frozen(model: type[SyncedDocument], id: ObjectId, verb: str, path: str, sent: dict[str, Any]) -> dict[str, Any]:
-    """Return an operation as every attempt will send it."""
-    key = Key.draw(current().installation, model.resource.kind, id, verb)
-    return {"verb": verb, "path": path, "params": sent, "api_version": API_VERSION, "key": str(key)}
+def frozen(model: type[SyncedDocument], id: ObjectId, verb: str, calls: list[Call]) -> dict[str, Any]:
+    """Return the operation of these calls, of which the last is the one that counts, as every attempt will send it."""
+    draw = partial(Key.draw, current().installation, model.resource.kind, id, verb)
+    *first, last = [asdict(replace(call, key=str(draw()))) for call in calls]
+    return {"verb": verb, "api_version": API_VERSION, "first": first, **last}
 
 
 def told(document: SyncedDocument) -> SyncedDocument:
@@ -137,8 +145,7 @@ def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
             raise Invalid(dict.fromkeys(local, "is kept here only: change it in a request of its own"))
         if local:
             return _rename(document, model.prepared(values))
-        path = model.resource.url(document.stripe_id or "")
-        return _run(document, "update", path, params(model, values, "update"))
+        return _run(document, "update", lambda latest: [Call(latest.path, params(model, values, "update"))])
     except PyMongoError as error:
         raise Unavailable from error
 
@@ -151,7 +158,7 @@ def delete(document: SyncedDocument) -> SyncedDocument:
     if not document.resource.deletable:
         raise NotDeletable
     try:
-        return _run(document, "delete", document.resource.url(document.stripe_id or ""), {})
+        return _run(document, "delete", lambda latest: [Call(latest.path, {}, "delete")])
     except PyMongoError as error:
         raise Unavailable from error
 
@@ -162,10 +169,12 @@ def act(document: SyncedDocument, name: str, body: dict[str, Any]) -> SyncedDocu
     """
     action = document.resource.actions[name]
     fields = dict(action.takes._fields) if action.takes else {}
-    values = resolve(fields, checked_fields(fields, body, "create"))
-    path = f"{document.resource.url(document.stripe_id or '')}/{name}"
+    values = sendable(resolve(fields, checked_fields(fields, body, "create")), "create")
+    if composed := COMPOSED.get(document.resource.kind):
+        return composed.actions[name](document)
+    calls = action.calls or (lambda latest, given: [Call(f"{latest.path}/{name}", given)])
     try:
-        return _run(document, name, path, sendable(values, "create"))
+        return _run(document, name, lambda latest: calls(latest, values))
     except PyMongoError as error:
         raise Unavailable from error
 
@@ -183,7 +192,7 @@ def _rename(document: SyncedDocument, values: dict[str, Any]) -> SyncedDocument:
     raise NotFound
 
 
-def _run(document: SyncedDocument, verb: str, path: str, sent: dict[str, Any]) -> SyncedDocument:
+def _run(document: SyncedDocument, verb: str, calls: Callable[[SyncedDocument], list[Call]]) -> SyncedDocument:
     staged = None
     while staged is None:
         if not document.live:
@@ -193,7 +202,7 @@ def _run(document: SyncedDocument, verb: str, path: str, sent: dict[str, Any]) -
         pending = document.operation
         if document.status == Status.PENDING or (pending and not (verb == "delete" and pending.verb == "update")):
             raise InProgress
-        staged = document.begin(frozen(type(document), document.id, verb, path, sent))
+        staged = document.begin(frozen(type(document), document.id, verb, calls(document)))
         if staged is None:
             document = document.reread()
     assert staged.operation is not None
@@ -219,6 +228,14 @@ def push(document: SyncedDocument) -> SyncedDocument:
     Only what Stripe certainly refused ends the operation; anything else stays pending, for reconcile to settle.
     Raises CannotLook, with the operation deferred, for what concerns more than this document.
     """
+    if composed := COMPOSED.get(document.resource.kind):
+        return composed.push(document)
+    ended = _send(document)
+    tell(ended)
+    return ended
+
+
+def _send(document: SyncedDocument) -> SyncedDocument:
     operation = document.operation
     assert operation is not None
     try:
@@ -238,12 +255,25 @@ def push(document: SyncedDocument) -> SyncedDocument:
             gone = of_id(document.stripe_id or "", "delete", gone=True)
             return hand_over(type(document), {"_id": document.id}, gone) or document.reread()
         case Refusal(missing=True) if document.status == Status.ACTIVE:
-            return _look_or_wait(_conclude(document, lambda latest: latest.refuse(answer.problem, "missing")))
+            return _missed(document, answer)
         case Refusal():
             return _conclude(document, lambda latest: _refused(latest, answer))
         case Unknown():
             wait = backoff(operation.attempts)
             return _conclude(document, lambda latest: latest.defer(answer.why, wait, stored=answer.stored))
+
+
+def _missed(document: SyncedDocument, refusal: Refusal) -> SyncedDocument:
+    """Stripe has no object at that path: it is gone, or a first attempt has already ended it, or a person did."""
+    try:
+        sight, reply = observe(document)
+    except CannotLook as error:
+        log.warning("%s %s cannot be read: %s", document.resource.kind, document.id, error)
+    else:
+        if sight == Sight.DONE and reply is not None:
+            done = document.see(from_reply(type(document), reply), operation=None, error=None)
+            return done or document.reread()
+    return _look_or_wait(_conclude(document, lambda latest: latest.refuse(refusal.problem, "missing")))
 
 
 def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from models import SyncedDocument
+from sync.composed import COMPOSED, tell
 from sync.connection import current, log
 from sync.converge import KEY_LASTS, Facts, Remedy, Sight, backoff, diagnose
 from sync.errors import Forbidden
@@ -34,6 +35,11 @@ def settle(document: SyncedDocument, run: Run, now: datetime) -> None:
 
     Raises CannotLook, with the document untouched but for its lease.
     """
+    if composed := COMPOSED.get(document.resource.kind):
+        run.counts["follow"] += 1
+        if not run.dry:
+            composed.push(document)
+        return
     sight, found, reply = Sight.UNSEEN, None, None
     for _ in range(ROUNDS):
         remedy = diagnose(Facts(document, now, current().installation), sight)
@@ -46,6 +52,7 @@ def settle(document: SyncedDocument, run: Run, now: datetime) -> None:
                 run.counts[remedy] += 1
                 if not run.dry:
                     _do(remedy, document, run, found, reply)
+                    tell(document)
                 return
     raise AssertionError(f"the table does not come to an end for {document.resource.kind} {document.id}")
 

@@ -7,7 +7,7 @@ from models.keys import Key
 from models.state import LATCH, State
 from sync.connection import current, log
 from sync.converge import backoff
-from sync.gateway import Answer, Refusal, Reply, Unknown
+from sync.gateway import Answer, Refusal, Unknown
 
 LEAST = 20  # undos and deletions that one run may do in any installation
 SHARE = 100  # and in a large one, every hundredth of the live documents
@@ -78,7 +78,7 @@ def held_by(document: SyncedDocument, orphan: str) -> str | None:
     holder = type(document).objects(stripe_id=orphan, live=True).first()
     if holder:
         return f"document {holder.id} uses it"
-    if document.resource.undo == Undo.NEVER:
+    if not document.resource.undo:
         return "what it did cannot be taken back"
     gateway, resource = current().gateway, document.resource
     for path in resource.holds:
@@ -99,11 +99,16 @@ def is_usable(document: SyncedDocument, orphan: str) -> bool:
 
 def _undo(document: SyncedDocument, orphan: str) -> Answer:
     gateway, resource = current().gateway, document.resource
-    key = str(Key.draw(current().installation, resource.kind, document.id, "undo"))
-    if resource.undo == Undo.CANCEL:
-        return gateway.post(f"{resource.url(orphan)}/cancel", {}, key)
-    if resource.undo in (Undo.DELETE, Undo.DELETE_OR_ARCHIVE):
-        answer = gateway.delete(resource.url(orphan))
-        if resource.undo == Undo.DELETE or isinstance(answer, Reply | Unknown) or answer.missing:
-            return answer
-    return gateway.post(resource.url(orphan), {"active": False}, key)
+    url = resource.url(orphan)
+    for way in resource.undo:
+        key = str(Key.draw(current().installation, resource.kind, document.id, "undo"))
+        match way:
+            case Undo.DELETE:
+                answer = gateway.delete(url)
+            case Undo.ARCHIVE:
+                answer = gateway.post(url, {"active": False}, key)
+            case _:
+                answer = gateway.post(f"{url}/{way}", {}, key)
+        if not isinstance(answer, Refusal) or answer.missing:
+            break
+    return answer

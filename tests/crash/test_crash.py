@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 import sync
-from models import SyncedDocument, Undo, kinds
+from models import SyncedDocument, kinds
 from tests.support import samples
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync
@@ -59,6 +59,19 @@ def deleting(*faults: str) -> Callable[[World, str], Act]:
         for fault in faults:
             world.stripe.fault(fault, method="DELETE")
         return lambda: quietly(lambda: sync.delete(document.reread()))
+
+    return arrange
+
+
+def acting(action: str, *faults: str) -> Callable[[World, str], Act]:
+    def arrange(world: World, kind: str) -> Act:
+        document = samples.ready(kind, action)
+        given = samples.given(kind, action)
+        world.deliver()
+        for fault in faults:
+            world.stripe.fault(fault, method="POST")
+            world.stripe.fault(fault, method="DELETE")
+        return lambda: quietly(lambda: sync.act(document.reread(), action, given))
 
     return arrange
 
@@ -153,12 +166,22 @@ def cases() -> Iterator[Any]:
         for kind, model in sorted(kinds().items()):
             fits = model.resource.deletable or not journey.deletable
             fits &= kind in samples.CHANGES or not journey.name.startswith("update")
-            undoes = model.resource.announced and model.resource.undo != Undo.NEVER
+            undoes = model.resource.announced and bool(model.resource.undo)
             fits &= undoes or not journey.name.startswith("undo")
             if fits and (kind == "customer" or journey.name in EVERY_KIND):
                 for heard in (True, False) if kind == "customer" else (False,):
                     name = f"{kind}: {journey.name}, webhooks {'arrive' if heard else 'are lost'}"
                     yield pytest.param(journey, kind, heard, id=name)
+    for kind, actions in sorted(samples.ACTS.items()):
+        for action in actions:
+            journey = Journey(f"{action}, reply lost", acting(action, "cut_after"))
+            yield pytest.param(journey, kind, False, id=f"{kind}: {journey.name}")
+
+
+def test_every_action_has_a_sample() -> None:
+    assert {kind: set(actions) for kind, actions in samples.ACTS.items()} == {
+        kind: set(model.resource.actions) for kind, model in kinds().items() if model.resource.actions
+    }
 
 
 @pytest.mark.parametrize(("journey", "kind", "heard"), list(cases()))
@@ -186,7 +209,6 @@ def test_every_crash_point_converges(
             assert_in_sync(world)
             assert report.exit_code == 0 or report.counts["review"], f"{report} after dying {died}"
             if died is None:
-                world.reconcile()  # hears of what the last one did
                 again = world.reconcile()
                 assert not any(again.counts.values()), f"there is no end to it: {again}"
         finally:

@@ -85,9 +85,10 @@ def machine(database: str, clean: Callable[[], None]) -> type[RuleBasedStateMach
             if document is not None and document.resource.actions:
                 names = sorted(document.resource.actions)
                 name = names[action % len(names)]
-                self.arm(fault, "POST")
-                given = {"payment_method": "pm_card_visa"} if name == "confirm" else {}
-                self.attempt(lambda: sync.act(document, name, given), death)
+                with suppress(*EXPECTED):
+                    given = samples.given(document.resource.kind, name)
+                    self.arm(fault, "POST")
+                    self.attempt(lambda: sync.act(document, name, given), death)
 
         @rule(number=st.integers(0, 99), fault=WRITES, death=DEATHS)
         def delete(self, number: int, fault: str | None, death: int | None) -> None:

@@ -1,8 +1,9 @@
 """THE assertion: what must hold of MongoDB and Stripe together, once everything has settled."""
 
-from models import Status, SyncedDocument, kinds
+from models import Order, Status, SyncedDocument, kinds
 from models.absorb import digest
 from models.keys import PREFIX
+from sync.orders import follow
 from tests.support.world import World
 
 
@@ -19,9 +20,12 @@ def assert_in_sync(world: World, *, review: bool = False) -> None:
         assert document.lease is None, f"still leased: {story}"
         assert not document.orphans, f"twins left: {story}"
         assert document.live == (document.status == Status.ACTIVE), story
-        assert (document.status == Status.ROLLED_BACK) or document.stripe_id, f"not linked: {story}"
+        linked = document.stripe_id or not document.resource.path
+        assert document.status == Status.ROLLED_BACK or linked, f"not linked: {story}"
     undecided = {document.resource.kind for document in documents if document.review is not None}
-    for kind in {document.resource.kind for document in documents}:
+    for order in Order.objects(status=Status.ACTIVE, review=None):
+        assert follow(order).revision == order.revision, f"the order does not follow its payment: {order.to_mongo()}"
+    for kind in {document.resource.kind for document in documents if document.resource.path}:
         here = {d.stripe_id: d for d in documents if d.resource.kind == kind and d.status == Status.ACTIVE}
         active = [d for d in documents if d.resource.kind == kind and d.status == Status.ACTIVE]
         assert len(here) == len(active), f"two documents of one {kind}"

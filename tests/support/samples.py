@@ -16,7 +16,45 @@ CHANGES: dict[str, dict[str, Any]] = {
     "shipping_rate": {"active": False},
     "setup_intent": {"description": "another"},
     "payment_intent": {"description": "another"},
+    "payment_link": {"active": False},
+    "subscription": {"description": "another"},
+    "invoice": {"description": "another"},
+    "invoiceitem": {"description": "another"},
 }
+
+
+ACTS: dict[str, dict[str, tuple[str, ...]]] = {  # each action of a kind, and what must have been done before it
+    "customer": {"payment_method": ()},
+    "payment_method": {"attach": (), "detach": ("attach",)},
+    "setup_intent": {"confirm": (), "cancel": ()},
+    "payment_intent": {"confirm": (), "capture": ("confirm",), "cancel": ()},
+    "checkout.session": {"expire": ()},
+    "subscription": {"pause": (), "resume": ("pause",), "cancel": ()},
+    "invoice": dict.fromkeys(("send", "pay", "void", "mark_uncollectible"), ("finalize",)) | {"finalize": ()},
+    "order": {"cancel": ()},
+}
+
+
+def given(kind: str, action: str) -> dict[str, Any]:
+    """Return what an action takes; what it refers to is created first."""
+    match kind, action:
+        case "customer", "payment_method":
+            return {"payment_method": str(create("payment_method").id)}
+        case "payment_method", "attach":
+            return {"customer": str(create("customer").id)}
+        case _, "confirm":
+            return {"payment_method": "pm_card_visa"}
+        case "subscription", "pause":
+            return {"behavior": "void"}
+    return {}
+
+
+def ready(kind: str, action: str) -> SyncedDocument:
+    """Create a sample on which that action may be done."""
+    document = create(kind)
+    for before in ACTS[kind][action]:
+        document = sync.act(document, before, given(kind, before))
+    return document
 
 
 def body(kind: str, name: str = "sample") -> dict[str, Any]:
@@ -48,11 +86,57 @@ def body(kind: str, name: str = "sample") -> dict[str, Any]:
                 "currency": "eur",
                 "description": f"of {name}",
                 "automatic_payment_methods": NO_REDIRECTS,
+                "capture_method": "manual",
             }
         case "refund":
-            paid = {**body("payment_intent", name), "payment_method": "pm_card_visa", "confirm": True}
+            paid = body("payment_intent", name) | {"payment_method": "pm_card_visa", "confirm": True}
+            del paid["capture_method"]
             return {"payment_intent": str(sync.create(kinds()["payment_intent"], paid)[0].id), "amount": 500}
+        case "payment_method":
+            return {"type": "card", "card": {"token": "tok_visa"}, "billing_details": {"name": name}}
+        case "checkout.session":
+            return {"mode": "payment", "line_items": items(name), "success_url": f"https://shop.example/{name}"}
+        case "payment_link":
+            return {"line_items": items(name)}
+        case "subscription":
+            plan = {**body("price", name), "recurring": {"interval": "month"}}
+            price = sync.create(kinds()["price"], plan)[0]
+            return {
+                "customer": str(payer(name).id),
+                "items": [{"price": str(price.id), "quantity": 1}],
+                "description": f"of {name}",
+            }
+        case "invoice":
+            return {
+                "customer": create("invoiceitem", name).customer,
+                "description": f"of {name}",
+                "pending_invoice_items_behavior": "include",
+            }
+        case "invoiceitem":
+            return {"customer": str(payer(name).id), "amount": 700, "currency": "eur", "description": f"of {name}"}
+        case "order":
+            return {
+                "username": payer(name).username,
+                "items": items(name),
+                "payment": "checkout",
+                "success_url": f"https://shop.example/{name}",
+            }
     raise AssertionError(f"no sample of {kind}: add one")
+
+
+def items(name: str) -> list[dict[str, Any]]:
+    """Two of one price."""
+    return [{"price": str(create("price", name).id), "quantity": 2}]
+
+
+def payer(name: str) -> SyncedDocument:
+    """The customer of that name, who has a card."""
+    known = kinds()["customer"].lookup(f"{name}@here.com")
+    customer = known or create("customer", name)
+    if not (customer.invoice_settings and customer.invoice_settings.default_payment_method):
+        card = create("payment_method", name)
+        customer = sync.act(customer, "payment_method", {"payment_method": str(card.id)})
+    return customer
 
 
 def create(kind: str, name: str = "sample") -> SyncedDocument:

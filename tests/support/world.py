@@ -105,6 +105,8 @@ class World:
                 break
             self.advance(hours=3)
             report = self.reconcile()
+        if any(report.counts.values()):
+            self.reconcile()  # hears of what the last one did
         return report
 
     def documents(self) -> list[SyncedDocument]:

@@ -1,0 +1,94 @@
+"""A checkout session: Stripe's own page, on which a buyer pays, subscribes or leaves a card; or lets it expire.
+
+Stripe tells of no creation of one. Each bears a mark that nobody can guess, so that the session whose reply was lost is
+known by its completion, or in a list.
+"""
+
+import secrets
+from typing import Any, ClassVar
+
+from mongoengine import (
+    BooleanField,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    EmbeddedDocumentListField,
+    IntField,
+    StringField,
+)
+from pymongo import IndexModel
+
+from models.base import SyncedDocument
+from models.customer import check_email
+from models.indexes import A_STRING
+from models.resource import Action, Resource, Undo
+from models.sale import Item
+
+
+class PaymentData(EmbeddedDocument):
+    """What the payment is to be like that the buyer makes."""
+
+    meta: ClassVar = {"strict": False}
+    capture_method: str | None = StringField(choices=["automatic", "automatic_async", "manual"])
+    description: str | None = StringField(max_length=1000)
+    receipt_email: str | None = StringField(max_length=800, validation=check_email)
+    setup_future_usage: str | None = StringField(choices=["off_session", "on_session"])
+    statement_descriptor: str | None = StringField(max_length=22)
+    statement_descriptor_suffix: str | None = StringField(max_length=22)
+
+
+class SubscriptionData(EmbeddedDocument):
+    """What the subscription is to be like that the buyer begins."""
+
+    meta: ClassVar = {"strict": False}
+    description: str | None = StringField(max_length=500)
+    trial_period_days: int | None = IntField(min_value=1, max_value=730)
+
+
+class CheckoutSession(SyncedDocument):
+    """A visit to Stripe's payment page."""
+
+    meta: ClassVar = {"collection": "checkout_sessions"}
+    indexes: ClassVar = [
+        *SyncedDocument.indexes,
+        IndexModel("client_reference_id", partialFilterExpression={"client_reference_id": A_STRING}),
+    ]
+    resource: ClassVar = Resource(
+        kind="checkout.session",
+        prefix="cs_",
+        path="/v1/checkout/sessions",
+        undo=(Undo.EXPIRE,),  # Stripe refuses once it was completed: then a person decides
+        announced=False,
+        mark="client_reference_id",
+        actions={"expire": Action(done=lambda remote, sent: remote.get("status") == "expired")},
+    )
+
+    mode: str = StringField(choices=["payment", "setup", "subscription"], required=True, sent="create")
+    line_items: list[Item] = EmbeddedDocumentListField(Item, max_length=100, sent="create", told=True)
+    success_url: str = StringField(max_length=5000, required=True, sent="create")
+    cancel_url: str | None = StringField(max_length=5000, sent="create")
+    customer: str | None = StringField(max_length=5000, refers="customer", sent="create")
+    customer_email: str | None = StringField(max_length=800, validation=check_email, sent="create")
+    currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
+    expires_at: int | None = IntField(min_value=0, sent="create")  # in seconds, 30 minutes to 24 hours from now
+    allow_promotion_codes: bool | None = BooleanField(sent="create")
+    billing_address_collection: str | None = StringField(choices=["auto", "required"], sent="create")
+    locale: str | None = StringField(max_length=20, sent="create")
+    submit_type: str | None = StringField(choices=["auto", "book", "donate", "pay", "subscribe"], sent="create")
+    payment_intent_data: PaymentData | None = EmbeddedDocumentField(PaymentData, sent="create", told=True)
+    subscription_data: SubscriptionData | None = EmbeddedDocumentField(SubscriptionData, sent="create", told=True)
+    client_reference_id: str | None = StringField(sent="")  # our mark
+    stripe_status: str = StringField(sent="", remote="status")  # open, complete or expired
+    payment_status: str = StringField(sent="")  # paid, unpaid or no_payment_required
+    url: str | None = StringField(sent="")  # where to send the buyer
+    amount_subtotal: int | None = IntField(sent="")
+    amount_total: int | None = IntField(sent="")
+    payment_intent: str | None = StringField(sent="")
+    setup_intent: str | None = StringField(sent="")
+    subscription: str | None = StringField(sent="")
+    invoice: str | None = StringField(sent="")
+    payment_link: str | None = StringField(sent="")
+
+    @classmethod
+    def prepared(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Mark it."""
+        return {**values, "client_reference_id": secrets.token_urlsafe(24)}

@@ -1,0 +1,79 @@
+"""An invoice: a draft gathers items, is finalized into something to pay, and is paid, voided or given up."""
+
+from typing import Any, ClassVar
+
+from mongoengine import BooleanField, EmbeddedDocument, IntField, StringField
+
+from models.base import SyncedDocument
+from models.resource import Action, Resource, Undo
+
+
+class Finalization(EmbeddedDocument):
+    """Whether Stripe then goes on by itself."""
+
+    meta: ClassVar = {"strict": False}
+    auto_advance: bool | None = BooleanField()
+
+
+class Payment(EmbeddedDocument):
+    """How it is paid."""
+
+    meta: ClassVar = {"strict": False}
+    payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
+    off_session: bool | None = BooleanField()
+    paid_out_of_band: bool | None = BooleanField()
+
+
+def _has(*statuses: str) -> Any:
+    return lambda remote, sent: remote.get("status") in statuses
+
+
+class Invoice(SyncedDocument):
+    """What a customer is asked to pay. Amounts are whole numbers in the currency's minor unit."""
+
+    meta: ClassVar = {"collection": "invoices"}
+    resource: ClassVar = Resource(
+        kind="invoice",
+        prefix="in_",
+        path="/v1/invoices",
+        undo=(Undo.DELETE, Undo.VOID),  # a draft can be deleted, an open one voided; about a paid one a person decides
+        deletable=True,  # a draft; Stripe refuses to delete any other
+        actions={
+            "finalize": Action(done=_has("open", "paid", "void", "uncollectible"), takes=Finalization),
+            "pay": Action(done=_has("paid"), takes=Payment, money=True),
+            "send": Action(done=lambda remote, sent: False),  # an invoice does not show whether it was sent
+            "void": Action(done=_has("void")),
+            "mark_uncollectible": Action(done=_has("uncollectible", "void", "paid")),
+        },
+    )
+
+    customer: str = StringField(max_length=5000, required=True, refers="customer", sent="create")
+    currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
+    auto_advance: bool | None = BooleanField(sent="create update")
+    collection_method: str | None = StringField(choices=["charge_automatically", "send_invoice"], sent="create update")
+    days_until_due: int | None = IntField(min_value=0, sent="create update", told=True)
+    due_date: int | None = IntField(min_value=0, sent="create update")  # in seconds
+    default_payment_method: str | None = StringField(
+        max_length=5000, refers="payment_method", unheard=True, sent="create update"
+    )
+    description: str | None = StringField(max_length=1500, sent="create update")
+    footer: str | None = StringField(max_length=5000, sent="create update")
+    statement_descriptor: str | None = StringField(max_length=22, sent="create update")
+    pending_invoice_items_behavior: str | None = StringField(choices=["exclude", "include"], sent="create", told=True)
+    stripe_status: str = StringField(sent="", remote="status")  # draft, open, paid, uncollectible or void
+    number: str | None = StringField(sent="")
+    billing_reason: str | None = StringField(sent="")
+    total: int = IntField(sent="")
+    amount_due: int = IntField(sent="")
+    amount_paid: int = IntField(sent="")
+    amount_remaining: int = IntField(sent="")
+    attempt_count: int = IntField(sent="")
+    subscription: str | None = StringField(sent="")
+    hosted_invoice_url: str | None = StringField(sent="")  # where the customer can pay it
+    invoice_pdf: str | None = StringField(sent="")
+
+    @classmethod
+    def as_sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
+        """Since API 2025-03-31.basil the subscription is told by the parent."""
+        parent = (remote.get("parent") or {}).get("subscription_details") or {}
+        return {**remote, "subscription": parent.get("subscription")}

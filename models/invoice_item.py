@@ -1,0 +1,54 @@
+"""An invoice item: what a customer will be asked for with the next invoice, or with a given draft."""
+
+from typing import Any, ClassVar, Self
+
+from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
+from pymongo import IndexModel
+
+from models.base import SyncedDocument
+from models.indexes import A_STRING
+from models.resource import Resource, Undo
+
+
+class Pricing(EmbeddedDocument):
+    """Which price it is of."""
+
+    meta: ClassVar = {"strict": False}
+    price: str = StringField(max_length=5000, required=True, refers="price")
+
+
+class InvoiceItem(SyncedDocument):
+    """One line to come. Give `amount` and `currency`, or the `pricing` and a `quantity`."""
+
+    meta: ClassVar = {"collection": "invoiceitems"}
+    indexes: ClassVar = [
+        *SyncedDocument.indexes,
+        IndexModel("invoice", partialFilterExpression={"invoice": A_STRING}),
+    ]
+    resource: ClassVar = Resource(
+        kind="invoiceitem",
+        prefix="ii_",
+        path="/v1/invoiceitems",
+        undo=(Undo.DELETE,),  # Stripe refuses once its invoice is no draft any more: then a person decides
+        deletable=True,
+    )
+
+    customer: str = StringField(max_length=5000, required=True, refers="customer", sent="create")
+    invoice: str | None = StringField(max_length=5000, refers="invoice", sent="create")
+    amount: int | None = IntField(min_value=-99_999_999, max_value=99_999_999, sent="create update")
+    currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
+    pricing: Pricing | None = EmbeddedDocumentField(Pricing, sent="create")
+    quantity: int | None = IntField(min_value=0, max_value=999_999, sent="create")
+    description: str | None = StringField(max_length=5000, sent="create update")
+
+    @classmethod
+    def about(cls, invoice: str, items: list[str]) -> list[Self]:
+        """Return the live documents of these items, and those that are in that invoice as far as we know."""
+        named = [{"stripe_id": {"$in": items}}, {"invoice": {"$eq": invoice}}]
+        return list(cls.objects(__raw__={"live": True, "$or": named}))
+
+    @classmethod
+    def as_sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
+        """Stripe shows the price one level deeper, and the time of creation under another name."""
+        price = ((remote.get("pricing") or {}).get("price_details") or {}).get("price")
+        return {**remote, "pricing": price and {"price": price}}

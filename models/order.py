@@ -1,0 +1,93 @@
+"""An order: what a shop sells to a customer, and the one payment that pays for it.
+
+An order has no object of its own at Stripe. It holds the id, chosen before, of the document of its checkout session or
+payment intent, and its state follows from that document and from the refunds: `sync/orders.py` says how.
+"""
+
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+from bson import ObjectId
+from mongoengine import (
+    EmbeddedDocument,
+    EmbeddedDocumentListField,
+    IntField,
+    ObjectIdField,
+    StringField,
+)
+from pymongo import IndexModel
+
+from models.base import SyncedDocument
+from models.customer import check_email
+from models.indexes import A_STRING
+from models.resource import Action, Resource
+
+
+class PaymentStatus(StrEnum):
+    """How far the payment of an order is."""
+
+    PENDING = "pending"  # nobody can pay yet: the session or intent is not known to be there
+    AWAITING_PAYMENT = "awaiting_payment"
+    PAID = "paid"
+    PARTIALLY_REFUNDED = "partially_refunded"
+    REFUNDED = "refunded"
+    FAILED = "failed"  # declined; an intent may be confirmed again, with another card
+    EXPIRED = "expired"  # nobody paid in time, or somebody ended the session
+    CANCELED = "canceled"
+
+
+class Line(EmbeddedDocument):
+    """So many of one price."""
+
+    meta: ClassVar = {"strict": False}
+    price: str = StringField(max_length=5000, required=True, refers="price")
+    quantity: int = IntField(min_value=1, max_value=999_999, required=True)
+
+
+class Order(SyncedDocument):
+    """A sale. Amounts are whole numbers in the currency's minor unit."""
+
+    meta: ClassVar = {"collection": "orders"}
+    indexes: ClassVar = [
+        *SyncedDocument.indexes,
+        IndexModel("payment_id"),
+        IndexModel("payment_intent", partialFilterExpression={"payment_intent": A_STRING}),
+    ]
+    resource: ClassVar = Resource(
+        kind="order",
+        prefix="",
+        path="",
+        undo=(),
+        announced=False,
+        listed=False,
+        money=lambda verb, sent: sent["operation"]["params"].get("confirm") is True,
+        actions={"cancel": Action(done=lambda remote, sent: False)},
+    )
+
+    username: str = StringField(min_length=1, max_length=255, required=True, sent="create")
+    items: list[Line] = EmbeddedDocumentListField(Line, max_length=100, required=True, sent="create")
+    payment: str = StringField(choices=["checkout", "payment_intent"], required=True, sent="create")
+    success_url: str | None = StringField(max_length=5000, sent="create")  # of a checkout
+    cancel_url: str | None = StringField(max_length=5000, sent="create")
+    payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True, sent="create")
+    return_url: str | None = StringField(max_length=5000, sent="create")  # of an intent, where a bank leads back to
+    receipt_email: str | None = StringField(max_length=800, validation=check_email, sent="create")
+    customer: str | None = StringField(sent="")  # Stripe's id
+    currency: str = StringField(sent="")
+    amount_total: int = IntField(sent="")
+    amount_refunded: int = IntField(sent="")
+    payment_status: str = StringField(choices=[str(status) for status in PaymentStatus], sent="")
+    checkout_session: str | None = StringField(sent="")  # Stripe's id
+    payment_intent: str | None = StringField(sent="")  # Stripe's id
+    url: str | None = StringField(sent="")  # where to send the buyer, while a session is open
+    client_secret: str | None = StringField(sent="")  # for the buyer's browser, of an intent
+
+    payment_id: ObjectId = ObjectIdField()  # of the document of the session or intent, chosen before it is made
+
+    @classmethod
+    def paid_by(cls, payment_id: ObjectId, payment_intent: str | None) -> list[Self]:
+        """Return the orders that this document, or this payment intent, pays for."""
+        named: list[dict[str, Any]] = [{"payment_id": payment_id}]
+        if payment_intent is not None:
+            named.append({"payment_intent": {"$eq": payment_intent}})
+        return list(cls.objects(__raw__={"$or": named}))

@@ -1,0 +1,69 @@
+"""A payment method: a card that is attached to one customer, once, and detached for ever.
+
+Browsers make most of them, with Stripe's own code, and Stripe tells of none of it: one is first heard of when it is
+attached. Nobody can use one that is attached to nobody.
+"""
+
+from typing import ClassVar
+
+from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
+
+from models.base import SyncedDocument
+from models.customer import Address, check_email
+from models.resource import Action, Resource, Undo
+
+
+class Card(EmbeddedDocument):
+    """A card. Its number never passes here: Stripe's own code in the browser makes a token of it."""
+
+    meta: ClassVar = {"strict": False}
+    token: str | None = StringField(max_length=5000)
+    exp_month: int | None = IntField(min_value=1, max_value=12)
+    exp_year: int | None = IntField(min_value=2000, max_value=2100)
+    brand: str | None = StringField(sent="")
+    last4: str | None = StringField(sent="")
+
+
+class BillingDetails(EmbeddedDocument):
+    """Whose card it is, as they told the bank."""
+
+    meta: ClassVar = {"strict": False}
+    name: str | None = StringField(max_length=5000)
+    email: str | None = StringField(max_length=512, validation=check_email)
+    phone: str | None = StringField(max_length=20)
+    address: Address | None = EmbeddedDocumentField(Address)
+
+
+class Attachment(EmbeddedDocument):
+    """Whom it is attached to."""
+
+    meta: ClassVar = {"strict": False}
+    customer: str = StringField(max_length=5000, required=True, refers="customer")
+
+
+class PaymentMethod(SyncedDocument):
+    """A way to pay."""
+
+    meta: ClassVar = {"collection": "payment_methods"}
+    resource: ClassVar = Resource(
+        kind="payment_method",
+        prefix="pm_",
+        path="/v1/payment_methods",
+        undo=(Undo.DETACH,),
+        announced=False,
+        listed=False,  # Stripe lists those of one customer
+        usable=lambda remote: remote.get("customer") is not None,
+        actions={
+            "attach": Action(
+                done=lambda remote, sent: remote.get("customer") == sent["customer"],
+                takes=Attachment,
+            ),
+            "detach": Action(done=lambda remote, sent: remote.get("customer") is None),
+        },
+    )
+
+    type: str = StringField(max_length=5000, required=True, sent="create")
+    card: Card | None = EmbeddedDocumentField(Card, sent="create update")
+    billing_details: BillingDetails | None = EmbeddedDocumentField(BillingDetails, sent="create update")
+    allow_redisplay: str | None = StringField(choices=["always", "limited", "unspecified"], sent="create update")
+    customer: str | None = StringField(sent="")

@@ -1,0 +1,35 @@
+"""What is sold: the items of a checkout session, a payment link, a subscription or an order."""
+
+from typing import ClassVar
+
+from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
+
+from models.price import Recurring
+
+
+class NewProduct(EmbeddedDocument):
+    """A product made for one sale."""
+
+    meta: ClassVar = {"strict": False}
+    name: str = StringField(max_length=5000, required=True)
+    description: str | None = StringField(max_length=40_000)
+
+
+class NewPrice(EmbeddedDocument):
+    """A price made for one sale, in the currency's minor unit."""
+
+    meta: ClassVar = {"strict": False}
+    currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True)
+    unit_amount: int = IntField(min_value=0, max_value=99_999_999, required=True)
+    product: str | None = StringField(max_length=5000, refers="product")
+    product_data: NewProduct | None = EmbeddedDocumentField(NewProduct)
+    recurring: Recurring | None = EmbeddedDocumentField(Recurring)
+
+
+class Item(EmbeddedDocument):
+    """So many of one price."""
+
+    meta: ClassVar = {"strict": False}
+    price: str | None = StringField(max_length=5000, refers="price")
+    price_data: NewPrice | None = EmbeddedDocumentField(NewPrice)
+    quantity: int | None = IntField(min_value=0, max_value=999_999)

@@ -1,0 +1,143 @@
+"""A subscription: a customer pays for recurring prices, period after period, until somebody ends it."""
+
+from typing import Any, ClassVar
+
+from mongoengine import (
+    BooleanField,
+    EmbeddedDocument,
+    EmbeddedDocumentField,
+    EmbeddedDocumentListField,
+    IntField,
+    StringField,
+)
+
+from models.base import SyncedDocument
+from models.parts import Call
+from models.resource import Action, Resource
+from models.sale import NewPrice
+
+
+class SubscriptionItem(EmbeddedDocument):
+    """So many of one recurring price; in an update, `id` says which item changes, and `deleted` that it goes."""
+
+    meta: ClassVar = {"strict": False}
+    price: str | None = StringField(max_length=5000, refers="price")
+    price_data: NewPrice | None = EmbeddedDocumentField(NewPrice)
+    quantity: int | None = IntField(min_value=0, max_value=999_999)
+    id: str | None = StringField(max_length=5000)
+    deleted: bool | None = BooleanField()
+
+
+class CancellationDetails(EmbeddedDocument):
+    """Why it ends."""
+
+    meta: ClassVar = {"strict": False}
+    comment: str | None = StringField(max_length=5000)
+    feedback: str | None = StringField(
+        choices=[
+            *("customer_service", "low_quality", "missing_features", "other"),
+            *("switched_service", "too_complex", "too_expensive", "unused"),
+        ]
+    )
+
+
+class Pause(EmbeddedDocument):
+    """What becomes of the invoices while it is paused, and how long that lasts."""
+
+    meta: ClassVar = {"strict": False}
+    behavior: str = StringField(choices=["keep_as_draft", "mark_uncollectible", "void"], required=True)
+    resumes_at: int | None = IntField(min_value=0)  # in seconds
+
+
+class Cancellation(EmbeddedDocument):
+    """Now, or when what was paid for is used up."""
+
+    meta: ClassVar = {"strict": False}
+    at_period_end: bool | None = BooleanField()
+    cancellation_details: CancellationDetails | None = EmbeddedDocumentField(CancellationDetails)
+
+
+def _pause(document: SyncedDocument, given: dict[str, Any]) -> list[Call]:
+    return [Call(document.path, {"pause_collection": given})]
+
+
+def _resume(document: SyncedDocument, given: dict[str, Any]) -> list[Call]:
+    """What ended without a card after its trial is `paused` and begins anew; what somebody paused just goes on."""
+    if (document.stripe or {}).get("status") == "paused":
+        return [Call(f"{document.path}/resume", {})]
+    return [Call(document.path, {"pause_collection": ""})]
+
+
+def _cancel(document: SyncedDocument, given: dict[str, Any]) -> list[Call]:
+    details = {name: value for name, value in given.items() if name != "at_period_end"}
+    if given.get("at_period_end"):
+        return [Call(document.path, {**details, "cancel_at_period_end": True})]
+    return [Call(document.path, details, "delete")]
+
+
+def _is_ended(remote: dict[str, Any], sent: dict[str, Any]) -> bool:
+    return remote.get("status") == "canceled" or bool(
+        sent.get("cancel_at_period_end") and remote.get("cancel_at_period_end")
+    )
+
+
+class Subscription(SyncedDocument):
+    """A payment that recurs."""
+
+    meta: ClassVar = {"collection": "subscriptions"}
+    resource: ClassVar = Resource(
+        kind="subscription",
+        prefix="sub_",
+        path="/v1/subscriptions",
+        stem="customer.subscription",
+        ends=True,
+        undo=(),  # it has charged somebody, most likely: a person decides about that, too
+        money=lambda verb, sent: verb == "create" or "items" in sent,
+        actions={
+            "pause": Action(
+                done=lambda remote, sent: remote.get("pause_collection") is not None, takes=Pause, calls=_pause
+            ),
+            "resume": Action(
+                done=lambda remote, sent: remote.get("pause_collection") is None and remote.get("status") != "paused",
+                money=True,
+                calls=_resume,
+            ),
+            "cancel": Action(done=_is_ended, takes=Cancellation, calls=_cancel),
+        },
+    )
+
+    customer: str = StringField(max_length=5000, required=True, refers="customer", sent="create")
+    items: list[SubscriptionItem] = EmbeddedDocumentListField(
+        SubscriptionItem, max_length=20, required=True, sent="create update"
+    )
+    cancel_at_period_end: bool | None = BooleanField(sent="create update")
+    collection_method: str | None = StringField(choices=["charge_automatically", "send_invoice"], sent="create update")
+    days_until_due: int | None = IntField(min_value=0, sent="create update")
+    default_payment_method: str | None = StringField(
+        max_length=5000, refers="payment_method", unheard=True, sent="create update"
+    )
+    description: str | None = StringField(max_length=500, sent="create update")
+    trial_end: int | None = IntField(min_value=0, sent="create")  # in seconds
+    trial_period_days: int | None = IntField(min_value=1, max_value=730, sent="create", told=True)
+    payment_behavior: str | None = StringField(
+        choices=["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"],
+        sent="create update",
+        told=True,
+    )
+    proration_behavior: str | None = StringField(
+        choices=["always_invoice", "create_prorations", "none"], sent="create update", told=True
+    )
+    stripe_status: str = StringField(sent="", remote="status")
+    pause_collection: Pause | None = EmbeddedDocumentField(Pause, sent="")
+    cancel_at: int | None = IntField(sent="")
+    canceled_at: int | None = IntField(sent="")
+    ended_at: int | None = IntField(sent="")
+    latest_invoice: str | None = StringField(sent="")
+    currency: str | None = StringField(sent="")
+
+    @classmethod
+    def as_sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
+        """Stripe shows the items as a list object, and of each the whole price."""
+        listed = remote.get("items")
+        found = listed.get("data", []) if isinstance(listed, dict) else []
+        return {**remote, "items": [{**item, "price": (item.get("price") or {}).get("id")} for item in found]}

@@ -1,0 +1,38 @@
+"""What is made of other documents, and what follows them: how such a kind is planned, pushed and acted upon.
+
+A composed document has no object at Stripe; it follows the documents that it is made of. `tell` says to all that follow
+a document that it may have changed.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson import ObjectId
+
+from models import SyncedDocument
+
+
+@dataclass(frozen=True)
+class Composition:
+    """How one kind is composed."""
+
+    plan: Callable[[dict[str, Any], ObjectId], tuple[dict[str, Any], dict[str, Any]]]  # checked values → and operation
+    push: Callable[[SyncedDocument], SyncedDocument]  # does what is pending, and follows
+    actions: Mapping[str, Callable[[SyncedDocument], SyncedDocument]] = field(default_factory=dict)
+
+
+# Both are filled as the modules are imported.
+COMPOSED: dict[str, Composition] = {}  # by kind
+FOLLOWERS: dict[str, Callable[[SyncedDocument], None]] = {}  # by the kind of what they follow
+
+
+def is_followed(model: type[SyncedDocument]) -> bool:
+    """Whether anything follows documents of this kind."""
+    return model.resource.kind in FOLLOWERS
+
+
+def tell(document: SyncedDocument) -> None:
+    """Let everything follow this document, which may have changed."""
+    if is_followed(type(document)):
+        FOLLOWERS[document.resource.kind](document)

@@ -1,0 +1,79 @@
+"""The calls that name a customer by their username: each does on both sides what a shop would do in many steps."""
+
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import PyMongoError
+
+from models import Customer, Status
+from models.input import Invalid
+from models.keys import Key
+from sync.connection import current
+from sync.errors import CannotLook, NotFound, Refused, Unavailable
+from sync.gateway import Refusal, Reply
+from sync.saga import act, create
+
+PORTAL = "/v1/billing_portal/sessions"
+
+
+def create_customer(username: str, *, idempotency_key: str | None = None, **fields: Any) -> Customer:
+    """Create a customer here and at Stripe, linked to each other, or neither. Return it, active or still pending.
+
+    `fields` are Stripe's (email, name, phone, address, …); the e-mail is filled from a username that is one. With
+    `idempotency_key`, a repetition returns the same customer or raises the same refusal.
+
+    Raises NotConnected, Invalid, AlreadyExists, KeyReused, Refused (`.code`, `.decline_code`) or Unavailable (which
+    carries the key to repeat with). A pending customer is settled by its webhook or by reconcile.
+    """
+    current()
+    customer, _ = create(Customer, {"username": username, **fields}, idempotency_key=idempotency_key)
+    assert isinstance(customer, Customer)
+    return customer
+
+
+def set_payment_method(username: str, payment_method: str) -> Customer:
+    """Let a customer pay with this method from now on: attach it to them, and make it the default of their invoices.
+
+    `payment_method` is Stripe's id (a browser made it) or ours. Return the customer, with an operation while the
+    outcome is unknown. Raises NotFound, Invalid, InProgress, Refused (a card that the bank declines) or Unavailable;
+    refused, the method they had stays.
+    """
+    customer = act(customer_of(username), "payment_method", {"payment_method": payment_method})
+    assert isinstance(customer, Customer)
+    return customer
+
+
+def open_portal(customer: Customer, return_url: str | None = None) -> dict[str, Any]:
+    """Open Stripe's billing portal for a customer, and return {"url", "return_url"}: where to send them, at once.
+
+    The address lets anybody in who has it, and lapses within minutes: nothing is stored. Raises Invalid, NotFound,
+    Refused (it was never set up in the Dashboard) or Unavailable.
+    """
+    if return_url is not None and not (isinstance(return_url, str) and return_url.startswith(("https://", "http://"))):
+        raise Invalid({"return_url": "must be an http address"})
+    if customer.status != Status.ACTIVE:
+        raise NotFound(f"This customer is {customer.status}, not active.")
+    key = str(Key.draw(current().installation, "billing_portal.session", ObjectId(), "create"))
+    sent = {"customer": customer.stripe_id, **({"return_url": return_url} if return_url else {})}
+    try:
+        answer = current().gateway.post(PORTAL, sent, key)
+    except (CannotLook, PyMongoError) as error:
+        raise Unavailable(str(error)) from error
+    match answer:
+        case Reply():
+            return {name: answer.remote.get(name) for name in ("url", "return_url")}
+        case Refusal():
+            raise Refused(customer, answer.problem)
+    raise Unavailable("Stripe did not answer: try again.")
+
+
+def customer_of(username: str) -> Customer:
+    """Return the live customer of a username, or of an id. Raises NotFound or Unavailable."""
+    current()
+    try:
+        customer = Customer.lookup(username)
+    except PyMongoError as error:
+        raise Unavailable from error
+    if customer is None:
+        raise NotFound(f"There is no customer {username!r}.")
+    return customer
