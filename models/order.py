@@ -20,6 +20,7 @@ from pymongo import IndexModel
 from models.base import SyncedDocument
 from models.customer import check_email
 from models.indexes import A_STRING
+from models.parts import Call
 from models.resource import Action, Resource
 
 
@@ -60,8 +61,10 @@ class Order(SyncedDocument):
         undo=(),
         announced=False,
         listed=False,
-        money=lambda verb, sent: sent["operation"]["params"].get("confirm") is True,
-        actions={"cancel": Action(done=lambda remote, sent: False)},
+        money=lambda verb, sent: verb == "create" and sent["operation"]["params"].get("confirm") is True,
+        actions={
+            "cancel": Action(done=lambda remote, sent: False, calls=lambda document, given: [Call("", given)]),
+        },
     )
 
     username: str = StringField(min_length=1, max_length=255, required=True, sent="create")

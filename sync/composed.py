@@ -1,11 +1,11 @@
-"""What is made of other documents, and what follows them: how such a kind is planned, pushed and acted upon.
+"""What is made of other documents, and what follows them: how such a kind is planned and pushed.
 
 A composed document has no object at Stripe; it follows the documents that it is made of. `tell` says to all that follow
 a document that it may have changed.
 """
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from bson import ObjectId
@@ -19,7 +19,6 @@ class Composition:
 
     plan: Callable[[dict[str, Any], ObjectId], tuple[dict[str, Any], dict[str, Any]]]  # checked values → and operation
     push: Callable[[SyncedDocument], SyncedDocument]  # does what is pending, and follows
-    actions: Mapping[str, Callable[[SyncedDocument], SyncedDocument]] = field(default_factory=dict)
 
 
 # Both are filled as the modules are imported.

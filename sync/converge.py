@@ -46,6 +46,7 @@ class Remedy(StrEnum):
     WAIT = "wait"
     REVIEW = "review"
     LEAVE = "leave"
+    FOLLOW = "follow"  # the documents that it is made of, as sync/composed.py says
 
 
 @dataclass(frozen=True)

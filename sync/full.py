@@ -35,7 +35,7 @@ def compare_everything(run: Run, left_out: dict[str, str]) -> None:
         except Forbidden as error:
             left_out[kind] = str(error)
     for kind in () if run.dry else COMPOSED:
-        for document in kinds()[kind].objects(live=True).batch_size(BATCH):
+        for document in kinds()[kind].objects(status=Status.ACTIVE, lease=None).batch_size(BATCH):
             COMPOSED[kind].push(document)
 
 

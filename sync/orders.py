@@ -21,10 +21,11 @@ from sync import saga
 from sync.composed import COMPOSED, FOLLOWERS, Composition
 from sync.connection import current, log
 from sync.converge import Facts
-from sync.errors import InProgress, NotFound
+from sync.errors import InProgress, Refused
 
 PAYMENTS: dict[str, type[SyncedDocument]] = {"checkout": CheckoutSession, "payment_intent": PaymentIntent}
 ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}
+OVER = (PaymentStatus.EXPIRED, PaymentStatus.CANCELED)
 AGAIN = timedelta(minutes=2)  # between two looks at a payment that is itself pending
 RETURNED = ("succeeded", "pending", "requires_action")  # a refund that failed or was canceled gives nothing back
 
@@ -124,11 +125,14 @@ def _total(items: list[dict[str, Any]]) -> tuple[int, str]:
 
 
 def push(order: SyncedDocument) -> SyncedDocument:
-    """Make the payment of a pending order, or find it made, and follow it. Raises CannotLook."""
+    """Do what is pending on an order: make its payment, or end it; then follow it. Raises CannotLook."""
     assert isinstance(order, Order)
-    operation = order.operation
-    if operation is not None and _payment(order) is None:
-        _stage(order)
+    payment = _payment(order)
+    match order.operation and order.operation.verb:
+        case "create" if payment is None:
+            _stage(order)
+        case "cancel" if payment is not None:
+            order = _end(order, payment)
     return follow(order)
 
 
@@ -152,19 +156,18 @@ def _payment(order: Order) -> SyncedDocument | None:
     return found
 
 
-def cancel(order: SyncedDocument) -> SyncedDocument:
-    """End the session or intent of an order that nobody paid. Return the order.
-
-    Raises InProgress, NotFound, Refused (it was paid) or Unavailable.
-    """
-    assert isinstance(order, Order)
-    payment = _payment(order)
-    if order.status == Status.PENDING:
-        raise InProgress
-    if payment is None or not order.live:
-        raise NotFound
-    saga.act(payment, ENDING[payment.resource.kind], {})
-    return follow(order.reread())
+def _end(order: Order, payment: SyncedDocument) -> Order:
+    """End the session or intent of an order; one that was paid is not ended, and the order says so."""
+    try:
+        saga.act(payment, ENDING[payment.resource.kind], {})
+    except Refused as refused:
+        problem = refused.problem
+        ended = saga.conclude(order, lambda latest: latest.refuse(problem, "refused"))
+        assert isinstance(ended, Order)
+        return ended
+    except InProgress:
+        log.info("order %s: its payment is being worked on; reconcile will see to it", order.id)
+    return order.reread()
 
 
 # --- following ---
@@ -264,15 +267,19 @@ def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
         **{name: payment.error[name] for name in ("type", "code", "decline_code", "message")},
         "key": order.key if payment.error.key == payment.key else None,  # of the creation: then it is this one's, too
     }
+    if order.error is not None and order.operation is None and order.error.key not in (None, order.key):
+        error = order.error.to_mongo().to_dict()  # why it was not canceled
     if payment.review is not None and payment.status == Status.PENDING:
         return {"review": f"its {payment.resource.kind} {payment.id} is in review", "lease": None}
     if payment.status == Status.PENDING:
         return {"lease": clock.from_now(AGAIN), "review": None}
-    ended = {"operation": None, "lease": None, "in_doubt": False}
+    ended: dict[str, Any] = {"operation": None, "lease": None, "in_doubt": False}
     if payment.status != Status.ACTIVE:
         given_up = {"status": Status.ROLLED_BACK, "settled_at": clock.from_now(), "review": None}
         return {**ended, **given_up, "payment_status": PaymentStatus.FAILED, "error": error}
     standing = stand(order, _paying(payment))
+    if order.operation is not None and order.operation.verb == "cancel" and standing.payment_status not in OVER:
+        ended = {}  # whoever ends it says what came of it
     linked: dict[str, Any] = {} if order.status == Status.ACTIVE else {"status": Status.ACTIVE}
     if payment.confirmed_at is not None and order.confirmed_at is None:
         linked["confirmed_at"] = payment.confirmed_at
@@ -320,6 +327,5 @@ def follow_all(document: SyncedDocument) -> None:
 COMPOSED["order"] = Composition(
     plan=plan,
     push=push,
-    actions={"cancel": cancel},
 )
 FOLLOWERS.update(dict.fromkeys(("checkout.session", "payment_intent", "refund"), follow_all))

@@ -170,8 +170,6 @@ def act(document: SyncedDocument, name: str, body: dict[str, Any]) -> SyncedDocu
     action = document.resource.actions[name]
     fields = dict(action.takes._fields) if action.takes else {}
     values = sendable(resolve(fields, checked_fields(fields, body, "create")), "create")
-    if composed := COMPOSED.get(document.resource.kind):
-        return composed.actions[name](document)
     calls = action.calls or (lambda latest, given: [Call(f"{latest.path}/{name}", given)])
     try:
         return _run(document, name, lambda latest: calls(latest, values))
@@ -242,7 +240,7 @@ def _send(document: SyncedDocument) -> SyncedDocument:
         answer = current().gateway.send(operation)
     except CannotLook as error:
         why = str(error)
-        _conclude(document, lambda latest: latest.defer(why, backoff(operation.attempts)))
+        conclude(document, lambda latest: latest.defer(why, backoff(operation.attempts)))
         raise
     if isinstance(answer, Reply) and not _about(document, answer):
         answer = Unknown("Stripe's answer is about something else")
@@ -257,10 +255,10 @@ def _send(document: SyncedDocument) -> SyncedDocument:
         case Refusal(missing=True) if document.status == Status.ACTIVE:
             return _missed(document, answer)
         case Refusal():
-            return _conclude(document, lambda latest: _refused(latest, answer))
+            return conclude(document, lambda latest: _refused(latest, answer))
         case Unknown():
             wait = backoff(operation.attempts)
-            return _conclude(document, lambda latest: latest.defer(answer.why, wait, stored=answer.stored))
+            return conclude(document, lambda latest: latest.defer(answer.why, wait, stored=answer.stored))
 
 
 def _missed(document: SyncedDocument, refusal: Refusal) -> SyncedDocument:
@@ -273,7 +271,7 @@ def _missed(document: SyncedDocument, refusal: Refusal) -> SyncedDocument:
         if sight == Sight.DONE and reply is not None:
             done = document.see(from_reply(type(document), reply), operation=None, error=None)
             return done or document.reread()
-    return _look_or_wait(_conclude(document, lambda latest: latest.refuse(refusal.problem, "missing")))
+    return _look_or_wait(conclude(document, lambda latest: latest.refuse(refusal.problem, "missing")))
 
 
 def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | None:
@@ -285,7 +283,7 @@ def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | Non
     return document.defer(refusal.problem["message"], backoff(operation.attempts), stored=True)
 
 
-def _conclude(document: SyncedDocument, change: Callable[[SyncedDocument], SyncedDocument | None]) -> SyncedDocument:
+def conclude(document: SyncedDocument, change: Callable[[SyncedDocument], SyncedDocument | None]) -> SyncedDocument:
     """Apply `change` unless the operation has ended meanwhile: an event may have come in between, or linked it."""
     assert document.operation is not None
     key = document.operation.key

@@ -36,9 +36,10 @@ def settle(document: SyncedDocument, run: Run, now: datetime) -> None:
     Raises CannotLook, with the document untouched but for its lease.
     """
     if composed := COMPOSED.get(document.resource.kind):
-        run.counts["follow"] += 1
+        foreign = Facts(document, now, current().installation).foreign
+        run.counts[Remedy.REVIEW if foreign else Remedy.FOLLOW] += 1
         if not run.dry:
-            composed.push(document)
+            document.ask_for_review("a key of another installation") if foreign else composed.push(document)
         return
     sight, found, reply = Sight.UNSEEN, None, None
     for _ in range(ROUNDS):
