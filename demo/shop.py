@@ -1,8 +1,8 @@
 """Both sides of one shop, as anybody can look at them: the service over HTTP, and Stripe through its back door."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
 from datetime import timedelta
 from os import kill
 from signal import SIGKILL
@@ -10,56 +10,14 @@ from typing import Any
 
 from bson import ObjectId
 
+from demo.balance import Balance, balance
 from demo.client import Json, NoAnswer, Reply
+from demo.sides import Sale, Sides
 from demo.stack import Stack
 from models import kinds
 
-
-@dataclass(frozen=True)
-class Sides:
-    """One customer: the status of the document, the usable objects at Stripe, and whether one names the other."""
-
-    here: str
-    at_stripe: int
-    linked: bool
-
-
-SYNCED = Sides("active", at_stripe=1, linked=True)
-IN_DOUBT = Sides("pending", at_stripe=1, linked=False)
-UNKNOWN = Sides("pending", at_stripe=0, linked=False)
-GIVEN_UP = Sides("rolled_back", at_stripe=0, linked=False)
-LATE_TWIN = Sides("rolled_back", at_stripe=1, linked=False)
-NOBODY = Sides("nobody", at_stripe=0, linked=False)
-
-
-@dataclass(frozen=True)
-class Balance:
-    """Everything on both sides, counted."""
-
-    documents: int  # active ones
-    objects: int  # usable ones
-    orphans: tuple[str, ...]  # objects that no active document has
-    missing: tuple[str, ...]  # active documents whose object is gone
-    different: tuple[str, ...]  # active documents that do not say what Stripe says
-    unsettled: tuple[str, ...]  # documents on which something is still to be done, or decided by a person
-
-    @property
-    def in_sync(self) -> bool:
-        """Whether both sides are one."""
-        return self.documents == self.objects and not self._trouble()
-
-    def _trouble(self) -> list[str]:
-        named = {
-            "without a document": self.orphans,
-            "gone at Stripe": self.missing,
-            "different": self.different,
-            "unsettled": self.unsettled,
-        }
-        return [f"{what}: {', '.join(found)}" for what, found in named.items() if found]
-
-    def __str__(self) -> str:
-        counts = f"{self.documents} documents, {self.objects} Stripe objects, {len(self.orphans)} orphans"
-        return f"in sync: {counts}" if self.in_sync else "; ".join([f"NOT in sync: {counts}", *self._trouble()])
+MONTH = timedelta(days=32)  # longer than any
+PAST: Json = {"lease": {"$subtract": ["$$NOW", 1000]}}
 
 
 class Shop:
@@ -114,30 +72,48 @@ class Shop:
 
     def stored(self, id: str) -> Mapping[str, Any]:
         """Return a customer's document as MongoDB has it."""
-        found: Mapping[str, Any] | None = self._customers.find_one({"_id": ObjectId(id)})
+        found = self._row("customer", _id=ObjectId(id))
         assert found, f"MongoDB has no customer {id}"
         return found
+
+    def there(self, kind: str, id: str) -> Json:
+        """Return an object at Stripe."""
+        return next(each for each in self.stripe.objects(kind) if each["id"] == id)
+
+    def both(self, kind: str, id: str, *names: str) -> tuple[list[object], list[object]]:
+        """Return fields of an object as MongoDB has them, and as Stripe has them; a dot leads inside."""
+        here, there = self._row(kind, stripe_id=id), self.there(kind, id)
+        ours = ["stripe_status" if name == "status" else name for name in names]
+        return [_at(here, name) for name in ours], [_at(there, name) for name in names]
+
+    def sale(self, id: str) -> Sale:
+        """Return an order, and the money of its payment intent at Stripe."""
+        order = self._row("order", _id=ObjectId(id))
+        payment = order.get("payment_intent")
+        intents = [each for each in self.stripe.objects("payment_intent") if each["id"] == payment]
+        charges = [each for each in self.stripe.objects("charge") if each["payment_intent"] == payment]
+        return Sale(
+            order["payment_status"],
+            sum(each["amount_received"] for each in intents),
+            sum(each["amount_refunded"] for each in charges),
+            order["amount_refunded"],
+        )
+
+    def charges(self) -> int:
+        """Return how often Stripe has charged a card."""
+        return sum(each["paid"] for each in self.stripe.objects("charge"))
+
+    def newest_order(self) -> str:
+        """Return the id of the order that was made last."""
+        return str(self.service.get("/orders?limit=1").body["data"][0]["id"])
 
     def event(self, type: str) -> Json:
         """Return the newest event of that type at Stripe."""
         return next(event for event in reversed(self.stripe.events()) if event["type"] == type)
 
     def balance(self) -> Balance:
-        """Count both sides, every kind of object."""
-        found: dict[str, list[str]] = {name: [] for name in ("orphans", "missing", "different", "unsettled")}
-        documents = objects = 0
-        for kind, model in kinds().items():
-            rows = list(self._stack.database[model._get_collection_name()].find())
-            active = {row["stripe_id"]: row for row in rows if row["status"] == "active"}
-            usable = [each["id"] for each in self.stripe.usable(kind)]
-            there = {each["id"]: each for each in self.stripe.objects(kind)}
-            documents += sum(row["status"] == "active" for row in rows)
-            objects += len(usable)
-            found["orphans"] += [id for id in usable if id not in active]
-            found["missing"] += [str(row["_id"]) for id, row in active.items() if id not in there]
-            found["different"] += [id for id, row in active.items() if id in there and row["stripe"] != there[id]]
-            found["unsettled"] += [str(row["_id"]) for row in rows if row["lease"] or row["review"]]
-        return Balance(documents, objects, **{name: tuple(ids) for name, ids in found.items()})
+        """Count both sides."""
+        return balance(self._stack.database, self.stripe)
 
     # --- doing ---
 
@@ -145,12 +121,48 @@ class Shop:
         """Create a customer by one call."""
         return self.service.post("/customers", {"username": username}, key=key)
 
-    def creating(self, username: str) -> "Future[Reply]":
-        """Begin to create a customer, and do not wait for the answer."""
+    def begun(self, call: Callable[[], Reply]) -> "Future[Reply]":
+        """Begin a call, and do not wait for the answer."""
         pool = ThreadPoolExecutor(1)
-        answer = pool.submit(self.create, username)
+        answer = pool.submit(call)
         pool.shutdown(wait=False)
         return answer
+
+    def order(self, username: str, **fields: Any) -> Reply:
+        """Order two lamps."""
+        lamp = next(price for price in self.stripe.usable("price") if price["recurring"] is None)
+        items = [{"price": lamp["id"], "quantity": 2}]
+        return self.service.post("/orders", {"username": username, "items": items, **fields})
+
+    def monthly(self) -> str:
+        """Make a price that is paid each month, and return its id."""
+        recurs = {"currency": "eur", "unit_amount": 500, "recurring": {"interval": "month"}}
+        made = self.service.post("/prices", {"product": self.ids("product")[0], **recurs})
+        return str(made.body["stripe_id"])
+
+    def card(self, token: str) -> str:
+        """Make a payment method of a card; Stripe's own code in the browser has made the token. Return its id."""
+        made = self.service.post("/payment-methods", {"type": "card", "card": {"token": token}})
+        return str(made.body["stripe_id"])
+
+    def pay_with(self, username: str, card: str) -> Reply:
+        """Let a customer pay with that card from now on, by one call."""
+        return self.service.post(f"/customers/{username}/payment_method", {"payment_method": card})
+
+    @contextmanager
+    def a_month_ago(self) -> Iterator[None]:
+        """Do something a month ago, by Stripe's clock. What it tells of that arrives in the end, signed then.
+
+        Of the invoice that the new month brings, the creation is told first: by that, what Stripe makes is known at
+        once; what comes before it waits a quarter of an hour.
+        """
+        self.stripe.webhooks.disturb(delay=1000, seconds=MONTH.total_seconds())
+        self.stripe.clock.advance(-MONTH.total_seconds())
+        try:
+            yield
+        finally:
+            self.stripe.webhooks.disturb(delay=1000, seconds=0.5, types="invoice.[!c]*")
+            self.stripe.clock.advance(MONTH.total_seconds())
 
     def kill_workers(self) -> int:
         """`kill -9` every process that serves requests; gunicorn starts others. Return how many there were."""
@@ -161,19 +173,19 @@ class Shop:
 
     def make_due(self, id: str) -> None:
         """Move a document's lease into the past."""
-        self._rewrite(id, {"lease": {"$subtract": ["$$NOW", 1000]}})
+        self._rewrite(id, PAST)
 
     def make_old(self, id: str, age: timedelta) -> None:
         """Make a document's pending operation older than it is, and due."""
         earlier = int(age.total_seconds() * 1000)
         dates = ("operation.since", "operation.stored_failure_at")
         aged = {date: {"$subtract": [f"${date}", earlier]} for date in dates}
-        self._rewrite(id, {**aged, "lease": {"$subtract": ["$$NOW", 1000]}})
+        self._rewrite(id, {**aged, **PAST})
 
     def make_all_due(self) -> None:
         """Move every lease that is left into the past."""
-        for row in self._customers.find({"lease": {"$type": "date"}}):
-            self.make_due(str(row["_id"]))
+        for rows in self._collections:
+            rows.update_many({"lease": {"$type": "date"}}, [{"$set": PAST}])
 
     def reconcile(self, *options: str) -> str:
         """Run reconcile once and return what it did, in a line."""
@@ -185,13 +197,26 @@ class Shop:
 
     def _rewrite(self, id: str, changes: Json) -> None:
         document = {"_id": ObjectId(id), "lease": {"$type": "date"}}
-        assert self._customers.update_one(document, [{"$set": changes}]).matched_count, f"{id} is not leased"
+        matched = [rows.update_one(document, [{"$set": changes}]).matched_count for rows in self._collections]
+        assert any(matched), f"{id} is not leased"
 
     @property
-    def _customers(self) -> Any:
-        return self._stack.database["customers"]
+    def _collections(self) -> list[Any]:
+        return [self._stack.database[model._get_collection_name()] for model in kinds().values()]
+
+    def _row(self, kind: str, **where: object) -> Mapping[str, Any]:
+        rows: Any = self._stack.database[kinds()[kind]._get_collection_name()]
+        found: Mapping[str, Any] | None = rows.find_one(where)
+        return found or {}
 
 
 def no_answer(answer: "Future[Reply]") -> bool:
     """Whether a call that was begun ended without an answer."""
     return answer.done() and isinstance(answer.exception(), NoAnswer)
+
+
+def _at(fields: Mapping[str, Any], name: str) -> Any:
+    found: Any = fields
+    for part in name.split("."):
+        found = (found or {}).get(part)
+    return found

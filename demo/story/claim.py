@@ -1,0 +1,41 @@
+"""What a chapter says, and how it is checked: in the words of a shop owner, and on both sides."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from demo.client import NoAnswer
+from demo.shop import Shop
+
+PATIENCE = 10.0  # seconds until a claim must hold; a webhook takes a tenth of one
+POLL = 0.02  # seconds between two looks
+
+ADA, BOB, CLEO, DORA, EVE, FAY = (f"{name}@here.com" for name in ("ada", "bob", "cleo", "dora", "eve", "fay"))
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Words that a shop owner understands, and what is `seen` when they are true."""
+
+    words: str
+    seen: Callable[[], object]
+    expected: object = True
+    patience: float = PATIENCE
+
+    def wrong(self) -> str | None:
+        """Wait until it holds and return None, or else what was seen instead."""
+        deadline = time.monotonic() + self.patience
+        while True:
+            try:
+                seen = self.seen()
+            except (NoAnswer, OSError) as error:  # a process that was killed is not back yet
+                seen = error
+            if seen == self.expected:
+                return None
+            if time.monotonic() > deadline:
+                return f"expected {self.expected}\nseen     {seen}"
+            time.sleep(POLL)
+
+
+Told = Iterator[Claim | str]  # a string tells what happens meanwhile
+Chapter = Callable[[Shop], Told]
