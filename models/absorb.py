@@ -81,15 +81,14 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
     review = {"$cond": [twinless, None, "$review"]}  # about a twin, it stays: this says nothing of twins
     error = literal(evidence.problem and {**evidence.problem, "key": evidence.ends})
     idle = {"$eq": ["$operation", None]} if authoritative else False  # its reply comes after its event
-    work = {
-        "$switch": {
-            "branches": [
-                {"case": ends, "then": {"operation": None, "error": error, "review": review, "lease": rest}},
-                {"case": idle, "then": {"lease": rest}},
-            ],
-            "default": {},
-        }
-    }
+    # An event may have ended the operation before Stripe's reply says that the card was declined.
+    told = {"error": error} if evidence.problem else {}
+
+    def work(late: dict[str, Any]) -> dict[str, Any]:
+        ended = {"operation": None, "error": error, "review": review, "lease": rest}
+        branches = [{"case": ends, "then": ended}, {"case": idle, "then": {"lease": rest, **late}}]
+        return {"$switch": {"branches": branches, "default": {}}}
+
     look = {"lease": {"$ifNull": ["$lease", from_now(lease)]}}
 
     def merge(*changes: Any) -> dict[str, Any]:
@@ -151,13 +150,13 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
             stale = {"$and": [older, {"$not": [ends]}]}
             cases += [({"$and": [stale, {"$ne": ["$confirmed_at", None]}]}, ROOT), (stale, merge(confirmed))]
         if evidence.remote is not None:
-            cases += [(same, merge(work, confirmed, times)), (newer, merge(snapshot, work, confirmed))]
+            cases += [(same, merge(work(told), confirmed, times)), (newer, merge(snapshot, work({}), confirmed))]
     return [
         {
             "$replaceWith": {
                 "$switch": {
                     "branches": [{"case": case, "then": then} for case, then in cases],
-                    "default": merge(work, confirmed, look),
+                    "default": merge(work({}), confirmed, look),
                 }
             }
         }

@@ -125,6 +125,11 @@ class Event(Document):
         return list(cls.objects(__raw__=clock.overdue(at)).order_by("lease").limit(limit))
 
     @classmethod
+    def waiting(cls, object_id: str) -> list[Self]:
+        """Return the rows that wait for this object to have a document."""
+        return list(cls.objects(object_id=object_id, state=EventState.WAITING))
+
+    @classmethod
     def known(cls, ids: list[str]) -> set[str]:
         """Return those of `ids` that have a row already, whatever its state: reading them again adds nothing."""
         return {row.id for row in cls.objects(id__in=ids).only("id")}

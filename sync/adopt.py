@@ -26,6 +26,7 @@ class Verdict:
     state: EventState
     why: str | None = None
     due: timedelta = timedelta(seconds=60)
+    adopted: bool = False  # its object has a document now: what came before it may be applied
 
 
 def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> Verdict:
@@ -106,7 +107,7 @@ def _adopted(model: type[SyncedDocument], evidence: Evidence) -> Verdict:
         log.info("%s %s adopts %s", model.resource.kind, document.id, evidence.stripe_id)
     except DuplicateKeyError:  # somebody was faster; the document that is there absorbs it
         _given(model, {"stripe_id": evidence.stripe_id}, evidence)
-    return Verdict(EventState.APPLIED)
+    return Verdict(EventState.APPLIED, adopted=True)
 
 
 def _given(model: type[SyncedDocument], where: dict[str, Any], evidence: Evidence) -> None:

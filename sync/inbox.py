@@ -65,8 +65,18 @@ def receive(raw: bytes) -> EventState | None:
     """
     event = parse(raw)
     verdict = attempt(event, quick=True)
+    return verdict.state if keep(event, raw, verdict) else None
+
+
+def keep(event: dict[str, Any], raw: bytes, verdict: Verdict) -> bool:
+    """Keep an event and what became of it; False when it was known. After an adoption, apply what waited for it."""
     stored = Event.record(event, raw, verdict.state, verdict.why, verdict.due)
-    return verdict.state if stored else None
+    if verdict.adopted:
+        for row in Event.waiting(object_id(event) or ""):
+            claimed = row.claim()
+            if claimed is not None:
+                drain_one(claimed)
+    return stored
 
 
 def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:

@@ -17,7 +17,7 @@ from sync.converge import backoff
 from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
 from sync.full import compare_everything
 from sync.gateway import Reply
-from sync.inbox import attempt, canonical, drain
+from sync.inbox import attempt, canonical, drain, keep
 from sync.settle import Run, settle
 
 OVERLAP = 120  # s: the events list lags at its newest end, and events share their second
@@ -140,7 +140,7 @@ def catch_up(page: Reply, run: Run) -> None:
             run.counts["event_missed"] += 1
             continue
         verdict = attempt(event, quick=False)
-        if Event.record(event, canonical(event), verdict.state, verdict.why, verdict.due):
+        if keep(event, canonical(event), verdict):
             run.counts[f"event_{verdict.state}"] += verdict.state != EventState.IGNORED
 
 

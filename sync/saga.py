@@ -33,7 +33,7 @@ from sync.errors import (
     Unavailable,
 )
 from sync.evidence import from_reply, hand_over, needs_look, of_id
-from sync.gateway import API_VERSION, Refusal, Reply, Unknown
+from sync.gateway import API_VERSION, Answer, Refusal, Reply, Unknown
 from sync.look import look, observe
 from sync.references import resolve, resolved
 
@@ -213,11 +213,17 @@ def _run(document: SyncedDocument, verb: str, calls: Callable[[SyncedDocument], 
 
 
 def _pushed(document: SyncedDocument) -> SyncedDocument:
+    """Push for a caller, who is told of a refusal even if an event has settled the document before it came."""
     try:
-        return push(document)
+        if document.resource.kind in COMPOSED:
+            return push(document)
+        ended, problem = _sent(document)
     except CannotLook as error:
         log.error("%s %s stays pending: %s", document.resource.kind, document.id, error)
         return document.reread()
+    if problem is not None and ended.status == Status.ACTIVE:
+        raise Refused(ended, problem)
+    return ended
 
 
 def push(document: SyncedDocument) -> SyncedDocument:
@@ -228,12 +234,11 @@ def push(document: SyncedDocument) -> SyncedDocument:
     """
     if composed := COMPOSED.get(document.resource.kind):
         return composed.push(document)
-    ended = _send(document)
-    tell(ended)
-    return ended
+    return _sent(document)[0]
 
 
-def _send(document: SyncedDocument) -> SyncedDocument:
+def _sent(document: SyncedDocument) -> tuple[SyncedDocument, dict[str, Any] | None]:
+    """Send, and return the document as it is then, and what Stripe said if it refused for good."""
     operation = document.operation
     assert operation is not None
     try:
@@ -244,6 +249,16 @@ def _send(document: SyncedDocument) -> SyncedDocument:
         raise
     if isinstance(answer, Reply) and not _about(document, answer):
         answer = Unknown("Stripe's answer is about something else")
+    ended = _concluded(document, answer)
+    tell(ended)
+    over = ended.operation is None or ended.operation.key != operation.key or ended.status == Status.ROLLED_BACK
+    refused = isinstance(answer, Refusal) and over and not (answer.missing and ended.error is None)
+    return ended, answer.problem if refused and isinstance(answer, Refusal) else None
+
+
+def _concluded(document: SyncedDocument, answer: Answer) -> SyncedDocument:
+    operation = document.operation
+    assert operation is not None
     match answer:
         case Reply():
             return link(document, answer)
