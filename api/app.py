@@ -51,9 +51,15 @@ def create_app(
 def _begin() -> None:
     g.request_id = uuid.uuid4().hex
     g.deadline = DEADLINE.set(time.monotonic() + BUDGET)
-    if request.method in ("POST", "PATCH", "PUT") and request.content_length is None:
+    if request.method in ("POST", "PATCH") and request.content_length is None and not _may_be_empty():
         # Behind a length limit, the body of a chunked request would be cut short without a word.
         raise errors.LengthRequired
+
+
+def _may_be_empty() -> bool:
+    """Whether a request without a length is answered all the same: no such route, or an action, which needs no body."""
+    rule = request.url_rule
+    return rule is None or ("action" in (rule.defaults or {}) and "Transfer-Encoding" not in request.headers)
 
 
 def _name(response: Response) -> Response:

@@ -6,7 +6,7 @@ from typing import Any
 
 from flask import Flask, Response, g
 from pymongo.errors import PyMongoError
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 
 from api.representation import as_json
 from models.input import Invalid
@@ -118,7 +118,10 @@ def _mongodb(error: PyMongoError) -> Response:
 
 def _http(error: HTTPException) -> Response:
     type = {404: "not-found", 405: "method-not-allowed", 413: "too-large"}.get(error.code or 500, "malformed")
-    return problem(error.code or 500, type, error.description)
+    response = problem(error.code or 500, type, error.description)
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+    return response
 
 
 def _unexpected(error: Exception) -> Response:

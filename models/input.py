@@ -95,6 +95,8 @@ def _values(
 def _value(field: Any, given: Any, label: str, verb: str, errors: dict[str, str]) -> Any:
     types, spoken = next(rule for kind, rule in JSON_TYPES.items() if isinstance(field, kind))
     value: Any = given
+    if isinstance(field, IntField) and isinstance(given, float) and given.is_integer():
+        value = given = int(given)  # in JSON, 1.0 and 1 are the same number
     if not isinstance(given, types) or (isinstance(given, bool) and bool not in types):
         errors[label] = f"must be {spoken}"
         return None

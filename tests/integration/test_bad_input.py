@@ -10,6 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from models import kinds
+from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.world import World
 
@@ -281,6 +282,36 @@ def test_an_operator_in_a_path_or_a_token_finds_nothing(world: World) -> None:
 
     problem(world.http.get("/customers/%7B%22$gt%22:%22%22%7D"), 404, "not-found")
     problem(world.http.get("/customers", headers={"Authorization": 'Bearer {"$gt": ""}'}), 401, "unauthorized")
+
+
+# --- what is no bad input ---
+
+
+def test_another_method_is_told_which_there_are(world: World) -> None:
+    answer = world.http.put("/customers", json={})
+
+    problem(answer, 405, "method-not-allowed")
+    assert set(answer.headers["Allow"].split(", ")) >= {"GET", "POST"}
+    problem(world.http.open("/customers", method="PUT"), 405, "method-not-allowed")  # not that it lacks a length
+
+
+def test_an_action_needs_no_body(world: World) -> None:
+    document = samples.create("setup_intent")
+
+    without_length = {"CONTENT_LENGTH": None}
+    answer = world.http.post(f"/setup-intents/{document.id}/cancel", environ_overrides=without_length)
+
+    assert answer.status_code == 200
+    assert answer.get_json()["stripe_status"] == "canceled"
+
+
+def test_a_whole_number_may_be_written_with_a_point(world: World) -> None:
+    body = {**samples.body("price"), "unit_amount": 990.0}
+
+    answer = world.http.post("/prices", json=body)
+
+    assert answer.status_code == 201
+    assert repr(answer.get_json()["unit_amount"]) == "990"
 
 
 # --- anything at all ---
