@@ -13,6 +13,7 @@ from pymongo.monitoring import CommandListener
 
 from api import errors, resources
 from api.auth import require_token
+from api.docs import blueprint as docs
 from sync.connection import connect
 from sync.gateway import DEADLINE
 from sync.settings import Settings
@@ -31,10 +32,16 @@ def create_app(
     """Return the WSGI application, connected. Raises BadSettings, or Unavailable without MongoDB."""
     settings = settings or Settings.from_environment(serve=True)
     connect(settings, http_client=http_client, listeners=listeners)
-    app = Flask("stripe_mongo_sync", static_folder=None)
-    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app = unconnected_app()
     app.config["WEBHOOK_SECRETS"] = settings.webhook_secrets
     app.config["API_TOKENS"] = settings.api_tokens
+    return app
+
+
+def unconnected_app() -> Flask:
+    """Return the application with its routes, and nothing behind them: enough to describe it."""
+    app = Flask("stripe_mongo_sync", static_folder=None)
+    app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     app.before_request(_begin)
     app.before_request(require_token)
@@ -43,6 +50,7 @@ def create_app(
     app.add_url_rule("/healthz", "health.alive", alive)
     app.add_url_rule("/readyz", "health.ready", ready)
     app.register_blueprint(webhooks)
+    app.register_blueprint(docs)
     resources.register(app)
     errors.register(app)
     return app

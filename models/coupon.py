@@ -33,12 +33,14 @@ class Coupon(SyncedDocument):
 
     name: str | None = StringField(max_length=40, sent="create update")
     percent_off: float | None = FloatField(min_value=0.0001, max_value=100, sent="create")
-    amount_off: int | None = IntField(min_value=1, max_value=99_999_999, sent="create")  # in the minor unit
+    amount_off: int | None = IntField(
+        min_value=1, max_value=99_999_999, sent="create", help_text="In the currency's minor unit."
+    )
     currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
     duration: str | None = StringField(choices=["forever", "once", "repeating"], sent="create")
     duration_in_months: int | None = IntField(min_value=1, sent="create")
     max_redemptions: int | None = IntField(min_value=1, sent="create")
-    redeem_by: int | None = IntField(min_value=0, max_value=2**40, sent="create")  # Unix seconds
+    redeem_by: int | None = IntField(min_value=0, max_value=2**40, sent="create", help_text="In Unix seconds.")
     applies_to: AppliesTo | None = EmbeddedDocumentField(AppliesTo, sent="create")
     times_redeemed: int = IntField(sent="")
     valid: bool = BooleanField(sent="")

@@ -22,7 +22,8 @@ from models.indexes import A_STRING
 from models.parts import Call
 from models.resource import Action, Resource, Undo
 
-EMAIL = re.compile(r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+")
+CONTROL = r"\x00-\x1f\x7f-\x9f"
+EMAIL = re.compile(rf"[^@\s{CONTROL}]{{1,64}}@[^@\s.{CONTROL}]+(\.[^@\s.{CONTROL}]+)+")
 STRIPE_ID = re.compile(r"cus_\w+")
 
 
@@ -58,7 +59,7 @@ class Address(EmbeddedDocument):
     city: str | None = StringField(max_length=5000)
     state: str | None = StringField(max_length=5000)
     postal_code: str | None = StringField(max_length=5000)
-    country: str | None = StringField(max_length=5000)  # ISO 3166-1 alpha-2
+    country: str | None = StringField(max_length=5000, help_text="ISO 3166-1 alpha-2.")
 
 
 class Shipping(EmbeddedDocument):
@@ -124,11 +125,19 @@ class Customer(SyncedDocument):
     )
 
     username: str | None = StringField(
-        min_length=1, max_length=255, validation=check_username, local=True, required=True
-    )  # as given; an adopted customer has none
+        min_length=1,
+        max_length=255,
+        validation=check_username,
+        form=rf"^[^{CONTROL}]*[^\s{CONTROL}][^{CONTROL}]*$",
+        local=True,
+        required=True,
+        help_text="Unique without regard to case, and not shaped like an id, ours or Stripe's. Adopted, there is none.",
+    )
     username_key: str | None = StringField()  # folded: unique among live customers
 
-    email: str | None = StringField(max_length=512, validation=check_email, sent="create update")
+    email: str | None = StringField(
+        max_length=512, validation=check_email, form=f"^{EMAIL.pattern}$", sent="create update"
+    )
     name: str | None = StringField(max_length=256, sent="create update")
     phone: str | None = StringField(max_length=20, sent="create update")
     description: str | None = StringField(max_length=5000, sent="create update")
@@ -138,7 +147,7 @@ class Customer(SyncedDocument):
     invoice_settings: InvoiceSettings | None = EmbeddedDocumentField(InvoiceSettings, sent="update")
     tax_exempt: str = StringField(choices=["none", "exempt", "reverse"], sent="create update")
     invoice_prefix: str | None = StringField(regex=r"[A-Z0-9]{1,12}\Z", sent="create update")
-    balance: int = IntField(sent="")  # in the minor unit; below zero, credit
+    balance: int = IntField(sent="", help_text="In the currency's minor unit; below zero, credit.")
     currency: str | None = StringField(sent="")
     delinquent: bool | None = BooleanField(sent="")
 

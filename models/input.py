@@ -1,8 +1,9 @@
 """Turns what a caller sent into a document's fields, or says field by field what is wrong with it.
 
 A field of a model says itself what it takes: its MongoEngine type, its limits, and by which verbs it is `sent` to
-Stripe ("create update", "create", or "" for what only Stripe sets). `local=True` marks what stays here. Types are
-checked before anything else, so that nothing from a request body can become a query operator.
+Stripe ("create update", "create", or "" for what only Stripe sets). `local=True` marks what stays here. What cannot be
+read off a field, it tells to readers: `help_text`, and with a `validation` of its own the `form` that this asks for.
+Types are checked before anything else, so that nothing from a request body can become a query operator.
 """
 
 import math

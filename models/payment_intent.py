@@ -95,5 +95,5 @@ class PaymentIntent(SyncedDocument):
     amount_received: int = IntField(sent="")
     amount_capturable: int = IntField(sent="")
     latest_charge: str | None = StringField(sent="")
-    client_secret: str | None = StringField(sent="")  # for the buyer's browser
+    client_secret: str | None = StringField(sent="", help_text="For the buyer's browser.")
     cancellation_reason: str | None = StringField(sent="")

@@ -33,5 +33,5 @@ class Price(SyncedDocument):
     nickname: str | None = StringField(max_length=5000, sent="create update")
     lookup_key: str | None = StringField(max_length=200, sent="create update")
     tax_behavior: str | None = StringField(choices=["exclusive", "inclusive", "unspecified"], sent="create update")
-    type: str = StringField(sent="")  # one_time or recurring
+    type: str = StringField(sent="", help_text="one_time or recurring.")
     billing_scheme: str = StringField(sent="")

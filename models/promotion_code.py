@@ -21,7 +21,7 @@ class Restrictions(EmbeddedDocument):
 
     meta: ClassVar = {"strict": False}
     first_time_transaction: bool | None = BooleanField()
-    minimum_amount: int | None = IntField(min_value=1)  # in the minor unit
+    minimum_amount: int | None = IntField(min_value=1, help_text="In the currency's minor unit.")
     minimum_amount_currency: str | None = StringField(regex=r"[A-Za-z]{3}$")
 
 
@@ -37,7 +37,7 @@ class PromotionCode(SyncedDocument):
     code: str | None = StringField(regex=r"[A-Za-z0-9-]{1,500}$", sent="create")
     customer: str | None = StringField(max_length=5000, refers="customer", sent="create")
     active: bool = BooleanField(sent="create update")
-    expires_at: int | None = IntField(min_value=0, max_value=2**40, sent="create")  # Unix seconds
+    expires_at: int | None = IntField(min_value=0, max_value=2**40, sent="create", help_text="In Unix seconds.")
     max_redemptions: int | None = IntField(min_value=1, sent="create")
     restrictions: Restrictions | None = EmbeddedDocumentField(Restrictions, sent="create")
     times_redeemed: int = IntField(sent="")

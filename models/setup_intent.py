@@ -56,5 +56,5 @@ class SetupIntent(SyncedDocument):
     confirm: bool = BooleanField(sent="create", told=True)
     return_url: str | None = StringField(max_length=5000, sent="create", told=True)
     stripe_status: str = StringField(sent="", remote="status")
-    client_secret: str | None = StringField(sent="")  # for the buyer's browser
+    client_secret: str | None = StringField(sent="", help_text="For the buyer's browser.")
     cancellation_reason: str | None = StringField(sent="")

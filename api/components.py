@@ -1,0 +1,133 @@
+"""The parts that the descriptions of many operations share: headers, parameters, and every problem that is answered."""
+
+from werkzeug.exceptions import RequestEntityTooLarge
+
+from api import errors
+from api.resources import LONGEST_KEY
+from api.schemas import DOCUMENT_ID, Schema
+from models import Status
+from models.input import Invalid
+from sync.errors import Outcome
+from webhooks.signature import BadSignature
+
+TEXT: Schema = {"type": "string"}
+LATIN_1 = "!-~¡-¬®-ÿ"  # what can be printed of it, but for the spaces: more does not fit into a header
+
+PROBLEMS: dict[str, tuple[int, str | None]] = {  # the suffix of a problem's type: its status, and when it is answered
+    **{kind.type: (status, kind.__doc__) for kind, status in errors.STATUS.items()},
+    **{
+        kind.type: (kind.status, kind.__doc__)
+        for kind in (errors.NotJson, errors.LengthRequired, errors.WrongContentType, errors.Unauthorized)
+    },
+    "too-large": (413, RequestEntityTooLarge.description),
+    "invalid": (422, Invalid.__doc__),
+    "declined": (402, "A card was declined; `document` is there when Stripe kept an object, which may be tried again."),
+    "bad-signature": (400, BadSignature.__doc__),
+}
+CARRY = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}  # headers of their own
+OUTCOMES = {"declined", *(kind.type for kind in errors.STATUS if issubclass(kind, Outcome))}
+BODY = ("malformed", "length-required", "too-large", "wrong-content-type")
+REFUSALS = ("refused", "declined")
+
+HEADERS: dict[str, Schema] = {
+    "X-Request-Id": {"description": "Finds the request in the log.", "required": True, "schema": TEXT},
+    "Location": {"description": "The path of the document.", "required": True, "schema": TEXT},
+    "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 1}},
+    "WWW-Authenticate": {"description": "How to authenticate.", "required": True, "schema": {"const": "Bearer"}},
+    "Idempotent-Replayed": {
+        "description": "There when an earlier request with the same Idempotency-Key did it.",
+        "schema": {"const": "true"},
+    },
+}
+PARAMETERS: dict[str, Schema] = {
+    "expand": {
+        "name": "expand",
+        "in": "query",
+        "description": "Show Stripe's object, too.",
+        "schema": {"enum": ["stripe"]},
+    },
+    "status": {
+        "name": "status",
+        "in": "query",
+        "description": "Only documents of this status; without it, those that are live: pending or active.",
+        "schema": {"enum": list(Status)},
+    },
+    "limit": {
+        "name": "limit",
+        "in": "query",
+        "description": "How many at most.",
+        "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
+    },
+    "starting_after": {
+        "name": "starting_after",
+        "in": "query",
+        "description": "The id of the last document of the page before.",
+        "schema": DOCUMENT_ID,
+    },
+    "Idempotency-Key": {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The same key and body again answer with the same document, as it is then. Kept for 45 days.",
+        "schema": {
+            "type": "string",
+            "minLength": 1,
+            "maxLength": LONGEST_KEY,
+            "pattern": f"^[{LATIN_1}]([ {LATIN_1}]*[{LATIN_1}])?$",
+        },
+    },
+}
+PROBLEM: Schema = {
+    "type": "object",
+    "description": "What went wrong (RFC 9457). Programs rely on `type`.",
+    "properties": {
+        "type": {"type": "string", "format": "uri"},
+        "title": TEXT,
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "For people."},
+        "errors": {"type": "object", "additionalProperties": TEXT, "description": "What is wrong, by field."},
+        "code": {"type": ["string", "null"], "description": "Stripe's error code."},
+        "decline_code": {"type": ["string", "null"], "description": "Why the card was declined."},
+        "document": {"type": "object", "description": "The document as it is now."},
+        "idempotency_key": {"type": "string", "description": "The key to repeat the request with."},
+    },
+    "required": ["type", "title", "status", "detail"],
+}
+
+EVENT: Schema = {
+    "type": "object",
+    "description": "An event, as Stripe sends it.",
+    "properties": {
+        "id": {"type": "string", "pattern": "^evt_[A-Za-z0-9_]{1,250}$"},
+        "type": {"type": "string", "pattern": "^[a-z0-9_.]{1,250}$"},
+        "data": {"type": "object"},
+    },
+    "required": ["id", "type"],
+    "if": {"properties": {"object": {"const": "event"}}, "required": ["object"]},
+    "then": {"properties": {"created": {"type": "integer", "minimum": 0}}, "required": ["created"]},  # no thin event
+}
+
+
+def ref(part: str, name: str) -> Schema:
+    """Return the reference to a part of the document that has a name."""
+    return {"$ref": f"#/components/{part}/{name}"}
+
+
+def answer(description: str, schema: Schema, *headers: str) -> Schema:
+    """Return the description of an answer in JSON."""
+    return {
+        "description": description,
+        "headers": {name: ref("headers", name) for name in ("X-Request-Id", *headers)},
+        "content": {"application/json": {"schema": schema}},
+    }
+
+
+def problem(status: int, types: tuple[str, ...]) -> Schema:
+    """Return the description of the problems that are answered with a status."""
+    headers = ["X-Request-Id", *CARRY.get(status, ())]
+    headers += ["Idempotent-Replayed"] if OUTCOMES & set(types) else []
+    shape = {"type": {"enum": [errors.TYPES + type for type in types]}, "status": {"const": status}}
+    return {
+        "description": "\n".join(f"`{type}`: {PROBLEMS[type][1]}" for type in types),
+        "headers": {name: ref("headers", name) for name in headers},
+        "content": {"application/problem+json": {"schema": {**ref("schemas", "Problem"), "properties": shape}}},
+    }

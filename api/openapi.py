@@ -1,0 +1,295 @@
+"""The OpenAPI document: what can be called and what is answered, read from the routes, the models and the errors.
+
+It is made from what Flask really routes to, so that no path is written down twice. What belongs to no type is described
+at the end; a route that nobody described makes `describe` raise.
+"""
+
+import inspect
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from flask import Flask
+from werkzeug.routing import Rule
+
+from api import schemas
+from api.auth import OPEN
+from api.components import BODY, EVENT, HEADERS, PARAMETERS, PROBLEM, PROBLEMS, REFUSALS, answer, problem, ref
+from api.resources import plural_of
+from api.schemas import Model, Schema, noun
+from models import kinds
+from models.event import EventState
+
+
+def describe(app: Flask) -> dict[str, Any]:
+    """Return the document of what `app` serves."""
+    document: dict[str, Any] = {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "stripe-mongo-sync",
+            "version": "1",
+            "summary": "Stripe and MongoDB, kept as one.",
+            "description": (
+                "A creation, a change or an action is done (200, 201), refused (4xx, nothing usable is left), or "
+                "accepted with an outcome that is not known yet (202: it will be settled, follow its Location)."
+            ),
+        },
+        "security": [{"token": []}],
+        "tags": [
+            *({"name": plural_of(model), "description": inspect.getdoc(model)} for model in kinds().values()),
+            {"name": "webhooks", "description": "Stripe's way in."},
+            {"name": "health", "description": "For probes."},
+            {"name": "docs", "description": "This document, and a page to try it."},
+        ],
+        "paths": {},
+        "components": {
+            "schemas": {"Problem": PROBLEM, **schemas.PARTS},
+            "headers": HEADERS,
+            "parameters": PARAMETERS,
+            "responses": {},
+            "securitySchemes": {
+                "token": {"type": "http", "scheme": "bearer", "description": "One of API_TOKENS."},
+                "signature": {
+                    "type": "apiKey",
+                    "in": "header",
+                    "name": "Stripe-Signature",
+                    "description": "Stripe's, of the raw body, with STRIPE_WEBHOOK_SECRET.",
+                },
+            },
+        },
+    }
+    for model in kinds().values():
+        document["components"]["schemas"] |= _shapes(model)
+    for rule in app.url_map.iter_rules():
+        for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
+            path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+            document["paths"].setdefault(path, {})[method.lower()] = _operation(
+                rule, document["components"]["responses"]
+            )
+    _link(document["paths"])
+    return document
+
+
+def _shapes(model: Model) -> dict[str, Schema]:
+    name, changed = model.__name__, schemas.change(model)
+    return {
+        name: schemas.shown(model),
+        f"{name}List": {
+            "type": "object",
+            "properties": {
+                "data": {"type": "array", "items": ref("schemas", name)},
+                "has_more": {"type": "boolean"},
+            },
+            "required": ["data", "has_more"],
+        },
+        f"{name}Creation": schemas.creation(model),
+        **({f"{name}Change": changed} if changed else {}),
+        **{_shape_of(model, verb): schemas.parameters(action.takes) for verb, action in model.resource.actions.items()},
+    }
+
+
+def _shape_of(model: Model, verb: str) -> str:
+    return model.__name__ + "".join(word.capitalize() for word in re.split(r"\W|_", verb))
+
+
+def _operation(rule: Rule, parts: dict[str, Schema]) -> Schema:
+    given = rule.defaults or {}
+    model, verb = given.get("model"), given.get("action") or rule.endpoint.rpartition(".")[2]
+    told = OF_NO_TYPE[rule.endpoint] if model is None else {**_of_type(model, verb), "tags": [plural_of(model)]}
+    is_open = rule.endpoint in OPEN
+    problems = [*told.get("problems", ()), *(() if is_open else ("unauthorized", "unavailable"))]
+    arguments = [_argument(name, converter) for converter, name in re.findall(r"<(?:(\w+):)?(\w+)>", rule.rule)]
+    parameters = [*arguments, *told.get("parameters", ())]
+    return {
+        **({"security": []} if is_open else {}),
+        **{name: value for name, value in told.items() if name not in ("answers", "problems")},
+        **({"parameters": parameters} if parameters else {}),
+        "responses": dict(sorted({**told["answers"], **_problems(problems, parts)}.items())),
+    }
+
+
+def _argument(name: str, converter: str) -> Schema:
+    anything = "^.+$" if converter == "reference" else "^[^/]+$"
+    return {
+        "name": name,
+        "in": "path",
+        "required": True,
+        "description": "Our id, Stripe's, or another name of it, such as a username: looked for in that order.",
+        "schema": {"type": "string", "minLength": 1, "pattern": anything},
+    }
+
+
+def _of_type(model: Model, verb: str) -> Schema:
+    """Return the operation of a type that the last word of its endpoint names."""
+    match verb:
+        case "create":
+            return {
+                "operationId": f"create_{model.resource.kind}",
+                "summary": f"Create {noun(model)}",
+                "parameters": [ref("parameters", "Idempotency-Key"), ref("parameters", "expand")],
+                "requestBody": _body(f"{model.__name__}Creation"),
+                "answers": _done(model, "201", "Idempotent-Replayed"),
+                "problems": [*BODY, "invalid", "already-exists", "key-reused", *REFUSALS, "rolled-back", "deleted"],
+            }
+        case "list":
+            return {
+                "operationId": f"list_{model._get_collection_name()}",
+                "summary": "List them, the newest first",
+                "parameters": [ref("parameters", name) for name in ("status", "limit", "starting_after", "expand")],
+                "answers": {"200": answer("A page.", ref("schemas", f"{model.__name__}List"))},
+                "problems": ["invalid"],
+            }
+        case "show":
+            return {
+                "operationId": f"show_{model.resource.kind}",
+                "summary": f"Show {noun(model)}",
+                "parameters": [ref("parameters", "expand")],
+                "answers": {"200": answer("The document.", ref("schemas", model.__name__))},
+                "problems": ["invalid", "not-found"],
+            }
+        case "update":
+            return _update(model)
+        case "delete":
+            kept = None if model.resource.deletable else "Stripe cannot delete this type: archive it with PATCH."
+            return {
+                "operationId": f"delete_{model.resource.kind}",
+                "summary": f"Delete {noun(model)}",
+                **({"description": kept} if kept else {}),
+                "parameters": [ref("parameters", "expand")],
+                "answers": {} if kept else _done(model, "200"),
+                "problems": ["invalid", "not-found", *(["not-deletable"] if kept else ["in-progress", *REFUSALS])],
+            }
+    return _action(model, verb)
+
+
+def _update(model: Model) -> Schema:
+    """Return how to change a document; of some types nothing can be changed."""
+    changes, taken = schemas.change(model), ["already-exists"] if schemas.kept_here(model) else []
+    return {
+        "operationId": f"update_{model.resource.kind}",
+        "summary": f"Change {noun(model)}",
+        "description": "null means: unset it." if changes else "Nothing of it can be changed.",
+        "parameters": [ref("parameters", "expand")],
+        "requestBody": _body(f"{model.__name__}Change") if changes else {"required": True, **_json({"type": "object"})},
+        "answers": _done(model, "200") if changes else {},
+        "problems": [*BODY, "invalid", "not-found", *([*taken, "in-progress", *REFUSALS] if changes else [])],
+    }
+
+
+def _action(model: Model, verb: str) -> Schema:
+    action = model.resource.actions[verb]
+    return {
+        "operationId": f"{verb}_{model.resource.kind}",
+        "summary": f"{verb.replace('_', ' ').capitalize()} {noun(model)}",
+        **({"description": inspect.getdoc(action.takes)} if action.takes else {}),
+        "parameters": [ref("parameters", "expand")],
+        "requestBody": {
+            **_body(_shape_of(model, verb)),
+            "required": bool(schemas.parameters(action.takes).get("required")),
+        },
+        "answers": _done(model, "200"),
+        "problems": [*BODY, "invalid", "not-found", "in-progress", *REFUSALS],
+    }
+
+
+def _done(model: Model, status: str, *headers: str) -> Schema:
+    """Return the answers to what went well, or may yet."""
+    shape = ref("schemas", model.__name__)
+    return {
+        status: answer("Done.", shape, "Location", *headers),
+        "202": answer("Accepted; the outcome is not known yet.", shape, "Location", "Retry-After", *headers),
+    }
+
+
+def _body(shape: str) -> Schema:
+    return {"required": True, **_json(ref("schemas", shape))}
+
+
+def _json(schema: Schema) -> Schema:
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _problems(types: Iterable[str], parts: dict[str, Schema]) -> Schema:
+    """Return the answers to what went wrong, by status; each combination is a part of the document with a name."""
+    by_status: dict[int, list[str]] = {}
+    for type in types:
+        by_status.setdefault(PROBLEMS[type][0], []).append(type)
+    for status, some in by_status.items():
+        parts["-".join(some)] = problem(status, tuple(some))
+    return {str(status): ref("responses", "-".join(some)) for status, some in by_status.items()}
+
+
+def _link(paths: dict[str, Schema]) -> None:
+    """Say of each creation which operations the id in its answer is for."""
+    operations = [operation for path in paths.values() for operation in path.values()]
+    for creation in operations:
+        if not creation["operationId"].startswith("create_"):
+            continue
+        links = {
+            operation["operationId"]: {
+                "operationId": operation["operationId"],
+                "parameters": {"reference": "$response.body#/id"},
+            }
+            for operation in operations
+            if operation.get("tags") == creation["tags"] and "reference" in _named(operation)
+        }
+        for status in ("201", "202"):
+            creation["responses"][status]["links"] = links
+
+
+def _named(operation: Schema) -> set[str]:
+    return {parameter.get("name") for parameter in operation.get("parameters", ())}
+
+
+def _state(*states: str) -> Schema:
+    return {"type": "object", "properties": {"state": {"enum": list(states)}}, "required": ["state"]}
+
+
+def _status(text: str) -> Schema:
+    return {"type": "object", "properties": {"status": {"const": text}}, "required": ["status"]}
+
+
+OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, by endpoint
+    "webhooks.stripe_event": {
+        "operationId": "receive_event",
+        "summary": "Take one event from Stripe",
+        "tags": ["webhooks"],
+        "security": [{"signature": []}],
+        "requestBody": {"required": True, **_json(EVENT)},
+        "answers": {"200": answer("Stored, whatever became of it.", _state(*EventState, "duplicate"))},
+        "problems": ["bad-signature", "malformed", "length-required", "too-large", "unavailable"],
+    },
+    "health.alive": {
+        "operationId": "is_alive",
+        "summary": "Whether the process is there",
+        "tags": ["health"],
+        "answers": {"200": answer("It is.", _status("alive"))},
+    },
+    "health.ready": {
+        "operationId": "is_ready",
+        "summary": "Whether MongoDB answers",
+        "tags": ["health"],
+        "answers": {
+            "200": answer("It does.", _status("ready")),
+            "503": answer("It does not.", _status("MongoDB does not answer")),
+        },
+    },
+    "docs.document": {
+        "operationId": "show_openapi",
+        "summary": "This document",
+        "tags": ["docs"],
+        "answers": {"200": answer("It.", {"type": "object"})},
+    },
+    "docs.page": {
+        "operationId": "show_docs",
+        "summary": "A page to try it",
+        "tags": ["docs"],
+        "answers": {
+            "200": {
+                "description": "The page.",
+                "headers": {"X-Request-Id": ref("headers", "X-Request-Id")},
+                "content": {"text/html": {"schema": {"type": "string"}}},
+            }
+        },
+    },
+}
