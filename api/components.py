@@ -21,7 +21,7 @@ PROBLEMS: dict[str, tuple[int, str | None]] = {  # the suffix of a problem's typ
     },
     "too-large": (413, RequestEntityTooLarge.description),
     "invalid": (422, Invalid.__doc__),
-    "declined": (402, "A card was declined; `document` is there when Stripe kept an object, which may be tried again."),
+    "declined": (402, "A card was declined; where the `document` is active, its payment may be tried again."),
     "bad-signature": (400, BadSignature.__doc__),
 }
 CARRY = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}  # headers of their own

@@ -93,9 +93,7 @@ def _shape_of(model: Model, verb: str) -> str:
 
 
 def _operation(rule: Rule, parts: dict[str, Schema]) -> Schema:
-    given = rule.defaults or {}
-    model, verb = given.get("model"), given.get("action") or rule.endpoint.rpartition(".")[2]
-    told = OF_NO_TYPE[rule.endpoint] if model is None else {**_of_type(model, verb), "tags": [plural_of(model)]}
+    told = _told(rule)
     is_open = rule.endpoint in OPEN
     problems = [*told.get("problems", ()), *(() if is_open else ("unauthorized", "unavailable"))]
     arguments = [_argument(name, converter) for converter, name in re.findall(r"<(?:(\w+):)?(\w+)>", rule.rule)]
@@ -106,6 +104,17 @@ def _operation(rule: Rule, parts: dict[str, Schema]) -> Schema:
         **({"parameters": parameters} if parameters else {}),
         "responses": dict(sorted({**told["answers"], **_problems(problems, parts)}.items())),
     }
+
+
+def _told(rule: Rule) -> Schema:
+    """Return the operation of a route, as it is described here."""
+    given = rule.defaults or {}
+    model: Model | None = given.get("model")
+    if model is None:
+        return OF_NO_TYPE[rule.endpoint]
+    verb = rule.endpoint.rpartition(".")[2]
+    told = _action(model, given["action"]) if "action" in given else _of_type(model, verb)
+    return {**told, "tags": [plural_of(model)]}
 
 
 def _argument(name: str, converter: str) -> Schema:
@@ -159,7 +168,7 @@ def _of_type(model: Model, verb: str) -> Schema:
                 "answers": {} if kept else _done(model, "200"),
                 "problems": ["invalid", "not-found", *(["not-deletable"] if kept else ["in-progress", *REFUSALS])],
             }
-    return _action(model, verb)
+    raise KeyError(f"no operation {verb} of a type is described")
 
 
 def _update(model: Model) -> Schema:
