@@ -16,7 +16,7 @@ from api import schemas
 from api.auth import OPEN
 from api.components import BODY, EVENT, HEADERS, PARAMETERS, PROBLEM, PROBLEMS, REFUSALS, answer, problem, ref
 from api.resources import plural_of
-from api.schemas import Model, Schema, noun
+from api.schemas import Model, Schema, noun, word
 from models import kinds
 from models.event import EventState
 
@@ -133,7 +133,7 @@ def _of_type(model: Model, verb: str) -> Schema:
     match verb:
         case "create":
             return {
-                "operationId": f"create_{model.resource.kind}",
+                "operationId": f"create_{word(model)}",
                 "summary": f"Create {noun(model)}",
                 "parameters": [ref("parameters", "Idempotency-Key"), ref("parameters", "expand")],
                 "requestBody": _body(f"{model.__name__}Creation"),
@@ -150,7 +150,7 @@ def _of_type(model: Model, verb: str) -> Schema:
             }
         case "show":
             return {
-                "operationId": f"show_{model.resource.kind}",
+                "operationId": f"show_{word(model)}",
                 "summary": f"Show {noun(model)}",
                 "parameters": [ref("parameters", "expand")],
                 "answers": {"200": answer("The document.", ref("schemas", model.__name__))},
@@ -161,7 +161,7 @@ def _of_type(model: Model, verb: str) -> Schema:
         case "delete":
             kept = None if model.resource.deletable else "Stripe cannot delete this type: archive it with PATCH."
             return {
-                "operationId": f"delete_{model.resource.kind}",
+                "operationId": f"delete_{word(model)}",
                 "summary": f"Delete {noun(model)}",
                 **({"description": kept} if kept else {}),
                 "parameters": [ref("parameters", "expand")],
@@ -175,7 +175,7 @@ def _update(model: Model) -> Schema:
     """Return how to change a document; of some types nothing can be changed."""
     changes, taken = schemas.change(model), ["already-exists"] if schemas.kept_here(model) else []
     return {
-        "operationId": f"update_{model.resource.kind}",
+        "operationId": f"update_{word(model)}",
         "summary": f"Change {noun(model)}",
         "description": "null means: unset it." if changes else "Nothing of it can be changed.",
         "parameters": [ref("parameters", "expand")],
@@ -188,7 +188,7 @@ def _update(model: Model) -> Schema:
 def _action(model: Model, verb: str) -> Schema:
     action = model.resource.actions[verb]
     return {
-        "operationId": f"{verb}_{model.resource.kind}",
+        "operationId": f"{verb}_{word(model)}",
         "summary": f"{verb.replace('_', ' ').capitalize()} {noun(model)}",
         **({"description": inspect.getdoc(action.takes)} if action.takes else {}),
         "parameters": [ref("parameters", "expand")],
@@ -258,6 +258,13 @@ def _status(text: str) -> Schema:
     return {"type": "object", "properties": {"status": {"const": text}}, "required": ["status"]}
 
 
+_ADDRESS = {"type": ["string", "null"], "pattern": "^https?://"}
+PORTAL: Schema = {"type": "object", "properties": {"return_url": _ADDRESS}, "additionalProperties": False}
+VISIT: Schema = {
+    "type": "object",
+    "properties": {"url": {"type": "string"}, "return_url": {"type": ["string", "null"]}},
+    "required": ["url", "return_url"],
+}
 OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, by endpoint
     "webhooks.stripe_event": {
         "operationId": "receive_event",
@@ -267,6 +274,15 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, by e
         "requestBody": {"required": True, **_json(EVENT)},
         "answers": {"200": answer("Stored, whatever became of it.", _state(*EventState, "duplicate"))},
         "problems": ["bad-signature", "malformed", "length-required", "too-large", "unavailable"],
+    },
+    "customers.portal": {
+        "operationId": "open_portal",
+        "summary": "Open Stripe's billing portal for a customer",
+        "description": "Send the customer to the address at once: it lapses within minutes, and is not stored.",
+        "tags": ["customers"],
+        "requestBody": {"required": False, **_json(PORTAL)},
+        "answers": {"201": answer("Where to send them.", VISIT)},
+        "problems": [*BODY, "invalid", "not-found", *REFUSALS],
     },
     "health.alive": {
         "operationId": "is_alive",

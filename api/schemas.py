@@ -20,7 +20,7 @@ from mongoengine import (
 from mongoengine.base import BaseField
 
 from models import Status, SyncedDocument
-from models.input import INT64, words
+from models.input import INT64, inner_fields, words
 from models.parts import Json
 from sync.saga import OWN_ID
 
@@ -86,7 +86,7 @@ def _accepted(field: Any, *, item: bool = False) -> Schema:
     """Return what `field` takes; null means that it has no value, unless it is required, or an item of a list."""
     schema: Schema = {"type": _type(field)}
     if isinstance(field, EmbeddedDocumentField):
-        schema |= _closed(dict(field.document_type._fields), "create")
+        schema |= _closed(inner_fields(field), "create")
     elif isinstance(field, ListField):
         schema |= {"items": _accepted(field.field, item=True)} if field.field else {}
         schema |= {"maxItems": field.max_length} if field.max_length else {}
@@ -140,6 +140,11 @@ def _described(field: BaseField) -> Schema:
         said.append("Told to Stripe, and not kept.")
     text = " ".join(filter(None, said))
     return {"description": text} if text else {}
+
+
+def word(model: Model) -> str:
+    """Return the name of a type as a part of other names."""
+    return model.resource.kind.replace(".", "_")
 
 
 def noun(model: Model) -> str:

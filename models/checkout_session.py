@@ -18,7 +18,7 @@ from mongoengine import (
 from pymongo import IndexModel
 
 from models.base import SyncedDocument
-from models.customer import check_email
+from models.customer import Email
 from models.indexes import A_STRING
 from models.resource import Action, Resource, Undo
 from models.sale import Item
@@ -30,7 +30,7 @@ class PaymentData(EmbeddedDocument):
     meta: ClassVar = {"strict": False}
     capture_method: str | None = StringField(choices=["automatic", "automatic_async", "manual"])
     description: str | None = StringField(max_length=1000)
-    receipt_email: str | None = StringField(max_length=800, validation=check_email)
+    receipt_email: str | None = Email(max_length=800)
     setup_future_usage: str | None = StringField(choices=["off_session", "on_session"])
     statement_descriptor: str | None = StringField(max_length=22)
     statement_descriptor_suffix: str | None = StringField(max_length=22)
@@ -67,7 +67,7 @@ class CheckoutSession(SyncedDocument):
     success_url: str = StringField(max_length=5000, required=True, sent="create")
     cancel_url: str | None = StringField(max_length=5000, sent="create")
     customer: str | None = StringField(max_length=5000, refers="customer", sent="create")
-    customer_email: str | None = StringField(max_length=800, validation=check_email, sent="create")
+    customer_email: str | None = Email(max_length=800, sent="create")
     currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
     expires_at: int | None = IntField(min_value=0, sent="create")  # in seconds, 30 minutes to 24 hours from now
     allow_promotion_codes: bool | None = BooleanField(sent="create")

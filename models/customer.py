@@ -44,10 +44,16 @@ def check_username(username: str) -> None:
         raise ValidationError("is too long")
 
 
-def check_email(email: str) -> None:
-    """Raise ValidationError unless Stripe could take this for an e-mail address."""
-    if not EMAIL.fullmatch(email):
-        raise ValidationError("is not an e-mail address")
+class Email(StringField):
+    """What Stripe could take for an e-mail address."""
+
+    form = f"^{EMAIL.pattern}$"
+
+    def validate(self, value: Any) -> None:
+        """Raise ValidationError unless it is one."""
+        super().validate(value)
+        if not EMAIL.fullmatch(value):
+            self.error("is not an e-mail address")
 
 
 class Address(EmbeddedDocument):
@@ -135,9 +141,7 @@ class Customer(SyncedDocument):
     )
     username_key: str | None = StringField()  # folded: unique among live customers
 
-    email: str | None = StringField(
-        max_length=512, validation=check_email, form=f"^{EMAIL.pattern}$", sent="create update"
-    )
+    email: str | None = Email(max_length=512, sent="create update")
     name: str | None = StringField(max_length=256, sent="create update")
     phone: str | None = StringField(max_length=20, sent="create update")
     description: str | None = StringField(max_length=5000, sent="create update")

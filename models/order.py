@@ -18,7 +18,7 @@ from mongoengine import (
 from pymongo import IndexModel
 
 from models.base import SyncedDocument
-from models.customer import check_email
+from models.customer import Email
 from models.indexes import A_STRING
 from models.parts import Call
 from models.resource import Action, Resource
@@ -74,7 +74,7 @@ class Order(SyncedDocument):
     cancel_url: str | None = StringField(max_length=5000, sent="create")
     payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True, sent="create")
     return_url: str | None = StringField(max_length=5000, sent="create")  # of an intent, where a bank leads back to
-    receipt_email: str | None = StringField(max_length=800, validation=check_email, sent="create")
+    receipt_email: str | None = Email(max_length=800, sent="create")
     customer: str | None = StringField(sent="")  # Stripe's id
     currency: str = StringField(sent="")
     amount_total: int = IntField(sent="")

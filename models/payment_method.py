@@ -9,7 +9,7 @@ from typing import ClassVar
 from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
 
 from models.base import SyncedDocument
-from models.customer import Address, check_email
+from models.customer import Address, Email
 from models.resource import Action, Resource, Undo
 
 
@@ -29,7 +29,7 @@ class BillingDetails(EmbeddedDocument):
 
     meta: ClassVar = {"strict": False}
     name: str | None = StringField(max_length=5000)
-    email: str | None = StringField(max_length=512, validation=check_email)
+    email: str | None = Email(max_length=512)
     phone: str | None = StringField(max_length=20)
     address: Address | None = EmbeddedDocumentField(Address)
 
