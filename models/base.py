@@ -1,12 +1,12 @@
 """What every synchronised document has, and the only ways in which one may change.
 
 A document is its own outbox: what must still be told to Stripe is its `operation`, written before Stripe is called.
-It is inserted once (`stage`, `adopt`) and from then on changes only through `move` and `absorb`, each a single
-conditional update. MongoEngine's own `save()` replaces, upserts and resurrects; it is never called.
+It is inserted once (`stage`, `adopt`, `adopt_all`) and from then on changes only through `move` and `absorb`, each a
+single conditional update. MongoEngine's own `save()` replaces, upserts and resurrects; it is never called.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
@@ -23,10 +23,11 @@ from mongoengine import (
 )
 from mongoengine.base import BaseField
 from pymongo import DESCENDING, IndexModel, ReturnDocument
+from pymongo.errors import BulkWriteError
 
 from models import clock
 from models.absorb import Evidence, absorption
-from models.clock import from_now, literal
+from models.clock import Expression, from_now, literal
 from models.indexes import A_DATE, A_STRING, SOME
 from models.lifecycle import LEASE, Lifecycle, Status, begun
 from models.parts import Json, Operation, Problem, Request
@@ -129,16 +130,25 @@ class SyncedDocument(Lifecycle, Document):
     @classmethod
     def adopt(cls, evidence: Evidence) -> Self:
         """Insert an active document for an object that others made. Raises DuplicateKeyError when it has one."""
-        return cls._insert(
-            ObjectId(),
-            {
-                "status": Status.ACTIVE,
-                "stripe_id": evidence.stripe_id,
-                "in_doubt": False,
-                **evidence.first_snapshot(),
-                "confirmed_at": from_now(),  # whatever we adopt, Stripe told us of by itself
-            },
-        )
+        return cls._insert(ObjectId(), adopted(evidence, from_now()))
+
+    @classmethod
+    def adopt_all(cls, evidence: Sequence[Evidence]) -> list[Evidence]:
+        """Insert active documents for many such objects at once; return those of which none was inserted.
+
+        Each of these is for `adopt`, which says why. A plain insert can neither replace nor bring back anything, and
+        is six times as fast as so many upserts; the server's time is asked once for all of them.
+        """
+        at = clock.now()
+        born = {"revision": 1, "created_at": at, "updated_at": at}
+        rows = [{**BLANK, **adopted(each, at), **born, "_id": ObjectId()} for each in evidence]
+        try:
+            cls._get_collection().insert_many(rows, ordered=False)
+        except BulkWriteError as error:
+            if error.details["writeConcernErrors"]:
+                raise
+            return [evidence[failed["index"]] for failed in error.details["writeErrors"]]
+        return []
 
     @classmethod
     def _insert(cls, id: ObjectId, values: dict[str, Any]) -> Self:
@@ -248,10 +258,10 @@ class SyncedDocument(Lifecycle, Document):
         return found
 
     @classmethod
-    def with_twins(cls, stripe_id: str | None = None) -> list[Self]:
-        """Return the documents that have twins, undone or not; with an id, those that have this one."""
-        named = {} if stripe_id is None else {"$eq": stripe_id}
-        some = [{f"{twins}.0": SOME, **({twins: named} if named else {})} for twins in ("orphans", "undone")]
+    def with_twins(cls, *stripe_ids: str) -> list[Self]:
+        """Return the documents that have any of these objects as a twin, undone or not."""
+        named = {"$in": stripe_ids}
+        some = [{f"{twins}.0": SOME, twins: named} for twins in ("orphans", "undone")]
         return list(cls.objects(__raw__={"$or": some}))
 
     @classmethod
@@ -302,6 +312,12 @@ class SyncedDocument(Lifecycle, Document):
     def as_sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
         """Return an object with its fields in the shape in which they are sent, where Stripe shows another."""
         return remote
+
+
+def adopted(evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:
+    """Return the fields of a document that is born by adoption: whatever we adopt, Stripe told us of by itself."""
+    own = {"status": Status.ACTIVE, "stripe_id": evidence.stripe_id, "in_doubt": False}
+    return {**own, **evidence.first_snapshot(), "confirmed_at": at}
 
 
 def reduced(field: BaseField, value: Any) -> Any:

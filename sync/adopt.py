@@ -130,22 +130,28 @@ def _by_mark(model: type[SyncedDocument], remote: dict[str, Any], evidence: Evid
 
 
 def in_doubt(model: type[SyncedDocument], remote: dict[str, Any]) -> SyncedDocument | None:
-    """Return a document in doubt whose object this may be: the same fields, made inside its send window.
+    """Return a document in doubt whose object this may be.
 
     That document is put in review, unless its first attempt is still under way: then waiting is enough.
     """
     for document in model.doubtful():
-        operation = document.operation
-        if operation is None or not resembles(document, remote):
+        if not may_be_of(document, remote):
             continue
-        created = int(remote.get("created", 0))
-        if created < int((operation.since - BEFORE).timestamp()):
-            continue
-        rolled_back = document.status == Status.ROLLED_BACK
-        ended = document.updated_at + SETTLES if rolled_back and operation.stored_failure_at is None else None
-        if ended and created > ended.timestamp():
-            continue
-        if document.review is None and (operation.doubt or rolled_back):
+        assert document.operation is not None
+        if document.review is None and (document.operation.doubt or document.status == Status.ROLLED_BACK):
             document.ask_for_review(f"{remote['id']} may be its object: same fields, and no key tells")
         return document
     return None
+
+
+def may_be_of(document: SyncedDocument, remote: dict[str, Any]) -> bool:
+    """Whether a document in doubt may have made an object: the same fields, made inside its send window."""
+    operation = document.operation
+    if operation is None or not resembles(document, remote):
+        return False
+    created = int(remote.get("created", 0))
+    if created < int((operation.since - BEFORE).timestamp()):
+        return False
+    rolled_back = document.status == Status.ROLLED_BACK
+    ended = document.updated_at + SETTLES if rolled_back and operation.stored_failure_at is None else None
+    return ended is None or created <= ended.timestamp()

@@ -173,9 +173,9 @@ def diagnose(facts: Facts, sight: Sight) -> Remedy:
     return next(row.remedy for row in TABLE if sight in row.sights and row.holds(facts))
 
 
-def backoff(attempts: int) -> timedelta:
+def backoff(attempts: int, limits: tuple[timedelta, timedelta] = BACKOFF) -> timedelta:
     """Return how long to wait after so many attempts, with jitter so that a crowd spreads."""
-    first, longest = BACKOFF
+    first, longest = limits
     wait: timedelta = min(first * 2 ** min(attempts - 1, 10), longest)
     jittered: timedelta = wait * random.uniform(0.75, 1.25)  # noqa: S311  # not a secret
     return jittered

@@ -42,6 +42,18 @@ class Forbidden(CannotLook):
     """STRIPE_SECRET_KEY is a restricted key that lacks a permission."""
 
 
+class NotAvailable(CannotLook):
+    """This Stripe account has no such list."""
+
+
+class LostCursor(CannotLook):
+    """The object from which a list was to be read on was removed."""
+
+
+class Outage(CannotLook):
+    """Stripe has not answered for minutes."""
+
+
 class Unavailable(SyncError):
     """MongoDB could not be asked. Nothing is known to be done: repeat the call with the same key."""
 

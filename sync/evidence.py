@@ -47,6 +47,23 @@ def from_reply(model: Model, reply: Reply, ends: str | None = None, problem: dic
     )
 
 
+def from_page(model: Model, remote: dict[str, Any], page: Reply) -> Evidence:
+    """Return what a page of a list says about one object on it.
+
+    It is like an event of which only is known between which two seconds it happened: taken, if surely newer than the
+    snapshot; else a look is due. It confirms, and unlike the reply to a POST it never ends a lease.
+    """
+    return Evidence(
+        by=f"list {page.request_id}",
+        stripe_id=remote["id"],
+        remote=remote,
+        mirror=model.mirror(remote),
+        earliest=page.earliest,
+        latest=page.latest,
+        event=True,
+    )
+
+
 def of_id(stripe_id: str, by: str, *, gone: bool = False) -> Evidence:
     """Return the evidence that an object exists, or that it is now gone, and nothing else."""
     latest = FOREVER if gone else 0

@@ -8,10 +8,11 @@ that failed.
 import hashlib
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
+from functools import partial
 from math import ceil
 from typing import Any
 
@@ -20,7 +21,7 @@ import stripe
 from models.parts import Call, Operation
 from models.resource import is_gone
 from models.state import STRIPE, State
-from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
+from sync.errors import BadKey, CannotLook, Forbidden, LostCursor, NotAvailable, WrongStripe
 from sync.settings import Settings
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
@@ -51,6 +52,14 @@ class Reply:
         """Whether this is the stub of a deleted object."""
         return is_gone(self.remote)
 
+    @property
+    def last(self) -> dict[str, Any]:
+        """The last object of a page that has an id. Raises CannotLook."""
+        for remote in reversed(self.remote["data"]):
+            if isinstance(remote, dict) and isinstance(remote.get("id"), str):
+                return remote
+        raise CannotLook("a page of Stripe's list has no object with an id")
+
 
 @dataclass(frozen=True)
 class Refusal:
@@ -70,9 +79,13 @@ class Unknown:
     why: str
     stored: bool = False  # this key gives this answer for ever, so repeating it can teach nothing
     busy: bool = False  # Stripe asks for patience: repeating it at once would only add to the load
+    after: float | None = None  # seconds that it, or a proxy before it, asks us to wait
 
 
 Answer = Reply | Refusal | Unknown
+Ask = Callable[[Callable[[], Answer]], Answer]
+
+ASK: ContextVar[Ask] = ContextVar("ASK", default=lambda read: read())  # how a read is made: once, or with patience
 
 
 class Gateway:
@@ -146,19 +159,24 @@ class Gateway:
                 return None
         raise CannotLook(f"GET {path}: {answer}")
 
-    def pages(self, path: str, **params: Any) -> Iterator[Reply]:
-        """Read a list page by page, newest first; `remote` is the page. Raises CannotLook: whole or not at all."""
+    def pages(self, path: str, *, after: str | None = None, **params: Any) -> Iterator[Reply]:
+        """Read a list page by page, newest first; `remote` is the page. Raises CannotLook: whole or not at all.
+
+        `after` is the id of an object to go on from. Raises LostCursor if that one, or the last of a page, was removed
+        meanwhile; NotAvailable when this account has no such list.
+        """
         self.require_right_stripe(bind=False)
-        cursor: dict[str, Any] = {}
+        cursor = {"starting_after": after} if after else {}
         while True:
             answer = self._call(self._client, "get", path, {**params, "limit": PAGE, **cursor}, {})
+            if isinstance(answer, Refusal):
+                raise _unreadable(path, answer)
             if not isinstance(answer, Reply) or not isinstance(answer.remote.get("data"), list):
                 raise CannotLook(f"GET {path}: {answer}")
             yield answer
-            data = answer.remote["data"]
-            if not answer.remote.get("has_more") or not data:
+            if not answer.remote.get("has_more") or not answer.remote["data"]:
                 return
-            cursor = {"starting_after": data[-1]["id"]}
+            cursor = {"starting_after": answer.last["id"]}
 
     def first(self, path: str, **params: Any) -> dict[str, Any] | None:
         """Return the newest object of a list, or None when it is empty. Raises CannotLook."""
@@ -198,6 +216,12 @@ class Gateway:
     # --- the one place where stripe-python is called and its errors are read ---
 
     def _call(
+        self, client: stripe.StripeClient, method: str, path: str, params: dict[str, Any], options: dict[str, Any]
+    ) -> Answer:
+        call = partial(self._once, client, method, path, params, options)
+        return ASK.get()(call) if method == "get" else call()
+
+    def _once(
         self, client: stripe.StripeClient, method: str, path: str, params: dict[str, Any], options: dict[str, Any]
     ) -> Answer:
         started = time.monotonic()
@@ -250,6 +274,13 @@ def _refusal(error: stripe.InvalidRequestError | stripe.CardError, started: floa
     )
 
 
+def _unreadable(path: str, refusal: Refusal) -> CannotLook:
+    why, about = f"GET {path}: {refusal.problem['message']}", refusal.problem["param"]
+    if about is None:  # the whole path: an unrecognized URL, or a product that the account did not activate
+        return NotAvailable(why)
+    return LostCursor(why) if about == "starting_after" else CannotLook(why)
+
+
 def _unknown(error: stripe.StripeError) -> Unknown:
     if isinstance(error, stripe.IdempotencyError):
         return Unknown("Stripe knows this key with other parameters", stored=True)
@@ -261,7 +292,12 @@ def _unknown(error: stripe.StripeError) -> Unknown:
         f"Stripe answered {status}{f' ({code})' if code else ''}",
         stored=status >= 500 and _replayed(error),
         busy=status in (409, 429),
+        after=_seconds((error.headers or {}).get("Retry-After")),
     )
+
+
+def _seconds(told: str | None) -> float | None:
+    return float(told) if told and told.isascii() and told.isdigit() else None
 
 
 def _replayed(error: stripe.StripeError) -> bool:

@@ -25,7 +25,7 @@ FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger tha
 EVENTS_LAST = 29 * 86400  # s: Stripe lists events for 30 days
 BATCH = 100
 TOLERATED = 10  # documents that cannot be looked at; more, and it is not them but Stripe
-ATTENTION = ("review", "braked", "dead")  # counts that need a person
+ATTENTION = ("review", "braked", "dead", "failed")  # counts that need a person
 
 
 @dataclass

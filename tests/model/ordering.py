@@ -2,8 +2,8 @@
 
 One object changes a few times, several times within a second, perhaps back to what it was, and may be deleted. Its
 events come in any order and again and again; the reply to the POST that made it, or changed it, comes late, or
-replayed; two processes look again at the same time. Once everything was delivered and nobody is looking, the document
-must say what Stripe says.
+replayed; a page of Stripe's list shows it; two processes look again at the same time. Once everything was delivered and
+nobody is looking, the document must say what Stripe says.
 
 A look is due (`due` is the lease) and not done on the spot: whoever absorbs does it, and reconcile if that one dies.
 """
@@ -26,7 +26,7 @@ class Doc(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """An answer on its way to us: to a POST, sent and answered in these seconds."""
+    """An answer on its way to us: to a POST, or a page of the list, sent and answered in these seconds."""
 
     content: str
     earliest: int
@@ -50,6 +50,9 @@ class World(NamedTuple):
     posts: int = 0  # POSTs still to be made by us
     sent: tuple[tuple[str, int], ...] = ()  # POSTs that Stripe carried out and has not answered
     replies: frozenset[Reply] = frozenset()
+    lists: int = 0  # times that the list is still to be read
+    read: tuple[tuple[str, int], ...] = ()  # contents that Stripe put on a page, and has not answered
+    pages: frozenset[Reply] = frozenset()
     doc: Doc = Doc()
     looks: tuple[Look | None, ...] = (None, None)
 
@@ -67,11 +70,12 @@ class Ordering:
     deletes: bool = False  # others delete it in the end
     seconds: int = 2
     lookers: int = 2
+    lists: int = 0  # reads of the list: by a backfill or a full comparison
     earlier_life: bool = False  # its id was chosen, and an object of that id was deleted just before
 
     def start(self) -> World:
         first = ((GONE, 0),) if self.earlier_life else ()
-        return World(history=first, posts=self.posts, looks=(None,) * self.lookers)
+        return World(history=first, posts=self.posts, lists=self.lists, looks=(None,) * self.lookers)
 
     # --- the rule ---
 
@@ -111,6 +115,25 @@ class Ordering:
             return doc._replace(content=reply.content, seen=seen, doubt=doubt)
         return doc if reply.content == doc.content else doc._replace(due=True)
 
+    def absorb_page(self, doc: Doc, page: Reply) -> Doc:
+        """What a document makes of its object on a page: of an event whose second is known to lie between two.
+
+        Unlike the reply to a POST it never ends a lease. An object without a document is adopted.
+        """
+        if doc.content == GONE:
+            return doc
+        seen, doubt = max(doc.seen, page.earliest), max(doc.doubt, page.latest)
+        if not doc.linked:
+            return Doc(linked=True, content=page.content, seen=seen, doubt=doubt, due=False)
+        if page.latest < doc.seen and self.broken != "a page older than the snapshot is taken":
+            return doc
+        newer = page.earliest > doc.doubt
+        if self.broken == "a page that overlaps the snapshot is taken":
+            newer = page.earliest >= doc.seen
+        if newer or page.content == doc.content or self.broken == "a page older than the snapshot is taken":
+            return doc._replace(content=page.content, seen=seen, doubt=doubt)
+        return doc._replace(due=True)
+
     def moved(self, w: World, doc: Doc, sight: str) -> World:
         """The world with the document written: every write changes the revision, so a look in progress must start over.
 
@@ -141,6 +164,10 @@ class Ordering:
         for reply in w.replies:
             after = self.moved(w, self.absorb_reply(w.doc, reply), "current")
             yield f"{reply}", after._replace(replies=w.replies - {reply})
+        for page in w.pages:
+            sight = "old" if page.latest < w.doc.seen or w.doc.content == GONE else "current"
+            after = self.moved(w, self.absorb_page(w.doc, page), sight)
+            yield f"page {page}", after._replace(pages=w.pages - {page})
         for n, look in enumerate(w.looks):
             yield from self.look(w, n, look)
 
@@ -164,6 +191,14 @@ class Ordering:
                 reply = Reply(content, w.now if replayed else earliest, w.now, replayed)
                 word = "replays" if replayed else "answers"
                 yield f"Stripe {word} {content}", w._replace(sent=rest, replies=w.replies | {reply})
+
+        if w.lists and made:
+            on_page = (w.history[-1][0], w.now)
+            yield f"Stripe lists {on_page[0]}", w._replace(lists=w.lists - 1, read=(*w.read, on_page))
+        for content, earliest in w.read:
+            left = tuple(other for other in w.read if other != (content, earliest))
+            page = Reply(content, earliest, w.now, False)
+            yield f"a page with {content} comes", w._replace(read=left, pages=w.pages | {page})
 
     def look(self, w: World, n: int, look: Look | None) -> Iterator[Step]:
         def put(look: Look | None) -> tuple[Look | None, ...]:
@@ -189,7 +224,9 @@ class Ordering:
 
     def judge(self, w: World) -> str:
         doc = w.doc
-        busy = w.sent or w.replies or any(w.looks) or (doc.linked and doc.due and doc.content != GONE)
+        busy = (
+            w.sent or w.replies or w.read or w.pages or any(w.looks) or (doc.linked and doc.due and doc.content != GONE)
+        )
         if busy or not w.history or len(w.delivered) < len(w.history):
             return ""
         if doc.content != w.history[-1][0]:

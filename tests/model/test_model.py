@@ -104,6 +104,7 @@ def test_leases_save_calls_and_nothing_else(bounds: dict[str, Any]) -> None:
 
 
 BACK_AGAIN: dict[str, Any] = {"contents": "BA"}  # others change the object, and change it back
+LISTED: dict[str, Any] = {"lists": 1, "lookers": 1}  # a backfill or a full comparison reads the list meanwhile
 CHOSEN_ID: dict[str, Any] = {"contents": "", "earlier_life": True, "deletes": True}
 SIGHTS: dict[str, dict[str, Any]] = {
     "a_document_ends_as_stripe_has_it_whatever_the_order_of_events": BACK_AGAIN,
@@ -111,6 +112,10 @@ SIGHTS: dict[str, dict[str, Any]] = {
     "our_own_update_beside_the_events": {"contents": "", "posts": 2, "seconds": 3, "lookers": 1},
     "deletion_is_final": {"contents": "B", "deletes": True, "lookers": 1},
     "the_deletion_of_an_earlier_life_of_a_chosen_id_is_not_this_one": CHOSEN_ID,
+    "a_page_of_the_list_beside_the_events": BACK_AGAIN | LISTED,
+    "two_readers_of_the_list": LISTED | {"contents": "B", "lists": 2},
+    "deletion_is_final_beside_a_page_of_the_list": LISTED | {"contents": "B", "deletes": True},
+    "a_chosen_id_lives_again_beside_a_page_of_the_list": LISTED | CHOSEN_ID,
 }
 
 
@@ -130,6 +135,8 @@ SHORT_SIGHTED: dict[str, tuple[dict[str, Any], str]] = {
     "a replayed reply is trusted": (BACK_AGAIN, "ends behind Stripe"),
     "a reply older than the snapshot is taken": (BACK_AGAIN, "ends behind Stripe"),
     "a reply that overlaps the snapshot is taken": (BACK_AGAIN, "ends behind Stripe"),
+    "a page older than the snapshot is taken": (BACK_AGAIN | LISTED, "ends behind Stripe"),
+    "a page that overlaps the snapshot is taken": (BACK_AGAIN | LISTED, "ends behind Stripe"),
     "a GET is written without the revision guard": (BACK_AGAIN, "ends behind Stripe"),
     "the revision is read after the GET": (BACK_AGAIN, "ends behind Stripe"),
     "a look that missed is not repeated": (BACK_AGAIN, "ends behind Stripe"),

@@ -1,0 +1,191 @@
+"""Compare a page of Stripe's list with the documents here: adopt what is unknown, absorb what differs.
+
+The full comparison and the backfill read their lists by it. One object that cannot be kept does not hold up the rest.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pymongo.errors import OperationFailure, PyMongoError
+
+from models import Status, SyncedDocument
+from models.absorb import Evidence, digest
+from models.event import EventState
+from models.keys import Key
+from sync.adopt import SETTLES, adopt_if_nobodys, may_be_of
+from sync.connection import current, log
+from sync.errors import CannotLook
+from sync.evidence import another_life, from_page, hand_over, needs_look
+from sync.gateway import Reply
+from sync.inbox import TOO_DEEP, UNSTORABLE
+from sync.listing import born
+from sync.look import look
+from sync.makers import Makers
+
+Json = dict[str, Any]
+
+
+@dataclass
+class Comparison:
+    """The comparison of one kind, page after page; with `dry`, nothing is written.
+
+    `counts` says what became of the objects: `same`, `drift`, `adopt`, `young` (left to their events), `foreign` (of
+    another installation), `twin`, `deleted` (here, for ever), `doubt` and `failed`. `report` is told of the last two.
+    """
+
+    model: type[SyncedDocument]
+    dry: bool = False
+    report: Callable[[str, str], None] = lambda id, why: None
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._makers = Makers(self.model)
+
+    def page(self, page: Reply) -> list[str]:
+        """Compare the objects of a page, and return their ids. Raises CannotLook."""
+        remotes: dict[str, Json] = {}
+        for remote in page.remote["data"]:
+            with self._isolated(remote):
+                remotes[_id(remote)] = remote
+        ids = list(remotes)
+        documents = {
+            document.stripe_id: document for document in self.model.objects(stripe_id__in=ids).order_by("live")
+        }
+        unknown = []
+        for id, remote in remotes.items():
+            document = documents.get(id)
+            if document is None or another_life(document, remote):
+                unknown.append(remote)
+        self._unknown(unknown, documents, page)  # first: what was deleted since may be adopted for 15 minutes only
+        for id, document in documents.items():
+            with self._isolated(remotes[id]):
+                if not another_life(document, remotes[id]):
+                    self._known(document, remotes[id], page)
+        return ids
+
+    # --- what has a document ---
+
+    def _known(self, document: SyncedDocument, remote: Json, page: Reply) -> None:
+        kind = self.model.resource.kind
+        if document.status == Status.DELETED:
+            log.warning("%s %s is deleted here, but Stripe lists %s", kind, document.id, remote["id"])
+            self.counts["deleted"] += 1
+            return
+        same = document.digest == digest(remote)
+        self.counts["same" if same else "drift"] += 1
+        if not same:
+            log.info("%s %s differs from %s: %s", kind, document.id, remote["id"], drift(document, remote))
+        if self.dry or (same and document.confirmed_at is not None):
+            return
+        evidence = from_page(self.model, remote, page)
+        absorbed = hand_over(self.model, {"_id": document.id}, evidence)
+        if absorbed is not None and needs_look(absorbed, evidence):
+            look(absorbed)
+
+    # --- what has none ---
+
+    def _unknown(self, remotes: list[Json], documents: dict[str | None, SyncedDocument], page: Reply) -> None:
+        if not current().settings.adopt:
+            return
+        strangers = [remote for remote in remotes if remote["id"] not in documents]
+        twins = self._twins([remote["id"] for remote in strangers]) if strangers else set()
+        ripe = []
+        for remote in remotes:
+            if remote["id"] in twins:
+                self.counts["twin"] += 1
+            elif page.latest - (born(remote) or 0) < SETTLES.total_seconds():
+                self.counts["young"] += 1
+            else:
+                ripe.append(remote)
+        if not ripe:
+            return
+        keys, doubtful = self._makers.of(ripe, page.earliest), list(self.model.doubtful())
+        simple = []
+        for remote in ripe:
+            with self._isolated(remote):
+                key = keys.get(remote["id"])
+                maker = Key.parse(key)
+                if maker and maker.installation != current().installation:
+                    log.info("%s is not adopted: made by another installation", remote["id"])
+                    self.counts["foreign"] += 1
+                elif self.dry:
+                    self.counts["adopt"] += 1
+                elif maker or any(may_be_of(document, remote) for document in doubtful):
+                    self._perhaps_ours(remote, key, page)
+                else:
+                    simple.append(from_page(self.model, remote, page))
+        self._adopt(simple, page)
+
+    def _twins(self, ids: list[str]) -> set[str]:
+        owners = self.model.with_twins(*ids)
+        return {twin for owner in owners for twin in (*owner.orphans, *owner.undone)}
+
+    def _adopt(self, evidence: list[Evidence], page: Reply) -> None:
+        if not evidence:
+            return
+        try:
+            left = self.model.adopt_all(evidence)
+        except UNSTORABLE:
+            left = evidence
+        except OperationFailure as error:
+            if error.code not in TOO_DEEP:
+                raise
+            left = evidence
+        self.counts["adopt"] += len(evidence) - len(left)
+        for one in left:  # each by itself: somebody was faster, or it cannot be stored
+            assert one.remote is not None
+            with self._isolated(one.remote):
+                self._perhaps_ours(one.remote, None, page)
+
+    def _perhaps_ours(self, remote: Json, key: str | None, page: Reply) -> None:
+        one = Reply(remote, page.earliest, page.latest, replayed=False, request_id=page.request_id)
+        verdict = adopt_if_nobodys(self.model, one, key)
+        if verdict.state == EventState.APPLIED:
+            self.counts["adopt"] += 1
+        else:
+            log.info("%s is not adopted: %s", remote["id"], verdict.why)
+            self.counts["doubt"] += 1
+            self.report(remote["id"], verdict.why or "")
+
+    # --- what cannot be kept ---
+
+    @contextmanager
+    def _isolated(self, remote: Any) -> Iterator[None]:
+        """Let an object that cannot be kept be reported, and the rest go on."""
+        try:
+            yield
+        except CannotLook:
+            raise
+        except UNSTORABLE as error:
+            self._failed(remote, f"cannot be stored: {type(error).__name__}")
+        except OperationFailure as error:
+            if error.code not in TOO_DEEP:
+                raise
+            self._failed(remote, "cannot be stored: nested too deep")
+        except PyMongoError:
+            raise
+        except Exception as error:  # whatever it is, it concerns this object only
+            self._failed(remote, f"{type(error).__name__}: {error}")
+
+    def _failed(self, remote: Any, why: str) -> None:
+        id = remote.get("id") if isinstance(remote, dict) else None
+        told = ascii(id)[1:-1] if isinstance(id, str) else "an object without an id"
+        log.error("%s %s: %s", self.model.resource.kind, told, why)
+        self.counts["failed"] += 1
+        self.report(told, why)
+
+
+def _id(remote: Any) -> str:
+    found = remote.get("id") if isinstance(remote, dict) else None
+    if not isinstance(found, str) or not found.isprintable():  # half a character cannot be stored, nor asked for
+        raise ValueError("this is no object with an id")
+    return found
+
+
+def drift(document: SyncedDocument, remote: Json) -> str:
+    """Return the names of the fields that differ, without their values."""
+    stored = document.stripe or {}
+    return ", ".join(sorted(name for name in {*stored, *remote} if stored.get(name) != remote.get(name)))

@@ -1,0 +1,61 @@
+"""A kind's whole list at Stripe, newest first, from any place in it, although objects come and go meanwhile."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+from models import SyncedDocument
+from sync.connection import current
+from sync.errors import LostCursor
+from sync.gateway import Reply
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a list: an object, and when it was created, because the object may be gone when we come back."""
+
+    id: str
+    born: int | None
+
+
+def born(remote: dict[str, Any]) -> int | None:
+    """Return when an object was created, in Stripe's seconds, or None where it does not say."""
+    told = remote.get("created", remote.get("date"))  # an invoice item's
+    return told if isinstance(told, int) else None
+
+
+def listed(model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None) -> Iterator[Reply]:
+    """Read the pages of a list, after `mark` and of what was created `since`. Raises CannotLook.
+
+    An object may be on two pages. Those that appear meanwhile are on none.
+    """
+    resource, window = model.resource, {} if since is None else {"gte": since}
+    while True:
+        filters = {"created": window} if window and resource.dated else {}
+        try:
+            for page in current().gateway.pages(resource.path, after=mark and mark.id, **filters):
+                kept = page if resource.dated else _since(page, since)
+                yield kept
+                if len(kept.remote["data"]) < len(page.remote["data"]):
+                    return  # newest first: what follows is older still
+                if page.remote["data"]:
+                    mark = mark_of(page)
+            return
+        except LostCursor:
+            if mark is None:
+                raise
+            # What was created in that second is read again; where a list knows no dates, all of it is.
+            window = window if mark.born is None else {**window, "lte": mark.born}
+            mark = None
+
+
+def mark_of(page: Reply) -> Mark:
+    """Return the place after a page that is not empty."""
+    return Mark(page.last["id"], born(page.last))
+
+
+def _since(page: Reply, since: int | None) -> Reply:
+    if since is None:
+        return page
+    kept = [one for one in page.remote["data"] if not isinstance(one, dict) or (born(one) or since) >= since]
+    return replace(page, remote={**page.remote, "data": kept})

@@ -1,0 +1,56 @@
+"""Whose the objects of a list are: the keys that made them, read from Stripe's events side by side with the list.
+
+Both come newest first, so only the keys of about one page are ever in memory, however long the list is.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from models import SyncedDocument
+from models.keys import Key
+from sync.connection import current
+from sync.evidence import request_key
+from sync.find import HORIZON
+from sync.gateway import Reply
+from sync.listing import born
+
+APART = 60  # s: how far an object and the event of its creation may be apart
+
+
+class Makers:
+    """The keys of one kind's objects, for a reader who goes down its list."""
+
+    def __init__(self, model: type[SyncedDocument]) -> None:
+        self._resource = model.resource
+        self._pages: Iterator[Reply] | None = None
+        self._down_to: float = float("inf")  # the events are read from now down to this second of Stripe's
+        self._keys: dict[str, tuple[int, str]] = {}  # those of our form only, by the object, with the event's second
+
+    def of(self, remotes: Sequence[dict[str, Any]], now: int) -> dict[str, str]:
+        """Return the keys, ours or another installation's, that made some of these. Raises CannotLook.
+
+        What is older than Stripe's list of events, or was made without such a key, has none.
+        """
+        horizon = now - int(HORIZON.total_seconds())
+        seconds = [horizon if born(remote) is None else born(remote) or 0 for remote in remotes]
+        if not self._resource.announced or max(seconds, default=0) < horizon:
+            return {}
+        newest = now if any(born(remote) is None for remote in remotes) else max(seconds) + APART
+        self._read_down_to(max(min(seconds), horizon) - APART, newest, horizon)
+        self._keys = {id: made for id, made in self._keys.items() if made[0] <= newest}
+        return {remote["id"]: self._keys[remote["id"]][1] for remote in remotes if remote["id"] in self._keys}
+
+    def _read_down_to(self, second: int, newest: int, horizon: int) -> None:
+        if self._pages is None:
+            window = {"gte": horizon - APART, "lte": newest}
+            self._pages = current().gateway.pages("/v1/events", types=[self._resource.created_event], created=window)
+        while self._down_to >= second:
+            page = next(self._pages, None)
+            if page is None:
+                self._down_to = float("-inf")
+                return
+            for event in page.remote["data"]:
+                key = request_key(event)
+                if key and Key.parse(key):
+                    self._keys[event["data"]["object"]["id"]] = (event["created"], key)
+                self._down_to = event["created"]
