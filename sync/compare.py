@@ -20,7 +20,7 @@ from sync.connection import current, log
 from sync.errors import CannotLook
 from sync.evidence import another_life, from_page, hand_over, needs_look
 from sync.gateway import Reply
-from sync.inbox import TOO_DEEP, UNSTORABLE
+from sync.inbox import UNSTORABLE, unstorable
 from sync.listing import born
 from sync.look import look
 from sync.makers import Makers
@@ -48,8 +48,10 @@ class Comparison:
         """Compare the objects of a page, and return their ids. Raises CannotLook."""
         remotes: dict[str, Json] = {}
         for remote in page.remote["data"]:
-            with self._isolated(remote):
-                remotes[_id(remote)] = remote
+            if has_id(remote):
+                remotes[remote["id"]] = remote
+            else:
+                self._failed(remote, "this is no object with an id")
         ids = list(remotes)
         documents = {
             document.stripe_id: document for document in self.model.objects(stripe_id__in=ids).order_by("live")
@@ -128,10 +130,8 @@ class Comparison:
             return
         try:
             left = self.model.adopt_all(evidence)
-        except UNSTORABLE:
-            left = evidence
-        except OperationFailure as error:
-            if error.code not in TOO_DEEP:
+        except (*UNSTORABLE, OperationFailure) as error:
+            if unstorable(error) is None:
                 raise
             left = evidence
         self.counts["adopt"] += len(evidence) - len(left)
@@ -159,15 +159,14 @@ class Comparison:
             yield
         except CannotLook:
             raise
-        except UNSTORABLE as error:
-            self._failed(remote, f"cannot be stored: {type(error).__name__}")
-        except OperationFailure as error:
-            if error.code not in TOO_DEEP:
+        except (*UNSTORABLE, OperationFailure) as error:
+            if (why := unstorable(error)) is None:
                 raise
-            self._failed(remote, "cannot be stored: nested too deep")
+            self._failed(remote, f"cannot be stored: {why}")
         except PyMongoError:
             raise
         except Exception as error:  # whatever it is, it concerns this object only
+            log.exception("an object cannot be compared")
             self._failed(remote, f"{type(error).__name__}: {error}")
 
     def _failed(self, remote: Any, why: str) -> None:
@@ -178,11 +177,10 @@ class Comparison:
         self.report(told, why)
 
 
-def _id(remote: Any) -> str:
-    found = remote.get("id") if isinstance(remote, dict) else None
-    if not isinstance(found, str) or not found.isprintable():  # half a character cannot be stored, nor asked for
-        raise ValueError("this is no object with an id")
-    return found
+def has_id(remote: Any) -> bool:
+    """Whether this can be an object at all. Half a character, in its id, can neither be stored nor asked for."""
+    id = remote.get("id") if isinstance(remote, dict) else None
+    return isinstance(id, str) and id.isprintable()
 
 
 def drift(document: SyncedDocument, remote: Json) -> str:

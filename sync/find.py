@@ -72,7 +72,7 @@ class Finder:
         read_at, since, found = self._lists.get(kind, (0.0, 0, []))
         if since > start or time.monotonic() - read_at > KEEP or not read_at:
             resource = kinds()[kind].resource
-            window = {"created": {"gte": start}} if resource.dated else {}
+            window: dict[str, Any] = {"created": {"gte": start}} if resource.dated else {}
             pages = current().gateway.pages(resource.path, **window) if resource.listed else ()
             found = [remote for page in pages for remote in page.remote["data"] if keys.get(remote["id"]) is None]
             self._lists[kind] = (time.monotonic(), start, found)

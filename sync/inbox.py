@@ -29,7 +29,7 @@ EVENT_ID = re.compile(r"evt_\w{1,250}", re.ASCII)
 EVENT_TYPE = re.compile(r"[a-z0-9_.]{1,250}", re.ASCII)
 OBJECT_ID = re.compile(r"[\w.-]{1,255}", re.ASCII)
 UNSTORABLE = (InvalidDocument, OverflowError, UnicodeEncodeError, DocumentTooLarge, WriteError, RecursionError)
-TOO_DEEP = (15,)  # Overflow: MongoDB nests 180 levels at most
+LIMITS = {15: "nested too deep", 10334: "larger than 16 MB"}  # by MongoDB's code: it nests 180 levels at most
 BATCH = 100
 
 
@@ -88,17 +88,22 @@ def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
         return apply(event, quick=quick)
     except CannotLook as error:
         return Verdict(EventState.RECEIVED, str(error))
-    except UNSTORABLE as error:
-        return Verdict(EventState.DEAD, f"cannot be stored: {type(error).__name__}")
-    except OperationFailure as error:
-        if error.code not in TOO_DEEP:
+    except (*UNSTORABLE, OperationFailure) as error:
+        if (why := unstorable(error)) is None:
             raise
-        return Verdict(EventState.DEAD, "cannot be stored: nested too deep")
+        return Verdict(EventState.DEAD, f"cannot be stored: {why}")
     except PyMongoError:
         raise
     except Exception as error:  # one event that we cannot digest must not hold up the others, nor be lost
         log.exception("event %s cannot be applied", event["id"])
         return Verdict(EventState.RECEIVED, f"{type(error).__name__}: {error}")
+
+
+def unstorable(error: Exception) -> str | None:
+    """Return why MongoDB can never keep this, or None where that is not what `error` says."""
+    if isinstance(error, OperationFailure) and error.code in LIMITS:
+        return LIMITS[error.code]
+    return type(error).__name__ if isinstance(error, UNSTORABLE) else None
 
 
 def apply(event: dict[str, Any], *, quick: bool) -> Verdict:

@@ -33,7 +33,7 @@ def listed(model: type[SyncedDocument], since: int | None = None, mark: Mark | N
     while True:
         filters = {"created": window} if window and resource.dated else {}
         try:
-            for page in current().gateway.pages(resource.path, after=mark and mark.id, **filters):
+            for page in current().gateway.pages(resource.path, after=mark.id if mark else None, **filters):
                 kept = page if resource.dated else _since(page, since)
                 yield kept
                 if len(kept.remote["data"]) < len(page.remote["data"]):

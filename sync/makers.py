@@ -4,7 +4,7 @@ Both come newest first, so only the keys of about one page are ever in memory, h
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from models import SyncedDocument
 from models.keys import Key
@@ -17,6 +17,14 @@ from sync.listing import born
 APART = 60  # s: how far an object and the event of its creation may be apart
 
 
+class Made(NamedTuple):
+    """What an event of a creation says, if its key has our form."""
+
+    at: int
+    born: int | None
+    key: str
+
+
 class Makers:
     """The keys of one kind's objects, for a reader who goes down its list."""
 
@@ -24,7 +32,7 @@ class Makers:
         self._resource = model.resource
         self._pages: Iterator[Reply] | None = None
         self._down_to: float = float("inf")  # the events are read from now down to this second of Stripe's
-        self._keys: dict[str, tuple[int, str]] = {}  # those of our form only, by the object, with the event's second
+        self._keys: dict[str, Made] = {}  # by the object
 
     def of(self, remotes: Sequence[dict[str, Any]], now: int) -> dict[str, str]:
         """Return the keys, ours or another installation's, that made some of these. Raises CannotLook.
@@ -37,8 +45,10 @@ class Makers:
             return {}
         newest = now if any(born(remote) is None for remote in remotes) else max(seconds) + APART
         self._read_down_to(max(min(seconds), horizon) - APART, newest, horizon)
-        self._keys = {id: made for id, made in self._keys.items() if made[0] <= newest}
-        return {remote["id"]: self._keys[remote["id"]][1] for remote in remotes if remote["id"] in self._keys}
+        self._keys = {id: made for id, made in self._keys.items() if made.at <= newest}
+        found = [(remote, self._keys.get(remote["id"])) for remote in remotes]
+        # A chosen id may have been another object's before.
+        return {remote["id"]: made.key for remote, made in found if made and made.born == born(remote)}
 
     def _read_down_to(self, second: int, newest: int, horizon: int) -> None:
         if self._pages is None:
@@ -52,5 +62,6 @@ class Makers:
             for event in page.remote["data"]:
                 key = request_key(event)
                 if key and Key.parse(key):
-                    self._keys[event["data"]["object"]["id"]] = (event["created"], key)
+                    remote = event["data"]["object"]
+                    self._keys.setdefault(remote["id"], Made(event["created"], born(remote), key))
                 self._down_to = event["created"]

@@ -16,7 +16,7 @@ from sync.gateway import ASK, Answer, Unknown
 
 LASTS = 300.0  # seconds without one answer: then it is no hiccup
 WAITS = (timedelta(seconds=1), timedelta(seconds=60))  # after a failure; each is twice the one before
-SLOWEST = 1.0  # seconds between two requests, however often Stripe says that there are too many
+LONGEST_GAP = 1.0  # seconds between two requests, however often Stripe says that there are too many
 RECOVERY = 0.99  # after each good answer the gap shrinks to this part of itself
 
 
@@ -57,7 +57,7 @@ class Patience:
             if self.clock() - self._silent_since > LASTS:
                 raise Outage(f"Stripe has not answered for {LASTS / 60:.0f} minutes: {answer.why}")
             if answer.busy:  # too many: half as many from now on
-                self._gap = min(max(self._gap, 1 / self.rate) * 2, max(SLOWEST, 1 / self.rate))
+                self._gap = min(max(self._gap, 1 / self.rate) * 2, max(LONGEST_GAP, 1 / self.rate))
             wait = answer.after if answer.after is not None else backoff(failures, WAITS).total_seconds()
             log.info("%s; asking again in %.0f s", answer.why, wait)
             self.pause(min(wait, LASTS))

@@ -37,6 +37,11 @@ class Settings:
         """The mode of the secret key is the mode of the service."""
         return self.stripe_secret_key.split("_")[1] == "live"
 
+    @property
+    def restricted(self) -> bool:
+        """Whether the secret key may be refused what the account itself may do."""
+        return self.stripe_secret_key.startswith("rk_")
+
     @classmethod
     def from_environment(cls, *, serve: bool = False, environment: Mapping[str, str] | None = None) -> "Settings":
         """Read the settings; with `serve`, also what only the service needs. Raises BadSettings naming all problems."""

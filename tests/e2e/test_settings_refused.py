@@ -41,7 +41,7 @@ def test_gunicorn_does_not_start(tmp_path: Path) -> None:
     assert "in use" not in ended.stderr
 
 
-@pytest.mark.parametrize("command", ["reconcile", "status", "operations list", "new-installation"])
+@pytest.mark.parametrize("command", ["reconcile", "backfill", "status", "operations list", "new-installation"])
 def test_no_command_starts(tmp_path: Path, command: str) -> None:
     ended = run(tmp_path, "sync", *command.split())
 

@@ -14,6 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 import sync
 from models import Status, SyncedDocument, kinds
+from sync.backfill import backfill
+from sync.patience import Patience
 from tests.support import samples
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync
@@ -153,6 +155,11 @@ def machine(database: str, clean: Callable[[], None]) -> type[RuleBasedStateMach
         def reconcile(self, full: bool, fault: str | None, death: int | None) -> None:
             self.arm(fault, "GET")
             self.attempt(lambda: self.world.reconcile(full=full), death)
+
+        @rule(fault=READS, death=DEATHS)
+        def backfill(self, fault: str | None, death: int | None) -> None:
+            self.arm(fault, "GET")
+            self.attempt(lambda: backfill(patience=Patience(1000.0, lambda seconds: None)), death)
 
         def teardown(self) -> None:
             try:

@@ -1,0 +1,62 @@
+"""A backfill that is killed before each of its effects in turn, and again when it goes on, copies everything."""
+
+from collections.abc import Callable
+
+import pytest
+
+import sync
+from models import Customer, Status
+from sync.backfill import Backfill, backfill
+from sync.patience import Patience
+from tests.support.fuse import Fuse
+from tests.support.in_sync import assert_in_sync
+from tests.support.stock import assert_copied, stock
+from tests.support.world import World
+
+STOCK = 130  # two pages
+
+
+def copy() -> Backfill:
+    return backfill(["customer", "product"], patience=Patience(10_000.0, lambda seconds: None))
+
+
+def account(world: World) -> Customer:
+    """An account with a past, a document that differs, one that nobody confirmed, and one that is pending."""
+    known = [sync.create_customer(f"known{number}@here.com") for number in range(2)]
+    world.stripe.dashboard.update("customer", known[0].stripe_id, name="Edited")
+    world.stripe.fault("cut_after", method="POST", times=2)
+    pending = sync.create_customer("pending@here.com")
+    stock(world, STOCK)
+    stock(world, 3, "product")
+    world.webhooks()
+    world.advance(minutes=20)
+    return pending
+
+
+@pytest.mark.parametrize("again", [0, 2], ids=["once", "twice"])
+def test_killed_before_any_effect_it_goes_on_and_copies_everything(
+    database: str, clean: Callable[[], None], again: int
+) -> None:
+    fuse = Fuse()
+    effect, died, died_of = 0, "", set()
+    while died is not None:
+        effect += 1
+        clean()
+        world = World(database, fuse=fuse)
+        try:
+            pending = account(world)
+            died = fuse.kill(copy, effect)
+            died_of.add(died)
+            if again:
+                fuse.kill(copy, again)
+            told = copy()
+            assert (told.exit_code, told.finished) == (0, True), f"after dying {died}: {told}"
+            world.converge()
+            assert pending.reread().status == Status.ACTIVE
+            assert Customer.objects.count() == STOCK + 3
+            assert_copied(world)
+            assert_in_sync(world)
+        finally:
+            world.stop()
+    assert died_of >= {"before insert", "before findAndModify"}
+    assert effect > 8

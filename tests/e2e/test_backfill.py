@@ -1,0 +1,63 @@
+"""The real process, killed twice on its way, copies everything; it reads no page twice but the one it died in."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from emulator.server import Server
+from models import Customer
+from tests.support.in_sync import assert_in_sync
+from tests.support.stock import assert_copied, stock
+from tests.support.world import KEY, World
+
+ROOT = Path(__file__).resolve().parents[2]
+CUSTOMERS = 3_000
+PAGES = CUSTOMERS // 100
+
+
+def begin(world: World, server: Server, cwd: Path) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-m", "sync", "backfill", "--rate", "500", "--json"],
+        cwd=cwd,
+        env={
+            "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
+            "STRIPE_SECRET_KEY": KEY,
+            "STRIPE_API_BASE": server.url,
+            "MONGODB_URI": world.database,
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_killed_twice_it_equals_stripes_list(world: World, tmp_path: Path) -> None:
+    stock(world, CUSTOMERS)
+    with Server(world.stripe) as server:
+        for _ in range(2):
+            held = world.stripe.fault("hold", method="GET", path="/v1/customers", skip=10)
+            with begin(world, server, tmp_path) as process:
+                try:
+                    assert held.entered.wait(30)  # it stored ten pages, and waits for the next
+                    process.send_signal(signal.SIGKILL)
+                    process.wait(30)
+                finally:
+                    process.kill()
+            held.release()
+        assert Customer.objects.count() == 2_000
+        with begin(world, server, tmp_path) as process:
+            out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 0, err
+    told = json.loads(out)
+    assert (told["resumed"], told["finished"], told["counts"]) == (True, True, {"adopt": CUSTOMERS})
+    listed = [request for request in world.stripe.requests if request.path == "/v1/customers"]
+    assert len(listed) == PAGES + 2
+    assert "customer 3,000" in err
+    assert KEY not in out + err
+    assert_copied(world)
+    assert_in_sync(world)
