@@ -1,14 +1,15 @@
-"""`python -m bench [webhooks | create | reconcile] [--quick]`: measure, and print tables."""
+"""`python -m bench [webhooks | create | reconcile | backfill] [--quick]`: measure, and print tables."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 
-from bench import create, reconcile, webhooks
+from bench import backfill, create, reconcile, webhooks
 
 BENCHMARKS: dict[str, Callable[..., Iterator[str]]] = {
     "webhooks": webhooks.run,
     "create": create.run,
     "reconcile": reconcile.run,
+    "backfill": backfill.run,
 }
 
 

@@ -40,6 +40,17 @@ def test_no_question_of_reconcile_or_of_a_request_is_answered_by_a_scan() -> Non
     assert "Plans, among" in done.stdout
 
 
+def test_the_backfill_is_killed_twice_and_copies_everything() -> None:
+    done = bench("backfill", "--quick")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("killed twice on the way: equal to the emulator's list") == 2
+    assert [line.split("  ")[0] for line in done.stdout.splitlines() if line.startswith(("floor", "backfill"))] == [
+        *("floor: bulk insert", "backfill"),
+        *("floor: bulk insert", "backfill"),
+    ]
+
+
 def test_an_unknown_benchmark_is_refused_by_name() -> None:
     done = bench("speed")
 

@@ -1,0 +1,247 @@
+"""Backfill: how many objects a second from a Stripe list, in how much memory, beside one bulk insert of the same.
+
+The backfill is a process of its own. Its speed is measured on pages that are ready: the emulator sorts the whole list for
+each page, so that at 100,000 objects one would measure the emulator. That it copies everything is proved on the emulator
+itself, and there it is killed twice on its way.
+"""
+
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any, Self
+from urllib.parse import parse_qs, urlencode, urlsplit
+
+from pymongo import MongoClient, WriteConcern
+from pymongo.database import Database
+
+from bench.measure import conditions, cpu_seconds, peak_memory, table
+from demo.mongod import Mongod
+from demo.stack import ROOT
+from emulator import Emulator
+from emulator.server import Server
+from models.absorb import digest
+
+SIZES, QUICK_SIZES = (10_000, 100_000), (300, 600)
+BATCH = 1_000  # rows of one insert of the floor
+PAGE = 100
+EVERY = 60  # seconds between the births of two customers
+POLL = 0.02  # seconds between two looks at the memory of a process
+FLAT = 1.1  # times the memory of the smallest: more would grow with the account
+KEY = "sk_test_bench"
+PATIENCE = 600.0  # seconds until a page that must be asked for is asked for
+
+Json = dict[str, Any]
+
+
+class Pages(ThreadingHTTPServer):
+    """Stripe's list of these customers, as pages that are ready; it knows nothing else."""
+
+    daemon_threads = True
+
+    def __init__(self, stripe: Emulator) -> None:
+        super().__init__(("127.0.0.1", 0), _Answer)
+        self.url = f"http://127.0.0.1:{self.server_port}"
+        self.account = json.dumps({"object": "account", "id": stripe.account}).encode()
+        self.empty = json.dumps({"object": "list", "url": "/", "has_more": False, "data": []}).encode()
+        self.pages: dict[str, bytes] = {}  # by the cursor that asks for them
+        newest_first, cursor = stripe.objects("customer")[::-1], ""
+        for start in range(0, len(newest_first), PAGE):
+            data = newest_first[start : start + PAGE]
+            more = start + PAGE < len(newest_first)
+            page = {"object": "list", "url": "/v1/customers", "has_more": more, "data": data}
+            self.pages[cursor], cursor = json.dumps(page).encode(), data[-1]["id"]
+
+    def __enter__(self) -> Self:
+        self._thread = Thread(target=self.serve_forever)
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.shutdown()
+        self._thread.join()
+        self.server_close()
+
+
+class _Answer(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = 1 << 16  # head and body together
+    server: Pages
+
+    def do_GET(self) -> None:
+        asked = urlsplit(self.path)
+        cursor = parse_qs(asked.query).get("starting_after", [""])[0]
+        known = {"/v1/account": self.server.account, "/v1/customers": self.server.pages.get(cursor)}
+        body = known.get(asked.path) or self.server.empty
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: a line for each page would be measured, too."""
+
+
+@dataclass
+class Account:
+    """A Stripe with so many customers, and the database that they are copied into."""
+
+    size: int
+    stripe: Emulator
+    mongod: Mongod
+    database: Database[Any]
+    directory: Path
+
+    def command(self, url: str) -> subprocess.Popen[bytes]:
+        """Start a backfill from that address."""
+        with (self.directory / "backfill.log").open("ab") as log:
+            return subprocess.Popen(
+                [sys.executable, "-m", "sync", "backfill", "customers", "--rate", "1000", "--json"],
+                cwd=self.directory,
+                env={
+                    "PATH": os.environ["PATH"],
+                    "PYTHONPATH": str(ROOT),
+                    "STRIPE_SECRET_KEY": KEY,
+                    "STRIPE_API_BASE": url,
+                    "MONGODB_URI": self.mongod.uri(self.database.name),
+                },
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+
+
+def run(*, quick: bool) -> Iterator[str]:
+    """Measure and prove, and yield the tables. Raises AssertionError unless all is copied in memory that stays flat."""
+    with (
+        Mongod() as mongod,
+        tempfile.TemporaryDirectory() as directory,
+        MongoClient[Any](mongod.uri("bench")) as client,
+    ):
+        yield conditions(client.get_default_database(), mongod.dbpath, Stripe="pages that are ready, in this process")
+        rows, proofs, peaks = [], [], []
+        for size in QUICK_SIZES if quick else SIZES:
+            account = Account(size, _account(size), mongod, client[f"bench_{size}"], Path(directory))
+            measured, peak = _measured(account)
+            rows += measured
+            peaks.append(peak)
+            client.drop_database(account.database.name)
+            proofs.append(_proof(account))
+            client.drop_database(account.database.name)
+        head = ("", "objects", "seconds", "per second", "CPU s", "MongoDB CPU s", "peak MB", "rate ÷ floor")
+        yield table("Backfill", head, rows)
+        yield "\n".join([*proofs, f"memory: {peaks[-1] / peaks[0]:.2f} of the smallest"])
+    assert quick or peaks[-1] < FLAT * peaks[0], f"memory grows with the account: {peaks}"
+
+
+def _account(size: int) -> Emulator:
+    stripe = Emulator()
+    now = int(stripe.clock.now())
+    for number in range(size):
+        born = now - 3600 - EVERY * (size - number)
+        address = {"line1": f"Street {number}", "city": "Berlin", "country": "DE", "postal_code": "10115"}
+        stripe.plant("customer", created=born, email=f"{number}@here.com", name=f"Ada {number}", address=address)
+    return stripe
+
+
+def _measured(account: Account) -> tuple[list[tuple[object, ...]], float]:
+    size = account.size
+    with Pages(account.stripe) as stripe:
+        began = time.monotonic()
+        assert _read(stripe.url) == size
+        listing = time.monotonic() - began
+        mongodb, began = cpu_seconds(account.mongod.pid), time.monotonic()
+        process, peak, used = account.command(stripe.url), 0.0, 0.0
+        while process.poll() is None:
+            peak, used = max(peak, peak_memory(process.pid)), max(used, cpu_seconds(process.pid))
+            time.sleep(POLL)
+        took, mongodb = time.monotonic() - began, cpu_seconds(account.mongod.pid) - mongodb
+    assert _told(process)["counts"] == {"adopt": size}
+    _assert_equal(account)
+    floor, floor_cpu = _floor(account)
+    return [
+        ("floor: bulk insert", size, floor, size / floor, "", floor_cpu, "", 1.0),
+        ("the list, read and parsed", size, listing, size / listing, "", "", "", floor / listing),
+        ("backfill", size, took, size / took, used, mongodb, peak, floor / took),
+    ], peak
+
+
+def _told(process: subprocess.Popen[bytes]) -> Json:
+    out, _ = process.communicate()
+    return dict(json.loads(out))
+
+
+def _floor(account: Account) -> tuple[float, float]:
+    """Insert the same documents, a thousand at once, into a collection that has no index; return the seconds."""
+    rows = account.database.get_collection("floor", write_concern=WriteConcern("majority"))
+    took, used = 0.0, cpu_seconds(account.mongod.pid)
+    for batch in _batches(account.database.customers.find()):
+        began = time.monotonic()
+        rows.insert_many(batch, ordered=False)
+        took += time.monotonic() - began
+    return took, cpu_seconds(account.mongod.pid) - used
+
+
+def _batches(rows: Iterable[Json]) -> Iterator[list[Json]]:
+    batch: list[Json] = []
+    for row in rows:
+        batch.append(row)
+        if len(batch) == BATCH:
+            yield batch
+            batch = []
+    if batch:
+        yield batch
+
+
+def _proof(account: Account) -> str:
+    """Kill a backfill twice on its way, and let it go on."""
+    with Server(account.stripe) as server:
+        for _ in range(2):
+            skip = account.size // PAGE // 3
+            held = account.stripe.fault("hold", method="GET", path="/v1/customers", skip=skip)
+            process = account.command(server.url)
+            assert held.entered.wait(PATIENCE), "it never got there"
+            process.send_signal(signal.SIGKILL)
+            process.communicate()
+            held.release()
+        told = _told(account.command(server.url))
+    assert (told["resumed"], told["exit_code"], told["counts"]) == (True, 0, {"adopt": account.size}), told
+    same = _assert_equal(account)
+    return f"{account.size:,} objects, killed twice on the way: equal to the emulator's list, {same[:12]} on both sides"
+
+
+def _assert_equal(account: Account) -> str:
+    """Assert that the documents are Stripe's objects, and return the digest of all of them."""
+    live = account.database.customers.find({"live": True}, {"stripe_id": 1, "digest": 1})
+    here = _digest(f"{row['stripe_id']} {row['digest']}" for row in live)
+    there = _digest(f"{remote['id']} {digest(remote)}" for remote in account.stripe.objects("customer"))
+    assert here == there, "not what Stripe lists"
+    return here
+
+
+def _digest(lines: Iterable[str]) -> str:
+    return hashlib.sha256("\n".join(sorted(lines)).encode()).hexdigest()
+
+
+def _read(url: str) -> int:
+    """Read the list, do nothing with it, and return how many objects it has."""
+    connection, count = HTTPConnection(urlsplit(url).netloc), 0
+    query: dict[str, Any] = {"limit": PAGE}
+    while True:
+        connection.request("GET", f"/v1/customers?{urlencode(query)}", headers={"Authorization": f"Bearer {KEY}"})
+        page = json.loads(connection.getresponse().read())
+        count += len(page["data"])
+        if not page["has_more"]:
+            connection.close()
+            return count
+        query["starting_after"] = page["data"][-1]["id"]
