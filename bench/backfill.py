@@ -1,8 +1,8 @@
 """Backfill: how many objects a second from a Stripe list, in how much memory, beside one bulk insert of the same.
 
-The backfill is a process of its own. Its speed is measured on pages that are ready: the emulator sorts the whole list for
-each page, so that at 100,000 objects one would measure the emulator. That it copies everything is proved on the emulator
-itself, and there it is killed twice on its way.
+The backfill is a process of its own. Its speed is measured on pages that are ready: the emulator sorts the whole list
+for each page, so that at 100,000 objects one would measure the emulator. That it copies everything is proved on the
+emulator itself, and there it is killed twice on its way.
 """
 
 import hashlib

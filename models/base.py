@@ -133,13 +133,12 @@ class SyncedDocument(Lifecycle, Document):
         return cls._insert(ObjectId(), adopted(evidence, from_now()))
 
     @classmethod
-    def adopt_all(cls, evidence: Sequence[Evidence]) -> list[Evidence]:
+    def adopt_all(cls, evidence: Sequence[Evidence], at: datetime) -> list[Evidence]:
         """Insert active documents for many such objects at once; return those of which none was inserted.
 
         Each of these is for `adopt`, which says why. A plain insert can neither replace nor bring back anything, and
-        is six times as fast as so many upserts; the server's time is asked once for all of them.
+        is six times as fast as so many upserts. `at` is the server's time, asked just before.
         """
-        at = clock.now()
         born = {"revision": 1, "created_at": at, "updated_at": at}
         rows = [{**BLANK, **adopted(each, at), **born, "_id": ObjectId()} for each in evidence]
         try:

@@ -119,7 +119,7 @@ class Backfill:
 
     def remember(self) -> None:
         """Write down how far it is."""
-        parts = {kind: {**asdict(part), "counts": dict(part.counts)} for kind, part in self.parts.items()}
+        parts = [{**asdict(part), "kind": kind, "counts": dict(part.counts)} for kind, part in self.parts.items()]
         State.write(self.name, {"began_at": self.began_at, "events_from": self.events_from, "parts": parts})
 
     def recall(self) -> None:
@@ -128,7 +128,8 @@ class Backfill:
         if value is None or self.began_at - value["began_at"] > HORIZON.total_seconds():
             return
         self.began_at, self.events_from, self.resumed = value["began_at"], value["events_from"], True
-        self.parts = {kind: Part.recalled(told) for kind, told in value["parts"].items()}
+        self.parts = {told.pop("kind"): Part.recalled(told) for told in value["parts"]}
+        log.info("goes on where it was: %s objects were read", f"{self.counts.total():,}")
 
 
 Note = Callable[[Backfill, str], None]

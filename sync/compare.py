@@ -7,11 +7,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from pymongo.errors import OperationFailure, PyMongoError
 
-from models import Status, SyncedDocument
+from models import Status, SyncedDocument, clock
 from models.absorb import Evidence, digest
 from models.event import EventState
 from models.keys import Key
@@ -26,6 +27,7 @@ from sync.look import look
 from sync.makers import Makers
 
 Json = dict[str, Any]
+FRESH = timedelta(minutes=10)  # what is older may have been deleted since, by an event that waited for 15 minutes
 
 
 @dataclass
@@ -61,7 +63,7 @@ class Comparison:
             document = documents.get(id)
             if document is None or another_life(document, remote):
                 unknown.append(remote)
-        self._unknown(unknown, documents, page)  # first: what was deleted since may be adopted for 15 minutes only
+        self._unknown(unknown, documents, page)  # first, while the page is fresh
         for id, document in documents.items():
             with self._isolated(remotes[id]):
                 if not another_life(document, remotes[id]):
@@ -128,8 +130,11 @@ class Comparison:
     def _adopt(self, evidence: list[Evidence], page: Reply) -> None:
         if not evidence:
             return
+        at = clock.now()
+        if at.timestamp() - page.latest > FRESH.total_seconds():
+            raise CannotLook("the page that was read is too old: this process, or its machine, was asleep")
         try:
-            left = self.model.adopt_all(evidence)
+            left = self.model.adopt_all(evidence, at)
         except (*UNSTORABLE, OperationFailure) as error:
             if unstorable(error) is None:
                 raise

@@ -59,7 +59,7 @@ class Patience:
             if answer.busy:  # too many: half as many from now on
                 self._gap = min(max(self._gap, 1 / self.rate) * 2, max(LONGEST_GAP, 1 / self.rate))
             wait = answer.after if answer.after is not None else backoff(failures, WAITS).total_seconds()
-            log.info("%s; asking again in %.0f s", answer.why, wait)
+            log.warning("%s; asking again in %.0f s", answer.why, wait)
             self.pause(min(wait, LASTS))
 
     def _turn(self) -> float:

@@ -1,6 +1,7 @@
 """`python -m sync backfill`: copy an existing Stripe account into MongoDB."""
 
 import argparse
+import logging
 import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 from sync.backfill import backfill
 from sync.commands.line import CANNOT_LOOK, command, say
 from sync.commands.progress import Progress
+from sync.connection import log
 from sync.patience import Patience
 
 if TYPE_CHECKING:
@@ -28,12 +30,16 @@ def add(commands: "Commands") -> None:
 def run(given: argparse.Namespace) -> int:
     """Backfill."""
     patience, progress = Patience(given.rate), Progress(sys.stderr)
+    before = log.level
+    log.setLevel(logging.WARNING)  # a line for each object would bury the others
     try:
         whole = backfill(given.types, since=given.since, restart=given.restart, patience=patience, note=progress.show)
     except KeyboardInterrupt:
         progress.end()
         print("stopped: the same command goes on from here", file=sys.stderr)
         return CANNOT_LOOK
+    finally:
+        log.setLevel(before)
     progress.end()
     say(given, {**whole.as_json(), "requests": patience.requests}, f"{whole}\n{patience.requests:,} requests to Stripe")
     return whole.exit_code

@@ -68,17 +68,16 @@ def lists(world: World, path: str = "/v1/customers") -> list[str | None]:
 
 
 @contextmanager
-def asleep_before_it_stores(world: World, *wanted: str, path: str = "/v1/customers") -> Iterator[None]:
-    """Run a backfill that has read a page, and stores it only after the block."""
+def asleep_before_it_stores(world: World, *wanted: str, path: str = "/v1/customers") -> Iterator[list[Backfill]]:
+    """Run a backfill that has read a page, and stores it only after the block; then the list has its report."""
     told: list[Backfill] = []
     held = world.stripe.fault("hold_after", method="GET", path=path)
     thread = threading.Thread(target=lambda: told.append(copy(*wanted)))
     thread.start()
     assert held.entered.wait(10)
-    yield
+    yield told
     held.release()
     thread.join()
-    assert told[0].exit_code == 0
 
 
 # --- what is copied ---
@@ -428,6 +427,21 @@ def test_what_is_deleted_between_reading_and_storing_does_not_stay(world: World)
     assert [c.status for c in Customer.objects(stripe_id=remotes[1]["id"])] == [Status.DELETED]
     assert Customer.objects.get(stripe_id=remotes[2]["id"]).name == "Edited"
     assert_in_sync(world)
+
+
+def test_a_page_that_was_slept_over_is_not_stored(world: World, run: Run) -> None:
+    remotes = stock(world, 3)
+
+    with asleep_before_it_stores(world) as told:
+        world.stripe.dashboard.delete("customer", remotes[1]["id"])
+        world.deliver()
+        world.advance(minutes=20)
+        world.converge()  # that event is done with: the object was unknown here, and is gone
+
+    assert (told[0].exit_code, told[0].finished) == (2, False)
+    assert not Customer.objects(stripe_id=remotes[1]["id"])
+    assert run()[0] == 0
+    assert_copied(world)
 
 
 def test_what_a_webhook_brought_since_the_page_was_read_is_not_overwritten(world: World) -> None:
