@@ -23,6 +23,7 @@ from mongoengine import (
 )
 from mongoengine.base import BaseField
 from pymongo import DESCENDING, IndexModel, ReturnDocument
+from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
 from models import clock
@@ -142,7 +143,7 @@ class SyncedDocument(Lifecycle, Document):
         born = {"revision": 1, "created_at": at, "updated_at": at}
         rows = [{**BLANK, **adopted(each, at), **born, "_id": ObjectId()} for each in evidence]
         try:
-            cls._get_collection().insert_many(rows, ordered=False)
+            cls._birthplace().insert_many(rows, ordered=False)
         except BulkWriteError as error:
             if error.details["writeConcernErrors"]:
                 raise
@@ -154,7 +155,7 @@ class SyncedDocument(Lifecycle, Document):
         # An upsert of a fresh id is an insert that can stamp the server's own time; were the id there already, the
         # filter would miss and the insert would fail on it.
         row = {name: literal(value) for name, value in {**BLANK, **values}.items()}
-        found = cls._get_collection().find_one_and_update(
+        found = cls._birthplace().find_one_and_update(
             {"_id": id, "revision": {"$exists": False}},
             [{"$set": {**row, "revision": 1, "created_at": from_now(), "updated_at": from_now()}}],
             upsert=True,
@@ -163,6 +164,12 @@ class SyncedDocument(Lifecycle, Document):
         document = cls._from_son(found)
         log.info("%s %s → %s", cls.resource.kind, id, document.status)
         return document
+
+    @classmethod
+    def _birthplace(cls) -> Collection[Any]:
+        """Return the collection that new documents go to."""
+        found: Collection[Any] = cls._get_collection()
+        return found
 
     # --- change ---
 

@@ -55,6 +55,7 @@ class Resource:
     announced: bool = True  # whether Stripe tells of its creation by an event
     ends: bool = False  # whether its `.deleted` event only ends it: it stays, and can be read
     listed: bool = True  # whether Stripe lists all of them
+    whole: Mapping[str, str] = field(default_factory=dict)  # what that list must be asked with, to leave nothing out
     dated: bool = True  # whether that list can be asked for what was created in a window
     money: Callable[[str, dict[str, Any]], bool] = lambda verb, sent: False  # whether this verb, so sent, moves money
     actions: Mapping[str, Action] = field(default_factory=dict)

@@ -17,6 +17,7 @@ from models.absorb import Evidence, digest
 from models.event import EventState
 from models.keys import Key
 from sync.adopt import SETTLES, adopt_if_nobodys, may_be_of
+from sync.composed import is_followed, tell
 from sync.connection import current, log
 from sync.errors import CannotLook
 from sync.evidence import another_life, from_page, hand_over, needs_look
@@ -87,7 +88,9 @@ class Comparison:
         evidence = from_page(self.model, remote, page)
         absorbed = hand_over(self.model, {"_id": document.id}, evidence)
         if absorbed is not None and needs_look(absorbed, evidence):
-            look(absorbed)
+            absorbed = look(absorbed)
+        if absorbed is not None:
+            tell(absorbed)
 
     # --- what has none ---
 
@@ -117,11 +120,17 @@ class Comparison:
                     self.counts["foreign"] += 1
                 elif self.dry:
                     self.counts["adopt"] += 1
-                elif maker or any(may_be_of(document, remote) for document in doubtful):
+                elif self._may_be_ours(remote, maker, doubtful):
                     self._perhaps_ours(remote, key, page)
                 else:
                     simple.append(from_page(self.model, remote, page))
         self._adopt(simple, page)
+
+    def _may_be_ours(self, remote: Json, maker: Key | None, doubtful: list[SyncedDocument]) -> bool:
+        """Whether a document here may be waiting for this object."""
+        if maker is not None:  # an object of another kind may have been made aside: a subscription makes its invoices
+            return maker.kind == self.model.resource.kind
+        return self.model.marked(remote) is not None or any(may_be_of(document, remote) for document in doubtful)
 
     def _twins(self, ids: list[str]) -> set[str]:
         owners = self.model.with_twins(*ids)
@@ -150,6 +159,8 @@ class Comparison:
         verdict = adopt_if_nobodys(self.model, one, key)
         if verdict.state == EventState.APPLIED:
             self.counts["adopt"] += 1
+            if is_followed(self.model) and (document := self.model.of(remote["id"])) is not None:
+                tell(document)
         else:
             log.info("%s is not adopted: %s", remote["id"], verdict.why)
             self.counts["doubt"] += 1

@@ -31,7 +31,7 @@ def listed(model: type[SyncedDocument], since: int | None = None, mark: Mark | N
     """
     resource, window = model.resource, {} if since is None else {"gte": since}
     while True:
-        filters = {"created": window} if window and resource.dated else {}
+        filters: dict[str, Any] = {**resource.whole, **({"created": window} if window and resource.dated else {})}
         try:
             for page in current().gateway.pages(resource.path, after=mark.id if mark else None, **filters):
                 kept = page if resource.dated else _since(page, since)
