@@ -12,14 +12,16 @@ import pytest
 from bson import ObjectId
 
 import sync
-from models import Coupon, Customer, Event, State, Status, kinds
+from models import Coupon, Customer, Event, State, Status, Subscription, kinds
 from models.keys import Key
+from models.order import PaymentStatus
 from models.state import CHECKPOINT
 from sync.__main__ import main
 from sync.backfill import Backfill, Part, backfill
 from sync.commands.progress import Progress
 from sync.listing import Mark
 from sync.patience import Patience
+from tests.support import samples
 from tests.support.answers import at_once, everything, untouched
 from tests.support.in_sync import assert_in_sync
 from tests.support.stock import assert_copied, stock
@@ -219,6 +221,20 @@ def test_the_first_reconcile_after_it_need_not_list_everything_again(world: Worl
     assert (report.full, report.exit_code) == (False, 0)
     assert [request.path for request in world.stripe.requests[before:]] == ["/v1/events"]
     assert (gone.reread().status, edited.reread().name) == (Status.DELETED, "Edited")
+    assert_in_sync(world)
+
+
+def test_a_canceled_subscription_is_copied_too(world: World) -> None:
+    subscription = sync.create(kinds()["subscription"], samples.body("subscription"))[0]
+    world.deliver()
+    world.stripe.dashboard.end("subscription", subscription.stripe_id)
+    world.webhooks()
+    world.advance(minutes=20)
+    Subscription._get_collection().delete_many({})
+
+    assert copy("subscription").counts == {"adopt": 1}
+
+    assert Subscription.objects.get().stripe["status"] == "canceled"
     assert_in_sync(world)
 
 
@@ -541,6 +557,37 @@ def test_the_object_of_a_pending_document_is_given_to_it(world: World) -> None:
     assert_in_sync(world)
 
 
+def test_the_session_of_a_lost_creation_is_known_by_its_mark_and_its_order_follows(world: World) -> None:
+    body = samples.body("order")
+    world.stripe.fault("cut_after", method="POST", times=2)
+    order = sync.create_order(**body)
+    assert order.status == Status.PENDING
+    ((session),) = world.stripe.objects("checkout.session")
+    world.stripe.pay_session(session["id"])
+    world.webhooks()
+    world.advance(minutes=16)
+
+    assert copy("checkout-sessions").exit_code == 0
+
+    assert (order.reread().status, order.reread().payment_status) == (Status.ACTIVE, PaymentStatus.PAID)
+    world.converge()
+    assert_in_sync(world)
+
+
+def test_what_differs_is_told_to_the_order_that_follows_it(world: World) -> None:
+    order = sync.create_order(**samples.body("order"))
+    world.deliver()
+    world.advance(minutes=20)
+    world.stripe.pay_session(order.checkout_session)
+    world.webhooks()
+    world.advance(minutes=20)
+
+    copy()
+
+    assert order.reread().payment_status == PaymentStatus.PAID
+    assert_in_sync(world)
+
+
 def test_what_another_installation_made_is_not_adopted(world: World) -> None:
     theirs = str(Key.draw("another", "customer", ObjectId(), "create"))
     world.stripe.actor(request={"id": "req_1", "idempotency_key": theirs}).create("customer", email="a@b.ch")
@@ -689,15 +736,15 @@ def test_limits_and_hiccups_are_waited_out(world: World) -> None:
 def test_an_outage_that_lasts_is_exit_2_and_the_same_command_goes_on(world: World, run: Run) -> None:
     stock(world, SEVERAL)
     stock(world, 5, "product")
-    world.stripe.fault("503_edge", method="GET", path="/v1/c*", skip=3, times=None)
+    world.stripe.fault("503_edge", method="GET", path="/v1/customers", skip=1, times=None)
 
-    told = copy()
+    told = copy("customer", "product")
 
     assert (told.exit_code, told.finished) == (2, False)
     assert any("customer: Stripe has not answered for 5 minutes" in why for why in told.unseen)
     assert_copied(world, "product")  # the others are copied all the same
     world.stripe.calm()
-    code, again = run()
+    code, again = run("customer product")
     assert (code, again["resumed"], again["finished"]) == (0, True, True)
     assert_copied(world)
 
