@@ -4,11 +4,14 @@ import sys
 
 from api import create_app
 from api.app import log_to_stderr
-from sync.errors import SyncError
+from sync.errors import BadSettings, SyncError
 
 log_to_stderr()
 try:
     app = create_app()
+except BadSettings as error:
+    print("cannot start:", *error.problems, sep="\n  ", file=sys.stderr)
+    sys.exit(3)  # gunicorn's "worker failed to boot": it ends, instead of trying again for ever
 except SyncError as error:
     print("cannot start:", error, file=sys.stderr)
     sys.exit(2)

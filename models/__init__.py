@@ -8,6 +8,7 @@ from models.base import SyncedDocument
 from models.checkout_session import CheckoutSession
 from models.coupon import Coupon
 from models.customer import Customer
+from models.delivery import Delivery, DeliveryState
 from models.event import Event
 from models.indexes import build_indexes
 from models.invoice import Invoice
@@ -34,6 +35,8 @@ __all__ = [
     "CheckoutSession",
     "Coupon",
     "Customer",
+    "Delivery",
+    "DeliveryState",
     "Event",
     "Invoice",
     "InvoiceItem",

@@ -8,12 +8,14 @@ here, before sending: MongoDB parses the pipeline anew each time.
 
 import hashlib
 import json
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
 
 from models.clock import from_now, literal
+from models.notice import give_notice
 
 ROOT = "$$ROOT"
 
@@ -59,8 +61,8 @@ class Evidence:
         }
 
 
-def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
-    """Return the pipeline that lets the document it is applied to absorb `evidence`."""
+def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], str]) -> list[dict[str, Any]]:
+    """Return the pipeline that lets the document it is applied to absorb `evidence`, and give notice of its status."""
     confirmed = {"confirmed_at": {"$ifNull": ["$confirmed_at", from_now()]}} if evidence.event else {}
     times = {
         "seen_at": {"$max": ["$seen_at", evidence.earliest]},
@@ -95,6 +97,7 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
         return {"$mergeObjects": [ROOT, *changes, {"revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}]}
 
     linked = {
+        **give_notice(notice_of("active")),
         "status": "active",
         "live": True,
         "stripe_id": literal(evidence.stripe_id),
@@ -106,6 +109,7 @@ def absorption(evidence: Evidence, lease: timedelta) -> list[dict[str, Any]]:
         "moved_by": literal(evidence.by),
     }
     deleted = {
+        **give_notice(notice_of("deleted")),
         "status": "deleted",
         "live": False,
         "operation": None,

@@ -31,6 +31,7 @@ from models.absorb import Evidence, absorption
 from models.clock import Expression, from_now, literal
 from models.indexes import A_DATE, A_STRING, SOME
 from models.lifecycle import LEASE, Lifecycle, Status, begun
+from models.notice import Noticing, first_notice, give_notice
 from models.parts import Json, Operation, Problem, Request
 from models.resource import Resource, register
 
@@ -39,7 +40,7 @@ log = logging.getLogger("sync")
 DOUBT_LASTS = timedelta(days=30)  # for so long Stripe lists the events that can tell whose an object is
 
 
-class SyncedDocument(Lifecycle, Document):
+class SyncedDocument(Lifecycle, Noticing, Document):
     """One document here and one object at Stripe."""
 
     meta: ClassVar[dict[str, Any]] = {
@@ -67,6 +68,7 @@ class SyncedDocument(Lifecycle, Document):
         IndexModel("in_doubt", partialFilterExpression={"in_doubt": True}),
         IndexModel([("live", 1), ("created_at", -1), ("_id", -1)]),
         IndexModel([("status", 1), ("created_at", -1), ("_id", -1)]),
+        Noticing.notice_index,
     ]
     resource: ClassVar[Resource]
 
@@ -141,7 +143,11 @@ class SyncedDocument(Lifecycle, Document):
         is six times as fast as so many upserts. `at` is the server's time, asked just before.
         """
         born = {"revision": 1, "created_at": at, "updated_at": at}
-        rows = [{**BLANK, **adopted(each, at), **born, "_id": ObjectId()} for each in evidence]
+        news, ids = cls.resource.notice_of(Status.ACTIVE), [ObjectId() for _ in evidence]
+        rows = [
+            {**BLANK, **adopted(each, at), **born, **first_notice(id, news, at), "_id": id}
+            for id, each in zip(ids, evidence, strict=True)
+        ]
         try:
             cls._birthplace().insert_many(rows, ordered=False)
         except BulkWriteError as error:
@@ -155,6 +161,8 @@ class SyncedDocument(Lifecycle, Document):
         # An upsert of a fresh id is an insert that can stamp the server's own time; were the id there already, the
         # filter would miss and the insert would fail on it.
         row = {name: literal(value) for name, value in {**BLANK, **values}.items()}
+        if values["status"] != Status.PENDING:
+            row |= give_notice(cls.resource.notice_of(values["status"]))
         found = cls._birthplace().find_one_and_update(
             {"_id": id, "revision": {"$exists": False}},
             [{"$set": {**row, "revision": 1, "created_at": from_now(), "updated_at": from_now()}}],
@@ -173,12 +181,18 @@ class SyncedDocument(Lifecycle, Document):
 
     # --- change ---
 
-    def move(self, by: str = "", /, **changes: Any) -> Self | None:
-        """Apply `changes` if nobody changed the document since it was read; return it as it is then, or None."""
+    def move(self, by: str = "", /, *, notice: str | None = None, **changes: Any) -> Self | None:
+        """Apply `changes` if nobody changed the document since it was read; return it as it is then, or None.
+
+        The same update gives notice of a new status, and `notice`, one of those that the resource names.
+        """
+        assert notice is None or notice in self.resource.notices, f"{notice} is not a notice of {self.resource.kind}"
+        news = [notice] if notice else []
         if "status" in changes:
+            news += [self.resource.notice_of(changes["status"])] if changes["status"] != self.status else []
             changes = {**changes, "live": changes["status"] in (Status.PENDING, Status.ACTIVE), "moved_by": by}
         merged = {name: literal(value) for name, value in changes.items()}
-        changed = {**merged, "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        changed = {**merged, **give_notice(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
         found = self._get_collection().find_one_and_update(
             {"_id": self.id, "revision": self.revision},
             [{"$replaceWith": {"$mergeObjects": ["$$ROOT", changed]}}],
@@ -206,7 +220,7 @@ class SyncedDocument(Lifecycle, Document):
         """
         found = cls._get_collection().find_one_and_update(
             where,
-            absorption(evidence, LEASE),
+            absorption(evidence, LEASE, cls.resource.notice_of),
             sort=[("live", DESCENDING)] if cls.resource.own_id else None,  # a chosen id may have had an earlier life
             return_document=ReturnDocument.AFTER,
         )

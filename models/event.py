@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
-from mongoengine import BinaryField, DateTimeField, Document, IntField, StringField
-from pymongo import IndexModel, ReturnDocument
+from mongoengine import BinaryField, DateTimeField, IntField, StringField
+from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from models import clock
+from models.claimable import Claimable
 from models.clock import from_now, literal
 from models.indexes import A_DATE
 from models.lifecycle import LEASE
+from models.notice import Noticing, give_notice, of_event
 
 
 class EventState(StrEnum):
@@ -32,7 +33,7 @@ OPEN = (EventState.RECEIVED, EventState.WAITING)
 MAX_ATTEMPTS = 15  # with the backoff below, about six hours
 
 
-class Event(Document):
+class Event(Noticing, Claimable):
     """One event, by Stripe's id."""
 
     meta: ClassVar = {
@@ -45,6 +46,7 @@ class Event(Document):
         IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
         IndexModel([("state", 1), ("received_at", -1)]),
         IndexModel("object_id"),
+        Noticing.notice_index,
     ]
     id: str = StringField(primary_key=True)
     type: str = StringField()
@@ -52,17 +54,20 @@ class Event(Document):
     object_id: str | None = StringField()
     raw: bytes = BinaryField()
     state: str = StringField(choices=[str(state) for state in EventState])
-    error: str | None = StringField()
-    attempts: int = IntField()
-    lease: datetime | None = DateTimeField()  # when it is due; None: nothing is left to do
     received_at: datetime = DateTimeField()
-    settled_at: datetime | None = DateTimeField()
 
     @classmethod
     def record(
-        cls, event: dict[str, Any], raw: bytes, state: EventState, error: str | None = None, due: timedelta = LEASE
+        cls,
+        event: dict[str, Any],
+        raw: bytes,
+        state: EventState,
+        error: str | None = None,
+        due: timedelta = LEASE,
+        *,
+        tell: bool = True,
     ) -> bool:
-        """Insert the row of an event; False when it is there already."""
+        """Insert the row of an event, and `tell` the hooks that asked for its type; False when it is there already."""
         is_open = state in OPEN
         row = {
             "type": event["type"],
@@ -81,6 +86,7 @@ class Event(Document):
                     {
                         "$set": {
                             **values,
+                            **(give_notice(of_event(event["type"])) if tell else {}),
                             "received_at": from_now(),
                             "lease": from_now(due) if is_open else None,
                             "settled_at": None if is_open or state == EventState.DEAD else from_now(),
@@ -92,10 +98,6 @@ class Event(Document):
         except DuplicateKeyError:
             return False
         return True
-
-    def claim(self) -> Self | None:
-        """Take an open row for a lease, counting the attempt before it is made; None when somebody was faster."""
-        return self._change({"lease": from_now(LEASE), "attempts": self.attempts + 1})
 
     def settle(self, state: EventState, error: str | None = None, due: timedelta | None = None) -> Self | None:
         """Say what became of a claimed row; open again, it is due after `due`."""
@@ -109,20 +111,6 @@ class Event(Document):
                 "settled_at": None if is_open or state == EventState.DEAD else from_now(),
             }
         )
-
-    def _change(self, changes: dict[str, Any]) -> Self | None:
-        values = {name: literal(value) for name, value in changes.items()}
-        found = self._get_collection().find_one_and_update(
-            {"_id": self.id, "state": self.state, "lease": self.lease, "attempts": self.attempts},
-            [{"$set": values}],
-            return_document=ReturnDocument.AFTER,
-        )
-        return None if found is None else self._from_son(found)
-
-    @classmethod
-    def overdue(cls, at: datetime, limit: int) -> list[Self]:
-        """Return open rows that are due at `at`, longest due first."""
-        return list(cls.objects(__raw__=clock.overdue(at)).order_by("lease").limit(limit))
 
     @classmethod
     def waiting(cls, object_id: str) -> list[Self]:

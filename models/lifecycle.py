@@ -50,7 +50,7 @@ class Lifecycle:
     seen_at: int | None
     doubt_until: int | None
 
-    def move(self, by: str = "", /, **changes: Any) -> Self | None:
+    def move(self, by: str = "", /, *, notice: str | None = None, **changes: Any) -> Self | None:
         """Apply `changes` if the document is still as it was read."""
         raise NotImplementedError
 

@@ -62,6 +62,7 @@ class Resource:
     mark: str = ""  # the field that holds an unguessable value of ours, where no event can tell whose it is
     holds: tuple[str, ...] = ()  # lists which, when not empty for this object, forbid an automatic undo
     usable: Callable[[dict[str, Any]], bool] = _in_use  # whether somebody could still use an object that is there
+    notices: tuple[str, ...] = ()  # what hooks can ask for besides its statuses: order.paid
 
     def moves_money(self, verb: str, params: dict[str, Any]) -> bool:
         """Whether an operation moves money."""
@@ -81,6 +82,10 @@ class Resource:
     def deleted_event(self) -> str | None:
         """The type of event that proves that an object is gone, or None."""
         return None if self.ends else f"{self.stem or self.kind}.deleted"
+
+    def notice_of(self, status: str) -> str:
+        """The name of the notice that a document has become active, rolled_back or deleted."""
+        return f"{self.kind}.{status}"
 
     def url(self, stripe_id: str) -> str:
         """The path of one object; a person may have chosen an id that a path would read otherwise."""

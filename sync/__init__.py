@@ -14,6 +14,7 @@ from sync.errors import (
     SyncError,
     Unavailable,
 )
+from sync.hooks import Notice, on
 from sync.orders import create_order
 from sync.saga import act, create, delete, update
 
@@ -24,6 +25,7 @@ __all__ = [
     "KeyReused",
     "NotConnected",
     "NotFound",
+    "Notice",
     "Refused",
     "SyncError",
     "Unavailable",
@@ -35,6 +37,7 @@ __all__ = [
     "current",
     "delete",
     "disconnect",
+    "on",
     "open_portal",
     "set_payment_method",
     "update",

@@ -27,6 +27,7 @@ class Verdict:
     why: str | None = None
     due: timedelta = timedelta(seconds=60)
     adopted: bool = False  # its object has a document now: what came before it may be applied
+    ours: bool = True  # whether it is of this account and mode: hooks hear of nothing else
 
 
 def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> Verdict:

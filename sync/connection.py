@@ -15,6 +15,7 @@ import models
 from models.state import State
 from sync.errors import NotConnected, SyncError, Unavailable
 from sync.gateway import Gateway
+from sync.hooks import load
 from sync.settings import Settings
 
 log = logging.getLogger("sync")
@@ -48,9 +49,12 @@ def connect(
     Raises BadSettings; Unavailable when MongoDB cannot be reached; SyncError when it cannot be trusted.
     """
     global _connection
+    if _connection is not None:
+        return _connection
+    settings = settings or Settings.from_environment()
+    load(settings.hooks)  # before the lock: application code may well connect when it is imported
     with _connecting:
         if _connection is None:
-            settings = settings or Settings.from_environment()
             try:
                 _open_database(settings, listeners)
                 installation = State.installation()
@@ -98,4 +102,5 @@ def _open_database(settings: Settings, listeners: tuple[CommandListener, ...]) -
         raise SyncError(f"MongoDB 6.0 or newer is needed; this is {version[0]}.{version[1]}.")
     for model in models.kinds().values():
         models.build_indexes(model, model.indexes, max(settings.retention, REQUEST_KEYS_LAST))
-    models.build_indexes(models.Event, models.Event.indexes, settings.retention)
+    for rows in (models.Event, models.Delivery):
+        models.build_indexes(rows, rows.indexes, settings.retention)

@@ -70,7 +70,7 @@ def receive(raw: bytes) -> EventState | None:
 
 def keep(event: dict[str, Any], raw: bytes, verdict: Verdict) -> bool:
     """Keep an event and what became of it; False when it was known. After an adoption, apply what waited for it."""
-    stored = Event.record(event, raw, verdict.state, verdict.why, verdict.due)
+    stored = Event.record(event, raw, verdict.state, verdict.why, verdict.due, tell=verdict.ours)
     if verdict.adopted:
         for row in Event.waiting(object_id(event) or ""):
             claimed = row.claim()
@@ -110,6 +110,9 @@ def apply(event: dict[str, Any], *, quick: bool) -> Verdict:
     """Let the document that an event is about absorb it, and what is made of it follow. Raises CannotLook."""
     reason = foreign(event)
     if reason:
+        return Verdict(EventState.IGNORED, reason, ours=False)
+    reason = unkept(event)
+    if reason:
         return Verdict(EventState.IGNORED, reason)
     remote = event["data"]["object"]
     model = kinds()[str(remote["object"])]
@@ -141,7 +144,7 @@ def note_version(event: dict[str, Any]) -> None:
 
 
 def foreign(event: dict[str, Any]) -> str | None:
-    """Return why an event is none of our business, or None."""
+    """Return why an event is none of our business, or None: it is not of this account and mode."""
     if event.get("object") != "event":
         return "a thin event"
     stripe = State.read(STRIPE) if event.get("account") else None
@@ -149,6 +152,11 @@ def foreign(event: dict[str, Any]) -> str | None:
         return "of another account"
     if event.get("livemode") is not current().settings.livemode:
         return "of the other mode"
+    return None
+
+
+def unkept(event: dict[str, Any]) -> str | None:
+    """Return why nothing here keeps the object of an event, or None."""
     remote = event.get("data", {}).get("object")
     known = kinds().get(str(remote.get("object"))) if isinstance(remote, dict) else None
     if known is None or not known.resource.path:

@@ -16,6 +16,7 @@ from sync.errors import BadSettings
 
 SECRET_KEY = re.compile(r"(sk|rk)_(test|live)_\w+", re.ASCII)
 DAYS = re.compile(r"[0-9]{1,4}")
+MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 TOKEN = re.compile(r"[\x21-\x2b\x2d-\x7e]{16,}")  # visible ASCII, no comma
 
 
@@ -31,6 +32,7 @@ class Settings:
     adopt: bool = True
     revalidate: frozenset[str] = frozenset()
     retention: timedelta = timedelta(days=45)
+    hooks: tuple[str, ...] = ()
 
     @property
     def livemode(self) -> bool:
@@ -62,6 +64,7 @@ class Settings:
             adopt=read.choice("ADOPT", {"yes": True, "no": False}, "yes"),
             revalidate=read.kinds("REVALIDATE"),
             retention=timedelta(days=read.days("RETENTION_DAYS", 45, least=31)),
+            hooks=read.list("HOOKS", MODULE, "must be modules, separated by commas: my_shop.hooks", required=False),
         )
         if read.problems:
             raise BadSettings(read.problems)

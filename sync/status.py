@@ -4,12 +4,13 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from models import Event, Status, clock, kinds
+from models import Delivery, DeliveryState, Event, Status, clock, kinds
 from models.event import OPEN, EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
 from sync.gateway import API_VERSION
 
 SILENCE = timedelta(hours=1)  # reconcile every five minutes is the rule
+UNHEARD = timedelta(hours=1)  # `hooks run --every 5` is the rule
 UNCONFIRMED = timedelta(hours=1)  # a webhook comes within seconds
 MANY = 10  # documents that nobody confirmed: then it is no accident
 
@@ -48,6 +49,7 @@ def status() -> Health:
     health, now = Health(), clock.now()
     _documents(health, now)
     _inbox(health, now)
+    _hooks(health, now)
     heartbeat, checkpoint, latch = State.read(HEARTBEAT), State.read(CHECKPOINT), State.read(LATCH)
     health.facts["last_reconcile"] = heartbeat and heartbeat["at"]
     health.facts["checkpoint"] = checkpoint and checkpoint["at"]
@@ -91,3 +93,24 @@ def _inbox(health: Health, now: datetime) -> None:
     health.facts["oldest_open_event"] = oldest and now - oldest.received_at
     if counts.get(EventState.DEAD):
         health.problems.append(f"{counts[EventState.DEAD]} events are dead: see `operations list`")
+
+
+def _hooks(health: Health, now: datetime) -> None:
+    counted = {"$group": {"_id": "$state", "n": {"$sum": 1}, "oldest": {"$min": "$at"}}}
+    found = {row["_id"]: (row["n"], row["oldest"]) for row in Delivery.objects.aggregate([counted])}
+    waiting = {"$group": {"_id": None, "n": {"$sum": 1}, "oldest": {"$min": {"$min": "$notices.at"}}}}
+    sources: list[Any] = [*kinds().values(), Event]
+    unmoved = [row for source in sources for row in source.objects.aggregate([{"$match": source.noticed}, waiting])]
+    pending, oldest_pending = found.get(DeliveryState.PENDING, (0, None))
+    dead, oldest_dead = found.get(DeliveryState.DEAD, (0, None))
+    told_since = [at for at in (oldest_pending, *(row["oldest"] for row in unmoved)) if at]
+    oldest = min(told_since) if told_since else None
+    health.facts["hooks"] = {"pending": pending + sum(row["n"] for row in unmoved), "dead": dead}
+    health.facts["oldest_notice"] = oldest and now - oldest
+    if dead:
+        health.problems.append(
+            f"{dead} deliveries to hooks are dead, the oldest of {oldest_dead:%F %R}: see `hooks list`"
+        )
+    late = now - UNHEARD
+    if any(row["oldest"] < late for row in unmoved) or Delivery.objects(__raw__=clock.overdue(late)).first():
+        health.warnings.append("hooks were not run for an hour: run `python -m sync hooks run --every 5`")

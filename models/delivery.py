@@ -1,0 +1,107 @@
+"""Deliveries: one row for each notice and each hook that had asked for it, and what became of it."""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any, ClassVar, Self
+
+from bson import ObjectId
+from mongoengine import BinaryField, DateTimeField, IntField, ObjectIdField, StringField
+from pymongo import IndexModel
+from pymongo.errors import DuplicateKeyError
+
+from models.claimable import Claimable
+from models.clock import from_now, literal
+from models.indexes import A_DATE
+
+UNRETURNED = "the attempt did not come back: the hook hung or ended its process, or the process was stopped"
+
+
+class DeliveryState(StrEnum):
+    """What became of a delivery."""
+
+    PENDING = "pending"  # to be made, or to be made again
+    DONE = "done"  # the hook returned
+    DEAD = "dead"  # gave up: replayable by an operator
+
+
+class Delivery(Claimable):
+    """One notice on its way to one hook. Its id, `<notice id>:<hook>`, is the same however often it is moved here."""
+
+    meta: ClassVar = {"collection": "hook_deliveries", "strict": False, "auto_create_index": False, "index_cls": False}
+    indexes: ClassVar[list[IndexModel]] = [
+        IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
+        IndexModel([("state", 1), ("at", 1)]),
+    ]
+    id: str = StringField(primary_key=True)
+    notice: str = StringField()
+    name: str = StringField()
+    at: datetime = DateTimeField()  # when it happened
+    hook: str = StringField()
+    kind: str = StringField()  # of the document; "event" for Stripe's events
+    document: ObjectId | None = ObjectIdField()
+    raw: bytes | None = BinaryField()  # the event: its row in the inbox may expire before this is done
+    state: str = StringField(choices=[str(state) for state in DeliveryState])
+    dead_at: datetime | None = DateTimeField()
+    replays: int = IntField()  # by an operator
+
+    @classmethod
+    def begin(
+        cls, notice: dict[str, Any], hook: str, kind: str, *, document: ObjectId | None = None, raw: bytes | None = None
+    ) -> bool:
+        """Insert the delivery of a notice to a hook; False when it is there already."""
+        row = {
+            "notice": notice["id"],
+            "name": notice["name"],
+            "at": notice["at"],
+            "hook": hook,
+            "kind": kind,
+            "document": document,
+            "raw": raw,
+            "state": DeliveryState.PENDING,
+            "error": None,
+            "attempts": 0,
+            "settled_at": None,
+            "dead_at": None,
+            "replays": 0,
+        }
+        values = {name: literal(value) for name, value in row.items()}
+        try:
+            cls._get_collection().find_one_and_update(
+                {"_id": f"{notice['id']}:{hook}", "state": {"$exists": False}},
+                [{"$set": {**values, "lease": from_now()}}],
+                upsert=True,
+            )
+        except DuplicateKeyError:
+            return False
+        return True
+
+    def attempt(self, lease: timedelta) -> Self | None:
+        """Claim it for one attempt. Until that comes back, the row says that it did not."""
+        return self.claim(lease, error=UNRETURNED)
+
+    def succeed(self, note: str | None = None) -> Self | None:
+        """Say that it is done."""
+        return self._change(
+            {"state": DeliveryState.DONE, "error": note, "lease": None, "dead_at": None, "settled_at": from_now()}
+        )
+
+    def fail(self, error: str, delay: timedelta) -> Self | None:
+        """Say why an attempt failed; it is due again after `delay`."""
+        return self._change({"error": error, "lease": from_now(delay)})
+
+    def die(self, error: str | None) -> Self | None:
+        """Give up."""
+        return self._change({"state": DeliveryState.DEAD, "error": error, "lease": None, "dead_at": from_now()})
+
+    def replay(self) -> Self | None:
+        """Begin anew, whatever became of it: it is due at once, with all of its attempts."""
+        return self._change(
+            {
+                "state": DeliveryState.PENDING,
+                "attempts": 0,
+                "lease": from_now(),
+                "dead_at": None,
+                "settled_at": None,
+                "replays": self.replays + 1,
+            }
+        )

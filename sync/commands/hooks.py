@@ -1,0 +1,144 @@
+"""`python -m sync hooks`: run what application code hung on to what happens, and repair what failed."""
+
+import argparse
+import signal
+import threading
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+from pymongo.errors import PyMongoError
+
+from models import Delivery, DeliveryState
+from sync.commands.line import NEEDS_OPERATOR, command, group, say, seconds
+from sync.connection import log
+from sync.deliver import Limits, deliver
+from sync.errors import NotFound
+from sync.hooks import HOOKS
+from sync.operations import NotPossible
+
+if TYPE_CHECKING:
+    from sync.commands.line import Commands
+
+
+def add(commands: "Commands") -> None:
+    """Describe the command line."""
+    actions = group(commands, "hooks", "tell application code what happened")
+    running = command(actions, "run", "call the hooks that are due, once or every so many seconds", run)
+    running.add_argument("--every", type=seconds, metavar="SECONDS", help="go on until SIGTERM")
+    running.add_argument("--timeout", type=seconds, metavar="SECONDS", default=60.0, help="of one call (60)")
+    running.add_argument("--attempts", type=_count, metavar="N", default=15, help="then it is dead (15)")
+    running.add_argument(
+        "--backoff", type=seconds, metavar="SECONDS", default=30.0, help="after a failure (30), then twice that, …"
+    )
+    command(actions, "list", "every delivery that is pending or dead", show)
+    replaying = command(actions, "replay", "call a hook again, with all of its attempts", replay)
+    which = replaying.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", nargs="?", help="the id of the delivery")
+    which.add_argument("--dead-since", type=_moment, metavar="DATE", help="all that died since then: 2026-11-23")
+    dropping = command(actions, "drop", "give a dead delivery up", drop)
+    dropping.add_argument("id", help="the id of the delivery")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Call the hooks."""
+    if not HOOKS:
+        say(given, {"counts": {}, "exit_code": 0}, "HOOKS names no module with a hook: there is nothing to run")
+        return 0
+    limits = Limits(given.timeout, given.attempts, timedelta(seconds=given.backoff))
+    if given.every is None:
+        return _tell(given, deliver(limits))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    while not stop.is_set():
+        try:
+            counts = deliver(limits, stop=stop.is_set)
+            if counts:  # a run that did nothing says nothing
+                _tell(given, counts)
+        except PyMongoError as error:  # the next round may find it back
+            log.error("MongoDB does not answer: %s", type(error).__name__)
+        stop.wait(given.every)
+    return 0
+
+
+def _tell(given: argparse.Namespace, counts: Counter[str]) -> int:
+    code = NEEDS_OPERATOR if Delivery.objects(state=DeliveryState.DEAD).first() else 0
+    text = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing is due"
+    say(given, {"counts": dict(counts), "exit_code": code}, text)
+    return code
+
+
+def show(given: argparse.Namespace) -> int:
+    """List what is not done."""
+    found = [_shown(row) for row in Delivery.objects(state__ne=DeliveryState.DONE).order_by("at")]
+    say(given, found, "\n".join(map(_line, found)) or "nothing is pending")
+    return 0
+
+
+def replay(given: argparse.Namespace) -> int:
+    """Replay one, or all that died since a date."""
+    if given.id is not None:
+        rows = [_row(given.id)]
+    else:
+        rows = list(Delivery.objects(state=DeliveryState.DEAD, dead_at__gte=given.dead_since))
+    replayed = [_shown(again) for row in rows if (again := row.replay())]
+    if given.id is not None and not replayed:
+        raise NotPossible("It has just changed: look again.")
+    say(given, replayed, "\n".join(map(_line, replayed)) or "none died since then")
+    return 0
+
+
+def drop(given: argparse.Namespace) -> int:
+    """Give one up."""
+    row = _row(given.id)
+    if row.state != DeliveryState.DEAD:
+        raise NotPossible(f"This delivery is {row.state}, not dead.")
+    dropped = row.succeed(f"given up by an operator; {row.error}")
+    if dropped is None:
+        raise NotPossible("It has just changed: look again.")
+    say(given, _shown(dropped), _line(_shown(dropped)))
+    return 0
+
+
+def _row(id: str) -> Delivery:
+    row: Delivery | None = Delivery.objects(id=id).first()
+    if row is None:
+        raise NotFound("There is no such delivery: see `hooks list`.")
+    return row
+
+
+def _shown(row: Delivery) -> dict[str, Any]:
+    return {
+        "id": row.id,
+        "hook": row.hook,
+        "notice": row.notice,
+        "name": row.name,
+        "at": row.at,
+        "state": row.state,
+        "attempts": row.attempts,
+        "due": row.lease,
+        "dead_at": row.dead_at,
+        "replays": row.replays,
+        "error": row.error,
+    }
+
+
+def _line(one: dict[str, Any]) -> str:
+    told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays", "error") if one[name]]
+    return f"{one['id']} {one['state']}: {', '.join(told) or 'due'}"
+
+
+def _count(text: str) -> int:
+    value = int(text)
+    if not 0 < value < 1000:
+        raise argparse.ArgumentTypeError("must be a number above 0")
+    return value
+
+
+def _moment(text: str) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("must be a date, 2026-11-23, or a time, 2026-11-23T18:00+01:00") from error
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
