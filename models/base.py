@@ -14,7 +14,6 @@ from bson import ObjectId
 from mongoengine import (
     BooleanField,
     DateTimeField,
-    Document,
     EmbeddedDocumentField,
     IntField,
     ListField,
@@ -40,7 +39,7 @@ log = logging.getLogger("sync")
 DOUBT_LASTS = timedelta(days=30)  # for so long Stripe lists the events that can tell whose an object is
 
 
-class SyncedDocument(Lifecycle, Noticing, Document):
+class SyncedDocument(Lifecycle, Noticing):
     """One document here and one object at Stripe."""
 
     meta: ClassVar[dict[str, Any]] = {

@@ -77,7 +77,9 @@ class Lifecycle:
 
     def leave(self) -> Self | None:
         """Give the lease back: there is nothing to do."""
-        settled = {"settled_at": from_now()} if self.status == Status.ROLLED_BACK and self.review is None else {}
+        settled: dict[str, Any] = (
+            {"settled_at": from_now()} if self.status == Status.ROLLED_BACK and self.review is None else {}
+        )
         return self.move(lease=None, **settled)
 
     def postpone(self, delay: timedelta) -> Self | None:
@@ -111,8 +113,8 @@ class Lifecycle:
         del snapshot["confirmed_at"]
         snapshot["seen_at"] = max(self.seen_at or 0, evidence.earliest)
         snapshot["doubt_until"] = max(self.doubt_until or 0, evidence.latest)
-        ends = self.operation is None or "operation" in changes
-        return self.move(**snapshot, **changes, **({"lease": rest()} if ends else {}))
+        lease: dict[str, Any] = {"lease": rest()} if self.operation is None or "operation" in changes else {}
+        return self.move(**snapshot, **changes, **lease)
 
     def ask_for_review(self, reason: str) -> Self | None:
         """Stop, and let a person decide."""

@@ -4,12 +4,12 @@ A notice waits on the row that it is about (a document, an event) until it is mo
 that had asked for it. So no crash can fall between a fact and its notice, and what nobody asked for is not written.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
+from mongoengine import Document
 from pymongo import IndexModel
 
 from models.clock import Expression, from_now, literal
@@ -23,6 +23,11 @@ REVISION = {"$toString": {"$add": [{"$ifNull": ["$revision", 0]}, 1]}}  # that t
 def of_event(type: str) -> str:
     """Return the name of the notice of Stripe's events of a type."""
     return f"stripe:{type}"
+
+
+def matches(name: str, asked: str) -> bool:
+    """Whether a name is what was asked for; `*.deleted` asks for our documents, not for Stripe's events."""
+    return fnmatchcase(name, asked) and (":" in name) == (":" in asked)
 
 
 def give_notice(*names: str) -> dict[str, Expression]:
@@ -43,15 +48,13 @@ def first_notice(id: ObjectId, name: str, at: datetime) -> dict[str, Any]:
 
 
 def _asking(name: str) -> list[str]:
-    return [hook for hook, asked in ASKED.items() if any(fnmatchcase(name, one) for one in asked)]
+    return [hook for hook, asked in ASKED.items() if any(matches(name, one) for one in asked)]
 
 
-class Noticing:
+class Noticing(Document):
     """A row that can have notices: {"id", "name", "at", "hooks"}, in the order of what happened. Most have none."""
 
-    _get_collection: ClassVar[Callable[[], Any]]
-    objects: ClassVar[Any]
-    id: Any
+    meta: ClassVar[dict[str, Any]] = {"abstract": True}
     notices: list[dict[str, Any]] | None = Json()
 
     noticed: ClassVar[dict[str, Any]] = {"notices.id": A_STRING}

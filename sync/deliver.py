@@ -87,8 +87,8 @@ def _attempt(row: Delivery, limits: Limits) -> str | None:
         with time_limit(limits.timeout):
             _hook(claimed.hook)(notice)
     except (Exception, SystemExit, TookTooLong) as error:
-        why = _said(error)
-        log.warning("hook %s failed on %s:\n%s", row.hook, row.notice, traceback.format_exc())
+        log.warning("hook %s failed on %s:\n%s", row.hook, row.notice, _storable(traceback.format_exc()))
+        why = _storable("".join(traceback.format_exception_only(error)).strip()[:LONGEST_ERROR])
         if claimed.attempts >= limits.attempts:
             return _told(claimed.die(why), "dead")
         return _told(claimed.fail(why, wait), "failed")
@@ -115,9 +115,8 @@ def _told(row: Delivery | None, outcome: str) -> str | None:
     return row and outcome
 
 
-def _said(error: BaseException) -> str:
-    text = "".join(traceback.format_exception_only(error)).strip()
-    return text[:LONGEST_ERROR].encode(errors="replace").decode()
+def _storable(text: str) -> str:
+    return text.encode(errors="replace").decode()  # an error may quote half a character
 
 
 @contextmanager
@@ -131,6 +130,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise TookTooLong(f"it took longer than {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, ring)
+    assert sys.__stderr__, "there is nowhere to say why the process ends"
     faulthandler.dump_traceback_later(2 * seconds, exit=True, file=sys.__stderr__)
     try:
         try:

@@ -6,11 +6,10 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Any, TypeVar
 
 from models import Status, kinds
-from models.notice import ASKED
+from models.notice import ASKED, matches
 from sync.errors import BadSettings
 
 OF_EVENTS = re.compile(r"stripe:[a-z0-9_.*]+", re.ASCII)
@@ -39,7 +38,7 @@ def on(*names: str) -> Callable[[Registered], Registered]:
 
     Names: `<kind>.active`, `<kind>.rolled_back` and `<kind>.deleted` for every kind, what else a kind gives notice of
     (`order.paid`), and `stripe:<event type>` for Stripe's events of our account and mode. `*` stands for anything:
-    `customer.*`, `stripe:charge.*`. A name that does not exist raises ValueError, with those that do.
+    `customer.*`, `*.deleted` (of our documents), `stripe:charge.*`. A name that does not exist raises ValueError.
 
     What is promised:
 
@@ -80,7 +79,7 @@ def names() -> list[str]:
 
 
 def _check(name: str) -> None:
-    if OF_EVENTS.fullmatch(name) or any(fnmatchcase(known, name) for known in names()):
+    if OF_EVENTS.fullmatch(name) or any(matches(known, name) for known in names()):
         return
     raise ValueError(f"there is no {name!r} to hear of; there are {', '.join(names())}, and stripe:<event type>")
 
@@ -89,13 +88,12 @@ def load(modules: Iterable[str]) -> None:
     """Import the modules that HOOKS names. Raises BadSettings; then no hook of them is left behind."""
     problems = []
     for module in modules:
-        before = {**HOOKS}, {**ASKED}
+        before = set(HOOKS)
         try:
             importlib.import_module(module)
         except Exception as error:
             problems.append(f"HOOKS: cannot import {module}: {type(error).__name__}: {error}")
-            for registry, kept in zip((HOOKS, ASKED), before, strict=True):
-                registry.clear()
-                registry.update(kept)
+            for hook in set(HOOKS) - before:
+                del HOOKS[hook], ASKED[hook]
     if problems:
         raise BadSettings(problems)

@@ -1,0 +1,89 @@
+"""Whatever dies, hooks hear of what happened: every journey, and then the worker, is killed before each of its effects.
+
+What happened is known from MongoDB's own replies, and not from what the code under test says of it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+
+import pytest
+
+from models import Customer, Delivery, DeliveryState
+from sync.deliver import deliver
+from tests.crash.test_crash import JOURNEYS, Journey
+from tests.support.fuse import Fuse
+from tests.support.hooks import History, listening, told
+from tests.support.world import World
+
+NAMES = ("*.active", "*.rolled_back", "*.deleted")
+
+
+def hear_all(world: World, fuse: Fuse) -> int:
+    """Let the worker die before its first effect, its second, … until it survives; return how often it died."""
+    deaths = 0
+    while fuse.kill(deliver, deaths + 1) is not None:
+        deaths += 1
+        world.advance(minutes=10)  # a lease runs out
+    return deaths
+
+
+CASES = [
+    *(pytest.param(journey, "customer", id=f"customer: {journey.name}") for journey in JOURNEYS),
+    *(pytest.param(journey, "payment_intent", id=f"payment: {journey.name}") for journey in JOURNEYS[:3]),
+]
+
+
+@pytest.mark.parametrize(("journey", "kind"), CASES)
+def test_what_happened_is_told_and_nothing_else(
+    journey: Journey, kind: str, database: str, clean: Callable[[], None]
+) -> None:
+    fuse = Fuse()
+    effect, died, deaths = 0, "", 0
+    while died is not None:
+        effect += 1
+        clean()
+        history = History()
+        world = World(database, fuse=fuse, listeners=(history,))
+        try:
+            with listening(*NAMES) as heard:
+                act = journey.arrange(world, kind)
+                died = fuse.kill(act, effect)
+                deaths += hear_all(world, fuse)
+                world.deliver()
+                world.stripe.calm()
+                world.stripe.release_zombies()
+                world.converge()
+                world.deliver()
+                deaths += hear_all(world, fuse)
+                deliver()
+            here = {str(document.id) for document in world.documents()}
+            assert told(heard) <= history.statuses, f"what did not happen was told, after dying {died}"
+            assert {one for one in history.statuses if one[0] in here} <= told(heard), f"lost, after dying {died}"
+            assert Delivery.objects(state__ne=DeliveryState.DONE).count() == 0
+            assert not any(document.notices for document in world.documents())
+        finally:
+            world.stop()
+    assert effect > 1
+    assert deaths > 3, "the worker was never killed"
+
+
+def test_an_event_is_told_wherever_the_service_dies(database: str, clean: Callable[[], None]) -> None:
+    fuse = Fuse()
+    effect, died = 0, ""
+    while died is not None:
+        effect += 1
+        clean()
+        world = World(database, fuse=fuse)
+        try:
+            with listening("stripe:customer.*") as heard:
+                world.stripe.dashboard.create("customer", name="x")
+                bodies = world.webhooks()
+                died = fuse.kill(partial(world.deliver, bodies), effect)
+                world.deliver(bodies)  # Stripe had no answer, and sends it again
+                hear_all(world, fuse)
+            assert [notice.name for notice in heard][-1:] == ["stripe:customer.created"]
+            assert len({notice.id for notice in heard}) == 1
+            assert Customer.objects.count() == 1
+        finally:
+            world.stop()
+    assert effect > 2

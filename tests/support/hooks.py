@@ -1,0 +1,58 @@
+"""What tests of hooks listen with, and what they know of the transitions that really happened."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+
+import sync
+from models import kinds
+from models.notice import ASKED
+from sync.hooks import HOOKS
+
+
+@contextmanager
+def listening(
+    *names: str, hook: str = "listener", then: Callable[[sync.Notice], object] = lambda notice: None
+) -> Iterator[list[sync.Notice]]:
+    """Register a hook for the block; it notes what it is told, and then does `then`."""
+    heard: list[sync.Notice] = []
+
+    def listener(notice: sync.Notice) -> None:
+        heard.append(notice)
+        then(notice)
+
+    listener.__module__, listener.__qualname__ = "tests", hook
+    sync.on(*names)(listener)
+    try:
+        yield heard
+    finally:
+        del HOOKS[f"tests.{hook}"], ASKED[f"tests.{hook}"]
+
+
+class History(CommandListener):
+    """Every status that any document ever had, from MongoDB's own replies: what a hook must have heard of."""
+
+    def __init__(self) -> None:
+        self.statuses: set[tuple[str, str]] = set()  # (document id, customer.active)
+        self._kinds = {model._get_collection_name(): kind for kind, model in kinds().items()}
+        self._asked: dict[int, str] = {}
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name == "findAndModify":
+            self._asked[event.request_id] = event.command["findAndModify"]
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        kind = self._kinds.get(self._asked.pop(event.request_id, ""))
+        value: dict[str, Any] | None = event.reply.get("value") if kind else None
+        if value and "status" in value and value["status"] != "pending":
+            self.statuses.add((str(value["_id"]), f"{kind}.{value['status']}"))
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+def told(heard: list[sync.Notice]) -> set[tuple[str, str]]:
+    """What was heard, as a `History` counts it."""
+    return {(str(notice.document.id), notice.name) for notice in heard}
