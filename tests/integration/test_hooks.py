@@ -22,7 +22,7 @@ from tests.support.hooks import listening
 from tests.support.world import World
 
 NAME = "user@here.com"
-TWICE = Limits(attempts=2)
+TWICE = Limits(timeout=5, attempts=2, wait=timedelta(minutes=10))
 Run = Callable[..., tuple[int, Any]]
 
 
@@ -332,10 +332,12 @@ def test_a_hook_that_kills_the_process_is_counted_waits_and_dies_and_the_others_
         deliver(TWICE)
         assert (len(heard), len(other)) == (1, 1), "it waits, and the other is called"
 
-        world.advance(minutes=3)
+        world.advance(minutes=5)
+        assert deliver(TWICE) == {}, "a process that ends waits like a failure, and not only for its lease"
+        world.advance(minutes=10)
         with pytest.raises(Died):
             deliver(TWICE)
-        world.advance(minutes=5)
+        world.advance(minutes=30)
         assert deliver(TWICE) == {"dead": 1}
 
     row = Delivery.objects.get(hook="tests.listener")
