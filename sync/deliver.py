@@ -80,10 +80,10 @@ def _attempt(row: Delivery, limits: Limits) -> str | None:
     claimed = row.attempt(timedelta(seconds=2 * limits.timeout) + wait)  # a process that ends waits like a failure
     if claimed is None:
         return None
-    notice = _notice(claimed)
-    if notice is None:
-        return _told(claimed.succeed("not told: its document is no longer there"), "done")
     try:
+        notice = _notice(claimed)
+        if notice is None:
+            return _told(claimed.succeed("not told: its document is no longer there"), "done")
         with time_limit(limits.timeout):
             _hook(claimed.hook)(notice)
     except (Exception, SystemExit, TookTooLong) as error:
