@@ -65,6 +65,7 @@ class Order(SyncedDocument):
         actions={
             "cancel": Action(done=lambda remote, sent: False, calls=lambda document, given: [Call("", given)]),
         },
+        notices=tuple(f"order.{status}" for status in PaymentStatus if status != PaymentStatus.PENDING),
     )
 
     username: str = StringField(min_length=1, max_length=255, required=True, sent="create")

@@ -254,10 +254,16 @@ def follow(order: Order) -> Order:
             return order
         changes = _changes(order, payment)
         by = f"{payment.resource.kind} {payment.stripe_id or payment.id}"
-        moved = order.move(by, **changes) if _differs(order, changes) else order
+        moved = order.move(by, notice=_news(order, changes), **changes) if _differs(order, changes) else order
         if moved is not None:
             return moved
         order = order.reread()
+
+
+def _news(order: Order, changes: dict[str, Any]) -> str | None:
+    """Return the notice of a payment status that is new: order.paid."""
+    new = changes.get("payment_status", order.payment_status)
+    return None if new in (order.payment_status, PaymentStatus.PENDING) else f"order.{new}"
 
 
 def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:

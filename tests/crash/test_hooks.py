@@ -11,11 +11,12 @@ import pytest
 from models import Customer, Delivery, DeliveryState
 from sync.deliver import deliver
 from tests.crash.test_crash import JOURNEYS, Journey
+from tests.support import samples
 from tests.support.fuse import Fuse
 from tests.support.hooks import History, listening, told
 from tests.support.world import World
 
-NAMES = ("*.active", "*.rolled_back", "*.deleted")
+NAMES = ("*.active", "*.rolled_back", "*.deleted", "order.*")
 
 
 def hear_all(world: World, fuse: Fuse) -> int:
@@ -27,13 +28,22 @@ def hear_all(world: World, fuse: Fuse) -> int:
     return deaths
 
 
+def hearing_of_a_payment(world: World, kind: str) -> Callable[[], object]:
+    """The webhooks of a checkout that was paid."""
+    order = samples.create(kind)
+    world.deliver()
+    world.stripe.pay_session(order.checkout_session, "pm_card_visa")
+    bodies = world.webhooks()
+    return lambda: [world.send(raw) for raw in bodies]
+
+
 CASES = [
-    *(pytest.param(journey, "customer", id=f"customer: {journey.name}") for journey in JOURNEYS),
-    *(pytest.param(journey, "payment_intent", id=f"payment: {journey.name}") for journey in JOURNEYS[:3]),
+    *((journey, "customer") for journey in JOURNEYS),
+    *((journey, "order") for journey in (*JOURNEYS[:3], Journey("hear of a payment", hearing_of_a_payment))),
 ]
 
 
-@pytest.mark.parametrize(("journey", "kind"), CASES)
+@pytest.mark.parametrize(("journey", "kind"), CASES, ids=lambda it: getattr(it, "name", it))
 def test_what_happened_is_told_and_nothing_else(
     journey: Journey, kind: str, database: str, clean: Callable[[], None]
 ) -> None:

@@ -12,11 +12,12 @@ import pytest
 from mongoengine.connection import get_db
 
 import sync
-from models import Customer, Delivery, DeliveryState, Event, Status, clock
+from models import Customer, Delivery, DeliveryState, Event, Status, clock, kinds
 from models.delivery import UNRETURNED
 from sync.__main__ import main
 from sync.deliver import Limits, collect, deliver
 from sync.errors import BadSettings
+from tests.support import samples
 from tests.support.fuse import Died, Fuse
 from tests.support.hooks import listening
 from tests.support.world import World
@@ -113,6 +114,24 @@ def test_a_type_tells_of_what_it_names_itself_in_the_same_update(world: World, m
     ]
     with pytest.raises(AssertionError, match=r"customer\.waved is not a notice of customer"):
         customer.move(notice="customer.waved", description="hello")
+
+
+def test_an_order_tells_of_its_payment_in_the_update_that_makes_it_paid(world: World) -> None:
+    with listening("order.*", "payment_intent.active") as heard:
+        order = sync.create_order(**samples.body("order"))
+        world.stripe.pay_session(order.checkout_session or "", "pm_card_visa")
+        world.deliver()
+        row = get_db().orders.find_one({"_id": order.id})
+        given = [notice["name"] for notice in row["notices"]]
+        assert given == ["order.awaiting_payment", "order.active", "order.paid"]
+        half = {"payment_intent": row["payment_intent"], "amount": 500}
+        sync.create(kinds()["refund"], half)
+        world.deliver()
+        deliver()
+
+    told = [notice.name for notice in heard if notice.kind == "order"]
+    assert sorted(told) == sorted([*given, "order.partially_refunded"])
+    assert {notice.document.payment_status for notice in heard if notice.kind == "order"} == {"partially_refunded"}
 
 
 def test_an_event_of_any_type_is_told_as_stripe_sent_it_once(world: World) -> None:

@@ -19,7 +19,7 @@ def test_any_history_is_told(database: str, clean: Callable[[], None]) -> None:
 
         @initialize()
         def begin(self) -> None:
-            self.listening = listening("*.active", "*.rolled_back", "*.deleted")
+            self.listening = listening("*.active", "*.rolled_back", "*.deleted", "order.*")
             self.heard = self.listening.__enter__()
             super().begin()
             self.history = History()

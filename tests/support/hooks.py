@@ -32,7 +32,7 @@ def listening(
 
 
 class History(CommandListener):
-    """Every status that any document ever had, from MongoDB's own replies: what a hook must have heard of."""
+    """Every status that a document ever had (an order: two), by MongoDB's own replies: what hooks must hear of."""
 
     def __init__(self) -> None:
         self.statuses: set[tuple[str, str]] = set()  # (document id, customer.active)
@@ -46,8 +46,9 @@ class History(CommandListener):
     def succeeded(self, event: CommandSucceededEvent) -> None:
         kind = self._kinds.get(self._asked.pop(event.request_id, ""))
         value: dict[str, Any] | None = event.reply.get("value") if kind else None
-        if value and "status" in value and value["status"] != "pending":
-            self.statuses.add((str(value["_id"]), f"{kind}.{value['status']}"))
+        for field in ("status", "payment_status") if kind == "order" else ("status",):
+            if value and value.get(field) not in (None, "pending"):
+                self.statuses.add((str(value["_id"]), f"{kind}.{value[field]}"))
 
     def failed(self, event: CommandFailedEvent) -> None:
         pass
