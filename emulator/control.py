@@ -65,7 +65,7 @@ class Control:
         return dict(self.post("pay_session", id=id, card=card, email=email))
 
     def endpoint(self, url: str, secret: str | None = None, **options: Any) -> Json:
-        """Options: api_version, enabled_events, livemode."""
+        """Options: api_version, enabled_events, livemode, payload."""
         return dict(self.post("endpoints", url=url, secret=secret, **options))
 
     def roll_secret(self, endpoint_id: str, **options: Any) -> str:

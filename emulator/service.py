@@ -16,6 +16,7 @@ from emulator.events import MATCH
 from emulator.faults import Fault, Faults, Match
 from emulator.resources import RESOURCES
 from emulator.store import Store
+from emulator.thin import DESTINATION, destination, destinations, is_thin
 from emulator.transport import Transport
 from emulator.webhooks import Delivery, Webhooks
 from emulator.wire import API_VERSION, Json, Logged
@@ -118,13 +119,23 @@ class Emulator:
         api_version: str | None = None,
         enabled_events: list[str] | None = None,
         livemode: bool = False,
+        payload: str = "snapshot",
     ) -> Json:
-        """Register `url`, or change the endpoint it already has; the answer includes its secret."""
+        """Register `url`, or change the endpoint it already has; the answer includes its secret.
+
+        With `payload="thin"` it is an event destination beside it, which is sent thin events.
+        """
         with self.engine.state():
-            realm = self.engine.realm(livemode)
+            realm, thin = self.engine.realm(livemode), payload == "thin"
             wanted = {"enabled_events": enabled_events or ["*"], "api_version": api_version, "url": url}
-            known = next((each for each in realm.all("webhook_endpoint") if each["url"] == url), None)
-            made = self.plant("webhook_endpoint", known, livemode=livemode, **wanted)
+            alike = (each for each in destinations(realm) if each["url"] == url and is_thin(each) == thin)
+            known = next(alike, None)
+            if thin:
+                id = known["id"] if known else "ed_test_" + self.engine.ids.draw(24, "base62")
+                made = destination(id, url, enabled_events or ["*"], livemode)
+                realm.put(DESTINATION, id, {"object": made, "deleted": False})
+            else:
+                made = self.plant("webhook_endpoint", known, livemode=livemode, **wanted)
             old = realm.table("secret").get(made["id"])
             if old is None or secret is not None:
                 secret = secret or "whsec_" + self.engine.ids.draw(32, "base62")
@@ -229,7 +240,7 @@ class Emulator:
         """Lose all objects, events and saved replies; the webhook endpoints stay."""
         with self.engine.state():
             for name in self.engine.store.names():
-                if name.rpartition("/")[2] not in ("meta", "webhook_endpoint", "secret"):
+                if name.rpartition("/")[2] not in ("meta", "webhook_endpoint", DESTINATION, "secret"):
                     self.engine.store.wipe(name)
 
     def reset_account(self, id: str) -> None:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from emulator.clock import Clock
 from emulator.events import wants
 from emulator.store import Realm, Store
+from emulator.thin import destinations, is_thin, notification
 from emulator.wire import Json
 
 # Seconds after which a failed delivery is tried again. Real sandboxes try three times over a few hours.
@@ -83,17 +84,21 @@ class Webhooks:
 
     def enqueue(self, realm: Realm, row: Json) -> None:
         """Queue the event for every endpoint that wants it; it is rendered now, once."""
-        event = row["event"]
-        endpoints = [each for each in realm.all("webhook_endpoint") if wants(each, event["type"])]
+        event, thin = row["event"], notification(row["event"], row["at"])
+        endpoints = [
+            each for each in destinations(realm) if wants(each, thin["type"] if is_thin(each) else event["type"])
+        ]
         if row["lost"] or not endpoints:
             return
-        event["pending_webhooks"] = len(endpoints)
+        event["pending_webhooks"] = sum(not is_thin(each) for each in endpoints)
         realm.put("event", event["id"], row)
         for endpoint in endpoints:
             if self._happens("drop", event["type"]):
                 continue  # never arrives and is never tried again, but stays pending
-            version = endpoint["api_version"] or event["api_version"]
-            body = json.dumps({**event, "api_version": version}, indent=2)
+            sent = (
+                thin if is_thin(endpoint) else {**event, "api_version": endpoint["api_version"] or event["api_version"]}
+            )
+            body = json.dumps(sent, indent=2)
             late = self.disturbance.seconds if self._happens("delay", event["type"]) else 0.0
             for copy in range(2 if self._happens("double", event["type"]) else 1):
                 self._store.put(
@@ -102,8 +107,8 @@ class Webhooks:
                     {
                         "realm": [realm.account, realm.livemode],
                         "endpoint": endpoint["id"],
-                        "event": event["id"],
-                        "type": event["type"],
+                        "event": sent["id"],
+                        "type": sent["type"],
                         "body": body,
                         "attempts": 0,
                         "at": self._clock.now() + late + self.schedule[0],
@@ -128,7 +133,7 @@ class Webhooks:
 
     def _attempt(self, id: str, row: Json) -> Delivery | None:
         realm = self._realm(row)
-        endpoint = realm.find("webhook_endpoint", row["endpoint"])
+        endpoint = next((each for each in destinations(realm) if each["id"] == row["endpoint"]), None)
         if endpoint is None or endpoint["status"] != "enabled":
             if endpoint is None:
                 self._store.drop(DUE, id)

@@ -29,6 +29,13 @@ class EventState(StrEnum):
     DEAD = "dead"  # gave up after MAX_ATTEMPTS, or unreadable: replayable by an operator
 
 
+class Via(StrEnum):
+    """How an event came here first."""
+
+    WEBHOOK = "webhook"
+    LIST = "list"  # reconcile read it in Stripe's list: no webhook had told of it
+
+
 OPEN = (EventState.RECEIVED, EventState.WAITING)
 MAX_ATTEMPTS = 15  # with the backoff below, about six hours
 
@@ -54,6 +61,9 @@ class Event(Noticing, Claimable):
     object_id: str | None = StringField()
     raw: bytes = BinaryField()
     state: str = StringField(choices=[str(state) for state in EventState])
+    via: str | None = StringField(choices=[str(via) for via in Via])
+    replays: int | None = IntField()  # how often an operator replayed it
+    replayed_at: datetime | None = DateTimeField()  # and when, the last time
     received_at: datetime = DateTimeField()
 
     @classmethod
@@ -66,6 +76,7 @@ class Event(Noticing, Claimable):
         due: timedelta = LEASE,
         *,
         tell: bool = True,
+        via: Via = Via.LIST,
     ) -> bool:
         """Insert the row of an event, and `tell` the hooks that asked for its type; False when it is there already."""
         is_open = state in OPEN
@@ -77,6 +88,7 @@ class Event(Noticing, Claimable):
             "state": state,
             "error": error,
             "attempts": 1,
+            "via": via,
         }
         values = {name: literal(value) for name, value in row.items()}
         try:
@@ -98,6 +110,22 @@ class Event(Noticing, Claimable):
         except DuplicateKeyError:
             return False
         return True
+
+    def replay(self) -> Self | None:
+        """Open a row again, whatever became of it, as if it had just come: claimed, and noted that an operator did so.
+
+        None when somebody changed it at the same time.
+        """
+        return self._change(
+            {
+                "state": EventState.RECEIVED,
+                "attempts": 1,
+                "lease": from_now(LEASE),
+                "settled_at": None,
+                "replays": (self.replays or 0) + 1,
+                "replayed_at": from_now(),
+            }
+        )
 
     def settle(self, state: EventState, error: str | None = None, due: timedelta | None = None) -> Self | None:
         """Say what became of a claimed row; open again, it is due after `due`."""

@@ -33,6 +33,13 @@ class Verdict:
 def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> Verdict:
     """Decide about an event of an object that no document has. Raises CannotLook."""
     remote, evidence = event["data"]["object"], from_event(model, event)
+    first = not _late(event) and (event["type"] == model.resource.created_event or not model.resource.announced)
+    wanted = current().settings.adopt or model.resource.mark
+    if first and wanted and evidence.remote is None and not evidence.gone:  # it does not show what is to be judged
+        reply = current().gateway.get(model.resource.url(remote["id"]), quick=quick)
+        if reply is None or reply.gone:
+            return Verdict(EventState.IGNORED, "about an unknown object that is gone")
+        remote, evidence = reply.remote, from_reply(model, reply)
     if verdict := _by_mark(model, remote, evidence):
         return verdict
     if not current().settings.adopt:  # a document that is being made may not know its object yet
@@ -42,7 +49,6 @@ def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick:
         for owner in owners:
             hand_over(model, {"_id": owner.id}, evidence)
         return Verdict(EventState.APPLIED, "a twin of a document here: undone, or to be")
-    first = not _late(event) and (event["type"] == model.resource.created_event or not model.resource.announced)
     maker = Key.parse(request_key(event)) if first else None
     if maker and maker.installation != current().installation:
         return Verdict(EventState.IGNORED, "made by another installation")

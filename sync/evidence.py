@@ -112,6 +112,10 @@ def needs_look(document: SyncedDocument, evidence: Evidence) -> bool:
 
 
 def another_life(document: SyncedDocument, remote: dict[str, Any]) -> bool:
-    """Whether a chosen id was deleted here, and has been given to another object since."""
+    """Whether a chosen id was deleted here, and has been given to another object since; Stripe reuses none of its own.
+
+    A thin event does not say when its object was born: then it may have.
+    """
     born = (document.stripe or {}).get("created")
-    return document.status == "deleted" and not is_gone(remote) and remote.get("created") != born
+    reusable = document.status == "deleted" and document.resource.own_id
+    return reusable and not is_gone(remote) and remote.get("created") != born

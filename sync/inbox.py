@@ -13,7 +13,7 @@ from bson.errors import InvalidDocument
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
 from models import Event, Status, SyncedDocument, clock, kinds
-from models.event import MAX_ATTEMPTS, EventState, object_id
+from models.event import MAX_ATTEMPTS, EventState, Via, object_id
 from models.keys import Key
 from models.state import OTHER_VERSION, STRIPE, State
 from sync.adopt import Verdict, unknown_object
@@ -24,9 +24,10 @@ from sync.errors import CannotLook
 from sync.evidence import another_life, from_event, hand_over, needs_look, request_key
 from sync.gateway import API_VERSION
 from sync.look import look
+from sync.thin import THIN, as_snapshot
 
 EVENT_ID = re.compile(r"evt_\w{1,250}", re.ASCII)
-EVENT_TYPE = re.compile(r"[a-z0-9_.]{1,250}", re.ASCII)
+EVENT_TYPE = re.compile(r"[a-z0-9_.\[\]]{1,250}", re.ASCII)  # v2.core.account[identity].updated
 OBJECT_ID = re.compile(r"[\w.-]{1,255}", re.ASCII)
 UNSTORABLE = (InvalidDocument, OverflowError, UnicodeEncodeError, DocumentTooLarge, WriteError, RecursionError)
 LIMITS = {15: "nested too deep", 10334: "larger than 16 MB"}  # by MongoDB's code: it nests 180 levels at most
@@ -38,10 +39,12 @@ class Malformed(ValueError):
 
 
 def parse(raw: bytes) -> dict[str, Any]:
-    """Return the event in a body, or raise Malformed."""
+    """Return the event in a body, a thin one as the snapshot event that it announces, or raise Malformed."""
     try:
         event = json.loads(raw)
-    except (ValueError, RecursionError) as error:
+        if isinstance(event, dict) and event.get("object") == THIN:
+            event = as_snapshot(event)
+    except (ValueError, TypeError, RecursionError) as error:
         raise Malformed from error
     if not isinstance(event, dict) or not isinstance(event.get("data", {}), dict):
         raise Malformed
@@ -65,12 +68,12 @@ def receive(raw: bytes) -> EventState | None:
     """
     event = parse(raw)
     verdict = attempt(event, quick=True)
-    return verdict.state if keep(event, raw, verdict) else None
+    return verdict.state if keep(event, raw, verdict, Via.WEBHOOK) else None
 
 
-def keep(event: dict[str, Any], raw: bytes, verdict: Verdict) -> bool:
+def keep(event: dict[str, Any], raw: bytes, verdict: Verdict, via: Via = Via.LIST) -> bool:
     """Keep an event and what became of it; False when it was known. After an adoption, apply what waited for it."""
-    stored = Event.record(event, raw, verdict.state, verdict.why, verdict.due, tell=verdict.ours)
+    stored = Event.record(event, raw, verdict.state, verdict.why, verdict.due, tell=verdict.ours, via=via)
     if verdict.adopted:
         for row in Event.waiting(object_id(event) or ""):
             claimed = row.claim()
@@ -138,15 +141,18 @@ def _absorb(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str
 
 
 def note_version(event: dict[str, Any]) -> None:
-    """Remember for `status` that events come in another API version than ours: then each of them costs a GET."""
-    if event.get("api_version") != API_VERSION:
+    """Remember for `status` that events come in another API version than ours: then each of them costs a GET.
+
+    A thin event is in none, and costs one by its nature.
+    """
+    if event.get("api_version") not in (API_VERSION, None):
         State.write(OTHER_VERSION, {"version": str(event.get("api_version"))})
 
 
 def foreign(event: dict[str, Any]) -> str | None:
     """Return why an event is none of our business, or None: it is not of this account and mode."""
     if event.get("object") != "event":
-        return "a thin event"
+        return "neither a snapshot event nor a thin one"
     stripe = State.read(STRIPE) if event.get("account") else None
     if event.get("account") and event["account"] != (stripe or {}).get("account"):
         return "of another account"

@@ -76,6 +76,46 @@ class TestSignatures:
         assert client.v1.events.list().data[0].api_version == "2026-10-28.endive"
 
 
+class TestThinEvents:
+    def test_the_library_reads_one_and_fetches_its_object(self, emulator: Emulator, client: Client) -> None:
+        secret = emulator.endpoint(URL, payload="thin")["secret"]
+        made = client.v1.customers.create({"name": "Zoë"}, {"idempotency_key": "k"})
+        (delivery,) = emulator.webhooks.take()
+
+        thin = client.parse_event_notification(delivery.body, delivery.headers["Stripe-Signature"], secret)
+        assert isinstance(thin, stripe.events.V1CustomerCreatedEventNotification)
+        assert (thin.id, thin.livemode, thin.context) == (delivery.event_id, False, None)
+        assert thin.reason is not None
+        assert thin.reason.request is not None
+        assert thin.reason.request.idempotency_key == "k"
+        assert thin.fetch_related_object().id == made.id == thin.related_object.id
+        assert "Zoë" not in delivery.body.decode()
+
+    def test_both_styles_of_one_change_are_two_events(self, emulator: Emulator, client: Client) -> None:
+        emulator.endpoint(URL)
+        emulator.endpoint(URL, payload="thin", enabled_events=["v1.customer.created"])
+        client.v1.customers.create({})
+        client.v1.products.create({"name": "x"})
+
+        snapshot, thin, product = emulator.webhooks.take()
+        assert [each.type for each in (snapshot, thin, product)] == [
+            "customer.created",
+            "v1.customer.created",
+            "product.created",
+        ]
+        assert thin.event_id != snapshot.event_id
+        emulator.webhooks.failed(thin)
+        emulator.clock.advance(60)
+        (again,) = emulator.webhooks.take()
+        assert again.body == thin.body
+        assert [event.pending_webhooks for event in client.v1.events.list().data] == [0, 0]
+
+    def test_a_thin_destination_is_no_webhook_endpoint(self, emulator: Emulator, client: Client) -> None:
+        emulator.endpoint(URL, payload="thin")
+
+        assert client.v1.webhook_endpoints.list().data == []
+
+
 class TestDeliveries:
     def test_an_endpoint_gets_what_it_enabled(self, emulator: Emulator, client: Client) -> None:
         emulator.endpoint(URL, enabled_events=["product.created"])

@@ -84,7 +84,7 @@ def test_a_forged_event_is_refused(world: World, raw: bytes) -> None:
         (raw, sign(raw, "whsec_other")),
         (raw, sign(raw, "")),
         (raw, sign(raw, at=int(time.time()) - 302)),
-        (raw, sign(raw, at=int(time.time()) + 302)),
+        (raw, sign(raw, at=int(time.time()) + 330)),  # a slow machine may take half a minute to get there
         (raw, sign(raw, at=int(time.time()) + 10**9)),
         (raw.replace(b'"evt_', b'"evt-'), good),
         (raw + b" ", good),
@@ -164,7 +164,7 @@ FULL = {
 @pytest.mark.parametrize(
     ("event", "why"),
     [
-        ({"id": "evt_1", "object": "v2.core.event", "type": "v2.core.account.created", "livemode": False}, "thin"),
+        ({**FULL, "object": "v3.event"}, "neither"),
         ({**FULL, "livemode": True, "data": {"object": {"id": "cus_1", "object": "customer"}}}, "other mode"),
         ({**FULL, "livemode": None, "data": {"object": {"id": "cus_1", "object": "customer"}}}, "other mode"),
         ({**FULL, "account": "acct_other", "data": {"object": {"id": "cus_1", "object": "customer"}}}, "account"),

@@ -1,0 +1,61 @@
+"""Thin events: what a destination with a thin payload is sent instead of a snapshot (facts, section 3).
+
+It says which object changed, and nothing of how it looks; it has an id of its own, the same each time it is sent.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from emulator.resources import RESOURCES
+from emulator.store import Realm
+from emulator.wire import Json
+
+DESTINATION = "v2.core.event_destination"
+
+
+def destination(id: str, url: str, enabled_events: list[str], livemode: bool) -> Json:
+    """A destination as `POST /v2/core/event_destinations` would make it; `url` is where deliveries look for it."""
+    return {
+        "id": id,
+        "object": DESTINATION,
+        "type": "webhook_endpoint",
+        "event_payload": "thin",
+        "events_from": ["@self"],
+        "enabled_events": enabled_events,
+        "snapshot_api_version": None,
+        "status": "enabled",
+        "livemode": livemode,
+        "url": url,
+    }
+
+
+def destinations(realm: Realm) -> list[Json]:
+    """Everything that may want an event: webhook endpoints get snapshots, these destinations thin events."""
+    return [*realm.all("webhook_endpoint"), *realm.all(DESTINATION)]
+
+
+def is_thin(destination: Json) -> bool:
+    return bool(destination["object"] == DESTINATION)
+
+
+def notification(event: Json, at: float) -> Json:
+    """The thin event of a snapshot event that happened at that moment."""
+    request = event["request"]
+    return {
+        "id": f"evt_{'' if event['livemode'] else 'test_'}65{event['id'].removeprefix('evt_')}",
+        "object": "v2.core.event",
+        "type": f"v1.{event['type']}",
+        "livemode": event["livemode"],
+        "created": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "context": None,
+        "reason": {"type": "request", "request": request} if request and request["id"] else None,
+        "related_object": _related(event["data"]["object"]),
+    }
+
+
+def _related(object: Json) -> Json | None:
+    row = RESOURCES.get(object["object"])
+    if row is None or "id" not in object:
+        return None
+    return {"id": object["id"], "type": object["object"], "url": f"/v1/{row.path}/{object['id']}"}

@@ -1,0 +1,57 @@
+"""Thin events: an event that says which object changed and shows nothing of it, read as one that we already know.
+
+Stripe's event destinations send a thin event (`v2.core.event`) where a webhook endpoint is sent a snapshot. It becomes
+a snapshot event in no API version: of that the content is never taken, so the object is looked at, and everything else
+(the key, the mode, the account, the order, the inbox) is as for any other event.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+from models import kinds
+
+THIN = "v2.core.event"
+
+
+def as_snapshot(thin: dict[str, Any]) -> dict[str, Any]:
+    """Return the snapshot event that a thin one announces. Raises ValueError or TypeError when it is none.
+
+    Its `url` is not used: the path of an object is the registry's, not the sender's.
+    """
+    type = thin.get("type")
+    if not isinstance(type, str):
+        raise TypeError("an event needs a type")
+    type = type.removeprefix("v1.")
+    return {
+        "id": thin.get("id"),
+        "object": "event",
+        "api_version": None,
+        "type": type,
+        "created": _second(thin.get("created")),
+        "livemode": thin.get("livemode"),
+        "account": thin.get("context"),  # whose it is; null when it is the account's own
+        "request": _part(thin.get("reason"), "request"),
+        "data": {"object": _object(type, thin.get("related_object"))},
+    }
+
+
+def _second(created: Any) -> int:
+    """Return Stripe's second of an ISO time: a snapshot event of the same change has the same, or the next one."""
+    moment = datetime.fromisoformat(created)
+    if moment.tzinfo is None:
+        raise ValueError("a time without a zone")
+    return int((moment - datetime(1970, 1, 1, tzinfo=UTC)).total_seconds())
+
+
+def _part(value: Any, name: str) -> dict[str, Any] | None:
+    part = value.get(name) if isinstance(value, dict) else None
+    return part if isinstance(part, dict) else None
+
+
+def _object(type: str, related: Any) -> dict[str, Any] | None:
+    if not isinstance(related, dict):
+        return None
+    model = kinds().get(str(related.get("type")))
+    gone = model is not None and type == model.resource.deleted_event
+    shown = {"id": related.get("id"), "object": related.get("type")}
+    return {**shown, "deleted": True} if gone else shown  # the stub that Stripe shows of a deleted object
