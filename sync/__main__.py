@@ -8,8 +8,7 @@ from pymongo.errors import PyMongoError
 from sync.commands import parser
 from sync.commands.line import CANNOT_LOOK, NEEDS_OPERATOR
 from sync.connection import connect
-from sync.errors import BadSettings, NotFound, SyncError
-from sync.operations import NotPossible
+from sync.errors import BadSettings, NotFound, NotPossible, SyncError
 
 
 def main(arguments: list[str] | None = None) -> int:

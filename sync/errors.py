@@ -70,6 +70,10 @@ class NotFound(SyncError):
     type = "not-found"
 
 
+class NotPossible(SyncError):
+    """That does not fit the state it is in."""
+
+
 class AlreadyExists(SyncError):
     """That name is taken by a live document."""
 

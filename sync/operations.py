@@ -1,7 +1,4 @@
-"""What an operator may do with one document: each action takes it out of review, and then the table decides again.
-
-An event can be named, too: `retry` replays it, `roll-back` gives a dead one up.
-"""
+"""What an operator may do with one document: each action takes it out of review, and then the table decides again."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar
@@ -14,33 +11,34 @@ from models.state import LATCH, State
 from sync.composed import COMPOSED, tell
 from sync.connection import current
 from sync.converge import SETTLING
-from sync.errors import NotFound, SyncError
+from sync.errors import NotFound, NotPossible
 from sync.evidence import from_reply, hand_over, of_id
-from sync.inbox import EVENT_ID, drain_one
+from sync.inbox import EVENT_ID
 from sync.look import look
 from sync.settle import Run, settle
 
-Subject = SyncedDocument | Event
 Moved = TypeVar("Moved")
 
 
-class NotPossible(SyncError):
-    """That action does not fit the state of this document."""
+def listed(*, kind: str | None = None, verb: str | None = None, review: bool = False) -> list[dict[str, Any]]:
+    """Return every document that is pending, has an operation or twins, or is in review; and every dead event.
+
+    With a `kind` (`event` is one), a `verb`, or `review`, only those.
+    """
+    in_review = {"review": {"$type": "string"}}
+    unfinished = in_review if review else {"$or": [{"lease": {"$type": "date"}}, in_review]}
+    wanted = {**unfinished, **({"operation.verb": verb} if verb else {})}
+    documents = [
+        shown(document)
+        for name, model in kinds().items()
+        if kind in (None, name)
+        for document in model.objects(__raw__=wanted)
+    ]
+    dead = Event.objects(state=EventState.DEAD) if kind in (None, "event") and not (verb or review) else []
+    return [*documents, *map(_dead, dead)]
 
 
-def listed() -> list[dict[str, Any]]:
-    """Return every document that is pending, has an operation or twins, or is in review; and every dead event."""
-    unfinished = {"$or": [{"lease": {"$type": "date"}}, {"review": {"$type": "string"}}]}
-    documents = [document for model in kinds().values() for document in model.objects(__raw__=unfinished)]
-    return [shown(subject) for subject in (*documents, *Event.objects(state=EventState.DEAD))]
-
-
-def shown(subject: Subject) -> dict[str, Any]:
-    """Return what an operator needs to know of a document, or of an event."""
-    return _event(subject) if isinstance(subject, Event) else _document(subject)
-
-
-def _event(row: Event) -> dict[str, Any]:
+def _dead(row: Event) -> dict[str, Any]:
     return {
         "kind": "event",
         "id": row.id,
@@ -56,7 +54,8 @@ def _event(row: Event) -> dict[str, Any]:
     }
 
 
-def _document(document: SyncedDocument) -> dict[str, Any]:
+def shown(document: SyncedDocument) -> dict[str, Any]:
+    """Return what an operator needs to know of a document."""
     operation, error = document.operation, document.error
     return {
         "kind": document.resource.kind,
@@ -74,7 +73,7 @@ def _document(document: SyncedDocument) -> dict[str, Any]:
 
 
 def line(one: dict[str, Any]) -> str:
-    """Return a document that was `shown` as one line."""
+    """Return what was `listed` as one line."""
     told = [f"{name} {one[name]}" for name in ("verb", "attempts", "orphans", "due", "error", "review") if one[name]]
     return f"{one['kind']} {one['id']} {one['status']} {one['stripe_id'] or '-'}: {', '.join(told) or 'settled'}"
 
@@ -85,26 +84,13 @@ def document_of(id: str) -> SyncedDocument:
         found: SyncedDocument | None = model.objects(id=ObjectId(id)).first()
         if found is not None:
             return found
+    if EVENT_ID.fullmatch(id):
+        raise NotFound("There is no such document: this is an event, see `python -m sync events`.")
     raise NotFound
 
 
-def event_of(id: str) -> Event | None:
-    """Return the event that `id` names; None when it names none. Raises NotFound when it is not in the inbox."""
-    if not EVENT_ID.fullmatch(id):
-        return None
-    row: Event | None = Event.objects(id=id).first()
-    if row is None:
-        raise NotFound("There is no such event.")
-    return row
-
-
-def retry(id: str) -> Subject:
-    """Look again, and send again only where the table would; replay an event."""
-    row = event_of(id)
-    if row is not None:
-        drain_one(_moved(row.claim()))
-        replayed: Event = Event.objects(id=id).get()
-        return replayed
+def retry(id: str) -> SyncedDocument:
+    """Look again, and send again only where the table would."""
     document = document_of(id)
     if document.review is None and document.lease is None:
         raise NotPossible("Nothing is pending on this document.")
@@ -114,13 +100,8 @@ def retry(id: str) -> Subject:
     return claimed.reread()
 
 
-def roll_back(id: str) -> Subject:
-    """Give up what is pending: a creation, a change, the undoing of twins, or an event that is dead."""
-    row = event_of(id)
-    if row is not None:
-        if row.state != EventState.DEAD:
-            raise NotPossible(f"This event is {row.state}, not dead.")
-        return _moved(row.settle(EventState.IGNORED, f"given up by an operator; {row.error}"))
+def roll_back(id: str) -> SyncedDocument:
+    """Give up what is pending: a creation, a change, or the undoing of twins."""
     ended = _given_up(document_of(id))
     tell(ended)
     return ended
@@ -186,4 +167,4 @@ def _moved(moved: Moved | None) -> Moved:
     return moved
 
 
-ACTIONS: dict[str, Callable[..., Subject]] = {"retry": retry, "roll-back": roll_back, "link": link}
+ACTIONS: dict[str, Callable[..., SyncedDocument]] = {"retry": retry, "roll-back": roll_back, "link": link}

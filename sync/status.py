@@ -92,7 +92,7 @@ def _inbox(health: Health, now: datetime) -> None:
     health.facts["events"] = counts
     health.facts["oldest_open_event"] = oldest and now - oldest.received_at
     if counts.get(EventState.DEAD):
-        health.problems.append(f"{counts[EventState.DEAD]} events are dead: see `operations list`")
+        health.problems.append(f"{counts[EventState.DEAD]} events are dead: see `events list --state dead`")
 
 
 def _hooks(health: Health, now: datetime) -> None:

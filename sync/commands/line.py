@@ -37,3 +37,11 @@ def seconds(text: str) -> float:
     if not 0 < value < 10**7:
         raise argparse.ArgumentTypeError("must be a number of seconds above 0")
     return value
+
+
+def count(text: str) -> int:
+    """Return a whole number above zero."""
+    value = int(text)
+    if not 0 < value < 10**7:
+        raise argparse.ArgumentTypeError("must be a whole number above 0")
+    return value

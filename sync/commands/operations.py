@@ -3,7 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from models.event import EventState
+from models import kinds
 from sync import operations
 from sync.commands.line import NEEDS_OPERATOR, command, group, say
 
@@ -14,10 +14,13 @@ if TYPE_CHECKING:
 def add(commands: "Commands") -> None:
     """Describe the command line."""
     actions = group(commands, "operations", "settle by hand what needs a person")
-    command(actions, "list", "every document that is pending, has twins, or is in review; every dead event", show)
+    listed = command(actions, "list", "every document that is pending, has twins, or is in review; dead events", show)
+    listed.add_argument("--kind", choices=[*kinds(), "event"], metavar="KIND", help="only these: customer, event, …")
+    listed.add_argument("--verb", metavar="VERB", help="only with this operation: create, update, …")
+    listed.add_argument("--review", action="store_true", help="only what is in review")
     for name, act in operations.ACTIONS.items():
         one = command(actions, name, (act.__doc__ or "").splitlines()[0], run)
-        one.add_argument("id", help="the id of the document, or of an event")
+        one.add_argument("id", help="the id of the document")
         if name == "link":
             one.add_argument("stripe_id", help="the id of the Stripe object")
     command(actions, "confirm", "release the brakes after a run met its cap of undos and deletions", confirm)
@@ -25,7 +28,7 @@ def add(commands: "Commands") -> None:
 
 def show(given: argparse.Namespace) -> int:
     """List what is unfinished."""
-    found = operations.listed()
+    found = operations.listed(kind=given.kind, verb=given.verb, review=given.review)
     say(given, found, "\n".join(operations.line(one) for one in found) or "nothing is pending")
     return 0
 
@@ -35,7 +38,7 @@ def run(given: argparse.Namespace) -> int:
     extra = [given.stripe_id] if given.action == "link" else []
     one = operations.shown(operations.ACTIONS[given.action](given.id, *extra))
     say(given, one, operations.line(one))
-    return NEEDS_OPERATOR if one["review"] or one["status"] == EventState.DEAD else 0
+    return NEEDS_OPERATOR if one["review"] else 0
 
 
 def confirm(given: argparse.Namespace) -> int:

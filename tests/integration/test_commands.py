@@ -5,9 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,24 +17,11 @@ from sync.__main__ import main
 from tests.support import eventually, samples
 from tests.support.answers import untouched
 from tests.support.in_sync import assert_in_sync
+from tests.support.run import Run
 from tests.support.world import KEY, World
 
 ROOT = Path(__file__).resolve().parents[2]
 NAME = "user@here.com"
-Run = Callable[..., tuple[int, Any]]
-
-
-@pytest.fixture
-def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process; returns its exit code and what its --json says."""
-
-    def command(line: str, *more: str) -> tuple[int, Any]:
-        capsys.readouterr()
-        code = main([*line.split(), *more, "--json"])
-        out = capsys.readouterr().out
-        return code, json.loads(out) if out else None
-
-    return command
 
 
 @pytest.fixture
@@ -180,7 +165,9 @@ def test_status_shows_what_is_pending_overdue_and_unconfirmed(world: World, run:
 
 def test_status_shows_dead_and_open_events_and_another_version(world: World, run: Run, dead: Event) -> None:
     world.stripe.endpoint("https://shop.example/webhooks/stripe", api_version="2022-11-15")
-    world.stripe.dashboard.create("customer", name="x")
+    world.stripe.lose_event("customer.created")
+    unknown = world.stripe.dashboard.create("customer", name="x")
+    world.stripe.dashboard.update("customer", unknown["id"], name="y")
     assert world.deliver() == ["waiting"]
 
     code, told = run("status")
@@ -303,64 +290,20 @@ def test_on_a_settled_document_there_is_nothing_to_do(
     assert capsys.readouterr().err
 
 
-@pytest.fixture
-def dead(world: World) -> Event:
-    """An event that was given up."""
-    customer = sync.create_customer(NAME)
-    world.deliver()
-    world.advance(seconds=2)
-    world.stripe.dashboard.update("customer", customer.stripe_id, name="new")
-    world.stripe.fault("cut_before", method="GET", times=None)
-    world.settings["REVALIDATE"] = "all"
-    world.start()
-    world.deliver()
-    for _ in range(20):
-        world.advance(hours=2)
-        sync.inbox.drain()
-    world.stripe.calm()
-    Event._get_collection().delete_many({"state": "applied"})
-    assert Event.objects.get().state == "dead"
-    found: Event = Event.objects.get()
-    return found
+def test_the_list_can_be_narrowed(world: World, run: Run, dead: Event) -> None:
+    world.stripe.fault("cut_before", method="POST", times=4)
+    pending, reviewed = sync.create_customer("pending"), samples.create("product")
+    assert reviewed.ask_for_review("look") is not None
 
+    def ids(options: str) -> list[str]:
+        return [one["id"] for one in run(f"operations list {options}")[1]]
 
-def test_a_dead_event_is_listed_and_can_be_replayed(world: World, run: Run, dead: Event) -> None:
-    assert run("reconcile")[0] == 1
-    ((listed),) = run("operations list")[1]
-    assert (listed["kind"], listed["id"], listed["status"]) == ("event", dead.id, "dead")
-    assert listed["error"]
-
-    code, told = run("operations retry", dead.id)
-
-    assert (code, told["status"]) == (0, "applied")
-    assert Customer.objects.get().name == "new"
-    assert run("reconcile")[0] == 0
-    assert_in_sync(world)
-
-
-def test_an_event_that_stays_dead_can_be_given_up(world: World, run: Run, dead: Event) -> None:
-    world.stripe.fault("cut_before", method="GET", times=None)
-    assert run("operations retry", dead.id)[0] == 1
-    world.stripe.calm()
-
-    assert run("operations roll-back", dead.id)[0] == 0
-
-    assert Event.objects.get().state == "ignored"
-    assert run("reconcile")[0] == 0
-    with untouched(world):
-        assert main(["operations", "roll-back", dead.id]) == 1
-
-
-def test_any_event_can_be_replayed(world: World, run: Run) -> None:
-    sync.create_customer(NAME)
-    world.deliver()
-    before = Customer.objects.get()
-
-    code, told = run("operations retry", Event.objects.get().id)
-
-    assert (code, told["status"]) == (0, "applied")
-    assert Customer.objects.get().stripe == before.stripe
-    assert_in_sync(world)
+    assert ids("") == [str(pending.id), str(reviewed.id), dead.id]
+    assert ids("--kind customer") == [str(pending.id)]
+    assert ids("--kind product") == ids("--review") == [str(reviewed.id)]
+    assert ids("--kind event") == [dead.id]
+    assert ids("--verb create") == [str(pending.id), str(reviewed.id)]
+    assert ids("--verb update") == ids("--kind customer --review") == []
 
 
 # --- as a process ---

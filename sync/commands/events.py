@@ -1,0 +1,83 @@
+"""`python -m sync events`: see what came from Stripe and what became of it, and have it applied again."""
+
+import argparse
+import json
+from collections import Counter
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from models.event import EventState
+from sync import events
+from sync.commands.line import NEEDS_OPERATOR, command, count, group, say
+
+if TYPE_CHECKING:
+    from sync.commands.line import Commands
+
+
+def add(commands: "Commands") -> None:
+    """Describe the command line."""
+    actions = group(commands, "events", "see what came from Stripe, and have it applied again")
+    listed = command(actions, "list", "what came, newest first", show_all)
+    listed.add_argument("--state", choices=[str(state) for state in EventState])
+    listed.add_argument(
+        "--type", metavar="TYPE", help="customer.updated, or customer.* (a thin event goes by the same name)"
+    )
+    listed.add_argument("--object", metavar="ID", help="about this Stripe object")
+    listed.add_argument("--limit", type=count, default=20, metavar="N")
+    one = command(actions, "show", "one event, and what became of it", show)
+    one.add_argument("id")
+    one.add_argument("--raw", action="store_true", help="its body, too, which holds personal data")
+    again = command(actions, "replay", "apply one event again, or all dead ones", replay)
+    which = again.add_mutually_exclusive_group(required=True)
+    which.add_argument("id", nargs="?", help="the id of an event, whatever its state")
+    which.add_argument("--dead", action="store_true", help="every dead event")
+    again.add_argument("--since", type=moment, metavar="DATE", help="with --dead: only what came since (UTC)")
+    again.set_defaults(refuse=again.error)
+    given_up = command(actions, "ignore", "give a dead event up", ignore)
+    given_up.add_argument("id")
+
+
+def moment(text: str) -> datetime:
+    """Return an ISO date or time; without a zone it is UTC."""
+    found = datetime.fromisoformat(text)
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def show_all(given: argparse.Namespace) -> int:
+    """List events."""
+    found = events.found(state=given.state, type=given.type, object=given.object, limit=given.limit)
+    told = [events.shown(row) for row in found]
+    say(given, told, "\n".join(events.line(one) for one in told) or "no such event came")
+    return 0
+
+
+def show(given: argparse.Namespace) -> int:
+    """Show one event."""
+    told = events.shown(events.event_of(given.id), raw=given.raw)
+    body = [json.dumps(told["raw"], indent=2)] if given.raw else []
+    lines = [f"{name}: {value}" for name, value in told.items() if name != "raw"]
+    say(given, told, "\n".join([*lines, *body]))
+    return 0
+
+
+def replay(given: argparse.Namespace) -> int:
+    """Replay one event, or all dead ones; 1 when one could not be applied."""
+    if given.since is not None and not given.dead:
+        given.refuse("--since goes with --dead")
+    if not given.dead:
+        row = events.replay(events.event_of(given.id))
+        told = events.shown(row)
+        say(given, told, events.line(told))
+        return 0 if row.state in events.SETTLED else NEEDS_OPERATOR
+    counts: Counter[str] = Counter()
+    failed = [events.shown(row) for row in events.replay_dead(given.since, counts)]
+    summary = ", ".join(f"{state} {count}" for state, count in sorted(counts.items())) or "no event is dead"
+    say(given, {"counts": counts, "failed": failed}, "\n".join([*map(events.line, failed), summary]))
+    return 0 if counts.keys() <= set(events.SETTLED) else NEEDS_OPERATOR
+
+
+def ignore(given: argparse.Namespace) -> int:
+    """Give one up."""
+    told = events.shown(events.ignore(events.event_of(given.id)))
+    say(given, told, events.line(told))
+    return 0

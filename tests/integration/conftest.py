@@ -1,0 +1,45 @@
+"""Fixtures of the tests that see the service as an operator does."""
+
+import json
+from typing import Any
+
+import pytest
+
+import sync
+from models import Event
+from sync.__main__ import main
+from tests.support.run import Run
+from tests.support.world import World
+
+
+@pytest.fixture
+def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a command in this process; returns its exit code and what its --json says."""
+
+    def command(line: str, *more: str) -> tuple[int, Any]:
+        capsys.readouterr()
+        code = main([*line.split(), *more, "--json"])
+        out = capsys.readouterr().out
+        return code, json.loads(out) if out else None
+
+    return command
+
+
+@pytest.fixture
+def dead(world: World) -> Event:
+    """An event that was given up."""
+    customer = sync.create_customer("dead@here.com")
+    world.deliver()
+    world.advance(seconds=2)
+    world.stripe.dashboard.update("customer", customer.stripe_id, name="new")
+    world.stripe.fault("cut_before", method="GET", times=None)
+    world.settings["REVALIDATE"] = "all"
+    world.start()
+    world.deliver()
+    for _ in range(20):
+        world.advance(hours=2)
+        sync.inbox.drain()
+    world.stripe.calm()
+    Event._get_collection().delete_many({"state": "applied"})
+    found: Event = Event.objects(state="dead").get()
+    return found
