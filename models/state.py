@@ -16,6 +16,7 @@ CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: th
 LATCH = "latch"  # {"cap"}: the brakes are on until an operator confirms
 HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen"} of the last reconcile
 OTHER_VERSION = "other_version"  # {"version"} of the last event that was rendered in another API version than ours
+ENDPOINT = "endpoint"  # and the id of a webhook endpoint: {"digest"} of its secret, which nobody can read again
 
 
 class State(Document):

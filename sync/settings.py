@@ -102,7 +102,7 @@ class Reader:
     def url(self, name: str) -> str | None:
         """Return an http address, or None."""
         value = self._get(name)
-        if value and not _is_http(value):
+        if value and not is_http(value):
             self.problems.append(f"{name} must be an http address")
         return value.rstrip("/") or None
 
@@ -145,7 +145,8 @@ class Reader:
         return int(value)
 
 
-def _is_http(address: str) -> bool:
+def is_http(address: str) -> bool:
+    """Whether this is an http or https address that names a host."""
     try:
         parts = urlsplit(address)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
