@@ -10,7 +10,7 @@ from models.coupon import Coupon
 from models.customer import Customer
 from models.delivery import Delivery, DeliveryState
 from models.event import Event
-from models.indexes import build_indexes
+from models.indexes import build_indexes, strange_indexes
 from models.invoice import Invoice
 from models.invoice_item import InvoiceItem
 from models.lifecycle import Status
@@ -60,4 +60,5 @@ __all__ = [
     "Undo",
     "build_indexes",
     "kinds",
+    "strange_indexes",
 ]

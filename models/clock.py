@@ -39,3 +39,8 @@ def now() -> datetime:
     """Ask the server what time it is. One round trip; used where many documents are compared with one moment."""
     told: datetime = get_db().command("hello")["localTime"]
     return told.replace(tzinfo=UTC) + AHEAD
+
+
+def here() -> datetime:
+    """Return what time this machine thinks it is: it decides nothing, and may be compared with what does."""
+    return datetime.now(UTC) + AHEAD

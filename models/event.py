@@ -30,10 +30,10 @@ class EventState(StrEnum):
 
 
 class Via(StrEnum):
-    """How an event came here first."""
+    """How an event came here."""
 
     WEBHOOK = "webhook"
-    LIST = "list"  # reconcile read it in Stripe's list: no webhook had told of it
+    LIST = "list"  # reconcile read it in Stripe's list: no webhook told of it
 
 
 OPEN = (EventState.RECEIVED, EventState.WAITING)
@@ -78,7 +78,10 @@ class Event(Noticing, Claimable):
         tell: bool = True,
         via: Via = Via.LIST,
     ) -> bool:
-        """Insert the row of an event, and `tell` the hooks that asked for its type; False when it is there already."""
+        """Insert the row of an event, and `tell` the hooks that asked for its type; False when it is there already.
+
+        What a webhook brings after reconcile had read it is noted on the row: webhooks do arrive.
+        """
         is_open = state in OPEN
         row = {
             "type": event["type"],
@@ -90,26 +93,23 @@ class Event(Noticing, Claimable):
             "attempts": 1,
             "via": via,
         }
-        values = {name: literal(value) for name, value in row.items()}
+        values = {
+            **{name: literal(value) for name, value in row.items()},
+            **(give_notice(of_event(event["type"])) if tell else {}),
+            "received_at": from_now(),
+            "lease": from_now(due) if is_open else None,
+            "settled_at": None if is_open or state == EventState.DEAD else from_now(),
+        }
+        new = {"$eq": [{"$type": "$state"}, "missing"]}
         try:
-            cls._get_collection().find_one_and_update(
-                {"_id": event["id"], "state": {"$exists": False}},
-                [
-                    {
-                        "$set": {
-                            **values,
-                            **(give_notice(of_event(event["type"])) if tell else {}),
-                            "received_at": from_now(),
-                            "lease": from_now(due) if is_open else None,
-                            "settled_at": None if is_open or state == EventState.DEAD else from_now(),
-                        }
-                    }
-                ],
+            before = cls._get_collection().find_one_and_update(
+                {"_id": event["id"], "$or": [{"state": {"$exists": False}}, {"via": Via.LIST}]},
+                [{"$replaceWith": {"$mergeObjects": ["$$ROOT", {"$cond": [new, values, {"via": literal(via)}]}]}}],
                 upsert=True,
             )
         except DuplicateKeyError:
             return False
-        return True
+        return before is None
 
     def replay(self) -> Self | None:
         """Open a row again, whatever became of it, as if it had just come: claimed, and noted that an operator did so.

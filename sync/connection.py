@@ -2,12 +2,14 @@
 
 import logging
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 
 import mongoengine
 import stripe
 from mongoengine.connection import get_db
+from pymongo import IndexModel
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
@@ -100,7 +102,13 @@ def _open_database(settings: Settings, listeners: tuple[CommandListener, ...]) -
     version = tuple(database.client.server_info()["versionArray"][:2])
     if version < (6, 0):
         raise SyncError(f"MongoDB 6.0 or newer is needed; this is {version[0]}.{version[1]}.")
+    for model, indexes, keep in indexed(settings):
+        models.build_indexes(model, indexes, keep)
+
+
+def indexed(settings: Settings) -> Iterator[tuple[type[mongoengine.Document], list[IndexModel], timedelta]]:
+    """Yield every collection that has indexes, those, and how long a settled document is kept."""
     for model in models.kinds().values():
-        models.build_indexes(model, model.indexes, max(settings.retention, REQUEST_KEYS_LAST))
+        yield model, model.indexes, max(settings.retention, REQUEST_KEYS_LAST)
     for rows in (models.Event, models.Delivery):
-        models.build_indexes(rows, rows.indexes, settings.retention)
+        yield rows, rows.indexes, settings.retention

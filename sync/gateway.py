@@ -107,6 +107,7 @@ class Gateway:
         self._client, self._quick = client(TIMEOUT), client(QUICK)
         self._checked = self._bound = False
         self._checking = threading.Lock()
+        self.asked = 0  # how many requests were sent to Stripe, as far as one thread can tell
 
     # --- writing ---
 
@@ -225,6 +226,7 @@ class Gateway:
         self, client: stripe.StripeClient, method: str, path: str, params: dict[str, Any], options: dict[str, Any]
     ) -> Answer:
         started = time.monotonic()
+        self.asked += 1
         try:
             response = client.raw_request(method, path, **params, **options)
         except stripe.AuthenticationError as error:

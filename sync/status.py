@@ -7,35 +7,57 @@ from typing import Any
 from models import Delivery, DeliveryState, Event, Status, clock, kinds
 from models.event import OPEN, EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
+from sync.findings import MARKS, Finding, Level, exit_code
 from sync.gateway import API_VERSION
 
 SILENCE = timedelta(hours=1)  # reconcile every five minutes is the rule
 UNHEARD = timedelta(hours=1)  # `hooks run --every 5` is the rule
+SLOW = timedelta(hours=1)  # operations and events that are tried for so long have a reason
 UNCONFIRMED = timedelta(hours=1)  # a webhook comes within seconds
+UNFINISHED = {
+    "lease": {"$type": "date"},
+    "status": {"$in": ["pending", "active"]},
+    "operation.since": {"$type": "date"},
+}
 MANY = 10  # documents that nobody confirmed: then it is no accident
 
 
 @dataclass
 class Health:
-    """What was found; `problems` need an operator, `warnings` only their attention."""
+    """What was found; problems need an operator, warnings only their attention."""
 
     facts: dict[str, Any] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    warnings: list[str] = field(default_factory=list)
+    findings: list[Finding] = field(default_factory=list)
+
+    def problem(self, check: str, told: str, do: str) -> None:
+        """Note what needs an operator, and what they can do."""
+        self.findings.append(Finding(check, Level.PROBLEM, told, do))
+
+    def warning(self, check: str, told: str, do: str) -> None:
+        """Note what deserves attention, and what can be done."""
+        self.findings.append(Finding(check, Level.WARNING, told, do))
 
     @property
     def exit_code(self) -> int:
         """0 healthy, 1 needs an operator."""
-        return 1 if self.problems else 0
+        return exit_code(self.findings)
+
+    def _texts(self, level: Level) -> list[str]:
+        return [str(finding) for finding in self.findings if finding.level == level]
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
-        return {**self.facts, "problems": self.problems, "warnings": self.warnings, "exit_code": self.exit_code}
+        told = {"problems": self._texts(Level.PROBLEM), "warnings": self._texts(Level.WARNING)}
+        return {**self.facts, **told, "exit_code": self.exit_code}
 
     def __str__(self) -> str:
         lines = [f"{name}: {_spoken(value)}" for name, value in self.facts.items()]
-        lines += [f"✘ {problem}" for problem in self.problems] + [f"! {warning}" for warning in self.warnings]
-        return "\n".join(lines if self.problems else [*lines, "✔ healthy"])
+        lines += [f"{MARKS[level]} {text}" for level in (Level.PROBLEM, Level.WARNING) for text in self._texts(level)]
+        return "\n".join(lines if self.exit_code else [*lines, "✔ healthy"])
+
+
+def _age(age: timedelta) -> str:
+    return str(age - timedelta(microseconds=age.microseconds))
 
 
 def _spoken(value: Any) -> str:
@@ -54,34 +76,44 @@ def status() -> Health:
     health.facts["last_reconcile"] = heartbeat and heartbeat["at"]
     health.facts["checkpoint"] = checkpoint and checkpoint["at"]
     if heartbeat is None or now - heartbeat["at"] > SILENCE:
-        health.warnings.append("reconcile has not run for an hour: run `python -m sync reconcile --every 300`")
+        told = "reconcile has not run for an hour"
+        health.warning("reconcile", told, "run `python -m sync reconcile --every 300`")
     elif heartbeat["exit_code"] == 2:
-        health.problems.append(f"the last reconcile could not look: {'; '.join(heartbeat['unseen'])}")
+        told = f"the last reconcile could not look ({'; '.join(heartbeat['unseen'])})"
+        health.problem("reconcile", told, "see what `doctor` says of the key")
     if latch is not None:
-        health.problems.append("the cap of undos and deletions was met: check them, then `operations confirm`")
+        told = "the cap of undos and deletions was met"
+        health.problem("brakes", told, "see `reconcile --full --dry-run`; if it is right, `operations confirm`")
     version = State.read(OTHER_VERSION)
     if version is not None and now - version["at"] < timedelta(days=1):
-        health.warnings.append(
-            f"events come in API version {version['version']}, not {API_VERSION}: each costs a GET; "
-            "pin the webhook endpoint to our version"
-        )
+        told = f"events come in API version {version['version']}, not {API_VERSION}, and each costs a GET"
+        health.warning("version", told, "`endpoint roll` makes an endpoint in our version")
     return health
 
 
 def _documents(health: Health, now: datetime) -> None:
     counts: dict[str, dict[str, int]] = {}
     review = overdue = unconfirmed = 0
+    oldest: datetime | None = None
     for model in kinds().values():
         grouped = model.objects.aggregate([{"$group": {"_id": "$status", "n": {"$sum": 1}}}])
         counts[model._get_collection_name()] = {row["_id"]: row["n"] for row in grouped}
+        begun = model.objects(__raw__=UNFINISHED).order_by("operation.since").first()
+        oldest = min(filter(None, (oldest, begun and begun.operation.since)), default=None)
         review += model.objects(review__type="string").count()
         overdue += model.objects(__raw__=clock.overdue(now)).count()
         unconfirmed += model.objects(status=Status.ACTIVE, confirmed_at=None, created_at__lt=now - UNCONFIRMED).count()
     health.facts.update(documents=counts, overdue=overdue, review=review, unconfirmed=unconfirmed)
     if review:
-        health.problems.append(f"{review} in review: see `operations list`")
+        health.problem("review", f"{review} in review", "see `operations list --review`, then retry, link or roll back")
     if unconfirmed >= MANY:
-        health.problems.append(f"{unconfirmed} documents were never confirmed: webhooks do not arrive")
+        told = f"{unconfirmed} documents were never confirmed: webhooks do not arrive"
+        health.problem("webhooks", told, "see what `doctor` says of the endpoint")
+    age = oldest and now - oldest
+    health.facts["oldest_operation"] = age
+    if age and age > SLOW:
+        told = f"the oldest pending operation is {_age(age)} old"
+        health.warning("pending", told, "see its error in `operations list`; it is settled, or in review, after a day")
 
 
 def _inbox(health: Health, now: datetime) -> None:
@@ -92,7 +124,12 @@ def _inbox(health: Health, now: datetime) -> None:
     health.facts["events"] = counts
     health.facts["oldest_open_event"] = oldest and now - oldest.received_at
     if counts.get(EventState.DEAD):
-        health.problems.append(f"{counts[EventState.DEAD]} events are dead: see `events list --state dead`")
+        told = f"{counts[EventState.DEAD]} events are dead"
+        health.problem("events", told, "see `events list --state dead`, then `events replay --dead`")
+    stuck = Event.objects(state=EventState.RECEIVED).order_by("received_at").first()
+    if stuck and now - stuck.received_at > SLOW:
+        told = f"an event could not be applied for {_age(now - stuck.received_at)}"
+        health.warning("events", told, "see its error in `events list --state received`")
 
 
 def _hooks(health: Health, now: datetime) -> None:
@@ -108,9 +145,8 @@ def _hooks(health: Health, now: datetime) -> None:
     health.facts["hooks"] = {"pending": pending + sum(row["n"] for row in unmoved), "dead": dead}
     health.facts["oldest_notice"] = oldest and now - oldest
     if dead:
-        health.problems.append(
-            f"{dead} deliveries to hooks are dead, the oldest of {oldest_dead:%F %R}: see `hooks list`"
-        )
+        told = f"{dead} deliveries to hooks are dead, the oldest of {oldest_dead:%F %R}"
+        health.problem("hooks", told, "see `hooks list`, then `hooks replay`")
     late = now - UNHEARD
     if any(row["oldest"] < late for row in unmoved) or Delivery.objects(__raw__=clock.overdue(late)).first():
-        health.warnings.append("hooks were not run for an hour: run `python -m sync hooks run --every 5`")
+        health.warning("hooks", "hooks were not run for an hour", "run `python -m sync hooks run --every 5`")

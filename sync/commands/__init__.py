@@ -6,9 +6,9 @@ code. Exit codes are the same everywhere: 0 in order, 1 needs an operator, 2 cou
 
 import argparse
 
-from sync.commands import backfill, endpoint, events, hooks, installation, operations, reconcile, status
+from sync.commands import backfill, doctor, endpoint, events, hooks, installation, operations, reconcile, status
 
-COMMANDS = (reconcile, backfill, status, endpoint, events, operations, hooks, installation)
+COMMANDS = (reconcile, backfill, status, doctor, endpoint, events, operations, hooks, installation)
 
 
 def parser() -> argparse.ArgumentParser:

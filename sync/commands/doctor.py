@@ -1,0 +1,25 @@
+"""`python -m sync doctor`: look at everything that the service rests on, and say what to do about what is wrong."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sync.commands.line import command, say
+from sync.doctor import examine
+
+if TYPE_CHECKING:
+    from sync.commands.line import Commands
+
+
+def add(commands: "Commands") -> None:
+    """Describe the command line."""
+    doctor = command(
+        commands, "doctor", "look at the key, the webhooks, the clocks and MongoDB, and say what to do", run
+    )
+    doctor.add_argument("--url", help="where Stripe reaches the service, if its path is not /webhooks/stripe")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Examine everything."""
+    found = examine(given.url)
+    say(given, found.as_json(), str(found))
+    return found.exit_code

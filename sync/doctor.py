@@ -1,0 +1,245 @@
+"""The doctor looks at everything that the service rests on, and says of each thing that is wrong what to do about it.
+
+It writes nothing. At Stripe it costs three GETs, and for a restricted key up to eleven more: what the key may read is
+learned by reading one object of each type.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from mongoengine.connection import get_db
+
+from models import Event, clock, kinds, strange_indexes
+from models.event import EventState, Via
+from models.state import STRIPE, State
+from sync.connection import current, indexed
+from sync.coverage import kind_of
+from sync.endpoint import Endpoint, listed
+from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
+from sync.findings import Finding, Level, exit_code
+from sync.gateway import API_VERSION, Reply
+from sync.status import status
+
+TOLERANCE = timedelta(seconds=300)  # of a signature's time, and of the windows in which an object is looked for
+UNEASY = timedelta(seconds=60)  # clocks that are kept in time differ by less than one
+ARRIVES = timedelta(minutes=5)  # by then a webhook has come, or was refused and will be repeated
+READS = 11  # types that a restricted key is tried on: Stripe's floor is some 14 GETs an hour
+RECENT = 20  # webhooks; they come in any order, and the newest of them is meant
+
+KEYS = "https://dashboard.stripe.com/apikeys"
+
+
+@dataclass
+class Diagnosis:
+    """What was found, and how many requests it cost at Stripe."""
+
+    findings: list[Finding] = field(default_factory=list)
+    asked: int = 0
+
+    @property
+    def exit_code(self) -> int:
+        """0 healthy or only warnings, 1 problems, 2 could not look at everything."""
+        return exit_code(self.findings)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        findings = [finding.as_json() for finding in self.findings]
+        return {"findings": findings, "asked": self.asked, "exit_code": self.exit_code}
+
+    def __str__(self) -> str:
+        return "\n".join([*(finding.line for finding in self.findings), f"({self.asked} requests to Stripe)"])
+
+
+def examine(url: str | None = None) -> Diagnosis:
+    """Look at everything; `url` is the address at which Stripe reaches the service, where its path is another."""
+    before, found = current().gateway.asked, Diagnosis()
+    account = _account(found)
+    if account is not None:
+        now = clock.now()
+        if account.earliest:  # else the answer had no date
+            now, mongodb = datetime.fromtimestamp(account.latest - 1, UTC), now
+            found.findings += clocks(clock.here(), mongodb, now)
+        for look in (_permissions, lambda: _endpoints(url), lambda: _webhooks(now)):
+            found.findings += _seen(look())
+    found.findings += [*_mongodb(), *_indexes(), *status().findings]
+    found.asked = current().gateway.asked - before
+    return found
+
+
+def _seen(look: Iterator[Finding]) -> Iterator[Finding]:
+    """What a look at Stripe finds; that it fails is a finding, too."""
+    try:
+        yield from look
+    except Forbidden as error:
+        yield Finding("permissions", Level.WARNING, str(error), f"let it read that, at {KEYS}")
+    except CannotLook as error:
+        yield Finding("stripe", Level.UNSEEN, f"Stripe could not be read ({error})", "try again in a minute")
+
+
+# --- Stripe ---
+
+
+def _account(found: Diagnosis) -> Reply | None:
+    """Look who we are at Stripe; None when it makes no sense to ask for more."""
+    settings, told = current().settings, found.findings
+    try:
+        reply = current().gateway.get("/v1/account")
+    except BadKey as error:
+        told.append(Finding("key", Level.PROBLEM, str(error), f"make a new one at {KEYS}, and restart every process"))
+    except WrongStripe as error:
+        told.append(Finding("key", Level.PROBLEM, str(error), "correct STRIPE_SECRET_KEY or MONGODB_URI"))
+    except Forbidden as error:
+        told.append(Finding("key", Level.PROBLEM, str(error), f"let it read the account, at {KEYS}"))
+    except CannotLook as error:
+        do = "try again; see https://status.stripe.com"
+        told.append(Finding("key", Level.UNSEEN, f"Stripe could not be asked ({error})", do))
+    else:
+        if reply is not None:
+            mode = "live" if settings.livemode else "test"
+            bound = "" if State.read(STRIPE) else ", to which this database will be bound"
+            told.append(Finding("key", Level.OK, f"of {reply.remote['id']} in {mode} mode{bound}"))
+            return reply
+        told.append(Finding("key", Level.UNSEEN, "Stripe knows no account of this key", f"look at {KEYS}"))
+    return None
+
+
+def clocks(here: datetime, mongodb: datetime, stripe: datetime) -> Iterator[Finding]:
+    """Compare the clocks that matter: signatures are checked by ours, and what is due is decided by MongoDB's."""
+    good = []
+    for name, skew, harm in (
+        ("this machine's", here - stripe, "webhooks are refused"),
+        ("MongoDB's", mongodb - stripe, "objects are looked for at the wrong time"),
+    ):
+        side = "behind" if skew < timedelta() else "ahead of"
+        told = f"{name} clock is {abs(skew).total_seconds():.0f} s {side} Stripe's"
+        if abs(skew) < UNEASY:
+            good.append(told)
+            continue
+        level = Level.PROBLEM if abs(skew) >= TOLERANCE else Level.WARNING
+        yield Finding("clock", level, f"{told}; from 300 s on, {harm}", "let NTP keep it in time (chrony, timesyncd)")
+    if good:
+        yield Finding("clock", Level.OK, ", ".join(good))
+
+
+def _permissions() -> Iterator[Finding]:
+    """Try what a restricted key may read, the types that are used here first. What it may write cannot be tried."""
+    if not current().settings.stripe_secret_key.startswith("rk_"):
+        return
+    listable = [(kind, model) for kind, model in kinds().items() if model.resource.listed]
+    tried = sorted(listable, key=lambda each: each[1].objects.first() is None)[:READS]
+    denied = []
+    for kind, model in tried:
+        try:
+            current().gateway.first(model.resource.path)
+        except Forbidden:
+            denied.append(kind)
+    if denied:
+        told = f"the restricted key may not read {', '.join(denied)}"
+        yield Finding("permissions", Level.PROBLEM, told, f"let it read and write them, at {KEYS}")
+    else:
+        told = f"the restricted key may read the {len(tried)} types that were tried, of {len(listable)}"
+        yield Finding("permissions", Level.OK, told)
+
+
+def _endpoints(url: str | None) -> Iterator[Finding]:
+    everything = listed()
+    ours = [each for each in everything if (each.url == url if url else each.ours)]
+    if not ours:
+        told = f"no webhook endpoint of this account leads to {url or 'this service'}"
+        told += f" ({len(everything)} lead elsewhere)" if everything else ""
+        if _arrived() is not None:
+            do = "if it is an event destination that sends thin events, look at it in Stripe's Workbench"
+            yield Finding("endpoint", Level.WARNING, f"{told}, though events have come", do)
+        else:
+            do = f"`python -m sync endpoint create {url or 'https://<your host>/webhooks/stripe'}`"
+            yield Finding("endpoint", Level.PROBLEM, told, f"{do}; or say its address with --url")
+    for endpoint in ours:
+        spare = any(other.right and other.url == endpoint.url for other in ours if other is not endpoint)
+        faults = list(_faults(endpoint, spare))
+        yield from faults or [Finding("endpoint", Level.OK, f"{endpoint.id} sends what is covered to {endpoint.url}")]
+    for address in {endpoint.url for endpoint in ours}:
+        same = sorted((e for e in ours if e.url == address), key=lambda e: int(e.remote.get("created", 0)))
+        if len(same) > 1:
+            told = f"{len(same)} endpoints send everything to {address}"
+            yield Finding("endpoint", Level.WARNING, told, f"end the roll: `endpoint delete {same[0].id}`")
+
+
+def _faults(endpoint: Endpoint, spare: bool) -> Iterator[Finding]:
+    """Yield what is wrong with an endpoint; with another right one beside it, it is no more than a warning."""
+    id, bad = endpoint.id, Level.WARNING if spare else Level.PROBLEM
+    update = f"`endpoint update {id}`"
+    if not endpoint.enabled:
+        told = f"{id} is disabled: Stripe sends it nothing"
+        yield Finding("endpoint", bad, told, f"see in the Dashboard why its deliveries failed, then {update}")
+    if endpoint.missing:
+        yield Finding("endpoint", bad, f"{id} does not send {', '.join(endpoint.missing)}", update)
+    if endpoint.extra:
+        told = f"{id} sends what nothing here is kept by ({', '.join(endpoint.extra)})"
+        yield Finding("endpoint", Level.WARNING, told, update)
+    if endpoint.version != API_VERSION:
+        told = f"{id} sends version {endpoint.version or 'of the account'}, not {API_VERSION}: each event costs a GET"
+        yield Finding("endpoint", Level.WARNING, told, f"`endpoint roll {id}` makes one in our version")
+    if endpoint.known is False:
+        told = f"STRIPE_WEBHOOK_SECRET here does not have the secret of {id}: its events are refused"
+        yield Finding("endpoint", bad, told, f"add it; if nobody has it any more, `endpoint roll {id}`")
+
+
+def _arrived() -> int | None:
+    """Return the Stripe time of the newest event that came by a webhook lately; None when none ever did."""
+    # Every state is named, so that the index on it gives the order.
+    where = {"state": {"$in": [str(state) for state in EventState]}, "via": Via.WEBHOOK}
+    rows = Event.objects(__raw__=where).order_by("-received_at").limit(RECENT)
+    return max((row.created for row in rows if row.created is not None), default=None)
+
+
+def _webhooks(now: datetime) -> Iterator[Finding]:
+    """Compare Stripe's newest events with those that webhooks brought."""
+    page = next(current().gateway.pages("/v1/events")).remote["data"]
+    due = [event for event in page if kind_of(event["type"]) and event["created"] <= (now - ARRIVES).timestamp()]
+    arrived = _arrived()
+    late = [event for event in due if arrived is None or event["created"] > arrived]
+    if late:
+        since = datetime.fromtimestamp(min(event["created"] for event in late), UTC)
+        told = f"{len(late)} events since {since:%Y-%m-%d %H:%M} UTC came by no webhook"
+        do = "see the endpoint's deliveries in the Dashboard (is its address reachable, is its secret ours?)"
+        yield Finding("webhooks", Level.PROBLEM, told, f"{do}; until then reconcile reads them")
+    elif due:
+        yield Finding("webhooks", Level.OK, "what Stripe tells of, webhooks bring")
+    else:
+        yield Finding("webhooks", Level.OK, "Stripe has told of nothing that should have come by now")
+
+
+# --- MongoDB ---
+
+
+def _mongodb() -> Iterator[Finding]:
+    database = get_db()
+    version = ".".join(map(str, database.client.server_info()["versionArray"][:3]))
+    hello, concern = database.client.admin.command("hello"), database.write_concern.document
+    yield deployment(version, hello, concern, live=current().settings.livemode)
+
+
+def deployment(version: str, hello: dict[str, Any], concern: dict[str, Any], *, live: bool) -> Finding:
+    """Judge how MongoDB is run, and how it is written to."""
+    alone = "setName" not in hello and hello.get("msg") != "isdbgrid"
+    where = "a single server" if alone else hello.get("setName") or "a sharded cluster"
+    told = f"MongoDB {version}, {where}, writes with w={concern.get('w')}"
+    if concern.get("j") is False:
+        do = "take journal=false (or j=false) out of MONGODB_URI"
+        return Finding("mongodb", Level.PROBLEM, f"{told}, not journaled: a crash can lose what was acknowledged", do)
+    if alone and live:
+        return Finding("mongodb", Level.WARNING, told, "use a replica set: this one loses all with its disk")
+    return Finding("mongodb", Level.OK, told)
+
+
+def _indexes() -> Iterator[Finding]:
+    every = list(indexed(current().settings))
+    strange = [name for model, indexes, keep in every for name in strange_indexes(model, indexes, keep)]
+    if strange:
+        told = f"these indexes are missing, or not ours: {', '.join(strange)}"
+        do = "drop those that exist; every start builds what is missing, and says what keeps it from that"
+        yield Finding("indexes", Level.PROBLEM, told, do)
+    else:
+        yield Finding("indexes", Level.OK, f"as they should be in {len(every)} collections")

@@ -1,0 +1,399 @@
+"""The doctor: each check can fail, says what is wrong and what to do, and none of them changes anything."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from mongoengine.connection import get_db
+from pymongo import IndexModel
+
+import sync
+from models import Customer, Event, State
+from models.state import HEARTBEAT, LATCH
+from sync.__main__ import main
+from sync.coverage import covered_events
+from sync.doctor import clocks, deployment
+from sync.findings import Finding, Level
+from sync.gateway import API_VERSION
+from tests.support import samples
+from tests.support.answers import untouched
+from tests.support.run import Run
+from tests.support.world import KEY, SECRET, World
+
+URL = "https://shop.example/webhooks/stripe"
+NAME = "user@here.com"
+
+
+@pytest.fixture
+def shop(world: World) -> World:
+    """A world in which everything is as it should be, and some events have come."""
+    world.stripe.endpoint(URL, SECRET, API_VERSION, list(covered_events()))
+    sync.create_customer(NAME)
+    world.deliver()
+    world.reconcile()
+    world.advance(minutes=10)
+    world.reconcile()
+    return world
+
+
+@pytest.fixture
+def told(run: Run) -> Any:
+    """Runs the doctor; returns the exit code and what it found of a check that is not all well."""
+
+    def examine(check: str, *options: str) -> tuple[int, list[tuple[str, str, str]]]:
+        code, said = run("doctor", *options)
+        found = [f for f in said["findings"] if f["check"] == check and f["level"] != "ok"]
+        assert all(f["do"] for f in said["findings"] if f["level"] != "ok"), "each says what to do"
+        return code, [(f["level"], f["told"], f["do"]) for f in found]
+
+    return examine
+
+
+def only(found: tuple[int, list[tuple[str, str, str]]], code: int, level: str, what: str, do: str) -> None:
+    assert found[0] == code, found
+    ((was, told, advice),) = found[1]
+    assert was == level
+    assert what in told
+    assert do in advice
+
+
+def test_all_is_well(shop: World, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    asked = len(shop.stripe.requests)
+
+    with untouched(shop, may_read=True):
+        code, said = run("doctor")
+
+    assert code == said["exit_code"] == 0
+    assert {finding["level"] for finding in said["findings"]} == {"ok"}
+    assert [f["check"] for f in said["findings"]] == ["key", "clock", "endpoint", "webhooks", "mongodb", "indexes"]
+    assert said["asked"] == len(shop.stripe.requests) - asked == 3
+    assert main(["doctor"]) == 0
+    out = capsys.readouterr().out
+    assert "✔ webhooks: what Stripe tells of, webhooks bring" in out
+    assert "(3 requests to Stripe)" in out
+
+
+# --- the key ---
+
+
+def test_a_key_that_stripe_does_not_accept(shop: World, told: Any) -> None:
+    shop.stripe.revoke(KEY)
+
+    only(told("key"), 1, "problem", "does not accept STRIPE_SECRET_KEY", "dashboard.stripe.com/apikeys")
+
+
+def test_a_key_of_another_account(shop: World, told: Any) -> None:
+    shop.stripe.reset_account("acct_other")
+    shop.settings["STRIPE_SECRET_KEY"] = "sk_test_other"
+    shop.start()
+
+    only(told("key"), 1, "problem", "acct_other", "STRIPE_SECRET_KEY or MONGODB_URI")
+
+
+def test_a_key_of_the_other_mode(shop: World, told: Any) -> None:
+    shop.settings["STRIPE_SECRET_KEY"] = "sk_live_world"
+    shop.start()
+
+    only(told("key"), 1, "problem", "the other mode", "STRIPE_SECRET_KEY or MONGODB_URI")
+
+
+def test_a_key_that_may_not_read_the_account(shop: World, told: Any) -> None:
+    shop.stripe.restrict(KEY, {"account": "all"})
+
+    only(told("key"), 1, "problem", "may not GET /v1/account", "let it read the account")
+
+
+@pytest.mark.parametrize("fault", ["cut_before", "503_edge", "html_body", "rate_limit"])
+def test_a_stripe_that_cannot_be_asked_is_exit_2(shop: World, told: Any, fault: str) -> None:
+    shop.stripe.fault(fault, method="GET", times=None)
+
+    only(told("key"), 2, "unseen", "could not be asked", "try again")
+
+
+@pytest.mark.parametrize("path", ["/v1/webhook_endpoints", "/v1/events"])
+def test_a_look_that_fails_is_exit_2_and_hides_no_other(shop: World, run: Run, path: str) -> None:
+    shop.stripe.fault("cut_before", path=path, times=None)
+
+    code, said = run("doctor")
+
+    assert code == 2
+    levels = {finding["check"]: finding["level"] for finding in said["findings"]}
+    assert levels.pop("stripe") == "unseen"
+    assert {*levels.values()} == {"ok"}
+    assert "indexes" in levels
+
+
+def test_what_a_restricted_key_may_not_read(shop: World, run: Run, told: Any) -> None:
+    shop.settings["STRIPE_SECRET_KEY"] = "rk_test_world"
+    shop.start()
+    code, said = run("doctor")
+    assert code == 0
+    assert said["asked"] <= 15
+    (fine,) = [f for f in said["findings"] if f["check"] == "permissions"]
+    assert fine["level"] == "ok"
+
+    shop.stripe.restrict("rk_test_world", {"customer": "read", "webhook_endpoint": "read"})
+
+    code, (denied, also) = told("permissions")
+    assert code == 1
+    assert denied[:2] == ("problem", "the restricted key may not read customer")
+    assert "apikeys" in denied[2]
+    assert also[0] == "warning"
+    assert "/v1/webhook_endpoints" in also[1]
+
+
+# --- clocks ---
+
+
+@pytest.mark.parametrize(("seconds", "level"), [(90, "warning"), (-90, "warning"), (400, "problem"), (-400, "problem")])
+def test_a_clock_that_is_off(shop: World, run: Run, told: Any, seconds: int, level: str) -> None:
+    shop.stripe.clock.advance(seconds)
+
+    code, found = told("clock")
+
+    assert code == (1 if level == "problem" else 0)
+    assert [(each[0], "NTP" in each[2]) for each in found] == [(level, True)] * 2
+    off = [int(each[1].partition(" clock is ")[2].partition(" s ")[0]) for each in found]
+    assert all(abs(each - abs(seconds)) <= 5 for each in off), "a Date has whole seconds"
+
+
+def test_each_clock_is_judged_by_itself() -> None:
+    noon = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+    late, fine = clocks(noon - timedelta(seconds=301), noon + timedelta(seconds=2), noon)
+
+    assert (late.level, late.told) == (
+        Level.PROBLEM,
+        "this machine's clock is 301 s behind Stripe's; from 300 s on, webhooks are refused",
+    )
+    assert (fine.level, fine.told) == (Level.OK, "MongoDB's clock is 2 s ahead of Stripe's")
+
+
+# --- the endpoint ---
+
+
+def test_no_endpoint(shop: World, told: Any) -> None:
+    (there,) = shop.stripe.objects("webhook_endpoint")
+    shop.stripe.dashboard.delete("webhook_endpoint", there["id"])
+    found = told("endpoint")
+    only(found, 0, "warning", "though events have come", "event destination")
+
+    Event._get_collection().delete_many({})
+
+    only(told("endpoint"), 1, "problem", "no webhook endpoint", "endpoint create https://<your host>/webhooks/stripe")
+    shop.stripe.endpoint("https://b.example/hook")
+    only(told("endpoint"), 1, "problem", "1 lead elsewhere", "--url")
+
+
+def test_an_address_can_be_said(shop: World, told: Any) -> None:
+    shop.stripe.endpoint("https://b.example/hook", api_version=API_VERSION, enabled_events=list(covered_events()))
+
+    assert told("endpoint", "--url", "https://b.example/hook") == (0, [])
+    found = told("endpoint", "--url", "https://c.example/hook")
+    assert "https://c.example/hook" in found[1][0][1]
+
+
+def test_a_disabled_endpoint(shop: World, told: Any) -> None:
+    (there,) = shop.stripe.objects("webhook_endpoint")
+    shop.stripe.dashboard.update("webhook_endpoint", there["id"], disabled=True)
+
+    only(told("endpoint"), 1, "problem", "is disabled", f"endpoint update {there['id']}")
+
+
+def test_events_that_are_not_sent(shop: World, told: Any, run: Run) -> None:
+    missing = {"customer.deleted", "price.updated"}
+    shop.stripe.endpoint(URL, None, API_VERSION, [type for type in covered_events() if type not in missing])
+
+    only(told("endpoint"), 1, "problem", "does not send customer.deleted, price.updated", "endpoint update")
+    assert run("endpoint update")[0] == 0
+    assert told("endpoint") == (0, [])
+
+
+def test_events_that_are_sent_for_nothing(shop: World, told: Any) -> None:
+    shop.stripe.endpoint(URL, None, API_VERSION, [*covered_events(), "issuing_authorization.request"])
+
+    only(told("endpoint"), 0, "warning", "issuing_authorization.request", "endpoint update")
+
+
+@pytest.mark.parametrize("version", ["2022-11-15", None])
+def test_events_in_another_version(shop: World, told: Any, version: str | None) -> None:
+    shop.stripe.endpoint(URL, None, version, list(covered_events()))
+
+    only(told("endpoint"), 0, "warning", version or "of the account", "endpoint roll")
+
+
+def test_a_secret_that_is_not_set(shop: World, run: Run, told: Any) -> None:
+    (there,) = shop.stripe.objects("webhook_endpoint")
+    shop.stripe.dashboard.delete("webhook_endpoint", there["id"])
+    made = run("endpoint create", URL)[1]
+    only(told("endpoint"), 1, "problem", f"does not have the secret of {made['id']}", "endpoint roll")
+
+    shop.settings["STRIPE_WEBHOOK_SECRET"] = made["secret"]
+    shop.start()
+
+    assert told("endpoint") == (0, [])
+
+
+def test_a_roll_that_was_not_ended(shop: World, run: Run, told: Any) -> None:
+    (old,) = shop.stripe.objects("webhook_endpoint")
+    shop.advance(minutes=1)
+    new = run("endpoint roll")[1]
+    shop.settings["STRIPE_WEBHOOK_SECRET"] = f"{SECRET},{new['secret']}"
+    shop.start()
+
+    only(told("endpoint"), 0, "warning", "2 endpoints send everything", f"endpoint delete {old['id']}")
+
+
+# --- do webhooks arrive? ---
+
+
+def test_webhooks_that_do_not_arrive(shop: World, run: Run, told: Any) -> None:
+    for name in ("one", "two"):
+        sync.create_customer(name)
+        shop.advance(seconds=5)
+    lost = shop.webhooks()
+    assert told("webhooks") == (0, []), "they may still be on their way"
+    shop.advance(minutes=6)
+    shop.reconcile()
+
+    only(told("webhooks"), 1, "problem", "2 events since", "deliveries in the Dashboard")
+
+    assert set(shop.deliver(lost)) == {"duplicate"}
+    assert told("webhooks") == (0, []), "what came late did come"
+
+
+def test_a_shop_to_which_none_ever_came(world: World, told: Any) -> None:
+    world.stripe.endpoint(URL, SECRET, API_VERSION, list(covered_events()))
+    assert told("webhooks")[1] == []
+    world.stripe.dashboard.create("customer", name="x")
+    world.webhooks()
+    world.advance(minutes=6)
+
+    only(told("webhooks"), 1, "problem", "1 events since", "reconcile reads them")
+
+
+def test_thin_events_are_webhooks_too(shop: World, told: Any) -> None:
+    (there,) = shop.stripe.objects("webhook_endpoint")
+    shop.stripe.dashboard.delete("webhook_endpoint", there["id"])
+    shop.stripe.endpoint(URL, SECRET, payload="thin")
+    sync.create_customer("thin")
+    shop.deliver()
+    shop.advance(minutes=6)
+    shop.reconcile()
+
+    assert told("webhooks") == (0, [])
+    only(told("endpoint"), 0, "warning", "though events have come", "Workbench")
+
+
+def test_many_documents_that_nobody_confirmed(shop: World, told: Any) -> None:
+    for number in range(10):
+        sync.create_customer(f"user {number}")
+    shop.webhooks()
+    shop.advance(hours=2)
+
+    found = told("webhooks")
+
+    assert found[0] == 1
+    assert any("never confirmed" in each[1] for each in found[1])
+
+
+# --- MongoDB ---
+
+
+def test_writes_that_are_not_journaled(shop: World, told: Any) -> None:
+    shop.database += "&journal=false"
+    shop.start()
+
+    only(told("mongodb"), 1, "problem", "not journaled", "journal=false")
+
+
+def test_a_single_server_is_good_enough_for_tests_only() -> None:
+    alone, majority = {"ok": 1}, {"w": "majority"}
+
+    live = deployment("6.0.5", alone, majority, live=True)
+
+    assert (live.level, live.told) == (Level.WARNING, "MongoDB 6.0.5, a single server, writes with w=majority")
+    assert "replica set" in live.do
+    assert deployment("6.0.5", alone, majority, live=False).level == Level.OK
+    for hello in ({"setName": "rs0"}, {"msg": "isdbgrid"}):
+        assert deployment("6.0.5", hello, majority, live=True).level == Level.OK
+
+
+@pytest.fixture
+def mended(world: World) -> Iterator[World]:
+    """A world whose indexes are built anew after the test, as the tests after it share them."""
+    yield world
+    for name in ("customers", "stripe_events"):
+        get_db()[name].drop_indexes()
+    world.start()
+
+
+def test_indexes_that_are_missing_or_strange(mended: World, told: Any) -> None:
+    assert told("indexes")[1] == []
+    customers, events = Customer._get_collection(), Event._get_collection()
+    customers.drop_index("key_1")
+    customers.drop_index("lease_1")
+    customers.create_index("lease")
+    customers.create_index("name", unique=True, sparse=True, name="somebodys")
+    customers.create_index("email", name="harmless")
+    events.drop_index("settled_at_1")
+    events.create_index("settled_at", expireAfterSeconds=60)
+
+    code, ((level, what, do),) = told("indexes")
+
+    assert (code, level) == (1, "problem")
+    for name in ("customers.key_1", "customers.lease_1", "customers.somebodys", "stripe_events.settled_at_1"):
+        assert name in what
+    assert "harmless" not in what
+    assert "start" in do
+
+
+def test_the_names_of_indexes_are_those_that_are_built(world: World) -> None:
+    built = Customer._get_collection().index_information()
+
+    assert {index.document["name"] for index in Customer.indexes if isinstance(index, IndexModel)} <= built.keys()
+
+
+# --- what is left to do ---
+
+
+def test_what_status_says_the_doctor_says(shop: World, told: Any, dead: Event) -> None:
+    State.write(LATCH, {"cap": 20})
+    State.write(HEARTBEAT, {"exit_code": 2, "counts": {}, "unseen": ["GET /v1/events: no"]})
+    reviewed = samples.create("product")
+    assert reviewed.ask_for_review("look") is not None
+
+    only(told("brakes"), 1, "problem", "the cap of undos", "operations confirm")
+    only(told("reconcile"), 1, "problem", "GET /v1/events: no", "doctor")
+    only(told("review"), 1, "problem", "1 in review", "operations list --review")
+    only(told("events"), 1, "problem", "1 events are dead", "events replay --dead")
+
+
+def test_what_is_pending_for_long(shop: World, told: Any) -> None:
+    customer = sync.create_customer("other")
+    shop.deliver()
+    shop.stripe.fault("cut_before", times=None)
+    sync.create_customer("pending")
+    shop.settings["REVALIDATE"] = "all"
+    shop.start()
+    shop.stripe.dashboard.update("customer", customer.stripe_id, name="new")
+    shop.deliver()
+    shop.stripe.calm()
+    assert told("pending")[1] == told("events")[1] == []
+
+    shop.advance(hours=2)
+
+    only(told("pending"), 0, "warning", "pending operation is 2:00:0", "operations list")
+    only(told("events"), 0, "warning", "could not be applied for 2:00:0", "events list --state received")
+
+
+def test_reconcile_that_does_not_run(shop: World, told: Any) -> None:
+    shop.advance(hours=2)
+
+    only(told("reconcile"), 0, "warning", "has not run for an hour", "reconcile --every 300")
+
+
+def test_a_finding_reads_as_a_line() -> None:
+    assert Finding("key", Level.PROBLEM, "it is bad", "mend it").line == "✘ key: it is bad → mend it"
+    assert Finding("key", Level.OK, "it is good").line == "✔ key: it is good"
