@@ -19,9 +19,8 @@ from sync.gateway import API_VERSION
 from tests.support import samples
 from tests.support.answers import untouched
 from tests.support.run import Run
-from tests.support.world import KEY, SECRET, World
+from tests.support.world import KEY, SECRET, URL, World
 
-URL = "https://shop.example/webhooks/stripe"
 NAME = "user@here.com"
 
 

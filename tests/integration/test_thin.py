@@ -16,9 +16,8 @@ from sync.inbox import drain
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.in_sync import assert_in_sync
-from tests.support.world import SECRET, World
+from tests.support.world import SECRET, URL, World
 
-URL = "https://shop.example/webhooks/stripe"
 NAME = "user@here.com"
 THIN = {
     "id": "evt_test_65a",

@@ -19,7 +19,7 @@ from sync.patience import Patience
 from tests.support import samples
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync
-from tests.support.world import World
+from tests.support.world import URL, World
 
 NAMES = st.sampled_from(["ann", "bob", "Ann", "cy"])
 KINDS = st.sampled_from(["customer", "customer", *sorted(kinds())])
@@ -41,11 +41,15 @@ def machine(database: str, clean: Callable[[], None]) -> type[RuleBasedStateMach
     class Histories(RuleBasedStateMachine):
         """Callers, Stripe, the network and the processes."""
 
-        @initialize()
-        def begin(self) -> None:
+        @initialize(style=st.sampled_from(["snapshot", "thin", "both"]))
+        def begin(self, style: str) -> None:
             clean()
             self.fuse = Fuse()
             self.world = World(database, fuse=self.fuse)
+            if style != "snapshot":
+                self.world.stripe.endpoint(URL, payload="thin")
+            if style == "thin":
+                self.world.stripe.endpoint(URL, enabled_events=["none"])
             self.letters: list[bytes] = []
             self.people = False  # whether somebody made objects without us: then it may take a person to tell
 

@@ -21,6 +21,7 @@ from tests.support.fuse import Fuse
 KEY = "sk_test_world"
 TOKEN = "a-token-of-the-shop"
 SECRET = "whsec_world"
+URL = "https://shop.example/webhooks/stripe"
 
 
 @dataclass
@@ -34,7 +35,7 @@ class World:
     fuse: Fuse | None = None
 
     def __post_init__(self) -> None:
-        self.stripe.endpoint("https://shop.example/webhooks/stripe", secret=SECRET)
+        self.stripe.endpoint(URL, secret=SECRET)
         self.start()
 
     def start(self) -> None:
