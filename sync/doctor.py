@@ -156,7 +156,8 @@ def _endpoints(url: str | None) -> Iterator[Finding]:
             do = f"`python -m sync endpoint create {url or 'https://<your host>/webhooks/stripe'}`"
             yield Finding("endpoint", Level.PROBLEM, told, f"{do}; or say its address with --url")
     for endpoint in ours:
-        spare = any(other.right and other.url == endpoint.url for other in ours if other is not endpoint)
+        beside = [other for other in ours if other is not endpoint and other.url == endpoint.url]
+        spare = any(other.right and other.known is not False for other in beside)
         faults = list(_faults(endpoint, spare))
         yield from faults or [Finding("endpoint", Level.OK, f"{endpoint.id} sends what is covered to {endpoint.url}")]
     for address in {endpoint.url for endpoint in ours}:

@@ -234,6 +234,20 @@ def test_a_secret_that_is_not_set(shop: World, run: Run, told: Any) -> None:
     assert told("endpoint") == (0, [])
 
 
+def test_two_endpoints_whose_secrets_nobody_has_are_no_spares(shop: World, run: Run, told: Any) -> None:
+    (there,) = shop.stripe.objects("webhook_endpoint")
+    shop.stripe.dashboard.delete("webhook_endpoint", there["id"])
+    old, new = run("endpoint create", URL)[1], run("endpoint roll")[1]
+    assert [each[0] for each in told("endpoint")[1]] == ["problem", "problem", "warning"]
+
+    shop.settings["STRIPE_WEBHOOK_SECRET"] = old["secret"]
+    shop.start()
+
+    code, (unset, rolling) = told("endpoint")
+    assert (code, unset[0], rolling[0]) == (0, "warning", "warning")
+    assert new["id"] in unset[1]
+
+
 def test_a_roll_that_was_not_ended(shop: World, run: Run, told: Any) -> None:
     (old,) = shop.stripe.objects("webhook_endpoint")
     shop.advance(minutes=1)
