@@ -13,9 +13,8 @@ from models import Delivery, DeliveryState
 from sync.commands.line import NEEDS_OPERATOR, command, group, say, seconds
 from sync.connection import log
 from sync.deliver import Limits, deliver
-from sync.errors import NotFound
+from sync.errors import NotFound, NotPossible
 from sync.hooks import HOOKS
-from sync.operations import NotPossible
 
 if TYPE_CHECKING:
     from sync.commands.line import Commands
