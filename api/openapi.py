@@ -17,7 +17,7 @@ from api.auth import OPEN
 from api.components import BODY, EVENT, HEADERS, PARAMETERS, PROBLEM, PROBLEMS, REFUSALS, answer, problem, ref
 from api.resources import plural_of
 from api.schemas import Model, Schema, noun, word
-from models import kinds
+from models import created_kinds, kinds
 from models.event import EventState
 
 
@@ -36,7 +36,8 @@ def describe(app: Flask) -> dict[str, Any]:
         },
         "security": [{"token": []}],
         "tags": [
-            *({"name": plural_of(model), "description": inspect.getdoc(model)} for model in kinds().values()),
+            *({"name": plural_of(model), "description": inspect.getdoc(model)} for model in created_kinds().values()),
+            {"name": "mirrored", "description": "What Stripe makes without us, to be read only."},
             {"name": "webhooks", "description": "Stripe's way in."},
             {"name": "health", "description": "For probes."},
             {"name": "docs", "description": "This document, and a page to try it."},
@@ -58,8 +59,9 @@ def describe(app: Flask) -> dict[str, Any]:
             },
         },
     }
-    for model in kinds().values():
+    for model in created_kinds().values():
         document["components"]["schemas"] |= _shapes(model)
+    document["components"]["schemas"] |= {"Mirrored": _copy(), "MirroredList": _page("Mirrored")}
     for rule in app.url_map.iter_rules():
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
@@ -74,18 +76,30 @@ def _shapes(model: Model) -> dict[str, Schema]:
     name, changed = model.__name__, schemas.change(model)
     return {
         name: schemas.shown(model),
-        f"{name}List": {
-            "type": "object",
-            "properties": {
-                "data": {"type": "array", "items": ref("schemas", name)},
-                "has_more": {"type": "boolean"},
-            },
-            "required": ["data", "has_more"],
-        },
+        f"{name}List": _page(name),
         f"{name}Creation": schemas.creation(model),
         **({f"{name}Change": changed} if changed else {}),
         **{_shape_of(model, verb): schemas.parameters(action.takes) for verb, action in model.resource.actions.items()},
     }
+
+
+def _page(name: str) -> Schema:
+    return {
+        "type": "object",
+        "properties": {"data": {"type": "array", "items": ref("schemas", name)}, "has_more": {"type": "boolean"}},
+        "required": ["data", "has_more"],
+    }
+
+
+def _mirrored() -> list[Model]:
+    return [model for model in kinds().values() if model.resource.mirrored]
+
+
+def _copy() -> Schema:
+    """Return how a document of any mirrored type looks: they have no fields of their own."""
+    shown = schemas.shown(_mirrored()[0])
+    shown["properties"]["kind"] = {"enum": [model.resource.kind for model in _mirrored()]}
+    return {**shown, "description": "A copy of one of Stripe's objects; the object is shown with `expand=stripe`."}
 
 
 def _shape_of(model: Model, verb: str) -> str:
@@ -118,6 +132,9 @@ def _told(rule: Rule) -> Schema:
 
 
 def _argument(name: str, converter: str) -> Schema:
+    if converter == "mirrored":
+        plurals = [plural_of(model) for model in _mirrored()]
+        return {"name": name, "in": "path", "required": True, "schema": {"enum": plurals}}
     anything = "^.+$" if converter == "reference" else "^[^/]+$"
     return {
         "name": name,
@@ -265,7 +282,23 @@ VISIT: Schema = {
     "properties": {"url": {"type": "string"}, "return_url": {"type": ["string", "null"]}},
     "required": ["url", "return_url"],
 }
-OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, by endpoint
+OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or to many, by endpoint
+    "mirrored.list": {
+        "operationId": "list_mirrored",
+        "summary": "List them, the newest first",
+        "tags": ["mirrored"],
+        "parameters": [ref("parameters", name) for name in ("status", "limit", "starting_after", "expand")],
+        "answers": {"200": answer("A page.", ref("schemas", "MirroredList"))},
+        "problems": ["invalid"],
+    },
+    "mirrored.show": {
+        "operationId": "show_mirrored",
+        "summary": "Show one of them",
+        "tags": ["mirrored"],
+        "parameters": [ref("parameters", "expand")],
+        "answers": {"200": answer("The document.", ref("schemas", "Mirrored"))},
+        "problems": ["invalid", "not-found"],
+    },
     "webhooks.stripe_event": {
         "operationId": "receive_event",
         "summary": "Take one event from Stripe",

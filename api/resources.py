@@ -1,4 +1,7 @@
-"""The routes of every type: create, show, list, change, delete. They follow from the registry; no type has its own."""
+"""The routes of every type: create, show, list, change, delete; what is only mirrored is shown and listed.
+
+They follow from the registry; no type has its own.
+"""
 
 import json
 import re
@@ -6,11 +9,11 @@ from typing import Any
 
 from bson import ObjectId
 from flask import Flask, Response, g, jsonify, request
-from werkzeug.routing import BaseConverter
+from werkzeug.routing import BaseConverter, Map
 
 from api.errors import NotJson, WrongContentType
 from api.representation import as_json
-from models import Status, SyncedDocument, kinds
+from models import Status, SyncedDocument, created_kinds, kinds
 from models.input import Invalid
 from sync import act, create, delete, open_portal, update
 from sync.customers import customer_of
@@ -30,12 +33,27 @@ class Reference(BaseConverter):
     part_isolating = False
 
 
+class Mirrored(BaseConverter):
+    """The plural of a mirrored type, for its model: two routes serve them all, as two for each would slow the start."""
+
+    def __init__(self, map: Map) -> None:
+        super().__init__(map)
+        self.models = {plural_of(model): model for model in kinds().values() if model.resource.mirrored}
+        self.regex = "|".join(self.models)
+
+    def to_python(self, value: str) -> Model:
+        """Return the model."""
+        return self.models[value]
+
+
 def register(app: Flask) -> None:
     """Give `app` the routes of every type."""
-    app.url_map.converters["reference"] = Reference
+    app.url_map.converters.update(reference=Reference, mirrored=Mirrored)
     app.url_map.merge_slashes = False
     app.add_url_rule("/customers/<reference>/portal", "customers.portal", _portal, methods=["POST"])
-    for model in kinds().values():
+    app.add_url_rule("/<mirrored:model>", "mirrored.list", _list, methods=["GET"])
+    app.add_url_rule("/<mirrored:model>/<reference:reference>", "mirrored.show", _show, methods=["GET"])
+    for model in created_kinds().values():
         plural = plural_of(model)
         one = f"/{plural}/<reference:reference>"
         for rule, method, view in (

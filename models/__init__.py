@@ -1,7 +1,7 @@
 """The picture of the database: one file for each thing that is stored.
 
-A Stripe type is one file here (`customer.py`, `product.py`, …). Importing this package registers all of them, and
-routes, commands, events, reconcile and docs follow from that registry.
+A Stripe type is one file here (`customer.py`, `product.py`, …); what has none is a row in `mirrored.py`. Importing this
+package registers all of them, and routes, commands, events, reconcile and docs follow from that registry.
 """
 
 from models.base import SyncedDocument
@@ -14,6 +14,7 @@ from models.indexes import build_indexes, strange_indexes
 from models.invoice import Invoice
 from models.invoice_item import InvoiceItem
 from models.lifecycle import Status
+from models.mirrored import mirror_the_rest
 from models.order import Order
 from models.parts import Operation
 from models.payment_intent import PaymentIntent
@@ -23,7 +24,7 @@ from models.price import Price
 from models.product import Product
 from models.promotion_code import PromotionCode
 from models.refund import Refund
-from models.resource import Action, Resource, Undo, kinds
+from models.resource import Action, Resource, Undo, created_kinds, kinds, present_kinds
 from models.setup_intent import SetupIntent
 from models.shipping_rate import ShippingRate
 from models.state import State
@@ -59,6 +60,10 @@ __all__ = [
     "TaxRate",
     "Undo",
     "build_indexes",
+    "created_kinds",
     "kinds",
+    "present_kinds",
     "strange_indexes",
 ]
+
+mirror_the_rest()

@@ -35,11 +35,12 @@ class Evidence:
 
     by: str  # who saw it: "webhook evt_…", "reply", "reconcile"
     stripe_id: str
-    remote: dict[str, Any] | None  # None: the object exists, but this is no sight of its content (a replayed reply)
+    remote: dict[str, Any] | None  # None: this is no sight of its content (a replayed reply); if gone, its last words
     mirror: dict[str, Any]  # the document's own fields as Stripe has them
     earliest: int
     latest: int
     event: bool = False  # Stripe told us by itself
+    blind: bool = False  # nobody can look again: of two contents of one second, the one with the greater digest stays
     gone: bool = False  # it was deleted
     ends: str | None = None  # the key of the operation that this shows to be done
     problem: dict[str, Any] | None = None  # what went wrong with it all the same: a card was declined
@@ -142,7 +143,7 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
         ]
         # A deletion of the same seconds may be of an earlier life of a chosen id, or of one that was linked unseen.
         surely = {"$and": [newer, {"$ne": ["$digest", None]}]} if evidence.event else True
-        cases.append((surely, merge(deleted, confirmed)))
+        cases.append((surely, merge(deleted, confirmed, {} if evidence.remote is None else content)))
     else:
         cases = [
             (known_twin, ROOT),
@@ -155,6 +156,8 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
             cases += [({"$and": [stale, {"$ne": ["$confirmed_at", None]}]}, ROOT), (stale, merge(confirmed))]
         if evidence.remote is not None:
             cases += [(same, merge(work(told), confirmed, times)), (newer, merge(snapshot, work({}), confirmed))]
+        if evidence.blind:
+            cases += [({"$gt": [evidence.digest, "$digest"]}, merge(snapshot, confirmed)), (True, ROOT)]
     return [
         {
             "$replaceWith": {

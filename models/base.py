@@ -131,7 +131,10 @@ class SyncedDocument(Lifecycle, Noticing):
 
     @classmethod
     def adopt(cls, evidence: Evidence) -> Self:
-        """Insert an active document for an object that others made. Raises DuplicateKeyError when it has one."""
+        """Insert an active document for an object that others made; a deleted one, where all we know is that it ended.
+
+        Raises DuplicateKeyError when it has one.
+        """
         return cls._insert(ObjectId(), adopted(evidence, from_now()))
 
     @classmethod
@@ -159,7 +162,8 @@ class SyncedDocument(Lifecycle, Noticing):
     def _insert(cls, id: ObjectId, values: dict[str, Any]) -> Self:
         # An upsert of a fresh id is an insert that can stamp the server's own time; were the id there already, the
         # filter would miss and the insert would fail on it.
-        row = {name: literal(value) for name, value in {**BLANK, **values}.items()}
+        live = values["status"] in (Status.PENDING, Status.ACTIVE)
+        row = {name: literal(value) for name, value in {**BLANK, **values, "live": live}.items()}
         if values["status"] != Status.PENDING:
             row |= give_notice(cls.resource.notice_of(values["status"]))
         found = cls._birthplace().find_one_and_update(
@@ -335,7 +339,8 @@ class SyncedDocument(Lifecycle, Noticing):
 
 def adopted(evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:
     """Return the fields of a document that is born by adoption: whatever we adopt, Stripe told us of by itself."""
-    own = {"status": Status.ACTIVE, "stripe_id": evidence.stripe_id, "in_doubt": False}
+    status = Status.DELETED if evidence.gone else Status.ACTIVE
+    own = {"status": status, "stripe_id": evidence.stripe_id, "in_doubt": False}
     return {**own, **evidence.first_snapshot(), "confirmed_at": at}
 
 

@@ -13,7 +13,12 @@ class Refund(SyncedDocument):
 
     meta: ClassVar = {"collection": "refunds"}
     resource: ClassVar = Resource(
-        kind="refund", prefix="re_", path="/v1/refunds", undo=(), money=lambda verb, sent: verb == "create"
+        kind="refund",
+        prefix="re_",
+        path="/v1/refunds",
+        undo=(),
+        money=lambda verb, sent: verb == "create",
+        stem="refund charge.refund",
     )
 
     payment_intent: str | None = StringField(max_length=5000, refers="payment_intent", sent="create")

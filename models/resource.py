@@ -1,10 +1,13 @@
 """What the engine must know of a Stripe type, besides its fields: where it lives, how it is undone, what holds it."""
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
+
+from mongoengine.connection import get_db
 
 if TYPE_CHECKING:
     from mongoengine import EmbeddedDocument
@@ -47,9 +50,10 @@ class Resource:
 
     kind: str  # Stripe's `object`
     prefix: str  # of its ids; "" where callers may choose them
-    path: str  # /v1/…
+    path: str  # /v1/…; "" where no id can be read; where it lives under another: /v1/customers/{customer}/tax_ids
     undo: tuple[Undo, ...]  # to be tried in this order; none: what happened cannot be taken back, a person decides
-    stem: str = ""  # of its events, where that is not its kind: customer.subscription
+    mirrored: bool = False  # whether it is only copied: nothing of ours is ever told to Stripe about it
+    stem: str = ""  # of its events, where that is not its kind: customer.subscription; of several, the first creates
     deletable: bool = False  # whether DELETE exists
     own_id: bool = False  # whether the caller may choose the id
     announced: bool = True  # whether Stripe tells of its creation by an event
@@ -76,12 +80,21 @@ class Resource:
     @property
     def created_event(self) -> str:
         """The only type of event that may link a document by its key."""
-        return f"{self.stem or self.kind}.created"
+        return f"{self.stems[0]}.created"
 
     @property
-    def deleted_event(self) -> str | None:
-        """The type of event that proves that an object is gone, or None."""
-        return None if self.ends else f"{self.stem or self.kind}.deleted"
+    def stems(self) -> tuple[str, ...]:
+        """What the types of its events begin with, up to the last dot."""
+        return tuple((self.stem or self.kind).split())
+
+    @property
+    def blind(self) -> bool:
+        """Whether Stripe shows it in events only: nobody can look again."""
+        return self.mirrored and not self.path
+
+    def deletes(self, event_type: str) -> bool:
+        """Whether this type of event proves that an object is gone."""
+        return not self.ends and event_type in [f"{stem}.deleted" for stem in self.stems]
 
     def notice_of(self, status: str) -> str:
         """The name of the notice that a document has become active, rolled_back or deleted."""
@@ -91,19 +104,49 @@ class Resource:
         """The path of one object; a person may have chosen an id that a path would read otherwise."""
         return f"{self.path}/{quote(stripe_id, safe='')}"
 
+    def address(self, remote: dict[str, Any]) -> str | None:
+        """The path at which an object can be read again: under those that it names. None: Stripe offers no such GET."""
+        names = {name: quote(value, safe="") for name, value in remote.items() if isinstance(value, str)}
+        for path in self.path.split():
+            with suppress(KeyError):
+                return f"{path.format_map(names)}/{names['id']}"
+        return None
+
 
 KINDS: "dict[str, type[SyncedDocument]]" = {}  # filled as the model files are imported
 
 
 def register(model: "type[SyncedDocument]") -> None:
-    """Make `model` the one of its kind."""
-    assert model.resource.kind not in KINDS, f"two models for {model.resource.kind}"
-    KINDS[model.resource.kind] = model
+    """Make `model` the one of its kind. A mirrored one gives way to a file of its own, whichever is imported first."""
+    kind, holder = model.resource.kind, KINDS.get(model.resource.kind)
+    if holder is not None and model.resource.mirrored:
+        return
+    assert holder is None or holder.resource.mirrored, f"two models for {kind}"
+    KINDS.pop(kind, None)
+    KINDS[kind] = model
 
 
 def kinds() -> "dict[str, type[SyncedDocument]]":
     """Return the model of each kind, in the order of the files."""
     return dict(KINDS)
+
+
+def created_kinds() -> "dict[str, type[SyncedDocument]]":
+    """Return the models of the kinds that we create ourselves, as opposed to those that are only mirrored."""
+    return {kind: model for kind, model in KINDS.items() if not model.resource.mirrored}
+
+
+def present_kinds() -> "dict[str, type[SyncedDocument]]":
+    """Return the models that may have documents: a mirrored kind has a collection from its first document on.
+
+    One round trip, where asking a hundred collections would be a hundred.
+    """
+    there = set(get_db().list_collection_names())
+    return {
+        kind: model
+        for kind, model in KINDS.items()
+        if not model.resource.mirrored or model._get_collection_name() in there
+    }
 
 
 def is_gone(remote: dict[str, Any]) -> bool:

@@ -33,6 +33,8 @@ class Verdict:
 def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> Verdict:
     """Decide about an event of an object that no document has. Raises CannotLook."""
     remote, evidence = event["data"]["object"], from_event(model, event)
+    if model.resource.mirrored:
+        return _copied(model, remote, evidence, quick=quick)
     first = not _late(event) and (event["type"] == model.resource.created_event or not model.resource.announced)
     wanted = current().settings.adopt or model.resource.mark
     if first and wanted and evidence.remote is None and not evidence.gone:  # it does not show what is to be judged
@@ -61,6 +63,20 @@ def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick:
     if quick:
         return Verdict(EventState.WAITING, "about an unknown object", SETTLES)
     return _look_and_adopt(model, remote["id"])
+
+
+def _copied(model: type[SyncedDocument], remote: dict[str, Any], evidence: Evidence, *, quick: bool) -> Verdict:
+    """Give an object of a mirrored type a document at once: none of ours can be in doubt about it.
+
+    Its end gets one, too, so that what comes late does not bring it back.
+    """
+    if evidence.remote is None and not evidence.gone:  # rendered in another API version
+        path = model.resource.address(remote)
+        reply = current().gateway.get(path, quick=quick) if path else None
+        if reply is None or reply.gone:
+            return Verdict(EventState.IGNORED, "about an unknown object that is gone")
+        evidence = from_reply(model, reply)
+    return _adopted(model, evidence)
 
 
 def _late(event: dict[str, Any]) -> bool:
@@ -94,6 +110,8 @@ def creating_key(model: type[SyncedDocument], remote: dict[str, Any]) -> str | N
 
 def adopt_if_nobodys(model: type[SyncedDocument], reply: Reply, key: str | None) -> Verdict:
     """Give an object that was read a document: the one whose key made it, or a new one."""
+    if model.resource.mirrored:
+        return _adopted(model, from_reply(model, reply))
     maker = Key.parse(key)
     if maker and maker.installation != current().installation:
         return Verdict(EventState.IGNORED, "made by another installation")

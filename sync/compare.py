@@ -95,7 +95,8 @@ class Comparison:
     # --- what has none ---
 
     def _unknown(self, remotes: list[Json], documents: dict[str | None, SyncedDocument], page: Reply) -> None:
-        if not current().settings.adopt:
+        mirrored = self.model.resource.mirrored
+        if not (current().settings.adopt or mirrored):
             return
         strangers = [remote for remote in remotes if remote["id"] not in documents]
         twins = self._twins([remote["id"] for remote in strangers]) if strangers else set()
@@ -103,7 +104,7 @@ class Comparison:
         for remote in remotes:
             if remote["id"] in twins:
                 self.counts["twin"] += 1
-            elif page.latest - (born(remote) or 0) < SETTLES.total_seconds():
+            elif not mirrored and page.latest - (born(remote) or 0) < SETTLES.total_seconds():
                 self.counts["young"] += 1
             else:
                 ripe.append(remote)

@@ -108,7 +108,7 @@ def _open_database(settings: Settings, listeners: tuple[CommandListener, ...]) -
 
 def indexed(settings: Settings) -> Iterator[tuple[type[mongoengine.Document], list[IndexModel], timedelta]]:
     """Yield every collection that has indexes, those, and how long a settled document is kept."""
-    for model in models.kinds().values():
+    for model in models.created_kinds().values():  # a mirrored kind gets its own with its first document
         yield model, model.indexes, max(settings.retention, REQUEST_KEYS_LAST)
     for rows in (models.Event, models.Delivery):
         yield rows, rows.indexes, settings.retention

@@ -26,7 +26,7 @@ def kind_of(type: str) -> str | None:
         kind = ELSEWHERE[type]
         return kind if kind in kinds() else None
     stem = type.rpartition(".")[0]
-    return next((kind for kind, model in kinds().items() if stem == (model.resource.stem or kind)), None)
+    return next((kind for kind, model in kinds().items() if stem in model.resource.stems), None)
 
 
 def events_of(model: type[SyncedDocument]) -> tuple[str, ...]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, NoReturn
 
-from models import Delivery, Event, SyncedDocument, clock, kinds
+from models import Delivery, Event, SyncedDocument, clock, kinds, present_kinds
 from sync.connection import log
 from sync.converge import BACKOFF, backoff
 from sync.hooks import HOOKS, Notice
@@ -55,7 +55,7 @@ def deliver(limits: Limits = Limits(), *, stop: Callable[[], bool] = lambda: Fal
 
 def collect() -> None:
     """Move every notice off its row, into a delivery for each hook that had asked for it. Twice is harmless."""
-    sources: list[type[SyncedDocument] | type[Event]] = [*kinds().values(), Event]
+    sources: list[type[SyncedDocument] | type[Event]] = [*present_kinds().values(), Event]
     for source in sources:
         while rows := source.with_notices(BATCH):
             for row in rows:

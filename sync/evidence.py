@@ -6,7 +6,7 @@ from pymongo.errors import DuplicateKeyError
 
 from models import SyncedDocument
 from models.absorb import Evidence
-from models.resource import is_gone
+from models.resource import Resource, is_gone
 from sync.gateway import API_VERSION, Reply
 
 Model = type[SyncedDocument]
@@ -14,21 +14,37 @@ FOREVER = 2**53  # later than any second of Stripe's
 
 
 def from_event(model: Model, event: dict[str, Any]) -> Evidence:
-    """Return what an event says. One that is rendered in another API version than ours says nothing of the content."""
-    remote = event["data"]["object"]
-    gone = event["type"] == model.resource.deleted_event or is_gone(remote)
-    sight = remote if event.get("api_version") == API_VERSION and not gone else None
+    """Return what an event says. One that is rendered in another API version than ours says nothing of the content.
+
+    Of what is only mirrored, the last words are kept; and what nobody can read is taken as events show it.
+    """
+    remote, resource, version = event["data"]["object"], model.resource, event.get("api_version")
+    gone = resource.deletes(event["type"]) or is_gone(remote)
+    if gone:
+        sight = remote if resource.mirrored and not is_gone(remote) else None
+    else:
+        sight = remote if version == API_VERSION or (resource.blind and version is not None) else None
+    at = _moment(resource, event, gone)
     return Evidence(
         by=f"webhook {event['id']}",
         stripe_id=remote["id"],
         remote=sight,
         mirror=model.mirror(sight) if sight else {},
-        earliest=event["created"],
-        latest=event["created"],
+        earliest=at,
+        latest=at,
         event=True,
+        blind=resource.blind,
         gone=gone,
         ends=request_key(event),
     )
+
+
+def _moment(resource: Resource, event: dict[str, Any], gone: bool) -> int:
+    """Return the second that an event tells of, as far as it orders it among others."""
+    if gone and resource.mirrored and not resource.own_id:
+        return FOREVER  # its id is never used again, so nothing comes after its end
+    first = resource.blind and event["type"] == resource.created_event
+    return int(event["created"]) - first  # what else happened to it in that second came after
 
 
 def from_reply(model: Model, reply: Reply, ends: str | None = None, problem: dict[str, Any] | None = None) -> Evidence:

@@ -15,6 +15,7 @@ from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, Wri
 from models import Event, Status, SyncedDocument, clock, kinds
 from models.event import MAX_ATTEMPTS, EventState, Via, object_id
 from models.keys import Key
+from models.mirrored import REASONS
 from models.state import OTHER_VERSION, STRIPE, State
 from sync.adopt import Verdict, unknown_object
 from sync.composed import is_followed, tell
@@ -164,9 +165,11 @@ def foreign(event: dict[str, Any]) -> str | None:
 def unkept(event: dict[str, Any]) -> str | None:
     """Return why nothing here keeps the object of an event, or None."""
     remote = event.get("data", {}).get("object")
-    known = kinds().get(str(remote.get("object"))) if isinstance(remote, dict) else None
-    if known is None or not known.resource.path:
-        return "of a type that is not kept here"
+    kind = str(remote.get("object")) if isinstance(remote, dict) else ""
+    known = kinds().get(kind)
+    if event["type"] in REASONS or known is None or not (known.resource.path or known.resource.mirrored):
+        why = REASONS.get(event["type"]) or REASONS.get(kind)
+        return "of a type that is not kept here" + (f": {why}" if why else "")
     if not OBJECT_ID.fullmatch(object_id(event) or ""):
         return "about an object without an id"
     return None

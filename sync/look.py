@@ -17,7 +17,13 @@ LOOKS = 5  # an object that changes faster than one GET is left to the next run
 
 
 def observe(document: SyncedDocument, *, quick: bool = False) -> tuple[Sight, Reply | None]:
-    """Read the document's object. Gone without a reply rests on a 404 alone. Raises CannotLook."""
+    """Read the document's object. Gone without a reply rests on a 404 alone. Raises CannotLook.
+
+    Where Stripe offers no such GET, what was last seen is all that can be known.
+    """
+    if not document.path:
+        known = (document.stripe or {}, document.seen_at or 0, document.doubt_until or 0)
+        return Sight.THERE, Reply(*known, replayed=False, request_id="of the last sight")
     reply = current().gateway.get(document.path, quick=quick)
     if reply is None or reply.gone:
         return Sight.GONE, reply

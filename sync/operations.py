@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from bson import ObjectId
 
-from models import Event, Status, SyncedDocument, clock, kinds
+from models import Event, Status, SyncedDocument, clock, present_kinds
 from models.event import EventState
 from models.state import LATCH, State
 from sync.composed import COMPOSED, tell
@@ -30,7 +30,7 @@ def listed(*, kind: str | None = None, verb: str | None = None, review: bool = F
     wanted = {**unfinished, **({"operation.verb": verb} if verb else {})}
     documents = [
         shown(document)
-        for name, model in kinds().items()
+        for name, model in present_kinds().items()
         if kind in (None, name)
         for document in model.objects(__raw__=wanted)
     ]
@@ -80,7 +80,7 @@ def line(one: dict[str, Any]) -> str:
 
 def document_of(id: str) -> SyncedDocument:
     """Return the document of that id, of whatever kind. Raises NotFound."""
-    for model in kinds().values() if ObjectId.is_valid(id) else ():
+    for model in present_kinds().values() if ObjectId.is_valid(id) else ():
         found: SyncedDocument | None = model.objects(id=ObjectId(id)).first()
         if found is not None:
             return found

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
-from models import Event, SyncedDocument, clock, kinds
+from models import Event, SyncedDocument, clock, created_kinds, present_kinds
 from models.event import EventState
 from models.state import CHECKPOINT, HEARTBEAT, State
 from sync.connection import current, log
@@ -69,6 +69,7 @@ def run_once(*, full: bool = False, dry: bool = False) -> Report:
 
 
 def _run(report: Report, run: Run) -> None:
+    asked = report.full
     current().gateway.require_right_stripe(bind=not run.dry)
     checkpoint = State.read(CHECKPOINT)
     pages = current().gateway.pages("/v1/events", created={"gte": since(checkpoint)})
@@ -88,7 +89,7 @@ def _run(report: Report, run: Run) -> None:
         catch_up(page, run)
     left_out = settle_overdue(run)
     if report.full:
-        compare_everything(run, left_out)
+        compare_everything(run, left_out, absent=asked)
     report.unseen.extend(left_out.values())
     if not run.dry:
         move_checkpoint(checkpoint, newest)
@@ -101,7 +102,7 @@ def since(checkpoint: dict[str, Any] | None) -> int:
         return int(newest["created"] if newest else checkpoint["read_at"]) - OVERLAP
     born = [
         first.created_at
-        for model in kinds().values()
+        for model in present_kinds().values()
         if (first := model.objects(live__in=[True, False]).order_by("created_at").first())
     ]
     return int(min([clock.now() - FIRST, *born]).timestamp()) - OVERLAP  # before our first document, none was ours
@@ -148,7 +149,7 @@ def settle_overdue(run: Run) -> dict[str, str]:
     """Claim and settle every overdue document; return the kinds that had to be left out, and why."""
     left_out: dict[str, str] = {}
     moment = clock.now()
-    for kind, model in kinds().items():
+    for kind, model in present_kinds().items():
         try:
             if run.dry:
                 for document in model.objects(__raw__=clock.overdue(moment)):
@@ -181,6 +182,6 @@ def _claim_and_settle(document: SyncedDocument, run: Run) -> str | None:
 def attention() -> dict[str, int]:
     """Return how many things wait for a person: documents in review, dead events."""
     return {
-        "review": sum(model.objects(review__type="string").count() for model in kinds().values()),
+        "review": sum(model.objects(review__type="string").count() for model in created_kinds().values()),
         "dead": Event.objects(state=EventState.DEAD).count(),
     }

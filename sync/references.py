@@ -6,7 +6,7 @@ from typing import Any
 from mongoengine import EmbeddedDocumentField, ListField
 from mongoengine.base import BaseField
 
-from models import Status, SyncedDocument, kinds
+from models import Status, SyncedDocument, created_kinds, kinds
 from models.input import Invalid
 
 
@@ -51,7 +51,7 @@ def _one(field: BaseField | None, value: Any, label: str, errors: dict[str, str]
 
 def referring(document: SyncedDocument) -> Iterator[tuple[type[SyncedDocument], dict[str, Any]]]:
     """Yield each model with a reference to this kind, and the query of its live documents that refer to this one."""
-    for model in kinds().values():
+    for model in created_kinds().values():
         for path in _paths(dict(model._fields), document.resource.kind):
             yield model, {"live": True, path: document.stripe_id}
 

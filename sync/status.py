@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from models import Delivery, DeliveryState, Event, Status, clock, kinds
+from models import Delivery, DeliveryState, Event, Status, clock, created_kinds, present_kinds
 from models.event import OPEN, EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
 from sync.findings import MARKS, Finding, Level, exit_code
@@ -95,13 +95,14 @@ def _documents(health: Health, now: datetime) -> None:
     counts: dict[str, dict[str, int]] = {}
     review = overdue = unconfirmed = 0
     oldest: datetime | None = None
-    for model in kinds().values():
+    for model in present_kinds().values():
         grouped = model.objects.aggregate([{"$group": {"_id": "$status", "n": {"$sum": 1}}}])
         counts[model._get_collection_name()] = {row["_id"]: row["n"] for row in grouped}
+        overdue += model.objects(__raw__=clock.overdue(now)).count()
+    for model in created_kinds().values():  # a copy is never in review, and comes from Stripe's own telling
         begun = model.objects(__raw__=UNFINISHED).order_by("operation.since").first()
         oldest = min(filter(None, (oldest, begun and begun.operation.since)), default=None)
         review += model.objects(review__type="string").count()
-        overdue += model.objects(__raw__=clock.overdue(now)).count()
         unconfirmed += model.objects(status=Status.ACTIVE, confirmed_at=None, created_at__lt=now - UNCONFIRMED).count()
     health.facts.update(documents=counts, overdue=overdue, review=review, unconfirmed=unconfirmed)
     if review:
@@ -136,7 +137,7 @@ def _hooks(health: Health, now: datetime) -> None:
     counted = {"$group": {"_id": "$state", "n": {"$sum": 1}, "oldest": {"$min": "$at"}}}
     found = {row["_id"]: (row["n"], row["oldest"]) for row in Delivery.objects.aggregate([counted])}
     waiting = {"$group": {"_id": None, "n": {"$sum": 1}, "oldest": {"$min": {"$min": "$notices.at"}}}}
-    sources: list[Any] = [*kinds().values(), Event]
+    sources: list[Any] = [*present_kinds().values(), Event]
     unmoved = [row for source in sources for row in source.objects.aggregate([{"$match": source.noticed}, waiting])]
     pending, oldest_pending = found.get(DeliveryState.PENDING, (0, None))
     dead, oldest_dead = found.get(DeliveryState.DEAD, (0, None))

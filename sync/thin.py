@@ -52,6 +52,6 @@ def _object(type: str, related: Any) -> dict[str, Any] | None:
     if not isinstance(related, dict):
         return None
     model = kinds().get(str(related.get("type")))
-    gone = model is not None and type == model.resource.deleted_event
+    gone = model is not None and model.resource.deletes(type)
     shown = {"id": related.get("id"), "object": related.get("type")}
     return {**shown, "deleted": True} if gone else shown  # the stub that Stripe shows of a deleted object

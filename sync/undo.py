@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from models import SyncedDocument, Undo, kinds
+from models import SyncedDocument, Undo, created_kinds
 from models.keys import Key
 from models.state import LATCH, State
 from sync.connection import current, log
@@ -33,7 +33,7 @@ class Brakes:
         if self.latched:
             return False
         if self._cap is None:
-            live = sum(model.objects(live=True).count() for model in kinds().values())
+            live = sum(model.objects(live=True).count() for model in created_kinds().values())
             self._cap = max(LEAST, live // SHARE)
         if self.spent >= self._cap:
             State.write(LATCH, {"cap": self._cap})

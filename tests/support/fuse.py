@@ -12,7 +12,8 @@ from typing import Any
 import stripe
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-READS = {"find", "getMore", "aggregate", "count", "hello", "ping", "endSessions", "listIndexes", "buildInfo"}
+READS = {"find", "getMore", "aggregate", "count", "hello", "ping", "endSessions", "buildInfo"}
+READS |= {"listIndexes", "listCollections"}
 
 
 class Died(BaseException):

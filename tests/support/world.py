@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 import sync
 from api import create_app
 from emulator import Emulator
-from models import Event, SyncedDocument, clock, kinds
+from models import Event, SyncedDocument, clock, present_kinds
 from sync.reconcile import Report, run_once
 from sync.settings import Settings
 from tests.support.fuse import Fuse
@@ -112,7 +112,7 @@ class World:
 
     def documents(self) -> list[SyncedDocument]:
         """Every document of every kind."""
-        return [document for model in kinds().values() for document in model.objects]
+        return [document for model in present_kinds().values() for document in model.objects]
 
     def unfinished(self) -> list[SyncedDocument]:
         """The documents on which something is still to be done."""

@@ -1,0 +1,225 @@
+"""What we only mirror: a row for each of Stripe's types that has no file of its own, and the model made of it.
+
+A row says where objects of the type are read; a type with a file of its own needs none, and its row gives way. Kept is
+whatever has an id and is shown by an event, or listed as a whole; `UNKEPT` says of the rest why it is not. All of it is
+held to stripe-python by tests/contract/test_mirrored.py, which fails when a new version brings something unheard of.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, ClassVar, NamedTuple, Self
+
+from pymongo import IndexModel
+from pymongo.collection import Collection
+
+from models.base import SyncedDocument
+from models.indexes import A_DATE
+from models.input import Invalid
+from models.resource import KINDS, Resource
+
+LIST = [("created_at", -1), ("_id", -1)]  # the order in which the API lists
+
+
+class Mirrored(SyncedDocument):
+    """A copy of an object that Stripe makes without us: nothing is ever sent, so none can be pending, or a twin."""
+
+    meta: ClassVar[dict[str, Any]] = {"abstract": True}
+    prepared_in: ClassVar[Collection[Any] | None] = None  # the collection whose indexes this process has built
+
+    @classmethod
+    def _indexes(cls) -> list[IndexModel]:
+        # A deleted document stays, and forbids another of its object; where callers choose ids, of the same life.
+        life = ["stripe.created"] if cls.resource.own_id else []
+        return [
+            IndexModel([(name, 1) for name in ("stripe_id", *life)], unique=True),
+            IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
+            IndexModel([("live", 1), *LIST]),
+            IndexModel([("status", 1), *LIST]),
+        ]
+
+    @classmethod
+    def _birthplace(cls) -> Collection[Any]:
+        collection: Collection[Any] = cls._get_collection()
+        if cls.prepared_in is not collection:
+            collection.create_indexes(cls._indexes())
+            cls.prepared_in = collection
+        return collection
+
+    @property
+    def path(self) -> str:
+        """Where Stripe has its object; "" where it shows it in events only, or not under an owner that we know."""
+        return self.resource.address({**(self.stripe or {}), "id": self.stripe_id}) or ""
+
+    @classmethod
+    def stage(cls, *args: Any, **kwargs: Any) -> Self:
+        """Raise Invalid: Stripe makes these."""
+        raise Invalid({"kind": f"{cls.resource.kind} is only mirrored"})
+
+    def begin(self, operation: dict[str, Any]) -> Self | None:
+        """Raise Invalid: nothing is told to Stripe about these."""
+        raise Invalid({"kind": f"{self.resource.kind} is only mirrored"})
+
+    @classmethod
+    def with_twins(cls, *stripe_ids: str) -> list[Self]:
+        """Return nothing: no key of ours makes these."""
+        return []
+
+    @classmethod
+    def doubtful(cls) -> Iterable[Self]:
+        """Return nothing, likewise."""
+        return []
+
+
+def row(kind: str, path: str | None = None, **facts: Any) -> Resource:
+    """Return the resource of a type that is only mirrored; its path follows from its kind, as in stripe-python."""
+    usual = f"/v1/{kind.replace('.', '/')}s"
+    return Resource(
+        kind, prefix="", path=usual if path is None else path, undo=(), mirrored=True, announced=False, **facts
+    )
+
+
+NOWHERE = ""  # no GET shows it by its id: only its events do
+SOURCES = "/v1/customers/{customer}/sources"
+EXTERNAL = "/v1/accounts/{account}/external_accounts"
+
+ROWS = (
+    row("account"),
+    row("apple_pay_domain", "/v1/apple_pay/domains", dated=False),
+    row("application", NOWHERE, stem="account.application", listed=False),
+    row("application_fee"),
+    row("apps.install"),
+    row("balance_transaction"),
+    row("bank_account", f"{SOURCES} {EXTERNAL}", stem="customer.source account.external_account", listed=False),
+    row("billing.alert", dated=False),
+    row("billing.credit_balance_transaction", dated=False),
+    row("billing.credit_grant", dated=False),
+    row("billing.feedback_option", dated=False),
+    row("billing.meter", dated=False),
+    row("billing_portal.configuration", dated=False),
+    row("billing_portal.session", NOWHERE, listed=False),
+    row("capability", "/v1/accounts/{account}/capabilities", listed=False),
+    row("card", f"{SOURCES} {EXTERNAL}", stem="customer.source account.external_account", listed=False),
+    row("charge"),
+    row("climate.order", dated=False),
+    row("climate.product", dated=False),
+    row("credit_note"),
+    row("customer_cash_balance_transaction", "/v1/customers/{customer}/cash_balance_transactions", listed=False),
+    row("discount", NOWHERE, stem="customer.discount", listed=False),
+    row("dispute", stem="charge.dispute"),
+    row("entitlements.feature", dated=False),
+    row("fee_refund", "/v1/application_fees/{fee}/refunds", stem="application_fee.refund", listed=False),
+    row("file"),
+    row("file_link"),
+    row("financial_connections.account", dated=False),
+    row("financial_connections.authorization", NOWHERE, listed=False),
+    row("forwarding.request"),
+    row("identity.verification_report"),
+    row("identity.verification_session"),
+    row("invoice_payment"),
+    row("invoice_rendering_template", dated=False),
+    row("issuing.authorization", stem="issuing_authorization"),
+    row("issuing.card", stem="issuing_card"),
+    row("issuing.cardholder", stem="issuing_cardholder"),
+    row("issuing.dispute", stem="issuing_dispute"),
+    row("issuing.personalization_design", stem="issuing_personalization_design", dated=False),
+    row("issuing.physical_bundle", dated=False),
+    row("issuing.token", stem="issuing_token", listed=False),
+    row("issuing.transaction", stem="issuing_transaction"),
+    row("mandate", listed=False),
+    row("payment_method_configuration", dated=False),
+    row("payment_method_domain", dated=False),
+    row("payment_record", dated=False),
+    row("payout"),
+    row("person", "/v1/accounts/{account}/persons", listed=False),
+    row("plan", own_id=True),
+    row("product_catalog.trial_offer"),
+    row("quote", dated=False),
+    row("radar.early_fraud_warning"),
+    row("radar.value_list"),
+    row("reporting.report_run"),
+    row("reporting.report_type", listed=False),  # it is, but not in pages
+    row("reserve.hold", NOWHERE, listed=False),
+    row("reserve.plan", NOWHERE, listed=False),
+    row("reserve.release", NOWHERE, listed=False),
+    row("review"),
+    row("scheduled_query_run", "/v1/sigma/scheduled_query_runs", stem="sigma.scheduled_query_run", dated=False),
+    row("source", stem="source customer.source", listed=False),
+    row("source_mandate_notification", NOWHERE, stem="source.mandate_notification", listed=False),
+    row("source_transaction", NOWHERE, stem="source.transaction", listed=False),
+    row("subscription_schedule"),
+    row("tax.registration", dated=False),
+    row("tax_id", stem="customer.tax_id", listed=False),  # only those of one owner at a time
+    row("terminal.configuration", dated=False),
+    row("terminal.location", dated=False),
+    row("terminal.reader", dated=False),
+    row("test_helpers.test_clock", dated=False),
+    row("three_d_secure.authentication"),
+    row("topup"),
+    row("transfer"),
+    row("treasury.credit_reversal", listed=False),
+    row("treasury.debit_reversal", listed=False),
+    row("treasury.financial_account"),
+    row("treasury.inbound_transfer", listed=False),
+    row("treasury.outbound_payment", listed=False),
+    row("treasury.outbound_transfer", listed=False),
+    row("treasury.received_credit", listed=False),
+    row("treasury.received_debit", listed=False),
+)
+
+
+class Unkept(NamedTuple):
+    """Objects that get no document, or events that give none."""
+
+    why: str
+    names: str  # their kinds, or the types of such events
+
+
+UNKEPT = (
+    Unkept(
+        "it has no id",
+        "balance balance_settings billing.alert_triggered billing.alert.triggered billing.credit_balance_summary "
+        "cash_balance entitlements.active_entitlement_summary funding_instructions tax.settings "
+        "treasury.financial_account_features",
+    ),
+    Unkept("it is a preview of what may come", "invoice.upcoming"),
+    Unkept(
+        "it is a part of another object, which shows it",
+        "credit_note_line_item financial_connections.account_owner financial_connections.account_ownership item "
+        "line_item list payment_intent_amount_details_line_item search_result subscription_item "
+        "tax.calculation_line_item tax.transaction_line_item",
+    ),
+    Unkept(
+        "no event shows it, and Stripe lists it at most within another object",
+        "apps.secret billing.meter_event billing.meter_event_adjustment billing.meter_event_summary "
+        "connect_collection_transfer customer_balance_transaction entitlements.active_entitlement "
+        "financial_connections.transaction payment_attempt_record product_feature radar.payment_evaluation "
+        "radar.value_list_item reserve_transaction setup_attempt tax.association tax.calculation "
+        "tax.location tax.transaction tax_deducted_at_source transfer_reversal treasury.transaction "
+        "treasury.transaction_entry",
+    ),
+    Unkept(
+        "it is made for a moment, and read by nobody afterwards",
+        "account_link account_session confirmation_token customer_session ephemeral_key financial_connections.session "
+        "login_link terminal.connection_token terminal.onboarding_link token",
+    ),
+    Unkept("it is the same for all accounts", "climate.supplier country_spec exchange_rate tax_code"),
+    Unkept("it says how Stripe reaches this service", "event webhook_endpoint"),
+)
+REASONS = {name: unkept.why for unkept in UNKEPT for name in unkept.names.split()}
+
+
+def collection_of(kind: str) -> str:
+    """Return the name of a kind's collection: its plural, with underscores."""
+    plural = f"{kind[:-1]}ies" if kind.endswith("y") else f"{kind}s"
+    return plural.replace(".", "_")
+
+
+def mirror_the_rest() -> None:
+    """Make a model of each row whose kind has no file of its own."""
+    for resource in ROWS:
+        if resource.kind not in KINDS:
+            name = "".join(part.capitalize() for part in re.split(r"[._]", resource.kind))
+            about = {"__doc__": f"A copy of Stripe's {resource.kind}.", "__module__": __name__}
+            type(
+                name, (Mirrored,), {**about, "meta": {"collection": collection_of(resource.kind)}, "resource": resource}
+            )
