@@ -7,7 +7,7 @@ PRESENT = $(wildcard $(WHERE))
 ARGS :=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check lint format demo dev run bench reconcile clean
+.PHONY: help setup test check lint format types demo dev run bench reconcile clean
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -29,6 +29,9 @@ lint: $(SETUP) ## Check format, style, types and layers
 format: $(SETUP) ## Format, and repair what can be repaired
 	$(PY) -m ruff check --fix $(PRESENT)
 	$(PY) -m ruff format $(PRESENT)
+
+types: $(SETUP) ## Print docs/TYPES.md anew, from the registry
+	$(PY) -m sync types --markdown > docs/TYPES.md
 
 demo: $(SETUP) ## Watch it all work, offline: MongoDB, a small Stripe, the service
 	$(PY) -m demo $(ARGS)

@@ -17,7 +17,8 @@ def main(arguments: list[str] | None = None) -> int:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     logging.getLogger("stripe").setLevel(logging.WARNING)  # its own log would show request bodies
     try:
-        connect()
+        if given.connects:
+            connect()
         code: int = given.run(given)
     except BadSettings as error:
         print("cannot start:", *error.problems, sep="\n  ", file=sys.stderr)

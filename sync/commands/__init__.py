@@ -6,9 +6,20 @@ code. Exit codes are the same everywhere: 0 in order, 1 needs an operator, 2 cou
 
 import argparse
 
-from sync.commands import backfill, doctor, endpoint, events, hooks, installation, operations, reconcile, status
+from sync.commands import (
+    backfill,
+    doctor,
+    endpoint,
+    events,
+    hooks,
+    installation,
+    operations,
+    reconcile,
+    status,
+    types,
+)
 
-COMMANDS = (reconcile, backfill, status, doctor, endpoint, events, operations, hooks, installation)
+COMMANDS = (reconcile, backfill, status, doctor, endpoint, events, operations, hooks, types, installation)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -12,12 +12,15 @@ NEEDS_OPERATOR, CANNOT_LOOK = 1, 2
 
 
 def command(
-    commands: "Commands", name: str, help: str, run: Callable[[argparse.Namespace], int]
+    commands: "Commands", name: str, help: str, run: Callable[[argparse.Namespace], int], *, connects: bool = True
 ) -> argparse.ArgumentParser:
-    """Add a command that `run` runs, with `--json`; return its parser, for what else it takes."""
+    """Add a command that `run` runs, with `--json`; return its parser, for what else it takes.
+
+    One that `connects` finds the process connected to MongoDB and Stripe.
+    """
     added = commands.add_parser(name, help=help)
     added.add_argument("--json", action="store_true", help="print JSON")
-    added.set_defaults(run=run)
+    added.set_defaults(run=run, connects=connects)
     return added
 
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from sync.catalogue import event_types, ignored, kinds_of
 
 import sync
 from models import Customer, Event, PaymentIntent, Status, SyncedDocument, kinds
 from models.absorb import digest
-from models.resource import Undo, is_gone
+from models.resource import is_gone
+from sync.catalogue import event_types, ignored, kinds_of
 from sync.reconcile import Report
 from tests.contract.openapi import PATH
 from tests.support.answers import at_once, problem, untouched
@@ -318,7 +318,7 @@ def test_a_mirrored_type_cannot_be_written(world: World) -> None:
             sync.delete(only("charge"))
         with pytest.raises(sync.Invalid, match="only mirrored"):
             only("charge").begin({})
-    assert Charge.resource.undo == Undo.NEVER
+    assert Charge.resource.undo == ()
 
 
 def test_an_unseen_type_has_no_collection(world: World) -> None:

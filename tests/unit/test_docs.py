@@ -4,7 +4,9 @@ import inspect
 import re
 from pathlib import Path
 
+from sync.catalogue import catalogue
 from sync.commands import parser
+from sync.commands.types import markdown
 from sync.settings import Settings
 
 README = Path("README.md").read_text()
@@ -25,6 +27,12 @@ def test_every_command_is_documented() -> None:
     commands = settings_of(parser().format_help(), r"^    ([a-z-]{4,})\b")
 
     assert settings_of(README, r"`python -m sync ([a-z-]+)") >= commands
+
+
+def test_the_page_of_types_is_as_the_registry_has_it() -> None:
+    printed = markdown(catalogue()) + "\n"
+
+    assert Path("docs/TYPES.md").read_text() == printed, "the registry has changed: run `make types`"
 
 
 def test_every_link_leads_somewhere() -> None:

@@ -1,0 +1,73 @@
+"""The catalogue: what is kept of Stripe, and by which events, as the registry and stripe-python know it.
+
+The command `types` and the page docs/TYPES.md are both printed from here.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import get_args
+
+import stripe
+
+from models import SyncedDocument, kinds
+from models.input import words
+from models.mirrored import REASONS
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A kind that is kept."""
+
+    kind: str
+    collection: str
+    created_here: bool  # as opposed to mirrored
+    actions: tuple[str, ...]  # what callers may do, besides reading
+    events: tuple[str, ...]  # the types of event that are about it
+    get: str | None  # where Stripe shows one
+    list: str | None  # where Stripe lists all of them
+
+
+@cache
+def event_types() -> tuple[str, ...]:
+    """Return every type of event that stripe-python knows."""
+    return get_args(stripe.Event.__annotations__["type"])
+
+
+def kinds_of(event_type: str) -> list[str]:
+    """Return the kinds whose objects events of this type show; none, when such events are ignored."""
+    if ignored(event_type):
+        return []
+    named = {
+        kind: {event_type, _stem(event_type)}.intersection(model.resource.stems) for kind, model in kinds().items()
+    }
+    return [kind for kind in named if event_type in named[kind]] or [kind for kind in named if named[kind]]
+
+
+def ignored(event_type: str) -> str | None:
+    """Return why events of this type give no document, or None."""
+    return REASONS.get(event_type) or REASONS.get(_stem(event_type))
+
+
+def catalogue() -> list[Entry]:
+    """Return what is kept."""
+    about = {event_type: kinds_of(event_type) for event_type in event_types()}
+    return [_entry(model, tuple(type for type in about if kind in about[type])) for kind, model in kinds().items()]
+
+
+def _entry(model: type[SyncedDocument], events: tuple[str, ...]) -> Entry:
+    resource = model.resource
+    changed = any("update" in words(field) for field in model._fields.values())
+    verbs = {"create": not resource.mirrored, "update": changed, "delete": resource.deletable}
+    return Entry(
+        kind=resource.kind,
+        collection=model._get_collection_name(),
+        created_here=not resource.mirrored,
+        actions=(*(verb for verb, offered in verbs.items() if offered), *resource.actions),
+        events=events,
+        get=" or ".join(f"{path}/{{id}}" for path in resource.path.split()) or None,
+        list=resource.path if resource.listed else None,
+    )
+
+
+def _stem(event_type: str) -> str:
+    return event_type.rpartition(".")[0]

@@ -1,0 +1,94 @@
+"""`python -m sync types`: tell what is kept of Stripe, and by which events."""
+
+import argparse
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from models.mirrored import UNKEPT
+from sync.catalogue import Entry, catalogue, event_types, ignored
+from sync.commands.line import command, say
+
+if TYPE_CHECKING:
+    from sync.commands.line import Commands
+
+
+def add(commands: "Commands") -> None:
+    """Describe the command line. It asks neither MongoDB nor Stripe."""
+    types = command(commands, "types", "tell what is kept of Stripe, and by which events", run, connects=False)
+    types.add_argument("--markdown", action="store_true", help="print docs/TYPES.md")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Print the catalogue."""
+    entries = catalogue()
+    not_kept = {event_type: why for event_type in event_types() if (why := ignored(event_type))}
+    told = {"types": [asdict(entry) for entry in entries], "ignored": not_kept}
+    say(given, told, markdown(entries) if given.markdown else "\n".join(lines(entries)))
+    return 0
+
+
+def lines(entries: list[Entry]) -> Iterator[str]:
+    """Yield the catalogue for a terminal, a line a kind."""
+    width = max(len(entry.kind) for entry in entries)
+    for entry in entries:
+        origin = f"created here ({', '.join(entry.actions)})" if entry.created_here else "mirrored"
+        yield f"{entry.kind:{width}}  {entry.collection}: {origin}; read by {_read(entry)}; {_events(entry.events)}"
+
+
+def _read(entry: Entry) -> str:
+    ways = [name for name, path in (("get", entry.get), ("list", entry.list)) if path]
+    return " and ".join(ways) or ("nothing: it is kept here alone" if entry.created_here else "events alone")
+
+
+def _events(events: Iterable[str]) -> str:
+    return ", ".join(events) or "no events"
+
+
+def markdown(entries: list[Entry]) -> str:
+    """Return the page docs/TYPES.md."""
+    here = [entry for entry in entries if entry.created_here]
+    copied = [entry for entry in entries if not entry.created_here]
+    return "\n".join(
+        [
+            "# What is kept of Stripe",
+            "",
+            "Printed by `python -m sync types --markdown` (`make types`); a test compares. *list* is how",
+            "`reconcile --full` compares everything; *get* is how an object is looked at again; *events alone* means",
+            "that Stripe offers neither.",
+            "",
+            "## Created here",
+            "",
+            *_table(("kind", "collection", "actions", "read by", "events"), map(_created_row, here)),
+            "",
+            "## Mirrored",
+            "",
+            "Copied from any event, whatever `ADOPT` says, and never changed by us. What no event tells of is kept",
+            "current by `reconcile --full` alone.",
+            "",
+            *_table(("kind", "collection", "read by", "events"), map(_mirrored_row, copied)),
+            "",
+            "## Not kept",
+            "",
+            "Their events are answered with 200 and kept in the inbox as `ignored`, with the reason.",
+            "",
+            *_table(("because", "kinds, and types of event"), ((why, _code(names.split())) for why, names in UNKEPT)),
+        ]
+    )
+
+
+def _created_row(entry: Entry) -> tuple[str, ...]:
+    return _code([entry.kind]), _code([entry.collection]), ", ".join(entry.actions), _read(entry), _code(entry.events)
+
+
+def _mirrored_row(entry: Entry) -> tuple[str, ...]:
+    return _code([entry.kind]), _code([entry.collection]), _read(entry), _code(entry.events)
+
+
+def _code(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names) or "none"
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    for cells in (head, ("---",) * len(head), *rows):
+        yield f"| {' | '.join(cells)} |"

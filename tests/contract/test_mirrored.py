@@ -1,0 +1,116 @@
+"""The table of what is mirrored knows everything that stripe-python does: it fails when a new version brings more."""
+
+import importlib
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stripe
+from stripe._object_classes import OBJECT_CLASSES
+
+from models import created_kinds, kinds
+from models.mirrored import REASONS, ROWS
+from models.resource import Resource
+from sync.catalogue import event_types, ignored, kinds_of
+
+LIBRARY = Path(stripe.__file__).parent
+ALIASES = {"file_upload"}  # an old name of file
+OURS = {kind for kind, model in created_kinds().items() if not model.resource.path}  # what Stripe knows nothing of
+IMPORT = re.compile(r"from (stripe[\w.]*) import \(?\s*(\w+)")
+METHOD = re.compile(
+    r"\n    def (list|retrieve)\((.*?)\) -> \"([^\n]*)\":\n(.*?)(?=\n    (?:async )?def |\Z)", re.DOTALL
+)
+GET = re.compile(r'self\._request\(\s*"get",\s*"(/v1/[^"]+)"')
+PAGED = {"limit", "starting_after"}
+PARTIAL = {"tax_id", "payment_method"}  # their lists need no parameter, and then show only a part of them
+
+
+@dataclass
+class Reads:
+    """How stripe-python reads a kind: paths of one, and of all that can be listed page by page without a condition."""
+
+    one: set[str] = field(default_factory=set)
+    all: dict[str, bool] = field(default_factory=dict)  # whether they can be asked for a window of creation
+
+
+def reads() -> dict[str, Reads]:
+    """What the services of stripe-python offer, by kind."""
+    kinds_of_class = {(module, name): kind for kind, (module, name) in OBJECT_CLASSES.items() if kind not in ALIASES}
+    found = {kind: Reads() for kind in kinds_of_class.values()}
+    for file in LIBRARY.rglob("_*_service.py"):
+        source = file.read_text()
+        origin = {name: module for module, name in IMPORT.findall(source)}
+        for method, arguments, returns, body in METHOD.findall(source):
+            path = GET.search(body)
+            shown = [kinds_of_class.get((origin.get(name, ""), name)) for name in re.findall(r"\w+", returns)]
+            for kind in filter(None, shown if path else []):
+                assert path is not None
+                if method == "retrieve":
+                    found[kind].one.add(re.sub(r"/\{\w+\}$", "", path.group(1)))
+                elif "{" not in path.group(1):
+                    _note(found[kind], path.group(1), arguments, origin)
+    return found
+
+
+def _note(known: Reads, path: str, arguments: str, origin: dict[str, str]) -> None:
+    (name,) = re.findall(r"\w+ListParams", arguments)
+    params: Any = getattr(importlib.import_module(origin[name]), name)
+    if (
+        params.__annotations__.keys() >= PAGED
+        and not params.__required_keys__ - stripe.RequestOptions.__annotations__.keys()
+    ):
+        known.all[path] = "created" in params.__annotations__
+
+
+READS = reads()
+
+
+def test_every_type_of_event_is_about_a_kind_that_is_kept_or_ignored_for_a_reason() -> None:
+    unheard = [type for type in event_types() if not kinds_of(type) and not ignored(type)]
+
+    assert not unheard, "stripe-python knows new events: add a row to models/mirrored.py, or say why not"
+
+
+def test_every_object_is_created_mirrored_or_left_out_for_a_reason() -> None:
+    heard, theirs = {*kinds(), *REASONS, *ALIASES}, kinds().keys() - OURS
+
+    assert not OBJECT_CLASSES.keys() - heard, "stripe-python knows new objects: add a row to models/mirrored.py"
+    assert not theirs - OBJECT_CLASSES.keys(), "no such object is known any more"
+    assert not REASONS.keys() - OBJECT_CLASSES.keys() - set(event_types()), "nor these"
+    assert not kinds().keys() & REASONS.keys(), "kept, and left out"
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.kind)
+def test_a_row_is_read_as_stripe_python_reads_it(row: Resource) -> None:
+    theirs = READS[row.kind]
+
+    assert {_unnamed(path) for path in row.path.split()} <= {_unnamed(path) for path in theirs.one}
+    assert row.blind == (not theirs.one), "what can be read, is"
+    if row.kind in PARTIAL:
+        assert not row.listed
+    else:
+        assert row.listed == bool(theirs.all)
+    if row.listed:
+        assert (row.path, row.dated) in theirs.all.items()
+
+
+def _unnamed(path: str) -> str:
+    """A path without the names of its parameters: {fee} is the field of the object, where the library says {id}."""
+    return re.sub(r"\{\w+\}", "{}", path)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.kind)
+def test_a_row_names_fields_that_its_objects_have(row: Resource) -> None:
+    module, name = OBJECT_CLASSES[row.kind]
+    fields = getattr(importlib.import_module(module), name).__annotations__
+
+    assert "id" in fields
+    assert set(re.findall(r"\{(\w+)\}", row.path)) <= fields.keys()
+
+
+def test_a_kind_with_a_file_of_its_own_is_not_mirrored() -> None:
+    assert not any(model.resource.mirrored for model in created_kinds().values())
+    assert {row.kind for row in ROWS} | created_kinds().keys() == kinds().keys()
+    assert list(kinds())[: len(created_kinds())] == list(created_kinds())
