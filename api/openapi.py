@@ -289,7 +289,7 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or t
         "tags": ["mirrored"],
         "parameters": [ref("parameters", name) for name in ("status", "limit", "starting_after", "expand")],
         "answers": {"200": answer("A page.", ref("schemas", "MirroredList"))},
-        "problems": ["invalid"],
+        "problems": ["invalid", "not-found"],
     },
     "mirrored.show": {
         "operationId": "show_mirrored",
