@@ -43,6 +43,11 @@ def kinds_of(event_type: str) -> list[str]:
     return [kind for kind in named if event_type in named[kind]] or [kind for kind in named if named[kind]]
 
 
+def covered_events() -> tuple[str, ...]:
+    """Return every type of event that something here is kept by: what an endpoint must have enabled, and no more."""
+    return tuple(event_type for event_type in event_types() if kinds_of(event_type))
+
+
 def ignored(event_type: str) -> str | None:
     """Return why events of this type give no document, or None."""
     return REASONS.get(event_type) or REASONS.get(_stem(event_type))

@@ -14,8 +14,8 @@ from mongoengine.connection import get_db
 from models import Event, clock, created_kinds, strange_indexes
 from models.event import EventState, Via
 from models.state import STRIPE, State
+from sync.catalogue import kinds_of
 from sync.connection import current, indexed
-from sync.coverage import kind_of
 from sync.endpoint import Endpoint, listed
 from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
 from sync.findings import Finding, Level, exit_code
@@ -198,7 +198,7 @@ def _arrived() -> int | None:
 def _webhooks(now: datetime) -> Iterator[Finding]:
     """Compare Stripe's newest events with those that webhooks brought."""
     page = next(current().gateway.pages("/v1/events")).remote["data"]
-    due = [event for event in page if kind_of(event["type"]) and event["created"] <= (now - ARRIVES).timestamp()]
+    due = [event for event in page if kinds_of(event["type"]) and event["created"] <= (now - ARRIVES).timestamp()]
     arrived = _arrived()
     late = [event for event in due if arrived is None or event["created"] > arrived]
     if late:

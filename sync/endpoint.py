@@ -12,8 +12,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from models.state import ENDPOINT, State
+from sync.catalogue import covered_events
 from sync.connection import current
-from sync.coverage import covered_events
 from sync.errors import CannotLook, NotFound, NotPossible
 from sync.gateway import API_VERSION, Answer, Refusal, Reply, Unknown
 from sync.settings import is_http

@@ -12,7 +12,7 @@ import sync
 from models import Customer, Event, State
 from models.state import HEARTBEAT, LATCH
 from sync.__main__ import main
-from sync.coverage import covered_events
+from sync.catalogue import covered_events
 from sync.doctor import clocks, deployment
 from sync.findings import Finding, Level
 from sync.gateway import API_VERSION

@@ -8,7 +8,7 @@ from stripe import WebhookSignature
 import sync
 from models import Customer, State
 from sync.__main__ import main
-from sync.coverage import covered_events
+from sync.catalogue import covered_events
 from sync.gateway import API_VERSION
 from tests.support.answers import everything, untouched
 from tests.support.run import Run
