@@ -150,6 +150,8 @@ def backfill(
     """
     models = chosen(wanted)
     if not current().settings.adopt:
+        models = {kind: model for kind, model in models.items() if model.resource.mirrored}
+    if not models:
         raise BadSettings(["ADOPT=no: what was made elsewhere gets no document here, so there is nothing to copy"])
     with patience.kept():
         current().gateway.require_right_stripe()

@@ -12,7 +12,7 @@ import pytest
 from bson import ObjectId
 
 import sync
-from models import Coupon, Customer, Event, State, Status, Subscription, kinds
+from models import Coupon, Customer, Event, State, Status, Subscription, created_kinds, kinds
 from models.keys import Key
 from models.order import PaymentStatus
 from models.state import CHECKPOINT
@@ -202,7 +202,7 @@ def test_with_adopt_no_there_is_nothing_to_copy(world: World, capsys: pytest.Cap
     world.start()
 
     with untouched(world):
-        assert main(["backfill"]) == 2
+        assert main(["backfill", "customer"]) == 2
     assert "ADOPT=no" in capsys.readouterr().err
 
 
@@ -339,7 +339,7 @@ def test_ctrl_c_says_how_to_go_on(
     monkeypatch.setattr(Customer, "adopt_all", interrupted)
     stock(world, 1)
 
-    assert main(["backfill"]) == 2
+    assert main(["backfill", "customer"]) == 2
 
     assert "goes on from here" in capsys.readouterr().err
 
@@ -761,13 +761,18 @@ def test_when_nothing_answers_it_does_not_wait_for_each_kind(world: World) -> No
     assert len(world.stripe.requests) - before < 40
 
 
+def ours(told: dict[str, str]) -> list[str]:
+    """Those of the types that we create: the emulator does not serve most of the others."""
+    return [kind for kind in told if kind in created_kinds()]
+
+
 def test_what_the_account_does_not_have_is_no_failure(world: World, run: Run) -> None:
     stock(world, 5)
     world.stripe.restrict(KEY, {"coupon": "read"})  # a secret key may read whatever there is
 
     code, told = run()
 
-    assert (code, told["finished"], list(told["not_available"])) == (0, True, ["coupon"])
+    assert (code, told["finished"], ours(told["not_available"])) == (0, True, ["coupon"])
     code, told = run("coupon customer")
     assert (code, len(told["unseen"]), told["counts"]) == (2, 1, {"same": 5})
 
@@ -780,7 +785,7 @@ def test_a_list_that_stripe_does_not_serve_is_no_failure(
 
     code, told = run()
 
-    assert (code, list(told["not_available"])) == (0, ["coupon"])
+    assert (code, ours(told["not_available"])) == (0, ["coupon"])
     assert "Unrecognized request URL" in told["not_available"]["coupon"]
     assert world.reconcile(full=True).exit_code == 0
     assert run("coupon")[0] == 2
@@ -795,7 +800,7 @@ def test_a_permission_that_is_missing_is_exit_2_and_the_other_kinds_are_copied(w
 
     code, told = run()
 
-    assert (code, told["finished"], told["not_available"]) == (2, False, {})
+    assert (code, told["finished"], ours(told["not_available"])) == (2, False, [])
     assert len(told["unseen"]) == 1
     assert "rak_customer_read" in told["unseen"][0]
     assert_copied(world, "product")

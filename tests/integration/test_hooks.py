@@ -142,7 +142,7 @@ def test_an_event_of_any_type_is_told_as_stripe_sent_it_once(world: World) -> No
     told = json.dumps({**event, "id": "evt_d", "type": "charge.dispute.created", "data": {"object": dispute}}).encode()
 
     with listening("stripe:charge.dispute.*", "stripe:customer.created") as heard:
-        assert world.send(told).json == {"state": "ignored"}
+        assert world.send(told).json == {"state": "dead"}, "half a character cannot be stored in a document"
         assert world.send(told).json == {"state": "duplicate"}
         world.send(raw)
         deliver()

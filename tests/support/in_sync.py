@@ -1,5 +1,6 @@
 """THE assertion: what must hold of MongoDB and Stripe together, once everything has settled."""
 
+from emulator.resources import RESOURCES
 from models import Order, Status, SyncedDocument, kinds
 from models.absorb import digest
 from models.keys import PREFIX
@@ -25,7 +26,7 @@ def assert_in_sync(world: World, *, review: bool = False) -> None:
     undecided = {document.resource.kind for document in documents if document.review is not None}
     for order in Order.objects(status=Status.ACTIVE, review=None):
         assert follow(order).revision == order.revision, f"the order does not follow its payment: {order.to_mongo()}"
-    for kind in {document.resource.kind for document in documents if document.resource.path}:
+    for kind in {document.resource.kind for document in documents} & RESOURCES.keys():
         here = {d.stripe_id: d for d in documents if d.resource.kind == kind and d.status == Status.ACTIVE}
         active = [d for d in documents if d.resource.kind == kind and d.status == Status.ACTIVE]
         assert len(here) == len(active), f"two documents of one {kind}"
