@@ -1,8 +1,12 @@
 """The picture of the database: one file for each thing that is stored.
 
 A Stripe type is one file here (`customer.py`, `product.py`, …); what has none is a row in `mirrored.py`. Importing this
-package registers all of them, and routes, commands, events, reconcile and docs follow from that registry.
+package registers all of them, and routes, commands, events, reconcile and docs follow from that registry. Named below is
+only what others import by name.
 """
+
+from importlib import import_module
+from pkgutil import iter_modules
 
 from models.base import SyncedDocument
 from models.checkout_session import CheckoutSession
@@ -66,4 +70,6 @@ __all__ = [
     "strange_indexes",
 ]
 
+for module in iter_modules(__path__):  # a new type needs no line in this file
+    import_module(f"{__name__}.{module.name}")
 mirror_the_rest()

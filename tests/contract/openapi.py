@@ -43,6 +43,9 @@ class OpenAPI:
         known = self.document["components"]["schemas"][schema]["properties"]
         yield from (f"+{name}" for name in object.keys() - known.keys())
 
+    def knows(self, path: str) -> bool:
+        return path in self.document["paths"]
+
     def operation(self, method: str, path: str) -> Json:
         """The operation at a path, whatever its path parameter is called."""
         shape = path.split("/")

@@ -6,6 +6,7 @@ import re
 import textwrap
 from collections.abc import Iterator
 from itertools import pairwise
+from operator import attrgetter
 from typing import Any
 
 import pytest
@@ -218,7 +219,7 @@ class Params:
     """What stripe-python says of the parameters of a call, or of an object inside of them."""
 
     def __init__(self, name: str) -> None:
-        found: Any = getattr(stripe_params, name)
+        found: Any = attrgetter(name)(stripe_params)
         tree = ast.parse(textwrap.dedent(inspect.getsource(found))).body[0]
         assert isinstance(tree, ast.ClassDef)
         self.name = name
@@ -246,7 +247,8 @@ LITERAL = re.compile(r"Literal\[([^\]]*)\]")
 def camel(name: str) -> str:
     if name == "invoiceitem":
         return "InvoiceItem"
-    return "".join(word.title() for word in name.split("_"))
+    *outer, last = name.split(".")
+    return ".".join([*outer, "".join(word.title() for word in last.split("_"))])
 
 
 def disagreements(fields: dict[str, Any], params: Params) -> Iterator[str]:

@@ -129,10 +129,14 @@ def items(name: str) -> list[dict[str, Any]]:
     return [{"price": str(create("price", name).id), "quantity": 2}]
 
 
+def buyer(name: str) -> SyncedDocument:
+    """The customer of that name."""
+    return kinds()["customer"].lookup(f"{name}@here.com") or create("customer", name)
+
+
 def payer(name: str) -> SyncedDocument:
     """The customer of that name, who has a card."""
-    known = kinds()["customer"].lookup(f"{name}@here.com")
-    customer = known or create("customer", name)
+    customer = buyer(name)
     if not (customer.invoice_settings and customer.invoice_settings.default_payment_method):
         card = create("payment_method", name)
         customer = sync.act(customer, "payment_method", {"payment_method": str(card.id)})

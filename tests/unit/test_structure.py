@@ -29,10 +29,11 @@ def sources(*tops: str) -> list[Path]:
 
 
 def project_files() -> list[Path]:
-    """Return every file that git tracks, or would; in an unpacked archive, the sources."""
+    """Return every file that git tracks, or would; in an unpacked archive, all that is not hidden."""
     command = ["git", "-c", "safe.directory=*", "ls-files", "--cached", "--others", "--exclude-standard"]
     if not (ROOT / ".git").exists():
-        return [*sources(*PACKAGES, "tests"), *(path for path in ROOT.glob("*.*") if path.is_file())]
+        found = (path.relative_to(ROOT) for path in ROOT.rglob("*") if path.is_file())
+        return [ROOT / path for path in found if not re.search(r"(^|/)(\.|__pycache__/)", path.as_posix())]
     listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return [ROOT / name for name in listed.splitlines() if (ROOT / name).is_file()]
 

@@ -1,0 +1,26 @@
+"""The facts of the registry are stripe-python's: where a type lives, how it is listed, deleted and announced."""
+
+import inspect
+import re
+
+import pytest
+import stripe
+from stripe import _event
+
+from emulator.resources import RESOURCES
+from models import kinds
+from tests.contract.test_stripe_python import documented, named, path_of
+
+SENT = [kind for kind, model in kinds().items() if model.resource.path and kind in RESOURCES and RESOURCES[kind].create]
+EVENTS = set(re.findall(r'"([a-z_.]+\.[a-z_]+)"', inspect.getsource(_event)))
+
+
+@pytest.mark.parametrize("kind", SENT)
+def test_a_type_is_what_stripe_python_says(kind: str) -> None:
+    theirs, ours = named(stripe, path_of(kind)), kinds()[kind].resource
+
+    assert ours.path == theirs.class_url()
+    assert ours.prefix == RESOURCES[kind].prefix.partition("{")[0]
+    assert (ours.deletable or ours.ends) == hasattr(theirs, "delete")
+    assert not ours.listed or ours.dated == ("created" in documented(kind, "List").__annotations__)
+    assert ours.announced == (ours.created_event in EVENTS)

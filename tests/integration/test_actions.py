@@ -1,0 +1,34 @@
+"""Every action's `done` tells an object on which it was done from one on which it was not: reconcile decides by it."""
+
+import pytest
+
+import sync
+from models import kinds
+from sync.converge import Sight
+from sync.look import observe
+from sync.saga import push
+from tests.support import samples
+from tests.support.world import World
+
+UNSEEN = {("invoice", "send")}  # an invoice does not show whether it was sent
+SHOWN = [
+    (kind, action)
+    for kind, actions in samples.ACTS.items()
+    for action in actions
+    if kinds()[kind].resource.path and (kind, action) not in UNSEEN
+]
+
+
+@pytest.mark.parametrize(("kind", "action"), SHOWN)
+def test_an_object_shows_whether_an_action_was_done(world: World, kind: str, action: str) -> None:
+    document, given = samples.ready(kind, action), samples.given(kind, action)
+    for method in ("POST", "DELETE"):
+        world.stripe.fault("cut_before", method=method, times=2)
+    pending = sync.act(document, action, given)
+    world.stripe.calm()
+
+    before, _ = observe(pending)
+    push(pending)
+    after, _ = observe(pending)
+
+    assert (before, after) == (Sight.THERE, Sight.DONE)
