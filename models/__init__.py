@@ -1,8 +1,8 @@
 """The picture of the database: one file for each thing that is stored.
 
 A Stripe type is one file here (`customer.py`, `product.py`, …); what has none is a row in `mirrored.py`. Importing this
-package registers all of them, and routes, commands, events, reconcile and docs follow from that registry. Named below is
-only what others import by name.
+package registers all of them, and routes, commands, events, reconcile and docs follow from that registry. Named below
+is only what others import by name.
 """
 
 from importlib import import_module
