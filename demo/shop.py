@@ -151,17 +151,13 @@ class Shop:
 
     @contextmanager
     def a_month_ago(self) -> Iterator[None]:
-        """Do something a month ago, by Stripe's clock. What it tells of that arrives in the end, signed then.
-
-        Of the invoice that the new month brings, the creation is told first: by that, what Stripe makes is known at
-        once; what comes before it waits a quarter of an hour.
-        """
+        """Do something a month ago, by Stripe's clock. What it tells of that arrives in the end, signed then."""
         self.stripe.webhooks.disturb(delay=1000, seconds=MONTH.total_seconds())
         self.stripe.clock.advance(-MONTH.total_seconds())
         try:
             yield
         finally:
-            self.stripe.webhooks.disturb(delay=1000, seconds=0.5, types="invoice.[!c]*")
+            self.stripe.webhooks.disturb()
             self.stripe.clock.advance(MONTH.total_seconds())
 
     def kill_workers(self) -> int:

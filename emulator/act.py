@@ -145,6 +145,7 @@ class Act:
         twin = row.twin(object) if row.twin is not None else None
         if twin is not None and row.twin is not None:
             before = row.twin(old) if old is not None else None
+            self.keep(twin["object"], twin)
             if before != twin:
                 self.announce(f"{twin['object']}.{verb}", twin, before)
 

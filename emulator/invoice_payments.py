@@ -5,11 +5,20 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+from emulator.resource import Resource, same
 from emulator.wire import Json
 
 if TYPE_CHECKING:
     from emulator.act import Act
 
+INVOICE_PAYMENT = Resource(
+    kind="invoice_payment",
+    path="invoice_payments",
+    prefix="inpay_",
+    filters={"invoice": same("invoice"), "status": same("status")},
+    expands={"invoice": "invoice"},
+    events=(),
+)
 BILL, BILLED = "bill", "billed"  # tables: invoice -> its payment; payment intent -> its invoice
 
 

@@ -153,7 +153,9 @@ def settle(act: Act, invoice: Json, off_stripe: bool = False) -> Json:
     act.wake(invoice, None)
     change(act, invoice, old, "paid", "payment_succeeded")
     if intent_of(act, invoice) is not None and not off_stripe:
-        act.announce("invoice_payment.paid", payments_of(act, invoice)["data"][0])
+        payment = payments_of(act, invoice)["data"][0]
+        act.keep("invoice_payment", payment)
+        act.announce("invoice_payment.paid", payment)
     for told in WATCHERS:
         told(act, invoice, True)
     return invoice

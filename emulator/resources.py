@@ -7,6 +7,7 @@ from emulator.billing import INVOICE
 from emulator.charges import CHARGE, REFUND
 from emulator.checkout import SESSION
 from emulator.fields import Currency, Flag, Hash, Many, OneOf, Text
+from emulator.invoice_payments import INVOICE_PAYMENT
 from emulator.invoiceitems import INVOICEITEM
 from emulator.links import PAYMENT_LINK, PORTAL_SESSION
 from emulator.payment_methods import PAYMENT_METHOD
@@ -111,6 +112,15 @@ PRICE = Resource(
     twin=rules.plan_of,
 )
 
+PLAN = Resource(
+    kind="plan",
+    path="plans",
+    prefix="price_",
+    filters={**ACTIVE, "product": same("product")},
+    expands={"product": "product"},
+    events=(),
+)
+
 COUPON = Resource(
     kind="coupon",
     path="coupons",
@@ -172,6 +182,7 @@ RESOURCES: dict[str, Resource] = {
         CUSTOMER,
         PRODUCT,
         PRICE,
+        PLAN,
         COUPON,
         PROMOTION_CODE,
         WEBHOOK_ENDPOINT,
@@ -183,6 +194,7 @@ RESOURCES: dict[str, Resource] = {
         SESSION,
         SUBSCRIPTION,
         INVOICE,
+        INVOICE_PAYMENT,
         INVOICEITEM,
         TAX_RATE,
         SHIPPING_RATE,

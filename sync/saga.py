@@ -140,7 +140,7 @@ def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
     model = type(document)
     try:
         values = resolved(model, checked(model, body, "update"))
-        local = {name for name in values if name not in model.own_fields()}
+        local = {name for name in values if getattr(model._fields[name], "local", False)}
         if local and len(local) < len(values):
             raise Invalid(dict.fromkeys(local, "is kept here only: change it in a request of its own"))
         if local:

@@ -24,7 +24,6 @@ def by_checkout(shop: Shop) -> Told:
 
 def by_intent(shop: Shop) -> Told:
     """An order whose card is declined"""
-    shop.stripe.webhooks.disturb(delay=10, seconds=1)  # the reply comes first: only it says why
     told = shop.order(ADA, payment="payment_intent", payment_method=DECLINED)
     order = told.body["document"]
     yield Claim(

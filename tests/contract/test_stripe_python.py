@@ -27,7 +27,7 @@ EXPAND: dict[str, Field] = {"expand": Many(each=Text())}
 PARTIAL = {
     *("payment_method", "setup_intent", "payment_intent", "charge", "refund"),
     *("checkout.session", "subscription", "invoice", "invoiceitem"),
-    *("payment_link", "billing_portal.session"),
+    *("payment_link", "billing_portal.session", "invoice_payment"),
 }
 
 

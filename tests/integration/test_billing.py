@@ -193,6 +193,17 @@ def test_an_invoice_whose_card_is_declined_stays_open_with_its_error(world: Worl
     settle(world)
 
 
+def test_a_field_that_stripe_shows_nowhere_is_told_all_the_same(world: World) -> None:
+    invoice = samples.create("invoice")
+    change = {"collection_method": "send_invoice", "days_until_due": 5}
+
+    changed = world.http.patch(f"/invoices/{invoice.id}", json=change)
+
+    assert (changed.status_code, changed.json["collection_method"]) == (200, "send_invoice")
+    (sent,) = [request for request in world.stripe.requests if request.params.get("days_until_due")]
+    assert sent.path == f"/v1/invoices/{invoice.stripe_id}"
+
+
 @pytest.mark.parametrize(
     ("path", "body", "field"),
     [

@@ -169,7 +169,7 @@ FULL = {
         ({**FULL, "livemode": None, "data": {"object": {"id": "cus_1", "object": "customer"}}}, "other mode"),
         ({**FULL, "account": "acct_other", "data": {"object": {"id": "cus_1", "object": "customer"}}}, "account"),
         ({**FULL, "type": "radar.early_fraud", "data": {"object": {"id": "x", "object": "radar"}}}, "type"),
-        ({**FULL, "type": "invoice.upcoming", "data": {"object": {"object": "invoice"}}}, "without an id"),
+        ({**FULL, "type": "invoice.upcoming", "data": {"object": {"object": "invoice"}}}, "preview"),
         ({**FULL, "data": {"object": {"object": "customer"}}}, "without an id"),
         ({**FULL, "data": {"object": {"object": "customer", "id": 7}}}, "without an id"),
         ({**FULL, "data": {"object": {"object": "customer", "id": {"$gt": ""}}}}, "without an id"),

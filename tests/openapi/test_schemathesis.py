@@ -1,5 +1,8 @@
 """The API does what its OpenAPI document says: schemathesis reads the one, and asks the other."""
 
+import hashlib
+import hmac
+import time
 from collections.abc import Iterable
 from io import BytesIO
 from itertools import count
@@ -7,7 +10,6 @@ from typing import Any
 
 import pytest
 import schemathesis
-import stripe
 from flask import Flask
 from hypothesis import HealthCheck, Phase, settings
 from mongoengine import EmbeddedDocumentField, ListField
@@ -35,9 +37,16 @@ class Signing:
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if environ.get("HTTP_STRIPE_SIGNATURE") == SIGN:
             raw = environ["wsgi.input"].read()
-            signed = stripe.WebhookSignature.generate_signature_header(raw.decode(), SECRET)
+            signed = signature(raw)
             environ |= {"wsgi.input": BytesIO(raw), "HTTP_STRIPE_SIGNATURE": signed}
         return self.app(environ, start_response)
+
+
+def signature(raw: bytes) -> str:
+    """What Stripe would send, also for bytes that are no text."""
+    at = int(time.time())
+    digest = hmac.new(SECRET.encode(), f"{at}.".encode() + raw, hashlib.sha256).hexdigest()
+    return f"t={at},v1={digest}"
 
 
 class Caller:
@@ -93,6 +102,8 @@ def keeps_its_word(case: schemathesis.Case) -> None:
 
     response = case.call_and_validate()
 
+    if tag == "orders":
+        return  # that the parts of one fit each other (one currency, nothing archived), no schema can say
     can_be_done = {"200", "201"} & set(case.operation.responses.status_codes)
     if good and can_be_done and response.status_code == 422:
         assert not response.json()["type"].endswith("/invalid"), (case.body, response.json())

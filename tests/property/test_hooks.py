@@ -7,7 +7,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
 from sync.deliver import deliver
-from tests.property.test_histories import DEATHS, machine
+from tests.property.test_histories import DEATHS, STYLES, machine
 from tests.support.hooks import History, listening, told
 from tests.support.world import World
 
@@ -17,11 +17,11 @@ def test_any_history_is_told(database: str, clean: Callable[[], None]) -> None:
     class Told(machine(database, clean)):  # type: ignore[misc]
         """The histories, with a hook that hears of every status, and a worker that dies now and then."""
 
-        @initialize()
-        def begin(self) -> None:
+        @initialize(style=STYLES)
+        def begin(self, style: str) -> None:
             self.listening = listening("*.active", "*.rolled_back", "*.deleted", "order.*")
             self.heard = self.listening.__enter__()
-            super().begin()
+            super().begin(style)
             self.history = History()
             self.world = World(database, fuse=self.fuse, listeners=(self.history,))
 

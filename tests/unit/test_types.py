@@ -67,12 +67,12 @@ def test_a_file_of_its_own_wins_whichever_is_imported_first(monkeypatch: pytest.
     monkeypatch.setattr("models.resource.KINDS", dict(KINDS))
     mirrored = kinds()["topup"]
 
-    class Topup(SyncedDocument):
+    class OwnTopup(SyncedDocument):
         meta = {"collection": "topups"}  # noqa: RUF012
         resource = Resource(kind="topup", prefix="tu_", path="/v1/topups", undo=())
 
-    assert kinds()["topup"] is Topup
+    assert kinds()["topup"] is OwnTopup
     register(mirrored)
-    assert kinds()["topup"] is Topup
+    assert kinds()["topup"] is OwnTopup
     with pytest.raises(AssertionError, match="two models for topup"):
-        register(Topup)
+        register(OwnTopup)
