@@ -155,6 +155,7 @@ def test_with_a_module_that_cannot_be_imported_nothing_starts(program: list[str]
         check=False,
     )
 
-    assert ended.returncode == (3 if program == ["gunicorn"] else 2), ended.stderr
+    # gunicorn says 3 of a worker that cannot boot, or 1 when its second worker ends while it is stopping.
+    assert ended.returncode in ((3, 1) if program == ["gunicorn"] else (2,)), ended.stderr
     assert "HOOKS: cannot import my_hooks: ValueError: there is no 'custmer.active' to hear of" in ended.stderr
     assert "Traceback" not in ended.stderr
