@@ -21,7 +21,7 @@ from sync import saga
 from sync.composed import COMPOSED, FOLLOWERS, Composition
 from sync.connection import current, log
 from sync.converge import Facts
-from sync.errors import InProgress, Refused
+from sync.errors import InProgress, NotFound, Refused, Unavailable
 
 PAYMENTS: dict[str, type[SyncedDocument]] = {"checkout": CheckoutSession, "payment_intent": PaymentIntent}
 ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}
@@ -165,8 +165,10 @@ def _end(order: Order, payment: SyncedDocument) -> Order:
         ended = saga.conclude(order, lambda latest: latest.refuse(problem, "refused"))
         assert isinstance(ended, Order)
         return ended
-    except InProgress:
-        log.info("order %s: its payment is being worked on; reconcile will see to it", order.id)
+    except (InProgress, NotFound) as error:  # somebody else is at work on it, or has ended it: `follow` sees to that
+        log.info("order %s: its payment cannot be ended now: %s", order.id, error)
+    except Unavailable as error:  # `act` speaks to callers; here, a run that goes on must know that it was MongoDB
+        raise error.__cause__ or error from error
     return order.reread()
 
 
@@ -330,8 +332,5 @@ def follow_all(document: SyncedDocument) -> None:
         follow(order)
 
 
-COMPOSED["order"] = Composition(
-    plan=plan,
-    push=push,
-)
+COMPOSED["order"] = Composition(plan=plan, push=push)
 FOLLOWERS.update(dict.fromkeys(("checkout.session", "payment_intent", "refund"), follow_all))

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from bson import ObjectId
+from pymongo.errors import PyMongoError
 
 import sync
 from models import CheckoutSession, Order, PaymentIntent, Refund, Status
@@ -201,7 +203,6 @@ def test_an_intent_of_another_amount_pays_for_nothing(world: World) -> None:
 def test_an_order_whose_payment_was_never_staged_is_taken_up_by_reconcile(world: World) -> None:
     ready = samples.body("order")
     world.reconcile()
-    assert world.fuse is None
     order = abandoned(ready)
 
     world.advance(minutes=5)
@@ -232,11 +233,49 @@ def test_an_order_whose_payment_was_never_staged_is_given_up_when_it_is_too_late
 def abandoned(ready: dict[str, Any]) -> Order:
     """An order whose creator died before it staged the payment."""
     values = sync.saga.resolved(Order, sync.saga.checked(Order, ready, "create"))
-    from bson import ObjectId
-
     id = ObjectId()
     completed, operation = sync.orders.plan(values, id)
     return Order.stage(completed, operation, id=id, request=None)
+
+
+def canceling(order: Order) -> None:
+    """Begin to cancel an order, and die before its payment is ended."""
+    call = [sync.saga.Call("", {})]
+    assert order.begin(sync.saga.frozen(Order, order.id, "cancel", call)) is not None
+
+
+def test_a_payment_that_is_gone_does_not_hold_up_reconcile(world: World) -> None:
+    world.reconcile()
+    order = intent()
+    canceling(order.reread())
+    payment = PaymentIntent.objects.get(id=order.payment_id)
+    assert payment.move("test", status=Status.DELETED) is not None
+    world.advance(minutes=5)
+
+    world.reconcile()
+
+    assert order.reread().status == Status.ROLLED_BACK
+
+
+def test_a_database_that_fails_while_an_order_is_canceled_is_told_as_such(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    world.reconcile()
+    order = intent()
+    canceling(order.reread())
+    world.advance(minutes=5)
+
+    def fails(*_: object) -> None:
+        raise PyMongoError("gone")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(PaymentIntent, "begin", fails)
+        with pytest.raises(PyMongoError):  # and not what only a caller of the API could make sense of
+            world.reconcile()
+
+    world.advance(minutes=5)
+    world.reconcile()
+    assert order.reread().payment_status == PaymentStatus.CANCELED
 
 
 def test_an_order_whose_payment_is_in_review_is_too_and_follows_what_a_person_decides(world: World) -> None:

@@ -102,7 +102,7 @@ def keeps_its_word(case: schemathesis.Case) -> None:
 
     response = case.call_and_validate()
 
-    if tag == "orders":
+    if case.operation.label == "POST /orders":
         return  # that the parts of one fit each other (one currency, nothing archived), no schema can say
     can_be_done = {"200", "201"} & set(case.operation.responses.status_codes)
     if good and can_be_done and response.status_code == 422:
