@@ -313,7 +313,7 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or t
         "summary": "Open Stripe's billing portal for a customer",
         "description": "Send the customer to the address at once: it lapses within minutes, and is not stored.",
         "tags": ["customers"],
-        "requestBody": {"required": False, **_json(PORTAL)},
+        "requestBody": {"required": True, **_json(PORTAL)},
         "answers": {"201": answer("Where to send them.", VISIT)},
         "problems": [*BODY, "invalid", "not-found", *REFUSALS],
     },

@@ -82,10 +82,10 @@ class Event(Noticing, Claimable):
 
         What a webhook brings after reconcile had read it is noted on the row: webhooks do arrive.
         """
-        is_open = state in OPEN
+        is_open, created = state in OPEN, event.get("created")
         row = {
             "type": event["type"],
-            "created": event.get("created"),
+            "created": created if isinstance(created, int) and 0 <= created < 2**53 else None,  # what is no event
             "object_id": object_id(event),
             "raw": raw,
             "state": state,

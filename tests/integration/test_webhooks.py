@@ -180,6 +180,7 @@ FULL = {
         ({**FULL, "type": "order.created", "data": {"object": {"id": "or_1", "object": "order"}}}, "type"),
         ({**FULL, "data": {}}, "type"),
         ({**FULL}, "type"),
+        ({"id": "evt_1", "object": "odd", "type": "odd.made", "created": 2**70, "data": {}}, "neither"),
     ],
 )
 def test_what_is_not_for_us_is_stored_as_ignored(world: World, event: dict[str, Any], why: str) -> None:
