@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any
 
 import stripe as stripe_python
+from flask import Flask
 from flask.testing import FlaskClient
 from pymongo.monitoring import CommandListener
 from werkzeug.test import TestResponse
@@ -26,7 +28,7 @@ URL = "https://shop.example/webhooks/stripe"
 
 @dataclass
 class World:
-    """The service connected to an emulator in process; `http` is a client of it with a good token."""
+    """The service connected to an emulator in process."""
 
     database: str
     stripe: "Emulator" = field(default_factory=Emulator)
@@ -41,24 +43,36 @@ class World:
     def start(self) -> None:
         """(Re)start the service."""
         sync.disconnect()
+        vars(self).pop("app", None)
+        vars(self).pop("http", None)
         transport = self.stripe.transport()
-        app = create_app(
-            Settings.from_environment(
-                serve=True,
-                environment={
-                    "STRIPE_SECRET_KEY": KEY,
-                    "STRIPE_WEBHOOK_SECRET": SECRET,
-                    "API_TOKENS": TOKEN,
-                    "MONGODB_URI": self.database,
-                    **self.settings,
-                },
-            ),
+        self.read = Settings.from_environment(
+            serve=True,
+            environment={
+                "STRIPE_SECRET_KEY": KEY,
+                "STRIPE_WEBHOOK_SECRET": SECRET,
+                "API_TOKENS": TOKEN,
+                "MONGODB_URI": self.database,
+                **self.settings,
+            },
+        )
+        sync.connect(
+            self.read,
             http_client=self.fuse.around(transport) if self.fuse else transport,
             listeners=(self.fuse, *self.listeners) if self.fuse else self.listeners,
         )
-        self.app = app
-        self.http: FlaskClient = app.test_client()
-        self.http.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+
+    @cached_property
+    def app(self) -> Flask:
+        """The application. Its routes cost more than all the rest of a world, so it is made when it is asked for."""
+        return create_app(self.read)
+
+    @cached_property
+    def http(self) -> FlaskClient:
+        """A client of the application, with a good token."""
+        client = self.app.test_client()
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
+        return client
 
     def stop(self) -> None:
         """End it, and let time be what it is."""
