@@ -5,9 +5,10 @@ SETUP := .venv/.installed
 WHERE := models sync webhooks api emulator demo bench tests wsgi.py gunicorn.conf.py
 PRESENT = $(wildcard $(WHERE))
 ARGS :=
+SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check lint format types demo dev run bench reconcile clean
+.PHONY: help setup test check lint format types demo dev run bench soak reconcile clean
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -50,6 +51,9 @@ reconcile: $(SETUP) ## Reconcile once, as .env says
 
 bench: $(SETUP) ## Measure
 	$(PY) -m bench $(ARGS)
+
+soak: $(SETUP) ## Simulate a shop under fire, from one seed after the other: make soak SECONDS=600
+	$(PY) -m tests.simulation --seconds $(SECONDS) $(ARGS)
 
 clean: ## Remove .venv, caches and local data
 	rm -rf .venv .dev .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -2,7 +2,6 @@
 
 import logging
 import sys
-import time
 import uuid
 
 import mongoengine.connection
@@ -14,6 +13,7 @@ from pymongo.monitoring import CommandListener
 from api import errors, resources
 from api.auth import require_token
 from api.docs import blueprint as docs
+from models.clock import stopwatch
 from sync.connection import connect
 from sync.gateway import DEADLINE
 from sync.settings import Settings
@@ -58,7 +58,7 @@ def unconnected_app() -> Flask:
 
 def _begin() -> None:
     g.request_id = uuid.uuid4().hex
-    g.deadline = DEADLINE.set(time.monotonic() + BUDGET)
+    g.deadline = DEADLINE.set(stopwatch() + BUDGET)
     if request.method in ("POST", "PATCH") and request.content_length is None and not _may_be_empty():
         # Behind a length limit, the body of a chunked request would be cut short without a word.
         raise errors.LengthRequired

@@ -14,9 +14,14 @@ class Clock:
     def __init__(self, offset: float = 0.0, moved: Callable[[float], None] = lambda offset: None) -> None:
         self._offset = offset
         self._moved = moved
+        self._still: float | None = None
 
     def now(self) -> float:
-        return time.time() + self._offset
+        return (time.time() if self._still is None else self._still) + self._offset
+
+    def freeze(self) -> None:
+        """Let no time pass any more but by `advance`: a run is then the same however long it takes."""
+        self._still = time.time()
 
     def advance(self, seconds: float) -> None:
         self._offset += seconds

@@ -4,6 +4,7 @@ Writes stamp dates with the server's `$$NOW`; reads ask the server once and comp
 that matters is read from an ObjectId or from `datetime.now()`, so a host with a wrong clock cannot take a lease early.
 """
 
+import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -44,3 +45,11 @@ def now() -> datetime:
 def here() -> datetime:
     """Return what time this machine thinks it is: it decides nothing, and may be compared with what does."""
     return datetime.now(UTC) + AHEAD
+
+
+def stopwatch() -> float:
+    """Return seconds that only ever grow, also while this machine is suspended (where the system can tell): to measure
+    how long something has taken.
+    """
+    seconds = time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
+    return seconds + AHEAD.total_seconds()

@@ -9,15 +9,18 @@ import hashlib
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from email.utils import parsedate_to_datetime
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 import stripe
 
+from models.clock import stopwatch
+from models.lifecycle import LEASE
 from models.parts import Call, Operation
 from models.resource import is_gone
 from models.state import STRIPE, State
@@ -32,9 +35,20 @@ QUICK = (1.0, 2.0)  # a look inside a webhook may take 3 s: Stripe waits for our
 LEFT = ("payment_intent", "setup_intent")  # what a declined card leaves at Stripe, to be confirmed again
 PAGE = 100  # objects in a page, the most that Stripe gives
 
-DEADLINE: ContextVar[float | None] = ContextVar(
-    "DEADLINE", default=None
-)  # time.monotonic() when the request's budget ends
+DEADLINE: ContextVar[float] = ContextVar("DEADLINE", default=inf)  # by `stopwatch`: after it, nothing is sent
+
+
+@contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Send nothing for an operation later than that: who was asleep so long has lost the lease, and perhaps the key."""
+    token = DEADLINE.set(min(DEADLINE.get(), stopwatch() + seconds))
+    try:
+        yield
+    finally:
+        DEADLINE.reset(token)
+
+
+leased = within(LEASE.total_seconds())  # decorates what takes a lease and then sends
 
 
 @dataclass(frozen=True)
@@ -129,9 +143,8 @@ class Gateway:
 
     def _attempt(self, call: Call, api_version: str) -> Answer:
         self.require_right_stripe()
-        deadline = DEADLINE.get()
-        if deadline is not None and deadline - time.monotonic() < sum(TIMEOUT):
-            return Unknown("the time of this request was used up before Stripe could be asked")
+        if DEADLINE.get() - stopwatch() < sum(TIMEOUT):
+            return Unknown("the time for this was used up before Stripe could be asked")
         options: dict[str, Any] = {"stripe_version": api_version}
         if call.method == "post":
             options["idempotency_key"] = call.key  # on a DELETE it has no effect

@@ -16,7 +16,7 @@ from sync.connection import current, log
 from sync.converge import backoff
 from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
 from sync.full import compare_everything
-from sync.gateway import Reply
+from sync.gateway import Reply, leased
 from sync.inbox import attempt, canonical, drain, keep
 from sync.settle import Run, settle
 
@@ -165,6 +165,7 @@ def settle_overdue(run: Run) -> dict[str, str]:
     return left_out
 
 
+@leased
 def _claim_and_settle(document: SyncedDocument, run: Run) -> str | None:
     claimed = document.claim()
     if claimed is None:

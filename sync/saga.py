@@ -33,13 +33,14 @@ from sync.errors import (
     Unavailable,
 )
 from sync.evidence import from_reply, hand_over, needs_look, of_id
-from sync.gateway import API_VERSION, Answer, Refusal, Reply, Unknown
+from sync.gateway import API_VERSION, Answer, Refusal, Reply, Unknown, leased
 from sync.look import look, observe
 from sync.references import resolve, resolved
 
 OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
+@leased
 def create(
     model: type[SyncedDocument],
     body: dict[str, Any],
@@ -190,6 +191,7 @@ def _rename(document: SyncedDocument, values: dict[str, Any]) -> SyncedDocument:
     raise NotFound
 
 
+@leased
 def _run(document: SyncedDocument, verb: str, calls: Callable[[SyncedDocument], list[Call]]) -> SyncedDocument:
     staged = None
     while staged is None:

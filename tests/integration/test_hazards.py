@@ -7,13 +7,15 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from random import Random
 from typing import Any
 
 import sync
 from emulator import Fault
-from models import Coupon, Customer, Event, Price, Status
+from models import Coupon, Customer, Event, Price, Status, kinds
 from models.absorb import Evidence
 from sync.evidence import of_id
+from tests.simulation.schedule import Schedule
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
@@ -166,3 +168,24 @@ def test_what_is_known_already_still_makes_the_snapshot_younger(world: World) ->
     told = Customer.absorb({"_id": customer.id}, again)
 
     assert (told.seen_at, told.doubt_until, told.revision) == (later, later, customer.revision + 1)
+
+
+def test_whoever_sleeps_until_the_key_is_forgotten_does_not_refund_twice(database: str) -> None:
+    """A process that is stopped, or a machine that is suspended, between a lost reply and its repetition."""
+    schedule = Schedule(lambda method, url, key: None)
+    world = World(database, fuse=schedule)
+    try:
+        wanted = samples.body("refund")
+        world.stripe.fault("cut_after", method="POST")
+        schedule.begin("refund", lambda: sync.create(kinds()["refund"], wanted))
+        while schedule.trace[-1:] != ["refund: Stripe has answered"]:
+            schedule.turn(Random(0))
+
+        world.advance(hours=30)
+        schedule.finish(Random(0))
+
+        assert len(world.stripe.objects("refund")) == 1
+        world.converge()
+        assert_in_sync(world)
+    finally:
+        world.stop()

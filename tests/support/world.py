@@ -18,6 +18,7 @@ from emulator import Emulator
 from models import Event, SyncedDocument, clock, present_kinds
 from sync.reconcile import Report, run_once
 from sync.settings import Settings
+from tests.simulation.schedule import Schedule
 from tests.support.fuse import Fuse
 
 KEY = "sk_test_world"
@@ -34,7 +35,7 @@ class World:
     stripe: "Emulator" = field(default_factory=Emulator)
     settings: dict[str, str] = field(default_factory=dict)
     listeners: tuple[CommandListener, ...] = ()
-    fuse: Fuse | None = None
+    fuse: Fuse | Schedule | None = None
 
     def __post_init__(self) -> None:
         self.stripe.endpoint(URL, secret=SECRET)
@@ -89,10 +90,10 @@ class World:
         """Take the events that Stripe has to deliver, oldest first."""
         return [delivery.body for delivery in self.stripe.webhooks.take()]
 
-    def send(self, raw: bytes, **headers: str) -> TestResponse:
+    def send(self, raw: bytes, client: FlaskClient | None = None, **headers: str) -> TestResponse:
         """Deliver one event, signed now (Stripe signs each attempt anew)."""
         signature = stripe_python.WebhookSignature.generate_signature_header(raw.decode(), SECRET)
-        return self.http.post(
+        return (client or self.http).post(
             "/webhooks/stripe",
             data=raw,
             content_type="application/json",
