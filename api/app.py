@@ -10,8 +10,8 @@ from flask import Flask, Response, g, request
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
-from api import errors, resources
-from api.auth import require_token
+from api import errors, operator, resources
+from api.auth import admit, guard
 from api.docs import blueprint as docs
 from models.clock import stopwatch
 from sync.connection import connect
@@ -20,6 +20,13 @@ from sync.settings import Settings
 from webhooks import blueprint as webhooks
 
 LARGEST_BODY = 1024 * 1024  # bytes; Stripe's own events stay far below
+HEADERS = {  # of every answer: nobody keeps it, and no browser makes anything of it but what it is
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+}
 BUDGET = 45.0  # s for a request: less than gunicorn's timeout, and far less than a lease
 
 
@@ -34,7 +41,7 @@ def create_app(
     connect(settings, http_client=http_client, listeners=listeners)
     app = unconnected_app()
     app.config["WEBHOOK_SECRETS"] = settings.webhook_secrets
-    app.config["API_TOKENS"] = settings.api_tokens
+    guard(app, settings)
     return app
 
 
@@ -44,14 +51,15 @@ def unconnected_app() -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     app.before_request(_begin)
-    app.before_request(require_token)
-    app.after_request(_name)
+    app.before_request(admit)
+    app.after_request(_finish)
     app.teardown_request(_end)
     app.add_url_rule("/healthz", "health.alive", alive)
     app.add_url_rule("/readyz", "health.ready", ready)
     app.register_blueprint(webhooks)
     app.register_blueprint(docs)
     resources.register(app)
+    operator.register(app)
     errors.register(app)
     return app
 
@@ -70,8 +78,10 @@ def _may_be_empty() -> bool:
     return rule is None or ("action" in (rule.defaults or {}) and "Transfer-Encoding" not in request.headers)
 
 
-def _name(response: Response) -> Response:
+def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
     return response
 
 

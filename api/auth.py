@@ -1,25 +1,58 @@
-"""Who may call: a bearer token, compared in constant time. Every route needs one, but for those named here."""
+"""Who may call: a bearer token with a scope for the route, within its rate. What says no scope is open to nobody."""
 
-import hashlib
-import hmac
+from collections.abc import Callable
+from math import ceil
+from typing import Any, TypeVar
 
-from flask import current_app, g, request
+from flask import Flask, current_app, g, request
 
-from api.errors import Unauthorized
+from api.errors import Forbidden, RateLimited, Unauthorized
+from api.rate import Rate
+from sync.settings import Settings
+from sync.tokens import Scope, holder
 
 OPEN = {  # Stripe signs; probes learn nothing; the docs hold what the source holds
     *("webhooks.stripe_event", "health.alive", "health.ready"),
     *("docs.page", "docs.document"),
 }
+View = TypeVar("View", bound=Callable[..., Any])
+SCOPES: dict[Callable[..., Any], Scope] = {}  # of each view that needs a token
 
 
-def require_token() -> None:
-    """Raise Unauthorized unless the request has a good token; remember which, by a digest."""
+def needs(scope: Scope) -> Callable[[View], View]:
+    """Mark a view with the scope that a token must have for it."""
+
+    def mark(view: View) -> View:
+        SCOPES[view] = scope
+        return view
+
+    return mark
+
+
+def scope_of(app: Flask, endpoint: str) -> Scope | None:
+    """Return the scope that a token must have for a route; None: no token has it."""
+    return SCOPES.get(app.view_functions[endpoint])
+
+
+def guard(app: Flask, settings: Settings) -> None:
+    """Let `app` admit these tokens, at this rate."""
+    app.config["API_TOKENS"] = settings.api_tokens
+    app.extensions["rate"] = Rate(settings.api_rate)
+
+
+def admit() -> None:
+    """Raise Unauthorized, RateLimited or Forbidden, in this order, before anything is read; remember who calls."""
     if request.endpoint in OPEN:
         return
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    presented = given.strip().encode("utf-8", "surrogateescape")
-    good = [token for token in current_app.config["API_TOKENS"] if hmac.compare_digest(token.encode(), presented)]
-    if scheme.lower() != "bearer" or not good:
+    token = holder(current_app.config["API_TOKENS"], given.strip().encode("utf-8", "surrogateescape"))
+    if scheme.lower() != "bearer" or token is None:
         raise Unauthorized
-    g.token = hashlib.sha256(good[0].encode()).hexdigest()[:16]
+    wait = current_app.extensions["rate"].wait(token.name)
+    if wait:
+        raise RateLimited(ceil(wait))
+    if request.endpoint is not None:  # else there is nothing at this address, or not by this method
+        scope = scope_of(current_app, request.endpoint)
+        if scope not in token.scopes:
+            raise Forbidden(scope)
+    g.token = token.name

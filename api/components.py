@@ -17,15 +17,19 @@ PROBLEMS: dict[str, tuple[int, str | None]] = {  # the suffix of a problem's typ
     **{kind.type: (status, kind.__doc__) for kind, status in errors.STATUS.items()},
     **{
         kind.type: (kind.status, kind.__doc__)
-        for kind in (errors.NotJson, errors.LengthRequired, errors.WrongContentType, errors.Unauthorized)
+        for kind in (
+            *(errors.NotJson, errors.LengthRequired, errors.WrongContentType),
+            *(errors.Unauthorized, errors.Forbidden, errors.RateLimited),
+        )
     },
     "too-large": (413, RequestEntityTooLarge.description),
     "invalid": (422, Invalid.__doc__),
     "declined": (402, "A card was declined; where the `document` is active, its payment may be tried again."),
     "bad-signature": (400, BadSignature.__doc__),
 }
-CARRY = {401: ("WWW-Authenticate",), 503: ("Retry-After",)}  # headers of their own
+CARRY = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}  # headers of their own
 OUTCOMES = {"declined", *(kind.type for kind in errors.STATUS if issubclass(kind, Outcome))}
+GUARDED = ("unauthorized", "forbidden", "rate-limited", "unavailable")  # what can be answered wherever a token is asked
 BODY = ("malformed", "length-required", "too-large", "wrong-content-type")
 REFUSALS = ("refused", "declined")
 

@@ -32,15 +32,7 @@ def document() -> Response:
 def page() -> Response:
     """Answer with the page to try it."""
     text, policy = _page()
-    return Response(
-        text,
-        mimetype="text/html",
-        headers={
-            "Content-Security-Policy": policy,
-            "Referrer-Policy": "no-referrer",
-            "X-Content-Type-Options": "nosniff",
-        },
-    )
+    return Response(text, mimetype="text/html", headers={"Content-Security-Policy": policy})
 
 
 @cache

@@ -25,6 +25,10 @@ class RequestError(Exception):
     status = 400
     type = "malformed"
 
+    def detail(self) -> str | None:
+        """What people are told."""
+        return type(self).__doc__
+
 
 class NotJson(RequestError):
     """The body must be a JSON object in UTF-8, each name in it once, and not nested as deep as this one."""
@@ -51,6 +55,32 @@ class Unauthorized(RequestError):
     type = "unauthorized"
 
 
+class Forbidden(RequestError):
+    """The token lacks the scope that this needs."""
+
+    status = 403
+    type = "forbidden"
+
+    def __init__(self, scope: str | None) -> None:
+        super().__init__()
+        self.scope = scope
+
+    def detail(self) -> str | None:
+        """What people are told."""
+        return f"This needs a token with the scope `{self.scope}`." if self.scope else "No token may do this."
+
+
+class RateLimited(RequestError):
+    """This token asks too often: wait for `Retry-After` seconds."""
+
+    status = 429
+    type = "rate-limited"
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__()
+        self.seconds = seconds
+
+
 STATUS: dict[type[errors.SyncError], int] = {
     errors.Unavailable: 503,
     errors.NotFound: 404,
@@ -61,12 +91,14 @@ STATUS: dict[type[errors.SyncError], int] = {
     errors.Refused: 422,
     errors.RolledBack: 422,
     errors.Deleted: 410,
+    errors.NotPossible: 409,
+    errors.CannotLook: 503,
 }
 
 
 def register(app: Flask) -> None:
     """Let `app` answer every error as a problem."""
-    app.register_error_handler(RequestError, lambda error: problem(error.status, error.type, type(error).__doc__))
+    app.register_error_handler(RequestError, _request)
     app.register_error_handler(BadSignature, lambda error: problem(400, "bad-signature", BadSignature.__doc__))
     app.register_error_handler(Malformed, lambda error: problem(400, "malformed", Malformed.__doc__))
     app.register_error_handler(Invalid, _invalid)
@@ -85,6 +117,13 @@ def problem(status: int, type: str, detail: str | None, **more: Any) -> Response
         response.headers["WWW-Authenticate"] = "Bearer"
     if status == 503:
         response.headers["Retry-After"] = "5"
+    return response
+
+
+def _request(error: RequestError) -> Response:
+    response = problem(error.status, error.type, error.detail())
+    if isinstance(error, RateLimited):
+        response.headers["Retry-After"] = str(error.seconds)
     return response
 
 

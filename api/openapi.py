@@ -1,7 +1,7 @@
 """The OpenAPI document: what can be called and what is answered, read from the routes, the models and the errors.
 
 It is made from what Flask really routes to, so that no path is written down twice. What belongs to no type is described
-at the end; a route that nobody described makes `describe` raise.
+in `api/others.py`; a route that nobody described makes `describe` raise.
 """
 
 import inspect
@@ -13,12 +13,23 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from api import schemas
-from api.auth import OPEN
-from api.components import BODY, EVENT, HEADERS, PARAMETERS, PROBLEM, PROBLEMS, REFUSALS, answer, problem, ref
+from api.auth import OPEN, scope_of
+from api.components import (
+    BODY,
+    GUARDED,
+    HEADERS,
+    PARAMETERS,
+    PROBLEM,
+    PROBLEMS,
+    REFUSALS,
+    answer,
+    problem,
+    ref,
+)
+from api.others import OF_NO_TYPE, in_json
 from api.resources import plural_of
 from api.schemas import Model, Schema, noun, word
 from models import created_kinds, kinds
-from models.event import EventState
 
 
 def describe(app: Flask) -> dict[str, Any]:
@@ -38,6 +49,7 @@ def describe(app: Flask) -> dict[str, Any]:
         "tags": [
             *({"name": plural_of(model), "description": inspect.getdoc(model)} for model in created_kinds().values()),
             {"name": "mirrored", "description": "What Stripe makes without us, to be read only."},
+            {"name": "operator", "description": "What an operator does; the commands do the same."},
             {"name": "webhooks", "description": "Stripe's way in."},
             {"name": "health", "description": "For probes."},
             {"name": "docs", "description": "This document, and a page to try it."},
@@ -49,7 +61,11 @@ def describe(app: Flask) -> dict[str, Any]:
             "parameters": PARAMETERS,
             "responses": {},
             "securitySchemes": {
-                "token": {"type": "http", "scheme": "bearer", "description": "One of API_TOKENS."},
+                "token": {
+                    "type": "http",
+                    "scheme": "bearer",
+                    "description": "One of API_TOKENS, with the scope that the operation names.",
+                },
                 "signature": {
                     "type": "apiKey",
                     "in": "header",
@@ -66,7 +82,7 @@ def describe(app: Flask) -> dict[str, Any]:
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
             document["paths"].setdefault(path, {})[method.lower()] = _operation(
-                rule, document["components"]["responses"]
+                rule, scope_of(app, rule.endpoint), document["components"]["responses"]
             )
     _link(document["paths"])
     return document
@@ -106,14 +122,15 @@ def _shape_of(model: Model, verb: str) -> str:
     return model.__name__ + "".join(word.capitalize() for word in re.split(r"\W|_", verb))
 
 
-def _operation(rule: Rule, parts: dict[str, Schema]) -> Schema:
+def _operation(rule: Rule, scope: str | None, parts: dict[str, Schema]) -> Schema:
     told = _told(rule)
     is_open = rule.endpoint in OPEN
-    problems = [*told.get("problems", ()), *(() if is_open else ("unauthorized", "unavailable"))]
+    assert is_open or scope, f"{rule.endpoint} is closed to everybody"
+    problems = [*told.get("problems", ()), *(() if is_open else GUARDED)]
     arguments = [_argument(name, converter) for converter, name in re.findall(r"<(?:(\w+):)?(\w+)>", rule.rule)]
     parameters = [*arguments, *told.get("parameters", ())]
     return {
-        **({"security": []} if is_open else {}),
+        "security": [] if is_open else [{"token": [str(scope)]}],
         **{name: value for name, value in told.items() if name not in ("answers", "problems")},
         **({"parameters": parameters} if parameters else {}),
         "responses": dict(sorted({**told["answers"], **_problems(problems, parts)}.items())),
@@ -196,7 +213,9 @@ def _update(model: Model) -> Schema:
         "summary": f"Change {noun(model)}",
         "description": "null means: unset it." if changes else "Nothing of it can be changed.",
         "parameters": [ref("parameters", "expand")],
-        "requestBody": _body(f"{model.__name__}Change") if changes else {"required": True, **_json({"type": "object"})},
+        "requestBody": _body(f"{model.__name__}Change")
+        if changes
+        else {"required": True, **in_json({"type": "object"})},
         "answers": _done(model, "200") if changes else {},
         "problems": [*BODY, "invalid", "not-found", *([*taken, "in-progress", *REFUSALS] if changes else [])],
     }
@@ -228,11 +247,7 @@ def _done(model: Model, status: str, *headers: str) -> Schema:
 
 
 def _body(shape: str) -> Schema:
-    return {"required": True, **_json(ref("schemas", shape))}
-
-
-def _json(schema: Schema) -> Schema:
-    return {"content": {"application/json": {"schema": schema}}}
+    return {"required": True, **in_json(ref("schemas", shape))}
 
 
 def _problems(types: Iterable[str], parts: dict[str, Schema]) -> Schema:
@@ -265,89 +280,3 @@ def _link(paths: dict[str, Schema]) -> None:
 
 def _named(operation: Schema) -> set[str]:
     return {parameter.get("name") for parameter in operation.get("parameters", ())}
-
-
-def _state(*states: str) -> Schema:
-    return {"type": "object", "properties": {"state": {"enum": list(states)}}, "required": ["state"]}
-
-
-def _status(text: str) -> Schema:
-    return {"type": "object", "properties": {"status": {"const": text}}, "required": ["status"]}
-
-
-_ADDRESS = {"type": ["string", "null"], "pattern": "^https?://"}
-PORTAL: Schema = {"type": "object", "properties": {"return_url": _ADDRESS}, "additionalProperties": False}
-VISIT: Schema = {
-    "type": "object",
-    "properties": {"url": {"type": "string"}, "return_url": {"type": ["string", "null"]}},
-    "required": ["url", "return_url"],
-}
-OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or to many, by endpoint
-    "mirrored.list": {
-        "operationId": "list_mirrored",
-        "summary": "List them, the newest first",
-        "tags": ["mirrored"],
-        "parameters": [ref("parameters", name) for name in ("status", "limit", "starting_after", "expand")],
-        "answers": {"200": answer("A page.", ref("schemas", "MirroredList"))},
-        "problems": ["invalid", "not-found"],
-    },
-    "mirrored.show": {
-        "operationId": "show_mirrored",
-        "summary": "Show one of them",
-        "tags": ["mirrored"],
-        "parameters": [ref("parameters", "expand")],
-        "answers": {"200": answer("The document.", ref("schemas", "Mirrored"))},
-        "problems": ["invalid", "not-found"],
-    },
-    "webhooks.stripe_event": {
-        "operationId": "receive_event",
-        "summary": "Take one event from Stripe",
-        "tags": ["webhooks"],
-        "security": [{"signature": []}],
-        "requestBody": {"required": True, **_json(EVENT)},
-        "answers": {"200": answer("Stored, whatever became of it.", _state(*EventState, "duplicate"))},
-        "problems": ["bad-signature", "malformed", "length-required", "too-large", "unavailable"],
-    },
-    "customers.portal": {
-        "operationId": "open_portal",
-        "summary": "Open Stripe's billing portal for a customer",
-        "description": "Send the customer to the address at once: it lapses within minutes, and is not stored.",
-        "tags": ["customers"],
-        "requestBody": {"required": True, **_json(PORTAL)},
-        "answers": {"201": answer("Where to send them.", VISIT)},
-        "problems": [*BODY, "invalid", "not-found", *REFUSALS],
-    },
-    "health.alive": {
-        "operationId": "is_alive",
-        "summary": "Whether the process is there",
-        "tags": ["health"],
-        "answers": {"200": answer("It is.", _status("alive"))},
-    },
-    "health.ready": {
-        "operationId": "is_ready",
-        "summary": "Whether MongoDB answers",
-        "tags": ["health"],
-        "answers": {
-            "200": answer("It does.", _status("ready")),
-            "503": answer("It does not.", _status("MongoDB does not answer")),
-        },
-    },
-    "docs.document": {
-        "operationId": "show_openapi",
-        "summary": "This document",
-        "tags": ["docs"],
-        "answers": {"200": answer("It.", {"type": "object"})},
-    },
-    "docs.page": {
-        "operationId": "show_docs",
-        "summary": "A page to try it",
-        "tags": ["docs"],
-        "answers": {
-            "200": {
-                "description": "The page.",
-                "headers": {"X-Request-Id": ref("headers", "X-Request-Id")},
-                "content": {"text/html": {"schema": {"type": "string"}}},
-            }
-        },
-    },
-}

@@ -11,6 +11,7 @@ from bson import ObjectId
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.routing import BaseConverter, Map
 
+from api.auth import needs
 from api.errors import NotJson, WrongContentType
 from api.representation import as_json
 from models import Status, SyncedDocument, created_kinds, kinds
@@ -18,6 +19,7 @@ from models.input import Invalid
 from sync import act, create, delete, open_portal, update
 from sync.customers import customer_of
 from sync.errors import NotFound
+from sync.tokens import Scope
 
 LONGEST_KEY = 255  # characters of an Idempotency-Key, as at Stripe
 RETRY_AFTER = "30"  # s: by then a webhook, or the next attempt, has most likely settled it
@@ -75,6 +77,7 @@ def plural_of(model: Model) -> str:
     return str(model._get_collection_name()).replace("_", "-")
 
 
+@needs(Scope.WRITE)
 def _create(model: Model) -> Response:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isprintable()):
@@ -87,11 +90,13 @@ def _create(model: Model) -> Response:
     return response
 
 
+@needs(Scope.READ)
 def _show(model: Model, reference: str) -> Response:
     expand = _expands()
     return jsonify(as_json(_found(model, reference), expand=expand))
 
 
+@needs(Scope.WRITE)
 def _update(model: Model, reference: str) -> Response:
     expand, changes = _expands(), body()
     document = update(_found(model, reference), changes)
@@ -99,6 +104,7 @@ def _update(model: Model, reference: str) -> Response:
     return _told(document, done=200, expand=expand, pending=document.operation is not None and not here_only)
 
 
+@needs(Scope.WRITE)
 def _act(model: Model, action: str, reference: str) -> Response:
     expand = _expands()
     given = body() if request.content_length else {}
@@ -106,6 +112,7 @@ def _act(model: Model, action: str, reference: str) -> Response:
     return _told(document, done=200, expand=expand, pending=document.operation is not None)
 
 
+@needs(Scope.WRITE)
 def _portal(reference: str) -> tuple[Response, int]:
     given = body() if request.content_length else {}
     if unknown := set(given) - {"return_url"}:
@@ -113,12 +120,14 @@ def _portal(reference: str) -> tuple[Response, int]:
     return jsonify(open_portal(customer_of(reference), given.get("return_url"))), 201
 
 
+@needs(Scope.WRITE)
 def _delete(model: Model, reference: str) -> Response:
     expand = _expands()
     document = delete(_found(model, reference))
     return _told(document, done=200, expand=expand, pending=document.operation is not None)
 
 
+@needs(Scope.READ)
 def _list(model: Model) -> Response:
     unknown = set(request.args) - {"status", "limit", "starting_after", "expand"}
     if unknown:

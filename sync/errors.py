@@ -29,6 +29,8 @@ class BadSettings(SyncError):
 class CannotLook(SyncError):
     """Stripe could not be read, so nothing was decided."""
 
+    type = "cannot-look"
+
 
 class WrongStripe(CannotLook):
     """This database belongs to another Stripe account or mode, or Stripe has lost what we read there before."""
@@ -72,6 +74,8 @@ class NotFound(SyncError):
 
 class NotPossible(SyncError):
     """That does not fit the state it is in."""
+
+    type = "not-possible"
 
 
 class AlreadyExists(SyncError):

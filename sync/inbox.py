@@ -29,7 +29,7 @@ from sync.thin import THIN, as_snapshot
 
 EVENT_ID = re.compile(r"evt_\w{1,250}", re.ASCII)
 EVENT_TYPE = re.compile(r"[a-z0-9_.\[\]]{1,250}", re.ASCII)  # v2.core.account[identity].updated
-OBJECT_ID = re.compile(r"[\w.-]{1,255}", re.ASCII)
+OBJECT_ID = re.compile(r"(?!\.+$)[\w.-]{1,255}", re.ASCII)  # no path goes up by it
 UNSTORABLE = (InvalidDocument, OverflowError, UnicodeEncodeError, DocumentTooLarge, WriteError, RecursionError)
 LIMITS = {15: "nested too deep", 10334: "larger than 16 MB"}  # by MongoDB's code: it nests 180 levels at most
 BATCH = 100

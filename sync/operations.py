@@ -13,7 +13,7 @@ from sync.connection import current
 from sync.converge import SETTLING
 from sync.errors import NotFound, NotPossible
 from sync.evidence import from_reply, hand_over, of_id
-from sync.inbox import EVENT_ID
+from sync.inbox import EVENT_ID, OBJECT_ID
 from sync.look import look
 from sync.settle import Run, settle
 
@@ -144,7 +144,7 @@ def link(id: str, stripe_id: str) -> SyncedDocument:
     document = document_of(id)
     if document.status not in (Status.PENDING, Status.ROLLED_BACK) or document.resource.kind in COMPOSED:
         raise NotPossible(f"This document is {document.status}.")
-    fits = stripe_id.startswith(document.resource.prefix)
+    fits = OBJECT_ID.fullmatch(stripe_id) and stripe_id.startswith(document.resource.prefix)
     reply = current().gateway.get(document.resource.url(stripe_id)) if fits else None
     if reply is None or reply.gone:
         raise NotPossible(f"Stripe has no {document.resource.kind} {stripe_id}.")

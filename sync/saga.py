@@ -36,6 +36,7 @@ from sync.evidence import from_reply, hand_over, needs_look, of_id
 from sync.gateway import API_VERSION, Answer, Refusal, Reply, Unknown, leased
 from sync.look import look, observe
 from sync.references import resolve, resolved
+from sync.tokens import IN_PROCESS
 
 OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
@@ -46,7 +47,7 @@ def create(
     body: dict[str, Any],
     *,
     idempotency_key: str | None = None,
-    token: str = "python",  # noqa: S107  # who calls: the name of a caller, not a secret
+    token: str = IN_PROCESS,  # who calls: the name of a token, not a secret
 ) -> tuple[SyncedDocument, bool]:
     """Create a document and its Stripe object. Return the document, active or still pending, and whether this call is
     a repetition of one with the same key.

@@ -13,11 +13,12 @@ from pymongo.uri_parser import parse_uri
 
 import models
 from sync.errors import BadSettings
+from sync.tokens import BadToken, Token, ambiguous, parse
 
 SECRET_KEY = re.compile(r"(sk|rk)_(test|live)_\w+", re.ASCII)
 DAYS = re.compile(r"[0-9]{1,4}")
+RATE = re.compile(r"[0-9]{1,6}")
 MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
-TOKEN = re.compile(r"[\x21-\x2b\x2d-\x7e]{16,}")  # visible ASCII, no comma
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,8 @@ class Settings:
 
     stripe_secret_key: str = field(repr=False)
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
-    api_tokens: tuple[str, ...] = field(default=(), repr=False)
+    api_tokens: tuple[Token, ...] = ()
+    api_rate: int = 100
     stripe_api_base: str | None = None
     mongodb_uri: str = field(default="mongodb://127.0.0.1:27017/stripe_sync", repr=False)
     adopt: bool = True
@@ -56,9 +58,8 @@ class Settings:
             webhook_secrets=read.list(
                 "STRIPE_WEBHOOK_SECRET", re.compile(r"whsec_\S+"), "must be whsec_…, several separated by commas", serve
             ),
-            api_tokens=read.list(
-                "API_TOKENS", TOKEN, "must be tokens of 16 or more visible characters, separated by commas", serve
-            ),
+            api_tokens=read.tokens("API_TOKENS", serve),
+            api_rate=read.rate("API_RATE", 100),
             stripe_api_base=read.url("STRIPE_API_BASE"),
             mongodb_uri=read.mongodb("MONGODB_URI", "mongodb://127.0.0.1:27017/stripe_sync"),
             adopt=read.choice("ADOPT", {"yes": True, "no": False}, "yes"),
@@ -92,11 +93,27 @@ class Reader:
 
     def list(self, name: str, pattern: re.Pattern[str], rule: str, required: bool) -> tuple[str, ...]:
         """Return the comma-separated values; blanks are skipped."""
+        values = self._split(name, required)
+        if not all(pattern.fullmatch(value) for value in values):
+            self.problems.append(f"{name} {rule}")
+        return values
+
+    def tokens(self, name: str, required: bool) -> tuple[Token, ...]:
+        """Return the tokens that the comma-separated entries describe."""
+        found: list[Token] = []
+        for number, entry in enumerate(self._split(name, required), 1):
+            try:
+                found.append(parse(entry))
+            except BadToken as error:
+                self.problems.append(f"{name} entry {number} {error}")
+        if why := ambiguous(found):
+            self.problems.append(f"{name} {why}")
+        return tuple(found)
+
+    def _split(self, name: str, required: bool) -> tuple[str, ...]:
         values = tuple(part.strip() for part in self._get(name).split(",") if part.strip())
         if not values and required:
             self.problems.append(f"{name} is missing")
-        if not all(pattern.fullmatch(value) for value in values):
-            self.problems.append(f"{name} {rule}")
         return values
 
     def url(self, name: str) -> str | None:
@@ -135,6 +152,14 @@ class Reader:
         if unknown := named - set(models.kinds()):
             self.problems.append(f"{name} has unknown kinds: {', '.join(sorted(unknown))}")
         return frozenset(named)
+
+    def rate(self, name: str, default: int) -> int:
+        """Return a number of requests a second; 0 is no limit."""
+        value = self._get(name) or str(default)
+        if not RATE.fullmatch(value):
+            self.problems.append(f"{name} must be a whole number of requests a second; 0 is no limit")
+            return default
+        return int(value)
 
     def days(self, name: str, default: int, least: int) -> int:
         """Return a number of days, at least `least`: Stripe can resend an event for 30 days."""

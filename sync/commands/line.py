@@ -31,7 +31,12 @@ def group(commands: "Commands", name: str, help: str) -> "Commands":
 
 def say(given: argparse.Namespace, data: Any, text: str) -> None:
     """Print `data` as JSON where that was asked for, else `text`."""
-    print(json.dumps(data, default=str) if given.json else text, flush=True)
+    print(in_json(data) if given.json else text, flush=True)
+
+
+def in_json(data: Any) -> str:
+    """Return what `--json` prints, and the operator's door answers."""
+    return json.dumps(data, default=str)
 
 
 def seconds(text: str) -> float:

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from api import docs, schemas
 from api.app import unconnected_app
-from api.auth import OPEN
+from api.auth import OPEN, scope_of
 from api.openapi import describe
 from api.resources import plural_of
 from models import SyncedDocument, created_kinds
@@ -72,13 +72,15 @@ def test_every_operation_has_a_name_of_its_own(document: dict[str, Any]) -> None
     assert {link["operationId"] for answer in answers for link in answer.get("links", {}).values()} <= set(names)
 
 
-def test_what_needs_no_token_says_so(app: Flask, document: dict[str, Any]) -> None:
+def test_each_operation_says_which_token_it_needs(app: Flask, document: dict[str, Any]) -> None:
     for rule in app.url_map.iter_rules():
         path = re.sub(r"<(?:.*?:)?(.*?)>", r"{\1}", rule.rule)
         for operation in (document["paths"][path].get(method.lower()) for method in rule.methods):
             if operation is not None:
-                asks = operation.get("security", document["security"]) == [{"token": []}]
-                assert asks == (rule.endpoint not in OPEN) == ("401" in operation["responses"]), rule
+                scope, open = scope_of(app, rule.endpoint), rule.endpoint in OPEN
+                asks = operation["security"] == [{"token": [scope]}]
+                assert asks == (not open), rule
+                assert all((status in operation["responses"]) == asks for status in ("401", "403", "429")), rule
 
 
 # --- fields and limits ---

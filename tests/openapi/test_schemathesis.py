@@ -79,12 +79,15 @@ def described(world: World, tag: str) -> schemathesis.BaseSchema:
     return schema.include(tag=tag)
 
 
-@pytest.mark.parametrize("tag", [*KINDS, "mirrored", "webhooks", "health", "docs"])
+@pytest.mark.parametrize("tag", [*KINDS, "mirrored", "operator", "webhooks", "health", "docs"])
 def test_each_operation_keeps_its_word(tag: str, world: World, subtests: pytest.Subtests) -> None:
     """Each is asked a fixed set of cases, at the limits of its schema, and then a few that are drawn.
 
     They are made here, and not while tests are collected: that takes as long as running them.
     """
+    if tag == "operator":
+        world.settings["API_TOKENS"] = f"ops:operate:{TOKEN}"
+        world.start()
     schema = described(world, tag)
     for found in get_all_tests(schema=schema, test_func=keeps_its_word, settings=FEW, given_kwargs=None):
         operation, ask = found.ok()

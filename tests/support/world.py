@@ -53,6 +53,7 @@ class World:
                 "STRIPE_SECRET_KEY": KEY,
                 "STRIPE_WEBHOOK_SECRET": SECRET,
                 "API_TOKENS": TOKEN,
+                "API_RATE": "0",
                 "MONGODB_URI": self.database,
                 **self.settings,
             },

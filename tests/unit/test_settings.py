@@ -1,6 +1,7 @@
 """Settings: read once, all complaints at once, and nothing secret is ever shown."""
 
 from datetime import timedelta
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from models import kinds
 from sync.errors import BadSettings
 from sync.settings import Settings
+from sync.tokens import Scope, parse
 
 GOOD = {
     "STRIPE_SECRET_KEY": "sk_test_abc123",
@@ -32,7 +34,7 @@ def test_good_settings_are_read() -> None:
     settings = read(ADOPT="no", REVALIDATE="customer, price", RETENTION_DAYS="31", STRIPE_API_BASE="http://here:1/")
 
     assert settings.webhook_secrets == ("whsec_old", "whsec_new")
-    assert settings.api_tokens == ("a-token-of-the-shop", "another-good-token")
+    assert settings.api_tokens == tuple(map(parse, ("a-token-of-the-shop", "another-good-token")))
     assert (settings.adopt, settings.revalidate) == (False, frozenset({"customer", "price"}))
     assert (settings.retention, settings.stripe_api_base) == (timedelta(days=31), "http://here:1")
 
@@ -45,6 +47,7 @@ def test_what_may_be_left_out_has_the_default_of_the_contract() -> None:
     assert settings.mongodb_uri == "mongodb://127.0.0.1:27017/stripe_sync"
     assert (settings.adopt, settings.revalidate, settings.retention) == (True, frozenset(), timedelta(days=45))
     assert (settings.stripe_api_base, settings.livemode) == (None, True)
+    assert (settings.api_tokens, settings.api_rate) == ((), 100)
 
 
 def test_all_problems_are_told_at_once() -> None:
@@ -52,6 +55,7 @@ def test_all_problems_are_told_at_once() -> None:
         STRIPE_SECRET_KEY=None,
         STRIPE_WEBHOOK_SECRET="",
         API_TOKENS=" , ",
+        API_RATE="fast",
         STRIPE_API_BASE="ftp://x",
         MONGODB_URI="localhost",
         ADOPT="maybe",
@@ -59,11 +63,9 @@ def test_all_problems_are_told_at_once() -> None:
         RETENTION_DAYS="30",
     )
 
-    named = (
-        "STRIPE_SECRET_KEY STRIPE_WEBHOOK_SECRET API_TOKENS STRIPE_API_BASE MONGODB_URI ADOPT REVALIDATE RETENTION_DAYS"
-    )
-    assert [problem.split()[0] for problem in told] == named.split()
-    assert told[:3] == [f"{name} is missing" for name in named.split()[:3]]
+    named = ["STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "API_TOKENS", "API_RATE", "STRIPE_API_BASE", "MONGODB_URI"]
+    assert [problem.split()[0] for problem in told] == [*named, "ADOPT", "REVALIDATE", "RETENTION_DAYS"]
+    assert told[:3] == [f"{name} is missing" for name in named[:3]]
 
 
 def test_only_the_service_needs_webhook_secrets_and_tokens() -> None:
@@ -87,6 +89,25 @@ def test_only_the_service_needs_webhook_secrets_and_tokens() -> None:
         ("API_TOKENS", "a-good-long-token, short"),
         ("API_TOKENS", "a token with blanks"),
         ("API_TOKENS", "tökentökentökentöken"),
+        ("API_TOKENS", "sha256=a-good-long-token"),
+        ("API_TOKENS", f"sha256={'A' * 64}"),
+        ("API_TOKENS", "shop:read:short"),
+        ("API_TOKENS", "shop::a-good-long-token"),
+        ("API_TOKENS", "shop:raed:a-good-long-token"),
+        ("API_TOKENS", "shop:read+:a-good-long-token"),
+        ("API_TOKENS", "shop:read write:a-good-long-token"),
+        ("API_TOKENS", ":read:a-good-long-token"),
+        ("API_TOKENS", "the shop:read:a-good-long-token"),
+        ("API_TOKENS", "python:read:a-good-long-token"),
+        ("API_TOKENS", f"{'s' * 41}:read:a-good-long-token"),
+        ("API_TOKENS", "shop:read:sha256=a-good-long-token"),
+        ("API_TOKENS", "shop:read:a-good-long-token, shop:write:another-good-token"),
+        ("API_TOKENS", "shop:read:a-good-long-token, till:write:a-good-long-token"),
+        ("API_TOKENS", "a-good-long-token, a-good-long-token"),
+        ("API_RATE", "-1"),
+        ("API_RATE", "1.5"),
+        ("API_RATE", "1000000"),
+        ("API_RATE", "٤"),
         ("STRIPE_API_BASE", "api.stripe.com"),
         ("STRIPE_API_BASE", "http://"),
         ("STRIPE_API_BASE", "http://[::1"),
@@ -125,6 +146,24 @@ def test_a_malformed_setting_is_named_and_its_value_is_not_shown(name: str, valu
         assert part not in told[0]
 
 
+def test_a_token_has_a_name_and_scopes() -> None:
+    ops, shop, plain = read(
+        API_TOKENS="ops:operate:a:good:long:token, shop:read+write:b-good-long-token, a:plain-good-old-one"
+    ).api_tokens
+
+    assert (ops.name, ops.scopes) == ("ops", {Scope.OPERATE})
+    assert ops.digest == sha256(b"a:good:long:token").digest()
+    assert (shop.name, shop.scopes) == ("shop", {Scope.READ, Scope.WRITE})
+    assert (plain.name, plain.scopes) == (sha256(b"a:plain-good-old-one").hexdigest()[:16], {Scope.READ, Scope.WRITE})
+
+
+def test_a_digest_stands_for_a_token() -> None:
+    digest = sha256(b"a-good-long-token").hexdigest()
+
+    assert read(API_TOKENS=f"shop:read:sha256={digest}") == read(API_TOKENS="shop:read:a-good-long-token")
+    assert read(API_TOKENS=f"sha256={digest}") == read(API_TOKENS="a-good-long-token")
+
+
 @pytest.mark.parametrize(
     "uri",
     [
@@ -155,8 +194,10 @@ def test_all_kinds_can_be_named_by_one_word() -> None:
 def test_secrets_are_in_no_representation(spell: Any) -> None:
     shown = spell(read())
 
-    for secret in ("sk_test_abc123", "whsec_old", "a-token-of-the-shop", "secret-word"):
+    digest = sha256(b"a-token-of-the-shop")
+    for secret in ("sk_test_abc123", "whsec_old", "a-token-of-the-shop", "secret-word", digest.hexdigest()):
         assert secret not in shown
+    assert str(digest.digest()) not in shown
 
 
 def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:

@@ -1,0 +1,64 @@
+"""The operator's door: how things stand, what is unfinished, and what settles it, just as the commands do it."""
+
+import logging
+from typing import Any
+
+from flask import Flask, Response, g, request
+
+from api.auth import needs
+from api.resources import body
+from models import kinds
+from models.input import Invalid
+from sync import operations
+from sync.commands.line import in_json
+from sync.status import status
+from sync.tokens import Scope
+
+log = logging.getLogger("api")
+
+WORDS = {"true": True, "false": False}
+
+
+def register(app: Flask) -> None:
+    """Give `app` the routes of the operator."""
+    app.add_url_rule("/status", "operator.status", _status)
+    app.add_url_rule("/operations", "operator.list", _list)
+    for action in operations.ACTIONS:
+        rule, name = f"/operations/<id>/{action}", action.replace("-", "_")
+        app.add_url_rule(rule, f"operator.{name}", _act, methods=["POST"], defaults={"action": action})
+
+
+@needs(Scope.OPERATE)
+def _status() -> Response:
+    return _said(status().as_json())
+
+
+@needs(Scope.OPERATE)
+def _list() -> Response:
+    given = request.args.to_dict()
+    wrong = {name: "is not a parameter of this list" for name in given if name not in ("kind", "verb", "review")}
+    wrong |= {name: "is given twice" for name in given if len(request.args.getlist(name)) > 1}
+    if given.get("kind", "event") not in {*kinds(), "event"}:
+        wrong["kind"] = "is not a kind, nor event"
+    if given.get("review", "true") not in WORDS:
+        wrong["review"] = "must be true or false"
+    if wrong:
+        raise Invalid(wrong)
+    review = WORDS[given.get("review", "false")]
+    return _said({"data": operations.listed(kind=given.get("kind"), verb=given.get("verb"), review=review)})
+
+
+@needs(Scope.OPERATE)
+def _act(action: str, id: str) -> Response:
+    given = body() if request.content_length else {}
+    takes = ["stripe_id"] if action == "link" else []
+    wrong = {name: "is not a parameter of this action" for name in given if name not in takes}
+    wrong |= {name: "must be a string" for name in takes if not isinstance(given.get(name), str)}
+    if wrong:
+        raise Invalid(wrong)
+    log.info("request %s: %s asks to %s %s", g.request_id, g.token, action, id)
+    return _said(operations.shown(operations.ACTIONS[action](id, *given.values())))
+
+
+def _said(data: Any) -> Response:
+    return Response(in_json(data), mimetype="application/json")

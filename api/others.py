@@ -1,0 +1,161 @@
+"""The descriptions of the operations that belong to no type, or to many, by endpoint."""
+
+from api.components import BODY, EVENT, REFUSALS, answer, ref
+from api.schemas import Schema
+from models import kinds
+from models.event import EventState
+
+
+def in_json(schema: Schema) -> Schema:
+    """Return the content of a body in JSON."""
+    return {"content": {"application/json": {"schema": schema}}}
+
+
+def _state(*states: str) -> Schema:
+    return {"type": "object", "properties": {"state": {"enum": list(states)}}, "required": ["state"]}
+
+
+def _status(text: str) -> Schema:
+    return {"type": "object", "properties": {"status": {"const": text}}, "required": ["status"]}
+
+
+def _settling(verb: str, summary: str, given: Schema) -> Schema:
+    """Return the operation by which an operator settles one document."""
+    shape: Schema = {"type": "object", "properties": given, "required": list(given), "additionalProperties": False}
+    return {
+        "operationId": f"{verb}_operation",
+        "summary": summary,
+        "tags": ["operator"],
+        "requestBody": {"required": bool(given), **in_json(shape)},
+        "answers": {"200": answer("How it is now.", UNFINISHED)},
+        "problems": [*BODY, "invalid", "not-found", "not-possible", "cannot-look"],
+    }
+
+
+_NULLABLE = {"type": ["string", "null"]}
+UNFINISHED: Schema = {
+    "type": "object",
+    "properties": {
+        **{name: {"type": "string"} for name in ("kind", "id", "status")},
+        **dict.fromkeys(("stripe_id", "verb", "since", "due", "error", "review"), _NULLABLE),
+        "attempts": {"type": ["integer", "null"]},
+        "orphans": {"type": "array", "items": {"type": "string"}},
+    },
+    "required": ["kind", "id", "status", "stripe_id", "orphans", "error", "review"],
+}
+HEALTH: Schema = {
+    "type": "object",
+    "properties": {
+        **{name: {"type": "array", "items": {"type": "string"}} for name in ("problems", "warnings")},
+        "exit_code": {"enum": [0, 1], "description": "0 is healthy, 1 needs an operator."},
+    },
+    "required": ["problems", "warnings", "exit_code"],
+}
+_ADDRESS = {"type": ["string", "null"], "pattern": "^https?://"}
+PORTAL: Schema = {"type": "object", "properties": {"return_url": _ADDRESS}, "additionalProperties": False}
+VISIT: Schema = {
+    "type": "object",
+    "properties": {"url": {"type": "string"}, "return_url": {"type": ["string", "null"]}},
+    "required": ["url", "return_url"],
+}
+OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or to many, by endpoint
+    "mirrored.list": {
+        "operationId": "list_mirrored",
+        "summary": "List them, the newest first",
+        "tags": ["mirrored"],
+        "parameters": [ref("parameters", name) for name in ("status", "limit", "starting_after", "expand")],
+        "answers": {"200": answer("A page.", ref("schemas", "MirroredList"))},
+        "problems": ["invalid", "not-found"],
+    },
+    "mirrored.show": {
+        "operationId": "show_mirrored",
+        "summary": "Show one of them",
+        "tags": ["mirrored"],
+        "parameters": [ref("parameters", "expand")],
+        "answers": {"200": answer("The document.", ref("schemas", "Mirrored"))},
+        "problems": ["invalid", "not-found"],
+    },
+    "webhooks.stripe_event": {
+        "operationId": "receive_event",
+        "summary": "Take one event from Stripe",
+        "tags": ["webhooks"],
+        "security": [{"signature": []}],
+        "requestBody": {"required": True, **in_json(EVENT)},
+        "answers": {"200": answer("Stored, whatever became of it.", _state(*EventState, "duplicate"))},
+        "problems": ["bad-signature", "malformed", "length-required", "too-large", "unavailable"],
+    },
+    "customers.portal": {
+        "operationId": "open_portal",
+        "summary": "Open Stripe's billing portal for a customer",
+        "description": "Send the customer to the address at once: it lapses within minutes, and is not stored.",
+        "tags": ["customers"],
+        "requestBody": {"required": True, **in_json(PORTAL)},
+        "answers": {"201": answer("Where to send them.", VISIT)},
+        "problems": [*BODY, "invalid", "not-found", *REFUSALS],
+    },
+    "operator.status": {
+        "operationId": "show_status",
+        "summary": "Whether anything needs an operator, as `python -m sync status --json` prints it",
+        "tags": ["operator"],
+        "answers": {"200": answer("How things stand.", HEALTH)},
+    },
+    "operator.list": {
+        "operationId": "list_operations",
+        "summary": "List what is unfinished, in review or dead, as `python -m sync operations list --json` does",
+        "tags": ["operator"],
+        "parameters": [
+            {"name": "kind", "in": "query", "schema": {"enum": [*kinds(), "event"]}},
+            {"name": "verb", "in": "query", "schema": {"type": "string"}},
+            {"name": "review", "in": "query", "schema": {"type": "boolean"}},
+        ],
+        "answers": {
+            "200": answer(
+                "All of it.",
+                {
+                    "type": "object",
+                    "properties": {"data": {"type": "array", "items": UNFINISHED}},
+                    "required": ["data"],
+                },
+            )
+        },
+        "problems": ["invalid"],
+    },
+    "operator.retry": _settling("retry", "Look again, and send again only where the table would", {}),
+    "operator.roll_back": _settling("roll_back", "Give up what is pending", {}),
+    "operator.link": _settling(
+        "link", "Say that a Stripe object is this document's", {"stripe_id": {"type": "string", "minLength": 1}}
+    ),
+    "health.alive": {
+        "operationId": "is_alive",
+        "summary": "Whether the process is there",
+        "tags": ["health"],
+        "answers": {"200": answer("It is.", _status("alive"))},
+    },
+    "health.ready": {
+        "operationId": "is_ready",
+        "summary": "Whether MongoDB answers",
+        "tags": ["health"],
+        "answers": {
+            "200": answer("It does.", _status("ready")),
+            "503": answer("It does not.", _status("MongoDB does not answer")),
+        },
+    },
+    "docs.document": {
+        "operationId": "show_openapi",
+        "summary": "This document",
+        "tags": ["docs"],
+        "answers": {"200": answer("It.", {"type": "object"})},
+    },
+    "docs.page": {
+        "operationId": "show_docs",
+        "summary": "A page to try it",
+        "tags": ["docs"],
+        "answers": {
+            "200": {
+                "description": "The page.",
+                "headers": {"X-Request-Id": ref("headers", "X-Request-Id")},
+                "content": {"text/html": {"schema": {"type": "string"}}},
+            }
+        },
+    },
+}

@@ -1,0 +1,80 @@
+"""A token says who calls and what they may do; it is forgotten as soon as its digest is known.
+
+An entry of API_TOKENS is a plain token, which may read and write, or `name:scopes:token`: `shop:read+write:…`. In place
+of a token its digest may stand, `sha256=` and 64 hex digits, so that nobody has to keep the token itself.
+"""
+
+import hashlib
+import hmac
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+PLAIN = re.compile(r"[\x21-\x2b\x2d-\x7e]{16,}")  # visible ASCII, no comma
+DIGEST = re.compile(r"sha256=([0-9a-f]{64})")
+NAME = re.compile(r"[\w.-]{1,40}", re.ASCII)
+IN_PROCESS = "python"  # the name under which the keys of callers without a token are remembered
+
+
+class Scope(StrEnum):
+    """What a token may do."""
+
+    READ = "read"  # see documents
+    WRITE = "write"  # create, change and delete them
+    OPERATE = "operate"  # what an operator does: see how things stand, and settle by hand
+
+
+@dataclass(frozen=True)
+class Token:
+    """One caller. Under its name the Idempotency-Keys of its requests are remembered."""
+
+    name: str
+    scopes: frozenset[Scope]
+    digest: bytes = field(repr=False)
+
+
+class BadToken(ValueError):
+    """An entry of API_TOKENS that cannot be used; the message never quotes it."""
+
+
+def parse(entry: str) -> Token:
+    """Return the token that an entry describes, or raise BadToken."""
+    name, scopes, secret = entry.split(":", 2) if entry.count(":") > 1 else ("", "", entry)
+    digest = _digest(secret)
+    if secret is entry:
+        return Token(digest.hex()[:16], frozenset({Scope.READ, Scope.WRITE}), digest)
+    if not NAME.fullmatch(name) or name == IN_PROCESS:
+        raise BadToken(f"needs a name of 1 to 40 letters, digits, '.', '_' or '-', other than '{IN_PROCESS}'")
+    if unknown := set(scopes.split("+")) - set(Scope):
+        count = "an unknown scope" if len(unknown) == 1 else "unknown scopes"
+        raise BadToken(f"has {count}: name {', '.join(Scope)}, joined by '+'")
+    return Token(name, frozenset(map(Scope, scopes.split("+"))), digest)
+
+
+def _digest(secret: str) -> bytes:
+    if given := DIGEST.fullmatch(secret):
+        return bytes.fromhex(given[1])
+    if secret.startswith("sha256="):
+        raise BadToken("needs 64 lower-case hex digits after 'sha256='")
+    if not PLAIN.fullmatch(secret):
+        raise BadToken("needs a token of 16 or more visible characters")
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def ambiguous(tokens: Sequence[Token]) -> str | None:
+    """Return why these tokens cannot be told apart, or None."""
+    for what, each in (("token", [token.digest for token in tokens]), ("name", [token.name for token in tokens])):
+        if max(Counter(each).values(), default=0) > 1:
+            return f"has two entries with the same {what}"
+    return None
+
+
+def holder(tokens: Sequence[Token], presented: bytes) -> Token | None:
+    """Return the token that was presented, or None, in a time that depends on no byte of it: all are compared."""
+    digest, found = hashlib.sha256(presented).digest(), None
+    for token in tokens:
+        if hmac.compare_digest(token.digest, digest):
+            found = token
+    return found
