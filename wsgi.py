@@ -3,10 +3,10 @@
 import sys
 
 from api import create_app
-from api.app import log_to_stderr
 from sync.errors import BadSettings, SyncError
+from sync.logs import log_to_stderr
 
-log_to_stderr()
+log_to_stderr("%(asctime)s %(levelname)s %(name)s: %(message)s")
 try:
     app = create_app()
 except BadSettings as error:

@@ -1,7 +1,5 @@
 """The application: what is set up once, and what every request passes through."""
 
-import logging
-import sys
 import uuid
 
 import mongoengine.connection
@@ -101,11 +99,3 @@ def ready() -> tuple[dict[str, str], int]:
     except PyMongoError:
         return {"status": "MongoDB does not answer"}, 503
     return {"status": "ready"}, 200
-
-
-def log_to_stderr() -> None:
-    """Log one line for each transition; stripe-python's own log would show request bodies."""
-    logging.basicConfig(
-        level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(name)s: %(message)s", force=True
-    )
-    logging.getLogger("stripe").setLevel(logging.WARNING)

@@ -9,7 +9,7 @@ here, before sending: MongoDB parses the pipeline anew each time.
 import hashlib
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from typing import Any
@@ -35,15 +35,17 @@ class Evidence:
 
     by: str  # who saw it: "webhook evt_…", "reply", "reconcile"
     stripe_id: str
-    remote: dict[str, Any] | None  # None: this is no sight of its content (a replayed reply); if gone, its last words
-    mirror: dict[str, Any]  # the document's own fields as Stripe has them
+    # None: this is no sight of its content (a replayed reply); if gone, its last words
+    remote: dict[str, Any] | None = field(repr=False)
+    mirror: dict[str, Any] = field(repr=False)  # the document's own fields as Stripe has them
     earliest: int
     latest: int
     event: bool = False  # Stripe told us by itself
     blind: bool = False  # nobody can look again: of two contents of one second, the one with the greater digest stays
     gone: bool = False  # it was deleted
     ends: str | None = None  # the key of the operation that this shows to be done
-    problem: dict[str, Any] | None = None  # what went wrong with it all the same: a card was declined
+    # what went wrong with it all the same: a card was declined
+    problem: dict[str, Any] | None = field(default=None, repr=False)
 
     @cached_property
     def digest(self) -> str | None:

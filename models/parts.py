@@ -1,6 +1,6 @@
 """The parts of a document that are no documents themselves."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
@@ -17,7 +17,7 @@ class Call:
     """One request that changes something at Stripe."""
 
     path: str
-    params: dict[str, Any]
+    params: dict[str, Any] = field(repr=False)
     method: str = "post"  # or delete, which needs no key
     key: str = ""  # the idempotency key
 

@@ -1,6 +1,5 @@
 """The command line: `python -m sync COMMAND`. The commands are in `sync/commands/`."""
 
-import logging
 import sys
 
 from pymongo.errors import PyMongoError
@@ -9,13 +8,13 @@ from sync.commands import parser
 from sync.commands.line import CANNOT_LOOK, NEEDS_OPERATOR
 from sync.connection import connect
 from sync.errors import BadSettings, NotFound, NotPossible, SyncError
+from sync.logs import log_to_stderr
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
     given = parser().parse_args(arguments)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    logging.getLogger("stripe").setLevel(logging.WARNING)  # its own log would show request bodies
+    log_to_stderr()
     try:
         if given.connects:
             connect()

@@ -184,7 +184,7 @@ class Comparison:
             raise
         except Exception as error:  # whatever it is, it concerns this object only
             log.exception("an object cannot be compared")
-            self._failed(remote, f"{type(error).__name__}: {error}")
+            self._failed(remote, type(error).__name__)  # what it says may quote the object
 
     def _failed(self, remote: Any, why: str) -> None:
         id = remote.get("id") if isinstance(remote, dict) else None

@@ -18,6 +18,7 @@ from models.state import State
 from sync.errors import NotConnected, SyncError, Unavailable
 from sync.gateway import Gateway
 from sync.hooks import load
+from sync.logs import redact
 from sync.settings import Settings
 
 log = logging.getLogger("sync")
@@ -62,7 +63,7 @@ def connect(
                 installation = State.installation()
             except PyMongoError as error:
                 mongoengine.disconnect()
-                raise Unavailable(f"MongoDB cannot be reached or prepared: {error}") from error
+                raise Unavailable(f"MongoDB cannot be reached or prepared: {redact(str(error))}") from error
             _connection = Connection(settings, Gateway(settings, http_client), installation)
         return _connection
 

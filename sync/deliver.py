@@ -87,7 +87,7 @@ def _attempt(row: Delivery, limits: Limits) -> str | None:
         with time_limit(limits.timeout):
             _hook(claimed.hook)(notice)
     except (Exception, SystemExit, TookTooLong) as error:
-        log.warning("hook %s failed on %s:\n%s", row.hook, row.notice, _storable(traceback.format_exc()))
+        log.warning("hook %s failed on %s", row.hook, row.notice, exc_info=error)
         why = _storable("".join(traceback.format_exception_only(error)).strip()[:LONGEST_ERROR])
         if claimed.attempts >= limits.attempts:
             return _told(claimed.die(why), "dead")

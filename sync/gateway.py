@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import partial
 from math import ceil, inf
@@ -55,7 +55,7 @@ leased = within(LEASE.total_seconds())  # decorates what takes a lease and then 
 class Reply:
     """Stripe did it. It looked like this between `earliest` and `latest`, in Stripe's seconds."""
 
-    remote: dict[str, Any]
+    remote: dict[str, Any] = field(repr=False)
     earliest: int
     latest: int
     replayed: bool  # up to a day old: proves the id, says nothing of the content
@@ -79,11 +79,15 @@ class Reply:
 class Refusal:
     """Stripe did not do it, and said why: a parsed 400, 402 or 404 that is not about the idempotency key itself."""
 
-    problem: dict[str, Any]
+    problem: dict[str, Any] = field(repr=False)  # its message may quote what was sent
     replayed: bool
     missing: bool  # the object at this path does not exist
     doubtful: bool = False  # an earlier attempt of this key may have been done
     left: Reply | None = None  # the object that is there all the same: a payment whose card was declined
+
+    def __str__(self) -> str:
+        named = [str(self.problem[name]) for name in ("type", "code", "param") if self.problem.get(name)]
+        return f"Stripe refused it ({', '.join(named)})"
 
 
 @dataclass(frozen=True)
@@ -94,6 +98,9 @@ class Unknown:
     stored: bool = False  # this key gives this answer for ever, so repeating it can teach nothing
     busy: bool = False  # Stripe asks for patience: repeating it at once would only add to the load
     after: float | None = None  # seconds that it, or a proxy before it, asks us to wait
+
+    def __str__(self) -> str:
+        return self.why
 
 
 Answer = Reply | Refusal | Unknown

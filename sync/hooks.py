@@ -4,7 +4,7 @@ import importlib
 import inspect
 import re
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -24,7 +24,7 @@ class Notice:
     at: datetime  # when it became a fact here
     kind: str  # of the document; "event" for Stripe's events
     document: Any = None  # the document as it is now, which may be later than the notice; None for Stripe's events
-    event: Any = None  # for Stripe's events, the event as Stripe sent it: a dict
+    event: Any = field(default=None, repr=False)  # for Stripe's events, the event as Stripe sent it: a dict
 
 
 Hook = Callable[[Notice], object]
