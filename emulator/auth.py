@@ -24,9 +24,9 @@ class Gate:
         self._revoked.add(key)
 
     def restrict(self, key: str, deny: Mapping[str, str]) -> None:
-        """`deny` maps a kind (or *) to what is denied: read, write or all."""
-        if wrong := set(deny.values()) - {"read", "write", "all"}:
-            raise ValueError(f"deny read, write or all; not {', '.join(sorted(wrong))}")
+        """`deny` maps a kind (or *, for those that are not named) to what is denied: read, write, all or none."""
+        if wrong := set(deny.values()) - {"read", "write", "all", "none"}:
+            raise ValueError(f"deny read, write, all or none; not {', '.join(sorted(wrong))}")
         self._denied[key] = dict(deny)
 
     def admit(self, header: str | None) -> tuple[str, bool]:

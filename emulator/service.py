@@ -229,7 +229,7 @@ class Emulator:
         self.engine.events.expect("twin", match, times)
 
     def restrict(self, key: str, deny: Mapping[str, str]) -> None:
-        """Deny a key `read`, `write` or `all` on a kind, or on `*`: 403."""
+        """Deny a key `read`, `write`, `all` or `none` on a kind, or on `*`, all that are not named: 403."""
         self.engine.gate.restrict(key, deny)
 
     def revoke(self, key: str) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from mongoengine.connection import get_db
 
-from models import Event, clock, created_kinds, strange_indexes
+from models import Event, clock, kinds, strange_indexes
 from models.event import EventState, Via
 from models.state import STRIPE, State
 from sync.catalogue import kinds_of
@@ -20,6 +20,7 @@ from sync.endpoint import Endpoint, listed
 from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
 from sync.findings import Finding, Level, exit_code
 from sync.gateway import API_VERSION, Reply
+from sync.permissions import CREATED, members
 from sync.status import status
 
 TOLERANCE = timedelta(seconds=300)  # of a signature's time, and of the windows in which an object is looked for
@@ -29,6 +30,7 @@ READS = 11  # types that a restricted key is tried on: Stripe's floor is some 14
 RECENT = 20  # webhooks; they come in any order, and the newest of them is meant
 
 KEYS = "https://dashboard.stripe.com/apikeys"
+ALL = "all that it must be allowed: docs/SECURITY.md"
 
 
 @dataclass
@@ -73,7 +75,7 @@ def _seen(look: Iterator[Finding]) -> Iterator[Finding]:
     try:
         yield from look
     except Forbidden as error:
-        yield Finding("permissions", Level.WARNING, str(error), f"let it read that, at {KEYS}")
+        yield Finding("permissions", Level.WARNING, str(error), f"let it read that, at {KEYS}; {ALL}")
     except CannotLook as error:
         yield Finding("stripe", Level.UNSEEN, f"Stripe could not be read ({error})", "try again in a minute")
 
@@ -127,7 +129,7 @@ def _permissions() -> Iterator[Finding]:
     """Try what a restricted key may read, the types that are used here first. What it may write cannot be tried."""
     if not current().settings.stripe_secret_key.startswith("rk_"):
         return
-    listable = [(kind, model) for kind, model in created_kinds().items() if model.resource.listed]
+    listable = [(kind, kinds()[kind]) for kind in members([CREATED]) if kinds()[kind].resource.listed]
     tried = sorted(listable, key=lambda each: each[1].objects.first() is None)[:READS]
     denied = []
     for kind, model in tried:
@@ -137,7 +139,7 @@ def _permissions() -> Iterator[Finding]:
             denied.append(kind)
     if denied:
         told = f"the restricted key may not read {', '.join(denied)}"
-        yield Finding("permissions", Level.PROBLEM, told, f"let it read and write them, at {KEYS}")
+        yield Finding("permissions", Level.PROBLEM, told, f"let it read and write them, at {KEYS}; {ALL}")
     else:
         told = f"the restricted key may read the {len(tried)} types that were tried, of {len(listable)}"
         yield Finding("permissions", Level.OK, told)

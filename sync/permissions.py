@@ -1,0 +1,63 @@
+"""What a restricted Stripe key must be allowed, for each thing that the service does: read off the registry.
+
+Write includes read, as in the Dashboard. What a key lacks, Stripe names when it is asked: `rak_customer_write`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from models import created_kinds, kinds
+
+PORTAL = "billing_portal.session"
+
+
+@dataclass(frozen=True)
+class Needs:
+    """What a key may read, and what it may read and write, by kind; by groups, which the page tells one by one."""
+
+    read: tuple[str, ...] = ()
+    write: tuple[str, ...] = ()
+
+    def names(self) -> set[str]:
+        """Return the permissions as Stripe names them."""
+        written = members(self.write)
+        read = {f"rak_{kind}_read" for kind in {*members(self.read), *written} - {PORTAL}}
+        return read | {f"rak_{kind}_write" for kind in written}
+
+
+CREATED, MIRRORED, LISTED = "*created*", "*mirrored*", "*listed*"
+NEEDS: dict[str, Needs] = {
+    "the service, and calls in process": Needs(("account", MIRRORED), (CREATED, PORTAL)),
+    "`reconcile`, `events replay`, `operations retry \\| roll-back \\| link`": Needs(
+        ("account", "event", MIRRORED), (CREATED,)
+    ),
+    "`reconcile --dry-run`": Needs(("account", "event", CREATED, MIRRORED)),
+    "`backfill`": Needs(("account", "event", LISTED)),
+    "`doctor`": Needs(("account", "event", "webhook_endpoint", CREATED)),
+    "`endpoint list`": Needs(("account", "webhook_endpoint")),
+    "`endpoint create \\| update \\| roll \\| delete`": Needs(("account",), ("webhook_endpoint",)),
+    "`status`, `types`, `hooks`, `events list`, `operations list`, `new-installation`": Needs(),
+}
+SPOKEN = {CREATED: "every type that is created", MIRRORED: "every mirrored type", LISTED: "every type that is listed"}
+
+
+def members(groups: Iterable[str]) -> list[str]:
+    """Return the kinds that are named, groups by their members."""
+    every = kinds()
+    of = {
+        CREATED: [kind for kind, model in created_kinds().items() if model.resource.path],
+        MIRRORED: [kind for kind, model in every.items() if model.resource.mirrored and model.resource.path],
+        LISTED: [kind for kind, model in every.items() if model.resource.path and model.resource.listed],
+    }
+    return [kind for group in groups for kind in of.get(group, [group])]
+
+
+def markdown() -> str:
+    """Return the table of docs/SECURITY.md."""
+
+    def spoken(groups: Iterable[str]) -> str:
+        return ", ".join(SPOKEN.get(group, f"`{group}`") for group in groups) or "–"
+
+    rows = [f"| {what} | {spoken(needs.read)} | {spoken(needs.write)} |" for what, needs in NEEDS.items()]
+    created = ", ".join(f"`{kind}`" for kind in sorted(members([CREATED])))
+    return "\n".join(["| what | read | write |", "|---|---|---|", *rows, "", f"Created are: {created}."])
