@@ -8,7 +8,7 @@ ARGS :=
 SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check lint format types demo dev run bench soak reconcile clean
+.PHONY: help setup test check lint audit format types demo dev run bench soak reconcile clean
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -19,13 +19,16 @@ setup: $(SETUP) ## Make .venv and install what is pinned; does nothing when that
 test: $(SETUP) ## Run all tests, with a MongoDB of their own
 	$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)
 
-check: lint test ## Run what CI runs: lint, then test
+check: lint audit test ## Run what CI runs: lint, audit, then test
 
 lint: $(SETUP) ## Check format, style, types and layers
 	$(PY) -m ruff format --check $(PRESENT)
 	$(PY) -m ruff check $(PRESENT)
 	$(PY) -m mypy
 	.venv/bin/lint-imports
+
+audit: $(SETUP) ## Ask whether anything installed has a known vulnerability
+	$(PY) -m tests.audit
 
 format: $(SETUP) ## Format, and repair what can be repaired
 	$(PY) -m ruff check --fix $(PRESENT)
