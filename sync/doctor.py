@@ -21,6 +21,7 @@ from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
 from sync.findings import Finding, Level, exit_code
 from sync.gateway import API_VERSION, Reply
 from sync.permissions import CREATED, members
+from sync.protection import protection
 from sync.status import status
 
 TOLERANCE = timedelta(seconds=300)  # of a signature's time, and of the windows in which an object is looked for
@@ -221,7 +222,9 @@ def _mongodb() -> Iterator[Finding]:
     database = get_db()
     version = ".".join(map(str, database.client.server_info()["versionArray"][:3]))
     hello, concern = database.client.admin.command("hello"), database.write_concern.document
-    yield deployment(version, hello, concern, live=current().settings.livemode)
+    settings = current().settings
+    yield deployment(version, hello, concern, live=settings.livemode)
+    yield from protection(settings.mongodb_uri, live=settings.livemode)
 
 
 def deployment(version: str, hello: dict[str, Any], concern: dict[str, Any], *, live: bool) -> Finding:

@@ -127,7 +127,7 @@ class Reader:
         """Return a MongoDB address that names its database and does not weaken the write concern."""
         value = self._get(name) or default
         try:
-            database, options = _parts(value)
+            database, options = mongodb_parts(value)
         except (PyMongoError, ValueError):  # what they say may quote the password
             database, options = None, {}
         if not database:
@@ -179,7 +179,7 @@ def is_http(address: str) -> bool:
         return False
 
 
-def _parts(address: str) -> tuple[str | None, dict[str, str]]:
+def mongodb_parts(address: str) -> tuple[str | None, dict[str, str]]:
     """Return the database that a MongoDB address names, and its options, in lower case. Raises if it is malformed."""
     parts = urlsplit(address)
     if parts.scheme == "mongodb+srv":  # to parse it whole would ask the DNS

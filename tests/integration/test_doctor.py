@@ -16,6 +16,7 @@ from sync.catalogue import covered_events
 from sync.doctor import clocks, deployment
 from sync.findings import Finding, Level
 from sync.gateway import API_VERSION
+from sync.protection import exposure, protection
 from tests.support import samples
 from tests.support.answers import untouched
 from tests.support.run import Run
@@ -331,6 +332,37 @@ def test_a_single_server_is_good_enough_for_tests_only() -> None:
     assert deployment("6.0.5", alone, majority, live=False).level == Level.OK
     for hello in ({"setName": "rs0"}, {"msg": "isdbgrid"}):
         assert deployment("6.0.5", hello, majority, live=True).level == Level.OK
+
+
+@pytest.mark.fault("149")
+@pytest.mark.parametrize(
+    ("uri", "hosts", "told"),
+    [
+        ("mongodb://127.0.0.1/shop", ["127.0.0.1", "::1", "localhost", "/run/mongodb-27017.sock"], []),
+        ("mongodb://ann:word@db.example/shop?tls=true", ["db.example"], []),
+        ("mongodb://db.example/shop?tls=true&authMechanism=MONGODB-X509", ["db.example"], []),
+        ("mongodb+srv://ann:word@db.example/shop", ["a.db.example"], []),
+        ("mongodb+srv://ann:word@db.example/shop?tls=false", ["a.db.example"], ["warning"]),
+        ("mongodb://ann:word@db.example/shop", ["127.0.0.1", "db.example"], ["warning"]),
+        ("mongodb://db.example/shop", ["10.0.0.7"], ["problem", "warning"]),
+        ("mongodb://db.example/shop?ssl=true", ["10.0.0.7"], ["problem"]),
+    ],
+)
+def test_a_mongodb_on_another_machine_needs_a_password_and_tls(uri: str, hosts: list[str], told: list[str]) -> None:
+    found = list(exposure(uri, hosts))
+
+    assert [finding.level for finding in found] == told
+    assert all(finding.do and "ann:" not in finding.told for finding in found)
+
+
+@pytest.mark.fault("149")
+def test_a_mongodb_with_test_commands_is_no_place_for_money(shop: World) -> None:
+    here = shop.database
+    if not get_db().client.admin.command("getParameter", 1, enableTestCommands=1)["enableTestCommands"]:
+        pytest.skip("this server has none")
+
+    assert list(protection(here, live=False)) == []
+    assert [(f.level, "test commands" in f.told) for f in protection(here, live=True)] == [("problem", True)]
 
 
 @pytest.fixture

@@ -122,6 +122,12 @@ def takes_metadata(tree: ast.Module) -> Iterator[str]:
                     yield f"{key.lineno}: no custom data goes to Stripe"
 
 
+def runs_javascript(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and node.value in ("$where", "$function", "$accumulator", "mapReduce"):
+            yield f"{node.lineno}: {node.value} runs JavaScript in MongoDB"
+
+
 def sleeps(tree: ast.Module) -> Iterator[str]:
     for node, name in calls(tree):
         if name == "sleep":
@@ -186,6 +192,10 @@ def test_no_custom_data_is_sent_to_stripe() -> None:
     assert not breaches(takes_metadata, sources("models", "sync", "api"))
 
 
+def test_nothing_runs_javascript_in_mongodb() -> None:
+    assert not breaches(runs_javascript, sources(*SERVICE))
+
+
 def test_no_test_sleeps() -> None:
     files = [path for path in (ROOT / "tests").rglob("test_*.py") if "e2e" not in path.parts]
 
@@ -243,6 +253,7 @@ def test_make_help_tells_of_every_target() -> None:
         (takes_metadata, "def create(metadata=None): ...", "def create(name): ..."),
         (takes_metadata, "create(metadata={})", "remote['metadata']"),
         (takes_metadata, "fields = {'metadata': {}}", "fields = {'name': 'metadata'}"),
+        (runs_javascript, "find({'$where': '1'})", "find({'a': {'$eq': 1}})"),
         (sleeps, "import time\ntime.sleep(1)", "done.wait(1)"),
         (sleeps, "from time import sleep", "from time import monotonic"),
     ],
