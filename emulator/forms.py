@@ -86,7 +86,7 @@ def items(value: Any) -> list[Any] | None:
     if isinstance(value, list):
         return value
     if isinstance(value, dict) and all(key.isascii() and key.isdigit() for key in value):
-        return [value[key] for key in sorted(value, key=int)]
+        return [value[key] for key in sorted(value, key=lambda key: (len(key.lstrip("0")), key.lstrip("0")))]
     return None
 
 
