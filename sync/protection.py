@@ -1,14 +1,13 @@
 """How MongoDB is protected, as far as this process can tell: who reaches it, and with what."""
 
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from mongoengine.connection import get_db
 from pymongo.errors import OperationFailure
 
 from sync.findings import Finding, Level
-from sync.settings import mongodb_parts
+from sync.settings import is_local, mongodb_parts
 
 
 def protection(uri: str, *, live: bool) -> Iterator[Finding]:
@@ -40,13 +39,3 @@ def exposure(uri: str, hosts: Iterable[str]) -> Iterator[Finding]:
     if str(options.get("tls", options.get("ssl", srv))).lower() != "true":
         told = f"what goes to MongoDB at {where}, and comes from it, is not encrypted"
         yield Finding("mongodb", Level.WARNING, told, "add tls=true to MONGODB_URI")
-
-
-def is_local(host: str) -> bool:
-    """Whether a host is this machine: its loopback interface, or a socket."""
-    if host == "localhost" or host.endswith(".sock"):
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from ipaddress import ip_address
 from urllib.parse import parse_qsl, urlsplit
 
 from dotenv import dotenv_values
@@ -39,7 +40,7 @@ class Settings:
     @property
     def livemode(self) -> bool:
         """The mode of the secret key is the mode of the service."""
-        return self.stripe_secret_key.split("_")[1] == "live"
+        return self.stripe_secret_key[2:8] == "_live_"
 
     @property
     def restricted(self) -> bool:
@@ -67,6 +68,9 @@ class Settings:
             retention=timedelta(days=read.days("RETENTION_DAYS", 45, least=31)),
             hooks=read.list("HOOKS", MODULE, "must be modules, separated by commas: my_shop.hooks", required=False),
         )
+        base = settings.stripe_api_base or "https:"
+        if settings.livemode and urlsplit(base).scheme != "https" and not is_local(urlsplit(base).hostname or ""):
+            read.problems.append("STRIPE_API_BASE must be https: a live key would be sent there as it is")
         if read.problems:
             raise BadSettings(read.problems)
         return settings
@@ -175,6 +179,16 @@ def is_http(address: str) -> bool:
     try:
         parts = urlsplit(address)
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        return False
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is this machine: its loopback interface, or a socket."""
+    if host == "localhost" or host.endswith(".sock"):
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
     except ValueError:
         return False
 

@@ -5,6 +5,7 @@ import hmac
 import json
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import Any
 from urllib.parse import quote_plus
 
@@ -20,7 +21,7 @@ from emulator.errors import Problem
 from emulator.forms import canonical, encode, items, params_of, spell
 from emulator.wire import Request
 from models import Event, SyncedDocument, created_kinds
-from models.input import words
+from models.input import Invalid, checked, words
 from tests.support import samples
 from tests.support.world import SECRET, World
 from webhooks.signature import BadSignature, verify
@@ -341,3 +342,15 @@ def test_no_object_takes_the_place_of_a_text(world: World, kind: str) -> None:
             response = world.http.post(f"/{plural_of(model)}", json={**body, name: operator})
             assert response.status_code == 422, (name, operator, response.data)
             assert response.json["errors"].keys() == {name}
+
+
+@pytest.mark.parametrize(
+    "text", ["a" * 100_000, "a@" * 50_000, "a." * 50_000, "1" * 100_000, "-" * 100_000, " a" * 50_000]
+)
+def test_a_long_text_takes_no_long_time(text: str) -> None:
+    for model in created_kinds().values():
+        for name, _ in strings(model):
+            began = time.process_time()
+            with suppress(Invalid):
+                checked(model, {name: text}, "create")
+            assert time.process_time() - began < 0.1, name

@@ -184,6 +184,23 @@ def test_the_key_says_the_mode(key: str, live: bool) -> None:
     assert read(STRIPE_SECRET_KEY=key).livemode is live
 
 
+@pytest.mark.parametrize(
+    ("key", "base", "good"),
+    [
+        ("sk_live_x", "http://proxy.example", False),
+        ("sk_live_x", "https://proxy.example", True),
+        ("rk_live_x", "http://127.0.0.1:12111", True),
+        ("sk_test_x", "http://proxy.example", True),
+    ],
+)
+def test_a_live_key_goes_nowhere_unencrypted(key: str, base: str, good: bool) -> None:
+    if good:
+        assert read(STRIPE_SECRET_KEY=key, STRIPE_API_BASE=base).stripe_api_base == base
+    else:
+        (told,) = problems(STRIPE_SECRET_KEY=key, STRIPE_API_BASE=base)
+        assert told.startswith("STRIPE_API_BASE must be https")
+
+
 def test_all_kinds_can_be_named_by_one_word() -> None:
     assert read(REVALIDATE="all").revalidate == frozenset(kinds())
 

@@ -3,6 +3,7 @@
 import ast
 import re
 import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -215,6 +216,21 @@ def test_no_file_names_a_path_of_somebodys_machine() -> None:
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
 def test_every_requirement_is_pinned(name: str) -> None:
     assert not unpinned((ROOT / name).read_text())
+
+
+def test_nothing_is_asked_of_the_network_while_it_is_imported() -> None:
+    offline = "import socket\ndef deny(*_, **__): raise AssertionError('the network')\n"
+    offline += "socket.socket.connect = socket.getaddrinfo = socket.create_connection = deny\n"
+
+    told = subprocess.run(
+        [sys.executable, "-c", f"{offline}import api, api.app, webhooks, sync, sync.__main__, models, emulator"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={"PATH": "/usr/bin", "HOME": "/nonexistent"},
+    )
+
+    assert told.returncode == 0, told.stderr
 
 
 def test_every_make_target_of_the_readme_exists() -> None:
