@@ -1,5 +1,6 @@
 """Who gets in: each token within its scopes and its rate; who does not is turned away before anything is read."""
 
+import time
 from typing import Any
 
 import pytest
@@ -148,6 +149,17 @@ def test_a_flood_of_wrong_tokens_costs_mongodb_and_stripe_nothing(guarded: World
 
     assert counter.asked == []
     assert len(guarded.stripe.requests) == asked
+
+
+@pytest.mark.fault("140")
+def test_a_flood_of_forged_webhooks_costs_mongodb_nothing(guarded: World, counter: Counter) -> None:
+    counter.asked.clear()
+
+    for number in range(50):
+        headers = {"Stripe-Signature": f"t={int(time.time())},v1={number:064x}"}
+        problem(guarded.http.post("/webhooks/stripe", data=b"{}", headers=headers), 400, "bad-signature")
+
+    assert counter.asked == []
 
 
 # --- rotation ---

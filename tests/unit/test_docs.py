@@ -39,3 +39,16 @@ def test_every_link_leads_somewhere() -> None:
     for page in (Path("README.md"), Path("CONTRIBUTING.md"), *Path("docs").rglob("*.md")):
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page} links to {target}"
+
+
+def test_every_test_that_the_page_of_threats_names_exists() -> None:
+    there = {
+        name for path in Path("tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)\(", path.read_text())
+    }
+    rows = re.findall(
+        r"^\| (?!threat|what|---)(.*) \| (.*) \| (.*) \|$", Path("docs/SECURITY.md").read_text(), re.MULTILINE
+    )
+    named = {name for _, _, tests in rows for name in re.findall(r"`(test_\w+)`", tests)}
+
+    assert len(named) > 40
+    assert named <= there, named - there
