@@ -1,0 +1,282 @@
+"""A process dies at every point of every call of every type; the next run ends what it began, at once or a day later.
+
+In the usual run a customer does; `make faults` runs all types.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from models import Event, Status
+from models.state import CHECKPOINT, State
+from sync.converge import KEY_LASTS
+from tests.crash.test_crash import reconciling
+from tests.faults.calls import KEY, Call, Ready, every_call
+from tests.support.fuse import Fuse
+from tests.support.in_sync import assert_in_sync, person_decides
+from tests.support.world import World
+
+INSERT, SEND, LINK = "before findAndModify", "before POST", "before findAndModify"
+
+
+def calls(row: str, *verbs: str, kinds: tuple[str, ...] = ()) -> Iterator[Any]:
+    """Every call of these verbs; of other types than a customer's, not in the usual run."""
+    for call in every_call():
+        if (call.verb in verbs or not verbs and call.verb not in ("create", "update", "delete")) and (
+            not kinds or call.kind in kinds
+        ):
+            usual = call.kind == "customer"
+            marks = [pytest.mark.fault(row), *([] if usual else [pytest.mark.long])]
+            yield pytest.param(call, marks=marks, id=str(call))
+
+
+@pytest.fixture
+def fused(database: str) -> Iterator[World]:
+    """A world whose process can die."""
+    made = World(database, fuse=Fuse())
+    yield made
+    made.stop()
+
+
+def killed(ready: Ready, effect: int) -> str | None:
+    """Make the call, and die before that effect of it."""
+    assert ready.world.fuse is not None
+    return ready.world.fuse.kill(ready.send, effect)
+
+
+def effects(ready: Ready) -> int:
+    """How many effects come before the one that sends: an order stages its payment first."""
+    return 2 if ready.call.kind == "order" else 1
+
+
+@pytest.mark.parametrize("call", list(calls("1", "create")))
+def test_before_the_insert_there_is_nothing_anywhere(fused: World, call: Call) -> None:
+    ready = call.ready(fused)
+
+    assert killed(ready, 1) == INSERT
+
+    assert (ready.subject(), ready.made) == (None, set())
+    ready.settle(heard=True)
+    assert (ready.subject(), ready.made) == (None, set())
+
+
+@pytest.mark.parametrize("call", list(calls("2", "create")))
+def test_inserted_and_never_sent_it_is_sent_once_when_its_lease_is_over(fused: World, call: Call) -> None:
+    ready = call.ready(fused)
+
+    assert killed(ready, effects(ready) + 1) == SEND
+
+    document = ready.subject()
+    assert document is not None
+    assert (document.status, ready.made) == (Status.PENDING, set())
+    fused.reconcile()
+    assert not ready.made, "its lease is running"
+    ready.settle(heard=False)
+    ready.assert_kept()
+    assert ready.left_to_a_person() or document.reread().status == Status.ACTIVE
+
+
+@pytest.mark.parametrize("call", list(calls("3", "create")))
+def test_a_reconcile_that_dies_before_it_sends_is_followed_by_one_that_does(fused: World, call: Call) -> None:
+    ready = call.ready(fused)
+    killed(ready, effects(ready) + 1)
+    fused.advance(minutes=3)
+    assert fused.fuse is not None
+    while fused.fuse.kill(fused.reconcile, 1) != SEND:  # claims, and dies
+        fused.fuse.kill(fused.reconcile, 2)
+        fused.advance(minutes=3)
+        if fused.fuse.kill(fused.reconcile, 2) == SEND:
+            break
+
+    assert not ready.made
+    ready.settle(heard=False)
+    ready.assert_kept()
+
+
+@pytest.mark.parametrize("lost", [False, True], ids=["replied", "reply lost"])
+@pytest.mark.parametrize("call", list(calls("4", "create")))
+def test_made_and_never_linked_it_is_linked_to_that_one_object(fused: World, call: Call, lost: bool) -> None:
+    ready = call.ready(fused)
+    if lost:
+        fused.stripe.fault("cut_after", method="POST")
+
+    assert killed(ready, effects(ready) + 2) == (SEND if lost else LINK)
+
+    made = ready.made
+    ready.settle(heard=False)
+    ready.assert_kept()
+    assert ready.made == made
+    document = ready.subject()
+    assert document is not None
+    assert document.status == Status.ACTIVE
+
+
+@pytest.mark.parametrize("call", list(calls("5", "create")))
+def test_linked_and_never_told_the_caller_repeats_and_is_told(fused: World, call: Call) -> None:
+    ready = call.ready(fused)
+    ready.send()
+    made = ready.made
+    fused.start()
+
+    again = ready.send()
+
+    document = ready.subject()
+    assert document is not None
+    assert (again.status_code, again.json["id"]) == (201, str(document.id))
+    assert again.headers["Idempotent-Replayed"] == "true"
+    assert ready.made == made
+    ready.settle(heard=True)
+    ready.assert_kept()
+
+
+# --- update, delete, actions: at every point, and the next run at once, or when the key is too old ---
+
+
+def everywhere(database: str, clean: Callable[[], None], call: Call, hours: float) -> None:
+    effect, died = 0, ""
+    while died is not None:
+        effect += 1
+        clean()
+        world = World(database, fuse=Fuse())
+        try:
+            ready = call.ready(world)
+            died = killed(ready, effect)
+            world.advance(hours=hours)
+            ready.settle(heard=False)
+            ready.assert_kept()
+            document = ready.subject()
+            if hours > KEY_LASTS.total_seconds() / 3600 and document is not None and document.review is None:
+                assert ready.done(document) or call.verb != "update" or not died or expired(ready), "it was not said"
+        finally:
+            world.stop()
+    assert effect > 2
+
+
+def expired(ready: Ready) -> bool:
+    document = ready.subject()
+    assert document is not None
+    return document.operation is None and (document.error is None or document.error.type == "expired")
+
+
+@pytest.mark.parametrize("hours", [0, 30], ids=["at once", "a day later"])
+@pytest.mark.parametrize("call", list(calls("52", "update")))
+def test_an_update_is_repeated_while_its_key_lasts_and_then_said_to_have_expired(
+    database: str, clean: Callable[[], None], call: Call, hours: float
+) -> None:
+    everywhere(database, clean, call, hours)
+
+
+@pytest.mark.parametrize("hours", [0, 30], ids=["at once", "a day later"])
+@pytest.mark.parametrize("call", list(calls("55", "delete")))
+def test_a_deletion_is_repeated_until_both_sides_have_it(
+    database: str, clean: Callable[[], None], call: Call, hours: float
+) -> None:
+    everywhere(database, clean, call, hours)
+
+
+@pytest.mark.parametrize("hours", [0, 30], ids=["at once", "a day later"])
+@pytest.mark.parametrize("call", list(calls("75")))
+def test_an_action_is_repeated_while_its_key_lasts_and_then_found_done_or_not(
+    database: str, clean: Callable[[], None], call: Call, hours: float
+) -> None:
+    everywhere(database, clean, call, hours)
+
+
+@pytest.mark.parametrize("hours", [1, 30, 40 * 24], ids=["an hour", "a day", "forty days"])
+@pytest.mark.parametrize("call", list(calls("76", "create")))
+def test_however_late_the_next_run_is_a_creation_comes_to_one_end(
+    database: str, clean: Callable[[], None], call: Call, hours: float
+) -> None:
+    effect, died = 0, ""
+    while died is not None:
+        effect += 1
+        clean()
+        world = World(database, fuse=Fuse())
+        try:
+            ready = call.ready(world)
+            died = killed(ready, effect)
+            world.advance(hours=hours)
+            ready.settle(heard=False)
+            assert_in_sync(world, review=hours > 29 * 24)
+            assert len(ready.made) <= 1
+        finally:
+            world.stop()
+    assert effect > 2
+
+
+@pytest.mark.parametrize("hours", [0, 30], ids=["at once", "a day later"])
+@pytest.mark.parametrize("call", list(calls("53", "update")))
+def test_an_edit_in_the_dashboard_after_an_update_that_nobody_heard_of_stays(
+    fused: World, call: Call, hours: float
+) -> None:
+    ready = call.ready(fused)
+    assert killed(ready, 3) == LINK
+    document = ready.subject()
+    assert document is not None
+    field = next(iter(ready.request["json"]))
+    edit = {"active": True} if field == "active" else {field: "an edit of a person"}
+    fused.advance(minutes=1)
+    fused.stripe.dashboard.update(call.kind, document.stripe_id, **edit)
+    fused.advance(hours=hours)
+
+    ready.settle(heard=False)
+
+    latest = document.reread()
+    assert getattr(latest, field) == edit[field]
+    assert_in_sync(fused)
+
+
+# --- reconcile itself ---
+
+
+@pytest.mark.fault("47")
+def test_a_run_that_dies_while_it_reads_events_reads_them_again(database: str, clean: Callable[[], None]) -> None:
+    effect, died = 0, ""
+    while died is not None:
+        effect += 1
+        clean()
+        world = World(database, fuse=Fuse())
+        try:
+            world.reconcile()
+            for number in range(3):
+                world.stripe.dashboard.create("customer", email=f"{number}@else.where")
+            events = {event["id"] for event in world.stripe.events()}
+            world.webhooks()
+            world.advance(minutes=10)
+            before = State.read(CHECKPOINT)
+            assert world.fuse is not None
+            died = world.fuse.kill(world.reconcile, effect)
+            if died:
+                assert State.read(CHECKPOINT) == before or effect > len(events), "it moved before it had read"
+            world.converge()
+            assert {row.id for row in Event.objects} == events
+            assert_in_sync(world)
+        finally:
+            world.stop()
+    assert effect > 6
+
+
+@pytest.mark.fault("77")
+@pytest.mark.parametrize("fault", ["cut_after", "500_before"])
+def test_two_runs_of_which_one_dies_end_as_one(database: str, clean: Callable[[], None], fault: str) -> None:
+    effect, died = 0, ""
+    while died is not None:
+        effect += 1
+        clean()
+        world = World(database, fuse=Fuse())
+        try:
+            act = reconciling(fault)(world, "customer")
+            assert world.fuse is not None
+            died = world.fuse.kill(act, effect)
+            world.reconcile()
+            world.advance(minutes=10)
+            world.converge()
+            assert_in_sync(world)
+            for document in world.documents():
+                assert document.review is None or person_decides(document)
+        finally:
+            world.stop()
+    assert effect > 3
+
+
