@@ -8,7 +8,7 @@ ARGS :=
 SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check lint audit format types demo dev run bench soak reconcile clean
+.PHONY: help setup test check lint audit format types demo dev run bench soak faults reconcile clean
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))

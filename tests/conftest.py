@@ -15,6 +15,8 @@ from demo.mongod import Mongod, NoMongod
 from tests.support.mongo import MongoServer
 from tests.support.world import World
 
+pytest_plugins = ["tests.faults.report"]
+
 MONGOD = pytest.StashKey[Mongod]()
 
 # A change is judged by what it changes, and on a shared machine nobody's speed is: new examples are drawn at home.

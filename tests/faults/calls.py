@@ -139,7 +139,7 @@ class Ready:
         if self.call.verb == "create":
             assert len(self.made) <= at_most, f"made {self.made}: {story}"
         if document is None:
-            assert Told.DONE not in told and Told.PENDING not in told, story
+            assert not {Told.DONE, Told.PENDING} & {*told}, story
             return
         if self.call.verb != "send" and document.review is None:  # an invoice does not show whether it was sent
             assert Told.DONE not in told or self.done(document), story

@@ -1,4 +1,4 @@
-"""Every call of every type meets every fault of Stripe and of the way there: nothing is done twice, and nobody is lied to.
+"""Every call of every type meets every fault of Stripe and of the way there; nothing is done twice, nobody is lied to.
 
 In the usual run a customer does; `make faults` runs all types.
 """
@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from models import Status
-from tests.faults.calls import Call, Ready, Told, every_call
+from tests.faults.calls import Call, Told, every_call
 from tests.support.world import World
 
 

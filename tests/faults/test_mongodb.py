@@ -18,7 +18,8 @@ from tests.support.failpoints import FAILURES, FailPoints
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
 
-QUICK = ("meets a write conflict", "is applied, but not confirmed by the majority")  # the others wait for the driver
+UNSURE = "is applied, but not confirmed by the majority"
+QUICK = ("meets a write conflict", UNSURE)  # the others wait for the driver
 DEEP = ("is applied, and its reply lost", "is applied, its reply lost, and MongoDB away")
 ROWS = {"create": "66", "update": "67", "delete": "68"}  # and any action: 69
 USUAL = {Call("customer", "create"), Call("customer", "update"), Call("customer", "delete"), Call("order", "create")}
@@ -27,7 +28,7 @@ USUAL = {Call("customer", "create"), Call("customer", "update"), Call("customer"
 def cases() -> Iterator[Any]:
     for call in every_call():
         for failure in FAILURES if call in USUAL else (*QUICK, *DEEP):
-            usual = call in USUAL and failure in QUICK
+            usual = call in USUAL and failure == UNSURE
             row = "70" if call.kind == "order" else ROWS.get(call.verb, "69")
             marks = [pytest.mark.fault(row), *([] if usual else [pytest.mark.long])]
             yield pytest.param(call, failure, marks=marks, id=f"{call}, a write {failure}")
@@ -95,7 +96,7 @@ def test_an_insert_that_is_cut_is_repeated_by_the_driver(points: FailPoints) -> 
     create(points, 1, "is cut before it is applied", judge)
 
 
-@pytest.mark.parametrize("failure", ["is applied, but not confirmed by the majority", DEEP[1]])
+@pytest.mark.parametrize("failure", [UNSURE, DEEP[1]])
 @pytest.mark.fault("7")
 def test_an_insert_that_was_applied_untold_is_the_callers_when_it_repeats(points: FailPoints, failure: str) -> None:
     def judge(world: World, status: int) -> None:
@@ -152,7 +153,8 @@ JOURNEYS: dict[str, tuple[str, Callable[[World], Callable[[], Any]]]] = {
 def journeys() -> Iterator[Any]:
     for name, (row, arrange) in JOURNEYS.items():
         for failure in FAILURES:
-            marks = [pytest.mark.fault(row), *([] if failure in QUICK else [pytest.mark.long])]
+            usual = failure == UNSURE and name in ("hear of a deletion", "drain the inbox")
+            marks = [pytest.mark.fault(row), *([] if usual else [pytest.mark.long])]
             yield pytest.param(arrange, failure, marks=marks, id=f"{name}, a write {failure}")
 
 
