@@ -197,7 +197,10 @@ class Gateway:
             yield answer
             if not answer.remote.get("has_more") or not answer.remote["data"]:
                 return
-            cursor = {"starting_after": answer.last["id"]}
+            last = answer.last["id"]
+            if last == cursor.get("starting_after"):  # a cache on the way gives the same page for ever
+                raise CannotLook(f"GET {path}: the list does not go on after {last}")
+            cursor = {"starting_after": last}
 
     def first(self, path: str, **params: Any) -> dict[str, Any] | None:
         """Return the newest object of a list, or None when it is empty. Raises CannotLook."""

@@ -34,6 +34,7 @@ def account(world: World) -> Customer:
 
 
 @pytest.mark.parametrize("again", [0, 2], ids=["once", "twice"])
+@pytest.mark.fault("95")
 def test_killed_before_any_effect_it_goes_on_and_copies_everything(
     database: str, clean: Callable[[], None], again: int
 ) -> None:

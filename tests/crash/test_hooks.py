@@ -44,6 +44,7 @@ CASES = [
 
 
 @pytest.mark.parametrize(("journey", "kind"), CASES, ids=lambda it: getattr(it, "name", it))
+@pytest.mark.fault("92")
 def test_what_happened_is_told_and_nothing_else(
     journey: Journey, kind: str, database: str, clean: Callable[[], None]
 ) -> None:
@@ -77,6 +78,8 @@ def test_what_happened_is_told_and_nothing_else(
     assert deaths > 3, "the worker was never killed"
 
 
+@pytest.mark.fault("92")
+@pytest.mark.fault("35")
 def test_an_event_is_told_wherever_the_service_dies(database: str, clean: Callable[[], None]) -> None:
     fuse = Fuse()
     effect, died = 0, ""

@@ -14,7 +14,8 @@ def _breakable() -> Iterator[str]:
     if find_mongod() is None:
         pytest.skip("this machine has no mongod of its own")
     with Mongod(fast=True, test_commands=True) as server:
-        yield server.uri("faults")
+        # A server that said that it shuts down is looked at again only with the next heartbeat: 10 s, unless told.
+        yield f"{server.uri('faults')}&serverMonitoringMode=poll&heartbeatFrequencyMS=500"
 
 
 @pytest.fixture

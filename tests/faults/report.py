@@ -43,7 +43,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Note every mark, before any test is deselected; each test tells its rows with its outcome."""
     marked = config.stash[MARKED] = defaultdict(set)
-    config.stash[FILES] = {item.path.name for item in items}
+    config.stash[FILES] = {item.path.relative_to(config.rootpath).as_posix() for item in items}
     for item in items:
         for row in sorted({mark.args[0] for mark in item.iter_markers("fault")}):
             item.user_properties.append(("fault", row))

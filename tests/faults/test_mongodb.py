@@ -20,14 +20,14 @@ from tests.support.world import World
 
 UNSURE = "is applied, but not confirmed by the majority"
 QUICK = ("meets a write conflict", UNSURE)  # the others wait for the driver
-DEEP = ("is applied, and its reply lost", "is applied, its reply lost, and MongoDB away")
+AWAY = "is applied, its reply lost, and MongoDB away"
 ROWS = {"create": "66", "update": "67", "delete": "68"}  # and any action: 69
 USUAL = {Call("customer", "create"), Call("customer", "update"), Call("customer", "delete"), Call("order", "create")}
 
 
 def cases() -> Iterator[Any]:
     for call in every_call():
-        for failure in FAILURES if call in USUAL else (*QUICK, *DEEP):
+        for failure in FAILURES if call in USUAL else (UNSURE,):
             usual = call in USUAL and failure == UNSURE
             row = "70" if call.kind == "order" else ROWS.get(call.verb, "69")
             marks = [pytest.mark.fault(row), *([] if usual else [pytest.mark.long])]
@@ -96,7 +96,7 @@ def test_an_insert_that_is_cut_is_repeated_by_the_driver(points: FailPoints) -> 
     create(points, 1, "is cut before it is applied", judge)
 
 
-@pytest.mark.parametrize("failure", [UNSURE, DEEP[1]])
+@pytest.mark.parametrize("failure", [UNSURE, AWAY])
 @pytest.mark.fault("7")
 def test_an_insert_that_was_applied_untold_is_the_callers_when_it_repeats(points: FailPoints, failure: str) -> None:
     def judge(world: World, status: int) -> None:
@@ -114,7 +114,7 @@ def test_without_the_insert_stripe_is_not_called(points: FailPoints, failure: st
     create(points, 1, failure, judge)
 
 
-@pytest.mark.parametrize("failure", [*QUICK, DEEP[1], "is cut until its time is up"])
+@pytest.mark.parametrize("failure", [*QUICK, AWAY, "is cut until its time is up"])
 @pytest.mark.fault("25")
 def test_a_link_that_cannot_be_written_is_written_later(points: FailPoints, failure: str) -> None:
     def judge(world: World, status: int) -> None:
@@ -150,9 +150,12 @@ JOURNEYS: dict[str, tuple[str, Callable[[World], Callable[[], Any]]]] = {
 }
 
 
+DEEPLY = ("hear of a deletion", "reconcile a lost reply", "undo a late twin")
+
+
 def journeys() -> Iterator[Any]:
     for name, (row, arrange) in JOURNEYS.items():
-        for failure in FAILURES:
+        for failure in FAILURES if name in DEEPLY else QUICK:
             usual = failure == UNSURE and name in ("hear of a deletion", "drain the inbox")
             marks = [pytest.mark.fault(row), *([] if usual else [pytest.mark.long])]
             yield pytest.param(arrange, failure, marks=marks, id=f"{name}, a write {failure}")

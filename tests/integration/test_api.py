@@ -156,6 +156,7 @@ def test_a_username_may_be_almost_anything_and_is_found_by_it(world: World, name
     assert_in_sync(world)
 
 
+@pytest.mark.fault("8")
 def test_fifty_at_once_make_one_customer(world: World) -> None:
     spelled = [NAME, NAME.upper(), "User@Here.com"]
 
@@ -174,6 +175,7 @@ def replayed(response: TestResponse) -> bool:
     return response.headers.get("Idempotent-Replayed") == "true"
 
 
+@pytest.mark.fault("8")
 def test_the_same_key_and_body_is_the_same_document(world: World) -> None:
     first = post(world, key="one")
     with untouched(world):
@@ -276,6 +278,7 @@ def test_the_same_key_with_another_body_is_refused(world: World) -> None:
         problem(post(world, {"username": "other"}, key="one"), 422, "key-reused")
 
 
+@pytest.mark.fault("8")
 def test_a_key_is_of_one_route_and_one_token(world: World) -> None:
     world.settings["API_TOKENS"] = f"{TOKEN}, another-token-of-the-shop"
     world.start()

@@ -345,6 +345,7 @@ def test_ctrl_c_says_how_to_go_on(
 
 
 @pytest.mark.parametrize("dated", [True, False])
+@pytest.mark.fault("97")
 def test_the_object_at_its_place_may_be_gone_meanwhile(
     world: World, monkeypatch: pytest.MonkeyPatch, dated: bool
 ) -> None:
@@ -445,6 +446,7 @@ def test_what_is_deleted_between_reading_and_storing_does_not_stay(world: World)
     assert_in_sync(world)
 
 
+@pytest.mark.fault("97")
 def test_a_page_that_was_slept_over_is_not_stored(world: World, run: Run) -> None:
     remotes = stock(world, 3)
 
@@ -669,6 +671,7 @@ BAD: dict[str, dict[str, Any]] = {
 
 
 @pytest.mark.parametrize("bad", BAD.values(), ids=BAD.keys())
+@pytest.mark.fault("86")
 def test_a_bad_object_is_reported_and_the_rest_is_copied(world: World, run: Run, bad: dict[str, Any]) -> None:
     stock(world, 120)
     made = world.stripe.plant("customer", created=int(world.stripe.clock.now()) - 4000, **bad)
@@ -712,6 +715,7 @@ def test_one_that_has_a_document_and_cannot_be_kept_any_more_is_reported(world: 
     assert Customer.objects.get(stripe_id=remotes[51]["id"]).name == "Edited"
 
 
+@pytest.mark.fault("86")
 def test_reconcile_full_isolates_it_too(world: World) -> None:
     stock(world, 5)
     world.stripe.plant("customer", created=int(world.stripe.clock.now()) - 4000, **BAD["nested"])
@@ -721,6 +725,7 @@ def test_reconcile_full_isolates_it_too(world: World) -> None:
     assert (report.exit_code, report.counts["adopt"], report.counts["failed"]) == (1, 5, 1)
 
 
+@pytest.mark.fault("97")
 def test_limits_and_hiccups_are_waited_out(world: World) -> None:
     stock(world, 3000)
     world.stripe.chaos(1, {"rate_limit": 0.2, "lock_timeout": 0.1, "cut_before": 0.1, "503_edge": 0.1, "bad_body": 0.1})
@@ -733,6 +738,7 @@ def test_limits_and_hiccups_are_waited_out(world: World) -> None:
     assert_copied(world)
 
 
+@pytest.mark.fault("97")
 def test_an_outage_that_lasts_is_exit_2_and_the_same_command_goes_on(world: World, run: Run) -> None:
     stock(world, SEVERAL)
     stock(world, 5, "product")
@@ -810,6 +816,7 @@ def test_a_permission_that_is_missing_is_exit_2_and_the_other_kinds_are_copied(w
 
 
 @pytest.mark.parametrize("wrong", ["account", "mode", "key"])
+@pytest.mark.fault("83")
 def test_the_wrong_stripe_is_refused_before_anything_is_read(world: World, run: Run, wrong: str) -> None:
     sync.create_customer("first@here.com")
     stock(world, 5)
@@ -831,6 +838,7 @@ def test_the_wrong_stripe_is_refused_before_anything_is_read(world: World, run: 
     assert everything(world) == before
 
 
+@pytest.mark.fault("84")
 def test_a_key_that_is_revoked_meanwhile_ends_it(world: World) -> None:
     stock(world, SEVERAL)
 

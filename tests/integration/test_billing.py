@@ -64,6 +64,7 @@ def test_a_card_that_the_bank_declines_leaves_the_one_before(world: World) -> No
     settle(world)
 
 
+@pytest.mark.fault("88")
 def test_a_card_whose_reply_was_lost_is_attached_once_and_becomes_the_default(world: World) -> None:
     world.reconcile()
     sync.create_customer("user@here.com")

@@ -27,6 +27,7 @@ def test_the_webhook_confirms_it(world: World) -> None:
     assert_in_sync(world)
 
 
+@pytest.mark.fault("8")
 def test_a_username_is_taken_whatever_its_case(world: World) -> None:
     sync.create_customer("User@Here.com")
 
@@ -37,6 +38,7 @@ def test_a_username_is_taken_whatever_its_case(world: World) -> None:
     assert Customer.objects.count() == 1
 
 
+@pytest.mark.fault("19")
 def test_refused_nothing_is_left_on_either_side(world: World) -> None:
     world.stripe.fault("decline", method="POST")
 
@@ -49,6 +51,7 @@ def test_refused_nothing_is_left_on_either_side(world: World) -> None:
     assert_in_sync(world)
 
 
+@pytest.mark.fault("12")
 def test_a_lost_reply_does_not_create_a_second_customer(world: World) -> None:
     world.stripe.fault("cut_after", method="POST", times=2)
     customer = sync.create_customer("user@here.com")
@@ -60,6 +63,7 @@ def test_a_lost_reply_does_not_create_a_second_customer(world: World) -> None:
     assert_in_sync(world)
 
 
+@pytest.mark.fault("16")
 def test_a_late_twin_of_a_rolled_back_document_is_undone_at_stripe(world: World) -> None:
     world.stripe.fault("500_repair", method="POST", times=1)
     customer = sync.create_customer("user@here.com")

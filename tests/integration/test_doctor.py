@@ -147,6 +147,7 @@ def test_what_a_restricted_key_may_not_read(shop: World, run: Run, told: Any) ->
 
 
 @pytest.mark.parametrize(("seconds", "level"), [(90, "warning"), (-90, "warning"), (400, "problem"), (-400, "problem")])
+@pytest.mark.fault("61")
 def test_a_clock_that_is_off(shop: World, run: Run, told: Any, seconds: int, level: str) -> None:
     shop.stripe.clock.advance(seconds)
 

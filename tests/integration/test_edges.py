@@ -45,6 +45,7 @@ class Proxy(stripe.HTTPClient):
     ],
     ids=["502", "403", "404", "no text", "a list", "no date"],
 )
+@pytest.mark.fault("13")
 def test_whatever_a_proxy_answers_is_unknown_and_stays_pending(
     world: World, status: int, body: Any, headers: dict[str, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -86,6 +87,7 @@ def test_an_id_that_a_person_chose_names_no_other_object(world: World) -> None:
     assert [coupon["id"] for coupon in world.stripe.objects("coupon")] == ["VIP"]
 
 
+@pytest.mark.fault("44")
 def test_one_object_that_cannot_be_read_does_not_hold_up_the_others(world: World) -> None:
     world.reconcile()
     coupon, _ = sync.create(Coupon, {"id": "BAD", "percent_off": 10, "duration": "once"})

@@ -123,6 +123,7 @@ def test_what_cannot_be_meant_exits_2(world: World, capsys: pytest.CaptureFixtur
 # --- replaying ---
 
 
+@pytest.mark.fault("39")
 def test_a_dead_event_is_listed_and_can_be_replayed(world: World, run: Run, dead: Event) -> None:
     assert run("reconcile")[0] == 1
     ((listed),) = run("operations list")[1]
@@ -173,6 +174,7 @@ def test_any_event_can_be_replayed(world: World, run: Run, some: Customer) -> No
     assert_in_sync(world)
 
 
+@pytest.mark.fault("38")
 def test_a_replay_that_dies_is_finished_by_reconcile(world: World, dead: Event) -> None:
     claimed = dead.replay()
     assert claimed is not None

@@ -10,6 +10,8 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
+import pytest
+
 import sync
 from emulator import Fault
 from models import Coupon, Customer, Event, Price, Status, kinds
@@ -74,6 +76,7 @@ def test_the_end_of_an_earlier_life_does_not_end_the_next(world: World) -> None:
     assert_in_sync(world)
 
 
+@pytest.mark.fault("43")
 def test_a_refusal_is_not_final_when_another_attempt_was_made_meanwhile(world: World) -> None:
     world.reconcile()
     body = {**samples.body("price"), "currency": "zzz"}  # refused before it is carried out, so the key keeps nothing
@@ -92,6 +95,7 @@ def test_a_refusal_is_not_final_when_another_attempt_was_made_meanwhile(world: W
     assert (price.status, price.in_doubt) == (Status.ROLLED_BACK, True)
 
 
+@pytest.mark.fault("28")
 def test_a_reply_that_comes_after_its_lease_leaves_a_look_due(world: World) -> None:
     world.reconcile()
     with asleep(world, lambda: sync.create_customer("user@here.com")):

@@ -255,6 +255,7 @@ def test_an_index_that_was_made_before_there_were_notices_is_made_anew(world: Wo
 # --- hooks that fail ---
 
 
+@pytest.mark.fault("93")
 def test_a_hook_that_raises_is_retried_then_dead_then_replayed(world: World, run: Run) -> None:
     failing = True
     with listening("customer.active", then=lambda notice: boom(notice) if failing else None) as heard:
@@ -320,6 +321,7 @@ def test_whatever_a_hook_raises_is_its_own_failure(world: World, error: BaseExce
     assert len(failed.error) <= 1000
 
 
+@pytest.mark.fault("93")
 def test_a_hook_that_hangs_is_interrupted(world: World) -> None:
     never = threading.Event()
 
@@ -338,6 +340,7 @@ def test_a_hook_that_hangs_is_interrupted(world: World) -> None:
     assert "it took longer than 0.05 s" in Delivery.objects.get(hook="tests.listener").error
 
 
+@pytest.mark.fault("93")
 def test_a_hook_that_kills_the_process_is_counted_waits_and_dies_and_the_others_are_called(world: World) -> None:
     def kill(notice: sync.Notice) -> None:
         raise Died("as SIGKILL would")

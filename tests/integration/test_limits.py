@@ -16,6 +16,7 @@ from sync.gateway import QUICK, TIMEOUT
 from tests.support.world import World
 
 
+@pytest.mark.fault("22")
 def test_each_limit_ends_before_the_one_around_it() -> None:
     served: dict[str, Any] = runpy.run_path("gunicorn.conf.py")
     mongodb, stripe, quick = MONGO_TIMEOUT / 1000, sum(TIMEOUT), sum(QUICK)
@@ -36,6 +37,7 @@ def test_every_write_is_majority_and_every_read_is_of_the_primary(world: World) 
     assert database.client.options.retry_writes
 
 
+@pytest.mark.fault("22")
 def test_a_request_without_time_left_asks_stripe_for_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     sync.create_customer("first@here.com")
     before = len(world.stripe.requests)

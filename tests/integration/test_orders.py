@@ -75,6 +75,7 @@ def test_an_order_with_a_payment_method_is_charged_at_once(world: World) -> None
     settle(world)
 
 
+@pytest.mark.fault("89")
 def test_a_declined_order_is_402_and_its_payment_may_be_confirmed_again(world: World) -> None:
     body = {**samples.body("order"), "payment": "payment_intent", "payment_method": DECLINED}
     del body["success_url"]
@@ -152,6 +153,7 @@ def test_a_paid_order_cannot_be_canceled(world: World) -> None:
     assert order.reread().payment_status == PaymentStatus.PAID
 
 
+@pytest.mark.fault("90")
 def test_a_lost_reply_leaves_an_order_pending_until_its_buyer_has_paid(world: World) -> None:
     ready = samples.body("order")
     world.stripe.fault("cut_after", method="POST", times=2)
@@ -166,6 +168,7 @@ def test_a_lost_reply_leaves_an_order_pending_until_its_buyer_has_paid(world: Wo
     settle(world)
 
 
+@pytest.mark.fault("90")
 def test_a_session_with_the_mark_but_of_another_price_pays_for_nothing(world: World) -> None:
     ready = samples.body("order")
     world.stripe.fault("cut_before", method="POST", times=2)
@@ -186,6 +189,7 @@ def test_a_session_with_the_mark_but_of_another_price_pays_for_nothing(world: Wo
     assert forged["id"] in (CheckoutSession.objects.get(id=order.payment_id).review or "")
 
 
+@pytest.mark.fault("89")
 def test_an_intent_of_another_amount_pays_for_nothing(world: World) -> None:
     order = intent()
     payment = PaymentIntent.of(order.payment_intent or "")
@@ -244,6 +248,7 @@ def canceling(order: Order) -> None:
     assert order.begin(sync.saga.frozen(Order, order.id, "cancel", call)) is not None
 
 
+@pytest.mark.fault("89")
 def test_a_payment_that_is_gone_ends_its_order_and_no_run(world: World) -> None:
     order = intent()
     canceling(order.reread())

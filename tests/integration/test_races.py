@@ -38,6 +38,7 @@ def together(*acts: Callable[[], Any]) -> None:
         raise failures[0]
 
 
+@pytest.mark.fault("28")
 def test_the_webhook_that_beats_the_reply_links_once(world: World) -> None:
     held = world.stripe.fault("hold_after", method="POST")
     creating = threading.Thread(target=lambda: sync.create_customer("user@here.com"))
@@ -53,6 +54,7 @@ def test_the_webhook_that_beats_the_reply_links_once(world: World) -> None:
     assert_in_sync(world)
 
 
+@pytest.mark.fault("48")
 def test_reply_webhooks_and_reconcilers_agree_on_one_object(world: World) -> None:
     world.reconcile()
     for number in range(5):
@@ -69,6 +71,7 @@ def test_reply_webhooks_and_reconcilers_agree_on_one_object(world: World) -> Non
     assert_in_sync(world)
 
 
+@pytest.mark.fault("48")
 def test_two_reconcilers_share_the_work(world: World) -> None:
     world.reconcile()
     for number in range(20):
@@ -109,6 +112,7 @@ def suppress_gone(act: Callable[[], Any]) -> None:
         act()
 
 
+@pytest.mark.fault("16")
 def test_absorb_is_atomic_whoever_comes_first(world: World) -> None:
     """Two objects of one key, told by eight threads while the document is rolled back: none is lost."""
     for number in range(20):

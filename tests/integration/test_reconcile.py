@@ -85,6 +85,7 @@ def test_with_stripe_down_nothing_changes_and_the_checkpoint_stays(world: World)
 
 
 @pytest.mark.parametrize("page", [1, 2])
+@pytest.mark.fault("44")
 def test_a_list_that_breaks_off_proves_nothing(world: World, page: int) -> None:
     world.reconcile()
     world.stripe.fault("500_before", method="POST", times=1)
@@ -100,6 +101,7 @@ def test_a_list_that_breaks_off_proves_nothing(world: World, page: int) -> None:
     assert customer.reread().status == Status.ROLLED_BACK
 
 
+@pytest.mark.fault("83")
 def test_the_key_of_another_account_is_refused_and_nothing_is_touched(world: World) -> None:
     shop(world)
     lost_reply(world)
@@ -116,6 +118,7 @@ def test_the_key_of_another_account_is_refused_and_nothing_is_touched(world: Wor
     assert contents(world)[0] == before[0]
 
 
+@pytest.mark.fault("83")
 def test_the_key_of_the_other_mode_is_refused(world: World) -> None:
     shop(world)
     world.settings["STRIPE_SECRET_KEY"] = "sk_live_world"
@@ -127,6 +130,7 @@ def test_the_key_of_the_other_mode_is_refused(world: World) -> None:
     assert all(customer.status == Status.ACTIVE for customer in Customer.objects)
 
 
+@pytest.mark.fault("83")
 def test_a_stripe_that_lost_its_state_is_refused_and_nothing_is_touched(world: World) -> None:
     shop(world)
     before = contents(world)[0]
@@ -139,6 +143,7 @@ def test_a_stripe_that_lost_its_state_is_refused_and_nothing_is_touched(world: W
     assert contents(world)[0] == before
 
 
+@pytest.mark.fault("49")
 def test_an_empty_database_deletes_nothing_and_adopts_only_what_people_made(world: World, clean: Any) -> None:
     shop(world)
     person = world.stripe.dashboard.create("customer", email="person@else.where")
@@ -154,6 +159,7 @@ def test_an_empty_database_deletes_nothing_and_adopts_only_what_people_made(worl
     assert [customer.stripe_id for customer in Customer.objects] == [person["id"]], "the rest is another installation's"
 
 
+@pytest.mark.fault("49")
 def test_a_restored_database_deletes_nothing_and_comes_back_in_sync(world: World) -> None:
     (old, *_) = shop(world)
     backup = [row.to_mongo() for row in (*world.documents(), *State.objects, *Event.objects)]
@@ -176,6 +182,7 @@ def test_a_restored_database_deletes_nothing_and_comes_back_in_sync(world: World
     assert_in_sync(world)
 
 
+@pytest.mark.fault("84")
 def test_a_403_in_the_middle_of_a_retry_rolls_nothing_back(world: World) -> None:
     world.reconcile()
     world.stripe.fault("cut_before", method="POST", times=2)
@@ -194,6 +201,7 @@ def test_a_403_in_the_middle_of_a_retry_rolls_nothing_back(world: World) -> None
     assert_in_sync(world)
 
 
+@pytest.mark.fault("84")
 def test_a_missing_permission_leaves_out_its_kind_names_it_and_the_others_go_on(world: World) -> None:
     world.reconcile()
     world.stripe.fault("cut_before", method="POST", times=4)
@@ -261,6 +269,7 @@ def test_an_object_without_a_key_that_may_be_ours_puts_the_document_in_review(wo
     assert_in_sync(world)
 
 
+@pytest.mark.fault("51")
 def test_a_twin_on_which_money_hangs_is_left_to_a_person(world: World) -> None:
     world.reconcile()
     world.stripe.fault("500_repair", method="POST")
@@ -278,6 +287,7 @@ def test_a_twin_on_which_money_hangs_is_left_to_a_person(world: World) -> None:
     assert len(world.stripe.objects("customer")) == 1
 
 
+@pytest.mark.fault("50")
 def test_the_cap_on_deletions_latches_until_an_operator_confirms(world: World) -> None:
     made = shop(world, 25)
     world.stripe.lose_event("customer.deleted", times=25)
@@ -339,6 +349,7 @@ def test_full_reports_drift_and_repairs_it(world: World) -> None:
     assert_in_sync(world)
 
 
+@pytest.mark.fault("33")
 def test_a_cloned_database_sends_nothing_of_its_original(world: World) -> None:
     world.reconcile()
     world.stripe.fault("cut_before", method="POST", times=2)
@@ -355,6 +366,7 @@ def test_a_cloned_database_sends_nothing_of_its_original(world: World) -> None:
     assert len([request for request in world.stripe.requests if request.method == "POST"]) == before
 
 
+@pytest.mark.fault("61")
 def test_leases_are_compared_with_mongodbs_clock(world: World) -> None:
     customer = lost_reply(world)
     assert customer.reread().lease > clock.now()

@@ -62,6 +62,7 @@ def test_a_signed_event_is_taken(world: World, raw: bytes) -> None:
     assert_in_sync(world)
 
 
+@pytest.mark.fault("27")
 def test_a_forged_event_is_refused(world: World, raw: bytes) -> None:
     good = sign(raw)
     stamp, _, mark = good.partition(",v1=")
@@ -100,6 +101,7 @@ def test_a_forged_event_is_refused(world: World, raw: bytes) -> None:
 
 
 @pytest.mark.parametrize("age", [-290, 290])
+@pytest.mark.fault("61")
 def test_a_clock_may_differ_by_five_minutes(world: World, raw: bytes, age: int) -> None:
     assert deliver(world, raw, sign(raw, at=int(time.time()) - age)).status_code == 200
 
@@ -110,6 +112,7 @@ def test_one_good_signature_among_several_is_enough(world: World, raw: bytes) ->
     assert deliver(world, raw, f"{stamp},v1={'0' * 64},v0=abc,{mark}").status_code == 200
 
 
+@pytest.mark.fault("42")
 def test_secrets_can_be_rotated(world: World, raw: bytes) -> None:
     world.settings["STRIPE_WEBHOOK_SECRET"] = f"{SECRET}, whsec_new"
     world.start()
@@ -183,6 +186,7 @@ FULL = {
         ({"id": "evt_1", "object": "odd", "type": "odd.made", "created": 2**70, "data": {}}, "neither"),
     ],
 )
+@pytest.mark.fault("34")
 def test_what_is_not_for_us_is_stored_as_ignored(world: World, event: dict[str, Any], why: str) -> None:
     raw = json.dumps(event).encode()
 
@@ -208,6 +212,7 @@ def nested(levels: int) -> dict[str, Any]:
     ids=["a large number", "half a character", "half a key", "a NUL in a key", "190 levels", "500 levels"],
 )
 @pytest.mark.parametrize("known", [True, False])
+@pytest.mark.fault("87")
 def test_valid_json_that_mongodb_cannot_hold_is_kept_and_marked_dead(
     world: World, raw: bytes, change: dict[str, Any], known: bool
 ) -> None:
@@ -229,6 +234,7 @@ def test_valid_json_that_mongodb_cannot_hold_is_kept_and_marked_dead(
 # --- once, and in any order ---
 
 
+@pytest.mark.fault("29")
 def test_the_same_event_twenty_times_at_once_counts_once(world: World, raw: bytes) -> None:
     header = sign(raw)
     before = Customer.objects.get()
@@ -258,6 +264,7 @@ def test_a_creation_made_elsewhere_is_adopted_once_by_twenty_at_once(world: Worl
 
 @pytest.mark.parametrize("backwards", [False, True])
 @pytest.mark.parametrize("apart", [0, 1])
+@pytest.mark.fault("31")
 def test_two_updates_end_as_stripe_has_it_in_either_order(world: World, backwards: bool, apart: int) -> None:
     customer = sync.create_customer(NAME)
     world.deliver()
@@ -273,6 +280,7 @@ def test_two_updates_end_as_stripe_has_it_in_either_order(world: World, backward
     assert_in_sync(world)
 
 
+@pytest.mark.fault("56")
 def test_a_late_update_does_not_bring_a_deleted_object_back(world: World) -> None:
     customer = sync.create_customer(NAME)
     world.deliver()
@@ -350,6 +358,7 @@ def test_an_event_that_cannot_be_looked_into_is_kept_and_drained_later(world: Wo
 # --- whose is it? ---
 
 
+@pytest.mark.fault("33")
 def test_without_adoption_what_others_made_is_ignored(world: World) -> None:
     world.settings["ADOPT"] = "no"
     world.start()
@@ -363,6 +372,7 @@ def test_without_adoption_what_others_made_is_ignored(world: World) -> None:
     assert Event.objects.get().state == "ignored"
 
 
+@pytest.mark.fault("33")
 def test_what_another_installation_made_is_never_adopted(world: World) -> None:
     sync.create_customer(NAME)
     created = world.webhooks()
@@ -381,6 +391,7 @@ def test_what_another_installation_made_is_never_adopted(world: World) -> None:
     assert len(world.stripe.objects("customer")) == 1
 
 
+@pytest.mark.fault("33")
 def test_our_key_on_an_event_about_something_else_links_nothing(world: World) -> None:
     world.stripe.fault("cut_before", method="POST", times=2)
     customer = sync.create_customer(NAME)
@@ -408,6 +419,7 @@ def mongod() -> Iterator[Mongod]:
         yield server
 
 
+@pytest.mark.fault("35")
 def test_an_event_that_cannot_be_stored_is_asked_for_again(mongod: Mongod) -> None:
     world = World(mongod.uri("shop"), Emulator())
     try:

@@ -13,6 +13,7 @@ from tests.support.world import World
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.fault("98")
 def test_any_history_is_told(database: str, clean: Callable[[], None]) -> None:
     class Told(machine(database, clean)):  # type: ignore[misc]
         """The histories, with a hook that hears of every status, and a worker that dies now and then."""
