@@ -19,6 +19,9 @@ setup: $(SETUP) ## Make .venv and install what is pinned; does nothing when that
 test: $(SETUP) ## Run all tests, with a MongoDB of their own
 	$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)
 
+faults: $(SETUP) ## Run the fault matrix, all of it, and write docs/FAULTS.md
+	$(PY) -m pytest -n auto --maxprocesses 4 -m fault --faults docs/FAULTS.md $(ARGS)
+
 check: lint audit test ## Run what CI runs: lint, audit, then test
 
 lint: $(SETUP) ## Check format, style, types and layers

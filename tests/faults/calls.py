@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+import pytest
 from werkzeug.test import TestResponse
 
 from api.resources import plural_of
@@ -178,9 +179,6 @@ class Ready:
         return document is not None and document.review is not None and person_decides(document)
 
 
-Arrange = Callable[[World], Ready]
-
-
 def every_call() -> Iterator[Call]:
     """Yield every call of every type, those of a customer first."""
     for kind, model in sorted(created_kinds().items(), key=lambda item: (item[0] != "customer", item[0])):
@@ -191,3 +189,17 @@ def every_call() -> Iterator[Call]:
             yield Call(kind, "delete")
         for action in samples.ACTS.get(kind, {}):
             yield Call(kind, action)
+
+
+def every_type(row: str, fits: Callable[[type[SyncedDocument]], bool] = lambda model: True) -> list[Any]:
+    """Return every type that Stripe has and that fits, as cases of a row; all but a customer not in the usual run."""
+    return [
+        pytest.param(kind, marks=[pytest.mark.fault(row), *([] if kind == "customer" else [pytest.mark.long])])
+        for kind, model in sorted(created_kinds().items())
+        if model.resource.path and fits(model)
+    ]
+
+
+def announced(model: type[SyncedDocument]) -> bool:
+    """Whether Stripe tells of its creations."""
+    return model.resource.announced

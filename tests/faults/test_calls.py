@@ -43,7 +43,15 @@ FAULTS = (
     Fault("23", "zombie", 2),
 )
 ROWS = {"update": "63", "delete": "64"}  # and any action: 65
-RARE = {"refuse", "timeout_before", "timeout_after", "html_body", "lock_timeout"}  # the like of another: customers only
+RARE = {
+    "refuse",
+    "timeout_before",
+    "timeout_after",
+    "bad_body",
+    "lock_timeout",
+    "rate_limit",
+    "refuse_401",
+}  # the like of another: customers only
 
 
 def cases() -> Iterator[Any]:

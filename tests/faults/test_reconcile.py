@@ -1,31 +1,25 @@
-"""Reconcile meets what no webhook told: sleepers, twins, keys that Stripe forgot, pages that break off, other runs."""
+"""Reconcile meets sleepers, pages that break off, other runs, and its own death.
+
+In the usual run a customer does; `make faults` runs all types.
+"""
 
 import threading
 from collections.abc import Callable
 from typing import Any
 
 import pytest
-import stripe as stripe_python
 
 import sync
 from emulator.wire import Logged
-from models import Customer, Product, Status, created_kinds, kinds
-from models.absorb import Evidence, digest
+from models import Customer, Event, Product, Status, kinds
 from models.state import CHECKPOINT, State
-from tests.faults.calls import Call, Told
+from tests.crash.test_crash import reconciling
+from tests.faults.calls import every_type
 from tests.integration.test_races import together
 from tests.support import samples
-from tests.support.in_sync import assert_in_sync
-from tests.support.world import KEY, World
-
-
-def of_kinds(row: str, *, announced: bool = False) -> list[Any]:
-    """Every type that Stripe has; in the usual run, a customer."""
-    return [
-        pytest.param(kind, marks=[pytest.mark.fault(row), *([] if kind == "customer" else [pytest.mark.long])])
-        for kind, model in sorted(created_kinds().items())
-        if model.resource.path and (model.resource.announced or not announced)
-    ]
+from tests.support.fuse import Fuse
+from tests.support.in_sync import assert_in_sync, person_decides
+from tests.support.world import World
 
 
 def in_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
@@ -42,7 +36,7 @@ def in_thread(act: Callable[[], Any]) -> tuple[threading.Thread, list[Any]]:
     return thread, told
 
 
-@pytest.mark.parametrize("kind", of_kinds("9"))
+@pytest.mark.parametrize("kind", every_type("9"))
 def test_a_creator_that_sleeps_for_a_day_before_it_is_served_leaves_no_orphan(world: World, kind: str) -> None:
     body = samples.body(kind)
     world.deliver()
@@ -64,146 +58,6 @@ def test_a_creator_that_sleeps_for_a_day_before_it_is_served_leaves_no_orphan(wo
     assert len(told) == 1
     assert isinstance(told[0], sync.SyncError) or told[0].status != Status.ACTIVE or document.reread().live
     assert_in_sync(world)
-
-
-@pytest.mark.parametrize("kind", of_kinds("15"))
-def test_what_stripe_finishes_later_under_no_key_is_linked_or_left_to_a_person(world: World, kind: str) -> None:
-    ready = Call(kind, "create").ready(world)
-    world.stripe.fault("500_repair", method="POST")
-    assert ready.told() == Told.PENDING
-    world.webhooks()
-    world.advance(hours=1)
-    world.stripe.repair()
-    made = ready.made
-    assert len(made) == 1
-
-    world.converge()
-
-    document = ready.subject()
-    assert document is not None
-    there = {remote["id"] for remote in world.stripe.objects(kind)}
-    assert made <= there, "nothing is undone on a guess"
-    assert document.review is not None or document.stripe_id in made or not kinds()[kind].resource.listed
-    assert_in_sync(world, review=True)
-
-
-@pytest.mark.parametrize("kind", of_kinds("16", announced=True))
-def test_what_stripe_finishes_after_it_was_given_up_is_undone_or_left_to_a_person(world: World, kind: str) -> None:
-    ready = Call(kind, "create").ready(world)
-    world.stripe.fault("500_repair", method="POST")
-    ready.send()
-    world.webhooks()
-    world.advance(hours=1)
-    world.converge()
-    document = ready.subject()
-    assert document is not None
-    world.stripe.repair(request={"id": None, "idempotency_key": document.key})
-
-    world.deliver()
-    world.converge()
-
-    latest = document.reread()
-    assert latest.live or latest.review is not None or len(latest.undone) == 1
-    assert_in_sync(world, review=True)
-
-
-@pytest.mark.fault("18")
-def test_a_key_that_stripe_knows_with_other_parameters_is_not_taken_for_a_refusal(world: World) -> None:
-    world.reconcile()
-    world.stripe.fault("cut_before", method="POST", times=2)
-    customer = sync.create_customer("user@here.com")
-    client = stripe_python.StripeClient(KEY, http_client=world.stripe.transport())
-    client.raw_request("post", "/v1/customers", name="Other", idempotency_key=customer.key)
-    world.stripe.lag_events(10**6)  # reconcile cannot hear of it before it sends
-    world.advance(minutes=5)
-
-    world.reconcile()
-
-    pending = customer.reread()
-    assert (pending.status, pending.operation.stored_failure_at is not None) == (Status.PENDING, True)
-    world.stripe.calm()
-    world.advance(hours=1)
-    world.converge()
-    latest = customer.reread()
-    (remote,) = world.stripe.objects("customer")
-    assert (latest.status, latest.stripe_id) == (Status.ACTIVE, remote["id"]), "its key made it, as the event proves"
-    assert latest.digest == digest(remote)
-
-
-@pytest.mark.parametrize("kind", of_kinds("24"))
-def test_a_key_that_stripe_may_have_forgotten_is_never_sent_again(world: World, kind: str) -> None:
-    ready = Call(kind, "create").ready(world)
-    world.stripe.fault("cut_after", method="POST", times=2)
-    assert ready.told() == Told.PENDING
-    document = ready.subject()
-    assert document is not None
-    world.webhooks()
-    asked = len(world.stripe.requests)
-    world.advance(hours=25)
-
-    world.converge()
-
-    assert not [request for request in world.stripe.requests[asked:] if request.key == document.key]
-    assert len(ready.made) == 1
-    assert_in_sync(world)
-
-
-@pytest.mark.parametrize("heard", [False, True], ids=["never told", "told late"])
-@pytest.mark.parametrize("kind", of_kinds("82", announced=True))
-def test_a_key_that_stripe_forgot_too_early_leaves_no_object_without_a_document(
-    world: World, kind: str, heard: bool
-) -> None:
-    ready = Call(kind, "create").ready(world)
-    if not heard:
-        world.stripe.lose_event(f"{kinds()[kind].resource.created_event}")
-    world.stripe.fault("cut_after", method="POST", times=2)
-    ready.send()
-    engine = world.stripe.engine
-    with engine.state():
-        engine.store.wipe(engine.realm().name("key"))
-    letters = world.webhooks()
-    world.stripe.lag_events(10**6)  # reconcile cannot hear of the first before it sends
-    world.advance(minutes=5)
-    world.reconcile()
-    world.stripe.calm()
-    assert len(ready.made) == 2
-
-    world.deliver([*world.webhooks(), *letters])
-    world.advance(minutes=20)
-    world.converge()
-    world.reconcile(full=True)
-
-    document = ready.subject()
-    assert document is not None
-    assert document.status == Status.ACTIVE
-    if heard:
-        assert len(document.undone) == 1 or document.review is not None, "the twin is undone, or a person is asked"
-    assert_in_sync(world, review=True)
-
-
-@pytest.mark.fault("26")
-def test_an_object_that_another_document_uses_is_not_taken_from_it(world: World) -> None:
-    world.reconcile()
-    world.stripe.fault("cut_after", method="POST", times=2)
-    owner = sync.create_customer("owner@here.com")
-    (remote,) = world.stripe.objects("customer")
-    world.webhooks()
-    world.stripe.lag_events(10**6)
-    holder = Customer.adopt(adopted(remote))
-    assert world.http.patch(f"/customers/{holder.id}", json={"username": "holder@here.com"}).status_code == 200
-    world.stripe.calm()
-
-    report = world.converge()
-
-    assert report.exit_code == 1
-    assert "another document holds it" in owner.reread().review
-    assert holder.reread().stripe_id == remote["id"]
-    assert len(world.stripe.objects("customer")) == 1
-
-
-def adopted(remote: dict[str, Any]) -> Any:
-    at = int(remote["created"])
-    return Evidence("a test", remote["id"], remote, Customer.mirror(remote), earliest=at, latest=at, event=True)
 
 
 @pytest.mark.fault("43")
@@ -263,33 +117,6 @@ def page_of_events(request: Logged) -> int | None:
     return int("starting_after" in request.params)
 
 
-@pytest.mark.parametrize("kind", of_kinds("46", announced=True))
-def test_a_twin_that_was_undone_is_told_of_again_and_stays_undone(world: World, kind: str) -> None:
-    ready = Call(kind, "create").ready(world)
-    world.stripe.fault("500_repair", method="POST")
-    ready.send()
-    world.webhooks()
-    world.advance(hours=1)
-    world.converge()
-    document = ready.subject()
-    assert document is not None
-    world.stripe.repair(request={"id": None, "idempotency_key": document.key})
-    letters = world.webhooks()
-    world.deliver(letters)
-    world.converge()
-    before = document.reread()
-    undone = [request for request in world.stripe.requests if request.method != "GET"]
-
-    for raw in letters:
-        event = raw.replace(b'"id":"evt_', b'"id":"evt_again', 1).replace(b'"id": "evt_', b'"id": "evt_again', 1)
-        assert world.send(event).status_code == 200
-    world.converge()
-
-    assert [request for request in world.stripe.requests if request.method != "GET"] == undone
-    latest = document.reread()
-    assert (latest.status, latest.orphans, latest.review) == (before.status, before.orphans, before.review)
-
-
 @pytest.mark.long
 @pytest.mark.fault("48")
 @pytest.mark.timeout(600)
@@ -316,7 +143,7 @@ def test_two_runs_over_a_thousand_documents_share_the_work_and_undo_nothing_twic
     assert_in_sync(world)
 
 
-@pytest.mark.parametrize("kind", [p for p in of_kinds("54") if p.values[0] in samples.CHANGES])
+@pytest.mark.parametrize("kind", [p for p in every_type("54") if p.values[0] in samples.CHANGES])
 def test_of_two_updates_at_once_one_is_made_and_the_other_told(world: World, kind: str) -> None:
     document = samples.create(kind)
     world.deliver()
@@ -336,54 +163,53 @@ def test_of_two_updates_at_once_one_is_made_and_the_other_told(world: World, kin
     assert_in_sync(world)
 
 
-# --- undo ---
+@pytest.mark.long
+@pytest.mark.fault("47")
+def test_a_run_that_dies_while_it_reads_events_reads_them_again(database: str, clean: Callable[[], None]) -> None:
+    effect, died = 0, ""
+    while died is not None:
+        effect += 1
+        clean()
+        world = World(database, fuse=Fuse())
+        try:
+            world.reconcile()
+            for number in range(3):
+                world.stripe.dashboard.create("customer", email=f"{number}@else.where")
+            events = {event["id"] for event in world.stripe.events()}
+            world.webhooks()
+            world.advance(minutes=10)
+            before = State.read(CHECKPOINT)
+            assert world.fuse is not None
+            died = world.fuse.kill(world.reconcile, effect)
+            if died:
+                assert State.read(CHECKPOINT) == before or effect > len(events), "it moved before it had read"
+            world.converge()
+            assert {row.id for row in Event.objects} == events
+            assert_in_sync(world)
+        finally:
+            world.stop()
+    assert effect > 6
 
 
-UNDO_FAULTS = ("cut_before", "cut_after", "500_before", "500_after", "503_edge", "rate_limit", "bad_body", "zombie")
-
-
-@pytest.mark.parametrize("fault", UNDO_FAULTS)
-@pytest.mark.parametrize("kind", [p for p in of_kinds("78", announced=True) if kinds()[p.values[0]].resource.undo])
-def test_whatever_becomes_of_an_undo_the_twin_is_not_left(world: World, kind: str, fault: str) -> None:
-    document = given_up(world, kind)
-    world.stripe.fault(fault, lambda request: request.method != "GET", times=2)
-
-    world.converge()
-    world.stripe.calm()
-    world.stripe.release_zombies()
-    world.advance(hours=3)
-    world.converge()
-
-    latest = document.reread()
-    assert (latest.orphans, latest.review, len(latest.undone)) == ([], None, 1)
-    assert_in_sync(world)
-
-
-def given_up(world: World, kind: str) -> Any:
-    """A document that was given up, whose object Stripe made in the end."""
-    ready = Call(kind, "create").ready(world)
-    world.stripe.fault("500_repair", method="POST")
-    ready.send()
-    world.webhooks()
-    world.advance(hours=1)
-    world.converge()
-    document = ready.subject()
-    assert document is not None
-    world.stripe.repair(request={"id": None, "idempotency_key": document.key})
-    world.deliver()
-    return document
-
-
-@pytest.mark.fault("79")
-def test_a_twin_that_stripe_will_not_delete_is_archived_instead(world: World) -> None:
-    document = given_up(world, "product")
-    (remote,) = world.stripe.objects("product")
-    world.stripe.dashboard.create("price", product=remote["id"], currency="eur", unit_amount=100)
-    world.deliver()
-    world.advance(hours=1)
-
-    world.converge()
-
-    assert document.reread().undone == [remote["id"]]
-    (left,) = world.stripe.objects("product")
-    assert left["active"] is False
+@pytest.mark.long
+@pytest.mark.fault("77")
+@pytest.mark.parametrize("fault", ["cut_after", "500_before"])
+def test_two_runs_of_which_one_dies_end_as_one(database: str, clean: Callable[[], None], fault: str) -> None:
+    effect, died = 0, ""
+    while died is not None:
+        effect += 1
+        clean()
+        world = World(database, fuse=Fuse())
+        try:
+            act = reconciling(fault)(world, "customer")
+            assert world.fuse is not None
+            died = world.fuse.kill(act, effect)
+            world.reconcile()
+            world.advance(minutes=10)
+            world.converge()
+            assert_in_sync(world)
+            for document in world.documents():
+                assert document.review is None or person_decides(document)
+        finally:
+            world.stop()
+    assert effect > 3

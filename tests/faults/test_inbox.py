@@ -1,0 +1,130 @@
+"""The inbox keeps each event once and applies it once, whoever dies over it."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+import sync
+from models import Customer, Event, Status
+from sync.inbox import drain
+from tests.support.answers import at_once
+from tests.support.fuse import Fuse
+from tests.support.in_sync import assert_in_sync
+from tests.support.world import World
+
+
+@pytest.mark.fault("36")
+def test_an_event_is_sent_again_wherever_its_delivery_died_and_counts_once(
+    database: str, clean: Callable[[], None]
+) -> None:
+    effect, died = 0, ""
+    while died is not None:
+        effect += 1
+        clean()
+        world = World(database, fuse=Fuse())
+        try:
+            customer = sync.create_customer("user@here.com")
+            world.deliver()
+            world.advance(minutes=1)
+            world.stripe.dashboard.update("customer", customer.stripe_id, name="new")
+            (raw,) = world.webhooks()
+            assert world.fuse is not None
+            died = world.fuse.kill(lambda: world.send(raw), effect)  # noqa: B023
+            revision = customer.reread().revision
+
+            assert world.send(raw).status_code == 200
+
+            assert Event.objects(id=json.loads(raw)["id"]).count() == 1
+            assert customer.reread().name == "new"
+            assert customer.reread().revision - revision <= 1
+            world.converge()
+            assert_in_sync(world)
+        finally:
+            world.stop()
+    assert effect > 2
+
+
+def unread(world: World) -> Customer:
+    """A customer with an event that is kept, and could not be looked into."""
+    customer = sync.create_customer("user@here.com")
+    world.stripe.dashboard.update("customer", customer.stripe_id, name="new")
+    changed = world.webhooks()[-1]
+    world.stripe.fault("cut_before", method="GET", times=None)
+    assert world.deliver([changed]) == ["received"]
+    world.stripe.calm()
+    world.advance(minutes=2)
+    return customer
+
+
+@pytest.mark.fault("37")
+def test_an_event_that_was_kept_and_answered_is_applied_by_reconcile(world: World) -> None:
+    customer = unread(world)
+    world.reconcile()
+    assert customer.reread().name == "new"
+    assert Event.objects(state="received").count() == 0
+    assert_in_sync(world)
+
+
+@pytest.mark.fault("38")
+def test_a_worker_that_dies_over_an_event_leaves_it_to_the_next(database: str, clean: Callable[[], None]) -> None:
+    effect, died = 0, ""
+    while died is not None:
+        effect += 1
+        clean()
+        world = World(database, fuse=Fuse())
+        try:
+            customer = unread(world)
+            assert world.fuse is not None
+            died = world.fuse.kill(drain, effect)
+            attempts = Event.objects.get().attempts
+            drain()
+            if died and attempts > 1:
+                assert Event.objects.get().state == "received", "it is leased to the one that died"
+            world.advance(minutes=10)
+            drain()
+            assert Event.objects.get().state == "applied"
+            assert customer.reread().name == "new"
+            world.converge()
+            assert_in_sync(world)
+        finally:
+            world.stop()
+    assert effect > 2
+
+
+@pytest.mark.fault("39")
+def test_an_event_that_breaks_its_handler_is_kept_and_retried_and_the_others_flow(world: World) -> None:
+    customer = sync.create_customer("user@here.com")
+    (created,) = world.webhooks()
+    world.stripe.fault("cut_before", method="POST", times=2)
+    sync.create_customer("pending@here.com")
+    broken = json.loads(created) | {"id": "evt_broken", "request": None}
+    broken["data"]["object"] |= {"id": "cus_odd", "email": "pending@here.com", "created": {"nobody": "expects this"}}
+
+    assert world.send(json.dumps(broken).encode()).json == {"state": "received"}
+    assert "TypeError" in Event.objects.get().error
+    assert world.deliver([created]) == ["applied"]
+
+    world.advance(minutes=5)
+    drain()
+    assert Event.objects.get(id="evt_broken").attempts == 2
+    world.advance(hours=2)
+    drain()
+    assert Event.objects.get(id="evt_broken").state == "ignored", "by then Stripe is asked, and has no such object"
+    assert customer.reread().confirmed_at is not None
+    world.converge()
+    assert Customer.objects.get(username="pending@here.com").status == Status.ACTIVE
+
+
+@pytest.mark.fault("29")
+@pytest.mark.long
+def test_one_event_fifty_times_at_once_is_one_row_and_one_effect(world: World) -> None:
+    customer = sync.create_customer("user@here.com")
+    (raw,) = world.webhooks()
+
+    answers = at_once(50, lambda _: world.send(raw))
+
+    assert {answer.status_code for answer in answers} == {200}
+    assert Event.objects.count() == 1
+    assert customer.reread().confirmed_at is not None
+    assert_in_sync(world)

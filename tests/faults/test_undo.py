@@ -1,0 +1,109 @@
+"""Undo: what Stripe made after it was given up is made unusable, once, whatever becomes of the calls that do it.
+
+In the usual run a customer does; `make faults` runs all types.
+"""
+
+from typing import Any
+
+import pytest
+
+from models import kinds
+from tests.faults.calls import Call, announced, every_type
+from tests.support.in_sync import assert_in_sync
+from tests.support.world import World
+
+UNDO_FAULTS = ("cut_before", "cut_after", "500_before", "500_after", "503_edge", "rate_limit", "bad_body", "zombie")
+
+
+def given_up(world: World, kind: str) -> Any:
+    """A document that was given up, whose object Stripe made in the end."""
+    ready = Call(kind, "create").ready(world)
+    world.stripe.fault("500_repair", method="POST")
+    ready.send()
+    world.webhooks()
+    world.advance(hours=1)
+    world.converge()
+    document = ready.subject()
+    assert document is not None
+    world.stripe.repair(request={"id": None, "idempotency_key": document.key})
+    world.deliver()
+    return document
+
+
+@pytest.mark.parametrize("kind", every_type("16", announced))
+def test_what_stripe_finishes_after_it_was_given_up_is_undone_or_left_to_a_person(world: World, kind: str) -> None:
+    ready = Call(kind, "create").ready(world)
+    world.stripe.fault("500_repair", method="POST")
+    ready.send()
+    world.webhooks()
+    world.advance(hours=1)
+    world.converge()
+    document = ready.subject()
+    assert document is not None
+    world.stripe.repair(request={"id": None, "idempotency_key": document.key})
+
+    world.deliver()
+    world.converge()
+
+    latest = document.reread()
+    assert latest.live or latest.review is not None or len(latest.undone) == 1
+    assert_in_sync(world, review=True)
+
+
+@pytest.mark.parametrize("kind", every_type("46", announced))
+def test_a_twin_that_was_undone_is_told_of_again_and_stays_undone(world: World, kind: str) -> None:
+    ready = Call(kind, "create").ready(world)
+    world.stripe.fault("500_repair", method="POST")
+    ready.send()
+    world.webhooks()
+    world.advance(hours=1)
+    world.converge()
+    document = ready.subject()
+    assert document is not None
+    world.stripe.repair(request={"id": None, "idempotency_key": document.key})
+    letters = world.webhooks()
+    world.deliver(letters)
+    world.converge()
+    before = document.reread()
+    undone = [request for request in world.stripe.requests if request.method != "GET"]
+
+    for raw in letters:
+        event = raw.replace(b'"id":"evt_', b'"id":"evt_again', 1).replace(b'"id": "evt_', b'"id": "evt_again', 1)
+        assert world.send(event).status_code == 200
+    world.converge()
+
+    assert [request for request in world.stripe.requests if request.method != "GET"] == undone
+    latest = document.reread()
+    assert (latest.status, latest.orphans, latest.review) == (before.status, before.orphans, before.review)
+
+
+@pytest.mark.parametrize("fault", UNDO_FAULTS)
+@pytest.mark.parametrize("kind", [p for p in every_type("78", announced) if kinds()[p.values[0]].resource.undo])
+def test_whatever_becomes_of_an_undo_the_twin_is_not_left(world: World, kind: str, fault: str) -> None:
+    document = given_up(world, kind)
+    world.stripe.fault(fault, lambda request: request.method != "GET", times=2)
+
+    world.converge()
+    world.stripe.calm()
+    world.stripe.release_zombies()
+    world.advance(hours=3)
+    world.converge()
+
+    latest = document.reread()
+    assert (latest.orphans, latest.review, len(latest.undone)) == ([], None, 1)
+    assert_in_sync(world)
+
+
+@pytest.mark.fault("79")
+def test_a_twin_that_stripe_will_not_delete_is_archived_instead(world: World) -> None:
+    document = given_up(world, "product")
+    (remote,) = world.stripe.objects("product")
+    world.stripe.dashboard.create("price", product=remote["id"], currency="eur", unit_amount=100)
+    world.deliver()
+    world.advance(hours=1)
+
+    world.converge()
+
+    assert document.reread().undone == [remote["id"]]
+    (left,) = world.stripe.objects("product")
+    assert left["active"] is False
