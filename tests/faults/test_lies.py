@@ -106,6 +106,7 @@ def test_a_date_from_the_future_is_corrected_by_the_full_comparison(
 
 @pytest.mark.parametrize("minutes", [-10, 10])
 @pytest.mark.parametrize("verb", ["create", "update", "delete"])
+@pytest.mark.long
 @pytest.mark.fault("81")
 def test_stripes_clock_may_be_off(world: World, verb: str, minutes: float) -> None:
     world.stripe.clock.advance(minutes * 60)

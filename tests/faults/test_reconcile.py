@@ -84,6 +84,7 @@ def test_a_run_that_sleeps_while_another_does_its_work_does_nothing_twice(world:
 
 @pytest.mark.parametrize("fault", ["rate_limit", "503_edge", "html_body", "cut_before", "refuse_403"])
 @pytest.mark.parametrize("page", [0, 1])
+@pytest.mark.long
 @pytest.mark.fault("44")
 def test_a_list_that_fails_on_any_page_moves_no_checkpoint_and_proves_nothing(
     world: World, fault: str, page: int
