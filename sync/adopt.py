@@ -14,6 +14,7 @@ from sync.connection import current, log
 from sync.evidence import from_event, from_reply, hand_over, needs_look, request_key
 from sync.find import BEFORE
 from sync.gateway import Reply
+from sync.listing import born
 from sync.look import bears, look, resembles
 
 SETTLES = timedelta(minutes=15)  # by then, whoever was making an object has linked it
@@ -56,7 +57,7 @@ def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick:
         return Verdict(EventState.IGNORED, "made by another installation")
     aside = maker is not None and maker.kind != model.resource.kind  # a subscription makes its invoices
     if first and evidence.remote is not None and (maker is None or aside):
-        rival = None if aside else in_doubt(model, remote)
+        rival = None if aside else in_doubt(model, remote, int(event["created"]))
         if rival is not None:
             return Verdict(EventState.WAITING, f"may be the object of document {rival.id}", SETTLES)
         return _adopted(model, evidence)
@@ -89,7 +90,7 @@ def _look_and_adopt(model: type[SyncedDocument], stripe_id: str) -> Verdict:
     reply = gateway.get(model.resource.url(stripe_id))
     if reply is None or reply.gone:
         return Verdict(EventState.IGNORED, "about an unknown object that is gone")
-    age = timedelta(seconds=reply.latest - int(reply.remote.get("created", 0)))
+    age = timedelta(seconds=reply.latest - (born(reply.remote) or 0))
     if age < SETTLES:
         return Verdict(EventState.WAITING, "about an unknown object", SETTLES - age)
     return adopt_if_nobodys(model, reply, creating_key(model, reply.remote))
@@ -99,9 +100,9 @@ def creating_key(model: type[SyncedDocument], remote: dict[str, Any]) -> str | N
     """Return the key of the call that made an object, as its creating event tells, or None. Raises CannotLook."""
     if not model.resource.announced:
         return None
-    at = int(remote.get("created", 0))
-    window = {"gte": at - 60, "lte": at + 60}
-    for page in current().gateway.pages("/v1/events", types=[model.resource.created_event], created=window):
+    at = born(remote)
+    window: dict[str, Any] = {} if at is None else {"created": {"gte": at - 60, "lte": at + 60}}
+    for page in current().gateway.pages("/v1/events", types=[model.resource.created_event], **window):
         for event in page.remote["data"]:
             if event["data"]["object"]["id"] == remote["id"]:
                 return request_key(event)
@@ -154,13 +155,13 @@ def _by_mark(model: type[SyncedDocument], remote: dict[str, Any], evidence: Evid
     return Verdict(EventState.WAITING, f"may be the object of document {owner.id}", SETTLES)
 
 
-def in_doubt(model: type[SyncedDocument], remote: dict[str, Any]) -> SyncedDocument | None:
-    """Return a document in doubt whose object this may be.
+def in_doubt(model: type[SyncedDocument], remote: dict[str, Any], told_at: int | None = None) -> SyncedDocument | None:
+    """Return a document in doubt whose object this may be; `told_at` is the second of the event that told of it.
 
     That document is put in review, unless its first attempt is still under way: then waiting is enough.
     """
     for document in model.doubtful():
-        if not may_be_of(document, remote):
+        if not may_be_of(document, remote, told_at):
             continue
         assert document.operation is not None
         if document.review is None and (document.operation.doubt or document.status == Status.ROLLED_BACK):
@@ -169,12 +170,17 @@ def in_doubt(model: type[SyncedDocument], remote: dict[str, Any]) -> SyncedDocum
     return None
 
 
-def may_be_of(document: SyncedDocument, remote: dict[str, Any]) -> bool:
-    """Whether a document in doubt may have made an object: the same fields, made inside its send window."""
+def may_be_of(document: SyncedDocument, remote: dict[str, Any], told_at: int | None = None) -> bool:
+    """Whether a document in doubt may have made an object: the same fields, made inside its send window.
+
+    A payment link does not say when it was made; where its event does not, either, it may have been then.
+    """
     operation = document.operation
     if operation is None or not resembles(document, remote):
         return False
-    created = int(remote.get("created", 0))
+    created = told_at if born(remote) is None else born(remote)
+    if created is None:
+        return True
     if created < int((operation.since - BEFORE).timestamp()):
         return False
     rolled_back = document.status == Status.ROLLED_BACK

@@ -13,6 +13,7 @@ from models import SyncedDocument, kinds
 from sync.connection import current
 from sync.converge import SETTLING, Sight
 from sync.evidence import request_key
+from sync.listing import born
 from sync.look import bears, resembles
 
 BEFORE = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
@@ -41,7 +42,7 @@ class Finder:
         # After a 5xx Stripe may finish the object at any time.
         end = None if operation.stored_failure_at else (document.claimed_at + SETTLING).timestamp()
         for remote in self._keyless(document.resource.kind, start, keys):
-            created = int(remote.get("created", start))
+            created = born(remote) or start
             in_time = start <= created and (end is None or created <= end)
             if not in_time or type(document).of(remote["id"]) is not None:
                 continue

@@ -6,9 +6,11 @@ from collections.abc import Callable
 import pytest
 
 import sync
-from models import Customer, Event, Status
+from models import Customer, Event
 from sync.inbox import drain
+from tests.support import samples
 from tests.support.answers import at_once
+from tests.support.events import event
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
@@ -93,27 +95,25 @@ def test_a_worker_that_dies_over_an_event_leaves_it_to_the_next(database: str, c
 
 
 @pytest.mark.fault("39")
-def test_an_event_that_breaks_its_handler_is_kept_and_retried_and_the_others_flow(world: World) -> None:
+def test_an_event_that_breaks_its_handler_is_retried_then_dead_and_the_others_flow(world: World) -> None:
+    item = samples.create("invoiceitem")
+    world.deliver()
+    world.advance(seconds=30)
+    (remote,) = world.stripe.objects("invoiceitem")
+    broken = event("invoiceitem.updated", {**remote, "pricing": "not as Stripe has it"}, int(world.stripe.clock.now()))
     customer = sync.create_customer("user@here.com")
-    (created,) = world.webhooks()
-    world.stripe.fault("cut_before", method="POST", times=2)
-    sync.create_customer("pending@here.com")
-    broken = json.loads(created) | {"id": "evt_broken", "request": None}
-    broken["data"]["object"] |= {"id": "cus_odd", "email": "pending@here.com", "created": {"nobody": "expects this"}}
 
-    assert world.send(json.dumps(broken).encode()).json == {"state": "received"}
-    assert "TypeError" in Event.objects.get().error
-    assert world.deliver([created]) == ["applied"]
+    assert world.deliver([broken, *world.webhooks()]) == ["received", "applied"]
 
-    world.advance(minutes=5)
-    drain()
-    assert Event.objects.get(id="evt_broken").attempts == 2
-    world.advance(hours=2)
-    drain()
-    assert Event.objects.get(id="evt_broken").state == "ignored", "by then Stripe is asked, and has no such object"
     assert customer.reread().confirmed_at is not None
-    world.converge()
-    assert Customer.objects.get(username="pending@here.com").status == Status.ACTIVE
+    for _ in range(20):
+        world.advance(hours=2)
+        drain()
+    row = Event.objects.get(state="dead")
+    assert "AttributeError" in row.error
+    assert bytes(row.raw) == broken
+    assert item.reread().revision == item.revision + 1, "confirmed, and not touched since"
+    assert world.reconcile().exit_code == 1, "a person is told"
 
 
 @pytest.mark.fault("29")

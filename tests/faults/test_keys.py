@@ -34,6 +34,7 @@ def test_what_stripe_finishes_later_under_no_key_is_linked_or_left_to_a_person(w
     there = {remote["id"] for remote in world.stripe.objects(kind)}
     assert made <= there, "nothing is undone on a guess"
     assert document.review is not None or document.stripe_id in made or not kinds()[kind].resource.listed
+    world.reconcile(full=True)  # what hangs on an undecided object (the items of an invoice) is told by no event
     assert_in_sync(world, review=True)
 
 
@@ -84,19 +85,19 @@ def test_a_key_that_stripe_forgot_too_early_leaves_no_object_without_a_document(
     world: World, kind: str, heard: bool
 ) -> None:
     ready = Call(kind, "create").ready(world)
-    if not heard:
-        world.stripe.lose_event(f"{kinds()[kind].resource.created_event}")
+    created = kinds()[kind].resource.created_event
+    world.stripe.hide_event(created) if heard else world.stripe.lose_event(created)  # so that it is sent again
     world.stripe.fault("cut_after", method="POST", times=2)
     ready.send()
     engine = world.stripe.engine
     with engine.state():
         engine.store.wipe(engine.realm().name("key"))
     letters = world.webhooks()
-    world.stripe.lag_events(10**6)  # reconcile cannot hear of the first before it sends
     world.advance(minutes=5)
     world.reconcile()
     world.stripe.calm()
-    assert len(ready.made) == 2
+    world.stripe.show_events()
+    assert len(ready.made) == (1 if kind == "promotion_code" else 2)  # Stripe refuses the second of a code itself
 
     world.deliver([*world.webhooks(), *letters])
     world.advance(minutes=20)
@@ -105,8 +106,8 @@ def test_a_key_that_stripe_forgot_too_early_leaves_no_object_without_a_document(
 
     document = ready.subject()
     assert document is not None
-    assert document.status == Status.ACTIVE
-    if heard:
+    assert document.status == Status.ACTIVE or document.review is not None
+    if heard and len(ready.made) == 2:
         assert len(document.undone) == 1 or document.review is not None, "the twin is undone, or a person is asked"
     assert_in_sync(world, review=True)
 
