@@ -6,7 +6,7 @@ single conditional update. MongoEngine's own `save()` replaces, upserts and resu
 """
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
@@ -27,9 +27,10 @@ from pymongo.errors import BulkWriteError
 
 from models import clock
 from models.absorb import Evidence, absorption
+from models.claimable import take_each
 from models.clock import Expression, from_now, literal
 from models.indexes import A_DATE, A_STRING, SOME
-from models.lifecycle import LEASE, Lifecycle, Status, begun
+from models.lifecycle import LEASE, Lifecycle, Status, begun, claimed
 from models.notice import Noticing, first_notice, give_notice
 from models.parts import Json, Operation, Problem, Request
 from models.resource import Resource, register
@@ -263,6 +264,13 @@ class SyncedDocument(Lifecycle, Noticing):
     def overdue(cls, at: datetime, limit: int) -> list[Self]:
         """Return documents whose lease ran out before `at` (see `clock.now`), longest first."""
         return list(cls.objects(__raw__=clock.overdue(at)).order_by("lease").limit(limit))
+
+    @classmethod
+    def claims(cls, at: datetime) -> Iterator[Self]:
+        """Claim one document after the other that is overdue at `at`, longest first, until none is left."""
+        change = {**claimed(), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        for found in take_each(cls._get_collection(), at, [{"$set": change}]):
+            yield cls._from_son(found)
 
     @classmethod
     def of(cls, stripe_id: str) -> Self | None:

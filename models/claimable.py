@@ -1,10 +1,12 @@
 """A row of work, claimed for a lease before it is worked on: workers share the work, and what one leaves is redone."""
 
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from mongoengine import DateTimeField, Document, IntField, StringField
 from pymongo import ReturnDocument
+from pymongo.collection import Collection
 
 from models import clock
 from models.clock import from_now, literal
@@ -38,3 +40,23 @@ class Claimable(Document):
     def overdue(cls, at: datetime, limit: int) -> list[Self]:
         """Return open rows that are due at `at`, longest due first."""
         return list(cls.objects(__raw__=clock.overdue(at)).order_by("lease").limit(limit))
+
+    @classmethod
+    def claims(cls, at: datetime) -> Iterator[Self]:
+        """Claim one row after the other that is due at `at`, longest due first, until none is left.
+
+        MongoDB picks each in the update that takes it: workers that share a backlog never try the same row.
+        """
+        taken = [{"$set": {"lease": from_now(LEASE), "attempts": {"$add": ["$attempts", 1]}}}]
+        for found in take_each(cls._get_collection(), at, taken):
+            yield cls._from_son(found)
+
+
+def take_each(rows: Collection[Any], at: datetime, taken: list[dict[str, Any]]) -> Iterator[dict[str, Any]]:
+    """Apply `taken` to one row after the other that is due at `at`, and yield it as it is then."""
+    due = clock.overdue(at)
+    found = rows.find_one(due, {"_id": 1})  # where nothing is due, nothing is written
+    while found is not None:
+        found = rows.find_one_and_update(due, taken, sort=[("lease", 1)], return_document=ReturnDocument.AFTER)
+        if found is not None:
+            yield found

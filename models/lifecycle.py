@@ -33,6 +33,15 @@ def changed_operation(**changes: Any) -> Expression:
     return Expression({"$mergeObjects": ["$operation", changes]})
 
 
+def claimed() -> dict[str, Any]:
+    """Return the changes of a claim: leased, and the attempt counted before it is made.
+
+    Whoever held the lease may have sent the operation and died: the outcome of that attempt is unknown.
+    """
+    counted = changed_operation(attempts={"$add": ["$operation.attempts", 1]}, doubt=True)
+    return {"lease": from_now(LEASE), "operation": Expression({"$cond": ["$operation", counted, None]})}
+
+
 def rest() -> Expression:
     """Return the expression of the lease of a document whose operation ended: twins still to be undone keep it due."""
     return Expression({"$cond": [{"$eq": ["$orphans", []]}, None, from_now()]})
@@ -55,12 +64,8 @@ class Lifecycle:
         raise NotImplementedError
 
     def claim(self) -> Self | None:
-        """Take an overdue document for a lease, counting the attempt before it is made."""
-        changes: dict[str, Any] = {"lease": from_now(LEASE)}
-        if self.operation:
-            # Whoever held the lease may have sent it and died: the outcome of that attempt is unknown.
-            changes["operation"] = changed_operation(attempts=self.operation.attempts + 1, doubt=True)
-        return self.move(**changes)
+        """Take a document for a lease, counting the attempt before it is made."""
+        return self.move(**claimed())
 
     def begin(self, operation: dict[str, Any]) -> Self | None:
         """Stage an operation on an active document, leased to the caller; it replaces one that is pending."""

@@ -6,7 +6,7 @@ number of times, so two at once are safe.
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from sync.errors import BadKey, BadSettings, CannotLook, Forbidden, NotAvailable
 from sync.find import HORIZON
 from sync.listing import Mark, listed, mark_of
 from sync.patience import Patience
+from sync.progress import Note, Step, unnoted
 from sync.reconcile import OVERLAP
 from sync.reconcile import since as events_since
 
@@ -91,6 +92,11 @@ class Backfill:
             return None
         return min(max((self.began_at - part.mark.born) / (self.began_at - start), 0.0), 1.0)
 
+    def step(self, kind: str) -> Step:
+        """Return how far a kind is, for whoever shows it."""
+        part, place = self.parts[kind], list(self.models).index(kind) + 1
+        return Step(kind, f"{place}/{len(self.models)}", part.counts.total(), lambda: self.share(part), part.done)
+
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         return {
@@ -132,16 +138,13 @@ class Backfill:
         log.info("goes on where it was: %s objects were read", f"{self.counts.total():,}")
 
 
-Note = Callable[[Backfill, str], None]
-
-
 def backfill(
     wanted: Sequence[str] = (),
     *,
     since: int | None = None,
     restart: bool = False,
     patience: Patience,
-    note: Note = lambda whole, kind: None,
+    note: Note = unnoted,
 ) -> Backfill:
     """Copy the kinds that are wanted, by default all of them, and call `note` after each page.
 
@@ -230,7 +233,7 @@ def _copy(whole: Backfill, kind: str, note: Note) -> None:
         if page.remote["data"]:
             part.mark = mark_of(page)
         whole.remember()
-        note(whole, kind)
+        note(whole.step(kind))
     part.done = True
     whole.remember()
-    note(whole, kind)
+    note(whole.step(kind))

@@ -106,7 +106,9 @@ class Unknown:
 Answer = Reply | Refusal | Unknown
 Ask = Callable[[Callable[[], Answer]], Answer]
 
-ASK: ContextVar[Ask] = ContextVar("ASK", default=lambda read: read())  # how a read is made: once, or with patience
+ASK: ContextVar[Ask] = ContextVar(
+    "ASK", default=lambda call: call()
+)  # how a request is made: at once, or with patience
 
 
 class Gateway:
@@ -243,7 +245,7 @@ class Gateway:
         self, client: stripe.StripeClient, method: str, path: str, params: dict[str, Any], options: dict[str, Any]
     ) -> Answer:
         call = partial(self._once, client, method, path, params, options)
-        return ASK.get()(call) if method == "get" else call()
+        return ASK.get()(call)
 
     def _once(
         self, client: stripe.StripeClient, method: str, path: str, params: dict[str, Any], options: dict[str, Any]

@@ -21,7 +21,7 @@ from sync.adopt import Verdict, unknown_object
 from sync.composed import is_followed, tell
 from sync.connection import current, log
 from sync.converge import backoff
-from sync.errors import CannotLook
+from sync.errors import CannotLook, Outage
 from sync.evidence import another_life, from_event, hand_over, needs_look, request_key
 from sync.gateway import API_VERSION
 from sync.look import look
@@ -32,7 +32,6 @@ EVENT_TYPE = re.compile(r"[a-z0-9_.\[\]]{1,250}", re.ASCII)  # v2.core.account[i
 OBJECT_ID = re.compile(r"(?!\.+$)[\w.-]{1,255}", re.ASCII)  # no path goes up by it
 UNSTORABLE = (InvalidDocument, OverflowError, UnicodeEncodeError, DocumentTooLarge, WriteError, RecursionError)
 LIMITS = {15: "nested too deep", 10334: "larger than 16 MB"}  # by MongoDB's code: it nests 180 levels at most
-BATCH = 100
 
 
 class Malformed(ValueError):
@@ -86,10 +85,12 @@ def keep(event: dict[str, Any], raw: bytes, verdict: Verdict, via: Via = Via.LIS
 def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
     """Apply an event and return what became of it; whatever goes wrong becomes a verdict.
 
-    Only MongoDB's own failures rise: nothing can be said or kept without it.
+    Only MongoDB's own failures rise, as nothing can be said or kept without it, and an Outage, which no event causes.
     """
     try:
         return apply(event, quick=quick)
+    except Outage:
+        raise
     except CannotLook as error:
         return Verdict(EventState.RECEIVED, str(error))
     except (*UNSTORABLE, OperationFailure) as error:
@@ -188,13 +189,12 @@ def _where(model: type[SyncedDocument], event: dict[str, Any]) -> dict[str, Any]
 
 
 def drain(note: Callable[[EventState], None] = lambda state: None) -> None:
-    """Apply every open row that is due. Two at once share the work."""
-    moment = clock.now()
-    while rows := Event.overdue(moment, BATCH):
-        for row in rows:
-            claimed = row.claim()
-            if claimed is not None:
-                note(drain_one(claimed))
+    """Apply every open row that is due, and `note` what became of each. Several at once share the work.
+
+    Raises Outage: what is left is left as it was.
+    """
+    for claimed in Event.claims(clock.now()):
+        note(drain_one(claimed))
 
 
 def drain_one(row: Event) -> EventState:

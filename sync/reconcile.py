@@ -1,12 +1,16 @@
 """Reconcile: settle whatever is left. One run drains the inbox, catches up on events, and settles what is overdue.
 
-Every step is idempotent and claims what it works on, so runs may overlap, and one that is killed is simply run again.
+Every step is idempotent and claims what it works on, so runs may overlap and share the work, and one that is killed is
+simply run again. None holds more than a page of it in memory.
 Before anything is touched it makes sure that this is the Stripe that it knows.
 """
 
+import random
 from collections import Counter
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import chain
 from typing import Any
 
 from models import Event, SyncedDocument, clock, created_kinds, present_kinds
@@ -14,17 +18,20 @@ from models.event import EventState
 from models.state import CHECKPOINT, HEARTBEAT, State
 from sync.connection import current, log
 from sync.converge import backoff
-from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
+from sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongStripe
 from sync.full import compare_everything
 from sync.gateway import Reply, leased
 from sync.inbox import attempt, canonical, drain, keep
+from sync.patience import Patience
+from sync.progress import Backlog, Note, Step, unnoted
 from sync.settle import Run, settle
 
 OVERLAP = 120  # s: the events list lags at its newest end, and events share their second
 FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger than 15 minutes to its events
 EVENTS_LAST = 29 * 86400  # s: Stripe lists events for 30 days
-BATCH = 100
-TOLERATED = 10  # documents that cannot be looked at; more, and it is not them but Stripe
+TOLERATED = 10  # documents in a row that cannot be looked at; more, and it is not them but Stripe
+SHOWN = 10  # of them in the report; every one is logged
+INBOX, EVENTS, OVERDUE = "1/3", "2/3", "3/3"  # the steps of a run
 ATTENTION = ("review", "braked", "dead", "failed")  # counts that need a person
 
 
@@ -53,12 +60,18 @@ class Report:
         return "; ".join([done or "in sync: nothing to do", *self.unseen])
 
 
-def run_once(*, full: bool = False, dry: bool = False) -> Report:
-    """Settle what is left, once. Never raises CannotLook: it is in the report. With `dry`, write nothing."""
+def run_once(
+    *, full: bool = False, dry: bool = False, patience: Patience | None = None, note: Note = unnoted
+) -> Report:
+    """Settle what is left, once. Never raises CannotLook: it is in the report. With `dry`, write nothing.
+
+    With `patience`, Stripe is asked at its pace. `note` is told how far it is.
+    """
     report = Report(full=full)
-    run = Run(dry=dry, counts=report.counts)
+    run = Run(dry=dry, counts=report.counts, note=note)
     try:
-        _run(report, run)
+        with patience.kept() if patience else nullcontext():
+            _run(report, run)
     except CannotLook as error:
         report.unseen.append(str(error) or type(error).__doc__ or "")
     report.would = dry and any(report.counts.values())
@@ -83,10 +96,10 @@ def _run(report: Report, run: Run) -> None:
     if run.dry:
         run.counts["event_due"] += Event.objects(__raw__=clock.overdue(clock.now())).count()
     else:
-        drain(lambda state: report.counts.update({f"event_{state}": 1}))
-    catch_up(newest, run)
-    for page in pages:
+        drain_inbox(run)
+    for page in chain([newest], pages):
         catch_up(page, run)
+        tell_of(page, now, since(checkpoint), run)
     left_out = settle_overdue(run)
     if report.full:
         compare_everything(run, left_out, absent=asked)
@@ -130,23 +143,48 @@ def move_checkpoint(checkpoint: dict[str, Any] | None, newest: Reply) -> None:
     State.write(CHECKPOINT, {"read_at": newest.earliest, "newest": mark})
 
 
+def drain_inbox(run: Run) -> None:
+    """Apply what is due in the inbox."""
+    inbox = Backlog(run.note, "inbox", INBOX, lambda: Event.objects(__raw__=clock.overdue(clock.now())).count())
+
+    def noted(state: EventState) -> None:
+        run.counts[f"event_{state}"] += 1
+        inbox.tell()
+
+    drain(noted)
+    inbox.end()
+
+
 def catch_up(page: Reply, run: Run) -> None:
-    """Apply the events of a page that never reached the inbox. Their order does not matter."""
-    events = page.remote["data"]
-    known = Event.known([event["id"] for event in events])
-    for event in events:
-        if event["id"] in known:
-            continue
-        if run.dry:
-            run.counts["event_missed"] += 1
-            continue
-        verdict = attempt(event, quick=False)
-        if keep(event, canonical(event), verdict):
-            run.counts[f"event_{verdict.state}"] += verdict.state != EventState.IGNORED
+    """Apply the events of a page that never reached the inbox. Their order does not matter.
+
+    Runs that read the same page share it: whoever meets the work of another goes on elsewhere on the page.
+    """
+    known = Event.known([event["id"] for event in page.remote["data"]])
+    missed = [event for event in reversed(page.remote["data"]) if event["id"] not in known]
+    if run.dry:
+        run.counts["event_missed"] += len(missed)
+        return
+    while missed:
+        event = missed.pop()
+        if not Event.known([event["id"]]):
+            verdict = attempt(event, quick=False)
+            if keep(event, canonical(event), verdict):
+                run.counts[f"event_{verdict.state}"] += verdict.state != EventState.IGNORED
+                continue
+        random.shuffle(missed)
+
+
+def tell_of(page: Reply, now: int, since: int, run: Run) -> None:
+    """Tell how far the list of events is read. They come newest first, so their age tells."""
+    events, more = page.remote["data"], bool(page.remote.get("has_more"))
+    run.read += len(events)
+    share = (now - events[-1]["created"]) / (now - since) if more else 1.0
+    run.note(Step("events", EVENTS, run.read, lambda: min(max(share, 0.0), 1.0), done=not more))
 
 
 def settle_overdue(run: Run) -> dict[str, str]:
-    """Claim and settle every overdue document; return the kinds that had to be left out, and why."""
+    """Claim and settle every overdue document; return what had to be left out (a kind, or a document), and why."""
     left_out: dict[str, str] = {}
     moment = clock.now()
     for kind, model in present_kinds().items():
@@ -154,27 +192,41 @@ def settle_overdue(run: Run) -> dict[str, str]:
             if run.dry:
                 for document in model.objects(__raw__=clock.overdue(moment)):
                     settle(document, run, moment)
-            while not run.dry and (batch := model.overdue(moment, BATCH)):
-                for document in batch:
-                    if (failure := _claim_and_settle(document, run)) is not None:
-                        left_out[f"{kind} {document.id}"] = failure
-                    if len(left_out) > TOLERATED:
-                        raise CannotLook(failure)
+            else:
+                _settle_kind(model, run, moment, left_out)
         except Forbidden as error:
             left_out[kind] = str(error)
     return left_out
 
 
+def _settle_kind(model: type[SyncedDocument], run: Run, moment: datetime, left_out: dict[str, str]) -> None:
+    due = clock.overdue(moment)
+    overdue = Backlog(
+        run.note, f"overdue {model._get_collection_name()}", OVERDUE, lambda: model.objects(__raw__=due).count()
+    )
+    failed = 0
+    for claimed in model.claims(moment):
+        failure = _settled(claimed, run)
+        failed = failed + 1 if failure else 0
+        if failure:
+            about = f"{model.resource.kind} {claimed.id}"
+            log.warning("%s cannot be looked at: %s", about, failure)
+            if len(left_out) < SHOWN:
+                left_out[about] = failure
+        if failure and failed > TOLERATED:
+            raise CannotLook(failure)
+        overdue.tell()
+    overdue.end()
+
+
 @leased
-def _claim_and_settle(document: SyncedDocument, run: Run) -> str | None:
-    claimed = document.claim()
-    if claimed is None:
-        return None  # another run has it, or something about it has changed: then it is read again
+def _settled(claimed: SyncedDocument, run: Run) -> str | None:
+    """Settle a claimed document; return why it could not be looked at. Raises what concerns more than this one."""
     try:
         settle(claimed, run, claimed.claimed_at)
     except CannotLook as error:
         claimed.postpone(backoff(claimed.operation.attempts if claimed.operation else 1))
-        if isinstance(error, Forbidden | BadKey | WrongStripe):
+        if isinstance(error, Forbidden | BadKey | WrongStripe | Outage):
             raise
         return str(error)  # one object that cannot be read must not hold up the others
     return None

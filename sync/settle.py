@@ -13,6 +13,7 @@ from sync.evidence import from_reply, hand_over, needs_look, of_id
 from sync.find import Finder
 from sync.gateway import Reply
 from sync.look import look, observe
+from sync.progress import Note, unnoted
 from sync.saga import push
 from sync.undo import Brakes, undo
 
@@ -28,6 +29,8 @@ class Run:
     brakes: Brakes = field(default_factory=Brakes)
     finder: Finder = field(default_factory=Finder)
     counts: Counter[str] = field(default_factory=Counter)
+    note: Note = unnoted
+    read: int = 0  # events of Stripe's list
 
 
 def settle(document: SyncedDocument, run: Run, now: datetime) -> None:

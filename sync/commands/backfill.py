@@ -7,15 +7,13 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sync.backfill import backfill
-from sync.commands.line import CANNOT_LOOK, command, say
+from sync.commands.line import CANNOT_LOOK, command, rate, say
 from sync.commands.progress import Progress
 from sync.connection import log
-from sync.patience import Patience
+from sync.patience import RATE, Patience
 
 if TYPE_CHECKING:
     from sync.commands.line import Commands
-
-RATE = 20.0  # requests a second: Stripe takes 25 in a sandbox and 100 live, and the shop needs some of them
 
 
 def add(commands: "Commands") -> None:
@@ -29,18 +27,18 @@ def add(commands: "Commands") -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Backfill."""
-    patience, progress = Patience(given.rate), Progress(sys.stderr)
-    before = log.level
+    patience, before = Patience(given.rate), log.level
     log.setLevel(logging.WARNING)  # a line for each object would bury the others
     try:
-        whole = backfill(given.types, since=given.since, restart=given.restart, patience=patience, note=progress.show)
+        with Progress(sys.stderr) as progress:
+            whole = backfill(
+                given.types, since=given.since, restart=given.restart, patience=patience, note=progress.show
+            )
     except KeyboardInterrupt:
-        progress.end()
         print("stopped: the same command goes on from here", file=sys.stderr)
         return CANNOT_LOOK
     finally:
         log.setLevel(before)
-    progress.end()
     say(given, {**whole.as_json(), "requests": patience.requests}, f"{whole}\n{patience.requests:,} requests to Stripe")
     return whole.exit_code
 
@@ -52,11 +50,3 @@ def moment(text: str) -> int:
     except ValueError as error:
         raise argparse.ArgumentTypeError("must be a date, like 2026-01-31, or a time, like 2026-01-31T12:00") from error
     return int((told if told.tzinfo else told.replace(tzinfo=UTC)).timestamp())
-
-
-def rate(text: str) -> float:
-    """Return a number of requests a second above zero."""
-    value = float(text)
-    if not 0 < value <= 1000:
-        raise argparse.ArgumentTypeError("must be a number of requests a second above 0")
-    return value

@@ -53,3 +53,11 @@ def count(text: str) -> int:
     if not 0 < value < 10**7:
         raise argparse.ArgumentTypeError("must be a whole number above 0")
     return value
+
+
+def rate(text: str) -> float:
+    """Return a number of requests a second above zero."""
+    value = float(text)
+    if not 0 < value <= 1000:
+        raise argparse.ArgumentTypeError("must be a number of requests a second above 0")
+    return value

@@ -1,46 +1,70 @@
-"""How far a backfill is: a bar where somebody watches, a plain line now and then where nobody does."""
+"""How far a long run is: a bar where somebody watches, a plain line now and then where nobody does."""
 
+import logging
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from sync.backfill import Backfill
+from sync.connection import log
+from sync.progress import Step
 
-WATCHED, UNWATCHED = 0.1, 30.0  # seconds between two lines
+WATCHED, UNWATCHED = 1.0, 30.0  # seconds between two lines
 WIDTH = 24  # characters of the bar
 ERASE = "\r\x1b[K"
 
 
 @dataclass
-class Progress:
-    """Writes to `out`: kind, share, count, rate and, where it can be known, the time that is left for this kind."""
+class Progress(AbstractContextManager["Progress"]):
+    """Writes to `out`: step, share, count, rate and, where it can be known, the time that is left for this step.
+
+    Nothing is shown of a run that is over within `after` seconds. While there is a bar, lines of less than a warning
+    would bury it: they are left out of the log.
+    """
 
     out: TextIO
     clock: Callable[[], float] = time.monotonic
-    _kind: str = field(default="", init=False)
+    after: float = 0.0
+    _step: str = field(default="", init=False)
     _began: tuple[float, int, float] = field(default=(0.0, 0, 0.0), init=False)  # when, at which count and share
-    _shown_at: float = field(default=float("-inf"), init=False)
+    _shown_at: float | None = field(default=None, init=False)
+    _level: int | None = field(default=None, init=False)
 
-    def show(self, whole: Backfill, kind: str) -> None:
-        """Tell how far it is with a kind, unless that was told just now."""
-        now, part, watched = self.clock(), whole.parts[kind], self.out.isatty()
-        count, share = part.counts.total(), whole.share(part)
-        if kind != self._kind:
-            self._kind, self._began = kind, (now, count, share or 0.0)
-        due = now - self._shown_at >= (WATCHED if watched else UNWATCHED)
-        if not due and not (part.done and count):
+    def __post_init__(self) -> None:
+        self._watched = self.out.isatty()
+        self._silent_until = self.clock() + self.after
+
+    def __exit__(self, *error: object) -> None:
+        self.end()
+
+    def show(self, step: Step) -> None:
+        """Tell how far it is with a step, unless that was told just now."""
+        now = self.clock()
+        new = step.name != self._step
+        if not new and not self._due(now, step):
             return
+        share = step.share()
+        if new:
+            self._step, self._began = step.name, (now, step.count, share or 0.0)
+            if not self._due(now, step):
+                return
         self._shown_at = now
-        told = " · ".join(part for part in (f"{kind} {count:,}", *self._pace(now, count, share)) if part)
-        place = f"[{list(whole.models).index(kind) + 1}/{len(whole.models)}]"
-        if watched:
+        told = " · ".join(part for part in (f"{step.name} {step.count:,}", *self._pace(now, step.count, share)) if part)
+        if self._watched:
+            self._hush()
             full = int(WIDTH * (share or 0.0))
             bar = f"{'█' * full}{'░' * (WIDTH - full)}"
-            self.out.write(f"{ERASE}{place} {bar} {told}" + ("\n" if part.done else ""))
+            self.out.write(f"{ERASE}[{step.place}] {bar} {told}" + ("\n" if step.done else ""))
         else:
-            self.out.write(f"{place} {told}\n")
+            self.out.write(f"[{step.place}] {told}\n")
         self.out.flush()
+
+    def _due(self, now: float, step: Step) -> bool:
+        if now < self._silent_until:
+            return False
+        every = WATCHED if self._watched else UNWATCHED
+        return self._shown_at is None or now - self._shown_at >= every or (step.done and step.count > 0)
 
     def _pace(self, now: float, count: int, share: float | None) -> tuple[str, ...]:
         began, first, covered = self._began
@@ -52,9 +76,16 @@ class Progress:
         left = took * (1 - share) / gained if gained > 0 and took > 0 and share < 1 else None
         return f"{share:.0%}", rate, "" if left is None else f"about {_spoken(left)} left"
 
+    def _hush(self) -> None:
+        if self._level is None:
+            self._level = log.level
+            log.setLevel(logging.WARNING)
+
     def end(self) -> None:
-        """Leave the bar as it is, and go on below it."""
-        if self.out.isatty():
+        """Erase a bar that is not full, and let the log say everything again."""
+        if self._level is not None:
+            log.setLevel(self._level)
+            self._level = None
             self.out.write(ERASE)
             self.out.flush()
 

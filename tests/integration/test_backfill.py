@@ -21,6 +21,7 @@ from sync.backfill import Backfill, Part, backfill
 from sync.commands.progress import Progress
 from sync.listing import Mark
 from sync.patience import Patience
+from sync.progress import Note, Step
 from tests.support import samples
 from tests.support.answers import at_once, everything, untouched
 from tests.support.in_sync import assert_in_sync
@@ -248,12 +249,12 @@ def test_a_part_is_no_substitute_for_the_first_comparison(world: World, run: Run
 # --- killed, and run again ---
 
 
-def killed_after(pages: int, of: str = "customer") -> Callable[[Backfill, str], None]:
+def killed_after(pages: int, of: str = "customer") -> Note:
     """A note that ends the process, as far as the code can tell, after so many pages of a kind."""
     left = iter(range(pages - 1))
 
-    def note(whole: Backfill, kind: str) -> None:
-        if kind == of and next(left, None) is None:
+    def note(step: Step) -> None:
+        if step.name == of and next(left, None) is None:
             raise KeyboardInterrupt
 
     return note
@@ -355,9 +356,10 @@ def test_the_object_at_its_place_may_be_gone_meanwhile(
         copy("customer", note=killed_after(1))
     forget(world, remotes[99]["id"])  # without a trace: Stripe refuses the cursor
 
-    def again(whole: Backfill, kind: str) -> None:
+    def again(step: Step) -> None:
         """And within a run."""
-        if whole.parts[kind].mark == Mark(remotes[199]["id"], remotes[199]["created"]):
+        (remembered,) = (State.read("backfill customer") or {})["parts"]
+        if remembered["mark"] == {"id": remotes[199]["id"], "born": remotes[199]["created"]}:
             forget(world, remotes[199]["id"])
 
     told = copy("customer", note=again)
@@ -408,7 +410,7 @@ def test_beside_live_webhooks_it_ends_in_sync(world: World) -> None:
     ids = [remote["id"] for remote in remotes]
     turn = iter(range(99))
 
-    def meanwhile(whole: Backfill, kind: str) -> None:
+    def meanwhile(step: Step) -> None:
         """People edit and delete what was copied and what was not, and make more; events come at once or late."""
         n = next(turn)
         if n < 4:
@@ -842,7 +844,7 @@ def test_the_wrong_stripe_is_refused_before_anything_is_read(world: World, run: 
 def test_a_key_that_is_revoked_meanwhile_ends_it(world: World) -> None:
     stock(world, SEVERAL)
 
-    told = copy("customer", "product", note=lambda whole, kind: world.stripe.revoke(KEY))
+    told = copy("customer", "product", note=lambda step: world.stripe.revoke(KEY))
 
     assert (told.exit_code, len(told.unseen)) == (2, 1)
     assert Customer.objects.count() == 100
@@ -868,9 +870,9 @@ def at(kind: str, count: int, day: int, *, born: int | None = 0, done: bool = Fa
 def test_a_terminal_gets_a_bar_with_count_rate_and_the_time_that_is_left() -> None:
     out, waits = Terminal(), Waits()
     progress = Progress(out, waits.clock)
-    progress.show(at("customer", 0, 0), "customer")
+    progress.show(at("customer", 0, 0).step("customer"))
     waits.now = 10.0
-    progress.show(at("customer", 5000, 25), "customer")
+    progress.show(at("customer", 5000, 25).step("customer"))
 
     line = out.getvalue().rpartition("\r")[2]
     assert "██████░░░" in line
@@ -882,8 +884,8 @@ def test_without_a_terminal_it_is_a_plain_line_now_and_then() -> None:
     progress = Progress(out, waits.clock)
     for second in range(0, 61):
         waits.now = float(second)
-        progress.show(at("customer", second * 100, 0), "customer")
-    progress.show(at("customer", 6001, 100, done=True), "customer")
+        progress.show(at("customer", second * 100, 0).step("customer"))
+    progress.show(at("customer", 6001, 100, done=True).step("customer"))
 
     assert [line.partition("customer")[2] for line in out.getvalue().splitlines()] == [
         " 0 · 0%",
@@ -896,9 +898,9 @@ def test_without_a_terminal_it_is_a_plain_line_now_and_then() -> None:
 def test_where_nobody_knows_how_much_there_is_it_promises_no_time() -> None:
     out, waits = Terminal(), Waits()
     progress = Progress(out, waits.clock)
-    progress.show(at("customer", 0, 0, born=None), "customer")
+    progress.show(at("customer", 0, 0, born=None).step("customer"))
     waits.now = 10.0
-    progress.show(at("customer", 5000, 25, born=None), "customer")
+    progress.show(at("customer", 5000, 25, born=None).step("customer"))
 
     assert out.getvalue().endswith("customer 5,000 · 500/s")
 
