@@ -18,6 +18,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments(argv)
     # Without a seed, ids are new each time: a restart without a state file must not hand out old ones again.
     emulator = Emulator(secrets.randbits(64) if args.seed is None else args.seed, args.state, account=args.account)
+    emulator.limit(args.rate)
     if args.fast_retries:
         emulator.webhooks.schedule = FAST
     if args.webhook_url:
@@ -42,6 +43,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--webhook-url", metavar="URL", help="deliver every event of test mode there")
     parser.add_argument("--webhook-secret", metavar="whsec_…", help="sign with this secret; else one is drawn")
     parser.add_argument("--webhook-api-version", metavar="VERSION")
+    parser.add_argument(
+        "--rate", type=int, metavar="N", help="429 beyond so many requests a second; a sandbox takes 25"
+    )
     parser.add_argument("--fast-retries", action="store_true", help="retry webhooks within seconds, not hours")
     return parser.parse_args(argv)
 

@@ -83,6 +83,9 @@ class Control:
     def repair(self, key: str | None = None) -> list[Json]:
         return list(self.post("repair", key=key))
 
+    def limit(self, rate: int | None = None) -> None:
+        self.post("limit", rate=rate)
+
     def lag_events(self, seconds: float) -> None:
         self.post("lag_events", seconds=seconds)
 

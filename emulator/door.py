@@ -49,6 +49,7 @@ KNOBS: dict[str, Knob] = {
     "release_holds": lambda e, a: e.release_holds(**a),
     "release_zombies": lambda e, a: {"released": e.release_zombies(**a)},
     "repair": lambda e, a: e.repair(**a),
+    "limit": lambda e, a: e.limit(**a),
     "lag_events": lambda e, a: e.lag_events(**a),
     "lose_event": lambda e, a: e.lose_event(**a),
     "hide_event": lambda e, a: e.hide_event(**a),

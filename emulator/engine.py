@@ -20,6 +20,7 @@ from emulator.forms import decode, params_of
 from emulator.idempotency import Keys, saved_body
 from emulator.ids import Ids
 from emulator.later import Later
+from emulator.limiter import Limiter
 from emulator.store import Realm, Store
 from emulator.tides import ripen
 from emulator.webhooks import Webhooks
@@ -44,6 +45,7 @@ class Engine:
         self.ids = Ids(store, seed)
         self.faults = Faults()
         self.gate = Gate()
+        self.limiter = Limiter()
         self.keys = Keys()
         self.events = EventLog(self.clock, self.ids.draw, api_version)
         self.events.chance = self.faults.chance
@@ -137,7 +139,7 @@ class Engine:
                 entry.livemode, entry.account = livemode, realm.account
                 if entry.version is not None and not VERSION.fullmatch(entry.version):
                     raise Problem(400, f"Invalid Stripe API version: {entry.version}", stored=False)
-                if fault is not None and fault.name == "rate_limit":
+                if (fault is not None and fault.name == "rate_limit") or self.limiter.exceeded(realm, self.clock.now()):
                     raise errors.rate_limited()
                 call = calls.route(request.method, request.path)
                 if fault is not None and fault.name == "refuse_403":

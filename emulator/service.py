@@ -208,6 +208,10 @@ class Emulator:
         with self.engine.state():
             return copy.deepcopy(self.engine.repair(key, request))
 
+    def limit(self, rate: int | None = None) -> None:
+        """Answer 429 beyond so many requests of an account in a second; a sandbox takes 25. None: no limit."""
+        self.engine.limiter.rate = rate
+
     def lag_events(self, seconds: float) -> None:
         """Events younger than this are not listed yet."""
         self.engine.events.lag = seconds

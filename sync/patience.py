@@ -77,7 +77,7 @@ class Patience:
         if answer.busy:  # too many: half as many from now on
             self._gap = min(max(self._gap, 1 / self.rate) * 2, max(LONGEST_GAP, 1 / self.rate))
         wait = answer.after if answer.after is not None else backoff(self._failures, WAITS).total_seconds()
-        if wait > self.lasts and not self.stubborn:
+        if answer.after is not None and wait > self.lasts and not self.stubborn:
             raise Outage(f"{answer.why}, and asks us to wait {wait:.0f} s")
         self._next = max(self._next, now + min(wait, self.lasts))
         log.warning("%s; asking again in %.0f s", answer.why, wait)

@@ -12,6 +12,7 @@ from sync.gateway import API_VERSION
 
 SILENCE = timedelta(hours=1)  # reconcile every five minutes is the rule
 UNHEARD = timedelta(hours=1)  # `hooks run --every 5` is the rule
+BEHIND = timedelta(minutes=20)  # a run each five minutes is far sooner done with what is due
 SLOW = timedelta(hours=1)  # operations and events that are tried for so long have a reason
 UNCONFIRMED = timedelta(hours=1)  # a webhook comes within seconds
 UNFINISHED = {
@@ -72,6 +73,7 @@ def status() -> Health:
     _documents(health, now)
     _inbox(health, now)
     _hooks(health, now)
+    _backlog(health, now)
     heartbeat, checkpoint, latch = State.read(HEARTBEAT), State.read(CHECKPOINT), State.read(LATCH)
     health.facts["last_reconcile"] = heartbeat and heartbeat["at"]
     health.facts["checkpoint"] = checkpoint and checkpoint["at"]
@@ -115,6 +117,21 @@ def _documents(health: Health, now: datetime) -> None:
     if age and age > SLOW:
         told = f"the oldest pending operation is {_age(age)} old"
         health.warning("pending", told, "see its error in `operations list`; it is settled, or in review, after a day")
+
+
+def _backlog(health: Health, now: datetime) -> None:
+    """How much is due, and since when: more than one run can do, after an outage."""
+    sources: list[Any] = [*present_kinds().values(), Event]
+    due = clock.overdue(now)
+    longest = [
+        row.lease for source in sources for row in source.objects(__raw__=due).order_by("lease").only("lease")[:1]
+    ]
+    age = now - min(longest) if longest else None
+    events, documents = Event.objects(__raw__=due).count(), health.facts["overdue"]
+    health.facts.update(overdue_events=events, oldest_overdue=age)
+    if age and age > BEHIND:
+        told = f"{documents:,} documents and {events:,} events are due, the first for {_age(age)}"
+        health.warning("backlog", told, "start more `python -m sync reconcile`: they share the work")
 
 
 def _inbox(health: Health, now: datetime) -> None:

@@ -384,3 +384,22 @@ class TestTime:
         )
 
         assert again.id == first.id
+
+
+class TestTheLimit:
+    def test_beyond_it_is_429_and_nothing_is_done_or_saved_until_the_second_is_over(
+        self, emulator: Emulator, client: Client, key: str
+    ) -> None:
+        emulator.limit(2)
+        create(client, "first")
+        create(client, "second")
+
+        with pytest.raises(stripe.RateLimitError) as caught:
+            create(client, key)
+        assert caught.value.error.code == "rate_limit"
+        assert caught.value.headers["Stripe-Rate-Limited-Reason"] == "global-rate"
+        assert len(emulator.objects("customer")) == 2
+        emulator.clock.advance(1)
+        assert "Idempotent-Replayed" not in create(client, key).last_response.headers
+        emulator.limit()
+        assert [create(client, f"more {number}").object for number in range(3)] == ["customer"] * 3

@@ -196,6 +196,10 @@ class TestControl:
         control.lag_events(60)
         assert client.v1.events.list({"created": {"gte": int(before) + 3000}}).data == []
         control.lag_events(0)
+        control.limit(1)
+        with pytest.raises(stripe.RateLimitError):
+            [client.v1.customers.list() for _ in range(3)]
+        control.limit()
         for knob in (control.lose_event, control.hide_event, control.twin_events):
             knob("nothing.*")
         control.show_events()
