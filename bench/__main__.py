@@ -1,15 +1,16 @@
-"""`python -m bench [webhooks | create | reconcile | backfill] [--quick]`: measure, and print tables."""
+"""`python -m bench [webhooks | create | reconcile | backfill | backlog] [--quick]`: measure, and print tables."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 
-from bench import backfill, create, reconcile, webhooks
+from bench import backfill, backlog, create, reconcile, webhooks
 
 BENCHMARKS: dict[str, Callable[..., Iterator[str]]] = {
     "webhooks": webhooks.run,
     "create": create.run,
     "reconcile": reconcile.run,
     "backfill": backfill.run,
+    "backlog": backlog.run,
 }
 
 

@@ -116,7 +116,7 @@ def _indexes(service: Shop) -> Iterator[Json]:
 
 def _runs(service: Shop, overdue: int, rounds: int) -> str:
     start = Job("floor: start, connect, end", ["-c", "import sync; sync.connect()"])
-    idle = Job("reconcile, nothing to do", ["-m", "sync", "reconcile", "--json"])
+    idle = Job("reconcile, nothing to do", ["-m", "sync", "reconcile", "--rate", "1000", "--json"])
     busy = Job(f"reconcile, {overdue:,} overdue", idle.arguments, overdue)
     missed = Job(f"reconcile, {overdue:,} events missed", idle.arguments, overdue)
     health = Job(STATUS, ["-m", "sync", "status", "--json"])

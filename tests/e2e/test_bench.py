@@ -56,3 +56,12 @@ def test_an_unknown_benchmark_is_refused_by_name() -> None:
 
     assert done.returncode == 2
     assert "speed" in done.stderr
+
+
+@pytest.mark.long
+@pytest.mark.fault("62")
+def test_the_backlog_of_an_outage_is_drained_within_stripes_limits_and_in_sync() -> None:
+    done = bench("backlog", "--quick")
+
+    assert done.returncode == 0, done.stderr
+    assert "everything in sync at the end" in done.stdout

@@ -1,0 +1,215 @@
+"""The backlog after an outage: how fast one, two and four runs drain it, in how much memory, beside live requests.
+
+The first table measures us: Stripe's list is ready (`bench.front`), and nobody limits anything. The second is about
+Stripe: the emulator answers 429 beyond 25 requests a second, as a sandbox does, or takes 300 ms for each.
+"""
+
+import itertools
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
+
+from bson import ObjectId
+
+from bench.front import counted, front
+from bench.load import fire
+from bench.measure import conditions, peak_memory, percentile, table
+from bench.outage import Size, leave, signed
+from bench.shop import Shop, shop
+from emulator.control import Control
+from models.absorb import digest
+
+SMALL, WHOLE, QUICK = Size(5_000, 5_000, 1_000), Size(100_000, 100_000, 20_000), Size(60, 250, 20)
+PACED, QUICK_PACED = Size(100, 300, 400), Size(10, 250, 30)
+SLOW, QUICK_SLOW = Size(10, 250, 150), Size(10, 250, 10)
+LIMIT, LATENCY = 25, 0.3  # requests a second of a sandbox; seconds
+BEFORE, QUICK_BEFORE = 15.0, 1.0  # seconds of live requests before a drain
+BUSY, CALM = 0.05, 0.25  # seconds between two live requests; and where Stripe limits all of us together
+EVERY = 0.05  # seconds between two looks at the memory
+FREE = "1000"  # requests a second: as many as there are to send
+FLAT = 1.2  # times the memory with a twentieth of the backlog
+
+
+@dataclass
+class Live:
+    """People and webhooks, all the time: a creation and an event in turn. Latencies in seconds."""
+
+    shop: Shop
+    pause: float
+    creations: list[float] = field(default_factory=list)
+    webhooks: list[float] = field(default_factory=list)
+    pending: int = 0  # creations of which Stripe was not heard in time
+
+    @contextmanager
+    def going(self) -> Iterator["Live"]:
+        """Be there meanwhile."""
+        over = Event()
+        thread = Thread(target=self._run, args=(over,))
+        thread.start()
+        try:
+            yield self
+        finally:
+            over.set()
+            thread.join()
+
+    def _run(self, over: Event) -> None:
+        model, stack = self.shop.template, self.shop.stack
+        known = model.copy()
+        Control(stack.stripe_url).plant("customer", known["stripe"])
+        stack.database.customers.insert_one(known)
+        for number in itertools.count(1):
+            began = time.monotonic()
+            reply = stack.service.post("/customers", {"username": f"live{ObjectId()}@here.com"})
+            self.creations.append(time.monotonic() - began)
+            assert reply.status in (201, 202), reply.body
+            self.pending += reply.status == 202
+            body = model.event_of(
+                known, "customer.updated", known["doubt_until"] + number, name=known["stripe"]["name"]
+            )
+            self.webhooks += fire(stack.url, [signed(self.shop, body)], 1, status=200, says=b"applied")
+            if over.wait(self.pause):
+                return
+
+    def row(self, before: "Live") -> tuple[float, ...]:
+        """Return p50 and p99 of both in ms, and how many times those of before the p99 are."""
+        row: list[float] = []
+        for now, then in ((self.creations, before.creations), (self.webhooks, before.webhooks)):
+            row += [1000 * percentile(now, 50), 1000 * percentile(now, 99), percentile(now, 99) / percentile(then, 99)]
+        return tuple(row)
+
+
+@dataclass
+class Drained:
+    """What some runs did together."""
+
+    runs: int
+    size: Size
+    seconds: float
+    peaks: list[float]  # MB, of each run
+    counts: Counter[str]
+    writes: float  # of MongoDB, for each
+    busiest: int  # requests of a second
+    refused: int  # by 429
+    before: Live
+    live: Live
+
+    def row(self) -> tuple[object, ...]:
+        """Return it for a table."""
+        rate = self.size.total / self.seconds
+        told = (self.runs, str(self.size), self.seconds, rate, self.writes, max(self.peaks), self.busiest, self.refused)
+        return (*told, *self.live.row(self.before))
+
+
+HEAD = (
+    *("runs", "backlog", "seconds", "per second", "writes each", "peak MB", "requests/s", "429"),
+    *("create p50 ms", "p99", "× before", "webhook p50 ms", "p99", "× before"),
+)
+
+
+def run(*, quick: bool) -> Iterator[str]:
+    """Measure and prove, and yield the tables. Raises AssertionError unless all is drained, in memory that is flat."""
+    free: list[Drained] = []
+    for runs, size in [(2, QUICK)] if quick else [(1, SMALL), (2, SMALL), (4, SMALL), (4, WHOLE)]:
+        with shop() as service:
+            if not free:
+                yield conditions(service.stack.database, service.mongod.dbpath, gunicorn=service.sized())
+            free.append(_drained(service, size, runs, quick, "--rate", FREE))
+    ratios = " · ".join(f"{d.runs} runs: {free[0].seconds / d.seconds:.2f} × as fast as one" for d in free[1:-1])
+    yield "\n\n".join(filter(None, [table("No limit, Stripe at once", HEAD, [d.row() for d in free]), ratios]))
+    paced: list[Drained] = []
+    for runs in (2,) if quick else (1, 4):
+        with shop() as service:
+            paced.append(_drained(service, QUICK_PACED if quick else PACED, runs, quick, limit=LIMIT))
+    yield table(f"At 20 requests a second for each run, where Stripe takes {LIMIT}", HEAD, [d.row() for d in paced])
+    slow: list[Drained] = []
+    for runs in (2,) if quick else (1, 4):
+        with shop() as service:
+            slow.append(_drained(service, QUICK_SLOW if quick else SLOW, runs, quick, delay=LATENCY))
+    yield table(f"At 20 requests a second, Stripe takes {LATENCY} s for each", HEAD, [d.row() for d in slow])
+    flat = max(free[-1].peaks) / max(free[-2].peaks) if len(free) > 1 else 1.0
+    yield f"everything in sync at the end, every time; memory of the whole: {flat:.2f} × that of a twentieth"
+    assert flat < FLAT, f"memory grows with the backlog: {[d.peaks for d in free]}"
+    assert all(drained.busiest <= 21 * drained.runs for drained in (*paced, *slow)), "faster than it was told"
+
+
+def _drained(
+    service: Shop, size: Size, runs: int, quick: bool, *options: str, delay: float = 0.0, limit: int | None = None
+) -> Drained:
+    service.stack.reconcile()  # from now on there is a checkpoint
+    listing = leave(service, size)
+    pause = CALM if limit else BUSY
+    before, live = Live(service, pause), Live(service, pause)
+    with before.going():
+        time.sleep(QUICK_BEFORE if quick else BEFORE)
+    with front(service.stack.stripe_url, listing, service.stack.directory, delay) as url:
+        writes, began = _writes(service), time.monotonic()
+        Control(service.stack.stripe_url).limit(limit)
+        with live.going():
+            peaks, counts = _run(service, url, runs, *options)
+        took, writes = time.monotonic() - began, _writes(service) - writes
+        Control(service.stack.stripe_url).limit()
+        busiest, answers = counted(url)
+        _make_due(service)  # what a 429 left pending: the next run has it
+        _run(service, url, 1, "--rate", FREE)
+    assert counts["send"] >= size.pending, counts
+    _assert_in_sync(service, size)
+    each = writes / (size.total + len(live.creations) + len(live.webhooks))
+    return Drained(runs, size, took, peaks, counts, each, busiest, answers[429], before, live)
+
+
+def _run(service: Shop, url: str, runs: int, *options: str) -> tuple[list[float], Counter[str]]:
+    """Let so many runs drain at once; return the most memory that each had, in MB, and what they counted together."""
+    stack = service.stack
+    with (stack.directory / "bench.log").open("ab") as log:
+        processes = [
+            subprocess.Popen(
+                [sys.executable, "-m", "sync", "reconcile", "--json", *options],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                cwd=stack.directory,
+                env={**stack.environment, "STRIPE_API_BASE": url},
+            )
+            for _ in range(runs)
+        ]
+    peaks = [0.0] * runs
+    while any(process.poll() is None for process in processes):
+        peaks = [max(peak, peak_memory(process.pid)) for peak, process in zip(peaks, processes, strict=True)]
+        time.sleep(EVERY)
+    counts: Counter[str] = Counter()
+    for process in processes:
+        report = json.loads(process.communicate()[0])
+        assert report["exit_code"] == 0, report
+        counts.update(report["counts"])
+    return peaks, counts
+
+
+def _writes(service: Shop) -> int:
+    """Return how many writes that server did so far, those that missed included."""
+    counted = service.stack.database.client.admin.command("serverStatus")["metrics"]["commands"]
+    return sum(int(counted[name]["total"]) for name in ("findAndModify", "insert", "update"))
+
+
+def _make_due(service: Shop) -> None:
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    service.stack.database.customers.update_many({"lease": {"$type": "date"}}, {"$set": {"lease": past}})
+
+
+def _assert_in_sync(service: Shop, size: Size) -> None:
+    """Assert that nothing is open or left, and that each document is as its object."""
+    database = service.stack.database
+    assert database.stripe_events.count_documents({"state": {"$in": ["received", "dead", "waiting"]}}) == 0
+    assert database.stripe_events.count_documents({"_id": {"$regex": "^evt_missed_"}}) == size.missed
+    assert (
+        database.customers.count_documents({"$or": [{"status": {"$ne": "active"}}, {"operation": {"$ne": None}}]}) == 0
+    )
+    here = {row["stripe_id"]: row["digest"] for row in database.customers.find({}, {"stripe_id": 1, "digest": 1})}
+    there = {remote["id"]: digest(remote) for remote in Control(service.stack.stripe_url, 120).objects("customer")}
+    assert here == there, f"{len(here.items() ^ there.items())} customers are not as Stripe has them"
