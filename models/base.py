@@ -296,14 +296,29 @@ class SyncedDocument(Lifecycle, Noticing):
         return list(cls.objects(__raw__={"$or": some}))
 
     @classmethod
-    def doubtful(cls) -> Iterable[Self]:
-        """Return the documents of which an object may exist unseen: pending, or given up lately without a refusal."""
+    def doubtful(cls, remote: dict[str, Any] | None = None) -> Iterable[Self]:
+        """Return the documents of which an object may exist unseen: pending, or given up lately without a refusal.
+
+        With `remote`, those that may have made it: MongoDB leaves out who sent another text than it shows. After an
+        outage thousands are in doubt, and to look at each for every object that others made would take hours.
+        """
         lately = {"$expr": {"$gt": ["$updated_at", from_now(-DOUBT_LASTS)]}}
-        where = {"in_doubt": True, "$or": [{"status": Status.PENDING}, lately]}
+        where = {"in_doubt": True, "$or": [{"status": Status.PENDING}, lately], **(cls._sent(remote) if remote else {})}
         found: Iterable[Self] = cls.objects(__raw__=where).only(
             "status", "operation", "updated_at", "review", "revision"
         )
         return found
+
+    @classmethod
+    def _sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
+        """Return the query of the texts with which an object may have been made; '' is shown as null."""
+        shown = cls.as_sent(remote)
+        texts = {name: shown.get(name) for name in (*cls.own_fields(), "id") if not name.endswith("currency")}
+        return {
+            f"operation.params.{name}": {"$in": [text, "", None]}
+            for name, text in texts.items()
+            if text is None or isinstance(text, str)
+        }
 
     @classmethod
     def lookup(cls, reference: str) -> Self | None:

@@ -65,7 +65,7 @@ class Mirrored(SyncedDocument):
         return []
 
     @classmethod
-    def doubtful(cls) -> Iterable[Self]:
+    def doubtful(cls, remote: dict[str, Any] | None = None) -> Iterable[Self]:
         """Return nothing, likewise."""
         return []
 

@@ -160,7 +160,7 @@ def in_doubt(model: type[SyncedDocument], remote: dict[str, Any], told_at: int |
 
     That document is put in review, unless its first attempt is still under way: then waiting is enough.
     """
-    for document in model.doubtful():
+    for document in model.doubtful(remote):
         if not may_be_of(document, remote, told_at):
             continue
         assert document.operation is not None

@@ -110,7 +110,7 @@ class Comparison:
                 ripe.append(remote)
         if not ripe:
             return
-        keys, doubtful = self._makers.of(ripe, page.earliest), list(self.model.doubtful())
+        keys, doubt = self._makers.of(ripe, page.earliest), next(iter(self.model.doubtful()), None) is not None
         simple = []
         for remote in ripe:
             with self._isolated(remote):
@@ -121,17 +121,19 @@ class Comparison:
                     self.counts["foreign"] += 1
                 elif self.dry:
                     self.counts["adopt"] += 1
-                elif self._may_be_ours(remote, maker, doubtful):
+                elif self._may_be_ours(remote, maker, doubt):
                     self._perhaps_ours(remote, key, page)
                 else:
                     simple.append(from_page(self.model, remote, page))
         self._adopt(simple, page)
 
-    def _may_be_ours(self, remote: Json, maker: Key | None, doubtful: list[SyncedDocument]) -> bool:
-        """Whether a document here may be waiting for this object."""
+    def _may_be_ours(self, remote: Json, maker: Key | None, doubt: bool) -> bool:
+        """Whether a document here may be waiting for this object; without `doubt`, none is in doubt."""
         if maker is not None:  # an object of another kind may have been made aside: a subscription makes its invoices
             return maker.kind == self.model.resource.kind
-        return self.model.marked(remote) is not None or any(may_be_of(document, remote) for document in doubtful)
+        return self.model.marked(remote) is not None or (
+            doubt and any(may_be_of(document, remote) for document in self.model.doubtful(remote))
+        )
 
     def _twins(self, ids: list[str]) -> set[str]:
         owners = self.model.with_twins(*ids)

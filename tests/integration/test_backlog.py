@@ -11,17 +11,19 @@ import pytest
 
 import sync
 from emulator import Logged
-from models import Customer, Event, Status, clock
+from models import Customer, Event, Status, clock, kinds
 from sync.__main__ import main
 from sync.commands import reconcile as command
 from sync.commands.progress import Progress
 from sync.errors import Outage
 from sync.gateway import Unknown
 from sync.inbox import drain
+from sync.look import resembles
 from sync.patience import BREAKS, TRIES, Patience
 from sync.progress import Backlog, Step
 from sync.reconcile import Report, run_once
 from sync.status import status
+from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
 
@@ -320,3 +322,29 @@ def test_status_says_how_much_waits_and_since_when(world: World) -> None:
     assert any("start more" in finding.do for finding in told.findings)
     world.converge()
     assert status().facts["oldest_overdue"] is None
+
+
+def test_what_others_made_is_compared_only_with_documents_that_may_have_made_it(world: World) -> None:
+    world.reconcile()
+    made = unsent(world, 30)
+    remote = world.stripe.dashboard.create("customer", email="user7@here.com")
+    other = world.stripe.dashboard.create("customer", email="else@where.com")
+
+    assert [document.id for document in Customer.doubtful(remote)] == [made[7].id], (
+        "not thirty, and after an outage more"
+    )
+    assert list(Customer.doubtful(other)) == []
+    assert len(list(Customer.doubtful())) == 30
+
+
+@pytest.mark.parametrize("kind", sorted(samples.CHANGES))
+def test_whoever_may_have_made_an_object_is_among_those_it_is_compared_with(world: World, kind: str) -> None:
+    path = kinds()[kind].resource.path
+    samples.body(kind)  # what it refers to is there
+    world.stripe.fault("500_repair", method="POST", path=path)
+    document = samples.create(kind)
+    world.stripe.repair()
+    remote = world.stripe.objects(kind)[-1]
+
+    assert resembles(document, remote)
+    assert document.id in {each.id for each in type(document).doubtful(remote)}
