@@ -24,6 +24,7 @@ def as_json(document: SyncedDocument, *, expand: bool = False) -> dict[str, Any]
         "operation": None,
         "error": None,
         "review": document.review,
+        "erased_at": _plain(document.erased_at),
     }
     operation, error = document.operation, document.error
     if operation is not None and document.status != Status.ROLLED_BACK:  # a tombstone keeps it as evidence only

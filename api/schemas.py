@@ -172,6 +172,7 @@ def shown(model: Model) -> Schema:
         "operation": _or_null({"$ref": "#/components/schemas/Operation"}),
         "error": _or_null({"$ref": "#/components/schemas/Error"}),
         "review": {"type": ["string", "null"], "description": "Why a person must decide about it."},
+        "erased_at": {**_or_null(MOMENT), "description": "When all that told of a person was taken from it."},
     }
     required = list(properties)
     properties["stripe"] = {"type": ["object", "null"], "description": "Stripe's object, with `expand=stripe`."}

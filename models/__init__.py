@@ -13,6 +13,7 @@ from models.checkout_session import CheckoutSession
 from models.coupon import Coupon
 from models.customer import Customer
 from models.delivery import Delivery, DeliveryState
+from models.erasure import Erasure
 from models.event import Event
 from models.indexes import build_indexes, strange_indexes
 from models.invoice import Invoice
@@ -42,6 +43,7 @@ __all__ = [
     "Customer",
     "Delivery",
     "DeliveryState",
+    "Erasure",
     "Event",
     "Invoice",
     "InvoiceItem",

@@ -16,6 +16,7 @@ from typing import Any
 
 from models.clock import from_now, literal
 from models.notice import give_notice
+from models.scrub import mentioned
 
 ROOT = "$$ROOT"
 
@@ -51,6 +52,11 @@ class Evidence:
     def digest(self) -> str | None:
         """Of the content, or None where there is none."""
         return digest(self.remote) if self.remote is not None and not self.gone else None
+
+    @cached_property
+    def mentioned(self) -> set[str]:
+        """The ids at Stripe of all that it tells of."""
+        return {self.stripe_id, *mentioned(json.dumps(self.remote).encode())}
 
     def first_snapshot(self) -> dict[str, Any]:
         """Return the snapshot fields of a document that had none."""
@@ -134,6 +140,7 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
     }
     older = {"$lt": [evidence.latest, "$seen_at"]}
     newer = {"$gt": [evidence.earliest, "$doubt_until"]}
+    erased = {"$gt": ["$erased_at", None]}  # of content, only a look takes what may stay
     same = {"$eq": ["$digest", evidence.digest]}
     pending, over = {"$eq": ["$status", "pending"]}, {"$eq": ["$status", "deleted"]}
     cases: list[tuple[Any, Any]]
@@ -145,7 +152,8 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
         ]
         # A deletion of the same seconds may be of an earlier life of a chosen id, or of one that was linked unseen.
         surely = {"$and": [newer, {"$ne": ["$digest", None]}]} if evidence.event else True
-        cases.append((surely, merge(deleted, confirmed, {} if evidence.remote is None else content)))
+        words = {} if evidence.remote is None else {"$cond": [erased, {}, content]}
+        cases.append((surely, merge(deleted, confirmed, words)))
     else:
         cases = [
             (known_twin, ROOT),
@@ -157,9 +165,11 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
             stale = {"$and": [older, {"$not": [ends]}]}
             cases += [({"$and": [stale, {"$ne": ["$confirmed_at", None]}]}, ROOT), (stale, merge(confirmed))]
         if evidence.remote is not None:
-            cases += [(same, merge(work(told), confirmed, times)), (newer, merge(snapshot, work({}), confirmed))]
+            taken = {"$and": [newer, {"$not": [erased]}]}
+            cases += [(same, merge(work(told), confirmed, times)), (taken, merge(snapshot, work({}), confirmed))]
         if evidence.blind:
-            cases += [({"$gt": [evidence.digest, "$digest"]}, merge(snapshot, confirmed)), (True, ROOT)]
+            greater = {"$and": [{"$gt": [evidence.digest, "$digest"]}, {"$not": [erased]}]}
+            cases += [(greater, merge(snapshot, confirmed)), (True, ROOT)]
     return [
         {
             "$replaceWith": {

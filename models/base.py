@@ -29,11 +29,13 @@ from models import clock
 from models.absorb import Evidence, absorption
 from models.claimable import take_each
 from models.clock import Expression, from_now, literal
+from models.erasure import Erasure
 from models.indexes import A_DATE, A_STRING, SOME
 from models.lifecycle import LEASE, Lifecycle, Status, begun, claimed
 from models.notice import Noticing, first_notice, give_notice
 from models.parts import Json, Operation, Problem, Request
 from models.resource import Resource, register
+from models.scrub import scrub_row
 
 log = logging.getLogger("sync")
 
@@ -95,6 +97,7 @@ class SyncedDocument(Lifecycle, Noticing):
     updated_at: datetime = DateTimeField()
     settled_at: datetime | None = DateTimeField()  # a tombstone with nothing left to undo: it may expire
     moved_by: str | None = StringField()  # who changed the status last
+    erased_at: datetime | None = DateTimeField()  # when all that tells of a person was taken from it
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -136,7 +139,7 @@ class SyncedDocument(Lifecycle, Noticing):
 
         Raises DuplicateKeyError when it has one.
         """
-        return cls._insert(ObjectId(), adopted(evidence, from_now()))
+        return cls._insert(ObjectId(), _born(evidence, from_now()))
 
     @classmethod
     def adopt_all(cls, evidence: Sequence[Evidence], at: datetime) -> list[Evidence]:
@@ -146,9 +149,10 @@ class SyncedDocument(Lifecycle, Noticing):
         is six times as fast as so many upserts. `at` is the server's time, asked just before.
         """
         born = {"revision": 1, "created_at": at, "updated_at": at}
+        birth = _born if Erasure.concerns(set().union(*(each.mentioned for each in evidence))) else adopted
         news, ids = cls.resource.notice_of(Status.ACTIVE), [ObjectId() for _ in evidence]
         rows = [
-            {**BLANK, **adopted(each, at), **born, **first_notice(id, news, at), "_id": id}
+            {**BLANK, **birth(each, at), **born, **first_notice(id, news, at), "_id": id}
             for id, each in zip(ids, evidence, strict=True)
         ]
         try:
@@ -234,6 +238,22 @@ class SyncedDocument(Lifecycle, Noticing):
         if document.moved_by == evidence.by and document.stripe_id == evidence.stripe_id:
             log.info("%s %s → %s (%s)", cls.resource.kind, document.id, document.status, evidence.by)
         return document
+
+    def erase(self) -> Self | None:
+        """Take all that tells of a person from a document that is at rest; None when somebody moved it meanwhile."""
+        row = self._get_collection().find_one({"_id": self.id, "revision": self.revision})
+        if row is None:
+            return None
+        left = scrub_row(row, ENGINE)
+        if self.erased_at is not None and all(row.get(name) == value for name, value in left.items()):
+            return self
+        left["in_doubt"] = False  # a tombstone's: without its parameters nothing can resemble it
+        return self.move(**left, erased_at=from_now())
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is being told to Stripe about it; a tombstone keeps its operation as evidence only."""
+        return self.status != Status.PENDING and (self.operation is None or self.status == Status.ROLLED_BACK)
 
     def remove_adopted(self) -> bool:
         """Remove this adopted row, unless it was touched since: the only removal in the system."""
@@ -367,6 +387,14 @@ def adopted(evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:
     return {**own, **evidence.first_snapshot(), "confirmed_at": at}
 
 
+def _born(evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:
+    """Return the same; of what belongs to somebody who was forgotten, only what may stay."""
+    born = adopted(evidence, at)
+    if not Erasure.takes_in(evidence.stripe_id, evidence.mentioned):
+        return born
+    return {**born, **scrub_row(born, ENGINE), "erased_at": at}
+
+
 def reduced(field: BaseField, value: Any) -> Any:
     """Return of Stripe's `value` what `field` keeps: of an embedded document just the fields that it names."""
     if isinstance(field, EmbeddedDocumentField) and isinstance(value, dict):
@@ -394,4 +422,6 @@ BLANK: dict[str, Any] = {
     "confirmed_at": None,
     "settled_at": None,
     "moved_by": None,
+    "erased_at": None,
 }
+ENGINE = frozenset({"_id", "notices", "payment_id", *SyncedDocument._fields} - {"stripe", "username"})

@@ -43,6 +43,7 @@ class Delivery(Claimable):
     state: str = StringField(choices=[str(state) for state in DeliveryState])
     dead_at: datetime | None = DateTimeField()
     replays: int = IntField()  # by an operator
+    erased_at: datetime | None = DateTimeField()
 
     @classmethod
     def begin(
@@ -92,6 +93,10 @@ class Delivery(Claimable):
     def die(self, error: str | None) -> Self | None:
         """Give up."""
         return self._change({"state": DeliveryState.DEAD, "error": error, "lease": None, "dead_at": from_now()})
+
+    def erase(self, raw: bytes | None) -> Self | None:
+        """Take out the body of the event, and what the hook said; None when somebody else has it."""
+        return self._change({"raw": raw, "error": None, "erased_at": from_now()})
 
     def replay(self) -> Self | None:
         """Begin anew, whatever became of it: it is due at once, with all of its attempts."""

@@ -3,6 +3,7 @@
 The row keeps the raw bytes, because some valid JSON cannot be stored as BSON, and Stripe's own words are the evidence.
 """
 
+import json
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Self
@@ -14,8 +15,11 @@ from pymongo.errors import DuplicateKeyError
 from models.claimable import Claimable
 from models.clock import from_now, literal
 from models.indexes import A_DATE
+from models.keys import Key
 from models.lifecycle import LEASE
 from models.notice import Noticing, give_notice, of_event
+from models.resource import KINDS
+from models.scrub import scrub
 
 
 class EventState(StrEnum):
@@ -65,6 +69,7 @@ class Event(Noticing, Claimable):
     replays: int | None = IntField()  # how often an operator replayed it
     replayed_at: datetime | None = DateTimeField()  # and when, the last time
     received_at: datetime = DateTimeField()
+    erased_at: datetime | None = DateTimeField()  # since then it says which object changed, and shows nothing of it
 
     @classmethod
     def record(
@@ -77,25 +82,28 @@ class Event(Noticing, Claimable):
         *,
         tell: bool = True,
         via: Via = Via.LIST,
+        erased: bool = False,
     ) -> bool:
         """Insert the row of an event, and `tell` the hooks that asked for its type; False when it is there already.
 
-        What a webhook brings after reconcile had read it is noted on the row: webhooks do arrive.
+        What a webhook brings after reconcile had read it is noted on the row: webhooks do arrive. With `erased`, it is
+        about somebody who was forgotten.
         """
         is_open, created = state in OPEN, event.get("created")
         row = {
             "type": event["type"],
             "created": created if isinstance(created, int) and 0 <= created < 2**53 else None,  # what is no event
             "object_id": object_id(event),
-            "raw": raw,
+            "raw": bare(event) if erased else raw,
             "state": state,
-            "error": error,
+            "error": None if erased else error,
             "attempts": 1,
             "via": via,
         }
         values = {
             **{name: literal(value) for name, value in row.items()},
             **(give_notice(of_event(event["type"])) if tell else {}),
+            **({"erased_at": from_now()} if erased else {}),
             "received_at": from_now(),
             "lease": from_now(due) if is_open else None,
             "settled_at": None if is_open or state == EventState.DEAD else from_now(),
@@ -127,18 +135,26 @@ class Event(Noticing, Claimable):
             }
         )
 
-    def settle(self, state: EventState, error: str | None = None, due: timedelta | None = None) -> Self | None:
-        """Say what became of a claimed row; open again, it is due after `due`."""
+    def settle(
+        self, state: EventState, error: str | None = None, due: timedelta | None = None, bared: bytes | None = None
+    ) -> Self | None:
+        """Say what became of a claimed row; open again, it is due after `due`. `bared` is all it keeps."""
         is_open = state in OPEN
+        erased = {} if bared is None else {"raw": bared, "erased_at": from_now()}
         return self._change(
             {
+                **erased,
                 "state": state,
-                "error": error,
+                "error": error if bared is None else None,
                 "attempts": 0 if state == EventState.WAITING else self.attempts,  # waiting is no failure
                 "lease": from_now(due or LEASE) if is_open else None,
                 "settled_at": None if is_open or state == EventState.DEAD else from_now(),
             }
         )
+
+    def erase(self, event: dict[str, Any]) -> Self | None:
+        """Keep of it only which object changed; None when somebody else has it."""
+        return self._change({"raw": bare(event), "error": None, "erased_at": from_now()})
 
     @classmethod
     def waiting(cls, object_id: str) -> list[Self]:
@@ -149,6 +165,22 @@ class Event(Noticing, Claimable):
     def known(cls, ids: list[str]) -> set[str]:
         """Return those of `ids` that have a row already, whatever its state: reading them again adds nothing."""
         return {row.id for row in cls.objects(id__in=ids).only("id")}
+
+
+def bare(event: dict[str, Any]) -> bytes:
+    """Return an event that shows nothing of its object: it is in no API version, so whoever applies it looks."""
+    data, request = event.get("data"), event.get("request")
+    remote = data.get("object") if isinstance(data, dict) else None
+    kind = str(remote.get("object")) if isinstance(remote, dict) else ""
+    shown = {"id": object_id(event), "object": scrub(kind, "object")}
+    model = KINDS.get(kind)
+    if model is not None and model.resource.deletes(event["type"]):
+        shown["deleted"] = True
+    told = request.get("idempotency_key") if isinstance(request, dict) else None
+    key = Key.parse(told) if isinstance(told, str) else None  # another's key may say anything
+    left = {name: scrub(event.get(name), "type") for name in ("object", "created", "livemode", "account")}
+    left |= {"id": event["id"], "type": event["type"], "api_version": None}
+    return json.dumps({**left, "request": {"idempotency_key": key and str(key)}, "data": {"object": shown}}).encode()
 
 
 def object_id(event: dict[str, Any]) -> str | None:

@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from models.absorb import Evidence
 from models.clock import Expression, from_now
+from models.scrub import scrub_row
 
 LEASE = timedelta(seconds=120)  # longer than any request may take (45 s), so a live worker never loses its document
 
@@ -58,6 +59,7 @@ class Lifecycle:
     review: str | None
     seen_at: int | None
     doubt_until: int | None
+    erased_at: Any
 
     def move(self, by: str = "", /, *, notice: str | None = None, **changes: Any) -> Self | None:
         """Apply `changes` if the document is still as it was read."""
@@ -116,6 +118,8 @@ class Lifecycle:
         """Store what a GET showed. It may be written only if nothing changed since before that GET was sent."""
         snapshot = evidence.first_snapshot()
         del snapshot["confirmed_at"]
+        if self.erased_at is not None:
+            snapshot |= scrub_row(snapshot, ("digest", "seen_at", "doubt_until"))
         snapshot["seen_at"] = max(self.seen_at or 0, evidence.earliest)
         snapshot["doubt_until"] = max(self.doubt_until or 0, evidence.latest)
         lease: dict[str, Any] = {"lease": rest()} if self.operation is None or "operation" in changes else {}

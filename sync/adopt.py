@@ -29,6 +29,7 @@ class Verdict:
     due: timedelta = timedelta(seconds=60)
     adopted: bool = False  # its object has a document now: what came before it may be applied
     ours: bool = True  # whether it is of this account and mode: hooks hear of nothing else
+    erased: bool | None = None  # whether it is about somebody who was forgotten; None: nobody has asked
 
 
 def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> Verdict:

@@ -111,5 +111,5 @@ def indexed(settings: Settings) -> Iterator[tuple[type[mongoengine.Document], li
     """Yield every collection that has indexes, those, and how long a settled document is kept."""
     for model in models.created_kinds().values():  # a mirrored kind gets its own with its first document
         yield model, model.indexes, max(settings.retention, REQUEST_KEYS_LAST)
-    for rows in (models.Event, models.Delivery):
+    for rows in (models.Event, models.Delivery, models.Erasure):
         yield rows, rows.indexes, settings.retention

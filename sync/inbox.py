@@ -12,10 +12,11 @@ from typing import Any
 from bson.errors import InvalidDocument
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
-from models import Event, Status, SyncedDocument, clock, kinds
-from models.event import MAX_ATTEMPTS, EventState, Via, object_id
+from models import Erasure, Event, Status, SyncedDocument, clock, kinds
+from models.event import MAX_ATTEMPTS, EventState, Via, bare, object_id
 from models.keys import Key
 from models.mirrored import REASONS
+from models.scrub import mentioned
 from models.state import OTHER_VERSION, STRIPE, State
 from sync.adopt import Verdict, unknown_object
 from sync.composed import is_followed, tell
@@ -73,13 +74,20 @@ def receive(raw: bytes) -> EventState | None:
 
 def keep(event: dict[str, Any], raw: bytes, verdict: Verdict, via: Via = Via.LIST) -> bool:
     """Keep an event and what became of it; False when it was known. After an adoption, apply what waited for it."""
-    stored = Event.record(event, raw, verdict.state, verdict.why, verdict.due, tell=verdict.ours, via=via)
+    stored = Event.record(
+        event, raw, verdict.state, verdict.why, verdict.due, tell=verdict.ours, via=via, erased=_erased(verdict, raw)
+    )
     if verdict.adopted:
         for row in Event.waiting(object_id(event) or ""):
             claimed = row.claim()
             if claimed is not None:
                 drain_one(claimed)
     return stored
+
+
+def _erased(verdict: Verdict, raw: bytes) -> bool:
+    """Whether an event is about somebody who was forgotten; a document that is known has said so already."""
+    return Erasure.concerns(mentioned(raw)) if verdict.erased is None else verdict.erased
 
 
 def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
@@ -133,13 +141,15 @@ def _absorb(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str
     document = hand_over(model, _where(model, event), evidence)
     if document is None or another_life(document, remote):
         return unknown_object(model, event, quick=quick)
+    erased = document.erased_at is not None
     if evidence.stripe_id in document.orphans:
-        return Verdict(EventState.APPLIED, "a twin of this document: to be undone")
+        return Verdict(EventState.APPLIED, "a twin of this document: to be undone", erased=erased)
     if document.status == Status.ACTIVE and evidence.latest < (document.seen_at or 0):
-        return Verdict(EventState.APPLIED if document.digest == evidence.digest else EventState.STALE)
+        state = EventState.APPLIED if document.digest == evidence.digest else EventState.STALE
+        return Verdict(state, erased=erased)
     if needs_look(document, evidence) or model.resource.kind in current().settings.revalidate:
         look(document, quick=quick, told_gone=evidence.gone)
-    return Verdict(EventState.APPLIED)
+    return Verdict(EventState.APPLIED, erased=erased)
 
 
 def note_version(event: dict[str, Any]) -> None:
@@ -204,5 +214,5 @@ def drain_one(row: Event) -> EventState:
     if verdict.state == EventState.RECEIVED and row.attempts >= MAX_ATTEMPTS:
         verdict = Verdict(EventState.DEAD, verdict.why)
     due = backoff(row.attempts) if verdict.state == EventState.RECEIVED else verdict.due
-    row.settle(verdict.state, verdict.why, due)
+    row.settle(verdict.state, verdict.why, due, bare(event) if row.erased_at or _erased(verdict, row.raw) else None)
     return verdict.state

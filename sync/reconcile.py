@@ -18,6 +18,7 @@ from models.event import EventState
 from models.state import CHECKPOINT, HEARTBEAT, State
 from sync.connection import current, log
 from sync.converge import backoff
+from sync.erase import go_on
 from sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongStripe
 from sync.full import compare_everything
 from sync.gateway import Reply, leased
@@ -105,6 +106,7 @@ def _run(report: Report, run: Run) -> None:
         compare_everything(run, left_out, absent=asked)
     report.unseen.extend(left_out.values())
     if not run.dry:
+        run.counts["erased"] += go_on()
         move_checkpoint(checkpoint, newest)
 
 

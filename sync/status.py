@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from models import Delivery, DeliveryState, Event, Status, clock, created_kinds, present_kinds
+from models import Delivery, DeliveryState, Erasure, Event, Status, clock, created_kinds, present_kinds
 from models.event import OPEN, EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
 from sync.findings import MARKS, Finding, Level, exit_code
@@ -90,6 +90,10 @@ def status() -> Health:
     if version is not None and now - version["at"] < timedelta(days=1):
         told = f"events come in API version {version['version']}, not {API_VERSION}, and each costs a GET"
         health.warning("version", told, "`endpoint roll` makes an endpoint in our version")
+    unfinished = Erasure.objects(lease__ne=None, scrubbed_at=None, at__lt=now - SLOW).first()
+    if unfinished is not None:
+        told = f"the erasure of customer {unfinished.id} is not finished"
+        health.warning("erasure", told, f"`erase {unfinished.id}` says what it waits for")
     return health
 
 

@@ -10,6 +10,7 @@ from sync.commands import (
     backfill,
     doctor,
     endpoint,
+    erase,
     events,
     hooks,
     installation,
@@ -19,7 +20,7 @@ from sync.commands import (
     types,
 )
 
-COMMANDS = (reconcile, backfill, status, doctor, endpoint, events, operations, hooks, types, installation)
+COMMANDS = (reconcile, backfill, status, doctor, endpoint, events, operations, hooks, erase, types, installation)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -1,0 +1,24 @@
+"""`python -m sync erase`: forget a person, and keep what the books need."""
+
+import argparse
+from typing import TYPE_CHECKING
+
+from sync.commands.line import command, say
+from sync.erase import erase
+
+if TYPE_CHECKING:
+    from sync.commands.line import Commands
+
+
+def add(commands: "Commands") -> None:
+    """Describe the command line."""
+    one = command(commands, "erase", "forget a person: delete the customer at Stripe, and what tells of them here", run)
+    one.add_argument("customer", help="the username, the id of the document, or cus_…; also of a deleted one")
+    one.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Forget one."""
+    done = erase(given.customer, dry=given.dry_run)
+    say(given, done.as_json(), str(done))
+    return done.exit_code

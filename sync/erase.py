@@ -1,0 +1,257 @@
+"""Erase: forget a person. Their customer is deleted at Stripe, and what tells of them is taken from what is kept here.
+
+Ids, amounts, states and times stay, for the books. Every step can be done again: a run that is killed is simply run
+again, and until nothing personal is left reconcile goes on with it, once more a while later: what was under way when it
+began may still have written something.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson import ObjectId
+
+from models import Customer, Delivery, Erasure, Event, Status, SyncedDocument, clock, present_kinds
+from models.customer import fold
+from models.erasure import mentions, raw_rows
+from models.event import bare
+from models.scrub import ID
+from sync.connection import log
+from sync.errors import InProgress, NotDeletable, NotFound, NotPossible, Refused
+from sync.inbox import Malformed, parse
+from sync.saga import delete
+
+# An object of these kinds may be used by one person only, and once that is over it names nobody any more.
+PRIVATE = ("pm_", "card_", "src_", "ba_", "file_")
+
+
+@dataclass
+class Belongings:
+    """What was found of a person: the ids of their objects at Stripe, and the rows here that tell of them."""
+
+    known: set[str]
+    documents: dict[type[SyncedDocument], set[ObjectId]] = field(default_factory=dict)
+    events: set[str] = field(default_factory=set)
+    deliveries: set[str] = field(default_factory=set)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many rows of each collection."""
+        found = Counter({model._get_collection_name(): len(ids) for model, ids in self.documents.items()})
+        found.update({Event._get_collection_name(): len(self.events)})
+        found.update({Delivery._get_collection_name(): len(self.deliveries)})
+        return +found
+
+
+@dataclass
+class Erased:
+    """What one run did, or a dry one would do."""
+
+    id: ObjectId
+    counts: Counter[str] = field(default_factory=Counter)
+    waits: list[str] = field(default_factory=list)  # what is still under way; nothing of it was touched
+    would_delete: str | None = None  # of a dry run: what it would delete at Stripe
+    dry: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 nothing personal is left here, 1 something is still under way."""
+        return 1 if self.waits else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        told = {"id": str(self.id), "counts": dict(self.counts), "waits": self.waits, "exit_code": self.exit_code}
+        return {**told, "would_delete": self.would_delete} if self.dry else told
+
+    def __str__(self) -> str:
+        told = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items())) or "nothing"
+        lines = [f"customer {self.id}: {'would erase' if self.dry else 'erased'} {told}"]
+        if self.would_delete:
+            lines.append(f"would first delete {self.would_delete} at Stripe, which cancels its subscriptions")
+        lines += [f"✘ {what}" for what in self.waits]
+        return "\n".join([*lines, "run it again when that is settled"] if self.waits else lines)
+
+
+def erase(reference: str, *, dry: bool = False) -> Erased:
+    """Forget the customer of a username, of our id or of Stripe's, also one that is deleted already.
+
+    Raises NotFound; NotPossible when Stripe refuses to delete them, or an operation is under way: then they stay.
+    """
+    customer = customer_of(reference)
+    if customer.live:
+        _require_rest(customer)
+    found = belongings({customer.id, *_of_the_same_name(customer)}, _named(customer))
+    if dry:
+        return Erased(customer.id, found.counts, dry=True, would_delete=customer.stripe_id if customer.live else None)
+    erasure = Erasure.begin(customer.id, found.known)
+    if customer.live:
+        customer = _deleted(customer, erasure)
+        if customer.live:
+            told = f"{customer.stripe_id} is being deleted at Stripe: the outcome is not known yet"
+            return Erased(customer.id, waits=[told])
+    return scrub(erasure)
+
+
+def customer_of(reference: str) -> Customer:
+    """Return the customer that is meant: a live one, else the last that had this id or name. Raises NotFound."""
+    found = Customer.lookup(reference) or Customer.of(reference)
+    found = found or Customer.objects(username_key=fold(reference)).order_by("-created_at").first()
+    if found is None:
+        raise NotFound("There is no such customer; once erased, they are known by their id only.")
+    customer: Customer = found
+    return customer
+
+
+def _require_rest(customer: Customer) -> None:
+    operation = customer.operation
+    if customer.review is not None:
+        raise NotPossible("This customer is in review: settle that first, see `operations list`.")
+    if customer.status == Status.PENDING or (operation is not None and operation.verb not in ("update", "delete")):
+        raise NotPossible("An operation is under way on this customer: wait for it to end.")
+
+
+def _deleted(customer: Customer, erasure: Erasure) -> Customer:
+    if customer.operation is not None and customer.operation.verb == "delete":
+        return customer  # begun before: reconcile settles it
+    try:
+        deleted = delete(customer)
+    except NotFound:
+        return customer.reread()  # somebody else deleted them
+    except (Refused, InProgress, NotDeletable) as error:
+        if not erasure.forget():
+            log.info("the erasure of customer %s was asked for again", customer.id)
+        raise NotPossible(f"The customer stays: {error}") from error
+    assert isinstance(deleted, Customer)
+    return deleted
+
+
+def scrub(erasure: Erasure) -> Erased:
+    """Take all that tells of a person from what is kept here, as far as it is at rest.
+
+    The customer's own document comes last: by its username a run that was killed finds the others of that name.
+    """
+    customer = Customer.objects(id=erasure.id).first()
+    same = _of_the_same_name(customer) if customer else ()
+    found = belongings({erasure.id, *same}, set(erasure.named))
+    erasure = Erasure.begin(erasure.id, found.known) if found.known > set(erasure.named) else erasure
+    done = Erased(erasure.id)
+    done.counts[Event._get_collection_name()] = sum(map(_event, found.events))
+    done.counts[Delivery._get_collection_name()] = sum(map(_delivery, found.deliveries))
+    for model, ids in found.documents.items():
+        for id in ids - {erasure.id}:
+            _document(model, id, done)
+    _document(Customer, erasure.id, done)
+    done.counts = +done.counts
+    if not done.waits and erasure.seen_clean() is None:
+        log.info("the erasure of customer %s was asked for again", erasure.id)
+    return done
+
+
+def go_on() -> int:
+    """Go on with what was not finished, and look once more at what was; return how many rows were scrubbed."""
+    count = 0
+    for erasure in Erasure.overdue(clock.now()):
+        claimed = erasure.claim()
+        customer = Customer.objects(id=erasure.id).first()
+        if claimed is None or (customer is not None and customer.live):
+            continue  # to delete somebody is the operator's: `status` tells them that it was not finished
+        count += scrub(claimed).counts.total()
+    return count
+
+
+# --- what belongs to a person ---
+
+
+def belongings(start: set[ObjectId], known: set[str]) -> Belongings:
+    """Find all rows that tell of a person: what mentions one of their objects is theirs, too, until nothing is new.
+
+    Every row is read, as often as it takes. It is a rare command, and whatever needs no index needs none forgotten.
+    """
+    found = Belongings(set(known))
+    while True:
+        before = len(found.known)
+        for model in present_kinds().values():
+            _search_documents(model, start, found)
+        _search_events(found)
+        if len(found.known) == before:
+            break
+    _search_deliveries(found)
+    return found
+
+
+def _named(customer: Customer) -> set[str]:
+    return {id for id in (customer.stripe_id, *customer.orphans, *customer.undone) if id}
+
+
+def _of_the_same_name(customer: Customer) -> set[ObjectId]:
+    """Return the tombstones that bear the same username: attempts to make this customer, or their earlier lives."""
+    if customer.username_key is None:
+        return set()
+    return {one.id for one in Customer.objects(username_key=customer.username_key, live=False).only("id")}
+
+
+def _search_documents(model: type[SyncedDocument], start: set[ObjectId], found: Belongings) -> None:
+    ids = found.documents.setdefault(model, set())
+    for row in raw_rows(model):
+        told = mentions(row)
+        own = row.get("stripe_id")
+        by_name = row["_id"] in start or own in found.known
+        theirs = by_name if model is Customer else bool(told & found.known)
+        if theirs:
+            ids.add(row["_id"])
+            found.known |= {own, *row.get("orphans", ()), *row.get("undone", ())} - {None}
+            found.known |= {id for id in told if id.startswith(PRIVATE) and ID.fullmatch(id)}
+
+
+def _search_events(found: Belongings) -> None:
+    for row in raw_rows(Event):
+        if mentions(row) & found.known:
+            found.events.add(row["_id"])
+            about = row.get("object_id")
+            if about and not about.startswith(Customer.resource.prefix):
+                found.known.add(about)
+
+
+def _search_deliveries(found: Belongings) -> None:
+    documents = {id for ids in found.documents.values() for id in ids}
+    for row in raw_rows(Delivery):
+        if row.get("document") in documents or mentions(row) & found.known:
+            found.deliveries.add(row["_id"])
+
+
+# --- what is taken from them ---
+
+
+def _document(model: type[SyncedDocument], id: ObjectId, done: Erased) -> None:
+    while (document := model.objects(id=id).first()) is not None:
+        if not document.at_rest:
+            verb = document.operation.verb if document.operation else document.status
+            done.waits.append(f"{model.resource.kind} {id} waits for its {verb} to end")
+            return
+        erased = document.erase()
+        if erased is not None:
+            done.counts[model._get_collection_name()] += erased is not document
+            return
+
+
+def _event(id: str) -> bool:
+    while (row := Event.objects(id=id).first()) is not None and row.erased_at is None:
+        if row.erase(_read(row.raw, row)) is not None:
+            return True
+    return False
+
+
+def _read(raw: bytes, row: Event) -> dict[str, Any]:
+    try:
+        return parse(raw)
+    except Malformed:
+        return {"id": row.id, "type": row.type}
+
+
+def _delivery(id: str) -> bool:
+    while (row := Delivery.objects(id=id).first()) is not None and row.erased_at is None:
+        raw = bare(json.loads(row.raw)) if row.raw is not None else None
+        if row.erase(raw) is not None:
+            return True
+    return False
