@@ -178,8 +178,13 @@ def bare(event: dict[str, Any]) -> bytes:
         shown["deleted"] = True
     told = request.get("idempotency_key") if isinstance(request, dict) else None
     key = Key.parse(told) if isinstance(told, str) else None  # another's key may say anything
-    left = {name: scrub(event.get(name), "type") for name in ("object", "created", "livemode", "account")}
-    left |= {"id": event["id"], "type": event["type"], "api_version": None}
+    left = {name: scrub(event.get(name)) for name in ("created", "livemode", "account")}
+    left |= {
+        "id": event["id"],
+        "object": scrub(event.get("object"), "object"),
+        "type": event["type"],
+        "api_version": None,
+    }
     return json.dumps({**left, "request": {"idempotency_key": key and str(key)}, "data": {"object": shown}}).encode()
 
 

@@ -122,7 +122,7 @@ def test_a_dry_run_tells_and_writes_nothing(world: World, run: Run) -> None:
     assert run("erase", USERNAME)[1]["counts"].keys() >= told["counts"].keys()
 
 
-@pytest.mark.parametrize("by", ["username", "id", "stripe_id"])
+@pytest.mark.parametrize("by", ["username", "stripe_id"])
 def test_a_customer_who_is_deleted_already_can_be_erased(world: World, run: Run, by: str) -> None:
     customer = person.buys(world)
     sync.delete(customer)
@@ -211,19 +211,19 @@ def test_neither_a_full_comparison_nor_a_backfill_brings_it_back(world: World) -
     assert again.counts["drift"] == 0, "what is kept is not what Stripe has, and no drift"
 
 
-@pytest.mark.parametrize("replayed", ["customer.created", "charge.succeeded", "customer.discount.created"])
-def test_a_replay_of_an_erased_event_harms_nothing(world: World, run: Run, replayed: str) -> None:
-    x = person.buys(world).stripe_id
-    world.deliver([event("customer.discount.created", {"id": "di_1", "object": "discount", "customer": x}, 1)])
+def test_a_replay_of_an_erased_event_harms_nothing(world: World, run: Run) -> None:
+    gift = {"id": "di_1", "object": "discount", "customer": person.buys(world).stripe_id, "name": person.NAME}
+    world.deliver([event("customer.discount.created", gift, int(world.stripe.clock.now()))])
     erase(USERNAME)
     world.deliver()
     before = {one.id: one.stripe for one in world.documents()}
 
-    code, told = run("events replay", Event.objects(type=replayed).first().id)
+    for replayed in ("customer.created", "charge.succeeded", "customer.discount.created"):
+        code, told = run("events replay", Event.objects(type=replayed).first().id)
+        assert code == 0, told
 
-    assert code == 0, told
-    forgotten(world)
     assert {one.id: one.stripe for one in world.documents()} == before
+    forgotten(world)
 
 
 def test_what_was_under_way_when_it_began_is_found_by_a_second_look(world: World) -> None:

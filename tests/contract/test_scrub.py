@@ -1,0 +1,67 @@
+"""What erasing keeps as a word is a word by Stripe's own account: no field of that name holds a text."""
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from models.scrub import PERSONAL, WORD, WORDS
+from tests.contract.openapi import PATH, OpenAPI
+
+pytestmark = pytest.mark.skipif(not PATH.exists(), reason="Stripe's OpenAPI file is not on this machine")
+CODE = re.compile(r"`[a-z_]+`|enumerated|(?i:code|currency|type of|list of)")  # how a description says so
+REVIEWED = {  # and where it does not
+    "account_requirements_error.reason": "a sentence, which is no word; and the shop's own",
+    "api_errors.decline_code": "a short code",
+    "balance_transaction.reporting_category": "one of the reporting categories",
+    "event.type": "the type of an event",
+    "financial_reporting_finance_report_run_run_parameters.reporting_category": "the same",
+    "gelato_document_report_error.reason": "a sentence, which is no word",
+    "gelato_id_number_report_error.reason": "a sentence, which is no word",
+    "gelato_selfie_report_error.reason": "a sentence, which is no word",
+    "gelato_session_last_error.reason": "a sentence, which is no word",
+    "issuing_dispute_canceled_evidence.cancellation_reason": "of the shop's own cards: about no customer",
+    "issuing_dispute_service_not_as_described_evidence.cancellation_reason": "of the shop's own cards",
+    "source_type_ach_debit.type": "the type of the account",
+    "terminal.reader.status": "online or offline",
+}
+
+
+def words(node: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every property of a schema, however deep, that erasing takes for a word."""
+    if isinstance(node, list):
+        for each in node:
+            yield from words(each, name)
+    elif isinstance(node, dict):
+        properties = node.get("properties")
+        for field, schema in properties.items() if isinstance(properties, dict) else ():
+            if field in WORDS:
+                yield from ((f"{name}.{field}", branch) for branch in branches(schema))
+        for each in node.values():
+            yield from words(each, name)
+
+
+def branches(schema: dict[str, Any]) -> list[dict[str, Any]]:
+    inner = [schema, *schema.get("anyOf", []), *([schema["items"]] if "items" in schema else [])]
+    told = next((each["description"] for each in inner if "description" in each), "")
+    return [{"description": told, **each} for each in inner if each.get("type") == "string"]
+
+
+def test_every_word_is_one_of_a_few() -> None:
+    schemas = OpenAPI().document["components"]["schemas"]
+    found = [pair for name, schema in schemas.items() for pair in words(schema, name)]
+    texts = {place for place, schema in found if "enum" not in schema and not CODE.search(schema["description"])}
+
+    assert len(found) > 300
+    assert texts == REVIEWED.keys()
+
+
+def test_every_word_that_stripe_knows_is_kept() -> None:
+    schemas = OpenAPI().document["components"]["schemas"]
+    known = {
+        word for name, schema in schemas.items() for _, each in words(schema, name) for word in each.get("enum", [])
+    }
+
+    assert {word for word in known if word and not WORD.fullmatch(word)} <= {"C", "R"}
+    assert not WORDS & PERSONAL
