@@ -4,7 +4,13 @@ from typing import ClassVar
 
 from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
 
-from models.price import Recurring
+
+class Period(EmbeddedDocument):
+    """How often a price recurs that is made for one sale: what is metered has a price of its own."""
+
+    meta: ClassVar = {"strict": False}
+    interval: str = StringField(required=True, choices=["day", "week", "month", "year"])
+    interval_count: int | None = IntField(min_value=1)
 
 
 class NewProduct(EmbeddedDocument):
@@ -23,7 +29,7 @@ class NewPrice(EmbeddedDocument):
     unit_amount: int = IntField(min_value=0, max_value=99_999_999, required=True)
     product: str | None = StringField(max_length=5000, refers="product")
     product_data: NewProduct | None = EmbeddedDocumentField(NewProduct)
-    recurring: Recurring | None = EmbeddedDocumentField(Recurring)
+    recurring: Period | None = EmbeddedDocumentField(Period)
 
 
 class Item(EmbeddedDocument):

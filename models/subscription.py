@@ -14,7 +14,17 @@ from mongoengine import (
 from models.base import SyncedDocument
 from models.parts import Call
 from models.resource import Action, Resource
-from models.sale import NewPrice
+from models.sale import Period
+
+
+class OwnPrice(EmbeddedDocument):
+    """A price made for one subscription, in the currency's minor unit; the product must be there."""
+
+    meta: ClassVar = {"strict": False}
+    currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True)
+    unit_amount: int = IntField(min_value=0, max_value=99_999_999, required=True)
+    product: str = StringField(max_length=5000, refers="product", required=True)
+    recurring: Period = EmbeddedDocumentField(Period, required=True)
 
 
 class SubscriptionItem(EmbeddedDocument):
@@ -22,7 +32,7 @@ class SubscriptionItem(EmbeddedDocument):
 
     meta: ClassVar = {"strict": False}
     price: str | None = StringField(max_length=5000, refers="price")
-    price_data: NewPrice | None = EmbeddedDocumentField(NewPrice)
+    price_data: OwnPrice | None = EmbeddedDocumentField(OwnPrice)
     quantity: int | None = IntField(min_value=0, max_value=999_999)
     id: str | None = StringField(max_length=5000)
     deleted: bool | None = BooleanField()

@@ -1,4 +1,7 @@
-"""Fixtures: a Stripe client. With STRIPE_TEST_KEY it talks to a real sandbox, else to a fresh emulator."""
+"""Fixtures: a Stripe client. With STRIPE_TEST_KEY it talks to a real sandbox, else to a fresh emulator.
+
+STRIPE_TEST_BASE is another address than Stripe's: of an emulator in a process of its own, which shows what runs there.
+"""
 
 import os
 import time
@@ -12,6 +15,7 @@ import stripe
 from emulator import Emulator
 
 REAL = os.environ.get("STRIPE_TEST_KEY", "")
+BASE = os.environ.get("STRIPE_TEST_BASE", "")
 Json = dict[str, Any]
 
 
@@ -32,7 +36,8 @@ def emulator() -> Emulator:
 def client(request: pytest.FixtureRequest) -> stripe.StripeClient:
     if REAL:
         assert REAL.startswith(("sk_test_", "rk_test_")), "never against live data"
-        return stripe.StripeClient(REAL, max_network_retries=2)
+        where: Any = {"api": BASE} if BASE else {}
+        return stripe.StripeClient(REAL, base_addresses=where, max_network_retries=2)
     stripe_: Emulator = request.getfixturevalue("emulator")
     return stripe.StripeClient("sk_test_contract", http_client=stripe_.transport())
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -29,6 +30,12 @@ class OpenAPI:
     @cached_property
     def _registry(self) -> Any:
         return Registry().with_resource("spec", Resource(self.document, DRAFT202012))
+
+    @cached_property
+    def shapes(self) -> list[tuple[str, re.Pattern[str]]]:
+        """The paths with parameters, those with the fewest first."""
+        paths = sorted((path for path in self.document["paths"] if "{" in path), key=lambda path: path.count("{"))
+        return [(path, re.compile(re.sub(r"\{\w+\}", "[^/]+", path))) for path in paths]
 
     def validator(self, pointer: str) -> Any:
         return Draft202012Validator({"$ref": f"spec#{pointer}"}, registry=self._registry)

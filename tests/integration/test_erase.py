@@ -331,7 +331,7 @@ def test_killed_anywhere_it_is_simply_run_again(database: str, clean: Callable[[
     fuse = Fuse()
     effect, died = 0, ""
     while died is not None:
-        effect += 1
+        effect += 1 if effect < 6 else 2
         clean()
         world = World(database, fuse=fuse)
         try:

@@ -1,6 +1,6 @@
 """A world: one shop with its Stripe. Everything in it is real but Stripe, and its time moves only when told."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -36,6 +36,7 @@ class World:
     settings: dict[str, str] = field(default_factory=dict)
     listeners: tuple[CommandListener, ...] = ()
     fuse: Fuse | Schedule | None = None
+    around: Callable[[stripe_python.HTTPClient], stripe_python.HTTPClient] = lambda transport: transport
 
     def __post_init__(self) -> None:
         self.stripe.endpoint(URL, secret=SECRET)
@@ -46,7 +47,7 @@ class World:
         sync.disconnect()
         vars(self).pop("app", None)
         vars(self).pop("http", None)
-        transport = self.stripe.transport()
+        transport = self.around(self.stripe.transport())
         self.read = Settings.from_environment(
             serve=True,
             environment={

@@ -1,0 +1,241 @@
+"""All that the service says to Stripe, and all that the emulator answers, is as Stripe's OpenAPI file has it."""
+
+import re
+import tomllib
+import uuid
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Any
+
+import pytest
+import stripe
+from mongoengine import BooleanField, EmbeddedDocumentField, FloatField, IntField, ListField
+from mongoengine.base import BaseField
+from mongoengine.connection import get_db
+
+import sync
+from emulator import Emulator
+from emulator.calls import PATHS
+from models import Customer, created_kinds, kinds
+from models.input import inner_fields, words
+from sync import endpoint
+from sync.backfill import backfill
+from sync.doctor import examine
+from sync.erase import erase
+from sync.patience import Patience
+from tests.contract import samples as stripe_samples
+from tests.contract.conversation import Exchange, Overheard, reply_differences, request_differences, template
+from tests.contract.openapi import PATH, OpenAPI
+from tests.support import samples
+from tests.support.world import World
+
+if not PATH.exists():
+    pytest.skip("Stripe's OpenAPI file is not here", allow_module_level=True)
+
+
+def exceptions(name: str) -> dict[str, dict[str, str]]:
+    return tomllib.loads((Path(__file__).parent / name).read_text(encoding="utf-8"))
+
+
+OF_OBJECTS = exceptions("openapi_exceptions.toml")  # held to what is needed by test_openapi.py
+EXCEPTIONS = exceptions("conversation_exceptions.toml")
+SPEC = OpenAPI()
+Json = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def spoken(mongo_server: Any) -> Iterator[list[Exchange]]:
+    """What the service says in every journey: of every kind all verbs, then looking, finding, undoing and listing."""
+    exchanges: list[Exchange] = []
+    uri = mongo_server.uri(f"test_{uuid.uuid4().hex}")
+    world = World(uri, around=lambda transport: Overheard(transport, exchanges))
+    try:
+        journeys(world)
+        yield exchanges
+    finally:
+        get_db().client.drop_database(get_db().name)
+        world.stop()
+
+
+def name_of(kind: str) -> str:
+    return re.sub(r"\W", "-", kind.replace("_", "-"))
+
+
+def make_room() -> None:
+    """The samples use one name: let it be free."""
+    for customer in Customer.objects(username="sample@here.com", live=True):
+        sync.update(customer, {"username": f"was {customer.id} before"})
+
+
+def journeys(world: World) -> None:
+    for kind, model in created_kinds().items():
+        document = samples.create(kind, name_of(kind))
+        if kind in samples.CHANGES:
+            sync.update(document.reread(), samples.CHANGES[kind])
+        for action in samples.ACTS.get(kind, ()):
+            make_room()
+            ready = samples.ready(kind, action)
+            make_room()
+            sync.act(ready, action, samples.given(kind, action))
+        if model.resource.deletable:
+            with suppress(sync.Refused, sync.NotFound):
+                sync.delete(document.reread())
+        world.deliver()
+    customer = sync.create_customer("portal@here.com", invoice_prefix="ABC", preferred_locales=["de"])
+    sync.open_portal(customer, "https://shop.example/")
+    for fault, method in (("decline", "POST"), ("cut_after", "POST"), ("500_repair", "POST"), ("503_edge", "GET")):
+        world.stripe.fault(fault, method=method, times=2)
+        with suppress(sync.Refused):
+            sync.create_customer(f"{fault}@here.com")
+    world.stripe.calm()
+    world.stripe.repair()
+    world.advance(hours=30)
+    world.converge()
+    made, _ = endpoint.create("https://shop.example/other")
+    endpoint.listed()
+    endpoint.update(made)
+    endpoint.roll(made)
+    endpoint.delete(made, force=True)
+    examine("https://shop.example/webhooks/stripe")
+    backfill(patience=Patience(1000.0, lambda seconds: None), since=int(world.stripe.clock.now()) - 86_400)
+    backfill(patience=Patience(1000.0, lambda seconds: None))
+    world.reconcile(full=True)
+    erase(str(customer.id))
+
+
+@pytest.fixture(scope="module")
+def heard(spoken: list[Exchange]) -> list[Exchange]:
+    """That, and every route of the emulator's that the service does not use, good and bad."""
+    exchanges: list[Exchange] = []
+    emulator = Emulator()
+    client = stripe.StripeClient("sk_test_x", http_client=Overheard(emulator.transport(), exchanges))
+    for make in (stripe_samples.pay, stripe_samples.check_out, stripe_samples.bill, stripe_samples.host):
+        make(emulator)
+    client.v1.webhook_endpoints.create({"url": "https://example.com", "enabled_events": ["*"]})
+    refund = emulator.objects("refund")[0]
+    emulator.plant("refund", {**refund, "status": "requires_action"})
+    client.v1.refunds.cancel(refund["id"])
+    for path, row in PATHS.items():
+        listed = client.raw_request("get", f"/v1/{path}", limit=3).data["data"] if row.readable else []
+        for one in listed[:1]:
+            client.raw_request("get", f"/v1/{path}/{one['id']}")
+            for name in row.lists:
+                client.raw_request("get", f"/v1/{path}/{one['id']}/{name}")
+            if "metadata" in (row.update or {}):
+                client.raw_request("post", f"/v1/{path}/{one['id']}", **{"metadata": {"k": "v"}})
+        for verb, rest in (("get", "/nothing"), ("post", ""), ("post", "/nothing"), ("delete", "/nothing")):
+            with suppress(stripe.StripeError):
+                client.raw_request(verb, f"/v1/{path}{rest}", colour="red")
+    client.v1.subscriptions.resume(paused(emulator))
+    return [*spoken, *exchanges]
+
+
+def paused(emulator: Emulator) -> str:
+    """A subscription whose trial ended without a card."""
+    boss = emulator.dashboard
+    customer = boss.create("customer")["id"]
+    data = {"currency": "usd", "unit_amount": 500, "recurring": {"interval": "month"}, "product_data": {"name": "P"}}
+    made = boss.create(
+        "subscription",
+        customer=customer,
+        items=[{"price": boss.create("price", **data)["id"]}],
+        trial_period_days=1,
+        trial_settings={"end_behavior": {"missing_payment_method": "pause"}},
+    )
+    emulator.clock.advance(86_400 + 3_600)
+    boss.update("customer", customer, name="wakes it")
+    return str(made["id"])
+
+
+def served() -> set[tuple[str, str]]:
+    """Every route of the emulator's, with `{id}` for what an id stands for."""
+    found = {("get", "/v1/account")}
+    for path, row in PATHS.items():
+        all, one = f"/v1/{path}", f"/v1/{path}/{{id}}"
+        found |= {("get", all), ("get", one)} if row.readable else set()
+        found |= {("post", all)} if row.create is not None else set()
+        found |= {("post", one)} if row.update is not None else set()
+        found |= {("delete", one)} if row.ends is not None or row.delete != "never" else set()
+        found |= {("post", f"{one}/{action}") for action in row.actions}
+        found |= {("get", f"{one}/{name}") for name in row.lists}
+    return found
+
+
+def route_of(said: Exchange) -> tuple[str, str]:
+    known = template(SPEC, said.path)
+    path = re.sub(r"\{\w+\}", "{id}", known) if known else re.sub(r"/[a-z]+_\w*\d\w*$", "/{id}", said.path)
+    return said.method, path
+
+
+def reviewed(found: Iterable[tuple[str, str]], place: str) -> None:
+    """Every difference has its exception, and every exception of these places its difference."""
+    differences = {*found}
+    reasons = {where: told for where, told in EXCEPTIONS.items() if fnmatchcase(where, place)}
+    known = {(where, what) for where, told in reasons.items() for what in told}
+
+    assert differences - known == set()
+    assert known - differences == set()
+    assert all(len(reason) > 10 for told in reasons.values() for reason in told.values()), "an exception says why"
+
+
+def test_every_request_of_the_service_is_as_the_file_has_it(spoken: list[Exchange]) -> None:
+    told = [(said, what) for said in spoken for what in request_differences(SPEC, said)]
+
+    assert len(spoken) > 300
+    reviewed(((f"{said.method.upper()} {route_of(said)[1]}", what) for said, what in told), "[A-Z]* /v1/*")
+
+
+def test_every_reply_of_the_emulator_is_as_the_file_has_it(heard: list[Exchange]) -> None:
+    told = {repr((said.method, route_of(said), said.status, said.reply)): said for said in heard}
+    found = {(f"{name}.object", what) for said in told.values() for name, what in reply_differences(SPEC, said)}
+    known = {(where, what) for where, names in OF_OBJECTS.items() for what in names}
+
+    reviewed(found - known, "*.object")
+
+
+def test_every_route_of_the_emulator_is_heard(heard: list[Exchange]) -> None:
+    assert served() - {route_of(said) for said in heard if said.status == 200} == set()
+    assert {said.status for said in heard} >= {200, 400, 402, 404}
+
+
+def body(fields: Mapping[str, BaseField], verb: str) -> Json:
+    """Everything that a model may send with a verb, as a form would carry it."""
+    return {name: _sample(name, field, verb) for name, field in fields.items() if verb in words(field)}
+
+
+def _sample(name: str, field: BaseField, verb: str) -> Any:
+    match field:
+        case EmbeddedDocumentField():
+            return {inner: _sample(inner, each, verb) for inner, each in inner_fields(field).items()}
+        case ListField():
+            return [_sample(name, field.field, verb)]
+        case BooleanField():
+            return "true"
+        case FloatField() | IntField():
+            return str(int(field.min_value or 7))
+    return field.choices[-1] if field.choices else "eur" if name.endswith("currency") else "x"
+
+
+@pytest.mark.parametrize("kind", [kind for kind, model in created_kinds().items() if model.resource.path])
+def test_every_field_that_a_model_sends_is_a_parameter_of_the_file(kind: str) -> None:
+    resource, fields = kinds()[kind].resource, kinds()[kind]._fields
+    said = [("create", resource.path, body(fields, "create"))]
+    if any("update" in words(field) and not getattr(field, "local", False) for field in fields.values()):
+        said.append(("update", f"{resource.path}/x_1", body(fields, "update")))
+    for name, action in resource.actions.items():
+        if action.takes and not action.calls:
+            taken = {inner: _sample(inner, field, name) for inner, field in action.takes._fields.items()}
+            said.append((name, f"{resource.path}/x_1/{name}", taken))
+    found = {
+        (f"{kind}.{verb}", what)
+        for verb, path, sent in said
+        for what in request_differences(SPEC, Exchange("post", path, _sendable(fields, sent), 200, {}))
+    }
+
+    reviewed(found, f"{kind}.[!o]*")
+
+
+def _sendable(fields: Mapping[str, BaseField], sent: Json) -> Json:
+    return {name: value for name, value in sent.items() if not getattr(fields.get(name), "local", False)}
