@@ -36,6 +36,7 @@ NEEDS: dict[str, Needs] = {
     "`doctor`": Needs(("account", "event", "webhook_endpoint", CREATED)),
     "`endpoint list`": Needs(("account", "webhook_endpoint")),
     "`endpoint create \\| update \\| roll \\| delete`": Needs(("account",), ("webhook_endpoint",)),
+    "`erase`": Needs(("account",), ("customer",)),
     "`status`, `types`, `hooks`, `events list`, `operations list`, `new-installation`": Needs(),
 }
 SPOKEN = {CREATED: "every type that is created", MIRRORED: "every mirrored type", LISTED: "every type that is listed"}

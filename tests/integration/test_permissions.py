@@ -20,7 +20,7 @@ from tests.support.run import Run
 from tests.support.world import URL, World
 
 KEY = "rk_test_restricted"
-SERVICE, RECONCILE, DRY, BACKFILL, DOCTOR, LIST, ENDPOINT, NOTHING = NEEDS
+SERVICE, RECONCILE, DRY, BACKFILL, DOCTOR, LIST, ENDPOINT, ERASE, NOTHING = NEEDS
 MADE = members([CREATED])
 LISTED = [kind for kind in MADE if kinds()[kind].resource.listed]
 
@@ -181,6 +181,21 @@ def test_a_new_key_that_may_not_read_its_account_says_so(
 
     told = capsys.readouterr()
     assert named(told.out + told.err) == read(["account"])
+
+
+@pytest.mark.fault("144")
+def test_erase_works_with_its_row_and_leaves_all_as_it_was_without(shop: World, run: Run) -> None:
+    first, second = (samples.create("customer", name) for name in ("ann", "bob"))
+    shop.deliver()
+
+    allow(shop, ERASE, but=write(["customer"]))
+    assert run("erase", str(first.id))[0] == 1
+    assert named(first.reread().error.message) == write(["customer"])
+    assert first.reread().username
+    allow(shop, ERASE)
+    assert run("erase", str(second.id))[0] == 0
+
+    assert second.reread().username is None
 
 
 def test_what_needs_nothing_asks_stripe_for_nothing(shop: World, run: Run) -> None:
