@@ -37,18 +37,21 @@ class History(CommandListener):
     def __init__(self) -> None:
         self.statuses: set[tuple[str, str]] = set()  # (document id, customer.active)
         self._kinds = {model._get_collection_name(): kind for kind, model in kinds().items()}
-        self._asked: dict[int, str] = {}
+        self._asked: dict[int, tuple[str, list[dict[str, Any]]]] = {}
 
     def started(self, event: CommandStartedEvent) -> None:
-        if event.command_name == "findAndModify":
-            self._asked[event.request_id] = event.command["findAndModify"]
+        if event.command_name in ("findAndModify", "insert"):  # a comparison adopts many at once
+            inserted = list(event.command.get("documents", []))
+            self._asked[event.request_id] = (event.command[event.command_name], inserted)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        kind = self._kinds.get(self._asked.pop(event.request_id, ""))
-        value: dict[str, Any] | None = event.reply.get("value") if kind else None
+        collection, inserted = self._asked.pop(event.request_id, ("", []))
+        kind = self._kinds.get(collection)
+        values = [event.reply.get("value"), *inserted] if kind else []
         for field in ("status", "payment_status") if kind == "order" else ("status",):
-            if value and value.get(field) not in (None, "pending"):
-                self.statuses.add((str(value["_id"]), f"{kind}.{value[field]}"))
+            for value in values:
+                if value and value.get(field) not in (None, "pending"):
+                    self.statuses.add((str(value["_id"]), f"{kind}.{value[field]}"))
 
     def failed(self, event: CommandFailedEvent) -> None:
         pass
