@@ -96,10 +96,10 @@ class Process:
                 self._popen.wait(STOP)
             self.kill()
 
-    def kill(self) -> None:
-        """`kill -9`, for it and all of its children."""
+    def kill(self, *, alone: bool = False) -> None:
+        """`kill -9`, for it and all of its children, unless it is to die `alone`."""
         with suppress(ProcessLookupError):  # nobody may be left
-            os.killpg(self.pid, signal.SIGKILL)
+            (os.kill if alone else os.killpg)(self.pid, signal.SIGKILL)
         assert self._popen
         self._popen.wait()
         self._popen = None
@@ -186,9 +186,9 @@ class Stack:
         self._processes[name].stop()
         self._tell_janitor()
 
-    def kill(self, name: str) -> None:
-        """`kill -9` a process with its children."""
-        self._processes[name].kill()
+    def kill(self, name: str, *, alone: bool = False) -> None:
+        """`kill -9` a process with its children, unless it is to die `alone`: they end soon when they notice."""
+        self._processes[name].kill(alone=alone)
         self._tell_janitor()
 
     def check(self) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from emulator.wire import Json
+from emulator.wire import Json, Logged
 
 
 class ControlError(Exception):
@@ -36,8 +36,8 @@ class Control:
         return list(self.get("events"))
 
     @property
-    def requests(self) -> list[Json]:
-        return list(self.get("requests"))
+    def requests(self) -> list[Logged]:
+        return [Logged(**each) for each in self.get("requests")]
 
     @property
     def account(self) -> str:

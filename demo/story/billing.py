@@ -67,9 +67,9 @@ def portal(shop: Shop) -> Told:
     """Stripe's billing portal"""
     fay, back = shop.known(FAY)["stripe_id"], "https://shop.example/account"
     told = shop.service.post(f"/customers/{FAY}/portal", {"return_url": back})
-    sent = next(each for each in reversed(shop.stripe.requests) if each["path"] == "/v1/billing_portal/sessions")
+    sent = next(each for each in reversed(shop.stripe.requests) if each.path == "/v1/billing_portal/sessions")
     yield Claim(
         "one call opens it for her at Stripe, and the answer says where",
-        lambda: (told.status, told.body["url"].split("/p/")[0], sent["params"]),
+        lambda: (told.status, told.body["url"].split("/p/")[0], sent.params),
         (201, "https://billing.stripe.com", {"customer": fay, "return_url": back}),
     )

@@ -207,7 +207,7 @@ class TestControl:
         with pytest.raises(stripe.APIError):
             client.v1.customers.list()
         control.calm()
-        assert control.requests[-1]["fault"] == "503_edge"
+        assert control.requests[-1].fault == "503_edge"
 
     def test_late_requests_and_repairs(self, control: Control, client: stripe.StripeClient) -> None:
         for fault in ("zombie", "500_repair"):

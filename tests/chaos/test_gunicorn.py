@@ -1,0 +1,131 @@
+"""Gunicorn's processes die or freeze under load: nothing acknowledged is lost, and one reconcile is enough."""
+
+import os
+import random
+import signal
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pytest
+
+from demo.mongod import Mongod
+from demo.stack import Stack
+from tests.chaos.book import settle, storm
+from tests.chaos.load import DONE, OPEN, Load
+from tests.support import eventually
+
+WORKERS = 2
+REFUSALS = (402, 404, 409, 422)  # what the clients of a `Load` bring upon themselves
+
+
+@contextmanager
+def frozen(pid: int) -> Iterator[None]:
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def told(load: Load) -> set[int]:
+    return {answer.status for answer in load.answers}
+
+
+@pytest.mark.fault("60")
+def test_a_killed_worker_costs_an_answer_at_most(stack: Stack) -> None:
+    with storm(stack, clients=6) as load:
+        for _ in range(2):
+            os.kill(random.choice(stack.workers()), signal.SIGKILL)
+            assert load.goes_on() < 5, "the other worker serves meanwhile"
+
+    settle(stack, load)
+    assert told(load) <= {*DONE, *OPEN, *REFUSALS}
+
+
+@pytest.mark.long
+@pytest.mark.fault("104")
+def test_all_workers_killed_again_and_again(stack: Stack) -> None:
+    with storm(stack, clients=8, seed=1) as load:
+        for _ in range(8):
+            for pid in stack.workers():
+                os.kill(pid, signal.SIGKILL)
+            load.goes_on(12)
+
+    figures = settle(stack, load)
+    assert figures.clients["no answer"]
+
+
+@pytest.mark.long
+@pytest.mark.fault("100")
+def test_a_killed_master_takes_nothing_with_it_and_another_takes_over(stack: Stack) -> None:
+    with storm(stack, clients=6, seed=2) as load:
+        orphaned = stack.workers()
+        stack.kill("gunicorn", alone=True)
+        stack.start("gunicorn")
+        load.goes_on()
+        eventually(lambda: not {*orphaned} & {*stack.workers()}, 30)
+        load.goes_on()
+
+    settle(stack, load)
+
+
+@pytest.mark.long
+@pytest.mark.fault("101")
+def test_a_frozen_worker_holds_only_its_own_requests_and_then_goes_on(stack: Stack) -> None:
+    over = threading.Event()
+    with storm(stack, clients=6, seed=3) as load:
+        with frozen(random.choice(stack.workers())):
+            began = len(load.answers)
+            load.goes_on(20)
+            over.wait(6)
+        load.goes_on()
+
+    settle(stack, load)
+    assert len(load.answers) > began + 20
+    assert max(answer.took for answer in load.answers) < 20
+
+
+@pytest.mark.fault("102")
+def test_a_deploy_finishes_what_is_under_way(stack: Stack) -> None:
+    stack.stripe.fault("slow_after", "POST /v1/customers", seconds=1.5)
+    with ThreadPoolExecutor(1) as pool:
+        before = len(stack.stripe.requests)
+        answer = pool.submit(stack.service.post, "/customers", {"username": "under@way.com"})
+        eventually(lambda: any(each.fault == "slow_after" for each in stack.stripe.requests[before:]))
+
+        stack.stop("gunicorn")
+
+        assert answer.result().status == 201
+    stack.start("gunicorn")
+    assert stack.service.get("/customers/under@way.com").body["status"] == "active"
+
+
+@pytest.mark.long
+@pytest.mark.fault("102")
+def test_deploys_under_load(stack: Stack) -> None:
+    with storm(stack, clients=6, seed=4) as load:
+        for _ in range(3):
+            stack.stop("gunicorn")
+            stack.start("gunicorn")
+            load.goes_on()
+
+    settle(stack, load)
+    assert told(load) <= {*DONE, *OPEN, *REFUSALS}
+
+
+@pytest.mark.long
+@pytest.mark.fault("103")
+def test_workers_that_die_while_mongodb_is_down_come_back_with_it(stack: Stack, mongod: Mongod) -> None:
+    with storm(stack, clients=6, seed=5) as load:
+        mongod.kill()
+        killed = stack.workers()
+        for pid in killed:
+            os.kill(pid, signal.SIGKILL)
+        eventually(lambda: stack.workers() and not {*killed} & {*stack.workers()})
+        mongod.restart()
+        load.goes_on()
+        eventually(lambda: len(stack.workers()) == WORKERS, 30)
+
+    settle(stack, load)
