@@ -24,6 +24,7 @@ from sync.settings import Settings
 log = logging.getLogger("sync")
 
 MONGO_TIMEOUT = 5000  # ms for a whole operation, its retries included; without it pymongo waits for ever
+MONGO_PULSE = 1000  # ms until a server that said it shuts down is asked again; by default 10 s, longer than the above
 REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least so long
 
 
@@ -92,6 +93,7 @@ def _open_database(settings: Settings, listeners: tuple[CommandListener, ...]) -
         timeoutMS=MONGO_TIMEOUT,
         serverSelectionTimeoutMS=MONGO_TIMEOUT,
         connectTimeoutMS=MONGO_TIMEOUT,
+        heartbeatFrequencyMS=MONGO_PULSE,
         tz_aware=True,
         uuidRepresentation="standard",
         event_listeners=list(listeners),
