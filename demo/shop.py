@@ -179,8 +179,8 @@ class Shop:
         self._rewrite(id, {**aged, **PAST})
 
     def make_all_due(self) -> None:
-        """Move every lease that is left into the past."""
-        for rows in self._collections:
+        """Move every lease that is left into the past, those of events, too."""
+        for rows in (*self._collections, self._stack.database["stripe_events"]):
             rows.update_many({"lease": {"$type": "date"}}, [{"$set": PAST}])
 
     def reconcile(self, *options: str) -> str:

@@ -9,9 +9,9 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any
 
 import sync
+from demo.client import Json
 from demo.shop import Shop
 from demo.stack import Stack
 from emulator.control import Control
@@ -23,7 +23,6 @@ from tests.chaos.load import DELETED, DONE, NO_ANSWER, NOTHING, PATHS, Load, Thi
 from tests.support import eventually
 from tests.support.in_sync import assert_in_sync
 
-Json = dict[str, Any]
 MARKS = {  # which field bears the mark of a thing, here and at Stripe; and as what it is made there
     "customer": ("username", "email", "customer"),
     "product": ("description", "description", "product"),
@@ -96,27 +95,27 @@ class Figures:
 
 
 def settle(stack: Stack, load: Load) -> Figures:
-    """Let one reconcile settle what the storm left, compare the books, and return what it came to."""
+    """Let one reconcile settle what the storm left, compare the books, and return what it came to.
+
+    Who was killed cannot give its lease back, and nobody waits here: so all leases are over when it runs. And what it
+    causes itself is told by no webhook: the second has nothing to do but to hear of that.
+    """
     stack.stripe.calm()
-    stack.check()
-    code, report = _reconciled(stack)
+    _await_webhooks(stack)
+    stack.stripe.webhooks.disturb(drop=10**9)
+    Shop(stack).make_all_due()
+    code, report = stack.reconcile()
     assert code == 0, report
     with looking_at(stack) as outside:
-        _await_webhooks(stack)  # what reconcile did is told, too
         again = run_once(full=True)
-        assert (again.exit_code, +again.counts) == (0, Counter()), f"the second reconcile still found: {again}"
+        remedies = {name for name, count in again.counts.items() if count and not name.startswith("event_")}
+        assert (again.exit_code, remedies) == (0, set()), f"the second reconcile still found: {again}"
         figures = compare(outside, load)
         assert_in_sync(outside)  # type: ignore[arg-type]  # as far as it looks, this is a World
+    stack.stripe.calm()
     found = [figures.lost, figures.events_lost, figures.duplicates, figures.orphans]
     assert not any(found), f"{found}\n{figures}"
     return figures
-
-
-def _reconciled(stack: Stack) -> tuple[int, Json]:
-    """Run reconcile once, when all leases are over: who was killed cannot give its own back, and nobody waits here."""
-    _await_webhooks(stack)
-    Shop(stack).make_all_due()
-    return stack.reconcile()
 
 
 def _await_webhooks(stack: Stack) -> None:
@@ -133,8 +132,8 @@ def _await_webhooks(stack: Stack) -> None:
 def compare(outside: Outside, load: Load) -> Figures:
     """Compare the three books."""
     events, inbox = outside.stripe.events(), {row.id: row for row in Event.objects}
-    unread = [row.id for row in inbox.values() if row.state == EventState.DEAD]
-    assert not unread, f"dead events: {unread}"
+    unread = {row.id: row.error for row in inbox.values() if row.state in (EventState.RECEIVED, EventState.DEAD)}
+    assert not unread, f"events that were not applied: {unread}"
     made = Counter(_made(event["data"]["object"]) for event in events if event["type"].endswith(".created"))
     figures = Figures(
         seconds=load.answers[-1].at - load.answers[0].sent,

@@ -1,4 +1,4 @@
-"""MongoDB's own fail points: commands of the service that fail, break off, or hang, as the server itself would do it."""
+"""MongoDB's own fail points: commands of the service that fail, break off or hang, by the server itself."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,14 +1,8 @@
 """MongoDB dies, freezes, fails and fills up under load: nothing acknowledged is lost, and one reconcile is enough."""
 
-import os
-import resource
-import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
 from typing import Any
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -17,7 +11,6 @@ from demo.stack import Stack
 from tests.chaos.book import settle, storm
 from tests.chaos.failpoints import WRITES, failing
 from tests.chaos.load import DONE, OPEN
-from tests.support import eventually
 
 ANSWERED = 7.0  # seconds within which anybody is told that MongoDB cannot be asked; its own limit is 5
 REFUSALS = (402, 404, 409, 422)
