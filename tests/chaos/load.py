@@ -29,6 +29,7 @@ PATHS = {
     "payment_intent": "/payment-intents",
     "order": "/orders",
 }
+TOO_LITTLE = 1  # cents: Stripe refuses such a payment
 NO_REDIRECTS = {"enabled": True, "allow_redirects": "never"}
 
 
@@ -109,6 +110,14 @@ class Load:
         assert held, f"{self.acknowledged - before} requests done in {within:.0f} s: {self.answers[-20:]}"
         return min(answer.at for answer in self.answers if answer.status in DONE and answer.at >= began) - began
 
+    def is_refused(self) -> None:
+        """Ask, while all is well, for something that Stripe refuses: whatever comes after must not bring it back.
+
+        Not in the storm: a refusal after an attempt without an answer is no proof, and with money a person decides.
+        """
+        refused = self._payment(uuid.uuid4().hex, "pm_card_visa", TOO_LITTLE, NOTHING)
+        assert refused.told == [422], refused
+
     def asks(self, requests: int, within: float = 60.0) -> None:
         """Wait until so many more requests were answered, or not, in whatever way."""
         before = len(self.answers)
@@ -146,17 +155,19 @@ class Load:
             self.delete(lamp)
 
     def _pay(self, mark: str, chance: random.Random) -> None:
-        """A payment that succeeds, one whose card is declined, or one that Stripe refuses."""
-        card, amount, then = chance.choice(
+        """A payment that succeeds, or one whose card is declined."""
+        card, then = chance.choice(
             (
-                ("pm_card_visa", 2000, "succeeded"),
-                ("pm_card_visa", 2000, "succeeded"),
-                ("pm_card_visa_chargeDeclined", 2000, "requires_payment_method"),
-                ("pm_card_visa", 1, NOTHING),
+                ("pm_card_visa", "succeeded"),
+                ("pm_card_visa", "succeeded"),
+                ("pm_card_visa_chargeDeclined", "requires_payment_method"),
             )
         )
+        self._payment(mark, card, 2000, then)
+
+    def _payment(self, mark: str, card: str, amount: int, then: str) -> Thing:
         how = {"payment_method": card, "confirm": True, "automatic_payment_methods": NO_REDIRECTS}
-        self.create("payment_intent", mark, then, description=mark, amount=amount, currency="eur", **how)
+        return self.create("payment_intent", mark, then, description=mark, amount=amount, currency="eur", **how)
 
     def _order(self, mark: str, chance: random.Random) -> None:
         buyer = f"{mark}@here.com"
