@@ -2,11 +2,14 @@
 
 import os
 import random
+import resource
 import signal
+import socket
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -129,3 +132,24 @@ def test_workers_that_die_while_mongodb_is_down_come_back_with_it(stack: Stack, 
         eventually(lambda: len(stack.workers()) == WORKERS, 30)
 
     settle(stack, load)
+
+
+@pytest.mark.long
+@pytest.mark.fault("109")
+def test_workers_without_file_descriptors_serve_again_when_there_are_some(stack: Stack) -> None:
+    where = urlsplit(stack.url)
+    with storm(stack, clients=6, seed=109) as load:
+        limits = {pid: resource.prlimit(pid, resource.RLIMIT_NOFILE) for pid in stack.workers()}
+        for pid, (_, hard) in limits.items():
+            few = len(os.listdir(f"/proc/{pid}/fd")) + 4
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, hard))
+        with ExitStack() as idle:
+            for _ in range(12):  # each holds a thread for 5 s, and a file descriptor for longer
+                idle.enter_context(socket.create_connection((where.hostname, where.port), 30))
+            load.asks(60)
+        for pid in {*limits} & {*stack.workers()}:
+            resource.prlimit(pid, resource.RLIMIT_NOFILE, limits[pid])
+        load.goes_on()
+
+    settle(stack, load)
+    assert told(load) <= {*DONE, *OPEN, *REFUSALS}
