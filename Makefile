@@ -8,7 +8,7 @@ ARGS :=
 SECONDS := 60
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check lint audit format types demo dev run bench soak faults reconcile clean
+.PHONY: help setup test check lint audit format types demo dev run bench soak faults chaos reconcile clean
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -60,6 +60,9 @@ bench: $(SETUP) ## Measure
 
 soak: $(SETUP) ## Simulate a shop under fire, from one seed after the other: make soak SECONDS=600
 	$(PY) -m tests.simulation --seconds $(SECONDS) $(ARGS)
+
+chaos: $(SETUP) ## Kill the primary of three members under load, and print what the clients saw
+	$(PY) -m tests.chaos $(ARGS)
 
 clean: ## Remove .venv, caches and local data
 	rm -rf .venv .dev .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

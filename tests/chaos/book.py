@@ -113,7 +113,7 @@ def settle(stack: Stack, load: Load) -> Figures:
         remedies = {name for name, count in again.counts.items() if count and not name.startswith("event_")}
         assert (again.exit_code, remedies) == (0, set()), f"the second reconcile still found: {again}"
         figures = compare(outside, load)
-        assert_in_sync(outside)  # type: ignore[arg-type]  # as far as it looks, this is a World
+        assert_in_sync(outside)
     stack.stripe.calm()
     found = [figures.lost, figures.events_lost, figures.duplicates, figures.orphans]
     assert not any(found), f"{found}\n{figures}"

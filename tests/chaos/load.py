@@ -20,6 +20,7 @@ DELETED = "deleted"
 NO_ANSWER = 0  # the status of a request of which nobody knows what became
 DONE = (200, 201)
 OPEN = (202, 503, NO_ANSWER)  # the client does not know yet
+ALLOWED = {*DONE, *OPEN, 402, 404, 409, 422}  # and never 500: the rest is what clients bring upon themselves
 REPEATS = 12  # of a request whose answer leaves it open; then the client goes away, and never learns more
 PAUSE = 0.1  # seconds before each
 THINKS = 0.02  # seconds between two requests of one client: the load is to be steady, not the most that is possible
@@ -99,6 +100,11 @@ class Load:
     def acknowledged(self) -> int:
         """How many requests were told that what they asked for is done."""
         return sum(answer.status in DONE for answer in self.answers)
+
+    @property
+    def told(self) -> set[int]:
+        """Every status that any client was told."""
+        return {answer.status for answer in self.answers}
 
     def goes_on(self, done: int = 30, within: float = 45.0) -> float:
         """Wait until so many more requests are done; return how many seconds passed until the first of them."""

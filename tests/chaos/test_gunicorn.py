@@ -1,5 +1,6 @@
-"""Gunicorn's processes die or freeze under load: nothing acknowledged is lost, and one reconcile is enough."""
+"""Gunicorn's processes die, freeze or are many at work: nothing acknowledged is lost, and one reconcile is enough."""
 
+import json
 import os
 import random
 import resource
@@ -12,15 +13,16 @@ from contextlib import ExitStack, contextmanager
 from urllib.parse import urlsplit
 
 import pytest
+from stripe import WebhookSignature
 
 from demo.mongod import Mongod
 from demo.stack import Stack
 from tests.chaos.book import settle, storm
-from tests.chaos.load import DONE, OPEN, Load
+from tests.chaos.load import ALLOWED
 from tests.support import eventually
+from tests.support.answers import at_once
 
 WORKERS = 2
-REFUSALS = (402, 404, 409, 422)  # what the clients of a `Load` bring upon themselves
 
 
 @contextmanager
@@ -32,10 +34,6 @@ def frozen(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def told(load: Load) -> set[int]:
-    return {answer.status for answer in load.answers}
-
-
 @pytest.mark.fault("60")
 def test_a_killed_worker_costs_an_answer_at_most(stack: Stack) -> None:
     with storm(stack, clients=6) as load:
@@ -44,7 +42,7 @@ def test_a_killed_worker_costs_an_answer_at_most(stack: Stack) -> None:
             assert load.goes_on() < 5, "the other worker serves meanwhile"
 
     settle(stack, load)
-    assert told(load) <= {*DONE, *OPEN, *REFUSALS}
+    assert load.told <= ALLOWED
 
 
 @pytest.mark.long
@@ -115,7 +113,7 @@ def test_deploys_under_load(stack: Stack) -> None:
             load.goes_on()
 
     settle(stack, load)
-    assert told(load) <= {*DONE, *OPEN, *REFUSALS}
+    assert load.told <= ALLOWED
 
 
 @pytest.mark.long
@@ -152,4 +150,23 @@ def test_workers_without_file_descriptors_serve_again_when_there_are_some(stack:
         load.goes_on()
 
     settle(stack, load)
-    assert told(load) <= {*DONE, *OPEN, *REFUSALS}
+    assert load.told <= ALLOWED
+
+
+@pytest.mark.fault("29")
+def test_one_event_fifty_times_at_once_is_kept_once(stack: Stack) -> None:
+    assert stack.service.post("/customers", {"username": "often@here.com"}).status == 201
+    told = next(event for event in stack.stripe.events() if event["type"] == "customer.created")
+    told |= {"id": "evt_fifty"}
+
+    def send(number: int) -> tuple[int, str]:
+        signature = WebhookSignature.generate_signature_header(json.dumps(told), stack.webhook_secret)
+        answer = stack.service.call("POST", "/webhooks/stripe", told, {"Stripe-Signature": signature})
+        return answer.status, answer.body["state"]
+
+    answers = at_once(50, send)
+
+    assert {status for status, _ in answers} == {200}
+    assert sum(state != "duplicate" for _, state in answers) == 1, "one of them was the first"
+    assert stack.database["stripe_events"].count_documents({"_id": "evt_fifty"}) == 1
+    assert len(stack.stripe.objects("customer")) == stack.database["customers"].count_documents({"status": "active"})
