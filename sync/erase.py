@@ -35,6 +35,11 @@ class Belongings:
     events: set[str] = field(default_factory=set)
     deliveries: set[str] = field(default_factory=set)
 
+    def takes(self, told: set[str]) -> bool:
+        """Whether what mentions these is the person's: it mentions something of theirs, and nobody else."""
+        customers = {id for id in told if id.startswith(Customer.resource.prefix)}
+        return bool(told & self.known) and (not customers or bool(customers & self.known))
+
     @property
     def counts(self) -> Counter[str]:
         """How many rows of each collection."""
@@ -197,7 +202,7 @@ def _search_documents(model: type[SyncedDocument], start: set[ObjectId], found: 
         told = mentions(row)
         own = row.get("stripe_id")
         by_name = row["_id"] in start or own in found.known
-        theirs = by_name if model is Customer else bool(told & found.known)
+        theirs = by_name if model is Customer else found.takes(told)
         if theirs:
             ids.add(row["_id"])
             found.known |= {own, *row.get("orphans", ()), *row.get("undone", ())} - {None}
@@ -206,7 +211,7 @@ def _search_documents(model: type[SyncedDocument], start: set[ObjectId], found: 
 
 def _search_events(found: Belongings) -> None:
     for row in raw_rows(Event):
-        if mentions(row) & found.known:
+        if found.takes(mentions(row)):
             found.events.add(row["_id"])
             about = row.get("object_id")
             if about and not about.startswith(Customer.resource.prefix):
@@ -216,7 +221,7 @@ def _search_events(found: Belongings) -> None:
 def _search_deliveries(found: Belongings) -> None:
     documents = {id for ids in found.documents.values() for id in ids}
     for row in raw_rows(Delivery):
-        if row.get("document") in documents or mentions(row) & found.known:
+        if row.get("document") in documents or found.takes(mentions(row)):
             found.deliveries.add(row["_id"])
 
 

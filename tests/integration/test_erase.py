@@ -111,6 +111,19 @@ def test_nobody_else_is_touched(world: World, clean: Callable[[], None]) -> None
     assert [row.erased_at for row in about] == [None]
 
 
+def test_what_names_somebody_else_is_theirs(world: World) -> None:
+    """One card that is named by two customers' payments: nobody is forgotten by mistake."""
+    person.buys(world)
+    card = kinds()["charge"].objects.get().stripe["payment_method"]
+    theirs = {"id": "ch_1OtherA7", "object": "charge", "customer": "cus_1OtherA7", "payment_method": card}
+    world.deliver([event("charge.succeeded", {**theirs, "description": "a hat"}, int(world.stripe.clock.now()))])
+
+    erase(USERNAME)
+
+    other = kinds()["charge"].objects(stripe_id="ch_1OtherA7").get()
+    assert (other.erased_at, other.stripe["description"]) == (None, "a hat")
+
+
 def test_a_dry_run_tells_and_writes_nothing(world: World, run: Run) -> None:
     customer = person.buys(world)
 
