@@ -13,7 +13,8 @@ from random import Random
 
 from emulator.wire import Logged
 from models import Event, Status
-from models.keys import PREFIX
+from models.keys import PREFIX, Key
+from sync.evidence import request_key
 from tests.simulation.shop import STEPS, Shop, Told
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import KEY, SECRET, TOKEN, World
@@ -107,6 +108,7 @@ def check(shop: Shop) -> None:
     assert not idle, f"there is no end to it: {idle}"
     assert_events_are_kept(shop)
     assert_keys_are_young(world)
+    assert_objects_are_their_makers(world)
     assert_deeds_were_done(shop)
     for told in shop.book:
         assert_nobody_was_lied_to(shop, told)
@@ -127,6 +129,15 @@ def assert_keys_are_young(world: World) -> None:
         if request.method == "POST" and request.key and request.key.startswith(PREFIX) and request.fault != "zombie":
             age = request.at - first.setdefault(request.key, request.at)
             assert age < KEPT_KEY, f"{request.key} was used again after {age / 3600:.0f} h"
+
+
+def assert_objects_are_their_makers(world: World) -> None:
+    """What a document's key made belongs to that document, and to no other."""
+    made = {(e["type"], e["data"]["object"].get("id")): Key.parse(request_key(e)) for e in world.stripe.events()}
+    for document in world.documents():
+        key = made.get((document.resource.created_event, document.stripe_id))
+        if document.status == Status.ACTIVE and key is not None and key.kind == document.resource.kind:
+            assert key.document == document.id, f"{document.stripe_id} is of document {key.document}: {document.id}"
 
 
 def assert_deeds_were_done(shop: Shop) -> None:
