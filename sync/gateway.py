@@ -152,12 +152,16 @@ class Gateway:
 
     def _attempt(self, call: Call, api_version: str) -> Answer:
         self.require_right_stripe()
-        if DEADLINE.get() - stopwatch() < sum(TIMEOUT):
-            return Unknown("the time for this was used up before Stripe could be asked")
         options: dict[str, Any] = {"stripe_version": api_version}
         if call.method == "post":
             options["idempotency_key"] = call.key  # on a DELETE it has no effect
-        return self._call(self._client, call.method, call.path, dict(call.params), options)
+
+        def in_time() -> Answer:  # each time that it is tried: who has patience may have waited since the last
+            if DEADLINE.get() - stopwatch() < sum(TIMEOUT):
+                return Unknown("the time for this was used up before Stripe could be asked")
+            return self._once(self._client, call.method, call.path, dict(call.params), options)
+
+        return ASK.get()(in_time)
 
     def post(self, path: str, params: dict[str, Any], key: str) -> Answer:
         """Send what is no operation of a document: an undo."""

@@ -3,8 +3,9 @@
 What happened is known from MongoDB's own replies, and not from what the code under test says of it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -37,13 +38,22 @@ def hearing_of_a_payment(world: World, kind: str) -> Callable[[], object]:
     return lambda: [world.send(raw) for raw in bodies]
 
 
-CASES = [
-    *((journey, "customer") for journey in JOURNEYS),
-    *((journey, "order") for journey in (*JOURNEYS[:3], Journey("hear of a payment", hearing_of_a_payment))),
-]
+PAYMENT = Journey("hear of a payment", hearing_of_a_payment)
+ALWAYS = {  # the other journeys take minutes
+    *(("create", "order"), ("hear of a payment", "order"), ("undo a late twin", "customer")),
+    *(("update", "customer"), ("delete", "customer"), ("create, reply lost", "customer")),
+}
 
 
-@pytest.mark.parametrize(("journey", "kind"), CASES, ids=lambda it: getattr(it, "name", it))
+def cases() -> Iterator[Any]:
+    """Every journey of a customer, and those in which an order differs."""
+    every = [(journey, "customer") for journey in JOURNEYS] + [(j, "order") for j in (*JOURNEYS[:3], PAYMENT)]
+    for journey, kind in every:
+        marks = [] if (journey.name, kind) in ALWAYS else [pytest.mark.long]
+        yield pytest.param(journey, kind, id=f"{journey.name}-{kind}", marks=marks)
+
+
+@pytest.mark.parametrize(("journey", "kind"), list(cases()))
 @pytest.mark.fault("92")
 def test_what_happened_is_told_and_nothing_else(
     journey: Journey, kind: str, database: str, clean: Callable[[], None]

@@ -869,12 +869,12 @@ def at(kind: str, count: int, day: int, *, born: int | None = 0, done: bool = Fa
 
 def test_a_terminal_gets_a_bar_with_count_rate_and_the_time_that_is_left() -> None:
     out, waits = Terminal(), Waits()
-    progress = Progress(out, waits.clock)
-    progress.show(at("customer", 0, 0).step("customer"))
-    waits.now = 10.0
-    progress.show(at("customer", 5000, 25).step("customer"))
+    with Progress(out, waits.clock) as progress:
+        progress.show(at("customer", 0, 0).step("customer"))
+        waits.now = 10.0
+        progress.show(at("customer", 5000, 25).step("customer"))
+        line = out.getvalue().rpartition("\r")[2]
 
-    line = out.getvalue().rpartition("\r")[2]
     assert "██████░░░" in line
     assert line.endswith("customer 5,000 · 25% · 500/s · about 30 s left")
 
@@ -897,12 +897,13 @@ def test_without_a_terminal_it_is_a_plain_line_now_and_then() -> None:
 
 def test_where_nobody_knows_how_much_there_is_it_promises_no_time() -> None:
     out, waits = Terminal(), Waits()
-    progress = Progress(out, waits.clock)
-    progress.show(at("customer", 0, 0, born=None).step("customer"))
-    waits.now = 10.0
-    progress.show(at("customer", 5000, 25, born=None).step("customer"))
+    with Progress(out, waits.clock) as progress:
+        progress.show(at("customer", 0, 0, born=None).step("customer"))
+        waits.now = 10.0
+        progress.show(at("customer", 5000, 25, born=None).step("customer"))
+        line = out.getvalue()
 
-    assert out.getvalue().endswith("customer 5,000 · 500/s")
+    assert line.endswith("customer 5,000 · 500/s")
 
 
 def test_the_command_tells_how_far_it_is_and_what_it_did(world: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -45,7 +45,7 @@ def state(kind: str) -> list[Any]:
     return [(one.status, one.live, one.stripe, one.lease, one.review, one.orphans) for one in kinds()[kind].objects]
 
 
-@settings(max_examples=80, suppress_health_check=SHARED)
+@settings(max_examples=40, suppress_health_check=SHARED)
 @given(history=histories())
 def test_any_order_of_a_history_ends_in_the_same_state(
     history: tuple[str, list[bytes], list[int]], world: World, clean: Callable[[], None]
@@ -85,7 +85,7 @@ def act(world: World, what: str) -> None:
                 sync.create(kinds()["refund"], {"charge": charges[-1]["id"] if charges else "ch_none", "amount": 100})
 
 
-@settings(max_examples=25, suppress_health_check=SHARED)
+@settings(max_examples=12, suppress_health_check=SHARED)
 @given(acts=ACTS, data=st.data())
 def test_charges_end_as_stripe_has_them_in_any_order(
     acts: list[tuple[str, bool]], data: st.DataObject, database: str, clean: Callable[[], None]
