@@ -214,14 +214,15 @@ class Shop:
     # --- people at the Dashboard, and Stripe itself ---
 
     def edit(self, chance: Random, number: int) -> None:
-        """Somebody edits an object in the Dashboard."""
+        """Somebody edits an object in the Dashboard, perhaps more than once in a second."""
         document = self._one(chance, Status.ACTIVE)
         if document is not None and document.resource.kind in samples.CHANGES:
             field = next(iter(samples.CHANGES[document.resource.kind]))
-            changed = chance.random() < 0.5 if field == "active" else f"edited {number}"
-            self.faults["edits in the Dashboard"] += 1
-            with suppress(Exception):  # it may be gone at Stripe, which we do not know yet
-                self.world.stripe.dashboard.update(document.resource.kind, document.stripe_id, **{field: changed})
+            for turn in range(chance.randint(1, 3)):  # in one second
+                changed = turn % 2 == 0 if field == "active" else f"edited {number}.{turn}"
+                self.faults["edits in the Dashboard"] += 1
+                with suppress(Exception):  # it may be gone at Stripe, which we do not know yet
+                    self.world.stripe.dashboard.update(document.resource.kind, document.stripe_id, **{field: changed})
 
     def erase_there(self, chance: Random, number: int) -> None:
         """Somebody deletes an object in the Dashboard."""

@@ -1,0 +1,174 @@
+"""Mutants: the engine with one thing wrong. Each names the history that catches it; a mutant that lives shows a hole.
+
+`python -m tests.simulation.mutants` plants each in a copy of the project and looks for such a history anew.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.simulation.ground import mongodb
+
+ROOT = Path(__file__).resolve().parents[2]
+PARTS = ("models", "sync", "webhooks", "api", "emulator", "demo", "tests")
+SEEDS = 60  # to try before a mutant is said to live
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """One wrong thing: in `file`, `right` is `wrong`. The history of `seed` with those `steps` catches it."""
+
+    name: str
+    file: str
+    right: str
+    wrong: str
+    seed: int = 0
+    steps: tuple[int, ...] = ()
+
+    @property
+    def history(self) -> tuple[str, ...]:
+        """The arguments that run the history that catches it."""
+        return "--seed", str(self.seed), "--steps", ",".join(map(str, self.steps))
+
+    def plant(self, directory: Path) -> Path:
+        """Make a copy of the project with this mutant in it."""
+        for part in PARTS:
+            shutil.copytree(ROOT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
+        file = directory / self.file
+        text = file.read_text(encoding="utf-8")
+        assert text.count(self.right) == 1, f"{self.name}: {self.file} has changed; say anew what is to be wrong there"
+        file.write_text(text.replace(self.right, self.wrong), encoding="utf-8")
+        return directory
+
+
+def simulate(directory: Path, address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the simulation of a copy."""
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "MONGODB_URI": address, "PYTHONPATH": str(directory)}
+    command = [sys.executable, "-m", "tests.simulation", *arguments]
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
+
+
+MUTANTS = (
+    Mutant(
+        "sends without the key",
+        "sync/gateway.py",
+        'options["idempotency_key"] = call.key',
+        'options["idempotency_key"] = None',
+        seed=0,
+        steps=(35,),
+    ),
+    Mutant(
+        "sends again with another key",
+        "sync/gateway.py",
+        "                answer = self._attempt(call, operation.api_version)\n"
+        "                if isinstance(answer, Refusal)",
+        "                answer = self._attempt(replace(call, key=f'{call.key}2'), operation.api_version)\n"
+        "                if isinstance(answer, Refusal)",
+        seed=0,
+        steps=(28,),
+    ),
+    Mutant(
+        "sends an old key instead of finding first",
+        "sync/converge.py",
+        "KEY_LASTS = timedelta(hours=23)",
+        "KEY_LASTS = timedelta(days=23)",
+        seed=5,
+        steps=(35,),
+    ),
+    Mutant(
+        "trusts a stale event",
+        "models/absorb.py",
+        '    newer = {"$gt": [evidence.earliest, "$doubt_until"]}',
+        '    older, newer = {"$lt": [0, 0]}, {"$gt": [1, 0]}',
+        seed=1,
+        steps=(2,),
+    ),
+    Mutant(
+        "trusts an event of the same second",
+        "models/absorb.py",
+        'newer = {"$gt": [evidence.earliest, "$doubt_until"]}',
+        'newer = {"$gte": [evidence.earliest, "$seen_at"]}',
+        seed=21,
+        steps=(4, 6, 7, 9),
+    ),
+    Mutant(
+        "ignores a late twin",
+        "models/absorb.py",
+        '({"$not": [mine]}, merge(twin))',
+        '({"$not": [mine]}, ROOT)',
+        seed=33,
+        steps=(39,),
+    ),
+    Mutant(
+        "rolls back without a tombstone",
+        "models/lifecycle.py",
+        "            review=None,\n            in_doubt=in_doubt,\n",
+        "            review=None,\n            in_doubt=in_doubt,\n            key=None,\n",
+        seed=33,
+        steps=(39,),
+    ),
+    Mutant(
+        "forgets the lease",
+        "models/base.py",
+        '                "lease": from_now(LEASE),\n                "in_doubt": True,',
+        '                "lease": None,\n                "in_doubt": True,',
+        seed=0,
+        steps=(17, 18, 27, 28, 34),
+    ),
+    Mutant(
+        "writes whatever the revision is",
+        "models/base.py",
+        '            {"_id": self.id, "revision": self.revision},\n            [{"$replaceWith"',
+        '            {"_id": self.id},\n            [{"$replaceWith"',
+        seed=5,
+        steps=(0, 2, 5, 6, 7, 12, 13, 14, 25, 27, 28, 29, 30, 31, 32, 33, 34, 35, 38),
+    ),
+    Mutant(
+        "sends when its lease is over",
+        "sync/gateway.py",
+        "if DEADLINE.get() - stopwatch() < sum(TIMEOUT):",
+        "if DEADLINE.get() < 0:",
+        seed=10,
+        steps=(1, 2, 10, 11, 14, 15, 16, 17, 20),
+    ),
+    Mutant(
+        "takes a deletion of unknown outcome for done",
+        "sync/saga.py",
+        '        case Refusal(missing=True) if operation.verb == "delete":',
+        '        case Refusal(missing=True) | Unknown() if operation.verb == "delete":',
+        seed=10,
+        steps=(1, 3, 4, 12, 17, 23),
+    ),
+)
+
+
+def hunt(mutant: Mutant, directory: Path, address: str) -> str | None:
+    """Return the shortest command that catches a planted mutant, or None when it lives."""
+    found = simulate(
+        directory, address, "--histories", str(SEEDS), "--seconds", "600", "--workers", "1", "--first-failure"
+    )
+    lines = [line for line in found.stdout.splitlines() if "--steps" in line]
+    return lines[0].strip() if lines else None
+
+
+def main() -> int:
+    """Hunt every mutant, or those whose name has a word of the command line in it."""
+    alive = 0
+    words = sys.argv[1:]
+    with mongodb() as address:
+        for mutant in MUTANTS:
+            if words and not any(word in mutant.name for word in words):
+                continue
+            with tempfile.TemporaryDirectory() as directory:
+                caught = hunt(mutant, mutant.plant(Path(directory)), address)
+            alive += caught is None
+            print(f"{mutant.name}: {caught or 'LIVES'}", flush=True)
+    return 1 if alive else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
