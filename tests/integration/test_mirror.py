@@ -321,16 +321,22 @@ def test_a_mirrored_type_cannot_be_written(world: World) -> None:
     assert Charge.resource.undo == ()
 
 
-def test_an_unseen_type_has_no_collection(world: World) -> None:
-    database = Customer._get_collection().database
-    before = set(database.list_collection_names())
+def test_an_unseen_type_has_no_collection(new_database: str) -> None:
+    world = World(new_database)
+    try:
+        database = Customer._get_collection().database
+        world.reconcile()
+        before = set(database.list_collection_names())
 
-    world.http.get("/topups")
-    world.http.get(f"/topups/{ObjectId()}")
-    world.reconcile()
+        world.http.get("/topups")
+        world.http.get(f"/topups/{ObjectId()}")
+        world.reconcile()
 
-    assert "topups" not in before
-    assert set(database.list_collection_names()) == before
+        assert "customers" in before
+        assert "topups" not in before
+        assert set(database.list_collection_names()) == before
+    finally:
+        world.stop()
 
 
 # --- every type, and every event ---
