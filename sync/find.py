@@ -12,12 +12,14 @@ from typing import Any
 from models import SyncedDocument, kinds
 from sync.connection import current
 from sync.converge import SETTLING, Sight
+from sync.errors import CannotLook
 from sync.evidence import request_key
 from sync.listing import born
 from sync.look import bears, resembles
 
 BEFORE = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
 HORIZON = timedelta(days=29)  # Stripe lists events for 30 days
+LAG = 120  # s: Stripe's list of events lags at its newest end
 KEEP = 60.0  # seconds for which one run may use a list again
 
 
@@ -49,6 +51,8 @@ class Finder:
             if bears(document, remote):
                 return Sight.THERE, remote["id"]
             if resembles(document, remote):
+                if document.resource.announced and now.timestamp() - created < LAG:
+                    raise CannotLook(f"{remote['id']} is too young: the event that tells whose it is may come yet")
                 return Sight.CANDIDATE, f"{remote['id']} may be it: same fields, and no key tells"
         return Sight.NEVER, None
 

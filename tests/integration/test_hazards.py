@@ -193,3 +193,21 @@ def test_whoever_sleeps_until_the_key_is_forgotten_does_not_refund_twice(databas
         assert_in_sync(world)
     finally:
         world.stop()
+
+
+def test_a_young_object_whose_event_is_not_listed_yet_puts_nobody_in_review(world: World) -> None:
+    """Two of us sell the same: one got a stored 500, and the other's event is not in Stripe's list yet."""
+    world.stripe.fault("500_before", method="POST", times=2)
+    first, _ = sync.create(kinds()["product"], samples.body("product"))
+    world.advance(hours=24)
+    world.stripe.lag_events(60)
+    with asleep(world, lambda: sync.create(kinds()["product"], samples.body("product"))):
+        report = world.reconcile()
+
+        assert first.reread().review is None
+        assert report.exit_code == 2
+
+    world.stripe.calm()
+    world.converge()
+    assert first.reread().status == Status.ROLLED_BACK
+    assert_in_sync(world)

@@ -77,7 +77,7 @@ MUTANTS = (
         "KEY_LASTS = timedelta(hours=23)",
         "KEY_LASTS = timedelta(days=23)",
         seed=5,
-        steps=(35,),
+        steps=(13, 23, 24),
     ),
     Mutant(
         "trusts a stale event",

@@ -264,6 +264,8 @@ class Shop:
         minutes = chance.choice(PASSED)
         self.faults["keys forgotten by Stripe"] += minutes > 24 * 60
         self.schedule.let_send()
+        if minutes > 60:  # no request is under way for hours
+            self.world.stripe.release_zombies()
         self.world.advance(minutes=minutes)
 
     def skew(self, chance: Random, number: int) -> None:
