@@ -195,6 +195,13 @@ def test_every_reply_of_the_emulator_is_as_the_file_has_it(heard: list[Exchange]
     reviewed(found - known, "*.object")
 
 
+@pytest.mark.parametrize(
+    ("path", "told"), [("billing/credit_grants", []), ("billing/grants", ["?POST /v1/billing/grants"])]
+)
+def test_a_call_is_known_to_the_file_or_to_the_library(path: str, told: list[str]) -> None:
+    assert [*request_differences(SPEC, Exchange("post", f"/v1/{path}", {}, 200, {}))] == told
+
+
 def test_every_route_of_the_emulator_is_heard(heard: list[Exchange]) -> None:
     assert served() - {route_of(said) for said in heard if said.status == 200} == set()
     assert {said.status for said in heard} >= {200, 400, 402, 404}
