@@ -16,10 +16,9 @@ from sync.compare import Comparison
 from sync.connection import current, log
 from sync.errors import BadKey, BadSettings, CannotLook, Forbidden, NotAvailable, Outage, WrongStripe
 from sync.find import HORIZON
-from sync.listing import Mark, listed, mark_of
+from sync.listing import LAG, Mark, listed, mark_of
 from sync.patience import Patience
 from sync.progress import Note, Step, unnoted
-from sync.reconcile import OVERLAP
 from sync.reconcile import since as events_since
 
 SHOWN = 20  # troubles that are kept of each kind; every one is counted and logged
@@ -159,7 +158,7 @@ def backfill(
     with patience.kept():
         current().gateway.require_right_stripe()
         name = " ".join(["backfill", *(models if wanted else ()), *([] if since is None else [f"since {since}"])])
-        whole = Backfill(name, models, since, int(clock.now().timestamp()), events_since(None) + OVERLAP)
+        whole = Backfill(name, models, since, int(clock.now().timestamp()), events_since(None) + LAG)
         if not restart:
             whole.recall()
         whole.account_born = _account_born() if since is None else None

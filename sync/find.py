@@ -14,12 +14,11 @@ from sync.connection import current
 from sync.converge import SETTLING, Sight
 from sync.errors import CannotLook
 from sync.evidence import request_key
-from sync.listing import born
+from sync.listing import LAG, born
 from sync.look import bears, resembles
 
 BEFORE = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
 HORIZON = timedelta(days=29)  # Stripe lists events for 30 days
-LAG = 120  # s: Stripe's list of events lags at its newest end
 KEEP = 60.0  # seconds for which one run may use a list again
 
 

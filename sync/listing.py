@@ -9,6 +9,8 @@ from sync.connection import current
 from sync.errors import LostCursor
 from sync.gateway import Reply
 
+LAG = 120  # s: Stripe's list of events lags at its newest end, and events share their second
+
 
 @dataclass(frozen=True)
 class Mark:

@@ -23,11 +23,11 @@ from sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongStripe
 from sync.full import compare_everything
 from sync.gateway import Reply, leased
 from sync.inbox import attempt, canonical, drain, keep
+from sync.listing import LAG
 from sync.patience import Patience
 from sync.progress import Backlog, Note, Step, unnoted
 from sync.settle import Run, settle
 
-OVERLAP = 120  # s: the events list lags at its newest end, and events share their second
 FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger than 15 minutes to its events
 EVENTS_LAST = 29 * 86400  # s: Stripe lists events for 30 days
 TOLERATED = 10  # documents in a row that cannot be looked at; more, and it is not them but Stripe
@@ -114,13 +114,13 @@ def since(checkpoint: dict[str, Any] | None) -> int:
     """Return from which of Stripe's seconds on to read events: two minutes before the newest that was read."""
     if checkpoint is not None:
         newest = checkpoint.get("newest")
-        return int(newest["created"] if newest else checkpoint["read_at"]) - OVERLAP
+        return int(newest["created"] if newest else checkpoint["read_at"]) - LAG
     born = [
         first.created_at
         for model in present_kinds().values()
         if (first := model.objects(live__in=[True, False]).order_by("created_at").first())
     ]
-    return int(min([clock.now() - FIRST, *born]).timestamp()) - OVERLAP  # before our first document, none was ours
+    return int(min([clock.now() - FIRST, *born]).timestamp()) - LAG  # before our first document, none was ours
 
 
 def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> None:
