@@ -6,8 +6,8 @@ single conditional update. MongoEngine's own `save()` replaces, upserts and resu
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import datetime, timedelta
+from collections.abc import Iterator, Sequence
+from datetime import datetime
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
@@ -20,16 +20,15 @@ from mongoengine import (
     ObjectIdField,
     StringField,
 )
-from mongoengine.base import BaseField
 from pymongo import DESCENDING, IndexModel, ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
-from models import clock
 from models.absorb import Evidence, absorption
 from models.claimable import take_each
 from models.clock import Expression, from_now, literal
 from models.erasure import Erasure
+from models.findable import Findable
 from models.indexes import A_DATE, A_STRING, SOME
 from models.lifecycle import LEASE, Lifecycle, Status, begun, claimed
 from models.notice import Noticing, first_notice, give_notice
@@ -39,10 +38,8 @@ from models.scrub import scrub_row
 
 log = logging.getLogger("sync")
 
-DOUBT_LASTS = timedelta(days=30)  # for so long Stripe lists the events that can tell whose an object is
 
-
-class SyncedDocument(Lifecycle, Noticing):
+class SyncedDocument(Lifecycle, Noticing, Findable):
     """One document here and one object at Stripe."""
 
     meta: ClassVar[dict[str, Any]] = {
@@ -260,6 +257,13 @@ class SyncedDocument(Lifecycle, Noticing):
         assert self.adopted, "only an adopted row that nobody used is ever removed"
         return bool(self._get_collection().find_one_and_delete({"_id": self.id, "revision": self.revision}))
 
+    @classmethod
+    def claims(cls, at: datetime) -> Iterator[Self]:
+        """Claim one document after the other that is overdue at `at`, longest first, until none is left."""
+        change = {**claimed(), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        for found in take_each(cls._get_collection(), at, [{"$set": change}]):
+            yield cls._from_son(found)
+
     # --- questions ---
 
     @property
@@ -280,105 +284,6 @@ class SyncedDocument(Lifecycle, Noticing):
             self.key is None and self.operation is None and self.request is None and not getattr(self, "username", None)
         )
 
-    @classmethod
-    def overdue(cls, at: datetime, limit: int) -> list[Self]:
-        """Return documents whose lease ran out before `at` (see `clock.now`), longest first."""
-        return list(cls.objects(__raw__=clock.overdue(at)).order_by("lease").limit(limit))
-
-    @classmethod
-    def claims(cls, at: datetime) -> Iterator[Self]:
-        """Claim one document after the other that is overdue at `at`, longest first, until none is left."""
-        change = {**claimed(), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
-        for found in take_each(cls._get_collection(), at, [{"$set": change}]):
-            yield cls._from_son(found)
-
-    @classmethod
-    def of(cls, stripe_id: str) -> Self | None:
-        """Return the document of that object: the live one, else the last."""
-        found: Self | None = cls.objects(stripe_id=stripe_id).order_by("-live", "-created_at").first()
-        return found
-
-    @classmethod
-    def marked(cls, remote: dict[str, Any]) -> Self | None:
-        """Return the document whose mark an object bears, if it may still be its own: nothing is linked to it yet."""
-        mark = remote.get(cls.resource.mark) if cls.resource.mark else None
-        if not isinstance(mark, str):
-            return None
-        where = {cls.resource.mark: {"$eq": mark}, "stripe_id": None, "operation": {"$ne": None}}
-        found: Self | None = cls.objects(__raw__=where).first()
-        return found
-
-    @classmethod
-    def with_twins(cls, *stripe_ids: str) -> list[Self]:
-        """Return the documents that have any of these objects as a twin, undone or not."""
-        named = {"$in": stripe_ids}
-        some = [{f"{twins}.0": SOME, twins: named} for twins in ("orphans", "undone")]
-        return list(cls.objects(__raw__={"$or": some}))
-
-    @classmethod
-    def doubtful(cls, remote: dict[str, Any] | None = None) -> Iterable[Self]:
-        """Return the documents of which an object may exist unseen: pending, or given up lately without a refusal.
-
-        With `remote`, those that may have made it: MongoDB leaves out who sent another text than it shows. After an
-        outage thousands are in doubt, and to look at each for every object that others made would take hours.
-        """
-        lately = {"$expr": {"$gt": ["$updated_at", from_now(-DOUBT_LASTS)]}}
-        where = {"in_doubt": True, "$or": [{"status": Status.PENDING}, lately], **(cls._sent(remote) if remote else {})}
-        found: Iterable[Self] = cls.objects(__raw__=where).only(
-            "status", "operation", "updated_at", "review", "revision"
-        )
-        return found
-
-    @classmethod
-    def _sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
-        """Return the query of the texts with which an object may have been made; '' is shown as null."""
-        shown = cls.as_sent(remote)
-        texts = {name: shown.get(name) for name in (*cls.own_fields(), "id") if not name.endswith("currency")}
-        return {
-            f"operation.params.{name}": {"$in": [text, "", None]}
-            for name, text in texts.items()
-            if text is None or isinstance(text, str)
-        }
-
-    @classmethod
-    def lookup(cls, reference: str) -> Self | None:
-        """Return the document that a caller means by our id or Stripe's; rolled-back and deleted ones by id only."""
-        if ObjectId.is_valid(reference) and (found := cls.objects(id=ObjectId(reference)).first()):
-            document: Self = found
-            return document
-        by_stripe_id: Self | None = cls.objects(stripe_id=reference, live=True).first()
-        return by_stripe_id
-
-    @classmethod
-    def prepared(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the checked `values` of a caller with what this type derives from them."""
-        return values
-
-    @classmethod
-    def own_fields(cls) -> dict[str, BaseField]:
-        """Return the fields that mirror Stripe's, by name: those that say by which verbs they are `sent`.
-
-        What is only told to Stripe (`told=True`: whether to confirm at once) mirrors nothing.
-        """
-        return {
-            name: field
-            for name, field in cls._fields.items()
-            if hasattr(field, "sent") and not getattr(field, "told", False)
-        }
-
-    @classmethod
-    def mirror(cls, remote: dict[str, Any]) -> dict[str, Any]:
-        """Return the own fields as Stripe has them."""
-        shown = cls.as_sent(remote)
-        return {
-            name: reduced(field, shown.get(getattr(field, "remote", name))) for name, field in cls.own_fields().items()
-        }
-
-    @classmethod
-    def as_sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
-        """Return an object with its fields in the shape in which they are sent, where Stripe shows another."""
-        return remote
-
 
 def adopted(evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:
     """Return the fields of a document that is born by adoption: whatever we adopt, Stripe told us of by itself."""
@@ -393,15 +298,6 @@ def _born(evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:
     if not Erasure.takes_in(evidence.stripe_id, evidence.mentioned):
         return born
     return {**born, **scrub_row(born, ENGINE), "erased_at": at}
-
-
-def reduced(field: BaseField, value: Any) -> Any:
-    """Return of Stripe's `value` what `field` keeps: of an embedded document just the fields that it names."""
-    if isinstance(field, EmbeddedDocumentField) and isinstance(value, dict):
-        return {name: reduced(inner, value.get(name)) for name, inner in field.document_type._fields.items()}
-    if isinstance(field, ListField) and isinstance(value, list):
-        return [reduced(field.field, item) for item in value]
-    return value
 
 
 BLANK: dict[str, Any] = {

@@ -1,0 +1,86 @@
+"""The questions that find documents: by our id or Stripe's, by a mark or a twin, by what may have made an object."""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
+
+from bson import ObjectId
+from mongoengine import Document
+
+from models import clock
+from models.clock import from_now
+from models.indexes import SOME
+from models.lifecycle import Status
+from models.own_fields import OwnFields
+from models.resource import Resource
+
+DOUBT_LASTS = timedelta(days=30)  # for so long Stripe lists the events that can tell whose an object is
+
+
+class Findable(OwnFields, Document):
+    """The queries, for `SyncedDocument`; each has its index there."""
+
+    meta: ClassVar[dict[str, Any]] = {"abstract": True}
+    resource: ClassVar[Resource]
+
+    @classmethod
+    def overdue(cls, at: datetime, limit: int) -> list[Self]:
+        """Return documents whose lease ran out before `at` (see `clock.now`), longest first."""
+        return list(cls.objects(__raw__=clock.overdue(at)).order_by("lease").limit(limit))
+
+    @classmethod
+    def of(cls, stripe_id: str) -> Self | None:
+        """Return the document of that object: the live one, else the last."""
+        found: Self | None = cls.objects(stripe_id=stripe_id).order_by("-live", "-created_at").first()
+        return found
+
+    @classmethod
+    def marked(cls, remote: dict[str, Any]) -> Self | None:
+        """Return the document whose mark an object bears, if it may still be its own: nothing is linked to it yet."""
+        mark = remote.get(cls.resource.mark) if cls.resource.mark else None
+        if not isinstance(mark, str):
+            return None
+        where = {cls.resource.mark: {"$eq": mark}, "stripe_id": None, "operation": {"$ne": None}}
+        found: Self | None = cls.objects(__raw__=where).first()
+        return found
+
+    @classmethod
+    def with_twins(cls, *stripe_ids: str) -> list[Self]:
+        """Return the documents that have any of these objects as a twin, undone or not."""
+        named = {"$in": stripe_ids}
+        some = [{f"{twins}.0": SOME, twins: named} for twins in ("orphans", "undone")]
+        return list(cls.objects(__raw__={"$or": some}))
+
+    @classmethod
+    def doubtful(cls, remote: dict[str, Any] | None = None) -> Iterable[Self]:
+        """Return the documents of which an object may exist unseen: pending, or given up lately without a refusal.
+
+        With `remote`, those that may have made it: MongoDB leaves out who sent another text than it shows. After an
+        outage thousands are in doubt, and to look at each for every object that others made would take hours.
+        """
+        lately = {"$expr": {"$gt": ["$updated_at", from_now(-DOUBT_LASTS)]}}
+        where = {"in_doubt": True, "$or": [{"status": Status.PENDING}, lately], **(cls._sent(remote) if remote else {})}
+        found: Iterable[Self] = cls.objects(__raw__=where).only(
+            "status", "operation", "updated_at", "review", "revision"
+        )
+        return found
+
+    @classmethod
+    def _sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
+        """Return the query of the texts with which an object may have been made; '' is shown as null."""
+        shown = cls.as_sent(remote)
+        texts = {name: shown.get(name) for name in (*cls.own_fields(), "id") if not name.endswith("currency")}
+        return {
+            f"operation.params.{name}": {"$in": [text, "", None]}
+            for name, text in texts.items()
+            if text is None or isinstance(text, str)
+        }
+
+    @classmethod
+    def lookup(cls, reference: str) -> Self | None:
+        """Return the document that a caller means by our id or Stripe's; rolled-back and deleted ones by id only."""
+        if ObjectId.is_valid(reference) and (found := cls.objects(id=ObjectId(reference)).first()):
+            document: Self = found
+            return document
+        by_stripe_id: Self | None = cls.objects(stripe_id=reference, live=True).first()
+        return by_stripe_id
