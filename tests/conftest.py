@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import ExitStack, closing, suppress
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from pymongo import MongoClient, WriteConcern
 from pymongo.database import Database
 
 from demo.mongod import Mongod, NoMongod
+from tests.support.lives import Lives, live
 from tests.support.mongo import MongoServer
 from tests.support.world import World
 
@@ -84,6 +85,13 @@ def empty(database: Database[Any]) -> None:
 def clean(_worker_database: Database[Any]) -> Callable[[], None]:
     """What empties the database of the test again."""
     return lambda: empty(_worker_database)
+
+
+@pytest.fixture
+def lives(database: str, clean: Callable[[], None]) -> Iterator[Lives]:
+    """What begins one life after the other, until one survives: see `live`."""
+    with ExitStack() as stack:
+        yield lambda **options: stack.enter_context(closing(live(database, clean, **options)))
 
 
 @pytest.fixture

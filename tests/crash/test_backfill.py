@@ -1,15 +1,13 @@
 """A backfill that is killed before each of its effects in turn, and again when it goes on, copies everything."""
 
-from collections.abc import Callable
-
 import pytest
 
 import sync
 from models import Customer, Status
 from sync.backfill import Backfill, backfill
 from sync.patience import Patience
-from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync
+from tests.support.lives import Lives
 from tests.support.stock import assert_copied, stock
 from tests.support.world import World
 
@@ -35,29 +33,20 @@ def account(world: World) -> Customer:
 
 @pytest.mark.parametrize("again", [0, 2], ids=["once", "twice"])
 @pytest.mark.fault("95")
-def test_killed_before_any_effect_it_goes_on_and_copies_everything(
-    database: str, clean: Callable[[], None], again: int
-) -> None:
-    fuse = Fuse()
-    effect, died, died_of = 0, "", set()
-    while died is not None:
-        effect += 1
-        clean()
-        world = World(database, fuse=fuse)
-        try:
-            pending = account(world)
-            died = fuse.kill(copy, effect)
-            died_of.add(died)
-            if again:
-                fuse.kill(copy, again)
-            told = copy()
-            assert (told.exit_code, told.finished) == (0, True), f"after dying {died}: {told}"
-            world.converge()
-            assert pending.reread().status == Status.ACTIVE
-            assert Customer.objects.count() == STOCK + 3
-            assert_copied(world)
-            assert_in_sync(world)
-        finally:
-            world.stop()
+def test_killed_before_any_effect_it_goes_on_and_copies_everything(lives: Lives, again: int) -> None:
+    died_of = set()
+    for life in lives(least=8):
+        world = life.world
+        pending = account(world)
+        died = life.kill(copy)
+        died_of.add(died)
+        if again:
+            life.fuse.kill(copy, again)
+        told = copy()
+        assert (told.exit_code, told.finished) == (0, True), f"after dying {died}: {told}"
+        world.converge()
+        assert pending.reread().status == Status.ACTIVE
+        assert Customer.objects.count() == STOCK + 3
+        assert_copied(world)
+        assert_in_sync(world)
     assert died_of >= {"before insert", "before findAndModify"}
-    assert effect > 8

@@ -13,8 +13,8 @@ import pytest
 import sync
 from models import SyncedDocument, created_kinds, kinds
 from tests.support import samples
-from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync
+from tests.support.lives import Lives
 from tests.support.world import World
 
 Act = Callable[[], object]
@@ -213,32 +213,22 @@ def test_every_action_has_a_sample() -> None:
 
 
 @pytest.mark.parametrize(("journey", "kind", "heard"), list(cases()))
-def test_every_crash_point_converges(
-    journey: Journey, kind: str, heard: bool, database: str, clean: Callable[[], None]
-):
-    fuse = Fuse()
-    effect, died = 0, ""
-    while died is not None:
-        effect += 1
-        clean()
-        world = World(database, fuse=fuse)
-        try:
-            act = journey.arrange(world, kind)
-            died = fuse.kill(act, effect)
-            if heard:
-                world.deliver()
-            else:
-                world.webhooks()
-            world.stripe.calm()
-            world.stripe.release_zombies()
-            report = world.converge()
-            if heard:
-                world.deliver()
-            assert_in_sync(world)
-            assert report.exit_code == 0 or report.counts["review"], f"{report} after dying {died}"
-            if died is None:
-                again = world.reconcile()
-                assert not any(again.counts.values()), f"there is no end to it: {again}"
-        finally:
-            world.stop()
-    assert effect > 1, "nothing was ever killed"
+def test_every_crash_point_converges(journey: Journey, kind: str, heard: bool, lives: Lives):
+    for life in lives(least=1):
+        world = life.world
+        act = journey.arrange(world, kind)
+        died = life.kill(act)
+        if heard:
+            world.deliver()
+        else:
+            world.webhooks()
+        world.stripe.calm()
+        world.stripe.release_zombies()
+        report = world.converge()
+        if heard:
+            world.deliver()
+        assert_in_sync(world)
+        assert report.exit_code == 0 or report.counts["review"], f"{report} after dying {died}"
+        if died is None:
+            again = world.reconcile()
+            assert not any(again.counts.values()), f"there is no end to it: {again}"

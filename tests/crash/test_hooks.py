@@ -15,6 +15,7 @@ from tests.crash.test_crash import JOURNEYS, Journey
 from tests.support import samples
 from tests.support.fuse import Fuse
 from tests.support.hooks import History, listening, told
+from tests.support.lives import Lives
 from tests.support.world import World
 
 NAMES = ("*.active", "*.rolled_back", "*.deleted", "order.*")
@@ -55,58 +56,41 @@ def cases() -> Iterator[Any]:
 
 @pytest.mark.parametrize(("journey", "kind"), list(cases()))
 @pytest.mark.fault("92")
-def test_what_happened_is_told_and_nothing_else(
-    journey: Journey, kind: str, database: str, clean: Callable[[], None]
-) -> None:
-    fuse = Fuse()
-    effect, died, deaths = 0, "", 0
-    while died is not None:
-        effect += 1
-        clean()
-        history = History()
-        world = World(database, fuse=fuse, listeners=(history,))
-        try:
-            with listening(*NAMES) as heard:
-                act = journey.arrange(world, kind)
-                died = fuse.kill(act, effect)
-                deaths += hear_all(world, fuse)
-                world.deliver()
-                world.stripe.calm()
-                world.stripe.release_zombies()
-                world.converge()
-                world.deliver()
-                deaths += hear_all(world, fuse)
-                deliver()
-            here = {str(document.id) for document in world.documents()}
-            assert told(heard) <= history.statuses, f"what did not happen was told, after dying {died}"
-            assert {one for one in history.statuses if one[0] in here} <= told(heard), f"lost, after dying {died}"
-            assert Delivery.objects(state__ne=DeliveryState.DONE).count() == 0
-            assert not any(document.notices for document in world.documents())
-        finally:
-            world.stop()
-    assert effect > 1
+def test_what_happened_is_told_and_nothing_else(journey: Journey, kind: str, lives: Lives) -> None:
+    deaths, history = 0, History()
+    for life in lives(least=1, listeners=(history,)):
+        world = life.world
+        history.statuses.clear()
+        with listening(*NAMES) as heard:
+            act = journey.arrange(world, kind)
+            died = life.kill(act)
+            deaths += hear_all(world, life.fuse)
+            world.deliver()
+            world.stripe.calm()
+            world.stripe.release_zombies()
+            world.converge()
+            world.deliver()
+            deaths += hear_all(world, life.fuse)
+            deliver()
+        here = {str(document.id) for document in world.documents()}
+        assert told(heard) <= history.statuses, f"what did not happen was told, after dying {died}"
+        assert {one for one in history.statuses if one[0] in here} <= told(heard), f"lost, after dying {died}"
+        assert Delivery.objects(state__ne=DeliveryState.DONE).count() == 0
+        assert not any(document.notices for document in world.documents())
     assert deaths > 3, "the worker was never killed"
 
 
 @pytest.mark.fault("92")
 @pytest.mark.fault("35")
-def test_an_event_is_told_wherever_the_service_dies(database: str, clean: Callable[[], None]) -> None:
-    fuse = Fuse()
-    effect, died = 0, ""
-    while died is not None:
-        effect += 1
-        clean()
-        world = World(database, fuse=fuse)
-        try:
-            with listening("stripe:customer.*") as heard:
-                world.stripe.dashboard.create("customer", name="x")
-                bodies = world.webhooks()
-                died = fuse.kill(partial(world.deliver, bodies), effect)
-                world.deliver(bodies)  # Stripe had no answer, and sends it again
-                hear_all(world, fuse)
-            assert [notice.name for notice in heard][-1:] == ["stripe:customer.created"]
-            assert len({notice.id for notice in heard}) == 1
-            assert Customer.objects.count() == 1
-        finally:
-            world.stop()
-    assert effect > 2
+def test_an_event_is_told_wherever_the_service_dies(lives: Lives) -> None:
+    for life in lives(least=2):
+        world = life.world
+        with listening("stripe:customer.*") as heard:
+            world.stripe.dashboard.create("customer", name="x")
+            bodies = world.webhooks()
+            life.kill(partial(world.deliver, bodies))
+            world.deliver(bodies)  # Stripe had no answer, and sends it again
+            hear_all(world, life.fuse)
+        assert [notice.name for notice in heard][-1:] == ["stripe:customer.created"]
+        assert len({notice.id for notice in heard}) == 1
+        assert Customer.objects.count() == 1

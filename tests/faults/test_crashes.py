@@ -3,7 +3,7 @@
 In the usual run a customer does; `make faults` runs all types.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -12,6 +12,7 @@ from models import Status, SyncedDocument
 from tests.faults.calls import Call, Ready, every_call
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync
+from tests.support.lives import Lives
 from tests.support.world import World
 
 INSERT, SEND, LINK = "before findAndModify", "before POST", "before findAndModify"
@@ -128,26 +129,19 @@ def test_linked_and_never_told_the_caller_repeats_and_is_told(fused: World, call
 # --- at every point, and the next run when the key is too old ---
 
 
-def everywhere(database: str, clean: Callable[[], None], call: Call) -> None:
+def everywhere(lives: Lives, call: Call) -> None:
     """Die at every point, and come back when the key is too old; `tests/crash` comes back while it lasts."""
-    effect, died = 0, ""
-    while died is not None:
-        effect += 1
-        clean()
-        world = World(database, fuse=Fuse())
-        try:
-            ready = call.ready(world)
-            died = killed(ready, effect)
-            world.advance(hours=30)
-            ready.settle(heard=False)
-            ready.assert_kept()
-            document = ready.subject()
-            assert document is not None
-            if call.verb == "update":
-                assert ready.done(document) or effect == 1 or said(document), "it was not said"
-        finally:
-            world.stop()
-    assert effect > 2
+    for life in lives(least=2):
+        world = life.world
+        ready = call.ready(world)
+        life.kill(ready.send)
+        world.advance(hours=30)
+        ready.settle(heard=False)
+        ready.assert_kept()
+        document = ready.subject()
+        assert document is not None
+        if call.verb == "update":
+            assert ready.done(document) or life.effect == 1 or said(document), "it was not said"
 
 
 def said(document: SyncedDocument) -> bool:
@@ -156,44 +150,31 @@ def said(document: SyncedDocument) -> bool:
 
 
 @pytest.mark.parametrize("call", list(calls("52", "update")))
-def test_an_update_is_repeated_while_its_key_lasts_and_then_said_to_have_expired(
-    database: str, clean: Callable[[], None], call: Call
-) -> None:
-    everywhere(database, clean, call)
+def test_an_update_is_repeated_while_its_key_lasts_and_then_said_to_have_expired(lives: Lives, call: Call) -> None:
+    everywhere(lives, call)
 
 
 @pytest.mark.parametrize("call", list(calls("55", "delete")))
-def test_a_deletion_is_repeated_until_both_sides_have_it(database: str, clean: Callable[[], None], call: Call) -> None:
-    everywhere(database, clean, call)
+def test_a_deletion_is_repeated_until_both_sides_have_it(lives: Lives, call: Call) -> None:
+    everywhere(lives, call)
 
 
 @pytest.mark.parametrize("call", list(calls("75", "action")))
-def test_an_action_is_repeated_while_its_key_lasts_and_then_found_done_or_not(
-    database: str, clean: Callable[[], None], call: Call
-) -> None:
-    everywhere(database, clean, call)
+def test_an_action_is_repeated_while_its_key_lasts_and_then_found_done_or_not(lives: Lives, call: Call) -> None:
+    everywhere(lives, call)
 
 
 @pytest.mark.parametrize("hours", [30, 40 * 24], ids=["a day", "forty days"])
 @pytest.mark.parametrize("call", list(calls("76", "create")))
-def test_however_late_the_next_run_is_a_creation_comes_to_one_end(
-    database: str, clean: Callable[[], None], call: Call, hours: float
-) -> None:
-    effect, died = 0, ""
-    while died is not None:
-        effect += 1
-        clean()
-        world = World(database, fuse=Fuse())
-        try:
-            ready = call.ready(world)
-            died = killed(ready, effect)
-            world.advance(hours=hours)
-            ready.settle(heard=False)
-            assert_in_sync(world, review=hours > 29 * 24)
-            assert len(ready.made) <= 1
-        finally:
-            world.stop()
-    assert effect > 2
+def test_however_late_the_next_run_is_a_creation_comes_to_one_end(lives: Lives, call: Call, hours: float) -> None:
+    for life in lives(least=2):
+        world = life.world
+        ready = call.ready(world)
+        life.kill(ready.send)
+        world.advance(hours=hours)
+        ready.settle(heard=False)
+        assert_in_sync(world, review=hours > 29 * 24)
+        assert len(ready.made) <= 1
 
 
 @pytest.mark.parametrize("hours", [0, 30], ids=["at once", "a day later"])

@@ -1,7 +1,7 @@
 """The inbox keeps each event once and applies it once, whoever dies over it."""
 
 import json
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 
@@ -11,40 +11,30 @@ from sync.inbox import drain
 from tests.support import samples
 from tests.support.answers import at_once
 from tests.support.events import event
-from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync
+from tests.support.lives import Lives
 from tests.support.world import World
 
 
 @pytest.mark.fault("36")
-def test_an_event_is_sent_again_wherever_its_delivery_died_and_counts_once(
-    database: str, clean: Callable[[], None]
-) -> None:
-    effect, died = 0, ""
-    while died is not None:
-        effect += 1
-        clean()
-        world = World(database, fuse=Fuse())
-        try:
-            customer = sync.create_customer("user@here.com")
-            world.deliver()
-            world.advance(minutes=1)
-            world.stripe.dashboard.update("customer", customer.stripe_id, name="new")
-            (raw,) = world.webhooks()
-            assert world.fuse is not None
-            died = world.fuse.kill(lambda: world.send(raw), effect)  # noqa: B023
-            revision = customer.reread().revision
+def test_an_event_is_sent_again_wherever_its_delivery_died_and_counts_once(lives: Lives) -> None:
+    for life in lives(least=2):
+        world = life.world
+        customer = sync.create_customer("user@here.com")
+        world.deliver()
+        world.advance(minutes=1)
+        world.stripe.dashboard.update("customer", customer.stripe_id, name="new")
+        (raw,) = world.webhooks()
+        life.kill(partial(world.send, raw))
+        revision = customer.reread().revision
 
-            assert world.send(raw).status_code == 200
+        assert world.send(raw).status_code == 200
 
-            assert Event.objects(id=json.loads(raw)["id"]).count() == 1
-            assert customer.reread().name == "new"
-            assert customer.reread().revision - revision <= 1
-            world.converge()
-            assert_in_sync(world)
-        finally:
-            world.stop()
-    assert effect > 2
+        assert Event.objects(id=json.loads(raw)["id"]).count() == 1
+        assert customer.reread().name == "new"
+        assert customer.reread().revision - revision <= 1
+        world.converge()
+        assert_in_sync(world)
 
 
 def unread(world: World) -> Customer:
@@ -69,29 +59,21 @@ def test_an_event_that_was_kept_and_answered_is_applied_by_reconcile(world: Worl
 
 
 @pytest.mark.fault("38")
-def test_a_worker_that_dies_over_an_event_leaves_it_to_the_next(database: str, clean: Callable[[], None]) -> None:
-    effect, died = 0, ""
-    while died is not None:
-        effect += 1
-        clean()
-        world = World(database, fuse=Fuse())
-        try:
-            customer = unread(world)
-            assert world.fuse is not None
-            died = world.fuse.kill(drain, effect)
-            left = Event.objects.get()
-            drain()
-            if died and left.attempts > 1:
-                assert Event.objects.get().state == left.state, "it is leased to the one that died"
-            world.advance(minutes=10)
-            drain()
-            assert Event.objects.get().state == "applied"
-            assert customer.reread().name == "new"
-            world.converge()
-            assert_in_sync(world)
-        finally:
-            world.stop()
-    assert effect > 2
+def test_a_worker_that_dies_over_an_event_leaves_it_to_the_next(lives: Lives) -> None:
+    for life in lives(least=2):
+        world = life.world
+        customer = unread(world)
+        died = life.kill(drain)
+        left = Event.objects.get()
+        drain()
+        if died and left.attempts > 1:
+            assert Event.objects.get().state == left.state, "it is leased to the one that died"
+        world.advance(minutes=10)
+        drain()
+        assert Event.objects.get().state == "applied"
+        assert customer.reread().name == "new"
+        world.converge()
+        assert_in_sync(world)
 
 
 @pytest.mark.fault("39")

@@ -17,8 +17,8 @@ from tests.crash.test_crash import reconciling
 from tests.faults.calls import every_type
 from tests.integration.test_races import together
 from tests.support import samples
-from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync, person_decides
+from tests.support.lives import Lives
 from tests.support.world import World
 
 
@@ -166,51 +166,35 @@ def test_of_two_updates_at_once_one_is_made_and_the_other_told(world: World, kin
 
 @pytest.mark.long
 @pytest.mark.fault("47")
-def test_a_run_that_dies_while_it_reads_events_reads_them_again(database: str, clean: Callable[[], None]) -> None:
-    effect, died = 0, ""
-    while died is not None:
-        effect += 1
-        clean()
-        world = World(database, fuse=Fuse())
-        try:
-            world.reconcile()
-            for number in range(3):
-                world.stripe.dashboard.create("customer", email=f"{number}@else.where")
-            events = {event["id"] for event in world.stripe.events()}
-            world.webhooks()
-            world.advance(minutes=10)
-            before = State.read(CHECKPOINT)
-            assert world.fuse is not None
-            died = world.fuse.kill(world.reconcile, effect)
-            if died:
-                assert State.read(CHECKPOINT) == before or effect > len(events), "it moved before it had read"
-            world.converge()
-            assert {row.id for row in Event.objects} == events
-            assert_in_sync(world)
-        finally:
-            world.stop()
-    assert effect > 6
+def test_a_run_that_dies_while_it_reads_events_reads_them_again(lives: Lives) -> None:
+    for life in lives(least=6):
+        world = life.world
+        world.reconcile()
+        for number in range(3):
+            world.stripe.dashboard.create("customer", email=f"{number}@else.where")
+        events = {event["id"] for event in world.stripe.events()}
+        world.webhooks()
+        world.advance(minutes=10)
+        before = State.read(CHECKPOINT)
+        died = life.kill(world.reconcile)
+        if died:
+            assert State.read(CHECKPOINT) == before or life.effect > len(events), "it moved before it had read"
+        world.converge()
+        assert {row.id for row in Event.objects} == events
+        assert_in_sync(world)
 
 
 @pytest.mark.long
 @pytest.mark.fault("77")
 @pytest.mark.parametrize("fault", ["cut_after", "500_before"])
-def test_two_runs_of_which_one_dies_end_as_one(database: str, clean: Callable[[], None], fault: str) -> None:
-    effect, died = 0, ""
-    while died is not None:
-        effect += 1
-        clean()
-        world = World(database, fuse=Fuse())
-        try:
-            act = reconciling(fault)(world, "customer")
-            assert world.fuse is not None
-            died = world.fuse.kill(act, effect)
-            world.reconcile()
-            world.advance(minutes=10)
-            world.converge()
-            assert_in_sync(world)
-            for document in world.documents():
-                assert document.review is None or person_decides(document)
-        finally:
-            world.stop()
-    assert effect > 3
+def test_two_runs_of_which_one_dies_end_as_one(lives: Lives, fault: str) -> None:
+    for life in lives(least=3):
+        world = life.world
+        act = reconciling(fault)(world, "customer")
+        life.kill(act)
+        world.reconcile()
+        world.advance(minutes=10)
+        world.converge()
+        assert_in_sync(world)
+        for document in world.documents():
+            assert document.review is None or person_decides(document)

@@ -1,6 +1,7 @@
 """Erase: a person is forgotten here, in documents, inbox and deliveries; what the books need stays."""
 
 from collections.abc import Callable, Iterator
+from itertools import chain, count
 
 import pytest
 from mongoengine.connection import get_db
@@ -15,9 +16,9 @@ from sync.patience import Patience
 from tests.support import person, samples
 from tests.support.answers import untouched
 from tests.support.events import event
-from tests.support.fuse import Fuse
 from tests.support.hooks import listening
 from tests.support.in_sync import assert_in_sync
+from tests.support.lives import Lives
 from tests.support.person import TRACES, USERNAME, traces
 from tests.support.run import Run
 from tests.support.world import World
@@ -340,29 +341,21 @@ def test_nobody_of_that_name_is_said(world: World, run: Run) -> None:
 # --- killed ---
 
 
-def test_killed_anywhere_it_is_simply_run_again(database: str, clean: Callable[[], None]) -> None:
-    fuse = Fuse()
-    effect, died = 0, ""
-    while died is not None:
-        effect += 1 if effect < 6 else 2
-        clean()
-        world = World(database, fuse=fuse)
-        try:
-            customer = person.buys(world)
-            died = fuse.kill(lambda: erase(USERNAME), effect)
-            world.deliver()
+def test_killed_anywhere_it_is_simply_run_again(lives: Lives) -> None:
+    for life in lives(least=10, at=chain(range(1, 7), count(8, 2))):
+        world = life.world
+        customer = person.buys(world)
+        died = life.kill(lambda: erase(USERNAME))
+        world.deliver()
 
-            if erase(str(customer.id)).waits:  # for the deletion, which is reconcile's now
-                world.advance(minutes=5)
-                world.reconcile()
-                assert erase(str(customer.id)).exit_code == 0, died
-            world.deliver()
+        if erase(str(customer.id)).waits:  # for the deletion, which is reconcile's now
+            world.advance(minutes=5)
+            world.reconcile()
+            assert erase(str(customer.id)).exit_code == 0, died
+        world.deliver()
 
-            assert traces(get_db()) == {}, died
-            assert customer.reread().status == Status.DELETED
-        finally:
-            world.stop()
-    assert effect > 10
+        assert traces(get_db()) == {}, died
+        assert customer.reread().status == Status.DELETED
 
 
 def test_it_costs_nothing_where_nobody_was_erased(world: World) -> None:
