@@ -92,14 +92,9 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
     review = {"$cond": [twinless, None, "$review"]}  # about a twin, it stays: this says nothing of twins
     error = literal(evidence.problem and {**evidence.problem, "key": evidence.ends})
     idle = {"$eq": ["$operation", None]} if authoritative else False  # its reply comes after its event
-    # An event may have ended the operation before Stripe's reply says that the card was declined.
-    told = {"error": error} if evidence.problem else {}
-
-    def work(late: dict[str, Any]) -> dict[str, Any]:
-        ended = {"operation": None, "error": error, "review": review, "lease": rest}
-        branches = [{"case": ends, "then": ended}, {"case": idle, "then": {"lease": rest, **late}}]
-        return {"$switch": {"branches": branches, "default": {}}}
-
+    ended = {"operation": None, "error": error, "review": review, "lease": rest}
+    branches = [{"case": ends, "then": ended}, {"case": idle, "then": {"lease": rest}}]
+    work = {"$switch": {"branches": branches, "default": {}}}
     look = {"lease": {"$ifNull": ["$lease", from_now(lease)]}}
 
     def merge(*changes: Any) -> dict[str, Any]:
@@ -166,7 +161,7 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
             cases += [({"$and": [stale, {"$ne": ["$confirmed_at", None]}]}, ROOT), (stale, merge(confirmed))]
         if evidence.remote is not None:
             taken = {"$and": [newer, {"$not": [erased]}]}
-            cases += [(same, merge(work(told), confirmed, times)), (taken, merge(snapshot, work({}), confirmed))]
+            cases += [(same, merge(work, confirmed, times)), (taken, merge(snapshot, work, confirmed))]
         if evidence.blind:
             greater = {"$and": [{"$gt": [evidence.digest, "$digest"]}, {"$not": [erased]}]}
             cases += [(greater, merge(snapshot, confirmed)), (True, ROOT)]
@@ -175,7 +170,7 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
             "$replaceWith": {
                 "$switch": {
                     "branches": [{"case": case, "then": then} for case, then in cases],
-                    "default": merge(work({}), confirmed, look),
+                    "default": merge(work, confirmed, look),
                 }
             }
         }

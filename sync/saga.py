@@ -13,6 +13,7 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from models import Status, SyncedDocument
+from models.absorb import Evidence
 from models.input import Invalid, checked, checked_fields, params, sendable
 from models.keys import Key
 from models.parts import Call
@@ -322,7 +323,20 @@ def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None 
     model = type(document)
     evidence = from_reply(model, reply, ends=document.operation.key, problem=problem)
     linked = hand_over(model, {"_id": document.id}, evidence) or document.reread()
-    return _look_or_wait(linked) if needs_look(linked, evidence) else linked
+    linked = _look_or_wait(linked) if needs_look(linked, evidence) else linked
+    return _declined(linked, evidence) if problem else linked
+
+
+def _declined(document: SyncedDocument, evidence: Evidence) -> SyncedDocument:
+    """Note the problem where an event had ended the operation before the reply could say it, and nothing came since."""
+    while document.live and document.operation is None and document.digest == evidence.digest:
+        if document.error is not None:
+            return document
+        noted = document.move(error={**(evidence.problem or {}), "key": evidence.ends})
+        if noted is not None:
+            return noted
+        document = document.reread()
+    return document
 
 
 def _look_or_wait(document: SyncedDocument) -> SyncedDocument:

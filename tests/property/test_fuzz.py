@@ -195,6 +195,7 @@ HEADERS = st.lists(PIECES | st.text(max_size=6), max_size=12).map(lambda parts: 
 
 @pytest.mark.fault("145")
 @few(400)
+@example(header="=", body=BODY, good=True, at=12)  # behind the time
 @given(header=HEADERS, body=st.binary(max_size=40) | st.just(BODY), good=st.booleans(), at=st.integers(0, 60))
 def test_no_header_is_taken_but_a_good_one(header: str, body: bytes, good: bool, at: int) -> None:
     signed = sign(BODY)
