@@ -37,7 +37,8 @@ class Witness:
         """Nothing goes at Stripe but what a document says is a twin, or is to be deleted."""
         prefix = self._kinds[kind][1]
         stripe_id = path.removeprefix(f"{prefix}/").partition("/")[0]
-        named = {"$or": [{"orphans": stripe_id}, {"stripe_id": stripe_id, "operation.verb": {"$ne": None}}]}
+        own = {"stripe_id": stripe_id, "$or": [{"operation.verb": {"$ne": None}}, {"status": "deleted"}]}
+        named = {"$or": [{"orphans": stripe_id}, own]}  # deleted: an event came between the intent and its request
         where = {**named, "_id": owner} if owner else named
         assert self._find(kind, where) is not None, f"{path} goes, and no document says that it may"
         holder = self._find(kind, {"stripe_id": stripe_id, "live": True, "operation": None})
