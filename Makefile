@@ -20,7 +20,7 @@ test: $(SETUP) ## Run all tests, with a MongoDB of their own
 	$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)
 
 faults: $(SETUP) ## Run the fault matrix, all of it, and write docs/FAULTS.md
-	$(PY) -m pytest -n auto --maxprocesses 4 -m fault --faults docs/FAULTS.md $(ARGS)
+	$(PY) -m pytest -n auto --maxprocesses 4 -m fault --faults=docs/FAULTS.md $(ARGS)
 
 check: lint audit test ## Run what CI runs: lint, audit, then test
 

@@ -1,6 +1,6 @@
 """What of the fault matrix was run and held, gathered from the marks of the tests and written as docs/FAULTS.md.
 
-A test that shows that a row of the table holds carries `@pytest.mark.fault("<its id>")`; `--faults FILE` writes the
+A test that shows that a row of the table holds carries `@pytest.mark.fault("<its id>")`; `--faults=FILE` writes the
 page at the end of the run. With xdist the workers only run: the controller hears of every outcome, and writes.
 """
 

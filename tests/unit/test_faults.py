@@ -1,6 +1,7 @@
 """The fault matrix is whole: every row has a test, every mark a row, and its page tells of both."""
 
 import re
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -52,6 +53,16 @@ def test_a_row_that_failed_or_was_not_run_is_told() -> None:
     assert held(outcomes["7"]) == "NO: `test_a[y]`"
     assert "| NOT RUN |" in page(outcomes)
     assert strangers({"7": 1, "1000": 1}) == ["1000"]
+
+
+def test_make_faults_is_understood_also_when_the_page_is_there() -> None:
+    printed = subprocess.run(["make", "-n", "faults", "ARGS=--markers"], capture_output=True, text=True, check=True)
+    *_, command = printed.stdout.splitlines()
+
+    told = subprocess.run(command.split(), capture_output=True, text=True, check=False)
+
+    assert PAGE.exists()
+    assert (told.returncode, told.stderr) == (0, "")
 
 
 def test_rows_are_read_in_the_order_of_their_numbers() -> None:
