@@ -56,7 +56,9 @@ def test_a_row_that_failed_or_was_not_run_is_told() -> None:
 
 
 def test_make_faults_is_understood_also_when_the_page_is_there() -> None:
-    printed = subprocess.run(["make", "-n", "faults", "ARGS=--markers"], capture_output=True, text=True, check=True)
+    printed = subprocess.run(
+        ["make", "--no-print-directory", "-n", "faults", "ARGS=--markers"], capture_output=True, text=True, check=True
+    )
     *_, command = printed.stdout.splitlines()
 
     told = subprocess.run(command.split(), capture_output=True, text=True, check=False)
