@@ -32,17 +32,8 @@ def given_up(world: World, kind: str) -> Any:
 
 @pytest.mark.parametrize("kind", every_type("16", announced))
 def test_what_stripe_finishes_after_it_was_given_up_is_undone_or_left_to_a_person(world: World, kind: str) -> None:
-    ready = Call(kind, "create").ready(world)
-    world.stripe.fault("500_repair", method="POST")
-    ready.send()
-    world.webhooks()
-    world.advance(hours=1)
-    world.converge()
-    document = ready.subject()
-    assert document is not None
-    world.stripe.repair(request={"id": None, "idempotency_key": document.key})
+    document = given_up(world, kind)
 
-    world.deliver()
     world.converge()
 
     latest = document.reread()
