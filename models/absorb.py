@@ -53,6 +53,11 @@ class Evidence:
         """Of the content, or None where there is none."""
         return digest(self.remote) if self.remote is not None and not self.gone else None
 
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """What the document notes of the problem: it is of the operation of that key."""
+        return self.problem and {**self.problem, "key": self.ends}
+
     @cached_property
     def mentioned(self) -> set[str]:
         """The ids at Stripe of all that it tells of."""
@@ -90,7 +95,7 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
     done = {"$cond": [{"$and": [twinless, in_time]}, None, "$lease"]}
     rest = done if authoritative else {"$ifNull": ["$lease", from_now(lease)]}
     review = {"$cond": [twinless, None, "$review"]}  # about a twin, it stays: this says nothing of twins
-    error = literal(evidence.problem and {**evidence.problem, "key": evidence.ends})
+    error = literal(evidence.error)
     idle = {"$eq": ["$operation", None]} if authoritative else False  # its reply comes after its event
     ended = {"operation": None, "error": error, "review": review, "lease": rest}
     branches = [{"case": ends, "then": ended}, {"case": idle, "then": {"lease": rest}}]

@@ -1,8 +1,8 @@
 """What every synchronised document has, and the only ways in which one may change.
 
 A document is its own outbox: what must still be told to Stripe is its `operation`, written before Stripe is called.
-It is inserted once (`stage`, `adopt`, `adopt_all`) and from then on changes only through `move` and `absorb`, each a
-single conditional update. MongoEngine's own `save()` replaces, upserts and resurrects; it is never called.
+It is inserted once (`stage`, `adopt`, `adopt_all`) and from then on changes only through `move`, `absorb` and `claims`,
+each a single conditional update. MongoEngine's own `save()` replaces, upserts and resurrects; it is never called.
 """
 
 import logging
@@ -247,11 +247,6 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         left["in_doubt"] = False  # a tombstone's: without its parameters nothing can resemble it
         return self.move(**left, erased_at=from_now())
 
-    @property
-    def at_rest(self) -> bool:
-        """Whether nothing is being told to Stripe about it; a tombstone keeps its operation as evidence only."""
-        return self.status != Status.PENDING and (self.operation is None or self.status == Status.ROLLED_BACK)
-
     def remove_adopted(self) -> bool:
         """Remove this adopted row, unless it was touched since: the only removal in the system."""
         assert self.adopted, "only an adopted row that nobody used is ever removed"
@@ -276,6 +271,11 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         """Return the document as it is now."""
         found: Self = type(self).objects(id=self.id).get()
         return found
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is being told to Stripe about it; a tombstone keeps its operation as evidence only."""
+        return self.status != Status.PENDING and (self.operation is None or self.status == Status.ROLLED_BACK)
 
     @property
     def adopted(self) -> bool:

@@ -328,11 +328,11 @@ def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None 
 
 
 def _declined(document: SyncedDocument, evidence: Evidence) -> SyncedDocument:
-    """Note the problem where an event had ended the operation before the reply could say it, and nothing came since."""
+    """Note the problem if an event ended the operation before the reply could say it, and nothing has changed since."""
     while document.live and document.operation is None and document.digest == evidence.digest:
         if document.error is not None:
             return document
-        noted = document.move(error={**(evidence.problem or {}), "key": evidence.ends})
+        noted = document.move(error=evidence.error)
         if noted is not None:
             return noted
         document = document.reread()
