@@ -14,6 +14,7 @@ from models import created_kinds, kinds
 from models.mirrored import REASONS, ROWS
 from models.resource import Resource
 from sync.catalogue import event_types, ignored, kinds_of
+from tests.contract.conversation import CALL
 
 LIBRARY = Path(stripe.__file__).parent
 ALIASES = {"file_upload"}  # an old name of file
@@ -22,7 +23,6 @@ IMPORT = re.compile(r"from (stripe[\w.]*) import \(?\s*(\w+)")
 METHOD = re.compile(
     r"\n    def (list|retrieve)\((.*?)\) -> \"([^\n]*)\":\n(.*?)(?=\n    (?:async )?def |\Z)", re.DOTALL
 )
-GET = re.compile(r'self\._request\(\s*"get",\s*"(/v1/[^"]+)"')
 PAGED = {"limit", "starting_after"}
 PARTIAL = {"tax_id", "payment_method"}  # their lists need no parameter, and then show only a part of them
 
@@ -43,14 +43,16 @@ def reads() -> dict[str, Reads]:
         source = file.read_text()
         origin = {name: module for module, name in IMPORT.findall(source)}
         for method, arguments, returns, body in METHOD.findall(source):
-            path = GET.search(body)
+            call = CALL.search(body)
             shown = [kinds_of_class.get((origin.get(name, ""), name)) for name in re.findall(r"\w+", returns)]
-            for kind in filter(None, shown if path else []):
-                assert path is not None
+            for kind in filter(None, shown if call else []):
+                assert call is not None
+                verb, path = call.groups()
+                assert verb == "get"
                 if method == "retrieve":
-                    found[kind].one.add(re.sub(r"/\{\w+\}$", "", path.group(1)))
-                elif "{" not in path.group(1):
-                    _note(found[kind], path.group(1), arguments, origin)
+                    found[kind].one.add(re.sub(r"/\{\w+\}$", "", path))
+                elif "{" not in path:
+                    _note(found[kind], path, arguments, origin)
     return found
 
 

@@ -26,7 +26,6 @@ def given_up(world: World, kind: str) -> Any:
     document = ready.subject()
     assert document is not None
     world.stripe.repair(request={"id": None, "idempotency_key": document.key})
-    world.deliver()
     return document
 
 
@@ -34,6 +33,7 @@ def given_up(world: World, kind: str) -> Any:
 def test_what_stripe_finishes_after_it_was_given_up_is_undone_or_left_to_a_person(world: World, kind: str) -> None:
     document = given_up(world, kind)
 
+    world.deliver()
     world.converge()
 
     latest = document.reread()
@@ -43,15 +43,7 @@ def test_what_stripe_finishes_after_it_was_given_up_is_undone_or_left_to_a_perso
 
 @pytest.mark.parametrize("kind", every_type("46", announced))
 def test_a_twin_that_was_undone_is_told_of_again_and_stays_undone(world: World, kind: str) -> None:
-    ready = Call(kind, "create").ready(world)
-    world.stripe.fault("500_repair", method="POST")
-    ready.send()
-    world.webhooks()
-    world.advance(hours=1)
-    world.converge()
-    document = ready.subject()
-    assert document is not None
-    world.stripe.repair(request={"id": None, "idempotency_key": document.key})
+    document = given_up(world, kind)
     letters = world.webhooks()
     world.deliver(letters)
     world.converge()
@@ -72,6 +64,7 @@ def test_a_twin_that_was_undone_is_told_of_again_and_stays_undone(world: World, 
 @pytest.mark.parametrize("kind", [p for p in every_type("78", announced) if kinds()[p.values[0]].resource.undo])
 def test_whatever_becomes_of_an_undo_the_twin_is_not_left(world: World, kind: str, fault: str) -> None:
     document = given_up(world, kind)
+    world.deliver()
     world.stripe.fault(fault, lambda request: request.method != "GET", times=2)
 
     world.converge()

@@ -79,7 +79,17 @@ def test_a_document_in_review_needs_an_operator(world: World, run: Run, reviewed
     assert listed["review"] == reviewed.review
 
 
-@pytest.mark.parametrize("fault", ["cut_before", "500_before", "refuse_401", "html_body", "503_edge"])
+@pytest.mark.parametrize(
+    "fault",
+    [
+        "cut_before",
+        "500_before",
+        "refuse_401",
+        "html_body",
+        "503_edge",
+        pytest.param("rate_limit", marks=pytest.mark.long),
+    ],
+)
 def test_an_unreadable_stripe_is_exit_2_and_nothing_is_decided(world: World, run: Run, fault: str) -> None:
     sync.create_customer(NAME)
     run("reconcile")

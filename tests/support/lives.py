@@ -30,7 +30,7 @@ Lives = Callable[..., Iterator[Life]]
 def live(
     database: str, clean: Callable[[], None], *, least: int, at: Iterable[int] | None = None, **options: Any
 ) -> Generator[Life, None, None]:
-    """Yield one life after the other, each in an empty database, and assert that more than `least` died or survived.
+    """Yield one life after the other, each in an empty database, and assert that the last had `least` effects or more.
 
     `at` are the effects to die before, by default every one, and `options` the world's.
     """
