@@ -24,7 +24,11 @@ class Handler(BaseHTTPRequestHandler):
     def serve(self) -> None:
         path, _, query = self.path.partition("?")
         headers = {name.lower(): value for name, value in self.headers.items()}
-        body = self.rfile.read(int(headers.get("content-length") or 0))
+        length = int(headers.get("content-length") or 0)
+        body = self.rfile.read(length)
+        if len(body) < length:  # who dies while sending has asked for nothing
+            self.close_connection = True
+            return
         try:
             reply = self.server.emulator.wsgi.answer(Request(self.command, path, query, headers, body))
         except Cut as cut:

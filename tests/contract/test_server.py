@@ -43,6 +43,24 @@ def control(server: Server) -> Control:
     return Control(server.url)
 
 
+def test_who_dies_while_sending_has_asked_for_nothing(
+    emulator: Emulator, server: Server, client: stripe.StripeClient
+) -> None:
+    head = (
+        "POST /v1/customers HTTP/1.1\r\nHost: stripe\r\nAuthorization: Bearer sk_test_x\r\nIdempotency-Key: k\r\n"
+        "Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 18\r\n\r\n"
+    )
+    for sent in ("", "email=a@examp"):
+        with socket.create_connection(server.server_address[:2], timeout=5) as dying:
+            dying.sendall(f"{head}{sent}".encode())
+            dying.shutdown(socket.SHUT_WR)
+            assert dying.recv(1) == b""
+
+    assert (emulator.requests, emulator.objects("customer")) == ([], [])
+    made = client.v1.customers.create({"email": "a@example.com"}, {"idempotency_key": "k"})
+    assert made.email == "a@example.com"
+
+
 class Hook(ThreadingHTTPServer):
     """A webhook endpoint that answers with the statuses it was told, then 200."""
 

@@ -144,7 +144,9 @@ def test_a_key_is_read_from_the_header(header: str | None, key: str | None) -> N
 
 class TestWSGI:
     @staticmethod
-    def call(emulator: Emulator, method: str, path: str, body: bytes = b"") -> tuple[str, dict[str, str], bytes]:
+    def call(
+        emulator: Emulator, method: str, path: str, body: bytes = b"", *, cut: int = 0
+    ) -> tuple[str, dict[str, str], bytes]:
         answers: list[Any] = []
         environ = {
             "REQUEST_METHOD": method,
@@ -152,7 +154,7 @@ class TestWSGI:
             "QUERY_STRING": "",
             "HTTP_AUTHORIZATION": "Bearer sk_test_x",
             "CONTENT_TYPE": "application/x-www-form-urlencoded",
-            "CONTENT_LENGTH": str(len(body)),
+            "CONTENT_LENGTH": str(len(body) + cut),
             "wsgi.input": io.BytesIO(body),
         }
         data = b"".join(emulator.wsgi(environ, lambda status, headers: answers.append((status, dict(headers)))))
@@ -164,6 +166,12 @@ class TestWSGI:
         status, headers, _ = self.call(emulator, "POST", "/v1/customers", b"email=a@example.com")
         assert (status, headers["Content-Type"]) == ("200 OK", "application/json")
         assert b"a@example.com" in self.call(emulator, "GET", "/_emulator/objects/customer")[2]
+
+    def test_a_body_that_ends_too_early_asks_for_nothing(self) -> None:
+        emulator = Emulator()
+        with pytest.raises(ConnectionAbortedError):
+            self.call(emulator, "POST", "/v1/customers", b"email=a@example", cut=4)
+        assert (emulator.requests, emulator.objects("customer")) == ([], [])
 
     def test_a_cut_aborts_the_connection(self) -> None:
         emulator = Emulator()
