@@ -15,7 +15,11 @@ class Step:
     done: bool = False
 
 
-Note = Callable[[Step], None]
+Note = Callable[[Step], None]  # may raise Stopped
+
+
+class Stopped(Exception):
+    """Whoever is told of the steps wants no more of them: the next run goes on."""
 
 
 def unnoted(step: Step) -> None:

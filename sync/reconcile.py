@@ -25,7 +25,7 @@ from sync.gateway import Reply, leased
 from sync.inbox import attempt, canonical, drain, keep
 from sync.listing import LAG
 from sync.patience import Patience
-from sync.progress import Backlog, Note, Step, unnoted
+from sync.progress import Backlog, Note, Step, Stopped, unnoted
 from sync.settle import Run, settle
 
 FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger than 15 minutes to its events
@@ -66,7 +66,7 @@ def run_once(
 ) -> Report:
     """Settle what is left, once. Never raises CannotLook: it is in the report. With `dry`, write nothing.
 
-    With `patience`, Stripe is asked at its pace. `note` is told how far it is.
+    With `patience`, Stripe is asked at its pace. `note` is told how far it is, and may stop it.
     """
     report = Report(full=full)
     run = Run(dry=dry, counts=report.counts, note=note)
@@ -75,6 +75,8 @@ def run_once(
             _run(report, run)
     except CannotLook as error:
         report.unseen.append(str(error) or type(error).__doc__ or "")
+    except Stopped:
+        return report  # of what was done; it proves nothing of the rest, so nothing is remembered of this run
     report.would = dry and any(report.counts.values())
     report.counts.update({name: count - report.counts[name] for name, count in attention().items() if count})
     if not dry:

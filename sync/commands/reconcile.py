@@ -11,17 +11,13 @@ from pymongo.errors import PyMongoError
 from sync.commands.line import command, rate, say, seconds
 from sync.commands.progress import Progress
 from sync.patience import BREAKS, RATE, Patience
-from sync.progress import Note, Step
+from sync.progress import Note, Step, Stopped
 from sync.reconcile import Report, run_once
 
 if TYPE_CHECKING:
     from sync.commands.line import Commands
 
 UNTOLD = 5.0  # seconds: a run that is over by then has little to do, and shows no progress
-
-
-class Stopped(Exception):
-    """SIGTERM came in the middle of a round: the next process goes on."""
 
 
 def add(commands: "Commands") -> None:
@@ -51,8 +47,6 @@ def run(given: argparse.Namespace) -> int:
     while not stop.is_set():
         try:
             report = _once(given, go_on)
-        except Stopped:
-            break
         except PyMongoError as error:  # the next round may find it back
             report = Report(unseen=[f"MongoDB does not answer: {type(error).__name__}"])
         if given.json or report.exit_code or any(report.counts.values()):  # a run that did nothing says nothing

@@ -12,6 +12,7 @@ import pytest
 import sync
 from emulator import Logged
 from models import Customer, Event, Status, clock, kinds
+from models.state import HEARTBEAT, State
 from sync.__main__ import main
 from sync.commands import reconcile as command
 from sync.commands.progress import Progress
@@ -273,7 +274,9 @@ def test_the_share_counts_what_others_did_too() -> None:
 
 
 @pytest.mark.fault("137")
-def test_sigterm_ends_a_long_round_between_two_rows(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sigterm_ends_a_long_round_between_two_rows(
+    world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     world.reconcile()
     made = unsent(world, 5)
     handlers: dict[int, Any] = {}
@@ -285,9 +288,12 @@ def test_sigterm_ends_a_long_round_between_two_rows(world: World, monkeypatch: p
         return False
 
     world.stripe.fault("slow", match=asked_to_end, times=None)
+    before = State.read(HEARTBEAT)
 
     assert main(["reconcile", "--every", "300"]) == 0
 
+    assert capsys.readouterr().out == "send 1\n", "what it did is told"
+    assert State.read(HEARTBEAT) == before, "it proves nothing of the rest"
     assert [customer.reread().status for customer in made].count(Status.ACTIVE) == 1
 
 
