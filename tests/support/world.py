@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import stripe as stripe_python
 from flask import Flask
@@ -30,6 +30,8 @@ URL = "https://shop.example/webhooks/stripe"
 @dataclass
 class World:
     """The service connected to an emulator in process."""
+
+    usual: ClassVar[Flask | None] = None  # the application without settings of a test: leave it as it is
 
     database: str
     stripe: "Emulator" = field(default_factory=Emulator)
@@ -67,8 +69,11 @@ class World:
 
     @cached_property
     def app(self) -> Flask:
-        """The application. Its routes cost more than all the rest of a world, so it is made when it is asked for."""
-        return create_app(self.read)
+        """The application. Its routes cost more than all the rest of a world: those that set nothing share one."""
+        if self.settings:
+            return create_app(self.read)
+        World.usual = World.usual or create_app(self.read)
+        return World.usual
 
     @cached_property
     def http(self) -> FlaskClient:
