@@ -1,6 +1,8 @@
 """Fixtures of the tests that see the service as an operator does."""
 
+import itertools
 import json
+from functools import partial
 from typing import Any
 
 import pytest
@@ -8,13 +10,22 @@ import pytest
 import sync
 from models import Event
 from sync.__main__ import main
+from sync.patience import Patience
 from tests.support.run import Run
 from tests.support.world import World
 
 
 @pytest.fixture
-def run(world: World, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs a command in this process; returns its exit code and what its --json says."""
+def run(world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Runs a command in this process; returns its exit code and what its --json says. It never has to wait for Stripe:
+    a second passes whenever it looks at the clock.
+    """
+    passing = itertools.count(0.0)
+    for command_module in ("reconcile", "backfill"):
+        monkeypatch.setattr(
+            f"sync.commands.{command_module}.Patience",
+            partial(Patience, pause=lambda seconds: None, clock=lambda: next(passing)),
+        )
 
     def command(line: str, *more: str) -> tuple[int, Any]:
         capsys.readouterr()
