@@ -11,13 +11,20 @@ from collections.abc import Sequence
 from emulator.courier import Courier
 from emulator.server import Server
 from emulator.service import Emulator
+from emulator.versions import VERSIONS
 from emulator.webhooks import FAST
+from emulator.wire import API_VERSION
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     args = _arguments(argv)
     # Without a seed, ids are new each time: a restart without a state file must not hand out old ones again.
-    emulator = Emulator(secrets.randbits(64) if args.seed is None else args.seed, args.state, account=args.account)
+    emulator = Emulator(
+        secrets.randbits(64) if args.seed is None else args.seed,
+        args.state,
+        account=args.account,
+        api_version=args.api_version,
+    )
     emulator.limit(args.rate)
     if args.fast_retries:
         emulator.webhooks.schedule = FAST
@@ -40,6 +47,9 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--state", metavar="FILE", help="keep state in this file, so that it survives a restart")
     parser.add_argument("--seed", type=int, help="draw the same ids again")
     parser.add_argument("--account", default="acct_1EmulatedStripe01")
+    parser.add_argument(
+        "--api-version", default=API_VERSION, choices=sorted(VERSIONS), metavar="VERSION", help="of the account"
+    )
     parser.add_argument("--webhook-url", metavar="URL", help="deliver every event of test mode there")
     parser.add_argument("--webhook-secret", metavar="whsec_…", help="sign with this secret; else one is drawn")
     parser.add_argument("--webhook-api-version", metavar="VERSION")

@@ -13,7 +13,8 @@ from emulator.events import EVENT, EventLog, one_way
 from emulator.fields import Fields, Many, Text, read
 from emulator.resource import Resource
 from emulator.resources import BY_PATH
-from emulator.wire import Json
+from emulator.versions import read_as_of
+from emulator.wire import API_VERSION, Json
 
 Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "end", "account"]
 EXPAND: Fields = {"expand": Many(each=Text())}
@@ -63,7 +64,7 @@ def _below(row: Resource, method: str, rest: list[str]) -> Call | None:
     return None
 
 
-def validate(call: Call, raw: Json) -> Json:
+def validate(call: Call, raw: Json, version: str = API_VERSION) -> Json:
     """The typed parameters. What is refused here was never executed, so idempotency does not keep it."""
     row = call.row
     match call.verb:
@@ -74,17 +75,17 @@ def validate(call: Call, raw: Json) -> Json:
             expand.check(row.kind, params.get("expand"), "data.")
             return params
         case "create":
-            params = read({**EXPAND, **(row.create or {})}, raw)
+            params = read_as_of(version, row.kind, {**EXPAND, **(row.create or {})}, raw)
             if row.check is not None:
                 row.check(params)
         case "update":
-            params = read({**EXPAND, **(row.update or {})}, raw)
+            params = read_as_of(version, row.kind, {**EXPAND, **(row.update or {})}, raw)
         case "nested":
             params = read(lists.PAGING, raw)
             expand.check("item", params.get("expand"), "data.")
             return params
         case "action":
-            params = read({**EXPAND, **row.actions[call.action].params}, raw)
+            params = read_as_of(version, row.kind, {**EXPAND, **row.actions[call.action].params}, raw)
         case "end" if row.ends is not None:
             params = read({**EXPAND, **row.ends.params}, raw)
         case _:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import re
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from emulator import calls, errors, replies
+from emulator import calls, errors, replies, versions
 from emulator.act import Act
 from emulator.auth import Gate
 from emulator.calls import Call
@@ -28,7 +27,6 @@ from emulator.wire import Cut, How, Json, Logged, Reply, Request
 
 BEFORE: dict[str, How] = {"cut_before": "reset", "timeout_before": "timeout", "refuse": "refused"}
 AFTER: dict[str, How] = {"cut_after": "reset", "timeout_after": "timeout"}
-VERSION = re.compile(r"\d{4}-\d{2}-\d{2}(\.[a-z_]+)?")
 REMEMBERED = 100_000  # requests kept in the log
 
 
@@ -137,8 +135,8 @@ class Engine:
                 secret, livemode = self.gate.admit(request.headers.get("authorization"))
                 realm = self.realm(livemode, entry.on_behalf)
                 entry.livemode, entry.account = livemode, realm.account
-                if entry.version is not None and not VERSION.fullmatch(entry.version):
-                    raise Problem(400, f"Invalid Stripe API version: {entry.version}", stored=False)
+                if entry.version is not None:
+                    versions.check(entry.version)
                 if (fault is not None and fault.name == "rate_limit") or self.limiter.exceeded(realm, self.clock.now()):
                     raise errors.rate_limited()
                 call = calls.route(request.method, request.path)
@@ -169,7 +167,7 @@ class Engine:
     def _run(
         self, request: Request, entry: Logged, call: Call, realm: Realm, raw: Json, key: str | None, fault: Fault | None
     ) -> Reply:
-        params = calls.validate(call, raw)
+        params = calls.validate(call, raw, self._version(entry))
         headers: dict[str, str] = {}
         try:
             body = self._execute(request, entry, call, realm, params, key, fault)
@@ -202,6 +200,7 @@ class Engine:
                 raise errors.broken()
             case "500_repair":
                 work = {"method": request.method, "path": request.path, "raw": params_of(request), "key": key}
+                work["version"] = self._version(entry)
                 self.later.mend(entry.request_id, work | {"account": realm.account, "livemode": realm.livemode})
                 raise errors.broken()
         writes = request.method != "GET"
@@ -211,10 +210,14 @@ class Engine:
             raise errors.broken()
         return result
 
+    def _version(self, entry: Logged) -> str:
+        """What the request is read and answered in: the version it names, else the account's."""
+        return entry.version if entry.version in versions.VERSIONS else self.api_version
+
     def _reply(
         self, entry: Logged, status: int, body: bytes, original: str, extra: dict[str, str] | None = None
     ) -> Reply:
-        return replies.reply(entry, self.clock.date(), self.api_version, status, body, original, extra)
+        return replies.reply(entry, self.clock.date(), self._version(entry), status, body, original, extra)
 
     def release_zombies(self, due: bool = False) -> int:
         """Execute requests whose caller has given up (with `due`, only those whose time has come), and what is due."""
@@ -234,7 +237,8 @@ class Engine:
             call = calls.route(row["method"], row["path"])
             act = self.act(self.realm(row["livemode"], row["account"]), cause)
             with suppress(Problem):  # what it was about may be gone by now
-                made.append(calls.execute(call, act, calls.validate(call, row["raw"]), self.events, row["path"]))
+                params = calls.validate(call, row["raw"], row.get("version", self.api_version))
+                made.append(calls.execute(call, act, params, self.events, row["path"]))
         return made
 
 

@@ -120,7 +120,8 @@ def shape(act: Act, params: Json, intent: Json) -> None:
     if intent["client_secret"] is None:
         intent["client_secret"] = f"{intent['id']}_secret_{act.draw(25, 'base62')}"
         intent["automatic_payment_methods"] = automatic(params)
-        intent["payment_method_types"] = params.get("allowed_payment_method_types") or ["card"]
+    if params.get("allowed_payment_method_types") is not None:
+        intent["payment_method_types"] = params["allowed_payment_method_types"]
     if params.get("payment_method") is not None:
         method = act.named("payment_method", params["payment_method"])
         act.keep("payment_method", method)
@@ -129,8 +130,9 @@ def shape(act: Act, params: Json, intent: Json) -> None:
 
 
 FIXED = {"amount", "currency", "customer", "payment_method", "capture_method", "setup_future_usage"}
+TYPES: Fields = {"allowed_payment_method_types": Many(each=Text())}
 WHO: Fields = {
-    "allowed_payment_method_types": Many(each=Text()),
+    **TYPES,
     "customer": Ref(kind="customer"),
     "description": Text(longest=1000),
     "metadata": Metadata(),

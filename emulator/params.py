@@ -18,6 +18,7 @@ from emulator.fields import (
     Time,
     Whole,
 )
+from emulator.versions import VERSIONS
 
 ADDRESS: Fields = {name: Text() for name in ("city", "country", "line1", "line2", "postal_code", "state")}
 SHIPPING: Fields = {
@@ -227,7 +228,7 @@ PROMOTION_CODE_UPDATE: Fields = {
     "restrictions": Hash(fields={"currency_options": CURRENCY_MINIMUMS}, merge=True),
 }
 WEBHOOK_ENDPOINT_CREATE: Fields = {
-    "api_version": Text(pattern=r"\d{4}-\d{2}-\d{2}(\.[a-z]+)?"),
+    "api_version": OneOf(values=VERSIONS),
     "connect": Flag(hidden=True),
     "description": Text(),
     "enabled_events": Many(each=Text(), required=True),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from emulator import cards, errors, intents
 from emulator.charges import charge, give_back
 from emulator.fields import Currency, Email, Fields, Flag, Hash, Metadata, OneOf, Text, Whole
-from emulator.intents import METHOD, ONCE, OPEN, RETURN, WHO, unexpected
+from emulator.intents import METHOD, ONCE, OPEN, RETURN, TYPES, WHO, unexpected
 from emulator.params import SHIPPING
 from emulator.resource import Action, Resource, blank, same
 from emulator.wire import Json
@@ -29,8 +29,8 @@ def confirm(act: Act, intent: Json, params: Json) -> Json:
     if intent["status"] not in OPEN:
         raise unexpected(intent, "confirm")
     intents.redirects(intent["automatic_payment_methods"], "payment_intent", params)
-    names = ("capture_method", "receipt_email", "setup_future_usage", "shipping")
-    intent |= {name: params[name] for name in names if params.get(name) is not None}
+    intent |= {name: params[name] for name in (*TYPES, *HOW) if params.get(name) is not None}
+    intent["payment_method_types"] = intent["allowed_payment_method_types"] or intent["payment_method_types"]
     method = intents.take_method(act, intent, params)
     card = cards.card_of(method)
     if card.asks and (params.get("off_session") or params.get("error_on_requires_action")):
@@ -187,7 +187,7 @@ PAYMENT_INTENT = Resource(
     shape=intents.shape,
     after=_after,
     actions={
-        "confirm": Action(intents.by_caller(confirm, "confirm"), {**METHOD, **HOW, **RETURN, **AWAY}),
+        "confirm": Action(intents.by_caller(confirm, "confirm"), {**METHOD, **TYPES, **HOW, **RETURN, **AWAY}),
         "capture": Action(_capture, {"amount_to_capture": AMOUNT, "metadata": Metadata()}),
         "cancel": Action(intents.by_caller(cancel, "cancel"), {"cancellation_reason": REASON}),
     },

@@ -22,7 +22,7 @@ def reply(
         "Content-Type": "application/json",
         "Date": date,
         "Request-Id": entry.request_id,
-        "Stripe-Version": entry.version or version,
+        "Stripe-Version": version,
     }
     if entry.method == "POST" and status not in (401, 429):
         # Whatever became of this key, sending it again has no further effect.

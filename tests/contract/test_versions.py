@@ -1,0 +1,137 @@
+"""A request is read in the version that it names, else in the account's: old names there, and only there."""
+
+import re
+
+import pytest
+import stripe
+from stripe.params._webhook_endpoint_create_params import WebhookEndpointCreateParams
+
+from emulator import Emulator
+from emulator.resources import RESOURCES
+from emulator.versions import RENAMED, VERSIONS
+from emulator.wire import API_VERSION
+
+OLD = "2026-05-27.dahlia"
+BETWEEN = "2026-08-26.dahlia"
+DATA = {"currency": "usd", "unit_amount": 700, "product_data": {"name": "Hat"}}
+WANTED = {
+    "payment_intent": {"amount": 500, "currency": "usd"},
+    "setup_intent": {},
+    "checkout.session": {
+        "mode": "payment",
+        "success_url": "https://example.com",
+        "line_items": [{"price_data": DATA, "quantity": 1}],
+    },
+}
+EACH = pytest.mark.parametrize(
+    ("kind", "old", "new"), [(kind, each.old, each.new) for kind, told in RENAMED.items() for each in told]
+)
+
+
+def create(emulator: Emulator, kind: str, version: str | None, **params: object) -> stripe.StripeObject:
+    client = stripe.StripeClient("sk_test_x", http_client=emulator.transport())
+    options = {"headers": {"Stripe-Version": version}} if version else {}
+    return client.raw_request("post", f"/v1/{RESOURCES[kind].path}", **WANTED[kind], **params, **options).data
+
+
+@EACH
+def test_an_older_version_knows_a_parameter_by_its_old_name_only(
+    kind: str, old: str, new: str, emulator: Emulator
+) -> None:
+    made = create(emulator, kind, OLD, **{old: ["card"]})
+
+    assert made["payment_method_types"] == made[new] == ["card"]
+    with pytest.raises(stripe.InvalidRequestError, match=f"unknown parameter: {new}"):
+        create(emulator, kind, OLD, **{new: ["card"]})
+
+
+@EACH
+def test_the_version_of_today_knows_a_parameter_by_its_new_name_only(
+    kind: str, old: str, new: str, emulator: Emulator
+) -> None:
+    assert create(emulator, kind, API_VERSION, **{new: ["card"]})[new] == ["card"]
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        create(emulator, kind, API_VERSION, **{old: ["card"]})
+    assert (caught.value.http_status, caught.value.param) == (400, old)
+
+
+def test_the_old_name_is_refused_with_the_code_of_stripe(emulator: Emulator) -> None:
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        create(emulator, "payment_intent", API_VERSION, payment_method_types=["card"])
+
+    assert caught.value.code == "payment_method_types_no_longer_supported"
+
+
+@pytest.mark.parametrize("kind", ["payment_intent", "setup_intent"])
+def test_where_both_names_are_known_only_one_may_be_given(kind: str, emulator: Emulator) -> None:
+    for name in ("payment_method_types", "allowed_payment_method_types"):
+        assert create(emulator, kind, BETWEEN, **{name: ["card"]})["payment_method_types"] == ["card"]
+    with pytest.raises(stripe.InvalidRequestError, match="only specify one"):
+        create(emulator, kind, BETWEEN, payment_method_types=["card"], allowed_payment_method_types=["card"])
+
+
+def test_an_update_and_a_confirmation_are_read_in_their_version_too(emulator: Emulator) -> None:
+    client = stripe.StripeClient("sk_test_x", http_client=emulator.transport())
+    id, headers = create(emulator, "payment_intent", API_VERSION)["id"], {"Stripe-Version": OLD}
+    path, card = f"/v1/payment_intents/{id}", {"payment_method": "pm_card_visa"}
+    changed = client.raw_request("post", path, headers=headers, payment_method_types=["card"]).data
+    assert changed["payment_method_types"] == ["card"]
+
+    wanted = {**card, "return_url": "https://example.com"}
+    with pytest.raises(stripe.InvalidRequestError):
+        client.raw_request("post", f"{path}/confirm", **wanted, payment_method_types=["card"])
+    paid = client.raw_request("post", f"{path}/confirm", headers=headers, **wanted, payment_method_types=["card"]).data
+    assert paid["status"] == "succeeded"
+
+
+def test_without_a_version_the_account_s_counts() -> None:
+    old = Emulator(api_version=OLD)
+    client = stripe.StripeClient("sk_test_x", http_client=_Unversioned(old.transport()))
+    reply = client.raw_request("post", "/v1/payment_intents", **WANTED["payment_intent"], payment_method_types=["card"])
+
+    assert reply.headers["Stripe-Version"] == OLD
+    assert old.requests[-1].version is None
+    assert create(old, "payment_intent", API_VERSION, allowed_payment_method_types=["card"])["status"]
+
+
+class _Unversioned(stripe.HTTPClient):
+    """As curl sends it: stripe-python itself always names a version."""
+
+    def __init__(self, inner: stripe.HTTPClient) -> None:
+        super().__init__()
+        self.inner, self.name = inner, inner.name
+
+    def request(
+        self, method: str, url: str, headers: dict[str, str], post_data: object = None, **more: object
+    ) -> object:
+        kept = {name: value for name, value in headers.items() if name != "Stripe-Version"}
+        return self.inner.request(method, url, kept, post_data)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+def test_a_late_repair_reads_the_request_in_its_own_version(emulator: Emulator) -> None:
+    emulator.fault("500_repair", method="POST")
+    with pytest.raises(stripe.APIError):
+        create(emulator, "payment_intent", OLD, payment_method_types=["card"])
+
+    assert [made["payment_method_types"] for made in emulator.repair()] == [["card"]]
+
+
+@pytest.mark.parametrize("version", ["2026-05-28.dahlia", "2026-10-28.dahlia", "9999-01-01", "latest", "2026-10-28"])
+def test_an_unknown_version_is_refused_and_the_account_s_answers(version: str, emulator: Emulator) -> None:
+    with pytest.raises(stripe.InvalidRequestError, match=re.escape(f"Invalid Stripe API version: {version}")) as caught:
+        create(emulator, "setup_intent", version)
+
+    assert caught.value.http_status == 400
+    assert caught.value.headers["Stripe-Version"] == API_VERSION  # type: ignore[index]
+    assert emulator.objects("setup_intent") == []
+
+
+def test_every_version_that_stripe_python_knows_is_known() -> None:
+    told = str(WebhookEndpointCreateParams.__annotations__["api_version"])
+
+    assert list(VERSIONS) == re.findall(r"'(\d{4}-[\w.-]+)'", told)
+    assert {API_VERSION, OLD, BETWEEN} <= {*VERSIONS}
+    assert all(each.came in VERSIONS and each.went in VERSIONS for told in RENAMED.values() for each in told)
