@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from emulator import errors
+from emulator import clocks, errors
 from emulator.errors import Problem
 from emulator.fields import Fields, Hash, Many, Metadata, Ref
 from emulator.resource import Resource
@@ -34,10 +34,12 @@ class Act:
         id = params.get("id") or row.new_id(self.draw, self.realm.livemode)
         if params.get("id") and self.realm.find(kind, id) is not None:
             raise errors.already_exists(row.name().capitalize())
+        self._enter(params)
         if row.guard is not None:
             row.guard(self, params, None)
         object = self._blank(row, id)
         _apply(row, row.create or {}, object, {name: value for name, value in params.items() if value is not None})
+        self._bind(row, object)
         self.realm.drop(kind, id)  # an id of one's own can be used again after a delete
         self.keep(kind, object)  # before its siblings, which may refer to it
         if row.shape is not None:
@@ -52,9 +54,23 @@ class Act:
     def make(self, kind: str, **fields: Any) -> Json:
         """A new object with these fields, neither checked nor announced."""
         row = RESOURCES[kind]
+        self._enter(fields)
         object = self._blank(row, row.new_id(self.draw, self.realm.livemode)) | copy.deepcopy(fields)
+        self._bind(row, object)
         self.keep(kind, object)
         return object
+
+    def _enter(self, object: Json) -> None:
+        """Go over into the time of its clock, if it has one."""
+        clock = clocks.clock_of(self, object)
+        if clock is not None:
+            self.second = clock["frozen_time"]
+
+    def _bind(self, row: Resource, object: Json) -> None:
+        """What is a customer's is of the customer's clock."""
+        clock = clocks.clock_of(self, object) if "test_clock" in row.defaults else None
+        if clock is not None:
+            object["test_clock"] = clock["id"]
 
     def named(self, kind: str, id: str) -> Json:
         """A copy of the object that an id names, or a new one, not yet kept, if the id is a template."""
@@ -71,6 +87,7 @@ class Act:
     def update(self, kind: str, id: str, params: Json) -> Json:
         row = RESOURCES[kind]
         old = self.need(kind, id)
+        self._enter(old)
         self._check_references(row.update or {}, params)
         if row.guard is not None:
             row.guard(self, params, old)
@@ -100,6 +117,7 @@ class Act:
         """POST /v1/<path>/<id>/<action>: the row's function does it."""
         todo = RESOURCES[kind].actions[action]
         object = self.named(kind, id)
+        self._enter(object)
         self._check_references(todo.params, params)
         return todo.do(self, object, params)
 
@@ -107,7 +125,9 @@ class Act:
         """DELETE /v1/<path>/<id>, of something that stays readable."""
         row = RESOURCES[kind]
         assert row.ends is not None, "the table says how it ends"
-        return row.ends.do(self, copy.deepcopy(self.need(kind, id)), params)
+        object = copy.deepcopy(self.need(kind, id))
+        self._enter(object)
+        return row.ends.do(self, object, params)
 
     def need(self, kind: str, id: str) -> Json:
         object = self.realm.find(kind, id)
@@ -129,7 +149,8 @@ class Act:
         if at is None:
             self.realm.drop("due", name)
         else:
-            self.realm.put("due", name, {"at": at})
+            clock = clocks.clock_of(self, object)
+            self.realm.put("due", name, {"at": at, "clock": clock and clock["id"]})
 
     def announce(self, type: str, object: Json, old: Json | None = None, previous: bool = True) -> None:
         changed = changes(old, object) if old is not None and previous else None

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from emulator import errors, expand, lists
+from emulator import clocks, errors, expand, lists
 from emulator.account import ACCOUNT, account_object
 from emulator.act import Act
 from emulator.events import EVENT, EventLog, one_way
@@ -16,7 +16,7 @@ from emulator.resources import BY_PATH
 from emulator.versions import read_as_of
 from emulator.wire import API_VERSION, Json
 
-Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "end", "account"]
+Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "part", "end", "account"]
 EXPAND: Fields = {"expand": Many(each=Text())}
 PATHS: dict[str, Resource] = {**BY_PATH, EVENT.path: EVENT}
 
@@ -27,6 +27,7 @@ class Call:
     verb: Verb
     id: str = ""
     action: str = ""
+    part: str = ""
 
 
 def route(method: str, path: str) -> Call:
@@ -61,6 +62,8 @@ def _below(row: Resource, method: str, rest: list[str]) -> Call | None:
             return Call(row, "action", id, action)
         case "GET", [id, name] if name in row.lists:
             return Call(row, "nested", id, name)
+        case "GET", [id, name, part] if name in row.lists:
+            return Call(row, "part", id, name, part)
     return None
 
 
@@ -81,7 +84,7 @@ def validate(call: Call, raw: Json, version: str = API_VERSION) -> Json:
         case "update":
             params = read_as_of(version, row.kind, {**EXPAND, **(row.update or {})}, raw)
         case "nested":
-            params = read(lists.PAGING, raw)
+            params = read({**lists.PAGING, "object": Text(), "type": Text()}, raw)
             expand.check("item", params.get("expand"), "data.")
             return params
         case "action":
@@ -111,6 +114,11 @@ def execute(call: Call, act: Act, params: Json, log: EventLog, url: str) -> Json
             return expand.expanded(act, act.update(row.kind, call.id, params), paths)
         case "nested":
             return lists.part(row.lists[call.action](act, act.need(row.kind, call.id)), params, url)
+        case "part":
+            parts = {each["id"]: each for each in row.lists[call.action](act, act.need(row.kind, call.id))}
+            if call.part not in parts:
+                raise errors.no_such(call.action.rstrip("s").replace("_", " "), call.part)
+            return parts[call.part]
         case "end":
             return expand.expanded(act, act.end(row.kind, call.id, params), paths)
         case "delete":
@@ -124,6 +132,11 @@ def execute(call: Call, act: Act, params: Json, log: EventLog, url: str) -> Json
 def _get(row: Resource, act: Act, id: str, log: EventLog) -> Json:
     if row is EVENT:
         return log.get(act.realm, id)
+    if row.within is not None:
+        found = next((each for each in row.within(act) if each["id"] == id), None)
+        if found is None:
+            raise errors.no_such(row.name(), id)
+        return found
     stored = act.realm.table(row.kind).get(id)
     if stored is not None and stored["deleted"] and row.delete == "stub":
         return {"id": id, "object": row.kind, "deleted": True}
@@ -135,9 +148,10 @@ def _list(row: Resource, act: Act, params: Json, paths: list[str] | None, log: E
     if row is EVENT:
         objects, cursor = log.listed(act.realm), lambda id, param: log.get(act.realm, id, param, 400)
     else:
-        objects = act.realm.all(row.kind)
-        if row.kind == "subscription" and "status" not in params:  # canceled ones only if asked for
-            objects = [each for each in objects if each["status"] != "canceled"]
+        objects = row.within(act) if row.within is not None else act.realm.all(row.kind)
+        if row.shows is not None:
+            objects = [each for each in objects if row.shows(act, each, params)]
+        objects = clocks.listed(act, row, objects, params)
         cursor = lambda id, param: _cursor(row, act, id, param)  # noqa: E731
     found = lists.page(row, params, objects, cursor, url)
     data = [expand.expanded(act, each, paths, "data.") for each in found["data"]] if paths else found["data"]

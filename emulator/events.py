@@ -11,6 +11,7 @@ from emulator import errors
 from emulator.clock import Clock
 from emulator.errors import Problem
 from emulator.fields import Flag, Many, Text
+from emulator.lists import cut
 from emulator.resource import Filter, Resource
 from emulator.store import Realm
 from emulator.wire import Json
@@ -71,9 +72,9 @@ class EventLog:
 
     def record(self, realm: Realm, type: str, object: Json, previous: Json | None, cause: Json | None) -> list[Json]:
         """Write the event (or two of them, if a twin is expected) and return the rows."""
-        data: Json = {"object": object}
+        data: Json = {"object": cut(object)}
         if previous is not None:
-            data["previous_attributes"] = previous
+            data["previous_attributes"] = cut(previous)
         row = self._row(realm, type, data, cause)
         rows = [row]
         if self._meets("twin", row["event"]):

@@ -15,6 +15,7 @@ from emulator.wire import Json
 if TYPE_CHECKING:
     from emulator.act import Act
 
+INLINE = "inline_prices"  # the table: the ids of prices that were made for one use; no list shows them
 ITEMS = "line_items"  # the table: owner's id -> its items
 
 NEW_PRODUCT: Fields = {
@@ -103,7 +104,9 @@ def price_of(act: Act, line: Json) -> Json:
     new = data.pop("product_data", None)
     if new is not None:
         data["product"] = act.create("product", new)["id"]
-    return copy.deepcopy(act.create("price", {**data, "active": False}))
+    price = act.create("price", {**data, "active": False})
+    act.realm.put(INLINE, price["id"], {})
+    return copy.deepcopy(price)
 
 
 def items(act: Act, lines: list[Json]) -> list[Json]:

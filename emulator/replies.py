@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 
+from emulator.lists import cut
 from emulator.wire import Json, Logged, Reply
 
 EDGE = Reply(503, {"Content-Type": "text/html"}, b"<html><body><h1>503 Service Unavailable</h1></body></html>")
 
 
 def as_bytes(body: Json) -> bytes:
-    """Stripe indents its JSON."""
-    return json.dumps(body, indent=2).encode()
+    """Stripe indents its JSON, and cuts the lists within an object."""
+    return json.dumps(cut(body), indent=2).encode()
 
 
 def reply(

@@ -62,6 +62,8 @@ class Resource:
     defaults: Json = field(default_factory=dict)
     filters: Mapping[str, Filter] = field(default_factory=dict)
     created_filter: bool = True
+    shows: Callable[[Act, Json, Json], bool] | None = None  # whether its list, so asked, shows an object of its kind
+    within: Callable[[Act], list[Json]] | None = None  # its objects, where they are parts of others
     expands: Mapping[str, str] = field(default_factory=dict)  # dotted path -> kind
     includes: Mapping[str, Callable[[Act, Json], Json | None]] = field(default_factory=dict)  # shown only when expanded
     delete: Literal["stub", "gone", "never"] = "never"  # stub: GET still answers 200 with {"deleted": true}

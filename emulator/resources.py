@@ -6,15 +6,18 @@ from emulator import customers, params, rules
 from emulator.billing import INVOICE
 from emulator.charges import CHARGE, REFUND
 from emulator.checkout import SESSION
+from emulator.clocks import TEST_CLOCK
 from emulator.fields import Currency, Flag, Hash, Many, OneOf, Text
 from emulator.invoice_payments import INVOICE_PAYMENT
 from emulator.invoiceitems import INVOICEITEM
 from emulator.links import PAYMENT_LINK, PORTAL_SESSION
 from emulator.payment_methods import PAYMENT_METHOD
 from emulator.payments import PAYMENT_INTENT
+from emulator.planted import PARTS_OF_CUSTOMER, PLANTED
 from emulator.rates import SHIPPING_RATE, TAX_RATE
 from emulator.resource import ACTIVE, Filter, Resource, blank, same
 from emulator.setups import SETUP_INTENT
+from emulator.subscription_items import SUBSCRIPTION_ITEM
 from emulator.subscriptions import SUBSCRIPTION
 from emulator.wire import Json
 
@@ -53,7 +56,7 @@ CUSTOMER = Resource(
     filters={"email": same("email"), "test_clock": same("test_clock")},
     expands={"invoice_settings.default_payment_method": "payment_method"},
     includes={"subscriptions": customers.subscriptions_of},
-    lists={"payment_methods": customers.methods_of},
+    lists={"payment_methods": customers.methods_of, **PARTS_OF_CUSTOMER},
     delete="stub",
     guard=customers.guard_customer,
     shape=customers.shape_customer,
@@ -109,6 +112,7 @@ PRICE = Resource(
     check=rules.check_price,
     guard=rules.guard_price,
     shape=rules.shape_price,
+    shows=rules.shows_price,
     twin=rules.plan_of,
 )
 
@@ -200,11 +204,13 @@ RESOURCES: dict[str, Resource] = {
         SHIPPING_RATE,
         PAYMENT_LINK,
         PORTAL_SESSION,
+        SUBSCRIPTION_ITEM,
+        TEST_CLOCK,
+        *PLANTED,
     )
 }
 BY_PATH: dict[str, Resource] = {row.path: row for row in RESOURCES.values()}
-LABELS = {"source": "source", "test_helpers.test_clock": "test clock"}
 
 
 def label(kind: str) -> str:
-    return RESOURCES[kind].name() if kind in RESOURCES else LABELS.get(kind, kind)
+    return RESOURCES[kind].name() if kind in RESOURCES else kind

@@ -115,6 +115,11 @@ def shape_price(act: Act, params: Json, price: Json) -> None:
         price["unit_amount_decimal"] = str(price["unit_amount"])
 
 
+def shows_price(act: Act, price: Json, asked: Json) -> bool:
+    """Active prices, unless asked for the others; inline ones never, as stripe-python's `Price.list` says."""
+    return (price["active"] or "active" in asked) and price["id"] not in act.realm.table("inline_prices")
+
+
 def plan_of(price: Json) -> Json | None:
     """A recurring price is announced a second time, as a plan with the price's id (facts, section 0.2)."""
     if price["type"] != "recurring":

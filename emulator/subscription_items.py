@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from emulator import errors, lines
 from emulator.fields import Fields, Flag, Hash, Metadata, Ref, Text, Whole
 from emulator.renewals import after
-from emulator.resource import blank
+from emulator.resource import Resource, blank, same
 from emulator.rules import plan_of
 from emulator.wire import Json
 
@@ -115,3 +115,20 @@ ITEM: Fields = {
     "quantity": Whole(least=0, most=999_999),
 }
 CHANGED: Fields = {**ITEM, "deleted": Flag(), "id": Text()}
+
+
+def _all(act: Act) -> list[Json]:
+    """Lists are read from their end, and those of one second are to come as their subscription shows them."""
+    return [item for owner in act.realm.all("subscription") for item in reversed(owner["items"]["data"])]
+
+
+SUBSCRIPTION_ITEM = Resource(
+    kind="subscription_item",
+    path="subscription_items",
+    prefix="si_",
+    moded=False,
+    created_filter=False,
+    filters={"subscription": same("subscription", Text(required=True))},
+    events=(),
+    within=_all,
+)

@@ -214,7 +214,7 @@ SUBSCRIPTION = Resource(
         "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
     },
     filters={
-        **{name: same(name) for name in ("collection_method", "customer", "customer_account")},
+        **{name: same(name) for name in ("collection_method", "customer", "customer_account", "test_clock")},
         "price": Filter(Text(), lambda owner, id: any(item["price"]["id"] == id for item in owner["items"]["data"])),
         "status": Filter(Text(), lambda owner, status: bool(status in ("all", owner["status"]))),
     },
@@ -227,6 +227,7 @@ SUBSCRIPTION = Resource(
     guard=_guard,
     shape=_shape,
     after=_after,
+    shows=lambda act, subscription, asked: "status" in asked or subscription["status"] != "canceled",
     ripe=renewals.ripe,
     ends=Action(_end, {"cancellation_details": Hash(fields=DETAILS)}),
     actions={"resume": Action(_resume)},

@@ -5,8 +5,10 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+from emulator.clocks import CLOCK
 from emulator.resources import RESOURCES
 from emulator.store import Realm
+from emulator.wire import Json
 
 if TYPE_CHECKING:
     from emulator.engine import Engine
@@ -34,5 +36,13 @@ def _due(engine: Engine) -> list[tuple[int, Realm, str]]:
         if rest[0] == DUE:
             rows = engine.store.table(table).items()
             realm = Realm(engine.store, account, mode == "live")
-            found += [(row["at"], realm, name) for name, row in rows if row["at"] <= now]
+            found += [(row["at"], realm, name) for name, row in rows if row["at"] <= _time(realm, row, now)]
     return found
+
+
+def _time(realm: Realm, row: Json, now: float) -> float:
+    """What is of a test clock ripens by its time."""
+    if row.get("clock") is None:
+        return now
+    clock = realm.find(CLOCK, row["clock"])
+    return float(clock["frozen_time"]) if clock is not None else 0.0

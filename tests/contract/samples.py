@@ -82,4 +82,5 @@ def host(emulator: Emulator) -> None:
     )
     data = {"currency": "usd", "unit_amount": 700, "product_data": {"name": "Hat"}}
     boss.create("payment_link", line_items=[{"price_data": data, "quantity": 1}])
+    boss.create("test_helpers.test_clock", frozen_time=1_800_000_000, name="soon")
     boss.create("billing_portal.session", customer=boss.create("customer")["id"], return_url="https://example.com")

@@ -8,10 +8,14 @@ import stripe
 from stripe import _event
 
 from emulator.resources import RESOURCES
-from models import kinds
+from models import created_kinds, kinds
 from tests.contract.test_stripe_python import documented, named, path_of
 
-SENT = [kind for kind, model in kinds().items() if model.resource.path and kind in RESOURCES and RESOURCES[kind].create]
+SENT = [
+    kind
+    for kind, model in created_kinds().items()
+    if model.resource.path and kind in RESOURCES and RESOURCES[kind].create
+]
 EVENTS = set(re.findall(r'"([a-z_.]+\.[a-z_]+)"', inspect.getsource(_event)))
 
 

@@ -10,6 +10,7 @@ import stripe
 from emulator import lists
 from emulator.events import EVENT
 from emulator.fields import Field, Many, Text
+from emulator.planted import PLANTED
 from emulator.resource import Resource
 from emulator.resources import RESOURCES
 
@@ -28,6 +29,7 @@ PARTIAL = {
     *("payment_method", "setup_intent", "payment_intent", "charge", "refund"),
     *("checkout.session", "subscription", "invoice", "invoiceitem"),
     *("payment_link", "billing_portal.session", "invoice_payment"),
+    *(row.kind for row in PLANTED),
 }
 
 

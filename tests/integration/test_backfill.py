@@ -789,7 +789,7 @@ def test_a_list_that_stripe_does_not_serve_is_no_failure(
     world: World, run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stock(world, 5)
-    monkeypatch.setattr(Coupon, "resource", replace(Coupon.resource, path="/v1/issuing/cards"))
+    monkeypatch.setattr(Coupon, "resource", replace(Coupon.resource, path="/v1/climate/orders"))
 
     code, told = run()
 
