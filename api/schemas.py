@@ -57,7 +57,7 @@ def change(model: Model) -> Schema | None:
     """Return what changes a document: fields of Stripe's, or those that are kept here only; None when nothing does."""
     here = kept_here(model)
     sent = {n: field for n, field in model._fields.items() if "update" in words(field) and n not in here}
-    shapes = [{**_closed(fields, "update"), "minProperties": 1} for fields in (sent, here) if fields]
+    shapes = [{**_closed(fields, "update", whole=False), "minProperties": 1} for fields in (sent, here) if fields]
     return {"anyOf": shapes} if len(shapes) > 1 else next(iter(shapes), None)
 
 
@@ -71,24 +71,25 @@ def parameters(takes: type[EmbeddedDocument] | None) -> Schema:
     return _closed(dict(takes._fields) if takes else {}, "create")
 
 
-def _closed(fields: dict[str, BaseField], verb: str) -> Schema:
+def _closed(fields: dict[str, BaseField], verb: str, *, whole: bool = True) -> Schema:
+    """Return an object of these fields and no others; a `whole` one has all that are required."""
     schema: Schema = {
         "type": "object",
-        "properties": {name: _accepted(field) for name, field in fields.items()},
+        "properties": {name: _accepted(field, verb) for name, field in fields.items()},
         "additionalProperties": False,
     }
-    if verb == "create" and (required := [name for name, field in fields.items() if field.required]):
+    if whole and (required := [name for name, field in fields.items() if field.required]):
         schema["required"] = required
     return schema
 
 
-def _accepted(field: Any, *, item: bool = False) -> Schema:
+def _accepted(field: Any, verb: str, *, item: bool = False) -> Schema:
     """Return what `field` takes; null means that it has no value, unless it is required, or an item of a list."""
     schema: Schema = {"type": _type(field)}
     if isinstance(field, EmbeddedDocumentField):
-        schema |= _closed(inner_fields(field), "create")
+        schema |= _closed(inner_fields(field, verb), verb)
     elif isinstance(field, ListField):
-        schema |= {"items": _accepted(field.field, item=True)} if field.field else {}
+        schema |= {"items": _accepted(field.field, verb, item=True)} if field.field else {}
         schema |= {"maxItems": field.max_length} if field.max_length else {}
     elif isinstance(field, StringField):
         schema |= _text(field)

@@ -102,7 +102,7 @@ def _value(field: Any, given: Any, label: str, verb: str, errors: dict[str, str]
         errors[label] = f"must be {spoken}"
         return None
     if isinstance(field, EmbeddedDocumentField):
-        return _values(inner_fields(field), value, f"{label}.", verb, errors)
+        return _values(inner_fields(field, verb), value, f"{label}.", verb, errors)
     if isinstance(field, ListField) and field.field is not None:
         if field.max_length and len(value) > field.max_length:
             errors[label] = f"has more than {field.max_length} items"
@@ -122,9 +122,10 @@ def _value(field: Any, given: Any, label: str, verb: str, errors: dict[str, str]
     return value
 
 
-def inner_fields(field: EmbeddedDocumentField) -> dict[str, BaseField]:
-    """Return the fields of an embedded document that a caller may give."""
-    return {name: inner for name, inner in field.document_type._fields.items() if getattr(inner, "sent", None) != ""}
+def inner_fields(field: EmbeddedDocumentField, verb: str) -> dict[str, BaseField]:
+    """Return the fields of an embedded document that a caller may give with a verb; one that says nothing, with all."""
+    fields: dict[str, BaseField] = field.document_type._fields
+    return {name: inner for name, inner in fields.items() if verb in getattr(inner, "sent", verb).split()}
 
 
 def _unstorable(given: Any) -> str | None:

@@ -17,7 +17,7 @@ class Card(EmbeddedDocument):
     """A card. Its number never passes here: Stripe's own code in the browser makes a token of it."""
 
     meta: ClassVar = {"strict": False}
-    token: str | None = StringField(max_length=5000)
+    token: str | None = StringField(max_length=5000, sent="create")
     exp_month: int | None = IntField(min_value=1, max_value=12)
     exp_year: int | None = IntField(min_value=2000, max_value=2100)
     brand: str | None = StringField(sent="")

@@ -34,8 +34,8 @@ class SubscriptionItem(EmbeddedDocument):
     price: str | None = StringField(max_length=5000, refers="price")
     price_data: OwnPrice | None = EmbeddedDocumentField(OwnPrice)
     quantity: int | None = IntField(min_value=0, max_value=999_999)
-    id: str | None = StringField(max_length=5000)
-    deleted: bool | None = BooleanField()
+    id: str | None = StringField(max_length=5000, sent="update")
+    deleted: bool | None = BooleanField(sent="update")
 
 
 class CancellationDetails(EmbeddedDocument):

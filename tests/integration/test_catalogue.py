@@ -251,12 +251,12 @@ def camel(name: str) -> str:
     return ".".join([*outer, "".join(word.title() for word in last.split("_"))])
 
 
-def disagreements(fields: dict[str, Any], params: Params) -> Iterator[str]:
+def disagreements(fields: dict[str, Any], params: Params, verb: str) -> Iterator[str]:
     for name, field in fields.items():
         if name not in params.types:
             yield f"{params.name} has no {name}"
         elif isinstance(field, EmbeddedDocumentField):
-            yield from disagreements(inner_fields(field), params.inside(name))
+            yield from disagreements(inner_fields(field, verb), params.inside(name), verb)
         elif isinstance(field, StringField) and field.choices and set(field.choices) != params.choices(name):
             yield f"{params.name}.{name} is one of {params.choices(name)}"
         elif (longest := params.longest(name)) and field.max_length != longest:
@@ -270,4 +270,4 @@ def disagreements(fields: dict[str, Any], params: Params) -> Iterator[str]:
 def test_every_field_is_as_stripe_python_has_it(kind: str, verb: str) -> None:
     sent = {name: field for name, field in kinds()[kind].own_fields().items() if verb in words(field)}
 
-    assert list(disagreements(sent, Params(f"{camel(kind)}{verb.title()}Params"))) == []
+    assert list(disagreements(sent, Params(f"{camel(kind)}{verb.title()}Params"), verb)) == []
