@@ -93,7 +93,7 @@ INVOICEITEM = Resource(
         "customer": Ref(kind="customer"),
         "invoice": Ref(kind="invoice"),
         "price_data": Hash(
-            fields={name: lines.PRICE_DATA[name] for name in lines.PRICE_DATA if name != "recurring"}, hidden=True
+            fields={name: field for name, field in lines.SOLD.items() if name != "recurring"}, hidden=True
         ),
         "pricing": Hash(fields={"price": Ref(kind="price")}, hidden=True),
         "quantity": Whole(least=0, most=999_999),

@@ -34,6 +34,7 @@ PRICE_DATA: Fields = {
     "unit_amount": CENTS,
     "unit_amount_decimal": EXACT_CENTS,
 }
+SOLD: Fields = {**PRICE_DATA, "product": Ref(kind="product", required=True)}  # what is there already
 ADJUSTABLE = Hash(fields={"enabled": Flag(required=True), "maximum": Whole(least=1), "minimum": Whole(least=0)})
 LINE: Fields = {
     "adjustable_quantity": ADJUSTABLE,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from emulator import errors, lines
@@ -48,6 +49,7 @@ SHOWN: Fields = {
     "inactive_message": Text(longest=500),
     "metadata": Metadata(),
 }
+LINE = Hash(fields={**lines.LINE, "quantity": replace(lines.LINE["quantity"], required=True)}, fill=False)
 PAYMENT_LINK = Resource(
     kind="payment_link",
     path="payment_links",
@@ -58,7 +60,7 @@ PAYMENT_LINK = Resource(
         **SHOWN,
         "currency": Currency(),
         "customer_creation": OneOf(values=("always", "if_required")),
-        "line_items": Many(each=Hash(fields=lines.LINE, fill=False), most=20, required=True, hidden=True),
+        "line_items": Many(each=LINE, most=20, required=True, hidden=True),
         "submit_type": OneOf(values=("auto", "book", "donate", "pay", "subscribe")),
     },
     update={**SHOWN, "active": Flag()},

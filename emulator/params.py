@@ -144,7 +144,14 @@ CUSTOMER_CREATE: Fields = {
     "tax_id_data": Many(each=Hash(fields={"type": Text(required=True), "value": Text(required=True)}), hidden=True),
     "test_clock": Ref(kind="test_helpers.test_clock"),
 }
-CUSTOMER_UPDATE: Fields = {**CUSTOMER, "default_source": Ref(kind="source")}
+CUSTOMER_UPDATE: Fields = {
+    **CUSTOMER,
+    "default_source": Ref(kind="source"),
+    "tax": Hash(
+        fields={"ip_address": Text(), "validate_location": OneOf(values=("auto", "deferred", "immediately"))},
+        hidden=True,
+    ),
+}
 PRODUCT_FIELDS: Fields = {
     "active": Flag(),
     "description": Text(longest=40_000),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from emulator import errors, lines
@@ -111,7 +112,7 @@ def change(act: Act, subscription: Json, line: Json) -> None:
 ITEM: Fields = {
     "metadata": Metadata(),
     "price": Ref(kind="price"),
-    "price_data": Hash(fields=lines.PRICE_DATA, fill=False),
+    "price_data": Hash(fields={**lines.SOLD, "recurring": replace(lines.SOLD["recurring"], required=True)}, fill=False),
     "quantity": Whole(least=0, most=999_999),
 }
 CHANGED: Fields = {**ITEM, "deleted": Flag(), "id": Text()}

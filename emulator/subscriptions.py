@@ -199,6 +199,8 @@ SUBSCRIPTION = Resource(
     | {
         "automatic_tax": {"enabled": False, "liability": None},
         "billing_cycle_anchor": 0,
+        "billing_mode": {"flexible": {"proration_discounts": "included"}, "type": "flexible"},
+        "billing_schedules": [],
         "cancel_at_period_end": False,
         "cancellation_details": blank("comment feedback reason"),
         "collection_method": "charge_automatically",
