@@ -1,130 +1,81 @@
-"""Stripe's OpenAPI file (API 2023-08-16) as a second opinion: where the emulator differs from it, by name."""
+"""Stripe's OpenAPI file (API 2026-05-27.dahlia) as an outsider: what each call takes, and what each object has."""
 
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import Any
 
-from jsonschema import Draft202012Validator
-from referencing import Registry, Resource
-from referencing.jsonschema import DRAFT202012
-
-from emulator.fields import Field, Flag, Hash, MapOf, Metadata, Number, OneOf, Whole
-from emulator.fields import Many as Array
-from emulator.lists import Created
-
-PATH = Path(os.environ.get("STRIPE_OPENAPI", Path(__file__).parents[3] / "shared/stripe-openapi/spec3.json"))
+VERSION = "2026-05-27.dahlia"
+SHARED = Path(__file__).parents[3] / "shared/stripe-openapi"
+PATH = Path(os.environ.get("STRIPE_OPENAPI", SHARED / VERSION / "spec3.json"))
 FORM = "application/x-www-form-urlencoded"
 Json = dict[str, Any]
 
 
-class OpenAPI:
-    @cached_property
-    def document(self) -> Json:
-        translated: Json = _translate(json.loads(PATH.read_text()))
-        return translated
-
-    @cached_property
-    def _registry(self) -> Any:
-        return Registry().with_resource("spec", Resource(self.document, DRAFT202012))
-
-    @cached_property
-    def shapes(self) -> list[tuple[str, re.Pattern[str]]]:
-        """The paths with parameters, those with the fewest first."""
-        paths = sorted((path for path in self.document["paths"] if "{" in path), key=lambda path: path.count("{"))
-        return [(path, re.compile(re.sub(r"\{\w+\}", "[^/]+", path))) for path in paths]
-
-    def validator(self, pointer: str) -> Any:
-        return Draft202012Validator({"$ref": f"spec#{pointer}"}, registry=self._registry)
-
-    def object_differences(self, object: Json, schema: str) -> Iterator[str]:
-        """`!path` where the file's schema refuses the object, `+name` for what it does not know."""
-        for error in self.validator(f"/components/schemas/{schema}").iter_errors(object):
-            if error.validator == "required":
-                yield f"-{error.message.split(chr(39))[1]}"
-            else:
-                yield f"!{'.'.join(str(step) for step in error.absolute_path)}"
-        known = self.document["components"]["schemas"][schema]["properties"]
-        yield from (f"+{name}" for name in object.keys() - known.keys())
-
-    def knows(self, path: str) -> bool:
-        return path in self.document["paths"]
-
-    def operation(self, method: str, path: str) -> Json:
-        """The operation at a path, whatever its path parameter is called."""
-        shape = path.split("/")
-        for candidate, item in self.document["paths"].items():
-            parts = candidate.split("/")
-            if len(parts) == len(shape) and all(
-                a == b or (a[0:1] == "{" and b == "{id}") for a, b in zip(parts, shape, strict=True)
-            ):
-                found: Json = item[method]
-                return found
-        raise KeyError(path)
-
-    def body_params(self, method: str, path: str) -> tuple[Json, set[str]]:
-        """What a call takes and what it requires; nothing, if it is newer than the file."""
-        try:
-            schema = self.operation(method, path)["requestBody"]["content"][FORM]["schema"]
-        except KeyError:
-            return {}, set()
-        return schema.get("properties", {}), set(schema.get("required", []))
-
-    def query_params(self, path: str) -> tuple[Json, set[str]]:
-        found = [each for each in self.operation("get", path).get("parameters", []) if each["in"] == "query"]
-        return {each["name"]: each["schema"] for each in found}, {each["name"] for each in found if each["required"]}
+@cache
+def document() -> Json:
+    """The whole file; empty where it is not at hand, which then has nothing to say."""
+    return json.loads(PATH.read_text()) if PATH.exists() else {"paths": {}, "components": {"schemas": {}}}
 
 
-def param_differences(ours: Mapping[str, Field], theirs: Json, required: set[str]) -> Iterator[str]:
-    """`+` we know and the file does not, `-` the reverse, `*` required by one side only, `!` of another type."""
-    yield from (f"+{name}" for name in ours.keys() - theirs.keys())
-    yield from (f"-{name}" for name in theirs.keys() - ours.keys())
-    for name in ours.keys() & theirs.keys():
-        field, schema = ours[name], theirs[name]
-        if field.required != (name in required):
-            yield f"*{name}"
-        if not _agrees(field, schema):
-            yield f"!{name}"
-        elif isinstance(field, Hash):
-            inner = next(each for each in _branches(schema) if each.get("type") == "object")
-            for found in param_differences(field.fields, inner["properties"], set(inner.get("required", []))):
-                yield f"{found[0]}{name}.{found[1:]}"
+def schemas() -> Json:
+    found: Json = document()["components"]["schemas"]
+    return found
 
 
-def _branches(schema: Json) -> list[Json]:
-    return list(schema.get("anyOf", [schema]))
+def resolve(schema: Json) -> Json:
+    return schemas()[schema["$ref"].rpartition("/")[2]] if "$ref" in schema else schema
 
 
-def _agrees(field: Field, schema: Json) -> bool:
-    """Whether some branch of the schema is of the field's type, with the same values if it is a choice."""
-    types = {branch.get("type") for branch in _branches(schema)}
-    match field:
-        case OneOf(values=values):
-            return any(set(branch.get("enum", [])) - {""} == set(values) for branch in _branches(schema))
-        case Flag():
-            return "boolean" in types
-        case Whole():
-            return "integer" in types
-        case Number(exact=exact):
-            return ("string" if exact else "number") in types
-        case Array():
-            return "array" in types
-        case Hash() | MapOf() | Metadata():
-            return "object" in types
-        case Created():
-            return {"object", "integer"} <= types
-        case _:
-            return "string" in types
+@cache
+def calls() -> dict[tuple[str, str], Json]:
+    """Every operation by its method and path, with `{}` for an id."""
+    return {
+        (method, re.sub(r"\{\w+\}", "{}", path)): operation
+        for path, operations in document()["paths"].items()
+        for method, operation in operations.items()
+    }
 
 
-def _translate(node: Any) -> Any:
-    """OpenAPI 3.0's `nullable: true` in the words of JSON Schema."""
-    if isinstance(node, list):
-        return [_translate(each) for each in node]
-    if not isinstance(node, dict):
-        return node
-    plain = {key: _translate(value) for key, value in node.items() if key != "nullable" or value is not True}
-    return {"anyOf": [plain, {"type": "null"}]} if node.get("nullable") is True else plain
+def call(method: str, path: str) -> Json | None:
+    """The parameters of a call, None if the file does not have it; an id is a pair of brackets."""
+    operation = calls().get((method, path))
+    if operation is None:
+        return None
+    if method == "get":
+        told = [each for each in operation.get("parameters", []) if each["in"] == "query"]
+        return {
+            "type": "object",
+            "properties": {each["name"]: each["schema"] for each in told},
+            "required": [each["name"] for each in told if each.get("required")],
+        }
+    schema: Json = operation.get("requestBody", {}).get("content", {}).get(FORM, {}).get("schema", {})
+    return {**schema, "type": "object", "properties": schema.get("properties", {})}
+
+
+def reply(method: str, path: str, status: int) -> Json | None:
+    """The schema of what a call answers."""
+    operation = calls().get((method, path))
+    if operation is None:
+        return None
+    found: Json = operation["responses"]["200" if status == 200 else "default"]["content"]["application/json"]["schema"]
+    return found
+
+
+@cache
+def _objects() -> dict[tuple[str, bool], str]:
+    """The schema of every kind of object, and of what stands for one that is deleted."""
+    found: dict[tuple[str, bool], str] = {}
+    for name, schema in schemas().items():
+        for kind in schema.get("properties", {}).get("object", {}).get("enum", ()):
+            place = kind, name.startswith("deleted_")
+            if place not in found or name == kind:
+                found[place] = name
+    return found
+
+
+def object(kind: str, deleted: bool = False) -> Json | None:
+    name = _objects().get((kind, deleted))
+    return schemas()[name] if name else None

@@ -14,7 +14,7 @@ from models import created_kinds, kinds
 from models.mirrored import REASONS, ROWS
 from models.resource import Resource
 from sync.catalogue import event_types, ignored, kinds_of
-from tests.contract.conversation import CALL
+from tests.contract.library import CALL
 
 LIBRARY = Path(stripe.__file__).parent
 ALIASES = {"file_upload"}  # an old name of file

@@ -4,12 +4,11 @@ import inspect
 import re
 
 import pytest
-import stripe
 from stripe import _event
 
 from emulator.resources import RESOURCES
 from models import created_kinds, kinds
-from tests.contract.test_stripe_python import documented, named, path_of
+from tests.contract import library
 
 SENT = [
     kind
@@ -21,10 +20,10 @@ EVENTS = set(re.findall(r'"([a-z_.]+\.[a-z_]+)"', inspect.getsource(_event)))
 
 @pytest.mark.parametrize("kind", SENT)
 def test_a_type_is_what_stripe_python_says(kind: str) -> None:
-    theirs, ours = named(stripe, path_of(kind)), kinds()[kind].resource
+    theirs, ours = (library.object(kind) or {})["class"], kinds()[kind].resource
 
     assert ours.path == theirs.class_url()
     assert ours.prefix == RESOURCES[kind].prefix.partition("{")[0]
     assert (ours.deletable or ours.ends) == hasattr(theirs, "delete")
-    assert not ours.listed or ours.dated == ("created" in documented(kind, "List").__annotations__)
+    assert not ours.listed or ours.dated == ("created" in (library.call("get", ours.path) or {})["properties"])
     assert ours.announced == (ours.created_event in EVENTS)

@@ -92,7 +92,7 @@ def test_the_type_of_the_page_is_added_by_what_the_page_says(project: Path, mong
 def test_every_block_of_code_is_performed() -> None:
     blocks = re.findall(r"^```(\w.*)$", PAGE, re.MULTILINE)
 
-    assert len(blocks) == len(FILE.findall(PAGE)) + len(COMMANDS.findall(PAGE)) == 5
+    assert len(blocks) == len(FILE.findall(PAGE)) + len(COMMANDS.findall(PAGE)) == 6
 
 
 def test_a_hunk_that_fits_nowhere_or_twice_is_an_error() -> None:

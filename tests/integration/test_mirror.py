@@ -12,14 +12,14 @@ from models.absorb import digest
 from models.resource import is_gone
 from sync.catalogue import event_types, ignored, kinds_of
 from sync.reconcile import Report
-from tests.contract.openapi import PATH
+from tests.contract.openapi import SHARED
 from tests.support.answers import at_once, problem, untouched
 from tests.support.events import event
 from tests.support.in_sync import assert_in_sync
 from tests.support.samples import NO_REDIRECTS
 from tests.support.world import World
 
-FIXTURES = PATH.with_name("fixtures3.json")
+FIXTURES = SHARED / "fixtures3.json"
 Charge = kinds()["charge"]
 T = 1_700_000_000
 SOON, LATER = T + 5, T + 10
