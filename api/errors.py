@@ -12,6 +12,7 @@ from api.representation import as_json
 from models.input import Invalid
 from sync import errors
 from sync.inbox import Malformed
+from sync.link import Differs
 from webhooks.signature import BadSignature
 
 log = logging.getLogger("api")
@@ -142,6 +143,8 @@ def _sync(error: errors.SyncError) -> Response:
         more["document"] = as_json(error.document)
     if isinstance(error, errors.Unavailable) and error.idempotency_key:
         more["idempotency_key"] = error.idempotency_key
+    if isinstance(error, Differs):  # by name only: who may operate may not read what was staged
+        more["differences"] = [difference.name for difference in error.differences]
     if status == 500:
         log.error("request %s: %s", g.request_id, error)
     response = problem(status, type, str(error), **more)

@@ -51,13 +51,16 @@ def _list() -> Response:
 @needs(Scope.OPERATE)
 def _act(action: str, id: str) -> Response:
     given = body() if request.content_length else {}
-    takes = ["stripe_id"] if action == "link" else []
-    wrong = {name: "is not a parameter of this action" for name in given if name not in takes}
-    wrong |= {name: "must be a string" for name in takes if not isinstance(given.get(name), str)}
+    link = action == "link"
+    wrong = {n: "is not a parameter of this action" for n in given if not link or n not in ("stripe_id", "force")}
+    if link and not (isinstance(given.get("stripe_id"), str) and given["stripe_id"]):
+        wrong["stripe_id"] = "must be a string that is not empty"
+    if link and not isinstance(given.get("force", False), bool):
+        wrong["force"] = "must be true or false"
     if wrong:
         raise Invalid(wrong)
     log.info("request %s: %s asks to %s %s", g.request_id, g.token, action, id)
-    return _said(operations.shown(operations.ACTIONS[action](id, *given.values())))
+    return _said(operations.told(operations.ACTIONS[action](id, **given)))
 
 
 def _said(data: Any) -> Response:

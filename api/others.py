@@ -19,15 +19,17 @@ def _status(text: str) -> Schema:
     return {"type": "object", "properties": {"status": {"const": text}}, "required": ["status"]}
 
 
-def _settling(verb: str, summary: str, given: Schema) -> Schema:
+def _settling(
+    verb: str, summary: str, given: Schema, needed: tuple[str, ...] = (), told: Schema | None = None
+) -> Schema:
     """Return the operation by which an operator settles one document."""
-    shape: Schema = {"type": "object", "properties": given, "required": list(given), "additionalProperties": False}
+    shape: Schema = {"type": "object", "properties": given, "required": list(needed), "additionalProperties": False}
     return {
         "operationId": f"{verb}_operation",
         "summary": summary,
         "tags": ["operator"],
-        "requestBody": {"required": bool(given), **in_json(shape)},
-        "answers": {"200": answer("How it is now.", UNFINISHED)},
+        "requestBody": {"required": bool(needed), **in_json(shape)},
+        "answers": {"200": answer("How it is now.", told or UNFINISHED)},
         "problems": [*BODY, "invalid", "not-found", "not-possible", "cannot-look"],
     }
 
@@ -42,6 +44,19 @@ UNFINISHED: Schema = {
         "orphans": {"type": "array", "items": {"type": "string"}},
     },
     "required": ["kind", "id", "status", "stripe_id", "orphans", "error", "review"],
+}
+LINKED: Schema = {
+    **UNFINISHED,
+    "properties": {
+        **UNFINISHED["properties"],
+        "differs": {
+            "type": "array",
+            "items": {"type": "string"},
+            "description": "The fields that it does not have as they were staged.",
+        },
+        "removed": {**_NULLABLE, "description": "The adopted document that held the object, and is no longer there."},
+    },
+    "required": [*UNFINISHED["required"], "differs", "removed"],
 }
 HEALTH: Schema = {
     "type": "object",
@@ -123,7 +138,14 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or t
     "operator.retry": _settling("retry", "Look again, and send again only where the table would", {}),
     "operator.roll_back": _settling("roll_back", "Give up what is pending", {}),
     "operator.link": _settling(
-        "link", "Say that a Stripe object is this document's", {"stripe_id": {"type": "string", "minLength": 1}}
+        "link",
+        "Say that a Stripe object is this document's; what differs from what was staged is refused, unless forced",
+        {
+            "stripe_id": {"type": "string", "minLength": 1},
+            "force": {"type": "boolean", "default": False, "description": "Link it although it differs."},
+        },
+        ("stripe_id",),
+        LINKED,
     ),
     "health.alive": {
         "operationId": "is_alive",

@@ -12,9 +12,10 @@ from sync.composed import COMPOSED, tell
 from sync.connection import current
 from sync.converge import SETTLING
 from sync.errors import NotFound, NotPossible
-from sync.evidence import from_reply, hand_over, of_id
-from sync.inbox import EVENT_ID, OBJECT_ID
-from sync.look import look
+from sync.evidence import from_reply
+from sync.gateway import leased
+from sync.inbox import EVENT_ID
+from sync.link import Linked, linked
 from sync.settle import Run, settle
 
 Moved = TypeVar("Moved")
@@ -72,9 +73,17 @@ def shown(document: SyncedDocument) -> dict[str, Any]:
     }
 
 
+def told(done: SyncedDocument | Linked) -> dict[str, Any]:
+    """Return what an operator needs to know of what an action did."""
+    if isinstance(done, Linked):
+        return {**shown(done.document), "differs": done.differs, "removed": done.removed}
+    return shown(done)
+
+
 def line(one: dict[str, Any]) -> str:
     """Return what was `listed` as one line."""
-    told = [f"{name} {one[name]}" for name in ("verb", "attempts", "orphans", "due", "error", "review") if one[name]]
+    names = ("verb", "attempts", "orphans", "due", "error", "review", "differs", "removed")
+    told = [f"{name} {one[name]}" for name in names if one.get(name)]
     return f"{one['kind']} {one['id']} {one['status']} {one['stripe_id'] or '-'}: {', '.join(told) or 'settled'}"
 
 
@@ -89,6 +98,7 @@ def document_of(id: str) -> SyncedDocument:
     raise NotFound
 
 
+@leased
 def retry(id: str) -> SyncedDocument:
     """Look again, and send again only where the table would."""
     document = document_of(id)
@@ -111,15 +121,15 @@ def _given_up(document: SyncedDocument) -> SyncedDocument:
     problem = {"type": "rolled-back", "code": None, "message": "An operator gave it up."}
     if document.resource.kind in COMPOSED:
         raise NotPossible("This document follows those that it is made of: settle them, and it will follow.")
+    _require_quiet(document)
     if document.orphans:
         for orphan in document.orphans:
             _keep(document, orphan)
         undone = [*document.undone, *document.orphans]
         lease = clock.from_now() if document.status == Status.ACTIVE else None  # its own object was not looked at
         settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
-        return _moved(document.move(orphans=[], undone=undone, review=None, lease=lease, settled_at=settled))
-    if document.status == Status.PENDING and clock.now() - document.updated_at < SETTLING:
-        raise NotPossible("Something may still be under way: wait 15 minutes, and look again.")
+        rest: dict[str, Any] = {"review": None, "lease": lease, "settled_at": settled}
+        return _moved(document.move("", orphans=[], undone=undone, undoing=None, **rest))
     if document.status == Status.PENDING:
         # In review a person has looked, and what was found is somebody else's; otherwise its object may still turn up.
         return _moved(document.give_up(problem, "operator", in_doubt=document.review is None))
@@ -131,29 +141,26 @@ def _given_up(document: SyncedDocument) -> SyncedDocument:
     raise NotPossible("Nothing is pending on this document.")
 
 
+def _require_quiet(document: SyncedDocument) -> None:
+    """Raise NotPossible while something that was sent for what is to be given up may still be under way."""
+    operation, undoing = document.operation, document.undoing
+    if document.orphans:
+        sent = undoing.sent_at if undoing is not None else None
+    elif document.status == Status.PENDING and operation is not None:
+        sent = operation.sent_at or document.updated_at  # of old rows, the last change is all that is known
+    else:
+        sent = None
+    if sent is not None and clock.now() - sent < SETTLING:
+        free = (sent + SETTLING).isoformat(timespec="seconds").replace("+00:00", "Z")
+        raise NotPossible(f"Something may still be under way at Stripe: it can be given up after {free}.")
+
+
 def _keep(document: SyncedDocument, orphan: str) -> None:
     """Give an orphan that is kept on purpose a document: from now on it is an object like any other."""
     model = type(document)
     reply = current().gateway.get(model.resource.url(orphan))
     if reply is not None and not reply.gone and not model.objects(stripe_id=orphan, live=True).first():
         model.adopt(from_reply(model, reply))
-
-
-def link(id: str, stripe_id: str) -> SyncedDocument:
-    """Say that this Stripe object is this document's."""
-    document = document_of(id)
-    if document.status not in (Status.PENDING, Status.ROLLED_BACK) or document.resource.kind in COMPOSED:
-        raise NotPossible(f"This document is {document.status}.")
-    fits = OBJECT_ID.fullmatch(stripe_id) and stripe_id.startswith(document.resource.prefix)
-    reply = current().gateway.get(document.resource.url(stripe_id)) if fits else None
-    if reply is None or reply.gone:
-        raise NotPossible(f"Stripe has no {document.resource.kind} {stripe_id}.")
-    if document.review is not None:
-        document = _moved(document.move(review=None, in_doubt=False, lease=clock.from_now()))
-    linked = _moved(hand_over(type(document), {"_id": document.id}, of_id(stripe_id, "operator")))
-    seen = look(linked) if linked.status == Status.ACTIVE else linked
-    tell(seen)
-    return seen
 
 
 def confirm() -> None:
@@ -167,4 +174,9 @@ def _moved(moved: Moved | None) -> Moved:
     return moved
 
 
-ACTIONS: dict[str, Callable[..., SyncedDocument]] = {"retry": retry, "roll-back": roll_back, "link": link}
+def link(id: str, stripe_id: str, *, force: bool = False) -> Linked:
+    """Say that this Stripe object is this document's: it is read, and compared with what was staged."""
+    return linked(document_of(id), stripe_id, force=force)
+
+
+ACTIONS: dict[str, Callable[..., SyncedDocument | Linked]] = {"retry": retry, "roll-back": roll_back, "link": link}

@@ -1,11 +1,13 @@
 """`python -m sync operations`: settle by hand what needs a person."""
 
 import argparse
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from models import kinds
 from sync import operations
 from sync.commands.line import NEEDS_OPERATOR, command, group, say
+from sync.link import Differs
 
 if TYPE_CHECKING:
     from sync.commands.line import Commands
@@ -23,6 +25,7 @@ def add(commands: "Commands") -> None:
         one.add_argument("id", help="the id of the document")
         if name == "link":
             one.add_argument("stripe_id", help="the id of the Stripe object")
+            one.add_argument("--force", action="store_true", help="link it although it differs from what was staged")
     command(actions, "confirm", "release the brakes after a run met its cap of undos and deletions", confirm)
 
 
@@ -35,8 +38,13 @@ def show(given: argparse.Namespace) -> int:
 
 def run(given: argparse.Namespace) -> int:
     """Do one of the actions."""
-    extra = [given.stripe_id] if given.action == "link" else []
-    one = operations.shown(operations.ACTIONS[given.action](given.id, *extra))
+    extra = {"stripe_id": given.stripe_id, "force": given.force} if given.action == "link" else {}
+    try:
+        one = operations.told(operations.ACTIONS[given.action](given.id, **extra))
+    except Differs as error:
+        shown = [asdict(difference) for difference in error.differences]
+        say(given, {"error": str(error), "differences": shown}, "\n".join([str(error), *map(str, error.differences)]))
+        return NEEDS_OPERATOR
     say(given, one, operations.line(one))
     return NEEDS_OPERATOR if one["review"] else 0
 

@@ -279,7 +279,7 @@ def test_the_door_links_rolls_back_and_retries(guarded: World) -> None:
 
     with untouched(guarded, may_read=True):
         problem(ask(guarded, "ops", "POST", f"{path}/link", json={"stripe_id": "cus_TYPO"}), 409, "not-possible")
-        for bad in ({}, {"stripe_id": 7}, {"stripe_id": {"$gt": ""}}, {"stripe_id": remote["id"], "force": True}):
+        for bad in ({}, {"stripe_id": 7}, {"stripe_id": {"$gt": ""}}, {"stripe_id": remote["id"], "force": "yes"}):
             problem(ask(guarded, "ops", "POST", f"{path}/link", json=bad), 422, "invalid")
         for odd in ("..", "../../v1/account", f"{remote['id']}/../x", "cus_\0"):
             problem(ask(guarded, "ops", "POST", f"{path}/link", json={"stripe_id": odd}), 409, "not-possible")
