@@ -196,6 +196,8 @@ class Engine:
                 raise errors.lock_timeout()
             case "decline":
                 raise errors.declined()
+            case "missing" if call.verb == "get":
+                raise errors.no_such(call.row.name(), call.id)
             case "500_before":
                 raise errors.broken()
             case "500_repair":

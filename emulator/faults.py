@@ -28,6 +28,7 @@ FAULTS: dict[str, str] = {
     "bad_body": "executed and saved; the JSON of the reply is cut short",
     "html_body": "executed and saved; the reply is a page of HTML",
     "decline": "402 card_declined, saved; nothing made",
+    "missing": "404 resource_missing on a GET of an object that is there, and is listed",
     "refuse_401": "401; not saved",
     "refuse_403": "403; not saved",
     "idempotency_in_use": "409 idempotency_key_in_use; not saved",
@@ -37,6 +38,7 @@ FAULTS: dict[str, str] = {
     "hold_after": "executed at once, answered after release()",
 }
 WRITES = {"500_after", "500_repair", "decline", "zombie", "idempotency_in_use"}
+READS = {"missing"}  # makes sense on a GET only
 WEBHOOKS = {
     "webhook_drop": "a delivery that never arrives",
     "webhook_delay": "a delivery that arrives late",
@@ -81,7 +83,7 @@ class Fault:
         return True
 
     def _fits(self, call: Logged) -> bool:
-        if self.name in WRITES and call.method == "GET":
+        if self.name in (WRITES if call.method == "GET" else READS):
             return False
         wanted: dict[str, Any] = {"method": self.method, "path": self.path, "kind": self.kind}
         if callable(self.match):

@@ -135,6 +135,7 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
     undone = {
         "orphans": {"$setDifference": ["$orphans", [literal(evidence.stripe_id)]]},
         "undone": {"$setUnion": ["$undone", [literal(evidence.stripe_id)]]},
+        "undoing": {"$cond": [{"$eq": ["$undoing.orphan", literal(evidence.stripe_id)]}, None, "$undoing"]},
         "review": {"$cond": [{"$eq": ["$orphans", [literal(evidence.stripe_id)]]}, None, "$review"]},  # the last one
         "lease": {"$ifNull": ["$lease", from_now()]},
     }

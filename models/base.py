@@ -32,7 +32,7 @@ from models.findable import Findable
 from models.indexes import A_DATE, A_STRING, SOME
 from models.lifecycle import LEASE, Lifecycle, Status, begun, claimed
 from models.notice import Noticing, first_notice, give_notice
-from models.parts import Json, Operation, Problem, Request
+from models.parts import Json, Operation, Problem, Request, Undoing
 from models.resource import Resource, register
 from models.scrub import scrub_row
 
@@ -81,6 +81,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
     lease: datetime | None = DateTimeField()  # until then somebody works on it; past: overdue; None: nothing to do
     orphans: list[str] = ListField(StringField())  # objects that this document's key made and no document wants
     undone: list[str] = ListField(StringField())  # those of them that are no longer usable
+    undoing: Undoing | None = EmbeddedDocumentField(Undoing)  # the undo that may be under way
     in_doubt: bool = BooleanField()  # an object of this document may exist unseen
     review: str | None = StringField()  # why a person must decide
     error: Problem | None = EmbeddedDocumentField(Problem)
@@ -191,6 +192,13 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
 
         The same update gives notice of a new status, and `notice`, one of those that the resource names.
         """
+        return self._move({}, by, notice, changes)
+
+    def hold(self, **changes: Any) -> Self | None:
+        """Apply `changes` if nobody changed the document since it was claimed, and that lease still runs."""
+        return self._move({"$expr": {"$gt": ["$lease", from_now()]}}, "", None, changes)
+
+    def _move(self, fence: dict[str, Any], by: str, notice: str | None, changes: dict[str, Any]) -> Self | None:
         assert notice is None or notice in self.resource.notices, f"{notice} is not a notice of {self.resource.kind}"
         news = [notice] if notice else []
         if "status" in changes:
@@ -199,7 +207,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         merged = {name: literal(value) for name, value in changes.items()}
         changed = {**merged, **give_notice(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
         found = self._get_collection().find_one_and_update(
-            {"_id": self.id, "revision": self.revision},
+            {"_id": self.id, "revision": self.revision, **fence},
             [{"$replaceWith": {"$mergeObjects": ["$$ROOT", changed]}}],
             return_document=ReturnDocument.AFTER,
         )
@@ -308,6 +316,7 @@ BLANK: dict[str, Any] = {
     "lease": None,
     "orphans": [],
     "undone": [],
+    "undoing": None,
     "review": None,
     "error": None,
     "request": None,

@@ -26,7 +26,11 @@ class Status(StrEnum):
 def begun(operation: dict[str, Any]) -> Expression:
     """Return the expression of an operation that starts now: its key is as old as this write."""
     blank = {"attempts": 1, "doubt": False, "stored_failure_at": None}
-    return Expression({"$mergeObjects": [{"$literal": {**blank, **operation}}, {"since": from_now()}]})
+    return Expression({"$mergeObjects": [{"$literal": {**blank, **operation}}, _sent("since")]})
+
+
+def _sent(*more: str) -> dict[str, Any]:
+    return dict.fromkeys((*more, "sent_at"), from_now())
 
 
 def changed_operation(**changes: Any) -> Expression:
@@ -56,6 +60,7 @@ class Lifecycle:
     orphans: list[str]
     undone: list[str]
     operation: Any
+    undoing: Any
     review: str | None
     seen_at: int | None
     doubt_until: int | None
@@ -72,6 +77,24 @@ class Lifecycle:
     def begin(self, operation: dict[str, Any]) -> Self | None:
         """Stage an operation on an active document, leased to the caller; it replaces one that is pending."""
         return self.move(operation=begun(operation), lease=from_now(LEASE), error=None)
+
+    def hold(self, **changes: Any) -> Self | None:
+        """Apply `changes` if nobody changed the document since it was claimed, and that lease still runs."""
+        raise NotImplementedError
+
+    def sending(self) -> Self | None:
+        """Note that the operation is about to be sent again: from now on it may be under way."""
+        return self.hold(operation=changed_operation(**_sent()))
+
+    def begin_undo(self, orphan: str, way: str, key: str | None) -> Self | None:
+        """Stage the undo of an orphan, with a new `key`; without one, note that the staged undo is about to be sent."""
+        staged = {"$literal": {"orphan": orphan, "way": way, "key": key}}
+        parts = ["$undoing", _sent()] if key is None else [staged, _sent("since")]
+        return self.hold(undoing=Expression({"$mergeObjects": parts}))
+
+    def spend_undo(self) -> Self | None:
+        """Note that the key of the undo can teach nothing more: the next attempt has a new one."""
+        return self.move(undoing=Expression({"$mergeObjects": ["$undoing", {"key": None}]}))
 
     def defer(self, why: str, delay: timedelta, *, stored: bool = False) -> Self | None:
         """Leave the operation pending after an attempt with an unknown outcome, due again after `delay`."""
@@ -125,9 +148,9 @@ class Lifecycle:
         lease: dict[str, Any] = {"lease": rest()} if self.operation is None or "operation" in changes else {}
         return self.move(**snapshot, **changes, **lease)
 
-    def ask_for_review(self, reason: str) -> Self | None:
+    def ask_for_review(self, reason: str, **changes: Any) -> Self | None:
         """Stop, and let a person decide."""
-        return self.move(review=reason, lease=None, settled_at=None)
+        return self.move(review=reason, lease=None, settled_at=None, **changes)
 
     def resume(self, delay: timedelta = timedelta()) -> Self | None:
         """Take it out of review: due after `delay`."""
@@ -138,4 +161,4 @@ class Lifecycle:
         left = [twin for twin in self.orphans if twin != orphan]
         settled = from_now() if self.status == Status.ROLLED_BACK and not left else None
         lease = {} if left or self.status == Status.ACTIVE else {"lease": None}
-        return self.move(orphans=left, undone=[*self.undone, orphan], settled_at=settled, **lease)
+        return self.move(orphans=left, undone=[*self.undone, orphan], undoing=None, settled_at=settled, **lease)

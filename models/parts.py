@@ -34,6 +34,7 @@ class Operation(EmbeddedDocument):
     api_version: str = StringField()
     key: str = StringField()
     since: datetime = DateTimeField()  # when the key was written: its age decides whether it may be replayed
+    sent_at: datetime | None = DateTimeField()  # written before each send: after this, one may be under way
     attempts: int = IntField()  # counted before the attempt
     doubt: bool = BooleanField()  # some attempt ended without a known outcome
     stored_failure_at: datetime | None = DateTimeField()  # a replay showed that this key answers 5xx for ever
@@ -42,6 +43,17 @@ class Operation(EmbeddedDocument):
     def calls(self) -> list[Call]:
         """What every attempt sends, in order; a call that was done is done again without effect, by its key."""
         return [*(Call(**call) for call in self.first), Call(self.path, self.params, self.method, self.key)]
+
+
+class Undoing(EmbeddedDocument):
+    """The undo of an orphan, written before it is sent; the `operation` beside it stays as evidence of the creation."""
+
+    meta: ClassVar = {"strict": False}
+    orphan: str = StringField()
+    way: str = StringField()  # one of the resource's `undo`
+    key: str | None = StringField()  # of every attempt; None once it can teach nothing more
+    since: datetime = DateTimeField()  # when the key was written
+    sent_at: datetime = DateTimeField()  # written before each send
 
 
 class Problem(EmbeddedDocument):

@@ -8,9 +8,10 @@ from pymongo.errors import PyMongoError
 from models import Customer, Status
 from models.input import Invalid
 from models.keys import Key
+from models.parts import Call
 from sync.connection import current
 from sync.errors import CannotLook, NotFound, Refused, Unavailable
-from sync.gateway import Refusal, Reply
+from sync.gateway import Refusal, Reply, prompt
 from sync.saga import act, create
 
 PORTAL = "/v1/billing_portal/sessions"
@@ -43,6 +44,7 @@ def set_payment_method(username: str, payment_method: str) -> Customer:
     return customer
 
 
+@prompt
 def open_portal(customer: Customer, return_url: str | None = None) -> dict[str, Any]:
     """Open Stripe's billing portal for a customer, and return {"url", "return_url"}: where to send them, at once.
 
@@ -56,7 +58,7 @@ def open_portal(customer: Customer, return_url: str | None = None) -> dict[str, 
     key = str(Key.draw(current().installation, "billing_portal.session", ObjectId(), "create"))
     sent = {"customer": customer.stripe_id, **({"return_url": return_url} if return_url else {})}
     try:
-        answer = current().gateway.post(PORTAL, sent, key)
+        answer = current().gateway.write(Call(PORTAL, sent, key=key))
     except (CannotLook, PyMongoError) as error:
         raise Unavailable(str(error)) from error
     match answer:

@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from models.parts import Call
 from models.state import ENDPOINT, State
 from sync.catalogue import covered_events
 from sync.connection import current
 from sync.errors import CannotLook, NotFound, NotPossible
-from sync.gateway import API_VERSION, Answer, Refusal, Reply, Unknown
+from sync.gateway import API_VERSION, Answer, Refusal, Reply, Unknown, prompt
 from sync.settings import is_http
 
 PATH = "/v1/webhook_endpoints"
@@ -126,6 +127,7 @@ def endpoint_of(id: str | None) -> Endpoint:
     raise NotPossible(f"Several lead here, say which: {', '.join(endpoint.id for endpoint in ours)}")
 
 
+@prompt
 def create(url: str) -> tuple[Endpoint, str]:
     """Make an endpoint for a new address; return it and its secret, which nobody can read again.
 
@@ -139,6 +141,7 @@ def create(url: str) -> tuple[Endpoint, str]:
     return _make(url)
 
 
+@prompt
 def roll(old: Endpoint) -> tuple[Endpoint, str]:
     """Make a second endpoint for the address of an old one, which goes on as before. Return it and its secret."""
     if others := [endpoint.id for endpoint in listed() if endpoint.url == old.url and endpoint.id != old.id]:
@@ -154,17 +157,19 @@ def _make(url: str) -> tuple[Endpoint, str]:
     return _endpoint(made), secret
 
 
+@prompt
 def update(endpoint: Endpoint) -> Endpoint:
     """Let an endpoint send exactly what is covered, and enable it; its version can never change. Raises as `create`."""
     wanted = {"enabled_events": list(covered_events()), "disabled": False}
     return _endpoint(_done(_post(f"{PATH}/{endpoint.id}", wanted)))
 
 
+@prompt
 def delete(old: Endpoint, *, force: bool = False) -> None:
     """Remove an endpoint at Stripe, unless events would then be lost. Raises NotPossible; CannotLook."""
     if not force and old.ours and old.enabled:
         _require_successor(old)
-    answer = current().gateway.delete(f"{PATH}/{old.id}")
+    answer = current().gateway.write(Call(f"{PATH}/{old.id}", {}, "delete"))
     if not (isinstance(answer, Refusal) and answer.missing):  # it is gone, and that is all that was wanted
         _done(answer)
     State.clear(_state(old.id))
@@ -183,9 +188,9 @@ def _require_successor(old: Endpoint) -> None:
 
 def _post(path: str, params: dict[str, Any]) -> Answer:
     """Send it, and after a lost answer once more: the same key is answered alike, with the same secret."""
-    key = f"endpoint-{secrets.token_hex(12)}"
-    answer = current().gateway.post(path, params, key)
-    return current().gateway.post(path, params, key) if isinstance(answer, Unknown) else answer
+    call = Call(path, params, key=f"endpoint-{secrets.token_hex(12)}")
+    answer = current().gateway.write(call)
+    return current().gateway.write(call) if isinstance(answer, Unknown) else answer
 
 
 def _done(answer: Answer) -> dict[str, Any]:

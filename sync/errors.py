@@ -44,6 +44,10 @@ class Forbidden(CannotLook):
     """STRIPE_SECRET_KEY is a restricted key that lacks a permission."""
 
 
+class ReadRefused(CannotLook):
+    """Stripe refused to read this."""
+
+
 class NotAvailable(CannotLook):
     """This Stripe account has no such list."""
 

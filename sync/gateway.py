@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import partial
-from math import ceil, inf
+from math import ceil
 from typing import Any
 
 import stripe
@@ -24,7 +24,7 @@ from models.lifecycle import LEASE
 from models.parts import Call, Operation
 from models.resource import is_gone
 from models.state import STRIPE, State
-from sync.errors import BadKey, CannotLook, Forbidden, LostCursor, NotAvailable, WrongStripe
+from sync.errors import BadKey, CannotLook, Forbidden, LostCursor, NotAvailable, ReadRefused, WrongStripe
 from sync.settings import Settings
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
@@ -35,20 +35,29 @@ QUICK = (1.0, 2.0)  # a look inside a webhook may take 3 s: Stripe waits for our
 LEFT = ("payment_intent", "setup_intent")  # what a declined card leaves at Stripe, to be confirmed again
 PAGE = 100  # objects in a page, the most that Stripe gives
 
-DEADLINE: ContextVar[float] = ContextVar("DEADLINE", default=inf)  # by `stopwatch`: after it, nothing is sent
+# By `stopwatch`: after it, nothing that changes anything is sent. Where nobody has set one, nothing ever is.
+DEADLINE: ContextVar[float | None] = ContextVar("DEADLINE", default=None)
 
 
 @contextmanager
 def within(seconds: float) -> Iterator[None]:
-    """Send nothing for an operation later than that: who was asleep so long has lost the lease, and perhaps the key."""
-    token = DEADLINE.set(min(DEADLINE.get(), stopwatch() + seconds))
+    """Send nothing later than that: who was asleep so long has lost the lease, and perhaps the key."""
+    ours, outer = stopwatch() + seconds, DEADLINE.get()
+    token = DEADLINE.set(ours if outer is None else min(outer, ours))
     try:
         yield
     finally:
         DEADLINE.reset(token)
 
 
+def in_time() -> bool:
+    """Whether something may be sent: an answer would come before the deadline."""
+    deadline = DEADLINE.get()
+    return deadline is not None and deadline - stopwatch() >= sum(TIMEOUT)
+
+
 leased = within(LEASE.total_seconds())  # decorates what takes a lease and then sends
+prompt = within(45.0)  # decorates what sends for whoever waits for it, and concerns no document
 
 
 @dataclass(frozen=True)
@@ -141,49 +150,46 @@ class Gateway:
         BadKey, Forbidden or WrongStripe.
         """
         for call in operation.calls:
-            answer = self._attempt(call, operation.api_version)
+            answer = self.write(call, operation.api_version)
             if isinstance(answer, Unknown) and not answer.stored and not answer.busy:
-                answer = self._attempt(call, operation.api_version)
+                answer = self.write(call, operation.api_version)
                 if isinstance(answer, Refusal):
                     answer = replace(answer, doubtful=True)
             if not isinstance(answer, Reply):
                 break
         return answer
 
-    def _attempt(self, call: Call, api_version: str) -> Answer:
+    def write(self, call: Call, api_version: str = API_VERSION) -> Answer:
+        """Send one request that changes something, unless the deadline of whoever asks may be over meanwhile.
+
+        The only way out for all of them. Raises BadKey, Forbidden or WrongStripe.
+        """
         self.require_right_stripe()
         options: dict[str, Any] = {"stripe_version": api_version}
         if call.method == "post":
             options["idempotency_key"] = call.key  # on a DELETE it has no effect
 
-        def in_time() -> Answer:  # each time that it is tried: who has patience may have waited since the last
-            if DEADLINE.get() - stopwatch() < sum(TIMEOUT):
+        def attempt() -> Answer:  # looks each time: who has patience may have waited since the last
+            if not in_time():
                 return Unknown("the time for this was used up before Stripe could be asked")
             return self._once(self._client, call.method, call.path, dict(call.params), options)
 
-        return ASK.get()(in_time)
-
-    def post(self, path: str, params: dict[str, Any], key: str) -> Answer:
-        """Send what is no operation of a document: an undo."""
-        self.require_right_stripe()
-        return self._call(self._client, "post", path, params, {"idempotency_key": key})
-
-    def delete(self, path: str) -> Answer:
-        """Delete an object. Idempotent by nature: no key."""
-        self.require_right_stripe()
-        return self._call(self._client, "delete", path, {}, {})
+        return ASK.get()(attempt)
 
     # --- reading ---
 
     def get(self, path: str, *, quick: bool = False) -> Reply | None:
-        """Read one object as it is now; None when Stripe says that it does not exist. Raises CannotLook."""
+        """Read one object as it is now; None when Stripe says that it does not exist. Raises CannotLook, of which
+        ReadRefused says that Stripe answered."""
         self.require_right_stripe(bind=False)
-        answer = self._call(self._quick if quick else self._client, "get", path, {}, {})
+        answer = self._read(path, {}, self._quick if quick else self._client)
         match answer:
             case Reply():
                 return answer
             case Refusal(missing=True):
                 return None
+            case Refusal():
+                raise ReadRefused(f"GET {path}: {answer}")
         raise CannotLook(f"GET {path}: {answer}")
 
     def pages(self, path: str, *, after: str | None = None, **params: Any) -> Iterator[Reply]:
@@ -195,7 +201,7 @@ class Gateway:
         self.require_right_stripe(bind=False)
         cursor = {"starting_after": after} if after else {}
         while True:
-            answer = self._call(self._client, "get", path, {**params, "limit": PAGE, **cursor}, {})
+            answer = self._read(path, {**params, "limit": PAGE, **cursor})
             if isinstance(answer, Refusal):
                 raise _unreadable(path, answer)
             if not isinstance(answer, Reply) or not isinstance(answer.remote.get("data"), list):
@@ -210,7 +216,7 @@ class Gateway:
 
     def first(self, path: str, **params: Any) -> dict[str, Any] | None:
         """Return the newest object of a list, or None when it is empty. Raises CannotLook."""
-        answer = self._call(self._client, "get", path, {**params, "limit": 1}, {})
+        answer = self._read(path, {**params, "limit": 1})
         if not isinstance(answer, Reply):
             raise CannotLook(f"GET {path}: {answer}")
         return next(iter(answer.remote["data"]), None)
@@ -229,7 +235,7 @@ class Gateway:
             key = hashlib.sha256(self._settings.stripe_secret_key.encode()).hexdigest()
             known, fresh = State.read(STRIPE), None
             if not known or key not in known["keys"]:
-                answer = self._call(self._client, "get", "/v1/account", {}, {})
+                answer = self._read("/v1/account", {})
                 if not isinstance(answer, Reply):
                     raise CannotLook(f"GET /v1/account: {answer}")
                 fresh = {"account": answer.remote["id"], "livemode": self._settings.livemode}
@@ -245,11 +251,8 @@ class Gateway:
 
     # --- the one place where stripe-python is called and its errors are read ---
 
-    def _call(
-        self, client: stripe.StripeClient, method: str, path: str, params: dict[str, Any], options: dict[str, Any]
-    ) -> Answer:
-        call = partial(self._once, client, method, path, params, options)
-        return ASK.get()(call)
+    def _read(self, path: str, params: dict[str, Any], client: stripe.StripeClient | None = None) -> Answer:
+        return ASK.get()(partial(self._once, client or self._client, "get", path, params, {}))
 
     def _once(
         self, client: stripe.StripeClient, method: str, path: str, params: dict[str, Any], options: dict[str, Any]

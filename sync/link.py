@@ -9,7 +9,7 @@ from typing import Any
 from models import Status, SyncedDocument, clock
 from sync.composed import COMPOSED, tell
 from sync.connection import current, log
-from sync.errors import NotPossible
+from sync.errors import NotPossible, ReadRefused
 from sync.evidence import hand_over, of_id, referenced
 from sync.look import look, matches
 
@@ -76,11 +76,11 @@ def _read(document: SyncedDocument, stripe_id: str) -> dict[str, Any]:
     """Return the object of that id. Raises NotPossible where Stripe has none."""
     try:
         path = document.resource.url(stripe_id) if stripe_id.strip(".") else None  # what is all dots is a way up
-    except UnicodeEncodeError:  # half a character
-        path = None
-    reply = current().gateway.get(path) if path else None
+        reply = current().gateway.get(path) if path else None
+    except (ReadRefused, UnicodeEncodeError):  # half a character
+        reply = None
     if reply is None or reply.gone or reply.remote.get("object") != document.resource.kind:
-        raise NotPossible(f"Stripe has no {document.resource.kind} {stripe_id!a}.")
+        raise NotPossible(f"Stripe has no {document.resource.kind} {ascii(stripe_id)[1:-1]}.")
     return reply.remote
 
 

@@ -75,7 +75,8 @@ def _do(remedy: Remedy, document: SyncedDocument, run: Run, found: str | None, r
     model = type(document)
     match remedy:
         case Remedy.SEND:
-            push(document)
+            if (sending := document.sending()) is not None:
+                push(sending)
         case Remedy.LINK:
             assert found is not None
             evidence = of_id(found, "reconcile")

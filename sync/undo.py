@@ -4,10 +4,11 @@ from dataclasses import dataclass, field
 
 from models import SyncedDocument, Undo, created_kinds
 from models.keys import Key
+from models.parts import Call
 from models.state import LATCH, State
 from sync.connection import current, log
-from sync.converge import backoff
-from sync.gateway import Answer, Refusal, Unknown
+from sync.converge import KEY_LASTS, backoff
+from sync.gateway import Refusal, Reply, Unknown
 
 LEAST = 20  # undos and deletions that one run may do in any installation
 SHARE = 100  # and in a large one, every hundredth of the live documents
@@ -58,13 +59,10 @@ def undo(document: SyncedDocument, brakes: Brakes) -> bool:
         if is_usable(document, orphan):
             if not brakes.spend():
                 return False
-            answer = _undo(document, orphan)
-            if isinstance(answer, Unknown):
-                document.postpone(backoff(1))
+            sent = _undo(document, orphan)
+            if sent is None:
                 return True
-            if isinstance(answer, Refusal) and not answer.missing:
-                document.ask_for_review(f"{orphan} should be undone, but Stripe says: {answer.problem['message']}")
-                return True
+            document = sent
         undone = document.undid(orphan)
         if undone is None:
             return True  # it moved meanwhile; the next run goes on
@@ -91,24 +89,50 @@ def held_by(document: SyncedDocument, orphan: str) -> str | None:
 
 
 def is_usable(document: SyncedDocument, orphan: str) -> bool:
-    """Whether the orphan still has to be undone. Raises CannotLook."""
+    """Whether the orphan still has to be undone; a 404 proves nothing, so then it has. Raises CannotLook."""
     resource = document.resource
     reply = current().gateway.get(resource.url(orphan))
-    return reply is not None and resource.is_usable(reply.remote)
+    return reply is None or resource.is_usable(reply.remote)
 
 
-def _undo(document: SyncedDocument, orphan: str) -> Answer:
-    gateway, resource = current().gateway, document.resource
-    url = resource.url(orphan)
-    for way in resource.undo:
-        key = str(Key.draw(current().installation, resource.kind, document.id, "undo"))
-        match way:
-            case Undo.DELETE:
-                answer = gateway.delete(url)
-            case Undo.ARCHIVE:
-                answer = gateway.post(url, {"active": False}, key)
-            case _:
-                answer = gateway.post(f"{url}/{way}", {}, key)
+def _undo(document: SyncedDocument, orphan: str) -> SyncedDocument | None:
+    """Make an orphan unusable, and return the document as it is then; None when the rest is for later.
+
+    What is sent is written before, so that whoever keeps the orphan meanwhile knows that it may be under way, and who
+    did so before has changed the revision: then nothing is sent.
+    """
+    resource = document.resource
+    begun = document.undoing if document.undoing and document.undoing.orphan == orphan else None
+    for way in resource.undo[resource.undo.index(Undo(begun.way)) if begun else 0 :]:
+        known = begun is not None and begun.way == way and begun.key and document.claimed_at - begun.since < KEY_LASTS
+        key = None if known else str(Key.draw(current().installation, resource.kind, document.id, "undo"))
+        staged = document.begin_undo(orphan, way, key)
+        if staged is None:
+            return None  # it moved meanwhile, or it is too late
+        document = staged
+        answer = current().gateway.write(_call(document))
         if not isinstance(answer, Refusal) or answer.missing:
             break
-    return answer
+    match answer:
+        case Unknown() | Reply(replayed=True):  # a replay is up to a day old: somebody may have made it usable since
+            spent = document.spend_undo() if isinstance(answer, Reply) or answer.stored else document
+            (spent or document).postpone(backoff(1))
+            return None
+        case Refusal(missing=False):
+            document.ask_for_review(
+                f"{orphan} should be undone, but Stripe says: {answer.problem['message']}", undoing=None
+            )
+            return None
+    return document
+
+
+def _call(document: SyncedDocument) -> Call:
+    undoing = document.undoing
+    assert undoing is not None
+    url = document.resource.url(undoing.orphan)
+    match undoing.way:
+        case Undo.DELETE:
+            return Call(url, {}, "delete")
+        case Undo.ARCHIVE:
+            return Call(url, {"active": False}, key=undoing.key or "")
+    return Call(f"{url}/{undoing.way}", {}, key=undoing.key or "")

@@ -22,6 +22,17 @@ def create(client: Client, key: str, **params: Any) -> Any:
     return client.v1.customers.create({"name": "a", **params}, {"idempotency_key": key})
 
 
+def test_an_object_that_is_there_and_listed_may_be_missing_once(emulator: Emulator, client: Client, key: str) -> None:
+    made = create(client, key)
+    emulator.fault("missing", f"GET /v1/customers/{made.id}")
+
+    with pytest.raises(stripe.InvalidRequestError) as caught:
+        client.v1.customers.retrieve(made.id)
+    assert (caught.value.http_status, caught.value.code) == (404, "resource_missing")
+    assert [each.id for each in client.v1.customers.list().data] == [made.id]
+    assert client.v1.customers.retrieve(made.id).id == made.id
+
+
 class TestCutConnections:
     @pytest.mark.parametrize("fault", ["refuse", "cut_before", "timeout_before"])
     def test_a_cut_before_leaves_nothing(self, emulator: Emulator, client: Client, key: str, fault: str) -> None:

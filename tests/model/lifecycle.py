@@ -29,13 +29,14 @@ class Doc(NamedTuple):
     in_doubt: bool = False  # an object of the creation may exist unseen: do not adopt its like
     orphans: frozenset[int] = NONE
     undone: frozenset[int] = NONE
+    undoing: int = 0  # the orphan whose undo was written, and perhaps sent
     review: bool = False
 
 
 class Obj(NamedTuple):
     """One object at Stripe; its id is its place in `World.objs`, counted from 1."""
 
-    by: str  # in truth: "post" by us, "forward" by Stripe repairing our 500, "people" in the Dashboard
+    by: str  # in truth: "post" by us, "forward" by Stripe repairing our 500, "people" in the Dashboard, or kept by one
     key: bool  # whether its creation event carries our key
     end: str = ""  # "deleted" by our user or in the Dashboard, or "undone" by us
     updated: bool = False
@@ -124,6 +125,9 @@ class Lifecycle:
             case "claimed":  # a tombstone whose late twin was adopted, while a restore of the database was under way
                 doc = Doc("rolled_back", live=False)
                 return world._replace(doc=doc, objs=(ours,), adopted=frozenset({1}), ages=(2, 2), old=1)
+            case "twin":  # a tombstone whose late twin is due for undo
+                doc = Doc("rolled_back", live=False, lease=OVER, orphans=frozenset({1}))
+                return world._replace(doc=doc, objs=(ours,), ages=(2, 2), old=1)
             case "archived":  # a tombstone whose late twin was archived long ago
                 doc = Doc("rolled_back", live=False, undone=frozenset({1}))
                 return world._replace(doc=doc, objs=(ours._replace(end="undone", updated=True),), ages=(2, 2), old=1)
@@ -143,7 +147,7 @@ class Lifecycle:
         if self.broken == "blind link":
             return Doc("active", live=True, oid=oid)
         if oid in doc.orphans | doc.undone:
-            return doc._replace(orphans=doc.orphans - {oid}, undone=doc.undone | {oid}) if gone else doc
+            return self.undid(doc, oid) if gone else doc
         if doc.status == "pending":
             doc = doc._replace(
                 status="active", oid=oid, verb="", doubt=False, spent=False, in_doubt=False, review=False, lease=lease
@@ -170,6 +174,11 @@ class Lifecycle:
                 verb="", doubt=False, spent=False, lease=NOBODY if doc.review else self.rest(doc, lease)
             )
         return doc._replace(lease=self.rest(doc, lease)) if fresh and not doc.verb else doc
+
+    @staticmethod
+    def undid(doc: Doc, oid: int) -> Doc:
+        undoing = 0 if doc.undoing == oid else doc.undoing
+        return doc._replace(orphans=doc.orphans - {oid}, undone=doc.undone | {oid}, undoing=undoing)
 
     @staticmethod
     def rest(doc: Doc, lease: str) -> str:
@@ -207,6 +216,9 @@ class Lifecycle:
         """Every way in which Stripe may carry out a request: a word, the world then, the reply, whether replayed."""
         verb = key.rstrip("'")
         stored = dict(w.replies)
+        if verb.startswith("undo"):
+            yield "does it", self.unmake(w, int(verb.split()[1])), "gone", False
+            return
         if key in stored:
             yield "replays", w, stored[key], True
             return
@@ -277,10 +289,11 @@ class Lifecycle:
         kind, oid = event
         obj, doc = w.objs[oid - 1], w.doc
         gone, alive = kind == "deleted", not obj.end
-        if doc and self.knows(doc, oid):
+        kept = doc and oid in w.adopted and oid in doc.undone  # by the operator: it has a document of its own
+        if doc and self.knows(doc, oid) and not kept:
             ends = "update" if kind == "updated" and obj.by != "people" else ""
             return w._replace(doc=self.absorb(doc, oid, gone=gone, ends=ends)), True
-        if doc and obj.key and kind == "created":
+        if doc and obj.key and kind == "created" and not kept:
             if (
                 oid in w.adopted and doc.status == "pending"
             ):  # the unique stripe_id: remove the pristine row, and repeat
@@ -315,7 +328,7 @@ class Lifecycle:
 
     @staticmethod
     def reviewed(doc: Doc) -> Doc:
-        return doc._replace(review=True, lease=NOBODY)
+        return doc._replace(review=True, lease=NOBODY, undoing=0)
 
     # --- a caller: stage, push, link ---
 
@@ -368,7 +381,7 @@ class Lifecycle:
         retry = held._replace(doubt=True, lease=OVER)
         match reply:
             case int(oid):
-                if oid in w.adopted:
+                if oid in w.adopted and doc.status == "pending":
                     return w._replace(adopted=w.adopted - {oid}, doc=self.absorb(doc, oid, fresh=""))
                 return w._replace(doc=self.absorb(doc, oid, fresh="" if replayed else who))
             case "done":
@@ -426,22 +439,37 @@ class Lifecycle:
             claimed, reply, replayed = held
             after = self.conclude(w, claimed, claimed.verb, reply, replayed, True, who)
             yield f"{who}: write the outcome", self.goto(after, n, who, "idle")
+        elif at == "decided" and self.broken == "an undo is sent and not written":
+            yield f"{who}: write nothing", self.goto(w, n, who, "undo", held[1])
+        elif at == "decided":  # written before it is sent: who kept the orphan meanwhile has changed the revision
+            claimed, oid = held
+            hit = doc == claimed or self.broken == "an undo is written without the revision guard"
+            after = self.goto(w._replace(doc=claimed._replace(undoing=oid)), n, who, "undo", oid)
+            yield f"{who}: write that {oid} is to be undone", after if hit else self.goto(w, n, who, "idle")
         elif at == "undo":
+            # It looks at its stopwatch: once its lease may be over, it sends nothing.
             (oid,) = held
-            after = (
-                self.change(w, oid, end="undone", updated=w.objs[oid - 1].updated or self.archives)
-                if not w.objs[oid - 1].end
-                else w
-            )
-            yield f"{who}: undo {oid} at Stripe", self.goto(after, n, who, "undone", oid)
+            if not (doc and doc.lease == who) and self.broken != "undo after the lease":
+                yield f"{who}: too late to undo {oid}", self.goto(w, n, who, "idle")
+                return
+            sent = w._replace(quiet=False)
+            yield f"{who}: undo {oid} at Stripe", self.goto(self.unmake(sent, oid), n, who, "undone", oid)
+            if w.faults:
+                lost = sent._replace(faults=w.faults - 1, net=w.net | {f"undo {oid}"})
+                yield f"{who}: the undo of {oid} is late", self.goto(lost, n, who, "idle")
         elif at == "undone":
             (oid,) = held
             if doc:
-                doc = doc._replace(orphans=doc.orphans - {oid}, undone=doc.undone | {oid})
+                doc = self.undid(doc, oid)
                 look = doc.live and self.broken != "undoing a twin forgets the look that is due"
                 if doc.lease == who:
                     doc = doc._replace(lease=OVER if doc.orphans or look else NOBODY)
             yield f"{who}: note that {oid} is undone", self.goto(w._replace(doc=doc), n, who, "idle")
+
+    def unmake(self, w: World, oid: int) -> World:
+        """The world in which Stripe has undone an object."""
+        obj = w.objs[oid - 1]
+        return w if obj.end else self.change(w, oid, end="undone", updated=obj.updated or self.archives)
 
     def settle(self, w: World, n: int, who: str, held: Doc, sight: str, oid: int) -> Iterator[Step]:
         """Do what the table says; every write here asks for the revision that was claimed."""
@@ -488,7 +516,7 @@ class Lifecycle:
                 if oid in w.adopted and self.broken != "undo what a live document claims":
                     yield from write(self.reviewed(held))
                 else:
-                    yield f"{who}: decide to undo {oid}", self.goto(w, n, who, "undo", oid)
+                    yield f"{who}: decide to undo {oid}", self.goto(w, n, who, "decided", held, oid)
             case _:
                 yield from write(held._replace(lease=NOBODY))
 
@@ -586,6 +614,18 @@ class Lifecycle:
                 if self.edits and not obj.updated:
                     yield f"Dashboard: change {oid}", self.change(less, oid, updated=True)
         doc = w.doc
+        for oid in doc.orphans if doc else ():
+            # What is to be undone is kept after all: it gets a document of its own, unless its undo is under way.
+            under_way = doc.undoing and not w.quiet and self.broken != "keep what is being undone"
+            if not under_way and not w.objs[oid - 1].end:
+                kept = self.undid(doc, oid)._replace(review=False)
+                rest = OVER if kept.orphans or kept.live else NOBODY
+                yield (
+                    f"operator: keep {oid}",
+                    self.change(
+                        less._replace(doc=kept._replace(lease=rest), adopted=w.adopted | {oid}), oid, by="people"
+                    ),
+                )
         if doc and doc.review:
             yield "operator: retry", less._replace(doc=doc._replace(review=False, lease=OVER))
             if doc.status == "pending":

@@ -18,6 +18,7 @@ SLEPT: dict[str, Any] = {"faults": 3}  # enough for a process that sleeps until 
 ALIVE: dict[str, Any] = {"callers": ("update", "delete"), "begin": "linked"}
 AMONG_PEOPLE: dict[str, Any] = {"faults": 1, "people": 2, "edits": True}
 CLAIMED: dict[str, Any] = {"callers": (), "faults": 1, "begin": "claimed"}
+KEPT: dict[str, Any] = {"callers": (), "faults": 2, "people": 1, "begin": "twin", "reconcilers": 2}
 ARCHIVED: dict[str, Any] = {"callers": (), "faults": 1, "begin": "archived", "archives": True, "edits": True}
 
 
@@ -36,6 +37,7 @@ LIVES = {
     "an_update_and_the_delete_that_replaces_it_end_well": ALIVE,
     "create_update_and_delete_in_a_row_end_well": {"callers": ("create", "update", "delete"), "faults": 1},
     "a_twin_that_a_live_document_claims_is_left_to_the_operator": CLAIMED,
+    "a_twin_that_the_operator_keeps_is_not_undone": KEPT,
     "an_archived_twin_stays_undone": ARCHIVED,
 }
 
@@ -73,6 +75,10 @@ MUTANTS: dict[str, tuple[dict[str, Any], str]] = {
     "a late event undoes the deletion": (ALIVE, "deleted became active"),
     # undoing
     "undo without a tombstone": (AMONG_PEOPLE, "undone although somebody wants it"),
+    "undo after the lease": (KEPT, "undone although somebody wants it"),
+    "an undo is sent and not written": (KEPT, "undone although somebody wants it"),
+    "an undo is written without the revision guard": (KEPT, "undone although somebody wants it"),
+    "keep what is being undone": (KEPT, "undone although somebody wants it"),
     "undo what a live document claims": (CLAIMED, "undone although somebody wants it"),
     "events about twins are not located": (ARCHIVED, "undone although somebody wants it"),
     # events

@@ -64,7 +64,7 @@ MUTANTS = (
     Mutant(
         "sends again with another key",
         "sync/gateway.py",
-        "                answer = self._attempt(call, operation.api_version)\n"
+        "                answer = self.write(call, operation.api_version)\n"
         "                if isinstance(answer, Refusal)",
         "                answer = self._attempt(replace(call, key=f'{call.key}2'), operation.api_version)\n"
         "                if isinstance(answer, Refusal)",
@@ -122,16 +122,16 @@ MUTANTS = (
     Mutant(
         "writes whatever the revision is",
         "models/base.py",
-        '            {"_id": self.id, "revision": self.revision},\n            [{"$replaceWith"',
-        '            {"_id": self.id},\n            [{"$replaceWith"',
+        '            {"_id": self.id, "revision": self.revision, **fence},\n',
+        '            {"_id": self.id, **fence},\n',
         seed=5,
         steps=(0, 2, 5, 6, 7, 12, 13, 14, 25, 27, 28, 29, 30, 31, 32, 33, 34, 35, 38),
     ),
     Mutant(
         "sends when its lease is over",
         "sync/gateway.py",
-        "if DEADLINE.get() - stopwatch() < sum(TIMEOUT):",
-        "if DEADLINE.get() < 0:",
+        "return deadline is not None and deadline - stopwatch() >= sum(TIMEOUT)",
+        "return True",
         seed=10,
         steps=(1, 2, 10, 11, 14, 15, 16, 17, 20),
     ),
