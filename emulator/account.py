@@ -1,12 +1,18 @@
-"""GET /v1/account: whose keys these are."""
+"""Accounts: the one whose keys these are, and those that are connected to it."""
 
 from __future__ import annotations
 
-from emulator.resource import Resource
+from typing import TYPE_CHECKING
+
+from emulator.fields import Email, Fields, Metadata, OneOf, Text
+from emulator.planted import PARTS_OF_ACCOUNT
+from emulator.resource import Resource, Route
 from emulator.wire import Json
 
+if TYPE_CHECKING:
+    from emulator.act import Act
+
 DEFAULT = "acct_1EmulatedStripe01"
-ACCOUNT = Resource(kind="account", path="account", prefix="acct_", events=())
 
 
 def account_object(id: str) -> Json:
@@ -23,3 +29,48 @@ def account_object(id: str) -> Json:
         "payouts_enabled": True,
         "type": "standard",
     }
+
+
+def _deauthorized(act: Act, account: Json) -> None:
+    """Who is gone has no application any more; it is said in the account itself."""
+    application = {"id": "ca_1EmulatedApplication01", "object": "application", "name": None}
+    act.abroad(account["id"]).announce("account.application.deauthorized", application)
+
+
+SHOWN: Fields = {
+    "business_type": OneOf(values=("company", "government_entity", "individual", "non_profit")),
+    "default_currency": Text(),
+    "email": Email(),
+    "metadata": Metadata(),
+}
+ACCOUNT = Resource(
+    kind="account",
+    path="accounts",
+    prefix="acct_",
+    width=16,
+    moded=False,
+    create={
+        **SHOWN,
+        "country": Text(pattern="[A-Z]{2}"),
+        "type": OneOf(values=("custom", "express", "standard")),
+    },
+    update=SHOWN,
+    defaults={
+        "business_type": None,
+        "capabilities": {},
+        "charges_enabled": False,
+        "country": "US",
+        "default_currency": "usd",
+        "details_submitted": False,
+        "email": None,
+        "metadata": {},
+        "payouts_enabled": False,
+        "type": "standard",
+    },
+    lists=PARTS_OF_ACCOUNT,
+    delete="gone",
+    events=("updated",),
+    abroad=True,
+    gone=_deauthorized,
+)
+ROUTES = (Route("GET", "account", "account", lambda act, params: account_object(act.realm.account)),)

@@ -9,8 +9,9 @@ from typing import Any
 from emulator import clocks, errors
 from emulator.errors import Problem
 from emulator.fields import Fields, Hash, Many, Metadata, Ref
-from emulator.resource import Resource
+from emulator.resource import Resource, Route
 from emulator.resources import RESOURCES, label
+from emulator.sources import as_method
 from emulator.store import Realm
 from emulator.wire import Json
 
@@ -121,6 +122,11 @@ class Act:
         self._check_references(todo.params, params)
         return todo.do(self, object, params)
 
+    def take(self, way: Route, ids: tuple[str, ...], params: Json) -> Json:
+        """A call that fits no row."""
+        self._check_references(way.params, params)
+        return way.do(self, params, *ids)
+
     def end(self, kind: str, id: str, params: Json) -> Json:
         """DELETE /v1/<path>/<id>, of something that stays readable."""
         row = RESOURCES[kind]
@@ -129,8 +135,13 @@ class Act:
         self._enter(object)
         return row.ends.do(self, object, params)
 
-    def need(self, kind: str, id: str) -> Json:
+    def find(self, kind: str, id: str) -> Json | None:
+        """The object, if there is one; a card is a payment method as well."""
         object = self.realm.find(kind, id)
+        return as_method(self.realm, id) if object is None and kind == "payment_method" else object
+
+    def need(self, kind: str, id: str) -> Json:
+        object = self.find(kind, id)
         if object is None:
             raise self._absent(kind, id)
         return object
@@ -152,6 +163,11 @@ class Act:
             clock = clocks.clock_of(self, object)
             self.realm.put("due", name, {"at": at, "clock": clock and clock["id"]})
 
+    def abroad(self, account: str) -> Act:
+        """The same in another account of this mode."""
+        realm = Realm(self.realm.store, account, self.realm.livemode)
+        return Act(realm, self.second, self.draw, self._announce, self.cause)
+
     def announce(self, type: str, object: Json, old: Json | None = None, previous: bool = True) -> None:
         changed = changes(old, object) if old is not None and previous else None
         self._announce(self.realm, type, copy.deepcopy(object), changed, self.cause)
@@ -160,20 +176,23 @@ class Act:
         type = row.event(verb)
         if type is None:
             return
+        if row.abroad:
+            self.abroad(object["id"]).announce(type, object, old)
+            return
         self.announce(type, object, old)
         if verb in row.also:
             self.announce(row.also[verb], object, old)
         twin = row.twin(object) if row.twin is not None else None
         if twin is not None and row.twin is not None:
             before = row.twin(old) if old is not None else None
-            self.keep(twin["object"], twin)
+            self.realm.put(twin["object"], twin["id"], {"object": twin, "deleted": verb == "deleted"})
             if before != twin:
                 self.announce(f"{twin['object']}.{verb}", twin, before)
 
     def _check_references(self, fields: Fields, params: Json) -> None:
         for kind, id, param in references(fields, params):
             known = kind in RESOURCES and id in RESOURCES[kind].templates
-            if not known and self.realm.find(kind, id) is None:
+            if not known and self.find(kind, id) is None:
                 raise self._absent(kind, id, param, status=400)
 
 

@@ -7,16 +7,15 @@ from dataclasses import dataclass
 from typing import Literal
 
 from emulator import clocks, errors, expand, lists
-from emulator.account import ACCOUNT, account_object
 from emulator.act import Act
 from emulator.events import EVENT, EventLog, one_way
 from emulator.fields import Fields, Many, Text, read
-from emulator.resource import Resource
-from emulator.resources import BY_PATH
+from emulator.resource import Resource, Route
+from emulator.resources import BY_PATH, ROUTES
 from emulator.versions import read_as_of
 from emulator.wire import API_VERSION, Json
 
-Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "part", "end", "account"]
+Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "part", "end", "route"]
 EXPAND: Fields = {"expand": Many(each=Text())}
 PATHS: dict[str, Resource] = {**BY_PATH, EVENT.path: EVENT}
 
@@ -28,19 +27,23 @@ class Call:
     id: str = ""
     action: str = ""
     part: str = ""
+    way: Route | None = None
+    ids: tuple[str, ...] = ()
 
 
 def route(method: str, path: str) -> Call:
     """The call that a method and path stand for, or Stripe's 404 for what it does not know."""
     parts = path.removeprefix("/v1/").split("/") if path.startswith("/v1/") else []
-    if parts == ["account"] and method == "GET":
-        return Call(ACCOUNT, "account")
     for size in (1, 2):  # checkout/sessions has two parts
         row = PATHS.get("/".join(parts[:size]))
         if row is not None:
             call = _below(row, method, [part for part in parts[size:] if part])
             if call is not None:
                 return call
+    for way in ROUTES:
+        ids = way.ids(method, "/".join(parts))
+        if ids is not None:
+            return Call(Resource(kind=way.kind, path=way.path, prefix=""), "route", way=way, ids=ids)
     raise errors.unrecognized(method, path)
 
 
@@ -89,6 +92,8 @@ def validate(call: Call, raw: Json, version: str = API_VERSION) -> Json:
             return params
         case "action":
             params = read_as_of(version, row.kind, {**EXPAND, **row.actions[call.action].params}, raw)
+        case "route" if call.way is not None:
+            params = read_as_of(version, row.kind, {**EXPAND, **call.way.params}, raw)
         case "end" if row.ends is not None:
             params = read({**EXPAND, **row.ends.params}, raw)
         case _:
@@ -103,8 +108,6 @@ def execute(call: Call, act: Act, params: Json, log: EventLog, url: str) -> Json
     paths = params.pop("expand", None)
     row = call.row
     match call.verb:
-        case "account":
-            return account_object(act.realm.account)
         case "list":
             return _list(row, act, params, paths, log, url)
         case "create":
@@ -121,6 +124,8 @@ def execute(call: Call, act: Act, params: Json, log: EventLog, url: str) -> Json
             return parts[call.part]
         case "end":
             return expand.expanded(act, act.end(row.kind, call.id, params), paths)
+        case "route" if call.way is not None:
+            return expand.expanded(act, act.take(call.way, call.ids, params), paths)
         case "delete":
             return act.delete(row.kind, call.id)
         case "action":

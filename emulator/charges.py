@@ -45,9 +45,9 @@ CHARGE = Resource(
 )
 
 
-def charge(act: Act, intent: Json, method: Json, reason: str = "") -> Json:
-    """Try to take the money of a payment intent; `reason` is why the card said no. The caller announces it."""
-    manual = intent["capture_method"] == "manual"
+def charge(act: Act, intent: Json, method: Json, reason: str = "", pending: bool = False) -> Json:
+    """Try to take the money of a payment intent; `reason` is why the card said no, `pending` if a bank is asked."""
+    manual, status = intent["capture_method"] == "manual", "failed" if reason else "pending" if pending else "succeeded"
     made = act.make(
         "charge",
         **{name: intent[name] for name in ("amount", "currency", "customer", "description", "shipping", "metadata")},
@@ -60,11 +60,11 @@ def charge(act: Act, intent: Json, method: Json, reason: str = "") -> Json:
         paid=not reason,
         payment_intent=intent["id"],
         payment_method=method["id"],
-        payment_method_details={"type": "card", "card": _seen(method["card"])},
+        payment_method_details=_details(method),
         receipt_email=intent["receipt_email"],
-        status="failed" if reason else "succeeded",
+        status=status,
     )
-    act.announce("charge.failed" if reason else "charge.succeeded", made)
+    act.announce(f"charge.{status}", made)
     return made
 
 
@@ -83,6 +83,17 @@ def _outcome(reason: str) -> Json:
         return good
     why = {"network_status": "declined_by_network", "reason": reason, "type": "issuer_declined"}
     return good | why | {"seller_message": "The bank did not return any further details with this decline."}
+
+
+def _details(method: Json) -> Json:
+    """How a charge shows what it was paid with."""
+    if method["type"] == "card":
+        return {"type": "card", "card": _seen(method["card"])}
+    shown = ("bank_code", "branch_code", "country", "fingerprint", "last4")
+    return {
+        "type": "sepa_debit",
+        "sepa_debit": {name: method["sepa_debit"][name] for name in shown} | {"mandate": None},
+    }
 
 
 def _seen(card: Json) -> Json:

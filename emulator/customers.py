@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from emulator import cards, renewals
+from emulator import cards, discounts, renewals, sources
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
 def guard_customer(act: Act, params: Json, customer: Json | None) -> None:
     """The default payment method is one of the customer's own (a new customer has only the one that comes along)."""
+    if params.get("source") is not None:
+        sources.look(act, params["source"])
+    if params.get("default_source") is not None:
+        sources.owned(act, customer["id"] if customer else "", params["default_source"], "default_source", 400)
     if params.get("payment_method") is not None:
         cards.attachable(act, cards.peek(act, params["payment_method"]), None)
     default = (params.get("invoice_settings") or {}).get("default_payment_method")
@@ -26,6 +30,10 @@ def shape_customer(act: Act, params: Json, customer: Json) -> None:
     customer["invoice_prefix"] = customer["invoice_prefix"] or act.draw(8, "upper")
     customer["preferred_locales"] = customer["preferred_locales"] or []
     customer["tax_exempt"] = customer["tax_exempt"] or "none"
+    if params.get("source") is not None:
+        customer["default_source"] = sources.keep(act, params["source"], customer["id"])["id"]
+    if "coupon" in params:
+        discounts.give(act, customer, params["coupon"])
     id = params.get("payment_method")
     if id is not None:
         method = cards.hand_over(act, act.named("payment_method", id), customer["id"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
@@ -23,6 +23,7 @@ class Field:
     required: bool = False
     unset: bool = True  # '' clears it
     hidden: bool = False  # steers the call; is not shown in the object
+    until: str = ""  # the version of the API that took it away
 
     def read(self, raw: Any, name: str) -> Any:
         if raw == "":
@@ -128,6 +129,14 @@ class Time(Whole):
 
 
 @dataclass(frozen=True, kw_only=True)
+class Moment(Time):
+    """A second, or `now`."""
+
+    def parse(self, raw: Any, name: str) -> Any:
+        return raw if raw == "now" else super().parse(raw, name)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Flag(Field):
     unset: bool = False
 
@@ -221,6 +230,21 @@ class Metadata(Field):
                     f"{name}[{key}]",
                 )
         return raw
+
+
+def alive(fields: Fields, version: str) -> dict[str, Field]:
+    """The fields that this version of the API knows."""
+    known = {name: each for name, each in fields.items() if not each.until or version < each.until}
+    return {name: _alive(each, version) for name, each in known.items()}
+
+
+def _alive(field: Field, version: str) -> Field:
+    match field:
+        case Hash(fields=inner) if (left := alive(inner, version)) != inner:
+            return replace(field, fields=left)
+        case Many(each=each) if (part := _alive(each, version)) is not each:
+            return replace(field, each=part)
+    return field
 
 
 def read(fields: Fields, raw: Json, prefix: str = "") -> Json:

@@ -64,7 +64,8 @@ def take_method(act: Act, intent: Json, params: Json) -> Json:
         raise Problem(400, message, code=f"{kind}_unexpected_state", about={kind: intent})
     cards.usable(act, cards.peek(act, id), intent["customer"])
     method = act.named("payment_method", id)
-    act.keep("payment_method", method)
+    if method["id"] != id:
+        act.keep("payment_method", method)
     intent["payment_method"] = method["id"]
     return method
 
@@ -84,8 +85,10 @@ def check_method(params: Json) -> None:
         for name in [name for name in early if params.get(name) is not None]:
             raise errors.invalid(f"The parameter `{name}` cannot be passed when creating without `confirm`.", name)
     for index, type in enumerate(params.get("allowed_payment_method_types") or []):
-        if type not in ("card", "link"):
-            message = f"The payment method type provided: {type} is invalid: the emulator serves cards only."
+        if type not in ("card", "link", "sepa_debit"):
+            message = (
+                f"The payment method type provided: {type} is invalid: the emulator serves cards and SEPA debits only."
+            )
             raise errors.invalid(message, f"allowed_payment_method_types[{index}]")
 
 
@@ -124,7 +127,8 @@ def shape(act: Act, params: Json, intent: Json) -> None:
         intent["payment_method_types"] = params["allowed_payment_method_types"]
     if params.get("payment_method") is not None:
         method = act.named("payment_method", params["payment_method"])
-        act.keep("payment_method", method)
+        if method["id"] != params["payment_method"]:
+            act.keep("payment_method", method)
         intent["payment_method"] = method["id"]
         intent["status"] = "requires_confirmation"
 

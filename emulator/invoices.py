@@ -97,7 +97,7 @@ def payer(act: Act, invoice: Json) -> str | None:
     details = (invoice["parent"] or {}).get("subscription_details") or {"subscription": ""}
     owner = act.realm.find("subscription", details["subscription"]) or {}
     customer = act.realm.find("customer", invoice["customer"]) or {"invoice_settings": {}}
-    mine = customer["invoice_settings"].get("default_payment_method")
+    mine = customer["invoice_settings"].get("default_payment_method") or customer.get("default_source")
     found: str | None = invoice["default_payment_method"] or owner.get("default_payment_method") or mine
     return found
 

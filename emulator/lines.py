@@ -144,7 +144,9 @@ def of(act: Act, owner: Json) -> list[Json]:
 
 def listed(act: Act, owner: Json) -> Json:
     """The first lines, as `expand=line_items` shows them."""
-    path = {"checkout.session": "checkout/sessions", "payment_link": "payment_links"}[owner["object"]]
+    path = {"checkout.session": "checkout/sessions", "payment_link": "payment_links", "quote": "quotes"}[
+        owner["object"]
+    ]
     found = of(act, owner)
     url = f"/v1/{path}/{owner['id']}/line_items"
     return {"object": "list", "data": found[:10], "has_more": len(found) > 10, "url": url}

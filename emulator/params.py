@@ -44,6 +44,7 @@ CUSTOMER: Fields = {
     "address": Hash(fields=ADDRESS),
     "balance": Whole(),
     "business_name": Text(longest=150),
+    "coupon": Ref(kind="coupon", hidden=True, until="2025-03-31.basil"),
     "cash_balance": Hash(
         fields={
             "settings": Hash(fields={"reconciliation_mode": OneOf(values=("automatic", "manual", "merchant_default"))})
@@ -61,7 +62,7 @@ CUSTOMER: Fields = {
     "phone": Text(),
     "preferred_locales": Many(each=Text()),
     "shipping": Hash(fields=SHIPPING),
-    "source": Ref(kind="source", hidden=True),
+    "source": Text(hidden=True),
     "tax": Hash(
         fields={"ip_address": Text(), "validate_location": OneOf(values=("deferred", "immediately"))}, hidden=True
     ),
@@ -146,7 +147,7 @@ CUSTOMER_CREATE: Fields = {
 }
 CUSTOMER_UPDATE: Fields = {
     **CUSTOMER,
-    "default_source": Ref(kind="source"),
+    "default_source": Text(),
     "tax": Hash(
         fields={"ip_address": Text(), "validate_location": OneOf(values=("auto", "deferred", "immediately"))},
         hidden=True,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from emulator import errors
+from emulator import bank, errors
 from emulator.cards import ALIASES, CARDS, SPENT, TEMPLATES, attachable, hand_over, template
 from emulator.errors import Problem
 from emulator.fields import Email, Fields, Hash, Metadata, OneOf, Ref, Text, Whole
@@ -44,8 +44,11 @@ def _detach(act: Act, method: Json, params: Json) -> Json:
 def _check(params: Json) -> None:
     if params.get("type") is None:
         raise errors.missing("type")
+    if params["type"] == "sepa_debit":
+        bank.check(params)
+        return
     if params["type"] != "card":
-        raise errors.invalid(f"The emulator serves cards only, not {params['type']}.", "type")
+        raise errors.invalid(f"The emulator serves cards and SEPA debits only, not {params['type']}.", "type")
     card = params.get("card") or {}
     if card.get("number") is not None:
         raise Problem(
@@ -64,7 +67,10 @@ def _shape(act: Act, params: Json, method: Json) -> None:
     given = params.get("card") or {}
     if "token" in given:
         method |= template(given["token"].removeprefix("tok_"))
-    method["card"] |= {name: given[name] for name in ("exp_month", "exp_year") if given.get(name) is not None}
+    if method["type"] == "sepa_debit" and "sepa_debit" in params:
+        bank.shape(act, params, method)
+    if method["type"] == "card":
+        method["card"] |= {name: given[name] for name in ("exp_month", "exp_year") if given.get(name) is not None}
     method["billing_details"] = NOBODY | {k: v for k, v in method["billing_details"].items() if v is not None}
     method["allow_redisplay"] = method["allow_redisplay"] or "unspecified"
 
@@ -92,6 +98,7 @@ PAYMENT_METHOD = Resource(
     label="PaymentMethod",
     create={
         **SHOWN,
+        **bank.NEW_METHOD,
         "type": Text(),
         "card": Hash(fields={**EXPIRY, **{name: Text() for name in ("cvc", "number", "token")}}, hidden=True),
     },

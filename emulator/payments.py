@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from emulator import cards, errors, intents
+from emulator import bank, cards, errors, intents, money
 from emulator.charges import charge, give_back
 from emulator.fields import Currency, Email, Fields, Flag, Hash, Metadata, OneOf, Text, Whole
 from emulator.intents import METHOD, ONCE, OPEN, RETURN, TYPES, WHO, unexpected
@@ -32,6 +32,8 @@ def confirm(act: Act, intent: Json, params: Json) -> Json:
     intent |= {name: params[name] for name in (*TYPES, *HOW) if params.get(name) is not None}
     intent["payment_method_types"] = intent["allowed_payment_method_types"] or intent["payment_method_types"]
     method = intents.take_method(act, intent, params)
+    if method["type"] == "sepa_debit":
+        return bank.confirm(act, intent, method, params)
     card = cards.card_of(method)
     if card.asks and (params.get("off_session") or params.get("error_on_requires_action")):
         return fail(act, intent, method, "authentication_required")
@@ -57,6 +59,8 @@ def pay(act: Act, intent: Json, method: Json) -> Json:
     cards.spend(act, method)
     act.keep("payment_intent", intent)
     act.announce(f"payment_intent.{'amount_capturable_updated' if manual else 'succeeded'}", intent)
+    if card.clears:
+        money.earn(act, intent["currency"], intent["amount_received"])
     if not manual:
         _tell(act, intent, paid=True)
     return intent
@@ -73,6 +77,13 @@ def fail(act: Act, intent: Json, method: Json, reason: str) -> Json:
     _tell(act, intent, paid=False)
     error.error["payment_intent"] = copy.deepcopy(intent)
     raise error
+
+
+def _ripe(act: Act, intent: Json) -> None:
+    """A bank answers."""
+    paid = bank.debited(act, intent)
+    if paid is not None:
+        _tell(act, intent, paid)
 
 
 def _tell(act: Act, intent: Json, paid: bool) -> None:
@@ -150,6 +161,7 @@ CREATE: Fields = {
     **ONCE,
     **RETURN,
     **AWAY,
+    **bank.mandate(new=True),
     "amount": Whole(least=1, most=99_999_999, required=True),
     "currency": Currency(required=True),
     "confirmation_method": OneOf(values=("automatic", "manual")),
@@ -186,6 +198,7 @@ PAYMENT_INTENT = Resource(
     guard=intents.guarded("payment_intent"),
     shape=intents.shape,
     after=_after,
+    ripe=_ripe,
     actions={
         "confirm": Action(intents.by_caller(confirm, "confirm"), {**METHOD, **TYPES, **HOW, **RETURN, **AWAY}),
         "capture": Action(_capture, {"amount_to_capture": AMOUNT, "metadata": Metadata()}),

@@ -47,7 +47,6 @@ def owned(kind: str, prefix: str, owner: str, *, dated: bool = False) -> Resourc
 
 
 PLANTED: tuple[Resource, ...] = (
-    Resource(kind="account", path="accounts", prefix="acct_", lists=PARTS_OF_ACCOUNT, events=("updated",)),
     Resource(
         kind="application_fee",
         path="application_fees",
@@ -55,28 +54,12 @@ PLANTED: tuple[Resource, ...] = (
         lists={"refunds": parts("fee_refund", "fee")},
         events=("created",),
     ),
-    Resource(kind="issuing.card", path="issuing/cards", prefix="ic_", event_name="issuing_card"),
     Resource(
         kind="review",
         path="reviews",
         prefix="prv_",
         defaults={"open": True, "reason": "rule"},
         shows=lambda act, review, asked: bool(review["open"]),
-        events=(),
-    ),
-    Resource(
-        kind="quote",
-        path="quotes",
-        prefix="qt_",
-        created_filter=False,
-        filters={"customer": same("customer"), "test_clock": same("test_clock")},
-        events=(),
-    ),
-    Resource(
-        kind="subscription_schedule",
-        path="subscription_schedules",
-        prefix="sub_sched_",
-        filters={"customer": same("customer")},
         events=(),
     ),
     Resource(kind="treasury.financial_account", path="treasury/financial_accounts", prefix="fa_", events=()),
@@ -90,8 +73,6 @@ PLANTED: tuple[Resource, ...] = (
     owned("treasury.received_debit", "rd_", "financial_account"),
     part("bank_account", "ba_"),
     part("capability", ""),
-    part("card", "card_"),
-    part("customer_cash_balance_transaction", "ccsbtxn_"),
     part("fee_refund", "fr_"),
     part("person", "person_"),
     part("source", "src_"),

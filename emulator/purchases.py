@@ -5,9 +5,11 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from emulator import cards, lines, payments, setups
+from emulator import cards, errors, lines, payments, setups
+from emulator.errors import Problem
+from emulator.fields import Fields, Ref, Whole
 from emulator.invoice_payments import intent_of
-from emulator.resource import blank
+from emulator.resource import Route, blank
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -24,10 +26,11 @@ def complete(act: Act, session: Json, card: str, email: str) -> Json:
             setups.authenticated(act, intent, agrees=True)
     elif session["mode"] == "payment" and session["amount_total"]:
         intent = _intent(act, session)
-        if payments.confirm(act, intent, {"payment_method": card})["status"] == "requires_action":
+        paid_with = {"payment_method": card, "mandate_data": {"customer_acceptance": {"type": "online"}}}
+        if payments.confirm(act, intent, paid_with)["status"] == "requires_action":
             payments.authenticated(act, intent, agrees=True)
         paid = act.need("payment_intent", intent["id"])["status"] == "succeeded"
-        session["payment_status"] = "paid" if paid else "unpaid"  # unpaid: held, to be captured later
+        session["payment_status"] = "paid" if paid else "unpaid"  # unpaid: held, or a bank is asked
     elif session["mode"] == "subscription":
         _subscribe(act, session, card, email)
     known = session["customer_email"] or (act.realm.find("customer", session["customer"] or "") or {}).get("email")
@@ -38,6 +41,42 @@ def complete(act: Act, session: Json, card: str, email: str) -> Json:
     act.keep("checkout.session", session)
     act.announce("checkout.session.completed", session)
     return session
+
+
+def _watch(act: Act, intent: Json, paid: bool) -> None:
+    """A bank has answered after the session was complete."""
+    for found in act.realm.all("checkout.session"):
+        if (found["payment_intent"], found["status"], found["payment_status"]) == (intent["id"], "complete", "unpaid"):
+            status = "paid" if paid else "unpaid"
+            type = f"checkout.session.async_payment_{'succeeded' if paid else 'failed'}"
+            act.keep("checkout.session", {**found, "payment_status": status})
+            act.announce(type, act.need("checkout.session", found["id"]))
+
+
+payments.WATCHERS.append(_watch)
+
+
+def _page(act: Act, params: Json, id: str) -> Json:
+    """GET /v1/payment_pages/<session>, which only Stripe's own pages and command line ask for."""
+    return act.need("checkout.session", id)
+
+
+def _confirmed(act: Act, params: Json, id: str) -> Json:
+    """POST /v1/payment_pages/<session>/confirm: what the page sends when the buyer pays."""
+    session = copy.deepcopy(act.need("checkout.session", id))
+    if session["status"] != "open":
+        raise Problem(400, f"This Checkout Session has a status of {session['status']}.")
+    if params.get("expected_amount") not in (None, session["amount_total"]):
+        raise errors.invalid("The amount has changed.", "expected_amount", "checkout_amount_mismatch")
+    method = act.need("payment_method", params["payment_method"])
+    return complete(act, session, method["id"], method["billing_details"]["email"] or "buyer@example.com")
+
+
+PAID: Fields = {"expected_amount": Whole(), "payment_method": Ref(kind="payment_method", required=True)}
+ROUTES = (
+    Route("GET", "payment_pages/{}", "checkout.session", _page),
+    Route("POST", "payment_pages/{}/confirm", "checkout.session", _confirmed, PAID),
+)
 
 
 def _subscribe(act: Act, session: Json, card: str, email: str) -> None:
@@ -77,6 +116,8 @@ def _intent(act: Act, session: Json) -> Json:
     if session["payment_intent"] is None:
         wanted = _planned(act, session, "payment_intent_data")
         facts = {"amount": session["amount_total"], **{name: session[name] for name in ("currency", "customer")}}
-        session["payment_intent"] = act.create("payment_intent", {**wanted, **facts, **CARD_ONLY})["id"]
+        types = session["payment_method_types"]
+        how = CARD_ONLY if types == ["card"] else {"allowed_payment_method_types": types}
+        session["payment_intent"] = act.create("payment_intent", {**wanted, **facts, **how})["id"]
         act.keep("checkout.session", session)
     return copy.deepcopy(act.need("payment_intent", session["payment_intent"]))

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from emulator.act import Act
 
 DAY = 86_400
+NOTICE = 3 * DAY  # before a trial ends, or at once if it is shorter
 OVER = ("canceled", "incomplete_expired")
 LIVE = ("active", "past_due", "trialing", "unpaid")
 
@@ -51,7 +52,10 @@ def change(act: Act, subscription: Json, old: Json, *verbs: str) -> None:
 
 
 def schedule(act: Act, subscription: Json) -> None:
-    act.wake(subscription, (period(subscription)[1] or None) if subscription["status"] in LIVE else None)
+    """Wake it when its period ends, and three days before a trial does."""
+    end = period(subscription)[1] if subscription["status"] in LIVE else 0
+    notice = end - NOTICE if subscription["status"] == "trialing" else 0
+    act.wake(subscription, (notice if notice > act.second else end) or None)
 
 
 def draft(act: Act, subscription: Json, reason: str) -> Json:
@@ -116,6 +120,10 @@ def ripe(act: Act, subscription: Json) -> None:
     if resumes is not None and resumes <= act.second:
         subscription["pause_collection"] = None
         change(act, subscription, old)
+    if subscription["status"] == "trialing" and act.second < period(subscription)[1]:
+        act.announce("customer.subscription.trial_will_end", subscription)
+        act.wake(subscription, period(subscription)[1])
+        return
     lacking = subscription["status"] == "trialing" and invoices.payer(act, _like(subscription)) is None
     missing = subscription["trial_settings"]["end_behavior"]["missing_payment_method"] if lacking else ""
     if subscription["cancel_at_period_end"] or missing == "cancel":

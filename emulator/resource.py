@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,6 +45,22 @@ class Action:
     params: Fields = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class Route:
+    """A call that fits no row. `do` gets the act, the parameters, and the ids that the path has in place of each {}."""
+
+    method: str
+    path: str  # below /v1/
+    kind: str  # the type that a key must be allowed
+    do: Callable[..., Json]
+    params: Fields = field(default_factory=dict)
+
+    def ids(self, method: str, path: str) -> tuple[str, ...] | None:
+        """The ids in a path below /v1/, or None if it is another one."""
+        found = re.fullmatch(re.escape(self.path).replace(r"\{\}", "([^/]+)"), path) if method == self.method else None
+        return found.groups() if found else None
+
+
 @dataclass(frozen=True, kw_only=True)
 class Resource:
     """One Stripe type. Without `create` it is read-only: its objects are planted."""
@@ -69,6 +86,7 @@ class Resource:
     delete: Literal["stub", "gone", "never"] = "never"  # stub: GET still answers 200 with {"deleted": true}
     events: tuple[str, ...] = ("created", "updated", "deleted")
     event_name: str = ""  # the events' first part; the kind if empty
+    abroad: bool = False  # it is an account, in which its events happen
     check: Callable[[Json], None] | None = None  # rules between create parameters: not stored by idempotency
     guard: Callable[[Act, Json, Json | None], None] | None = (
         None  # rules that need state: (act, params, object or None)

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
-from emulator import customers, params, rules
+from emulator import account, bank, customers, discounts, issuing, money, params, purchases, rules, sources
+from emulator.account import ACCOUNT
 from emulator.billing import INVOICE
 from emulator.charges import CHARGE, REFUND
 from emulator.checkout import SESSION
 from emulator.clocks import TEST_CLOCK
+from emulator.credit_notes import CREDIT_NOTE
 from emulator.fields import Currency, Flag, Hash, Many, OneOf, Text
+from emulator.identity import VERIFICATION_SESSION
 from emulator.invoice_payments import INVOICE_PAYMENT
 from emulator.invoiceitems import INVOICEITEM
 from emulator.links import PAYMENT_LINK, PORTAL_SESSION
 from emulator.payment_methods import PAYMENT_METHOD
 from emulator.payments import PAYMENT_INTENT
+from emulator.plans import PLAN, plan_of
 from emulator.planted import PARTS_OF_CUSTOMER, PLANTED
+from emulator.portal import CONFIGURATION
+from emulator.quotes import QUOTE
 from emulator.rates import SHIPPING_RATE, TAX_RATE
-from emulator.resource import ACTIVE, Filter, Resource, blank, same
+from emulator.reports import REPORT_RUN
+from emulator.resource import ACTIVE, Filter, Resource, Route, blank, same
+from emulator.schedules import SCHEDULE
 from emulator.setups import SETUP_INTENT
 from emulator.subscription_items import SUBSCRIPTION_ITEM
 from emulator.subscriptions import SUBSCRIPTION
@@ -113,16 +121,7 @@ PRICE = Resource(
     guard=rules.guard_price,
     shape=rules.shape_price,
     shows=rules.shows_price,
-    twin=rules.plan_of,
-)
-
-PLAN = Resource(
-    kind="plan",
-    path="plans",
-    prefix="price_",
-    filters={**ACTIVE, "product": same("product")},
-    expands={"product": "product"},
-    events=(),
+    twin=plan_of,
 )
 
 COUPON = Resource(
@@ -207,8 +206,27 @@ RESOURCES: dict[str, Resource] = {
         SUBSCRIPTION_ITEM,
         TEST_CLOCK,
         *PLANTED,
+        CONFIGURATION,
+        ACCOUNT,
+        money.PAYOUT,
+        money.TOPUP,
+        money.TRANSFER,
+        CREDIT_NOTE,
+        QUOTE,
+        SCHEDULE,
+        issuing.CARDHOLDER,
+        issuing.CARD,
+        issuing.AUTHORIZATION,
+        issuing.TRANSACTION,
+        VERIFICATION_SESSION,
+        REPORT_RUN,
+        bank.CASH_TRANSACTION,
+        sources.CARD,
     )
 }
+ROUTES: tuple[Route, ...] = tuple(
+    route for module in (account, bank, discounts, issuing, money, purchases, sources) for route in module.ROUTES
+)
 BY_PATH: dict[str, Resource] = {row.path: row for row in RESOURCES.values()}
 
 

@@ -120,26 +120,6 @@ def shows_price(act: Act, price: Json, asked: Json) -> bool:
     return (price["active"] or "active" in asked) and price["id"] not in act.realm.table("inline_prices")
 
 
-def plan_of(price: Json) -> Json | None:
-    """A recurring price is announced a second time, as a plan with the price's id (facts, section 0.2)."""
-    if price["type"] != "recurring":
-        return None
-    recurring = price["recurring"]
-    shared = ("id", "active", "billing_scheme", "created", "currency", "livemode", "metadata", "nickname", "product")
-    return {name: price[name] for name in shared} | {
-        "object": "plan",
-        "amount": price["unit_amount"],
-        "amount_decimal": price["unit_amount_decimal"],
-        "interval": recurring["interval"],
-        "interval_count": recurring["interval_count"],
-        "meter": recurring["meter"],
-        "tiers_mode": price["tiers_mode"],
-        "transform_usage": price["transform_quantity"],
-        "trial_period_days": recurring["trial_period_days"],
-        "usage_type": recurring["usage_type"],
-    }
-
-
 # coupon
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from emulator import errors, lines
 from emulator.fields import Fields, Flag, Hash, Metadata, Ref, Text, Whole
+from emulator.plans import plan_of
 from emulator.renewals import after
 from emulator.resource import Resource, blank, same
-from emulator.rules import plan_of
 from emulator.wire import Json
 
 if TYPE_CHECKING:

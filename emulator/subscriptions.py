@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from emulator import cards, errors, invoices, lines, renewals, subscription_items
 from emulator.errors import Problem
-from emulator.fields import Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text, Time, Whole
+from emulator.fields import Fields, Flag, Hash, Many, Metadata, Moment, OneOf, Ref, Text, Time, Whole
 from emulator.renewals import OVER, change
 from emulator.resource import Action, Filter, Resource, blank, same
 from emulator.wire import Json
@@ -84,6 +84,10 @@ def _shape(act: Act, params: Json, subscription: Json) -> None:
         subscription["cancel_at"] = renewals.period(subscription)[1] if ending else None
         subscription["canceled_at"] = act.second if ending else None
         subscription["cancellation_details"]["reason"] = "cancellation_requested" if ending else None
+    if params.get("trial_end") is not None:  # what its end brings happens before the next request
+        end = act.second if params["trial_end"] == "now" else params["trial_end"]
+        subscription |= {"trial_end": end, "billing_cycle_anchor": end}
+        renewals.stretch(subscription, renewals.period(subscription)[0], end)
     renewals.schedule(act, subscription)
 
 
@@ -112,6 +116,8 @@ def _after(act: Act, params: Json, subscription: Json) -> None:
     """The first invoice is charged at once, unless the caller wants to see to it."""
     wait = params.get("payment_behavior") == "default_incomplete"
     renewals.collect(act, subscription, wait, away=False)
+    if subscription["status"] == "trialing" and subscription["trial_end"] - act.second <= renewals.NOTICE:
+        act.announce("customer.subscription.trial_will_end", act.need("subscription", subscription["id"]))
 
 
 def _end(act: Act, subscription: Json, params: Json) -> Json:
@@ -189,6 +195,7 @@ SUBSCRIPTION = Resource(
         "cancellation_details": Hash(fields=DETAILS, merge=True),
         "items": Many(each=Hash(fields=subscription_items.CHANGED, fill=False), most=20, hidden=True),
         "pause_collection": PAUSE,
+        "trial_end": Moment(hidden=True),
     },
     defaults=blank(
         "application application_fee_percent billing_thresholds cancel_at canceled_at customer customer_account "

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from emulator import errors
 from emulator.errors import Problem
-from emulator.fields import Fields, read
+from emulator.fields import Fields, alive, read
 from emulator.wire import Json
 
 # As stripe-python 16.1 has them (WebhookEndpointCreateParams): a header that names another is refused.
@@ -61,6 +62,37 @@ RENAMED: dict[str, tuple[Renamed, ...]] = {
 }
 
 
+@dataclass(frozen=True)
+class Respelled:
+    """A call that was made otherwise before a version: `today` turns it into what it would be now."""
+
+    until: str
+    knows: str  # only calls that take this parameter
+    today: Callable[[Json], Json]
+
+
+def _promotion(raw: Json) -> Json:
+    if "promotion" in raw:
+        raise errors.unknown(["promotion"])
+    if "coupon" not in raw:
+        raise errors.missing("coupon")
+    rest = {name: value for name, value in raw.items() if name != "coupon"}
+    return {**rest, "promotion": {"type": "coupon", "coupon": raw["coupon"]}}
+
+
+def _cards(raw: Json) -> Json:
+    told = raw.keys() & {"automatic_payment_methods", _OF_INTENTS.old}
+    return raw if told else {**raw, _OF_INTENTS.old: ["card"]}
+
+
+# Sources: changelog/clover/2025-09-30/adds-promotion-to-promotion-codes, changelog/2023-08-16 (payment methods of the
+# Dashboard became the default).
+RESPELLED: dict[str, Respelled] = {
+    "promotion_code": Respelled("2025-09-30.clover", "promotion", _promotion),
+    **dict.fromkeys(("payment_intent", "setup_intent"), Respelled("2023-08-16", "automatic_payment_methods", _cards)),
+}
+
+
 def check(version: str) -> None:
     if version not in VERSIONS:
         raise Problem(400, f"Invalid Stripe API version: {version}", stored=False)
@@ -68,7 +100,7 @@ def check(version: str) -> None:
 
 def known(kind: str, fields: Fields, version: str) -> Fields:
     """The parameters of a call by the names that they had in this version."""
-    found = dict(fields)
+    found = alive(fields, version)
     for each in RENAMED.get(kind, ()):
         if each.new in fields:
             if version < each.went:
@@ -80,6 +112,9 @@ def known(kind: str, fields: Fields, version: str) -> Fields:
 
 def read_as_of(version: str, kind: str, fields: Fields, raw: Json) -> Json:
     """The typed parameters under the names of today, from those of the version; or Stripe's objection."""
+    before = RESPELLED.get(kind)
+    if before is not None and before.knows in fields and version < before.until:
+        raw = before.today(raw)
     renamed = [each for each in RENAMED.get(kind, ()) if each.new in fields and each.old in raw]
     for each in renamed:
         if version >= each.went and each.code is not None:

@@ -12,7 +12,7 @@ from emulator.events import EVENT
 from emulator.planted import PLANTED
 from emulator.resource import Resource
 from emulator.resources import RESOURCES
-from tests.contract import library, openapi, samples
+from tests.contract import library, mirrored_samples, openapi, samples
 from tests.contract.outsiders import (
     EXCEPTIONS,
     object_differences,
@@ -47,6 +47,7 @@ def world() -> Emulator:
     samples.check_out(emulator)
     samples.bill(emulator)
     samples.host(emulator)
+    mirrored_samples.tell(emulator, stripe.StripeClient("sk_test_x", http_client=emulator.transport()))
     customer = boss.create(
         "customer",
         email="a@example.com",
@@ -122,7 +123,11 @@ def test_what_an_event_says_was_before_is_a_field_of_the_object(world: Emulator)
     assert before
     for data in before:
         assert data["previous_attributes"].keys() <= data["object"].keys()
-        patched = {**data["object"], **data["previous_attributes"]}
+        before = data["previous_attributes"]
+        was = {
+            key: each for key, each in before.get("metadata", {}).items() if each is not None
+        }  # null: it was not there
+        patched = {**data["object"], **before, **({"metadata": was} if was != before.get("metadata", {}) else {})}
         assert {each for each in object_differences(patched) if each[0] == "!"} == set()
 
 

@@ -7,11 +7,12 @@ import pytest
 
 from emulator import lists
 from emulator.events import EVENT
-from emulator.fields import Field, Many, Text
+from emulator.fields import Field, Many, Text, alive
 from emulator.planted import PLANTED
 from emulator.resource import Resource
-from emulator.resources import RESOURCES
+from emulator.resources import RESOURCES, ROUTES
 from emulator.versions import RENAMED, known
+from emulator.wire import API_VERSION
 from tests.contract import library, openapi
 from tests.contract.outsiders import EXCEPTIONS, parameter_differences, reviewed
 from tests.contract.schemas import Json, branches
@@ -23,6 +24,14 @@ EXPAND: dict[str, Field] = {"expand": Many(each=Text())}
 
 def served() -> Iterator[tuple[str, str, str, str, Mapping[str, Field]]]:
     """Every call of the emulator's: the kind, what it is called, its method and path, and what it takes."""
+    for kind, verb, method, path, fields in _calls():
+        yield kind, verb, method, path, alive(fields, API_VERSION)
+
+
+def _calls() -> Iterator[tuple[str, str, str, str, Mapping[str, Field]]]:
+    for way in ROUTES:
+        if (way.method.lower(), f"/v1/{way.path}") in library.calls():
+            yield way.kind, way.path, way.method.lower(), f"/v1/{way.path}", {**EXPAND, **way.params}
     for row in ROWS:
         all, one = f"/v1/{row.path}", f"/v1/{row.path}/{{}}"
         if row.readable:

@@ -264,13 +264,13 @@ def test_the_comparison_of_a_first_run_reads_only_types_that_are_here(new_databa
 
 def test_a_list_that_stripe_refuses_is_only_missed_where_documents_are(world: World) -> None:
     world.reconcile()
-    assert full(world).exit_code == 0, "the emulator has no payouts, and neither have we"
+    assert full(world).exit_code == 0, "the emulator has no climate orders, and neither have we"
 
-    world.deliver([event("payout.created", {"id": "po_1", "object": "payout", "created": T}, T)])
+    world.deliver([event("climate.order.created", {"id": "climorder_1", "object": "climate.order", "created": T}, T)])
     report = world.reconcile(full=True)
 
     assert report.exit_code == 2
-    assert "/v1/payouts" in str(report)
+    assert "/v1/climate/orders" in str(report)
 
 
 def test_a_charge_that_is_gone_is_marked_deleted(world: World) -> None:

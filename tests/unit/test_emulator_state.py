@@ -95,7 +95,7 @@ class TestRoutes:
             ("GET", "/v1/customers/cus_1", "get", "cus_1"),
             ("POST", "/v1/customers/cus_1", "update", "cus_1"),
             ("DELETE", "/v1/customers/cus_1", "delete", "cus_1"),
-            ("GET", "/v1/account", "account", ""),
+            ("GET", "/v1/account", "route", ""),
             ("GET", "/v1/events/evt_1", "get", "evt_1"),
         ],
     )

@@ -1,0 +1,61 @@
+"""Reports: a run gathers figures, and ends with a file."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from emulator.fields import Currency, Hash, Many, Text, Time
+from emulator.resource import Resource, blank
+from emulator.steps import change
+from emulator.wire import Json
+
+if TYPE_CHECKING:
+    from emulator.act import Act
+
+
+def _begin(act: Act, params: Json, run: Json) -> None:
+    run["parameters"] = {name: value for name, value in (run["parameters"] or {}).items() if value is not None}
+    act.wake(run, act.second)
+
+
+def _done(act: Act, run: Json) -> None:
+    id = "file_" + act.draw(24, "base62")
+    file = blank("expires_at links title") | {
+        "id": id,
+        "object": "file",
+        "created": act.second,
+        "filename": f"{run['id']}.csv",
+        "purpose": "finance_report_run",
+        "size": 53_075,
+        "type": "csv",
+        "url": f"https://files.stripe.com/v1/files/{id}/contents",
+    }
+    change(act, run, "reporting.report_run.succeeded", result=file, status="succeeded", succeeded_at=act.second)
+
+
+REPORT_RUN = Resource(
+    kind="reporting.report_run",
+    path="reporting/report_runs",
+    prefix="frr_",
+    label="report run",
+    create={
+        "parameters": Hash(
+            fields={
+                "columns": Many(each=Text()),
+                "connected_account": Text(),
+                "currency": Currency(),
+                "interval_end": Time(),
+                "interval_start": Time(),
+                "payout": Text(),
+                "reporting_category": Text(),
+                "timezone": Text(),
+            },
+            fill=False,
+        ),
+        "report_type": Text(required=True),
+    },
+    defaults=blank("error result succeeded_at") | {"parameters": {}, "report_type": "", "status": "pending"},
+    events=(),
+    shape=_begin,
+    ripe=_done,
+)
