@@ -6,15 +6,20 @@ WHERE := models sync webhooks api emulator demo bench tests wsgi.py gunicorn.con
 PRESENT = $(wildcard $(WHERE))
 ARGS :=
 SECONDS := 60
+# Stripe's own command line, as npm has it; the binary for this machine alone where that is the usual one.
+STRIPE_CLI := @stripe/cli$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),-linux-x64)@1.52.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup test check lint audit format types demo dev run bench soak faults chaos reconcile clean
+.PHONY: help setup stripe-cli test check lint audit format types demo dev run bench soak faults chaos reconcile clean
 
 help: ## Print this
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo 'ARGS="…" is passed on: make test ARGS="-k claim"'
 
 setup: $(SETUP) ## Make .venv and install what is pinned; does nothing when that is done
+
+stripe-cli: ## Install Stripe's own command line, which drives the emulator in a test; needs npm
+	npm install --prefix .dev/stripe-cli --no-audit --no-fund --loglevel error $(STRIPE_CLI)
 
 test: $(SETUP) ## Run all tests, with a MongoDB of their own
 	$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)
