@@ -51,8 +51,8 @@ demo: $(SETUP) ## Watch it all work, offline: MongoDB, a small Stripe, the servi
 dev: $(SETUP) ## The same, left running for you to play with
 	$(PY) -m demo --stay $(ARGS)
 
-run: $(SETUP) ## Serve on 127.0.0.1:8000, reconcile every 5 minutes and run the hooks, as .env says
-	@$(PY) -m sync reconcile --every 300 & reconciler=$$!; $(PY) -m gunicorn $(ARGS) & server=$$!; \
+run: $(SETUP) ## Build missing indexes, serve on 127.0.0.1:8000, reconcile every 5 minutes, run the hooks
+	@$(PY) -m sync indexes || true; $(PY) -m sync reconcile --every 300 & reconciler=$$!; $(PY) -m gunicorn $(ARGS) & server=$$!; \
 	(trap 'kill $$!; exit' TERM; until $(PY) -m sync hooks run --every 5 & wait $$!; do sleep 1; done) & hooks=$$!; \
 	trap 'kill $$reconciler $$server $$hooks 2>/dev/null; wait' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
 	wait $$server

@@ -15,7 +15,6 @@ from models.customer import Customer
 from models.delivery import Delivery, DeliveryState
 from models.erasure import Erasure
 from models.event import Event
-from models.indexes import build_indexes, strange_indexes
 from models.invoice import Invoice
 from models.invoice_item import InvoiceItem
 from models.lifecycle import Status
@@ -65,11 +64,9 @@ __all__ = [
     "SyncedDocument",
     "TaxRate",
     "Undo",
-    "build_indexes",
     "created_kinds",
     "kinds",
     "present_kinds",
-    "strange_indexes",
 ]
 
 for module in iter_modules(__path__):  # a new type needs no line in this file

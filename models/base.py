@@ -25,7 +25,7 @@ from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError
 
 from models.absorb import Evidence, absorption
-from models.claimable import take_each
+from models.claimable import Broken, take_each, tell_log
 from models.clock import Expression, from_now, literal
 from models.erasure import Erasure
 from models.findable import Findable
@@ -67,6 +67,12 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         IndexModel("in_doubt", partialFilterExpression={"in_doubt": True}),
         IndexModel([("live", 1), ("created_at", -1), ("_id", -1)]),
         IndexModel([("status", 1), ("created_at", -1), ("_id", -1)]),
+        IndexModel(
+            [("status", 1), ("operation.since", 1), ("lease", 1)], partialFilterExpression={"operation.since": A_DATE}
+        ),
+        IndexModel(
+            [("confirmed_at", 1), ("status", 1), ("created_at", 1)], partialFilterExpression={"confirmed_at": None}
+        ),
         Noticing.notice_index,
     ]
     resource: ClassVar[Resource]
@@ -261,11 +267,13 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         return bool(self._get_collection().find_one_and_delete({"_id": self.id, "revision": self.revision}))
 
     @classmethod
-    def claims(cls, at: datetime) -> Iterator[Self]:
-        """Claim one document after the other that is overdue at `at`, longest first, until none is left."""
+    def claims(cls, at: datetime, broken: Broken = tell_log) -> Iterator[Self]:
+        """Claim one document after the other that is overdue at `at`, longest first, until none is left.
+
+        One that cannot be claimed or read is set aside, and `broken` is told.
+        """
         change = {**claimed(), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
-        for found in take_each(cls._get_collection(), at, [{"$set": change}]):
-            yield cls._from_son(found)
+        yield from take_each(cls, at, [{"$set": change}], broken)
 
     # --- questions ---
 

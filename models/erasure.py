@@ -30,7 +30,9 @@ class Erasure(Document):
     meta: ClassVar = {"collection": "erasures", "strict": False, "auto_create_index": False, "index_cls": False}
     indexes: ClassVar[list[IndexModel]] = [
         IndexModel("named"),
-        IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
+        IndexModel(
+            [("lease", 1), ("scrubbed_at", 1), ("at", 1), ("_id", 1)], partialFilterExpression={"lease": A_DATE}
+        ),
     ]
     id: ObjectId = ObjectIdField(primary_key=True)
     named: list[str] = ListField(StringField())  # all that belongs to the person, by its id at Stripe

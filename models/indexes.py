@@ -1,53 +1,158 @@
-"""Indexes: they are part of the algorithm, so a missing one is fatal."""
+"""Indexes: they are part of the algorithm, so what a collection lacks of its own is told apart, and built on demand.
 
+Building one in a large collection takes minutes: so it is never done under the usual time limit, nor on the way.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from mongoengine import Document
-from pymongo import IndexModel
+from pymongo import IndexModel, timeout
+from pymongo.collection import Collection
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 # What partial indexes are about. MongoDB uses one only for a query that it can see to be narrower: equality with a
 # string is narrower than "after the empty string", but not, to its mind, than "a string".
 A_STRING, A_DATE, SOME = {"$gt": ""}, {"$type": "date"}, {"$exists": True}
 
+OPTIONS = ("unique", "partialFilterExpression")  # what an index means, besides its fields and its expiry
+EXPIRY = "expireAfterSeconds"
+NO_LIMIT = 0  # s: for pymongo, zero is none
+NOT_FOUND, UNAUTHORIZED = 27, 13  # codes of MongoDB
+SHOWN = 10  # groups of duplicates that are named, and documents of each
 
-OPTIONS = ("unique", "partialFilterExpression", "expireAfterSeconds")  # what an index means, besides its fields
 
-
-def _expiry(keep: timedelta) -> IndexModel:
+def expiry(keep: timedelta) -> IndexModel:
+    """Return the index by which rows end `keep` after their `settled_at`: but not while they have notices that no hook
+    was given yet."""
     seconds = int(keep.total_seconds())
     return IndexModel("settled_at", expireAfterSeconds=seconds, partialFilterExpression={"notices": None})
 
 
-def strange_indexes(model: type[Document], indexes: list[IndexModel], keep: timedelta) -> list[str]:
-    """Return the indexes that are missing, that are not as they should be, or that forbid what we do not forbid."""
-    collection = model._get_collection()
-    wanted = {index.document["name"]: index.document for index in (*indexes, _expiry(keep))}
+@dataclass(frozen=True)
+class Gap:
+    """What a collection lacks: indexes that are missing or mean something else, and an expiry of another length.
+
+    `foreign` are unique indexes that are not ours: they forbid what we do not forbid.
+    """
+
+    collection: Collection[Any]
+    missing: tuple[IndexModel, ...]
+    late: tuple[IndexModel, ...]
+    foreign: tuple[str, ...]
+
+    @property
+    def unique(self) -> list[str]:
+        """The missing ones without which nothing here is unique, by name."""
+        return self.names([index for index in self.missing if index.document.get("unique")])
+
+    @property
+    def others(self) -> list[str]:
+        """What is missing, or another expiry, that makes it slow or lasts longer, by name."""
+        return self.names([index for index in (*self.missing, *self.late) if not index.document.get("unique")])
+
+    def names(self, indexes: Sequence[IndexModel]) -> list[str]:
+        """Return them as they are told of: customers.key_1."""
+        return [f"{self.collection.name}.{index.document['name']}" for index in indexes]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether the collection has no document, or is not there."""
+        return self.collection.find_one({}, {"_id": 1}) is None
+
+
+def gap(collection: Collection[Any], wanted: Sequence[IndexModel]) -> Gap:
+    """Compare the indexes of a collection with those that it should have. Their names do not matter."""
     found = collection.index_information()
-    wrong = [name for name, index in wanted.items() if _meaning(found.get(name)) != _meaning(index)]
-    foreign = [name for name, index in found.items() if index.get("unique") and name not in wanted]
-    return [f"{collection.name}.{name}" for name in (*wrong, *foreign)]
+    meant = [(_meaning(index), index.get(EXPIRY)) for index in found.values()]
+    missing = [index for index in wanted if _meaning(index.document) not in [meaning for meaning, _ in meant]]
+    late = [
+        index
+        for index in wanted
+        if index not in missing and (_meaning(index.document), index.document.get(EXPIRY)) not in meant
+    ]
+    ours = [_meaning(index.document) for index in wanted]
+    foreign = [name for name, index in found.items() if index.get("unique") and _meaning(index) not in ours]
+    return Gap(collection, tuple(missing), tuple(late), tuple(f"{collection.name}.{name}" for name in foreign))
 
 
-def _meaning(index: Any) -> Any:
-    if index is None:
-        return None
+def _meaning(index: Any) -> tuple[list[tuple[str, Any]], list[Any]]:
     fields = index["key"]
     return list(fields.items() if isinstance(fields, dict) else fields), [index.get(name) for name in OPTIONS]
 
 
-def build_indexes(model: type[Document], indexes: list[IndexModel], keep: timedelta) -> None:
-    """Build the indexes of a collection, and let its documents expire `keep` after their `settled_at`: but not while
-    they have notices that no hook was given yet.
+def make_collection(collection: Collection[Any], indexes: Sequence[IndexModel]) -> None:
+    """Make a collection with its indexes, unless it is there."""
+    if not collection.index_information():
+        with timeout(NO_LIMIT):
+            collection.create_indexes(list(indexes))
 
-    Raises where one cannot be built: they are part of the algorithm, and without them nothing here is unique.
+
+def build(lack: Gap) -> list[tuple[str, str]]:
+    """Build what is missing, and change what is late, however long it takes; return what could not be built, and why.
+
+    Raises PyMongoError when MongoDB is away, or does not let us.
     """
-    collection, expiry = model._get_collection(), _expiry(keep)
-    name, seconds = expiry.document["name"], expiry.document["expireAfterSeconds"]
-    built = collection.index_information().get(name, {})
-    if built and "partialFilterExpression" not in built:  # made before there were notices
+    with timeout(NO_LIMIT):
+        for index in lack.late:
+            _change_expiry(lack.collection, index)
+        if not lack.missing:
+            return []
+        _clear_the_way(lack.collection, lack.missing)
+        try:
+            lack.collection.create_indexes(list(lack.missing))
+        except DuplicateKeyError:  # the others can be built all the same
+            return list(_each(lack))
+        return []
+
+
+def _each(lack: Gap) -> Iterator[tuple[str, str]]:
+    for index in lack.missing:
+        try:
+            lack.collection.create_indexes([index])
+        except DuplicateKeyError:  # what it says quotes the value
+            told = "; ".join(", ".join(map(str, ids)) for ids in duplicates(lack.collection, index))
+            yield lack.names([index])[0], f"these are duplicates, of which one may stay: {told}"
+
+
+def duplicates(collection: Collection[Any], index: IndexModel) -> list[list[Any]]:
+    """Return the ids of documents that a unique index forbids beside each other, some of them."""
+    fields = list(index.document["key"])
+    value = {name.replace(".", "_"): f"${name}" for name in fields}
+    groups: list[dict[str, Any]] = [
+        {"$match": index.document.get("partialFilterExpression", {})},
+        {"$group": {"_id": value, "ids": {"$push": "$_id"}}},
+        {"$match": {"ids.1": SOME}},
+        {"$limit": SHOWN},
+        {"$project": {"_id": 0, "ids": {"$slice": ["$ids", SHOWN]}}},
+    ]
+    return [group["ids"] for group in collection.aggregate(groups, allowDiskUse=True)]
+
+
+def _change_expiry(collection: Collection[Any], index: IndexModel) -> None:
+    """Who has no more than `readWrite` may not change an index, but build it anew."""
+    name = next(n for n, i in collection.index_information().items() if _meaning(i) == _meaning(index.document))
+    change = {"name": name, EXPIRY: index.document[EXPIRY]}
+    try:
+        collection.database.command("collMod", collection.name, index=change)
+    except OperationFailure as error:
+        if error.code != UNAUTHORIZED:
+            raise
+        _drop(collection, name)
+        collection.create_indexes([index])
+
+
+def _clear_the_way(collection: Collection[Any], indexes: Sequence[IndexModel]) -> None:
+    """Drop what has the name of an index that is to be built, and means something else, as an older version's may."""
+    names = {index.document["name"] for index in indexes}
+    for name in names & collection.index_information().keys():
+        _drop(collection, name)
+
+
+def _drop(collection: Collection[Any], name: str) -> None:
+    try:
         collection.drop_index(name)
-        built = {}
-    if built.get("expireAfterSeconds", seconds) != seconds:  # the setting was another one
-        collection.database.command("collMod", collection.name, index={"name": name, "expireAfterSeconds": seconds})
-    collection.create_indexes([*indexes, expiry])
+    except OperationFailure as error:  # another process was faster
+        if error.code != NOT_FOUND:
+            raise

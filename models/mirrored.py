@@ -13,7 +13,7 @@ from pymongo import IndexModel
 from pymongo.collection import Collection
 
 from models.base import SyncedDocument
-from models.indexes import A_DATE
+from models.indexes import A_DATE, make_collection
 from models.input import Invalid
 from models.resource import KINDS, Resource
 
@@ -24,7 +24,7 @@ class Mirrored(SyncedDocument):
     """A copy of an object that Stripe makes without us: nothing is ever sent, so none can be pending, or a twin."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
-    prepared_in: ClassVar[Collection[Any] | None] = None  # the collection whose indexes this process has built
+    prepared_in: ClassVar[Collection[Any] | None] = None  # the collection that this process knows to be there
 
     @classmethod
     def _indexes(cls) -> list[IndexModel]:
@@ -35,13 +35,14 @@ class Mirrored(SyncedDocument):
             IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
             IndexModel([("live", 1), *LIST]),
             IndexModel([("status", 1), *LIST]),
+            cls.notice_index,
         ]
 
     @classmethod
     def _birthplace(cls) -> Collection[Any]:
         collection: Collection[Any] = cls._get_collection()
         if cls.prepared_in is not collection:
-            collection.create_indexes(cls._indexes())
+            make_collection(collection, cls._indexes())
             cls.prepared_in = collection
         return collection
 

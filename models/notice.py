@@ -13,7 +13,7 @@ from mongoengine import Document
 from pymongo import IndexModel
 
 from models.clock import Expression, from_now, literal
-from models.indexes import A_STRING
+from models.indexes import A_DATE
 from models.parts import Json
 
 ASKED: dict[str, tuple[str, ...]] = {}  # by the name of each hook of this process, the names and patterns it asked for
@@ -57,8 +57,8 @@ class Noticing(Document):
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
     notices: list[dict[str, Any]] | None = Json()
 
-    noticed: ClassVar[dict[str, Any]] = {"notices.id": A_STRING}
-    notice_index: ClassVar[IndexModel] = IndexModel("notices.id", partialFilterExpression=noticed)
+    noticed: ClassVar[dict[str, Any]] = {"notices.at": A_DATE}
+    notice_index: ClassVar[IndexModel] = IndexModel("notices.at", partialFilterExpression=noticed)
 
     @classmethod
     def with_notices(cls, limit: int) -> list[Self]:

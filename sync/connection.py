@@ -2,22 +2,19 @@
 
 import logging
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import timedelta
 
 import mongoengine
 import stripe
 from mongoengine.connection import get_db
-from pymongo import IndexModel
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
-import models
 from models.state import State
 from sync.errors import NotConnected, SyncError, Unavailable
 from sync.gateway import Gateway
 from sync.hooks import load
+from sync.indexes import prepare
 from sync.logs import redact
 from sync.settings import Settings
 
@@ -25,7 +22,6 @@ log = logging.getLogger("sync")
 
 MONGO_TIMEOUT = 5000  # ms for a whole operation, its retries included; without it pymongo waits for ever
 MONGO_PULSE = 1000  # ms until a server that said it shuts down is asked again; by default 10 s, longer than the above
-REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least so long
 
 
 @dataclass(frozen=True)
@@ -50,7 +46,8 @@ def connect(
     """Connect this process, once, after it forked; `settings` default to the environment.
 
     `http_client` replaces stripe-python's own, for an emulator in process; `listeners` watch MongoDB's commands.
-    Raises BadSettings; Unavailable when MongoDB cannot be reached; SyncError when it cannot be trusted.
+    Raises BadSettings; Unavailable when MongoDB cannot be reached; SyncError when it cannot be trusted, as a unique
+    index is missing.
     """
     global _connection
     if _connection is not None:
@@ -60,13 +57,26 @@ def connect(
     with _connecting:
         if _connection is None:
             try:
-                _open_database(settings, listeners)
+                open_database(settings, listeners)
+                prepare(settings)
                 installation = State.installation()
             except PyMongoError as error:
                 mongoengine.disconnect()
                 raise Unavailable(f"MongoDB cannot be reached or prepared: {redact(str(error))}") from error
+            except SyncError:
+                mongoengine.disconnect()
+                raise
             _connection = Connection(settings, Gateway(settings, http_client), installation)
         return _connection
+
+
+def reach() -> Settings:
+    """Open MongoDB, whatever indexes it lacks, for who is to build them; return the settings."""
+    if _connection is not None:
+        return _connection.settings
+    settings = Settings.from_environment()
+    open_database(settings)
+    return settings
 
 
 def current() -> Connection:
@@ -84,7 +94,8 @@ def disconnect() -> None:
         _connection = None
 
 
-def _open_database(settings: Settings, listeners: tuple[CommandListener, ...]) -> None:
+def open_database(settings: Settings, listeners: tuple[CommandListener, ...] = ()) -> None:
+    """Open MongoDB, and nothing else: whoever needs more calls `connect`. Raises SyncError, PyMongoError."""
     mongoengine.connect(
         host=settings.mongodb_uri,
         w="majority",
@@ -105,13 +116,3 @@ def _open_database(settings: Settings, listeners: tuple[CommandListener, ...]) -
     version = tuple(database.client.server_info()["versionArray"][:2])
     if version < (6, 0):
         raise SyncError(f"MongoDB 6.0 or newer is needed; this is {version[0]}.{version[1]}.")
-    for model, indexes, keep in indexed(settings):
-        models.build_indexes(model, indexes, keep)
-
-
-def indexed(settings: Settings) -> Iterator[tuple[type[mongoengine.Document], list[IndexModel], timedelta]]:
-    """Yield every collection that has indexes, those, and how long a settled document is kept."""
-    for model in models.created_kinds().values():  # a mirrored kind gets its own with its first document
-        yield model, model.indexes, max(settings.retention, REQUEST_KEYS_LAST)
-    for rows in (models.Event, models.Delivery, models.Erasure):
-        yield rows, rows.indexes, settings.retention

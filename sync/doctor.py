@@ -11,15 +11,16 @@ from typing import Any
 
 from mongoengine.connection import get_db
 
-from models import Event, clock, kinds, strange_indexes
+from models import Event, clock, kinds
 from models.event import EventState, Via
 from models.state import STRIPE, State
 from sync.catalogue import kinds_of
-from sync.connection import current, indexed
+from sync.connection import current
 from sync.endpoint import Endpoint, listed
 from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
 from sync.findings import Finding, Level, exit_code
 from sync.gateway import API_VERSION, Reply
+from sync.indexes import COMMAND, gaps
 from sync.permissions import CREATED, members
 from sync.protection import protection
 from sync.status import status
@@ -241,11 +242,12 @@ def deployment(version: str, hello: dict[str, Any], concern: dict[str, Any], *, 
 
 
 def _indexes() -> Iterator[Finding]:
-    every = list(indexed(current().settings))
-    strange = [name for model, indexes, keep in every for name in strange_indexes(model, indexes, keep)]
-    if strange:
-        told = f"these indexes are missing, or not ours: {', '.join(strange)}"
-        do = "drop those that exist; every start builds what is missing, and says what keeps it from that"
-        yield Finding("indexes", Level.PROBLEM, told, do)
-    else:
-        yield Finding("indexes", Level.OK, f"as they should be in {len(every)} collections")
+    found = list(gaps(current().settings))
+    if missing := [name for gap in found for name in (*gap.unique, *gap.others)]:
+        told = f"these indexes are missing, or not as they should be: {', '.join(missing)}"
+        yield Finding("indexes", Level.PROBLEM, told, f"{COMMAND} builds them")
+    if foreign := [name for gap in found for name in gap.foreign]:
+        told = f"these unique indexes are not ours, and forbid what we do not: {', '.join(foreign)}"
+        yield Finding("indexes", Level.PROBLEM, told, "drop them")
+    if not found:
+        yield Finding("indexes", Level.OK, "all are there, as they should be")

@@ -4,11 +4,13 @@ A list shows what is there. What it does not show is only a reason to look: abse
 """
 
 from models import Status, SyncedDocument, kinds, present_kinds
+from models.claimable import read_each
 from sync.compare import Comparison
 from sync.composed import COMPOSED
 from sync.converge import Sight
 from sync.errors import Forbidden, NotAvailable
 from sync.evidence import hand_over, of_id
+from sync.isolation import counted, isolated
 from sync.listing import listed
 from sync.look import observe
 from sync.settle import Run
@@ -33,8 +35,10 @@ def compare_everything(run: Run, left_out: dict[str, str], *, absent: bool) -> N
             if model.objects(live=True).first():  # else there is nothing that could be missed
                 left_out[kind] = str(error)
     for kind in () if run.dry else COMPOSED:
-        for document in kinds()[kind].objects(status=Status.ACTIVE, lease=None).batch_size(BATCH):
-            COMPOSED[kind].push(document)
+        followed = {"status": Status.ACTIVE, "lease": None}
+        for document in read_each(kinds()[kind], followed, counted(run.counts, kind)):
+            with isolated(run.counts, f"{kind} {document.id}"):
+                COMPOSED[kind].push(document)
 
 
 def _listed(model: type[SyncedDocument], run: Run) -> set[int]:

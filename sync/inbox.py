@@ -6,6 +6,7 @@ what could not be applied is stored as `received`, and drained later.
 
 import json
 import re
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from bson.errors import InvalidDocument
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
 from models import Erasure, Event, Status, SyncedDocument, clock, kinds
+from models.claimable import is_away
 from models.event import MAX_ATTEMPTS, EventState, Via, bare, object_id
 from models.keys import Key
 from models.mirrored import REASONS
@@ -25,6 +27,7 @@ from sync.converge import backoff
 from sync.errors import CannotLook, Outage
 from sync.evidence import another_life, from_event, hand_over, needs_look, request_key
 from sync.gateway import API_VERSION
+from sync.isolation import counted, isolated
 from sync.look import look
 from sync.thin import THIN, as_snapshot
 
@@ -93,7 +96,7 @@ def _erased(verdict: Verdict, raw: bytes) -> bool:
 def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
     """Apply an event and return what became of it; whatever goes wrong becomes a verdict.
 
-    Only MongoDB's own failures rise, as nothing can be said or kept without it, and an Outage, which no event causes.
+    Only that MongoDB is away rises, as nothing can be said or kept without it, and an Outage, which no event causes.
     """
     try:
         return apply(event, quick=quick)
@@ -101,13 +104,13 @@ def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
         raise
     except CannotLook as error:
         return Verdict(EventState.RECEIVED, str(error))
-    except (*UNSTORABLE, OperationFailure) as error:
-        if (why := unstorable(error)) is None:
-            raise
-        return Verdict(EventState.DEAD, f"cannot be stored: {why}")
-    except PyMongoError:
-        raise
     except Exception as error:  # one event that we cannot digest must not hold up the others, nor be lost
+        if (why := unstorable(error)) is not None:
+            return Verdict(EventState.DEAD, f"cannot be stored: {why}")
+        if isinstance(error, PyMongoError):  # what it says quotes the document
+            if is_away(error):
+                raise
+            error = RuntimeError(f"MongoDB cannot change its document ({getattr(error, 'code', None)})")
         log.exception("event %s cannot be applied", event["id"])
         return Verdict(EventState.RECEIVED, f"{type(error).__name__}: {error}")
 
@@ -198,18 +201,24 @@ def _where(model: type[SyncedDocument], event: dict[str, Any]) -> dict[str, Any]
     return {"stripe_id": event["data"]["object"]["id"]}
 
 
-def drain(note: Callable[[EventState], None] = lambda state: None) -> None:
+def drain(note: Callable[[EventState], None] = lambda state: None, counts: Counter[str] | None = None) -> None:
     """Apply every open row that is due, and `note` what became of each. Several at once share the work.
 
-    Raises Outage: what is left is left as it was.
+    One that nobody can work on counts as `failed`. Raises Outage: what is left is left as it was.
     """
-    for claimed in Event.claims(clock.now()):
-        note(drain_one(claimed))
+    failed = Counter[str]() if counts is None else counts
+    for claimed in Event.claims(clock.now(), counted(failed, "event")):
+        with isolated(failed, f"event {claimed.id}"):
+            note(drain_one(claimed))
 
 
 def drain_one(row: Event) -> EventState:
     """Apply a claimed row and say what became of it; after `MAX_ATTEMPTS` it is dead."""
-    event = parse(row.raw)
+    try:
+        event = parse(row.raw)
+    except Malformed:
+        row.settle(EventState.DEAD, "cannot be read: it is no event")
+        return EventState.DEAD
     verdict = attempt(event, quick=False)
     if verdict.state == EventState.RECEIVED and row.attempts >= MAX_ATTEMPTS:
         verdict = Verdict(EventState.DEAD, verdict.why)

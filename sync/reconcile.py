@@ -14,8 +14,10 @@ from itertools import chain
 from typing import Any
 
 from models import Event, SyncedDocument, clock, created_kinds, present_kinds
+from models.claimable import read_each, set_aside
 from models.event import EventState
-from models.state import CHECKPOINT, HEARTBEAT, State
+from models.state import CHECKPOINT, HEARTBEAT, LATCH, State
+from sync.compare import has_id
 from sync.connection import current, log
 from sync.converge import backoff
 from sync.erase import go_on
@@ -23,6 +25,7 @@ from sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongStripe
 from sync.full import compare_everything
 from sync.gateway import Reply, leased
 from sync.inbox import attempt, canonical, drain, keep
+from sync.isolation import counted, isolated
 from sync.listing import LAG
 from sync.patience import Patience
 from sync.progress import Backlog, Note, Step, Stopped, unnoted
@@ -34,6 +37,10 @@ TOLERATED = 10  # documents in a row that cannot be looked at; more, and it is n
 SHOWN = 10  # of them in the report; every one is logged
 INBOX, EVENTS, OVERDUE = "1/3", "2/3", "3/3"  # the steps of a run
 ATTENTION = ("review", "braked", "dead", "failed")  # counts that need a person
+LATCHED = (
+    "undos and deletions are held back, as their cap was met: see `reconcile --full --dry-run`; if it is right, "
+    "`operations confirm`"
+)
 
 
 @dataclass
@@ -44,21 +51,26 @@ class Report:
     unseen: list[str] = field(default_factory=list)  # what could not be looked at, and why
     would: bool = False  # a dry run that found something to do
     full: bool = False
+    latched: bool = False  # the cap of undos and deletions was met, by this run or before
+    stopped: bool = False  # before everything was looked at
 
     @property
     def exit_code(self) -> int:
         """See the class."""
         if self.unseen:
             return 2
-        return 1 if self.would or any(self.counts[name] for name in ATTENTION) else 0
+        return 1 if self.would or self.latched or any(self.counts[name] for name in ATTENTION) else 0
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
-        return {"counts": dict(self.counts), "unseen": self.unseen, "full": self.full, "exit_code": self.exit_code}
+        told = {"counts": dict(self.counts), "unseen": self.unseen, "full": self.full, "latched": self.latched}
+        return {**told, "exit_code": self.exit_code}
 
     def __str__(self) -> str:
         done = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()) if count)
-        return "; ".join([done or "in sync: nothing to do", *self.unseen])
+        told = [*([done] if done else []), *([LATCHED] if self.latched else []), *self.unseen]
+        nothing = "told to end before everything was looked at" if self.stopped else "in sync: nothing to do"
+        return "; ".join(told) or nothing
 
 
 def run_once(
@@ -76,9 +88,11 @@ def run_once(
     except CannotLook as error:
         report.unseen.append(str(error) or type(error).__doc__ or "")
     except Stopped:
+        report.stopped = True
         return report  # of what was done; it proves nothing of the rest, so nothing is remembered of this run
     report.would = dry and any(report.counts.values())
     report.counts.update({name: count - report.counts[name] for name, count in attention().items() if count})
+    report.latched = State.read(LATCH) is not None
     if not dry:
         State.write(HEARTBEAT, {"exit_code": report.exit_code, "counts": dict(report.counts), "unseen": report.unseen})
     return report
@@ -100,15 +114,19 @@ def _run(report: Report, run: Run) -> None:
         run.counts["event_due"] += Event.objects(__raw__=clock.overdue(clock.now())).count()
     else:
         drain_inbox(run)
+    kept = True
     for page in chain([newest], pages):
-        catch_up(page, run)
+        kept = catch_up(page, run) and kept
         tell_of(page, now, since(checkpoint), run)
     left_out = settle_overdue(run)
     if report.full:
         compare_everything(run, left_out, absent=asked)
     report.unseen.extend(left_out.values())
-    if not run.dry:
+    if run.dry:
+        return
+    with isolated(run.counts, "an erasure"):
         run.counts["erased"] += go_on()
+    if kept:
         move_checkpoint(checkpoint, newest)
 
 
@@ -130,7 +148,7 @@ def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> Non
     newest = checkpoint.get("newest")
     if newest is None or now - newest["created"] > EVENTS_LAST:
         return
-    if any(event["id"] == newest["id"] for event in page.remote["data"]):
+    if any(event["id"] == newest["id"] for event in filter(has_id, page.remote["data"])):
         return
     if page.remote.get("has_more") and current().gateway.get(f"/v1/events/{newest['id']}") is not None:
         return
@@ -142,7 +160,7 @@ def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> Non
 
 def move_checkpoint(checkpoint: dict[str, Any] | None, newest: Reply) -> None:
     """Remember how far was read. Only a run that read everything gets here."""
-    event = next(iter(newest.remote["data"]), None)
+    event = next(filter(has_id, newest.remote["data"]), None)
     mark = {"id": event["id"], "created": event["created"]} if event else checkpoint and checkpoint.get("newest")
     State.write(CHECKPOINT, {"read_at": newest.earliest, "newest": mark})
 
@@ -155,35 +173,44 @@ def drain_inbox(run: Run) -> None:
         run.counts[f"event_{state}"] += 1
         inbox.tell()
 
-    drain(noted)
+    drain(noted, run.counts)
     inbox.end()
 
 
-def catch_up(page: Reply, run: Run) -> None:
-    """Apply the events of a page that never reached the inbox. Their order does not matter.
+def catch_up(page: Reply, run: Run) -> bool:
+    """Apply the events of a page that never reached the inbox, in any order; return whether all are in it now.
 
     Runs that read the same page share it: whoever meets the work of another goes on elsewhere on the page.
     """
-    known = Event.known([event["id"] for event in page.remote["data"]])
-    missed = [event for event in reversed(page.remote["data"]) if event["id"] not in known]
+    events = [event for event in page.remote["data"] if has_id(event)]
+    unreadable = len(page.remote["data"]) - len(events)
+    if unreadable:
+        log.error("%s entries of Stripe's list of events have no id", unreadable)
+        run.counts["failed"] += unreadable
+    known = Event.known([event["id"] for event in events])
+    missed = [event for event in reversed(events) if event["id"] not in known]
     if run.dry:
         run.counts["event_missed"] += len(missed)
-        return
+        return True
+    failed = run.counts["failed"]
     while missed:
         event = missed.pop()
-        if not Event.known([event["id"]]):
-            verdict = attempt(event, quick=False)
-            if keep(event, canonical(event), verdict):
-                run.counts[f"event_{verdict.state}"] += verdict.state != EventState.IGNORED
-                continue
+        with isolated(run.counts, f"event {event['id']}"):
+            if not Event.known([event["id"]]):
+                verdict = attempt(event, quick=False)
+                if keep(event, canonical(event), verdict):
+                    run.counts[f"event_{verdict.state}"] += verdict.state != EventState.IGNORED
+                    continue
         random.shuffle(missed)
+    return not unreadable and run.counts["failed"] == failed
 
 
 def tell_of(page: Reply, now: int, since: int, run: Run) -> None:
     """Tell how far the list of events is read. They come newest first, so their age tells."""
     events, more = page.remote["data"], bool(page.remote.get("has_more"))
     run.read += len(events)
-    share = (now - events[-1]["created"]) / (now - since) if more else 1.0
+    oldest = events[-1]["created"] if more and has_id(events[-1]) else now
+    share = (now - oldest) / (now - since) if more else 1.0
     run.note(Step("events", EVENTS, run.read, lambda: min(max(share, 0.0), 1.0), done=not more))
 
 
@@ -194,8 +221,9 @@ def settle_overdue(run: Run) -> dict[str, str]:
     for kind, model in present_kinds().items():
         try:
             if run.dry:
-                for document in model.objects(__raw__=clock.overdue(moment)):
-                    settle(document, run, moment)
+                for document in read_each(model, clock.overdue(moment), counted(run.counts, kind)):
+                    with isolated(run.counts, f"{kind} {document.id}"):
+                        settle(document, run, moment)
             else:
                 _settle_kind(model, run, moment, left_out)
         except Forbidden as error:
@@ -209,7 +237,7 @@ def _settle_kind(model: type[SyncedDocument], run: Run, moment: datetime, left_o
         run.note, f"overdue {model._get_collection_name()}", OVERDUE, lambda: model.objects(__raw__=due).count()
     )
     failed = 0
-    for claimed in model.claims(moment):
+    for claimed in model.claims(moment, counted(run.counts, model.resource.kind)):
         failure = _settled(claimed, run)
         failed = failed + 1 if failure else 0
         if failure:
@@ -226,10 +254,14 @@ def _settle_kind(model: type[SyncedDocument], run: Run, moment: datetime, left_o
 @leased
 def _settled(claimed: SyncedDocument, run: Run) -> str | None:
     """Settle a claimed document; return why it could not be looked at. Raises what concerns more than this one."""
+    wait = backoff(claimed.operation.attempts if claimed.operation else 1)
+    rows = claimed._get_collection()
     try:
-        settle(claimed, run, claimed.claimed_at)
+        about = f"{claimed.resource.kind} {claimed.id}"
+        with isolated(run.counts, about, lambda: set_aside(rows, claimed.id, wait)):
+            settle(claimed, run, claimed.claimed_at)
     except CannotLook as error:
-        claimed.postpone(backoff(claimed.operation.attempts if claimed.operation else 1))
+        claimed.postpone(wait)
         if isinstance(error, Forbidden | BadKey | WrongStripe | Outage):
             raise
         return str(error)  # one object that cannot be read must not hold up the others

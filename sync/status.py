@@ -4,13 +4,16 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from models import Delivery, DeliveryState, Erasure, Event, Status, clock, created_kinds, present_kinds
+from mongoengine import Document
+
+from models import Delivery, DeliveryState, Erasure, Event, Status, SyncedDocument, clock, created_kinds, present_kinds
 from models.event import OPEN, EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
 from sync.findings import MARKS, Finding, Level, exit_code
 from sync.gateway import API_VERSION
 
 SILENCE = timedelta(hours=1)  # reconcile every five minutes is the rule
+ABANDONED = timedelta(days=3)  # Stripe, too, gives a webhook up by then: what was lost stays lost until a run reads it
 UNHEARD = timedelta(hours=1)  # `hooks run --every 5` is the rule
 BEHIND = timedelta(minutes=20)  # a run each five minutes is far sooner done with what is due
 SLOW = timedelta(hours=1)  # operations and events that are tried for so long have a reason
@@ -77,12 +80,7 @@ def status() -> Health:
     heartbeat, checkpoint, latch = State.read(HEARTBEAT), State.read(CHECKPOINT), State.read(LATCH)
     health.facts["last_reconcile"] = heartbeat and heartbeat["at"]
     health.facts["checkpoint"] = checkpoint and checkpoint["at"]
-    if heartbeat is None or now - heartbeat["at"] > SILENCE:
-        told = "reconcile has not run for an hour"
-        health.warning("reconcile", told, "run `python -m sync reconcile --every 300`")
-    elif heartbeat["exit_code"] == 2:
-        told = f"the last reconcile could not look ({'; '.join(heartbeat['unseen'])})"
-        health.problem("reconcile", told, "see what `doctor` says of the key")
+    _reconcile(health, now, heartbeat)
     if latch is not None:
         told = "the cap of undos and deletions was met"
         health.problem("brakes", told, "see `reconcile --full --dry-run`; if it is right, `operations confirm`")
@@ -95,6 +93,32 @@ def status() -> Health:
         told = f"the erasure of customer {unfinished.id} is not finished"
         health.warning("erasure", told, f"`erase {unfinished.id}` says what it waits for")
     return health
+
+
+def _reconcile(health: Health, now: datetime, heartbeat: dict[str, Any] | None) -> None:
+    """Where it never ran, its silence is as old as the oldest document."""
+    since = heartbeat["at"] if heartbeat else min(filter(None, map(_born, created_kinds().values())), default=now)
+    silence, do = now - since, "run `python -m sync reconcile --every 300`"
+    if silence > ABANDONED:
+        health.problem("reconcile", f"reconcile has not run for {silence.days} days", do)
+    elif heartbeat is None or silence > SILENCE:
+        health.warning("reconcile", "reconcile has not run for an hour", do)
+    elif heartbeat["exit_code"] == 2:
+        told = f"the last reconcile could not look ({'; '.join(heartbeat['unseen'])})"
+        health.problem("reconcile", told, "see what `doctor` says of the key")
+
+
+def _born(model: type[SyncedDocument]) -> datetime | None:
+    """Return when the oldest document of a type was made."""
+    return min(filter(None, (_first(model, {"live": live}, "created_at") for live in (True, False))), default=None)
+
+
+def _first(model: type[Document], where: dict[str, Any], name: str) -> Any:
+    """Return the smallest value of a field, which an index on what `where` asks for, and then on it, holds."""
+    found = model._get_collection().find_one(where, {name: 1, "_id": 0}, sort=[(name, 1)])
+    for part in name.split("."):
+        found = found and found.get(part)
+    return found
 
 
 def _documents(health: Health, now: datetime) -> None:

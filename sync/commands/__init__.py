@@ -13,6 +13,7 @@ from sync.commands import (
     erase,
     events,
     hooks,
+    indexes,
     installation,
     operations,
     reconcile,
@@ -20,7 +21,20 @@ from sync.commands import (
     types,
 )
 
-COMMANDS = (reconcile, backfill, status, doctor, endpoint, events, operations, hooks, erase, types, installation)
+COMMANDS = (
+    reconcile,
+    backfill,
+    status,
+    doctor,
+    endpoint,
+    events,
+    operations,
+    hooks,
+    erase,
+    types,
+    indexes,
+    installation,
+)
 
 
 def parser() -> argparse.ArgumentParser:

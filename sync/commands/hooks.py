@@ -57,6 +57,8 @@ def run(given: argparse.Namespace) -> int:
                 _tell(given, counts)
         except PyMongoError as error:  # the next round may find it back
             log.error("MongoDB does not answer: %s", type(error).__name__)
+        except Exception:
+            log.exception("this round broke off")
         stop.wait(given.every)
     return 0
 

@@ -4,12 +4,15 @@ import argparse
 import signal
 import sys
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from pymongo.errors import PyMongoError
 
 from sync.commands.line import command, rate, say, seconds
 from sync.commands.progress import Progress
+from sync.connection import connect, log
+from sync.errors import BadSettings, SyncError
 from sync.patience import BREAKS, RATE, Patience
 from sync.progress import Note, Step, Stopped
 from sync.reconcile import Report, run_once
@@ -22,7 +25,7 @@ UNTOLD = 5.0  # seconds: a run that is over by then has little to do, and shows 
 
 def add(commands: "Commands") -> None:
     """Describe the command line."""
-    reconcile = command(commands, "reconcile", "settle whatever is left", run)
+    reconcile = command(commands, "reconcile", "settle whatever is left", run, connects=False)
     reconcile.add_argument("--full", action="store_true", help="compare every object, too")
     reconcile.add_argument("--every", type=seconds, metavar="SECONDS", help="go on until SIGTERM")
     reconcile.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
@@ -33,6 +36,7 @@ def add(commands: "Commands") -> None:
 def run(given: argparse.Namespace) -> int:
     """Reconcile."""
     if given.every is None:
+        connect()
         report = _once(given, lambda step: None)
         say(given, report.as_json(), str(report))
         return report.exit_code
@@ -45,14 +49,28 @@ def run(given: argparse.Namespace) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     while not stop.is_set():
-        try:
-            report = _once(given, go_on)
-        except PyMongoError as error:  # the next round may find it back
-            report = Report(unseen=[f"MongoDB does not answer: {type(error).__name__}"])
+        report = _round(given, go_on)
         if given.json or report.exit_code or any(report.counts.values()):  # a run that did nothing says nothing
-            say(given, report.as_json(), str(report))
+            with suppress(OSError):  # nobody reads it any more, or the disk is full: the work goes on
+                say(given, report.as_json(), str(report))
         stop.wait(given.every)
     return 0
+
+
+def _round(given: argparse.Namespace, go_on: Note) -> Report:
+    """Run once, whatever happens: the next round may find MongoDB back, or a document mended. Raises BadSettings."""
+    try:
+        connect()
+        return _once(given, go_on)
+    except BadSettings:
+        raise
+    except SyncError as error:
+        return Report(unseen=[str(error)])
+    except PyMongoError as error:
+        return Report(unseen=[f"MongoDB does not answer: {type(error).__name__}"])
+    except Exception as error:
+        log.exception("this round broke off")
+        return Report(unseen=[f"this round broke off: {type(error).__name__}"])
 
 
 def _once(given: argparse.Namespace, go_on: Note) -> Report:

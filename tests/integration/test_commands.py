@@ -197,6 +197,52 @@ def test_status_shows_the_latch_until_it_is_confirmed(world: World, run: Run) ->
     assert run("status")[0] == 0
 
 
+def test_reconcile_needs_an_operator_until_the_latch_is_confirmed(
+    world: World, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run("reconcile")
+    State.write(LATCH, {"cap": 20})
+
+    for command in ("reconcile", "reconcile --dry-run", "reconcile --full"):
+        code, told = run(command)
+        assert (code, told["latched"], told["unseen"]) == (1, True, [])
+    capsys.readouterr()
+    assert main(["reconcile"]) == 1
+    assert "`operations confirm`" in capsys.readouterr().out
+
+    run("operations confirm")
+
+    code, told = run("reconcile")
+    assert (code, told["latched"]) == (0, False)
+
+
+def test_status_needs_an_operator_when_reconcile_has_not_run_for_three_days(world: World, run: Run) -> None:
+    run("reconcile")
+    for passed, expected in (({"minutes": 50}, (0, 0)), ({"hours": 71}, (0, 1)), ({"hours": 1}, (1, 0))):
+        world.advance(**passed)
+        code, told = run("status")
+        assert (code, len([text for text in told["warnings"] if "has not run" in text])) == expected
+    assert "reconcile has not run for 3 days" in told["problems"][0]
+
+    run("reconcile")
+
+    assert run("status")[0] == 0
+
+
+def test_a_reconcile_that_never_ran_is_missed_from_the_first_document_on(world: World, run: Run) -> None:
+    world.advance(days=10)
+    assert run("status")[0] == 0, "nothing is there that it could repair"
+    sync.create_customer(NAME)
+    world.deliver()
+    world.advance(days=2)
+    assert run("status")[0] == 0
+
+    world.advance(days=2)
+
+    code, told = run("status")
+    assert (code, told["problems"][0][:39]) == (1, "reconcile has not run for 4 days: run `")
+
+
 # --- operations ---
 
 

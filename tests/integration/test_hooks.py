@@ -242,16 +242,6 @@ def test_nothing_expires_that_has_notices(world: World) -> None:
     assert get_db().customers.count_documents(may_expire) == 1
 
 
-def test_an_index_that_was_made_before_there_were_notices_is_made_anew(world: World) -> None:
-    get_db().customers.drop_index("settled_at_1")
-    get_db().customers.create_index("settled_at", expireAfterSeconds=45 * 86400)
-
-    world.start()
-
-    expiry = get_db().customers.index_information()["settled_at_1"]
-    assert expiry["partialFilterExpression"] == {"notices": None}
-
-
 # --- hooks that fail ---
 
 

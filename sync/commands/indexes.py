@@ -1,0 +1,67 @@
+"""`python -m sync indexes`: build the indexes that are missing, before the service is started."""
+
+import argparse
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from pymongo.errors import OperationFailure
+
+from models.claimable import REFUSED, is_away
+from models.indexes import Gap, build
+from sync.commands.line import NEEDS_OPERATOR, command, say
+from sync.connection import reach
+from sync.indexes import gaps
+
+if TYPE_CHECKING:
+    from sync.commands.line import Commands
+
+
+def add(commands: "Commands") -> None:
+    """Describe the command line."""
+    told = "build the indexes that are missing, however long it takes; run it before a new version serves"
+    indexes = command(commands, "indexes", told, run, connects=False)
+    indexes.add_argument("--dry-run", action="store_true", help="say what is missing, and build nothing")
+
+
+def run(given: argparse.Namespace) -> int:
+    """Build them: 0 all are there, 1 some could not be built (or, dry, are missing)."""
+    told: dict[str, Any] = {"missing": [], "built": [], "failed": {}, "foreign": []}
+    for found in gaps(reach()):
+        names = [*found.unique, *found.others]
+        told["foreign"] += found.foreign
+        if given.dry_run:
+            told["missing"] += names
+        elif names:
+            failed = _build(found, names)
+            told["failed"] |= failed
+            told["built"] += [name for name in names if name not in failed]
+    code = NEEDS_OPERATOR if told["missing"] or told["failed"] else 0
+    say(given, {**told, "exit_code": code}, "\n".join(_lines(told)) or "all indexes are there")
+    return code
+
+
+def _build(found: Gap, names: list[str]) -> dict[str, str]:
+    """Build them, and say so before: in a large collection that takes minutes, and writes go on meanwhile.
+
+    Return what could not be built, and why.
+    """
+    count, began = found.collection.estimated_document_count(), time.monotonic()
+    print(f"building {', '.join(names)} ({count:,} documents)", file=sys.stderr, flush=True)
+    try:
+        failed = dict(build(found))
+    except OperationFailure as error:
+        if is_away(error) and error.code not in REFUSED:
+            raise
+        failed = dict.fromkeys(names, f"MongoDB refuses it ({(error.details or {}).get('codeName', error.code)})")
+    print(f"{found.collection.name}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
+    return failed
+
+
+def _lines(told: dict[str, Any]) -> list[str]:
+    return [
+        *(f"missing: {name}" for name in told["missing"]),
+        *(f"built: {name}" for name in told["built"]),
+        *(f"could not be built: {name}: {why}" for name, why in told["failed"].items()),
+        *(f"not ours, and forbids what we do not: {name}" for name in told["foreign"]),
+    ]
