@@ -1,10 +1,11 @@
 """The application: what is set up once, and what every request passes through."""
 
 import uuid
+from functools import partial
 
 import mongoengine.connection
 import stripe
-from flask import Flask, Response, g, request
+from flask import Flask, Response, current_app, g, request
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
@@ -13,8 +14,11 @@ from api.auth import admit, guard
 from api.docs import blueprint as docs
 from models.clock import stopwatch
 from sync.connection import connect
+from sync.errors import Unavailable
 from sync.gateway import DEADLINE
+from sync.hooks import load
 from sync.settings import Settings
+from sync.waiting import FIRST, Connecting
 from webhooks import blueprint as webhooks
 
 LARGEST_BODY = 1024 * 1024  # bytes; Stripe's own events stay far below
@@ -25,6 +29,7 @@ HEADERS = {  # of every answer: nobody keeps it, and no browser makes anything o
     "Referrer-Policy": "no-referrer",
     "X-Content-Type-Options": "nosniff",
 }
+PROBES = ("health.alive", "health.ready")
 BUDGET = 45.0  # s for a request: less than gunicorn's timeout, and far less than a lease
 
 
@@ -33,11 +38,21 @@ def create_app(
     *,
     http_client: stripe.HTTPClient | None = None,
     listeners: tuple[CommandListener, ...] = (),
+    patient: bool = False,
 ) -> Flask:
-    """Return the WSGI application, connected. Raises BadSettings, or Unavailable without MongoDB."""
+    """Return the WSGI application, connected. Raises BadSettings, or Unavailable without MongoDB.
+
+    A `patient` one raises BadSettings only: it connects when it can, and answers 503 until then.
+    """
     settings = settings or Settings.from_environment(serve=True)
-    connect(settings, http_client=http_client, listeners=listeners)
+    attempt = partial(connect, settings, http_client=http_client, listeners=listeners)
     app = unconnected_app()
+    if patient:
+        load(settings.hooks)
+        app.extensions["connecting"] = connecting = Connecting(attempt)
+        connecting.begin(wait=FIRST)
+    else:
+        attempt()
     app.config["WEBHOOK_SECRETS"] = settings.webhook_secrets
     guard(app, settings)
     return app
@@ -49,6 +64,7 @@ def unconnected_app() -> Flask:
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     app.before_request(_begin)
+    app.before_request(_require_mongodb)
     app.before_request(admit)
     app.after_request(_finish)
     app.teardown_request(_end)
@@ -68,6 +84,15 @@ def _begin() -> None:
     if request.method in ("POST", "PATCH") and request.content_length is None and not _may_be_empty():
         # Behind a length limit, the body of a chunked request would be cut short without a word.
         raise errors.LengthRequired
+
+
+def _require_mongodb() -> None:
+    """Raise Unavailable while this process is not connected yet. Probes are answered all the same."""
+    connecting: Connecting | None = current_app.extensions.get("connecting")
+    if connecting is not None and connecting.why is not None:
+        connecting.begin()
+        if request.endpoint not in PROBES:
+            raise Unavailable("This service is not connected to MongoDB yet: repeat the call.")
 
 
 def _may_be_empty() -> bool:
@@ -93,7 +118,10 @@ def alive() -> dict[str, str]:
 
 
 def ready() -> tuple[dict[str, str], int]:
-    """Answer whether MongoDB does."""
+    """Answer whether MongoDB does; or what keeps this process from connecting to it."""
+    connecting: Connecting | None = current_app.extensions.get("connecting")
+    if connecting is not None and connecting.why is not None:
+        return {"status": connecting.why}, 503
     try:
         mongoengine.connection.get_db().command("ping")
     except PyMongoError:

@@ -19,6 +19,9 @@ def _status(text: str) -> Schema:
     return {"type": "object", "properties": {"status": {"const": text}}, "required": ["status"]}
 
 
+_REASON: Schema = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+
+
 def _settling(
     verb: str, summary: str, given: Schema, needed: tuple[str, ...] = (), told: Schema | None = None
 ) -> Schema:
@@ -159,7 +162,7 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or t
         "tags": ["health"],
         "answers": {
             "200": answer("It does.", _status("ready")),
-            "503": answer("It does not.", _status("MongoDB does not answer")),
+            "503": answer("It does not, or this process is not connected to it: `status` says why.", _REASON),
         },
     },
     "docs.document": {

@@ -1,0 +1,58 @@
+"""Waiting for MongoDB: a process that serves connects in the background, again and again, and says what keeps it."""
+
+import threading
+from collections.abc import Callable
+
+from sync.connection import log
+from sync.errors import SyncError, Unavailable
+
+AGAIN = 1.0  # s between two attempts; one that finds nobody takes 5 s itself
+FIRST = 20.0  # s that a start waits for its first attempt; gunicorn gives a worker 60
+NOT_THERE = "MongoDB cannot be reached"
+NOT_YET = "the first attempt to reach MongoDB has not ended"
+
+
+class Connecting:
+    """Connects by a thread of its own until that is done; `why` says what keeps it from that, None when it is done."""
+
+    def __init__(self, connect: Callable[[], object]) -> None:
+        self.why: str | None = NOT_YET
+        self._connect = connect
+        self._tried, self._starting = threading.Event(), threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, wait: float = 0.0) -> None:
+        """See to it that a thread of this process connects, and wait so long for its first attempt to end."""
+        with self._starting:
+            if self.why is not None and (
+                self._thread is None or not self._thread.is_alive()
+            ):  # a fork leaves it behind
+                self._thread = threading.Thread(target=self._run, name="connecting", daemon=True)
+                self._thread.start()
+        self._tried.wait(wait)
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while (why := self._attempt()) is not None:
+            if why != self.why:
+                log.error("not serving: %s", why)
+            self.why = why
+            self._tried.set()
+            pause.wait(AGAIN)
+        self.why = None
+        self._tried.set()
+        log.info("connected to MongoDB")
+
+    def _attempt(self) -> str | None:
+        """Connect, or return what whoever asks may know of why not."""
+        try:
+            self._connect()
+        except Unavailable as error:
+            log.debug("%s", error)
+            return NOT_THERE
+        except SyncError as error:
+            return str(error)
+        except Exception:  # whatever it is, an operator can mend it while this goes on
+            log.exception("cannot connect")
+            return "this service cannot connect: its log says why"
+        return None
