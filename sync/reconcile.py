@@ -17,6 +17,7 @@ from models import Event, SyncedDocument, clock, created_kinds, present_kinds
 from models.claimable import read_each, set_aside
 from models.event import EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, State
+from models.tally import count
 from sync.compare import has_id
 from sync.connection import current, log
 from sync.converge import backoff
@@ -271,6 +272,6 @@ def _settled(claimed: SyncedDocument, run: Run) -> str | None:
 def attention() -> dict[str, int]:
     """Return how many things wait for a person: documents in review, dead events."""
     return {
-        "review": sum(model.objects(review__type="string").count() for model in created_kinds().values()),
-        "dead": Event.objects(state=EventState.DEAD).count(),
+        "review": sum(count(model, {"review": {"$type": "string"}}) for model in created_kinds().values()),
+        "dead": count(Event, {"state": EventState.DEAD}),
     }

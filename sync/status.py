@@ -1,4 +1,7 @@
-"""Status: what an operator wants to know at a glance, and whether anything needs them. Asks MongoDB only."""
+"""Status: what an operator wants to know at a glance, and whether anything needs them.
+
+It asks MongoDB only, and only what an index answers: neither ten million documents nor a full inbox make it slow.
+"""
 
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -9,6 +12,7 @@ from mongoengine import Document
 from models import Delivery, DeliveryState, Erasure, Event, Status, SyncedDocument, clock, created_kinds, present_kinds
 from models.event import OPEN, EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
+from models.tally import MOST, count, counts, first_key, smallest
 from sync.findings import MARKS, Finding, Level, exit_code
 from sync.gateway import API_VERSION
 
@@ -18,11 +22,9 @@ UNHEARD = timedelta(hours=1)  # `hooks run --every 5` is the rule
 BEHIND = timedelta(minutes=20)  # a run each five minutes is far sooner done with what is due
 SLOW = timedelta(hours=1)  # operations and events that are tried for so long have a reason
 UNCONFIRMED = timedelta(hours=1)  # a webhook comes within seconds
-UNFINISHED = {
-    "lease": {"$type": "date"},
-    "status": {"$in": ["pending", "active"]},
-    "operation.since": {"$type": "date"},
-}
+UNFINISHED = {"operation.since": {"$type": "date"}, "lease": {"$type": "date"}}
+BEGUN = (Status.PENDING, Status.ACTIVE)  # where an operation is still to be told to Stripe
+COPIED = (Status.ACTIVE, Status.DELETED)  # what a mirrored document can be
 MANY = 10  # documents that nobody confirmed: then it is no accident
 
 
@@ -67,16 +69,19 @@ def _age(age: timedelta) -> str:
 def _spoken(value: Any) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{name} {_spoken(inner)}" for name, inner in value.items() if inner) or "none"
+    if isinstance(value, int) and value == MOST:
+        return f"{MOST:,} or more"
     return "never" if value is None else str(value)
 
 
 def status() -> Health:
     """Look at the database and say how things stand."""
     health, now = Health(), clock.now()
-    _documents(health, now)
+    present = list(present_kinds().values())
+    _documents(health, now, present)
     _inbox(health, now)
-    _hooks(health, now)
-    _backlog(health, now)
+    _hooks(health, now, present)
+    _backlog(health, now, present)
     heartbeat, checkpoint, latch = State.read(HEARTBEAT), State.read(CHECKPOINT), State.read(LATCH)
     health.facts["last_reconcile"] = heartbeat and heartbeat["at"]
     health.facts["checkpoint"] = checkpoint and checkpoint["at"]
@@ -88,10 +93,7 @@ def status() -> Health:
     if version is not None and now - version["at"] < timedelta(days=1):
         told = f"events come in API version {version['version']}, not {API_VERSION}, and each costs a GET"
         health.warning("version", told, "`endpoint roll` makes an endpoint in our version")
-    unfinished = Erasure.objects(lease__ne=None, scrubbed_at=None, at__lt=now - SLOW).first()
-    if unfinished is not None:
-        told = f"the erasure of customer {unfinished.id} is not finished"
-        health.warning("erasure", told, f"`erase {unfinished.id}` says what it waits for")
+    _erasures(health, now)
     return health
 
 
@@ -110,31 +112,25 @@ def _reconcile(health: Health, now: datetime, heartbeat: dict[str, Any] | None) 
 
 def _born(model: type[SyncedDocument]) -> datetime | None:
     """Return when the oldest document of a type was made."""
-    return min(filter(None, (_first(model, {"live": live}, "created_at") for live in (True, False))), default=None)
+    return min(filter(None, (smallest(model, {"live": live}, "created_at") for live in (True, False))), default=None)
 
 
-def _first(model: type[Document], where: dict[str, Any], name: str) -> Any:
-    """Return the smallest value of a field, which an index on what `where` asks for, and then on it, holds."""
-    found = model._get_collection().find_one(where, {name: 1, "_id": 0}, sort=[(name, 1)])
-    for part in name.split("."):
-        found = found and found.get(part)
-    return found
-
-
-def _documents(health: Health, now: datetime) -> None:
-    counts: dict[str, dict[str, int]] = {}
-    review = overdue = unconfirmed = 0
+def _documents(health: Health, now: datetime, present: list[type[SyncedDocument]]) -> None:
+    found: dict[str, dict[str, int]] = {}
+    review = unconfirmed = 0
     oldest: datetime | None = None
-    for model in present_kinds().values():
-        grouped = model.objects.aggregate([{"$group": {"_id": "$status", "n": {"$sum": 1}}}])
-        counts[model._get_collection_name()] = {row["_id"]: row["n"] for row in grouped}
-        overdue += model.objects(__raw__=clock.overdue(now)).count()
-    for model in created_kinds().values():  # a copy is never in review, and comes from Stripe's own telling
-        begun = model.objects(__raw__=UNFINISHED).order_by("operation.since").first()
-        oldest = min(filter(None, (oldest, begun and begun.operation.since)), default=None)
-        review += model.objects(review__type="string").count()
-        unconfirmed += model.objects(status=Status.ACTIVE, confirmed_at=None, created_at__lt=now - UNCONFIRMED).count()
-    health.facts.update(documents=counts, overdue=overdue, review=review, unconfirmed=unconfirmed)
+    for model in present:
+        mirrored, there = model.resource.mirrored, smallest(model, {}, "_id") is not None
+        found[model._get_collection_name()] = counts(model, "status", COPIED if mirrored else Status) if there else {}
+        if mirrored or not there:  # a copy is never in review, and comes from Stripe's own telling
+            continue
+        begun = [smallest(model, {**UNFINISHED, "status": status}, "operation.since") for status in BEGUN]
+        oldest = min(filter(None, (oldest, *begun)), default=None)
+        review += count(model, {"review": {"$type": "string"}})
+        if model.resource.announced:  # else no webhook confirms it, however well they arrive
+            late = {"confirmed_at": None, "status": Status.ACTIVE, "created_at": {"$lt": now - UNCONFIRMED}}
+            unconfirmed += count(model, late)
+    health.facts.update(documents=found, review=review, unconfirmed=unconfirmed)
     if review:
         health.problem("review", f"{review} in review", "see `operations list --review`, then retry, link or roll back")
     if unconfirmed >= MANY:
@@ -147,52 +143,56 @@ def _documents(health: Health, now: datetime) -> None:
         health.warning("pending", told, "see its error in `operations list`; it is settled, or in review, after a day")
 
 
-def _backlog(health: Health, now: datetime) -> None:
+def _backlog(health: Health, now: datetime, present: list[type[SyncedDocument]]) -> None:
     """How much is due, and since when: more than one run can do, after an outage."""
-    sources: list[Any] = [*present_kinds().values(), Event]
     due = clock.overdue(now)
-    longest = [
-        row.lease for source in sources for row in source.objects(__raw__=due).order_by("lease").only("lease")[:1]
-    ]
-    age = now - min(longest) if longest else None
-    events, documents = Event.objects(__raw__=due).count(), health.facts["overdue"]
-    health.facts.update(overdue_events=events, oldest_overdue=age)
+    sources: list[type[Document]] = [*present, Event]
+    longest = {source: lease for source in sources if (lease := smallest(source, due, "lease"))}
+    age = now - min(longest.values()) if longest else None
+    waiting = {source: count(source, due) for source in longest}
+    events = waiting.pop(Event, 0)
+    documents = sum(waiting.values())
+    health.facts.update(overdue=documents, overdue_events=events, oldest_overdue=age)
     if age and age > BEHIND:
         told = f"{documents:,} documents and {events:,} events are due, the first for {_age(age)}"
         health.warning("backlog", told, "start more `python -m sync reconcile`: they share the work")
 
 
 def _inbox(health: Health, now: datetime) -> None:
-    counts = {
-        row["_id"]: row["n"] for row in Event.objects.aggregate([{"$group": {"_id": "$state", "n": {"$sum": 1}}}])
-    }
-    oldest = Event.objects(state__in=OPEN).order_by("received_at").first()
-    health.facts["events"] = counts
-    health.facts["oldest_open_event"] = oldest and now - oldest.received_at
-    if counts.get(EventState.DEAD):
-        told = f"{counts[EventState.DEAD]} events are dead"
+    found = counts(Event, "state", EventState)
+    opened = {state: smallest(Event, {"state": state}, "received_at") for state in OPEN if found.get(state)}
+    health.facts["events"] = found
+    health.facts["oldest_open_event"] = now - min(opened.values()) if opened else None
+    if found.get(EventState.DEAD):
+        told = f"{found[EventState.DEAD]} events are dead"
         health.problem("events", told, "see `events list --state dead`, then `events replay --dead`")
-    stuck = Event.objects(state=EventState.RECEIVED).order_by("received_at").first()
-    if stuck and now - stuck.received_at > SLOW:
-        told = f"an event could not be applied for {_age(now - stuck.received_at)}"
+    stuck = opened.get(EventState.RECEIVED)
+    if stuck and now - stuck > SLOW:
+        told = f"an event could not be applied for {_age(now - stuck)}"
         health.warning("events", told, "see its error in `events list --state received`")
 
 
-def _hooks(health: Health, now: datetime) -> None:
-    counted = {"$group": {"_id": "$state", "n": {"$sum": 1}, "oldest": {"$min": "$at"}}}
-    found = {row["_id"]: (row["n"], row["oldest"]) for row in Delivery.objects.aggregate([counted])}
-    waiting = {"$group": {"_id": None, "n": {"$sum": 1}, "oldest": {"$min": {"$min": "$notices.at"}}}}
-    sources: list[Any] = [*present_kinds().values(), Event]
-    unmoved = [row for source in sources for row in source.objects.aggregate([{"$match": source.noticed}, waiting])]
-    pending, oldest_pending = found.get(DeliveryState.PENDING, (0, None))
-    dead, oldest_dead = found.get(DeliveryState.DEAD, (0, None))
-    told_since = [at for at in (oldest_pending, *(row["oldest"] for row in unmoved)) if at]
-    oldest = min(told_since) if told_since else None
-    health.facts["hooks"] = {"pending": pending + sum(row["n"] for row in unmoved), "dead": dead}
-    health.facts["oldest_notice"] = oldest and now - oldest
+def _hooks(health: Health, now: datetime, present: list[type[SyncedDocument]]) -> None:
+    made = counts(Delivery, "state", (DeliveryState.PENDING, DeliveryState.DEAD))
+    began = {state: smallest(Delivery, {"state": state}, "at") for state in made}
+    sources: list[type[SyncedDocument] | type[Event]] = [*present, Event]
+    unmoved = {source: number for source in sources if (number := count(source, source.noticed))}
+    told_since = [at for source in unmoved if (at := first_key(source, source.noticed, "notices.at"))]
+    dead, pending = made.get(DeliveryState.DEAD, 0), made.get(DeliveryState.PENDING, 0)
+    waiting = [*told_since, *([began[DeliveryState.PENDING]] if pending else [])]
+    health.facts["hooks"] = {"pending": pending + sum(unmoved.values()), "dead": dead}
+    health.facts["oldest_notice"] = now - min(waiting) if waiting else None
     if dead:
-        told = f"{dead} deliveries to hooks are dead, the oldest of {oldest_dead:%F %R}"
+        told = f"{dead} deliveries to hooks are dead, the oldest of {began[DeliveryState.DEAD]:%F %R}"
         health.problem("hooks", told, "see `hooks list`, then `hooks replay`")
     late = now - UNHEARD
-    if any(row["oldest"] < late for row in unmoved) or Delivery.objects(__raw__=clock.overdue(late)).first():
+    if any(at < late for at in told_since) or smallest(Delivery, clock.overdue(late), "lease"):
         health.warning("hooks", "hooks were not run for an hour", "run `python -m sync hooks run --every 5`")
+
+
+def _erasures(health: Health, now: datetime) -> None:
+    where = {"lease": {"$type": "date"}, "scrubbed_at": None, "at": {"$lt": now - SLOW}}
+    unfinished = Erasure._get_collection().find_one(where, {"_id": 1})
+    if unfinished is not None:
+        told = f"the erasure of customer {unfinished['_id']} is not finished"
+        health.warning("erasure", told, f"`erase {unfinished['_id']}` says what it waits for")

@@ -1,4 +1,4 @@
-"""Gunicorn on a MongoDB that is not there yet, or cannot be trusted: it lives, says so, and serves when that is mended."""
+"""Gunicorn on a MongoDB that is not there, or cannot be trusted: it lives, says so, and serves when that is mended."""
 
 import json
 import subprocess

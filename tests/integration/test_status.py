@@ -1,0 +1,240 @@
+"""What `status` asks of MongoDB: an index answers each of its questions, and its alarms are no false ones."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from bson.codec_options import CodecOptions, DatetimeConversion
+from mongoengine.connection import get_db
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+
+from models import Customer, Delivery, Erasure, Event, Status, clock, created_kinds, kinds, tally
+from models.base import BLANK
+from models.event import EventState
+from sync.status import status
+from tests.support import samples
+from tests.support.run import Run
+from tests.support.world import World
+
+READS = ("find", "count", "aggregate", "distinct")
+HEARD = ("command", "lsid", "$db", "$clusterTime", "maxTimeMS", "$readPreference", "txnNumber")
+BY_AN_INDEX = {"IXSCAN", "COUNT_SCAN", "IDHACK", "EXPRESS_IXSCAN", "EXPRESS_CLUSTERED_IXSCAN"}
+NOTHING_READ = {"LIMIT", "COUNT", "OR", "RETURN_KEY", "PROJECTION_COVERED", "PROJECTION_DEFAULT", "PROJECTION_SIMPLE"}
+FAST = {"RECORD_STORE_FAST_COUNT", "EOF"}
+
+
+class Questions(CommandListener):
+    """Notes what is asked."""
+
+    def __init__(self) -> None:
+        self.asked: list[dict[str, Any]] = []
+        self.listening = False
+
+    @contextmanager
+    def noted(self) -> Iterator[list[dict[str, Any]]]:
+        self.asked, self.listening = [], True
+        try:
+            yield self.asked
+        finally:
+            self.listening = False
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if self.listening:
+            self.asked.append({name: value for name, value in event.command.items() if name not in HEARD})
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass
+
+
+def stages(plan: Any) -> Iterator[str]:
+    """Yield every stage of a plan."""
+    if isinstance(plan, dict):
+        if "stage" in plan:
+            yield plan["stage"]
+        for inner in plan.values():
+            yield from stages(inner)
+    elif isinstance(plan, list):
+        for inner in plan:
+            yield from stages(inner)
+
+
+def fill(many: int) -> None:
+    """Put rows of every sort there, as a large shop has them after an outage: raw, as only their number counts."""
+    now = clock.now()
+
+    def old(number: int) -> Any:
+        return now - timedelta(hours=2 + number)
+
+    for kind in ("customer", "order", "product", "charge"):
+        rows = [
+            {
+                **BLANK,
+                **{
+                    "_id": ObjectId(),
+                    "status": state,
+                    "live": state in ("active", "pending"),
+                    "created_at": old(number),
+                },
+                **{"revision": 1, "stripe_id": f"{kind}_{state}_{number}", "stripe": {"a": "b" * 100}},
+                "confirmed_at": now if number % 2 else None,
+                "lease": old(number) if number % 3 else None,
+                "review": "look" if number % 7 == 0 and kind != "charge" else None,
+                "operation": {"since": old(number), "verb": "update"} if number % 5 else None,
+                **(
+                    {"notices": [{"id": f"{number}:{n}", "at": old(number + n)} for n in range(2)]}
+                    if number % 4 == 0
+                    else {}
+                ),
+            }
+            for state in (Status if kind != "charge" else (Status.ACTIVE, Status.DELETED))
+            for number in range(many)
+        ]
+        model = kinds()[kind]
+        model._birthplace()
+        model._get_collection().insert_many(rows)
+    Event._get_collection().insert_many(
+        {
+            "_id": f"evt_{state}_{number}",
+            "state": state,
+            "received_at": old(number),
+            "raw": b"x" * 1000,
+            "via": "webhook",
+        }
+        | ({"lease": old(number)} if state in ("received", "waiting") else {})
+        | ({"notices": [{"id": f"{number}", "at": old(number)}]} if number % 4 == 0 else {})
+        for state in EventState
+        for number in range(many)
+    )
+    Delivery._get_collection().insert_many(
+        {"_id": f"{state}:{number}", "state": state, "at": old(number), "raw": b"x" * 1000}
+        | ({"lease": old(number)} if state == "pending" else {})
+        for state in ("pending", "done", "dead")
+        for number in range(many)
+    )
+    Erasure._get_collection().insert_many(
+        {"_id": ObjectId(), "named": [f"cus_{number}"], "at": old(number), "scrubbed_at": now if number else None}
+        | {"lease": now}
+        for number in range(many)
+    )
+
+
+@pytest.mark.parametrize("heartbeat", ["never ran", "ran"])
+def test_an_index_answers_every_question_of_status(new_database: str, heartbeat: str) -> None:
+    questions = Questions()
+    world = World(new_database, listeners=(questions,))
+    try:
+        if heartbeat == "ran":
+            world.reconcile()
+        fill(60)
+
+        with questions.noted() as asked:
+            health = status()
+
+        assert len(health.findings) >= 7, "everything was there to be found"
+        assert {next(iter(each)) for each in asked} <= {*READS, "hello", "listCollections"}
+        reads = [each for each in asked if next(iter(each)) in READS]
+        assert len(reads) > 100
+        seen: set[str] = set()
+        for read in reads:
+            told = get_db().command(
+                "explain",
+                read,
+                verbosity="executionStats",
+                codec_options=CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO),
+            )
+            plan = {*stages(told["queryPlanner"]["winningPlan"])}
+            seen |= plan
+            assert plan <= BY_AN_INDEX | NOTHING_READ | FAST, (read, plan)
+            by_its_id = plan <= {"IDHACK", "EXPRESS_IXSCAN", "LIMIT", "PROJECTION_SIMPLE"}
+            assert told["executionStats"]["totalDocsExamined"] <= by_its_id, read
+            if "count" in read:
+                assert read.get("limit") == tally.MOST or "query" not in read
+            elif not by_its_id:
+                assert (read["limit"], told["executionStats"]["totalKeysExamined"] <= 3) == (1, True), read
+        assert "COUNT_SCAN" in seen
+    finally:
+        world.stop()
+
+
+def test_what_status_says_is_what_is_there(new_database: str) -> None:
+    world = World(new_database)
+    try:
+        fill(60)
+        facts = status().facts
+
+        assert facts["documents"]["customers"] == dict.fromkeys(map(str, Status), 60)
+        assert facts["documents"]["charges"] == {"active": 60, "deleted": 60}
+        assert facts["documents"]["coupons"] == {}
+        assert facts["events"] == dict.fromkeys(map(str, EventState), 60)
+        assert facts["review"] == Customer.objects(review__type="string").count() * 3
+        assert facts["overdue"] == 40 * (4 * 3 + 2)
+        assert facts["overdue_events"] == 120
+        assert facts["unconfirmed"] == 30 * 2, "no webhook confirms an order"
+        assert facts["hooks"] == {"pending": 60 + 15 * (4 * 3 + 2 + 6), "dead": 60}
+        near = timedelta(minutes=5)
+        assert abs(facts["oldest_operation"] - timedelta(hours=2 + 59)) < near
+        assert abs(facts["oldest_notice"] - timedelta(hours=2 + 59)) < near
+        assert abs(facts["oldest_overdue"] - timedelta(hours=2 + 59)) < near
+        assert abs(facts["oldest_open_event"] - timedelta(hours=2 + 59)) < near
+    finally:
+        world.stop()
+
+
+def test_a_count_reads_no_more_than_so_many_entries(new_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tally, "MOST", 20)
+    questions = Questions()
+    world = World(new_database, listeners=(questions,))
+    try:
+        rows = [
+            {**BLANK, "_id": ObjectId(), "status": "active" if n else "pending", "created_at": clock.now()}
+            for n in range(90)
+        ]
+        Customer._get_collection().insert_many(rows)
+
+        with questions.noted() as asked:
+            facts = status().facts
+
+        assert facts["documents"]["customers"] == {"active": 89, "pending": 1}, "about as many as there are"
+        limits = {each["limit"] for each in asked if "count" in each and "query" in each}
+        assert limits == {20}
+    finally:
+        world.stop()
+
+
+def test_open_carts_and_what_no_webhook_confirms_are_no_sign_that_webhooks_do_not_arrive(
+    world: World, run: Run
+) -> None:
+    run("reconcile")
+    unannounced = [kind for kind, model in created_kinds().items() if not model.resource.announced]
+    assert {"checkout.session", "order", "payment_method", "shipping_rate"} <= {*unannounced}
+    for kind in unannounced:
+        for number in range(4):
+            samples.create(kind, f"{number}")
+    world.deliver()
+    world.advance(days=2)
+    run("reconcile")
+
+    code, told = run("status")
+
+    assert (code, told["unconfirmed"], told["problems"]) == (0, 0, [])
+
+
+@pytest.mark.parametrize("kind", [kind for kind, model in created_kinds().items() if model.resource.announced])
+def test_what_a_webhook_should_have_confirmed_counts(world: World, run: Run, kind: str) -> None:
+    made = samples.create(kind)
+    world.webhooks()  # which never arrive
+    unheard = sum(
+        model.objects(confirmed_at=None, status="active").count()
+        for model in created_kinds().values()
+        if model.resource.announced
+    )
+    assert made.confirmed_at is None
+    world.advance(hours=2)
+
+    assert run("status")[1]["unconfirmed"] == unheard > 0
