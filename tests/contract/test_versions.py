@@ -135,3 +135,52 @@ def test_every_version_that_stripe_python_knows_is_known() -> None:
     assert list(VERSIONS) == re.findall(r"'(\d{4}-[\w.-]+)'", told)
     assert {API_VERSION, OLD, BETWEEN} <= {*VERSIONS}
     assert all(each.came in VERSIONS and each.went in VERSIONS for told in RENAMED.values() for each in told)
+
+
+# What older versions knew, or had otherwise
+
+
+def told_as(emulator: Emulator, version: str, path: str, **params: object) -> stripe.StripeObject:
+    client = stripe.StripeClient("sk_test_x", http_client=emulator.transport())
+    return client.raw_request("post", f"/v1/{path}", headers={"Stripe-Version": version}, **params).data
+
+
+def test_a_coupon_is_a_parameter_of_customers_until_basil(emulator: Emulator) -> None:
+    coupon = told_as(emulator, API_VERSION, "coupons", percent_off=20)["id"]
+
+    customer = told_as(emulator, "2025-02-24.acacia", "customers", coupon=coupon)
+    assert customer["discount"]["source"] == {"type": "coupon", "coupon": coupon}
+    with pytest.raises(stripe.InvalidRequestError, match="unknown parameter: coupon"):
+        told_as(emulator, "2025-03-31.basil", "customers", coupon=coupon)
+
+
+def test_a_coupon_is_a_parameter_of_promotion_codes_until_clover(emulator: Emulator) -> None:
+    coupon = told_as(emulator, API_VERSION, "coupons", percent_off=20)["id"]
+    promotion = {"type": "coupon", "coupon": coupon}
+
+    assert told_as(emulator, "2025-08-27.basil", "promotion_codes", coupon=coupon)["promotion"] == promotion
+    with pytest.raises(stripe.InvalidRequestError, match="unknown parameter: promotion"):
+        told_as(emulator, "2025-08-27.basil", "promotion_codes", promotion=promotion)
+    with pytest.raises(stripe.InvalidRequestError, match="unknown parameter: coupon"):
+        told_as(emulator, "2025-09-30.clover", "promotion_codes", coupon=coupon, promotion=promotion)
+
+
+def test_a_nested_parameter_is_taken_away_like_any_other(emulator: Emulator) -> None:
+    customer = told_as(emulator, API_VERSION, "customers", source="tok_visa")["id"]
+    plan = {"currency": "usd", "interval": "month", "amount": 500, "product": {"name": "News"}}
+    phase = {"items": [{"price": told_as(emulator, API_VERSION, "plans", **plan)["id"]}], "iterations": 2}
+    wanted = {"customer": customer, "start_date": "now", "phases": [phase]}
+
+    assert told_as(emulator, "2025-08-27.basil", "subscription_schedules", **wanted)["status"] == "active"
+    with pytest.raises(stripe.InvalidRequestError, match=re.escape("unknown parameter: phases[0][iterations]")):
+        told_as(emulator, "2025-09-30.clover", "subscription_schedules", **wanted)
+
+
+@pytest.mark.parametrize("path", ["setup_intents", "payment_intents"])
+def test_the_methods_of_the_dashboard_are_the_default_since_2023_08_16(path: str, emulator: Emulator) -> None:
+    wanted: dict[str, object] = {"confirm": True, "payment_method": "pm_card_visa"}
+    wanted |= {"amount": 500, "currency": "usd"} if path == "payment_intents" else {}
+
+    assert told_as(emulator, "2022-11-15", path, **wanted)["status"] == "succeeded"
+    with pytest.raises(stripe.InvalidRequestError, match="return_url"):
+        told_as(emulator, "2023-08-16", path, **wanted)
