@@ -1,0 +1,56 @@
+"""A parameter of a wrong type is refused with 400, Stripe's words and its name, whatever it is a parameter of."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from emulator import Emulator
+from emulator.fields import Currency, Field, Flag, Hash, Many, MapOf, Metadata, Number, OneOf, Time, Whole
+from emulator.forms import encode
+from emulator.plans import Product
+from emulator.wire import Request
+from tests.contract.test_stripe_python import served
+
+CREATED = [(kind, path, fields) for kind, verb, _, path, fields in served() if verb == "create"]
+DEEP = {"a": {"b": "c"}}
+
+
+def wrong(field: Field) -> tuple[Any, str] | None:
+    """A value that the field cannot be, and how Stripe's refusal begins; None if it can be anything that a form has."""
+    match field:
+        case Time():
+            return "soon", "Invalid timestamp"
+        case Whole():
+            return "many", "Invalid integer: many"
+        case Number():
+            return "many", "Invalid decimal: many"
+        case Flag():
+            return "maybe", "Invalid boolean: maybe"
+        case Hash() | MapOf() | Metadata():
+            return "x", "Invalid object"
+        case Many():
+            return "x", "Invalid array"
+        case Currency():
+            return "money", "Invalid currency: money"
+        case OneOf():
+            return "x", "Invalid"
+        case Product():
+            return {"name": DEEP}, "Invalid string"
+    return DEEP, "Invalid string"
+
+
+@pytest.mark.parametrize(("kind", "path", "fields"), CREATED, ids=lambda each: each if isinstance(each, str) else "")
+def test_a_wrong_type_is_refused_by_name(kind: str, path: str, fields: Mapping[str, Field], emulator: Emulator) -> None:
+    bad = {name: found for name, field in fields.items() if (found := wrong(field)) is not None}
+    needed = {name: bad[name][0] for name, field in fields.items() if field.required}
+    headers = {"authorization": "Bearer sk_test_x", "content-type": "application/x-www-form-urlencoded"}
+
+    for name, (value, words) in bad.items():
+        sent = {name: value, **{key: each for key, each in needed.items() if key != name}}
+        reply = emulator.engine.answer(Request("POST", path, "", headers, encode(sent).encode()))
+        error = json.loads(reply.body)["error"]
+        assert (reply.status, error["type"], error["param"].partition("[")[0]) == (400, "invalid_request_error", name)
+        assert error["message"].startswith(words), name
+    assert emulator.objects(kind) == []
