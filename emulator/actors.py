@@ -16,10 +16,18 @@ from emulator.wire import Json
 class Actor:
     """Creates, updates and deletes like the API, save that events name no key of ours (facts, section 0.3)."""
 
-    def __init__(self, engine: Engine, livemode: bool = False, cause: Json | None = None, ask: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        livemode: bool = False,
+        cause: Json | None = None,
+        ask: bool = False,
+        account: str | None = None,
+    ) -> None:
         self._engine = engine
         self._livemode = livemode
         self._cause = cause
+        self._account = account  # where, if not in the emulator's own
         self._ask = ask  # the Dashboard's requests have an id, without a key
 
     def create(self, kind: str, **params: Any) -> Json:
@@ -47,5 +55,5 @@ class Actor:
             if self._ask:
                 cause = {"id": "req_" + engine.ids.draw(14, "base62"), "idempotency_key": None}
             typed = calls.validate(call, spell(params))
-            act = engine.act(engine.realm(self._livemode), cause)
+            act = engine.act(engine.realm(self._livemode, self._account), cause)
             return copy.deepcopy(calls.execute(call, act, typed, engine.events, f"/v1/{call.row.path}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
+from urllib.parse import unquote
 
 from emulator import clocks, errors, expand, lists
 from emulator.act import Act
@@ -12,11 +13,13 @@ from emulator.events import EVENT, EventLog, one_way
 from emulator.fields import Fields, Many, Text, read
 from emulator.resource import Resource, Route
 from emulator.resources import BY_PATH, ROUTES
+from emulator.thin import EVENT as THIN
 from emulator.versions import read_as_of
 from emulator.wire import API_VERSION, Json
 
-Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "part", "end", "route"]
+Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "part", "end", "route", "notification"]
 EXPAND: Fields = {"expand": Many(each=Text())}
+NOTIFICATIONS = "/v2/core/events/"  # thin events, with what their notification leaves out
 PATHS: dict[str, Resource] = {**BY_PATH, EVENT.path: EVENT}
 
 
@@ -32,12 +35,17 @@ class Call:
 
 
 def route(method: str, path: str) -> Call:
-    """The call that a method and path stand for, or Stripe's 404 for what it does not know."""
+    """The call that a method and path stand for, or Stripe's 404 for what it does not know.
+
+    A path is as it was sent: people have chosen ids with a slash in them.
+    """
     parts = path.removeprefix("/v1/").split("/") if path.startswith("/v1/") else []
+    if path.startswith(NOTIFICATIONS) and method == "GET":
+        return Call(EVENT, "notification", path.removeprefix(NOTIFICATIONS))
     for size in (1, 2):  # checkout/sessions has two parts
         row = PATHS.get("/".join(parts[:size]))
         if row is not None:
-            call = _below(row, method, [part for part in parts[size:] if part])
+            call = _below(row, method, [unquote(part) for part in parts[size:] if part])
             if call is not None:
                 return call
     for way in ROUTES:
@@ -108,6 +116,8 @@ def execute(call: Call, act: Act, params: Json, log: EventLog, url: str) -> Json
     paths = params.pop("expand", None)
     row = call.row
     match call.verb:
+        case "notification":
+            return _notification(act, call.id)
         case "list":
             return _list(row, act, params, paths, log, url)
         case "create":
@@ -132,6 +142,13 @@ def execute(call: Call, act: Act, params: Json, log: EventLog, url: str) -> Json
             return expand.expanded(act, act.act(row.kind, call.id, call.action, params), paths)
         case _:
             return expand.expanded(act, _get(row, act, call.id, log), paths)
+
+
+def _notification(act: Act, id: str) -> Json:
+    found = act.realm.table(THIN).get(id)
+    if found is None:
+        raise errors.no_such("event", id, "id")
+    return dict(found)
 
 
 def _get(row: Resource, act: Act, id: str, log: EventLog) -> Json:

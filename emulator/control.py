@@ -65,7 +65,7 @@ class Control:
         return dict(self.post("pay_session", id=id, card=card, email=email))
 
     def endpoint(self, url: str, secret: str | None = None, **options: Any) -> Json:
-        """Options: api_version, enabled_events, livemode, payload."""
+        """Options: api_version, enabled_events, livemode, payload, organization."""
         return dict(self.post("endpoints", url=url, secret=secret, **options))
 
     def roll_secret(self, endpoint_id: str, **options: Any) -> str:
@@ -91,6 +91,9 @@ class Control:
 
     def lose_event(self, match: str = "*", times: int = 1) -> None:
         self.post("lose_event", match=match, times=times)
+
+    def admit_losses(self) -> None:
+        self.post("admit_losses")
 
     def hide_event(self, match: str = "*", times: int = 1) -> None:
         self.post("hide_event", match=match, times=times)

@@ -52,6 +52,7 @@ KNOBS: dict[str, Knob] = {
     "limit": lambda e, a: e.limit(**a),
     "lag_events": lambda e, a: e.lag_events(**a),
     "lose_event": lambda e, a: e.lose_event(**a),
+    "admit_losses": lambda e, a: e.admit_losses(**a),
     "hide_event": lambda e, a: e.hide_event(**a),
     "show_events": lambda e, a: e.show_events(**a),
     "twin_events": lambda e, a: e.twin_events(**a),

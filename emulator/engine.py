@@ -74,7 +74,7 @@ class Engine:
 
     def _announce(self, realm: Realm, type: str, object: Json, previous: Json | None, cause: Json | None) -> None:
         for row in self.events.record(realm, type, object, previous, cause):
-            self.webhooks.enqueue(realm, row)
+            self.webhooks.enqueue(realm, row, self.realm(realm.livemode))
 
     def answer(self, request: Request) -> Reply:
         """Stripe's reply; raises Cut when the connection ends without one."""

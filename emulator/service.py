@@ -84,6 +84,10 @@ class Emulator:
         """Someone whose events carry this `request`: null, or even a key of Stripe's own."""
         return Actor(self.engine, livemode, request)
 
+    def neighbour(self, account: str, *, livemode: bool = False) -> Actor:
+        """The Dashboard of another account of the same organization."""
+        return Actor(self.engine, livemode, ask=True, account=account)
+
     def authenticate(self, id: str, agrees: bool = True, livemode: bool = False) -> Json:
         """The owner of the card answers the bank's question about a payment or setup intent."""
         return self.buyer.authenticate(id, agrees, livemode)
@@ -120,10 +124,12 @@ class Emulator:
         enabled_events: list[str] | None = None,
         livemode: bool = False,
         payload: str = "snapshot",
+        organization: bool = False,
     ) -> Json:
         """Register `url`, or change the endpoint it already has; the answer includes its secret.
 
-        With `payload="thin"` it is an event destination beside it, which is sent thin events.
+        With `payload="thin"` it is an event destination beside it, which is sent thin events. That of an `organization`
+        is sent what its neighbours do, too, each with its `context`.
         """
         with self.engine.state():
             realm, thin = self.engine.realm(livemode), payload == "thin"
@@ -136,6 +142,8 @@ class Emulator:
                 realm.put(DESTINATION, id, {"object": made, "deleted": False})
             else:
                 made = self.plant("webhook_endpoint", known, livemode=livemode, **wanted)
+            if organization:
+                realm.put("organization", made["id"], {})
             old = realm.table("secret").get(made["id"])
             if old is None or secret is not None:
                 secret = secret or "whsec_" + self.engine.ids.draw(32, "base62")
@@ -223,6 +231,13 @@ class Emulator:
     def hide_event(self, match: MATCH = "*", times: int = 1) -> None:
         """The next events that match are delivered, but not listed before `show_events()`."""
         self.engine.events.expect("hide", match, times)
+
+    def admit_losses(self, livemode: bool = False) -> None:
+        """Tell, by thin events, of those that were lost: `v2.core.health.event_generation_failure.resolved`."""
+        with self.engine.state():
+            realm = self.engine.realm(livemode)
+            for row in self.engine.events.losses(realm):
+                self.webhooks.admit(realm, row)
 
     def show_events(self, livemode: bool = False) -> None:
         with self.engine.state():

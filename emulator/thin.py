@@ -12,6 +12,8 @@ from emulator.store import Realm
 from emulator.wire import Json
 
 DESTINATION = "v2.core.event_destination"
+EVENT = "v2.core.event"
+LOST = "v2.core.health.event_generation_failure.resolved"
 
 
 def destination(id: str, url: str, enabled_events: list[str], livemode: bool) -> Json:
@@ -44,7 +46,7 @@ def notification(event: Json, at: float) -> Json:
     request = event["request"]
     return {
         "id": f"evt_{'' if event['livemode'] else 'test_'}65{event['id'].removeprefix('evt_')}",
-        "object": "v2.core.event",
+        "object": EVENT,
         "type": f"v1.{event['type']}",
         "livemode": event["livemode"],
         "created": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -52,6 +54,13 @@ def notification(event: Json, at: float) -> Json:
         "reason": {"type": "request", "request": request} if request and request["id"] else None,
         "related_object": _related(event["data"]["object"]),
     }
+
+
+def admission(event: Json, at: float) -> Json:
+    """What tells that an event could not be made, as a GET of it shows it: the notification lacks its `data`."""
+    impact = {"event_type": event["type"], "related_object": _related(event["data"]["object"])}
+    told = {**notification(event, at), "type": LOST, "reason": None, "related_object": None}
+    return {**told, "id": f"{told['id']}lost", "data": {"impact": impact, "resolved_at": told["created"]}}
 
 
 def _related(object: Json) -> Json | None:

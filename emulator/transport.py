@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from io import BytesIO
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 import stripe
 from requests.structures import CaseInsensitiveDict
@@ -34,7 +34,7 @@ class Transport(stripe.HTTPClient):
         parts = urlsplit(url)
         body = post_data.encode() if isinstance(post_data, str) else post_data or b""
         lower = {name.lower(): str(value) for name, value in (headers or {}).items()}
-        request = Request(method.upper(), unquote(parts.path), parts.query, lower, body)
+        request = Request(method.upper(), parts.path, parts.query, lower, body)
         try:
             reply = self._answer(request)
         except Cut as cut:

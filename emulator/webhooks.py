@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from emulator.clock import Clock
 from emulator.events import wants
 from emulator.store import Realm, Store
-from emulator.thin import destinations, is_thin, notification
+from emulator.thin import EVENT, admission, destinations, is_thin, notification
 from emulator.wire import Json
 
 # Seconds after which a failed delivery is tried again. Real sandboxes try three times over a few hours.
@@ -82,11 +82,19 @@ class Webhooks:
         """Drop, send twice or delay the next deliveries whose event type matches; shuffle them from now on."""
         self.disturbance = Disturbance(drop, double, delay, seconds, shuffle, types)
 
-    def enqueue(self, realm: Realm, row: Json) -> None:
-        """Queue the event for every endpoint that wants it; it is rendered now, once."""
+    def enqueue(self, realm: Realm, row: Json, home: Realm | None = None) -> None:
+        """Queue the event for every endpoint that wants it; it is rendered now, once.
+
+        An organization's endpoint, in the account `home`, is sent the events of all its accounts, with their `context`.
+        """
         event, thin = row["event"], notification(row["event"], row["at"])
+        home = realm if home is None or destinations(realm) else home
+        organized = home.table("organization")
         endpoints = [
-            each for each in destinations(realm) if wants(each, thin["type"] if is_thin(each) else event["type"])
+            each
+            for each in destinations(home)
+            if wants(each, thin["type"] if is_thin(each) else event["type"])
+            and (home.account == realm.account or each["id"] in organized)
         ]
         if row["lost"] or not endpoints:
             return
@@ -98,6 +106,8 @@ class Webhooks:
             sent = (
                 thin if is_thin(endpoint) else {**event, "api_version": endpoint["api_version"] or event["api_version"]}
             )
+            if endpoint["id"] in organized:
+                sent = {**sent, "context": realm.account}
             body = json.dumps(sent, indent=2)
             late = self.disturbance.seconds if self._happens("delay", event["type"]) else 0.0
             for copy in range(2 if self._happens("double", event["type"]) else 1):
@@ -105,13 +115,34 @@ class Webhooks:
                     DUE,
                     f"{event['id']}:{endpoint['id']}:{copy}",
                     {
-                        "realm": [realm.account, realm.livemode],
+                        "realm": [home.account, home.livemode],
                         "endpoint": endpoint["id"],
                         "event": sent["id"],
                         "type": sent["type"],
                         "body": body,
                         "attempts": 0,
                         "at": self._clock.now() + late + self.schedule[0],
+                    },
+                )
+
+    def admit(self, realm: Realm, row: Json) -> None:
+        """Tell the thin destinations that this event could not be made; what it was about is shown to who reads it."""
+        told = admission(row["event"], self._clock.now())
+        realm.put(EVENT, told["id"], told)
+        for destination in filter(is_thin, destinations(realm)):
+            if wants(destination, told["type"]):
+                body = {name: value for name, value in told.items() if name != "data"}
+                self._store.put(
+                    DUE,
+                    f"{told['id']}:{destination['id']}:0",
+                    {
+                        "realm": [realm.account, realm.livemode],
+                        "endpoint": destination["id"],
+                        "event": told["id"],
+                        "type": told["type"],
+                        "body": json.dumps(body, indent=2),
+                        "attempts": 0,
+                        "at": self._clock.now(),
                     },
                 )
 

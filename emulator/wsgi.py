@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from emulator.door import PREFIX, control
 from emulator.wire import Cut, Reply, Request
@@ -35,7 +36,7 @@ class Door:
         body = environ["wsgi.input"].read(length)
         if len(body) < length:
             raise ConnectionAbortedError("the caller is gone")  # who dies while sending has asked for nothing
-        path = environ["PATH_INFO"].encode("latin-1").decode("utf-8", "replace")
+        path = quote(environ["PATH_INFO"].encode("latin-1"))  # WSGI has decoded it: here a slash is no part of an id
         request = Request(environ["REQUEST_METHOD"], path, environ.get("QUERY_STRING", ""), headers, body)
         try:
             reply = self.answer(request)

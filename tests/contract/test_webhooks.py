@@ -8,10 +8,12 @@ import pytest
 import stripe
 
 from emulator import Emulator
+from emulator.events import wants
 from tests.contract.conftest import Json
 
 Client = stripe.StripeClient
 URL = "http://here/hook"
+NAMED = "identity.verification_session.redacted"
 
 
 def listed(client: Client) -> list[str]:
@@ -110,6 +112,27 @@ class TestThinEvents:
         assert again.body == thin.body
         assert [event.pending_webhooks for event in client.v1.events.list().data] == [0, 0]
 
+    def test_the_news_of_a_lost_event_shows_what_it_was_about_only_when_it_is_read(
+        self, emulator: Emulator, client: Client
+    ) -> None:
+        secret = emulator.endpoint(URL, payload="thin")["secret"]
+        emulator.lose_event("customer.updated")
+        made = client.v1.customers.create({})
+        client.v1.customers.update(made.id, {"name": "Zoë"})
+        emulator.webhooks.take()
+
+        emulator.admit_losses()
+        emulator.admit_losses()
+
+        (delivery,) = emulator.webhooks.take()
+        news = client.parse_event_notification(delivery.body, delivery.headers["Stripe-Signature"], secret)
+        assert news.type == "v2.core.health.event_generation_failure.resolved"
+        assert "data" not in json.loads(delivery.body)
+        impact = client.raw_request("get", f"/v2/core/events/{news.id}").data["data"]["impact"]
+        assert (impact["event_type"], impact["related_object"]["id"]) == ("customer.updated", made.id)
+        with pytest.raises(stripe.InvalidRequestError):
+            client.raw_request("get", "/v2/core/events/evt_none")
+
     def test_a_thin_destination_is_no_webhook_endpoint(self, emulator: Emulator, client: Client) -> None:
         emulator.endpoint(URL, payload="thin")
 
@@ -123,6 +146,22 @@ class TestDeliveries:
         client.v1.products.create({"name": "x"})
 
         assert [each.type for each in emulator.webhooks.take()] == ["product.created"]
+
+    def test_a_star_leaves_out_what_must_be_named(self, emulator: Emulator) -> None:
+        for enabled, wanted in ((["*"], False), (["*", NAMED], True), ([NAMED], True)):
+            assert wants({"status": "enabled", "enabled_events": enabled}, NAMED) is wanted
+        assert wants({"status": "enabled", "enabled_events": ["*"]}, "customer.created")
+
+    def test_an_organizations_endpoint_is_sent_what_its_neighbours_do(self, emulator: Emulator) -> None:
+        emulator.endpoint(URL, organization=True)
+        emulator.endpoint("http://here/own")
+        emulator.dashboard.create("customer")
+        emulator.neighbour("acct_other").create("customer")
+
+        told = [(each.url, json.loads(each.body).get("context")) for each in emulator.webhooks.take()]
+
+        assert told == [(URL, emulator.account), ("http://here/own", None), (URL, "acct_other")]
+        assert len(emulator.objects("customer")) == 1
 
     def test_pending_webhooks_counts_what_is_undelivered(self, emulator: Emulator, client: Client) -> None:
         emulator.endpoint(URL)
