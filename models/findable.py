@@ -12,7 +12,7 @@ from models.clock import from_now
 from models.indexes import SOME
 from models.lifecycle import Status
 from models.own_fields import OwnFields
-from models.resource import Resource
+from models.resource import Resource, is_id
 
 DOUBT_LASTS = timedelta(days=30)  # for so long Stripe lists the events that can tell whose an object is
 
@@ -67,18 +67,24 @@ class Findable(OwnFields, Document):
 
     @classmethod
     def _sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
-        """Return the query of the texts with which an object may have been made; '' is shown as null."""
+        """Return the query of the texts with which an object may have been made; '' is shown as null.
+
+        What gave nothing resembles nobody (`sync.look.resembles`), and after an outage it may be the most.
+        """
         shown = cls.as_sent(remote)
         texts = {name: shown.get(name) for name in (*cls.own_fields(), "id") if not name.endswith("currency")}
-        return {
+        alike = {
             f"operation.params.{name}": {"$in": [text, "", None]}
             for name, text in texts.items()
             if text is None or isinstance(text, str)
         }
+        return {**alike, "operation.params": {"$ne": {}}}
 
     @classmethod
     def lookup(cls, reference: str) -> Self | None:
         """Return the document that a caller means by our id or Stripe's; rolled-back and deleted ones by id only."""
+        if not is_id(reference):
+            return None
         if ObjectId.is_valid(reference) and (found := cls.objects(id=ObjectId(reference)).first()):
             document: Self = found
             return document

@@ -1,10 +1,11 @@
 """What the engine must know of a Stripe type, besides its fields: where it lives, how it is undone, what holds it."""
 
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 from urllib.parse import quote
 
 from mongoengine.connection import get_db
@@ -14,6 +15,26 @@ if TYPE_CHECKING:
 
     from models.base import SyncedDocument
     from models.parts import Call
+
+
+LONGEST_ID = 255  # characters, Stripe's own limit
+# What is in no id: it would end a line or a text in the middle, and half a character can be neither stored nor sent.
+UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+
+
+def is_id(given: Any) -> TypeGuard[str]:
+    """Whether this can be the id of an object at Stripe: the one rule, at whichever door it comes in.
+
+    Until API 2018-05-21 people could choose any characters for a coupon, a plan, a product or a customer ("20% off"),
+    and a payment method may be a `card_…`, so neither characters nor a prefix prove anything. With a part "." or ".."
+    it is none: somebody on the way might go up the path by it, however it is quoted.
+    """
+    return (
+        isinstance(given, str)
+        and 0 < len(given) <= LONGEST_ID
+        and not {".", ".."}.intersection(given.split("/"))
+        and not UNWRITABLE.search(given)
+    )
 
 
 OVER = ("canceled", "incomplete_expired", "void", "expired")  # what Stripe says of an object that nobody can use again
@@ -49,7 +70,7 @@ class Resource:
     """A row of the registry. Facts are Stripe's API reference, by type."""
 
     kind: str  # Stripe's `object`
-    prefix: str  # of its ids; "" where callers may choose them
+    prefix: str  # of the ids that Stripe gives it now; "" where callers may choose them. It proves nothing: see `is_id`
     path: str  # /v1/…; "" where no id can be read; where it lives under another: /v1/customers/{customer}/tax_ids
     undo: tuple[Undo, ...]  # to be tried in this order; none: what happened cannot be taken back, a person decides
     mirrored: bool = False  # whether it is only copied: nothing of ours is ever told to Stripe about it
@@ -106,7 +127,7 @@ class Resource:
 
     def address(self, remote: dict[str, Any]) -> str | None:
         """The path at which an object can be read again: under those that it names. None: Stripe offers no such GET."""
-        names = {name: quote(value, safe="") for name, value in remote.items() if isinstance(value, str)}
+        names = {name: quote(value, safe="") for name, value in remote.items() if is_id(value)}
         for path in self.path.split():
             with suppress(KeyError):
                 return f"{path.format_map(names)}/{names['id']}"

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from models import Status, SyncedDocument, clock
+from models.resource import is_id
 from sync.composed import COMPOSED, tell
 from sync.connection import current, log
 from sync.errors import NotPossible, ReadRefused
@@ -75,9 +76,8 @@ def linked(document: SyncedDocument, stripe_id: str, *, force: bool = False) -> 
 def _read(document: SyncedDocument, stripe_id: str) -> dict[str, Any]:
     """Return the object of that id. Raises NotPossible where Stripe has none."""
     try:
-        path = document.resource.url(stripe_id) if stripe_id.strip(".") else None  # what is all dots is a way up
-        reply = current().gateway.get(path) if path else None
-    except (ReadRefused, UnicodeEncodeError):  # half a character
+        reply = current().gateway.get(document.resource.url(stripe_id)) if is_id(stripe_id) else None
+    except ReadRefused:
         reply = None
     if reply is None or reply.gone or reply.remote.get("object") != document.resource.kind:
         raise NotPossible(f"Stripe has no {document.resource.kind} {ascii(stripe_id)[1:-1]}.")

@@ -8,6 +8,7 @@ from mongoengine.base import BaseField
 
 from models import Status, SyncedDocument, created_kinds, kinds
 from models.input import Invalid
+from models.resource import is_id
 
 
 def resolved(model: type[SyncedDocument], values: dict[str, Any]) -> dict[str, Any]:
@@ -39,7 +40,7 @@ def _one(field: BaseField | None, value: Any, label: str, errors: dict[str, str]
     if kind is None:
         return value
     target = kinds()[kind].lookup(value)
-    if target is None and getattr(field, "unheard", False) and value.startswith(kinds()[kind].resource.prefix):
+    if target is None and getattr(field, "unheard", False) and is_id(value):
         return value  # Stripe tells of no creation of this kind: it may be there, and Stripe will say
     if target is None:
         errors[label] = f"there is no such {kind} here"
