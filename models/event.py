@@ -4,6 +4,7 @@ The row keeps the raw bytes, because some valid JSON cannot be stored as BSON, a
 """
 
 import json
+import re
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Self
@@ -18,8 +19,8 @@ from models.indexes import A_DATE
 from models.keys import Key
 from models.lifecycle import LEASE
 from models.notice import Noticing, give_notice, of_event
-from models.resource import KINDS
-from models.scrub import scrub
+from models.resource import KINDS, is_id
+from models.scrub import ERASED, scrub
 
 
 class EventState(StrEnum):
@@ -41,6 +42,8 @@ class Via(StrEnum):
 
 
 OPEN = (EventState.RECEIVED, EventState.WAITING)
+FAILED = (EventState.RECEIVED, EventState.DEAD)
+ACCOUNTS = re.compile(r"\w{1,100}(?:/\w{1,100}){0,8}", re.ASCII)  # whose an event is: acct_…, or a path of them
 MAX_ATTEMPTS = 15  # with the backoff below, about six hours
 
 
@@ -86,8 +89,9 @@ class Event(Noticing, Claimable):
     ) -> bool:
         """Insert the row of an event, and `tell` the hooks that asked for its type; False when it is there already.
 
-        What a webhook brings after reconcile had read it is noted on the row: webhooks do arrive. With `erased`, it is
-        about somebody who was forgotten.
+        What a webhook brings after reconcile had read it is noted on the row: webhooks do arrive. Where it failed
+        before, and is applied now that it was sent again, the row says so. With `erased`, it is about somebody who was
+        forgotten.
         """
         is_open, created = state in OPEN, event.get("created")
         row = {
@@ -108,16 +112,25 @@ class Event(Noticing, Claimable):
             "lease": from_now(due) if is_open else None,
             "settled_at": None if is_open or state == EventState.DEAD else from_now(),
         }
-        new = {"$eq": [{"$type": "$state"}, "missing"]}
+        mended = [] if state in FAILED else [str(each) for each in (*FAILED, EventState.WAITING) if each != state]
+        again = {name: value for name, value in values.items() if name not in ("notices", "received_at")}
+        branches = [
+            {"case": {"$eq": [{"$type": "$state"}, "missing"]}, "then": values},
+            {"case": {"$in": ["$state", mended]}, "then": again},
+        ]
+        told = {"$switch": {"branches": branches, "default": {"via": literal(via)}}}
         try:
             before = cls._get_collection().find_one_and_update(
-                {"_id": event["id"], "$or": [{"state": {"$exists": False}}, {"via": Via.LIST}]},
-                [{"$replaceWith": {"$mergeObjects": ["$$ROOT", {"$cond": [new, values, {"via": literal(via)}]}]}}],
+                {
+                    "_id": event["id"],
+                    "$or": [{"state": {"$exists": False}}, {"via": Via.LIST}, {"state": {"$in": mended}}],
+                },
+                [{"$replaceWith": {"$mergeObjects": ["$$ROOT", told]}}],
                 upsert=True,
             )
         except DuplicateKeyError:
             return False
-        return before is None
+        return before is None or before["state"] in mended
 
     def replay(self) -> Self | None:
         """Open a row again, whatever became of it, as if it had just come: claimed, and noted that an operator did so.
@@ -162,6 +175,13 @@ class Event(Noticing, Claimable):
         return list(cls.objects(object_id=object_id, state=EventState.WAITING))
 
     @classmethod
+    def hasten(cls, object_id: str) -> None:
+        """Let those rows be due now: whoever drains the inbox next applies them."""
+        cls._get_collection().update_many(
+            {"object_id": object_id, "state": EventState.WAITING}, [{"$set": {"lease": from_now()}}]
+        )
+
+    @classmethod
     def known(cls, ids: list[str]) -> set[str]:
         """Return those of `ids` that have a row already, whatever its state: reading them again adds nothing."""
         return {row.id for row in cls.objects(id__in=ids).only("id")}
@@ -179,6 +199,8 @@ def bare(event: dict[str, Any]) -> bytes:
     told = request.get("idempotency_key") if isinstance(request, dict) else None
     key = Key.parse(told) if isinstance(told, str) else None  # another's key may say anything
     left = {name: scrub(event.get(name)) for name in ("created", "livemode", "account")}
+    context = event.get("context") and str(event["context"])
+    left["context"] = context if not context or ACCOUNTS.fullmatch(context) else ERASED
     left |= {
         "id": event["id"],
         "object": scrub(event.get("object"), "object"),
@@ -193,4 +215,4 @@ def object_id(event: dict[str, Any]) -> str | None:
     data = event.get("data")
     remote = data.get("object") if isinstance(data, dict) else None
     found = remote.get("id") if isinstance(remote, dict) else None
-    return found if isinstance(found, str) and found.isprintable() else None  # half a character cannot be stored
+    return found if is_id(found) else None

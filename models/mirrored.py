@@ -168,6 +168,11 @@ ROWS = (
 )
 
 
+# What Stripe sends to be decided within seconds: the body of the answer is the decision, and any that it cannot read
+# declines a payment (docs.stripe.com/issuing/controls/real-time-authorizations, …/real-time-authentications).
+QUESTIONS = frozenset({"issuing_authorization.request", "issuing_authentication.decision"})
+
+
 class Unkept(NamedTuple):
     """Objects that get no document, or events that give none."""
 
@@ -183,6 +188,7 @@ UNKEPT = (
         "treasury.financial_account_features",
     ),
     Unkept("it is a preview of what may come", "invoice.upcoming"),
+    Unkept("it is a question: what is answered would decide about a payment", "issuing_authorization.request"),
     Unkept(
         "it is a part of another object, which shows it",
         "credit_note_line_item financial_connections.account_owner financial_connections.account_ownership item "

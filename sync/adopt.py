@@ -10,14 +10,15 @@ from models import Status, SyncedDocument, clock
 from models.absorb import Evidence
 from models.event import EventState
 from models.keys import Key
+from sync.admission import foreign
 from sync.connection import current, log
 from sync.evidence import from_event, from_reply, hand_over, needs_look, request_key
 from sync.find import BEFORE
 from sync.gateway import Reply
-from sync.listing import born
+from sync.listing import LAG, made_at
 from sync.look import bears, look, resembles
 
-SETTLES = timedelta(minutes=15)  # by then, whoever was making an object has linked it
+SETTLES = timedelta(minutes=15)  # after an event: by then, whoever was making its object has linked it
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick:
         if reply is None or reply.gone:
             return Verdict(EventState.IGNORED, "about an unknown object that is gone")
         remote, evidence = reply.remote, from_reply(model, reply)
-    if verdict := _by_mark(model, remote, evidence):
+    if verdict := _by_mark(model, remote, evidence, quick=quick):
         return verdict
     if not current().settings.adopt:  # a document that is being made may not know its object yet
         state = EventState.IGNORED if _late(event) else EventState.WAITING
@@ -58,13 +59,13 @@ def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick:
         return Verdict(EventState.IGNORED, "made by another installation")
     aside = maker is not None and maker.kind != model.resource.kind  # a subscription makes its invoices
     if first and evidence.remote is not None and (maker is None or aside):
-        rival = None if aside else in_doubt(model, remote, int(event["created"]))
+        rival = None if aside else in_doubt(model, remote, int(event["created"]), told=True)
         if rival is not None:
             return Verdict(EventState.WAITING, f"may be the object of document {rival.id}", SETTLES)
-        return _adopted(model, evidence)
-    if quick:
+        return _adopted(model, evidence, quick=quick)
+    if quick or not _late(event):
         return Verdict(EventState.WAITING, "about an unknown object", SETTLES)
-    return _look_and_adopt(model, remote["id"])
+    return _look_and_adopt(model, event)
 
 
 def _copied(model: type[SyncedDocument], remote: dict[str, Any], evidence: Evidence, *, quick: bool) -> Verdict:
@@ -78,34 +79,36 @@ def _copied(model: type[SyncedDocument], remote: dict[str, Any], evidence: Evide
         if reply is None or reply.gone:
             return Verdict(EventState.IGNORED, "about an unknown object that is gone")
         evidence = from_reply(model, reply)
-    return _adopted(model, evidence)
+    return _adopted(model, evidence, quick=quick)
 
 
 def _late(event: dict[str, Any]) -> bool:
-    """Whether an event is so old that its object may have been deleted, and the deletion closed, since."""
+    """Whether an event is so old that its object may have been deleted, and the deletion closed, since.
+
+    The event's time is asked, never the object's: a test clock dates objects weeks ahead.
+    """
     return int(event["created"]) < (clock.now() - SETTLES).timestamp()
 
 
-def _look_and_adopt(model: type[SyncedDocument], stripe_id: str) -> Verdict:
-    gateway = current().gateway
-    reply = gateway.get(model.resource.url(stripe_id))
+def _look_and_adopt(model: type[SyncedDocument], event: dict[str, Any]) -> Verdict:
+    reply = current().gateway.get(model.resource.url(event["data"]["object"]["id"]))
     if reply is None or reply.gone:
         return Verdict(EventState.IGNORED, "about an unknown object that is gone")
-    age = timedelta(seconds=reply.latest - (born(reply.remote) or 0))
-    if age < SETTLES:
-        return Verdict(EventState.WAITING, "about an unknown object", SETTLES - age)
-    return adopt_if_nobodys(model, reply, creating_key(model, reply.remote))
+    return adopt_if_nobodys(model, reply, creating_key(model, reply.remote, int(event["created"])))
 
 
-def creating_key(model: type[SyncedDocument], remote: dict[str, Any]) -> str | None:
-    """Return the key of the call that made an object, as its creating event tells, or None. Raises CannotLook."""
+def creating_key(model: type[SyncedDocument], remote: dict[str, Any], told_at: int) -> str | None:
+    """Return the key of the call that made an object, of which an event told then, as its creating event tells.
+
+    None: without a key, or nothing tells. Raises CannotLook.
+    """
     if not model.resource.announced:
         return None
-    at = born(remote)
-    window: dict[str, Any] = {} if at is None else {"created": {"gte": at - 60, "lte": at + 60}}
-    for page in current().gateway.pages("/v1/events", types=[model.resource.created_event], **window):
+    at = made_at(remote, told_at)
+    window = {"lte": told_at + LAG} if at is None else {"gte": at - LAG, "lte": at + LAG}
+    for page in current().gateway.pages("/v1/events", types=[model.resource.created_event], created=window):
         for event in page.remote["data"]:
-            if event["data"]["object"]["id"] == remote["id"]:
+            if event["data"]["object"]["id"] == remote["id"] and foreign(event, quick=False) is None:
                 return request_key(event)
     return None
 
@@ -122,47 +125,51 @@ def adopt_if_nobodys(model: type[SyncedDocument], reply: Reply, key: str | None)
         return verdict
     if maker and (owner := hand_over(model, {"_id": maker.document, "key": str(maker)}, evidence)):
         return Verdict(EventState.APPLIED, f"made by document {owner.id}")
-    rival = in_doubt(model, reply.remote) if maker is None else None
+    rival = in_doubt(model, reply.remote, reply.latest) if maker is None else None
     if rival is not None:
         return Verdict(EventState.WAITING, f"may be the object of document {rival.id}", SETTLES)
     return _adopted(model, evidence)
 
 
-def _adopted(model: type[SyncedDocument], evidence: Evidence) -> Verdict:
+def _adopted(model: type[SyncedDocument], evidence: Evidence, *, quick: bool = False) -> Verdict:
     try:
         document = model.adopt(evidence)
         log.info("%s %s adopts %s", model.resource.kind, document.id, evidence.stripe_id)
     except DuplicateKeyError:  # somebody was faster; the document that is there absorbs it
-        _given(model, {"stripe_id": evidence.stripe_id}, evidence)
+        _given(model, {"stripe_id": evidence.stripe_id}, evidence, quick=quick)
     return Verdict(EventState.APPLIED, adopted=True)
 
 
-def _given(model: type[SyncedDocument], where: dict[str, Any], evidence: Evidence) -> None:
+def _given(model: type[SyncedDocument], where: dict[str, Any], evidence: Evidence, *, quick: bool) -> None:
     holder = hand_over(model, where, evidence)
     if holder is not None and needs_look(holder, evidence):
-        look(holder)
+        look(holder, quick=quick)
 
 
-def _by_mark(model: type[SyncedDocument], remote: dict[str, Any], evidence: Evidence) -> Verdict | None:
+def _by_mark(
+    model: type[SyncedDocument], remote: dict[str, Any], evidence: Evidence, *, quick: bool = False
+) -> Verdict | None:
     """Hand an object to the document whose mark it bears; unless all else is as staged, a person decides."""
     owner = model.marked(remote)
     if owner is None:
         return None
     if bears(owner, remote):
-        _given(model, {"_id": owner.id}, evidence)
+        _given(model, {"_id": owner.id}, evidence, quick=quick)
         return Verdict(EventState.APPLIED, f"bears the mark of document {owner.id}")
     if owner.review is None:
         owner.ask_for_review(f"{remote['id']} bears its mark, but was not made as this document says")
     return Verdict(EventState.WAITING, f"may be the object of document {owner.id}", SETTLES)
 
 
-def in_doubt(model: type[SyncedDocument], remote: dict[str, Any], told_at: int | None = None) -> SyncedDocument | None:
-    """Return a document in doubt whose object this may be; `told_at` is the second of the event that told of it.
+def in_doubt(
+    model: type[SyncedDocument], remote: dict[str, Any], seen_at: int, *, told: bool = False
+) -> SyncedDocument | None:
+    """Return a document in doubt whose object this may be: see `may_be_of`.
 
     That document is put in review, unless its first attempt is still under way: then waiting is enough.
     """
     for document in model.doubtful(remote):
-        if not may_be_of(document, remote, told_at):
+        if not may_be_of(document, remote, seen_at, told=told):
             continue
         assert document.operation is not None
         if document.review is None and (document.operation.doubt or document.status == Status.ROLLED_BACK):
@@ -171,17 +178,19 @@ def in_doubt(model: type[SyncedDocument], remote: dict[str, Any], told_at: int |
     return None
 
 
-def may_be_of(document: SyncedDocument, remote: dict[str, Any], told_at: int | None = None) -> bool:
+def may_be_of(document: SyncedDocument, remote: dict[str, Any], seen_at: int, *, told: bool = False) -> bool:
     """Whether a document in doubt may have made an object: the same fields, made inside its send window.
 
-    A payment link does not say when it was made; where its event does not, either, it may have been then.
+    It was there at the second `seen_at`; with `told`, that is when an event told that it was made. A payment link does
+    not say when, and what a test clock dates says nothing: where no event tells, it may have been then.
     """
     operation = document.operation
     if operation is None or not resembles(document, remote):
         return False
-    created = told_at if born(remote) is None else born(remote)
-    if created is None:
+    created = made_at(remote, seen_at)
+    if created is None and not told:
         return True
+    created = seen_at if created is None else created
     if created < int((operation.since - BEFORE).timestamp()):
         return False
     rolled_back = document.status == Status.ROLLED_BACK

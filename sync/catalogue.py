@@ -11,7 +11,7 @@ import stripe
 
 from models import SyncedDocument, kinds
 from models.input import words
-from models.mirrored import REASONS
+from models.mirrored import QUESTIONS, REASONS
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,10 @@ class Entry:
     events: tuple[str, ...]  # the types of event that are about it
     get: str | None  # where Stripe shows one
     list: str | None  # where Stripe lists all of them
+
+
+# What Stripe sends only to an endpoint that names it, and not for "*" (docs.stripe.com/api/events/types).
+NAMED = frozenset({"identity.verification_session.redacted", *QUESTIONS})
 
 
 @cache

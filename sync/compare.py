@@ -16,6 +16,7 @@ from models import Status, SyncedDocument, clock
 from models.absorb import Evidence, digest
 from models.event import EventState
 from models.keys import Key
+from models.resource import is_id
 from sync.adopt import SETTLES, adopt_if_nobodys, may_be_of
 from sync.composed import is_followed, tell
 from sync.connection import current, log
@@ -23,7 +24,7 @@ from sync.errors import CannotLook
 from sync.evidence import another_life, from_page, hand_over
 from sync.gateway import Reply
 from sync.inbox import UNSTORABLE, unstorable
-from sync.listing import born
+from sync.listing import made_at
 from sync.look import look
 from sync.makers import Makers
 
@@ -51,7 +52,7 @@ class Comparison:
         """Compare the objects of a page, and return their ids. Raises CannotLook."""
         remotes: dict[str, Json] = {}
         for remote in page.remote["data"]:
-            if has_id(remote):
+            if isinstance(remote, dict) and is_id(remote.get("id")):
                 remotes[remote["id"]] = remote
             else:
                 self._failed(remote, "this is no object with an id")
@@ -104,7 +105,7 @@ class Comparison:
         for remote in remotes:
             if remote["id"] in twins:
                 self.counts["twin"] += 1
-            elif not mirrored and page.latest - (born(remote) or 0) < SETTLES.total_seconds():
+            elif not mirrored and page.latest - (made_at(remote, page.latest) or 0) < SETTLES.total_seconds():
                 self.counts["young"] += 1
             else:
                 ripe.append(remote)
@@ -121,18 +122,18 @@ class Comparison:
                     self.counts["foreign"] += 1
                 elif self.dry:
                     self.counts["adopt"] += 1
-                elif self._may_be_ours(remote, maker, doubt):
+                elif self._may_be_ours(remote, maker, page.latest, doubt):
                     self._perhaps_ours(remote, key, page)
                 else:
                     simple.append(from_page(self.model, remote, page))
         self._adopt(simple, page)
 
-    def _may_be_ours(self, remote: Json, maker: Key | None, doubt: bool) -> bool:
+    def _may_be_ours(self, remote: Json, maker: Key | None, seen_at: int, doubt: bool) -> bool:
         """Whether a document here may be waiting for this object; without `doubt`, none is in doubt."""
         if maker is not None:  # an object of another kind may have been made aside: a subscription makes its invoices
             return maker.kind == self.model.resource.kind
         return self.model.marked(remote) is not None or (
-            doubt and any(may_be_of(document, remote) for document in self.model.doubtful(remote))
+            doubt and any(may_be_of(document, remote, seen_at) for document in self.model.doubtful(remote))
         )
 
     def _twins(self, ids: list[str]) -> set[str]:
@@ -194,12 +195,6 @@ class Comparison:
         log.error("%s %s: %s", self.model.resource.kind, told, why)
         self.counts["failed"] += 1
         self.report(told, why)
-
-
-def has_id(remote: Any) -> bool:
-    """Whether this can be an object at all. Half a character, in its id, can neither be stored nor asked for."""
-    id = remote.get("id") if isinstance(remote, dict) else None
-    return isinstance(id, str) and id.isprintable()
 
 
 def drift(document: SyncedDocument, remote: Json) -> str:

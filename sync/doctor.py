@@ -13,7 +13,7 @@ from mongoengine.connection import get_db
 
 from models import Event, clock, kinds
 from models.event import EventState, Via
-from models.state import STRIPE, State
+from models.state import CHECKPOINT, STRIPE, State
 from sync.catalogue import kinds_of
 from sync.connection import current
 from sync.endpoint import Endpoint, listed
@@ -23,6 +23,7 @@ from sync.gateway import API_VERSION, Reply
 from sync.indexes import COMMAND, gaps
 from sync.permissions import CREATED, members
 from sync.protection import protection
+from sync.reconcile import require_continuity
 from sync.status import status
 
 TOLERANCE = timedelta(seconds=300)  # of a signature's time, and of the windows in which an object is looked for
@@ -78,6 +79,9 @@ def _seen(look: Iterator[Finding]) -> Iterator[Finding]:
         yield from look
     except Forbidden as error:
         yield Finding("permissions", Level.WARNING, str(error), f"let it read that, at {KEYS}; {ALL}")
+    except WrongStripe as error:
+        told, _, do = str(error).partition(". Nothing was touched. ")
+        yield Finding("stripe", Level.PROBLEM, told, do)
     except CannotLook as error:
         yield Finding("stripe", Level.UNSEEN, f"Stripe could not be read ({error})", "try again in a minute")
 
@@ -180,8 +184,11 @@ def _faults(endpoint: Endpoint, spare: bool) -> Iterator[Finding]:
         yield Finding("endpoint", bad, told, f"see in the Dashboard why its deliveries failed, then {update}")
     if endpoint.missing:
         yield Finding("endpoint", bad, f"{id} does not send {', '.join(endpoint.missing)}", update)
-    if endpoint.extra:
-        told = f"{id} sends what nothing here is kept by ({', '.join(endpoint.extra)})"
+    if endpoint.questions:
+        told = f"{id} sends {', '.join(endpoint.questions)}: Stripe waits for a decision, and without one declines"
+        yield Finding("endpoint", Level.PROBLEM, told, f"{update}, and let an endpoint that decides be sent them")
+    if extra := [type for type in endpoint.extra if type not in endpoint.questions]:
+        told = f"{id} sends what nothing here is kept by ({', '.join(extra)})"
         yield Finding("endpoint", Level.WARNING, told, update)
     if endpoint.version != API_VERSION:
         told = f"{id} sends version {endpoint.version or 'of the account'}, not {API_VERSION}: each event costs a GET"
@@ -201,7 +208,10 @@ def _arrived() -> int | None:
 
 def _webhooks(now: datetime) -> Iterator[Finding]:
     """Compare Stripe's newest events with those that webhooks brought."""
-    page = next(current().gateway.pages("/v1/events")).remote["data"]
+    newest = next(current().gateway.pages("/v1/events"))
+    if checkpoint := State.read(CHECKPOINT):
+        require_continuity(checkpoint, newest, newest.earliest)
+    page = newest.remote["data"]
     due = [event for event in page if kinds_of(event["type"]) and event["created"] <= (now - ARRIVES).timestamp()]
     arrived = _arrived()
     late = [event for event in due if arrived is None or event["created"] > arrived]

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+from models.mirrored import QUESTIONS
 from models.parts import Call
 from models.state import ENDPOINT, State
-from sync.catalogue import covered_events
+from sync.catalogue import NAMED, covered_events
 from sync.connection import current
 from sync.errors import CannotLook, NotFound, NotPossible
 from sync.gateway import API_VERSION, Answer, Refusal, Reply, Unknown, prompt
@@ -60,7 +61,14 @@ class Endpoint:
     def missing(self) -> list[str]:
         """The types of event that are covered here, and not sent by it."""
         enabled = set(self.remote["enabled_events"])
-        return [] if ALL in enabled else [type for type in covered_events() if type not in enabled]
+        if ALL in enabled:
+            enabled |= set(covered_events()) - NAMED
+        return [type for type in covered_events() if type not in enabled]
+
+    @property
+    def questions(self) -> list[str]:
+        """The types of event sent by it to which the answer is a decision, which nobody here makes."""
+        return sorted(QUESTIONS.intersection(self.remote["enabled_events"]))
 
     @property
     def extra(self) -> list[str]:
@@ -76,8 +84,8 @@ class Endpoint:
 
     @property
     def right(self) -> bool:
-        """Whether it sends everything that is covered, in our version."""
-        return self.enabled and not self.missing and self.version == API_VERSION
+        """Whether it sends everything that is covered, in our version, and asks for no decision."""
+        return self.enabled and not self.missing and not self.questions and self.version == API_VERSION
 
     def shown(self) -> dict[str, Any]:
         """Return what an operator needs to know of it."""

@@ -14,7 +14,7 @@ from sync.connection import current
 from sync.converge import SETTLING, Sight
 from sync.errors import CannotLook
 from sync.evidence import request_key
-from sync.listing import LAG, born
+from sync.listing import LAG, made_at
 from sync.look import bears, resembles
 
 BEFORE = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
@@ -43,14 +43,14 @@ class Finder:
         # After a 5xx Stripe may finish the object at any time.
         end = None if operation.stored_failure_at else (document.claimed_at + SETTLING).timestamp()
         for remote in self._keyless(document.resource.kind, start, keys):
-            created = born(remote) or start
-            in_time = start <= created and (end is None or created <= end)
+            created = made_at(remote, now.timestamp())
+            in_time = created is None or (start <= created and (end is None or created <= end))
             if not in_time or type(document).of(remote["id"]) is not None:
                 continue
             if bears(document, remote):
                 return Sight.THERE, remote["id"]
             if resembles(document, remote):
-                if document.resource.announced and now.timestamp() - created < LAG:
+                if document.resource.announced and created is not None and now.timestamp() - created < LAG:
                     raise CannotLook(f"{remote['id']} is too young: the event that tells whose it is may come yet")
                 return Sight.CANDIDATE, f"{remote['id']} may be it: same fields, and no key tells"
         return Sight.NEVER, None

@@ -31,7 +31,7 @@ stripe.enable_telemetry = False  # the first request would write into the home d
 
 API_VERSION: str = stripe.api_version  # the one that this version of stripe-python was made for
 TIMEOUT = (3.05, 15.0)  # seconds to connect and to read; the library's own default is 80
-QUICK = (1.0, 2.0)  # a look inside a webhook may take 3 s: Stripe waits for our answer
+QUICK = (0.5, 1.0)  # the same inside a webhook, which has 3 s: Stripe waits for our answer. Twice, if need be
 LEFT = ("payment_intent", "setup_intent")  # what a declined card leaves at Stripe, to be confirmed again
 PAGE = 100  # objects in a page, the most that Stripe gives
 
@@ -180,9 +180,12 @@ class Gateway:
 
     def get(self, path: str, *, quick: bool = False) -> Reply | None:
         """Read one object as it is now; None when Stripe says that it does not exist. Raises CannotLook, of which
-        ReadRefused says that Stripe answered."""
-        self.require_right_stripe(bind=False)
-        answer = self._read(path, {}, self._quick if quick else self._client)
+        ReadRefused says that Stripe answered.
+
+        `quick` is for a webhook: the read ends within the time that is left for it, or is not begun.
+        """
+        self.require_right_stripe(bind=False, quick=quick)
+        answer = self._read(path, {}, self._reader(quick=quick))
         match answer:
             case Reply():
                 return answer
@@ -191,6 +194,11 @@ class Gateway:
             case Refusal():
                 raise ReadRefused(f"GET {path}: {answer}")
         raise CannotLook(f"GET {path}: {answer}")
+
+    def _reader(self, *, quick: bool) -> stripe.StripeClient:
+        if quick and DEADLINE.get() - stopwatch() < sum(QUICK):
+            raise CannotLook("the time of this webhook is used up")
+        return self._quick if quick else self._client
 
     def pages(self, path: str, *, after: str | None = None, **params: Any) -> Iterator[Reply]:
         """Read a list page by page, newest first; `remote` is the page. Raises CannotLook: whole or not at all.
@@ -223,7 +231,7 @@ class Gateway:
 
     # --- the right Stripe ---
 
-    def require_right_stripe(self, *, bind: bool = True) -> None:
+    def require_right_stripe(self, *, bind: bool = True, quick: bool = False) -> None:
         """Raise WrongStripe unless the key belongs to the account and mode that this database knows.
 
         Stripe is asked once for each new key: a digest of it is stored beside the account. A database that knows none
@@ -235,7 +243,7 @@ class Gateway:
             key = hashlib.sha256(self._settings.stripe_secret_key.encode()).hexdigest()
             known, fresh = State.read(STRIPE), None
             if not known or key not in known["keys"]:
-                answer = self._read("/v1/account", {})
+                answer = self._read("/v1/account", {}, self._reader(quick=quick))
                 if not isinstance(answer, Reply):
                     raise CannotLook(f"GET /v1/account: {answer}")
                 fresh = {"account": answer.remote["id"], "livemode": self._settings.livemode}

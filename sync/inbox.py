@@ -15,26 +15,27 @@ from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, Wri
 
 from models import Erasure, Event, Status, SyncedDocument, clock, kinds
 from models.claimable import is_away
+from models.clock import stopwatch
 from models.event import MAX_ATTEMPTS, EventState, Via, bare, object_id
 from models.keys import Key
-from models.mirrored import REASONS
 from models.scrub import mentioned
-from models.state import OTHER_VERSION, STRIPE, State
+from models.state import OTHER_VERSION, State
+from sync.admission import foreign, sample, unkept
 from sync.adopt import Verdict, unknown_object
 from sync.composed import is_followed, tell
 from sync.connection import current, log
 from sync.converge import backoff
 from sync.errors import CannotLook, Outage
 from sync.evidence import another_life, from_event, hand_over, needs_look, request_key
-from sync.gateway import API_VERSION
+from sync.gateway import API_VERSION, DEADLINE, within
 from sync.isolation import counted, isolated
 from sync.look import look
-from sync.thin import THIN, as_snapshot
+from sync.thin import LOST, THIN, as_snapshot, told_in_full
 
 EVENT_ID = re.compile(r"evt_\w{1,250}", re.ASCII)
 EVENT_TYPE = re.compile(r"[a-z0-9_.\[\]]{1,250}", re.ASCII)  # v2.core.account[identity].updated
-OBJECT_ID = re.compile(r"(?!\.+$)[\w.-]{1,255}", re.ASCII)  # no path goes up by it
 UNSTORABLE = (InvalidDocument, OverflowError, UnicodeEncodeError, DocumentTooLarge, WriteError, RecursionError)
+WEBHOOK = 3.0  # s that a webhook may read Stripe for: it waits for our answer, and gives up a slow one
 LIMITS = {15: "nested too deep", 10334: "larger than 16 MB"}  # by MongoDB's code: it nests 180 levels at most
 
 
@@ -65,14 +66,15 @@ def canonical(event: dict[str, Any]) -> bytes:
     return json.dumps(event, separators=(",", ":")).encode()
 
 
-def receive(raw: bytes) -> EventState | None:
+def receive(event: dict[str, Any], raw: bytes) -> EventState | None:
     """Apply an event whose signature was verified, and keep it. Return its state, or None when it was known already.
 
-    Raises Malformed; PyMongoError when it could not be stored, so that Stripe must send it again.
+    Whatever it leads to, Stripe is read for `WEBHOOK` seconds at most: what would take longer is left to reconcile.
+    Raises PyMongoError when it could not be stored, so that Stripe must send it again.
     """
-    event = parse(raw)
-    verdict = attempt(event, quick=True)
-    return verdict.state if keep(event, raw, verdict, Via.WEBHOOK) else None
+    with within(WEBHOOK):
+        verdict = attempt(event, quick=True)
+        return verdict.state if keep(event, raw, verdict, Via.WEBHOOK) else None
 
 
 def keep(event: dict[str, Any], raw: bytes, verdict: Verdict, via: Via = Via.LIST) -> bool:
@@ -81,11 +83,19 @@ def keep(event: dict[str, Any], raw: bytes, verdict: Verdict, via: Via = Via.LIS
         event, raw, verdict.state, verdict.why, verdict.due, tell=verdict.ours, via=via, erased=_erased(verdict, raw)
     )
     if verdict.adopted:
-        for row in Event.waiting(object_id(event) or ""):
-            claimed = row.claim()
-            if claimed is not None:
-                drain_one(claimed)
+        _apply_what_waited(object_id(event) or "", quick=via == Via.WEBHOOK)
     return stored
+
+
+def _apply_what_waited(object_id: str, *, quick: bool) -> None:
+    """Apply what waited for an object to have a document: in a webhook as far as its time goes, and the rest is due."""
+    for row in Event.waiting(object_id):
+        in_time = not quick or stopwatch() < DEADLINE.get()
+        claimed = row.claim() if in_time else None
+        failed = claimed is not None and drain_one(claimed, quick=quick) == EventState.RECEIVED
+        if quick and (failed or not in_time):
+            Event.hasten(object_id)
+            return
 
 
 def _erased(verdict: Verdict, raw: bytes) -> bool:
@@ -124,7 +134,8 @@ def unstorable(error: Exception) -> str | None:
 
 def apply(event: dict[str, Any], *, quick: bool) -> Verdict:
     """Let the document that an event is about absorb it, and what is made of it follow. Raises CannotLook."""
-    reason = foreign(event)
+    event = told_in_full(event, quick=quick)
+    reason = "a sample: its object does not exist" if sample(event) else foreign(event, quick=quick)
     if reason:
         return Verdict(EventState.IGNORED, reason, ours=False)
     reason = unkept(event)
@@ -147,10 +158,11 @@ def _absorb(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str
     erased = document.erased_at is not None
     if evidence.stripe_id in document.orphans:
         return Verdict(EventState.APPLIED, "a twin of this document: to be undone", erased=erased)
-    if document.status == Status.ACTIVE and evidence.latest < (document.seen_at or 0):
+    lost = event["type"] == LOST  # what it tells of is older than itself, and nobody knows by how much
+    if document.status == Status.ACTIVE and evidence.latest < (document.seen_at or 0) and not lost:
         state = EventState.APPLIED if document.digest == evidence.digest else EventState.STALE
         return Verdict(state, erased=erased)
-    if needs_look(document, evidence) or model.resource.kind in current().settings.revalidate:
+    if lost or needs_look(document, evidence) or model.resource.kind in current().settings.revalidate:
         look(document, quick=quick, told_gone=evidence.gone)
     return Verdict(EventState.APPLIED, erased=erased)
 
@@ -162,31 +174,6 @@ def note_version(event: dict[str, Any]) -> None:
     """
     if event.get("api_version") not in (API_VERSION, None):
         State.write(OTHER_VERSION, {"version": str(event.get("api_version"))})
-
-
-def foreign(event: dict[str, Any]) -> str | None:
-    """Return why an event is none of our business, or None: it is not of this account and mode."""
-    if event.get("object") != "event":
-        return "neither a snapshot event nor a thin one"
-    stripe = State.read(STRIPE) if event.get("account") else None
-    if event.get("account") and event["account"] != (stripe or {}).get("account"):
-        return "of another account"
-    if event.get("livemode") is not current().settings.livemode:
-        return "of the other mode"
-    return None
-
-
-def unkept(event: dict[str, Any]) -> str | None:
-    """Return why nothing here keeps the object of an event, or None."""
-    remote = event.get("data", {}).get("object")
-    kind = str(remote.get("object")) if isinstance(remote, dict) else ""
-    known = kinds().get(kind)
-    if event["type"] in REASONS or known is None or not (known.resource.path or known.resource.mirrored):
-        why = REASONS.get(event["type"]) or REASONS.get(kind)
-        return "of a type that is not kept here" + (f": {why}" if why else "")
-    if not OBJECT_ID.fullmatch(object_id(event) or ""):
-        return "about an object without an id"
-    return None
 
 
 def _where(model: type[SyncedDocument], event: dict[str, Any]) -> dict[str, Any]:
@@ -212,14 +199,14 @@ def drain(note: Callable[[EventState], None] = lambda state: None, counts: Count
             note(drain_one(claimed))
 
 
-def drain_one(row: Event) -> EventState:
+def drain_one(row: Event, *, quick: bool = False) -> EventState:
     """Apply a claimed row and say what became of it; after `MAX_ATTEMPTS` it is dead."""
     try:
         event = parse(row.raw)
     except Malformed:
         row.settle(EventState.DEAD, "cannot be read: it is no event")
         return EventState.DEAD
-    verdict = attempt(event, quick=False)
+    verdict = attempt(event, quick=quick)
     if verdict.state == EventState.RECEIVED and row.attempts >= MAX_ATTEMPTS:
         verdict = Verdict(EventState.DEAD, verdict.why)
     due = backoff(row.attempts) if verdict.state == EventState.RECEIVED else verdict.due

@@ -26,6 +26,15 @@ def born(remote: dict[str, Any]) -> int | None:
     return told if isinstance(told, int) else None
 
 
+def made_at(remote: dict[str, Any], now: float) -> int | None:
+    """Return when an object was really made, in Stripe's seconds, or None where nothing tells.
+
+    A test clock dates its objects, and what Stripe makes of them, by its own time: weeks ahead, or in the past.
+    """
+    told = born(remote)
+    return None if told is None or remote.get("test_clock") or told > now + LAG else told
+
+
 def listed(model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None) -> Iterator[Reply]:
     """Read the pages of a list, after `mark` and of what was created `since`. Raises CannotLook.
 

@@ -13,6 +13,7 @@ from sync.errors import CannotLook
 from sync.evidence import from_reply, hand_over, of_id
 from sync.gateway import Reply
 
+BLANKS: tuple[Any, ...] = (None, "", [], {})  # how Stripe shows what was not given, and what was unset
 LOOKS = 5  # an object that changes faster than one GET is left to the next run
 
 
@@ -72,11 +73,15 @@ def look(document: SyncedDocument, *, quick: bool = False, told_gone: bool = Fal
 
 
 def resembles(document: SyncedDocument, remote: dict[str, Any]) -> bool:
-    """Whether an object has the fields that the operation gave; what is only told to Stripe shows nowhere."""
+    """Whether an object has the fields that the operation gave; what is only told to Stripe shows nowhere.
+
+    What gave none, as a customer of whom only the username is known, resembles nobody: else it would resemble all.
+    """
     assert document.operation is not None
     shown = {*type(document).own_fields(), "id"}
     sent = {name: value for name, value in document.operation.params.items() if name in shown}
-    return matches(sent, type(document).as_sent(remote))
+    given = any(value not in BLANKS for value in sent.values())
+    return given and matches(sent, type(document).as_sent(remote))
 
 
 def bears(document: SyncedDocument, remote: dict[str, Any]) -> bool:
@@ -103,5 +108,5 @@ def matches(params: Any, remote: Any) -> bool:
             and all(matches(*pair) for pair in zip(params, remote, strict=True))
         )
     if params == "":
-        return remote in (None, "", [], {})
+        return remote in BLANKS
     return bool(params == remote)

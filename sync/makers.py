@@ -12,7 +12,7 @@ from sync.connection import current
 from sync.evidence import request_key
 from sync.find import HORIZON
 from sync.gateway import Reply
-from sync.listing import born
+from sync.listing import born, made_at
 
 APART = 60  # s: how far an object and the event of its creation may be apart
 
@@ -40,10 +40,11 @@ class Makers:
         What is older than Stripe's list of events, or was made without such a key, has none.
         """
         horizon = now - int(HORIZON.total_seconds())
-        seconds = [horizon if born(remote) is None else born(remote) or 0 for remote in remotes]
+        made_when = [made_at(remote, now) for remote in remotes]
+        seconds = [horizon if made is None else made for made in made_when]
         if not self._resource.announced or max(seconds, default=0) < horizon:
             return {}
-        newest = now if any(born(remote) is None for remote in remotes) else max(seconds) + APART
+        newest = now if None in made_when else max(seconds) + APART
         self._read_down_to(max(min(seconds), horizon) - APART, newest, horizon)
         self._keys = {id: made for id, made in self._keys.items() if made.at <= newest}
         found = [(remote, self._keys.get(remote["id"])) for remote in remotes]

@@ -154,8 +154,9 @@ def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> Non
     if page.remote.get("has_more") and current().gateway.get(f"/v1/events/{newest['id']}") is not None:
         return
     raise WrongStripe(
-        f"Stripe no longer has the event {newest['id']}, which was read there: this is another Stripe, or it lost its "
-        "state. Nothing was touched."
+        f"Stripe no longer has the event {newest['id']}, which was read there: this is another Stripe, or a sandbox "
+        "that was wiped. Nothing was touched. Correct STRIPE_SECRET_KEY or MONGODB_URI; after a wipe, begin with an "
+        "empty database, or keep this one with `new-installation` and then `reconcile --full`"
     )
 
 

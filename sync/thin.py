@@ -9,8 +9,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 from models import kinds
+from sync.connection import current
 
 THIN = "v2.core.event"
+LOST = "v2.core.health.event_generation_failure.resolved"  # an event could not be made: it says what it was about
 
 
 def as_snapshot(thin: dict[str, Any]) -> dict[str, Any]:
@@ -22,6 +24,7 @@ def as_snapshot(thin: dict[str, Any]) -> dict[str, Any]:
     if not isinstance(type, str):
         raise TypeError("an event needs a type")
     type = type.removeprefix("v1.")
+    impact = (_part(thin.get("data"), "impact") if type == LOST else None) or {}
     return {
         "id": thin.get("id"),
         "object": "event",
@@ -29,10 +32,22 @@ def as_snapshot(thin: dict[str, Any]) -> dict[str, Any]:
         "type": type,
         "created": _second(thin.get("created")),
         "livemode": thin.get("livemode"),
-        "account": thin.get("context"),  # whose it is; null when it is the account's own
+        "context": thin.get("context") or impact.get("context"),  # whose it is; null when it is the account's own
         "request": _part(thin.get("reason"), "request"),
-        "data": {"object": _object(type, thin.get("related_object"))},
+        "data": {"object": _object(type, thin.get("related_object") or impact.get("related_object"))},
     }
+
+
+def told_in_full(event: dict[str, Any], *, quick: bool) -> dict[str, Any]:
+    """Return an event with what it is about: of the news that one was lost, only a read of that event shows it.
+
+    From then on it is as if the lost event came now, and says nothing but that something happened: so its object is
+    looked at (docs.stripe.com/webhooks/handle-irrecoverable-events). Raises CannotLook.
+    """
+    if event["type"] != LOST or event["data"]["object"] is not None:
+        return event
+    reply = current().gateway.get(f"/v2/core/events/{event['id']}", quick=quick)
+    return event if reply is None else as_snapshot(reply.remote)
 
 
 def _second(created: Any) -> int:

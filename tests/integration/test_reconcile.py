@@ -139,7 +139,7 @@ def test_a_stripe_that_lost_its_state_is_refused_and_nothing_is_touched(world: W
     report = world.reconcile(full=True)
 
     assert report.exit_code == 2
-    assert "lost its state" in str(report)
+    assert "new-installation" in str(report)
     assert contents(world)[0] == before
 
 
