@@ -41,8 +41,11 @@ def guard(app: Flask, settings: Settings) -> None:
 
 
 def admit() -> None:
-    """Raise Unauthorized, RateLimited or Forbidden, in this order, before anything is read; remember who calls."""
-    if request.endpoint in OPEN:
+    """Raise Unauthorized, RateLimited or Forbidden, in this order, before anything is read; remember who calls.
+
+    A wrong address is told to everybody: it holds no secret, and 401 would send people to look for a wrong token.
+    """
+    if request.endpoint in OPEN or request.endpoint is None:
         return
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     token = holder(current_app.config["API_TOKENS"], given.strip().encode("utf-8", "surrogateescape"))
@@ -51,8 +54,7 @@ def admit() -> None:
     wait = current_app.extensions["rate"].wait(token.name)
     if wait:
         raise RateLimited(ceil(wait))
-    if request.endpoint is not None:  # else there is nothing at this address, or not by this method
-        scope = scope_of(current_app, request.endpoint)
-        if scope not in token.scopes:
-            raise Forbidden(scope)
+    scope = scope_of(current_app, request.endpoint)
+    if scope not in token.scopes:
+        raise Forbidden(scope)
     g.token = token.name

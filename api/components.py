@@ -27,7 +27,7 @@ PROBLEMS: dict[str, tuple[int, str | None]] = {  # the suffix of a problem's typ
     "declined": (402, "A card was declined; where the `document` is active, its payment may be tried again."),
     "bad-signature": (400, BadSignature.__doc__),
 }
-CARRY = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}  # headers of their own
+CARRY = {401: ("WWW-Authenticate",), **dict.fromkeys((429, 503, 504), ("Retry-After",))}  # headers of their own
 OUTCOMES = {"declined", *(kind.type for kind in errors.STATUS if issubclass(kind, Outcome))}
 GUARDED = ("unauthorized", "forbidden", "rate-limited", "unavailable")  # what can be answered wherever a token is asked
 BODY = ("malformed", "length-required", "too-large", "wrong-content-type")

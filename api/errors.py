@@ -93,7 +93,7 @@ STATUS: dict[type[errors.SyncError], int] = {
     errors.RolledBack: 422,
     errors.Deleted: 410,
     errors.NotPossible: 409,
-    errors.CannotLook: 503,
+    errors.CannotLook: 504,
 }
 
 
@@ -116,7 +116,7 @@ def problem(status: int, type: str, detail: str | None, **more: Any) -> Response
     response.headers["X-Request-Id"] = g.request_id
     if status == 401:
         response.headers["WWW-Authenticate"] = "Bearer"
-    if status == 503:
+    if status in (503, 504):
         response.headers["Retry-After"] = "5"
     return response
 

@@ -109,7 +109,7 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or t
         "tags": ["customers"],
         "requestBody": {"required": True, **in_json(PORTAL)},
         "answers": {"201": answer("Where to send them.", VISIT)},
-        "problems": [*BODY, "invalid", "not-found", *REFUSALS],
+        "problems": [*BODY, "invalid", "not-found", "cannot-look", *REFUSALS],
     },
     "operator.status": {
         "operationId": "show_status",

@@ -15,7 +15,7 @@ from api.auth import needs
 from api.errors import NotJson, WrongContentType
 from api.representation import as_json
 from models import Status, SyncedDocument, created_kinds, kinds
-from models.input import Invalid
+from models.input import DEEPEST, Invalid
 from sync import act, create, delete, open_portal, update
 from sync.customers import customer_of
 from sync.errors import NotFound
@@ -24,12 +24,11 @@ from sync.tokens import Scope
 LONGEST_KEY = 255  # characters of an Idempotency-Key, as at Stripe
 RETRY_AFTER = "30"  # s: by then a webhook, or the next attempt, has most likely settled it
 LIMIT = re.compile(r"[1-9][0-9]?|100")
-DEEPEST = 20  # levels of JSON; no field has more than four, and Python's own limit depends on who calls
 Model = type[SyncedDocument]
 
 
 class Reference(BaseConverter):
-    """Any id or username: a username may have slashes in it."""
+    """Any id or username: either may have slashes in it, so what stands behind the last one is an action."""
 
     regex = ".+"
     part_isolating = False
@@ -52,7 +51,7 @@ def register(app: Flask) -> None:
     """Give `app` the routes of every type."""
     app.url_map.converters.update(reference=Reference, mirrored=Mirrored)
     app.url_map.merge_slashes = False
-    app.add_url_rule("/customers/<reference>/portal", "customers.portal", _portal, methods=["POST"])
+    app.add_url_rule("/customers/<reference:reference>/portal", "customers.portal", _portal, methods=["POST"])
     app.add_url_rule("/<mirrored:model>", "mirrored.list", _list, methods=["GET"])
     app.add_url_rule("/<mirrored:model>/<reference:reference>", "mirrored.show", _show, methods=["GET"])
     for model in created_kinds().values():
@@ -68,7 +67,7 @@ def register(app: Flask) -> None:
             endpoint = f"{plural}.{view.__name__.strip('_')}"
             app.add_url_rule(rule, endpoint, view, methods=[method], defaults={"model": model})
         for action in model.resource.actions:
-            rule, given = f"/{plural}/<reference>/{action}", {"model": model, "action": action}
+            rule, given = f"/{plural}/<reference:reference>/{action}", {"model": model, "action": action}
             app.add_url_rule(rule, f"{plural}.{action}", _act, methods=["POST"], defaults=given)
 
 

@@ -160,7 +160,7 @@ class Event(Noticing, Claimable):
                 "state": state,
                 "error": error if bared is None else None,
                 "attempts": 0 if state == EventState.WAITING else self.attempts,  # waiting is no failure
-                "lease": from_now(due or LEASE) if is_open else None,
+                "lease": from_now(LEASE if due is None else due) if is_open else None,
                 "settled_at": None if is_open or state == EventState.DEAD else from_now(),
             }
         )

@@ -32,6 +32,7 @@ JSON_TYPES: dict[type[BaseField], tuple[tuple[type, ...], str]] = {
     EmbeddedDocumentField: ((dict,), "an object"),
     Json: ((dict,), "an object"),
 }
+DEEPEST = 20  # levels of JSON; no field has more than four, and Python's own limit depends on who calls
 INT64 = 2**63  # BSON's limit, and Stripe's
 
 
@@ -41,6 +42,20 @@ class Invalid(ValueError):
     def __init__(self, errors: dict[str, str]) -> None:
         super().__init__("; ".join(f"{name}: {why}" for name, why in errors.items()))
         self.errors = errors
+
+
+def require_json(given: Any, path: str = "", levels: int = DEEPEST) -> None:
+    """Raise Invalid unless JSON knows every value: through Python's door anything may come, a date or a Decimal."""
+    if levels == 0:
+        raise Invalid({path: "is nested too deep"})
+    if isinstance(given, dict | list):
+        for name, inner in given.items() if isinstance(given, dict) else enumerate(given):
+            label = f"{path}.{name}" if path else str(name)
+            if isinstance(given, dict) and not isinstance(name, str):
+                raise Invalid({label: "must have a string for its name"})
+            require_json(inner, label, levels - 1)
+    elif not (given is None or isinstance(given, str | bool | int | float)):
+        raise Invalid({path: f"is a {type(given).__name__}, which JSON does not know"})
 
 
 def checked(model: type[SyncedDocument], body: dict[str, Any], verb: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from sync.connection import connect, current, disconnect
 from sync.customers import create_customer, open_portal, set_payment_method
 from sync.errors import (
     AlreadyExists,
+    CannotLook,
     InProgress,
     KeyReused,
     NotConnected,
@@ -20,6 +21,7 @@ from sync.saga import act, create, delete, update
 
 __all__ = [
     "AlreadyExists",
+    "CannotLook",
     "InProgress",
     "Invalid",
     "KeyReused",

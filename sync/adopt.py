@@ -38,7 +38,8 @@ def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick:
     remote, evidence = event["data"]["object"], from_event(model, event)
     if model.resource.mirrored:
         return _copied(model, remote, evidence, quick=quick)
-    first = not _late(event) and (event["type"] == model.resource.created_event or not model.resource.announced)
+    left = _left(event)
+    first = bool(left) and (event["type"] == model.resource.created_event or not model.resource.announced)
     wanted = current().settings.adopt or model.resource.mark
     if first and wanted and evidence.remote is None and not evidence.gone:  # it does not show what is to be judged
         reply = current().gateway.get(model.resource.url(remote["id"]), quick=quick)
@@ -48,8 +49,8 @@ def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick:
     if verdict := _by_mark(model, remote, evidence, quick=quick):
         return verdict
     if not current().settings.adopt:  # a document that is being made may not know its object yet
-        state = EventState.IGNORED if _late(event) else EventState.WAITING
-        return Verdict(state, "an unknown object, and ADOPT=no", SETTLES)
+        state = EventState.WAITING if left else EventState.IGNORED
+        return Verdict(state, "an unknown object, and ADOPT=no", left)
     if owners := model.with_twins(remote["id"]):
         for owner in owners:
             hand_over(model, {"_id": owner.id}, evidence)
@@ -63,8 +64,8 @@ def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick:
         if rival is not None:
             return Verdict(EventState.WAITING, f"may be the object of document {rival.id}", SETTLES)
         return _adopted(model, evidence, quick=quick)
-    if quick or not _late(event):
-        return Verdict(EventState.WAITING, "about an unknown object", SETTLES)
+    if quick or left:
+        return Verdict(EventState.WAITING, "about an unknown object", left)
     return _look_and_adopt(model, event)
 
 
@@ -82,12 +83,13 @@ def _copied(model: type[SyncedDocument], remote: dict[str, Any], evidence: Evide
     return _adopted(model, evidence, quick=quick)
 
 
-def _late(event: dict[str, Any]) -> bool:
-    """Whether an event is so old that its object may have been deleted, and the deletion closed, since.
+def _left(event: dict[str, Any]) -> timedelta:
+    """Return how long an event has to wait for whoever may be making its object; without any, that may be gone since.
 
     The event's time is asked, never the object's: a test clock dates objects weeks ahead.
     """
-    return int(event["created"]) < (clock.now() - SETTLES).timestamp()
+    age, whole = clock.now().timestamp() - int(event["created"]), SETTLES.total_seconds()
+    return timedelta(seconds=min(max(whole - age, 0.0), whole))
 
 
 def _look_and_adopt(model: type[SyncedDocument], event: dict[str, Any]) -> Verdict:

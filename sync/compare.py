@@ -52,7 +52,7 @@ class Comparison:
         """Compare the objects of a page, and return their ids. Raises CannotLook."""
         remotes: dict[str, Json] = {}
         for remote in page.remote["data"]:
-            if isinstance(remote, dict) and is_id(remote.get("id")):
+            if has_id(remote):
                 remotes[remote["id"]] = remote
             else:
                 self._failed(remote, "this is no object with an id")
@@ -195,6 +195,11 @@ class Comparison:
         log.error("%s %s: %s", self.model.resource.kind, told, why)
         self.counts["failed"] += 1
         self.report(told, why)
+
+
+def has_id(remote: Any) -> bool:
+    """Whether this can be an object at all."""
+    return isinstance(remote, dict) and is_id(remote.get("id"))
 
 
 def drift(document: SyncedDocument, remote: Json) -> str:

@@ -49,7 +49,7 @@ def open_portal(customer: Customer, return_url: str | None = None) -> dict[str, 
     """Open Stripe's billing portal for a customer, and return {"url", "return_url"}: where to send them, at once.
 
     The address lets anybody in who has it, and lapses within minutes: nothing is stored. Raises Invalid, NotFound,
-    Refused (it was never set up in the Dashboard) or Unavailable.
+    Refused (it was never set up in the Dashboard), CannotLook (Stripe did not answer) or Unavailable (MongoDB did not).
     """
     if return_url is not None and not (isinstance(return_url, str) and return_url.startswith(("https://", "http://"))):
         raise Invalid({"return_url": "must be an http address"})
@@ -59,19 +59,21 @@ def open_portal(customer: Customer, return_url: str | None = None) -> dict[str, 
     sent = {"customer": customer.stripe_id, **({"return_url": return_url} if return_url else {})}
     try:
         answer = current().gateway.write(Call(PORTAL, sent, key=key))
-    except (CannotLook, PyMongoError) as error:
-        raise Unavailable(str(error)) from error
+    except PyMongoError as error:
+        raise Unavailable from error
     match answer:
         case Reply():
             return {name: answer.remote.get(name) for name in ("url", "return_url")}
         case Refusal():
             raise Refused(customer, answer.problem)
-    raise Unavailable("Stripe did not answer: try again.")
+    raise CannotLook("Stripe did not answer, so there is no address: try again.")
 
 
 def customer_of(username: str) -> Customer:
-    """Return the live customer of a username, or of an id. Raises NotFound or Unavailable."""
+    """Return the live customer of a username, or of an id. Raises Invalid, NotFound or Unavailable."""
     current()
+    if not isinstance(username, str):
+        raise Invalid({"username": "must be a string"})
     try:
         customer = Customer.lookup(username)
     except PyMongoError as error:

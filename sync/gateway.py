@@ -14,7 +14,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field, replace
 from email.utils import parsedate_to_datetime
 from functools import partial
-from math import ceil
+from math import ceil, inf
 from typing import Any
 
 import stripe
@@ -50,10 +50,15 @@ def within(seconds: float) -> Iterator[None]:
         DEADLINE.reset(token)
 
 
+def time_left() -> float:
+    """Return the seconds until the deadline; where there is none, there is no end."""
+    deadline = DEADLINE.get()
+    return inf if deadline is None else deadline - stopwatch()
+
+
 def in_time() -> bool:
     """Whether something may be sent: an answer would come before the deadline."""
-    deadline = DEADLINE.get()
-    return deadline is not None and deadline - stopwatch() >= sum(TIMEOUT)
+    return DEADLINE.get() is not None and time_left() >= sum(TIMEOUT)
 
 
 leased = within(LEASE.total_seconds())  # decorates what takes a lease and then sends
@@ -196,7 +201,7 @@ class Gateway:
         raise CannotLook(f"GET {path}: {answer}")
 
     def _reader(self, *, quick: bool) -> stripe.StripeClient:
-        if quick and DEADLINE.get() - stopwatch() < sum(QUICK):
+        if quick and time_left() < sum(QUICK):
             raise CannotLook("the time of this webhook is used up")
         return self._quick if quick else self._client
 

@@ -15,7 +15,6 @@ from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, Wri
 
 from models import Erasure, Event, Status, SyncedDocument, clock, kinds
 from models.claimable import is_away
-from models.clock import stopwatch
 from models.event import MAX_ATTEMPTS, EventState, Via, bare, object_id
 from models.keys import Key
 from models.scrub import mentioned
@@ -27,7 +26,7 @@ from sync.connection import current, log
 from sync.converge import backoff
 from sync.errors import CannotLook, Outage
 from sync.evidence import another_life, from_event, hand_over, needs_look, request_key
-from sync.gateway import API_VERSION, DEADLINE, within
+from sync.gateway import API_VERSION, time_left, within
 from sync.isolation import counted, isolated
 from sync.look import look
 from sync.thin import LOST, THIN, as_snapshot, told_in_full
@@ -90,7 +89,7 @@ def keep(event: dict[str, Any], raw: bytes, verdict: Verdict, via: Via = Via.LIS
 def _apply_what_waited(object_id: str, *, quick: bool) -> None:
     """Apply what waited for an object to have a document: in a webhook as far as its time goes, and the rest is due."""
     for row in Event.waiting(object_id):
-        in_time = not quick or stopwatch() < DEADLINE.get()
+        in_time = not quick or time_left() > 0
         claimed = row.claim() if in_time else None
         failed = claimed is not None and drain_one(claimed, quick=quick) == EventState.RECEIVED
         if quick and (failed or not in_time):

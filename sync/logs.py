@@ -1,7 +1,8 @@
 """What is logged, and what never is: no secret, no e-mail address, no message of an exception that nobody foresaw.
 
 Messages of MongoDB's, Python's and other people's exceptions quote values, so a traceback shows where and which, not
-what. Ours name ids, states and fields; whatever looks like a secret or an address all the same is left out.
+what. Ours name ids, states and fields; whatever looks like a secret or an address all the same is left out. A record
+is one line, whatever is in a path, an id or the message of another: nobody can write a line into the log.
 """
 
 import logging
@@ -28,6 +29,13 @@ def redact(text: str) -> str:
     return text
 
 
+def one_line(text: str) -> str:
+    """Return `text` with all that cannot be printed spelled out, line ends and terminals' commands above all."""
+    if text.isprintable():
+        return text
+    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+
+
 def trace(error: BaseException) -> str:
     """Return a traceback that shows where, and which exceptions, and not what they say."""
     earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
@@ -41,7 +49,7 @@ class Redaction(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Rewrite a record before anybody formats it."""
-        record.msg, record.args = redact(record.getMessage()), None
+        record.msg, record.args = one_line(redact(record.getMessage())), None
         if record.exc_info and record.exc_info[1] is not None:
             record.exc_text = redact(trace(record.exc_info[1]))
             record.exc_info = None
@@ -58,6 +66,6 @@ def log_to_stderr(form: str = "%(asctime)s %(levelname)s %(message)s") -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format=form)
     for name in OTHERS:
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in ("", "gunicorn.error"):
+    for name in ("", "gunicorn.error", "gunicorn.access"):
         for handler in logging.getLogger(name).handlers:
             handler.addFilter(REDACTION)

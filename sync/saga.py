@@ -14,7 +14,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from models import Status, SyncedDocument
 from models.absorb import Evidence
-from models.input import Invalid, checked, checked_fields, params, sendable
+from models.input import Invalid, checked, checked_fields, params, require_json, sendable
 from models.keys import Key
 from models.parts import Call
 from sync.composed import COMPOSED, tell
@@ -55,6 +55,9 @@ def create(
 
     Raises Invalid, AlreadyExists, KeyReused, Refused, RolledBack, Deleted, or Unavailable with the key to repeat with.
     """
+    require_json({**body, "idempotency_key": idempotency_key})
+    if not (idempotency_key is None or isinstance(idempotency_key, str)):
+        raise Invalid({"idempotency_key": "must be a string"})
     request = {
         "token": token,
         "route": model._get_collection_name(),
@@ -141,6 +144,7 @@ def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
     Raises Invalid, AlreadyExists, InProgress, NotFound, Refused or Unavailable; refused, nothing was changed.
     """
     model = type(document)
+    require_json(body)
     try:
         values = resolved(model, checked(model, body, "update"))
         local = {name for name in values if getattr(model._fields[name], "local", False)}
@@ -170,6 +174,7 @@ def act(document: SyncedDocument, name: str, body: dict[str, Any]) -> SyncedDocu
     """Do one of the type's actions (confirm, capture, cancel, …). Return the document, with its operation when the
     outcome is not known yet. Raises Invalid, InProgress, NotFound, Refused or Unavailable.
     """
+    require_json(body)
     action = document.resource.actions[name]
     fields = dict(action.takes._fields) if action.takes else {}
     values = sendable(resolve(fields, checked_fields(fields, body, "create")), "create")

@@ -18,6 +18,7 @@ WRITES = {  # MongoDB's and MongoEngine's names for a write
     *("bulk_write", "find_one_and_update", "find_one_and_replace", "find_one_and_delete"),
     *("modify", "upsert_one", "drop_collection", "drop_database"),
 }
+ENVIRONMENT = ("environ", "getenv", "putenv", "environb")
 MACHINE_PATHS = re.compile(r"""(?<![\w.~$<{])/(?:home|Users|root|work|workspace)/[\w.-]+|\b[A-Z]:\\Users""")
 PIN = re.compile(r"[A-Za-z0-9._-]+(\[[\w,-]+\])?==\d[\w.!+]*(\s*;.*)?$")
 
@@ -103,7 +104,8 @@ def writes(tree: ast.Module) -> Iterator[str]:
 
 def reads_environment(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
-        if isinstance(node, ast.Attribute) and node.attr in ("environ", "getenv", "putenv", "environb"):
+        of_a_request = isinstance(node, ast.Attribute) and ast.unparse(node.value) == "request"  # what WSGI tells of it
+        if isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT and not of_a_request:
             yield f"{node.lineno}: .{node.attr}: settings are read once, in sync/settings.py"
         if (
             isinstance(node, ast.ImportFrom)
