@@ -39,6 +39,7 @@ from sync.look import look, observe
 from sync.references import resolve, resolved
 from sync.tokens import IN_PROCESS
 
+UNPAID = ("requires_payment_method", "canceled", "failed")  # what an intent, or an order, says after a decline alone
 OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
@@ -53,7 +54,8 @@ def create(
     """Create a document and its Stripe object. Return the document, active or still pending, and whether this call is
     a repetition of one with the same key.
 
-    Raises Invalid, AlreadyExists, KeyReused, Refused, RolledBack, Deleted, or Unavailable with the key to repeat with.
+    Raises Invalid, AlreadyExists, KeyReused, Refused (also to a repetition, if a card was declined and nothing was paid
+    since), RolledBack, Deleted, or Unavailable with the key to repeat with.
     """
     require_json({**body, "idempotency_key": idempotency_key})
     if not (idempotency_key is None or isinstance(idempotency_key, str)):
@@ -68,14 +70,21 @@ def create(
     try:
         document, repeated = _stage(model, body, request)
         ended = told(document if repeated else _pushed(document))
-        if not repeated and ended.error is not None and ended.error.key == ended.key:
-            raise Refused(ended)  # declined, and the payment is there all the same
+        declined = ended.error is not None and ended.error.key == ended.key
+        if declined and not (repeated and _paid_since(ended)):
+            raise Refused(ended)  # the payment is there all the same
         return ended, repeated
     except Outcome as outcome:
         outcome.repeated = repeated
         raise
     except PyMongoError as error:
         raise Unavailable(idempotency_key=request["key"]) from error
+
+
+def _paid_since(document: SyncedDocument) -> bool:
+    """Whether a payment or an order whose creation was declined may have been paid since, by whomever: see 0142."""
+    state = getattr(document, "payment_status", None) or getattr(document, "stripe_status", None)
+    return state not in UNPAID
 
 
 def _stage(model: type[SyncedDocument], body: dict[str, Any], request: dict[str, Any]) -> tuple[SyncedDocument, bool]:

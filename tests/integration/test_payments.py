@@ -5,8 +5,10 @@ from typing import Any
 import pytest
 
 import sync
-from models import PaymentIntent, Refund, SetupIntent, Status, SyncedDocument
+from api.resources import plural_of
+from models import Order, PaymentIntent, Refund, SetupIntent, Status, SyncedDocument, kinds
 from sync import operations
+from tests.support import samples
 from tests.support.answers import problem
 from tests.support.in_sync import assert_in_sync
 from tests.support.samples import NO_REDIRECTS
@@ -62,6 +64,71 @@ def test_a_declined_card_leaves_a_payment_that_may_be_confirmed_again(world: Wor
     assert (again.status_code, again.json["stripe_status"], again.json["error"]) == (200, "succeeded", None)
     world.converge()
     assert_in_sync(world)
+
+
+def declined_creation(kind: str) -> dict[str, Any]:
+    """The body of a creation that a bank declines."""
+    if kind == "order":
+        body = {**samples.body("order"), "payment": "payment_intent", "payment_method": DECLINED}
+        del body["success_url"]
+        return body
+    amount = {"amount": 2000, "currency": "eur"} if kind == "payment_intent" else {}
+    return {**amount, "automatic_payment_methods": NO_REDIRECTS, "payment_method": DECLINED, "confirm": True}
+
+
+def intent_of(document: SyncedDocument) -> SyncedDocument:
+    if not isinstance(document, Order):
+        return document.reread()
+    (found,) = PaymentIntent.objects(stripe_id=document.payment_intent)
+    return found
+
+
+@pytest.mark.parametrize("kind", ["payment_intent", "setup_intent", "order"])
+@pytest.mark.parametrize("heard", [True, False], ids=["heard of by webhooks", "unheard of"])
+def test_a_decline_is_told_again_to_who_repeats_it(world: World, kind: str, heard: bool) -> None:
+    body, path = declined_creation(kind), f"/{plural_of(kinds()[kind])}"
+    first = world.http.post(path, json=body, headers={"Idempotency-Key": "one"})
+    assert "Idempotent-Replayed" not in first.headers
+    told = problem(first, 402, "declined")
+    if heard:
+        world.deliver()
+
+    for _ in range(2):
+        again = world.http.post(path, json=body, headers={"Idempotency-Key": "one"})
+        repeated = problem(again, 402, "declined")
+        assert again.headers["Idempotent-Replayed"] == "true"
+        assert repeated["document"]["id"] == told["document"]["id"]
+        assert (repeated["code"], repeated["decline_code"]) == (told["code"], told["decline_code"])
+        world.advance(hours=30)
+        world.converge()
+
+    token = kinds()[kind].objects(id=told["document"]["id"]).get().request.token
+    with pytest.raises(sync.Refused) as refused:
+        sync.create(kinds()[kind], body, idempotency_key="one", token=token)
+    assert (refused.value.repeated, refused.value.code) == (True, told["code"])
+
+
+@pytest.mark.parametrize("kind", ["payment_intent", "setup_intent", "order"])
+@pytest.mark.parametrize("where", ["here", "in the browser"])
+def test_once_another_card_has_paid_the_repetition_of_a_decline_is_answered_as_it_stands(
+    world: World, kind: str, where: str
+) -> None:
+    body, path = declined_creation(kind), f"/{plural_of(kinds()[kind])}"
+    first = problem(world.http.post(path, json=body, headers={"Idempotency-Key": "one"}), 402, "declined")
+    intent = intent_of(kinds()[kind].objects(id=first["document"]["id"]).get())
+    world.deliver()
+    if where == "here":
+        sync.act(intent, "confirm", {"payment_method": VISA})
+    else:
+        world.advance(seconds=5)
+        world.stripe.dashboard.act(intent.resource.kind, intent.stripe_id or "", "confirm", payment_method=VISA)
+        world.deliver()
+
+    again = world.http.post(path, json=body, headers={"Idempotency-Key": "one"})
+
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+    state = again.json.get("payment_status") or again.json["stripe_status"]
+    assert state in ("succeeded", "paid")
 
 
 def test_a_declined_confirmation_is_402_and_leaves_the_payment(world: World) -> None:
