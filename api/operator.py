@@ -6,7 +6,7 @@ from typing import Any
 from flask import Flask, Response, g, request
 
 from api.auth import needs
-from api.resources import body
+from api.resources import LIMIT, body
 from models import kinds
 from models.input import Invalid
 from sync import operations
@@ -17,6 +17,7 @@ from sync.tokens import Scope
 log = logging.getLogger("api")
 
 WORDS = {"true": True, "false": False}
+PARAMETERS = ("kind", "verb", "review", "limit", "starting_after")
 
 
 def register(app: Flask) -> None:
@@ -36,16 +37,24 @@ def _status() -> Response:
 @needs(Scope.OPERATE)
 def _list() -> Response:
     given = request.args.to_dict()
-    wrong = {name: "is not a parameter of this list" for name in given if name not in ("kind", "verb", "review")}
+    wrong = {name: "is not a parameter of this list" for name in given if name not in PARAMETERS}
     wrong |= {name: "is given twice" for name in given if len(request.args.getlist(name)) > 1}
     if given.get("kind", "event") not in {*kinds(), "event"}:
         wrong["kind"] = "is not a kind, nor event"
     if given.get("review", "true") not in WORDS:
         wrong["review"] = "must be true or false"
+    if not LIMIT.fullmatch(given.get("limit", "20")):
+        wrong["limit"] = "must be a whole number from 1 to 100"
     if wrong:
         raise Invalid(wrong)
-    review = WORDS[given.get("review", "false")]
-    return _said({"data": operations.listed(kind=given.get("kind"), verb=given.get("verb"), review=review)})
+    found, more = operations.page(
+        limit=int(given.get("limit", "20")),
+        after=given.get("starting_after"),
+        kind=given.get("kind"),
+        verb=given.get("verb"),
+        review=WORDS[given.get("review", "false")],
+    )
+    return _said({"data": found, "has_more": more})
 
 
 @needs(Scope.OPERATE)

@@ -125,14 +125,16 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or t
             {"name": "kind", "in": "query", "schema": {"enum": [*kinds(), "event"]}},
             {"name": "verb", "in": "query", "schema": {"type": "string"}},
             {"name": "review", "in": "query", "schema": {"type": "boolean"}},
+            ref("parameters", "limit"),
+            {"name": "starting_after", "in": "query", "schema": {"type": "string"}},
         ],
         "answers": {
             "200": answer(
-                "All of it.",
+                "A page, kind by kind in the order of ids, events last.",
                 {
                     "type": "object",
-                    "properties": {"data": {"type": "array", "items": UNFINISHED}},
-                    "required": ["data"],
+                    "properties": {"data": {"type": "array", "items": UNFINISHED}, "has_more": {"type": "boolean"}},
+                    "required": ["data", "has_more"],
                 },
             )
         },

@@ -109,9 +109,13 @@ def _take_first(rows: Collection[Any], due: dict[str, Any], taken: list[dict[str
         return None
 
 
-def read_each(model: type[Row], where: dict[str, Any], broken: Broken) -> Iterator[Row]:
-    """Yield the rows that `where` asks for, as far as they can be read; of the others, `broken` is told."""
-    for found in _raw(model).find(where):
+def read_each(model: type[Row], where: dict[str, Any], broken: Broken, *, limit: int = 0) -> Iterator[Row]:
+    """Yield the rows that `where` asks for, as far as they can be read; of the others, `broken` is told.
+
+    With a `limit`, only so many, in the order of their ids.
+    """
+    rows = _raw(model).find(where)
+    for found in rows.sort("_id").limit(limit) if limit else rows:
         if (row := _read(model, found, broken)) is not None:
             yield row
 

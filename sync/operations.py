@@ -1,12 +1,15 @@
 """What an operator may do with one document: each action takes it out of review, and then the table decides again."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 from bson import ObjectId
+from mongoengine import Document
 
 from models import Event, Status, SyncedDocument, clock, present_kinds
+from models.claimable import read_each
 from models.event import EventState
+from models.input import Invalid
 from models.state import LATCH, State
 from sync.composed import COMPOSED, tell
 from sync.connection import current
@@ -19,6 +22,7 @@ from sync.link import Linked, linked
 from sync.settle import Run, settle
 
 Moved = TypeVar("Moved")
+PAGE = 1000  # entries that are read at once
 
 
 def listed(*, kind: str | None = None, verb: str | None = None, review: bool = False) -> list[dict[str, Any]]:
@@ -26,17 +30,72 @@ def listed(*, kind: str | None = None, verb: str | None = None, review: bool = F
 
     With a `kind` (`event` is one), a `verb`, or `review`, only those.
     """
+    return [one for found in pages(kind=kind, verb=verb, review=review) for one in found]
+
+
+def pages(*, after: str | None = None, **wanted: Any) -> Iterator[list[dict[str, Any]]]:
+    """Yield the same page by page, from what follows the entry of an id on. Raises Invalid, as `page` does."""
+    more = True
+    while more:
+        found, more = page(limit=PAGE, after=after, **wanted)
+        yield found
+        after = found[-1]["id"] if found else None
+
+
+def page(
+    *, limit: int, after: str | None = None, kind: str | None = None, verb: str | None = None, review: bool = False
+) -> tuple[list[dict[str, Any]], bool]:
+    """Return so many of what is `listed`, and whether there is more: kind by kind in the order of ids, events last.
+
+    Raises Invalid unless `after` is the id of a document or an event that such a list may hold.
+    """
+    found: list[dict[str, Any]] = []
+    for model, where in _lists(kind, verb, review):
+        beyond: dict[str, Any] = {}
+        if after is not None:
+            last = _id_in(model, after)
+            if last is None:
+                continue
+            after, beyond = None, {"_id": {"$gt": last}}
+        found += _entries(model, {**where, **beyond}, limit + 1 - len(found))
+        if len(found) > limit:
+            break
+    if after is not None:
+        raise Invalid({"starting_after": "is not the id of a document, or of an event, of this list"})
+    return found[:limit], len(found) > limit
+
+
+def _lists(kind: str | None, verb: str | None, review: bool) -> Iterator[tuple[type[Document], dict[str, Any]]]:
     in_review = {"review": {"$type": "string"}}
     unfinished = in_review if review else {"$or": [{"lease": {"$type": "date"}}, in_review]}
     wanted = {**unfinished, **({"operation.verb": verb} if verb else {})}
-    documents = [
-        shown(document)
-        for name, model in present_kinds().items()
-        if kind in (None, name)
-        for document in model.objects(__raw__=wanted)
-    ]
-    dead = Event.objects(state=EventState.DEAD) if kind in (None, "event") and not (verb or review) else []
-    return [*documents, *map(_dead, dead)]
+    for name, model in present_kinds().items():
+        if kind in (None, name):
+            yield model, wanted
+    if kind in (None, "event") and not (verb or review):
+        yield Event, {"state": EventState.DEAD}
+
+
+def _id_in(model: type[Document], id: str) -> Any:
+    """Return the id of a row as it is stored, None where there is none."""
+    wanted: Any = id if model is Event else ObjectId(id) if ObjectId.is_valid(id) else None
+    found = None if wanted is None else model._get_collection().find_one({"_id": wanted}, {"_id": 1})
+    return found and found["_id"]
+
+
+def _entries(model: type[Document], where: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+    """Return what is told of these rows; of one that nobody can read, that."""
+    told: list[dict[str, Any]] = []
+
+    def broken(id: Any, error: Exception) -> None:
+        kind = "event" if model is Event else model.resource.kind
+        blank = dict.fromkeys(("stripe_id", "verb", "since", "attempts", "due", "review"))
+        why = f"this row cannot be read: {type(error).__name__}"
+        told.append({"kind": kind, "id": str(id), "status": "unreadable", **blank, "orphans": [], "error": why})
+
+    for row in read_each(model, where, broken, limit=limit):
+        told.append(_dead(row) if isinstance(row, Event) else shown(row))
+    return told
 
 
 def _dead(row: Event) -> dict[str, Any]:

@@ -5,8 +5,10 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from models import kinds
+from models.input import Invalid
 from sync import operations
-from sync.commands.line import NEEDS_OPERATOR, command, group, say
+from sync.commands.line import NEEDS_OPERATOR, command, count, group, say
+from sync.errors import NotPossible
 from sync.link import Differs
 
 if TYPE_CHECKING:
@@ -20,6 +22,8 @@ def add(commands: "Commands") -> None:
     listed.add_argument("--kind", choices=[*kinds(), "event"], metavar="KIND", help="only these: customer, event, …")
     listed.add_argument("--verb", metavar="VERB", help="only with this operation: create, update, …")
     listed.add_argument("--review", action="store_true", help="only what is in review")
+    listed.add_argument("--limit", type=count, metavar="N", help="so many; all, unless told")
+    listed.add_argument("--starting-after", metavar="ID", help="what follows the entry of this id")
     for name, act in operations.ACTIONS.items():
         one = command(actions, name, (act.__doc__ or "").splitlines()[0], run)
         one.add_argument("id", help="the id of the document")
@@ -31,8 +35,20 @@ def add(commands: "Commands") -> None:
 
 def show(given: argparse.Namespace) -> int:
     """List what is unfinished."""
-    found = operations.listed(kind=given.kind, verb=given.verb, review=given.review)
-    say(given, found, "\n".join(operations.line(one) for one in found) or "nothing is pending")
+    wanted = {"kind": given.kind, "verb": given.verb, "review": given.review}
+    try:
+        if given.limit is None:
+            pages = operations.pages(after=given.starting_after, **wanted)
+        else:
+            pages = iter([operations.page(limit=given.limit, after=given.starting_after, **wanted)[0]])
+        if given.json:
+            say(given, [one for page in pages for one in page], "")
+            return 0
+        for number, page in enumerate(pages):  # each is printed as it is read: after an outage there are many
+            if page or number == 0:
+                print("\n".join(map(operations.line, page)) or "nothing is pending", flush=True)
+    except Invalid as error:
+        raise NotPossible(str(error)) from error
     return 0
 
 

@@ -10,8 +10,9 @@ from werkzeug.test import TestResponse
 import sync
 from api.app import unconnected_app
 from api.auth import OPEN, SCOPES, scope_of
-from models import Coupon, Customer, Status
+from models import Coupon, Customer, Event, Status
 from sync.tokens import Scope
+from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.events import event
 from tests.support.run import Run
@@ -322,8 +323,53 @@ def test_who_settles_by_hand_is_logged(guarded: World, caplog: pytest.LogCapture
     assert line == f"request {response.headers['X-Request-Id']}: ops asks to retry {customer.id}"
 
 
+def test_what_is_unfinished_is_listed_in_pages(guarded: World, run: Run) -> None:
+    sync.create_customer("heard@here.com")
+    guarded.deliver()
+    row = Event.objects.first()
+    Event._get_collection().update_one({"_id": row.id}, {"$set": {"state": "dead", "error": "no"}})
+    guarded.stripe.fault("cut_before", method="POST", times=None)
+    for number in range(3):
+        samples.create("product", f"{number}")
+        sync.create_customer(f"user {number}")
+    everything = run("operations list")[1]
+    assert [one["kind"] for one in everything] == ["customer"] * 3 + ["product"] * 3 + ["event"]
+
+    for limit in (1, 2, 3, 7, 8):
+        paged: list[Any] = []
+        query, more = f"limit={limit}", True
+        while more:
+            told = ask(guarded, "ops", "GET", f"/operations?{query}").json
+            paged += told["data"]
+            assert len(told["data"]) <= limit
+            more, query = told["has_more"], f"limit={limit}&starting_after={paged[-1]['id']}"
+        assert paged == everything
+        assert run(f"operations list --limit {limit}")[1] == everything[:limit]
+    assert run(f"operations list --starting-after {everything[2]['id']}")[1] == everything[3:]
+    assert run("operations list --starting-after 0123456789abcdef01234567")[0] == 1
+    assert ask(guarded, "ops", "GET", "/operations").json["has_more"] is False
+
+
+def test_what_nobody_can_read_is_listed_beside_the_others(guarded: World, run: Run) -> None:
+    guarded.stripe.fault("cut_before", method="POST", times=None)
+    first, second = sync.create_customer("one"), sync.create_customer("two")
+    first._get_collection().update_one({"_id": first.id}, {"$set": {"operation": "text"}})
+
+    code, (broken, whole) = run("operations list")
+
+    assert (code, broken["id"], broken["status"]) == (0, str(first.id), "unreadable")
+    assert "cannot be read" in broken["error"]
+    assert (whole["id"], whole["verb"]) == (str(second.id), "create")
+    assert broken.keys() == whole.keys()
+
+
 @pytest.mark.parametrize(
-    ("query", "named"), [("kind=shoe", "kind"), ("review=yes", "review"), ("x=1", "x"), ("verb=a&verb=b", "verb")]
+    ("query", "named"),
+    [
+        *(("kind=shoe", "kind"), ("review=yes", "review"), ("x=1", "x"), ("verb=a&verb=b", "verb")),
+        *(("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit")),
+        *(("starting_after=cus_1", "starting_after"), ("starting_after=0123456789abcdef01234567", "starting_after")),
+    ],
 )
 def test_a_bad_parameter_of_operations_is_named(guarded: World, query: str, named: str) -> None:
     told = problem(ask(guarded, "ops", "GET", f"/operations?{query}"), 422, "invalid")
