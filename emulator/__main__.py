@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from emulator.courier import Courier
 from emulator.server import Server
 from emulator.service import Emulator
-from emulator.versions import VERSIONS
+from emulator.values import VERSIONS
 from emulator.webhooks import FAST
 from emulator.wire import API_VERSION
 

@@ -152,7 +152,9 @@ INVOICE = Resource(
         "total_taxes": [],
     },
     filters={
-        **{name: same(name) for name in ("collection_method", "customer", "customer_account", "status")},
+        **{name: same(name) for name in ("customer", "customer_account")},
+        "collection_method": same("collection_method", WHEN["collection_method"]),
+        "status": same("status", OneOf(values=("draft", "open", "paid", "uncollectible", "void"))),
         "subscription": Filter(
             Text(),
             lambda invoice, id: bool(

@@ -11,6 +11,7 @@ from emulator.fields import Currency, Email, Fields, Flag, Hash, Many, Metadata,
 from emulator.params import ADDRESS, SHIPPING
 from emulator.purchases import CARD_ONLY
 from emulator.resource import Action, Filter, Resource, blank, same
+from emulator.values import LOCALES, METHODS_OF_SESSIONS
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ SUBSCRIPTION_DATA: Fields = {
 }
 CREATE: Fields = {
     "allow_promotion_codes": Flag(),
-    "allowed_payment_method_types": Many(each=Text()),
+    "allowed_payment_method_types": Many(each=OneOf(values=METHODS_OF_SESSIONS)),
     "billing_address_collection": OneOf(values=("auto", "required")),
     "cancel_url": Text(),
     "client_reference_id": Text(longest=200),
@@ -132,11 +133,13 @@ CREATE: Fields = {
     "customer_email": Email(),
     "expires_at": Time(),
     "line_items": Many(each=Hash(fields=lines.LINE, fill=False), most=100, hidden=True),
-    "locale": Text(),
+    "locale": OneOf(values=LOCALES),
     "metadata": Metadata(),
     "mode": OneOf(values=("payment", "setup", "subscription")),
     "payment_intent_data": Hash(fields=PAYMENT_DATA, fill=False, hidden=True),
-    "setup_intent_data": Hash(fields={"description": Text(), "metadata": Metadata()}, fill=False, hidden=True),
+    "setup_intent_data": Hash(
+        fields={"description": Text(longest=1000), "metadata": Metadata()}, fill=False, hidden=True
+    ),
     "submit_type": OneOf(values=("auto", "book", "donate", "pay", "subscribe")),
     "subscription_data": Hash(fields=SUBSCRIPTION_DATA, fill=False, hidden=True),
     "success_url": Text(),

@@ -22,6 +22,7 @@ from emulator.later import Later
 from emulator.limiter import Limiter
 from emulator.store import Realm, Store
 from emulator.tides import ripen
+from emulator.values import VERSIONS
 from emulator.webhooks import Webhooks
 from emulator.wire import Cut, How, Json, Logged, Reply, Request
 
@@ -214,7 +215,7 @@ class Engine:
 
     def _version(self, entry: Logged) -> str:
         """What the request is read and answered in: the version it names, else the account's."""
-        return entry.version if entry.version in versions.VERSIONS else self.api_version
+        return entry.version if entry.version in VERSIONS else self.api_version
 
     def _reply(
         self, entry: Logged, status: int, body: bytes, original: str, extra: dict[str, str] | None = None

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stripe.params import identity
+
 from emulator import errors
 from emulator.fields import Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text
 from emulator.resource import Action, Resource, blank, same
 from emulator.steps import change, expect, step
+from emulator.values import choice
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -72,7 +75,8 @@ VERIFICATION_SESSION = Resource(
     )
     | {"metadata": {}, "options": {}, "status": "requires_input", "type": "document"},
     filters={
-        name: same(name) for name in ("client_reference_id", "related_customer", "related_customer_account", "status")
+        **{name: same(name) for name in ("client_reference_id", "related_customer", "related_customer_account")},
+        "status": same("status", choice(identity.VerificationSessionListParams, "status")),
     },
     events=("created",),
     check=_check,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from emulator import cards, errors
 from emulator.errors import Problem
 from emulator.fields import Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text
+from emulator.values import METHODS_OF_INTENTS
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -134,7 +135,7 @@ def shape(act: Act, params: Json, intent: Json) -> None:
 
 
 FIXED = {"amount", "currency", "customer", "payment_method", "capture_method", "setup_future_usage"}
-TYPES: Fields = {"allowed_payment_method_types": Many(each=Text())}
+TYPES: Fields = {"allowed_payment_method_types": Many(each=OneOf(values=METHODS_OF_INTENTS))}
 WHO: Fields = {
     **TYPES,
     "customer": Ref(kind="customer"),

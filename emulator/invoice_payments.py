@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+from emulator.fields import OneOf
 from emulator.resource import Resource, same
 from emulator.wire import Json
 
@@ -15,7 +16,7 @@ INVOICE_PAYMENT = Resource(
     kind="invoice_payment",
     path="invoice_payments",
     prefix="inpay_",
-    filters={"invoice": same("invoice"), "status": same("status")},
+    filters={"invoice": same("invoice"), "status": same("status", OneOf(values=("canceled", "open", "paid")))},
     expands={"invoice": "invoice"},
     events=(),
 )

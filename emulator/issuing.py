@@ -5,10 +5,14 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+from stripe.params import issuing
+from stripe.params.test_helpers import issuing as test_issuing
+
 from emulator import errors
 from emulator.fields import Currency, Fields, Hash, Many, Metadata, Number, OneOf, Ref, Text, Time, Whole
 from emulator.params import ADDRESS
 from emulator.resource import Resource, Route, blank, same
+from emulator.values import choice
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -46,7 +50,10 @@ CARDHOLDER = Resource(
     | {"billing": {"address": blank(" ".join(ADDRESS))}, "metadata": {}, "name": ""}
     | {"requirements": {"disabled_reason": None, "past_due": []}, "spending_controls": FREE}
     | {"status": "active", "type": "individual"},
-    filters={name: same(name) for name in ("email", "phone_number", "status", "type")},
+    filters={
+        **{name: same(name) for name in ("email", "phone_number")},
+        **{name: same(name, choice(issuing.CardholderListParams, name)) for name in ("status", "type")},
+    },
     event_name="issuing_cardholder",
     events=("created", "updated"),
 )
@@ -86,7 +93,8 @@ CARD = Resource(
     | {"brand": "Visa", "cardholder": None, "currency": "usd", "exp_month": 12, "exp_year": 2034, "last4": ""}
     | {"metadata": {}, "spending_controls": FREE, "status": "inactive", "type": "virtual"},
     filters={
-        **{name: same(name) for name in ("last4", "personalization_design", "status", "type")},
+        **{name: same(name) for name in ("last4", "personalization_design")},
+        **{name: same(name, choice(issuing.CardListParams, name)) for name in ("status", "type")},
         **{name: same(name, Whole()) for name in ("exp_month", "exp_year")},
         "cardholder": same("cardholder"),
     },
@@ -105,9 +113,8 @@ SHOP: Json = blank("city country name postal_code state tax_id terminal_id url")
     "network_id": "1234567890",
 }
 MERCHANT: Fields = {
-    name: Text()
-    for name in ("category", "city", "country", "name", "network_id", "postal_code", "state", "terminal_id", "url")
-}
+    name: Text() for name in ("city", "country", "name", "network_id", "postal_code", "state", "terminal_id", "url")
+} | {"category": choice(test_issuing.TransactionCreateForceCaptureParamsMerchantData, "category")}
 RECEIPT: Fields = {
     "description": Text(longest=26),
     "quantity": Number(above=-1e-12, exact=True),
@@ -189,7 +196,7 @@ AUTHORIZATION = Resource(
             **blank("authentication_exemption postal_code three_d_secure"),
         }
     },
-    filters={**BY_CARD, "status": same("status")},
+    filters={**BY_CARD, "status": same("status", choice(issuing.AuthorizationListParams, "status"))},
     event_name="issuing_authorization",
 )
 TRANSACTION = Resource(
@@ -203,7 +210,7 @@ TRANSACTION = Resource(
         "treasury wallet"
     )
     | {**MONEY, "metadata": {}, "type": "capture"},
-    filters={**BY_CARD, "type": same("type")},
+    filters={**BY_CARD, "type": same("type", choice(issuing.TransactionListParams, "type"))},
     event_name="issuing_transaction",
     events=("updated",),
 )

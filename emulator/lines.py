@@ -23,7 +23,7 @@ NEW_PRODUCT: Fields = {
     "images": Many(each=Text(), most=8),
     "metadata": Metadata(),
     "name": Text(required=True),
-    "unit_label": Text(),
+    "unit_label": Text(longest=12),
 }
 # A price made for one use. Where only an existing product will do, `product_data` is left out.
 PRICE_DATA: Fields = {

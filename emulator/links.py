@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from emulator import errors, lines
 from emulator.fields import Currency, Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text
 from emulator.resource import ACTIVE, Resource, blank
+from emulator.values import LOCALES_OF_PORTALS
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -117,7 +118,7 @@ PORTAL_SESSION = Resource(
     readable=False,
     create={
         "customer": Ref(kind="customer"),
-        "locale": Text(),
+        "locale": OneOf(values=LOCALES_OF_PORTALS),
         "return_url": Text(),
     },
     defaults=blank("customer customer_account flow locale on_behalf_of return_url")

@@ -5,12 +5,15 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
+from stripe import params as stripe_params
+
 from emulator import errors
 from emulator.errors import Problem
 from emulator.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Whole
 from emulator.lists import Created
 from emulator.resource import Resource, Route, blank, same
 from emulator.steps import DAY, change, later, step
+from emulator.values import choice
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -125,7 +128,10 @@ TOPUP = Resource(
         "statement_descriptor transfer_group"
     )
     | {"amount": 0, "currency": "usd", "metadata": {}, "status": "pending"},
-    filters={"amount": same("amount", Whole()), "status": same("status")},
+    filters={
+        "amount": same("amount", Whole()),
+        "status": same("status", choice(stripe_params.TopupListParams, "status")),
+    },
     events=("created",),
     shape=_top_up,
     ripe=later("pending", "succeeded", "topup.succeeded", effect=_given_back),

@@ -18,7 +18,7 @@ from emulator.fields import (
     Time,
     Whole,
 )
-from emulator.versions import VERSIONS
+from emulator.values import EVENTS, TAX_IDS, VERSIONS
 
 ADDRESS: Fields = {name: Text() for name in ("city", "country", "line1", "line2", "postal_code", "state")}
 SHIPPING: Fields = {
@@ -57,9 +57,9 @@ CUSTOMER: Fields = {
     "invoice_prefix": Text(pattern="[A-Z0-9]{1,12}"),
     "invoice_settings": Hash(fields=INVOICE_SETTINGS, merge=True),
     "metadata": Metadata(),
-    "name": Text(),
+    "name": Text(longest=256),
     "next_invoice_sequence": Whole(least=1),
-    "phone": Text(),
+    "phone": Text(longest=20),
     "preferred_locales": Many(each=Text()),
     "shipping": Hash(fields=SHIPPING),
     "source": Text(hidden=True),
@@ -116,7 +116,7 @@ PRODUCT_DATA: Fields = {
     "statement_descriptor": Text(longest=22, pattern=r"[^<>\\\"'*]*"),
     "tax_code": Text(),
     "tax_details": TAX_DETAILS,
-    "unit_label": Text(),
+    "unit_label": Text(longest=12),
 }
 DEFAULT_PRICE: Fields = {
     "currency": Currency(required=True),
@@ -142,12 +142,14 @@ NAMED = Text(unset=False)
 CUSTOMER_CREATE: Fields = {
     **CUSTOMER,
     "payment_method": Ref(kind="payment_method", hidden=True),
-    "tax_id_data": Many(each=Hash(fields={"type": Text(required=True), "value": Text(required=True)}), hidden=True),
+    "tax_id_data": Many(
+        each=Hash(fields={"type": OneOf(values=TAX_IDS, required=True), "value": Text(required=True)}), hidden=True
+    ),
     "test_clock": Ref(kind="test_helpers.test_clock"),
 }
 CUSTOMER_UPDATE: Fields = {
     **CUSTOMER,
-    "default_source": Text(),
+    "default_source": Text(longest=500),
     "tax": Hash(
         fields={"ip_address": Text(), "validate_location": OneOf(values=("auto", "deferred", "immediately"))},
         hidden=True,
@@ -164,7 +166,7 @@ PRODUCT_FIELDS: Fields = {
     "statement_descriptor": PRODUCT_DATA["statement_descriptor"],
     "tax_code": Text(),
     "tax_details": TAX_DETAILS,
-    "unit_label": Text(),
+    "unit_label": Text(longest=12),
     "url": Text(),
 }
 PRODUCT_CREATE: Fields = {
@@ -218,7 +220,7 @@ COUPON_CREATE: Fields = {
 COUPON_UPDATE: Fields = {"currency_options": CURRENCY_DISCOUNTS, "metadata": Metadata(), "name": Text(longest=40)}
 PROMOTION_CODE_CREATE: Fields = {
     "active": Flag(),
-    "code": Text(pattern="[A-Za-z0-9-]{1,500}"),
+    "code": Text(longest=500, pattern="[A-Za-z0-9-]+"),
     "customer": Ref(kind="customer"),
     "customer_account": Text(),
     "expires_at": Time(),
@@ -239,14 +241,14 @@ WEBHOOK_ENDPOINT_CREATE: Fields = {
     "api_version": OneOf(values=VERSIONS),
     "connect": Flag(hidden=True),
     "description": Text(),
-    "enabled_events": Many(each=Text(), required=True),
+    "enabled_events": Many(each=OneOf(values=EVENTS), required=True),
     "metadata": Metadata(),
     "url": Text(required=True),
 }
 WEBHOOK_ENDPOINT_UPDATE: Fields = {
     "description": Text(),
     "disabled": Flag(hidden=True),
-    "enabled_events": Many(each=Text()),
+    "enabled_events": Many(each=OneOf(values=EVENTS)),
     "metadata": Metadata(),
     "url": NAMED,
 }

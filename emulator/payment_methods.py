@@ -11,6 +11,7 @@ from emulator.errors import Problem
 from emulator.fields import Email, Fields, Hash, Metadata, OneOf, Ref, Text, Whole
 from emulator.params import ADDRESS
 from emulator.resource import Action, Resource, blank, same
+from emulator.values import METHODS
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ PAYMENT_METHOD = Resource(
     create={
         **SHOWN,
         **bank.NEW_METHOD,
-        "type": Text(),
+        "type": OneOf(values=METHODS),
         "card": Hash(fields={**EXPIRY, **{name: Text() for name in ("cvc", "number", "token")}}, hidden=True),
     },
     update={**SHOWN, "card": Hash(fields=EXPIRY, hidden=True)},
@@ -111,7 +112,11 @@ PAYMENT_METHOD = Resource(
         "metadata": {},
         "type": "card",
     },
-    filters={name: same(name) for name in ("allow_redisplay", "customer", "customer_account", "type")},
+    filters={
+        **{name: same(name) for name in ("customer", "customer_account")},
+        "allow_redisplay": same("allow_redisplay", SHOWN["allow_redisplay"]),
+        "type": same("type", OneOf(values=METHODS)),
+    },
     created_filter=False,
     expands={"customer": "customer"},
     events=("updated",),

@@ -75,7 +75,7 @@ SHOWN: Fields = {
     "default_return_url": Text(),
     "login_page": Hash(fields={"enabled": Flag(required=True)}, hidden=True),
     "metadata": Metadata(),
-    "name": Text(),
+    "name": Text(longest=256),
 }
 CONFIGURATION = Resource(
     kind="billing_portal.configuration",

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stripe import params as stripe_params
+
 from emulator import lines
 from emulator.errors import Problem
 from emulator.fields import Fields, Hash, Many, Metadata, Ref, Text, Time
 from emulator.resource import Action, Resource, blank, same
 from emulator.steps import DAY, change, expect, later, step
+from emulator.values import choice
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -126,7 +129,10 @@ QUOTE = Resource(
         | {"billing_mode": {"type": "classic"}, "metadata": {}},
         "total_details": FREE,
     },
-    filters={name: same(name) for name in ("customer", "customer_account", "status", "test_clock")},
+    filters={
+        **{name: same(name) for name in ("customer", "customer_account", "test_clock")},
+        "status": same("status", choice(stripe_params.QuoteListParams, "status")),
+    },
     created_filter=False,
     expands={name: name for name in ("customer", "invoice", "subscription")},
     includes={"line_items": lines.listed},

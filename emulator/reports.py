@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from stripe.params import reporting
+
 from emulator.fields import Currency, Hash, Many, Text, Time
 from emulator.resource import Resource, blank
 from emulator.steps import change
+from emulator.values import choice
 from emulator.wire import Json
 
 if TYPE_CHECKING:
@@ -47,8 +50,8 @@ REPORT_RUN = Resource(
                 "interval_end": Time(),
                 "interval_start": Time(),
                 "payout": Text(),
-                "reporting_category": Text(),
-                "timezone": Text(),
+                "reporting_category": choice(reporting.ReportRunCreateParamsParameters, "reporting_category"),
+                "timezone": choice(reporting.ReportRunCreateParamsParameters, "timezone"),
             },
             fill=False,
         ),

@@ -61,7 +61,7 @@ CUSTOMER = Resource(
         "preferred_locales": [],
         "tax_exempt": "none",
     },
-    filters={"email": same("email"), "test_clock": same("test_clock")},
+    filters={"email": same("email", Text(longest=512)), "test_clock": same("test_clock")},
     expands={"invoice_settings.default_payment_method": "payment_method"},
     includes={"subscriptions": customers.subscriptions_of},
     lists={"payment_methods": customers.methods_of, **PARTS_OF_CUSTOMER},
@@ -86,7 +86,7 @@ PRODUCT = Resource(
         **ACTIVE,
         "ids": among("id"),
         "shippable": same("shippable", Flag()),
-        "type": same("type"),
+        "type": same("type", OneOf(values=("good", "service"))),
         "url": same("url"),
     },
     expands={"default_price": "price"},
@@ -113,7 +113,14 @@ PRICE = Resource(
         "currency": same("currency", Currency()),
         "lookup_keys": Filter(Many(each=Text(), most=10), lambda price, keys: price["lookup_key"] in keys),
         "product": same("product"),
-        "recurring": Filter(Hash(fields={k: Text() for k in ("interval", "meter", "usage_type")}, fill=False), recurs),
+        "recurring": Filter(
+            Hash(
+                fields={name: params.RECURRING[name] for name in ("meter", "usage_type")}
+                | {"interval": OneOf(values=params.INTERVAL.values)},
+                fill=False,
+            ),
+            recurs,
+        ),
         "type": same("type", OneOf(values=("one_time", "recurring"))),
     },
     expands={"product": "product"},

@@ -177,6 +177,14 @@ PAUSE = Hash(
         "resumes_at": Time(),
     }
 )
+STATUSES = ("active", "incomplete", "past_due", "paused", "trialing", "unpaid", *OVER)
+
+
+def _is_in(subscription: Json, status: str) -> bool:
+    now = subscription["status"]
+    return status in ("all", now) or (status == "ended" and now in OVER)
+
+
 SUBSCRIPTION = Resource(
     kind="subscription",
     path="subscriptions",
@@ -223,9 +231,10 @@ SUBSCRIPTION = Resource(
         "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
     },
     filters={
-        **{name: same(name) for name in ("collection_method", "customer", "customer_account", "test_clock")},
+        "collection_method": same("collection_method", SHOWN["collection_method"]),
+        **{name: same(name) for name in ("customer", "customer_account", "test_clock")},
         "price": Filter(Text(), lambda owner, id: any(item["price"]["id"] == id for item in owner["items"]["data"])),
-        "status": Filter(Text(), lambda owner, status: bool(status in ("all", owner["status"]))),
+        "status": Filter(OneOf(values=("all", "ended", *STATUSES)), _is_in),
     },
     expands={
         "customer": "customer",

@@ -16,6 +16,7 @@ import typing_extensions
 from stripe._list_object import ListObject
 from stripe._object_classes import OBJECT_CLASSES
 from stripe._stripe_object import StripeObject, UntypedStripeObject
+from stripe.events._event_classes import get_v2_event_class
 
 Json = dict[str, Any]
 FILES = Path(stripe.__file__).parent
@@ -69,6 +70,11 @@ def object(kind: str) -> Json | None:
     """A kind of object: what the library knows it to have, and may be missing all the same."""
     found = OBJECT_CLASSES.get(kind)
     return {"class": _load(*found)} if found else None
+
+
+def thin_event(type: str) -> Json:
+    """A thin event of a type; of one that the library does not know, what all have."""
+    return {"class": get_v2_event_class(type)}
 
 
 ERROR: Json = {"type": "object", "properties": {"error": {"class": stripe.ErrorObject}}}

@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from emulator.fields import Field, Flag, Hash, Many, MapOf, Metadata, Number, OneOf, Whole
+from emulator.fields import Field, Flag, Hash, Many, MapOf, Metadata, Number, OneOf, Text, Whole
 from emulator.lists import Created
 from tests.contract import library, openapi
 from tests.contract.schemas import Json, Resolve, Walk, branches, verdict
@@ -67,6 +67,8 @@ def object_differences(remote: Json) -> set[str]:
     """What is wrong with an object of Stripe's; `?` if nobody knows its kind."""
     kind = remote["object"]
     file, theirs = openapi.object(kind, remote.get("deleted") is True), library.object(kind)
+    if kind == "v2.core.event":
+        theirs = library.thin_event(remote["type"])
     return _agreed(remote, file, theirs) if file or theirs else {f"?{kind}"}
 
 
@@ -106,10 +108,12 @@ def _kinds(schema: Json) -> Iterator[str]:
 
 
 def parameter_differences(method: str, path: str, fields: Mapping[str, Field]) -> set[str]:
-    """What the emulator takes otherwise: `+` it alone, `-` not, `*` required by one side, `!` of another type."""
+    """What the emulator takes otherwise: `+` it alone, `-` not, `*` required by one side, `!` of another type, `=` any
+    text where there is a list of values, `^` a longer text."""
     theirs, file = library.call(method, path), openapi.call(method, path)
+    longer = {each for each in _fields(openapi.resolve, fields, file or {}) if each[0] == "^"}
     if theirs is not None:
-        return {*_fields(library.resolve, fields, theirs)}
+        return {*_fields(library.resolve, fields, theirs)} | longer
     return {*_fields(openapi.resolve, fields, file)} if file is not None else {f"?{method.upper()} {path}"}
 
 
@@ -126,9 +130,20 @@ def _fields(resolve: Resolve, ours: Mapping[str, Field], schema: Json, prefix: s
             continue
         if isinstance(field, Many):
             field, told = field.each, [*_items(resolve, told)]
+        if isinstance(field, Text):
+            yield from (f"{mark}{prefix}{name}" for mark in _wider(field, told))
         if isinstance(field, Hash):
             inner = next(each for each in told if "properties" in each)
             yield from _fields(resolve, field.fields, inner, f"{prefix}{name}.")
+
+
+def _wider(field: Text, told: list[Json]) -> Iterator[str]:
+    """Whether a text may be what the schema does not take."""
+    texts = [each for each in told if each.get("type") in ("string", "integer") and each.get("enum") != [""]]
+    if not isinstance(field, OneOf) and texts and all("enum" in each for each in texts):
+        yield "="
+    if texts and field.longest > max(each.get("maxLength", field.longest) for each in texts):
+        yield "^"
 
 
 def _items(resolve: Resolve, told: Iterable[Json]) -> Iterator[Json]:

@@ -104,15 +104,18 @@ def shown(kind: str, objects: list[Json]) -> Iterator[tuple[str, str]]:
 
 
 def test_events_and_what_they_are_about_have_their_shape(world: Emulator) -> None:
-    events = [json.loads(each.body) for each in world.webhooks.take() if not each.type.startswith("v1.")]
-    events += world.events()
+    sent = [json.loads(each.body) for each in world.webhooks.take()]
+    thin = [event for event in sent if event["object"] == "v2.core.event"]
+    events = [*world.events(), *(event for event in sent if event["object"] == "event")]
     about: dict[str, list[Json]] = {}
     for event in events:
         about.setdefault(event["data"]["object"]["object"], []).append(event["data"]["object"])
 
     assert len({event["type"] for event in events}) > 40
     assert {*about} >= {"customer", "plan", "invoice", "checkout.session"}
+    assert {event["reason"] and event["reason"]["type"] for event in thin} == {"request", None}
     reviewed(shown("event", events), "shows event")
+    reviewed((("tells v2.core.event", each) for _, each in shown("v2.core.event", thin)), "tells *")
     for kind, objects in about.items():
         reviewed(shown(kind, objects), f"shows {kind}")
 
@@ -166,10 +169,10 @@ def test_refusals_and_stubs_and_the_account_have_their_shape(world: Emulator, cl
 
 
 def test_every_exception_is_about_something_that_is_looked_at() -> None:
-    kinds = {row.kind for row in ROWS}
+    kinds = {row.kind for row in ROWS} | {"v2.core.event"}
     for where in EXCEPTIONS.keys() - {"partly"}:
         what, _, about = where.partition(" ")
-        assert what in ("asks", "sends", "takes", "shows", "gone")
+        assert what in ("asks", "sends", "takes", "shows", "tells", "gone")
         assert what == "asks" or about in kinds or about.rpartition(".")[0] in kinds
 
 
