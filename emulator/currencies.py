@@ -1,4 +1,4 @@
-"""The currencies that Stripe supports."""
+"""The currencies that Stripe supports, and how much of each it takes at once."""
 
 LIST = """
 usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn bzd cad cdf chf
@@ -8,3 +8,9 @@ mxn myr mzn nad ngn nio nok npr nzd omr pab pen pgk php pkr pln pyg qar ron rsd 
 sle sos srd std szl thb tjs tnd top try ttd twd tzs uah ugx uyu uzs vnd vuv wst xaf xcd xcg xof xpf yer zar zmw
 """
 CURRENCIES = tuple(LIST.split())
+DIGITS = {"idr": 12}  # of the largest amount; eight in all others (docs.stripe.com/currencies, maximum amounts)
+
+
+def most(currency: str) -> int:
+    """The largest amount of a currency, in its minor unit."""
+    return int("9" * DIGITS.get(currency, 8))

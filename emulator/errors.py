@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from emulator.currencies import most
 from emulator.wire import Json
 
 DOCS = "https://stripe.com/docs/error-codes/"
@@ -64,6 +65,14 @@ def empty(param: str) -> Problem:
 
 def invalid(message: str, param: str, code: str | None = None) -> Problem:
     return Problem(400, message, code=code, param=param)
+
+
+def within(amount: int | None, currency: str, param: str) -> None:
+    """Refuse an amount with more digits than Stripe takes in its currency."""
+    limit = most(currency)
+    if amount is not None and abs(amount) > limit:
+        message = f"Amount must be no more than {limit // 100:,}.{limit % 100:02} {currency.upper()}."
+        raise invalid(message, param, "amount_too_large")
 
 
 def both(*names: str) -> Problem:

@@ -28,6 +28,7 @@ def _check(params: Json) -> None:
         raise errors.both("amount", "quantity")
     if "pricing" in given and params["pricing"].get("price") is None:
         raise errors.missing("pricing[price]")
+    errors.within(params.get("amount"), params.get("currency") or "usd", "amount")
 
 
 def _draft(act: Act, id: str | None, param: str = "invoice") -> None:
@@ -39,6 +40,8 @@ def _draft(act: Act, id: str | None, param: str = "invoice") -> None:
 
 def _guard(act: Act, params: Json, item: Json | None) -> None:
     _draft(act, params.get("invoice") if item is None else item["invoice"])
+    if item is not None:
+        errors.within(params.get("amount"), item["currency"], "amount")
     invoice = act.realm.find("invoice", params.get("invoice") or "")
     if invoice is not None and invoice["customer"] != params["customer"]:
         raise errors.invalid("The invoice belongs to another customer.", "invoice")
@@ -78,7 +81,7 @@ def _again(act: Act, item: Json) -> None:
 
 
 SHOWN: Fields = {
-    "amount": Whole(least=-99_999_999, most=99_999_999, unset=False),
+    "amount": Whole(unset=False),
     "description": Text(longest=5000),
     "metadata": Metadata(),
 }

@@ -72,11 +72,12 @@ def check(lines: list[Json], mode: str, name: str = "line_items") -> None:
                 raise errors.missing(f"{path}[price_data][product]")
             if (data.get("unit_amount") is None) == (data.get("unit_amount_decimal") is None):
                 raise errors.missing(f"{path}[price_data][unit_amount]")
+            errors.within(data.get("unit_amount"), data["currency"], f"{path}[price_data][unit_amount]")
 
 
 def guard(act: Act, lines: list[Json], mode: str, currency: str | None = None, name: str = "line_items") -> None:
     """The prices are active (or the line's own), of one currency, and recurring or not as the mode says."""
-    currencies, recurring = {currency} if currency is not None else set(), 0
+    currencies, recurring, total = {currency} if currency is not None else set(), 0, 0
     for index, line in enumerate(lines):
         data = line.get("price_data")
         if data is None:
@@ -84,11 +85,12 @@ def guard(act: Act, lines: list[Json], mode: str, currency: str | None = None, n
             if not data["active"] and not line.get("own"):
                 message = "The price specified is inactive. This field only accepts active prices."
                 raise errors.invalid(message, f"{name}[{index}][price]")
-            amount(data, line.get("quantity") or 1)
+            total += amount(data, line.get("quantity") or 1)
         currencies.add(data["currency"])
         recurring += data.get("recurring") is not None
     if len(currencies) > 1:
         raise errors.invalid("All prices on a single session or link must be in the same currency.", name)
+    errors.within(total, currencies.pop() if currencies else "usd", name)
     if mode == "payment" and recurring:
         message = "You specified `payment` mode but passed a recurring price. Either switch to `subscription` mode or "
         raise errors.invalid(message + "use only one-time prices.", name)

@@ -70,7 +70,7 @@ CUSTOMER: Fields = {
     "validate": Flag(hidden=True),
 }
 INTERVAL = OneOf(values=("month", "year", "week", "day"), required=True)
-CENTS = Whole(least=0, most=999_999_999_999)
+CENTS = Whole(least=0)  # the most that Stripe takes is the currency's: see errors.within
 EXACT_CENTS = Number(above=-1e-12, exact=True)
 CUSTOM_AMOUNT = Hash(
     fields={"enabled": Flag(required=True), "maximum": CENTS, "minimum": CENTS, "preset": CENTS}, hidden=True

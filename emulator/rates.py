@@ -70,6 +70,8 @@ TAX_RATE = Resource(
 def _check(params: Json) -> None:
     if params.get("fixed_amount") is None:
         raise errors.missing("fixed_amount")
+    fixed = params["fixed_amount"]
+    errors.within(fixed["amount"], fixed["currency"], "fixed_amount[amount]")
 
 
 def _guard(act: Act, params: Json, rate: Json | None) -> None:
@@ -100,7 +102,7 @@ SHIPPING_RATE = Resource(
         "display_name": Text(required=True, longest=100),
         "fixed_amount": Hash(
             fields={
-                "amount": Whole(least=0, most=99_999_999, required=True),
+                "amount": Whole(least=0, required=True),
                 "currency": Currency(required=True),
                 "currency_options": NEW_OTHERS,
             },

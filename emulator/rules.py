@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 from emulator import errors
@@ -62,6 +63,9 @@ def check_amount(params: Json) -> None:
         )
     if tiered and not params.get("tiers"):
         raise errors.missing("tiers")
+    errors.within(params.get("unit_amount"), params["currency"], "unit_amount")
+    if params.get("unit_amount_decimal") is not None:
+        errors.within(int(Decimal(params["unit_amount_decimal"])), params["currency"], "unit_amount_decimal")
 
 
 def check_price(params: Json) -> None:
@@ -132,6 +136,7 @@ def check_coupon(params: Json) -> None:
         raise Problem(
             400, "You must pass currency when passing amount_off.", code="parameter_missing", param="currency"
         )
+    errors.within(params.get("amount_off"), params.get("currency") or "usd", "amount_off")
     repeating = params.get("duration") == "repeating"
     if repeating and params.get("duration_in_months") is None:
         raise Problem(
@@ -166,6 +171,8 @@ def check_promotion(params: Json) -> None:
     restrictions = params.get("restrictions") or {}
     if restrictions.get("minimum_amount") is not None and restrictions.get("minimum_amount_currency") is None:
         raise errors.missing("restrictions[minimum_amount_currency]")
+    least, currency = restrictions.get("minimum_amount"), restrictions.get("minimum_amount_currency")
+    errors.within(least, currency or "usd", "restrictions[minimum_amount]")
 
 
 def guard_code(act: Act, params: Json, code: Json | None) -> None:

@@ -12,6 +12,7 @@ from mongoengine import (
     StringField,
 )
 
+from models.amounts import LARGEST
 from models.base import SyncedDocument
 from models.resource import Resource, Undo
 
@@ -34,7 +35,7 @@ class Coupon(SyncedDocument):
     name: str | None = StringField(max_length=40, sent="create update")
     percent_off: float | None = FloatField(min_value=0.0001, max_value=100, sent="create")
     amount_off: int | None = IntField(
-        min_value=1, max_value=99_999_999, sent="create", help_text="In the currency's minor unit."
+        min_value=1, max_value=LARGEST, sent="create", help_text="In the currency's minor unit."
     )
     currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
     duration: str | None = StringField(choices=["forever", "once", "repeating"], sent="create")

@@ -5,6 +5,7 @@ from typing import Any, ClassVar, Self
 from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
 from pymongo import IndexModel
 
+from models.amounts import LARGEST
 from models.base import SyncedDocument
 from models.indexes import A_STRING
 from models.resource import Resource, Undo
@@ -35,7 +36,7 @@ class InvoiceItem(SyncedDocument):
 
     customer: str = StringField(max_length=5000, required=True, refers="customer", sent="create")
     invoice: str | None = StringField(max_length=5000, refers="invoice", sent="create")
-    amount: int | None = IntField(min_value=-99_999_999, max_value=99_999_999, sent="create update")
+    amount: int | None = IntField(min_value=-LARGEST, max_value=LARGEST, sent="create update")
     currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
     pricing: Pricing | None = EmbeddedDocumentField(Pricing, sent="create")
     quantity: int | None = IntField(min_value=0, max_value=999_999, sent="create")

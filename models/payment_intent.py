@@ -11,6 +11,7 @@ from mongoengine import (
     StringField,
 )
 
+from models.amounts import LARGEST
 from models.base import SyncedDocument
 from models.resource import Action, Resource, Undo
 
@@ -38,7 +39,7 @@ class Capture(EmbeddedDocument):
     """How much of it is captured; all, unless it says less."""
 
     meta: ClassVar = {"strict": False}
-    amount_to_capture: int | None = IntField(min_value=1)
+    amount_to_capture: int | None = IntField(min_value=1, max_value=LARGEST)
 
 
 class Cancellation(EmbeddedDocument):
@@ -71,7 +72,7 @@ class PaymentIntent(SyncedDocument):
         },
     )
 
-    amount: int = IntField(min_value=1, max_value=99_999_999, required=True, sent="create update")
+    amount: int = IntField(min_value=1, max_value=LARGEST, required=True, sent="create update")
     currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True, sent="create update")
     customer: str | None = StringField(max_length=5000, refers="customer", sent="create update")
     description: str | None = StringField(max_length=1000, sent="create update")

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
 
+from models.amounts import LARGEST
 from models.base import SyncedDocument
 from models.resource import Resource, Undo
 
@@ -26,8 +27,8 @@ class Price(SyncedDocument):
 
     product: str = StringField(max_length=5000, required=True, refers="product", sent="create")
     currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True, sent="create")
-    unit_amount: int | None = IntField(min_value=0, max_value=99_999_999, sent="create")
-    unit_amount_decimal: str | None = StringField(regex=r"[0-9]{1,12}(\.[0-9]{1,12})?$", sent="create")
+    unit_amount: int | None = IntField(min_value=0, max_value=LARGEST, sent="create")
+    unit_amount_decimal: str | None = StringField(regex=r"[0-9]{1,15}(\.[0-9]{1,12})?$", sent="create")
     recurring: Recurring | None = EmbeddedDocumentField(Recurring, sent="create")
     active: bool = BooleanField(sent="create update")
     nickname: str | None = StringField(max_length=5000, sent="create update")

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
 
+from models.amounts import LARGEST
 from models.base import SyncedDocument
 from models.resource import Resource, Undo
 
@@ -21,7 +22,7 @@ class Restrictions(EmbeddedDocument):
 
     meta: ClassVar = {"strict": False}
     first_time_transaction: bool | None = BooleanField()
-    minimum_amount: int | None = IntField(min_value=1, help_text="In the currency's minor unit.")
+    minimum_amount: int | None = IntField(min_value=1, max_value=LARGEST, help_text="In the currency's minor unit.")
     minimum_amount_currency: str | None = StringField(regex=r"[A-Za-z]{3}$")
 
 

@@ -3,8 +3,11 @@
 from typing import ClassVar
 
 from mongoengine import IntField, StringField
+from pymongo import IndexModel
 
+from models.amounts import LARGEST
 from models.base import SyncedDocument
+from models.indexes import A_STRING
 from models.resource import Resource
 
 
@@ -12,6 +15,10 @@ class Refund(SyncedDocument):
     """Money that goes back to the buyer, in the minor unit; all that is left of the payment, unless it says less."""
 
     meta: ClassVar = {"collection": "refunds"}
+    indexes: ClassVar = [
+        *SyncedDocument.indexes,
+        IndexModel("payment_intent", partialFilterExpression={"payment_intent": A_STRING}),
+    ]
     resource: ClassVar = Resource(
         kind="refund",
         prefix="re_",
@@ -23,7 +30,7 @@ class Refund(SyncedDocument):
 
     payment_intent: str | None = StringField(max_length=5000, refers="payment_intent", sent="create")
     charge: str | None = StringField(max_length=5000, sent="create")
-    amount: int | None = IntField(min_value=1, max_value=99_999_999, sent="create")
+    amount: int | None = IntField(min_value=1, max_value=LARGEST, sent="create")
     reason: str | None = StringField(choices=["duplicate", "fraudulent", "requested_by_customer"], sent="create")
     currency: str | None = StringField(sent="")
     stripe_status: str | None = StringField(sent="", remote="status")

@@ -4,6 +4,8 @@ from typing import ClassVar
 
 from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
 
+from models.amounts import LARGEST
+
 
 class Period(EmbeddedDocument):
     """How often a price recurs that is made for one sale: what is metered has a price of its own."""
@@ -26,7 +28,7 @@ class NewPrice(EmbeddedDocument):
 
     meta: ClassVar = {"strict": False}
     currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True)
-    unit_amount: int = IntField(min_value=0, max_value=99_999_999, required=True)
+    unit_amount: int = IntField(min_value=0, max_value=LARGEST, required=True)
     product: str | None = StringField(max_length=5000, refers="product")
     product_data: NewProduct | None = EmbeddedDocumentField(NewProduct)
     recurring: Period | None = EmbeddedDocumentField(Period)

@@ -4,6 +4,7 @@ from typing import ClassVar
 
 from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
 
+from models.amounts import LARGEST
 from models.base import SyncedDocument
 from models.resource import Resource, Undo
 
@@ -12,7 +13,7 @@ class FixedAmount(EmbeddedDocument):
     """An amount in the minor unit."""
 
     meta: ClassVar = {"strict": False}
-    amount: int = IntField(min_value=0, required=True)
+    amount: int = IntField(min_value=0, max_value=LARGEST, required=True)
     currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True)
 
 

@@ -11,6 +11,7 @@ from mongoengine import (
     StringField,
 )
 
+from models.amounts import LARGEST
 from models.base import SyncedDocument
 from models.parts import Call
 from models.resource import Action, Resource
@@ -22,7 +23,7 @@ class OwnPrice(EmbeddedDocument):
 
     meta: ClassVar = {"strict": False}
     currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True)
-    unit_amount: int = IntField(min_value=0, max_value=99_999_999, required=True)
+    unit_amount: int = IntField(min_value=0, max_value=LARGEST, required=True)
     product: str = StringField(max_length=5000, refers="product", required=True)
     recurring: Period = EmbeddedDocumentField(Period, required=True)
 
