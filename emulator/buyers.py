@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from contextlib import suppress
 
-from emulator import payments, purchases, setups
+from emulator import disputes, payments, purchases, setups
 from emulator.act import Act
 from emulator.engine import Engine
 from emulator.errors import Problem
@@ -45,6 +45,19 @@ class Buyer:
             with suppress(Problem):  # a decline, of which the session's payment intent tells
                 purchases.complete(act, session, card, email)
             return copy.deepcopy(act.need("checkout.session", id))
+
+    def dispute(self, id: str, amount: int | None, reason: str, inquiry: bool, livemode: bool) -> Json:
+        """Let the bank dispute a charge, or the charge that a payment intent led to; return the dispute."""
+        with self._engine.state():
+            act = self._act(livemode, None)
+            charge = act.need("payment_intent", id)["latest_charge"] if id.startswith("pi_") else id
+            return copy.deepcopy(disputes.dispute(act, charge, amount, reason, inquiry))
+
+    def decide(self, id: str, status: str, livemode: bool) -> Json:
+        """Let the bank decide a dispute: "won", "lost", or "needs_response" of what was an inquiry; return it."""
+        with self._engine.state():
+            act = self._act(livemode, None)
+            return copy.deepcopy(disputes.decide(act, copy.deepcopy(act.need("dispute", id)), status))
 
     def _act(self, livemode: bool, cause: Json | None) -> Act:
         return self._engine.act(self._engine.realm(livemode), cause)

@@ -23,6 +23,8 @@ class Card:
     attaches: bool = False  # although it is refused later
     asks: bool = False  # for authentication (3-D Secure)
     clears: bool = False  # the money is available at once
+    disputed: str = ""  # the reason for which its owner disputes each payment at once
+    inquiry: bool = False  # of that dispute: the bank only asks
 
 
 # Names as in pm_card_<name> and tok_<name>.
@@ -42,6 +44,9 @@ CARDS: dict[str, Card] = {
     "chargeCustomerFail": Card("0341", refused="generic_decline", attaches=True),
     "authenticationRequired": Card("3184", asks=True),
     "threeDSecure2Required": Card("3220", asks=True),
+    "createDispute": Card("0259", disputed="fraudulent"),
+    "createDisputeProductNotReceived": Card("2685", disputed="product_not_received"),
+    "createDisputeInquiry": Card("1976", disputed="fraudulent", inquiry=True),
 }
 BY_LAST4 = {card.last4: card for card in CARDS.values()}
 ALIASES = {f"visa_{name}": name for name in CARDS if name.startswith("charge")}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 from typing import TYPE_CHECKING
 
-from emulator import errors
+from emulator import disputes, errors
 from emulator.cards import CODES, MESSAGES
 from emulator.errors import Problem
 from emulator.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Whole
@@ -141,6 +141,7 @@ def _guard(act: Act, params: Json, refund: Json | None) -> None:
     if refund is not None:
         return
     paid = _source(act, params)
+    disputes.refundable(act, paid["id"])
     left = paid["amount"] - paid["amount_refunded"]  # what was not captured counts as refunded
     if left <= 0:
         raise Problem(400, f"Charge {paid['id']} has already been refunded.", code="charge_already_refunded")

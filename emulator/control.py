@@ -64,6 +64,13 @@ class Control:
     def pay_session(self, id: str, card: str = "pm_card_visa", email: str = "buyer@example.com") -> Json:
         return dict(self.post("pay_session", id=id, card=card, email=email))
 
+    def dispute(self, id: str, **options: Any) -> Json:
+        """Options: amount, reason, inquiry."""
+        return dict(self.post("dispute", id=id, **options))
+
+    def decide(self, id: str, status: str) -> Json:
+        return dict(self.post("decide", id=id, status=status))
+
     def endpoint(self, url: str, secret: str | None = None, **options: Any) -> Json:
         """Options: api_version, enabled_events, livemode, payload, organization."""
         return dict(self.post("endpoints", url=url, secret=secret, **options))

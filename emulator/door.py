@@ -40,6 +40,8 @@ KNOBS: dict[str, Knob] = {
     "dashboard/act": lambda e, a: e.dashboard.act(a["kind"], a["id"], a["action"], **a.get("params", {})),
     "authenticate": lambda e, a: e.authenticate(**a),
     "pay_session": lambda e, a: e.pay_session(**a),
+    "dispute": lambda e, a: e.dispute(**a),
+    "decide": lambda e, a: e.decide(**a),
     "dashboard/end": lambda e, a: e.dashboard.end(a["kind"], a["id"], **a.get("params", {})),
     "plant": lambda e, a: e.plant(**a),
     "endpoints": lambda e, a: e.endpoint(**a),

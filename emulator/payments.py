@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from emulator import bank, cards, errors, intents, money
+from emulator import bank, cards, disputes, errors, intents, money
 from emulator.charges import charge, give_back
 from emulator.fields import Currency, Email, Fields, Flag, Hash, Metadata, OneOf, Text, Whole
 from emulator.intents import METHOD, ONCE, OPEN, RETURN, TYPES, WHO, unexpected
@@ -63,6 +63,8 @@ def pay(act: Act, intent: Json, method: Json) -> Json:
         money.earn(act, intent["currency"], intent["amount_received"])
     if not manual:
         _tell(act, intent, paid=True)
+    if card.disputed and not manual:
+        disputes.dispute(act, made["id"], reason=card.disputed, inquiry=card.inquiry)
     return intent
 
 
@@ -133,6 +135,13 @@ def _check(params: Json) -> None:
     intents.check_method(params)
     if params["amount"] < LEAST.get(params["currency"], 50):
         raise errors.invalid("Amount must be no less than the minimum charge amount.", "amount", "amount_too_small")
+    errors.within(params["amount"], params["currency"], "amount")
+
+
+def _guard(act: Act, params: Json, intent: Json | None) -> None:
+    intents.guarded("payment_intent")(act, params, intent)
+    if intent is not None:
+        errors.within(params.get("amount"), params.get("currency") or intent["currency"], "amount")
 
 
 def _after(act: Act, params: Json, intent: Json) -> None:
@@ -154,7 +163,7 @@ SHOWN: Fields = {
     "statement_descriptor_suffix": Text(longest=22),
     "transfer_group": Text(),
 }
-AMOUNT = Whole(least=1, most=99_999_999)
+AMOUNT = Whole(least=1)
 REASON = OneOf(values=("duplicate", "fraudulent", "requested_by_customer", "abandoned"))
 CREATE: Fields = {
     **SHOWN,
@@ -162,7 +171,7 @@ CREATE: Fields = {
     **RETURN,
     **AWAY,
     **bank.mandate(new=True),
-    "amount": Whole(least=1, most=99_999_999, required=True),
+    "amount": Whole(least=1, required=True),
     "currency": Currency(required=True),
     "confirmation_method": OneOf(values=("automatic", "manual")),
 }
@@ -195,7 +204,7 @@ PAYMENT_INTENT = Resource(
     expands={"customer": "customer", "payment_method": "payment_method", "latest_charge": "charge"},
     events=("created",),
     check=_check,
-    guard=intents.guarded("payment_intent"),
+    guard=_guard,
     shape=intents.shape,
     after=_after,
     ripe=_ripe,

@@ -9,6 +9,7 @@ from emulator.charges import CHARGE, REFUND
 from emulator.checkout import SESSION
 from emulator.clocks import TEST_CLOCK
 from emulator.credit_notes import CREDIT_NOTE
+from emulator.disputes import DISPUTE
 from emulator.fields import Currency, Flag, Hash, Many, OneOf, Text
 from emulator.identity import VERIFICATION_SESSION
 from emulator.invoice_payments import INVOICE_PAYMENT
@@ -201,6 +202,7 @@ RESOURCES: dict[str, Resource] = {
         PAYMENT_INTENT,
         CHARGE,
         REFUND,
+        DISPUTE,
         SESSION,
         SUBSCRIPTION,
         INVOICE,

@@ -98,6 +98,21 @@ class Emulator:
         """A buyer pays a checkout session with this card; a declined one leaves it open."""
         return self.buyer.pay_session(id, card, email, livemode)
 
+    def dispute(
+        self,
+        id: str,
+        amount: int | None = None,
+        reason: str = "fraudulent",
+        inquiry: bool = False,
+        livemode: bool = False,
+    ) -> Json:
+        """The bank takes the money of a charge or payment intent back, all or some of it; an inquiry takes none yet."""
+        return self.buyer.dispute(id, amount, reason, inquiry, livemode)
+
+    def decide(self, id: str, status: str, livemode: bool = False) -> Json:
+        """The bank decides a dispute: "won", "lost", or "needs_response", which makes one of an inquiry."""
+        return self.buyer.decide(id, status, livemode)
+
     def plant(self, kind: str, object: Json | None = None, *, livemode: bool = False, **fields: Any) -> Json:
         """Put an object there, whole, with no check and no event: a subscription, a payment, an old customer."""
         row = RESOURCES[kind]

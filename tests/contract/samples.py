@@ -18,6 +18,13 @@ def pay(emulator: Emulator) -> None:
     now = {**wanted, "customer": customer, "confirm": True, "payment_method": method}
     paid = boss.create("payment_intent", **now, shipping={"name": "A", "address": {"line1": "1"}})
     boss.create("refund", payment_intent=paid["id"], amount=100, reason="duplicate")
+    for decides in ("", "winning_evidence", "losing_evidence"):
+        boss.create("payment_intent", **now | {"payment_method": "pm_card_createDispute", "customer": None})
+        quarrel = emulator.objects("dispute")[-1]["id"]
+        if decides:
+            boss.update("dispute", quarrel, evidence={"uncategorized_text": decides})
+    boss.create("payment_intent", **now | {"payment_method": "pm_card_createDisputeInquiry", "customer": None})
+    boss.act("dispute", emulator.objects("dispute")[-1]["id"], "close")
     held = boss.create("payment_intent", **now, capture_method="manual")
     boss.act("payment_intent", held["id"], "capture", amount_to_capture=300)
     boss.create("payment_intent", **now | {"payment_method": "pm_card_threeDSecure2Required"})

@@ -112,6 +112,7 @@ def heard(spoken: list[Exchange]) -> list[Exchange]:
     emulator.plant("refund", {**refund, "status": "requires_action"})
     client.v1.refunds.cancel(refund["id"])
     mirrored_samples.tell(emulator, client)
+    client.v1.disputes.close(next(each["id"] for each in emulator.objects("dispute") if each["status"] != "won"))
     for path, row in TOLD.items():
         whose = {name: emulator.objects(name)[0]["id"] for name, each in row.filters.items() if each.field.required}
         listed = client.raw_request("get", f"/v1/{path}", limit=3, **whose).data["data"] if row.readable else []
