@@ -193,20 +193,20 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
 
     # --- change ---
 
-    def move(self, by: str = "", /, *, notice: str | None = None, **changes: Any) -> Self | None:
+    def move(self, by: str = "", /, *, notices: Sequence[str] = (), **changes: Any) -> Self | None:
         """Apply `changes` if nobody changed the document since it was read; return it as it is then, or None.
 
-        The same update gives notice of a new status, and `notice`, one of those that the resource names.
+        The same update gives notice of a new status, and `notices`, some of those that the resource names.
         """
-        return self._move({}, by, notice, changes)
+        return self._move({}, by, notices, changes)
 
     def hold(self, **changes: Any) -> Self | None:
         """Apply `changes` if nobody changed the document since it was claimed, and that lease still runs."""
-        return self._move({"$expr": {"$gt": ["$lease", from_now()]}}, "", None, changes)
+        return self._move({"$expr": {"$gt": ["$lease", from_now()]}}, "", (), changes)
 
-    def _move(self, fence: dict[str, Any], by: str, notice: str | None, changes: dict[str, Any]) -> Self | None:
-        assert notice is None or notice in self.resource.notices, f"{notice} is not a notice of {self.resource.kind}"
-        news = [notice] if notice else []
+    def _move(self, fence: dict[str, Any], by: str, notices: Sequence[str], changes: dict[str, Any]) -> Self | None:
+        news, named = list(notices), self.resource.notices
+        assert set(news) <= set(named), f"{news} are not all notices of {self.resource.kind}"
         if "status" in changes:
             news += [self.resource.notice_of(changes["status"])] if changes["status"] != self.status else []
             changes = {**changes, "live": changes["status"] in (Status.PENDING, Status.ACTIVE), "moved_by": by}

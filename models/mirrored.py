@@ -13,7 +13,7 @@ from pymongo import IndexModel
 from pymongo.collection import Collection
 
 from models.base import SyncedDocument
-from models.indexes import A_DATE, make_collection
+from models.indexes import A_DATE, A_STRING, make_collection
 from models.input import Invalid
 from models.resource import KINDS, Resource
 
@@ -36,6 +36,10 @@ class Mirrored(SyncedDocument):
             IndexModel([("live", 1), *LIST]),
             IndexModel([("status", 1), *LIST]),
             cls.notice_index,
+            *(
+                IndexModel(f"stripe.{name}", partialFilterExpression={f"stripe.{name}": A_STRING})
+                for name in cls.resource.sought
+            ),
         ]
 
     @classmethod
@@ -106,7 +110,7 @@ ROWS = (
     row("credit_note"),
     row("customer_cash_balance_transaction", "/v1/customers/{customer}/cash_balance_transactions", listed=False),
     row("discount", NOWHERE, stem="customer.discount", listed=False),
-    row("dispute", stem="charge.dispute"),
+    row("dispute", stem="charge.dispute", sought=("payment_intent",)),
     row("entitlements.feature", dated=False),
     row("fee_refund", "/v1/application_fees/{fee}/refunds", stem="application_fee.refund", listed=False),
     row("file"),

@@ -1,7 +1,7 @@
 """An order: what a shop sells to a customer, and the one payment that pays for it.
 
 An order has no object of its own at Stripe. It holds the id, chosen before, of the document of its checkout session or
-payment intent, and its state follows from that document and from the refunds: `sync/orders.py` says how.
+payment intent, and its state follows from that document, the refunds and the disputes: `sync/orders.py` says how.
 """
 
 from enum import StrEnum
@@ -12,6 +12,7 @@ from mongoengine import (
     EmbeddedDocument,
     EmbeddedDocumentListField,
     IntField,
+    ListField,
     ObjectIdField,
     StringField,
 )
@@ -20,7 +21,7 @@ from pymongo import IndexModel
 from models.base import SyncedDocument
 from models.customer import Email
 from models.indexes import A_STRING
-from models.parts import Call
+from models.parts import Call, Json
 from models.resource import Action, Resource
 
 
@@ -32,9 +33,20 @@ class PaymentStatus(StrEnum):
     PAID = "paid"
     PARTIALLY_REFUNDED = "partially_refunded"
     REFUNDED = "refunded"
+    DISPUTED = "disputed"  # the buyer's bank has the money until it is decided; won, the order is what it was before
+    LOST = "lost"  # a dispute was
     FAILED = "failed"  # declined; an intent may be confirmed again, with another card
     EXPIRED = "expired"  # nobody paid in time, or somebody ended the session
     CANCELED = "canceled"
+
+
+# What hooks hear of: each way of the payment, and what becomes of a dispute, which is no way back to `paid`.
+OF_PAYMENT = tuple(
+    f"order.{status}"
+    for status in PaymentStatus
+    if status not in (PaymentStatus.PENDING, PaymentStatus.DISPUTED, PaymentStatus.LOST)
+)
+OF_DISPUTES = ("order.disputed", "order.dispute_won", "order.dispute_lost")
 
 
 class Line(EmbeddedDocument):
@@ -65,7 +77,7 @@ class Order(SyncedDocument):
         actions={
             "cancel": Action(done=lambda remote, sent: False, calls=lambda document, given: [Call("", given)]),
         },
-        notices=tuple(f"order.{status}" for status in PaymentStatus if status != PaymentStatus.PENDING),
+        notices=(*OF_PAYMENT, *OF_DISPUTES),
     )
 
     username: str = StringField(min_length=1, max_length=255, required=True, sent="create")
@@ -78,8 +90,9 @@ class Order(SyncedDocument):
     receipt_email: str | None = Email(max_length=800, sent="create")
     customer: str | None = StringField(sent="")  # Stripe's id
     currency: str = StringField(sent="")
-    amount_total: int = IntField(sent="")
-    amount_refunded: int = IntField(sent="")
+    amount_total: int | None = IntField(sent="", help_text="Null while only Stripe can reckon it, and has not yet.")
+    amount_refunded: int = IntField(sent="", help_text="By refunds alone.")
+    amount_lost: int = IntField(sent="", default=0, help_text="What banks took for good, by disputes that were lost.")
     payment_status: str = StringField(choices=[str(status) for status in PaymentStatus], sent="")
     checkout_session: str | None = StringField(sent="")  # Stripe's id
     payment_intent: str | None = StringField(sent="")  # Stripe's id
@@ -87,6 +100,7 @@ class Order(SyncedDocument):
     client_secret: str | None = StringField(sent="")  # for the buyer's browser, of an intent
 
     payment_id: ObjectId = ObjectIdField()  # of the document of the session or intent, chosen before it is made
+    disputes: list[dict[str, str]] = ListField(Json())  # {"id", "status"}: what was told of each that takes money
 
     @classmethod
     def paid_by(cls, payment_id: ObjectId, payment_intent: str | None) -> list[Self]:
@@ -95,3 +109,8 @@ class Order(SyncedDocument):
         if payment_intent is not None:
             named.append({"payment_intent": {"$eq": payment_intent}})
         return list(cls.objects(__raw__={"$or": named}))
+
+    @classmethod
+    def paying(cls, payment_intents: set[str]) -> set[str]:
+        """Return those of these payment intents that pay for an order."""
+        return set(cls.objects(payment_intent__in=list(payment_intents)).distinct("payment_intent"))

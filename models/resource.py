@@ -87,6 +87,7 @@ class Resource:
     mark: str = ""  # the field that holds an unguessable value of ours, where no event can tell whose it is
     holds: tuple[str, ...] = ()  # lists which, when not empty for this object, forbid an automatic undo
     usable: Callable[[dict[str, Any]], bool] = _in_use  # whether somebody could still use an object that is there
+    sought: tuple[str, ...] = ()  # fields of its snapshot by which what follows it finds it
     notices: tuple[str, ...] = ()  # what hooks can ask for besides its statuses: order.paid
 
     def moves_money(self, verb: str, params: dict[str, Any]) -> bool:

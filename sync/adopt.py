@@ -10,7 +10,9 @@ from models import Status, SyncedDocument, clock
 from models.absorb import Evidence
 from models.event import EventState
 from models.keys import Key
+from models.state import CHECKPOINT, State
 from sync.admission import foreign
+from sync.composed import NEEDED, needed
 from sync.connection import current, log
 from sync.evidence import from_event, from_reply, hand_over, needs_look, request_key
 from sync.find import BEFORE
@@ -40,7 +42,8 @@ def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick:
         return _copied(model, remote, evidence, quick=quick)
     left = _left(event)
     first = bool(left) and (event["type"] == model.resource.created_event or not model.resource.announced)
-    wanted = current().settings.adopt or model.resource.mark
+    adopts, followed = current().settings.adopt, model.resource.kind in NEEDED
+    wanted = adopts or followed or model.resource.mark
     if first and wanted and evidence.remote is None and not evidence.gone:  # it does not show what is to be judged
         reply = current().gateway.get(model.resource.url(remote["id"]), quick=quick)
         if reply is None or reply.gone:
@@ -48,9 +51,11 @@ def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick:
         remote, evidence = reply.remote, from_reply(model, reply)
     if verdict := _by_mark(model, remote, evidence, quick=quick):
         return verdict
-    if not current().settings.adopt:  # a document that is being made may not know its object yet
-        state = EventState.WAITING if left else EventState.IGNORED
-        return Verdict(state, "an unknown object, and ADOPT=no", left)
+    if not adopts and remote["id"] not in needed(model, [remote]):
+        # A document that is being made may not know its object yet; nor what follows it, before all that came first.
+        waits = bool(left) or (followed and not _overtaken(event))
+        state = EventState.WAITING if waits else EventState.IGNORED
+        return Verdict(state, "an unknown object, and ADOPT=no", left or SETTLES)
     if owners := model.with_twins(remote["id"]):
         for owner in owners:
             hand_over(model, {"_id": owner.id}, evidence)
@@ -90,6 +95,12 @@ def _left(event: dict[str, Any]) -> timedelta:
     """
     age, whole = clock.now().timestamp() - int(event["created"]), SETTLES.total_seconds()
     return timedelta(seconds=min(max(whole - age, 0.0), whole))
+
+
+def _overtaken(event: dict[str, Any]) -> bool:
+    """Whether reconcile has read all that came before an event: what does not know its object by now, never will."""
+    checkpoint = State.read(CHECKPOINT)
+    return checkpoint is not None and int(event["created"]) <= checkpoint["read_at"] - LAG
 
 
 def _look_and_adopt(model: type[SyncedDocument], event: dict[str, Any]) -> Verdict:

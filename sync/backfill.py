@@ -13,6 +13,7 @@ from typing import Any
 from models import SyncedDocument, clock, kinds
 from models.state import CHECKPOINT, State
 from sync.compare import Comparison
+from sync.composed import NEEDED
 from sync.connection import current, log
 from sync.errors import BadKey, BadSettings, CannotLook, Forbidden, NotAvailable, Outage, WrongStripe
 from sync.find import HORIZON
@@ -152,7 +153,7 @@ def backfill(
     """
     models = chosen(wanted)
     if not current().settings.adopt:
-        models = {kind: model for kind, model in models.items() if model.resource.mirrored}
+        models = {kind: model for kind, model in models.items() if model.resource.mirrored or kind in NEEDED}
     if not models:
         raise BadSettings(["ADOPT=no: what was made elsewhere gets no document here, so there is nothing to copy"])
     with patience.kept():

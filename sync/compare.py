@@ -18,7 +18,7 @@ from models.event import EventState
 from models.keys import Key
 from models.resource import is_id
 from sync.adopt import SETTLES, adopt_if_nobodys, may_be_of
-from sync.composed import is_followed, tell
+from sync.composed import is_followed, needed, tell
 from sync.connection import current, log
 from sync.errors import CannotLook
 from sync.evidence import another_life, from_page, hand_over
@@ -97,8 +97,9 @@ class Comparison:
 
     def _unknown(self, remotes: list[Json], documents: dict[str | None, SyncedDocument], page: Reply) -> None:
         mirrored = self.model.resource.mirrored
-        if not (current().settings.adopt or mirrored):
-            return
+        if not (current().settings.adopt or mirrored):  # but for what something here follows
+            ids = needed(self.model, remotes)
+            remotes = [remote for remote in remotes if remote["id"] in ids]
         strangers = [remote for remote in remotes if remote["id"] not in documents]
         twins = self._twins([remote["id"] for remote in strangers]) if strangers else set()
         ripe = []
@@ -153,10 +154,17 @@ class Comparison:
                 raise
             left = evidence
         self.counts["adopt"] += len(evidence) - len(left)
+        self._tell(evidence)
         for one in left:  # each by itself: somebody was faster, or it cannot be stored
             assert one.remote is not None
             with self._isolated(one.remote):
                 self._perhaps_ours(one.remote, None, page)
+
+    def _tell(self, evidence: list[Evidence]) -> None:
+        """Let what follows these objects follow their new documents."""
+        for id in needed(self.model, [one.remote for one in evidence if one.remote is not None]):
+            if (document := self.model.of(id)) is not None:
+                tell(document)
 
     def _perhaps_ours(self, remote: Json, key: str | None, page: Reply) -> None:
         one = Reply(remote, page.earliest, page.latest, replayed=False, request_id=page.request_id)

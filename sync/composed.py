@@ -21,9 +21,10 @@ class Composition:
     push: Callable[[SyncedDocument], SyncedDocument]  # does what is pending, and follows
 
 
-# Both are filled as the modules are imported.
+# All are filled as the modules are imported.
 COMPOSED: dict[str, Composition] = {}  # by kind
-FOLLOWERS: dict[str, Callable[[SyncedDocument], None]] = {}  # by the kind of what they follow
+FOLLOWERS: dict[str, list[Callable[[SyncedDocument], None]]] = {}  # by the kind of what they follow
+NEEDED: dict[str, Callable[[list[dict[str, Any]]], set[str]]] = {}  # by kind: which of some objects something follows
 
 
 def is_followed(model: type[SyncedDocument]) -> bool:
@@ -31,7 +32,18 @@ def is_followed(model: type[SyncedDocument]) -> bool:
     return model.resource.kind in FOLLOWERS
 
 
+def needed(model: type[SyncedDocument], remotes: list[dict[str, Any]]) -> set[str]:
+    """Return the ids of those of Stripe's objects, of one kind, that something follows: kept whatever ADOPT says."""
+    return NEEDED[model.resource.kind](remotes) if model.resource.kind in NEEDED else set()
+
+
 def tell(document: SyncedDocument) -> None:
     """Let everything follow this document, which may have changed."""
-    if is_followed(type(document)):
-        FOLLOWERS[document.resource.kind](document)
+    for follow in FOLLOWERS.get(document.resource.kind, ()):
+        follow(document)
+
+
+def follows(follow: Callable[[SyncedDocument], None], *followed: str) -> None:
+    """Let `follow` be called with every document of these kinds that may have changed."""
+    for kind in followed:
+        FOLLOWERS.setdefault(kind, []).append(follow)

@@ -2,26 +2,37 @@
 
 MongoDB writes one document at a time. So the order, written first, holds the id of its payment's document and all that
 the payment will be made of; whoever finds the order without its payment goes on from there. From then on the order
-decides nothing: its state *follows* from its payment and from the refunds, and is reckoned again whenever one of them
-has changed. Every such change causes an event at Stripe, so no crash can lose it.
+decides nothing: its state *follows* from its payment, the refunds and the disputes (`sync/standing.py`), and is
+reckoned again whenever one of them has changed. Every such change causes an event at Stripe, so no crash can lose it.
 """
 
-from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from models import CheckoutSession, Customer, Order, PaymentIntent, Price, Refund, Status, SyncedDocument, clock
+from models import (
+    CheckoutSession,
+    Customer,
+    Order,
+    PaymentIntent,
+    Refund,
+    Status,
+    SyncedDocument,
+    clock,
+)
 from models.input import Invalid, params
 from models.order import PaymentStatus
 from models.parts import Call
 from sync import saga
-from sync.composed import COMPOSED, FOLLOWERS, Composition
+from sync.composed import COMPOSED, NEEDED, Composition, follows
 from sync.connection import current, log
 from sync.converge import Facts
+from sync.disputes import disputes_of
 from sync.errors import InProgress, NotFound, Refused, Unavailable
+from sync.pricing import total_of
+from sync.standing import Paying, news_of, stand
 
 PAYMENTS: dict[str, type[SyncedDocument]] = {"checkout": CheckoutSession, "payment_intent": PaymentIntent}
 ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}
@@ -37,7 +48,8 @@ def create_order(
 
     `items` are [{"price", "quantity"}] of one currency, by our ids or Stripe's; `payment` is "checkout" (`success_url`
     says where the buyer returns to; send them to `.url`) or "payment_intent" (give the browser `.client_secret`, or a
-    `payment_method` to charge at once). Raises what `create_customer` raises; a declined card is Refused with an order
+    `payment_method` to charge at once). What only Stripe can reckon (tiers, a fraction) is sold by checkout alone, and
+    has its `amount_total` from there. Raises what `create_customer` raises; a declined card is Refused with an order
     whose payment may be confirmed again.
     """
     current()
@@ -55,9 +67,11 @@ def plan(values: dict[str, Any], id: ObjectId) -> tuple[dict[str, Any], dict[str
     customer = Customer.lookup(values["username"])
     if customer is None or customer.status != Status.ACTIVE:
         raise Invalid({"username": "there is no such customer here" if customer is None else "is not active"})
-    amount, currency = _total(values["items"])
     payment, model = ObjectId(), PAYMENTS[values["payment"]]
-    wanted = _session(values) if model is CheckoutSession else _intent(values, amount, currency)
+    amount, currency = total_of(values["items"], by_stripe=model is CheckoutSession)
+    wanted = (
+        _session(values, currency) if amount is None or model is CheckoutSession else _intent(values, amount, currency)
+    )
     paying = model.prepared({**wanted, "customer": customer.stripe_id})
     making = saga.frozen(model, payment, "create", [Call(model.resource.path, params(model, paying, "create"))])
     planned = {"values": paying, "operation": making}
@@ -67,18 +81,21 @@ def plan(values: dict[str, Any], id: ObjectId) -> tuple[dict[str, Any], dict[str
         "currency": currency,
         "amount_total": amount,
         "amount_refunded": 0,
+        "amount_lost": 0,
+        "disputes": [],
         "payment_status": PaymentStatus.PENDING,
         "payment_id": payment,
     }
     return completed, saga.frozen(Order, id, "create", [Call("", planned)])
 
 
-def _session(values: dict[str, Any]) -> dict[str, Any]:
+def _session(values: dict[str, Any], currency: str) -> dict[str, Any]:
     _only(values, ("success_url", "cancel_url"), "checkout")
     if not values.get("success_url"):
         raise Invalid({"success_url": "is required: where the buyer returns to after paying"})
     urls = {name: values[name] for name in ("success_url", "cancel_url") if values.get(name)}
-    return {"mode": "payment", "line_items": values["items"], **urls}
+    # Unless it is told, Stripe asks a buyer from elsewhere for another currency that the prices have, too.
+    return {"mode": "payment", "currency": currency, "line_items": values["items"], **urls}
 
 
 def _intent(values: dict[str, Any], amount: int, currency: str) -> dict[str, Any]:
@@ -96,32 +113,6 @@ def _only(values: dict[str, Any], fields: tuple[str, ...], payment: str) -> None
     ways = ("success_url", "cancel_url", "payment_method", "return_url", "receipt_email")
     if others := [name for name in ways if values.get(name) and name not in fields]:
         raise Invalid(dict.fromkeys(others, f"does not go with payment {payment}"))
-
-
-def _total(items: list[dict[str, Any]]) -> tuple[int, str]:
-    """Return what the items come to, and in which currency, by the prices that Stripe told us of."""
-    if not items:
-        raise Invalid({"items": "is empty"})
-    amount, currencies, problems = 0, set(), {}
-    for number, item in enumerate(items):
-        price = Price.of(item["price"])
-        assert price is not None, "references are resolved before"
-        if price.recurring is not None:
-            problems[f"items.{number}.price"] = "recurs: sell it by a checkout session or a subscription"
-        elif price.active is False:
-            problems[f"items.{number}.price"] = "is archived"
-        elif price.unit_amount is None:
-            problems[f"items.{number}.price"] = "has no whole unit amount"
-        else:
-            amount += price.unit_amount * item["quantity"]
-        currencies.add(price.currency.lower())
-    if len(currencies) > 1:
-        problems["items"] = f"are in several currencies: {', '.join(sorted(currencies))}"
-    if not problems and not 0 < amount <= 99_999_999:
-        problems["items"] = f"come to {amount}: Stripe takes 1 to 99999999"
-    if problems:
-        raise Invalid(problems)
-    return amount, currencies.pop()
 
 
 def push(order: SyncedDocument) -> SyncedDocument:
@@ -175,75 +166,6 @@ def _end(order: Order, payment: SyncedDocument) -> Order:
 # --- following ---
 
 
-@dataclass(frozen=True)
-class Paying:
-    """What the state of an order follows from: its payment, the intent that the payment led to, and the refunds."""
-
-    payment: SyncedDocument
-    intent: SyncedDocument | None
-    refunded: int = 0
-
-
-@dataclass(frozen=True)
-class Standing:
-    """Where an order stands; `doubt` is a reason for a person to look."""
-
-    payment_status: PaymentStatus
-    doubt: str | None = None
-    shown: dict[str, Any] = field(default_factory=dict)
-
-
-def stand(order: Order, paying: Paying) -> Standing:
-    """Return where an order stands whose payment is there. Pure.
-
-    It is paid only by its own payment, and only by the amount and in the currency that were staged.
-    """
-    payment, intent = paying.payment, paying.intent
-    if isinstance(payment, CheckoutSession):
-        is_open = payment.stripe_status == "open"
-        shown: dict[str, Any] = {"checkout_session": payment.stripe_id, "url": payment.url if is_open else None}
-        shown["payment_intent"] = payment.payment_intent
-        asked, received = payment.amount_total, payment.amount_total
-        status = _of_session(payment, intent)
-    else:
-        assert isinstance(payment, PaymentIntent)
-        shown = {"payment_intent": payment.stripe_id, "client_secret": payment.client_secret}
-        asked, received = payment.amount, payment.amount_received
-        status = _of_intent(payment)
-    doubt = None
-    if (asked, payment.currency) != (order.amount_total, order.currency):
-        doubt = f"its payment asks for {asked} {payment.currency}, not {order.amount_total} {order.currency}"
-    elif status == PaymentStatus.PAID and received != order.amount_total:
-        doubt = f"its payment brought {received} of {order.amount_total} {order.currency}"
-    elif status == PaymentStatus.PAID and paying.refunded:
-        whole = paying.refunded >= order.amount_total
-        status = PaymentStatus.REFUNDED if whole else PaymentStatus.PARTIALLY_REFUNDED
-    shown["amount_refunded"] = paying.refunded
-    return Standing(PaymentStatus.AWAITING_PAYMENT if doubt else status, doubt, shown)
-
-
-def _of_session(session: CheckoutSession, intent: SyncedDocument | None) -> PaymentStatus:
-    if session.stripe_status == "expired":
-        return PaymentStatus.EXPIRED
-    if session.stripe_status == "open":
-        return PaymentStatus.AWAITING_PAYMENT
-    if session.payment_status in ("paid", "no_payment_required"):
-        return PaymentStatus.PAID
-    # Complete, but the bank takes its time; what became of it, the intent tells.
-    return _of_intent(intent) if isinstance(intent, PaymentIntent) else PaymentStatus.AWAITING_PAYMENT
-
-
-def _of_intent(intent: PaymentIntent) -> PaymentStatus:
-    match intent.stripe_status:
-        case "succeeded":
-            return PaymentStatus.PAID
-        case "canceled":
-            return PaymentStatus.CANCELED
-        case "requires_payment_method" if (intent.stripe or {}).get("last_payment_error"):
-            return PaymentStatus.FAILED
-    return PaymentStatus.AWAITING_PAYMENT
-
-
 def follow(order: Order) -> Order:
     """Bring an order to where its payment and its refunds say it stands; return it as it is then.
 
@@ -256,16 +178,10 @@ def follow(order: Order) -> Order:
             return order
         changes = _changes(order, payment)
         by = f"{payment.resource.kind} {payment.stripe_id or payment.id}"
-        moved = order.move(by, notice=_news(order, changes), **changes) if _differs(order, changes) else order
+        moved = order.move(by, notices=news_of(order, changes), **changes) if _differs(order, changes) else order
         if moved is not None:
             return moved
         order = order.reread()
-
-
-def _news(order: Order, changes: dict[str, Any]) -> str | None:
-    """Return the notice of a payment status that is new: order.paid."""
-    new = changes.get("payment_status", order.payment_status)
-    return None if new in (order.payment_status, PaymentStatus.PENDING) else f"order.{new}"
 
 
 def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
@@ -302,17 +218,17 @@ def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
 
 
 def _paying(payment: SyncedDocument) -> Paying:
-    if isinstance(payment, PaymentIntent):
-        return Paying(payment, payment, _refunded(payment.stripe_id))
-    assert isinstance(payment, CheckoutSession)
-    intent = PaymentIntent.of(payment.payment_intent) if payment.payment_intent else None
-    return Paying(payment, intent, _refunded(payment.payment_intent))
+    intent: SyncedDocument | None = payment
+    if isinstance(payment, CheckoutSession):
+        intent = PaymentIntent.of(payment.payment_intent) if payment.payment_intent else None
+    id = payment.payment_intent if isinstance(payment, CheckoutSession) else payment.stripe_id
+    return Paying(payment, intent, _refunded(id), disputes_of(id))
 
 
 def _refunded(payment_intent: str | None) -> int:
     if payment_intent is None:
         return 0
-    refunds = Refund.objects(payment_intent=payment_intent, live=True, stripe_status__in=RETURNED)
+    refunds = Refund.objects(payment_intent=payment_intent, stripe_status__in=RETURNED)  # gone or not: it was made
     return sum(refund.amount or 0 for refund in refunds)
 
 
@@ -326,11 +242,24 @@ def _differs(order: Order, changes: dict[str, Any]) -> bool:
 
 
 def follow_all(document: SyncedDocument) -> None:
-    """Let the orders follow that this document pays for, or gives money back of."""
+    """Let the orders follow that this document pays for, gives money back of, or disputes."""
     intent = document.payment_intent if isinstance(document, Refund) else document.stripe_id
+    if document.resource.kind == "dispute":
+        intent = (document.stripe or {}).get("payment_intent")
     for order in Order.paid_by(document.id, intent):
         follow(order)
 
 
+def followed(remotes: list[dict[str, Any]]) -> set[str]:
+    """Return the ids of those payment intents, refunds and disputes from which an order follows."""
+    intents = {
+        remote["id"]: remote["id"] if remote["object"] == "payment_intent" else remote.get("payment_intent")
+        for remote in remotes
+    }
+    ours = Order.paying({intent for intent in intents.values() if isinstance(intent, str)})
+    return {id for id, intent in intents.items() if intent in ours}
+
+
 COMPOSED["order"] = Composition(plan=plan, push=push)
-FOLLOWERS.update(dict.fromkeys(("checkout.session", "payment_intent", "refund"), follow_all))
+follows(follow_all, "checkout.session", "payment_intent", "refund", "dispute")
+NEEDED.update(dict.fromkeys(("payment_intent", "refund", "dispute"), followed))

@@ -1,11 +1,11 @@
 """Touch: what Stripe changes without an event of its own is looked at again when the event of another object tells.
 
 An invoice that is made takes the customer's pending items in, and one that is deleted lets them go: Stripe has no event
-`invoiceitem.updated` that would say so.
+`invoiceitem.updated` that would say so. Nor does an event of the charge say that it is disputed now.
 """
 
-from models import Invoice, InvoiceItem, SyncedDocument
-from sync.composed import FOLLOWERS
+from models import Invoice, InvoiceItem, SyncedDocument, kinds
+from sync.composed import follows
 
 
 def touch_items(invoice: SyncedDocument) -> None:
@@ -21,4 +21,15 @@ def touch_items(invoice: SyncedDocument) -> None:
             item.resume()  # if somebody moves it meanwhile, they have looked
 
 
-FOLLOWERS["invoice"] = touch_items
+def touch_charge(dispute: SyncedDocument) -> None:
+    """Make the charge due that a dispute is about, unless it was seen since: `disputed` stays for ever."""
+    id = (dispute.stripe or {}).get("charge")
+    charge = kinds()["charge"].of(id) if isinstance(id, str) else None
+    if charge is None or not charge.live or (charge.stripe or {}).get("disputed"):
+        return
+    if charge.lease is None and charge.review is None:
+        charge.resume()
+
+
+follows(touch_items, "invoice")
+follows(touch_charge, "dispute")

@@ -7,7 +7,7 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 import sync
-from models import CheckoutSession, Order, PaymentIntent, Refund, Status
+from models import CheckoutSession, Order, PaymentIntent, Price, Refund, Status
 from models.order import PaymentStatus
 from sync import operations
 from tests.support import samples
@@ -324,8 +324,8 @@ def test_a_bad_order_is_refused_by_name(world: World, change: dict[str, Any], fi
 def test_items_are_of_one_currency_and_none_of_them_recurs(world: World) -> None:
     ready = samples.body("order")
     price = samples.body("price", "other")
-    dollars, _ = sync.create(sync.orders.Price, {**price, "currency": "usd"})
-    monthly, _ = sync.create(sync.orders.Price, {**price, "recurring": {"interval": "month"}})
+    dollars, _ = sync.create(Price, {**price, "currency": "usd"})
+    monthly, _ = sync.create(Price, {**price, "recurring": {"interval": "month"}})
 
     two = [*ready["items"], {"price": str(dollars.id), "quantity": 1}]
     told = problem(world.http.post("/orders", json={**ready, "items": two}), 422, "invalid")

@@ -1,0 +1,57 @@
+"""Disputes: what a buyer's bank takes back of a payment, as far as Stripe has told.
+
+Stripe takes the money away when a dispute opens and gives it back when it is won (docs.stripe.com/disputes).
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from models import kinds
+
+
+class Outcome(StrEnum):
+    """What became of a dispute; the bank has the money unless it was won."""
+
+    OPEN = "open"
+    WON = "won"
+    LOST = "lost"
+
+
+# By Stripe's status; a test holds it to stripe-python's list. None: it takes no money, and an order is what it was.
+# With an inquiry ("warning") the bank only asks; it may still become a dispute, of the same id.
+OUTCOMES: dict[str, Outcome | None] = {
+    "needs_response": Outcome.OPEN,
+    "under_review": Outcome.OPEN,
+    "won": Outcome.WON,
+    "lost": Outcome.LOST,
+    "appeal_needs_response": Outcome.OPEN,  # it was lost, but not for good
+    "appeal_under_review": Outcome.OPEN,
+    "prevented": None,
+    "warning_needs_response": None,
+    "warning_under_review": None,
+    "warning_closed": None,
+}
+
+
+@dataclass(frozen=True)
+class Dispute:
+    """A dispute that takes money, or took it."""
+
+    id: str  # Stripe's
+    outcome: Outcome
+    amount: int
+    currency: str
+
+
+def disputes_of(payment_intent: str | None) -> list[Dispute]:
+    """Return the disputes about a payment intent, but for those that take no money."""
+    if payment_intent is None:
+        return []
+    found = kinds()["dispute"].objects(__raw__={"stripe.payment_intent": {"$eq": payment_intent}})  # gone or not
+    shown = [remote for document in found if (remote := document.stripe) is not None]
+    disputes = [
+        Dispute(remote["id"], outcome, remote.get("amount") or 0, remote.get("currency") or "")
+        for remote in shown
+        if (outcome := OUTCOMES.get(str(remote.get("status")), Outcome.OPEN)) is not None  # a new word: a person looks
+    ]
+    return sorted(disputes, key=lambda dispute: dispute.id)
