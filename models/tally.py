@@ -1,10 +1,12 @@
 """Questions that an index answers: no document is read for them, and however many there are, none takes long."""
 
 from collections.abc import Iterable
+from datetime import UTC, datetime
 from typing import Any
 
 from mongoengine import Document
 
+STRIPE_BEGAN = datetime(2010, 1, 1, tzinfo=UTC)
 MOST = 100_000  # entries of an index that a count reads: a tenth of a second, where ten million would take several
 
 
@@ -34,6 +36,15 @@ def smallest(model: type[Document], where: dict[str, Any], name: str) -> Any:
     for part in name.split("."):
         found = found and found.get(part)
     return found
+
+
+def oldest(models: Iterable[type[Document]]) -> datetime | None:
+    """Return when the oldest document of these types was made; whatever else is in one is not looked at."""
+    real = {"$gt": STRIPE_BEGAN}  # a date, and one that can be read
+    born = (
+        smallest(model, {"live": live, "created_at": real}, "created_at") for model in models for live in (True, False)
+    )
+    return min(filter(None, born), default=None)
 
 
 def first_key(model: type[Document], where: dict[str, Any], name: str) -> Any:

@@ -14,6 +14,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from models import Status, SyncedDocument, clock
 from models.absorb import Evidence, digest
+from models.claimable import read_each
 from models.event import EventState
 from models.keys import Key
 from models.resource import is_id
@@ -57,9 +58,7 @@ class Comparison:
             else:
                 self._failed(remote, "this is no object with an id")
         ids = list(remotes)
-        documents = {
-            document.stripe_id: document for document in self.model.objects(stripe_id__in=ids).order_by("live")
-        }
+        documents = self._documents(remotes)
         unknown = []
         for id, remote in remotes.items():
             document = documents.get(id)
@@ -73,6 +72,20 @@ class Comparison:
         return ids
 
     # --- what has a document ---
+
+    def _documents(self, remotes: dict[str, Json]) -> dict[str, SyncedDocument]:
+        """Return the documents of these objects, the live ones where there are several.
+
+        An object whose document nobody can read is taken out, and reported: it is neither known nor new.
+        """
+        broken: list[Any] = []
+        where = {"stripe_id": {"$in": list(remotes)}}
+        found = list(read_each(self.model, where, lambda id, error: broken.append(id)))
+        for row in self.model._get_collection().find({"_id": {"$in": broken}}, {"stripe_id": 1}) if broken else ():
+            if (remote := remotes.pop(row["stripe_id"], None)) is not None:
+                self._failed(remote, "its document cannot be read")
+        readable = (document for document in found if document.stripe_id in remotes)
+        return {str(document.stripe_id): document for document in sorted(readable, key=lambda each: bool(each.live))}
 
     def _known(self, document: SyncedDocument, remote: Json, page: Reply) -> None:
         kind = self.model.resource.kind
@@ -95,7 +108,7 @@ class Comparison:
 
     # --- what has none ---
 
-    def _unknown(self, remotes: list[Json], documents: dict[str | None, SyncedDocument], page: Reply) -> None:
+    def _unknown(self, remotes: list[Json], documents: dict[str, SyncedDocument], page: Reply) -> None:
         mirrored = self.model.resource.mirrored
         if not (current().settings.adopt or mirrored):  # but for what something here follows
             ids = needed(self.model, remotes)

@@ -15,8 +15,6 @@ from sync.listing import listed
 from sync.look import observe
 from sync.settle import Run
 
-BATCH = 1000
-
 
 def compare_everything(run: Run, left_out: dict[str, str], *, absent: bool) -> None:
     """Compare every kind but those left out; a kind that may not be read is added to them. Raises CannotLook.
@@ -52,16 +50,17 @@ def _listed(model: type[SyncedDocument], run: Run) -> set[int]:
 
 
 def _missing(model: type[SyncedDocument], seen: set[int], run: Run) -> None:
-    for document in model.objects(status=Status.ACTIVE).batch_size(BATCH):
+    kind = model.resource.kind
+    for document in read_each(model, {"status": Status.ACTIVE}, counted(run.counts, kind)):
         if hash(document.stripe_id) in seen:
             continue
-        sight, _ = observe(document)
-        if sight != Sight.GONE:
-            continue
-        if not run.dry and not run.brakes.spend():
-            run.counts["braked"] += 1
-            return
-        run.counts["mark_deleted"] += 1
-        if run.dry:
-            continue
-        hand_over(model, {"_id": document.id}, of_id(document.stripe_id or "", "reconcile", gone=True))
+        with isolated(run.counts, f"{kind} {document.id}"):
+            sight, _ = observe(document)
+            if sight != Sight.GONE:
+                continue
+            if not run.dry and not run.brakes.spend():
+                run.counts["braked"] += 1
+                return
+            run.counts["mark_deleted"] += 1
+            if not run.dry:
+                hand_over(model, {"_id": document.id}, of_id(document.stripe_id or "", "reconcile", gone=True))

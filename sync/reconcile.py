@@ -17,7 +17,7 @@ from models import Event, SyncedDocument, clock, created_kinds, present_kinds
 from models.claimable import read_each, set_aside
 from models.event import EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, State
-from models.tally import count
+from models.tally import count, oldest
 from sync.compare import has_id
 from sync.connection import current, log
 from sync.converge import backoff
@@ -136,12 +136,10 @@ def since(checkpoint: dict[str, Any] | None) -> int:
     if checkpoint is not None:
         newest = checkpoint.get("newest")
         return int(newest["created"] if newest else checkpoint["read_at"]) - LAG
-    born = [
-        first.created_at
-        for model in present_kinds().values()
-        if (first := model.objects(live__in=[True, False]).order_by("created_at").first())
-    ]
-    return int(min([clock.now() - FIRST, *born]).timestamp()) - LAG  # before our first document, none was ours
+    born = oldest(present_kinds().values())
+    return (
+        int(min(filter(None, (clock.now() - FIRST, born))).timestamp()) - LAG
+    )  # before our first document, none was ours
 
 
 def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> None:

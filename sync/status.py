@@ -12,7 +12,7 @@ from mongoengine import Document
 from models import Delivery, DeliveryState, Erasure, Event, Status, SyncedDocument, clock, created_kinds, present_kinds
 from models.event import OPEN, EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
-from models.tally import MOST, count, counts, first_key, smallest
+from models.tally import MOST, count, counts, first_key, oldest, smallest
 from sync.findings import MARKS, Finding, Level, exit_code
 from sync.gateway import API_VERSION
 
@@ -99,7 +99,7 @@ def status() -> Health:
 
 def _reconcile(health: Health, now: datetime, heartbeat: dict[str, Any] | None) -> None:
     """Where it never ran, its silence is as old as the oldest document."""
-    since = heartbeat["at"] if heartbeat else min(filter(None, map(_born, created_kinds().values())), default=now)
+    since = heartbeat["at"] if heartbeat else oldest(created_kinds().values()) or now
     silence, do = now - since, "run `python -m sync reconcile --every 300`"
     if silence > ABANDONED:
         health.problem("reconcile", f"reconcile has not run for {silence.days} days", do)
@@ -110,22 +110,17 @@ def _reconcile(health: Health, now: datetime, heartbeat: dict[str, Any] | None) 
         health.problem("reconcile", told, "see what `doctor` says of the key")
 
 
-def _born(model: type[SyncedDocument]) -> datetime | None:
-    """Return when the oldest document of a type was made."""
-    return min(filter(None, (smallest(model, {"live": live}, "created_at") for live in (True, False))), default=None)
-
-
 def _documents(health: Health, now: datetime, present: list[type[SyncedDocument]]) -> None:
     found: dict[str, dict[str, int]] = {}
     review = unconfirmed = 0
-    oldest: datetime | None = None
+    since: datetime | None = None
     for model in present:
         mirrored, there = model.resource.mirrored, smallest(model, {}, "_id") is not None
         found[model._get_collection_name()] = counts(model, "status", COPIED if mirrored else Status) if there else {}
         if mirrored or not there:  # a copy is never in review, and comes from Stripe's own telling
             continue
         begun = [smallest(model, {**UNFINISHED, "status": status}, "operation.since") for status in BEGUN]
-        oldest = min(filter(None, (oldest, *begun)), default=None)
+        since = min(filter(None, (since, *begun)), default=None)
         review += count(model, {"review": {"$type": "string"}})
         if model.resource.announced:  # else no webhook confirms it, however well they arrive
             late = {"confirmed_at": None, "status": Status.ACTIVE, "created_at": {"$lt": now - UNCONFIRMED}}
@@ -136,7 +131,7 @@ def _documents(health: Health, now: datetime, present: list[type[SyncedDocument]
     if unconfirmed >= MANY:
         told = f"{unconfirmed} documents were never confirmed: webhooks do not arrive"
         health.problem("webhooks", told, "see what `doctor` says of the endpoint")
-    age = oldest and now - oldest
+    age = since and now - since
     health.facts["oldest_operation"] = age
     if age and age > SLOW:
         told = f"the oldest pending operation is {_age(age)} old"

@@ -397,9 +397,10 @@ def test_every_goes_on_until_sigterm_and_then_ends_well(world: World, tmp_path: 
     assert NAME not in out + err
 
 
-def test_without_mongodb_every_command_exits_2(tmp_path: Path) -> None:
+@pytest.mark.parametrize("line", ["status", "indexes", "reconcile"])
+def test_without_mongodb_every_command_exits_2(tmp_path: Path, line: str) -> None:
     nowhere = environment(MONGODB_URI="mongodb://ann:very-secret@127.0.0.1:1/shop")
-    command = [sys.executable, "-m", "sync", "status"]
+    command = [sys.executable, "-m", "sync", line]
 
     ended = subprocess.run(command, cwd=tmp_path, env=nowhere, capture_output=True, text=True, timeout=60)
 

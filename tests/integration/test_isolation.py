@@ -82,6 +82,25 @@ def test_a_date_that_the_driver_cannot_read_ends_no_run(world: World, run: Run) 
     assert other.reread().status == "active"
 
 
+def test_a_document_that_cannot_be_read_ends_no_comparison(world: World, run: Run) -> None:
+    """It may also be the oldest, from which on a run without a checkpoint reads the events."""
+    broken = samples.create("customer", "broken")
+    changes = {"created_at": "text", "operation": "text"}
+    broken._get_collection().update_one({"_id": broken.id}, {"$set": changes})
+    world.webhooks()
+    world.advance(minutes=20)
+    unknown = world.stripe.dashboard.create("customer", name="x")
+    world.webhooks()
+    world.advance(minutes=20)
+
+    code, told = run("reconcile --full")
+
+    assert (code, told["unseen"], told["full"]) == (1, [], True)
+    assert told["counts"]["failed"] >= 1
+    assert kinds()["customer"].of(unknown["id"]) is not None
+    assert State.read(CHECKPOINT)
+
+
 @pytest.mark.parametrize("kind", created_kinds())
 def test_an_object_that_cannot_be_stored_ends_no_run(database: str, kind: str) -> None:
     poisoned: list[str] = []
