@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def guard_customer(act: Act, params: Json, customer: Json | None) -> None:
     """The default payment method is one of the customer's own (a new customer has only the one that comes along)."""
     if params.get("source") is not None:
-        sources.look(act, params["source"])
+        sources.look(params["source"])
     if params.get("default_source") is not None:
         sources.owned(act, customer["id"] if customer else "", params["default_source"], "default_source", 400)
     if params.get("payment_method") is not None:

@@ -142,6 +142,13 @@ TOPUP = Resource(
 # transfer
 
 
+def _afford(act: Act, params: Json, transfer: Json | None) -> None:
+    if transfer is None:
+        if params.get("amount") is None:
+            raise errors.missing("amount")
+        _funded(act, params, transfer)
+
+
 def _transfer(act: Act, params: Json, transfer: Json) -> None:
     if "destination" in params:
         move(act, transfer["currency"], -transfer["amount"])
@@ -198,16 +205,9 @@ TRANSFER = Resource(
     filters={name: same(name) for name in ("destination", "transfer_group")},
     expands={"destination": "account"},
     events=("created", "updated"),
-    guard=lambda act, params, transfer: _afford(act, params, transfer),
+    guard=_afford,
     shape=_transfer,
 )
-
-
-def _afford(act: Act, params: Json, transfer: Json | None) -> None:
-    if transfer is None:
-        if params.get("amount") is None:
-            raise errors.missing("amount")
-        _funded(act, params, transfer)
 
 
 ROUTES = (

@@ -19,7 +19,7 @@ TITLES = {"amex": "American Express", "mastercard": "MasterCard", "visa": "Visa"
 SHOWN = ("country", "exp_month", "exp_year", "fingerprint", "funding", "last4")
 
 
-def look(act: Act, token: str, param: str = "source") -> cards.Card:
+def look(token: str, param: str = "source") -> cards.Card:
     """The card that a test token stands for; refuse what is none, and a card that cannot be kept."""
     name = token.removeprefix("tok_")
     known = cards.CARDS.get(cards.ALIASES.get(name, name)) if token.startswith("tok_") else None
@@ -32,7 +32,7 @@ def look(act: Act, token: str, param: str = "source") -> cards.Card:
 
 def keep(act: Act, token: str, customer: str, metadata: Json | None = None) -> Json:
     """A new card of a customer."""
-    known = look(act, token)
+    known = look(token)
     seen = cards.look(known)
     made = act.make(
         "card",
