@@ -206,5 +206,7 @@ def check_url(params: Json) -> None:
 
 
 def shape_endpoint(act: Act, params: Json, endpoint: Json) -> None:
+    if params.get("connect"):
+        act.realm.put("connect", endpoint["id"], {})
     if "disabled" in params:
         endpoint["status"] = "disabled" if params["disabled"] else "enabled"

@@ -140,11 +140,12 @@ class Emulator:
         livemode: bool = False,
         payload: str = "snapshot",
         organization: bool = False,
+        connect: bool = False,
     ) -> Json:
         """Register `url`, or change the endpoint it already has; the answer includes its secret.
 
         With `payload="thin"` it is an event destination beside it, which is sent thin events. That of an `organization`
-        is sent what its neighbours do, too, each with its `context`.
+        is sent what its neighbours do, too, each with its `context`; one for `connect` only what connected accounts do.
         """
         with self.engine.state():
             realm, thin = self.engine.realm(livemode), payload == "thin"
@@ -157,6 +158,8 @@ class Emulator:
                 realm.put(DESTINATION, id, {"object": made, "deleted": False})
             else:
                 made = self.plant("webhook_endpoint", known, livemode=livemode, **wanted)
+            if connect:
+                realm.put("connect", made["id"], {})
             if organization:
                 realm.put("organization", made["id"], {})
             old = realm.table("secret").get(made["id"])

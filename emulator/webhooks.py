@@ -85,16 +85,18 @@ class Webhooks:
     def enqueue(self, realm: Realm, row: Json, home: Realm | None = None) -> None:
         """Queue the event for every endpoint that wants it; it is rendered now, once.
 
-        An organization's endpoint, in the account `home`, is sent the events of all its accounts, with their `context`.
+        An organization's endpoint, in the account `home`, is sent the events of all its accounts, with their `context`;
+        an endpoint for Connect those of connected accounts alone, with their `account`.
         """
         event, thin = row["event"], notification(row["event"], row["at"])
         home = realm if home is None or destinations(realm) else home
-        organized = home.table("organization")
+        organized, connect = home.table("organization"), home.table("connect")
+        own, connected = home.account == realm.account, realm.account in home.table("account")
         endpoints = [
             each
             for each in destinations(home)
             if wants(each, thin["type"] if is_thin(each) else event["type"])
-            and (home.account == realm.account or each["id"] in organized)
+            and (connected and not own if each["id"] in connect else own or each["id"] in organized)
         ]
         if row["lost"] or not endpoints:
             return
@@ -108,6 +110,8 @@ class Webhooks:
             )
             if endpoint["id"] in organized:
                 sent = {**sent, "context": realm.account}
+            if endpoint["id"] in connect:
+                sent = {**sent, "account": realm.account}
             body = json.dumps(sent, indent=2)
             late = self.disturbance.seconds if self._happens("delay", event["type"]) else 0.0
             for copy in range(2 if self._happens("double", event["type"]) else 1):

@@ -1,5 +1,6 @@
 """What the emulator promises of types that the service only mirrors, asked through stripe-python."""
 
+import json
 from typing import Any
 
 import pytest
@@ -153,9 +154,20 @@ def test_a_schedule_turns_its_subscription_over_and_ends(emulator: Emulator, ask
     assert "subscription_schedule.expiring" in types(emulator)
 
 
-def test_what_happens_in_a_connected_account_is_not_told_here(emulator: Emulator, ask: Any) -> None:
+def test_what_happens_in_a_connected_account_is_told_to_endpoints_for_connect_alone(
+    emulator: Emulator, ask: Any
+) -> None:
+    emulator.endpoint("https://example.com/own")
+    ask("post", "webhook_endpoints", url="https://example.com/theirs", enabled_events=["*"], connect=True)
+    ask("post", "customers")
     account = ask("post", "accounts")["id"]
     ask("post", f"accounts/{account}", metadata={"a": "b"})
+    ask("delete", f"accounts/{account}")
 
-    assert types(emulator) == []
-    assert [each["id"] for each in ask("get", "accounts")["data"]] == [account]
+    assert types(emulator) == ["customer.created"]
+    told = [(each.url.rpartition("/")[2], json.loads(each.body)) for each in emulator.webhooks.take()]
+    assert [(url, event["type"], event.get("account")) for url, event in told] == [
+        ("own", "customer.created", None),
+        ("theirs", "account.updated", account),
+        ("theirs", "account.application.deauthorized", account),
+    ]

@@ -10,7 +10,7 @@ from emulator.server import Server
 from tests.support import stripe_cli
 from tests.support.in_sync import assert_in_sync
 from tests.support.run import Run
-from tests.support.world import World
+from tests.support.world import SECRET, URL, World
 
 ABSENT = "Stripe's command line is not here: `make stripe-cli` installs it (see CONTRIBUTING.md)"
 needed = pytest.mark.skipif(stripe_cli.found() is None, reason=ABSENT)
@@ -53,6 +53,7 @@ def test_most_of_what_it_offers_works() -> None:
 @needed
 @pytest.mark.parametrize("event", stripe_cli.offered())
 def test_what_it_triggers_ends_in_sync(event: str, world: World, url: str, run: Run) -> None:
+    world.stripe.endpoint(f"{URL}/connect", SECRET, connect=True)
     triggered = stripe_cli.trigger(event, url)
 
     assert triggered.good == (event not in REFUSED), triggered.said
