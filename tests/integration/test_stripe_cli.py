@@ -16,9 +16,6 @@ ABSENT = "Stripe's command line is not here: `make stripe-cli` installs it (see 
 needed = pytest.mark.skipif(stripe_cli.found() is None, reason=ABSENT)
 # What it cannot trigger at the emulator, and why.
 REFUSED = {
-    "charge.dispute.closed": "pays with a card that the emulator does not know yet",
-    "charge.dispute.created": "pays with a card that the emulator does not know yet",
-    "charge.dispute.updated": "pays with a card that the emulator does not know yet",
     "payment_intent.partially_funded": "asks for a transfer of the type jp_bank_account, which Stripe does not list",
     "v1.billing.meter.error_report_triggered": "sends to meter-events.stripe.com, whatever it is told by --api-base",
     "v1.billing.meter.no_meter_found": "sends to meter-events.stripe.com, whatever it is told by --api-base",
