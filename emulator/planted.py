@@ -62,6 +62,14 @@ PLANTED: tuple[Resource, ...] = (
         shows=lambda act, review, asked: bool(review["open"]),
         events=(),
     ),
+    Resource(
+        kind="tax_id",
+        path="tax_ids",
+        prefix="txi_",
+        created_filter=False,
+        shows=lambda act, tax_id, asked: tax_id.get("customer") is None,  # the account's own
+        events=(),
+    ),
     Resource(kind="treasury.financial_account", path="treasury/financial_accounts", prefix="fa_", events=()),
     owned("issuing.token", "intok_", "card", dated=True),
     owned("treasury.credit_reversal", "credrev_", "financial_account"),
@@ -76,5 +84,4 @@ PLANTED: tuple[Resource, ...] = (
     part("fee_refund", "fr_"),
     part("person", "person_"),
     part("source", "src_"),
-    part("tax_id", "txi_"),
 )

@@ -156,6 +156,14 @@ class Lifecycle:
         """Take it out of review: due after `delay`."""
         return self.move(review=None, lease=from_now(delay))
 
+    def suspect(self, second: int) -> Self | None:
+        """Note that it changed, unseen, up to that second of Stripe's: what is not surely newer is looked at again.
+
+        A reply to its own operation, if one is under way, may be older, too.
+        """
+        due = None if self.review is not None else Expression({"$ifNull": ["$lease", from_now()]})
+        return self.move(doubt_until=max(self.doubt_until or 0, second), lease=due)
+
     def undid(self, orphan: str) -> Self | None:
         """Note that an orphan is no longer usable. An active document stays due: its own object was not looked at."""
         left = [twin for twin in self.orphans if twin != orphan]

@@ -52,6 +52,8 @@ class PaymentMethod(SyncedDocument):
         undo=(Undo.DETACH,),
         announced=False,
         listed=False,  # Stripe lists those of one customer
+        unlisted="detached ones",  # which nobody can use or attach again
+        leaves_out=lambda remote: remote.get("customer") is None,
         usable=lambda remote: remote.get("customer") is not None,
         actions={
             "attach": Action(

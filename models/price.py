@@ -23,7 +23,15 @@ class Price(SyncedDocument):
     """What a product costs. Amounts are whole numbers in the currency's minor unit."""
 
     meta: ClassVar = {"collection": "prices"}
-    resource: ClassVar = Resource(kind="price", prefix="price_", path="/v1/prices", undo=(Undo.ARCHIVE,))
+    resource: ClassVar = Resource(
+        kind="price",
+        prefix="price_",
+        path="/v1/prices",
+        undo=(Undo.ARCHIVE,),
+        whole=({"active": "true"}, {"active": "false"}),
+        unlisted="inline ones",  # made of `price_data` for one use, and archived from the start
+        leaves_out=lambda remote: remote.get("active") is False,
+    )
 
     product: str = StringField(max_length=5000, required=True, refers="product", sent="create")
     currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True, sent="create")

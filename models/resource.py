@@ -80,7 +80,10 @@ class Resource:
     announced: bool = True  # whether Stripe tells of its creation by an event
     ends: bool = False  # whether its `.deleted` event only ends it: it stays, and can be read
     listed: bool = True  # whether Stripe lists all of them
-    whole: Mapping[str, str] = field(default_factory=dict)  # what that list must be asked with, to leave nothing out
+    whole: tuple[Mapping[str, str], ...] = ({},)  # the questions that, one after the other, make that list show all
+    parts: Mapping[str, str] = field(default_factory=dict)  # lists that it shows the first ten of → where all of it is
+    unlisted: str = ""  # what it leaves out whatever it is asked, in words
+    leaves_out: Callable[[dict[str, Any]], bool] = lambda remote: False  # whether an object may be such a one
     dated: bool = True  # whether that list can be asked for what was created in a window
     money: Callable[[str, dict[str, Any]], bool] = lambda verb, sent: False  # whether this verb, so sent, moves money
     actions: Mapping[str, Action] = field(default_factory=dict)
@@ -169,6 +172,23 @@ def present_kinds() -> "dict[str, type[SyncedDocument]]":
         for kind, model in KINDS.items()
         if not model.resource.mirrored or model._get_collection_name() in there
     }
+
+
+def shortened(remote: dict[str, Any]) -> dict[str, str]:
+    """Return the lists of which an object shows the beginning only, although we keep all of them, and where they are.
+
+    Never the address that the object itself gives: whoever may send us one must not say what we read.
+    """
+    model = KINDS.get(str(remote.get("object")))
+    return {
+        name: path.format(id=quote(str(remote.get("id")), safe=""))
+        for name, path in (model.resource.parts if model else {}).items()
+        if isinstance(remote.get(name), dict) and _has_more(remote[name])
+    }
+
+
+def _has_more(listed: dict[str, Any]) -> bool:
+    return bool(listed.get("has_more")) or (listed.get("total_count") or 0) > len(listed.get("data") or ())
 
 
 def is_gone(remote: dict[str, Any]) -> bool:

@@ -15,6 +15,7 @@ STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}
 CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: the last whole read of Stripe's events
 LATCH = "latch"  # {"cap"}: the brakes are on until an operator confirms
 HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen"} of the last reconcile
+OWNERS = "owners"  # {"walks"}: how far a full comparison has asked owners for what is listed under them only
 OTHER_VERSION = "other_version"  # {"version"} of the last event that was rendered in another API version than ours
 ENDPOINT = "endpoint"  # and the id of a webhook endpoint: {"digest"} of its secret, which nobody can read again
 

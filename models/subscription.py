@@ -102,7 +102,8 @@ class Subscription(SyncedDocument):
         path="/v1/subscriptions",
         stem="customer.subscription",
         ends=True,
-        whole={"status": "all"},  # else the canceled ones are not listed
+        parts={"items": "/v1/subscription_items?subscription={id}"},
+        whole=({"status": "all"},),  # else the canceled ones are not listed
         undo=(),  # it has charged somebody, most likely: a person decides about that, too
         money=lambda verb, sent: verb == "create" or "items" in sent,
         actions={

@@ -1,8 +1,9 @@
 """Backfill: copy an existing Stripe account into MongoDB, beside live webhooks, and go on after a kill.
 
-Each list is read newest first, as it is when the backfill begins; what appears later is brought by its events. After
-each page that is wholly stored, its place is remembered. Only one page is in memory, and a page may be stored any
-number of times, so two at once are safe.
+Each list is read newest first, as it is when the backfill begins; what appears later is brought by its events. Then
+owners are asked for what is listed under them only, a share in each run (sync/owners.py). After each page that is
+wholly stored, its place is remembered. Only one page is in memory, and a page may be stored any number of times, so two
+at once are safe.
 """
 
 from collections import Counter
@@ -11,13 +12,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from models import SyncedDocument, clock, kinds
+from models.owned import in_no_list, owned_kinds
 from models.state import CHECKPOINT, State
 from sync.compare import Comparison
 from sync.composed import NEEDED
 from sync.connection import current, log
-from sync.errors import BadKey, BadSettings, CannotLook, Forbidden, NotAvailable, Outage, WrongStripe
+from sync.errors import BadKey, BadSettings, CannotLook, Outage, WrongStripe
 from sync.find import HORIZON
-from sync.listing import LAG, Mark, listed, mark_of
+from sync.gateway import Reply
+from sync.listing import LAG, Mark, is_not_there, marked
+from sync.owners import READS, Owners, Walk
 from sync.patience import Patience
 from sync.progress import Note, Step, unnoted
 from sync.reconcile import since as events_since
@@ -58,10 +62,11 @@ class Backfill:
     since: int | None
     began_at: int  # by MongoDB's clock, in seconds
     events_from: int  # events before that second can tell nothing that it does not see
-    account_born: int | None = None
+    owners: Owners = field(default_factory=lambda: Owners(set()))
     parts: dict[str, Part] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)  # what could not be looked at, and why
     resumed: bool = False
+    account_born: int | None = None
 
     @property
     def counts(self) -> Counter[str]:
@@ -70,8 +75,23 @@ class Backfill:
 
     @property
     def finished(self) -> bool:
-        """Whether every kind was read to its end."""
-        return all(kind in self.parts and self.parts[kind].done for kind in self.models)
+        """Whether every list was read to its end."""
+        return not self.owners.unfinished and all(kind in self.parts and self.parts[kind].done for kind in self.listed)
+
+    @property
+    def listed(self) -> list[str]:
+        """The kinds that have a list of their own."""
+        return [kind for kind, model in self.models.items() if model.resource.listed]
+
+    @property
+    def not_available(self) -> dict[str, str]:
+        """What this account does not have, and why we think so."""
+        return {kind: part.missing for kind, part in self.parts.items() if part.missing} | self.owners.missing
+
+    @property
+    def not_compared(self) -> dict[str, str]:
+        """What of these kinds no list shows, so that only events bring it."""
+        return {kind: why for kind in self.models if (why := in_no_list(kind))}
 
     @property
     def exit_code(self) -> int:
@@ -94,8 +114,17 @@ class Backfill:
 
     def step(self, kind: str) -> Step:
         """Return how far a kind is, for whoever shows it."""
-        part, place = self.parts[kind], list(self.models).index(kind) + 1
-        return Step(kind, f"{place}/{len(self.models)}", part.counts.total(), lambda: self.share(part), part.done)
+        part = self.parts[kind]
+        return Step(kind, self._place(kind), part.counts.total(), lambda: self.share(part), part.done)
+
+    def walked(self, walk: Walk) -> Step:
+        """Return how far the owners of a kind are asked; how many there are, nobody knows."""
+        name = f"of each {walk.owner}"
+        return Step(name, self._place(name), walk.asked, done=walk.done)
+
+    def _place(self, name: str) -> str:
+        places = [*self.listed, *(f"of each {owner}" for owner in self.owners.walks)]
+        return f"{places.index(name) + 1}/{len(places)}"
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -103,7 +132,8 @@ class Backfill:
             "counts": dict(self.counts),
             "kinds": {kind: dict(part.counts) for kind, part in self.parts.items() if part.counts},
             "troubles": [{"kind": kind, "id": id, "why": why} for kind, id, why in self._troubles()],
-            "not_available": {kind: part.missing for kind, part in self.parts.items() if part.missing},
+            "not_available": self.not_available,
+            "not_compared": self.not_compared,
             "unseen": self.unseen,
             "resumed": self.resumed,
             "finished": self.finished,
@@ -113,9 +143,11 @@ class Backfill:
     def __str__(self) -> str:
         told = ", ".join(f"{name} {count:,}" for name, count in sorted(self.counts.items()) if count)
         lines = [f"{self.counts.total():,} objects" + (f": {told}" if told else "")]
-        lines += [f"{kind}: not available for this account" for kind, part in self.parts.items() if part.missing]
+        lines += [f"{name}: not available for this account" for name in self.not_available]
+        lines += [f"not compared: {kind}: {why}" for kind, why in self.not_compared.items()]
         lines += [f"✘ {kind} {id}: {why}" for kind, id, why in self._troubles()]
         lines += [f"✘ {what}" for what in self.unseen]
+        lines += [f"not finished: {walk}" for walk in self.owners.unfinished]
         return "\n".join(lines if self.finished else [*lines, "not finished: the same command goes on from here"])
 
     def _troubles(self) -> list[tuple[str, str, str]]:
@@ -126,7 +158,8 @@ class Backfill:
     def remember(self) -> None:
         """Write down how far it is."""
         parts = [{**asdict(part), "kind": kind, "counts": dict(part.counts)} for kind, part in self.parts.items()]
-        State.write(self.name, {"began_at": self.began_at, "events_from": self.events_from, "parts": parts})
+        times = {"began_at": self.began_at, "events_from": self.events_from}
+        State.write(self.name, {**times, "parts": parts, "owners": self.owners.as_json()})
 
     def recall(self) -> None:
         """Go on where it was killed; if that is so long ago that events cannot tell what was missed, begin anew."""
@@ -135,6 +168,9 @@ class Backfill:
             return
         self.began_at, self.events_from, self.resumed = value["began_at"], value["events_from"], True
         self.parts = {told.pop("kind"): Part.recalled(told) for told in value["parts"]}
+        self.owners.recall(value.get("owners", ()))
+        if "owners" not in value:  # of a version that asked for a part of these lists
+            self.parts = {kind: part for kind, part in self.parts.items() if len(kinds()[kind].resource.whole) == 1}
         log.info("goes on where it was: %s objects were read", f"{self.counts.total():,}")
 
 
@@ -143,13 +179,15 @@ def backfill(
     *,
     since: int | None = None,
     restart: bool = False,
+    owner_reads: int = READS,
     patience: Patience,
     note: Note = unnoted,
 ) -> Backfill:
     """Copy the kinds that are wanted, by default all of them, and call `note` after each page.
 
-    What was not finished is resumed, unless it is to `restart`; what was finished begins anew. What cannot be read or
-    kept is in the report. Raises BadSettings, or CannotLook (WrongStripe, BadKey) before anything was read.
+    What is listed under its owner only is read with `owner_reads` GETs in each run. What was not finished is resumed,
+    unless it is to `restart`; what was finished begins anew. What cannot be read or kept is in the report. Raises
+    BadSettings, or CannotLook (WrongStripe, BadKey) before anything was read.
     """
     models = chosen(wanted)
     if not current().settings.adopt:
@@ -159,7 +197,8 @@ def backfill(
     with patience.kept():
         current().gateway.require_right_stripe()
         name = " ".join(["backfill", *(models if wanted else ()), *([] if since is None else [f"since {since}"])])
-        whole = Backfill(name, models, since, int(clock.now().timestamp()), events_since(None) + LAG)
+        owners = Owners({*models}, since=since, reads=owner_reads)
+        whole = Backfill(name, models, since, int(clock.now().timestamp()), events_since(None) + LAG, owners)
         if not restart:
             whole.recall()
         whole.account_born = _account_born() if since is None else None
@@ -173,10 +212,11 @@ def backfill(
 
 
 def chosen(wanted: Sequence[str]) -> dict[str, Model]:
-    """Return the models of these kinds or collections, or of every kind that Stripe lists. Raises BadSettings."""
-    listable = {kind: model for kind, model in kinds().items() if model.resource.listed}
+    """Return the models of these kinds or collections, or of all that Stripe knows. Raises BadSettings."""
+    known = {kind: model for kind, model in kinds().items() if model.resource.path or model.resource.mirrored}
     if not wanted:
-        return listable
+        return known
+    listable = {kind: model for kind, model in known.items() if model.resource.listed or kind in owned_kinds()}
     names = {_plain(name): kind for kind, model in listable.items() for name in (model._get_collection_name(), kind)}
     if unknown := [name for name in wanted if _plain(name) not in names]:
         raise BadSettings([f"there is no list of {', '.join(unknown)}; there are: {', '.join(sorted(listable))}"])
@@ -199,8 +239,8 @@ def _account_born() -> int | None:
 
 def _copy_all(whole: Backfill, note: Note, *, asked: bool) -> None:
     silent = False
-    for kind in whole.models:
-        part = whole.parts.setdefault(kind, Part())
+    for kind in whole.listed:
+        model, part = whole.models[kind], whole.parts.setdefault(kind, Part())
         if part.done:
             continue
         try:
@@ -216,22 +256,45 @@ def _copy_all(whole: Backfill, note: Note, *, asked: bool) -> None:
             silent = True
         except CannotLook as error:
             log.warning("%s cannot be read: %s", kind, error)
-            # What a secret key may not read, the account does not have; a restricted key lacks a permission.
-            theirs = isinstance(error, Forbidden) and not current().settings.restricted
-            if (isinstance(error, NotAvailable) or theirs) and not asked:
+            if is_not_there(error, model) and not asked:
                 part.missing, part.done = str(error), True
                 whole.remember()
             else:
                 whole.unseen.append(f"{kind}: {error}")
+    _copy_owned(whole, note, asked=asked)
+
+
+def _copy_owned(whole: Backfill, note: Note, *, asked: bool) -> None:
+    comparisons: dict[str, Comparison] = {}
+
+    def take(kind: str, page: Reply) -> None:
+        if kind not in comparisons:
+            part = whole.parts.setdefault(kind, Part())
+            comparisons[kind] = Comparison(whole.models[kind], report=part.trouble, counts=part.counts)
+        comparisons[kind].page(page)
+
+    def tell(walk: Walk) -> None:
+        whole.remember()
+        note(whole.walked(walk))
+
+    owners = whole.owners
+    for walk in owners.unfinished:
+        walk.done = bool(walk.owner in whole.parts and whole.parts[walk.owner].missing)
+    unread = {kind for kind in whole.listed if not whole.parts[kind].done}  # it was said why
+    try:
+        owners.read(take, tell, but=unread)
+    except CannotLook as error:
+        whole.unseen.append(str(error))
+    refused = owners.unseen | (owners.missing if asked else {})
+    whole.unseen.extend(f"{name}: {why}" for name, why in refused.items())
 
 
 def _copy(whole: Backfill, kind: str, note: Note) -> None:
     model, part = whole.models[kind], whole.parts[kind]
     comparison = Comparison(model, report=part.trouble, counts=part.counts)
-    for page in listed(model, whole.since, part.mark):
+    for page, mark in marked(model, whole.since, part.mark):
         comparison.page(page)
-        if page.remote["data"]:
-            part.mark = mark_of(page)
+        part.mark = mark
         whole.remember()
         note(whole.step(kind))
     part.done = True

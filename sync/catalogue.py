@@ -12,6 +12,7 @@ import stripe
 from models import SyncedDocument, kinds
 from models.input import words
 from models.mirrored import QUESTIONS, REASONS
+from models.owned import OWNED, in_no_list
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,8 @@ class Entry:
     events: tuple[str, ...]  # the types of event that are about it
     get: str | None  # where Stripe shows one
     list: str | None  # where Stripe lists all of them
+    owners: tuple[str, ...]  # the kinds of those for whom Stripe lists theirs
+    unlisted: str  # what of it no list shows, in words
 
 
 # What Stripe sends only to an endpoint that names it, and not for "*" (docs.stripe.com/api/events/types).
@@ -75,6 +78,8 @@ def _entry(model: type[SyncedDocument], events: tuple[str, ...]) -> Entry:
         events=events,
         get=" or ".join(f"{path}/{{id}}" for path in resource.path.split()) or None,
         list=resource.path if resource.listed else None,
+        owners=tuple(owned.owner for owned in OWNED if resource.kind in owned.kinds and not owned.in_time),
+        unlisted=in_no_list(resource.kind),
     )
 
 

@@ -6,7 +6,7 @@ The full comparison and the backfill read their lists by it. One object that can
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from typing import Any
 
@@ -21,7 +21,7 @@ from models.resource import is_id
 from sync.adopt import SETTLES, adopt_if_nobodys, may_be_of
 from sync.composed import is_followed, needed, tell
 from sync.connection import current, log
-from sync.errors import CannotLook
+from sync.errors import CannotLook, NoOwner
 from sync.evidence import another_life, from_page, hand_over
 from sync.gateway import Reply
 from sync.inbox import UNSTORABLE, unstorable
@@ -54,7 +54,7 @@ class Comparison:
         remotes: dict[str, Json] = {}
         for remote in page.remote["data"]:
             if has_id(remote):
-                remotes[remote["id"]] = remote
+                remotes[remote["id"]] = self._whole(remote, page)
             else:
                 self._failed(remote, "this is no object with an id")
         ids = list(remotes)
@@ -70,6 +70,13 @@ class Comparison:
                 if not another_life(document, remotes[id]):
                     self._known(document, remotes[id], page)
         return ids
+
+    def _whole(self, remote: Json, page: Reply) -> Json:
+        """Return an object with its lists whole, unless it is gone meanwhile."""
+        try:
+            return current().gateway.read_on(replace(page, remote=remote)).remote
+        except NoOwner:
+            return remote
 
     # --- what has a document ---
 

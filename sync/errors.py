@@ -48,8 +48,12 @@ class ReadRefused(CannotLook):
     """Stripe refused to read this."""
 
 
-class NotAvailable(CannotLook):
+class NotAvailable(ReadRefused):
     """This Stripe account has no such list."""
+
+
+class NoOwner(ReadRefused):
+    """The object whose list this is does not exist."""
 
 
 class LostCursor(CannotLook):

@@ -6,7 +6,7 @@ from pymongo.errors import DuplicateKeyError
 
 from models import SyncedDocument
 from models.absorb import Evidence
-from models.resource import Resource, is_gone
+from models.resource import Resource, is_gone, shortened
 from sync.gateway import API_VERSION, Reply
 
 Model = type[SyncedDocument]
@@ -14,7 +14,8 @@ FOREVER = 2**53  # later than any second of Stripe's
 
 
 def from_event(model: Model, event: dict[str, Any]) -> Evidence:
-    """Return what an event says. One that is rendered in another API version than ours says nothing of the content.
+    """Return what an event says. One that is rendered in another API version than ours, or shows the beginning of a
+    list, says nothing of the content.
 
     Of what is only mirrored, the last words are kept; and what nobody can read is taken as events show it.
     """
@@ -22,6 +23,8 @@ def from_event(model: Model, event: dict[str, Any]) -> Evidence:
     gone = resource.deletes(event["type"]) or is_gone(remote)
     if gone:
         sight = remote if resource.mirrored and not is_gone(remote) else None
+    elif shortened(remote):
+        sight = None  # the first ten of a list: somebody must look to see the rest
     else:
         sight = remote if version == API_VERSION or (resource.blind and version is not None) else None
     at = _moment(resource, event, gone)
@@ -48,8 +51,8 @@ def _moment(resource: Resource, event: dict[str, Any], gone: bool) -> int:
 
 
 def from_reply(model: Model, reply: Reply, ends: str | None = None, problem: dict[str, Any] | None = None) -> Evidence:
-    """Return what a reply says; a replayed one proves the id, and nothing of the content."""
-    fresh = not reply.replayed and not reply.gone
+    """Return what a reply says; one that is replayed, or not whole, proves the id, and nothing of the content."""
+    fresh = not reply.replayed and not reply.gone and not shortened(reply.remote)
     return Evidence(
         by=f"reply {reply.request_id}",
         stripe_id=reply.remote["id"],
@@ -72,8 +75,8 @@ def from_page(model: Model, remote: dict[str, Any], page: Reply) -> Evidence:
     return Evidence(
         by=f"list {page.request_id}",
         stripe_id=remote["id"],
-        remote=remote,
-        mirror=model.mirror(remote),
+        remote=None if shortened(remote) else remote,
+        mirror={} if shortened(remote) else model.mirror(remote),
         earliest=page.earliest,
         latest=page.latest,
         event=True,

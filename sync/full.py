@@ -3,35 +3,65 @@
 A list shows what is there. What it does not show is only a reason to look: absence from a list proves nothing.
 """
 
-from models import Status, SyncedDocument, kinds, present_kinds
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from models import Customer, Status, SyncedDocument, kinds, present_kinds
 from models.claimable import read_each
+from models.owned import UNLISTED, in_no_list, owned_kinds
+from models.state import OWNERS, State
 from sync.compare import Comparison
-from sync.composed import COMPOSED
+from sync.composed import COMPOSED, tell
+from sync.connection import current, log
 from sync.converge import Sight
-from sync.errors import Forbidden, NotAvailable
-from sync.evidence import hand_over, of_id
+from sync.errors import Forbidden, ReadRefused
+from sync.evidence import from_reply, hand_over, of_id
+from sync.gateway import Reply
 from sync.isolation import counted, isolated
-from sync.listing import listed
+from sync.listing import is_not_there, listed
 from sync.look import observe
+from sync.owners import READS, Owners
 from sync.settle import Run
 
+COUNTED = ("adopt", "drift", "failed")  # what a report says of a comparison
 
-def compare_everything(run: Run, left_out: dict[str, str], *, absent: bool) -> None:
+Model = type[SyncedDocument]
+
+
+@dataclass
+class Coverage:
+    """What a full comparison did not compare, and why, although nothing is wrong."""
+
+    not_available: dict[str, str] = field(default_factory=dict)  # what this account does not have
+    not_compared: dict[str, str] = field(default_factory=dict)  # what no list shows, and what is left to the next run
+
+
+def compare_everything(
+    run: Run, left_out: dict[str, str], coverage: Coverage, *, absent: bool, owner_reads: int = READS
+) -> None:
     """Compare every kind but those left out; a kind that may not be read is added to them. Raises CannotLook.
 
-    With `absent`, also the mirrored kinds of which there is no document yet. Many of them are not for everybody
-    (issuing, treasury, …): where Stripe refuses the list of what we have never heard of, that is in order.
+    With `absent`, also the kinds of which there is no document yet. Many of them are not for everybody (issuing,
+    treasury, …): where Stripe refuses the list of what we have never heard of, that is in order. What is listed under
+    its owner only is compared with `owner_reads` GETs, and the next comparison goes on.
     """
-    for kind, model in (kinds() if absent else present_kinds()).items():
-        if kind in left_out or not model.resource.listed:
+    models = {kind: model for kind, model in (kinds() if absent else present_kinds()).items() if kind not in left_out}
+    of_clocks = _customers_of_clocks()
+    for kind, model in models.items():
+        if not model.resource.listed:
             continue
         try:
-            _missing(model, _listed(model, run), run)
-        except Forbidden as error:
-            left_out[kind] = str(error)
-        except NotAvailable as error:
-            if model.objects(live=True).first():  # else there is nothing that could be missed
-                left_out[kind] = str(error)
+            if unlisted := _missing(model, _listed(model, run), run, of_clocks):
+                coverage.not_compared[kind] = f"{in_no_list(kind)}, and {unlisted:,} may be such"
+        except (Forbidden, ReadRefused) as error:
+            verdict = coverage.not_available if is_not_there(error, model) else left_out
+            verdict[kind] = str(error)
+    _compare_owned(run, left_out, coverage, models, owner_reads, absent=absent)
+    for kind in UNLISTED.keys() & models.keys():
+        if models[kind].objects(live=True).first():
+            coverage.not_compared[kind] = in_no_list(kind)
     for kind in () if run.dry else COMPOSED:
         followed = {"status": Status.ACTIVE, "lease": None}
         for document in read_each(kinds()[kind], followed, counted(run.counts, kind)):
@@ -39,28 +69,112 @@ def compare_everything(run: Run, left_out: dict[str, str], *, absent: bool) -> N
                 COMPOSED[kind].push(document)
 
 
-def _listed(model: type[SyncedDocument], run: Run) -> set[int]:
+def _listed(model: Model, run: Run) -> set[int]:
     """Compare what Stripe lists; return a hash of each id that it does."""
     seen: set[int] = set()  # hashes: a million of them take some 60 MB, their ids three times that
     comparison = Comparison(model, dry=run.dry)
     for page in listed(model):
         seen.update(map(hash, comparison.page(page)))
-    run.counts.update({name: n for name, n in comparison.counts.items() if name in ("adopt", "drift", "failed")})
+    _count(comparison, run)
     return seen
 
 
-def _missing(model: type[SyncedDocument], seen: set[int], run: Run) -> None:
-    kind = model.resource.kind
-    for document in read_each(model, {"status": Status.ACTIVE}, counted(run.counts, kind)):
-        if hash(document.stripe_id) in seen:
+def _count(comparison: Comparison, run: Run) -> None:
+    run.counts.update({name: n for name, n in comparison.counts.items() if name in COUNTED})
+
+
+def _missing(model: Model, seen: set[int], run: Run, of_clocks: Collection[str] = ()) -> int:
+    """Look at what the list should have shown; return how many documents no list may show."""
+    resource, unlisted = model.resource, 0
+    for document in read_each(model, {"status": Status.ACTIVE}, counted(run.counts, resource.kind)):
+        remote = document.stripe or {}
+        if hash(document.stripe_id) in seen or remote.get("test_clock") or remote.get("customer") in of_clocks:
             continue
-        with isolated(run.counts, f"{kind} {document.id}"):
-            sight, _ = observe(document)
-            if sight != Sight.GONE:
-                continue
-            if not run.dry and not run.brakes.spend():
-                run.counts["braked"] += 1
-                return
-            run.counts["mark_deleted"] += 1
-            if not run.dry:
-                hand_over(model, {"_id": document.id}, of_id(document.stripe_id or "", "reconcile", gone=True))
+        if resource.leaves_out(remote):
+            unlisted += 1
+        elif not _look_at(document, run):
+            break
+    return unlisted
+
+
+def _look_at(document: SyncedDocument, run: Run) -> bool:
+    """Look at a document that a list does not show; return whether to go on."""
+    about = f"{document.resource.kind} {document.id}"
+    with isolated(run.counts, about):
+        try:
+            return _seen(document, run)
+        except ReadRefused as error:  # it concerns this object only
+            log.warning("%s cannot be looked at: %s", about, error)
+            run.counts["failed"] += 1
+    return True
+
+
+def _seen(document: SyncedDocument, run: Run) -> bool:
+    model = type(document)
+    sight, reply = observe(document)
+    if sight != Sight.GONE:
+        assert reply is not None
+        evidence = from_reply(model, reply)
+        if evidence.remote is not None and evidence.digest != document.digest:
+            run.counts["drift"] += 1
+            if not run.dry and (seen := document.see(evidence)) is not None:
+                tell(seen)
+        return True
+    if not run.dry and not run.brakes.spend():
+        run.counts["braked"] += 1
+        return False
+    run.counts["mark_deleted"] += 1
+    if not run.dry:
+        hand_over(model, {"_id": document.id}, of_id(document.stripe_id or "", "reconcile", gone=True))
+    return True
+
+
+# --- what is listed under its owner only ---
+
+
+def _compare_owned(
+    run: Run, left_out: dict[str, str], coverage: Coverage, models: dict[str, Model], reads: int, *, absent: bool
+) -> None:
+    wanted = {kind for kind, model in models.items() if absent or model.objects(live=True).first()}
+    owners = Owners(wanted, reads=reads)
+    owners.recall((State.read(OWNERS) or {}).get("walks", ()))
+    for walk in owners.unfinished:
+        walk.done = walk.owner not in wanted or walk.owner in coverage.not_available
+    comparisons: dict[str, Comparison] = {}
+    seen: dict[str, set[int]] = defaultdict(set)
+
+    def take(kind: str, page: Reply) -> None:
+        comparison = comparisons.setdefault(kind, Comparison(models[kind], dry=run.dry))
+        seen[kind].update(map(hash, comparison.page(page)))
+
+    owners.read(take, but=left_out)
+    for comparison in comparisons.values():
+        _count(comparison, run)
+    for owned, asked in owners.asked.items():
+        for kind in wanted.intersection(owned.kinds):
+            theirs = {"status": Status.ACTIVE, f"stripe.{owned.named}": {"$in": [*asked]}}
+            if not _look_at_missing(models[kind], theirs, seen[kind], run):
+                break
+    left_out.update({name: f"{name}: {why}" for name, why in owners.unseen.items()})
+    coverage.not_available.update(owners.missing)
+    coverage.not_compared.update({f"of each {walk.owner}": str(walk) for walk in owners.unfinished})
+    for kind in owned_kinds() & wanted:
+        if models[kind].resource.unlisted and models[kind].objects(status=Status.ACTIVE, customer=None).first():
+            coverage.not_compared[kind] = in_no_list(kind)
+    if run.dry:
+        return
+    if owners.unfinished:
+        State.write(OWNERS, {"walks": owners.as_json()})
+    else:
+        State.clear(OWNERS)
+
+
+def _look_at_missing(model: Model, theirs: dict[str, Any], seen: set[int], run: Run) -> bool:
+    documents = read_each(model, theirs, counted(run.counts, model.resource.kind))
+    return all(_look_at(document, run) for document in documents if hash(document.stripe_id) not in seen)
+
+
+def _customers_of_clocks() -> set[str]:
+    """Return the customers whose time is a test clock's: no unfiltered list shows what is theirs."""
+    theirs = {"status": Status.ACTIVE, "stripe.test_clock": {"$type": "string"}}
+    return set() if current().settings.livemode else set(Customer.objects(__raw__=theirs).distinct("stripe_id"))

@@ -16,15 +16,16 @@ from email.utils import parsedate_to_datetime
 from functools import partial
 from math import ceil, inf
 from typing import Any
+from urllib.parse import parse_qsl
 
 import stripe
 
 from models.clock import stopwatch
 from models.lifecycle import LEASE
 from models.parts import Call, Operation
-from models.resource import is_gone
+from models.resource import is_gone, shortened
 from models.state import STRIPE, State
-from sync.errors import BadKey, CannotLook, Forbidden, LostCursor, NotAvailable, ReadRefused, WrongStripe
+from sync.errors import BadKey, CannotLook, Forbidden, LostCursor, NoOwner, NotAvailable, ReadRefused, WrongStripe
 from sync.settings import Settings
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
@@ -184,16 +185,16 @@ class Gateway:
     # --- reading ---
 
     def get(self, path: str, *, quick: bool = False) -> Reply | None:
-        """Read one object as it is now; None when Stripe says that it does not exist. Raises CannotLook, of which
-        ReadRefused says that Stripe answered.
+        """Read one object as it is now, with its lists whole; None when Stripe says that it does not exist.
 
-        `quick` is for a webhook: the read ends within the time that is left for it, or is not begun.
+        Raises CannotLook, of which ReadRefused says that Stripe answered. `quick` is for a webhook: each read ends
+        within the time that is left for it, or is not begun.
         """
         self.require_right_stripe(bind=False, quick=quick)
         answer = self._read(path, {}, self._reader(quick=quick))
         match answer:
             case Reply():
-                return answer
+                return self.read_on(answer, quick=quick)
             case Refusal(missing=True):
                 return None
             case Refusal():
@@ -205,16 +206,34 @@ class Gateway:
             raise CannotLook("the time of this webhook is used up")
         return self._quick if quick else self._client
 
-    def pages(self, path: str, *, after: str | None = None, **params: Any) -> Iterator[Reply]:
+    def read_on(self, reply: Reply, *, quick: bool = False) -> Reply:
+        """Return a reply with the lists whole of which its object shows the first ten. Raises CannotLook.
+
+        It then looked like this at some time between the first read and the last.
+        """
+        for name, address in shortened(reply.remote).items():
+            path, _, query = address.partition("?")
+            shown, parts = reply.remote[name], list[dict[str, Any]]()
+            for page in self.pages(path, quick=quick, **dict(parse_qsl(query))):
+                parts += page.remote["data"]
+                reply = replace(reply, latest=max(reply.latest, page.latest))
+            place = {part["id"]: number for number, part in enumerate(shown["data"])}  # in the order of the object
+            parts.sort(key=lambda part: place.get(part["id"], len(place)))
+            told = {"total_count": len(parts)} if "total_count" in shown else {}
+            whole = {**shown, **told, "data": parts, "has_more": False}
+            reply = replace(reply, remote={**reply.remote, name: whole})
+        return reply
+
+    def pages(self, path: str, *, after: str | None = None, quick: bool = False, **params: Any) -> Iterator[Reply]:
         """Read a list page by page, newest first; `remote` is the page. Raises CannotLook: whole or not at all.
 
         `after` is the id of an object to go on from. Raises LostCursor if that one, or the last of a page, was removed
-        meanwhile; NotAvailable when this account has no such list.
+        meanwhile; ReadRefused when Stripe shows no such list: NotAvailable to this account, NoOwner as that is gone.
         """
         self.require_right_stripe(bind=False)
         cursor = {"starting_after": after} if after else {}
         while True:
-            answer = self._read(path, {**params, "limit": PAGE, **cursor})
+            answer = self._read(path, {**params, "limit": PAGE, **cursor}, self._reader(quick=quick))
             if isinstance(answer, Refusal):
                 raise _unreadable(path, answer)
             if not isinstance(answer, Reply) or not isinstance(answer.remote.get("data"), list):
@@ -323,9 +342,11 @@ def _refusal(error: stripe.InvalidRequestError | stripe.CardError, started: floa
 
 def _unreadable(path: str, refusal: Refusal) -> CannotLook:
     why, about = f"GET {path}: {refusal.problem['message']}", refusal.problem["param"]
+    if refusal.problem["code"] == "resource_missing" and about not in ("starting_after", "ending_before"):
+        return NoOwner(why)
     if about is None:  # the whole path: an unrecognized URL, or a product that the account did not activate
         return NotAvailable(why)
-    return LostCursor(why) if about == "starting_after" else CannotLook(why)
+    return LostCursor(why) if about == "starting_after" else ReadRefused(why)
 
 
 def _unknown(error: stripe.StripeError) -> Unknown:

@@ -1,12 +1,12 @@
 """A kind's whole list at Stripe, newest first, from any place in it, although objects come and go meanwhile."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from models import SyncedDocument
 from sync.connection import current
-from sync.errors import LostCursor
+from sync.errors import CannotLook, Forbidden, LostCursor, NotAvailable
 from sync.gateway import Reply
 
 LAG = 120  # s: Stripe's list of events lags at its newest end, and events share their second
@@ -18,6 +18,7 @@ class Mark:
 
     id: str
     born: int | None
+    asked: int = 0  # which of the questions that make the list whole
 
 
 def born(remote: dict[str, Any]) -> int | None:
@@ -40,12 +41,31 @@ def listed(model: type[SyncedDocument], since: int | None = None, mark: Mark | N
 
     An object may be on two pages. Those that appear meanwhile are on none.
     """
+    for page, _ in marked(model, since, mark):
+        yield page
+
+
+def marked(
+    model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None
+) -> Iterator[tuple[Reply, Mark | None]]:
+    """Read the same pages, each with the place after it; None, where nothing was read yet. Raises CannotLook."""
+    asked = mark.asked if mark else 0
+    for number, question in [*enumerate(model.resource.whole)][asked:]:
+        for page in _answers(model, question, since, mark):
+            mark = replace(mark_of(page), asked=number) if page.remote["data"] else mark
+            yield page, mark
+        mark = None
+
+
+def _answers(
+    model: type[SyncedDocument], question: Mapping[str, str], since: int | None, mark: Mark | None
+) -> Iterator[Reply]:
     resource, window = model.resource, {} if since is None else {"gte": since}
     while True:
-        filters: dict[str, Any] = {**resource.whole, **({"created": window} if window and resource.dated else {})}
+        filters: dict[str, Any] = {**question, **({"created": window} if window and resource.dated else {})}
         try:
             for page in current().gateway.pages(resource.path, after=mark.id if mark else None, **filters):
-                kept = page if resource.dated else _since(page, since)
+                kept = page if resource.dated else made_since(page, since)
                 yield kept
                 if len(kept.remote["data"]) < len(page.remote["data"]):
                     return  # newest first: what follows is older still
@@ -65,8 +85,19 @@ def mark_of(page: Reply) -> Mark:
     return Mark(page.last["id"], born(page.last))
 
 
-def _since(page: Reply, since: int | None) -> Reply:
+def made_since(page: Reply, since: int | None) -> Reply:
+    """Return a page without what is known to be older."""
     if since is None:
         return page
     kept = [one for one in page.remote["data"] if not isinstance(one, dict) or (born(one) or since) >= since]
     return replace(page, remote={**page.remote, "data": kept})
+
+
+def is_not_there(error: CannotLook, *models: type[SyncedDocument]) -> bool:
+    """Whether Stripe's refusal of a list means that this account has no such thing: the one verdict of all commands.
+
+    It has none where we never saw any of it, and where it is not the key that may lack a permission: an unrestricted
+    one may read whatever there is.
+    """
+    refused = isinstance(error, NotAvailable) or (isinstance(error, Forbidden) and not current().settings.restricted)
+    return refused and not any(model.objects(live=True).first() for model in models)

@@ -7,6 +7,7 @@ never goes backwards and always ends where Stripe is.
 from typing import Any
 
 from models import Status, SyncedDocument
+from models.resource import shortened
 from sync.connection import current
 from sync.converge import Sight
 from sync.errors import CannotLook
@@ -81,7 +82,10 @@ def resembles(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     shown = {*type(document).own_fields(), "id"}
     sent = {name: value for name, value in document.operation.params.items() if name in shown}
     given = any(value not in BLANKS for value in sent.values())
-    return given and matches(sent, type(document).as_sent(remote))
+    there = type(document).as_sent(remote)
+    for name in shortened(remote).keys() & sent.keys():  # what is not shown may be as it was sent
+        sent[name] = sent[name][: len(there[name])]
+    return given and matches(sent, there)
 
 
 def bears(document: SyncedDocument, remote: dict[str, Any]) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from models import created_kinds, kinds
+from models.owned import UNLISTED
 
 PORTAL = "billing_portal.session"
 
@@ -39,7 +40,11 @@ NEEDS: dict[str, Needs] = {
     "`erase`": Needs(("account",), ("customer",)),
     "`status`, `types`, `hooks`, `events list`, `operations list`, `new-installation`": Needs(),
 }
-SPOKEN = {CREATED: "every type that is created", MIRRORED: "every mirrored type", LISTED: "every type that is listed"}
+SPOKEN = {
+    CREATED: "every type that is created",
+    MIRRORED: "every mirrored type",
+    LISTED: "every type that is listed, whole or by owner",
+}
 
 
 def members(groups: Iterable[str]) -> list[str]:
@@ -48,7 +53,7 @@ def members(groups: Iterable[str]) -> list[str]:
     of = {
         CREATED: [kind for kind, model in created_kinds().items() if model.resource.path],
         MIRRORED: [kind for kind, model in every.items() if model.resource.mirrored and model.resource.path],
-        LISTED: [kind for kind, model in every.items() if model.resource.path and model.resource.listed],
+        LISTED: [kind for kind, model in every.items() if model.resource.path and kind not in UNLISTED],
     }
     return [kind for group in groups for kind in of.get(group, [group])]
 

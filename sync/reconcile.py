@@ -8,7 +8,7 @@ Before anything is touched it makes sure that this is the Stripe that it knows.
 import random
 from collections import Counter
 from contextlib import nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
@@ -23,11 +23,12 @@ from sync.connection import current, log
 from sync.converge import backoff
 from sync.erase import go_on
 from sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongStripe
-from sync.full import compare_everything
+from sync.full import Coverage, compare_everything
 from sync.gateway import Reply, leased
 from sync.inbox import attempt, canonical, drain, keep
 from sync.isolation import counted, isolated
 from sync.listing import LAG
+from sync.owners import READS
 from sync.patience import Patience
 from sync.progress import Backlog, Note, Step, Stopped, unnoted
 from sync.settle import Run, settle
@@ -54,6 +55,7 @@ class Report:
     full: bool = False
     latched: bool = False  # the cap of undos and deletions was met, by this run or before
     stopped: bool = False  # before everything was looked at
+    coverage: Coverage = field(default_factory=Coverage)  # what a full comparison did not compare
 
     @property
     def exit_code(self) -> int:
@@ -65,27 +67,36 @@ class Report:
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         told = {"counts": dict(self.counts), "unseen": self.unseen, "full": self.full, "latched": self.latched}
-        return {**told, "exit_code": self.exit_code}
+        return {**told, **(asdict(self.coverage) if self.full else {}), "exit_code": self.exit_code}
 
     def __str__(self) -> str:
         done = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()) if count)
-        told = [*([done] if done else []), *([LATCHED] if self.latched else []), *self.unseen]
+        missing, left = self.coverage.not_available, self.coverage.not_compared
+        told = [*([done] if done else []), *([LATCHED] if self.latched else [])]
+        told += [f"not compared: {', '.join(f'{name} ({why})' for name, why in left.items())}"] if left else []
         nothing = "told to end before everything was looked at" if self.stopped else "in sync: nothing to do"
-        return "; ".join(told) or nothing
+        told = [*told, *self.unseen] or [nothing]
+        return "; ".join([*told, *([f"not available for this account: {', '.join(missing)}"] if missing else [])])
 
 
 def run_once(
-    *, full: bool = False, dry: bool = False, patience: Patience | None = None, note: Note = unnoted
+    *,
+    full: bool = False,
+    dry: bool = False,
+    owner_reads: int = READS,
+    patience: Patience | None = None,
+    note: Note = unnoted,
 ) -> Report:
     """Settle what is left, once. Never raises CannotLook: it is in the report. With `dry`, write nothing.
 
-    With `patience`, Stripe is asked at its pace. `note` is told how far it is, and may stop it.
+    A full comparison spends `owner_reads` GETs on what is listed under its owner only. With `patience`, Stripe is asked
+    at its pace. `note` is told how far it is, and may stop it.
     """
     report = Report(full=full)
     run = Run(dry=dry, counts=report.counts, note=note)
     try:
         with patience.kept() if patience else nullcontext():
-            _run(report, run)
+            _run(report, run, owner_reads)
     except CannotLook as error:
         report.unseen.append(str(error) or type(error).__doc__ or "")
     except Stopped:
@@ -99,7 +110,7 @@ def run_once(
     return report
 
 
-def _run(report: Report, run: Run) -> None:
+def _run(report: Report, run: Run, owner_reads: int) -> None:
     asked = report.full
     current().gateway.require_right_stripe(bind=not run.dry)
     checkpoint = State.read(CHECKPOINT)
@@ -121,7 +132,7 @@ def _run(report: Report, run: Run) -> None:
         tell_of(page, now, since(checkpoint), run)
     left_out = settle_overdue(run)
     if report.full:
-        compare_everything(run, left_out, absent=asked)
+        compare_everything(run, left_out, report.coverage, absent=asked, owner_reads=owner_reads)
     report.unseen.extend(left_out.values())
     if run.dry:
         return

@@ -15,10 +15,18 @@ def touch_items(invoice: SyncedDocument) -> None:
     details = [(line.get("parent") or {}).get("invoice_item_details") or {} for line in lines]
     taken = [detail["invoice_item"] for detail in details if detail.get("invoice_item")]
     here = [] if not invoice.live else taken
+    # A deletion is of the time at which it was told.
+    second = max(invoice.doubt_until or 0, 0 if invoice.live else int(invoice.updated_at.timestamp()))
     for item in InvoiceItem.about(invoice.stripe_id or "", taken):
         is_in = item.stripe_id in here
-        if is_in != (item.invoice == invoice.stripe_id) and item.lease is None and item.review is None:
-            item.resume()  # if somebody moves it meanwhile, they have looked
+        if is_in != (item.invoice == invoice.stripe_id):
+            _suspect(item, second)
+
+
+def _suspect(item: InvoiceItem, second: int) -> None:
+    """Make an item due, whatever else is under way with it: a reply to its own update may be older than that second."""
+    while item.live and not ((item.lease or item.review) and (item.doubt_until or 0) >= second):
+        item = item.suspect(second) or item.reread()
 
 
 def touch_charge(dispute: SyncedDocument) -> None:

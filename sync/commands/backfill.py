@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sync.backfill import backfill
-from sync.commands.line import CANNOT_LOOK, command, rate, say
+from sync.commands.line import CANNOT_LOOK, command, count, rate, say
 from sync.commands.progress import Progress
 from sync.connection import log
+from sync.owners import READS
 from sync.patience import RATE, Patience
 
 if TYPE_CHECKING:
@@ -22,6 +23,13 @@ def add(commands: "Commands") -> None:
     one.add_argument("types", nargs="*", metavar="TYPE", help="customer, promotion-codes, …; by default all")
     one.add_argument("--since", type=moment, metavar="DATE", help="only what was created since then (ISO 8601, UTC)")
     one.add_argument("--rate", type=rate, default=RATE, metavar="N", help=f"requests a second at most; {RATE:.0f}")
+    one.add_argument(
+        "--owner-reads",
+        type=count,
+        default=READS,
+        metavar="N",
+        help=f"GETs of this run for what is listed under its owner only (cards, tax ids, …); {READS:,}",
+    )
     one.add_argument("--restart", action="store_true", help="begin anew, even if the last one was not finished")
 
 
@@ -32,7 +40,12 @@ def run(given: argparse.Namespace) -> int:
     try:
         with Progress(sys.stderr) as progress:
             whole = backfill(
-                given.types, since=given.since, restart=given.restart, patience=patience, note=progress.show
+                given.types,
+                since=given.since,
+                restart=given.restart,
+                owner_reads=given.owner_reads,
+                patience=patience,
+                note=progress.show,
             )
     except KeyboardInterrupt:
         print("stopped: the same command goes on from here", file=sys.stderr)

@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 from pymongo.errors import PyMongoError
 
-from sync.commands.line import command, rate, say, seconds
+from sync.commands.line import command, count, rate, say, seconds
 from sync.commands.progress import Progress
 from sync.connection import connect, log
 from sync.errors import BadSettings, SyncError
+from sync.owners import READS
 from sync.patience import BREAKS, RATE, Patience
 from sync.progress import Note, Step, Stopped
 from sync.reconcile import Report, run_once
@@ -27,6 +28,13 @@ def add(commands: "Commands") -> None:
     """Describe the command line."""
     reconcile = command(commands, "reconcile", "settle whatever is left", run, connects=False)
     reconcile.add_argument("--full", action="store_true", help="compare every object, too")
+    reconcile.add_argument(
+        "--owner-reads",
+        type=count,
+        default=READS,
+        metavar="N",
+        help=f"with --full: GETs of each run for what is listed under its owner only (cards, tax ids, …); {READS:,}",
+    )
     reconcile.add_argument("--every", type=seconds, metavar="SECONDS", help="go on until SIGTERM")
     reconcile.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
     told = f"requests to Stripe a second at most; {RATE:.0f}. Several at once: each its part"
@@ -81,4 +89,4 @@ def _once(given: argparse.Namespace, go_on: Note) -> Report:
             progress.show(step)
             go_on(step)
 
-        return run_once(full=given.full, dry=given.dry_run, patience=patience, note=note)
+        return run_once(full=given.full, dry=given.dry_run, owner_reads=given.owner_reads, patience=patience, note=note)

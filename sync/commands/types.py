@@ -38,7 +38,9 @@ def lines(entries: list[Entry]) -> Iterator[str]:
 
 def _read(entry: Entry) -> str:
     ways = [name for name, path in (("get", entry.get), ("list", entry.list)) if path]
-    return " and ".join(ways) or ("nothing: it is kept here alone" if entry.created_here else "events alone")
+    ways += [f"list of each {owner}" for owner in entry.owners]
+    told = " and ".join(ways) or ("nothing: it is kept here alone" if entry.created_here else "events alone")
+    return f"{told}; {entry.unlisted}" if entry.unlisted and ways else told
 
 
 def _events(events: Iterable[str]) -> str:
@@ -54,8 +56,8 @@ def markdown(entries: list[Entry]) -> str:
             "# What is kept of Stripe",
             "",
             "Printed by `python -m sync types --markdown` (`make types`); a test compares. *list* is how",
-            "`reconcile --full` compares everything; *get* is how an object is looked at again; *events alone* means",
-            "that Stripe offers neither.",
+            "`reconcile --full` compares everything, and of each owner a share of them in each run; *get* is how an",
+            "object is looked at again; *events alone* means that Stripe offers neither.",
             "",
             "## Created here",
             "",

@@ -32,6 +32,8 @@ def test_types_are_told_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         "collection": "disputes",
         "created_here": False,
         "actions": [],
+        "owners": [],
+        "unlisted": "",
         "events": [f"charge.dispute.{verb}" for verb in DISPUTED],
         "get": "/v1/disputes/{id}",
         "list": "/v1/disputes",
