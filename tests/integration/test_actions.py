@@ -5,6 +5,7 @@ import pytest
 import sync
 from models import kinds
 from sync.converge import Sight
+from sync.gateway import within
 from sync.look import observe
 from sync.saga import push
 from tests.support import samples
@@ -28,7 +29,8 @@ def test_an_object_shows_whether_an_action_was_done(world: World, kind: str, act
     world.stripe.calm()
 
     before, _ = observe(pending)
-    push(pending)
+    with within(60):  # as reconcile sends it
+        push(pending)
     after, _ = observe(pending)
 
     assert (before, after) == (Sight.THERE, Sight.DONE)
