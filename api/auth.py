@@ -57,4 +57,4 @@ def admit() -> None:
     scope = scope_of(current_app, request.endpoint)
     if scope not in token.scopes:
         raise Forbidden(scope)
-    g.token = token.name
+    g.token, g.scopes = token.name, token.scopes

@@ -13,6 +13,7 @@ from models.input import Invalid
 from sync import errors
 from sync.inbox import Malformed
 from sync.link import Differs
+from sync.tokens import Scope
 from webhooks.signature import BadSignature
 
 log = logging.getLogger("api")
@@ -140,7 +141,7 @@ def _sync(error: errors.SyncError) -> Response:
         if error.declined:
             status, type = 402, "declined"
     if isinstance(error, errors.Outcome):
-        more["document"] = as_json(error.document)
+        more["document"] = as_json(error.document, keys=Scope.WRITE in g.get("scopes", ()))
     if isinstance(error, errors.Unavailable) and error.idempotency_key:
         more["idempotency_key"] = error.idempotency_key
     if isinstance(error, Differs):  # by name only: who may operate may not read what was staged

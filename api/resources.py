@@ -19,6 +19,7 @@ from models.input import DEEPEST, Invalid
 from sync import act, create, delete, open_portal, update
 from sync.customers import customer_of
 from sync.errors import NotFound
+from sync.look import with_links
 from sync.tokens import Scope
 
 LONGEST_KEY = 255  # characters of an Idempotency-Key, as at Stripe
@@ -92,7 +93,8 @@ def _create(model: Model) -> Response:
 @needs(Scope.READ)
 def _show(model: Model, reference: str) -> Response:
     expand = _expands()
-    return jsonify(as_json(_found(model, reference), expand=expand))
+    document, links = with_links(_found(model, reference))
+    return jsonify(as_json(document, expand=expand, keys=_keys(), links=links))
 
 
 @needs(Scope.WRITE)
@@ -143,7 +145,7 @@ def _list(model: Model) -> Response:
     where: dict[str, Any] = {"live": True} if status is None else {"status": status}
     query = model.objects(**where).filter(__raw__=_after(model)).order_by("-created_at", "-id")
     found = list(query.limit(int(limit) + 1))
-    page = [as_json(document, expand=expand) for document in found[: int(limit)]]
+    page = [as_json(document, expand=expand, keys=_keys()) for document in found[: int(limit)]]
     return jsonify({"data": page, "has_more": len(found) > int(limit)})
 
 
@@ -196,6 +198,10 @@ def _found(model: Model, reference: str) -> SyncedDocument:
     return document
 
 
+def _keys() -> bool:
+    return Scope.WRITE in g.scopes
+
+
 def _expands() -> bool:
     expand = request.args.get("expand")
     if expand not in (None, "stripe"):
@@ -204,7 +210,7 @@ def _expands() -> bool:
 
 
 def _told(document: SyncedDocument, *, done: int, expand: bool, pending: bool) -> Response:
-    response = jsonify(as_json(document, expand=expand))
+    response = jsonify(as_json(document, expand=expand, keys=_keys()))
     response.status_code = 202 if pending else done
     response.headers["Location"] = f"/{plural_of(type(document))}/{document.id}"
     if pending:

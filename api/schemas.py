@@ -20,6 +20,7 @@ from mongoengine import (
 from mongoengine.base import BaseField
 
 from models import Status, SyncedDocument
+from models.content import handed_on, linked
 from models.input import INT64, inner_fields, words
 from models.parts import Json
 from sync.saga import OWN_ID
@@ -166,7 +167,7 @@ def shown(model: Model) -> Schema:
         "kind": {"const": model.resource.kind},
         "status": {"enum": list(Status), "description": "Where the document stands; Stripe's own is `stripe_status`."},
         "stripe_id": {"type": ["string", "null"], "description": "Stripe's; null while it is not known."},
-        **{name: {**_kept(field), **_described(field)} for name, field in own.items()},
+        **{name: {**_kept(field), **_described(field), **_read_by(model, name)} for name, field in own.items()},
         "confirmed_at": {**_or_null(MOMENT), "description": "When Stripe itself (an event, a list) first told of it."},
         "created_at": MOMENT,
         "updated_at": MOMENT,
@@ -175,6 +176,9 @@ def shown(model: Model) -> Schema:
         "review": {"type": ["string", "null"], "description": "Why a person must decide about it."},
         "erased_at": {**_or_null(MOMENT), "description": "When all that told of a person was taken from it."},
     }
+    if linked(model.resource.kind):
+        said = "When its links were rendered, which die. One document is read again after 30 days; else they are null."
+        properties["links_seen_at"] = {**_or_null(MOMENT), "description": said}
     required = list(properties)
     properties["stripe"] = {"type": ["object", "null"], "description": "Stripe's object, with `expand=stripe`."}
     return {
@@ -183,6 +187,13 @@ def shown(model: Model) -> Schema:
         "properties": properties,
         "required": required,
     }
+
+
+def _read_by(model: Model, name: str) -> Schema:
+    if name not in handed_on(model.resource.kind):
+        return {}
+    said = getattr(model._fields[name], "help_text", None) or ""
+    return {"description": f"{said} Lets in whoever has it: null for a token without the scope `write`.".strip()}
 
 
 def _kept(field: Any) -> Schema:

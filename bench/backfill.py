@@ -30,7 +30,7 @@ from demo.mongod import Mongod
 from demo.stack import ROOT
 from emulator import Emulator
 from emulator.server import Server
-from models.absorb import digest
+from models.content import digest
 
 SIZES, QUICK_SIZES = (10_000, 100_000), (300, 600)
 BATCH = 1_000  # rows of one insert of the floor

@@ -24,7 +24,7 @@ from bench.measure import conditions, peak_memory, percentile, table
 from bench.outage import Size, leave, signed
 from bench.shop import Shop, shop
 from emulator.control import Control
-from models.absorb import digest
+from models.content import digest
 
 SMALL, WHOLE, QUICK = Size(5_000, 5_000, 1_000), Size(100_000, 100_000, 20_000), Size(60, 250, 20)
 PACED, QUICK_PACED = Size(100, 300, 400), Size(10, 250, 30)

@@ -13,7 +13,7 @@ from bson import ObjectId
 from bench.measure import Meter, ourselves
 from demo.mongod import Mongod
 from demo.stack import Stack
-from models.absorb import digest
+from models.content import digest
 
 Json = dict[str, Any]
 SETTLED = 10.0  # seconds for the webhook of the template; it takes milliseconds

@@ -33,6 +33,11 @@ class Call:
     way: Route | None = None
     ids: tuple[str, ...] = ()
 
+    @property
+    def reads_events(self) -> bool:
+        """What an event shows was rendered when it happened."""
+        return self.row is EVENT
+
 
 def route(method: str, path: str) -> Call:
     """The call that a method and path stand for, or Stripe's 404 for what it does not know.
@@ -176,7 +181,11 @@ def _list(row: Resource, act: Act, params: Json, paths: list[str] | None, log: E
         objects = clocks.listed(act, row, objects, params)
         cursor = lambda id, param: _cursor(row, act, id, param)  # noqa: E731
     found = lists.page(row, params, objects, cursor, url)
-    data = [expand.expanded(act, each, paths, "data.") for each in found["data"]] if paths else found["data"]
+    data = (
+        [expand.expanded(act, each, paths, "data.") for each in found["data"]]
+        if paths or row.includes
+        else found["data"]
+    )
     return {**found, "data": data}
 
 

@@ -62,6 +62,7 @@ def charge(act: Act, intent: Json, method: Json, reason: str = "", pending: bool
         payment_method=method["id"],
         payment_method_details=_details(method),
         receipt_email=intent["receipt_email"],
+        receipt_url=None if reason else f"https://pay.stripe.com/receipts/payment/{act.draw(24, 'base62')}",
         status=status,
     )
     act.announce(f"charge.{status}", made)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from emulator import calls, errors, replies, versions
+from emulator import calls, errors, expand, replies, versions
 from emulator.act import Act
 from emulator.auth import Gate
 from emulator.calls import Call
@@ -20,6 +21,7 @@ from emulator.idempotency import Keys, saved_body
 from emulator.ids import Ids
 from emulator.later import Later
 from emulator.limiter import Limiter
+from emulator.render import rendered
 from emulator.store import Realm, Store
 from emulator.tides import ripen
 from emulator.values import VERSIONS
@@ -50,6 +52,7 @@ class Engine:
         self.events.chance = self.faults.chance
         self.webhooks = Webhooks(store, self.clock, seed, self.faults.chance, self.state)
         self.later = Later(store, self.clock.now)
+        self.renderings = itertools.count(1)
         self.api_version = api_version
         self.log: deque[Logged] = deque(maxlen=REMEMBERED)
 
@@ -74,7 +77,8 @@ class Engine:
         return Act(realm, int(self.clock.now()), self.ids.draw, self._announce, cause)
 
     def _announce(self, realm: Realm, type: str, object: Json, previous: Json | None, cause: Json | None) -> None:
-        for row in self.events.record(realm, type, object, previous, cause):
+        shown = rendered(expand.unasked(object), self.renderings)
+        for row in self.events.record(realm, type, shown, previous, cause):
             self.webhooks.enqueue(realm, row, self.realm(realm.livemode))
 
     def answer(self, request: Request) -> Reply:
@@ -209,6 +213,8 @@ class Engine:
         writes = request.method != "GET"
         cause = {"id": entry.request_id, "idempotency_key": key} if writes else None
         result = calls.execute(call, self.act(realm, cause), params, self.events, request.path)
+        if not call.reads_events:
+            result = rendered(result, self.renderings)
         if fault is not None and fault.name == "500_after":
             raise errors.broken()
         return result

@@ -123,7 +123,7 @@ PORTAL_SESSION = Resource(
     },
     defaults=blank("customer customer_account flow locale on_behalf_of return_url")
     | {"configuration": "bpc_1EmulatedPortal00000001", "url": ""},
-    events=(),
+    events=("created",),
     check=_check_visit,
     shape=_shape_visit,
 )

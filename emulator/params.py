@@ -205,7 +205,7 @@ PRICE_CREATE: Fields = {
 PRICE_UPDATE: Fields = PRICE_FIELDS
 COUPON_CREATE: Fields = {
     "amount_off": Whole(least=1),
-    "applies_to": Hash(fields={"products": Many(each=Ref(kind="product"))}, hidden=True),
+    "applies_to": Hash(fields={"products": Many(each=Ref(kind="product"))}, fill=False),
     "currency": Currency(),
     "currency_options": CURRENCY_DISCOUNTS,
     "duration": OneOf(values=("forever", "once", "repeating")),

@@ -143,6 +143,7 @@ COUPON = Resource(
     defaults=blank("amount_off currency duration_in_months max_redemptions name percent_off redeem_by")
     | {"duration": "once", "metadata": {}, "times_redeemed": 0, "valid": True},
     delete="gone",
+    includes={"applies_to": lambda act, coupon: act.need("coupon", coupon["id"])["applies_to"]},
     check=rules.check_coupon,
     shape=rules.shape_coupon,
     gone=rules.deactivate_codes,

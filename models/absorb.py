@@ -6,24 +6,19 @@ Read the cases of `absorption` from the top: the first that holds is taken. What
 here, before sending: MongoDB parses the pipeline anew each time.
 """
 
-import hashlib
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
 from models.clock import from_now, literal
+from models.content import digest, has_links
 from models.notice import give_notice
-from models.scrub import mentioned
+from models.scrub import mentioned, scrub
 
 ROOT = "$$ROOT"
-
-
-def digest(remote: dict[str, Any]) -> str:
-    """Return a digest of an object's content that does not depend on the order of its keys."""
-    return hashlib.sha256(json.dumps(remote, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
 
 
 @dataclass(frozen=True)
@@ -53,6 +48,16 @@ class Evidence:
         """Of the content, or None where there is none."""
         return digest(self.remote) if self.remote is not None and not self.gone else None
 
+    @cached_property
+    def scrubbed_digest(self) -> str | None:
+        """The same, of what may stay of it on an erased document: more than that, nothing there may tell."""
+        return digest(scrub(self.remote)) if self.remote is not None and not self.gone else None
+
+    @property
+    def links_seen_at(self) -> datetime | None:
+        """When its links looked like this; None where it has none."""
+        return datetime.fromtimestamp(max(self.earliest, 0), UTC) if has_links(self.remote) else None
+
     @property
     def error(self) -> dict[str, Any] | None:
         """What the document notes of the problem: it is of the operation of that key."""
@@ -69,6 +74,7 @@ class Evidence:
             **self.mirror,
             "stripe": self.remote,
             "digest": self.digest,
+            "links_seen_at": self.links_seen_at,
             "seen_at": self.earliest,
             "doubt_until": self.latest,
             "confirmed_at": from_now() if self.event else None,
@@ -82,7 +88,11 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
         "seen_at": {"$max": ["$seen_at", evidence.earliest]},
         "doubt_until": {"$max": ["$doubt_until", evidence.latest]},
     }
-    content = {"stripe": literal(evidence.remote), "digest": evidence.digest}
+    content = {
+        "stripe": literal(evidence.remote),
+        "digest": evidence.digest,
+        "links_seen_at": literal(evidence.links_seen_at),
+    }
     snapshot = {name: literal(value) for name, value in evidence.mirror.items()} | content | times
     mine = {"$eq": ["$stripe_id", literal(evidence.stripe_id)]}
     known_twin = {"$in": [literal(evidence.stripe_id), {"$concatArrays": ["$orphans", "$undone"]}]}
@@ -142,7 +152,7 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
     older = {"$lt": [evidence.latest, "$seen_at"]}
     newer = {"$gt": [evidence.earliest, "$doubt_until"]}
     erased = {"$gt": ["$erased_at", None]}  # of content, only a look takes what may stay
-    same = {"$eq": ["$digest", evidence.digest]}
+    same = {"$eq": ["$digest", {"$cond": [erased, evidence.scrubbed_digest, evidence.digest]}]}
     pending, over = {"$eq": ["$status", "pending"]}, {"$eq": ["$status", "deleted"]}
     cases: list[tuple[Any, Any]]
     if evidence.gone:
@@ -167,7 +177,8 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
             cases += [({"$and": [stale, {"$ne": ["$confirmed_at", None]}]}, ROOT), (stale, merge(confirmed))]
         if evidence.remote is not None:
             taken = {"$and": [newer, {"$not": [erased]}]}
-            cases += [(same, merge(work, confirmed, times)), (taken, merge(snapshot, work, confirmed))]
+            # Also what is the same is taken, if it is newer: its links are.
+            cases += [(taken, merge(snapshot, work, confirmed)), (same, merge(work, confirmed, times))]
         if evidence.blind:
             greater = {"$and": [{"$gt": [evidence.digest, "$digest"]}, {"$not": [erased]}]}
             cases += [(greater, merge(snapshot, confirmed)), (True, ROOT)]

@@ -93,7 +93,8 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
     error: Problem | None = EmbeddedDocumentField(Problem)
     request: Request | None = EmbeddedDocumentField(Request)
     stripe: dict[str, Any] | None = Json()  # the snapshot
-    digest: str | None = StringField()  # of the snapshot
+    digest: str | None = StringField()  # of the snapshot's content; erased, of what stays of it
+    links_seen_at: datetime | None = DateTimeField()  # when the snapshot's links were rendered; None: it has none
     seen_at: int | None = IntField()  # Stripe's time, in seconds, that the snapshot is at least as new as
     doubt_until: int | None = IntField()  # up to this second an event may be older or newer than the snapshot
     confirmed_at: datetime | None = DateTimeField()  # when Stripe itself (event or listing) first told us of it
@@ -102,6 +103,8 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
     settled_at: datetime | None = DateTimeField()  # a tombstone with nothing left to undo: it may expire
     moved_by: str | None = StringField()  # who changed the status last
     erased_at: datetime | None = DateTimeField()  # when all that tells of a person was taken from it
+
+    as_of: datetime | None = None  # of what `absorb` returned: when it was so, by MongoDB's clock; not stored
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -240,12 +243,14 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         found = cls._get_collection().find_one_and_update(
             where,
             absorption(evidence, LEASE, cls.resource.notice_of),
+            projection={"_id": 0, "document": "$$ROOT", "at": "$$NOW"},
             sort=[("live", DESCENDING)] if cls.resource.own_id else None,  # a chosen id may have had an earlier life
             return_document=ReturnDocument.AFTER,
         )
         if found is None:
             return None
-        document = cls._from_son(found)
+        document = cls._from_son(found["document"])
+        document.as_of = found["at"]
         if document.moved_by == evidence.by and document.stripe_id == evidence.stripe_id:
             log.info("%s %s → %s (%s)", cls.resource.kind, document.id, document.status, evidence.by)
         return document
@@ -276,6 +281,11 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         yield from take_each(cls, at, [{"$set": change}], broken)
 
     # --- questions ---
+
+    def is_as(self, evidence: Evidence) -> bool:
+        """Whether this document has the content that was seen, as far as it may still have it."""
+        seen = evidence.digest if self.erased_at is None else evidence.scrubbed_digest
+        return seen is not None and self.digest == seen
 
     @property
     def path(self) -> str:
@@ -330,6 +340,7 @@ BLANK: dict[str, Any] = {
     "request": None,
     "stripe": None,
     "digest": None,
+    "links_seen_at": None,
     "seen_at": None,
     "doubt_until": None,
     "confirmed_at": None,

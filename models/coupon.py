@@ -29,7 +29,13 @@ class Coupon(SyncedDocument):
 
     meta: ClassVar = {"collection": "coupons"}
     resource: ClassVar = Resource(
-        kind="coupon", prefix="", path="/v1/coupons", undo=(Undo.DELETE,), deletable=True, own_id=True
+        kind="coupon",
+        prefix="",
+        path="/v1/coupons",
+        undo=(Undo.DELETE,),
+        deletable=True,
+        own_id=True,
+        expand=("applies_to",),
     )
 
     name: str | None = StringField(max_length=40, sent="create update")

@@ -1,5 +1,7 @@
 """Deliveries: one row for each notice and each hook that had asked for it, and what became of it."""
 
+import json
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Self
@@ -10,8 +12,11 @@ from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from models.claimable import Claimable
-from models.clock import from_now, literal
+from models.clock import Expression, from_now, literal
+from models.erasure import Erasure
+from models.event import bare
 from models.indexes import A_DATE
+from models.scrub import mentioned
 
 UNRETURNED = "the attempt did not come back: the hook hung or ended its process, or the process was stopped"
 
@@ -50,6 +55,18 @@ class Delivery(Claimable):
         cls, notice: dict[str, Any], hook: str, kind: str, *, document: ObjectId | None = None, raw: bytes | None = None
     ) -> bool:
         """Insert the delivery of a notice to a hook; False when it is there already."""
+        if raw is None:
+            return cls._insert(notice, hook, kind, document, None)
+
+        def write(forgotten: bool, sure: Callable[[Any], Expression]) -> bool:
+            return cls._insert(notice, hook, kind, document, bare(json.loads(raw)) if forgotten else sure(raw))
+
+        return Erasure.unless_forgotten(mentioned(raw), write)
+
+    @classmethod
+    def _insert(
+        cls, notice: dict[str, Any], hook: str, kind: str, document: ObjectId | None, raw: bytes | Expression | None
+    ) -> bool:
         row = {
             "notice": notice["id"],
             "name": notice["name"],

@@ -4,24 +4,35 @@ A row names all of Stripe's objects that belong to the person. Written before an
 still to be done: until the row is at rest, reconcile goes on with it.
 """
 
-from collections.abc import Iterable, Iterator
+import threading
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
-from typing import Any, ClassVar, Self
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, ClassVar, Self, TypeVar
 
+import pymongo
 from bson import ObjectId
 from bson.codec_options import CodecOptions
 from bson.raw_bson import RawBSONDocument
 from mongoengine import DateTimeField, Document, ListField, ObjectIdField, StringField
+from mongoengine.connection import get_db
 from pymongo import IndexModel, ReturnDocument
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from models import clock
-from models.clock import from_now, literal
+from models.clock import Expression, from_now, literal
 from models.indexes import A_DATE
 from models.scrub import mentioned
 
 AGAIN = timedelta(minutes=15)  # far longer than any work that was begun before and knows nothing of the erasure
+HOLDS = timedelta(seconds=0.5)  # a write may begin so long after its look at the erasures, by MongoDB's clock
+WRITES = timedelta(seconds=2)  # and take so long; later than both together, nothing rests on that look
+TOO_LATE = (241, 50)  # MongoDB's codes of a conversion that fails, see `_in_time`, and of a time limit
+LOOKS = 3
+
+Written = TypeVar("Written")
+pause: Callable[[float], Any] = threading.Event().wait
 
 
 class Erasure(Document):
@@ -39,6 +50,7 @@ class Erasure(Document):
     at: datetime = DateTimeField()  # when it was asked for
     scrubbed_at: datetime | None = DateTimeField()  # since then nothing personal was seen here
     lease: datetime | None = DateTimeField()  # when to look again; None: nothing is left to do
+    named_at: datetime | None = DateTimeField()  # when all that is named was, by MongoDB's clock
 
     @classmethod
     def begin(cls, customer: ObjectId, objects: Iterable[str]) -> Self:
@@ -50,12 +62,24 @@ class Erasure(Document):
                 [{"$set": {"named": [], "at": from_now(), **new}}],
                 upsert=True,
             )
-        grown = {"$setUnion": ["$named", literal(sorted(objects))]}
+        more = literal(sorted(objects))
+        since = {"$cond": [{"$setIsSubset": [more, "$named"]}, {"$ifNull": ["$named_at", "$$NOW"]}, "$$NOW"]}
+        grown = {"named": {"$setUnion": ["$named", more]}, "named_at": since}
         found = cls._get_collection().find_one_and_update(
-            {"_id": customer}, [{"$set": {"named": grown, **new}}], return_document=ReturnDocument.AFTER
+            {"_id": customer}, [{"$set": {**grown, **new}}], return_document=ReturnDocument.AFTER
         )
         erasure: Self = cls._from_son(found)
         return erasure
+
+    def wait(self, erased: bool) -> None:
+        """Wait until no write can rest on what was so before this row named all that it names, and, where a document
+        was `erased` just now, before that: see `unless_forgotten`.
+        """
+        now = clock.now() - clock.AHEAD
+        since = now if erased else self.named_at or now - HOLDS - WRITES
+        while (left := since + HOLDS + WRITES - now) > timedelta():
+            pause(left.total_seconds())
+            now = clock.now() - clock.AHEAD
 
     def claim(self) -> Self | None:
         """Take an overdue one; None when somebody was faster."""
@@ -90,6 +114,51 @@ class Erasure(Document):
         return bool(ids) and cls._touched(ids) is not None
 
     @classmethod
+    def unless_forgotten(
+        cls,
+        ids: set[str],
+        write: Callable[[bool, Callable[[Any], Expression]], Written],
+        as_of: datetime | None = None,
+    ) -> Written:
+        """Return what `write` returns, called with whether any of these objects belongs to somebody who was forgotten,
+        and with what makes a value of the update fail when that is no longer sure.
+
+        An erasure is written, and its documents are erased, before it waits and searches the rows once more. So a row
+        with a person's words is there when it searches, or is never written. `as_of` is when a document that was not
+        erased was seen: as good as a look, and free.
+        """
+        for left in reversed(range(LOOKS)):
+            erased, seen = cls._look(ids) if as_of is None else (False, as_of)
+            as_of, until = None, seen + HOLDS
+            sure = partial(_in_time, until)
+            try:
+                with pymongo.timeout(WRITES.total_seconds()):
+                    return write(erased, sure)
+            except OperationFailure as error:
+                if error.code not in TOO_LATE or not left:
+                    raise
+        raise AssertionError("the last look raises")
+
+    @classmethod
+    def _look(cls, ids: set[str]) -> tuple[bool, datetime]:
+        """Return whether one of these is named, and when that was so, by MongoDB's clock."""
+        named = {"$match": {"named": {"$in": sorted(ids)}}}
+        collection = cls._get_collection().name
+        asked = [
+            {"$documents": [{}]},
+            {
+                "$lookup": {
+                    "from": collection,
+                    "pipeline": [named, {"$limit": 1}, {"$project": {"_id": 1}}],
+                    "as": "found",
+                }
+            },
+            {"$project": {"found": 1, "at": "$$NOW"}},
+        ]
+        (told,) = get_db().aggregate(asked)
+        return bool(told["found"]), told["at"].replace(tzinfo=UTC)
+
+    @classmethod
     def takes_in(cls, stripe_id: str, ids: set[str]) -> bool:
         """The same, of an object that mentions these; what mentions it in turn will belong to them, too."""
         touched = cls._touched({stripe_id, *ids})
@@ -102,6 +171,12 @@ class Erasure(Document):
     def _touched(cls, ids: set[str]) -> ObjectId | None:
         found = cls._get_collection().find_one({"named": {"$in": sorted(ids)}}, {"_id": 1})
         return found and found["_id"]
+
+
+def _in_time(until: datetime, value: Any) -> Expression:
+    """Return the expression of a value that makes the whole update fail after that time."""
+    late = {"$toInt": {"$concat": ["too late: ", "$_id"]}}
+    return Expression({"$cond": [{"$lt": ["$$NOW", until]}, literal(value), late]})
 
 
 def raw_rows(model: type[Document]) -> Iterator[RawBSONDocument]:

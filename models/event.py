@@ -5,6 +5,7 @@ The row keeps the raw bytes, because some valid JSON cannot be stored as BSON, a
 
 import json
 import re
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Self
@@ -14,13 +15,15 @@ from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from models.claimable import Claimable
-from models.clock import from_now, literal
+from models.clock import Expression, from_now, literal
+from models.content import event_shown, is_key, may_have_keys
+from models.erasure import Erasure
 from models.indexes import A_DATE
 from models.keys import Key
 from models.lifecycle import LEASE
 from models.notice import Noticing, give_notice, of_event
 from models.resource import KINDS, is_id
-from models.scrub import ERASED, scrub
+from models.scrub import ERASED, mentioned, scrub
 
 
 class EventState(StrEnum):
@@ -86,21 +89,44 @@ class Event(Noticing, Claimable):
         tell: bool = True,
         via: Via = Via.LIST,
         erased: bool = False,
+        as_of: datetime | None = None,
     ) -> bool:
         """Insert the row of an event, and `tell` the hooks that asked for its type; False when it is there already.
 
         What a webhook brings after reconcile had read it is noted on the row: webhooks do arrive. Where it failed
         before, and is applied now that it was sent again, the row says so. With `erased`, it is about somebody who was
-        forgotten.
+        forgotten; else the update itself makes sure that it is not: `as_of` is when that was so.
         """
+        if erased:
+            return cls._insert(event, bare(event), state, None, due, tell, via, erased=True)
+
+        def write(forgotten: bool, sure: Callable[[Any], Expression]) -> bool:
+            words = bare(event) if forgotten else sure(storable(event, raw))
+            return cls._insert(event, words, state, None if forgotten else error, due, tell, via, erased=forgotten)
+
+        return Erasure.unless_forgotten(mentioned(raw), write, as_of)
+
+    @classmethod
+    def _insert(
+        cls,
+        event: dict[str, Any],
+        words: bytes | Expression,
+        state: EventState,
+        error: str | None,
+        due: timedelta,
+        tell: bool,
+        via: Via,
+        *,
+        erased: bool,
+    ) -> bool:
         is_open, created = state in OPEN, event.get("created")
         row = {
             "type": event["type"],
             "created": created if isinstance(created, int) and 0 <= created < 2**53 else None,  # what is no event
             "object_id": object_id(event),
-            "raw": bare(event) if erased else raw,
+            "raw": words,
             "state": state,
-            "error": None if erased else error,
+            "error": error,
             "attempts": 1,
             "via": via,
         }
@@ -154,11 +180,12 @@ class Event(Noticing, Claimable):
         """Say what became of a claimed row; open again, it is due after `due`. `bared` is all it keeps."""
         is_open = state in OPEN
         erased = {} if bared is None else {"raw": bared, "erased_at": from_now()}
+        told = {"$cond": [{"$gt": ["$erased_at", None]}, None, literal(error)]}  # it may quote what was erased since
         return self._change(
             {
                 **erased,
                 "state": state,
-                "error": error if bared is None else None,
+                "error": None if bared is not None else Expression(told),
                 "attempts": 0 if state == EventState.WAITING else self.attempts,  # waiting is no failure
                 "lease": from_now(LEASE if due is None else due) if is_open else None,
                 "settled_at": None if is_open or state == EventState.DEAD else from_now(),
@@ -185,6 +212,23 @@ class Event(Noticing, Claimable):
     def known(cls, ids: list[str]) -> set[str]:
         """Return those of `ids` that have a row already, whatever its state: reading them again adds nothing."""
         return {row.id for row in cls.objects(id__in=ids).only("id")}
+
+
+def storable(event: dict[str, Any], raw: bytes) -> bytes:
+    """Return the bytes to keep of an event: Stripe's own, unless there is a key in them.
+
+    Of an object that is a key itself, nothing is kept; nor of one that is nested deeper than can be looked through.
+    """
+    if not may_have_keys(raw):
+        return raw
+    if is_key(event):
+        return bare(event)
+    try:
+        told = json.loads(raw)
+        left = event_shown(told)
+    except RecursionError:
+        return bare(event)
+    return raw if left == told else json.dumps(left, separators=(",", ":")).encode()
 
 
 def bare(event: dict[str, Any]) -> bytes:

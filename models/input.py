@@ -159,7 +159,9 @@ def _unstorable(given: Any) -> str | None:
 
 
 def params(model: type[SyncedDocument], values: dict[str, Any], verb: str) -> dict[str, Any]:
-    """Return the Stripe parameters of checked `values`; None is left out of a create, and unset by an update."""
+    """Return the Stripe parameters of checked `values`; None and an empty list are left out of a create, where there is
+    nothing to unset, and unset by an update.
+    """
     sent = {name for name, field in model._fields.items() if hasattr(field, "sent")}
     return sendable({name: value for name, value in values.items() if name in sent}, verb)
 
@@ -170,7 +172,7 @@ def sendable(value: Any, verb: str) -> Any:
         return {
             name: "" if inner is None else sendable(inner, verb)
             for name, inner in value.items()
-            if inner is not None or verb == "update"
+            if verb == "update" or inner not in (None, [])
         }
     if isinstance(value, list):
         return [sendable(item, verb) for item in value] or ""

@@ -142,7 +142,7 @@ class Lifecycle:
         snapshot = evidence.first_snapshot()
         del snapshot["confirmed_at"]
         if self.erased_at is not None:
-            snapshot |= scrub_row(snapshot, ("digest", "seen_at", "doubt_until"))
+            snapshot |= scrub_row(snapshot, ("links_seen_at", "seen_at", "doubt_until"))
         snapshot["seen_at"] = max(self.seen_at or 0, evidence.earliest)
         snapshot["doubt_until"] = max(self.doubt_until or 0, evidence.latest)
         lease: dict[str, Any] = {"lease": rest()} if self.operation is None or "operation" in changes else {}

@@ -84,6 +84,7 @@ class Resource:
     parts: Mapping[str, str] = field(default_factory=dict)  # lists that it shows the first ten of → where all of it is
     unlisted: str = ""  # what it leaves out whatever it is asked, in words
     leaves_out: Callable[[dict[str, Any]], bool] = lambda remote: False  # whether an object may be such a one
+    expand: tuple[str, ...] = ()  # fields that Stripe shows only when asked; of all objects we ask for them
     dated: bool = True  # whether that list can be asked for what was created in a window
     money: Callable[[str, dict[str, Any]], bool] = lambda verb, sent: False  # whether this verb, so sent, moves money
     actions: Mapping[str, Action] = field(default_factory=dict)
@@ -189,6 +190,14 @@ def shortened(remote: dict[str, Any]) -> dict[str, str]:
 
 def _has_more(listed: dict[str, Any]) -> bool:
     return bool(listed.get("has_more")) or (listed.get("total_count") or 0) > len(listed.get("data") or ())
+
+
+def expansions(path: str) -> list[str]:
+    """Return what to ask for at a path of Stripe's, where its objects do not show all by themselves."""
+    for model in KINDS.values():
+        if (resource := model.resource).expand and f"{path}/".startswith(f"{resource.path}/"):
+            return [name if path != resource.path else f"data.{name}" for name in resource.expand]
+    return []
 
 
 def is_gone(remote: dict[str, Any]) -> bool:

@@ -8,6 +8,8 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
+from models.content import digest
+
 
 def _names(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
@@ -76,7 +78,10 @@ def _may_stay(text: str, name: str) -> bool:
 
 
 def scrub_row(row: Mapping[str, Any], engine: Collection[str]) -> dict[str, Any]:
-    """Return what may stay of a document's fields, but for those of the `engine`, which tell of nobody."""
+    """Return what may stay of a document's fields, but for those of the `engine`, which tell of nobody.
+
+    The digest is of what stays: one of the whole would give back, by trying, each number that was scrubbed.
+    """
     left: dict[str, Any] = {}
     for name, value in row.items():
         match name:
@@ -87,6 +92,8 @@ def scrub_row(row: Mapping[str, Any], engine: Collection[str]) -> dict[str, Any]
                 left[name] = {**words, "message": ERASED, "key": value.get("key")}
             case "review" if isinstance(value, str):
                 left[name] = ERASED
+            case "digest" if isinstance(value, str):
+                left[name] = digest(scrub(row.get("stripe") or {}))
             case _ if name not in engine:
                 left[name] = scrub(value, name)
     return left

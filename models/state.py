@@ -17,6 +17,7 @@ LATCH = "latch"  # {"cap"}: the brakes are on until an operator confirms
 HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen"} of the last reconcile
 OWNERS = "owners"  # {"walks"}: how far a full comparison has asked owners for what is listed under them only
 OTHER_VERSION = "other_version"  # {"version"} of the last event that was rendered in another API version than ours
+MIGRATIONS = "migrations"  # {"done": [names], "place": {"name", "collection", "after"} | None}: see sync/migrations.py
 ENDPOINT = "endpoint"  # and the id of a webhook endpoint: {"digest"} of its secret, which nobody can read again
 
 

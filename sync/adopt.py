@@ -1,7 +1,7 @@
 """Adopt: give a document to an object that others made, unless it may belong to a document of ours that is in doubt."""
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
@@ -33,6 +33,7 @@ class Verdict:
     adopted: bool = False  # its object has a document now: what came before it may be applied
     ours: bool = True  # whether it is of this account and mode: hooks hear of nothing else
     erased: bool | None = None  # whether it is about somebody who was forgotten; None: nobody has asked
+    as_of: datetime | None = None  # when that was so, by MongoDB's clock
 
 
 def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> Verdict:

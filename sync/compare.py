@@ -13,8 +13,9 @@ from typing import Any
 from pymongo.errors import OperationFailure, PyMongoError
 
 from models import Status, SyncedDocument, clock
-from models.absorb import Evidence, digest
+from models.absorb import Evidence
 from models.claimable import read_each
+from models.content import content
 from models.event import EventState
 from models.keys import Key
 from models.resource import is_id
@@ -100,15 +101,15 @@ class Comparison:
             log.warning("%s %s is deleted here, but Stripe lists %s", kind, document.id, remote["id"])
             self.counts["deleted"] += 1
             return
-        same = document.digest == digest(remote)
+        evidence = from_page(self.model, remote, page)
+        same = document.is_as(evidence)
         self.counts["same" if same else "drift"] += 1
         if not same:
             log.info("%s %s differs from %s: %s", kind, document.id, remote["id"], drift(document, remote))
         if self.dry or (same and document.confirmed_at is not None):
             return
-        evidence = from_page(self.model, remote, page)
         absorbed = hand_over(self.model, {"_id": document.id}, evidence)
-        if absorbed is not None and absorbed.live and absorbed.digest != evidence.digest:
+        if absorbed is not None and absorbed.live and not absorbed.is_as(evidence):
             absorbed = look(absorbed)  # also where the snapshot passes for younger: Stripe's Date may have been wrong
         if absorbed is not None:
             tell(absorbed)
@@ -187,7 +188,7 @@ class Comparison:
                 tell(document)
 
     def _perhaps_ours(self, remote: Json, key: str | None, page: Reply) -> None:
-        one = Reply(remote, page.earliest, page.latest, replayed=False, request_id=page.request_id)
+        one = replace(page, remote=remote)
         verdict = adopt_if_nobodys(self.model, one, key)
         if verdict.state == EventState.APPLIED:
             self.counts["adopt"] += 1
@@ -232,5 +233,5 @@ def has_id(remote: Any) -> bool:
 
 def drift(document: SyncedDocument, remote: Json) -> str:
     """Return the names of the fields that differ, without their values."""
-    stored = document.stripe or {}
+    stored, remote = content(document.stripe or {}), content(remote)
     return ", ".join(sorted(name for name in {*stored, *remote} if stored.get(name) != remote.get(name)))

@@ -141,12 +141,19 @@ def scrub(erasure: Erasure) -> Erased:
     found = belongings({erasure.id, *same}, set(erasure.named))
     erasure = Erasure.begin(erasure.id, found.known) if found.known > set(erasure.named) else erasure
     done = Erased(erasure.id)
-    done.counts[Event._get_collection_name()] = sum(map(_event, found.events))
-    done.counts[Delivery._get_collection_name()] = sum(map(_delivery, found.deliveries))
+    _rows(found, done)
     for model, ids in found.documents.items():
         for id in ids - {erasure.id}:
             _document(model, id, done)
     _document(Customer, erasure.id, done)
+    while True:  # what others were writing when their documents were not erased yet
+        documents = done.counts.keys() - {Event._get_collection_name(), Delivery._get_collection_name()}
+        erasure.wait(erased=any(done.counts[name] for name in documents))
+        late = belongings({erasure.id}, set(erasure.named))
+        _rows(late, done)
+        if late.known <= set(erasure.named):
+            break
+        erasure = Erasure.begin(erasure.id, late.known)
     done.counts = +done.counts
     if not done.waits and erasure.seen_clean() is None:
         log.info("the erasure of customer %s was asked for again", erasure.id)
@@ -238,6 +245,11 @@ def _document(model: type[SyncedDocument], id: ObjectId, done: Erased) -> None:
         if erased is not None:
             done.counts[model._get_collection_name()] += erased is not document
             return
+
+
+def _rows(found: Belongings, done: Erased) -> None:
+    done.counts[Event._get_collection_name()] += sum(map(_event, found.events))
+    done.counts[Delivery._get_collection_name()] += sum(map(_delivery, found.deliveries))
 
 
 def _event(id: str) -> bool:

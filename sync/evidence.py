@@ -6,6 +6,7 @@ from pymongo.errors import DuplicateKeyError
 
 from models import SyncedDocument
 from models.absorb import Evidence
+from models.content import is_cut, kept
 from models.resource import Resource, is_gone, shortened
 from sync.gateway import API_VERSION, Reply
 
@@ -13,26 +14,36 @@ Model = type[SyncedDocument]
 FOREVER = 2**53  # later than any second of Stripe's
 
 
+def _sight(model: Model, remote: dict[str, Any], *, whole: bool) -> dict[str, Any]:
+    """Return the content that a sight shows: none, unless it shows the `whole` object, and in our version."""
+    sight = kept(remote) if whole else None
+    return {"remote": sight, "mirror": model.mirror(sight) if sight is not None else {}}
+
+
+def _is_whole(model: Model, reply: Reply, remote: dict[str, Any]) -> bool:
+    asked = reply.version == API_VERSION and reply.expanded >= set(model.resource.expand)
+    return asked and not shortened(remote)  # of the first ten of a list, somebody must look to see the rest
+
+
 def from_event(model: Model, event: dict[str, Any]) -> Evidence:
     """Return what an event says. One that is rendered in another API version than ours, or shows the beginning of a
     list, says nothing of the content.
 
-    Of what is only mirrored, the last words are kept; and what nobody can read is taken as events show it.
+    Of what is only mirrored, the last words are kept; and what nobody can read is taken as events show it. What an
+    event never shows, or had taken out when it was kept, makes it none of the content, too.
     """
     remote, resource, version = event["data"]["object"], model.resource, event.get("api_version")
     gone = resource.deletes(event["type"]) or is_gone(remote)
     if gone:
-        sight = remote if resource.mirrored and not is_gone(remote) else None
-    elif shortened(remote):
-        sight = None  # the first ten of a list: somebody must look to see the rest
+        whole = resource.mirrored and not is_gone(remote)
     else:
-        sight = remote if version == API_VERSION or (resource.blind and version is not None) else None
+        ours = version == API_VERSION or (resource.blind and version is not None)
+        whole = ours and not (resource.expand or is_cut(remote) or shortened(remote))
     at = _moment(resource, event, gone)
     return Evidence(
         by=f"webhook {event['id']}",
         stripe_id=remote["id"],
-        remote=sight,
-        mirror=model.mirror(sight) if sight else {},
+        **_sight(model, remote, whole=whole),
         earliest=at,
         latest=at,
         event=True,
@@ -51,13 +62,14 @@ def _moment(resource: Resource, event: dict[str, Any], gone: bool) -> int:
 
 
 def from_reply(model: Model, reply: Reply, ends: str | None = None, problem: dict[str, Any] | None = None) -> Evidence:
-    """Return what a reply says; one that is replayed, or not whole, proves the id, and nothing of the content."""
-    fresh = not reply.replayed and not reply.gone and not shortened(reply.remote)
+    """Return what a reply says. One that is replayed, not whole, or in another API version than ours (it was frozen
+    before an upgrade), proves the id, and nothing of the content.
+    """
+    fresh = not reply.replayed and not reply.gone and _is_whole(model, reply, reply.remote)
     return Evidence(
         by=f"reply {reply.request_id}",
         stripe_id=reply.remote["id"],
-        remote=reply.remote if fresh else None,
-        mirror=model.mirror(reply.remote) if fresh else {},
+        **_sight(model, reply.remote, whole=fresh),
         earliest=reply.earliest if fresh else 0,
         latest=reply.latest if fresh or reply.gone else 0,
         gone=reply.gone,
@@ -75,8 +87,7 @@ def from_page(model: Model, remote: dict[str, Any], page: Reply) -> Evidence:
     return Evidence(
         by=f"list {page.request_id}",
         stripe_id=remote["id"],
-        remote=None if shortened(remote) else remote,
-        mirror={} if shortened(remote) else model.mirror(remote),
+        **_sight(model, remote, whole=_is_whole(model, page, remote)),
         earliest=page.earliest,
         latest=page.latest,
         event=True,
@@ -125,7 +136,7 @@ def needs_look(document: SyncedDocument, evidence: Evidence) -> bool:
     return (
         document.stripe_id == evidence.stripe_id
         and bool(document.live)
-        and (evidence.digest is None or evidence.digest != document.digest)
+        and not document.is_as(evidence)
         and not (evidence.event and evidence.latest < (document.seen_at or 0))
     )
 

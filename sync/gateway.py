@@ -23,7 +23,7 @@ import stripe
 from models.clock import stopwatch
 from models.lifecycle import LEASE
 from models.parts import Call, Operation
-from models.resource import is_gone, shortened
+from models.resource import expansions, is_gone, shortened
 from models.state import STRIPE, State
 from sync.errors import BadKey, CannotLook, Forbidden, LostCursor, NoOwner, NotAvailable, ReadRefused, WrongStripe
 from sync.settings import Settings
@@ -75,6 +75,8 @@ class Reply:
     latest: int
     replayed: bool  # up to a day old: proves the id, says nothing of the content
     request_id: str
+    version: str = API_VERSION  # of the API, in which it is rendered
+    expanded: frozenset[str] = frozenset()  # what was asked for that is not shown otherwise
 
     @property
     def gone(self) -> bool:
@@ -191,7 +193,7 @@ class Gateway:
         within the time that is left for it, or is not begun.
         """
         self.require_right_stripe(bind=False, quick=quick)
-        answer = self._read(path, {}, self._reader(quick=quick))
+        answer = self._read(path, _asking(path), self._reader(quick=quick))
         match answer:
             case Reply():
                 return self.read_on(answer, quick=quick)
@@ -231,6 +233,7 @@ class Gateway:
         meanwhile; ReadRefused when Stripe shows no such list: NotAvailable to this account, NoOwner as that is gone.
         """
         self.require_right_stripe(bind=False)
+        params |= _asking(path)
         cursor = {"starting_after": after} if after else {}
         while True:
             answer = self._read(path, {**params, "limit": PAGE, **cursor}, self._reader(quick=quick))
@@ -291,6 +294,8 @@ class Gateway:
     ) -> Answer:
         started = time.monotonic()
         self.asked += 1
+        expanded = frozenset(name.removeprefix("data.") for name in params.get("expand", ()))
+        asked = _Asked(options.get("stripe_version", API_VERSION), expanded)
         try:
             response = client.raw_request(method, path, **params, **options)
         except stripe.AuthenticationError as error:
@@ -298,17 +303,30 @@ class Gateway:
         except stripe.PermissionError as error:
             raise Forbidden(f"STRIPE_SECRET_KEY may not {method.upper()} {path}: {error.user_message}") from error
         except (stripe.InvalidRequestError, stripe.CardError) as error:
-            return _refusal(error, started, alone=not params)
+            return _refusal(error, started, asked, alone=not params.keys() - {"expand"})
         except stripe.StripeError as error:
             return _unknown(error)
         except (AttributeError, TypeError, ValueError) as error:  # stripe-python stumbles over what a proxy answers
             return Unknown(f"the answer could not be read ({type(error).__name__})")
         if not isinstance(response.data, dict) or not (is_gone(response.data) or "object" in response.data):
             return Unknown("Stripe's answer could not be read")
-        return _reply(response.data, response.headers, started)
+        return _reply(response.data, response.headers, started, asked)
 
 
-def _reply(remote: dict[str, Any], headers: Mapping[str, str], started: float) -> Reply:
+def _asking(path: str) -> dict[str, Any]:
+    asked = expansions(path)
+    return {"expand": asked} if asked else {}
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """How an answer was asked for."""
+
+    version: str
+    expanded: frozenset[str]
+
+
+def _reply(remote: dict[str, Any], headers: Mapping[str, str], started: float, asked: _Asked) -> Reply:
     duration = time.monotonic() - started
     try:
         at = parsedate_to_datetime(headers["Date"]).timestamp()
@@ -320,10 +338,14 @@ def _reply(remote: dict[str, Any], headers: Mapping[str, str], started: float) -
         latest=ceil(at) + 1,
         replayed=headers.get("Idempotent-Replayed") == "true",
         request_id=headers.get("Request-Id", ""),
+        version=headers.get("Stripe-Version", asked.version),
+        expanded=asked.expanded,
     )
 
 
-def _refusal(error: stripe.InvalidRequestError | stripe.CardError, started: float, *, alone: bool) -> Answer:
+def _refusal(
+    error: stripe.InvalidRequestError | stripe.CardError, started: float, asked: _Asked, *, alone: bool
+) -> Answer:
     body = error.json_body.get("error", {}) if isinstance(error.json_body, dict) else {}
     if not body.get("type"):
         return Unknown("Stripe's refusal could not be read")
@@ -336,7 +358,7 @@ def _refusal(error: stripe.InvalidRequestError | stripe.CardError, started: floa
         missing=error.http_status == 404
         and body.get("code") == "resource_missing"
         and (alone or body.get("param") in (None, "id")),
-        left=_reply(left, error.headers or {}, started) if left else None,
+        left=_reply(left, error.headers or {}, started, asked) if left else None,
     )
 
 

@@ -73,13 +73,23 @@ def receive(event: dict[str, Any], raw: bytes) -> EventState | None:
     """
     with within(WEBHOOK):
         verdict = attempt(event, quick=True)
+        if verdict.state != EventState.IGNORED:
+            note_version(event)
         return verdict.state if keep(event, raw, verdict, Via.WEBHOOK) else None
 
 
 def keep(event: dict[str, Any], raw: bytes, verdict: Verdict, via: Via = Via.LIST) -> bool:
     """Keep an event and what became of it; False when it was known. After an adoption, apply what waited for it."""
     stored = Event.record(
-        event, raw, verdict.state, verdict.why, verdict.due, tell=verdict.ours, via=via, erased=_erased(verdict, raw)
+        event,
+        raw,
+        verdict.state,
+        verdict.why,
+        verdict.due,
+        tell=verdict.ours,
+        via=via,
+        erased=bool(verdict.erased),
+        as_of=verdict.as_of,
     )
     if verdict.adopted:
         _apply_what_waited(object_id(event) or "", quick=via == Via.WEBHOOK)
@@ -150,26 +160,25 @@ def apply(event: dict[str, Any], *, quick: bool) -> Verdict:
 
 def _absorb(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str, Any], *, quick: bool) -> Verdict:
     evidence = from_event(model, event)
-    note_version(event)
     document = hand_over(model, _where(model, event), evidence)
     if document is None or another_life(document, remote):
         return unknown_object(model, event, quick=quick)
-    erased = document.erased_at is not None
+    known: dict[str, Any] = {"erased": document.erased_at is not None, "as_of": document.as_of}
     if evidence.stripe_id in document.orphans:
-        return Verdict(EventState.APPLIED, "a twin of this document: to be undone", erased=erased)
+        return Verdict(EventState.APPLIED, "a twin of this document: to be undone", **known)
     lost = event["type"] == LOST  # what it tells of is older than itself, and nobody knows by how much
     if document.status == Status.ACTIVE and evidence.latest < (document.seen_at or 0) and not lost:
-        state = EventState.APPLIED if document.digest == evidence.digest else EventState.STALE
-        return Verdict(state, erased=erased)
+        state = EventState.APPLIED if document.is_as(evidence) else EventState.STALE
+        return Verdict(state, **known)
     if lost or needs_look(document, evidence) or model.resource.kind in current().settings.revalidate:
         look(document, quick=quick, told_gone=evidence.gone)
-    return Verdict(EventState.APPLIED, erased=erased)
+    return Verdict(EventState.APPLIED, **known)
 
 
 def note_version(event: dict[str, Any]) -> None:
-    """Remember for `status` that events come in another API version than ours: then each of them costs a GET.
+    """Remember for `status` that webhooks come in another API version than ours: then each of them costs a GET.
 
-    A thin event is in none, and costs one by its nature.
+    A thin event is in none, and costs one by its nature; and so does one that was listed, in the account's own version.
     """
     if event.get("api_version") not in (API_VERSION, None):
         State.write(OTHER_VERSION, {"version": str(event.get("api_version"))})

@@ -4,9 +4,12 @@ Of the refresh rules that were model-checked, only "revision, GET, write if the 
 never goes backwards and always ends where Stripe is.
 """
 
+from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
-from models import Status, SyncedDocument
+from models import Status, SyncedDocument, clock
+from models.content import has_links
 from models.resource import shortened
 from sync.connection import current
 from sync.converge import Sight
@@ -14,6 +17,7 @@ from sync.errors import CannotLook
 from sync.evidence import from_reply, hand_over, of_id
 from sync.gateway import Reply
 
+LINKS_LAST = timedelta(days=30)  # Stripe promises 10 days, and recorded ones were dead after a month
 BLANKS: tuple[Any, ...] = (None, "", [], {})  # how Stripe shows what was not given, and what was unset
 LOOKS = 5  # an object that changes faster than one GET is left to the next run
 
@@ -39,11 +43,8 @@ def _done(document: SyncedDocument, remote: dict[str, Any]) -> bool:
         return False
     action = document.resource.actions.get(operation.verb)
     shown = type(document).as_sent(remote)
-    return (
-        action.done(shown, operation.params)
-        if action
-        else operation.verb == "update" and matches(operation.params, shown)
-    )
+    sent = {name: value for name, value in operation.params.items() if name != "expand"}
+    return action.done(shown, sent) if action else operation.verb == "update" and matches(sent, shown)
 
 
 def look(document: SyncedDocument, *, quick: bool = False, told_gone: bool = False) -> SyncedDocument:
@@ -71,6 +72,22 @@ def look(document: SyncedDocument, *, quick: bool = False, told_gone: bool = Fal
     if quick:
         raise CannotLook(f"{document.stripe_id} is changing")
     return document
+
+
+def with_links(document: SyncedDocument) -> tuple[SyncedDocument, bool]:
+    """Return a document, read again if its links were seen long ago, and whether they may be shown: they may be dead,
+    where Stripe does not answer within 3 s.
+    """
+    if _may_be_dead(document):
+        with suppress(CannotLook):
+            document = look(document, quick=True)
+        return document, not _may_be_dead(document)
+    return document, True
+
+
+def _may_be_dead(document: SyncedDocument) -> bool:
+    seen = document.links_seen_at
+    return has_links(document.stripe) and (seen is None or clock.now() - seen > LINKS_LAST)
 
 
 def resembles(document: SyncedDocument, remote: dict[str, Any]) -> bool:

@@ -28,6 +28,7 @@ from sync.gateway import Reply, leased
 from sync.inbox import attempt, canonical, drain, keep
 from sync.isolation import counted, isolated
 from sync.listing import LAG
+from sync.migrations import migrate
 from sync.owners import READS
 from sync.patience import Patience
 from sync.progress import Backlog, Note, Step, Stopped, unnoted
@@ -113,6 +114,8 @@ def run_once(
 def _run(report: Report, run: Run, owner_reads: int) -> None:
     asked = report.full
     current().gateway.require_right_stripe(bind=not run.dry)
+    if not run.dry:
+        migrate(run.note)
     checkpoint = State.read(CHECKPOINT)
     pages = current().gateway.pages("/v1/events", created={"gte": since(checkpoint)})
     newest = next(pages)

@@ -133,6 +133,8 @@ def frozen(model: type[SyncedDocument], id: ObjectId, verb: str, calls: list[Cal
     """Return the operation of these calls, of which the last is the one that counts, as every attempt will send it."""
     draw = partial(Key.draw, current().installation, model.resource.kind, id, verb)
     *first, last = [asdict(replace(call, key=str(draw()))) for call in calls]
+    if last["method"] == "post" and model.resource.expand:
+        last["params"] = {**last["params"], "expand": list(model.resource.expand)}
     return {"verb": verb, "api_version": API_VERSION, "first": first, **last}
 
 
@@ -343,7 +345,7 @@ def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None 
 
 def _declined(document: SyncedDocument, evidence: Evidence) -> SyncedDocument:
     """Note the problem if an event ended the operation before the reply could say it, and nothing has changed since."""
-    while document.live and document.operation is None and document.digest == evidence.digest:
+    while document.live and document.operation is None and document.is_as(evidence):
         if document.error is not None:
             return document
         noted = document.move(error=evidence.error)

@@ -12,6 +12,7 @@ from pymongo import MongoClient, WriteConcern
 from pymongo.database import Database
 
 from demo.mongod import Mongod, NoMongod
+from models import Erasure
 from tests.support.lives import Lives, live
 from tests.support.mongo import MongoServer
 from tests.support.world import World
@@ -101,6 +102,13 @@ def new_database(mongo_server: MongoServer) -> Iterator[str]:
     yield mongo_server.uri(name)
     with MongoClient[Any](mongo_server.uri(name), serverSelectionTimeoutMS=5_000) as client:
         client.drop_database(name)
+
+
+@pytest.fixture(autouse=True)
+def _nobody_writes_meanwhile(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An erasure waits for what other processes may be writing; only tests about that have any."""
+    if not request.node.get_closest_marker("erasure_waits"):
+        monkeypatch.setattr(Erasure, "wait", lambda erasure, erased: None)
 
 
 @pytest.fixture

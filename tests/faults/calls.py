@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 
 from api.resources import plural_of
 from models import Status, SyncedDocument, created_kinds, kinds
-from models.absorb import digest
+from models.content import digest
 from sync.look import matches
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync, person_decides

@@ -10,7 +10,8 @@ import stripe as stripe_python
 
 import sync
 from models import Customer, Status, kinds
-from models.absorb import Evidence, digest
+from models.absorb import Evidence
+from models.content import digest
 from tests.faults.calls import Call, Told, announced, every_type
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import KEY, World

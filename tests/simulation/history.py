@@ -13,7 +13,7 @@ from random import Random
 
 from emulator.wire import Logged
 from models import Event, Status, kinds
-from models.absorb import digest
+from models.content import digest
 from models.keys import PREFIX, Key
 from sync.evidence import request_key
 from tests.simulation.shop import STEPS, Shop, Told

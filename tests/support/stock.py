@@ -3,7 +3,7 @@
 from typing import Any
 
 from models import SyncedDocument, kinds
-from models.absorb import digest
+from models.content import digest
 from tests.support.world import World
 
 EVERY = 600  # seconds between two of them

@@ -1,0 +1,228 @@
+"""What of a Stripe object is kept, shown, and its content: each object passes here before it is written.
+
+Three kinds of text in an object are not its content. A *key* lets in whoever has it: it is never kept, but for those
+that a shop must hand on to its buyer, which stay on the document of their own object and are shown to `write` only. A
+*link* is rendered anew at each reading, and dies: it is kept, and nothing is concluded from it. All names are Stripe's;
+tests/contract/test_content.py holds the tables to all that stripe-python knows of.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+Json = dict[str, Any]
+
+# Places are written `kind:path`; `*` stands for any name, and a last `**` for all texts below, but their `type`.
+KEYS = """
+    identity.verification_session:url source:redirect.url source:alipay.native_url source:wechat.qr_code_url
+    source:klarna.client_token source:klarna.redirect_url source:klarna.pay_later_redirect_url
+    source:klarna.pay_now_redirect_url source:klarna.pay_over_time_redirect_url
+    three_d_secure.authentication:challenge_url three_d_secure.authentication:fingerprinting_url
+    three_d_secure.authentication:outcome_details.cryptogram
+    file_link:url mandate:payment_method_details.*.url source:sepa_debit.mandate_url
+    issuing.card:number issuing.card:cvc treasury.financial_account:financial_addresses.aba.account_number
+    terminal.configuration:wifi.*.password terminal.configuration:wifi.*.private_key_file_password
+    forwarding.request:request_details.headers forwarding.request:request_details.body
+    forwarding.request:response_details.headers forwarding.request:response_details.body
+    apps.secret:payload
+"""
+HANDED_ON = """
+    payment_intent:client_secret payment_intent:next_action.** setup_intent:client_secret setup_intent:next_action.**
+    checkout.session:client_secret checkout.session:url checkout.session:after_expiration.recovery.url
+    order:client_secret order:url
+"""
+LINKS = """
+    invoice:hosted_invoice_url invoice:invoice_pdf charge:receipt_url credit_note:pdf climate.order:certificate
+    payment_intent:next_action.** setup_intent:next_action.**
+    treasury.credit_reversal:hosted_regulatory_receipt_url treasury.debit_reversal:hosted_regulatory_receipt_url
+    treasury.inbound_transfer:hosted_regulatory_receipt_url treasury.outbound_payment:hosted_regulatory_receipt_url
+    treasury.outbound_transfer:hosted_regulatory_receipt_url treasury.received_credit:hosted_regulatory_receipt_url
+    treasury.received_debit:hosted_regulatory_receipt_url
+"""
+# Objects that are keys themselves: nothing of them is kept but that they are there.
+_KEYS = """
+    account_link account_session billing_portal.session confirmation_token customer_session ephemeral_key
+    financial_connections.session login_link terminal.connection_token terminal.onboarding_link token
+"""
+KEY_KINDS = frozenset(_KEYS.split())
+KEY_NAMES = frozenset(("client_secret", "secret"))  # whatever has them
+# A key inside of a text: an address may bear one.
+KEY = re.compile(r"[a-z]_[A-Za-z0-9]{14,}_secret_\w{8,}|client_secret[_=]\w{8,}|\b[ers]k_(test|live)_\w{8,}", re.ASCII)
+THEIRS = "metadata"  # the shop's own words, of which nothing is taken
+ABOVE = ("id", "object", "livemode", "created")  # what stays of an object that is a key
+
+DROP, KEEP, TEXTS, TEXTS_KEPT = "drop", "keep", "texts", "texts kept"  # what the rule of a name says
+Rules = dict[str, Any]  # a rule by name, or the rules of the names below
+
+
+def _rules(*tables: tuple[str, str]) -> dict[str, Rules]:
+    """Return the rules of each kind; of two about the same place, the later one."""
+    found: dict[str, Rules] = {}
+    for rule, places in tables:
+        for place in places.split():
+            kind, _, path = place.partition(":")
+            *above, last = path.removesuffix(".**").split(".")
+            rules = found.setdefault(kind, {})
+            for name in above:
+                rules = rules.setdefault(name, {})
+            texts = {DROP: TEXTS, KEEP: TEXTS_KEPT}
+            rules[last] = texts[rule] if path.endswith("**") else rule
+    return found
+
+
+NO_RULES: Rules = {}
+NEVER = _rules((DROP, KEYS), (DROP, HANDED_ON))
+OWN = _rules((DROP, KEYS), (KEEP, HANDED_ON))
+DEAD = _rules((KEEP, HANDED_ON), (DROP, LINKS))
+CONTENT = _rules((DROP, KEYS), (DROP, HANDED_ON), (DROP, LINKS))
+OWN_CONTENT = _rules((DROP, KEYS), (KEEP, HANDED_ON), (DROP, LINKS))
+
+_SUSPECT = sorted({*NEVER, *KEY_KINDS})
+SUSPECT = re.compile(rf"secret|[ers]k_(?:test|live)|\\u|\"(?:{'|'.join(map(re.escape, _SUSPECT))})\"".encode())
+
+
+def kept(remote: Json) -> Json:
+    """Return what may be written of an object, on its own document."""
+    return _root(remote, OWN, NEVER)
+
+
+def shown(remote: Json) -> Json:
+    """Return what may be shown of an object to whoever may only read, and written of it elsewhere."""
+    return _root(remote, NEVER, NEVER)
+
+
+def content(remote: Json) -> Json:
+    """Return the content of an object: by this, two sights of it are the same or differ."""
+    return _root(remote, OWN_CONTENT, CONTENT)
+
+
+def without_links(remote: Json) -> Json:
+    """Return an object, its links null."""
+    return _root(remote, DEAD, DEAD, null=True, keys=False)
+
+
+def digest(remote: Json) -> str:
+    """Return a digest of an object's content that does not depend on the order of its keys."""
+    return hashlib.sha256(json.dumps(content(remote), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+def handed_on(kind: str) -> frozenset[str]:
+    """Return the fields of a kind that are keys and stay on the document of their object."""
+    return frozenset(name for name, rule in OWN.get(kind, NO_RULES).items() if rule == KEEP)
+
+
+def linked(kind: str) -> frozenset[str]:
+    """Return the fields of a kind that are links, or have some."""
+    return frozenset(name for name, rule in DEAD.get(kind, NO_RULES).items() if rule in (DROP, TEXTS))
+
+
+def has_links(remote: Json | None) -> bool:
+    """Whether an object shows a link."""
+    return remote is not None and without_links(remote) != remote
+
+
+def is_cut(remote: Json) -> bool:
+    """Whether a key was taken out of an object that its own document has: then this is no sight of its content."""
+    return not handed_on(str(remote.get("object"))) <= remote.keys()
+
+
+def event_shown(event: Json) -> Json:
+    """Return what may be written of an event: its object, and what that was before, without keys.
+
+    Of a thin event, and of what is none, the same: nothing is known of the places, so the names and forms must tell.
+    """
+    data = event.get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("object"), dict):
+        return _root(event, NEVER, NEVER)
+    remote, before = data["object"], data.get("previous_attributes")
+    rest = {name: part for name, part in event.items() if name != "data"}
+    told = {name: part for name, part in data.items() if name not in ("object", "previous_attributes")}
+    told["object"] = shown(remote)
+    if isinstance(before, dict):
+        told["previous_attributes"] = dict(_parts(before, NEVER.get(_kind(remote), NO_RULES), _How(NEVER, False, True)))
+    return {**_root(rest, NEVER, NEVER), "data": told}
+
+
+def may_have_keys(raw: bytes) -> bool:
+    """Whether there can be a key in the JSON of an event at all: most have none, and need not be looked through."""
+    return SUSPECT.search(raw) is not None
+
+
+def is_key(event: Json) -> bool:
+    """Whether an event is about an object that is a key itself."""
+    data = event.get("data")
+    remote = data.get("object") if isinstance(data, dict) else None
+    return isinstance(remote, dict) and _kind(remote) in KEY_KINDS
+
+
+# --- how an object is walked through ---
+
+
+def _kind(remote: Mapping[str, Any]) -> str:
+    kind = remote.get("object")
+    return kind if isinstance(kind, str) else ""
+
+
+def _root(
+    remote: Json, own: dict[str, Rules], others: dict[str, Rules], *, null: bool = False, keys: bool = True
+) -> Json:
+    """Return an object by the rules of `own`, and all objects in it by those of `others`; what is dropped is null if so
+    wished. With `keys`, those in texts go, too.
+    """
+    how = _How(others, null, keys)
+    if keys and _kind(remote) in KEY_KINDS:
+        return _above(remote)
+    return dict(_parts(remote, own.get(_kind(remote), NO_RULES), how))
+
+
+class _How(NamedTuple):
+    others: dict[str, Rules]
+    null: bool
+    keys: bool
+
+
+def _above(remote: Json) -> Json:
+    return {name: part for name, part in remote.items() if name in ABOVE}
+
+
+def _parts(value: Json, rules: Rules, how: _How) -> Iterator[tuple[str, Any]]:
+    """Yield what is left of each part of a hash."""
+    for name, part in value.items():
+        rule = None if part is None or isinstance(part, int | float) else rules.get(name, rules.get("*"))
+        if rule is None and how.keys and name in KEY_NAMES and part is not None:
+            rule = DROP
+        if rule == DROP:
+            if how.null:
+                yield name, None
+        elif rule == TEXTS:
+            yield name, _textless(part)
+        elif rule in (KEEP, TEXTS_KEPT) or name == THEIRS:
+            yield name, part
+        elif not (how.keys and isinstance(part, str) and KEY.search(part)):
+            yield name, _walked(part, rule or NO_RULES, how)
+
+
+def _walked(value: Any, rules: Rules, how: _How) -> Any:
+    if isinstance(value, list):
+        return [
+            _walked(part, rules, how) for part in value if not (how.keys and isinstance(part, str) and KEY.search(part))
+        ]
+    if not isinstance(value, dict):
+        return value
+    if isinstance(kind := value.get("object"), str):
+        if how.keys and kind in KEY_KINDS:
+            return _above(value)
+        rules = how.others.get(kind, NO_RULES)
+    return dict(_parts(value, rules, how))
+
+
+def _textless(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {
+            name: part if name == "type" else _textless(part)
+            for name, part in value.items()
+            if name == "type" or not isinstance(part, str)
+        }
+    return [_textless(part) for part in value if not isinstance(part, str)] if isinstance(value, list) else value

@@ -1,0 +1,127 @@
+"""Migrations: what an older version stored, brought to what this one would have stored, by the first reconcile.
+
+Each goes through whole collections in batches, and remembers its place after each: whatever kills it costs one batch.
+Every step may be done again, by several runs at once. When all are done, that costs one read a run.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from models import Delivery, Event, kinds, present_kinds, stored
+from models.content import digest, has_links, kept
+from models.event import storable
+from models.mirrored import collection_of
+from models.state import MIGRATIONS, State
+from sync.connection import log
+from sync.inbox import Malformed, parse
+from sync.progress import Note, Step
+
+BATCH = 500
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One collection, and what becomes of each of its rows: the fields to be set, {} for none."""
+
+    collection: str
+    fields: tuple[str, ...]  # that are read; the first guards the write: it changes whenever the others do
+    change: Callable[[Row], Row]
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A named change of what is stored."""
+
+    name: str
+    parts: Callable[[], list[Part]]
+    ends: Callable[[], None] = lambda: None
+
+
+def migrate(note: Note) -> None:
+    """Do what was not done yet. `note` is told how far it is, and may stop it: the next run goes on from there."""
+    known = State.read(MIGRATIONS) or {}
+    done, place = list(known.get("done", [])), known.get("place")
+    for migration in MIGRATED:
+        if migration.name not in done:
+            _do(migration, done, place if place and place["name"] == migration.name else None, note)
+            done.append(migration.name)
+            State.write(MIGRATIONS, {"done": done, "place": None})
+
+
+def _do(migration: Migration, done: list[str], at: Row | None, note: Note) -> None:
+    read = changed = 0
+    for part in sorted(migration.parts(), key=lambda part: part.collection):
+        if at and part.collection < at["collection"]:
+            continue
+        after = at["after"] if at and part.collection == at["collection"] else None
+        while rows := stored.rows_after(part.collection, after, BATCH, *part.fields):
+            changed += sum(_changed(part, row) for row in rows)
+            read, after = read + len(rows), rows[-1]["_id"]
+            if len(rows) == BATCH:
+                place = {"name": migration.name, "collection": part.collection, "after": after}
+                State.write(MIGRATIONS, {"done": done, "place": place})
+            note(Step("migrations", "0/3", read))
+    migration.ends()
+    if changed:
+        log.info("%s: %s of %s rows were rewritten", migration.name, changed, read)
+
+
+def _changed(part: Part, row: Row) -> bool:
+    """Rewrite a row; one that somebody changed meanwhile is read again."""
+    rows = [row]
+    while rows:
+        changes = part.change(rows[0])
+        if not changes:
+            return False
+        if stored.rewrite(part.collection, rows[0], part.fields[0], changes):
+            return True
+        rows = list(stored.row(part.collection, row["_id"], *part.fields))
+    return False
+
+
+# --- keys are taken out, links are dated and left out of the digests, which of the erased tell only what stays ---
+
+GONE = ("billing_portal.session",)  # kinds that were kept, and are keys
+
+
+def _content() -> list[Part]:
+    fields = ("revision", "stripe", "digest", "links_seen_at", "seen_at")
+    documents = [Part(model._get_collection_name(), fields, _document) for model in present_kinds().values()]
+    of_event = [Part(model._get_collection_name(), ("raw", "type"), _event) for model in (Event, Delivery)]
+    return documents + of_event
+
+
+def _document(row: Row) -> Row:
+    remote = row.get("stripe")
+    if not isinstance(remote, dict):
+        return {}
+    left = kept(remote)
+    told = row.get("digest") and digest(left)
+    seen = row.get("links_seen_at")
+    if seen is None and has_links(left):
+        seen = datetime.fromtimestamp(row.get("seen_at") or 0, UTC)
+    new = {"stripe": left, "digest": told, "links_seen_at": seen}
+    return {name: value for name, value in new.items() if value != row.get(name)}
+
+
+def _event(row: Row) -> Row:
+    raw = row.get("raw")
+    if raw is None:
+        return {}
+    try:
+        left = storable(parse(raw), raw)
+    except Malformed:
+        left = storable({"id": row["_id"], "type": row.get("type", "")}, json.dumps({}).encode())
+    return {"raw": left} if left != raw else {}
+
+
+def _drop_keys() -> None:
+    for name in {collection_of(kind) for kind in GONE if kind not in kinds()} & stored.collections():
+        stored.drop(name)
+
+
+MIGRATED = (Migration("content", _content, _drop_keys),)
