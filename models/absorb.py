@@ -112,6 +112,11 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
     work = {"$switch": {"branches": branches, "default": {}}}
     look = {"lease": {"$ifNull": ["$lease", from_now(lease)]}}
 
+    # Not found, and seen now: that is no reason for a review any more, and a look is due.
+    missing = {"$gt": ["$missing_since", None]}
+    found = {"missing_since": None, "review": None, "lease": {"$ifNull": ["$lease", from_now()]}}
+    sighted = {"$cond": [missing, found, {}]}
+
     def merge(*changes: Any) -> dict[str, Any]:
         return {"$mergeObjects": [ROOT, *changes, {"revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}]}
 
@@ -133,6 +138,7 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
         "live": False,
         "operation": None,
         "in_doubt": False,
+        "missing_since": None,
         "review": review,
         "lease": {"$cond": [twinless, None, "$lease"]},
         "moved_by": literal(evidence.by),
@@ -178,7 +184,10 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
         if evidence.remote is not None:
             taken = {"$and": [newer, {"$not": [erased]}]}
             # Also what is the same is taken, if it is newer: its links are.
-            cases += [(taken, merge(snapshot, work, confirmed)), (same, merge(work, confirmed, times))]
+            cases += [
+                (taken, merge(snapshot, work, confirmed, sighted)),
+                (same, merge(work, confirmed, times, sighted)),
+            ]
         if evidence.blind:
             greater = {"$and": [{"$gt": [evidence.digest, "$digest"]}, {"$not": [erased]}]}
             cases += [(greater, merge(snapshot, confirmed)), (True, ROOT)]
@@ -187,7 +196,7 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
             "$replaceWith": {
                 "$switch": {
                     "branches": [{"case": case, "then": then} for case, then in cases],
-                    "default": merge(work, confirmed, look),
+                    "default": merge(work, confirmed, look, sighted),
                 }
             }
         }

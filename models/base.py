@@ -88,6 +88,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
     orphans: list[str] = ListField(StringField())  # objects that this document's key made and no document wants
     undone: list[str] = ListField(StringField())  # those of them that are no longer usable
     undoing: Undoing | None = EmbeddedDocumentField(Undoing)  # the undo that may be under way
+    missing_since: datetime | None = DateTimeField()  # when a GET first did not find it; any sight of it clears this
     in_doubt: bool = BooleanField()  # an object of this document may exist unseen
     review: str | None = StringField()  # why a person must decide
     error: Problem | None = EmbeddedDocumentField(Problem)
@@ -335,6 +336,7 @@ BLANK: dict[str, Any] = {
     "orphans": [],
     "undone": [],
     "undoing": None,
+    "missing_since": None,
     "review": None,
     "error": None,
     "request": None,

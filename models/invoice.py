@@ -38,7 +38,8 @@ class Invoice(SyncedDocument):
         path="/v1/invoices",
         undo=(Undo.DELETE, Undo.VOID),  # a draft can be deleted, an open one voided; about a paid one a person decides
         parts={"lines": "/v1/invoices/{id}/lines"},
-        deletable=True,  # a draft; Stripe refuses to delete any other
+        deletable=True,
+        deleted_while=lambda remote: remote.get("status") == "draft",  # Stripe refuses to delete any other
         actions={
             "finalize": Action(done=_has("open", "paid", "void", "uncollectible"), takes=Finalization),
             "pay": Action(done=_has("paid"), takes=Payment, money=True),

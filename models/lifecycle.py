@@ -62,6 +62,7 @@ class Lifecycle:
     operation: Any
     undoing: Any
     review: str | None
+    missing_since: Any
     seen_at: int | None
     doubt_until: int | None
     erased_at: Any
@@ -112,6 +113,10 @@ class Lifecycle:
         )
         return self.move(lease=None, **settled)
 
+    def settle(self) -> Self | None:
+        """Note that nothing is left to do about a copy that is over."""
+        return self.move(lease=None, settled_at=from_now())
+
     def postpone(self, delay: timedelta) -> Self | None:
         """Give the lease back: due again after `delay`."""
         return self.move(lease=from_now(delay))
@@ -139,18 +144,37 @@ class Lifecycle:
 
     def see(self, evidence: Evidence, **changes: Any) -> Self | None:
         """Store what a GET showed. It may be written only if nothing changed since before that GET was sent."""
+        lease: dict[str, Any] = {"lease": rest()} if self.operation is None or "operation" in changes else {}
+        return self.move(**self._seen(evidence), **changes, **lease)
+
+    def _seen(self, evidence: Evidence) -> dict[str, Any]:
         snapshot = evidence.first_snapshot()
         del snapshot["confirmed_at"]
         if self.erased_at is not None:
             snapshot |= scrub_row(snapshot, ("links_seen_at", "seen_at", "doubt_until"))
         snapshot["seen_at"] = max(self.seen_at or 0, evidence.earliest)
         snapshot["doubt_until"] = max(self.doubt_until or 0, evidence.latest)
-        lease: dict[str, Any] = {"lease": rest()} if self.operation is None or "operation" in changes else {}
-        return self.move(**snapshot, **changes, **lease)
+        found = {"missing_since": None, "review": None} if self.missing_since is not None else {}
+        return {**snapshot, **found}
+
+    def miss(self, delay: timedelta) -> Self | None:
+        """Note that a GET did not find its object, which proves nothing yet: due again after `delay`."""
+        since = Expression({"$ifNull": ["$missing_since", from_now()]})
+        return self.move(missing_since=since, lease=from_now(delay))
+
+    def bring_back(self, evidence: Evidence) -> Self | None:
+        """Make a deleted document active again, as a GET showed its object there; a look is due.
+
+        Like `see`, it may be written only if nothing changed since before that GET. Raises DuplicateKeyError when its
+        username was given to another.
+        """
+        times = {"seen_at": evidence.earliest, "doubt_until": evidence.latest}  # of a deletion they may be endless
+        back = {"status": Status.ACTIVE, "review": None, "lease": from_now(), "settled_at": None, **times}
+        return self.move(evidence.by, **{**self._seen(evidence), **back})
 
     def ask_for_review(self, reason: str, **changes: Any) -> Self | None:
         """Stop, and let a person decide."""
-        return self.move(review=reason, lease=None, settled_at=None, **changes)
+        return self.move(**{"review": reason, "lease": None, "settled_at": None, "missing_since": None, **changes})
 
     def resume(self, delay: timedelta = timedelta()) -> Self | None:
         """Take it out of review: due after `delay`."""

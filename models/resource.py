@@ -75,7 +75,9 @@ class Resource:
     undo: tuple[Undo, ...]  # to be tried in this order; none: what happened cannot be taken back, a person decides
     mirrored: bool = False  # whether it is only copied: nothing of ours is ever told to Stripe about it
     stem: str = ""  # of its events, where that is not its kind: customer.subscription; of several, the first creates
-    deletable: bool = False  # whether DELETE exists
+    deletable: bool = False  # whether DELETE exists, and we offer it
+    removable: bool = False  # of what is only mirrored: whether DELETE exists
+    deleted_while: Callable[[dict[str, Any]], bool] = lambda remote: True  # whether that takes an object in this state
     own_id: bool = False  # whether the caller may choose the id
     announced: bool = True  # whether Stripe tells of its creation by an event
     ends: bool = False  # whether its `.deleted` event only ends it: it stays, and can be read
@@ -102,6 +104,10 @@ class Resource:
     def is_usable(self, remote: dict[str, Any]) -> bool:
         """Whether an object could still be used by somebody: not archived, canceled or gone."""
         return not is_gone(remote) and self.usable(remote)
+
+    def lasts(self, remote: dict[str, Any]) -> bool:
+        """Whether Stripe never deletes an object that was last seen like this: then a 404 is no news, but a riddle."""
+        return not ((self.deletable or self.removable) and self.deleted_while(remote))
 
     @property
     def created_event(self) -> str:

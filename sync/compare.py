@@ -20,6 +20,7 @@ from models.event import EventState
 from models.keys import Key
 from models.resource import is_id
 from sync.adopt import SETTLES, adopt_if_nobodys, may_be_of
+from sync.back import bring_back
 from sync.composed import is_followed, needed, tell
 from sync.connection import current, log
 from sync.errors import CannotLook, NoOwner
@@ -39,7 +40,8 @@ class Comparison:
     """The comparison of one kind, page after page; with `dry`, nothing is written.
 
     `counts` says what became of the objects: `same`, `drift`, `adopt`, `young` (left to their events), `foreign` (of
-    another installation), `twin`, `deleted` (here, for ever), `doubt` and `failed`. `report` is told of the last two.
+    another installation), `twin`, `back` (deleted here, and there again), `deleted` (since the list was read), `held`
+    (deleted here, there, and left to a person), `doubt` and `failed`. `report` is told of the last two.
     """
 
     model: type[SyncedDocument]
@@ -98,15 +100,15 @@ class Comparison:
     def _known(self, document: SyncedDocument, remote: Json, page: Reply) -> None:
         kind = self.model.resource.kind
         if document.status == Status.DELETED:
-            log.warning("%s %s is deleted here, but Stripe lists %s", kind, document.id, remote["id"])
-            self.counts["deleted"] += 1
+            self.counts[bring_back(document, dry=self.dry)] += 1
             return
         evidence = from_page(self.model, remote, page)
         same = document.is_as(evidence)
         self.counts["same" if same else "drift"] += 1
         if not same:
             log.info("%s %s differs from %s: %s", kind, document.id, remote["id"], drift(document, remote))
-        if self.dry or (same and document.confirmed_at is not None):
+        known = same and document.confirmed_at is not None and document.missing_since is None
+        if self.dry or known:
             return
         absorbed = hand_over(self.model, {"_id": document.id}, evidence)
         if absorbed is not None and absorbed.live and not absorbed.is_as(evidence):

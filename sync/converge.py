@@ -14,6 +14,7 @@ from models import Status, SyncedDocument
 
 KEY_LASTS = timedelta(hours=23)  # Stripe may forget a key after 24 h, and a replay would then create a second object
 MONEY_LASTS = timedelta(minutes=15)  # nobody waits longer for a payment: paying later would surprise them
+APART = timedelta(minutes=5)  # a run: between two 404s of one object that prove it gone
 SETTLING = timedelta(minutes=15)  # far longer than any request of ours can still be under way
 
 BACKOFF = (timedelta(seconds=30), timedelta(hours=1))  # the first wait and the longest; each is twice the one before
@@ -26,6 +27,8 @@ class Sight(StrEnum):
     THERE = "there"
     DONE = "there, as the operation wants it"
     GONE = "proved gone"
+    MISSING = "not found"
+    LOST = "not found, and never deleted"
     CANDIDATE = "something that may be it"
     NEVER = "proved never there"
 
@@ -41,6 +44,7 @@ class Remedy(StrEnum):
     DONE = "done"  # the operation turns out to have been done
     EXPIRE = "expire"  # the operation was not done and can no longer be: say so
     ROLL_BACK = "roll_back"
+    MISS = "missing"  # note that it was not found, and look again a run later
     MARK_DELETED = "mark_deleted"
     UNDO = "undo"
     WAIT = "wait"
@@ -61,6 +65,12 @@ class Facts:
     def verb(self) -> str | None:
         """Of the pending operation."""
         return self.document.operation and self.document.operation.verb
+
+    @property
+    def missed(self) -> bool:
+        """Whether it was not found at least a run ago, and not seen since."""
+        since = self.document.missing_since
+        return since is not None and self.now - since >= APART
 
     @property
     def foreign(self) -> bool:
@@ -143,6 +153,15 @@ TABLE: tuple[Row, ...] = (
     ),
     Row("pending, something may be under way", "proved never there", R.WAIT, _pending, _see(S.NEVER)),
     Row("active", "proved gone", R.MARK_DELETED, _is(Status.ACTIVE), _see(S.GONE)),
+    Row(
+        "active, not found a run ago",
+        "not found",
+        R.MARK_DELETED,
+        lambda f: f.document.status == Status.ACTIVE and f.missed,
+        _see(S.MISSING),
+    ),
+    Row("live", "not found", R.MISS, _is(Status.PENDING, Status.ACTIVE), _see(S.MISSING)),
+    Row("live", "not found, and never deleted", R.REVIEW, _is(Status.PENDING, Status.ACTIVE), _see(S.LOST)),
     Row("active, delete pending", "whatever", R.SEND, _operation("delete")),
     Row(
         "active, update pending, key replayable",

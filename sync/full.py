@@ -13,19 +13,16 @@ from models.claimable import read_each
 from models.owned import UNLISTED, in_no_list, owned_kinds
 from models.state import OWNERS, State
 from sync.compare import Comparison
-from sync.composed import COMPOSED, tell
+from sync.composed import COMPOSED
 from sync.connection import current, log
-from sync.converge import Sight
 from sync.errors import Forbidden, ReadRefused
-from sync.evidence import from_reply, hand_over, of_id
 from sync.gateway import Reply
 from sync.isolation import counted, isolated
 from sync.listing import is_not_there, listed
-from sync.look import observe
 from sync.owners import READS, Owners
-from sync.settle import Run
+from sync.settle import Run, look_at_absent
 
-COUNTED = ("adopt", "drift", "failed")  # what a report says of a comparison
+COUNTED = ("adopt", "back", "drift", "failed")  # what a report says of a comparison
 
 Model = type[SyncedDocument]
 
@@ -102,30 +99,10 @@ def _look_at(document: SyncedDocument, run: Run) -> bool:
     about = f"{document.resource.kind} {document.id}"
     with isolated(run.counts, about):
         try:
-            return _seen(document, run)
+            return look_at_absent(document, run)
         except ReadRefused as error:  # it concerns this object only
             log.warning("%s cannot be looked at: %s", about, error)
             run.counts["failed"] += 1
-    return True
-
-
-def _seen(document: SyncedDocument, run: Run) -> bool:
-    model = type(document)
-    sight, reply = observe(document)
-    if sight != Sight.GONE:
-        assert reply is not None
-        evidence = from_reply(model, reply)
-        if evidence.remote is not None and evidence.digest != document.digest:
-            run.counts["drift"] += 1
-            if not run.dry and (seen := document.see(evidence)) is not None:
-                tell(seen)
-        return True
-    if not run.dry and not run.brakes.spend():
-        run.counts["braked"] += 1
-        return False
-    run.counts["mark_deleted"] += 1
-    if not run.dry:
-        hand_over(model, {"_id": document.id}, of_id(document.stripe_id or "", "reconcile", gone=True))
     return True
 
 

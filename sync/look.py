@@ -11,6 +11,7 @@ from typing import Any
 from models import Status, SyncedDocument, clock
 from models.content import has_links
 from models.resource import shortened
+from sync.belonging import clock_of, went_along
 from sync.connection import current
 from sync.converge import Sight
 from sync.errors import CannotLook
@@ -23,17 +24,27 @@ LOOKS = 5  # an object that changes faster than one GET is left to the next run
 
 
 def observe(document: SyncedDocument, *, quick: bool = False) -> tuple[Sight, Reply | None]:
-    """Read the document's object. Gone without a reply rests on a 404 alone. Raises CannotLook.
+    """Read the document's object, and say what the answer proves. Raises CannotLook.
 
-    Where Stripe offers no such GET, what was last seen is all that can be known.
+    A stub proves that it is gone, and so does a 404 where what it belonged to is deleted here. Else a 404 only says
+    that it was not found. Where Stripe offers no such GET, what was last seen is all that can be known.
     """
     if not document.path:
         known = (document.stripe or {}, document.seen_at or 0, document.doubt_until or 0)
         return Sight.THERE, Reply(*known, replayed=False, request_id="of the last sight")
     reply = current().gateway.get(document.path, quick=quick)
-    if reply is None or reply.gone:
+    if reply is None:
+        return _missing(document), None
+    if reply.gone:
         return Sight.GONE, reply
     return (Sight.DONE if _done(document, reply.remote) else Sight.THERE), reply
+
+
+def _missing(document: SyncedDocument) -> Sight:
+    if went_along(document):
+        return Sight.GONE
+    remote = document.stripe or {}
+    return Sight.LOST if document.resource.lasts(remote) and clock_of(document) is None else Sight.MISSING
 
 
 def _done(document: SyncedDocument, remote: dict[str, Any]) -> bool:
@@ -58,13 +69,12 @@ def look(document: SyncedDocument, *, quick: bool = False, told_gone: bool = Fal
         if document.status != Status.ACTIVE:
             return document
         sight, reply = observe(document, quick=quick)
-        if reply is None and not told_gone:
+        if reply is None and not told_gone and sight != Sight.GONE:
             seen = document.resume() if document.review is None else document
-        elif sight == Sight.GONE:
+        elif reply is None or sight == Sight.GONE:
             gone = of_id(document.stripe_id or "", "look", gone=True)
             seen = hand_over(model, {"_id": document.id}, gone)
         else:
-            assert reply is not None
             seen = document.see(from_reply(model, reply))
         if seen is not None:
             return seen

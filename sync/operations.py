@@ -11,14 +11,16 @@ from models.claimable import read_each
 from models.event import EventState
 from models.input import Invalid
 from models.state import LATCH, State
+from sync.back import bring_back
 from sync.composed import COMPOSED, tell
 from sync.connection import current
-from sync.converge import SETTLING
+from sync.converge import SETTLING, Sight
 from sync.errors import NotFound, NotPossible
-from sync.evidence import from_reply
+from sync.evidence import from_reply, hand_over, of_id
 from sync.gateway import leased
 from sync.inbox import EVENT_ID
 from sync.link import Linked, linked
+from sync.look import observe
 from sync.settle import Run, settle
 
 Moved = TypeVar("Moved")
@@ -163,6 +165,9 @@ def retry(id: str) -> SyncedDocument:
     document = document_of(id)
     if document.review is None and document.lease is None:
         raise NotPossible("Nothing is pending on this document.")
+    if document.status == Status.DELETED and document.review is not None:
+        bring_back(document)
+        return document.reread()
     resumed = _moved(document.resume())
     claimed = _moved(resumed.claim())
     settle(claimed, Run(), claimed.claimed_at)
@@ -194,10 +199,22 @@ def _given_up(document: SyncedDocument) -> SyncedDocument:
         return _moved(document.give_up(problem, "operator", in_doubt=document.review is None))
     if document.status == Status.ACTIVE and document.operation is not None:
         return _moved(document.move(operation=None, error=problem, review=None, lease=clock.from_now()))
+    if document.status == Status.ACTIVE and document.missing_since is not None:
+        return _gone_or_found(document)
     if document.review is not None:
         settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
         return _moved(document.move(review=None, lease=None, in_doubt=False, settled_at=settled))
     raise NotPossible("Nothing is pending on this document.")
+
+
+def _gone_or_found(document: SyncedDocument) -> SyncedDocument:
+    """Look once more at what Stripe did not find: a person says that it is gone, unless it is there."""
+    sight, reply = observe(document)
+    if sight not in (Sight.THERE, Sight.DONE):
+        gone = of_id(document.stripe_id or "", "operator", gone=True)
+        return _moved(hand_over(type(document), {"_id": document.id}, gone))
+    assert reply is not None
+    return _moved(document.see(from_reply(type(document), reply)))
 
 
 def _require_quiet(document: SyncedDocument) -> None:

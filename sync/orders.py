@@ -174,7 +174,8 @@ def follow(order: Order) -> Order:
     """
     while True:
         payment = _payment(order)
-        if order.status not in (Status.PENDING, Status.ACTIVE) or payment is None:
+        ended = order.status not in (Status.PENDING, Status.ACTIVE)
+        if payment is None or (ended and payment.status != Status.ACTIVE):  # else it was wrongly taken for deleted
             return order
         changes = _changes(order, payment)
         by = f"{payment.resource.kind} {payment.stripe_id or payment.id}"
@@ -204,7 +205,7 @@ def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
     standing = stand(order, _paying(payment))
     if order.operation is not None and order.operation.verb == "cancel" and standing.payment_status not in OVER:
         ended = {}  # whoever ends it says what came of it
-    linked: dict[str, Any] = {} if order.status == Status.ACTIVE else {"status": Status.ACTIVE}
+    linked: dict[str, Any] = {} if order.status == Status.ACTIVE else {"status": Status.ACTIVE, "settled_at": None}
     if payment.confirmed_at is not None and order.confirmed_at is None:
         linked["confirmed_at"] = payment.confirmed_at
     return {

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Any
 
-from models import Event, SyncedDocument, clock, created_kinds, present_kinds
+from models import Event, SyncedDocument, clock, present_kinds
 from models.claimable import read_each, set_aside
 from models.event import EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, State
@@ -285,6 +285,6 @@ def _settled(claimed: SyncedDocument, run: Run) -> str | None:
 def attention() -> dict[str, int]:
     """Return how many things wait for a person: documents in review, dead events."""
     return {
-        "review": sum(count(model, {"review": {"$type": "string"}}) for model in created_kinds().values()),
+        "review": sum(count(model, {"review": {"$type": "string"}}) for model in present_kinds().values()),
         "dead": count(Event, {"state": EventState.DEAD}),
     }

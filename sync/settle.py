@@ -4,10 +4,12 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from models import SyncedDocument
+from models import Status, SyncedDocument, clock
+from models.clock import from_now
+from sync.belonging import CLOCK, let_go
 from sync.composed import COMPOSED, tell
 from sync.connection import current, log
-from sync.converge import KEY_LASTS, Facts, Remedy, Sight, backoff, diagnose
+from sync.converge import APART, KEY_LASTS, Facts, Remedy, Sight, backoff, diagnose
 from sync.errors import Forbidden
 from sync.evidence import from_reply, hand_over, needs_look, of_id
 from sync.find import Finder
@@ -33,10 +35,16 @@ class Run:
     read: int = 0  # events of Stripe's list
 
 
-def settle(document: SyncedDocument, run: Run, now: datetime) -> None:
+def settle(
+    document: SyncedDocument,
+    run: Run,
+    now: datetime,
+    seen: tuple[Sight, Reply | None] = (Sight.UNSEEN, None),
+) -> None:
     """Do what the table says about one document that is overdue at `now` and, unless the run is dry, claimed.
 
-    Raises CannotLook, with the document untouched but for its lease.
+    With what was `seen` of its object just before, also about one that is at rest. Raises CannotLook, with the document
+    untouched but for its lease.
     """
     if composed := COMPOSED.get(document.resource.kind):
         foreign = Facts(document, now, current().installation).foreign
@@ -44,7 +52,7 @@ def settle(document: SyncedDocument, run: Run, now: datetime) -> None:
         if not run.dry:
             document.ask_for_review("a key of another installation") if foreign else composed.push(document)
         return
-    sight, found, reply = Sight.UNSEEN, None, None
+    (sight, reply), found = seen, None
     for _ in range(ROUNDS):
         remedy = diagnose(Facts(document, now, current().installation), sight)
         match remedy:
@@ -55,7 +63,7 @@ def settle(document: SyncedDocument, run: Run, now: datetime) -> None:
             case _:
                 run.counts[remedy] += 1
                 if not run.dry:
-                    _do(remedy, document, run, found, reply)
+                    _do(remedy, document, run, found, reply, sight)
                     tell(document)
                 return
     raise AssertionError(f"the table does not come to an end for {document.resource.kind} {document.id}")
@@ -71,7 +79,9 @@ def _find(document: SyncedDocument, run: Run, now: datetime) -> tuple[Sight, str
         raise
 
 
-def _do(remedy: Remedy, document: SyncedDocument, run: Run, found: str | None, reply: Reply | None) -> None:
+def _do(
+    remedy: Remedy, document: SyncedDocument, run: Run, found: str | None, reply: Reply | None, sight: Sight
+) -> None:
     model = type(document)
     match remedy:
         case Remedy.SEND:
@@ -100,19 +110,47 @@ def _do(remedy: Remedy, document: SyncedDocument, run: Run, found: str | None, r
         case Remedy.ROLL_BACK:
             told = document.error.message if document.error else "Stripe has no object of this key."
             document.give_up({"type": "rolled-back", "code": None, "message": told}, "reconcile", in_doubt=True)
+        case Remedy.MISS:
+            document.miss(APART)
         case Remedy.MARK_DELETED:
             _mark_deleted(document, run)
         case Remedy.UNDO:
             if not undo(document, run.brakes):
                 run.counts.update({"braked": 1, Remedy.UNDO: -1})
+        case Remedy.LEAVE if document.resource.kind == CLOCK and document.status == Status.DELETED:
+            run.counts[Remedy.MARK_DELETED] += let_go(document)
         case Remedy.LEAVE:
             document.leave()
         case Remedy.WAIT:
             document.postpone(max(PATIENCE, backoff(1)))
+        case Remedy.REVIEW if sight == Sight.LOST:
+            reason = f"Stripe does not find {document.stripe_id}, and never deletes one: look in the Dashboard"
+            document.ask_for_review(reason, missing_since=from_now())
+            log.warning("%s %s needs a person: %s", document.resource.kind, document.id, reason)
         case Remedy.REVIEW:
             reason = found or "the evidence is ambiguous, and money or another installation is involved"
             document.ask_for_review(reason)
             log.warning("%s %s needs a person: %s", document.resource.kind, document.id, reason)
+
+
+def look_at_absent(document: SyncedDocument, run: Run) -> bool:
+    """Look at an active document that its list does not show; False when the brakes stopped it. Raises CannotLook.
+
+    What is there and differs is stored. What is not found is judged by the table, save what somebody works on, or what
+    was not found lately: that is due by its lease.
+    """
+    sight, reply = observe(document)
+    if reply is not None and not reply.gone:
+        evidence = from_reply(type(document), reply)
+        if evidence.remote is not None and evidence.digest != document.digest:
+            run.counts["drift"] += 1
+            if not run.dry and (seen := document.see(evidence)) is not None:
+                tell(seen)
+    elif document.lease is None and document.review is None:
+        before = run.counts["braked"]
+        settle(document, run, clock.now(), (sight, reply))
+        return run.counts["braked"] == before
+    return True
 
 
 def _mark_deleted(document: SyncedDocument, run: Run) -> None:

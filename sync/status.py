@@ -117,11 +117,13 @@ def _documents(health: Health, now: datetime, present: list[type[SyncedDocument]
     for model in present:
         mirrored, there = model.resource.mirrored, smallest(model, {}, "_id") is not None
         found[model._get_collection_name()] = counts(model, "status", COPIED if mirrored else Status) if there else {}
-        if mirrored or not there:  # a copy is never in review, and comes from Stripe's own telling
+        if not there:
+            continue
+        review += count(model, {"review": {"$type": "string"}})
+        if mirrored:  # a copy comes from Stripe's own telling
             continue
         begun = [smallest(model, {**UNFINISHED, "status": status}, "operation.since") for status in BEGUN]
         since = min(filter(None, (since, *begun)), default=None)
-        review += count(model, {"review": {"$type": "string"}})
         if model.resource.announced:  # else no webhook confirms it, however well they arrive
             late = {"confirmed_at": None, "status": Status.ACTIVE, "created_at": {"$lt": now - UNCONFIRMED}}
             unconfirmed += count(model, late)

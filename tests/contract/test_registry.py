@@ -1,9 +1,12 @@
 """The facts of the registry are stripe-python's: where a type lives, how it is listed, deleted and announced."""
 
+import ast
 import inspect
 import re
+from pathlib import Path
 
 import pytest
+import stripe
 from stripe import _event
 
 from emulator.resources import RESOURCES
@@ -27,3 +30,37 @@ def test_a_type_is_what_stripe_python_says(kind: str) -> None:
     assert (ours.deletable or ours.ends) == hasattr(theirs, "delete")
     assert not ours.listed or ours.dated == ("created" in (library.call("get", ours.path) or {})["properties"])
     assert ours.announced == (ours.created_event in EVENTS)
+
+
+def deletions() -> dict[str, set[str]]:
+    """The paths that stripe-python sends a DELETE to, and the methods that do."""
+    found: dict[str, set[str]] = {}
+    for file in Path(stripe.__file__).parent.rglob("*_service.py"):
+        for method in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if not isinstance(method, ast.FunctionDef):
+                continue
+            for call in (node for node in ast.walk(method) if isinstance(node, ast.Call) and node.args[1:]):
+                verb, path = call.args[:2]
+                if isinstance(verb, ast.Constant) and verb.value == "delete":
+                    template = next(one.value for one in ast.walk(path) if isinstance(one, ast.Constant))
+                    found.setdefault(re.sub(r"{\w+}", "{}", str(template)), set()).add(method.name)
+    return found
+
+
+DELETIONS = deletions()
+
+
+@pytest.mark.parametrize("kind", kinds())
+def test_what_lasts_is_what_stripe_python_cannot_delete(kind: str) -> None:
+    """To detach a source or to cancel a subscription is no deletion: both can be read afterwards."""
+    resource = kinds()[kind].resource
+    paths = [re.sub(r"{\w+}", "{}", path) + "/{}" for path in resource.path.split()]
+
+    assert (resource.deletable or resource.removable) == any("delete" in DELETIONS.get(path, ()) for path in paths)
+    assert not (resource.deletable and resource.removable)
+    assert not (resource.mirrored and resource.deletable)
+
+
+@pytest.mark.parametrize("kind", ["payment_intent", "charge", "refund", "subscription", "price", "checkout.session"])
+def test_these_last(kind: str) -> None:
+    assert kinds()[kind].resource.lasts({})

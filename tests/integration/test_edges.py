@@ -230,6 +230,8 @@ def test_a_change_of_what_is_gone_is_refused_and_not_repeated(world: World) -> N
     problem(world.http.patch(f"/products/{product.id}", json={"name": "Another"}), 422, "refused")
 
     world.advance(minutes=5)
+    assert world.reconcile().counts["missing"] == 1
+    world.advance(minutes=6)
     assert world.reconcile().counts["mark_deleted"] == 1
     assert product.reread().status == Status.DELETED
 

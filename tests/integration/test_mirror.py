@@ -273,14 +273,17 @@ def test_a_list_that_stripe_refuses_is_only_missed_where_documents_are(world: Wo
     assert "/v1/climate/orders" in str(report)
 
 
-def test_a_charge_that_is_gone_is_marked_deleted(world: World) -> None:
+def test_a_plan_that_is_gone_is_marked_deleted_and_a_charge_is_left_to_a_person(world: World) -> None:
     world.reconcile()
-    world.deliver([event("charge.updated", {"id": "ch_gone", "object": "charge", "created": T}, T)])
+    for kind in ("charge", "plan"):
+        world.deliver([event(f"{kind}.updated", {"id": f"{kind}_gone", "object": kind, "created": T}, T)])
 
-    report = full(world)
+    first, _ = full(world), world.advance(minutes=10)
+    second = full(world)
 
-    assert report.counts["mark_deleted"] == 1
-    assert only("charge").status == Status.DELETED
+    assert (first.counts["missing"], first.counts["mark_deleted"], first.counts["review"]) == (1, 0, 1)
+    assert (second.counts["mark_deleted"], second.counts["review"], second.exit_code) == (1, 1, 1)
+    assert (only("plan").status, only("charge").status) == (Status.DELETED, Status.ACTIVE)
 
 
 # --- the API, and what may not be done ---
@@ -393,6 +396,7 @@ def test_a_sample_of_every_object_is_kept_or_ignored_with_a_reason(new_database:
 
 def test_a_mirrored_document_is_never_due_for_anything(new_database: str) -> None:
     world = World(new_database)
+    world.reconcile()
     world.deliver([event("payout.created", {"id": "po_1", "object": "payout", "created": T}, T)])
     world.reconcile()
     world.advance(days=20)
@@ -403,5 +407,5 @@ def test_a_mirrored_document_is_never_due_for_anything(new_database: str) -> Non
 
 
 def assert_only_indexes(model: type[SyncedDocument]) -> None:
-    """Five: a mirrored type answers fewer questions."""
-    assert len(model._get_collection().index_information()) == 1 + 5
+    """Six: a mirrored type answers fewer questions."""
+    assert len(model._get_collection().index_information()) == 1 + 6

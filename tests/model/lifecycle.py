@@ -30,6 +30,7 @@ class Doc(NamedTuple):
     orphans: frozenset[int] = NONE
     undone: frozenset[int] = NONE
     undoing: int = 0  # the orphan whose undo was written, and perhaps sent
+    missing: int = 0  # a GET did not find it: 1 lately · 2 a run ago; with `review`, that is the reason
     review: bool = False
 
 
@@ -57,13 +58,14 @@ class World(NamedTuple):
     old: int = 0  # objects up to this one are 15 minutes old
     late: bool = False  # a process slept past 23 h between deciding to send and sending
     asked: bool = False  # our user deleted it, and was not refused
+    spell: str = ""  # "now": GETs answer 404 about what is there; "past"
     procs: tuple[tuple, ...] = ()
     faults: int = 0
     people: int = 0
 
 
-def diagnose(doc: Doc, replayable: bool, quiet: bool, sight: str) -> str:
-    """The table: what to do about a claimed document, given what was seen of its object."""
+def diagnose(doc: Doc, replayable: bool, quiet: bool, sight: str, lasts: bool) -> str:
+    """The table: what to do about a claimed document, given what was seen of its object (which `lasts`)."""
     match doc.status, doc.verb, sight:
         case _ if doc.review:
             return "leave"
@@ -79,6 +81,10 @@ def diagnose(doc: Doc, replayable: bool, quiet: bool, sight: str) -> str:
             return "roll back" if quiet else "wait"
         case "active", _, "gone":
             return "mark deleted"
+        case "active", _, "missing" if lasts:
+            return "review it as missing"
+        case "active", _, "missing":
+            return "mark deleted" if doc.missing == 2 else "note that it is missing"
         case "active", "delete", _:
             return "send"
         case "active", "update", "unseen":
@@ -108,6 +114,7 @@ class Lifecycle:
     faults: int = 2
     people: int = 0
     edits: bool = False  # people change objects too
+    ends: str = "stub"  # what a GET says of a deleted object: "stub", "404"; "never": it cannot be deleted
     archives: bool = False  # the type cannot be deleted: undoing archives it, and that is an update
     begin: str = "nothing"  # or another world to start from: see `start`
     memo: dict[World, str] = field(default_factory=dict, repr=False)
@@ -128,6 +135,9 @@ class Lifecycle:
             case "twin":  # a tombstone whose late twin is due for undo
                 doc = Doc("rolled_back", live=False, lease=OVER, orphans=frozenset({1}))
                 return world._replace(doc=doc, objs=(ours,), ages=(2, 2), old=1)
+            case "lost":  # wrongly taken for deleted
+                doc = Doc("deleted", live=False, oid=1)
+                return world._replace(doc=doc, objs=(ours,), applied=frozenset({("created", 1)}), ages=(2, 2), old=1)
             case "archived":  # a tombstone whose late twin was archived long ago
                 doc = Doc("rolled_back", live=False, undone=frozenset({1}))
                 return world._replace(doc=doc, objs=(ours._replace(end="undone", updated=True),), ages=(2, 2), old=1)
@@ -169,6 +179,9 @@ class Lifecycle:
             )
         if gone:
             return self.bury(doc)
+        if doc.missing:  # it was seen: the reason for the review has gone, and a look is due
+            lease = lease or OVER
+            doc = doc._replace(missing=0, review=False, lease=lease)
         if ends and (doc.verb == ends or self.broken == "a reply clears another operation"):
             return doc._replace(
                 verb="", doubt=False, spent=False, lease=NOBODY if doc.review else self.rest(doc, lease)
@@ -192,6 +205,7 @@ class Lifecycle:
             verb="",
             doubt=False,
             spent=False,
+            missing=0,
             lease=OVER if doc.orphans and not doc.review else NOBODY,
         )
 
@@ -422,11 +436,24 @@ class Lifecycle:
     def reconcile(self, w: World, n: int) -> Iterator[Step]:
         who, at, *held = w.procs[n]
         doc = w.doc
+        if at == "idle" and doc and doc.status == "deleted" and not w.objs[doc.oid - 1].end:
+            yield f"{who}: the list shows {doc.oid}", self.goto(w, n, who, "listed")
         if at == "idle":
             due = doc and (doc.lease == OVER or (self.broken == "lease ignored" and doc.lease))
             if doc and due:
                 claimed = doc._replace(lease=who, doubt=bool(doc.verb))
                 yield f"{who}: claim", self.goto(w._replace(doc=claimed), n, who, "claimed", claimed)
+        elif at == "listed":  # called deleted, and listed: read the revision, then the object
+            assert doc
+            there = not w.objs[doc.oid - 1].end and w.spell != "now"
+            got = self.goto(w, n, who, "got", doc, there)
+            seen = there or self.broken == "brought back by the list alone"
+            yield f"{who}: GET {doc.oid}", got if seen else self.goto(w, n, who, "idle")
+        elif at == "got":
+            lease = NOBODY if self.broken == "brought back and not looked at again" else OVER
+            back = held[0]._replace(status="active", live=True, lease=lease)
+            hit = doc == held[0]
+            yield f"{who}: bring it back", self.goto(w._replace(doc=back) if hit else w, n, who, "idle")
         elif at == "claimed":
             yield from self.settle(w, n, who, held[0], "unseen", 0)
         elif at == "seen":
@@ -474,7 +501,11 @@ class Lifecycle:
     def settle(self, w: World, n: int, who: str, held: Doc, sight: str, oid: int) -> Iterator[Step]:
         """Do what the table says; every write here asks for the revision that was claimed."""
         replayable = (self.age(w, held.verb) == 0 or self.broken == "replay past 23 h") and not held.spent
-        remedy = diagnose(held, replayable, w.quiet or self.broken == "roll back while a send may be under way", sight)
+        quiet = w.quiet or self.broken == "roll back while a send may be under way"
+        lasts = self.ends == "never" and self.broken != "what is never deleted is taken for deleted"
+        remedy = diagnose(held, replayable, quiet, sight, lasts)
+        if remedy == "note that it is missing" and self.broken == "one 404 is proof":
+            remedy = "mark deleted"
         if remedy == "find" and self.broken == "roll back without find":
             remedy = "roll back"
 
@@ -491,7 +522,9 @@ class Lifecycle:
                 yield f"{who}: find: {sight}", self.goto(w, n, who, "seen", held, sight, oid)
             case "look":
                 obj = w.objs[held.oid - 1]
-                sight = "gone" if obj.end else "done" if held.verb == "update" and obj.updated else "there"
+                sight = "done" if held.verb == "update" and obj.updated else "there"
+                if obj.end or w.spell == "now":
+                    sight = "gone" if obj.end and self.ends == "stub" else "missing"
                 yield f"{who}: look: {sight}", self.goto(w, n, who, "seen", held, sight, held.oid)
             case "link":
                 # From events: the id only, so a look stays due. Absorbing needs no guard.
@@ -503,12 +536,16 @@ class Lifecycle:
                 yield f"{who}: link", self.goto(w._replace(doc=doc, adopted=adopted), n, who, "idle")
             case "review":
                 yield from write(self.reviewed(held))
+            case "review it as missing":
+                yield from write(self.reviewed(held)._replace(missing=1))
+            case "note that it is missing":
+                yield from write(held._replace(missing=held.missing or 1, lease=OVER))
             case "roll back":
                 yield from write(self.rolled_back(held, refused=False))
             case "mark deleted":
                 yield from write(self.bury(held))
             case "clear" | "expire" | "refresh":
-                yield from write(held._replace(verb="", doubt=False, spent=False, lease=NOBODY))
+                yield from write(held._replace(verb="", doubt=False, spent=False, missing=0, lease=NOBODY))
             case "wait":
                 yield from write(held._replace(lease=OVER))
             case "undo":
@@ -554,6 +591,11 @@ class Lifecycle:
         for key in w.net:
             for word, after, _, _ in self.execute(w._replace(net=w.net - {key}), key):
                 yield f"late {key}: Stripe {word}", after
+        if w.doc and w.doc.status == "active" and self.ends != "stub":
+            if not w.spell and w.faults:
+                yield "Stripe loses sight of it", w._replace(spell="now", faults=w.faults - 1)
+            elif w.spell == "now":
+                yield "Stripe sees it again", w._replace(spell="past")
         if w.forward:
             obj = Obj("forward", key=w.forward == "keyed")
             yield "Stripe repairs the creation", w._replace(forward="", objs=(*w.objs, obj))
@@ -594,7 +636,12 @@ class Lifecycle:
         w = w._replace(faults=w.faults - busy)
         if lease != NOBODY:
             w = w._replace(doc=w.doc._replace(lease=OVER))
-        if not w.quiet or w.old < len(w.objs):
+        if w.doc and w.doc.missing == 1:
+            w = w._replace(
+                doc=w.doc._replace(missing=2), spell=w.spell and (w.spell if self.ends == "never" else "past")
+            )
+            yield "a run later", w
+        elif not w.quiet or w.old < len(w.objs):
             yield "15 minutes pass", w._replace(quiet=True, old=len(w.objs))
         elif w.ages != (2, 2):
             create, update = (min(age + 1, 2) for age in w.ages)
@@ -609,7 +656,7 @@ class Lifecycle:
         less = w._replace(people=w.people - 1)
         yield "Dashboard: create", less._replace(objs=(*w.objs, Obj("people", key=False)))
         for oid, obj in enumerate(w.objs, 1):
-            if not obj.end:
+            if not obj.end and self.ends != "never":
                 yield f"Dashboard: delete {oid}", self.change(less, oid, end="deleted")
                 if self.edits and not obj.updated:
                     yield f"Dashboard: change {oid}", self.change(less, oid, updated=True)
@@ -642,7 +689,7 @@ class Lifecycle:
         """What is wrong with this state, or with where it ends when nothing more goes wrong."""
         if wrong := self.unsafe(w):
             return wrong
-        key = w._replace(procs=(), faults=0, people=0)
+        key = w._replace(procs=(), faults=0, people=0, spell="past")
         if key not in self.memo:
             self.memo[key] = ""
             for mood in ("does it", "refuses") if w.doc and w.doc.verb else ("does it",):
@@ -666,7 +713,7 @@ class Lifecycle:
             return "the username is held by the dead, or not held by the living"
         if (doc.status == "active") and not doc.oid:
             return "active without a Stripe object"
-        if doc.status == "deleted" and not objs[doc.oid - 1].end:
+        if doc.status == "deleted" and not objs[doc.oid - 1].end and self.begin != "lost":
             return "marked as deleted, and still there"
         if doc.status == "rolled_back" and doc.oid:
             return "what was active is rolled back"
@@ -680,6 +727,9 @@ class Lifecycle:
         if new is None:
             return "a document is forgotten"
         legal = {"pending": ("active", "rolled_back", "deleted"), "active": ("deleted",)}
+        looked = [process[3] for process in before.procs if process[1:2] == ("got",)]
+        if old.status == "deleted" and new.status == "active" and looked:
+            return "" if any(looked) else "brought back without a look"
         if new.status != old.status and new.status not in legal.get(old.status, ()):
             return f"{old.status} became {new.status}"
         if old.oid and new.oid != old.oid:
@@ -712,6 +762,8 @@ class Lifecycle:
                 if w.procs[0][1] == "idle":
                     break
             w = w._replace(procs=())
+            if w.doc and w.doc.missing == 1:
+                w = w._replace(doc=w.doc._replace(missing=2))
             if w._replace(quiet=True) == before._replace(quiet=True):
                 if before.quiet and w.old == len(w.objs):
                     return w

@@ -18,6 +18,9 @@ SLEPT: dict[str, Any] = {"faults": 3}  # enough for a process that sleeps until 
 ALIVE: dict[str, Any] = {"callers": ("update", "delete"), "begin": "linked"}
 AMONG_PEOPLE: dict[str, Any] = {"faults": 1, "people": 2, "edits": True}
 CLAIMED: dict[str, Any] = {"callers": (), "faults": 1, "begin": "claimed"}
+MISSING: dict[str, Any] = {"callers": ("update",), "begin": "linked", "ends": "404", "people": 1}
+LASTING: dict[str, Any] = {"callers": ("update",), "begin": "linked", "ends": "never", "people": 1, "edits": True}
+LOST: dict[str, Any] = {"callers": (), "begin": "lost", "ends": "404", "people": 1, "reconcilers": 2}
 KEPT: dict[str, Any] = {"callers": (), "faults": 2, "people": 1, "begin": "twin", "reconcilers": 2}
 ARCHIVED: dict[str, Any] = {"callers": (), "faults": 1, "begin": "archived", "archives": True, "edits": True}
 
@@ -37,6 +40,9 @@ LIVES = {
     "an_update_and_the_delete_that_replaces_it_end_well": ALIVE,
     "create_update_and_delete_in_a_row_end_well": {"callers": ("create", "update", "delete"), "faults": 1},
     "a_twin_that_a_live_document_claims_is_left_to_the_operator": CLAIMED,
+    "what_is_missing_for_a_while_is_not_taken_for_deleted": MISSING,
+    "what_is_never_deleted_is_left_to_a_person": LASTING,
+    "what_was_wrongly_taken_for_deleted_comes_back": LOST,
     "a_twin_that_the_operator_keeps_is_not_undone": KEPT,
     "an_archived_twin_stays_undone": ARCHIVED,
 }
@@ -75,6 +81,10 @@ MUTANTS: dict[str, tuple[dict[str, Any], str]] = {
     "a late event undoes the deletion": (ALIVE, "deleted became active"),
     # undoing
     "undo without a tombstone": (AMONG_PEOPLE, "undone although somebody wants it"),
+    "one 404 is proof": (MISSING, "marked as deleted, and still there"),
+    "what is never deleted is taken for deleted": (LASTING, "marked as deleted, and still there"),
+    "brought back by the list alone": (LOST, "brought back without a look"),
+    "brought back and not looked at again": (LOST, "usable at Stripe"),
     "undo after the lease": (KEPT, "undone although somebody wants it"),
     "an undo is sent and not written": (KEPT, "undone although somebody wants it"),
     "an undo is written without the revision guard": (KEPT, "undone although somebody wants it"),
