@@ -15,6 +15,7 @@ from models.content import digest, has_links, kept
 from models.event import storable
 from models.mirrored import collection_of
 from models.state import MIGRATIONS, State
+from sync.composed import tell
 from sync.connection import log
 from sync.inbox import Malformed, parse
 from sync.progress import Note, Step
@@ -124,4 +125,12 @@ def _drop_keys() -> None:
         stored.drop(name)
 
 
-MIGRATED = (Migration("content", _content, _drop_keys),)
+# --- an order that a bank disputed before orders followed disputes ---
+
+
+def _follow_disputes() -> None:
+    for dispute in kinds()["dispute"].objects:
+        tell(dispute)
+
+
+MIGRATED = (Migration("content", _content, _drop_keys), Migration("disputes", lambda: [], _follow_disputes))

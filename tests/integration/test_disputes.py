@@ -254,6 +254,18 @@ def test_an_order_of_an_older_version_knows_of_no_loss_and_follows_all_the_same(
     settle(world)
 
 
+def test_an_order_that_was_disputed_before_the_upgrade_is_by_the_first_run_after_it(world: World) -> None:
+    order = bought(world)
+    decide(world, dispute(world, order), "lost")
+    older = {"$set": {"payment_status": "paid"}, "$unset": {"amount_lost": 1, "disputes": 1}}
+    get_db().orders.update_one({"_id": order.id}, older)
+    assert stands(order) == ("paid", 0, 0)
+
+    world.reconcile()
+
+    assert stands(order) == ("lost", 0, 1980)
+
+
 def test_the_disputes_of_an_order_are_found_by_an_index(world: World, paid: Order) -> None:
     dispute(world, paid)
     for model, where in (
