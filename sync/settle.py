@@ -142,7 +142,7 @@ def look_at_absent(document: SyncedDocument, run: Run) -> bool:
     sight, reply = observe(document)
     if reply is not None and not reply.gone:
         evidence = from_reply(type(document), reply)
-        if evidence.remote is not None and evidence.digest != document.digest:
+        if evidence.remote is not None and not document.is_as(evidence):
             run.counts["drift"] += 1
             if not run.dry and (seen := document.see(evidence)) is not None:
                 tell(seen)
