@@ -114,7 +114,7 @@ def test_what_nobody_kept_cannot_be_compared(world: World) -> None:
     assert customer.reread().orphans == []
 
 
-@pytest.mark.parametrize("id", ["cus 1 $%", "Kunde.7", "cus_old?x=1", "é", "a" * 300])
+@pytest.mark.parametrize("id", ["cus 1 $%", "Kunde.7", "cus_old?x=1", "é", "a" * 255])
 def test_ids_are_judged_by_stripe_alone(world: World, id: str) -> None:
     customer = in_doubt(world)
     remote = world.stripe.dashboard.create("customer", email=NAME, name="Ada")
