@@ -14,8 +14,8 @@ from api.auth import admit, guard
 from api.docs import blueprint as docs
 from models.clock import stopwatch
 from sync.connection import connect
+from sync.deadline import DEADLINE
 from sync.errors import Unavailable
-from sync.gateway import DEADLINE
 from sync.hooks import load
 from sync.settings import Settings
 from sync.waiting import FIRST, Connecting

@@ -12,11 +12,11 @@ from models.event import EventState
 from models.keys import Key
 from models.state import CHECKPOINT, State
 from sync.admission import foreign
+from sync.answers import Reply
 from sync.composed import NEEDED, needed
 from sync.connection import current, log
 from sync.evidence import from_event, from_reply, hand_over, needs_look, request_key
 from sync.find import BEFORE
-from sync.gateway import Reply
 from sync.listing import LAG, made_at
 from sync.look import bears, look, resembles
 

@@ -14,12 +14,12 @@ from typing import Any
 from models import SyncedDocument, clock, kinds
 from models.owned import in_no_list, owned_kinds
 from models.state import CHECKPOINT, State
+from sync.answers import Reply
 from sync.compare import Comparison
 from sync.composed import NEEDED
 from sync.connection import current, log
 from sync.errors import BadKey, BadSettings, CannotLook, Outage, WrongStripe
 from sync.find import HORIZON
-from sync.gateway import Reply
 from sync.listing import LAG, Mark, is_not_there, marked
 from sync.owners import READS, Owners, Walk
 from sync.patience import Patience

@@ -20,12 +20,12 @@ from models.event import EventState
 from models.keys import Key
 from models.resource import is_id
 from sync.adopt import SETTLES, adopt_if_nobodys, may_be_of
+from sync.answers import Reply
 from sync.back import bring_back
 from sync.composed import is_followed, needed, tell
 from sync.connection import current, log
 from sync.errors import CannotLook, NoOwner
 from sync.evidence import another_life, from_page, hand_over
-from sync.gateway import Reply
 from sync.inbox import UNSTORABLE, unstorable
 from sync.listing import made_at
 from sync.look import look

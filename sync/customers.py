@@ -9,9 +9,10 @@ from models import Customer, Status
 from models.input import Invalid
 from models.keys import Key
 from models.parts import Call
+from sync.answers import Refusal, Reply
 from sync.connection import current
+from sync.deadline import prompt
 from sync.errors import CannotLook, NotFound, Refused, Unavailable
-from sync.gateway import Refusal, Reply, prompt
 from sync.saga import act, create
 
 PORTAL = "/v1/billing_portal/sessions"

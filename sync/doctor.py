@@ -14,12 +14,12 @@ from mongoengine.connection import get_db
 from models import Event, clock, kinds
 from models.event import EventState, Via
 from models.state import CHECKPOINT, STRIPE, State
+from sync.answers import API_VERSION, Reply
 from sync.catalogue import kinds_of
 from sync.connection import current
 from sync.endpoint import Endpoint, listed
 from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
 from sync.findings import Finding, Level, exit_code
-from sync.gateway import API_VERSION, Reply
 from sync.indexes import COMMAND, gaps
 from sync.permissions import CREATED, members
 from sync.protection import protection

@@ -14,10 +14,11 @@ from urllib.parse import urlsplit
 from models.mirrored import QUESTIONS
 from models.parts import Call
 from models.state import ENDPOINT, State
+from sync.answers import API_VERSION, Answer, Refusal, Reply, Unknown
 from sync.catalogue import NAMED, covered_events
 from sync.connection import current
+from sync.deadline import prompt
 from sync.errors import CannotLook, NotFound, NotPossible
-from sync.gateway import API_VERSION, Answer, Refusal, Reply, Unknown, prompt
 from sync.settings import is_http
 
 PATH = "/v1/webhook_endpoints"

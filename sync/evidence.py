@@ -8,7 +8,7 @@ from models import SyncedDocument
 from models.absorb import Evidence
 from models.content import is_cut, kept
 from models.resource import Resource, is_gone, shortened
-from sync.gateway import API_VERSION, Reply
+from sync.answers import API_VERSION, Reply
 
 Model = type[SyncedDocument]
 FOREVER = 2**53  # later than any second of Stripe's

@@ -12,11 +12,11 @@ from models import Customer, Status, SyncedDocument, kinds, present_kinds
 from models.claimable import read_each
 from models.owned import UNLISTED, in_no_list, owned_kinds
 from models.state import OWNERS, State
+from sync.answers import Reply
 from sync.compare import Comparison
 from sync.composed import COMPOSED
 from sync.connection import current, log
 from sync.errors import Forbidden, ReadRefused
-from sync.gateway import Reply
 from sync.isolation import counted, isolated
 from sync.listing import is_not_there, listed
 from sync.owners import READS, Owners

@@ -1,6 +1,5 @@
-"""The only caller of Stripe: it sends a frozen operation or reads, and says what the answer means for us.
+"""The only caller of Stripe: it sends what was frozen, or reads, and returns what the answer means: `sync/answers.py`.
 
-Every answer is one of a few things: a `Reply` was done, a `Refusal` was certainly not, an `Unknown` may have been.
 Raised are only the errors that concern the whole run: a key that is not accepted, a permission that is missing, a read
 that failed.
 """
@@ -8,119 +7,39 @@ that failed.
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
 from contextvars import ContextVar
-from dataclasses import dataclass, field, replace
-from email.utils import parsedate_to_datetime
+from dataclasses import replace
 from functools import partial
-from math import ceil, inf
 from typing import Any
 from urllib.parse import parse_qsl
 
 import stripe
 
-from models.clock import stopwatch
-from models.lifecycle import LEASE
 from models.parts import Call, Operation
 from models.resource import expansions, is_gone, shortened
 from models.state import STRIPE, State
-from sync.errors import BadKey, CannotLook, Forbidden, LostCursor, NoOwner, NotAvailable, ReadRefused, WrongStripe
+from sync.answers import (
+    API_VERSION,
+    Answer,
+    Asked,
+    Refusal,
+    Reply,
+    Unknown,
+    read_refusal,
+    read_reply,
+    read_unknown,
+    unreadable,
+)
+from sync.deadline import TIMEOUT, in_time, time_left
+from sync.errors import BadKey, CannotLook, Forbidden, ReadRefused, WrongStripe
 from sync.settings import Settings
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
 
-API_VERSION: str = stripe.api_version  # the one that this version of stripe-python was made for
-TIMEOUT = (3.05, 15.0)  # seconds to connect and to read; the library's own default is 80
-QUICK = (0.5, 1.0)  # the same inside a webhook, which has 3 s: Stripe waits for our answer. Twice, if need be
-LEFT = ("payment_intent", "setup_intent")  # what a declined card leaves at Stripe, to be confirmed again
+QUICK = (0.5, 1.0)  # TIMEOUT inside a webhook, which has 3 s: Stripe waits for our answer. Twice, if need be
 PAGE = 100  # objects in a page, the most that Stripe gives
 
-# By `stopwatch`: after it, nothing that changes anything is sent. Where nobody has set one, nothing ever is.
-DEADLINE: ContextVar[float | None] = ContextVar("DEADLINE", default=None)
-
-
-@contextmanager
-def within(seconds: float) -> Iterator[None]:
-    """Send nothing later than that: who was asleep so long has lost the lease, and perhaps the key."""
-    ours, outer = stopwatch() + seconds, DEADLINE.get()
-    token = DEADLINE.set(ours if outer is None else min(outer, ours))
-    try:
-        yield
-    finally:
-        DEADLINE.reset(token)
-
-
-def time_left() -> float:
-    """Return the seconds until the deadline; where there is none, there is no end."""
-    deadline = DEADLINE.get()
-    return inf if deadline is None else deadline - stopwatch()
-
-
-def in_time() -> bool:
-    """Whether something may be sent: an answer would come before the deadline."""
-    return DEADLINE.get() is not None and time_left() >= sum(TIMEOUT)
-
-
-leased = within(LEASE.total_seconds())  # decorates what takes a lease and then sends
-prompt = within(45.0)  # decorates what sends for whoever waits for it, and concerns no document
-
-
-@dataclass(frozen=True)
-class Reply:
-    """Stripe did it. It looked like this between `earliest` and `latest`, in Stripe's seconds."""
-
-    remote: dict[str, Any] = field(repr=False)
-    earliest: int
-    latest: int
-    replayed: bool  # up to a day old: proves the id, says nothing of the content
-    request_id: str
-    version: str = API_VERSION  # of the API, in which it is rendered
-    expanded: frozenset[str] = frozenset()  # what was asked for that is not shown otherwise
-
-    @property
-    def gone(self) -> bool:
-        """Whether this is the stub of a deleted object."""
-        return is_gone(self.remote)
-
-    @property
-    def last(self) -> dict[str, Any]:
-        """The last object of a page that has an id. Raises CannotLook."""
-        for remote in reversed(self.remote["data"]):
-            if isinstance(remote, dict) and isinstance(remote.get("id"), str):
-                return remote
-        raise CannotLook("a page of Stripe's list has no object with an id")
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """Stripe did not do it, and said why: a parsed 400, 402 or 404 that is not about the idempotency key itself."""
-
-    problem: dict[str, Any] = field(repr=False)  # its message may quote what was sent
-    replayed: bool
-    missing: bool  # the object at this path does not exist
-    doubtful: bool = False  # an earlier attempt of this key may have been done
-    left: Reply | None = None  # the object that is there all the same: a payment whose card was declined
-
-    def __str__(self) -> str:
-        named = [str(self.problem[name]) for name in ("type", "code", "param") if self.problem.get(name)]
-        return f"Stripe refused it ({', '.join(named)})"
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """Nobody knows whether Stripe did it."""
-
-    why: str
-    stored: bool = False  # this key gives this answer for ever, so repeating it can teach nothing
-    busy: bool = False  # Stripe asks for patience: repeating it at once would only add to the load
-    after: float | None = None  # seconds that it, or a proxy before it, asks us to wait
-
-    def __str__(self) -> str:
-        return self.why
-
-
-Answer = Reply | Refusal | Unknown
 Ask = Callable[[Callable[[], Answer]], Answer]
 
 ASK: ContextVar[Ask] = ContextVar(
@@ -238,7 +157,7 @@ class Gateway:
         while True:
             answer = self._read(path, {**params, "limit": PAGE, **cursor}, self._reader(quick=quick))
             if isinstance(answer, Refusal):
-                raise _unreadable(path, answer)
+                raise unreadable(path, answer)
             if not isinstance(answer, Reply) or not isinstance(answer.remote.get("data"), list):
                 raise CannotLook(f"GET {path}: {answer}")
             yield answer
@@ -295,7 +214,7 @@ class Gateway:
         started = time.monotonic()
         self.asked += 1
         expanded = frozenset(name.removeprefix("data.") for name in params.get("expand", ()))
-        asked = _Asked(options.get("stripe_version", API_VERSION), expanded)
+        asked = Asked(options.get("stripe_version", API_VERSION), expanded)
         try:
             response = client.raw_request(method, path, **params, **options)
         except stripe.AuthenticationError as error:
@@ -303,92 +222,16 @@ class Gateway:
         except stripe.PermissionError as error:
             raise Forbidden(f"STRIPE_SECRET_KEY may not {method.upper()} {path}: {error.user_message}") from error
         except (stripe.InvalidRequestError, stripe.CardError) as error:
-            return _refusal(error, started, asked, alone=not params.keys() - {"expand"})
+            return read_refusal(error, started, asked, alone=not params.keys() - {"expand"})
         except stripe.StripeError as error:
-            return _unknown(error)
+            return read_unknown(error)
         except (AttributeError, TypeError, ValueError) as error:  # stripe-python stumbles over what a proxy answers
             return Unknown(f"the answer could not be read ({type(error).__name__})")
         if not isinstance(response.data, dict) or not (is_gone(response.data) or "object" in response.data):
             return Unknown("Stripe's answer could not be read")
-        return _reply(response.data, response.headers, started, asked)
+        return read_reply(response.data, response.headers, started, asked)
 
 
 def _asking(path: str) -> dict[str, Any]:
     asked = expansions(path)
     return {"expand": asked} if asked else {}
-
-
-@dataclass(frozen=True)
-class _Asked:
-    """How an answer was asked for."""
-
-    version: str
-    expanded: frozenset[str]
-
-
-def _reply(remote: dict[str, Any], headers: Mapping[str, str], started: float, asked: _Asked) -> Reply:
-    duration = time.monotonic() - started
-    try:
-        at = parsedate_to_datetime(headers["Date"]).timestamp()
-    except (KeyError, ValueError):
-        at = 0.0  # at an unknown time: anything else is newer
-    return Reply(
-        remote=remote,
-        earliest=max(0, int(at - duration - 1)),  # Date has whole seconds, rounded down
-        latest=ceil(at) + 1,
-        replayed=headers.get("Idempotent-Replayed") == "true",
-        request_id=headers.get("Request-Id", ""),
-        version=headers.get("Stripe-Version", asked.version),
-        expanded=asked.expanded,
-    )
-
-
-def _refusal(
-    error: stripe.InvalidRequestError | stripe.CardError, started: float, asked: _Asked, *, alone: bool
-) -> Answer:
-    body = error.json_body.get("error", {}) if isinstance(error.json_body, dict) else {}
-    if not body.get("type"):
-        return Unknown("Stripe's refusal could not be read")
-    problem = {name: body.get(name) for name in ("type", "code", "decline_code", "param")}
-    problem["message"] = body.get("message") or "Stripe gave no reason."
-    left = next((body[kind] for kind in LEFT if isinstance(body.get(kind), dict)), None)
-    return Refusal(
-        problem=problem,
-        replayed=_replayed(error),
-        missing=error.http_status == 404
-        and body.get("code") == "resource_missing"
-        and (alone or body.get("param") in (None, "id")),
-        left=_reply(left, error.headers or {}, started, asked) if left else None,
-    )
-
-
-def _unreadable(path: str, refusal: Refusal) -> CannotLook:
-    why, about = f"GET {path}: {refusal.problem['message']}", refusal.problem["param"]
-    if refusal.problem["code"] == "resource_missing" and about not in ("starting_after", "ending_before"):
-        return NoOwner(why)
-    if about is None:  # the whole path: an unrecognized URL, or a product that the account did not activate
-        return NotAvailable(why)
-    return LostCursor(why) if about == "starting_after" else ReadRefused(why)
-
-
-def _unknown(error: stripe.StripeError) -> Unknown:
-    if isinstance(error, stripe.IdempotencyError):
-        return Unknown("Stripe knows this key with other parameters", stored=True)
-    status = error.http_status
-    if status is None or status < 400:
-        return Unknown(f"no readable answer from Stripe ({type(error).__name__})")
-    code = getattr(error.error, "code", None)
-    return Unknown(
-        f"Stripe answered {status}{f' ({code})' if code else ''}",
-        stored=status >= 500 and _replayed(error),
-        busy=status in (409, 429),
-        after=_seconds((error.headers or {}).get("Retry-After")),
-    )
-
-
-def _seconds(told: str | None) -> float | None:
-    return float(told) if told and told.isascii() and told.isdigit() else None
-
-
-def _replayed(error: stripe.StripeError) -> bool:
-    return (error.headers or {}).get("Idempotent-Replayed") == "true"

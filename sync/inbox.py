@@ -21,12 +21,13 @@ from models.scrub import mentioned
 from models.state import OTHER_VERSION, State
 from sync.admission import foreign, sample, unkept
 from sync.adopt import Verdict, unknown_object
+from sync.answers import API_VERSION
 from sync.composed import is_followed, tell
 from sync.connection import current, log
 from sync.converge import backoff
+from sync.deadline import time_left, within
 from sync.errors import CannotLook, Outage
 from sync.evidence import another_life, from_event, hand_over, needs_look, request_key
-from sync.gateway import API_VERSION, time_left, within
 from sync.isolation import counted, isolated
 from sync.look import look
 from sync.thin import LOST, THIN, as_snapshot, told_in_full

@@ -5,9 +5,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from models import SyncedDocument
+from sync.answers import Reply
 from sync.connection import current
 from sync.errors import CannotLook, Forbidden, LostCursor, NotAvailable
-from sync.gateway import Reply
 
 LAG = 120  # s: Stripe's list of events lags at its newest end, and events share their second
 

@@ -11,12 +11,12 @@ from typing import Any
 from models import Status, SyncedDocument, clock
 from models.content import has_links
 from models.resource import shortened
+from sync.answers import Reply
 from sync.belonging import clock_of, went_along
 from sync.connection import current
 from sync.converge import Sight
 from sync.errors import CannotLook
 from sync.evidence import from_reply, hand_over, of_id
-from sync.gateway import Reply
 
 LINKS_LAST = timedelta(days=30)  # Stripe promises 10 days, and recorded ones were dead after a month
 BLANKS: tuple[Any, ...] = (None, "", [], {})  # how Stripe shows what was not given, and what was unset

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from models import SyncedDocument
 from models.keys import Key
+from sync.answers import Reply
 from sync.connection import current
 from sync.evidence import request_key
 from sync.find import HORIZON
-from sync.gateway import Reply
 from sync.listing import born, made_at
 
 APART = 60  # s: how far an object and the event of its creation may be apart

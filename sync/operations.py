@@ -15,9 +15,9 @@ from sync.back import bring_back
 from sync.composed import COMPOSED, tell
 from sync.connection import current
 from sync.converge import SETTLING, Sight
+from sync.deadline import leased
 from sync.errors import NotFound, NotPossible
 from sync.evidence import from_reply, hand_over, of_id
-from sync.gateway import leased
 from sync.inbox import EVENT_ID
 from sync.link import Linked, linked
 from sync.look import observe

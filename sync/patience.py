@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from sync.answers import Answer, Unknown
 from sync.connection import log
 from sync.converge import backoff
 from sync.errors import Outage
-from sync.gateway import ASK, Answer, Unknown
+from sync.gateway import ASK
 
 RATE = 20.0  # requests a second: Stripe takes 25 in a sandbox and 100 live, and the shop needs some of them
 LASTS = 300.0  # seconds without one answer: then it is no hiccup

@@ -18,13 +18,14 @@ from models.claimable import read_each, set_aside
 from models.event import EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, State
 from models.tally import count, oldest
+from sync.answers import Reply
 from sync.compare import has_id
 from sync.connection import current, log
 from sync.converge import backoff
+from sync.deadline import leased
 from sync.erase import go_on
 from sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongStripe
 from sync.full import Coverage, compare_everything
-from sync.gateway import Reply, leased
 from sync.inbox import attempt, canonical, drain, keep
 from sync.isolation import counted, isolated
 from sync.listing import LAG

@@ -17,9 +17,11 @@ from models.absorb import Evidence
 from models.input import Invalid, checked, checked_fields, params, require_json, sendable
 from models.keys import Key
 from models.parts import Call
+from sync.answers import API_VERSION, Answer, Refusal, Reply, Unknown
 from sync.composed import COMPOSED, tell
 from sync.connection import current, log
 from sync.converge import Sight, backoff
+from sync.deadline import leased
 from sync.errors import (
     AlreadyExists,
     CannotLook,
@@ -34,7 +36,6 @@ from sync.errors import (
     Unavailable,
 )
 from sync.evidence import from_reply, hand_over, needs_look, of_id
-from sync.gateway import API_VERSION, Answer, Refusal, Reply, Unknown, leased
 from sync.look import look, observe
 from sync.references import resolve, resolved
 from sync.tokens import IN_PROCESS

@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from models import Status, SyncedDocument, clock
 from models.clock import from_now
+from sync.answers import Reply
 from sync.belonging import CLOCK, let_go
 from sync.composed import COMPOSED, tell
 from sync.connection import current, log
@@ -13,7 +14,6 @@ from sync.converge import APART, KEY_LASTS, Facts, Remedy, Sight, backoff, diagn
 from sync.errors import Forbidden
 from sync.evidence import from_reply, hand_over, needs_look, of_id
 from sync.find import Finder
-from sync.gateway import Reply
 from sync.look import look, observe
 from sync.progress import Note, unnoted
 from sync.saga import push

@@ -13,8 +13,8 @@ from models import Delivery, DeliveryState, Erasure, Event, Status, SyncedDocume
 from models.event import OPEN, EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
 from models.tally import MOST, count, counts, first_key, oldest, smallest
+from sync.answers import API_VERSION
 from sync.findings import MARKS, Finding, Level, exit_code
-from sync.gateway import API_VERSION
 
 SILENCE = timedelta(hours=1)  # reconcile every five minutes is the rule
 ABANDONED = timedelta(days=3)  # Stripe, too, gives a webhook up by then: what was lost stays lost until a run reads it

@@ -6,9 +6,9 @@ from models import SyncedDocument, Undo, created_kinds
 from models.keys import Key
 from models.parts import Call
 from models.state import LATCH, State
+from sync.answers import Refusal, Reply, Unknown
 from sync.connection import current, log
 from sync.converge import KEY_LASTS, backoff
-from sync.gateway import Refusal, Reply, Unknown
 
 LEAST = 20  # undos and deletions that one run may do in any installation
 SHARE = 100  # and in a large one, every hundredth of the live documents

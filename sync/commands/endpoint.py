@@ -4,8 +4,8 @@ import argparse
 from typing import TYPE_CHECKING, Any
 
 from sync import endpoint
+from sync.answers import API_VERSION
 from sync.commands.line import command, group, say
-from sync.gateway import API_VERSION
 
 if TYPE_CHECKING:
     from sync.commands.line import Commands

@@ -5,7 +5,7 @@ import pytest
 import sync
 from models import kinds
 from sync.converge import Sight
-from sync.gateway import within
+from sync.deadline import within
 from sync.look import observe
 from sync.saga import push
 from tests.support import samples

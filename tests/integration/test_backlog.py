@@ -14,10 +14,10 @@ from emulator import Logged
 from models import Customer, Event, Status, clock, kinds
 from models.state import HEARTBEAT, State
 from sync.__main__ import main
+from sync.answers import Unknown
 from sync.commands import reconcile as command
 from sync.commands.progress import Progress
 from sync.errors import Outage
-from sync.gateway import Unknown
 from sync.inbox import drain
 from sync.look import resembles
 from sync.patience import BREAKS, TRIES, Patience

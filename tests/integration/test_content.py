@@ -9,7 +9,7 @@ import sync
 from models import Coupon, Customer, Event, Status, created_kinds, kinds
 from models.input import params
 from models.state import OTHER_VERSION, State
-from sync.gateway import API_VERSION
+from sync.answers import API_VERSION
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World

@@ -9,9 +9,10 @@ from werkzeug.test import EnvironBuilder
 
 import sync
 from models import Customer, Event, clock
+from sync.deadline import TIMEOUT
 from sync.errors import CannotLook
 from sync.evidence import from_event
-from sync.gateway import QUICK, TIMEOUT, Gateway
+from sync.gateway import QUICK, Gateway
 from sync.inbox import WEBHOOK, drain
 from sync.status import status
 from tests.integration.test_webhooks import NAME, sign

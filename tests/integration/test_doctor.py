@@ -12,10 +12,10 @@ import sync
 from models import Customer, Event, State
 from models.state import HEARTBEAT, LATCH
 from sync.__main__ import main
+from sync.answers import API_VERSION
 from sync.catalogue import covered_events
 from sync.doctor import clocks, deployment
 from sync.findings import Finding, Level
-from sync.gateway import API_VERSION
 from sync.protection import exposure, protection
 from tests.support import samples
 from tests.support.answers import untouched

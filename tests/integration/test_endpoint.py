@@ -8,8 +8,8 @@ from stripe import WebhookSignature
 import sync
 from models import Customer, State
 from sync.__main__ import main
+from sync.answers import API_VERSION
 from sync.catalogue import covered_events
-from sync.gateway import API_VERSION
 from tests.support.answers import everything, untouched
 from tests.support.run import Run
 from tests.support.world import KEY, World

@@ -12,7 +12,8 @@ from models import Customer
 from models.lifecycle import LEASE
 from sync.connection import MONGO_TIMEOUT
 from sync.converge import KEY_LASTS, MONEY_LASTS, SETTLING
-from sync.gateway import QUICK, TIMEOUT
+from sync.deadline import TIMEOUT
+from sync.gateway import QUICK
 from tests.support.world import World
 
 

@@ -9,9 +9,9 @@ from api.resources import plural_of
 from models import Customer, Status, created_kinds
 from models.absorb import Evidence
 from sync import operations
+from sync.answers import Reply
 from sync.errors import NotPossible
 from sync.evidence import from_reply
-from sync.gateway import Reply
 from sync.link import Differs
 from tests.faults.calls import announced
 from tests.integration.conftest import Run

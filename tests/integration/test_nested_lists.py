@@ -9,8 +9,8 @@ import stripe
 import sync
 from models import Invoice, InvoiceItem, Price, Subscription, SyncedDocument, kinds
 from models.resource import KINDS, shortened
+from sync.answers import API_VERSION, Reply
 from sync.evidence import from_event, from_page, from_reply
-from sync.gateway import API_VERSION, Reply
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World

@@ -10,7 +10,7 @@ from models import Customer, Invoice, PaymentMethod, Price, State, Subscription,
 from models.owned import CLOCK, OWNED, OWNERS, Owned
 from models.state import CHECKPOINT
 from models.state import OWNERS as PLACE
-from sync.gateway import API_VERSION
+from sync.answers import API_VERSION
 from sync.owners import READS
 from sync.progress import Step
 from tests.integration.test_backfill import copy

@@ -17,8 +17,8 @@ from models import Customer, Event
 from models.absorb import Evidence
 from models.parts import Call
 from sync import operations
+from sync.answers import Refusal, Reply
 from sync.connection import current
-from sync.gateway import Refusal, Reply
 from sync.logs import OTHERS, redact, trace
 from sync.settings import Settings
 from tests.support.world import KEY, SECRET, TOKEN, World

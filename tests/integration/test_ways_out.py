@@ -18,9 +18,10 @@ import sync
 from models import Customer, SyncedDocument, clock, created_kinds, present_kinds
 from models.parts import Call as Request
 from sync import endpoint, operations
+from sync.answers import Unknown
 from sync.connection import current
+from sync.deadline import in_time, within
 from sync.errors import NotPossible
-from sync.gateway import Unknown, in_time, within
 from tests.faults.calls import Call, announced, every_call
 from tests.faults.test_undo import given_up
 from tests.support.in_sync import assert_in_sync

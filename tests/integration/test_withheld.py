@@ -10,8 +10,8 @@ from mongoengine.connection import get_db
 import sync
 from models import CheckoutSession, Event, Order, PaymentIntent, SetupIntent, kinds
 from models.content import KEY_KINDS
+from sync.answers import API_VERSION
 from sync.catalogue import covered_events
-from sync.gateway import API_VERSION
 from tests.support import samples
 from tests.support.world import World
 

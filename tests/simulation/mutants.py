@@ -66,7 +66,7 @@ MUTANTS = (
         "sync/gateway.py",
         "                answer = self.write(call, operation.api_version)\n"
         "                if isinstance(answer, Refusal)",
-        "                answer = self._attempt(replace(call, key=f'{call.key}2'), operation.api_version)\n"
+        "                answer = self.write(replace(call, key=f'{call.key}2'), operation.api_version)\n"
         "                if isinstance(answer, Refusal)",
         seed=0,
         steps=(28,),
@@ -129,8 +129,8 @@ MUTANTS = (
     ),
     Mutant(
         "sends when its lease is over",
-        "sync/gateway.py",
-        "return deadline is not None and deadline - stopwatch() >= sum(TIMEOUT)",
+        "sync/deadline.py",
+        "return DEADLINE.get() is not None and time_left() >= sum(TIMEOUT)",
         "return True",
         seed=10,
         steps=(1, 2, 10, 11, 14, 15, 16, 17, 20),

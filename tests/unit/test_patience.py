@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
+from sync.answers import Answer, Reply, Unknown
 from sync.errors import Outage
-from sync.gateway import Answer, Reply, Unknown
 from sync.patience import LASTS, LONGEST_GAP, Patience
 
 GOOD = Reply({"object": "list", "data": []}, 0, 0, replayed=False, request_id="req_1")
