@@ -14,7 +14,7 @@ from sync.connection import current
 from sync.converge import SETTLING, Sight
 from sync.errors import CannotLook
 from sync.evidence import request_key
-from sync.listing import LAG, made_at
+from sync.listing import LAG, listed, made_at
 from sync.look import bears, resembles
 
 BEFORE = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
@@ -75,9 +75,8 @@ class Finder:
         """Return the listed objects created since `start` whose key no event tells: they are few."""
         read_at, since, found = self._lists.get(kind, (0.0, 0, []))
         if since > start or time.monotonic() - read_at > KEEP or not read_at:
-            resource = kinds()[kind].resource
-            window: dict[str, Any] = {"created": {"gte": start}} if resource.dated else {}
-            pages = current().gateway.pages(resource.path, **window) if resource.listed else ()
+            model = kinds()[kind]
+            pages = listed(model, start) if model.resource.listed else ()  # archived ones, too
             found = [remote for page in pages for remote in page.remote["data"] if keys.get(remote["id"]) is None]
             self._lists[kind] = (time.monotonic(), start, found)
         return found

@@ -9,7 +9,7 @@ import pytest
 import stripe as stripe_python
 
 import sync
-from models import Customer, Status, kinds
+from models import Customer, Price, Product, Status, kinds
 from models.absorb import Evidence
 from models.content import digest
 from tests.faults.calls import Call, Told, announced, every_type
@@ -37,6 +37,24 @@ def test_what_stripe_finishes_later_under_no_key_is_linked_or_left_to_a_person(w
     assert document.review is not None or document.stripe_id in made or not kinds()[kind].resource.listed
     world.reconcile(full=True)  # what hangs on an undecided object (the items of an invoice) is told by no event
     assert_in_sync(world, review=True)
+
+
+def test_what_a_plain_list_leaves_out_is_searched_as_well(world: World) -> None:
+    product, _ = sync.create(Product, {"name": "Lamp"})
+    world.stripe.fault("500_repair", method="POST")
+    archived = {"product": str(product.id), "currency": "eur", "unit_amount": 100, "active": False}
+    price, _ = sync.create(Price, archived)
+    world.advance(hours=1)
+    world.stripe.lose_event("price.created")  # only the list can show it
+    world.stripe.repair()
+    world.webhooks()
+    (made,) = world.stripe.objects("price")
+
+    world.converge()
+
+    latest = price.reread()
+    assert latest.review is not None
+    assert made["id"] in latest.review, "Stripe lists active prices only, unless it is asked for the others"
 
 
 @pytest.mark.fault("18")
