@@ -21,6 +21,7 @@ from sync.connection import current, log
 from sync.errors import BadKey, BadSettings, CannotLook, Outage, WrongStripe
 from sync.find import HORIZON
 from sync.listing import LAG, Mark, is_not_there, marked
+from sync.migrations import migrate
 from sync.owners import READS, Owners, Walk
 from sync.patience import Patience
 from sync.progress import Note, Step, unnoted
@@ -196,6 +197,7 @@ def backfill(
         raise BadSettings(["ADOPT=no: what was made elsewhere gets no document here, so there is nothing to copy"])
     with patience.kept():
         current().gateway.require_right_stripe()
+        migrate(note)  # or what an older version stored would pass for drift
         name = " ".join(["backfill", *(models if wanted else ()), *([] if since is None else [f"since {since}"])])
         owners = Owners({*models}, since=since, reads=owner_reads)
         whole = Backfill(name, models, since, int(clock.now().timestamp()), events_since(None) + LAG, owners)

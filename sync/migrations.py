@@ -1,4 +1,4 @@
-"""Migrations: what an older version stored, brought to what this one would have stored, by the first reconcile.
+"""Migrations: what an older version stored, brought to what this one would have stored, by the first run.
 
 Each goes through whole collections in batches, and remembers its place after each: whatever kills it costs one batch.
 Every step may be done again, by several runs at once. When all are done, that costs one read a run.
