@@ -37,6 +37,7 @@ class Evidence:
     earliest: int
     latest: int
     event: bool = False  # Stripe told us by itself
+    unshown: tuple[str, ...] = ()  # fields that this sight cannot show: they stay as they were seen
     blind: bool = False  # nobody can look again: of two contents of one second, the one with the greater digest stays
     gone: bool = False  # it was deleted
     ends: str | None = None  # the key of the operation that this shows to be done
@@ -88,8 +89,9 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
         "seen_at": {"$max": ["$seen_at", evidence.earliest]},
         "doubt_until": {"$max": ["$doubt_until", evidence.latest]},
     }
+    unshown = {name: f"$stripe.{name}" for name in evidence.unshown}
     content = {
-        "stripe": literal(evidence.remote),
+        "stripe": {"$mergeObjects": [unshown, literal(evidence.remote)]} if unshown else literal(evidence.remote),
         "digest": evidence.digest,
         "links_seen_at": literal(evidence.links_seen_at),
     }

@@ -286,7 +286,9 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
     def is_as(self, evidence: Evidence) -> bool:
         """Whether this document has the content that was seen, as far as it may still have it."""
         seen = evidence.digest if self.erased_at is None else evidence.scrubbed_digest
-        return seen is not None and self.digest == seen
+        shown, stored = evidence.remote or {}, self.stripe or {}
+        lacks = any(name in shown and name not in stored for name in self.resource.expand)  # nobody had asked before
+        return seen is not None and self.digest == seen and not lacks
 
     @property
     def path(self) -> str:
@@ -316,7 +318,8 @@ def adopted(evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:
     """Return the fields of a document that is born by adoption: whatever we adopt, Stripe told us of by itself."""
     status = Status.DELETED if evidence.gone else Status.ACTIVE
     own = {"status": status, "stripe_id": evidence.stripe_id, "in_doubt": False}
-    return {**own, **evidence.first_snapshot(), "confirmed_at": at}
+    look = {"lease": at} if evidence.unshown else {}  # somebody must ask for the rest
+    return {**own, **evidence.first_snapshot(), **look, "confirmed_at": at}
 
 
 def _born(evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:

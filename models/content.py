@@ -41,6 +41,8 @@ LINKS = """
     treasury.outbound_transfer:hosted_regulatory_receipt_url treasury.received_credit:hosted_regulatory_receipt_url
     treasury.received_debit:hosted_regulatory_receipt_url
 """
+# Shown only when asked (`Resource.expand`), and never changed: what no event shows is kept as it was seen.
+ASKED = "coupon:applies_to"
 # Objects that are keys themselves: nothing of them is kept but that they are there.
 _KEYS = """
     account_link account_session billing_portal.session confirmation_token customer_session ephemeral_key
@@ -76,8 +78,8 @@ NO_RULES: Rules = {}
 NEVER = _rules((DROP, KEYS), (DROP, HANDED_ON))
 OWN = _rules((DROP, KEYS), (KEEP, HANDED_ON))
 DEAD = _rules((KEEP, HANDED_ON), (DROP, LINKS))
-CONTENT = _rules((DROP, KEYS), (DROP, HANDED_ON), (DROP, LINKS))
-OWN_CONTENT = _rules((DROP, KEYS), (KEEP, HANDED_ON), (DROP, LINKS))
+CONTENT = _rules((DROP, KEYS), (DROP, HANDED_ON), (DROP, LINKS), (DROP, ASKED))
+OWN_CONTENT = _rules((DROP, KEYS), (KEEP, HANDED_ON), (DROP, LINKS), (DROP, ASKED))
 
 _SUSPECT = sorted({*NEVER, *KEY_KINDS})
 SUSPECT = re.compile(rf"secret|[ers]k_(?:test|live)|\\u|\"(?:{'|'.join(map(re.escape, _SUSPECT))})\"".encode())
@@ -123,14 +125,10 @@ def has_links(remote: Json | None) -> bool:
     return remote is not None and without_links(remote) != remote
 
 
-def is_cut(remote: Json) -> bool:
-    """Whether a key was taken out of an object that its own document has: then this is no sight of its content."""
-    return not handed_on(str(remote.get("object"))) <= remote.keys()
-
-
 def event_shown(event: Json) -> Json:
     """Return what may be written of an event: its object, and what that was before, without keys.
 
+    Where one was taken out that the object's own document has, `withheld` says so: this shows the content no more.
     Of a thin event, and of what is none, the same: nothing is known of the places, so the names and forms must tell.
     """
     data = event.get("data")
@@ -142,7 +140,8 @@ def event_shown(event: Json) -> Json:
     told["object"] = shown(remote)
     if isinstance(before, dict):
         told["previous_attributes"] = dict(_parts(before, NEVER.get(_kind(remote), NO_RULES), _How(NEVER, False, True)))
-    return {**_root(rest, NEVER, NEVER), "data": told}
+    withheld = {"withheld": True} if told["object"] != kept(remote) else {}
+    return {**_root(rest, NEVER, NEVER), "data": told, **withheld}
 
 
 def may_have_keys(raw: bytes) -> bool:

@@ -54,6 +54,8 @@ class PaymentMethod(SyncedDocument):
         listed=False,  # Stripe lists those of one customer
         unlisted="detached ones",  # which nobody can use or attach again
         leaves_out=lambda remote: remote.get("customer") is None,
+        removable=True,  # a card of before payment methods, which is one, too: DELETE /v1/customers/…/sources/card_…
+        deleted_while=lambda remote: not str(remote.get("id", "pm_")).startswith("pm_"),
         usable=lambda remote: remote.get("customer") is not None,
         actions={
             "attach": Action(

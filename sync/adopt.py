@@ -45,11 +45,13 @@ def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick:
     first = bool(left) and (event["type"] == model.resource.created_event or not model.resource.announced)
     adopts, followed = current().settings.adopt, model.resource.kind in NEEDED
     wanted = adopts or followed or model.resource.mark
-    if first and wanted and evidence.remote is None and not evidence.gone:  # it does not show what is to be judged
+    blank = evidence.remote is None  # it does not show what is to be judged
+    if first and wanted and (blank or evidence.unshown) and not evidence.gone:
         reply = current().gateway.get(model.resource.url(remote["id"]), quick=quick)
-        if reply is None or reply.gone:
+        if reply.gone if reply else blank:
             return Verdict(EventState.IGNORED, "about an unknown object that is gone")
-        remote, evidence = reply.remote, from_reply(model, reply)
+        if reply:  # else one 404 proves nothing, and the event shows it
+            remote, evidence = reply.remote, from_reply(model, reply)
     if verdict := _by_mark(model, remote, evidence, quick=quick):
         return verdict
     if not adopts and remote["id"] not in needed(model, [remote]):

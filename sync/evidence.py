@@ -6,7 +6,7 @@ from pymongo.errors import DuplicateKeyError
 
 from models import SyncedDocument
 from models.absorb import Evidence
-from models.content import is_cut, kept
+from models.content import kept
 from models.resource import Resource, is_gone, shortened
 from sync.answers import API_VERSION, Reply
 
@@ -17,7 +17,10 @@ FOREVER = 2**53  # later than any second of Stripe's
 def _sight(model: Model, remote: dict[str, Any], *, whole: bool) -> dict[str, Any]:
     """Return the content that a sight shows: none, unless it shows the `whole` object, and in our version."""
     sight = kept(remote) if whole else None
-    return {"remote": sight, "mirror": model.mirror(sight) if sight is not None else {}}
+    unshown = tuple(name for name in model.resource.expand if sight is not None and name not in sight)
+    mirror = model.mirror(sight) if sight is not None else {}
+    shown = {name: value for name, value in mirror.items() if name not in unshown}
+    return {"remote": sight, "mirror": shown, "unshown": unshown}
 
 
 def _is_whole(model: Model, reply: Reply, remote: dict[str, Any]) -> bool:
@@ -29,8 +32,8 @@ def from_event(model: Model, event: dict[str, Any]) -> Evidence:
     """Return what an event says. One that is rendered in another API version than ours, or shows the beginning of a
     list, says nothing of the content.
 
-    Of what is only mirrored, the last words are kept; and what nobody can read is taken as events show it. What an
-    event never shows, or had taken out when it was kept, makes it none of the content, too.
+    Of what is only mirrored, the last words are kept; and what nobody can read is taken as events show it. One from
+    which something was taken out when it was kept says nothing of the content, either.
     """
     remote, resource, version = event["data"]["object"], model.resource, event.get("api_version")
     gone = resource.deletes(event["type"]) or is_gone(remote)
@@ -38,7 +41,7 @@ def from_event(model: Model, event: dict[str, Any]) -> Evidence:
         whole = resource.mirrored and not is_gone(remote)
     else:
         ours = version == API_VERSION or (resource.blind and version is not None)
-        whole = ours and not (resource.expand or is_cut(remote) or shortened(remote))
+        whole = ours and not (event.get("withheld") or shortened(remote))
     at = _moment(resource, event, gone)
     return Evidence(
         by=f"webhook {event['id']}",

@@ -16,7 +16,7 @@ from tests.support.world import World
 
 OLDER = "2025-03-31.basil"
 ASKED = [(kind, name) for kind, model in created_kinds().items() for name in model.resource.expand]
-VALUES = {("coupon", "applies_to"): lambda: {"products": [str(samples.create("product").id)]}}
+VALUES = {("coupon", "applies_to"): lambda: {"products": [str(samples.create("product").stripe_id)]}}
 
 
 # --- fields that Stripe shows only when asked ---
@@ -83,6 +83,36 @@ def test_such_a_field_is_adopted_copied_and_found_again(world: World, kind: str,
     world.reconcile(full=True)
     copied = kinds()[kind].objects.get()
     assert plain(getattr(copied, name)) == plain(getattr(found, name))
+
+
+@pytest.mark.parametrize(("kind", "name"), ASKED)
+def test_an_event_shows_all_but_such_a_field_and_costs_no_look(world: World, kind: str, name: str) -> None:
+    document = made(kind, name)
+    world.deliver()
+    world.advance(minutes=1)
+    world.stripe.dashboard.update(kind, document.stripe_id, name="Renamed")
+    asked = len(world.stripe.requests)
+
+    world.deliver()
+
+    assert len(world.stripe.requests) == asked
+    after = document.reread()
+    assert (after.name, plain(getattr(after, name))) == ("Renamed", plain(getattr(document, name)))
+
+
+@pytest.mark.parametrize(("kind", "name"), ASKED)
+def test_one_404_keeps_no_unknown_object_away_that_its_event_shows(world: World, kind: str, name: str) -> None:
+    world.reconcile()
+    remote = world.stripe.dashboard.create(kind, **{**samples.body(kind), name: VALUES[kind, name]()})
+    world.stripe.fault("missing", method="GET")
+
+    assert "ignored" not in world.deliver()
+
+    assert kinds()[kind].of(remote["id"]).status == Status.ACTIVE
+    world.advance(minutes=20)
+    world.converge()
+    assert plain(getattr(kinds()[kind].of(remote["id"]), name)), "it was asked for later"
+    assert_in_sync(world)
 
 
 def test_an_operation_that_was_frozen_without_asking_is_looked_at(world: World) -> None:
