@@ -7,6 +7,7 @@ from pymongo.database import Database
 
 from emulator.control import Control
 from models import kinds
+from models.content import content
 
 
 @dataclass(frozen=True)
@@ -55,5 +56,7 @@ def balance(database: Database[Any], stripe: Control) -> Balance:
         objects += len({*usable, *(active.keys() & there.keys())})
         found["orphans"] += [id for id in usable if id not in active]
         found["missing"] += [str(row["_id"]) for id, row in active.items() if id not in there]
-        found["different"] += [id for id, row in active.items() if id in there and row["stripe"] != there[id]]
+        found["different"] += [
+            id for id, row in active.items() if id in there and content(row["stripe"]) != content(there[id])
+        ]
     return Balance(documents, objects, **{name: tuple(ids) for name, ids in found.items()})

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from bson import ObjectId
 from mongoengine import EmbeddedDocumentField, ListField
 from mongoengine.base import BaseField
 
@@ -40,7 +41,7 @@ def _one(field: BaseField | None, value: Any, label: str, errors: dict[str, str]
     if kind is None:
         return value
     target = kinds()[kind].lookup(value)
-    if target is None and getattr(field, "unheard", False) and is_id(value):
+    if target is None and getattr(field, "unheard", False) and is_id(value) and not ObjectId.is_valid(value):
         return value  # Stripe tells of no creation of this kind: it may be there, and Stripe will say
     if target is None:
         errors[label] = f"there is no such {kind} here"

@@ -1,4 +1,4 @@
-"""The real process, killed twice on its way, copies everything; it reads no page twice but the one it died in."""
+"""The real process, killed twice on its way, copies a whole list; it reads no page twice but the one it died in."""
 
 import json
 import os
@@ -20,7 +20,7 @@ PAGES = CUSTOMERS // 100
 
 def begin(world: World, server: Server, cwd: Path) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        [sys.executable, "-m", "sync", "backfill", "--rate", "500", "--json"],
+        [sys.executable, "-m", "sync", "backfill", "customers", "--rate", "500", "--json"],
         cwd=cwd,
         env={
             "PATH": os.environ["PATH"],

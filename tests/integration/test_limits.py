@@ -4,7 +4,6 @@ import runpy
 from typing import Any
 
 import pytest
-from pymongo import MongoClient
 
 import sync
 from api.app import BUDGET
@@ -48,12 +47,3 @@ def test_a_request_without_time_left_asks_stripe_for_nothing(world: World, monke
 
     assert response.status_code == 202
     assert len(world.stripe.requests) == before
-
-
-def test_an_index_that_cannot_be_built_is_fatal_and_loud(new_database: str) -> None:
-    with MongoClient[Any](new_database) as client:
-        rows = [{"live": True, "username_key": "twice"}, {"live": True, "username_key": "twice"}]
-        client.get_default_database().customers.insert_many(rows)
-
-    with pytest.raises(sync.Unavailable, match="username_key"):
-        World(new_database)

@@ -86,7 +86,7 @@ def test_the_service_works_with_its_row_and_names_what_it_lacks(shop: World) -> 
         with pytest.raises(Forbidden, match=f"rak_{kind}_read"):
             look(document.reread())
     allow(shop, SERVICE, but=write([PORTAL]))
-    told = problem(shop.http.post(f"/customers/{documents['customer'].id}/portal", json={}), 503, "unavailable")
+    told = problem(shop.http.post(f"/customers/{documents['customer'].id}/portal", json={}), 504, "cannot-look")
     assert named(told["detail"]) == write([PORTAL])
 
 
