@@ -103,12 +103,14 @@ def _may_be_dead(document: SyncedDocument) -> bool:
 def resembles(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     """Whether an object has the fields that the operation gave; what is only told to Stripe shows nowhere.
 
-    What gave none, as a customer of whom only the username is known, resembles nobody: else it would resemble all.
+    What gave none, as a customer of whom only the username is known, resembles nobody: else it would resemble all. What
+    gave only what shows nowhere, as a payment link its lines, may be any: its absence must not be concluded from them.
     """
     assert document.operation is not None
     shown = {*type(document).own_fields(), "id"}
     sent = {name: value for name, value in document.operation.params.items() if name in shown}
-    given = any(value not in BLANKS for value in sent.values())
+    told = {name for name, field in type(document)._fields.items() if getattr(field, "told", False)}
+    given = any(value not in BLANKS for value in sent.values()) or any(map(document.operation.params.get, told))
     there = type(document).as_sent(remote)
     for name in shortened(remote).keys() & sent.keys():  # what is not shown may be as it was sent
         sent[name] = sent[name][: len(there[name])]

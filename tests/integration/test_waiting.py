@@ -121,6 +121,21 @@ def test_one_that_gave_something_still_resembles_who_has_it(world: World) -> Non
     assert Customer.objects.get().review is not None
 
 
+def test_what_gave_only_what_shows_nowhere_may_be_any(world: World) -> None:
+    given = samples.body("payment_link")  # its lines, which only a list of its own shows
+    world.stripe.fault("500_repair", method="POST", path="/v1/payment_links")
+    link, _ = sync.create(kinds()["payment_link"], given)
+    world.stripe.repair()
+    for _ in range(3):
+        world.advance(minutes=20)
+        world.reconcile()
+
+    (there,) = world.stripe.objects("payment_link")
+    link = link.reread()
+    assert link.status == Status.PENDING, "it sells at Stripe, so it must not be called rolled back"
+    assert there["id"] in str(link.review)
+
+
 # --- a sandbox that was wiped ---
 
 
