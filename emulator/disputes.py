@@ -23,7 +23,11 @@ NAMES = (
     "shipping_address shipping_carrier shipping_date shipping_documentation shipping_tracking_number "
     "uncategorized_file uncategorized_text"
 )
-EVIDENCE: Fields = {name: Text(longest=20_000) for name in NAMES.split()}
+SHORT = (  # of up to 5,000 characters; what is told at length may have 20,000
+    "billing_address customer_email_address customer_name customer_purchase_ip duplicate_charge_id service_date "
+    "shipping_address shipping_carrier shipping_date shipping_tracking_number"
+)
+EVIDENCE: Fields = {name: Text(longest=5000 if name in SHORT.split() else 20_000) for name in NAMES.split()}
 UNDECIDED = ("needs_response", "under_review", "warning_needs_response", "warning_under_review")
 # What the seller writes in a sandbox decides (docs.stripe.com/testing, evidence).
 VERDICTS = {"winning_evidence": "won", "losing_evidence": "lost", "escalate_inquiry_evidence": "needs_response"}
