@@ -4,7 +4,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from api import errors
 from api.resources import LONGEST_KEY
-from api.schemas import DOCUMENT_ID, Schema
+from api.schemas import DOCUMENT_ID, EVENT_ID, Schema
 from models import Status
 from models.input import Invalid
 from sync.errors import Outcome
@@ -101,7 +101,7 @@ EVENT: Schema = {
     "type": "object",
     "description": "An event, as Stripe sends it.",
     "properties": {
-        "id": {"type": "string", "pattern": "^evt_[A-Za-z0-9_]{1,250}$"},
+        "id": EVENT_ID,
         "type": {"type": "string", "pattern": "^[a-z0-9_.]{1,250}$"},
         "data": {"type": "object"},
     },

@@ -1,7 +1,7 @@
 """The descriptions of the operations that belong to no type, or to many, by endpoint."""
 
 from api.components import BODY, EVENT, REFUSALS, answer, ref
-from api.schemas import Schema
+from api.schemas import DOCUMENT_ID, EVENT_ID, Schema
 from models import kinds
 from models.event import EventState
 
@@ -126,7 +126,12 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or t
             {"name": "verb", "in": "query", "schema": {"type": "string"}},
             {"name": "review", "in": "query", "schema": {"type": "boolean"}},
             ref("parameters", "limit"),
-            {"name": "starting_after", "in": "query", "schema": {"type": "string"}},
+            {
+                "name": "starting_after",
+                "in": "query",
+                "description": "The id of the last entry of the page before: of a document, or of an event.",
+                "schema": {"anyOf": [DOCUMENT_ID, EVENT_ID]},
+            },
         ],
         "answers": {
             "200": answer(

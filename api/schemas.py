@@ -38,6 +38,7 @@ TYPES: dict[type[BaseField], str] = {
     Json: "object",
 }
 DOCUMENT_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
+EVENT_ID: Schema = {"type": "string", "pattern": "^evt_[A-Za-z0-9_]{1,250}$"}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
 
 
