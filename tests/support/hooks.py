@@ -47,7 +47,7 @@ class History(CommandListener):
     def succeeded(self, event: CommandSucceededEvent) -> None:
         collection, inserted = self._asked.pop(event.request_id, ("", []))
         kind = self._kinds.get(collection)
-        values = [event.reply.get("value"), *inserted] if kind else []
+        values = [_row(event.reply.get("value")), *inserted] if kind else []
         for field in ("status", "payment_status") if kind == "order" else ("status",):
             for value in values:
                 if value and value.get(field) not in (None, "pending"):
@@ -55,6 +55,11 @@ class History(CommandListener):
 
     def failed(self, event: CommandFailedEvent) -> None:
         pass
+
+
+def _row(value: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Return the whole row of a reply; what is absorbed is asked for together with its time, under a name."""
+    return value.get("document", value) if value else None
 
 
 def told(heard: list[sync.Notice]) -> set[tuple[str, str]]:
