@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 import sync
 from models import PaymentIntent, kinds
+from models.content import content
 from tests.support.events import event
 from tests.support.in_sync import assert_in_sync
 from tests.support.samples import NO_REDIRECTS
@@ -102,8 +103,8 @@ def test_charges_end_as_stripe_has_them_in_any_order(
 
         world.deliver([letters[number] for number in order])
 
-        there = {charge["id"]: charge for charge in world.stripe.objects("charge")}
-        assert {charge.stripe_id: charge.stripe for charge in kinds()["charge"].objects} == there
+        there = {charge["id"]: content(charge) for charge in world.stripe.objects("charge")}
+        assert {charge.stripe_id: content(charge.stripe) for charge in kinds()["charge"].objects} == there
         world.converge()
         assert_in_sync(world)
     finally:

@@ -24,12 +24,12 @@ class Fuse(CommandListener):
     """Listens to MongoDB, and wraps a Stripe client; burns down only while it is `lit`."""
 
     def __init__(self) -> None:
-        self.left: int | None = None
+        self.left: int | str | None = None
 
     @contextmanager
-    def lit(self, effects: int) -> Iterator[None]:
-        """Die before the effect of that number (from 1), unless the work ends before."""
-        self.left = effects
+    def lit(self, effect: int | str) -> Iterator[None]:
+        """Die before the effect of that number (from 1), or the first of that name, unless the work ends before."""
+        self.left = effect
         try:
             yield
         finally:
@@ -39,8 +39,9 @@ class Fuse(CommandListener):
         """Let an effect happen, or die before it."""
         if self.left is None:
             return
-        self.left -= 1
-        if self.left == 0:
+        if isinstance(self.left, int):
+            self.left -= 1
+        if self.left in (0, effect):
             self.left = None
             raise Died(effect)
 
@@ -58,7 +59,7 @@ class Fuse(CommandListener):
         """Return a Stripe client that burns the fuse."""
         return _Fused(self, transport)
 
-    def kill(self, act: Callable[[], Any], effect: int) -> str | None:
+    def kill(self, act: Callable[[], Any], effect: int | str) -> str | None:
         """Let `act` die before an effect, and say which it was; None when it had fewer."""
         try:
             with self.lit(effect):
