@@ -14,10 +14,13 @@ Model = type[SyncedDocument]
 FOREVER = 2**53  # later than any second of Stripe's
 
 
-def _sight(model: Model, remote: dict[str, Any], *, whole: bool) -> dict[str, Any]:
-    """Return the content that a sight shows: none, unless it shows the `whole` object, and in our version."""
+def _sight(model: Model, remote: dict[str, Any], *, whole: bool, asked: bool = True) -> dict[str, Any]:
+    """Return the content that a sight shows: none, unless it shows the `whole` object, and in our version.
+
+    One that was not `asked` for what Stripe shows only then, an event, says nothing of that.
+    """
     sight = kept(remote) if whole else None
-    unshown = tuple(name for name in model.resource.expand if sight is not None and name not in sight)
+    unshown = () if asked or sight is None else tuple(name for name in model.resource.expand if name not in sight)
     mirror = model.mirror(sight) if sight is not None else {}
     shown = {name: value for name, value in mirror.items() if name not in unshown}
     return {"remote": sight, "mirror": shown, "unshown": unshown}
@@ -46,7 +49,7 @@ def from_event(model: Model, event: dict[str, Any]) -> Evidence:
     return Evidence(
         by=f"webhook {event['id']}",
         stripe_id=remote["id"],
-        **_sight(model, remote, whole=whole),
+        **_sight(model, remote, whole=whole, asked=False),
         earliest=at,
         latest=at,
         event=True,
