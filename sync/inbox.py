@@ -53,6 +53,8 @@ def parse(raw: bytes) -> dict[str, Any]:
         raise Malformed from error
     if not isinstance(event, dict) or not isinstance(event.get("data", {}), dict):
         raise Malformed
+    if isinstance(event.get("created"), float) and event["created"].is_integer():
+        event["created"] = int(event["created"])  # in JSON, 1.0 and 1 are the same number
     id, type, created = (event.get(name) for name in ("id", "type", "created"))
     if not (isinstance(id, str) and EVENT_ID.fullmatch(id) and isinstance(type, str) and EVENT_TYPE.fullmatch(type)):
         raise Malformed

@@ -451,3 +451,15 @@ def test_an_event_that_cannot_be_stored_is_asked_for_again(mongod: Mongod) -> No
         assert_in_sync(world)
     finally:
         world.stop()
+
+
+def test_a_whole_second_may_be_written_with_a_point(world: World) -> None:
+    customer = sync.create_customer("user@here.com")
+    (raw,) = world.webhooks()
+    told = json.loads(raw)
+
+    response = world.send(json.dumps({**told, "created": float(told["created"])}).encode())
+
+    assert (response.status_code, response.json["state"]) == (200, "applied")
+    assert Event.objects.get().created == told["created"]
+    assert customer.reread().confirmed_at is not None
