@@ -14,18 +14,18 @@ TEXT: Schema = {"type": "string"}
 LATIN_1 = "!-~¡-¬®-ÿ"  # what can be printed of it, but for the spaces: more does not fit into a header
 
 PROBLEMS: dict[str, tuple[int, str | None]] = {  # the suffix of a problem's type: its status, and when it is answered
-    **{kind.type: (status, kind.__doc__) for kind, status in errors.STATUS.items()},
+    **{kind.type: (status, kind.says) for kind, status in errors.STATUS.items()},
     **{
-        kind.type: (kind.status, kind.__doc__)
+        kind.type: (kind.status, kind.says)
         for kind in (
             *(errors.NotJson, errors.LengthRequired, errors.WrongContentType),
             *(errors.Unauthorized, errors.Forbidden, errors.RateLimited),
         )
     },
     "too-large": (413, RequestEntityTooLarge.description),
-    "invalid": (422, Invalid.__doc__),
+    "invalid": (422, Invalid.says),
     "declined": (402, "A card was declined; where the `document` is active, its payment may be tried again."),
-    "bad-signature": (400, BadSignature.__doc__),
+    "bad-signature": (400, BadSignature.says),
 }
 CARRY = {401: ("WWW-Authenticate",), **dict.fromkeys((429, 503, 504), ("Retry-After",))}  # headers of their own
 OUTCOMES = {"declined", *(kind.type for kind in errors.STATUS if issubclass(kind, Outcome))}

@@ -22,44 +22,39 @@ TYPES = "https://stripe-mongo-sync.invalid/problems/"  # names, not addresses
 
 
 class RequestError(Exception):
-    """The request cannot be accepted."""
-
+    says = "The request cannot be accepted."
     status = 400
     type = "malformed"
 
-    def detail(self) -> str | None:
+    def detail(self) -> str:
         """What people are told."""
-        return type(self).__doc__
+        return self.says
 
 
 class NotJson(RequestError):
-    """The body must be a JSON object in UTF-8, each name in it once, and not nested as deep as this one."""
+    says = "The body must be a JSON object in UTF-8, each name in it once, and not nested as deep as this one."
 
 
 class LengthRequired(RequestError):
-    """The request needs a Content-Length: a chunked body would be cut short."""
-
+    says = "The request needs a Content-Length: a chunked body would be cut short."
     status = 411
     type = "length-required"
 
 
 class WrongContentType(RequestError):
-    """The body must be sent as application/json."""
-
+    says = "The body must be sent as application/json."
     status = 415
     type = "wrong-content-type"
 
 
 class Unauthorized(RequestError):
-    """Send one of API_TOKENS as `Authorization: Bearer …`."""
-
+    says = "Send one of API_TOKENS as `Authorization: Bearer …`."
     status = 401
     type = "unauthorized"
 
 
 class Forbidden(RequestError):
-    """The token lacks the scope that this needs."""
-
+    says = "The token lacks the scope that this needs."
     status = 403
     type = "forbidden"
 
@@ -67,14 +62,13 @@ class Forbidden(RequestError):
         super().__init__()
         self.scope = scope
 
-    def detail(self) -> str | None:
+    def detail(self) -> str:
         """What people are told."""
         return f"This needs a token with the scope `{self.scope}`." if self.scope else "No token may do this."
 
 
 class RateLimited(RequestError):
-    """This token asks too often: wait for `Retry-After` seconds."""
-
+    says = "This token asks too often: wait for `Retry-After` seconds."
     status = 429
     type = "rate-limited"
 
@@ -101,8 +95,8 @@ STATUS: dict[type[errors.SyncError], int] = {
 def register(app: Flask) -> None:
     """Let `app` answer every error as a problem."""
     app.register_error_handler(RequestError, _request)
-    app.register_error_handler(BadSignature, lambda error: problem(400, "bad-signature", BadSignature.__doc__))
-    app.register_error_handler(Malformed, lambda error: problem(400, "malformed", Malformed.__doc__))
+    app.register_error_handler(BadSignature, lambda error: problem(400, "bad-signature", BadSignature.says))
+    app.register_error_handler(Malformed, lambda error: problem(400, "malformed", Malformed.says))
     app.register_error_handler(Invalid, _invalid)
     app.register_error_handler(errors.SyncError, _sync)
     app.register_error_handler(PyMongoError, _mongodb)

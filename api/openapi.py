@@ -4,7 +4,6 @@ It is made from what Flask really routes to, so that no path is written down twi
 in `api/others.py`; a route that nobody described makes `describe` raise.
 """
 
-import inspect
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -47,7 +46,7 @@ def describe(app: Flask) -> dict[str, Any]:
         },
         "security": [{"token": []}],
         "tags": [
-            *({"name": plural_of(model), "description": inspect.getdoc(model)} for model in created_kinds().values()),
+            *({"name": plural_of(model), "description": model.says} for model in created_kinds().values()),
             {"name": "mirrored", "description": "What Stripe makes without us, to be read only."},
             {"name": "operator", "description": "What an operator does; the commands do the same."},
             {"name": "webhooks", "description": "Stripe's way in."},
@@ -115,7 +114,7 @@ def _copy() -> Schema:
     """Return how a document of any mirrored type looks: they have no fields of their own."""
     shown = schemas.shown(_mirrored()[0])
     shown["properties"]["kind"] = {"enum": [model.resource.kind for model in _mirrored()]}
-    return {**shown, "description": "A copy of one of Stripe's objects; the object is shown with `expand=stripe`."}
+    return shown
 
 
 def _shape_of(model: Model, verb: str) -> str:
@@ -226,7 +225,7 @@ def _action(model: Model, verb: str) -> Schema:
     return {
         "operationId": f"{verb}_{word(model)}",
         "summary": f"{verb.replace('_', ' ').capitalize()} {noun(model)}",
-        **({"description": inspect.getdoc(action.takes)} if action.takes else {}),
+        **({"description": action.takes.says} if action.takes else {}),
         "parameters": [ref("parameters", "expand")],
         "requestBody": {
             **_body(_shape_of(model, verb)),

@@ -4,7 +4,6 @@ Nothing is written down twice: a field says itself what it takes (`models/input.
 `help_text` says what nobody can compute. An update takes null for "unset it", as a creation does for "leave it out".
 """
 
-import inspect
 import re
 from typing import Any
 
@@ -184,7 +183,7 @@ def shown(model: Model) -> Schema:
     properties["stripe"] = {"type": ["object", "null"], "description": "Stripe's object, with `expand=stripe`."}
     return {
         "type": "object",
-        "description": inspect.getdoc(model),
+        "description": model.says,
         "properties": properties,
         "required": required,
     }

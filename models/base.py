@@ -75,6 +75,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         ),
         Noticing.notice_index,
     ]
+    says: ClassVar[str]  # what the API says of the type; no docstring, which `python -OO` takes away
     resource: ClassVar[Resource]
 
     id: ObjectId = ObjectIdField(primary_key=True)

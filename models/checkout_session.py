@@ -45,8 +45,7 @@ class SubscriptionData(EmbeddedDocument):
 
 
 class CheckoutSession(SyncedDocument):
-    """A visit to Stripe's payment page."""
-
+    says = "A visit to Stripe's payment page."
     meta: ClassVar = {"collection": "checkout_sessions"}
     indexes: ClassVar = [
         *SyncedDocument.indexes,

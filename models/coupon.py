@@ -25,8 +25,7 @@ class AppliesTo(EmbeddedDocument):
 
 
 class Coupon(SyncedDocument):
-    """A discount."""
-
+    says = "A discount."
     meta: ClassVar = {"collection": "coupons"}
     resource: ClassVar = Resource(
         kind="coupon",

@@ -85,8 +85,7 @@ class InvoiceSettings(EmbeddedDocument):
 
 
 class ChosenMethod(EmbeddedDocument):
-    """The payment method from now on."""
-
+    says = "The payment method from now on."
     meta: ClassVar = {"strict": False}
     payment_method: str = StringField(max_length=5000, required=True, refers="payment_method", unheard=True)
 
@@ -101,8 +100,7 @@ def _pay_with(document: SyncedDocument, given: dict[str, Any]) -> list[Call]:
 
 
 class Customer(SyncedDocument):
-    """Somebody who buys."""
-
+    says = "Somebody who buys."
     meta: ClassVar = {
         "collection": "customers",
     }

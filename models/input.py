@@ -37,7 +37,7 @@ INT64 = 2**63  # BSON's limit, and Stripe's
 
 
 class Invalid(ValueError):
-    """The request has fields that cannot be accepted: `errors` says why, by field."""
+    says = "The request has fields that cannot be accepted: `errors` says why, by field."
 
     def __init__(self, errors: dict[str, str]) -> None:
         super().__init__("; ".join(f"{name}: {why}" for name, why in errors.items()))

@@ -9,15 +9,13 @@ from models.resource import Action, Resource, Undo
 
 
 class Finalization(EmbeddedDocument):
-    """Whether Stripe then goes on by itself."""
-
+    says = "Whether Stripe then goes on by itself."
     meta: ClassVar = {"strict": False}
     auto_advance: bool | None = BooleanField()
 
 
 class Payment(EmbeddedDocument):
-    """How it is paid."""
-
+    says = "How it is paid."
     meta: ClassVar = {"strict": False}
     payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
     off_session: bool | None = BooleanField()
@@ -29,8 +27,7 @@ def _has(*statuses: str) -> Any:
 
 
 class Invoice(SyncedDocument):
-    """What a customer is asked to pay. Amounts are whole numbers in the currency's minor unit."""
-
+    says = "What a customer is asked to pay. Amounts are whole numbers in the currency's minor unit."
     meta: ClassVar = {"collection": "invoices"}
     resource: ClassVar = Resource(
         kind="invoice",

@@ -19,8 +19,7 @@ class Pricing(EmbeddedDocument):
 
 
 class InvoiceItem(SyncedDocument):
-    """One line to come. Give `amount` and `currency`, or the `pricing` and a `quantity`."""
-
+    says = "One line to come. Give `amount` and `currency`, or the `pricing` and a `quantity`."
     meta: ClassVar = {"collection": "invoiceitems"}
     indexes: ClassVar = [
         *SyncedDocument.indexes,

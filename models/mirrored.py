@@ -24,6 +24,7 @@ LIST = [("created_at", -1), ("_id", -1)]  # the order in which the API lists
 class Mirrored(SyncedDocument):
     """A copy of an object that Stripe makes without us: nothing is ever sent, so none can be pending, or a twin."""
 
+    says = "A copy of one of Stripe's objects; the object is shown with `expand=stripe`."
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
     prepared_in: ClassVar[Collection[Any] | None] = None  # the collection that this process knows to be there
 
@@ -233,7 +234,5 @@ def mirror_the_rest() -> None:
     for resource in ROWS:
         if resource.kind not in KINDS:
             name = "".join(part.capitalize() for part in re.split(r"[._]", resource.kind))
-            about = {"__doc__": f"A copy of Stripe's {resource.kind}.", "__module__": __name__}
-            type(
-                name, (Mirrored,), {**about, "meta": {"collection": collection_of(resource.kind)}, "resource": resource}
-            )
+            own = {"__module__": __name__, "meta": {"collection": collection_of(resource.kind)}, "resource": resource}
+            type(name, (Mirrored,), own)

@@ -58,8 +58,7 @@ class Line(EmbeddedDocument):
 
 
 class Order(SyncedDocument):
-    """A sale. Amounts are whole numbers in the currency's minor unit."""
-
+    says = "A sale. Amounts are whole numbers in the currency's minor unit."
     meta: ClassVar = {"collection": "orders"}
     indexes: ClassVar = [
         *SyncedDocument.indexes,

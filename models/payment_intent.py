@@ -27,8 +27,7 @@ class AutomaticPaymentMethods(EmbeddedDocument):
 
 
 class Confirmation(EmbeddedDocument):
-    """How it is confirmed."""
-
+    says = "How it is confirmed."
     meta: ClassVar = {"strict": False}
     payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
     return_url: str | None = StringField(max_length=5000)
@@ -36,15 +35,13 @@ class Confirmation(EmbeddedDocument):
 
 
 class Capture(EmbeddedDocument):
-    """How much of it is captured; all, unless it says less."""
-
+    says = "How much of it is captured; all, unless it says less."
     meta: ClassVar = {"strict": False}
     amount_to_capture: int | None = IntField(min_value=1, max_value=LARGEST)
 
 
 class Cancellation(EmbeddedDocument):
-    """Why it is canceled."""
-
+    says = "Why it is canceled."
     meta: ClassVar = {"strict": False}
     cancellation_reason: str | None = StringField(
         choices=["duplicate", "fraudulent", "requested_by_customer", "abandoned"]
@@ -52,8 +49,7 @@ class Cancellation(EmbeddedDocument):
 
 
 class PaymentIntent(SyncedDocument):
-    """A payment."""
-
+    says = "A payment."
     meta: ClassVar = {"collection": "payment_intents"}
     resource: ClassVar = Resource(
         kind="payment_intent",

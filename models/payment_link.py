@@ -10,8 +10,7 @@ from models.sale import Item
 
 
 class PaymentLink(SyncedDocument):
-    """A link that sells."""
-
+    says = "A link that sells."
     meta: ClassVar = {"collection": "payment_links"}
     resource: ClassVar = Resource(
         kind="payment_link", prefix="plink_", path="/v1/payment_links", undo=(Undo.ARCHIVE,), dated=False

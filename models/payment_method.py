@@ -35,15 +35,13 @@ class BillingDetails(EmbeddedDocument):
 
 
 class Attachment(EmbeddedDocument):
-    """Whom it is attached to."""
-
+    says = "Whom it is attached to."
     meta: ClassVar = {"strict": False}
     customer: str = StringField(max_length=5000, required=True, refers="customer")
 
 
 class PaymentMethod(SyncedDocument):
-    """A way to pay."""
-
+    says = "A way to pay."
     meta: ClassVar = {"collection": "payment_methods"}
     resource: ClassVar = Resource(
         kind="payment_method",

@@ -20,8 +20,7 @@ class Recurring(EmbeddedDocument):
 
 
 class Price(SyncedDocument):
-    """What a product costs. Amounts are whole numbers in the currency's minor unit."""
-
+    says = "What a product costs. Amounts are whole numbers in the currency's minor unit."
     meta: ClassVar = {"collection": "prices"}
     resource: ClassVar = Resource(
         kind="price",

@@ -19,8 +19,7 @@ class PackageDimensions(EmbeddedDocument):
 
 
 class Product(SyncedDocument):
-    """Something that is sold."""
-
+    says = "Something that is sold."
     meta: ClassVar = {"collection": "products"}
     resource: ClassVar = Resource(
         kind="product",

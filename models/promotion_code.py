@@ -27,8 +27,7 @@ class Restrictions(EmbeddedDocument):
 
 
 class PromotionCode(SyncedDocument):
-    """A code for a coupon."""
-
+    says = "A code for a coupon."
     meta: ClassVar = {"collection": "promotion_codes"}
     resource: ClassVar = Resource(
         kind="promotion_code", prefix="promo_", path="/v1/promotion_codes", undo=(Undo.ARCHIVE,)

@@ -12,8 +12,7 @@ from models.resource import Resource
 
 
 class Refund(SyncedDocument):
-    """Money that goes back to the buyer, in the minor unit; all that is left of the payment, unless it says less."""
-
+    says = "Money that goes back to the buyer, in the minor unit; all that is left of the payment, unless it says less."
     meta: ClassVar = {"collection": "refunds"}
     indexes: ClassVar = [
         *SyncedDocument.indexes,

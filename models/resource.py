@@ -56,7 +56,7 @@ class Action:
     """Something that callers may do with an object: `POST <its path>/<name>`, an operation like any other."""
 
     done: Callable[[dict[str, Any], dict[str, Any]], bool]  # whether an object shows that what was sent was done
-    takes: "type[EmbeddedDocument] | None" = None  # its parameters
+    takes: "type[EmbeddedDocument] | None" = None  # its parameters; `says` tells what they are
     money: bool = False  # whether it moves money
     calls: "Callable[[SyncedDocument, dict[str, Any]], list[Call]] | None" = None  # what it sends, if not just that
 

@@ -10,23 +10,20 @@ from models.resource import Action, Resource, Undo
 
 
 class Confirmation(EmbeddedDocument):
-    """How it is confirmed."""
-
+    says = "How it is confirmed."
     meta: ClassVar = {"strict": False}
     payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
     return_url: str | None = StringField(max_length=5000)
 
 
 class Cancellation(EmbeddedDocument):
-    """Why it is canceled."""
-
+    says = "Why it is canceled."
     meta: ClassVar = {"strict": False}
     cancellation_reason: str | None = StringField(choices=["abandoned", "duplicate", "requested_by_customer"])
 
 
 class SetupIntent(SyncedDocument):
-    """A card on its way to be kept."""
-
+    says = "A card on its way to be kept."
     meta: ClassVar = {"collection": "setup_intents"}
     resource: ClassVar = Resource(
         kind="setup_intent",

@@ -18,8 +18,7 @@ class FixedAmount(EmbeddedDocument):
 
 
 class ShippingRate(SyncedDocument):
-    """A price of delivery."""
-
+    says = "A price of delivery."
     meta: ClassVar = {"collection": "shipping_rates"}
     resource: ClassVar = Resource(
         kind="shipping_rate", prefix="shr_", path="/v1/shipping_rates", undo=(Undo.ARCHIVE,), announced=False

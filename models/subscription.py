@@ -53,16 +53,14 @@ class CancellationDetails(EmbeddedDocument):
 
 
 class Pause(EmbeddedDocument):
-    """What becomes of the invoices while it is paused, and how long that lasts."""
-
+    says = "What becomes of the invoices while it is paused, and how long that lasts."
     meta: ClassVar = {"strict": False}
     behavior: str = StringField(choices=["keep_as_draft", "mark_uncollectible", "void"], required=True)
     resumes_at: int | None = IntField(min_value=0)  # in seconds
 
 
 class Cancellation(EmbeddedDocument):
-    """Now, or when what was paid for is used up."""
-
+    says = "Now, or when what was paid for is used up."
     meta: ClassVar = {"strict": False}
     at_period_end: bool | None = BooleanField()
     cancellation_details: CancellationDetails | None = EmbeddedDocumentField(CancellationDetails)
@@ -93,8 +91,7 @@ def _is_ended(remote: dict[str, Any], sent: dict[str, Any]) -> bool:
 
 
 class Subscription(SyncedDocument):
-    """A payment that recurs."""
-
+    says = "A payment that recurs."
     meta: ClassVar = {"collection": "subscriptions"}
     resource: ClassVar = Resource(
         kind="subscription",

@@ -9,8 +9,7 @@ from models.resource import Resource, Undo
 
 
 class TaxRate(SyncedDocument):
-    """A percentage of tax."""
-
+    says = "A percentage of tax."
     meta: ClassVar = {"collection": "tax_rates"}
     resource: ClassVar = Resource(kind="tax_rate", prefix="txr_", path="/v1/tax_rates", undo=(Undo.ARCHIVE,))
 

@@ -1,25 +1,27 @@
-"""What a caller can be told: one class for each thing that they can do about it. The docstring is the message."""
+"""What a caller can be told: one class for each thing that they can do about it. What it `says` is the message.
 
-from typing import Any
+A docstring says it no more: `python -OO` takes those away.
+"""
+
+from typing import Any, ClassVar
 
 from models.base import SyncedDocument
 
 
 class SyncError(Exception):
-    """Something went wrong."""
-
+    says: ClassVar[str] = "Something went wrong."
     type = "error"  # stable: the suffix of the problem+json type
 
     def __init__(self, message: str | None = None) -> None:
-        super().__init__(message or type(self).__doc__)
+        super().__init__(message or self.says)
 
 
 class NotConnected(SyncError):
-    """Call sync.connect() before anything else."""
+    says = "Call sync.connect() before anything else."
 
 
 class BadSettings(SyncError):
-    """The settings cannot be used."""
+    says = "The settings cannot be used."
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
@@ -27,46 +29,44 @@ class BadSettings(SyncError):
 
 
 class CannotLook(SyncError):
-    """Stripe could not be read, so nothing was decided."""
-
+    says = "Stripe could not be read, so nothing was decided."
     type = "cannot-look"
 
 
 class WrongStripe(CannotLook):
-    """This database belongs to another Stripe account or mode, or Stripe has lost what we read there before."""
+    says = "This database belongs to another Stripe account or mode, or Stripe has lost what we read there before."
 
 
 class BadKey(CannotLook):
-    """Stripe does not accept STRIPE_SECRET_KEY: it was revoked or mistyped."""
+    says = "Stripe does not accept STRIPE_SECRET_KEY: it was revoked or mistyped."
 
 
 class Forbidden(CannotLook):
-    """STRIPE_SECRET_KEY is a restricted key that lacks a permission."""
+    says = "STRIPE_SECRET_KEY is a restricted key that lacks a permission."
 
 
 class ReadRefused(CannotLook):
-    """Stripe refused to read this."""
+    says = "Stripe refused to read this."
 
 
 class NotAvailable(ReadRefused):
-    """This Stripe account has no such list."""
+    says = "This Stripe account has no such list."
 
 
 class NoOwner(ReadRefused):
-    """The object whose list this is does not exist."""
+    says = "The object whose list this is does not exist."
 
 
 class LostCursor(CannotLook):
-    """The object from which a list was to be read on was removed."""
+    says = "The object from which a list was to be read on was removed."
 
 
 class Outage(CannotLook):
-    """Stripe has not answered for minutes."""
+    says = "Stripe has not answered for minutes."
 
 
 class Unavailable(SyncError):
-    """MongoDB could not be asked. Nothing is known to be done: repeat the call with the same key."""
-
+    says = "MongoDB could not be asked. Nothing is known to be done: repeat the call with the same key."
     type = "unavailable"
 
     def __init__(self, message: str | None = None, *, idempotency_key: str | None = None) -> None:
@@ -75,38 +75,32 @@ class Unavailable(SyncError):
 
 
 class NotFound(SyncError):
-    """There is no such document."""
-
+    says = "There is no such document."
     type = "not-found"
 
 
 class NotPossible(SyncError):
-    """That does not fit the state it is in."""
-
+    says = "That does not fit the state it is in."
     type = "not-possible"
 
 
 class AlreadyExists(SyncError):
-    """That name is taken by a live document."""
-
+    says = "That name is taken by a live document."
     type = "already-exists"
 
 
 class InProgress(SyncError):
-    """An operation is pending on this document: wait for it to end."""
-
+    says = "An operation is pending on this document: wait for it to end."
     type = "in-progress"
 
 
 class KeyReused(SyncError):
-    """This Idempotency-Key was used with another body."""
-
+    says = "This Idempotency-Key was used with another body."
     type = "key-reused"
 
 
 class NotDeletable(SyncError):
-    """Stripe cannot delete this type: archive it with PATCH {"active": false}."""
-
+    says = 'Stripe cannot delete this type: archive it with PATCH {"active": false}.'
     type = "not-deletable"
 
 
@@ -120,8 +114,7 @@ class Outcome(SyncError):
 
 
 class Refused(Outcome):
-    """Stripe refused. Nothing usable was left on either side, but for a payment that may be confirmed again."""
-
+    says = "Stripe refused. Nothing usable was left on either side, but for a payment that may be confirmed again."
     type = "refused"
 
     def __init__(self, document: SyncedDocument, problem: dict[str, Any] | None = None) -> None:
@@ -146,12 +139,10 @@ class Refused(Outcome):
 
 
 class RolledBack(Outcome):
-    """The creation was given up: nothing usable was left on either side. Repeat it with a new key."""
-
+    says = "The creation was given up: nothing usable was left on either side. Repeat it with a new key."
     type = "rolled-back"
 
 
 class Deleted(Outcome):
-    """The document was deleted."""
-
+    says = "The document was deleted."
     type = "deleted"

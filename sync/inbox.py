@@ -40,7 +40,7 @@ LIMITS = {15: "nested too deep", 10334: "larger than 16 MB"}  # by MongoDB's cod
 
 
 class Malformed(ValueError):
-    """The body is not an event: it needs an id, a type and data."""
+    says = "The body is not an event: it needs an id, a type and data."
 
 
 def parse(raw: bytes) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Difference:
 
 
 class Differs(NotPossible):
-    """The object differs from what was staged."""
+    says = "The object differs from what was staged."
 
     def __init__(self, message: str, differences: list[Difference]) -> None:
         super().__init__(message)

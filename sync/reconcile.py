@@ -100,7 +100,7 @@ def run_once(
         with patience.kept() if patience else nullcontext():
             _run(report, run, owner_reads)
     except CannotLook as error:
-        report.unseen.append(str(error) or type(error).__doc__ or "")
+        report.unseen.append(str(error))
     except Stopped:
         report.stopped = True
         return report  # of what was done; it proves nothing of the rest, so nothing is remembered of this run

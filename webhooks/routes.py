@@ -28,7 +28,7 @@ def stripe_event() -> Response:
         event = parse(raw)
         state = receive(event, raw)
     except (BadSignature, Malformed) as error:
-        log.warning("a webhook was refused: %s", type(error).__doc__)
+        log.warning("a webhook was refused: %s", error.says)
         raise
     except PyMongoError as error:
         log.error("an event could not be stored: %s", type(error).__name__)

@@ -9,7 +9,7 @@ LONGEST_HEADER = 4096  # bytes: a signature for each of a few secrets is a few h
 
 
 class BadSignature(ValueError):
-    """This was not signed with STRIPE_WEBHOOK_SECRET in the last five minutes."""
+    says = "This was not signed with STRIPE_WEBHOOK_SECRET in the last five minutes."
 
 
 def verify(raw: bytes, header: str | None, secrets: tuple[str, ...]) -> None:

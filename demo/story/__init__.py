@@ -1,18 +1,18 @@
 """The story: what a shop does with Stripe, what may go wrong, and that both sides are one afterwards.
 
-A chapter is a function. It does something, and yields claims; each is checked on both sides, for real, before the
-chapter goes on. A string that it yields tells what happens meanwhile.
+A chapter is a function with a title. It does something, and yields claims; each is checked on both sides, for real,
+before the chapter goes on. A string that it yields tells what happens meanwhile.
 """
 
 from demo.screen import Screen
 from demo.shop import Shop
 from demo.story.billing import card, portal, renewal
-from demo.story.claim import Chapter, Claim
+from demo.story.claim import Chapter, Claim, chapter
 from demo.story.customers import created, dashboard, refused, sold, taken
 from demo.story.faults import compared, killed, late_twin, lost_reply, missed
 from demo.story.orders import by_checkout, by_intent, given_back, paid_once
 
-__all__ = ["CHAPTERS", "Chapter", "Claim", "tell"]
+__all__ = ["CHAPTERS", "Chapter", "Claim", "chapter", "tell"]
 
 CHAPTERS: tuple[Chapter, ...] = (
     created,
@@ -37,9 +37,9 @@ CHAPTERS: tuple[Chapter, ...] = (
 
 def tell(shop: Shop, screen: Screen, chapters: tuple[Chapter, ...] = CHAPTERS) -> bool:
     """Tell the story, and say whether all of it is true. Raises Ended when there is nothing left to tell it on."""
-    for number, chapter in enumerate(chapters, 1):
-        screen.title(f"{number}. {chapter.__doc__}")
-        _tell(chapter, shop, screen)
+    for number, each in enumerate(chapters, 1):
+        screen.title(f"{number}. {each.title}")
+        _tell(each, shop, screen)
         shop.check()
         shop.stripe.calm()
     balance = shop.balance()
@@ -50,10 +50,10 @@ def tell(shop: Shop, screen: Screen, chapters: tuple[Chapter, ...] = CHAPTERS) -
     return balance.in_sync and not screen.wrong
 
 
-def _tell(chapter: Chapter, shop: Shop, screen: Screen) -> None:
+def _tell(each: Chapter, shop: Shop, screen: Screen) -> None:
     """Tell one chapter up to its end, or to the first claim that does not hold: the rest builds on it."""
     try:
-        for told in chapter(shop):
+        for told in each.tell(shop):
             if isinstance(told, str):
                 screen.note(told)
             elif (why := told.wrong()) is None:

@@ -2,13 +2,13 @@
 
 from demo.shop import Shop
 from demo.sides import twice
-from demo.story.claim import ADA, FAY, Claim, Told
+from demo.story.claim import ADA, FAY, Claim, Told, chapter
 
 DEFAULT = "invoice_settings.default_payment_method"
 
 
+@chapter("A new card, in one call")
 def card(shop: Shop) -> Told:
-    """A new card, in one call"""
     ada, visa = shop.known(ADA)["stripe_id"], shop.card("tok_visa")
     told = shop.pay_with(ADA, visa)
     yield Claim(
@@ -24,8 +24,8 @@ def card(shop: Shop) -> Told:
     )
 
 
+@chapter("A subscription whose renewal fails")
 def renewal(shop: Shop) -> Told:
-    """A subscription whose renewal fails"""
     yield "the demo turns Stripe's clock back by a month, rather than wait for one"
     with shop.a_month_ago():
         fay = shop.create(FAY).body["stripe_id"]
@@ -63,8 +63,8 @@ def renewal(shop: Shop) -> Told:
     yield Claim("so the subscription goes on", lambda: shop.both("subscription", id, "status"), twice("active"))
 
 
+@chapter("Stripe's billing portal")
 def portal(shop: Shop) -> Told:
-    """Stripe's billing portal"""
     fay, back = shop.known(FAY)["stripe_id"], "https://shop.example/account"
     told = shop.service.post(f"/customers/{FAY}/portal", {"return_url": back})
     sent = next(each for each in reversed(shop.stripe.requests) if each.path == "/v1/billing_portal/sessions")

@@ -38,4 +38,16 @@ class Claim:
 
 
 Told = Iterator[Claim | str]  # a string tells what happens meanwhile
-Chapter = Callable[[Shop], Told]
+
+
+@dataclass(frozen=True)
+class Chapter:
+    """A part of the story: it does something with the shop, and yields what is true then."""
+
+    title: str
+    tell: Callable[[Shop], Told]
+
+
+def chapter(title: str) -> Callable[[Callable[[Shop], Told]], Chapter]:
+    """Make a chapter of the function that tells it."""
+    return lambda tell: Chapter(title, tell)

@@ -2,18 +2,18 @@
 
 from demo.shop import Shop
 from demo.sides import GIVEN_UP, NOBODY, SYNCED, Sides
-from demo.story.claim import ADA, BOB, Claim, Told
+from demo.story.claim import ADA, BOB, Claim, Told, chapter
 
 
+@chapter("A new customer")
 def created(shop: Shop) -> Told:
-    """A new customer"""
     ada = shop.create(ADA)
     yield Claim("one call creates her here and at Stripe, linked", lambda: (ada.status, shop.sides(ADA)), (201, SYNCED))
     yield Claim("Stripe's webhook confirms her", lambda: (shop.confirmed(ADA), shop.sides(ADA)), (True, SYNCED))
 
 
+@chapter("What the shop sells")
 def sold(shop: Shop) -> Told:
-    """What the shop sells"""
     lamp = shop.service.post("/products", {"name": "Lamp"})
     price = shop.service.post("/prices", {"product": lamp.body["id"], "currency": "eur", "unit_amount": 990})
     yield Claim(
@@ -23,8 +23,8 @@ def sold(shop: Shop) -> Told:
     )
 
 
+@chapter("A username that is taken")
 def taken(shop: Shop) -> Told:
-    """A username that is taken"""
     again = shop.create(ADA.upper())
     yield Claim(
         "the second call is told so, and Stripe still has her once",
@@ -33,8 +33,8 @@ def taken(shop: Shop) -> Told:
     )
 
 
+@chapter("Stripe refuses")
 def refused(shop: Shop) -> Told:
-    """Stripe refuses"""
     shop.stripe.fault("decline", "POST /v1/customers")
     bob = shop.create(BOB)
     yield Claim("the caller is told that the card was declined", lambda: bob.status, 402)
@@ -48,8 +48,8 @@ def refused(shop: Shop) -> Told:
     yield Claim("so he can try again", lambda: (bob.status, shop.sides(BOB)), (201, SYNCED))
 
 
+@chapter("Somebody works in Stripe's Dashboard")
 def dashboard(shop: Shop) -> Told:
-    """Somebody works in Stripe's Dashboard"""
     bob = shop.known(BOB)
     shop.stripe.dashboard.update("customer", bob["stripe_id"], name="Bob the Builder")
     yield Claim("an edit there is seen here", lambda: shop.names(BOB), ("Bob the Builder", "Bob the Builder"))

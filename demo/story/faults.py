@@ -4,11 +4,11 @@ from datetime import timedelta
 
 from demo.shop import Shop, no_answer
 from demo.sides import GIVEN_UP, IN_DOUBT, LATE_TWIN, NOBODY, SYNCED, UNKNOWN
-from demo.story.claim import ADA, CLEO, DORA, EVE, Claim, Told
+from demo.story.claim import ADA, CLEO, DORA, EVE, Claim, Told, chapter
 
 
+@chapter("Stripe creates the customer, but its reply is lost")
 def lost_reply(shop: Shop) -> Told:
-    """Stripe creates the customer, but its reply is lost"""
     shop.stripe.webhooks.disturb(drop=1, types="customer.created")
     shop.stripe.fault("cut_after", "POST /v1/customers", times=2)  # the service repeats a lost call once by itself
     cleo = shop.create(CLEO, key="order-1")
@@ -27,8 +27,8 @@ def lost_reply(shop: Shop) -> Told:
     )
 
 
+@chapter("kill -9 between Stripe's commit and our link")
 def killed(shop: Shop) -> Told:
-    """kill -9 between Stripe's commit and our link"""
     shop.stripe.lose_event("customer.created")  # no webhook, and nothing in Stripe's list of events either
     shop.stripe.fault("hold_after", "POST /v1/customers")
     answer = shop.begun(lambda: shop.create(DORA))
@@ -45,8 +45,8 @@ def killed(shop: Shop) -> Told:
     yield Claim("reconcile finds what was begun, and links it", lambda: shop.sides(DORA), SYNCED)
 
 
+@chapter("A webhook that never arrives")
 def missed(shop: Shop) -> Told:
-    """A webhook that never arrives"""
     shop.stripe.webhooks.disturb(drop=1, types="customer.updated")
     ada = shop.at_stripe(ADA)[0]
     shop.stripe.dashboard.update("customer", ada["id"], name="Ada Lovelace")
@@ -59,8 +59,8 @@ def missed(shop: Shop) -> Told:
     yield Claim("reconcile catches up", lambda: shop.names(ADA), ("Ada Lovelace", "Ada Lovelace"))
 
 
+@chapter("Given up, and then Stripe creates it after all")
 def late_twin(shop: Shop) -> Told:
-    """Given up, and then Stripe creates it after all"""
     shop.stripe.fault("500_repair", "POST /v1/customers")
     eve = shop.create(EVE)
     id = eve.body["id"]
@@ -84,8 +84,8 @@ def late_twin(shop: Shop) -> Told:
     yield Claim("reconcile deletes her at Stripe: nobody wanted her any more", lambda: shop.sides(EVE, id), GIVEN_UP)
 
 
+@chapter("In the end, everything is compared")
 def compared(shop: Shop) -> Told:
-    """In the end, everything is compared"""
     shop.make_all_due()  # what a webhook linked is looked at once more when its lease is over
     yield shop.reconcile("--full")
     yield Claim("nothing is pending, different, missing or too much", lambda: shop.balance().in_sync)

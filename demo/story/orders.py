@@ -2,15 +2,15 @@
 
 from demo.shop import Shop, no_answer
 from demo.sides import Sale, refunded, twice
-from demo.story.claim import ADA, Claim, Told
+from demo.story.claim import ADA, Claim, Told, chapter
 
 TOTAL = 1980  # two lamps
 VISA, DECLINED = "pm_card_visa", "pm_card_visa_chargeDeclined"
 PAID = Sale("paid", received=TOTAL)
 
 
+@chapter("An order, paid on Stripe's page")
 def by_checkout(shop: Shop) -> Told:
-    """An order, paid on Stripe's page"""
     order = shop.order(ADA, payment="checkout", success_url="https://shop.example/thanks").body
     session = order["checkout_session"]
     yield Claim(
@@ -22,8 +22,8 @@ def by_checkout(shop: Shop) -> Told:
     yield Claim("the buyer pays there, and Stripe's webhook tells the shop", lambda: shop.sale(order["id"]), PAID)
 
 
+@chapter("An order whose card is declined")
 def by_intent(shop: Shop) -> Told:
-    """An order whose card is declined"""
     told = shop.order(ADA, payment="payment_intent", payment_method=DECLINED)
     order = told.body["document"]
     yield Claim(
@@ -35,8 +35,8 @@ def by_intent(shop: Shop) -> Told:
     yield Claim("another card pays for the same order", lambda: (again.status, shop.sale(order["id"])), (200, PAID))
 
 
+@chapter("Money that goes back")
 def given_back(shop: Shop) -> Told:
-    """Money that goes back"""
     order = shop.order(ADA, payment="payment_intent", payment_method=VISA).body
     yield Claim("an order is charged at once", lambda: shop.sale(order["id"]), PAID)
     payment = {"payment_intent": order["payment_intent"]}
@@ -54,8 +54,8 @@ def given_back(shop: Shop) -> Told:
     )
 
 
+@chapter("kill -9 between an order and its payment")
 def paid_once(shop: Shop) -> Told:
-    """kill -9 between an order and its payment"""
     before = shop.charges()
     shop.stripe.lose_event("payment_intent.*", times=2)  # made and paid: no webhook, nothing in the list
     shop.stripe.fault("hold_after", "POST /v1/payment_intents")

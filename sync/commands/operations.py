@@ -24,8 +24,12 @@ def add(commands: "Commands") -> None:
     listed.add_argument("--review", action="store_true", help="only what is in review")
     listed.add_argument("--limit", type=count, metavar="N", help="so many; all, unless told")
     listed.add_argument("--starting-after", metavar="ID", help="what follows the entry of this id")
-    for name, act in operations.ACTIONS.items():
-        one = command(actions, name, (act.__doc__ or "").splitlines()[0], run)
+    for name, told in (
+        ("retry", "look again, and send again only where the table would"),
+        ("roll-back", "give up what is pending: a creation, a change, or the undoing of twins"),
+        ("link", "say that this Stripe object is this document's: it is read, and compared with what was staged"),
+    ):
+        one = command(actions, name, told, run)
         one.add_argument("id", help="the id of the document")
         if name == "link":
             one.add_argument("stripe_id", help="the id of the Stripe object")

@@ -18,7 +18,7 @@ from demo.__main__ import story
 from demo.mongod import find_mongod
 from demo.shop import Shop
 from demo.stack import ROOT, Ended, Stack, with_database
-from demo.story import CHAPTERS, Claim
+from demo.story import CHAPTERS, Claim, chapter
 from models import kinds
 from tests.support import eventually
 
@@ -103,15 +103,15 @@ def test_the_story_is_true_and_told_in_under_a_minute() -> None:
     assert int(ended[1]) == int(ended[2]) > 0
     assert "✘" not in told.stdout
     assert told.stdout.count("✔") >= 2 * len(CHAPTERS)
-    assert re.findall(r"^\d+\. (.*)", told.stdout, re.MULTILINE) == [chapter.__doc__ for chapter in CHAPTERS]
+    assert re.findall(r"^\d+\. (.*)", told.stdout, re.MULTILINE) == [each.title for each in CHAPTERS]
     assert worked() - began < 30, "seconds of work, on as few as one core; a clock would judge who else runs here"
 
 
 def test_a_claim_that_does_not_hold_is_a_cross_and_exit_code_1(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    @chapter("A chapter that is not true")
     def untrue(shop: Shop) -> Iterator[Claim | str]:
-        """A chapter that is not true"""
         yield Claim("Stripe has a customer", lambda: len(shop.stripe.usable("customer")), 1, patience=0.1)
         yield Claim("what follows from it", lambda: True)
 
@@ -126,12 +126,12 @@ def test_a_claim_that_does_not_hold_is_a_cross_and_exit_code_1(
 def test_a_chapter_that_breaks_off_is_a_cross_and_the_next_is_told(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    @chapter("A chapter that breaks off")
     def broken(shop: Shop) -> Iterator[Claim | str]:
-        """A chapter that breaks off"""
         yield shop.document("nobody")["id"]  # type: ignore[index]
 
+    @chapter("A good chapter")
     def good(shop: Shop) -> Iterator[Claim | str]:
-        """A good chapter"""
         yield Claim("all is well", lambda: True)
 
     assert story(stack, (broken, good)) == 1

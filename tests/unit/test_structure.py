@@ -131,6 +131,13 @@ def runs_javascript(tree: ast.Module) -> Iterator[str]:
             yield f"{node.lineno}: {node.value} runs JavaScript in MongoDB"
 
 
+def reads_docstrings(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
+        if name in ("__doc__", "getdoc"):
+            yield f"{node.lineno}: {name}: `python -OO` takes docstrings away; what people are told is an attribute"
+
+
 def sleeps(tree: ast.Module) -> Iterator[str]:
     for node, name in calls(tree):
         if name == "sleep":
@@ -197,6 +204,10 @@ def test_no_custom_data_is_sent_to_stripe() -> None:
 
 def test_nothing_runs_javascript_in_mongodb() -> None:
     assert not breaches(runs_javascript, sources(*SERVICE))
+
+
+def test_no_docstring_is_what_people_are_told() -> None:
+    assert not breaches(reads_docstrings, [*sources(*PACKAGES), ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"])
 
 
 def test_no_test_sleeps() -> None:
@@ -272,6 +283,9 @@ def test_make_help_tells_of_every_target() -> None:
         (takes_metadata, "create(metadata={})", "remote['metadata']"),
         (takes_metadata, "fields = {'metadata': {}}", "fields = {'name': 'metadata'}"),
         (runs_javascript, "find({'$where': '1'})", "find({'a': {'$eq': 1}})"),
+        (reads_docstrings, "print(type(error).__doc__)", "print(error.says)"),
+        (reads_docstrings, "main(__doc__)", "main('why')"),
+        (reads_docstrings, "inspect.getdoc(model)", "model.says"),
         (sleeps, "import time\ntime.sleep(1)", "done.wait(1)"),
         (sleeps, "from time import sleep", "from time import monotonic"),
     ],
