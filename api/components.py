@@ -3,10 +3,10 @@
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from api import errors
-from api.resources import LONGEST_KEY
 from api.schemas import DOCUMENT_ID, EVENT_ID, Schema
 from models import Status
 from models.input import Invalid
+from models.keys import LONGEST_KEY
 from sync.errors import Outcome
 from webhooks.signature import BadSignature
 

@@ -16,13 +16,13 @@ from api.errors import NotJson, WrongContentType
 from api.representation import as_json
 from models import Status, SyncedDocument, created_kinds, kinds
 from models.input import DEEPEST, Invalid
+from models.keys import wrong_key
 from sync import act, create, delete, open_portal, update
 from sync.customers import customer_of
 from sync.errors import NotFound
 from sync.look import with_links
 from sync.tokens import Scope
 
-LONGEST_KEY = 255  # characters of an Idempotency-Key, as at Stripe
 RETRY_AFTER = "30"  # s: by then a webhook, or the next attempt, has most likely settled it
 LIMIT = re.compile(r"[1-9][0-9]?|100")
 Model = type[SyncedDocument]
@@ -80,8 +80,8 @@ def plural_of(model: Model) -> str:
 @needs(Scope.WRITE)
 def _create(model: Model) -> Response:
     key = request.headers.get("Idempotency-Key")
-    if key is not None and not (1 <= len(key) <= LONGEST_KEY and key.isprintable()):
-        raise Invalid({"Idempotency-Key": f"must be 1 to {LONGEST_KEY} printable characters"})
+    if key is not None and (wrong := wrong_key(key)):
+        raise Invalid({"Idempotency-Key": wrong})
     expand = _expands()
     document, repeated = create(model, body(), idempotency_key=key, token=g.token)
     response = _told(document, done=201, expand=expand, pending=document.status == Status.PENDING)

@@ -1,12 +1,28 @@
-"""The idempotency key that links a Stripe object to its document: Stripe echoes it in the events that a call causes."""
+"""The idempotency key that links a Stripe object to its document: Stripe echoes it in the events that a call causes.
+
+And what a caller may send for a key of their own, by whichever door.
+"""
 
 import secrets
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 from bson import ObjectId
 
 PREFIX = "sms1"  # ours, and the version of this format
+LONGEST_KEY = 255  # characters of a caller's key, as at Stripe
+
+
+def wrong_key(given: Any) -> str | None:
+    """Return what is wrong with a caller's own idempotency key, or None.
+
+    An empty one is no key: who repeats a call with it expects the same answer, and would be charged twice.
+    """
+    if not isinstance(given, str):
+        return "must be a string"
+    if not given.strip() or len(given) > LONGEST_KEY or not given.isprintable():
+        return f"must be 1 to {LONGEST_KEY} printable characters, and not only spaces"
+    return None
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,10 @@ from sync.converge import Facts
 from sync.disputes import disputes_of
 from sync.errors import InProgress, NotFound, Refused, Unavailable
 from sync.pricing import total_of
-from sync.standing import Paying, news_of, stand
+from sync.standing import OVER, Paying, news_of, stand
 
 PAYMENTS: dict[str, type[SyncedDocument]] = {"checkout": CheckoutSession, "payment_intent": PaymentIntent}
 ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}
-OVER = (PaymentStatus.EXPIRED, PaymentStatus.CANCELED)
 AGAIN = timedelta(minutes=2)  # between two looks at a payment that is itself pending
 RETURNED = ("succeeded", "pending", "requires_action")  # a refund that failed or was canceled gives nothing back
 

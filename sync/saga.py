@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from models import Status, SyncedDocument
 from models.absorb import Evidence
 from models.input import Invalid, checked, checked_fields, params, require_json, sendable
-from models.keys import Key
+from models.keys import Key, wrong_key
 from models.parts import Call
 from sync.answers import API_VERSION, Answer, Refusal, Reply, Unknown
 from sync.composed import COMPOSED, tell
@@ -58,9 +58,9 @@ def create(
     Raises Invalid, AlreadyExists, KeyReused, Refused (also to a repetition, if a card was declined and nothing was paid
     since), RolledBack, Deleted, or Unavailable with the key to repeat with.
     """
-    require_json({**body, "idempotency_key": idempotency_key})
-    if not (idempotency_key is None or isinstance(idempotency_key, str)):
-        raise Invalid({"idempotency_key": "must be a string"})
+    if idempotency_key is not None and (wrong := wrong_key(idempotency_key)):
+        raise Invalid({"idempotency_key": wrong})
+    require_json(body)
     request = {
         "token": token,
         "route": model._get_collection_name(),

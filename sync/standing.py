@@ -9,6 +9,7 @@ from sync.disputes import Dispute, Outcome
 
 CAME = (PaymentStatus.PAID, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED)  # the money did
 WENT = (PaymentStatus.DISPUTED, PaymentStatus.LOST)  # it came, and the bank has it
+OVER = (PaymentStatus.EXPIRED, PaymentStatus.CANCELED)  # nobody can pay it any more
 
 
 @dataclass(frozen=True)
@@ -33,8 +34,8 @@ class Standing:
 def stand(order: Order, paying: Paying) -> Standing:
     """Return where an order stands whose payment is there. Pure.
 
-    It is paid only by its own payment, and only by the amount and in the currency that were staged; by the amount that
-    was first asked for, where that was left to Stripe.
+    It is paid only by its own payment, of its own customer, and only by the amount and in the currency that were
+    staged; by the amount that was first asked for, where that was left to Stripe.
     """
     payment, intent = paying.payment, paying.intent
     if isinstance(payment, CheckoutSession):
@@ -54,10 +55,13 @@ def stand(order: Order, paying: Paying) -> Standing:
         doubt = f"its payment asks for {asked} {payment.currency}, not {total} {order.currency}"
     elif status == PaymentStatus.PAID and received != total:
         doubt = f"its payment brought {received} of {total} {order.currency}"
-    if doubt:
+    of_another = _of_another(order, payment, intent)
+    if doubt or (of_another and status == PaymentStatus.PAID and order.payment_status not in (*CAME, *WENT)):
         status = PaymentStatus.AWAITING_PAYMENT
     elif status == PaymentStatus.PAID:
         status = _disputed(_refunded_of(total or 0, paying.refunded), paying.disputes)
+    if of_another and status not in OVER and paying.refunded < (received or 1):
+        doubt = doubt or of_another
     lost = [dispute for dispute in paying.disputes if dispute.outcome == Outcome.LOST]
     told = [{"id": dispute.id, "status": str(dispute.outcome)} for dispute in paying.disputes]
     for dispute in lost:
@@ -74,6 +78,21 @@ def stand(order: Order, paying: Paying) -> Standing:
             "disputes": told if status in (*CAME, *WENT) else [],
         },
     )
+
+
+def _of_another(order: Order, *payments: SyncedDocument | None) -> str | None:
+    """Return whose the payment is, as far as it was seen, if not the order's customer's; None when it is theirs.
+
+    A shop, or a person in the Dashboard, may give an intent to another customer, or to none, until it is paid. What was
+    paid before by the right one stays paid: goods may be on their way. In either case a person decides, until it
+    is theirs again, can no longer be paid, or was given back.
+    """
+    for payment in payments:
+        known = payment is not None and payment.stripe is not None and payment.erased_at is None
+        if payment is not None and known and order.customer is not None and payment.customer != order.customer:
+            whose = payment.customer or "no customer"
+            return f"its {payment.resource.kind} {payment.stripe_id} is of {whose}, not of {order.customer}"
+    return None
 
 
 def _refunded_of(total: int, refunded: int) -> PaymentStatus:

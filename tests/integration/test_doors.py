@@ -89,6 +89,24 @@ def test_what_json_does_not_know_is_invalid_at_every_door_of_python(world: World
                 call()
 
 
+@pytest.mark.parametrize(
+    "key", ["", " ", "  ", "key-\ud800", "k" * 256, "a\tb", "a\nb", "\0", "a\u200bb", 7], ids=ascii
+)
+def test_a_key_that_is_none_is_an_error_at_every_door(world: World, key: Any) -> None:
+    with untouched(world):
+        for call in (
+            lambda: sync.create_customer("x@here.com", idempotency_key=key),
+            lambda: sync.create_order("x@here.com", [], "payment_intent", idempotency_key=key),
+            lambda: sync.create(Customer, {"username": "x@here.com"}, idempotency_key=key),
+        ):
+            with pytest.raises(sync.Invalid) as told:
+                call()
+            assert list(told.value.errors) == ["idempotency_key"]
+        if isinstance(key, str) and key.isascii() and not {"\n", "\0"}.intersection(key):
+            response = world.http.post("/customers", json={"username": "x"}, headers={"Idempotency-Key": key})
+            assert list(problem(response, 422, "invalid")["errors"]) == ["Idempotency-Key"]
+
+
 def test_a_body_without_end_is_invalid(world: World) -> None:
     endless: dict[str, Any] = {}
     endless["city"] = endless

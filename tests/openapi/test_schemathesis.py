@@ -16,8 +16,9 @@ from mongoengine import EmbeddedDocumentField, ListField
 from mongoengine.base import BaseField
 from schemathesis.pytest.lazy import get_all_tests
 
-from api.resources import LONGEST_KEY, plural_of
+from api.resources import plural_of
 from models import SyncedDocument, created_kinds, kinds
+from models.keys import LONGEST_KEY
 from tests.support import samples
 from tests.support.world import SECRET, TOKEN, World
 
