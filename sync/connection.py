@@ -10,6 +10,7 @@ from mongoengine.connection import get_db
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
+from models.decoding import AS_WRITTEN
 from models.state import State
 from sync.errors import NotConnected, SyncError, Unavailable
 from sync.gateway import Gateway
@@ -106,6 +107,7 @@ def open_database(settings: Settings, listeners: tuple[CommandListener, ...] = (
         connectTimeoutMS=MONGO_TIMEOUT,
         heartbeatFrequencyMS=MONGO_PULSE,
         tz_aware=True,
+        type_registry=AS_WRITTEN,
         uuidRepresentation="standard",
         event_listeners=list(listeners),
         appname="stripe-mongo-sync",
