@@ -29,6 +29,7 @@ from api.others import OF_NO_TYPE, in_json
 from api.resources import plural_of
 from api.schemas import Model, Schema, noun, word
 from models import created_kinds, kinds
+from models.sure import Impossible
 
 
 def describe(app: Flask) -> dict[str, Any]:
@@ -124,7 +125,8 @@ def _shape_of(model: Model, verb: str) -> str:
 def _operation(rule: Rule, scope: str | None, parts: dict[str, Schema]) -> Schema:
     told = _told(rule)
     is_open = rule.endpoint in OPEN
-    assert is_open or scope, f"{rule.endpoint} is closed to everybody"
+    if not (is_open or scope):
+        raise Impossible(f"{rule.endpoint} is closed to everybody")
     problems = [*told.get("problems", ()), *(() if is_open else GUARDED)]
     arguments = [_argument(name, converter) for converter, name in re.findall(r"<(?:(\w+):)?(\w+)>", rule.rule)]
     parameters = [*arguments, *told.get("parameters", ())]

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import IO, Any, Self
 
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
@@ -47,6 +47,13 @@ class NoMongod(RuntimeError):
 
     def __init__(self, why: str = "") -> None:
         super().__init__(self.says + (f"\n{why}" if why else ""))
+
+
+def input_of(janitor: subprocess.Popen[str]) -> IO[str]:
+    """Return where a process reads that was started with a pipe for its input."""
+    if janitor.stdin is None:
+        raise RuntimeError("it was started without a pipe")
+    return janitor.stdin
 
 
 def find_mongod(explicit: Path | None = None) -> Path | None:
@@ -165,14 +172,16 @@ class Mongod:
         self._tell_janitor("")
 
     def _running(self) -> subprocess.Popen[bytes]:
-        assert self._process, "this mongod is not running"
+        if self._process is None:
+            raise RuntimeError("this mongod is not running")
         return self._process
 
     def _tell_janitor(self, line: str) -> None:
-        assert self._janitor, "call start() first"
-        assert self._janitor.stdin
-        self._janitor.stdin.write(f"{line}\n")
-        self._janitor.stdin.flush()
+        if self._janitor is None:
+            raise RuntimeError("call start() first")
+        told = input_of(self._janitor)
+        told.write(f"{line}\n")
+        told.flush()
 
     def _spawn(self) -> None:
         command = [

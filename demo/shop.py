@@ -20,6 +20,10 @@ MONTH = timedelta(days=32)  # longer than any
 PAST: Json = {"lease": {"$subtract": ["$$NOW", 1000]}}
 
 
+class Untrue(Exception):
+    """Something that the story rests on is not so."""
+
+
 class Shop:
     """What the story needs to see and to do."""
 
@@ -42,7 +46,8 @@ class Shop:
     def known(self, reference: str) -> Json:
         """Return a customer that the service must have."""
         document = self.document(reference)
-        assert document, f"the service does not know {reference}"
+        if not document:
+            raise Untrue(f"the service does not know {reference}")
         return document
 
     def at_stripe(self, username: str) -> list[Json]:
@@ -73,7 +78,8 @@ class Shop:
     def stored(self, id: str) -> Mapping[str, Any]:
         """Return a customer's document as MongoDB has it."""
         found = self._row("customer", _id=ObjectId(id))
-        assert found, f"MongoDB has no customer {id}"
+        if not found:
+            raise Untrue(f"MongoDB has no customer {id}")
         return found
 
     def there(self, kind: str, id: str) -> Json:
@@ -188,13 +194,15 @@ class Shop:
         code, report = self._stack.reconcile(*options)
         done = ", ".join(f"{name} {count}" for name, count in sorted(report.get("counts", {}).items()) if count)
         line = " ".join(("python -m sync reconcile", *options, "→", done or "nothing to do"))
-        assert code == 0, f"{line}, exit code {code}: {report.get('unseen')}"
+        if code != 0:
+            raise Untrue(f"{line}, exit code {code}: {report.get('unseen')}")
         return line
 
     def _rewrite(self, id: str, changes: Json) -> None:
         document = {"_id": ObjectId(id), "lease": {"$type": "date"}}
         matched = [rows.update_one(document, [{"$set": changes}]).matched_count for rows in self._collections]
-        assert any(matched), f"{id} is not leased"
+        if not any(matched):
+            raise Untrue(f"{id} is not leased")
 
     @property
     def _collections(self) -> list[Any]:

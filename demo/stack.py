@@ -25,7 +25,7 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from demo.client import Client, Json, NoAnswer
-from demo.mongod import Mongod, free_port
+from demo.mongod import Mongod, free_port, input_of
 from emulator.control import Control
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -62,8 +62,13 @@ class Process:
     @property
     def pid(self) -> int:
         """The process id, which is the group's as well."""
-        assert self._popen, f"{self.name} is not running"
-        return self._popen.pid
+        return self._running.pid
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._popen is None:
+            raise Ended(f"{self.name} is not running")
+        return self._popen
 
     @property
     def running(self) -> bool:
@@ -100,8 +105,7 @@ class Process:
         """`kill -9`, for it and all of its children, unless it is to die `alone`."""
         with suppress(ProcessLookupError):  # nobody may be left
             (os.kill if alone else os.killpg)(self.pid, signal.SIGKILL)
-        assert self._popen
-        self._popen.wait()
+        self._running.wait()
         self._popen = None
 
     def last_words(self) -> str:
@@ -227,15 +231,15 @@ class Stack:
             start_new_session=True,  # Ctrl-C is for the owner; the janitor goes last
             text=True,
         )
-        assert janitor.stdin
         self._end.callback(janitor.wait)
-        self._end.callback(janitor.stdin.close)
+        self._end.callback(input_of(janitor).close)
         return janitor
 
     def _begin_mongodb(self) -> str:
         if self.mongod is not None:
             return self._end.enter_context(self.mongod).uri("stripe_sync")
-        assert self._server
+        if self._server is None:
+            raise Ended("there is neither a mongod to start nor an address of one")
         return with_database(self._server, f"stripe_sync_demo_{uuid.uuid4().hex}")
 
     def _begin(self, name: str, *arguments: str) -> None:
@@ -275,9 +279,9 @@ class Stack:
 
     def _tell_janitor(self) -> None:
         running = [str(process.pid) for process in reversed(self._processes.values()) if process.running]
-        assert self._janitor.stdin
-        self._janitor.stdin.write(" ".join(running) + "\n")
-        self._janitor.stdin.flush()
+        told = input_of(self._janitor)
+        told.write(" ".join(running) + "\n")
+        told.flush()
 
 
 def with_database(server: str, database: str) -> str:

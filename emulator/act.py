@@ -130,7 +130,8 @@ class Act:
     def end(self, kind: str, id: str, params: Json) -> Json:
         """DELETE /v1/<path>/<id>, of something that stays readable."""
         row = RESOURCES[kind]
-        assert row.ends is not None, "the table says how it ends"
+        if row.ends is None:
+            raise LookupError(f"the table does not say how a {kind} ends")
         object = copy.deepcopy(self.need(kind, id))
         self._enter(object)
         return row.ends.do(self, object, params)

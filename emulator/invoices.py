@@ -128,7 +128,8 @@ def pay(act: Act, invoice: Json, params: Json) -> Json:
     if intent_of(act, invoice) is None:  # it was planted
         _bill(act, invoice)
     intent = intent_of(act, invoice)
-    assert intent is not None, "an open invoice has a payment intent"
+    if intent is None:
+        raise LookupError("an open invoice has a payment intent")
     how = {"payment_method": method, "off_session": params.get("off_session")}
     if payments.confirm(act, intent, how)["status"] == "requires_action":
         act.announce("invoice.payment_action_required", invoice)

@@ -98,7 +98,8 @@ def _subscribe(act: Act, session: Json, card: str, email: str) -> None:
     made = act.create("subscription", {**wanted, **payer, "items": items, "default_payment_method": method["id"]})
     if made["status"] == "incomplete":  # the buyer is there to say yes
         intent = intent_of(act, act.need("invoice", made["latest_invoice"]))
-        assert intent is not None, "what is incomplete waits for a payment"
+        if intent is None:
+            raise LookupError("what is incomplete waits for a payment")
         payments.authenticated(act, intent, agrees=True)
     session |= {"subscription": made["id"], "invoice": made["latest_invoice"], "payment_status": "paid"}
     if made["trial_end"] is not None or not session["amount_total"]:

@@ -35,6 +35,7 @@ from models.notice import Noticing, first_notice, give_notice
 from models.parts import Json, Operation, Problem, Request, Undoing
 from models.resource import Resource, register
 from models.scrub import scrub_row
+from models.sure import Impossible, sure
 
 log = logging.getLogger("sync")
 
@@ -211,7 +212,8 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
 
     def _move(self, fence: dict[str, Any], by: str, notices: Sequence[str], changes: dict[str, Any]) -> Self | None:
         news, named = list(notices), self.resource.notices
-        assert set(news) <= set(named), f"{news} are not all notices of {self.resource.kind}"
+        if not set(news) <= set(named):
+            raise Impossible(f"{news} are not all notices of {self.resource.kind}")
         if "status" in changes:
             news += [self.resource.notice_of(changes["status"])] if changes["status"] != self.status else []
             changes = {**changes, "live": changes["status"] in (Status.PENDING, Status.ACTIVE), "moved_by": by}
@@ -232,8 +234,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
     @property
     def claimed_at(self) -> datetime:
         """The server's time when the running lease was taken: the present, as far as this document is concerned."""
-        assert self.lease is not None
-        return self.lease - LEASE
+        return sure(self.lease) - LEASE
 
     @classmethod
     def absorb(cls, where: dict[str, Any], evidence: Evidence) -> Self | None:
@@ -270,7 +271,8 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
 
     def remove_adopted(self) -> bool:
         """Remove this adopted row, unless it was touched since: the only removal in the system."""
-        assert self.adopted, "only an adopted row that nobody used is ever removed"
+        if not self.adopted:
+            raise Impossible("only an adopted row that nobody used is ever removed")
         return bool(self._get_collection().find_one_and_delete({"_id": self.id, "revision": self.revision}))
 
     @classmethod
@@ -294,8 +296,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
     @property
     def path(self) -> str:
         """Where Stripe has this document's object."""
-        assert self.stripe_id is not None, "only what is linked has an object"
-        return self.resource.url(self.stripe_id)
+        return self.resource.url(sure(self.stripe_id))  # only what is linked has an object
 
     def reread(self) -> Self:
         """Return the document as it is now."""

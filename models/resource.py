@@ -10,6 +10,8 @@ from urllib.parse import quote
 
 from mongoengine.connection import get_db
 
+from models.sure import Impossible
+
 if TYPE_CHECKING:
     from mongoengine import EmbeddedDocument
 
@@ -153,7 +155,8 @@ def register(model: "type[SyncedDocument]") -> None:
     kind, holder = model.resource.kind, KINDS.get(model.resource.kind)
     if holder is not None and model.resource.mirrored:
         return
-    assert holder is None or holder.resource.mirrored, f"two models for {kind}"
+    if holder is not None and not holder.resource.mirrored:
+        raise Impossible(f"there are two models for {kind}")
     KINDS.pop(kind, None)
     KINDS[kind] = model
 

@@ -11,6 +11,7 @@ from models.absorb import Evidence
 from models.event import EventState
 from models.keys import Key
 from models.state import CHECKPOINT, State
+from models.sure import sure
 from sync.admission import foreign
 from sync.answers import Reply
 from sync.composed import NEEDED, needed
@@ -187,8 +188,7 @@ def in_doubt(
     for document in model.doubtful(remote):
         if not may_be_of(document, remote, seen_at, told=told):
             continue
-        assert document.operation is not None
-        if document.review is None and (document.operation.doubt or document.status == Status.ROLLED_BACK):
+        if document.review is None and (sure(document.operation).doubt or document.status == Status.ROLLED_BACK):
             document.ask_for_review(f"{remote['id']} may be its object: same fields, and no key tells")
         return document
     return None

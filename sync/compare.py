@@ -19,6 +19,7 @@ from models.content import content
 from models.event import EventState
 from models.keys import Key
 from models.resource import is_id
+from models.sure import sure
 from sync.adopt import SETTLES, adopt_if_nobodys, may_be_of
 from sync.answers import Reply
 from sync.back import bring_back
@@ -179,9 +180,9 @@ class Comparison:
         self.counts["adopt"] += len(evidence) - len(left)
         self._tell(evidence)
         for one in left:  # each by itself: somebody was faster, or it cannot be stored
-            assert one.remote is not None
-            with self._isolated(one.remote):
-                self._perhaps_ours(one.remote, None, page)
+            remote = sure(one.remote)
+            with self._isolated(remote):
+                self._perhaps_ours(remote, None, page)
 
     def _tell(self, evidence: list[Evidence]) -> None:
         """Let what follows these objects follow their new documents."""

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from models import Status, SyncedDocument
+from models.sure import sure
 
 KEY_LASTS = timedelta(hours=23)  # Stripe may forget a key after 24 h, and a replay would then create a second object
 MONEY_LASTS = timedelta(minutes=15)  # nobody waits longer for a payment: paying later would surprise them
@@ -88,16 +89,14 @@ class Facts:
     @property
     def replayable(self) -> bool:
         """Whether sending the same key again is safe and can still teach something."""
-        operation = self.document.operation
-        assert operation is not None
+        operation = sure(self.document.operation)
         lasts = MONEY_LASTS if self.money else KEY_LASTS
         return operation.stored_failure_at is None and self.now - operation.since < lasts
 
     @property
     def settled(self) -> bool:
         """Whether nothing that was sent with this key can still be under way."""
-        operation = self.document.operation
-        assert operation is not None
+        operation = sure(self.document.operation)
         lasts = MONEY_LASTS if self.money else KEY_LASTS
         since = operation.stored_failure_at or operation.since + lasts
         return self.now - since >= SETTLING

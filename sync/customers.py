@@ -9,6 +9,7 @@ from models import Customer, Status
 from models.input import Invalid
 from models.keys import Key
 from models.parts import Call
+from models.sure import sure
 from sync.answers import Refusal, Reply
 from sync.connection import current
 from sync.deadline import prompt
@@ -29,8 +30,7 @@ def create_customer(username: str, *, idempotency_key: str | None = None, **fiel
     """
     current()
     customer, _ = create(Customer, {"username": username, **fields}, idempotency_key=idempotency_key)
-    assert isinstance(customer, Customer)
-    return customer
+    return sure(customer, Customer)
 
 
 def set_payment_method(username: str, payment_method: str) -> Customer:
@@ -41,8 +41,7 @@ def set_payment_method(username: str, payment_method: str) -> Customer:
     refused, the method they had stays.
     """
     customer = act(customer_of(username), "payment_method", {"payment_method": payment_method})
-    assert isinstance(customer, Customer)
-    return customer
+    return sure(customer, Customer)
 
 
 @prompt

@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import Any, NoReturn
 
 from models import Delivery, Event, SyncedDocument, clock, kinds, present_kinds
+from models.sure import sure
 from sync.connection import log
 from sync.converge import BACKOFF, backoff
 from sync.hooks import HOOKS, Notice
@@ -130,8 +131,7 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise TookTooLong(f"it took longer than {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, ring)
-    assert sys.__stderr__, "there is nowhere to say why the process ends"
-    faulthandler.dump_traceback_later(2 * seconds, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(2 * seconds, exit=True, file=sure(sys.__stderr__))  # it says why the process ends
     try:
         try:
             signal.setitimer(signal.ITIMER_REAL, seconds)

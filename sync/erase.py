@@ -17,6 +17,7 @@ from models.customer import fold
 from models.erasure import mentions, raw_rows
 from models.event import bare
 from models.scrub import ID
+from models.sure import sure
 from sync.connection import log
 from sync.errors import InProgress, NotDeletable, NotFound, NotPossible, Refused
 from sync.inbox import Malformed, parse
@@ -127,8 +128,7 @@ def _deleted(customer: Customer, erasure: Erasure) -> Customer:
         if not erasure.forget():
             log.info("the erasure of customer %s was asked for again", customer.id)
         raise NotPossible(f"The customer stays: {error}") from error
-    assert isinstance(deleted, Customer)
-    return deleted
+    return sure(deleted, Customer)
 
 
 def scrub(erasure: Erasure) -> Erased:

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from models import SyncedDocument, kinds
+from models.sure import sure
 from sync.connection import current
 from sync.converge import SETTLING, Sight
 from sync.errors import CannotLook
@@ -31,8 +32,7 @@ class Finder:
 
     def find(self, document: SyncedDocument, now: datetime) -> tuple[Sight, str | None]:
         """Return whether the object of a pending creation is there, and its id, or a candidate's. Raises CannotLook."""
-        operation = document.operation
-        assert operation is not None
+        operation = sure(document.operation)
         if now - operation.since > HORIZON:
             return Sight.CANDIDATE, "Stripe no longer lists the events of that time, so absence cannot be proved"
         start = int((operation.since - BEFORE).timestamp())

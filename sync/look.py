@@ -11,6 +11,7 @@ from typing import Any
 from models import Status, SyncedDocument, clock
 from models.content import has_links
 from models.resource import shortened
+from models.sure import sure
 from sync.answers import Reply
 from sync.belonging import clock_of, went_along
 from sync.connection import current
@@ -106,11 +107,11 @@ def resembles(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     What gave none, as a customer of whom only the username is known, resembles nobody: else it would resemble all. What
     gave only what shows nowhere, as a payment link its lines, may be any: its absence must not be concluded from them.
     """
-    assert document.operation is not None
+    operation = sure(document.operation)
     shown = {*type(document).own_fields(), "id"}
-    sent = {name: value for name, value in document.operation.params.items() if name in shown}
+    sent = {name: value for name, value in operation.params.items() if name in shown}
     told = {name for name, field in type(document)._fields.items() if getattr(field, "told", False)}
-    given = any(value not in BLANKS for value in sent.values()) or any(map(document.operation.params.get, told))
+    given = any(value not in BLANKS for value in sent.values()) or any(map(operation.params.get, told))
     there = type(document).as_sent(remote)
     for name in shortened(remote).keys() & sent.keys():  # what is not shown may be as it was sent
         sent[name] = sent[name][: len(there[name])]

@@ -11,6 +11,7 @@ from models.claimable import read_each
 from models.event import EventState
 from models.input import Invalid
 from models.state import LATCH, State
+from models.sure import sure
 from sync.back import bring_back
 from sync.composed import COMPOSED, tell
 from sync.connection import current
@@ -213,8 +214,7 @@ def _gone_or_found(document: SyncedDocument) -> SyncedDocument:
     if sight not in (Sight.THERE, Sight.DONE):
         gone = of_id(document.stripe_id or "", "operator", gone=True)
         return _moved(hand_over(type(document), {"_id": document.id}, gone))
-    assert reply is not None
-    return _moved(document.see(from_reply(type(document), reply)))
+    return _moved(document.see(from_reply(type(document), sure(reply))))
 
 
 def _require_quiet(document: SyncedDocument) -> None:

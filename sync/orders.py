@@ -25,6 +25,7 @@ from models import (
 from models.input import Invalid, params
 from models.order import PaymentStatus
 from models.parts import Call
+from models.sure import sure
 from sync import saga
 from sync.composed import COMPOSED, NEEDED, Composition, follows
 from sync.connection import current, log
@@ -54,8 +55,7 @@ def create_order(
     current()
     body = {"username": username, "items": items, "payment": payment, **fields}
     order, _ = saga.create(Order, body, idempotency_key=idempotency_key)
-    assert isinstance(order, Order)
-    return order
+    return sure(order, Order)
 
 
 # --- the saga: plan, stage, push, follow ---
@@ -114,9 +114,9 @@ def _only(values: dict[str, Any], fields: tuple[str, ...], payment: str) -> None
         raise Invalid(dict.fromkeys(others, f"does not go with payment {payment}"))
 
 
-def push(order: SyncedDocument) -> SyncedDocument:
+def push(pending: SyncedDocument) -> SyncedDocument:
     """Do what is pending on an order: make its payment, or end it; then follow it. Raises CannotLook."""
-    assert isinstance(order, Order)
+    order = sure(pending, Order)
     payment = _payment(order)
     match order.operation and order.operation.verb:
         case "create" if payment is None:
@@ -128,8 +128,7 @@ def push(order: SyncedDocument) -> SyncedDocument:
 
 def _stage(order: Order) -> None:
     """Stage and push the payment as it was planned, unless it is too late: then see to it that nobody ever will."""
-    operation = order.operation
-    assert operation is not None
+    operation = sure(order.operation)
     model, planned = PAYMENTS[order.payment], operation.params
     try:
         if Facts(order, clock.now(), current().installation).replayable:
@@ -152,9 +151,7 @@ def _end(order: Order, payment: SyncedDocument) -> Order:
         saga.act(payment, ENDING[payment.resource.kind], {})
     except Refused as refused:
         problem = refused.problem
-        ended = saga.conclude(order, lambda latest: latest.refuse(problem, "refused"))
-        assert isinstance(ended, Order)
-        return ended
+        return sure(saga.conclude(order, lambda latest: latest.refuse(problem, "refused")), Order)
     except (InProgress, NotFound) as error:  # somebody else is at work on it, or has ended it: `follow` sees to that
         log.info("order %s: its payment cannot be ended now: %s", order.id, error)
     except Unavailable as error:  # `act` speaks to callers; here, a run that goes on must know that it was MongoDB
@@ -186,7 +183,6 @@ def follow(order: Order) -> Order:
 
 def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
     """Return the fields of an order as they should be."""
-    assert order.key is not None
     error = payment.error and {
         **{name: payment.error[name] for name in ("type", "code", "decline_code", "message")},
         "key": order.key if payment.error.key == payment.key else None,  # of the creation: then it is this one's, too

@@ -11,6 +11,7 @@ from typing import Any
 from models import Price, Product, Status
 from models.amounts import LARGEST
 from models.input import Invalid
+from models.sure import sure
 
 # Whatever they say, they do not change what is paid: our payments compute no tax, which alone makes `tax_behavior`
 # matter, and ask for the price's own currency, and not for one of its `currency_options`.
@@ -74,8 +75,7 @@ def total_of(items: list[dict[str, Any]], *, by_stripe: bool) -> tuple[int | Non
     amounts: list[int | None] = []
     currencies, problems = set(), {}
     for number, item in enumerate(items):
-        price = Price.of(item["price"])
-        assert price is not None, "references are resolved before"
+        price = sure(Price.of(item["price"]))  # references are resolved before
         currencies.add(price.currency.lower())
         if problem := _unsellable(price):
             problems[f"items.{number}.price"] = problem

@@ -17,6 +17,7 @@ from models.absorb import Evidence
 from models.input import Invalid, checked, checked_fields, params, require_json, sendable
 from models.keys import Key, wrong_key
 from models.parts import Call
+from models.sure import sure
 from sync.answers import API_VERSION, Answer, Refusal, Reply, Unknown
 from sync.composed import COMPOSED, tell
 from sync.connection import current, log
@@ -224,11 +225,11 @@ def _run(document: SyncedDocument, verb: str, calls: Callable[[SyncedDocument], 
         staged = document.begin(frozen(type(document), document.id, verb, calls(document)))
         if staged is None:
             document = document.reread()
-    assert staged.operation is not None
+    key = sure(staged.operation).key
     ended = _pushed(staged)
     if ended.status == Status.DELETED and verb != "delete":
         raise NotFound
-    if ended.error is not None and ended.error.key == staged.operation.key:
+    if ended.error is not None and ended.error.key == key:
         raise Refused(ended)
     return ended
 
@@ -260,8 +261,7 @@ def push(document: SyncedDocument) -> SyncedDocument:
 
 def _sent(document: SyncedDocument) -> tuple[SyncedDocument, dict[str, Any] | None]:
     """Send, and return the document as it is then, and what Stripe said if it refused for good."""
-    operation = document.operation
-    assert operation is not None
+    operation = sure(document.operation)
     try:
         answer = current().gateway.send(operation)
     except CannotLook as error:
@@ -278,8 +278,7 @@ def _sent(document: SyncedDocument) -> tuple[SyncedDocument, dict[str, Any] | No
 
 
 def _concluded(document: SyncedDocument, answer: Answer) -> SyncedDocument:
-    operation = document.operation
-    assert operation is not None
+    operation = sure(document.operation)
     match answer:
         case Reply():
             return link(document, answer)
@@ -312,8 +311,7 @@ def _missed(document: SyncedDocument, refusal: Refusal) -> SyncedDocument:
 
 def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | None:
     """End the operation, unless another attempt may have been done: then its key is spent, and reconcile finds."""
-    operation = document.operation
-    assert operation is not None
+    operation = sure(document.operation)
     if refusal.replayed or operation.verb == "delete" or not (refusal.doubtful or operation.doubt):
         return document.refuse(refusal.problem, "refused")
     return document.defer(refusal.problem["message"], backoff(operation.attempts), stored=True)
@@ -321,8 +319,7 @@ def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | Non
 
 def conclude(document: SyncedDocument, change: Callable[[SyncedDocument], SyncedDocument | None]) -> SyncedDocument:
     """Apply `change` unless the operation has ended meanwhile: an event may have come in between, or linked it."""
-    assert document.operation is not None
-    key = document.operation.key
+    key = sure(document.operation).key
     while document.operation is not None and document.operation.key == key and document.live:
         ended = change(document)
         if ended is not None:
@@ -336,9 +333,8 @@ def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None 
 
     With a `problem`, the card was declined: the payment is there all the same, and may be confirmed again.
     """
-    assert document.operation is not None
     model = type(document)
-    evidence = from_reply(model, reply, ends=document.operation.key, problem=problem)
+    evidence = from_reply(model, reply, ends=sure(document.operation).key, problem=problem)
     linked = hand_over(model, {"_id": document.id}, evidence) or document.reread()
     linked = _look_or_wait(linked) if needs_look(linked, evidence) else linked
     return _declined(linked, evidence) if problem else linked

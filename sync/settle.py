@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 
 from models import Status, SyncedDocument, clock
 from models.clock import from_now
+from models.sure import sure
 from sync.answers import Reply
 from sync.belonging import CLOCK, let_go
 from sync.composed import COMPOSED, tell
@@ -73,8 +74,7 @@ def _find(document: SyncedDocument, run: Run, now: datetime) -> tuple[Sight, str
     try:
         return run.finder.find(document, now)
     except Forbidden as error:
-        assert document.operation is not None
-        if now - document.operation.since > KEY_LASTS:
+        if now - sure(document.operation).since > KEY_LASTS:
             return Sight.CANDIDATE, f"Stripe may not be searched: {error}"
         raise
 
@@ -88,25 +88,21 @@ def _do(
             if (sending := document.sending()) is not None:
                 push(sending)
         case Remedy.LINK:
-            assert found is not None
-            evidence = of_id(found, "reconcile")
+            evidence = of_id(sure(found), "reconcile")
             linked = hand_over(model, {"_id": document.id}, evidence)
             if linked is not None and needs_look(linked, evidence):
                 look(linked)
         case Remedy.REFRESH:
-            assert reply is not None
-            document.see(from_reply(model, reply))
+            document.see(from_reply(model, sure(reply)))
         case Remedy.DONE:
-            assert reply is not None
-            document.see(from_reply(model, reply), operation=None, error=None)
+            document.see(from_reply(model, sure(reply)), operation=None, error=None)
         case Remedy.EXPIRE:
-            assert reply is not None
             problem = {
                 "type": "expired",
                 "code": None,
                 "message": document.error.message if document.error else "Stripe did not do it; it is too late now.",
             }
-            document.see(from_reply(model, reply), operation=None, error=problem)
+            document.see(from_reply(model, sure(reply)), operation=None, error=problem)
         case Remedy.ROLL_BACK:
             told = document.error.message if document.error else "Stripe has no object of this key."
             document.give_up({"type": "rolled-back", "code": None, "message": told}, "reconcile", in_doubt=True)

@@ -5,6 +5,7 @@ from typing import Any
 
 from models import CheckoutSession, Order, PaymentIntent, SyncedDocument
 from models.order import PaymentStatus
+from models.sure import sure
 from sync.disputes import Dispute, Outcome
 
 CAME = (PaymentStatus.PAID, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED)  # the money did
@@ -45,7 +46,7 @@ def stand(order: Order, paying: Paying) -> Standing:
         asked, received = payment.amount_total, payment.amount_total
         status = _of_session(payment, intent)
     else:
-        assert isinstance(payment, PaymentIntent)
+        payment = sure(payment, PaymentIntent)
         shown = {"payment_intent": payment.stripe_id, "client_secret": payment.client_secret}
         asked, received = payment.amount, payment.amount_received
         status = _of_intent(payment)

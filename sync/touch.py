@@ -5,12 +5,13 @@ An invoice that is made takes the customer's pending items in, and one that is d
 """
 
 from models import Invoice, InvoiceItem, SyncedDocument, kinds
+from models.sure import sure
 from sync.composed import follows
 
 
 def touch_items(invoice: SyncedDocument) -> None:
     """Make the items due that an invoice has taken in or let go."""
-    assert isinstance(invoice, Invoice)
+    invoice = sure(invoice, Invoice)
     lines = ((invoice.stripe or {}).get("lines") or {}).get("data") or []
     details = [(line.get("parent") or {}).get("invoice_item_details") or {} for line in lines]
     taken = [detail["invoice_item"] for detail in details if detail.get("invoice_item")]

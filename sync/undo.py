@@ -6,6 +6,7 @@ from models import SyncedDocument, Undo, created_kinds
 from models.keys import Key
 from models.parts import Call
 from models.state import LATCH, State
+from models.sure import sure
 from sync.answers import Refusal, Reply, Unknown
 from sync.connection import current, log
 from sync.converge import KEY_LASTS, backoff
@@ -127,8 +128,7 @@ def _undo(document: SyncedDocument, orphan: str) -> SyncedDocument | None:
 
 
 def _call(document: SyncedDocument) -> Call:
-    undoing = document.undoing
-    assert undoing is not None
+    undoing = sure(document.undoing)
     url = document.resource.url(undoing.orphan)
     match undoing.way:
         case Undo.DELETE:

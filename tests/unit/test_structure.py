@@ -138,6 +138,12 @@ def reads_docstrings(tree: ast.Module) -> Iterator[str]:
             yield f"{node.lineno}: {name}: `python -OO` takes docstrings away; what people are told is an attribute"
 
 
+def asserts(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assert) or (isinstance(node, ast.Name) and node.id == "__debug__"):
+            yield f"{node.lineno}: `python -O` takes this away; see models/sure.py"
+
+
 def sleeps(tree: ast.Module) -> Iterator[str]:
     for node, name in calls(tree):
         if name == "sleep":
@@ -208,6 +214,12 @@ def test_nothing_runs_javascript_in_mongodb() -> None:
 
 def test_no_docstring_is_what_people_are_told() -> None:
     assert not breaches(reads_docstrings, [*sources(*PACKAGES), ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"])
+
+
+def test_nothing_that_decides_is_an_assertion() -> None:
+    served = sources(*SERVICE, "emulator", "demo")  # what measures and what tests is never run without them
+
+    assert not breaches(asserts, [*served, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"])
 
 
 def test_no_test_sleeps() -> None:
@@ -286,6 +298,8 @@ def test_make_help_tells_of_every_target() -> None:
         (reads_docstrings, "print(type(error).__doc__)", "print(error.says)"),
         (reads_docstrings, "main(__doc__)", "main('why')"),
         (reads_docstrings, "inspect.getdoc(model)", "model.says"),
+        (asserts, "assert reply is not None", "sure(reply)"),
+        (asserts, "if __debug__: look()", "look()"),
         (sleeps, "import time\ntime.sleep(1)", "done.wait(1)"),
         (sleeps, "from time import sleep", "from time import monotonic"),
     ],
