@@ -23,7 +23,7 @@ from models.keys import Key
 from models.lifecycle import LEASE
 from models.notice import Noticing, give_notice, of_event
 from models.resource import KINDS, is_id
-from models.scrub import ERASED, mentioned, scrub
+from models.scrub import ERASED, ID, mentioned, scrub
 
 
 class EventState(StrEnum):
@@ -46,6 +46,7 @@ class Via(StrEnum):
 
 OPEN = (EventState.RECEIVED, EventState.WAITING)
 FAILED = (EventState.RECEIVED, EventState.DEAD)
+ACCOUNT = re.compile(r"acct_\w{1,100}", re.ASCII)
 ACCOUNTS = re.compile(r"\w{1,100}(?:/\w{1,100}){0,8}", re.ASCII)  # whose an event is: acct_…, or a path of them
 MAX_ATTEMPTS = 15  # with the backoff below, about six hours
 
@@ -87,6 +88,7 @@ class Event(Noticing, Claimable):
         due: timedelta = LEASE,
         *,
         tell: bool = True,
+        others: bool = False,
         via: Via = Via.LIST,
         erased: bool = False,
         as_of: datetime | None = None,
@@ -94,9 +96,13 @@ class Event(Noticing, Claimable):
         """Insert the row of an event, and `tell` the hooks that asked for its type; False when it is there already.
 
         What a webhook brings after reconcile had read it is noted on the row: webhooks do arrive. Where it failed
-        before, and is applied now that it was sent again, the row says so. With `erased`, it is about somebody who was
-        forgotten; else the update itself makes sure that it is not: `as_of` is when that was so.
+        before, and is applied now that it was sent again, the row says so. Of what `others` have, nothing is kept but
+        what it is about and whose it is. With `erased`, it is about somebody who was forgotten; else the update itself
+        makes sure that it is not: `as_of` is when that was so.
         """
+        if others:
+            event = of_others(event)
+            return cls._insert(event, bare(event), state, error, due, tell, via, erased=False)
         if erased:
             return cls._insert(event, bare(event), state, None, due, tell, via, erased=True)
 
@@ -192,6 +198,12 @@ class Event(Noticing, Claimable):
             }
         )
 
+    def disown(self, event: dict[str, Any], error: str) -> Self | None:
+        """Say that a claimed row is of others, and why, and keep nothing of it but what it is about and whose it is."""
+        event = of_others(event)
+        left = {"raw": bare(event), "object_id": object_id(event), "error": error}
+        return self._change({**left, "state": EventState.IGNORED, "lease": None, "settled_at": from_now()})
+
     def erase(self, event: dict[str, Any]) -> Self | None:
         """Keep of it only which object changed; None when somebody else has it."""
         return self._change({"raw": bare(event), "error": None, "erased_at": from_now()})
@@ -242,9 +254,10 @@ def bare(event: dict[str, Any]) -> bytes:
         shown["deleted"] = True
     told = request.get("idempotency_key") if isinstance(request, dict) else None
     key = Key.parse(told) if isinstance(told, str) else None  # another's key may say anything
-    left = {name: scrub(event.get(name)) for name in ("created", "livemode", "account")}
-    context = event.get("context") and str(event["context"])
-    left["context"] = context if not context or ACCOUNTS.fullmatch(context) else ERASED
+    left = {name: scrub(event.get(name)) for name in ("created", "livemode")}
+    for name, form in (("account", ACCOUNT), ("context", ACCOUNTS)):  # by these it is judged when it is replayed
+        owner = event.get(name) and str(event[name])
+        left[name] = owner if not owner or form.fullmatch(owner) else ERASED
     left |= {
         "id": event["id"],
         "object": scrub(event.get("object"), "object"),
@@ -252,6 +265,13 @@ def bare(event: dict[str, Any]) -> bytes:
         "api_version": None,
     }
     return json.dumps({**left, "request": {"idempotency_key": key and str(key)}, "data": {"object": shown}}).encode()
+
+
+def of_others(event: dict[str, Any]) -> dict[str, Any]:
+    """Return an event of others with its object's id only where Stripe gave it: one that they chose may be a name."""
+    if (id := object_id(event)) is None or ID.fullmatch(id):
+        return event
+    return {**event, "data": {"object": {**event["data"]["object"], "id": None}}}
 
 
 def object_id(event: dict[str, Any]) -> str | None:

@@ -14,6 +14,7 @@ from models.state import STRIPE, State
 from sync.connection import current
 from sync.errors import CannotLook
 
+OTHERS = OTHER_ACCOUNT, OTHER_MODE = "of another account", "of the other mode"  # of these, no body is kept
 SAMPLE = re.compile(r"(?:evt(?:_test)?|\w*)_0{14,}")  # what the Dashboard's "send test event" shows: evt_00000000000000
 
 
@@ -42,9 +43,9 @@ def foreign(event: dict[str, Any], *, quick: bool) -> str | None:
     if owners:
         known = {account(quick=quick)}
         if not owners <= known and not (_is_account(event) and owners == {object_id(event)} and known >= {*path[:-1]}):
-            return "of another account"
+            return OTHER_ACCOUNT
     if event.get("livemode") is not current().settings.livemode:
-        return "of the other mode"
+        return OTHER_MODE
     return None
 
 

@@ -19,7 +19,7 @@ from models.event import MAX_ATTEMPTS, EventState, Via, bare, object_id
 from models.keys import Key
 from models.scrub import mentioned
 from models.state import OTHER_VERSION, State
-from sync.admission import foreign, sample, unkept
+from sync.admission import OTHERS, foreign, sample, unkept
 from sync.adopt import Verdict, unknown_object
 from sync.answers import API_VERSION
 from sync.composed import is_followed, tell
@@ -90,6 +90,7 @@ def keep(event: dict[str, Any], raw: bytes, verdict: Verdict, via: Via = Via.LIS
         verdict.why,
         verdict.due,
         tell=verdict.ours,
+        others=verdict.why in OTHERS,
         via=via,
         erased=bool(verdict.erased),
         as_of=verdict.as_of,
@@ -220,6 +221,9 @@ def drain_one(row: Event, *, quick: bool = False) -> EventState:
     verdict = attempt(event, quick=quick)
     if verdict.state == EventState.RECEIVED and row.attempts >= MAX_ATTEMPTS:
         verdict = Verdict(EventState.DEAD, verdict.why)
+    if verdict.why in OTHERS:
+        row.disown(event, str(verdict.why))
+        return verdict.state
     due = backoff(row.attempts) if verdict.state == EventState.RECEIVED else verdict.due
     row.settle(verdict.state, verdict.why, due, bare(event) if row.erased_at or _erased(verdict, row.raw) else None)
     return verdict.state

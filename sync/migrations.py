@@ -12,9 +12,10 @@ from typing import Any
 
 from models import Delivery, Event, kinds, present_kinds, stored
 from models.content import digest, has_links, kept
-from models.event import storable
+from models.event import bare, object_id, of_others, storable
 from models.mirrored import collection_of
 from models.state import MIGRATIONS, State
+from sync.admission import OTHERS
 from sync.composed import tell
 from sync.connection import log
 from sync.inbox import Malformed, parse
@@ -133,4 +134,26 @@ def _follow_disputes() -> None:
         tell(dispute)
 
 
-MIGRATED = (Migration("content", _content, _drop_keys), Migration("disputes", lambda: [], _follow_disputes))
+# --- what others have keeps no body ---
+
+
+def _inbox() -> list[Part]:
+    return [Part(Event._get_collection_name(), ("raw", "error", "type", "object_id"), _of_others)]
+
+
+def _of_others(row: Row) -> Row:
+    if row.get("error") not in OTHERS or row.get("raw") is None:
+        return {}
+    try:
+        event = of_others(parse(row["raw"]))
+    except Malformed:
+        event = {"id": row["_id"], "type": row.get("type", "")}
+    left = {"raw": bare(event), "object_id": object_id(event)}
+    return {name: value for name, value in left.items() if value != row.get(name)}
+
+
+MIGRATED = (
+    Migration("content", _content, _drop_keys),
+    Migration("disputes", lambda: [], _follow_disputes),
+    Migration("of others", _inbox),
+)

@@ -1,0 +1,113 @@
+"""What is kept of others: which event came, and whose it is; never the body."""
+
+import json
+from typing import Any
+
+import pytest
+from mongoengine.connection import get_db
+
+from models import Customer, Delivery, Event, State, kinds
+from models.state import MIGRATIONS, STRIPE
+from sync.deliver import deliver
+from sync.inbox import drain
+from tests.support.events import event
+from tests.support.hooks import listening
+from tests.support.person import traces
+from tests.support.run import Run
+from tests.support.world import World
+
+THEIRS = "acct_1Neighbour000001"
+WHOSE: dict[str, dict[str, Any]] = {
+    "another account": {"account": THEIRS},
+    "an account of no known form": {"account": "Zenobia Quux"},
+    "another account of the organization": {"context": f"org_1Us/{THEIRS}"},
+    "the other mode": {"livemode": True},
+    "no mode": {"livemode": "zenobia"},
+}
+
+
+def body(kind: str, id: str, **more: Any) -> bytes:
+    """An event that tells of somebody in every part, by somebody's own key, about an object with an id they chose."""
+    shown = {"id": id, "object": kind, "customer": "zenobia@quux.example", "name": "Zenobia Quux", "created": 1}
+    shown["metadata"] = {f"quux{n}": "x" * 500 for n in range(50)}
+    request = {"id": None, "idempotency_key": "zenobia-1"}
+    before = {"name": "Quux"}
+    return event(f"{kind}.updated", shown, 1, request=request, **more).replace(
+        b'"data": {', b'"data": {"previous_attributes": ' + json.dumps(before).encode() + b", ", 1
+    )
+
+
+@pytest.mark.parametrize("whose", WHOSE)
+def test_of_an_event_of_another_account_or_mode_no_body_is_kept(world: World, run: Run, whose: str) -> None:
+    world.reconcile()
+    ids = {"cus_1TheirsA": "cus_1TheirsA", "zenobia@quux.example": None}
+    with listening("stripe:*") as heard:
+        for given, kept in ids.items():
+            for kind in ("customer", "charge", "nothing.known"):
+                raw = body(kind, given, **WHOSE[whose])
+                assert world.deliver([raw]) == ["ignored"]
+                id = json.loads(raw)["id"]
+                row = Event.objects(id=id).get()
+                assert (row.type, row.object_id, row.state) == (f"{kind}.updated", kept, "ignored")
+                assert traces(get_db()) == {}
+                assert len(row.raw) < 500
+                code, told = run("events show --raw", id)
+                assert (code, told["error"], told["raw"]["id"]) == (0, row.error, id)
+                assert run("events replay", id)[1]["state"] == "ignored", "what is left says whose it is"
+                assert Event.objects(id=id).get().raw == row.raw
+                assert world.send(raw).json["state"] == "duplicate"
+                Event.objects(id=id).delete()
+        deliver()
+
+    assert heard == []
+    assert Delivery.objects.count() == 0
+    assert not [model for model in kinds().values() if model.objects.count()]
+
+
+def test_what_was_kept_until_it_was_known_whose_it_is_loses_its_body_then(world: World) -> None:
+    State.clear(STRIPE)
+    world.start()
+    world.stripe.fault("503_edge", method="GET", times=None)
+    raw = body("charge", "ch_1TheirsA7", account=THEIRS)
+    assert world.deliver([raw]) == ["received"]
+    assert b"zenobia" in Event.objects.get().raw
+    world.stripe.calm()
+    world.advance(hours=1)
+
+    drain()
+
+    assert (Event.objects.get().state, Event.objects.get().error) == ("ignored", "of another account")
+    assert traces(get_db()) == {}
+
+
+def test_what_turns_out_to_be_ours_is_replayed_by_a_look(world: World, run: Run) -> None:
+    """It was taken for another's by a mistake of ours: Stripe shows again what was not kept."""
+    world.reconcile()
+    ours = world.stripe.plant("customer", name="Ann")
+    world.advance(hours=1)
+    raw = event("customer.updated", ours, 1, context="acct_1Emulated")
+    State.write(STRIPE, {**(State.read(STRIPE) or {}), "account": "acct_1Other"})
+    assert world.deliver([raw]) == ["ignored"]
+    State.write(STRIPE, {**(State.read(STRIPE) or {}), "account": "acct_1Emulated"})
+
+    code, told = run("events replay", json.loads(raw)["id"])
+
+    assert (code, told["state"], Customer.objects.get().name) == (0, "applied", "Ann")
+
+
+def test_the_first_run_takes_the_bodies_that_an_older_version_kept(world: World) -> None:
+    rows = get_db().stripe_events
+    errors = ("of another account", "of the other mode", "given up by an operator", None)
+    for number, error in enumerate(errors):
+        raw = body("charge", "ch_1TheirsA7", account=None if error is None else THEIRS)
+        row = {"type": "charge.updated", "created": 1, "object_id": "ch_1TheirsA7", "raw": raw, "attempts": 1}
+        row |= {"state": "ignored", "error": error, "lease": None, "via": "webhook"}
+        rows.insert_one({"_id": f"evt_old{number}", **row})
+    rows.insert_one({"_id": "evt_bad", **row, "raw": b"Zenobia", "error": "of another account", "object_id": "quux"})
+    State.clear(MIGRATIONS)
+
+    world.reconcile()
+
+    assert [row["_id"] for row in rows.find() if b"enobia" in row["raw"]] == ["evt_old2", "evt_old3"], "which are ours"
+    assert rows.find_one({"_id": "evt_bad"})["object_id"] is None
+    assert json.loads(rows.find_one({"_id": "evt_old0"})["raw"])["account"] == THEIRS
