@@ -5,6 +5,7 @@ from sync import touch as touch
 from sync.connection import connect, current, disconnect
 from sync.customers import create_customer, open_portal, set_payment_method
 from sync.errors import (
+    AlreadyConnected,
     AlreadyExists,
     CannotLook,
     InProgress,
@@ -20,6 +21,7 @@ from sync.orders import create_order
 from sync.saga import act, create, delete, update
 
 __all__ = [
+    "AlreadyConnected",
     "AlreadyExists",
     "CannotLook",
     "InProgress",

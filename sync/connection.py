@@ -10,19 +10,17 @@ from mongoengine.connection import get_db
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
-from models.decoding import AS_WRITTEN
 from models.state import State
-from sync.errors import NotConnected, SyncError, Unavailable
+from sync.errors import AlreadyConnected, BadSettings, NotConnected, SyncError, Unavailable
 from sync.gateway import Gateway
 from sync.hooks import load
+from sync.in_force import OURS, deviations
 from sync.indexes import prepare
 from sync.logs import redact
+from sync.mongodb_address import objections, read_address
 from sync.settings import Settings
 
 log = logging.getLogger("sync")
-
-MONGO_TIMEOUT = 5000  # ms for a whole operation, its retries included; without it pymongo waits for ever
-MONGO_PULSE = 1000  # ms until a server that said it shuts down is asked again; by default 10 s, longer than the above
 
 
 @dataclass(frozen=True)
@@ -32,6 +30,8 @@ class Connection:
     settings: Settings
     gateway: Gateway
     installation: str
+    http_client: stripe.HTTPClient | None = None
+    listeners: tuple[CommandListener, ...] = ()
 
 
 _connection: Connection | None = None
@@ -47,28 +47,49 @@ def connect(
     """Connect this process, once, after it forked; `settings` default to the environment.
 
     `http_client` replaces stripe-python's own, for an emulator in process; `listeners` watch MongoDB's commands.
-    Raises BadSettings; Unavailable when MongoDB cannot be reached; SyncError when it cannot be trusted, as a unique
-    index is missing.
+    Asked again, it returns the same connection, or raises AlreadyConnected if anything else is meant. Raises
+    BadSettings; Unavailable when MongoDB cannot be reached; SyncError when it cannot be trusted, as a unique index is
+    missing.
     """
     global _connection
     if _connection is not None:
-        return _connection
+        return _unchanged(_connection, settings, http_client, listeners)
     settings = settings or Settings.from_environment()
     load(settings.hooks)  # before the lock: application code may well connect when it is imported
     with _connecting:
-        if _connection is None:
-            try:
-                open_database(settings, listeners)
-                prepare(settings)
-                installation = State.installation()
-            except PyMongoError as error:
-                mongoengine.disconnect()
-                raise Unavailable(f"MongoDB cannot be reached or prepared: {redact(str(error))}") from error
-            except SyncError:
-                mongoengine.disconnect()
-                raise
-            _connection = Connection(settings, Gateway(settings, http_client), installation)
+        if _connection is not None:
+            return _unchanged(_connection, settings, http_client, listeners)
+        try:
+            open_database(settings, listeners)
+            prepare(settings)
+            installation = State.installation()
+        except PyMongoError as error:
+            mongoengine.disconnect()
+            raise Unavailable(f"MongoDB cannot be reached or prepared: {redact(str(error))}") from error
+        except AlreadyConnected:
+            raise  # what others opened is left to them
+        except SyncError:
+            mongoengine.disconnect()
+            raise
+        gateway = Gateway(settings, http_client)
+        _connection = Connection(settings, gateway, installation, http_client, listeners)
         return _connection
+
+
+def _unchanged(
+    there: Connection,
+    settings: Settings | None,
+    http_client: stripe.HTTPClient | None,
+    listeners: tuple[CommandListener, ...],
+) -> Connection:
+    """Return the connection, if it is what is asked for; what is not said may be anything. Raises AlreadyConnected."""
+    others = [] if settings is None else there.settings.differ(settings)
+    others += ["http_client"] if http_client not in (None, there.http_client) else []
+    others += ["listeners"] if listeners not in ((), there.listeners) else []
+    if others:
+        told = f"This process is connected, with another {', '.join(others)}: call sync.disconnect() first."
+        raise AlreadyConnected(told)
+    return there
 
 
 def reach() -> Settings:
@@ -97,24 +118,26 @@ def disconnect() -> None:
 
 def open_database(settings: Settings, listeners: tuple[CommandListener, ...] = ()) -> None:
     """Open MongoDB, and nothing else: whoever needs more calls `connect`. Raises SyncError, PyMongoError."""
-    mongoengine.connect(
-        host=settings.mongodb_uri,
-        w="majority",
-        readPreference="primary",  # what decides is read where it is written
-        retryWrites=True,
-        timeoutMS=MONGO_TIMEOUT,
-        serverSelectionTimeoutMS=MONGO_TIMEOUT,
-        connectTimeoutMS=MONGO_TIMEOUT,
-        heartbeatFrequencyMS=MONGO_PULSE,
-        tz_aware=True,
-        type_registry=AS_WRITTEN,
-        uuidRepresentation="standard",
-        event_listeners=list(listeners),
-        appname="stripe-mongo-sync",
-    )
+    problems = [f"MONGODB_URI {why}" for why in objections(settings.mongodb_uri, live=settings.livemode)]
+    if problems:  # settings that were not read from the environment were asked for nothing
+        raise BadSettings(problems)
+    try:
+        mongoengine.connect(host=settings.mongodb_uri, event_listeners=list(listeners), **OURS)
+    except mongoengine.ConnectionFailure as error:
+        if "already registered" in str(error):
+            raise AlreadyConnected("MongoEngine is connected with the alias `default`, and not by us.") from None
+        why = _reason(settings.mongodb_uri, error.__context__ or error)
+        raise SyncError(f"MONGODB_URI cannot be used: {why}") from None
     database = get_db()
-    if database.write_concern.document.get("w") != "majority":
-        raise SyncError("MongoDB must be used with w=majority: anything less lets two writers win the same revision.")
     version = tuple(database.client.server_info()["versionArray"][:2])
     if version < (6, 0):
         raise SyncError(f"MongoDB 6.0 or newer is needed; this is {version[0]}.{version[1]}.")
+    hello = database.client.admin.command("hello")
+    if wrong := deviations(database, State._get_collection(), hello):
+        raise SyncError(f"MongoDB must be {'; '.join(wrong)}.")
+
+
+def _reason(address: str, error: BaseException) -> str:
+    """Return what an error says, unless a user, a password or another secret of the address is in it."""
+    told = redact(str(error))
+    return type(error).__name__ if any(secret in told for secret in read_address(address).secrets) else told

@@ -20,9 +20,10 @@ from sync.connection import current
 from sync.endpoint import Endpoint, listed
 from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
 from sync.findings import Finding, Level, exit_code
+from sync.in_force import deviations, in_force
 from sync.indexes import COMMAND, gaps
 from sync.permissions import CREATED, members
-from sync.protection import protection
+from sync.protection import protection, secrecy
 from sync.reconcile import require_continuity
 from sync.status import status
 
@@ -68,7 +69,7 @@ def examine(url: str | None = None) -> Diagnosis:
             found.findings += clocks(clock.here(), mongodb, now)
         for look in (_permissions, lambda: _endpoints(url), lambda: _webhooks(now)):
             found.findings += _seen(look())
-    found.findings += [*_mongodb(), *_indexes(), *status().findings]
+    found.findings += [*secrecy(current().settings), *_mongodb(), *_indexes(), *status().findings]
     found.asked = current().gateway.asked - before
     return found
 
@@ -232,20 +233,19 @@ def _webhooks(now: datetime) -> Iterator[Finding]:
 def _mongodb() -> Iterator[Finding]:
     database = get_db()
     version = ".".join(map(str, database.client.server_info()["versionArray"][:3]))
-    hello, concern = database.client.admin.command("hello"), database.write_concern.document
-    settings = current().settings
-    yield deployment(version, hello, concern, live=settings.livemode)
+    hello, settings = database.client.admin.command("hello"), current().settings
+    yield deployment(version, hello, in_force(State._get_collection()), live=settings.livemode)
+    for wrong in deviations(database, State._get_collection(), hello):
+        told = f"MongoDB must be {wrong}"
+        yield Finding("mongodb", Level.PROBLEM, told, "correct MONGODB_URI, and restart every process")
     yield from protection(settings.mongodb_uri, live=settings.livemode)
 
 
-def deployment(version: str, hello: dict[str, Any], concern: dict[str, Any], *, live: bool) -> Finding:
-    """Judge how MongoDB is run, and how it is written to."""
+def deployment(version: str, hello: dict[str, Any], in_force: str, *, live: bool) -> Finding:
+    """Judge how MongoDB is run; `in_force` is how it is read and written."""
     alone = "setName" not in hello and hello.get("msg") != "isdbgrid"
     where = "a single server" if alone else hello.get("setName") or "a sharded cluster"
-    told = f"MongoDB {version}, {where}, writes with w={concern.get('w')}"
-    if concern.get("j") is False:
-        do = "take journal=false (or j=false) out of MONGODB_URI"
-        return Finding("mongodb", Level.PROBLEM, f"{told}, not journaled: a crash can lose what was acknowledged", do)
+    told = f"MongoDB {version}, {where}, {in_force}"
     if alone and live:
         return Finding("mongodb", Level.WARNING, told, "use a replica set: this one loses all with its disk")
     return Finding("mongodb", Level.OK, told)

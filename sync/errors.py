@@ -20,6 +20,10 @@ class NotConnected(SyncError):
     says = "Call sync.connect() before anything else."
 
 
+class AlreadyConnected(SyncError):
+    says = "This process is connected with other settings: call sync.disconnect() first."
+
+
 class BadSettings(SyncError):
     says = "The settings cannot be used."
 

@@ -1,13 +1,14 @@
-"""How MongoDB is protected, as far as this process can tell: who reaches it, and with what."""
+"""What a stranger could use, as far as this process can tell: a way to MongoDB, a secret, a file with secrets."""
 
 from collections.abc import Iterable, Iterator
-from urllib.parse import urlsplit
 
 from mongoengine.connection import get_db
 from pymongo.errors import OperationFailure
 
+from sync.environment import files, open_to, unread_certificates
 from sync.findings import Finding, Level
-from sync.settings import is_local, mongodb_parts
+from sync.mongodb_address import is_local, read_address
+from sync.settings import Settings
 
 
 def protection(uri: str, *, live: bool) -> Iterator[Finding]:
@@ -28,14 +29,34 @@ def exposure(uri: str, hosts: Iterable[str]) -> Iterator[Finding]:
     abroad = sorted(host for host in hosts if not is_local(host))
     if not abroad:
         return
-    options = mongodb_parts(uri)[1]
+    address = read_address(uri)
     where = ", ".join(abroad)
-    if urlsplit(uri).username is None and "authmechanism" not in options:
+    if not address.user and not any(name == "authMechanism" for name, _ in address.options):
         told = f"MongoDB at {where} lets us in without a password, and so whoever reaches it"
         yield Finding(
             "mongodb", Level.PROBLEM, told, "enable authorization, and put a user of its own into MONGODB_URI"
         )
-    srv = urlsplit(uri).scheme == "mongodb+srv"  # encrypts unless told otherwise
-    if str(options.get("tls", options.get("ssl", srv))).lower() != "true":
+    if not address.encrypts:
         told = f"what goes to MongoDB at {where}, and comes from it, is not encrypted"
         yield Finding("mongodb", Level.WARNING, told, "add tls=true to MONGODB_URI")
+    if address.unchecked:
+        told = f"with {', '.join(address.unchecked)}, MongoDB at {where} is whoever answers, and may change all"
+        yield Finding("mongodb", Level.PROBLEM, told, "take it out of MONGODB_URI, and name your CA there: tlsCAFile=…")
+
+
+def secrecy(settings: Settings) -> Iterator[Finding]:
+    """Yield what is wrong with secrets, with where they lie, and with settings that nobody reads."""
+    fine = True
+    for warning in settings.warnings:
+        yield Finding("settings", Level.WARNING, warning, "correct it, and restart every process")
+        fine = False
+    for name, path in files():
+        if whom := open_to(path):
+            told = f"{name} holds secrets, and is open to {whom}"
+            yield Finding("settings", Level.WARNING, told, "chmod 600, and its owner the user of the service")
+            fine = False
+    for name in unread_certificates():
+        yield Finding("settings", Level.PROBLEM, f"{name} names no file or directory that is there", "correct it")
+        fine = False
+    if fine:
+        yield Finding("settings", Level.OK, "secrets are secrets, and no file with them is open to others")

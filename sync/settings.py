@@ -1,22 +1,20 @@
-"""The settings, read once from the environment or `.env`: all problems are reported at once, secrets stay hidden."""
+"""The settings, read once from the environment: all problems are reported at once, secrets stay hidden."""
 
-import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
-from ipaddress import ip_address
-from urllib.parse import parse_qsl, urlsplit
-
-from dotenv import dotenv_values
-from pymongo.errors import PyMongoError
-from pymongo.uri_parser import parse_uri
+from urllib.parse import urlsplit
 
 import models
+from sync.environment import Given, is_quoted, looks_like, read_environment
 from sync.errors import BadSettings
-from sync.tokens import BadToken, Token, ambiguous, parse
+from sync.mongodb_address import is_local, objections
+from sync.strength import PLACEHOLDER, STRIPE_LEAST, weakness
+from sync.tokens import BadToken, Token, ambiguous, parse, weak
 
 SECRET_KEY = re.compile(r"(sk|rk)_(test|live)_\w+", re.ASCII)
+SIGNING = re.compile(r"whsec_\w+", re.ASCII)
 DAYS = re.compile(r"[0-9]{1,4}")
 RATE = re.compile(r"[0-9]{1,6}")
 MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
@@ -36,6 +34,7 @@ class Settings:
     revalidate: frozenset[str] = frozenset()
     retention: timedelta = timedelta(days=45)
     hooks: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = field(default=(), compare=False)  # what `doctor` says of them
 
     @property
     def livemode(self) -> bool:
@@ -47,18 +46,18 @@ class Settings:
         """Whether the secret key may be refused what the account itself may do."""
         return self.stripe_secret_key.startswith("rk_")
 
+    def differ(self, other: "Settings") -> list[str]:
+        """Return the names of what other settings say otherwise."""
+        compared = [each.name for each in fields(self) if each.compare]
+        return [name for name in compared if getattr(self, name) != getattr(other, name)]
+
     @classmethod
     def from_environment(cls, *, serve: bool = False, environment: Mapping[str, str] | None = None) -> "Settings":
         """Read the settings; with `serve`, also what only the service needs. Raises BadSettings naming all problems."""
-        given = {**dotenv_values(".env"), **os.environ} if environment is None else environment
-        read = Reader({name: (value or "").strip() for name, value in given.items()})
+        read = Reader(read_environment(environment))
         settings = cls(
-            stripe_secret_key=read.matching(
-                "STRIPE_SECRET_KEY", SECRET_KEY, "must be a secret or restricted key: sk_test_…, rk_live_…"
-            ),
-            webhook_secrets=read.list(
-                "STRIPE_WEBHOOK_SECRET", re.compile(r"whsec_\S+"), "must be whsec_…, several separated by commas", serve
-            ),
+            stripe_secret_key=read.key("STRIPE_SECRET_KEY"),
+            webhook_secrets=read.signing("STRIPE_WEBHOOK_SECRET", serve),
             api_tokens=read.tokens("API_TOKENS", serve),
             api_rate=read.rate("API_RATE", 100),
             stripe_api_base=read.url("STRIPE_API_BASE"),
@@ -73,27 +72,71 @@ class Settings:
             read.problems.append("STRIPE_API_BASE must be https: a live key would be sent there as it is")
         if read.problems:
             raise BadSettings(read.problems)
-        return settings
+        return replace(settings, warnings=(*read.warnings, *read.misspelt()))
 
 
 class Reader:
     """Reads one setting after the other, collecting the problems instead of stopping at the first."""
 
-    def __init__(self, given: Mapping[str, str]) -> None:
+    def __init__(self, given: Given) -> None:
         self.given = given
-        self.problems: list[str] = []
+        self.problems = list(given.problems)
+        self.warnings: list[str] = []
+        self.live = False
+        self._names: list[str] = []
 
     def _get(self, name: str) -> str:
-        return self.given.get(name, "")
+        """Return a value, or nothing where it was already said what is wrong with it."""
+        self._names.append(name)
+        if name in self.given.wrong:
+            self.problems.append(self.given.wrong[name])
+            return ""
+        return self.given.values.get(name, "")
 
-    def matching(self, name: str, pattern: re.Pattern[str], rule: str) -> str:
-        """Return a required value that matches."""
+    def _miss(self, name: str) -> None:
+        """Say that a required value is missing, unless what is wrong was said."""
+        if name not in self.given.wrong and not self.given.problems:
+            others = (other for other, value in self.given.values.items() if value and other not in self._names)
+            meant = next((other for other in others if looks_like(other, [name])), None)
+            self.problems.append(f"{name} is missing{f' ({meant} is given: is that what you meant?)' if meant else ''}")
+
+    def misspelt(self) -> list[str]:
+        """Return what to say of names that were given and look like settings that were not."""
+        values = self.given.values
+        absent = [name for name in self._names if not values.get(name)]
+        others = sorted(name for name in values if values[name] and name not in self._names)
+        meant = {other: looks_like(other, absent) for other in others}
+        return [f"{other} is given, and no setting: {name} is" for other, name in meant.items() if name]
+
+    def _doubt(self, told: str) -> None:
+        """Say what is wrong for money, and for now only worth telling where there is none."""
+        if self.live:
+            self.problems.append(told)
+        else:
+            self.warnings.append(f"{told}; a live key would be refused with it")
+
+    def key(self, name: str) -> str:
+        """Return the secret key, which says the mode of all that is read after it."""
         value = self._get(name)
+        self.live = value[2:8] == "_live_"
         if not value:
-            self.problems.append(f"{name} is missing")
-        elif not pattern.fullmatch(value):
-            self.problems.append(f"{name} {rule}")
+            self._miss(name)
+        elif not SECRET_KEY.fullmatch(value):
+            self.problems.append(
+                f"{name} must be a secret or restricted key, of letters and digits: sk_test_…, rk_live_…"
+            )
+        elif PLACEHOLDER.search(value):
+            self._doubt(f"{name} is what stands in a manual in place of one")
         return value
+
+    def signing(self, name: str, required: bool) -> tuple[str, ...]:
+        """Return the secrets with which webhooks are signed."""
+        rule = "must be whsec_… of letters and digits, several separated by commas"
+        values = self.list(name, SIGNING, rule, required)
+        for number, value in enumerate(values, 1):
+            if SIGNING.fullmatch(value) and (why := weakness(value.removeprefix("whsec_"), STRIPE_LEAST)):
+                self._doubt(f"{name} entry {number} {why}")
+        return values
 
     def list(self, name: str, pattern: re.Pattern[str], rule: str, required: bool) -> tuple[str, ...]:
         """Return the comma-separated values; blanks are skipped."""
@@ -110,6 +153,9 @@ class Reader:
                 found.append(parse(entry))
             except BadToken as error:
                 self.problems.append(f"{name} entry {number} {error}")
+            else:
+                if why := weak(entry):
+                    self._doubt(f"{name} entry {number} {why}")
         if why := ambiguous(found):
             self.problems.append(f"{name} {why}")
         return tuple(found)
@@ -117,7 +163,10 @@ class Reader:
     def _split(self, name: str, required: bool) -> tuple[str, ...]:
         values = tuple(part.strip() for part in self._get(name).split(",") if part.strip())
         if not values and required:
-            self.problems.append(f"{name} is missing")
+            self._miss(name)
+        if quoted := [str(number) for number, value in enumerate(values, 1) if is_quoted(value)]:
+            self.problems.append(f"{name} has quotes around entry {', '.join(quoted)}: take them away")
+            return ()
         return values
 
     def url(self, name: str) -> str | None:
@@ -128,17 +177,9 @@ class Reader:
         return value.rstrip("/") or None
 
     def mongodb(self, name: str, default: str) -> str:
-        """Return a MongoDB address that names its database and does not weaken the write concern."""
+        """Return a MongoDB address that names its database, and changes nothing of what the code relies on."""
         value = self._get(name) or default
-        try:
-            database, options = mongodb_parts(value)
-        except (PyMongoError, ValueError):  # what they say may quote the password
-            database, options = None, {}
-        if not database:
-            self.problems.append(f"{name} must name a server and a database: mongodb://host:27017/stripe_sync")
-        elif options.get("w", "majority") != "majority":
-            # With w:1 the same revision had two winners when a primary died.
-            self.problems.append(f"{name} must not set another write concern than w=majority")
+        self.problems += [f"{name} {why}" for why in objections(value, live=self.live)]
         return value
 
     def choice(self, name: str, choices: Mapping[str, bool], default: str) -> bool:
@@ -181,23 +222,3 @@ def is_http(address: str) -> bool:
         return parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
     except ValueError:
         return False
-
-
-def is_local(host: str) -> bool:
-    """Whether a host is this machine: its loopback interface, or a socket."""
-    if host == "localhost" or host.endswith(".sock"):
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
-
-
-def mongodb_parts(address: str) -> tuple[str | None, dict[str, str]]:
-    """Return the database that a MongoDB address names, and its options, in lower case. Raises if it is malformed."""
-    parts = urlsplit(address)
-    if parts.scheme == "mongodb+srv":  # to parse it whole would ask the DNS
-        options = {name.lower(): value for name, value in parse_qsl(parts.query)}
-        return parts.path.strip("/") or None, options
-    found = parse_uri(address, warn=False)
-    return found["database"], {name.lower(): value for name, value in found["options"].items()}

@@ -12,7 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-PLAIN = re.compile(r"[\x21-\x2b\x2d-\x7e]{16,}")  # visible ASCII, no comma
+from sync.strength import LEAST, STRIPES, known_digests, weakness
+
+PLAIN = re.compile(rf"[\x21-\x2b\x2d-\x7e]{{{LEAST},}}")  # visible ASCII, no comma
 DIGEST = re.compile(r"sha256=([0-9a-f]{64})")
 NAME = re.compile(r"[\w.-]{1,40}", re.ASCII)
 IN_PROCESS = "python"  # the name under which the keys of callers without a token are remembered
@@ -41,7 +43,7 @@ class BadToken(ValueError):
 
 def parse(entry: str) -> Token:
     """Return the token that an entry describes, or raise BadToken."""
-    name, scopes, secret = entry.split(":", 2) if entry.count(":") > 1 else ("", "", entry)
+    name, scopes, secret = _parts(entry)
     digest = _digest(secret)
     if secret is entry:
         return Token(digest.hex()[:16], frozenset({Scope.READ, Scope.WRITE}), digest)
@@ -53,14 +55,39 @@ def parse(entry: str) -> Token:
     return Token(name, frozenset(map(Scope, scopes.split("+"))), digest)
 
 
+def weak(entry: str) -> str | None:
+    """Return why the token of a good entry is hardly one, as the end of a sentence; None when it may be."""
+    secret = _parts(entry)[2]
+    if STRIPES.match(secret):
+        return "is a key of Stripe's, which is no token to hand out"
+    return None if DIGEST.fullmatch(secret) else weakness(secret)
+
+
+def _parts(entry: str) -> tuple[str, str, str]:
+    if entry.count(":") < 2:
+        return "", "", entry
+    name, scopes, secret = entry.split(":", 2)
+    return name, scopes, secret
+
+
 def _digest(secret: str) -> bytes:
-    if given := DIGEST.fullmatch(secret):
+    given = DIGEST.fullmatch(secret)
+    if given and (why := weakness(given[1])):
+        raise BadToken(f"has a digest that {why}")
+    if _is_known(given[1] if given else secret):
+        raise BadToken("is the digest of nothing, or of what everybody tries first")
+    if given:
         return bytes.fromhex(given[1])
     if secret.startswith("sha256="):
         raise BadToken("needs 64 lower-case hex digits after 'sha256='")
     if not PLAIN.fullmatch(secret):
         raise BadToken("needs a token of 16 or more visible characters")
     return hashlib.sha256(secret.encode()).digest()
+
+
+def _is_known(text: str) -> bool:
+    """Whether this is how the digest of a well-known text is written, with or without `sha256=` before it."""
+    return re.fullmatch("[0-9a-f]{64}", text.lower()) is not None and bytes.fromhex(text) in known_digests()
 
 
 def ambiguous(tokens: Sequence[Token]) -> str | None:
@@ -72,7 +99,12 @@ def ambiguous(tokens: Sequence[Token]) -> str | None:
 
 
 def holder(tokens: Sequence[Token], presented: bytes) -> Token | None:
-    """Return the token that was presented, or None, in a time that depends on no byte of it: all are compared."""
+    """Return the token that was presented, or None, in a time that depends on no byte of it: all are compared.
+
+    What is shorter than a token may be is none, whatever digest there is: nothing, above all, is nobody's token.
+    """
+    if len(presented) < LEAST:
+        return None
     digest, found = hashlib.sha256(presented).digest(), None
     for token in tokens:
         if hmac.compare_digest(token.digest, digest):

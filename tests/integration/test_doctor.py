@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mongoengine.connection import get_db
-from pymongo import IndexModel
+from pymongo import IndexModel, WriteConcern
 
 import sync
 from models import Customer, Event, State
@@ -20,14 +21,15 @@ from sync.protection import exposure, protection
 from tests.support import samples
 from tests.support.answers import untouched
 from tests.support.run import Run
-from tests.support.world import KEY, SECRET, URL, World
+from tests.support.world import KEY, SECRET, TOKEN, URL, World
 
 NAME = "user@here.com"
 
 
 @pytest.fixture
-def shop(world: World) -> World:
+def shop(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A world in which everything is as it should be, and some events have come."""
+    monkeypatch.chdir(tmp_path)  # where no `.env` is
     world.stripe.endpoint(URL, SECRET, API_VERSION, list(covered_events()))
     sync.create_customer(NAME)
     world.deliver()
@@ -66,7 +68,15 @@ def test_all_is_well(shop: World, run: Run, capsys: pytest.CaptureFixture[str]) 
 
     assert code == said["exit_code"] == 0
     assert {finding["level"] for finding in said["findings"]} == {"ok"}
-    assert [f["check"] for f in said["findings"]] == ["key", "clock", "endpoint", "webhooks", "mongodb", "indexes"]
+    assert [f["check"] for f in said["findings"]] == [
+        "key",
+        "clock",
+        "endpoint",
+        "webhooks",
+        "settings",
+        "mongodb",
+        "indexes",
+    ]
     assert said["asked"] == len(shop.stripe.requests) - asked == 3
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
@@ -141,6 +151,49 @@ def test_what_a_restricted_key_may_not_read(shop: World, run: Run, told: Any) ->
     assert "apikeys" in denied[2]
     assert also[0] == "warning"
     assert "/v1/webhook_endpoints" in also[1]
+
+
+# --- settings ---
+
+
+def test_a_file_with_secrets_that_others_may_read(shop: World, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (".env", "token"):
+        Path(name).touch()
+        Path(name).chmod(0o644)
+    only(told("settings"), 0, "warning", ".env holds secrets, and is open to everybody", "chmod 600")
+    monkeypatch.setenv("API_TOKENS_FILE", "token")
+    assert len(told("settings")[1]) == 2
+
+    for name in (".env", "token"):
+        Path(name).chmod(0o600)
+
+    assert told("settings") == (0, [])
+
+
+def test_secrets_that_are_good_for_tests_only(shop: World, told: Any) -> None:
+    shop.settings |= {"STRIPE_WEBHOOK_SECRET": "whsec_x", "API_TOKENS": f"{TOKEN},{'ab' * 8}", "API_TOKEN": "another"}
+    shop.start()
+
+    code, found = told("settings")
+
+    assert code == 0
+    assert [(level, text.split()[0]) for level, text, _ in found] == [
+        ("warning", "STRIPE_WEBHOOK_SECRET"),
+        ("warning", "API_TOKENS"),
+    ]
+
+
+def test_a_setting_with_a_slip_in_its_name(shop: World, told: Any) -> None:
+    shop.settings["REVALIDATES"] = "customer"
+    shop.start()
+
+    only(told("settings"), 0, "warning", "REVALIDATES is given, and no setting: REVALIDATE is", "correct")
+
+
+def test_certificates_that_are_not_there(shop: World, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+
+    only(told("settings"), 1, "problem", "REQUESTS_CA_BUNDLE names no file", "correct")
 
 
 # --- clocks ---
@@ -316,23 +369,31 @@ def test_many_documents_that_nobody_confirmed(shop: World, told: Any) -> None:
 # --- MongoDB ---
 
 
-def test_writes_that_are_not_journaled(shop: World, told: Any) -> None:
-    shop.database += "&journal=false"
-    shop.start()
+def test_how_mongodb_is_read_and_written_is_shown(shop: World, run: Run) -> None:
+    (found,) = [finding for finding in run("doctor")[1]["findings"] if finding["check"] == "mongodb"]
 
-    only(told("mongodb"), 1, "problem", "not journaled", "journal=false")
+    assert found["told"].endswith("writes with w=majority, reads from Primary")
+
+
+def test_what_came_to_be_in_force_is_told(shop: World, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    weak = State._get_collection().with_options(write_concern=WriteConcern(w=1, j=False))
+    with monkeypatch.context() as meanwhile:  # before the world ends, as what it had is closed then
+        meanwhile.setattr(State, "_collection", weak)
+        only(told("mongodb"), 1, "problem", "written with w=majority and journaled", "correct MONGODB_URI")
+
+    assert told("mongodb") == (0, [])
 
 
 def test_a_single_server_is_good_enough_for_tests_only() -> None:
-    alone, majority = {"ok": 1}, {"w": "majority"}
+    alone = {"ok": 1}
 
-    live = deployment("6.0.5", alone, majority, live=True)
+    live = deployment("6.0.5", alone, "writes with w=majority", live=True)
 
     assert (live.level, live.told) == (Level.WARNING, "MongoDB 6.0.5, a single server, writes with w=majority")
     assert "replica set" in live.do
-    assert deployment("6.0.5", alone, majority, live=False).level == Level.OK
+    assert deployment("6.0.5", alone, "", live=False).level == Level.OK
     for hello in ({"setName": "rs0"}, {"msg": "isdbgrid"}):
-        assert deployment("6.0.5", hello, majority, live=True).level == Level.OK
+        assert deployment("6.0.5", hello, "", live=True).level == Level.OK
 
 
 @pytest.mark.fault("149")
@@ -347,6 +408,11 @@ def test_a_single_server_is_good_enough_for_tests_only() -> None:
         ("mongodb://ann:word@db.example/shop", ["127.0.0.1", "db.example"], ["warning"]),
         ("mongodb://db.example/shop", ["10.0.0.7"], ["problem", "warning"]),
         ("mongodb://db.example/shop?ssl=true", ["10.0.0.7"], ["problem"]),
+        ("mongodb://ann:word@db.example/shop?tls=true&tlsInsecure=true", ["db.example"], ["problem"]),
+        ("mongodb://ann:word@db.example/shop?tls=true&TLSALLOWINVALIDCERTIFICATES=true", ["db.example"], ["problem"]),
+        ("mongodb+srv://ann:word@db.example/shop?tlsAllowInvalidHostnames=true", ["a.db.example"], ["problem"]),
+        ("mongodb://ann:word@db.example/shop?tls=true&tlsInsecure=false", ["db.example"], []),
+        ("mongodb://ann:word@127.0.0.1/shop?tls=true&tlsInsecure=true", ["127.0.0.1"], []),
     ],
 )
 def test_a_mongodb_on_another_machine_needs_a_password_and_tls(uri: str, hosts: list[str], told: list[str]) -> None:

@@ -9,10 +9,10 @@ import sync
 from api.app import BUDGET
 from models import Customer
 from models.lifecycle import LEASE
-from sync.connection import MONGO_TIMEOUT
 from sync.converge import KEY_LASTS, MONEY_LASTS, SETTLING
 from sync.deadline import TIMEOUT
 from sync.gateway import QUICK
+from sync.in_force import TIMEOUT as MONGO_TIMEOUT
 from tests.support.world import World
 
 

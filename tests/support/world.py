@@ -23,7 +23,7 @@ from tests.support.fuse import Fuse
 
 KEY = "sk_test_world"
 TOKEN = "a-token-of-the-shop"
-SECRET = "whsec_world"
+SECRET = "whsec_7Qm2ZxT9bKc4LwRf6VnHs3JdPy8GaUeX"
 URL = "https://shop.example/webhooks/stripe"
 
 

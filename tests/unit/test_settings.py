@@ -18,6 +18,8 @@ GOOD = {
     "MONGODB_URI": "mongodb://ann:secret-word@db.example:27017/shop",
 }
 
+DRAWN = "whsec_7Qm2ZxT9bKc4LwRf6VnHs3JdPy8GaUeX"  # as Stripe draws them
+
 
 def read(serve: bool = True, **changes: str | None) -> Settings:
     return Settings.from_environment(serve=serve, environment={**GOOD, **changes})
@@ -181,7 +183,7 @@ def test_every_usual_form_of_mongodb_address_is_good(uri: str) -> None:
     ("key", "live"), [("sk_test_x", False), ("rk_test_a_live_b", False), ("sk_live_x", True), ("rk_live_test_x", True)]
 )
 def test_the_key_says_the_mode(key: str, live: bool) -> None:
-    assert read(STRIPE_SECRET_KEY=key).livemode is live
+    assert read(STRIPE_SECRET_KEY=key, STRIPE_WEBHOOK_SECRET=DRAWN).livemode is live
 
 
 @pytest.mark.parametrize(
@@ -195,9 +197,9 @@ def test_the_key_says_the_mode(key: str, live: bool) -> None:
 )
 def test_a_live_key_goes_nowhere_unencrypted(key: str, base: str, good: bool) -> None:
     if good:
-        assert read(STRIPE_SECRET_KEY=key, STRIPE_API_BASE=base).stripe_api_base == base
+        assert read(STRIPE_SECRET_KEY=key, STRIPE_WEBHOOK_SECRET=DRAWN, STRIPE_API_BASE=base).stripe_api_base == base
     else:
-        (told,) = problems(STRIPE_SECRET_KEY=key, STRIPE_API_BASE=base)
+        (told,) = problems(STRIPE_SECRET_KEY=key, STRIPE_WEBHOOK_SECRET=DRAWN, STRIPE_API_BASE=base)
         assert told.startswith("STRIPE_API_BASE must be https")
 
 

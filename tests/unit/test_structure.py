@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("models", "sync", "webhooks", "api", "emulator", "demo", "bench")
 SERVICE = ("models", "sync", "webhooks", "api")
-READS_ENVIRONMENT = ("sync/settings.py", "gunicorn.conf.py", "emulator/__main__.py", "demo/", "bench/", "tests/")
+READS_ENVIRONMENT = ("sync/environment.py", "gunicorn.conf.py", "emulator/__main__.py", "demo/", "bench/", "tests/")
 WRITES = {  # MongoDB's and MongoEngine's names for a write
     *("insert_one", "insert_many", "update_one", "update_many", "replace_one", "delete_one", "delete_many"),
     *("bulk_write", "find_one_and_update", "find_one_and_replace", "find_one_and_delete"),
@@ -106,13 +106,13 @@ def reads_environment(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         of_a_request = isinstance(node, ast.Attribute) and ast.unparse(node.value) == "request"  # what WSGI tells of it
         if isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT and not of_a_request:
-            yield f"{node.lineno}: .{node.attr}: settings are read once, in sync/settings.py"
+            yield f"{node.lineno}: .{node.attr}: settings are read once, in sync/environment.py"
         if (
             isinstance(node, ast.ImportFrom)
             and node.module == "os"
             and {a.name for a in node.names} & {"environ", "getenv"}
         ):
-            yield f"{node.lineno}: settings are read once, in sync/settings.py"
+            yield f"{node.lineno}: settings are read once, in sync/environment.py"
 
 
 def takes_metadata(tree: ast.Module) -> Iterator[str]:

@@ -36,7 +36,7 @@ def test_nothing_else_is_a_token(presented: bytes) -> None:
 
 
 @pytest.mark.fault("140")
-@pytest.mark.parametrize("presented", [b"a-token-of-the-shop", b"a-token-of-the-desk", b"b", b"x" * 10_000])
+@pytest.mark.parametrize("presented", [b"a-token-of-the-shop", b"a-token-of-the-desk", b"x" * 16, b"x" * 10_000])
 def test_every_token_is_compared_in_constant_time(presented: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     compared: list[tuple[int, int]] = []
     compare = hmac.compare_digest

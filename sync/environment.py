@@ -1,0 +1,168 @@
+"""The environment as it was given: the process's own, `.env`, and the files that NAME_FILE names. No value is told."""
+
+import os
+import stat
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from io import StringIO
+from pathlib import Path
+
+from dotenv import dotenv_values
+from dotenv.parser import parse_stream
+
+DOTENV = ".env"
+SECRETS = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "API_TOKENS", "MONGODB_URI")  # each may stand in a file
+FILE = "_FILE"
+LARGEST = 65_536  # bytes of a file with a secret
+QUOTES = "\"'`“”„‘’«»"
+OWN = ("/run/secrets/", "/var/run/secrets/")  # where a container finds what was given to it alone
+
+
+@dataclass
+class Given:
+    """What was given, and what is wrong with it: setting by setting, and with `.env` itself."""
+
+    values: dict[str, str] = field(default_factory=dict, repr=False)
+    wrong: dict[str, str] = field(default_factory=dict)
+    problems: list[str] = field(default_factory=list)  # with one, what is missing may only be unread
+
+
+def read_environment(environment: Mapping[str, str] | None = None) -> Given:
+    """Read what was given: this environment, or the process's own, which wins over `.env`."""
+    given = Given()
+    if environment is None:
+        _read_dotenv(given)
+        environment = os.environ
+    given.values |= {name: value or "" for name, value in environment.items()}
+    for name, value in given.values.items():
+        given.values[name] = _unquoted(value.strip())
+        if is_quoted(given.values[name]):
+            given.wrong[name] = f"{name} has quotes around it that are not one pair"
+    for name in SECRETS:
+        if place := given.values.get(name + FILE):
+            if given.values.get(name):
+                given.wrong[name] = f"{name} and {name}{FILE} are both given: keep one"
+            else:
+                _read_file(given, name, Path(place))
+    return given
+
+
+def is_quoted(value: str) -> bool:
+    """Whether there is a quote at an end of a value."""
+    return value != "" and (value[0] in QUOTES or value[-1] in QUOTES)
+
+
+def files() -> Iterator[tuple[str, Path]]:
+    """Yield the files with secrets that would be read now, each with the name by which to tell of it."""
+    if os.path.lexists(DOTENV):
+        yield DOTENV, Path(DOTENV)
+    values = read_environment().values
+    for name in SECRETS:
+        if place := values.get(name + FILE):
+            yield f"the file of {name}{FILE}", Path(place)
+
+
+def open_to(path: Path) -> str | None:
+    """Return to whom beside us a file is open; None when to nobody, or when it cannot be told."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    if str(path).startswith(OWN):
+        return None
+    if found.st_uid not in (os.geteuid(), 0):
+        return "its owner, who is another user"
+    if found.st_mode & (stat.S_IROTH | stat.S_IWOTH):
+        return "everybody on this machine"
+    if found.st_mode & stat.S_IWGRP:
+        return "its group, which may also change it"
+    given_by_root = found.st_uid == 0 != os.geteuid() and found.st_gid in (os.getegid(), *os.getgroups())
+    if found.st_mode & stat.S_IRGRP and not given_by_root:  # root:shop 0640 is how a service is given one
+        return "its group"
+    return None
+
+
+def unread_certificates() -> Iterator[str]:
+    """Yield the variables that name where the certificates of authorities are, and name nothing that is there."""
+    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        if (place := os.environ.get(name)) and not os.path.exists(place):
+            yield name
+
+
+def looks_like(name: str, others: Iterable[str]) -> str | None:
+    """Return which of these names looks as if this one were meant."""
+    return next(iter(get_close_matches(name.upper(), others, n=1, cutoff=0.85)), None)
+
+
+def _unquoted(value: str) -> str:
+    """Take away one pair of quotes around all of it: Docker's --env-file and many panels keep them."""
+    if len(value) > 1 and value[0] == value[-1] in "\"'" and value[0] not in value[1:-1]:
+        return value[1:-1].strip()
+    return value
+
+
+def _read_dotenv(given: Given) -> None:
+    """Read `.env`, if it is there; say what keeps it from being read."""
+    try:
+        text = _text(Path(DOTENV).read_bytes())
+    except FileNotFoundError:
+        if os.path.islink(DOTENV):
+            given.problems.append(f"{DOTENV} is a link to what is not there")
+    except IsADirectoryError:
+        given.problems.append(f"{DOTENV} is a directory (was it mounted where there was no such file?)")
+    except OSError as error:
+        given.problems.append(f"{DOTENV} cannot be read: {error.strerror}")
+    except UnicodeError as error:
+        given.problems.append(f"{DOTENV} {error}: save it as UTF-8")
+    else:
+        _parse_dotenv(given, text)
+
+
+def _parse_dotenv(given: Given, text: str) -> None:
+    seen: dict[str, str | None] = {}
+    for binding in parse_stream(StringIO(text)):
+        name = binding.key
+        if binding.error:
+            line = binding.original.line
+            given.problems.append(
+                f"{DOTENV} cannot be read from line {line} on: write NAME=value, with quotes in pairs"
+            )
+        elif name and seen.setdefault(name, binding.value) != binding.value and name not in os.environ:
+            given.wrong[name] = f"{name} stands in {DOTENV} twice, with different values"
+    if not given.problems:
+        given.values |= {name: value or "" for name, value in dotenv_values(stream=StringIO(text)).items()}
+
+
+def _read_file(given: Given, name: str, path: Path) -> None:
+    """Read a secret from its file. The path is not told: whoever took one name for the other gave the secret itself."""
+    given.wrong[name] = f"{name}{FILE} names what is no file"
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return
+        with path.open("rb") as file:
+            value = _text(file.read(LARGEST)).strip()
+    except FileNotFoundError:
+        given.wrong[name] = f"{name}{FILE} names a file that is not there"
+    except UnicodeError as error:
+        given.wrong[name] = f"{name}{FILE} names a file that {error}"
+    except OSError as error:
+        given.wrong[name] = f"{name}{FILE} names a file that cannot be read: {error.strerror}"
+    except ValueError:
+        return  # no path, as there is a null in it
+    else:
+        del given.wrong[name]
+        if not value or len(value.splitlines()) > 1:
+            given.wrong[name] = f"{name}{FILE} names a file that {'has more than one line' if value else 'is empty'}"
+        given.values[name] = value
+
+
+def _text(raw: bytes) -> str:
+    """Return the text of a file, without the mark that Windows puts before it. Raises UnicodeError, saying why."""
+    if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in raw:
+        raise UnicodeError("is not UTF-8, but UTF-16 or no text")
+    try:
+        return raw.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = raw.count(b"\n", 0, error.start) + 1
+        raise UnicodeError(f"is not UTF-8 in line {line}") from None

@@ -1,0 +1,225 @@
+"""The address of MongoDB: how it is read, and what it must not say. No part of a user or a password is in a message.
+
+It is read as pymongo reads it, so that both see the same options, but without asking the DNS.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from urllib.parse import unquote_plus
+
+from pymongo.errors import PyMongoError
+from pymongo.uri_parser import parse_uri
+
+EXAMPLE = "mongodb://host:27017/stripe_sync"
+SRV = "mongodb+srv://"
+SYSTEM = ("admin", "config", "local")  # they are MongoDB's own: no backup by database, rights that nobody should have
+
+DECIDES = "what decides is read where it is written"
+LOSES = "anything less loses what was acknowledged, or lets two writers win the same revision"
+REPEATS = "a primary that changes would be an error of each call"
+READS = "what was written must be read as it was"
+
+# What an address may not change, with the values that change nothing.
+FIXED: dict[str, tuple[tuple[str, ...], str]] = {
+    "w": (("majority",), LOSES),
+    "journal": (("true",), LOSES),
+    "fsync": (("false",), LOSES),
+    "wTimeoutMS": (("0",), "a write has a deadline of its own"),
+    "readPreference": (("primary",), DECIDES),
+    "readPreferenceTags": ((), DECIDES),
+    "maxStalenessSeconds": (("-1",), DECIDES),
+    "readConcernLevel": (("local",), DECIDES),
+    "retryWrites": (("true",), REPEATS),
+    "retryReads": (("true",), REPEATS),
+    "tz_aware": (("true",), READS),
+    "uuidRepresentation": (("standard",), READS),
+    "unicode_decode_error_handler": (("strict",), READS),
+    "datetime_conversion": (("DATETIME",), READS),
+}
+
+# What may stand there and does not count: ours does.
+OVERRULED = {
+    *("timeoutMS", "serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS", "heartbeatFrequencyMS"),
+    "appName",
+}
+
+# With one of these, TLS is with whoever answers.
+UNCHECKED = ("tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames")
+
+# What only says how MongoDB is reached, and who we are. Whether `directConnection` does more is seen when connected.
+FREE = {
+    *("authMechanism", "authMechanismProperties", "authSource", "compressors", "zlibCompressionLevel", "connect"),
+    *("directConnection", "loadBalanced", "replicaSet", "localThresholdMS", "serverMonitoringMode"),
+    *("maxConnecting", "maxIdleTimeMS", "maxPoolSize", "minPoolSize", "waitQueueMultiple", "waitQueueTimeoutMS"),
+    *("maxAdaptiveRetries", "enableOverloadRetargeting", "srvServiceName", "srvMaxHosts", "srvAllowedHostsSuffix"),
+    *("tls", "ssl", "tlsCAFile", "tlsCertificateKeyFile", "tlsCertificateKeyFilePassword", "tlsCRLFile"),
+    "tlsDisableOCSPEndpointCheck",  # certificates are checked all the same
+}
+KNOWN = {name.lower(): name for name in (*FIXED, *OVERRULED, *UNCHECKED, *FREE)}
+
+CREDENTIALS = "must have each of : / ? # [ ] @ % in its credentials percent-encoded"
+
+
+class BadAddress(ValueError):
+    """An address that cannot be used; the message says why, and quotes nothing that may be secret."""
+
+
+@dataclass(frozen=True)
+class Address:
+    """What an address says; `options` are in their order, under the names that pymongo's manual gives them."""
+
+    srv: bool
+    user: bool
+    hosts: tuple[str, ...]
+    database: str
+    options: tuple[tuple[str, str], ...] = field(repr=False)
+    userinfo: str = field(default="", repr=False)
+
+    def is_set(self, *names: str) -> bool:
+        """Whether an option of one of these names is true."""
+        return any(name in names and value == "true" for name, value in self.options)
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether what goes there is encrypted."""
+        if self.is_set("tls", "ssl"):
+            return True
+        return self.srv and not any(name in ("tls", "ssl") for name, _ in self.options)
+
+    @property
+    def unchecked(self) -> tuple[str, ...]:
+        """The options that let TLS be with whoever answers."""
+        return tuple(name for name in UNCHECKED if self.is_set(name))
+
+    @property
+    def secrets(self) -> set[str]:
+        """What no message may quote."""
+        named = [
+            value
+            for name, value in self.options
+            if name in ("tlsCertificateKeyFilePassword", "authMechanismProperties")
+        ]
+        written = [self.userinfo, *self.userinfo.split(":"), *named]
+        return {form for each in written for form in (each, unquote_plus(each)) if form}
+
+
+def read_address(text: str) -> Address:
+    """Return what an address says. Raises BadAddress, whose message begins with a verb."""
+    if not text.isprintable() or " " in text:
+        raise BadAddress("must not have blanks or control characters in it")
+    scheme = re.match(r"mongodb(\+srv)?://", text)
+    if scheme is None:
+        raise BadAddress(f"must begin with mongodb:// or {SRV}, as {EXAMPLE}")
+    place, _, query = text[scheme.end() :].partition("?")
+    authority, _, path = place.partition("/")
+    userinfo, at, hosts = authority.rpartition("@")
+    if "@" in path or ("@" in query and not at) or "@" in userinfo or (at and not _is_escaped(userinfo)):
+        raise BadAddress(CREDENTIALS)
+    srv = scheme[1] is not None
+    address = Address(
+        srv, bool(at), tuple(_host(each, srv) for each in hosts.split(",")), _database(path), _split(query), userinfo
+    )
+    _require_known(address.options, quotable="@" not in query)
+    if srv and len(address.hosts) > 1:
+        raise BadAddress(f"must name one server after {SRV}, as its DNS names the others")
+    if not _is_readable(authority, query):
+        raise BadAddress("has options that exclude each other, or do not go with these servers")
+    return address
+
+
+def objections(text: str, *, live: bool) -> Iterator[str]:
+    """Yield why this address cannot be used, each reason with a verb; with a live key more is asked of it."""
+    try:
+        address = read_address(text)
+    except BadAddress as error:
+        yield str(error)
+        return
+    for name, value in address.options:
+        if name in FIXED and value not in FIXED[name][0]:
+            good, why = FIXED[name]
+            yield f"must not set {name}{f' to anything but {good[0]}' if good else ''}: {why}"
+    if live and not all(map(is_local, address.hosts)):
+        for name in address.unchecked:
+            yield f"must not set {name} with a live key: TLS would be with whoever answers; say tlsCAFile"
+        if address.srv and not address.encrypts:
+            yield "must not set tls=false with a live key: all that goes to MongoDB could be read on the way"
+
+
+def is_local(host: str) -> bool:
+    """Whether a host is this machine: its loopback interface, or a socket."""
+    if host == "localhost" or host.endswith(".sock"):
+        return True
+    try:
+        return ip_address(host.strip("[]")).is_loopback
+    except ValueError:
+        return False
+
+
+def _is_escaped(userinfo: str) -> bool:
+    user, _, password = userinfo.partition(":")
+    return bool(user) and ":" not in password and not re.search(r"%(?![0-9A-Fa-f]{2})", userinfo)
+
+
+def _host(entity: str, srv: bool) -> str:
+    """Return the host of `host:port`."""
+    found = re.fullmatch(r"(\[[^\[\]@]+\]|[^:\[\]@]+)(?::([0-9]{1,5}))?", entity)
+    if not found or (found[2] and not 0 < int(found[2]) < 65536):
+        raise BadAddress("must name servers as host, host:27017 or [::1]:27017 before the /, separated by commas")
+    if srv and found[2]:
+        raise BadAddress(f"must not name a port after {SRV}, as its DNS does")
+    return unquote_plus(found[1]).lower()
+
+
+def _database(path: str) -> str:
+    name = unquote_plus(path)
+    if not name:
+        raise BadAddress(f"must name a database after the servers: {EXAMPLE}")
+    if not name.isprintable() or set(name) & set('/\\. "$*<>:|?'):
+        raise BadAddress(
+            "must name a database without any of / \\ . $ * < > : | ? and quotes, blanks and control characters"
+        )
+    if len(name.encode()) > 63:
+        raise BadAddress("must name a database whose name has at most 63 bytes")
+    if name.lower() in SYSTEM:
+        raise BadAddress(
+            f"must not name {name.lower()}, a database of MongoDB's own: name yours, with authSource=admin if need be"
+        )
+    return name
+
+
+def _split(query: str) -> tuple[tuple[str, str], ...]:
+    if "&" in query and ";" in query:
+        raise BadAddress("must separate its options by & alone")
+    pairs = [each.split("=") for each in re.split("[&;]", query)] if query else []
+    if any(len(pair) != 2 for pair in pairs):
+        raise BadAddress("must end with options as name=value, joined by &")
+    return tuple((KNOWN.get(name.lower(), name), unquote_plus(value)) for name, value in pairs)
+
+
+def _require_known(options: tuple[tuple[str, str], ...], *, quotable: bool) -> None:
+    """Raise BadAddress for an option that pymongo does not know, or a value that it does not take."""
+    names = [name for name, _ in options]
+    for name, value in options:
+        if name not in KNOWN.values():
+            raise BadAddress(f"has an option that is not known{f': {name}' if quotable and len(name) < 60 else ''}")
+        if names.count(name) > 1 and name != "readPreferenceTags":
+            raise BadAddress(f"says {name} twice")
+        if name in FIXED:
+            continue  # whatever its value is, only a few are good
+        if not _is_readable("host", f"{name}={value.replace('%', '%25').replace('&', '%26').replace(';', '%3B')}"):
+            what = "a file that is not readable" if name.endswith("File") else "a value that it does not take"
+            raise BadAddress(f"gives {name} {what}")
+
+
+def _is_readable(authority: str, query: str) -> bool:
+    """Whether pymongo can read such an address, but for its database."""
+    judged = {name.lower() for name in FIXED}  # with pymongo, they fail in many ways
+    kept = [each for each in re.split("[&;]", query) if each.partition("=")[0].lower() not in judged]
+    kept = [each for each in kept if not each.lower().startswith("srv")]
+    try:
+        parse_uri(f"mongodb://{authority}/database?{'&'.join(kept)}", warn=False)
+    except (PyMongoError, ValueError, TypeError, LookupError, OSError):
+        return False
+    return True

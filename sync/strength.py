@@ -1,0 +1,51 @@
+"""Whether a secret is one: long enough, of some variety, and nothing that a manual shows in its place."""
+
+import re
+from functools import cache
+from hashlib import sha256
+from itertools import chain, pairwise
+
+LEAST = 16  # characters of a token, of whoever presents one, too
+VARIETY = 6  # different characters, and different steps from one to the next: `openssl rand -hex 8` has more
+STRIPE_LEAST = 24  # characters of a signing secret behind its prefix: Stripe's have 32 and more
+
+# What is shown in place of a secret. In one that was drawn, none of these is likely: each has a sign that Stripe's do
+# not have, or five letters.
+PLACEHOLDER = re.compile(
+    r"<[^>]*>|\$\{|\$\(|\{\{|%\(|\.\.\.|^\$\w+$|xxxx+|\*\*\*|your[-_ ]|insert[-_ ]"
+    r"|(change|replace)[-_ ]?(me|this|it|with)|example|placeholder|passw[o0]rd|qwerty|letmein|dummy|lorem"
+    r"|secret[-_ ]?(key|token)|(signing|webhook)[-_ ]?secret",
+    re.IGNORECASE,
+)
+STRIPES = re.compile(r"(sk|rk|pk)_(test|live)_|whsec_")
+WORDS = """
+a abc abcdefghijklmnop abcdefghijklmnopqrstuvwxyz admin api api-key api-token apikey bearer change-me change_me changeit
+changeme change-me-please change-me-in-production default demo dev dummy example false foo foobar guest hello key
+letmein my-secret-token mytoken none null passw0rd password password1 password123 placeholder qwerty root secret
+secret123 secret-token secrettoken shop string supersecret supersecrettoken test test123 testing this-is-a-secret todo
+token true undefined user your-secret-token your-token your_token xxx $TOKEN <token> <your-token> ${TOKEN} sha256=
+0 1 123 1234 12345 123456 1234567 12345678 123456789 1234567890 0123456789 1234567890123456 0123456789abcdef
+"""
+ENDS = ("", "\n", "\r\n", " ", " \n")  # `echo "$TOKEN" | sha256sum` takes the end of the line with it
+
+
+def weakness(secret: str, least: int = LEAST) -> str | None:
+    """Return why this is no secret, as the end of a sentence about it that quotes nothing; None when it may be one."""
+    if PLACEHOLDER.search(secret):
+        return "is what stands in a manual in place of one"
+    if len(secret) < least:
+        return f"has less than {least} characters"
+    pairs = list(pairwise(secret))
+    steps = {ord(after) - ord(before) for before, after in pairs}
+    if min(len(set(secret)), len(steps)) < VARIETY or 2 * len(set(pairs)) < len(pairs):
+        return "repeats itself, or counts up"
+    return None
+
+
+@cache
+def known_digests() -> frozenset[bytes]:
+    """Return the digests of nothing, and of what everybody tries first."""
+    repeated = (chr(code) * count for code in range(0x20, 0x7F) for count in range(1, 65))
+    texts = {"", *WORDS.split(), *WORDS.upper().split(), *WORDS.title().split()}
+    ended = (text + end for text in texts for end in ENDS)
+    return frozenset(sha256(text.encode()).digest() for text in chain(ended, repeated))
