@@ -61,7 +61,8 @@ class Comparison:
                 remotes[remote["id"]] = self._whole(remote, page)
             else:
                 self._failed(remote, "this is no object with an id")
-        ids = list(remotes)
+        if not (ids := list(remotes)):
+            return []
         documents = self._documents(remotes)
         unknown = []
         for id, remote in remotes.items():

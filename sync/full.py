@@ -12,6 +12,7 @@ from models import Customer, Status, SyncedDocument, kinds, present_kinds
 from models.claimable import read_each
 from models.owned import UNLISTED, in_no_list, owned_kinds
 from models.state import OWNERS, State
+from models.tally import having
 from sync.answers import Reply
 from sync.compare import Comparison
 from sync.composed import COMPOSED
@@ -23,6 +24,8 @@ from sync.owners import READS, Owners
 from sync.settle import Run, look_at_absent
 
 COUNTED = ("adopt", "back", "drift", "failed")  # what a report says of a comparison
+
+LIVE = {"live": True}
 
 Model = type[SyncedDocument]
 
@@ -45,19 +48,21 @@ def compare_everything(
     its owner only is compared with `owner_reads` GETs, and the next comparison goes on.
     """
     models = {kind: model for kind, model in (kinds() if absent else present_kinds()).items() if kind not in left_out}
-    of_clocks = _customers_of_clocks()
+    of_clocks, begun = _customers_of_clocks(), having(present_kinds().values(), LIVE)
     for kind, model in models.items():
         if not model.resource.listed:
             continue
         try:
-            if unlisted := _missing(model, _listed(model, run), run, of_clocks):
+            seen = _listed(model, run)
+            if model in begun and (unlisted := _missing(model, seen, run, of_clocks)):
                 coverage.not_compared[kind] = f"{in_no_list(kind)}, and {unlisted:,} may be such"
         except (Forbidden, ReadRefused) as error:
             verdict = coverage.not_available if is_not_there(error, model) else left_out
             verdict[kind] = str(error)
     _compare_owned(run, left_out, coverage, models, owner_reads, absent=absent)
+    alive = having(present_kinds().values(), LIVE)
     for kind in UNLISTED.keys() & models.keys():
-        if models[kind].objects(live=True).first():
+        if models[kind] in alive:
             coverage.not_compared[kind] = in_no_list(kind)
     for kind in () if run.dry else COMPOSED:
         followed = {"status": Status.ACTIVE, "lease": None}
@@ -112,7 +117,8 @@ def _look_at(document: SyncedDocument, run: Run) -> bool:
 def _compare_owned(
     run: Run, left_out: dict[str, str], coverage: Coverage, models: dict[str, Model], reads: int, *, absent: bool
 ) -> None:
-    wanted = {kind for kind, model in models.items() if absent or model.objects(live=True).first()}
+    there = having(present_kinds().values(), LIVE)
+    wanted = {kind for kind, model in models.items() if absent or model in there}
     owners = Owners(wanted, reads=reads)
     owners.recall((State.read(OWNERS) or {}).get("walks", ()))
     for walk in owners.unfinished:

@@ -17,7 +17,7 @@ from models import Event, SyncedDocument, clock, present_kinds
 from models.claimable import read_each, set_aside
 from models.event import EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, State
-from models.tally import count, oldest
+from models.tally import count, count_each, having, oldest
 from sync.answers import Reply
 from sync.compare import has_id
 from sync.connection import current, log
@@ -118,7 +118,8 @@ def _run(report: Report, run: Run, owner_reads: int) -> None:
     if not run.dry:
         migrate(run.note)
     checkpoint = State.read(CHECKPOINT)
-    pages = current().gateway.pages("/v1/events", created={"gte": since(checkpoint)})
+    begin = since(checkpoint)
+    pages = current().gateway.pages("/v1/events", created={"gte": begin})
     newest = next(pages)
     now = newest.earliest
     if checkpoint is None or now - checkpoint["read_at"] > EVENTS_LAST:
@@ -133,7 +134,7 @@ def _run(report: Report, run: Run, owner_reads: int) -> None:
     kept = True
     for page in chain([newest], pages):
         kept = catch_up(page, run) and kept
-        tell_of(page, now, since(checkpoint), run)
+        tell_of(page, now, begin, run)
     left_out = settle_overdue(run)
     if report.full:
         compare_everything(run, left_out, report.coverage, absent=asked, owner_reads=owner_reads)
@@ -232,8 +233,11 @@ def tell_of(page: Reply, now: int, since: int, run: Run) -> None:
 def settle_overdue(run: Run) -> dict[str, str]:
     """Claim and settle every overdue document; return what had to be left out (a kind, or a document), and why."""
     left_out: dict[str, str] = {}
-    moment = clock.now()
-    for kind, model in present_kinds().items():
+    moment, present = clock.now(), present_kinds()
+    due = having(present.values(), clock.overdue(moment))
+    for kind, model in present.items():
+        if model not in due:
+            continue
         try:
             if run.dry:
                 for document in read_each(model, clock.overdue(moment), counted(run.counts, kind)):
@@ -286,6 +290,6 @@ def _settled(claimed: SyncedDocument, run: Run) -> str | None:
 def attention() -> dict[str, int]:
     """Return how many things wait for a person: documents in review, dead events."""
     return {
-        "review": sum(count(model, {"review": {"$type": "string"}}) for model in present_kinds().values()),
+        "review": count_each(present_kinds().values(), {"review": {"$type": "string"}}),
         "dead": count(Event, {"state": EventState.DEAD}),
     }
