@@ -6,7 +6,7 @@ import fnmatch
 import random
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from emulator.wire import Logged
@@ -63,6 +63,10 @@ class Fault:
     hits: int = 0
     entered: threading.Event = field(default_factory=threading.Event, repr=False)
     released: threading.Event = field(default_factory=threading.Event, repr=False)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Fault:
+        """Whoever is held is held by this one."""
+        return replace(self, entered=threading.Event(), released=threading.Event())
 
     def release(self) -> None:
         """Let a held request go on."""

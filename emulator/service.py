@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import threading
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,11 +47,20 @@ class Emulator:
         self.webhooks.recover()
         self.wsgi = Door(self)
 
+    def copy(self) -> Emulator:
+        """Another Stripe that is, in memory, as this one is now; what happens to one does not happen to the other."""
+        with self.engine.lock:
+            return copy.deepcopy(self, {id(self.engine.lock): threading.RLock()})
+
+    def become(self, other: Emulator) -> None:
+        """Be that Stripe from now on, for whoever has a transport of this one. The other is used up."""
+        vars(self).update(vars(other))
+
     # The front door
 
     def transport(self) -> Transport:
         """For `StripeClient("sk_test_x", http_client=stripe.transport())`."""
-        return Transport(self.engine.answer)
+        return Transport(lambda request: self.engine.answer(request))
 
     # What is there
 

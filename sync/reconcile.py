@@ -152,7 +152,7 @@ def since(checkpoint: dict[str, Any] | None) -> int:
     if checkpoint is not None:
         newest = checkpoint.get("newest")
         return int(newest["created"] if newest else checkpoint["read_at"]) - LAG
-    born = oldest(present_kinds().values())
+    born = oldest(having(present_kinds().values(), {}))
     return (
         int(min(filter(None, (clock.now() - FIRST, born))).timestamp()) - LAG
     )  # before our first document, none was ours

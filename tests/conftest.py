@@ -3,7 +3,7 @@
 import os
 import uuid
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, suppress
+from contextlib import suppress
 from typing import Any
 
 import pytest
@@ -13,7 +13,7 @@ from pymongo.database import Database
 
 from demo.mongod import Mongod, NoMongod
 from models import Erasure
-from tests.support.lives import Lives, live
+from tests.support.lives import Lives
 from tests.support.mongo import MongoServer
 from tests.support.world import World
 
@@ -89,10 +89,11 @@ def clean(_worker_database: Database[Any]) -> Callable[[], None]:
 
 
 @pytest.fixture
-def lives(database: str, clean: Callable[[], None]) -> Iterator[Lives]:
-    """What begins one life after the other, until one survives: see `live`."""
-    with ExitStack() as stack:
-        yield lambda **options: stack.enter_context(closing(live(database, clean, **options)))
+def lives(database: str, _worker_database: Database[Any]) -> Iterator[Lives]:
+    """A world that dies before each effect of something: see `Lives.deaths`."""
+    made = Lives(database, _worker_database)
+    yield made
+    made.world.stop()
 
 
 @pytest.fixture

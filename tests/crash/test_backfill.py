@@ -34,16 +34,14 @@ def account(world: World) -> Customer:
 @pytest.mark.parametrize("again", [pytest.param(0, id="once", marks=pytest.mark.long), pytest.param(2, id="twice")])
 @pytest.mark.fault("95")
 def test_killed_before_any_effect_it_goes_on_and_copies_everything(lives: Lives, again: int) -> None:
-    died_of = set()
-    for life in lives(least=8):
-        world = life.world
-        pending = account(world)
-        died = life.kill(copy)
-        died_of.add(died)
+    world, died_of = lives.world, set()
+    pending = account(world)
+    for death in lives.deaths(copy, least=8):
+        died_of.add(death.died)
         if again:
-            life.fuse.kill(copy, again)
+            lives.fuse.kill(copy, again)
         told = copy()
-        assert (told.exit_code, told.finished) == (0, True), f"after dying {died}: {told}"
+        assert (told.exit_code, told.finished) == (0, True), f"after dying {death.died}: {told}"
         world.converge()
         assert pending.reread().status == Status.ACTIVE
         assert Customer.objects.count() == STOCK + 3

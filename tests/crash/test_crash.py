@@ -214,10 +214,9 @@ def test_every_action_has_a_sample() -> None:
 
 @pytest.mark.parametrize(("journey", "kind", "heard"), list(cases()))
 def test_every_crash_point_converges(journey: Journey, kind: str, heard: bool, lives: Lives):
-    for life in lives(least=1):
-        world = life.world
-        act = journey.arrange(world, kind)
-        died = life.kill(act)
+    world = lives.world
+    act = journey.arrange(world, kind)
+    for death in lives.deaths(act, least=1):
         if heard:
             world.deliver()
         else:
@@ -228,7 +227,7 @@ def test_every_crash_point_converges(journey: Journey, kind: str, heard: bool, l
         if heard:
             world.deliver()
         assert_in_sync(world)
-        assert report.exit_code == 0 or report.counts["review"], f"{report} after dying {died}"
-        if died is None:
+        assert report.exit_code == 0 or report.counts["review"], f"{report} after dying {death.died}"
+        if death.died is None:
             again = world.reconcile()
             assert not any(again.counts.values()), f"there is no end to it: {again}"

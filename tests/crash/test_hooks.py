@@ -57,40 +57,39 @@ def cases() -> Iterator[Any]:
 @pytest.mark.parametrize(("journey", "kind"), list(cases()))
 @pytest.mark.fault("92")
 def test_what_happened_is_told_and_nothing_else(journey: Journey, kind: str, lives: Lives) -> None:
-    deaths, history = 0, History()
-    for life in lives(least=1, listeners=(history,)):
-        world = life.world
-        history.statuses.clear()
-        with listening(*NAMES) as heard:
-            act = journey.arrange(world, kind)
-            died = life.kill(act)
-            deaths += hear_all(world, life.fuse)
+    world, history, deaths = lives.world, History(), 0
+    world.listeners = (history,)
+    world.start()
+    with listening(*NAMES) as heard:
+        for death in lives.deaths(journey.arrange(world, kind), least=1):
+            heard.clear()
+            deaths += hear_all(world, lives.fuse)
             world.deliver()
             world.stripe.calm()
             world.stripe.release_zombies()
             world.converge()
             world.deliver()
-            deaths += hear_all(world, life.fuse)
+            deaths += hear_all(world, lives.fuse)
             deliver()
-        here = {str(document.id) for document in world.documents()}
-        assert told(heard) <= history.statuses, f"what did not happen was told, after dying {died}"
-        assert {one for one in history.statuses if one[0] in here} <= told(heard), f"lost, after dying {died}"
-        assert Delivery.objects(state__ne=DeliveryState.DONE).count() == 0
-        assert not any(document.notices for document in world.documents())
+            here = {str(document.id) for document in world.documents()}
+            assert told(heard) <= history.statuses, f"what did not happen was told, after dying {death.died}"
+            assert {one for one in history.statuses if one[0] in here} <= told(heard), f"lost, after dying {death.died}"
+            assert Delivery.objects(state__ne=DeliveryState.DONE).count() == 0
+            assert not any(document.notices for document in world.documents())
     assert deaths > 3, "the worker was never killed"
 
 
 @pytest.mark.fault("92")
 @pytest.mark.fault("35")
 def test_an_event_is_told_wherever_the_service_dies(lives: Lives) -> None:
-    for life in lives(least=2):
-        world = life.world
-        with listening("stripe:customer.*") as heard:
-            world.stripe.dashboard.create("customer", name="x")
-            bodies = world.webhooks()
-            life.kill(partial(world.deliver, bodies))
+    world = lives.world
+    with listening("stripe:customer.*") as heard:
+        world.stripe.dashboard.create("customer", name="x")
+        bodies = world.webhooks()
+        for _ in lives.deaths(partial(world.deliver, bodies), least=2):
+            heard.clear()
             world.deliver(bodies)  # Stripe had no answer, and sends it again
-            hear_all(world, life.fuse)
-        assert [notice.name for notice in heard][-1:] == ["stripe:customer.created"]
-        assert len({notice.id for notice in heard}) == 1
-        assert Customer.objects.count() == 1
+            hear_all(world, lives.fuse)
+            assert [notice.name for notice in heard][-1:] == ["stripe:customer.created"]
+            assert len({notice.id for notice in heard}) == 1
+            assert Customer.objects.count() == 1

@@ -130,17 +130,16 @@ def test_linked_and_never_told_the_caller_repeats_and_is_told(fused: World, call
 
 def everywhere(lives: Lives, call: Call) -> None:
     """Die at every point, and come back when the key is too old; `tests/crash` comes back while it lasts."""
-    for life in lives(least=2):
-        world = life.world
-        ready = call.ready(world)
-        life.kill(ready.send)
+    world = lives.world
+    ready = call.ready(world)
+    for death in lives.deaths(ready.send, least=2):
         world.advance(hours=30)
         ready.settle(heard=False)
         ready.assert_kept()
         document = ready.subject()
         assert document is not None
         if call.verb == "update":
-            assert ready.done(document) or life.effect == 1 or said(document), "it was not said"
+            assert ready.done(document) or death.effect == 1 or said(document), "it was not said"
 
 
 def said(document: SyncedDocument) -> bool:
@@ -166,10 +165,9 @@ def test_an_action_is_repeated_while_its_key_lasts_and_then_found_done_or_not(li
 @pytest.mark.parametrize("hours", [30, 40 * 24], ids=["a day", "forty days"])
 @pytest.mark.parametrize("call", list(calls("76", "create")))
 def test_however_late_the_next_run_is_a_creation_comes_to_one_end(lives: Lives, call: Call, hours: float) -> None:
-    for life in lives(least=2):
-        world = life.world
-        ready = call.ready(world)
-        life.kill(ready.send)
+    world = lives.world
+    ready = call.ready(world)
+    for _ in lives.deaths(ready.send, least=2):
         world.advance(hours=hours)
         ready.settle(heard=False)
         assert_in_sync(world, review=hours > 29 * 24)

@@ -18,14 +18,13 @@ from tests.support.world import World
 
 @pytest.mark.fault("36")
 def test_an_event_is_sent_again_wherever_its_delivery_died_and_counts_once(lives: Lives) -> None:
-    for life in lives(least=2):
-        world = life.world
-        customer = sync.create_customer("user@here.com")
-        world.deliver()
-        world.advance(minutes=1)
-        world.stripe.dashboard.update("customer", customer.stripe_id, name="new")
-        (raw,) = world.webhooks()
-        life.kill(partial(world.send, raw))
+    world = lives.world
+    customer = sync.create_customer("user@here.com")
+    world.deliver()
+    world.advance(minutes=1)
+    world.stripe.dashboard.update("customer", customer.stripe_id, name="new")
+    (raw,) = world.webhooks()
+    for _ in lives.deaths(partial(world.send, raw), least=2):
         revision = customer.reread().revision
 
         assert world.send(raw).status_code == 200
@@ -60,13 +59,12 @@ def test_an_event_that_was_kept_and_answered_is_applied_by_reconcile(world: Worl
 
 @pytest.mark.fault("38")
 def test_a_worker_that_dies_over_an_event_leaves_it_to_the_next(lives: Lives) -> None:
-    for life in lives(least=2):
-        world = life.world
-        customer = unread(world)
-        died = life.kill(drain)
+    world = lives.world
+    customer = unread(world)
+    for death in lives.deaths(drain, least=2):
         left = Event.objects.get()
         drain()
-        if died and left.attempts > 1:
+        if death.died and left.attempts > 1:
             assert Event.objects.get().state == left.state, "it is leased to the one that died"
         world.advance(minutes=10)
         drain()

@@ -167,18 +167,17 @@ def test_of_two_updates_at_once_one_is_made_and_the_other_told(world: World, kin
 @pytest.mark.long
 @pytest.mark.fault("47")
 def test_a_run_that_dies_while_it_reads_events_reads_them_again(lives: Lives) -> None:
-    for life in lives(least=6):
-        world = life.world
-        world.reconcile()
-        for number in range(3):
-            world.stripe.dashboard.create("customer", email=f"{number}@else.where")
-        events = {event["id"] for event in world.stripe.events()}
-        world.webhooks()
-        world.advance(minutes=10)
-        before = State.read(CHECKPOINT)
-        died = life.kill(world.reconcile)
-        if died:
-            assert State.read(CHECKPOINT) == before or life.effect > len(events), "it moved before it had read"
+    world = lives.world
+    world.reconcile()
+    for number in range(3):
+        world.stripe.dashboard.create("customer", email=f"{number}@else.where")
+    events = {event["id"] for event in world.stripe.events()}
+    world.webhooks()
+    world.advance(minutes=10)
+    before = State.read(CHECKPOINT)
+    for death in lives.deaths(world.reconcile, least=6):
+        if death.died:
+            assert State.read(CHECKPOINT) == before or death.effect > len(events), "it moved before it had read"
         world.converge()
         assert {row.id for row in Event.objects} == events
         assert_in_sync(world)
@@ -188,10 +187,8 @@ def test_a_run_that_dies_while_it_reads_events_reads_them_again(lives: Lives) ->
 @pytest.mark.fault("77")
 @pytest.mark.parametrize("fault", ["cut_after", "500_before"])
 def test_two_runs_of_which_one_dies_end_as_one(lives: Lives, fault: str) -> None:
-    for life in lives(least=3):
-        world = life.world
-        act = reconciling(fault)(world, "customer")
-        life.kill(act)
+    world = lives.world
+    for _ in lives.deaths(reconciling(fault)(world, "customer"), least=3):
         world.reconcile()
         world.advance(minutes=10)
         world.converge()

@@ -1,7 +1,6 @@
 """Erase: a person is forgotten here, in documents, inbox and deliveries; what the books need stays."""
 
 from collections.abc import Callable, Iterator
-from itertools import chain, count
 
 import pytest
 from mongoengine.connection import get_db
@@ -340,19 +339,18 @@ def test_nobody_of_that_name_is_said(world: World, run: Run) -> None:
 
 
 def test_killed_anywhere_it_is_simply_run_again(lives: Lives) -> None:
-    for life in lives(least=10, at=chain(range(1, 7), count(8, 2))):
-        world = life.world
-        customer = person.buys(world)
-        died = life.kill(lambda: erase(USERNAME))
+    world = lives.world
+    customer = person.buys(world)
+    for death in lives.deaths(lambda: erase(USERNAME), least=10, at=lambda effect: effect < 7 or effect % 2 == 0):
         world.deliver()
 
         if erase(str(customer.id)).waits:  # for the deletion, which is reconcile's now
             world.advance(minutes=5)
             world.reconcile()
-            assert erase(str(customer.id)).exit_code == 0, died
+            assert erase(str(customer.id)).exit_code == 0, death.died
         world.deliver()
 
-        assert traces(get_db()) == {}, died
+        assert traces(get_db()) == {}, death.died
         assert customer.reread().status == Status.DELETED
 
 

@@ -25,6 +25,17 @@ class Fuse(CommandListener):
 
     def __init__(self) -> None:
         self.left: int | str | None = None
+        self.watch: Callable[[str], None] = lambda effect: None
+        self.written: set[str] = set()  # the collections that were written to
+
+    @contextmanager
+    def watched(self, watch: Callable[[str], None]) -> Iterator[None]:
+        """Tell `watch` of each effect before it happens."""
+        usual, self.watch = self.watch, watch
+        try:
+            yield
+        finally:
+            self.watch = usual
 
     @contextmanager
     def lit(self, effect: int | str) -> Iterator[None]:
@@ -37,6 +48,10 @@ class Fuse(CommandListener):
 
     def burn(self, effect: str) -> None:
         """Let an effect happen, or die before it."""
+        try:
+            self.watch(effect)
+        except Exception as error:  # which pymongo would only print
+            raise Died(f"nobody could watch: {error!r}") from error
         if self.left is None:
             return
         if isinstance(self.left, int):
@@ -48,6 +63,7 @@ class Fuse(CommandListener):
     def started(self, event: CommandStartedEvent) -> None:
         if event.command_name not in READS:
             self.burn(f"before {event.command_name}")
+            self.written.add(str(event.command[event.command_name]))
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
         """Nothing: the next effect is the next crash point."""

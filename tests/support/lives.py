@@ -1,48 +1,98 @@
-"""Lives: a world that dies before the first effect of what it does, another before the second, until one survives."""
+"""Lives: what is done is done once, and both sides are copied before each of its effects. Each copy is a death.
 
-from collections.abc import Callable, Generator, Iterable, Iterator
+A process that dies leaves nothing but MongoDB, Stripe and the time: who begins from a copy begins where one has died,
+and needs neither to arrange the scene nor to come to that point again.
+"""
+
+import copy
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
+from datetime import timedelta
 from typing import Any
 
+from bson.raw_bson import RawBSONDocument
+from pymongo.database import Database
+
+from emulator import Emulator
+from models import clock
 from tests.support.fuse import Fuse
 from tests.support.world import World
 
+Rows = dict[str, list[RawBSONDocument]]
 
-@dataclass
-class Life:
-    """A world, and before which effect it dies."""
 
-    world: World
-    fuse: Fuse
+@dataclass(frozen=True)
+class Death:
+    """Before which effect a process died, and the number of that; None where it survived them all."""
+
     effect: int
-    died: str | None = ""  # before which effect; None when there were fewer; "" as long as nothing was killed
-
-    def kill(self, act: Callable[[], Any]) -> str | None:
-        """Let `act` die before the effect, and say which it was; None when it had fewer, and this life is the last."""
-        self.died = self.fuse.kill(act, self.effect)
-        return self.died
+    died: str | None
 
 
-Lives = Callable[..., Iterator[Life]]
+@dataclass(frozen=True)
+class _Scene:
+    """All that a process leaves behind, as it was at one moment, and what the listeners had heard."""
+
+    rows: Rows
+    stripe: Emulator
+    ahead: timedelta
+    heard: list[dict[str, Any]]  # by each listener
 
 
-def live(
-    database: str, clean: Callable[[], None], *, least: int, at: Iterable[int] | None = None, **options: Any
-) -> Generator[Life, None, None]:
-    """Yield one life after the other, each in an empty database, and assert that the last had `least` effects or more.
+class Lives:
+    """A world, and what becomes of it when its process dies before one effect or the other of what it does."""
 
-    `at` are the effects to die before, by default every one, and `options` the world's.
-    """
-    fuse = Fuse()
-    for effect in at or count(1):
-        clean()
-        life = Life(World(database, fuse=fuse, **options), fuse, effect)
-        try:
-            yield life
-        finally:
-            life.world.stop()
-        assert life.died != "", "nothing was ever killed"
-        if life.died is None:
-            assert effect > least, f"it had but {effect - 1} effects"
-            return
+    def __init__(self, address: str, database: Database[Any]) -> None:
+        self.fuse = Fuse()
+        self.world = World(address, fuse=self.fuse)
+        self._database = database.with_options(database.codec_options.with_options(document_class=RawBSONDocument))
+        self._rows: Rows = {}  # what is known to be in the collections that nobody wrote to since
+
+    def deaths(self, act: Callable[[], Any], *, least: int, at: Callable[[int], bool] | None = None) -> Iterator[Death]:
+        """Do `act`, and yield once for each of its effects, with the world as it was before it, and once as it is after
+        them all. Asserts that there were `least` or more.
+
+        `at` says of the number of an effect whether to die there.
+        """
+        scenes: list[tuple[Death, _Scene]] = []
+        effects = 0
+
+        def note(effect: str) -> None:
+            nonlocal effects
+            effects += 1
+            if at is None or at(effects):
+                scenes.append((Death(effects, effect), self._scene()))
+
+        with self.fuse.watched(note):
+            act()
+        assert effects >= least, f"it had but {effects} effects"
+        scenes.append((Death(effects + 1, None), self._scene()))
+        for death, scene in scenes:
+            self._restore(scene)
+            yield death
+
+    def _scene(self) -> _Scene:
+        self._read()
+        heard = [copy.deepcopy(vars(listener)) for listener in self.world.listeners]
+        return _Scene(dict(self._rows), self.world.stripe.copy(), clock.AHEAD, heard)
+
+    def _read(self) -> None:
+        """Read what may have changed."""
+        written, self.fuse.written = self.fuse.written, set()
+        for name in written:
+            self._rows[name] = list(self._database[name].find())
+
+    def _restore(self, scene: _Scene) -> None:
+        """Bring everything back to a scene. What a process keeps in memory decides nothing, and stays."""
+        self._read()
+        for name, rows in self._rows.items():
+            then = scene.rows.get(name, [])
+            if rows != then:
+                self._database[name].delete_many({})
+                if then:
+                    self._database[name].insert_many(then)
+                self._rows[name] = then
+        clock.AHEAD = scene.ahead
+        self.world.stripe.become(scene.stripe)
+        for listener, heard in zip(self.world.listeners, scene.heard, strict=True):
+            vars(listener).update(heard)

@@ -16,6 +16,7 @@ import sync
 from api import create_app
 from emulator import Emulator
 from models import Event, SyncedDocument, clock, present_kinds
+from models.tally import having
 from sync.reconcile import Report, run_once
 from sync.settings import Settings
 from tests.simulation.schedule import Schedule
@@ -134,8 +135,11 @@ class World:
 
     def documents(self) -> list[SyncedDocument]:
         """Every document of every kind."""
-        return [document for model in present_kinds().values() for document in model.objects]
+        return [document for model in having(present_kinds().values(), {}) for document in model.objects]
 
     def unfinished(self) -> list[SyncedDocument]:
         """The documents on which something is still to be done."""
-        return [document for document in self.documents() if document.lease is not None]
+        leased = {"lease": {"$type": "date"}}
+        return [
+            document for model in having(present_kinds().values(), leased) for document in model.objects(__raw__=leased)
+        ]
