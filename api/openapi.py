@@ -158,7 +158,7 @@ def _argument(name: str, converter: str) -> Schema:
         "name": name,
         "in": "path",
         "required": True,
-        "description": "Our id, Stripe's, or another name of it, such as a username: looked for in that order.",
+        "description": "Our id, or Stripe's. A customer's username comes before an id that somebody chose at Stripe.",
         "schema": {"type": "string", "minLength": 1, "pattern": anything},
     }
 

@@ -14,11 +14,11 @@ from werkzeug.routing import BaseConverter, Map
 from api.auth import needs
 from api.errors import NotJson, WrongContentType
 from api.representation import as_json
-from models import Status, SyncedDocument, created_kinds, kinds
+from models import Customer, Status, SyncedDocument, created_kinds, kinds
 from models.input import DEEPEST, Invalid
 from models.keys import wrong_key
+from models.sure import sure
 from sync import act, create, delete, open_portal, update
-from sync.customers import customer_of
 from sync.errors import NotFound
 from sync.look import with_links
 from sync.tokens import Scope
@@ -118,7 +118,8 @@ def _portal(reference: str) -> tuple[Response, int]:
     given = body() if request.content_length else {}
     if unknown := set(given) - {"return_url"}:
         raise Invalid(dict.fromkeys(sorted(unknown), "is not a parameter of the portal"))
-    return jsonify(open_portal(customer_of(reference), given.get("return_url"))), 201
+    customer = sure(_found(Customer, reference), Customer)
+    return jsonify(open_portal(customer, given.get("return_url"))), 201
 
 
 @needs(Scope.WRITE)
@@ -187,8 +188,10 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _deeper(value: Any, levels: int) -> bool:
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return any(levels == 0 or _deeper(each, levels - 1) for each in inner)
+    inner = value.values() if isinstance(value, dict) else value
+    if levels == 0:
+        return bool(inner)
+    return any(isinstance(each, dict | list) and _deeper(each, levels - 1) for each in inner)
 
 
 def _found(model: Model, reference: str) -> SyncedDocument:

@@ -1,7 +1,6 @@
 """A customer: the username that identifies them here, and what Stripe keeps of them."""
 
 import re
-import unicodedata
 from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
@@ -13,7 +12,6 @@ from mongoengine import (
     IntField,
     ListField,
     StringField,
-    ValidationError,
 )
 from pymongo import IndexModel
 
@@ -21,27 +19,9 @@ from models.base import SyncedDocument
 from models.indexes import A_STRING
 from models.parts import Call
 from models.resource import Action, Resource, Undo
+from models.username import FORM, LONGEST, STRIPE_ID, UNSEEN, check_username, fold, key_of_id, keys_of
 
-CONTROL = r"\x00-\x1f\x7f-\x9f"
-EMAIL = re.compile(rf"[^@\s{CONTROL}]{{1,64}}@[^@\s.{CONTROL}]+(\.[^@\s.{CONTROL}]+)+")
-STRIPE_ID = re.compile(r"cus_\w+")
-
-
-def fold(username: str) -> str:
-    """Return what makes two usernames the same: NFKC, without regard to case."""
-    return unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", username).casefold())
-
-
-def check_username(username: str) -> None:
-    """Raise ValidationError unless this may name a customer."""
-    if not username.strip():
-        raise ValidationError("is empty")
-    if any(unicodedata.category(character) in ("Cc", "Cs") for character in username):
-        raise ValidationError("has control characters")
-    if ObjectId.is_valid(fold(username)) or STRIPE_ID.fullmatch(fold(username)):
-        raise ValidationError("looks like an id; choose another name, such as an e-mail address")
-    if len(fold(username)) > 1024:
-        raise ValidationError("is too long")
+EMAIL = re.compile(rf"[^@\s{UNSEEN}]{{1,64}}@[^@\s.{UNSEEN}]+(\.[^@\s.{UNSEEN}]+)+")
 
 
 class Email(StringField):
@@ -107,6 +87,7 @@ class Customer(SyncedDocument):
     indexes: ClassVar = [
         *SyncedDocument.indexes,
         IndexModel("username_key", unique=True, partialFilterExpression={"live": True, "username_key": A_STRING}),
+        IndexModel("id_key", partialFilterExpression={"id_key": A_STRING}),
     ]
     resource: ClassVar = Resource(
         kind="customer",
@@ -130,14 +111,16 @@ class Customer(SyncedDocument):
 
     username: str | None = StringField(
         min_length=1,
-        max_length=255,
+        max_length=LONGEST,
         validation=check_username,
-        form=rf"^[^{CONTROL}]*[^\s{CONTROL}][^{CONTROL}]*$",
+        form=FORM,
         local=True,
         required=True,
-        help_text="Unique without regard to case, and not shaped like an id, ours or Stripe's. Adopted, there is none.",
+        help_text="Unique without regard to case. Nothing in it is invisible, and it is not shaped like an id, ours or "
+        "Stripe's. Adopted, there is none.",
     )
     username_key: str | None = StringField()  # folded: unique among live customers
+    id_key: str | None = StringField()  # of an id that somebody chose, folded: nobody else's username may be that
 
     email: str | None = Email(max_length=512, sent="create update")
     name: str | None = StringField(max_length=256, sent="create update")
@@ -155,8 +138,46 @@ class Customer(SyncedDocument):
 
     @classmethod
     def lookup(cls, reference: str) -> Self | None:
-        """Return the customer of our id, Stripe's id, or a username, looked for in that order."""
-        return super().lookup(reference) or cls.objects(username_key=fold(reference), live=True).first()
+        """Return the customer of our id, of an id that Stripe gives, of a username, or of an id that somebody chose,
+        looked for in that order: see `meant`.
+        """
+        return cls.meant(reference) or super().lookup(reference)
+
+    @classmethod
+    def meant(cls, username: str) -> Self | None:
+        """Return the live customer of a username. Beside it, only what no username looks like names one: our id, and an
+        id of the form that Stripe gives, which an adopted customer has for a name.
+        """
+        if ObjectId.is_valid(username):
+            found: Self | None = cls.objects(id=ObjectId(username)).first()
+        elif len(username) <= LONGEST and STRIPE_ID.fullmatch(username):
+            found = cls.objects(stripe_id=username, live=True).first()
+        else:
+            found = next(iter(cls.named(username, live=True)), None)
+        return found
+
+    @classmethod
+    def named(cls, username: str, *, live: bool) -> list[Self]:
+        """Return the customers of a username, the newest first; one of this very name before what looks like it."""
+        keys = keys_of(username)
+        found = cls.objects(username_key__in=keys, live=live).order_by("-created_at") if keys else ()
+        return sorted(found, key=lambda customer: keys.index(str(customer.username_key)))
+
+    @classmethod
+    def is_taken(cls, values: dict[str, Any], by: ObjectId | None = None) -> bool:
+        """Whether the username is the id of another customer at Stripe, who would be taken for this one.
+
+        Rows that no run has migrated have no `id_key` yet.
+        """
+        if (key := values.get("username_key")) is None:
+            return False
+        same = {"$or": [{"id_key": {"$eq": key}}, {"stripe_id": {"$eq": values["username"]}}]}
+        return cls.objects(__raw__={**same, "live": True, "_id": {"$ne": by}}).first() is not None
+
+    @classmethod
+    def mirror(cls, remote: dict[str, Any]) -> dict[str, Any]:
+        """Return the own fields as Stripe has them, and what keeps the id from being somebody's name."""
+        return {**super().mirror(remote), "id_key": key_of_id(remote["id"])}
 
     @classmethod
     def prepared(cls, values: dict[str, Any]) -> dict[str, Any]:

@@ -81,6 +81,11 @@ class Findable(OwnFields, Document):
         return {**alike, "operation.params": {"$ne": {}}}
 
     @classmethod
+    def is_taken(cls, values: dict[str, Any], by: ObjectId | None = None) -> bool:
+        """Whether a document other than `by` has what these values would take, where no unique index can say so."""
+        return False
+
+    @classmethod
     def lookup(cls, reference: str) -> Self | None:
         """Return the document that a caller means by our id or Stripe's; rolled-back and deleted ones by id only."""
         if not is_id(reference):

@@ -18,6 +18,7 @@ HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen"} of the last reconci
 OWNERS = "owners"  # {"walks"}: how far a full comparison has asked owners for what is listed under them only
 OTHER_VERSION = "other_version"  # {"version"} of the last event that was rendered in another API version than ours
 MIGRATIONS = "migrations"  # {"done": [names], "place": {"name", "collection", "after"} | None}: see sync/migrations.py
+ALIKE = "alike"  # {"ids"}: of customers whose username looks like another's, from before that was refused
 ENDPOINT = "endpoint"  # and the id of a webhook endpoint: {"digest"} of its secret, which nobody can read again
 
 
@@ -73,6 +74,14 @@ class State(Document):
             return_document=ReturnDocument.AFTER,
         )
         return dict(found["value"]) if found else cls.read(STRIPE) or {}
+
+    @classmethod
+    def add(cls, name: str, field: str, entry: Any) -> None:
+        """Put an entry into a list of the value, unless it is there."""
+        grown = {"$setUnion": [{"$ifNull": [f"$value.{field}", []]}, [literal(entry)]]}
+        cls._get_collection().find_one_and_update(
+            {"_id": name}, [{"$set": {f"value.{field}": grown, "at": from_now()}}], upsert=True
+        )
 
     @classmethod
     def clear(cls, name: str) -> None:

@@ -10,6 +10,7 @@ from models.input import Invalid
 from models.keys import Key
 from models.parts import Call
 from models.sure import sure
+from models.username import LONGEST
 from sync.answers import Refusal, Reply
 from sync.connection import current
 from sync.deadline import prompt
@@ -70,14 +71,16 @@ def open_portal(customer: Customer, return_url: str | None = None) -> dict[str, 
 
 
 def customer_of(username: str) -> Customer:
-    """Return the live customer of a username, or of an id. Raises Invalid, NotFound or Unavailable."""
+    """Return the live customer of a username, of our id, or of an id of the form cus_…; never of an id that somebody
+    chose, which may be somebody else's username. Raises Invalid, NotFound or Unavailable.
+    """
     current()
     if not isinstance(username, str):
         raise Invalid({"username": "must be a string"})
     try:
-        customer = Customer.lookup(username)
+        customer = Customer.meant(username)
     except PyMongoError as error:
         raise Unavailable from error
     if customer is None:
-        raise NotFound(f"There is no customer {username!r}.")
+        raise NotFound(f"There is no customer {username[:LONGEST]!r}.")
     return customer

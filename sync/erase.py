@@ -13,11 +13,12 @@ from typing import Any
 from bson import ObjectId
 
 from models import Customer, Delivery, Erasure, Event, Status, SyncedDocument, clock, present_kinds
-from models.customer import fold
 from models.erasure import mentions, raw_rows
 from models.event import bare
+from models.resource import is_id
 from models.scrub import ID
 from models.sure import sure
+from models.username import folded_before
 from sync.connection import log
 from sync.errors import InProgress, NotDeletable, NotFound, NotPossible, Refused
 from sync.inbox import Malformed, parse
@@ -100,13 +101,19 @@ def erase(reference: str, *, dry: bool = False) -> Erased:
 
 
 def customer_of(reference: str) -> Customer:
-    """Return the customer that is meant: a live one, else the last that had this id or name. Raises NotFound."""
-    found = Customer.lookup(reference) or Customer.of(reference)
-    found = found or Customer.objects(username_key=fold(reference)).order_by("-created_at").first()
-    if found is None:
+    """Return the customer that is meant: a live one, else the last that had this id or name. Raises NotFound.
+
+    An id that somebody chose may be the name of somebody else, and nobody is forgotten by a guess: NotPossible.
+    """
+    named = Customer.meant(reference) or next(iter(Customer.named(reference, live=False)), None)
+    of_id = Customer.of(reference) if is_id(reference) else None
+    if named is not None and of_id is not None and named.id != of_id.id and str(named.id) != reference:
+        raise NotPossible(
+            f"That is the name of customer {named.id}, and Stripe's id of {of_id.id}: say which of these."
+        )
+    if (found := named or of_id) is None:
         raise NotFound("There is no such customer; once erased, they are known by their id only.")
-    customer: Customer = found
-    return customer
+    return found
 
 
 def _require_rest(customer: Customer) -> None:
@@ -198,9 +205,10 @@ def _named(customer: Customer) -> set[str]:
 
 def _of_the_same_name(customer: Customer) -> set[ObjectId]:
     """Return the tombstones that bear the same username: attempts to make this customer, or their earlier lives."""
-    if customer.username_key is None:
+    if customer.username is None:
         return set()
-    return {one.id for one in Customer.objects(username_key=customer.username_key, live=False).only("id")}
+    name = folded_before(customer.username)  # of an old name that only looks the same, nobody knows whose it was
+    return {one.id for one in Customer.named(customer.username, live=False) if folded_before(str(one.username)) == name}
 
 
 def _search_documents(model: type[SyncedDocument], start: set[ObjectId], found: Belongings) -> None:

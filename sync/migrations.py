@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from pymongo.errors import DuplicateKeyError
+
 from models import Delivery, Event, kinds, present_kinds, stored
 from models.content import digest, has_links, kept
 from models.event import bare, object_id, of_others, storable
 from models.mirrored import collection_of
-from models.state import MIGRATIONS, State
+from models.state import ALIKE, MIGRATIONS, State
+from models.username import fold, key_of_id
 from sync.admission import OTHERS
 from sync.composed import tell
 from sync.connection import log
@@ -32,6 +35,7 @@ class Part:
     collection: str
     fields: tuple[str, ...]  # that are read; the first guards the write: it changes whenever the others do
     change: Callable[[Row], Row]
+    taken: Callable[[Row], None] | None = None  # what is done where another row has a unique value that it would get
 
 
 @dataclass(frozen=True)
@@ -79,8 +83,14 @@ def _changed(part: Part, row: Row) -> bool:
         changes = part.change(rows[0])
         if not changes:
             return False
-        if stored.rewrite(part.collection, rows[0], part.fields[0], changes):
-            return True
+        try:
+            if stored.rewrite(part.collection, rows[0], part.fields[0], changes):
+                return True
+        except DuplicateKeyError:
+            if part.taken is None:
+                raise
+            part.taken(rows[0])
+            return False
         rows = list(stored.row(part.collection, row["_id"], *part.fields))
     return False
 
@@ -152,8 +162,36 @@ def _of_others(row: Row) -> Row:
     return {name: value for name, value in left.items() if value != row.get(name)}
 
 
+# --- usernames that look the same are one, and none is an id that somebody chose ---
+
+
+def _ids() -> list[Part]:
+    return [Part("customers", ("revision", "stripe_id", "id_key"), _id_key)]
+
+
+def _id_key(row: Row) -> Row:
+    key = row.get("stripe_id") and key_of_id(row["stripe_id"])
+    return {"id_key": key} if key != row.get("id_key") else {}
+
+
+def _names() -> list[Part]:
+    return [Part("customers", ("revision", "username", "username_key"), _username_key, _alike)]
+
+
+def _username_key(row: Row) -> Row:
+    key = row.get("username_key") and row.get("username") and fold(row["username"])
+    return {"username_key": key} if key and key != row["username_key"] else {}
+
+
+def _alike(row: Row) -> None:
+    """Two customers have names that look the same: this one keeps its key, and is found by its very name."""
+    State.add(ALIKE, "ids", row["_id"])
+
+
 MIGRATED = (
     Migration("content", _content, _drop_keys),
     Migration("disputes", lambda: [], _follow_disputes),
     Migration("of others", _inbox),
+    Migration("chosen ids", _ids),
+    Migration("usernames", _names),
 )

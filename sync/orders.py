@@ -63,7 +63,7 @@ def create_order(
 
 def plan(values: dict[str, Any], id: ObjectId) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the checked `values` of an order completed, and its operation: to make its payment, of a chosen id."""
-    customer = Customer.lookup(values["username"])
+    customer = Customer.meant(values["username"])
     if customer is None or customer.status != Status.ACTIVE:
         raise Invalid({"username": "there is no such customer here" if customer is None else "is not active"})
     payment, model = ObjectId(), PAYMENTS[values["payment"]]

@@ -100,7 +100,9 @@ def _stage(model: type[SyncedDocument], body: dict[str, Any], request: dict[str,
         else:
             sent = params(model, values, "create") | ({"id": own_id} if own_id else {})
             operation = frozen(model, id, "create", [Call(model.resource.path, sent)])
-    except Invalid:
+        if model.is_taken(values):
+            raise AlreadyExists
+    except (Invalid, AlreadyExists):
         first = _of_request(model, request)  # what it refers to may have gone since
         if first is None:
             raise
@@ -202,6 +204,8 @@ def _rename(document: SyncedDocument, values: dict[str, Any]) -> SyncedDocument:
     values = {name: value for name, value in values.items() if name not in document.own_fields()}
     while document.live:
         try:
+            if document.is_taken(values, document.id):
+                raise AlreadyExists
             moved = document.move(**values)
         except DuplicateKeyError as error:
             raise AlreadyExists from error

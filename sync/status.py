@@ -9,10 +9,22 @@ from typing import Any
 
 from mongoengine import Document
 
-from models import Delivery, DeliveryState, Erasure, Event, Status, SyncedDocument, clock, created_kinds, present_kinds
+from models import (
+    Customer,
+    Delivery,
+    DeliveryState,
+    Erasure,
+    Event,
+    Status,
+    SyncedDocument,
+    clock,
+    created_kinds,
+    present_kinds,
+)
 from models.event import OPEN, EventState
-from models.state import CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
+from models.state import ALIKE, CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
 from models.tally import MOST, count, counts, first_key, oldest, smallest
+from models.username import fold
 from sync.answers import API_VERSION
 from sync.findings import MARKS, Finding, Level, exit_code
 
@@ -25,6 +37,7 @@ UNCONFIRMED = timedelta(hours=1)  # a webhook comes within seconds
 UNFINISHED = {"operation.since": {"$type": "date"}, "lease": {"$type": "date"}}
 BEGUN = (Status.PENDING, Status.ACTIVE)  # where an operation is still to be told to Stripe
 COPIED = (Status.ACTIVE, Status.DELETED)  # what a mirrored document can be
+NAMED = 100  # customers that are told of, at most
 MANY = 10  # documents that nobody confirmed: then it is no accident
 
 
@@ -94,6 +107,7 @@ def status() -> Health:
         told = f"events come in API version {version['version']}, not {API_VERSION}, and each costs a GET"
         health.warning("version", told, "`endpoint roll` makes an endpoint in our version")
     _erasures(health, now)
+    _names(health)
     return health
 
 
@@ -193,3 +207,13 @@ def _erasures(health: Health, now: datetime) -> None:
     if unfinished is not None:
         told = f"the erasure of customer {unfinished['_id']} is not finished"
         health.warning("erasure", told, f"`erase {unfinished['_id']}` says what it waits for")
+
+
+def _names(health: Health) -> None:
+    """Those whose username an older version took, although it looks like another's: see `sync/migrations.py`."""
+    known = (State.read(ALIKE) or {}).get("ids", [])[:NAMED]
+    customers = Customer.objects(id__in=known, live=True).only("username", "username_key") if known else ()
+    apart = [str(each.id) for each in customers if each.username and fold(each.username) != each.username_key]
+    if apart:
+        told = f"the usernames of these customers look like those of others: {', '.join(apart)}"
+        health.warning("usernames", told, "see whose each is, and PATCH it another username; each is found by its own")

@@ -323,13 +323,14 @@ def test_a_document_is_found_by_id_stripe_id_and_name(world: World) -> None:
     problem(world.http.get(f"/products/{told['id']}"), 404, "not-found")
 
 
-def test_a_stripe_id_comes_before_a_name(world: World) -> None:
-    """No name may look like Stripe's id, so they can only meet where Stripe's ids are chosen: the order still holds."""
-    told = post(world).json
-    Customer._get_collection().update_one({}, {"$set": {"stripe_id": "an-id"}})
-    other = post(world, {"username": "an-id"}).json
+def test_a_name_comes_before_an_id_that_was_chosen(world: World) -> None:
+    """No name may look like the ids that Stripe gives, so they can only meet where an id was chosen."""
+    told, other = post(world).json, post(world, {"username": "an-id"}).json
+    Customer._get_collection().update_one({"username": NAME}, {"$set": {"stripe_id": "an-id"}})
 
-    assert world.http.get("/customers/an-id").json["id"] == told["id"] != other["id"]
+    assert world.http.get("/customers/an-id").json["id"] == other["id"]
+    assert world.http.get(f"/customers/{told['id']}").json["username"] == NAME
+    problem(post(world, {"username": "An-Id"}), 409, "already-exists")
 
 
 def test_what_is_gone_is_found_by_id_only(world: World) -> None:
