@@ -7,6 +7,7 @@ Types are checked before anything else, so that nothing from a request body can 
 """
 
 import math
+from itertools import islice
 from typing import Any
 
 from mongoengine import (
@@ -34,28 +35,51 @@ JSON_TYPES: dict[type[BaseField], tuple[tuple[type, ...], str]] = {
 }
 DEEPEST = 20  # levels of JSON; no field has more than four, and Python's own limit depends on who calls
 INT64 = 2**63  # BSON's limit, and Stripe's
+PLAIN = (str, bool, float, type(None))  # as JSON knows them, with nothing in them to look at
+LARGEST_BITS = 64  # what has more is in no field; to spell it takes time that grows with the square of its digits
+MOST_ERRORS, LONGEST_NAME = 100, 200  # what is told of a body that is wrong in everything, and characters of a name
 
 
 class Invalid(ValueError):
     says = "The request has fields that cannot be accepted: `errors` says why, by field."
 
     def __init__(self, errors: dict[str, str]) -> None:
-        super().__init__("; ".join(f"{name}: {why}" for name, why in errors.items()))
-        self.errors = errors
+        told = {_cut(name): why for name, why in islice(errors.items(), MOST_ERRORS)}
+        super().__init__("; ".join(f"{name}: {why}" for name, why in told.items()))
+        self.errors = told
 
 
-def require_json(given: Any, path: str = "", levels: int = DEEPEST) -> None:
+def _cut(name: str) -> str:
+    return name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…"
+
+
+def require_json(given: Any) -> None:
     """Raise Invalid unless JSON knows every value: through Python's door anything may come, a date or a Decimal."""
+    if wrong := _no_json(given, DEEPEST):
+        place, why = wrong
+        raise Invalid({".".join(_cut(name) for name in reversed(place)): why})
+
+
+def _no_json(given: Any, levels: int) -> tuple[list[str], str] | None:
+    """Return where JSON does not know a value, the innermost name first, and why. A place is spelled only once it is
+    wanted: for each value, it would take time that grows with the square of the body.
+    """
     if levels == 0:
-        raise Invalid({path: "is nested too deep"})
+        return [], "is nested too deep"
     if isinstance(given, dict | list):
         for name, inner in given.items() if isinstance(given, dict) else enumerate(given):
-            label = f"{path}.{name}" if path else str(name)
             if isinstance(given, dict) and not isinstance(name, str):
-                raise Invalid({label: "must have a string for its name"})
-            require_json(inner, label, levels - 1)
+                return [str(name)], "must have a string for its name"
+            if inner.__class__ in PLAIN and levels > 1:
+                continue
+            if wrong := _no_json(inner, levels - 1):
+                wrong[0].append(str(name))
+                return wrong
+    elif isinstance(given, int) and given.bit_length() > LARGEST_BITS:
+        return [], "is too large"
     elif not (given is None or isinstance(given, str | bool | int | float)):
-        raise Invalid({path: f"is a {type(given).__name__}, which JSON does not know"})
+        return [], f"is a {type(given).__name__}, which JSON does not know"
+    return None
 
 
 def checked(model: type[SyncedDocument], body: dict[str, Any], verb: str) -> dict[str, Any]:
@@ -66,9 +90,9 @@ def checked(model: type[SyncedDocument], body: dict[str, Any], verb: str) -> dic
     errors: dict[str, str] = {}
     accepted = {name: field for name, field in model._fields.items() if verb in words(field)}
     values = _values(accepted, body, "", verb, errors)
-    for name in body:
-        if name not in accepted and name in model.own_fields():
-            errors[name] = "cannot be changed" if words(model._fields[name]) else "is set by Stripe"
+    for name, field in model.own_fields().items():
+        if name in body and name not in accepted:
+            errors[name] = "cannot be changed" if words(field) else "is set by Stripe"
     if verb == "update" and not body:
         errors["body"] = "names no field to change"
     if errors:
@@ -123,6 +147,9 @@ def _value(field: Any, given: Any, label: str, verb: str, errors: dict[str, str]
             errors[label] = f"has more than {field.max_length} items"
             return None
         return [_value(field.field, item, f"{label}.{n}", verb, errors) for n, item in enumerate(value)]
+    if isinstance(value, str) and field.max_length is not None and len(value) > field.max_length:
+        errors[label] = f"has more than {field.max_length} characters"  # before all that takes longer
+        return None
     if problem := _unstorable(value):
         errors[label] = problem
         return None
