@@ -25,7 +25,7 @@ keepalive = (
     75  # longer than the idle time of the usual proxies (60 s): they close first, so no request meets a closed socket
 )
 
-# Every worker makes its own Stripe and MongoDB clients: neither survives a fork, so nothing is loaded before it.
+# Every worker makes its own Stripe and MongoDB clients anyway, and one that is recycled reads the settings anew.
 preload_app = False
 
 # X-Forwarded-* is believed from a proxy on this machine only. Name yours with --forwarded-allow-ips.

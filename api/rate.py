@@ -7,6 +7,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from sync.fork import in_every_child
+
 
 class Rate:
     """Admits `per_second` requests a second of each name, and a burst of as many; 0 admits all."""
@@ -16,6 +18,10 @@ class Rate:
         self._burst = 1.0 - self._gap  # how far ahead of the clock a name may run: a second's worth
         self._clock = clock
         self._next: dict[str, float] = {}  # when each name would be even; as many as there are tokens
+        self._renew()
+        in_every_child(self._renew)
+
+    def _renew(self) -> None:
         self._counting = threading.Lock()
 
     def wait(self, name: str) -> float:

@@ -65,8 +65,8 @@ class CheckoutSession(SyncedDocument):
     line_items: list[Item] = EmbeddedDocumentListField(Item, max_length=100, sent="create", told=True)
     success_url: str = StringField(max_length=5000, required=True, sent="create")
     cancel_url: str | None = StringField(max_length=5000, sent="create")
-    customer: str | None = StringField(max_length=5000, refers="customer", sent="create")
-    customer_email: str | None = Email(max_length=800, sent="create")
+    customer: str | None = StringField(max_length=5000, refers="customer", sent="create", unfilled=True)
+    customer_email: str | None = Email(max_length=800, sent="create", unfilled=True)
     currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
     expires_at: int | None = IntField(min_value=0, sent="create")  # in seconds, 30 minutes to 24 hours from now
     allow_promotion_codes: bool | None = BooleanField(sent="create")

@@ -37,7 +37,7 @@ class Coupon(SyncedDocument):
         expand=("applies_to",),
     )
 
-    name: str | None = StringField(max_length=40, sent="create update")
+    name: str | None = StringField(max_length=40, sent="create update", unfilled=True)
     percent_off: float | None = FloatField(min_value=0.0001, max_value=100, sent="create")
     amount_off: int | None = IntField(
         min_value=1, max_value=LARGEST, sent="create", help_text="In the currency's minor unit."

@@ -122,10 +122,10 @@ class Customer(SyncedDocument):
     username_key: str | None = StringField()  # folded: unique among live customers
     id_key: str | None = StringField()  # of an id that somebody chose, folded: nobody else's username may be that
 
-    email: str | None = Email(max_length=512, sent="create update")
-    name: str | None = StringField(max_length=256, sent="create update")
-    phone: str | None = StringField(max_length=20, sent="create update")
-    description: str | None = StringField(max_length=5000, sent="create update")
+    email: str | None = Email(max_length=512, sent="create update", unfilled=True)
+    name: str | None = StringField(max_length=256, sent="create update", unfilled=True)
+    phone: str | None = StringField(max_length=20, sent="create update", unfilled=True)
+    description: str | None = StringField(max_length=5000, sent="create update", unfilled=True)
     address: Address | None = EmbeddedDocumentField(Address, sent="create update")
     shipping: Shipping | None = EmbeddedDocumentField(Shipping, sent="create update")
     preferred_locales: list[str] = ListField(StringField(max_length=5000), max_length=50, sent="create update")

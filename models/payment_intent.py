@@ -70,9 +70,9 @@ class PaymentIntent(SyncedDocument):
 
     amount: int = IntField(min_value=1, max_value=LARGEST, required=True, sent="create update")
     currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True, sent="create update")
-    customer: str | None = StringField(max_length=5000, refers="customer", sent="create update")
-    description: str | None = StringField(max_length=1000, sent="create update")
-    receipt_email: str | None = StringField(max_length=800, sent="create update")
+    customer: str | None = StringField(max_length=5000, refers="customer", sent="create update", unfilled=True)
+    description: str | None = StringField(max_length=1000, sent="create update", unfilled=True)
+    receipt_email: str | None = StringField(max_length=800, sent="create update", unfilled=True)
     payment_method: str | None = StringField(
         max_length=5000, refers="payment_method", unheard=True, sent="create update"
     )

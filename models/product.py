@@ -32,7 +32,7 @@ class Product(SyncedDocument):
 
     name: str = StringField(max_length=5000, required=True, sent="create update")
     active: bool = BooleanField(sent="create update")
-    description: str | None = StringField(max_length=40000, sent="create update")
+    description: str | None = StringField(max_length=40000, sent="create update", unfilled=True)
     images: list[str] = ListField(StringField(max_length=2048), max_length=8, sent="create update")
     package_dimensions: PackageDimensions | None = EmbeddedDocumentField(PackageDimensions, sent="create update")
     shippable: bool | None = BooleanField(sent="create update")

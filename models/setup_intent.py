@@ -39,8 +39,8 @@ class SetupIntent(SyncedDocument):
         },
     )
 
-    customer: str | None = StringField(max_length=5000, refers="customer", sent="create update")
-    description: str | None = StringField(max_length=1000, sent="create update")
+    customer: str | None = StringField(max_length=5000, refers="customer", sent="create update", unfilled=True)
+    description: str | None = StringField(max_length=1000, sent="create update", unfilled=True)
     payment_method: str | None = StringField(
         max_length=5000, refers="payment_method", unheard=True, sent="create update"
     )

@@ -126,7 +126,7 @@ class Subscription(SyncedDocument):
     default_payment_method: str | None = StringField(
         max_length=5000, refers="payment_method", unheard=True, sent="create update"
     )
-    description: str | None = StringField(max_length=500, sent="create update")
+    description: str | None = StringField(max_length=500, sent="create update", unfilled=True)
     trial_end: int | None = IntField(min_value=0, sent="create")  # in seconds
     trial_period_days: int | None = IntField(min_value=1, max_value=730, sent="create", told=True)
     payment_behavior: str | None = StringField(

@@ -20,4 +20,4 @@ class TaxRate(SyncedDocument):
     country: str | None = StringField(regex=r"[A-Za-z]{2}$", sent="create update")
     state: str | None = StringField(max_length=5000, sent="create update")
     jurisdiction: str | None = StringField(max_length=50, sent="create update")
-    description: str | None = StringField(max_length=5000, sent="create update")
+    description: str | None = StringField(max_length=5000, sent="create update", unfilled=True)

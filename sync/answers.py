@@ -14,6 +14,7 @@ import stripe
 
 from models.resource import is_gone
 from sync.errors import CannotLook, LostCursor, NoOwner, NotAvailable, ReadRefused
+from sync.silence import Silence, silence
 
 API_VERSION: str = stripe.api_version  # the one that this version of stripe-python was made for
 LEFT = ("payment_intent", "setup_intent")  # what a declined card leaves at Stripe, to be confirmed again
@@ -68,6 +69,7 @@ class Unknown:
     stored: bool = False  # this key gives this answer for ever, so repeating it can teach nothing
     busy: bool = False  # Stripe asks for patience: repeating it at once would only add to the load
     after: float | None = None  # seconds that it, or a proxy before it, asks us to wait
+    silence: Silence | None = None  # what stood in the way, where it was not Stripe that answered
 
     def __str__(self) -> str:
         return self.why
@@ -135,11 +137,20 @@ def unreadable(path: str, refusal: Refusal) -> CannotLook:
     return LostCursor(why) if about == "starting_after" else ReadRefused(why)
 
 
-def read_unknown(error: stripe.StripeError) -> Unknown:
-    """Return what an error of stripe-python says that leaves open whether Stripe did it."""
+def unread(path: str, answer: Answer) -> CannotLook:
+    """Return the error that a read without an answer is."""
+    told = CannotLook(f"GET {path}: {answer}")
+    told.do = answer.silence.do if isinstance(answer, Unknown) and answer.silence else None
+    return told
+
+
+def read_unknown(error: stripe.StripeError, base: str) -> Unknown:
+    """Return what an error of stripe-python says that leaves open whether Stripe, at `base`, did it."""
     if isinstance(error, stripe.IdempotencyError):
         return Unknown("Stripe knows this key with other parameters", stored=True)
     status = error.http_status
+    if (silent := silence(error, base)) is not None:
+        return Unknown(f"no readable answer from Stripe ({silent.why})", silence=silent)
     if status is None or status < 400:
         return Unknown(f"no readable answer from Stripe ({type(error).__name__})")
     code = getattr(error.error, "code", None)

@@ -5,13 +5,16 @@ import threading
 from dataclasses import dataclass
 
 import mongoengine
+import mongoengine.connection as mongo
 import stripe
-from mongoengine.connection import get_db
+from mongoengine.base.common import _get_documents_by_db
+from mongoengine.connection import DEFAULT_CONNECTION_NAME, get_db
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
 from models.state import State
 from sync.errors import AlreadyConnected, BadSettings, NotConnected, SyncError, Unavailable
+from sync.fork import in_every_child, renew_in_child
 from sync.gateway import Gateway
 from sync.hooks import load
 from sync.in_force import OURS, deviations
@@ -44,7 +47,7 @@ def connect(
     http_client: stripe.HTTPClient | None = None,
     listeners: tuple[CommandListener, ...] = (),
 ) -> Connection:
-    """Connect this process, once, after it forked; `settings` default to the environment.
+    """Connect this process, once, and each child that it forks; `settings` default to the environment.
 
     `http_client` replaces stripe-python's own, for an emulator in process; `listeners` watch MongoDB's commands.
     Asked again, it returns the same connection, or raises AlreadyConnected if anything else is meant. Raises
@@ -103,6 +106,7 @@ def reach() -> Settings:
 
 def current() -> Connection:
     """Return the connection of this process, or raise NotConnected."""
+    renew_in_child()
     if _connection is None:
         raise NotConnected
     return _connection
@@ -141,3 +145,24 @@ def _reason(address: str, error: BaseException) -> str:
     """Return what an error says, unless a user, a password or another secret of the address is in it."""
     told = redact(str(error))
     return type(error).__name__ if any(secret in told for secret in read_address(address).secrets) else told
+
+
+def _renew() -> None:
+    """In a child: let nobody wait for a lock that a thread of the parent held, and open MongoDB anew.
+
+    The parent's client is neither used, of which pymongo warns, nor closed, which would end sessions of the parent. The
+    new one connects when it is first used: not every child wants to.
+    """
+    global _connecting
+    _connecting = threading.Lock()
+    if mongo._connections.pop(DEFAULT_CONNECTION_NAME, None) is None:
+        return
+    mongo._dbs.pop(DEFAULT_CONNECTION_NAME, None)
+    for model in _get_documents_by_db(DEFAULT_CONNECTION_NAME, DEFAULT_CONNECTION_NAME):
+        if issubclass(model, mongoengine.Document):
+            model._disconnect()  # forgets its collection, which is the old client's
+    mongo._connection_settings[DEFAULT_CONNECTION_NAME]["connect"] = False
+    get_db()
+
+
+in_every_child(_renew)

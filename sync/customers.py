@@ -11,6 +11,7 @@ from models.keys import Key
 from models.parts import Call
 from models.sure import sure
 from models.username import LONGEST
+from sync.about import an
 from sync.answers import Refusal, Reply
 from sync.connection import current
 from sync.deadline import prompt
@@ -59,7 +60,8 @@ def open_portal(customer: Customer, return_url: str | None = None) -> dict[str, 
     key = str(Key.draw(current().installation, "billing_portal.session", ObjectId(), "create"))
     sent = {"customer": customer.stripe_id, **({"return_url": return_url} if return_url else {})}
     try:
-        answer = current().gateway.write(Call(PORTAL, sent, key=key))
+        session = an("billing_portal.session", customer=customer.stripe_id)
+        answer = current().gateway.write(Call(PORTAL, sent, key=key), session)
     except PyMongoError as error:
         raise Unavailable from error
     match answer:

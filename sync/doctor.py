@@ -84,7 +84,9 @@ def _seen(look: Iterator[Finding]) -> Iterator[Finding]:
         told, _, do = str(error).partition(". Nothing was touched. ")
         yield Finding("stripe", Level.PROBLEM, told, do)
     except CannotLook as error:
-        yield Finding("stripe", Level.UNSEEN, f"Stripe could not be read ({error})", "try again in a minute")
+        yield Finding(
+            "stripe", Level.UNSEEN, f"Stripe could not be read ({error})", error.do or "try again in a minute"
+        )
 
 
 # --- Stripe ---
@@ -102,7 +104,7 @@ def _account(found: Diagnosis) -> Reply | None:
     except Forbidden as error:
         told.append(Finding("key", Level.PROBLEM, str(error), f"let it read the account, at {KEYS}"))
     except CannotLook as error:
-        do = "try again; see https://status.stripe.com"
+        do = error.do or "try again; see https://status.stripe.com"
         told.append(Finding("key", Level.UNSEEN, f"Stripe could not be asked ({error})", do))
     else:
         if reply is not None:

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from models.mirrored import QUESTIONS
 from models.parts import Call
 from models.state import ENDPOINT, State
+from sync.about import About, an, of_id
 from sync.answers import API_VERSION, Answer, Refusal, Reply, Unknown
 from sync.catalogue import NAMED, covered_events
 from sync.connection import current
@@ -160,7 +161,7 @@ def roll(old: Endpoint) -> tuple[Endpoint, str]:
 
 def _make(url: str) -> tuple[Endpoint, str]:
     wanted = {"url": url, "enabled_events": list(covered_events()), "api_version": API_VERSION}
-    made = _done(_post(PATH, wanted))
+    made = _done(_post(PATH, wanted, an("webhook_endpoint", url=url)))
     secret = str(made.pop("secret"))
     State.write(_state(made["id"]), {"digest": _digest(secret)})
     return _endpoint(made), secret
@@ -170,7 +171,7 @@ def _make(url: str) -> tuple[Endpoint, str]:
 def update(endpoint: Endpoint) -> Endpoint:
     """Let an endpoint send exactly what is covered, and enable it; its version can never change. Raises as `create`."""
     wanted = {"enabled_events": list(covered_events()), "disabled": False}
-    return _endpoint(_done(_post(f"{PATH}/{endpoint.id}", wanted)))
+    return _endpoint(_done(_post(f"{PATH}/{endpoint.id}", wanted, of_id(endpoint.id))))
 
 
 @prompt
@@ -178,7 +179,7 @@ def delete(old: Endpoint, *, force: bool = False) -> None:
     """Remove an endpoint at Stripe, unless events would then be lost. Raises NotPossible; CannotLook."""
     if not force and old.ours and old.enabled:
         _require_successor(old)
-    answer = current().gateway.write(Call(f"{PATH}/{old.id}", {}, "delete"))
+    answer = current().gateway.write(Call(f"{PATH}/{old.id}", {}, "delete"), of_id(old.id))
     if not (isinstance(answer, Refusal) and answer.missing):  # it is gone, and that is all that was wanted
         _done(answer)
     State.clear(_state(old.id))
@@ -195,11 +196,11 @@ def _require_successor(old: Endpoint) -> None:
         )
 
 
-def _post(path: str, params: dict[str, Any]) -> Answer:
+def _post(path: str, params: dict[str, Any], fits: About) -> Answer:
     """Send it, and after a lost answer once more: the same key is answered alike, with the same secret."""
     call = Call(path, params, key=f"endpoint-{secrets.token_hex(12)}")
-    answer = current().gateway.write(call)
-    return current().gateway.write(call) if isinstance(answer, Unknown) else answer
+    answer = current().gateway.write(call, fits)
+    return current().gateway.write(call, fits) if isinstance(answer, Unknown) else answer
 
 
 def _done(answer: Answer) -> dict[str, Any]:

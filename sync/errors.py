@@ -35,6 +35,7 @@ class BadSettings(SyncError):
 class CannotLook(SyncError):
     says = "Stripe could not be read, so nothing was decided."
     type = "cannot-look"
+    do: str | None = None  # what an operator can do about it, where that is known
 
 
 class WrongStripe(CannotLook):

@@ -113,17 +113,22 @@ def request_key(event: dict[str, Any]) -> str | None:
     return key if isinstance(key, str) else None
 
 
-def hand_over(model: Model, where: dict[str, Any], evidence: Evidence) -> SyncedDocument | None:
+def hand_over(
+    model: Model, where: dict[str, Any], evidence: Evidence, *, hearsay: bool = False
+) -> SyncedDocument | None:
     """Let the document that `where` names absorb `evidence`; None when there is none.
 
-    An adopted row that holds the object and was never used gives way to the document whose key made it.
+    An adopted row that holds the object and was never used gives way to the document whose key made it. What is
+    `hearsay`, a reply, proves nothing against who made the object by a key of their own: raises DuplicateKeyError.
     """
     try:
         return model.absorb(where, evidence)
     except DuplicateKeyError:
         holder = model.objects(stripe_id=evidence.stripe_id, live=True).first()
+        if hearsay and holder is not None and holder.key is not None:
+            raise
         if holder is None or (holder.adopted and not referenced(holder) and holder.remove_adopted()):
-            return hand_over(model, where, evidence)
+            return hand_over(model, where, evidence, hearsay=hearsay)
         owner = model.objects(__raw__=where).first()
         reason = f"{evidence.stripe_id} was made by this document's key, but another document holds it and is in use"
         reviewed: SyncedDocument | None = owner and (owner.ask_for_review(reason) or owner.reread())

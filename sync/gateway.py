@@ -5,9 +5,10 @@ that failed.
 """
 
 import hashlib
+import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
@@ -19,6 +20,8 @@ import stripe
 from models.parts import Call, Operation
 from models.resource import expansions, is_gone, shortened
 from models.state import STRIPE, State
+from sync import about
+from sync.about import ACCOUNT, About, is_of_another, misses_another
 from sync.answers import (
     API_VERSION,
     Answer,
@@ -29,11 +32,16 @@ from sync.answers import (
     read_refusal,
     read_reply,
     read_unknown,
+    unread,
     unreadable,
 )
 from sync.deadline import TIMEOUT, in_time, time_left
 from sync.errors import BadKey, CannotLook, Forbidden, ReadRefused, WrongStripe
+from sync.fork import in_every_child
 from sync.settings import Settings
+from sync.transport import Transport
+
+log = logging.getLogger("sync")
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
 
@@ -48,48 +56,71 @@ ASK: ContextVar[Ask] = ContextVar(
 
 
 class Gateway:
-    """One Stripe account in one mode. Made after the fork, used by all threads."""
+    """One Stripe account in one mode. Used by all threads, and by each child that forks, on connections of its own.
+
+    A `http_client` of somebody else's must know of forks itself; of stripe-python's we see to it.
+    """
 
     def __init__(self, settings: Settings, http_client: stripe.HTTPClient | None = None) -> None:
         base = {"api": settings.stripe_api_base} if settings.stripe_api_base else {}
-
-        def client(timeout: tuple[float, float]) -> stripe.StripeClient:
-            return stripe.StripeClient(
+        self._ways = (
+            [http_client] if http_client else [Transport(time, settings.ca_bundle) for time in (TIMEOUT, QUICK)]
+        )
+        self._client, self._quick = (
+            stripe.StripeClient(
                 settings.stripe_secret_key,
                 stripe_version=API_VERSION,
                 base_addresses=base,  # type: ignore[arg-type]  # a TypedDict
                 max_network_retries=0,  # `send` repeats, because it must know that it did
-                http_client=http_client or stripe.RequestsClient(timeout=timeout),
+                http_client=way,
             )
-
+            for way in (self._ways[0], self._ways[-1])
+        )
+        self._base = settings.stripe_api_base or stripe.DEFAULT_API_BASE
         self._settings = settings
-        self._client, self._quick = client(TIMEOUT), client(QUICK)
         self._checked = self._bound = False
         self._checking = threading.Lock()
+        self._silent: str | None = None  # why Stripe did not answer last
         self.asked = 0  # how many requests were sent to Stripe, as far as one thread can tell
+        in_every_child(self._renew)
+
+    def _renew(self) -> None:
+        self._checking = threading.Lock()
+        self._part()
+
+    def _part(self) -> None:
+        """Use no connection any more that there is now."""
+        for way in self._ways:
+            if isinstance(way, Transport):
+                way.renew()
+            elif isinstance(way, stripe.RequestsClient):
+                way._thread_local = threading.local()  # where it keeps a session for each thread
 
     # --- writing ---
 
-    def send(self, operation: Operation) -> Answer:
+    def send(self, operation: Operation, fits: About) -> Answer:
         """Send an operation as it was frozen; after a lost answer, once more with the same key.
 
-        What must come before it is sent before it, and unless that is done, its answer is the operation's. Raises
-        BadKey, Forbidden or WrongStripe.
+        What must come before it is sent before it, and unless that is done, its answer is the operation's. `fits` says
+        whether a reply is to the last of it. Raises BadKey, Forbidden or WrongStripe.
         """
-        for call in operation.calls:
-            answer = self.write(call, operation.api_version)
+        *_, last = calls = operation.calls
+        for call in calls:
+            own = fits if call is last else _whatever
+            answer = self.write(call, own, operation.api_version)
             if isinstance(answer, Unknown) and not answer.stored and not answer.busy:
-                answer = self.write(call, operation.api_version)
+                answer = self.write(call, own, operation.api_version)
                 if isinstance(answer, Refusal):
                     answer = replace(answer, doubtful=True)
             if not isinstance(answer, Reply):
                 break
         return answer
 
-    def write(self, call: Call, api_version: str = API_VERSION) -> Answer:
+    def write(self, call: Call, fits: About, api_version: str = API_VERSION) -> Answer:
         """Send one request that changes something, unless the deadline of whoever asks may be over meanwhile.
 
-        The only way out for all of them. Raises BadKey, Forbidden or WrongStripe.
+        The only way out for all of them. A reply that does not fit is none. Raises BadKey, Forbidden or
+        WrongStripe.
         """
         self.require_right_stripe()
         options: dict[str, Any] = {"stripe_version": api_version}
@@ -99,7 +130,7 @@ class Gateway:
         def attempt() -> Answer:  # looks each time: who has patience may have waited since the last
             if not in_time():
                 return Unknown("the time for this was used up before Stripe could be asked")
-            return self._once(self._client, call.method, call.path, dict(call.params), options)
+            return self._once(self._client, call.method, call.path, dict(call.params), options, fits)
 
         return ASK.get()(attempt)
 
@@ -112,7 +143,7 @@ class Gateway:
         within the time that is left for it, or is not begun.
         """
         self.require_right_stripe(bind=False, quick=quick)
-        answer = self._read(path, _asking(path), self._reader(quick=quick))
+        answer = self._read(path, _asking(path), about.at(path), self._reader(quick=quick))
         match answer:
             case Reply():
                 return self.read_on(answer, quick=quick)
@@ -120,7 +151,7 @@ class Gateway:
                 return None
             case Refusal():
                 raise ReadRefused(f"GET {path}: {answer}")
-        raise CannotLook(f"GET {path}: {answer}")
+        raise unread(path, answer)
 
     def _reader(self, *, quick: bool) -> stripe.StripeClient:
         if quick and time_left() < sum(QUICK):
@@ -155,11 +186,11 @@ class Gateway:
         params |= _asking(path)
         cursor = {"starting_after": after} if after else {}
         while True:
-            answer = self._read(path, {**params, "limit": PAGE, **cursor}, self._reader(quick=quick))
+            answer = self._read(path, {**params, "limit": PAGE, **cursor}, about.a_page, self._reader(quick=quick))
             if isinstance(answer, Refusal):
                 raise unreadable(path, answer)
-            if not isinstance(answer, Reply) or not isinstance(answer.remote.get("data"), list):
-                raise CannotLook(f"GET {path}: {answer}")
+            if not isinstance(answer, Reply):
+                raise unread(path, answer)
             yield answer
             if not answer.remote.get("has_more") or not answer.remote["data"]:
                 return
@@ -170,9 +201,9 @@ class Gateway:
 
     def first(self, path: str, **params: Any) -> dict[str, Any] | None:
         """Return the newest object of a list, or None when it is empty. Raises CannotLook."""
-        answer = self._read(path, {**params, "limit": 1})
+        answer = self._read(path, {**params, "limit": 1}, about.a_page)
         if not isinstance(answer, Reply):
-            raise CannotLook(f"GET {path}: {answer}")
+            raise unread(path, answer)
         return next(iter(answer.remote["data"]), None)
 
     # --- the right Stripe ---
@@ -189,9 +220,9 @@ class Gateway:
             key = hashlib.sha256(self._settings.stripe_secret_key.encode()).hexdigest()
             known, fresh = State.read(STRIPE), None
             if not known or key not in known["keys"]:
-                answer = self._read("/v1/account", {}, self._reader(quick=quick))
+                answer = self._read(ACCOUNT, {}, about.at(ACCOUNT), self._reader(quick=quick))
                 if not isinstance(answer, Reply):
-                    raise CannotLook(f"GET /v1/account: {answer}")
+                    raise unread(ACCOUNT, answer)
                 fresh = {"account": answer.remote["id"], "livemode": self._settings.livemode}
                 known = State.belong(**fresh, key=key) if bind else known or fresh
                 if known["account"] != answer.remote["id"]:
@@ -205,31 +236,74 @@ class Gateway:
 
     # --- the one place where stripe-python is called and its errors are read ---
 
-    def _read(self, path: str, params: dict[str, Any], client: stripe.StripeClient | None = None) -> Answer:
-        return ASK.get()(partial(self._once, client or self._client, "get", path, params, {}))
+    def _read(
+        self, path: str, params: dict[str, Any], fits: About, client: stripe.StripeClient | None = None
+    ) -> Answer:
+        return ASK.get()(partial(self._once, client or self._client, "get", path, params, {}, fits))
 
     def _once(
-        self, client: stripe.StripeClient, method: str, path: str, params: dict[str, Any], options: dict[str, Any]
+        self,
+        client: stripe.StripeClient,
+        method: str,
+        path: str,
+        params: dict[str, Any],
+        options: dict[str, Any],
+        fits: About,
     ) -> Answer:
         started = time.monotonic()
         self.asked += 1
         expanded = frozenset(name.removeprefix("data.") for name in params.get("expand", ()))
         asked = Asked(options.get("stripe_version", API_VERSION), expanded)
+        wrong: str | None = None
         try:
             response = client.raw_request(method, path, **params, **options)
+            headers: Mapping[str, str] = response.headers
+            if not isinstance(response.data, dict) or not (is_gone(response.data) or "object" in response.data):
+                return Unknown("Stripe's answer could not be read")
+            wrong = fits(response.data)
+            answer: Answer = read_reply(response.data, response.headers, started, asked)
         except stripe.AuthenticationError as error:
             raise BadKey from error
         except stripe.PermissionError as error:
             raise Forbidden(f"STRIPE_SECRET_KEY may not {method.upper()} {path}: {error.user_message}") from error
         except (stripe.InvalidRequestError, stripe.CardError) as error:
-            return read_refusal(error, started, asked, alone=not params.keys() - {"expand"})
+            headers = error.headers or {}
+            answer = read_refusal(error, started, asked, alone=not params.keys() - {"expand"})
+            if isinstance(answer, Refusal) and misses_another(answer.problem["message"], path, params):
+                wrong = "another's refusal"
         except stripe.StripeError as error:
-            return read_unknown(error)
+            headers = error.headers or {}
+            answer = read_unknown(error, self._base)
         except (AttributeError, TypeError, ValueError) as error:  # stripe-python stumbles over what a proxy answers
             return Unknown(f"the answer could not be read ({type(error).__name__})")
-        if not isinstance(response.data, dict) or not (is_gone(response.data) or "object" in response.data):
-            return Unknown("Stripe's answer could not be read")
-        return read_reply(response.data, response.headers, started, asked)
+        if wrong := ("another's key" if is_of_another(headers, options.get("idempotency_key")) else wrong):
+            return self._not_ours(method, path, wrong)
+        self._note(answer)
+        return answer
+
+    def _not_ours(self, method: str, path: str, wrong: str) -> Unknown:
+        """Say so, and ask nothing more on that connection, on which every answer may be that of the one before."""
+        self._part()
+        told = f"Stripe's answer is about something else ({wrong})"
+        log.error(
+            "%s %s: %s: a proxy, a cache or another process is on our connection; this counts as no answer",
+            *(method.upper(), path, told),
+        )
+        return Unknown(told)
+
+    def _note(self, answer: Answer) -> None:
+        """Log why Stripe does not answer, once for each reason, and that it does so again."""
+        silent = str(answer.silence) if isinstance(answer, Unknown) and answer.silence else None
+        if silent != self._silent:
+            self._silent = silent
+            if silent:
+                log.error("Stripe does not answer: %s", silent)
+            else:
+                log.info("Stripe answers again")
+
+
+def _whatever(remote: dict[str, Any]) -> None:
+    """What must only be done before: by its key alone it is told from another's."""
 
 
 def _asking(path: str) -> dict[str, Any]:

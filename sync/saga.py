@@ -18,6 +18,7 @@ from models.input import Invalid, checked, checked_fields, params, require_json,
 from models.keys import Key, wrong_key
 from models.parts import Call
 from models.sure import sure
+from sync.about import of_operation
 from sync.answers import API_VERSION, Answer, Refusal, Reply, Unknown
 from sync.composed import COMPOSED, tell
 from sync.connection import current, log
@@ -267,13 +268,13 @@ def _sent(document: SyncedDocument) -> tuple[SyncedDocument, dict[str, Any] | No
     """Send, and return the document as it is then, and what Stripe said if it refused for good."""
     operation = sure(document.operation)
     try:
-        answer = current().gateway.send(operation)
+        answer = current().gateway.send(operation, of_operation(document))
     except CannotLook as error:
         why = str(error)
         conclude(document, lambda latest: latest.defer(why, backoff(operation.attempts)))
         raise
-    if isinstance(answer, Reply) and not _about(document, answer):
-        answer = Unknown("Stripe's answer is about something else")
+    if isinstance(answer, Refusal) and _is_left_of_another(document, answer):
+        answer = Unknown("Stripe's refusal is about something else")
     ended = _concluded(document, answer)
     tell(ended)
     over = ended.operation is None or ended.operation.key != operation.key or ended.status == Status.ROLLED_BACK
@@ -286,7 +287,7 @@ def _concluded(document: SyncedDocument, answer: Answer) -> SyncedDocument:
     match answer:
         case Reply():
             return link(document, answer)
-        case Refusal(left=Reply() as left) if _about(document, left):
+        case Refusal(left=Reply() as left) if _is_a(document, left):
             return link(document, left, answer.problem)
         case Refusal(missing=True) if operation.verb == "delete":
             gone = of_id(document.stripe_id or "", "delete", gone=True)
@@ -339,7 +340,14 @@ def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None 
     """
     model = type(document)
     evidence = from_reply(model, reply, ends=sure(document.operation).key, problem=problem)
-    linked = hand_over(model, {"_id": document.id}, evidence) or document.reread()
+    try:
+        linked = hand_over(model, {"_id": document.id}, evidence, hearsay=True) or document.reread()
+    except DuplicateKeyError:
+        anothers = Unknown(
+            f"Stripe's answer is about something else ({evidence.stripe_id}, which another document made)"
+        )
+        log.error("%s %s: %s", document.resource.kind, document.id, anothers)
+        return _concluded(document, anothers)
     linked = _look_or_wait(linked) if needs_look(linked, evidence) else linked
     return _declined(linked, evidence) if problem else linked
 
@@ -364,6 +372,11 @@ def _look_or_wait(document: SyncedDocument) -> SyncedDocument:
         return document.reread()
 
 
-def _about(document: SyncedDocument, reply: Reply) -> bool:
-    remote = reply.remote
-    return isinstance(remote.get("id"), str) and remote.get("object", document.resource.kind) == document.resource.kind
+def _is_a(document: SyncedDocument, reply: Reply) -> bool:
+    return reply.remote.get("object") == document.resource.kind
+
+
+def _is_left_of_another(document: SyncedDocument, refusal: Refusal) -> bool:
+    """Whether the payment that a declined card left is not the one that was sent."""
+    left = refusal.left
+    return left is not None and _is_a(document, left) and of_operation(document)(left.remote) is not None

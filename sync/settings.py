@@ -34,6 +34,7 @@ class Settings:
     revalidate: frozenset[str] = frozenset()
     retention: timedelta = timedelta(days=45)
     hooks: tuple[str, ...] = ()
+    ca_bundle: str | None = None  # the certificates to trust at Stripe, where others than stripe-python's
     warnings: tuple[str, ...] = field(default=(), compare=False)  # what `doctor` says of them
 
     @property
@@ -65,6 +66,7 @@ class Settings:
             adopt=read.choice("ADOPT", {"yes": True, "no": False}, "yes"),
             revalidate=read.kinds("REVALIDATE"),
             retention=timedelta(days=read.days("RETENTION_DAYS", 45, least=31)),
+            ca_bundle=read.first("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"),
             hooks=read.list("HOOKS", MODULE, "must be modules, separated by commas: my_shop.hooks", required=False),
         )
         base = settings.stripe_api_base or "https:"
@@ -92,6 +94,10 @@ class Reader:
             self.problems.append(self.given.wrong[name])
             return ""
         return self.given.values.get(name, "")
+
+    def first(self, *names: str) -> str | None:
+        """Return the first of these that is given."""
+        return next(filter(None, map(self._get, names)), None)
 
     def _miss(self, name: str) -> None:
         """Say that a required value is missing, unless what is wrong was said."""

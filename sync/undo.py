@@ -7,6 +7,7 @@ from models.keys import Key
 from models.parts import Call
 from models.state import LATCH, State
 from models.sure import sure
+from sync.about import of_id
 from sync.answers import Refusal, Reply, Unknown
 from sync.connection import current, log
 from sync.converge import KEY_LASTS, backoff
@@ -111,7 +112,7 @@ def _undo(document: SyncedDocument, orphan: str) -> SyncedDocument | None:
         if staged is None:
             return None  # it moved meanwhile, or it is too late
         document = staged
-        answer = current().gateway.write(_call(document))
+        answer = current().gateway.write(_call(document), of_id(orphan))
         if not isinstance(answer, Refusal) or answer.missing:
             break
     match answer:

@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 from sync.connection import log
 from sync.errors import SyncError, Unavailable
+from sync.fork import in_every_child
 
 AGAIN = 1.0  # s between two attempts; one that finds nobody takes 5 s itself
 FIRST = 20.0  # s that a start waits for its first attempt; gunicorn gives a worker 60
@@ -18,15 +19,18 @@ class Connecting:
     def __init__(self, connect: Callable[[], object]) -> None:
         self.why: str | None = NOT_YET
         self._connect = connect
+        self._begin_anew()
+        in_every_child(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Know of no thread, nor of a lock that one holds: a fork leaves a child none of its parent's."""
         self._tried, self._starting = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
 
     def begin(self, wait: float = 0.0) -> None:
         """See to it that a thread of this process connects, and wait so long for its first attempt to end."""
         with self._starting:
-            if self.why is not None and (
-                self._thread is None or not self._thread.is_alive()
-            ):  # a fork leaves it behind
+            if self.why is not None and (self._thread is None or not self._thread.is_alive()):
                 self._thread = threading.Thread(target=self._run, name="connecting", daemon=True)
                 self._thread.start()
         self._tried.wait(wait)

@@ -1,6 +1,8 @@
 """The doctor: each check can fail, says what is wrong and what to do, and none of them changes anything."""
 
+import socket
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,7 @@ from models.state import HEARTBEAT, LATCH
 from sync.__main__ import main
 from sync.answers import API_VERSION
 from sync.catalogue import covered_events
-from sync.doctor import clocks, deployment
+from sync.doctor import clocks, deployment, examine
 from sync.findings import Finding, Level
 from sync.protection import exposure, protection
 from tests.support import samples
@@ -511,3 +513,24 @@ def test_reconcile_that_does_not_run(shop: World, told: Any) -> None:
 def test_a_finding_reads_as_a_line() -> None:
     assert Finding("key", Level.PROBLEM, "it is bad", "mend it").line == "✘ key: it is bad → mend it"
     assert Finding("key", Level.OK, "it is good").line == "✔ key: it is good"
+
+
+def test_why_stripe_is_silent_is_told_with_what_to_do_and_in_the_log_once(
+    database: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    with closing(socket.create_server(("127.0.0.1", 0))) as door:
+        base = f"http://127.0.0.1:{door.getsockname()[1]}"
+    shop = World(database, settings={"STRIPE_API_BASE": base}, around=lambda transport: None)  # type: ignore[arg-type]
+    try:
+        waiting = [sync.create_customer(f"{name}@here.com").status for name in ("one", "two")]
+        found = examine().findings[0]
+    finally:
+        shop.stop()
+
+    assert waiting == ["pending", "pending"]
+    assert (found.check, found.level) == ("key", Level.UNSEEN)
+    assert "the connection was refused" in found.line
+    assert "correct STRIPE_API_BASE" in found.line
+    told = [record.getMessage() for record in caplog.records if "Stripe does not answer" in record.getMessage()]
+    assert len(told) == 1
+    assert "the connection was refused" in told[0]

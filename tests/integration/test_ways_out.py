@@ -18,6 +18,7 @@ import sync
 from models import Customer, SyncedDocument, clock, created_kinds, present_kinds
 from models.parts import Call as Request
 from sync import endpoint, operations
+from sync.about import an
 from sync.answers import Unknown
 from sync.connection import current
 from sync.deadline import in_time, within
@@ -138,12 +139,12 @@ def test_without_a_deadline_or_after_it_nothing_is_sent(world: World) -> None:
     call = Request("/v1/customers", {}, key="a key of its own")
     before = len(world.stripe.requests)
 
-    told = [current().gateway.write(call)]
+    told = [current().gateway.write(call, an("customer"))]
     with within(10):
-        told.append(current().gateway.write(call))
+        told.append(current().gateway.write(call, an("customer")))
     with within(60):
         world.advance(seconds=50)
-        told.append(current().gateway.write(call))
+        told.append(current().gateway.write(call, an("customer")))
 
     assert all(isinstance(answer, Unknown) for answer in told)
     assert [one for one in world.stripe.requests[before:] if one.method != "GET"] == []

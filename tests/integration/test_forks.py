@@ -1,0 +1,96 @@
+"""A process that forks: every child asks Stripe and MongoDB on connections of its own, and its parent goes on."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+from pymongo import MongoClient
+
+from emulator import Emulator
+from emulator.server import Handler, Server
+from tests.support.forks import CHILDREN
+
+PATIENCE = 60.0  # s, on a busy machine
+ROOT = Path(__file__).resolve().parents[2]
+
+
+class Watched(Server):
+    """Knows on which connection each customer was asked for, and holds the first request of all until another comes."""
+
+    def __init__(self, emulator: Emulator) -> None:
+        super().__init__(emulator)
+        self.RequestHandlerClass = Watching
+        self.asked_on: dict[str, int] = {}
+        self.held, self.let_go = threading.Event(), threading.Event()
+
+
+class Watching(Handler):
+    server: Watched
+
+    def serve(self) -> None:
+        if not self.server.held.is_set():
+            self.server.held.set()
+            assert self.server.let_go.wait(PATIENCE)
+        else:
+            self.server.let_go.set()
+        before = len(self.server.emulator.requests)
+        super().serve()
+        for request in list(self.server.emulator.requests)[before:]:
+            if request.method == "POST" and "email" in request.params:
+                self.server.asked_on.setdefault(request.params["email"].partition("@")[0], self.client_address[1])
+
+    do_GET = do_POST = do_DELETE = serve
+
+
+def test_every_child_has_connections_of_its_own(database: str) -> None:
+    emulator = Emulator()
+    told = {
+        "STRIPE_SECRET_KEY": "sk_test_x",
+        "STRIPE_WEBHOOK_SECRET": "whsec_x",
+        "API_TOKENS": "a-token-of-the-shop",
+        "MONGODB_URI": database,
+    }
+    with Watched(emulator) as server:
+        forks = subprocess.Popen(
+            [sys.executable, "-W", "error", "-m", "tests.support.forks"],
+            cwd=ROOT,
+            env={**os.environ, **told, "STRIPE_API_BASE": server.url},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert server.held.wait(PATIENCE), "a thread of it is in the middle of a request"
+        out, err = forks.communicate("fork\n", timeout=PATIENCE)
+
+    assert forks.returncode == 0, err
+    assert "Warning" not in err
+    assert json.loads(out) == {
+        "beside a request": [0],
+        "at once": [0] * CHILDREN,
+        "a family": [0],
+        "an application": [0, 0],
+        "documents": 9 + 2 * CHILDREN,
+    }
+    assert each_has_their_own(database, emulator)
+    assert_apart(server.asked_on)
+
+
+def each_has_their_own(database: str, emulator: Emulator) -> bool:
+    there = {one["id"]: one["email"] for one in emulator.objects("customer")}
+    with MongoClient[Any](database) as client:
+        rows = list(client.get_default_database()["customers"].find())
+    return all(there[row["stripe_id"]] == row["username"] for row in rows) and len(there) == len(rows)
+
+
+def assert_apart(asked_on: dict[str, int]) -> None:
+    """Each process has connections of its own; and who stays keeps theirs, whatever its children did with a copy."""
+    same = {name: {other for other, port in asked_on.items() if port == asked_on[name]} for name in asked_on}
+    assert same.pop("parent") == same.pop("parent-again") == {"parent", "parent-again"}
+    assert same.pop("mother") == same.pop("mother-again") == {"mother", "mother-again"}
+    assert {name: others for name, others in same.items() if others != {name} and "pool" not in name} == {}
+    assert all("pool" in other for name in same if "pool" in name for other in same[name])
