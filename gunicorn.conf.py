@@ -1,22 +1,44 @@
-"""How gunicorn serves the application; its command line and GUNICORN_CMD_ARGS override every line of this."""
+"""How gunicorn serves the application; its command line and GUNICORN_CMD_ARGS override every line of this.
 
+It imports nothing that a worker class may replace (gevent does), and nothing of ours that does: the settings are
+checked when that is done.
+"""
+
+import os
 import sys
-from pathlib import Path
 from typing import Any
 
-from sync.errors import BadSettings
-from sync.settings import Settings
+from api.in_force import IN_FORCE
+
+
+def refuse(*why: str) -> None:
+    """End before a port is opened."""
+    print("cannot start:", *why, sep="\n  ", file=sys.stderr)
+    sys.exit(2)
+
+
+def number(name: str, least: int, most: int) -> int | None:
+    """Return the number that the environment gives; None if it gives nothing."""
+    given = os.environ.get(name, "").strip()
+    if not given:
+        return None
+    if not (given.isascii() and given.isdigit() and len(given) < 6 and least <= int(given) <= most):
+        refuse(f"{name} must be a whole number from {least} to {most}")
+    return int(given)
+
 
 wsgi_app = "wsgi:app"
-bind = "127.0.0.1:8000"  # private unless somebody decides otherwise, say with --bind 0.0.0.0:8000 behind a proxy
+# Private unless somebody decides otherwise, with --bind 0.0.0.0:8000 behind a proxy, or a platform that sets PORT.
+port = number("PORT", 1, 65535)
+bind = f"0.0.0.0:{port}" if port else "127.0.0.1:8000"
 
-# Threads, because a request waits for Stripe and MongoDB far more than it computes, and because a client that sends its
-# body slowly then holds one thread, where it would hold a whole `sync` worker.
-worker_class = "gthread"
-workers = 2  # one can die or restart while the other serves; more only when a core is busy
-threads = (
-    8  # per worker: 16 requests can wait for Stripe at once, well below its limit of 100 a second (25 in test mode)
-)
+# Threads, because a request waits for Stripe and MongoDB far more than it computes; and our own worker, because in
+# gunicorn's whoever is slow or silent holds one.
+worker_class = "api.worker.Worker"
+workers = (
+    number("WEB_CONCURRENCY", 1, 1000) or 2
+)  # one can die or restart while the other serves; more if cores are busy
+threads = 8  # per worker and kind of request: 16 calls can wait for Stripe at once, below its limit of 100 a second
 
 # A request has a budget of 45 s and checks it itself: `timeout` only ends a worker whose main loop hangs.
 timeout = 60
@@ -24,26 +46,56 @@ graceful_timeout = 60  # longer than that budget, so a restart cuts nothing; sho
 keepalive = (
     75  # longer than the idle time of the usual proxies (60 s): they close first, so no request meets a closed socket
 )
+sendfile = False  # it would wait for who does not take an answer
 
 # Every worker makes its own Stripe and MongoDB clients anyway, and one that is recycled reads the settings anew.
 preload_app = False
 
-# X-Forwarded-* is believed from a proxy on this machine only. Name yours with --forwarded-allow-ips.
-forwarded_allow_ips = "127.0.0.1,::1"
+# Who is believed when it says how a request reached it (X-Forwarded-*, SCRIPT_NAME): nobody, or the proxies that are
+# named by their addresses. With `*` everybody may say it was https; nobody may say where the path begins.
+proxies = os.environ.get("FORWARDED_ALLOW_IPS", "").strip()
+forwarded_allow_ips = proxies
+forwarder_headers = "SCRIPT_NAME" if proxies and "*" not in proxies else ""
 
 # The heartbeat is a file that each worker touches; on a busy disk that can block, and a healthy worker would be ended.
-worker_tmp_dir = "/dev/shm" if Path("/dev/shm").is_dir() else None  # noqa: S108 – gunicorn makes a private file in it
+shared = "/dev/shm"  # noqa: S108 – gunicorn makes a private file in it
+worker_tmp_dir = shared if os.path.isdir(shared) and os.access(shared, os.W_OK | os.X_OK) else None
 control_socket_disable = True  # it would be one path for all services of a user
 
 # One line per request is left to the proxy: a path can hold a username. Transitions are logged by the service itself.
 accesslog = None
 errorlog = "-"
 
+RUNS = ("api.worker.Worker", "gthread", "sync")
+TLS = "TLS and HTTP/2 are a proxy's: here a slow handshake would hold a thread (--worker-class gthread has both)"
+
 
 def on_starting(server: Any) -> None:
-    """Complain about the settings, all at once, before a port is opened."""
+    """Complain about all that is wrong, at once, before a port is opened."""
+    chosen, why = server.cfg.worker_class_str, []
+    if chosen not in RUNS:
+        why.append(f"--worker-class {chosen} does not run this service: take none, gthread or sync")
+    if chosen == RUNS[0] and (server.cfg.is_ssl or server.cfg.http_protocols != ["h1"]):
+        why.append(TLS)
+    if why:
+        refuse(*why)
+    if chosen != RUNS[0]:
+        server.log.warning(
+            "%s: slow and silent strangers hold its threads; a proxy must take in requests whole", chosen
+        )
+    from sync.errors import BadSettings
+
     try:
-        Settings.from_environment(serve=True)
+        IN_FORCE.begin()
     except BadSettings as error:
-        print("cannot start:", *error.problems, sep="\n  ", file=sys.stderr)
-        sys.exit(2)
+        refuse(*error.problems)
+
+
+def pre_fork(server: Any, worker: Any) -> None:
+    """Read the settings again before a worker is made: after a slip it has those of before."""
+    IN_FORCE.renew(server.log.error)
+
+
+def post_worker_init(worker: Any) -> None:
+    """From now on no worker that cannot start ends the service."""
+    IN_FORCE.begins_to_serve()

@@ -3,12 +3,13 @@
 import sys
 
 from api import create_app
+from api.in_force import IN_FORCE
 from sync.errors import BadSettings
 from sync.logs import log_to_stderr
 
 log_to_stderr("%(asctime)s %(levelname)s %(name)s: %(message)s")
 try:
-    app = create_app(patient=True)
+    app = create_app(IN_FORCE.settings, patient=True)
 except BadSettings as error:
     print("cannot start:", *error.problems, sep="\n  ", file=sys.stderr)
-    sys.exit(3)  # gunicorn's "worker failed to boot": it ends, instead of trying again for ever
+    sys.exit(1 if IN_FORCE.serves else 3)  # 3 makes gunicorn end, instead of trying for ever: at the first start only

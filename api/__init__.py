@@ -1,5 +1,17 @@
 """People's way in: the create API, and the application that serves it beside the webhook endpoint."""
 
-from api.app import create_app
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from api.app import create_app
 
 __all__ = ["create_app"]
+
+
+def __getattr__(name: str) -> Any:
+    """Load the application when it is asked for: gunicorn's master takes its worker from here, and nothing else."""
+    if name == "create_app":
+        from api.app import create_app
+
+        return create_app
+    raise AttributeError(name)

@@ -1,24 +1,26 @@
 """The application: what is set up once, and what every request passes through."""
 
+import json
+import logging
 import uuid
 from functools import partial
 
-import mongoengine.connection
 import stripe
 from flask import Flask, Response, current_app, g, request
-from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
 from api import errors, operator, resources
 from api.auth import admit, guard
 from api.docs import blueprint as docs
+from api.few import Few
+from api.in_force import IN_FORCE
 from models.clock import stopwatch
 from sync.connection import connect
 from sync.deadline import DEADLINE
 from sync.errors import Unavailable
 from sync.hooks import load
 from sync.settings import Settings
-from sync.waiting import FIRST, Connecting
+from sync.waiting import FIRST, Connecting, Pulse
 from webhooks import blueprint as webhooks
 
 LARGEST_BODY = 1024 * 1024  # bytes that people may send; Stripe may send more
@@ -31,6 +33,7 @@ HEADERS = {  # of every answer: nobody keeps it, and no browser makes anything o
     "X-Content-Type-Options": "nosniff",
 }
 PROBES = ("health.alive", "health.ready")
+BUSY = "Too many requests wait here already: repeat the call."
 BUDGET = 45.0  # s for a request: less than gunicorn's timeout, and far less than a lease
 
 
@@ -63,6 +66,7 @@ def unconnected_app() -> Flask:
     """Return the application with its routes, and nothing behind them: enough to describe it."""
     app = Flask("stripe_mongo_sync", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
+    app.extensions["few"], app.extensions["pulse"] = Few(logging.getLogger("api")), Pulse()
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     app.before_request(_begin)
     app.before_request(_require_mongodb)
@@ -87,12 +91,15 @@ def _begin() -> None:
 
 
 def _require_mongodb() -> None:
-    """Raise Unavailable while this process is not connected yet. Probes are answered all the same."""
+    """Raise Unavailable while this process is not connected yet, or MongoDB hangs. Probes are answered all the same."""
     connecting: Connecting | None = current_app.extensions.get("connecting")
     if connecting is not None and connecting.why is not None:
         connecting.begin()
         if request.endpoint not in PROBES:
             raise Unavailable("This service is not connected to MongoDB yet: repeat the call.")
+    pulse: Pulse = current_app.extensions["pulse"]
+    if not pulse.answers and request.endpoint not in PROBES and not pulse.feel():
+        raise Unavailable
 
 
 def _needs_no_length() -> bool:
@@ -124,12 +131,22 @@ def alive() -> dict[str, str]:
 
 
 def ready() -> tuple[dict[str, str], int]:
-    """Answer whether MongoDB does; or what keeps this process from connecting to it."""
+    """Answer whether MongoDB does; or what keeps this process from connecting to it.
+
+    A slip in new settings is told beside that: who serves by the ones before is ready.
+    """
     connecting: Connecting | None = current_app.extensions.get("connecting")
     if connecting is not None and connecting.why is not None:
         return {"status": connecting.why}, 503
-    try:
-        mongoengine.connection.get_db().command("ping")
-    except PyMongoError:
-        return {"status": "MongoDB does not answer"}, 503
-    return {"status": "ready"}, 200
+    told = {"settings": IN_FORCE.slip} if IN_FORCE.slip else {}
+    if not current_app.extensions["pulse"].feel():
+        return {"status": "MongoDB does not answer", **told}, 503
+    return {"status": "ready", **told}, 200
+
+
+def busy() -> bytes:
+    """Return what the server answers where no thread comes free, so that the application cannot be asked."""
+    body = json.dumps(errors.described(503, Unavailable.type, BUSY))
+    told = {"Content-Type": "application/problem+json", "Content-Length": str(len(body)), "Retry-After": "5", **HEADERS}
+    lines = ["HTTP/1.1 503 Service Unavailable", "Connection: close", *(f"{name}: {told[name]}" for name in told)]
+    return "\r\n".join([*lines, "", body]).encode()

@@ -24,7 +24,7 @@ def document() -> Response:
     """Answer with the OpenAPI document."""
     made = current_app.extensions.setdefault("openapi", {})
     if not made:
-        made["json"] = json.dumps(describe(current_app))  # once: what a process serves does not change
+        made["json"] = json.dumps(describe(current_app)).encode()  # once: what a process serves does not change
     return Response(made["json"], mimetype="application/json")
 
 

@@ -4,9 +4,9 @@ import json
 import logging
 from typing import Any
 
-from flask import Flask, Response, g
+from flask import Flask, Response, current_app, g
 from pymongo.errors import PyMongoError
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 
 from api.representation import as_json
 from models.input import Invalid
@@ -18,6 +18,7 @@ from webhooks.signature import BadSignature
 
 log = logging.getLogger("api")
 
+SLOW = "The body did not come in time: send the request again."
 TYPES = "https://stripe-mongo-sync.invalid/problems/"  # names, not addresses
 
 
@@ -101,12 +102,18 @@ def register(app: Flask) -> None:
     app.register_error_handler(errors.SyncError, _sync)
     app.register_error_handler(PyMongoError, _mongodb)
     app.register_error_handler(HTTPException, _http)
+    app.register_error_handler(ClientDisconnected, lambda error: problem(408, "too-slow", SLOW))
     app.register_error_handler(Exception, _unexpected)
+
+
+def described(status: int, type: str, detail: str | None) -> dict[str, Any]:
+    """Return what every problem says of itself."""
+    return {"type": TYPES + type, "title": type.replace("-", " "), "status": status, "detail": detail}
 
 
 def problem(status: int, type: str, detail: str | None, **more: Any) -> Response:
     """Return a problem+json response."""
-    body = {"type": TYPES + type, "title": type.replace("-", " "), "status": status, "detail": detail, **more}
+    body = described(status, type, detail) | more
     response = Response(json.dumps(body), status, mimetype="application/problem+json")
     response.headers["X-Request-Id"] = g.request_id
     if status == 401:
@@ -136,6 +143,8 @@ def _sync(error: errors.SyncError) -> Response:
             status, type = 402, "declined"
     if isinstance(error, errors.Outcome):
         more["document"] = as_json(error.document, keys=Scope.WRITE in g.get("scopes", ()))
+    if isinstance(error.__cause__, PyMongoError):
+        current_app.extensions["pulse"].failed(error.__cause__)
     if isinstance(error, errors.Unavailable) and error.idempotency_key:
         more["idempotency_key"] = error.idempotency_key
     if isinstance(error, Differs):  # by name only: who may operate may not read what was staged
@@ -150,6 +159,7 @@ def _sync(error: errors.SyncError) -> Response:
 
 def _mongodb(error: PyMongoError) -> Response:
     log.error("request %s: MongoDB: %s", g.request_id, type(error).__name__)
+    current_app.extensions["pulse"].failed(error)
     return _sync(errors.Unavailable())
 
 

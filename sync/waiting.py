@@ -1,7 +1,12 @@
-"""Waiting for MongoDB: a process that serves connects in the background, again and again, and says what keeps it."""
+"""Waiting for MongoDB: who serves connects in the background, and does not let everybody wait for one that hangs."""
 
 import threading
+import time
 from collections.abc import Callable
+
+import pymongo
+from mongoengine.connection import get_db
+from pymongo.errors import NetworkTimeout, PyMongoError, ServerSelectionTimeoutError
 
 from sync.connection import log
 from sync.errors import SyncError, Unavailable
@@ -9,6 +14,8 @@ from sync.fork import in_every_child
 
 AGAIN = 1.0  # s between two attempts; one that finds nobody takes 5 s itself
 FIRST = 20.0  # s that a start waits for its first attempt; gunicorn gives a worker 60
+KEPT = 1.0  # s that an answer of MongoDB's, or that it gave none, is good for
+ASKED = 2.0  # s that it may take
 NOT_THERE = "MongoDB cannot be reached"
 NOT_YET = "the first attempt to reach MongoDB has not ended"
 
@@ -60,3 +67,34 @@ class Connecting:
             log.exception("cannot connect")
             return "this service cannot connect: its log says why"
         return None
+
+
+class Pulse:
+    """Whether MongoDB answers. One request at a time asks it; all others have what is known, and wait for nothing."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.answers = True  # as far as is known
+        self._clock, self._until, self._asking = clock, -1.0, threading.Lock()
+
+    def feel(self) -> bool:
+        """Return whether MongoDB answered within the last second, or does now."""
+        if self._clock() >= self._until and self._asking.acquire(blocking=False):
+            try:
+                self.answers, self._until = _answers(), self._clock() + KEPT
+            finally:
+                self._asking.release()
+        return self.answers
+
+    def failed(self, error: PyMongoError) -> None:
+        """Note that a request waited for MongoDB in vain: the next one asks first, and the others do not wait."""
+        if isinstance(error, NetworkTimeout | ServerSelectionTimeoutError):
+            self.answers, self._until = False, -1.0
+
+
+def _answers() -> bool:
+    try:
+        with pymongo.timeout(ASKED):
+            get_db().command("ping")
+    except PyMongoError:
+        return False
+    return True

@@ -12,7 +12,7 @@ from sync.admission import asks
 from sync.connection import log
 from sync.errors import Unavailable
 from sync.inbox import Malformed, parse, receive
-from webhooks.signature import BadSignature, verify
+from webhooks.signature import BadSignature, required, verify
 
 LARGEST = 4 * 1024 * 1024  # bytes; a subscription of twenty items, with all the metadata that they may have, is 1.7 MB
 
@@ -22,16 +22,18 @@ blueprint = Blueprint("webhooks", __name__)
 @blueprint.post("/webhooks/stripe", strict_slashes=False)  # people write the slash, and Stripe follows no redirect
 def stripe_event() -> Response:
     """Take one event from Stripe. What it asks, rather than tells, is answered with nothing: that decides nothing."""
-    raw = _body()
     try:
-        verify(raw, request.headers.get("Stripe-Signature"), current_app.config["WEBHOOK_SECRETS"])
+        signature = required(request.headers.get("Stripe-Signature"))
+        raw = _body()
+        verify(raw, signature, current_app.config["WEBHOOK_SECRETS"])
         event = parse(raw)
         state = receive(event, raw)
     except (BadSignature, Malformed) as error:
-        log.warning("a webhook was refused: %s", error.says)
+        current_app.extensions["few"].warn(type(error).__name__, f"a webhook was refused: {error.says}")
         raise
     except PyMongoError as error:
         log.error("an event could not be stored: %s", type(error).__name__)
+        current_app.extensions["pulse"].failed(error)
         raise Unavailable("The event could not be stored; send it again.") from error
     if asks(event):
         log.error("%s asks for a decision, and nobody here makes it: `endpoint update` leaves it out", event["type"])

@@ -12,14 +12,20 @@ class BadSignature(ValueError):
     says = "This was not signed with STRIPE_WEBHOOK_SECRET in the last five minutes."
 
 
+def required(header: str | None) -> str:
+    """Return the header; raise BadSignature, before a body is read for nothing, where there is none."""
+    if not header or len(header) > LONGEST_HEADER:
+        raise BadSignature
+    return header
+
+
 def verify(raw: bytes, header: str | None, secrets: tuple[str, ...]) -> None:
     """Raise BadSignature unless `header` signs `raw` with one of `secrets`, up to 300 s ago or ahead.
 
     stripe-python checks the past only, and raises more than its own exception: UnicodeDecodeError for a body that is
     not UTF-8, TypeError for a signature that is not ASCII, ValueError for a timestamp that is no number.
     """
-    if not header or len(header) > LONGEST_HEADER:
-        raise BadSignature
+    header = required(header)
     for secret in secrets:
         try:
             stripe.WebhookSignature.verify_header(raw.decode(), header, secret, TOLERANCE)

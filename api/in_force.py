@@ -1,0 +1,108 @@
+"""The settings in force: gunicorn's master reads and checks them, and its workers have them from it.
+
+They are read anew for each worker that is made, after a SIGHUP or in the place of another. Where they have a slip then,
+the ones before stay in force, and the log and `/readyz` say why: a slip ends no running service. At the first start
+there are none before, so it ends at once, with exit code 2.
+"""
+
+import json
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from mmap import mmap
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sync.settings import Settings
+
+SIZE = 512  # bytes; it names settings, so it is short
+
+
+class InForce:
+    """What the master knows of the settings. A worker is its copy, except for `slip`, which all of them share."""
+
+    def __init__(self) -> None:
+        self.settings: Settings | None = None  # None where nobody checked them: whoever serves reads them itself
+        self._shared = mmap(-1, 1 + SIZE)  # whether a worker has begun to serve, and the slip
+        self._told: list[str] = []
+
+    @property
+    def slip(self) -> str:
+        """Which of the settings that were read last are refused, so that those before are in force."""
+        return self._shared[1:].rstrip(b"\0").decode(errors="replace")
+
+    @property
+    def serves(self) -> bool:
+        """Whether a worker has begun to serve: from then on nothing ends the service but who is to end it."""
+        return self._shared[0] != 0
+
+    def begins_to_serve(self) -> None:
+        """Let all of them know."""
+        self._shared[0] = 1
+
+    def begin(self) -> None:
+        """Read them for the first time. Raises BadSettings."""
+        from sync.settings import Settings  # late: a worker class may first replace what this imports
+
+        self.settings = Settings.from_environment(serve=True)
+
+    def renew(self, complain: Callable[[str], Any]) -> None:
+        """Read them for one more worker; if they cannot be used, tell why, once, and leave all as it is."""
+        problems = self._read()
+        names = ", ".join(dict.fromkeys(problem.split(" ")[0].rstrip(":") for problem in problems))
+        slip = f"refused: {names}; the ones before are in force, and the log says why" if problems else ""
+        if problems and problems != self._told:
+            complain("the new settings are refused, and the ones before stay in force: " + "; ".join(problems))
+        self._told, self._shared[1:] = problems, slip.encode()[:SIZE].ljust(SIZE, b"\0")
+
+    def _read(self) -> list[str]:
+        """Put new settings in force; or return what is wrong with them."""
+        from sync.errors import BadSettings
+        from sync.settings import Settings
+
+        try:
+            new = Settings.from_environment(serve=True)
+        except BadSettings as error:
+            return list(error.problems)
+        except Exception as error:  # whatever it is, the service that runs can go on
+            return [f".env cannot be read ({type(error).__name__})"]
+        if new.hooks and self.serves and (wrong := _in_a_child(new.hooks)):
+            return wrong
+        self.settings = new
+        return []
+
+
+def _in_a_child(hooks: tuple[str, ...]) -> list[str]:
+    """Return what is wrong with these modules. A child imports them, as they are not this process's own."""
+    reads, writes = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            os.write(writes, json.dumps(_problems(hooks))[: 64 * 1024].encode())
+        finally:
+            os._exit(0)
+    os.close(writes)
+    with os.fdopen(reads, "rb") as told:
+        said = told.read()
+    with suppress(ChildProcessError):  # gunicorn may be first
+        os.waitpid(child, 0)
+    try:
+        return list(json.loads(said))
+    except ValueError:
+        return ["HOOKS ends the process that imports it"]
+
+
+def _problems(hooks: tuple[str, ...]) -> list[str]:
+    from sync.errors import BadSettings
+    from sync.hooks import load
+
+    try:
+        load(hooks)
+    except BadSettings as error:
+        return list(error.problems)
+    except Exception as error:
+        return [f"HOOKS cannot be imported ({type(error).__name__})"]
+    return []
+
+
+IN_FORCE = InForce()

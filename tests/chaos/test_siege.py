@@ -1,0 +1,147 @@
+"""Strangers lay siege to gunicorn, Stripe is slow, MongoDB hangs: probes are answered within a second all the same.
+
+And ordinary webhooks are answered, with 200 or at once with 503. One service for all of it, as strangers would find it.
+"""
+
+import json
+import resource
+import socket
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, ExitStack, contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+from stripe import WebhookSignature
+
+from demo.client import Reply
+from demo.mongod import Mongod
+from demo.stack import Stack
+from tests.support import eventually
+from tests.support.answers import at_once
+from tests.support.events import event
+
+AT_ONCE = 1.0  # s
+MONGODB_S = 6.0  # s: what a call to MongoDB may take, and a little
+SILENT = 2_000
+THREADS = 8  # for calls that write, of a worker; more wait for one of the other worker's, or for their turn
+BODY = b"POST /webhooks/stripe HTTP/1.1\r\nHost: here.com\r\n%sContent-Length: %d\r\n\r\n{"
+SIGNED = b"Stripe-Signature: t=1,v1=00\r\n"
+
+
+def connected(stack: Stack) -> socket.socket:
+    where = urlsplit(stack.url)
+    return socket.create_connection((where.hostname, where.port), 10)
+
+
+@contextmanager
+def sending(stack: Stack, number: int, *sent: bytes) -> Iterator[None]:
+    """Let so many connections send this, and then wait."""
+    with ExitStack() as open_ones:
+        for each in range(number):
+            connection = open_ones.enter_context(connected(stack))
+            if sent:
+                connection.sendall(sent[each % len(sent)])
+        yield
+
+
+def silent(stack: Stack, _: Mongod) -> AbstractContextManager[None]:
+    return sending(stack, SILENT)
+
+
+def slow_heads(stack: Stack, _: Mongod) -> AbstractContextManager[None]:
+    return sending(stack, 40, b"GET /readyz HTTP/1.1\r\nHost: he")
+
+
+def slow_bodies(stack: Stack, _: Mongod) -> AbstractContextManager[None]:
+    """Who has no signature is refused; who claims one, and who has a token, has a deadline and threads of its own."""
+    api = b"POST /customers HTTP/1.1\r\nHost: here.com\r\nAuthorization: Bearer %s\r\nContent-Length: 900000\r\n\r\n{"
+    bodies = [BODY % (head, length) for head in (b"", SIGNED) for length in (900, 900_000)]
+    return sending(stack, 48, *bodies, api % stack.service.token.encode())
+
+
+def answers_that_nobody_takes(stack: Stack, _: Mongod) -> AbstractContextManager[None]:
+    return sending(stack, 40, b"GET /openapi.json HTTP/1.1\r\nHost: here.com\r\n\r\n" * 40)
+
+
+@contextmanager
+def slow_stripe(stack: Stack, _: Mongod) -> Iterator[None]:
+    def create(number: int) -> int:
+        return stack.service.post("/customers", {"username": f"{uuid.uuid4()}@here.com"}).status
+
+    stack.stripe.fault("slow_after", "POST /v1/customers", seconds=4, times=24)
+    with ThreadPoolExecutor(24) as pool:
+        told = [pool.submit(create, number) for number in range(24)]
+        eventually(lambda: sum(each.fault == "slow_after" for each in stack.stripe.requests) >= THREADS)
+        yield
+    assert {each.result() for each in told} <= {201, 503}
+    stack.stripe.calm()
+
+
+@contextmanager
+def hanging_mongodb(stack: Stack, mongod: Mongod) -> Iterator[None]:
+    mongod.pause()
+    try:
+        yield
+    finally:
+        mongod.resume()
+        eventually(lambda: {stack.service.get("/readyz").status for _ in range(12)} == {200}, 20)  # both workers
+
+
+Siege = Callable[[Stack, Mongod], AbstractContextManager[None]]
+
+
+def asked(stack: Stack, ask: Callable[[], Reply], within: float) -> int:
+    began = time.monotonic()
+    status = ask().status
+    assert time.monotonic() - began < within, f"{status} took too long"
+    return status
+
+
+def deliver(stack: Stack) -> Reply:
+    raw = event("customer.updated", {"id": "cus_1", "object": "customer"}, 1)
+    told = json.loads(raw) | {"id": f"evt_{uuid.uuid4().hex}"}
+    signature = WebhookSignature.generate_signature_header(json.dumps(told), stack.webhook_secret)
+    return stack.service.call("POST", "/webhooks/stripe", told, {"Stripe-Signature": signature})
+
+
+@pytest.fixture(autouse=True)
+def many_files() -> Iterator[None]:
+    """Let this process have that many connections."""
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (before[1], before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
+@pytest.mark.parametrize("siege", [silent, slow_heads, slow_bodies, answers_that_nobody_takes, slow_stripe])
+def test_beside_a_siege_probes_and_webhooks_are_answered_at_once(stack: Stack, mongod: Mongod, siege: Siege) -> None:
+    with siege(stack, mongod):
+        for _ in range(6):  # whichever worker answers
+            assert asked(stack, lambda: stack.service.get("/healthz"), AT_ONCE) == 200
+            assert asked(stack, lambda: stack.service.get("/readyz"), AT_ONCE) == 200
+            assert asked(stack, lambda: deliver(stack), AT_ONCE) == 200
+
+
+def test_while_mongodb_hangs_probes_are_answered_at_once_and_soon_webhooks_are(stack: Stack, mongod: Mongod) -> None:
+    with hanging_mongodb(stack, mongod), ThreadPoolExecutor(24) as pool:
+        first = [pool.submit(asked, stack, lambda: deliver(stack), MONGODB_S) for _ in range(24)]
+        while not all(each.done() for each in first):
+            assert asked(stack, lambda: stack.service.get("/healthz"), AT_ONCE) == 200
+
+        assert {each.result() for each in first} == {503}
+        later = at_once(12, lambda _: asked(stack, lambda: deliver(stack), 2.5))
+        assert set(later) == {503}, "one asks whether MongoDB is there again, the others do not wait for it"
+
+    assert deliver(stack).status == 200
+
+
+def test_no_header_says_where_the_path_begins(stack: Stack) -> None:
+    """Everybody comes from this machine here, as through a proxy on it."""
+    for said in ({"SCRIPT_NAME": "/webhooks"}, {"Script-Name": "/webhooks"}, {"PATH_INFO": "/customers"}):
+        assert stack.service.call("GET", "/webhooks/customers", headers=said).status == 404
+    assert stack.service.call("GET", "/healthz", headers={"SCRIPT_NAME": "/elsewhere"}).status == 200
+    scheme = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"}
+    assert stack.service.call("GET", "/healthz", headers=scheme).status == 200, "who is not believed cannot contradict"

@@ -1,0 +1,111 @@
+"""What gunicorn.conf.py makes of the environment and the machine; it is run as gunicorn runs it."""
+
+import os
+import runpy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+ASKED = ("PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS")
+
+
+def conf(monkeypatch: pytest.MonkeyPatch, **environment: str) -> dict[str, Any]:
+    for name in ASKED:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    return runpy.run_path(str(ROOT / "gunicorn.conf.py"))
+
+
+def test_without_a_platform_it_is_private_and_believes_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = conf(monkeypatch)
+
+    assert (told["bind"], told["workers"]) == ("127.0.0.1:8000", 2)
+    assert (told["forwarded_allow_ips"], told["forwarder_headers"]) == ("", "")
+
+
+@pytest.mark.parametrize(
+    ("given", "bind", "workers"),
+    [
+        ({"PORT": "8080"}, "0.0.0.0:8080", 2),
+        ({"PORT": " 65535 ", "WEB_CONCURRENCY": "1"}, "0.0.0.0:65535", 1),
+        ({"WEB_CONCURRENCY": "12"}, "127.0.0.1:8000", 12),
+        ({"PORT": "", "WEB_CONCURRENCY": " "}, "127.0.0.1:8000", 2),
+    ],
+)
+def test_a_platform_says_where_to_listen_and_with_how_many_workers(
+    monkeypatch: pytest.MonkeyPatch, given: dict[str, str], bind: str, workers: int
+) -> None:
+    told = conf(monkeypatch, **given)
+
+    assert (told["bind"], told["workers"]) == (bind, workers)
+
+
+@pytest.mark.parametrize("name", ["PORT", "WEB_CONCURRENCY"])
+@pytest.mark.parametrize("value", ["0", "-1", "http", "8000,", "1.5", "99999", "٣", "1" * 5_000])
+def test_what_is_no_number_is_refused_by_name(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str, value: str
+) -> None:
+    with pytest.raises(SystemExit) as ended:
+        conf(monkeypatch, **{name: value})
+
+    assert ended.value.code == 2
+    assert f"{name} must be a whole number" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("proxies", "headers"), [("10.0.0.1", "SCRIPT_NAME"), ("10.0.0.1,10.1.0.0/16", "SCRIPT_NAME"), ("*", ""), (" ", "")]
+)
+def test_only_proxies_that_are_named_say_where_the_path_begins(
+    monkeypatch: pytest.MonkeyPatch, proxies: str, headers: str
+) -> None:
+    told = conf(monkeypatch, FORWARDED_ALLOW_IPS=proxies)
+
+    assert (told["forwarded_allow_ips"], told["forwarder_headers"]) == (proxies.strip(), headers)
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_the_heartbeat_is_in_memory_where_one_may_write_there(monkeypatch: pytest.MonkeyPatch, there: bool) -> None:
+    monkeypatch.setattr(os, "access", lambda path, mode: there)
+    monkeypatch.setattr(os.path, "isdir", lambda path: True)
+
+    assert (conf(monkeypatch)["worker_tmp_dir"] is not None) == there
+
+
+def test_gunicorns_master_imports_nothing_that_a_worker_class_could_replace() -> None:
+    code = (
+        "import sys; from gunicorn.app.wsgiapp import WSGIApplication\n"
+        "sys.argv = ['gunicorn', '--config', 'gunicorn.conf.py']; app = WSGIApplication(); app.cfg.worker_class\n"
+        "print({'stripe', 'urllib3', 'requests', 'pymongo', 'mongoengine', 'flask'} & {*sys.modules})\n"
+    )
+    environment = {"PATH": os.environ["PATH"]}
+
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60
+    )
+
+    assert done.stdout.strip() == "set()"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["--worker-class", "asgi"], "--worker-class asgi does not run this service"),
+        (["--worker-class", "tornado"], "tornado"),  # by gunicorn, where it is not installed
+        (["--certfile", "pyproject.toml"], "TLS and HTTP/2 are a proxy's"),
+    ],
+)
+def test_a_server_that_cannot_run_this_is_refused_before_a_port_is_opened(arguments: list[str], told: str) -> None:
+    command = [sys.executable, "-m", "gunicorn", "--config", "gunicorn.conf.py", *arguments]
+
+    done = subprocess.run(
+        command, cwd=ROOT, env={"PATH": os.environ["PATH"]}, capture_output=True, text=True, timeout=60
+    )
+
+    assert done.returncode != 0
+    assert told in done.stderr
+    assert "Listening" not in done.stderr
