@@ -10,7 +10,7 @@ from api.resources import LIMIT, body
 from models import kinds
 from models.input import Invalid
 from sync import operations
-from sync.commands.line import in_json
+from sync.screen import in_json
 from sync.status import status
 from sync.tokens import Scope
 

@@ -1,33 +1,76 @@
-"""The command line: `python -m sync COMMAND`. The commands are in `sync/commands/`."""
+"""The command line: `python -m sync COMMAND`. The commands are in `sync/commands/`.
+
+Whatever becomes of one, what it says is lines (sync/screen.py), and a signal ends it well (sync/stop.py).
+"""
 
 import sys
+from argparse import Namespace
+from contextlib import nullcontext
 
 from pymongo.errors import PyMongoError
 
+from sync import screen
 from sync.commands import parser
 from sync.commands.line import CANNOT_LOOK, NEEDS_OPERATOR
-from sync.connection import connect
+from sync.connection import connect, log
 from sync.errors import BadSettings, NotFound, NotPossible, SyncError
 from sync.logs import log_to_stderr
+from sync.stop import STOP, Stopped
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    given = parser().parse_args(arguments)
+    screen.opened()
+    try:
+        with STOP.listening():
+            code = _run(_given(sys.argv[1:] if arguments is None else arguments))
+    except KeyboardInterrupt:
+        code = _stopped("stopped")
+    except Stopped:
+        code = _stopped("stopped after what was in hand: the same command goes on from here")
+    finally:
+        unsaid = screen.closed()
+    if unsaid is not None:
+        screen.tell(f"what was to be said could not be written: {unsaid}", error=True)
+        return CANNOT_LOOK
+    return code
+
+
+def _stopped(told: str) -> int:
+    screen.tell(told, error=True)
+    return CANNOT_LOOK
+
+
+def _given(arguments: list[str]) -> Namespace:
+    """Return what the command line says. Exits with 2 where it makes no sense, or is no text."""
+    line = parser()
+    for argument in arguments:
+        if not argument.isascii() and argument.encode(errors="replace").decode() != argument:
+            line.error(f"not text: {argument}")
+    return line.parse_args(arguments)
+
+
+def _run(given: Namespace) -> int:
     log_to_stderr()
     try:
         if given.connects:
             connect()
-        code: int = given.run(given)
+        with nullcontext() if given.reads else STOP.finishing():
+            code: int = given.run(given)
     except BadSettings as error:
-        print("cannot start:", *error.problems, sep="\n  ", file=sys.stderr)
+        screen.tell("cannot start:", *(f"  {problem}" for problem in error.problems), error=True)
         return CANNOT_LOOK
     except PyMongoError as error:
-        print(f"MongoDB does not answer: {type(error).__name__}", file=sys.stderr)
+        screen.tell(f"MongoDB does not answer: {type(error).__name__}", error=True)
         return CANNOT_LOOK
     except SyncError as error:
-        print(error, file=sys.stderr)
+        screen.tell(str(error), error=True)
         return NEEDS_OPERATOR if isinstance(error, NotFound | NotPossible) else CANNOT_LOOK
+    except Stopped:
+        raise
+    except Exception:
+        log.exception("this command broke off")  # where, and not what it says: that may quote anything
+        return CANNOT_LOOK
     return code
 
 

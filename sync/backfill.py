@@ -26,6 +26,8 @@ from sync.owners import READS, Owners, Walk
 from sync.patience import Patience
 from sync.progress import Note, Step, unnoted
 from sync.reconcile import since as events_since
+from sync.screen import word
+from sync.stop import STOP, Stopped
 
 SHOWN = 20  # troubles that are kept of each kind; every one is counted and logged
 TROUBLES = ("failed", "doubt")  # counts of objects that were not copied
@@ -67,6 +69,7 @@ class Backfill:
     parts: dict[str, Part] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)  # what could not be looked at, and why
     resumed: bool = False
+    stopped: bool = False  # before everything was read
     account_born: int | None = None
 
     @property
@@ -137,19 +140,22 @@ class Backfill:
             "not_compared": self.not_compared,
             "unseen": self.unseen,
             "resumed": self.resumed,
+            "stopped": self.stopped,
             "finished": self.finished,
             "exit_code": self.exit_code,
         }
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[str]:
+        """What people are told."""
         told = ", ".join(f"{name} {count:,}" for name, count in sorted(self.counts.items()) if count)
         lines = [f"{self.counts.total():,} objects" + (f": {told}" if told else "")]
         lines += [f"{name}: not available for this account" for name in self.not_available]
         lines += [f"not compared: {kind}: {why}" for kind, why in self.not_compared.items()]
-        lines += [f"✘ {kind} {id}: {why}" for kind, id, why in self._troubles()]
+        lines += [f"✘ {kind} {word(id)}: {why}" for kind, id, why in self._troubles()]
         lines += [f"✘ {what}" for what in self.unseen]
         lines += [f"not finished: {walk}" for walk in self.owners.unfinished]
-        return "\n".join(lines if self.finished else [*lines, "not finished: the same command goes on from here"])
+        return lines if self.finished else [*lines, "not finished: the same command goes on from here"]
 
     def _troubles(self) -> list[tuple[str, str, str]]:
         return [(kind, id, why) for kind, part in self.parts.items() for id, why in part.troubles]
@@ -204,7 +210,10 @@ def backfill(
         if not restart:
             whole.recall()
         whole.account_born = _account_born() if since is None else None
-        _copy_all(whole, note, asked=bool(wanted))
+        try:
+            _copy_all(whole, note, asked=bool(wanted))
+        except Stopped:
+            whole.stopped = True
     if whole.finished:
         State.clear(name)
         if not wanted and since is None and whole.exit_code == 0:
@@ -299,6 +308,7 @@ def _copy(whole: Backfill, kind: str, note: Note) -> None:
         part.mark = mark
         whole.remember()
         note(whole.step(kind))
+        STOP.here()
     part.done = True
     whole.remember()
     note(whole.step(kind))

@@ -31,6 +31,7 @@ from sync.inbox import UNSTORABLE, unstorable
 from sync.listing import made_at
 from sync.look import look
 from sync.makers import Makers
+from sync.stop import STOP, Stopped
 
 Json = dict[str, Any]
 FRESH = timedelta(minutes=10)  # what is older may have been deleted since, by an event that waited for 15 minutes
@@ -207,20 +208,21 @@ class Comparison:
 
     @contextmanager
     def _isolated(self, remote: Any) -> Iterator[None]:
-        """Let an object that cannot be kept be reported, and the rest go on."""
-        try:
-            yield
-        except CannotLook:
-            raise
-        except (*UNSTORABLE, OperationFailure) as error:
-            if (why := unstorable(error)) is None:
+        """Let an object that cannot be kept be reported, and the rest go on. Raises Stopped between two of them."""
+        with STOP.in_hand():
+            try:
+                yield
+            except (CannotLook, Stopped):
                 raise
-            self._failed(remote, f"cannot be stored: {why}")
-        except PyMongoError:
-            raise
-        except Exception as error:  # whatever it is, it concerns this object only
-            log.exception("an object cannot be compared")
-            self._failed(remote, type(error).__name__)  # what it says may quote the object
+            except (*UNSTORABLE, OperationFailure) as error:
+                if (why := unstorable(error)) is None:
+                    raise
+                self._failed(remote, f"cannot be stored: {why}")
+            except PyMongoError:
+                raise
+            except Exception as error:  # whatever it is, it concerns this object only
+                log.exception("an object cannot be compared")
+                self._failed(remote, type(error).__name__)  # what it says may quote the object
 
     def _failed(self, remote: Any, why: str) -> None:
         id = remote.get("id") if isinstance(remote, dict) else None

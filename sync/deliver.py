@@ -21,6 +21,7 @@ from models.sure import sure
 from sync.connection import log
 from sync.converge import BACKOFF, backoff
 from sync.hooks import HOOKS, Notice
+from sync.stop import STOP
 
 BATCH = 100
 LONGEST_ERROR = 1000  # characters
@@ -39,15 +40,15 @@ class TookTooLong(BaseException):
     """The hook took too long. Not an Exception, so that a hook that catches those does not catch this."""
 
 
-def deliver(limits: Limits = Limits(), *, stop: Callable[[], bool] = lambda: False) -> Counter[str]:
-    """Move the notices, and attempt what is due; return how many were done, failed and died. Two at once share the
-    work. To be called in the main thread, because of the time limit."""
+def deliver(limits: Limits = Limits()) -> Counter[str]:
+    """Move the notices, and attempt what is due; return how many were done, failed and died, also when it was asked to
+    end. Two at once share the work. To be called in the main thread, because of the time limit."""
     collect()
     counts: Counter[str] = Counter()
     moment = clock.now()
     while rows := Delivery.overdue(moment, BATCH):
         for row in rows:
-            if stop():
+            if STOP.asked:
                 return counts
             outcome = _attempt(row, limits)
             counts.update([outcome] if outcome else [])
@@ -60,6 +61,8 @@ def collect() -> None:
     for source in sources:
         while rows := source.with_notices(BATCH):
             for row in rows:
+                if STOP.asked:
+                    return
                 about = _about(row)
                 for notice in row.notices or []:
                     for hook in notice["hooks"]:

@@ -54,8 +54,10 @@ class Diagnosis:
         findings = [finding.as_json() for finding in self.findings]
         return {"findings": findings, "asked": self.asked, "exit_code": self.exit_code}
 
-    def __str__(self) -> str:
-        return "\n".join([*(finding.line for finding in self.findings), f"({self.asked} requests to Stripe)"])
+    @property
+    def lines(self) -> list[str]:
+        """What people are told."""
+        return [*(finding.line for finding in self.findings), f"({self.asked} requests to Stripe)"]
 
 
 def examine(url: str | None = None) -> Diagnosis:

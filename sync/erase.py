@@ -23,6 +23,7 @@ from sync.connection import log
 from sync.errors import InProgress, NotDeletable, NotFound, NotPossible, Refused
 from sync.inbox import Malformed, parse
 from sync.saga import delete
+from sync.stop import STOP
 
 # An object of these kinds may be used by one person only, and once that is over it names nobody any more.
 PRIVATE = ("pm_", "card_", "src_", "ba_", "file_")
@@ -71,13 +72,15 @@ class Erased:
         told = {"id": str(self.id), "counts": dict(self.counts), "waits": self.waits, "exit_code": self.exit_code}
         return {**told, "would_delete": self.would_delete} if self.dry else told
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[str]:
+        """What people are told."""
         told = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items())) or "nothing"
         lines = [f"customer {self.id}: {'would erase' if self.dry else 'erased'} {told}"]
         if self.would_delete:
             lines.append(f"would first delete {self.would_delete} at Stripe, which cancels its subscriptions")
         lines += [f"✘ {what}" for what in self.waits]
-        return "\n".join([*lines, "run it again when that is settled"] if self.waits else lines)
+        return [*lines, "run it again when that is settled"] if self.waits else lines
 
 
 def erase(reference: str, *, dry: bool = False) -> Erased:
@@ -151,6 +154,7 @@ def scrub(erasure: Erasure) -> Erased:
     _rows(found, done)
     for model, ids in found.documents.items():
         for id in ids - {erasure.id}:
+            STOP.here()
             _document(model, id, done)
     _document(Customer, erasure.id, done)
     while True:  # what others were writing when their documents were not erased yet
@@ -191,6 +195,7 @@ def belongings(start: set[ObjectId], known: set[str]) -> Belongings:
     while True:
         before = len(found.known)
         for model in present_kinds().values():
+            STOP.here()
             _search_documents(model, start, found)
         _search_events(found)
         if len(found.known) == before:

@@ -15,6 +15,8 @@ from models import Event
 from models.event import EventState
 from sync.errors import NotFound, NotPossible
 from sync.inbox import EVENT_ID, drain_one
+from sync.screen import quoted, word
+from sync.stop import STOP
 
 SETTLED = (EventState.APPLIED, EventState.STALE, EventState.IGNORED, EventState.WAITING)  # nothing went wrong
 PATIENCE = 10  # replays that fail one after the other: then it is not the events
@@ -61,15 +63,17 @@ def shown(row: Event, *, raw: bool = False) -> dict[str, Any]:
 
 def _body(row: Event) -> Any:
     try:
-        return json.loads(row.raw)
+        return json.loads(row.raw, parse_constant=str)  # NaN is no JSON, and not to be passed on
     except (ValueError, RecursionError):
         return row.raw.decode(errors="replace")
 
 
 def line(one: dict[str, Any]) -> str:
     """Return an event that was `shown` as one line."""
-    told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays", "error") if one[name]]
-    return f"{one['received_at']} {one['id']} {one['type']} {one['object'] or '-'} {one['state']}: {', '.join(told)}"
+    told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays") if one[name]]
+    told += [f"error {quoted(one['error'])}"] if one["error"] else []
+    id, type, object = (word(one[name] or "-") for name in ("id", "type", "object"))
+    return f"{one['received_at']} {id} {type} {object} {one['state']}: {', '.join(told)}"
 
 
 def replay(row: Event) -> Event:
@@ -83,6 +87,7 @@ def replay(row: Event) -> Event:
 
 def replay_dead(since: datetime | None, counts: Counter[str]) -> Iterator[Event]:
     """Replay every dead event that came since then, oldest first; count how they end, and yield those that fail.
+    Raises Stopped.
 
     Ends early once Stripe, or we, fail at each of them: what is left is counted as `dead`.
     """
@@ -93,6 +98,7 @@ def replay_dead(since: datetime | None, counts: Counter[str]) -> Iterator[Event]
         if failed == PATIENCE:
             counts[EventState.DEAD] += len(ids) - done
             return
+        STOP.here()
         row = event_of(id)
         if row.state != EventState.DEAD:
             continue  # somebody else was faster

@@ -22,6 +22,7 @@ from sync.isolation import counted, isolated
 from sync.listing import is_not_there, listed
 from sync.owners import READS, Owners
 from sync.settle import Run, look_at_absent
+from sync.stop import STOP
 
 COUNTED = ("adopt", "back", "drift", "failed")  # what a report says of a comparison
 
@@ -77,6 +78,7 @@ def _listed(model: Model, run: Run) -> set[int]:
     comparison = Comparison(model, dry=run.dry)
     for page in listed(model):
         seen.update(map(hash, comparison.page(page)))
+        STOP.here()
     _count(comparison, run)
     return seen
 
@@ -89,6 +91,7 @@ def _missing(model: Model, seen: set[int], run: Run, of_clocks: Collection[str] 
     """Look at what the list should have shown; return how many documents no list may show."""
     resource, unlisted = model.resource, 0
     for document in read_each(model, {"status": Status.ACTIVE}, counted(run.counts, resource.kind)):
+        STOP.here()
         remote = document.stripe or {}
         if hash(document.stripe_id) in seen or remote.get("test_clock") or remote.get("customer") in of_clocks:
             continue

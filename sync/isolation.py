@@ -1,6 +1,7 @@
 """Isolation: one row that cannot be worked on is logged and counted as `failed`, and the run goes on with the others.
 
-What concerns more than one row rises: MongoDB or Stripe cannot be asked, or the run is told to stop.
+What concerns more than one row rises: MongoDB or Stripe cannot be asked, or the run is told to stop, which it does when
+the row in hand is finished.
 """
 
 from collections import Counter
@@ -13,7 +14,7 @@ from pymongo.errors import PyMongoError
 from models.claimable import Broken, is_away
 from sync.connection import log
 from sync.errors import CannotLook
-from sync.progress import Stopped
+from sync.stop import STOP, Stopped
 
 
 @contextmanager
@@ -23,18 +24,19 @@ def isolated(counts: Counter[str], about: str, aside: Callable[[], object] = lam
     Raises CannotLook, Stopped, and PyMongoError when MongoDB is away, or when the row cannot even be put aside.
     """
     before = counts.copy()
-    try:
-        yield
-    except (CannotLook, Stopped):
-        raise
-    except Exception as error:
-        if isinstance(error, PyMongoError) and is_away(error):
+    with STOP.in_hand():
+        try:
+            yield
+        except (CannotLook, Stopped):
             raise
-        log.exception("%s cannot be worked on", about)
-        counts.clear()
-        counts.update(before)
-        counts["failed"] += 1
-        aside()
+        except Exception as error:
+            if isinstance(error, PyMongoError) and is_away(error):
+                raise
+            log.exception("%s cannot be worked on", about)
+            counts.clear()
+            counts.update(before)
+            counts["failed"] += 1
+            aside()
 
 
 def counted(counts: Counter[str], kind: str) -> Broken:

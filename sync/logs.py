@@ -19,6 +19,8 @@ LEFT_OUT: tuple[tuple[re.Pattern[str], str], ...] = (  # each looks at a bounded
     (re.compile(r"\b(dup key: ).*", re.DOTALL), r"\1…"),  # MongoDB quotes the value that is taken
     (re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63}){0,8}"), "…@…"),
 )
+# Letters and marks that Unicode calls printable, and nobody sees: fillers, blanks, joiners, selectors of variants.
+UNSEEN = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u2800\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]")
 OTHERS = ("stripe", "pymongo", "urllib3")  # they would log request bodies, documents and addresses
 
 
@@ -30,10 +32,10 @@ def redact(text: str) -> str:
 
 
 def one_line(text: str) -> str:
-    """Return `text` with all that cannot be printed spelled out, line ends and terminals' commands above all."""
-    if text.isprintable():
-        return text
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    """Return `text` with all that cannot be seen spelled out, line ends and terminals' commands above all."""
+    if not text.isprintable():
+        text = "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def trace(error: BaseException) -> str:

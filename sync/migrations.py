@@ -23,6 +23,7 @@ from sync.composed import tell
 from sync.connection import log
 from sync.inbox import Malformed, parse
 from sync.progress import Note, Step
+from sync.stop import STOP
 
 BATCH = 500
 Row = dict[str, Any]
@@ -71,6 +72,7 @@ def _do(migration: Migration, done: list[str], at: Row | None, note: Note) -> No
                 place = {"name": migration.name, "collection": part.collection, "after": after}
                 State.write(MIGRATIONS, {"done": done, "place": place})
             note(Step("migrations", "0/3", read))
+            STOP.here()
     migration.ends()
     if changed:
         log.info("%s: %s of %s rows were rewritten", migration.name, changed, read)

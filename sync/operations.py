@@ -22,6 +22,7 @@ from sync.evidence import from_reply, hand_over, of_id
 from sync.inbox import EVENT_ID
 from sync.link import Linked, linked
 from sync.look import observe
+from sync.screen import quoted, word
 from sync.settle import Run, settle
 
 Moved = TypeVar("Moved")
@@ -144,9 +145,11 @@ def told(done: SyncedDocument | Linked) -> dict[str, Any]:
 
 def line(one: dict[str, Any]) -> str:
     """Return what was `listed` as one line."""
+    shown = {"verb": word, "error": quoted, "review": quoted, "removed": word}
     names = ("verb", "attempts", "orphans", "due", "error", "review", "differs", "removed")
-    told = [f"{name} {one[name]}" for name in names if one.get(name)]
-    return f"{one['kind']} {one['id']} {one['status']} {one['stripe_id'] or '-'}: {', '.join(told) or 'settled'}"
+    told = [f"{name} {shown.get(name, str)(one[name])}" for name in names if one.get(name)]
+    id, at_stripe = word(one["id"]), word(one["stripe_id"] or "-")
+    return f"{one['kind']} {id} {one['status']} {at_stripe}: {', '.join(told) or 'settled'}"
 
 
 def document_of(id: str) -> SyncedDocument:

@@ -14,6 +14,7 @@ from sync.compare import has_id
 from sync.connection import current
 from sync.errors import CannotLook, Forbidden, NoOwner, ReadRefused
 from sync.listing import Mark, born, is_not_there, listed, made_since
+from sync.stop import STOP
 
 READS = 1000  # GETs that a run spends on this, unless it is told another number
 
@@ -90,6 +91,7 @@ class Owners:
                 for owner in filter(has_id, page.remote["data"]):
                     if self.reads <= 0 or self._nothing_to_ask(walk):
                         return
+                    STOP.here()
                     self._ask(walk.owner, owner, page)
                     walk.mark, walk.asked = Mark(owner["id"], born(owner)), walk.asked + 1
                     note(walk)

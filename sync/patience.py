@@ -14,6 +14,7 @@ from sync.connection import log
 from sync.converge import backoff
 from sync.errors import Outage
 from sync.gateway import ASK
+from sync.stop import STOP
 
 RATE = 20.0  # requests a second: Stripe takes 25 in a sandbox and 100 live, and the shop needs some of them
 LASTS = 300.0  # seconds without one answer: then it is no hiccup
@@ -34,7 +35,7 @@ class Patience:
     """
 
     rate: float = RATE
-    pause: Callable[[float], None] = time.sleep
+    pause: Callable[[float], None] = STOP.wait
     clock: Callable[[], float] = time.monotonic
     stubborn: bool = True
     lasts: float = LASTS
@@ -54,7 +55,7 @@ class Patience:
             ASK.reset(token)
 
     def ask(self, call: Callable[[], Answer]) -> Answer:
-        """Make a request when its turn has come, and again where that may help. Raises Outage."""
+        """Make a request when its turn has come, and again where that may help. Raises Outage, Stopped."""
         tries = 0
         while True:
             began = self._turn()
@@ -67,6 +68,7 @@ class Patience:
             self._failed(answer, began)
             if not self.stubborn and not (answer.busy and tries < TRIES):
                 return answer
+            STOP.give_up()  # nothing was done, and who knows when it will be
 
     def _failed(self, answer: Unknown, began: float) -> None:
         """Let the whole run wait, not this request alone: the next one would fail as well."""

@@ -3,6 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sync.stop import Stopped as Stopped
+
 
 @dataclass(frozen=True)
 class Step:
@@ -16,10 +18,6 @@ class Step:
 
 
 Note = Callable[[Step], None]  # may raise Stopped
-
-
-class Stopped(Exception):
-    """Whoever is told of the steps wants no more of them: the next run goes on."""
 
 
 def unnoted(step: Step) -> None:

@@ -32,8 +32,9 @@ from sync.listing import LAG
 from sync.migrations import migrate
 from sync.owners import READS
 from sync.patience import Patience
-from sync.progress import Backlog, Note, Step, Stopped, unnoted
+from sync.progress import Backlog, Note, Step, unnoted
 from sync.settle import Run, settle
+from sync.stop import STOP, Stopped
 
 FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger than 15 minutes to its events
 EVENTS_LAST = 29 * 86400  # s: Stripe lists events for 30 days
@@ -62,13 +63,14 @@ class Report:
     @property
     def exit_code(self) -> int:
         """See the class."""
-        if self.unseen:
+        if self.unseen or self.stopped:
             return 2
         return 1 if self.would or self.latched or any(self.counts[name] for name in ATTENTION) else 0
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
         told = {"counts": dict(self.counts), "unseen": self.unseen, "full": self.full, "latched": self.latched}
+        told |= {"stopped": True} if self.stopped else {}
         return {**told, **(asdict(self.coverage) if self.full else {}), "exit_code": self.exit_code}
 
     def __str__(self) -> str:
@@ -76,8 +78,8 @@ class Report:
         missing, left = self.coverage.not_available, self.coverage.not_compared
         told = [*([done] if done else []), *([LATCHED] if self.latched else [])]
         told += [f"not compared: {', '.join(f'{name} ({why})' for name, why in left.items())}"] if left else []
-        nothing = "told to end before everything was looked at" if self.stopped else "in sync: nothing to do"
-        told = [*told, *self.unseen] or [nothing]
+        told += ["told to end before everything was looked at: the next run goes on"] if self.stopped else []
+        told = [*told, *self.unseen] or ["in sync: nothing to do"]
         return "; ".join([*told, *([f"not available for this account: {', '.join(missing)}"] if missing else [])])
 
 
@@ -228,6 +230,7 @@ def tell_of(page: Reply, now: int, since: int, run: Run) -> None:
     oldest = events[-1]["created"] if more and has_id(events[-1]) else now
     share = (now - oldest) / (now - since) if more else 1.0
     run.note(Step("events", EVENTS, run.read, lambda: min(max(share, 0.0), 1.0), done=not more))
+    STOP.here()
 
 
 def settle_overdue(run: Run) -> dict[str, str]:

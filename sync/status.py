@@ -69,10 +69,12 @@ class Health:
         told = {"problems": self._texts(Level.PROBLEM), "warnings": self._texts(Level.WARNING)}
         return {**self.facts, **told, "exit_code": self.exit_code}
 
-    def __str__(self) -> str:
+    @property
+    def lines(self) -> list[str]:
+        """What people are told."""
         lines = [f"{name}: {_spoken(value)}" for name, value in self.facts.items()]
         lines += [f"{MARKS[level]} {text}" for level in (Level.PROBLEM, Level.WARNING) for text in self._texts(level)]
-        return "\n".join(lines if self.exit_code else [*lines, "✔ healthy"])
+        return lines if self.exit_code else [*lines, "✔ healthy"]
 
 
 def _age(age: timedelta) -> str:

@@ -1,7 +1,8 @@
 """The commands of `python -m sync`, one file each.
 
 A file offers `add(commands)`, which describes its command line and names the function that runs it and returns the exit
-code. Exit codes are the same everywhere: 0 in order, 1 needs an operator, 2 could not look (or was not told how).
+code. Exit codes are the same everywhere: 0 in order, 1 needs an operator, 2 could not look (or was not told how, or was
+stopped before its end).
 """
 
 import argparse
@@ -20,6 +21,7 @@ from sync.commands import (
     status,
     types,
 )
+from sync.commands.line import Line
 
 COMMANDS = (
     reconcile,
@@ -39,7 +41,7 @@ COMMANDS = (
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line of all of them."""
-    root = argparse.ArgumentParser(prog="python -m sync", description="Keep Stripe and MongoDB as one.")
+    root = Line(prog="python -m sync", description="Keep Stripe and MongoDB as one.")
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)

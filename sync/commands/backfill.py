@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from sync.backfill import backfill
-from sync.commands.line import CANNOT_LOOK, command, count, rate, say
+from sync.commands.line import command, count, rate, say
 from sync.commands.progress import Progress
 from sync.connection import log
 from sync.owners import READS
@@ -47,12 +47,14 @@ def run(given: argparse.Namespace) -> int:
                 patience=patience,
                 note=progress.show,
             )
-    except KeyboardInterrupt:
-        print("stopped: the same command goes on from here", file=sys.stderr)
-        return CANNOT_LOOK
     finally:
         log.setLevel(before)
-    say(given, {**whole.as_json(), "requests": patience.requests}, f"{whole}\n{patience.requests:,} requests to Stripe")
+    say(
+        given,
+        {**whole.as_json(), "requests": patience.requests},
+        *whole.lines,
+        f"{patience.requests:,} requests to Stripe",
+    )
     return whole.exit_code
 
 

@@ -12,14 +12,13 @@ if TYPE_CHECKING:
 
 def add(commands: "Commands") -> None:
     """Describe the command line."""
-    doctor = command(
-        commands, "doctor", "look at the key, the webhooks, the clocks and MongoDB, and say what to do", run
-    )
+    told = "look at the key, the webhooks, the clocks and MongoDB, and say what to do"
+    doctor = command(commands, "doctor", told, run, reads=True)
     doctor.add_argument("--url", help="where Stripe reaches the service, if its path is not /webhooks/stripe")
 
 
 def run(given: argparse.Namespace) -> int:
     """Examine everything."""
     found = examine(given.url)
-    say(given, found.as_json(), str(found))
+    say(given, found.as_json(), *found.lines)
     return found.exit_code

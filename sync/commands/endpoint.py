@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 from sync import endpoint
 from sync.answers import API_VERSION
 from sync.commands.line import command, group, say
+from sync.screen import word
 
 if TYPE_CHECKING:
     from sync.commands.line import Commands
@@ -16,7 +17,7 @@ def add(commands: "Commands") -> None:
     actions = group(commands, "endpoint", "make the webhook endpoint at Stripe, keep it right, roll its secret")
     made = command(actions, "create", "make one, with the events that are covered and our API version", create)
     made.add_argument("url", help="https://<your host>/webhooks/stripe")
-    command(actions, "list", "every webhook endpoint, and what is wrong with it", show_all)
+    command(actions, "list", "every webhook endpoint, and what is wrong with it", show_all, reads=True)
     for name, help, run in (
         ("update", "send exactly the events that are covered, and enable it", update),
         ("roll", "begin to roll its secret: make a second one for the same address", roll),
@@ -31,18 +32,20 @@ def add(commands: "Commands") -> None:
 def create(given: argparse.Namespace) -> int:
     """Make one, and show its secret."""
     made, secret = endpoint.create(given.url)
-    text = (
-        f"{_line(made.shown())}\nIts secret, shown only now: {secret}\n"
-        "Put it into STRIPE_WEBHOOK_SECRET, and restart the service."
+    say(
+        given,
+        {**made.shown(), "secret": secret},
+        _line(made.shown()),
+        f"Its secret, shown only now: {secret}",
+        "Put it into STRIPE_WEBHOOK_SECRET, and restart the service.",
     )
-    say(given, {**made.shown(), "secret": secret}, text)
     return 0
 
 
 def show_all(given: argparse.Namespace) -> int:
     """List them."""
     told = [each.shown() for each in endpoint.listed()]
-    say(given, told, "\n".join(map(_line, told)) or "there is none: make one with `endpoint create URL`")
+    say(given, told, *(map(_line, told) if told else ["there is none: make one with `endpoint create URL`"]))
     return 0
 
 
@@ -57,14 +60,16 @@ def roll(given: argparse.Namespace) -> int:
     """Begin to roll a secret, and show the new one."""
     old = endpoint.endpoint_of(given.id)
     made, secret = endpoint.roll(old)
-    text = (
-        f"{_line(made.shown())}\nIts secret, shown only now: {secret}\n"
-        "1. Add it to STRIPE_WEBHOOK_SECRET, behind the old one and a comma, and restart the service everywhere.\n"
-        "   Until then Stripe keeps what the new endpoint could not deliver, and the old one delivers it.\n"
-        f"2. Then end the roll: python -m sync endpoint delete {old.id}\n"
-        "3. Take the old secret out of STRIPE_WEBHOOK_SECRET."
+    say(
+        given,
+        {**made.shown(), "secret": secret, "old": old.id},
+        _line(made.shown()),
+        f"Its secret, shown only now: {secret}",
+        "1. Add it to STRIPE_WEBHOOK_SECRET, behind the old one and a comma, and restart the service everywhere.",
+        "   Until then Stripe keeps what the new endpoint could not deliver, and the old one delivers it.",
+        f"2. Then end the roll: python -m sync endpoint delete {word(old.id)}",
+        "3. Take the old secret out of STRIPE_WEBHOOK_SECRET.",
     )
-    say(given, {**made.shown(), "secret": secret, "old": old.id}, text)
     return 0
 
 
@@ -78,8 +83,10 @@ def delete(given: argparse.Namespace) -> int:
 def _line(one: dict[str, Any]) -> str:
     told = [] if one["ours"] else ["leads elsewhere"]
     if one["api_version"] != API_VERSION:
-        told.append(f"in version {one['api_version'] or 'of the account'}, not {API_VERSION}")
-    told += [f"{name} {', '.join(one[name])}" for name in ("missing", "extra") if one[name]]
+        version = word(one["api_version"]) if one["api_version"] else "of the account"
+        told.append(f"in version {version}, not {API_VERSION}")
+    told += [f"{name} {', '.join(map(word, one[name]))}" for name in ("missing", "extra") if one[name]]
     if one["secret_known"] is False:
         told.append("its secret is not in STRIPE_WEBHOOK_SECRET")
-    return f"{one['id']} {one['status']} {one['url']}: {'; '.join(told) or 'as it should be'}"
+    id, status, url = (word(one[name]) for name in ("id", "status", "url"))
+    return f"{id} {status} {url}: {'; '.join(told) or 'as it should be'}"

@@ -20,5 +20,5 @@ def add(commands: "Commands") -> None:
 def run(given: argparse.Namespace) -> int:
     """Forget one."""
     done = erase(given.customer, dry=given.dry_run)
-    say(given, done.as_json(), str(done))
+    say(given, done.as_json(), *done.lines)
     return done.exit_code

@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 def add(commands: "Commands") -> None:
     """Describe the command line."""
     actions = group(commands, "events", "see what came from Stripe, and have it applied again")
-    listed = command(actions, "list", "what came, newest first", show_all)
+    listed = command(actions, "list", "what came, newest first", show_all, reads=True)
     listed.add_argument("--state", choices=[str(state) for state in EventState])
     listed.add_argument(
         "--type", metavar="TYPE", help="customer.updated, or customer.* (a thin event goes by the same name)"
     )
     listed.add_argument("--object", metavar="ID", help="about this Stripe object")
     listed.add_argument("--limit", type=count, default=20, metavar="N")
-    one = command(actions, "show", "one event, and what became of it", show)
+    one = command(actions, "show", "one event, and what became of it", show, reads=True)
     one.add_argument("id")
     one.add_argument("--raw", action="store_true", help="its body, too, which holds personal data")
     again = command(actions, "replay", "apply one event again, or all dead ones", replay)
@@ -47,16 +47,16 @@ def show_all(given: argparse.Namespace) -> int:
     """List events."""
     found = events.found(state=given.state, type=given.type, object=given.object, limit=given.limit)
     told = [events.shown(row) for row in found]
-    say(given, told, "\n".join(events.line(one) for one in told) or "no such event came")
+    say(given, told, *(map(events.line, told) if told else ["no such event came"]))
     return 0
 
 
 def show(given: argparse.Namespace) -> int:
     """Show one event."""
     told = events.shown(events.event_of(given.id), raw=given.raw)
-    body = [json.dumps(told["raw"], indent=2)] if given.raw else []
+    body = json.dumps(told["raw"], indent=2).splitlines() if given.raw else []
     lines = [f"{name}: {value}" for name, value in told.items() if name != "raw"]
-    say(given, told, "\n".join([*lines, *body]))
+    say(given, told, *lines, *body)
     return 0
 
 
@@ -72,7 +72,7 @@ def replay(given: argparse.Namespace) -> int:
     counts: Counter[str] = Counter()
     failed = [events.shown(row) for row in events.replay_dead(given.since, counts)]
     summary = ", ".join(f"{state} {count}" for state, count in sorted(counts.items())) or "no event is dead"
-    say(given, {"counts": counts, "failed": failed}, "\n".join([*map(events.line, failed), summary]))
+    say(given, {"counts": counts, "failed": failed}, *map(events.line, failed), summary)
     return 0 if counts.keys() <= set(events.SETTLED) else NEEDS_OPERATOR
 
 

@@ -1,9 +1,8 @@
 """`python -m sync hooks`: run what application code hung on to what happens, and repair what failed."""
 
 import argparse
-import signal
-import threading
 from collections import Counter
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,8 @@ from sync.connection import log
 from sync.deliver import Limits, deliver
 from sync.errors import NotFound, NotPossible
 from sync.hooks import HOOKS
+from sync.screen import quoted, word
+from sync.stop import STOP, Stopped
 
 if TYPE_CHECKING:
     from sync.commands.line import Commands
@@ -30,7 +31,7 @@ def add(commands: "Commands") -> None:
     running.add_argument(
         "--backoff", type=seconds, metavar="SECONDS", default=30.0, help="after a failure (30), then twice that, …"
     )
-    command(actions, "list", "every delivery that is pending or dead", show)
+    command(actions, "list", "every delivery that is pending or dead", show, reads=True)
     replaying = command(actions, "replay", "call a hook again, with all of its attempts", replay)
     which = replaying.add_mutually_exclusive_group(required=True)
     which.add_argument("id", nargs="?", help="the id of the delivery")
@@ -46,20 +47,20 @@ def run(given: argparse.Namespace) -> int:
         return 0
     limits = Limits(given.timeout, given.attempts, timedelta(seconds=given.backoff))
     if given.every is None:
-        return _tell(given, deliver(limits))
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    while not stop.is_set():
+        code = _tell(given, deliver(limits))
+        STOP.here()
+        return code
+    while not STOP.asked:
         try:
-            counts = deliver(limits, stop=stop.is_set)
+            counts = deliver(limits)
             if counts:  # a run that did nothing says nothing
                 _tell(given, counts)
         except PyMongoError as error:  # the next round may find it back
             log.error("MongoDB does not answer: %s", type(error).__name__)
         except Exception:
             log.exception("this round broke off")
-        stop.wait(given.every)
+        with suppress(Stopped):
+            STOP.wait(given.every)
     return 0
 
 
@@ -73,7 +74,7 @@ def _tell(given: argparse.Namespace, counts: Counter[str]) -> int:
 def show(given: argparse.Namespace) -> int:
     """List what is not done."""
     found = [_shown(row) for row in Delivery.objects(state__ne=DeliveryState.DONE).order_by("at")]
-    say(given, found, "\n".join(map(_line, found)) or "nothing is pending")
+    say(given, found, *(map(_line, found) if found else ["nothing is pending"]))
     return 0
 
 
@@ -86,7 +87,7 @@ def replay(given: argparse.Namespace) -> int:
     replayed = [_shown(again) for row in rows if (again := row.replay())]
     if given.id is not None and not replayed:
         raise NotPossible("It has just changed: look again.")
-    say(given, replayed, "\n".join(map(_line, replayed)) or "none died since then")
+    say(given, replayed, *(map(_line, replayed) if replayed else ["none died since then"]))
     return 0
 
 
@@ -126,8 +127,9 @@ def _shown(row: Delivery) -> dict[str, Any]:
 
 
 def _line(one: dict[str, Any]) -> str:
-    told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays", "error") if one[name]]
-    return f"{one['id']} {one['state']}: {', '.join(told) or 'due'}"
+    told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays") if one[name]]
+    told += [f"error {quoted(one['error'])}"] if one["error"] else []
+    return f"{word(one['id'])} {one['state']}: {', '.join(told) or 'due'}"
 
 
 def _count(text: str) -> int:

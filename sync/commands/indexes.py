@@ -1,7 +1,6 @@
 """`python -m sync indexes`: build the indexes that are missing, before the service is started."""
 
 import argparse
-import sys
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +11,7 @@ from models.indexes import Gap, build
 from sync.commands.line import NEEDS_OPERATOR, command, say
 from sync.connection import reach
 from sync.indexes import gaps
+from sync.screen import tell
 
 if TYPE_CHECKING:
     from sync.commands.line import Commands
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def add(commands: "Commands") -> None:
     """Describe the command line."""
     told = "build the indexes that are missing, however long it takes; run it before a new version serves"
-    indexes = command(commands, "indexes", told, run, connects=False)
+    indexes = command(commands, "indexes", told, run, connects=False, reads=True)
     indexes.add_argument("--dry-run", action="store_true", help="say what is missing, and build nothing")
 
 
@@ -37,7 +37,7 @@ def run(given: argparse.Namespace) -> int:
             told["failed"] |= failed
             told["built"] += [name for name in names if name not in failed]
     code = NEEDS_OPERATOR if told["missing"] or told["failed"] else 0
-    say(given, {**told, "exit_code": code}, "\n".join(_lines(told)) or "all indexes are there")
+    say(given, {**told, "exit_code": code}, *(_lines(told) or ["all indexes are there"]))
     return code
 
 
@@ -47,14 +47,14 @@ def _build(found: Gap, names: list[str]) -> dict[str, str]:
     Return what could not be built, and why.
     """
     count, began = found.collection.estimated_document_count(), time.monotonic()
-    print(f"building {', '.join(names)} ({count:,} documents)", file=sys.stderr, flush=True)
+    tell(f"building {', '.join(names)} ({count:,} documents)", error=True)
     try:
         failed = dict(build(found))
     except OperationFailure as error:
         if is_away(error) and error.code not in REFUSED:
             raise
         failed = dict.fromkeys(names, f"MongoDB refuses it ({(error.details or {}).get('codeName', error.code)})")
-    print(f"{found.collection.name}: {time.monotonic() - began:.1f} s", file=sys.stderr, flush=True)
+    tell(f"{found.collection.name}: {time.monotonic() - began:.1f} s", error=True)
     return failed
 
 

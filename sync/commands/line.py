@@ -1,9 +1,11 @@
 """What the command lines of all commands share."""
 
 import argparse
-import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from sync.logs import one_line
+from sync.screen import in_json, tell
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -11,16 +13,31 @@ if TYPE_CHECKING:
 NEEDS_OPERATOR, CANNOT_LOOK = 1, 2
 
 
+class Line(argparse.ArgumentParser):
+    """A command line whose errors are one line, whatever is in the arguments that they quote."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong, and exit with 2."""
+        super().error(one_line(message))
+
+
 def command(
-    commands: "Commands", name: str, help: str, run: Callable[[argparse.Namespace], int], *, connects: bool = True
+    commands: "Commands",
+    name: str,
+    help: str,
+    run: Callable[[argparse.Namespace], int],
+    *,
+    connects: bool = True,
+    reads: bool = False,
 ) -> argparse.ArgumentParser:
     """Add a command that `run` runs, with `--json`; return its parser, for what else it takes.
 
-    One that `connects` finds the process connected to MongoDB and Stripe.
+    One that `connects` finds the process connected to MongoDB and Stripe. One that only `reads` may be stopped
+    anywhere; the others say where (sync/stop.py).
     """
     added = commands.add_parser(name, help=help)
     added.add_argument("--json", action="store_true", help="print JSON")
-    added.set_defaults(run=run, connects=connects)
+    added.set_defaults(run=run, connects=connects, reads=reads)
     return added
 
 
@@ -29,14 +46,9 @@ def group(commands: "Commands", name: str, help: str) -> "Commands":
     return commands.add_parser(name, help=help).add_subparsers(required=True, metavar="ACTION", dest="action")
 
 
-def say(given: argparse.Namespace, data: Any, text: str) -> None:
-    """Print `data` as JSON where that was asked for, else `text`."""
-    print(in_json(data) if given.json else text, flush=True)
-
-
-def in_json(data: Any) -> str:
-    """Return what `--json` prints, and the operator's door answers."""
-    return json.dumps(data, default=str)
+def say(given: argparse.Namespace, data: Any, *lines: str) -> bool:
+    """Print `data` as JSON where that was asked for, else these lines; return whether somebody reads them."""
+    return tell(in_json(data)) if given.json else tell(*lines)
 
 
 def seconds(text: str) -> float:

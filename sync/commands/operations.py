@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def add(commands: "Commands") -> None:
     """Describe the command line."""
     actions = group(commands, "operations", "settle by hand what needs a person")
-    listed = command(actions, "list", "every document that is pending, has twins, or is in review; dead events", show)
+    listed = command(
+        actions, "list", "every document that is pending, has twins, or is in review; dead events", show, reads=True
+    )
     listed.add_argument("--kind", choices=[*kinds(), "event"], metavar="KIND", help="only these: customer, event, …")
     listed.add_argument("--verb", metavar="VERB", help="only with this operation: create, update, …")
     listed.add_argument("--review", action="store_true", help="only what is in review")
@@ -46,11 +48,12 @@ def show(given: argparse.Namespace) -> int:
         else:
             pages = iter([operations.page(limit=given.limit, after=given.starting_after, **wanted)[0]])
         if given.json:
-            say(given, [one for page in pages for one in page], "")
+            say(given, [one for page in pages for one in page])
             return 0
         for number, page in enumerate(pages):  # each is printed as it is read: after an outage there are many
-            if page or number == 0:
-                print("\n".join(map(operations.line, page)) or "nothing is pending", flush=True)
+            lines = [] if page or number else ["nothing is pending"]
+            if not say(given, page, *map(operations.line, page), *lines):
+                break
     except Invalid as error:
         raise NotPossible(str(error)) from error
     return 0
@@ -63,7 +66,7 @@ def run(given: argparse.Namespace) -> int:
         one = operations.told(operations.ACTIONS[given.action](given.id, **extra))
     except Differs as error:
         shown = [asdict(difference) for difference in error.differences]
-        say(given, {"error": str(error), "differences": shown}, "\n".join([str(error), *map(str, error.differences)]))
+        say(given, {"error": str(error), "differences": shown}, str(error), *map(str, error.differences))
         return NEEDS_OPERATOR
     say(given, one, operations.line(one))
     return NEEDS_OPERATOR if one["review"] else 0

@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from sync.connection import log
+from sync.logs import one_line
 from sync.progress import Step
+from sync.screen import draw
 
 WATCHED, UNWATCHED = 1.0, 30.0  # seconds between two lines
 WIDTH = 24  # characters of the bar
 ERASE = "\r\x1b[K"
+BAR = "█░"
 
 
 @dataclass
@@ -54,11 +57,11 @@ class Progress(AbstractContextManager["Progress"]):
         if self._watched:
             self._hush()
             full = int(WIDTH * (share or 0.0))
-            bar = f"{'█' * full}{'░' * (WIDTH - full)}"
-            self.out.write(f"{ERASE}[{step.place}] {bar} {told}" + ("\n" if step.done else ""))
+            done, left = _marks(self.out)
+            bar = f"{done * full}{left * (WIDTH - full)}"
+            draw(f"{ERASE}[{step.place}] {bar} {one_line(told)}" + ("\n" if step.done else ""), self.out)
         else:
-            self.out.write(f"[{step.place}] {told}\n")
-        self.out.flush()
+            draw(f"[{step.place}] {one_line(told)}\n", self.out)
 
     def _due(self, now: float, step: Step) -> bool:
         if now < self._silent_until:
@@ -86,8 +89,15 @@ class Progress(AbstractContextManager["Progress"]):
         if self._level is not None:
             log.setLevel(self._level)
             self._level = None
-            self.out.write(ERASE)
-            self.out.flush()
+            draw(ERASE, self.out)
+
+
+def _marks(out: TextIO) -> tuple[str, str]:
+    try:
+        BAR.encode(out.encoding or "utf-8")
+    except UnicodeEncodeError:
+        return "#", "."
+    return BAR[0], BAR[1]
 
 
 def _spoken(seconds: float) -> str:

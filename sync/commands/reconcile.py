@@ -1,9 +1,7 @@
 """`python -m sync reconcile`: settle whatever is left, once or every so many seconds."""
 
 import argparse
-import signal
 import sys
-import threading
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -15,8 +13,8 @@ from sync.connection import connect, log
 from sync.errors import BadSettings, SyncError
 from sync.owners import READS
 from sync.patience import BREAKS, RATE, Patience
-from sync.progress import Note, Step, Stopped
 from sync.reconcile import Report, run_once
+from sync.stop import STOP, Stopped
 
 if TYPE_CHECKING:
     from sync.commands.line import Commands
@@ -45,31 +43,23 @@ def run(given: argparse.Namespace) -> int:
     """Reconcile."""
     if given.every is None:
         connect()
-        report = _once(given, lambda step: None)
+        report = _once(given)
         say(given, report.as_json(), str(report))
         return report.exit_code
-    stop = threading.Event()
-
-    def go_on(step: Step) -> None:
-        if stop.is_set():  # between two rows: nothing is left half done
-            raise Stopped
-
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    while not stop.is_set():
-        report = _round(given, go_on)
+    while not STOP.asked:
+        report = _round(given)
         if given.json or report.exit_code or any(report.counts.values()):  # a run that did nothing says nothing
-            with suppress(OSError):  # nobody reads it any more, or the disk is full: the work goes on
-                say(given, report.as_json(), str(report))
-        stop.wait(given.every)
+            say(given, report.as_json(), str(report))  # if nobody reads it, or the disk is full, the work goes on
+        with suppress(Stopped):
+            STOP.wait(given.every)
     return 0
 
 
-def _round(given: argparse.Namespace, go_on: Note) -> Report:
+def _round(given: argparse.Namespace) -> Report:
     """Run once, whatever happens: the next round may find MongoDB back, or a document mended. Raises BadSettings."""
     try:
         connect()
-        return _once(given, go_on)
+        return _once(given)
     except BadSettings:
         raise
     except SyncError as error:
@@ -81,12 +71,8 @@ def _round(given: argparse.Namespace, go_on: Note) -> Report:
         return Report(unseen=[f"this round broke off: {type(error).__name__}"])
 
 
-def _once(given: argparse.Namespace, go_on: Note) -> Report:
+def _once(given: argparse.Namespace) -> Report:
     patience = Patience(given.rate, stubborn=False, lasts=BREAKS)
     with Progress(sys.stderr, after=UNTOLD) as progress:
-
-        def note(step: Step) -> None:
-            progress.show(step)
-            go_on(step)
-
-        return run_once(full=given.full, dry=given.dry_run, owner_reads=given.owner_reads, patience=patience, note=note)
+        options = {"full": given.full, "dry": given.dry_run, "owner_reads": given.owner_reads}
+        return run_once(**options, patience=patience, note=progress.show)

@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 def add(commands: "Commands") -> None:
     """Describe the command line."""
-    command(commands, "status", "tell what is pending, stuck, drifted or in review", run)
+    command(commands, "status", "tell what is pending, stuck, drifted or in review", run, reads=True)
 
 
 def run(given: argparse.Namespace) -> int:
     """Show how things stand."""
     found = status()
-    say(given, found.as_json(), str(found))
+    say(given, found.as_json(), *found.lines)
     return found.exit_code

@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 
 def add(commands: "Commands") -> None:
     """Describe the command line. It asks neither MongoDB nor Stripe."""
-    types = command(commands, "types", "tell what is kept of Stripe, and by which events", run, connects=False)
+    types = command(
+        commands, "types", "tell what is kept of Stripe, and by which events", run, connects=False, reads=True
+    )
     types.add_argument("--markdown", action="store_true", help="print docs/TYPES.md")
 
 
@@ -24,7 +26,7 @@ def run(given: argparse.Namespace) -> int:
     entries = catalogue()
     not_kept = {event_type: why for event_type in event_types() if (why := ignored(event_type))}
     told = {"types": [asdict(entry) for entry in entries], "ignored": not_kept}
-    say(given, told, markdown(entries) if given.markdown else "\n".join(lines(entries)))
+    say(given, told, *(markdown(entries) if given.markdown else lines(entries)))
     return 0
 
 
@@ -47,40 +49,38 @@ def _events(events: Iterable[str]) -> str:
     return ", ".join(events) or "no events"
 
 
-def markdown(entries: list[Entry]) -> str:
-    """Return the page docs/TYPES.md."""
+def markdown(entries: list[Entry]) -> list[str]:
+    """Return the lines of the page docs/TYPES.md."""
     here = [entry for entry in entries if entry.created_here]
     copied = [entry for entry in entries if not entry.created_here]
-    return "\n".join(
-        [
-            "# What is kept of Stripe",
-            "",
-            "Printed by `python -m sync types --markdown` (`make types`); a test compares. *list* is how",
-            "`reconcile --full` compares everything, and of each owner a share of them in each run; *get* is how an",
-            "object is looked at again; *events alone* means that Stripe offers neither.",
-            "",
-            "## Created here",
-            "",
-            *_table(("kind", "collection", "actions", "read by", "events"), map(_created_row, here)),
-            "",
-            "## Mirrored",
-            "",
-            "Copied from any event, whatever `ADOPT` says, and never changed by us. What no event tells of is kept",
-            "current by `reconcile --full` alone.",
-            "",
-            "Of a connected account its own `account` is kept, and its events keep it current; whatever else happens",
-            "inside it is `ignored`.",
-            "",
-            *_table(("kind", "collection", "read by", "events"), map(_mirrored_row, copied)),
-            "",
-            "## Not kept",
-            "",
-            "No endpoint of ours asks for their events. They are answered with 200 and kept in the inbox as `ignored`,",
-            "with the reason.",
-            "",
-            *_table(("because", "kinds, and types of event"), ((why, _code(names.split())) for why, names in UNKEPT)),
-        ]
-    )
+    return [
+        "# What is kept of Stripe",
+        "",
+        "Printed by `python -m sync types --markdown` (`make types`); a test compares. *list* is how",
+        "`reconcile --full` compares everything, and of each owner a share of them in each run; *get* is how an",
+        "object is looked at again; *events alone* means that Stripe offers neither.",
+        "",
+        "## Created here",
+        "",
+        *_table(("kind", "collection", "actions", "read by", "events"), map(_created_row, here)),
+        "",
+        "## Mirrored",
+        "",
+        "Copied from any event, whatever `ADOPT` says, and never changed by us. What no event tells of is kept",
+        "current by `reconcile --full` alone.",
+        "",
+        "Of a connected account its own `account` is kept, and its events keep it current; whatever else happens",
+        "inside it is `ignored`.",
+        "",
+        *_table(("kind", "collection", "read by", "events"), map(_mirrored_row, copied)),
+        "",
+        "## Not kept",
+        "",
+        "No endpoint of ours asks for their events. They are answered with 200 and kept in the inbox as `ignored`,",
+        "with the reason.",
+        "",
+        *_table(("because", "kinds, and types of event"), ((why, _code(names.split())) for why, names in UNKEPT)),
+    ]
 
 
 def _created_row(entry: Entry) -> tuple[str, ...]:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -334,15 +335,19 @@ def test_one_that_was_left_for_a_month_begins_anew(world: World) -> None:
 def test_ctrl_c_says_how_to_go_on(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*args: Any, **options: Any) -> None:
-        raise KeyboardInterrupt
+    adopt_all = Customer.adopt_all
+
+    def interrupted(*args: Any, **options: Any) -> Any:
+        signal.raise_signal(signal.SIGINT)
+        return adopt_all(*args, **options)
 
     monkeypatch.setattr(Customer, "adopt_all", interrupted)
     stock(world, 1)
 
-    assert main(["backfill", "customer"]) == 2
+    assert main(["backfill", "customer", "product"]) == 2
 
-    assert "goes on from here" in capsys.readouterr().err
+    assert "not finished: the same command goes on from here" in capsys.readouterr().out
+    assert Customer.objects.count() == 1, "what was in hand is finished"
 
 
 @pytest.mark.parametrize("dated", [True, False])

@@ -473,7 +473,7 @@ def test_what_people_read_is_one_line_each(world: World, capsys: pytest.CaptureF
     printed = capsys.readouterr().out.splitlines()
     assert printed[:2] == ["nothing is pending", "dead 1"]
     id = f"{customer.id}:2:customer.active:tests.listener"
-    assert printed[2].startswith(f"{id} dead: attempts 1, error RuntimeError")
+    assert printed[2].startswith(f'{id} dead: attempts 1, error "RuntimeError: no such')
     assert main(["status"]) == 1
     assert "✘ 1 deliveries to hooks are dead" in capsys.readouterr().out
 

@@ -231,8 +231,6 @@ def test_an_event_about_a_document_that_mongodb_cannot_change_is_kept_and_answer
 def test_a_round_that_breaks_off_is_not_the_last_and_never_in_sync(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    handlers: dict[int, Any] = {}
-    monkeypatch.setattr(command.signal, "signal", handlers.__setitem__)
     rounds: list[Callable[[], Report]] = []
 
     def break_off(error: Exception) -> Callable[[], Report]:
@@ -242,7 +240,7 @@ def test_a_round_that_breaks_off_is_not_the_last_and_never_in_sync(
         return once
 
     def end() -> Report:
-        handlers[signal.SIGTERM]()
+        signal.raise_signal(signal.SIGTERM)
         return Report()
 
     rounds += [break_off(error) for error in (ZeroDivisionError(), stripe.StripeError(), sync.SyncError(), OSError())]

@@ -30,7 +30,7 @@ def test_every_command_is_documented() -> None:
 
 
 def test_the_page_of_types_is_as_the_registry_has_it() -> None:
-    printed = markdown(catalogue()) + "\n"
+    printed = "\n".join(markdown(catalogue())) + "\n"
 
     assert Path("docs/TYPES.md").read_text() == printed, "the registry has changed: run `make types`"
 
