@@ -14,6 +14,7 @@ from typing import Any, TextIO
 
 from sync.logs import one_line
 
+FAILED: dict[TextIO, str] = {}  # why what was last said on a stream could not be written
 PLAIN = re.compile(r"[\w.:/@+=%&?#*~\[\]…-]+")  # a word that needs no quotes to be told from its neighbours
 
 
@@ -41,14 +42,17 @@ def in_json(data: Any) -> str:
 def draw(text: str, stream: TextIO) -> bool:
     """Write what was made here to a stream; return False where nobody reads it any more, or it cannot be written.
 
-    That ends no work: what is done is done, and `closed` says what could not be written.
+    That ends no work: what is done is done, and `closed` says why the last could not be written.
     """
+    FAILED.pop(stream, None)
     try:
         stream.write(text)
         stream.flush()
+    except BrokenPipeError:
+        _let_go(stream)
+        return False
     except OSError as error:
-        if isinstance(error, BrokenPipeError):
-            _let_go(stream)
+        FAILED[stream] = error.strerror or type(error).__name__
         return False
     return True
 
@@ -66,19 +70,20 @@ def opened() -> None:
 
 
 def closed() -> str | None:
-    """Write the rest of both streams, and return why that failed; None where it did not, or nobody wants it.
+    """Write the rest of both streams, and return why the last was not written; None where it was, or nobody reads.
 
     Python would try once more at its end, and then exit with 120.
     """
-    why = None
     for stream in (sys.stdout, sys.stderr):
         try:
             stream.flush()
-        except OSError as error:
+        except BrokenPipeError:
             _let_go(stream)
-            if not isinstance(error, BrokenPipeError):
-                why = error.strerror or type(error).__name__
-    return why
+        except OSError as error:
+            FAILED[stream] = error.strerror or type(error).__name__
+            _let_go(stream)
+    failed = [FAILED.pop(stream) for stream in (*FAILED,)]
+    return failed[0] if failed else None
 
 
 def _let_go(stream: TextIO) -> None:
