@@ -67,7 +67,7 @@ def _stay(stack: Stack) -> int:
     screen.title("Try")
     for line in (
         f"""curl -s {token} {json} -d '{{"username": "you@here.com"}}' {stack.url}/customers""",
-        f"""curl -s -d '{zoe}' {stack.stripe_url}/_emulator/dashboard/create""",
+        f"""curl -s {json} -d '{zoe}' {stack.stripe_url}/_emulator/dashboard/create""",
         f"curl -s {token} {stack.url}/customers",
     ):
         print(line)

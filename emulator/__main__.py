@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import secrets
 import signal
 import threading
@@ -33,8 +34,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with Server(emulator, args.port, args.host) as server, Courier(emulator):
+    token = args.control_token or os.environ.get("EMULATOR_CONTROL_TOKEN")
+    with Server(emulator, args.port, args.host, token) as server, Courier(emulator):
         print(f"emulator ready at {server.url}", flush=True)
+        if server.token and not token:
+            print(f"control token: {server.token}", flush=True)
         stop.wait()
     emulator.close()
     return 0
@@ -43,6 +47,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m emulator", description="A small stateful Stripe, offline.")
     parser.add_argument("--host", default="127.0.0.1")
+    parser.add_argument(
+        "--control-token",
+        metavar="TOKEN",
+        help="what /_emulator/ asks for, as EMULATOR_CONTROL_TOKEN; beyond this machine one is drawn and printed",
+    )
     parser.add_argument("--port", type=int, default=12111, help="0 takes a free one; the ready line says which")
     parser.add_argument("--state", metavar="FILE", help="keep state in this file, so that it survives a restart")
     parser.add_argument("--seed", type=int, help="draw the same ids again")

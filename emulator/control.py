@@ -18,8 +18,9 @@ class ControlError(Exception):
 class Control:
     """Drives an emulator in another process: `Control("http://127.0.0.1:12111").fault("cut_after")`."""
 
-    def __init__(self, base_url: str, timeout: float = 10.0) -> None:
+    def __init__(self, base_url: str, timeout: float = 10.0, token: str | None = None) -> None:
         self._base = base_url.rstrip("/") + "/_emulator/"
+        self._headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {})
         self._timeout = timeout
         self._opener = build_opener(ProxyHandler({}))
         self.clock = _Clock(self)
@@ -124,10 +125,10 @@ class Control:
         self.post("reset_account", id=id)
 
     def get(self, name: str) -> Any:
-        return self._call(Request(self._base + name))  # noqa: S310 - the caller's own emulator
+        return self._call(Request(self._base + name, headers=self._headers))  # noqa: S310 - the caller's own emulator
 
     def post(self, name: str, /, **args: Any) -> Any:
-        return self._call(Request(self._base + name, json.dumps(args).encode(), method="POST"))  # noqa: S310
+        return self._call(Request(self._base + name, json.dumps(args).encode(), self._headers, method="POST"))  # noqa: S310
 
     def _call(self, request: Request) -> Any:
         try:

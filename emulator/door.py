@@ -1,12 +1,20 @@
-"""The control door: the emulator's knobs over HTTP, for tests and demos in other processes."""
+"""The control door: the emulator's knobs over HTTP, for tests and demos in other processes, and for no web page.
+
+A page of any site may send a form or a plain text to this machine, from the browser of whoever has it open, and may
+give its own name this machine's address. So a knob takes JSON only, which a browser sends elsewhere only if it is
+allowed to, and nothing here answers to another name than this machine's, nor to who comes from another site. Where the
+emulator listens to other machines, it asks for a token instead.
+"""
 
 from __future__ import annotations
 
 import dataclasses
+import hmac
 import json
 from collections.abc import Callable
+from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from emulator.errors import Problem
 from emulator.wire import Json, Reply, Request
@@ -15,6 +23,7 @@ if TYPE_CHECKING:
     from emulator.service import Emulator
 
 PREFIX = "/_emulator/"
+JSON = "application/json"
 Knob = Callable[["Emulator", Json], Any]
 
 
@@ -86,8 +95,46 @@ def _look(emulator: Emulator, name: str, query: Json) -> Any:
     raise KeyError(name)
 
 
-def control(emulator: Emulator, request: Request) -> Reply:
-    """200 with JSON; 404 for an unknown name, 422 for arguments that do not fit, Stripe's refusal as it is."""
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, for this machine alone."""
+    host = host.strip("[]").rstrip(".").lower()
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _closed(request: Request, token: str | None) -> Reply | None:
+    """The refusal of who must not turn a knob; None for who may."""
+    told = request.headers
+    if token is not None:
+        scheme, _, given = told.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+            return _json(401, {"error": "send the control token that the emulator printed: Authorization: Bearer …"})
+    elif "host" in told and not _names_here(f"//{told['host']}"):
+        return _json(403, {"error": "this door answers to localhost only"})
+    if "origin" in told and not _names_here(told["origin"]):
+        return _json(403, {"error": "this door is not for pages of other sites"})
+    if told.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return _json(403, {"error": "this door is not for pages of other sites"})
+    if request.method == "POST" and told.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        return _json(415, {"error": f"the arguments are sent as {JSON}"})
+    return None
+
+
+def _names_here(address: str) -> bool:
+    try:
+        return is_loopback(urlsplit(address).hostname or "")
+    except ValueError:
+        return False
+
+
+def control(emulator: Emulator, request: Request, token: str | None = None) -> Reply:
+    """200 with JSON; 401, 403 or 415 for who must not; 404 for an unknown name, 422 for arguments that do not fit,
+    Stripe's refusal as it is.
+    """
+    if (refusal := _closed(request, token)) is not None:
+        return refusal
     name = request.path.removeprefix(PREFIX)
     try:
         if request.method == "GET":
@@ -111,4 +158,4 @@ def control(emulator: Emulator, request: Request) -> Reply:
 
 
 def _json(status: int, value: Any) -> Reply:
-    return Reply(status, {"Content-Type": "application/json"}, json.dumps(value).encode())
+    return Reply(status, {"Content-Type": JSON, "X-Content-Type-Options": "nosniff"}, json.dumps(value).encode())

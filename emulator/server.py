@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 import socket
 import struct
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from emulator.door import is_loopback
 from emulator.service import Emulator
 from emulator.wire import Cut, Request
 
@@ -51,14 +53,19 @@ class Handler(BaseHTTPRequestHandler):
 
 
 class Server(ThreadingHTTPServer):
-    """`with Server(emulator, port) as server:` serves from a thread until the block ends."""
+    """`with Server(emulator, port) as server:` serves from a thread until the block ends.
+
+    One that listens to other machines lets nobody turn a knob who has not its `token`: given, or drawn.
+    """
 
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, emulator: Emulator, port: int = 0, host: str = "127.0.0.1") -> None:
+    def __init__(self, emulator: Emulator, port: int = 0, host: str = "127.0.0.1", token: str | None = None) -> None:
         super().__init__((host, port), Handler)
         self.emulator = emulator
+        self.token = token or (None if is_loopback(str(self.server_address[0])) else secrets.token_urlsafe(16))
+        emulator.wsgi.token = self.token
         self.closing = threading.Event()
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 

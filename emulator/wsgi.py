@@ -20,10 +20,11 @@ class Door:
 
     def __init__(self, emulator: Emulator) -> None:
         self._emulator = emulator
+        self.token: str | None = None  # that the control door asks for; None: it is open to this machine
 
     def answer(self, request: Request) -> Reply:
         if request.path.startswith(PREFIX):
-            return control(self._emulator, request)
+            return control(self._emulator, request, self.token)
         return self._emulator.engine.answer(request)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

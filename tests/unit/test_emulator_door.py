@@ -1,0 +1,72 @@
+"""The emulator's control door: who turns its knobs, over all of them, is this machine or knows the token."""
+
+import json
+
+import pytest
+
+from emulator import Emulator
+from emulator.control import Control, ControlError
+from emulator.door import KNOBS, PREFIX
+from emulator.server import Server
+from emulator.wire import Request
+
+LOOKS = ("objects/customer", "usable/customer", "requests", "events", "clock", "webhooks", "account")
+DOORS = [*(("POST", name) for name in KNOBS), *(("GET", name) for name in LOOKS)]
+HERE = {"host": "127.0.0.1:12111", "content-type": "application/json"}
+OTHERS = {
+    "its name": {"host": "evil.example"},
+    "a name that begins like ours": {"host": "localhost.evil.example:12111"},
+    "no name": {"host": "["},
+    "its origin": {"origin": "https://evil.example"},
+    "a sandbox": {"origin": "null"},
+    "a fetch from elsewhere": {"sec-fetch-site": "cross-site"},
+    "a fetch from a sister": {"sec-fetch-site": "same-site"},
+}
+
+
+def answer(emulator: Emulator, method: str, name: str, headers: dict[str, str], body: bytes = b"{}") -> int:
+    return emulator.wsgi.answer(Request(method, f"{PREFIX}{name}", "", headers, body)).status
+
+
+@pytest.mark.parametrize("told", OTHERS)
+def test_no_page_turns_a_knob(told: str) -> None:
+    emulator = Emulator()
+    before = emulator.clock.now()
+
+    answers = {door: answer(emulator, *door, HERE | OTHERS[told]) for door in DOORS}
+
+    assert set(answers.values()) == {403}
+    assert emulator.clock.now() - before < 60
+
+
+@pytest.mark.parametrize("sent", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
+def test_a_knob_takes_json_and_nothing_that_a_form_can_send(sent: str) -> None:
+    emulator, body = Emulator(), json.dumps({"advance": 86400}).encode()
+    headers = HERE | {"content-type": sent}
+
+    assert {answer(emulator, "POST", name, headers, body) for name in KNOBS} == {415}
+    assert answer(emulator, "POST", "clock", HERE | {"content-type": "Application/JSON; charset=utf-8"}, body) == 200
+
+
+@pytest.mark.parametrize("host", ["localhost", "LOCALHOST:12111", "127.0.0.1", "[::1]:12111", "stripe.localhost:1"])
+def test_this_machine_may_look_under_each_of_its_names(host: str) -> None:
+    assert answer(Emulator(), "GET", "clock", {"host": host, "origin": f"http://{host}"}) == 200
+
+
+def test_beyond_this_machine_the_control_door_asks_for_a_token() -> None:
+    emulator = Emulator()
+    with Server(emulator, host="0.0.0.0") as server:
+        url = f"http://127.0.0.1:{server.server_address[1]}"
+        for client in (Control(url), Control(url, token="another"), Control(url, token="")):
+            with pytest.raises(ControlError, match="401"):
+                client.clock.advance(60)
+            with pytest.raises(ControlError, match="401"):
+                client.objects("customer")
+        Control(url, token=server.token).clock.advance(60)
+        answers = {answer(emulator, *door, HERE | {"host": "any.example"}) for door in DOORS}
+
+    assert answers == {401}
+    with Server(Emulator()) as server:
+        assert server.token is None
+    with Server(Emulator(), token="chosen") as server, pytest.raises(ControlError, match="401"):
+        Control(server.url).clock.now()
