@@ -8,7 +8,7 @@ from flask import Flask, Response, current_app, g
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 
-from api.representation import as_json
+from api.representation import may, told
 from models.input import Invalid
 from sync import errors
 from sync.inbox import Malformed
@@ -142,7 +142,7 @@ def _sync(error: errors.SyncError) -> Response:
         if error.declined:
             status, type = 402, "declined"
     if isinstance(error, errors.Outcome):
-        more["document"] = as_json(error.document, keys=Scope.WRITE in g.get("scopes", ()))
+        more["document"] = told(error.document)
     if isinstance(error.__cause__, PyMongoError):
         current_app.extensions["pulse"].failed(error.__cause__)
     if isinstance(error, errors.Unavailable) and error.idempotency_key:
@@ -151,7 +151,10 @@ def _sync(error: errors.SyncError) -> Response:
         more["differences"] = [difference.name for difference in error.differences]
     if status == 500:
         log.error("request %s: %s", g.request_id, error)
-    response = problem(status, type, str(error), **more)
+    # Who may not read is told nothing of the document that was in the way, but that it is.
+    hides = status in (404, 409) and may(Scope.WRITE) and not may(Scope.READ)
+    detail = error.says if hides else str(error)
+    response = problem(status, type, detail, **more)
     if isinstance(error, errors.Outcome) and error.repeated:
         response.headers["Idempotent-Replayed"] = "true"
     return response

@@ -172,7 +172,7 @@ def _of_type(model: Model, verb: str) -> Schema:
                 "summary": f"Create {noun(model)}",
                 "parameters": [ref("parameters", "Idempotency-Key"), ref("parameters", "expand")],
                 "requestBody": _body(f"{model.__name__}Creation"),
-                "answers": _done(model, "201", "Idempotent-Replayed"),
+                "answers": _done(ref("schemas", model.__name__), "201", "Idempotent-Replayed"),
                 "problems": [*BODY, "invalid", "already-exists", "key-reused", *REFUSALS, "rolled-back", "deleted"],
             }
         case "list":
@@ -200,7 +200,7 @@ def _of_type(model: Model, verb: str) -> Schema:
                 "summary": f"Delete {noun(model)}",
                 **({"description": kept} if kept else {}),
                 "parameters": [ref("parameters", "expand")],
-                "answers": {} if kept else _done(model, "200"),
+                "answers": {} if kept else _done(_changed(model), "200"),
                 "problems": ["invalid", "not-found", *(["not-deletable"] if kept else ["in-progress", *REFUSALS])],
             }
     raise KeyError(f"no operation {verb} of a type is described")
@@ -217,7 +217,7 @@ def _update(model: Model) -> Schema:
         "requestBody": _body(f"{model.__name__}Change")
         if changes
         else {"required": True, **in_json({"type": "object"})},
-        "answers": _done(model, "200") if changes else {},
+        "answers": _done(_changed(model), "200") if changes else {},
         "problems": [*BODY, "invalid", "not-found", *([*taken, "in-progress", *REFUSALS] if changes else [])],
     }
 
@@ -233,14 +233,18 @@ def _action(model: Model, verb: str) -> Schema:
             **_body(_shape_of(model, verb)),
             "required": bool(schemas.parameters(action.takes).get("required")),
         },
-        "answers": _done(model, "200"),
+        "answers": _done(_changed(model), "200"),
         "problems": [*BODY, "invalid", "not-found", "in-progress", *REFUSALS],
     }
 
 
-def _done(model: Model, status: str, *headers: str) -> Schema:
+def _changed(model: Model) -> Schema:
+    """Return how a document is shown to who changed it, and may not be allowed to read it."""
+    return {"anyOf": [ref("schemas", model.__name__), ref("schemas", "Brief")]}
+
+
+def _done(shape: Schema, status: str, *headers: str) -> Schema:
     """Return the answers to what went well, or may yet."""
-    shape = ref("schemas", model.__name__)
     return {
         status: answer("Done.", shape, "Location", *headers),
         "202": answer("Accepted; the outcome is not known yet.", shape, "Location", "Retry-After", *headers),

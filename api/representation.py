@@ -1,12 +1,51 @@
-"""How a document looks in JSON."""
+"""How a document looks in JSON, to whom: a token sees what it may read, what it made, and of the rest that it is there.
+
+A token without `read` is one for a till or a form, given just because it shall not look anybody up.
+"""
 
 from datetime import UTC, datetime
 from typing import Any
 
+from flask import g
 from mongoengine import EmbeddedDocument
 
-from models import Status, SyncedDocument
+from models import Customer, Status, SyncedDocument
 from models.content import handed_on, linked, shown, without_links
+from sync.tokens import Scope
+
+
+def told(document: SyncedDocument, *, expand: bool = False, links: bool = True) -> dict[str, Any]:
+    """Return a document as whoever asks now may see it; with `expand`, with Stripe's object under `stripe`.
+
+    Who may not read is shown what they made, as it is now, and Stripe's object where they made the customer, too: it
+    tells of them. Of what others made, that it is there, and how it stands.
+    """
+    keys = may(Scope.WRITE)
+    if may(Scope.READ):
+        return as_json(document, expand=expand, keys=keys, links=links)
+    if not made(document):
+        return {"id": str(document.id), "kind": document.resource.kind, "status": document.status}
+    shown = as_json(document, expand=expand, keys=keys, links=links)
+    if expand and not _made_customer_of(document):
+        shown["stripe"] = None
+    return shown
+
+
+def may(scope: Scope) -> bool:
+    """Whether the token that asks now has this scope."""
+    return scope in g.get("scopes", ())
+
+
+def made(document: SyncedDocument) -> bool:
+    """Whether the token that asks now created this document."""
+    caller = g.get("token")
+    return caller is not None and document.request is not None and document.request.token == caller
+
+
+def _made_customer_of(document: SyncedDocument) -> bool:
+    customer = getattr(document, "customer", None)
+    owner = Customer.of(customer) if isinstance(customer, str) else None
+    return customer is None or (owner is not None and made(owner))
 
 
 def as_json(document: SyncedDocument, *, expand: bool = False, keys: bool, links: bool = True) -> dict[str, Any]:

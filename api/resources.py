@@ -12,8 +12,8 @@ from flask import Flask, Response, g, jsonify, request
 from werkzeug.routing import BaseConverter, Map
 
 from api.auth import needs
-from api.errors import NotJson, WrongContentType
-from api.representation import as_json
+from api.errors import Forbidden, NotJson, WrongContentType
+from api.representation import made, may, told
 from models import Customer, Status, SyncedDocument, created_kinds, kinds
 from models.input import DEEPEST, Invalid
 from models.keys import wrong_key
@@ -94,7 +94,7 @@ def _create(model: Model) -> Response:
 def _show(model: Model, reference: str) -> Response:
     expand = _expands()
     document, links = with_links(_found(model, reference))
-    return jsonify(as_json(document, expand=expand, keys=_keys(), links=links))
+    return jsonify(told(document, expand=expand, links=links))
 
 
 @needs(Scope.WRITE)
@@ -119,6 +119,8 @@ def _portal(reference: str) -> tuple[Response, int]:
     if unknown := set(given) - {"return_url"}:
         raise Invalid(dict.fromkeys(sorted(unknown), "is not a parameter of the portal"))
     customer = sure(_found(Customer, reference), Customer)
+    if not (may(Scope.READ) or made(customer)):
+        raise Forbidden(Scope.READ)  # there, all is shown of them
     return jsonify(open_portal(customer, given.get("return_url"))), 201
 
 
@@ -146,7 +148,7 @@ def _list(model: Model) -> Response:
     where: dict[str, Any] = {"live": True} if status is None else {"status": status}
     query = model.objects(**where).filter(__raw__=_after(model)).order_by("-created_at", "-id")
     found = list(query.limit(int(limit) + 1))
-    page = [as_json(document, expand=expand, keys=_keys()) for document in found[: int(limit)]]
+    page = [told(document, expand=expand) for document in found[: int(limit)]]
     return jsonify({"data": page, "has_more": len(found) > int(limit)})
 
 
@@ -201,10 +203,6 @@ def _found(model: Model, reference: str) -> SyncedDocument:
     return document
 
 
-def _keys() -> bool:
-    return Scope.WRITE in g.scopes
-
-
 def _expands() -> bool:
     expand = request.args.get("expand")
     if expand not in (None, "stripe"):
@@ -213,7 +211,7 @@ def _expands() -> bool:
 
 
 def _told(document: SyncedDocument, *, done: int, expand: bool, pending: bool) -> Response:
-    response = jsonify(as_json(document, expand=expand, keys=_keys()))
+    response = jsonify(told(document, expand=expand))
     response.status_code = 202 if pending else done
     response.headers["Location"] = f"/{plural_of(type(document))}/{document.id}"
     if pending:

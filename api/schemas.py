@@ -211,6 +211,17 @@ def _or_null(schema: Schema) -> Schema:
 
 
 PARTS: dict[str, Schema] = {
+    "Brief": {
+        "type": "object",
+        "description": "What a token without the scope `read` is shown of what it did not create.",
+        "properties": {
+            "id": DOCUMENT_ID,
+            "kind": {"type": "string"},
+            "status": {"enum": list(Status)},
+        },
+        "required": ["id", "kind", "status"],
+        "additionalProperties": False,
+    },
     "Operation": {
         "type": "object",
         "description": "What is still to be told to Stripe: how a 202 is followed up.",

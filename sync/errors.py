@@ -99,6 +99,10 @@ class InProgress(SyncError):
     type = "in-progress"
 
 
+class InReview(InProgress):
+    says = "This document is in review: a person must decide about it first."
+
+
 class KeyReused(SyncError):
     says = "This Idempotency-Key was used with another body."
     type = "key-reused"

@@ -29,6 +29,7 @@ from sync.errors import (
     CannotLook,
     Deleted,
     InProgress,
+    InReview,
     KeyReused,
     NotDeletable,
     NotFound,
@@ -223,7 +224,7 @@ def _run(document: SyncedDocument, verb: str, calls: Callable[[SyncedDocument], 
         if not document.live:
             raise NotFound
         if document.review is not None:
-            raise InProgress(f"This document is in review: {document.review}")
+            raise InReview(f"This document is in review: {document.review}")
         pending = document.operation
         if document.status == Status.PENDING or (pending and not (verb == "delete" and pending.verb == "update")):
             raise InProgress

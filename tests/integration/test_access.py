@@ -1,7 +1,9 @@
 """Who gets in: each token within its scopes and its rate; who does not is turned away before anything is read."""
 
 import time
+from collections.abc import Iterator
 from typing import Any
+from urllib.parse import quote
 
 import pytest
 from pymongo.monitoring import CommandListener, CommandStartedEvent
@@ -10,7 +12,8 @@ from werkzeug.test import TestResponse
 import sync
 from api.app import unconnected_app
 from api.auth import OPEN, SCOPES, scope_of
-from models import Coupon, Customer, Event, Status
+from api.resources import plural_of
+from models import Coupon, Customer, Event, Status, SyncedDocument, created_kinds
 from sync.tokens import Scope
 from tests.support import samples
 from tests.support.answers import problem, untouched
@@ -449,3 +452,105 @@ def test_an_object_whose_id_is_a_path_is_never_asked_for(guarded: World) -> None
 
     assert len(guarded.stripe.requests) == asked
     assert Coupon.objects.count() == 0
+
+
+# --- what is shown to who may write and not read ---
+
+SECRET_NAME = "Nobody's Business"
+BRIEF = {"id", "kind", "status"}
+
+
+def tills(world: World, method: str, path: str, body: dict[str, Any] | None = None, **headers: str) -> TestResponse:
+    """Ask as a token that may write only."""
+    authorization = {"Authorization": f"Bearer {TOKENS['till'][1]}", **headers}
+    return world.http.open(path, method=method, json=body, headers=authorization)
+
+
+def writes(document: SyncedDocument) -> Iterator[tuple[str, str, dict[str, Any] | None]]:
+    """Every way to change a document of that kind over HTTP, by our id and by Stripe's."""
+    kind = document.resource.kind
+    for reference in filter(None, (str(document.id), document.stripe_id)):
+        one = f"/{plural_of(type(document))}/{quote(reference, safe='')}"
+        if kind in samples.CHANGES:
+            yield "PATCH", one, samples.CHANGES[kind]
+        for action in document.resource.actions:
+            yield "POST", f"{one}/{action}", {} if action == "attach" else samples.given(kind, action)
+        yield "DELETE", one, None
+
+
+def test_who_may_only_write_is_shown_of_what_others_made_that_it_is_there(guarded: World) -> None:
+    refused = {*BRIEF, "type", "title", "detail", "code", "decline_code", "document", "errors"}
+    for kind in created_kinds():
+        document = samples.create(kind, kind.replace("_", "-").replace(".", "-"))
+        for expand in ("", "?expand=stripe"):
+            for method, path, body in writes(document):
+                told = tills(guarded, method, path + expand, body)
+                shown = told.json if told.status_code < 300 else told.json.get("document", {})
+                assert set(shown) <= BRIEF, (method, path, told.json)
+                assert set(told.json) <= refused, (method, path, told.json)
+
+
+def test_who_may_only_write_is_shown_what_they_made_when_they_make_it_and_again(guarded: World) -> None:
+    for kind, model in created_kinds().items():
+        body = samples.body(kind, kind.replace("_", "-").replace(".", "-"))
+        path = f"/{plural_of(model)}"
+
+        first, again = (tills(guarded, "POST", path, body, **{"Idempotency-Key": "once"}) for _ in range(2))
+
+        assert (first.status_code, again.headers.get("Idempotent-Replayed")) == (201, "true")
+        assert set(first.json) == set(again.json) > BRIEF
+        assert set(ask(guarded, "shop", "GET", first.headers["Location"]).json) == set(first.json)
+
+
+def test_every_route_of_a_document_is_among_those_that_are_tried() -> None:
+    app = unconnected_app()
+    tried = {
+        "create",
+        "update",
+        "delete",
+        *(name for model in created_kinds().values() for name in model.resource.actions),
+    }
+    writing = {rule.endpoint for rule in app.url_map.iter_rules() if scope_of(app, rule.endpoint) is Scope.WRITE}
+
+    assert {endpoint for endpoint in writing if endpoint.rpartition(".")[2] not in tried} == {"customers.portal"}
+
+
+def test_no_answer_to_who_may_only_write_tells_of_somebody_else(guarded: World) -> None:
+    ann = sync.create_customer("ann@here.com", name=SECRET_NAME, phone="+49 30 1234", address={"city": "Bern"})
+    sync.set_payment_method("ann@here.com", str(samples.create("payment_method").id))
+    ann.reread().ask_for_review("because of +49 30 1234")
+    asked = [
+        ("PATCH", "/customers/ann@here.com?expand=stripe", {"username": "ann@here.com"}),
+        ("PATCH", "/customers/ann@here.com?expand=stripe", {"phone": "+49 30 1235"}),
+        ("DELETE", "/customers/ann@here.com?expand=stripe", None),
+        ("POST", "/customers/ann@here.com/portal", {}),
+        ("POST", "/customers?expand=stripe", {"username": "ann@here.com"}),
+        ("POST", "/customers?expand=stripe", {"username": "ANN@here.com", "email": "x@here.com"}),
+        ("POST", "/invoices?expand=stripe", {"customer": str(ann.id), "pending_invoice_items_behavior": "include"}),
+        ("POST", "/payment-intents?expand=stripe", {"customer": str(ann.id), "amount": 500, "currency": "eur"}),
+    ]
+
+    answers = [tills(guarded, *each) for each in asked]
+
+    for told, (method, path, _) in zip(answers, asked, strict=True):
+        for secret in (SECRET_NAME, "1234", "Bern", "billing.stripe.com"):
+            assert secret not in told.text, (method, path, told.text)
+    assert [told.status_code for told in answers] == [200, 409, 409, 403, 409, 409, 201, 201]
+    assert answers[-2].json["stripe"] is None, "Stripe's invoice has the customer's name and address"
+
+
+def test_who_may_only_write_sees_all_of_a_customer_of_their_own(guarded: World) -> None:
+    told = tills(guarded, "POST", "/customers?expand=stripe", {"username": "ann@here.com", "name": "Ann"})
+    changed = tills(guarded, "PATCH", "/customers/ann@here.com?expand=stripe", {"phone": "+49 30 1234"})
+    portal = tills(guarded, "POST", "/customers/ann@here.com/portal", {})
+    sold = tills(
+        guarded,
+        "POST",
+        "/payment-intents?expand=stripe",
+        {"customer": told.json["id"], "amount": 500, "currency": "eur"},
+    )
+
+    assert told.json["stripe"]["email"] == "ann@here.com"
+    assert (changed.json["phone"], changed.json["stripe"]["phone"]) == ("+49 30 1234", "+49 30 1234")
+    assert portal.status_code == 201
+    assert sold.json["stripe"]["amount"] == 500
