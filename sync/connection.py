@@ -69,8 +69,8 @@ def connect(
         except PyMongoError as error:
             mongoengine.disconnect()
             raise Unavailable(f"MongoDB cannot be reached or prepared: {redact(str(error))}") from error
-        except AlreadyConnected:
-            raise  # what others opened is left to them
+        except (AlreadyConnected, BadSettings):
+            raise  # nothing was opened, and what others opened is left to them
         except SyncError:
             mongoengine.disconnect()
             raise

@@ -7,10 +7,11 @@ from datetime import timedelta
 from urllib.parse import urlsplit
 
 import models
-from sync.environment import Given, is_quoted, looks_like, read_environment
+from sync.environment import FILE, Given, is_quoted, looks_like, read_environment
 from sync.errors import BadSettings
+from sync.logs import one_line
 from sync.mongodb_address import is_local, objections
-from sync.strength import PLACEHOLDER, STRIPE_LEAST, weakness
+from sync.strength import is_placeholder, weak_signing
 from sync.tokens import BadToken, Token, ambiguous, parse, weak
 
 SECRET_KEY = re.compile(r"(sk|rk)_(test|live)_\w+", re.ASCII)
@@ -103,8 +104,9 @@ class Reader:
         """Say that a required value is missing, unless what is wrong was said."""
         if name not in self.given.wrong and not self.given.problems:
             others = (other for other, value in self.given.values.items() if value and other not in self._names)
-            meant = next((other for other in others if looks_like(other, [name])), None)
-            self.problems.append(f"{name} is missing{f' ({meant} is given: is that what you meant?)' if meant else ''}")
+            meant = next((other for other in others if looks_like(other, [name, name + FILE])), None)
+            hint = f" ({one_line(meant)} is given: is that what you meant?)" if meant else ""
+            self.problems.append(f"{name} is missing{hint}")
 
     def misspelt(self) -> list[str]:
         """Return what to say of names that were given and look like settings that were not."""
@@ -112,7 +114,7 @@ class Reader:
         absent = [name for name in self._names if not values.get(name)]
         others = sorted(name for name in values if values[name] and name not in self._names)
         meant = {other: looks_like(other, absent) for other in others}
-        return [f"{other} is given, and no setting: {name} is" for other, name in meant.items() if name]
+        return [f"{one_line(other)} is given, and no setting: {name} is" for other, name in meant.items() if name]
 
     def _doubt(self, told: str) -> None:
         """Say what is wrong for money, and for now only worth telling where there is none."""
@@ -131,7 +133,7 @@ class Reader:
             self.problems.append(
                 f"{name} must be a secret or restricted key, of letters and digits: sk_test_…, rk_live_…"
             )
-        elif PLACEHOLDER.search(value):
+        elif is_placeholder(value):
             self._doubt(f"{name} is what stands in a manual in place of one")
         return value
 
@@ -140,7 +142,7 @@ class Reader:
         rule = "must be whsec_… of letters and digits, several separated by commas"
         values = self.list(name, SIGNING, rule, required)
         for number, value in enumerate(values, 1):
-            if SIGNING.fullmatch(value) and (why := weakness(value.removeprefix("whsec_"), STRIPE_LEAST)):
+            if SIGNING.fullmatch(value) and (why := weak_signing(value)):
                 self._doubt(f"{name} entry {number} {why}")
         return values
 

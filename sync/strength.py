@@ -20,12 +20,17 @@ PLACEHOLDER = re.compile(
 STRIPES = re.compile(r"(sk|rk|pk)_(test|live)_|whsec_")
 WORDS = """
 a abc abcdefghijklmnop abcdefghijklmnopqrstuvwxyz admin api api-key api-token apikey bearer change-me change_me changeit
-changeme change-me-please change-me-in-production default demo dev dummy example false foo foobar guest hello key
-letmein my-secret-token mytoken none null passw0rd password password1 password123 placeholder qwerty root secret
-secret123 secret-token secrettoken shop string supersecret supersecrettoken test test123 testing this-is-a-secret todo
-token true undefined user your-secret-token your-token your_token xxx $TOKEN <token> <your-token> ${TOKEN} sha256=
-0 1 123 1234 12345 123456 1234567 12345678 123456789 1234567890 0123456789 1234567890123456 0123456789abcdef
+changeme change-me-please change-me-in-production default demo dev development dummy example false foo foobar guest
+hello insecure key letmein local localhost my-secret-token mytoken none null passw0rd password password1 password123
+placeholder production qwerty root secret secret123 secret-token secrettoken shop string super supersecret
+supersecrettoken test test123 testing this-is-a-secret todo token true undefined user your-secret-token your-token
+your_token xxx $TOKEN <token> <your-token> ${TOKEN} sha256= 0 1 123 1234 12345 123456 1234567 12345678 123456789
+1234567890 0123456789 1234567890123456 0123456789abcdef
 """
+COMMON = re.compile(
+    "|".join(sorted((word for word in WORDS.split() if word.isalpha() and len(word) > 2), key=len, reverse=True)),
+    re.IGNORECASE,
+)
 ENDS = ("", "\n", "\r\n", " ", " \n")  # `echo "$TOKEN" | sha256sum` takes the end of the line with it
 
 
@@ -35,11 +40,32 @@ def weakness(secret: str, least: int = LEAST) -> str | None:
         return "is what stands in a manual in place of one"
     if len(secret) < least:
         return f"has less than {least} characters"
-    pairs = list(pairwise(secret))
-    steps = {ord(after) - ord(before) for before, after in pairs}
-    if min(len(set(secret)), len(steps)) < VARIETY or 2 * len(set(pairs)) < len(pairs):
+    if _is_monotonous(secret):
         return "repeats itself, or counts up"
+    if _is_monotonous(COMMON.sub("", secret)):
+        return "is made of words that everybody tries"
     return None
+
+
+def weak_signing(secret: str) -> str | None:
+    """Return why this is no signing secret of Stripe's, as `weakness` does."""
+    drawn = secret.removeprefix("whsec_")
+    if not drawn.isalnum() or drawn.isdigit() or (drawn.isalpha() and drawn in (drawn.lower(), drawn.upper())):
+        return weakness(drawn, STRIPE_LEAST) or "does not mix letters and digits, as Stripe's do"
+    return weakness(drawn, STRIPE_LEAST)
+
+
+def is_placeholder(key: str) -> bool:
+    """Whether this stands in a manual in place of a key of Stripe's, which itself refuses any other wrong one."""
+    drawn = re.sub(r"^(sk|rk)_(test|live)_", "", key)
+    repeated = len(drawn) > 1 and len(set(drawn)) == 1
+    return repeated or PLACEHOLDER.search(key) is not None or not COMMON.sub("", drawn)
+
+
+def _is_monotonous(text: str) -> bool:
+    pairs = list(pairwise(text))
+    steps = {ord(after) - ord(before) for before, after in pairs}
+    return min(len(set(text)), len(steps)) < VARIETY or 2 * len(set(pairs)) < len(pairs)
 
 
 @cache

@@ -11,12 +11,13 @@ import pytest
 
 from sync.errors import BadSettings
 from sync.settings import Settings
-from sync.strength import LEAST, STRIPE_LEAST, known_digests, weakness
+from sync.strength import LEAST, STRIPE_LEAST, known_digests, weak_signing, weakness
 from sync.tokens import Scope, Token, holder
 
 KEYS = {"live": "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "test": "sk_test_4eC39HqLyjWDarjtT1zdp7dc"}
 DRAWN = {"STRIPE_WEBHOOK_SECRET": "whsec_7Qm2ZxT9bKc4LwRf6VnHs3JdPy8GaUeX", "API_TOKENS": "a-token-of-the-shop"}
 PLACEHOLDERS = [
+    *("supersecretsupersecret", "dev-token-dev-token", "insecure-development-token", "token-token-12345678"),
     *("your-token-goes-here", "YOUR_API_TOKEN_HERE", "change-me-in-production", "changeme-changeme-changeme"),
     *("<a token of your own>".replace(" ", "-"), "${API_TOKEN_OF_SHOP}", "$API_TOKEN_OF_SHOP", "{{vault.api.token}}"),
     *("this-is-an-example-token", "my-secret-token-1234", "replace-with-your-token", "placeholder-of-a-token"),
@@ -25,6 +26,11 @@ PLACEHOLDERS = [
     *("1234567890123456", "----------------", "whsec_7Qm2ZxT9bKc4LwRf6VnHs3JdPy8GaUeX", "****************"),
 ]
 SIGNING = [
+    *(
+        "whsec_thisisnotarealsecretatallreally",
+        "whsec_whsec_4eC39HqLyjWDarjtT1zdp7d9fKq",
+        "whsec_12345098716273849501728394",
+    ),
     *(
         "whsec_x",
         "whsec_xxx",
@@ -63,7 +69,17 @@ def refusals(mode: str, **changes: str) -> list[str]:
     [("API_TOKENS", each) for each in PLACEHOLDERS]
     + [("API_TOKENS", f"shop:read:{each}") for each in PLACEHOLDERS]
     + [("STRIPE_WEBHOOK_SECRET", each) for each in SIGNING]
-    + [("STRIPE_SECRET_KEY", each) for each in ("sk_live_xxxxxxxxxxxx", "sk_live_your_secret_key", "rk_live_example")],
+    + [
+        ("STRIPE_SECRET_KEY", each)
+        for each in (
+            "sk_live_xxx",
+            "sk_live_your_secret_key",
+            "rk_live_example",
+            "sk_live_aaaaaa",
+            "sk_live_key",
+            "sk_live_test",
+        )
+    ],
 )
 def test_what_is_no_secret_is_refused_with_a_live_key_and_told_with_a_test_key(name: str, value: str) -> None:
     (told,) = refusals("live", **{name: value})
@@ -115,7 +131,8 @@ def test_what_was_drawn_is_never_taken_for_weak() -> None:
     }
     for (letters, length), least in kinds.items():
         for _ in range(400):
-            assert weakness("".join(draw.choices(letters, k=length)), least) is None
+            drawn = "".join(draw.choices(letters, k=length))
+            assert (weakness(drawn) if least == LEAST else weak_signing(f"whsec_{drawn}")) is None
     for secret in (secrets.token_hex(16), secrets.token_urlsafe(32)):
         read("live", STRIPE_WEBHOOK_SECRET=f"whsec_{secrets.token_hex(32)}", API_TOKENS=secret)
 
