@@ -83,13 +83,6 @@ def open_to(path: Path) -> str | None:
     return None
 
 
-def unread_certificates() -> Iterator[str]:
-    """Yield the variables that name where the certificates of authorities are, and name nothing that is there."""
-    for name in ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
-        if (place := os.environ.get(name)) and not os.path.exists(place):
-            yield name
-
-
 def looks_like(name: str, others: Iterable[str]) -> str | None:
     """Return which of these names looks as if this one were meant."""
     return next(iter(get_close_matches(name.upper(), others, n=1, cutoff=0.85)), None)

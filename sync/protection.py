@@ -1,11 +1,12 @@
 """What a stranger could use, as far as this process can tell: a way to MongoDB, a secret, a file with secrets."""
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 from mongoengine.connection import get_db
 from pymongo.errors import OperationFailure
 
-from sync.environment import files, open_to, unread_certificates
+from sync.environment import files, open_to
 from sync.findings import Finding, Level
 from sync.mongodb_address import is_local, read_address
 from sync.settings import Settings
@@ -55,8 +56,9 @@ def secrecy(settings: Settings) -> Iterator[Finding]:
             told = f"{name} holds secrets, and is open to {whom}"
             yield Finding("settings", Level.WARNING, told, "chmod 600, and its owner the user of the service")
             fine = False
-    for name in unread_certificates():
-        yield Finding("settings", Level.PROBLEM, f"{name} names no file or directory that is there", "correct it")
+    if settings.ca_bundle and not Path(settings.ca_bundle).exists():
+        told = "REQUESTS_CA_BUNDLE or SSL_CERT_FILE names no file or folder that is there: no certificate is trusted"
+        yield Finding("settings", Level.PROBLEM, told, "correct it, and restart every process")
         fine = False
     if fine:
         yield Finding("settings", Level.OK, "secrets are secrets, and no file with them is open to others")

@@ -34,6 +34,7 @@ OTHER: dict[str, Any] = {
     "revalidate": frozenset({"customer"}),
     "retention": timedelta(days=99),
     "hooks": ("os",),
+    "ca_bundle": "/etc/ca.pem",
 }
 
 

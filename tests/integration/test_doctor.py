@@ -192,10 +192,11 @@ def test_a_setting_with_a_slip_in_its_name(shop: World, told: Any) -> None:
     only(told("settings"), 0, "warning", "REVALIDATES is given, and no setting: REVALIDATE is", "correct")
 
 
-def test_certificates_that_are_not_there(shop: World, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
+def test_certificates_that_are_not_there(shop: World, told: Any) -> None:
+    shop.settings["REQUESTS_CA_BUNDLE"] = "/nowhere/ca.pem"
+    shop.start()
 
-    only(told("settings"), 1, "problem", "REQUESTS_CA_BUNDLE names no file", "correct")
+    only(told("settings"), 1, "problem", "REQUESTS_CA_BUNDLE or SSL_CERT_FILE names no file", "correct it")
 
 
 # --- clocks ---

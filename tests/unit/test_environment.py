@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from sync.environment import DOTENV, SECRETS, files, open_to, unread_certificates
+from sync.environment import DOTENV, SECRETS, files, open_to
 from sync.errors import BadSettings
 from sync.settings import Settings
 from sync.tokens import holder
@@ -288,11 +288,3 @@ def test_every_file_with_a_secret_is_looked_at(place: Path, monkeypatch: pytest.
         monkeypatch.setenv(f"{name}_FILE", name.lower())
 
     assert [str(path) for _, path in files()] == [DOTENV, *map(str.lower, SECRETS)]
-
-
-def test_certificates_that_are_not_there_are_told(monkeypatch: pytest.MonkeyPatch, place: Path) -> None:
-    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
-    monkeypatch.setenv("SSL_CERT_DIR", str(place))
-    monkeypatch.setenv("CURL_CA_BUNDLE", "")
-
-    assert list(unread_certificates()) == ["REQUESTS_CA_BUNDLE"]
