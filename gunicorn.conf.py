@@ -67,7 +67,9 @@ accesslog = None
 errorlog = "-"
 
 RUNS = ("api.worker.Worker", "gthread", "sync")
-TLS = "TLS and HTTP/2 are a proxy's: here a slow handshake would hold a thread (--worker-class gthread has both)"
+ONLY = (
+    "TLS, HTTP/2, uwsgi and the PROXY protocol end at a proxy; here is HTTP/1.1 (--worker-class gthread has the others)"
+)
 
 
 def on_starting(server: Any) -> None:
@@ -75,8 +77,9 @@ def on_starting(server: Any) -> None:
     chosen, why = server.cfg.worker_class_str, []
     if chosen not in RUNS:
         why.append(f"--worker-class {chosen} does not run this service: take none, gthread or sync")
-    if chosen == RUNS[0] and (server.cfg.is_ssl or server.cfg.http_protocols != ["h1"]):
-        why.append(TLS)
+    spoken = (server.cfg.protocol, server.cfg.http_protocols, server.cfg.proxy_protocol, server.cfg.is_ssl)
+    if chosen == RUNS[0] and spoken != ("http", ["h1"], "off", None):
+        why.append(ONLY)
     if why:
         refuse(*why)
     if chosen != RUNS[0]:

@@ -98,7 +98,7 @@ def _require_mongodb() -> None:
         if request.endpoint not in PROBES:
             raise Unavailable("This service is not connected to MongoDB yet: repeat the call.")
     pulse: Pulse = current_app.extensions["pulse"]
-    if not pulse.answers and request.endpoint not in PROBES and not pulse.feel():
+    if pulse.lost and request.endpoint not in PROBES and not pulse.beats():
         raise Unavailable
 
 
@@ -139,7 +139,7 @@ def ready() -> tuple[dict[str, str], int]:
     if connecting is not None and connecting.why is not None:
         return {"status": connecting.why}, 503
     told = {"settings": IN_FORCE.slip} if IN_FORCE.slip else {}
-    if not current_app.extensions["pulse"].feel():
+    if not current_app.extensions["pulse"].beats():
         return {"status": "MongoDB does not answer", **told}, 503
     return {"status": "ready", **told}, 200
 

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 LINES = 10  # a minute, for each reason
 MINUTE = 60.0  # s
+UNREADABLE = "Invalid request from ip="  # how gunicorn's line begins
 
 
 class Few:
@@ -24,7 +25,7 @@ class Few:
 
     def of_strangers(self, record: logging.LogRecord) -> bool:
         """Let a record of gunicorn's pass, if it is not one more about a request that nobody could read."""
-        if record.funcName != "handle_error" or record.levelno > logging.WARNING:
+        if not str(record.msg).startswith(UNREADABLE):
             return True
         more = self._admits("unreadable")
         if more:

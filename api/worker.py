@@ -12,21 +12,20 @@ import resource
 import selectors
 import socket
 import time
-from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from gunicorn.http.errors import NoMoreData
-from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, TConn, ThreadWorker
+from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from api.bulkhead import LARGEST, LONGEST, Arrival, Kind, arrival, bulkheads, kind_of
+from api.connection import Connection, Place
 from api.few import Few
 
 HEAD = 5.0  # s from the first look at a connection until the head of its request is whole
 COMING = 1.0  # s that a small body may take before a thread reads the rest
+QUIET = 1.0  # s of silence, after which it makes room for a newcomer before those do that spoke
 BODY = 10.0  # s that a thread reads a body at most; Stripe has given up by then
 ANSWER = 10.0  # s until an answer is taken
 CLOSING = 2.0  # s for the other side to hang up: a connection that is cut while it still sends may lose its answer
@@ -35,78 +34,6 @@ DRAINED = 8 * 1024 * 1024  # bytes that are read, and forgotten, of who was answ
 SPARE = 200  # file descriptors for MongoDB, Stripe, and what is open anyway
 BREATH = 0.05  # s without a look for newcomers, when this machine has no file descriptor for them
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-
-
-class Client(socket.socket):
-    """The socket of a connection: what reads it has a deadline, and what writes to it never waits."""
-
-    until = 0.0  # when a thread that reads it gives up
-    unsent: deque[memoryview]
-
-    def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return the next bytes; raise NoMoreData, which gunicorn passes over without a word, when time is up."""
-        left = self.until - time.monotonic()
-        if left <= 0:
-            raise NoMoreData
-        self.settimeout(left)
-        try:
-            return super().recv(size, flags)
-        except TimeoutError as error:
-            raise NoMoreData from error
-
-    def take(self) -> bytes | None:
-        """Return what is there, b"" at the end, None where there is nothing yet."""
-        try:
-            return super().recv(LARGEST)
-        except BlockingIOError:
-            return None
-
-    def send(self, data: Any, flags: int = 0) -> int:
-        """As `sendall`: gunicorn sends its "100 Continue" so."""
-        self.sendall(data)
-        return len(data)
-
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send what the other side takes now, and keep the rest."""
-        self.unsent.append(memoryview(data))
-        if len(self.unsent) == 1:
-            self.push()
-
-    def push(self) -> bool:
-        """Send more of the rest; return whether all is sent."""
-        self.setblocking(False)
-        while self.unsent:
-            try:
-                sent = super().send(self.unsent[0])
-            except BlockingIOError:
-                return False
-            self.unsent[0] = self.unsent[0][sent:]
-            if not self.unsent[0]:
-                self.unsent.popleft()
-        return True
-
-
-class Connection(TConn):
-    """A connection, with what came of its next request."""
-
-    def __init__(self, worker: "Worker", accepted: socket.socket, address: Any, server: Any) -> None:
-        client = Client(accepted.family, accepted.type, accepted.proto, accepted.detach())
-        client.unsent = deque()
-        super().__init__(worker.cfg, client, address, server)
-        self.came = bytearray()
-        self.drained = 0
-        self.kind = Kind.PROBE
-        self.stays = False  # after this answer
-        self.since = 0.0  # when it began to wait for a thread
-        self.place: Place | None = None
-
-
-@dataclass
-class Place:
-    """Where connections wait at the poller for the same thing, each with its deadline, who waits longest first."""
-
-    seconds: float
-    waiting: dict[Connection, float] = field(default_factory=dict)
 
 
 class Worker(ThreadWorker):
@@ -147,6 +74,8 @@ class Worker(ThreadWorker):
 
     def accept(self, listener: Any) -> None:
         """Take a newcomer; if there is no room, let who has waited longest go."""
+        if self.nr_conns >= self.worker_connections - 1:
+            self._make_room()
         try:
             accepted, address = listener.accept()
         except OSError as error:
@@ -156,19 +85,17 @@ class Worker(ThreadWorker):
             elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
                 raise
             return
-        connection = Connection(self, accepted, address, listener.getsockname())
         self.nr_conns += 1
-        self._wait(connection, self.heads)
-        if self.nr_conns >= self.worker_connections:
-            self._make_room()
+        self._wait(Connection(self.cfg, accepted, address, listener.getsockname()), self.heads)
 
     def _make_room(self) -> bool:
-        """Drop who is answered, or silent, or does not take its answer, for longest; return whether there is one."""
-        for place in (self.closing, self.heads, self.idle, self.answers, self.bodies):
-            for connection in place.waiting:
-                self._drop(connection)
-                return True
-        return False
+        """Drop somebody who is answered, silent, or does not take an answer; return whether there was one."""
+        silent = self.heads.first(waiting=QUIET)
+        others = self.closing.first() or silent or self.idle.first() or self.answers.first()
+        dropped = others or self.heads.first() or self.bodies.first()
+        if dropped is not None:
+            self._drop(dropped)
+        return dropped is not None
 
     def _on_readable(self, connection: Connection) -> None:
         data = connection.sock.take()

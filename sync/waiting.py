@@ -73,25 +73,29 @@ class Pulse:
     """Whether MongoDB answers. One request at a time asks it; all others have what is known, and wait for nothing."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.answers = True  # as far as is known
-        self._clock, self._until, self._asking = clock, -1.0, threading.Lock()
+        self.lost = False  # whether a request waited in vain, and MongoDB has not answered since
+        self._answers, self._until = True, -1.0  # as far as is known, and how long that is good for
+        self._clock, self._asking = clock, threading.Lock()
 
-    def feel(self) -> bool:
+    def beats(self) -> bool:
         """Return whether MongoDB answered within the last second, or does now."""
         if self._clock() >= self._until and self._asking.acquire(blocking=False):
             try:
-                self.answers, self._until = _answers(), self._clock() + KEPT
+                self._answers = answers()
+                self._until = self._clock() + KEPT
+                self.lost = self.lost and not self._answers
             finally:
                 self._asking.release()
-        return self.answers
+        return self._answers
 
     def failed(self, error: PyMongoError) -> None:
-        """Note that a request waited for MongoDB in vain: the next one asks first, and the others do not wait."""
+        """Note that a request waited for MongoDB in vain: the next one asks first, and those beside it do not wait."""
         if isinstance(error, NetworkTimeout | ServerSelectionTimeoutError):
-            self.answers, self._until = False, -1.0
+            self.lost, self._answers, self._until = True, False, -1.0
 
 
-def _answers() -> bool:
+def answers() -> bool:
+    """Ask MongoDB whether it is there."""
     try:
         with pymongo.timeout(ASKED):
             get_db().command("ping")

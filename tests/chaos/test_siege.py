@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from stripe import WebhookSignature
 
+from api.few import LINES
 from demo.client import Reply
 from demo.mongod import Mongod
 from demo.stack import Stack
@@ -145,3 +146,32 @@ def test_no_header_says_where_the_path_begins(stack: Stack) -> None:
     assert stack.service.call("GET", "/healthz", headers={"SCRIPT_NAME": "/elsewhere"}).status == 200
     scheme = {"X-Forwarded-Proto": "https", "X-Forwarded-Ssl": "off"}
     assert stack.service.call("GET", "/healthz", headers=scheme).status == 200, "who is not believed cannot contradict"
+
+
+def test_what_nobody_can_read_is_logged_in_a_few_lines(stack: Stack) -> None:
+    log = stack.process("gunicorn").log
+    for _ in range(100):
+        with connected(stack) as stranger:
+            stranger.sendall(b"GET /\x00 HTTP/1.1\x1b[2J\r\nHost here.com\r\n\r\n")
+            assert stranger.recv(4096).startswith(b"HTTP/1.1 400")
+
+    lines = [line for line in log.read_text().splitlines() if "Invalid request" in line]
+    assert 1 <= len(lines) <= 2 * LINES, "ten a minute of each worker"
+    assert all(line.isprintable() for line in lines)
+
+
+def test_whoever_is_slow_or_sends_all_at_once_is_answered_whole(stack: Stack) -> None:
+    """The other side of it: nothing that is patient and honest suffers."""
+    ask = b"GET /openapi.json HTTP/1.1\r\nHost: here.com\r\n\r\n"
+    with connected(stack) as slow:
+        for each in (ask * 8)[:-1]:
+            slow.sendall(bytes([each]))
+        began = time.monotonic()
+        asked(stack, lambda: stack.service.get("/healthz"), AT_ONCE)
+        slow.sendall(ask[-1:])
+        slow.shutdown(socket.SHUT_WR)
+        came = b"".join(iter(lambda: slow.recv(16_384), b""))
+
+    assert came.count(b"HTTP/1.1 200 OK") == 8
+    assert came.count(json.dumps(stack.service.get("/openapi.json").body).encode()) == 8
+    assert time.monotonic() - began < MONGODB_S

@@ -103,18 +103,3 @@ def test_of_many_lines_of_one_reason_a_few_are_logged_each_minute(caplog: pytest
     few.warn("flood", "again")
 
     assert caplog.messages == [f"again (and {500 - LINES} more like it, since the last line)", "again"]
-
-
-def test_what_strangers_send_that_nobody_can_read_is_logged_a_few_times() -> None:
-    few = Few(logging.getLogger("gunicorn.error"))
-
-    def said(place: str, level: int) -> logging.LogRecord:
-        return logging.LogRecord("gunicorn.error", level, "base.py", 1, "from ip=%s", ("10.0.0.1",), None, place)
-
-    unreadable = [few.of_strangers(said("handle_error", logging.WARNING)) for _ in range(100)]
-    ours = [few.of_strangers(said("handle_error", logging.ERROR)) for _ in range(100)]
-    others = [few.of_strangers(said("run", logging.WARNING)) for _ in range(100)]
-
-    assert sum(unreadable) == LINES
-    assert all(ours)
-    assert all(others)

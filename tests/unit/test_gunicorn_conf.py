@@ -96,7 +96,8 @@ def test_gunicorns_master_imports_nothing_that_a_worker_class_could_replace() ->
     [
         (["--worker-class", "asgi"], "--worker-class asgi does not run this service"),
         (["--worker-class", "tornado"], "tornado"),  # by gunicorn, where it is not installed
-        (["--certfile", "pyproject.toml"], "TLS and HTTP/2 are a proxy's"),
+        (["--certfile", "pyproject.toml"], "end at a proxy"),
+        (["--proxy-protocol"], "end at a proxy"),
     ],
 )
 def test_a_server_that_cannot_run_this_is_refused_before_a_port_is_opened(arguments: list[str], told: str) -> None:

@@ -1,0 +1,102 @@
+"""The settings in force: whatever slips, those of before stay, and what is good takes their place."""
+
+from pathlib import Path
+
+import pytest
+
+from api.in_force import InForce
+
+GOOD = {
+    "STRIPE_SECRET_KEY": "sk_test_shop",
+    "STRIPE_WEBHOOK_SECRET": "whsec_aVeryLongSecretOfTheShop",
+    "API_TOKENS": "a-token-of-the-shop",
+    "MONGODB_URI": "mongodb://127.0.0.1:1/shop",
+    "RETENTION_DAYS": "45",
+}
+SLIPS = {
+    "STRIPE_SECRET_KEY": "pk_test_shop",
+    "STRIPE_WEBHOOK_SECRET": "secret",
+    "API_TOKENS": "short",
+    "API_RATE": "many",
+    "STRIPE_API_BASE": "ftp://here.com",
+    "MONGODB_URI": "mongodb://ann:very-secret@127.0.0.1:1",
+    "ADOPT": "perhaps",
+    "REVALIDATE": "very-secret",
+    "RETENTION_DAYS": "7",
+    "HOOKS": "no_such_module_of_the_shop",
+}
+
+
+def tell(settings: dict[str, str]) -> None:
+    Path(".env").write_text("".join(f"{name}='{value}'\n" for name, value in settings.items()))
+    Path(".env").chmod(0o600)
+
+
+@pytest.fixture
+def in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InForce:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    for name in SLIPS:
+        monkeypatch.delenv(name, raising=False)
+    tell(GOOD)
+    made = InForce()
+    made.begin()
+    made.begins_to_serve()
+    return made
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_after_a_slip_the_settings_before_stay_in_force(in_force: InForce, name: str) -> None:
+    before, said = in_force.settings, list[str]()
+    tell({**GOOD, name: SLIPS[name]})
+
+    for _ in range(3):  # workers
+        in_force.renew(said.append)
+
+    assert in_force.settings is before
+    assert len(said) == 1, "once, not for each worker"
+    assert name in said[0]
+    assert in_force.slip.startswith(f"refused: {name};")
+    assert SLIPS[name] not in in_force.slip, "strangers may ask /readyz"
+
+    tell({**GOOD, "RETENTION_DAYS": "60"})
+    in_force.renew(said.append)
+
+    assert in_force.slip == ""
+    assert in_force.settings is not None
+    assert in_force.settings.retention.days == 60
+    assert len(said) == 1
+
+
+def test_what_cannot_be_read_at_all_leaves_the_settings_as_they_are(in_force: InForce) -> None:
+    before, said = in_force.settings, list[str]()
+    for wrong in (b"\xff\xfe", b"", b"API_TOKENS"):
+        Path(".env").write_bytes(wrong)
+        in_force.renew(said.append)
+        assert in_force.settings is before
+        assert in_force.slip
+
+    Path(".env").unlink()
+    Path(".env").mkdir()
+    in_force.renew(said.append)
+
+    assert in_force.settings is before
+    assert in_force.slip
+
+
+@pytest.mark.parametrize("code", ["1 / 0", "import os; os._exit(7)", "syntax error", "raise SystemExit"])
+def test_a_module_of_hooks_that_cannot_be_imported_is_a_slip(in_force: InForce, code: str) -> None:
+    said = list[str]()
+    Path("good_shop.py").write_text("import sync")
+    tell({**GOOD, "HOOKS": "good_shop"})
+    in_force.renew(said.append)
+    before = in_force.settings
+    assert before is not None
+    assert before.hooks == ("good_shop",)
+
+    Path("good_shop.py").write_text(code)
+    in_force.renew(said.append)
+
+    assert in_force.settings is before
+    assert [each.count("HOOKS") for each in said] == [1]
+    assert in_force.slip.startswith("refused: HOOKS;")
