@@ -94,6 +94,14 @@ def test_of_two_that_connect_at_once_with_other_settings_one_is_refused(world: W
     assert sorted(type(each).__name__ for each in ended) == ["AlreadyConnected", "Connection"]
 
 
+def test_a_set_of_one_member_may_be_named_directly(database: str) -> None:
+    shop = World(f"{database}&directConnection=true")
+    try:
+        assert sync.create_customer("user@here.com").status == "active"
+    finally:
+        shop.stop()
+
+
 # --- the door ---
 
 

@@ -278,6 +278,28 @@ def test_a_file_that_others_may_read_or_change_is_open_to_them(place: Path, mode
     assert whom in str(open_to(place / DOTENV))
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives a file to another")
+def test_a_file_of_another_user_is_open_to_its_owner(place: Path) -> None:
+    (place / DOTENV).touch(0o600)
+    os.chown(place / DOTENV, 12345, -1)
+
+    assert "owner" in str(open_to(place / DOTENV))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it must be a file of root's")
+@pytest.mark.parametrize(("group", "whom"), [(2345, None), (2346, "its group")])
+def test_root_gives_a_service_a_file_by_its_group(
+    place: Path, monkeypatch: pytest.MonkeyPatch, group: int, whom: str | None
+) -> None:
+    (place / DOTENV).touch()
+    (place / DOTENV).chmod(0o640)
+    os.chown(place / DOTENV, 0, group)
+    for name, value in {"geteuid": 1234, "getegid": 2345, "getgroups": []}.items():
+        monkeypatch.setattr(os, name, lambda value=value: value)
+
+    assert open_to(place / DOTENV) == whom
+
+
 def test_what_cannot_be_looked_at_is_not_told() -> None:
     assert open_to(Path("/nowhere/at/all")) is None
 
