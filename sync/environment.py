@@ -69,7 +69,7 @@ def open_to(path: Path) -> str | None:
         found = path.stat()
     except OSError:
         return None
-    if str(path).startswith(OWN):
+    if str(path).startswith(OWN) or not hasattr(os, "geteuid"):
         return None
     if found.st_uid not in (os.geteuid(), 0):
         return "its owner, who is another user"

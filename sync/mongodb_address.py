@@ -118,10 +118,8 @@ def read_address(text: str) -> Address:
     if "@" in path or ("@" in query and not at) or "@" in userinfo or (at and not _is_escaped(userinfo)):
         raise BadAddress(CREDENTIALS)
     srv = scheme[1] is not None
-    address = Address(
-        srv, bool(at), tuple(_host(each, srv) for each in hosts.split(",")), _database(path), _split(query), userinfo
-    )
-    _require_known(address.options, quotable="@" not in query)
+    servers = tuple(_host(each, srv) for each in hosts.split(","))
+    address = Address(srv, bool(at), servers, _database(path), _options(query), userinfo)
     if srv and len(address.hosts) > 1:
         raise BadAddress(f"must name one server after {SRV}, as its DNS names the others")
     if not _is_readable(authority, query):
@@ -189,33 +187,31 @@ def _database(path: str) -> str:
     return name
 
 
-def _split(query: str) -> tuple[tuple[str, str], ...]:
+def _options(query: str) -> tuple[tuple[str, str], ...]:
+    """Return the options. Raises BadAddress for one that pymongo does not know, or a value that it does not take."""
     if "&" in query and ";" in query:
         raise BadAddress("must separate its options by & alone")
-    pairs = [each.split("=") for each in re.split("[&;]", query)] if query else []
-    if any(len(pair) != 2 for pair in pairs):
-        raise BadAddress("must end with options as name=value, joined by &")
-    return tuple((KNOWN.get(name.lower(), name), unquote_plus(value)) for name, value in pairs)
-
-
-def _require_known(options: tuple[tuple[str, str], ...], *, quotable: bool) -> None:
-    """Raise BadAddress for an option that pymongo does not know, or a value that it does not take."""
-    names = [name for name, _ in options]
-    for name, value in options:
-        if name not in KNOWN.values():
-            raise BadAddress(f"has an option that is not known{f': {name}' if quotable and len(name) < 60 else ''}")
-        if names.count(name) > 1 and name != "readPreferenceTags":
+    options: list[tuple[str, str]] = []
+    for written in re.split("[&;]", query) if query else ():
+        if written.count("=") != 1:
+            raise BadAddress("must end with options as name=value, joined by &")
+        name, _, value = written.partition("=")
+        if name.lower() not in KNOWN:
+            quoted = "" if "@" in query or len(name) > 60 else f": {name}"  # it may be a part of a password
+            raise BadAddress(f"has an option that is not known{quoted}")
+        name = KNOWN[name.lower()]
+        if name in dict(options) and name != "readPreferenceTags":
             raise BadAddress(f"says {name} twice")
-        if name in FIXED:
-            continue  # whatever its value is, only a few are good
-        if not _is_readable("host", f"{name}={value.replace('%', '%25').replace('&', '%26').replace(';', '%3B')}"):
+        if not _is_readable("host", written):
             what = "a file that is not readable" if name.endswith("File") else "a value that it does not take"
             raise BadAddress(f"gives {name} {what}")
+        options.append((name, unquote_plus(value)))
+    return tuple(options)
 
 
 def _is_readable(authority: str, query: str) -> bool:
     """Whether pymongo can read such an address, but for its database."""
-    judged = {name.lower() for name in FIXED}  # with pymongo, they fail in many ways
+    judged = {name.lower() for name in FIXED}  # by value: with pymongo, they fail in many ways
     kept = [each for each in re.split("[&;]", query) if each.partition("=")[0].lower() not in judged]
     kept = [each for each in kept if not each.lower().startswith("srv")]
     try:

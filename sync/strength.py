@@ -12,7 +12,7 @@ STRIPE_LEAST = 24  # characters of a signing secret behind its prefix: Stripe's 
 # What is shown in place of a secret. In one that was drawn, none of these is likely: each has a sign that Stripe's do
 # not have, or five letters.
 PLACEHOLDER = re.compile(
-    r"<[^>]*>|\$\{|\$\(|\{\{|%\(|\.\.\.|^\$\w+$|xxxx+|\*\*\*|your[-_ ]|insert[-_ ]"
+    r"<[^>]*>|\$\{|\$\(|\{\{|%\(|\.\.\.|^\$\w+$|xxxxx+|\*\*\*|your[-_ ]|insert[-_ ]"
     r"|(change|replace)[-_ ]?(me|this|it|with)|example|placeholder|passw[o0]rd|qwerty|letmein|dummy|lorem"
     r"|secret[-_ ]?(key|token)|(signing|webhook)[-_ ]?secret",
     re.IGNORECASE,
@@ -39,7 +39,7 @@ def weakness(secret: str, least: int = LEAST) -> str | None:
     if PLACEHOLDER.search(secret):
         return "is what stands in a manual in place of one"
     if len(secret) < least:
-        return f"has less than {least} characters"
+        return f"has fewer than {least} characters"
     if _is_monotonous(secret):
         return "repeats itself, or counts up"
     if _is_monotonous(COMMON.sub("", secret)):

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from itertools import product
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote_plus
 
 import mongoengine
 import pytest
@@ -258,6 +259,14 @@ def test_an_address_that_cannot_be_read_is_refused_with_the_real_reason(address:
 
 def test_all_that_is_wrong_with_the_options_is_told_at_once() -> None:
     assert len(reasons(f"{HOST}?w=1&readPreference=nearest&retryWrites=false")) == 3
+
+
+def test_a_value_is_read_as_it_is_written(tmp_path: Path) -> None:
+    (tmp_path / "a+b & c;d.pem").touch()
+
+    written = quote_plus(str(tmp_path / "a+b & c;d.pem"))
+    assert reasons(f"mongodb://host/shop?tls=true&tlsCAFile={written}") == []
+    assert reasons("mongodb://h/shop?authMechanism=GSSAPI&authMechanismProperties=SERVICE_NAME:x") == []
 
 
 @pytest.mark.parametrize(
