@@ -13,7 +13,9 @@ from api.in_force import IN_FORCE
 
 def refuse(*why: str) -> None:
     """End before a port is opened."""
-    print("cannot start:", *why, sep="\n  ", file=sys.stderr)
+    from sync.screen import tell
+
+    tell("cannot start:", *(f"  {each}" for each in why), error=True)
     sys.exit(2)
 
 

@@ -4,6 +4,8 @@ import os
 import sys
 from collections.abc import Mapping
 
+from sync.logs import one_line
+
 GREEN, RED, BOLD, FAINT = "32", "31", "1", "2"
 
 
@@ -26,27 +28,28 @@ class Screen:
     def holds(self, words: str) -> None:
         """✔."""
         self.right += 1
-        self._print(f"  {self._in(GREEN, '✔')} {words}")
+        self._print(f"  {self._in(GREEN, '✔')} {one_line(words)}")
 
     def fails(self, words: str, why: str) -> None:
         """✘, and why."""
         self.wrong += 1
-        self._print(f"  {self._in(RED, '✘')} {words}")
-        for line in why.splitlines():
-            self._print(f"      {line}")
+        self._print(f"  {self._in(RED, '✘')} {one_line(words)}")
+        for line in why.split("\n"):
+            self._print(f"      {one_line(line)}")
 
     def table(self, rows: Mapping[str, str]) -> None:
         """Print names and values."""
         width = max(map(len, rows))
         for name, value in rows.items():
-            self._print(f"  {self._in(BOLD, name.ljust(width))}  {value}")
+            self._print(f"  {self._in(BOLD, name.ljust(width))}  {one_line(value)}")
 
     def end(self, text: str, *, good: bool) -> None:
         """Print the last line; uncoloured words, so that programs can read it too."""
         self._print(f"\n{self._in(GREEN if good else RED, text)}")
 
     def _in(self, code: str, text: str) -> str:
-        return f"\033[{code}m{text}\033[0m" if self._colourful else text
+        told = one_line(text)  # the only commands to the terminal are ours
+        return f"\033[{code}m{told}\033[0m" if self._colourful else told
 
     def _print(self, line: str) -> None:
         print(line, flush=True)

@@ -27,6 +27,7 @@ from pymongo.database import Database
 from demo.client import Client, Json, NoAnswer
 from demo.mongod import Mongod, free_port, input_of
 from emulator.control import Control
+from sync.logs import one_line
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TMPDIR")  # of the owner's environment
@@ -111,7 +112,7 @@ class Process:
     def last_words(self) -> str:
         """Return the end of its log."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join(f"    {line}" for line in lines[-LAST_WORDS:])
+        return "\n".join(f"    {one_line(line)}" for line in lines[-LAST_WORDS:])
 
 
 class Stack:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from demo.client import NoAnswer
 from demo.shop import Shop
+from sync.logs import one_line
 
 PATIENCE = 10.0  # seconds until a claim must hold; a webhook takes a tenth of one
 POLL = 0.02  # seconds between two looks
@@ -33,7 +34,7 @@ class Claim:
             if seen == self.expected:
                 return None
             if time.monotonic() > deadline:
-                return f"expected {self.expected}\nseen     {seen}"
+                return f"expected {self.expected}\nseen     {one_line(str(seen))}"
             time.sleep(POLL)
 
 

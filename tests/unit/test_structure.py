@@ -144,6 +144,12 @@ def asserts(tree: ast.Module) -> Iterator[str]:
             yield f"{node.lineno}: `python -O` takes this away; see models/sure.py"
 
 
+def prints(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
+            yield f"{node.lineno}: print() shows a text of others as it is; sync/screen.py tells it"
+
+
 def sleeps(tree: ast.Module) -> Iterator[str]:
     for node, name in calls(tree):
         if name == "sleep":
@@ -222,6 +228,10 @@ def test_nothing_that_decides_is_an_assertion() -> None:
     assert not breaches(asserts, [*served, ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"])
 
 
+def test_only_the_screen_prints() -> None:
+    assert not breaches(prints, [*sources(*SERVICE), ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"])
+
+
 def test_no_test_sleeps() -> None:
     files = [path for path in (ROOT / "tests").rglob("test_*.py") if "e2e" not in path.parts]
 
@@ -298,6 +308,7 @@ def test_make_help_tells_of_every_target() -> None:
         (reads_docstrings, "print(type(error).__doc__)", "print(error.says)"),
         (reads_docstrings, "main(__doc__)", "main('why')"),
         (reads_docstrings, "inspect.getdoc(model)", "model.says"),
+        (prints, "print(error)", "tell(str(error))"),
         (asserts, "assert reply is not None", "sure(reply)"),
         (asserts, "if __debug__: look()", "look()"),
         (sleeps, "import time\ntime.sleep(1)", "done.wait(1)"),
