@@ -6,8 +6,10 @@ import argparse
 import os
 import secrets
 import signal
+import sys
 import threading
 from collections.abc import Sequence
+from io import TextIOWrapper
 
 from emulator.courier import Courier
 from emulator.server import Server
@@ -18,6 +20,8 @@ from emulator.wire import API_VERSION
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # the help has letters that not every encoding has
     args = _arguments(argv)
     # Without a seed, ids are new each time: a restart without a state file must not hand out old ones again.
     emulator = Emulator(

@@ -19,6 +19,7 @@ from models import Customer, Delivery, Event, Status
 from sync.__main__ import main
 from sync.answers import Unknown
 from sync.patience import Patience
+from sync.starting import begun
 from sync.stop import ENDS, STOP, Stopped
 from tests.integration.test_terminal import ALL, given
 from tests.support.hooks import listening
@@ -233,6 +234,20 @@ def test_what_is_in_hand_waits_no_more_and_is_given_up_only_where_stripe_does_no
             finished()
         with pytest.raises(Stopped):
             STOP.wait(3600.0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "whole", "ours"),
+    [
+        (["-m", "status"], ["python", "-OO", "-m", "sync", "status"], True),
+        (["-m"], ["python", "-msync"], True),
+        (["-m", "sync"], ["python", "-m", "shop", "sync"], False),  # its package imports us
+        (["shop.py", "sync"], ["python", "shop.py", "sync"], False),
+        ([""], ["python"], False),
+    ],
+)
+def test_a_program_that_imports_us_keeps_its_signals(arguments: list[str], whole: list[str], ours: bool) -> None:
+    assert begun(arguments, whole) == ours
 
 
 # --- as processes ---
