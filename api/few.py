@@ -5,6 +5,8 @@ import threading
 import time
 from collections.abc import Callable
 
+from sync.fork import in_every_child
+
 LINES = 10  # a minute, for each reason
 MINUTE = 60.0  # s
 UNREADABLE = "Invalid request from ip="  # how gunicorn's line begins
@@ -16,6 +18,10 @@ class Few:
     def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         self._log, self._clock = log, clock
         self._seen: dict[str, tuple[float, int]] = {}  # of each reason: when its minute began, and how many came since
+        self._renew()
+        in_every_child(self._renew)
+
+    def _renew(self) -> None:
         self._counting = threading.Lock()
 
     def warn(self, reason: str, told: str) -> None:

@@ -73,9 +73,15 @@ class Pulse:
     """Whether MongoDB answers. One request at a time asks it; all others have what is known, and wait for nothing."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._begin_anew()
+        in_every_child(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Know nothing yet, nor of a lock that a thread of a parent holds."""
         self.lost = False  # whether a request waited in vain, and MongoDB has not answered since
         self._answers, self._until = True, -1.0  # as far as is known, and how long that is good for
-        self._clock, self._asking = clock, threading.Lock()
+        self._asking = threading.Lock()
 
     def beats(self) -> bool:
         """Return whether MongoDB answered within the last second, or does now."""

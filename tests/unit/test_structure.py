@@ -125,6 +125,21 @@ def takes_metadata(tree: ast.Module) -> Iterator[str]:
                     yield f"{key.lineno}: no custom data goes to Stripe"
 
 
+def keeps_a_lock(tree: ast.Module) -> Iterator[str]:
+    """What a process keeps in a name of its own must be renewed in a child; what a function makes for itself, not."""
+    renews = any(isinstance(node, ast.Name) and node.id == "in_every_child" for node in ast.walk(tree))
+    kept = [node for node in tree.body if isinstance(node, ast.Assign | ast.AnnAssign)]
+    kept += [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and any("self." in ast.unparse(target) for target in node.targets)
+    ]
+    for node in [] if renews else kept:
+        found = {name for call, name in calls(ast.Module([node], [])) if "threading." in ast.unparse(call.func)}
+        if found & {"Lock", "RLock", "Condition", "Event", "Semaphore", "BoundedSemaphore", "local"}:
+            yield f"{node.lineno}: what a thread holds while another forks, nobody opens in the child: `in_every_child`"
+
+
 def runs_javascript(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and node.value in ("$where", "$function", "$accumulator", "mapReduce"):
@@ -212,6 +227,12 @@ def test_only_settings_reads_the_environment() -> None:
 
 def test_no_custom_data_is_sent_to_stripe() -> None:
     assert not breaches(takes_metadata, sources("models", "sync", "api"))
+
+
+def test_every_lock_of_a_process_is_renewed_in_its_children() -> None:
+    own = {ROOT / "sync" / "stop.py", ROOT / "models" / "erasure.py"}  # of one command, which serves nobody
+
+    assert not breaches(keeps_a_lock, [path for path in sources(*SERVICE) if path not in own])
 
 
 def test_nothing_runs_javascript_in_mongodb() -> None:
@@ -304,6 +325,8 @@ def test_make_help_tells_of_every_target() -> None:
         (takes_metadata, "def create(metadata=None): ...", "def create(name): ..."),
         (takes_metadata, "create(metadata={})", "remote['metadata']"),
         (takes_metadata, "fields = {'metadata': {}}", "fields = {'name': 'metadata'}"),
+        (keeps_a_lock, "class A:\n def f(self):\n  self.a = threading.Lock()", "def f():\n a = threading.Event()"),
+        (keeps_a_lock, "A = threading.local()", "A = threading.Lock()\nin_every_child(f)"),
         (runs_javascript, "find({'$where': '1'})", "find({'a': {'$eq': 1}})"),
         (reads_docstrings, "print(type(error).__doc__)", "print(error.says)"),
         (reads_docstrings, "main(__doc__)", "main('why')"),
