@@ -6,11 +6,14 @@ WHERE := models sync webhooks api emulator demo bench tests wsgi.py gunicorn.con
 PRESENT = $(wildcard $(WHERE))
 ARGS :=
 SECONDS := 60
+UV := .dev/lock/bin/uv
+# For every platform and Python that we run on; a version that is there stays, unless ARGS="--upgrade" asks for newer ones.
+COMPILE = $(UV) pip compile --universal --python-version 3.11 --quiet --custom-compile-command "make lock" $(ARGS)
 # Stripe's own command line, as npm has it; the binary for this machine alone where that is the usual one.
 STRIPE_CLI := @stripe/cli$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),-linux-x64)@1.52.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup stripe-cli test check lint audit format types demo dev run bench soak faults chaos reconcile clean
+.PHONY: help setup stripe-cli test check lint audit lock format types demo dev run bench soak faults chaos reconcile clean
 
 help: ## Print this
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -37,6 +40,11 @@ lint: $(SETUP) ## Check format, style, types and layers
 
 audit: $(SETUP) ## Ask whether anything installed has a known vulnerability
 	$(PY) -m tests.audit
+
+lock: ## Compile requirements.txt and requirements.lock anew from requirements.in; needs the package index
+	@test -x $(UV) || { python3 -m venv .dev/lock && .dev/lock/bin/python -m pip install --quiet uv==0.13.9; }
+	$(COMPILE) --annotation-style line requirements.in -o requirements.txt
+	$(COMPILE) --no-annotate --generate-hashes requirements.in -o requirements.lock
 
 format: $(SETUP) ## Format, and repair what can be repaired
 	$(PY) -m ruff check --fix $(PRESENT)

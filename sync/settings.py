@@ -97,8 +97,8 @@ class Reader:
         return self.given.values.get(name, "")
 
     def first(self, *names: str) -> str | None:
-        """Return the first of these that is given."""
-        return next(filter(None, map(self._get, names)), None)
+        """Return the first of these that is given: names of others, which are not ours to call misspelt."""
+        return next(filter(None, (self.given.values.get(name) for name in names)), None)
 
     def _miss(self, name: str) -> None:
         """Say that a required value is missing, unless what is wrong was said."""

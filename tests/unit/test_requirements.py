@@ -1,0 +1,96 @@
+"""What production installs: every package that is needed, each by version, the same with hashes, and nothing else."""
+
+import ast
+import re
+import sys
+from importlib.metadata import distribution, packages_distributions, version
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+ROOT = Path(__file__).resolve().parents[2]
+SERVICE = ("models", "sync", "webhooks", "api")
+HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
+
+
+def requirements(name: str) -> list[Requirement]:
+    """Return what a file of requirements asks for."""
+    text = (ROOT / name).read_text().replace("\\\n", " ")
+    lines = (HASH.sub("", line.partition("#")[0]).strip() for line in text.splitlines())
+    return [Requirement(line) for line in lines if line and not line.startswith("-")]
+
+
+def pins(name: str) -> dict[str, str]:
+    """Return the version of each package that a file asks for here, and everywhere exactly."""
+    found = requirements(name)
+    assert all(len(one.specifier) == 1 and str(one.specifier).startswith("==") for one in found)
+    here = [one for one in found if one.marker is None or one.marker.evaluate()]
+    return {canonicalize_name(one.name): str(one.specifier)[2:] for one in here}
+
+
+def needed(names: list[str]) -> set[str]:
+    """Return these packages and all that they need here, as they are installed."""
+    seen: set[str] = set()
+    todo = [(canonicalize_name(name), frozenset[str]()) for name in names]
+    while todo:
+        name, extras = todo.pop()
+        if name in seen and not extras:
+            continue
+        seen.add(name)
+        for line in distribution(name).requires or ():
+            one = Requirement(line)
+            if one.marker is None or any(one.marker.evaluate({"extra": extra}) for extra in ("", *extras)):
+                todo.append((canonicalize_name(one.name), frozenset(one.extras)))
+    return seen
+
+
+def test_every_package_that_is_chosen_or_needed_is_pinned_and_no_other() -> None:
+    assert set(pins("requirements.txt")) == needed(list(pins("requirements.in")))
+
+
+def test_what_is_compiled_has_the_versions_that_were_chosen() -> None:
+    compiled = pins("requirements.txt")
+
+    assert {name: compiled[name] for name in pins("requirements.in")} == pins("requirements.in")
+
+
+def test_what_is_installed_and_audited_is_what_is_pinned() -> None:
+    pinned = pins("requirements.txt")
+
+    assert {name: version(name) for name in pinned} == pinned, "run `make setup`"
+
+
+def test_the_lock_is_the_same_with_hashes() -> None:
+    lock = (ROOT / "requirements.lock").read_text().replace("\\\n", " ")
+    entries = [line for line in lock.splitlines() if line and not line.startswith("#")]
+
+    assert {str(one) for one in requirements("requirements.lock")} == {
+        str(one) for one in requirements("requirements.txt")
+    }
+    assert [line for line in entries if not HASH.search(line)] == []
+    assert [line for line in entries if line.startswith("-")] == [], "pip takes nothing else beside hashes"
+
+
+@pytest.mark.parametrize("package", SERVICE)
+def test_what_the_service_imports_is_pinned(package: str) -> None:
+    files = [*(ROOT / package).rglob("*.py"), ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"]
+    imported = {
+        name.partition(".")[0]
+        for path in files
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [alias.name for alias in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    owners = packages_distributions()
+    outside = imported - set(sys.stdlib_module_names) - set(SERVICE)
+
+    assert {
+        name for name in outside if not {canonicalize_name(o) for o in owners[name]} & set(pins("requirements.txt"))
+    } == set()
