@@ -22,7 +22,7 @@ from mongoengine import (
 )
 from pymongo import DESCENDING, IndexModel, ReturnDocument
 from pymongo.collection import Collection
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from models.absorb import Evidence, absorption
 from models.claimable import Broken, take_each, tell_log
@@ -35,6 +35,7 @@ from models.notice import Noticing, first_notice, give_notice
 from models.parts import Json, Operation, Problem, Request, Undoing
 from models.resource import Resource, register
 from models.scrub import scrub_row
+from models.sure import sure
 from models.sure import Impossible, sure
 
 log = logging.getLogger("sync")
@@ -132,6 +133,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
                 "in_doubt": True,
                 "request": request,
             },
+            cls.taken_by(values),
         )
 
     @classmethod
@@ -174,19 +176,25 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         return []
 
     @classmethod
-    def _insert(cls, id: ObjectId, values: dict[str, Any]) -> Self:
+    def _insert(cls, id: ObjectId, values: dict[str, Any], unless: dict[str, Any] | None = None) -> Self:
         # An upsert of a fresh id is an insert that can stamp the server's own time; were the id there already, the
-        # filter would miss and the insert would fail on it.
+        # filter would miss and the insert would fail on it. `unless` finds who has what this one would take: that one
+        # is met instead of a fresh id, and left as it is.
+        where = {"_id": id, "revision": {"$exists": False}}
         live = values["status"] in (Status.PENDING, Status.ACTIVE)
         row = {name: literal(value) for name, value in {**BLANK, **values, "live": live}.items()}
         if values["status"] != Status.PENDING:
             row |= give_notice(cls.resource.notice_of(values["status"]))
+        row |= {"_id": id, "revision": literal(1), "created_at": from_now(), "updated_at": from_now()}
+        fresh = {"$eq": [{"$type": "$revision"}, "missing"]}
         found = cls._birthplace().find_one_and_update(
-            {"_id": id, "revision": {"$exists": False}},
-            [{"$set": {**row, "revision": 1, "created_at": from_now(), "updated_at": from_now()}}],
+            {"$or": [where, unless]} if unless else where,
+            [{"$replaceWith": {"$cond": [fresh, {"$mergeObjects": ["$$ROOT", row]}, "$$ROOT"]}}],
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
+        if sure(found)["_id"] != id:
+            raise DuplicateKeyError(f"another document has what {id} would take")
         document = cls._from_son(found)
         log.info("%s %s → %s", cls.resource.kind, id, document.status)
         return document

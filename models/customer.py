@@ -87,7 +87,8 @@ class Customer(SyncedDocument):
     indexes: ClassVar = [
         *SyncedDocument.indexes,
         IndexModel("username_key", unique=True, partialFilterExpression={"live": True, "username_key": A_STRING}),
-        IndexModel("id_key", partialFilterExpression={"id_key": A_STRING}),
+        # Unique, which with the `_id` everything is, so that no start goes on without it: each sign-up asks it.
+        IndexModel([("id_key", 1), ("_id", 1)], unique=True, partialFilterExpression={"id_key": A_STRING}),
     ]
     resource: ClassVar = Resource(
         kind="customer",
@@ -164,15 +165,15 @@ class Customer(SyncedDocument):
         return sorted(found, key=lambda customer: keys.index(str(customer.username_key)))
 
     @classmethod
-    def is_taken(cls, values: dict[str, Any], by: ObjectId | None = None) -> bool:
-        """Whether the username is the id of another customer at Stripe, who would be taken for this one.
+    def taken_by(cls, values: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the query of the customer whose id at Stripe the username is, and who would be taken for this one.
 
         Rows that no run has migrated have no `id_key` yet.
         """
         if (key := values.get("username_key")) is None:
-            return False
-        same = {"$or": [{"id_key": {"$eq": key}}, {"stripe_id": {"$eq": values["username"]}}]}
-        return cls.objects(__raw__={**same, "live": True, "_id": {"$ne": by}}).first() is not None
+            return None
+        same = ({"id_key": {"$eq": key}}, {"stripe_id": {"$eq": values["username"]}})
+        return {"$or": list(same), "live": True}
 
     @classmethod
     def mirror(cls, remote: dict[str, Any]) -> dict[str, Any]:

@@ -81,9 +81,9 @@ class Findable(OwnFields, Document):
         return {**alike, "operation.params": {"$ne": {}}}
 
     @classmethod
-    def is_taken(cls, values: dict[str, Any], by: ObjectId | None = None) -> bool:
-        """Whether a document other than `by` has what these values would take, where no unique index can say so."""
-        return False
+    def taken_by(cls, values: dict[str, Any]) -> dict[str, Any] | None:
+        """Return the query of who has what these values would take, where no unique index can say so; None: nobody."""
+        return None
 
     @classmethod
     def lookup(cls, reference: str) -> Self | None:

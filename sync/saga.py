@@ -102,9 +102,7 @@ def _stage(model: type[SyncedDocument], body: dict[str, Any], request: dict[str,
         else:
             sent = params(model, values, "create") | ({"id": own_id} if own_id else {})
             operation = frozen(model, id, "create", [Call(model.resource.path, sent)])
-        if model.is_taken(values):
-            raise AlreadyExists
-    except (Invalid, AlreadyExists):
+    except Invalid:
         first = _of_request(model, request)  # what it refers to may have gone since
         if first is None:
             raise
@@ -206,7 +204,8 @@ def _rename(document: SyncedDocument, values: dict[str, Any]) -> SyncedDocument:
     values = {name: value for name, value in values.items() if name not in document.own_fields()}
     while document.live:
         try:
-            if document.is_taken(values, document.id):
+            taken = document.taken_by(values)
+            if taken and type(document).objects(__raw__={**taken, "_id": {"$ne": document.id}}).first():
                 raise AlreadyExists
             moved = document.move(**values)
         except DuplicateKeyError as error:
