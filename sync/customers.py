@@ -10,7 +10,7 @@ from models.input import Invalid
 from models.keys import Key
 from models.parts import Call
 from models.sure import sure
-from models.username import LONGEST
+from models.username import LONGEST, UNWRITABLE
 from sync.about import an
 from sync.answers import Refusal, Reply
 from sync.connection import current
@@ -19,6 +19,7 @@ from sync.errors import CannotLook, NotFound, Refused, Unavailable
 from sync.saga import act, create
 
 PORTAL = "/v1/billing_portal/sessions"
+LONGEST_URL = 5000  # characters, Stripe's own limit
 
 
 def create_customer(username: str, *, idempotency_key: str | None = None, **fields: Any) -> Customer:
@@ -53,8 +54,8 @@ def open_portal(customer: Customer, return_url: str | None = None) -> dict[str, 
     The address lets anybody in who has it, and lapses within minutes: nothing is stored. Raises Invalid, NotFound,
     Refused (it was never set up in the Dashboard), CannotLook (Stripe did not answer) or Unavailable (MongoDB did not).
     """
-    if return_url is not None and not (isinstance(return_url, str) and return_url.startswith(("https://", "http://"))):
-        raise Invalid({"return_url": "must be an http address"})
+    if return_url is not None and not _is_address(return_url):
+        raise Invalid({"return_url": f"must be an http address of at most {LONGEST_URL} characters"})
     if customer.status != Status.ACTIVE:
         raise NotFound(f"This customer is {customer.status}, not active.")
     key = str(Key.draw(current().installation, "billing_portal.session", ObjectId(), "create"))
@@ -70,6 +71,15 @@ def open_portal(customer: Customer, return_url: str | None = None) -> dict[str, 
         case Refusal():
             raise Refused(customer, answer.problem)
     raise CannotLook("Stripe did not answer, so there is no address: try again.")
+
+
+def _is_address(given: Any) -> bool:
+    return (
+        isinstance(given, str)
+        and len(given) <= LONGEST_URL
+        and given.startswith(("https://", "http://"))
+        and not UNWRITABLE.search(given)
+    )
 
 
 def customer_of(username: str) -> Customer:
