@@ -35,7 +35,6 @@ from models.notice import Noticing, first_notice, give_notice
 from models.parts import Json, Operation, Problem, Request, Undoing
 from models.resource import Resource, register
 from models.scrub import scrub_row
-from models.sure import sure
 from models.sure import Impossible, sure
 
 log = logging.getLogger("sync")
