@@ -175,11 +175,10 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         return []
 
     @classmethod
-    def _insert(cls, id: ObjectId, values: dict[str, Any], unless: dict[str, Any] | None = None) -> Self:
+    def _insert(cls, id: ObjectId, values: dict[str, Any], unless: Sequence[dict[str, Any]] = ()) -> Self:
         # An upsert of a fresh id is an insert that can stamp the server's own time; were the id there already, the
         # filter would miss and the insert would fail on it. `unless` finds who has what this one would take: that one
         # is met instead of a fresh id, and left as it is.
-        where = {"_id": id, "revision": {"$exists": False}}
         live = values["status"] in (Status.PENDING, Status.ACTIVE)
         row = {name: literal(value) for name, value in {**BLANK, **values, "live": live}.items()}
         if values["status"] != Status.PENDING:
@@ -187,7 +186,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         row |= {"_id": id, "revision": literal(1), "created_at": from_now(), "updated_at": from_now()}
         fresh = {"$eq": [{"$type": "$revision"}, "missing"]}
         found = cls._birthplace().find_one_and_update(
-            {"$or": [where, unless]} if unless else where,
+            {"$or": [{"_id": id, "revision": {"$exists": False}}, *unless]},
             [{"$replaceWith": {"$cond": [fresh, {"$mergeObjects": ["$$ROOT", row]}, "$$ROOT"]}}],
             upsert=True,
             return_document=ReturnDocument.AFTER,

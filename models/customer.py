@@ -165,15 +165,15 @@ class Customer(SyncedDocument):
         return sorted(found, key=lambda customer: keys.index(str(customer.username_key)))
 
     @classmethod
-    def taken_by(cls, values: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the query of the customer whose id at Stripe the username is, and who would be taken for this one.
+    def taken_by(cls, values: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the queries of the customer whose id at Stripe the username is, and who would be taken for this one.
 
         Rows that no run has migrated have no `id_key` yet.
         """
         if (key := values.get("username_key")) is None:
-            return None
+            return []
         same = ({"id_key": {"$eq": key}}, {"stripe_id": {"$eq": values["username"]}})
-        return {"$or": list(same), "live": True}
+        return [{**each, "live": True} for each in same]
 
     @classmethod
     def mirror(cls, remote: dict[str, Any]) -> dict[str, Any]:

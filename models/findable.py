@@ -81,9 +81,9 @@ class Findable(OwnFields, Document):
         return {**alike, "operation.params": {"$ne": {}}}
 
     @classmethod
-    def taken_by(cls, values: dict[str, Any]) -> dict[str, Any] | None:
-        """Return the query of who has what these values would take, where no unique index can say so; None: nobody."""
-        return None
+    def taken_by(cls, values: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return the queries of who may have what these values would take, where no unique index can say so."""
+        return []
 
     @classmethod
     def lookup(cls, reference: str) -> Self | None:

@@ -205,7 +205,7 @@ def _rename(document: SyncedDocument, values: dict[str, Any]) -> SyncedDocument:
     while document.live:
         try:
             taken = document.taken_by(values)
-            if taken and type(document).objects(__raw__={**taken, "_id": {"$ne": document.id}}).first():
+            if taken and type(document).objects(__raw__={"$or": taken, "_id": {"$ne": document.id}}).first():
                 raise AlreadyExists
             moved = document.move(**values)
         except DuplicateKeyError as error:
