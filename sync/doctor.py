@@ -25,6 +25,7 @@ from sync.indexes import COMMAND, gaps
 from sync.permissions import CREATED, members
 from sync.protection import protection, secrecy
 from sync.reconcile import require_continuity
+from sync.screen import word
 from sync.status import status
 
 TOLERANCE = timedelta(seconds=300)  # of a signature's time, and of the windows in which an object is looked for
@@ -172,11 +173,12 @@ def _endpoints(url: str | None) -> Iterator[Finding]:
         beside = [other for other in ours if other is not endpoint and other.url == endpoint.url]
         spare = any(other.right and other.known is not False for other in beside)
         faults = list(_faults(endpoint, spare))
-        yield from faults or [Finding("endpoint", Level.OK, f"{endpoint.id} sends what is covered to {endpoint.url}")]
+        told = f"{endpoint.id} sends what is covered to {word(endpoint.url)}"
+        yield from faults or [Finding("endpoint", Level.OK, told)]
     for address in {endpoint.url for endpoint in ours}:
         same = sorted((e for e in ours if e.url == address), key=lambda e: int(e.remote.get("created", 0)))
         if len(same) > 1:
-            told = f"{len(same)} endpoints send everything to {address}"
+            told = f"{len(same)} endpoints send everything to {word(address)}"
             yield Finding("endpoint", Level.WARNING, told, f"end the roll: `endpoint delete {same[0].id}`")
 
 
@@ -193,10 +195,11 @@ def _faults(endpoint: Endpoint, spare: bool) -> Iterator[Finding]:
         told = f"{id} sends {', '.join(endpoint.questions)}: Stripe waits for a decision, and without one declines"
         yield Finding("endpoint", Level.PROBLEM, told, f"{update}, and let an endpoint that decides be sent them")
     if extra := [type for type in endpoint.extra if type not in endpoint.questions]:
-        told = f"{id} sends what nothing here is kept by ({', '.join(extra)})"
+        told = f"{id} sends what nothing here is kept by ({', '.join(map(word, extra))})"
         yield Finding("endpoint", Level.WARNING, told, update)
     if endpoint.version != API_VERSION:
-        told = f"{id} sends version {endpoint.version or 'of the account'}, not {API_VERSION}: each event costs a GET"
+        version = word(endpoint.version) if endpoint.version else "of the account"
+        told = f"{id} sends version {version}, not {API_VERSION}: each event costs a GET"
         yield Finding("endpoint", Level.WARNING, told, f"`endpoint roll {id}` makes one in our version")
     if endpoint.known is False:
         told = f"STRIPE_WEBHOOK_SECRET here does not have the secret of {id}: its events are refused"

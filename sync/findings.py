@@ -32,8 +32,9 @@ class Finding:
 
     @property
     def line(self) -> str:
-        """As a line of a report."""
-        return f"{MARKS[self.level]} {self.check}: {self.told}{f' → {self.do}' if self.do else ''}"
+        """As a line of a report; what is to be done is ours, so no text of others brings an arrow."""
+        told = self.told.replace("→", ascii("→")[1:-1])
+        return f"{MARKS[self.level]} {self.check}: {told}{f' → {self.do}' if self.do else ''}"
 
     def as_json(self) -> dict[str, Any]:
         """As an entry of one."""

@@ -27,6 +27,7 @@ from models.tally import MOST, count, counts, first_key, oldest, smallest
 from models.username import fold
 from sync.answers import API_VERSION
 from sync.findings import MARKS, Finding, Level, exit_code
+from sync.screen import quoted, word
 
 SILENCE = timedelta(hours=1)  # reconcile every five minutes is the rule
 ABANDONED = timedelta(days=3)  # Stripe, too, gives a webhook up by then: what was lost stays lost until a run reads it
@@ -106,7 +107,7 @@ def status() -> Health:
         health.problem("brakes", told, "see `reconcile --full --dry-run`; if it is right, `operations confirm`")
     version = State.read(OTHER_VERSION)
     if version is not None and now - version["at"] < timedelta(days=1):
-        told = f"events come in API version {version['version']}, not {API_VERSION}, and each costs a GET"
+        told = f"events come in API version {word(version['version'])}, not {API_VERSION}, and each costs a GET"
         health.warning("version", told, "`endpoint roll` makes an endpoint in our version")
     _erasures(health, now)
     _names(health)
@@ -122,7 +123,7 @@ def _reconcile(health: Health, now: datetime, heartbeat: dict[str, Any] | None) 
     elif heartbeat is None or silence > SILENCE:
         health.warning("reconcile", "reconcile has not run for an hour", do)
     elif heartbeat["exit_code"] == 2:
-        told = f"the last reconcile could not look ({'; '.join(heartbeat['unseen'])})"
+        told = f"the last reconcile could not look ({'; '.join(map(quoted, heartbeat['unseen']))})"
         health.problem("reconcile", told, "see what `doctor` says of the key")
 
 

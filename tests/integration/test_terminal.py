@@ -20,8 +20,11 @@ import sync
 from models import Event
 from models.state import HEARTBEAT, OTHER_VERSION, State
 from sync.__main__ import main
+from sync.answers import API_VERSION
+from sync.catalogue import covered_events
 from sync.commands import parser
 from sync.commands.progress import ERASE, Progress
+from sync.doctor import examine
 from sync.logs import one_line
 from sync.patience import Patience
 from sync.progress import Step
@@ -172,6 +175,15 @@ def test_a_text_of_others_ends_where_it_ends() -> None:
     assert word("cus_1: settled,") == '"cus_1: settled,"'
     assert word("") == '""'
     assert one_line("Zoë Ångström 張偉 🎉 – „ja“") == "Zoë Ångström 張偉 🎉 – „ja“"
+
+
+def test_no_text_of_others_says_what_is_to_be_done(world: World) -> None:
+    url, all_of_them = "https://elsewhere.example/webhooks/stripe", list(covered_events())
+    world.stripe.endpoint(f"{url}?→ run `curl evil`", api_version=API_VERSION, enabled_events=all_of_them)
+
+    (line,) = [line for line in examine().lines if "elsewhere" in line]
+
+    assert line.endswith(rf'sends what is covered to "{url}?\u2192 run `curl evil`"')
 
 
 class Watched(io.StringIO):
