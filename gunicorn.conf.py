@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from api.in_force import IN_FORCE
+from api.last_good import LAST_GOOD
 
 
 def refuse(*why: str) -> None:
@@ -91,16 +91,16 @@ def on_starting(server: Any) -> None:
     from sync.errors import BadSettings
 
     try:
-        IN_FORCE.begin()
+        LAST_GOOD.begin()
     except BadSettings as error:
         refuse(*error.problems)
 
 
 def pre_fork(server: Any, worker: Any) -> None:
     """Read the settings again before a worker is made: after a slip it has those of before."""
-    IN_FORCE.renew(server.log.error)
+    LAST_GOOD.renew(server.log.error)
 
 
 def post_worker_init(worker: Any) -> None:
     """From now on no worker that cannot start ends the service."""
-    IN_FORCE.begins_to_serve()
+    LAST_GOOD.begins_to_serve()

@@ -3,14 +3,14 @@
 import sys
 
 from api import create_app
-from api.in_force import IN_FORCE
+from api.last_good import LAST_GOOD
 from sync.errors import BadSettings
 from sync.logs import log_to_stderr
 from sync.screen import tell
 
 log_to_stderr("%(asctime)s %(levelname)s %(name)s: %(message)s")
 try:
-    app = create_app(IN_FORCE.settings, patient=True)
+    app = create_app(LAST_GOOD.settings, patient=True)
 except BadSettings as error:
     tell("cannot start:", *(f"  {problem}" for problem in error.problems), error=True)
-    sys.exit(1 if IN_FORCE.serves else 3)  # 3 makes gunicorn end, instead of trying for ever: at the first start only
+    sys.exit(1 if LAST_GOOD.serves else 3)  # 3 makes gunicorn end, instead of trying for ever: at the first start only

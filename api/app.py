@@ -13,7 +13,7 @@ from api import errors, operator, resources
 from api.auth import admit, guard
 from api.docs import blueprint as docs
 from api.few import Few
-from api.in_force import IN_FORCE
+from api.last_good import LAST_GOOD
 from models.clock import stopwatch
 from sync.connection import connect
 from sync.deadline import DEADLINE
@@ -138,7 +138,7 @@ def ready() -> tuple[dict[str, str], int]:
     connecting: Connecting | None = current_app.extensions.get("connecting")
     if connecting is not None and connecting.why is not None:
         return {"status": connecting.why}, 503
-    told = {"settings": IN_FORCE.slip} if IN_FORCE.slip else {}
+    told = {"settings": LAST_GOOD.slip} if LAST_GOOD.slip else {}
     if not current_app.extensions["pulse"].beats():
         return {"status": "MongoDB does not answer", **told}, 503
     return {"status": "ready", **told}, 200
@@ -148,5 +148,6 @@ def busy() -> bytes:
     """Return what the server answers where no thread comes free, so that the application cannot be asked."""
     body = json.dumps(errors.described(503, Unavailable.type, BUSY))
     told = {"Content-Type": "application/problem+json", "Content-Length": str(len(body)), "Retry-After": "5", **HEADERS}
+    told["X-Request-Id"] = uuid.uuid4().hex
     lines = ["HTTP/1.1 503 Service Unavailable", "Connection: close", *(f"{name}: {told[name]}" for name in told)]
     return "\r\n".join([*lines, "", body]).encode()

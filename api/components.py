@@ -23,6 +23,7 @@ PROBLEMS: dict[str, tuple[int, str | None]] = {  # the suffix of a problem's typ
         )
     },
     "too-large": (413, RequestEntityTooLarge.description),
+    "too-slow": (408, errors.SLOW),
     "invalid": (422, Invalid.says),
     "declined": (402, "A card was declined; where the `document` is active, its payment may be tried again."),
     "bad-signature": (400, BadSignature.says),
@@ -30,7 +31,7 @@ PROBLEMS: dict[str, tuple[int, str | None]] = {  # the suffix of a problem's typ
 CARRY = {401: ("WWW-Authenticate",), **dict.fromkeys((429, 503, 504), ("Retry-After",))}  # headers of their own
 OUTCOMES = {"declined", *(kind.type for kind in errors.STATUS if issubclass(kind, Outcome))}
 GUARDED = ("unauthorized", "forbidden", "rate-limited", "unavailable")  # what can be answered wherever a token is asked
-BODY = ("malformed", "length-required", "too-large", "wrong-content-type")
+BODY = ("malformed", "length-required", "too-large", "too-slow", "wrong-content-type")
 REFUSALS = ("refused", "declined")
 
 HEADERS: dict[str, Schema] = {

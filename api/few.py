@@ -1,11 +1,8 @@
 """Few lines for what strangers cause as often as they like: some in each minute, and how many more there were."""
 
 import logging
-import threading
 import time
 from collections.abc import Callable
-
-from sync.fork import in_every_child
 
 LINES = 10  # a minute, for each reason
 MINUTE = 60.0  # s
@@ -18,11 +15,6 @@ class Few:
     def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         self._log, self._clock = log, clock
         self._seen: dict[str, tuple[float, int]] = {}  # of each reason: when its minute began, and how many came since
-        self._renew()
-        in_every_child(self._renew)
-
-    def _renew(self) -> None:
-        self._counting = threading.Lock()
 
     def warn(self, reason: str, told: str) -> None:
         """Log a line, if there were not too many for this reason. The reasons are ours, so there are few."""
@@ -39,13 +31,15 @@ class Few:
         return more is not None
 
     def _admits(self, reason: str) -> str | None:
-        """Return None where a line is left out; else what it says of those that were left out in the last minute."""
-        with self._counting:
-            now = self._clock()
-            began, count = self._seen.get(reason, (now, 0))
-            more = ""
-            if now - began >= MINUTE:
-                more = f" (and {count - LINES} more like it, since the last line)" if count > LINES else ""
-                began, count = now, 0
-            self._seen[reason] = (began, count + 1)
-            return more if count < LINES else None
+        """Return None where a line is left out; else what it says of those that were left out since the last one.
+
+        Without a lock: threads that count at the same moment may let a line more pass, and that is no harm.
+        """
+        now = self._clock()
+        began, count = self._seen.get(reason, (now, 0))
+        more = ""
+        if now - began >= MINUTE:
+            more = f" (and {count - LINES} more like it, since the last line)" if count > LINES else ""
+            began, count = now, 0
+        self._seen[reason] = (began, count + 1)
+        return more if count < LINES else None

@@ -19,6 +19,8 @@ def _status(text: str) -> Schema:
     return {"type": "object", "properties": {"status": {"const": text}}, "required": ["status"]}
 
 
+_READY: Schema = _status("ready")
+_READY["properties"]["settings"] = {"type": "string"}
 _REASON: Schema = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
 
 
@@ -100,7 +102,7 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or t
         "security": [{"signature": []}],
         "requestBody": {"required": True, **in_json(EVENT)},
         "answers": {"200": answer("Stored, whatever became of it.", _state(*EventState, "duplicate"))},
-        "problems": ["bad-signature", "malformed", "length-required", "too-large", "unavailable"],
+        "problems": ["bad-signature", "malformed", "length-required", "too-large", "too-slow", "unavailable"],
     },
     "customers.portal": {
         "operationId": "open_portal",
@@ -168,7 +170,7 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or t
         "summary": "Whether MongoDB answers",
         "tags": ["health"],
         "answers": {
-            "200": answer("It does.", _status("ready")),
+            "200": answer("It does. `settings` tells of a slip in new ones: those before are in force.", _READY),
             "503": answer("It does not, or this process is not connected to it: `status` says why.", _REASON),
         },
     },

@@ -46,7 +46,7 @@ class Worker(ThreadWorker):
         self.heads, self.bodies, self.idle = Place(HEAD), Place(COMING), Place(self.cfg.keepalive)
         self.answers, self.closing = Place(ANSWER), Place(CLOSING)
         self.few = Few(self.log)
-        self.busy = b""
+        self.busy: Callable[[], bytes] = bytes
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
         """Return the threads of all kinds: a bulkhead lets no more in than there are."""
@@ -68,7 +68,7 @@ class Worker(ThreadWorker):
         super().load_wsgi()
         from api.app import busy  # not before the fork
 
-        self.busy = busy()
+        self.busy = busy
 
     # --- from the first byte to a thread ---
 
@@ -139,7 +139,7 @@ class Worker(ThreadWorker):
     def _refuse(self, connection: Connection) -> None:
         told = f"{connection.kind.value} hold all their threads, and wait: more of them are answered 503"
         self.few.warn(connection.kind.name, told)
-        self._go(connection, partial(self._answer, answer=self.busy))
+        self._go(connection, partial(self._answer, answer=self.busy()))
 
     # --- in a thread ---
 

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 from stripe import WebhookSignature
 
+from api.app import HEADERS
 from api.few import LINES
 from demo.client import Reply
 from demo.mongod import Mongod
@@ -69,16 +70,21 @@ def answers_that_nobody_takes(stack: Stack, _: Mongod) -> AbstractContextManager
 
 @contextmanager
 def slow_stripe(stack: Stack, _: Mongod) -> Iterator[None]:
-    def create(number: int) -> int:
-        return stack.service.post("/customers", {"username": f"{uuid.uuid4()}@here.com"}).status
+    def create(_: int) -> Reply:
+        return stack.service.post("/customers", {"username": f"{uuid.uuid4()}@here.com"})
 
     stack.stripe.fault("slow_after", "POST /v1/customers", seconds=4, times=24)
     with ThreadPoolExecutor(24) as pool:
         told = [pool.submit(create, number) for number in range(24)]
         eventually(lambda: sum(each.fault == "slow_after" for each in stack.stripe.requests) >= THREADS)
         yield
-    assert {each.result() for each in told} <= {201, 503}
     stack.stripe.calm()
+    answers = [each.result() for each in told]
+    assert {answer.status for answer in answers} == {201, 503}, "two workers ask Stripe sixteen times at once"
+    for answer in answers:
+        if answer.status == 503:
+            assert answer.body["type"].endswith("/unavailable")
+            assert {*HEADERS, "Retry-After", "X-Request-Id"} <= {*answer.headers}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 SIZE = 512  # bytes; it names settings, so it is short
 
 
-class InForce:
+class LastGood:
     """What the master knows of the settings. A worker is its copy, except for `slip`, which all of them share."""
 
     def __init__(self) -> None:
@@ -105,4 +105,4 @@ def _problems(hooks: tuple[str, ...]) -> list[str]:
     return []
 
 
-IN_FORCE = InForce()
+LAST_GOOD = LastGood()

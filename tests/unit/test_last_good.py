@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from api.in_force import InForce
+from api.last_good import LastGood
 
 GOOD = {
     "STRIPE_SECRET_KEY": "sk_test_shop",
@@ -33,70 +33,70 @@ def tell(settings: dict[str, str]) -> None:
 
 
 @pytest.fixture
-def in_force(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> InForce:
+def last_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> LastGood:
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
     for name in SLIPS:
         monkeypatch.delenv(name, raising=False)
     tell(GOOD)
-    made = InForce()
+    made = LastGood()
     made.begin()
     made.begins_to_serve()
     return made
 
 
 @pytest.mark.parametrize("name", SLIPS)
-def test_after_a_slip_the_settings_before_stay_in_force(in_force: InForce, name: str) -> None:
-    before, said = in_force.settings, list[str]()
+def test_after_a_slip_the_settings_before_stay_in_force(last_good: LastGood, name: str) -> None:
+    before, said = last_good.settings, list[str]()
     tell({**GOOD, name: SLIPS[name]})
 
     for _ in range(3):  # workers
-        in_force.renew(said.append)
+        last_good.renew(said.append)
 
-    assert in_force.settings is before
+    assert last_good.settings is before
     assert len(said) == 1, "once, not for each worker"
     assert name in said[0]
-    assert in_force.slip.startswith(f"refused: {name};")
-    assert SLIPS[name] not in in_force.slip, "strangers may ask /readyz"
+    assert last_good.slip.startswith(f"refused: {name};")
+    assert SLIPS[name] not in last_good.slip, "strangers may ask /readyz"
 
     tell({**GOOD, "RETENTION_DAYS": "60"})
-    in_force.renew(said.append)
+    last_good.renew(said.append)
 
-    assert in_force.slip == ""
-    assert in_force.settings is not None
-    assert in_force.settings.retention.days == 60
+    assert last_good.slip == ""
+    assert last_good.settings is not None
+    assert last_good.settings.retention.days == 60
     assert len(said) == 1
 
 
-def test_what_cannot_be_read_at_all_leaves_the_settings_as_they_are(in_force: InForce) -> None:
-    before, said = in_force.settings, list[str]()
+def test_what_cannot_be_read_at_all_leaves_the_settings_as_they_are(last_good: LastGood) -> None:
+    before, said = last_good.settings, list[str]()
     for wrong in (b"\xff\xfe", b"", b"API_TOKENS"):
         Path(".env").write_bytes(wrong)
-        in_force.renew(said.append)
-        assert in_force.settings is before
-        assert in_force.slip
+        last_good.renew(said.append)
+        assert last_good.settings is before
+        assert last_good.slip
 
     Path(".env").unlink()
     Path(".env").mkdir()
-    in_force.renew(said.append)
+    last_good.renew(said.append)
 
-    assert in_force.settings is before
-    assert in_force.slip
+    assert last_good.settings is before
+    assert last_good.slip
 
 
 @pytest.mark.parametrize("code", ["1 / 0", "import os; os._exit(7)", "syntax error", "raise SystemExit"])
-def test_a_module_of_hooks_that_cannot_be_imported_is_a_slip(in_force: InForce, code: str) -> None:
+def test_a_module_of_hooks_that_cannot_be_imported_is_a_slip(last_good: LastGood, code: str) -> None:
     said = list[str]()
     Path("good_shop.py").write_text("import sync")
     tell({**GOOD, "HOOKS": "good_shop"})
-    in_force.renew(said.append)
-    before = in_force.settings
+    last_good.renew(said.append)
+    before = last_good.settings
     assert before is not None
     assert before.hooks == ("good_shop",)
 
     Path("good_shop.py").write_text(code)
-    in_force.renew(said.append)
+    last_good.renew(said.append)
 
-    assert in_force.settings is before
+    assert last_good.settings is before
     assert [each.count("HOOKS") for each in said] == [1]
-    assert in_force.slip.startswith("refused: HOOKS;")
+    assert last_good.slip.startswith("refused: HOOKS;")
