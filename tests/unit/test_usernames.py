@@ -17,7 +17,7 @@ from models.username import INVISIBLE, LONGEST, NOBODY_SEES, check_username, fol
 SHOWN = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}
 UNSEEN = [chr(code) for code in range(0x110000) if NOBODY_SEES.match(chr(code))]
 EVERY = UNSEEN[::97] + list(
-    "\u00ad\u034f\u061c\u115f\u180e\u200b\u200d\u202e\u2066\u2800\u3164\ufe0f\ufeff\uffa0\U000e0041"
+    "\u00ad\u034f\u061c\u115f\u180e\u200b\u200d\u202e\u2066\u2800\u3164\ufe0f\ufeff\uffa0\ufffc\uffff\U000e0041\U0001fffe"
 )
 
 
