@@ -38,9 +38,23 @@ def an(kind: str, **fields: Any) -> About:
     )
 
 
-def a_page(remote: Json) -> str | None:
-    """Whether it is a page of a list."""
-    return None if isinstance(remote.get("data"), list) else "no list"
+def a_page(path: str) -> About:
+    """Whether it is a page of the list at this path: Stripe gives the list's own, with whatever it was asked for."""
+    asked = _ends(path)
+
+    def wrong(remote: Json) -> str | None:
+        if not isinstance(remote.get("data"), list):
+            return "no list"
+        told = remote.get("url")
+        return "another list" if isinstance(told, str) and told.startswith("/") and not asked & _ends(told) else None
+
+    return wrong
+
+
+def _ends(path: str) -> set[str]:
+    """Return what a list is of, and below what: parts of its path that no other list has both of."""
+    parts = [part for part in path.partition("?")[0].split("/") if part]
+    return {parts[1], parts[-1]} if len(parts) > 1 else set(parts)
 
 
 def of_id(stripe_id: str) -> About:
@@ -63,7 +77,7 @@ def of_operation(document: SyncedDocument) -> About:
 def is_of_another(headers: Mapping[str, str] | None, key: str | None) -> bool:
     """Whether an answer says that it is to another key: Stripe gives back the key of each POST in a header."""
     told = (headers or {}).get("Idempotency-Key")
-    return key is not None and told is not None and told != key
+    return key is not None and told is not None and key not in told
 
 
 def misses_another(message: Any, path: str, params: Json) -> bool:

@@ -6,20 +6,27 @@ Whatever has either is renewed in the child before anything else runs there. Not
 import os
 import weakref
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from types import MethodType
 
 Renew = Callable[[], None]
 
-_renewals: list["weakref.ref[Any]"] = []
+_renewals: list[Callable[[], Renew | None]] = []  # what is still to be renewed; None where its object is gone
 _process = os.getpid()
 
 
 def in_every_child(renew: Renew) -> None:
     """Call `renew` in each child that this process, or one of its children, forks; a method while its object lives."""
-    reference: weakref.ref[Any] = (
-        weakref.WeakMethod(renew, _renewals.remove) if hasattr(renew, "__self__") else weakref.ref(renew)
-    )
-    _renewals.append(reference)
+    _renewals[:] = [each for each in _renewals if each() is not None]
+    if isinstance(renew, MethodType):
+        _renewals.append(partial(_bound, weakref.ref(renew.__self__), renew.__func__))
+    else:
+        _renewals.append(lambda: renew)
+
+
+def _bound(owner: "weakref.ref[object]", method: Callable[[object], None]) -> Renew | None:
+    there = owner()
+    return None if there is None else partial(method, there)
 
 
 def renew_in_child() -> None:
@@ -28,8 +35,8 @@ def renew_in_child() -> None:
     if os.getpid() == _process:
         return
     _process = os.getpid()
-    for reference in list(_renewals):
-        if (renew := reference()) is not None:
+    for each in list(_renewals):
+        if (renew := each()) is not None:
             renew()
 
 

@@ -186,7 +186,9 @@ class Gateway:
         params |= _asking(path)
         cursor = {"starting_after": after} if after else {}
         while True:
-            answer = self._read(path, {**params, "limit": PAGE, **cursor}, about.a_page, self._reader(quick=quick))
+            answer = self._read(
+                path, {**params, "limit": PAGE, **cursor}, about.a_page(path), self._reader(quick=quick)
+            )
             if isinstance(answer, Refusal):
                 raise unreadable(path, answer)
             if not isinstance(answer, Reply):
@@ -201,7 +203,7 @@ class Gateway:
 
     def first(self, path: str, **params: Any) -> dict[str, Any] | None:
         """Return the newest object of a list, or None when it is empty. Raises CannotLook."""
-        answer = self._read(path, {**params, "limit": 1}, about.a_page)
+        answer = self._read(path, {**params, "limit": 1}, about.a_page(path))
         if not isinstance(answer, Reply):
             raise unread(path, answer)
         return next(iter(answer.remote["data"]), None)

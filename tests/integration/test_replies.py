@@ -287,6 +287,16 @@ def test_a_look_that_shows_another_object_changes_nothing(world: World, mixed: M
         assert one.reread().stripe == before.stripe
 
 
+def test_a_list_of_something_else_is_none(world: World, mixed: Mixed) -> None:
+    sync.create_customer("one@here.com")
+    mixed.keep = ("get", "/v1/customers")
+    assert [page.remote["data"] for page in current().gateway.pages("/v1/customers")]
+    mixed.keep, mixed.mix = None, ("get", "/v1/products")
+
+    with pytest.raises(CannotLook, match=ELSE):
+        list(current().gateway.pages("/v1/products"))
+
+
 def test_a_404_about_another_object_proves_nothing_of_ours(world: World, mixed: Mixed) -> None:
     one = sync.create_customer("one@here.com")
     mixed.keep = ("get", "/v1/customers/cus_nobody")
