@@ -151,18 +151,23 @@ def _renew() -> None:
     """In a child: let nobody wait for a lock that a thread of the parent held, and open MongoDB anew.
 
     The parent's client is neither used, of which pymongo warns, nor closed, which would end sessions of the parent. The
-    new one connects when it is first used: not every child wants to.
+    new one connects when it is first used: not every child wants to. A client that is not ours is left to its owner.
     """
     global _connecting
     _connecting = threading.Lock()
-    if mongo._connections.pop(DEFAULT_CONNECTION_NAME, None) is None:
+    registered = mongo._connection_settings.get(DEFAULT_CONNECTION_NAME, {})
+    if registered.get("appname") != OURS["appname"]:
         return
+    mongo._connections.pop(DEFAULT_CONNECTION_NAME, None)
     mongo._dbs.pop(DEFAULT_CONNECTION_NAME, None)
     for model in _get_documents_by_db(DEFAULT_CONNECTION_NAME, DEFAULT_CONNECTION_NAME):
         if issubclass(model, mongoengine.Document):
             model._disconnect()  # forgets its collection, which is the old client's
-    mongo._connection_settings[DEFAULT_CONNECTION_NAME]["connect"] = False
-    get_db()
+    if _connection is None:  # a thread of the parent was about to connect, and there is none here
+        del mongo._connection_settings[DEFAULT_CONNECTION_NAME]
+    else:
+        registered["connect"] = False
+        get_db()
 
 
 in_every_child(_renew)

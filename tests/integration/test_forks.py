@@ -70,6 +70,7 @@ def test_every_child_has_connections_of_its_own(database: str) -> None:
     assert forks.returncode == 0, err
     assert "Warning" not in err
     assert json.loads(out) == {
+        "meanwhile": [0],
         "beside a request": [0],
         "at once": [0] * CHILDREN,
         "a family": [0],

@@ -14,6 +14,7 @@ from collections.abc import Callable
 import sync
 from api import create_app
 from models import Customer
+from sync.connection import open_database
 from sync.settings import Settings
 
 CHILDREN = 4
@@ -63,8 +64,10 @@ def served(settings: Settings, name: str) -> None:
 
 if __name__ == "__main__":
     read = Settings.from_environment(serve=True)
-    APP = create_app(read, patient=True)  # connects in a thread
     say: dict[str, object] = {}
+    open_database(read)  # as a thread does that is about to connect
+    say["meanwhile"] = ended(child(lambda: sync.connect(read)))
+    APP = create_app(read, patient=True)  # connects in a thread
     busy = threading.Thread(target=create, args=("thread",))
     busy.start()  # the first request of all: a lock is held while it is under way
     sys.stdin.readline()
