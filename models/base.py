@@ -200,7 +200,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
     @classmethod
     def _birthplace(cls) -> Collection[Any]:
         """Return the collection that new documents go to."""
-        found: Collection[Any] = cls._get_collection()
+        found: Collection[Any] = cls.own_rows()
         return found
 
     # --- change ---
@@ -225,7 +225,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
             changes = {**changes, "live": changes["status"] in (Status.PENDING, Status.ACTIVE), "moved_by": by}
         merged = {name: literal(value) for name, value in changes.items()}
         changed = {**merged, **give_notice(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
-        found = self._get_collection().find_one_and_update(
+        found = self.own_rows().find_one_and_update(
             {"_id": self.id, "revision": self.revision, **fence},
             [{"$replaceWith": {"$mergeObjects": ["$$ROOT", changed]}}],
             return_document=ReturnDocument.AFTER,
@@ -249,7 +249,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         Atomic, idempotent and in any order: the API reply, the webhook and reconcile all use it. Raises
         DuplicateKeyError when another live document has that object.
         """
-        found = cls._get_collection().find_one_and_update(
+        found = cls.own_rows().find_one_and_update(
             where,
             absorption(evidence, LEASE, cls.resource.notice_of),
             projection={"_id": 0, "document": "$$ROOT", "at": "$$NOW"},
@@ -266,7 +266,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
 
     def erase(self) -> Self | None:
         """Take all that tells of a person from a document that is at rest; None when somebody moved it meanwhile."""
-        row = self._get_collection().find_one({"_id": self.id, "revision": self.revision})
+        row = self.own_rows().find_one({"_id": self.id, "revision": self.revision})
         if row is None:
             return None
         left = scrub_row(row, ENGINE)
@@ -279,7 +279,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         """Remove this adopted row, unless it was touched since: the only removal in the system."""
         if not self.adopted:
             raise Impossible("only an adopted row that nobody used is ever removed")
-        return bool(self._get_collection().find_one_and_delete({"_id": self.id, "revision": self.revision}))
+        return bool(self.own_rows().find_one_and_delete({"_id": self.id, "revision": self.revision}))
 
     @classmethod
     def claims(cls, at: datetime, broken: Broken = tell_log) -> Iterator[Self]:

@@ -19,6 +19,7 @@ from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 from models import clock
 from models.clock import from_now, literal
 from models.lifecycle import LEASE
+from models.own_rows import OwnRows
 
 log = logging.getLogger("sync")
 
@@ -32,10 +33,11 @@ def tell_log(id: Any, error: Exception) -> None:
     log.error("a row cannot be worked on: %s (%s)", id, type(error).__name__)
 
 
-class Claimable(Document):
+class Claimable(OwnRows):
     """Whoever claims it died when the lease has run out; the attempt was counted before it was made."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
+    mark: ClassVar[str] = "attempts"
     state: str
     error: str | None = StringField()
     attempts: int = IntField()
@@ -48,7 +50,7 @@ class Claimable(Document):
 
     def _change(self, changes: dict[str, Any]) -> Self | None:
         values = {name: literal(value) for name, value in changes.items()}
-        found = self._get_collection().find_one_and_update(
+        found = self.own_rows().find_one_and_update(
             {"_id": self.id, "state": self.state, "lease": self.lease, "attempts": self.attempts},
             [{"$set": values}],
             return_document=ReturnDocument.AFTER,
@@ -121,7 +123,7 @@ def read_each(model: type[Row], where: dict[str, Any], broken: Broken, *, limit:
 
 
 def _raw(model: type[Document]) -> Collection[Any]:
-    rows: Collection[Any] = model._get_collection()
+    rows: Collection[Any] = model.own_rows()
     return rows.with_options(codec_options=CodecOptions(RawBSONDocument))
 
 

@@ -84,7 +84,7 @@ class Delivery(Claimable):
         }
         values = {name: literal(value) for name, value in row.items()}
         try:
-            cls._get_collection().find_one_and_update(
+            cls.own_rows().find_one_and_update(
                 {"_id": f"{notice['id']}:{hook}", "state": {"$exists": False}},
                 [{"$set": {**values, "lease": from_now()}}],
                 upsert=True,

@@ -23,6 +23,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from models import clock
 from models.clock import Expression, from_now, literal
 from models.indexes import A_DATE
+from models.own_rows import OwnRows
 from models.scrub import mentioned
 
 AGAIN = timedelta(minutes=15)  # far longer than any work that was begun before and knows nothing of the erasure
@@ -35,7 +36,7 @@ Written = TypeVar("Written")
 pause: Callable[[float], Any] = threading.Event().wait
 
 
-class Erasure(Document):
+class Erasure(OwnRows):
     """One person, by the id of their customer's document."""
 
     meta: ClassVar = {"collection": "erasures", "strict": False, "auto_create_index": False, "index_cls": False}
@@ -45,6 +46,7 @@ class Erasure(Document):
             [("lease", 1), ("scrubbed_at", 1), ("at", 1), ("_id", 1)], partialFilterExpression={"lease": A_DATE}
         ),
     ]
+    mark: ClassVar[str] = "named"
     id: ObjectId = ObjectIdField(primary_key=True)
     named: list[str] = ListField(StringField())  # all that belongs to the person, by its id at Stripe
     at: datetime = DateTimeField()  # when it was asked for
@@ -57,7 +59,7 @@ class Erasure(Document):
         """Note that a person is to be forgotten, or that more is known to belong to them."""
         new = {"scrubbed_at": None, "lease": from_now(AGAIN)}
         with suppress(DuplicateKeyError):
-            cls._get_collection().find_one_and_update(
+            cls.own_rows().find_one_and_update(
                 {"_id": customer, "at": {"$exists": False}},
                 [{"$set": {"named": [], "at": from_now(), **new}}],
                 upsert=True,
@@ -65,7 +67,7 @@ class Erasure(Document):
         more = literal(sorted(objects))
         since = {"$cond": [{"$setIsSubset": [more, "$named"]}, {"$ifNull": ["$named_at", "$$NOW"]}, "$$NOW"]}
         grown = {"named": {"$setUnion": ["$named", more]}, "named_at": since}
-        found = cls._get_collection().find_one_and_update(
+        found = cls.own_rows().find_one_and_update(
             {"_id": customer}, [{"$set": {**grown, **new}}], return_document=ReturnDocument.AFTER
         )
         erasure: Self = cls._from_son(found)
@@ -94,11 +96,11 @@ class Erasure(Document):
 
     def forget(self) -> bool:
         """Drop it: Stripe refused to delete the customer, who stays."""
-        gone = self._get_collection().find_one_and_delete({"_id": self.id, "lease": self.lease})
+        gone = self.own_rows().find_one_and_delete({"_id": self.id, "lease": self.lease})
         return gone is not None
 
     def _changed(self, **changes: Any) -> Self | None:
-        found = self._get_collection().find_one_and_update(
+        found = self.own_rows().find_one_and_update(
             {"_id": self.id, "lease": self.lease}, [{"$set": changes}], return_document=ReturnDocument.AFTER
         )
         return None if found is None else self._from_son(found)
@@ -143,7 +145,7 @@ class Erasure(Document):
     def _look(cls, ids: set[str]) -> tuple[bool, datetime]:
         """Return whether one of these is named, and when that was so, by MongoDB's clock."""
         named = {"$match": {"named": {"$in": sorted(ids)}}}
-        collection = cls._get_collection().name
+        collection = cls.own_rows().name
         asked = [
             {"$documents": [{}]},
             {
@@ -164,13 +166,13 @@ class Erasure(Document):
         touched = cls._touched({stripe_id, *ids})
         if touched is None:
             return False
-        grown = cls._get_collection().find_one_and_update({"_id": touched}, {"$addToSet": {"named": stripe_id}})
+        grown = cls.own_rows().find_one_and_update({"_id": touched}, {"$addToSet": {"named": stripe_id}})
         return grown is not None
 
     @classmethod
     def _touched(cls, ids: set[str]) -> ObjectId | None:
-        found = cls._get_collection().find_one({"named": {"$in": sorted(ids)}}, {"_id": 1})
-        return found and found["_id"]
+        found = cls.own_rows().find_one({"named": {"$in": sorted(ids)}}, {"_id": 1})
+        return None if found is None else ObjectId(found["_id"])
 
 
 def _in_time(until: datetime, value: Any) -> Expression:
@@ -181,7 +183,7 @@ def _in_time(until: datetime, value: Any) -> Expression:
 
 def raw_rows(model: type[Document]) -> Iterator[RawBSONDocument]:
     """Yield all rows of a collection, as they are stored."""
-    collection = model._get_collection()
+    collection = model.own_rows()
     yield from collection.with_options(codec_options=CodecOptions(RawBSONDocument)).find()
 
 

@@ -66,6 +66,7 @@ class Event(Noticing, Claimable):
         IndexModel("object_id"),
         Noticing.notice_index,
     ]
+    mark: ClassVar[str] = "attempts"
     id: str = StringField(primary_key=True)
     type: str = StringField()
     created: int = IntField()  # Stripe's, in seconds
@@ -152,7 +153,7 @@ class Event(Noticing, Claimable):
         ]
         told = {"$switch": {"branches": branches, "default": {"via": literal(via)}}}
         try:
-            before = cls._get_collection().find_one_and_update(
+            before = cls.own_rows().find_one_and_update(
                 {
                     "_id": event["id"],
                     "$or": [{"state": {"$exists": False}}, {"via": Via.LIST}, {"state": {"$in": mended}}],
@@ -216,7 +217,7 @@ class Event(Noticing, Claimable):
     @classmethod
     def hasten(cls, object_id: str) -> None:
         """Let those rows be due now: whoever drains the inbox next applies them."""
-        cls._get_collection().update_many(
+        cls.own_rows().update_many(
             {"object_id": object_id, "state": EventState.WAITING}, [{"$set": {"lease": from_now()}}]
         )
 

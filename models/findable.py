@@ -5,22 +5,23 @@ from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
-from mongoengine import Document
 
 from models import clock
 from models.clock import from_now
 from models.indexes import SOME
 from models.lifecycle import Status
 from models.own_fields import OwnFields
+from models.own_rows import OwnRows
 from models.resource import Resource, is_id
 
 DOUBT_LASTS = timedelta(days=30)  # for so long Stripe lists the events that can tell whose an object is
 
 
-class Findable(OwnFields, Document):
+class Findable(OwnFields, OwnRows):
     """The queries, for `SyncedDocument`; each has its index there."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
+    mark: ClassVar[str] = "revision"
     resource: ClassVar[Resource]
 
     @classmethod

@@ -9,11 +9,11 @@ from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
-from mongoengine import Document
 from pymongo import IndexModel
 
 from models.clock import Expression, from_now, literal
 from models.indexes import A_DATE
+from models.own_rows import OwnRows
 from models.parts import Json
 
 ASKED: dict[str, tuple[str, ...]] = {}  # by the name of each hook of this process, the names and patterns it asked for
@@ -51,7 +51,7 @@ def _asking(name: str) -> list[str]:
     return [hook for hook, asked in ASKED.items() if any(matches(name, one) for one in asked)]
 
 
-class Noticing(Document):
+class Noticing(OwnRows):
     """A row that can have notices: {"id", "name", "at", "hooks"}, in the order of what happened. Most have none."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
@@ -75,7 +75,7 @@ class Noticing(Document):
         rest = {
             "$cond": [{"$eq": [left, []]}, "$$REMOVE", left]
         }  # a row without notices has no such field: see indexes
-        found = self._get_collection().find_one_and_update(
+        found = self.own_rows().find_one_and_update(
             {"_id": self.id, "notices.id": {"$in": read}}, [{"$set": {"notices": rest}}], projection={"_id": 1}
         )
         return found is not None

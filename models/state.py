@@ -4,10 +4,11 @@ import secrets
 from datetime import datetime
 from typing import Any, ClassVar
 
-from mongoengine import DateTimeField, Document, StringField
+from mongoengine import DateTimeField, StringField
 from pymongo import ReturnDocument
 
 from models.clock import from_now, literal
+from models.own_rows import OwnRows
 from models.parts import Json
 
 INSTALLATION = "installation"  # {"id"}
@@ -22,10 +23,11 @@ ALIKE = "alike"  # {"ids"}: of customers whose username looks like another's, fr
 ENDPOINT = "endpoint"  # and the id of a webhook endpoint: {"digest"} of its secret, which nobody can read again
 
 
-class State(Document):
+class State(OwnRows):
     """One named value; `value` is replaced as a whole, conditionally."""
 
     meta: ClassVar = {"collection": "sync_state", "strict": False, "auto_create_index": False, "index_cls": False}
+    mark: ClassVar[str] = "value"
     id: str = StringField(primary_key=True)
     value: dict[str, Any] = Json()
     at: datetime = DateTimeField()
@@ -33,20 +35,20 @@ class State(Document):
     @classmethod
     def read(cls, name: str) -> dict[str, Any] | None:
         """Return the value, or None when it was never written."""
-        found = cls._get_collection().find_one({"_id": name})
+        found = cls.own_rows().find_one({"_id": name})
         return None if found is None else {**found["value"], "at": found["at"]}
 
     @classmethod
     def write(cls, name: str, value: dict[str, Any]) -> None:
         """Set the value, stamped with the server's time."""
-        cls._get_collection().find_one_and_update(
+        cls.own_rows().find_one_and_update(
             {"_id": name}, [{"$set": {"value": literal(value), "at": from_now()}}], upsert=True
         )
 
     @classmethod
     def first(cls, name: str, value: dict[str, Any]) -> dict[str, Any]:
         """Set the value unless there is one; return the one that stands."""
-        found = cls._get_collection().find_one_and_update(
+        found = cls.own_rows().find_one_and_update(
             {"_id": name},
             [{"$set": {"value": {"$ifNull": ["$value", literal(value)]}, "at": {"$ifNull": ["$at", from_now()]}}}],
             upsert=True,
@@ -68,7 +70,7 @@ class State(Document):
         Returns {"account", "livemode", "keys": [digests]} as they stand then.
         """
         cls.first(STRIPE, {"account": account, "livemode": livemode, "keys": []})
-        found = cls._get_collection().find_one_and_update(
+        found = cls.own_rows().find_one_and_update(
             {"_id": STRIPE, "value.account": account, "value.livemode": livemode},
             [{"$set": {"value.keys": {"$setUnion": ["$value.keys", [literal(key)]]}, "at": from_now()}}],
             return_document=ReturnDocument.AFTER,
@@ -86,7 +88,7 @@ class State(Document):
     @classmethod
     def clear(cls, name: str) -> None:
         """Forget the value."""
-        cls._get_collection().find_one_and_delete({"_id": name})
+        cls.own_rows().find_one_and_delete({"_id": name})
 
     @classmethod
     def installation(cls) -> str:

@@ -4,6 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from mongoengine.connection import get_db
+from pymongo.collection import Collection
+
+from models.delivery import Delivery
+from models.event import Event
+from models.own_rows import OwnRows
+from models.resource import KINDS
 
 Row = dict[str, Any]
 
@@ -16,19 +22,25 @@ def collections() -> set[str]:
 def rows_after(collection: str, after: Any, limit: int, *fields: str) -> list[Row]:
     """Return the next rows of a collection by their id, with these fields only."""
     where = {} if after is None else {"_id": {"$gt": after}}
-    return list(get_db()[collection].find(where, dict.fromkeys(fields, 1)).sort("_id", 1).limit(limit))
+    return list(_rows(collection).find(where, dict.fromkeys(fields, 1)).sort("_id", 1).limit(limit))
 
 
 def rewrite(collection: str, row: Row, guard: str, changes: Row) -> bool:
     """Set these fields of a row if its `guard` is as it was read; False when somebody was faster."""
     where = {"_id": row["_id"], guard: row.get(guard)}
-    found = get_db()[collection].find_one_and_update(where, {"$set": changes}, projection={"_id": 1})
+    found = _rows(collection).find_one_and_update(where, {"$set": changes}, projection={"_id": 1})
     return found is not None
 
 
 def row(collection: str, id: Any, *fields: str) -> Iterator[Row]:
     """Yield a row as it is now, if it is still there."""
-    yield from get_db()[collection].find({"_id": id}, dict.fromkeys(fields, 1))
+    yield from _rows(collection).find({"_id": id}, dict.fromkeys(fields, 1))
+
+
+def _rows(collection: str) -> Collection[Row]:
+    """Return a collection of ours, in which only rows of ours are there."""
+    models: tuple[type[OwnRows], ...] = (*KINDS.values(), Event, Delivery)
+    return next(model.own_rows() for model in models if model._get_collection_name() == collection)
 
 
 def drop(collection: str) -> None:

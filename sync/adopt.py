@@ -153,14 +153,18 @@ def _adopted(model: type[SyncedDocument], evidence: Evidence, *, quick: bool = F
         document = model.adopt(evidence)
         log.info("%s %s adopts %s", model.resource.kind, document.id, evidence.stripe_id)
     except DuplicateKeyError:  # somebody was faster; the document that is there absorbs it
-        _given(model, {"stripe_id": evidence.stripe_id}, evidence, quick=quick)
+        if _given(model, {"stripe_id": evidence.stripe_id}, evidence, quick=quick) is None:
+            return Verdict(EventState.RECEIVED, f"a row in {model._get_collection_name()} that is not ours has its id")
     return Verdict(EventState.APPLIED, adopted=True)
 
 
-def _given(model: type[SyncedDocument], where: dict[str, Any], evidence: Evidence, *, quick: bool) -> None:
+def _given(
+    model: type[SyncedDocument], where: dict[str, Any], evidence: Evidence, *, quick: bool
+) -> SyncedDocument | None:
     holder = hand_over(model, where, evidence)
     if holder is not None and needs_look(holder, evidence):
         look(holder, quick=quick)
+    return holder
 
 
 def _by_mark(

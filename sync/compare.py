@@ -94,7 +94,7 @@ class Comparison:
         broken: list[Any] = []
         where = {"stripe_id": {"$in": list(remotes)}}
         found = list(read_each(self.model, where, lambda id, error: broken.append(id)))
-        for row in self.model._get_collection().find({"_id": {"$in": broken}}, {"stripe_id": 1}) if broken else ():
+        for row in self.model.own_rows().find({"_id": {"$in": broken}}, {"stripe_id": 1}) if broken else ():
             if (remote := remotes.pop(row["stripe_id"], None)) is not None:
                 self._failed(remote, "its document cannot be read")
         readable = (document for document in found if document.stripe_id in remotes)

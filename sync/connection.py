@@ -22,6 +22,7 @@ from sync.indexes import prepare
 from sync.logs import redact
 from sync.mongodb_address import objections, read_address
 from sync.settings import Settings
+from sync.strangers import refuse_strangers
 
 log = logging.getLogger("sync")
 
@@ -139,6 +140,7 @@ def open_database(settings: Settings, listeners: tuple[CommandListener, ...] = (
     hello = database.client.admin.command("hello")
     if wrong := deviations(database, State._get_collection(), hello):
         raise SyncError(f"MongoDB must be {'; '.join(wrong)}.")
+    refuse_strangers()
 
 
 def _reason(address: str, error: BaseException) -> str:

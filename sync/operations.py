@@ -83,7 +83,7 @@ def _lists(kind: str | None, verb: str | None, review: bool) -> Iterator[tuple[t
 def _id_in(model: type[Document], id: str) -> Any:
     """Return the id of a row as it is stored, None where there is none."""
     wanted: Any = id if model is Event else ObjectId(id) if ObjectId.is_valid(id) else None
-    found = None if wanted is None else model._get_collection().find_one({"_id": wanted}, {"_id": 1})
+    found = None if wanted is None else model.own_rows().find_one({"_id": wanted}, {"_id": 1})
     return found and found["_id"]
 
 

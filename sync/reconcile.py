@@ -277,7 +277,7 @@ def _settle_kind(model: type[SyncedDocument], run: Run, moment: datetime, left_o
 def _settled(claimed: SyncedDocument, run: Run) -> str | None:
     """Settle a claimed document; return why it could not be looked at. Raises what concerns more than this one."""
     wait = backoff(claimed.operation.attempts if claimed.operation else 1)
-    rows = claimed._get_collection()
+    rows = claimed.own_rows()
     try:
         about = f"{claimed.resource.kind} {claimed.id}"
         with isolated(run.counts, about, lambda: set_aside(rows, claimed.id, wait)):

@@ -1,0 +1,115 @@
+"""Own rows: what lies in a collection of ours without our mark is somebody else's: no question or change reaches it.
+
+The mark is a field that every row of ours has had since its first write. It is asked for in one place, `own_rows()`, by
+which `objects` asks, too, so that nothing can forget it. What an index alone answers (models/tally.py) asks without.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from mongoengine import Document, QuerySet
+from mongoengine.connection import get_db
+from pymongo.collection import Collection
+from pymongo.command_cursor import CommandCursor
+from pymongo.cursor import Cursor
+
+Row = dict[str, Any]
+Where = Mapping[str, Any]
+THERE = {"$exists": True}
+LOOKED_AT = 20  # rows at each end of a collection: where others were first, or still write, one of theirs is among them
+
+
+class OwnQuerySet(QuerySet):
+    """What `objects` asks: our rows only."""
+
+    def __init__(self, document: "type[OwnRows]", collection: Collection[Row]) -> None:
+        super().__init__(document, document.own_rows())
+
+
+class OwnRows(Document):
+    """A document of which questions and changes reach rows of ours only."""
+
+    meta: ClassVar[dict[str, Any]] = {"abstract": True, "queryset_class": OwnQuerySet}
+    mark: ClassVar[str]
+
+    @classmethod
+    def own_rows(cls) -> "Marked":
+        """Return the collection as it is for us: the rows that have our mark."""
+        return Marked(cls._get_collection(), cls.mark)
+
+
+class Marked(Collection[Row]):
+    """A collection of MongoDB's driver, of which only the rows with a mark are there."""
+
+    def __init__(self, rows: Collection[Row], mark: str) -> None:
+        options = {name: getattr(rows, name) for name in ("codec_options", "read_preference", "write_concern")}
+        super().__init__(rows.database, rows.name, read_concern=rows.read_concern, **options)
+        self.mark = mark
+
+    def with_options(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the same with other options."""
+        return Marked(super().with_options(*args, **kwargs), self.mark)
+
+    def ours(self, where: Any) -> Where:
+        """Return the query of those of the rows that are ours."""
+        asked = where if isinstance(where, Mapping) else {} if where is None else {"_id": where}
+        return asked if self.mark in asked else {**asked, self.mark: THERE}
+
+    def find(self, filter: Any = None, *args: Any, **kwargs: Any) -> Cursor[Row]:  # and so `find_one`
+        return super().find(self.ours(filter), *args, **kwargs)
+
+    def find_one_and_update(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().find_one_and_update(self.ours(filter), *args, **kwargs)
+
+    def find_one_and_delete(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().find_one_and_delete(self.ours(filter), *args, **kwargs)
+
+    def update_one(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().update_one(self.ours(filter), *args, **kwargs)
+
+    def update_many(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().update_many(self.ours(filter), *args, **kwargs)
+
+    def delete_one(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().delete_one(self.ours(filter), *args, **kwargs)
+
+    def delete_many(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().delete_many(self.ours(filter), *args, **kwargs)
+
+    def count_documents(self, filter: Where, *args: Any, **kwargs: Any) -> int:
+        return super().count_documents(self.ours(filter), *args, **kwargs)
+
+    def distinct(self, key: str, filter: Any = None, *args: Any, **kwargs: Any) -> list[Any]:
+        asked = filter if "query" in kwargs else self.ours(filter)  # a cursor's, whose `find` has said so
+        return super().distinct(key, asked, *args, **kwargs)
+
+    def aggregate(self, pipeline: Sequence[Where], *args: Any, **kwargs: Any) -> CommandCursor[Row]:
+        return super().aggregate([{"$match": self.ours(None)}, *pipeline], *args, **kwargs)
+
+
+def strangers(models: Iterable[type[OwnRows]]) -> list[str]:
+    """Return the collections of these models in which rows of others were seen: one question, whatever they hold.
+
+    It looks at the first and the last of each, by their ids: a database that is shared holds what others wrote before
+    us. It is no search: what is in the midst of millions is passed over later, by every question.
+    """
+    there = set(get_db().list_collection_names())
+    parts = [
+        {
+            "$unionWith": {
+                "coll": model._get_collection_name(),
+                "pipeline": [
+                    {"$sort": {"_id": order}},
+                    {"$limit": LOOKED_AT},
+                    {"$match": {model.mark: {"$exists": False}}},
+                    {"$limit": 1},
+                    {"$project": {"_id": 0, "of": model._get_collection_name()}},
+                ],
+            }
+        }
+        for model in models
+        if model._get_collection_name() in there
+        for order in (1, -1)
+    ]
+    found = get_db().aggregate([{"$documents": []}, *parts]) if parts else ()
+    return sorted({row["of"] for row in found})

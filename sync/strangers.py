@@ -1,0 +1,17 @@
+"""Strangers: a database whose collections of our names hold rows that are not ours is no place for this service."""
+
+from models import Delivery, Erasure, Event, State, kinds
+from models.own_rows import strangers
+from sync.errors import BadSettings
+
+
+def refuse_strangers() -> None:
+    """Raise BadSettings where others keep rows in a collection of ours; nothing was built or written there yet."""
+    if found := strangers([*kinds().values(), Event, Delivery, Erasure, State]):
+        raise BadSettings(
+            [
+                "MONGODB_URI names a database that is not ours alone: "
+                f"there are rows of somebody else in {', '.join(found)}. Nothing was changed; "
+                "give this service a database of its own, on the same server if you wish"
+            ]
+        )

@@ -1,0 +1,162 @@
+"""A database that is not ours alone: it is refused, and what others keep in it is neither read nor changed."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bson import MaxKey, ObjectId
+from mongoengine.connection import get_db
+from pymongo import MongoClient
+from pymongo.database import Database
+
+import sync
+from models import Delivery, Erasure, Event, State, kinds
+from models.own_rows import OwnRows
+from sync.__main__ import main
+from sync.erase import erase
+from sync.errors import BadSettings
+from sync.status import status
+from tests.support import person
+from tests.support.events import event
+from tests.support.world import TOKEN, World
+
+Row = dict[str, Any]
+MODELS: list[type[OwnRows]] = [*kinds().values(), Event, Delivery, Erasure, State]
+NAMES = [model._get_collection_name() for model in MODELS]
+NOT_OURS = "that is not ours has its id"
+# What a shop's own row may well have: fields of ours, but not the one that all of ours have.
+LIKE_OURS: Row = {"status": "active", "state": "pending", "stripe_id": "cus_1OfTheShop", "email": "ann@shop.example"}
+
+
+@pytest.fixture
+def shared(new_database: str) -> Iterator[Database[Any]]:
+    """The database of a shop."""
+    with MongoClient[Any](new_database) as client:
+        yield client.get_default_database()
+    sync.disconnect()
+
+
+def start(database: Database[Any], uri: str) -> str:
+    """Start the service there, which is refused; return why."""
+    with pytest.raises(BadSettings) as refused:
+        World(uri)
+    return str(refused.value)
+
+
+def test_a_start_beside_rows_of_others_is_refused_and_builds_nothing(
+    shared: Database[Any], new_database: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in NAMES:
+        shared[name].insert_one(dict(LIKE_OURS))
+
+    told = start(shared, new_database)
+
+    assert [name for name in NAMES if not re.search(rf"\b{name}\b", told)] == []
+    assert "a database of its own" in told
+    settings = {
+        "STRIPE_SECRET_KEY": "sk_test_world",
+        "STRIPE_WEBHOOK_SECRET": "whsec_world",
+        "API_TOKENS": TOKEN,
+    }
+    for name, value in {**settings, "MONGODB_URI": new_database}.items():
+        monkeypatch.setenv(name, value)
+    for command in ("indexes", "status", "reconcile"):
+        assert main([command]) != 0
+        assert "a database of its own" in capsys.readouterr().err
+    assert sorted(shared.list_collection_names()) == sorted(NAMES)
+    for name in NAMES:
+        assert list(shared[name].index_information()) == ["_id_"], name
+        assert shared[name].count_documents({}) == 1
+
+
+@pytest.mark.parametrize("model", [kinds()["order"], kinds()["charge"], Event])
+@pytest.mark.parametrize("where", ["first", "last"])
+def test_one_row_among_many_of_ours_is_seen(world: World, database: str, model: type[OwnRows], where: str) -> None:
+    id: Any = {"first": 0, "last": MaxKey()}[where]
+    rows = MongoClient[Any](database).get_default_database()[model._get_collection_name()]
+    rows.insert_many([{"_id": f"{number:05}", model.mark: 1, "stripe_id": f"x{number}"} for number in range(100)])
+    rows.insert_one({"_id": id, **LIKE_OURS})
+
+    with pytest.raises(BadSettings, match=model._get_collection_name()):
+        world.start()
+
+    rows.delete_one({"_id": id})
+    world.start()
+
+
+def test_no_question_and_no_change_of_ours_reaches_a_row_of_others(world: World) -> None:
+    before = {}
+    for model in MODELS:
+        before[model] = {"_id": f"row of {model.__name__}", "lease": None, "notices": [], **LIKE_OURS}
+        get_db()[model._get_collection_name()].insert_one(dict(before[model]))
+
+    for model, row in before.items():
+        rows, id = model.own_rows(), row["_id"]
+        assert rows.find_one({"_id": id}) is rows.find_one(id) is rows.find_one({**LIKE_OURS}) is None
+        assert list(rows.find()) == list(rows.find(LIKE_OURS)) == list(rows.aggregate([])) or model is State
+        assert rows.count_documents({"_id": id}) == model.objects(__raw__={"_id": id}).count() == 0
+        assert id not in [*rows.distinct("_id"), *model.objects.distinct("_id")]
+        assert rows.with_options().find_one({"_id": id}) is None
+        assert rows.find_one_and_update({"_id": id}, {"$set": {"a": 1}}) is None
+        assert rows.find_one_and_delete({"_id": id}) is None
+        changed = [rows.update_one({"_id": id}, {"$set": {"a": 1}}), rows.update_many({"_id": id}, {"$set": {"a": 1}})]
+        assert [result.matched_count for result in changed] == [0, 0]
+        assert rows.delete_one({"_id": id}).deleted_count == rows.delete_many({"_id": id}).deleted_count == 0
+        assert model.objects(__raw__={"_id": id}).delete() == 0
+        assert get_db()[rows.name].find_one({"_id": id}) == row
+
+
+def test_rows_that_come_later_are_passed_over_by_every_event_run_and_erasure(world: World) -> None:
+    customer = person.buys(world)
+    world.reconcile()
+    before: dict[str, Row] = {}
+    for number, (kind, model) in enumerate(kinds().items()):
+        theirs = {"customer_id": customer.stripe_id, "customer": customer.stripe_id, "username": person.USERNAME}
+        row = {"_id": ObjectId(), **LIKE_OURS, **theirs, "stripe_id": f"xx_{number}Shared", "name": person.NAME}
+        before[kind] = row
+        get_db()[model._get_collection_name()].insert_one(dict(row))
+
+    for number, (kind, model) in enumerate(kinds().items()):
+        remote = {"id": f"xx_{number}Shared", "object": kind, "created": 1, "customer": customer.stripe_id}
+        what = ("created", "updated", "deleted")[number % 3]
+        answer = world.send(event(f"{model.resource.stems[0]}.{what}", remote, int(world.stripe.clock.now())))
+        assert answer.status_code == 200, (kind, what, answer.json)
+    assert {row.error for row in Event.objects(state="received")} <= {f"a row in {name} {NOT_OURS}" for name in NAMES}
+    assert Event.objects(state="received").count() > 0, "Stripe need not send them again, and an operator is told why"
+    assert Event.objects(state="dead").count() == 0
+    assert world.http.get("/customers").status_code == 200
+    world.advance(hours=1)
+    assert erase(person.USERNAME).exit_code == 0
+    world.reconcile(full=True)
+    status()
+
+    for kind, row in before.items():
+        assert get_db()[kinds()[kind]._get_collection_name()].find_one({"_id": row["_id"]}) == row, kind
+
+
+# Where the collection itself is named: to insert, for its indexes and options, or for counts by an index alone.
+PLAIN = {
+    "models/mirrored.py": 1,
+    "models/claimable.py": 1,
+    "models/tally.py": 2,
+    "models/own_rows.py": 1,
+    "sync/indexes.py": 1,
+}
+
+
+def test_nothing_of_ours_asks_a_collection_past_the_mark() -> None:
+    root = Path(__file__).parents[2]
+    found = {}
+    for file in (
+        *root.glob("models/*.py"),
+        *root.glob("sync/**/*.py"),
+        *root.glob("api/*.py"),
+        *root.glob("webhooks/*.py"),
+    ):
+        text = file.read_text()
+        if many := len(re.findall(r"_get_collection\(\)", text)):
+            found[str(file.relative_to(root))] = many
+        assert "get_db()[" not in text or file.name == "tally.py", file
+    assert found == PLAIN
