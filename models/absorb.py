@@ -6,7 +6,6 @@ Read the cases of `absorption` from the top: the first that holds is taken. What
 here, before sending: MongoDB parses the pipeline anew each time.
 """
 
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,7 +15,7 @@ from typing import Any
 from models.clock import from_now, literal
 from models.content import digest, has_links
 from models.notice import give_notice
-from models.scrub import mentioned, scrub
+from models.scrub import scrub, scrub_row
 
 ROOT = "$$ROOT"
 
@@ -64,11 +63,6 @@ class Evidence:
         """What the document notes of the problem: it is of the operation of that key."""
         return self.problem and {**self.problem, "key": self.ends}
 
-    @cached_property
-    def mentioned(self) -> set[str]:
-        """The ids at Stripe of all that it tells of."""
-        return {self.stripe_id, *mentioned(json.dumps(self.remote).encode())}
-
     def first_snapshot(self) -> dict[str, Any]:
         """Return the snapshot fields of a document that had none."""
         return {
@@ -107,7 +101,10 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
     done = {"$cond": [{"$and": [twinless, in_time]}, None, "$lease"]}
     rest = done if authoritative else {"$ifNull": ["$lease", from_now(lease)]}
     review = {"$cond": [twinless, None, "$review"]}  # about a twin, it stays: this says nothing of twins
+    erased = {"$gt": ["$erased_at", None]}  # of content, only a look takes what may stay
     error = literal(evidence.error)
+    if evidence.error is not None:
+        error = {"$cond": [erased, literal(scrub_row({"error": evidence.error}, ())["error"]), error]}
     idle = {"$eq": ["$operation", None]} if authoritative else False  # its reply comes after its event
     ended = {"operation": None, "error": error, "review": review, "lease": rest}
     branches = [{"case": ends, "then": ended}, {"case": idle, "then": {"lease": rest}}]
@@ -159,7 +156,6 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
     }
     older = {"$lt": [evidence.latest, "$seen_at"]}
     newer = {"$gt": [evidence.earliest, "$doubt_until"]}
-    erased = {"$gt": ["$erased_at", None]}  # of content, only a look takes what may stay
     same = {"$eq": ["$digest", {"$cond": [erased, evidence.scrubbed_digest, evidence.digest]}]}
     pending, over = {"$eq": ["$status", "pending"]}, {"$eq": ["$status", "deleted"]}
     cases: list[tuple[Any, Any]]

@@ -36,6 +36,7 @@ from models.parts import Json, Operation, Problem, Request, Undoing
 from models.resource import Resource, register
 from models.scrub import scrub_row
 from models.sure import Impossible, sure
+from models.whose import owners, uses
 
 log = logging.getLogger("sync")
 
@@ -150,7 +151,7 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
 
         Raises DuplicateKeyError when it has one.
         """
-        return cls._insert(ObjectId(), _born(evidence, from_now()))
+        return cls._insert(ObjectId(), cls._born(evidence, from_now()))
 
     @classmethod
     def adopt_all(cls, evidence: Sequence[Evidence], at: datetime) -> list[Evidence]:
@@ -160,7 +161,8 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         is six times as fast as so many upserts. `at` is the server's time, asked just before.
         """
         born = {"revision": 1, "created_at": at, "updated_at": at}
-        birth = _born if Erasure.concerns(set().union(*(each.mentioned for each in evidence))) else adopted
+        owned = [cls._owners(each) for each in evidence]
+        birth = cls._born if Erasure.concerns(set().union(*owned)) else adopted
         news, ids = cls.resource.notice_of(Status.ACTIVE), [ObjectId() for _ in evidence]
         rows = [
             {**BLANK, **birth(each, at), **born, **first_notice(id, news, at), "_id": id}
@@ -173,6 +175,18 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
                 raise
             return [evidence[failed["index"]] for failed in error.details["writeErrors"]]
         return []
+
+    @classmethod
+    def _born(cls, evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:
+        """Return the fields of one; of what belongs to somebody who was forgotten, only what may stay."""
+        born = adopted(evidence, at)
+        if not Erasure.takes_in(cls._owners(evidence), {evidence.stripe_id, *uses(evidence.remote or {})}):
+            return born
+        return {**born, **scrub_row(born, ENGINE), "erased_at": at}
+
+    @classmethod
+    def _owners(cls, evidence: Evidence) -> set[str]:
+        return owners({**(evidence.remote or {}), "id": evidence.stripe_id, "object": cls.resource.kind})
 
     @classmethod
     def _insert(cls, id: ObjectId, values: dict[str, Any], unless: Sequence[dict[str, Any]] = ()) -> Self:
@@ -223,6 +237,8 @@ class SyncedDocument(Lifecycle, Noticing, Findable):
         if "status" in changes:
             news += [self.resource.notice_of(changes["status"])] if changes["status"] != self.status else []
             changes = {**changes, "live": changes["status"] in (Status.PENDING, Status.ACTIVE), "moved_by": by}
+        if self.erased_at is not None and isinstance(changes.get("error"), dict):
+            changes = {**changes, **scrub_row({"error": changes["error"]}, ())}  # what it says may quote the person
         merged = {name: literal(value) for name, value in changes.items()}
         changed = {**merged, **give_notice(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
         found = self.own_rows().find_one_and_update(
@@ -328,14 +344,6 @@ def adopted(evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:
     own = {"status": status, "stripe_id": evidence.stripe_id, "in_doubt": False}
     look = {"lease": at} if evidence.unshown else {}  # somebody must ask for the rest
     return {**own, **evidence.first_snapshot(), **look, "confirmed_at": at}
-
-
-def _born(evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:
-    """Return the same; of what belongs to somebody who was forgotten, only what may stay."""
-    born = adopted(evidence, at)
-    if not Erasure.takes_in(evidence.stripe_id, evidence.mentioned):
-        return born
-    return {**born, **scrub_row(born, ENGINE), "erased_at": at}
 
 
 BLANK: dict[str, Any] = {

@@ -16,7 +16,7 @@ from models.clock import Expression, from_now, literal
 from models.erasure import Erasure
 from models.event import bare
 from models.indexes import A_DATE
-from models.scrub import mentioned
+from models.whose import owners_of_event
 
 UNRETURNED = "the attempt did not come back: the hook hung or ended its process, or the process was stopped"
 
@@ -56,16 +56,25 @@ class Delivery(Claimable):
     ) -> bool:
         """Insert the delivery of a notice to a hook; False when it is there already."""
         if raw is None:
-            return cls._insert(notice, hook, kind, document, None)
+            return cls._insert(notice, hook, kind, document, None, erased=False)
+        event = json.loads(raw)
 
         def write(forgotten: bool, sure: Callable[[Any], Expression]) -> bool:
-            return cls._insert(notice, hook, kind, document, bare(json.loads(raw)) if forgotten else sure(raw))
+            words = bare(event) if forgotten else sure(raw)
+            return cls._insert(notice, hook, kind, document, words, erased=forgotten)
 
-        return Erasure.unless_forgotten(mentioned(raw), write)
+        return Erasure.unless_forgotten(owners_of_event(event), write)
 
     @classmethod
     def _insert(
-        cls, notice: dict[str, Any], hook: str, kind: str, document: ObjectId | None, raw: bytes | Expression | None
+        cls,
+        notice: dict[str, Any],
+        hook: str,
+        kind: str,
+        document: ObjectId | None,
+        raw: bytes | Expression | None,
+        *,
+        erased: bool,
     ) -> bool:
         row = {
             "notice": notice["id"],
@@ -83,6 +92,7 @@ class Delivery(Claimable):
             "replays": 0,
         }
         values = {name: literal(value) for name, value in row.items()}
+        values |= {"erased_at": from_now()} if erased else {}
         try:
             cls.own_rows().find_one_and_update(
                 {"_id": f"{notice['id']}:{hook}", "state": {"$exists": False}},
@@ -97,19 +107,28 @@ class Delivery(Claimable):
         """Claim it for one attempt. Until that comes back, the row says that it did not."""
         return self.claim(lease, error=UNRETURNED)
 
-    def succeed(self, note: str | None = None) -> Self | None:
-        """Say that it is done."""
+    def succeed(self, note: str | None = None, *, bare: str | None = None) -> Self | None:
+        """Say that it is done; of a `note` that quotes an error, `bare` is left where somebody was forgotten."""
+        told = self._unless_erased(note, bare)
         return self._change(
-            {"state": DeliveryState.DONE, "error": note, "lease": None, "dead_at": None, "settled_at": from_now()}
+            {"state": DeliveryState.DONE, "error": told, "lease": None, "dead_at": None, "settled_at": from_now()}
         )
 
-    def fail(self, error: str, delay: timedelta) -> Self | None:
-        """Say why an attempt failed; it is due again after `delay`."""
-        return self._change({"error": error, "lease": from_now(delay)})
+    def fail(self, error: str, delay: timedelta, *, bare: str | None = None) -> Self | None:
+        """Say why an attempt failed; it is due again after `delay`.
 
-    def die(self, error: str | None) -> Self | None:
-        """Give up."""
-        return self._change({"state": DeliveryState.DEAD, "error": error, "lease": None, "dead_at": from_now()})
+        What an exception says may quote a person: where they were forgotten, `bare` is what it says without words.
+        """
+        return self._change({"error": self._unless_erased(error, bare), "lease": from_now(delay)})
+
+    def die(self, error: str | None, *, bare: str | None = None) -> Self | None:
+        """Give up, and say why likewise."""
+        told = self._unless_erased(error, bare)
+        return self._change({"state": DeliveryState.DEAD, "error": told, "lease": None, "dead_at": from_now()})
+
+    @staticmethod
+    def _unless_erased(error: str | None, bare: str | None) -> Expression:
+        return Expression({"$cond": [{"$gt": ["$erased_at", None]}, literal(bare), literal(error)]})
 
     def erase(self, raw: bytes | None) -> Self | None:
         """Take out the body of the event, and what the hook said; None when somebody else has it."""

@@ -13,9 +13,8 @@ from typing import Any, ClassVar, Self, TypeVar
 
 import pymongo
 from bson import ObjectId
-from bson.codec_options import CodecOptions
-from bson.raw_bson import RawBSONDocument
-from mongoengine import DateTimeField, Document, ListField, ObjectIdField, StringField
+from bson.codec_options import DatetimeConversion
+from mongoengine import DateTimeField, ListField, ObjectIdField, StringField
 from mongoengine.connection import get_db
 from pymongo import IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure
@@ -24,7 +23,6 @@ from models import clock
 from models.clock import Expression, from_now, literal
 from models.indexes import A_DATE
 from models.own_rows import OwnRows
-from models.scrub import mentioned
 
 AGAIN = timedelta(minutes=15)  # far longer than any work that was begun before and knows nothing of the erasure
 HOLDS = timedelta(seconds=0.5)  # a write may begin so long after its look at the erasures, by MongoDB's clock
@@ -106,6 +104,11 @@ class Erasure(OwnRows):
         return None if found is None else self._from_son(found)
 
     @classmethod
+    def spare(cls, stripe_id: str) -> None:
+        """Let an object belong to nobody who was forgotten."""
+        cls.own_rows().update_many({"named": stripe_id}, {"$pull": {"named": stripe_id}})
+
+    @classmethod
     def overdue(cls, at: datetime) -> list[Self]:
         """Return those that are due."""
         return list(cls.objects(__raw__=clock.overdue(at)))
@@ -113,7 +116,7 @@ class Erasure(OwnRows):
     @classmethod
     def concerns(cls, ids: set[str]) -> bool:
         """Whether any of these objects belongs to somebody who was forgotten."""
-        return bool(ids) and cls._touched(ids) is not None
+        return cls._touched(ids) is not None
 
     @classmethod
     def unless_forgotten(
@@ -161,17 +164,17 @@ class Erasure(OwnRows):
         return bool(told["found"]), told["at"].replace(tzinfo=UTC)
 
     @classmethod
-    def takes_in(cls, stripe_id: str, ids: set[str]) -> bool:
-        """The same, of an object that mentions these; what mentions it in turn will belong to them, too."""
-        touched = cls._touched({stripe_id, *ids})
+    def takes_in(cls, owners: set[str], more: set[str]) -> bool:
+        """The same, of what these decide whose it is; then `more` belongs to them, too."""
+        touched = cls._touched(owners)
         if touched is None:
             return False
-        grown = cls.own_rows().find_one_and_update({"_id": touched}, {"$addToSet": {"named": stripe_id}})
+        grown = cls.own_rows().find_one_and_update({"_id": touched}, {"$addToSet": {"named": {"$each": sorted(more)}}})
         return grown is not None
 
     @classmethod
     def _touched(cls, ids: set[str]) -> ObjectId | None:
-        found = cls.own_rows().find_one({"named": {"$in": sorted(ids)}}, {"_id": 1})
+        found = cls.own_rows().find_one({"named": {"$in": sorted(ids)}}, {"_id": 1}) if ids else None
         return None if found is None else ObjectId(found["_id"])
 
 
@@ -181,12 +184,8 @@ def _in_time(until: datetime, value: Any) -> Expression:
     return Expression({"$cond": [{"$lt": ["$$NOW", until]}, literal(value), late]})
 
 
-def raw_rows(model: type[Document]) -> Iterator[RawBSONDocument]:
-    """Yield all rows of a collection, as they are stored."""
-    collection = model.own_rows()
-    yield from collection.with_options(codec_options=CodecOptions(RawBSONDocument)).find()
-
-
-def mentions(row: RawBSONDocument) -> set[str]:
-    """Return all ids of Stripe's that a stored row mentions, wherever."""
-    return mentioned(bytes(row.raw))
+def rows_of(model: type[OwnRows]) -> Iterator[dict[str, Any]]:
+    """Yield all rows of a collection of ours, as they are stored, whatever dates are in them."""
+    rows = model.own_rows()
+    anything = rows.codec_options.with_options(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+    yield from rows.with_options(codec_options=anything).find()

@@ -23,7 +23,8 @@ from models.keys import Key
 from models.lifecycle import LEASE
 from models.notice import Noticing, give_notice, of_event
 from models.resource import KINDS, is_id
-from models.scrub import ERASED, ID, mentioned, scrub
+from models.scrub import ERASED, ID, scrub
+from models.whose import owners_before, owners_of_event
 
 
 class EventState(StrEnum):
@@ -111,7 +112,8 @@ class Event(Noticing, Claimable):
             words = bare(event) if forgotten else sure(storable(event, raw))
             return cls._insert(event, words, state, None if forgotten else error, due, tell, via, erased=forgotten)
 
-        return Erasure.unless_forgotten(mentioned(raw), write, as_of)
+        before = owners_before(event)  # of whom its document says nothing
+        return Erasure.unless_forgotten(owners_of_event(event), write, None if before else as_of)
 
     @classmethod
     def _insert(

@@ -157,6 +157,10 @@ class Lifecycle:
         found = {"missing_since": None, "review": None} if self.missing_since is not None else {}
         return {**snapshot, **found}
 
+    def unerase(self) -> Self | None:
+        """Let a document that was erased by mistake be due for a look, which takes again what Stripe shows."""
+        return self.move(erased_at=None, digest=None, lease=from_now())
+
     def miss(self, delay: timedelta) -> Self | None:
         """Note that a GET did not find its object, which proves nothing yet: due again after `delay`."""
         since = Expression({"$ifNull": ["$missing_since", from_now()]})

@@ -55,8 +55,15 @@ class Marked(Collection[Row]):
         asked = where if isinstance(where, Mapping) else {} if where is None else {"_id": where}
         return asked if self.mark in asked else {**asked, self.mark: THERE}
 
-    def find(self, filter: Any = None, *args: Any, **kwargs: Any) -> Cursor[Row]:  # and so `find_one`
+    def find(self, filter: Any = None, *args: Any, **kwargs: Any) -> Cursor[Row]:
         return super().find(self.ours(filter), *args, **kwargs)
+
+    def find_one(self, filter: Any = None, *args: Any, **kwargs: Any) -> Row | None:
+        """Return one of our rows. By the id alone, MongoDB's shortest way: the row itself says whether it is ours."""
+        if args or kwargs or not isinstance(filter, Mapping) or filter.keys() != {"_id"}:
+            return super().find_one(filter, *args, **kwargs)
+        found = next(iter(super().find(filter, limit=-1)), None)
+        return found if found is not None and self.mark in found else None
 
     def find_one_and_update(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
         return super().find_one_and_update(self.ours(filter), *args, **kwargs)

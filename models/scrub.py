@@ -51,8 +51,6 @@ DECIMAL = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 # Numbers that tell of a person, and what callers name themselves.
 PERSONAL = _names("metadata dob exp_month exp_year expiration_date issued_date latitude longitude risk_score")
 
-MENTIONED = re.compile(rb"(?<![A-Za-z0-9_])[a-z][a-z_]*_[A-Za-z0-9]+")
-
 
 def scrub(value: Any, name: str = "") -> Any:
     """Return what may stay of a value that has this name; of what is made of parts, what may stay of each."""
@@ -97,8 +95,3 @@ def scrub_row(row: Mapping[str, Any], engine: Collection[str]) -> dict[str, Any]
             case _ if name not in engine:
                 left[name] = scrub(value, name)
     return left
-
-
-def mentioned(raw: bytes) -> set[str]:
-    """Return all that looks like an id of Stripe's in some JSON or BSON."""
-    return {found.decode() for found in MENTIONED.findall(raw)}

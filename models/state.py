@@ -81,7 +81,7 @@ class State(OwnRows):
     def add(cls, name: str, field: str, entry: Any) -> None:
         """Put an entry into a list of the value, unless it is there."""
         grown = {"$setUnion": [{"$ifNull": [f"$value.{field}", []]}, [literal(entry)]]}
-        cls._get_collection().find_one_and_update(
+        cls.own_rows().find_one_and_update(
             {"_id": name}, [{"$set": {f"value.{field}": grown, "at": from_now()}}], upsert=True
         )
 

@@ -6,6 +6,7 @@ from typing import Any
 from mongoengine.connection import get_db
 from pymongo.collection import Collection
 
+from models.base import SyncedDocument
 from models.delivery import Delivery
 from models.event import Event
 from models.own_rows import OwnRows
@@ -44,5 +45,8 @@ def _rows(collection: str) -> Collection[Row]:
 
 
 def drop(collection: str) -> None:
-    """Remove a whole collection, of a kind that is kept no more."""
-    get_db().drop_collection(collection)
+    """Remove the documents of a kind that is kept no more, and with the last row the collection."""
+    rows = get_db()[collection]
+    rows.delete_many({SyncedDocument.mark: {"$exists": True}})
+    if rows.find_one({}, {"_id": 1}) is None:
+        rows.drop()

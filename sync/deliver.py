@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, NoReturn
 
 from models import Delivery, Event, SyncedDocument, clock, kinds, present_kinds
@@ -25,6 +26,7 @@ from sync.stop import STOP
 
 BATCH = 100
 LONGEST_ERROR = 1000  # characters
+UNTOLD = "not told: its document is no longer there"
 
 
 @dataclass(frozen=True)
@@ -84,18 +86,22 @@ def _attempt(row: Delivery, limits: Limits) -> str | None:
     claimed = row.attempt(timedelta(seconds=2 * limits.timeout) + wait)  # a process that ends waits like a failure
     if claimed is None:
         return None
+    notice = None
     try:
         notice = _notice(claimed)
         if notice is None:
-            return _told(claimed.succeed("not told: its document is no longer there"), "done")
+            return _told(claimed.succeed(UNTOLD, bare=UNTOLD), "done")
         with time_limit(limits.timeout):
             _hook(claimed.hook)(notice)
     except (Exception, SystemExit, TookTooLong) as error:
-        log.warning("hook %s failed on %s", row.hook, row.notice, exc_info=error)
-        why = _storable("".join(traceback.format_exception_only(error)).strip()[:LONGEST_ERROR])
+        bare = _storable(without_words(error)[:LONGEST_ERROR])
+        forgotten = notice is not None and getattr(notice.document, "erased_at", None) is not None
+        log.warning("hook %s failed on %s: %s", row.hook, row.notice, bare, exc_info=None if forgotten else error)
+        said = _storable("".join(traceback.format_exception_only(error)).strip()[:LONGEST_ERROR])
+        why = bare if forgotten else said
         if claimed.attempts >= limits.attempts:
-            return _told(claimed.die(why), "dead")
-        return _told(claimed.fail(why, wait), "failed")
+            return _told(claimed.die(why, bare=bare), "dead")
+        return _told(claimed.fail(why, wait, bare=bare), "failed")
     return _told(claimed.succeed(), "done")
 
 
@@ -117,6 +123,13 @@ def _told(row: Delivery | None, outcome: str) -> str | None:
     if row is not None and outcome != "failed":
         log.info("delivery %s → %s", row.id, row.state)
     return row and outcome
+
+
+def without_words(error: BaseException) -> str:
+    """Return of what class an error is, and where it was raised: nothing that it says, which may quote a person."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
 
 
 def _storable(text: str) -> str:

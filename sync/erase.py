@@ -13,20 +13,17 @@ from typing import Any
 from bson import ObjectId
 
 from models import Customer, Delivery, Erasure, Event, Status, SyncedDocument, clock, present_kinds
-from models.erasure import mentions, raw_rows
-from models.event import bare
+from models.erasure import rows_of
+from models.event import bare, object_id
 from models.resource import is_id
-from models.scrub import ID
 from models.sure import sure
 from models.username import folded_before
+from models.whose import owners_of_document, owners_of_event, owners_of_object, used_by, uses
 from sync.connection import log
 from sync.errors import InProgress, NotDeletable, NotFound, NotPossible, Refused
 from sync.inbox import Malformed, parse
 from sync.saga import delete
 from sync.stop import STOP
-
-# An object of these kinds may be used by one person only, and once that is over it names nobody any more.
-PRIVATE = ("pm_", "card_", "src_", "ba_", "file_")
 
 
 @dataclass
@@ -38,10 +35,9 @@ class Belongings:
     events: set[str] = field(default_factory=set)
     deliveries: set[str] = field(default_factory=set)
 
-    def takes(self, told: set[str]) -> bool:
-        """Whether what mentions these is the person's: it mentions something of theirs, and nobody else."""
-        customers = {id for id in told if id.startswith(Customer.resource.prefix)}
-        return bool(told & self.known) and (not customers or bool(customers & self.known))
+    def has(self, owners: set[str]) -> bool:
+        """Whether what is somebody's by these ids is the person's."""
+        return not self.known.isdisjoint(owners)
 
     @property
     def counts(self) -> Counter[str]:
@@ -187,7 +183,7 @@ def go_on() -> int:
 
 
 def belongings(start: set[ObjectId], known: set[str]) -> Belongings:
-    """Find all rows that tell of a person: what mentions one of their objects is theirs, too, until nothing is new.
+    """Find all rows of a person: what is a part of one of their objects is theirs, too, until nothing is new.
 
     Every row is read, as often as it takes. It is a rare command, and whatever needs no index needs none forgotten.
     """
@@ -217,32 +213,47 @@ def _of_the_same_name(customer: Customer) -> set[ObjectId]:
 
 
 def _search_documents(model: type[SyncedDocument], start: set[ObjectId], found: Belongings) -> None:
-    ids = found.documents.setdefault(model, set())
-    for row in raw_rows(model):
-        told = mentions(row)
-        own = row.get("stripe_id")
-        by_name = row["_id"] in start or own in found.known
-        theirs = by_name if model is Customer else found.takes(told)
-        if theirs:
+    ids, kind = found.documents.setdefault(model, set()), model.resource.kind
+    for row in rows_of(model):
+        if row["_id"] in start or found.has(owners_of_document(kind, row)):
             ids.add(row["_id"])
-            found.known |= {own, *row.get("orphans", ()), *row.get("undone", ())} - {None}
-            found.known |= {id for id in told if id.startswith(PRIVATE) and ID.fullmatch(id)}
+            found.known |= {row.get("stripe_id"), *row.get("orphans", ()), *row.get("undone", ())} - {None}
+            found.known |= used_by(kind, row)
 
 
 def _search_events(found: Belongings) -> None:
-    for row in raw_rows(Event):
-        if found.takes(mentions(row)):
+    for row in rows_of(Event):
+        event = _read(row)
+        if _is_theirs(event, row, found):
             found.events.add(row["_id"])
-            about = row.get("object_id")
-            if about and not about.startswith(Customer.resource.prefix):
-                found.known.add(about)
+        if event is not None and found.has(owners_of_object(event)):
+            found.known |= {id for id in (object_id(event),) if id} | uses(event["data"]["object"])
 
 
 def _search_deliveries(found: Belongings) -> None:
     documents = {id for ids in found.documents.values() for id in ids}
-    for row in raw_rows(Delivery):
-        if row.get("document") in documents or found.takes(mentions(row)):
+    for row in rows_of(Delivery):
+        if row.get("document") in documents or _is_theirs(_read(row), row, found):
             found.deliveries.add(row["_id"])
+
+
+def _is_theirs(event: dict[str, Any] | None, row: dict[str, Any], found: Belongings) -> bool:
+    if event is not None:
+        return found.has(owners_of_event(event))
+    return any(json.dumps(id).encode() in (row.get("raw") or b"") for id in found.known)  # nobody can tell whose it is
+
+
+def _read(row: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the event in a row, however badly formed; None where it is none at all."""
+    try:
+        return parse(row.get("raw") or b"")
+    except Malformed:
+        pass
+    try:
+        event = json.loads(row.get("raw") or b"")
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None
 
 
 # --- what is taken from them ---
@@ -267,16 +278,9 @@ def _rows(found: Belongings, done: Erased) -> None:
 
 def _event(id: str) -> bool:
     while (row := Event.objects(id=id).first()) is not None and row.erased_at is None:
-        if row.erase(_read(row.raw, row)) is not None:
+        if row.erase({**(_read({"raw": row.raw}) or {}), "id": row.id, "type": row.type}) is not None:
             return True
     return False
-
-
-def _read(raw: bytes, row: Event) -> dict[str, Any]:
-    try:
-        return parse(raw)
-    except Malformed:
-        return {"id": row.id, "type": row.type}
 
 
 def _delivery(id: str) -> bool:

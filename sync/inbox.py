@@ -17,8 +17,8 @@ from models import Erasure, Event, Status, SyncedDocument, clock, kinds
 from models.claimable import is_away
 from models.event import MAX_ATTEMPTS, EventState, Via, bare, object_id
 from models.keys import Key
-from models.scrub import mentioned
 from models.state import OTHER_VERSION, State
+from models.whose import owners_before, owners_of_event
 from sync.admission import OTHERS, foreign, sample, unkept
 from sync.adopt import Verdict, unknown_object
 from sync.answers import API_VERSION
@@ -111,9 +111,10 @@ def _apply_what_waited(object_id: str, *, quick: bool) -> None:
             return
 
 
-def _erased(verdict: Verdict, raw: bytes) -> bool:
-    """Whether an event is about somebody who was forgotten; a document that is known has said so already."""
-    return Erasure.concerns(mentioned(raw)) if verdict.erased is None else verdict.erased
+def _erased(verdict: Verdict, event: dict[str, Any]) -> bool:
+    """Whether an event is about somebody who was forgotten; of its object, a document that is known has said so."""
+    asked = owners_of_event(event) if verdict.erased is None else owners_before(event)
+    return bool(verdict.erased) or Erasure.concerns(asked)
 
 
 def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
@@ -225,5 +226,5 @@ def drain_one(row: Event, *, quick: bool = False) -> EventState:
         row.disown(event, str(verdict.why))
         return verdict.state
     due = backoff(row.attempts) if verdict.state == EventState.RECEIVED else verdict.due
-    row.settle(verdict.state, verdict.why, due, bare(event) if row.erased_at or _erased(verdict, row.raw) else None)
+    row.settle(verdict.state, verdict.why, due, bare(event) if row.erased_at or _erased(verdict, event) else None)
     return verdict.state

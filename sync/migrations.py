@@ -12,7 +12,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from models import Delivery, Event, kinds, present_kinds, stored
+from models import Customer, Delivery, Erasure, Event, Status, kinds, present_kinds, stored
 from models.content import digest, has_links, kept
 from models.event import bare, object_id, of_others, storable
 from models.mirrored import collection_of
@@ -190,10 +190,26 @@ def _alike(row: Row) -> None:
     State.add(ALIKE, "ids", row["_id"])
 
 
+# --- who only mentioned somebody who was forgotten was forgotten, too ---
+
+
+def _remember_the_living() -> None:
+    erased = [each.id for each in Erasure.objects.only("id")]
+    living = list(Customer.objects(status=Status.ACTIVE, erased_at__ne=None, id__nin=erased))  # nobody asked for them
+    for customer in living:
+        Erasure.spare(customer.stripe_id)
+        customer.unerase()
+    theirs = {"erased_at": {"$ne": None}, "stripe.customer": {"$in": [customer.stripe_id for customer in living]}}
+    for model in present_kinds().values() if living else ():
+        for document in model.objects(__raw__=theirs):
+            document.unerase()
+
+
 MIGRATED = (
     Migration("content", _content, _drop_keys),
     Migration("disputes", lambda: [], _follow_disputes),
     Migration("of others", _inbox),
     Migration("chosen ids", _ids),
     Migration("usernames", _names),
+    Migration("living", lambda: [], _remember_the_living),
 )

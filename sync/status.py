@@ -206,7 +206,7 @@ def _hooks(health: Health, now: datetime, present: list[type[SyncedDocument]]) -
 
 def _erasures(health: Health, now: datetime) -> None:
     where = {"lease": {"$type": "date"}, "scrubbed_at": None, "at": {"$lt": now - SLOW}}
-    unfinished = Erasure.own_rows().find_one(where, {"_id": 1})
+    unfinished = Erasure._get_collection().find_one(where, {"_id": 1})
     if unfinished is not None:
         told = f"the erasure of customer {unfinished['_id']} is not finished"
         health.warning("erasure", told, f"`erase {unfinished['_id']}` says what it waits for")

@@ -96,7 +96,7 @@ def drop(given: argparse.Namespace) -> int:
     row = _row(given.id)
     if row.state != DeliveryState.DEAD:
         raise NotPossible(f"This delivery is {row.state}, not dead.")
-    dropped = row.succeed(f"given up by an operator; {row.error}")
+    dropped = row.succeed(f"given up by an operator; {row.error}", bare="given up by an operator")
     if dropped is None:
         raise NotPossible("It has just changed: look again.")
     say(given, _shown(dropped), _line(_shown(dropped)))

@@ -11,7 +11,7 @@ from mongoengine.connection import get_db
 
 import sync
 from models import Customer, Delivery, Erasure, Event
-from models.erasure import raw_rows
+from models.erasure import rows_of
 from sync import deliver, inbox
 from sync.erase import erase
 from sync.hooks import HOOKS
@@ -152,4 +152,4 @@ def test_an_erasure_that_has_nobody_to_wait_for_does_not_wait(world: World, cust
 
 
 def rows() -> Iterator[Any]:
-    return raw_rows(Erasure)
+    return rows_of(Erasure)

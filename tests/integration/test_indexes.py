@@ -88,7 +88,7 @@ def broken(shop: World, *names: str) -> None:
     with MongoClient[Any](shop.database) as client:
         for model in ALL.values():
             rows = client.get_default_database()[model._get_collection_name()]
-            rows.insert_one({})
+            rows.insert_one({model.mark: 1})
             for name in names or ("*",):
                 rows.drop_indexes() if name == "*" else rows.drop_index(name)
     sync.disconnect()
@@ -207,7 +207,7 @@ def test_duplicates_are_named_by_their_ids_and_the_other_indexes_are_built(
     name = "augusta ada king"
     rows = get_db().customers
     rows.drop_indexes()
-    ids = rows.insert_many([{"live": True, "username_key": name}, {"live": True, "username_key": name}]).inserted_ids
+    ids = rows.insert_many([{"revision": 1, "live": True, "username_key": name} for _ in range(2)]).inserted_ids
 
     code, told = indexes()
 
@@ -221,7 +221,7 @@ def test_duplicates_are_named_by_their_ids_and_the_other_indexes_are_built(
 
 def test_an_index_of_an_older_version_gives_way_to_the_one_of_its_name(shop: World, indexes: Command) -> None:
     customers = get_db().customers
-    customers.insert_one({})
+    customers.insert_one({"revision": 1})
     customers.drop_index("key_1")
     customers.create_index("key")
     customers.drop_index("settled_at_1")
@@ -237,7 +237,7 @@ def test_an_index_of_an_older_version_gives_way_to_the_one_of_its_name(shop: Wor
 def test_an_index_counts_by_what_it_means_and_not_by_its_name(shop: World) -> None:
     customers = get_db().customers
     (index,) = [each for each in Customer.indexes if each.document["name"] == "key_1"]
-    customers.insert_one({})
+    customers.insert_one({"revision": 1})
     customers.drop_index("key_1")
     wish = {name: value for name, value in index.document.items() if name not in ("key", "name")}
     customers.create_index("key", name="by_hand", **wish)
