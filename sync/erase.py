@@ -102,14 +102,16 @@ def erase(reference: str, *, dry: bool = False) -> Erased:
 def customer_of(reference: str) -> Customer:
     """Return the customer that is meant: a live one, else the last that had this id or name. Raises NotFound.
 
-    An id that somebody chose may be the name of somebody else, and nobody is forgotten by a guess: NotPossible.
+    A live one of that name is whom every call means by it. But an id that somebody chose may be the name that somebody
+    else had, and nobody is forgotten by a guess: NotPossible.
     """
-    named = Customer.meant(reference) or next(iter(Customer.named(reference, live=False)), None)
+    if (live := Customer.meant(reference)) is not None:
+        return live
+    named = next(iter(Customer.named(reference, live=False)), None)
     of_id = Customer.of(reference) if is_id(reference) else None
-    if named is not None and of_id is not None and named.id != of_id.id and str(named.id) != reference:
-        raise NotPossible(
-            f"That is the name of customer {named.id}, and Stripe's id of {of_id.id}: say which of these."
-        )
+    if named is not None and of_id is not None and named.id != of_id.id:
+        told = f"That was the name of customer {named.id}, and is Stripe's id of {of_id.id}: say which of these."
+        raise NotPossible(told)
     if (found := named or of_id) is None:
         raise NotFound("There is no such customer; once erased, they are known by their id only.")
     return found
