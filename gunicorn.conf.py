@@ -37,9 +37,7 @@ bind = f"0.0.0.0:{port}" if port else "127.0.0.1:8000"
 # Threads, because a request waits for Stripe and MongoDB far more than it computes; and our own worker, because in
 # gunicorn's whoever is slow or silent holds one.
 worker_class = "api.worker.Worker"
-workers = (
-    number("WEB_CONCURRENCY", 1, 1000) or 2
-)  # one can die or restart while the other serves; more if cores are busy
+workers = number("WEB_CONCURRENCY", 1, 1000) or 2  # one can die while the other serves; more when a core is busy
 threads = 8  # per worker and kind of request: 16 calls can wait for Stripe at once, below its limit of 100 a second
 
 # A request has a budget of 45 s and checks it itself: `timeout` only ends a worker whose main loop hangs.
@@ -50,7 +48,7 @@ keepalive = (
 )
 sendfile = False  # it would wait for who does not take an answer
 
-# Every worker makes its own Stripe and MongoDB clients anyway, and one that is recycled reads the settings anew.
+# Every worker makes its own Stripe and MongoDB clients anyway, and for one that is recycled the settings are read anew.
 preload_app = False
 
 # Who is believed when it says how a request reached it (X-Forwarded-*, SCRIPT_NAME): nobody, or the proxies that are

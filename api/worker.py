@@ -27,7 +27,7 @@ HEAD = 5.0  # s from the first look at a connection until the head of its reques
 COMING = 1.0  # s that a small body may take before a thread reads the rest
 QUIET = 1.0  # s of silence, after which it makes room for a newcomer before those do that spoke
 BODY = 10.0  # s that a thread reads a body at most; Stripe has given up by then
-ANSWER = 10.0  # s until an answer is taken
+ANSWER = 30.0  # s until all of an answer is taken
 CLOSING = 2.0  # s for the other side to hang up: a connection that is cut while it still sends may lose its answer
 UNSENT = 64 * 1024 * 1024  # bytes of answers that nobody takes, in all
 DRAINED = 8 * 1024 * 1024  # bytes that are read, and forgotten, of who was answered and still sends
@@ -74,8 +74,6 @@ class Worker(ThreadWorker):
 
     def accept(self, listener: Any) -> None:
         """Take a newcomer; if there is no room, let who has waited longest go."""
-        if self.nr_conns >= self.worker_connections - 1:
-            self._make_room()
         try:
             accepted, address = listener.accept()
         except OSError as error:
@@ -85,6 +83,8 @@ class Worker(ThreadWorker):
             elif error.errno not in (errno.EAGAIN, errno.ECONNABORTED, errno.EWOULDBLOCK):
                 raise
             return
+        if self.nr_conns >= self.worker_connections - 1:
+            self._make_room()
         self.nr_conns += 1
         self._wait(Connection(self.cfg, accepted, address, listener.getsockname()), self.heads)
 
@@ -165,6 +165,8 @@ class Worker(ThreadWorker):
         bulkhead.frees()
         if bulkhead.waiting and bulkhead.takes():
             self._start(bulkhead.waiting.popleft())
+        if not fs.cancelled() and (error := fs.exception()) is not None:
+            self.log.error("a request ended in %s", type(error).__name__)
         conn.stays = not fs.cancelled() and fs.exception() is None and bool(fs.result())
         self._go(conn, self._go_on)
 

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import pytest
 from stripe import WebhookSignature
 
+from demo.client import NoAnswer
 from demo.mongod import Mongod
 from demo.stack import Stack
 from tests.chaos.book import settle, storm
@@ -23,6 +24,12 @@ from tests.support import eventually
 from tests.support.answers import at_once
 
 WORKERS = 2
+GOOD = b"RETENTION_DAYS=40\n"
+SLIPS = {
+    "RETENTION_DAYS": b"RETENTION_DAYS=7\n",
+    "HOOKS": b"HOOKS=no_such_module_of_the_shop\n",
+    ".env": b"RETENTION_DAYS=\xff\xfe\n",
+}
 
 
 @contextmanager
@@ -32,6 +39,26 @@ def frozen(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
+
+
+def told(stack: Stack) -> str:
+    """What whichever worker says of the settings; "" where all is well."""
+    try:
+        ready = stack.service.get("/readyz")
+    except NoAnswer:
+        return "?"
+    return str(ready.body.get("settings", "")) if ready.status == 200 else "?"
+
+
+def renew(stack: Stack, how: str) -> None:
+    """Let gunicorn make new workers, and wait until only they are there."""
+    before = stack.workers()
+    if how == "reload":
+        os.kill(stack.process("gunicorn").pid, signal.SIGHUP)
+    else:
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+    eventually(lambda: len(stack.workers()) == len(before) and not {*before} & {*stack.workers()}, 30)
 
 
 @pytest.mark.fault("60")
@@ -142,7 +169,7 @@ def test_workers_without_file_descriptors_serve_again_when_there_are_some(stack:
             few = len(os.listdir(f"/proc/{pid}/fd")) + 4
             resource.prlimit(pid, resource.RLIMIT_NOFILE, (few, hard))
         with ExitStack() as idle:
-            for _ in range(12):  # each holds a thread for 5 s, and a file descriptor for longer
+            for _ in range(12):  # each holds a file descriptor until there is no other
                 idle.enter_context(socket.create_connection((where.hostname, where.port), 30))
             load.asks(60)
         for pid in {*limits} & {*stack.workers()}:
@@ -170,3 +197,22 @@ def test_one_event_fifty_times_at_once_is_kept_once(stack: Stack) -> None:
     assert sum(state != "duplicate" for _, state in answers) == 1, "one of them was the first"
     assert stack.database["stripe_events"].count_documents({"_id": "evt_fifty"}) == 1
     assert len(stack.stripe.objects("customer")) == stack.database["customers"].count_documents({"status": "active"})
+
+
+def test_a_slip_in_a_setting_ends_no_running_service(stack: Stack) -> None:
+    env, log = stack.directory / ".env", stack.process("gunicorn").log
+    for (name, slip), how in zip(SLIPS.items(), ("reload", "recycle", "recycle"), strict=True):
+        said = log.read_text().count("the new settings are refused")
+        env.write_bytes(slip)
+        renew(stack, how)
+
+        eventually(lambda name=name: name in told(stack), 30)  # type: ignore[misc]
+        assert log.read_text().count("the new settings are refused") == said + 1, "once, not for each worker"
+        assert name in log.read_text().rpartition("the new settings are refused")[2]
+        assert stack.service.get("/customers").status == 200, "with the token of before"
+
+    env.write_bytes(GOOD)
+    renew(stack, "reload")
+    eventually(lambda: told(stack) == "", 30)
+    stack.process("gunicorn").check()
+    env.unlink()
