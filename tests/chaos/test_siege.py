@@ -65,7 +65,8 @@ def slow_bodies(stack: Stack, _: Mongod) -> AbstractContextManager[None]:
 
 
 def answers_that_nobody_takes(stack: Stack, _: Mongod) -> AbstractContextManager[None]:
-    return sending(stack, 40, b"GET /openapi.json HTTP/1.1\r\nHost: here.com\r\n\r\n" * 40)
+    """More than the buffers of both sides hold, for more connections than there are threads."""
+    return sending(stack, 2 * THREADS + 4, b"GET /openapi.json HTTP/1.1\r\nHost: here.com\r\n\r\n" * 24)
 
 
 @contextmanager
