@@ -77,7 +77,7 @@ def of_operation(document: SyncedDocument) -> About:
 def is_of_another(headers: Mapping[str, str] | None, key: str | None) -> bool:
     """Whether an answer says that it is to another key: Stripe gives back the key of each POST in a header."""
     told = (headers or {}).get("Idempotency-Key")
-    return key is not None and told is not None and key not in told
+    return key is not None and bool(told) and key not in str(told)
 
 
 def misses_another(message: Any, path: str, params: Json) -> bool:

@@ -13,7 +13,7 @@ from requests.structures import CaseInsensitiveDict
 
 import sync
 from models import Coupon, Customer, Operation, PaymentIntent, SyncedDocument, created_kinds
-from sync.about import of_operation
+from sync.about import is_of_another, of_operation
 from sync.connection import current
 from sync.errors import CannotLook
 from sync.look import look
@@ -175,6 +175,17 @@ def test_a_refusal_of_anothers_key_refuses_nothing(world: World, mixed: Mixed) -
     assert second.status == "pending"
     settle(world, mixed)
     assert second.reread().status == "active"
+
+
+@pytest.mark.parametrize(
+    ("told", "another"),
+    [(None, False), ("key-1", False), ("key-1, key-1", False), ("key-2", True), ("", False)],
+)
+def test_only_another_key_makes_an_answer_anothers(told: str | None, another: bool) -> None:
+    headers = {} if told is None else {"Idempotency-Key": told}
+
+    assert is_of_another(headers, "key-1") is another
+    assert not is_of_another(headers, None), "a GET has none"
 
 
 SHOWN: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {  # what was sent, and how Stripe may show it

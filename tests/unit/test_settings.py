@@ -41,6 +41,14 @@ def test_good_settings_are_read() -> None:
     assert (settings.retention, settings.stripe_api_base) == (timedelta(days=31), "http://here:1")
 
 
+def test_the_first_bundle_of_certificates_that_is_named_counts() -> None:
+    named = {"REQUESTS_CA_BUNDLE": "/first.pem", "SSL_CERT_FILE": "/second.pem"}
+
+    assert read().ca_bundle is None
+    assert read(**named).ca_bundle == "/first.pem"
+    assert read(**named | {"REQUESTS_CA_BUNDLE": ""}).ca_bundle == "/second.pem"
+
+
 def test_what_may_be_left_out_has_the_default_of_the_contract() -> None:
     settings = Settings.from_environment(
         environment={"STRIPE_SECRET_KEY": "rk_live_1", "ADOPT": "", "RETENTION_DAYS": " "}
