@@ -4,6 +4,7 @@ import json
 import logging
 import uuid
 from functools import partial
+from http import HTTPStatus
 
 import stripe
 from flask import Flask, Response, current_app, g, request
@@ -146,8 +147,17 @@ def ready() -> tuple[dict[str, str], int]:
 
 def busy() -> bytes:
     """Return what the server answers where no thread comes free, so that the application cannot be asked."""
-    body = json.dumps(errors.described(503, Unavailable.type, BUSY))
-    told = {"Content-Type": "application/problem+json", "Content-Length": str(len(body)), "Retry-After": "5", **HEADERS}
-    told["X-Request-Id"] = uuid.uuid4().hex
-    lines = ["HTTP/1.1 503 Service Unavailable", "Connection: close", *(f"{name}: {told[name]}" for name in told)]
+    return _unasked(HTTPStatus.SERVICE_UNAVAILABLE, Unavailable.type, BUSY, {"Retry-After": "5"})
+
+
+def late() -> bytes:
+    """Return what the server answers where a body did not come, so that the application was not asked."""
+    return _unasked(HTTPStatus.REQUEST_TIMEOUT, "too-slow", errors.SLOW, {})
+
+
+def _unasked(status: HTTPStatus, type: str, detail: str, headers: dict[str, str]) -> bytes:
+    body = json.dumps(errors.described(status, type, detail))
+    told = {"Content-Type": "application/problem+json", "Content-Length": str(len(body)), **headers, **HEADERS}
+    told |= {"X-Request-Id": uuid.uuid4().hex, "Connection": "close"}
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {told[name]}" for name in told)]
     return "\r\n".join([*lines, "", body]).encode()

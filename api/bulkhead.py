@@ -1,6 +1,6 @@
 """Which thread a request may take: each kind has threads of its own, and a kind that waits holds none of another's.
 
-A slow Stripe holds the threads of calls that write, a MongoDB that hangs those of whatever asks it, slow bodies their
+A slow Stripe holds the threads of calls that write, a MongoDB that hangs those of whatever asks it, large bodies their
 own; and the probes have two, whatever happens. A short burst waits for its turn. Only where no thread of a kind came
 free for PATIENCE is the rest answered 503 at once: whoever waited on would hear the same later.
 """
@@ -14,7 +14,7 @@ from typing import Any
 
 LARGEST = 64 * 1024  # bytes of a head, and of a body that is awaited without a thread: nearly every event fits
 PROBES = 2  # threads for them: one may wait for MongoDB, and the other answers
-PATIENCE = 2.0  # s without a free thread: longer than a usual answer of Stripe's, shorter than MongoDB's 5 s
+PATIENCE = 2.0  # s without a free thread: longer than a usual answer of Stripe's, shorter tha MongoDB's 5 s
 LONGEST = 8.0  # s that a request may wait for its turn however fast the others are: then Stripe has given up, too
 
 END = b"\r\n\r\n"
@@ -37,7 +37,7 @@ class Kind(Enum):
     """What a request may have to wait for."""
 
     PROBE = "probes"
-    BODY = "bodies that come slowly"
+    BODY = "large bodies that come slowly"
     WEBHOOK = "webhooks"
     WRITE = "calls that write"
     READ = "calls that read"

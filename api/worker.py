@@ -24,7 +24,7 @@ from api.connection import Connection, Place
 from api.few import Few
 
 HEAD = 5.0  # s from the first look at a connection until the head of its request is whole
-COMING = 1.0  # s that a small body may take before a thread reads the rest
+COMING = 5.0  # s until a small body is whole
 QUIET = 1.0  # s of silence, after which it makes room for a newcomer before those do that spoke
 BODY = 10.0  # s that a thread reads a body at most; Stripe has given up by then
 ANSWER = 30.0  # s until all of an answer is taken
@@ -47,6 +47,7 @@ class Worker(ThreadWorker):
         self.answers, self.closing = Place(ANSWER), Place(CLOSING)
         self.few = Few(self.log)
         self.busy: Callable[[], bytes] = bytes
+        self.late: Callable[[], bytes] = bytes
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
         """Return the threads of all kinds: a bulkhead lets no more in than there are."""
@@ -66,9 +67,9 @@ class Worker(ThreadWorker):
     def load_wsgi(self) -> None:
         """Load the application, and what is answered without it."""
         super().load_wsgi()
-        from api.app import busy  # not before the fork
+        from api.app import busy, late  # not before the fork
 
-        self.busy = busy
+        self.busy, self.late = busy, late
 
     # --- from the first byte to a thread ---
 
@@ -244,7 +245,7 @@ class Worker(ThreadWorker):
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
         """Wait for the next event, and less long while somebody's time may soon be up."""
-        pressing = self.bodies.waiting or any(bulkhead.waiting for bulkhead in self.bulkheads.values())
+        pressing = any(bulkhead.waiting for bulkhead in self.bulkheads.values())
         super().wait_for_and_dispatch_events(min(timeout, 0.1) if pressing else timeout)
 
     def murder_pending(self) -> None:
@@ -253,7 +254,7 @@ class Worker(ThreadWorker):
         for place in (self.heads, self.idle, self.answers, self.closing, self.bodies):
             while place.waiting and (first := next(iter(place.waiting.items())))[1] <= now:
                 if place is self.bodies:
-                    self._hand_over(first[0], Arrival.PART)
+                    self._go(first[0], partial(self._answer, answer=self.late()))
                 else:
                     self._drop(first[0])
         for bulkhead in self.bulkheads.values():
