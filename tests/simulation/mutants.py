@@ -64,9 +64,9 @@ MUTANTS = (
     Mutant(
         "sends again with another key",
         "sync/gateway.py",
-        "                answer = self.write(call, operation.api_version)\n"
+        "                answer = self.write(call, own, operation.api_version)\n"
         "                if isinstance(answer, Refusal)",
-        "                answer = self.write(replace(call, key=f'{call.key}2'), operation.api_version)\n"
+        "                answer = self.write(replace(call, key=f'{call.key}2'), own, operation.api_version)\n"
         "                if isinstance(answer, Refusal)",
         seed=0,
         steps=(28,),
