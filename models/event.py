@@ -132,7 +132,7 @@ class Event(Noticing, Claimable):
         row = {
             "type": event["type"],
             "created": created if isinstance(created, int) and 0 <= created < 2**53 else None,  # what is no event
-            "object_id": object_id(event),
+            "object_id": id_left(event) if erased else object_id(event),
             "raw": words,
             "state": state,
             "error": error,
@@ -188,7 +188,7 @@ class Event(Noticing, Claimable):
     ) -> Self | None:
         """Say what became of a claimed row; open again, it is due after `due`. `bared` is all it keeps."""
         is_open = state in OPEN
-        erased = {} if bared is None else {"raw": bared, "erased_at": from_now()}
+        erased = {} if bared is None else {**_left(bared), "erased_at": from_now()}
         told = {"$cond": [{"$gt": ["$erased_at", None]}, None, literal(error)]}  # it may quote what was erased since
         return self._change(
             {
@@ -209,7 +209,7 @@ class Event(Noticing, Claimable):
 
     def erase(self, event: dict[str, Any]) -> Self | None:
         """Keep of it only which object changed; None when somebody else has it."""
-        return self._change({"raw": bare(event), "error": None, "erased_at": from_now()})
+        return self._change({**_left(bare(event)), "error": None, "erased_at": from_now()})
 
     @classmethod
     def waiting(cls, object_id: str) -> list[Self]:
@@ -251,7 +251,7 @@ def bare(event: dict[str, Any]) -> bytes:
     data, request = event.get("data"), event.get("request")
     remote = data.get("object") if isinstance(data, dict) else None
     kind = str(remote.get("object")) if isinstance(remote, dict) else ""
-    shown = {"id": object_id(event), "object": scrub(kind, "object")}
+    shown = {"id": id_left(event), "object": scrub(kind, "object")}
     model = KINDS.get(kind)
     if model is not None and model.resource.deletes(event["type"]):
         shown["deleted"] = True
@@ -268,6 +268,19 @@ def bare(event: dict[str, Any]) -> bytes:
         "api_version": None,
     }
     return json.dumps({**left, "request": {"idempotency_key": key and str(key)}, "data": {"object": shown}}).encode()
+
+
+def _left(bared: bytes) -> dict[str, Any]:
+    return {"raw": bared, "object_id": object_id(json.loads(bared))}
+
+
+def id_left(event: dict[str, Any]) -> str | None:
+    """Return the id of the object of an event that shows nothing else: not one that was chosen for a customer.
+
+    It may be an address; and who was forgotten is deleted, so that nobody needs it to look at them again.
+    """
+    id = object_id(event)
+    return None if id and event["data"]["object"].get("object") == "customer" and not ID.fullmatch(id) else id
 
 
 def of_others(event: dict[str, Any]) -> dict[str, Any]:

@@ -126,6 +126,7 @@ def test_a_person_with_a_chosen_id_is_forgotten_and_nobody_else(world: World, id
     done = erase(id)
     world.deliver()
     world.deliver([late])
+    assert erase(id).counts == {}, "it is kept as what is erased is"
     world.advance(hours=1)
     world.reconcile(full=True)
 
@@ -134,6 +135,9 @@ def test_a_person_with_a_chosen_id_is_forgotten_and_nobody_else(world: World, id
     assert left <= ({"zenobia", "quux"} if "zenobia" in id else set())
     assert (PaymentIntent.of(theirs["id"]).receipt_email, PaymentIntent.of(theirs["id"]).description) == (None, None)
     assert not [row.id for row in Event.objects if b"Zenobia" in row.raw or b"for zenobia" in row.raw]
+    erased = [row for row in Event.objects if row.erased_at]
+    assert len(erased) > 3
+    assert [row.id for row in erased if "zenobia" in f"{row.object_id} {row.raw}"] == []
     assert kinds()["charge"].of("ch_1LateA7").stripe["description"] is None
     assert (Customer.of(f"{id}1").name, Customer.of(f"{id}1").erased_at) == ("Bob", None)
     assert PaymentIntent.of(others["id"]).description == f"Hat, not of {id}"
@@ -141,7 +145,6 @@ def test_a_person_with_a_chosen_id_is_forgotten_and_nobody_else(world: World, id
     world.stripe.dashboard.update("product", id, name="Lamp 2")
     world.deliver()
     assert (Product.of(id).name, Product.of(id).erased_at) == ("Lamp 2", None)
-    assert erase(id).counts == {}
 
 
 def test_what_comes_later_of_any_kind_is_theirs_by_its_places_and_nobodys_by_a_mention(world: World) -> None:
