@@ -81,7 +81,7 @@ def is_of_another(headers: Mapping[str, str] | None, key: str | None) -> bool:
 
 
 def misses_another(message: Any, path: str, params: Json) -> bool:
-    """Whether a refusal names as missing what this request did not name."""
+    """Whether a refusal to read or to delete names as missing what this request did not name."""
     named = NAMED.search(message) if isinstance(message, str) else None
     return named is not None and named[1] not in f"{unquote(path)} {params}"
 

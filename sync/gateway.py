@@ -271,7 +271,12 @@ class Gateway:
         except (stripe.InvalidRequestError, stripe.CardError) as error:
             headers = error.headers or {}
             answer = read_refusal(error, started, asked, alone=not params.keys() - {"expand"})
-            if isinstance(answer, Refusal) and misses_another(answer.problem["message"], path, params):
+            # A POST tells its key, and may miss what is not in it: the payment method that an invoice is paid with.
+            if (
+                method != "post"
+                and isinstance(answer, Refusal)
+                and misses_another(answer.problem["message"], path, params)
+            ):
                 wrong = "another's refusal"
         except stripe.StripeError as error:
             headers = error.headers or {}

@@ -13,7 +13,7 @@ from requests.structures import CaseInsensitiveDict
 
 import sync
 from models import Coupon, Customer, Operation, PaymentIntent, SyncedDocument, created_kinds
-from sync.about import is_of_another, of_operation
+from sync.about import is_of_another, misses_another, of_operation
 from sync.connection import current
 from sync.errors import CannotLook
 from sync.look import look
@@ -353,3 +353,19 @@ def test_anothers_reply_is_told_in_the_log_without_what_it_shows(
     assert told
     assert "POST /v1/customers" in told[0]
     assert not [line for line in told if "here.com" in line or "1234" in line]
+
+
+@pytest.mark.parametrize(
+    ("message", "path", "another"),
+    [
+        ("No such customer: 'cus_1'", "/v1/customers/cus_1", False),
+        ("No such customer: 'cus_2'", "/v1/customers/cus_1", True),
+        ("No such coupon: '20% off'", "/v1/coupons/20%25%20off", False),
+        ("No such subscription: 'sub_1'", "/v1/subscription_items", False),
+        ("No such customer: 'cus_1'; a similar object exists in live mode", "/v1/customers/cus_1", False),
+        ("Unrecognized request URL", "/v1/customers/cus_1", False),
+        (None, "/v1/customers/cus_1", False),
+    ],
+)
+def test_what_a_404_names_is_what_was_asked_for(message: str | None, path: str, another: bool) -> None:
+    assert misses_another(message, path, {"subscription": "sub_1"}) is another
