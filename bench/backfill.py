@@ -53,7 +53,6 @@ class Pages(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answer)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.account = json.dumps({"object": "account", "id": stripe.account}).encode()
-        self.empty = json.dumps({"object": "list", "url": "/", "has_more": False, "data": []}).encode()
         self.pages: dict[str, bytes] = {}  # by the cursor that asks for them
         newest_first, cursor = stripe.objects("customer")[::-1], ""
         for start in range(0, len(newest_first), PAGE):
@@ -82,7 +81,8 @@ class _Answer(BaseHTTPRequestHandler):
         asked = urlsplit(self.path)
         cursor = parse_qs(asked.query).get("starting_after", [""])[0]
         known = {"/v1/account": self.server.account, "/v1/customers": self.server.pages.get(cursor)}
-        body = known.get(asked.path) or self.server.empty
+        nothing = {"object": "list", "url": asked.path, "has_more": False, "data": []}
+        body = known.get(asked.path) or json.dumps(nothing).encode()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(body)))
