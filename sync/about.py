@@ -16,7 +16,7 @@ from urllib.parse import unquote
 from mongoengine import EmbeddedDocumentField, EmbeddedDocumentListField, FloatField, IntField, StringField
 from mongoengine.base import BaseField
 
-from models import SyncedDocument
+from models import SyncedDocument, kinds
 from models.resource import is_gone, shortened
 from models.sure import sure
 
@@ -39,14 +39,17 @@ def an(kind: str, **fields: Any) -> About:
 
 
 def a_page(path: str) -> About:
-    """Whether it is a page of the list at this path: Stripe gives the list's own, with whatever it was asked for."""
+    """Whether it is a page of the list at this path: with the list's own address, and objects of its kind alone."""
     asked = _ends(path)
+    kind = next((kind for kind, model in kinds().items() if model.resource.path == path), None)
 
     def wrong(remote: Json) -> str | None:
-        if not isinstance(remote.get("data"), list):
+        if not isinstance(data := remote.get("data"), list):
             return "no list"
         told = remote.get("url")
-        return "another list" if isinstance(told, str) and told.startswith("/") and not asked & _ends(told) else None
+        elsewhere = isinstance(told, str) and told.startswith("/") and not asked & _ends(told)
+        shown = {each.get("object", kind) for each in data if isinstance(each, dict)}
+        return "another list" if elsewhere or (kind is not None and shown - {kind}) else None
 
     return wrong
 

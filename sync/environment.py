@@ -10,6 +10,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 from dotenv.parser import parse_stream
+from dotenv.variables import Variable, parse_variables
 
 DOTENV = ".env"
 SECRETS = ("STRIPE_SECRET_KEY", "STRIPE_WEBHOOK_SECRET", "API_TOKENS", "MONGODB_URI")  # each may stand in a file
@@ -121,10 +122,19 @@ def _parse_dotenv(given: Given, text: str) -> None:
             given.problems.append(
                 f"{DOTENV} cannot be read from line {line} on: write NAME=value, with quotes in pairs"
             )
-        elif name and seen.setdefault(name, binding.value) != binding.value and name not in os.environ:
-            given.wrong[name] = f"{name} stands in {DOTENV} twice, with different values"
+        elif name and name not in os.environ:
+            if seen.setdefault(name, binding.value) != binding.value:
+                given.wrong[name] = f"{name} stands in {DOTENV} twice, with different values"
+            elif _refers_to_nothing(binding.value or "", {*seen, *os.environ}):
+                given.wrong[name] = f"{name} has ${{…}} in {DOTENV}, a reference to what is not given before it"
     if not given.problems:
         given.values |= {name: value or "" for name, value in dotenv_values(stream=StringIO(text)).items()}
+
+
+def _refers_to_nothing(value: str, names: set[str]) -> bool:
+    """Whether a value names a variable that is nowhere: python-dotenv would leave a hole there, within quotes, too."""
+    named = (atom for atom in parse_variables(value) if isinstance(atom, Variable))
+    return any(atom.default is None and atom.name not in names for atom in named)
 
 
 def _read_file(given: Given, name: str, path: Path) -> None:
@@ -134,7 +144,7 @@ def _read_file(given: Given, name: str, path: Path) -> None:
         if not stat.S_ISREG(path.stat().st_mode):
             return
         with path.open("rb") as file:
-            value = _text(file.read(LARGEST)).strip()
+            value = _unquoted(_text(file.read(LARGEST)).strip())
     except FileNotFoundError:
         given.wrong[name] = f"{name}{FILE} names a file that is not there"
     except UnicodeError as error:

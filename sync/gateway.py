@@ -95,6 +95,8 @@ class Gateway:
                 way.renew()
             elif isinstance(way, stripe.RequestsClient):
                 way._thread_local = threading.local()  # where it keeps a session for each thread
+                for adapter in way._session.adapters.values() if way._session else ():  # or one that it was given
+                    adapter.__setstate__(adapter.__getstate__())  # as after pickling: with no connection
 
     # --- writing ---
 

@@ -59,6 +59,7 @@ FREE = {
 }
 KNOWN = {name.lower(): name for name in (*FIXED, *OVERRULED, *UNCHECKED, *FREE)}
 
+TEMPLATE = re.compile(r"<[^<>]*>|\$\{|\$\(|\{\{|%\(|^\$\w+(:|$)|:\$\w+$")
 CREDENTIALS = "must have each of : / ? # [ ] @ % in its credentials percent-encoded"
 
 
@@ -92,6 +93,11 @@ class Address:
     def unchecked(self) -> tuple[str, ...]:
         """The options that let TLS be with whoever answers."""
         return tuple(name for name in UNCHECKED if self.is_set(name))
+
+    @property
+    def password(self) -> str:
+        """The password, as it was before it was encoded; "" where there is none."""
+        return unquote_plus(self.userinfo.partition(":")[2])
 
     @property
     def secrets(self) -> set[str]:
@@ -134,6 +140,8 @@ def objections(text: str, *, live: bool) -> Iterator[str]:
     except BadAddress as error:
         yield str(error)
         return
+    if TEMPLATE.search(unquote_plus(address.userinfo)):
+        yield "must have your user and password in the place of what stands for them: <…> or ${…}"
     for name, value in address.options:
         if name in FIXED and value not in FIXED[name][0]:
             good, why = FIXED[name]

@@ -10,6 +10,7 @@ from sync.environment import files, open_to
 from sync.findings import Finding, Level
 from sync.mongodb_address import is_local, read_address
 from sync.settings import Settings
+from sync.strength import weakness
 
 
 def protection(uri: str, *, live: bool) -> Iterator[Finding]:
@@ -37,6 +38,9 @@ def exposure(uri: str, hosts: Iterable[str]) -> Iterator[Finding]:
         yield Finding(
             "mongodb", Level.PROBLEM, told, "enable authorization, and put a user of its own into MONGODB_URI"
         )
+    if address.password and (why := weakness(address.password, 8)):
+        told = f"the password of MONGODB_URI {why}, and whoever reaches MongoDB at {where} may try it"
+        yield Finding("mongodb", Level.WARNING, told, "draw one: openssl rand -hex 16")
     if not address.encrypts:
         told = f"what goes to MongoDB at {where}, and comes from it, is not encrypted"
         yield Finding("mongodb", Level.WARNING, told, "add tls=true to MONGODB_URI")

@@ -182,6 +182,8 @@ class Reader:
         value = self._get(name)
         if value and not is_http(value):
             self.problems.append(f"{name} must be an http address")
+        elif value and (more := beyond(value)):
+            self.problems.append(f"{name} must not have {more}: it is what stands before the /v1 of a path")
         return value.rstrip("/") or None
 
     def mongodb(self, name: str, default: str) -> str:
@@ -221,6 +223,16 @@ class Reader:
             self.problems.append(f"{name} must be a whole number of days, {least} or more")
             return default
         return int(value)
+
+
+def beyond(address: str) -> str | None:
+    """Return what a base address has that none may have: credentials would be sent in place of the key."""
+    parts = urlsplit(address)
+    if parts.username is not None or parts.password is not None:
+        return "a user or a password"
+    if "?" in address or "#" in address:
+        return "a ? or a #"
+    return "/v1 at its end" if parts.path.rstrip("/").endswith("/v1") else None
 
 
 def is_http(address: str) -> bool:

@@ -83,6 +83,8 @@ def _of_tls(chain: list[BaseException]) -> Silence | None:
             )
     if any(isinstance(each, OSError) and "TLS CA certificate bundle" in str(each) for each in chain):
         return Silence("there are no certificates to trust", f"correct {TRUSTED}: no such file can be read")
+    if any(isinstance(each, ssl.SSLError) and each.reason == "NO_CERTIFICATE_OR_CRL_FOUND" for each in chain):
+        return Silence("there are no certificates to trust", f"correct {TRUSTED}: there is none in that file")
     if _has(chain, ssl.SSLError, requests.exceptions.SSLError):
         return Silence("no TLS connection comes about", "see whether that address speaks https, and what is between")
     return None

@@ -2,7 +2,7 @@
 
 import re
 from functools import cache
-from hashlib import sha256
+from hashlib import new, sha256
 from itertools import chain, pairwise
 
 LEAST = 16  # characters of a token, of whoever presents one, too
@@ -30,6 +30,11 @@ your_token xxx $TOKEN <token> <your-token> ${TOKEN} sha256= 0 1 123 1234 12345 1
 COMMON = re.compile(
     "|".join(sorted((word for word in WORDS.split() if word.isalpha() and len(word) > 2), key=len, reverse=True)),
     re.IGNORECASE,
+)
+NOTHING = frozenset(  # what a hash makes of no token, or of the end of its line: it is taken for a token itself
+    new(each, text, usedforsecurity=False).hexdigest()
+    for each in ("md5", "sha1", "sha256", "sha512")
+    for text in (b"", b"\n")
 )
 ENDS = ("", "\n", "\r\n", " ", " \n")  # `echo "$TOKEN" | sha256sum` takes the end of the line with it
 
@@ -59,7 +64,8 @@ def is_placeholder(key: str) -> bool:
     """Whether this stands in a manual in place of a key of Stripe's, which itself refuses any other wrong one."""
     drawn = re.sub(r"^(sk|rk)_(test|live)_", "", key)
     repeated = len(drawn) > 1 and len(set(drawn)) == 1
-    return repeated or PLACEHOLDER.search(key) is not None or not COMMON.sub("", drawn)
+    left = COMMON.sub("", PLACEHOLDER.sub("", drawn))  # of a long key that was drawn, by far the most
+    return repeated or not left or (PLACEHOLDER.search(key) is not None and len(left) < STRIPE_LEAST)
 
 
 def _is_monotonous(text: str) -> bool:
@@ -72,6 +78,6 @@ def _is_monotonous(text: str) -> bool:
 def known_digests() -> frozenset[bytes]:
     """Return the digests of nothing, and of what everybody tries first."""
     repeated = (chr(code) * count for code in range(0x20, 0x7F) for count in range(1, 65))
-    texts = {"", *WORDS.split(), *WORDS.upper().split(), *WORDS.title().split()}
+    texts = {"", "\0", *NOTHING, *WORDS.split(), *WORDS.upper().split(), *WORDS.title().split()}
     ended = (text + end for text in texts for end in ENDS)
     return frozenset(sha256(text.encode()).digest() for text in chain(ended, repeated))

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sync.strength import LEAST, STRIPES, known_digests, weakness
+from sync.strength import LEAST, NOTHING, STRIPES, known_digests, weakness
 
 PLAIN = re.compile(rf"[\x21-\x2b\x2d-\x7e]{{{LEAST},}}")  # visible ASCII, no comma
 DIGEST = re.compile(r"sha256=([0-9a-f]{64})")
+MEANT = re.compile(r"(sha-?[0-9]{1,3}|md5)\W", re.IGNORECASE)  # a digest; taken for a token, whoever sees it could call
 NAME = re.compile(r"[\w.-]{1,40}", re.ASCII)
 IN_PROCESS = "python"  # the name under which the keys of callers without a token are remembered
 
@@ -78,7 +79,7 @@ def _digest(secret: str) -> bytes:
         raise BadToken("is the digest of nothing, or of what everybody tries first")
     if given:
         return bytes.fromhex(given[1])
-    if secret.startswith("sha256="):
+    if MEANT.match(secret):
         raise BadToken("needs 64 lower-case hex digits after 'sha256='")
     if not PLAIN.fullmatch(secret):
         raise BadToken("needs a token of 16 or more visible characters")
@@ -87,7 +88,8 @@ def _digest(secret: str) -> bytes:
 
 def _is_known(text: str) -> bool:
     """Whether this is how the digest of a well-known text is written, with or without `sha256=` before it."""
-    return re.fullmatch("[0-9a-f]{64}", text.lower()) is not None and bytes.fromhex(text) in known_digests()
+    digest = re.fullmatch("[0-9a-f]{64}", text.lower())
+    return text.lower() in NOTHING or (digest is not None and bytes.fromhex(text) in known_digests())
 
 
 def ambiguous(tokens: Sequence[Token]) -> str | None:

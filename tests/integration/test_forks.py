@@ -2,17 +2,24 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 import threading
 from pathlib import Path
 from typing import Any
 
+import requests
+import stripe
 from pymongo import MongoClient
 
+import sync
 from emulator import Emulator
 from emulator.server import Handler, Server
-from tests.support.forks import CHILDREN
+from sync.errors import Unavailable
+from sync.gateway import Gateway
+from sync.settings import Settings
+from tests.support.forks import CHILDREN, child, ended
 
 PATIENCE = 60.0  # s, on a busy machine
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,6 +32,7 @@ class Watched(Server):
         super().__init__(emulator)
         self.RequestHandlerClass = Watching
         self.asked_on: dict[str, int] = {}
+        self.connections: list[tuple[str, int]] = []
         self.held, self.let_go = threading.Event(), threading.Event()
 
 
@@ -37,6 +45,7 @@ class Watching(Handler):
             assert self.server.let_go.wait(PATIENCE)
         else:
             self.server.let_go.set()
+        self.server.connections.append(self.client_address)
         before = len(self.server.emulator.requests)
         super().serve()
         for request in list(self.server.emulator.requests)[before:]:
@@ -79,6 +88,63 @@ def test_every_child_has_connections_of_its_own(database: str) -> None:
     }
     assert each_has_their_own(database, emulator)
     assert_apart(server.asked_on)
+
+
+def test_a_session_that_an_application_brings_is_begun_anew_in_every_child() -> None:
+    emulator = Emulator()
+    with Watched(emulator) as server, requests.Session() as session:
+        server.held.set()
+        settings = Settings("sk_test_x", stripe_api_base=server.url)
+        gateway = Gateway(settings, stripe.RequestsClient(session=session))
+        ways = {id(pool) for pool in pools(session)}
+        gateway.first("/v1/customers")
+
+        codes = ended(*(child(lambda: gateway.first("/v1/customers")) for _ in range(CHILDREN)))
+        gateway.first("/v1/customers")
+
+    assert codes == [0] * CHILDREN
+    assert {id(pool) for pool in pools(session)} == ways, "the parent goes on with its own"
+    asked_on = [port for _, port in server.connections]
+    assert len(asked_on) == 2 + CHILDREN
+    assert asked_on[0] == asked_on[-1]
+    assert len({*asked_on}) == 1 + CHILDREN
+
+
+def pools(session: requests.Session) -> list[object]:
+    return [adapter.poolmanager for adapter in session.adapters.values()]
+
+
+def test_who_is_forked_while_another_thread_connects_connects_itself(database: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings = Settings("sk_test_x", mongodb_uri=f"mongodb://127.0.0.1:{silent.getsockname()[1]}/shop")
+        failed: list[BaseException] = []
+
+        def connect() -> None:
+            try:
+                sync.connect(settings)
+            except Unavailable as error:
+                failed.append(error)
+
+        connecting = threading.Thread(target=connect)
+        connecting.start()
+        with silent.accept()[0]:  # it has begun
+            codes = ended(child(lambda: sync.connect(Settings("sk_test_x", mongodb_uri=database))))
+        silent.close()
+        connecting.join(PATIENCE)
+
+    assert codes == [0]
+    assert len(failed) == 1
+
+
+def test_a_process_that_connected_ends_without_a_word(database: str) -> None:
+    told = {"STRIPE_SECRET_KEY": "sk_test_x", "MONGODB_URI": database}
+    script = "import sync; connection = sync.connect()"
+
+    ended = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, env={**os.environ, **told}, capture_output=True, timeout=PATIENCE
+    )
+
+    assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"")
 
 
 def each_has_their_own(database: str, emulator: Emulator) -> bool:

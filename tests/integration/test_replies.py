@@ -12,11 +12,12 @@ import stripe
 from requests.structures import CaseInsensitiveDict
 
 import sync
-from models import Coupon, Customer, Operation, PaymentIntent, SyncedDocument, created_kinds
-from sync.about import is_of_another, misses_another, of_operation
+from models import Coupon, Customer, Operation, PaymentIntent, SyncedDocument, created_kinds, kinds
+from sync.about import a_page, is_of_another, misses_another, of_operation
 from sync.connection import current
 from sync.errors import CannotLook
 from sync.look import look
+from tests.contract.openapi import reply
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
@@ -298,14 +299,29 @@ def test_a_look_that_shows_another_object_changes_nothing(world: World, mixed: M
         assert one.reread().stripe == before.stripe
 
 
-def test_a_list_of_something_else_is_none(world: World, mixed: Mixed) -> None:
-    sync.create_customer("one@here.com")
-    mixed.keep = ("get", "/v1/customers")
-    assert [page.remote["data"] for page in current().gateway.pages("/v1/customers")]
-    mixed.keep, mixed.mix = None, ("get", "/v1/products")
+def test_the_page_of_another_list_makes_nobodys_documents(world: World, mixed: Mixed) -> None:
+    kept = [samples.create(kind, "one") for kind in ("product", "customer")]
+    world.advance(hours=1)
+    for other in ("/v1/products", "/v1/events", "/v1/coupons"):  # the last is empty
+        mixed.keep, mixed.mix = ("get", other), None
+        list(current().gateway.pages(other))
+        mixed.keep, mixed.mix = None, ("get", "/v1/customers")
 
-    with pytest.raises(CannotLook, match=ELSE):
-        list(current().gateway.pages("/v1/products"))
+        with pytest.raises(CannotLook, match="another list"):
+            list(current().gateway.pages("/v1/customers"))
+        assert world.reconcile(full=True).exit_code == 2
+
+    assert {one.stripe_id for one in world.documents()} == {one.stripe_id for one in kept}
+
+
+def test_every_list_that_stripe_documents_is_taken_for_what_it_is() -> None:
+    for kind, model in kinds().items():
+        path = model.resource.path
+        schema = reply("get", path, 200) if model.resource.listed else None
+        told = schema["properties"]["url"].get("pattern", path).removeprefix("^") if schema else path
+        for url in (told, path, f"{told}?limit=3"):
+            page = {"object": "list", "data": [{"object": kind, "id": "x"}, {"id": "y"}], "has_more": False, "url": url}
+            assert a_page(path)(page) is None, kind
 
 
 def test_a_404_about_another_object_proves_nothing_of_ours(world: World, mixed: Mixed) -> None:

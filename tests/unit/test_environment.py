@@ -154,6 +154,30 @@ def test_a_setting_that_stands_in_the_file_twice_is_told(place: Path, monkeypatc
     assert Settings.from_environment(serve=True).api_rate == 9
 
 
+@pytest.mark.parametrize(
+    ("value", "good"),
+    [
+        ("${GIVEN}-of-the-shop", True),
+        ("${THEIRS}-of-the-shop", True),
+        ("${ABSENT:-a-token}-of-the-shop", True),
+        ("a-tok$en-of-the-shop", True),
+        ("a-token-of-the-shop${ABSENT}", False),
+        ("'a-token-of-the-shop${ABSENT}'", False),
+        ("a-token-of-${GIVEN}${LATER}", False),
+    ],
+)
+def test_a_hole_in_a_value_is_told(place: Path, value: str, good: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"GIVEN": "a-token", **TOLD, "API_TOKENS": value, "LATER": "behind"}
+    (place / DOTENV).write_text(lines(given))
+    monkeypatch.setenv("THEIRS", "a-token")
+
+    if good:
+        assert len(Settings.from_environment(serve=True).api_tokens) == 1
+    else:
+        (told,) = refused()
+        assert told.startswith("API_TOKENS has ${…} in .env")
+
+
 # --- NAME_FILE ---
 
 
@@ -166,6 +190,8 @@ def test_each_secret_may_stand_in_a_file(place: Path, name: str, end: str, mark:
 
     for path in ("secret", str(place / "secret"), '"secret"'):
         assert read({**others, f"{name}_FILE": path}) == read({**others, f"{name}_FILE": path, name: " "}) == read(TOLD)
+    (place / "secret").write_text(f'{mark}"{TOLD[name]}"{end}', newline="")
+    assert read({**others, f"{name}_FILE": "secret"}) == read(TOLD)
 
 
 @pytest.mark.parametrize("name", SECRETS)

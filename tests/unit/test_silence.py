@@ -139,6 +139,8 @@ def test_each_reason_is_told_apart(
         told["certificate"] = asked(f"https://localhost:{port}")
         told["another's"] = asked(f"https://127.0.0.1:{port}", str(known))
         told["no bundle"] = asked(f"https://localhost:{port}", str(tmp_path / "nowhere"))
+        (tmp_path / "empty").write_text("no certificate")
+        told["nothing in the bundle"] = asked(f"https://localhost:{port}", str(tmp_path / "empty"))
     with serving(fine) as port:
         told["no tls"] = asked(f"https://localhost:{port}")
     with serving(says_nothing) as port:
@@ -166,6 +168,7 @@ def test_each_reason_is_told_apart(
         "certificate": "certificate is not trusted (unable to get local issuer certificate)",
         "another's": "certificate is not trusted (IP address mismatch",
         "no bundle": "no certificates to trust",
+        "nothing in the bundle": "no certificates to trust",
         "no tls": "no TLS connection",
         "read": "did not answer in time",
         "connect": "no connection came about in time",
@@ -181,7 +184,7 @@ def test_each_reason_is_told_apart(
     wrong = {name: str(why) for name, why in told.items() if why is None or words[name] not in why.why}
     assert wrong == {}
     assert all(why.do for why in told.values() if why)
-    assert len({why.why for why in told.values() if why}) >= len(words) - 4, "each has words of its own"
+    assert len({why.why for why in told.values() if why}) >= len(words) - 5, "each has words of its own"
 
 
 def test_no_reason_tells_the_password_of_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ import random
 import re
 import secrets
 import string
-from hashlib import sha256
+from hashlib import new, sha256
 from pathlib import Path
 
 import pytest
@@ -188,6 +188,24 @@ def test_the_digest_of_what_everybody_tries_is_no_token(mode: str, text: str) ->
     for entry in (f"sha256={digest}", f"shop:read:sha256={digest}", digest, f"shop:read:{digest}", digest.upper()):
         (told,) = refusals(mode, API_TOKENS=entry)
         assert "digest of nothing" in told
+
+
+@pytest.mark.parametrize("mode", KEYS)
+@pytest.mark.parametrize("text", [b"", b"\n"])
+@pytest.mark.parametrize("name", ["md5", "sha1", "sha512"])
+def test_what_another_hash_makes_of_nothing_is_no_token(mode: str, name: str, text: bytes) -> None:
+    digest = new(name, text, usedforsecurity=False).hexdigest()
+
+    for entry in (digest, digest.upper(), f"shop:read:{digest}", f"sha256={sha256(digest.encode()).hexdigest()}"):
+        (told,) = refusals(mode, API_TOKENS=entry)
+        assert "digest of nothing" in told
+
+
+def test_a_long_key_is_not_refused_for_the_letters_that_chance_put_into_it() -> None:
+    drawn = "51GAcV3abwoPRW7cQJTsXDobWOsjEA9KQe3DSReJOk4mHLXSqfvTIMGRf5X0JZpsYxXXXXCovIwnNlnMcvbrESBEEEHqtsVycZz"
+
+    assert read("live", STRIPE_SECRET_KEY=f"sk_live_{drawn}").warnings == ()
+    assert read("live", STRIPE_SECRET_KEY=f"rk_live_{drawn[:40]}dummy{drawn[40:]}").warnings == ()
 
 
 @pytest.mark.parametrize("digest", ["0" * 64, "f" * 64, "0123456789abcdef" * 4, "deadbeef" * 8])
