@@ -39,7 +39,7 @@ from sync.deadline import TIMEOUT, in_time, time_left
 from sync.errors import BadKey, CannotLook, Forbidden, ReadRefused, WrongStripe
 from sync.fork import in_every_child
 from sync.settings import Settings
-from sync.transport import Transport
+from sync.transport import Transport, let_go
 
 log = logging.getLogger("sync")
 
@@ -95,8 +95,8 @@ class Gateway:
                 way.renew()
             elif isinstance(way, stripe.RequestsClient):
                 way._thread_local = threading.local()  # where it keeps a session for each thread
-                for adapter in way._session.adapters.values() if way._session else ():  # or one that it was given
-                    adapter.__setstate__(adapter.__getstate__())  # as after pickling: with no connection
+                if way._session is not None:  # or the one that an application gave it
+                    let_go(way._session)
 
     # --- writing ---
 

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import requests
 import stripe
+from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 
 from sync.fork import in_every_child
@@ -69,6 +70,13 @@ class Transport(stripe.HTTPClient):
     def close(self) -> None:
         """Let the connections go."""
         self.renew()
+
+
+def let_go(session: requests.Session) -> None:
+    """Leave a session, which is somebody else's, as it is, but without its connections: as it would be unpickled."""
+    for adapter in session.adapters.values():
+        if isinstance(adapter, HTTPAdapter):
+            adapter.__setstate__(adapter.__getstate__())
 
 
 def is_here(host: str) -> bool:
