@@ -2,10 +2,12 @@
 
 import secrets
 from datetime import datetime
+from functools import partial
 from typing import Any, ClassVar
 
 from mongoengine import DateTimeField, StringField
 from pymongo import ReturnDocument
+from pymongo.errors import DuplicateKeyError
 
 from models.clock import from_now, literal
 from models.own_rows import OwnRows
@@ -41,20 +43,28 @@ class State(OwnRows):
     @classmethod
     def write(cls, name: str, value: dict[str, Any]) -> None:
         """Set the value, stamped with the server's time."""
-        cls.own_rows().find_one_and_update(
-            {"_id": name}, [{"$set": {"value": literal(value), "at": from_now()}}], upsert=True
-        )
+        cls._upsert(name, {"value": literal(value), "at": from_now()})
 
     @classmethod
     def first(cls, name: str, value: dict[str, Any]) -> dict[str, Any]:
         """Set the value unless there is one; return the one that stands."""
-        found = cls.own_rows().find_one_and_update(
+        change = {"value": {"$ifNull": ["$value", literal(value)]}, "at": {"$ifNull": ["$at", from_now()]}}
+        return dict(cls._upsert(name, change)["value"])
+
+    @classmethod
+    def _upsert(cls, name: str, change: dict[str, Any]) -> dict[str, Any]:
+        """Change the row of a name, or make it; of two that make it at once, MongoDB refuses one: then it is there."""
+        made = partial(
+            cls.own_rows().find_one_and_update,
             {"_id": name},
-            [{"$set": {"value": {"$ifNull": ["$value", literal(value)]}, "at": {"$ifNull": ["$at", from_now()]}}}],
+            [{"$set": change}],
             upsert=True,
             return_document=ReturnDocument.AFTER,
         )
-        return dict(found["value"])
+        try:
+            return dict(made())
+        except DuplicateKeyError:
+            return dict(made())
 
     @classmethod
     def renew_installation(cls) -> str:
@@ -81,9 +91,7 @@ class State(OwnRows):
     def add(cls, name: str, field: str, entry: Any) -> None:
         """Put an entry into a list of the value, unless it is there."""
         grown = {"$setUnion": [{"$ifNull": [f"$value.{field}", []]}, [literal(entry)]]}
-        cls.own_rows().find_one_and_update(
-            {"_id": name}, [{"$set": {f"value.{field}": grown, "at": from_now()}}], upsert=True
-        )
+        cls._upsert(name, {f"value.{field}": grown, "at": from_now()})
 
     @classmethod
     def clear(cls, name: str) -> None:

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 
 import sync
-from models import Customer, Status
+from models import Customer, State, Status
 from models.absorb import Evidence
+from models.state import STRIPE
 from sync.evidence import hand_over
+from tests.support.answers import at_once
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
 
@@ -141,3 +143,13 @@ def test_absorb_is_atomic_whoever_comes_first(world: World) -> None:
             assert found.status == Status.ROLLED_BACK
             assert set(found.orphans) == told
             assert found.lease is not None
+
+
+def test_processes_that_bind_a_new_database_at_once_all_find_it_bound(world: World) -> None:
+    for _ in range(60):
+        State.clear(STRIPE)
+
+        found = at_once(4, lambda number: State.belong("acct_1", False, f"digest-{number}"))
+
+        assert {one["account"] for one in found} == {"acct_1"}
+        assert set(State.read(STRIPE)["keys"]) == {f"digest-{number}" for number in range(4)}
