@@ -51,11 +51,17 @@ sendfile = False  # it would wait for who does not take an answer
 # Every worker makes its own Stripe and MongoDB clients anyway, and for one that is recycled the settings are read anew.
 preload_app = False
 
+
+def everybody(addresses: str) -> bool:
+    """Whether these addresses are all that there are."""
+    return any(each.strip() == "*" or each.strip().endswith("/0") for each in addresses.split(","))
+
+
 # Who is believed when it says how a request reached it (X-Forwarded-*, SCRIPT_NAME): nobody, or the proxies that are
-# named by their addresses. With `*` everybody may say it was https; nobody may say where the path begins.
+# named by their addresses. With `*` or 0.0.0.0/0 everybody may say it was https; nobody may say where the path begins.
 proxies = os.environ.get("FORWARDED_ALLOW_IPS", "").strip()
 forwarded_allow_ips = proxies
-forwarder_headers = "SCRIPT_NAME" if proxies and "*" not in proxies else ""
+forwarder_headers = "SCRIPT_NAME" if proxies and not everybody(proxies) else ""
 
 # The heartbeat is a file that each worker touches; on a busy disk that can block, and a healthy worker would be ended.
 shared = "/dev/shm"  # noqa: S108 – gunicorn makes a private file in it
@@ -77,6 +83,10 @@ def on_starting(server: Any) -> None:
     chosen, why = server.cfg.worker_class_str, []
     if chosen not in RUNS:
         why.append(f"--worker-class {chosen} does not run this service: take none, gthread or sync")
+    if "SCRIPT_NAME" in server.cfg.forwarder_headers and everybody(",".join(server.cfg.forwarded_allow_ips)):
+        why.append(
+            "--forwarded-allow-ips lets everybody say where the path begins: name the proxies by their addresses"
+        )
     spoken = (server.cfg.protocol, server.cfg.http_protocols, server.cfg.proxy_protocol, server.cfg.is_ssl)
     if chosen == RUNS[0] and spoken != ("http", ["h1"], "off", None):
         why.append(ONLY)

@@ -58,7 +58,16 @@ def test_what_is_no_number_is_refused_by_name(
 
 
 @pytest.mark.parametrize(
-    ("proxies", "headers"), [("10.0.0.1", "SCRIPT_NAME"), ("10.0.0.1,10.1.0.0/16", "SCRIPT_NAME"), ("*", ""), (" ", "")]
+    ("proxies", "headers"),
+    [
+        ("10.0.0.1", "SCRIPT_NAME"),
+        ("10.0.0.1,10.1.0.0/16", "SCRIPT_NAME"),
+        ("*", ""),
+        ("10.0.0.1, *", ""),
+        ("0.0.0.0/0", ""),
+        ("10.0.0.1,::/0", ""),
+        (" ", ""),
+    ],
 )
 def test_only_proxies_that_are_named_say_where_the_path_begins(
     monkeypatch: pytest.MonkeyPatch, proxies: str, headers: str
@@ -98,6 +107,7 @@ def test_gunicorns_master_imports_nothing_that_a_worker_class_could_replace() ->
         (["--worker-class", "tornado"], "tornado"),  # by gunicorn, where it is not installed
         (["--certfile", "pyproject.toml"], "end at a proxy"),
         (["--proxy-protocol"], "end at a proxy"),
+        (["--forwarder-headers", "SCRIPT_NAME", "--forwarded-allow-ips", "0.0.0.0/0"], "where the path begins"),
     ],
 )
 def test_a_server_that_cannot_run_this_is_refused_before_a_port_is_opened(arguments: list[str], told: str) -> None:
