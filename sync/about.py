@@ -138,8 +138,8 @@ def _as(field: BaseField, given: Any, told: Any) -> bool:
 
 
 def _same(given: Any, told: Any) -> bool:
-    if isinstance(given, str) and ADDRESS.match(given):
-        return True
+    if given == told or (isinstance(given, str) and ADDRESS.match(given)):
+        return True  # most are as they were sent: to normalise a long text takes time
     with suppress(InvalidOperation):
         one, other = Decimal(str(given)), Decimal(str(told))
         if one.is_finite() and other.is_finite():

@@ -17,9 +17,9 @@ from sync.connection import current
 from sync.deadline import prompt
 from sync.errors import CannotLook, NotFound, Refused, Unavailable
 from sync.saga import act, create
+from sync.settings import LONGEST_URL
 
 PORTAL = "/v1/billing_portal/sessions"
-LONGEST_URL = 5000  # characters, Stripe's own limit
 
 
 def create_customer(username: str, *, idempotency_key: str | None = None, **fields: Any) -> Customer:

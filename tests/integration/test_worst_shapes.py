@@ -13,7 +13,7 @@ import sync
 from api.app import LARGEST_BODY
 from models import Customer, created_kinds
 from models.input import Invalid, checked, checked_fields, inner_fields, words
-from sync import operations
+from sync import endpoint, operations
 from sync.customers import customer_of
 from sync.erase import erase
 from sync.errors import SyncError
@@ -126,6 +126,7 @@ def test_no_path_query_or_header_takes_long(world: World) -> None:
 
 def test_no_text_takes_long_in_process(world: World) -> None:
     product, intent = (created_kinds()[kind] for kind in ("product", "payment_intent"))
+    ann = sync.create_customer("ann@example.com")
     doors: list[Callable[[str], Any]] = [
         customer_of,
         sync.create_customer,
@@ -136,6 +137,8 @@ def test_no_text_takes_long_in_process(world: World) -> None:
         lambda text: sync.create_customer("x", email=text, phone=text, address={"city": text}),
         lambda text: sync.create_customer("x", idempotency_key=text),
         lambda text: sync.create_order(text, [{"price": text, "quantity": 1}], "payment_intent"),
+        lambda text: sync.open_portal(ann, f"https://{text}"),
+        lambda text: endpoint.create(f"https://{text}"),
         lambda text: sync.create(product, {"id": text, "name": text}),
         lambda text: sync.create(intent, {"amount": 1, "currency": text, "customer": text}),
     ]
