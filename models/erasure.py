@@ -45,6 +45,7 @@ class Erasure(OwnRows):
         ),
     ]
     mark: ClassVar[str] = "named"
+    mark_is: ClassVar[str] = "array"
     id: ObjectId = ObjectIdField(primary_key=True)
     named: list[str] = ListField(StringField())  # all that belongs to the person, by its id at Stripe
     at: datetime = DateTimeField()  # when it was asked for

@@ -31,6 +31,7 @@ class OwnRows(Document):
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True, "queryset_class": OwnQuerySet}
     mark: ClassVar[str]
+    mark_is: ClassVar[str] = "number"  # MongoDB's name of what the mark is in each of our rows
 
     @classmethod
     def own_rows(cls) -> "Marked":
@@ -95,12 +96,16 @@ class Marked(Collection[Row]):
 
 
 def strangers(models: Iterable[type[OwnRows]]) -> list[str]:
-    """Return the collections of these models in which rows of others were seen: one question, whatever they hold.
+    """Return the collections of these models in which rows of others were seen, and what has the name of one and is none
+    of ours, as a view: one question, whatever they hold.
 
     It looks at the first and the last of each, by their ids: a database that is shared holds what others wrote before
-    us. It is no search: what is in the midst of millions is passed over later, by every question.
+    us. It is no search: what is in the midst of millions is passed over later, by every question. Here a mark has its
+    type, too, as its name is a usual word.
     """
-    there = set(get_db().list_collection_names())
+    there = {each["name"]: _other_kind(each) for each in get_db().list_collections()}
+    named = [model for model in models if model._get_collection_name() in there]
+    others = {name: kind for name in (model._get_collection_name() for model in named) if (kind := there[name])}
     parts = [
         {
             "$unionWith": {
@@ -108,15 +113,22 @@ def strangers(models: Iterable[type[OwnRows]]) -> list[str]:
                 "pipeline": [
                     {"$sort": {"_id": order}},
                     {"$limit": LOOKED_AT},
-                    {"$match": {model.mark: {"$exists": False}}},
+                    {"$match": {model.mark: {"$not": {"$type": model.mark_is}}}},
                     {"$limit": 1},
                     {"$project": {"_id": 0, "of": model._get_collection_name()}},
                 ],
             }
         }
-        for model in models
-        if model._get_collection_name() in there
+        for model in named
+        if model._get_collection_name() not in others
         for order in (1, -1)
     ]
     found = get_db().aggregate([{"$documents": []}, *parts]) if parts else ()
-    return sorted({row["of"] for row in found})
+    return sorted({*(row["of"] for row in found), *(f"{name} ({kind})" for name, kind in others.items())})
+
+
+def _other_kind(told: Mapping[str, Any]) -> str | None:
+    """Return what MongoDB has of a name that is no collection as we make them; None where it is one."""
+    if told["type"] != "collection":
+        return f"a {told['type']}"
+    return "a capped collection" if told.get("options", {}).get("capped") else None

@@ -30,6 +30,7 @@ class State(OwnRows):
 
     meta: ClassVar = {"collection": "sync_state", "strict": False, "auto_create_index": False, "index_cls": False}
     mark: ClassVar[str] = "value"
+    mark_is: ClassVar[str] = "object"
     id: str = StringField(primary_key=True)
     value: dict[str, Any] = Json()
     at: datetime = DateTimeField()

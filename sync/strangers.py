@@ -11,7 +11,7 @@ def refuse_strangers() -> None:
         raise BadSettings(
             [
                 "MONGODB_URI names a database that is not ours alone: "
-                f"there are rows of somebody else in {', '.join(found)}. Nothing was changed; "
+                f"somebody else has rows in, or made, {', '.join(found)}. Nothing was changed; "
                 "give this service a database of its own, on the same server if you wish"
             ]
         )

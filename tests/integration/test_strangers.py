@@ -71,6 +71,29 @@ def test_a_start_beside_rows_of_others_is_refused_and_builds_nothing(
         assert shared[name].count_documents({}) == 1
 
 
+def test_a_word_that_is_our_mark_is_none_by_its_name_and_no_view_is_a_collection_of_ours(
+    shared: Database[Any], new_database: str
+) -> None:
+    """Others have revisions and values as well, and a view or a capped collection of that name has no rows to show it."""
+    for model in MODELS:
+        shared[model._get_collection_name()].insert_one({"_id": "theme", model.mark: "dark"})
+    told = start(shared, new_database)
+    assert [name for name in NAMES if not re.search(rf"\b{name}\b", told)] == []
+    for name in NAMES:
+        shared[name].drop()
+
+    made: dict[str, dict[str, Any]] = {
+        "orders": {"viewOn": "nothing", "pipeline": []},
+        "customers": {"capped": True, "size": 4096},
+        "charges": {"timeseries": {"timeField": "t"}},
+    }
+    for name, options in made.items():
+        shared.create_collection(name, **options)
+    told = start(shared, new_database)
+    assert "charges (a timeseries), customers (a capped collection), orders (a view)" in told
+    assert {name for name in shared.list_collection_names() if not name.startswith("system.")} == {*made}
+
+
 @pytest.mark.parametrize("model", [kinds()["order"], kinds()["product"], Event])
 @pytest.mark.parametrize("where", ["first", "last"])
 def test_one_row_among_many_of_ours_is_seen(world: World, database: str, model: type[OwnRows], where: str) -> None:
