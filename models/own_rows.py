@@ -96,8 +96,8 @@ class Marked(Collection[Row]):
 
 
 def strangers(models: Iterable[type[OwnRows]]) -> list[str]:
-    """Return the collections of these models in which rows of others were seen, and what has the name of one and is none
-    of ours, as a view: one question, whatever they hold.
+    """Return the collections of these models in which rows of others were seen, and what has the name of one and is
+    none of ours, as a view: one question, whatever they hold.
 
     It looks at the first and the last of each, by their ids: a database that is shared holds what others wrote before
     us. It is no search: what is in the midst of millions is passed over later, by every question. Here a mark has its

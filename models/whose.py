@@ -70,7 +70,11 @@ def owners(remote: Json, depth: int = DEEPEST) -> set[str]:
 def uses(remote: Json) -> set[str]:
     """Return the ids of what the person whose object this is uses alone: cards, bank accounts, files, their account."""
     account = _ids([remote.get("customer_account")]) if remote.get("object") == CUSTOMER else set()
-    return account | {id for id in _ids(_at_any(remote, USED)) if id.startswith(ONE_PERSONS) and ID.fullmatch(id)}
+    return account | {*filter(_is_one_persons, _ids(_at_any(remote, USED)))}
+
+
+def _is_one_persons(id: Any) -> bool:
+    return is_id(id) and id.startswith(ONE_PERSONS) and ID.fullmatch(id) is not None
 
 
 def owners_of_event(event: Json) -> set[str]:
@@ -81,7 +85,17 @@ def owners_of_event(event: Json) -> set[str]:
 def owners_of_object(event: Json) -> set[str]:
     """Return the ids by which the object of an event is somebody's."""
     remote = _data(event).get("object")
-    return owners(remote) if isinstance(remote, Mapping) else set()
+    return owners(remote) | left_by(event) if isinstance(remote, Mapping) else set()
+
+
+def left_by(event: Json) -> set[str]:
+    """Return the customers who had what one person alone uses, where the event tells that nobody has it now: a card
+    that was detached shows their name as before, and Stripe lets nobody else have it.
+    """
+    remote = _data(event).get("object")
+    if not isinstance(remote, Mapping) or not _is_one_persons(remote.get("id")) or _ids(_at_any(remote, CUSTOMERS)):
+        return set()
+    return owners_before(event)
 
 
 def owners_before(event: Json) -> set[str]:

@@ -18,7 +18,7 @@ from models.claimable import is_away
 from models.event import MAX_ATTEMPTS, EventState, Via, bare, object_id
 from models.keys import Key
 from models.state import OTHER_VERSION, State
-from models.whose import owners_before, owners_of_event
+from models.whose import left_by, owners_before, owners_of_event
 from sync.admission import OTHERS, foreign, sample, unkept
 from sync.adopt import Verdict, unknown_object
 from sync.answers import API_VERSION
@@ -157,6 +157,8 @@ def apply(event: dict[str, Any], *, quick: bool) -> Verdict:
         return Verdict(EventState.IGNORED, reason)
     remote = event["data"]["object"]
     model = kinds()[str(remote["object"])]
+    if left := left_by(event):
+        Erasure.takes_in(left, {remote["id"]})  # where they were forgotten: the object itself names nobody any more
     verdict = _absorb(model, remote, event, quick=quick)
     if is_followed(model) and (document := model.of(remote["id"])) is not None:
         tell(document)

@@ -11,7 +11,7 @@ from mongoengine.connection import get_db
 import sync
 from models import Customer, Delivery, Erasure, Event, PaymentIntent, Product, State, kinds
 from models.state import MIGRATIONS
-from models.whose import CUSTOMERS, PART_OF, USED, owners, owners_of_document, owners_of_event, uses
+from models.whose import CUSTOMERS, ONE_PERSONS, PART_OF, USED, owners, owners_of_document, owners_of_event, uses
 from sync.backfill import backfill
 from sync.deliver import collect, deliver
 from sync.erase import erase
@@ -196,6 +196,36 @@ def test_who_had_a_card_before_is_not_kept_in_the_event_that_says_so(world: Worl
     Event._get_collection().update_one({"_id": told["id"]}, {"$set": {"raw": raw}, "$unset": {"erased_at": 1}})
     erase(str(ann.id))
     assert b"Zenobia" not in Event.objects(id=told["id"]).get().raw
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_was_let_go_by_a_person_is_theirs_whenever_that_is_told(world: World, late: bool) -> None:
+    """To delete a customer detaches their cards, so that events which tell of it come after the erasure."""
+    for id in ("42", "421"):
+        world.stripe.plant("customer", id=id, name="Zenobia Quux")
+    world.advance(hours=1)
+    backfill(["customers"], patience=Patience(1000, pause=lambda seconds: None))
+    at_ = int(world.stripe.clock.now())
+    shown = {"object": "payment_method", "type": "card", "created": at_, "billing_details": {"name": "Zenobia Quux"}}
+    whose = {"theirs": ("42", None), "another's": ("421", None), "given on": ("42", "421")}
+    ids = {f"{prefix}1Let{number}GoA7": name for prefix in ONE_PERSONS for number, name in enumerate(whose)}
+    raws = []
+    for id, name in ids.items():
+        before, now = whose[name]
+        told = json.loads(event("payment_method.detached", {**shown, "id": id, "customer": now}, at_))
+        told["data"]["previous_attributes"] = {"customer": before}
+        raws.append(json.dumps(told).encode())
+
+    if late:
+        erase("42")
+    world.deliver(raws)
+    if not late:
+        erase("42")
+
+    for id, name in ids.items():
+        kept = kinds()["payment_method"].of(id)
+        assert (kept.erased_at is not None) is (name == "theirs"), (id, name)
+        assert ("Zenobia" in str(kept.stripe)) is (name != "theirs"), (id, name)
 
 
 # --- what hooks say ---

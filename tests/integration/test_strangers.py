@@ -74,7 +74,7 @@ def test_a_start_beside_rows_of_others_is_refused_and_builds_nothing(
 def test_a_word_that_is_our_mark_is_none_by_its_name_and_no_view_is_a_collection_of_ours(
     shared: Database[Any], new_database: str
 ) -> None:
-    """Others have revisions and values as well, and a view or a capped collection of that name has no rows to show it."""
+    """Others have revisions and values as well; and a view of that name may have no rows to show whose it is."""
     for model in MODELS:
         shared[model._get_collection_name()].insert_one({"_id": "theme", model.mark: "dark"})
     told = start(shared, new_database)
