@@ -7,6 +7,7 @@ there are none before, so it ends at once, with exit code 2.
 
 import json
 import os
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from mmap import mmap
@@ -15,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from sync.settings import Settings
 
+AGAIN = 20.0  # s until it is looked for again: that takes 5 s, and would for each worker
+AWAY = "MONGODB_URI names a MongoDB that cannot be reached, or does not let us in"
 SIZE = 512  # bytes; it names settings, so it is short
 
 
@@ -25,6 +28,7 @@ class LastGood:
         self.settings: Settings | None = None  # None where nobody checked them: whoever serves reads them itself
         self._shared = mmap(-1, 1 + SIZE)  # whether a worker has begun to serve, and the slip
         self._told: list[str] = []
+        self._away = ("", 0.0)  # the MongoDB that was not found last, and until when it is not looked for
 
     @property
     def slip(self) -> str:
@@ -66,19 +70,26 @@ class LastGood:
             return list(error.problems)
         except Exception as error:  # whatever it is, the service that runs can go on
             return [f".env cannot be read ({type(error).__name__})"]
-        if new.hooks and self.serves and (wrong := _in_a_child(new.hooks)):
+        moves = self.settings is not None and self.settings.mongodb_uri != new.mongodb_uri
+        if self.serves and moves and self._away[0] == new.mongodb_uri and time.monotonic() < self._away[1]:
+            return [AWAY]
+        if self.serves and (new.hooks or moves) and (wrong := _in_a_child(new, moves=moves)):
+            self._away = (new.mongodb_uri, time.monotonic() + AGAIN) if wrong == [AWAY] else self._away
             return wrong
         self.settings = new
         return []
 
 
-def _in_a_child(hooks: tuple[str, ...]) -> list[str]:
-    """Return what is wrong with these modules. A child imports them, as they are not this process's own."""
+def _in_a_child(new: "Settings", *, moves: bool) -> list[str]:
+    """Return what is wrong with the modules of hooks, or with a MongoDB that is another than before.
+
+    A child tries both: neither is this process's own.
+    """
     reads, writes = os.pipe()
     child = os.fork()
     if not child:
         try:
-            os.write(writes, json.dumps(_problems(hooks))[: 64 * 1024].encode())
+            os.write(writes, json.dumps(_problems(new, moves=moves))[: 64 * 1024].encode())
         finally:
             os._exit(0)
     os.close(writes)
@@ -92,12 +103,21 @@ def _in_a_child(hooks: tuple[str, ...]) -> list[str]:
         return ["HOOKS ends the process that imports it"]
 
 
-def _problems(hooks: tuple[str, ...]) -> list[str]:
-    from sync.errors import BadSettings
+def _problems(new: "Settings", *, moves: bool) -> list[str]:
+    from pymongo.errors import PyMongoError
+
+    from sync.connection import disconnect, open_database
+    from sync.errors import BadSettings, SyncError
     from sync.hooks import load
 
+    if moves:
+        try:
+            disconnect()
+            open_database(new)
+        except (SyncError, PyMongoError):
+            return [AWAY]
     try:
-        load(hooks)
+        load(new.hooks)
     except BadSettings as error:
         return list(error.problems)
     except Exception as error:

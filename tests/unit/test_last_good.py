@@ -100,3 +100,24 @@ def test_a_module_of_hooks_that_cannot_be_imported_is_a_slip(last_good: LastGood
     assert last_good.settings is before
     assert [each.count("HOOKS") for each in said] == [1]
     assert last_good.slip.startswith("refused: HOOKS;")
+
+
+def test_a_mongodb_that_cannot_be_reached_takes_no_service_away_from_the_one_before(
+    last_good: LastGood, database: str
+) -> None:
+    before, said = last_good.settings, list[str]()
+    tell({**GOOD, "MONGODB_URI": "mongodb://127.0.0.1:2/shop"})
+
+    for _ in range(3):  # workers
+        last_good.renew(said.append)
+
+    assert last_good.settings is before
+    assert len(said) == 1
+    assert last_good.slip.startswith("refused: MONGODB_URI;")
+
+    tell({**GOOD, "MONGODB_URI": database})
+    last_good.renew(said.append)
+
+    assert last_good.slip == ""
+    assert last_good.settings is not None
+    assert last_good.settings.mongodb_uri == database
