@@ -1,6 +1,7 @@
 """What the installation as a whole must remember: who it is, which Stripe it belongs to, how far it has read."""
 
 import secrets
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from functools import partial
 from typing import Any, ClassVar
@@ -12,6 +13,7 @@ from pymongo.errors import DuplicateKeyError
 from models.clock import from_now, literal
 from models.own_rows import OwnRows
 from models.parts import Json
+from models.scrub import ID
 
 INSTALLATION = "installation"  # {"id"}
 STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}
@@ -19,6 +21,7 @@ CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: th
 LATCH = "latch"  # {"cap"}: the brakes are on until an operator confirms
 HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen"} of the last reconcile
 OWNERS = "owners"  # {"walks"}: how far a full comparison has asked owners for what is listed under them only
+PLACES = f"^(?:{OWNERS}$|backfill)"  # the names of what says how far a reading of lists is
 OTHER_VERSION = "other_version"  # {"version"} of the last event that was rendered in another API version than ours
 MIGRATIONS = "migrations"  # {"done": [names], "place": {"name", "collection", "after"} | None}: see sync/migrations.py
 ALIKE = "alike"  # {"ids"}: of customers whose username looks like another's, from before that was refused
@@ -100,6 +103,26 @@ class State(OwnRows):
         cls.own_rows().find_one_and_delete({"_id": name})
 
     @classmethod
+    def forget_places(cls, ids: Collection[str]) -> None:
+        """Let a backfill, or the walks of owners, begin anew where one of these ids says how far they are.
+
+        An id that Stripe gave tells of nobody, and its place stays; what somebody chose may be a name.
+        """
+        chosen = {id for id in ids if not ID.fullmatch(id)}
+        for row in cls.own_rows().find({"_id": {"$regex": PLACES}}) if chosen else ():
+            if not chosen.isdisjoint(_texts(row["value"])):
+                cls.own_rows().find_one_and_delete({"_id": row["_id"], "at": row["at"]})
+
+    @classmethod
     def installation(cls) -> str:
         """Return the random id of this database, made once; it is part of every idempotency key."""
         return str(cls.first(INSTALLATION, {"id": secrets.token_hex(6)})["id"])
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Yield every text in a value."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in value.values() if isinstance(value, dict) else value:
+            yield from _texts(inner)

@@ -12,7 +12,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from models import Customer, Delivery, Erasure, Event, Status, SyncedDocument, clock, present_kinds
+from models import Customer, Delivery, Erasure, Event, State, Status, SyncedDocument, clock, present_kinds
 from models.erasure import rows_of
 from models.event import bare, object_id
 from models.resource import is_id
@@ -163,6 +163,7 @@ def scrub(erasure: Erasure) -> Erased:
         if late.known <= set(erasure.named):
             break
         erasure = Erasure.begin(erasure.id, late.known)
+    State.forget_places(erasure.named)
     done.counts = +done.counts
     if not done.waits and erasure.seen_clean() is None:
         log.info("the erasure of customer %s was asked for again", erasure.id)

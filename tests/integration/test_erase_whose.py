@@ -228,6 +228,27 @@ def test_what_was_let_go_by_a_person_is_theirs_whenever_that_is_told(world: Worl
         assert ("Zenobia" in str(kept.stripe)) is (name != "theirs"), (id, name)
 
 
+def test_no_reading_of_lists_keeps_its_place_by_a_chosen_id_of_who_was_forgotten(world: World) -> None:
+    for number, id in enumerate(("aaa", "zenobia@quux.example", "cus_1GivenByStripeA7")):
+        world.stripe.plant("customer", id=id, created=1_700_000_000 + number)
+    world.advance(hours=1)
+    patience = Patience(1000, pause=lambda seconds: None)
+    backfill(["customer"], patience=patience)
+
+    for id, stays in (("zenobia@quux.example", False), ("cus_1GivenByStripeA7", True)):
+        places = {
+            "walks": [{"owner": "customer", "mark": {"id": id, "born": 1, "asked": 0}, "asked": 2, "done": False}]
+        }
+        names = ("owners", "backfill", "backfill customer", "backfill since 7")
+        for name in names:
+            State.write(name, places)
+        State.write("installation", {"id": id})  # what is no place is no matter of it
+
+        erase(id)
+
+        assert [State.read(name) is not None for name in (*names, "installation")] == [stays] * 4 + [True]
+
+
 # --- what hooks say ---
 
 
