@@ -149,7 +149,7 @@ def unstorable(error: Exception) -> str | None:
 def apply(event: dict[str, Any], *, quick: bool) -> Verdict:
     """Let the document that an event is about absorb it, and what is made of it follow. Raises CannotLook."""
     event = told_in_full(event, quick=quick)
-    reason = "a sample: its object does not exist" if sample(event) else foreign(event, quick=quick)
+    reason = foreign(event, quick=quick) or ("a sample: its object does not exist" if sample(event) else None)
     if reason:
         return Verdict(EventState.IGNORED, reason, ours=False)
     reason = unkept(event)

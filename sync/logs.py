@@ -43,7 +43,7 @@ def trace(error: BaseException) -> str:
     earlier = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     lines = [trace(earlier), "\nand then:\n"] if earlier is not None else []
     lines += StackSummary.from_list(extract_tb(error.__traceback__)).format()
-    return "".join([*lines, f"{type(error).__module__}.{type(error).__qualname__}"])
+    return "".join([*lines, one_line(f"{type(error).__module__}.{type(error).__qualname__}")])
 
 
 class Redaction(logging.Filter):

@@ -40,7 +40,7 @@ def body(kind: str, id: str, **more: Any) -> bytes:
 @pytest.mark.parametrize("whose", WHOSE)
 def test_of_an_event_of_another_account_or_mode_no_body_is_kept(world: World, run: Run, whose: str) -> None:
     world.reconcile()
-    ids = {"cus_1TheirsA": "cus_1TheirsA", "zenobia@quux.example": None}
+    ids = {"cus_1TheirsA": "cus_1TheirsA", "zenobia@quux.example": None, "quux_00000000000000": None}
     with listening("stripe:*") as heard:
         for given, kept in ids.items():
             for kind in ("customer", "charge", "nothing.known"):
