@@ -8,12 +8,12 @@ from mongoengine import (
     EmbeddedDocumentField,
     FloatField,
     IntField,
-    ListField,
     StringField,
 )
 
 from models.amounts import LARGEST
 from models.base import SyncedDocument
+from models.parts import Plain
 from models.resource import Resource, Undo
 
 
@@ -21,7 +21,7 @@ class AppliesTo(EmbeddedDocument):
     """The products that it is good for."""
 
     meta: ClassVar = {"strict": False}
-    products: list[str] = ListField(StringField(max_length=5000, refers="product"), max_length=100)
+    products: list[str] = Plain(StringField(max_length=5000, refers="product"), max_length=100)
 
 
 class Coupon(SyncedDocument):

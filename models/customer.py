@@ -10,14 +10,13 @@ from mongoengine import (
     EmbeddedDocument,
     EmbeddedDocumentField,
     IntField,
-    ListField,
     StringField,
 )
 from pymongo import IndexModel
 
 from models.base import SyncedDocument
 from models.indexes import A_STRING
-from models.parts import Call
+from models.parts import Call, Plain
 from models.resource import Action, Resource, Undo
 from models.username import FORM, LONGEST, STRIPE_ID, UNSEEN, check_username, fold, key_of_id, keys_of
 
@@ -129,7 +128,7 @@ class Customer(SyncedDocument):
     description: str | None = StringField(max_length=5000, sent="create update", unfilled=True)
     address: Address | None = EmbeddedDocumentField(Address, sent="create update")
     shipping: Shipping | None = EmbeddedDocumentField(Shipping, sent="create update")
-    preferred_locales: list[str] = ListField(StringField(max_length=5000), max_length=50, sent="create update")
+    preferred_locales: list[str] = Plain(StringField(max_length=5000), max_length=50, sent="create update")
     invoice_settings: InvoiceSettings | None = EmbeddedDocumentField(InvoiceSettings, sent="update")
     tax_exempt: str = StringField(choices=["none", "exempt", "reverse"], sent="create update")
     invoice_prefix: str | None = StringField(regex=r"[A-Z0-9]{1,12}\Z", sent="create update")

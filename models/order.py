@@ -12,7 +12,6 @@ from mongoengine import (
     EmbeddedDocument,
     EmbeddedDocumentListField,
     IntField,
-    ListField,
     ObjectIdField,
     StringField,
 )
@@ -21,7 +20,7 @@ from pymongo import IndexModel
 from models.base import SyncedDocument
 from models.customer import Email
 from models.indexes import A_STRING
-from models.parts import Call, Json
+from models.parts import Call, Json, Plain
 from models.resource import Action, Resource
 
 
@@ -99,7 +98,7 @@ class Order(SyncedDocument):
     client_secret: str | None = StringField(sent="")  # for the buyer's browser, of an intent
 
     payment_id: ObjectId = ObjectIdField()  # of the document of the session or intent, chosen before it is made
-    disputes: list[dict[str, str]] = ListField(Json())  # {"id", "status"}: what was told of each that takes money
+    disputes: list[dict[str, str]] = Plain(Json())  # {"id", "status"}: what was told of each that takes money
 
     @classmethod
     def paid_by(cls, payment_id: ObjectId, payment_intent: str | None) -> list[Self]:

@@ -12,6 +12,12 @@ class Json(BaseField):
     """Any JSON value, stored as it is."""
 
 
+class Plain(ListField):
+    """A list of what Stripe shows: in others, MongoEngine makes a document of what has a `_cls`."""
+
+    _auto_dereference = False
+
+
 @dataclass(frozen=True)
 class Call:
     """One request that changes something at Stripe."""
@@ -27,7 +33,7 @@ class Operation(EmbeddedDocument):
 
     meta: ClassVar = {"strict": False}
     verb: str = StringField()  # create, update, delete, or an action
-    first: list[dict[str, Any]] = ListField(Json())  # the calls that must be done before, each with its own key
+    first: list[dict[str, Any]] = Plain(Json())  # the calls that must be done before, each with its own key
     method: str = StringField()
     path: str = StringField()
     params: dict[str, Any] = Json()

@@ -7,12 +7,12 @@ from mongoengine import (
     EmbeddedDocument,
     EmbeddedDocumentField,
     IntField,
-    ListField,
     StringField,
 )
 
 from models.amounts import LARGEST
 from models.base import SyncedDocument
+from models.parts import Plain
 from models.resource import Action, Resource, Undo
 
 CONFIRMED = ("requires_action", "processing", "requires_capture", "succeeded")
@@ -76,8 +76,8 @@ class PaymentIntent(SyncedDocument):
     payment_method: str | None = StringField(
         max_length=5000, refers="payment_method", unheard=True, sent="create update"
     )
-    allowed_payment_method_types: list[str] = ListField(StringField(max_length=5000), max_length=40, sent="create")
-    payment_method_types: list[str] = ListField(StringField(), sent="")
+    allowed_payment_method_types: list[str] = Plain(StringField(max_length=5000), max_length=40, sent="create")
+    payment_method_types: list[str] = Plain(StringField(), sent="")
     automatic_payment_methods: AutomaticPaymentMethods | None = EmbeddedDocumentField(
         AutomaticPaymentMethods, sent="create"
     )

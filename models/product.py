@@ -2,9 +2,10 @@
 
 from typing import Any, ClassVar
 
-from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, FloatField, ListField, StringField
+from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, FloatField, StringField
 
 from models.base import SyncedDocument
+from models.parts import Plain
 from models.resource import Resource, Undo
 
 
@@ -33,7 +34,7 @@ class Product(SyncedDocument):
     name: str = StringField(max_length=5000, required=True, sent="create update")
     active: bool = BooleanField(sent="create update")
     description: str | None = StringField(max_length=40000, sent="create update", unfilled=True)
-    images: list[str] = ListField(StringField(max_length=2048), max_length=8, sent="create update")
+    images: list[str] = Plain(StringField(max_length=2048), max_length=8, sent="create update")
     package_dimensions: PackageDimensions | None = EmbeddedDocumentField(PackageDimensions, sent="create update")
     shippable: bool | None = BooleanField(sent="create update")
     statement_descriptor: str | None = StringField(max_length=22, sent="create update")

@@ -2,9 +2,10 @@
 
 from typing import ClassVar
 
-from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, ListField, StringField
+from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, StringField
 
 from models.base import SyncedDocument
+from models.parts import Plain
 from models.payment_intent import AutomaticPaymentMethods
 from models.resource import Action, Resource, Undo
 
@@ -44,8 +45,8 @@ class SetupIntent(SyncedDocument):
     payment_method: str | None = StringField(
         max_length=5000, refers="payment_method", unheard=True, sent="create update"
     )
-    allowed_payment_method_types: list[str] = ListField(StringField(max_length=5000), max_length=40, sent="create")
-    payment_method_types: list[str] = ListField(StringField(), sent="")
+    allowed_payment_method_types: list[str] = Plain(StringField(max_length=5000), max_length=40, sent="create")
+    payment_method_types: list[str] = Plain(StringField(), sent="")
     automatic_payment_methods: AutomaticPaymentMethods | None = EmbeddedDocumentField(
         AutomaticPaymentMethods, sent="create"
     )

@@ -193,11 +193,12 @@ def _hooks(health: Health, now: datetime, present: list[type[SyncedDocument]]) -
     unmoved = {source: number for source in sources if (number := count(source, source.noticed))}
     told_since = [at for source in unmoved if (at := first_key(source, source.noticed, "notices.at"))]
     dead, pending = made.get(DeliveryState.DEAD, 0), made.get(DeliveryState.PENDING, 0)
-    waiting = [*told_since, *([began[DeliveryState.PENDING]] if pending else [])]
+    waiting = [*told_since, *filter(None, [began.get(DeliveryState.PENDING)])]  # a row of others has no time
     health.facts["hooks"] = {"pending": pending + sum(unmoved.values()), "dead": dead}
     health.facts["oldest_notice"] = now - min(waiting) if waiting else None
     if dead:
-        told = f"{dead} deliveries to hooks are dead, the oldest of {began[DeliveryState.DEAD]:%F %R}"
+        first = began[DeliveryState.DEAD]
+        told = f"{dead} deliveries to hooks are dead{f', the oldest of {first:%F %R}' if first else ''}"
         health.problem("hooks", told, "see `hooks list`, then `hooks replay`")
     late = now - UNHEARD
     if any(at < late for at in told_since) or smallest(Delivery, clock.overdue(late), "lease"):

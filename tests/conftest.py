@@ -1,6 +1,7 @@
 """Fixtures: `mongo_server` is shared by the whole run, `database` is a test's own."""
 
 import os
+import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -26,6 +27,13 @@ settings.register_profile(
     "ours", deadline=None, derandomize="CI" in os.environ, suppress_health_check=[HealthCheck.too_slow]
 )
 settings.load_profile("ours")
+
+
+def pytest_configure() -> None:
+    """Take what a shell lets its background ignore: commands leave it ignored, and are tested with it."""
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) == signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 @pytest.hookimpl(optionalhook=True)

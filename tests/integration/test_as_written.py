@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from models import Customer, SyncedDocument, kinds
 from models.decoding import AS_WRITTEN
+from models.parts import Plain
 from sync.backfill import backfill
 from sync.evidence import from_event
 from sync.patience import Patience
@@ -78,7 +79,9 @@ def test_every_kind_shows_what_stripe_has_and_no_other_row_of_a_list_is_lost(wor
     for kind, model in kinds().items():
         if not (model.resource.path or model.resource.mirrored):
             continue
-        remote = {"id": f"xx_{kind}", "object": kind, "created": T, "metadata": free, "unheard_of": [free]}
+        names = [name for name, field in model.own_fields().items() if type(field) is Plain]
+        lists = {name: [{"_cls": "Customer", **free}] for name in names}
+        remote = {"id": f"xx_{kind}", "object": kind, "created": T, "metadata": free, "unheard_of": [free], **lists}
         document = adopted(model, remote)
         other = adopted(model, {**remote, "id": f"yy_{kind}", "metadata": {}, "unheard_of": None})
 

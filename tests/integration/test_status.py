@@ -186,6 +186,13 @@ def test_what_status_says_is_what_is_there(new_database: str) -> None:
         world.stop()
 
 
+@pytest.mark.parametrize("state", ["pending", "dead"])
+def test_a_delivery_without_a_time_ends_no_status(world: World, state: str) -> None:
+    Delivery._get_collection().insert_one({"_id": "of others", "state": state})
+
+    assert status().facts["hooks"][state] == 1
+
+
 def test_a_count_reads_no_more_than_so_many_entries(new_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tally, "MOST", 20)
     questions = Questions()
