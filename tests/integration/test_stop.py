@@ -202,10 +202,12 @@ def taken() -> Iterator[None]:
 def test_a_second_signal_ends_at_once(number: signal.Signals) -> None:
     child = os.fork()
     if not child:
-        with taken(), STOP.in_hand():
-            signal.raise_signal(signal.SIGTERM)
-            signal.raise_signal(number)
-        os._exit(0)
+        try:
+            with taken(), STOP.in_hand():
+                signal.raise_signal(signal.SIGTERM)
+                signal.raise_signal(number)
+        finally:  # or it would go on with the tests
+            os._exit(0)
 
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 128 + number
 
