@@ -41,7 +41,7 @@ MOST_ERRORS, LONGEST_NAME = 100, 200  # what is told of a body that is wrong in 
 
 
 class Invalid(ValueError):
-    says = "The request has fields that cannot be accepted: `errors` says why, by field."
+    __doc__ = says = "The request has fields that cannot be accepted: `errors` says why, by field."
 
     def __init__(self, errors: dict[str, str]) -> None:
         told = {_cut(name): why for name, why in islice(errors.items(), MOST_ERRORS)}

@@ -12,6 +12,10 @@ class SyncError(Exception):
     says: ClassVar[str] = "Something went wrong."
     type = "error"  # stable: the suffix of the problem+json type
 
+    def __init_subclass__(cls, **more: Any) -> None:
+        super().__init_subclass__(**more)
+        cls.__doc__ = cls.says  # for `help`
+
     def __init__(self, message: str | None = None) -> None:
         super().__init__(message or self.says)
 

@@ -149,7 +149,7 @@ def runs_javascript(tree: ast.Module) -> Iterator[str]:
 def reads_docstrings(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         name = node.attr if isinstance(node, ast.Attribute) else node.id if isinstance(node, ast.Name) else ""
-        if name in ("__doc__", "getdoc"):
+        if name in ("__doc__", "getdoc") and isinstance(node.ctx, ast.Load):
             yield f"{node.lineno}: {name}: `python -OO` takes docstrings away; what people are told is an attribute"
 
 
