@@ -1,12 +1,13 @@
-"""Questions that an index answers: no document is read for them, and however many there are, none takes long."""
+"""Questions that an index answers: no document is read for them, and however many there are, none takes long.
+
+None asks whether a row is ours: to answer that, each would have to be read.
+"""
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from mongoengine import Document
-from mongoengine.connection import get_db
-from pymongo.collection import Collection
 
 Row = TypeVar("Row", bound=Document)
 STRIPE_BEGAN = datetime(2010, 1, 1, tzinfo=UTC)
@@ -38,12 +39,6 @@ def count_each(models: Iterable[type[Document]], where: dict[str, Any]) -> int:
     return sum(row["n"] for row in ask_each(models, [{"$match": where}, {"$limit": MOST}, {"$count": "n"}]).values())
 
 
-def _rows(model: type[Document]) -> Collection[Any]:
-    """Return a collection without the question whether a row is ours: to answer it, each would have to be read."""
-    rows: Collection[Any] = get_db()[model._get_collection_name()]
-    return rows
-
-
 def counts(model: type[Document], name: str, values: Iterable[str]) -> dict[str, int]:
     """Count the rows of each value of a field. One value may have more than `MOST`: then about as many as are left."""
     found = {str(value): number for value in values if (number := count(model, {name: value}))}
@@ -60,7 +55,7 @@ def smallest(model: type[Document], where: dict[str, Any], name: str) -> Any:
     For that, an index must begin with what `where` fixes, and go on with the field.
     """
     shown = {name: 1} if name == "_id" else {name: 1, "_id": 0}
-    found = _rows(model).find_one(where, shown, sort=[(name, 1)])
+    found = model._get_collection().find_one(where, shown, sort=[(name, 1)])
     for part in name.split("."):
         found = found and found.get(part)
     return found
@@ -77,5 +72,5 @@ def oldest(models: Iterable[type[Document]]) -> datetime | None:
 
 def first_key(model: type[Document], where: dict[str, Any], name: str) -> Any:
     """Return the same of a field in a list, whose index alone can tell it."""
-    found = _rows(model).find_one(where, return_key=True)
+    found = model._get_collection().find_one(where, return_key=True)
     return found and found.get(name)

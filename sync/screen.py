@@ -1,8 +1,8 @@
 """What is printed: lines of what can be shown and nothing else, in any encoding, whether or not somebody still reads.
 
 A name, an id or the message of another may hold commands to a terminal, line ends, or letters that nobody sees. They
-are spelled out, as in the log. JSON needs none of that: it is ASCII, and escapes the
-rest so that it reads back the same.
+are spelled out, as in the log. JSON needs none of that: it is ASCII, and escapes the rest, so that it reads back the
+same.
 """
 
 import io
