@@ -12,7 +12,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from models import Customer, Delivery, Erasure, Event, Status, kinds, present_kinds, stored
+from models import Customer, Delivery, Erasure, Event, Status, SyncedDocument, kinds, present_kinds, stored
 from models.content import digest, has_links, kept
 from models.event import bare, object_id, of_others, storable
 from models.mirrored import collection_of
@@ -194,15 +194,22 @@ def _alike(row: Row) -> None:
 
 
 def _remember_the_living() -> None:
+    """What is theirs comes first: whoever goes on after this died finds a customer by their being erased."""
     erased = [each.id for each in Erasure.objects.only("id")]
     living = list(Customer.objects(status=Status.ACTIVE, erased_at__ne=None, id__nin=erased))  # nobody asked for them
     for customer in living:
         Erasure.spare(customer.stripe_id)
-        customer.unerase()
     theirs = {"erased_at": {"$ne": None}, "stripe.customer": {"$in": [customer.stripe_id for customer in living]}}
     for model in present_kinds().values() if living else ():
         for document in model.objects(__raw__=theirs):
-            document.unerase()
+            _remember(document)
+    for customer in living:
+        _remember(customer)
+
+
+def _remember(document: SyncedDocument) -> None:
+    while document.erased_at is not None and document.unerase() is None:
+        document = document.reread()  # somebody changed it meanwhile
 
 
 MIGRATED = (
