@@ -7,6 +7,7 @@ there are none before, so it ends at once, with exit code 2.
 
 import json
 import os
+import signal
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from sync.settings import Settings
 
 AGAIN = 20.0  # s until it is looked for again: that takes 5 s, and would for each worker
+TRIED = 30.0  # s that a child may take to try new settings: gunicorn's master, which waits for it, does nothing else
 AWAY = "MONGODB_URI names a MongoDB that cannot be reached, or does not let us in"
 SIZE = 512  # bytes; it names settings, so it is short
 
@@ -89,6 +91,8 @@ def _in_a_child(new: "Settings", *, moves: bool) -> list[str]:
     child = os.fork()
     if not child:
         try:
+            signal.signal(signal.SIGALRM, signal.SIG_DFL)
+            signal.setitimer(signal.ITIMER_REAL, TRIED)
             os.write(writes, json.dumps(_problems(new, moves=moves))[: 64 * 1024].encode())
         finally:
             os._exit(0)
@@ -100,7 +104,7 @@ def _in_a_child(new: "Settings", *, moves: bool) -> list[str]:
     try:
         return list(json.loads(said))
     except ValueError:
-        return ["HOOKS ends the process that imports it"]
+        return [f"HOOKS ends the process that imports it, or takes longer than {TRIED:.0f} s"]
 
 
 def _problems(new: "Settings", *, moves: bool) -> list[str]:

@@ -102,6 +102,18 @@ def test_a_module_of_hooks_that_cannot_be_imported_is_a_slip(last_good: LastGood
     assert last_good.slip.startswith("refused: HOOKS;")
 
 
+def test_a_module_of_hooks_that_hangs_holds_up_nothing(last_good: LastGood, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("api.last_good.TRIED", 0.5)
+    Path("hanging_shop.py").write_text("import threading; threading.Event().wait()")
+    before, said = last_good.settings, list[str]()
+    tell({**GOOD, "HOOKS": "hanging_shop"})
+
+    last_good.renew(said.append)
+
+    assert last_good.settings is before
+    assert [each.count("HOOKS") for each in said] == [1]
+
+
 def test_a_mongodb_that_cannot_be_reached_takes_no_service_away_from_the_one_before(
     last_good: LastGood, database: str
 ) -> None:
