@@ -28,7 +28,8 @@ from models.price import Price
 from models.product import Product
 from models.promotion_code import PromotionCode
 from models.refund import Refund
-from models.resource import Action, Resource, Undo, created_kinds, kinds, present_kinds
+from models.registry import created_kinds, kinds, present_kinds
+from models.resource import Action, Resource, Undo
 from models.setup_intent import SetupIntent
 from models.shipping_rate import ShippingRate
 from models.state import State

@@ -17,8 +17,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
 from models import clock
-from models.clock import from_now, literal
-from models.lifecycle import LEASE
+from models.clock import LEASE, from_now, literal
 from models.own_rows import OwnRows
 
 log = logging.getLogger("sync")

@@ -10,6 +10,7 @@ from typing import Any
 
 from mongoengine.connection import get_db
 
+LEASE = timedelta(seconds=120)  # longer than any request may take (45 s), so a live worker never loses its document
 AHEAD = timedelta()  # zero in service; tests move time by it, and by nothing else
 
 

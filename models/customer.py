@@ -17,7 +17,7 @@ from pymongo import IndexModel
 from models.base import SyncedDocument
 from models.indexes import A_STRING
 from models.parts import Call, Plain
-from models.resource import Action, Resource, Undo
+from models.resource import Action, Linked, Resource, Undo
 from models.username import FORM, LONGEST, STRIPE_ID, UNSEEN, check_username, fold, key_of_id, keys_of
 
 EMAIL = re.compile(rf"[^@\s{UNSEEN}]{{1,64}}@[^@\s.{UNSEEN}]+(\.[^@\s.{UNSEEN}]+)+")
@@ -69,7 +69,7 @@ class ChosenMethod(EmbeddedDocument):
     payment_method: str = StringField(max_length=5000, required=True, refers="payment_method", unheard=True)
 
 
-def _pay_with(document: SyncedDocument, given: dict[str, Any]) -> list[Call]:
+def _pay_with(document: Linked, given: dict[str, Any]) -> list[Call]:
     """Attach it, which is no change where that was done before; then make it the default."""
     method = given["payment_method"]
     return [

@@ -21,6 +21,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from models import clock
 from models.clock import Expression, from_now, literal
+from models.forgotten import remembers
 from models.indexes import A_DATE
 from models.own_rows import OwnRows
 
@@ -34,6 +35,7 @@ Written = TypeVar("Written")
 pause: Callable[[float], Any] = threading.Event().wait
 
 
+@remembers
 class Erasure(OwnRows):
     """One person, by the id of their customer's document."""
 

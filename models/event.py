@@ -15,12 +15,11 @@ from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from models.claimable import Claimable
-from models.clock import Expression, from_now, literal
+from models.clock import LEASE, Expression, from_now, literal
 from models.content import event_shown, is_key, may_have_keys
 from models.erasure import Erasure
 from models.indexes import A_DATE
 from models.keys import Key
-from models.lifecycle import LEASE
 from models.notice import Noticing, give_notice, of_event
 from models.resource import KINDS, is_id
 from models.scrub import ERASED, ID, scrub

@@ -8,10 +8,8 @@ from enum import StrEnum
 from typing import Any, Self
 
 from models.absorb import Evidence
-from models.clock import Expression, from_now
+from models.clock import LEASE, Expression, from_now
 from models.scrub import scrub_row
-
-LEASE = timedelta(seconds=120)  # longer than any request may take (45 s), so a live worker never loses its document
 
 
 class Status(StrEnum):

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from models.resource import kinds
+from models.resource import KINDS
 
 CLOCK = "test_helpers.test_clock"
 
@@ -119,5 +119,5 @@ def owned_kinds() -> set[str]:
 
 def in_no_list(kind: str) -> str:
     """Return what of a kind no list shows, in words; "" where lists show all of it."""
-    resource = kinds()[kind].resource
+    resource = KINDS[kind].resource
     return UNLISTED.get(kind) or (f"no list shows {resource.unlisted}" if resource.unlisted else "")

@@ -5,19 +5,13 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, TypeGuard
+from typing import Any, ClassVar, Protocol, TypeGuard
 from urllib.parse import quote
 
-from mongoengine.connection import get_db
+from mongoengine import EmbeddedDocument
 
+from models.parts import Call
 from models.sure import Impossible
-
-if TYPE_CHECKING:
-    from mongoengine import EmbeddedDocument
-
-    from models.base import SyncedDocument
-    from models.parts import Call
-
 
 LONGEST_ID = 255  # characters, Stripe's own limit
 # What is in no id: it would end a line or a text in the middle, and half a character can be neither stored nor sent.
@@ -53,14 +47,25 @@ class Undo(StrEnum):
     DETACH = "detach"
 
 
+class Linked(Protocol):
+    """A document, as far as an action asks it what to send."""
+
+    stripe_id: str | None
+    stripe: dict[str, Any] | None
+
+    @property
+    def path(self) -> str:
+        """Where Stripe has its object."""
+
+
 @dataclass(frozen=True)
 class Action:
     """Something that callers may do with an object: `POST <its path>/<name>`, an operation like any other."""
 
     done: Callable[[dict[str, Any], dict[str, Any]], bool]  # whether an object shows that what was sent was done
-    takes: "type[EmbeddedDocument] | None" = None  # its parameters; `says` tells what they are
+    takes: type[EmbeddedDocument] | None = None  # its parameters; `says` tells what they are
     money: bool = False  # whether it moves money
-    calls: "Callable[[SyncedDocument, dict[str, Any]], list[Call]] | None" = None  # what it sends, if not just that
+    calls: Callable[[Linked, dict[str, Any]], list[Call]] | None = None  # what it sends, if not just that
 
 
 def _in_use(remote: dict[str, Any]) -> bool:
@@ -147,10 +152,16 @@ class Resource:
         return None
 
 
-KINDS: "dict[str, type[SyncedDocument]]" = {}  # filled as the model files are imported
+class Registered(Protocol):
+    """A model, as far as the registry knows it."""
+
+    resource: ClassVar[Resource]
 
 
-def register(model: "type[SyncedDocument]") -> None:
+KINDS: dict[str, type[Registered]] = {}  # filled as the model files are imported; see `models/registry.py`
+
+
+def register(model: type[Registered]) -> None:
     """Make `model` the one of its kind. A mirrored one gives way to a file of its own, whichever is imported first."""
     kind, holder = model.resource.kind, KINDS.get(model.resource.kind)
     if holder is not None and model.resource.mirrored:
@@ -159,29 +170,6 @@ def register(model: "type[SyncedDocument]") -> None:
         raise Impossible(f"there are two models for {kind}")
     KINDS.pop(kind, None)
     KINDS[kind] = model
-
-
-def kinds() -> "dict[str, type[SyncedDocument]]":
-    """Return the model of each kind, in the order of the files."""
-    return dict(KINDS)
-
-
-def created_kinds() -> "dict[str, type[SyncedDocument]]":
-    """Return the models of the kinds that we create ourselves, as opposed to those that are only mirrored."""
-    return {kind: model for kind, model in KINDS.items() if not model.resource.mirrored}
-
-
-def present_kinds() -> "dict[str, type[SyncedDocument]]":
-    """Return the models that may have documents: a mirrored kind has a collection from its first document on.
-
-    One round trip, where asking a hundred collections would be a hundred.
-    """
-    there = set(get_db().list_collection_names())
-    return {
-        kind: model
-        for kind, model in KINDS.items()
-        if not model.resource.mirrored or model._get_collection_name() in there
-    }
 
 
 def shortened(remote: dict[str, Any]) -> dict[str, str]:

@@ -10,7 +10,7 @@ from models.base import SyncedDocument
 from models.delivery import Delivery
 from models.event import Event
 from models.own_rows import OwnRows
-from models.resource import KINDS
+from models.registry import kinds
 
 Row = dict[str, Any]
 
@@ -40,7 +40,7 @@ def row(collection: str, id: Any, *fields: str) -> Iterator[Row]:
 
 def _rows(collection: str) -> Collection[Row]:
     """Return a collection of ours, in which only rows of ours are there."""
-    models: tuple[type[OwnRows], ...] = (*KINDS.values(), Event, Delivery)
+    models: tuple[type[OwnRows], ...] = (*kinds().values(), Event, Delivery)
     return next(model.own_rows() for model in models if model._get_collection_name() == collection)
 
 

@@ -14,7 +14,7 @@ from mongoengine import (
 from models.amounts import LARGEST
 from models.base import SyncedDocument
 from models.parts import Call
-from models.resource import Action, Resource
+from models.resource import Action, Linked, Resource
 from models.sale import Period
 
 
@@ -66,18 +66,18 @@ class Cancellation(EmbeddedDocument):
     cancellation_details: CancellationDetails | None = EmbeddedDocumentField(CancellationDetails)
 
 
-def _pause(document: SyncedDocument, given: dict[str, Any]) -> list[Call]:
+def _pause(document: Linked, given: dict[str, Any]) -> list[Call]:
     return [Call(document.path, {"pause_collection": given})]
 
 
-def _resume(document: SyncedDocument, given: dict[str, Any]) -> list[Call]:
+def _resume(document: Linked, given: dict[str, Any]) -> list[Call]:
     """What ended without a card after its trial is `paused` and begins anew; what somebody paused just goes on."""
     if (document.stripe or {}).get("status") == "paused":
         return [Call(f"{document.path}/resume", {})]
     return [Call(document.path, {"pause_collection": ""})]
 
 
-def _cancel(document: SyncedDocument, given: dict[str, Any]) -> list[Call]:
+def _cancel(document: Linked, given: dict[str, Any]) -> list[Call]:
     details = {name: value for name, value in given.items() if name != "at_period_end"}
     if given.get("at_period_end"):
         return [Call(document.path, {**details, "cancel_at_period_end": True})]

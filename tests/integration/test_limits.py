@@ -8,7 +8,7 @@ import pytest
 import sync
 from api.app import BUDGET
 from models import Customer
-from models.lifecycle import LEASE
+from models.clock import LEASE
 from sync.converge import KEY_LASTS, MONEY_LASTS, SETTLING
 from sync.deadline import TIMEOUT
 from sync.gateway import QUICK

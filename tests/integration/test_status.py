@@ -12,7 +12,7 @@ from mongoengine.connection import get_db
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from models import Customer, Delivery, Erasure, Event, Status, clock, created_kinds, kinds, tally
-from models.base import BLANK
+from models.birth import BLANK
 from models.event import EventState
 from sync.status import status
 from tests.support import samples

@@ -13,7 +13,8 @@ from mongoengine.base import BaseField
 from mongoengine.connection import get_db
 
 from models import Customer, Delivery, Event, SyncedDocument, clock, kinds
-from models.base import BLANK, ENGINE
+from models.base import ENGINE
+from models.birth import BLANK
 from models.event import bare
 from models.scrub import OURS, WORDS, scrub_row
 from sync.erase import erase

@@ -113,7 +113,7 @@ MUTANTS = (
     ),
     Mutant(
         "forgets the lease",
-        "models/base.py",
+        "models/birth.py",
         '                "lease": from_now(LEASE),\n                "in_doubt": True,',
         '                "lease": None,\n                "in_doubt": True,',
         seed=0,
