@@ -16,7 +16,7 @@ from api.docs import blueprint as docs
 from api.few import Few
 from api.last_good import LAST_GOOD
 from models.clock import stopwatch
-from sync.connection import connect
+from sync import connect
 from sync.deadline import DEADLINE
 from sync.errors import Unavailable
 from sync.hooks import load

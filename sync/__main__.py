@@ -9,12 +9,11 @@ from contextlib import nullcontext
 
 from pymongo.errors import PyMongoError
 
-from sync import screen
+from sync import connect, screen
 from sync.commands import parser
 from sync.commands.line import CANNOT_LOOK, NEEDS_OPERATOR
-from sync.connection import connect, log
 from sync.errors import BadSettings, NotFound, NotPossible, SyncError
-from sync.logs import log_to_stderr
+from sync.logs import log, log_to_stderr
 from sync.stop import STOP, Stopped
 
 

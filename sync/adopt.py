@@ -15,10 +15,11 @@ from models.sure import sure
 from sync.admission import foreign
 from sync.answers import Reply
 from sync.composed import NEEDED, needed
-from sync.connection import current, log
+from sync.connection import current
 from sync.evidence import from_event, from_reply, hand_over, needs_look, request_key
 from sync.find import BEFORE
 from sync.listing import LAG, made_at
+from sync.logs import log
 from sync.look import bears, look, resembles
 
 SETTLES = timedelta(minutes=15)  # after an event: by then, whoever was making its object has linked it

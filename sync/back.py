@@ -8,8 +8,9 @@ from pymongo.errors import DuplicateKeyError
 
 from models import SyncedDocument
 from sync.composed import tell
-from sync.connection import current, log
+from sync.connection import current
 from sync.evidence import another_life, from_reply
+from sync.logs import log
 
 BACK, DELETED, HELD = "back", "deleted", "held"  # what became of it, in the words of the counts
 

@@ -17,10 +17,11 @@ from models.state import CHECKPOINT, State
 from sync.answers import Reply
 from sync.compare import Comparison
 from sync.composed import NEEDED
-from sync.connection import current, log
+from sync.connection import current
 from sync.errors import BadKey, BadSettings, CannotLook, Outage, WrongStripe
 from sync.find import HORIZON
 from sync.listing import LAG, Mark, is_not_there, marked
+from sync.logs import log
 from sync.migrations import migrate
 from sync.owners import READS, Owners, Walk
 from sync.patience import Patience
@@ -267,7 +268,7 @@ def _copy_all(whole: Backfill, note: Note, *, asked: bool) -> None:
             silent = True
         except CannotLook as error:
             log.warning("%s cannot be read: %s", kind, error)
-            if is_not_there(error, model) and not asked:
+            if is_not_there(current().gateway, error, model) and not asked:
                 part.missing, part.done = str(error), True
                 whole.remember()
             else:
@@ -303,7 +304,7 @@ def _copy_owned(whole: Backfill, note: Note, *, asked: bool) -> None:
 def _copy(whole: Backfill, kind: str, note: Note) -> None:
     model, part = whole.models[kind], whole.parts[kind]
     comparison = Comparison(model, report=part.trouble, counts=part.counts)
-    for page, mark in marked(model, whole.since, part.mark):
+    for page, mark in marked(current().gateway, model, whole.since, part.mark):
         comparison.page(page)
         part.mark = mark
         whole.remember()

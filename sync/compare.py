@@ -24,11 +24,12 @@ from sync.adopt import SETTLES, adopt_if_nobodys, may_be_of
 from sync.answers import Reply
 from sync.back import bring_back
 from sync.composed import is_followed, needed, tell
-from sync.connection import current, log
+from sync.connection import current
 from sync.errors import CannotLook, NoOwner
 from sync.evidence import another_life, from_page, hand_over
 from sync.inbox import UNSTORABLE, unstorable
 from sync.listing import made_at
+from sync.logs import log
 from sync.look import look
 from sync.makers import Makers
 from sync.stop import STOP, Stopped

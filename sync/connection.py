@@ -1,7 +1,7 @@
 """The connection of this process: MongoDB and Stripe, made once by `connect` and used by everything in `sync`."""
 
-import logging
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import mongoengine
@@ -16,15 +16,12 @@ from models.state import State
 from sync.errors import AlreadyConnected, BadSettings, NotConnected, SyncError, Unavailable
 from sync.fork import in_every_child, renew_in_child
 from sync.gateway import Gateway
-from sync.hooks import load
 from sync.in_force import OURS, deviations
 from sync.indexes import prepare
 from sync.logs import redact
 from sync.mongodb_address import objections, read_address
 from sync.settings import Settings
 from sync.strangers import refuse_strangers
-
-log = logging.getLogger("sync")
 
 
 @dataclass(frozen=True)
@@ -47,19 +44,14 @@ def connect(
     *,
     http_client: stripe.HTTPClient | None = None,
     listeners: tuple[CommandListener, ...] = (),
+    first: Callable[[Settings], None],
 ) -> Connection:
-    """Connect this process, once, and each child that it forks; `settings` default to the environment.
-
-    `http_client` replaces stripe-python's own, for an emulator in process; `listeners` watch MongoDB's commands.
-    Asked again, it returns the same connection, or raises AlreadyConnected if anything else is meant. Raises
-    BadSettings; Unavailable when MongoDB cannot be reached; SyncError when it cannot be trusted, as a unique index is
-    missing.
-    """
+    """What `sync.connect` promises. `first` is called before anything is opened, unless this process is connected."""
     global _connection
     if _connection is not None:
         return _unchanged(_connection, settings, http_client, listeners)
     settings = settings or Settings.from_environment()
-    load(settings.hooks)  # before the lock: application code may well connect when it is imported
+    first(settings)  # before the lock: application code may well connect when it is imported
     with _connecting:
         if _connection is not None:
             return _unchanged(_connection, settings, http_client, listeners)

@@ -4,7 +4,6 @@
 says so, and does what it says, for every document that is overdue.
 """
 
-import random
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,8 +16,6 @@ KEY_LASTS = timedelta(hours=23)  # Stripe may forget a key after 24 h, and a rep
 MONEY_LASTS = timedelta(minutes=15)  # nobody waits longer for a payment: paying later would surprise them
 APART = timedelta(minutes=5)  # a run: between two 404s of one object that prove it gone
 SETTLING = timedelta(minutes=15)  # far longer than any request of ours can still be under way
-
-BACKOFF = (timedelta(seconds=30), timedelta(hours=1))  # the first wait and the longest; each is twice the one before
 
 
 class Sight(StrEnum):
@@ -189,11 +186,3 @@ TABLE: tuple[Row, ...] = (
 def diagnose(facts: Facts, sight: Sight) -> Remedy:
     """Return what to do about a claimed document, given what was seen of its object. Pure."""
     return next(row.remedy for row in TABLE if sight in row.sights and row.holds(facts))
-
-
-def backoff(attempts: int, limits: tuple[timedelta, timedelta] = BACKOFF) -> timedelta:
-    """Return how long to wait after so many attempts, with jitter so that a crowd spreads."""
-    first, longest = limits
-    wait: timedelta = min(first * 2 ** min(attempts - 1, 10), longest)
-    jittered: timedelta = wait * random.uniform(0.75, 1.25)  # noqa: S311  # not a secret
-    return jittered

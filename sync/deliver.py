@@ -19,9 +19,9 @@ from typing import Any, NoReturn
 
 from models import Delivery, Event, SyncedDocument, clock, kinds, present_kinds
 from models.sure import sure
-from sync.connection import log
-from sync.converge import BACKOFF, backoff
+from sync.backoff import BACKOFF, backoff
 from sync.hooks import HOOKS, Notice
+from sync.logs import log
 from sync.stop import STOP
 
 BATCH = 100

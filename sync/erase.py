@@ -19,9 +19,9 @@ from models.resource import is_id
 from models.sure import sure
 from models.username import folded_before
 from models.whose import owners_of_document, owners_of_event, owners_of_object, used_by, uses
-from sync.connection import log
 from sync.errors import InProgress, NotDeletable, NotFound, NotPossible, Refused
 from sync.inbox import Malformed, parse
+from sync.logs import log
 from sync.saga import delete
 from sync.stop import STOP
 

@@ -76,7 +76,7 @@ class Finder:
         read_at, since, found = self._lists.get(kind, (0.0, 0, []))
         if since > start or time.monotonic() - read_at > KEEP or not read_at:
             model = kinds()[kind]
-            pages = listed(model, start) if model.resource.listed else ()  # archived ones, too
+            pages = listed(current().gateway, model, start) if model.resource.listed else ()  # archived ones, too
             found = [remote for page in pages for remote in page.remote["data"] if keys.get(remote["id"]) is None]
             self._lists[kind] = (time.monotonic(), start, found)
         return found

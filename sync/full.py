@@ -16,10 +16,11 @@ from models.tally import having
 from sync.answers import Reply
 from sync.compare import Comparison
 from sync.composed import COMPOSED
-from sync.connection import current, log
+from sync.connection import current
 from sync.errors import Forbidden, ReadRefused
 from sync.isolation import counted, isolated
 from sync.listing import is_not_there, listed
+from sync.logs import log
 from sync.owners import READS, Owners
 from sync.settle import Run, look_at_absent
 from sync.stop import STOP
@@ -58,7 +59,7 @@ def compare_everything(
             if model in begun and (unlisted := _missing(model, seen, run, of_clocks)):
                 coverage.not_compared[kind] = f"{in_no_list(kind)}, and {unlisted:,} may be such"
         except (Forbidden, ReadRefused) as error:
-            verdict = coverage.not_available if is_not_there(error, model) else left_out
+            verdict = coverage.not_available if is_not_there(current().gateway, error, model) else left_out
             verdict[kind] = str(error)
     _compare_owned(run, left_out, coverage, models, owner_reads, absent=absent)
     alive = having(present_kinds().values(), LIVE)
@@ -76,7 +77,7 @@ def _listed(model: Model, run: Run) -> set[int]:
     """Compare what Stripe lists; return a hash of each id that it does."""
     seen: set[int] = set()  # hashes: a million of them take some 60 MB, their ids three times that
     comparison = Comparison(model, dry=run.dry)
-    for page in listed(model):
+    for page in listed(current().gateway, model):
         seen.update(map(hash, comparison.page(page)))
         STOP.here()
     _count(comparison, run)

@@ -5,7 +5,6 @@ that failed.
 """
 
 import hashlib
-import logging
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -38,10 +37,9 @@ from sync.answers import (
 from sync.deadline import TIMEOUT, in_time, time_left
 from sync.errors import BadKey, CannotLook, Forbidden, ReadRefused, WrongStripe
 from sync.fork import in_every_child
+from sync.logs import log
 from sync.settings import Settings
 from sync.transport import Transport, let_go
-
-log = logging.getLogger("sync")
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
 
@@ -97,6 +95,11 @@ class Gateway:
                 way._thread_local = threading.local()  # where it keeps a session for each thread
                 if way._session is not None:  # or the one that an application gave it
                     let_go(way._session)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether the key may lack permissions: where Stripe refuses, that may be why."""
+        return self._settings.restricted
 
     # --- writing ---
 

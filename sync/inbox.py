@@ -22,13 +22,14 @@ from models.whose import left_by, owners_before, owners_of_event
 from sync.admission import OTHERS, foreign, sample, unkept
 from sync.adopt import Verdict, unknown_object
 from sync.answers import API_VERSION
+from sync.backoff import backoff
 from sync.composed import is_followed, tell
-from sync.connection import current, log
-from sync.converge import backoff
+from sync.connection import current
 from sync.deadline import time_left, within
 from sync.errors import CannotLook, Outage
 from sync.evidence import another_life, from_event, hand_over, needs_look, request_key
 from sync.isolation import counted, isolated
+from sync.logs import log
 from sync.look import look
 from sync.thin import LOST, THIN, as_snapshot, told_in_full
 

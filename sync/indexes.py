@@ -1,6 +1,5 @@
 """The indexes of the whole database: what a start may build, what it insists on, and what the command builds."""
 
-import logging
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -11,9 +10,8 @@ import models
 from models.indexes import Gap, build, expiry, gap
 from models.mirrored import Mirrored
 from sync.errors import SyncError
+from sync.logs import log
 from sync.settings import Settings
-
-log = logging.getLogger("sync")
 
 REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least so long
 COMMAND = "`python -m sync indexes`"

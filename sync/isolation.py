@@ -12,8 +12,8 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from models.claimable import Broken, is_away
-from sync.connection import log
 from sync.errors import CannotLook
+from sync.logs import log
 from sync.stop import STOP, Stopped
 
 

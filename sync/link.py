@@ -9,9 +9,10 @@ from typing import Any
 from models import Status, SyncedDocument, clock
 from models.resource import is_id
 from sync.composed import COMPOSED, tell
-from sync.connection import current, log
+from sync.connection import current
 from sync.errors import NotPossible, ReadRefused
 from sync.evidence import hand_over, of_id, referenced
+from sync.logs import log
 from sync.look import look, matches
 
 

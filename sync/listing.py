@@ -6,8 +6,8 @@ from typing import Any
 
 from models import SyncedDocument
 from sync.answers import Reply
-from sync.connection import current
 from sync.errors import CannotLook, Forbidden, LostCursor, NotAvailable
+from sync.gateway import Gateway
 
 LAG = 120  # s: Stripe's list of events lags at its newest end, and events share their second
 
@@ -36,35 +36,41 @@ def made_at(remote: dict[str, Any], now: float) -> int | None:
     return None if told is None or remote.get("test_clock") or told > now + LAG else told
 
 
-def listed(model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None) -> Iterator[Reply]:
+def listed(
+    gateway: Gateway, model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None
+) -> Iterator[Reply]:
     """Read the pages of a list, after `mark` and of what was created `since`. Raises CannotLook.
 
     An object may be on two pages. Those that appear meanwhile are on none.
     """
-    for page, _ in marked(model, since, mark):
+    for page, _ in marked(gateway, model, since, mark):
         yield page
 
 
 def marked(
-    model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None
+    gateway: Gateway, model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None
 ) -> Iterator[tuple[Reply, Mark | None]]:
     """Read the same pages, each with the place after it; None, where nothing was read yet. Raises CannotLook."""
     asked = mark.asked if mark else 0
     for number, question in [*enumerate(model.resource.whole)][asked:]:
-        for page in _answers(model, question, since, mark):
+        for page in _answers(gateway, model, question, since, mark):
             mark = replace(mark_of(page), asked=number) if page.remote["data"] else mark
             yield page, mark
         mark = None
 
 
 def _answers(
-    model: type[SyncedDocument], question: Mapping[str, str], since: int | None, mark: Mark | None
+    gateway: Gateway,
+    model: type[SyncedDocument],
+    question: Mapping[str, str],
+    since: int | None,
+    mark: Mark | None,
 ) -> Iterator[Reply]:
     resource, window = model.resource, {} if since is None else {"gte": since}
     while True:
         filters: dict[str, Any] = {**question, **({"created": window} if window and resource.dated else {})}
         try:
-            for page in current().gateway.pages(resource.path, after=mark.id if mark else None, **filters):
+            for page in gateway.pages(resource.path, after=mark.id if mark else None, **filters):
                 kept = page if resource.dated else made_since(page, since)
                 yield kept
                 if len(kept.remote["data"]) < len(page.remote["data"]):
@@ -93,11 +99,11 @@ def made_since(page: Reply, since: int | None) -> Reply:
     return replace(page, remote={**page.remote, "data": kept})
 
 
-def is_not_there(error: CannotLook, *models: type[SyncedDocument]) -> bool:
+def is_not_there(gateway: Gateway, error: CannotLook, *models: type[SyncedDocument]) -> bool:
     """Whether Stripe's refusal of a list means that this account has no such thing: the one verdict of all commands.
 
     It has none where we never saw any of it, and where it is not the key that may lack a permission: an unrestricted
     one may read whatever there is.
     """
-    refused = isinstance(error, NotAvailable) or (isinstance(error, Forbidden) and not current().settings.restricted)
+    refused = isinstance(error, NotAvailable) or (isinstance(error, Forbidden) and not gateway.restricted)
     return refused and not any(model.objects(live=True).first() for model in models)

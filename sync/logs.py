@@ -10,6 +10,8 @@ import re
 import sys
 from traceback import StackSummary, extract_tb
 
+log = logging.getLogger("sync")  # the one of everything in `sync`
+
 LEFT_OUT: tuple[tuple[re.Pattern[str], str], ...] = (  # each looks at a bounded number of characters, so it is linear
     (re.compile(r"\b((?:sk|rk|pk)_(?:test|live)_|whsec_)\w+"), r"\1…"),
     (re.compile(r"\b([a-z]{2,20}_\w{1,100}?_secret_)\w+"), r"\1…"),  # client_secret: whoever has it can pay

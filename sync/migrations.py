@@ -20,8 +20,8 @@ from models.state import ALIKE, MIGRATIONS, State
 from models.username import fold, key_of_id
 from sync.admission import OTHERS
 from sync.composed import tell
-from sync.connection import log
 from sync.inbox import Malformed, parse
+from sync.logs import log
 from sync.progress import Note, Step
 from sync.stop import STOP
 

@@ -28,10 +28,11 @@ from models.parts import Call
 from models.sure import sure
 from sync import saga
 from sync.composed import COMPOSED, NEEDED, Composition, follows
-from sync.connection import current, log
+from sync.connection import current
 from sync.converge import Facts
 from sync.disputes import disputes_of
 from sync.errors import InProgress, NotFound, Refused, Unavailable
+from sync.logs import log
 from sync.pricing import total_of
 from sync.standing import OVER, Paying, news_of, stand
 

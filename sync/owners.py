@@ -86,7 +86,7 @@ class Owners:
     def _go_on(self, walk: Walk, note: Callable[[Walk], None]) -> None:
         model = kinds()[walk.owner]
         try:
-            for page in listed(model, None, walk.mark) if self.reads > 0 else ():
+            for page in listed(current().gateway, model, None, walk.mark) if self.reads > 0 else ():
                 self.reads -= 1
                 for owner in filter(has_id, page.remote["data"]):
                     if self.reads <= 0 or self._nothing_to_ask(walk):
@@ -150,7 +150,7 @@ class Owners:
         ]
 
     def _refused(self, name: str, error: CannotLook, *of: str) -> bool:
-        is_missing = is_not_there(error, *(kinds()[kind] for kind in of))
+        is_missing = is_not_there(current().gateway, error, *(kinds()[kind] for kind in of))
         (self.missing if is_missing else self.unseen)[name] = str(error)
         return is_missing
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from sync.answers import Answer, Unknown
-from sync.connection import log
-from sync.converge import backoff
+from sync.backoff import backoff
 from sync.errors import Outage
 from sync.gateway import ASK
+from sync.logs import log
 from sync.stop import STOP
 
 RATE = 20.0  # requests a second: Stripe takes 25 in a sandbox and 100 live, and the shop needs some of them

@@ -19,9 +19,9 @@ from models.event import EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, State
 from models.tally import count, count_each, having, oldest
 from sync.answers import Reply
+from sync.backoff import backoff
 from sync.compare import has_id
-from sync.connection import current, log
-from sync.converge import backoff
+from sync.connection import current
 from sync.deadline import leased
 from sync.erase import go_on
 from sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongStripe
@@ -29,6 +29,7 @@ from sync.full import Coverage, compare_everything
 from sync.inbox import attempt, canonical, drain, keep
 from sync.isolation import counted, isolated
 from sync.listing import LAG
+from sync.logs import log
 from sync.migrations import migrate
 from sync.owners import READS
 from sync.patience import Patience
@@ -83,6 +84,14 @@ class Report:
         return "; ".join([*told, *([f"not available for this account: {', '.join(missing)}"] if missing else [])])
 
 
+@dataclass
+class NotedRun(Run):
+    """A run of everything, which tells how far it is."""
+
+    note: Note = unnoted
+    read: int = 0  # events of Stripe's list
+
+
 def run_once(
     *,
     full: bool = False,
@@ -97,7 +106,7 @@ def run_once(
     at its pace. `note` is told how far it is, and may stop it.
     """
     report = Report(full=full)
-    run = Run(dry=dry, counts=report.counts, note=note)
+    run = NotedRun(dry=dry, counts=report.counts, note=note)
     try:
         with patience.kept() if patience else nullcontext():
             _run(report, run, owner_reads)
@@ -114,7 +123,7 @@ def run_once(
     return report
 
 
-def _run(report: Report, run: Run, owner_reads: int) -> None:
+def _run(report: Report, run: NotedRun, owner_reads: int) -> None:
     asked = report.full
     current().gateway.require_right_stripe(bind=not run.dry)
     if not run.dry:
@@ -183,7 +192,7 @@ def move_checkpoint(checkpoint: dict[str, Any] | None, newest: Reply) -> None:
     State.write(CHECKPOINT, {"read_at": newest.earliest, "newest": mark})
 
 
-def drain_inbox(run: Run) -> None:
+def drain_inbox(run: NotedRun) -> None:
     """Apply what is due in the inbox."""
     inbox = Backlog(run.note, "inbox", INBOX, lambda: Event.objects(__raw__=clock.overdue(clock.now())).count())
 
@@ -223,7 +232,7 @@ def catch_up(page: Reply, run: Run) -> bool:
     return not unreadable and run.counts["failed"] == failed
 
 
-def tell_of(page: Reply, now: int, since: int, run: Run) -> None:
+def tell_of(page: Reply, now: int, since: int, run: NotedRun) -> None:
     """Tell how far the list of events is read. They come newest first, so their age tells."""
     events, more = page.remote["data"], bool(page.remote.get("has_more"))
     run.read += len(events)
@@ -233,7 +242,7 @@ def tell_of(page: Reply, now: int, since: int, run: Run) -> None:
     STOP.here()
 
 
-def settle_overdue(run: Run) -> dict[str, str]:
+def settle_overdue(run: NotedRun) -> dict[str, str]:
     """Claim and settle every overdue document; return what had to be left out (a kind, or a document), and why."""
     left_out: dict[str, str] = {}
     moment, present = clock.now(), present_kinds()
@@ -253,7 +262,7 @@ def settle_overdue(run: Run) -> dict[str, str]:
     return left_out
 
 
-def _settle_kind(model: type[SyncedDocument], run: Run, moment: datetime, left_out: dict[str, str]) -> None:
+def _settle_kind(model: type[SyncedDocument], run: NotedRun, moment: datetime, left_out: dict[str, str]) -> None:
     due = clock.overdue(moment)
     overdue = Backlog(
         run.note, f"overdue {model._get_collection_name()}", OVERDUE, lambda: model.objects(__raw__=due).count()

@@ -20,9 +20,10 @@ from models.parts import Call
 from models.sure import sure
 from sync.about import of_operation
 from sync.answers import API_VERSION, Answer, Refusal, Reply, Unknown
+from sync.backoff import backoff
 from sync.composed import COMPOSED, tell
-from sync.connection import current, log
-from sync.converge import Sight, backoff
+from sync.connection import current
+from sync.converge import Sight
 from sync.deadline import leased
 from sync.errors import (
     AlreadyExists,
@@ -39,6 +40,7 @@ from sync.errors import (
     Unavailable,
 )
 from sync.evidence import from_reply, hand_over, needs_look, of_id
+from sync.logs import log
 from sync.look import look, observe
 from sync.references import resolve, resolved
 from sync.tokens import IN_PROCESS

@@ -8,15 +8,16 @@ from models import Status, SyncedDocument, clock
 from models.clock import from_now
 from models.sure import sure
 from sync.answers import Reply
+from sync.backoff import backoff
 from sync.belonging import CLOCK, let_go
 from sync.composed import COMPOSED, tell
-from sync.connection import current, log
-from sync.converge import APART, KEY_LASTS, Facts, Remedy, Sight, backoff, diagnose
+from sync.connection import current
+from sync.converge import APART, KEY_LASTS, Facts, Remedy, Sight, diagnose
 from sync.errors import Forbidden
 from sync.evidence import from_reply, hand_over, needs_look, of_id
 from sync.find import Finder
+from sync.logs import log
 from sync.look import look, observe
-from sync.progress import Note, unnoted
 from sync.saga import push
 from sync.undo import Brakes, undo
 
@@ -32,8 +33,6 @@ class Run:
     brakes: Brakes = field(default_factory=Brakes)
     finder: Finder = field(default_factory=Finder)
     counts: Counter[str] = field(default_factory=Counter)
-    note: Note = unnoted
-    read: int = 0  # events of Stripe's list
 
 
 def settle(

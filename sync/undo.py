@@ -9,8 +9,10 @@ from models.state import LATCH, State
 from models.sure import sure
 from sync.about import of_id
 from sync.answers import Refusal, Reply, Unknown
-from sync.connection import current, log
-from sync.converge import KEY_LASTS, backoff
+from sync.backoff import backoff
+from sync.connection import current
+from sync.converge import KEY_LASTS
+from sync.logs import log
 
 LEAST = 20  # undos and deletions that one run may do in any installation
 SHARE = 100  # and in a large one, every hundredth of the live documents

@@ -9,9 +9,9 @@ from pymongo.errors import PyMongoError
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from sync.admission import asks
-from sync.connection import log
 from sync.errors import Unavailable
 from sync.inbox import Malformed, parse, receive
+from sync.logs import log
 from webhooks.signature import BadSignature, required, verify
 
 LARGEST = 4 * 1024 * 1024  # bytes; a subscription of twenty items, with all the metadata that they may have, is 1.7 MB

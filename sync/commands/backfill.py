@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from sync.backfill import backfill
 from sync.commands.line import command, count, rate, say
 from sync.commands.progress import Progress
-from sync.connection import log
+from sync.logs import log
 from sync.owners import READS
 from sync.patience import RATE, Patience
 

@@ -10,10 +10,10 @@ from pymongo.errors import PyMongoError
 
 from models import Delivery, DeliveryState
 from sync.commands.line import NEEDS_OPERATOR, command, group, say, seconds
-from sync.connection import log
 from sync.deliver import Limits, deliver
 from sync.errors import NotFound, NotPossible
 from sync.hooks import HOOKS
+from sync.logs import log
 from sync.screen import quoted, word
 from sync.stop import STOP, Stopped
 

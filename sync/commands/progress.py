@@ -7,8 +7,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TextIO
 
-from sync.connection import log
-from sync.logs import one_line
+from sync.logs import log, one_line
 from sync.progress import Step
 from sync.screen import draw
 

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 from pymongo.errors import PyMongoError
 
+from sync import connect
 from sync.commands.line import command, count, rate, say, seconds
 from sync.commands.progress import Progress
-from sync.connection import connect, log
 from sync.errors import BadSettings, SyncError
+from sync.logs import log
 from sync.owners import READS
 from sync.patience import BREAKS, RATE, Patience
 from sync.reconcile import Report, run_once
