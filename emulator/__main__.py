@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from io import TextIOWrapper
 
 from emulator.courier import Courier
+from emulator.in_process import Emulator
 from emulator.server import Server
-from emulator.service import Emulator
 from emulator.values import VERSIONS
 from emulator.webhooks import FAST
 from emulator.wire import API_VERSION

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from emulator.effects import Effects
 from emulator.fields import Email, Fields, Metadata, OneOf, Text
 from emulator.planted import PARTS_OF_ACCOUNT
 from emulator.resource import Resource, Route
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 DEFAULT = "acct_1EmulatedStripe01"
 
@@ -31,7 +27,7 @@ def account_object(id: str) -> Json:
     }
 
 
-def _deauthorized(act: Act, account: Json) -> None:
+def _deauthorized(act: Effects, account: Json) -> None:
     """Who is gone has no application any more; it is said in the account itself."""
     application = {"id": "ca_1EmulatedApplication01", "object": "application", "name": None}
     act.abroad(account["id"]).announce("account.application.deauthorized", application)

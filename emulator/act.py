@@ -6,12 +6,10 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from emulator import clocks, errors
+from emulator import errors, tides
 from emulator.errors import Problem
 from emulator.fields import Fields, Hash, Many, Metadata, Ref
-from emulator.resource import Resource, Route
-from emulator.resources import RESOURCES, label
-from emulator.sources import as_method
+from emulator.resource import RESOURCES, Resource, Route, label
 from emulator.store import Realm
 from emulator.wire import Json
 
@@ -36,6 +34,7 @@ class Act:
         if params.get("id") and self.realm.find(kind, id) is not None:
             raise errors.already_exists(row.name().capitalize())
         self._enter(params)
+        tides.check_mode(self.realm, row)
         if row.guard is not None:
             row.guard(self, params, None)
         object = self._blank(row, id)
@@ -63,13 +62,13 @@ class Act:
 
     def _enter(self, object: Json) -> None:
         """Go over into the time of its clock, if it has one."""
-        clock = clocks.clock_of(self, object)
+        clock = tides.clock_of(self.realm, object)
         if clock is not None:
             self.second = clock["frozen_time"]
 
     def _bind(self, row: Resource, object: Json) -> None:
         """What is a customer's is of the customer's clock."""
-        clock = clocks.clock_of(self, object) if "test_clock" in row.defaults else None
+        clock = tides.clock_of(self.realm, object) if "test_clock" in row.defaults else None
         if clock is not None:
             object["test_clock"] = clock["id"]
 
@@ -137,9 +136,9 @@ class Act:
         return row.ends.do(self, object, params)
 
     def find(self, kind: str, id: str) -> Json | None:
-        """The object, if there is one; a card is a payment method as well."""
-        object = self.realm.find(kind, id)
-        return as_method(self.realm, id) if object is None and kind == "payment_method" else object
+        """The object, if there is one, or what stands in for it."""
+        object, row = self.realm.find(kind, id), RESOURCES.get(kind)
+        return row.stand_in(self.realm, id) if object is None and row is not None and row.stand_in else object
 
     def need(self, kind: str, id: str) -> Json:
         object = self.find(kind, id)
@@ -157,12 +156,7 @@ class Act:
 
     def wake(self, object: Json, at: int | None) -> None:
         """Let the row's `ripe` meet the object at this second; None: never."""
-        name = f"{object['object']}/{object['id']}"
-        if at is None:
-            self.realm.drop("due", name)
-        else:
-            clock = clocks.clock_of(self, object)
-            self.realm.put("due", name, {"at": at, "clock": clock and clock["id"]})
+        tides.wake(self.realm, object, at)
 
     def abroad(self, account: str) -> Act:
         """The same in another account of this mode."""

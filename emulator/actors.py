@@ -9,7 +9,7 @@ from emulator import calls
 from emulator.calls import Call
 from emulator.engine import Engine
 from emulator.forms import spell
-from emulator.resources import RESOURCES
+from emulator.resource import RESOURCES
 from emulator.wire import Json
 
 

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from emulator import cards, errors
 from emulator.charges import charge
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Currency, Fields, Hash, OneOf, Text, Time, Whole
 from emulator.resource import Resource, Route
 from emulator.steps import change
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 ACCOUNTS = "bank_accounts"  # the table: payment method -> {"iban"}
 CASH = "cash_balance"  # the table: customer -> currency -> amount
@@ -40,7 +37,7 @@ IBANS = {
 }
 
 
-def shape(act: Act, params: Json, method: Json) -> None:
+def shape(act: Effects, params: Json, method: Json) -> None:
     """Finish a new payment method."""
     iban = params["sepa_debit"]["iban"].replace(" ", "")
     act.realm.put(ACCOUNTS, method["id"], {"iban": iban})
@@ -65,7 +62,7 @@ def check(params: Json) -> None:
         raise errors.invalid("The emulator knows Stripe's test accounts only.", "sepa_debit[iban]", "invalid_iban")
 
 
-def confirm(act: Act, intent: Json, method: Json, params: Json) -> Json:
+def confirm(act: Effects, intent: Json, method: Json, params: Json) -> Json:
     """Ask the bank; it answers later."""
     if method["type"] not in intent["payment_method_types"]:
         message = f"The PaymentMethod provided ({method['type']}) is not allowed for this PaymentIntent."
@@ -83,7 +80,7 @@ def confirm(act: Act, intent: Json, method: Json, params: Json) -> Json:
     return change(act, intent, "payment_intent.processing", **fields)
 
 
-def debited(act: Act, intent: Json) -> bool | None:
+def debited(act: Effects, intent: Json) -> bool | None:
     """The bank has answered: whether it paid; None if nobody asked it."""
     if intent["status"] != "processing":
         return None
@@ -106,7 +103,7 @@ def debited(act: Act, intent: Json) -> bool | None:
 # The cash balance: what a customer has sent
 
 
-def _fund(act: Act, params: Json, customer: str) -> Json:
+def _fund(act: Effects, params: Json, customer: str) -> Json:
     """POST /v1/test_helpers/customers/<id>/fund_cash_balance: the customer sends money, and nothing waits for it."""
     act.need("customer", customer)
     currency, amount = params["currency"], params["amount"]
@@ -128,7 +125,7 @@ def _fund(act: Act, params: Json, customer: str) -> Json:
     return made
 
 
-def cash_balance(act: Act, params: Json, customer: str) -> Json:
+def cash_balance(act: Effects, params: Json, customer: str) -> Json:
     """GET /v1/customers/<id>/cash_balance."""
     act.need("customer", customer)
     held = {code: amount for code, amount in act.realm.table(CASH).get(customer, {}).items() if amount}

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from typing import TYPE_CHECKING
 
 from emulator import cards, errors, invoices
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Time, Whole
 from emulator.invoice_payments import payments_of, secret_of
@@ -13,9 +13,6 @@ from emulator.invoice_shape import period_line, summed
 from emulator.params import INVOICE_SETTINGS
 from emulator.resource import Action, Filter, Resource, blank, same
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 DAY = 86_400
 
@@ -33,7 +30,7 @@ def _check(params: Json) -> None:
         raise errors.invalid(message, "due_date")
 
 
-def _guard(act: Act, params: Json, invoice: Json | None) -> None:
+def _guard(act: Effects, params: Json, invoice: Json | None) -> None:
     strangers = params.keys() - {"metadata", "auto_advance"}
     if invoice is not None and invoice["status"] != "draft" and strangers:
         message = "Finalized invoices can't be updated in this way"
@@ -43,7 +40,7 @@ def _guard(act: Act, params: Json, invoice: Json | None) -> None:
         cards.belongs(act, params["default_payment_method"], customer, "default_payment_method")
 
 
-def _shape(act: Act, params: Json, invoice: Json) -> None:
+def _shape(act: Effects, params: Json, invoice: Json) -> None:
     if params.get("days_until_due") is not None:
         invoice["due_date"] = invoice["created"] + params["days_until_due"] * DAY
     if invoice["issuer"] is None:
@@ -53,7 +50,7 @@ def _shape(act: Act, params: Json, invoice: Json) -> None:
         act.wake(invoice, act.second + invoices.HOUR if invoice["auto_advance"] else None)
 
 
-def _fill(act: Act, params: Json, invoice: Json) -> None:
+def _fill(act: Effects, params: Json, invoice: Json) -> None:
     """The lines of a new invoice: a subscription's items, the customer's pending items, or none yet."""
     if invoice["parent"] is not None:
         owner = act.need("subscription", invoice["parent"]["subscription_details"]["subscription"])
@@ -69,12 +66,12 @@ def _fill(act: Act, params: Json, invoice: Json) -> None:
     invoices.owed(act, invoice)
 
 
-def _blocked(act: Act, invoice: Json) -> None:
+def _blocked(act: Effects, invoice: Json) -> None:
     if invoice["status"] != "draft" or invoice["parent"] is not None:
         raise Problem(400, "You can only delete draft invoices that are not of a subscription; void it instead.")
 
 
-def _gone(act: Act, invoice: Json) -> None:
+def _gone(act: Effects, invoice: Json) -> None:
     """Its items wait for another invoice."""
     act.wake(invoice, None)
     for item in act.realm.all("invoiceitem"):
@@ -82,7 +79,7 @@ def _gone(act: Act, invoice: Json) -> None:
             act.keep("invoiceitem", {**item, "invoice": None})
 
 
-def _ripe(act: Act, invoice: Json) -> None:
+def _ripe(act: Effects, invoice: Json) -> None:
     """Stripe goes on by itself: it finalizes, and an hour later it charges."""
     if invoice["status"] == "draft":
         invoices.finalize(act, invoice, {})

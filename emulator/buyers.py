@@ -6,7 +6,7 @@ import copy
 from contextlib import suppress
 
 from emulator import disputes, payments, purchases, setups
-from emulator.act import Act
+from emulator.effects import Effects
 from emulator.engine import Engine
 from emulator.errors import Problem
 from emulator.wire import Json
@@ -59,5 +59,5 @@ class Buyer:
             act = self._act(livemode, None)
             return copy.deepcopy(disputes.decide(act, copy.deepcopy(act.need("dispute", id)), status))
 
-    def _act(self, livemode: bool, cause: Json | None) -> Act:
+    def _act(self, livemode: bool, cause: Json | None) -> Effects:
         return self._engine.act(self._engine.realm(livemode), cause)

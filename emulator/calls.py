@@ -2,25 +2,40 @@
 
 from __future__ import annotations
 
+import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
-from emulator import clocks, errors, expand, lists
+from emulator import errors, expand, lists, tides
 from emulator.act import Act
-from emulator.events import EVENT, EventLog, one_way
-from emulator.fields import Fields, Many, Text, read
-from emulator.resource import Resource, Route
-from emulator.resources import BY_PATH, ROUTES
-from emulator.thin import EVENT as THIN
+from emulator.events import PREFIX, EventLog
+from emulator.fields import Fields, Flag, Many, Text, read
+from emulator.resource import BY_PATH, ROUTES, Filter, Resource, Route
 from emulator.versions import read_as_of
+from emulator.webhooks import THIN
 from emulator.wire import API_VERSION, Json
 
 Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "part", "end", "route", "notification"]
 EXPAND: Fields = {"expand": Many(each=Text())}
 NOTIFICATIONS = "/v2/core/events/"  # thin events, with what their notification leaves out
-PATHS: dict[str, Resource] = {**BY_PATH, EVENT.path: EVENT}
+
+
+def _of_types(event: Json, patterns: list[str]) -> bool:
+    return any(fnmatch.fnmatchcase(event["type"], pattern) for pattern in patterns)
+
+
+EVENT = Resource(  # in no table: events are read from the log, and no call makes one
+    kind="event",
+    path="events",
+    prefix=PREFIX,
+    filters={
+        "type": Filter(Text(), lambda event, pattern: _of_types(event, [pattern])),
+        "types": Filter(Many(each=Text(), most=20), _of_types),
+        "delivery_success": Filter(Flag(), lambda event, wanted: (event["pending_webhooks"] == 0) == wanted),
+    },
+)
 
 
 @dataclass(frozen=True)
@@ -48,7 +63,7 @@ def route(method: str, path: str) -> Call:
     if path.startswith(NOTIFICATIONS) and method == "GET":
         return Call(EVENT, "notification", path.removeprefix(NOTIFICATIONS))
     for size in (1, 2):  # checkout/sessions has two parts
-        row = PATHS.get("/".join(parts[:size]))
+        row = _row("/".join(parts[:size]))
         if row is not None:
             call = _below(row, method, [unquote(part) for part in parts[size:] if part])
             if call is not None:
@@ -58,6 +73,10 @@ def route(method: str, path: str) -> Call:
         if ids is not None:
             return Call(Resource(kind=way.kind, path=way.path, prefix=""), "route", way=way, ids=ids)
     raise errors.unrecognized(method, path)
+
+
+def _row(path: str) -> Resource | None:
+    return EVENT if path == EVENT.path else BY_PATH.get(path)
 
 
 def _below(row: Resource, method: str, rest: list[str]) -> Call | None:
@@ -89,8 +108,8 @@ def validate(call: Call, raw: Json, version: str = API_VERSION) -> Json:
     match call.verb:
         case "list":
             params = lists.read_query(row, raw)
-            if row is EVENT:
-                one_way(params)
+            if row is EVENT and "type" in params and "types" in params:
+                raise errors.both("type", "types")
             expand.check(row.kind, params.get("expand"), "data.")
             return params
         case "create":
@@ -178,7 +197,8 @@ def _list(row: Resource, act: Act, params: Json, paths: list[str] | None, log: E
         objects = row.within(act) if row.within is not None else act.realm.all(row.kind)
         if row.shows is not None:
             objects = [each for each in objects if row.shows(act, each, params)]
-        objects = clocks.listed(act, row, objects, params)
+        tides.check_mode(act.realm, row)
+        objects = tides.listed(act.realm, objects, params)
         cursor = lambda id, param: _cursor(row, act, id, param)  # noqa: E731
     found = lists.page(row, params, objects, cursor, url)
     data = (

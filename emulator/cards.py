@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from emulator import errors
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ def template(name: str) -> Json:
 TEMPLATES: dict[str, Json] = {f"pm_card_{name}": template(name) for name in (*CARDS, *ALIASES)}
 
 
-def peek(act: Act, id: str) -> Json:
+def peek(act: Effects, id: str) -> Json:
     """What a payment method is, or will be if its id is a template."""
     template = TEMPLATES.get(id)
     return {"id": id, "customer": None, **template} if template is not None else act.need("payment_method", id)
@@ -110,7 +108,7 @@ def refusal(reason: str, **extra: Any) -> Problem:
     return Problem(402, message, code=code, type="card_error", decline_code=reason, **extra)
 
 
-def usable(act: Act, method: Json, customer: str | None) -> None:
+def usable(act: Effects, method: Json, customer: str | None) -> None:
     """Refuse a method of somebody else, and one that was used up (stripe.com/docs/api/payment_methods/detach)."""
     id = method["id"]
     if id in act.realm.table(SPENT):
@@ -129,18 +127,18 @@ def _not_theirs(id: str, param: str) -> Problem:
     return errors.invalid(message + "the customer.", param, "resource_missing")
 
 
-def spend(act: Act, method: Json) -> None:
+def spend(act: Effects, method: Json) -> None:
     if method["customer"] is None:
         act.realm.put(SPENT, method["id"], {})
 
 
-def belongs(act: Act, id: str, customer: str, param: str) -> None:
+def belongs(act: Effects, id: str, customer: str, param: str) -> None:
     """Refuse a default payment method that is not the customer's."""
     if peek(act, id)["customer"] != customer:
         raise _not_theirs(id, param)
 
 
-def hand_over(act: Act, method: Json, customer: str) -> Json:
+def hand_over(act: Effects, method: Json, customer: str) -> Json:
     """Attach, with its event; nothing if it is attached already."""
     if method["customer"] == customer:
         return method
@@ -151,7 +149,7 @@ def hand_over(act: Act, method: Json, customer: str) -> Json:
     return method
 
 
-def attachable(act: Act, method: Json, customer: str | None) -> None:
+def attachable(act: Effects, method: Json, customer: str | None) -> None:
     """Refuse a method that cannot become the customer's."""
     if method["customer"] not in (None, customer):
         message = "The payment method you provided has already been attached to a customer."

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from emulator import disputes, errors
 from emulator.cards import CODES, MESSAGES
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Whole
 from emulator.resource import Action, Resource, blank, same
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 CHARGE = Resource(
     kind="charge",
@@ -45,7 +42,7 @@ CHARGE = Resource(
 )
 
 
-def charge(act: Act, intent: Json, method: Json, reason: str = "", pending: bool = False) -> Json:
+def charge(act: Effects, intent: Json, method: Json, reason: str = "", pending: bool = False) -> Json:
     """Try to take the money of a payment intent; `reason` is why the card said no, `pending` if a bank is asked."""
     manual, status = intent["capture_method"] == "manual", "failed" if reason else "pending" if pending else "succeeded"
     made = act.make(
@@ -107,7 +104,7 @@ def _seen(card: Json) -> Json:
     }
 
 
-def give_back(act: Act, id: str, amount: int) -> None:
+def give_back(act: Effects, id: str, amount: int) -> None:
     """Count an amount as refunded, and say so."""
     paid = copy.deepcopy(act.need("charge", id))
     paid["amount_refunded"] += amount
@@ -125,7 +122,7 @@ def _check(params: Json) -> None:
         raise Problem(400, message)
 
 
-def _source(act: Act, params: Json) -> Json:
+def _source(act: Effects, params: Json) -> Json:
     """The charge to be refunded, or why there is none."""
     intent, id = params.get("payment_intent"), params.get("charge")
     if id is None:
@@ -138,7 +135,7 @@ def _source(act: Act, params: Json) -> Json:
     return paid
 
 
-def _guard(act: Act, params: Json, refund: Json | None) -> None:
+def _guard(act: Effects, params: Json, refund: Json | None) -> None:
     if refund is not None:
         return
     paid = _source(act, params)
@@ -159,7 +156,7 @@ def money(cents: int) -> str:
     return f"${cents / 100:.2f}"
 
 
-def _shape(act: Act, params: Json, refund: Json) -> None:
+def _shape(act: Effects, params: Json, refund: Json) -> None:
     if "charge" not in params and "payment_intent" not in params:
         return  # an update
     paid = _source(act, params)
@@ -168,11 +165,11 @@ def _shape(act: Act, params: Json, refund: Json) -> None:
     refund["amount"] = params.get("amount") or paid["amount"] - paid["amount_refunded"]
 
 
-def _after(act: Act, params: Json, refund: Json) -> None:
+def _after(act: Effects, params: Json, refund: Json) -> None:
     give_back(act, refund["charge"], refund["amount"])
 
 
-def _cancel(act: Act, refund: Json, params: Json) -> Json:
+def _cancel(act: Effects, refund: Json, params: Json) -> Json:
     if refund["status"] != "requires_action":
         raise Problem(400, f"You cannot cancel a refund that has a status of {refund['status']}.")
     old = copy.deepcopy(refund)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from emulator import errors, lines, payments, setups
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Currency, Email, Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text, Time, Whole
 from emulator.params import ADDRESS, SHIPPING
@@ -13,9 +13,6 @@ from emulator.purchases import CARD_ONLY
 from emulator.resource import Action, Filter, Resource, blank, same
 from emulator.values import LOCALES, METHODS_OF_SESSIONS
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 DAY = 86_400
 SOONEST = 30 * 60  # seconds from now to the earliest end of a session
@@ -42,7 +39,7 @@ def _check(params: Json) -> None:
     lines.check(params.get("line_items") or [], "payment")
 
 
-def _guard(act: Act, params: Json, session: Json | None) -> None:
+def _guard(act: Effects, params: Json, session: Json | None) -> None:
     if session is not None:
         return
     given = params.get("line_items") or []
@@ -53,7 +50,7 @@ def _guard(act: Act, params: Json, session: Json | None) -> None:
         raise errors.invalid(message, "expires_at")
 
 
-def _shape(act: Act, params: Json, session: Json) -> None:
+def _shape(act: Effects, params: Json, session: Json) -> None:
     if "mode" not in params:
         return  # an update
     session["url"] = f"https://checkout.stripe.com/c/pay/{session['id']}"
@@ -77,7 +74,7 @@ def _shape(act: Act, params: Json, session: Json) -> None:
     act.realm.put("plans", session["id"], plans)  # for the day the buyer pays
 
 
-def _expire(act: Act, session: Json, params: Json) -> Json:
+def _expire(act: Effects, session: Json, params: Json) -> Json:
     if session["status"] != "open":
         raise Problem(
             400,
@@ -87,7 +84,7 @@ def _expire(act: Act, session: Json, params: Json) -> Json:
     return _close(act, session)
 
 
-def _close(act: Act, session: Json) -> Json:
+def _close(act: Effects, session: Json) -> Json:
     session |= {"status": "expired", "url": None}
     act.wake(session, None)
     act.keep("checkout.session", session)
@@ -98,7 +95,7 @@ def _close(act: Act, session: Json) -> Json:
     return session
 
 
-def _ripe(act: Act, session: Json) -> None:
+def _ripe(act: Effects, session: Json) -> None:
     if session["status"] == "open":
         _close(act, session)
 

@@ -8,7 +8,7 @@ from http.client import HTTPException
 from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 from urllib.request import Request as HTTPRequest
 
-from emulator.service import Emulator
+from emulator.service import Service
 from emulator.webhooks import Delivery
 
 PATIENCE = 10.0  # seconds that an endpoint has to answer; Stripe's own limit is not published
@@ -18,7 +18,7 @@ PULSE = 0.05  # seconds between two looks at the queue
 class Courier:
     """`with Courier(emulator):` delivers in the background, a few at a time."""
 
-    def __init__(self, emulator: Emulator, workers: int = 4) -> None:
+    def __init__(self, emulator: Service, workers: int = 4) -> None:
         self._emulator = emulator
         self._closing = threading.Event()
         self._pool = ThreadPoolExecutor(workers, "courier")

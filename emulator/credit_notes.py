@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from emulator import errors, invoices
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Fields, Hash, Many, Metadata, Number, OneOf, Ref, Text, Time, Whole
 from emulator.invoice_payments import intent_of
 from emulator.resource import Resource, blank, same
 from emulator.steps import step
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 
 def _check(params: Json) -> None:
@@ -42,7 +39,7 @@ def _total(invoice: Json, params: Json) -> int:
     return params.get("amount") or sum(_amount(invoice, line) for line in params["lines"])
 
 
-def _guard(act: Act, params: Json, note: Json | None) -> None:
+def _guard(act: Effects, params: Json, note: Json | None) -> None:
     if note is not None:
         return
     invoice = act.need("invoice", params["invoice"])
@@ -59,7 +56,7 @@ def _guard(act: Act, params: Json, note: Json | None) -> None:
         raise errors.invalid(message, "out_of_band_amount")
 
 
-def _shape(act: Act, params: Json, note: Json) -> None:
+def _shape(act: Effects, params: Json, note: Json) -> None:
     if "invoice" not in params:
         return  # an update
     invoice = copy.deepcopy(act.need("invoice", params["invoice"]))
@@ -78,7 +75,7 @@ def _shape(act: Act, params: Json, note: Json) -> None:
     _take_off(act, invoice, note)
 
 
-def _line(act: Act, invoice: Json, line: Json) -> Json:
+def _line(act: Effects, invoice: Json, line: Json) -> Json:
     exact = None if line.get("unit_amount") is None else str(line["unit_amount"])
     return {
         "id": "cnli_" + act.draw(24, "base62"),
@@ -100,7 +97,7 @@ def _line(act: Act, invoice: Json, line: Json) -> Json:
     }
 
 
-def _take_off(act: Act, invoice: Json, note: Json, sign: int = 1) -> None:
+def _take_off(act: Effects, invoice: Json, note: Json, sign: int = 1) -> None:
     """So much less is owed, or was; with a negative sign, so much more again."""
     old, amount = copy.deepcopy(invoice), sign * note["amount"]
     invoice[f"{note['type']}_credit_notes_amount"] += amount
@@ -114,7 +111,7 @@ def _take_off(act: Act, invoice: Json, note: Json, sign: int = 1) -> None:
         invoices.pay(act, invoice, {"paid_out_of_band": True})
 
 
-def _restore(act: Act, note: Json) -> None:
+def _restore(act: Effects, note: Json) -> None:
     invoice = copy.deepcopy(act.need("invoice", note["invoice"]))
     if note["type"] != "pre_payment" or invoice["status"] != "open":
         raise Problem(400, "You can only void a credit note of an invoice that is open.")

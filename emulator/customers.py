@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from emulator import cards, discounts, renewals, sources
+from emulator.effects import Effects
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
 
-
-def guard_customer(act: Act, params: Json, customer: Json | None) -> None:
+def guard_customer(act: Effects, params: Json, customer: Json | None) -> None:
     """The default payment method is one of the customer's own (a new customer has only the one that comes along)."""
     if params.get("source") is not None:
         sources.look(params["source"])
@@ -26,7 +23,7 @@ def guard_customer(act: Act, params: Json, customer: Json | None) -> None:
     cards.belongs(act, default, customer["id"] if customer else "", "invoice_settings[default_payment_method]")
 
 
-def shape_customer(act: Act, params: Json, customer: Json) -> None:
+def shape_customer(act: Effects, params: Json, customer: Json) -> None:
     customer["invoice_prefix"] = customer["invoice_prefix"] or act.draw(8, "upper")
     customer["preferred_locales"] = customer["preferred_locales"] or []
     customer["tax_exempt"] = customer["tax_exempt"] or "none"
@@ -41,19 +38,19 @@ def shape_customer(act: Act, params: Json, customer: Json) -> None:
             customer["invoice_settings"]["default_payment_method"] = method["id"]
 
 
-def cancel_subscriptions(act: Act, customer: Json) -> None:
+def cancel_subscriptions(act: Effects, customer: Json) -> None:
     """Deleting a customer cancels its subscriptions at once (facts, section 5)."""
     for subscription in act.realm.all("subscription"):
         if subscription["customer"] == customer["id"] and subscription["status"] not in renewals.OVER:
             renewals.end(act, copy.deepcopy(subscription))
 
 
-def methods_of(act: Act, customer: Json) -> list[Json]:
+def methods_of(act: Effects, customer: Json) -> list[Json]:
     """Its payment methods, the newest first."""
     return [each for each in reversed(act.realm.all("payment_method")) if each["customer"] == customer["id"]]
 
 
-def subscriptions_of(act: Act, customer: Json) -> Json:
+def subscriptions_of(act: Effects, customer: Json) -> Json:
     data = [
         each
         for each in reversed(act.realm.all("subscription"))

@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from emulator import errors
+from emulator.effects import Effects
 from emulator.resource import Route, blank
 from emulator.steps import change
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
 
-
-def give(act: Act, customer: Json, coupon: str | None) -> None:
+def give(act: Effects, customer: Json, coupon: str | None) -> None:
     """Put the coupon in the place of the one that the customer has, if any; None takes it away."""
     old = customer["discount"]
     if coupon is None:
@@ -33,7 +29,7 @@ def give(act: Act, customer: Json, coupon: str | None) -> None:
     act.announce(f"customer.discount.{'created' if old is None else 'updated'}", customer["discount"])
 
 
-def _remove(act: Act, params: Json, id: str) -> Json:
+def _remove(act: Effects, params: Json, id: str) -> Json:
     """DELETE /v1/customers/<id>/discount."""
     customer = {**act.need("customer", id)}
     gone = customer["discount"]

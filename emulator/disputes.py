@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from emulator import errors
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Fields, Flag, Hash, Metadata, Text
 from emulator.resource import Action, Resource, blank, same
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 DUE = 9 * 86_400  # seconds that a seller has to answer
 NAMES = (
@@ -34,7 +31,7 @@ VERDICTS = {"winning_evidence": "won", "losing_evidence": "lost", "escalate_inqu
 
 
 def dispute(
-    act: Act, charge: str, amount: int | None = None, reason: str = "fraudulent", inquiry: bool = False
+    act: Effects, charge: str, amount: int | None = None, reason: str = "fraudulent", inquiry: bool = False
 ) -> Json:
     """The bank disputes a charge, or a part of it, and takes that money; with an inquiry it takes none yet."""
     paid = copy.deepcopy(act.need("charge", charge))
@@ -67,7 +64,7 @@ def _seen(details: Json, inquiry: bool) -> Json:
     return {"type": "card", "card": {"brand": brand, "case_type": kind, "network": brand, "network_reason_code": "10"}}
 
 
-def _move(act: Act, object: Json, event: str, amount: int) -> None:
+def _move(act: Effects, object: Json, event: str, amount: int) -> None:
     """The money goes or comes back; for each time there is a balance transaction."""
     old = copy.deepcopy(object)
     fee = 1500 if amount < 0 else 0
@@ -95,7 +92,7 @@ def _move(act: Act, object: Json, event: str, amount: int) -> None:
     act.announce(f"charge.dispute.{event}", object, old)
 
 
-def decide(act: Act, object: Json, status: str) -> Json:
+def decide(act: Effects, object: Json, status: str) -> Json:
     """The bank decides: won, lost, or a dispute after all."""
     old = copy.deepcopy(object)
     object |= {"status": status, "is_charge_refundable": status in ("won", "warning_closed")}
@@ -108,19 +105,19 @@ def decide(act: Act, object: Json, status: str) -> Json:
     return object
 
 
-def refundable(act: Act, charge: str) -> None:
+def refundable(act: Effects, charge: str) -> None:
     """Refuse a refund of money that the bank has."""
     if any(each["charge"] == charge and not each["is_charge_refundable"] for each in act.realm.all("dispute")):
         message = f"Charge {charge} has been charged back; cannot issue a refund."
         raise Problem(400, message, code="charge_disputed")
 
 
-def _guard(act: Act, params: Json, object: Json | None) -> None:
+def _guard(act: Effects, params: Json, object: Json | None) -> None:
     if object is not None and "evidence" in params and object["status"] not in UNDECIDED:
         raise errors.invalid(f"This dispute is already closed: its status is {object['status']}.", "evidence")
 
 
-def _shape(act: Act, params: Json, object: Json) -> None:
+def _shape(act: Effects, params: Json, object: Json) -> None:
     if params.get("evidence"):
         object["evidence_details"]["has_evidence"] = True
         if params.get("submit", True):
@@ -129,7 +126,7 @@ def _shape(act: Act, params: Json, object: Json) -> None:
             act.wake(object, act.second)
 
 
-def _ripe(act: Act, object: Json) -> None:
+def _ripe(act: Effects, object: Json) -> None:
     """In a sandbox the bank decides at once, by what was written."""
     verdict = VERDICTS.get(str(object["evidence"]["uncategorized_text"]))
     if verdict and object["status"] in UNDECIDED:
@@ -137,7 +134,7 @@ def _ripe(act: Act, object: Json) -> None:
         decide(act, object, "warning_closed" if inquiry and verdict != "needs_response" else verdict)
 
 
-def _close(act: Act, object: Json, params: Json) -> Json:
+def _close(act: Effects, object: Json, params: Json) -> Json:
     """The seller gives in."""
     if object["status"] not in UNDECIDED:
         raise Problem(400, f"This dispute is already closed: its status is {object['status']}.")

@@ -13,26 +13,24 @@ import hmac
 import json
 from collections.abc import Callable
 from ipaddress import ip_address
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 from emulator.errors import Problem
+from emulator.service import Service
 from emulator.wire import Json, Reply, Request
-
-if TYPE_CHECKING:
-    from emulator.service import Emulator
 
 PREFIX = "/_emulator/"
 JSON = "application/json"
-Knob = Callable[["Emulator", Json], Any]
+Knob = Callable[[Service, Json], Any]
 
 
-def _fault(emulator: Emulator, args: Json) -> Any:
+def _fault(emulator: Service, args: Json) -> Any:
     fault = emulator.fault(**args)
     return {"name": fault.name, "times": fault.times}
 
 
-def _clock(emulator: Emulator, args: Json) -> Any:
+def _clock(emulator: Service, args: Json) -> Any:
     emulator.clock.advance(float(args["advance"]))
     return {"now": emulator.clock.now()}
 
@@ -74,7 +72,7 @@ KNOBS: dict[str, Knob] = {
 }
 
 
-def _look(emulator: Emulator, name: str, query: Json) -> Any:
+def _look(emulator: Service, name: str, query: Json) -> Any:
     """GET /_emulator/<name>."""
     livemode = query.get("livemode") == "true"
     match name.split("/"):
@@ -129,11 +127,11 @@ def _names_here(address: str) -> bool:
         return False
 
 
-def control(emulator: Emulator, request: Request, token: str | None = None) -> Reply:
+def control(emulator: Service, request: Request) -> Reply:
     """200 with JSON; 401, 403 or 415 for who must not; 404 for an unknown name, 422 for arguments that do not fit,
     Stripe's refusal as it is.
     """
-    if (refusal := _closed(request, token)) is not None:
+    if (refusal := _closed(request, emulator.token)) is not None:
         return refusal
     name = request.path.removeprefix(PREFIX)
     try:

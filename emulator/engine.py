@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from emulator import calls, errors, expand, replies, versions
+from emulator import calls, errors, expand, replies, thin, versions
 from emulator.act import Act
 from emulator.auth import Gate
 from emulator.calls import Call
@@ -50,7 +50,9 @@ class Engine:
         self.keys = Keys()
         self.events = EventLog(self.clock, self.ids.draw, api_version)
         self.events.chance = self.faults.chance
-        self.webhooks = Webhooks(store, self.clock, seed, self.faults.chance, self.state)
+        self.webhooks = Webhooks(
+            store, self.clock, seed, self.faults.chance, self.state, thin.notification, thin.admission
+        )
         self.later = Later(store, self.clock.now)
         self.renderings = itertools.count(1)
         self.api_version = api_version
@@ -75,6 +77,12 @@ class Engine:
 
     def act(self, realm: Realm, cause: Json | None) -> Act:
         return Act(realm, int(self.clock.now()), self.ids.draw, self._announce, cause)
+
+    def _act_at(self, realm: Realm, second: int) -> Act:
+        """What time brings has no request as its cause."""
+        act = self.act(realm, None)
+        act.second = second
+        return act
 
     def _announce(self, realm: Realm, type: str, object: Json, previous: Json | None, cause: Json | None) -> None:
         shown = rendered(expand.unasked(object), self.renderings)
@@ -230,7 +238,7 @@ class Engine:
 
     def release_zombies(self, due: bool = False) -> int:
         """Execute requests whose caller has given up (with `due`, only those whose time has come), and what is due."""
-        ripen(self)
+        ripen(self.store, self.clock.now, self._act_at)
         risen = self.later.zombies(due)
         for request in risen:
             entry = self._entry(request)

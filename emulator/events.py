@@ -5,35 +5,17 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from emulator import errors
 from emulator.clock import Clock
 from emulator.errors import Problem
-from emulator.fields import Flag, Many, Text
-from emulator.lists import cut
-from emulator.resource import Filter, Resource
+from emulator.render import cut
 from emulator.store import Realm
 from emulator.wire import Json
 
 RETENTION = 30 * 86_400  # seconds that an event can be read
+PREFIX = "evt_"  # of the ids of events
 MATCH = str | Callable[[Json], bool]
-
-
-def _of_types(event: Json, patterns: list[str]) -> bool:
-    return any(fnmatch.fnmatchcase(event["type"], pattern) for pattern in patterns)
-
-
-EVENT = Resource(
-    kind="event",
-    path="events",
-    prefix="evt_",
-    filters={
-        "type": Filter(Text(), lambda event, pattern: _of_types(event, [pattern])),
-        "types": Filter(Many(each=Text(), most=20), _of_types),
-        "delivery_success": Filter(Flag(), lambda event, wanted: (event["pending_webhooks"] == 0) == wanted),
-    },
-)
 
 
 @dataclass
@@ -88,7 +70,7 @@ class EventLog:
     def _row(self, realm: Realm, type: str, data: Json, cause: Json | None) -> Json:
         now = self._clock.now()
         event = {
-            "id": EVENT.prefix + self._draw(24, "base62"),
+            "id": PREFIX + self._draw(24, "base62"),
             "object": "event",
             "api_version": self._api_version,
             "created": int(now),
@@ -136,17 +118,3 @@ class EventLog:
 
     def _aged(self, row: Json) -> bool:
         return bool(self._clock.now() - row["at"] > RETENTION)
-
-
-# Sent only to an endpoint that names them: "*" leaves them out.
-NAMED = ("identity.verification_session.redacted", "issuing_authorization.request")
-
-
-def wants(endpoint: Json, type: str) -> bool:
-    enabled = endpoint["enabled_events"]
-    return endpoint["status"] == "enabled" and (type in enabled or ("*" in enabled and type not in NAMED))
-
-
-def one_way(params: dict[str, Any]) -> None:
-    if "type" in params and "types" in params:
-        raise errors.both("type", "types")

@@ -5,10 +5,9 @@ from __future__ import annotations
 import copy
 from contextlib import suppress
 
-from emulator.act import Act
+from emulator.effects import Effects
 from emulator.errors import Problem
-from emulator.resource import Resource
-from emulator.resources import RESOURCES
+from emulator.resource import RESOURCES, Resource
 from emulator.wire import Json
 
 DEEPEST = 4
@@ -42,7 +41,7 @@ def _step(row: Resource, path: str) -> str | None:
     return next((name for name in [*row.expands, *row.includes] if f"{path}.".startswith(f"{name}.")), None)
 
 
-def expanded(act: Act, object: Json, paths: list[str] | None, prefix: str = "") -> Json:
+def expanded(act: Effects, object: Json, paths: list[str] | None, prefix: str = "") -> Json:
     """`object`, or a copy of it with every (checked) path expanded."""
     result = unasked(copy.deepcopy(object) if paths else object)
     for path in paths or []:
@@ -57,7 +56,7 @@ def unasked(object: Json) -> Json:
     return {name: value for name, value in object.items() if name not in hidden} if hidden else object
 
 
-def _expand(act: Act, object: Json, path: str) -> None:
+def _expand(act: Effects, object: Json, path: str) -> None:
     row = RESOURCES[object["object"]]
     name = _step(row, path)
     if name is None or object.get("deleted"):
@@ -79,6 +78,6 @@ def _expand(act: Act, object: Json, path: str) -> None:
         _expand(act, holder[last], rest)
 
 
-def _read(act: Act, kind: str, id: str) -> Json:
+def _read(act: Effects, kind: str, id: str) -> Json:
     object = act.realm.find(kind, id)
     return unasked(copy.deepcopy(object)) if object is not None else {"id": id, "object": kind, "deleted": True}

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stripe.params import identity
 
 from emulator import errors
+from emulator.effects import Effects
 from emulator.fields import Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text
 from emulator.resource import Action, Resource, blank, same
 from emulator.steps import change, expect, step
 from emulator.values import choice
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 CANCEL = step("cancel", ("requires_input",), "canceled", "identity.verification_session.canceled")
 
@@ -24,13 +20,13 @@ def _check(params: Json) -> None:
         raise errors.missing("type")
 
 
-def _open(act: Act, params: Json, session: Json) -> None:
+def _open(act: Effects, params: Json, session: Json) -> None:
     if session["client_secret"] is None:
         session["client_secret"] = f"{session['id']}_secret_test_{act.draw(22, 'base62')}"
         session["url"] = f"https://verify.stripe.com/start/test_{act.draw(40, 'base62')}"
 
 
-def _redact(act: Act, session: Json, params: Json) -> Json:
+def _redact(act: Effects, session: Json, params: Json) -> Json:
     """What was told is taken out, in a while; a session that is still open is canceled first."""
     expect(session, "redact", "requires_input", "verified", "canceled")
     if session["status"] == "requires_input":
@@ -41,7 +37,7 @@ def _redact(act: Act, session: Json, params: Json) -> Json:
     return session
 
 
-def _ripe(act: Act, session: Json) -> None:
+def _ripe(act: Effects, session: Json) -> None:
     change(act, session, "identity.verification_session.redacted", redaction={"status": "redacted"})
 
 

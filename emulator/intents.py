@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from emulator import cards, errors
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text
 from emulator.values import METHODS_OF_INTENTS
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
-
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
-Todo = Callable[["Act", Json, Json], Json]
+Todo = Callable[[Effects, Json, Json], Json]
 TITLES = {"payment_intent": "PaymentIntent", "setup_intent": "SetupIntent"}
 
 
@@ -41,7 +38,7 @@ def redirects(automatic: Json | None, kind: str, params: Json) -> None:
 def by_caller(do: Todo, verb: str) -> Todo:
     """Only the buyer acts on what belongs to an open checkout session."""
 
-    def checked(act: Act, intent: Json, params: Json) -> Json:
+    def checked(act: Effects, intent: Json, params: Json) -> Json:
         for session in act.realm.all("checkout.session"):
             if session["status"] == "open" and session[intent["object"]] == intent["id"]:
                 title = TITLES[intent["object"]]
@@ -52,7 +49,7 @@ def by_caller(do: Todo, verb: str) -> Todo:
     return checked
 
 
-def take_method(act: Act, intent: Json, params: Json) -> Json:
+def take_method(act: Effects, intent: Json, params: Json) -> Json:
     """The payment method to confirm with; it is put into the intent."""
     id = params.get("payment_method") or intent["payment_method"]
     if id is None:
@@ -102,10 +99,10 @@ def automatic(params: Json) -> Json | None:
     return {"allow_redirects": given.get("allow_redirects") or "always", "enabled": True} if given["enabled"] else None
 
 
-def guarded(kind: str) -> Callable[[Act, Json, Json | None], None]:
+def guarded(kind: str) -> Callable[[Effects, Json, Json | None], None]:
     """The rules for a new intent, and for one that is changed: only while nothing is done yet."""
 
-    def guard(act: Act, params: Json, intent: Json | None) -> None:
+    def guard(act: Effects, params: Json, intent: Json | None) -> None:
         if intent is not None and intent["status"] not in OPEN:
             for name in sorted(FIXED & params.keys()):
                 raise unexpected(intent, f"change the `{name}` of")
@@ -120,7 +117,7 @@ def guarded(kind: str) -> Callable[[Act, Json, Json | None], None]:
     return guard
 
 
-def shape(act: Act, params: Json, intent: Json) -> None:
+def shape(act: Effects, params: Json, intent: Json) -> None:
     if intent["client_secret"] is None:
         intent["client_secret"] = f"{intent['id']}_secret_{act.draw(25, 'base62')}"
         intent["automatic_payment_methods"] = automatic(params)

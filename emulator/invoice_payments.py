@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
+from emulator.effects import Effects
 from emulator.fields import OneOf
 from emulator.resource import Resource, same
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 INVOICE_PAYMENT = Resource(
     kind="invoice_payment",
@@ -23,12 +20,12 @@ INVOICE_PAYMENT = Resource(
 BILL, BILLED = "bill", "billed"  # tables: invoice -> its payment; payment intent -> its invoice
 
 
-def intent_of(act: Act, invoice: Json) -> Json | None:
+def intent_of(act: Effects, invoice: Json) -> Json | None:
     bill = act.realm.table(BILL).get(invoice["id"])
     return copy.deepcopy(act.need("payment_intent", bill["intent"])) if bill is not None else None
 
 
-def payments_of(act: Act, invoice: Json) -> Json:
+def payments_of(act: Effects, invoice: Json) -> Json:
     """`expand=payments`: the one attempt to pay, as an invoice payment."""
     intent, data = intent_of(act, invoice), []
     if intent is not None:
@@ -52,7 +49,7 @@ def payments_of(act: Act, invoice: Json) -> Json:
     return {"object": "list", "data": data, "has_more": False, "url": url}
 
 
-def secret_of(act: Act, invoice: Json) -> Json | None:
+def secret_of(act: Effects, invoice: Json) -> Json | None:
     """`expand=confirmation_secret`: what a page needs to let the customer pay."""
     intent = intent_of(act, invoice)
     return {"client_secret": intent["client_secret"], "type": "payment_intent"} if intent is not None else None

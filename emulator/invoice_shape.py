@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from emulator import lines
+from emulator.effects import Effects
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 
 def priced(price: Json) -> Json:
@@ -17,7 +13,7 @@ def priced(price: Json) -> Json:
     return {"price_details": details, "type": "price_details", "unit_amount_decimal": price["unit_amount_decimal"]}
 
 
-def _line(act: Act, invoice: Json, parent: Json, **fields: object) -> Json:
+def _line(act: Effects, invoice: Json, parent: Json, **fields: object) -> Json:
     empty = {"invoice_item_details": None, "subscription_item_details": None}
     return {
         "id": "il_" + act.draw(24, "base62"),
@@ -35,7 +31,7 @@ def _line(act: Act, invoice: Json, parent: Json, **fields: object) -> Json:
     }
 
 
-def line(act: Act, invoice: Json, item: Json) -> Json:
+def line(act: Effects, invoice: Json, item: Json) -> Json:
     """The line of an invoice item."""
     details = {"invoice_item": item["id"], "proration": False, "proration_details": None, "subscription": None}
     shown = ("amount", "currency", "description", "metadata", "period", "pricing", "quantity")
@@ -49,7 +45,7 @@ def line(act: Act, invoice: Json, item: Json) -> Json:
     )
 
 
-def period_line(act: Act, invoice: Json, item: Json, free: bool) -> Json:
+def period_line(act: Effects, invoice: Json, item: Json, free: bool) -> Json:
     """The line of a subscription item for one period; nothing to pay in a trial."""
     price, quantity = item["price"], item["quantity"]
     product = act.realm.find("product", price["product"]) or {"name": price["product"]}

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from emulator import errors, invoices, lines
+from emulator.effects import Effects
 from emulator.fields import Currency, Fields, Flag, Hash, Metadata, Number, Ref, Text, Whole
 from emulator.invoice_shape import priced
 from emulator.resource import Filter, Resource, blank, same
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 
 def _check(params: Json) -> None:
@@ -31,14 +28,14 @@ def _check(params: Json) -> None:
     errors.within(params.get("amount"), params.get("currency") or "usd", "amount")
 
 
-def _draft(act: Act, id: str | None, param: str = "invoice") -> None:
+def _draft(act: Effects, id: str | None, param: str = "invoice") -> None:
     invoice = act.realm.find("invoice", id) if id is not None else None
     if invoice is not None and invoice["status"] != "draft":
         message = "The invoice item cannot be changed: its invoice is no longer a draft."
         raise errors.invalid(message, param, "invoice_not_editable")
 
 
-def _guard(act: Act, params: Json, item: Json | None) -> None:
+def _guard(act: Effects, params: Json, item: Json | None) -> None:
     _draft(act, params.get("invoice") if item is None else item["invoice"])
     if item is not None:
         errors.within(params.get("amount"), item["currency"], "amount")
@@ -50,7 +47,7 @@ def _guard(act: Act, params: Json, item: Json | None) -> None:
         lines.guard(act, [line], "payment", params.get("currency"), "pricing")
 
 
-def _shape(act: Act, params: Json, item: Json) -> None:
+def _shape(act: Effects, params: Json, item: Json) -> None:
     if item["period"] is None:
         item["period"] = {"start": act.second, "end": act.second}
         item["quantity"] = params.get("quantity") or 1
@@ -70,7 +67,7 @@ def _shape(act: Act, params: Json, item: Json) -> None:
     _again(act, item)
 
 
-def _again(act: Act, item: Json) -> None:
+def _again(act: Effects, item: Json) -> None:
     """Its invoice, if it has one, adds up anew."""
     if item["invoice"] is None:
         return

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from emulator import cards, payments
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.invoice_payments import BILL, BILLED, intent_of, payments_of
 from emulator.invoice_shape import line, summed
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
-
 HOUR = 3600  # how long Stripe waits before it advances a draft or an open invoice by itself
 # Who wants to know whether an invoice was paid: (act, invoice, paid).
-WATCHERS: list[Callable[[Act, Json, bool], None]] = []
+WATCHERS: list[Callable[[Effects, Json, bool], None]] = []
 
 
-def change(act: Act, invoice: Json, old: Json, *types: str) -> Json:
+def change(act: Effects, invoice: Json, old: Json, *types: str) -> Json:
     """Keep it, and announce the change and what it means."""
     act.keep("invoice", invoice)
     act.announce("invoice.updated", invoice, old)
@@ -29,14 +26,14 @@ def change(act: Act, invoice: Json, old: Json, *types: str) -> Json:
     return invoice
 
 
-def owed(act: Act, invoice: Json) -> None:
+def owed(act: Effects, invoice: Json) -> None:
     """Gather the lines of a draft again from its items, and add them up."""
     own = [item for item in act.realm.all("invoiceitem") if item["invoice"] == invoice["id"]]
     kept = [each for each in invoice["lines"]["data"] if each["parent"]["invoice_item_details"] is None]
     summed(invoice, kept + [line(act, invoice, item) for item in own])
 
 
-def gather(act: Act, invoice: Json) -> None:
+def gather(act: Effects, invoice: Json) -> None:
     """Take the customer's pending items into a draft."""
     for item in act.realm.all("invoiceitem"):
         if item["customer"] == invoice["customer"] and item["invoice"] is None:
@@ -48,7 +45,7 @@ def refused(invoice: Json, verb: str, code: str | None = None) -> Problem:
     return Problem(400, message, code=code)
 
 
-def finalize(act: Act, invoice: Json, params: Json) -> Json:
+def finalize(act: Effects, invoice: Json, params: Json) -> Json:
     if invoice["status"] != "draft":
         message = f"This invoice is already finalized, you can't re-finalize a non-draft invoice: {invoice['status']}."
         raise Problem(400, message, code="invoice_not_editable")
@@ -80,7 +77,7 @@ def _advances(invoice: Json) -> bool:
     return bool(invoice["auto_advance"] and invoice["collection_method"] == "charge_automatically")
 
 
-def _bill(act: Act, invoice: Json) -> None:
+def _bill(act: Effects, invoice: Json) -> None:
     """A finalized invoice has a payment intent of its own."""
     wanted = {name: invoice[name] for name in ("currency", "customer")} | {"amount": invoice["amount_due"]}
     wanted["automatic_payment_methods"] = {"allow_redirects": "never", "enabled": True}
@@ -92,7 +89,7 @@ def _bill(act: Act, invoice: Json) -> None:
     act.realm.put(BILLED, intent, {"invoice": invoice["id"]})
 
 
-def payer(act: Act, invoice: Json) -> str | None:
+def payer(act: Effects, invoice: Json) -> str | None:
     """The method to charge: the invoice's, else its subscription's, else the customer's."""
     details = (invoice["parent"] or {}).get("subscription_details") or {"subscription": ""}
     owner = act.realm.find("subscription", details["subscription"]) or {}
@@ -102,7 +99,7 @@ def payer(act: Act, invoice: Json) -> str | None:
     return found
 
 
-def pay(act: Act, invoice: Json, params: Json) -> Json:
+def pay(act: Effects, invoice: Json, params: Json) -> Json:
     """Charge for it now; a decline raises, after the invoice and its subscription have taken note."""
     if invoice["status"] == "draft":
         invoice = copy.deepcopy(finalize(act, invoice, {}))
@@ -144,7 +141,7 @@ def pay(act: Act, invoice: Json, params: Json) -> Json:
     return act.need("invoice", invoice["id"])
 
 
-def settle(act: Act, invoice: Json, off_stripe: bool = False) -> Json:
+def settle(act: Effects, invoice: Json, off_stripe: bool = False) -> Json:
     """It is paid."""
     old, due = copy.deepcopy(invoice), invoice["amount_due"]
     invoice |= {"status": "paid", "amount_remaining": 0, "amount_paid": due, "auto_advance": False}
@@ -162,7 +159,7 @@ def settle(act: Act, invoice: Json, off_stripe: bool = False) -> Json:
     return invoice
 
 
-def _watch(act: Act, intent: Json, paid: bool) -> None:
+def _watch(act: Effects, intent: Json, paid: bool) -> None:
     """A payment intent was paid or declined: so was the invoice it is for."""
     billed = act.realm.table(BILLED).get(intent["id"])
     if billed is None:
@@ -174,7 +171,7 @@ def _watch(act: Act, intent: Json, paid: bool) -> None:
     failed(act, invoice)
 
 
-def failed(act: Act, invoice: Json) -> None:
+def failed(act: Effects, invoice: Json) -> None:
     """Nobody could be charged."""
     old = copy.deepcopy(invoice)
     invoice |= {"attempted": True, "attempt_count": invoice["attempt_count"] + 1}
@@ -186,7 +183,7 @@ def failed(act: Act, invoice: Json) -> None:
 payments.WATCHERS.append(_watch)
 
 
-def _release(act: Act, invoice: Json) -> None:
+def _release(act: Effects, invoice: Json) -> None:
     """Nobody needs to pay any more."""
     intent = intent_of(act, invoice)
     if intent is not None and intent["status"] not in ("succeeded", "canceled"):
@@ -194,7 +191,7 @@ def _release(act: Act, invoice: Json) -> None:
     act.wake(invoice, None)
 
 
-def send(act: Act, invoice: Json, params: Json) -> Json:
+def send(act: Effects, invoice: Json, params: Json) -> Json:
     if invoice["status"] == "draft":
         invoice = copy.deepcopy(finalize(act, invoice, {}))
     if invoice["status"] not in ("open", "paid", "uncollectible"):
@@ -203,7 +200,7 @@ def send(act: Act, invoice: Json, params: Json) -> Json:
     return invoice
 
 
-def void(act: Act, invoice: Json, params: Json) -> Json:
+def void(act: Effects, invoice: Json, params: Json) -> Json:
     if invoice["status"] not in ("open", "uncollectible"):
         raise refused(invoice, "void")
     old = copy.deepcopy(invoice)
@@ -213,7 +210,7 @@ def void(act: Act, invoice: Json, params: Json) -> Json:
     return change(act, invoice, old, "voided")
 
 
-def mark_uncollectible(act: Act, invoice: Json, params: Json) -> Json:
+def mark_uncollectible(act: Effects, invoice: Json, params: Json) -> Json:
     if invoice["status"] != "open":
         raise refused(invoice, "mark as uncollectible")
     old = copy.deepcopy(invoice)

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from stripe.params import issuing
 from stripe.params.test_helpers import issuing as test_issuing
 
 from emulator import errors
+from emulator.effects import Effects
 from emulator.fields import Currency, Fields, Hash, Many, Metadata, Number, OneOf, Ref, Text, Time, Whole
 from emulator.params import ADDRESS
 from emulator.resource import Resource, Route, blank, same
 from emulator.values import choice
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 FREE: Json = blank(
     "allowed_card_presences allowed_categories allowed_merchant_countries blocked_card_presences blocked_categories "
@@ -62,7 +59,7 @@ CARDHOLDER = Resource(
 # issuing.card
 
 
-def _print(act: Act, params: Json, card: Json) -> None:
+def _print(act: Effects, params: Json, card: Json) -> None:
     if "currency" in params:
         card["cardholder"] = copy.deepcopy(act.need("issuing.cardholder", params["cardholder"]))
         card["last4"] = f"{sum(map(ord, card['id'])) % 10_000:04d}"
@@ -123,7 +120,7 @@ RECEIPT: Fields = {
 }
 
 
-def _spent(act: Act, kind: str, by: Json, params: Json, amount: int, **fields: object) -> Json:
+def _spent(act: Effects, kind: str, by: Json, params: Json, amount: int, **fields: object) -> Json:
     """A purchase with a card, whether it is only asked for or done."""
     currency = params.get("currency") or params.get("held_currency") or by["currency"]
     shop = {name: value for name, value in (params.get("merchant_data") or {}).items() if value is not None}
@@ -139,7 +136,7 @@ def _spent(act: Act, kind: str, by: Json, params: Json, amount: int, **fields: o
     )
 
 
-def _capture(act: Act, params: Json) -> Json:
+def _capture(act: Effects, params: Json) -> Json:
     """POST /v1/test_helpers/issuing/transactions/create_force_capture: a shop takes money without having asked."""
     card = act.need("issuing.card", params["card"])
     bought = blank("fleet flight fuel lodging receipt reference") | (params.get("purchase_details") or {})
@@ -155,7 +152,7 @@ def _capture(act: Act, params: Json) -> Json:
     return made
 
 
-def _authorize(act: Act, params: Json, id: str) -> Json:
+def _authorize(act: Effects, params: Json, id: str) -> Json:
     """POST /v1/issuing/cards/<id>/test/authorizations, which only the command line knows: somebody wants to pay.
 
     Whoever listens for the request is asked first; nobody answers, and it is approved.

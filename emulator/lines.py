@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import copy
 from decimal import ROUND_HALF_UP, Decimal
-from typing import TYPE_CHECKING
 
 from emulator import errors
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Currency, Fields, Flag, Hash, Many, Metadata, Ref, Text, Whole
 from emulator.params import CENTS, EXACT_CENTS, INTERVAL, TAX_BEHAVIOR
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 INLINE = "inline_prices"  # the table: the ids of prices that were made for one use; no list shows them
 ITEMS = "line_items"  # the table: owner's id -> its items
@@ -75,7 +72,7 @@ def check(lines: list[Json], mode: str, name: str = "line_items") -> None:
             errors.within(data.get("unit_amount"), data["currency"], f"{path}[price_data][unit_amount]")
 
 
-def guard(act: Act, lines: list[Json], mode: str, currency: str | None = None, name: str = "line_items") -> None:
+def guard(act: Effects, lines: list[Json], mode: str, currency: str | None = None, name: str = "line_items") -> None:
     """The prices are active (or the line's own), of one currency, and recurring or not as the mode says."""
     currencies, recurring, total = {currency} if currency is not None else set(), 0, 0
     for index, line in enumerate(lines):
@@ -99,7 +96,7 @@ def guard(act: Act, lines: list[Json], mode: str, currency: str | None = None, n
         raise errors.invalid(message, name)
 
 
-def price_of(act: Act, line: Json) -> Json:
+def price_of(act: Effects, line: Json) -> Json:
     """The price of a line; one made of `price_data` is archived from the start."""
     if line.get("price") is not None:
         return copy.deepcopy(act.need("price", line["price"]))
@@ -112,7 +109,7 @@ def price_of(act: Act, line: Json) -> Json:
     return copy.deepcopy(price)
 
 
-def items(act: Act, lines: list[Json]) -> list[Json]:
+def items(act: Effects, lines: list[Json]) -> list[Json]:
     """Line items as a session or link lists them."""
     made = []
     for line in lines:
@@ -135,16 +132,16 @@ def items(act: Act, lines: list[Json]) -> list[Json]:
     return made
 
 
-def keep(act: Act, owner: str, made: list[Json]) -> None:
+def keep(act: Effects, owner: str, made: list[Json]) -> None:
     act.realm.put(ITEMS, owner, {"items": made})
 
 
-def of(act: Act, owner: Json) -> list[Json]:
+def of(act: Effects, owner: Json) -> list[Json]:
     found: list[Json] = act.realm.table(ITEMS).get(owner["id"], {"items": []})["items"]
     return found
 
 
-def listed(act: Act, owner: Json) -> Json:
+def listed(act: Effects, owner: Json) -> Json:
     """The first lines, as `expand=line_items` shows them."""
     path = {"checkout.session": "checkout/sessions", "payment_link": "payment_links", "quote": "quotes"}[
         owner["object"]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from emulator import errors, lines
+from emulator.effects import Effects
 from emulator.fields import Currency, Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text
 from emulator.resource import ACTIVE, Resource, blank
 from emulator.values import LOCALES_OF_PORTALS
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
 
-
-def _mode(act: Act, given: list[Json]) -> str:
+def _mode(act: Effects, given: list[Json]) -> str:
     """A link with anything that recurs sells a subscription."""
     prices = [line.get("price_data") or act.need("price", line["price"]) for line in given]
     return "subscription" if any(price.get("recurring") for price in prices) else "payment"
@@ -27,13 +24,13 @@ def _check(params: Json) -> None:
     lines.check(params["line_items"], "payment")
 
 
-def _guard(act: Act, params: Json, link: Json | None) -> None:
+def _guard(act: Effects, params: Json, link: Json | None) -> None:
     if link is None:
         given = params["line_items"]
         lines.guard(act, given, _mode(act, given), params.get("currency"))
 
 
-def _shape(act: Act, params: Json, link: Json) -> None:
+def _shape(act: Effects, params: Json, link: Json) -> None:
     if "line_items" not in params:
         return  # an update
     made = lines.items(act, params["line_items"])
@@ -106,7 +103,7 @@ def _check_visit(params: Json) -> None:
         raise errors.missing("customer")
 
 
-def _shape_visit(act: Act, params: Json, visit: Json) -> None:
+def _shape_visit(act: Effects, params: Json, visit: Json) -> None:
     mode = "" if visit["livemode"] else "test_"
     visit["url"] = f"https://billing.stripe.com/p/session/{mode}{act.draw(40, 'base62')}"
 

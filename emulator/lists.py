@@ -70,21 +70,6 @@ def page(row: Resource, params: Json, objects: Iterable[Json], cursor: Callable[
     return {"object": "list", "url": url, "has_more": len(kept) > limit, "data": data[::-1] if end else data}
 
 
-SHOWN = 10  # of a list within an object; it is read on at its own address
-
-
-def cut(value: Any, *, within: bool = False) -> Any:
-    """What Stripe shows: of each list within an object, the first ten and `has_more`."""
-    if isinstance(value, list):
-        return [cut(each, within=True) for each in value]
-    if not isinstance(value, dict):
-        return value
-    shown = {name: cut(each, within=True) for name, each in value.items()}
-    if within and shown.get("object") == "list" and len(shown["data"]) > SHOWN:
-        shown |= {"data": shown["data"][:SHOWN], "has_more": True}
-    return shown
-
-
 def part(items: list[Json], params: Json, url: str) -> Json:
     """One page of the parts of an object, in their own order."""
     ids = [each["id"] for each in items]

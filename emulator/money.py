@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from stripe import params as stripe_params
 
 from emulator import errors
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Whole
 from emulator.lists import Created
@@ -16,35 +16,32 @@ from emulator.steps import DAY, change, later, step
 from emulator.values import choice
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
-
 FUNDS = "funds"  # the table: currency -> {"amount"}
 AMOUNT: Fields = {"amount": Whole(least=1, most=99_999_999, required=True), "currency": Currency(required=True)}
 BANK = "ba_1EmulatedBankAccount01"
 
 
-def _available(act: Act, currency: str) -> int:
+def _available(act: Effects, currency: str) -> int:
     funds: int = act.realm.table(FUNDS).get(currency, {"amount": 0})["amount"]
     return funds
 
 
-def move(act: Act, currency: str, amount: int) -> None:
+def move(act: Effects, currency: str, amount: int) -> None:
     """Add to what is available, or take away from it. The emulator takes no fees."""
     act.realm.put(FUNDS, currency, {"amount": _available(act, currency) + amount})
 
 
-def earn(act: Act, currency: str, amount: int) -> None:
+def earn(act: Effects, currency: str, amount: int) -> None:
     """Money that need not wait."""
     move(act, currency, amount)
     act.announce("balance.available", balance(act))
 
 
-def _given_back(act: Act, object: Json) -> None:
+def _given_back(act: Effects, object: Json) -> None:
     move(act, object["currency"], object["amount"])
 
 
-def balance(act: Act, params: Json | None = None) -> Json:
+def balance(act: Effects, params: Json | None = None) -> Json:
     held = sorted(act.realm.table(FUNDS)) or ["usd"]
     shown = [(currency, _available(act, currency)) for currency in held]
     return {
@@ -55,7 +52,7 @@ def balance(act: Act, params: Json | None = None) -> Json:
     }
 
 
-def _funded(act: Act, params: Json, object: Json | None) -> None:
+def _funded(act: Effects, params: Json, object: Json | None) -> None:
     if object is None and params["amount"] > _available(act, params["currency"]):
         message = (
             "You have insufficient available funds in your Stripe account. Try adding funds directly to your available "
@@ -68,7 +65,7 @@ def _funded(act: Act, params: Json, object: Json | None) -> None:
 # payout
 
 
-def _pay_out(act: Act, params: Json, payout: Json) -> None:
+def _pay_out(act: Effects, params: Json, payout: Json) -> None:
     if "amount" in params:
         move(act, payout["currency"], -payout["amount"])
         payout |= {"arrival_date": act.second + 2 * DAY, "method": payout["method"] or "standard"}
@@ -110,7 +107,7 @@ PAYOUT = Resource(
 # topup
 
 
-def _top_up(act: Act, params: Json, topup: Json) -> None:
+def _top_up(act: Effects, params: Json, topup: Json) -> None:
     if "amount" in params:
         topup["expected_availability_date"] = act.second + 5 * DAY
         act.wake(topup, topup["expected_availability_date"])
@@ -142,14 +139,14 @@ TOPUP = Resource(
 # transfer
 
 
-def _afford(act: Act, params: Json, transfer: Json | None) -> None:
+def _afford(act: Effects, params: Json, transfer: Json | None) -> None:
     if transfer is None:
         if params.get("amount") is None:
             raise errors.missing("amount")
         _funded(act, params, transfer)
 
 
-def _transfer(act: Act, params: Json, transfer: Json) -> None:
+def _transfer(act: Effects, params: Json, transfer: Json) -> None:
     if "destination" in params:
         move(act, transfer["currency"], -transfer["amount"])
         transfer |= {"destination_payment": "py_" + act.draw(24, "base62"), "reversals": _reversals(transfer, [])}
@@ -161,7 +158,7 @@ def _reversals(transfer: Json, data: list[Json]) -> Json:
     return {"object": "list", "data": data, "has_more": False, "url": url}
 
 
-def _reverse(act: Act, params: Json, id: str) -> Json:
+def _reverse(act: Effects, params: Json, id: str) -> Json:
     """POST /v1/transfers/<id>/reversals."""
     transfer = copy.deepcopy(act.need("transfer", id))
     left = transfer["amount"] - transfer["amount_reversed"]

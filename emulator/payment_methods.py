@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
-from emulator import bank, errors
+from emulator import bank, errors, sources
 from emulator.cards import ALIASES, CARDS, SPENT, TEMPLATES, attachable, hand_over, template
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Email, Fields, Hash, Metadata, OneOf, Ref, Text, Whole
 from emulator.params import ADDRESS
@@ -14,13 +14,10 @@ from emulator.resource import Action, Resource, blank, same
 from emulator.values import METHODS
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
-
 NOBODY: Json = blank("email name phone tax_id") | {"address": blank("city country line1 line2 postal_code state")}
 
 
-def _attach(act: Act, method: Json, params: Json) -> Json:
+def _attach(act: Effects, method: Json, params: Json) -> Json:
     customer = params.get("customer")
     if customer is None:
         raise errors.missing("customer")
@@ -28,7 +25,7 @@ def _attach(act: Act, method: Json, params: Json) -> Json:
     return hand_over(act, method, customer)
 
 
-def _detach(act: Act, method: Json, params: Json) -> Json:
+def _detach(act: Effects, method: Json, params: Json) -> Json:
     if method["customer"] is None:
         raise Problem(400, "The payment method you provided is not attached to a customer so detachment is impossible.")
     old = copy.deepcopy(method)
@@ -64,7 +61,7 @@ def _check(params: Json) -> None:
         raise errors.no_such("token", card["token"], "card[token]", 400)
 
 
-def _shape(act: Act, params: Json, method: Json) -> None:
+def _shape(act: Effects, params: Json, method: Json) -> None:
     given = params.get("card") or {}
     if "token" in given:
         method |= template(given["token"].removeprefix("tok_"))
@@ -76,7 +73,7 @@ def _shape(act: Act, params: Json, method: Json) -> None:
     method["allow_redisplay"] = method["allow_redisplay"] or "unspecified"
 
 
-def _guard(act: Act, params: Json, method: Json | None) -> None:
+def _guard(act: Effects, params: Json, method: Json | None) -> None:
     if method is not None and method["customer"] is None:
         message = "You must save this PaymentMethod to a customer before you can update it."
         raise errors.invalid(message, "payment_method")
@@ -124,5 +121,6 @@ PAYMENT_METHOD = Resource(
     guard=_guard,
     shape=_shape,
     templates=TEMPLATES,
+    stand_in=sources.as_method,
     actions={"attach": Action(_attach, {"customer": Ref(kind="customer")}), "detach": Action(_detach)},
 )

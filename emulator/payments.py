@@ -4,27 +4,24 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from emulator import bank, cards, disputes, errors, intents, money
 from emulator.charges import charge, give_back
+from emulator.effects import Effects
 from emulator.fields import Currency, Email, Fields, Flag, Hash, Metadata, OneOf, Text, Whole
 from emulator.intents import METHOD, ONCE, OPEN, RETURN, TYPES, WHO, unexpected
 from emulator.params import SHIPPING
 from emulator.resource import Action, Resource, blank, same
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
-
 # The least that Stripe takes, where it is not 50 (docs.stripe.com/currencies).
 LEAST = {"gbp": 30, "jpy": 50, "sek": 300, "nok": 300, "dkk": 250, "czk": 1500, "huf": 17500, "hkd": 400}
 
 # Who wants to know whether an intent was paid or declined: (act, intent, paid).
-WATCHERS: list[Callable[[Act, Json, bool], None]] = []
+WATCHERS: list[Callable[[Effects, Json, bool], None]] = []
 
 
-def confirm(act: Act, intent: Json, params: Json) -> Json:
+def confirm(act: Effects, intent: Json, params: Json) -> Json:
     """Charge the card, ask its owner, or raise the decline after everything about it is kept and announced."""
     if intent["status"] not in OPEN:
         raise unexpected(intent, "confirm")
@@ -45,7 +42,7 @@ def confirm(act: Act, intent: Json, params: Json) -> Json:
     return pay(act, intent, method)
 
 
-def pay(act: Act, intent: Json, method: Json) -> Json:
+def pay(act: Effects, intent: Json, method: Json) -> Json:
     card = cards.card_of(method)
     if card.refused:
         return fail(act, intent, method, card.refused)
@@ -68,7 +65,7 @@ def pay(act: Act, intent: Json, method: Json) -> Json:
     return intent
 
 
-def fail(act: Act, intent: Json, method: Json, reason: str) -> Json:
+def fail(act: Effects, intent: Json, method: Json, reason: str) -> Json:
     """Never returns: 402, with the intent that waits for another card."""
     tried = charge(act, intent, method, reason)
     error = cards.refusal(reason, charge=tried["id"], payment_method=method)
@@ -81,19 +78,19 @@ def fail(act: Act, intent: Json, method: Json, reason: str) -> Json:
     raise error
 
 
-def _ripe(act: Act, intent: Json) -> None:
+def _ripe(act: Effects, intent: Json) -> None:
     """A bank answers."""
     paid = bank.debited(act, intent)
     if paid is not None:
         _tell(act, intent, paid)
 
 
-def _tell(act: Act, intent: Json, paid: bool) -> None:
+def _tell(act: Effects, intent: Json, paid: bool) -> None:
     for told in WATCHERS:
         told(act, intent, paid)
 
 
-def _capture(act: Act, intent: Json, params: Json) -> Json:
+def _capture(act: Effects, intent: Json, params: Json) -> Json:
     if intent["status"] != "requires_capture":
         raise unexpected(intent, "capture")
     amount = params.get("amount_to_capture") or intent["amount_capturable"]
@@ -111,7 +108,7 @@ def _capture(act: Act, intent: Json, params: Json) -> Json:
     return intent
 
 
-def cancel(act: Act, intent: Json, params: Json) -> Json:
+def cancel(act: Effects, intent: Json, params: Json) -> Json:
     if intent["status"] not in (*OPEN, "requires_capture"):
         raise unexpected(intent, "cancel")
     if intent["status"] == "requires_capture" and intent["latest_charge"] is not None:
@@ -123,7 +120,7 @@ def cancel(act: Act, intent: Json, params: Json) -> Json:
     return intent
 
 
-def authenticated(act: Act, intent: Json, agrees: bool) -> Json:
+def authenticated(act: Effects, intent: Json, agrees: bool) -> Json:
     """The owner of the card said yes or no."""
     method = copy.deepcopy(act.need("payment_method", intent["payment_method"]))
     if agrees:
@@ -138,13 +135,13 @@ def _check(params: Json) -> None:
     errors.within(params["amount"], params["currency"], "amount")
 
 
-def _guard(act: Act, params: Json, intent: Json | None) -> None:
+def _guard(act: Effects, params: Json, intent: Json | None) -> None:
     intents.guarded("payment_intent")(act, params, intent)
     if intent is not None:
         errors.within(params.get("amount"), params.get("currency") or intent["currency"], "amount")
 
 
-def _after(act: Act, params: Json, intent: Json) -> None:
+def _after(act: Effects, params: Json, intent: Json) -> None:
     if params.get("confirm"):
         confirm(act, intent, {name: value for name, value in params.items() if name != "payment_method"})
 

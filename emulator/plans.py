@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from emulator import errors
+from emulator.effects import Effects
 from emulator.fields import Currency, Field, Fields, Flag, Hash, Metadata, OneOf, Text, Whole
 from emulator.params import CENTS, EXACT_CENTS, INTERVAL, PRODUCT_DATA
 from emulator.resource import ACTIVE, Resource, blank, same
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 SHARED = ("id", "active", "billing_scheme", "created", "currency", "livemode", "metadata", "nickname", "product")
 RHYTHM = ("interval", "interval_count", "meter", "trial_period_days", "usage_type")
@@ -63,13 +61,13 @@ def _check(params: Json) -> None:
         raise errors.missing("product")
 
 
-def _guard(act: Act, params: Json, plan: Json | None) -> None:
+def _guard(act: Effects, params: Json, plan: Json | None) -> None:
     product = params.get("product")
     if isinstance(product, str) and act.realm.find("product", product) is None:
         raise errors.no_such("product", product, "product", 400)
 
 
-def _shape(act: Act, params: Json, plan: Json) -> None:
+def _shape(act: Effects, params: Json, plan: Json) -> None:
     if isinstance(params.get("product"), dict):
         plan["product"] = act.create("product", params["product"])["id"]
     if "currency" in params:

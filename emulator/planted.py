@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from emulator.effects import Effects
 from emulator.fields import Text
 from emulator.resource import Resource, same
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
-
-Parts = Callable[["Act", Json], list[Json]]
+Parts = Callable[[Effects, Json], list[Json]]
 
 
 def parts(kinds: str, names: str) -> Parts:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
+from emulator.effects import Effects
 from emulator.fields import Fields, Flag, Hash, Many, Metadata, OneOf, Text
 from emulator.resource import ACTIVE, Resource, blank, same
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 REASONS = (
     *("customer_service", "low_quality", "missing_features", "other"),
@@ -61,7 +57,7 @@ NONE: Json = {
 }
 
 
-def _shape(act: Act, params: Json, configuration: Json) -> None:
+def _shape(act: Effects, params: Json, configuration: Json) -> None:
     configuration["updated"] = act.second
     given = {name: each for name, each in (params.get("features") or {}).items() if each is not None}
     before = configuration["features"]

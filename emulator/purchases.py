@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from emulator import cards, errors, lines, payments, setups
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Fields, Ref, Whole
 from emulator.invoice_payments import intent_of
 from emulator.resource import Route, blank
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
-
 CARD_ONLY = {"automatic_payment_methods": {"allow_redirects": "never", "enabled": True}}
 
 
-def complete(act: Act, session: Json, card: str, email: str) -> Json:
+def complete(act: Effects, session: Json, card: str, email: str) -> Json:
     """The buyer pays; a decline raises, and leaves the session open for another card."""
     if session["mode"] == "setup":
         intent = copy.deepcopy(act.need("setup_intent", session["setup_intent"]))
@@ -43,7 +40,7 @@ def complete(act: Act, session: Json, card: str, email: str) -> Json:
     return session
 
 
-def _watch(act: Act, intent: Json, paid: bool) -> None:
+def _watch(act: Effects, intent: Json, paid: bool) -> None:
     """A bank has answered after the session was complete."""
     for found in act.realm.all("checkout.session"):
         if (found["payment_intent"], found["status"], found["payment_status"]) == (intent["id"], "complete", "unpaid"):
@@ -56,12 +53,12 @@ def _watch(act: Act, intent: Json, paid: bool) -> None:
 payments.WATCHERS.append(_watch)
 
 
-def _page(act: Act, params: Json, id: str) -> Json:
+def _page(act: Effects, params: Json, id: str) -> Json:
     """GET /v1/payment_pages/<session>, which only Stripe's own pages and command line ask for."""
     return act.need("checkout.session", id)
 
 
-def _confirmed(act: Act, params: Json, id: str) -> Json:
+def _confirmed(act: Effects, params: Json, id: str) -> Json:
     """POST /v1/payment_pages/<session>/confirm: what the page sends when the buyer pays."""
     session = copy.deepcopy(act.need("checkout.session", id))
     if session["status"] != "open":
@@ -79,7 +76,7 @@ ROUTES = (
 )
 
 
-def _subscribe(act: Act, session: Json, card: str, email: str) -> None:
+def _subscribe(act: Effects, session: Json, card: str, email: str) -> None:
     """The subscription begins with its payment (since API 2025-03-31.basil), or not at all."""
     wanted = _planned(act, session, "subscription_data")
     method = cards.peek(act, card)
@@ -106,13 +103,13 @@ def _subscribe(act: Act, session: Json, card: str, email: str) -> None:
         session["payment_status"] = "no_payment_required"
 
 
-def _planned(act: Act, session: Json, name: str) -> Json:
+def _planned(act: Effects, session: Json, name: str) -> Json:
     """What the session's maker said about the object to come."""
     given = act.realm.table("plans").get(session["id"], {}).get(name) or {}
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _intent(act: Act, session: Json) -> Json:
+def _intent(act: Effects, session: Json) -> Json:
     """The session's payment intent, made when the buyer first tries to pay."""
     if session["payment_intent"] is None:
         wanted = _planned(act, session, "payment_intent_data")

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stripe import params as stripe_params
 
 from emulator import lines
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Fields, Hash, Many, Metadata, Ref, Text, Time
 from emulator.resource import Action, Resource, blank, same
@@ -14,20 +13,17 @@ from emulator.steps import DAY, change, expect, later, step
 from emulator.values import choice
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
-
 FREE = {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
 
 
-def _guard(act: Act, params: Json, quote: Json | None) -> None:
+def _guard(act: Effects, params: Json, quote: Json | None) -> None:
     if quote is not None and quote["status"] != "draft":
         raise Problem(400, f"You cannot update this quote because it has a status of {quote['status']}.")
     lines.check(params.get("line_items") or [], "payment")
     lines.guard(act, params.get("line_items") or [], "")
 
 
-def _shape(act: Act, params: Json, quote: Json) -> None:
+def _shape(act: Effects, params: Json, quote: Json) -> None:
     quote["expires_at"] = quote["expires_at"] or act.second + 30 * DAY
     if params.get("line_items") is None:
         return
@@ -48,7 +44,7 @@ def _sum(made: list[Json]) -> Json:
     return {"amount_subtotal": total, "amount_total": total, "total_details": FREE}
 
 
-def _finalize(act: Act, quote: Json, params: Json) -> Json:
+def _finalize(act: Effects, quote: Json, params: Json) -> Json:
     expect(quote, "finalize", "draft")
     if quote["customer"] is None or not lines.of(act, quote):
         raise Problem(400, "A quote needs a customer and line items before it can be finalized.")
@@ -60,7 +56,7 @@ def _finalize(act: Act, quote: Json, params: Json) -> Json:
     return _become(act, quote, "open", "finalized")
 
 
-def _accept(act: Act, quote: Json, params: Json) -> Json:
+def _accept(act: Effects, quote: Json, params: Json) -> Json:
     """The customer says yes: what recurs becomes a subscription, anything else an invoice."""
     expect(quote, "accept", "open")
     items = lines.of(act, quote)
@@ -79,12 +75,12 @@ def _accept(act: Act, quote: Json, params: Json) -> Json:
     return _become(act, quote, "accepted", "accepted")
 
 
-def _become(act: Act, quote: Json, status: str, verb: str) -> Json:
+def _become(act: Effects, quote: Json, status: str, verb: str) -> Json:
     when = {**quote["status_transitions"], f"{verb}_at": act.second}
     return change(act, quote, f"quote.{verb}", status=status, status_transitions=when)
 
 
-def _canceled(act: Act, quote: Json) -> None:
+def _canceled(act: Effects, quote: Json) -> None:
     quote["status_transitions"] = {**quote["status_transitions"], "canceled_at": act.second}
 
 

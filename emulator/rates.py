@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from emulator import errors
+from emulator.effects import Effects
 from emulator.fields import Currency, Fields, Flag, Hash, MapOf, Metadata, Number, OneOf, Text, Whole
 from emulator.params import CENTS, TAX_BEHAVIOR
 from emulator.resource import ACTIVE, Filter, Resource, blank, same
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 TAX_TYPES = (
     *(
@@ -74,7 +70,7 @@ def _check(params: Json) -> None:
     errors.within(fixed["amount"], fixed["currency"], "fixed_amount[amount]")
 
 
-def _guard(act: Act, params: Json, rate: Json | None) -> None:
+def _guard(act: Effects, params: Json, rate: Json | None) -> None:
     if (
         rate is not None
         and "tax_behavior" in params

@@ -1,4 +1,4 @@
-"""What Stripe makes of an object whenever it shows it: some addresses are rendered anew, each time.
+"""What Stripe makes of an object whenever it shows it: long lists are cut, and some addresses rendered anew, each time.
 
 Sources: recorded answers of the API (onetimesecret/onetimesecret) show one charge read twice within a second with two
 receipt_urls, and the second of the rendering at the end of a hosted_invoice_url.
@@ -16,6 +16,21 @@ LINKS = {
     "charge": ("receipt_url",),
     "credit_note": ("pdf",),
 }
+
+
+SHOWN = 10  # of a list within an object; it is read on at its own address
+
+
+def cut(value: Any, *, within: bool = False) -> Any:
+    """What Stripe shows: of each list within an object, the first ten and `has_more`."""
+    if isinstance(value, list):
+        return [cut(each, within=True) for each in value]
+    if not isinstance(value, dict):
+        return value
+    shown = {name: cut(each, within=True) for name, each in value.items()}
+    if within and shown.get("object") == "list" and len(shown["data"]) > SHOWN:
+        shown |= {"data": shown["data"][:SHOWN], "has_more": True}
+    return shown
 
 
 def rendered(told: Any, count: Iterator[int]) -> Any:

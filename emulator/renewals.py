@@ -6,15 +6,12 @@ import calendar
 import copy
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
 from emulator import invoices
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.invoice_payments import intent_of
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 DAY = 86_400
 NOTICE = 3 * DAY  # before a trial ends, or at once if it is shorter
@@ -44,21 +41,21 @@ def stretch(subscription: Json, start: int, end: int) -> None:
         item |= {"current_period_start": start, "current_period_end": end}
 
 
-def change(act: Act, subscription: Json, old: Json, *verbs: str) -> None:
+def change(act: Effects, subscription: Json, old: Json, *verbs: str) -> None:
     act.keep("subscription", subscription)
     act.announce("customer.subscription.updated", subscription, old)
     for verb in verbs:
         act.announce(f"customer.subscription.{verb}", subscription)
 
 
-def schedule(act: Act, subscription: Json) -> None:
+def schedule(act: Effects, subscription: Json) -> None:
     """Wake it when its period ends, and three days before a trial does."""
     end = period(subscription)[1] if subscription["status"] in LIVE else 0
     notice = end - NOTICE if subscription["status"] == "trialing" else 0
     act.wake(subscription, (notice if notice > act.second else end) or None)
 
 
-def draft(act: Act, subscription: Json, reason: str) -> Json:
+def draft(act: Effects, subscription: Json, reason: str) -> Json:
     """The invoice for the current period."""
     act.keep("subscription", subscription)  # the invoice reads its items
     details = {"metadata": subscription["metadata"], "subscription": subscription["id"]}
@@ -73,7 +70,7 @@ def draft(act: Act, subscription: Json, reason: str) -> Json:
     return invoice
 
 
-def collect(act: Act, subscription: Json, wait: bool = False, away: bool = True) -> None:
+def collect(act: Effects, subscription: Json, wait: bool = False, away: bool = True) -> None:
     """Finalize the latest invoice and charge for it, unless the caller (or a pause) says to wait."""
     invoice = copy.deepcopy(act.need("invoice", subscription["latest_invoice"]))
     pause = (subscription["pause_collection"] or {}).get("behavior")
@@ -97,7 +94,7 @@ def collect(act: Act, subscription: Json, wait: bool = False, away: bool = True)
             invoices.pay(act, invoice, {"off_session": away})
 
 
-def renew(act: Act, subscription: Json, at: int) -> None:
+def renew(act: Effects, subscription: Json, at: int) -> None:
     old = copy.deepcopy(subscription)
     recurring = subscription["items"]["data"][0]["price"]["recurring"]
     stretch(subscription, at, after(at, recurring, subscription["billing_cycle_anchor"]))
@@ -109,7 +106,7 @@ def renew(act: Act, subscription: Json, at: int) -> None:
     collect(act, subscription)
 
 
-def ripe(act: Act, subscription: Json) -> None:
+def ripe(act: Effects, subscription: Json) -> None:
     old = copy.deepcopy(subscription)
     if subscription["status"] == "incomplete":
         subscription |= {"status": "incomplete_expired", "ended_at": act.second}
@@ -144,13 +141,13 @@ def _like(subscription: Json) -> Json:
     }
 
 
-def _void_first(act: Act, subscription: Json) -> None:
+def _void_first(act: Effects, subscription: Json) -> None:
     invoice = act.realm.find("invoice", subscription["latest_invoice"] or "")
     if invoice is not None and invoice["status"] == "open":
         invoices.void(act, copy.deepcopy(invoice), {})
 
 
-def end(act: Act, subscription: Json) -> Json:
+def end(act: Effects, subscription: Json) -> Json:
     """Over, at once; an open invoice stays, unless it was the first (facts, section 5)."""
     begun = subscription["status"] != "incomplete"
     subscription["status"] = "canceled" if begun else "incomplete_expired"
@@ -163,7 +160,7 @@ def end(act: Act, subscription: Json) -> Json:
     return subscription
 
 
-def _watch(act: Act, invoice: Json, paid: bool) -> None:
+def _watch(act: Effects, invoice: Json, paid: bool) -> None:
     """An invoice was paid or not: so the subscription is active, or past due."""
     details = (invoice["parent"] or {}).get("subscription_details")
     found = act.realm.find("subscription", details["subscription"]) if details else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from emulator.lists import cut
+from emulator.render import cut
 from emulator.wire import Json, Logged, Reply
 
 EDGE = Reply(503, {"Content-Type": "text/html"}, b"<html><body><h1>503 Service Unavailable</h1></body></html>")

@@ -2,26 +2,22 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from stripe.params import reporting
 
+from emulator.effects import Effects
 from emulator.fields import Currency, Hash, Many, Text, Time
 from emulator.resource import Resource, blank
 from emulator.steps import change
 from emulator.values import choice
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
 
-
-def _begin(act: Act, params: Json, run: Json) -> None:
+def _begin(act: Effects, params: Json, run: Json) -> None:
     run["parameters"] = {name: value for name, value in (run["parameters"] or {}).items() if value is not None}
     act.wake(run, act.second)
 
 
-def _done(act: Act, run: Json) -> None:
+def _done(act: Effects, run: Json) -> None:
     id = "file_" + act.draw(24, "base62")
     file = blank("expires_at links title") | {
         "id": id,

@@ -1,17 +1,16 @@
-"""What a row of the table says about one Stripe type; every behaviour that differs between types is a field here."""
+"""What a row of the table says about one Stripe type, and the table; what differs between types is a field here."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
+from emulator.effects import Effects
 from emulator.fields import Fields, Flag, Text
+from emulator.store import Realm
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 Keep = Callable[[Json, Any], bool]
 
@@ -41,7 +40,7 @@ ACTIVE = {"active": same("active", Flag())}
 class Action:
     """POST /v1/<path>/<id>/<name>: `do` gets the act, the object and the parameters, and returns what to answer."""
 
-    do: Callable[[Act, Json, Json], Json]
+    do: Callable[[Effects, Json, Json], Json]
     params: Fields = field(default_factory=dict)
 
 
@@ -79,27 +78,33 @@ class Resource:
     defaults: Json = field(default_factory=dict)
     filters: Mapping[str, Filter] = field(default_factory=dict)
     created_filter: bool = True
-    shows: Callable[[Act, Json, Json], bool] | None = None  # whether its list, so asked, shows an object of its kind
-    within: Callable[[Act], list[Json]] | None = None  # its objects, where they are parts of others
+    shows: Callable[[Effects, Json, Json], bool] | None = None  # whether its list, so asked, shows an object
+    within: Callable[[Effects], list[Json]] | None = None  # its objects, where they are parts of others
     expands: Mapping[str, str] = field(default_factory=dict)  # dotted path -> kind
-    includes: Mapping[str, Callable[[Act, Json], Json | None]] = field(default_factory=dict)  # shown only when expanded
+    includes: Mapping[str, Callable[[Effects, Json], Json | None]] = field(
+        default_factory=dict
+    )  # shown only when expanded
     delete: Literal["stub", "gone", "never"] = "never"  # stub: GET still answers 200 with {"deleted": true}
     events: tuple[str, ...] = ("created", "updated", "deleted")
     event_name: str = ""  # the events' first part; the kind if empty
     abroad: bool = False  # it is an account, in which its events happen
+    test_only: bool = False  # live mode has none
+    stand_in: Callable[[Realm, str], Json | None] | None = None  # what else an id may name: a card is a payment method
     check: Callable[[Json], None] | None = None  # rules between create parameters: not stored by idempotency
-    guard: Callable[[Act, Json, Json | None], None] | None = (
+    guard: Callable[[Effects, Json, Json | None], None] | None = (
         None  # rules that need state: (act, params, object or None)
     )
-    shape: Callable[[Act, Json, Json], None] | None = None  # finish the object from the parameters; make siblings
+    shape: Callable[[Effects, Json, Json], None] | None = None  # finish the object from the parameters; make siblings
     ends: Action | None = None  # what DELETE does, where it returns the object as it is then
-    blocked: Callable[[Act, Json], None] | None = None  # refuse a delete
-    gone: Callable[[Act, Json], None] | None = None  # what a delete takes along
-    after: Callable[[Act, Json, Json], None] | None = None  # what a create leads to once it is announced
+    blocked: Callable[[Effects, Json], None] | None = None  # refuse a delete
+    gone: Callable[[Effects, Json], None] | None = None  # what a delete takes along
+    after: Callable[[Effects, Json, Json], None] | None = None  # what a create leads to once it is announced
     twin: Callable[[Json], Json | None] | None = None  # a second object announced with each event, such as plan
     also: Mapping[str, str] = field(default_factory=dict)  # verb -> a second event type about the same object
-    ripe: Callable[[Act, Json], None] | None = None  # what its time brings, see Act.wake
-    lists: Mapping[str, Callable[[Act, Json], list[Json]]] = field(default_factory=dict)  # GET /v1/<path>/<id>/<name>
+    ripe: Callable[[Effects, Json], None] | None = None  # what its time brings, see Effects.wake
+    lists: Mapping[str, Callable[[Effects, Json], list[Json]]] = field(
+        default_factory=dict
+    )  # GET /v1/<path>/<id>/<name>
     templates: Mapping[str, Json] = field(default_factory=dict)  # ids that stand for a new object with these fields
     actions: Mapping[str, Action] = field(default_factory=dict)  # POST /v1/<path>/<id>/<name>
 
@@ -112,3 +117,21 @@ class Resource:
 
     def event(self, verb: str) -> str | None:
         return f"{self.event_name or self.kind}.{verb}" if verb in self.events else None
+
+
+# The table: `resources` fills it, and the layers of a request ask it; they import no type.
+RESOURCES: dict[str, Resource] = {}
+BY_PATH: dict[str, Resource] = {}
+ROUTES: list[Route] = []
+
+
+def register(rows: Iterable[Resource], routes: Iterable[Route] = ()) -> None:
+    """Serve these types and calls."""
+    for row in rows:
+        RESOURCES[row.kind] = BY_PATH[row.path] = row
+    ROUTES.extend(routes)
+
+
+def label(kind: str) -> str:
+    """What Stripe's messages call a kind."""
+    return RESOURCES[kind].name() if kind in RESOURCES else kind

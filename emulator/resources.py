@@ -23,7 +23,7 @@ from emulator.portal import CONFIGURATION
 from emulator.quotes import QUOTE
 from emulator.rates import SHIPPING_RATE, TAX_RATE
 from emulator.reports import REPORT_RUN
-from emulator.resource import ACTIVE, Filter, Resource, Route, blank, same
+from emulator.resource import ACTIVE, Filter, Resource, blank, register, same
 from emulator.schedules import SCHEDULE
 from emulator.setups import SETUP_INTENT
 from emulator.subscription_items import SUBSCRIPTION_ITEM
@@ -188,9 +188,8 @@ WEBHOOK_ENDPOINT = Resource(
     shape=rules.shape_endpoint,
 )
 
-RESOURCES: dict[str, Resource] = {
-    row.kind: row
-    for row in (
+register(
+    rows=(
         CUSTOMER,
         PRODUCT,
         PRICE,
@@ -232,13 +231,8 @@ RESOURCES: dict[str, Resource] = {
         REPORT_RUN,
         bank.CASH_TRANSACTION,
         sources.CARD,
-    )
-}
-ROUTES: tuple[Route, ...] = tuple(
-    route for module in (account, bank, discounts, issuing, money, purchases, sources) for route in module.ROUTES
+    ),
+    routes=(
+        route for module in (account, bank, discounts, issuing, money, purchases, sources) for route in module.ROUTES
+    ),
 )
-BY_PATH: dict[str, Resource] = {row.path: row for row in RESOURCES.values()}
-
-
-def label(kind: str) -> str:
-    return RESOURCES[kind].name() if kind in RESOURCES else kind

@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import TYPE_CHECKING
 
 from emulator import errors
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 
 def one_of(params: Json, *names: str) -> list[str]:
@@ -24,7 +21,7 @@ def one_of(params: Json, *names: str) -> list[str]:
 # product
 
 
-def guard_product(act: Act, params: Json, product: Json | None) -> None:
+def guard_product(act: Effects, params: Json, product: Json | None) -> None:
     price_id = params.get("default_price")
     if product is not None and price_id is not None:
         price = act.realm.find("price", price_id)
@@ -34,7 +31,7 @@ def guard_product(act: Act, params: Json, product: Json | None) -> None:
             )
 
 
-def shape_product(act: Act, params: Json, product: Json) -> None:
+def shape_product(act: Effects, params: Json, product: Json) -> None:
     product["images"] = product["images"] or []
     product["marketing_features"] = product["marketing_features"] or []
     if params.get("default_price_data"):
@@ -43,7 +40,7 @@ def shape_product(act: Act, params: Json, product: Json) -> None:
     product["updated"] = act.second
 
 
-def product_in_use(act: Act, product: Json) -> None:
+def product_in_use(act: Effects, product: Json) -> None:
     if any(price["product"] == product["id"] for price in act.realm.all("price")):
         raise Problem(400, "This product cannot be deleted because it has one or more user-created prices.")
 
@@ -79,7 +76,7 @@ def check_product(params: Json) -> None:
         check_amount(params["default_price_data"])
 
 
-def guard_price(act: Act, params: Json, price: Json | None) -> None:
+def guard_price(act: Effects, params: Json, price: Json | None) -> None:
     key = params.get("lookup_key")
     if key is not None and not params.get("transfer_lookup_key"):
         for other in act.realm.all("price"):
@@ -96,7 +93,7 @@ def guard_price(act: Act, params: Json, price: Json | None) -> None:
         raise errors.already_exists("Product", "product_data[id]")
 
 
-def shape_price(act: Act, params: Json, price: Json) -> None:
+def shape_price(act: Effects, params: Json, price: Json) -> None:
     if params.get("transfer_lookup_key") and price["lookup_key"]:
         for other in act.realm.all("price"):
             if other["lookup_key"] == price["lookup_key"] and other["id"] != price["id"]:
@@ -119,7 +116,7 @@ def shape_price(act: Act, params: Json, price: Json) -> None:
         price["unit_amount_decimal"] = str(price["unit_amount"])
 
 
-def shows_price(act: Act, price: Json, asked: Json) -> bool:
+def shows_price(act: Effects, price: Json, asked: Json) -> bool:
     """Active prices, unless asked for the others; inline ones never, as stripe-python's `Price.list` says."""
     return (price["active"] or "active" in asked) and price["id"] not in act.realm.table("inline_prices")
 
@@ -149,13 +146,13 @@ def check_coupon(params: Json) -> None:
         raise errors.invalid("You may only pass duration_in_months when duration=repeating.", "duration_in_months")
 
 
-def shape_coupon(act: Act, params: Json, coupon: Json) -> None:
+def shape_coupon(act: Effects, params: Json, coupon: Json) -> None:
     coupon["duration"] = coupon["duration"] or "once"
     if coupon["percent_off"] is not None:
         coupon["currency"] = None
 
 
-def deactivate_codes(act: Act, coupon: Json) -> None:
+def deactivate_codes(act: Effects, coupon: Json) -> None:
     """A promotion code is only active while its coupon is valid (stripe-python, PromotionCode.active)."""
     for code in act.realm.all("promotion_code"):
         if code["promotion"]["coupon"] == coupon["id"] and code["active"]:
@@ -175,7 +172,7 @@ def check_promotion(params: Json) -> None:
     errors.within(least, currency or "usd", "restrictions[minimum_amount]")
 
 
-def guard_code(act: Act, params: Json, code: Json | None) -> None:
+def guard_code(act: Effects, params: Json, code: Json | None) -> None:
     """A code is unique among the active ones, whatever its case."""
     if code is not None and params.get("active") and act.realm.find("coupon", code["promotion"]["coupon"]) is None:
         raise errors.invalid("This promotion code cannot be reactivated because its coupon is not valid.", "active")
@@ -188,7 +185,7 @@ def guard_code(act: Act, params: Json, code: Json | None) -> None:
             raise errors.invalid(f"An active promotion code with `code: {text}` already exists.", "code")
 
 
-def shape_code(act: Act, params: Json, code: Json) -> None:
+def shape_code(act: Effects, params: Json, code: Json) -> None:
     code["code"] = code["code"] or act.draw(8, "upper")
     code["restrictions"] = {
         "first_time_transaction": bool((code["restrictions"] or {}).get("first_time_transaction")),
@@ -205,7 +202,7 @@ def check_url(params: Json) -> None:
         raise errors.invalid("Invalid URL: An explicit scheme (such as https) must be provided.", "url", "url_invalid")
 
 
-def shape_endpoint(act: Act, params: Json, endpoint: Json) -> None:
+def shape_endpoint(act: Effects, params: Json, endpoint: Json) -> None:
     if params.get("connect"):
         act.realm.put("connect", endpoint["id"], {})
     if "disabled" in params:

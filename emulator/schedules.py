@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from emulator import errors, invoices, lines, renewals, subscription_items
+from emulator.effects import Effects
 from emulator.fields import Fields, Flag, Hash, Many, Metadata, Moment, OneOf, Ref, Time, Whole
 from emulator.lists import Created
 from emulator.params import INTERVAL
 from emulator.resource import Action, Filter, Resource, blank, same
 from emulator.steps import DAY, change, expect
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 SOON = 7 * DAY  # before its end, a schedule is said to expire
 
@@ -34,14 +31,14 @@ def _check(params: Json) -> None:
             raise errors.invalid(message, f"phases[{index}][{ends[1]}]")
 
 
-def _guard(act: Act, params: Json, schedule: Json | None) -> None:
+def _guard(act: Effects, params: Json, schedule: Json | None) -> None:
     if schedule is not None:
         expect(schedule, "update", "not_started", "active")
     for phase in params.get("phases") or []:
         subscription_items.prices(act, phase["items"])
 
 
-def _phases(act: Act, given: list[Json], start: int) -> list[Json]:
+def _phases(act: Effects, given: list[Json], start: int) -> list[Json]:
     """When each begins and ends: the next one begins where one ends."""
     made = []
     for phase in given:
@@ -69,7 +66,7 @@ def _phases(act: Act, given: list[Json], start: int) -> list[Json]:
     return made
 
 
-def _shape(act: Act, params: Json, schedule: Json) -> None:
+def _shape(act: Effects, params: Json, schedule: Json) -> None:
     if "start_date" in params:
         start = act.second if params["start_date"] == "now" else params["start_date"]
         schedule["phases"] = _phases(act, params["phases"], start)
@@ -79,7 +76,7 @@ def _shape(act: Act, params: Json, schedule: Json) -> None:
             _begin(act, schedule)
 
 
-def _begin(act: Act, schedule: Json) -> None:
+def _begin(act: Effects, schedule: Json) -> None:
     """The first phase begins, and with it the subscription, which is active even if nobody pays yet."""
     wanted = {"customer": schedule["customer"], "items": _wanted(schedule["phases"][0])}
     poor = invoices.payer(act, {**wanted, "default_payment_method": None, "parent": None}) is None
@@ -97,14 +94,14 @@ def _wanted(phase: Json) -> list[Json]:
     return [{"price": item["price"], "quantity": item["quantity"]} for item in phase["items"]]
 
 
-def _enter(act: Act, schedule: Json, number: int) -> None:
+def _enter(act: Effects, schedule: Json, number: int) -> None:
     phase = schedule["phases"][number]
     schedule["current_phase"] = {name: phase[name] for name in ("end_date", "start_date")}
     last, end = number == len(schedule["phases"]) - 1, phase["end_date"]
     act.wake(schedule, end - SOON if last and end - SOON > act.second else end)
 
 
-def _ripe(act: Act, schedule: Json) -> None:
+def _ripe(act: Effects, schedule: Json) -> None:
     """A phase begins or ends, or the last one is about to."""
     old = copy.deepcopy(schedule)
     if schedule["status"] == "not_started":
@@ -125,7 +122,7 @@ def _ripe(act: Act, schedule: Json) -> None:
     act.announce("subscription_schedule.updated", schedule, old)
 
 
-def _turn(act: Act, schedule: Json, number: int) -> None:
+def _turn(act: Effects, schedule: Json, number: int) -> None:
     """The subscription takes the items of the next phase."""
     subscription = copy.deepcopy(act.need("subscription", schedule["subscription"]))
     old = copy.deepcopy(subscription)
@@ -137,7 +134,7 @@ def _turn(act: Act, schedule: Json, number: int) -> None:
     _enter(act, schedule, number)
 
 
-def _complete(act: Act, schedule: Json) -> None:
+def _complete(act: Effects, schedule: Json) -> None:
     if schedule["end_behavior"] == "cancel":
         _end(act, schedule)
     else:
@@ -146,13 +143,13 @@ def _complete(act: Act, schedule: Json) -> None:
     change(act, schedule, "subscription_schedule.completed", **fields)
 
 
-def _end(act: Act, schedule: Json) -> None:
+def _end(act: Effects, schedule: Json) -> None:
     found = act.realm.find("subscription", schedule["subscription"] or "")
     if found is not None and found["status"] not in renewals.OVER:
         renewals.end(act, copy.deepcopy(found))
 
 
-def _let_go(act: Act, schedule: Json) -> None:
+def _let_go(act: Effects, schedule: Json) -> None:
     """The subscription goes on by itself."""
     schedule |= {"released_subscription": schedule["subscription"], "subscription": None, "current_phase": None}
     found = act.realm.find("subscription", schedule["released_subscription"] or "")
@@ -160,7 +157,7 @@ def _let_go(act: Act, schedule: Json) -> None:
         renewals.change(act, {**copy.deepcopy(found), "schedule": None}, found)
 
 
-def _cancel(act: Act, schedule: Json, params: Json) -> Json:
+def _cancel(act: Effects, schedule: Json, params: Json) -> Json:
     expect(schedule, "cancel", "not_started", "active")
     act.wake(schedule, None)
     _end(act, schedule)
@@ -168,7 +165,7 @@ def _cancel(act: Act, schedule: Json, params: Json) -> Json:
     return change(act, schedule, "subscription_schedule.canceled", **fields)
 
 
-def _release(act: Act, schedule: Json, params: Json) -> Json:
+def _release(act: Effects, schedule: Json, params: Json) -> Json:
     expect(schedule, "release", "not_started", "active")
     act.wake(schedule, None)
     _let_go(act, schedule)

@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 from emulator.door import is_loopback
-from emulator.service import Emulator
+from emulator.service import Service
 from emulator.wire import Cut, Request
+from emulator.wsgi import Door
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close sends RST
 
@@ -32,7 +33,7 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
             return
         try:
-            reply = self.server.emulator.wsgi.answer(Request(self.command, path, query, headers, body))
+            reply = self.server.door.answer(Request(self.command, path, query, headers, body))
         except Cut as cut:
             if cut.how == "timeout":  # keep the caller waiting; its own patience should end first
                 self.server.closing.wait(cut.seconds)
@@ -61,11 +62,12 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, emulator: Emulator, port: int = 0, host: str = "127.0.0.1", token: str | None = None) -> None:
+    def __init__(self, emulator: Service, port: int = 0, host: str = "127.0.0.1", token: str | None = None) -> None:
         super().__init__((host, port), Handler)
         self.emulator = emulator
         self.token = token or (None if is_loopback(str(self.server_address[0])) else secrets.token_urlsafe(16))
-        emulator.wsgi.token = self.token
+        emulator.token = self.token
+        self.door = Door(emulator)
         self.closing = threading.Event()
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 

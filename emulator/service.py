@@ -1,33 +1,28 @@
-"""The emulator as tests and the demo see it: Stripe's doors in front, and every knob behind."""
+"""The service that every front serves: what is there, the people, the endpoints, and all that can go wrong."""
 
 from __future__ import annotations
 
 import copy
 import threading
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
+from emulator import resources  # noqa: F401 - fills the table of types
 from emulator.account import DEFAULT
 from emulator.actors import Actor
 from emulator.buyers import Buyer
 from emulator.clock import Clock
+from emulator.destinations import DESTINATION, destination, destinations, is_thin
 from emulator.engine import Engine
-from emulator.events import MATCH
-from emulator.faults import Fault, Faults, Match
-from emulator.resources import RESOURCES
+from emulator.resource import RESOURCES
 from emulator.store import Store
-from emulator.thin import DESTINATION, destination, destinations, is_thin
-from emulator.transport import Transport
-from emulator.webhooks import Delivery, Webhooks
+from emulator.trouble import NOBODY, Trouble
+from emulator.webhooks import Delivery
 from emulator.wire import API_VERSION, Json, Logged
-from emulator.wsgi import Door
-
-NOBODY: Json = {"id": None, "idempotency_key": None}
 
 
-class Emulator:
-    """A small stateful Stripe. With `path`, state survives a restart; the same `seed` draws the same ids."""
+class Service(Trouble):
+    """A small stateful Stripe, without a front. With `path`, state survives a restart; a `seed` draws the same ids."""
 
     def __init__(
         self,
@@ -37,30 +32,22 @@ class Emulator:
         account: str = DEFAULT,
         api_version: str = API_VERSION,
     ) -> None:
-        self.engine = Engine(Store(path), seed, account, api_version)
+        super().__init__(Engine(Store(path), seed, account, api_version))
         self.clock: Clock = self.engine.clock
-        self.webhooks: Webhooks = self.engine.webhooks
-        self.faults: Faults = self.engine.faults
         self.dashboard: Actor = Actor(self.engine, ask=True)
         self.automation: Actor = Actor(self.engine, cause=NOBODY)
         self.buyer: Buyer = Buyer(self.engine)
+        self.token: str | None = None  # that the control door asks for; None: it is open to this machine
         self.webhooks.recover()
-        self.wsgi = Door(self)
 
-    def copy(self) -> Emulator:
+    def copy(self) -> Self:
         """Another Stripe that is, in memory, as this one is now; what happens to one does not happen to the other."""
         with self.engine.lock:
             return copy.deepcopy(self, {id(self.engine.lock): threading.RLock()})
 
-    def become(self, other: Emulator) -> None:
+    def become(self, other: Self) -> None:
         """Be that Stripe from now on, for whoever has a transport of this one. The other is used up."""
         vars(self).update(vars(other))
-
-    # The front door
-
-    def transport(self) -> Transport:
-        """For `StripeClient("sk_test_x", http_client=stripe.transport())`."""
-        return Transport(lambda request: self.engine.answer(request))
 
     # What is there
 
@@ -199,102 +186,6 @@ class Emulator:
         """Any event or body at all, signed for the first endpoint as if it were real; it is in no log or queue."""
         with self.engine.lock:
             return self.webhooks.forge(self.engine.realm(livemode), event)
-
-    # Trouble
-
-    def fault(
-        self,
-        name: str,
-        match: Match = None,
-        *,
-        method: str | None = None,
-        path: str | None = None,
-        kind: str | None = None,
-        times: int | None = 1,
-        skip: int = 0,
-        seconds: float = 0.0,
-    ) -> Fault:
-        """Arm a fault (their names: `emulator.faults.FAULTS`) for the next requests that match."""
-        with self.engine.lock:
-            return self.faults.arm(Fault(name, match, method, path, kind, times, skip, seconds))
-
-    def chaos(self, seed: int, rates: Mapping[str, float] | None, match: Match = None, seconds: float = 0.0) -> None:
-        """Let requests and webhooks fail at random, reproducibly; empty rates end it."""
-        with self.engine.lock:
-            self.faults.chaos(seed, rates, match, seconds)
-
-    def calm(self) -> None:
-        """No more faults, chaos, lag or disturbed webhooks."""
-        with self.engine.lock:
-            self.faults.clear()
-            self.webhooks.disturb()
-            self.engine.events.calm()
-
-    def release_holds(self) -> None:
-        """Let requests held by the faults hold and hold_after go on."""
-        with self.engine.lock:
-            self.faults.release()
-
-    def release_zombies(self) -> int:
-        with self.engine.state():
-            return self.engine.release_zombies()
-
-    def repair(self, key: str | None = None, request: Json | None = NOBODY) -> list[Json]:
-        """Roll forward the objects of stored 500s (fault 500_repair); `request` is what their events say."""
-        with self.engine.state():
-            return copy.deepcopy(self.engine.repair(key, request))
-
-    def limit(self, rate: int | None = None) -> None:
-        """Answer 429 beyond so many requests of an account in a second; a sandbox takes 25. None: no limit."""
-        self.engine.limiter.rate = rate
-
-    def lag_events(self, seconds: float) -> None:
-        """Events younger than this are not listed yet."""
-        self.engine.events.lag = seconds
-
-    def lose_event(self, match: MATCH = "*", times: int = 1) -> None:
-        """The next events that match are neither delivered nor listed, ever."""
-        self.engine.events.expect("lose", match, times)
-
-    def hide_event(self, match: MATCH = "*", times: int = 1) -> None:
-        """The next events that match are delivered, but not listed before `show_events()`."""
-        self.engine.events.expect("hide", match, times)
-
-    def admit_losses(self, livemode: bool = False) -> None:
-        """Tell, by thin events, of those that were lost: `v2.core.health.event_generation_failure.resolved`."""
-        with self.engine.state():
-            realm = self.engine.realm(livemode)
-            for row in self.engine.events.losses(realm):
-                self.webhooks.admit(realm, row)
-
-    def show_events(self, livemode: bool = False) -> None:
-        with self.engine.state():
-            self.engine.events.show_hidden(self.engine.realm(livemode))
-
-    def twin_events(self, match: MATCH = "*", times: int = 1) -> None:
-        """The next changes that match are announced by two distinct events."""
-        self.engine.events.expect("twin", match, times)
-
-    def restrict(self, key: str, deny: Mapping[str, str]) -> None:
-        """Deny a key `read`, `write`, `all` or `none` on a kind, or on `*`, all that are not named: 403."""
-        self.engine.gate.restrict(key, deny)
-
-    def revoke(self, key: str) -> None:
-        """401 for this key from now on."""
-        self.engine.gate.revoke(key)
-
-    def forget(self) -> None:
-        """Lose all objects, events and saved replies; the webhook endpoints stay."""
-        with self.engine.state():
-            for name in self.engine.store.names():
-                if name.rpartition("/")[2] not in ("meta", "webhook_endpoint", DESTINATION, "secret"):
-                    self.engine.store.wipe(name)
-
-    def reset_account(self, id: str) -> None:
-        """From now on every key belongs to another account, which has a state of its own."""
-        with self.engine.state():
-            self.engine.account = id
-            self.engine.store.put("meta", "account", {"id": id})
 
     def close(self) -> None:
         with self.engine.lock:

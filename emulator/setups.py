@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from emulator import cards, intents
+from emulator.effects import Effects
 from emulator.fields import Fields, OneOf
 from emulator.intents import METHOD, ONCE, OPEN, RETURN, WHO, unexpected
 from emulator.resource import Action, Resource, blank, same
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
 
-
-def confirm(act: Act, intent: Json, params: Json) -> Json:
+def confirm(act: Effects, intent: Json, params: Json) -> Json:
     if intent["status"] not in OPEN:
         raise unexpected(intent, "confirm")
     intents.redirects(intent["automatic_payment_methods"], "setup_intent", params)
@@ -29,7 +26,7 @@ def confirm(act: Act, intent: Json, params: Json) -> Json:
     return _save(act, intent, method)
 
 
-def _save(act: Act, intent: Json, method: Json) -> Json:
+def _save(act: Effects, intent: Json, method: Json) -> Json:
     card = cards.card_of(method)
     if card.refused and not card.attaches:
         return _fail(act, intent, method, card.refused)
@@ -41,7 +38,7 @@ def _save(act: Act, intent: Json, method: Json) -> Json:
     return intent
 
 
-def _fail(act: Act, intent: Json, method: Json, reason: str) -> Json:
+def _fail(act: Effects, intent: Json, method: Json, reason: str) -> Json:
     """Never returns: 402, with the intent that waits for another card."""
     error = cards.refusal(reason, payment_method=method)
     intent |= {"next_action": None, "payment_method": None, "status": "requires_payment_method"}
@@ -52,7 +49,7 @@ def _fail(act: Act, intent: Json, method: Json, reason: str) -> Json:
     raise error
 
 
-def authenticated(act: Act, intent: Json, agrees: bool) -> Json:
+def authenticated(act: Effects, intent: Json, agrees: bool) -> Json:
     """The owner of the card said yes or no."""
     method = copy.deepcopy(act.need("payment_method", intent["payment_method"]))
     if agrees:
@@ -60,7 +57,7 @@ def authenticated(act: Act, intent: Json, agrees: bool) -> Json:
     return _fail(act, intent, method, "authentication_required")
 
 
-def cancel(act: Act, intent: Json, params: Json) -> Json:
+def cancel(act: Effects, intent: Json, params: Json) -> Json:
     if intent["status"] not in OPEN:
         raise unexpected(intent, "cancel")
     intent |= {"status": "canceled", "next_action": None, "cancellation_reason": params.get("cancellation_reason")}
@@ -69,7 +66,7 @@ def cancel(act: Act, intent: Json, params: Json) -> Json:
     return intent
 
 
-def _after(act: Act, params: Json, intent: Json) -> None:
+def _after(act: Effects, params: Json, intent: Json) -> None:
     if params.get("confirm"):
         confirm(act, intent, {name: value for name, value in params.items() if name != "payment_method"})
 

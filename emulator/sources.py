@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from emulator import cards, errors
+from emulator.effects import Effects
 from emulator.fields import Flag, Metadata, Text
 from emulator.resource import Resource, Route, blank
 from emulator.steps import change
+from emulator.store import Realm
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
-    from emulator.store import Realm
 
 TITLES = {"amex": "American Express", "mastercard": "MasterCard", "visa": "Visa"}
 SHOWN = ("country", "exp_month", "exp_year", "fingerprint", "funding", "last4")
@@ -30,7 +27,7 @@ def look(token: str, param: str = "source") -> cards.Card:
     return known
 
 
-def keep(act: Act, token: str, customer: str, metadata: Json | None = None) -> Json:
+def keep(act: Effects, token: str, customer: str, metadata: Json | None = None) -> Json:
     """A new card of a customer."""
     known = look(token)
     seen = cards.look(known)
@@ -70,11 +67,11 @@ def as_method(realm: Realm, id: str) -> Json | None:
     }
 
 
-def _customer(act: Act, id: str) -> Json:
+def _customer(act: Effects, id: str) -> Json:
     return copy.deepcopy(act.need("customer", id))
 
 
-def owned(act: Act, customer: str, id: str, param: str = "id", status: int = 404) -> Json:
+def owned(act: Effects, customer: str, id: str, param: str = "id", status: int = 404) -> Json:
     """A card of the customer's."""
     found = act.realm.find("card", id)
     if found is None or found["customer"] != customer:
@@ -82,7 +79,7 @@ def owned(act: Act, customer: str, id: str, param: str = "id", status: int = 404
     return copy.deepcopy(found)
 
 
-def _add(act: Act, params: Json, id: str) -> Json:
+def _add(act: Effects, params: Json, id: str) -> Json:
     customer = _customer(act, id)
     made = keep(act, params["source"], id, params.get("metadata"))
     if customer["default_source"] is None:
@@ -90,7 +87,7 @@ def _add(act: Act, params: Json, id: str) -> Json:
     return made
 
 
-def _update(act: Act, params: Json, customer: str, id: str) -> Json:
+def _update(act: Effects, params: Json, customer: str, id: str) -> Json:
     card = owned(act, customer, id)
     given: Json = {name: value for name, value in params.items() if name != "metadata"}
     given |= {name: int(given[name]) for name in ("exp_month", "exp_year") if given.get(name)}
@@ -99,7 +96,7 @@ def _update(act: Act, params: Json, customer: str, id: str) -> Json:
     return change(act, card, "customer.source.updated", **given)
 
 
-def _remove(act: Act, params: Json, customer: str, id: str) -> Json:
+def _remove(act: Effects, params: Json, customer: str, id: str) -> Json:
     card, owner = owned(act, customer, id), _customer(act, customer)
     act.realm.put("card", id, {"object": card, "deleted": True})
     act.announce("customer.source.deleted", card)

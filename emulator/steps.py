@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Fields
 from emulator.resource import Action
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
-
 DAY = 86_400
-Effect = Callable[["Act", Json], None]
+Effect = Callable[[Effects, Json], None]
 
 
-def change(act: Act, object: Json, type: str, **fields: object) -> Json:
+def change(act: Effects, object: Json, type: str, **fields: object) -> Json:
     """The object with these fields, kept and announced."""
     old = copy.deepcopy(object)
     object |= fields
@@ -46,7 +43,7 @@ def step(
 ) -> Action:
     """POST …/<id>/<verb>: from one of the statuses to another; the field `stamp` says when, the event `type` tells."""
 
-    def do(act: Act, object: Json, params: Json) -> Json:
+    def do(act: Effects, object: Json, params: Json) -> Json:
         expect(object, verb, *before)
         act.wake(object, None)
         if effect is not None:
@@ -59,7 +56,7 @@ def step(
 def later(before: str, after: str, type: str, effect: Effect | None = None) -> Effect:
     """What its time brings to an object that still has the first status."""
 
-    def ripe(act: Act, object: Json) -> None:
+    def ripe(act: Effects, object: Json) -> None:
         if object["status"] == before:
             if effect is not None:
                 effect(act, object)

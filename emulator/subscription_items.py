@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from emulator import errors, lines
+from emulator.effects import Effects
 from emulator.fields import Fields, Flag, Hash, Metadata, Ref, Text, Whole
 from emulator.plans import plan_of
 from emulator.renewals import after
 from emulator.resource import Resource, blank, same
 from emulator.wire import Json
 
-if TYPE_CHECKING:
-    from emulator.act import Act
 
-
-def prices(act: Act, given: list[Json]) -> None:
+def prices(act: Effects, given: list[Json]) -> None:
     """All prices recur, alike."""
     lines.guard(act, given, "subscription", name="items")
     rhythms = []
@@ -33,7 +30,7 @@ def prices(act: Act, given: list[Json]) -> None:
         raise errors.invalid("Currency and interval fields must match across all plans on this subscription.", "items")
 
 
-def guard(act: Act, params: Json, subscription: Json) -> None:
+def guard(act: Effects, params: Json, subscription: Json) -> None:
     """Items may change from the next period on; the emulator reckons no prorations."""
     given = params.get("items")
     if given is None:
@@ -60,14 +57,14 @@ def guard(act: Act, params: Json, subscription: Json) -> None:
     prices(act, [*left, *new])
 
 
-def cost(act: Act, line: Json) -> int:
+def cost(act: Effects, line: Json) -> int:
     price = line.get("price_data") or act.need("price", line["price"])
     exact = price.get("unit_amount_decimal") or str(price.get("unit_amount") or 0)
     whole = blank("custom_unit_amount transform_quantity") | price | {"unit_amount_decimal": exact}
     return lines.amount(whole, 1 if line.get("quantity") is None else line["quantity"])
 
 
-def add(act: Act, subscription: Json, line: Json) -> None:
+def add(act: Effects, subscription: Json, line: Json) -> None:
     price = lines.price_of(act, line)
     start = act.second
     item = {
@@ -92,7 +89,7 @@ def add(act: Act, subscription: Json, line: Json) -> None:
     subscription["items"]["total_count"] += 1
 
 
-def change(act: Act, subscription: Json, line: Json) -> None:
+def change(act: Effects, subscription: Json, line: Json) -> None:
     data = subscription["items"]["data"]
     item = next((each for each in data if each["id"] == line.get("id")), None)
     if item is None:
@@ -118,7 +115,7 @@ ITEM: Fields = {
 CHANGED: Fields = {**ITEM, "deleted": Flag(), "id": Text()}
 
 
-def _all(act: Act) -> list[Json]:
+def _all(act: Effects) -> list[Json]:
     """Lists are read from their end, and those of one second are to come as their subscription shows them."""
     return [item for owner in act.realm.all("subscription") for item in reversed(owner["items"]["data"])]
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import copy
-from typing import TYPE_CHECKING
 
 from emulator import cards, errors, invoices, lines, renewals, subscription_items
+from emulator.effects import Effects
 from emulator.errors import Problem
 from emulator.fields import Fields, Flag, Hash, Many, Metadata, Moment, OneOf, Ref, Text, Time, Whole
 from emulator.renewals import OVER, change
 from emulator.resource import Action, Filter, Resource, blank, same
 from emulator.wire import Json
-
-if TYPE_CHECKING:
-    from emulator.act import Act
 
 DAY = 86_400
 PATIENCE = 23 * 3600  # how long a first payment may take
@@ -35,7 +32,7 @@ def _check(params: Json) -> None:
         raise errors.invalid(message, "days_until_due")
 
 
-def _guard(act: Act, params: Json, subscription: Json | None) -> None:
+def _guard(act: Effects, params: Json, subscription: Json | None) -> None:
     strangers = params.keys() - {"metadata", "cancellation_details"}
     if subscription is not None and subscription["status"] in OVER and strangers:
         message = "A canceled subscription can only update its cancellation_details and metadata."
@@ -67,13 +64,13 @@ def _guard(act: Act, params: Json, subscription: Json | None) -> None:
         raise cards.refusal(card.refused or "authentication_required")
 
 
-def _trial_end(act: Act, params: Json) -> int | None:
+def _trial_end(act: Effects, params: Json) -> int | None:
     days = params.get("trial_period_days")
     end: int | None = act.second + days * DAY if days else params.get("trial_end")
     return end
 
 
-def _shape(act: Act, params: Json, subscription: Json) -> None:
+def _shape(act: Effects, params: Json, subscription: Json) -> None:
     if "customer" in params:  # only a new one says whose it is
         _begin(act, params, subscription)
         return
@@ -91,7 +88,7 @@ def _shape(act: Act, params: Json, subscription: Json) -> None:
     renewals.schedule(act, subscription)
 
 
-def _begin(act: Act, params: Json, subscription: Json) -> None:
+def _begin(act: Effects, params: Json, subscription: Json) -> None:
     trial = _trial_end(act, params)
     subscription |= {"start_date": act.second, "billing_cycle_anchor": trial or act.second}
     if trial:
@@ -112,7 +109,7 @@ def _begin(act: Act, params: Json, subscription: Json) -> None:
     renewals.draft(act, subscription, "subscription_create")
 
 
-def _after(act: Act, params: Json, subscription: Json) -> None:
+def _after(act: Effects, params: Json, subscription: Json) -> None:
     """The first invoice is charged at once, unless the caller wants to see to it."""
     wait = params.get("payment_behavior") == "default_incomplete"
     renewals.collect(act, subscription, wait, away=False)
@@ -120,7 +117,7 @@ def _after(act: Act, params: Json, subscription: Json) -> None:
         act.announce("customer.subscription.trial_will_end", act.need("subscription", subscription["id"]))
 
 
-def _end(act: Act, subscription: Json, params: Json) -> Json:
+def _end(act: Effects, subscription: Json, params: Json) -> Json:
     if subscription["status"] in OVER:
         raise errors.no_such("subscription", subscription["id"])
     details = {name: value for name, value in (params.get("cancellation_details") or {}).items() if value is not None}
@@ -128,7 +125,7 @@ def _end(act: Act, subscription: Json, params: Json) -> Json:
     return renewals.end(act, subscription)
 
 
-def _resume(act: Act, subscription: Json, params: Json) -> Json:
+def _resume(act: Effects, subscription: Json, params: Json) -> Json:
     if subscription["status"] != "paused":
         message = "You can only resume a subscription that has a status of paused; this one has a status of "
         raise Problem(400, message + f"{subscription['status']}.")

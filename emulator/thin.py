@@ -8,38 +8,11 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from emulator.resources import RESOURCES
-from emulator.store import Realm
+from emulator.resource import RESOURCES
+from emulator.webhooks import THIN
 from emulator.wire import Json
 
-DESTINATION = "v2.core.event_destination"
-EVENT = "v2.core.event"
 LOST = "v2.core.health.event_generation_failure.resolved"
-
-
-def destination(id: str, url: str, enabled_events: list[str], livemode: bool) -> Json:
-    """A destination as `POST /v2/core/event_destinations` would make it; `url` is where deliveries look for it."""
-    return {
-        "id": id,
-        "object": DESTINATION,
-        "type": "webhook_endpoint",
-        "event_payload": "thin",
-        "events_from": ["@self"],
-        "enabled_events": enabled_events,
-        "snapshot_api_version": None,
-        "status": "enabled",
-        "livemode": livemode,
-        "url": url,
-    }
-
-
-def destinations(realm: Realm) -> list[Json]:
-    """Everything that may want an event: webhook endpoints get snapshots, these destinations thin events."""
-    return [*realm.all("webhook_endpoint"), *realm.all(DESTINATION)]
-
-
-def is_thin(destination: Json) -> bool:
-    return bool(destination["object"] == DESTINATION)
 
 
 def notification(event: Json, at: float) -> Json:
@@ -49,7 +22,7 @@ def notification(event: Json, at: float) -> Json:
     related = {"related_object": _related(about)} if row is None or row.readable else {}
     return {
         "id": f"evt_{'' if event['livemode'] else 'test_'}65{event['id'].removeprefix('evt_')}",
-        "object": EVENT,
+        "object": THIN,
         "type": f"v1.{event['type']}",
         "livemode": event["livemode"],
         "created": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),

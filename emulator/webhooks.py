@@ -12,9 +12,8 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
 from emulator.clock import Clock
-from emulator.events import wants
+from emulator.destinations import destinations, is_thin, wants
 from emulator.store import Realm, Store
-from emulator.thin import EVENT, admission, destinations, is_thin, notification
 from emulator.wire import Json
 
 # Seconds after which a failed delivery is tried again. Real sandboxes try three times over a few hours.
@@ -22,7 +21,9 @@ SCHEDULE = (0.0, 60.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 36_000.0)
 FAST = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 10.0, 10.0, 30.0)
 DUE = "deliveries"
 SENT = "sent"  # under way: no answer has been reported yet
+THIN = "v2.core.event"  # a thin event; the table: those that a GET shows with what was not sent
 State = Callable[[], AbstractContextManager[None]]
+Render = Callable[[Json, float], Json]  # of a snapshot event, at a moment
 
 
 def sign(body: bytes, secrets: list[str], second: int) -> str:
@@ -60,7 +61,19 @@ class Disturbance:
 class Webhooks:
     """The queue. A row is {"realm", "endpoint", "event", "type", "body", "attempts", "at"}."""
 
-    def __init__(self, store: Store, clock: Clock, seed: int, chance: Callable[[str], bool], state: State) -> None:
+    def __init__(
+        self,
+        store: Store,
+        clock: Clock,
+        seed: int,
+        chance: Callable[[str], bool],
+        state: State,
+        notification: Render,
+        admission: Render,
+    ) -> None:
+        """`notification` renders the thin event of an event, `admission` the one that says that it was lost."""
+        self._notification = notification
+        self._admission = admission
         self._state = state
         self._store = store
         self._clock = clock
@@ -88,7 +101,7 @@ class Webhooks:
         An organization's endpoint, in the account `home`, is sent the events of all its accounts, with their `context`;
         an endpoint for Connect those of connected accounts alone, with their `account`.
         """
-        event, thin = row["event"], notification(row["event"], row["at"])
+        event, thin = row["event"], self._notification(row["event"], row["at"])
         home = realm if home is None or destinations(realm) else home
         organized, connect = home.table("organization"), home.table("connect")
         own, connected = home.account == realm.account, realm.account in home.table("account")
@@ -131,8 +144,8 @@ class Webhooks:
 
     def admit(self, realm: Realm, row: Json) -> None:
         """Tell the thin destinations that this event could not be made; what it was about is shown to who reads it."""
-        told = admission(row["event"], self._clock.now())
-        realm.put(EVENT, told["id"], told)
+        told = self._admission(row["event"], self._clock.now())
+        realm.put(THIN, told["id"], told)
         for destination in filter(is_thin, destinations(realm)):
             if wants(destination, told["type"]):
                 body = {name: value for name, value in told.items() if name != "data"}

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import quote
 
 from emulator.door import PREFIX, control
+from emulator.service import Service
 from emulator.wire import Cut, Reply, Request
-
-if TYPE_CHECKING:
-    from emulator.service import Emulator
 
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden"}
 
@@ -18,13 +16,12 @@ REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Req
 class Door:
     """A WSGI application. A cut raises ConnectionAbortedError, as WSGI has no other way to say it."""
 
-    def __init__(self, emulator: Emulator) -> None:
+    def __init__(self, emulator: Service) -> None:
         self._emulator = emulator
-        self.token: str | None = None  # that the control door asks for; None: it is open to this machine
 
     def answer(self, request: Request) -> Reply:
         if request.path.startswith(PREFIX):
-            return control(self._emulator, request, self.token)
+            return control(self._emulator, request)
         return self._emulator.engine.answer(request)
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:

@@ -14,9 +14,9 @@ from mongoengine.connection import get_db
 
 import sync
 from emulator import Emulator
-from emulator.calls import PATHS
+from emulator.calls import EVENT
 from emulator.planted import PLANTED
-from emulator.resources import ROUTES
+from emulator.resource import BY_PATH, ROUTES
 from models import Customer, created_kinds, kinds
 from models.input import inner_fields, words
 from sync import endpoint
@@ -36,7 +36,7 @@ if not PATH.exists():
     pytest.skip("Stripe's OpenAPI file is not here", allow_module_level=True)
 
 Json = dict[str, Any]
-TOLD = {path: row for path, row in PATHS.items() if row not in PLANTED}
+TOLD = {path: row for path, row in {**BY_PATH, EVENT.path: EVENT}.items() if row not in PLANTED}
 
 
 @pytest.fixture(scope="module")

@@ -8,10 +8,9 @@ import pytest
 import stripe
 
 from emulator import Emulator
-from emulator.events import EVENT
+from emulator.calls import EVENT
 from emulator.planted import PLANTED
-from emulator.resource import Resource
-from emulator.resources import RESOURCES
+from emulator.resource import RESOURCES, Resource
 from tests.contract import library, mirrored_samples, openapi, samples
 from tests.contract.outsiders import (
     EXCEPTIONS,

@@ -9,7 +9,7 @@ import pytest
 import stripe
 from stripe import _event
 
-from emulator.resources import RESOURCES
+from emulator.resource import RESOURCES
 from models import created_kinds, kinds
 from tests.contract import library
 

@@ -6,11 +6,10 @@ from typing import Any
 import pytest
 
 from emulator import lists
-from emulator.events import EVENT
+from emulator.calls import EVENT
 from emulator.fields import Field, Many, Text, alive
 from emulator.planted import PLANTED
-from emulator.resource import Resource
-from emulator.resources import RESOURCES, ROUTES
+from emulator.resource import RESOURCES, ROUTES, Resource
 from emulator.versions import RENAMED, known
 from emulator.wire import API_VERSION
 from tests.contract import library, openapi

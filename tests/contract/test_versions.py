@@ -7,7 +7,7 @@ import stripe
 from stripe.params._webhook_endpoint_create_params import WebhookEndpointCreateParams
 
 from emulator import Emulator
-from emulator.resources import RESOURCES
+from emulator.resource import RESOURCES
 from emulator.versions import RENAMED, VERSIONS
 from emulator.wire import API_VERSION
 

@@ -8,7 +8,7 @@ import pytest
 import stripe
 
 from emulator import Emulator
-from emulator.events import wants
+from emulator.destinations import wants
 from tests.contract.conftest import Json
 
 Client = stripe.StripeClient

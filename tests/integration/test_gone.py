@@ -13,7 +13,7 @@ import pytest
 import stripe
 
 import sync
-from emulator.resources import RESOURCES
+from emulator.resource import RESOURCES
 from models import Coupon, Customer, Invoice, Order, PaymentIntent, Status, SyncedDocument, created_kinds, kinds
 from models.mirrored import Mirrored
 from sync import operations

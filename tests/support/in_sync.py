@@ -1,6 +1,6 @@
 """THE assertion: what must hold of MongoDB and Stripe together, once everything has settled."""
 
-from emulator.resources import RESOURCES
+from emulator.resource import RESOURCES
 from models import Order, Status, SyncedDocument, kinds
 from models.content import digest
 from models.keys import PREFIX

@@ -7,10 +7,8 @@ import stripe
 
 from emulator import Emulator, Problem
 from emulator.act import Act, changes
-from emulator.calls import PATHS
 from emulator.fields import OneOf, Ref, Whole
-from emulator.resource import Action, Resource
-from emulator.resources import RESOURCES
+from emulator.resource import BY_PATH, RESOURCES, Action, Resource
 from emulator.wire import Json
 
 COUPON: dict[str, Any] = {"percent_off": 10}
@@ -161,7 +159,7 @@ def test_a_new_type_is_one_row_with_its_actions(emulator: Emulator, monkeypatch:
         actions={"settle": Action(settle, {"as": OneOf(values=("succeeded", "failed"))})},
     )
     monkeypatch.setitem(RESOURCES, row.kind, row)
-    monkeypatch.setitem(PATHS, row.path, row)
+    monkeypatch.setitem(BY_PATH, row.path, row)
     client = stripe.StripeClient("sk_test_x", http_client=emulator.transport())
     customer = client.v1.customers.create({}).id
 
