@@ -9,9 +9,10 @@ from io import TextIOWrapper
 from types import FrameType
 
 from demo.mongod import NoMongod
+from demo.process import Ended
 from demo.screen import Screen
 from demo.shop import Shop
-from demo.stack import Ended, Stack
+from demo.stack import Stack
 from demo.story import CHAPTERS, Chapter, tell
 
 EVERY = 5.0  # seconds between two runs of reconcile; in production it is 5 minutes

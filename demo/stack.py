@@ -8,14 +8,12 @@ import json
 import os
 import re
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 import uuid
-from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from collections.abc import Mapping
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -24,17 +22,13 @@ from urllib.parse import urlsplit
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from demo.client import Client, Json, NoAnswer
+from demo.client import Client, Json
 from demo.mongod import Mongod, free_port, input_of
+from demo.process import Ended, Process, wait_until
 from emulator.control import Control
-from sync.logs import one_line
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TMPDIR")  # of the owner's environment
-START = 30.0  # seconds; one is usual, a loaded machine may need many
-STOP = 10.0  # seconds for a clean end; then it is killed
-POLL = 0.02  # seconds; the wait is on the critical path, a look costs next to nothing
-LAST_WORDS = 15  # lines of a log that show why its process ended
 WORKER = re.compile(r"Booting worker with pid: (\d+)")
 
 # Reads the process groups that run now, newest first, whenever they change. The end of its input means that the owner
@@ -44,75 +38,6 @@ while read -r line; do groups=$line; done
 for group in $groups; do kill -s KILL -- "-$group"; done
 rm -rf "$1"
 """
-
-
-class Ended(RuntimeError):
-    """A process of the stack ended by itself, or never got ready."""
-
-
-class Process:
-    """One program: `python -m …` in a process group of its own, with what it says in a file."""
-
-    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str], directory: Path) -> None:
-        self.name = name
-        self.log = directory / f"{name}.log"
-        self._command = [sys.executable, "-m", *arguments]
-        self._environment = environment
-        self._popen: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        """The process id, which is the group's as well."""
-        return self._running.pid
-
-    @property
-    def _running(self) -> subprocess.Popen[bytes]:
-        if self._popen is None:
-            raise Ended(f"{self.name} is not running")
-        return self._popen
-
-    @property
-    def running(self) -> bool:
-        """Whether it was started and not stopped; it may have died since, see `check`."""
-        return self._popen is not None
-
-    def start(self) -> None:
-        """Start it. Its directory is the one of its log, so no `.env` of the owner's is read."""
-        with self.log.open("ab") as log:
-            self._popen = subprocess.Popen(
-                self._command,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                cwd=self.log.parent,
-                env=dict(self._environment),
-                start_new_session=True,  # Ctrl-C is for the owner, who stops the others in order
-            )
-
-    def check(self) -> None:
-        """Raise Ended if it died, with its last words."""
-        if self._popen and (code := self._popen.poll()) is not None:
-            raise Ended(f"{self.name} ended with exit code {code}; it last said:\n{self.last_words()}")
-
-    def stop(self) -> None:
-        """Ask it to end, and see to it that its whole group does. Stopping twice is harmless."""
-        if self._popen:
-            self._popen.terminate()
-            with suppress(subprocess.TimeoutExpired):
-                self._popen.wait(STOP)
-            self.kill()
-
-    def kill(self, *, alone: bool = False) -> None:
-        """`kill -9`, for it and all of its children, unless it is to die `alone`."""
-        with suppress(ProcessLookupError):  # nobody may be left
-            (os.kill if alone else os.killpg)(self.pid, signal.SIGKILL)
-        self._running.wait()
-        self._popen = None
-
-    def last_words(self) -> str:
-        """Return the end of its log."""
-        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
-        return "\n".join(f"    {one_line(line)}" for line in lines[-LAST_WORDS:])
 
 
 class Stack:
@@ -184,7 +109,7 @@ class Stack:
         self._tell_janitor()
         ready = {"emulator": self._emulator_answers, "gunicorn": self._service_answers}.get(name)
         if ready:
-            _wait_until(ready, process)
+            wait_until(ready, process)
 
     def stop(self, name: str) -> None:
         """Stop a process in an orderly way."""
@@ -292,20 +217,6 @@ def with_database(server: str, database: str) -> str:
     if "@" in parts.netloc and "authSource=" not in parts.query:  # by default it is the database of the address
         options.append(f"authSource={parts.path.strip('/') or 'admin'}")
     return parts._replace(path=f"/{database}", query="&".join([*options, "w=majority"])).geturl()
-
-
-def _wait_until(ready: Callable[[], bool], process: Process) -> None:
-    deadline = time.monotonic() + START
-    while True:
-        process.check()
-        try:
-            if ready():
-                return
-        except (OSError, NoAnswer):
-            pass  # not listening yet
-        if time.monotonic() > deadline:
-            raise Ended(f"{process.name} does not answer; it last said:\n{process.last_words()}")
-        time.sleep(POLL)
 
 
 def _exists(pid: int) -> bool:

@@ -16,8 +16,9 @@ import pytest
 
 from demo.__main__ import story
 from demo.mongod import find_mongod
+from demo.process import Ended
 from demo.shop import Shop
-from demo.stack import ROOT, Ended, Stack, with_database
+from demo.stack import ROOT, Stack, with_database
 from demo.story import CHAPTERS, Claim, chapter
 from models import kinds
 from tests.support import eventually

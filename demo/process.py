@@ -1,0 +1,102 @@
+"""A process of the stack: one program in a process group of its own, until it is stopped or killed."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from demo.client import NoAnswer
+from sync.logs import one_line
+
+START = 30.0  # seconds; one is usual, a loaded machine may need many
+STOP = 10.0  # seconds for a clean end; then it is killed
+POLL = 0.02  # seconds; the wait is on the critical path, a look costs next to nothing
+LAST_WORDS = 15  # lines of a log that show why its process ended
+
+
+class Ended(RuntimeError):
+    """A process of the stack ended by itself, or never got ready."""
+
+
+class Process:
+    """One program: `python -m …` in a process group of its own, with what it says in a file."""
+
+    def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str], directory: Path) -> None:
+        self.name = name
+        self.log = directory / f"{name}.log"
+        self._command = [sys.executable, "-m", *arguments]
+        self._environment = environment
+        self._popen: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """The process id, which is the group's as well."""
+        return self._running.pid
+
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        if self._popen is None:
+            raise Ended(f"{self.name} is not running")
+        return self._popen
+
+    @property
+    def running(self) -> bool:
+        """Whether it was started and not stopped; it may have died since, see `check`."""
+        return self._popen is not None
+
+    def start(self) -> None:
+        """Start it. Its directory is the one of its log, so no `.env` of the owner's is read."""
+        with self.log.open("ab") as log:
+            self._popen = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd=self.log.parent,
+                env=dict(self._environment),
+                start_new_session=True,  # Ctrl-C is for the owner, who stops the others in order
+            )
+
+    def check(self) -> None:
+        """Raise Ended if it died, with its last words."""
+        if self._popen and (code := self._popen.poll()) is not None:
+            raise Ended(f"{self.name} ended with exit code {code}; it last said:\n{self.last_words()}")
+
+    def stop(self) -> None:
+        """Ask it to end, and see to it that its whole group does. Stopping twice is harmless."""
+        if self._popen:
+            self._popen.terminate()
+            with suppress(subprocess.TimeoutExpired):
+                self._popen.wait(STOP)
+            self.kill()
+
+    def kill(self, *, alone: bool = False) -> None:
+        """`kill -9`, for it and all of its children, unless it is to die `alone`."""
+        with suppress(ProcessLookupError):  # nobody may be left
+            (os.kill if alone else os.killpg)(self.pid, signal.SIGKILL)
+        self._running.wait()
+        self._popen = None
+
+    def last_words(self) -> str:
+        """Return the end of its log."""
+        lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
+        return "\n".join(f"    {one_line(line)}" for line in lines[-LAST_WORDS:])
+
+
+def wait_until(ready: Callable[[], bool], process: Process) -> None:
+    """Return as soon as it is ready; raise Ended if the process ends before, or takes longer than `START`."""
+    deadline = time.monotonic() + START
+    while True:
+        process.check()
+        try:
+            if ready():
+                return
+        except (OSError, NoAnswer):
+            pass  # not listening yet
+        if time.monotonic() > deadline:
+            raise Ended(f"{process.name} does not answer; it last said:\n{process.last_words()}")
+        time.sleep(POLL)
