@@ -8,14 +8,18 @@ step is what the engine must do in one conditional update: a guard that changes 
 Left out, because `ordering.py` covers it: which of two sights of an object is newer. Here, looking is one step.
 """
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
+
+from tests.model.explore import quick
 
 NOBODY, OVER = "", "over"  # a lease: nothing to do; overdue; else the name of the process that holds it
 NONE: frozenset[int] = frozenset()
 
 
+@quick
 class Doc(NamedTuple):
     """What is stored here. Comparing a whole document stands for comparing its `revision`."""
 
@@ -34,6 +38,7 @@ class Doc(NamedTuple):
     review: bool = False
 
 
+@quick
 class Obj(NamedTuple):
     """One object at Stripe; its id is its place in `World.objs`, counted from 1."""
 
@@ -43,6 +48,7 @@ class Obj(NamedTuple):
     updated: bool = False
 
 
+@quick
 class World(NamedTuple):
     """Everything: MongoDB, Stripe, the requests on their way, the processes, and what may still go wrong."""
 
@@ -118,6 +124,7 @@ class Lifecycle:
     archives: bool = False  # the type cannot be deleted: undoing archives it, and that is an update
     begin: str = "nothing"  # or another world to start from: see `start`
     memo: dict[World, str] = field(default_factory=dict, repr=False)
+    ends_of: dict[str, dict[World, World]] = field(default_factory=lambda: defaultdict(dict), repr=False)
 
     def start(self) -> World:
         recs = tuple((f"reconcile {n}", "idle") for n in range(1, self.reconcilers + 1))
@@ -689,7 +696,7 @@ class Lifecycle:
         """What is wrong with this state, or with where it ends when nothing more goes wrong."""
         if wrong := self.unsafe(w):
             return wrong
-        key = w._replace(procs=(), faults=0, people=0, spell="past")
+        key = self.left(w)
         if key not in self.memo:
             self.memo[key] = ""
             for mood in ("does it", "refuses") if w.doc and w.doc.verb else ("does it",):
@@ -697,6 +704,12 @@ class Lifecycle:
                 if wrong := self.unsafe(end) or self.unsettled(end):
                     self.memo[key] = f"after recovery, in which Stripe {mood}: {wrong}\n  {end}"
         return self.memo[key]
+
+    @staticmethod
+    def left(w: World) -> World:
+        """What recovery begins with: the processes have died, and no lease outlasts them."""
+        doc = w.doc._replace(lease=OVER) if w.doc and w.doc.lease else w.doc
+        return w._replace(doc=doc, procs=(), faults=0, people=0, spell="past")
 
     def unsafe(self, w: World) -> str:
         doc, objs = w.doc, w.objs
@@ -742,33 +755,49 @@ class Lifecycle:
         return ""
 
     def recover(self, w: World, mood: str) -> World:
-        """Nothing more goes wrong: late requests land, events are swept, and one reconciler works until it is idle."""
+        """Nothing more goes wrong: late requests land, events are swept, and one reconciler works until it is idle.
+
+        Recoveries soon meet, and are one from there: where each of them ended is remembered.
+        """
         for key in sorted(w.net):
             w = next(self.execute(w._replace(net=w.net - {key}), key))[1]
+        passed: list[World] = []
         for _ in range(30):
-            if w.doc and w.doc.lease:
-                w = w._replace(doc=w.doc._replace(lease=OVER))
-            before = w
-            if self.broken != "no event sweep":
-                for event in self.events(w):
-                    after, done = self.apply(w, event) if event not in w.applied else (w, False)
-                    w = after._replace(applied=w.applied | {event}) if done else after
-            w = w._replace(procs=(("reconcile 1", "idle"),))
-            while True:
-                steps = list(self.reconcile(w, 0))
-                if not steps:
-                    break
-                w = next((after for word, after in steps if word.endswith(mood)), steps[0][1])
-                if w.procs[0][1] == "idle":
-                    break
-            w = w._replace(procs=())
-            if w.doc and w.doc.missing == 1:
-                w = w._replace(doc=w.doc._replace(missing=2))
-            if w._replace(quiet=True) == before._replace(quiet=True):
-                if before.quiet and w.old == len(w.objs):
-                    return w
-                w = w._replace(quiet=True, old=len(w.objs))
+            if end := self.ends_of[mood].get(w):
+                w = end
+                break
+            passed.append(w)
+            w, over = self.run(w, mood)
+            if over:
+                break
+        self.ends_of[mood].update(dict.fromkeys(passed, w))
         return w
+
+    def run(self, w: World, mood: str) -> tuple[World, bool]:
+        """The world after one run of the reconciler, and whether no later one will do anything."""
+        if w.doc and w.doc.lease:
+            w = w._replace(doc=w.doc._replace(lease=OVER))
+        before = w
+        if self.broken != "no event sweep":
+            for event in self.events(w):
+                after, done = self.apply(w, event) if event not in w.applied else (w, False)
+                w = after._replace(applied=w.applied | {event}) if done else after
+        w = w._replace(procs=(("reconcile 1", "idle"),))
+        while True:
+            steps = list(self.reconcile(w, 0))
+            if not steps:
+                break
+            w = next((after for word, after in steps if word.endswith(mood)), steps[0][1])
+            if w.procs[0][1] == "idle":
+                break
+        w = w._replace(procs=())
+        if w.doc and w.doc.missing == 1:
+            w = w._replace(doc=w.doc._replace(missing=2))
+        if w._replace(quiet=True) != before._replace(quiet=True):
+            return w, False
+        if before.quiet and w.old == len(w.objs):
+            return w, True
+        return w._replace(quiet=True, old=len(w.objs)), False
 
     def unsettled(self, w: World) -> str:
         doc = w.doc

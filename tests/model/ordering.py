@@ -12,9 +12,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from tests.model.explore import quick
+
 GONE = "gone"
 
 
+@quick
 class Doc(NamedTuple):
     """A document's snapshot, and what is known of its age."""
 
@@ -34,6 +37,7 @@ class Reply(NamedTuple):
     replayed: bool
 
 
+@quick
 class Look(NamedTuple):
     """A process that looks again: it read the revision, then the object."""
 
@@ -43,6 +47,7 @@ class Look(NamedTuple):
     valid: bool = True  # whether the revision is still the one that was read
 
 
+@quick
 class World(NamedTuple):
     now: int = 0  # Stripe's clock has whole seconds
     history: tuple[tuple[str, int], ...] = ()  # the object's contents, oldest first, each with its second
@@ -202,7 +207,10 @@ class Ordering:
 
     def look(self, w: World, n: int, look: Look | None) -> Iterator[Step]:
         def put(look: Look | None) -> tuple[Look | None, ...]:
-            return (*w.looks[:n], look, *w.looks[n + 1 :])
+            # Which of them is the first does not matter: they stand in one order, and those that rest are last.
+            looks = (*w.looks[:n], look, *w.looks[n + 1 :])
+            busy = sorted(one for one in looks if one is not None)
+            return (*busy, *(None,) * (len(looks) - len(busy)))
 
         if look is None:
             if w.doc.linked and w.doc.due and w.doc.content != GONE and n <= sum(one is not None for one in w.looks):
