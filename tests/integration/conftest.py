@@ -12,6 +12,7 @@ from models import Event
 from sync.__main__ import main
 from sync.patience import Patience
 from tests.support.run import Run
+from tests.support.scenes import begin
 from tests.support.world import World
 
 
@@ -39,6 +40,13 @@ def run(world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
 @pytest.fixture
 def dead(world: World) -> Event:
     """An event that was given up."""
+    begin(world, given_up)
+    found: Event = Event.objects(state="dead").get()
+    return found
+
+
+def given_up(world: World) -> None:
+    """Change a customer whom nobody can read until the event about it is dead."""
     customer = sync.create_customer("dead@here.com")
     world.deliver()
     world.advance(seconds=2)
@@ -52,5 +60,3 @@ def dead(world: World) -> Event:
         sync.inbox.drain()
     world.stripe.calm()
     Event._get_collection().delete_many({"state": "applied"})
-    found: Event = Event.objects(state="dead").get()
-    return found

@@ -23,6 +23,7 @@ from sync.protection import exposure, protection
 from tests.support import samples
 from tests.support.answers import untouched
 from tests.support.run import Run
+from tests.support.scenes import begin
 from tests.support.world import KEY, SECRET, TOKEN, URL, World
 
 NAME = "user@here.com"
@@ -32,13 +33,18 @@ NAME = "user@here.com"
 def shop(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """A world in which everything is as it should be, and some events have come."""
     monkeypatch.chdir(tmp_path)  # where no `.env` is
+    begin(world, well)
+    return world
+
+
+def well(world: World) -> None:
+    """Create somebody, with a good endpoint, and reconcile as usual."""
     world.stripe.endpoint(URL, SECRET, API_VERSION, list(covered_events()))
     sync.create_customer(NAME)
     world.deliver()
     world.reconcile()
     world.advance(minutes=10)
     world.reconcile()
-    return world
 
 
 @pytest.fixture

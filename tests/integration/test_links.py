@@ -11,6 +11,7 @@ from models import Invoice, clock, kinds
 from models.content import has_links
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
+from tests.support.scenes import begin
 from tests.support.world import World
 
 LINKS = ("hosted_invoice_url", "invoice_pdf")
@@ -19,13 +20,17 @@ LINKS = ("hosted_invoice_url", "invoice_pdf")
 @pytest.fixture
 def invoice(world: World) -> Invoice:
     """An invoice that was paid, and its charge."""
+    begin(world, paid)
+    found: Invoice = Invoice.objects.get()
+    return found
+
+
+def paid(world: World) -> None:
     made = sync.act(samples.create("invoice"), "finalize", {})
     sync.act(made, "pay", {})
     world.deliver()
     world.advance(minutes=30)
     world.converge()
-    found: Invoice = Invoice.objects.get()
-    return found
 
 
 def shown(world: World, path: str) -> dict[str, Any]:
