@@ -25,98 +25,98 @@ def nested(depth: int) -> str:
     return '{"username": ' + "[" * depth + "]" * depth + "}"
 
 
-@pytest.mark.parametrize(
-    ("body", "named"),
-    [
-        ({}, "username"),
-        ({"username": {"$gt": ""}}, "username"),
-        ({"username": ["a"]}, "username"),
-        ({"username": 7}, "username"),
-        ({"username": True}, "username"),
-        ({"username": None}, "username"),
-        ({"username": ""}, "username"),
-        ({"username": "  \u2003"}, "username"),
-        ({"username": "x" * 256}, "username"),
-        ({"username": "a\u0000b"}, "username"),
-        ({"username": "a\nb"}, "username"),
-        ({"username": "a\u0085b"}, "username"),
-        ({"username": "\ud800"}, "username"),
-        ({"username": "0123456789abcdef01234567"}, "username"),
-        ({"username": "0123456789ABCDEF01234567"}, "username"),
-        ({"username": "cus_ABC123"}, "username"),
-        ({"username": NAME, "$where": "1"}, "$where"),
-        ({"username": NAME, "a.b": 1}, "a.b"),
-        ({"username": NAME, "": 1}, ""),
-        ({"username": NAME, "\ud800": 1}, "\ud800"),
-        ({"username": NAME, "_id": "1"}, "_id"),
-        ({"username": NAME, "username_key": "other"}, "username_key"),
-        ({"username": NAME, "status": "active"}, "status"),
-        ({"username": NAME, "stripe_id": "cus_1"}, "stripe_id"),
-        ({"username": NAME, "live": False}, "live"),
-        ({"username": NAME, "metadata": {"a": "b"}}, "metadata"),
-        ({"username": NAME, "id": "cus_mine"}, "id"),
-        ({"username": NAME, "balance": -100}, "balance"),
-        ({"username": NAME, "email": "nobody"}, "email"),
-        ({"username": NAME, "email": f"a@{'b' * 600}.com"}, "email"),
-        ({"username": NAME, "email": {"$ne": None}}, "email"),
-        ({"username": NAME, "name": "x" * 257}, "name"),
-        ({"username": NAME, "name": "a\u0000"}, "name"),
-        ({"username": NAME, "phone": 49301234}, "phone"),
-        ({"username": NAME, "tax_exempt": "maybe"}, "tax_exempt"),
-        ({"username": NAME, "invoice_prefix": "ABC\n"}, "invoice_prefix"),
-        ({"username": NAME, "address": "Berlin"}, "address"),
-        ({"username": NAME, "address": {"town": "B"}}, "address.town"),
-        ({"username": NAME, "address": {"city": {"$gt": ""}}}, "address.city"),
-        ({"username": NAME, "shipping": {"name": "A"}}, "shipping.address"),
-        ({"username": NAME, "preferred_locales": "de"}, "preferred_locales"),
-        ({"username": NAME, "preferred_locales": ["de", None]}, "preferred_locales.1"),
-        ({"username": NAME, "preferred_locales": ["de"] * 51}, "preferred_locales"),
-    ],
-)
-def test_a_bad_field_is_named(world: World, body: dict[str, Any], named: str) -> None:
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({}, "username"),
+    ({"username": {"$gt": ""}}, "username"),
+    ({"username": ["a"]}, "username"),
+    ({"username": 7}, "username"),
+    ({"username": True}, "username"),
+    ({"username": None}, "username"),
+    ({"username": ""}, "username"),
+    ({"username": "  \u2003"}, "username"),
+    ({"username": "x" * 256}, "username"),
+    ({"username": "a\u0000b"}, "username"),
+    ({"username": "a\nb"}, "username"),
+    ({"username": "a\u0085b"}, "username"),
+    ({"username": "\ud800"}, "username"),
+    ({"username": "0123456789abcdef01234567"}, "username"),
+    ({"username": "0123456789ABCDEF01234567"}, "username"),
+    ({"username": "cus_ABC123"}, "username"),
+    ({"username": NAME, "$where": "1"}, "$where"),
+    ({"username": NAME, "a.b": 1}, "a.b"),
+    ({"username": NAME, "": 1}, ""),
+    ({"username": NAME, "\ud800": 1}, "\ud800"),
+    ({"username": NAME, "_id": "1"}, "_id"),
+    ({"username": NAME, "username_key": "other"}, "username_key"),
+    ({"username": NAME, "status": "active"}, "status"),
+    ({"username": NAME, "stripe_id": "cus_1"}, "stripe_id"),
+    ({"username": NAME, "live": False}, "live"),
+    ({"username": NAME, "metadata": {"a": "b"}}, "metadata"),
+    ({"username": NAME, "id": "cus_mine"}, "id"),
+    ({"username": NAME, "balance": -100}, "balance"),
+    ({"username": NAME, "email": "nobody"}, "email"),
+    ({"username": NAME, "email": f"a@{'b' * 600}.com"}, "email"),
+    ({"username": NAME, "email": {"$ne": None}}, "email"),
+    ({"username": NAME, "name": "x" * 257}, "name"),
+    ({"username": NAME, "name": "a\u0000"}, "name"),
+    ({"username": NAME, "phone": 49301234}, "phone"),
+    ({"username": NAME, "tax_exempt": "maybe"}, "tax_exempt"),
+    ({"username": NAME, "invoice_prefix": "ABC\n"}, "invoice_prefix"),
+    ({"username": NAME, "address": "Berlin"}, "address"),
+    ({"username": NAME, "address": {"town": "B"}}, "address.town"),
+    ({"username": NAME, "address": {"city": {"$gt": ""}}}, "address.city"),
+    ({"username": NAME, "shipping": {"name": "A"}}, "shipping.address"),
+    ({"username": NAME, "preferred_locales": "de"}, "preferred_locales"),
+    ({"username": NAME, "preferred_locales": ["de", None]}, "preferred_locales.1"),
+    ({"username": NAME, "preferred_locales": ["de"] * 51}, "preferred_locales"),
+]
+
+
+def test_a_bad_field_is_named(world: World) -> None:
     with untouched(world):
-        told = problem(world.http.post("/customers", json=body), 422, "invalid")
+        for body, named in BAD:
+            told = problem(world.http.post("/customers", json=body), 422, "invalid")
 
-    assert list(told["errors"]) == [named]
-    assert named in told["detail"]
+            assert list(told["errors"]) == [named], body
+            assert named in told["detail"], body
 
 
-@pytest.mark.parametrize(
-    ("plural", "body", "named"),
-    [
-        ("products", {"name": ""}, "name"),
-        ("products", {"name": "x", "images": ["u"] * 9}, "images"),
-        ("products", {"name": "x", "id": "a/b"}, "id"),
-        ("products", {"name": "x", "id": "é"}, "id"),
-        ("products", {"name": "x", "id": "0123456789abcdef01234567"}, "id"),
-        ("products", {"name": "x", "package_dimensions": {"height": 1, "length": 1, "weight": 1}}, "width"),
-        ("prices", {"product": {"$gt": ""}, "currency": "eur", "unit_amount": 1}, "product"),
-        ("prices", {"product": "p", "currency": "eur\n", "unit_amount": 1}, "currency"),
-        ("prices", {"product": "p", "currency": "eur", "unit_amount": 1.5}, "unit_amount"),
-        ("prices", {"product": "p", "currency": "eur", "unit_amount": 10**30}, "unit_amount"),
-        (
-            "prices",
-            {"product": "p", "currency": "eur", "unit_amount_decimal": "1.2345678901234"},
-            "unit_amount_decimal",
-        ),
-        ("prices", {"product": "nowhere", "currency": "eur", "unit_amount": 1}, "product"),
-        ("prices", {"product": "p\u0000", "currency": "eur", "unit_amount": 1}, "product"),
-        ("coupons", {"percent_off": 101}, "percent_off"),
-        ("coupons", {"percent_off": "10"}, "percent_off"),
-        ("coupons", {"percent_off": True}, "percent_off"),
-        ("coupons", {"amount_off": 0, "currency": "eur"}, "amount_off"),
-        ("coupons", {"percent_off": 5, "valid": True}, "valid"),
-        ("coupons", {"percent_off": 5, "applies_to": {"products": ["nowhere"]}}, "applies_to.products.0"),
-        ("promotion-codes", {"promotion": {"type": "coupon"}}, "promotion.coupon"),
-        ("promotion-codes", {"promotion": {"type": "coupon", "coupon": ["x"]}}, "promotion.coupon"),
-        ("promotion-codes", {"promotion": {"type": "coupon", "coupon": "x"}, "code": "with space"}, "code"),
-    ],
-)
-def test_a_bad_field_of_the_catalogue_is_named(world: World, plural: str, body: dict[str, Any], named: str) -> None:
+BAD_CATALOGUE: list[tuple[str, dict[str, Any], str]] = [
+    ("products", {"name": ""}, "name"),
+    ("products", {"name": "x", "images": ["u"] * 9}, "images"),
+    ("products", {"name": "x", "id": "a/b"}, "id"),
+    ("products", {"name": "x", "id": "é"}, "id"),
+    ("products", {"name": "x", "id": "0123456789abcdef01234567"}, "id"),
+    ("products", {"name": "x", "package_dimensions": {"height": 1, "length": 1, "weight": 1}}, "width"),
+    ("prices", {"product": {"$gt": ""}, "currency": "eur", "unit_amount": 1}, "product"),
+    ("prices", {"product": "p", "currency": "eur\n", "unit_amount": 1}, "currency"),
+    ("prices", {"product": "p", "currency": "eur", "unit_amount": 1.5}, "unit_amount"),
+    ("prices", {"product": "p", "currency": "eur", "unit_amount": 10**30}, "unit_amount"),
+    (
+        "prices",
+        {"product": "p", "currency": "eur", "unit_amount_decimal": "1.2345678901234"},
+        "unit_amount_decimal",
+    ),
+    ("prices", {"product": "nowhere", "currency": "eur", "unit_amount": 1}, "product"),
+    ("prices", {"product": "p\u0000", "currency": "eur", "unit_amount": 1}, "product"),
+    ("coupons", {"percent_off": 101}, "percent_off"),
+    ("coupons", {"percent_off": "10"}, "percent_off"),
+    ("coupons", {"percent_off": True}, "percent_off"),
+    ("coupons", {"amount_off": 0, "currency": "eur"}, "amount_off"),
+    ("coupons", {"percent_off": 5, "valid": True}, "valid"),
+    ("coupons", {"percent_off": 5, "applies_to": {"products": ["nowhere"]}}, "applies_to.products.0"),
+    ("promotion-codes", {"promotion": {"type": "coupon"}}, "promotion.coupon"),
+    ("promotion-codes", {"promotion": {"type": "coupon", "coupon": ["x"]}}, "promotion.coupon"),
+    ("promotion-codes", {"promotion": {"type": "coupon", "coupon": "x"}, "code": "with space"}, "code"),
+]
+
+
+def test_a_bad_field_of_the_catalogue_is_named(world: World) -> None:
     with untouched(world):
-        told = problem(world.http.post(f"/{plural}", json=body), 422, "invalid")
+        for plural, body, named in BAD_CATALOGUE:
+            told = problem(world.http.post(f"/{plural}", json=body), 422, "invalid")
 
-    assert any(name.endswith(named) for name in told["errors"])
+            assert any(name.endswith(named) for name in told["errors"]), (plural, body)
 
 
 def test_all_bad_fields_are_named_at_once(world: World) -> None:
@@ -127,35 +127,34 @@ def test_all_bad_fields_are_named_at_once(world: World) -> None:
     assert told["errors"].keys() == {"username", "email", "name", "colour", "address.city", "address.zip"}
 
 
-@pytest.mark.parametrize(
-    "raw",
-    [
-        b" ",
-        b"username=user",
-        b"null",
-        b"[]",
-        b'"user@here.com"',
-        b"{",
-        b'{"username": NaN}',
-        b'{"username": Infinity}',
-        b'{"username": "\xff"}',
-        b'{"username": "\x00"}',
-        '{"username": "user"}'.encode("utf-16"),
-        b'{"username": ' + b"1" * 5000 + b"}",
-        nested(50).encode(),
-        nested(960).encode(),
-        nested(990).encode(),
-        nested(5000).encode(),
-        b"[" * 500_000,
-    ],
-    ids=lambda raw: f"{raw[:16]!r}*{len(raw)}",
-)
+NO_OBJECTS = [
+    b" ",
+    b"username=user",
+    b"null",
+    b"[]",
+    b'"user@here.com"',
+    b"{",
+    b'{"username": NaN}',
+    b'{"username": Infinity}',
+    b'{"username": "\xff"}',
+    b'{"username": "\x00"}',
+    '{"username": "user"}'.encode("utf-16"),
+    b'{"username": ' + b"1" * 5000 + b"}",
+    nested(50).encode(),
+    nested(960).encode(),
+    nested(990).encode(),
+    nested(5000).encode(),
+    b"[" * 500_000,
+]
+
+
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-def test_what_is_not_a_json_object_is_malformed(world: World, method: str, raw: bytes) -> None:
+def test_what_is_not_a_json_object_is_malformed(world: World, method: str) -> None:
     path = {"POST": "/customers", "PATCH": "/customers/somebody"}[method]
 
     with untouched(world):
-        problem(world.http.open(path, method=method, data=raw, content_type="application/json"), 400, "malformed")
+        for raw in NO_OBJECTS:
+            problem(world.http.open(path, method=method, data=raw, content_type="application/json"), 400, "malformed")
 
 
 def test_no_depth_of_nesting_is_a_500(world: World) -> None:
@@ -182,11 +181,12 @@ def test_a_number_without_end_is_refused(world: World) -> None:
         assert list(problem(response, 422, "invalid")["errors"]) == ["package_dimensions.height"]
 
 
-@pytest.mark.parametrize("plural", PLURALS)
 @pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "application/jsonx", ""])
-def test_another_content_type_is_refused(world: World, plural: str, kind: str) -> None:
+def test_another_content_type_is_refused(world: World, kind: str) -> None:
     with untouched(world):
-        problem(world.http.post(f"/{plural}", data=b'{"username": "a"}', content_type=kind), 415, "wrong-content-type")
+        for plural in PLURALS:
+            response = world.http.post(f"/{plural}", data=b'{"username": "a"}', content_type=kind)
+            problem(response, 415, "wrong-content-type")
 
 
 @pytest.mark.parametrize("path", ["/customers", "/webhooks/stripe"])
@@ -219,56 +219,54 @@ def test_a_bad_idempotency_key_is_refused(world: World, key: str) -> None:
         assert list(problem(response, 422, "invalid")["errors"]) == ["Idempotency-Key"]
 
 
-@pytest.mark.parametrize(
-    ("query", "named"),
-    [
-        ("limit=0", "limit"),
-        ("limit=101", "limit"),
-        ("limit=-1", "limit"),
-        ("limit=1.0", "limit"),
-        ("limit=", "limit"),
-        ("limit=٣", "limit"),
-        ("limit=" + "9" * 5000, "limit"),
-        ("limit=1&limit=2", "limit"),
-        ("status=", "status"),
-        ("status=gone", "status"),
-        ("status[$ne]=active", "status[$ne]"),
-        ("starting_after=", "starting_after"),
-        ("starting_after=0123456789abcdef01234567", "starting_after"),
-        ("starting_after=cus_1", "starting_after"),
-        ("expand=everything", "expand"),
-        ("page=2", "page"),
-        ("%00=%ff", "\0"),
-    ],
-    ids=lambda text: text[:24],
-)
-def test_a_bad_parameter_of_a_list_is_named(world: World, query: str, named: str) -> None:
+BAD_QUERIES = [
+    ("limit=0", "limit"),
+    ("limit=101", "limit"),
+    ("limit=-1", "limit"),
+    ("limit=1.0", "limit"),
+    ("limit=", "limit"),
+    ("limit=٣", "limit"),
+    ("limit=" + "9" * 5000, "limit"),
+    ("limit=1&limit=2", "limit"),
+    ("status=", "status"),
+    ("status=gone", "status"),
+    ("status[$ne]=active", "status[$ne]"),
+    ("starting_after=", "starting_after"),
+    ("starting_after=0123456789abcdef01234567", "starting_after"),
+    ("starting_after=cus_1", "starting_after"),
+    ("expand=everything", "expand"),
+    ("page=2", "page"),
+    ("%00=%ff", "\0"),
+]
+
+
+def test_a_bad_parameter_of_a_list_is_named(world: World) -> None:
     with untouched(world):
-        assert list(problem(world.http.get(f"/customers?{query}"), 422, "invalid")["errors"]) == [named]
+        for query, named in BAD_QUERIES:
+            assert list(problem(world.http.get(f"/customers?{query}"), 422, "invalid")["errors"]) == [named], query
+
+
+NOWHERE = [
+    "%00",
+    "a%00b",
+    "%ff%fe",
+    "%F0%9F%92%B8",
+    "$where",
+    "%7B%22$gt%22:%22%22%7D",
+    "..%2F..%2Fetc",
+    "a/b/c",
+    "x" * 20_000,
+    "0123456789abcdef01234567",
+    "cus_nobody",
+]
 
 
 @pytest.mark.parametrize("method", ["GET", "PATCH", "DELETE"])
-@pytest.mark.parametrize(
-    "reference",
-    [
-        "%00",
-        "a%00b",
-        "%ff%fe",
-        "%F0%9F%92%B8",
-        "$where",
-        "%7B%22$gt%22:%22%22%7D",
-        "..%2F..%2Fetc",
-        "a/b/c",
-        "x" * 20_000,
-        "0123456789abcdef01234567",
-        "cus_nobody",
-    ],
-    ids=lambda text: text[:16],
-)
-def test_an_odd_path_is_only_not_found(world: World, method: str, reference: str) -> None:
+def test_an_odd_path_is_only_not_found(world: World, method: str) -> None:
+    body = {"json": {"name": "x"}} if method == "PATCH" else {}
     with untouched(world):
-        body = {"json": {"name": "x"}} if method == "PATCH" else {}
-        problem(world.http.open(f"/customers/{reference}", method=method, **body), 404, "not-found")
+        for reference in NOWHERE:
+            problem(world.http.open(f"/customers/{reference}", method=method, **body), 404, "not-found")
 
 
 @pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH"])

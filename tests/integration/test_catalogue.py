@@ -32,16 +32,18 @@ def plural_of(kind: str) -> str:
     return str(kinds()[kind]._get_collection_name()).replace("_", "-")
 
 
-@pytest.mark.parametrize("kind", list(samples.CHANGES))
-def test_every_kind_is_created_shown_changed_and_listed(world: World, kind: str) -> None:
-    told = post(world, plural_of(kind), **samples.body(kind))
-    path = f"/{plural_of(kind)}/{told['stripe_id']}"
+def test_every_kind_is_created_shown_changed_and_listed(world: World) -> None:
+    for kind in samples.CHANGES:
+        told = post(world, plural_of(kind), **samples.body(kind, kind.replace("_", "-")))
+        path = f"/{plural_of(kind)}/{told['stripe_id']}"
 
-    assert world.http.get(path).json == told
-    assert world.http.get(f"/{plural_of(kind)}").json["data"] == [told]
-    changed = world.http.patch(path, json=samples.CHANGES[kind])
-    assert changed.status_code == 200, changed.json
-    assert {name: changed.json[name] for name in samples.CHANGES[kind]} == samples.CHANGES[kind]
+        assert world.http.get(path).json == told
+        listed = world.http.get(f"/{plural_of(kind)}").json["data"]
+        assert {one["id"] for one in listed} == {str(one.id) for one in kinds()[kind].objects}
+        assert told in listed
+        changed = world.http.patch(path, json=samples.CHANGES[kind])
+        assert changed.status_code == 200, changed.json
+        assert {name: changed.json[name] for name in samples.CHANGES[kind]} == samples.CHANGES[kind]
     world.deliver()
     world.reconcile(full=True)
     assert_in_sync(world)

@@ -72,11 +72,14 @@ def test_its_secret_is_shown_once_and_kept_nowhere(
     assert secret not in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("url", ["", "shop.example/webhooks/stripe", "ftp://shop.example/", "https://", "http://:80/"])
-def test_what_is_no_address_is_refused(bare: World, url: str, capsys: pytest.CaptureFixture[str]) -> None:
-    with untouched(bare):
-        assert main(["endpoint", "create", url]) == 1
-    assert "must begin with http" in capsys.readouterr().err
+NO_ADDRESSES = ["", "shop.example/webhooks/stripe", "ftp://shop.example/", "https://", "http://:80/"]
+
+
+def test_what_is_no_address_is_refused(bare: World, capsys: pytest.CaptureFixture[str]) -> None:
+    for url in NO_ADDRESSES:
+        with untouched(bare):
+            assert main(["endpoint", "create", url]) == 1
+        assert "must begin with http" in capsys.readouterr().err
 
 
 def test_in_live_mode_it_must_be_https(bare: World, run: Run, capsys: pytest.CaptureFixture[str]) -> None:

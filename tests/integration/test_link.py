@@ -125,33 +125,33 @@ def test_ids_are_judged_by_stripe_alone(world: World, id: str) -> None:
     assert (done.document.status, done.document.stripe_id) == (Status.ACTIVE, id)
 
 
-@pytest.mark.parametrize("id", ["", ".", "..", "cus_TYPO", "\ud800", "cus_1\0", "?limit=1", "prod_x"])
-def test_what_is_not_there_is_not_linked(world: World, id: str) -> None:
+def test_what_is_not_there_is_not_linked(world: World) -> None:
     customer = in_doubt(world)
 
-    with pytest.raises(NotPossible, match="Stripe has no customer"):
-        operations.link(str(customer.id), id, force=True)
+    for id in ("", ".", "..", "cus_TYPO", "\ud800", "cus_1\0", "?limit=1", "prod_x"):
+        with pytest.raises(NotPossible, match="Stripe has no customer"):
+            operations.link(str(customer.id), id, force=True)
 
     assert customer.reread().revision == customer.revision
 
 
-@pytest.mark.parametrize(
-    "kind", [kind for kind, model in created_kinds().items() if announced(model) and model.resource.path]
-)
-def test_of_every_type_its_own_object_is_linked(world: World, kind: str) -> None:
+def test_of_every_type_its_own_object_is_linked(world: World) -> None:
     """What was staged and what Stripe makes of it are compared as they are, whatever Stripe adds to it."""
-    body, model = samples.body(kind), created_kinds()[kind]
-    before = {one["id"] for one in world.stripe.objects(kind)}
-    world.stripe.fault("500_repair", method="POST", path=model.resource.path)
-    world.http.post(f"/{plural_of(model)}", json=body, headers={"Idempotency-Key": "k"})
-    document = model.objects(request__key="k").get()
-    world.stripe.repair()
-    world.webhooks()
-    (made,) = {one["id"] for one in world.stripe.objects(kind)} - before
+    for kind, model in created_kinds().items():
+        if not (announced(model) and model.resource.path):
+            continue
+        body = samples.body(kind, kind.replace("_", "-"))
+        before = {one["id"] for one in world.stripe.objects(kind)}
+        world.stripe.fault("500_repair", method="POST", path=model.resource.path)
+        world.http.post(f"/{plural_of(model)}", json=body, headers={"Idempotency-Key": f"k {kind}"})
+        document = model.objects(request__key=f"k {kind}").get()
+        world.stripe.repair()
+        world.webhooks()
+        (made,) = {one["id"] for one in world.stripe.objects(kind)} - before
 
-    done = operations.link(str(document.id), made)
+        done = operations.link(str(document.id), made)
 
-    assert (done.document.status, done.differs) == (Status.ACTIVE, [])
+        assert (done.document.status, done.differs) == (Status.ACTIVE, []), kind
 
 
 def _evidence(remote: dict[str, Any]) -> Evidence:
