@@ -25,6 +25,7 @@ from tests.support import samples
 from tests.support.events import event
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync
+from tests.support.representatives import representatives, row
 from tests.support.world import World
 
 
@@ -36,6 +37,9 @@ REAL = {kind: model for kind, model in created_kinds().items() if model.resource
 DELETED = sorted(kind for kind, model in REAL.items() if not model.resource.lasts(RESOURCES[kind].defaults))
 LASTING = sorted(REAL.keys() - DELETED)
 PLANTED = sorted(kind for kind, model in kinds().items() if issubclass(model, Mirrored) and readable(kind))
+# What a 404, and a list, are judged by.
+NOT_FOUND = row("path", "announced", "ends", "deletable", "removable", "deleted_while")
+LISTED = row("listed", "whole", "dated", "leaves_out", "parts", "own_id", "expand", "removable")
 COPIES_THAT_LAST = [kind for kind in PLANTED if kinds()[kind].resource.lasts(RESOURCES[kind].defaults)]
 
 
@@ -71,7 +75,7 @@ def taken_for_deleted(document: SyncedDocument) -> None:
 # --- one 404, two 404s ---
 
 
-@pytest.mark.parametrize("kind", DELETED)
+@pytest.mark.parametrize("kind", representatives(DELETED, NOT_FOUND))
 def test_one_404_does_not_prove_that_an_object_is_gone(world: World, kind: str) -> None:
     document = made(world, kind)
     unfindable(world, document)
@@ -86,7 +90,7 @@ def test_one_404_does_not_prove_that_an_object_is_gone(world: World, kind: str) 
     assert_in_sync(world)
 
 
-@pytest.mark.parametrize("kind", DELETED)
+@pytest.mark.parametrize("kind", representatives(DELETED, NOT_FOUND))
 def test_two_404s_a_run_apart_do(world: World, kind: str) -> None:
     document = made(world, kind)
     unfindable(world, document, times=None)
@@ -101,7 +105,7 @@ def test_two_404s_a_run_apart_do(world: World, kind: str) -> None:
     assert document.reread().status == Status.DELETED
 
 
-@pytest.mark.parametrize("kind", LASTING + COPIES_THAT_LAST)
+@pytest.mark.parametrize("kind", representatives(LASTING + COPIES_THAT_LAST, NOT_FOUND))
 def test_what_stripe_never_deletes_is_left_to_a_person(world: World, kind: str) -> None:
     document = made(world, kind)
     unfindable(world, document, times=4)
@@ -117,7 +121,7 @@ def test_what_stripe_never_deletes_is_left_to_a_person(world: World, kind: str) 
     assert status().exit_code == 1
 
 
-@pytest.mark.parametrize("kind", LASTING)
+@pytest.mark.parametrize("kind", representatives(LASTING, LISTED))
 def test_whatever_shows_it_again_ends_the_review(world: World, kind: str) -> None:
     document = made(world, kind)
     unfindable(world, document)
@@ -236,7 +240,9 @@ def paid(world: World) -> Order:
     return found
 
 
-@pytest.mark.parametrize("kind", sorted(kind for kind, model in REAL.items() if model.resource.listed))
+@pytest.mark.parametrize(
+    "kind", representatives(sorted(kind for kind, model in REAL.items() if model.resource.listed), LISTED)
+)
 def test_what_is_listed_and_deleted_here_comes_back(world: World, kind: str) -> None:
     document = made(world, kind)
     world.converge()
@@ -331,7 +337,7 @@ def between(database: str) -> Iterator[tuple[World, Between]]:
     world.stop()
 
 
-@pytest.mark.parametrize("kind", DELETED)
+@pytest.mark.parametrize("kind", representatives(DELETED, LISTED))
 def test_a_list_that_was_read_before_the_deletion_brings_nothing_back(
     between: tuple[World, Between], kind: str
 ) -> None:

@@ -16,6 +16,7 @@ from sync.full import COMPOSED
 from sync.reconcile import Report
 from tests.support import samples
 from tests.support.altered import altering
+from tests.support.representatives import representatives, row
 from tests.support.run import Run
 from tests.support.world import World
 
@@ -101,7 +102,7 @@ def test_a_document_that_cannot_be_read_ends_no_comparison(world: World, run: Ru
     assert State.read(CHECKPOINT)
 
 
-@pytest.mark.parametrize("kind", created_kinds())
+@pytest.mark.parametrize("kind", representatives(created_kinds(), row("path", "announced", "parts", "expand")))
 def test_an_object_that_cannot_be_stored_ends_no_run(database: str, kind: str) -> None:
     poisoned: list[str] = []
 
