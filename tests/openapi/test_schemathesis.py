@@ -2,8 +2,10 @@
 
 import hashlib
 import hmac
+import json
+import re
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from io import BytesIO
 from itertools import count
 from typing import Any
@@ -26,7 +28,11 @@ SIGN = "sign it"  # stands for Stripe's signature until the bytes are known
 WEBHOOK = "/webhooks/stripe"
 KINDS = {plural_of(model): model for model in created_kinds().values()}
 NUMBERS = count(1)
-FEW = settings(max_examples=6, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+TAGS = [*KINDS, "mirrored", "operator", "webhooks", "health", "docs"]
+SOME = settings(max_examples=6, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+FEW = settings(SOME, max_examples=4)
+METHODS = ("get", "post", "patch", "delete")
+PROSE = {"title", "description", "examples"}  # what a schema says to people
 
 
 class Signing:
@@ -62,7 +68,7 @@ class Caller:
 
 
 def described(world: World, tag: str) -> schemathesis.BaseSchema:
-    """The operations of a kind, as the running service describes them."""
+    """What the running service says of its operations; the checks are those for one tag."""
     schema = schemathesis.openapi.from_wsgi("/openapi.json", Signing(world.app))
     schema.auth()(Caller)
     schema.config.generation.update(allow_x00=False)  # NUL is refused in every string; no schema says so each time
@@ -77,12 +83,89 @@ def described(world: World, tag: str) -> schemathesis.BaseSchema:
     checks.allow_header_conformance.enabled = False
     # The contract answers a bad signature with 400, where the check knows 401 and 403 only: see the webhooks' tests.
     checks.ignored_auth.enabled = tag != "webhooks"
-    return schema.include(tag=tag)
+    return schema
 
 
-@pytest.mark.parametrize("tag", [*KINDS, "mirrored", "operator", "webhooks", "health", "docs"])
-def test_each_operation_keeps_its_word(tag: str, world: World, subtests: pytest.Subtests) -> None:
-    """Each is asked a fixed set of cases, at the limits of its schema, and then a few that are drawn.
+Json = dict[str, Any]
+Operation = tuple[str, str]  # its method and path
+
+
+def operations(document: Json) -> list[tuple[Operation, Json]]:
+    """All that a document describes, those that have something to show first."""
+    paths = document["paths"].items()
+    found = [((method, path), at[method]) for path, at in paths for method in METHODS if method in at]
+    return sorted(found, key=lambda each: TAGS.index(each[1]["tags"][0]))
+
+
+def views(app: Flask) -> dict[Operation, str]:
+    """The names of the functions that answer."""
+    found = {}
+    for rule in app.url_map.iter_rules():
+        view = app.view_functions[rule.endpoint]
+        path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+        found |= {(method.lower(), path): f"{view.__module__}.{view.__qualname__}" for method in rule.methods or ()}
+    return found
+
+
+def parts(name: str, document: Json, told: Json) -> set[str]:
+    """All that an operation consists of: the view that answers it, with each parameter; and the schemas of its body."""
+    bodies = told.get("requestBody", {}).get("content", {}).items()
+    return {
+        name,
+        *(f"{name} {written(document, each)}" for each in told.get("parameters", ())),
+        *(f"{name} {type}" for type, _ in bodies),
+        *(part for _, body in bodies for part in schemas(document, body["schema"])),
+    }
+
+
+def schemas(document: Json, schema: Json) -> Iterator[str]:
+    """The schemas of a body's fields, and what it says beside them."""
+    while "$ref" in schema:
+        schema = document["components"]["schemas"][schema["$ref"].rpartition("/")[2]]
+    yield from (written(document, each) for each in schema.get("properties", {}).values())
+    yield json.dumps({name: each for name, each in schema.items() if name not in {"properties", "required", *PROSE}})
+
+
+def written(document: Json, schema: Any) -> str:
+    """A schema with all that it refers to, and without what it says to people."""
+    return json.dumps(_plain(document, schema), sort_keys=True)
+
+
+def _plain(document: Json, schema: Any) -> Any:
+    if isinstance(schema, list):
+        return [_plain(document, each) for each in schema]
+    if not isinstance(schema, dict):
+        return schema
+    if isinstance(reference := schema.get("$ref"), str):
+        _, _, room, name = reference.split("/")
+        return _plain(document, document["components"][room][name])
+    return {name: _plain(document, each) for name, each in schema.items() if name not in PROSE}
+
+
+def news(app: Flask, document: Json) -> dict[Operation, set[str]]:
+    """What is new in each operation: the parts that none before it has."""
+    seen: set[str] = set()
+    found, names = {}, views(app)
+    for operation, told in operations(document):
+        found[operation] = parts(names[operation], document, told) - seen
+        seen |= found[operation]
+    return found
+
+
+def test_an_operation_that_takes_what_no_other_takes_has_something_new(world: World) -> None:
+    document = world.http.get("/openapi.json").json
+    old = next(operation for operation, new in news(world.app, document).items() if not new and operation[0] == "patch")
+    told = document["paths"][old[1]]["patch"]
+    told["requestBody"]["content"]["application/json"]["schema"] = {"properties": {"size": {"maximum": 12_345}}}
+
+    assert '{"maximum": 12345}' in news(world.app, document)[old]
+
+
+@pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.long)], ids=["what is new", "all"])
+@pytest.mark.parametrize("tag", TAGS)
+def test_each_operation_keeps_its_word(tag: str, whole: bool, world: World, subtests: pytest.Subtests) -> None:
+    """Each that has something new is asked a fixed set of cases, at the limits of its schema, and some that are drawn;
+    one of which all was in others before (the same view, the same fields) is asked a few that are drawn.
 
     They are made here, and not while tests are collected: that takes as long as running them.
     """
@@ -90,10 +173,20 @@ def test_each_operation_keeps_its_word(tag: str, world: World, subtests: pytest.
         world.settings["API_TOKENS"] = f"ops:operate:{TOKEN}"
         world.start()
     schema = described(world, tag)
-    for found in get_all_tests(schema=schema, test_func=keeps_its_word, settings=FEW, given_kwargs=None):
-        operation, ask = found.ok()
-        with subtests.test(operation.label):
-            ask()
+    new = {f"{method.upper()} {path}" for (method, path), part in news(world.app, schema.raw_schema).items() if part}
+    for thorough, drawn in ((True, SOME), (False, FEW)):
+
+        def chosen(context: Any, thorough: bool = thorough) -> bool:
+            of = context.operation
+            return tag in of.tags and (whole or of.label in new) == thorough
+
+        schema.config.phases.coverage.enabled = thorough
+        for found in get_all_tests(
+            schema=schema.include(chosen), test_func=keeps_its_word, settings=drawn, given_kwargs=None
+        ):
+            operation, ask = found.ok()
+            with subtests.test(operation.label):
+                ask()
 
 
 def keeps_its_word(case: schemathesis.Case) -> None:
