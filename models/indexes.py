@@ -57,6 +57,11 @@ class Gap:
         return [f"{self.collection.name}.{index.document['name']}" for index in indexes]
 
     @property
+    def lacking(self) -> bool:
+        """Whether anything is missing, or of another expiry."""
+        return bool(self.missing or self.late)
+
+    @property
     def is_empty(self) -> bool:
         """Whether the collection has no document, or is not there."""
         return self.collection.find_one({}, {"_id": 1}) is None

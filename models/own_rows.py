@@ -95,17 +95,22 @@ class Marked(Collection[Row]):
         return super().aggregate([{"$match": self.ours(None)}, *pipeline], *args, **kwargs)
 
 
-def strangers(models: Iterable[type[OwnRows]]) -> list[str]:
+def collections() -> dict[str, Row]:
+    """Return what MongoDB says of each collection of the database, by its name."""
+    return {told["name"]: dict(told) for told in get_db().list_collections()}
+
+
+def strangers(models: Iterable[type[OwnRows]], there: Mapping[str, Row]) -> list[str]:
     """Return the collections of these models in which rows of others were seen, and what has the name of one and is
-    none of ours, as a view: one question, whatever they hold.
+    none of ours, as a view: one question, whatever they hold. `there` is what `collections` told.
 
     It looks at the first and the last of each, by their ids: a database that is shared holds what others wrote before
     us. It is no search: what is in the midst of millions is passed over later, by every question. Here a mark has its
     type, too, as its name is a usual word.
     """
-    there = {each["name"]: _other_kind(each) for each in get_db().list_collections()}
     named = [model for model in models if model._get_collection_name() in there]
-    others = {name: kind for name in (model._get_collection_name() for model in named) if (kind := there[name])}
+    names = [model._get_collection_name() for model in named]
+    others = {name: kind for name in names if (kind := _other_kind(there[name]))}
     parts = [
         {
             "$unionWith": {

@@ -24,6 +24,7 @@ OWNERS = "owners"  # {"walks"}: how far a full comparison has asked owners for w
 PLACES = f"^(?:{OWNERS}$|backfill)"  # the names of what says how far a reading of lists is
 OTHER_VERSION = "other_version"  # {"version"} of the last event that was rendered in another API version than ours
 MIGRATIONS = "migrations"  # {"done": [names], "place": {"name", "collection", "after"} | None}: see sync/migrations.py
+SCHEMA = "schema"  # {"number", "of", "whole": [ids of collections]}: see sync/schema.py
 ALIKE = "alike"  # {"ids"}: of customers whose username looks like another's, from before that was refused
 ENDPOINT = "endpoint"  # and the id of a webhook endpoint: {"digest"} of its secret, which nobody can read again
 
@@ -45,6 +46,11 @@ class State(OwnRows):
         return None if found is None else {**found["value"], "at": found["at"]}
 
     @classmethod
+    def read_each(cls, *names: str) -> dict[str, dict[str, Any]]:
+        """Return the same of several names, of those that were written: one question."""
+        return {row["_id"]: {**row["value"], "at": row["at"]} for row in cls.own_rows().find({"_id": {"$in": names}})}
+
+    @classmethod
     def write(cls, name: str, value: dict[str, Any]) -> None:
         """Set the value, stamped with the server's time."""
         cls._upsert(name, {"value": literal(value), "at": from_now()})
@@ -53,6 +59,13 @@ class State(OwnRows):
     def first(cls, name: str, value: dict[str, Any]) -> dict[str, Any]:
         """Set the value unless there is one; return the one that stands."""
         change = {"value": {"$ifNull": ["$value", literal(value)]}, "at": {"$ifNull": ["$at", from_now()]}}
+        return dict(cls._upsert(name, change)["value"])
+
+    @classmethod
+    def raised(cls, name: str, value: dict[str, Any]) -> dict[str, Any]:
+        """Set the value unless the one that is there has a higher `number`; return the one that stands."""
+        higher = {"$gt": ["$value.number", literal(value["number"])]}
+        change = {"value": {"$cond": [higher, "$value", literal(value)]}, "at": {"$cond": [higher, "$at", from_now()]}}
         return dict(cls._upsert(name, change)["value"])
 
     @classmethod

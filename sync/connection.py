@@ -17,11 +17,10 @@ from sync.errors import AlreadyConnected, BadSettings, NotConnected, SyncError, 
 from sync.fork import in_every_child, renew_in_child
 from sync.gateway import Gateway
 from sync.in_force import OURS, deviations
-from sync.indexes import prepare
 from sync.logs import redact
 from sync.mongodb_address import objections, read_address
+from sync.schema import Found, look, prepare
 from sync.settings import Settings
-from sync.strangers import refuse_strangers
 
 
 @dataclass(frozen=True)
@@ -56,9 +55,9 @@ def connect(
         if _connection is not None:
             return _unchanged(_connection, settings, http_client, listeners)
         try:
-            open_database(settings, listeners)
-            prepare(settings)
-            installation = State.installation()
+            found = open_database(settings, listeners)
+            prepare(settings, found)
+            installation = found.installation or State.installation()
         except PyMongoError as error:
             mongoengine.disconnect()
             raise Unavailable(f"MongoDB cannot be reached or prepared: {redact(str(error))}") from error
@@ -113,8 +112,8 @@ def disconnect() -> None:
         _connection = None
 
 
-def open_database(settings: Settings, listeners: tuple[CommandListener, ...] = ()) -> None:
-    """Open MongoDB, and nothing else: whoever needs more calls `connect`. Raises SyncError, PyMongoError."""
+def open_database(settings: Settings, listeners: tuple[CommandListener, ...] = ()) -> Found:
+    """Open MongoDB, look, and do nothing else: whoever needs more calls `connect`. Raises SyncError, PyMongoError."""
     problems = [f"MONGODB_URI {why}" for why in objections(settings.mongodb_uri, live=settings.livemode)]
     if problems:  # settings that were not read from the environment were asked for nothing
         raise BadSettings(problems)
@@ -132,7 +131,11 @@ def open_database(settings: Settings, listeners: tuple[CommandListener, ...] = (
     hello = database.client.admin.command("hello")
     if wrong := deviations(database, State._get_collection(), hello):
         raise SyncError(f"MongoDB must be {'; '.join(wrong)}.")
-    refuse_strangers()
+    try:
+        return look()
+    except BadSettings:
+        mongoengine.disconnect()
+        raise
 
 
 def _reason(address: str, error: BaseException) -> str:

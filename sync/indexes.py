@@ -1,12 +1,14 @@
 """The indexes of the whole database: what a start may build, what it insists on, and what the command builds."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import timedelta
+from typing import Any
 
 from mongoengine import Document
 from pymongo import IndexModel
 
 import models
+from models.base import SyncedDocument
 from models.indexes import Gap, build, expiry, gap
 from models.mirrored import Mirrored
 from sync.errors import SyncError
@@ -17,33 +19,35 @@ REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remember
 COMMAND = "`python -m sync indexes`"
 
 
-def wanted(settings: Settings) -> Iterator[tuple[type[Document], list[IndexModel]]]:
-    """Yield every collection with the indexes that it should have; a mirrored type's only once it is there."""
-    for model in models.present_kinds().values():
-        if issubclass(model, Mirrored):
-            yield model, model._indexes()
-        else:
-            yield model, [*model.indexes, expiry(max(settings.retention, REQUEST_KEYS_LAST))]
-    for rows in (models.Event, models.Delivery, models.Erasure):
-        yield rows, [*rows.indexes, expiry(settings.retention)]
+def ours(kinds: Iterable[type[Document]]) -> Iterator[type[Document]]:
+    """Yield what has indexes: these kinds of documents, and what comes and goes with them."""
+    yield from (*kinds, models.Event, models.Delivery, models.Erasure)
 
 
-def gaps(settings: Settings) -> Iterator[Gap]:
+def wanted(settings: Settings, model: type[Any]) -> list[IndexModel]:
+    """Return the indexes that a collection should have; a mirrored type's only once it is there."""
+    if issubclass(model, Mirrored):
+        return model._indexes()
+    keep = max(settings.retention, REQUEST_KEYS_LAST) if issubclass(model, SyncedDocument) else settings.retention
+    return [*model.indexes, expiry(keep)]
+
+
+def gaps(settings: Settings, among: Iterable[type[Document]] | None = None) -> Iterator[Gap]:
     """Yield what is not as it should be, collection by collection."""
-    for model, indexes in wanted(settings):
-        found = gap(model._get_collection(), indexes)
+    for model in ours(models.present_kinds().values()) if among is None else among:
+        found = gap(model._get_collection(), wanted(settings, model))
         if found.missing or found.late or found.foreign:
             yield found
 
 
-def prepare(settings: Settings) -> None:
-    """Build what is missing where a collection is empty. Where it has documents, only tell.
+def prepare(settings: Settings, among: Iterable[type[Document]]) -> bool:
+    """Build what is missing where a collection is empty; where it has documents, only tell. Whether all is there.
 
     Raises SyncError if a unique index is missing there: without it nothing is unique. Building it may take minutes and
     may fail on what is there already, so that it is no work for a start that others wait for.
     """
     needed, slow = [], []
-    for found in gaps(settings):
+    for found in gaps(settings, among):
         if found.is_empty:
             build(found)
             continue
@@ -53,3 +57,4 @@ def prepare(settings: Settings) -> None:
         log.warning("these indexes are missing, or of another expiry: %s; %s builds them", ", ".join(slow), COMMAND)
     if needed:
         raise SyncError(f"These unique indexes are missing: {', '.join(needed)}. {COMMAND} builds them.")
+    return not slow

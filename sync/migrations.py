@@ -20,9 +20,11 @@ from models.state import ALIKE, MIGRATIONS, State
 from models.username import fold, key_of_id
 from sync.admission import OTHERS
 from sync.composed import tell
+from sync.connection import current
 from sync.inbox import Malformed, parse
 from sync.logs import log
 from sync.progress import Note, Step
+from sync.schema import migrated, settle
 from sync.stop import STOP
 
 BATCH = 500
@@ -51,12 +53,15 @@ class Migration:
 def migrate(note: Note) -> None:
     """Do what was not done yet. `note` is told how far it is, and may stop it: the next run goes on from there."""
     known = State.read(MIGRATIONS) or {}
+    if migrated(known):
+        return
     done, place = list(known.get("done", [])), known.get("place")
     for migration in MIGRATED:
         if migration.name not in done:
             _do(migration, done, place if place and place["name"] == migration.name else None, note)
             done.append(migration.name)
             State.write(MIGRATIONS, {"done": done, "place": None})
+    settle(current().settings)
 
 
 def _do(migration: Migration, done: list[str], at: Row | None, note: Note) -> None:

@@ -1,13 +1,19 @@
 """Strangers: a database whose collections of our names hold rows that are not ours is no place for this service."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from models import Delivery, Erasure, Event, State, kinds
 from models.own_rows import strangers
 from sync.errors import BadSettings
 
 
-def refuse_strangers() -> None:
-    """Raise BadSettings where others keep rows in a collection of ours; nothing was built or written there yet."""
-    if found := strangers([*kinds().values(), Event, Delivery, Erasure, State]):
+def refuse_strangers(there: Mapping[str, Any]) -> None:
+    """Raise BadSettings where others keep rows in a collection of ours; nothing was built or written there yet.
+
+    `there` is what MongoDB says of each collection.
+    """
+    if found := strangers([*kinds().values(), Event, Delivery, Erasure, State], there):
         raise BadSettings(
             [
                 "MONGODB_URI names a database that is not ours alone: "

@@ -14,6 +14,7 @@ from pymongo.database import Database
 
 from demo.mongod import Mongod, NoMongod
 from models import Erasure
+from models.state import MIGRATIONS, SCHEMA
 from tests.support.lives import Lives
 from tests.support.mongo import MongoServer
 from tests.support.world import World
@@ -85,13 +86,16 @@ def database(mongo_server: MongoServer, _worker_database: Database[Any]) -> str:
 
 
 def empty(database: Database[Any]) -> None:
-    """Remove every document, and leave the indexes. Most collections have none: one question tells which have."""
+    """Remove every document, and leave the indexes, and what says that they are there.
+
+    Most collections have none: one question tells which have.
+    """
     first = [
         {"$unionWith": {"coll": name, "pipeline": [{"$limit": 1}, {"$project": {"_id": 0, "of": {"$literal": name}}}]}}
         for name in database.list_collection_names()
     ]
     for found in database.aggregate([{"$documents": []}, *first]):
-        database[found["of"]].delete_many({})
+        database[found["of"]].delete_many({"_id": {"$nin": [SCHEMA, MIGRATIONS]}})
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from pymongo.errors import OperationFailure
 
 from models.claimable import REFUSED, is_away
 from models.indexes import Gap, build
+from sync import schema
 from sync.commands.line import NEEDS_OPERATOR, command, say
 from sync.connection import reach
 from sync.indexes import gaps
@@ -27,7 +28,8 @@ def add(commands: "Commands") -> None:
 def run(given: argparse.Namespace) -> int:
     """Build them: 0 all are there, 1 some could not be built (or, dry, are missing)."""
     told: dict[str, Any] = {"missing": [], "built": [], "failed": {}, "foreign": []}
-    for found in gaps(reach()):
+    settings = reach()
+    for found in gaps(settings):
         names = [*found.unique, *found.others]
         told["foreign"] += found.foreign
         if given.dry_run:
@@ -36,6 +38,10 @@ def run(given: argparse.Namespace) -> int:
             failed = _build(found, names)
             told["failed"] |= failed
             told["built"] += [name for name in names if name not in failed]
+    if told["failed"]:
+        schema.forget()
+    elif not given.dry_run:
+        schema.settle(settings)
     code = NEEDS_OPERATOR if told["missing"] or told["failed"] else 0
     say(given, {**told, "exit_code": code}, *(_lines(told) or ["all indexes are there"]))
     return code

@@ -1,0 +1,33 @@
+"""The number of the schema stands for what is declared: whoever changes that is told to raise it."""
+
+import json
+from hashlib import sha256
+
+from models import kinds
+from sync import migrations
+from sync.indexes import ours, wanted
+from sync.schema import MIGRATED, NUMBER, SCHEMAS
+from sync.settings import Settings
+
+
+def declared() -> str:
+    """Return a digest of every index of every collection, and of the migrations."""
+    settings = Settings("sk_test_x")
+    indexes = {
+        model._get_collection_name(): sorted(
+            json.dumps({**index.document, "key": list(index.document["key"].items())}, sort_keys=True)
+            for index in wanted(settings, model)
+        )
+        for model in ours(kinds().values())
+    }
+    return sha256(json.dumps([indexes, MIGRATED], sort_keys=True).encode()).hexdigest()[:12]
+
+
+def test_whoever_changes_an_index_or_a_migration_raises_the_number() -> None:
+    told = "indexes or migrations are not as the last number says: append this to SCHEMAS in sync/schema.py"
+    assert SCHEMAS[-1] == declared(), f"{told}: {declared()}"
+    assert len({*SCHEMAS}) == NUMBER
+
+
+def test_the_migrations_are_those_by_whose_names_they_are_known_to_be_done() -> None:
+    assert tuple(each.name for each in migrations.MIGRATED) == MIGRATED
