@@ -1,4 +1,4 @@
-"""The rules of customers: their cards, and their subscriptions."""
+"""Customers: who buys, with their cards and their subscriptions."""
 
 from __future__ import annotations
 
@@ -6,10 +6,62 @@ import copy
 
 from emulator import cards, discounts, renewals, sources
 from emulator.effects import Effects
+from emulator.fields import Email, Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text, Whole
+from emulator.params import ADDRESS, INVOICE_SETTINGS, SHIPPING
+from emulator.planted import PARTS_OF_CUSTOMER
+from emulator.resource import Resource, blank, same
+from emulator.values import TAX_IDS
 from emulator.wire import Json
 
+SHOWN: Fields = {
+    "address": Hash(fields=ADDRESS),
+    "balance": Whole(),
+    "business_name": Text(longest=150),
+    "coupon": Ref(kind="coupon", hidden=True, until="2025-03-31.basil"),
+    "cash_balance": Hash(
+        fields={
+            "settings": Hash(fields={"reconciliation_mode": OneOf(values=("automatic", "manual", "merchant_default"))})
+        },
+        hidden=True,
+    ),
+    "description": Text(),
+    "email": Email(),
+    "individual_name": Text(longest=150),
+    "invoice_prefix": Text(pattern="[A-Z0-9]{1,12}"),
+    "invoice_settings": Hash(fields=INVOICE_SETTINGS, merge=True),
+    "metadata": Metadata(),
+    "name": Text(longest=256),
+    "next_invoice_sequence": Whole(least=1),
+    "phone": Text(longest=20),
+    "preferred_locales": Many(each=Text()),
+    "shipping": Hash(fields=SHIPPING),
+    "source": Text(hidden=True),
+    "tax": Hash(
+        fields={"ip_address": Text(), "validate_location": OneOf(values=("deferred", "immediately"))}, hidden=True
+    ),
+    "tax_exempt": OneOf(values=("none", "exempt", "reverse")),
+    "validate": Flag(hidden=True),
+}
+CREATE: Fields = {
+    **SHOWN,
+    "payment_method": Ref(kind="payment_method", hidden=True),
+    "tax_id_data": Many(
+        each=Hash(fields={"type": OneOf(values=TAX_IDS, required=True), "value": Text(required=True)}), hidden=True
+    ),
+    "test_clock": Ref(kind="test_helpers.test_clock"),
+}
+UPDATE: Fields = {
+    **SHOWN,
+    "default_source": Text(longest=500),
+    "tax": Hash(
+        fields={"ip_address": Text(), "validate_location": OneOf(values=("auto", "deferred", "immediately"))},
+        hidden=True,
+    ),
+}
+NO_SETTINGS: Json = {"custom_fields": None, "default_payment_method": None, "footer": None, "rendering_options": None}
 
-def guard_customer(act: Effects, params: Json, customer: Json | None) -> None:
+
+def _guard(act: Effects, params: Json, customer: Json | None) -> None:
     """The default payment method is one of the customer's own (a new customer has only the one that comes along)."""
     if params.get("source") is not None:
         sources.look(params["source"])
@@ -23,7 +75,7 @@ def guard_customer(act: Effects, params: Json, customer: Json | None) -> None:
     cards.belongs(act, default, customer["id"] if customer else "", "invoice_settings[default_payment_method]")
 
 
-def shape_customer(act: Effects, params: Json, customer: Json) -> None:
+def _shape(act: Effects, params: Json, customer: Json) -> None:
     customer["invoice_prefix"] = customer["invoice_prefix"] or act.draw(8, "upper")
     customer["preferred_locales"] = customer["preferred_locales"] or []
     customer["tax_exempt"] = customer["tax_exempt"] or "none"
@@ -38,19 +90,19 @@ def shape_customer(act: Effects, params: Json, customer: Json) -> None:
             customer["invoice_settings"]["default_payment_method"] = method["id"]
 
 
-def cancel_subscriptions(act: Effects, customer: Json) -> None:
+def _cancel_subscriptions(act: Effects, customer: Json) -> None:
     """Deleting a customer cancels its subscriptions at once (facts, section 5)."""
     for subscription in act.realm.all("subscription"):
         if subscription["customer"] == customer["id"] and subscription["status"] not in renewals.OVER:
             renewals.end(act, copy.deepcopy(subscription))
 
 
-def methods_of(act: Effects, customer: Json) -> list[Json]:
+def _methods_of(act: Effects, customer: Json) -> list[Json]:
     """Its payment methods, the newest first."""
     return [each for each in reversed(act.realm.all("payment_method")) if each["customer"] == customer["id"]]
 
 
-def subscriptions_of(act: Effects, customer: Json) -> Json:
+def _subscriptions_of(act: Effects, customer: Json) -> Json:
     data = [
         each
         for each in reversed(act.realm.all("subscription"))
@@ -58,3 +110,33 @@ def subscriptions_of(act: Effects, customer: Json) -> Json:
     ]
     url = f"/v1/customers/{customer['id']}/subscriptions"
     return {"object": "list", "data": data[:10], "has_more": len(data) > 10, "url": url}
+
+
+CUSTOMER = Resource(
+    kind="customer",
+    path="customers",
+    prefix="cus_",
+    width=14,
+    create=CREATE,
+    update=UPDATE,
+    defaults=blank(
+        "address currency default_source description discount email invoice_prefix name phone shipping test_clock"
+    )
+    | {
+        "balance": 0,
+        "delinquent": False,
+        "invoice_settings": NO_SETTINGS,
+        "metadata": {},
+        "next_invoice_sequence": 1,
+        "preferred_locales": [],
+        "tax_exempt": "none",
+    },
+    filters={"email": same("email", Text(longest=512)), "test_clock": same("test_clock")},
+    expands={"invoice_settings.default_payment_method": "payment_method"},
+    includes={"subscriptions": _subscriptions_of},
+    lists={"payment_methods": _methods_of, **PARTS_OF_CUSTOMER},
+    delete="stub",
+    guard=_guard,
+    shape=_shape,
+    gone=_cancel_subscriptions,
+)

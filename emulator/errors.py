@@ -188,3 +188,11 @@ def broken() -> Problem:
 
 def masked(key: str) -> str:
     return f"{key[:8]}{'*' * max(4, len(key) - 12)}{key[-4:]}" if len(key) > 12 else f"{key[:8]}****"
+
+
+def one_of(params: Json, *names: str) -> list[str]:
+    """Which of `names` were given; refuses more than one."""
+    given = [name for name in names if params.get(name) is not None]
+    if len(given) > 1:
+        raise both(*given)
+    return given

@@ -9,9 +9,9 @@ import pytest
 from emulator import Cut, Emulator
 from emulator.auth import read_key
 from emulator.calls import route
+from emulator.customers import CUSTOMER
 from emulator.errors import Problem
 from emulator.lists import page
-from emulator.resources import CUSTOMER
 from emulator.store import Store
 
 
