@@ -18,7 +18,6 @@ from models.claimable import read_each
 from models.content import content
 from models.event import EventState
 from models.keys import Key
-from models.resource import is_id
 from models.sure import sure
 from sync.adopt import SETTLES, adopt_if_nobodys, may_be_of
 from sync.answers import Reply
@@ -28,7 +27,7 @@ from sync.connection import current
 from sync.errors import CannotLook, NoOwner
 from sync.evidence import another_life, from_page, hand_over
 from sync.inbox import UNSTORABLE, unstorable
-from sync.listing import made_at
+from sync.listing import has_id, made_at
 from sync.logs import log
 from sync.look import look
 from sync.makers import Makers
@@ -231,11 +230,6 @@ class Comparison:
         log.error("%s %s: %s", self.model.resource.kind, told, why)
         self.counts["failed"] += 1
         self.report(told, why)
-
-
-def has_id(remote: Any) -> bool:
-    """Whether this can be an object at all."""
-    return isinstance(remote, dict) and is_id(remote.get("id"))
 
 
 def drift(document: SyncedDocument, remote: Json) -> str:

@@ -16,6 +16,7 @@ from models.event import EventState, Via
 from models.state import CHECKPOINT, STRIPE, State
 from sync.answers import API_VERSION, Reply
 from sync.catalogue import kinds_of
+from sync.checkpoint import require_continuity
 from sync.connection import current
 from sync.endpoint import Endpoint, listed
 from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
@@ -24,7 +25,6 @@ from sync.in_force import deviations, in_force
 from sync.indexes import COMMAND, gaps
 from sync.permissions import CREATED, members
 from sync.protection import protection, secrecy
-from sync.reconcile import require_continuity
 from sync.screen import word
 from sync.status import status
 

@@ -7,17 +7,16 @@ that failed.
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
 from functools import partial
 from typing import Any
-from urllib.parse import parse_qsl
 
 import stripe
 
 from models.parts import Call, Operation
-from models.resource import expansions, is_gone, shortened
+from models.resource import is_gone
 from models.state import STRIPE, State
 from sync import about
 from sync.about import ACCOUNT, About, is_of_another, misses_another
@@ -32,19 +31,18 @@ from sync.answers import (
     read_reply,
     read_unknown,
     unread,
-    unreadable,
 )
 from sync.deadline import TIMEOUT, in_time, time_left
-from sync.errors import BadKey, CannotLook, Forbidden, ReadRefused, WrongStripe
+from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
 from sync.fork import in_every_child
 from sync.logs import log
+from sync.reading import Reading
 from sync.settings import Settings
 from sync.transport import Transport, let_go
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
 
 QUICK = (0.5, 1.0)  # TIMEOUT inside a webhook, which has 3 s: Stripe waits for our answer. Twice, if need be
-PAGE = 100  # objects in a page, the most that Stripe gives
 
 Ask = Callable[[Callable[[], Answer]], Answer]
 
@@ -53,7 +51,7 @@ ASK: ContextVar[Ask] = ContextVar(
 )  # how a request is made: at once, or with patience
 
 
-class Gateway:
+class Gateway(Reading):
     """One Stripe account in one mode. Used by all threads, and by each child that forks, on connections of its own.
 
     A `http_client` of somebody else's must know of forks itself; of stripe-python's we see to it.
@@ -139,80 +137,6 @@ class Gateway:
 
         return ASK.get()(attempt)
 
-    # --- reading ---
-
-    def get(self, path: str, *, quick: bool = False) -> Reply | None:
-        """Read one object as it is now, with its lists whole; None when Stripe says that it does not exist.
-
-        Raises CannotLook, of which ReadRefused says that Stripe answered. `quick` is for a webhook: each read ends
-        within the time that is left for it, or is not begun.
-        """
-        self.require_right_stripe(bind=False, quick=quick)
-        answer = self._read(path, _asking(path), about.at(path), self._reader(quick=quick))
-        match answer:
-            case Reply():
-                return self.read_on(answer, quick=quick)
-            case Refusal(missing=True):
-                return None
-            case Refusal():
-                raise ReadRefused(f"GET {path}: {answer}")
-        raise unread(path, answer)
-
-    def _reader(self, *, quick: bool) -> stripe.StripeClient:
-        if quick and time_left() < sum(QUICK):
-            raise CannotLook("the time of this webhook is used up")
-        return self._quick if quick else self._client
-
-    def read_on(self, reply: Reply, *, quick: bool = False) -> Reply:
-        """Return a reply with the lists whole of which its object shows the first ten. Raises CannotLook.
-
-        It then looked like this at some time between the first read and the last.
-        """
-        for name, address in shortened(reply.remote).items():
-            path, _, query = address.partition("?")
-            shown, parts = reply.remote[name], list[dict[str, Any]]()
-            for page in self.pages(path, quick=quick, **dict(parse_qsl(query))):
-                parts += page.remote["data"]
-                reply = replace(reply, latest=max(reply.latest, page.latest))
-            place = {part["id"]: number for number, part in enumerate(shown["data"])}  # in the order of the object
-            parts.sort(key=lambda part: place.get(part["id"], len(place)))
-            told = {"total_count": len(parts)} if "total_count" in shown else {}
-            whole = {**shown, **told, "data": parts, "has_more": False}
-            reply = replace(reply, remote={**reply.remote, name: whole})
-        return reply
-
-    def pages(self, path: str, *, after: str | None = None, quick: bool = False, **params: Any) -> Iterator[Reply]:
-        """Read a list page by page, newest first; `remote` is the page. Raises CannotLook: whole or not at all.
-
-        `after` is the id of an object to go on from. Raises LostCursor if that one, or the last of a page, was removed
-        meanwhile; ReadRefused when Stripe shows no such list: NotAvailable to this account, NoOwner as that is gone.
-        """
-        self.require_right_stripe(bind=False)
-        params |= _asking(path)
-        cursor = {"starting_after": after} if after else {}
-        while True:
-            answer = self._read(
-                path, {**params, "limit": PAGE, **cursor}, about.a_page(path), self._reader(quick=quick)
-            )
-            if isinstance(answer, Refusal):
-                raise unreadable(path, answer)
-            if not isinstance(answer, Reply):
-                raise unread(path, answer)
-            yield answer
-            if not answer.remote.get("has_more") or not answer.remote["data"]:
-                return
-            last = answer.last["id"]
-            if last == cursor.get("starting_after"):  # a cache on the way gives the same page for ever
-                raise CannotLook(f"GET {path}: the list does not go on after {last}")
-            cursor = {"starting_after": last}
-
-    def first(self, path: str, **params: Any) -> dict[str, Any] | None:
-        """Return the newest object of a list, or None when it is empty. Raises CannotLook."""
-        answer = self._read(path, {**params, "limit": 1}, about.a_page(path))
-        if not isinstance(answer, Reply):
-            raise unread(path, answer)
-        return next(iter(answer.remote["data"]), None)
-
     # --- the right Stripe ---
 
     def require_right_stripe(self, *, bind: bool = True, quick: bool = False) -> None:
@@ -242,6 +166,11 @@ class Gateway:
             self._checked, self._bound = True, bind or fresh is None or known is not fresh
 
     # --- the one place where stripe-python is called and its errors are read ---
+
+    def _reader(self, *, quick: bool) -> stripe.StripeClient:
+        if quick and time_left() < sum(QUICK):
+            raise CannotLook("the time of this webhook is used up")
+        return self._quick if quick else self._client
 
     def _read(
         self, path: str, params: dict[str, Any], fits: About, client: stripe.StripeClient | None = None
@@ -316,8 +245,3 @@ class Gateway:
 
 def _whatever(remote: dict[str, Any]) -> None:
     """What must only be done before: by its key alone it is told from another's."""
-
-
-def _asking(path: str) -> dict[str, Any]:
-    asked = expansions(path)
-    return {"expand": asked} if asked else {}

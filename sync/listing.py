@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from models import SyncedDocument
+from models.resource import is_id
 from sync.answers import Reply
 from sync.errors import CannotLook, Forbidden, LostCursor, NotAvailable
 from sync.gateway import Gateway
@@ -19,6 +20,11 @@ class Mark:
     id: str
     born: int | None
     asked: int = 0  # which of the questions that make the list whole
+
+
+def has_id(remote: Any) -> bool:
+    """Whether this can be an object at all."""
+    return isinstance(remote, dict) and is_id(remote.get("id"))
 
 
 def born(remote: dict[str, Any]) -> int | None:

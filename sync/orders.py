@@ -34,6 +34,8 @@ from sync.disputes import disputes_of
 from sync.errors import InProgress, NotFound, Refused, Unavailable
 from sync.logs import log
 from sync.pricing import total_of
+from sync.push import conclude
+from sync.push import push as push_payment
 from sync.standing import OVER, Paying, news_of, stand
 
 PAYMENTS: dict[str, type[SyncedDocument]] = {"checkout": CheckoutSession, "payment_intent": PaymentIntent}
@@ -133,7 +135,7 @@ def _stage(order: Order) -> None:
     model, planned = PAYMENTS[order.payment], operation.params
     try:
         if Facts(order, clock.now(), current().installation).replayable:
-            saga.push(model.stage(planned["values"], planned["operation"], id=order.payment_id, request=None))
+            push_payment(model.stage(planned["values"], planned["operation"], id=order.payment_id, request=None))
         else:
             told = "It was not made in time, and nothing of it is at Stripe."
             model.bar(order.payment_id, {"type": "rolled-back", "code": None, "message": told})
@@ -152,7 +154,7 @@ def _end(order: Order, payment: SyncedDocument) -> Order:
         saga.act(payment, ENDING[payment.resource.kind], {})
     except Refused as refused:
         problem = refused.problem
-        return sure(saga.conclude(order, lambda latest: latest.refuse(problem, "refused")), Order)
+        return sure(conclude(order, lambda latest: latest.refuse(problem, "refused")), Order)
     except (InProgress, NotFound) as error:  # somebody else is at work on it, or has ended it: `follow` sees to that
         log.info("order %s: its payment cannot be ended now: %s", order.id, error)
     except Unavailable as error:  # `act` speaks to callers; here, a run that goes on must know that it was MongoDB

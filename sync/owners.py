@@ -10,10 +10,9 @@ from typing import Any
 from models import kinds
 from models.owned import CLOCK, OWNED, OWNERS, Owned
 from sync.answers import Reply
-from sync.compare import has_id
 from sync.connection import current
 from sync.errors import CannotLook, Forbidden, NoOwner, ReadRefused
-from sync.listing import Mark, born, is_not_there, listed, made_since
+from sync.listing import Mark, born, has_id, is_not_there, listed, made_since
 from sync.stop import STOP
 
 READS = 1000  # GETs that a run spends on this, unless it is told another number

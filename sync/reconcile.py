@@ -5,11 +5,10 @@ simply run again. None holds more than a page of it in memory.
 Before anything is touched it makes sure that this is the Stripe that it knows.
 """
 
-import random
 from collections import Counter
 from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from typing import Any
 
@@ -17,18 +16,18 @@ from models import Event, SyncedDocument, clock, present_kinds
 from models.claimable import read_each, set_aside
 from models.event import EventState
 from models.state import CHECKPOINT, HEARTBEAT, LATCH, State
-from models.tally import count, count_each, having, oldest
+from models.tally import count, count_each, having
 from sync.answers import Reply
 from sync.backoff import backoff
-from sync.compare import has_id
+from sync.checkpoint import EVENTS_LAST, catch_up, move_checkpoint, require_continuity, since
 from sync.connection import current
 from sync.deadline import leased
 from sync.erase import go_on
 from sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongStripe
 from sync.full import Coverage, compare_everything
-from sync.inbox import attempt, canonical, drain, keep
+from sync.inbox import drain
 from sync.isolation import counted, isolated
-from sync.listing import LAG
+from sync.listing import has_id
 from sync.logs import log
 from sync.migrations import migrate
 from sync.owners import READS
@@ -37,8 +36,6 @@ from sync.progress import Backlog, Note, Step, unnoted
 from sync.settle import Run, settle
 from sync.stop import STOP, Stopped
 
-FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger than 15 minutes to its events
-EVENTS_LAST = 29 * 86400  # s: Stripe lists events for 30 days
 TOLERATED = 10  # documents in a row that cannot be looked at; more, and it is not them but Stripe
 SHOWN = 10  # of them in the report; every one is logged
 INBOX, EVENTS, OVERDUE = "1/3", "2/3", "3/3"  # the steps of a run
@@ -158,40 +155,6 @@ def _run(report: Report, run: NotedRun, owner_reads: int) -> None:
         move_checkpoint(checkpoint, newest)
 
 
-def since(checkpoint: dict[str, Any] | None) -> int:
-    """Return from which of Stripe's seconds on to read events: two minutes before the newest that was read."""
-    if checkpoint is not None:
-        newest = checkpoint.get("newest")
-        return int(newest["created"] if newest else checkpoint["read_at"]) - LAG
-    born = oldest(having(present_kinds().values(), {}))
-    return (
-        int(min(filter(None, (clock.now() - FIRST, born))).timestamp()) - LAG
-    )  # before our first document, none was ours
-
-
-def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> None:
-    """Raise WrongStripe unless Stripe still has the newest event that was read: else it is not the Stripe we knew."""
-    newest = checkpoint.get("newest")
-    if newest is None or now - newest["created"] > EVENTS_LAST:
-        return
-    if any(event["id"] == newest["id"] for event in filter(has_id, page.remote["data"])):
-        return
-    if page.remote.get("has_more") and current().gateway.get(f"/v1/events/{newest['id']}") is not None:
-        return
-    raise WrongStripe(
-        f"Stripe no longer has the event {newest['id']}, which was read there: this is another Stripe, or a sandbox "
-        "that was wiped. Nothing was touched. Correct STRIPE_SECRET_KEY or MONGODB_URI; after a wipe, begin with an "
-        "empty database, or keep this one with `new-installation` and then `reconcile --full`"
-    )
-
-
-def move_checkpoint(checkpoint: dict[str, Any] | None, newest: Reply) -> None:
-    """Remember how far was read. Only a run that read everything gets here."""
-    event = next(filter(has_id, newest.remote["data"]), None)
-    mark = {"id": event["id"], "created": event["created"]} if event else checkpoint and checkpoint.get("newest")
-    State.write(CHECKPOINT, {"read_at": newest.earliest, "newest": mark})
-
-
 def drain_inbox(run: NotedRun) -> None:
     """Apply what is due in the inbox."""
     inbox = Backlog(run.note, "inbox", INBOX, lambda: Event.objects(__raw__=clock.overdue(clock.now())).count())
@@ -202,34 +165,6 @@ def drain_inbox(run: NotedRun) -> None:
 
     drain(noted, run.counts)
     inbox.end()
-
-
-def catch_up(page: Reply, run: Run) -> bool:
-    """Apply the events of a page that never reached the inbox, in any order; return whether all are in it now.
-
-    Runs that read the same page share it: whoever meets the work of another goes on elsewhere on the page.
-    """
-    events = [event for event in page.remote["data"] if has_id(event)]
-    unreadable = len(page.remote["data"]) - len(events)
-    if unreadable:
-        log.error("%s entries of Stripe's list of events have no id", unreadable)
-        run.counts["failed"] += unreadable
-    known = Event.known([event["id"] for event in events])
-    missed = [event for event in reversed(events) if event["id"] not in known]
-    if run.dry:
-        run.counts["event_missed"] += len(missed)
-        return True
-    failed = run.counts["failed"]
-    while missed:
-        event = missed.pop()
-        with isolated(run.counts, f"event {event['id']}"):
-            if not Event.known([event["id"]]):
-                verdict = attempt(event, quick=False)
-                if keep(event, canonical(event), verdict):
-                    run.counts[f"event_{verdict.state}"] += verdict.state != EventState.IGNORED
-                    continue
-        random.shuffle(missed)
-    return not unreadable and run.counts["failed"] == failed
 
 
 def tell_of(page: Reply, now: int, since: int, run: NotedRun) -> None:

@@ -18,7 +18,7 @@ from sync.evidence import from_reply, hand_over, needs_look, of_id
 from sync.find import Finder
 from sync.logs import log
 from sync.look import look, observe
-from sync.saga import push
+from sync.push import push
 from sync.undo import Brakes, undo
 
 PATIENCE = timedelta(minutes=5)  # between two looks at what may still be under way

@@ -4,7 +4,8 @@ import pytest
 
 import sync
 from models import Customer, Status
-from sync.backfill import Backfill, backfill
+from sync.backfill import backfill
+from sync.backfill_report import Backfill
 from sync.patience import Patience
 from tests.support.in_sync import assert_in_sync
 from tests.support.lives import Lives

@@ -8,7 +8,8 @@ from pymongo.errors import PyMongoError
 
 import sync
 from models import Customer, Delivery, DeliveryState
-from sync.backfill import Backfill, backfill
+from sync.backfill import backfill
+from sync.backfill_report import Backfill
 from sync.deliver import deliver
 from sync.patience import Patience
 from tests.faults.calls import Call, Told

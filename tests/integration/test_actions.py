@@ -7,7 +7,7 @@ from models import kinds
 from sync.converge import Sight
 from sync.deadline import within
 from sync.look import observe
-from sync.saga import push
+from sync.push import push
 from tests.support import samples
 from tests.support.world import World
 

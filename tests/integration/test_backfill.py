@@ -18,7 +18,8 @@ from models.keys import Key
 from models.order import PaymentStatus
 from models.state import CHECKPOINT
 from sync.__main__ import main
-from sync.backfill import Backfill, Part, backfill
+from sync.backfill import backfill
+from sync.backfill_report import Backfill, Part
 from sync.commands.progress import Progress
 from sync.listing import Mark
 from sync.patience import Patience

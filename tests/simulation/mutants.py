@@ -137,7 +137,7 @@ MUTANTS = (
     ),
     Mutant(
         "takes a deletion of unknown outcome for done",
-        "sync/saga.py",
+        "sync/push.py",
         '        case Refusal(missing=True) if operation.verb == "delete":',
         '        case Refusal(missing=True) | Unknown() if operation.verb == "delete":',
         seed=10,
