@@ -3,8 +3,8 @@
 from sync import starting as starting  # first: the others take a second
 
 # isort: split
-import stripe
 from pymongo.monitoring import CommandListener
+from stripe import HTTPClient  # by name: `sync.stripe` is a room
 
 from models.input import Invalid
 from sync import connection, hooks
@@ -59,7 +59,7 @@ __all__ = [
 def connect(
     settings: Settings | None = None,
     *,
-    http_client: stripe.HTTPClient | None = None,
+    http_client: HTTPClient | None = None,
     listeners: tuple[CommandListener, ...] = (),
 ) -> Connection:
     """Connect this process, once, and each child that it forks; `settings` default to the environment.
