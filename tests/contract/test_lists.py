@@ -85,6 +85,15 @@ def test_what_is_of_a_test_clock_is_in_no_unfiltered_list_and_has_its_time(
     assert invoice.test_clock == clock.id
 
 
+def test_live_mode_makes_and_lists_no_test_clocks(emulator: Emulator) -> None:
+    clocks = stripe.StripeClient("sk_live_x", http_client=emulator.transport()).v1.test_helpers.test_clocks
+
+    with pytest.raises(stripe.InvalidRequestError, match="Test clocks can only be used in test mode"):
+        clocks.create({"frozen_time": int(emulator.clock.now())})
+    with pytest.raises(stripe.InvalidRequestError, match="Test clocks can only be used in test mode"):
+        clocks.list()
+
+
 def test_a_clock_that_advances_brings_what_is_due_and_one_that_is_deleted_takes_all_along(
     emulator: Emulator, client: stripe.StripeClient
 ) -> None:
