@@ -9,6 +9,7 @@ from models.absorb import Evidence
 from models.content import kept
 from models.resource import Resource, is_gone, shortened
 from sync.answers import API_VERSION, Reply
+from sync.references import referring
 
 Model = type[SyncedDocument]
 FOREVER = 2**53  # later than any second of Stripe's
@@ -137,8 +138,6 @@ def hand_over(
 
 def referenced(document: SyncedDocument) -> bool:
     """Whether a live document refers to this one's object."""
-    from sync.references import referring  # the registry is complete only when all models are there
-
     return any(model.objects(__raw__=condition).first() for model, condition in referring(document))
 
 
