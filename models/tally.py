@@ -3,13 +3,14 @@
 None asks whether a row is ours: to answer that, each would have to be read.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from mongoengine import Document
 
 Row = TypeVar("Row", bound=Document)
+NOTHING: Mapping[str, dict[str, Any]] = {}
 STRIPE_BEGAN = datetime(2010, 1, 1, tzinfo=UTC)
 MOST = 100_000  # entries of an index that a count reads: a tenth of a second, where ten million would take several
 
@@ -23,6 +24,8 @@ def count(model: type[Document], where: dict[str, Any]) -> int:
 def ask_each(models: Iterable[type[Row]], stages: list[dict[str, Any]]) -> dict[type[Row], dict[str, Any]]:
     """Ask several types the same, in one round trip; return the first row that each answers, if it answers any."""
     by_name = {model._get_collection_name(): model for model in models}
+    if not by_name:
+        return {}
     first, *others = [(name, [*stages, {"$set": {"of": {"$literal": name}}}]) for name in by_name]
     unions = [{"$unionWith": {"coll": name, "pipeline": pipeline}} for name, pipeline in others]
     found = by_name[first[0]]._get_collection().aggregate([*first[1], *unions])
@@ -31,7 +34,7 @@ def ask_each(models: Iterable[type[Row]], stages: list[dict[str, Any]]) -> dict[
 
 def having(models: Iterable[type[Row]], where: dict[str, Any]) -> set[type[Row]]:
     """Return those of these types that have any row that `where` asks for."""
-    return {*ask_each(models, [{"$match": where}, {"$limit": 1}, {"$project": {"_id": 1}}])}
+    return {*ask_each(models, [{"$match": where}, {"$limit": 1}, {"$project": {"_id": 0, "any": {"$literal": 1}}}])}
 
 
 def count_each(models: Iterable[type[Document]], where: dict[str, Any]) -> int:
@@ -39,14 +42,27 @@ def count_each(models: Iterable[type[Document]], where: dict[str, Any]) -> int:
     return sum(row["n"] for row in ask_each(models, [{"$match": where}, {"$limit": MOST}, {"$count": "n"}]).values())
 
 
-def counts(model: type[Document], name: str, values: Iterable[str]) -> dict[str, int]:
-    """Count the rows of each value of a field. One value may have more than `MOST`: then about as many as are left."""
-    found = {str(value): number for value in values if (number := count(model, {name: value}))}
+def counts(
+    model: type[Document], name: str, values: Iterable[str], beside: Mapping[str, dict[str, Any]] = NOTHING
+) -> tuple[dict[str, int], dict[str, int]]:
+    """Count the rows of each value of a field, and those that other questions ask for `beside`: in one round trip.
+
+    One value may have more than `MOST`: then about as many as are left.
+    """
+    rows, asked = model._get_collection(), {**{str(value): {name: value} for value in values}, **beside}
+    first, *more = [
+        [{"$match": where}, {"$limit": MOST}, {"$count": "n"}, {"$set": {"of": {"$literal": each}}}]
+        for each, where in asked.items()
+    ]
+    unions = [{"$unionWith": {"coll": rows.name, "pipeline": pipeline}} for pipeline in more]
+    told = dict.fromkeys(asked, 0) | {row["of"]: row["n"] for row in rows.aggregate([*first, *unions])}
+    others = {each: told.pop(each) for each in beside}
+    found = {value: number for value, number in told.items() if number}
     many = [value for value, number in found.items() if number >= MOST]
     if len(many) == 1:
-        others = sum(found.values()) - found[many[0]]
-        found[many[0]] = max(MOST, model._get_collection().estimated_document_count() - others)
-    return found
+        less = sum(found.values()) - found[many[0]]
+        found[many[0]] = max(MOST, rows.estimated_document_count() - less)
+    return found, others
 
 
 def smallest(model: type[Document], where: dict[str, Any], name: str) -> Any:

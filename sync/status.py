@@ -3,6 +3,7 @@
 It asks MongoDB only, and only what an index answers: neither ten million documents nor a full inbox make it slow.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -18,12 +19,12 @@ from models import (
     Status,
     SyncedDocument,
     clock,
-    created_kinds,
     present_kinds,
 )
 from models.event import OPEN, EventState
+from models.notice import Noticing
 from models.state import ALIKE, CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
-from models.tally import MOST, count, counts, first_key, oldest, smallest
+from models.tally import MOST, count, counts, first_key, having, oldest, smallest
 from models.username import fold
 from sync.answers import API_VERSION
 from sync.findings import MARKS, Finding, Level, exit_code
@@ -94,14 +95,15 @@ def status() -> Health:
     """Look at the database and say how things stand."""
     health, now = Health(), clock.now()
     present = list(present_kinds().values())
-    _documents(health, now, present)
+    there = having(present, {})
+    _documents(health, now, present, there)
     _inbox(health, now)
-    _hooks(health, now, present)
-    _backlog(health, now, present)
+    _hooks(health, now, there)
+    _backlog(health, now, there)
     heartbeat, checkpoint, latch = State.read(HEARTBEAT), State.read(CHECKPOINT), State.read(LATCH)
     health.facts["last_reconcile"] = heartbeat and heartbeat["at"]
     health.facts["checkpoint"] = checkpoint and checkpoint["at"]
-    _reconcile(health, now, heartbeat)
+    _reconcile(health, now, heartbeat, there)
     if latch is not None:
         told = "the cap of undos and deletions was met"
         health.problem("brakes", told, "see `reconcile --full --dry-run`; if it is right, `operations confirm`")
@@ -114,9 +116,11 @@ def status() -> Health:
     return health
 
 
-def _reconcile(health: Health, now: datetime, heartbeat: dict[str, Any] | None) -> None:
+def _reconcile(
+    health: Health, now: datetime, heartbeat: dict[str, Any] | None, there: Iterable[type[SyncedDocument]]
+) -> None:
     """Where it never ran, its silence is as old as the oldest document."""
-    since = heartbeat["at"] if heartbeat else oldest(created_kinds().values()) or now
+    since = heartbeat["at"] if heartbeat else oldest(_ours(there)) or now
     silence, do = now - since, "run `python -m sync reconcile --every 300`"
     if silence > ABANDONED:
         health.problem("reconcile", f"reconcile has not run for {silence.days} days", do)
@@ -127,23 +131,32 @@ def _reconcile(health: Health, now: datetime, heartbeat: dict[str, Any] | None) 
         health.problem("reconcile", told, "see what `doctor` says of the key")
 
 
-def _documents(health: Health, now: datetime, present: list[type[SyncedDocument]]) -> None:
+def _ours(there: Iterable[type[SyncedDocument]]) -> list[type[SyncedDocument]]:
+    """Return what we make: a copy comes from Stripe's own telling."""
+    return [model for model in there if not model.resource.mirrored]
+
+
+def _documents(
+    health: Health, now: datetime, present: list[type[SyncedDocument]], there: set[type[SyncedDocument]]
+) -> None:
     found: dict[str, dict[str, int]] = {}
     review = unconfirmed = 0
-    since: datetime | None = None
+    late = {"confirmed_at": None, "status": Status.ACTIVE, "created_at": {"$lt": now - UNCONFIRMED}}
     for model in present:
-        mirrored, there = model.resource.mirrored, smallest(model, {}, "_id") is not None
-        found[model._get_collection_name()] = counts(model, "status", COPIED if mirrored else Status) if there else {}
-        if not there:
+        found[model._get_collection_name()] = {}
+        if model not in there:
             continue
-        review += count(model, {"review": {"$type": "string"}})
-        if mirrored:  # a copy comes from Stripe's own telling
-            continue
-        begun = [smallest(model, {**UNFINISHED, "status": status}, "operation.since") for status in BEGUN]
-        since = min(filter(None, (since, *begun)), default=None)
-        if model.resource.announced:  # else no webhook confirms it, however well they arrive
-            late = {"confirmed_at": None, "status": Status.ACTIVE, "created_at": {"$lt": now - UNCONFIRMED}}
-            unconfirmed += count(model, late)
+        resource = model.resource
+        asked: dict[str, dict[str, Any]] = {"in review": {"review": {"$type": "string"}}}
+        if not resource.mirrored and resource.announced:  # else no webhook confirms it, however well they arrive
+            asked["unconfirmed"] = late
+        statuses = COPIED if resource.mirrored else Status
+        found[model._get_collection_name()], beside = counts(model, "status", statuses, asked)
+        review += beside["in review"]
+        unconfirmed += beside.get("unconfirmed", 0)
+    begun = having(_ours(there), {**UNFINISHED, "status": {"$in": BEGUN}})
+    asked_since = [(model, {**UNFINISHED, "status": status}) for model in begun for status in BEGUN]
+    since = min(filter(None, (smallest(*each, "operation.since") for each in asked_since)), default=None)
     health.facts.update(documents=found, review=review, unconfirmed=unconfirmed)
     if review:
         health.problem("review", f"{review} in review", "see `operations list --review`, then retry, link or roll back")
@@ -157,11 +170,11 @@ def _documents(health: Health, now: datetime, present: list[type[SyncedDocument]
         health.warning("pending", told, "see its error in `operations list`; it is settled, or in review, after a day")
 
 
-def _backlog(health: Health, now: datetime, present: list[type[SyncedDocument]]) -> None:
+def _backlog(health: Health, now: datetime, there: Iterable[type[SyncedDocument]]) -> None:
     """How much is due, and since when: more than one run can do, after an outage."""
     due = clock.overdue(now)
-    sources: list[type[Document]] = [*present, Event]
-    longest = {source: lease for source in sources if (lease := smallest(source, due, "lease"))}
+    sources: list[type[Document]] = [*there, Event]
+    longest = {source: lease for source in having(sources, due) if (lease := smallest(source, due, "lease"))}
     age = now - min(longest.values()) if longest else None
     waiting = {source: count(source, due) for source in longest}
     events = waiting.pop(Event, 0)
@@ -173,7 +186,7 @@ def _backlog(health: Health, now: datetime, present: list[type[SyncedDocument]])
 
 
 def _inbox(health: Health, now: datetime) -> None:
-    found = counts(Event, "state", EventState)
+    found, _ = counts(Event, "state", EventState)
     opened = {state: smallest(Event, {"state": state}, "received_at") for state in OPEN if found.get(state)}
     health.facts["events"] = found
     health.facts["oldest_open_event"] = now - min(opened.values()) if opened else None
@@ -186,11 +199,11 @@ def _inbox(health: Health, now: datetime) -> None:
         health.warning("events", told, "see its error in `events list --state received`")
 
 
-def _hooks(health: Health, now: datetime, present: list[type[SyncedDocument]]) -> None:
-    made = counts(Delivery, "state", (DeliveryState.PENDING, DeliveryState.DEAD))
+def _hooks(health: Health, now: datetime, there: Iterable[type[SyncedDocument]]) -> None:
+    made, _ = counts(Delivery, "state", (DeliveryState.PENDING, DeliveryState.DEAD))
     began = {state: smallest(Delivery, {"state": state}, "at") for state in made}
-    sources: list[type[SyncedDocument] | type[Event]] = [*present, Event]
-    unmoved = {source: number for source in sources if (number := count(source, source.noticed))}
+    told_of: list[type[Noticing]] = [*there, Event]
+    unmoved = {source: count(source, source.noticed) for source in having(told_of, Noticing.noticed)}
     told_since = [at for source in unmoved if (at := first_key(source, source.noticed, "notices.at"))]
     dead, pending = made.get(DeliveryState.DEAD, 0), made.get(DeliveryState.PENDING, 0)
     waiting = [*told_since, *filter(None, [began.get(DeliveryState.PENDING)])]  # a row of others has no time

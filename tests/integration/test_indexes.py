@@ -15,7 +15,6 @@ import sync
 from demo.mongod import find_mongod, free_port
 from models import Customer, Event, created_kinds, kinds
 from models.indexes import gap
-from models.state import SCHEMA
 from sync.__main__ import main
 from sync.doctor import examine
 from sync.indexes import gaps
@@ -85,15 +84,13 @@ def unique(model: Any) -> list[str]:
 
 
 def broken(shop: World, *names: str) -> None:
-    """Put a document into every collection that is always there, and take these indexes from it, or all: as an older
-    version left them, of whose schema no number was stored."""
+    """Put a document into every collection that is always there, and drop these indexes of it, or all."""
     with MongoClient[Any](shop.database) as client:
         for model in ALL.values():
             rows = client.get_default_database()[model._get_collection_name()]
             rows.insert_one({model.mark: 1})
             for name in names or ("*",):
                 rows.drop_indexes() if name == "*" else rows.drop_index(name)
-        client.get_default_database().sync_state.delete_one({"_id": SCHEMA})
     sync.disconnect()
 
 
