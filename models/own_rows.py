@@ -100,6 +100,11 @@ def collections() -> dict[str, Row]:
     return {told["name"]: dict(told) for told in get_db().list_collections()}
 
 
+def indexes_in_all() -> int:
+    """Return how many indexes all collections of the database have together."""
+    return int(get_db().command("dbStats")["indexes"])
+
+
 def strangers(models: Iterable[type[OwnRows]], there: Mapping[str, Row]) -> list[str]:
     """Return the collections of these models in which rows of others were seen, and what has the name of one and is
     none of ours, as a view: one question, whatever they hold. `there` is what `collections` told.

@@ -24,7 +24,7 @@ OWNERS = "owners"  # {"walks"}: how far a full comparison has asked owners for w
 PLACES = f"^(?:{OWNERS}$|backfill)"  # the names of what says how far a reading of lists is
 OTHER_VERSION = "other_version"  # {"version"} of the last event that was rendered in another API version than ours
 MIGRATIONS = "migrations"  # {"done": [names], "place": {"name", "collection", "after"} | None}: see sync/migrations.py
-SCHEMA = "schema"  # {"number", "of", "whole": [ids of collections]}: see sync/schema.py
+SCHEMA = "schema"  # {"number", "of", "whole": [ids of collections], "indexes": how many}: see sync/schema.py
 ALIKE = "alike"  # {"ids"}: of customers whose username looks like another's, from before that was refused
 ENDPOINT = "endpoint"  # and the id of a webhook endpoint: {"digest"} of its secret, which nobody can read again
 

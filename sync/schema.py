@@ -1,7 +1,8 @@
 """The number of the schema: a start on a database of ours asks for no index, and one on a newer database is refused.
 
 A schema is every index and every migration. Its number is stored when all of it is done, with the ids of the
-collections that were seen whole: one that was dropped, and restored without its indexes, has another id.
+collections that were seen whole, and how many indexes there were in all: a collection that was dropped, and restored
+without its indexes, has another id, and an index that was dropped is one less.
 """
 
 from collections.abc import Iterator
@@ -12,7 +13,7 @@ from mongoengine import Document
 
 from models import State, kinds, present_kinds
 from models.mirrored import Mirrored
-from models.own_rows import collections
+from models.own_rows import collections, indexes_in_all
 from models.state import INSTALLATION, MIGRATIONS, SCHEMA
 from models.tally import having
 from sync import indexes
@@ -31,10 +32,11 @@ Value = dict[str, Any]
 
 @dataclass(frozen=True)
 class Found:
-    """What a start finds before it writes anything: which collections are there, by their ids, and what is stored of
-    the whole."""
+    """What a start finds before it writes anything: which collections are there, by their ids, how many indexes they
+    have, and what is stored of the whole."""
 
     collections: dict[str, str]
+    indexes: int
     installation: str | None
     schema: Value
     migrations: Value
@@ -51,7 +53,7 @@ def look() -> Found:
     state = State.read_each(INSTALLATION, SCHEMA, MIGRATIONS)
     schema, migrations = (state.get(name, {}) for name in (SCHEMA, MIGRATIONS))
     _refuse_newer(schema)
-    return Found(_ids(there), state.get(INSTALLATION, {}).get("id"), schema, migrations)
+    return Found(_ids(there), indexes_in_all(), state.get(INSTALLATION, {}).get("id"), schema, migrations)
 
 
 def prepare(settings: Settings, found: Found) -> None:
@@ -88,8 +90,8 @@ def migrated(known: Value) -> bool:
 
 
 def _store(settings: Settings) -> None:
-    whole = sorted(_ids(collections()).values())
-    _refuse_newer(State.raised(SCHEMA, {"number": NUMBER, "of": _of(settings), "whole": whole}))
+    seen = {"whole": sorted(_ids(collections()).values()), "indexes": indexes_in_all()}
+    _refuse_newer(State.raised(SCHEMA, {"number": NUMBER, "of": _of(settings), **seen}))
 
 
 def _of(settings: Settings) -> str:
@@ -109,8 +111,8 @@ def _refuse_newer(schema: Value) -> None:
 
 
 def _unseen(found: Found, settings: Settings) -> Iterator[type[Document]]:
-    """Yield whose indexes are not known to be as they should: all of them, where another schema is stored."""
-    same = found.schema.get("of") == _of(settings)
+    """Yield whose indexes are not known to be as they should: all, where another schema or number of them is stored."""
+    same = (found.schema.get("of"), found.schema.get("indexes")) == (_of(settings), found.indexes)
     for model in indexes.ours(kinds().values()):
         name = model._get_collection_name()
         here = name in found.collections or not issubclass(model, Mirrored)

@@ -18,6 +18,7 @@ from sync.doctor import examine
 from sync.errors import BadSettings
 from sync.indexes import gaps
 from sync.schema import MIGRATED, NUMBER
+from tests.support.events import event
 from tests.support.fuse import Fuse
 from tests.support.world import KEY, World
 
@@ -145,18 +146,30 @@ def test_what_cannot_be_built_lets_no_start_believe_the_number(shop: World, comm
         shop.start()
 
 
-def test_an_index_that_was_dropped_by_hand_is_seen_by_the_doctor_and_built_by_the_command(
-    shop: World, command: Callable[..., int]
-) -> None:
+@pytest.mark.parametrize("name", ["customers", "payouts"])
+def test_a_start_sees_that_an_index_was_dropped_by_hand(shop: World, command: Callable[..., int], name: str) -> None:
+    sync.create_customer("user@here.com")
+    shop.deliver([event("payout.created", {"id": "po_1", "object": "payout", "created": 1}, 1)])
+    index = {"customers": "key_1", "payouts": "stripe_id_1"}[name]
+    shop.start()
+    get_db()[name].drop_index(index)
+
+    with pytest.raises(sync.SyncError, match=rf"{name}\.{index}"):
+        shop.start()
+
+    assert command("indexes") == 0
+    shop.start()
+    assert not list(gaps(sync.current().settings))
+
+
+def test_one_that_another_took_the_place_of_is_seen_by_the_doctor(shop: World) -> None:
     get_db().customers.drop_index("key_1")
+    get_db().customers.create_index("harmless")
 
     shop.start()
 
     (found,) = [finding for finding in examine().findings if finding.check == "indexes"]
     assert (found.level, "customers.key_1" in found.told) == ("problem", True)
-    assert command("indexes") == 0
-    shop.start()
-    assert not list(gaps(sync.current().settings))
 
 
 @pytest.mark.parametrize("name", ["customers", "payouts"])

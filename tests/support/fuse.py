@@ -13,7 +13,7 @@ import stripe
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 READS = {"find", "getMore", "aggregate", "count", "hello", "ping", "endSessions", "buildInfo"}
-READS |= {"listIndexes", "listCollections"}
+READS |= {"listIndexes", "listCollections", "dbStats"}
 
 
 class Died(BaseException):
