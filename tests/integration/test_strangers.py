@@ -176,7 +176,7 @@ def test_nothing_of_ours_asks_a_collection_past_the_mark() -> None:
     root = Path(__file__).parents[2]
     found = {}
     for file in (
-        *root.glob("models/*.py"),
+        *root.glob("models/**/*.py"),
         *root.glob("sync/**/*.py"),
         *root.glob("api/*.py"),
         *root.glob("webhooks/*.py"),
