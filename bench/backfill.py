@@ -32,7 +32,7 @@ from emulator import Emulator
 from emulator.server import Server
 from models.content import digest
 
-SIZES, QUICK_SIZES = (10_000, 100_000), (300, 600)
+SIZES, QUICK_SIZES = (10_000, 100_000), (300,)
 BATCH = 1_000  # rows of one insert of the floor
 PAGE = 100
 EVERY = 60  # seconds between the births of two customers

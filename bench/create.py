@@ -14,7 +14,7 @@ from sync.settings import Settings
 
 CROWD = 16
 ROUNDS, QUICK_ROUNDS = 5, 1
-CREATIONS, QUICK_CREATIONS = 480, 48  # in a round; a quarter as many where they come one at a time
+CREATIONS, QUICK_CREATIONS = 480, 16  # in a round; a quarter as many where they come one at a time
 SIZE = 1_000  # bytes of a row of the floor, about a pending document
 
 Act = Callable[[int, int], list[float]]  # how many, how many at once: the latency of each

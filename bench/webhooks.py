@@ -13,7 +13,7 @@ from demo.stack import Stack
 
 CONNECTIONS = 16
 ROUNDS, QUICK_ROUNDS = 5, 1
-EVENTS, QUICK_EVENTS = 2_000, 100  # in a round
+EVENTS, QUICK_EVENTS = 2_000, 20  # in a round
 
 
 def run(*, quick: bool) -> Iterator[str]:

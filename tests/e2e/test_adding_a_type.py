@@ -22,12 +22,13 @@ PASSED = re.compile(r"^PASSED (\S+?)::(.*)$", re.MULTILINE)
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the project, with the type of the page."""
+    """A copy of the project, with the type of the page; what Python compiled before is good for it as well."""
     copy = tmp_path_factory.mktemp("project")
     for path in project_files():
-        target = copy / path.relative_to(ROOT)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+        for one in (path, *(path.parent / "__pycache__").glob(f"{path.stem}.*.pyc")):
+            target = copy / one.relative_to(ROOT)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(one, target)  # with its time, by which Python and mypy know it
     for language, name, text in FILE.findall(PAGE):
         file = copy / name
         if language == "diff":

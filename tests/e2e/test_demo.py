@@ -187,8 +187,28 @@ def test_an_order_has_no_object_of_its_own_but_must_be_settled(stack: Stack) -> 
     assert f"unsettled: {made['id']}" in str(Shop(stack).balance())
 
 
-def test_a_process_that_dies_is_told_with_its_last_words(stack: Stack) -> None:
-    with Stack(mongodb=stack.mongodb_uri, workers=1) as other:
+def test_a_process_that_cannot_start_is_told_with_its_last_words(stack: Stack) -> None:
+    with pytest.raises(Ended) as ended, Stack(mongodb=stack.mongodb_uri, environment={"RETENTION_DAYS": "1"}):
+        pass
+
+    assert str(ended.value).startswith("gunicorn ended with exit code 2; it last said:\n")
+    assert "RETENTION_DAYS must be" in str(ended.value)
+
+
+def test_a_process_comes_back_where_it_was_and_one_that_dies_is_told_and_nothing_is_left(
+    stack: Stack, tmp_path: Path
+) -> None:
+    names = stack.database.client.list_database_names
+
+    with Stack(mongodb=stack.mongodb_uri, workers=1, state=tmp_path / "stripe") as other:
+        other.service.post("/customers", {"username": "ada@here.com"})
+        for name in ("emulator", "gunicorn"):
+            other.kill(name)
+            other.start(name)
+
+        assert other.service.get("/customers/ada@here.com").status == 200
+        assert len(other.stripe.objects("customer")) == 1
+
         os.kill(other.process("emulator").pid, signal.SIGKILL)
 
         def told() -> str:
@@ -200,38 +220,28 @@ def test_a_process_that_dies_is_told_with_its_last_words(stack: Stack) -> None:
 
         eventually(told)
         assert "emulator ended with exit code -9; it last said:\n    emulator ready at http" in told()
-
-
-def test_a_process_that_cannot_start_is_told_with_its_last_words(stack: Stack) -> None:
-    with pytest.raises(Ended) as ended, Stack(mongodb=stack.mongodb_uri, environment={"RETENTION_DAYS": "1"}):
-        pass
-
-    assert str(ended.value).startswith("gunicorn ended with exit code 2; it last said:\n")
-    assert "RETENTION_DAYS must be" in str(ended.value)
-
-
-def test_a_stack_leaves_nothing_on_a_server_of_yours(stack: Stack) -> None:
-    names = stack.database.client.list_database_names
-
-    with Stack(mongodb=stack.mongodb_uri, workers=1) as other:
         assert other.database.name in names()
 
-    assert other.database.name not in names()
+    assert other.database.name not in names(), "on a server of yours"
 
 
-def test_a_process_comes_back_where_it_was(stack: Stack, tmp_path: Path) -> None:
-    with Stack(mongodb=stack.mongodb_uri, workers=1, state=tmp_path / "stripe") as other:
-        other.service.post("/customers", {"username": "ada@here.com"})
-        for name in ("emulator", "gunicorn"):
-            other.kill(name)
-            other.start(name)
-
-        assert other.service.get("/customers/ada@here.com").status == 200
-        assert len(other.stripe.objects("customer")) == 1
-
-
-def test_ctrl_c_stops_every_process_and_removes_every_file() -> None:
+def test_the_lines_to_try_work_and_ctrl_c_stops_every_process_and_removes_every_file(
+    subtests: pytest.Subtests,
+) -> None:
     with left_running() as left:
+        with subtests.test("the lines work as they are printed"):
+            lines = [line for line in left.printed.splitlines() if line.startswith("curl ")]
+            assert len(lines) == 3
+            if shutil.which("curl") is None:
+                pytest.skip("there is no curl")
+            for line in lines[:2]:
+                subprocess.run(line, shell=True, check=True, capture_output=True, text=True)
+
+            def listed() -> str:
+                return subprocess.run(lines[2], shell=True, check=True, capture_output=True, text=True).stdout
+
+            eventually(lambda: "you@here.com" in listed() and "zoe@here.com" in listed())
+
         pids, logs = left.pids(), left.logs
         assert len(pids) >= 4
         assert all(map(exists, pids))
@@ -252,21 +262,6 @@ def test_nothing_outlives_a_demo_that_is_killed() -> None:
 
     eventually(lambda: not [pid for pid in pids if exists(pid)])
     eventually(lambda: not logs.exists())
-
-
-@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
-def test_the_lines_to_try_work_as_they_are_printed() -> None:
-    with left_running() as left:
-        lines = [line for line in left.printed.splitlines() if line.startswith("curl ")]
-        assert len(lines) == 3
-
-        for line in lines[:2]:
-            subprocess.run(line, shell=True, check=True, capture_output=True, text=True)
-
-        def listed() -> str:
-            return subprocess.run(lines[2], shell=True, check=True, capture_output=True, text=True).stdout
-
-        eventually(lambda: "you@here.com" in listed() and "zoe@here.com" in listed())
 
 
 @pytest.mark.parametrize(

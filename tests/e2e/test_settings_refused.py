@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from demo.mongod import free_port
+from sync.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 BAD = {
@@ -41,20 +42,40 @@ def test_gunicorn_does_not_start(tmp_path: Path) -> None:
     assert "in use" not in ended.stderr
 
 
-@pytest.mark.parametrize("command", ["reconcile", "backfill", "status", "operations list", "new-installation"])
-def test_no_command_starts(tmp_path: Path, command: str) -> None:
-    ended = run(tmp_path, "sync", *command.split())
-
-    assert ended.returncode == 2, ended.stderr
+def refused(code: int, out: str, error: str) -> None:
+    """Assert that a command said of each bad setting that it is bad, and nothing else."""
+    assert code == 2, error
     for name in ("STRIPE_SECRET_KEY", "MONGODB_URI", "RETENTION_DAYS"):
-        assert ended.stderr.count(f"{name} ") == 1
-    assert "very-secret" not in ended.stdout + ended.stderr
-    assert "Traceback" not in ended.stderr
+        assert error.count(f"{name} ") == 1
+    assert "very-secret" not in out + error
+    assert "Traceback" not in error
+
+
+def test_no_command_starts(tmp_path: Path) -> None:
+    ended = run(tmp_path, "sync", "reconcile")
+
+    refused(ended.returncode, ended.stdout, ended.stderr)
+
+
+@pytest.mark.parametrize("command", ["reconcile", "backfill", "status", "operations list", "new-installation"])
+def test_no_command_begins(
+    command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in os.environ.keys() - {"PATH"}:
+        monkeypatch.delenv(name)
+    for name, value in BAD.items():
+        monkeypatch.setenv(name, value)
+
+    code = main(command.split())
+
+    refused(code, *capsys.readouterr())
 
 
 @pytest.mark.parametrize("arguments", ["", "tidy", "reconcile --every 0", "reconcile --every nan", "operations retry"])
-def test_a_command_line_that_makes_no_sense_is_told_so(tmp_path: Path, arguments: str) -> None:
-    ended = run(tmp_path, "sync", *arguments.split())
+def test_a_command_line_that_makes_no_sense_is_told_so(arguments: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments.split())
 
-    assert ended.returncode == 2
-    assert ended.stderr.startswith("usage:")
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.startswith("usage:")

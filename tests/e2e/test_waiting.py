@@ -18,7 +18,7 @@ from tests.support.events import event
 SOON = 30.0  # seconds, on a busy machine
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def mongod() -> Iterator[Mongod]:
     if not find_mongod():
         pytest.skip("this machine has no mongod of its own to stop")
@@ -26,7 +26,7 @@ def mongod() -> Iterator[Mongod]:
         yield server
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def stack(mongod: Mongod) -> Iterator[Stack]:
     with Stack(mongodb=mongod.uri("waiting"), workers=2, threads=2) as running:
         yield running
@@ -76,7 +76,7 @@ def test_without_mongodb_it_lives_says_503_to_all_and_connects_when_mongodb_come
 
 
 def test_a_database_that_cannot_be_trusted_is_told_by_readyz_until_it_is_mended(stack: Stack) -> None:
-    assert stack.service.post("/customers", {"username": "user@here.com"}).status == 201
+    assert stack.service.post("/customers", {"username": "other@here.com"}).status == 201
     stack.stop("gunicorn")
     stack.database.customers.drop_index("username_key_1")
     stack.process("gunicorn").start()
@@ -87,7 +87,7 @@ def test_a_database_that_cannot_be_trusted_is_told_by_readyz_until_it_is_mended(
     assert ready.status == 503
     assert "customers.username_key_1" in ready.body["status"]
     assert "`python -m sync indexes`" in ready.body["status"]
-    assert stack.service.post("/customers", {"username": "USER@here.com"}).status == 503
+    assert stack.service.post("/customers", {"username": "OTHER@here.com"}).status == 503
     assert "customers.username_key_1" in stack.process("gunicorn").log.read_text()
 
     command = [sys.executable, "-m", "sync", "indexes"]
@@ -95,4 +95,4 @@ def test_a_database_that_cannot_be_trusted_is_told_by_readyz_until_it_is_mended(
 
     for _ in range(20):
         eventually(lambda: answers(stack, "/readyz", 200), SOON)
-    assert stack.service.post("/customers", {"username": "USER@here.com"}).status == 409
+    assert stack.service.post("/customers", {"username": "OTHER@here.com"}).status == 409
