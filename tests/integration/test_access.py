@@ -363,18 +363,15 @@ def test_what_nobody_can_read_is_listed_beside_the_others(guarded: World, run: R
     assert broken.keys() == whole.keys()
 
 
-@pytest.mark.parametrize(
-    ("query", "named"),
-    [
+def test_a_bad_parameter_of_operations_is_named(guarded: World) -> None:
+    for query, named in (
         *(("kind=shoe", "kind"), ("review=yes", "review"), ("x=1", "x"), ("verb=a&verb=b", "verb")),
         *(("limit=0", "limit"), ("limit=101", "limit"), ("limit=x", "limit")),
         *(("starting_after=cus_1", "starting_after"), ("starting_after=0123456789abcdef01234567", "starting_after")),
-    ],
-)
-def test_a_bad_parameter_of_operations_is_named(guarded: World, query: str, named: str) -> None:
-    told = problem(ask(guarded, "ops", "GET", f"/operations?{query}"), 422, "invalid")
+    ):
+        told = problem(ask(guarded, "ops", "GET", f"/operations?{query}"), 422, "invalid")
 
-    assert list(told["errors"]) == [named]
+        assert list(told["errors"]) == [named], query
 
 
 # --- browsers and proxies ---
@@ -428,16 +425,14 @@ def test_the_host_that_a_caller_names_is_in_no_answer(guarded: World) -> None:
     assert answers[0].headers["Location"].startswith("/customers/")
 
 
-@pytest.mark.parametrize(
-    "path", ["/customers/../../etc/passwd", "/customers/..", "/charges/..%2f..", "//evil.example/x"]
-)
-def test_a_path_leads_nowhere_else(guarded: World, path: str) -> None:
+def test_a_path_leads_nowhere_else(guarded: World) -> None:
     asked = len(guarded.stripe.requests)
 
-    response = guarded.http.open("/x", environ_overrides={"PATH_INFO": path, "REQUEST_URI": path, "RAW_URI": path})
+    for path in ("/customers/../../etc/passwd", "/customers/..", "/charges/..%2f..", "//evil.example/x"):
+        response = guarded.http.open("/x", environ_overrides={"PATH_INFO": path, "REQUEST_URI": path, "RAW_URI": path})
 
-    problem(response, 404, "not-found")
-    assert "Location" not in response.headers
+        problem(response, 404, "not-found")
+        assert "Location" not in response.headers, path
     assert len(guarded.stripe.requests) == asked
 
 

@@ -32,6 +32,7 @@ from tests.support.world import KEY, World
 
 Run = Callable[..., tuple[int, Any]]
 SEVERAL = 230  # three pages
+FEW = 30
 
 
 class Waits:
@@ -131,13 +132,13 @@ def test_it_costs_one_request_for_a_hundred_objects(world: World) -> None:
 
 
 def test_a_second_one_finds_everything_the_same_and_changes_nothing(world: World, run: Run) -> None:
-    stock(world, SEVERAL)
+    stock(world, FEW)
     run()
 
     with untouched(world, may_read=True):
         code, told = run("customer")
 
-    assert (code, told["kinds"], told["resumed"]) == (0, {"customer": {"same": SEVERAL}}, False)
+    assert (code, told["kinds"], told["resumed"]) == (0, {"customer": {"same": FEW}}, False)
 
 
 def test_what_differs_follows_stripe_without_a_request_of_its_own(world: World) -> None:
@@ -210,7 +211,7 @@ def test_with_adopt_no_there_is_nothing_to_copy(world: World, capsys: pytest.Cap
 
 
 def test_the_first_reconcile_after_it_need_not_list_everything_again(world: World) -> None:
-    stock(world, SEVERAL)
+    stock(world, FEW)
     copy()
     world.advance(minutes=1)
     (gone, edited, *_) = Customer.objects
@@ -291,12 +292,12 @@ def test_a_kind_that_is_done_is_not_read_again_by_the_same_backfill(world: World
 
 
 def test_one_that_was_finished_begins_anew(world: World) -> None:
-    stock(world, SEVERAL)
+    stock(world, FEW)
     copy()
 
     told = copy()
 
-    assert (told.resumed, told.counts["same"]) == (False, SEVERAL)
+    assert (told.resumed, told.counts["same"]) == (False, FEW)
 
 
 def test_restart_begins_anew(world: World, run: Run) -> None:
@@ -554,7 +555,7 @@ def lost_creation(world: World, number: int = 0) -> Customer:
 
 
 def test_the_object_of_a_pending_document_is_given_to_it(world: World) -> None:
-    stock(world, SEVERAL)
+    stock(world, FEW)
     pending = [lost_creation(world, number) for number in range(3)]
     world.advance(minutes=20)
 
@@ -562,7 +563,7 @@ def test_the_object_of_a_pending_document_is_given_to_it(world: World) -> None:
 
     assert told.exit_code == 0
     assert [customer.reread().status for customer in pending] == [Status.ACTIVE] * 3
-    assert Customer.objects.count() == SEVERAL + 3
+    assert Customer.objects.count() == FEW + 3
     world.converge()
     assert_in_sync(world)
 
@@ -735,8 +736,8 @@ def test_reconcile_full_isolates_it_too(world: World) -> None:
 
 @pytest.mark.fault("97")
 def test_limits_and_hiccups_are_waited_out(world: World) -> None:
-    stock(world, 3000)
-    world.stripe.chaos(1, {"rate_limit": 0.2, "lock_timeout": 0.1, "cut_before": 0.1, "503_edge": 0.1, "bad_body": 0.1})
+    stock(world, 800)
+    world.stripe.chaos(5, {"rate_limit": 0.2, "lock_timeout": 0.1, "cut_before": 0.1, "503_edge": 0.1, "bad_body": 0.1})
 
     told = copy("customer")
 

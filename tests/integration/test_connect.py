@@ -38,16 +38,17 @@ OTHER: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("name", [field.name for field in fields(Settings) if field.compare])
-def test_a_connection_with_any_other_setting_is_refused_and_the_first_goes_on(world: World, name: str) -> None:
-    there, asked = current(), replace(world.read, **{name: OTHER[name]})
+def test_a_connection_with_any_other_setting_is_refused_and_the_first_goes_on(world: World) -> None:
+    there = current()
+    for name in (field.name for field in fields(Settings) if field.compare):
+        asked = replace(world.read, **{name: OTHER[name]})
 
-    with pytest.raises(sync.AlreadyConnected, match=f"another {name}: call sync.disconnect") as refused:
-        sync.connect(asked)
+        with pytest.raises(sync.AlreadyConnected, match=f"another {name}: call sync.disconnect") as refused:
+            sync.connect(asked)
 
-    assert not [part for part in ("sk_test", "whsec_", "127.0.0.1") if part in str(refused.value)]
-    assert current() is there
-    assert sync.create_customer("user@here.com").status == "active"
+        assert not [part for part in ("sk_test", "whsec_", "127.0.0.1") if part in str(refused.value)]
+        assert current() is there
+        assert sync.create_customer(f"{name}@here.com").status == "active"
 
 
 def test_the_same_once_more_is_the_same_connection(world: World) -> None:

@@ -36,17 +36,17 @@ def test_what_stripe_did_not_answer_is_no_failure_of_mongodb(world: World, fault
 # --- names with slashes ---
 
 
-@pytest.mark.parametrize("name", ["team/user", "a/b/c", "team/portal", "portal", "x/payment_method", "/", "team//user"])
-def test_a_username_with_slashes_has_actions_and_a_portal(world: World, name: str) -> None:
-    customer = sync.create_customer(name)
-    method = samples.create("payment_method")
-    assert world.http.get(f"/customers/{name}").json["id"] == str(customer.id)
+def test_a_username_with_slashes_has_actions_and_a_portal(world: World) -> None:
+    for name in ("team/user", "a/b/c", "team/portal", "portal", "x/payment_method", "/", "team//user"):
+        customer = sync.create_customer(name)
+        method = samples.create("payment_method")
+        assert world.http.get(f"/customers/{name}").json["id"] == str(customer.id)
 
-    paid = world.http.post(f"/customers/{name}/payment_method", json={"payment_method": str(method.id)})
-    opened = world.http.post(f"/customers/{name}/portal", json={})
+        paid = world.http.post(f"/customers/{name}/payment_method", json={"payment_method": str(method.id)})
+        opened = world.http.post(f"/customers/{name}/portal", json={})
 
-    assert (paid.status_code, opened.status_code) == (200, 201), (paid.json, opened.json)
-    assert paid.json["id"] == str(customer.id)
+        assert (paid.status_code, opened.status_code) == (200, 201), (paid.json, opened.json)
+        assert paid.json["id"] == str(customer.id)
 
 
 def test_an_action_is_the_last_part_of_a_path(world: World) -> None:

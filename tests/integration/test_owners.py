@@ -16,6 +16,7 @@ from sync.progress import Step
 from tests.integration.test_backfill import copy
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
+from tests.support.representatives import representatives
 from tests.support.run import Run
 from tests.support.stock import stock
 from tests.support.world import KEY, World
@@ -47,10 +48,17 @@ def ids(model: type[SyncedDocument]) -> set[str]:
     return {document.stripe_id for document in model.objects(status="active")}
 
 
-@pytest.mark.parametrize(("owned", "kind"), UNDER, ids=lambda each: getattr(each, "path", each))
+def asked(under: tuple[Owned, str]) -> tuple[object, ...]:
+    """How the list of one owner is asked for, and what is in it."""
+    owned, _ = under
+    return "{id}" in owned.path, bool(owned.query), bool(owned.shown), len(owned.kinds) > 1
+
+
+@pytest.mark.parametrize("under", representatives(UNDER, asked, lambda under: f"{under[0].path} {under[1]}"))
 def test_what_an_owner_has_is_copied_by_a_backfill_and_by_a_full_comparison(
-    world: World, run: Run, owned: Owned, kind: str
+    world: World, run: Run, under: tuple[Owned, str]
 ) -> None:
+    owned, kind = under
     owner = plant(world, owned.owner)
     made = [plant(world, kind, **{owned.named: owner["id"]}) for _ in range(3)]
     if owned.shown:  # the beginning of it

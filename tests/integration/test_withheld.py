@@ -59,13 +59,13 @@ def test_a_portal_session_is_in_no_collection(shop: World) -> None:
     assert shop.http.get("/billing-portal-sessions").status_code == 404
 
 
-@pytest.mark.parametrize("kind", sorted(KEY_KINDS))
-def test_an_object_that_is_a_key_is_kept_by_no_way(shop: World, kind: str) -> None:
-    assert kind not in kinds()
-    remote = {"id": "x_1", "object": kind, "url": "https://let.me/in9", "secret": "zzz9", "customer": "cus_1"}
+def test_an_object_that_is_a_key_is_kept_by_no_way(shop: World) -> None:
+    for kind in sorted(KEY_KINDS):
+        assert kind not in kinds()
+        remote = {"id": "x_1", "object": kind, "url": "https://let.me/in9", "secret": "zzz9", "customer": "cus_1"}
 
-    assert shop.deliver([event(f"{kind}.created", remote)]) == ["ignored"]
-    assert shop.deliver([event("charge.updated", {"id": "ch_1", "object": "charge", "made_by": [remote]})])
+        assert shop.deliver([event(f"{kind}.created", remote)]) == ["ignored"]
+        assert shop.deliver([event("charge.updated", {"id": f"ch_{kind}", "object": "charge", "made_by": [remote]})])
 
     assert stored("https://let.me/in9") == stored("zzz9") == []
 
