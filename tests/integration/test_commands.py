@@ -14,6 +14,7 @@ from emulator.server import Server
 from models import Customer, Event, State, Status
 from models.state import LATCH
 from sync.__main__ import main
+from sync.in_force import OURS
 from tests.support import eventually, samples
 from tests.support.answers import untouched
 from tests.support.in_sync import assert_in_sync
@@ -397,8 +398,9 @@ def test_every_goes_on_until_sigterm_and_then_ends_well(world: World, tmp_path: 
 def test_without_mongodb_every_command_exits_2(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], line: str
 ) -> None:
+    monkeypatch.setitem(OURS, "timeoutMS", 50)
     monkeypatch.setenv("STRIPE_SECRET_KEY", KEY)
-    monkeypatch.setenv("MONGODB_URI", "mongodb://ann:very-secret@127.0.0.1:1/shop?serverSelectionTimeoutMS=1")
+    monkeypatch.setenv("MONGODB_URI", "mongodb://ann:very-secret@127.0.0.1:1/shop")
 
     assert main([line]) == 2
 
