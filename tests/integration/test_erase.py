@@ -20,6 +20,7 @@ from tests.support.in_sync import assert_in_sync
 from tests.support.lives import Lives
 from tests.support.person import TRACES, USERNAME, traces
 from tests.support.run import Run
+from tests.support.scenes import begin
 from tests.support.world import World
 
 
@@ -64,7 +65,7 @@ def test_a_person_leaves_no_trace(world: World, run: Run, heard: list[sync.Notic
 
 
 def test_ids_amounts_states_and_times_stay(world: World) -> None:
-    customer = person.live(world)
+    customer = begin(world, person.live)
     kept = ("id", "object", "created", "amount", "amount_refunded", "currency", "status", "customer", "livemode")
     names = (*kept, "payment_intent", "invoice", "charge", "total", "number", "subscription", "balance_transaction")
     before = {one.id: one for one in person.of_person(customer)}
@@ -96,7 +97,7 @@ def test_nobody_else_is_touched(world: World, clean: Callable[[], None]) -> None
     sync.create(PaymentIntent, {**pay, **once})
     world.deliver()
     before = {(d.id, d.revision): d.to_mongo() for d in world.documents()}
-    person.live(world)
+    begin(world, person.live)
     shared = {d.id: d.to_mongo() for k in ("product", "price") for d in kinds()[k].objects}
 
     erase(USERNAME)
@@ -111,7 +112,7 @@ def test_nobody_else_is_touched(world: World, clean: Callable[[], None]) -> None
 
 def test_what_names_somebody_else_is_theirs(world: World) -> None:
     """One card that is named by two customers' payments: nobody is forgotten by mistake."""
-    person.buys(world)
+    begin(world, person.buys)
     card = kinds()["charge"].objects.get().stripe["payment_method"]
     theirs = {"id": "ch_1OtherA7", "object": "charge", "customer": "cus_1OtherA7", "payment_method": card}
     world.deliver([event("charge.succeeded", {**theirs, "description": "a hat"}, int(world.stripe.clock.now()))])
@@ -123,7 +124,7 @@ def test_what_names_somebody_else_is_theirs(world: World) -> None:
 
 
 def test_a_dry_run_tells_and_writes_nothing(world: World, run: Run) -> None:
-    customer = person.buys(world)
+    customer = begin(world, person.buys)
 
     with untouched(world):
         code, told = run("erase --dry-run", USERNAME)
@@ -135,7 +136,7 @@ def test_a_dry_run_tells_and_writes_nothing(world: World, run: Run) -> None:
 
 @pytest.mark.parametrize("by", ["username", "stripe_id"])
 def test_a_customer_who_is_deleted_already_can_be_erased(world: World, run: Run, by: str) -> None:
-    customer = person.buys(world)
+    customer = begin(world, person.buys)
     sync.delete(customer)
     world.deliver()
 
@@ -147,7 +148,7 @@ def test_a_customer_who_is_deleted_already_can_be_erased(world: World, run: Run,
 
 
 def test_the_name_is_free_and_its_new_owner_is_somebody_else(world: World, run: Run) -> None:
-    old = person.buys(world)
+    old = begin(world, person.buys)
     erase(USERNAME)
     new = sync.create_customer(USERNAME, name="new")
     world.deliver()
@@ -175,7 +176,7 @@ def test_attempts_that_were_rolled_back_are_forgotten_too(world: World) -> None:
 
 
 def test_nothing_that_comes_later_brings_it_back(world: World) -> None:
-    customer = person.live(world)
+    customer = begin(world, person.live)
     letters = [row.raw for row in Event.objects]
     charge = kinds()["charge"].objects(stripe_id=kinds()["dispute"].objects.get().stripe["charge"]).get()
     erase(USERNAME)
@@ -204,7 +205,7 @@ def test_nothing_that_comes_later_brings_it_back(world: World) -> None:
 
 
 def test_neither_a_full_comparison_nor_a_backfill_brings_it_back(world: World) -> None:
-    person.live(world)
+    begin(world, person.live)
     erase(USERNAME)
     world.deliver()
     world.converge()
@@ -223,7 +224,7 @@ def test_neither_a_full_comparison_nor_a_backfill_brings_it_back(world: World) -
 
 
 def test_a_replay_of_an_erased_event_harms_nothing(world: World, run: Run) -> None:
-    gift = {"id": "di_1", "object": "discount", "customer": person.buys(world).stripe_id, "name": person.NAME}
+    gift = {"id": "di_1", "object": "discount", "customer": begin(world, person.buys).stripe_id, "name": person.NAME}
     world.deliver([event("customer.discount.created", gift, int(world.stripe.clock.now()))])
     erase(USERNAME)
     world.deliver()
@@ -239,7 +240,7 @@ def test_a_replay_of_an_erased_event_harms_nothing(world: World, run: Run) -> No
 
 def test_what_was_under_way_when_it_began_is_found_by_a_second_look(world: World) -> None:
     """A worker read an event before the erasure, and writes after it."""
-    customer = person.buys(world)
+    customer = begin(world, person.buys)
     late = Event.objects(type="customer.created").get()
     raw = late.raw
     erase(USERNAME)
@@ -264,7 +265,7 @@ def test_what_was_under_way_when_it_began_is_found_by_a_second_look(world: World
 
 
 def test_an_unknown_outcome_is_said_and_goes_on_later(world: World, run: Run) -> None:
-    customer = person.buys(world)
+    customer = begin(world, person.buys)
     world.stripe.fault("cut_after", method="DELETE", times=2)
 
     code, told = run("erase", USERNAME)
@@ -280,7 +281,7 @@ def test_an_unknown_outcome_is_said_and_goes_on_later(world: World, run: Run) ->
 
 
 def test_a_customer_whom_stripe_refuses_to_delete_stays(world: World, run: Run) -> None:
-    customer = person.buys(world)
+    customer = begin(world, person.buys)
     world.stripe.fault("decline", method="DELETE")
 
     with pytest.raises(NotPossible, match="stays"):
@@ -310,7 +311,7 @@ def test_a_creation_under_way_is_waited_for(world: World, run: Run) -> None:
 
 
 def test_what_is_under_way_is_named_and_everything_else_goes(world: World, run: Run) -> None:
-    person.buys(world)
+    begin(world, person.buys)
     payment = PaymentIntent.objects.get()
     world.stripe.fault("cut_before", method="POST", times=2)
     sync.update(payment, {"description": "Quux again"})

@@ -26,6 +26,7 @@ from tests.support.events import event
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync
 from tests.support.representatives import representatives, row
+from tests.support.scenes import begin
 from tests.support.world import World
 
 
@@ -45,6 +46,10 @@ COPIES_THAT_LAST = [kind for kind in PLANTED if kinds()[kind].resource.lasts(RES
 
 def made(world: World, kind: str) -> SyncedDocument:
     """A document at rest, whose object is there; a look at it is due."""
+    return begin(world, make, kind)
+
+
+def make(world: World, kind: str) -> SyncedDocument:
     document = samples.create(kind) if kind in REAL else copied(world, kind)
     world.deliver()
     world.advance(minutes=30)
@@ -228,6 +233,10 @@ def test_an_order_that_was_paid_stays_paid(world: World) -> None:
 
 
 def paid(world: World) -> Order:
+    return begin(world, pay)
+
+
+def pay(world: World) -> Order:
     world.reconcile()
     body = {**samples.body("order"), "payment": "payment_intent", "payment_method": "pm_card_visa"}
     del body["success_url"]
@@ -342,7 +351,7 @@ def test_a_list_that_was_read_before_the_deletion_brings_nothing_back(
     between: tuple[World, Between], kind: str
 ) -> None:
     world, client = between
-    document = made(world, kind)
+    document = make(world, kind)
     world.converge()
 
     def delete() -> None:
@@ -408,7 +417,7 @@ def test_whatever_kills_a_comparison_that_brings_back_the_next_one_ends_it(datab
     fuse = Fuse()
     world = World(database, fuse=fuse)
     try:
-        document = made(world, kind) if kind == "customer" else PaymentIntent.of(paid(world).payment_intent)
+        document = make(world, kind) if kind == "customer" else PaymentIntent.of(pay(world).payment_intent)
         assert document is not None
         world.converge()
         taken_for_deleted(document)

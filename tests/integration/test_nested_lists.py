@@ -13,6 +13,7 @@ from sync.answers import API_VERSION, Reply
 from sync.evidence import from_event, from_page, from_reply
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
+from tests.support.scenes import begin
 from tests.support.world import World
 
 MANY = 12
@@ -29,6 +30,11 @@ def subscribed(count: int = MANY) -> Subscription:
     return document
 
 
+def many(world: World) -> Subscription:
+    """A subscription to more than its object shows."""
+    return subscribed()
+
+
 def shown(world: World, document: SyncedDocument) -> list[str]:
     return [item["price"] for item in world.http.get(f"/subscriptions/{document.id}").json["items"]]
 
@@ -39,7 +45,7 @@ def there(world: World) -> list[str]:
 
 
 def test_the_reply_to_a_creation_and_its_events_leave_all_items(world: World) -> None:
-    document = subscribed()
+    document = begin(world, many)
     assert shown(world, document) == there(world)
 
     world.deliver()
@@ -52,7 +58,7 @@ def test_the_reply_to_a_creation_and_its_events_leave_all_items(world: World) ->
 
 
 def test_an_event_about_a_cut_list_costs_a_look_and_none_is_needed_for_a_short_one(world: World) -> None:
-    long, short = subscribed(), subscribed(3)
+    long, short = begin(world, many), subscribed(3)
     world.deliver()
     world.converge()
     world.advance(minutes=5)
@@ -68,7 +74,7 @@ def test_an_event_about_a_cut_list_costs_a_look_and_none_is_needed_for_a_short_o
 
 
 def test_a_list_that_cannot_be_read_on_now_is_read_on_when_the_event_is_drained(world: World) -> None:
-    document = subscribed()
+    document = begin(world, many)
     world.deliver()
     world.converge()
     world.advance(minutes=5)
@@ -85,7 +91,7 @@ def test_a_list_that_cannot_be_read_on_now_is_read_on_when_the_event_is_drained(
 
 
 def test_a_full_comparison_and_a_backfill_find_no_drift_in_what_is_cut(world: World) -> None:
-    subscribed()
+    begin(world, many)
     world.deliver()
     world.advance(hours=1)
     world.converge()
@@ -101,7 +107,7 @@ def test_a_full_comparison_and_a_backfill_find_no_drift_in_what_is_cut(world: Wo
 
 
 def test_an_update_whose_reply_was_lost_is_seen_to_be_done(world: World) -> None:
-    document = subscribed()
+    document = begin(world, many)
     world.deliver()
     world.converge()
     ids = [item["id"] for item in document.reread().stripe["items"]["data"]]

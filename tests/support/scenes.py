@@ -4,44 +4,52 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from mongoengine.connection import get_db
 
 from emulator import Emulator
-from models import clock
+from models import SyncedDocument, clock
 from tests.support.world import World
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Scene:
-    """Both sides, their time, and what the service was told to be, at one moment."""
+    """Both sides, their time, and what the service was told to be, at one moment; and what who arranged it returned."""
 
     rows: dict[str, list[dict[str, Any]]]
     stripe: Emulator
     settings: dict[str, str]
     ahead: timedelta
     at: float
+    told: Any
 
 
-SCENES: dict[Callable[[World], object], Scene] = {}
+SCENES: dict[tuple[object, ...], Scene] = {}
 
 
-def begin(world: World, arrange: Callable[[World], object]) -> None:
+def begin(world: World, arrange: Callable[..., T], *given: str) -> T:
     """Bring a world to where `arrange` brings it, as if no time had passed since, and let its process begin anew.
 
-    Only of a new world there is a copy: where something has happened already, it is arranged again.
+    Return what `arrange` returned; a document is read again. Only of a new world there is a copy: where Stripe was
+    asked something already, it is arranged again. A fault of Stripe comes after it, or the copy has none.
     """
-    new = not world.stripe.requests
-    if new and arrange in SCENES:
-        _restore(world, SCENES[arrange])
-    else:
-        arrange(world)
-    if new and arrange not in SCENES:
+    if world.stripe.requests:
+        return arrange(world, *given)
+    scene = SCENES.get((arrange, *given))
+    if scene is None:
+        told = arrange(world, *given)
         database = get_db()
         rows = {name: list(database[name].find()) for name in database.list_collection_names()}
-        SCENES[arrange] = Scene(rows, world.stripe.copy(), dict(world.settings), clock.AHEAD, time.time())
+        scene = Scene(rows, world.stripe.copy(), dict(world.settings), clock.AHEAD, time.time(), told)
+        SCENES[arrange, *given] = scene
+    else:
+        _restore(world, scene)
     world.start()
+    found: T = scene.told.reread() if isinstance(scene.told, SyncedDocument) else scene.told
+    return found
 
 
 def _restore(world: World, scene: Scene) -> None:
