@@ -15,6 +15,7 @@ from models import SyncedDocument, created_kinds, kinds
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.lives import Lives
+from tests.support.representatives import row
 from tests.support.world import World
 
 Act = Callable[[], object]
@@ -183,13 +184,42 @@ ROWS: dict[str, tuple[str, ...]] = {
     "reconcile a stored 500, made all the same": ("14",),
     "undo a late twin": ("45",),
 }
-EVERY_KIND = {"create, reply lost", "update, reply lost", "delete, reply lost", "undo a late twin"}
+SHOWN = ("path", "announced", "listed", "expand", "parts", "money")  # what a look, a list and a run ask of a kind
+EVERY_KIND = {  # and what else each of them asks
+    "create, reply lost": ("stem", "ends", "own_id", "mark", "whole", "leaves_out", "dated"),
+    "update, reply lost": ("ends",),
+    "delete, reply lost": ("deleted_while", "ends"),
+    "undo a late twin": ("undo", "holds", "own_id"),
+}
+
+
+def told(journey: Journey, kind: str) -> tuple[object, ...]:
+    """What the code sees of a kind, on this journey."""
+    return journey.name, row(*SHOWN, *EVERY_KIND[journey.name])(kind)
+
+
+def done(kind: str, name: str) -> tuple[object, ...]:
+    """What the code sees of an action. Each that moves money is one of its own."""
+    action = kinds()[kind].resource.actions[name]
+    return (
+        action.money and (kind, name),
+        action.calls is None,
+        action.takes is None,
+        row("path", "announced", "listed", "mark")(kind),
+    )
 
 
 def cases() -> Iterator[Any]:
     """Every journey of a customer; of the other kinds, which share the mechanism, those where a kind can differ."""
+    met: list[object] = []
+
+    def alike(sight: object) -> list[Any]:
+        known = sight in met
+        met.append(sight)
+        return [pytest.mark.alike] if known else []
+
     for journey in JOURNEYS:
-        for kind, model in sorted(created_kinds().items()):
+        for kind, model in sorted(created_kinds().items(), key=lambda each: (each[0] != "customer", each[0])):
             fits = model.resource.deletable or not journey.deletable
             fits &= kind in samples.CHANGES or not journey.name.startswith("update")
             undoes = model.resource.announced and bool(model.resource.undo)
@@ -197,13 +227,16 @@ def cases() -> Iterator[Any]:
             if fits and (kind == "customer" or journey.name in EVERY_KIND):
                 for heard in (True, False) if kind == "customer" else (False,):
                     name = f"{kind}: {journey.name}, webhooks {'arrive' if heard else 'are lost'}"
-                    marks = [pytest.mark.fault(row) for row in journey.rows]
+                    marks = [pytest.mark.fault(each) for each in journey.rows]
+                    if journey.name in EVERY_KIND and not heard:
+                        marks += alike(told(journey, kind))
                     yield pytest.param(journey, kind, heard, marks=marks, id=name)
     for kind, actions in sorted(samples.ACTS.items()):
         for action in actions:
             journey = Journey(f"{action}, reply lost", acting(action, "cut_after"))
-            row = "89" if kind == "order" else "88" if action == "payment_method" else "75"
-            yield pytest.param(journey, kind, False, marks=pytest.mark.fault(row), id=f"{kind}: {journey.name}")
+            shown = "89" if kind == "order" else "88" if action == "payment_method" else "75"
+            marks = [pytest.mark.fault(shown), *alike(done(kind, action))]
+            yield pytest.param(journey, kind, False, marks=marks, id=f"{kind}: {journey.name}")
 
 
 def test_every_action_has_a_sample() -> None:
@@ -214,15 +247,27 @@ def test_every_action_has_a_sample() -> None:
 
 @pytest.mark.parametrize(("journey", "kind", "heard"), list(cases()))
 def test_every_crash_point_converges(journey: Journey, kind: str, heard: bool, lives: Lives):
+    """A comparison with all that Stripe lists heals more than a run does: a shop that was compared has to do without.
+
+    A customer whose webhooks are lost is compared after each death; what is compared of the others is what the last
+    leaves, as nothing is further apart.
+    """
     world = lives.world
+    compared = heard or kind != "customer"
+    if compared:
+        world.reconcile()
     act = journey.arrange(world, kind)
-    for death in lives.deaths(act, least=1):
+    # Until Stripe is asked, nothing comes of a fault that awaits it there: those deaths are the plain journey's.
+    plain = kind == "customer" and journey.name.startswith(("create,", "update,", "delete,"))
+    for death in lives.deaths(act, least=1, since=("before POST", "before DELETE") if plain else ()):
         if heard:
             world.deliver()
         else:
             world.webhooks()
         world.stripe.calm()
         world.stripe.release_zombies()
+        if compared and death.effect == death.of:
+            world.reconcile(full=True)
         report = world.converge()
         if heard:
             world.deliver()

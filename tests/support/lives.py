@@ -5,7 +5,7 @@ and needs neither to arrange the scene nor to come to that point again.
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -23,10 +23,11 @@ Rows = dict[str, list[RawBSONDocument]]
 
 @dataclass(frozen=True)
 class Death:
-    """Before which effect a process died, and the number of that; None where it survived them all."""
+    """Before which effect a process died, and the number of that, `of` so many; None where it survived them all."""
 
     effect: int
     died: str | None
+    of: int
 
 
 @dataclass(frozen=True)
@@ -48,28 +49,37 @@ class Lives:
         self._database = database.with_options(database.codec_options.with_options(document_class=RawBSONDocument))
         self._rows: Rows = {}  # what is known to be in the collections that nobody wrote to since
 
-    def deaths(self, act: Callable[[], Any], *, least: int, at: Callable[[int], bool] | None = None) -> Iterator[Death]:
+    def deaths(
+        self,
+        act: Callable[[], Any],
+        *,
+        least: int,
+        at: Callable[[int], bool] | None = None,
+        since: Collection[str] = (),
+    ) -> Iterator[Death]:
         """Do `act`, and yield once for each of its effects, with the world as it was before it, and once as it is after
         them all. Asserts that there were `least` or more.
 
-        `at` says of the number of an effect whether to die there.
+        `at` says of the number of an effect whether to die there. Where `since` names effects, it dies only after one
+        of them.
         """
-        scenes: list[tuple[Death, _Scene]] = []
-        effects = 0
+        scenes: list[tuple[int, str | None, _Scene]] = []
+        effects, begun = 0, not since
 
         def note(effect: str) -> None:
-            nonlocal effects
+            nonlocal effects, begun
             effects += 1
-            if at is None or at(effects):
-                scenes.append((Death(effects, effect), self._scene()))
+            if begun and (at is None or at(effects)):
+                scenes.append((effects, effect, self._scene()))
+            begun = begun or effect in since
 
         with self.fuse.watched(note):
             act()
         assert effects >= least, f"it had but {effects} effects"
-        scenes.append((Death(effects + 1, None), self._scene()))
-        for death, scene in scenes:
+        scenes.append((effects + 1, None, self._scene()))
+        for number, died, scene in scenes:
             self._restore(scene)
-            yield death
+            yield Death(number, died, effects)
 
     def _scene(self) -> _Scene:
         self._read()
