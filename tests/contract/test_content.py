@@ -77,13 +77,14 @@ PLAIN = {
 }
 
 
-def fields(kind: str) -> Iterator[tuple[str, str, str]]:
+@cache
+def fields(kind: str) -> list[tuple[str, str, str]]:
     """Every text of a kind, however deep: its path, its type and what is said of it."""
     module, name = OBJECT_CLASSES[kind]
     file = importlib.import_module(module).__file__
     assert file
     top = next(n for n in _parsed(file).body if isinstance(n, ast.ClassDef) and n.name == name)
-    yield from _walk(top, "")
+    return list(_walk(top, ""))
 
 
 @cache
@@ -120,9 +121,13 @@ SUSPECTS = list(suspects())
 
 def fits(place: str, listed: str) -> bool:
     """Whether a place is one of those that are listed."""
-    return any(
-        re.fullmatch(re.escape(each).replace(r"\.\*\*", r"\..*").replace(r"\*", ".*"), place) for each in listed.split()
-    )
+    return _pattern(listed).fullmatch(place) is not None
+
+
+@cache
+def _pattern(listed: str) -> re.Pattern[str]:
+    each = (re.escape(one).replace(r"\.\*\*", r"\..*").replace(r"\*", ".*") for one in listed.split())
+    return re.compile("|".join(each))
 
 
 def reasons(kind: str, path: str) -> list[str]:
