@@ -190,7 +190,7 @@ def histories(database: str, clean: Callable[[], None]) -> type[RuleBasedStateMa
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize(("examples", "steps"), [(15, 25), pytest.param(15, 40, marks=pytest.mark.long)])
+@pytest.mark.parametrize(("examples", "steps"), [(9, 40), pytest.param(25, 40, marks=pytest.mark.long)])
 @pytest.mark.fault("98")
 def test_any_history_ends_in_sync(histories: type[RuleBasedStateMachine], examples: int, steps: int) -> None:
     run_state_machine_as_test(

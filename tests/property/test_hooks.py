@@ -46,5 +46,5 @@ def test_any_history_is_told(database: str, clean: Callable[[], None]) -> None:
 
     run_state_machine_as_test(
         Told,
-        settings=settings(max_examples=12, stateful_step_count=25, suppress_health_check=list(HealthCheck)),
+        settings=settings(max_examples=7, stateful_step_count=40, suppress_health_check=list(HealthCheck)),
     )

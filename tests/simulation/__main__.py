@@ -31,16 +31,17 @@ def main() -> int:
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--seed", type=int, help="run the history of this seed only")
     parser.add_argument("--steps", help="and of it only these steps: 3,7,9")
+    parser.add_argument("--empty", metavar="DATABASE", help="for one history: one to run it in that has its indexes")
     given = parser.parse_args()
     with mongodb() as address:
         if given.seed is not None:
-            return one(address, given.seed, given.steps)
+            return one(Ground(address, given.empty), given.seed, given.steps)
         return soak(address, given)
 
 
-def one(address: str, seed: int, steps: str | None) -> int:
+def one(ground: Ground, seed: int, steps: str | None) -> int:
     """Run one history and tell its whole story."""
-    outcome = Ground(address).run(seed, [int(step) for step in steps.split(",")] if steps else None)
+    outcome = ground.run(seed, [int(step) for step in steps.split(",")] if steps else None)
     print(*outcome.story, *outcome.trace, sep="\n")
     print(outcome.violation or "everything held")
     return 1 if outcome.violation else 0

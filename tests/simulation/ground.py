@@ -36,13 +36,13 @@ def mongodb() -> Iterator[str]:
 
 
 class Ground:
-    """A database in which one process runs histories."""
+    """A database in which one process runs histories: one of its own, or `name`, which it empties."""
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, name: str | None = None) -> None:
         logging.getLogger().setLevel(logging.INFO)  # each history listens to what is told
         logging.getLogger().addHandler(logging.NullHandler())
         self.client = MongoClient[Any](address)
-        self.name = f"{self.client.get_default_database().name}_{os.getpid()}"
+        self.name = name or f"{self.client.get_default_database().name}_{os.getpid()}"
         self.uri = MongoServer(address).uri(self.name)
 
     def run(self, seed: int, steps: list[int] | None = None) -> Outcome:

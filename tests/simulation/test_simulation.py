@@ -8,7 +8,7 @@ from tests.simulation.history import Outcome, run
 from tests.simulation.shrink import shrink
 
 
-@pytest.mark.parametrize("seed", range(1000, 1004))
+@pytest.mark.parametrize("seed", range(1000, 1003))
 def test_a_history_holds(seed: int, database: str, clean: Callable[[], None]) -> None:
     outcome = run(seed, database, clean)
 
@@ -16,8 +16,9 @@ def test_a_history_holds(seed: int, database: str, clean: Callable[[], None]) ->
 
 
 def test_the_same_seed_is_the_same_history_to_the_last_switch(database: str, clean: Callable[[], None]) -> None:
-    first, second = (run(7, database, clean) for _ in range(2))
+    first, second = (run(1003, database, clean) for _ in range(2))
 
+    assert first.violation is None, first.command
     assert first.trace
     assert first.trace == second.trace
     assert first.faults == second.faults
