@@ -17,7 +17,7 @@ from sync.answers import Reply
 from sync.compare import Comparison
 from sync.composed import COMPOSED
 from sync.connection import current
-from sync.errors import Forbidden, ReadRefused
+from sync.errors import CannotLook, Forbidden, ReadRefused
 from sync.isolation import counted, isolated
 from sync.listing import is_not_there, listed
 from sync.logs import log
@@ -51,6 +51,7 @@ def compare_everything(
     """
     models = {kind: model for kind, model in (kinds() if absent else present_kinds()).items() if kind not in left_out}
     of_clocks, begun = _customers_of_clocks(), having(present_kinds().values(), LIVE)
+    refused: dict[str, CannotLook] = {}
     for kind, model in models.items():
         if not model.resource.listed:
             continue
@@ -59,9 +60,13 @@ def compare_everything(
             if model in begun and (unlisted := _missing(model, seen, run, of_clocks)):
                 coverage.not_compared[kind] = f"{in_no_list(kind)}, and {unlisted:,} may be such"
         except (Forbidden, ReadRefused) as error:
-            verdict = coverage.not_available if is_not_there(current().gateway, error, model) else left_out
-            verdict[kind] = str(error)
-    _compare_owned(run, left_out, coverage, models, owner_reads, absent=absent)
+            refused[kind] = error
+    alive = having(present_kinds().values(), LIVE)
+    for kind, why in refused.items():
+        is_missing = is_not_there(current().gateway, why, models[kind], alive=alive)
+        (coverage.not_available if is_missing else left_out)[kind] = str(why)
+    wanted = {kind for kind, model in models.items() if absent or model in alive}
+    _compare_owned(run, left_out, coverage, models, owner_reads, wanted)
     alive = having(present_kinds().values(), LIVE)
     for kind in UNLISTED.keys() & models.keys():
         if models[kind] in alive:
@@ -119,10 +124,8 @@ def _look_at(document: SyncedDocument, run: Run) -> bool:
 
 
 def _compare_owned(
-    run: Run, left_out: dict[str, str], coverage: Coverage, models: dict[str, Model], reads: int, *, absent: bool
+    run: Run, left_out: dict[str, str], coverage: Coverage, models: dict[str, Model], reads: int, wanted: set[str]
 ) -> None:
-    there = having(present_kinds().values(), LIVE)
-    wanted = {kind for kind, model in models.items() if absent or model in there}
     owners = Owners(wanted, reads=reads)
     owners.recall((State.read(OWNERS) or {}).get("walks", ()))
     for walk in owners.unfinished:

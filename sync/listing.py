@@ -1,11 +1,12 @@
 """A kind's whole list at Stripe, newest first, from any place in it, although objects come and go meanwhile."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from models import SyncedDocument
 from models.resource import is_id
+from models.tally import having
 from sync.answers import Reply
 from sync.errors import CannotLook, Forbidden, LostCursor, NotAvailable
 from sync.gateway import Gateway
@@ -105,11 +106,16 @@ def made_since(page: Reply, since: int | None) -> Reply:
     return replace(page, remote={**page.remote, "data": kept})
 
 
-def is_not_there(gateway: Gateway, error: CannotLook, *models: type[SyncedDocument]) -> bool:
+def is_not_there(
+    gateway: Gateway,
+    error: CannotLook,
+    *models: type[SyncedDocument],
+    alive: Collection[type[SyncedDocument]] | None = None,
+) -> bool:
     """Whether Stripe's refusal of a list means that this account has no such thing: the one verdict of all commands.
 
     It has none where we never saw any of it, and where it is not the key that may lack a permission: an unrestricted
-    one may read whatever there is.
+    one may read whatever there is. `alive` are the types that have living documents, if that was asked already.
     """
     refused = isinstance(error, NotAvailable) or (isinstance(error, Forbidden) and not gateway.restricted)
-    return refused and not any(model.objects(live=True).first() for model in models)
+    return refused and {*models}.isdisjoint(having(models, {"live": True}) if alive is None else alive)

@@ -122,6 +122,16 @@ def test_an_idle_reconcile_is_one_get(metered: tuple[World, Measure]) -> None:
         assert len(told.writes) == 2  # the checkpoint and the heartbeat
 
 
+def test_a_full_comparison_asks_nothing_of_each_kind_that_is_not_there(metered: tuple[World, Measure]) -> None:
+    world, cost = metered
+
+    with cost() as told:
+        report = world.reconcile(full=True)
+
+    assert len(report.coverage.not_available) > 20
+    assert len(told.mongo) < 40
+
+
 def test_reading_costs_nothing_at_stripe(metered: tuple[World, Measure]) -> None:
     world, cost = metered
 
