@@ -2,7 +2,7 @@
 
 PY := .venv/bin/python
 SETUP := .venv/.installed
-WHERE := models sync webhooks api emulator demo bench tests wsgi.py gunicorn.conf.py
+WHERE := __init__.py checkout.py models sync webhooks api emulator demo bench tests wsgi.py gunicorn.conf.py
 PRESENT = $(wildcard $(WHERE))
 ARGS :=
 SECONDS := 60
@@ -44,6 +44,7 @@ audit: $(SETUP) ## Ask whether anything installed has a known vulnerability
 lock: ## Compile requirements.txt and requirements.lock anew from requirements.in; needs the package index
 	@test -x $(UV) || { python3 -m venv .dev/lock && .dev/lock/bin/python -m pip install --quiet uv==0.13.9; }
 	$(COMPILE) --annotation-style line requirements.in -o requirements.txt
+	echo '-e .  # the package is this folder' >> requirements.txt
 	$(COMPILE) --no-annotate --generate-hashes requirements.in -o requirements.lock
 
 format: $(SETUP) ## Format, and repair what can be repaired
@@ -82,7 +83,7 @@ clean: ## Remove .venv, caches and local data
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # The stamp is newer than the requirements exactly when they are installed. A venv without pip is one that broke off.
-$(SETUP): requirements.txt requirements-dev.txt
+$(SETUP): requirements.txt requirements-dev.txt pyproject.toml
 	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { \
 	  for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \

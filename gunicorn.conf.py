@@ -8,12 +8,12 @@ import os
 import sys
 from typing import Any
 
-from api.last_good import LAST_GOOD
+from stripe_mongo_sync.api.last_good import LAST_GOOD
 
 
 def refuse(*why: str) -> None:
     """End before a port is opened."""
-    from sync.screen import tell
+    from stripe_mongo_sync.sync.screen import tell
 
     tell("cannot start:", *(f"  {each}" for each in why), error=True)
     sys.exit(2)
@@ -36,7 +36,7 @@ bind = f"0.0.0.0:{port}" if port else "127.0.0.1:8000"
 
 # Threads, because a request waits for Stripe and MongoDB far more than it computes; and our own worker, because in
 # gunicorn's whoever is slow or silent holds one.
-worker_class = "api.worker.Worker"
+worker_class = "stripe_mongo_sync.api.worker.Worker"
 workers = number("WEB_CONCURRENCY", 1, 1000) or 2  # one can die while the other serves; more when a core is busy
 threads = 8  # per worker and kind of request: 16 calls can wait for Stripe at once, below its limit of 100 a second
 
@@ -72,7 +72,7 @@ control_socket_disable = True  # it would be one path for all services of a user
 accesslog = None
 errorlog = "-"
 
-RUNS = ("api.worker.Worker", "gthread", "sync")
+RUNS = (worker_class, "gthread", "sync")
 ONLY = (
     "TLS, HTTP/2, uwsgi and the PROXY protocol end at a proxy; here is HTTP/1.1 (--worker-class gthread has the others)"
 )
@@ -96,7 +96,7 @@ def on_starting(server: Any) -> None:
         server.log.warning(
             "%s: slow and silent strangers hold its threads; a proxy must take in requests whole", chosen
         )
-    from sync.errors import BadSettings
+    from stripe_mongo_sync.sync.errors import BadSettings
 
     try:
         LAST_GOOD.begin()

@@ -2,8 +2,12 @@
 
 from typing import TYPE_CHECKING, Any
 
+from stripe_mongo_sync.checkout import alias
+
 if TYPE_CHECKING:
-    from api.app import create_app
+    from stripe_mongo_sync.api.app import create_app
+
+alias(__name__)
 
 __all__ = ["create_app"]
 
@@ -11,7 +15,7 @@ __all__ = ["create_app"]
 def __getattr__(name: str) -> Any:
     """Load the application when it is asked for: gunicorn's master takes its worker from here, and nothing else."""
     if name == "create_app":
-        from api.app import create_app
+        from stripe_mongo_sync.api.app import create_app
 
         return create_app
     raise AttributeError(name)

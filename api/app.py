@@ -10,19 +10,19 @@ import stripe
 from flask import Flask, Response, current_app, g, request
 from pymongo.monitoring import CommandListener
 
-from api import errors, operator, resources
-from api.auth import admit, guard
-from api.docs import blueprint as docs
-from api.few import Few
-from api.last_good import LAST_GOOD
-from models.clock import stopwatch
-from sync import connect
-from sync.deadline import DEADLINE
-from sync.errors import Unavailable
-from sync.hooks import load
-from sync.settings import Settings
-from sync.waiting import FIRST, Connecting, Pulse
-from webhooks import blueprint as webhooks
+from stripe_mongo_sync.api import errors, operator, resources
+from stripe_mongo_sync.api.auth import admit, guard
+from stripe_mongo_sync.api.docs import blueprint as docs
+from stripe_mongo_sync.api.few import Few
+from stripe_mongo_sync.api.last_good import LAST_GOOD
+from stripe_mongo_sync.models.clock import stopwatch
+from stripe_mongo_sync.sync import connect
+from stripe_mongo_sync.sync.deadline import DEADLINE
+from stripe_mongo_sync.sync.errors import Unavailable
+from stripe_mongo_sync.sync.hooks import load
+from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.waiting import FIRST, Connecting, Pulse
+from stripe_mongo_sync.webhooks import blueprint as webhooks
 
 LARGEST_BODY = 1024 * 1024  # bytes that people may send; Stripe may send more
 WEBHOOK = "webhooks.stripe_event"

@@ -6,10 +6,10 @@ from typing import Any, TypeVar
 
 from flask import Flask, current_app, g, request
 
-from api.errors import Forbidden, RateLimited, Unauthorized
-from api.rate import Rate
-from sync.settings import Settings
-from sync.tokens import Scope, holder
+from stripe_mongo_sync.api.errors import Forbidden, RateLimited, Unauthorized
+from stripe_mongo_sync.api.rate import Rate
+from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.tokens import Scope, holder
 
 OPEN = {  # Stripe signs; probes learn nothing; the docs hold what the source holds
     *("webhooks.stripe_event", "health.alive", "health.ready"),

@@ -2,13 +2,13 @@
 
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from api import errors
-from api.schemas import DOCUMENT_ID, EVENT_ID, Schema
-from models import Status
-from models.input import Invalid
-from models.keys import LONGEST_KEY
-from sync.errors import Outcome
-from webhooks.signature import BadSignature
+from stripe_mongo_sync.api import errors
+from stripe_mongo_sync.api.schemas import DOCUMENT_ID, EVENT_ID, Schema
+from stripe_mongo_sync.models import Status
+from stripe_mongo_sync.models.input import Invalid
+from stripe_mongo_sync.models.keys import LONGEST_KEY
+from stripe_mongo_sync.sync.errors import Outcome
+from stripe_mongo_sync.webhooks.signature import BadSignature
 
 TEXT: Schema = {"type": "string"}
 LATIN_1 = "!-~¡-¬®-ÿ"  # what can be printed of it, but for the spaces: more does not fit into a header

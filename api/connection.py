@@ -12,7 +12,7 @@ from typing import Any
 from gunicorn.http.errors import NoMoreData
 from gunicorn.workers.gthread import TConn
 
-from api.bulkhead import LARGEST, Kind
+from stripe_mongo_sync.api.bulkhead import LARGEST, Kind
 
 
 class Client(socket.socket):

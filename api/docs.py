@@ -13,7 +13,7 @@ from re import DOTALL, findall
 
 from flask import Blueprint, Response, current_app
 
-from api.openapi import describe
+from stripe_mongo_sync.api.openapi import describe
 
 blueprint = Blueprint("docs", __name__)
 PAGE = Path(__file__).with_name("docs.html")

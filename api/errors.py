@@ -8,13 +8,13 @@ from flask import Flask, Response, current_app, g
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 
-from api.representation import may, told
-from models.input import Invalid
-from sync import errors
-from sync.inbox import Malformed
-from sync.link import Differs
-from sync.tokens import Scope
-from webhooks.signature import BadSignature
+from stripe_mongo_sync.api.representation import may, told
+from stripe_mongo_sync.models.input import Invalid
+from stripe_mongo_sync.sync import errors
+from stripe_mongo_sync.sync.inbox import Malformed
+from stripe_mongo_sync.sync.link import Differs
+from stripe_mongo_sync.sync.tokens import Scope
+from stripe_mongo_sync.webhooks.signature import BadSignature
 
 log = logging.getLogger("api")
 

@@ -15,7 +15,7 @@ from mmap import mmap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from sync.settings import Settings
+    from stripe_mongo_sync.sync.settings import Settings
 
 AGAIN = 20.0  # s until it is looked for again: that takes 5 s, and would for each worker
 TRIED = 30.0  # s that a child may take to try new settings: gunicorn's master, which waits for it, does nothing else
@@ -48,7 +48,7 @@ class LastGood:
 
     def begin(self) -> None:
         """Read them for the first time. Raises BadSettings."""
-        from sync.settings import Settings  # late: a worker class may first replace what this imports
+        from stripe_mongo_sync.sync.settings import Settings  # late: a worker class may first replace what this imports
 
         self.settings = Settings.from_environment(serve=True)
 
@@ -63,8 +63,8 @@ class LastGood:
 
     def _read(self) -> list[str]:
         """Put new settings in force; or return what is wrong with them."""
-        from sync.errors import BadSettings
-        from sync.settings import Settings
+        from stripe_mongo_sync.sync.errors import BadSettings
+        from stripe_mongo_sync.sync.settings import Settings
 
         try:
             new = Settings.from_environment(serve=True)
@@ -110,9 +110,9 @@ def _in_a_child(new: "Settings", *, moves: bool) -> list[str]:
 def _problems(new: "Settings", *, moves: bool) -> list[str]:
     from pymongo.errors import PyMongoError
 
-    from sync.connection import disconnect, open_database
-    from sync.errors import BadSettings, SyncError
-    from sync.hooks import load
+    from stripe_mongo_sync.sync.connection import disconnect, open_database
+    from stripe_mongo_sync.sync.errors import BadSettings, SyncError
+    from stripe_mongo_sync.sync.hooks import load
 
     if moves:
         try:

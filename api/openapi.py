@@ -11,9 +11,9 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import Rule
 
-from api import schemas
-from api.auth import OPEN, scope_of
-from api.components import (
+from stripe_mongo_sync.api import schemas
+from stripe_mongo_sync.api.auth import OPEN, scope_of
+from stripe_mongo_sync.api.components import (
     BODY,
     GUARDED,
     HEADERS,
@@ -25,11 +25,11 @@ from api.components import (
     problem,
     ref,
 )
-from api.others import OF_NO_TYPE, in_json
-from api.resources import plural_of
-from api.schemas import Model, Schema, noun, word
-from models import created_kinds, kinds
-from models.sure import Impossible
+from stripe_mongo_sync.api.others import OF_NO_TYPE, in_json
+from stripe_mongo_sync.api.resources import plural_of
+from stripe_mongo_sync.api.schemas import Model, Schema, noun, word
+from stripe_mongo_sync.models import created_kinds, kinds
+from stripe_mongo_sync.models.sure import Impossible
 
 
 def describe(app: Flask) -> dict[str, Any]:

@@ -5,14 +5,14 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from api.auth import needs
-from api.resources import LIMIT, body
-from models import kinds
-from models.input import Invalid
-from sync import operations
-from sync.screen import in_json
-from sync.status import status
-from sync.tokens import Scope
+from stripe_mongo_sync.api.auth import needs
+from stripe_mongo_sync.api.resources import LIMIT, body
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.input import Invalid
+from stripe_mongo_sync.sync import operations
+from stripe_mongo_sync.sync.screen import in_json
+from stripe_mongo_sync.sync.status import status
+from stripe_mongo_sync.sync.tokens import Scope
 
 log = logging.getLogger("api")
 

@@ -1,9 +1,9 @@
 """The descriptions of the operations that belong to no type, or to many, by endpoint."""
 
-from api.components import BODY, EVENT, REFUSALS, answer, ref
-from api.schemas import DOCUMENT_ID, EVENT_ID, Schema
-from models import kinds
-from models.event import EventState
+from stripe_mongo_sync.api.components import BODY, EVENT, REFUSALS, answer, ref
+from stripe_mongo_sync.api.schemas import DOCUMENT_ID, EVENT_ID, Schema
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.event import EventState
 
 
 def in_json(schema: Schema) -> Schema:

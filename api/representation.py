@@ -9,9 +9,9 @@ from typing import Any
 from flask import g
 from mongoengine import EmbeddedDocument
 
-from models import Customer, Status, SyncedDocument
-from models.content import handed_on, linked, shown, without_links
-from sync.tokens import Scope
+from stripe_mongo_sync.models import Customer, Status, SyncedDocument
+from stripe_mongo_sync.models.content import handed_on, linked, shown, without_links
+from stripe_mongo_sync.sync.tokens import Scope
 
 
 def told(document: SyncedDocument, *, expand: bool = False, links: bool = True) -> dict[str, Any]:

@@ -11,17 +11,17 @@ from bson import ObjectId
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.routing import BaseConverter, Map
 
-from api.auth import needs
-from api.errors import Forbidden, NotJson, WrongContentType
-from api.representation import made, may, told
-from models import Customer, Status, SyncedDocument, created_kinds, kinds
-from models.input import DEEPEST, Invalid
-from models.keys import wrong_key
-from models.sure import sure
-from sync import act, create, delete, open_portal, update
-from sync.errors import NotFound
-from sync.look import with_links
-from sync.tokens import Scope
+from stripe_mongo_sync.api.auth import needs
+from stripe_mongo_sync.api.errors import Forbidden, NotJson, WrongContentType
+from stripe_mongo_sync.api.representation import made, may, told
+from stripe_mongo_sync.models import Customer, Status, SyncedDocument, created_kinds, kinds
+from stripe_mongo_sync.models.input import DEEPEST, Invalid
+from stripe_mongo_sync.models.keys import wrong_key
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync import act, create, delete, open_portal, update
+from stripe_mongo_sync.sync.errors import NotFound
+from stripe_mongo_sync.sync.look import with_links
+from stripe_mongo_sync.sync.tokens import Scope
 
 RETRY_AFTER = "30"  # s: by then a webhook, or the next attempt, has most likely settled it
 LIMIT = re.compile(r"[1-9][0-9]?|100")

@@ -18,11 +18,11 @@ from mongoengine import (
 )
 from mongoengine.base import BaseField
 
-from models import Status, SyncedDocument
-from models.content import handed_on, linked
-from models.input import INT64, inner_fields, words
-from models.parts import Json
-from sync.saga import OWN_ID
+from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models.content import handed_on, linked
+from stripe_mongo_sync.models.input import INT64, inner_fields, words
+from stripe_mongo_sync.models.parts import Json
+from stripe_mongo_sync.sync.saga import OWN_ID
 
 Schema = dict[str, Any]
 Model = type[SyncedDocument]

@@ -19,9 +19,9 @@ from typing import Any
 
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
-from api.bulkhead import LARGEST, LONGEST, Arrival, Kind, arrival, bulkheads, kind_of
-from api.connection import Connection, Place
-from api.few import Few
+from stripe_mongo_sync.api.bulkhead import LARGEST, LONGEST, Arrival, Kind, arrival, bulkheads, kind_of
+from stripe_mongo_sync.api.connection import Connection, Place
+from stripe_mongo_sync.api.few import Few
 
 HEAD = 5.0  # s from the first look at a connection until the head of its request is whole
 COMING = 5.0  # s until a small body is whole
@@ -67,7 +67,7 @@ class Worker(ThreadWorker):
     def load_wsgi(self) -> None:
         """Load the application, and what is answered without it."""
         super().load_wsgi()
-        from api.app import busy, late  # not before the fork
+        from stripe_mongo_sync.api.app import busy, late  # not before the fork
 
         self.busy, self.late = busy, late
 

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 
-from bench import backfill, backlog, create, reconcile, webhooks
+from stripe_mongo_sync.bench import backfill, backlog, create, reconcile, webhooks
 
 BENCHMARKS: dict[str, Callable[..., Iterator[str]]] = {
     "webhooks": webhooks.run,

@@ -25,12 +25,12 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 from pymongo import MongoClient, WriteConcern
 from pymongo.database import Database
 
-from bench.measure import conditions, cpu_seconds, peak_memory, table
-from demo.mongod import Mongod
-from demo.stack import ROOT
-from emulator import Emulator
-from emulator.server import Server
-from models.content import digest
+from stripe_mongo_sync.bench.measure import conditions, cpu_seconds, peak_memory, table
+from stripe_mongo_sync.demo.mongod import Mongod
+from stripe_mongo_sync.demo.stack import ROOT
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.emulator.server import Server
+from stripe_mongo_sync.models.content import digest
 
 SIZES, QUICK_SIZES = (10_000, 100_000), (300,)
 BATCH = 1_000  # rows of one insert of the floor

@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from urllib.parse import urlencode
 
-import sync
-from bench.load import fire, request
-from bench.measure import WARM_UP, Meter, compared, conditions, floor, together
-from bench.shop import Shop, shop
-from sync.settings import Settings
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.bench.load import fire, request
+from stripe_mongo_sync.bench.measure import WARM_UP, Meter, compared, conditions, floor, together
+from stripe_mongo_sync.bench.shop import Shop, shop
+from stripe_mongo_sync.sync.settings import Settings
 
 CROWD = 16
 ROUNDS, QUICK_ROUNDS = 5, 1

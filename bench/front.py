@@ -23,9 +23,9 @@ from typing import Any
 from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
-from demo.stack import ROOT
-from emulator.clock import Clock
-from emulator.control import Control
+from stripe_mongo_sync.demo.stack import ROOT
+from stripe_mongo_sync.emulator.clock import Clock
+from stripe_mongo_sync.emulator.control import Control
 
 PAGE = 100
 PASSED_ON = ("Authorization", "Content-Type", "Idempotency-Key", "Stripe-Version")

@@ -13,10 +13,10 @@ from typing import Any
 from bson import ObjectId
 from stripe import WebhookSignature
 
-from bench.front import Listing
-from bench.load import fire, request
-from bench.shop import Json, Shop, Template
-from emulator.control import Control
+from stripe_mongo_sync.bench.front import Listing
+from stripe_mongo_sync.bench.load import fire, request
+from stripe_mongo_sync.bench.shop import Json, Shop, Template
+from stripe_mongo_sync.emulator.control import Control
 
 EDITS = 50  # of each customer, in the list
 BATCH = 1_000

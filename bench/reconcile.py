@@ -18,15 +18,15 @@ import stripe
 from bson import ObjectId
 from pymongo import WriteConcern
 
-import sync
-from api import create_app
-from bench.load import fire, request
-from bench.measure import conditions, cpu_seconds, floor, peak_memory, percentile, table
-from bench.plans import HEAD, Plan, Plans
-from bench.shop import Json, Shop, shop
-from sync.reconcile import run_once
-from sync.settings import Settings
-from sync.status import status
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.api import create_app
+from stripe_mongo_sync.bench.load import fire, request
+from stripe_mongo_sync.bench.measure import conditions, cpu_seconds, floor, peak_memory, percentile, table
+from stripe_mongo_sync.bench.plans import HEAD, Plan, Plans
+from stripe_mongo_sync.bench.shop import Json, Shop, shop
+from stripe_mongo_sync.sync.reconcile import run_once
+from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.status import status
 
 DOCUMENTS, QUICK_DOCUMENTS = 1_000_000, 2_000
 OVERDUE, QUICK_OVERDUE = 1_000, 20

@@ -10,10 +10,10 @@ from typing import Any
 
 from bson import ObjectId
 
-from bench.measure import Meter, ourselves
-from demo.mongod import Mongod
-from demo.stack import Stack
-from models.content import digest
+from stripe_mongo_sync.bench.measure import Meter, ourselves
+from stripe_mongo_sync.demo.mongod import Mongod
+from stripe_mongo_sync.demo.stack import Stack
+from stripe_mongo_sync.models.content import digest
 
 Json = dict[str, Any]
 SETTLED = 10.0  # seconds for the webhook of the template; it takes milliseconds

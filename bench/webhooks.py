@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 
 from stripe import WebhookSignature
 
-from bench.load import fire, request
-from bench.measure import WARM_UP, compared, conditions, floor
-from bench.shop import Json, Shop, shop
-from demo.stack import Stack
+from stripe_mongo_sync.bench.load import fire, request
+from stripe_mongo_sync.bench.measure import WARM_UP, compared, conditions, floor
+from stripe_mongo_sync.bench.shop import Json, Shop, shop
+from stripe_mongo_sync.demo.stack import Stack
 
 CONNECTIONS = 16
 ROUNDS, QUICK_ROUNDS = 5, 1

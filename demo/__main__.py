@@ -8,12 +8,12 @@ import time
 from io import TextIOWrapper
 from types import FrameType
 
-from demo.mongod import NoMongod
-from demo.process import Ended
-from demo.screen import Screen
-from demo.shop import Shop
-from demo.stack import Stack
-from demo.story import CHAPTERS, Chapter, tell
+from stripe_mongo_sync.demo.mongod import NoMongod
+from stripe_mongo_sync.demo.process import Ended
+from stripe_mongo_sync.demo.screen import Screen
+from stripe_mongo_sync.demo.shop import Shop
+from stripe_mongo_sync.demo.stack import Stack
+from stripe_mongo_sync.demo.story import CHAPTERS, Chapter, tell
 
 EVERY = 5.0  # seconds between two runs of reconcile; in production it is 5 minutes
 WATCH = 0.5  # seconds between two looks at whether everything still runs

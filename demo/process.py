@@ -9,8 +9,8 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from demo.client import NoAnswer
-from sync.logs import one_line
+from stripe_mongo_sync.demo.client import NoAnswer
+from stripe_mongo_sync.sync.logs import one_line
 
 START = 30.0  # seconds; one is usual, a loaded machine may need many
 STOP = 10.0  # seconds for a clean end; then it is killed

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from sync.logs import one_line
+from stripe_mongo_sync.sync.logs import one_line
 
 GREEN, RED, BOLD, FAINT = "32", "31", "1", "2"
 

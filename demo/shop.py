@@ -10,11 +10,11 @@ from typing import Any
 
 from bson import ObjectId
 
-from demo.balance import Balance, balance
-from demo.client import Json, NoAnswer, Reply
-from demo.sides import Sale, Sides
-from demo.stack import Stack
-from models import kinds
+from stripe_mongo_sync.demo.balance import Balance, balance
+from stripe_mongo_sync.demo.client import Json, NoAnswer, Reply
+from stripe_mongo_sync.demo.sides import Sale, Sides
+from stripe_mongo_sync.demo.stack import Stack
+from stripe_mongo_sync.models import kinds
 
 MONTH = timedelta(days=32)  # longer than any
 PAST: Json = {"lease": {"$subtract": ["$$NOW", 1000]}}

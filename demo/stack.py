@@ -22,10 +22,10 @@ from urllib.parse import urlsplit
 from pymongo import MongoClient
 from pymongo.database import Database
 
-from demo.client import Client, Json
-from demo.mongod import Mongod, free_port, input_of
-from demo.process import Ended, Process, wait_until
-from emulator.control import Control
+from stripe_mongo_sync.demo.client import Client, Json
+from stripe_mongo_sync.demo.mongod import Mongod, free_port, input_of
+from stripe_mongo_sync.demo.process import Ended, Process, wait_until
+from stripe_mongo_sync.emulator.control import Control
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TMPDIR")  # of the owner's environment

@@ -8,10 +8,13 @@ fills the table. What a row does not know is refused as unknown: a parameter is 
 Comments cite "facts, section n": the project's notes on how Stripe really behaves, with their sources.
 """
 
-from emulator.errors import Problem
-from emulator.faults import FAULTS, WEBHOOKS, Fault
-from emulator.in_process import Emulator
-from emulator.webhooks import Delivery
-from emulator.wire import API_VERSION, Cut, Logged
+from stripe_mongo_sync.checkout import alias
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.faults import FAULTS, WEBHOOKS, Fault
+from stripe_mongo_sync.emulator.in_process import Emulator
+from stripe_mongo_sync.emulator.webhooks import Delivery
+from stripe_mongo_sync.emulator.wire import API_VERSION, Cut, Logged
+
+alias(__name__)
 
 __all__ = ["API_VERSION", "FAULTS", "WEBHOOKS", "Cut", "Delivery", "Emulator", "Fault", "Logged", "Problem"]

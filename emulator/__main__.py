@@ -11,12 +11,12 @@ import threading
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from emulator.courier import Courier
-from emulator.in_process import Emulator
-from emulator.server import Server
-from emulator.values import VERSIONS
-from emulator.webhooks import FAST
-from emulator.wire import API_VERSION
+from stripe_mongo_sync.emulator.courier import Courier
+from stripe_mongo_sync.emulator.in_process import Emulator
+from stripe_mongo_sync.emulator.server import Server
+from stripe_mongo_sync.emulator.values import VERSIONS
+from stripe_mongo_sync.emulator.webhooks import FAST
+from stripe_mongo_sync.emulator.wire import API_VERSION
 
 
 def main(argv: Sequence[str] | None = None) -> int:

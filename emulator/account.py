@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from emulator.effects import Effects
-from emulator.fields import Email, Fields, Metadata, OneOf, Text
-from emulator.planted import PARTS_OF_ACCOUNT
-from emulator.resource import Resource, Route
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Email, Fields, Metadata, OneOf, Text
+from stripe_mongo_sync.emulator.planted import PARTS_OF_ACCOUNT
+from stripe_mongo_sync.emulator.resource import Resource, Route
+from stripe_mongo_sync.emulator.wire import Json
 
 DEFAULT = "acct_1EmulatedStripe01"
 

@@ -6,12 +6,12 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from emulator import errors, tides
-from emulator.errors import Problem
-from emulator.fields import Fields, Hash, Many, Metadata, Ref
-from emulator.resource import RESOURCES, Resource, Route, label
-from emulator.store import Realm
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors, tides
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Fields, Hash, Many, Metadata, Ref
+from stripe_mongo_sync.emulator.resource import RESOURCES, Resource, Route, label
+from stripe_mongo_sync.emulator.store import Realm
+from stripe_mongo_sync.emulator.wire import Json
 
 Announce = Callable[[Realm, str, Json, Json | None, Json | None], None]
 Draw = Callable[[int, str], str]

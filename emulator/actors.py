@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from typing import Any
 
-from emulator import calls
-from emulator.calls import Call
-from emulator.engine import Engine
-from emulator.forms import spell
-from emulator.resource import RESOURCES
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import calls
+from stripe_mongo_sync.emulator.calls import Call
+from stripe_mongo_sync.emulator.engine import Engine
+from stripe_mongo_sync.emulator.forms import spell
+from stripe_mongo_sync.emulator.resource import RESOURCES
+from stripe_mongo_sync.emulator.wire import Json
 
 
 class Actor:

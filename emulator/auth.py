@@ -7,8 +7,8 @@ import binascii
 import re
 from collections.abc import Mapping
 
-from emulator import errors
-from emulator.errors import Problem
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.errors import Problem
 
 SHAPE = re.compile(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+")
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 
-from emulator import cards, errors
-from emulator.charges import charge
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Currency, Fields, Hash, OneOf, Text, Time, Whole
-from emulator.resource import Resource, Route
-from emulator.steps import change
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import cards, errors
+from stripe_mongo_sync.emulator.charges import charge
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Currency, Fields, Hash, OneOf, Text, Time, Whole
+from stripe_mongo_sync.emulator.resource import Resource, Route
+from stripe_mongo_sync.emulator.steps import change
+from stripe_mongo_sync.emulator.wire import Json
 
 ACCOUNTS = "bank_accounts"  # the table: payment method -> {"iban"}
 CASH = "cash_balance"  # the table: customer -> currency -> amount

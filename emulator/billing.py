@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from contextlib import suppress
 
-from emulator import cards, errors, invoices
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Time, Whole
-from emulator.invoice_payments import payments_of, secret_of
-from emulator.invoice_shape import period_line, summed
-from emulator.params import INVOICE_SETTINGS
-from emulator.resource import Action, Filter, Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import cards, errors, invoices
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Time, Whole
+from stripe_mongo_sync.emulator.invoice_payments import payments_of, secret_of
+from stripe_mongo_sync.emulator.invoice_shape import period_line, summed
+from stripe_mongo_sync.emulator.params import INVOICE_SETTINGS
+from stripe_mongo_sync.emulator.resource import Action, Filter, Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 DAY = 86_400
 

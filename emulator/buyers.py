@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 from contextlib import suppress
 
-from emulator import disputes, payments, purchases, setups
-from emulator.effects import Effects
-from emulator.engine import Engine
-from emulator.errors import Problem
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import disputes, payments, purchases, setups
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.engine import Engine
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.wire import Json
 
 
 class Buyer:

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
-from emulator import errors, expand, lists, tides
-from emulator.act import Act
-from emulator.events import PREFIX, EventLog
-from emulator.fields import Fields, Flag, Many, Text, read
-from emulator.resource import BY_PATH, ROUTES, Filter, Resource, Route
-from emulator.versions import read_as_of
-from emulator.webhooks import THIN
-from emulator.wire import API_VERSION, Json
+from stripe_mongo_sync.emulator import errors, expand, lists, tides
+from stripe_mongo_sync.emulator.act import Act
+from stripe_mongo_sync.emulator.events import PREFIX, EventLog
+from stripe_mongo_sync.emulator.fields import Fields, Flag, Many, Text, read
+from stripe_mongo_sync.emulator.resource import BY_PATH, ROUTES, Filter, Resource, Route
+from stripe_mongo_sync.emulator.versions import read_as_of
+from stripe_mongo_sync.emulator.webhooks import THIN
+from stripe_mongo_sync.emulator.wire import API_VERSION, Json
 
 Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "part", "end", "route", "notification"]
 EXPAND: Fields = {"expand": Many(each=Text())}

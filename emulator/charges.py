@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 
-from emulator import disputes, errors
-from emulator.cards import CODES, MESSAGES
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Whole
-from emulator.resource import Action, Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import disputes, errors
+from stripe_mongo_sync.emulator.cards import CODES, MESSAGES
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Whole
+from stripe_mongo_sync.emulator.resource import Action, Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 CHARGE = Resource(
     kind="charge",

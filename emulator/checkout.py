@@ -4,15 +4,28 @@ from __future__ import annotations
 
 import copy
 
-from emulator import errors, lines, payments, setups
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Currency, Email, Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text, Time, Whole
-from emulator.params import ADDRESS, SHIPPING
-from emulator.purchases import CARD_ONLY
-from emulator.resource import Action, Filter, Resource, blank, same
-from emulator.values import LOCALES, METHODS_OF_SESSIONS
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors, lines, payments, setups
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import (
+    Currency,
+    Email,
+    Fields,
+    Flag,
+    Hash,
+    Many,
+    Metadata,
+    OneOf,
+    Ref,
+    Text,
+    Time,
+    Whole,
+)
+from stripe_mongo_sync.emulator.params import ADDRESS, SHIPPING
+from stripe_mongo_sync.emulator.purchases import CARD_ONLY
+from stripe_mongo_sync.emulator.resource import Action, Filter, Resource, blank, same
+from stripe_mongo_sync.emulator.values import LOCALES, METHODS_OF_SESSIONS
+from stripe_mongo_sync.emulator.wire import Json
 
 DAY = 86_400
 SOONEST = 30 * 60  # seconds from now to the earliest end of a session

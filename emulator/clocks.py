@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.fields import Ref, Text, Time
-from emulator.resource import Action, Resource
-from emulator.tides import CLOCK
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Ref, Text, Time
+from stripe_mongo_sync.emulator.resource import Action, Resource
+from stripe_mongo_sync.emulator.tides import CLOCK
+from stripe_mongo_sync.emulator.wire import Json
 
 LASTS = 30 * 86_400  # seconds of real time, after which a clock is deleted
 

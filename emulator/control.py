@@ -8,7 +8,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
-from emulator.wire import Json, Logged
+from stripe_mongo_sync.emulator.wire import Json, Logged
 
 
 class ControlError(Exception):

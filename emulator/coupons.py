@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.errors import Problem, one_of
-from emulator.fields import Currency, Fields, Hash, Many, MapOf, Metadata, Number, OneOf, Ref, Text, Time, Whole
-from emulator.params import NAMED
-from emulator.resource import Resource, blank
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem, one_of
+from stripe_mongo_sync.emulator.fields import (
+    Currency,
+    Fields,
+    Hash,
+    Many,
+    MapOf,
+    Metadata,
+    Number,
+    OneOf,
+    Ref,
+    Text,
+    Time,
+    Whole,
+)
+from stripe_mongo_sync.emulator.params import NAMED
+from stripe_mongo_sync.emulator.resource import Resource, blank
+from stripe_mongo_sync.emulator.wire import Json
 
 CURRENCY_DISCOUNTS = MapOf(each=Hash(fields={"amount_off": Whole(least=1, required=True)}), hidden=True)
 CREATE: Fields = {

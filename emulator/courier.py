@@ -8,8 +8,8 @@ from http.client import HTTPException
 from urllib.request import HTTPRedirectHandler, ProxyHandler, build_opener
 from urllib.request import Request as HTTPRequest
 
-from emulator.service import Service
-from emulator.webhooks import Delivery
+from stripe_mongo_sync.emulator.service import Service
+from stripe_mongo_sync.emulator.webhooks import Delivery
 
 PATIENCE = 10.0  # seconds that an endpoint has to answer; Stripe's own limit is not published
 PULSE = 0.05  # seconds between two looks at the queue

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 
-from emulator import errors, invoices
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Fields, Hash, Many, Metadata, Number, OneOf, Ref, Text, Time, Whole
-from emulator.invoice_payments import intent_of
-from emulator.resource import Resource, blank, same
-from emulator.steps import step
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors, invoices
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Fields, Hash, Many, Metadata, Number, OneOf, Ref, Text, Time, Whole
+from stripe_mongo_sync.emulator.invoice_payments import intent_of
+from stripe_mongo_sync.emulator.resource import Resource, blank, same
+from stripe_mongo_sync.emulator.steps import step
+from stripe_mongo_sync.emulator.wire import Json
 
 
 def _check(params: Json) -> None:

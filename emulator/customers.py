@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 
-from emulator import cards, discounts, renewals, sources
-from emulator.effects import Effects
-from emulator.fields import Email, Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text, Whole
-from emulator.params import ADDRESS, INVOICE_SETTINGS, SHIPPING
-from emulator.planted import PARTS_OF_CUSTOMER
-from emulator.resource import Resource, blank, same
-from emulator.values import TAX_IDS
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import cards, discounts, renewals, sources
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Email, Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text, Whole
+from stripe_mongo_sync.emulator.params import ADDRESS, INVOICE_SETTINGS, SHIPPING
+from stripe_mongo_sync.emulator.planted import PARTS_OF_CUSTOMER
+from stripe_mongo_sync.emulator.resource import Resource, blank, same
+from stripe_mongo_sync.emulator.values import TAX_IDS
+from stripe_mongo_sync.emulator.wire import Json
 
 SHOWN: Fields = {
     "address": Hash(fields=ADDRESS),

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from emulator.store import Realm
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.store import Realm
+from stripe_mongo_sync.emulator.wire import Json
 
 DESTINATION = "v2.core.event_destination"
 # Sent only to an endpoint that names them: "*" leaves them out.

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.resource import Route, blank
-from emulator.steps import change
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.resource import Route, blank
+from stripe_mongo_sync.emulator.steps import change
+from stripe_mongo_sync.emulator.wire import Json
 
 
 def give(act: Effects, customer: Json, coupon: str | None) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Fields, Flag, Hash, Metadata, Text
-from emulator.resource import Action, Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Fields, Flag, Hash, Metadata, Text
+from stripe_mongo_sync.emulator.resource import Action, Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 DUE = 9 * 86_400  # seconds that a seller has to answer
 NAMES = (

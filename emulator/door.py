@@ -16,9 +16,9 @@ from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from emulator.errors import Problem
-from emulator.service import Service
-from emulator.wire import Json, Reply, Request
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.service import Service
+from stripe_mongo_sync.emulator.wire import Json, Reply, Request
 
 PREFIX = "/_emulator/"
 JSON = "application/json"

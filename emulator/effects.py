@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from emulator.store import Realm
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.store import Realm
+from stripe_mongo_sync.emulator.wire import Json
 
 
 class Effects(Protocol):

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.fields import Fields, Flag, Many, Metadata, OneOf, Text
-from emulator.params import NAMED
-from emulator.resource import Resource, blank
-from emulator.values import EVENTS, VERSIONS
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Fields, Flag, Many, Metadata, OneOf, Text
+from stripe_mongo_sync.emulator.params import NAMED
+from stripe_mongo_sync.emulator.resource import Resource, blank
+from stripe_mongo_sync.emulator.values import EVENTS, VERSIONS
+from stripe_mongo_sync.emulator.wire import Json
 
 CREATE: Fields = {
     "api_version": OneOf(values=VERSIONS),

@@ -8,25 +8,25 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from emulator import calls, errors, expand, replies, thin, versions
-from emulator.act import Act
-from emulator.auth import Gate
-from emulator.calls import Call
-from emulator.clock import Clock
-from emulator.errors import Problem
-from emulator.events import EventLog
-from emulator.faults import Fault, Faults
-from emulator.forms import decode, params_of
-from emulator.idempotency import Keys, saved_body
-from emulator.ids import Ids
-from emulator.later import Later
-from emulator.limiter import Limiter
-from emulator.render import rendered
-from emulator.store import Realm, Store
-from emulator.tides import ripen
-from emulator.values import VERSIONS
-from emulator.webhooks import Webhooks
-from emulator.wire import Cut, How, Json, Logged, Reply, Request
+from stripe_mongo_sync.emulator import calls, errors, expand, replies, thin, versions
+from stripe_mongo_sync.emulator.act import Act
+from stripe_mongo_sync.emulator.auth import Gate
+from stripe_mongo_sync.emulator.calls import Call
+from stripe_mongo_sync.emulator.clock import Clock
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.events import EventLog
+from stripe_mongo_sync.emulator.faults import Fault, Faults
+from stripe_mongo_sync.emulator.forms import decode, params_of
+from stripe_mongo_sync.emulator.idempotency import Keys, saved_body
+from stripe_mongo_sync.emulator.ids import Ids
+from stripe_mongo_sync.emulator.later import Later
+from stripe_mongo_sync.emulator.limiter import Limiter
+from stripe_mongo_sync.emulator.render import rendered
+from stripe_mongo_sync.emulator.store import Realm, Store
+from stripe_mongo_sync.emulator.tides import ripen
+from stripe_mongo_sync.emulator.values import VERSIONS
+from stripe_mongo_sync.emulator.webhooks import Webhooks
+from stripe_mongo_sync.emulator.wire import Cut, How, Json, Logged, Reply, Request
 
 BEFORE: dict[str, How] = {"cut_before": "reset", "timeout_before": "timeout", "refuse": "refused"}
 AFTER: dict[str, How] = {"cut_after": "reset", "timeout_after": "timeout"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from emulator.currencies import most
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.currencies import most
+from stripe_mongo_sync.emulator.wire import Json
 
 DOCS = "https://stripe.com/docs/error-codes/"
 

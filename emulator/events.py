@@ -6,12 +6,12 @@ import fnmatch
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emulator import errors
-from emulator.clock import Clock
-from emulator.errors import Problem
-from emulator.render import cut
-from emulator.store import Realm
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.clock import Clock
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.render import cut
+from stripe_mongo_sync.emulator.store import Realm
+from stripe_mongo_sync.emulator.wire import Json
 
 RETENTION = 30 * 86_400  # seconds that an event can be read
 PREFIX = "evt_"  # of the ids of events

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 from contextlib import suppress
 
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.resource import RESOURCES, Resource
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.resource import RESOURCES, Resource
+from stripe_mongo_sync.emulator.wire import Json
 
 DEEPEST = 4
 

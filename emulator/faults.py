@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from emulator.wire import Logged
+from stripe_mongo_sync.emulator.wire import Logged
 
 # Every fault by name: what the caller sees, and what Stripe did. WRITES only make sense on POST and DELETE.
 FAULTS: dict[str, str] = {

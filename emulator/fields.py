@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from emulator import errors
-from emulator.currencies import CURRENCIES
-from emulator.forms import items
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.currencies import CURRENCIES
+from stripe_mongo_sync.emulator.forms import items
+from stripe_mongo_sync.emulator.wire import Json
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 

@@ -6,8 +6,8 @@ import re
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus
 
-from emulator.errors import Problem
-from emulator.wire import Json, Request
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.wire import Json, Request
 
 KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 DEEPEST = 16  # deeper nesting is an attack, not a request

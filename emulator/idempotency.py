@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import base64
 
-from emulator import errors
-from emulator.errors import Problem
-from emulator.forms import canonical
-from emulator.store import Realm
-from emulator.wire import Json, Reply
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.forms import canonical
+from stripe_mongo_sync.emulator.store import Realm
+from stripe_mongo_sync.emulator.wire import Json, Reply
 
 KEPT = 24 * 3600  # seconds that a reply is kept; after that, the same key is a new request
 LONGEST = 255

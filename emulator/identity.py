@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from stripe.params import identity
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.fields import Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text
-from emulator.resource import Action, Resource, blank, same
-from emulator.steps import change, expect, step
-from emulator.values import choice
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text
+from stripe_mongo_sync.emulator.resource import Action, Resource, blank, same
+from stripe_mongo_sync.emulator.steps import change, expect, step
+from stripe_mongo_sync.emulator.values import choice
+from stripe_mongo_sync.emulator.wire import Json
 
 CANCEL = step("cancel", ("requires_input",), "canceled", "identity.verification_session.canceled")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 
-from emulator.store import Store
+from stripe_mongo_sync.emulator.store import Store
 
 ALPHABETS = {
     "base62": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from emulator.account import DEFAULT
-from emulator.service import Service
-from emulator.transport import Transport
-from emulator.wire import API_VERSION
-from emulator.wsgi import Door
+from stripe_mongo_sync.emulator.account import DEFAULT
+from stripe_mongo_sync.emulator.service import Service
+from stripe_mongo_sync.emulator.transport import Transport
+from stripe_mongo_sync.emulator.wire import API_VERSION
+from stripe_mongo_sync.emulator.wsgi import Door
 
 
 class Emulator(Service):

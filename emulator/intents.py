@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator import cards, errors
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text
-from emulator.values import METHODS_OF_INTENTS
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import cards, errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text
+from stripe_mongo_sync.emulator.values import METHODS_OF_INTENTS
+from stripe_mongo_sync.emulator.wire import Json
 
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
 Todo = Callable[[Effects, Json, Json], Json]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import copy
 
-from emulator.effects import Effects
-from emulator.fields import OneOf
-from emulator.resource import Resource, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import OneOf
+from stripe_mongo_sync.emulator.resource import Resource, same
+from stripe_mongo_sync.emulator.wire import Json
 
 INVOICE_PAYMENT = Resource(
     kind="invoice_payment",

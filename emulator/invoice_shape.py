@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from emulator import lines
-from emulator.effects import Effects
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import lines
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.wire import Json
 
 
 def priced(price: Json) -> Json:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 
-from emulator import errors, invoices, lines
-from emulator.effects import Effects
-from emulator.fields import Currency, Fields, Flag, Hash, Metadata, Number, Ref, Text, Whole
-from emulator.invoice_shape import priced
-from emulator.resource import Filter, Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors, invoices, lines
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Currency, Fields, Flag, Hash, Metadata, Number, Ref, Text, Whole
+from stripe_mongo_sync.emulator.invoice_shape import priced
+from stripe_mongo_sync.emulator.resource import Filter, Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 
 def _check(params: Json) -> None:

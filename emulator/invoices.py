@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
-from emulator import cards, payments
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.invoice_payments import BILL, BILLED, intent_of, payments_of
-from emulator.invoice_shape import line, summed
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import cards, payments
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.invoice_payments import BILL, BILLED, intent_of, payments_of
+from stripe_mongo_sync.emulator.invoice_shape import line, summed
+from stripe_mongo_sync.emulator.wire import Json
 
 HOUR = 3600  # how long Stripe waits before it advances a draft or an open invoice by itself
 # Who wants to know whether an invoice was paid: (act, invoice, paid).

@@ -7,13 +7,25 @@ import copy
 from stripe.params import issuing
 from stripe.params.test_helpers import issuing as test_issuing
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.fields import Currency, Fields, Hash, Many, Metadata, Number, OneOf, Ref, Text, Time, Whole
-from emulator.params import ADDRESS
-from emulator.resource import Resource, Route, blank, same
-from emulator.values import choice
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import (
+    Currency,
+    Fields,
+    Hash,
+    Many,
+    Metadata,
+    Number,
+    OneOf,
+    Ref,
+    Text,
+    Time,
+    Whole,
+)
+from stripe_mongo_sync.emulator.params import ADDRESS
+from stripe_mongo_sync.emulator.resource import Resource, Route, blank, same
+from stripe_mongo_sync.emulator.values import choice
+from stripe_mongo_sync.emulator.wire import Json
 
 FREE: Json = blank(
     "allowed_card_presences allowed_categories allowed_merchant_countries blocked_card_presences blocked_categories "

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator.store import Store
-from emulator.wire import Json, Request
+from stripe_mongo_sync.emulator.store import Store
+from stripe_mongo_sync.emulator.wire import Json, Request
 
 ZOMBIES = "zombies"
 REPAIRS = "repairs"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from emulator.store import Realm
+from stripe_mongo_sync.emulator.store import Realm
 
 
 class Limiter:

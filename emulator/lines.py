@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from decimal import ROUND_HALF_UP, Decimal
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Currency, Fields, Flag, Hash, Many, Metadata, Ref, Text, Whole
-from emulator.params import CENTS, EXACT_CENTS, INTERVAL, TAX_BEHAVIOR
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Currency, Fields, Flag, Hash, Many, Metadata, Ref, Text, Whole
+from stripe_mongo_sync.emulator.params import CENTS, EXACT_CENTS, INTERVAL, TAX_BEHAVIOR
+from stripe_mongo_sync.emulator.wire import Json
 
 INLINE = "inline_prices"  # the table: the ids of prices that were made for one use; no list shows them
 ITEMS = "line_items"  # the table: owner's id -> its items

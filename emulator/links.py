@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from emulator import errors, lines
-from emulator.effects import Effects
-from emulator.fields import Currency, Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text
-from emulator.resource import ACTIVE, Resource, blank
-from emulator.values import LOCALES_OF_PORTALS
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors, lines
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Currency, Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text
+from stripe_mongo_sync.emulator.resource import ACTIVE, Resource, blank
+from stripe_mongo_sync.emulator.values import LOCALES_OF_PORTALS
+from stripe_mongo_sync.emulator.wire import Json
 
 
 def _mode(act: Effects, given: list[Json]) -> str:

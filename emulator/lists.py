@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from emulator import errors
-from emulator.fields import Field, Hash, Many, Text, Time, Whole, read
-from emulator.resource import Resource
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.fields import Field, Hash, Many, Text, Time, Whole, read
+from stripe_mongo_sync.emulator.resource import Resource
+from stripe_mongo_sync.emulator.wire import Json
 
 WINDOW = Hash(fields={name: Time() for name in ("gt", "gte", "lt", "lte")}, fill=False)
 COMPARE: dict[str, Callable[[int, int], bool]] = {

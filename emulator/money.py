@@ -6,15 +6,15 @@ import copy
 
 from stripe import params as stripe_params
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Whole
-from emulator.lists import Created
-from emulator.resource import Resource, Route, blank, same
-from emulator.steps import DAY, change, later, step
-from emulator.values import choice
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Whole
+from stripe_mongo_sync.emulator.lists import Created
+from stripe_mongo_sync.emulator.resource import Resource, Route, blank, same
+from stripe_mongo_sync.emulator.steps import DAY, change, later, step
+from stripe_mongo_sync.emulator.values import choice
+from stripe_mongo_sync.emulator.wire import Json
 
 FUNDS = "funds"  # the table: currency -> {"amount"}
 AMOUNT: Fields = {"amount": Whole(least=1, most=99_999_999, required=True), "currency": Currency(required=True)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from emulator.fields import Fields, Flag, Hash, Many, Metadata, Number, OneOf, Ref, Text, Whole
+from stripe_mongo_sync.emulator.fields import Fields, Flag, Hash, Many, Metadata, Number, OneOf, Ref, Text, Whole
 
 ADDRESS: Fields = {name: Text() for name in ("city", "country", "line1", "line2", "postal_code", "state")}
 SHIPPING: Fields = {

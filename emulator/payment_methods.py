@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import copy
 
-from emulator import bank, errors, sources
-from emulator.cards import ALIASES, CARDS, SPENT, TEMPLATES, attachable, hand_over, template
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Email, Fields, Hash, Metadata, OneOf, Ref, Text, Whole
-from emulator.params import ADDRESS
-from emulator.resource import Action, Resource, blank, same
-from emulator.values import METHODS
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import bank, errors, sources
+from stripe_mongo_sync.emulator.cards import ALIASES, CARDS, SPENT, TEMPLATES, attachable, hand_over, template
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Email, Fields, Hash, Metadata, OneOf, Ref, Text, Whole
+from stripe_mongo_sync.emulator.params import ADDRESS
+from stripe_mongo_sync.emulator.resource import Action, Resource, blank, same
+from stripe_mongo_sync.emulator.values import METHODS
+from stripe_mongo_sync.emulator.wire import Json
 
 NOBODY: Json = blank("email name phone tax_id") | {"address": blank("city country line1 line2 postal_code state")}
 

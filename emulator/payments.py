@@ -5,14 +5,14 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
-from emulator import bank, cards, disputes, errors, intents, money
-from emulator.charges import charge, give_back
-from emulator.effects import Effects
-from emulator.fields import Currency, Email, Fields, Flag, Hash, Metadata, OneOf, Text, Whole
-from emulator.intents import METHOD, ONCE, OPEN, RETURN, TYPES, WHO, unexpected
-from emulator.params import SHIPPING
-from emulator.resource import Action, Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import bank, cards, disputes, errors, intents, money
+from stripe_mongo_sync.emulator.charges import charge, give_back
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Currency, Email, Fields, Flag, Hash, Metadata, OneOf, Text, Whole
+from stripe_mongo_sync.emulator.intents import METHOD, ONCE, OPEN, RETURN, TYPES, WHO, unexpected
+from stripe_mongo_sync.emulator.params import SHIPPING
+from stripe_mongo_sync.emulator.resource import Action, Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 # The least that Stripe takes, where it is not 50 (docs.stripe.com/currencies).
 LEAST = {"gbp": 30, "jpy": 50, "sek": 300, "nok": 300, "dkk": 250, "czk": 1500, "huf": 17500, "hkd": 400}

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.fields import Currency, Field, Fields, Flag, Hash, Metadata, OneOf, Text, Whole
-from emulator.params import CENTS, EXACT_CENTS, INTERVAL, PRODUCT_DATA
-from emulator.resource import ACTIVE, Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Currency, Field, Fields, Flag, Hash, Metadata, OneOf, Text, Whole
+from stripe_mongo_sync.emulator.params import CENTS, EXACT_CENTS, INTERVAL, PRODUCT_DATA
+from stripe_mongo_sync.emulator.resource import ACTIVE, Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 SHARED = ("id", "active", "billing_scheme", "created", "currency", "livemode", "metadata", "nickname", "product")
 RHYTHM = ("interval", "interval_count", "meter", "trial_period_days", "usage_type")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from emulator.effects import Effects
-from emulator.fields import Text
-from emulator.resource import Resource, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Text
+from stripe_mongo_sync.emulator.resource import Resource, same
+from stripe_mongo_sync.emulator.wire import Json
 
 Parts = Callable[[Effects, Json], list[Json]]
 

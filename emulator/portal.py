@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from emulator.effects import Effects
-from emulator.fields import Fields, Flag, Hash, Many, Metadata, OneOf, Text
-from emulator.resource import ACTIVE, Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Fields, Flag, Hash, Many, Metadata, OneOf, Text
+from stripe_mongo_sync.emulator.resource import ACTIVE, Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 REASONS = (
     *("customer_service", "low_quality", "missing_features", "other"),

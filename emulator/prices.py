@@ -4,14 +4,26 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.errors import Problem, one_of
-from emulator.fields import Currency, Fields, Flag, Hash, Many, MapOf, Metadata, OneOf, Ref, Text, Whole
-from emulator.params import CENTS, EXACT_CENTS, INTERVAL, PRODUCT_DATA, TAX_BEHAVIOR
-from emulator.plans import plan_of
-from emulator.resource import ACTIVE, Filter, Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem, one_of
+from stripe_mongo_sync.emulator.fields import (
+    Currency,
+    Fields,
+    Flag,
+    Hash,
+    Many,
+    MapOf,
+    Metadata,
+    OneOf,
+    Ref,
+    Text,
+    Whole,
+)
+from stripe_mongo_sync.emulator.params import CENTS, EXACT_CENTS, INTERVAL, PRODUCT_DATA, TAX_BEHAVIOR
+from stripe_mongo_sync.emulator.plans import plan_of
+from stripe_mongo_sync.emulator.resource import ACTIVE, Filter, Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 CUSTOM_AMOUNT = Hash(
     fields={"enabled": Flag(required=True), "maximum": CENTS, "minimum": CENTS, "preset": CENTS}, hidden=True

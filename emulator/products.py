@@ -2,14 +2,34 @@
 
 from __future__ import annotations
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Currency, Fields, Flag, Hash, Many, Metadata, Number, OneOf, Ref, Text, Whole
-from emulator.params import CENTS, EXACT_CENTS, INTERVAL, NAMED, PRODUCT_DATA, TAX_BEHAVIOR, TAX_DETAILS
-from emulator.prices import CURRENCY_PRICES, CUSTOM_AMOUNT, check_amount
-from emulator.resource import ACTIVE, Filter, Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import (
+    Currency,
+    Fields,
+    Flag,
+    Hash,
+    Many,
+    Metadata,
+    Number,
+    OneOf,
+    Ref,
+    Text,
+    Whole,
+)
+from stripe_mongo_sync.emulator.params import (
+    CENTS,
+    EXACT_CENTS,
+    INTERVAL,
+    NAMED,
+    PRODUCT_DATA,
+    TAX_BEHAVIOR,
+    TAX_DETAILS,
+)
+from stripe_mongo_sync.emulator.prices import CURRENCY_PRICES, CUSTOM_AMOUNT, check_amount
+from stripe_mongo_sync.emulator.resource import ACTIVE, Filter, Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 DEFAULT_PRICE: Fields = {
     "currency": Currency(required=True),

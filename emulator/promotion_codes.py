@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.fields import Currency, Fields, Flag, Hash, MapOf, Metadata, OneOf, Ref, Text, Time, Whole
-from emulator.resource import ACTIVE, Filter, Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import (
+    Currency,
+    Fields,
+    Flag,
+    Hash,
+    MapOf,
+    Metadata,
+    OneOf,
+    Ref,
+    Text,
+    Time,
+    Whole,
+)
+from stripe_mongo_sync.emulator.resource import ACTIVE, Filter, Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 CURRENCY_MINIMUMS = MapOf(each=Hash(fields={"minimum_amount": Whole(least=1)}), hidden=True)
 RESTRICTIONS: Fields = {

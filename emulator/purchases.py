@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 
-from emulator import cards, errors, lines, payments, setups
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Fields, Ref, Whole
-from emulator.invoice_payments import intent_of
-from emulator.resource import Route, blank
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import cards, errors, lines, payments, setups
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Fields, Ref, Whole
+from stripe_mongo_sync.emulator.invoice_payments import intent_of
+from stripe_mongo_sync.emulator.resource import Route, blank
+from stripe_mongo_sync.emulator.wire import Json
 
 CARD_ONLY = {"automatic_payment_methods": {"allow_redirects": "never", "enabled": True}}
 

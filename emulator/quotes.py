@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from stripe import params as stripe_params
 
-from emulator import lines
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Fields, Hash, Many, Metadata, Ref, Text, Time
-from emulator.resource import Action, Resource, blank, same
-from emulator.steps import DAY, change, expect, later, step
-from emulator.values import choice
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import lines
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Fields, Hash, Many, Metadata, Ref, Text, Time
+from stripe_mongo_sync.emulator.resource import Action, Resource, blank, same
+from stripe_mongo_sync.emulator.steps import DAY, change, expect, later, step
+from stripe_mongo_sync.emulator.values import choice
+from stripe_mongo_sync.emulator.wire import Json
 
 FREE = {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from emulator import errors
-from emulator.effects import Effects
-from emulator.fields import Currency, Fields, Flag, Hash, MapOf, Metadata, Number, OneOf, Text, Whole
-from emulator.params import CENTS, TAX_BEHAVIOR
-from emulator.resource import ACTIVE, Filter, Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Currency, Fields, Flag, Hash, MapOf, Metadata, Number, OneOf, Text, Whole
+from stripe_mongo_sync.emulator.params import CENTS, TAX_BEHAVIOR
+from stripe_mongo_sync.emulator.resource import ACTIVE, Filter, Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 TAX_TYPES = (
     *(

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.wire import Json
 
 LINKS = {
     "invoice": ("hosted_invoice_url", "invoice_pdf"),

@@ -7,11 +7,11 @@ import copy
 from contextlib import suppress
 from datetime import UTC, datetime
 
-from emulator import invoices
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.invoice_payments import intent_of
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import invoices
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.invoice_payments import intent_of
+from stripe_mongo_sync.emulator.wire import Json
 
 DAY = 86_400
 NOTICE = 3 * DAY  # before a trial ends, or at once if it is shorter

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 
-from emulator.render import cut
-from emulator.wire import Json, Logged, Reply
+from stripe_mongo_sync.emulator.render import cut
+from stripe_mongo_sync.emulator.wire import Json, Logged, Reply
 
 EDGE = Reply(503, {"Content-Type": "text/html"}, b"<html><body><h1>503 Service Unavailable</h1></body></html>")
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from stripe.params import reporting
 
-from emulator.effects import Effects
-from emulator.fields import Currency, Hash, Many, Text, Time
-from emulator.resource import Resource, blank
-from emulator.steps import change
-from emulator.values import choice
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Currency, Hash, Many, Text, Time
+from stripe_mongo_sync.emulator.resource import Resource, blank
+from stripe_mongo_sync.emulator.steps import change
+from stripe_mongo_sync.emulator.values import choice
+from stripe_mongo_sync.emulator.wire import Json
 
 
 def _begin(act: Effects, params: Json, run: Json) -> None:

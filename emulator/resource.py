@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from emulator.effects import Effects
-from emulator.fields import Fields, Flag, Text
-from emulator.store import Realm
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Fields, Flag, Text
+from stripe_mongo_sync.emulator.store import Realm
+from stripe_mongo_sync.emulator.wire import Json
 
 Keep = Callable[[Json, Any], bool]
 

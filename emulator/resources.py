@@ -2,37 +2,37 @@
 
 from __future__ import annotations
 
-from emulator import account, bank, discounts, issuing, money, purchases, sources
-from emulator.account import ACCOUNT
-from emulator.billing import INVOICE
-from emulator.charges import CHARGE, REFUND
-from emulator.checkout import SESSION
-from emulator.clocks import TEST_CLOCK
-from emulator.coupons import COUPON
-from emulator.credit_notes import CREDIT_NOTE
-from emulator.customers import CUSTOMER
-from emulator.disputes import DISPUTE
-from emulator.endpoints import WEBHOOK_ENDPOINT
-from emulator.identity import VERIFICATION_SESSION
-from emulator.invoice_payments import INVOICE_PAYMENT
-from emulator.invoiceitems import INVOICEITEM
-from emulator.links import PAYMENT_LINK, PORTAL_SESSION
-from emulator.payment_methods import PAYMENT_METHOD
-from emulator.payments import PAYMENT_INTENT
-from emulator.plans import PLAN
-from emulator.planted import PLANTED
-from emulator.portal import CONFIGURATION
-from emulator.prices import PRICE
-from emulator.products import PRODUCT
-from emulator.promotion_codes import PROMOTION_CODE
-from emulator.quotes import QUOTE
-from emulator.rates import SHIPPING_RATE, TAX_RATE
-from emulator.reports import REPORT_RUN
-from emulator.resource import register
-from emulator.schedules import SCHEDULE
-from emulator.setups import SETUP_INTENT
-from emulator.subscription_items import SUBSCRIPTION_ITEM
-from emulator.subscriptions import SUBSCRIPTION
+from stripe_mongo_sync.emulator import account, bank, discounts, issuing, money, purchases, sources
+from stripe_mongo_sync.emulator.account import ACCOUNT
+from stripe_mongo_sync.emulator.billing import INVOICE
+from stripe_mongo_sync.emulator.charges import CHARGE, REFUND
+from stripe_mongo_sync.emulator.checkout import SESSION
+from stripe_mongo_sync.emulator.clocks import TEST_CLOCK
+from stripe_mongo_sync.emulator.coupons import COUPON
+from stripe_mongo_sync.emulator.credit_notes import CREDIT_NOTE
+from stripe_mongo_sync.emulator.customers import CUSTOMER
+from stripe_mongo_sync.emulator.disputes import DISPUTE
+from stripe_mongo_sync.emulator.endpoints import WEBHOOK_ENDPOINT
+from stripe_mongo_sync.emulator.identity import VERIFICATION_SESSION
+from stripe_mongo_sync.emulator.invoice_payments import INVOICE_PAYMENT
+from stripe_mongo_sync.emulator.invoiceitems import INVOICEITEM
+from stripe_mongo_sync.emulator.links import PAYMENT_LINK, PORTAL_SESSION
+from stripe_mongo_sync.emulator.payment_methods import PAYMENT_METHOD
+from stripe_mongo_sync.emulator.payments import PAYMENT_INTENT
+from stripe_mongo_sync.emulator.plans import PLAN
+from stripe_mongo_sync.emulator.planted import PLANTED
+from stripe_mongo_sync.emulator.portal import CONFIGURATION
+from stripe_mongo_sync.emulator.prices import PRICE
+from stripe_mongo_sync.emulator.products import PRODUCT
+from stripe_mongo_sync.emulator.promotion_codes import PROMOTION_CODE
+from stripe_mongo_sync.emulator.quotes import QUOTE
+from stripe_mongo_sync.emulator.rates import SHIPPING_RATE, TAX_RATE
+from stripe_mongo_sync.emulator.reports import REPORT_RUN
+from stripe_mongo_sync.emulator.resource import register
+from stripe_mongo_sync.emulator.schedules import SCHEDULE
+from stripe_mongo_sync.emulator.setups import SETUP_INTENT
+from stripe_mongo_sync.emulator.subscription_items import SUBSCRIPTION_ITEM
+from stripe_mongo_sync.emulator.subscriptions import SUBSCRIPTION
 
 register(
     rows=(

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import copy
 
-from emulator import errors, invoices, lines, renewals, subscription_items
-from emulator.effects import Effects
-from emulator.fields import Fields, Flag, Hash, Many, Metadata, Moment, OneOf, Ref, Time, Whole
-from emulator.lists import Created
-from emulator.params import INTERVAL
-from emulator.resource import Action, Filter, Resource, blank, same
-from emulator.steps import DAY, change, expect
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors, invoices, lines, renewals, subscription_items
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Fields, Flag, Hash, Many, Metadata, Moment, OneOf, Ref, Time, Whole
+from stripe_mongo_sync.emulator.lists import Created
+from stripe_mongo_sync.emulator.params import INTERVAL
+from stripe_mongo_sync.emulator.resource import Action, Filter, Resource, blank, same
+from stripe_mongo_sync.emulator.steps import DAY, change, expect
+from stripe_mongo_sync.emulator.wire import Json
 
 SOON = 7 * DAY  # before its end, a schedule is said to expire
 

@@ -9,10 +9,10 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from emulator.door import is_loopback
-from emulator.service import Service
-from emulator.wire import Cut, Request
-from emulator.wsgi import Door
+from stripe_mongo_sync.emulator.door import is_loopback
+from stripe_mongo_sync.emulator.service import Service
+from stripe_mongo_sync.emulator.wire import Cut, Request
+from stripe_mongo_sync.emulator.wsgi import Door
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close sends RST
 

@@ -7,18 +7,18 @@ import threading
 from pathlib import Path
 from typing import Any, Self
 
-from emulator import resources  # noqa: F401 - fills the table of types
-from emulator.account import DEFAULT
-from emulator.actors import Actor
-from emulator.buyers import Buyer
-from emulator.clock import Clock
-from emulator.destinations import DESTINATION, destination, destinations, is_thin
-from emulator.engine import Engine
-from emulator.resource import RESOURCES
-from emulator.store import Store
-from emulator.trouble import NOBODY, Trouble
-from emulator.webhooks import Delivery
-from emulator.wire import API_VERSION, Json, Logged
+from stripe_mongo_sync.emulator import resources  # noqa: F401 - fills the table of types
+from stripe_mongo_sync.emulator.account import DEFAULT
+from stripe_mongo_sync.emulator.actors import Actor
+from stripe_mongo_sync.emulator.buyers import Buyer
+from stripe_mongo_sync.emulator.clock import Clock
+from stripe_mongo_sync.emulator.destinations import DESTINATION, destination, destinations, is_thin
+from stripe_mongo_sync.emulator.engine import Engine
+from stripe_mongo_sync.emulator.resource import RESOURCES
+from stripe_mongo_sync.emulator.store import Store
+from stripe_mongo_sync.emulator.trouble import NOBODY, Trouble
+from stripe_mongo_sync.emulator.webhooks import Delivery
+from stripe_mongo_sync.emulator.wire import API_VERSION, Json, Logged
 
 
 class Service(Trouble):

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import copy
 
-from emulator import cards, intents
-from emulator.effects import Effects
-from emulator.fields import Fields, OneOf
-from emulator.intents import METHOD, ONCE, OPEN, RETURN, WHO, unexpected
-from emulator.resource import Action, Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import cards, intents
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Fields, OneOf
+from stripe_mongo_sync.emulator.intents import METHOD, ONCE, OPEN, RETURN, WHO, unexpected
+from stripe_mongo_sync.emulator.resource import Action, Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 
 def confirm(act: Effects, intent: Json, params: Json) -> Json:

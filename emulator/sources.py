@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 
-from emulator import cards, errors
-from emulator.effects import Effects
-from emulator.fields import Flag, Metadata, Text
-from emulator.resource import Resource, Route, blank
-from emulator.steps import change
-from emulator.store import Realm
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import cards, errors
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Flag, Metadata, Text
+from stripe_mongo_sync.emulator.resource import Resource, Route, blank
+from stripe_mongo_sync.emulator.steps import change
+from stripe_mongo_sync.emulator.store import Realm
+from stripe_mongo_sync.emulator.wire import Json
 
 TITLES = {"amex": "American Express", "mastercard": "MasterCard", "visa": "Visa"}
 SHOWN = ("country", "exp_month", "exp_year", "fingerprint", "funding", "last4")

@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Fields
-from emulator.resource import Action
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Fields
+from stripe_mongo_sync.emulator.resource import Action
+from stripe_mongo_sync.emulator.wire import Json
 
 DAY = 86_400
 Effect = Callable[[Effects, Json], None]

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.wire import Json
 
 SCHEMA = """
 CREATE TABLE IF NOT EXISTS rows (

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from emulator import errors, lines
-from emulator.effects import Effects
-from emulator.fields import Fields, Flag, Hash, Metadata, Ref, Text, Whole
-from emulator.plans import plan_of
-from emulator.renewals import after
-from emulator.resource import Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors, lines
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.fields import Fields, Flag, Hash, Metadata, Ref, Text, Whole
+from stripe_mongo_sync.emulator.plans import plan_of
+from stripe_mongo_sync.emulator.renewals import after
+from stripe_mongo_sync.emulator.resource import Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 
 def prices(act: Effects, given: list[Json]) -> None:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import copy
 
-from emulator import cards, errors, invoices, lines, renewals, subscription_items
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.fields import Fields, Flag, Hash, Many, Metadata, Moment, OneOf, Ref, Text, Time, Whole
-from emulator.renewals import OVER, change
-from emulator.resource import Action, Filter, Resource, blank, same
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import cards, errors, invoices, lines, renewals, subscription_items
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Fields, Flag, Hash, Many, Metadata, Moment, OneOf, Ref, Text, Time, Whole
+from stripe_mongo_sync.emulator.renewals import OVER, change
+from stripe_mongo_sync.emulator.resource import Action, Filter, Resource, blank, same
+from stripe_mongo_sync.emulator.wire import Json
 
 DAY = 86_400
 PATIENCE = 23 * 3600  # how long a first payment may take

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from emulator.resource import RESOURCES
-from emulator.webhooks import THIN
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.resource import RESOURCES
+from stripe_mongo_sync.emulator.webhooks import THIN
+from stripe_mongo_sync.emulator.wire import Json
 
 LOST = "v2.core.health.event_generation_failure.resolved"
 

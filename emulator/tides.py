@@ -5,11 +5,11 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 
-from emulator.effects import Effects
-from emulator.errors import Problem
-from emulator.resource import RESOURCES, Resource
-from emulator.store import Realm, Store
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.effects import Effects
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.resource import RESOURCES, Resource
+from stripe_mongo_sync.emulator.store import Realm, Store
+from stripe_mongo_sync.emulator.wire import Json
 
 DUE = "due"  # the table: kind/id -> when
 CLOCK = "test_helpers.test_clock"

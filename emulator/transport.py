@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import stripe
 from requests.structures import CaseInsensitiveDict
 
-from emulator.wire import Cut, Reply, Request
+from stripe_mongo_sync.emulator.wire import Cut, Reply, Request
 
 WHY = {
     "refused": "ConnectionError: [Errno 111] Connection refused",

@@ -5,12 +5,12 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 
-from emulator.destinations import DESTINATION
-from emulator.engine import Engine
-from emulator.events import MATCH
-from emulator.faults import Fault, Faults, Match
-from emulator.webhooks import Webhooks
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.destinations import DESTINATION
+from stripe_mongo_sync.emulator.engine import Engine
+from stripe_mongo_sync.emulator.events import MATCH
+from stripe_mongo_sync.emulator.faults import Fault, Faults, Match
+from stripe_mongo_sync.emulator.webhooks import Webhooks
+from stripe_mongo_sync.emulator.wire import Json
 
 NOBODY: Json = {"id": None, "idempotency_key": None}
 

@@ -8,7 +8,7 @@ from typing import Any
 from stripe import params
 from stripe.params import billing_portal, checkout
 
-from emulator.fields import OneOf
+from stripe_mongo_sync.emulator.fields import OneOf
 
 
 def choice(kind: Any, name: str) -> OneOf:

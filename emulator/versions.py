@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from emulator import errors
-from emulator.errors import Problem
-from emulator.fields import Fields, alive, read
-from emulator.values import VERSIONS
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import errors
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import Fields, alive, read
+from stripe_mongo_sync.emulator.values import VERSIONS
+from stripe_mongo_sync.emulator.wire import Json
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from emulator.clock import Clock
-from emulator.destinations import destinations, is_thin, wants
-from emulator.store import Realm, Store
-from emulator.wire import Json
+from stripe_mongo_sync.emulator.clock import Clock
+from stripe_mongo_sync.emulator.destinations import destinations, is_thin, wants
+from stripe_mongo_sync.emulator.store import Realm, Store
+from stripe_mongo_sync.emulator.wire import Json
 
 # Seconds after which a failed delivery is tried again. Real sandboxes try three times over a few hours.
 SCHEDULE = (0.0, 60.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 36_000.0)

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterable
 from typing import Any
 from urllib.parse import quote
 
-from emulator.door import PREFIX, control
-from emulator.service import Service
-from emulator.wire import Cut, Reply, Request
+from stripe_mongo_sync.emulator.door import PREFIX, control
+from stripe_mongo_sync.emulator.service import Service
+from stripe_mongo_sync.emulator.wire import Cut, Reply, Request
 
 REASONS = {200: "OK", 400: "Bad Request", 401: "Unauthorized", 402: "Payment Required", 403: "Forbidden"}
 

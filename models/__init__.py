@@ -8,33 +8,34 @@ is only what others import by name.
 from importlib import import_module
 from pkgutil import iter_modules
 
-from models.base import SyncedDocument
-from models.checkout_session import CheckoutSession
-from models.coupon import Coupon
-from models.customer import Customer
-from models.delivery import Delivery, DeliveryState
-from models.erasure import Erasure
-from models.event import Event
-from models.invoice import Invoice
-from models.invoice_item import InvoiceItem
-from models.lifecycle import Status
-from models.mirrored import mirror_the_rest
-from models.order import Order
-from models.parts import Operation
-from models.payment_intent import PaymentIntent
-from models.payment_link import PaymentLink
-from models.payment_method import PaymentMethod
-from models.price import Price
-from models.product import Product
-from models.promotion_code import PromotionCode
-from models.refund import Refund
-from models.registry import created_kinds, kinds, present_kinds
-from models.resource import Action, Resource, Undo
-from models.setup_intent import SetupIntent
-from models.shipping_rate import ShippingRate
-from models.state import State
-from models.subscription import Subscription
-from models.tax_rate import TaxRate
+from stripe_mongo_sync.checkout import alias
+from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.checkout_session import CheckoutSession
+from stripe_mongo_sync.models.coupon import Coupon
+from stripe_mongo_sync.models.customer import Customer
+from stripe_mongo_sync.models.delivery import Delivery, DeliveryState
+from stripe_mongo_sync.models.erasure import Erasure
+from stripe_mongo_sync.models.event import Event
+from stripe_mongo_sync.models.invoice import Invoice
+from stripe_mongo_sync.models.invoice_item import InvoiceItem
+from stripe_mongo_sync.models.lifecycle import Status
+from stripe_mongo_sync.models.mirrored import mirror_the_rest
+from stripe_mongo_sync.models.order import Order
+from stripe_mongo_sync.models.parts import Operation
+from stripe_mongo_sync.models.payment_intent import PaymentIntent
+from stripe_mongo_sync.models.payment_link import PaymentLink
+from stripe_mongo_sync.models.payment_method import PaymentMethod
+from stripe_mongo_sync.models.price import Price
+from stripe_mongo_sync.models.product import Product
+from stripe_mongo_sync.models.promotion_code import PromotionCode
+from stripe_mongo_sync.models.refund import Refund
+from stripe_mongo_sync.models.registry import created_kinds, kinds, present_kinds
+from stripe_mongo_sync.models.resource import Action, Resource, Undo
+from stripe_mongo_sync.models.setup_intent import SetupIntent
+from stripe_mongo_sync.models.shipping_rate import ShippingRate
+from stripe_mongo_sync.models.state import State
+from stripe_mongo_sync.models.subscription import Subscription
+from stripe_mongo_sync.models.tax_rate import TaxRate
 
 __all__ = [
     "Action",
@@ -70,6 +71,7 @@ __all__ = [
     "present_kinds",
 ]
 
+alias(__name__)
 for module in iter_modules(__path__):  # a new type needs no line in this file
     import_module(f"{__name__}.{module.name}")
 mirror_the_rest()

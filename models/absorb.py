@@ -12,10 +12,10 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from models.clock import from_now, literal
-from models.content import digest, has_links
-from models.notice import give_notice
-from models.scrub import scrub, scrub_row
+from stripe_mongo_sync.models.clock import from_now, literal
+from stripe_mongo_sync.models.content import digest, has_links
+from stripe_mongo_sync.models.notice import give_notice
+from stripe_mongo_sync.models.scrub import scrub, scrub_row
 
 ROOT = "$$ROOT"
 

@@ -22,17 +22,17 @@ from mongoengine import (
 )
 from pymongo import DESCENDING, IndexModel, ReturnDocument
 
-from models.absorb import Evidence, absorption
-from models.birth import Birth
-from models.claimable import Broken, take_each, tell_log
-from models.clock import LEASE, from_now, literal
-from models.indexes import A_DATE, A_STRING, SOME
-from models.lifecycle import Lifecycle, Status, claimed
-from models.notice import Noticing, give_notice
-from models.parts import Json, Operation, Problem, Request, Undoing
-from models.resource import Resource, register
-from models.scrub import scrub_row
-from models.sure import Impossible, sure
+from stripe_mongo_sync.models.absorb import Evidence, absorption
+from stripe_mongo_sync.models.birth import Birth
+from stripe_mongo_sync.models.claimable import Broken, take_each, tell_log
+from stripe_mongo_sync.models.clock import LEASE, from_now, literal
+from stripe_mongo_sync.models.indexes import A_DATE, A_STRING, SOME
+from stripe_mongo_sync.models.lifecycle import Lifecycle, Status, claimed
+from stripe_mongo_sync.models.notice import Noticing, give_notice
+from stripe_mongo_sync.models.parts import Json, Operation, Problem, Request, Undoing
+from stripe_mongo_sync.models.resource import Resource, register
+from stripe_mongo_sync.models.scrub import scrub_row
+from stripe_mongo_sync.models.sure import Impossible, sure
 
 log = logging.getLogger("sync")
 

@@ -13,15 +13,15 @@ from pymongo import ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from models.absorb import Evidence
-from models.clock import LEASE, Expression, from_now, literal
-from models.findable import Findable
-from models.forgotten import forgotten
-from models.lifecycle import Status, begun
-from models.notice import first_notice, give_notice
-from models.scrub import scrub_row
-from models.sure import sure
-from models.whose import owners, uses
+from stripe_mongo_sync.models.absorb import Evidence
+from stripe_mongo_sync.models.clock import LEASE, Expression, from_now, literal
+from stripe_mongo_sync.models.findable import Findable
+from stripe_mongo_sync.models.forgotten import forgotten
+from stripe_mongo_sync.models.lifecycle import Status, begun
+from stripe_mongo_sync.models.notice import first_notice, give_notice
+from stripe_mongo_sync.models.scrub import scrub_row
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.models.whose import owners, uses
 
 log = logging.getLogger("sync")
 

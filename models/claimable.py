@@ -16,9 +16,9 @@ from pymongo import ReturnDocument
 from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
-from models import clock
-from models.clock import LEASE, from_now, literal
-from models.own_rows import OwnRows
+from stripe_mongo_sync.models import clock
+from stripe_mongo_sync.models.clock import LEASE, from_now, literal
+from stripe_mongo_sync.models.own_rows import OwnRows
 
 log = logging.getLogger("sync")
 

@@ -14,16 +14,16 @@ from mongoengine import BinaryField, DateTimeField, IntField, StringField
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from models.claimable import Claimable
-from models.clock import LEASE, Expression, from_now, literal
-from models.content import event_shown, is_key, may_have_keys
-from models.erasure import Erasure
-from models.indexes import A_DATE
-from models.keys import Key
-from models.notice import Noticing, give_notice, of_event
-from models.resource import KINDS, is_id
-from models.scrub import ERASED, ID, scrub
-from models.whose import owners_before, owners_of_event
+from stripe_mongo_sync.models.claimable import Claimable
+from stripe_mongo_sync.models.clock import LEASE, Expression, from_now, literal
+from stripe_mongo_sync.models.content import event_shown, is_key, may_have_keys
+from stripe_mongo_sync.models.erasure import Erasure
+from stripe_mongo_sync.models.indexes import A_DATE
+from stripe_mongo_sync.models.keys import Key
+from stripe_mongo_sync.models.notice import Noticing, give_notice, of_event
+from stripe_mongo_sync.models.resource import KINDS, is_id
+from stripe_mongo_sync.models.scrub import ERASED, ID, scrub
+from stripe_mongo_sync.models.whose import owners_before, owners_of_event
 
 
 class EventState(StrEnum):

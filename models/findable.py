@@ -6,13 +6,13 @@ from typing import Any, ClassVar, Self
 
 from bson import ObjectId
 
-from models import clock
-from models.clock import from_now
-from models.indexes import SOME
-from models.lifecycle import Status
-from models.own_fields import OwnFields
-from models.own_rows import OwnRows
-from models.resource import Resource, is_id
+from stripe_mongo_sync.models import clock
+from stripe_mongo_sync.models.clock import from_now
+from stripe_mongo_sync.models.indexes import SOME
+from stripe_mongo_sync.models.lifecycle import Status
+from stripe_mongo_sync.models.own_fields import OwnFields
+from stripe_mongo_sync.models.own_rows import OwnRows
+from stripe_mongo_sync.models.resource import Resource, is_id
 
 DOUBT_LASTS = timedelta(days=30)  # for so long Stripe lists the events that can tell whose an object is
 

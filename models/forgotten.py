@@ -2,7 +2,7 @@
 
 from typing import Protocol, TypeVar
 
-from models.sure import sure
+from stripe_mongo_sync.models.sure import sure
 
 
 class Memory(Protocol):

@@ -21,8 +21,8 @@ from mongoengine import (
 )
 from mongoengine.base import BaseField
 
-from models.base import SyncedDocument
-from models.parts import Json
+from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.parts import Json
 
 JSON_TYPES: dict[type[BaseField], tuple[tuple[type, ...], str]] = {
     StringField: ((str,), "a string"),

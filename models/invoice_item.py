@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Self
 from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
 from pymongo import IndexModel
 
-from models.amounts import LARGEST
-from models.base import SyncedDocument
-from models.indexes import A_STRING
-from models.resource import Resource, Undo
+from stripe_mongo_sync.models.amounts import LARGEST
+from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.indexes import A_STRING
+from stripe_mongo_sync.models.resource import Resource, Undo
 
 
 class Pricing(EmbeddedDocument):

@@ -7,9 +7,9 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from models.absorb import Evidence
-from models.clock import LEASE, Expression, from_now
-from models.scrub import scrub_row
+from stripe_mongo_sync.models.absorb import Evidence
+from stripe_mongo_sync.models.clock import LEASE, Expression, from_now
+from stripe_mongo_sync.models.scrub import scrub_row
 
 
 class Status(StrEnum):

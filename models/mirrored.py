@@ -12,11 +12,11 @@ from typing import Any, ClassVar, NamedTuple, Self
 from pymongo import IndexModel
 from pymongo.collection import Collection
 
-from models.base import SyncedDocument
-from models.content import KEY_KINDS
-from models.indexes import A_DATE, A_STRING, make_collection
-from models.input import Invalid
-from models.resource import KINDS, Resource
+from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.content import KEY_KINDS
+from stripe_mongo_sync.models.indexes import A_DATE, A_STRING, make_collection
+from stripe_mongo_sync.models.input import Invalid
+from stripe_mongo_sync.models.resource import KINDS, Resource
 
 LIST = [("created_at", -1), ("_id", -1)]  # the order in which the API lists
 

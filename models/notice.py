@@ -11,10 +11,10 @@ from typing import Any, ClassVar, Self
 from bson import ObjectId
 from pymongo import IndexModel
 
-from models.clock import Expression, from_now, literal
-from models.indexes import A_DATE
-from models.own_rows import OwnRows
-from models.parts import Json
+from stripe_mongo_sync.models.clock import Expression, from_now, literal
+from stripe_mongo_sync.models.indexes import A_DATE
+from stripe_mongo_sync.models.own_rows import OwnRows
+from stripe_mongo_sync.models.parts import Json
 
 ASKED: dict[str, tuple[str, ...]] = {}  # by the name of each hook of this process, the names and patterns it asked for
 REVISION = {"$toString": {"$add": [{"$ifNull": ["$revision", 0]}, 1]}}  # that the row has after this update

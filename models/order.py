@@ -17,11 +17,11 @@ from mongoengine import (
 )
 from pymongo import IndexModel
 
-from models.base import SyncedDocument
-from models.customer import Email
-from models.indexes import A_STRING
-from models.parts import Call, Json, Plain
-from models.resource import Action, Resource
+from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.customer import Email
+from stripe_mongo_sync.models.indexes import A_STRING
+from stripe_mongo_sync.models.parts import Call, Json, Plain
+from stripe_mongo_sync.models.resource import Action, Resource
 
 
 class PaymentStatus(StrEnum):

@@ -4,9 +4,9 @@ from typing import ClassVar
 
 from mongoengine import BooleanField, EmbeddedDocumentListField, StringField
 
-from models.base import SyncedDocument
-from models.resource import Resource, Undo
-from models.sale import Item
+from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.resource import Resource, Undo
+from stripe_mongo_sync.models.sale import Item
 
 
 class PaymentLink(SyncedDocument):

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
 
-from models.base import SyncedDocument
-from models.customer import Address, Email
-from models.resource import Action, Resource, Undo
+from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.customer import Address, Email
+from stripe_mongo_sync.models.resource import Action, Resource, Undo
 
 
 class Card(EmbeddedDocument):

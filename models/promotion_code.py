@@ -4,9 +4,9 @@ from typing import ClassVar
 
 from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
 
-from models.amounts import LARGEST
-from models.base import SyncedDocument
-from models.resource import Resource, Undo
+from stripe_mongo_sync.models.amounts import LARGEST
+from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.resource import Resource, Undo
 
 
 class Promotion(EmbeddedDocument):

@@ -4,8 +4,8 @@ from typing import cast
 
 from mongoengine.connection import get_db
 
-from models import resource
-from models.base import SyncedDocument
+from stripe_mongo_sync.models import resource
+from stripe_mongo_sync.models.base import SyncedDocument
 
 Models = dict[str, type[SyncedDocument]]
 

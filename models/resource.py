@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from mongoengine import EmbeddedDocument
 
-from models.parts import Call
-from models.sure import Impossible
+from stripe_mongo_sync.models.parts import Call
+from stripe_mongo_sync.models.sure import Impossible
 
 LONGEST_ID = 255  # characters, Stripe's own limit
 # What is in no id: it would end a line or a text in the middle, and half a character can be neither stored nor sent.

@@ -8,7 +8,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
-from models.content import digest
+from stripe_mongo_sync.models.content import digest
 
 
 def _names(listed: str) -> frozenset[str]:

@@ -10,10 +10,10 @@ from mongoengine import DateTimeField, StringField
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from models.clock import from_now, literal
-from models.own_rows import OwnRows
-from models.parts import Json
-from models.scrub import ID
+from stripe_mongo_sync.models.clock import from_now, literal
+from stripe_mongo_sync.models.own_rows import OwnRows
+from stripe_mongo_sync.models.parts import Json
+from stripe_mongo_sync.models.scrub import ID
 
 INSTALLATION = "installation"  # {"id"}
 STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}

@@ -11,11 +11,11 @@ from mongoengine import (
     StringField,
 )
 
-from models.amounts import LARGEST
-from models.base import SyncedDocument
-from models.parts import Call
-from models.resource import Action, Linked, Resource
-from models.sale import Period
+from stripe_mongo_sync.models.amounts import LARGEST
+from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.parts import Call
+from stripe_mongo_sync.models.resource import Action, Linked, Resource
+from stripe_mongo_sync.models.sale import Period
 
 
 class OwnPrice(EmbeddedDocument):

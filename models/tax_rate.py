@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from mongoengine import BooleanField, FloatField, StringField
 
-from models.base import SyncedDocument
-from models.resource import Resource, Undo
+from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.resource import Resource, Undo
 
 
 class TaxRate(SyncedDocument):

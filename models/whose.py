@@ -9,8 +9,8 @@ are Stripe's; tests/contract/test_whose.py holds them to all that stripe-python 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from models.resource import KINDS, is_id
-from models.scrub import ID
+from stripe_mongo_sync.models.resource import KINDS, is_id
+from stripe_mongo_sync.models.scrub import ID
 
 Json = Mapping[str, Any]
 CUSTOMER = "customer"

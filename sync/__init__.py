@@ -1,17 +1,18 @@
 """Stripe and MongoDB kept as one: `connect()` once, then `create_customer("user@here.com")`."""
 
-from sync import starting as starting  # first: the others take a second
+from stripe_mongo_sync.sync import starting as starting  # first: the others take a second
 
 # isort: split
 from pymongo.monitoring import CommandListener
 from stripe import HTTPClient  # by name: `sync.stripe` is a room
 
-from models.input import Invalid
-from sync import connection, hooks
-from sync import touch as touch
-from sync.connection import Connection, current, disconnect
-from sync.customers import create_customer, open_portal, set_payment_method
-from sync.errors import (
+from stripe_mongo_sync.checkout import alias
+from stripe_mongo_sync.models.input import Invalid
+from stripe_mongo_sync.sync import connection, hooks
+from stripe_mongo_sync.sync import touch as touch
+from stripe_mongo_sync.sync.connection import Connection, current, disconnect
+from stripe_mongo_sync.sync.customers import create_customer, open_portal, set_payment_method
+from stripe_mongo_sync.sync.errors import (
     AlreadyConnected,
     AlreadyExists,
     CannotLook,
@@ -23,10 +24,12 @@ from sync.errors import (
     SyncError,
     Unavailable,
 )
-from sync.hooks import Notice, on
-from sync.orders import create_order
-from sync.saga import act, create, delete, update
-from sync.settings import Settings
+from stripe_mongo_sync.sync.hooks import Notice, on
+from stripe_mongo_sync.sync.orders import create_order
+from stripe_mongo_sync.sync.saga import act, create, delete, update
+from stripe_mongo_sync.sync.settings import Settings
+
+alias(__name__)
 
 __all__ = [
     "AlreadyConnected",

@@ -9,12 +9,12 @@ from contextlib import nullcontext
 
 from pymongo.errors import PyMongoError
 
-from sync import connect, screen
-from sync.commands import parser
-from sync.commands.line import CANNOT_LOOK, NEEDS_OPERATOR
-from sync.errors import BadSettings, NotFound, NotPossible, SyncError
-from sync.logs import log, log_to_stderr
-from sync.stop import STOP, Stopped
+from stripe_mongo_sync.sync import connect, screen
+from stripe_mongo_sync.sync.commands import parser
+from stripe_mongo_sync.sync.commands.line import CANNOT_LOOK, NEEDS_OPERATOR
+from stripe_mongo_sync.sync.errors import BadSettings, NotFound, NotPossible, SyncError
+from stripe_mongo_sync.sync.logs import log, log_to_stderr
+from stripe_mongo_sync.sync.stop import STOP, Stopped
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -16,9 +16,9 @@ from urllib.parse import unquote
 from mongoengine import EmbeddedDocumentField, EmbeddedDocumentListField, FloatField, IntField, StringField
 from mongoengine.base import BaseField
 
-from models import SyncedDocument, kinds
-from models.resource import is_gone, shortened
-from models.sure import sure
+from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.models.resource import is_gone, shortened
+from stripe_mongo_sync.models.sure import sure
 
 Json = dict[str, Any]
 About = Callable[[Json], str | None]

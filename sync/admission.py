@@ -7,12 +7,12 @@ sample, or when it is a question: Stripe then waits for a decision, which is not
 import re
 from typing import Any
 
-from models import kinds
-from models.event import object_id
-from models.mirrored import QUESTIONS, REASONS
-from models.state import STRIPE, State
-from sync.connection import current
-from sync.errors import CannotLook
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.event import object_id
+from stripe_mongo_sync.models.mirrored import QUESTIONS, REASONS
+from stripe_mongo_sync.models.state import STRIPE, State
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.errors import CannotLook
 
 OTHERS = OTHER_ACCOUNT, OTHER_MODE = "of another account", "of the other mode"  # of these, no body is kept
 SAMPLE = re.compile(r"(?:evt(?:_test)?|\w*)_0{14,}")  # what the Dashboard's "send test event" shows: evt_00000000000000

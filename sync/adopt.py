@@ -6,21 +6,21 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from models import Status, SyncedDocument, clock
-from models.absorb import Evidence
-from models.event import EventState
-from models.keys import Key
-from models.state import CHECKPOINT, State
-from models.sure import sure
-from sync.admission import foreign
-from sync.answers import Reply
-from sync.composed import NEEDED, needed
-from sync.connection import current
-from sync.evidence import from_event, from_reply, hand_over, needs_look, request_key
-from sync.find import BEFORE
-from sync.listing import LAG, made_at
-from sync.logs import log
-from sync.look import bears, look, resembles
+from stripe_mongo_sync.models import Status, SyncedDocument, clock
+from stripe_mongo_sync.models.absorb import Evidence
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.keys import Key
+from stripe_mongo_sync.models.state import CHECKPOINT, State
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync.admission import foreign
+from stripe_mongo_sync.sync.answers import Reply
+from stripe_mongo_sync.sync.composed import NEEDED, needed
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.evidence import from_event, from_reply, hand_over, needs_look, request_key
+from stripe_mongo_sync.sync.find import BEFORE
+from stripe_mongo_sync.sync.listing import LAG, made_at
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.look import bears, look, resembles
 
 SETTLES = timedelta(minutes=15)  # after an event: by then, whoever was making its object has linked it
 

@@ -12,9 +12,9 @@ from typing import Any
 
 import stripe
 
-from models.resource import is_gone
-from sync.errors import CannotLook, LostCursor, NoOwner, NotAvailable, ReadRefused
-from sync.silence import Silence, silence
+from stripe_mongo_sync.models.resource import is_gone
+from stripe_mongo_sync.sync.errors import CannotLook, LostCursor, NoOwner, NotAvailable, ReadRefused
+from stripe_mongo_sync.sync.silence import Silence, silence
 
 API_VERSION: str = stripe.api_version  # the one that this version of stripe-python was made for
 LEFT = ("payment_intent", "setup_intent")  # what a declined card leaves at Stripe, to be confirmed again

@@ -6,11 +6,11 @@ is newer than whatever made the document deleted, and is written only if nothing
 
 from pymongo.errors import DuplicateKeyError
 
-from models import SyncedDocument
-from sync.composed import tell
-from sync.connection import current
-from sync.evidence import another_life, from_reply
-from sync.logs import log
+from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.sync.composed import tell
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.evidence import another_life, from_reply
+from stripe_mongo_sync.sync.logs import log
 
 BACK, DELETED, HELD = "back", "deleted", "held"  # what became of it, in the words of the counts
 

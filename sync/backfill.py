@@ -8,23 +8,23 @@ at once are safe.
 
 from collections.abc import Sequence
 
-from models import SyncedDocument, clock, kinds
-from models.owned import owned_kinds
-from models.state import CHECKPOINT, State
-from sync.answers import Reply
-from sync.backfill_report import Backfill, Part
-from sync.checkpoint import since as events_since
-from sync.compare import Comparison
-from sync.composed import NEEDED
-from sync.connection import current
-from sync.errors import BadKey, BadSettings, CannotLook, Outage, WrongStripe
-from sync.listing import LAG, is_not_there, marked
-from sync.logs import log
-from sync.migrations import migrate
-from sync.owners import READS, Owners, Walk
-from sync.patience import Patience
-from sync.progress import Note, unnoted
-from sync.stop import STOP, Stopped
+from stripe_mongo_sync.models import SyncedDocument, clock, kinds
+from stripe_mongo_sync.models.owned import owned_kinds
+from stripe_mongo_sync.models.state import CHECKPOINT, State
+from stripe_mongo_sync.sync.answers import Reply
+from stripe_mongo_sync.sync.backfill_report import Backfill, Part
+from stripe_mongo_sync.sync.checkpoint import since as events_since
+from stripe_mongo_sync.sync.compare import Comparison
+from stripe_mongo_sync.sync.composed import NEEDED
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.errors import BadKey, BadSettings, CannotLook, Outage, WrongStripe
+from stripe_mongo_sync.sync.listing import LAG, is_not_there, marked
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.migrations import migrate
+from stripe_mongo_sync.sync.owners import READS, Owners, Walk
+from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.progress import Note, unnoted
+from stripe_mongo_sync.sync.stop import STOP, Stopped
 
 Model = type[SyncedDocument]
 

@@ -4,15 +4,15 @@ from collections import Counter
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from models import SyncedDocument, kinds
-from models.owned import in_no_list
-from models.state import State
-from sync.find import HORIZON
-from sync.listing import Mark
-from sync.logs import log
-from sync.owners import Owners, Walk
-from sync.progress import Step
-from sync.screen import word
+from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.models.owned import in_no_list
+from stripe_mongo_sync.models.state import State
+from stripe_mongo_sync.sync.find import HORIZON
+from stripe_mongo_sync.sync.listing import Mark
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.owners import Owners, Walk
+from stripe_mongo_sync.sync.progress import Step
+from stripe_mongo_sync.sync.screen import word
 
 SHOWN = 20  # troubles that are kept of each kind; every one is counted and logged
 TROUBLES = ("failed", "doubt")  # counts of objects that were not copied

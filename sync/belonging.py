@@ -7,9 +7,9 @@ is read under an owner (the cards of a customer, the persons of an account) cann
 import re
 from typing import Any
 
-from models import Status, SyncedDocument, kinds, present_kinds
-from sync.composed import follows, tell
-from sync.evidence import hand_over, of_id
+from stripe_mongo_sync.models import Status, SyncedDocument, kinds, present_kinds
+from stripe_mongo_sync.sync.composed import follows, tell
+from stripe_mongo_sync.sync.evidence import hand_over, of_id
 
 CLOCK = "test_helpers.test_clock"
 # Of a refund or a dispute, the payment tells whose it is.

@@ -9,10 +9,10 @@ from typing import get_args
 
 import stripe
 
-from models import SyncedDocument, kinds
-from models.input import words
-from models.mirrored import QUESTIONS, REASONS
-from models.owned import OWNED, in_no_list
+from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.models.input import words
+from stripe_mongo_sync.models.mirrored import QUESTIONS, REASONS
+from stripe_mongo_sync.models.owned import OWNED, in_no_list
 
 
 @dataclass(frozen=True)

@@ -4,18 +4,18 @@ import random
 from datetime import timedelta
 from typing import Any
 
-from models import Event, clock, present_kinds
-from models.event import EventState
-from models.state import CHECKPOINT, State
-from models.tally import having, oldest
-from sync.answers import Reply
-from sync.connection import current
-from sync.errors import WrongStripe
-from sync.inbox import attempt, canonical, keep
-from sync.isolation import isolated
-from sync.listing import LAG, has_id
-from sync.logs import log
-from sync.settle import Run
+from stripe_mongo_sync.models import Event, clock, present_kinds
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.state import CHECKPOINT, State
+from stripe_mongo_sync.models.tally import having, oldest
+from stripe_mongo_sync.sync.answers import Reply
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.errors import WrongStripe
+from stripe_mongo_sync.sync.inbox import attempt, canonical, keep
+from stripe_mongo_sync.sync.isolation import isolated
+from stripe_mongo_sync.sync.listing import LAG, has_id
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.settle import Run
 
 FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger than 15 minutes to its events
 EVENTS_LAST = 29 * 86400  # s: Stripe lists events for 30 days

@@ -12,26 +12,26 @@ from typing import Any
 
 from pymongo.errors import OperationFailure, PyMongoError
 
-from models import Status, SyncedDocument, clock
-from models.absorb import Evidence
-from models.claimable import read_each
-from models.content import content
-from models.event import EventState
-from models.keys import Key
-from models.sure import sure
-from sync.adopt import SETTLES, adopt_if_nobodys, may_be_of
-from sync.answers import Reply
-from sync.back import bring_back
-from sync.composed import is_followed, needed, tell
-from sync.connection import current
-from sync.errors import CannotLook, NoOwner
-from sync.evidence import another_life, from_page, hand_over
-from sync.inbox import UNSTORABLE, unstorable
-from sync.listing import has_id, made_at
-from sync.logs import log
-from sync.look import look
-from sync.makers import Makers
-from sync.stop import STOP, Stopped
+from stripe_mongo_sync.models import Status, SyncedDocument, clock
+from stripe_mongo_sync.models.absorb import Evidence
+from stripe_mongo_sync.models.claimable import read_each
+from stripe_mongo_sync.models.content import content
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.keys import Key
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync.adopt import SETTLES, adopt_if_nobodys, may_be_of
+from stripe_mongo_sync.sync.answers import Reply
+from stripe_mongo_sync.sync.back import bring_back
+from stripe_mongo_sync.sync.composed import is_followed, needed, tell
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.errors import CannotLook, NoOwner
+from stripe_mongo_sync.sync.evidence import another_life, from_page, hand_over
+from stripe_mongo_sync.sync.inbox import UNSTORABLE, unstorable
+from stripe_mongo_sync.sync.listing import has_id, made_at
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.look import look
+from stripe_mongo_sync.sync.makers import Makers
+from stripe_mongo_sync.sync.stop import STOP, Stopped
 
 Json = dict[str, Any]
 FRESH = timedelta(minutes=10)  # what is older may have been deleted since, by an event that waited for 15 minutes

@@ -10,7 +10,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from models import SyncedDocument
+from stripe_mongo_sync.models import SyncedDocument
 
 
 @dataclass(frozen=True)

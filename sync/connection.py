@@ -12,15 +12,15 @@ from mongoengine.connection import DEFAULT_CONNECTION_NAME, get_db
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
-from models.state import State
-from sync.errors import AlreadyConnected, BadSettings, NotConnected, SyncError, Unavailable
-from sync.fork import in_every_child, renew_in_child
-from sync.gateway import Gateway
-from sync.in_force import OURS, deviations
-from sync.logs import redact
-from sync.mongodb_address import objections, read_address
-from sync.schema import Found, look, prepare
-from sync.settings import Settings
+from stripe_mongo_sync.models.state import State
+from stripe_mongo_sync.sync.errors import AlreadyConnected, BadSettings, NotConnected, SyncError, Unavailable
+from stripe_mongo_sync.sync.fork import in_every_child, renew_in_child
+from stripe_mongo_sync.sync.gateway import Gateway
+from stripe_mongo_sync.sync.in_force import OURS, deviations
+from stripe_mongo_sync.sync.logs import redact
+from stripe_mongo_sync.sync.mongodb_address import objections, read_address
+from stripe_mongo_sync.sync.schema import Found, look, prepare
+from stripe_mongo_sync.sync.settings import Settings
 
 
 @dataclass(frozen=True)

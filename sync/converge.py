@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from models import Status, SyncedDocument
-from models.sure import sure
+from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models.sure import sure
 
 KEY_LASTS = timedelta(hours=23)  # Stripe may forget a key after 24 h, and a replay would then create a second object
 MONEY_LASTS = timedelta(minutes=15)  # nobody waits longer for a payment: paying later would surprise them

@@ -5,19 +5,19 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from models import Customer, Status
-from models.input import Invalid
-from models.keys import Key
-from models.parts import Call
-from models.sure import sure
-from models.username import LONGEST, UNWRITABLE
-from sync.about import an
-from sync.answers import Refusal, Reply
-from sync.connection import current
-from sync.deadline import prompt
-from sync.errors import CannotLook, NotFound, Refused, Unavailable
-from sync.saga import act, create
-from sync.settings import LONGEST_URL
+from stripe_mongo_sync.models import Customer, Status
+from stripe_mongo_sync.models.input import Invalid
+from stripe_mongo_sync.models.keys import Key
+from stripe_mongo_sync.models.parts import Call
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.models.username import LONGEST, UNWRITABLE
+from stripe_mongo_sync.sync.about import an
+from stripe_mongo_sync.sync.answers import Refusal, Reply
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.deadline import prompt
+from stripe_mongo_sync.sync.errors import CannotLook, NotFound, Refused, Unavailable
+from stripe_mongo_sync.sync.saga import act, create
+from stripe_mongo_sync.sync.settings import LONGEST_URL
 
 PORTAL = "/v1/billing_portal/sessions"
 

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from math import inf
 
-from models.clock import LEASE, stopwatch
+from stripe_mongo_sync.models.clock import LEASE, stopwatch
 
 TIMEOUT = (3.05, 15.0)  # seconds to connect to Stripe and to read; the library's own default is 80
 # By `stopwatch`: after it, nothing that changes anything is sent. Where nobody has set one, nothing ever is.

@@ -17,12 +17,12 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-from models import Delivery, Event, SyncedDocument, clock, kinds, present_kinds
-from models.sure import sure
-from sync.backoff import BACKOFF, backoff
-from sync.hooks import HOOKS, Notice
-from sync.logs import log
-from sync.stop import STOP
+from stripe_mongo_sync.models import Delivery, Event, SyncedDocument, clock, kinds, present_kinds
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync.backoff import BACKOFF, backoff
+from stripe_mongo_sync.sync.hooks import HOOKS, Notice
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.stop import STOP
 
 BATCH = 100
 LONGEST_ERROR = 1000  # characters

@@ -6,7 +6,7 @@ Stripe takes the money away when a dispute opens and gives it back when it is wo
 from dataclasses import dataclass
 from enum import StrEnum
 
-from models import kinds
+from stripe_mongo_sync.models import kinds
 
 
 class Outcome(StrEnum):

@@ -11,22 +11,22 @@ from typing import Any
 
 from mongoengine.connection import get_db
 
-from models import Event, clock, kinds
-from models.event import EventState, Via
-from models.state import CHECKPOINT, STRIPE, State
-from sync.answers import API_VERSION, Reply
-from sync.catalogue import kinds_of
-from sync.checkpoint import require_continuity
-from sync.connection import current
-from sync.endpoint import Endpoint, listed
-from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
-from sync.findings import Finding, Level, exit_code
-from sync.in_force import deviations, in_force
-from sync.indexes import COMMAND, gaps
-from sync.permissions import CREATED, members
-from sync.protection import protection, secrecy
-from sync.screen import word
-from sync.status import status
+from stripe_mongo_sync.models import Event, clock, kinds
+from stripe_mongo_sync.models.event import EventState, Via
+from stripe_mongo_sync.models.state import CHECKPOINT, STRIPE, State
+from stripe_mongo_sync.sync.answers import API_VERSION, Reply
+from stripe_mongo_sync.sync.catalogue import kinds_of
+from stripe_mongo_sync.sync.checkpoint import require_continuity
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.endpoint import Endpoint, listed
+from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
+from stripe_mongo_sync.sync.findings import Finding, Level, exit_code
+from stripe_mongo_sync.sync.in_force import deviations, in_force
+from stripe_mongo_sync.sync.indexes import COMMAND, gaps
+from stripe_mongo_sync.sync.permissions import CREATED, members
+from stripe_mongo_sync.sync.protection import protection, secrecy
+from stripe_mongo_sync.sync.screen import word
+from stripe_mongo_sync.sync.status import status
 
 TOLERANCE = timedelta(seconds=300)  # of a signature's time, and of the windows in which an object is looked for
 UNEASY = timedelta(seconds=60)  # clocks that are kept in time differ by less than one

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from models.mirrored import QUESTIONS
-from models.parts import Call
-from models.state import ENDPOINT, State
-from sync.about import About, an, of_id
-from sync.answers import API_VERSION, Answer, Refusal, Reply, Unknown
-from sync.catalogue import NAMED, covered_events
-from sync.connection import current
-from sync.deadline import prompt
-from sync.errors import CannotLook, NotFound, NotPossible
-from sync.settings import is_http
+from stripe_mongo_sync.models.mirrored import QUESTIONS
+from stripe_mongo_sync.models.parts import Call
+from stripe_mongo_sync.models.state import ENDPOINT, State
+from stripe_mongo_sync.sync.about import About, an, of_id
+from stripe_mongo_sync.sync.answers import API_VERSION, Answer, Refusal, Reply, Unknown
+from stripe_mongo_sync.sync.catalogue import NAMED, covered_events
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.deadline import prompt
+from stripe_mongo_sync.sync.errors import CannotLook, NotFound, NotPossible
+from stripe_mongo_sync.sync.settings import is_http
 
 PATH = "/v1/webhook_endpoints"
 OURS = "/webhooks/stripe"  # where the service takes events

@@ -12,18 +12,28 @@ from typing import Any
 
 from bson import ObjectId
 
-from models import Customer, Delivery, Erasure, Event, State, Status, SyncedDocument, clock, present_kinds
-from models.erasure import rows_of
-from models.event import bare, object_id
-from models.resource import is_id
-from models.sure import sure
-from models.username import folded_before
-from models.whose import owners_of_document, owners_of_event, owners_of_object, used_by, uses
-from sync.errors import InProgress, NotDeletable, NotFound, NotPossible, Refused
-from sync.inbox import Malformed, parse
-from sync.logs import log
-from sync.saga import delete
-from sync.stop import STOP
+from stripe_mongo_sync.models import (
+    Customer,
+    Delivery,
+    Erasure,
+    Event,
+    State,
+    Status,
+    SyncedDocument,
+    clock,
+    present_kinds,
+)
+from stripe_mongo_sync.models.erasure import rows_of
+from stripe_mongo_sync.models.event import bare, object_id
+from stripe_mongo_sync.models.resource import is_id
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.models.username import folded_before
+from stripe_mongo_sync.models.whose import owners_of_document, owners_of_event, owners_of_object, used_by, uses
+from stripe_mongo_sync.sync.errors import InProgress, NotDeletable, NotFound, NotPossible, Refused
+from stripe_mongo_sync.sync.inbox import Malformed, parse
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.saga import delete
+from stripe_mongo_sync.sync.stop import STOP
 
 
 @dataclass

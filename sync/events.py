@@ -11,12 +11,12 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from models import Event
-from models.event import EventState
-from sync.errors import NotFound, NotPossible
-from sync.inbox import EVENT_ID, drain_one
-from sync.screen import quoted, word
-from sync.stop import STOP
+from stripe_mongo_sync.models import Event
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.sync.errors import NotFound, NotPossible
+from stripe_mongo_sync.sync.inbox import EVENT_ID, drain_one
+from stripe_mongo_sync.sync.screen import quoted, word
+from stripe_mongo_sync.sync.stop import STOP
 
 SETTLED = (EventState.APPLIED, EventState.STALE, EventState.IGNORED, EventState.WAITING)  # nothing went wrong
 PATIENCE = 10  # replays that fail one after the other: then it is not the events

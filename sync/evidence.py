@@ -4,12 +4,12 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from models import SyncedDocument
-from models.absorb import Evidence
-from models.content import kept
-from models.resource import Resource, is_gone, shortened
-from sync.answers import API_VERSION, Reply
-from sync.references import referring
+from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models.absorb import Evidence
+from stripe_mongo_sync.models.content import kept
+from stripe_mongo_sync.models.resource import Resource, is_gone, shortened
+from stripe_mongo_sync.sync.answers import API_VERSION, Reply
+from stripe_mongo_sync.sync.references import referring
 
 Model = type[SyncedDocument]
 FOREVER = 2**53  # later than any second of Stripe's

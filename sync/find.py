@@ -9,14 +9,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from models import SyncedDocument, kinds
-from models.sure import sure
-from sync.connection import current
-from sync.converge import SETTLING, Sight
-from sync.errors import CannotLook
-from sync.evidence import request_key
-from sync.listing import LAG, listed, made_at
-from sync.look import bears, resembles
+from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.converge import SETTLING, Sight
+from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.evidence import request_key
+from stripe_mongo_sync.sync.listing import LAG, listed, made_at
+from stripe_mongo_sync.sync.look import bears, resembles
 
 BEFORE = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
 HORIZON = timedelta(days=29)  # Stripe lists events for 30 days

@@ -8,22 +8,22 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any
 
-from models import Customer, Status, SyncedDocument, kinds, present_kinds
-from models.claimable import read_each
-from models.owned import UNLISTED, in_no_list, owned_kinds
-from models.state import OWNERS, State
-from models.tally import having
-from sync.answers import Reply
-from sync.compare import Comparison
-from sync.composed import COMPOSED
-from sync.connection import current
-from sync.errors import CannotLook, Forbidden, ReadRefused
-from sync.isolation import counted, isolated
-from sync.listing import is_not_there, listed
-from sync.logs import log
-from sync.owners import READS, Owners
-from sync.settle import Run, look_at_absent
-from sync.stop import STOP
+from stripe_mongo_sync.models import Customer, Status, SyncedDocument, kinds, present_kinds
+from stripe_mongo_sync.models.claimable import read_each
+from stripe_mongo_sync.models.owned import UNLISTED, in_no_list, owned_kinds
+from stripe_mongo_sync.models.state import OWNERS, State
+from stripe_mongo_sync.models.tally import having
+from stripe_mongo_sync.sync.answers import Reply
+from stripe_mongo_sync.sync.compare import Comparison
+from stripe_mongo_sync.sync.composed import COMPOSED
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, ReadRefused
+from stripe_mongo_sync.sync.isolation import counted, isolated
+from stripe_mongo_sync.sync.listing import is_not_there, listed
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.owners import READS, Owners
+from stripe_mongo_sync.sync.settle import Run, look_at_absent
+from stripe_mongo_sync.sync.stop import STOP
 
 COUNTED = ("adopt", "back", "drift", "failed")  # what a report says of a comparison
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import stripe
 
-from models.parts import Call, Operation
-from models.resource import is_gone
-from models.state import STRIPE, State
-from sync import about
-from sync.about import ACCOUNT, About, is_of_another, misses_another
-from sync.answers import (
+from stripe_mongo_sync.models.parts import Call, Operation
+from stripe_mongo_sync.models.resource import is_gone
+from stripe_mongo_sync.models.state import STRIPE, State
+from stripe_mongo_sync.sync import about
+from stripe_mongo_sync.sync.about import ACCOUNT, About, is_of_another, misses_another
+from stripe_mongo_sync.sync.answers import (
     API_VERSION,
     Answer,
     Asked,
@@ -32,13 +32,13 @@ from sync.answers import (
     read_unknown,
     unread,
 )
-from sync.deadline import TIMEOUT, in_time, time_left
-from sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
-from sync.fork import in_every_child
-from sync.logs import log
-from sync.reading import Reading
-from sync.settings import Settings
-from sync.transport import Transport, let_go
+from stripe_mongo_sync.sync.deadline import TIMEOUT, in_time, time_left
+from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
+from stripe_mongo_sync.sync.fork import in_every_child
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.reading import Reading
+from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.transport import Transport, let_go
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
 

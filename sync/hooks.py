@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeVar
 
-from models import Status, kinds
-from models.notice import ASKED, matches
-from sync.errors import BadSettings
+from stripe_mongo_sync.models import Status, kinds
+from stripe_mongo_sync.models.notice import ASKED, matches
+from stripe_mongo_sync.sync.errors import BadSettings
 
 OF_EVENTS = re.compile(r"stripe:[a-z0-9_.*]+", re.ASCII)
 

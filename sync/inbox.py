@@ -13,25 +13,25 @@ from typing import Any
 from bson.errors import InvalidDocument
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
-from models import Erasure, Event, Status, SyncedDocument, clock, kinds
-from models.claimable import is_away
-from models.event import MAX_ATTEMPTS, EventState, Via, bare, object_id
-from models.keys import Key
-from models.state import OTHER_VERSION, State
-from models.whose import left_by, owners_before, owners_of_event
-from sync.admission import OTHERS, foreign, sample, unkept
-from sync.adopt import Verdict, unknown_object
-from sync.answers import API_VERSION
-from sync.backoff import backoff
-from sync.composed import is_followed, tell
-from sync.connection import current
-from sync.deadline import time_left, within
-from sync.errors import CannotLook, Outage
-from sync.evidence import another_life, from_event, hand_over, needs_look, request_key
-from sync.isolation import counted, isolated
-from sync.logs import log
-from sync.look import look
-from sync.thin import LOST, THIN, as_snapshot, told_in_full
+from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument, clock, kinds
+from stripe_mongo_sync.models.claimable import is_away
+from stripe_mongo_sync.models.event import MAX_ATTEMPTS, EventState, Via, bare, object_id
+from stripe_mongo_sync.models.keys import Key
+from stripe_mongo_sync.models.state import OTHER_VERSION, State
+from stripe_mongo_sync.models.whose import left_by, owners_before, owners_of_event
+from stripe_mongo_sync.sync.admission import OTHERS, foreign, sample, unkept
+from stripe_mongo_sync.sync.adopt import Verdict, unknown_object
+from stripe_mongo_sync.sync.answers import API_VERSION
+from stripe_mongo_sync.sync.backoff import backoff
+from stripe_mongo_sync.sync.composed import is_followed, tell
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.deadline import time_left, within
+from stripe_mongo_sync.sync.errors import CannotLook, Outage
+from stripe_mongo_sync.sync.evidence import another_life, from_event, hand_over, needs_look, request_key
+from stripe_mongo_sync.sync.isolation import counted, isolated
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.look import look
+from stripe_mongo_sync.sync.thin import LOST, THIN, as_snapshot, told_in_full
 
 EVENT_ID = re.compile(r"evt_\w{1,250}", re.ASCII)
 EVENT_TYPE = re.compile(r"[a-z0-9_.\[\]]{1,250}", re.ASCII)  # v2.core.account[identity].updated

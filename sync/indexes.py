@@ -7,13 +7,13 @@ from typing import Any
 from mongoengine import Document
 from pymongo import IndexModel
 
-import models
-from models.base import SyncedDocument
-from models.indexes import Gap, build, expiry, gap
-from models.mirrored import Mirrored
-from sync.errors import SyncError
-from sync.logs import log
-from sync.settings import Settings
+from stripe_mongo_sync import models
+from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.indexes import Gap, build, expiry, gap
+from stripe_mongo_sync.models.mirrored import Mirrored
+from stripe_mongo_sync.sync.errors import SyncError
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.settings import Settings
 
 REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least so long
 COMMAND = "`python -m sync indexes`"

@@ -11,10 +11,10 @@ from typing import Any
 
 from pymongo.errors import PyMongoError
 
-from models.claimable import Broken, is_away
-from sync.errors import CannotLook
-from sync.logs import log
-from sync.stop import STOP, Stopped
+from stripe_mongo_sync.models.claimable import Broken, is_away
+from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.stop import STOP, Stopped
 
 
 @contextmanager

@@ -6,14 +6,14 @@ Whether there is such an object, Stripe alone judges: ids of every form are in u
 from dataclasses import dataclass, field
 from typing import Any
 
-from models import Status, SyncedDocument, clock
-from models.resource import is_id
-from sync.composed import COMPOSED, tell
-from sync.connection import current
-from sync.errors import NotPossible, ReadRefused
-from sync.evidence import hand_over, of_id, referenced
-from sync.logs import log
-from sync.look import look, matches
+from stripe_mongo_sync.models import Status, SyncedDocument, clock
+from stripe_mongo_sync.models.resource import is_id
+from stripe_mongo_sync.sync.composed import COMPOSED, tell
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.errors import NotPossible, ReadRefused
+from stripe_mongo_sync.sync.evidence import hand_over, of_id, referenced
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.look import look, matches
 
 
 @dataclass(frozen=True)

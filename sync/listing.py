@@ -4,12 +4,12 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from models import SyncedDocument
-from models.resource import is_id
-from models.tally import having
-from sync.answers import Reply
-from sync.errors import CannotLook, Forbidden, LostCursor, NotAvailable
-from sync.gateway import Gateway
+from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models.resource import is_id
+from stripe_mongo_sync.models.tally import having
+from stripe_mongo_sync.sync.answers import Reply
+from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, LostCursor, NotAvailable
+from stripe_mongo_sync.sync.gateway import Gateway
 
 LAG = 120  # s: Stripe's list of events lags at its newest end, and events share their second
 

@@ -8,16 +8,16 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from models import Status, SyncedDocument, clock
-from models.content import has_links
-from models.resource import shortened
-from models.sure import sure
-from sync.answers import Reply
-from sync.belonging import clock_of, went_along
-from sync.connection import current
-from sync.converge import Sight
-from sync.errors import CannotLook
-from sync.evidence import from_reply, hand_over, of_id
+from stripe_mongo_sync.models import Status, SyncedDocument, clock
+from stripe_mongo_sync.models.content import has_links
+from stripe_mongo_sync.models.resource import shortened
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync.answers import Reply
+from stripe_mongo_sync.sync.belonging import clock_of, went_along
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.converge import Sight
+from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.evidence import from_reply, hand_over, of_id
 
 LINKS_LAST = timedelta(days=30)  # Stripe promises 10 days, and recorded ones were dead after a month
 BLANKS: tuple[Any, ...] = (None, "", [], {})  # how Stripe shows what was not given, and what was unset

@@ -6,13 +6,13 @@ Both come newest first, so only the keys of about one page are ever in memory, h
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from models import SyncedDocument
-from models.keys import Key
-from sync.answers import Reply
-from sync.connection import current
-from sync.evidence import request_key
-from sync.find import HORIZON
-from sync.listing import born, made_at
+from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models.keys import Key
+from stripe_mongo_sync.sync.answers import Reply
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.evidence import request_key
+from stripe_mongo_sync.sync.find import HORIZON
+from stripe_mongo_sync.sync.listing import born, made_at
 
 APART = 60  # s: how far an object and the event of its creation may be apart
 

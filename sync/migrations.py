@@ -12,20 +12,30 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from models import Customer, Delivery, Erasure, Event, Status, SyncedDocument, kinds, present_kinds, stored
-from models.content import digest, has_links, kept
-from models.event import bare, object_id, of_others, storable
-from models.mirrored import collection_of
-from models.state import ALIKE, MIGRATIONS, State
-from models.username import fold, key_of_id
-from sync.admission import OTHERS
-from sync.composed import tell
-from sync.connection import current
-from sync.inbox import Malformed, parse
-from sync.logs import log
-from sync.progress import Note, Step
-from sync.schema import migrated, settle
-from sync.stop import STOP
+from stripe_mongo_sync.models import (
+    Customer,
+    Delivery,
+    Erasure,
+    Event,
+    Status,
+    SyncedDocument,
+    kinds,
+    present_kinds,
+    stored,
+)
+from stripe_mongo_sync.models.content import digest, has_links, kept
+from stripe_mongo_sync.models.event import bare, object_id, of_others, storable
+from stripe_mongo_sync.models.mirrored import collection_of
+from stripe_mongo_sync.models.state import ALIKE, MIGRATIONS, State
+from stripe_mongo_sync.models.username import fold, key_of_id
+from stripe_mongo_sync.sync.admission import OTHERS
+from stripe_mongo_sync.sync.composed import tell
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.inbox import Malformed, parse
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.progress import Note, Step
+from stripe_mongo_sync.sync.schema import migrated, settle
+from stripe_mongo_sync.sync.stop import STOP
 
 BATCH = 500
 Row = dict[str, Any]

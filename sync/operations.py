@@ -6,24 +6,24 @@ from typing import Any, TypeVar
 from bson import ObjectId
 from mongoengine import Document
 
-from models import Event, Status, SyncedDocument, clock, present_kinds
-from models.claimable import read_each
-from models.event import EventState
-from models.input import Invalid
-from models.state import LATCH, State
-from models.sure import sure
-from sync.back import bring_back
-from sync.composed import COMPOSED, tell
-from sync.connection import current
-from sync.converge import SETTLING, Sight
-from sync.deadline import leased
-from sync.errors import NotFound, NotPossible
-from sync.evidence import from_reply, hand_over, of_id
-from sync.inbox import EVENT_ID
-from sync.link import Linked, linked
-from sync.look import observe
-from sync.screen import quoted, word
-from sync.settle import Run, settle
+from stripe_mongo_sync.models import Event, Status, SyncedDocument, clock, present_kinds
+from stripe_mongo_sync.models.claimable import read_each
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.input import Invalid
+from stripe_mongo_sync.models.state import LATCH, State
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync.back import bring_back
+from stripe_mongo_sync.sync.composed import COMPOSED, tell
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.converge import SETTLING, Sight
+from stripe_mongo_sync.sync.deadline import leased
+from stripe_mongo_sync.sync.errors import NotFound, NotPossible
+from stripe_mongo_sync.sync.evidence import from_reply, hand_over, of_id
+from stripe_mongo_sync.sync.inbox import EVENT_ID
+from stripe_mongo_sync.sync.link import Linked, linked
+from stripe_mongo_sync.sync.look import observe
+from stripe_mongo_sync.sync.screen import quoted, word
+from stripe_mongo_sync.sync.settle import Run, settle
 
 Moved = TypeVar("Moved")
 PAGE = 1000  # entries that are read at once

@@ -12,7 +12,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from models import (
+from stripe_mongo_sync.models import (
     CheckoutSession,
     Customer,
     Order,
@@ -22,21 +22,21 @@ from models import (
     SyncedDocument,
     clock,
 )
-from models.input import Invalid, params
-from models.order import PaymentStatus
-from models.parts import Call
-from models.sure import sure
-from sync import saga
-from sync.composed import COMPOSED, NEEDED, Composition, follows
-from sync.connection import current
-from sync.converge import Facts
-from sync.disputes import disputes_of
-from sync.errors import InProgress, NotFound, Refused, Unavailable
-from sync.logs import log
-from sync.pricing import total_of
-from sync.push import conclude
-from sync.push import push as push_payment
-from sync.standing import OVER, Paying, news_of, stand
+from stripe_mongo_sync.models.input import Invalid, params
+from stripe_mongo_sync.models.order import PaymentStatus
+from stripe_mongo_sync.models.parts import Call
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync import saga
+from stripe_mongo_sync.sync.composed import COMPOSED, NEEDED, Composition, follows
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.converge import Facts
+from stripe_mongo_sync.sync.disputes import disputes_of
+from stripe_mongo_sync.sync.errors import InProgress, NotFound, Refused, Unavailable
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.pricing import total_of
+from stripe_mongo_sync.sync.push import conclude
+from stripe_mongo_sync.sync.push import push as push_payment
+from stripe_mongo_sync.sync.standing import OVER, Paying, news_of, stand
 
 PAYMENTS: dict[str, type[SyncedDocument]] = {"checkout": CheckoutSession, "payment_intent": PaymentIntent}
 ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}

@@ -7,13 +7,13 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from models import kinds
-from models.owned import CLOCK, OWNED, OWNERS, Owned
-from sync.answers import Reply
-from sync.connection import current
-from sync.errors import CannotLook, Forbidden, NoOwner, ReadRefused
-from sync.listing import Mark, born, has_id, is_not_there, listed, made_since
-from sync.stop import STOP
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.owned import CLOCK, OWNED, OWNERS, Owned
+from stripe_mongo_sync.sync.answers import Reply
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, NoOwner, ReadRefused
+from stripe_mongo_sync.sync.listing import Mark, born, has_id, is_not_there, listed, made_since
+from stripe_mongo_sync.sync.stop import STOP
 
 READS = 1000  # GETs that a run spends on this, unless it is told another number
 

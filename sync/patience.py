@@ -9,12 +9,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from sync.answers import Answer, Unknown
-from sync.backoff import backoff
-from sync.errors import Outage
-from sync.gateway import ASK
-from sync.logs import log
-from sync.stop import STOP
+from stripe_mongo_sync.sync.answers import Answer, Unknown
+from stripe_mongo_sync.sync.backoff import backoff
+from stripe_mongo_sync.sync.errors import Outage
+from stripe_mongo_sync.sync.gateway import ASK
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.stop import STOP
 
 RATE = 20.0  # requests a second: Stripe takes 25 in a sandbox and 100 live, and the shop needs some of them
 LASTS = 300.0  # seconds without one answer: then it is no hiccup

@@ -6,8 +6,8 @@ Write includes read, as in the Dashboard. What a key lacks, Stripe names when it
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from models import created_kinds, kinds
-from models.owned import UNLISTED
+from stripe_mongo_sync.models import created_kinds, kinds
+from stripe_mongo_sync.models.owned import UNLISTED
 
 PORTAL = "billing_portal.session"
 

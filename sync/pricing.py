@@ -8,10 +8,10 @@ import re
 from fractions import Fraction
 from typing import Any
 
-from models import Price, Product, Status
-from models.amounts import LARGEST
-from models.input import Invalid
-from models.sure import sure
+from stripe_mongo_sync.models import Price, Product, Status
+from stripe_mongo_sync.models.amounts import LARGEST
+from stripe_mongo_sync.models.input import Invalid
+from stripe_mongo_sync.models.sure import sure
 
 # Whatever they say, they do not change what is paid: our payments compute no tax, which alone makes `tax_behavior`
 # matter, and ask for the price's own currency, and not for one of its `currency_options`.

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from sync.stop import Stopped as Stopped
+from stripe_mongo_sync.sync.stop import Stopped as Stopped
 
 
 @dataclass(frozen=True)

@@ -6,11 +6,11 @@ from pathlib import Path
 from mongoengine.connection import get_db
 from pymongo.errors import OperationFailure
 
-from sync.environment import files, open_to
-from sync.findings import Finding, Level
-from sync.mongodb_address import is_local, read_address
-from sync.settings import Settings
-from sync.strength import weakness
+from stripe_mongo_sync.sync.environment import files, open_to
+from stripe_mongo_sync.sync.findings import Finding, Level
+from stripe_mongo_sync.sync.mongodb_address import is_local, read_address
+from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.strength import weakness
 
 
 def protection(uri: str, *, live: bool) -> Iterator[Finding]:

@@ -5,19 +5,19 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from models import Status, SyncedDocument
-from models.absorb import Evidence
-from models.sure import sure
-from sync.about import of_operation
-from sync.answers import Answer, Refusal, Reply, Unknown
-from sync.backoff import backoff
-from sync.composed import COMPOSED, tell
-from sync.connection import current
-from sync.converge import Sight
-from sync.errors import CannotLook
-from sync.evidence import from_reply, hand_over, needs_look, of_id
-from sync.logs import log
-from sync.look import look, observe
+from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models.absorb import Evidence
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync.about import of_operation
+from stripe_mongo_sync.sync.answers import Answer, Refusal, Reply, Unknown
+from stripe_mongo_sync.sync.backoff import backoff
+from stripe_mongo_sync.sync.composed import COMPOSED, tell
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.converge import Sight
+from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.evidence import from_reply, hand_over, needs_look, of_id
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.look import look, observe
 
 
 def push(document: SyncedDocument) -> SyncedDocument:

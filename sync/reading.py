@@ -8,11 +8,11 @@ from urllib.parse import parse_qsl
 
 import stripe
 
-from models.resource import expansions, shortened
-from sync import about
-from sync.about import About
-from sync.answers import Answer, Refusal, Reply, unread, unreadable
-from sync.errors import CannotLook, ReadRefused
+from stripe_mongo_sync.models.resource import expansions, shortened
+from stripe_mongo_sync.sync import about
+from stripe_mongo_sync.sync.about import About
+from stripe_mongo_sync.sync.answers import Answer, Refusal, Reply, unread, unreadable
+from stripe_mongo_sync.sync.errors import CannotLook, ReadRefused
 
 PAGE = 100  # objects in a page, the most that Stripe gives
 

@@ -12,29 +12,29 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from models import Event, SyncedDocument, clock, present_kinds
-from models.claimable import read_each, set_aside
-from models.event import EventState
-from models.state import CHECKPOINT, HEARTBEAT, LATCH, State
-from models.tally import count, count_each, having
-from sync.answers import Reply
-from sync.backoff import backoff
-from sync.checkpoint import EVENTS_LAST, catch_up, move_checkpoint, require_continuity, since
-from sync.connection import current
-from sync.deadline import leased
-from sync.erase import go_on
-from sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongStripe
-from sync.full import Coverage, compare_everything
-from sync.inbox import drain
-from sync.isolation import counted, isolated
-from sync.listing import has_id
-from sync.logs import log
-from sync.migrations import migrate
-from sync.owners import READS
-from sync.patience import Patience
-from sync.progress import Backlog, Note, Step, unnoted
-from sync.settle import Run, settle
-from sync.stop import STOP, Stopped
+from stripe_mongo_sync.models import Event, SyncedDocument, clock, present_kinds
+from stripe_mongo_sync.models.claimable import read_each, set_aside
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.state import CHECKPOINT, HEARTBEAT, LATCH, State
+from stripe_mongo_sync.models.tally import count, count_each, having
+from stripe_mongo_sync.sync.answers import Reply
+from stripe_mongo_sync.sync.backoff import backoff
+from stripe_mongo_sync.sync.checkpoint import EVENTS_LAST, catch_up, move_checkpoint, require_continuity, since
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.deadline import leased
+from stripe_mongo_sync.sync.erase import go_on
+from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongStripe
+from stripe_mongo_sync.sync.full import Coverage, compare_everything
+from stripe_mongo_sync.sync.inbox import drain
+from stripe_mongo_sync.sync.isolation import counted, isolated
+from stripe_mongo_sync.sync.listing import has_id
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.migrations import migrate
+from stripe_mongo_sync.sync.owners import READS
+from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.progress import Backlog, Note, Step, unnoted
+from stripe_mongo_sync.sync.settle import Run, settle
+from stripe_mongo_sync.sync.stop import STOP, Stopped
 
 TOLERATED = 10  # documents in a row that cannot be looked at; more, and it is not them but Stripe
 SHOWN = 10  # of them in the report; every one is logged

@@ -7,9 +7,9 @@ from bson import ObjectId
 from mongoengine import EmbeddedDocumentField, ListField
 from mongoengine.base import BaseField
 
-from models import Status, SyncedDocument, created_kinds, kinds
-from models.input import Invalid
-from models.resource import is_id
+from stripe_mongo_sync.models import Status, SyncedDocument, created_kinds, kinds
+from stripe_mongo_sync.models.input import Invalid
+from stripe_mongo_sync.models.resource import is_id
 
 
 def resolved(model: type[SyncedDocument], values: dict[str, Any]) -> dict[str, Any]:

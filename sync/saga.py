@@ -12,16 +12,16 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from models import Status, SyncedDocument
-from models.input import Invalid, checked, checked_fields, params, require_json, sendable
-from models.keys import Key, wrong_key
-from models.parts import Call
-from models.sure import sure
-from sync.answers import API_VERSION
-from sync.composed import COMPOSED
-from sync.connection import current
-from sync.deadline import leased
-from sync.errors import (
+from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models.input import Invalid, checked, checked_fields, params, require_json, sendable
+from stripe_mongo_sync.models.keys import Key, wrong_key
+from stripe_mongo_sync.models.parts import Call
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync.answers import API_VERSION
+from stripe_mongo_sync.sync.composed import COMPOSED
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.deadline import leased
+from stripe_mongo_sync.sync.errors import (
     AlreadyExists,
     CannotLook,
     Deleted,
@@ -35,10 +35,10 @@ from sync.errors import (
     RolledBack,
     Unavailable,
 )
-from sync.logs import log
-from sync.push import push, sent
-from sync.references import resolve, resolved
-from sync.tokens import IN_PROCESS
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.push import push, sent
+from stripe_mongo_sync.sync.references import resolve, resolved
+from stripe_mongo_sync.sync.tokens import IN_PROCESS
 
 UNPAID = ("requires_payment_method", "canceled", "failed")  # what an intent, or an order, says after a decline alone
 OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")

@@ -11,15 +11,15 @@ from typing import Any
 
 from mongoengine import Document
 
-from models import State, kinds, present_kinds
-from models.mirrored import Mirrored
-from models.own_rows import collections, indexes_in_all
-from models.state import INSTALLATION, MIGRATIONS, SCHEMA
-from models.tally import having
-from sync import indexes
-from sync.errors import BadSettings
-from sync.settings import Settings
-from sync.strangers import refuse_strangers
+from stripe_mongo_sync.models import State, kinds, present_kinds
+from stripe_mongo_sync.models.mirrored import Mirrored
+from stripe_mongo_sync.models.own_rows import collections, indexes_in_all
+from stripe_mongo_sync.models.state import INSTALLATION, MIGRATIONS, SCHEMA
+from stripe_mongo_sync.models.tally import having
+from stripe_mongo_sync.sync import indexes
+from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.strangers import refuse_strangers
 
 # The digest of each schema that there was, oldest first: its place is its number. A test computes it, and tells when
 # indexes or migrations were changed that another must be appended here.

@@ -12,7 +12,7 @@ import re
 import sys
 from typing import Any, TextIO
 
-from sync.logs import one_line
+from stripe_mongo_sync.sync.logs import one_line
 
 FAILED: dict[TextIO, str] = {}  # why what was last said on a stream could not be written
 PLAIN = re.compile(r"[\w.:/@+=%&?#*~\[\]…-]+")  # a word that needs no quotes to be told from its neighbours

@@ -6,13 +6,13 @@ from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from urllib.parse import urlsplit
 
-import models
-from sync.environment import FILE, Given, is_quoted, looks_like, read_environment
-from sync.errors import BadSettings
-from sync.logs import one_line
-from sync.mongodb_address import is_local, objections
-from sync.strength import is_placeholder, weak_signing
-from sync.tokens import BadToken, Token, ambiguous, parse, weak
+from stripe_mongo_sync import models
+from stripe_mongo_sync.sync.environment import FILE, Given, is_quoted, looks_like, read_environment
+from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.logs import one_line
+from stripe_mongo_sync.sync.mongodb_address import is_local, objections
+from stripe_mongo_sync.sync.strength import is_placeholder, weak_signing
+from stripe_mongo_sync.sync.tokens import BadToken, Token, ambiguous, parse, weak
 
 SECRET_KEY = re.compile(r"(sk|rk)_(test|live)_\w+", re.ASCII)
 SIGNING = re.compile(r"whsec_\w+", re.ASCII)

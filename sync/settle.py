@@ -4,22 +4,22 @@ from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from models import Status, SyncedDocument, clock
-from models.clock import from_now
-from models.sure import sure
-from sync.answers import Reply
-from sync.backoff import backoff
-from sync.belonging import CLOCK, let_go
-from sync.composed import COMPOSED, tell
-from sync.connection import current
-from sync.converge import APART, KEY_LASTS, Facts, Remedy, Sight, diagnose
-from sync.errors import Forbidden
-from sync.evidence import from_reply, hand_over, needs_look, of_id
-from sync.find import Finder
-from sync.logs import log
-from sync.look import look, observe
-from sync.push import push
-from sync.undo import Brakes, undo
+from stripe_mongo_sync.models import Status, SyncedDocument, clock
+from stripe_mongo_sync.models.clock import from_now
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync.answers import Reply
+from stripe_mongo_sync.sync.backoff import backoff
+from stripe_mongo_sync.sync.belonging import CLOCK, let_go
+from stripe_mongo_sync.sync.composed import COMPOSED, tell
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.converge import APART, KEY_LASTS, Facts, Remedy, Sight, diagnose
+from stripe_mongo_sync.sync.errors import Forbidden
+from stripe_mongo_sync.sync.evidence import from_reply, hand_over, needs_look, of_id
+from stripe_mongo_sync.sync.find import Finder
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.look import look, observe
+from stripe_mongo_sync.sync.push import push
+from stripe_mongo_sync.sync.undo import Brakes, undo
 
 PATIENCE = timedelta(minutes=5)  # between two looks at what may still be under way
 ROUNDS = 4  # see, decide, see again: more would mean that the table has a loop

@@ -14,7 +14,7 @@ import requests
 import urllib3.exceptions as urllib3
 from stripe import StripeError
 
-from sync.transport import proxy_of
+from stripe_mongo_sync.sync.transport import proxy_of
 
 STATUS = "https://status.stripe.com"
 TRUSTED = "REQUESTS_CA_BUNDLE or SSL_CERT_FILE"

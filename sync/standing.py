@@ -3,10 +3,10 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-from models import CheckoutSession, Order, PaymentIntent, SyncedDocument
-from models.order import PaymentStatus
-from models.sure import sure
-from sync.disputes import Dispute, Outcome
+from stripe_mongo_sync.models import CheckoutSession, Order, PaymentIntent, SyncedDocument
+from stripe_mongo_sync.models.order import PaymentStatus
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync.disputes import Dispute, Outcome
 
 CAME = (PaymentStatus.PAID, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED)  # the money did
 WENT = (PaymentStatus.DISPUTED, PaymentStatus.LOST)  # it came, and the bank has it

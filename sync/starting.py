@@ -6,7 +6,7 @@ import sys
 from contextlib import suppress
 from types import FrameType
 
-from sync.stop import ENDS
+from stripe_mongo_sync.sync.stop import ENDS
 
 
 def begun(arguments: list[str], whole: list[str]) -> bool:

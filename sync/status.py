@@ -10,7 +10,7 @@ from typing import Any
 
 from mongoengine import Document
 
-from models import (
+from stripe_mongo_sync.models import (
     Customer,
     Delivery,
     DeliveryState,
@@ -21,14 +21,14 @@ from models import (
     clock,
     present_kinds,
 )
-from models.event import OPEN, EventState
-from models.notice import Noticing
-from models.state import ALIKE, CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
-from models.tally import MOST, count, counts, first_key, having, oldest, smallest
-from models.username import fold
-from sync.answers import API_VERSION
-from sync.findings import MARKS, Finding, Level, exit_code
-from sync.screen import quoted, word
+from stripe_mongo_sync.models.event import OPEN, EventState
+from stripe_mongo_sync.models.notice import Noticing
+from stripe_mongo_sync.models.state import ALIKE, CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
+from stripe_mongo_sync.models.tally import MOST, count, counts, first_key, having, oldest, smallest
+from stripe_mongo_sync.models.username import fold
+from stripe_mongo_sync.sync.answers import API_VERSION
+from stripe_mongo_sync.sync.findings import MARKS, Finding, Level, exit_code
+from stripe_mongo_sync.sync.screen import quoted, word
 
 SILENCE = timedelta(hours=1)  # reconcile every five minutes is the rule
 ABANDONED = timedelta(days=3)  # Stripe, too, gives a webhook up by then: what was lost stays lost until a run reads it

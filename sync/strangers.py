@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
-from models import Delivery, Erasure, Event, State, kinds
-from models.own_rows import strangers
-from sync.errors import BadSettings
+from stripe_mongo_sync.models import Delivery, Erasure, Event, State, kinds
+from stripe_mongo_sync.models.own_rows import strangers
+from stripe_mongo_sync.sync.errors import BadSettings
 
 
 def refuse_strangers(there: Mapping[str, Any]) -> None:

@@ -8,8 +8,8 @@ a snapshot event in no API version: of that the content is never taken, so the o
 from datetime import UTC, datetime
 from typing import Any
 
-from models import kinds
-from sync.connection import current
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.sync.connection import current
 
 THIN = "v2.core.event"
 LOST = "v2.core.health.event_generation_failure.resolved"  # an event could not be made: it says what it was about

@@ -4,9 +4,9 @@ An invoice that is made takes the customer's pending items in, and one that is d
 `invoiceitem.updated` that would say so. Nor does an event of the charge say that it is disputed now.
 """
 
-from models import Invoice, InvoiceItem, SyncedDocument, kinds
-from models.sure import sure
-from sync.composed import follows
+from stripe_mongo_sync.models import Invoice, InvoiceItem, SyncedDocument, kinds
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync.composed import follows
 
 
 def touch_items(invoice: SyncedDocument) -> None:

@@ -13,8 +13,8 @@ import stripe
 from requests.adapters import HTTPAdapter
 from requests.utils import get_environ_proxies, select_proxy
 
-from sync.fork import in_every_child
-from sync.mongodb_address import is_local
+from stripe_mongo_sync.sync.fork import in_every_child
+from stripe_mongo_sync.sync.mongodb_address import is_local
 
 
 class Transport(stripe.HTTPClient):

@@ -2,17 +2,17 @@
 
 from dataclasses import dataclass, field
 
-from models import SyncedDocument, Undo, created_kinds
-from models.keys import Key
-from models.parts import Call
-from models.state import LATCH, State
-from models.sure import sure
-from sync.about import of_id
-from sync.answers import Refusal, Reply, Unknown
-from sync.backoff import backoff
-from sync.connection import current
-from sync.converge import KEY_LASTS
-from sync.logs import log
+from stripe_mongo_sync.models import SyncedDocument, Undo, created_kinds
+from stripe_mongo_sync.models.keys import Key
+from stripe_mongo_sync.models.parts import Call
+from stripe_mongo_sync.models.state import LATCH, State
+from stripe_mongo_sync.models.sure import sure
+from stripe_mongo_sync.sync.about import of_id
+from stripe_mongo_sync.sync.answers import Refusal, Reply, Unknown
+from stripe_mongo_sync.sync.backoff import backoff
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.converge import KEY_LASTS
+from stripe_mongo_sync.sync.logs import log
 
 LEAST = 20  # undos and deletions that one run may do in any installation
 SHARE = 100  # and in a large one, every hundredth of the live documents

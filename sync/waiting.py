@@ -8,9 +8,9 @@ import pymongo
 from mongoengine.connection import get_db
 from pymongo.errors import NetworkTimeout, PyMongoError, ServerSelectionTimeoutError
 
-from sync.errors import SyncError, Unavailable
-from sync.fork import in_every_child
-from sync.logs import log
+from stripe_mongo_sync.sync.errors import SyncError, Unavailable
+from stripe_mongo_sync.sync.fork import in_every_child
+from stripe_mongo_sync.sync.logs import log
 
 AGAIN = 1.0  # s between two attempts; one that finds nobody takes 5 s itself
 FIRST = 20.0  # s that a start waits for its first attempt; gunicorn gives a worker 60

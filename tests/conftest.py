@@ -12,9 +12,9 @@ from hypothesis import HealthCheck, settings
 from pymongo import MongoClient, WriteConcern
 from pymongo.database import Database
 
-from demo.mongod import Mongod, NoMongod
-from models import Erasure
-from models.state import MIGRATIONS, SCHEMA
+from stripe_mongo_sync.demo.mongod import Mongod, NoMongod
+from stripe_mongo_sync.models import Erasure
+from stripe_mongo_sync.models.state import MIGRATIONS, SCHEMA
 from tests.support.lives import Lives
 from tests.support.mongo import MongoServer
 from tests.support.world import World

@@ -8,11 +8,11 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from sync.admission import asks
-from sync.errors import Unavailable
-from sync.inbox import Malformed, parse, receive
-from sync.logs import log
-from webhooks.signature import BadSignature, required, verify
+from stripe_mongo_sync.sync.admission import asks
+from stripe_mongo_sync.sync.errors import Unavailable
+from stripe_mongo_sync.sync.inbox import Malformed, parse, receive
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.webhooks.signature import BadSignature, required, verify
 
 LARGEST = 4 * 1024 * 1024  # bytes; a subscription of twenty items, with all the metadata that they may have, is 1.7 MB
 

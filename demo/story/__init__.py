@@ -4,13 +4,13 @@ A chapter is a function with a title. It does something, and yields claims; each
 before the chapter goes on. A string that it yields tells what happens meanwhile.
 """
 
-from demo.screen import Screen
-from demo.shop import Shop
-from demo.story.billing import card, portal, renewal
-from demo.story.claim import Chapter, Claim, chapter
-from demo.story.customers import created, dashboard, refused, sold, taken
-from demo.story.faults import compared, killed, late_twin, lost_reply, missed
-from demo.story.orders import by_checkout, by_intent, given_back, paid_once
+from stripe_mongo_sync.demo.screen import Screen
+from stripe_mongo_sync.demo.shop import Shop
+from stripe_mongo_sync.demo.story.billing import card, portal, renewal
+from stripe_mongo_sync.demo.story.claim import Chapter, Claim, chapter
+from stripe_mongo_sync.demo.story.customers import created, dashboard, refused, sold, taken
+from stripe_mongo_sync.demo.story.faults import compared, killed, late_twin, lost_reply, missed
+from stripe_mongo_sync.demo.story.orders import by_checkout, by_intent, given_back, paid_once
 
 __all__ = ["CHAPTERS", "Chapter", "Claim", "chapter", "tell"]
 

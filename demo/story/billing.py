@@ -1,8 +1,8 @@
 """Billing: the card that a customer pays with, the subscription that it renews or not, and the portal."""
 
-from demo.shop import Shop
-from demo.sides import twice
-from demo.story.claim import ADA, FAY, Claim, Told, chapter
+from stripe_mongo_sync.demo.shop import Shop
+from stripe_mongo_sync.demo.sides import twice
+from stripe_mongo_sync.demo.story.claim import ADA, FAY, Claim, Told, chapter
 
 DEFAULT = "invoice_settings.default_payment_method"
 

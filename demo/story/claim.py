@@ -4,9 +4,9 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from demo.client import NoAnswer
-from demo.shop import Shop
-from sync.logs import one_line
+from stripe_mongo_sync.demo.client import NoAnswer
+from stripe_mongo_sync.demo.shop import Shop
+from stripe_mongo_sync.sync.logs import one_line
 
 PATIENCE = 10.0  # seconds until a claim must hold; a webhook takes a tenth of one
 POLL = 0.02  # seconds between two looks

@@ -1,8 +1,8 @@
 """Customers and what is sold to them: one call and both sides have it, or neither does."""
 
-from demo.shop import Shop
-from demo.sides import GIVEN_UP, NOBODY, SYNCED, Sides
-from demo.story.claim import ADA, BOB, Claim, Told, chapter
+from stripe_mongo_sync.demo.shop import Shop
+from stripe_mongo_sync.demo.sides import GIVEN_UP, NOBODY, SYNCED, Sides
+from stripe_mongo_sync.demo.story.claim import ADA, BOB, Claim, Told, chapter
 
 
 @chapter("A new customer")

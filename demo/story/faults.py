@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from demo.shop import Shop, no_answer
-from demo.sides import GIVEN_UP, IN_DOUBT, LATE_TWIN, NOBODY, SYNCED, UNKNOWN
-from demo.story.claim import ADA, CLEO, DORA, EVE, Claim, Told, chapter
+from stripe_mongo_sync.demo.shop import Shop, no_answer
+from stripe_mongo_sync.demo.sides import GIVEN_UP, IN_DOUBT, LATE_TWIN, NOBODY, SYNCED, UNKNOWN
+from stripe_mongo_sync.demo.story.claim import ADA, CLEO, DORA, EVE, Claim, Told, chapter
 
 
 @chapter("Stripe creates the customer, but its reply is lost")

@@ -1,8 +1,8 @@
 """Orders: one call makes the order and its payment; the order follows the payment and the refunds, whatever happens."""
 
-from demo.shop import Shop, no_answer
-from demo.sides import Sale, refunded, twice
-from demo.story.claim import ADA, Claim, Told, chapter
+from stripe_mongo_sync.demo.shop import Shop, no_answer
+from stripe_mongo_sync.demo.sides import Sale, refunded, twice
+from stripe_mongo_sync.demo.story.claim import ADA, Claim, Told, chapter
 
 TOTAL = 1980  # two lamps
 VISA, DECLINED = "pm_card_visa", "pm_card_visa_chargeDeclined"

@@ -7,7 +7,7 @@ stopped before its end).
 
 import argparse
 
-from sync.commands import (
+from stripe_mongo_sync.sync.commands import (
     backfill,
     doctor,
     endpoint,
@@ -21,7 +21,7 @@ from sync.commands import (
     status,
     types,
 )
-from sync.commands.line import Line
+from stripe_mongo_sync.sync.commands.line import Line
 
 COMMANDS = (
     reconcile,

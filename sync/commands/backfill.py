@@ -6,15 +6,15 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from sync.backfill import backfill
-from sync.commands.line import command, count, rate, say
-from sync.commands.progress import Progress
-from sync.logs import log
-from sync.owners import READS
-from sync.patience import RATE, Patience
+from stripe_mongo_sync.sync.backfill import backfill
+from stripe_mongo_sync.sync.commands.line import command, count, rate, say
+from stripe_mongo_sync.sync.commands.progress import Progress
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.owners import READS
+from stripe_mongo_sync.sync.patience import RATE, Patience
 
 if TYPE_CHECKING:
-    from sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.line import Commands
 
 
 def add(commands: "Commands") -> None:

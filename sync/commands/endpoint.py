@@ -3,13 +3,13 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from sync import endpoint
-from sync.answers import API_VERSION
-from sync.commands.line import command, group, say
-from sync.screen import word
+from stripe_mongo_sync.sync import endpoint
+from stripe_mongo_sync.sync.answers import API_VERSION
+from stripe_mongo_sync.sync.commands.line import command, group, say
+from stripe_mongo_sync.sync.screen import word
 
 if TYPE_CHECKING:
-    from sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.line import Commands
 
 
 def add(commands: "Commands") -> None:

@@ -3,11 +3,11 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from sync.commands.line import command, say
-from sync.erase import erase
+from stripe_mongo_sync.sync.commands.line import command, say
+from stripe_mongo_sync.sync.erase import erase
 
 if TYPE_CHECKING:
-    from sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.line import Commands
 
 
 def add(commands: "Commands") -> None:

@@ -6,12 +6,12 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from models.event import EventState
-from sync import events
-from sync.commands.line import NEEDS_OPERATOR, command, count, group, say
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.sync import events
+from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, count, group, say
 
 if TYPE_CHECKING:
-    from sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.line import Commands
 
 
 def add(commands: "Commands") -> None:

@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import PyMongoError
 
-from models import Delivery, DeliveryState
-from sync.commands.line import NEEDS_OPERATOR, command, group, say, seconds
-from sync.deliver import Limits, deliver
-from sync.errors import NotFound, NotPossible
-from sync.hooks import HOOKS
-from sync.logs import log
-from sync.screen import quoted, word
-from sync.stop import STOP, Stopped
+from stripe_mongo_sync.models import Delivery, DeliveryState
+from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, group, say, seconds
+from stripe_mongo_sync.sync.deliver import Limits, deliver
+from stripe_mongo_sync.sync.errors import NotFound, NotPossible
+from stripe_mongo_sync.sync.hooks import HOOKS
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.screen import quoted, word
+from stripe_mongo_sync.sync.stop import STOP, Stopped
 
 if TYPE_CHECKING:
-    from sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.line import Commands
 
 
 def add(commands: "Commands") -> None:

@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import OperationFailure
 
-from models.claimable import REFUSED, is_away
-from models.indexes import Gap, build
-from sync import schema
-from sync.commands.line import NEEDS_OPERATOR, command, say
-from sync.connection import reach
-from sync.indexes import gaps
-from sync.screen import tell
+from stripe_mongo_sync.models.claimable import REFUSED, is_away
+from stripe_mongo_sync.models.indexes import Gap, build
+from stripe_mongo_sync.sync import schema
+from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, say
+from stripe_mongo_sync.sync.connection import reach
+from stripe_mongo_sync.sync.indexes import gaps
+from stripe_mongo_sync.sync.screen import tell
 
 if TYPE_CHECKING:
-    from sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.line import Commands
 
 
 def add(commands: "Commands") -> None:

@@ -3,11 +3,11 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from models.state import State
-from sync.commands.line import command, say
+from stripe_mongo_sync.models.state import State
+from stripe_mongo_sync.sync.commands.line import command, say
 
 if TYPE_CHECKING:
-    from sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.line import Commands
 
 
 def add(commands: "Commands") -> None:

@@ -4,8 +4,8 @@ import argparse
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from sync.logs import one_line
-from sync.screen import in_json, tell
+from stripe_mongo_sync.sync.logs import one_line
+from stripe_mongo_sync.sync.screen import in_json, tell
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]

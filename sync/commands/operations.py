@@ -4,15 +4,15 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from models import kinds
-from models.input import Invalid
-from sync import operations
-from sync.commands.line import NEEDS_OPERATOR, command, count, group, say
-from sync.errors import NotPossible
-from sync.link import Differs
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.input import Invalid
+from stripe_mongo_sync.sync import operations
+from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, count, group, say
+from stripe_mongo_sync.sync.errors import NotPossible
+from stripe_mongo_sync.sync.link import Differs
 
 if TYPE_CHECKING:
-    from sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.line import Commands
 
 
 def add(commands: "Commands") -> None:

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING
 
 from pymongo.errors import PyMongoError
 
-from sync import connect
-from sync.commands.line import command, count, rate, say, seconds
-from sync.commands.progress import Progress
-from sync.errors import BadSettings, SyncError
-from sync.logs import log
-from sync.owners import READS
-from sync.patience import BREAKS, RATE, Patience
-from sync.reconcile import Report, run_once
-from sync.stop import STOP, Stopped
+from stripe_mongo_sync.sync import connect
+from stripe_mongo_sync.sync.commands.line import command, count, rate, say, seconds
+from stripe_mongo_sync.sync.commands.progress import Progress
+from stripe_mongo_sync.sync.errors import BadSettings, SyncError
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.owners import READS
+from stripe_mongo_sync.sync.patience import BREAKS, RATE, Patience
+from stripe_mongo_sync.sync.reconcile import Report, run_once
+from stripe_mongo_sync.sync.stop import STOP, Stopped
 
 if TYPE_CHECKING:
-    from sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.line import Commands
 
 UNTOLD = 5.0  # seconds: a run that is over by then has little to do, and shows no progress
 

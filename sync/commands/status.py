@@ -3,11 +3,11 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from sync.commands.line import command, say
-from sync.status import status
+from stripe_mongo_sync.sync.commands.line import command, say
+from stripe_mongo_sync.sync.status import status
 
 if TYPE_CHECKING:
-    from sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.line import Commands
 
 
 def add(commands: "Commands") -> None:

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from models.mirrored import UNKEPT
-from sync.catalogue import Entry, catalogue, event_types, ignored
-from sync.commands.line import command, say
+from stripe_mongo_sync.models.mirrored import UNKEPT
+from stripe_mongo_sync.sync.catalogue import Entry, catalogue, event_types, ignored
+from stripe_mongo_sync.sync.commands.line import command, say
 
 if TYPE_CHECKING:
-    from sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.line import Commands
 
 
 def add(commands: "Commands") -> None:

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from demo.stack import Stack
+from stripe_mongo_sync.demo.stack import Stack
 from tests.chaos.book import outages, settle, storm
 from tests.chaos.failover import frozen_primary, killed_primary
 from tests.chaos.replica_set import ReplicaSet

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-import sync
-from demo.client import Json
-from demo.shop import Shop
-from demo.stack import Stack
-from emulator.control import Control
-from models import Event, SyncedDocument, created_kinds, kinds, present_kinds
-from models.event import EventState
-from sync.reconcile import run_once
-from sync.settings import Settings
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.demo.client import Json
+from stripe_mongo_sync.demo.shop import Shop
+from stripe_mongo_sync.demo.stack import Stack
+from stripe_mongo_sync.emulator.control import Control
+from stripe_mongo_sync.models import Event, SyncedDocument, created_kinds, kinds, present_kinds
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.sync.reconcile import run_once
+from stripe_mongo_sync.sync.settings import Settings
 from tests.chaos.load import DELETED, DONE, NO_ANSWER, NOTHING, PATHS, Load, Thing
 from tests.support import eventually
 from tests.support.in_sync import assert_in_sync

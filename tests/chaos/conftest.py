@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.mongod import Mongod, find_mongod
-from demo.stack import Stack
+from stripe_mongo_sync.demo.mongod import Mongod, find_mongod
+from stripe_mongo_sync.demo.stack import Stack
 
 
 @pytest.fixture(scope="module")

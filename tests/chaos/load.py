@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from demo.client import Client, NoAnswer
+from stripe_mongo_sync.demo.client import Client, NoAnswer
 
 NOTHING = "nothing"  # it was never made, or what was begun is given up
 DELETED = "deleted"

@@ -7,7 +7,7 @@ from typing import Any, Self
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from demo.mongod import Mongod
+from stripe_mongo_sync.demo.mongod import Mongod
 from tests.support import eventually
 
 ELECTION = 2000  # ms without a primary until the others elect one; by default 10 s

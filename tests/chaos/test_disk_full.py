@@ -9,8 +9,8 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import PyMongoError
 
-from demo.mongod import Mongod, find_mongod
-from demo.stack import Stack
+from stripe_mongo_sync.demo.mongod import Mongod, find_mongod
+from stripe_mongo_sync.demo.stack import Stack
 from tests.chaos.book import settle, storm
 from tests.chaos.load import ALLOWED
 from tests.support import eventually

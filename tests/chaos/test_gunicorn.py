@@ -15,9 +15,9 @@ from urllib.parse import urlsplit
 import pytest
 from stripe import WebhookSignature
 
-from demo.client import NoAnswer
-from demo.mongod import Mongod
-from demo.stack import Stack
+from stripe_mongo_sync.demo.client import NoAnswer
+from stripe_mongo_sync.demo.mongod import Mongod
+from stripe_mongo_sync.demo.stack import Stack
 from tests.chaos.book import settle, storm
 from tests.chaos.load import ALLOWED
 from tests.support import eventually

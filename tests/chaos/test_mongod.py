@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from demo.mongod import Mongod
-from demo.stack import Stack
+from stripe_mongo_sync.demo.mongod import Mongod
+from stripe_mongo_sync.demo.stack import Stack
 from tests.chaos.book import settle, storm
 from tests.chaos.failpoints import WRITES, failing
 from tests.chaos.load import ALLOWED

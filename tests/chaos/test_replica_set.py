@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.mongod import find_mongod
-from demo.stack import Stack
+from stripe_mongo_sync.demo.mongod import find_mongod
+from stripe_mongo_sync.demo.stack import Stack
 from tests.chaos.book import settle, storm
 from tests.chaos.failover import Trouble, frozen_primary, killed_primary
 from tests.chaos.load import ALLOWED

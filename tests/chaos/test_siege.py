@@ -16,11 +16,11 @@ from urllib.parse import urlsplit
 import pytest
 from stripe import WebhookSignature
 
-from api.app import HEADERS
-from api.few import LINES
-from demo.client import Reply
-from demo.mongod import Mongod
-from demo.stack import Stack
+from stripe_mongo_sync.api.app import HEADERS
+from stripe_mongo_sync.api.few import LINES
+from stripe_mongo_sync.demo.client import Reply
+from stripe_mongo_sync.demo.mongod import Mongod
+from stripe_mongo_sync.demo.stack import Stack
 from tests.support import eventually
 from tests.support.answers import at_once
 from tests.support.events import event

@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from demo.stack import Stack
+from stripe_mongo_sync.demo.stack import Stack
 from tests.chaos.book import settle, storm
 from tests.chaos.load import ALLOWED
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import stripe
 
-from emulator import Emulator
+from stripe_mongo_sync.emulator import Emulator
 
 REAL = os.environ.get("STRIPE_TEST_KEY", "")
 BASE = os.environ.get("STRIPE_TEST_BASE", "")

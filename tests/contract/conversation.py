@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import stripe
 
-from emulator.forms import decode
+from stripe_mongo_sync.emulator.forms import decode
 
 Json = dict[str, Any]
 

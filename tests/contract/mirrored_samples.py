@@ -4,7 +4,7 @@ from typing import Any
 
 import stripe
 
-from emulator import Emulator
+from stripe_mongo_sync.emulator import Emulator
 
 ADDRESS = {"line1": "1 Main Street", "city": "San Francisco", "state": "CA", "postal_code": "94111", "country": "US"}
 

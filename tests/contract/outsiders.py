@@ -8,8 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from emulator.fields import Field, Flag, Hash, Many, MapOf, Metadata, Number, OneOf, Text, Whole
-from emulator.lists import Created
+from stripe_mongo_sync.emulator.fields import Field, Flag, Hash, Many, MapOf, Metadata, Number, OneOf, Text, Whole
+from stripe_mongo_sync.emulator.lists import Created
 from tests.contract import library, openapi
 from tests.contract.schemas import Json, Resolve, Walk, branches, verdict
 

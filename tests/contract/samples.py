@@ -2,7 +2,7 @@
 
 from contextlib import suppress
 
-from emulator import Emulator, Problem
+from stripe_mongo_sync.emulator import Emulator, Problem
 
 CARD_ONLY = {"enabled": True, "allow_redirects": "never"}
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import stripe
 
-from emulator import Emulator
+from stripe_mongo_sync.emulator import Emulator
 
 Client = stripe.StripeClient
 Find = Callable[..., list[dict[str, Any]]]

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from stripe._object_classes import OBJECT_CLASSES
 
-from models import created_kinds, kinds
-from models.content import (
+from stripe_mongo_sync.models import created_kinds, kinds
+from stripe_mongo_sync.models.content import (
     DEAD,
     HANDED_ON,
     KEY_KINDS,
@@ -29,7 +29,7 @@ from models.content import (
     shown,
     without_links,
 )
-from models.mirrored import REASONS
+from stripe_mongo_sync.models.mirrored import REASONS
 from tests.contract.openapi import PATH, schemas
 
 NAME = re.compile(

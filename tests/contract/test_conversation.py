@@ -12,18 +12,18 @@ from mongoengine import BooleanField, EmbeddedDocumentField, FloatField, IntFiel
 from mongoengine.base import BaseField
 from mongoengine.connection import get_db
 
-import sync
-from emulator import Emulator
-from emulator.calls import EVENT
-from emulator.planted import PLANTED
-from emulator.resource import BY_PATH, ROUTES
-from models import Customer, created_kinds, kinds
-from models.input import inner_fields, words
-from sync import endpoint
-from sync.backfill import backfill
-from sync.doctor import examine
-from sync.erase import erase
-from sync.patience import Patience
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.emulator.calls import EVENT
+from stripe_mongo_sync.emulator.planted import PLANTED
+from stripe_mongo_sync.emulator.resource import BY_PATH, ROUTES
+from stripe_mongo_sync.models import Customer, created_kinds, kinds
+from stripe_mongo_sync.models.input import inner_fields, words
+from stripe_mongo_sync.sync import endpoint
+from stripe_mongo_sync.sync.backfill import backfill
+from stripe_mongo_sync.sync.doctor import examine
+from stripe_mongo_sync.sync.erase import erase
+from stripe_mongo_sync.sync.patience import Patience
 from tests.contract import mirrored_samples
 from tests.contract import samples as stripe_samples
 from tests.contract.conversation import Exchange, Overheard

@@ -3,7 +3,7 @@
 import pytest
 import stripe
 
-from emulator import Emulator, Problem
+from stripe_mongo_sync.emulator import Emulator, Problem
 from tests.contract.test_payments import pay
 
 Client = stripe.StripeClient

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import stripe
 
-from emulator import FAULTS, Emulator
+from stripe_mongo_sync.emulator import FAULTS, Emulator
 from tests.contract.conftest import Json
 
 Client = stripe.StripeClient

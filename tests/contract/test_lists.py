@@ -3,8 +3,8 @@
 import pytest
 import stripe
 
-from emulator import Emulator
-from emulator.planted import PLANTED
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.emulator.planted import PLANTED
 
 ITEMS = 12
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import stripe
 
-from emulator import Emulator
+from stripe_mongo_sync.emulator import Emulator
 
 SEPA = {"type": "sepa_debit", "billing_details": {"name": "A", "email": "a@example.com"}}
 AGREED = {"customer_acceptance": {"type": "offline", "accepted_at": 1_590_590_577}}

@@ -7,10 +7,10 @@ from typing import Any
 import pytest
 import stripe
 
-from emulator import Emulator
-from emulator.calls import EVENT
-from emulator.planted import PLANTED
-from emulator.resource import RESOURCES, Resource
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.emulator.calls import EVENT
+from stripe_mongo_sync.emulator.planted import PLANTED
+from stripe_mongo_sync.emulator.resource import RESOURCES, Resource
 from tests.contract import library, mirrored_samples, openapi, samples
 from tests.contract.outsiders import (
     EXCEPTIONS,

@@ -10,8 +10,8 @@ import pytest
 import stripe
 from stripe._object_classes import OBJECT_CLASSES
 
-from models import kinds
-from models.owned import OWNED, UNLISTED, Owned, owned_kinds
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.owned import OWNED, UNLISTED, Owned, owned_kinds
 from tests.contract.library import CALL
 from tests.contract.test_mirrored import METHOD
 

@@ -10,8 +10,8 @@ import pytest
 import stripe
 from stripe import _event
 
-from emulator.resource import RESOURCES
-from models import created_kinds, kinds
+from stripe_mongo_sync.emulator.resource import RESOURCES
+from stripe_mongo_sync.models import created_kinds, kinds
 from tests.contract import library
 
 SENT = [

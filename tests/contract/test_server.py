@@ -17,11 +17,11 @@ from urllib.request import Request, urlopen
 import pytest
 import stripe
 
-from emulator import Emulator
-from emulator.control import Control, ControlError
-from emulator.courier import Courier
-from emulator.server import Server
-from emulator.webhooks import FAST
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.emulator.control import Control, ControlError
+from stripe_mongo_sync.emulator.courier import Courier
+from stripe_mongo_sync.emulator.server import Server
+from stripe_mongo_sync.emulator.webhooks import FAST
 from tests.contract.conftest import Json
 
 

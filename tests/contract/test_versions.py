@@ -6,10 +6,10 @@ import pytest
 import stripe
 from stripe.params._webhook_endpoint_create_params import WebhookEndpointCreateParams
 
-from emulator import Emulator
-from emulator.resource import RESOURCES
-from emulator.versions import RENAMED, VERSIONS
-from emulator.wire import API_VERSION
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.emulator.resource import RESOURCES
+from stripe_mongo_sync.emulator.versions import RENAMED, VERSIONS
+from stripe_mongo_sync.emulator.wire import API_VERSION
 
 OLD = "2026-05-27.dahlia"
 BETWEEN = "2026-08-26.dahlia"

@@ -7,8 +7,8 @@ import json
 import pytest
 import stripe
 
-from emulator import Emulator
-from emulator.destinations import wants
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.emulator.destinations import wants
 from tests.contract.conftest import Json
 
 Client = stripe.StripeClient

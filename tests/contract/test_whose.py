@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 import stripe
 
-from models import kinds
-from models.whose import CUSTOMERS, PART_OF, USED
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.whose import CUSTOMERS, PART_OF, USED
 
 LIBRARY = Path(stripe.__file__).parent
 KEPT = sorted(kind for kind, model in kinds().items() if model.resource.path or model.resource.mirrored)

@@ -6,11 +6,23 @@ from typing import Any
 
 import pytest
 
-from emulator import Emulator
-from emulator.fields import Currency, Field, Flag, Hash, Many, MapOf, Metadata, Number, OneOf, Time, Whole
-from emulator.forms import encode
-from emulator.plans import Product
-from emulator.wire import Request
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.emulator.fields import (
+    Currency,
+    Field,
+    Flag,
+    Hash,
+    Many,
+    MapOf,
+    Metadata,
+    Number,
+    OneOf,
+    Time,
+    Whole,
+)
+from stripe_mongo_sync.emulator.forms import encode
+from stripe_mongo_sync.emulator.plans import Product
+from stripe_mongo_sync.emulator.wire import Request
 from tests.contract.test_stripe_python import served
 
 CREATED = [(kind, path, fields) for kind, verb, _, path, fields in served() if verb == "create"]

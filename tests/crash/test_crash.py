@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-import sync
-from models import SyncedDocument, created_kinds, kinds
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import SyncedDocument, created_kinds, kinds
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.lives import Lives

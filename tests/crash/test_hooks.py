@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from models import Customer, Delivery, DeliveryState
-from sync.deliver import deliver
+from stripe_mongo_sync.models import Customer, Delivery, DeliveryState
+from stripe_mongo_sync.sync.deliver import deliver
 from tests.crash.test_crash import JOURNEYS, Journey
 from tests.support import samples
 from tests.support.fuse import Fuse

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from emulator.server import Server
-from models import Customer
+from stripe_mongo_sync.emulator.server import Server
+from stripe_mongo_sync.models import Customer
 from tests.support.in_sync import assert_in_sync
 from tests.support.stock import assert_copied, stock
 from tests.support.world import KEY, World

@@ -5,9 +5,9 @@ import sys
 
 import pytest
 
-from bench.__main__ import main
-from demo.mongod import find_mongod
-from demo.stack import ROOT
+from stripe_mongo_sync.bench.__main__ import main
+from stripe_mongo_sync.demo.mongod import find_mongod
+from stripe_mongo_sync.demo.stack import ROOT
 
 pytestmark = pytest.mark.skipif(not find_mongod(), reason="there is no MongoDB to measure")
 

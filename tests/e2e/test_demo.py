@@ -14,13 +14,13 @@ from pathlib import Path
 
 import pytest
 
-from demo.__main__ import story
-from demo.mongod import find_mongod
-from demo.process import Ended
-from demo.shop import Shop
-from demo.stack import ROOT, Stack, with_database
-from demo.story import CHAPTERS, Claim, chapter
-from models import kinds
+from stripe_mongo_sync.demo.__main__ import story
+from stripe_mongo_sync.demo.mongod import find_mongod
+from stripe_mongo_sync.demo.process import Ended
+from stripe_mongo_sync.demo.shop import Shop
+from stripe_mongo_sync.demo.stack import ROOT, Stack, with_database
+from stripe_mongo_sync.demo.story import CHAPTERS, Claim, chapter
+from stripe_mongo_sync.models import kinds
 from tests.support import eventually
 
 MONGODB = os.environ.get("MONGODB_URI")

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 from stripe import WebhookSignature
 
-from demo.mongod import find_mongod, free_port
-from demo.stack import ROOT, Stack
-from models.delivery import UNRETURNED
+from stripe_mongo_sync.demo.mongod import find_mongod, free_port
+from stripe_mongo_sync.demo.stack import ROOT, Stack
+from stripe_mongo_sync.models.delivery import UNRETURNED
 from tests.support import eventually
 
 MONGODB = os.environ.get("MONGODB_URI")

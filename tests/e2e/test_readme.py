@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from demo.client import Json
-from demo.mongod import find_mongod
-from demo.stack import ROOT, Stack
+from stripe_mongo_sync.demo.client import Json
+from stripe_mongo_sync.demo.mongod import find_mongod
+from stripe_mongo_sync.demo.stack import ROOT, Stack
 
 MONGODB = os.environ.get("MONGODB_URI")
 README = Path("README.md").read_text()

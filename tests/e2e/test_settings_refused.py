@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from demo.mongod import free_port
-from sync.__main__ import main
+from stripe_mongo_sync.demo.mongod import free_port
+from stripe_mongo_sync.sync.__main__ import main
 
 ROOT = Path(__file__).resolve().parents[2]
 BAD = {

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 from stripe import WebhookSignature
 
-from demo.client import NoAnswer
-from demo.mongod import Mongod, find_mongod
-from demo.stack import ROOT, Stack
+from stripe_mongo_sync.demo.client import NoAnswer
+from stripe_mongo_sync.demo.mongod import Mongod, find_mongod
+from stripe_mongo_sync.demo.stack import ROOT, Stack
 from tests.support import eventually
 from tests.support.events import event
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from demo.mongod import Mongod, find_mongod
+from stripe_mongo_sync.demo.mongod import Mongod, find_mongod
 from tests.support.failpoints import FailPoints
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from models import Status
+from stripe_mongo_sync.models import Status
 from tests.faults.calls import Call, Told, every_call
 from tests.support.world import World
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from models import Status, SyncedDocument
+from stripe_mongo_sync.models import Status, SyncedDocument
 from tests.faults.calls import Call, Ready, every_call
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync

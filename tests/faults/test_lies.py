@@ -12,11 +12,11 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 import stripe
 
-import sync
-from models import Customer, Status, clock
-from models.state import CHECKPOINT, State
-from sync.backfill import backfill
-from sync.patience import Patience
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Status, clock
+from stripe_mongo_sync.models.state import CHECKPOINT, State
+from stripe_mongo_sync.sync.backfill import backfill
+from stripe_mongo_sync.sync.patience import Patience
 from tests.faults.calls import Call, Told
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync

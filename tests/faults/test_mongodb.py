@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from pymongo.errors import PyMongoError
 
-import sync
-from models import Customer, Event
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Event
 from tests.crash.test_crash import edited, hearing, reconciling, removed
 from tests.faults.calls import Call, Told, every_call
 from tests.support.failpoints import FAILURES, FailPoints

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-import sync
-from emulator.wire import Logged
-from models import Customer, Event, Product, Status, kinds
-from models.state import CHECKPOINT, State
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.emulator.wire import Logged
+from stripe_mongo_sync.models import Customer, Event, Product, Status, kinds
+from stripe_mongo_sync.models.state import CHECKPOINT, State
 from tests.crash.test_crash import reconciling
 from tests.faults.calls import every_type
 from tests.integration.test_races import together

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from models import kinds
+from stripe_mongo_sync.models import kinds
 from tests.faults.calls import Call, announced, every_type
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-import sync
-from models import Invoice, Status, Subscription, SyncedDocument, kinds
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Invoice, Status, Subscription, SyncedDocument, kinds
 from tests.faults.calls import announced, every_type
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync

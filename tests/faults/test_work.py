@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from pymongo.errors import PyMongoError
 
-import sync
-from models import Customer, Delivery, DeliveryState
-from sync.backfill import backfill
-from sync.backfill_report import Backfill
-from sync.deliver import deliver
-from sync.patience import Patience
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Delivery, DeliveryState
+from stripe_mongo_sync.sync.backfill import backfill
+from stripe_mongo_sync.sync.backfill_report import Backfill
+from stripe_mongo_sync.sync.deliver import deliver
+from stripe_mongo_sync.sync.patience import Patience
 from tests.faults.calls import Call, Told
 from tests.support import samples
 from tests.support.failpoints import FAILURES, FailPoints

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-import sync
-from models import Event
-from sync.__main__ import main
-from sync.patience import Patience
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Event
+from stripe_mongo_sync.sync.__main__ import main
+from stripe_mongo_sync.sync.patience import Patience
 from tests.support.run import Run
 from tests.support.scenes import begin
 from tests.support.world import World
@@ -24,7 +24,7 @@ def run(world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     passing = itertools.count(0.0)
     for command_module in ("reconcile", "backfill"):
         monkeypatch.setattr(
-            f"sync.commands.{command_module}.Patience",
+            f"stripe_mongo_sync.sync.commands.{command_module}.Patience",
             partial(Patience, pause=lambda seconds: None, clock=lambda: next(passing)),
         )
 

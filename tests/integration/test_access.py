@@ -9,12 +9,12 @@ import pytest
 from pymongo.monitoring import CommandListener, CommandStartedEvent
 from werkzeug.test import TestResponse
 
-import sync
-from api.app import unconnected_app
-from api.auth import OPEN, SCOPES, scope_of
-from api.resources import plural_of
-from models import Coupon, Customer, Event, Status, SyncedDocument, created_kinds
-from sync.tokens import Scope
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.api.app import unconnected_app
+from stripe_mongo_sync.api.auth import OPEN, SCOPES, scope_of
+from stripe_mongo_sync.api.resources import plural_of
+from stripe_mongo_sync.models import Coupon, Customer, Event, Status, SyncedDocument, created_kinds
+from stripe_mongo_sync.sync.tokens import Scope
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.events import event

@@ -2,12 +2,12 @@
 
 import pytest
 
-import sync
-from models import kinds
-from sync.converge import Sight
-from sync.deadline import within
-from sync.look import observe
-from sync.push import push
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.sync.converge import Sight
+from stripe_mongo_sync.sync.deadline import within
+from stripe_mongo_sync.sync.look import observe
+from stripe_mongo_sync.sync.push import push
 from tests.support import samples
 from tests.support.world import World
 

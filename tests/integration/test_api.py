@@ -10,8 +10,8 @@ from urllib.parse import quote
 import pytest
 from werkzeug.test import TestResponse
 
-import sync
-from models import Customer, Status
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Status
 from tests.support import samples
 from tests.support.answers import at_once, problem, untouched
 from tests.support.in_sync import assert_in_sync

@@ -8,12 +8,12 @@ from bson.codec_options import CodecOptions
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from models import Customer, SyncedDocument, kinds
-from models.decoding import AS_WRITTEN
-from models.parts import Plain
-from sync.backfill import backfill
-from sync.evidence import from_event
-from sync.patience import Patience
+from stripe_mongo_sync.models import Customer, SyncedDocument, kinds
+from stripe_mongo_sync.models.decoding import AS_WRITTEN
+from stripe_mongo_sync.models.parts import Plain
+from stripe_mongo_sync.sync.backfill import backfill
+from stripe_mongo_sync.sync.evidence import from_event
+from stripe_mongo_sync.sync.patience import Patience
 from tests.support.events import event
 from tests.support.run import Run
 from tests.support.world import World

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from models import kinds
+from stripe_mongo_sync.models import kinds
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.world import World

@@ -2,8 +2,8 @@
 
 import pytest
 
-import sync
-from models import Customer, Invoice, InvoiceItem, PaymentMethod, Subscription, SyncedDocument
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Invoice, InvoiceItem, PaymentMethod, Subscription, SyncedDocument
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.in_sync import assert_in_sync

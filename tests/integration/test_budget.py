@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import pytest
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-import sync
+from stripe_mongo_sync import sync
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World

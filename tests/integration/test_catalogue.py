@@ -13,9 +13,9 @@ import pytest
 import stripe.params as stripe_params
 from mongoengine import EmbeddedDocumentField, StringField
 
-import sync
-from models import Coupon, Product, PromotionCode, Undo, created_kinds, kinds
-from models.input import inner_fields, words
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Coupon, Product, PromotionCode, Undo, created_kinds, kinds
+from stripe_mongo_sync.models.input import inner_fields, words
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.in_sync import assert_in_sync

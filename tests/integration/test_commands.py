@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 
-import sync
-from emulator.server import Server
-from models import Customer, Event, State, Status
-from models.state import LATCH
-from sync.__main__ import main
-from sync.in_force import OURS
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.emulator.server import Server
+from stripe_mongo_sync.models import Customer, Event, State, Status
+from stripe_mongo_sync.models.state import LATCH
+from stripe_mongo_sync.sync.__main__ import main
+from stripe_mongo_sync.sync.in_force import OURS
 from tests.support import eventually, samples
 from tests.support.answers import untouched
 from tests.support.in_sync import assert_in_sync

@@ -11,15 +11,15 @@ import pytest
 import requests
 import stripe
 
-import sync
-from api import create_app
-from api.auth import guard
-from emulator import Emulator
-from models import Customer
-from sync.connection import current
-from sync.gateway import Gateway
-from sync.settings import Settings
-from sync.tokens import Scope, Token
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.api import create_app
+from stripe_mongo_sync.api.auth import guard
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.models import Customer
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.gateway import Gateway
+from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.tokens import Scope, Token
 from tests.support.fuse import Fuse
 from tests.support.world import World
 

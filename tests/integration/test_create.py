@@ -2,8 +2,8 @@
 
 import pytest
 
-import sync
-from models import Customer, Status
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Status
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
 

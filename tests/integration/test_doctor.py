@@ -11,15 +11,15 @@ import pytest
 from mongoengine.connection import get_db
 from pymongo import IndexModel, WriteConcern
 
-import sync
-from models import Customer, Event, State
-from models.state import HEARTBEAT, LATCH
-from sync.__main__ import main
-from sync.answers import API_VERSION
-from sync.catalogue import covered_events
-from sync.doctor import clocks, deployment, examine
-from sync.findings import Finding, Level
-from sync.protection import exposure, protection
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Event, State
+from stripe_mongo_sync.models.state import HEARTBEAT, LATCH
+from stripe_mongo_sync.sync.__main__ import main
+from stripe_mongo_sync.sync.answers import API_VERSION
+from stripe_mongo_sync.sync.catalogue import covered_events
+from stripe_mongo_sync.sync.doctor import clocks, deployment, examine
+from stripe_mongo_sync.sync.findings import Finding, Level
+from stripe_mongo_sync.sync.protection import exposure, protection
 from tests.support import samples
 from tests.support.answers import untouched
 from tests.support.run import Run

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-import sync
-from models import Customer, PaymentMethod, SyncedDocument
-from sync.errors import CannotLook
-from sync.logs import Redaction, log_to_stderr
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, PaymentMethod, SyncedDocument
+from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.logs import Redaction, log_to_stderr
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.world import World

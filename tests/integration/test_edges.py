@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import stripe
 
-import sync
-from models import Coupon, Customer, Event, Product, Status
-from models.state import CHECKPOINT, STRIPE, State
-from sync import operations
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Coupon, Customer, Event, Product, Status
+from stripe_mongo_sync.models.state import CHECKPOINT, STRIPE, State
+from stripe_mongo_sync.sync import operations
 from tests.support.answers import problem
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World

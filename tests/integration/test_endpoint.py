@@ -5,11 +5,11 @@ import logging
 import pytest
 from stripe import WebhookSignature
 
-import sync
-from models import Customer, State
-from sync.__main__ import main
-from sync.answers import API_VERSION
-from sync.catalogue import covered_events
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, State
+from stripe_mongo_sync.sync.__main__ import main
+from stripe_mongo_sync.sync.answers import API_VERSION
+from stripe_mongo_sync.sync.catalogue import covered_events
 from tests.support.answers import everything, untouched
 from tests.support.run import Run
 from tests.support.world import KEY, World

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterator
 import pytest
 from mongoengine.connection import get_db
 
-import sync
-from models import Customer, Delivery, Erasure, Event, Order, PaymentIntent, Status, kinds
-from sync.backfill import backfill
-from sync.deliver import deliver
-from sync.erase import erase
-from sync.errors import NotFound, NotPossible
-from sync.patience import Patience
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, Order, PaymentIntent, Status, kinds
+from stripe_mongo_sync.sync.backfill import backfill
+from stripe_mongo_sync.sync.deliver import deliver
+from stripe_mongo_sync.sync.erase import erase
+from stripe_mongo_sync.sync.errors import NotFound, NotPossible
+from stripe_mongo_sync.sync.patience import Patience
 from tests.support import person, samples
 from tests.support.answers import untouched
 from tests.support.events import event

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from mongoengine.connection import get_db
 
-import sync
-from models import Customer, Delivery, Erasure, Event
-from models.erasure import rows_of
-from sync import deliver, inbox
-from sync.erase import erase
-from sync.hooks import HOOKS
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event
+from stripe_mongo_sync.models.erasure import rows_of
+from stripe_mongo_sync.sync import deliver, inbox
+from stripe_mongo_sync.sync.erase import erase
+from stripe_mongo_sync.sync.hooks import HOOKS
 from tests.support.world import World
 
 MARK = "zq7x-of-a-person"
@@ -94,7 +94,7 @@ def test_a_row_that_is_written_while_the_erasure_searches_is_found(
             assert world.send(raw).status_code == 200
         return found
 
-    monkeypatch.setattr("sync.erase.belongings", searched)
+    monkeypatch.setattr("stripe_mongo_sync.sync.erase.belongings", searched)
 
     assert erase(str(customer.id)).exit_code == 0
 
@@ -144,7 +144,7 @@ def test_an_erasure_that_has_nobody_to_wait_for_does_not_wait(world: World, cust
     erase(str(customer.id))
     waits: list[float] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.erasure.pause", waits.append)
+        patch.setattr("stripe_mongo_sync.models.erasure.pause", waits.append)
         erase(str(customer.id))
 
     assert waits == []

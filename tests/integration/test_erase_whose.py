@@ -9,16 +9,25 @@ import pytest
 from bson import ObjectId
 from mongoengine.connection import get_db
 
-import sync
-from models import Customer, Delivery, Erasure, Event, PaymentIntent, Product, State, kinds
-from models.state import MIGRATIONS
-from models.whose import CUSTOMERS, ONE_PERSONS, PART_OF, USED, owners, owners_of_document, owners_of_event, uses
-from sync.backfill import backfill
-from sync.deliver import collect, deliver
-from sync.erase import erase
-from sync.migrations import migrate
-from sync.patience import Patience
-from sync.progress import unnoted
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, PaymentIntent, Product, State, kinds
+from stripe_mongo_sync.models.state import MIGRATIONS
+from stripe_mongo_sync.models.whose import (
+    CUSTOMERS,
+    ONE_PERSONS,
+    PART_OF,
+    USED,
+    owners,
+    owners_of_document,
+    owners_of_event,
+    uses,
+)
+from stripe_mongo_sync.sync.backfill import backfill
+from stripe_mongo_sync.sync.deliver import collect, deliver
+from stripe_mongo_sync.sync.erase import erase
+from stripe_mongo_sync.sync.migrations import migrate
+from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.progress import unnoted
 from tests.support.events import event
 from tests.support.hooks import listening
 from tests.support.in_sync import assert_in_sync

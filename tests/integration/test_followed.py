@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-import sync
-from models import Customer, Event, Order, PaymentIntent, Refund
-from sync.__main__ import main
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Event, Order, PaymentIntent, Refund
+from stripe_mongo_sync.sync.__main__ import main
 from tests.support import samples
 from tests.support.events import event
 from tests.support.in_sync import assert_in_sync

@@ -12,14 +12,24 @@ from urllib.parse import urlsplit
 import pytest
 import stripe
 
-import sync
-from emulator.resource import RESOURCES
-from models import Coupon, Customer, Invoice, Order, PaymentIntent, Status, SyncedDocument, created_kinds, kinds
-from models.mirrored import Mirrored
-from sync import operations
-from sync.composed import tell
-from sync.evidence import FOREVER, hand_over, of_id
-from sync.status import status
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.emulator.resource import RESOURCES
+from stripe_mongo_sync.models import (
+    Coupon,
+    Customer,
+    Invoice,
+    Order,
+    PaymentIntent,
+    Status,
+    SyncedDocument,
+    created_kinds,
+    kinds,
+)
+from stripe_mongo_sync.models.mirrored import Mirrored
+from stripe_mongo_sync.sync import operations
+from stripe_mongo_sync.sync.composed import tell
+from stripe_mongo_sync.sync.evidence import FOREVER, hand_over, of_id
+from stripe_mongo_sync.sync.status import status
 from tests.integration.conftest import Run
 from tests.support import samples
 from tests.support.events import event

@@ -11,12 +11,12 @@ from typing import Any
 import pytest
 from mongoengine.connection import get_db
 
-import sync
-from models import Customer, Delivery, DeliveryState, Event, Status, clock, kinds
-from models.delivery import UNRETURNED
-from sync.__main__ import main
-from sync.deliver import Limits, collect, deliver
-from sync.errors import BadSettings
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Delivery, DeliveryState, Event, Status, clock, kinds
+from stripe_mongo_sync.models.delivery import UNRETURNED
+from stripe_mongo_sync.sync.__main__ import main
+from stripe_mongo_sync.sync.deliver import Limits, collect, deliver
+from stripe_mongo_sync.sync.errors import BadSettings
 from tests.support import samples
 from tests.support.fuse import Died, Fuse
 from tests.support.hooks import listening

@@ -11,13 +11,13 @@ from mongoengine.connection import get_db
 from pymongo import MongoClient, timeout
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-import sync
-from demo.mongod import find_mongod, free_port
-from models import Customer, Event, created_kinds, kinds
-from models.indexes import gap
-from sync.__main__ import main
-from sync.doctor import examine
-from sync.indexes import gaps
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.demo.mongod import find_mongod, free_port
+from stripe_mongo_sync.models import Customer, Event, created_kinds, kinds
+from stripe_mongo_sync.models.indexes import gap
+from stripe_mongo_sync.sync.__main__ import main
+from stripe_mongo_sync.sync.doctor import examine
+from stripe_mongo_sync.sync.indexes import gaps
 from tests.support.events import event
 from tests.support.world import KEY, World
 

@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 import stripe
 
-import sync
-from models import Event, SyncedDocument, created_kinds, kinds
-from models.state import CHECKPOINT, State
-from sync.commands import reconcile as command
-from sync.full import COMPOSED
-from sync.reconcile import Report
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Event, SyncedDocument, created_kinds, kinds
+from stripe_mongo_sync.models.state import CHECKPOINT, State
+from stripe_mongo_sync.sync.commands import reconcile as command
+from stripe_mongo_sync.sync.full import COMPOSED
+from stripe_mongo_sync.sync.reconcile import Report
 from tests.support import samples
 from tests.support.altered import altering
 from tests.support.representatives import representatives, row
@@ -147,7 +147,7 @@ def test_a_bug_of_ours_that_one_document_meets_ends_no_run(world: World, monkeyp
             raise ZeroDivisionError
         look(document, *more)
 
-    monkeypatch.setattr("sync.reconcile.settle", stumble)
+    monkeypatch.setattr("stripe_mongo_sync.sync.reconcile.settle", stumble)
 
     report = world.reconcile()
 
@@ -247,7 +247,7 @@ def test_a_round_that_breaks_off_is_not_the_last_and_never_in_sync(
     rounds += [break_off(error) for error in (ZeroDivisionError(), stripe.StripeError(), sync.SyncError(), OSError())]
     rounds.append(end)
     monkeypatch.setattr(command, "run_once", lambda **given: rounds.pop(0)())
-    from sync.__main__ import main
+    from stripe_mongo_sync.sync.__main__ import main
 
     assert main(["reconcile", "--every", "0.001"]) == 0
 

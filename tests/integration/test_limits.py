@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-import sync
-from api.app import BUDGET
-from models import Customer
-from models.clock import LEASE
-from sync.converge import KEY_LASTS, MONEY_LASTS, SETTLING
-from sync.deadline import TIMEOUT
-from sync.gateway import QUICK
-from sync.in_force import TIMEOUT as MONGO_TIMEOUT
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.api.app import BUDGET
+from stripe_mongo_sync.models import Customer
+from stripe_mongo_sync.models.clock import LEASE
+from stripe_mongo_sync.sync.converge import KEY_LASTS, MONEY_LASTS, SETTLING
+from stripe_mongo_sync.sync.deadline import TIMEOUT
+from stripe_mongo_sync.sync.gateway import QUICK
+from stripe_mongo_sync.sync.in_force import TIMEOUT as MONGO_TIMEOUT
 from tests.support.world import World
 
 
@@ -41,7 +41,7 @@ def test_every_write_is_majority_and_every_read_is_of_the_primary(world: World) 
 def test_a_request_without_time_left_asks_stripe_for_nothing(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     sync.create_customer("first@here.com")
     before = len(world.stripe.requests)
-    monkeypatch.setattr("api.app.BUDGET", 1.0)
+    monkeypatch.setattr("stripe_mongo_sync.api.app.BUDGET", 1.0)
 
     response = world.http.post("/customers", json={"username": "user@here.com"})
 

@@ -4,15 +4,15 @@ from typing import Any
 
 import pytest
 
-import sync
-from api.resources import plural_of
-from models import Customer, Status, created_kinds
-from models.absorb import Evidence
-from sync import operations
-from sync.answers import Reply
-from sync.errors import NotPossible
-from sync.evidence import from_reply
-from sync.link import Differs
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.api.resources import plural_of
+from stripe_mongo_sync.models import Customer, Status, created_kinds
+from stripe_mongo_sync.models.absorb import Evidence
+from stripe_mongo_sync.sync import operations
+from stripe_mongo_sync.sync.answers import Reply
+from stripe_mongo_sync.sync.errors import NotPossible
+from stripe_mongo_sync.sync.evidence import from_reply
+from stripe_mongo_sync.sync.link import Differs
 from tests.faults.calls import announced
 from tests.integration.conftest import Run
 from tests.support import samples

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-import sync
-from models import Invoice, clock, kinds
-from models.content import has_links
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Invoice, clock, kinds
+from stripe_mongo_sync.models.content import has_links
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.scenes import begin

@@ -9,15 +9,15 @@ import pytest
 from bson import ObjectId
 from mongoengine.connection import get_db
 
-import sync
-from models import Invoice, PaymentIntent, clock
-from models.content import digest
-from models.scrub import scrub
-from models.state import MIGRATIONS, State
-from sync import migrations
-from sync.backfill import backfill
-from sync.erase import erase
-from sync.patience import Patience
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Invoice, PaymentIntent, clock
+from stripe_mongo_sync.models.content import digest
+from stripe_mongo_sync.models.scrub import scrub
+from stripe_mongo_sync.models.state import MIGRATIONS, State
+from stripe_mongo_sync.sync import migrations
+from stripe_mongo_sync.sync.backfill import backfill
+from stripe_mongo_sync.sync.erase import erase
+from stripe_mongo_sync.sync.patience import Patience
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World

@@ -6,12 +6,12 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-import sync
-from models import Customer, Event, PaymentIntent, Status, SyncedDocument, kinds
-from models.content import content, digest, kept
-from models.resource import is_gone
-from sync.catalogue import event_types, ignored, kinds_of
-from sync.reconcile import Report
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Event, PaymentIntent, Status, SyncedDocument, kinds
+from stripe_mongo_sync.models.content import content, digest, kept
+from stripe_mongo_sync.models.resource import is_gone
+from stripe_mongo_sync.sync.catalogue import event_types, ignored, kinds_of
+from stripe_mongo_sync.sync.reconcile import Report
 from tests.contract.openapi import SHARED
 from tests.support.answers import at_once, problem, untouched
 from tests.support.events import event

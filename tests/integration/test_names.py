@@ -6,18 +6,18 @@ from typing import Any
 import pytest
 from mongoengine.connection import get_db
 
-import sync
-from models import Customer, Status
-from models.state import MIGRATIONS, State
-from models.username import folded_before
-from sync.backfill import backfill
-from sync.customers import customer_of
-from sync.erase import erase
-from sync.errors import NotPossible
-from sync.findings import Level
-from sync.migrations import MIGRATED
-from sync.patience import Patience
-from sync.status import status
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Status
+from stripe_mongo_sync.models.state import MIGRATIONS, State
+from stripe_mongo_sync.models.username import folded_before
+from stripe_mongo_sync.sync.backfill import backfill
+from stripe_mongo_sync.sync.customers import customer_of
+from stripe_mongo_sync.sync.erase import erase
+from stripe_mongo_sync.sync.errors import NotPossible
+from stripe_mongo_sync.sync.findings import Level
+from stripe_mongo_sync.sync.migrations import MIGRATED
+from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.status import status
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.in_sync import assert_in_sync

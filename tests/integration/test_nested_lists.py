@@ -6,11 +6,11 @@ from typing import Any
 import pytest
 import stripe
 
-import sync
-from models import Invoice, InvoiceItem, Price, Subscription, SyncedDocument, kinds
-from models.resource import KINDS, shortened
-from sync.answers import API_VERSION, Reply
-from sync.evidence import from_event, from_page, from_reply
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Invoice, InvoiceItem, Price, Subscription, SyncedDocument, kinds
+from stripe_mongo_sync.models.resource import KINDS, shortened
+from stripe_mongo_sync.sync.answers import API_VERSION, Reply
+from stripe_mongo_sync.sync.evidence import from_event, from_page, from_reply
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.scenes import begin

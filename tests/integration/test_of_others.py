@@ -6,10 +6,10 @@ from typing import Any
 import pytest
 from mongoengine.connection import get_db
 
-from models import Customer, Delivery, Event, State, kinds
-from models.state import MIGRATIONS, STRIPE
-from sync.deliver import deliver
-from sync.inbox import drain
+from stripe_mongo_sync.models import Customer, Delivery, Event, State, kinds
+from stripe_mongo_sync.models.state import MIGRATIONS, STRIPE
+from stripe_mongo_sync.sync.deliver import deliver
+from stripe_mongo_sync.sync.inbox import drain
 from tests.support.events import event
 from tests.support.hooks import listening
 from tests.support.person import traces

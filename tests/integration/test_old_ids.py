@@ -5,9 +5,9 @@ from urllib.parse import quote
 
 import pytest
 
-import sync
-from models import Coupon, Customer, Product, kinds
-from sync import operations
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Coupon, Customer, Product, kinds
+from stripe_mongo_sync.sync import operations
 from tests.integration.test_thin import THIN
 from tests.support import samples
 from tests.support.events import event

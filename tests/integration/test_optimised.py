@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import sync
+from stripe_mongo_sync import sync
 from tests.support.world import World
 
 ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import contextlib, io, json, sys
-from sync.__main__ import main
+from stripe_mongo_sync.sync.__main__ import main
 from tests.integration.test_optimised import lived
 from tests.support.world import World
 

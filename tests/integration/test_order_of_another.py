@@ -4,9 +4,9 @@ from typing import Any
 
 import pytest
 
-import sync
-from models import Order, PaymentIntent, Refund
-from sync.deliver import deliver
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Order, PaymentIntent, Refund
+from stripe_mongo_sync.sync.deliver import deliver
 from tests.support import samples
 from tests.support.events import event
 from tests.support.hooks import listening

@@ -6,10 +6,10 @@ import pytest
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-import sync
-from models import CheckoutSession, Order, PaymentIntent, Price, Refund, Status
-from models.order import PaymentStatus
-from sync import operations
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import CheckoutSession, Order, PaymentIntent, Price, Refund, Status
+from stripe_mongo_sync.models.order import PaymentStatus
+from stripe_mongo_sync.sync import operations
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.in_sync import assert_in_sync

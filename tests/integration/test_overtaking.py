@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-import sync
-from models import Order, PaymentIntent
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Order, PaymentIntent
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.samples import NO_REDIRECTS

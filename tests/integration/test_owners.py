@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from models import Customer, Invoice, PaymentMethod, Price, State, Subscription, SyncedDocument, kinds
-from models.owned import CLOCK, OWNED, OWNERS, Owned
-from models.state import CHECKPOINT
-from models.state import OWNERS as PLACE
-from sync.answers import API_VERSION
-from sync.owners import READS
-from sync.progress import Step
+from stripe_mongo_sync.models import Customer, Invoice, PaymentMethod, Price, State, Subscription, SyncedDocument, kinds
+from stripe_mongo_sync.models.owned import CLOCK, OWNED, OWNERS, Owned
+from stripe_mongo_sync.models.state import CHECKPOINT
+from stripe_mongo_sync.models.state import OWNERS as PLACE
+from stripe_mongo_sync.sync.answers import API_VERSION
+from stripe_mongo_sync.sync.owners import READS
+from stripe_mongo_sync.sync.progress import Step
 from tests.integration.test_backfill import copy
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-import sync
-from models import Event, kinds
-from sync import operations
-from sync.__main__ import main
-from sync.errors import Forbidden
-from sync.look import look
-from sync.permissions import CREATED, MIRRORED, NEEDS, PORTAL, markdown, members
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Event, kinds
+from stripe_mongo_sync.sync import operations
+from stripe_mongo_sync.sync.__main__ import main
+from stripe_mongo_sync.sync.errors import Forbidden
+from stripe_mongo_sync.sync.look import look
+from stripe_mongo_sync.sync.permissions import CREATED, MIRRORED, NEEDS, PORTAL, markdown, members
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.run import Run

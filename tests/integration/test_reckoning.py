@@ -4,8 +4,8 @@ from typing import Any
 
 import pytest
 
-import sync
-from models import Order, PaymentIntent, Price
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Order, PaymentIntent, Price
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.in_sync import assert_in_sync

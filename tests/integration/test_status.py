@@ -11,10 +11,10 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from mongoengine.connection import get_db
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from models import Customer, Delivery, Erasure, Event, Status, clock, created_kinds, kinds, tally
-from models.birth import BLANK
-from models.event import EventState
-from sync.status import status
+from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, Status, clock, created_kinds, kinds, tally
+from stripe_mongo_sync.models.birth import BLANK
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.sync.status import status
 from tests.support import samples
 from tests.support.run import Run
 from tests.support.world import World

@@ -13,14 +13,14 @@ from typing import Any
 import pytest
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-import sync
-from emulator.wire import Logged
-from models import Customer, Delivery, Event, Status
-from sync.__main__ import main
-from sync.answers import Unknown
-from sync.patience import Patience
-from sync.starting import begun
-from sync.stop import ENDS, STOP, Stopped
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.emulator.wire import Logged
+from stripe_mongo_sync.models import Customer, Delivery, Event, Status
+from stripe_mongo_sync.sync.__main__ import main
+from stripe_mongo_sync.sync.answers import Unknown
+from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.starting import begun
+from stripe_mongo_sync.sync.stop import ENDS, STOP, Stopped
 from tests.integration.test_terminal import ALL, given
 from tests.support.hooks import listening
 from tests.support.in_sync import assert_in_sync

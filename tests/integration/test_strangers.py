@@ -11,13 +11,13 @@ from mongoengine.connection import get_db
 from pymongo import MongoClient
 from pymongo.database import Database
 
-import sync
-from models import Delivery, Erasure, Event, State, kinds
-from models.own_rows import OwnRows
-from sync.__main__ import main
-from sync.erase import erase
-from sync.errors import BadSettings
-from sync.status import status
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Delivery, Erasure, Event, State, kinds
+from stripe_mongo_sync.models.own_rows import OwnRows
+from stripe_mongo_sync.sync.__main__ import main
+from stripe_mongo_sync.sync.erase import erase
+from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.status import status
 from tests.support import person
 from tests.support.events import event
 from tests.support.world import TOKEN, World

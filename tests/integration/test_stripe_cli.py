@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from emulator import Emulator
-from emulator.server import Server
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.emulator.server import Server
 from tests.support import stripe_cli
 from tests.support.in_sync import assert_in_sync
 from tests.support.run import Run

@@ -16,19 +16,19 @@ from typing import Any
 import pytest
 from bson import ObjectId
 
-import sync
-from models import Event
-from models.state import HEARTBEAT, OTHER_VERSION, State
-from sync.__main__ import main
-from sync.answers import API_VERSION
-from sync.catalogue import covered_events
-from sync.commands import parser
-from sync.commands.progress import ERASE, Progress
-from sync.doctor import examine
-from sync.logs import one_line
-from sync.patience import Patience
-from sync.progress import Step
-from sync.screen import in_json, quoted, word
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Event
+from stripe_mongo_sync.models.state import HEARTBEAT, OTHER_VERSION, State
+from stripe_mongo_sync.sync.__main__ import main
+from stripe_mongo_sync.sync.answers import API_VERSION
+from stripe_mongo_sync.sync.catalogue import covered_events
+from stripe_mongo_sync.sync.commands import parser
+from stripe_mongo_sync.sync.commands.progress import ERASE, Progress
+from stripe_mongo_sync.sync.doctor import examine
+from stripe_mongo_sync.sync.logs import one_line
+from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.progress import Step
+from stripe_mongo_sync.sync.screen import in_json, quoted, word
 from tests.support import samples
 from tests.support.hooks import listening
 from tests.support.world import World
@@ -116,7 +116,7 @@ def test_no_command_prints_anything_but_lines_of_what_can_be_seen(
     rows: dict[str, list[int]] = {}
     for paced in ("reconcile", "backfill"):
         hasty = partial(Patience, pause=lambda seconds: None)
-        monkeypatch.setattr(f"sync.commands.{paced}.Patience", hasty)
+        monkeypatch.setattr(f"stripe_mongo_sync.sync.commands.{paced}.Patience", hasty)
     for name in sorted(ALL, key=lambda name: name not in readers):  # who changes something comes last
         for arguments in [given(ALL[name], HOSTILE), *([real[name]] if name in real else [])]:
             for json_too in ([], ["--json"]):
@@ -243,7 +243,7 @@ def test_what_nobody_foresaw_is_told_by_place_and_not_by_what_it_says(
     def broken() -> None:
         raise ValueError(HOSTILE)
 
-    monkeypatch.setattr("sync.commands.status.status", broken)
+    monkeypatch.setattr("stripe_mongo_sync.sync.commands.status.status", broken)
 
     assert main(["status"]) == 2
 

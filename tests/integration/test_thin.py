@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from werkzeug.test import TestResponse
 
-import sync
-from models import Coupon, Customer, Event, State, Status, kinds
-from sync.inbox import drain
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Coupon, Customer, Event, State, Status, kinds
+from stripe_mongo_sync.sync.inbox import drain
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.in_sync import assert_in_sync

@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-import sync
-from models import Customer, Event, Invoice, Status, kinds
-from models.state import State
-from sync import operations
-from sync.adopt import may_be_of
-from sync.doctor import examine
-from sync.look import resembles
-from sync.status import status
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Event, Invoice, Status, kinds
+from stripe_mongo_sync.models.state import State
+from stripe_mongo_sync.sync import operations
+from stripe_mongo_sync.sync.adopt import may_be_of
+from stripe_mongo_sync.sync.doctor import examine
+from stripe_mongo_sync.sync.look import resembles
+from stripe_mongo_sync.sync.status import status
 from tests.support import samples
 from tests.support.events import event
 from tests.support.world import World

@@ -14,15 +14,15 @@ import pytest
 import stripe
 from pymongo.monitoring import CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-import sync
-from models import Customer, SyncedDocument, clock, created_kinds, present_kinds
-from models.parts import Call as Request
-from sync import endpoint, operations
-from sync.about import an
-from sync.answers import Unknown
-from sync.connection import current
-from sync.deadline import in_time, within
-from sync.errors import NotPossible
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, SyncedDocument, clock, created_kinds, present_kinds
+from stripe_mongo_sync.models.parts import Call as Request
+from stripe_mongo_sync.sync import endpoint, operations
+from stripe_mongo_sync.sync.about import an
+from stripe_mongo_sync.sync.answers import Unknown
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.deadline import in_time, within
+from stripe_mongo_sync.sync.errors import NotPossible
 from tests.faults.calls import Call, announced, every_call
 from tests.faults.test_undo import given_up
 from tests.support.in_sync import assert_in_sync

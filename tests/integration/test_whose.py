@@ -5,14 +5,14 @@ from typing import Any
 
 import pytest
 
-import sync
-from models import Coupon, Customer, Event, State, SyncedDocument, kinds
-from models.event import bare
-from models.mirrored import QUESTIONS
-from models.state import STRIPE
-from sync import endpoint
-from sync.catalogue import NAMED, covered_events
-from sync.inbox import attempt, canonical, keep, parse
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Coupon, Customer, Event, State, SyncedDocument, kinds
+from stripe_mongo_sync.models.event import bare
+from stripe_mongo_sync.models.mirrored import QUESTIONS
+from stripe_mongo_sync.models.state import STRIPE
+from stripe_mongo_sync.sync import endpoint
+from stripe_mongo_sync.sync.catalogue import NAMED, covered_events
+from stripe_mongo_sync.sync.inbox import attempt, canonical, keep, parse
 from tests.support import samples
 from tests.support.events import event
 from tests.support.in_sync import assert_in_sync

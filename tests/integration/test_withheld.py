@@ -7,11 +7,11 @@ import pytest
 from flask.testing import FlaskClient
 from mongoengine.connection import get_db
 
-import sync
-from models import CheckoutSession, Event, Order, PaymentIntent, SetupIntent, kinds
-from models.content import KEY_KINDS
-from sync.answers import API_VERSION
-from sync.catalogue import covered_events
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import CheckoutSession, Event, Order, PaymentIntent, SetupIntent, kinds
+from stripe_mongo_sync.models.content import KEY_KINDS
+from stripe_mongo_sync.sync.answers import API_VERSION
+from stripe_mongo_sync.sync.catalogue import covered_events
 from tests.support import samples
 from tests.support.world import World
 

@@ -9,17 +9,17 @@ from urllib.parse import quote
 import pytest
 from mongoengine import EmbeddedDocumentField, ListField, StringField
 
-import sync
-from api.app import LARGEST_BODY
-from models import Customer, created_kinds
-from models.input import Invalid, checked, checked_fields, inner_fields, words
-from sync import endpoint, operations
-from sync.customers import customer_of
-from sync.erase import erase
-from sync.errors import SyncError
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.api.app import LARGEST_BODY
+from stripe_mongo_sync.models import Customer, created_kinds
+from stripe_mongo_sync.models.input import Invalid, checked, checked_fields, inner_fields, words
+from stripe_mongo_sync.sync import endpoint, operations
+from stripe_mongo_sync.sync.customers import customer_of
+from stripe_mongo_sync.sync.erase import erase
+from stripe_mongo_sync.sync.errors import SyncError
+from stripe_mongo_sync.webhooks.routes import LARGEST
 from tests.support.events import event
 from tests.support.world import World
-from webhooks.routes import LARGEST
 
 MARKS = "\u0315\u0300"  # two marks whose order must be changed, each time: to normalise n of them takes n² steps
 BOUND = 1.0  # s of a processor, for a megabyte: thrice what it takes, and a seventh of what 100 kB of marks took

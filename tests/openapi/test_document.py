@@ -15,13 +15,13 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
 from werkzeug.test import TestResponse
 
-from api import docs, schemas
-from api.app import unconnected_app
-from api.auth import OPEN, scope_of
-from api.openapi import describe
-from api.resources import plural_of
-from models import SyncedDocument, created_kinds
-from models.input import Invalid, checked, checked_fields, words
+from stripe_mongo_sync.api import docs, schemas
+from stripe_mongo_sync.api.app import unconnected_app
+from stripe_mongo_sync.api.auth import OPEN, scope_of
+from stripe_mongo_sync.api.openapi import describe
+from stripe_mongo_sync.api.resources import plural_of
+from stripe_mongo_sync.models import SyncedDocument, created_kinds
+from stripe_mongo_sync.models.input import Invalid, checked, checked_fields, words
 from tests.support import samples
 from tests.support.events import event
 from tests.support.world import World

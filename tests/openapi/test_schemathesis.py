@@ -18,9 +18,9 @@ from mongoengine import EmbeddedDocumentField, ListField
 from mongoengine.base import BaseField
 from schemathesis.pytest.lazy import get_all_tests
 
-from api.resources import plural_of
-from models import SyncedDocument, created_kinds, kinds
-from models.keys import LONGEST_KEY
+from stripe_mongo_sync.api.resources import plural_of
+from stripe_mongo_sync.models import SyncedDocument, created_kinds, kinds
+from stripe_mongo_sync.models.keys import LONGEST_KEY
 from tests.support import samples
 from tests.support.world import SECRET, TOKEN, World
 

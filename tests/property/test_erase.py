@@ -12,12 +12,12 @@ from mongoengine import EmbeddedDocumentField, IntField, ListField, StringField
 from mongoengine.base import BaseField
 from mongoengine.connection import get_db
 
-from models import Customer, Delivery, Event, SyncedDocument, clock, kinds
-from models.base import ENGINE
-from models.birth import BLANK
-from models.event import bare
-from models.scrub import OURS, WORDS, scrub_row
-from sync.erase import erase
+from stripe_mongo_sync.models import Customer, Delivery, Event, SyncedDocument, clock, kinds
+from stripe_mongo_sync.models.base import ENGINE
+from stripe_mongo_sync.models.birth import BLANK
+from stripe_mongo_sync.models.event import bare
+from stripe_mongo_sync.models.scrub import OURS, WORDS, scrub_row
+from stripe_mongo_sync.sync.erase import erase
 from tests.support.world import World
 
 Json = dict[str, Any]

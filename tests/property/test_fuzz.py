@@ -15,18 +15,18 @@ from hypothesis import strategies as st
 from mongoengine import StringField
 from mongoengine.base import BaseField
 
-import sync
-from api.resources import plural_of
-from emulator.errors import Problem
-from emulator.forms import canonical, encode, items, params_of, spell
-from emulator.wire import Request
-from models import Event, SyncedDocument, created_kinds
-from models.event import bare, of_others
-from models.input import Invalid, checked, words
-from sync.admission import OTHERS
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.api.resources import plural_of
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.forms import canonical, encode, items, params_of, spell
+from stripe_mongo_sync.emulator.wire import Request
+from stripe_mongo_sync.models import Event, SyncedDocument, created_kinds
+from stripe_mongo_sync.models.event import bare, of_others
+from stripe_mongo_sync.models.input import Invalid, checked, words
+from stripe_mongo_sync.sync.admission import OTHERS
+from stripe_mongo_sync.webhooks.signature import BadSignature, verify
 from tests.support import samples
 from tests.support.world import SECRET, World
-from webhooks.signature import BadSignature, verify
 
 ODD_TEXT = st.sampled_from(
     [

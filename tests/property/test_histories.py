@@ -12,10 +12,10 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-import sync
-from models import Status, SyncedDocument, created_kinds, kinds
-from sync.backfill import backfill
-from sync.patience import Patience
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Status, SyncedDocument, created_kinds, kinds
+from stripe_mongo_sync.sync.backfill import backfill
+from stripe_mongo_sync.sync.patience import Patience
 from tests.support import samples
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync

@@ -9,7 +9,7 @@ from typing import Any
 
 from pymongo import MongoClient, WriteConcern
 
-from demo.mongod import Mongod
+from stripe_mongo_sync.demo.mongod import Mongod
 from tests.conftest import empty
 from tests.simulation.history import Outcome, run
 from tests.simulation.shrink import shrink

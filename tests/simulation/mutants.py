@@ -14,7 +14,7 @@ from pathlib import Path
 from tests.simulation.ground import mongodb
 
 ROOT = Path(__file__).resolve().parents[2]
-PARTS = ("models", "sync", "webhooks", "api", "emulator", "demo", "tests")
+PARTS = ("__init__.py", "checkout.py", "models", "sync", "webhooks", "api", "emulator", "demo", "tests")
 SEEDS = 60  # to try before a mutant is said to live
 
 
@@ -35,19 +35,24 @@ class Mutant:
         return "--seed", str(self.seed), "--steps", ",".join(map(str, self.steps))
 
     def plant(self, directory: Path) -> Path:
-        """Make a copy of the project with this mutant in it."""
+        """Make a copy of the project with this mutant in it, and return where it is."""
+        copy = directory / "stripe_mongo_sync"
+        copy.mkdir()
         for part in PARTS:
-            shutil.copytree(ROOT / part, directory / part, ignore=shutil.ignore_patterns("__pycache__"))
-        file = directory / self.file
+            if (ROOT / part).is_file():
+                shutil.copyfile(ROOT / part, copy / part)
+            else:
+                shutil.copytree(ROOT / part, copy / part, ignore=shutil.ignore_patterns("__pycache__"))
+        file = copy / self.file
         text = file.read_text(encoding="utf-8")
         assert text.count(self.right) == 1, f"{self.name}: {self.file} has changed; say anew what is to be wrong there"
         file.write_text(text.replace(self.right, self.wrong), encoding="utf-8")
-        return directory
+        return copy
 
 
 def simulate(directory: Path, address: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the simulation of a copy."""
-    environment = {**os.environ, "PYTHONHASHSEED": "0", "MONGODB_URI": address, "PYTHONPATH": str(directory)}
+    environment = {**os.environ, "PYTHONHASHSEED": "0", "MONGODB_URI": address, "PYTHONPATH": str(directory.parent)}
     command = [sys.executable, "-m", "tests.simulation", *arguments]
     return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
 

@@ -12,13 +12,13 @@ from datetime import timedelta
 from random import Random
 from typing import Any
 
-import sync
-from api.resources import plural_of
-from emulator import Emulator
-from models import Status, SyncedDocument, clock, created_kinds, kinds
-from sync.backfill import backfill
-from sync.connection import current
-from sync.patience import Patience
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.api.resources import plural_of
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.models import Status, SyncedDocument, clock, created_kinds, kinds
+from stripe_mongo_sync.sync.backfill import backfill
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.patience import Patience
 from tests.simulation.schedule import Schedule
 from tests.simulation.witness import Witness
 from tests.support import samples

@@ -5,8 +5,8 @@ from typing import Any
 from bson import ObjectId
 from pymongo import MongoClient
 
-from models import created_kinds
-from models.keys import Key
+from stripe_mongo_sync.models import created_kinds
+from stripe_mongo_sync.models.keys import Key
 
 
 class Witness:

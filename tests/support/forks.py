@@ -11,11 +11,11 @@ import sys
 import threading
 from collections.abc import Callable
 
-import sync
-from api import create_app
-from models import Customer
-from sync.connection import open_database
-from sync.settings import Settings
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.api import create_app
+from stripe_mongo_sync.models import Customer
+from stripe_mongo_sync.sync.connection import open_database
+from stripe_mongo_sync.sync.settings import Settings
 
 CHILDREN = 4
 

@@ -6,10 +6,10 @@ from typing import Any
 
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-import sync
-from models import kinds
-from models.notice import ASKED
-from sync.hooks import HOOKS
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.notice import ASKED
+from stripe_mongo_sync.sync.hooks import HOOKS
 
 
 @contextmanager

@@ -13,8 +13,8 @@ from typing import Any
 from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
-from emulator import Emulator
-from models import clock
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.models import clock
 from tests.support.fuse import Fuse
 from tests.support.world import World
 

@@ -3,8 +3,8 @@
 import json
 from typing import Any
 
-import sync
-from models import Customer, Refund, SyncedDocument, kinds
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Refund, SyncedDocument, kinds
 from tests.support import samples
 from tests.support.events import event
 from tests.support.world import World

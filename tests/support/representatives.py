@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from models import kinds
-from models.resource import Resource
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.resource import Resource
 
 ROW = {each.name: each for each in fields(Resource)}
 

@@ -2,8 +2,8 @@
 
 from typing import Any
 
-import sync
-from models import SyncedDocument, kinds
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import SyncedDocument, kinds
 
 NO_REDIRECTS = {"enabled": True, "allow_redirects": "never"}
 CHANGES: dict[str, dict[str, Any]] = {

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 from mongoengine.connection import get_db
 
-from emulator import Emulator
-from models import SyncedDocument, clock
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.models import SyncedDocument, clock
 from tests.support.world import World
 
 T = TypeVar("T")

@@ -6,7 +6,7 @@ from typing import Any
 
 from mongoengine.connection import get_db
 
-import sync
+from stripe_mongo_sync import sync
 
 
 def noted(hook: str, notice: sync.Notice) -> bool:

@@ -12,13 +12,13 @@ from flask.testing import FlaskClient
 from pymongo.monitoring import CommandListener
 from werkzeug.test import TestResponse
 
-import sync
-from api import create_app
-from emulator import Emulator
-from models import Event, SyncedDocument, clock, present_kinds
-from models.tally import having
-from sync.reconcile import Report, run_once
-from sync.settings import Settings
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.api import create_app
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.models import Event, SyncedDocument, clock, present_kinds
+from stripe_mongo_sync.models.tally import having
+from stripe_mongo_sync.sync.reconcile import Report, run_once
+from stripe_mongo_sync.sync.settings import Settings
 from tests.simulation.schedule import Schedule
 from tests.support.fuse import Fuse
 

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, ListField
 from mongoengine.base import BaseField
 
-from models import kinds
-from models.amounts import LARGEST
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.amounts import LARGEST
 
 
 def fields(named: dict[str, BaseField], place: str) -> Iterator[tuple[str, BaseField]]:

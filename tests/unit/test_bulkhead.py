@@ -4,8 +4,18 @@ import logging
 
 import pytest
 
-from api.bulkhead import LARGEST, PATIENCE, PROBES, Arrival, Bulkhead, Kind, arrival, bulkheads, kind_of
-from api.few import LINES, MINUTE, Few
+from stripe_mongo_sync.api.bulkhead import (
+    LARGEST,
+    PATIENCE,
+    PROBES,
+    Arrival,
+    Bulkhead,
+    Kind,
+    arrival,
+    bulkheads,
+    kind_of,
+)
+from stripe_mongo_sync.api.few import LINES, MINUTE, Few
 
 SIGNED = b"POST /webhooks/stripe HTTP/1.1\r\nStripe-Signature: t=1,v1=0\r\n"
 PLAIN = b"POST /webhooks/stripe HTTP/1.1\r\nHost: here.com\r\n"

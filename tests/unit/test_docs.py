@@ -4,10 +4,10 @@ import inspect
 import re
 from pathlib import Path
 
-from sync.catalogue import catalogue
-from sync.commands import parser
-from sync.commands.types import markdown
-from sync.settings import Settings
+from stripe_mongo_sync.sync.catalogue import catalogue
+from stripe_mongo_sync.sync.commands import parser
+from stripe_mongo_sync.sync.commands.types import markdown
+from stripe_mongo_sync.sync.settings import Settings
 
 README = Path("README.md").read_text()
 

@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from emulator import Emulator
-from emulator.control import Control, ControlError
-from emulator.door import KNOBS, PREFIX
-from emulator.server import Server
-from emulator.wire import Request
+from stripe_mongo_sync.emulator import Emulator
+from stripe_mongo_sync.emulator.control import Control, ControlError
+from stripe_mongo_sync.emulator.door import KNOBS, PREFIX
+from stripe_mongo_sync.emulator.server import Server
+from stripe_mongo_sync.emulator.wire import Request
 
 LOOKS = ("objects/customer", "usable/customer", "requests", "events", "clock", "webhooks", "account")
 DOORS = [*(("POST", name) for name in KNOBS), *(("GET", name) for name in LOOKS)]

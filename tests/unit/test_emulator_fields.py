@@ -4,10 +4,24 @@ from typing import Any
 
 import pytest
 
-from emulator import fields
-from emulator.act import references
-from emulator.errors import Problem
-from emulator.fields import Currency, Email, Flag, Hash, Many, MapOf, Metadata, Number, OneOf, Ref, Text, Time, Whole
+from stripe_mongo_sync.emulator import fields
+from stripe_mongo_sync.emulator.act import references
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.fields import (
+    Currency,
+    Email,
+    Flag,
+    Hash,
+    Many,
+    MapOf,
+    Metadata,
+    Number,
+    OneOf,
+    Ref,
+    Text,
+    Time,
+    Whole,
+)
 
 ADDRESS = Hash(fields={"city": Text(required=True), "zip": Text()})
 

@@ -5,11 +5,11 @@ from typing import Any
 import pytest
 import stripe
 
-from emulator import Emulator, Problem
-from emulator.act import Act, changes
-from emulator.fields import OneOf, Ref, Whole
-from emulator.resource import BY_PATH, RESOURCES, Action, Resource
-from emulator.wire import Json
+from stripe_mongo_sync.emulator import Emulator, Problem
+from stripe_mongo_sync.emulator.act import Act, changes
+from stripe_mongo_sync.emulator.fields import OneOf, Ref, Whole
+from stripe_mongo_sync.emulator.resource import BY_PATH, RESOURCES, Action, Resource
+from stripe_mongo_sync.emulator.wire import Json
 
 COUPON: dict[str, Any] = {"percent_off": 10}
 PRICE: dict[str, Any] = {"currency": "usd", "product_data": {"name": "x"}}

@@ -6,13 +6,13 @@ from typing import Any
 
 import pytest
 
-from emulator import Cut, Emulator
-from emulator.auth import read_key
-from emulator.calls import route
-from emulator.customers import CUSTOMER
-from emulator.errors import Problem
-from emulator.lists import page
-from emulator.store import Store
+from stripe_mongo_sync.emulator import Cut, Emulator
+from stripe_mongo_sync.emulator.auth import read_key
+from stripe_mongo_sync.emulator.calls import route
+from stripe_mongo_sync.emulator.customers import CUSTOMER
+from stripe_mongo_sync.emulator.errors import Problem
+from stripe_mongo_sync.emulator.lists import page
+from stripe_mongo_sync.emulator.store import Store
 
 
 def test_committed_rows_come_back_in_order(tmp_path: Path) -> None:

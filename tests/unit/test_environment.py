@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from sync.environment import DOTENV, SECRETS, files, open_to
-from sync.errors import BadSettings
-from sync.settings import Settings
-from sync.tokens import holder
+from stripe_mongo_sync.sync.environment import DOTENV, SECRETS, files, open_to
+from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.tokens import holder
 
 TOKEN = "a-token-of-the-shop"
 TOLD = {

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 import pytest
 
-import api.errors
-import sync.inbox
-import sync.link
-import webhooks.signature
-from models import created_kinds, kinds
-from models.input import Invalid
-from sync.errors import SyncError
+from stripe_mongo_sync.api.errors import RequestError
+from stripe_mongo_sync.models import created_kinds, kinds
+from stripe_mongo_sync.models.input import Invalid
+from stripe_mongo_sync.sync.errors import NotFound, SyncError
+from stripe_mongo_sync.sync.inbox import Malformed
+from stripe_mongo_sync.sync.link import Differs
+from stripe_mongo_sync.webhooks.signature import BadSignature
 
 
 def below(kind: type) -> Iterator[type]:
@@ -20,8 +20,7 @@ def below(kind: type) -> Iterator[type]:
         yield from below(inner)
 
 
-ERRORS = [*below(SyncError), *below(api.errors.RequestError), Invalid, sync.inbox.Malformed]
-ERRORS.append(webhooks.signature.BadSignature)
+ERRORS = [*below(SyncError), *below(RequestError), Invalid, Malformed, BadSignature]
 
 
 @pytest.mark.parametrize("kind", ERRORS, ids=lambda kind: f"{kind.__module__}.{kind.__name__}")
@@ -31,9 +30,9 @@ def test_each_error_says_a_sentence(kind: type) -> None:
 
 
 def test_what_an_error_says_is_its_message_unless_it_is_told_another() -> None:
-    assert str(sync.errors.NotFound()) == "There is no such document."
-    assert str(sync.errors.NotFound("There is no such delivery.")) == "There is no such delivery."
-    assert str(sync.link.Differs("It differs.", [])) == "It differs."
+    assert str(NotFound()) == "There is no such document."
+    assert str(NotFound("There is no such delivery.")) == "There is no such delivery."
+    assert str(Differs("It differs.", [])) == "It differs."
 
 
 def test_the_api_says_something_of_each_type_and_of_the_parameters_of_each_action() -> None:

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-import sync
-from models import kinds
-from models.notice import ASKED, give_notice
-from sync.errors import BadSettings
-from sync.hooks import HOOKS, load, names
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.notice import ASKED, give_notice
+from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.hooks import HOOKS, load, names
 from tests.support.hooks import listening
 
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from models import kinds
-from models.resource import is_id
-from sync.admission import unkept
-from sync.inbox import parse
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.resource import is_id
+from stripe_mongo_sync.sync.admission import unkept
+from stripe_mongo_sync.sync.inbox import parse
 from tests.support.events import event
 
 OLD = [

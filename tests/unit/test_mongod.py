@@ -13,8 +13,8 @@ import pytest
 from pymongo import MongoClient, timeout
 from pymongo.errors import NetworkTimeout, PyMongoError
 
-from demo import mongod as module
-from demo.mongod import Mongod, NoMongod, find_mongod
+from stripe_mongo_sync.demo import mongod as module
+from stripe_mongo_sync.demo.mongod import Mongod, NoMongod, find_mongod
 from tests.support import eventually
 from tests.support.mongo import MongoServer
 
@@ -95,7 +95,7 @@ def test_given_data_stay_and_come_back_on_another_port(tmp_path: Path) -> None:
 
 def test_nothing_is_left_when_the_owner_is_killed() -> None:
     program = (
-        "import time; from demo.mongod import Mongod\n"
+        "import time; from stripe_mongo_sync.demo.mongod import Mongod\n"
         "with Mongod(fast=True) as server:\n"
         "    print(server.port, server.dbpath, flush=True); time.sleep(60)"
     )

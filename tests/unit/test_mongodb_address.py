@@ -11,14 +11,23 @@ import pytest
 from mongoengine.connection import get_db
 from pymongo import common
 
-import sync
-from models import kinds
-from models.state import State
-from sync import connection
-from sync.errors import AlreadyConnected, BadSettings, SyncError
-from sync.in_force import CODEC, OURS, TIMEOUT, deviations
-from sync.mongodb_address import FIXED, FREE, KNOWN, OVERRULED, UNCHECKED, BadAddress, objections, read_address
-from sync.settings import Settings
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.state import State
+from stripe_mongo_sync.sync import connection
+from stripe_mongo_sync.sync.errors import AlreadyConnected, BadSettings, SyncError
+from stripe_mongo_sync.sync.in_force import CODEC, OURS, TIMEOUT, deviations
+from stripe_mongo_sync.sync.mongodb_address import (
+    FIXED,
+    FREE,
+    KNOWN,
+    OVERRULED,
+    UNCHECKED,
+    BadAddress,
+    objections,
+    read_address,
+)
+from stripe_mongo_sync.sync.settings import Settings
 
 HOST = "mongodb://127.0.0.1:9/shop"
 HOSTILE = {  # of each option that an address may not change, values that pymongo takes, and that would change it

@@ -3,11 +3,11 @@
 import json
 from hashlib import sha256
 
-from models import kinds
-from sync import migrations
-from sync.indexes import ours, wanted
-from sync.schema import MIGRATED, NUMBER, SCHEMAS
-from sync.settings import Settings
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.sync import migrations
+from stripe_mongo_sync.sync.indexes import ours, wanted
+from stripe_mongo_sync.sync.schema import MIGRATED, NUMBER, SCHEMAS
+from stripe_mongo_sync.sync.settings import Settings
 
 
 def declared() -> str:

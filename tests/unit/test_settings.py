@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from models import kinds
-from sync.errors import BadSettings
-from sync.settings import Settings
-from sync.tokens import Scope, parse
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.tokens import Scope, parse
 
 GOOD = {
     "STRIPE_SECRET_KEY": "sk_test_abc123",

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from sync.errors import BadSettings
-from sync.settings import Settings
-from sync.strength import LEAST, STRIPE_LEAST, known_digests, weak_signing, weakness
-from sync.tokens import Scope, Token, holder
+from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.strength import LEAST, STRIPE_LEAST, known_digests, weak_signing, weakness
+from stripe_mongo_sync.sync.tokens import Scope, Token, holder
 
 KEYS = {"live": "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "test": "sk_test_4eC39HqLyjWDarjtT1zdp7dc"}
 DRAWN = {"STRIPE_WEBHOOK_SECRET": "whsec_7Qm2ZxT9bKc4LwRf6VnHs3JdPy8GaUeX", "API_TOKENS": "a-token-of-the-shop"}

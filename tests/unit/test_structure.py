@@ -1,6 +1,7 @@
 """What every file of the project keeps to, read from the files themselves."""
 
 import ast
+import os
 import re
 import subprocess
 import sys
@@ -177,7 +178,7 @@ def sleeps(tree: ast.Module) -> Iterator[str]:
 def unpinned(requirements: str) -> list[str]:
     """Return the lines that name no exact version."""
     lines = (line.split(" #")[0].strip() for line in requirements.splitlines())
-    return [line for line in lines if line and not line.startswith(("#", "-r ")) and not PIN.match(line)]
+    return [line for line in lines if line and not line.startswith(("#", "-r ", "-e .")) and not PIN.match(line)]
 
 
 def targets(makefile: str) -> set[str]:
@@ -283,7 +284,7 @@ def test_nothing_is_asked_of_the_network_while_it_is_imported() -> None:
         cwd=ROOT,
         capture_output=True,
         text=True,
-        env={"PATH": "/usr/bin", "HOME": "/nonexistent"},
+        env={"PATH": "/usr/bin", "HOME": "/nonexistent", "PYTHONPATH": os.environ.get("PYTHONPATH", "")},
     )
 
     assert told.returncode == 0, told.stderr
@@ -319,7 +320,7 @@ def test_make_help_tells_of_every_target() -> None:
         (ignores_whether_it_hit, "things.find_one_and_update({}, {})", "return_(things.find_one_and_update({}, {}))"),
         (writes, "things.insert_one({})", "things.find_one({})"),
         (writes, "Thing.objects(id=1).modify(a=1)", "doc.claim(LEASE)"),
-        (reads_environment, "import os\nos.environ['A']", "from sync.settings import Settings"),
+        (reads_environment, "import os\nos.environ['A']", "from stripe_mongo_sync.sync.settings import Settings"),
         (reads_environment, "import os\nos.getenv('A')", "import os\nos.getpid()"),
         (reads_environment, "from os import environ", "from os import getpid"),
         (takes_metadata, "def create(metadata=None): ...", "def create(name): ..."),
@@ -344,7 +345,7 @@ def test_each_check_can_fail(check: Check, bad: str, good: str) -> None:
 
 
 def test_the_checks_of_text_can_fail() -> None:
-    assert unpinned("flask\nFlask>=3\nFlask==3.*\n-r other.txt\nA==1.2 # why\nb[c]==1; os == 'x'") == [
+    assert unpinned("flask\nFlask>=3\nFlask==3.*\n-r other.txt\n-e .\nA==1.2 # why\nb[c]==1; os == 'x'") == [
         "flask",
         "Flask>=3",
         "Flask==3.*",

@@ -5,8 +5,8 @@ from hashlib import sha256
 
 import pytest
 
-from api.rate import Rate
-from sync.tokens import holder, parse
+from stripe_mongo_sync.api.rate import Rate
+from stripe_mongo_sync.sync.tokens import holder, parse
 
 TOKENS = [parse(f"{name}:read:a-token-of-the-{name}") for name in ("shop", "till", "desk")]
 
@@ -45,7 +45,7 @@ def test_every_token_is_compared_in_constant_time(presented: bytes, monkeypatch:
         compared.append((len(one), len(other)))
         return compare(one, other)
 
-    monkeypatch.setattr("sync.tokens.hmac.compare_digest", watched)
+    monkeypatch.setattr("stripe_mongo_sync.sync.tokens.hmac.compare_digest", watched)
 
     holder(TOKENS, presented)
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from models import SyncedDocument, kinds
-from models.resource import KINDS, Resource, register
-from sync.__main__ import main
+from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.models.resource import KINDS, Resource, register
+from stripe_mongo_sync.sync.__main__ import main
 
 
 def test_types_are_told_without_settings(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,7 +67,7 @@ def test_an_object_is_read_under_the_one_that_it_names(kind: str, object: dict[s
 
 
 def test_a_file_of_its_own_wins_whichever_is_imported_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("models.resource.KINDS", dict(KINDS))
+    monkeypatch.setattr("stripe_mongo_sync.models.resource.KINDS", dict(KINDS))
     mirrored = kinds()["topup"]
 
     class OwnTopup(SyncedDocument):

@@ -9,9 +9,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mongoengine import ValidationError
 
-from api.schemas import creation
-from models import Customer
-from models.username import INVISIBLE, LONGEST, NOBODY_SEES, check_username, fold, folded_before, keys_of
+from stripe_mongo_sync.api.schemas import creation
+from stripe_mongo_sync.models import Customer
+from stripe_mongo_sync.models.username import (
+    INVISIBLE,
+    LONGEST,
+    NOBODY_SEES,
+    check_username,
+    fold,
+    folded_before,
+    keys_of,
+)
 
 # Of Unicode's format characters, those that show something: signs before Arabic and other numbers.
 SHOWN = {*range(0x600, 0x606), 0x6DD, 0x70F, 0x890, 0x891, 0x8E2, 0x110BD, 0x110CD}

@@ -1,0 +1,74 @@
+"""Stripe and MongoDB kept as one: `connect()` once, then `create_customer("user@here.com")`.
+
+What is named here is the public API. A name is loaded when it is first asked for: the command line and gunicorn's
+master import this package too, and need none of it.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from stripe_mongo_sync.sync import (
+        AlreadyConnected,
+        AlreadyExists,
+        CannotLook,
+        InProgress,
+        Invalid,
+        KeyReused,
+        NotConnected,
+        NotFound,
+        Notice,
+        Refused,
+        SyncError,
+        Unavailable,
+        act,
+        connect,
+        create,
+        create_customer,
+        create_order,
+        current,
+        delete,
+        disconnect,
+        on,
+        open_portal,
+        set_payment_method,
+        update,
+    )
+
+__version__ = "0.2.0"
+__all__ = [
+    "AlreadyConnected",
+    "AlreadyExists",
+    "CannotLook",
+    "InProgress",
+    "Invalid",
+    "KeyReused",
+    "NotConnected",
+    "NotFound",
+    "Notice",
+    "Refused",
+    "SyncError",
+    "Unavailable",
+    "act",
+    "connect",
+    "create",
+    "create_customer",
+    "create_order",
+    "current",
+    "delete",
+    "disconnect",
+    "on",
+    "open_portal",
+    "set_payment_method",
+    "update",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.sync"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})
