@@ -8,7 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.sync import (
+    from stripe_mongo_sync.sync.library import (
         AlreadyConnected,
         AlreadyExists,
         CannotLook,
@@ -67,7 +67,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.sync"), name)
+    return getattr(import_module(f"{__name__}.sync.library"), name)
 
 
 def __dir__() -> list[str]:

@@ -13,7 +13,7 @@ from stripe_mongo_sync.api.last_good import LAST_GOOD
 
 def refuse(*why: str) -> None:
     """End before a port is opened."""
-    from stripe_mongo_sync.sync.screen import tell
+    from stripe_mongo_sync.sync.process.screen import tell
 
     tell("cannot start:", *(f"  {each}" for each in why), error=True)
     sys.exit(2)
@@ -36,7 +36,7 @@ bind = f"0.0.0.0:{port}" if port else "127.0.0.1:8000"
 
 # Threads, because a request waits for Stripe and MongoDB far more than it computes; and our own worker, because in
 # gunicorn's whoever is slow or silent holds one.
-worker_class = "stripe_mongo_sync.api.worker.Worker"
+worker_class = "stripe_mongo_sync.api.server.worker.Worker"
 workers = number("WEB_CONCURRENCY", 1, 1000) or 2  # one can die while the other serves; more when a core is busy
 threads = 8  # per worker and kind of request: 16 calls can wait for Stripe at once, below its limit of 100 a second
 

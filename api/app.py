@@ -13,15 +13,15 @@ from pymongo.monitoring import CommandListener
 from stripe_mongo_sync.api import errors, operator, resources
 from stripe_mongo_sync.api.auth import admit, guard
 from stripe_mongo_sync.api.docs import blueprint as docs
-from stripe_mongo_sync.api.few import Few
 from stripe_mongo_sync.api.last_good import LAST_GOOD
-from stripe_mongo_sync.models.clock import stopwatch
-from stripe_mongo_sync.sync import connect
-from stripe_mongo_sync.sync.deadline import DEADLINE
+from stripe_mongo_sync.models.rows.clock import stopwatch
 from stripe_mongo_sync.sync.errors import Unavailable
-from stripe_mongo_sync.sync.hooks import load
+from stripe_mongo_sync.sync.library import connect
+from stripe_mongo_sync.sync.notices.hooks import load
+from stripe_mongo_sync.sync.process.deadline import DEADLINE
+from stripe_mongo_sync.sync.process.few import Few
+from stripe_mongo_sync.sync.process.waiting import FIRST, Connecting, Pulse
 from stripe_mongo_sync.sync.settings import Settings
-from stripe_mongo_sync.sync.waiting import FIRST, Connecting, Pulse
 from stripe_mongo_sync.webhooks import blueprint as webhooks
 
 LARGEST_BODY = 1024 * 1024  # bytes that people may send; Stripe may send more

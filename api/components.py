@@ -5,8 +5,8 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from stripe_mongo_sync.api import errors
 from stripe_mongo_sync.api.schemas import DOCUMENT_ID, EVENT_ID, Schema
 from stripe_mongo_sync.models import Status
-from stripe_mongo_sync.models.input import Invalid
-from stripe_mongo_sync.models.keys import LONGEST_KEY
+from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.models.rows.keys import LONGEST_KEY
 from stripe_mongo_sync.sync.errors import Outcome
 from stripe_mongo_sync.webhooks.signature import BadSignature
 

@@ -9,10 +9,10 @@ from pymongo.errors import PyMongoError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 
 from stripe_mongo_sync.api.representation import may, told
-from stripe_mongo_sync.models.input import Invalid
+from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync import errors
-from stripe_mongo_sync.sync.inbox import Malformed
-from stripe_mongo_sync.sync.link import Differs
+from stripe_mongo_sync.sync.inbox.inbox import Malformed
+from stripe_mongo_sync.sync.operator.link import Differs
 from stripe_mongo_sync.sync.tokens import Scope
 from stripe_mongo_sync.webhooks.signature import BadSignature
 

@@ -112,7 +112,7 @@ def _problems(new: "Settings", *, moves: bool) -> list[str]:
 
     from stripe_mongo_sync.sync.connection import disconnect, open_database
     from stripe_mongo_sync.sync.errors import BadSettings, SyncError
-    from stripe_mongo_sync.sync.hooks import load
+    from stripe_mongo_sync.sync.notices.hooks import load
 
     if moves:
         try:

@@ -29,7 +29,7 @@ from stripe_mongo_sync.api.others import OF_NO_TYPE, in_json
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.api.schemas import Model, Schema, noun, word
 from stripe_mongo_sync.models import created_kinds, kinds
-from stripe_mongo_sync.models.sure import Impossible
+from stripe_mongo_sync.models.rows.sure import Impossible
 
 
 def describe(app: Flask) -> dict[str, Any]:

@@ -8,10 +8,10 @@ from flask import Flask, Response, g, request
 from stripe_mongo_sync.api.auth import needs
 from stripe_mongo_sync.api.resources import LIMIT, body
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.input import Invalid
-from stripe_mongo_sync.sync import operations
-from stripe_mongo_sync.sync.screen import in_json
-from stripe_mongo_sync.sync.status import status
+from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.sync.operator import operations
+from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.process.screen import in_json
 from stripe_mongo_sync.sync.tokens import Scope
 
 log = logging.getLogger("api")

@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from stripe_mongo_sync.sync.fork import in_every_child
+from stripe_mongo_sync.sync.process.fork import in_every_child
 
 
 class Rate:

@@ -10,7 +10,7 @@ from flask import g
 from mongoengine import EmbeddedDocument
 
 from stripe_mongo_sync.models import Customer, Status, SyncedDocument
-from stripe_mongo_sync.models.content import handed_on, linked, shown, without_links
+from stripe_mongo_sync.models.rows.content import handed_on, linked, shown, without_links
 from stripe_mongo_sync.sync.tokens import Scope
 
 

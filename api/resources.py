@@ -15,12 +15,12 @@ from stripe_mongo_sync.api.auth import needs
 from stripe_mongo_sync.api.errors import Forbidden, NotJson, WrongContentType
 from stripe_mongo_sync.api.representation import made, may, told
 from stripe_mongo_sync.models import Customer, Status, SyncedDocument, created_kinds, kinds
-from stripe_mongo_sync.models.input import DEEPEST, Invalid
-from stripe_mongo_sync.models.keys import wrong_key
-from stripe_mongo_sync.models.sure import sure
-from stripe_mongo_sync.sync import act, create, delete, open_portal, update
+from stripe_mongo_sync.models.base.input import DEEPEST, Invalid
+from stripe_mongo_sync.models.rows.keys import wrong_key
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.engine.look import with_links
 from stripe_mongo_sync.sync.errors import NotFound
-from stripe_mongo_sync.sync.look import with_links
+from stripe_mongo_sync.sync.library import act, create, delete, open_portal, update
 from stripe_mongo_sync.sync.tokens import Scope
 
 RETRY_AFTER = "30"  # s: by then a webhook, or the next attempt, has most likely settled it

@@ -1,6 +1,6 @@
 """The shapes of a type in JSON Schema, read from its model: what a caller may send, and what is shown of a document.
 
-Nothing is written down twice: a field says itself what it takes (`models/input.py` checks the same words), and its
+Nothing is written down twice: a field says itself what it takes (`models/base/input.py` checks the same words), and its
 `help_text` says what nobody can compute. An update takes null for "unset it", as a creation does for "leave it out".
 """
 
@@ -19,10 +19,10 @@ from mongoengine import (
 from mongoengine.base import BaseField
 
 from stripe_mongo_sync.models import Status, SyncedDocument
-from stripe_mongo_sync.models.content import handed_on, linked
-from stripe_mongo_sync.models.input import INT64, inner_fields, words
-from stripe_mongo_sync.models.parts import Json
-from stripe_mongo_sync.sync.saga import OWN_ID
+from stripe_mongo_sync.models.base.input import INT64, inner_fields, words
+from stripe_mongo_sync.models.base.parts import Json
+from stripe_mongo_sync.models.rows.content import handed_on, linked
+from stripe_mongo_sync.sync.engine.saga import OWN_ID
 
 Schema = dict[str, Any]
 Model = type[SyncedDocument]

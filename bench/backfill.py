@@ -29,8 +29,8 @@ from stripe_mongo_sync.bench.measure import conditions, cpu_seconds, peak_memory
 from stripe_mongo_sync.demo.mongod import Mongod
 from stripe_mongo_sync.demo.stack import ROOT
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.emulator.server import Server
-from stripe_mongo_sync.models.content import digest
+from stripe_mongo_sync.emulator.fronts.server import Server
+from stripe_mongo_sync.models.rows.content import digest
 
 SIZES, QUICK_SIZES = (10_000, 100_000), (300,)
 BATCH = 1_000  # rows of one insert of the floor

@@ -23,8 +23,8 @@ from stripe_mongo_sync.bench.load import fire
 from stripe_mongo_sync.bench.measure import conditions, peak_memory, percentile, table
 from stripe_mongo_sync.bench.outage import Size, leave, signed
 from stripe_mongo_sync.bench.shop import Shop, shop
-from stripe_mongo_sync.emulator.control import Control
-from stripe_mongo_sync.models.content import digest
+from stripe_mongo_sync.emulator.fronts.control import Control
+from stripe_mongo_sync.models.rows.content import digest
 
 SMALL, WHOLE, QUICK = Size(5_000, 5_000, 1_000), Size(100_000, 100_000, 20_000), Size(60, 250, 20)
 PACED, QUICK_PACED = Size(100, 300, 400), Size(10, 250, 30)

@@ -24,8 +24,8 @@ from urllib.parse import parse_qs, urlsplit
 from urllib.request import urlopen
 
 from stripe_mongo_sync.demo.stack import ROOT
-from stripe_mongo_sync.emulator.clock import Clock
-from stripe_mongo_sync.emulator.control import Control
+from stripe_mongo_sync.emulator.fronts.control import Control
+from stripe_mongo_sync.emulator.state.clock import Clock
 
 PAGE = 100
 PASSED_ON = ("Authorization", "Content-Type", "Idempotency-Key", "Stripe-Version")

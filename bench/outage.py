@@ -16,7 +16,7 @@ from stripe import WebhookSignature
 from stripe_mongo_sync.bench.front import Listing
 from stripe_mongo_sync.bench.load import fire, request
 from stripe_mongo_sync.bench.shop import Json, Shop, Template
-from stripe_mongo_sync.emulator.control import Control
+from stripe_mongo_sync.emulator.fronts.control import Control
 
 EDITS = 50  # of each customer, in the list
 BATCH = 1_000

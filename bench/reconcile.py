@@ -24,9 +24,9 @@ from stripe_mongo_sync.bench.load import fire, request
 from stripe_mongo_sync.bench.measure import conditions, cpu_seconds, floor, peak_memory, percentile, table
 from stripe_mongo_sync.bench.plans import HEAD, Plan, Plans
 from stripe_mongo_sync.bench.shop import Json, Shop, shop
-from stripe_mongo_sync.sync.reconcile import run_once
+from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.runs.reconcile import run_once
 from stripe_mongo_sync.sync.settings import Settings
-from stripe_mongo_sync.sync.status import status
 
 DOCUMENTS, QUICK_DOCUMENTS = 1_000_000, 2_000
 OVERDUE, QUICK_OVERDUE = 1_000, 20

@@ -13,7 +13,7 @@ from bson import ObjectId
 from stripe_mongo_sync.bench.measure import Meter, ourselves
 from stripe_mongo_sync.demo.mongod import Mongod
 from stripe_mongo_sync.demo.stack import Stack
-from stripe_mongo_sync.models.content import digest
+from stripe_mongo_sync.models.rows.content import digest
 
 Json = dict[str, Any]
 SETTLED = 10.0  # seconds for the webhook of the template; it takes milliseconds

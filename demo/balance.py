@@ -5,9 +5,9 @@ from typing import Any
 
 from pymongo.database import Database
 
-from stripe_mongo_sync.emulator.control import Control
+from stripe_mongo_sync.emulator.fronts.control import Control
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.content import content
+from stripe_mongo_sync.models.rows.content import content
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,7 @@ from pymongo.database import Database
 from stripe_mongo_sync.demo.client import Client, Json
 from stripe_mongo_sync.demo.mongod import Mongod, free_port, input_of
 from stripe_mongo_sync.demo.process import Ended, Process, wait_until
-from stripe_mongo_sync.emulator.control import Control
+from stripe_mongo_sync.emulator.fronts.control import Control
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TMPDIR")  # of the owner's environment

@@ -9,11 +9,11 @@ Comments cite "facts, section n": the project's notes on how Stripe really behav
 """
 
 from stripe_mongo_sync.checkout import alias
-from stripe_mongo_sync.emulator.errors import Problem
-from stripe_mongo_sync.emulator.faults import FAULTS, WEBHOOKS, Fault
-from stripe_mongo_sync.emulator.in_process import Emulator
-from stripe_mongo_sync.emulator.webhooks import Delivery
-from stripe_mongo_sync.emulator.wire import API_VERSION, Cut, Logged
+from stripe_mongo_sync.emulator.engine.faults import FAULTS, WEBHOOKS, Fault
+from stripe_mongo_sync.emulator.fronts.in_process import Emulator
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.wire import API_VERSION, Cut, Logged
+from stripe_mongo_sync.emulator.state.webhooks import Delivery
 
 alias(__name__)
 

@@ -11,12 +11,12 @@ import threading
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from stripe_mongo_sync.emulator.courier import Courier
-from stripe_mongo_sync.emulator.in_process import Emulator
-from stripe_mongo_sync.emulator.server import Server
-from stripe_mongo_sync.emulator.values import VERSIONS
-from stripe_mongo_sync.emulator.webhooks import FAST
-from stripe_mongo_sync.emulator.wire import API_VERSION
+from stripe_mongo_sync.emulator.fronts.courier import Courier
+from stripe_mongo_sync.emulator.fronts.in_process import Emulator
+from stripe_mongo_sync.emulator.fronts.server import Server
+from stripe_mongo_sync.emulator.protocol.values import VERSIONS
+from stripe_mongo_sync.emulator.protocol.wire import API_VERSION
+from stripe_mongo_sync.emulator.state.webhooks import FAST
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -9,7 +9,11 @@ from importlib import import_module
 from pkgutil import iter_modules
 
 from stripe_mongo_sync.checkout import alias
-from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.lifecycle import Status
+from stripe_mongo_sync.models.base.parts import Operation
+from stripe_mongo_sync.models.base.registry import created_kinds, kinds, present_kinds
+from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.checkout_session import CheckoutSession
 from stripe_mongo_sync.models.coupon import Coupon
 from stripe_mongo_sync.models.customer import Customer
@@ -18,10 +22,8 @@ from stripe_mongo_sync.models.erasure import Erasure
 from stripe_mongo_sync.models.event import Event
 from stripe_mongo_sync.models.invoice import Invoice
 from stripe_mongo_sync.models.invoice_item import InvoiceItem
-from stripe_mongo_sync.models.lifecycle import Status
 from stripe_mongo_sync.models.mirrored import mirror_the_rest
 from stripe_mongo_sync.models.order import Order
-from stripe_mongo_sync.models.parts import Operation
 from stripe_mongo_sync.models.payment_intent import PaymentIntent
 from stripe_mongo_sync.models.payment_link import PaymentLink
 from stripe_mongo_sync.models.payment_method import PaymentMethod
@@ -29,8 +31,6 @@ from stripe_mongo_sync.models.price import Price
 from stripe_mongo_sync.models.product import Product
 from stripe_mongo_sync.models.promotion_code import PromotionCode
 from stripe_mongo_sync.models.refund import Refund
-from stripe_mongo_sync.models.registry import created_kinds, kinds, present_kinds
-from stripe_mongo_sync.models.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.setup_intent import SetupIntent
 from stripe_mongo_sync.models.shipping_rate import ShippingRate
 from stripe_mongo_sync.models.state import State

@@ -17,10 +17,10 @@ from mongoengine import (
 )
 from pymongo import IndexModel
 
-from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.customer import Email
-from stripe_mongo_sync.models.indexes import A_STRING
-from stripe_mongo_sync.models.resource import Action, Resource, Undo
+from stripe_mongo_sync.models.rows.indexes import A_STRING
 from stripe_mongo_sync.models.sale import Item
 
 

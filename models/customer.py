@@ -14,11 +14,20 @@ from mongoengine import (
 )
 from pymongo import IndexModel
 
-from stripe_mongo_sync.models.base import SyncedDocument
-from stripe_mongo_sync.models.indexes import A_STRING
-from stripe_mongo_sync.models.parts import Call, Plain
-from stripe_mongo_sync.models.resource import Action, Linked, Resource, Undo
-from stripe_mongo_sync.models.username import FORM, LONGEST, STRIPE_ID, UNSEEN, check_username, fold, key_of_id, keys_of
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.parts import Call, Plain
+from stripe_mongo_sync.models.base.resource import Action, Linked, Resource, Undo
+from stripe_mongo_sync.models.rows.indexes import A_STRING
+from stripe_mongo_sync.models.rows.username import (
+    FORM,
+    LONGEST,
+    STRIPE_ID,
+    UNSEEN,
+    check_username,
+    fold,
+    key_of_id,
+    keys_of,
+)
 
 EMAIL = re.compile(rf"[^@\s{UNSEEN}]{{1,64}}@[^@\s.{UNSEEN}]+(\.[^@\s.{UNSEEN}]+)+")
 

@@ -11,12 +11,12 @@ from mongoengine import BinaryField, DateTimeField, IntField, ObjectIdField, Str
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models.claimable import Claimable
-from stripe_mongo_sync.models.clock import Expression, from_now, literal
+from stripe_mongo_sync.models.base.whose import owners_of_event
 from stripe_mongo_sync.models.erasure import Erasure
 from stripe_mongo_sync.models.event import bare
-from stripe_mongo_sync.models.indexes import A_DATE
-from stripe_mongo_sync.models.whose import owners_of_event
+from stripe_mongo_sync.models.rows.claimable import Claimable
+from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
+from stripe_mongo_sync.models.rows.indexes import A_DATE
 
 UNRETURNED = "the attempt did not come back: the hook hung or ended its process, or the process was stopped"
 

@@ -19,11 +19,11 @@ from mongoengine.connection import get_db
 from pymongo import IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from stripe_mongo_sync.models import clock
-from stripe_mongo_sync.models.clock import Expression, from_now, literal
-from stripe_mongo_sync.models.forgotten import remembers
-from stripe_mongo_sync.models.indexes import A_DATE
-from stripe_mongo_sync.models.own_rows import OwnRows
+from stripe_mongo_sync.models.base.forgotten import remembers
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
+from stripe_mongo_sync.models.rows.indexes import A_DATE
+from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
 AGAIN = timedelta(minutes=15)  # far longer than any work that was begun before and knows nothing of the erasure
 HOLDS = timedelta(seconds=0.5)  # a write may begin so long after its look at the erasures, by MongoDB's clock

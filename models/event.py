@@ -14,16 +14,16 @@ from mongoengine import BinaryField, DateTimeField, IntField, StringField
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models.claimable import Claimable
-from stripe_mongo_sync.models.clock import LEASE, Expression, from_now, literal
-from stripe_mongo_sync.models.content import event_shown, is_key, may_have_keys
+from stripe_mongo_sync.models.base.notice import Noticing, give_notice, of_event
+from stripe_mongo_sync.models.base.resource import KINDS, is_id
+from stripe_mongo_sync.models.base.whose import owners_before, owners_of_event
 from stripe_mongo_sync.models.erasure import Erasure
-from stripe_mongo_sync.models.indexes import A_DATE
-from stripe_mongo_sync.models.keys import Key
-from stripe_mongo_sync.models.notice import Noticing, give_notice, of_event
-from stripe_mongo_sync.models.resource import KINDS, is_id
-from stripe_mongo_sync.models.scrub import ERASED, ID, scrub
-from stripe_mongo_sync.models.whose import owners_before, owners_of_event
+from stripe_mongo_sync.models.rows.claimable import Claimable
+from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now, literal
+from stripe_mongo_sync.models.rows.content import event_shown, is_key, may_have_keys
+from stripe_mongo_sync.models.rows.indexes import A_DATE
+from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.rows.scrub import ERASED, ID, scrub
 
 
 class EventState(StrEnum):

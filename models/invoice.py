@@ -4,8 +4,8 @@ from typing import Any, ClassVar
 
 from mongoengine import BooleanField, EmbeddedDocument, IntField, StringField
 
-from stripe_mongo_sync.models.base import SyncedDocument
-from stripe_mongo_sync.models.resource import Action, Resource, Undo
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 
 
 class Finalization(EmbeddedDocument):

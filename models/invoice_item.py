@@ -5,10 +5,10 @@ from typing import Any, ClassVar, Self
 from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
 from pymongo import IndexModel
 
-from stripe_mongo_sync.models.amounts import LARGEST
-from stripe_mongo_sync.models.base import SyncedDocument
-from stripe_mongo_sync.models.indexes import A_STRING
-from stripe_mongo_sync.models.resource import Resource, Undo
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.resource import Resource, Undo
+from stripe_mongo_sync.models.rows.amounts import LARGEST
+from stripe_mongo_sync.models.rows.indexes import A_STRING
 
 
 class Pricing(EmbeddedDocument):

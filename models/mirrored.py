@@ -12,11 +12,11 @@ from typing import Any, ClassVar, NamedTuple, Self
 from pymongo import IndexModel
 from pymongo.collection import Collection
 
-from stripe_mongo_sync.models.base import SyncedDocument
-from stripe_mongo_sync.models.content import KEY_KINDS
-from stripe_mongo_sync.models.indexes import A_DATE, A_STRING, make_collection
-from stripe_mongo_sync.models.input import Invalid
-from stripe_mongo_sync.models.resource import KINDS, Resource
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.models.base.resource import KINDS, Resource
+from stripe_mongo_sync.models.rows.content import KEY_KINDS
+from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING, make_collection
 
 LIST = [("created_at", -1), ("_id", -1)]  # the order in which the API lists
 

@@ -1,7 +1,7 @@
 """An order: what a shop sells to a customer, and the one payment that pays for it.
 
 An order has no object of its own at Stripe. It holds the id, chosen before, of the document of its checkout session or
-payment intent, and its state follows from that document, the refunds and the disputes: `sync/orders.py` says how.
+payment intent, and its state follows from that document, the refunds and the disputes: `sync/shop/orders.py` says how.
 """
 
 from enum import StrEnum
@@ -17,11 +17,11 @@ from mongoengine import (
 )
 from pymongo import IndexModel
 
-from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.parts import Call, Json, Plain
+from stripe_mongo_sync.models.base.resource import Action, Resource
 from stripe_mongo_sync.models.customer import Email
-from stripe_mongo_sync.models.indexes import A_STRING
-from stripe_mongo_sync.models.parts import Call, Json, Plain
-from stripe_mongo_sync.models.resource import Action, Resource
+from stripe_mongo_sync.models.rows.indexes import A_STRING
 
 
 class PaymentStatus(StrEnum):

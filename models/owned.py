@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import quote
 
-from stripe_mongo_sync.models.resource import KINDS
+from stripe_mongo_sync.models.base.resource import KINDS
 
 CLOCK = "test_helpers.test_clock"
 

@@ -10,10 +10,10 @@ from mongoengine import (
     StringField,
 )
 
-from stripe_mongo_sync.models.amounts import LARGEST
-from stripe_mongo_sync.models.base import SyncedDocument
-from stripe_mongo_sync.models.parts import Plain
-from stripe_mongo_sync.models.resource import Action, Resource, Undo
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.parts import Plain
+from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
+from stripe_mongo_sync.models.rows.amounts import LARGEST
 
 CONFIRMED = ("requires_action", "processing", "requires_capture", "succeeded")
 

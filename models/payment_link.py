@@ -4,8 +4,8 @@ from typing import ClassVar
 
 from mongoengine import BooleanField, EmbeddedDocumentListField, StringField
 
-from stripe_mongo_sync.models.base import SyncedDocument
-from stripe_mongo_sync.models.resource import Resource, Undo
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.resource import Resource, Undo
 from stripe_mongo_sync.models.sale import Item
 
 

@@ -8,9 +8,9 @@ from typing import ClassVar
 
 from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
 
-from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.customer import Address, Email
-from stripe_mongo_sync.models.resource import Action, Resource, Undo
 
 
 class Card(EmbeddedDocument):

@@ -4,9 +4,9 @@ from typing import Any, ClassVar
 
 from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, FloatField, StringField
 
-from stripe_mongo_sync.models.base import SyncedDocument
-from stripe_mongo_sync.models.parts import Plain
-from stripe_mongo_sync.models.resource import Resource, Undo
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.parts import Plain
+from stripe_mongo_sync.models.base.resource import Resource, Undo
 
 
 class PackageDimensions(EmbeddedDocument):

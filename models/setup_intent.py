@@ -4,10 +4,10 @@ from typing import ClassVar
 
 from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, StringField
 
-from stripe_mongo_sync.models.base import SyncedDocument
-from stripe_mongo_sync.models.parts import Plain
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.parts import Plain
+from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.payment_intent import AutomaticPaymentMethods
-from stripe_mongo_sync.models.resource import Action, Resource, Undo
 
 
 class Confirmation(EmbeddedDocument):

@@ -10,10 +10,10 @@ from mongoengine import DateTimeField, StringField
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models.clock import from_now, literal
-from stripe_mongo_sync.models.own_rows import OwnRows
-from stripe_mongo_sync.models.parts import Json
-from stripe_mongo_sync.models.scrub import ID
+from stripe_mongo_sync.models.base.parts import Json
+from stripe_mongo_sync.models.rows.clock import from_now, literal
+from stripe_mongo_sync.models.rows.own_rows import OwnRows
+from stripe_mongo_sync.models.rows.scrub import ID
 
 INSTALLATION = "installation"  # {"id"}
 STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}
@@ -23,8 +23,10 @@ HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen"} of the last reconci
 OWNERS = "owners"  # {"walks"}: how far a full comparison has asked owners for what is listed under them only
 PLACES = f"^(?:{OWNERS}$|backfill)"  # the names of what says how far a reading of lists is
 OTHER_VERSION = "other_version"  # {"version"} of the last event that was rendered in another API version than ours
-MIGRATIONS = "migrations"  # {"done": [names], "place": {"name", "collection", "after"} | None}: see sync/migrations.py
-SCHEMA = "schema"  # {"number", "of", "whole": [ids of collections], "indexes": how many}: see sync/schema.py
+MIGRATIONS = (
+    "migrations"  # {"done": [names], "place": {"name", "collection", "after"} | None}: see sync/runs/migrations.py
+)
+SCHEMA = "schema"  # {"number", "of", "whole": [ids of collections], "indexes": how many}: see sync/database/schema.py
 ALIKE = "alike"  # {"ids"}: of customers whose username looks like another's, from before that was refused
 ENDPOINT = "endpoint"  # and the id of a webhook endpoint: {"digest"} of its secret, which nobody can read again
 

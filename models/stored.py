@@ -6,11 +6,11 @@ from typing import Any
 from mongoengine.connection import get_db
 from pymongo.collection import Collection
 
-from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.registry import kinds
 from stripe_mongo_sync.models.delivery import Delivery
 from stripe_mongo_sync.models.event import Event
-from stripe_mongo_sync.models.own_rows import OwnRows
-from stripe_mongo_sync.models.registry import kinds
+from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
 Row = dict[str, Any]
 

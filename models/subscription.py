@@ -11,10 +11,10 @@ from mongoengine import (
     StringField,
 )
 
-from stripe_mongo_sync.models.amounts import LARGEST
-from stripe_mongo_sync.models.base import SyncedDocument
-from stripe_mongo_sync.models.parts import Call
-from stripe_mongo_sync.models.resource import Action, Linked, Resource
+from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.parts import Call
+from stripe_mongo_sync.models.base.resource import Action, Linked, Resource
+from stripe_mongo_sync.models.rows.amounts import LARGEST
 from stripe_mongo_sync.models.sale import Period
 
 

@@ -1,79 +1,21 @@
-"""Stripe and MongoDB kept as one: `connect()` once, then `create_customer("user@here.com")`."""
+"""The engine, in rooms: each says what lives there and what it may import. `import-linter` holds their floors.
 
-from stripe_mongo_sync.sync import starting as starting  # first: the others take a second
+The public API is `stripe_mongo_sync`; its names are here, too, for who imported them from here before it was a package.
+"""
+
+from stripe_mongo_sync.sync.process import starting as starting  # first: the others take a second
 
 # isort: split
-from pymongo.monitoring import CommandListener
-from stripe import HTTPClient  # by name: `sync.stripe` is a room
+from importlib import import_module
+from typing import Any
 
+import stripe_mongo_sync
 from stripe_mongo_sync.checkout import alias
-from stripe_mongo_sync.models.input import Invalid
-from stripe_mongo_sync.sync import connection, hooks
-from stripe_mongo_sync.sync import touch as touch
-from stripe_mongo_sync.sync.connection import Connection, current, disconnect
-from stripe_mongo_sync.sync.customers import create_customer, open_portal, set_payment_method
-from stripe_mongo_sync.sync.errors import (
-    AlreadyConnected,
-    AlreadyExists,
-    CannotLook,
-    InProgress,
-    KeyReused,
-    NotConnected,
-    NotFound,
-    Refused,
-    SyncError,
-    Unavailable,
-)
-from stripe_mongo_sync.sync.hooks import Notice, on
-from stripe_mongo_sync.sync.orders import create_order
-from stripe_mongo_sync.sync.saga import act, create, delete, update
-from stripe_mongo_sync.sync.settings import Settings
 
 alias(__name__)
 
-__all__ = [
-    "AlreadyConnected",
-    "AlreadyExists",
-    "CannotLook",
-    "InProgress",
-    "Invalid",
-    "KeyReused",
-    "NotConnected",
-    "NotFound",
-    "Notice",
-    "Refused",
-    "SyncError",
-    "Unavailable",
-    "act",
-    "connect",
-    "create",
-    "create_customer",
-    "create_order",
-    "current",
-    "delete",
-    "disconnect",
-    "on",
-    "open_portal",
-    "set_payment_method",
-    "update",
-]
 
-
-def connect(
-    settings: Settings | None = None,
-    *,
-    http_client: HTTPClient | None = None,
-    listeners: tuple[CommandListener, ...] = (),
-) -> Connection:
-    """Connect this process, once, and each child that it forks; `settings` default to the environment.
-
-    The modules that they name as hooks are imported. `http_client` replaces stripe-python's own, for an emulator in
-    process; `listeners` watch MongoDB's commands. Asked again, it returns the same connection, or raises
-    AlreadyConnected if anything else is meant. Raises BadSettings; Unavailable when MongoDB cannot be reached;
-    SyncError when it cannot be trusted, as a unique index is missing.
-    """
-    return connection.connect(settings, http_client=http_client, listeners=listeners, first=_load_hooks)
-
-
-def _load_hooks(settings: Settings) -> None:
-    hooks.load(settings.hooks)
+def __getattr__(name: str) -> Any:
+    if name not in stripe_mongo_sync.__all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module("stripe_mongo_sync.sync.library"), name)

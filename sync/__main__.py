@@ -1,6 +1,6 @@
 """The command line: `python -m sync COMMAND`. The commands are in `sync/commands/`.
 
-Whatever becomes of one, what it says is lines (sync/screen.py), and a signal ends it well (sync/stop.py).
+Whatever becomes of one, what it says is lines (process/screen.py), and a signal ends it well (process/stop.py).
 """
 
 import sys
@@ -9,12 +9,13 @@ from contextlib import nullcontext
 
 from pymongo.errors import PyMongoError
 
-from stripe_mongo_sync.sync import connect, screen
 from stripe_mongo_sync.sync.commands import parser
 from stripe_mongo_sync.sync.commands.line import CANNOT_LOOK, NEEDS_OPERATOR
 from stripe_mongo_sync.sync.errors import BadSettings, NotFound, NotPossible, SyncError
+from stripe_mongo_sync.sync.library import connect
 from stripe_mongo_sync.sync.logs import log, log_to_stderr
-from stripe_mongo_sync.sync.stop import STOP, Stopped
+from stripe_mongo_sync.sync.process import screen
+from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -13,14 +13,14 @@ from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
 from stripe_mongo_sync.models.state import State
+from stripe_mongo_sync.sync.database.in_force import OURS, deviations
+from stripe_mongo_sync.sync.database.schema import Found, look, prepare
 from stripe_mongo_sync.sync.errors import AlreadyConnected, BadSettings, NotConnected, SyncError, Unavailable
-from stripe_mongo_sync.sync.fork import in_every_child, renew_in_child
-from stripe_mongo_sync.sync.gateway import Gateway
-from stripe_mongo_sync.sync.in_force import OURS, deviations
 from stripe_mongo_sync.sync.logs import redact
-from stripe_mongo_sync.sync.mongodb_address import objections, read_address
-from stripe_mongo_sync.sync.schema import Found, look, prepare
+from stripe_mongo_sync.sync.process.fork import in_every_child, renew_in_child
+from stripe_mongo_sync.sync.process.mongodb_address import objections, read_address
 from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.stripe.gateway import Gateway
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ A docstring says it no more: `python -OO` takes those away.
 
 from typing import Any, ClassVar
 
-from stripe_mongo_sync.models.base import SyncedDocument
+from stripe_mongo_sync.models.base.document import SyncedDocument
 
 
 class SyncError(Exception):

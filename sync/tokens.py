@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from stripe_mongo_sync.sync.strength import LEAST, NOTHING, STRIPES, known_digests, weakness
+from stripe_mongo_sync.sync.process.strength import LEAST, NOTHING, STRIPES, known_digests, weakness
 
 PLAIN = re.compile(rf"[\x21-\x2b\x2d-\x7e]{{{LEAST},}}")  # visible ASCII, no comma
 DIGEST = re.compile(r"sha256=([0-9a-f]{64})")

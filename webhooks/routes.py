@@ -8,9 +8,9 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from stripe_mongo_sync.sync.admission import asks
+from stripe_mongo_sync.sync.engine.admission import asks
 from stripe_mongo_sync.sync.errors import Unavailable
-from stripe_mongo_sync.sync.inbox import Malformed, parse, receive
+from stripe_mongo_sync.sync.inbox.inbox import Malformed, parse, receive
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.webhooks.signature import BadSignature, required, verify
 

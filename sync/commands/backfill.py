@@ -6,12 +6,12 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.backfill import backfill
 from stripe_mongo_sync.sync.commands.line import command, count, rate, say
 from stripe_mongo_sync.sync.commands.progress import Progress
 from stripe_mongo_sync.sync.logs import log
-from stripe_mongo_sync.sync.owners import READS
-from stripe_mongo_sync.sync.patience import RATE, Patience
+from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.runs.owners import READS
+from stripe_mongo_sync.sync.stripe.patience import RATE, Patience
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands

@@ -3,10 +3,10 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.sync import endpoint
-from stripe_mongo_sync.sync.answers import API_VERSION
 from stripe_mongo_sync.sync.commands.line import command, group, say
-from stripe_mongo_sync.sync.screen import word
+from stripe_mongo_sync.sync.operator import endpoint
+from stripe_mongo_sync.sync.process.screen import word
+from stripe_mongo_sync.sync.stripe.answers import API_VERSION
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands

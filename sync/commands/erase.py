@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from stripe_mongo_sync.sync.commands.line import command, say
-from stripe_mongo_sync.sync.erase import erase
+from stripe_mongo_sync.sync.shop.erase import erase
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands

@@ -7,8 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from stripe_mongo_sync.models.event import EventState
-from stripe_mongo_sync.sync import events
 from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, count, group, say
+from stripe_mongo_sync.sync.operator import events
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands

@@ -10,12 +10,12 @@ from pymongo.errors import PyMongoError
 
 from stripe_mongo_sync.models import Delivery, DeliveryState
 from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, group, say, seconds
-from stripe_mongo_sync.sync.deliver import Limits, deliver
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
-from stripe_mongo_sync.sync.hooks import HOOKS
 from stripe_mongo_sync.sync.logs import log
-from stripe_mongo_sync.sync.screen import quoted, word
-from stripe_mongo_sync.sync.stop import STOP, Stopped
+from stripe_mongo_sync.sync.notices.deliver import Limits, deliver
+from stripe_mongo_sync.sync.notices.hooks import HOOKS
+from stripe_mongo_sync.sync.process.screen import quoted, word
+from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands

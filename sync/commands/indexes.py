@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 
 from pymongo.errors import OperationFailure
 
-from stripe_mongo_sync.models.claimable import REFUSED, is_away
-from stripe_mongo_sync.models.indexes import Gap, build
-from stripe_mongo_sync.sync import schema
+from stripe_mongo_sync.models.rows.claimable import REFUSED, is_away
+from stripe_mongo_sync.models.rows.indexes import Gap, build
 from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, say
 from stripe_mongo_sync.sync.connection import reach
-from stripe_mongo_sync.sync.indexes import gaps
-from stripe_mongo_sync.sync.screen import tell
+from stripe_mongo_sync.sync.database import schema
+from stripe_mongo_sync.sync.database.indexes import gaps
+from stripe_mongo_sync.sync.process.screen import tell
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from stripe_mongo_sync.sync.logs import one_line
-from stripe_mongo_sync.sync.screen import in_json, tell
+from stripe_mongo_sync.sync.process.screen import in_json, tell
 
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -33,7 +33,7 @@ def command(
     """Add a command that `run` runs, with `--json`; return its parser, for what else it takes.
 
     One that `connects` finds the process connected to MongoDB and Stripe. One that only `reads` may be stopped
-    anywhere; the others say where (sync/stop.py).
+    anywhere; the others say where (sync/process/stop.py).
     """
     added = commands.add_parser(name, help=help)
     added.add_argument("--json", action="store_true", help="print JSON")

@@ -5,11 +5,11 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.input import Invalid
-from stripe_mongo_sync.sync import operations
+from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, count, group, say
 from stripe_mongo_sync.sync.errors import NotPossible
-from stripe_mongo_sync.sync.link import Differs
+from stripe_mongo_sync.sync.operator import operations
+from stripe_mongo_sync.sync.operator.link import Differs
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import TextIO
 
 from stripe_mongo_sync.sync.logs import log, one_line
-from stripe_mongo_sync.sync.progress import Step
-from stripe_mongo_sync.sync.screen import draw
+from stripe_mongo_sync.sync.process.screen import draw
+from stripe_mongo_sync.sync.runs.progress import Step
 
 WATCHED, UNWATCHED = 1.0, 30.0  # seconds between two lines
 WIDTH = 24  # characters of the bar

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 from pymongo.errors import PyMongoError
 
-from stripe_mongo_sync.sync import connect
 from stripe_mongo_sync.sync.commands.line import command, count, rate, say, seconds
 from stripe_mongo_sync.sync.commands.progress import Progress
 from stripe_mongo_sync.sync.errors import BadSettings, SyncError
+from stripe_mongo_sync.sync.library import connect
 from stripe_mongo_sync.sync.logs import log
-from stripe_mongo_sync.sync.owners import READS
-from stripe_mongo_sync.sync.patience import BREAKS, RATE, Patience
-from stripe_mongo_sync.sync.reconcile import Report, run_once
-from stripe_mongo_sync.sync.stop import STOP, Stopped
+from stripe_mongo_sync.sync.process.stop import STOP, Stopped
+from stripe_mongo_sync.sync.runs.owners import READS
+from stripe_mongo_sync.sync.runs.reconcile import Report, run_once
+from stripe_mongo_sync.sync.stripe.patience import BREAKS, RATE, Patience
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands

@@ -4,7 +4,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from stripe_mongo_sync.sync.commands.line import command, say
-from stripe_mongo_sync.sync.status import status
+from stripe_mongo_sync.sync.operator.status import status
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands

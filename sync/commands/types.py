@@ -6,8 +6,8 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from stripe_mongo_sync.models.mirrored import UNKEPT
-from stripe_mongo_sync.sync.catalogue import Entry, catalogue, event_types, ignored
 from stripe_mongo_sync.sync.commands.line import command, say
+from stripe_mongo_sync.sync.operator.catalogue import Entry, catalogue, event_types, ignored
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands

@@ -14,10 +14,10 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.demo.client import Json
 from stripe_mongo_sync.demo.shop import Shop
 from stripe_mongo_sync.demo.stack import Stack
-from stripe_mongo_sync.emulator.control import Control
+from stripe_mongo_sync.emulator.fronts.control import Control
 from stripe_mongo_sync.models import Event, SyncedDocument, created_kinds, kinds, present_kinds
 from stripe_mongo_sync.models.event import EventState
-from stripe_mongo_sync.sync.reconcile import run_once
+from stripe_mongo_sync.sync.runs.reconcile import run_once
 from stripe_mongo_sync.sync.settings import Settings
 from tests.chaos.load import DELETED, DONE, NO_ANSWER, NOTHING, PATHS, Load, Thing
 from tests.support import eventually

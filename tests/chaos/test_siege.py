@@ -17,10 +17,10 @@ import pytest
 from stripe import WebhookSignature
 
 from stripe_mongo_sync.api.app import HEADERS
-from stripe_mongo_sync.api.few import LINES
 from stripe_mongo_sync.demo.client import Reply
 from stripe_mongo_sync.demo.mongod import Mongod
 from stripe_mongo_sync.demo.stack import Stack
+from stripe_mongo_sync.sync.process.few import LINES
 from tests.support import eventually
 from tests.support.answers import at_once
 from tests.support.events import event

@@ -7,7 +7,7 @@ from urllib.parse import unquote, urlsplit
 
 import stripe
 
-from stripe_mongo_sync.emulator.forms import decode
+from stripe_mongo_sync.emulator.protocol.forms import decode
 
 Json = dict[str, Any]
 

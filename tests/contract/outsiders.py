@@ -8,8 +8,19 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from stripe_mongo_sync.emulator.fields import Field, Flag, Hash, Many, MapOf, Metadata, Number, OneOf, Text, Whole
-from stripe_mongo_sync.emulator.lists import Created
+from stripe_mongo_sync.emulator.engine.lists import Created
+from stripe_mongo_sync.emulator.protocol.fields import (
+    Field,
+    Flag,
+    Hash,
+    Many,
+    MapOf,
+    Metadata,
+    Number,
+    OneOf,
+    Text,
+    Whole,
+)
 from tests.contract import library, openapi
 from tests.contract.schemas import Json, Resolve, Walk, branches, verdict
 

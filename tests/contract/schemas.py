@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from stripe_mongo_sync.emulator.forms import items
+from stripe_mongo_sync.emulator.protocol.forms import items
 
 Json = dict[str, Any]
 Resolve = Callable[[Json], Json]

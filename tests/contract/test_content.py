@@ -1,7 +1,7 @@
 """What is a key, a link, or shown only when asked: held to every field that stripe-python knows of.
 
-A new version that brings a field which looks like a key or an address fails here, until models/content.py or `PLAIN`
-says what it is.
+A new version that brings a field which looks like a key or an address fails here, until models/rows/content.py or
+`PLAIN` says what it is.
 """
 
 import ast
@@ -16,7 +16,8 @@ import pytest
 from stripe._object_classes import OBJECT_CLASSES
 
 from stripe_mongo_sync.models import created_kinds, kinds
-from stripe_mongo_sync.models.content import (
+from stripe_mongo_sync.models.mirrored import REASONS
+from stripe_mongo_sync.models.rows.content import (
     DEAD,
     HANDED_ON,
     KEY_KINDS,
@@ -29,7 +30,6 @@ from stripe_mongo_sync.models.content import (
     shown,
     without_links,
 )
-from stripe_mongo_sync.models.mirrored import REASONS
 from tests.contract.openapi import PATH, schemas
 
 NAME = re.compile(
@@ -144,7 +144,7 @@ def test_all_that_looks_like_a_key_or_an_address_is_known_for_what_it_is() -> No
     unknown = [f"{kind}:{path}" for kind, path in SUSPECTS if not reasons(kind, path)]
 
     assert len(SUSPECTS) > 200
-    assert not unknown, "say in models/content.py what these are, or here why they are neither"
+    assert not unknown, "say in models/rows/content.py what these are, or here why they are neither"
 
 
 def test_the_tables_name_nothing_that_is_not_there() -> None:

@@ -14,16 +14,16 @@ from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.emulator.calls import EVENT
-from stripe_mongo_sync.emulator.planted import PLANTED
-from stripe_mongo_sync.emulator.resource import BY_PATH, ROUTES
+from stripe_mongo_sync.emulator.engine.calls import EVENT
+from stripe_mongo_sync.emulator.engine.resource import BY_PATH, ROUTES
+from stripe_mongo_sync.emulator.objects.planted import PLANTED
 from stripe_mongo_sync.models import Customer, created_kinds, kinds
-from stripe_mongo_sync.models.input import inner_fields, words
-from stripe_mongo_sync.sync import endpoint
-from stripe_mongo_sync.sync.backfill import backfill
-from stripe_mongo_sync.sync.doctor import examine
-from stripe_mongo_sync.sync.erase import erase
-from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.models.base.input import inner_fields, words
+from stripe_mongo_sync.sync.operator import endpoint
+from stripe_mongo_sync.sync.operator.doctor import examine
+from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.shop.erase import erase
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.contract import mirrored_samples
 from tests.contract import samples as stripe_samples
 from tests.contract.conversation import Exchange, Overheard

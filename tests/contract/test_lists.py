@@ -4,7 +4,7 @@ import pytest
 import stripe
 
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.emulator.planted import PLANTED
+from stripe_mongo_sync.emulator.objects.planted import PLANTED
 
 ITEMS = 12
 

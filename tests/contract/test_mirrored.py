@@ -11,9 +11,9 @@ import stripe
 from stripe._object_classes import OBJECT_CLASSES
 
 from stripe_mongo_sync.models import created_kinds, kinds
+from stripe_mongo_sync.models.base.resource import Resource
 from stripe_mongo_sync.models.mirrored import REASONS, ROWS
-from stripe_mongo_sync.models.resource import Resource
-from stripe_mongo_sync.sync.catalogue import event_types, ignored, kinds_of
+from stripe_mongo_sync.sync.operator.catalogue import event_types, ignored, kinds_of
 from tests.contract.library import CALL
 
 LIBRARY = Path(stripe.__file__).parent

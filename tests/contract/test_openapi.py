@@ -8,9 +8,9 @@ import pytest
 import stripe
 
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.emulator.calls import EVENT
-from stripe_mongo_sync.emulator.planted import PLANTED
-from stripe_mongo_sync.emulator.resource import RESOURCES, Resource
+from stripe_mongo_sync.emulator.engine.calls import EVENT
+from stripe_mongo_sync.emulator.engine.resource import RESOURCES, Resource
+from stripe_mongo_sync.emulator.objects.planted import PLANTED
 from tests.contract import library, mirrored_samples, openapi, samples
 from tests.contract.outsiders import (
     EXCEPTIONS,

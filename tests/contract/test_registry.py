@@ -10,7 +10,7 @@ import pytest
 import stripe
 from stripe import _event
 
-from stripe_mongo_sync.emulator.resource import RESOURCES
+from stripe_mongo_sync.emulator.engine.resource import RESOURCES
 from stripe_mongo_sync.models import created_kinds, kinds
 from tests.contract import library
 

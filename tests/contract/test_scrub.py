@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stripe_mongo_sync.models.scrub import PERSONAL, WORD, WORDS
+from stripe_mongo_sync.models.rows.scrub import PERSONAL, WORD, WORDS
 from tests.contract.openapi import PATH, schemas
 
 pytestmark = pytest.mark.skipif(not PATH.exists(), reason="Stripe's OpenAPI file is not on this machine")

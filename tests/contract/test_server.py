@@ -18,10 +18,10 @@ import pytest
 import stripe
 
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.emulator.control import Control, ControlError
-from stripe_mongo_sync.emulator.courier import Courier
-from stripe_mongo_sync.emulator.server import Server
-from stripe_mongo_sync.emulator.webhooks import FAST
+from stripe_mongo_sync.emulator.fronts.control import Control, ControlError
+from stripe_mongo_sync.emulator.fronts.courier import Courier
+from stripe_mongo_sync.emulator.fronts.server import Server
+from stripe_mongo_sync.emulator.state.webhooks import FAST
 from tests.contract.conftest import Json
 
 

@@ -5,13 +5,13 @@ from typing import Any
 
 import pytest
 
-from stripe_mongo_sync.emulator import lists
-from stripe_mongo_sync.emulator.calls import EVENT
-from stripe_mongo_sync.emulator.fields import Field, Many, Text, alive
-from stripe_mongo_sync.emulator.planted import PLANTED
-from stripe_mongo_sync.emulator.resource import RESOURCES, ROUTES, Resource
-from stripe_mongo_sync.emulator.versions import RENAMED, known
-from stripe_mongo_sync.emulator.wire import API_VERSION
+from stripe_mongo_sync.emulator.engine import lists
+from stripe_mongo_sync.emulator.engine.calls import EVENT
+from stripe_mongo_sync.emulator.engine.resource import RESOURCES, ROUTES, Resource
+from stripe_mongo_sync.emulator.objects.planted import PLANTED
+from stripe_mongo_sync.emulator.protocol.fields import Field, Many, Text, alive
+from stripe_mongo_sync.emulator.protocol.versions import RENAMED, known
+from stripe_mongo_sync.emulator.protocol.wire import API_VERSION
 from tests.contract import library, openapi
 from tests.contract.outsiders import EXCEPTIONS, parameter_differences, reviewed
 from tests.contract.schemas import Json, branches

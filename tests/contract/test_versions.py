@@ -7,9 +7,9 @@ import stripe
 from stripe.params._webhook_endpoint_create_params import WebhookEndpointCreateParams
 
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.emulator.resource import RESOURCES
-from stripe_mongo_sync.emulator.versions import RENAMED, VERSIONS
-from stripe_mongo_sync.emulator.wire import API_VERSION
+from stripe_mongo_sync.emulator.engine.resource import RESOURCES
+from stripe_mongo_sync.emulator.protocol.versions import RENAMED, VERSIONS
+from stripe_mongo_sync.emulator.protocol.wire import API_VERSION
 
 OLD = "2026-05-27.dahlia"
 BETWEEN = "2026-08-26.dahlia"

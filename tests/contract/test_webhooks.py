@@ -8,7 +8,7 @@ import pytest
 import stripe
 
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.emulator.destinations import wants
+from stripe_mongo_sync.emulator.state.destinations import wants
 from tests.contract.conftest import Json
 
 Client = stripe.StripeClient

@@ -12,7 +12,7 @@ import pytest
 import stripe
 
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.whose import CUSTOMERS, PART_OF, USED
+from stripe_mongo_sync.models.base.whose import CUSTOMERS, PART_OF, USED
 
 LIBRARY = Path(stripe.__file__).parent
 KEPT = sorted(kind for kind, model in kinds().items() if model.resource.path or model.resource.mirrored)

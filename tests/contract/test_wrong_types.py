@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.emulator.fields import (
+from stripe_mongo_sync.emulator.objects.catalog.plans import Product
+from stripe_mongo_sync.emulator.protocol.fields import (
     Currency,
     Field,
     Flag,
@@ -20,9 +21,8 @@ from stripe_mongo_sync.emulator.fields import (
     Time,
     Whole,
 )
-from stripe_mongo_sync.emulator.forms import encode
-from stripe_mongo_sync.emulator.plans import Product
-from stripe_mongo_sync.emulator.wire import Request
+from stripe_mongo_sync.emulator.protocol.forms import encode
+from stripe_mongo_sync.emulator.protocol.wire import Request
 from tests.contract.test_stripe_python import served
 
 CREATED = [(kind, path, fields) for kind, verb, _, path, fields in served() if verb == "create"]

@@ -4,9 +4,9 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Status
-from stripe_mongo_sync.sync.backfill import backfill
-from stripe_mongo_sync.sync.backfill_report import Backfill
-from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.runs.backfill_report import Backfill
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.support.in_sync import assert_in_sync
 from tests.support.lives import Lives
 from tests.support.stock import assert_copied, stock

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync.models import Customer, Delivery, DeliveryState
-from stripe_mongo_sync.sync.deliver import deliver
+from stripe_mongo_sync.sync.notices.deliver import deliver
 from tests.crash.test_crash import JOURNEYS, Journey
 from tests.support import samples
 from tests.support.fuse import Fuse

@@ -2,6 +2,7 @@
 
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -55,7 +56,7 @@ def patched(text: str, diff: str) -> str:
 def run(project: Path, command: str, mongodb: str) -> str:
     """Run a command of the page in the copy, with our Python, and return what it printed."""
     done = subprocess.run(
-        command.replace(".venv/bin/python", sys.executable).split(),
+        shlex.split(command.replace(".venv/bin/python", sys.executable)),
         cwd=project,
         env={
             "PATH": os.environ["PATH"],

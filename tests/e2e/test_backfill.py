@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from stripe_mongo_sync.emulator.server import Server
+from stripe_mongo_sync.emulator.fronts.server import Server
 from stripe_mongo_sync.models import Customer
 from tests.support.in_sync import assert_in_sync
 from tests.support.stock import assert_copied, stock

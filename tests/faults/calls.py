@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import Status, SyncedDocument, created_kinds, kinds
-from stripe_mongo_sync.models.content import digest
-from stripe_mongo_sync.sync.look import matches
+from stripe_mongo_sync.models.rows.content import digest
+from stripe_mongo_sync.sync.engine.look import matches
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync, person_decides
 from tests.support.world import World

@@ -7,7 +7,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event
-from stripe_mongo_sync.sync.inbox import drain
+from stripe_mongo_sync.sync.inbox.inbox import drain
 from tests.support import samples
 from tests.support.answers import at_once
 from tests.support.events import event

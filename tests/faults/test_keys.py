@@ -10,8 +10,8 @@ import stripe as stripe_python
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Price, Product, Status, kinds
-from stripe_mongo_sync.models.absorb import Evidence
-from stripe_mongo_sync.models.content import digest
+from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.models.rows.content import digest
 from tests.faults.calls import Call, Told, announced, every_type
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import KEY, World

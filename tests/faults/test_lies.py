@@ -13,10 +13,11 @@ import pytest
 import stripe
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, Status, clock
+from stripe_mongo_sync.models import Customer, Status
+from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import CHECKPOINT, State
-from stripe_mongo_sync.sync.backfill import backfill
-from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.faults.calls import Call, Told
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync

@@ -12,6 +12,7 @@ from pymongo.errors import PyMongoError
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event
+from stripe_mongo_sync.sync.inbox import inbox
 from tests.crash.test_crash import edited, hearing, reconciling, removed
 from tests.faults.calls import Call, Told, every_call
 from tests.support.failpoints import FAILURES, FailPoints
@@ -135,7 +136,7 @@ def replaying(world: World) -> Callable[[], object]:
     assert "received" in world.deliver()
     world.stripe.calm()
     world.advance(minutes=5)
-    return sync.inbox.drain
+    return inbox.drain
 
 
 JOURNEYS: dict[str, tuple[str, Callable[[World], Callable[[], Any]]]] = {

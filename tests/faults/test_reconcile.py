@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.emulator.wire import Logged
+from stripe_mongo_sync.emulator.protocol.wire import Logged
 from stripe_mongo_sync.models import Customer, Event, Product, Status, kinds
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from tests.crash.test_crash import reconciling

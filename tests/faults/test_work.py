@@ -8,10 +8,10 @@ from pymongo.errors import PyMongoError
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, DeliveryState
-from stripe_mongo_sync.sync.backfill import backfill
-from stripe_mongo_sync.sync.backfill_report import Backfill
-from stripe_mongo_sync.sync.deliver import deliver
-from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.notices.deliver import deliver
+from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.runs.backfill_report import Backfill
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.faults.calls import Call, Told
 from tests.support import samples
 from tests.support.failpoints import FAILURES, FailPoints

@@ -10,7 +10,8 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Event
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.inbox import inbox
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.support.run import Run
 from tests.support.scenes import begin
 from tests.support.world import World
@@ -57,6 +58,6 @@ def given_up(world: World) -> None:
     world.deliver()
     for _ in range(20):
         world.advance(hours=2)
-        sync.inbox.drain()
+        inbox.drain()
     world.stripe.calm()
     Event._get_collection().delete_many({"state": "applied"})

@@ -4,10 +4,10 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.sync.converge import Sight
-from stripe_mongo_sync.sync.deadline import within
-from stripe_mongo_sync.sync.look import observe
-from stripe_mongo_sync.sync.push import push
+from stripe_mongo_sync.sync.engine.converge import Sight
+from stripe_mongo_sync.sync.engine.look import observe
+from stripe_mongo_sync.sync.engine.push import push
+from stripe_mongo_sync.sync.process.deadline import within
 from tests.support import samples
 from tests.support.world import World
 

@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stripe_mongo_sync.models import Customer, SyncedDocument, kinds
-from stripe_mongo_sync.models.decoding import AS_WRITTEN
-from stripe_mongo_sync.models.parts import Plain
-from stripe_mongo_sync.sync.backfill import backfill
-from stripe_mongo_sync.sync.evidence import from_event
-from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.models.base.parts import Plain
+from stripe_mongo_sync.models.rows.decoding import AS_WRITTEN
+from stripe_mongo_sync.sync.engine.evidence import from_event
+from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.support.events import event
 from tests.support.run import Run
 from tests.support.world import World

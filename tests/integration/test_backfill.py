@@ -14,16 +14,16 @@ from bson import ObjectId
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Event, State, Status, Subscription, created_kinds, kinds
-from stripe_mongo_sync.models.keys import Key
 from stripe_mongo_sync.models.order import PaymentStatus
+from stripe_mongo_sync.models.rows.keys import Key
 from stripe_mongo_sync.models.state import CHECKPOINT
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.backfill import backfill
-from stripe_mongo_sync.sync.backfill_report import Backfill, Part
 from stripe_mongo_sync.sync.commands.progress import Progress
-from stripe_mongo_sync.sync.listing import Mark
-from stripe_mongo_sync.sync.patience import Patience
-from stripe_mongo_sync.sync.progress import Note, Step
+from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.runs.backfill_report import Backfill, Part
+from stripe_mongo_sync.sync.runs.progress import Note, Step
+from stripe_mongo_sync.sync.stripe.listing import Mark
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.support import samples
 from tests.support.answers import at_once, everything, untouched
 from tests.support.in_sync import assert_in_sync

@@ -11,18 +11,19 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator import Logged
-from stripe_mongo_sync.models import Customer, Event, Status, clock, kinds
+from stripe_mongo_sync.models import Customer, Event, Status, kinds
+from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import HEARTBEAT, State
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.answers import Unknown
 from stripe_mongo_sync.sync.commands.progress import Progress
+from stripe_mongo_sync.sync.engine.look import resembles
 from stripe_mongo_sync.sync.errors import Outage
-from stripe_mongo_sync.sync.inbox import drain
-from stripe_mongo_sync.sync.look import resembles
-from stripe_mongo_sync.sync.patience import BREAKS, TRIES, Patience
-from stripe_mongo_sync.sync.progress import Backlog, Step
-from stripe_mongo_sync.sync.reconcile import Report, run_once
-from stripe_mongo_sync.sync.status import status
+from stripe_mongo_sync.sync.inbox.inbox import drain
+from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.runs.progress import Backlog, Step
+from stripe_mongo_sync.sync.runs.reconcile import Report, run_once
+from stripe_mongo_sync.sync.stripe.answers import Unknown
+from stripe_mongo_sync.sync.stripe.patience import BREAKS, TRIES, Patience
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World

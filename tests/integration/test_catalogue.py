@@ -15,7 +15,7 @@ from mongoengine import EmbeddedDocumentField, StringField
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Product, PromotionCode, Undo, created_kinds, kinds
-from stripe_mongo_sync.models.input import inner_fields, words
+from stripe_mongo_sync.models.base.input import inner_fields, words
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.in_sync import assert_in_sync

@@ -10,11 +10,11 @@ from pathlib import Path
 import pytest
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.emulator.server import Server
+from stripe_mongo_sync.emulator.fronts.server import Server
 from stripe_mongo_sync.models import Customer, Event, State, Status
 from stripe_mongo_sync.models.state import LATCH
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.in_force import OURS
+from stripe_mongo_sync.sync.database.in_force import OURS
 from tests.support import eventually, samples
 from tests.support.answers import untouched
 from tests.support.in_sync import assert_in_sync

@@ -17,8 +17,8 @@ from stripe_mongo_sync.api.auth import guard
 from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.models import Customer
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.gateway import Gateway
 from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.stripe.gateway import Gateway
 from stripe_mongo_sync.sync.tokens import Scope, Token
 from tests.support.fuse import Fuse
 from tests.support.world import World

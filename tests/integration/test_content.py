@@ -7,9 +7,9 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Event, Status, created_kinds, kinds
-from stripe_mongo_sync.models.input import params
+from stripe_mongo_sync.models.base.input import params
 from stripe_mongo_sync.models.state import OTHER_VERSION, State
-from stripe_mongo_sync.sync.answers import API_VERSION
+from stripe_mongo_sync.sync.stripe.answers import API_VERSION
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World

@@ -8,13 +8,14 @@ import pytest
 from werkzeug.test import EnvironBuilder
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, Event, clock
-from stripe_mongo_sync.sync.deadline import TIMEOUT
+from stripe_mongo_sync.models import Customer, Event
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.sync.engine.evidence import from_event
 from stripe_mongo_sync.sync.errors import CannotLook
-from stripe_mongo_sync.sync.evidence import from_event
-from stripe_mongo_sync.sync.gateway import QUICK, Gateway
-from stripe_mongo_sync.sync.inbox import WEBHOOK, drain
-from stripe_mongo_sync.sync.status import status
+from stripe_mongo_sync.sync.inbox.inbox import WEBHOOK, drain
+from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.process.deadline import TIMEOUT
+from stripe_mongo_sync.sync.stripe.gateway import QUICK, Gateway
 from tests.integration.test_webhooks import NAME, sign
 from tests.support import samples
 from tests.support.answers import untouched
@@ -107,7 +108,7 @@ def test_a_webhook_begins_no_look_that_would_outlast_its_time(world: World, monk
     customer = samples.create("customer")
     world.deliver()
     at = int(world.stripe.clock.now())
-    monkeypatch.setattr("stripe_mongo_sync.sync.inbox.WEBHOOK", sum(QUICK) - 0.1)
+    monkeypatch.setattr("stripe_mongo_sync.sync.inbox.inbox.WEBHOOK", sum(QUICK) - 0.1)
     before = len(world.stripe.requests)
 
     tie = event("customer.updated", {**(customer.stripe or {}), "name": "tie"}, at)
@@ -133,7 +134,7 @@ def test_what_is_applied_when_it_is_sent_again_has_not_failed_any_more(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
-        patched.setattr("stripe_mongo_sync.sync.inbox.hand_over", broken)
+        patched.setattr("stripe_mongo_sync.sync.inbox.inbox.hand_over", broken)
         assert world.deliver([raw]) == ["received"]
         for _ in range(16 if state == "dead" else 0):
             world.advance(hours=2)

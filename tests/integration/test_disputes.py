@@ -11,8 +11,8 @@ from mongoengine.connection import get_db
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Order, Refund, State, kinds
 from stripe_mongo_sync.models.state import MIGRATIONS
-from stripe_mongo_sync.sync.deliver import deliver
-from stripe_mongo_sync.sync.disputes import OUTCOMES, Outcome
+from stripe_mongo_sync.sync.notices.deliver import deliver
+from stripe_mongo_sync.sync.shop.disputes import OUTCOMES, Outcome
 from tests.support import samples
 from tests.support.events import event
 from tests.support.hooks import listening

@@ -15,11 +15,11 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event, State
 from stripe_mongo_sync.models.state import HEARTBEAT, LATCH
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.answers import API_VERSION
-from stripe_mongo_sync.sync.catalogue import covered_events
-from stripe_mongo_sync.sync.doctor import clocks, deployment, examine
-from stripe_mongo_sync.sync.findings import Finding, Level
-from stripe_mongo_sync.sync.protection import exposure, protection
+from stripe_mongo_sync.sync.operator.catalogue import covered_events
+from stripe_mongo_sync.sync.operator.doctor import clocks, deployment, examine
+from stripe_mongo_sync.sync.operator.findings import Finding, Level
+from stripe_mongo_sync.sync.operator.protection import exposure, protection
+from stripe_mongo_sync.sync.stripe.answers import API_VERSION
 from tests.support import samples
 from tests.support.answers import untouched
 from tests.support.run import Run

@@ -11,7 +11,7 @@ import stripe
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Event, Product, Status
 from stripe_mongo_sync.models.state import CHECKPOINT, STRIPE, State
-from stripe_mongo_sync.sync import operations
+from stripe_mongo_sync.sync.operator import operations
 from tests.support.answers import problem
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World

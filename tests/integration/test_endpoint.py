@@ -8,8 +8,8 @@ from stripe import WebhookSignature
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, State
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.answers import API_VERSION
-from stripe_mongo_sync.sync.catalogue import covered_events
+from stripe_mongo_sync.sync.operator.catalogue import covered_events
+from stripe_mongo_sync.sync.stripe.answers import API_VERSION
 from tests.support.answers import everything, untouched
 from tests.support.run import Run
 from tests.support.world import KEY, World

@@ -7,11 +7,11 @@ from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, Order, PaymentIntent, Status, kinds
-from stripe_mongo_sync.sync.backfill import backfill
-from stripe_mongo_sync.sync.deliver import deliver
-from stripe_mongo_sync.sync.erase import erase
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
-from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.notices.deliver import deliver
+from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.shop.erase import erase
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.support import person, samples
 from tests.support.answers import untouched
 from tests.support.events import event

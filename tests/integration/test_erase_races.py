@@ -11,10 +11,12 @@ from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event
+from stripe_mongo_sync.models.base.notice import ASKED
 from stripe_mongo_sync.models.erasure import rows_of
-from stripe_mongo_sync.sync import deliver, inbox
-from stripe_mongo_sync.sync.erase import erase
-from stripe_mongo_sync.sync.hooks import HOOKS
+from stripe_mongo_sync.sync.inbox import inbox
+from stripe_mongo_sync.sync.notices import deliver
+from stripe_mongo_sync.sync.notices.hooks import HOOKS
+from stripe_mongo_sync.sync.shop.erase import belongings, erase
 from tests.support.world import World
 
 MARK = "zq7x-of-a-person"
@@ -85,7 +87,7 @@ def test_a_row_that_is_written_while_the_erasure_searches_is_found(
     """It looked before the erasure was written, and writes after the first search: the second one finds it."""
     world.stripe.dashboard.update("customer", customer.stripe_id, phone="555")
     (raw,) = world.webhooks()
-    real, searches = sync.erase.belongings, []
+    real, searches = belongings, []
 
     def searched(*given: Any) -> Any:
         found = real(*given)
@@ -94,7 +96,7 @@ def test_a_row_that_is_written_while_the_erasure_searches_is_found(
             assert world.send(raw).status_code == 200
         return found
 
-    monkeypatch.setattr("stripe_mongo_sync.sync.erase.belongings", searched)
+    monkeypatch.setattr("stripe_mongo_sync.sync.shop.erase.belongings", searched)
 
     assert erase(str(customer.id)).exit_code == 0
 
@@ -111,7 +113,7 @@ def test_what_a_hook_is_to_be_told_is_not_copied_after_the_erasure(
 ) -> None:
     heard: list[Any] = []
     monkeypatch.setitem(HOOKS, "of_the_test", heard.append)
-    monkeypatch.setitem(sync.hooks.ASKED, "of_the_test", ("stripe:customer.updated",))
+    monkeypatch.setitem(ASKED, "of_the_test", ("stripe:customer.updated",))
     world.stripe.dashboard.update("customer", customer.stripe_id, phone="555")
     world.deliver()
     came, go = beside(Delivery, "_insert")

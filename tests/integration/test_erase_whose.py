@@ -11,8 +11,7 @@ from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, PaymentIntent, Product, State, kinds
-from stripe_mongo_sync.models.state import MIGRATIONS
-from stripe_mongo_sync.models.whose import (
+from stripe_mongo_sync.models.base.whose import (
     CUSTOMERS,
     ONE_PERSONS,
     PART_OF,
@@ -22,12 +21,13 @@ from stripe_mongo_sync.models.whose import (
     owners_of_event,
     uses,
 )
-from stripe_mongo_sync.sync.backfill import backfill
-from stripe_mongo_sync.sync.deliver import collect, deliver
-from stripe_mongo_sync.sync.erase import erase
-from stripe_mongo_sync.sync.migrations import migrate
-from stripe_mongo_sync.sync.patience import Patience
-from stripe_mongo_sync.sync.progress import unnoted
+from stripe_mongo_sync.models.state import MIGRATIONS
+from stripe_mongo_sync.sync.notices.deliver import collect, deliver
+from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.runs.migrations import migrate
+from stripe_mongo_sync.sync.runs.progress import unnoted
+from stripe_mongo_sync.sync.shop.erase import erase
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.support.events import event
 from tests.support.hooks import listening
 from tests.support.in_sync import assert_in_sync

@@ -9,7 +9,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event
 from stripe_mongo_sync.models.event import MAX_ATTEMPTS, EventState
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.inbox import drain
+from stripe_mongo_sync.sync.inbox.inbox import drain
 from tests.support.answers import untouched
 from tests.support.in_sync import assert_in_sync
 from tests.support.run import Run
@@ -236,7 +236,7 @@ def test_what_fails_again_is_named_and_exits_1(world: World, run: Run, many: lis
 def test_when_everything_fails_the_rest_is_left_dead(
     world: World, run: Run, many: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stripe_mongo_sync.sync.events.PATIENCE", 2)
+    monkeypatch.setattr("stripe_mongo_sync.sync.operator.events.PATIENCE", 2)
 
     code, told = run("events replay --dead")
 

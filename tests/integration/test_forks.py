@@ -15,10 +15,10 @@ from pymongo import MongoClient
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.emulator.server import Handler, Server
+from stripe_mongo_sync.emulator.fronts.server import Handler, Server
 from stripe_mongo_sync.sync.errors import Unavailable
-from stripe_mongo_sync.sync.gateway import Gateway
 from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.stripe.gateway import Gateway
 from tests.support.forks import CHILDREN, child, ended
 
 FORKS_ARE_MEANT = "ignore:This process:DeprecationWarning"  # what Python 3.12 says of a fork beside threads

@@ -13,7 +13,7 @@ import pytest
 import stripe
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.emulator.resource import RESOURCES
+from stripe_mongo_sync.emulator.engine.resource import RESOURCES
 from stripe_mongo_sync.models import (
     Coupon,
     Customer,
@@ -26,10 +26,10 @@ from stripe_mongo_sync.models import (
     kinds,
 )
 from stripe_mongo_sync.models.mirrored import Mirrored
-from stripe_mongo_sync.sync import operations
-from stripe_mongo_sync.sync.composed import tell
-from stripe_mongo_sync.sync.evidence import FOREVER, hand_over, of_id
-from stripe_mongo_sync.sync.status import status
+from stripe_mongo_sync.sync.engine.composed import tell
+from stripe_mongo_sync.sync.engine.evidence import FOREVER, hand_over, of_id
+from stripe_mongo_sync.sync.operator import operations
+from stripe_mongo_sync.sync.operator.status import status
 from tests.integration.conftest import Run
 from tests.support import samples
 from tests.support.events import event

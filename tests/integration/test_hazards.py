@@ -15,8 +15,8 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator import Fault
 from stripe_mongo_sync.models import Coupon, Customer, Event, Price, Status, kinds
-from stripe_mongo_sync.models.absorb import Evidence
-from stripe_mongo_sync.sync.evidence import of_id
+from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.sync.engine.evidence import of_id
 from tests.simulation.schedule import Schedule
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync

@@ -12,11 +12,12 @@ import pytest
 from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, Delivery, DeliveryState, Event, Status, clock, kinds
+from stripe_mongo_sync.models import Customer, Delivery, DeliveryState, Event, Status, kinds
 from stripe_mongo_sync.models.delivery import UNRETURNED
+from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.deliver import Limits, collect, deliver
 from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.notices.deliver import Limits, collect, deliver
 from tests.support import samples
 from tests.support.fuse import Died, Fuse
 from tests.support.hooks import listening

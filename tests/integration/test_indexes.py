@@ -14,10 +14,10 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.demo.mongod import find_mongod, free_port
 from stripe_mongo_sync.models import Customer, Event, created_kinds, kinds
-from stripe_mongo_sync.models.indexes import gap
+from stripe_mongo_sync.models.rows.indexes import gap
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.doctor import examine
-from stripe_mongo_sync.sync.indexes import gaps
+from stripe_mongo_sync.sync.database.indexes import gaps
+from stripe_mongo_sync.sync.operator.doctor import examine
 from tests.support.events import event
 from tests.support.world import KEY, World
 

@@ -12,8 +12,9 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Event, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.commands import reconcile as command
-from stripe_mongo_sync.sync.full import COMPOSED
-from stripe_mongo_sync.sync.reconcile import Report
+from stripe_mongo_sync.sync.runs import reconcile
+from stripe_mongo_sync.sync.runs.full import COMPOSED
+from stripe_mongo_sync.sync.runs.reconcile import Report
 from tests.support import samples
 from tests.support.altered import altering
 from tests.support.representatives import representatives, row
@@ -139,7 +140,7 @@ def test_a_bug_of_ours_that_one_document_meets_ends_no_run(world: World, monkeyp
     for document in (first, second):
         due(document.reread())
     met: list[Any] = []
-    look = sync.reconcile.settle
+    look = reconcile.settle
 
     def stumble(document: SyncedDocument, *more: Any) -> None:
         met.append(document.id)
@@ -147,7 +148,7 @@ def test_a_bug_of_ours_that_one_document_meets_ends_no_run(world: World, monkeyp
             raise ZeroDivisionError
         look(document, *more)
 
-    monkeypatch.setattr("stripe_mongo_sync.sync.reconcile.settle", stumble)
+    monkeypatch.setattr("stripe_mongo_sync.sync.runs.reconcile.settle", stumble)
 
     report = world.reconcile()
 

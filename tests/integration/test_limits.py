@@ -8,11 +8,11 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api.app import BUDGET
 from stripe_mongo_sync.models import Customer
-from stripe_mongo_sync.models.clock import LEASE
-from stripe_mongo_sync.sync.converge import KEY_LASTS, MONEY_LASTS, SETTLING
-from stripe_mongo_sync.sync.deadline import TIMEOUT
-from stripe_mongo_sync.sync.gateway import QUICK
-from stripe_mongo_sync.sync.in_force import TIMEOUT as MONGO_TIMEOUT
+from stripe_mongo_sync.models.rows.clock import LEASE
+from stripe_mongo_sync.sync.database.in_force import TIMEOUT as MONGO_TIMEOUT
+from stripe_mongo_sync.sync.engine.converge import KEY_LASTS, MONEY_LASTS, SETTLING
+from stripe_mongo_sync.sync.process.deadline import TIMEOUT
+from stripe_mongo_sync.sync.stripe.gateway import QUICK
 from tests.support.world import World
 
 

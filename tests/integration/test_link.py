@@ -7,12 +7,12 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import Customer, Status, created_kinds
-from stripe_mongo_sync.models.absorb import Evidence
-from stripe_mongo_sync.sync import operations
-from stripe_mongo_sync.sync.answers import Reply
+from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.sync.engine.evidence import from_reply
 from stripe_mongo_sync.sync.errors import NotPossible
-from stripe_mongo_sync.sync.evidence import from_reply
-from stripe_mongo_sync.sync.link import Differs
+from stripe_mongo_sync.sync.operator import operations
+from stripe_mongo_sync.sync.operator.link import Differs
+from stripe_mongo_sync.sync.stripe.answers import Reply
 from tests.faults.calls import announced
 from tests.integration.conftest import Run
 from tests.support import samples

@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Invoice, clock, kinds
-from stripe_mongo_sync.models.content import has_links
+from stripe_mongo_sync.models import Invoice, kinds
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.content import has_links
+from stripe_mongo_sync.sync.stripe import answers
+from stripe_mongo_sync.sync.stripe.gateway import QUICK
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.scenes import begin
@@ -42,7 +45,7 @@ def shown(world: World, path: str) -> dict[str, Any]:
 
 def test_stripe_renders_links_anew_at_each_reading(world: World, invoice: Invoice) -> None:
     path = f"/v1/invoices/{invoice.stripe_id}"
-    seen = [sync.connection.current().gateway.get(path) for _ in range(2)]
+    seen = [sync.current().gateway.get(path) for _ in range(2)]
     first, second = ({name: each.remote[name] for name in LINKS} for each in seen if each)
     assert all(first[name] != second[name] for name in LINKS)
 
@@ -77,7 +80,7 @@ def test_an_event_of_the_same_second_that_shows_another_link_costs_no_look(world
             "type": "invoice.updated",
             "created": invoice.seen_at,
             "livemode": False,
-            "api_version": sync.answers.API_VERSION,
+            "api_version": answers.API_VERSION,
             "data": {"object": {**(invoice.stripe or {}), "hosted_invoice_url": "https://invoice.stripe.com/another"}},
         }
     ).encode()
@@ -139,7 +142,7 @@ def test_without_an_answer_an_old_link_is_null(world: World, invoice: Invoice, f
 
 
 def test_a_look_inside_of_a_request_takes_three_seconds_at_most() -> None:
-    assert sum(sync.gateway.QUICK) <= 3
+    assert sum(QUICK) <= 3
 
 
 def test_lists_say_when_a_link_was_seen(world: World, invoice: Invoice) -> None:

@@ -10,14 +10,17 @@ from bson import ObjectId
 from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Invoice, PaymentIntent, clock
-from stripe_mongo_sync.models.content import digest
-from stripe_mongo_sync.models.scrub import scrub
+from stripe_mongo_sync.models import Invoice, PaymentIntent
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.content import digest
+from stripe_mongo_sync.models.rows.scrub import scrub
 from stripe_mongo_sync.models.state import MIGRATIONS, State
-from stripe_mongo_sync.sync import migrations
-from stripe_mongo_sync.sync.backfill import backfill
-from stripe_mongo_sync.sync.erase import erase
-from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.process.stop import Stopped
+from stripe_mongo_sync.sync.runs import migrations
+from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.shop.erase import erase
+from stripe_mongo_sync.sync.stripe import answers
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
@@ -48,7 +51,7 @@ def portal(id: str) -> dict[str, Any]:
 
 def old_event(type: str, remote: dict[str, Any], number: int = 0) -> dict[str, Any]:
     about = {"id": f"evt_old{number}", "object": "event", "type": type, "created": 1_700_000_000, "livemode": False}
-    raw = json.dumps({**about, "api_version": sync.answers.API_VERSION, "data": {"object": remote}}).encode()
+    raw = json.dumps({**about, "api_version": answers.API_VERSION, "data": {"object": remote}}).encode()
     row = {"_id": about["id"], "type": type, "created": about["created"], "object_id": remote["id"], "raw": raw}
     return row | {"state": "applied", "error": None, "attempts": 1, "via": "webhook", "lease": None}
 
@@ -148,9 +151,9 @@ def test_a_run_that_dies_goes_on_from_its_place(old: World, monkeypatch: pytest.
     def note(step: Any) -> None:
         notes.append(step)
         if len(notes) == dies_at:
-            raise sync.progress.Stopped
+            raise Stopped
 
-    with pytest.raises(sync.progress.Stopped):
+    with pytest.raises(Stopped):
         migrations.migrate(note)
     at = State.read(MIGRATIONS)["place"]
     read: list[tuple[str, Any]] = []

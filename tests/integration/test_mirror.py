@@ -8,10 +8,10 @@ from bson import ObjectId
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event, PaymentIntent, Status, SyncedDocument, kinds
-from stripe_mongo_sync.models.content import content, digest, kept
-from stripe_mongo_sync.models.resource import is_gone
-from stripe_mongo_sync.sync.catalogue import event_types, ignored, kinds_of
-from stripe_mongo_sync.sync.reconcile import Report
+from stripe_mongo_sync.models.base.resource import is_gone
+from stripe_mongo_sync.models.rows.content import content, digest, kept
+from stripe_mongo_sync.sync.operator.catalogue import event_types, ignored, kinds_of
+from stripe_mongo_sync.sync.runs.reconcile import Report
 from tests.contract.openapi import SHARED
 from tests.support.answers import at_once, problem, untouched
 from tests.support.events import event

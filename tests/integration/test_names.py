@@ -8,16 +8,16 @@ from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Status
+from stripe_mongo_sync.models.rows.username import folded_before
 from stripe_mongo_sync.models.state import MIGRATIONS, State
-from stripe_mongo_sync.models.username import folded_before
-from stripe_mongo_sync.sync.backfill import backfill
-from stripe_mongo_sync.sync.customers import customer_of
-from stripe_mongo_sync.sync.erase import erase
 from stripe_mongo_sync.sync.errors import NotPossible
-from stripe_mongo_sync.sync.findings import Level
-from stripe_mongo_sync.sync.migrations import MIGRATED
-from stripe_mongo_sync.sync.patience import Patience
-from stripe_mongo_sync.sync.status import status
+from stripe_mongo_sync.sync.operator.findings import Level
+from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.runs.migrations import MIGRATED
+from stripe_mongo_sync.sync.shop.customers import customer_of
+from stripe_mongo_sync.sync.shop.erase import erase
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.in_sync import assert_in_sync

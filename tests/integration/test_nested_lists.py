@@ -8,9 +8,9 @@ import stripe
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Invoice, InvoiceItem, Price, Subscription, SyncedDocument, kinds
-from stripe_mongo_sync.models.resource import KINDS, shortened
-from stripe_mongo_sync.sync.answers import API_VERSION, Reply
-from stripe_mongo_sync.sync.evidence import from_event, from_page, from_reply
+from stripe_mongo_sync.models.base.resource import KINDS, shortened
+from stripe_mongo_sync.sync.engine.evidence import from_event, from_page, from_reply
+from stripe_mongo_sync.sync.stripe.answers import API_VERSION, Reply
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.scenes import begin

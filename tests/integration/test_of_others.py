@@ -8,8 +8,8 @@ from mongoengine.connection import get_db
 
 from stripe_mongo_sync.models import Customer, Delivery, Event, State, kinds
 from stripe_mongo_sync.models.state import MIGRATIONS, STRIPE
-from stripe_mongo_sync.sync.deliver import deliver
-from stripe_mongo_sync.sync.inbox import drain
+from stripe_mongo_sync.sync.inbox.inbox import drain
+from stripe_mongo_sync.sync.notices.deliver import deliver
 from tests.support.events import event
 from tests.support.hooks import listening
 from tests.support.person import traces

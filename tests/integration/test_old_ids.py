@@ -7,7 +7,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Product, kinds
-from stripe_mongo_sync.sync import operations
+from stripe_mongo_sync.sync.operator import operations
 from tests.integration.test_thin import THIN
 from tests.support import samples
 from tests.support.events import event

@@ -6,7 +6,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Order, PaymentIntent, Refund
-from stripe_mongo_sync.sync.deliver import deliver
+from stripe_mongo_sync.sync.notices.deliver import deliver
 from tests.support import samples
 from tests.support.events import event
 from tests.support.hooks import listening

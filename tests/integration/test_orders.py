@@ -9,7 +9,9 @@ from pymongo.errors import PyMongoError
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import CheckoutSession, Order, PaymentIntent, Price, Refund, Status
 from stripe_mongo_sync.models.order import PaymentStatus
-from stripe_mongo_sync.sync import operations
+from stripe_mongo_sync.sync.engine import saga
+from stripe_mongo_sync.sync.operator import operations
+from stripe_mongo_sync.sync.shop import orders
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.in_sync import assert_in_sync
@@ -228,7 +230,7 @@ def test_an_order_whose_payment_was_never_staged_is_given_up_when_it_is_too_late
     given_up = order.reread()
     assert (given_up.status, given_up.payment_status) == (Status.ROLLED_BACK, PaymentStatus.FAILED)
     assert world.stripe.objects("payment_intent") == []
-    late = sync.orders.push(order)
+    late = orders.push(order)
     assert late.status == Status.ROLLED_BACK, "a creator that wakes up late finds its place taken"
     assert world.stripe.objects("payment_intent") == []
     settle(world)
@@ -236,16 +238,16 @@ def test_an_order_whose_payment_was_never_staged_is_given_up_when_it_is_too_late
 
 def abandoned(ready: dict[str, Any]) -> Order:
     """An order whose creator died before it staged the payment."""
-    values = sync.saga.resolved(Order, sync.saga.checked(Order, ready, "create"))
+    values = saga.resolved(Order, saga.checked(Order, ready, "create"))
     id = ObjectId()
-    completed, operation = sync.orders.plan(values, id)
+    completed, operation = orders.plan(values, id)
     return Order.stage(completed, operation, id=id, request=None)
 
 
 def canceling(order: Order) -> None:
     """Begin to cancel an order, and die before its payment is ended."""
-    call = [sync.saga.Call("", {})]
-    assert order.begin(sync.saga.frozen(Order, order.id, "cancel", call)) is not None
+    call = [saga.Call("", {})]
+    assert order.begin(saga.frozen(Order, order.id, "cancel", call)) is not None
 
 
 @pytest.mark.fault("89")
@@ -255,7 +257,7 @@ def test_a_payment_that_is_gone_ends_its_order_and_no_run(world: World) -> None:
     payment = PaymentIntent.objects.get(id=order.payment_id)
     assert payment.move("test", status=Status.DELETED) is not None
 
-    ended = sync.orders.push(order.reread())
+    ended = orders.push(order.reread())
 
     assert ended.status == Status.ROLLED_BACK
 

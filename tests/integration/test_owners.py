@@ -10,9 +10,9 @@ from stripe_mongo_sync.models import Customer, Invoice, PaymentMethod, Price, St
 from stripe_mongo_sync.models.owned import CLOCK, OWNED, OWNERS, Owned
 from stripe_mongo_sync.models.state import CHECKPOINT
 from stripe_mongo_sync.models.state import OWNERS as PLACE
-from stripe_mongo_sync.sync.answers import API_VERSION
-from stripe_mongo_sync.sync.owners import READS
-from stripe_mongo_sync.sync.progress import Step
+from stripe_mongo_sync.sync.runs.owners import READS
+from stripe_mongo_sync.sync.runs.progress import Step
+from stripe_mongo_sync.sync.stripe.answers import API_VERSION
 from tests.integration.test_backfill import copy
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync

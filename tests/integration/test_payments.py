@@ -7,7 +7,7 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import Order, PaymentIntent, Refund, SetupIntent, Status, SyncedDocument, kinds
-from stripe_mongo_sync.sync import operations
+from stripe_mongo_sync.sync.operator import operations
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.in_sync import assert_in_sync

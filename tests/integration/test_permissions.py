@@ -9,11 +9,11 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Event, kinds
-from stripe_mongo_sync.sync import operations
 from stripe_mongo_sync.sync.__main__ import main
+from stripe_mongo_sync.sync.engine.look import look
 from stripe_mongo_sync.sync.errors import Forbidden
-from stripe_mongo_sync.sync.look import look
-from stripe_mongo_sync.sync.permissions import CREATED, MIRRORED, NEEDS, PORTAL, markdown, members
+from stripe_mongo_sync.sync.operator import operations
+from stripe_mongo_sync.sync.stripe.permissions import CREATED, MIRRORED, NEEDS, PORTAL, markdown, members
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.run import Run

@@ -10,9 +10,9 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, State, Status
-from stripe_mongo_sync.models.absorb import Evidence
+from stripe_mongo_sync.models.base.absorb import Evidence
 from stripe_mongo_sync.models.state import STRIPE
-from stripe_mongo_sync.sync.evidence import hand_over
+from stripe_mongo_sync.sync.engine.evidence import hand_over
 from tests.support.answers import at_once
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World

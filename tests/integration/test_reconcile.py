@@ -6,9 +6,10 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, Event, Product, Status, clock
+from stripe_mongo_sync.models import Customer, Event, Product, Status
+from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import CHECKPOINT, LATCH, State
-from stripe_mongo_sync.sync import operations
+from stripe_mongo_sync.sync.operator import operations
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
 

@@ -13,10 +13,10 @@ from requests.structures import CaseInsensitiveDict
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Operation, PaymentIntent, SyncedDocument, created_kinds, kinds
-from stripe_mongo_sync.sync.about import a_page, is_of_another, misses_another, of_operation
 from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.look import look
 from stripe_mongo_sync.sync.errors import CannotLook
-from stripe_mongo_sync.sync.look import look
+from stripe_mongo_sync.sync.stripe.about import a_page, is_of_another, misses_another, of_operation
 from tests.contract.openapi import reply
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync

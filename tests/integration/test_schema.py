@@ -11,13 +11,13 @@ from pymongo.database import Database
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, State
 from stripe_mongo_sync.models.state import INSTALLATION, MIGRATIONS, SCHEMA
-from stripe_mongo_sync.sync import schema
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.connection import open_database
-from stripe_mongo_sync.sync.doctor import examine
+from stripe_mongo_sync.sync.database import schema
+from stripe_mongo_sync.sync.database.indexes import gaps
+from stripe_mongo_sync.sync.database.schema import MIGRATED, NUMBER
 from stripe_mongo_sync.sync.errors import BadSettings
-from stripe_mongo_sync.sync.indexes import gaps
-from stripe_mongo_sync.sync.schema import MIGRATED, NUMBER
+from stripe_mongo_sync.sync.operator.doctor import examine
 from tests.support.events import event
 from tests.support.fuse import Fuse
 from tests.support.world import KEY, World

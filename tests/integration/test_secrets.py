@@ -14,13 +14,13 @@ from werkzeug.test import TestResponse
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event
-from stripe_mongo_sync.models.absorb import Evidence
-from stripe_mongo_sync.models.parts import Call
-from stripe_mongo_sync.sync import operations
-from stripe_mongo_sync.sync.answers import Refusal, Reply
+from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.models.base.parts import Call
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.logs import OTHERS, redact, trace
+from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.stripe.answers import Refusal, Reply
 from tests.support.world import KEY, SECRET, TOKEN, World
 
 PERSON = {  # nobody else is called so
@@ -131,7 +131,7 @@ def test_an_exception_that_nobody_foresaw_is_logged_without_what_it_says(
             raise Quoting(json.dumps(PERSON, ensure_ascii=False)) from error
 
     monkeypatch.setattr("stripe_mongo_sync.models.customer.Customer.prepared", fail)
-    monkeypatch.setattr("stripe_mongo_sync.sync.inbox.apply", fail)
+    monkeypatch.setattr("stripe_mongo_sync.sync.inbox.inbox.apply", fail)
 
     response = post(shop, "/customers", PERSON)
     shop.stripe.dashboard.create("customer", name="Augusta")
@@ -155,7 +155,7 @@ def test_what_mongodb_says_is_logged_without_the_values(
     def fail(*_: Any, **__: Any) -> Any:
         raise OperationFailure(text, 8000, {"errmsg": text})
 
-    monkeypatch.setattr("stripe_mongo_sync.models.base.SyncedDocument._insert", classmethod(fail))
+    monkeypatch.setattr("stripe_mongo_sync.models.base.document.SyncedDocument._insert", classmethod(fail))
     response = post(shop, "/customers", PERSON)
 
     assert response.status_code == 503

@@ -11,10 +11,11 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from mongoengine.connection import get_db
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, Status, clock, created_kinds, kinds, tally
-from stripe_mongo_sync.models.birth import BLANK
+from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, Status, created_kinds, kinds
+from stripe_mongo_sync.models.base.birth import BLANK
 from stripe_mongo_sync.models.event import EventState
-from stripe_mongo_sync.sync.status import status
+from stripe_mongo_sync.models.rows import clock, tally
+from stripe_mongo_sync.sync.operator.status import status
 from tests.support import samples
 from tests.support.run import Run
 from tests.support.world import World

@@ -14,13 +14,13 @@ import pytest
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.emulator.wire import Logged
+from stripe_mongo_sync.emulator.protocol.wire import Logged
 from stripe_mongo_sync.models import Customer, Delivery, Event, Status
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.answers import Unknown
-from stripe_mongo_sync.sync.patience import Patience
-from stripe_mongo_sync.sync.starting import begun
-from stripe_mongo_sync.sync.stop import ENDS, STOP, Stopped
+from stripe_mongo_sync.sync.process.starting import begun
+from stripe_mongo_sync.sync.process.stop import ENDS, STOP, Stopped
+from stripe_mongo_sync.sync.stripe.answers import Unknown
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.integration.test_terminal import ALL, given
 from tests.support.hooks import listening
 from tests.support.in_sync import assert_in_sync

@@ -13,11 +13,11 @@ from pymongo.database import Database
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Delivery, Erasure, Event, State, kinds
-from stripe_mongo_sync.models.own_rows import OwnRows
+from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.erase import erase
 from stripe_mongo_sync.sync.errors import BadSettings
-from stripe_mongo_sync.sync.status import status
+from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.shop.erase import erase
 from tests.support import person
 from tests.support.events import event
 from tests.support.world import TOKEN, World
@@ -162,13 +162,13 @@ def test_rows_that_come_later_are_passed_over_by_every_event_run_and_erasure(wor
 # Where the collection itself is named: to insert, for its indexes and options, or for counts by an index alone.
 PLAIN = {
     "models/mirrored.py": 1,
-    "models/claimable.py": 1,
-    "models/tally.py": 5,
-    "models/own_rows.py": 1,
+    "models/rows/claimable.py": 1,
+    "models/rows/tally.py": 5,
+    "models/rows/own_rows.py": 1,
     "sync/connection.py": 1,
-    "sync/doctor.py": 2,
-    "sync/indexes.py": 1,
-    "sync/status.py": 1,
+    "sync/operator/doctor.py": 2,
+    "sync/database/indexes.py": 1,
+    "sync/operator/status.py": 1,
 }
 
 
@@ -178,7 +178,7 @@ def test_nothing_of_ours_asks_a_collection_past_the_mark() -> None:
     for file in (
         *root.glob("models/**/*.py"),
         *root.glob("sync/**/*.py"),
-        *root.glob("api/*.py"),
+        *root.glob("api/**/*.py"),
         *root.glob("webhooks/*.py"),
     ):
         text = file.read_text()

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 import pytest
 
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.emulator.server import Server
+from stripe_mongo_sync.emulator.fronts.server import Server
 from tests.support import stripe_cli
 from tests.support.in_sync import assert_in_sync
 from tests.support.run import Run

@@ -20,15 +20,15 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Event
 from stripe_mongo_sync.models.state import HEARTBEAT, OTHER_VERSION, State
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.answers import API_VERSION
-from stripe_mongo_sync.sync.catalogue import covered_events
 from stripe_mongo_sync.sync.commands import parser
 from stripe_mongo_sync.sync.commands.progress import ERASE, Progress
-from stripe_mongo_sync.sync.doctor import examine
-from stripe_mongo_sync.sync.logs import one_line
-from stripe_mongo_sync.sync.patience import Patience
-from stripe_mongo_sync.sync.progress import Step
-from stripe_mongo_sync.sync.screen import in_json, quoted, word
+from stripe_mongo_sync.sync.logs import REDACTION, one_line
+from stripe_mongo_sync.sync.operator.catalogue import covered_events
+from stripe_mongo_sync.sync.operator.doctor import examine
+from stripe_mongo_sync.sync.process.screen import in_json, quoted, word
+from stripe_mongo_sync.sync.runs.progress import Step
+from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.support import samples
 from tests.support.hooks import listening
 from tests.support.world import World
@@ -159,7 +159,7 @@ def test_what_is_printed_as_json_reads_back_the_same() -> None:
 @pytest.mark.parametrize("text", SPELLED, ids=lambda text: f"U+{ord(text):04X}")
 def test_what_nobody_sees_is_spelled_out_on_the_screen_as_in_the_log(text: str) -> None:
     record = logging.makeLogRecord({"msg": "no %s", "args": (f"a{text}b",)})
-    for handler in (sync.logs.REDACTION,):
+    for handler in (REDACTION,):
         handler.filter(record)
 
     assert one_line(f"a{text}b") == f"a{ascii(text)[1:-1]}b"

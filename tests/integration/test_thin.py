@@ -12,7 +12,7 @@ from werkzeug.test import TestResponse
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Event, State, Status, kinds
-from stripe_mongo_sync.sync.inbox import drain
+from stripe_mongo_sync.sync.inbox.inbox import drain
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.in_sync import assert_in_sync

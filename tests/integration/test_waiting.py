@@ -8,11 +8,12 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event, Invoice, Status, kinds
 from stripe_mongo_sync.models.state import State
-from stripe_mongo_sync.sync import operations
-from stripe_mongo_sync.sync.adopt import may_be_of
-from stripe_mongo_sync.sync.doctor import examine
-from stripe_mongo_sync.sync.look import resembles
-from stripe_mongo_sync.sync.status import status
+from stripe_mongo_sync.sync.engine.adopt import may_be_of
+from stripe_mongo_sync.sync.engine.look import resembles
+from stripe_mongo_sync.sync.inbox import inbox
+from stripe_mongo_sync.sync.operator import operations
+from stripe_mongo_sync.sync.operator.doctor import examine
+from stripe_mongo_sync.sync.operator.status import status
 from tests.support import samples
 from tests.support.events import event
 from tests.support.world import World
@@ -61,7 +62,7 @@ def test_nothing_is_adopted_before_whoever_makes_it_has_linked_it(world: World) 
     made = of_a_clock(world, -400 * DAYS, customer=customer.stripe_id, currency="eur", status="draft")
     told = json.loads(event("invoice.updated", made, now(world)))
 
-    assert sync.inbox.attempt(told, quick=False).state == "waiting", "it is as young as its event, whatever its date"
+    assert inbox.attempt(told, quick=False).state == "waiting", "it is as young as its event, whatever its date"
 
 
 @pytest.mark.parametrize("ahead", [40 * DAYS, -400 * DAYS])

@@ -15,14 +15,15 @@ import stripe
 from pymongo.monitoring import CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, SyncedDocument, clock, created_kinds, present_kinds
-from stripe_mongo_sync.models.parts import Call as Request
-from stripe_mongo_sync.sync import endpoint, operations
-from stripe_mongo_sync.sync.about import an
-from stripe_mongo_sync.sync.answers import Unknown
+from stripe_mongo_sync.models import Customer, SyncedDocument, created_kinds, present_kinds
+from stripe_mongo_sync.models.base.parts import Call as Request
+from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.deadline import in_time, within
 from stripe_mongo_sync.sync.errors import NotPossible
+from stripe_mongo_sync.sync.operator import endpoint, operations
+from stripe_mongo_sync.sync.process.deadline import in_time, within
+from stripe_mongo_sync.sync.stripe.about import an
+from stripe_mongo_sync.sync.stripe.answers import Unknown
 from tests.faults.calls import Call, announced, every_call
 from tests.faults.test_undo import given_up
 from tests.support.in_sync import assert_in_sync

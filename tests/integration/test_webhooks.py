@@ -14,8 +14,8 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.demo.mongod import Mongod, find_mongod
 from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.models import Customer, Event, State, Status
-from stripe_mongo_sync.sync.admission import OTHERS
-from stripe_mongo_sync.sync.inbox import drain
+from stripe_mongo_sync.sync.engine.admission import OTHERS
+from stripe_mongo_sync.sync.inbox.inbox import drain
 from tests.support.answers import at_once, problem, untouched
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import SECRET, World

@@ -10,9 +10,9 @@ from stripe_mongo_sync.models import Coupon, Customer, Event, State, SyncedDocum
 from stripe_mongo_sync.models.event import bare
 from stripe_mongo_sync.models.mirrored import QUESTIONS
 from stripe_mongo_sync.models.state import STRIPE
-from stripe_mongo_sync.sync import endpoint
-from stripe_mongo_sync.sync.catalogue import NAMED, covered_events
-from stripe_mongo_sync.sync.inbox import attempt, canonical, keep, parse
+from stripe_mongo_sync.sync.inbox.inbox import attempt, canonical, keep, parse
+from stripe_mongo_sync.sync.operator import endpoint
+from stripe_mongo_sync.sync.operator.catalogue import NAMED, covered_events
 from tests.support import samples
 from tests.support.events import event
 from tests.support.in_sync import assert_in_sync

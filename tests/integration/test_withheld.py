@@ -9,9 +9,9 @@ from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import CheckoutSession, Event, Order, PaymentIntent, SetupIntent, kinds
-from stripe_mongo_sync.models.content import KEY_KINDS
-from stripe_mongo_sync.sync.answers import API_VERSION
-from stripe_mongo_sync.sync.catalogue import covered_events
+from stripe_mongo_sync.models.rows.content import KEY_KINDS
+from stripe_mongo_sync.sync.operator.catalogue import covered_events
+from stripe_mongo_sync.sync.stripe.answers import API_VERSION
 from tests.support import samples
 from tests.support.world import World
 

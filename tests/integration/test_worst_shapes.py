@@ -12,11 +12,11 @@ from mongoengine import EmbeddedDocumentField, ListField, StringField
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api.app import LARGEST_BODY
 from stripe_mongo_sync.models import Customer, created_kinds
-from stripe_mongo_sync.models.input import Invalid, checked, checked_fields, inner_fields, words
-from stripe_mongo_sync.sync import endpoint, operations
-from stripe_mongo_sync.sync.customers import customer_of
-from stripe_mongo_sync.sync.erase import erase
+from stripe_mongo_sync.models.base.input import Invalid, checked, checked_fields, inner_fields, words
 from stripe_mongo_sync.sync.errors import SyncError
+from stripe_mongo_sync.sync.operator import endpoint, operations
+from stripe_mongo_sync.sync.shop.customers import customer_of
+from stripe_mongo_sync.sync.shop.erase import erase
 from stripe_mongo_sync.webhooks.routes import LARGEST
 from tests.support.events import event
 from tests.support.world import World

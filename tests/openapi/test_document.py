@@ -21,7 +21,7 @@ from stripe_mongo_sync.api.auth import OPEN, scope_of
 from stripe_mongo_sync.api.openapi import describe
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import SyncedDocument, created_kinds
-from stripe_mongo_sync.models.input import Invalid, checked, checked_fields, words
+from stripe_mongo_sync.models.base.input import Invalid, checked, checked_fields, words
 from tests.support import samples
 from tests.support.events import event
 from tests.support.world import World

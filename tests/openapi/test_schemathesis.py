@@ -20,7 +20,7 @@ from schemathesis.pytest.lazy import get_all_tests
 
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import SyncedDocument, created_kinds, kinds
-from stripe_mongo_sync.models.keys import LONGEST_KEY
+from stripe_mongo_sync.models.rows.keys import LONGEST_KEY
 from tests.support import samples
 from tests.support.world import SECRET, TOKEN, World
 

@@ -12,12 +12,13 @@ from mongoengine import EmbeddedDocumentField, IntField, ListField, StringField
 from mongoengine.base import BaseField
 from mongoengine.connection import get_db
 
-from stripe_mongo_sync.models import Customer, Delivery, Event, SyncedDocument, clock, kinds
-from stripe_mongo_sync.models.base import ENGINE
-from stripe_mongo_sync.models.birth import BLANK
+from stripe_mongo_sync.models import Customer, Delivery, Event, SyncedDocument, kinds
+from stripe_mongo_sync.models.base.birth import BLANK
+from stripe_mongo_sync.models.base.document import ENGINE
 from stripe_mongo_sync.models.event import bare
-from stripe_mongo_sync.models.scrub import OURS, WORDS, scrub_row
-from stripe_mongo_sync.sync.erase import erase
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.scrub import OURS, WORDS, scrub_row
+from stripe_mongo_sync.sync.shop.erase import erase
 from tests.support.world import World
 
 Json = dict[str, Any]

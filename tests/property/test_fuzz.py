@@ -17,13 +17,13 @@ from mongoengine.base import BaseField
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api.resources import plural_of
-from stripe_mongo_sync.emulator.errors import Problem
-from stripe_mongo_sync.emulator.forms import canonical, encode, items, params_of, spell
-from stripe_mongo_sync.emulator.wire import Request
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.forms import canonical, encode, items, params_of, spell
+from stripe_mongo_sync.emulator.protocol.wire import Request
 from stripe_mongo_sync.models import Event, SyncedDocument, created_kinds
+from stripe_mongo_sync.models.base.input import Invalid, checked, words
 from stripe_mongo_sync.models.event import bare, of_others
-from stripe_mongo_sync.models.input import Invalid, checked, words
-from stripe_mongo_sync.sync.admission import OTHERS
+from stripe_mongo_sync.sync.engine.admission import OTHERS
 from stripe_mongo_sync.webhooks.signature import BadSignature, verify
 from tests.support import samples
 from tests.support.world import SECRET, World

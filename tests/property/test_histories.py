@@ -14,8 +14,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Status, SyncedDocument, created_kinds, kinds
-from stripe_mongo_sync.sync.backfill import backfill
-from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.support import samples
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import initialize, rule, run_state_machine_as_test
 
-from stripe_mongo_sync.sync.deliver import deliver
+from stripe_mongo_sync.sync.notices.deliver import deliver
 from tests.property.test_histories import DEATHS, STYLES, machine
 from tests.support.hooks import History, listening, told
 from tests.support.world import World

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import PaymentIntent, kinds
-from stripe_mongo_sync.models.content import content
+from stripe_mongo_sync.models.rows.content import content
 from tests.support.events import event
 from tests.support.in_sync import assert_in_sync
 from tests.support.samples import NO_REDIRECTS

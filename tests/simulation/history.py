@@ -11,11 +11,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
-from stripe_mongo_sync.emulator.wire import Logged
+from stripe_mongo_sync.emulator.protocol.wire import Logged
 from stripe_mongo_sync.models import Event, Status, kinds
-from stripe_mongo_sync.models.content import digest
-from stripe_mongo_sync.models.keys import PREFIX, Key
-from stripe_mongo_sync.sync.evidence import request_key
+from stripe_mongo_sync.models.rows.content import digest
+from stripe_mongo_sync.models.rows.keys import PREFIX, Key
+from stripe_mongo_sync.sync.engine.evidence import request_key
 from tests.simulation.shop import STEPS, Shop, Told
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import KEY, SECRET, TOKEN, World

@@ -60,7 +60,7 @@ def simulate(directory: Path, address: str, *arguments: str) -> subprocess.Compl
 MUTANTS = (
     Mutant(
         "sends without the key",
-        "sync/gateway.py",
+        "sync/stripe/gateway.py",
         'options["idempotency_key"] = call.key',
         'options["idempotency_key"] = None',
         seed=0,
@@ -68,7 +68,7 @@ MUTANTS = (
     ),
     Mutant(
         "sends again with another key",
-        "sync/gateway.py",
+        "sync/stripe/gateway.py",
         "                answer = self.write(call, own, operation.api_version)\n"
         "                if isinstance(answer, Refusal)",
         "                answer = self.write(replace(call, key=f'{call.key}2'), own, operation.api_version)\n"
@@ -78,7 +78,7 @@ MUTANTS = (
     ),
     Mutant(
         "sends an old key instead of finding first",
-        "sync/converge.py",
+        "sync/engine/converge.py",
         "KEY_LASTS = timedelta(hours=23)",
         "KEY_LASTS = timedelta(days=23)",
         seed=5,
@@ -86,7 +86,7 @@ MUTANTS = (
     ),
     Mutant(
         "trusts a stale event",
-        "models/absorb.py",
+        "models/base/absorb.py",
         '    newer = {"$gt": [evidence.earliest, "$doubt_until"]}',
         '    older, newer = {"$lt": [0, 0]}, {"$gt": [1, 0]}',
         seed=1,
@@ -94,7 +94,7 @@ MUTANTS = (
     ),
     Mutant(
         "trusts an event of the same second",
-        "models/absorb.py",
+        "models/base/absorb.py",
         'newer = {"$gt": [evidence.earliest, "$doubt_until"]}',
         'newer = {"$gte": [evidence.earliest, "$seen_at"]}',
         seed=21,
@@ -102,7 +102,7 @@ MUTANTS = (
     ),
     Mutant(
         "ignores a late twin",
-        "models/absorb.py",
+        "models/base/absorb.py",
         '({"$not": [mine]}, merge(twin))',
         '({"$not": [mine]}, ROOT)',
         seed=33,
@@ -110,7 +110,7 @@ MUTANTS = (
     ),
     Mutant(
         "rolls back without a tombstone",
-        "models/lifecycle.py",
+        "models/base/lifecycle.py",
         "            review=None,\n            in_doubt=in_doubt,\n",
         "            review=None,\n            in_doubt=in_doubt,\n            key=None,\n",
         seed=33,
@@ -118,7 +118,7 @@ MUTANTS = (
     ),
     Mutant(
         "forgets the lease",
-        "models/birth.py",
+        "models/base/birth.py",
         '                "lease": from_now(LEASE),\n                "in_doubt": True,',
         '                "lease": None,\n                "in_doubt": True,',
         seed=0,
@@ -126,7 +126,7 @@ MUTANTS = (
     ),
     Mutant(
         "writes whatever the revision is",
-        "models/base.py",
+        "models/base/document.py",
         '            {"_id": self.id, "revision": self.revision, **fence},\n',
         '            {"_id": self.id, **fence},\n',
         seed=8,
@@ -134,7 +134,7 @@ MUTANTS = (
     ),
     Mutant(
         "sends when its lease is over",
-        "sync/deadline.py",
+        "sync/process/deadline.py",
         "return DEADLINE.get() is not None and time_left() >= sum(TIMEOUT)",
         "return True",
         seed=10,
@@ -142,7 +142,7 @@ MUTANTS = (
     ),
     Mutant(
         "takes a deletion of unknown outcome for done",
-        "sync/push.py",
+        "sync/engine/push.py",
         '        case Refusal(missing=True) if operation.verb == "delete":',
         '        case Refusal(missing=True) | Unknown() if operation.verb == "delete":',
         seed=10,

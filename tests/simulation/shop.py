@@ -15,10 +15,11 @@ from typing import Any
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.models import Status, SyncedDocument, clock, created_kinds, kinds
-from stripe_mongo_sync.sync.backfill import backfill
+from stripe_mongo_sync.models import Status, SyncedDocument, created_kinds, kinds
+from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.patience import Patience
+from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.simulation.schedule import Schedule
 from tests.simulation.witness import Witness
 from tests.support import samples

@@ -6,7 +6,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from stripe_mongo_sync.models import created_kinds
-from stripe_mongo_sync.models.keys import Key
+from stripe_mongo_sync.models.rows.keys import Key
 
 
 class Witness:

@@ -4,7 +4,7 @@ import itertools
 import json
 from typing import Any
 
-from stripe_mongo_sync.sync.answers import API_VERSION
+from stripe_mongo_sync.sync.stripe.answers import API_VERSION
 
 NUMBERS = itertools.count(1)
 

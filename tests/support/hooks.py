@@ -8,8 +8,8 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.notice import ASKED
-from stripe_mongo_sync.sync.hooks import HOOKS
+from stripe_mongo_sync.models.base.notice import ASKED
+from stripe_mongo_sync.sync.notices.hooks import HOOKS
 
 
 @contextmanager

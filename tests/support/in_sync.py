@@ -1,11 +1,11 @@
 """THE assertion: what must hold of MongoDB and Stripe together, once everything has settled."""
 
-from stripe_mongo_sync.emulator.resource import RESOURCES
+from stripe_mongo_sync.emulator.engine.resource import RESOURCES
 from stripe_mongo_sync.models import Order, Status, SyncedDocument, kinds
-from stripe_mongo_sync.models.content import digest
-from stripe_mongo_sync.models.keys import PREFIX
-from stripe_mongo_sync.models.scrub import scrub
-from stripe_mongo_sync.sync.orders import follow
+from stripe_mongo_sync.models.rows.content import digest
+from stripe_mongo_sync.models.rows.keys import PREFIX
+from stripe_mongo_sync.models.rows.scrub import scrub
+from stripe_mongo_sync.sync.shop.orders import follow
 from tests.support.world import World
 
 

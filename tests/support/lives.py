@@ -14,7 +14,7 @@ from bson.raw_bson import RawBSONDocument
 from pymongo.database import Database
 
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.models import clock
+from stripe_mongo_sync.models.rows import clock
 from tests.support.fuse import Fuse
 from tests.support.world import World
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.resource import Resource
+from stripe_mongo_sync.models.base.resource import Resource
 
 ROW = {each.name: each for each in fields(Resource)}
 

@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 from mongoengine.connection import get_db
 
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.models import SyncedDocument, clock
+from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models.rows import clock
 from tests.support.world import World
 
 T = TypeVar("T")

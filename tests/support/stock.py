@@ -3,7 +3,7 @@
 from typing import Any
 
 from stripe_mongo_sync.models import SyncedDocument, kinds
-from stripe_mongo_sync.models.content import digest
+from stripe_mongo_sync.models.rows.content import digest
 from tests.support.world import World
 
 EVERY = 600  # seconds between two of them

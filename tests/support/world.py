@@ -15,9 +15,10 @@ from werkzeug.test import TestResponse
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api import create_app
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.models import Event, SyncedDocument, clock, present_kinds
-from stripe_mongo_sync.models.tally import having
-from stripe_mongo_sync.sync.reconcile import Report, run_once
+from stripe_mongo_sync.models import Event, SyncedDocument, present_kinds
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.tally import having
+from stripe_mongo_sync.sync.runs.reconcile import Report, run_once
 from stripe_mongo_sync.sync.settings import Settings
 from tests.simulation.schedule import Schedule
 from tests.support.fuse import Fuse

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from stripe_mongo_sync.api.bulkhead import (
+from stripe_mongo_sync.api.server.bulkhead import (
     LARGEST,
     PATIENCE,
     PROBES,
@@ -15,7 +15,7 @@ from stripe_mongo_sync.api.bulkhead import (
     bulkheads,
     kind_of,
 )
-from stripe_mongo_sync.api.few import LINES, MINUTE, Few
+from stripe_mongo_sync.sync.process.few import LINES, MINUTE, Few
 
 SIGNED = b"POST /webhooks/stripe HTTP/1.1\r\nStripe-Signature: t=1,v1=0\r\n"
 PLAIN = b"POST /webhooks/stripe HTTP/1.1\r\nHost: here.com\r\n"

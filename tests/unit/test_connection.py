@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import pytest
 from gunicorn.http.errors import NoMoreData
 
-from stripe_mongo_sync.api.connection import Client, Connection, Place
+from stripe_mongo_sync.api.server.connection import Client, Connection, Place
 
 Pair = tuple[Client, socket.socket]
 

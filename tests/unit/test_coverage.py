@@ -8,7 +8,7 @@ import pytest
 import stripe.events._event_classes as classes
 
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.sync.catalogue import catalogue, covered_events, event_types, ignored, kinds_of
+from stripe_mongo_sync.sync.operator.catalogue import catalogue, covered_events, event_types, ignored, kinds_of
 
 THIN = classes._V2_EVENT_NOTIFICATION_CLASS_LOOKUP
 

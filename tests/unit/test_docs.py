@@ -4,9 +4,9 @@ import inspect
 import re
 from pathlib import Path
 
-from stripe_mongo_sync.sync.catalogue import catalogue
 from stripe_mongo_sync.sync.commands import parser
 from stripe_mongo_sync.sync.commands.types import markdown
+from stripe_mongo_sync.sync.operator.catalogue import catalogue
 from stripe_mongo_sync.sync.settings import Settings
 
 README = Path("README.md").read_text()

@@ -5,10 +5,10 @@ import json
 import pytest
 
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.emulator.control import Control, ControlError
-from stripe_mongo_sync.emulator.door import KNOBS, PREFIX
-from stripe_mongo_sync.emulator.server import Server
-from stripe_mongo_sync.emulator.wire import Request
+from stripe_mongo_sync.emulator.fronts.control import Control, ControlError
+from stripe_mongo_sync.emulator.fronts.door import KNOBS, PREFIX
+from stripe_mongo_sync.emulator.fronts.server import Server
+from stripe_mongo_sync.emulator.protocol.wire import Request
 
 LOOKS = ("objects/customer", "usable/customer", "requests", "events", "clock", "webhooks", "account")
 DOORS = [*(("POST", name) for name in KNOBS), *(("GET", name) for name in LOOKS)]

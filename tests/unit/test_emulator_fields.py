@@ -4,10 +4,10 @@ from typing import Any
 
 import pytest
 
-from stripe_mongo_sync.emulator import fields
-from stripe_mongo_sync.emulator.act import references
-from stripe_mongo_sync.emulator.errors import Problem
-from stripe_mongo_sync.emulator.fields import (
+from stripe_mongo_sync.emulator.engine.act import references
+from stripe_mongo_sync.emulator.protocol import fields
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.fields import (
     Currency,
     Email,
     Flag,

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stripe_mongo_sync.emulator.errors import Problem
-from stripe_mongo_sync.emulator.forms import canonical, decode, encode, items
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.forms import canonical, decode, encode, items
 
 NAMES = st.text("abcxyz_ %é", min_size=1, max_size=5).filter(lambda name: not name.isdigit())
 VALUES = st.recursive(

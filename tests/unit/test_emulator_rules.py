@@ -6,10 +6,10 @@ import pytest
 import stripe
 
 from stripe_mongo_sync.emulator import Emulator, Problem
-from stripe_mongo_sync.emulator.act import Act, changes
-from stripe_mongo_sync.emulator.fields import OneOf, Ref, Whole
-from stripe_mongo_sync.emulator.resource import BY_PATH, RESOURCES, Action, Resource
-from stripe_mongo_sync.emulator.wire import Json
+from stripe_mongo_sync.emulator.engine.act import Act, changes
+from stripe_mongo_sync.emulator.engine.resource import BY_PATH, RESOURCES, Action, Resource
+from stripe_mongo_sync.emulator.protocol.fields import OneOf, Ref, Whole
+from stripe_mongo_sync.emulator.protocol.wire import Json
 
 COUPON: dict[str, Any] = {"percent_off": 10}
 PRICE: dict[str, Any] = {"currency": "usd", "product_data": {"name": "x"}}

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync.emulator import Cut, Emulator
-from stripe_mongo_sync.emulator.auth import read_key
-from stripe_mongo_sync.emulator.calls import route
-from stripe_mongo_sync.emulator.customers import CUSTOMER
-from stripe_mongo_sync.emulator.errors import Problem
-from stripe_mongo_sync.emulator.lists import page
-from stripe_mongo_sync.emulator.store import Store
+from stripe_mongo_sync.emulator.engine.auth import read_key
+from stripe_mongo_sync.emulator.engine.calls import route
+from stripe_mongo_sync.emulator.engine.lists import page
+from stripe_mongo_sync.emulator.objects.customers import CUSTOMER
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.state.store import Store
 
 
 def test_committed_rows_come_back_in_order(tmp_path: Path) -> None:

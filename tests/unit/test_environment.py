@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from stripe_mongo_sync.sync.environment import DOTENV, SECRETS, files, open_to
 from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.process.environment import DOTENV, SECRETS, files, open_to
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.tokens import holder
 

@@ -8,9 +8,9 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.notice import ASKED, give_notice
+from stripe_mongo_sync.models.base.notice import ASKED, give_notice
 from stripe_mongo_sync.sync.errors import BadSettings
-from stripe_mongo_sync.sync.hooks import HOOKS, load, names
+from stripe_mongo_sync.sync.notices.hooks import HOOKS, load, names
 from tests.support.hooks import listening
 
 

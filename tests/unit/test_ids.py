@@ -3,9 +3,9 @@
 import pytest
 
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.resource import is_id
-from stripe_mongo_sync.sync.admission import unkept
-from stripe_mongo_sync.sync.inbox import parse
+from stripe_mongo_sync.models.base.resource import is_id
+from stripe_mongo_sync.sync.engine.admission import unkept
+from stripe_mongo_sync.sync.inbox.inbox import parse
 from tests.support.events import event
 
 OLD = [

@@ -15,9 +15,9 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.state import State
 from stripe_mongo_sync.sync import connection
+from stripe_mongo_sync.sync.database.in_force import CODEC, OURS, TIMEOUT, deviations
 from stripe_mongo_sync.sync.errors import AlreadyConnected, BadSettings, SyncError
-from stripe_mongo_sync.sync.in_force import CODEC, OURS, TIMEOUT, deviations
-from stripe_mongo_sync.sync.mongodb_address import (
+from stripe_mongo_sync.sync.process.mongodb_address import (
     FIXED,
     FREE,
     KNOWN,

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from stripe_mongo_sync.sync.answers import Answer, Reply, Unknown
 from stripe_mongo_sync.sync.errors import Outage
-from stripe_mongo_sync.sync.patience import LASTS, LONGEST_GAP, Patience
+from stripe_mongo_sync.sync.stripe.answers import Answer, Reply, Unknown
+from stripe_mongo_sync.sync.stripe.patience import LASTS, LONGEST_GAP, Patience
 
 GOOD = Reply({"object": "list", "data": []}, 0, 0, replayed=False, request_id="req_1")
 BUSY, BROKEN = Unknown("429", busy=True), Unknown("500")

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import stripe
 
-from stripe_mongo_sync.sync.pricing import NEUTRAL, SILENT, UNDERSTOOD, Unreckonable, reckon
+from stripe_mongo_sync.sync.shop.pricing import NEUTRAL, SILENT, UNDERSTOOD, Unreckonable, reckon
 
 EGGS: dict[str, Any] = {
     "id": "price_eggs",

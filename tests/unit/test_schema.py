@@ -4,9 +4,9 @@ import json
 from hashlib import sha256
 
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.sync import migrations
-from stripe_mongo_sync.sync.indexes import ours, wanted
-from stripe_mongo_sync.sync.schema import MIGRATED, NUMBER, SCHEMAS
+from stripe_mongo_sync.sync.database.indexes import ours, wanted
+from stripe_mongo_sync.sync.database.schema import MIGRATED, NUMBER, SCHEMAS
+from stripe_mongo_sync.sync.runs import migrations
 from stripe_mongo_sync.sync.settings import Settings
 
 
@@ -24,7 +24,7 @@ def declared() -> str:
 
 
 def test_whoever_changes_an_index_or_a_migration_raises_the_number() -> None:
-    told = "indexes or migrations are not as the last number says: append this to SCHEMAS in sync/schema.py"
+    told = "indexes or migrations are not as the last number says: append this to SCHEMAS in sync/database/schema.py"
     assert SCHEMAS[-1] == declared(), f"{told}: {declared()}"
     assert len({*SCHEMAS}) == NUMBER
 

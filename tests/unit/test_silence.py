@@ -16,8 +16,8 @@ from pathlib import Path
 import pytest
 import stripe
 
-from stripe_mongo_sync.sync.silence import Silence, silence
-from stripe_mongo_sync.sync.transport import Transport, is_here, proxies, proxy_of
+from stripe_mongo_sync.sync.stripe.silence import Silence, silence
+from stripe_mongo_sync.sync.stripe.transport import Transport, is_here, proxies, proxy_of
 
 PASSWORD = "hunter2"
 SOON = (0.3, 0.3)

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.process.strength import LEAST, STRIPE_LEAST, known_digests, weak_signing, weakness
 from stripe_mongo_sync.sync.settings import Settings
-from stripe_mongo_sync.sync.strength import LEAST, STRIPE_LEAST, known_digests, weak_signing, weakness
 from stripe_mongo_sync.sync.tokens import Scope, Token, holder
 
 KEYS = {"live": "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "test": "sk_test_4eC39HqLyjWDarjtT1zdp7dc"}

@@ -13,7 +13,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("models", "sync", "webhooks", "api", "emulator", "demo", "bench")
 SERVICE = ("models", "sync", "webhooks", "api")
-READS_ENVIRONMENT = ("sync/environment.py", "gunicorn.conf.py", "emulator/__main__.py", "demo/", "bench/", "tests/")
+READS_ENVIRONMENT = (
+    "sync/process/environment.py",
+    "gunicorn.conf.py",
+    "emulator/__main__.py",
+    "demo/",
+    "bench/",
+    "tests/",
+)
 WRITES = {  # MongoDB's and MongoEngine's names for a write
     *("insert_one", "insert_many", "update_one", "update_many", "replace_one", "delete_one", "delete_many"),
     *("bulk_write", "find_one_and_update", "find_one_and_replace", "find_one_and_delete"),
@@ -107,13 +114,13 @@ def reads_environment(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         of_a_request = isinstance(node, ast.Attribute) and ast.unparse(node.value) == "request"  # what WSGI tells of it
         if isinstance(node, ast.Attribute) and node.attr in ENVIRONMENT and not of_a_request:
-            yield f"{node.lineno}: .{node.attr}: settings are read once, in sync/environment.py"
+            yield f"{node.lineno}: .{node.attr}: settings are read once, in sync/process/environment.py"
         if (
             isinstance(node, ast.ImportFrom)
             and node.module == "os"
             and {a.name for a in node.names} & {"environ", "getenv"}
         ):
-            yield f"{node.lineno}: settings are read once, in sync/environment.py"
+            yield f"{node.lineno}: settings are read once, in sync/process/environment.py"
 
 
 def takes_metadata(tree: ast.Module) -> Iterator[str]:
@@ -157,13 +164,13 @@ def reads_docstrings(tree: ast.Module) -> Iterator[str]:
 def asserts(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Assert) or (isinstance(node, ast.Name) and node.id == "__debug__"):
-            yield f"{node.lineno}: `python -O` takes this away; see models/sure.py"
+            yield f"{node.lineno}: `python -O` takes this away; see models/rows/sure.py"
 
 
 def prints(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
-            yield f"{node.lineno}: print() shows a text of others as it is; sync/screen.py tells it"
+            yield f"{node.lineno}: print() shows a text of others as it is; sync/process/screen.py tells it"
 
 
 def sleeps(tree: ast.Module) -> Iterator[str]:
@@ -231,7 +238,7 @@ def test_no_custom_data_is_sent_to_stripe() -> None:
 
 
 def test_every_lock_of_a_process_is_renewed_in_its_children() -> None:
-    own = {ROOT / "sync" / "stop.py", ROOT / "models" / "erasure.py"}  # of one command, which serves nobody
+    own = {ROOT / "sync/process/stop.py", ROOT / "models" / "erasure.py"}  # of one command, which serves nobody
 
     assert not breaches(keeps_a_lock, [path for path in sources(*SERVICE) if path not in own])
 

@@ -9,8 +9,17 @@ import pytest
 from bson import ObjectId
 
 from stripe_mongo_sync.models import Action, Customer, Operation, Status
-from stripe_mongo_sync.models.keys import Key
-from stripe_mongo_sync.sync.converge import KEY_LASTS, MONEY_LASTS, SETTLING, TABLE, Facts, Remedy, Sight, diagnose
+from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.sync.engine.converge import (
+    KEY_LASTS,
+    MONEY_LASTS,
+    SETTLING,
+    TABLE,
+    Facts,
+    Remedy,
+    Sight,
+    diagnose,
+)
 
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
 MINE, OTHER = "installation", "another"

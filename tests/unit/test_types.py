@@ -5,7 +5,7 @@ import json
 import pytest
 
 from stripe_mongo_sync.models import SyncedDocument, kinds
-from stripe_mongo_sync.models.resource import KINDS, Resource, register
+from stripe_mongo_sync.models.base.resource import KINDS, Resource, register
 from stripe_mongo_sync.sync.__main__ import main
 
 
@@ -67,7 +67,7 @@ def test_an_object_is_read_under_the_one_that_it_names(kind: str, object: dict[s
 
 
 def test_a_file_of_its_own_wins_whichever_is_imported_first(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stripe_mongo_sync.models.resource.KINDS", dict(KINDS))
+    monkeypatch.setattr("stripe_mongo_sync.models.base.resource.KINDS", dict(KINDS))
     mirrored = kinds()["topup"]
 
     class OwnTopup(SyncedDocument):

@@ -1,0 +1,242 @@
+"""The effects of one request: what it makes, changes and removes, and the events that say so, all with one cause."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from stripe_mongo_sync.emulator.engine import tides
+from stripe_mongo_sync.emulator.engine.resource import RESOURCES, Resource, Route, label
+from stripe_mongo_sync.emulator.protocol import errors
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.fields import Fields, Hash, Many, Metadata, Ref
+from stripe_mongo_sync.emulator.protocol.wire import Json
+from stripe_mongo_sync.emulator.state.store import Realm
+
+Announce = Callable[[Realm, str, Json, Json | None, Json | None], None]
+Draw = Callable[[int, str], str]
+
+
+class Act:
+    """Acts on one realm. `cause` is the `request` of every event it leads to (facts, section 0.2)."""
+
+    def __init__(self, realm: Realm, second: int, draw: Draw, announce: Announce, cause: Json | None) -> None:
+        self.realm = realm
+        self.second = second
+        self.draw = draw
+        self._announce = announce
+        self.cause = cause
+
+    def create(self, kind: str, params: Json) -> Json:
+        row = RESOURCES[kind]
+        self._check_references(row.create or {}, params)
+        id = params.get("id") or row.new_id(self.draw, self.realm.livemode)
+        if params.get("id") and self.realm.find(kind, id) is not None:
+            raise errors.already_exists(row.name().capitalize())
+        self._enter(params)
+        tides.check_mode(self.realm, row)
+        if row.guard is not None:
+            row.guard(self, params, None)
+        object = self._blank(row, id)
+        _apply(row, row.create or {}, object, {name: value for name, value in params.items() if value is not None})
+        self._bind(row, object)
+        self.realm.drop(kind, id)  # an id of one's own can be used again after a delete
+        self.keep(kind, object)  # before its siblings, which may refer to it
+        if row.shape is not None:
+            row.shape(self, params, object)
+        self.keep(kind, object)
+        self._tell(row, "created", object)
+        if row.after is None:
+            return object
+        row.after(self, params, copy.deepcopy(object))
+        return self.need(kind, id)
+
+    def make(self, kind: str, **fields: Any) -> Json:
+        """A new object with these fields, neither checked nor announced."""
+        row = RESOURCES[kind]
+        self._enter(fields)
+        object = self._blank(row, row.new_id(self.draw, self.realm.livemode)) | copy.deepcopy(fields)
+        self._bind(row, object)
+        self.keep(kind, object)
+        return object
+
+    def _enter(self, object: Json) -> None:
+        """Go over into the time of its clock, if it has one."""
+        clock = tides.clock_of(self.realm, object)
+        if clock is not None:
+            self.second = clock["frozen_time"]
+
+    def _bind(self, row: Resource, object: Json) -> None:
+        """What is a customer's is of the customer's clock."""
+        clock = tides.clock_of(self.realm, object) if "test_clock" in row.defaults else None
+        if clock is not None:
+            object["test_clock"] = clock["id"]
+
+    def named(self, kind: str, id: str) -> Json:
+        """A copy of the object that an id names, or a new one, not yet kept, if the id is a template."""
+        row = RESOURCES[kind]
+        if id not in row.templates:
+            return copy.deepcopy(self.need(kind, id))
+        return self._blank(row, row.new_id(self.draw, self.realm.livemode)) | copy.deepcopy(row.templates[id])
+
+    def _blank(self, row: Resource, id: str) -> Json:
+        mode = {"livemode": self.realm.livemode} if row.moded else {}
+        date = {row.dated: self.second} if row.dated else {}
+        return {"id": id, "object": row.kind, **copy.deepcopy(row.defaults), **date, **mode}
+
+    def update(self, kind: str, id: str, params: Json) -> Json:
+        row = RESOURCES[kind]
+        old = self.need(kind, id)
+        self._enter(old)
+        self._check_references(row.update or {}, params)
+        if row.guard is not None:
+            row.guard(self, params, old)
+        new = copy.deepcopy(old)
+        _apply(row, row.update or {}, new, params)
+        if new == old and not any(field.hidden for name, field in (row.update or {}).items() if name in params):
+            return old
+        if row.shape is not None:
+            row.shape(self, params, new)
+        if new != old:
+            self.keep(kind, new)
+            self._tell(row, "updated", new, old)
+        return new
+
+    def delete(self, kind: str, id: str) -> Json:
+        row = RESOURCES[kind]
+        object = self.need(kind, id)
+        if row.blocked is not None:
+            row.blocked(self, object)
+        self.realm.put(kind, id, {"object": object, "deleted": True})
+        if row.gone is not None:
+            row.gone(self, object)
+        self._tell(row, "deleted", object)
+        return {"id": id, "object": kind, "deleted": True}
+
+    def act(self, kind: str, id: str, action: str, params: Json) -> Json:
+        """POST /v1/<path>/<id>/<action>: the row's function does it."""
+        todo = RESOURCES[kind].actions[action]
+        object = self.named(kind, id)
+        self._enter(object)
+        self._check_references(todo.params, params)
+        return todo.do(self, object, params)
+
+    def take(self, way: Route, ids: tuple[str, ...], params: Json) -> Json:
+        """A call that fits no row."""
+        self._check_references(way.params, params)
+        return way.do(self, params, *ids)
+
+    def end(self, kind: str, id: str, params: Json) -> Json:
+        """DELETE /v1/<path>/<id>, of something that stays readable."""
+        row = RESOURCES[kind]
+        if row.ends is None:
+            raise LookupError(f"the table does not say how a {kind} ends")
+        object = copy.deepcopy(self.need(kind, id))
+        self._enter(object)
+        return row.ends.do(self, object, params)
+
+    def find(self, kind: str, id: str) -> Json | None:
+        """The object, if there is one, or what stands in for it."""
+        object, row = self.realm.find(kind, id), RESOURCES.get(kind)
+        return row.stand_in(self.realm, id) if object is None and row is not None and row.stand_in else object
+
+    def need(self, kind: str, id: str) -> Json:
+        object = self.find(kind, id)
+        if object is None:
+            raise self._absent(kind, id)
+        return object
+
+    def _absent(self, kind: str, id: str, param: str = "id", status: int = 404) -> Problem:
+        other = self.realm.other_mode()
+        mode = ("live" if other.livemode else "test") if other.find(kind, id) is not None else None
+        return errors.no_such(label(kind), id, param, status, mode)
+
+    def keep(self, kind: str, object: Json) -> None:
+        self.realm.put(kind, object["id"], {"object": object, "deleted": False})
+
+    def wake(self, object: Json, at: int | None) -> None:
+        """Let the row's `ripe` meet the object at this second; None: never."""
+        tides.wake(self.realm, object, at)
+
+    def abroad(self, account: str) -> Act:
+        """The same in another account of this mode."""
+        realm = Realm(self.realm.store, account, self.realm.livemode)
+        return Act(realm, self.second, self.draw, self._announce, self.cause)
+
+    def announce(self, type: str, object: Json, old: Json | None = None, previous: bool = True) -> None:
+        changed = changes(old, object) if old is not None and previous else None
+        self._announce(self.realm, type, copy.deepcopy(object), changed, self.cause)
+
+    def _tell(self, row: Resource, verb: str, object: Json, old: Json | None = None) -> None:
+        type = row.event(verb)
+        if type is None:
+            return
+        if row.abroad:
+            self.abroad(object["id"]).announce(type, object, old)
+            return
+        self.announce(type, object, old)
+        if verb in row.also:
+            self.announce(row.also[verb], object, old)
+        twin = row.twin(object) if row.twin is not None else None
+        if twin is not None and row.twin is not None:
+            before = row.twin(old) if old is not None else None
+            self.realm.put(twin["object"], twin["id"], {"object": twin, "deleted": verb == "deleted"})
+            if before != twin:
+                self.announce(f"{twin['object']}.{verb}", twin, before)
+
+    def _check_references(self, fields: Fields, params: Json) -> None:
+        for kind, id, param in references(fields, params):
+            known = kind in RESOURCES and id in RESOURCES[kind].templates
+            if not known and self.find(kind, id) is None:
+                raise self._absent(kind, id, param, status=400)
+
+
+def references(fields: Fields, params: Json, prefix: str = "") -> Iterator[tuple[str, str, str]]:
+    """Every (kind, id, param) that the parameters refer to."""
+    for key, value in params.items():
+        name = f"{prefix}[{key}]" if prefix else key
+        match fields.get(key):
+            case Ref(kind=kind) if value is not None:
+                yield kind, value, name
+            case Hash(fields=inner) if value is not None:
+                yield from references(inner, value, name)
+            case Many(each=Ref(kind=kind)) if value is not None:
+                yield from ((kind, id, f"{name}[{index}]") for index, id in enumerate(value))
+            case Many(each=Hash(fields=inner)) if value is not None:
+                for index, each in enumerate(value):
+                    yield from references(inner, each, f"{name}[{index}]")
+
+
+def _apply(row: Resource, fields: Fields, object: Json, params: Json) -> None:
+    for name, value in params.items():
+        field = fields.get(name)
+        if name == "id" or (field is not None and field.hidden):
+            continue
+        if isinstance(field, Metadata):
+            merged = {**object[name], **value} if value is not None else {}
+            object[name] = {key: each for key, each in merged.items() if each != ""}
+        elif isinstance(field, Hash) and field.merge and value is not None:
+            object[name] = {**(object[name] or {}), **_shown(field, value)}
+        else:
+            default = copy.deepcopy(row.defaults.get(name))
+            object[name] = default if value is None else _shown(field, value)
+
+
+def _shown(field: Any, value: Any) -> Any:
+    """Without the hidden parts of a hash."""
+    if isinstance(field, Hash) and isinstance(value, dict):
+        return {key: each for key, each in value.items() if not field.fields[key].hidden}
+    return value
+
+
+def changes(old: Json, new: Json) -> Json:
+    """`previous_attributes`: the old value of what changed; of hashes only the changed keys, of arrays all of it."""
+    result: Json = {}
+    for name in old.keys() | new.keys():
+        before, after = old.get(name), new.get(name)
+        if before == after:
+            continue
+        both = isinstance(before, dict) and isinstance(after, dict)
+        result[name] = changes(before, after) if both else before  # type: ignore[arg-type]
+    return result

@@ -1,0 +1,228 @@
+"""Which row of the table a request is about, and what executing it does."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+from urllib.parse import unquote
+
+from stripe_mongo_sync.emulator.engine import expand, lists, tides
+from stripe_mongo_sync.emulator.engine.act import Act
+from stripe_mongo_sync.emulator.engine.resource import BY_PATH, ROUTES, Filter, Resource, Route
+from stripe_mongo_sync.emulator.protocol import errors
+from stripe_mongo_sync.emulator.protocol.fields import Fields, Flag, Many, Text, read
+from stripe_mongo_sync.emulator.protocol.versions import read_as_of
+from stripe_mongo_sync.emulator.protocol.wire import API_VERSION, Json
+from stripe_mongo_sync.emulator.state.events import PREFIX, EventLog
+from stripe_mongo_sync.emulator.state.webhooks import THIN
+
+Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "part", "end", "route", "notification"]
+EXPAND: Fields = {"expand": Many(each=Text())}
+NOTIFICATIONS = "/v2/core/events/"  # thin events, with what their notification leaves out
+
+
+def _of_types(event: Json, patterns: list[str]) -> bool:
+    return any(fnmatch.fnmatchcase(event["type"], pattern) for pattern in patterns)
+
+
+EVENT = Resource(  # in no table: events are read from the log, and no call makes one
+    kind="event",
+    path="events",
+    prefix=PREFIX,
+    filters={
+        "type": Filter(Text(), lambda event, pattern: _of_types(event, [pattern])),
+        "types": Filter(Many(each=Text(), most=20), _of_types),
+        "delivery_success": Filter(Flag(), lambda event, wanted: (event["pending_webhooks"] == 0) == wanted),
+    },
+)
+
+
+@dataclass(frozen=True)
+class Call:
+    row: Resource
+    verb: Verb
+    id: str = ""
+    action: str = ""
+    part: str = ""
+    way: Route | None = None
+    ids: tuple[str, ...] = ()
+
+    @property
+    def reads_events(self) -> bool:
+        """What an event shows was rendered when it happened."""
+        return self.row is EVENT
+
+
+def route(method: str, path: str) -> Call:
+    """The call that a method and path stand for, or Stripe's 404 for what it does not know.
+
+    A path is as it was sent: people have chosen ids with a slash in them.
+    """
+    parts = path.removeprefix("/v1/").split("/") if path.startswith("/v1/") else []
+    if path.startswith(NOTIFICATIONS) and method == "GET":
+        return Call(EVENT, "notification", path.removeprefix(NOTIFICATIONS))
+    for size in (1, 2):  # checkout/sessions has two parts
+        row = _row("/".join(parts[:size]))
+        if row is not None:
+            call = _below(row, method, [unquote(part) for part in parts[size:] if part])
+            if call is not None:
+                return call
+    for way in ROUTES:
+        ids = way.ids(method, "/".join(parts))
+        if ids is not None:
+            return Call(Resource(kind=way.kind, path=way.path, prefix=""), "route", way=way, ids=ids)
+    raise errors.unrecognized(method, path)
+
+
+def _row(path: str) -> Resource | None:
+    return EVENT if path == EVENT.path else BY_PATH.get(path)
+
+
+def _below(row: Resource, method: str, rest: list[str]) -> Call | None:
+    match method, rest:
+        case "GET", [] if row.readable:
+            return Call(row, "list")
+        case "POST", [] if row.create is not None:
+            return Call(row, "create")
+        case "GET", [id] if row.readable:
+            return Call(row, "get", id)
+        case "POST", [id] if row.update is not None:
+            return Call(row, "update", id)
+        case "DELETE", [id] if row.ends is not None:
+            return Call(row, "end", id)
+        case "DELETE", [id] if row.delete != "never":
+            return Call(row, "delete", id)
+        case "POST", [id, action] if action in row.actions:
+            return Call(row, "action", id, action)
+        case "GET", [id, name] if name in row.lists:
+            return Call(row, "nested", id, name)
+        case "GET", [id, name, part] if name in row.lists:
+            return Call(row, "part", id, name, part)
+    return None
+
+
+def validate(call: Call, raw: Json, version: str = API_VERSION) -> Json:
+    """The typed parameters. What is refused here was never executed, so idempotency does not keep it."""
+    row = call.row
+    match call.verb:
+        case "list":
+            params = lists.read_query(row, raw)
+            if row is EVENT and "type" in params and "types" in params:
+                raise errors.both("type", "types")
+            expand.check(row.kind, params.get("expand"), "data.")
+            return params
+        case "create":
+            params = read_as_of(version, row.kind, {**EXPAND, **(row.create or {})}, raw)
+            if row.check is not None:
+                row.check(params)
+        case "update":
+            params = read_as_of(version, row.kind, {**EXPAND, **(row.update or {})}, raw)
+        case "nested":
+            params = read({**lists.PAGING, "object": Text(), "type": Text()}, raw)
+            expand.check("item", params.get("expand"), "data.")
+            return params
+        case "action":
+            params = read_as_of(version, row.kind, {**EXPAND, **row.actions[call.action].params}, raw)
+        case "route" if call.way is not None:
+            params = read_as_of(version, row.kind, {**EXPAND, **call.way.params}, raw)
+        case "end" if row.ends is not None:
+            params = read({**EXPAND, **row.ends.params}, raw)
+        case _:
+            params = read(EXPAND, raw)
+    expand.check(row.kind, params.get("expand"))
+    return params
+
+
+def execute(call: Call, act: Act, params: Json, log: EventLog, url: str) -> Json:
+    """Do it, and return the object of the reply."""
+    params = dict(params)
+    paths = params.pop("expand", None)
+    row = call.row
+    match call.verb:
+        case "notification":
+            return _notification(act, call.id)
+        case "list":
+            return _list(row, act, params, paths, log, url)
+        case "create":
+            made = act.create(row.kind, params)
+            return expand.expanded(act, _with_secret(act, made), paths)
+        case "update":
+            return expand.expanded(act, act.update(row.kind, call.id, params), paths)
+        case "nested":
+            return lists.part(row.lists[call.action](act, act.need(row.kind, call.id)), params, url)
+        case "part":
+            parts = {each["id"]: each for each in row.lists[call.action](act, act.need(row.kind, call.id))}
+            if call.part not in parts:
+                raise errors.no_such(call.action.rstrip("s").replace("_", " "), call.part)
+            return parts[call.part]
+        case "end":
+            return expand.expanded(act, act.end(row.kind, call.id, params), paths)
+        case "route" if call.way is not None:
+            return expand.expanded(act, act.take(call.way, call.ids, params), paths)
+        case "delete":
+            return act.delete(row.kind, call.id)
+        case "action":
+            return expand.expanded(act, act.act(row.kind, call.id, call.action, params), paths)
+        case _:
+            return expand.expanded(act, _get(row, act, call.id, log), paths)
+
+
+def _notification(act: Act, id: str) -> Json:
+    found = act.realm.table(THIN).get(id)
+    if found is None:
+        raise errors.no_such("event", id, "id")
+    return dict(found)
+
+
+def _get(row: Resource, act: Act, id: str, log: EventLog) -> Json:
+    if row is EVENT:
+        return log.get(act.realm, id)
+    if row.within is not None:
+        found = next((each for each in row.within(act) if each["id"] == id), None)
+        if found is None:
+            raise errors.no_such(row.name(), id)
+        return found
+    stored = act.realm.table(row.kind).get(id)
+    if stored is not None and stored["deleted"] and row.delete == "stub":
+        return {"id": id, "object": row.kind, "deleted": True}
+    return act.need(row.kind, id)
+
+
+def _list(row: Resource, act: Act, params: Json, paths: list[str] | None, log: EventLog, url: str) -> Json:
+    cursor: Callable[[str, str], Json]
+    if row is EVENT:
+        objects, cursor = log.listed(act.realm), lambda id, param: log.get(act.realm, id, param, 400)
+    else:
+        objects = row.within(act) if row.within is not None else act.realm.all(row.kind)
+        if row.shows is not None:
+            objects = [each for each in objects if row.shows(act, each, params)]
+        tides.check_mode(act.realm, row)
+        objects = tides.listed(act.realm, objects, params)
+        cursor = lambda id, param: _cursor(row, act, id, param)  # noqa: E731
+    found = lists.page(row, params, objects, cursor, url)
+    data = (
+        [expand.expanded(act, each, paths, "data.") for each in found["data"]]
+        if paths or row.includes
+        else found["data"]
+    )
+    return {**found, "data": data}
+
+
+def _cursor(row: Resource, act: Act, id: str, param: str) -> Json:
+    """A deleted object still marks its place; an unknown one is refused."""
+    stored = act.realm.table(row.kind).get(id)
+    if stored is None:
+        raise errors.no_such(row.name(), id, param, status=400)
+    object: Json = stored["object"]
+    return object
+
+
+def _with_secret(act: Act, made: Json) -> Json:
+    """A webhook endpoint's secret is told once, in the reply that made it."""
+    if made["object"] != "webhook_endpoint":
+        return made
+    secret = "whsec_" + act.draw(32, "base62")
+    act.realm.put("secret", made["id"], {"secrets": [{"secret": secret, "until": None}]})
+    return {**made, "secret": secret}

@@ -1,0 +1,83 @@
+"""Expansion: ids replaced by what they name, up to four levels deep (facts, section 6)."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import suppress
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.resource import RESOURCES, Resource
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+DEEPEST = 4
+
+
+def check(kind: str, paths: list[str] | None, prefix: str = "") -> None:
+    """Refuse a wrong path before anything is done. Every path of a list begins with `data.`."""
+    for path in paths or []:
+        inner = path.removeprefix(prefix)
+        if inner.count(".") >= DEEPEST:
+            message = f"You cannot expand more than {DEEPEST} levels of a property. You tried to expand {path}"
+            raise Problem(400, message, param="expand")
+        known = _leads(kind, inner)
+        if known and path.startswith(prefix):
+            continue
+        hint = f" You may want to try expanding '{prefix}{path}' instead." if known else ""
+        raise Problem(400, f"This property cannot be expanded ({path}).{hint}", param="expand")
+
+
+def _leads(kind: str, path: str) -> bool:
+    row = RESOURCES.get(kind)
+    step = _step(row, path) if row is not None else None
+    if row is None or step is None:
+        return False
+    rest = path[len(step) + 1 :]
+    return not rest or (step in row.expands and _leads(row.expands[step], rest))
+
+
+def _step(row: Resource, path: str) -> str | None:
+    """The first expandable property that `path` names."""
+    return next((name for name in [*row.expands, *row.includes] if f"{path}.".startswith(f"{name}.")), None)
+
+
+def expanded(act: Effects, object: Json, paths: list[str] | None, prefix: str = "") -> Json:
+    """`object`, or a copy of it with every (checked) path expanded."""
+    result = unasked(copy.deepcopy(object) if paths else object)
+    for path in paths or []:
+        _expand(act, result, path.removeprefix(prefix))
+    return result
+
+
+def unasked(object: Json) -> Json:
+    """`object` as it is shown to who asks for nothing."""
+    row = RESOURCES.get(object["object"])
+    hidden = row.includes.keys() & object.keys() if row is not None else ()
+    return {name: value for name, value in object.items() if name not in hidden} if hidden else object
+
+
+def _expand(act: Effects, object: Json, path: str) -> None:
+    row = RESOURCES[object["object"]]
+    name = _step(row, path)
+    if name is None or object.get("deleted"):
+        return
+    if name in row.includes:
+        with suppress(LookupError):  # a coupon that is good for everything
+            object[name] = row.includes[name](act, object)
+        return
+    *outer, last = name.split(".")
+    holder = object
+    for step in outer:
+        holder = holder[step] or {}
+    if last not in holder:
+        return  # an invoice without subscription, say
+    if isinstance(holder[last], str):
+        holder[last] = _read(act, row.expands[name], holder[last])
+    rest = path[len(name) + 1 :]
+    if rest and holder[last] is not None:
+        _expand(act, holder[last], rest)
+
+
+def _read(act: Effects, kind: str, id: str) -> Json:
+    object = act.realm.find(kind, id)
+    return unasked(copy.deepcopy(object)) if object is not None else {"id": id, "object": kind, "deleted": True}

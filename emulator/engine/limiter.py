@@ -1,0 +1,27 @@
+"""The limiter: so many requests of an account in a second, and 429 for the rest (facts, section 4)."""
+
+from __future__ import annotations
+
+from collections import deque
+
+from stripe_mongo_sync.emulator.state.store import Realm
+
+
+class Limiter:
+    """Counts what it let through; unless it is told a `rate`, everything."""
+
+    def __init__(self) -> None:
+        self.rate: int | None = None
+        self._passed: dict[tuple[str, bool], deque[float]] = {}  # by account and mode: when, within the last second
+
+    def exceeded(self, realm: Realm, now: float) -> bool:
+        """Whether this request is one too many."""
+        if self.rate is None:
+            return False
+        passed = self._passed.setdefault((realm.account, realm.livemode), deque())
+        while passed and passed[0] <= now - 1:
+            passed.popleft()
+        if len(passed) >= self.rate:
+            return True
+        passed.append(now)
+        return False

@@ -1,0 +1,98 @@
+"""Lists: newest first, filtered, in pages with two kinds of cursor (facts, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from itertools import islice
+from typing import Any
+
+from stripe_mongo_sync.emulator.engine.resource import Resource
+from stripe_mongo_sync.emulator.protocol import errors
+from stripe_mongo_sync.emulator.protocol.fields import Field, Hash, Many, Text, Time, Whole, read
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+WINDOW = Hash(fields={name: Time() for name in ("gt", "gte", "lt", "lte")}, fill=False)
+COMPARE: dict[str, Callable[[int, int], bool]] = {
+    "gt": lambda a, b: a > b,
+    "gte": lambda a, b: a >= b,
+    "lt": lambda a, b: a < b,
+    "lte": lambda a, b: a <= b,
+}
+
+
+class Created(Field):
+    """A second, or a window of seconds."""
+
+    def parse(self, raw: Any, name: str) -> Any:
+        return WINDOW.parse(raw, name) if isinstance(raw, dict) else Time().parse(raw, name)
+
+
+PAGING: dict[str, Field] = {
+    "limit": Whole(least=1, most=100),
+    "starting_after": Text(),
+    "ending_before": Text(),
+    "expand": Many(each=Text()),
+}
+
+
+def fields(row: Resource) -> dict[str, Field]:
+    created: dict[str, Field] = {"created": Created()} if row.created_filter else {}
+    return {**PAGING, **created, **{name: filter.field for name, filter in row.filters.items()}}
+
+
+def read_query(row: Resource, raw: Json) -> Json:
+    params = {name: value for name, value in read(fields(row), raw).items() if value is not None}
+    if "starting_after" in params and "ending_before" in params:
+        raise errors.invalid(
+            "Received both starting_after and ending_before parameters. Please pass in only one.", "starting_after"
+        )
+    return params
+
+
+def page(row: Resource, params: Json, objects: Iterable[Json], cursor: Callable[[str, str], Json], url: str) -> Json:
+    """One page of `objects` (given oldest first). `cursor(id, param)` finds the object of a cursor, or refuses it."""
+    # Sorting is stable, so what shares a second keeps the order of insertion.
+    order = sorted(objects, key=lambda object: _when(row, object))
+    start, end = params.get("starting_after"), params.get("ending_before")
+    mark = cursor(start, "starting_after") if start else cursor(end, "ending_before") if end else None
+    if mark is not None:
+        at = next((index for index, each in enumerate(order) if each["id"] == mark["id"]), None)
+        if at is None:  # the cursor itself is deleted or filtered away: its place is by time
+            at = next((index for index, each in enumerate(order) if _when(row, each) > _when(row, mark)), len(order))
+            order = order[:at] if start else order[at:]
+        else:
+            order = order[:at] if start else order[at + 1 :]
+    limit = params.get("limit", 10)
+    # From the cursor outwards, and no further than needed to know whether there is more.
+    outwards = order if end else reversed(order)
+    kept = list(islice((each for each in outwards if _passes(row, params, each)), limit + 1))
+    data = kept[:limit]
+    return {"object": "list", "url": url, "has_more": len(kept) > limit, "data": data[::-1] if end else data}
+
+
+def part(items: list[Json], params: Json, url: str) -> Json:
+    """One page of the parts of an object, in their own order."""
+    ids = [each["id"] for each in items]
+    start, end = params.get("starting_after"), params.get("ending_before")
+    for name, id in (("starting_after", start), ("ending_before", end)):
+        if id is not None and id not in ids:
+            raise errors.no_such("item", id, name, status=400)
+    limit = params.get("limit") or 10
+    rest = items[ids.index(start) + 1 :] if start else items[: ids.index(end)] if end else items
+    data = rest[-limit:] if end else rest[:limit]
+    return {"object": "list", "url": url, "has_more": len(rest) > limit, "data": data}
+
+
+def _when(row: Resource, object: Json) -> int:
+    return int(object.get(row.dated, 0))
+
+
+def _passes(row: Resource, params: Json, object: Json) -> bool:
+    created = params.get("created")
+    if isinstance(created, int) and _when(row, object) != created:
+        return False
+    if isinstance(created, dict) and not all(
+        COMPARE[name](_when(row, object), bound) for name, bound in created.items() if bound is not None
+    ):
+        return False
+    return all(filter.keep(object, params[name]) for name, filter in row.filters.items() if name in params)

@@ -1,0 +1,65 @@
+"""Steps that many types have in common: from one status to the next, by a call or when the time comes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.resource import Action
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.fields import Fields
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+DAY = 86_400
+Effect = Callable[[Effects, Json], None]
+
+
+def change(act: Effects, object: Json, type: str, **fields: object) -> Json:
+    """The object with these fields, kept and announced."""
+    old = copy.deepcopy(object)
+    object |= fields
+    act.keep(object["object"], object)
+    act.announce(type, object, old)
+    return object
+
+
+def expect(object: Json, verb: str, *statuses: str) -> None:
+    """Refuse what an object's status does not allow."""
+    if object["status"] not in statuses:
+        kind = object["object"].replace(".", " ").replace("_", " ")
+        message = f"You cannot {verb} this {kind} because it has a status of {object['status']}."
+        raise Problem(400, message)
+
+
+def step(
+    verb: str,
+    before: tuple[str, ...],
+    after: str,
+    type: str,
+    stamp: str = "",
+    params: Fields | None = None,
+    effect: Effect | None = None,
+) -> Action:
+    """POST …/<id>/<verb>: from one of the statuses to another; the field `stamp` says when, the event `type` tells."""
+
+    def do(act: Effects, object: Json, params: Json) -> Json:
+        expect(object, verb, *before)
+        act.wake(object, None)
+        if effect is not None:
+            effect(act, object)
+        return change(act, object, type, status=after, **({stamp: act.second} if stamp else {}))
+
+    return Action(do, params or {})
+
+
+def later(before: str, after: str, type: str, effect: Effect | None = None) -> Effect:
+    """What its time brings to an object that still has the first status."""
+
+    def ripe(act: Effects, object: Json) -> None:
+        if object["status"] == before:
+            if effect is not None:
+                effect(act, object)
+            change(act, object, type, status=after)
+
+    return ripe

@@ -1,0 +1,46 @@
+"""Thin events: what a destination with a thin payload is sent instead of a snapshot (facts, section 3).
+
+It says which object changed, and nothing of how it looks; it has an id of its own, the same each time it is sent.
+An object that no GET shows, as a session of the billing portal, has no address: stripe-python knows none in its events.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from stripe_mongo_sync.emulator.engine.resource import RESOURCES
+from stripe_mongo_sync.emulator.protocol.wire import Json
+from stripe_mongo_sync.emulator.state.webhooks import THIN
+
+LOST = "v2.core.health.event_generation_failure.resolved"
+
+
+def notification(event: Json, at: float) -> Json:
+    """The thin event of a snapshot event that happened at that moment."""
+    request, about = event["request"], event["data"]["object"]
+    row = RESOURCES.get(about["object"])
+    related = {"related_object": _related(about)} if row is None or row.readable else {}
+    return {
+        "id": f"evt_{'' if event['livemode'] else 'test_'}65{event['id'].removeprefix('evt_')}",
+        "object": THIN,
+        "type": f"v1.{event['type']}",
+        "livemode": event["livemode"],
+        "created": datetime.fromtimestamp(at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "context": None,
+        "reason": {"type": "request", "request": request} if request and request["id"] else None,
+        **related,
+    }
+
+
+def admission(event: Json, at: float) -> Json:
+    """What tells that an event could not be made, as a GET of it shows it: the notification lacks its `data`."""
+    impact = {"event_type": event["type"], "related_object": _related(event["data"]["object"])}
+    told = {**notification(event, at), "type": LOST, "reason": None, "related_object": None}
+    return {**told, "id": f"{told['id']}lost", "data": {"impact": impact, "resolved_at": told["created"]}}
+
+
+def _related(object: Json) -> Json | None:
+    row = RESOURCES.get(object["object"])
+    if row is None or not row.readable or "id" not in object:
+        return None
+    return {"id": object["id"], "type": object["object"], "url": f"/v1/{row.path}/{object['id']}"}

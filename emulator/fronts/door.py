@@ -1,0 +1,159 @@
+"""The control door: the emulator's knobs over HTTP, for tests and demos in other processes, and for no web page.
+
+A page of any site may send a form or a plain text to this machine, from the browser of whoever has it open, and may
+give its own name this machine's address. So a knob takes JSON only, which a browser sends elsewhere only if it is
+allowed to, and nothing here answers to another name than this machine's, nor to who comes from another site. Where the
+emulator listens to other machines, it asks for a token instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hmac
+import json
+from collections.abc import Callable
+from ipaddress import ip_address
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from stripe_mongo_sync.emulator.people.service import Service
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.wire import Json, Reply, Request
+
+PREFIX = "/_emulator/"
+JSON = "application/json"
+Knob = Callable[[Service, Json], Any]
+
+
+def _fault(emulator: Service, args: Json) -> Any:
+    fault = emulator.fault(**args)
+    return {"name": fault.name, "times": fault.times}
+
+
+def _clock(emulator: Service, args: Json) -> Any:
+    emulator.clock.advance(float(args["advance"]))
+    return {"now": emulator.clock.now()}
+
+
+# POST /_emulator/<name> with a JSON object of arguments.
+KNOBS: dict[str, Knob] = {
+    "faults": _fault,
+    "chaos": lambda e, a: e.chaos(**a),
+    "calm": lambda e, a: e.calm(**a),
+    "clock": _clock,
+    "dashboard/create": lambda e, a: e.dashboard.create(a["kind"], **a.get("params", {})),
+    "dashboard/update": lambda e, a: e.dashboard.update(a["kind"], a["id"], **a.get("params", {})),
+    "dashboard/delete": lambda e, a: e.dashboard.delete(a["kind"], a["id"]),
+    "dashboard/act": lambda e, a: e.dashboard.act(a["kind"], a["id"], a["action"], **a.get("params", {})),
+    "authenticate": lambda e, a: e.authenticate(**a),
+    "pay_session": lambda e, a: e.pay_session(**a),
+    "dispute": lambda e, a: e.dispute(**a),
+    "decide": lambda e, a: e.decide(**a),
+    "dashboard/end": lambda e, a: e.dashboard.end(a["kind"], a["id"], **a.get("params", {})),
+    "plant": lambda e, a: e.plant(**a),
+    "endpoints": lambda e, a: e.endpoint(**a),
+    "roll_secret": lambda e, a: {"secret": e.roll_secret(**a)},
+    "webhooks": lambda e, a: e.webhooks.disturb(**a),
+    "resend": lambda e, a: e.resend(**a),
+    "release_holds": lambda e, a: e.release_holds(**a),
+    "release_zombies": lambda e, a: {"released": e.release_zombies(**a)},
+    "repair": lambda e, a: e.repair(**a),
+    "limit": lambda e, a: e.limit(**a),
+    "lag_events": lambda e, a: e.lag_events(**a),
+    "lose_event": lambda e, a: e.lose_event(**a),
+    "admit_losses": lambda e, a: e.admit_losses(**a),
+    "hide_event": lambda e, a: e.hide_event(**a),
+    "show_events": lambda e, a: e.show_events(**a),
+    "twin_events": lambda e, a: e.twin_events(**a),
+    "restrict": lambda e, a: e.restrict(**a),
+    "revoke": lambda e, a: e.revoke(**a),
+    "forget": lambda e, a: e.forget(**a),
+    "reset_account": lambda e, a: e.reset_account(**a),
+}
+
+
+def _look(emulator: Service, name: str, query: Json) -> Any:
+    """GET /_emulator/<name>."""
+    livemode = query.get("livemode") == "true"
+    match name.split("/"):
+        case ["objects", kind]:
+            return emulator.objects(kind, livemode)
+        case ["usable", kind]:
+            return emulator.usable(kind, livemode)
+        case ["requests"]:
+            return [dataclasses.asdict(each) for each in emulator.requests]
+        case ["events"]:
+            return emulator.events(livemode)
+        case ["clock"]:
+            return {"now": emulator.clock.now()}
+        case ["webhooks"]:
+            return {"outstanding": emulator.webhooks.outstanding()}
+        case ["account"]:
+            return {"id": emulator.account}
+    raise KeyError(name)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host is this machine, for this machine alone."""
+    host = host.strip("[]").rstrip(".").lower()
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost" or host.endswith(".localhost")
+
+
+def _closed(request: Request, token: str | None) -> Reply | None:
+    """The refusal of who must not turn a knob; None for who may."""
+    told = request.headers
+    if token is not None:
+        scheme, _, given = told.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
+            return _json(401, {"error": "send the control token that the emulator printed: Authorization: Bearer …"})
+    elif "host" in told and not _names_here(f"//{told['host']}"):
+        return _json(403, {"error": "this door answers to localhost only"})
+    if "origin" in told and not _names_here(told["origin"]):
+        return _json(403, {"error": "this door is not for pages of other sites"})
+    if told.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return _json(403, {"error": "this door is not for pages of other sites"})
+    if request.method == "POST" and told.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        return _json(415, {"error": f"the arguments are sent as {JSON}"})
+    return None
+
+
+def _names_here(address: str) -> bool:
+    try:
+        return is_loopback(urlsplit(address).hostname or "")
+    except ValueError:
+        return False
+
+
+def control(emulator: Service, request: Request) -> Reply:
+    """200 with JSON; 401, 403 or 415 for who must not; 404 for an unknown name, 422 for arguments that do not fit,
+    Stripe's refusal as it is.
+    """
+    if (refusal := _closed(request, emulator.token)) is not None:
+        return refusal
+    name = request.path.removeprefix(PREFIX)
+    try:
+        if request.method == "GET":
+            return _json(200, _look(emulator, name, dict(parse_qsl(request.query))))
+        if request.method != "POST" or name not in KNOBS:
+            raise KeyError(name)
+        args = json.loads(request.body or b"{}")
+        if not isinstance(args, dict):
+            raise TypeError("the arguments are a JSON object")
+    except KeyError:
+        known = ", ".join(["objects/<kind>", "usable/<kind>", "requests", "events", *KNOBS])
+        return _json(404, {"error": f"no control is called {request.method} {name}; there are {known}"})
+    except (ValueError, TypeError) as error:
+        return _json(422, {"error": str(error)})
+    try:
+        return _json(200, KNOBS[name](emulator, args))
+    except Problem as problem:
+        return _json(problem.status, problem.body())
+    except (KeyError, TypeError, ValueError) as error:
+        return _json(422, {"error": f"{name}: {error}"})
+
+
+def _json(status: int, value: Any) -> Reply:
+    return Reply(status, {"Content-Type": JSON, "X-Content-Type-Options": "nosniff"}, json.dumps(value).encode())

@@ -1,0 +1,72 @@
+"""Accounts: the one whose keys these are, and those that are connected to it."""
+
+from __future__ import annotations
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.resource import Resource, Route
+from stripe_mongo_sync.emulator.objects.planted import PARTS_OF_ACCOUNT
+from stripe_mongo_sync.emulator.protocol.fields import Email, Fields, Metadata, OneOf, Text
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+DEFAULT = "acct_1EmulatedStripe01"
+
+
+def account_object(id: str) -> Json:
+    return {
+        "id": id,
+        "object": "account",
+        "business_type": None,
+        "capabilities": {"card_payments": "active", "transfers": "active"},
+        "charges_enabled": True,
+        "country": "US",
+        "default_currency": "usd",
+        "details_submitted": True,
+        "email": "owner@example.com",
+        "payouts_enabled": True,
+        "type": "standard",
+    }
+
+
+def _deauthorized(act: Effects, account: Json) -> None:
+    """Who is gone has no application any more; it is said in the account itself."""
+    application = {"id": "ca_1EmulatedApplication01", "object": "application", "name": None}
+    act.abroad(account["id"]).announce("account.application.deauthorized", application)
+
+
+SHOWN: Fields = {
+    "business_type": OneOf(values=("company", "government_entity", "individual", "non_profit")),
+    "default_currency": Text(),
+    "email": Email(),
+    "metadata": Metadata(),
+}
+ACCOUNT = Resource(
+    kind="account",
+    path="accounts",
+    prefix="acct_",
+    width=16,
+    moded=False,
+    create={
+        **SHOWN,
+        "country": Text(pattern="[A-Z]{2}"),
+        "type": OneOf(values=("custom", "express", "standard")),
+    },
+    update=SHOWN,
+    defaults={
+        "business_type": None,
+        "capabilities": {},
+        "charges_enabled": False,
+        "country": "US",
+        "default_currency": "usd",
+        "details_submitted": False,
+        "email": None,
+        "metadata": {},
+        "payouts_enabled": False,
+        "type": "standard",
+    },
+    lists=PARTS_OF_ACCOUNT,
+    delete="gone",
+    events=("updated",),
+    abroad=True,
+    gone=_deauthorized,
+)
+ROUTES = (Route("GET", "account", "account", lambda act, params: account_object(act.realm.account)),)

@@ -1,0 +1,1 @@
+"""Invoices, subscriptions, quotes; of `objects` it may import `payments` and `catalog`."""

@@ -1,0 +1,189 @@
+"""The row of invoices: what they are made of, and what becomes of them by themselves."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.resource import Action, Filter, Resource, blank, same
+from stripe_mongo_sync.emulator.objects.billing import invoices
+from stripe_mongo_sync.emulator.objects.billing.invoice_payments import payments_of, secret_of
+from stripe_mongo_sync.emulator.objects.billing.invoice_shape import period_line, summed
+from stripe_mongo_sync.emulator.objects.payments import cards
+from stripe_mongo_sync.emulator.protocol import errors
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Time, Whole
+from stripe_mongo_sync.emulator.protocol.params import INVOICE_SETTINGS
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+DAY = 86_400
+
+
+def _check(params: Json) -> None:
+    if params.get("customer") is None:
+        raise errors.missing("customer")
+    sent = params.get("collection_method") == "send_invoice"
+    dated = params.get("due_date") is not None or params.get("days_until_due") is not None
+    if sent and not dated:
+        message = "If invoice `collection_method` = `send_invoice`, you must specify `due_date` or `days_until_due`."
+        raise errors.invalid(message, "due_date")
+    if dated and not sent:
+        message = "`due_date` and `days_until_due` can only be set when `collection_method` = `send_invoice`."
+        raise errors.invalid(message, "due_date")
+
+
+def _guard(act: Effects, params: Json, invoice: Json | None) -> None:
+    strangers = params.keys() - {"metadata", "auto_advance"}
+    if invoice is not None and invoice["status"] != "draft" and strangers:
+        message = "Finalized invoices can't be updated in this way"
+        raise errors.invalid(message, min(strangers), "invoice_not_editable")
+    if params.get("default_payment_method") is not None:
+        customer = (invoice or params)["customer"]
+        cards.belongs(act, params["default_payment_method"], customer, "default_payment_method")
+
+
+def _shape(act: Effects, params: Json, invoice: Json) -> None:
+    if params.get("days_until_due") is not None:
+        invoice["due_date"] = invoice["created"] + params["days_until_due"] * DAY
+    if invoice["issuer"] is None:
+        invoice |= {"issuer": {"type": "self"}, "period_start": act.second, "period_end": act.second}
+        _fill(act, params, invoice)
+    if invoice["status"] == "draft":
+        act.wake(invoice, act.second + invoices.HOUR if invoice["auto_advance"] else None)
+
+
+def _fill(act: Effects, params: Json, invoice: Json) -> None:
+    """The lines of a new invoice: a subscription's items, the customer's pending items, or none yet."""
+    if invoice["parent"] is not None:
+        owner = act.need("subscription", invoice["parent"]["subscription_details"]["subscription"])
+        invoice["currency"] = owner["currency"]
+        free = owner["status"] == "trialing"
+        summed(invoice, [period_line(act, invoice, item, free) for item in owner["items"]["data"]])
+    act.keep("invoice", invoice)
+    if invoice["parent"] is not None or params.get("pending_invoice_items_behavior") == "include":
+        invoices.gather(act, invoice)
+    pending = [item for item in act.realm.all("invoiceitem") if item["invoice"] == invoice["id"]]
+    if pending and params.get("currency") is None:
+        invoice["currency"] = pending[0]["currency"]
+    invoices.owed(act, invoice)
+
+
+def _blocked(act: Effects, invoice: Json) -> None:
+    if invoice["status"] != "draft" or invoice["parent"] is not None:
+        raise Problem(400, "You can only delete draft invoices that are not of a subscription; void it instead.")
+
+
+def _gone(act: Effects, invoice: Json) -> None:
+    """Its items wait for another invoice."""
+    act.wake(invoice, None)
+    for item in act.realm.all("invoiceitem"):
+        if item["invoice"] == invoice["id"]:
+            act.keep("invoiceitem", {**item, "invoice": None})
+
+
+def _ripe(act: Effects, invoice: Json) -> None:
+    """Stripe goes on by itself: it finalizes, and an hour later it charges."""
+    if invoice["status"] == "draft":
+        invoices.finalize(act, invoice, {})
+    elif invoice["status"] == "open":
+        with suppress(Problem):  # a decline, of which the invoice tells
+            invoices.pay(act, invoice, {"off_session": True})
+
+
+WHEN: Fields = {
+    "auto_advance": Flag(),
+    "collection_method": OneOf(values=("charge_automatically", "send_invoice")),
+    "custom_fields": INVOICE_SETTINGS["custom_fields"],
+    "days_until_due": Whole(least=0, hidden=True),
+    "default_payment_method": Ref(kind="payment_method"),
+    "description": Text(longest=1500),
+    "due_date": Time(),
+    "footer": Text(),
+    "metadata": Metadata(),
+    "number": Text(longest=26),
+    "statement_descriptor": Text(longest=22),
+}
+INVOICE = Resource(
+    kind="invoice",
+    path="invoices",
+    prefix="in_",
+    create={
+        **WHEN,
+        "currency": Currency(),
+        "customer": Ref(kind="customer"),
+        "pending_invoice_items_behavior": OneOf(values=("exclude", "include"), hidden=True),
+    },
+    update=WHEN,
+    defaults=blank(
+        "account_name account_tax_ids application automatically_finalizes_at custom_fields customer customer_account "
+        "customer_address customer_email customer_name customer_phone customer_shipping default_payment_method "
+        "default_source description due_date effective_at ending_balance footer from_invoice hosted_invoice_url "
+        "invoice_pdf issuer last_finalization_error latest_revision next_payment_attempt number on_behalf_of parent "
+        "receipt_number rendering shipping_cost shipping_details statement_descriptor test_clock "
+        "webhooks_delivered_at"
+    )
+    | {
+        **dict.fromkeys(("amount_due", "amount_overpaid", "amount_paid", "amount_remaining", "amount_shipping"), 0),
+        **dict.fromkeys(("post_payment_credit_notes_amount", "pre_payment_credit_notes_amount", "starting_balance"), 0),
+        **dict.fromkeys(("subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"), 0),
+        "account_country": "US",
+        "amount_paid_off_stripe": 0,
+        "attempt_count": 0,
+        "attempted": False,
+        "auto_advance": False,
+        "automatic_tax": {"enabled": False, "liability": None, "status": None},
+        "billing_reason": "manual",
+        "collection_method": "charge_automatically",
+        "currency": "usd",
+        "customer_tax_exempt": "none",
+        "customer_tax_ids": [],
+        "default_tax_rates": [],
+        "discounts": [],
+        "lines": {"object": "list", "data": [], "has_more": False, "total_count": 0, "url": "/v1/invoices"},
+        "metadata": {},
+        "payment_settings": blank("default_mandate payment_method_options payment_method_types"),
+        "period_end": 0,
+        "period_start": 0,
+        "status": "draft",
+        "status_transitions": blank("finalized_at marked_uncollectible_at paid_at voided_at"),
+        "total_discount_amounts": [],
+        "total_pretax_credit_amounts": [],
+        "total_taxes": [],
+    },
+    filters={
+        **{name: same(name) for name in ("customer", "customer_account")},
+        "collection_method": same("collection_method", WHEN["collection_method"]),
+        "status": same("status", OneOf(values=("draft", "open", "paid", "uncollectible", "void"))),
+        "subscription": Filter(
+            Text(),
+            lambda invoice, id: bool(
+                invoice.get("subscription") == id
+                or ((invoice["parent"] or {}).get("subscription_details") or {}).get("subscription") == id
+            ),
+        ),
+    },
+    expands={
+        "customer": "customer",
+        "default_payment_method": "payment_method",
+        "parent.subscription_details.subscription": "subscription",
+    },
+    includes={"payments": payments_of, "confirmation_secret": secret_of},
+    delete="gone",
+    check=_check,
+    guard=_guard,
+    shape=_shape,
+    blocked=_blocked,
+    gone=_gone,
+    ripe=_ripe,
+    lists={"lines": lambda act, invoice: list(invoice["lines"]["data"])},
+    actions={
+        "finalize": Action(invoices.finalize, {"auto_advance": Flag()}),
+        "mark_uncollectible": Action(invoices.mark_uncollectible),
+        "pay": Action(
+            invoices.pay,
+            {"off_session": Flag(), "paid_out_of_band": Flag(), "payment_method": Ref(kind="payment_method")},
+        ),
+        "send": Action(invoices.send),
+        "void": Action(invoices.void),
+    },
+)

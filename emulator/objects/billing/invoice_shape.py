@@ -1,0 +1,78 @@
+"""What an invoice line looks like, and what lines come to."""
+
+from __future__ import annotations
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.objects.catalog import lines
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+
+def priced(price: Json) -> Json:
+    """How a line or an item says which price it is of."""
+    details = {"price": price["id"], "product": price["product"]}
+    return {"price_details": details, "type": "price_details", "unit_amount_decimal": price["unit_amount_decimal"]}
+
+
+def _line(act: Effects, invoice: Json, parent: Json, **fields: object) -> Json:
+    empty = {"invoice_item_details": None, "subscription_item_details": None}
+    return {
+        "id": "il_" + act.draw(24, "base62"),
+        "object": "line_item",
+        "discount_amounts": [],
+        "discountable": True,
+        "discounts": [],
+        "invoice": invoice["id"],
+        "livemode": invoice["livemode"],
+        "metadata": {},
+        "parent": {**empty, **parent},
+        "pretax_credit_amounts": [],
+        "taxes": [],
+        **fields,
+    }
+
+
+def line(act: Effects, invoice: Json, item: Json) -> Json:
+    """The line of an invoice item."""
+    details = {"invoice_item": item["id"], "proration": False, "proration_details": None, "subscription": None}
+    shown = ("amount", "currency", "description", "metadata", "period", "pricing", "quantity")
+    return _line(
+        act,
+        invoice,
+        {"type": "invoice_item_details", "invoice_item_details": details},
+        subscription=None,
+        subtotal=item["amount"],
+        **{name: item[name] for name in shown},
+    )
+
+
+def period_line(act: Effects, invoice: Json, item: Json, free: bool) -> Json:
+    """The line of a subscription item for one period; nothing to pay in a trial."""
+    price, quantity = item["price"], item["quantity"]
+    product = act.realm.find("product", price["product"]) or {"name": price["product"]}
+    total = 0 if free else lines.amount(price, quantity)
+    details = {"invoice_item": None, "proration": False, "proration_details": None}
+    details |= {"subscription": item["subscription"], "subscription_item": item["id"]}
+    each = f"{lines.amount(price, 1) / 100:.2f} / {price['recurring']['interval']}"
+    return _line(
+        act,
+        invoice,
+        {"type": "subscription_item_details", "subscription_item_details": details},
+        amount=total,
+        currency=price["currency"],
+        description=f"Trial period for {product['name']}" if free else f"{quantity} × {product['name']} (at {each})",
+        period={"start": item["current_period_start"], "end": item["current_period_end"]},
+        pricing=priced(price),
+        quantity=quantity,
+        subscription=item["subscription"],
+        subtotal=total,
+    )
+
+
+def summed(invoice: Json, data: list[Json]) -> None:
+    """Put the lines in, and their sum. A negative sum leaves nothing to pay."""
+    total = sum(each["amount"] for each in data)
+    due = max(total, 0)
+    url = f"/v1/invoices/{invoice['id']}/lines"
+    invoice["lines"] = {"object": "list", "data": data, "has_more": False, "total_count": len(data), "url": url}
+    invoice |= dict.fromkeys(("subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"), total)
+    invoice |= {"amount_due": due, "amount_remaining": due}

@@ -1,0 +1,184 @@
+"""What time and payments do to a subscription: it begins, renews, falls behind, pauses and ends."""
+
+from __future__ import annotations
+
+import calendar
+import copy
+from contextlib import suppress
+from datetime import UTC, datetime
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.objects.billing import invoices
+from stripe_mongo_sync.emulator.objects.billing.invoice_payments import intent_of
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+DAY = 86_400
+NOTICE = 3 * DAY  # before a trial ends, or at once if it is shorter
+OVER = ("canceled", "incomplete_expired")
+LIVE = ("active", "past_due", "trialing", "unpaid")
+
+
+def after(start: int, recurring: Json, anchor: int) -> int:
+    """The end of a period; months keep the anchor's day, as far as they have it."""
+    count = recurring["interval_count"]
+    if recurring["interval"] in ("day", "week"):
+        return int(start + count * DAY * (7 if recurring["interval"] == "week" else 1))
+    then, day = datetime.fromtimestamp(start, UTC), datetime.fromtimestamp(anchor, UTC).day
+    year, month = divmod(then.year * 12 + then.month - 1 + count * (12 if recurring["interval"] == "year" else 1), 12)
+    last = calendar.monthrange(year, month + 1)[1]
+    return int(then.replace(year=year, month=month + 1, day=min(day, last)).timestamp())
+
+
+def period(subscription: Json) -> tuple[int, int]:
+    """All items share one; a planted subscription may have none."""
+    first = next(iter(subscription["items"]["data"]), {"current_period_start": 0, "current_period_end": 0})
+    return first["current_period_start"], first["current_period_end"]
+
+
+def stretch(subscription: Json, start: int, end: int) -> None:
+    for item in subscription["items"]["data"]:
+        item |= {"current_period_start": start, "current_period_end": end}
+
+
+def change(act: Effects, subscription: Json, old: Json, *verbs: str) -> None:
+    act.keep("subscription", subscription)
+    act.announce("customer.subscription.updated", subscription, old)
+    for verb in verbs:
+        act.announce(f"customer.subscription.{verb}", subscription)
+
+
+def schedule(act: Effects, subscription: Json) -> None:
+    """Wake it when its period ends, and three days before a trial does."""
+    end = period(subscription)[1] if subscription["status"] in LIVE else 0
+    notice = end - NOTICE if subscription["status"] == "trialing" else 0
+    act.wake(subscription, (notice if notice > act.second else end) or None)
+
+
+def draft(act: Effects, subscription: Json, reason: str) -> Json:
+    """The invoice for the current period."""
+    act.keep("subscription", subscription)  # the invoice reads its items
+    details = {"metadata": subscription["metadata"], "subscription": subscription["id"]}
+    wanted = {
+        "auto_advance": True,
+        "billing_reason": reason,
+        "parent": {"quote_details": None, "subscription_details": details, "type": "subscription_details"},
+        **{name: subscription[name] for name in ("collection_method", "customer", "days_until_due")},
+    }
+    invoice = act.create("invoice", {name: value for name, value in wanted.items() if value is not None})
+    subscription["latest_invoice"] = invoice["id"]
+    return invoice
+
+
+def collect(act: Effects, subscription: Json, wait: bool = False, away: bool = True) -> None:
+    """Finalize the latest invoice and charge for it, unless the caller (or a pause) says to wait."""
+    invoice = copy.deepcopy(act.need("invoice", subscription["latest_invoice"]))
+    pause = (subscription["pause_collection"] or {}).get("behavior")
+    if pause == "keep_as_draft":
+        act.wake(invoice, None)
+        return
+    invoice = copy.deepcopy(invoices.finalize(act, invoice, {}))
+    act.wake(invoice, None)
+    if invoice["status"] == "paid":
+        return
+    if pause == "void":
+        invoices.void(act, invoice, {})
+    elif pause == "mark_uncollectible":
+        invoices.mark_uncollectible(act, invoice, {})
+    elif wait or subscription["collection_method"] == "send_invoice":
+        return
+    elif invoices.payer(act, invoice) is None:
+        invoices.failed(act, invoice)
+    else:
+        with suppress(Problem):  # a decline, of which invoice and subscription tell
+            invoices.pay(act, invoice, {"off_session": away})
+
+
+def renew(act: Effects, subscription: Json, at: int) -> None:
+    old = copy.deepcopy(subscription)
+    recurring = subscription["items"]["data"][0]["price"]["recurring"]
+    stretch(subscription, at, after(at, recurring, subscription["billing_cycle_anchor"]))
+    if subscription["status"] == "trialing":
+        subscription["status"] = "active"
+    draft(act, subscription, "subscription_cycle")
+    change(act, subscription, old)
+    schedule(act, subscription)
+    collect(act, subscription)
+
+
+def ripe(act: Effects, subscription: Json) -> None:
+    old = copy.deepcopy(subscription)
+    if subscription["status"] == "incomplete":
+        subscription |= {"status": "incomplete_expired", "ended_at": act.second}
+        change(act, subscription, old)
+        _void_first(act, subscription)
+        return
+    resumes = (subscription["pause_collection"] or {}).get("resumes_at")
+    if resumes is not None and resumes <= act.second:
+        subscription["pause_collection"] = None
+        change(act, subscription, old)
+    if subscription["status"] == "trialing" and act.second < period(subscription)[1]:
+        act.announce("customer.subscription.trial_will_end", subscription)
+        act.wake(subscription, period(subscription)[1])
+        return
+    lacking = subscription["status"] == "trialing" and invoices.payer(act, _like(subscription)) is None
+    missing = subscription["trial_settings"]["end_behavior"]["missing_payment_method"] if lacking else ""
+    if subscription["cancel_at_period_end"] or missing == "cancel":
+        end(act, subscription)
+    elif missing == "pause":
+        subscription["status"] = "paused"
+        change(act, subscription, old, "paused")
+    elif subscription["status"] in LIVE:
+        renew(act, subscription, act.second)
+
+
+def _like(subscription: Json) -> Json:
+    """As much of an invoice as it takes to tell who would pay it."""
+    return {
+        "customer": subscription["customer"],
+        "default_payment_method": subscription["default_payment_method"],
+        "parent": None,
+    }
+
+
+def _void_first(act: Effects, subscription: Json) -> None:
+    invoice = act.realm.find("invoice", subscription["latest_invoice"] or "")
+    if invoice is not None and invoice["status"] == "open":
+        invoices.void(act, copy.deepcopy(invoice), {})
+
+
+def end(act: Effects, subscription: Json) -> Json:
+    """Over, at once; an open invoice stays, unless it was the first (facts, section 5)."""
+    begun = subscription["status"] != "incomplete"
+    subscription["status"] = "canceled" if begun else "incomplete_expired"
+    subscription |= {"canceled_at": subscription["canceled_at"] or act.second, "ended_at": act.second}
+    act.wake(subscription, None)
+    act.keep("subscription", subscription)
+    act.announce("customer.subscription.deleted", subscription)
+    if not begun:
+        _void_first(act, subscription)
+    return subscription
+
+
+def _watch(act: Effects, invoice: Json, paid: bool) -> None:
+    """An invoice was paid or not: so the subscription is active, or past due."""
+    details = (invoice["parent"] or {}).get("subscription_details")
+    found = act.realm.find("subscription", details["subscription"]) if details else None
+    if found is None:
+        return
+    subscription, old = copy.deepcopy(found), copy.deepcopy(found)
+    latest = subscription["latest_invoice"] == invoice["id"]
+    if paid and latest and subscription["status"] in ("incomplete", "past_due", "unpaid"):
+        subscription["status"] = "active"
+        intent = intent_of(act, invoice)
+        saves = subscription["payment_settings"]["save_default_payment_method"] == "on_subscription"
+        if saves and intent is not None:
+            subscription["default_payment_method"] = intent["payment_method"]
+        schedule(act, subscription)
+    elif not paid and subscription["status"] in ("active", "trialing"):
+        subscription["status"] = "past_due"
+    if subscription != old:
+        change(act, subscription, old)
+
+
+invoices.WATCHERS.append(_watch)

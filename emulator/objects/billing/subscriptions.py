@@ -1,0 +1,264 @@
+"""Subscriptions: the row, and how one begins, changes and ends. What time does to one is in `renewals`."""
+
+from __future__ import annotations
+
+import copy
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.resource import Action, Filter, Resource, blank, same
+from stripe_mongo_sync.emulator.objects.billing import invoices, renewals, subscription_items
+from stripe_mongo_sync.emulator.objects.billing.renewals import OVER, change
+from stripe_mongo_sync.emulator.objects.catalog import lines
+from stripe_mongo_sync.emulator.objects.payments import cards
+from stripe_mongo_sync.emulator.protocol import errors
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.fields import (
+    Fields,
+    Flag,
+    Hash,
+    Many,
+    Metadata,
+    Moment,
+    OneOf,
+    Ref,
+    Text,
+    Time,
+    Whole,
+)
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+DAY = 86_400
+PATIENCE = 23 * 3600  # how long a first payment may take
+
+
+def _check(params: Json) -> None:
+    for name in ("customer", "items"):
+        if not params.get(name):
+            raise errors.missing(name)
+    lines.check(params["items"], "subscription", "items")
+    if params.get("trial_end") is not None and params.get("trial_period_days") is not None:
+        raise errors.both("trial_end", "trial_period_days")
+    if params.get("payment_behavior") == "pending_if_incomplete":
+        message = "`pending_if_incomplete` is only for updates of a subscription."
+        raise errors.invalid(message, "payment_behavior")
+    sent = params.get("collection_method") == "send_invoice"
+    if sent != (params.get("days_until_due") is not None):
+        message = "`days_until_due` must be set when, and only when, `collection_method` is `send_invoice`."
+        raise errors.invalid(message, "days_until_due")
+
+
+def _guard(act: Effects, params: Json, subscription: Json | None) -> None:
+    strangers = params.keys() - {"metadata", "cancellation_details"}
+    if subscription is not None and subscription["status"] in OVER and strangers:
+        message = "A canceled subscription can only update its cancellation_details and metadata."
+        raise errors.invalid(message, min(strangers))
+    customer = (subscription or params)["customer"]
+    if params.get("default_payment_method") is not None:
+        cards.belongs(act, params["default_payment_method"], customer, "default_payment_method")
+    if subscription is not None:
+        subscription_items.guard(act, params, subscription)
+        return
+    subscription_items.prices(act, params["items"])
+    first = {"parent": None, "default_payment_method": params.get("default_payment_method"), "customer": customer}
+    total = sum(subscription_items.cost(act, line) for line in params["items"])
+    free = _trial_end(act, params) is not None or not total
+    behavior = params.get("payment_behavior") or "allow_incomplete"
+    if free or behavior == "default_incomplete" or params.get("collection_method") == "send_invoice":
+        return
+    method = invoices.payer(act, first)
+    if method is None:
+        raise Problem(
+            400,
+            "This customer has no attached payment source or default payment method. Please consider adding a default "
+            "payment method. For more information, visit https://stripe.com/docs/billing/subscriptions/"
+            "payment-methods-setting#payment-method-priority.",
+            code="resource_missing",
+        )
+    card = cards.card_of(act.need("payment_method", method))
+    if behavior == "error_if_incomplete" and (card.refused or card.asks):
+        raise cards.refusal(card.refused or "authentication_required")
+
+
+def _trial_end(act: Effects, params: Json) -> int | None:
+    days = params.get("trial_period_days")
+    end: int | None = act.second + days * DAY if days else params.get("trial_end")
+    return end
+
+
+def _shape(act: Effects, params: Json, subscription: Json) -> None:
+    if "customer" in params:  # only a new one says whose it is
+        _begin(act, params, subscription)
+        return
+    for line in params.get("items") or []:
+        subscription_items.change(act, subscription, line)
+    if "cancel_at_period_end" in params:
+        ending = params["cancel_at_period_end"]
+        subscription["cancel_at"] = renewals.period(subscription)[1] if ending else None
+        subscription["canceled_at"] = act.second if ending else None
+        subscription["cancellation_details"]["reason"] = "cancellation_requested" if ending else None
+    if params.get("trial_end") is not None:  # what its end brings happens before the next request
+        end = act.second if params["trial_end"] == "now" else params["trial_end"]
+        subscription |= {"trial_end": end, "billing_cycle_anchor": end}
+        renewals.stretch(subscription, renewals.period(subscription)[0], end)
+    renewals.schedule(act, subscription)
+
+
+def _begin(act: Effects, params: Json, subscription: Json) -> None:
+    trial = _trial_end(act, params)
+    subscription |= {"start_date": act.second, "billing_cycle_anchor": trial or act.second}
+    if trial:
+        subscription |= {"trial_start": act.second, "trial_end": trial, "status": "trialing"}
+    url = f"/v1/subscription_items?subscription={subscription['id']}"
+    subscription["items"] = {"object": "list", "data": [], "has_more": False, "total_count": 0, "url": url}
+    for line in params["items"]:
+        subscription_items.add(act, subscription, line)
+    subscription["currency"] = subscription["items"]["data"][0]["price"]["currency"]
+    end = trial or renewals.period(subscription)[1]
+    renewals.stretch(subscription, act.second, end)
+    if subscription["cancel_at_period_end"]:
+        subscription |= {"cancel_at": end, "canceled_at": act.second}
+    renewals.schedule(act, subscription)
+    if not trial and subscription["collection_method"] == "charge_automatically":
+        subscription["status"] = "incomplete"  # until its first invoice is paid
+        act.wake(subscription, act.second + PATIENCE)
+    renewals.draft(act, subscription, "subscription_create")
+
+
+def _after(act: Effects, params: Json, subscription: Json) -> None:
+    """The first invoice is charged at once, unless the caller wants to see to it."""
+    wait = params.get("payment_behavior") == "default_incomplete"
+    renewals.collect(act, subscription, wait, away=False)
+    if subscription["status"] == "trialing" and subscription["trial_end"] - act.second <= renewals.NOTICE:
+        act.announce("customer.subscription.trial_will_end", act.need("subscription", subscription["id"]))
+
+
+def _end(act: Effects, subscription: Json, params: Json) -> Json:
+    if subscription["status"] in OVER:
+        raise errors.no_such("subscription", subscription["id"])
+    details = {name: value for name, value in (params.get("cancellation_details") or {}).items() if value is not None}
+    subscription["cancellation_details"] |= {**details, "reason": "cancellation_requested"}
+    return renewals.end(act, subscription)
+
+
+def _resume(act: Effects, subscription: Json, params: Json) -> Json:
+    if subscription["status"] != "paused":
+        message = "You can only resume a subscription that has a status of paused; this one has a status of "
+        raise Problem(400, message + f"{subscription['status']}.")
+    old = copy.deepcopy(subscription)
+    subscription |= {"status": "active", "billing_cycle_anchor": act.second}
+    change(act, subscription, old, "resumed")
+    renewals.renew(act, subscription, act.second)
+    return act.need("subscription", subscription["id"])
+
+
+DETAILS: Fields = {
+    "comment": Text(),
+    "feedback": OneOf(
+        values=(
+            *("customer_service", "low_quality", "missing_features", "other"),
+            *("switched_service", "too_complex", "too_expensive", "unused"),
+        )
+    ),
+}
+SHOWN: Fields = {
+    "cancel_at_period_end": Flag(),
+    "collection_method": OneOf(values=("charge_automatically", "send_invoice")),
+    "days_until_due": Whole(least=0),
+    "default_payment_method": Ref(kind="payment_method"),
+    "description": Text(longest=500),
+    "metadata": Metadata(),
+    "payment_settings": Hash(
+        fields={"save_default_payment_method": OneOf(values=("off", "on_subscription"))}, merge=True
+    ),
+    "proration_behavior": OneOf(values=("always_invoice", "create_prorations", "none"), hidden=True),
+    "trial_settings": Hash(
+        fields={
+            "end_behavior": Hash(
+                fields={"missing_payment_method": OneOf(values=("cancel", "create_invoice", "pause"), required=True)},
+                required=True,
+            )
+        }
+    ),
+}
+BEHAVIOR = OneOf(
+    values=("allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"), hidden=True
+)
+PAUSE = Hash(
+    fields={
+        "behavior": OneOf(values=("keep_as_draft", "mark_uncollectible", "void"), required=True),
+        "resumes_at": Time(),
+    }
+)
+STATUSES = ("active", "incomplete", "past_due", "paused", "trialing", "unpaid", *OVER)
+
+
+def _is_in(subscription: Json, status: str) -> bool:
+    now = subscription["status"]
+    return status in ("all", now) or (status == "ended" and now in OVER)
+
+
+SUBSCRIPTION = Resource(
+    kind="subscription",
+    path="subscriptions",
+    prefix="sub_",
+    event_name="customer.subscription",
+    create={
+        **SHOWN,
+        "customer": Ref(kind="customer"),
+        "items": Many(each=Hash(fields=subscription_items.ITEM, fill=False), most=20, hidden=True),
+        "payment_behavior": BEHAVIOR,
+        "trial_end": Time(hidden=True),
+        "trial_period_days": Whole(least=1, most=730, hidden=True),
+    },
+    update={
+        **SHOWN,
+        "cancellation_details": Hash(fields=DETAILS, merge=True),
+        "items": Many(each=Hash(fields=subscription_items.CHANGED, fill=False), most=20, hidden=True),
+        "pause_collection": PAUSE,
+        "trial_end": Moment(hidden=True),
+    },
+    defaults=blank(
+        "application application_fee_percent billing_thresholds cancel_at canceled_at customer customer_account "
+        "days_until_due default_payment_method default_source description ended_at latest_invoice "
+        "next_pending_invoice_item_invoice on_behalf_of pause_collection pending_invoice_item_interval "
+        "pending_setup_intent pending_update schedule test_clock transfer_data trial_end trial_start"
+    )
+    | {
+        "automatic_tax": {"enabled": False, "liability": None},
+        "billing_cycle_anchor": 0,
+        "billing_mode": {"flexible": {"proration_discounts": "included"}, "type": "flexible"},
+        "billing_schedules": [],
+        "cancel_at_period_end": False,
+        "cancellation_details": blank("comment feedback reason"),
+        "collection_method": "charge_automatically",
+        "currency": "usd",
+        "default_tax_rates": [],
+        "discounts": [],
+        "invoice_settings": {"account_tax_ids": None, "issuer": {"type": "self"}},
+        "items": {"object": "list", "data": [], "has_more": False, "total_count": 0, "url": "/v1/subscription_items"},
+        "metadata": {},
+        "payment_settings": blank("payment_method_options payment_method_types save_default_payment_method"),
+        "start_date": 0,
+        "status": "active",
+        "trial_settings": {"end_behavior": {"missing_payment_method": "create_invoice"}},
+    },
+    filters={
+        "collection_method": same("collection_method", SHOWN["collection_method"]),
+        **{name: same(name) for name in ("customer", "customer_account", "test_clock")},
+        "price": Filter(Text(), lambda owner, id: any(item["price"]["id"] == id for item in owner["items"]["data"])),
+        "status": Filter(OneOf(values=("all", "ended", *STATUSES)), _is_in),
+    },
+    expands={
+        "customer": "customer",
+        "default_payment_method": "payment_method",
+        "latest_invoice": "invoice",
+    },
+    check=_check,
+    guard=_guard,
+    shape=_shape,
+    after=_after,
+    shows=lambda act, subscription, asked: "status" in asked or subscription["status"] != "canceled",
+    ripe=renewals.ripe,
+    ends=Action(_end, {"cancellation_details": Hash(fields=DETAILS)}),
+    actions={"resume": Action(_resume)},
+)

@@ -1,0 +1,43 @@
+"""Discounts of customers: a coupon that is taken off whatever they are billed."""
+
+from __future__ import annotations
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.resource import Route, blank
+from stripe_mongo_sync.emulator.engine.steps import change
+from stripe_mongo_sync.emulator.protocol import errors
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+
+def give(act: Effects, customer: Json, coupon: str | None) -> None:
+    """Put the coupon in the place of the one that the customer has, if any; None takes it away."""
+    old = customer["discount"]
+    if coupon is None:
+        customer["discount"] = None
+        if old is not None:
+            act.announce("customer.discount.deleted", old)
+        return
+    customer["discount"] = blank(
+        "checkout_session customer_account end invoice invoice_item promotion_code subscription subscription_item"
+    ) | {
+        "id": "di_" + act.draw(24, "base62"),
+        "object": "discount",
+        "customer": customer["id"],
+        "source": {"type": "coupon", "coupon": coupon},
+        "start": act.second,
+    }
+    act.announce(f"customer.discount.{'created' if old is None else 'updated'}", customer["discount"])
+
+
+def _remove(act: Effects, params: Json, id: str) -> Json:
+    """DELETE /v1/customers/<id>/discount."""
+    customer = {**act.need("customer", id)}
+    gone = customer["discount"]
+    if gone is None:
+        raise errors.no_such("active discount for customer", id)
+    give(act, customer, None)
+    change(act, {**act.need("customer", id)}, "customer.updated", discount=None)
+    return {name: value for name, value in gone.items() if name != "end"} | {"deleted": True}
+
+
+ROUTES = (Route("DELETE", "customers/{}/discount", "customer", _remove),)

@@ -1,0 +1,1 @@
+"""Stripe's hosted pages; of `objects` it may import `billing`, `payments` and `catalog`."""

@@ -1,0 +1,127 @@
+"""Pages that Stripe hosts: payment links, and the portal in which customers see to their own billing."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.resource import ACTIVE, Resource, blank
+from stripe_mongo_sync.emulator.objects.catalog import lines
+from stripe_mongo_sync.emulator.protocol import errors
+from stripe_mongo_sync.emulator.protocol.fields import Currency, Fields, Flag, Hash, Many, Metadata, OneOf, Ref, Text
+from stripe_mongo_sync.emulator.protocol.values import LOCALES_OF_PORTALS
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+
+def _mode(act: Effects, given: list[Json]) -> str:
+    """A link with anything that recurs sells a subscription."""
+    prices = [line.get("price_data") or act.need("price", line["price"]) for line in given]
+    return "subscription" if any(price.get("recurring") for price in prices) else "payment"
+
+
+def _check(params: Json) -> None:
+    if not params["line_items"]:
+        raise errors.empty("line_items")
+    lines.check(params["line_items"], "payment")
+
+
+def _guard(act: Effects, params: Json, link: Json | None) -> None:
+    if link is None:
+        given = params["line_items"]
+        lines.guard(act, given, _mode(act, given), params.get("currency"))
+
+
+def _shape(act: Effects, params: Json, link: Json) -> None:
+    if "line_items" not in params:
+        return  # an update
+    made = lines.items(act, params["line_items"])
+    lines.keep(act, link["id"], made)
+    mode = "" if link["livemode"] else "test_"
+    link |= {"currency": made[0]["currency"], "url": f"https://buy.stripe.com/{mode}{act.draw(18, 'base62')}"}
+    if any(item["price"]["recurring"] for item in made):
+        link |= {"customer_creation": "always", "payment_method_collection": "always"}
+
+
+SHOWN: Fields = {
+    "allow_promotion_codes": Flag(),
+    "billing_address_collection": OneOf(values=("auto", "required")),
+    "inactive_message": Text(longest=500),
+    "metadata": Metadata(),
+}
+LINE = Hash(fields={**lines.LINE, "quantity": replace(lines.LINE["quantity"], required=True)}, fill=False)
+PAYMENT_LINK = Resource(
+    kind="payment_link",
+    path="payment_links",
+    prefix="plink_",
+    label="payment link",
+    dated="",
+    create={
+        **SHOWN,
+        "currency": Currency(),
+        "customer_creation": OneOf(values=("always", "if_required")),
+        "line_items": Many(each=LINE, most=20, required=True, hidden=True),
+        "submit_type": OneOf(values=("auto", "book", "donate", "pay", "subscribe")),
+    },
+    update={**SHOWN, "active": Flag()},
+    defaults=blank(
+        "application application_fee_amount application_fee_percent consent_collection currency inactive_message "
+        "invoice_creation on_behalf_of payment_intent_data payment_method_types restrictions "
+        "shipping_address_collection subscription_data transfer_data"
+    )
+    | {
+        "active": True,
+        "after_completion": {"hosted_confirmation": {"custom_message": None}, "type": "hosted_confirmation"},
+        "allow_promotion_codes": False,
+        "automatic_tax": {"enabled": False, "liability": None},
+        "billing_address_collection": "auto",
+        "custom_fields": [],
+        "custom_text": blank("after_submit shipping_address submit terms_of_service_acceptance"),
+        "customer_creation": "if_required",
+        "metadata": {},
+        "payment_method_collection": "if_required",
+        "phone_number_collection": {"enabled": False},
+        "shipping_options": [],
+        "submit_type": "auto",
+        "tax_id_collection": {"enabled": False, "required": "never"},
+        "url": "",
+    },
+    filters=ACTIVE,
+    created_filter=False,
+    includes={"line_items": lines.listed},
+    events=("created", "updated"),
+    check=_check,
+    guard=_guard,
+    shape=_shape,
+    lists={"line_items": lines.of},
+)
+
+
+# billing_portal.session
+
+
+def _check_visit(params: Json) -> None:
+    if params.get("customer") is None:
+        raise errors.missing("customer")
+
+
+def _shape_visit(act: Effects, params: Json, visit: Json) -> None:
+    mode = "" if visit["livemode"] else "test_"
+    visit["url"] = f"https://billing.stripe.com/p/session/{mode}{act.draw(40, 'base62')}"
+
+
+PORTAL_SESSION = Resource(
+    kind="billing_portal.session",
+    path="billing_portal/sessions",
+    prefix="bps_",
+    readable=False,
+    create={
+        "customer": Ref(kind="customer"),
+        "locale": OneOf(values=LOCALES_OF_PORTALS),
+        "return_url": Text(),
+    },
+    defaults=blank("customer customer_account flow locale on_behalf_of return_url")
+    | {"configuration": "bpc_1EmulatedPortal00000001", "url": ""},
+    events=("created",),
+    check=_check_visit,
+    shape=_shape_visit,
+)

@@ -1,0 +1,67 @@
+"""Test clocks: the time of some customers, and of all that is theirs, is moved by a call."""
+
+from __future__ import annotations
+
+import copy
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.resource import Action, Resource
+from stripe_mongo_sync.emulator.engine.tides import CLOCK
+from stripe_mongo_sync.emulator.protocol import errors
+from stripe_mongo_sync.emulator.protocol.fields import Ref, Text, Time
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+LASTS = 30 * 86_400  # seconds of real time, after which a clock is deleted
+
+
+def _shape(act: Effects, params: Json, clock: Json) -> None:
+    clock["deletes_after"] = act.second + LASTS
+    if "customer" in params:
+        act.keep("customer", {**act.need("customer", params["customer"]), "test_clock": clock["id"]})
+
+
+def _advance(act: Effects, clock: Json, params: Json) -> Json:
+    """Whatever is due meanwhile happens before the next request."""
+    if params["frozen_time"] <= clock["frozen_time"]:
+        raise errors.invalid("The time to advance to must be after the clock's current time.", "frozen_time")
+    for status, verb in (("advancing", "advancing"), ("ready", "ready")):
+        old = copy.deepcopy(clock)
+        clock |= {"frozen_time": params["frozen_time"], "status": status}
+        act.keep(CLOCK, clock)
+        act.announce(f"{CLOCK}.{verb}", clock, old, previous=False)
+    return clock
+
+
+def _gone(act: Effects, clock: Json) -> None:
+    """All that is of it goes with it, and no event tells of that."""
+    theirs = {each["id"] for each in act.realm.all("customer") if each.get("test_clock") == clock["id"]}
+    for table in list(act.realm.store.names()):
+        kind = table.removeprefix(act.realm.name(""))
+        if kind in (table, CLOCK):
+            continue
+        for id, row in list(act.realm.table(kind).items()):
+            object = row.get("object") if isinstance(row, dict) else None
+            if isinstance(object, dict) and (
+                object.get("test_clock") == clock["id"] or object.get("customer") in theirs
+            ):
+                act.realm.drop(kind, id)
+
+
+TEST_CLOCK = Resource(
+    kind=CLOCK,
+    path="test_helpers/test_clocks",
+    prefix="clock_",
+    label="test clock",
+    create={
+        "customer": Ref(kind="customer", hidden=True),
+        "frozen_time": Time(required=True),
+        "name": Text(longest=300),
+    },
+    defaults={"deletes_after": 0, "frozen_time": 0, "name": None, "status": "ready", "status_details": {}},
+    created_filter=False,
+    delete="gone",
+    test_only=True,
+    shape=_shape,
+    gone=_gone,
+    actions={"advance": Action(_advance, {"frozen_time": Time(required=True)})},
+)

@@ -1,0 +1,1 @@
+"""How money moves; of `objects` it may import `catalog`."""

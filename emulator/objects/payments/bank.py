@@ -1,0 +1,170 @@
+"""What comes from banks: direct debits, which take days, and the cash that a customer sends."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.resource import Resource, Route
+from stripe_mongo_sync.emulator.engine.steps import change
+from stripe_mongo_sync.emulator.objects.payments import cards
+from stripe_mongo_sync.emulator.objects.payments.charges import charge
+from stripe_mongo_sync.emulator.protocol import errors
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.fields import Currency, Fields, Hash, OneOf, Text, Time, Whole
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+ACCOUNTS = "bank_accounts"  # the table: payment method -> {"iban"}
+CASH = "cash_balance"  # the table: customer -> currency -> amount
+COUNTRIES = {"eur": "eu", "gbp": "gb", "jpy": "jp", "mxn": "mx"}  # of bank transfers in a currency
+
+
+@dataclass(frozen=True)
+class Debit:
+    """How a debit ends, and after how many seconds."""
+
+    refused: str = ""
+    after: int = 0
+
+
+# Stripe's test accounts (docs.stripe.com/payments/sepa-debit/accept-a-payment, test your integration).
+IBANS = {
+    "AT611904300234573201": Debit(),
+    "AT321904300235473204": Debit(after=180),
+    "AT861904300235473202": Debit(refused="generic_could_not_process"),
+    "AT591904300235473203": Debit(refused="generic_could_not_process", after=180),
+    "IT60X0542811101000000123456": Debit(refused="generic_could_not_process"),
+}
+
+
+def shape(act: Effects, params: Json, method: Json) -> None:
+    """Finish a new payment method."""
+    iban = params["sepa_debit"]["iban"].replace(" ", "")
+    act.realm.put(ACCOUNTS, method["id"], {"iban": iban})
+    method["sepa_debit"] = {
+        "bank_code": iban[4:9],
+        "branch_code": "",
+        "country": iban[:2],
+        "fingerprint": f"Emulated{iban[-8:]}",
+        "generated_from": {"charge": None, "setup_attempt": None},
+        "last4": iban[-4:],
+    }
+
+
+def check(params: Json) -> None:
+    iban = (params.get("sepa_debit") or {}).get("iban")
+    if iban is None:
+        raise errors.missing("sepa_debit[iban]")
+    for name in ("name", "email"):
+        if (params.get("billing_details") or {}).get(name) is None:
+            raise errors.missing(f"billing_details[{name}]")
+    if iban.replace(" ", "") not in IBANS:
+        raise errors.invalid("The emulator knows Stripe's test accounts only.", "sepa_debit[iban]", "invalid_iban")
+
+
+def confirm(act: Effects, intent: Json, method: Json, params: Json) -> Json:
+    """Ask the bank; it answers later."""
+    if method["type"] not in intent["payment_method_types"]:
+        message = f"The PaymentMethod provided ({method['type']}) is not allowed for this PaymentIntent."
+        raise errors.invalid(message, "payment_method")
+    if params.get("mandate_data") is None:
+        message = (
+            "This PaymentIntent requires a mandate, but no existing mandate was found. Collect mandate acceptance from "
+            "the customer and try again, providing acceptance data in the mandate_data parameter."
+        )
+        raise errors.invalid(message, "mandate_data", "payment_intent_mandate_invalid")
+    made = charge(act, intent, method, pending=True)
+    cards.spend(act, method)
+    act.wake(intent, act.second + IBANS[act.realm.table(ACCOUNTS)[method["id"]]["iban"]].after)
+    fields = {"last_payment_error": None, "latest_charge": made["id"], "status": "processing"}
+    return change(act, intent, "payment_intent.processing", **fields)
+
+
+def debited(act: Effects, intent: Json) -> bool | None:
+    """The bank has answered: whether it paid; None if nobody asked it."""
+    if intent["status"] != "processing":
+        return None
+    method = copy.deepcopy(act.need("payment_method", intent["payment_method"]))
+    refused = IBANS[act.realm.table(ACCOUNTS)[method["id"]]["iban"]].refused
+    tried = copy.deepcopy(act.need("charge", intent["latest_charge"]))
+    if not refused:
+        change(act, tried, "charge.succeeded", status="succeeded")
+        received = {"amount_received": intent["amount"], "status": "succeeded"}
+        change(act, intent, "payment_intent.succeeded", **received)
+        return True
+    message = "The bank could not process the debit."
+    change(act, tried, "charge.failed", status="failed", paid=False, failure_code=refused, failure_message=message)
+    problem = Problem(402, message, code=refused, type="invalid_request_error", payment_method=method)
+    fields: Json = {"last_payment_error": problem.error, "payment_method": None, "status": "requires_payment_method"}
+    change(act, intent, "payment_intent.payment_failed", **fields)
+    return False
+
+
+# The cash balance: what a customer has sent
+
+
+def _fund(act: Effects, params: Json, customer: str) -> Json:
+    """POST /v1/test_helpers/customers/<id>/fund_cash_balance: the customer sends money, and nothing waits for it."""
+    act.need("customer", customer)
+    currency, amount = params["currency"], params["amount"]
+    held = {**act.realm.table(CASH).get(customer, {})}
+    held[currency] = held.get(currency, 0) + amount
+    act.realm.put(CASH, customer, held)
+    way: Json = {"reference": params.get("reference"), "type": f"{COUNTRIES.get(currency, 'us')}_bank_transfer"}
+    made = act.make(
+        "customer_cash_balance_transaction",
+        currency=currency,
+        customer=customer,
+        ending_balance=held[currency],
+        funded={"bank_transfer": {**way, way["type"]: {}}},
+        net_amount=amount,
+        type="funded",
+    )
+    act.announce("customer_cash_balance_transaction.created", made)
+    act.announce("cash_balance.funds_available", cash_balance(act, {}, customer))
+    return made
+
+
+def cash_balance(act: Effects, params: Json, customer: str) -> Json:
+    """GET /v1/customers/<id>/cash_balance."""
+    act.need("customer", customer)
+    held = {code: amount for code, amount in act.realm.table(CASH).get(customer, {}).items() if amount}
+    return {
+        "object": "cash_balance",
+        "available": held or None,
+        "customer": customer,
+        "customer_account": None,
+        "livemode": act.realm.livemode,
+        "settings": {"reconciliation_mode": "automatic", "using_merchant_default": True},
+    }
+
+
+NEW_METHOD: Fields = {"sepa_debit": Hash(fields={"iban": Text(required=True)}, hidden=True)}
+ACCEPTANCE: Fields = {"accepted_at": Time(), "type": OneOf(values=("offline", "online"), required=True)}
+
+
+def mandate(new: bool) -> Fields:
+    """That the customer agrees to be debited; who confirms later may have said it before."""
+    accepted = Hash(fields=ACCEPTANCE, required=new)
+    return {"mandate_data": Hash(fields={"customer_acceptance": accepted}, hidden=True)}
+
+
+CASH_TRANSACTION = Resource(
+    kind="customer_cash_balance_transaction",
+    path="(customer_cash_balance_transaction)",
+    prefix="ccsbtxn_",
+    readable=False,
+    defaults={"customer_account": None},
+    events=("created",),
+)
+ROUTES = (
+    Route("GET", "customers/{}/cash_balance", "cash_balance", cash_balance),
+    Route(
+        "POST",
+        "test_helpers/customers/{}/fund_cash_balance",
+        "customer_cash_balance_transaction",
+        _fund,
+        {"amount": Whole(least=1, required=True), "currency": Currency(required=True), "reference": Text()},
+    ),
+)

@@ -1,0 +1,221 @@
+"""Charges and refunds: the money that moved, and the money that went back."""
+
+from __future__ import annotations
+
+import copy
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.resource import Action, Resource, blank, same
+from stripe_mongo_sync.emulator.objects.payments import disputes
+from stripe_mongo_sync.emulator.objects.payments.cards import CODES, MESSAGES
+from stripe_mongo_sync.emulator.protocol import errors
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Whole
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+CHARGE = Resource(
+    kind="charge",
+    path="charges",
+    prefix="ch_",
+    defaults=blank(
+        "application application_fee application_fee_amount balance_transaction calculated_statement_descriptor "
+        "customer description failure_balance_transaction failure_code failure_message on_behalf_of outcome "
+        "payment_intent payment_method payment_method_details receipt_email receipt_number receipt_url review "
+        "shipping source_transfer statement_descriptor statement_descriptor_suffix transfer_data transfer_group"
+    )
+    | {
+        "amount": 0,
+        "amount_captured": 0,
+        "amount_refunded": 0,
+        "billing_details": {"address": None, "email": None, "name": None, "phone": None, "tax_id": None},
+        "captured": True,
+        "currency": "usd",
+        "disputed": False,
+        "fraud_details": {},
+        "metadata": {},
+        "paid": True,
+        "refunded": False,
+        "status": "succeeded",
+    },
+    filters={"customer": same("customer"), "payment_intent": same("payment_intent")},
+    expands={"customer": "customer", "payment_intent": "payment_intent"},
+    events=(),
+)
+
+
+def charge(act: Effects, intent: Json, method: Json, reason: str = "", pending: bool = False) -> Json:
+    """Try to take the money of a payment intent; `reason` is why the card said no, `pending` if a bank is asked."""
+    manual, status = intent["capture_method"] == "manual", "failed" if reason else "pending" if pending else "succeeded"
+    made = act.make(
+        "charge",
+        **{name: intent[name] for name in ("amount", "currency", "customer", "description", "shipping", "metadata")},
+        amount_captured=0 if manual or reason else intent["amount"],
+        billing_details=method["billing_details"],
+        captured=not manual and not reason,
+        failure_code=(reason if reason in CODES else "card_declined") if reason else None,
+        failure_message=_said(reason) if reason else None,
+        outcome=_outcome(reason),
+        paid=not reason,
+        payment_intent=intent["id"],
+        payment_method=method["id"],
+        payment_method_details=_details(method),
+        receipt_email=intent["receipt_email"],
+        receipt_url=None if reason else f"https://pay.stripe.com/receipts/payment/{act.draw(24, 'base62')}",
+        status=status,
+    )
+    act.announce(f"charge.{status}", made)
+    return made
+
+
+def _said(reason: str) -> str:
+    return CODES[reason][0] if reason in CODES else MESSAGES.get(reason, "Your card was declined.")
+
+
+def _outcome(reason: str) -> Json:
+    good: Json = blank("advice_code network_advice_code network_decline_code reason") | {
+        "network_status": "approved_by_network",
+        "risk_level": "normal",
+        "seller_message": "Payment complete.",
+        "type": "authorized",
+    }
+    if not reason:
+        return good
+    why = {"network_status": "declined_by_network", "reason": reason, "type": "issuer_declined"}
+    return good | why | {"seller_message": "The bank did not return any further details with this decline."}
+
+
+def _details(method: Json) -> Json:
+    """How a charge shows what it was paid with."""
+    if method["type"] == "card":
+        return {"type": "card", "card": _seen(method["card"])}
+    shown = ("bank_code", "branch_code", "country", "fingerprint", "last4")
+    return {
+        "type": "sepa_debit",
+        "sepa_debit": {name: method["sepa_debit"][name] for name in shown} | {"mandate": None},
+    }
+
+
+def _seen(card: Json) -> Json:
+    shown = ("brand", "checks", "country", "exp_month", "exp_year", "fingerprint", "funding", "last4", "wallet")
+    return {name: card[name] for name in shown} | {
+        "installments": None,
+        "mandate": None,
+        "network": card["brand"],
+        "three_d_secure": None,
+    }
+
+
+def give_back(act: Effects, id: str, amount: int) -> None:
+    """Count an amount as refunded, and say so."""
+    paid = copy.deepcopy(act.need("charge", id))
+    paid["amount_refunded"] += amount
+    paid["refunded"] = paid["amount_refunded"] >= paid["amount"]
+    act.keep("charge", paid)
+    act.announce("charge.refunded", paid)
+
+
+# refund
+
+
+def _check(params: Json) -> None:
+    if params.get("charge") is None and params.get("payment_intent") is None:
+        message = "One of the following params should be provided for this request: payment_intent or charge."
+        raise Problem(400, message)
+
+
+def _source(act: Effects, params: Json) -> Json:
+    """The charge to be refunded, or why there is none."""
+    intent, id = params.get("payment_intent"), params.get("charge")
+    if id is None:
+        id = act.need("payment_intent", params["payment_intent"])["latest_charge"]
+    paid = act.realm.find("charge", id) if id is not None else None
+    if paid is None or paid["status"] != "succeeded" or (intent is not None and paid["payment_intent"] != intent):
+        what = f"PaymentIntent ({intent})" if intent is not None else f"charge ({params['charge']})"
+        param = "charge" if intent is None else "payment_intent"
+        raise errors.invalid(f"This {what} does not have a successful charge to refund.", param)
+    return paid
+
+
+def _guard(act: Effects, params: Json, refund: Json | None) -> None:
+    if refund is not None:
+        return
+    paid = _source(act, params)
+    disputes.refundable(act, paid["id"])
+    left = paid["amount"] - paid["amount_refunded"]  # what was not captured counts as refunded
+    if left <= 0:
+        raise Problem(400, f"Charge {paid['id']} has already been refunded.", code="charge_already_refunded")
+    if params.get("amount") is not None and params["amount"] > left:
+        raise errors.invalid(
+            f"Refund amount ({money(params['amount'])}) is greater than unrefunded amount on charge ({money(left)})",
+            "amount",
+        )
+    if not paid["captured"] and params.get("amount") not in (None, left):
+        raise errors.invalid("You cannot partially refund an uncaptured charge.", "amount")
+
+
+def money(cents: int) -> str:
+    return f"${cents / 100:.2f}"
+
+
+def _shape(act: Effects, params: Json, refund: Json) -> None:
+    if "charge" not in params and "payment_intent" not in params:
+        return  # an update
+    paid = _source(act, params)
+    refund |= {name: paid[name] for name in ("currency", "payment_intent", "customer", "payment_method")}
+    refund["charge"] = paid["id"]
+    refund["amount"] = params.get("amount") or paid["amount"] - paid["amount_refunded"]
+
+
+def _after(act: Effects, params: Json, refund: Json) -> None:
+    give_back(act, refund["charge"], refund["amount"])
+
+
+def _cancel(act: Effects, refund: Json, params: Json) -> Json:
+    if refund["status"] != "requires_action":
+        raise Problem(400, f"You cannot cancel a refund that has a status of {refund['status']}.")
+    old = copy.deepcopy(refund)
+    refund["status"] = "canceled"
+    act.keep("refund", refund)
+    for type in ("refund.updated", "charge.refund.updated"):
+        act.announce(type, refund, old)
+    return refund
+
+
+REFUND_CREATE: Fields = {
+    "amount": Whole(least=1, unset=False),
+    "charge": Ref(kind="charge"),
+    "currency": Currency(hidden=True),
+    "metadata": Metadata(),
+    "payment_intent": Ref(kind="payment_intent"),
+    "reason": OneOf(values=("duplicate", "fraudulent", "requested_by_customer")),
+    "reverse_transfer": Flag(hidden=True),
+    "refund_application_fee": Flag(hidden=True),
+}
+REFUND = Resource(
+    kind="refund",
+    path="refunds",
+    prefix="re_",
+    moded=False,
+    create=REFUND_CREATE,
+    update={"metadata": Metadata()},
+    defaults=blank(
+        "balance_transaction charge customer customer_account payment_intent payment_method reason receipt_number "
+        "source_transfer_reversal transfer_reversal"
+    )
+    | {
+        "amount": 0,
+        "currency": "usd",
+        "destination_details": {"card": {"type": "refund"}, "type": "card"},
+        "metadata": {},
+        "status": "succeeded",
+    },
+    filters={"charge": same("charge", Text()), "payment_intent": same("payment_intent")},
+    expands={"charge": "charge", "payment_intent": "payment_intent", "customer": "customer"},
+    events=("created", "updated"),
+    also={"updated": "charge.refund.updated"},
+    check=_check,
+    guard=_guard,
+    shape=_shape,
+    after=_after,
+    actions={"cancel": Action(_cancel)},
+)

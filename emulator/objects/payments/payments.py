@@ -1,0 +1,214 @@
+"""Payment intents: from wanting money to having it, or to a decline that says why."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.resource import Action, Resource, blank, same
+from stripe_mongo_sync.emulator.objects.payments import bank, cards, disputes, intents, money
+from stripe_mongo_sync.emulator.objects.payments.charges import charge, give_back
+from stripe_mongo_sync.emulator.objects.payments.intents import METHOD, ONCE, OPEN, RETURN, TYPES, WHO, unexpected
+from stripe_mongo_sync.emulator.protocol import errors
+from stripe_mongo_sync.emulator.protocol.fields import Currency, Email, Fields, Flag, Hash, Metadata, OneOf, Text, Whole
+from stripe_mongo_sync.emulator.protocol.params import SHIPPING
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+# The least that Stripe takes, where it is not 50 (docs.stripe.com/currencies).
+LEAST = {"gbp": 30, "jpy": 50, "sek": 300, "nok": 300, "dkk": 250, "czk": 1500, "huf": 17500, "hkd": 400}
+
+# Who wants to know whether an intent was paid or declined: (act, intent, paid).
+WATCHERS: list[Callable[[Effects, Json, bool], None]] = []
+
+
+def confirm(act: Effects, intent: Json, params: Json) -> Json:
+    """Charge the card, ask its owner, or raise the decline after everything about it is kept and announced."""
+    if intent["status"] not in OPEN:
+        raise unexpected(intent, "confirm")
+    intents.redirects(intent["automatic_payment_methods"], "payment_intent", params)
+    intent |= {name: params[name] for name in (*TYPES, *HOW) if params.get(name) is not None}
+    intent["payment_method_types"] = intent["allowed_payment_method_types"] or intent["payment_method_types"]
+    method = intents.take_method(act, intent, params)
+    if method["type"] == "sepa_debit":
+        return bank.confirm(act, intent, method, params)
+    card = cards.card_of(method)
+    if card.asks and (params.get("off_session") or params.get("error_on_requires_action")):
+        return fail(act, intent, method, "authentication_required")
+    if card.asks:
+        intents.ask(intent, params.get("return_url"))
+        act.keep("payment_intent", intent)
+        act.announce("payment_intent.requires_action", intent)
+        return intent
+    return pay(act, intent, method)
+
+
+def pay(act: Effects, intent: Json, method: Json) -> Json:
+    card = cards.card_of(method)
+    if card.refused:
+        return fail(act, intent, method, card.refused)
+    made = charge(act, intent, method)
+    manual = intent["capture_method"] == "manual"
+    intent |= {"last_payment_error": None, "latest_charge": made["id"], "next_action": None}
+    intent["status"] = "requires_capture" if manual else "succeeded"
+    intent["amount_capturable" if manual else "amount_received"] = intent["amount"]
+    if intent["setup_future_usage"] and intent["customer"]:
+        cards.hand_over(act, method, intent["customer"])
+    cards.spend(act, method)
+    act.keep("payment_intent", intent)
+    act.announce(f"payment_intent.{'amount_capturable_updated' if manual else 'succeeded'}", intent)
+    if card.clears:
+        money.earn(act, intent["currency"], intent["amount_received"])
+    if not manual:
+        _tell(act, intent, paid=True)
+    if card.disputed and not manual:
+        disputes.dispute(act, made["id"], reason=card.disputed, inquiry=card.inquiry)
+    return intent
+
+
+def fail(act: Effects, intent: Json, method: Json, reason: str) -> Json:
+    """Never returns: 402, with the intent that waits for another card."""
+    tried = charge(act, intent, method, reason)
+    error = cards.refusal(reason, charge=tried["id"], payment_method=method)
+    intent |= {"latest_charge": tried["id"], "next_action": None, "payment_method": None}
+    intent |= {"last_payment_error": copy.deepcopy(error.error), "status": "requires_payment_method"}
+    act.keep("payment_intent", intent)
+    act.announce("payment_intent.payment_failed", intent)
+    _tell(act, intent, paid=False)
+    error.error["payment_intent"] = copy.deepcopy(intent)
+    raise error
+
+
+def _ripe(act: Effects, intent: Json) -> None:
+    """A bank answers."""
+    paid = bank.debited(act, intent)
+    if paid is not None:
+        _tell(act, intent, paid)
+
+
+def _tell(act: Effects, intent: Json, paid: bool) -> None:
+    for told in WATCHERS:
+        told(act, intent, paid)
+
+
+def _capture(act: Effects, intent: Json, params: Json) -> Json:
+    if intent["status"] != "requires_capture":
+        raise unexpected(intent, "capture")
+    amount = params.get("amount_to_capture") or intent["amount_capturable"]
+    if amount > intent["amount_capturable"]:
+        message = "The amount to capture must be less than or equal to the amount that is capturable."
+        raise errors.invalid(message, "amount_to_capture", "amount_too_large")
+    paid = copy.deepcopy(act.need("charge", intent["latest_charge"]))
+    paid |= {"captured": True, "amount_captured": amount, "amount_refunded": paid["amount"] - amount}
+    act.keep("charge", paid)
+    act.announce("charge.captured", paid)
+    intent |= {"amount_capturable": 0, "amount_received": amount, "status": "succeeded"}
+    intent["metadata"] |= params.get("metadata") or {}
+    act.keep("payment_intent", intent)
+    act.announce("payment_intent.succeeded", intent)
+    return intent
+
+
+def cancel(act: Effects, intent: Json, params: Json) -> Json:
+    if intent["status"] not in (*OPEN, "requires_capture"):
+        raise unexpected(intent, "cancel")
+    if intent["status"] == "requires_capture" and intent["latest_charge"] is not None:
+        give_back(act, intent["latest_charge"], intent["amount"])
+    intent |= {"status": "canceled", "canceled_at": act.second, "amount_capturable": 0, "next_action": None}
+    intent["cancellation_reason"] = params.get("cancellation_reason")
+    act.keep("payment_intent", intent)
+    act.announce("payment_intent.canceled", intent)
+    return intent
+
+
+def authenticated(act: Effects, intent: Json, agrees: bool) -> Json:
+    """The owner of the card said yes or no."""
+    method = copy.deepcopy(act.need("payment_method", intent["payment_method"]))
+    if agrees:
+        return pay(act, intent, method)
+    return fail(act, intent, method, "authentication_required")
+
+
+def _check(params: Json) -> None:
+    intents.check_method(params)
+    if params["amount"] < LEAST.get(params["currency"], 50):
+        raise errors.invalid("Amount must be no less than the minimum charge amount.", "amount", "amount_too_small")
+    errors.within(params["amount"], params["currency"], "amount")
+
+
+def _guard(act: Effects, params: Json, intent: Json | None) -> None:
+    intents.guarded("payment_intent")(act, params, intent)
+    if intent is not None:
+        errors.within(params.get("amount"), params.get("currency") or intent["currency"], "amount")
+
+
+def _after(act: Effects, params: Json, intent: Json) -> None:
+    if params.get("confirm"):
+        confirm(act, intent, {name: value for name, value in params.items() if name != "payment_method"})
+
+
+HOW: Fields = {
+    "capture_method": OneOf(values=("automatic", "automatic_async", "manual")),
+    "receipt_email": Email(),
+    "setup_future_usage": OneOf(values=("off_session", "on_session")),
+    "shipping": Hash(fields={**SHIPPING, "carrier": Text(), "tracking_number": Text()}),
+}
+AWAY: Fields = {"off_session": Flag(hidden=True), "error_on_requires_action": Flag(hidden=True)}
+SHOWN: Fields = {
+    **WHO,
+    **HOW,
+    "statement_descriptor": Text(longest=22),
+    "statement_descriptor_suffix": Text(longest=22),
+    "transfer_group": Text(),
+}
+AMOUNT = Whole(least=1)
+REASON = OneOf(values=("duplicate", "fraudulent", "requested_by_customer", "abandoned"))
+CREATE: Fields = {
+    **SHOWN,
+    **ONCE,
+    **RETURN,
+    **AWAY,
+    **bank.mandate(new=True),
+    "amount": Whole(least=1, required=True),
+    "currency": Currency(required=True),
+    "confirmation_method": OneOf(values=("automatic", "manual")),
+}
+PAYMENT_INTENT = Resource(
+    kind="payment_intent",
+    path="payment_intents",
+    prefix="pi_",
+    create=CREATE,
+    update={**SHOWN, "amount": AMOUNT, "currency": Currency(unset=False)},
+    defaults=blank(
+        "allowed_payment_method_types application application_fee_amount canceled_at cancellation_reason "
+        "client_secret customer customer_account description last_payment_error latest_charge next_action "
+        "on_behalf_of payment_method processing receipt_email review setup_future_usage shipping "
+        "statement_descriptor statement_descriptor_suffix transfer_data transfer_group"
+    )
+    | {
+        "amount": 0,
+        "amount_capturable": 0,
+        "amount_received": 0,
+        "automatic_payment_methods": {"allow_redirects": "always", "enabled": True},
+        "capture_method": "automatic_async",
+        "confirmation_method": "automatic",
+        "currency": "usd",
+        "metadata": {},
+        "payment_method_options": {},
+        "payment_method_types": ["card"],
+        "status": "requires_payment_method",
+    },
+    filters={"customer": same("customer"), "customer_account": same("customer_account")},
+    expands={"customer": "customer", "payment_method": "payment_method", "latest_charge": "charge"},
+    events=("created",),
+    check=_check,
+    guard=_guard,
+    shape=intents.shape,
+    after=_after,
+    ripe=_ripe,
+    actions={
+        "confirm": Action(intents.by_caller(confirm, "confirm"), {**METHOD, **TYPES, **HOW, **RETURN, **AWAY}),
+        "capture": Action(_capture, {"amount_to_capture": AMOUNT, "metadata": Metadata()}),
+        "cancel": Action(intents.by_caller(cancel, "cancel"), {"cancellation_reason": REASON}),
+    },
+)

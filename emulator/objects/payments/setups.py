@@ -1,0 +1,107 @@
+"""Setup intents: a card is saved for later, and nothing is charged."""
+
+from __future__ import annotations
+
+import copy
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.resource import Action, Resource, blank, same
+from stripe_mongo_sync.emulator.objects.payments import cards, intents
+from stripe_mongo_sync.emulator.objects.payments.intents import METHOD, ONCE, OPEN, RETURN, WHO, unexpected
+from stripe_mongo_sync.emulator.protocol.fields import Fields, OneOf
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+
+def confirm(act: Effects, intent: Json, params: Json) -> Json:
+    if intent["status"] not in OPEN:
+        raise unexpected(intent, "confirm")
+    intents.redirects(intent["automatic_payment_methods"], "setup_intent", params)
+    method = intents.take_method(act, intent, params)
+    card = cards.card_of(method)
+    if card.asks:
+        intents.ask(intent, params.get("return_url"))
+        act.keep("setup_intent", intent)
+        act.announce("setup_intent.requires_action", intent)
+        return intent
+    return _save(act, intent, method)
+
+
+def _save(act: Effects, intent: Json, method: Json) -> Json:
+    card = cards.card_of(method)
+    if card.refused and not card.attaches:
+        return _fail(act, intent, method, card.refused)
+    intent |= {"last_setup_error": None, "next_action": None, "status": "succeeded"}
+    if intent["customer"]:
+        cards.hand_over(act, method, intent["customer"])
+    act.keep("setup_intent", intent)
+    act.announce("setup_intent.succeeded", intent)
+    return intent
+
+
+def _fail(act: Effects, intent: Json, method: Json, reason: str) -> Json:
+    """Never returns: 402, with the intent that waits for another card."""
+    error = cards.refusal(reason, payment_method=method)
+    intent |= {"next_action": None, "payment_method": None, "status": "requires_payment_method"}
+    intent["last_setup_error"] = copy.deepcopy(error.error)
+    act.keep("setup_intent", intent)
+    act.announce("setup_intent.setup_failed", intent)
+    error.error["setup_intent"] = copy.deepcopy(intent)
+    raise error
+
+
+def authenticated(act: Effects, intent: Json, agrees: bool) -> Json:
+    """The owner of the card said yes or no."""
+    method = copy.deepcopy(act.need("payment_method", intent["payment_method"]))
+    if agrees:
+        return _save(act, intent, method)
+    return _fail(act, intent, method, "authentication_required")
+
+
+def cancel(act: Effects, intent: Json, params: Json) -> Json:
+    if intent["status"] not in OPEN:
+        raise unexpected(intent, "cancel")
+    intent |= {"status": "canceled", "next_action": None, "cancellation_reason": params.get("cancellation_reason")}
+    act.keep("setup_intent", intent)
+    act.announce("setup_intent.canceled", intent)
+    return intent
+
+
+def _after(act: Effects, params: Json, intent: Json) -> None:
+    if params.get("confirm"):
+        confirm(act, intent, {name: value for name, value in params.items() if name != "payment_method"})
+
+
+CREATE: Fields = {**WHO, **ONCE, **RETURN, "usage": OneOf(values=("off_session", "on_session"))}
+REASON = OneOf(values=("abandoned", "requested_by_customer", "duplicate"))
+SETUP_INTENT = Resource(
+    kind="setup_intent",
+    path="setup_intents",
+    prefix="seti_",
+    label="setupintent",
+    create=CREATE,
+    update=WHO,
+    defaults=blank(
+        "allowed_payment_method_types application cancellation_reason client_secret customer customer_account "
+        "description flow_directions last_setup_error latest_attempt mandate next_action on_behalf_of payment_method "
+        "single_use_mandate"
+    )
+    | {
+        "automatic_payment_methods": {"allow_redirects": "always", "enabled": True},
+        "metadata": {},
+        "payment_method_options": {},
+        "payment_method_types": ["card"],
+        "status": "requires_payment_method",
+        "usage": "off_session",
+    },
+    filters={name: same(name) for name in ("customer", "customer_account", "payment_method")},
+    expands={"customer": "customer", "payment_method": "payment_method"},
+    events=("created",),
+    check=intents.check_method,
+    guard=intents.guarded("setup_intent"),
+    shape=intents.shape,
+    after=_after,
+    actions={
+        "confirm": Action(intents.by_caller(confirm, "confirm"), {**METHOD, **RETURN}),
+        "cancel": Action(intents.by_caller(cancel, "cancel"), {"cancellation_reason": REASON}),
+    },
+)

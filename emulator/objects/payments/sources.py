@@ -1,0 +1,145 @@
+"""Sources: the cards of customers, as they were kept before payment methods, and the tokens that stand for them."""
+
+from __future__ import annotations
+
+import copy
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.resource import Resource, Route, blank
+from stripe_mongo_sync.emulator.engine.steps import change
+from stripe_mongo_sync.emulator.objects.payments import cards
+from stripe_mongo_sync.emulator.protocol import errors
+from stripe_mongo_sync.emulator.protocol.fields import Flag, Metadata, Text
+from stripe_mongo_sync.emulator.protocol.wire import Json
+from stripe_mongo_sync.emulator.state.store import Realm
+
+TITLES = {"amex": "American Express", "mastercard": "MasterCard", "visa": "Visa"}
+SHOWN = ("country", "exp_month", "exp_year", "fingerprint", "funding", "last4")
+
+
+def look(token: str, param: str = "source") -> cards.Card:
+    """The card that a test token stands for; refuse what is none, and a card that cannot be kept."""
+    name = token.removeprefix("tok_")
+    known = cards.CARDS.get(cards.ALIASES.get(name, name)) if token.startswith("tok_") else None
+    if known is None:
+        raise errors.no_such("token" if token.startswith("tok_") else "source", token, param, 400)
+    if known.refused and not known.attaches:
+        raise cards.refusal(known.refused)
+    return known
+
+
+def keep(act: Effects, token: str, customer: str, metadata: Json | None = None) -> Json:
+    """A new card of a customer."""
+    known = look(token)
+    seen = cards.look(known)
+    made = act.make(
+        "card",
+        brand=TITLES[known.brand],
+        customer=customer,
+        cvc_check="pass",
+        metadata=metadata or {},
+        **{name: seen[name] for name in SHOWN},
+    )
+    act.announce("customer.source.created", made)
+    return made
+
+
+def as_method(realm: Realm, id: str) -> Json | None:
+    """A card as the payment method that it is as well, under the same id."""
+    card = realm.find("card", id) if id.startswith("card_") else None
+    if card is None:
+        return None
+    known = cards.BY_LAST4[card["last4"]]
+    nobody: Json = blank("email name phone tax_id") | {
+        "address": blank("city country line1 line2 postal_code state"),
+    }
+    return {
+        "id": id,
+        "object": "payment_method",
+        "allow_redisplay": "unspecified",
+        "billing_details": nobody | {"name": card["name"]},
+        "card": cards.look(known),
+        "created": (realm.find("customer", card["customer"]) or {"created": 0})["created"],
+        "customer": card["customer"],
+        "customer_account": None,
+        "livemode": realm.livemode,
+        "metadata": {},
+        "type": "card",
+    }
+
+
+def _customer(act: Effects, id: str) -> Json:
+    return copy.deepcopy(act.need("customer", id))
+
+
+def owned(act: Effects, customer: str, id: str, param: str = "id", status: int = 404) -> Json:
+    """A card of the customer's."""
+    found = act.realm.find("card", id)
+    if found is None or found["customer"] != customer:
+        raise errors.no_such("source", id, param, status)
+    return copy.deepcopy(found)
+
+
+def _add(act: Effects, params: Json, id: str) -> Json:
+    customer = _customer(act, id)
+    made = keep(act, params["source"], id, params.get("metadata"))
+    if customer["default_source"] is None:
+        change(act, customer, "customer.updated", default_source=made["id"])
+    return made
+
+
+def _update(act: Effects, params: Json, customer: str, id: str) -> Json:
+    card = owned(act, customer, id)
+    given: Json = {name: value for name, value in params.items() if name != "metadata"}
+    given |= {name: int(given[name]) for name in ("exp_month", "exp_year") if given.get(name)}
+    merged = {**card["metadata"], **(params.get("metadata") or {})}
+    given["metadata"] = {name: value for name, value in merged.items() if value != ""}
+    return change(act, card, "customer.source.updated", **given)
+
+
+def _remove(act: Effects, params: Json, customer: str, id: str) -> Json:
+    card, owner = owned(act, customer, id), _customer(act, customer)
+    act.realm.put("card", id, {"object": card, "deleted": True})
+    act.announce("customer.source.deleted", card)
+    if owner["default_source"] == id:
+        left = [each["id"] for each in act.realm.all("card") if each["customer"] == customer]
+        change(act, owner, "customer.updated", default_source=left[-1] if left else None)
+    return {"id": id, "object": "card", "deleted": True}
+
+
+CARD = Resource(
+    kind="card",
+    path="(card)",
+    prefix="card_",
+    readable=False,
+    dated="",
+    moded=False,
+    defaults=blank(
+        "address_city address_country address_line1 address_line1_check address_line2 address_state address_zip "
+        "address_zip_check customer cvc_check dynamic_last4 name tokenization_method"
+    )
+    | {"allow_redisplay": "unspecified", "metadata": {}},
+    events=(),
+)
+ROUTES = (
+    Route(
+        "POST",
+        "customers/{}/sources",
+        "card",
+        _add,
+        {"metadata": Metadata(), "source": Text(required=True), "validate": Flag()},
+    ),
+    Route(
+        "POST",
+        "customers/{}/sources/{}",
+        "card",
+        _update,
+        {
+            "exp_month": Text(pattern="0?[1-9]|1[0-2]"),
+            "exp_year": Text(pattern="20[0-9]{2}"),
+            "metadata": Metadata(),
+            "name": Text(),
+        },
+    ),
+    Route("DELETE", "customers/{}/sources/{}", "card", _remove),
+)

@@ -1,0 +1,59 @@
+"""People and machines that change Stripe without our API calls: the Dashboard, and Stripe's own automation."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+from stripe_mongo_sync.emulator.engine import calls
+from stripe_mongo_sync.emulator.engine.calls import Call
+from stripe_mongo_sync.emulator.engine.engine import Engine
+from stripe_mongo_sync.emulator.engine.resource import RESOURCES
+from stripe_mongo_sync.emulator.protocol.forms import spell
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+
+class Actor:
+    """Creates, updates and deletes like the API, save that events name no key of ours (facts, section 0.3)."""
+
+    def __init__(
+        self,
+        engine: Engine,
+        livemode: bool = False,
+        cause: Json | None = None,
+        ask: bool = False,
+        account: str | None = None,
+    ) -> None:
+        self._engine = engine
+        self._livemode = livemode
+        self._cause = cause
+        self._account = account  # where, if not in the emulator's own
+        self._ask = ask  # the Dashboard's requests have an id, without a key
+
+    def create(self, kind: str, **params: Any) -> Json:
+        return self._do(Call(RESOURCES[kind], "create"), params)
+
+    def update(self, kind: str, id: str, **params: Any) -> Json:
+        return self._do(Call(RESOURCES[kind], "update", id), params)
+
+    def delete(self, kind: str, id: str) -> Json:
+        """Unlike the API, the Dashboard can delete a price (facts, section 5)."""
+        return self._do(Call(RESOURCES[kind], "delete", id), {})
+
+    def end(self, kind: str, id: str, **params: Any) -> Json:
+        """DELETE of something that stays readable, such as a subscription."""
+        return self._do(Call(RESOURCES[kind], "end", id), params)
+
+    def act(self, kind: str, id: str, action: str, **params: Any) -> Json:
+        """POST /v1/<path>/<id>/<action>."""
+        return self._do(Call(RESOURCES[kind], "action", id, action), params)
+
+    def _do(self, call: Call, params: Json) -> Json:
+        engine = self._engine
+        with engine.state():
+            cause = self._cause
+            if self._ask:
+                cause = {"id": "req_" + engine.ids.draw(14, "base62"), "idempotency_key": None}
+            typed = calls.validate(call, spell(params))
+            act = engine.act(engine.realm(self._livemode, self._account), cause)
+            return copy.deepcopy(calls.execute(call, act, typed, engine.events, f"/v1/{call.row.path}"))

@@ -1,0 +1,64 @@
+"""The people at the other end: owners of cards and buyers, whose doings carry no key of ours (facts, section 0.3)."""
+
+from __future__ import annotations
+
+import copy
+from contextlib import suppress
+
+from stripe_mongo_sync.emulator.engine.effects import Effects
+from stripe_mongo_sync.emulator.engine.engine import Engine
+from stripe_mongo_sync.emulator.objects.checkout import purchases
+from stripe_mongo_sync.emulator.objects.payments import disputes, payments, setups
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.wire import Json
+
+
+class Buyer:
+    """Does what only a person can do."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def authenticate(self, id: str, agrees: bool = True, livemode: bool = False) -> Json:
+        """Answer the bank's question about a payment or setup intent; return the intent as it is then."""
+        kind, answer = (
+            ("setup_intent", setups.authenticated)
+            if id.startswith("seti_")
+            else ("payment_intent", payments.authenticated)
+        )
+        engine = self._engine
+        with engine.state():
+            act = self._act(livemode, {"id": None, "idempotency_key": f"{id}-src_{engine.ids.draw(24, 'base62')}"})
+            intent = copy.deepcopy(act.need(kind, id))
+            if intent["status"] != "requires_action":
+                raise ValueError(f"{id} asks nothing: it has a status of {intent['status']}")
+            with suppress(Problem):  # a decline, of which the intent tells
+                answer(act, intent, agrees)
+            return copy.deepcopy(act.need(kind, id))
+
+    def pay_session(self, id: str, card: str, email: str, livemode: bool) -> Json:
+        """Complete a checkout session, or be declined; return the session as it is then."""
+        with self._engine.state():
+            act = self._act(livemode, None)
+            session = copy.deepcopy(act.need("checkout.session", id))
+            if session["status"] != "open":
+                raise ValueError(f"{id} cannot be paid: it has a status of {session['status']}")
+            with suppress(Problem):  # a decline, of which the session's payment intent tells
+                purchases.complete(act, session, card, email)
+            return copy.deepcopy(act.need("checkout.session", id))
+
+    def dispute(self, id: str, amount: int | None, reason: str, inquiry: bool, livemode: bool) -> Json:
+        """Let the bank dispute a charge, or the charge that a payment intent led to; return the dispute."""
+        with self._engine.state():
+            act = self._act(livemode, None)
+            charge = act.need("payment_intent", id)["latest_charge"] if id.startswith("pi_") else id
+            return copy.deepcopy(disputes.dispute(act, charge, amount, reason, inquiry))
+
+    def decide(self, id: str, status: str, livemode: bool) -> Json:
+        """Let the bank decide a dispute: "won", "lost", or "needs_response" of what was an inquiry; return it."""
+        with self._engine.state():
+            act = self._act(livemode, None)
+            return copy.deepcopy(disputes.decide(act, copy.deepcopy(act.need("dispute", id)), status))
+
+    def _act(self, livemode: bool, cause: Json | None) -> Effects:
+        return self._engine.act(self._engine.realm(livemode), cause)

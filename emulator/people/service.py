@@ -1,0 +1,192 @@
+"""The service that every front serves: what is there, the people, the endpoints, and all that can go wrong."""
+
+from __future__ import annotations
+
+import copy
+import threading
+from pathlib import Path
+from typing import Any, Self
+
+from stripe_mongo_sync.emulator.engine.engine import Engine
+from stripe_mongo_sync.emulator.engine.resource import RESOURCES
+from stripe_mongo_sync.emulator.objects import resources  # noqa: F401 - fills the table of types
+from stripe_mongo_sync.emulator.objects.account import DEFAULT
+from stripe_mongo_sync.emulator.people.actors import Actor
+from stripe_mongo_sync.emulator.people.buyers import Buyer
+from stripe_mongo_sync.emulator.people.trouble import NOBODY, Trouble
+from stripe_mongo_sync.emulator.protocol.wire import API_VERSION, Json, Logged
+from stripe_mongo_sync.emulator.state.clock import Clock
+from stripe_mongo_sync.emulator.state.destinations import DESTINATION, destination, destinations, is_thin
+from stripe_mongo_sync.emulator.state.store import Store
+from stripe_mongo_sync.emulator.state.webhooks import Delivery
+
+
+class Service(Trouble):
+    """A small stateful Stripe, without a front. With `path`, state survives a restart; a `seed` draws the same ids."""
+
+    def __init__(
+        self,
+        seed: int = 0,
+        path: str | Path | None = None,
+        *,
+        account: str = DEFAULT,
+        api_version: str = API_VERSION,
+    ) -> None:
+        super().__init__(Engine(Store(path), seed, account, api_version))
+        self.clock: Clock = self.engine.clock
+        self.dashboard: Actor = Actor(self.engine, ask=True)
+        self.automation: Actor = Actor(self.engine, cause=NOBODY)
+        self.buyer: Buyer = Buyer(self.engine)
+        self.token: str | None = None  # that the control door asks for; None: it is open to this machine
+        self.webhooks.recover()
+
+    def copy(self) -> Self:
+        """Another Stripe that is, in memory, as this one is now; what happens to one does not happen to the other."""
+        with self.engine.lock:
+            return copy.deepcopy(self, {id(self.engine.lock): threading.RLock()})
+
+    def become(self, other: Self) -> None:
+        """Be that Stripe from now on, for whoever has a transport of this one. The other is used up."""
+        vars(self).update(vars(other))
+
+    # What is there
+
+    @property
+    def account(self) -> str:
+        return self.engine.account
+
+    @property
+    def requests(self) -> list[Logged]:
+        """Every request that reached Stripe, oldest first."""
+        with self.engine.lock:
+            return list(self.engine.log)
+
+    def objects(self, kind: str, livemode: bool = False) -> list[Json]:
+        """What is not deleted, archived ones included, oldest first."""
+        with self.engine.lock:
+            return copy.deepcopy(self.engine.realm(livemode).all(kind))
+
+    def usable(self, kind: str, livemode: bool = False) -> list[Json]:
+        """What is neither deleted nor archived."""
+        return [each for each in self.objects(kind, livemode) if each.get("active") is not False]
+
+    def events(self, livemode: bool = False) -> list[Json]:
+        """Every event ever made, oldest first: hidden, lagging, lost and aged ones, too."""
+        with self.engine.lock:
+            return [copy.deepcopy(row["event"]) for row in self.engine.realm(livemode).table("event").values()]
+
+    # People
+
+    def actor(self, *, livemode: bool = False, request: Json | None = None) -> Actor:
+        """Someone whose events carry this `request`: null, or even a key of Stripe's own."""
+        return Actor(self.engine, livemode, request)
+
+    def neighbour(self, account: str, *, livemode: bool = False) -> Actor:
+        """The Dashboard of another account of the same organization."""
+        return Actor(self.engine, livemode, ask=True, account=account)
+
+    def authenticate(self, id: str, agrees: bool = True, livemode: bool = False) -> Json:
+        """The owner of the card answers the bank's question about a payment or setup intent."""
+        return self.buyer.authenticate(id, agrees, livemode)
+
+    def pay_session(
+        self, id: str, card: str = "pm_card_visa", email: str = "buyer@example.com", livemode: bool = False
+    ) -> Json:
+        """A buyer pays a checkout session with this card; a declined one leaves it open."""
+        return self.buyer.pay_session(id, card, email, livemode)
+
+    def dispute(
+        self,
+        id: str,
+        amount: int | None = None,
+        reason: str = "fraudulent",
+        inquiry: bool = False,
+        livemode: bool = False,
+    ) -> Json:
+        """The bank takes the money of a charge or payment intent back, all or some of it; an inquiry takes none yet."""
+        return self.buyer.dispute(id, amount, reason, inquiry, livemode)
+
+    def decide(self, id: str, status: str, livemode: bool = False) -> Json:
+        """The bank decides a dispute: "won", "lost", or "needs_response", which makes one of an inquiry."""
+        return self.buyer.decide(id, status, livemode)
+
+    def plant(self, kind: str, object: Json | None = None, *, livemode: bool = False, **fields: Any) -> Json:
+        """Put an object there, whole, with no check and no event: a subscription, a payment, an old customer."""
+        row = RESOURCES[kind]
+        with self.engine.state():
+            planted = {
+                "id": row.new_id(self.engine.ids.draw, livemode),
+                "object": kind,
+                **copy.deepcopy(row.defaults),
+                **({row.dated: int(self.clock.now())} if row.dated else {}),
+                **({"livemode": livemode} if row.moded else {}),
+                **(object or {}),
+                **fields,
+            }
+            self.engine.realm(livemode).put(kind, planted["id"], {"object": planted, "deleted": False})
+            return copy.deepcopy(planted)
+
+    # Webhook endpoints
+
+    def endpoint(
+        self,
+        url: str,
+        secret: str | None = None,
+        api_version: str | None = None,
+        enabled_events: list[str] | None = None,
+        livemode: bool = False,
+        payload: str = "snapshot",
+        organization: bool = False,
+        connect: bool = False,
+    ) -> Json:
+        """Register `url`, or change the endpoint it already has; the answer includes its secret.
+
+        With `payload="thin"` it is an event destination beside it, which is sent thin events. That of an `organization`
+        is sent what its neighbours do, too, each with its `context`; one for `connect` only what connected accounts do.
+        """
+        with self.engine.state():
+            realm, thin = self.engine.realm(livemode), payload == "thin"
+            wanted = {"enabled_events": enabled_events or ["*"], "api_version": api_version, "url": url}
+            alike = (each for each in destinations(realm) if each["url"] == url and is_thin(each) == thin)
+            known = next(alike, None)
+            if thin:
+                id = known["id"] if known else "ed_test_" + self.engine.ids.draw(24, "base62")
+                made = destination(id, url, enabled_events or ["*"], livemode)
+                realm.put(DESTINATION, id, {"object": made, "deleted": False})
+            else:
+                made = self.plant("webhook_endpoint", known, livemode=livemode, **wanted)
+            if connect:
+                realm.put("connect", made["id"], {})
+            if organization:
+                realm.put("organization", made["id"], {})
+            old = realm.table("secret").get(made["id"])
+            if old is None or secret is not None:
+                secret = secret or "whsec_" + self.engine.ids.draw(32, "base62")
+                realm.put("secret", made["id"], {"secrets": [{"secret": secret, "until": None}]})
+            return {**made, "secret": realm.table("secret")[made["id"]]["secrets"][0]["secret"]}
+
+    def roll_secret(
+        self, endpoint_id: str, secret: str | None = None, keep: float = 86_400, livemode: bool = False
+    ) -> str:
+        """A new secret; the old ones go on signing for `keep` seconds (facts, section 3)."""
+        with self.engine.state():
+            realm, until = self.engine.realm(livemode), self.clock.now() + keep
+            old = realm.table("secret")[endpoint_id]["secrets"]
+            fresh = secret or "whsec_" + self.engine.ids.draw(32, "base62")
+            kept = [{"secret": each["secret"], "until": each["until"] or until} for each in old]
+            realm.put("secret", endpoint_id, {"secrets": [{"secret": fresh, "until": None}, *kept]})
+            return fresh
+
+    def resend(self, event_id: str, livemode: bool = False) -> None:
+        """Deliver an old event once more, as the Dashboard's button does."""
+        with self.engine.state():
+            self.webhooks.resend(self.engine.realm(livemode), event_id)
+
+    def forge(self, event: Json | bytes, livemode: bool = False) -> Delivery:
+        """Any event or body at all, signed for the first endpoint as if it were real; it is in no log or queue."""
+        with self.engine.lock:
+            return self.webhooks.forge(self.engine.realm(livemode), event)
+
+    def close(self) -> None:
+        with self.engine.lock:
+            self.engine.store.close()

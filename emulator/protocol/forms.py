@@ -1,0 +1,126 @@
+"""Form bodies and query strings as nested values, the way Stripe reads them (facts, section 6)."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+from urllib.parse import parse_qsl, quote_plus
+
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.wire import Json, Request
+
+KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
+DEEPEST = 16  # deeper nesting is an attack, not a request
+
+
+def decode(text: str) -> Json:
+    """`a[b]=c` nests, `a[0]=` and `a[]=` make arrays, '' is kept, and of two equal names the last one wins."""
+    try:
+        pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
+    except ValueError as error:  # a UnicodeDecodeError is one, too
+        raise Problem(400, "Invalid request: the parameters could not be parsed as UTF-8 form data.") from error
+    root: Json = {}
+    for name, value in pairs:
+        if "\x00" in name or "\x00" in value:
+            raise Problem(400, "Invalid request: parameters cannot contain null bytes.")
+        _place(root, _steps(name), value, name)
+    return root
+
+
+def params_of(request: Request) -> Json:
+    """The parameters of a request, from its query and its body."""
+    try:
+        body = request.body.decode()
+    except UnicodeDecodeError as error:
+        raise Problem(400, "Invalid request: the body is not valid UTF-8.", stored=False) from error
+    if body and "json" in request.headers.get("content-type", ""):
+        message = "Invalid request (check that your POST content type is application/x-www-form-urlencoded)."
+        raise Problem(400, message, stored=False)
+    return decode(request.query) | decode(body)
+
+
+def _steps(name: str) -> list[str]:
+    match = KEY.fullmatch(name)
+    if match is None:
+        raise Problem(400, f"Invalid parameter name: {name}", param=name)
+    steps = [match[1], *re.findall(r"\[([^\[\]]*)\]", match[2])]
+    if len(steps) > DEEPEST:
+        raise Problem(400, f"Invalid parameter name: {name} is nested too deeply", param=name)
+    return steps
+
+
+def _place(node: Any, steps: list[str], value: str, name: str) -> None:
+    """Put `value` where `steps` lead, making what is missing on the way."""
+    for here, below in zip(steps, [*steps[1:], None], strict=True):
+        leaf = below is None
+        if isinstance(node, list):
+            if here != "":
+                raise _conflict(name)
+            if leaf:
+                node.append(value)
+                return
+            # Rack's rule for `a[][b]=1&a[][c]=2`: one element, until a name comes again.
+            if not node or not isinstance(node[-1], dict) or below in node[-1]:
+                node.append([] if below == "" else {})
+            node = node[-1]
+        else:
+            if here == "":
+                raise _conflict(name)
+            if leaf:
+                if isinstance(node.get(here), dict | list):
+                    raise _conflict(name)
+                node[here] = value
+                return
+            wanted: type = list if below == "" else dict
+            node = node.setdefault(here, wanted())
+            if not isinstance(node, wanted):
+                raise _conflict(name)
+
+
+def _conflict(name: str) -> Problem:
+    return Problem(400, f"Invalid parameter: {name} is given both as a value and as a hash or array", param=name)
+
+
+def items(value: Any) -> list[Any] | None:
+    """The elements, if `value` is an array in either spelling; else None."""
+    if isinstance(value, list):
+        return value
+    if isinstance(value, dict) and all(key.isascii() and key.isdigit() for key in value):
+        return [value[key] for key in sorted(value, key=lambda key: (len(key.lstrip("0")), key.lstrip("0")))]
+    return None
+
+
+def canonical(value: Any) -> Any:
+    """The same for equal parameters, whatever their order or the spelling of their arrays."""
+    if isinstance(value, dict):
+        elements = items(value) if value else None
+        if elements is not None:
+            return [canonical(each) for each in elements]
+        return {key: canonical(value[key]) for key in sorted(value)}
+    if isinstance(value, list):
+        return [canonical(each) for each in value]
+    return value
+
+
+def spell(value: Any) -> Any:
+    """Python values as the strings that a form would carry."""
+    if isinstance(value, dict):
+        return {str(key): spell(each) for key, each in value.items() if each is not None}
+    if isinstance(value, list | tuple):
+        return [spell(each) for each in value]
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return str(value)
+
+
+def encode(params: Json) -> str:
+    """A form body for `params`, arrays indexed and brackets literal, as stripe-python sends it."""
+
+    def walk(name: str, value: Any) -> list[str]:
+        if isinstance(value, dict):
+            return [pair for key, each in value.items() for pair in walk(f"{name}[{key}]", each)]
+        if isinstance(value, list):
+            return [pair for index, each in enumerate(value) for pair in walk(f"{name}[{index}]", each)]
+        return [f"{quote_plus(name, safe='[]')}={quote_plus(value)}"]
+
+    return "&".join(pair for name, value in spell(params).items() for pair in walk(name, value))

@@ -1,0 +1,1 @@
+"""What Stripe remembers: rows, time, events, deliveries, saved replies; it imports `protocol` only."""

@@ -1,0 +1,32 @@
+"""Ids that look like Stripe's and repeat for a seed, but never within one state file."""
+
+from __future__ import annotations
+
+import hashlib
+
+from stripe_mongo_sync.emulator.state.store import Store
+
+ALPHABETS = {
+    "base62": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz",
+    "upper": "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ",
+}
+
+
+class Ids:
+    """Draws from a counter that is part of the state, so a restart goes on where it stopped."""
+
+    def __init__(self, store: Store, seed: int) -> None:
+        self._store = store
+        self._seed = seed
+        self._count: int = store.table("meta").get("ids", {"count": 0})["count"]
+
+    def draw(self, width: int, alphabet: str) -> str:
+        self._count += 1
+        self._store.put("meta", "ids", {"count": self._count})
+        letters = ALPHABETS[alphabet]
+        number = int.from_bytes(hashlib.sha256(f"{self._seed}:{self._count}".encode()).digest(), "big")
+        result = ""
+        for _ in range(width):
+            number, place = divmod(number, len(letters))
+            result += letters[place]
+        return result

@@ -1,0 +1,201 @@
+"""Absorb: the one transition that hands a Stripe object to a document, whatever state the document is in.
+
+A webhook, an API reply and a reconciler may arrive in any order, twice, or at once. Each of them describes what it
+saw as `Evidence`; the pipeline below decides inside MongoDB, in one atomic update, what the document makes of it.
+Read the cases of `absorption` from the top: the first that holds is taken. What the evidence alone decides is decided
+here, before sending: MongoDB parses the pipeline anew each time.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Any
+
+from stripe_mongo_sync.models.base.notice import give_notice
+from stripe_mongo_sync.models.rows.clock import from_now, literal
+from stripe_mongo_sync.models.rows.content import digest, has_links
+from stripe_mongo_sync.models.rows.scrub import scrub, scrub_row
+
+ROOT = "$$ROOT"
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One sight of one Stripe object.
+
+    `earliest` and `latest` bound, in Stripe's seconds, when it looked like this: an event knows its second, a reply
+    only that it lies between sending and receiving.
+    """
+
+    by: str  # who saw it: "webhook evt_…", "reply", "reconcile"
+    stripe_id: str
+    # None: this is no sight of its content (a replayed reply); if gone, its last words
+    remote: dict[str, Any] | None = field(repr=False)
+    mirror: dict[str, Any] = field(repr=False)  # the document's own fields as Stripe has them
+    earliest: int
+    latest: int
+    event: bool = False  # Stripe told us by itself
+    unshown: tuple[str, ...] = ()  # fields that this sight cannot show: they stay as they were seen
+    blind: bool = False  # nobody can look again: of two contents of one second, the one with the greater digest stays
+    gone: bool = False  # it was deleted
+    ends: str | None = None  # the key of the operation that this shows to be done
+    # what went wrong with it all the same: a card was declined
+    problem: dict[str, Any] | None = field(default=None, repr=False)
+
+    @cached_property
+    def digest(self) -> str | None:
+        """Of the content, or None where there is none."""
+        return digest(self.remote) if self.remote is not None and not self.gone else None
+
+    @cached_property
+    def scrubbed_digest(self) -> str | None:
+        """The same, of what may stay of it on an erased document: more than that, nothing there may tell."""
+        return digest(scrub(self.remote)) if self.remote is not None and not self.gone else None
+
+    @property
+    def links_seen_at(self) -> datetime | None:
+        """When its links looked like this; None where it has none."""
+        return datetime.fromtimestamp(max(self.earliest, 0), UTC) if has_links(self.remote) else None
+
+    @property
+    def error(self) -> dict[str, Any] | None:
+        """What the document notes of the problem: it is of the operation of that key."""
+        return self.problem and {**self.problem, "key": self.ends}
+
+    def first_snapshot(self) -> dict[str, Any]:
+        """Return the snapshot fields of a document that had none."""
+        return {
+            **self.mirror,
+            "stripe": self.remote,
+            "digest": self.digest,
+            "links_seen_at": self.links_seen_at,
+            "seen_at": self.earliest,
+            "doubt_until": self.latest,
+            "confirmed_at": from_now() if self.event else None,
+        }
+
+
+def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], str]) -> list[dict[str, Any]]:
+    """Return the pipeline that lets the document it is applied to absorb `evidence`, and give notice of its status."""
+    confirmed = {"confirmed_at": {"$ifNull": ["$confirmed_at", from_now()]}} if evidence.event else {}
+    times = {
+        "seen_at": {"$max": ["$seen_at", evidence.earliest]},
+        "doubt_until": {"$max": ["$doubt_until", evidence.latest]},
+    }
+    unshown = {name: f"$stripe.{name}" for name in evidence.unshown}
+    content = {
+        "stripe": {"$mergeObjects": [unshown, literal(evidence.remote)]} if unshown else literal(evidence.remote),
+        "digest": evidence.digest,
+        "links_seen_at": literal(evidence.links_seen_at),
+    }
+    snapshot = {name: literal(value) for name, value in evidence.mirror.items()} | content | times
+    mine = {"$eq": ["$stripe_id", literal(evidence.stripe_id)]}
+    known_twin = {"$in": [literal(evidence.stripe_id), {"$concatArrays": ["$orphans", "$undone"]}]}
+    ends = {"$eq": ["$operation.key", literal(evidence.ends)]} if evidence.ends else False
+    # What only Stripe's own reply to the first sending shows is complete; after anything else somebody looks again,
+    # and until then the lease keeps the document due.
+    authoritative = evidence.remote is not None and not evidence.event
+    twinless = {"$eq": ["$orphans", []]}
+    in_time = {"$gt": ["$lease", from_now()]}  # after a lease ran out, anything may have happened since: look again
+    done = {"$cond": [{"$and": [twinless, in_time]}, None, "$lease"]}
+    rest = done if authoritative else {"$ifNull": ["$lease", from_now(lease)]}
+    review = {"$cond": [twinless, None, "$review"]}  # about a twin, it stays: this says nothing of twins
+    erased = {"$gt": ["$erased_at", None]}  # of content, only a look takes what may stay
+    error = literal(evidence.error)
+    if evidence.error is not None:
+        error = {"$cond": [erased, literal(scrub_row({"error": evidence.error}, ())["error"]), error]}
+    idle = {"$eq": ["$operation", None]} if authoritative else False  # its reply comes after its event
+    ended = {"operation": None, "error": error, "review": review, "lease": rest}
+    branches = [{"case": ends, "then": ended}, {"case": idle, "then": {"lease": rest}}]
+    work = {"$switch": {"branches": branches, "default": {}}}
+    look = {"lease": {"$ifNull": ["$lease", from_now(lease)]}}
+
+    # Not found, and seen now: that is no reason for a review any more, and a look is due.
+    missing = {"$gt": ["$missing_since", None]}
+    found = {"missing_since": None, "review": None, "lease": {"$ifNull": ["$lease", from_now()]}}
+    sighted = {"$cond": [missing, found, {}]}
+
+    def merge(*changes: Any) -> dict[str, Any]:
+        return {"$mergeObjects": [ROOT, *changes, {"revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}]}
+
+    linked = {
+        **give_notice(notice_of("active")),
+        "status": "active",
+        "live": True,
+        "stripe_id": literal(evidence.stripe_id),
+        "operation": None,
+        "in_doubt": False,
+        "review": None,
+        "error": error,
+        "lease": rest,
+        "moved_by": literal(evidence.by),
+    }
+    deleted = {
+        **give_notice(notice_of("deleted")),
+        "status": "deleted",
+        "live": False,
+        "operation": None,
+        "in_doubt": False,
+        "missing_since": None,
+        "review": review,
+        "lease": {"$cond": [twinless, None, "$lease"]},
+        "moved_by": literal(evidence.by),
+    }
+    twin = {
+        "orphans": {"$concatArrays": ["$orphans", [literal(evidence.stripe_id)]]},
+        "lease": {"$cond": [{"$eq": ["$review", None]}, {"$ifNull": ["$lease", from_now()]}, None]},
+        "settled_at": None,
+    }
+    undone = {
+        "orphans": {"$setDifference": ["$orphans", [literal(evidence.stripe_id)]]},
+        "undone": {"$setUnion": ["$undone", [literal(evidence.stripe_id)]]},
+        "undoing": {"$cond": [{"$eq": ["$undoing.orphan", literal(evidence.stripe_id)]}, None, "$undoing"]},
+        "review": {"$cond": [{"$eq": ["$orphans", [literal(evidence.stripe_id)]]}, None, "$review"]},  # the last one
+        "lease": {"$ifNull": ["$lease", from_now()]},
+    }
+    older = {"$lt": [evidence.latest, "$seen_at"]}
+    newer = {"$gt": [evidence.earliest, "$doubt_until"]}
+    same = {"$eq": ["$digest", {"$cond": [erased, evidence.scrubbed_digest, evidence.digest]}]}
+    pending, over = {"$eq": ["$status", "pending"]}, {"$eq": ["$status", "deleted"]}
+    cases: list[tuple[Any, Any]]
+    if evidence.gone:
+        cases = [
+            ({"$in": [literal(evidence.stripe_id), "$orphans"]}, merge(undone)),
+            (pending, merge(linked, deleted)),
+            ({"$or": [{"$not": [mine]}, over, older]}, ROOT),
+        ]
+        # A deletion of the same seconds may be of an earlier life of a chosen id, or of one that was linked unseen.
+        surely = {"$and": [newer, {"$ne": ["$digest", None]}]} if evidence.event else True
+        words = {} if evidence.remote is None else {"$cond": [erased, {}, content]}
+        cases.append((surely, merge(deleted, confirmed, words)))
+    else:
+        cases = [
+            (known_twin, ROOT),
+            (pending, merge(linked, snapshot, confirmed)),
+            ({"$not": [mine]}, merge(twin)),
+            (over, ROOT),
+        ]
+        if evidence.event:
+            stale = {"$and": [older, {"$not": [ends]}]}
+            cases += [({"$and": [stale, {"$ne": ["$confirmed_at", None]}]}, ROOT), (stale, merge(confirmed))]
+        if evidence.remote is not None:
+            taken = {"$and": [newer, {"$not": [erased]}]}
+            # Also what is the same is taken, if it is newer: its links are.
+            cases += [
+                (taken, merge(snapshot, work, confirmed, sighted)),
+                (same, merge(work, confirmed, times, sighted)),
+            ]
+        if evidence.blind:
+            greater = {"$and": [{"$gt": [evidence.digest, "$digest"]}, {"$not": [erased]}]}
+            cases += [(greater, merge(snapshot, confirmed)), (True, ROOT)]
+    return [
+        {
+            "$replaceWith": {
+                "$switch": {
+                    "branches": [{"case": case, "then": then} for case, then in cases],
+                    "default": merge(work, confirmed, look, sighted),
+                }
+            }
+        }
+    ]

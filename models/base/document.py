@@ -1,0 +1,236 @@
+"""What every synchronised document has, and the only ways in which one may change.
+
+A document is its own outbox: what must still be told to Stripe is its `operation`, written before Stripe is called.
+It is inserted once (`models/base/birth.py`) and from then on changes only through `move`, `absorb` and `claims`,
+each a single conditional update. MongoEngine's own `save()` replaces, upserts and resurrects; it is never called.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, ClassVar, Self
+
+from bson import ObjectId
+from mongoengine import (
+    BooleanField,
+    DateTimeField,
+    EmbeddedDocumentField,
+    IntField,
+    ListField,
+    ObjectIdField,
+    StringField,
+)
+from pymongo import DESCENDING, IndexModel, ReturnDocument
+
+from stripe_mongo_sync.models.base.absorb import Evidence, absorption
+from stripe_mongo_sync.models.base.birth import Birth
+from stripe_mongo_sync.models.base.lifecycle import Lifecycle, Status, claimed
+from stripe_mongo_sync.models.base.notice import Noticing, give_notice
+from stripe_mongo_sync.models.base.parts import Json, Operation, Problem, Request, Undoing
+from stripe_mongo_sync.models.base.resource import Resource, register
+from stripe_mongo_sync.models.rows.claimable import Broken, take_each, tell_log
+from stripe_mongo_sync.models.rows.clock import LEASE, from_now, literal
+from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING, SOME
+from stripe_mongo_sync.models.rows.scrub import scrub_row
+from stripe_mongo_sync.models.rows.sure import Impossible, sure
+
+log = logging.getLogger("sync")
+
+
+class SyncedDocument(Lifecycle, Noticing, Birth):
+    """One document here and one object at Stripe."""
+
+    meta: ClassVar[dict[str, Any]] = {
+        "abstract": True,
+        "strict": False,
+        "auto_create_index": False,
+        "index_cls": False,
+    }
+    indexes: ClassVar[list[IndexModel]] = [
+        IndexModel("key", unique=True, partialFilterExpression={"key": A_STRING}),
+        IndexModel(
+            [("stripe_id", 1), ("live", 1)],
+            unique=True,
+            partialFilterExpression={"stripe_id": A_STRING, "live": True},
+        ),
+        IndexModel("stripe_id", partialFilterExpression={"stripe_id": A_STRING}),
+        IndexModel(
+            [("request.token", 1), ("request.route", 1), ("request.key", 1)],
+            unique=True,
+            partialFilterExpression={"request.key": A_STRING},
+        ),
+        IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
+        IndexModel("review", partialFilterExpression={"review": {"$type": "string"}}),
+        *(IndexModel(twins, partialFilterExpression={f"{twins}.0": SOME}) for twins in ("orphans", "undone")),
+        IndexModel("in_doubt", partialFilterExpression={"in_doubt": True}),
+        IndexModel([("live", 1), ("created_at", -1), ("_id", -1)]),
+        IndexModel([("status", 1), ("created_at", -1), ("_id", -1)]),
+        IndexModel(
+            [("status", 1), ("operation.since", 1), ("lease", 1)], partialFilterExpression={"operation.since": A_DATE}
+        ),
+        IndexModel(
+            [("confirmed_at", 1), ("status", 1), ("created_at", 1)], partialFilterExpression={"confirmed_at": None}
+        ),
+        Noticing.notice_index,
+    ]
+    says: ClassVar[str]  # what the API says of the type; no docstring, which `python -OO` takes away
+    resource: ClassVar[Resource]
+
+    id: ObjectId = ObjectIdField(primary_key=True)
+    status: Status = StringField(choices=[str(status) for status in Status])
+    live: bool = BooleanField()  # pending or active: only these hold their username
+    revision: int = IntField()  # counts the changes; every change is guarded by it
+    stripe_id: str | None = StringField()
+    key: str | None = StringField()  # of the creation; kept for ever, so that a late twin is known
+    operation: Operation | None = EmbeddedDocumentField(Operation)
+    lease: datetime | None = DateTimeField()  # until then somebody works on it; past: overdue; None: nothing to do
+    orphans: list[str] = ListField(StringField())  # objects that this document's key made and no document wants
+    undone: list[str] = ListField(StringField())  # those of them that are no longer usable
+    undoing: Undoing | None = EmbeddedDocumentField(Undoing)  # the undo that may be under way
+    missing_since: datetime | None = DateTimeField()  # when a GET first did not find it; any sight of it clears this
+    in_doubt: bool = BooleanField()  # an object of this document may exist unseen
+    review: str | None = StringField()  # why a person must decide
+    error: Problem | None = EmbeddedDocumentField(Problem)
+    request: Request | None = EmbeddedDocumentField(Request)
+    stripe: dict[str, Any] | None = Json()  # the snapshot
+    digest: str | None = StringField()  # of the snapshot's content; erased, of what stays of it
+    links_seen_at: datetime | None = DateTimeField()  # when the snapshot's links were rendered; None: it has none
+    seen_at: int | None = IntField()  # Stripe's time, in seconds, that the snapshot is at least as new as
+    doubt_until: int | None = IntField()  # up to this second an event may be older or newer than the snapshot
+    confirmed_at: datetime | None = DateTimeField()  # when Stripe itself (event or listing) first told us of it
+    created_at: datetime = DateTimeField()
+    updated_at: datetime = DateTimeField()
+    settled_at: datetime | None = DateTimeField()  # a tombstone with nothing left to undo: it may expire
+    moved_by: str | None = StringField()  # who changed the status last
+    erased_at: datetime | None = DateTimeField()  # when all that tells of a person was taken from it
+
+    as_of: datetime | None = None  # of what `absorb` returned: when it was so, by MongoDB's clock; not stored
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "resource" in vars(cls):
+            register(cls)
+
+    # --- change ---
+
+    def move(self, by: str = "", /, *, notices: Sequence[str] = (), **changes: Any) -> Self | None:
+        """Apply `changes` if nobody changed the document since it was read; return it as it is then, or None.
+
+        The same update gives notice of a new status, and `notices`, some of those that the resource names.
+        """
+        return self._move({}, by, notices, changes)
+
+    def hold(self, **changes: Any) -> Self | None:
+        """Apply `changes` if nobody changed the document since it was claimed, and that lease still runs."""
+        return self._move({"$expr": {"$gt": ["$lease", from_now()]}}, "", (), changes)
+
+    def _move(self, fence: dict[str, Any], by: str, notices: Sequence[str], changes: dict[str, Any]) -> Self | None:
+        news, named = list(notices), self.resource.notices
+        if not set(news) <= set(named):
+            raise Impossible(f"{news} are not all notices of {self.resource.kind}")
+        if "status" in changes:
+            news += [self.resource.notice_of(changes["status"])] if changes["status"] != self.status else []
+            changes = {**changes, "live": changes["status"] in (Status.PENDING, Status.ACTIVE), "moved_by": by}
+        if self.erased_at is not None and isinstance(changes.get("error"), dict):
+            changes = {**changes, **scrub_row({"error": changes["error"]}, ())}  # what it says may quote the person
+        merged = {name: literal(value) for name, value in changes.items()}
+        changed = {**merged, **give_notice(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        found = self.own_rows().find_one_and_update(
+            {"_id": self.id, "revision": self.revision, **fence},
+            [{"$replaceWith": {"$mergeObjects": ["$$ROOT", changed]}}],
+            return_document=ReturnDocument.AFTER,
+        )
+        if found is None:
+            return None
+        document = self._from_son(found)
+        if "status" in changes:
+            log.info("%s %s → %s (%s)", self.resource.kind, document.id, document.status, by)
+        return document
+
+    @property
+    def claimed_at(self) -> datetime:
+        """The server's time when the running lease was taken: the present, as far as this document is concerned."""
+        return sure(self.lease) - LEASE
+
+    @classmethod
+    def absorb(cls, where: dict[str, Any], evidence: Evidence) -> Self | None:
+        """Hand a Stripe object to the document that `where` names, whatever state it is in; None when there is none.
+
+        Atomic, idempotent and in any order: the API reply, the webhook and reconcile all use it. Raises
+        DuplicateKeyError when another live document has that object.
+        """
+        found = cls.own_rows().find_one_and_update(
+            where,
+            absorption(evidence, LEASE, cls.resource.notice_of),
+            projection={"_id": 0, "document": "$$ROOT", "at": "$$NOW"},
+            sort=[("live", DESCENDING)] if cls.resource.own_id else None,  # a chosen id may have had an earlier life
+            return_document=ReturnDocument.AFTER,
+        )
+        if found is None:
+            return None
+        document = cls._from_son(found["document"])
+        document.as_of = found["at"]
+        if document.moved_by == evidence.by and document.stripe_id == evidence.stripe_id:
+            log.info("%s %s → %s (%s)", cls.resource.kind, document.id, document.status, evidence.by)
+        return document
+
+    def erase(self) -> Self | None:
+        """Take all that tells of a person from a document that is at rest; None when somebody moved it meanwhile."""
+        row = self.own_rows().find_one({"_id": self.id, "revision": self.revision})
+        if row is None:
+            return None
+        left = scrub_row(row, ENGINE)
+        if self.erased_at is not None and all(row.get(name) == value for name, value in left.items()):
+            return self
+        left["in_doubt"] = False  # a tombstone's: without its parameters nothing can resemble it
+        return self.move(**left, erased_at=from_now())
+
+    def remove_adopted(self) -> bool:
+        """Remove this adopted row, unless it was touched since: the only removal in the system."""
+        if not self.adopted:
+            raise Impossible("only an adopted row that nobody used is ever removed")
+        return bool(self.own_rows().find_one_and_delete({"_id": self.id, "revision": self.revision}))
+
+    @classmethod
+    def claims(cls, at: datetime, broken: Broken = tell_log) -> Iterator[Self]:
+        """Claim one document after the other that is overdue at `at`, longest first, until none is left.
+
+        One that cannot be claimed or read is set aside, and `broken` is told.
+        """
+        change = {**claimed(), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        yield from take_each(cls, at, [{"$set": change}], broken)
+
+    # --- questions ---
+
+    def is_as(self, evidence: Evidence) -> bool:
+        """Whether this document has the content that was seen, as far as it may still have it."""
+        seen = evidence.digest if self.erased_at is None else evidence.scrubbed_digest
+        shown, stored = evidence.remote or {}, self.stripe or {}
+        lacks = any(name in shown and name not in stored for name in self.resource.expand)  # nobody had asked before
+        return seen is not None and self.digest == seen and not lacks
+
+    @property
+    def path(self) -> str:
+        """Where Stripe has this document's object."""
+        return self.resource.url(sure(self.stripe_id))  # only what is linked has an object
+
+    def reread(self) -> Self:
+        """Return the document as it is now."""
+        found: Self = type(self).objects(id=self.id).get()
+        return found
+
+    @property
+    def at_rest(self) -> bool:
+        """Whether nothing is being told to Stripe about it; a tombstone keeps its operation as evidence only."""
+        return self.status != Status.PENDING and (self.operation is None or self.status == Status.ROLLED_BACK)
+
+    @property
+    def adopted(self) -> bool:
+        """Whether others made it and nothing of ours was ever attached: no key, operation, request or username."""
+        return (
+            self.key is None and self.operation is None and self.request is None and not getattr(self, "username", None)
+        )
+
+
+ENGINE = frozenset({"_id", "notices", "payment_id", *SyncedDocument._fields} - {"stripe", "username"})
+SyncedDocument.engine = ENGINE

@@ -1,0 +1,33 @@
+"""The registry: the model of each kind. It is filled as the types are imported: `models/base/resource.py`."""
+
+from typing import cast
+
+from mongoengine.connection import get_db
+
+from stripe_mongo_sync.models.base import resource
+from stripe_mongo_sync.models.base.document import SyncedDocument
+
+Models = dict[str, type[SyncedDocument]]
+
+
+def kinds() -> Models:
+    """Return the model of each kind, in the order of the files."""
+    return cast("Models", dict(resource.KINDS))  # only documents register
+
+
+def created_kinds() -> Models:
+    """Return the models of the kinds that we create ourselves, as opposed to those that are only mirrored."""
+    return {kind: model for kind, model in kinds().items() if not model.resource.mirrored}
+
+
+def present_kinds() -> Models:
+    """Return the models that may have documents: a mirrored kind has a collection from its first document on.
+
+    One round trip, where asking a hundred collections would be a hundred.
+    """
+    there = set(get_db().list_collection_names())
+    return {
+        kind: model
+        for kind, model in kinds().items()
+        if not model.resource.mirrored or model._get_collection_name() in there
+    }

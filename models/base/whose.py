@@ -1,0 +1,156 @@
+"""Whose an object is: the customer's whom it names where Stripe says whose it is, and nobody's whom it only mentions.
+
+It may mention anybody, in metadata, a description or a name.
+
+No form of an id is asked: those of before 2018 and of imports are any text, and may be another type's, too. The places
+are Stripe's; tests/contract/test_whose.py holds them to all that stripe-python knows of.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from stripe_mongo_sync.models.base.resource import KINDS, is_id
+from stripe_mongo_sync.models.rows.scrub import ID
+
+Json = Mapping[str, Any]
+CUSTOMER = "customer"
+DEEPEST = 3  # objects that are shown in place of an id, one in the other
+
+
+def _paths(listed: str) -> tuple[tuple[str, ...], ...]:
+    return tuple(tuple(path.split(".")) for path in listed.split())
+
+
+# Places are written as paths; `*` stands for any name, and what is in a list has its list's.
+# Where objects of any kind name their customer.
+CUSTOMERS = _paths(
+    """
+    customer customer_account related_customer customer_details.customer customer_details.customer_account
+    account_holder.customer account_holder.customer_account owner.customer owner.customer_account
+    three_d_secure.customer usage_threshold.filters.customer
+    """
+)
+# Where they name what they are a part of: it tells whose they are, if they name no customer.
+PART_OF = _paths(
+    """
+    charge payment_intent setup_intent invoice subscription subscription_schedule schedule quote checkout_session
+    payment_record payment_method source mandate credit_grant credit_note refund dispute fee file transfer
+    verification_session originating_transaction source_charge
+    source_transaction source_transaction.refund source_transaction.dispute fee_source.charge
+    credit.credits_application_invoice_voided.invoice debit.credits_applied.invoice
+    payment.charge payment.payment_intent payment.payment_record payment_method_details.payment_method
+    """
+)
+# Where they name what one person alone uses. Once that is over, it may name nobody any more.
+USED = _paths(
+    """
+    payment_method default_payment_method source default_source sources.data invoice_settings.default_payment_method
+    default_settings.default_payment_method phases.default_payment_method payment_method_details.payment_method
+    payment_method_details.*.generated_sepa_debit payment_method_details.*.generated_card
+    evidence.* document.files selfie.document selfie.selfie
+    """
+)
+ONE_PERSONS = ("pm_", "card_", "src_", "ba_", "file_")
+
+
+def owners(remote: Json, depth: int = DEEPEST) -> set[str]:
+    """Return the ids by which an object is somebody's: its customer's, else its own and what it is a part of."""
+    id, kind = remote.get("id"), remote.get("object")
+    if kind == CUSTOMER:
+        return _ids([id])
+    if customers := _ids(_at_any(remote, CUSTOMERS)):
+        return customers
+    model = KINDS.get(str(kind))
+    named = () if model is not None and model.resource.own_id else (id,)  # a coupon may have a customer's id
+    above = list(_at_any(remote, PART_OF))
+    shown = (owners(part, depth - 1) for part in above if isinstance(part, Mapping) and depth)
+    return _ids([*named, *above]).union(*shown)
+
+
+def uses(remote: Json) -> set[str]:
+    """Return the ids of what the person whose object this is uses alone: cards, bank accounts, files, their account."""
+    account = _ids([remote.get("customer_account")]) if remote.get("object") == CUSTOMER else set()
+    return account | {*filter(_is_one_persons, _ids(_at_any(remote, USED)))}
+
+
+def _is_one_persons(id: Any) -> bool:
+    return is_id(id) and id.startswith(ONE_PERSONS) and ID.fullmatch(id) is not None
+
+
+def owners_of_event(event: Json) -> set[str]:
+    """Return the ids by which an event is somebody's: its object's, and who had that before."""
+    return owners_of_object(event) | owners_before(event)
+
+
+def owners_of_object(event: Json) -> set[str]:
+    """Return the ids by which the object of an event is somebody's."""
+    remote = _data(event).get("object")
+    return owners(remote) | left_by(event) if isinstance(remote, Mapping) else set()
+
+
+def left_by(event: Json) -> set[str]:
+    """Return the customers who had what one person alone uses, where the event tells that nobody has it now: a card
+    that was detached shows their name as before, and Stripe lets nobody else have it.
+    """
+    remote = _data(event).get("object")
+    if not isinstance(remote, Mapping) or not _is_one_persons(remote.get("id")) or _ids(_at_any(remote, CUSTOMERS)):
+        return set()
+    return owners_before(event)
+
+
+def owners_before(event: Json) -> set[str]:
+    """Return the customers who had an object before the event that tells that another has it now, or nobody."""
+    before = _data(event).get("previous_attributes")
+    return _ids(_at_any(before, CUSTOMERS)) if isinstance(before, Mapping) else set()
+
+
+def owners_of_document(kind: str, row: Json) -> set[str]:
+    """Return the ids by which a stored document is somebody's: as Stripe shows it, by its own fields, or as staged."""
+    sights = _sights(kind, row)
+    if kind == CUSTOMER:
+        return _ids([row.get("stripe_id")])
+    customers = set().union(*(_ids(_at_any(sight, CUSTOMERS)) for sight in sights))
+    return customers or set().union(*map(owners, sights))
+
+
+def used_by(kind: str, row: Json) -> set[str]:
+    """Return the same of a stored document as `uses` of an object."""
+    return set().union(*map(uses, _sights(kind, row)))
+
+
+def _sights(kind: str, row: Json) -> list[Json]:
+    staged = row.get("operation") or {}
+    calls = [staged, *(staged.get("first") or ())] if isinstance(staged, Mapping) else []
+    params = [call.get("params") for call in calls if isinstance(call, Mapping)]
+    named = {"id": row.get("stripe_id"), "object": kind}
+    shown = [row, row.get("stripe"), *params]
+    return [{**sight, **named} for sight in shown if isinstance(sight, Mapping)]
+
+
+def _data(event: Json) -> Json:
+    data = event.get("data")
+    return data if isinstance(data, Mapping) else {}
+
+
+def _ids(values: Iterable[Any]) -> set[str]:
+    """Return the ids among values, of which some may be the objects themselves."""
+    given = (value.get("id") if isinstance(value, Mapping) else value for value in values)
+    return {id for id in given if is_id(id)}
+
+
+def _at_any(remote: Json, paths: tuple[tuple[str, ...], ...]) -> Iterator[Any]:
+    for path in paths:
+        yield from _at(remote, path)
+
+
+def _at(value: Any, path: tuple[str, ...]) -> Iterator[Any]:
+    if isinstance(value, list):
+        for part in value:
+            yield from _at(part, path)
+    elif not path:
+        yield value
+    elif isinstance(value, Mapping):
+        names = value if path[0] == "*" else (path[0],)
+        for name in names:
+            if name in value:
+                yield from _at(value[name], path[1:])

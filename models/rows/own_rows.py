@@ -1,0 +1,144 @@
+"""Own rows: what lies in a collection of ours without our mark is somebody else's: no question or change reaches it.
+
+The mark is a field that every row of ours has had since its first write. It is asked for in one place, `own_rows()`, by
+which `objects` asks, too, so that nothing can forget it. What an index alone answers (`tally.py`) asks without.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from mongoengine import Document, QuerySet
+from mongoengine.connection import get_db
+from pymongo.collection import Collection
+from pymongo.command_cursor import CommandCursor
+from pymongo.cursor import Cursor
+
+Row = dict[str, Any]
+Where = Mapping[str, Any]
+THERE = {"$exists": True}
+LOOKED_AT = 20  # rows at each end of a collection: where others were first, or still write, one of theirs is among them
+
+
+class OwnQuerySet(QuerySet):
+    """What `objects` asks: our rows only."""
+
+    def __init__(self, document: "type[OwnRows]", collection: Collection[Row]) -> None:
+        super().__init__(document, document.own_rows())
+
+
+class OwnRows(Document):
+    """A document of which questions and changes reach rows of ours only."""
+
+    meta: ClassVar[dict[str, Any]] = {"abstract": True, "queryset_class": OwnQuerySet}
+    mark: ClassVar[str]
+    mark_is: ClassVar[str] = "number"  # MongoDB's name of what the mark is in each of our rows
+
+    @classmethod
+    def own_rows(cls) -> "Marked":
+        """Return the collection as it is for us: the rows that have our mark."""
+        return Marked(cls._get_collection(), cls.mark)
+
+
+class Marked(Collection[Row]):
+    """A collection of MongoDB's driver, of which only the rows with a mark are there."""
+
+    def __init__(self, rows: Collection[Row], mark: str) -> None:
+        options = {name: getattr(rows, name) for name in ("codec_options", "read_preference", "write_concern")}
+        super().__init__(rows.database, rows.name, read_concern=rows.read_concern, **options)
+        self.mark = mark
+
+    def with_options(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the same with other options."""
+        return Marked(super().with_options(*args, **kwargs), self.mark)
+
+    def ours(self, where: Any) -> Where:
+        """Return the query of those of the rows that are ours."""
+        asked = where if isinstance(where, Mapping) else {} if where is None else {"_id": where}
+        return asked if self.mark in asked else {**asked, self.mark: THERE}
+
+    def find(self, filter: Any = None, *args: Any, **kwargs: Any) -> Cursor[Row]:
+        return super().find(self.ours(filter), *args, **kwargs)
+
+    def find_one(self, filter: Any = None, *args: Any, **kwargs: Any) -> Row | None:
+        """Return one of our rows. By the id alone, MongoDB's shortest way: the row itself says whether it is ours."""
+        if args or kwargs or not isinstance(filter, Mapping) or filter.keys() != {"_id"}:
+            return super().find_one(filter, *args, **kwargs)
+        found = next(iter(super().find(filter, limit=-1)), None)
+        return found if found is not None and self.mark in found else None
+
+    def find_one_and_update(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().find_one_and_update(self.ours(filter), *args, **kwargs)
+
+    def find_one_and_delete(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().find_one_and_delete(self.ours(filter), *args, **kwargs)
+
+    def update_one(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().update_one(self.ours(filter), *args, **kwargs)
+
+    def update_many(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().update_many(self.ours(filter), *args, **kwargs)
+
+    def delete_one(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().delete_one(self.ours(filter), *args, **kwargs)
+
+    def delete_many(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().delete_many(self.ours(filter), *args, **kwargs)
+
+    def count_documents(self, filter: Where, *args: Any, **kwargs: Any) -> int:
+        return super().count_documents(self.ours(filter), *args, **kwargs)
+
+    def distinct(self, key: str, filter: Any = None, *args: Any, **kwargs: Any) -> list[Any]:
+        asked = filter if "query" in kwargs else self.ours(filter)  # a cursor's, whose `find` has said so
+        return super().distinct(key, asked, *args, **kwargs)
+
+    def aggregate(self, pipeline: Sequence[Where], *args: Any, **kwargs: Any) -> CommandCursor[Row]:
+        return super().aggregate([{"$match": self.ours(None)}, *pipeline], *args, **kwargs)
+
+
+def collections() -> dict[str, Row]:
+    """Return what MongoDB says of each collection of the database, by its name."""
+    return {told["name"]: dict(told) for told in get_db().list_collections()}
+
+
+def indexes_in_all() -> int:
+    """Return how many indexes all collections of the database have together."""
+    return int(get_db().command("dbStats")["indexes"])
+
+
+def strangers(models: Iterable[type[OwnRows]], there: Mapping[str, Row]) -> list[str]:
+    """Return the collections of these models in which rows of others were seen, and what has the name of one and is
+    none of ours, as a view: one question, whatever they hold. `there` is what `collections` told.
+
+    It looks at the first and the last of each, by their ids: a database that is shared holds what others wrote before
+    us. It is no search: what is in the midst of millions is passed over later, by every question. Here a mark has its
+    type, too, as its name is a usual word.
+    """
+    named = [model for model in models if model._get_collection_name() in there]
+    names = [model._get_collection_name() for model in named]
+    others = {name: kind for name in names if (kind := _other_kind(there[name]))}
+    parts = [
+        {
+            "$unionWith": {
+                "coll": model._get_collection_name(),
+                "pipeline": [
+                    {"$sort": {"_id": order}},
+                    {"$limit": LOOKED_AT},
+                    {"$match": {model.mark: {"$not": {"$type": model.mark_is}}}},
+                    {"$limit": 1},
+                    {"$project": {"_id": 0, "of": model._get_collection_name()}},
+                ],
+            }
+        }
+        for model in named
+        if model._get_collection_name() not in others
+        for order in (1, -1)
+    ]
+    found = get_db().aggregate([{"$documents": []}, *parts]) if parts else ()
+    return sorted({*(row["of"] for row in found), *(f"{name} ({kind})" for name, kind in others.items())})
+
+
+def _other_kind(told: Mapping[str, Any]) -> str | None:
+    """Return what MongoDB has of a name that is no collection as we make them; None where it is one."""
+    if told["type"] != "collection":
+        return f"a {told['type']}"
+    return "a capped collection" if told.get("options", {}).get("capped") else None

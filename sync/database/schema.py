@@ -1,0 +1,129 @@
+"""The number of the schema: a start on a database of ours asks for no index, and one on a newer database is refused.
+
+A schema is every index and every migration. Its number is stored when all of it is done, with the ids of the
+collections that were seen whole, and how many indexes there were in all: a collection that was dropped, and restored
+without its indexes, has another id, and an index that was dropped is one less.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from mongoengine import Document
+
+from stripe_mongo_sync.models import State, kinds, present_kinds
+from stripe_mongo_sync.models.mirrored import Mirrored
+from stripe_mongo_sync.models.rows.own_rows import collections, indexes_in_all
+from stripe_mongo_sync.models.rows.tally import having
+from stripe_mongo_sync.models.state import INSTALLATION, MIGRATIONS, SCHEMA
+from stripe_mongo_sync.sync.database import indexes
+from stripe_mongo_sync.sync.database.strangers import refuse_strangers
+from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.settings import Settings
+
+# The digest of each schema that there was, oldest first: its place is its number. A test computes it, and tells when
+# indexes or migrations were changed that another must be appended here.
+SCHEMAS = ("732bfd8624b0",)
+NUMBER = len(SCHEMAS)
+MIGRATED = ("content", "disputes", "of others", "chosen ids", "usernames", "living")  # see sync/runs/migrations.py
+
+Value = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a start finds before it writes anything: which collections are there, by their ids, how many indexes they
+    have, and what is stored of the whole."""
+
+    collections: dict[str, str]
+    indexes: int
+    installation: str | None
+    schema: Value
+    migrations: Value
+
+    def is_whole(self, name: str) -> bool:
+        """Whether a collection was seen with all indexes of the schema that is stored."""
+        return self.collections.get(name) in self.schema.get("whole", ())
+
+
+def look() -> Found:
+    """Look at a database that was opened. Raises BadSettings where it is not ours alone, or of a newer version."""
+    there = collections()
+    refuse_strangers(there)
+    state = State.read_each(INSTALLATION, SCHEMA, MIGRATIONS)
+    schema, migrations = (state.get(name, {}) for name in (SCHEMA, MIGRATIONS))
+    _refuse_newer(schema)
+    return Found(_ids(there), indexes_in_all(), state.get(INSTALLATION, {}).get("id"), schema, migrations)
+
+
+def prepare(settings: Settings, found: Found) -> None:
+    """Build what is missing where that is a start's work (see `indexes.prepare`), and store our number if all is done.
+
+    Raises SyncError where a unique index is missing.
+    """
+    unseen = list(_unseen(found, settings))
+    if not unseen:
+        return
+    fresh = found.installation is None and not found.migrations and _is_empty()
+    if not indexes.prepare(settings, unseen):
+        return
+    if fresh:  # what is written from now on is of this version
+        State.write(MIGRATIONS, {"done": [*MIGRATED], "place": None})
+    if fresh or migrated(found.migrations):
+        _store(settings)
+
+
+def settle(settings: Settings) -> None:
+    """Store our number if nothing is missing any more: for who has just done what a start leaves to them."""
+    if migrated(State.read(MIGRATIONS) or {}) and not any(gap.lacking for gap in indexes.gaps(settings)):
+        _store(settings)
+
+
+def forget() -> None:
+    """Let the next start look at everything itself."""
+    State.clear(SCHEMA)
+
+
+def migrated(known: Value) -> bool:
+    """Whether all migrations are done."""
+    return set(MIGRATED) <= set(known.get("done", ()))
+
+
+def _store(settings: Settings) -> None:
+    seen = {"whole": sorted(_ids(collections()).values()), "indexes": indexes_in_all()}
+    _refuse_newer(State.raised(SCHEMA, {"number": NUMBER, "of": _of(settings), **seen}))
+
+
+def _of(settings: Settings) -> str:
+    """Return what else than the number must be the same: an expiry follows from a setting."""
+    return f"{NUMBER} {SCHEMAS[-1]} {int(settings.retention.total_seconds())}"
+
+
+def _refuse_newer(schema: Value) -> None:
+    if (number := schema.get("number", 0)) > NUMBER:
+        raise BadSettings(
+            [
+                f"MONGODB_URI names a database of schema {number}, and this version knows schemas up to {NUMBER}: a "
+                "newer version has worked on it. Nothing was changed; run that version or a later one here, or restore "
+                "the backup from before the upgrade"
+            ]
+        )
+
+
+def _unseen(found: Found, settings: Settings) -> Iterator[type[Document]]:
+    """Yield whose indexes are not known to be as they should: all, where another schema or number of them is stored."""
+    same = (found.schema.get("of"), found.schema.get("indexes")) == (_of(settings), found.indexes)
+    for model in indexes.ours(kinds().values()):
+        name = model._get_collection_name()
+        here = name in found.collections or not issubclass(model, Mirrored)
+        if here and not (same and found.is_whole(name)):
+            yield model
+
+
+def _is_empty() -> bool:
+    """Whether there is no row of ours, so that nothing is to be migrated."""
+    return not having(indexes.ours(present_kinds().values()), {})
+
+
+def _ids(there: dict[str, Value]) -> dict[str, str]:
+    return {name: str(told.get("info", {}).get("uuid")) for name, told in there.items()}

@@ -1,0 +1,68 @@
+"""Belonging: what goes at Stripe because something else was deleted, without an event of its own.
+
+A deleted test clock takes its customers and all that is theirs with it, also what Stripe never deletes otherwise; what
+is read under an owner (the cards of a customer, the persons of an account) cannot be read after them.
+"""
+
+import re
+from typing import Any
+
+from stripe_mongo_sync.models import Status, SyncedDocument, kinds, present_kinds
+from stripe_mongo_sync.sync.engine.composed import follows, tell
+from stripe_mongo_sync.sync.engine.evidence import hand_over, of_id
+
+CLOCK = "test_helpers.test_clock"
+# Of a refund or a dispute, the payment tells whose it is.
+OWNERS = ("customer", "subscription", "invoice", "payment_intent", "charge", "setup_intent")
+DEEP = 4  # a refund → its charge → its invoice → their customer → the clock
+
+
+def clock_of(document: SyncedDocument, depth: int = DEEP) -> str | None:
+    """Return the test clock that an object belongs to, by its own word or by that of what it belongs to."""
+    remote = document.stripe or {}
+    if remote.get("livemode") or not depth:
+        return None
+    if isinstance(clock := remote.get("test_clock"), str):
+        return clock
+    owners = (_named(name, remote.get(name)) for name in OWNERS)
+    return next((clock for owner in owners if owner is not None and (clock := clock_of(owner, depth - 1))), None)
+
+
+def went_along(document: SyncedDocument) -> bool:
+    """Whether an object that is not found belonged to something that is known to be deleted."""
+    remote = document.stripe or {}
+    owners = [_named(name, remote.get(name)) for name in re.findall(r"{(\w+)}", document.resource.path)]
+    owners.append(_named(CLOCK, clock_of(document)))
+    return any(owner is not None and owner.status == Status.DELETED for owner in owners)
+
+
+def _named(kind: str, stripe_id: Any) -> SyncedDocument | None:
+    model = kinds().get(kind)
+    return model.of(stripe_id) if model is not None and isinstance(stripe_id, str) else None
+
+
+def follow_clock(clock: SyncedDocument) -> None:
+    """Make a clock due that was deleted: a run then lets go what belonged to it, which may be much for a webhook."""
+    if clock.status == Status.DELETED and clock.lease is None and clock.settled_at is None:
+        clock.resume()
+
+
+def let_go(clock: SyncedDocument) -> int:
+    """Mark as deleted what went with a clock, by its own word or by its customer's; return how many documents.
+
+    Then the clock is settled. A run that dies before is done again.
+    """
+    customers = kinds()["customer"].objects(__raw__={"stripe.test_clock": clock.stripe_id}).distinct("stripe_id")
+    theirs = {"$or": [{"stripe.test_clock": clock.stripe_id}, {"stripe.customer": {"$in": customers}}]}
+    count = 0
+    for model in present_kinds().values():
+        for document in model.objects(__raw__={"status": Status.ACTIVE, **theirs}):
+            gone = of_id(document.stripe_id or "", f"test clock {clock.stripe_id}", gone=True)
+            if (deleted := hand_over(model, {"_id": document.id}, gone)) is not None:
+                count += 1
+                tell(deleted)
+    clock.settle()
+    return count
+
+
+follows(follow_clock, CLOCK)

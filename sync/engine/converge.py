@@ -1,0 +1,188 @@
+"""Converge: from what a document says and what was seen at Stripe, to the one thing to do about it.
+
+`diagnose` decides and has no effect: it is the table below, read from the top. `settle.py` looks where the table
+says so, and does what it says, for every document that is overdue.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models.rows.sure import sure
+
+KEY_LASTS = timedelta(hours=23)  # Stripe may forget a key after 24 h, and a replay would then create a second object
+MONEY_LASTS = timedelta(minutes=15)  # nobody waits longer for a payment: paying later would surprise them
+APART = timedelta(minutes=5)  # a run: between two 404s of one object that prove it gone
+SETTLING = timedelta(minutes=15)  # far longer than any request of ours can still be under way
+
+
+class Sight(StrEnum):
+    """What was seen at Stripe."""
+
+    UNSEEN = "not looked"
+    THERE = "there"
+    DONE = "there, as the operation wants it"
+    GONE = "proved gone"
+    MISSING = "not found"
+    LOST = "not found, and never deleted"
+    CANDIDATE = "something that may be it"
+    NEVER = "proved never there"
+
+
+class Remedy(StrEnum):
+    """What to do. The values are the words of reports and logs."""
+
+    SEND = "send"  # the operation, with its own key and frozen parameters
+    FIND = "find"  # search Stripe for an object of this key
+    LOOK = "look"  # read the object as it is
+    LINK = "link"
+    REFRESH = "refresh"
+    DONE = "done"  # the operation turns out to have been done
+    EXPIRE = "expire"  # the operation was not done and can no longer be: say so
+    ROLL_BACK = "roll_back"
+    MISS = "missing"  # note that it was not found, and look again a run later
+    MARK_DELETED = "mark_deleted"
+    UNDO = "undo"
+    WAIT = "wait"
+    REVIEW = "review"
+    LEAVE = "leave"
+    FOLLOW = "follow"  # the documents that it is made of, as sync/engine/composed.py says
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the table reads of a claimed document; times are the server's."""
+
+    document: SyncedDocument
+    now: datetime
+    installation: str
+
+    @property
+    def verb(self) -> str | None:
+        """Of the pending operation."""
+        return self.document.operation and self.document.operation.verb
+
+    @property
+    def missed(self) -> bool:
+        """Whether it was not found at least a run ago, and not seen since."""
+        since = self.document.missing_since
+        return since is not None and self.now - since >= APART
+
+    @property
+    def foreign(self) -> bool:
+        """Whether what is to be done was begun by another installation: this database is a clone of its."""
+        operation, orphans = self.document.operation, self.document.orphans
+        key = operation.key if operation else self.document.key if orphans else None
+        return key is not None and key.split(":")[1] != self.installation
+
+    @property
+    def money(self) -> bool:
+        """Whether the operation moves money."""
+        operation = self.document.operation
+        return operation is not None and self.document.resource.moves_money(operation.verb, operation.params)
+
+    @property
+    def replayable(self) -> bool:
+        """Whether sending the same key again is safe and can still teach something."""
+        operation = sure(self.document.operation)
+        lasts = MONEY_LASTS if self.money else KEY_LASTS
+        return operation.stored_failure_at is None and self.now - operation.since < lasts
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing that was sent with this key can still be under way."""
+        operation = sure(self.document.operation)
+        lasts = MONEY_LASTS if self.money else KEY_LASTS
+        since = operation.stored_failure_at or operation.since + lasts
+        return self.now - since >= SETTLING
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table: `here` and `there` are its words in docs/ARCHITECTURE.md."""
+
+    here: str
+    there: str
+    remedy: Remedy
+    holds: Callable[[Facts], bool]
+    sights: frozenset[Sight] = frozenset(Sight)
+
+
+def _is(*statuses: Status) -> Callable[[Facts], bool]:
+    return lambda facts: facts.document.status in statuses
+
+
+def _pending(facts: Facts) -> bool:
+    return facts.document.status == Status.PENDING
+
+
+def _operation(*verbs: str) -> Callable[[Facts], bool]:
+    return lambda facts: facts.document.status == Status.ACTIVE and facts.verb in verbs
+
+
+def _updating(facts: Facts) -> bool:
+    return facts.document.status == Status.ACTIVE and facts.verb not in (None, "delete")
+
+
+def _see(*sights: Sight) -> frozenset[Sight]:
+    return frozenset(sights)
+
+
+S, R = Sight, Remedy
+TABLE: tuple[Row, ...] = (
+    Row("in review", "whatever", R.LEAVE, lambda f: f.document.review is not None),
+    Row("a key of another installation", "whatever", R.REVIEW, lambda f: f.foreign),
+    Row("a twin to undo", "whatever", R.UNDO, lambda f: bool(f.document.orphans)),
+    Row("pending", "there", R.LINK, _pending, _see(S.THERE, S.DONE)),
+    Row("pending", "something that may be it", R.REVIEW, _pending, _see(S.CANDIDATE)),
+    Row("pending, key replayable", "not looked", R.SEND, lambda f: _pending(f) and f.replayable, _see(S.UNSEEN)),
+    Row("pending, key not replayable", "not looked", R.FIND, _pending, _see(S.UNSEEN)),
+    Row("pending, moves money", "proved never there", R.REVIEW, lambda f: _pending(f) and f.money, _see(S.NEVER)),
+    Row(
+        "pending, nothing under way",
+        "proved never there",
+        R.ROLL_BACK,
+        lambda f: _pending(f) and f.settled,
+        _see(S.NEVER),
+    ),
+    Row("pending, something may be under way", "proved never there", R.WAIT, _pending, _see(S.NEVER)),
+    Row("active", "proved gone", R.MARK_DELETED, _is(Status.ACTIVE), _see(S.GONE)),
+    Row(
+        "active, not found a run ago",
+        "not found",
+        R.MARK_DELETED,
+        lambda f: f.document.status == Status.ACTIVE and f.missed,
+        _see(S.MISSING),
+    ),
+    Row("live", "not found", R.MISS, _is(Status.PENDING, Status.ACTIVE), _see(S.MISSING)),
+    Row("live", "not found, and never deleted", R.REVIEW, _is(Status.PENDING, Status.ACTIVE), _see(S.LOST)),
+    Row("active, delete pending", "whatever", R.SEND, _operation("delete")),
+    Row(
+        "active, update pending, key replayable",
+        "not looked",
+        R.SEND,
+        lambda f: _updating(f) and f.replayable,
+        _see(S.UNSEEN),
+    ),
+    Row("active, update pending, key not replayable", "not looked", R.LOOK, _updating, _see(S.UNSEEN)),
+    Row("active, update pending", "there, as the operation wants it", R.DONE, _updating, _see(S.DONE)),
+    Row("active, update pending, moves money", "there", R.REVIEW, lambda f: _updating(f) and f.money, _see(S.THERE)),
+    Row(
+        "active, update pending, something may be under way",
+        "there",
+        R.WAIT,
+        lambda f: _updating(f) and not f.settled,
+        _see(S.THERE),
+    ),
+    Row("active, update pending", "there", R.EXPIRE, _updating, _see(S.THERE)),
+    Row("active", "not looked", R.LOOK, _is(Status.ACTIVE), _see(S.UNSEEN)),
+    Row("active", "there", R.REFRESH, _is(Status.ACTIVE), _see(S.THERE, S.DONE)),
+    Row("rolled back or deleted", "whatever", R.LEAVE, _is(Status.ROLLED_BACK, Status.DELETED)),
+)
+
+
+def diagnose(facts: Facts, sight: Sight) -> Remedy:
+    """Return what to do about a claimed document, given what was seen of its object. Pure."""
+    return next(row.remedy for row in TABLE if sight in row.sights and row.holds(facts))

@@ -1,0 +1,161 @@
+"""Evidence: what an event, a reply or a listing says about one object, and how a document is made to absorb it."""
+
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.models.base.resource import Resource, is_gone, shortened
+from stripe_mongo_sync.models.rows.content import kept
+from stripe_mongo_sync.sync.engine.references import referring
+from stripe_mongo_sync.sync.stripe.answers import API_VERSION, Reply
+
+Model = type[SyncedDocument]
+FOREVER = 2**53  # later than any second of Stripe's
+
+
+def _sight(model: Model, remote: dict[str, Any], *, whole: bool, asked: bool = True) -> dict[str, Any]:
+    """Return the content that a sight shows: none, unless it shows the `whole` object, and in our version.
+
+    One that was not `asked` for what Stripe shows only then, an event, says nothing of that.
+    """
+    sight = kept(remote) if whole else None
+    unshown = () if asked or sight is None else tuple(name for name in model.resource.expand if name not in sight)
+    mirror = model.mirror(sight) if sight is not None else {}
+    shown = {name: value for name, value in mirror.items() if name not in unshown}
+    return {"remote": sight, "mirror": shown, "unshown": unshown}
+
+
+def _is_whole(model: Model, reply: Reply, remote: dict[str, Any]) -> bool:
+    asked = reply.version == API_VERSION and reply.expanded >= set(model.resource.expand)
+    return asked and not shortened(remote)  # of the first ten of a list, somebody must look to see the rest
+
+
+def from_event(model: Model, event: dict[str, Any]) -> Evidence:
+    """Return what an event says. One that is rendered in another API version than ours, or shows the beginning of a
+    list, says nothing of the content.
+
+    Of what is only mirrored, the last words are kept; and what nobody can read is taken as events show it. One from
+    which something was taken out when it was kept says nothing of the content, either.
+    """
+    remote, resource, version = event["data"]["object"], model.resource, event.get("api_version")
+    gone = resource.deletes(event["type"]) or is_gone(remote)
+    if gone:
+        whole = resource.mirrored and not is_gone(remote)
+    else:
+        ours = version == API_VERSION or (resource.blind and version is not None)
+        whole = ours and not (event.get("withheld") or shortened(remote))
+    at = _moment(resource, event, gone)
+    return Evidence(
+        by=f"webhook {event['id']}",
+        stripe_id=remote["id"],
+        **_sight(model, remote, whole=whole, asked=False),
+        earliest=at,
+        latest=at,
+        event=True,
+        blind=resource.blind,
+        gone=gone,
+        ends=request_key(event),
+    )
+
+
+def _moment(resource: Resource, event: dict[str, Any], gone: bool) -> int:
+    """Return the second that an event tells of, as far as it orders it among others."""
+    if gone and resource.mirrored and not resource.own_id:
+        return FOREVER  # its id is never used again, so nothing comes after its end
+    first = resource.blind and event["type"] == resource.created_event
+    return int(event["created"]) - first  # what else happened to it in that second came after
+
+
+def from_reply(model: Model, reply: Reply, ends: str | None = None, problem: dict[str, Any] | None = None) -> Evidence:
+    """Return what a reply says. One that is replayed, not whole, or in another API version than ours (it was frozen
+    before an upgrade), proves the id, and nothing of the content.
+    """
+    fresh = not reply.replayed and not reply.gone and _is_whole(model, reply, reply.remote)
+    return Evidence(
+        by=f"reply {reply.request_id}",
+        stripe_id=reply.remote["id"],
+        **_sight(model, reply.remote, whole=fresh),
+        earliest=reply.earliest if fresh else 0,
+        latest=reply.latest if fresh or reply.gone else 0,
+        gone=reply.gone,
+        ends=ends,
+        problem=problem,
+    )
+
+
+def from_page(model: Model, remote: dict[str, Any], page: Reply) -> Evidence:
+    """Return what a page of a list says about one object on it.
+
+    It is like an event of which only is known between which two seconds it happened: taken, if surely newer than the
+    snapshot; else a look is due. It confirms, and unlike the reply to a POST it never ends a lease.
+    """
+    return Evidence(
+        by=f"list {page.request_id}",
+        stripe_id=remote["id"],
+        **_sight(model, remote, whole=_is_whole(model, page, remote)),
+        earliest=page.earliest,
+        latest=page.latest,
+        event=True,
+    )
+
+
+def of_id(stripe_id: str, by: str, *, gone: bool = False) -> Evidence:
+    """Return the evidence that an object exists, or that it is now gone, and nothing else."""
+    latest = FOREVER if gone else 0
+    return Evidence(by=by, stripe_id=stripe_id, remote=None, mirror={}, earliest=0, latest=latest, gone=gone)
+
+
+def request_key(event: dict[str, Any]) -> str | None:
+    """Return the idempotency key of the call that caused an event; None for what Stripe or a person did."""
+    request = event.get("request")  # an object, null, or (before API 2017-05-25) a bare string
+    key = request.get("idempotency_key") if isinstance(request, dict) else None
+    return key if isinstance(key, str) else None
+
+
+def hand_over(
+    model: Model, where: dict[str, Any], evidence: Evidence, *, hearsay: bool = False
+) -> SyncedDocument | None:
+    """Let the document that `where` names absorb `evidence`; None when there is none.
+
+    An adopted row that holds the object and was never used gives way to the document whose key made it. What is
+    `hearsay`, a reply, proves nothing against who made the object by a key of their own: raises DuplicateKeyError.
+    """
+    try:
+        return model.absorb(where, evidence)
+    except DuplicateKeyError:
+        holder = model.objects(stripe_id=evidence.stripe_id, live=True).first()
+        if hearsay and holder is not None and holder.key is not None:
+            raise
+        if holder is None or (holder.adopted and not referenced(holder) and holder.remove_adopted()):
+            return hand_over(model, where, evidence, hearsay=hearsay)
+        owner = model.objects(__raw__=where).first()
+        reason = f"{evidence.stripe_id} was made by this document's key, but another document holds it and is in use"
+        reviewed: SyncedDocument | None = owner and (owner.ask_for_review(reason) or owner.reread())
+        return reviewed
+
+
+def referenced(document: SyncedDocument) -> bool:
+    """Whether a live document refers to this one's object."""
+    return any(model.objects(__raw__=condition).first() for model, condition in referring(document))
+
+
+def needs_look(document: SyncedDocument, evidence: Evidence) -> bool:
+    """Whether, after absorbing `evidence`, the document's content is still in doubt."""
+    return (
+        document.stripe_id == evidence.stripe_id
+        and bool(document.live)
+        and not document.is_as(evidence)
+        and not (evidence.event and evidence.latest < (document.seen_at or 0))
+    )
+
+
+def another_life(document: SyncedDocument, remote: dict[str, Any]) -> bool:
+    """Whether a chosen id was deleted here, and has been given to another object since; Stripe reuses none of its own.
+
+    A thin event does not say when its object was born: then it may have.
+    """
+    born = (document.stripe or {}).get("created")
+    reusable = document.status == "deleted" and document.resource.own_id
+    return reusable and not is_gone(remote) and remote.get("created") != born

@@ -1,0 +1,82 @@
+"""Find: search Stripe for the object of a creation whose key may no longer be replayed.
+
+First the events, because they carry the key; then the list, because an object that Stripe repaired after a 500 may
+come with an event that has none. Absence is concluded only from lists that were read whole, never from Search.
+"""
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.converge import SETTLING, Sight
+from stripe_mongo_sync.sync.engine.evidence import request_key
+from stripe_mongo_sync.sync.engine.look import bears, resembles
+from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.stripe.listing import LAG, listed, made_at
+
+BEFORE = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
+HORIZON = timedelta(days=29)  # Stripe lists events for 30 days
+KEEP = 60.0  # seconds for which one run may use a list again
+
+
+@dataclass
+class Finder:
+    """Searches for one run: documents in doubt share what was read."""
+
+    _events: dict[str, tuple[float, int, dict[str, str | None]]] = field(default_factory=dict)
+    _lists: dict[str, tuple[float, int, list[dict[str, Any]]]] = field(default_factory=dict)
+
+    def find(self, document: SyncedDocument, now: datetime) -> tuple[Sight, str | None]:
+        """Return whether the object of a pending creation is there, and its id, or a candidate's. Raises CannotLook."""
+        operation = sure(document.operation)
+        if now - operation.since > HORIZON:
+            return Sight.CANDIDATE, "Stripe no longer lists the events of that time, so absence cannot be proved"
+        start = int((operation.since - BEFORE).timestamp())
+        keys = self.keys(document.resource.kind, start)
+        for stripe_id, key in keys.items():
+            if key == operation.key:
+                return Sight.THERE, stripe_id
+        # After a 5xx Stripe may finish the object at any time.
+        end = None if operation.stored_failure_at else (document.claimed_at + SETTLING).timestamp()
+        for remote in self._keyless(document.resource.kind, start, keys):
+            created = made_at(remote, now.timestamp())
+            in_time = created is None or (start <= created and (end is None or created <= end))
+            if not in_time or type(document).of(remote["id"]) is not None:
+                continue
+            if bears(document, remote):
+                return Sight.THERE, remote["id"]
+            if resembles(document, remote):
+                if document.resource.announced and created is not None and now.timestamp() - created < LAG:
+                    raise CannotLook(f"{remote['id']} is too young: the event that tells whose it is may come yet")
+                return Sight.CANDIDATE, f"{remote['id']} may be it: same fields, and no key tells"
+        return Sight.NEVER, None
+
+    def keys(self, kind: str, start: int) -> dict[str, str | None]:
+        """Return, for each object of that kind created since `start` (Stripe's seconds), the key that made it."""
+        if not kinds()[kind].resource.announced:
+            return {}
+        read_at, since, keys = self._events.get(kind, (0.0, 0, {}))
+        if since > start or time.monotonic() - read_at > KEEP or not read_at:
+            since, keys = start, {}
+            pages = current().gateway.pages(
+                "/v1/events", types=[kinds()[kind].resource.created_event], created={"gte": start}
+            )
+            for page in pages:
+                for event in page.remote["data"]:
+                    keys.setdefault(event["data"]["object"]["id"], request_key(event))
+            self._events[kind] = (time.monotonic(), since, keys)
+        return keys
+
+    def _keyless(self, kind: str, start: int, keys: dict[str, str | None]) -> list[dict[str, Any]]:
+        """Return the listed objects created since `start` whose key no event tells: they are few."""
+        read_at, since, found = self._lists.get(kind, (0.0, 0, []))
+        if since > start or time.monotonic() - read_at > KEEP or not read_at:
+            model = kinds()[kind]
+            pages = listed(current().gateway, model, start) if model.resource.listed else ()  # archived ones, too
+            found = [remote for page in pages for remote in page.remote["data"] if keys.get(remote["id"]) is None]
+            self._lists[kind] = (time.monotonic(), start, found)
+        return found

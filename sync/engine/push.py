@@ -1,0 +1,149 @@
+"""Push: send what a document still has to tell to Stripe, and link what comes of it, whatever the answer is."""
+
+from collections.abc import Callable
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.composed import COMPOSED, tell
+from stripe_mongo_sync.sync.engine.converge import Sight
+from stripe_mongo_sync.sync.engine.evidence import from_reply, hand_over, needs_look, of_id
+from stripe_mongo_sync.sync.engine.look import look, observe
+from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.backoff import backoff
+from stripe_mongo_sync.sync.stripe.about import of_operation
+from stripe_mongo_sync.sync.stripe.answers import Answer, Refusal, Reply, Unknown
+
+
+def push(document: SyncedDocument) -> SyncedDocument:
+    """Send the pending operation and link what comes of it; return the document as it is then.
+
+    Only what Stripe certainly refused ends the operation; anything else stays pending, for reconcile to settle.
+    Raises CannotLook, with the operation deferred, for what concerns more than this document.
+    """
+    if composed := COMPOSED.get(document.resource.kind):
+        return composed.push(document)
+    return sent(document)[0]
+
+
+def sent(document: SyncedDocument) -> tuple[SyncedDocument, dict[str, Any] | None]:
+    """Send, and return the document as it is then, and what Stripe said if it refused for good."""
+    operation = sure(document.operation)
+    try:
+        answer = current().gateway.send(operation, of_operation(document))
+    except CannotLook as error:
+        why = str(error)
+        conclude(document, lambda latest: latest.defer(why, backoff(operation.attempts)))
+        raise
+    if isinstance(answer, Refusal) and _is_left_of_another(document, answer):
+        answer = Unknown("Stripe's refusal is about something else")
+    ended = _concluded(document, answer)
+    tell(ended)
+    over = ended.operation is None or ended.operation.key != operation.key or ended.status == Status.ROLLED_BACK
+    refused = isinstance(answer, Refusal) and over and not (answer.missing and ended.error is None)
+    return ended, answer.problem if refused and isinstance(answer, Refusal) else None
+
+
+def _concluded(document: SyncedDocument, answer: Answer) -> SyncedDocument:
+    operation = sure(document.operation)
+    match answer:
+        case Reply():
+            return link(document, answer)
+        case Refusal(left=Reply() as left) if _is_a(document, left):
+            return link(document, left, answer.problem)
+        case Refusal(missing=True) if operation.verb == "delete":
+            gone = of_id(document.stripe_id or "", "delete", gone=True)
+            return hand_over(type(document), {"_id": document.id}, gone) or document.reread()
+        case Refusal(missing=True) if document.status == Status.ACTIVE:
+            return _missed(document, answer)
+        case Refusal():
+            return conclude(document, lambda latest: _refused(latest, answer))
+        case Unknown():
+            wait = backoff(operation.attempts)
+            return conclude(document, lambda latest: latest.defer(answer.why, wait, stored=answer.stored))
+
+
+def _missed(document: SyncedDocument, refusal: Refusal) -> SyncedDocument:
+    """Stripe has no object at that path: it is gone, or a first attempt has already ended it, or a person did."""
+    try:
+        sight, reply = observe(document)
+    except CannotLook as error:
+        log.warning("%s %s cannot be read: %s", document.resource.kind, document.id, error)
+    else:
+        if sight == Sight.DONE and reply is not None:
+            done = document.see(from_reply(type(document), reply), operation=None, error=None)
+            return done or document.reread()
+    return _look_or_wait(conclude(document, lambda latest: latest.refuse(refusal.problem, "missing")))
+
+
+def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | None:
+    """End the operation, unless another attempt may have been done: then its key is spent, and reconcile finds."""
+    operation = sure(document.operation)
+    if refusal.replayed or operation.verb == "delete" or not (refusal.doubtful or operation.doubt):
+        return document.refuse(refusal.problem, "refused")
+    return document.defer(refusal.problem["message"], backoff(operation.attempts), stored=True)
+
+
+def conclude(document: SyncedDocument, change: Callable[[SyncedDocument], SyncedDocument | None]) -> SyncedDocument:
+    """Apply `change` unless the operation has ended meanwhile: an event may have come in between, or linked it."""
+    key = sure(document.operation).key
+    while document.operation is not None and document.operation.key == key and document.live:
+        ended = change(document)
+        if ended is not None:
+            return ended
+        document = document.reread()
+    return document
+
+
+def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None = None) -> SyncedDocument:
+    """Hand what Stripe replied to the document, and look again where the reply leaves doubt.
+
+    With a `problem`, the card was declined: the payment is there all the same, and may be confirmed again.
+    """
+    model = type(document)
+    evidence = from_reply(model, reply, ends=sure(document.operation).key, problem=problem)
+    try:
+        linked = hand_over(model, {"_id": document.id}, evidence, hearsay=True) or document.reread()
+    except DuplicateKeyError:
+        anothers = Unknown(
+            f"Stripe's answer is about something else ({evidence.stripe_id}, which another document made)"
+        )
+        log.error("%s %s: %s", document.resource.kind, document.id, anothers)
+        return _concluded(document, anothers)
+    linked = _look_or_wait(linked) if needs_look(linked, evidence) else linked
+    return _declined(linked, evidence) if problem else linked
+
+
+def _declined(document: SyncedDocument, evidence: Evidence) -> SyncedDocument:
+    """Note the problem if an event ended the operation before the reply could say it, and nothing has changed since."""
+    while document.live and document.operation is None and document.is_as(evidence):
+        if document.error is not None:
+            return document
+        noted = document.move(error=evidence.error)
+        if noted is not None:
+            return noted
+        document = document.reread()
+    return document
+
+
+def _look_or_wait(document: SyncedDocument) -> SyncedDocument:
+    try:
+        return look(document)
+    except CannotLook as error:
+        log.warning("%s %s cannot be read: %s", document.resource.kind, document.id, error)
+        return document.reread()
+
+
+def _is_a(document: SyncedDocument, reply: Reply) -> bool:
+    return reply.remote.get("object") == document.resource.kind
+
+
+def _is_left_of_another(document: SyncedDocument, refusal: Refusal) -> bool:
+    """Whether the payment that a declined card left is not the one that was sent."""
+    left = refusal.left
+    return left is not None and _is_a(document, left) and of_operation(document)(left.remote) is not None

@@ -1,0 +1,250 @@
+"""The saga, from MongoDB to Stripe: stage, push, link (`sync/engine/push.py`). Its compensation: roll back."""
+
+import hashlib
+import json
+import re
+import secrets
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import partial
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError, PyMongoError
+
+from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models.base.input import Invalid, checked, checked_fields, params, require_json, sendable
+from stripe_mongo_sync.models.base.parts import Call
+from stripe_mongo_sync.models.rows.keys import Key, wrong_key
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.composed import COMPOSED
+from stripe_mongo_sync.sync.engine.push import push, sent
+from stripe_mongo_sync.sync.engine.references import resolve, resolved
+from stripe_mongo_sync.sync.errors import (
+    AlreadyExists,
+    CannotLook,
+    Deleted,
+    InProgress,
+    InReview,
+    KeyReused,
+    NotDeletable,
+    NotFound,
+    Outcome,
+    Refused,
+    RolledBack,
+    Unavailable,
+)
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.deadline import leased
+from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+from stripe_mongo_sync.sync.tokens import IN_PROCESS
+
+UNPAID = ("requires_payment_method", "canceled", "failed")  # what an intent, or an order, says after a decline alone
+OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
+
+
+@leased
+def create(
+    model: type[SyncedDocument],
+    body: dict[str, Any],
+    *,
+    idempotency_key: str | None = None,
+    token: str = IN_PROCESS,  # who calls: the name of a token, not a secret
+) -> tuple[SyncedDocument, bool]:
+    """Create a document and its Stripe object. Return the document, active or still pending, and whether this call is
+    a repetition of one with the same key.
+
+    Raises Invalid, AlreadyExists, KeyReused, Refused (also to a repetition, if a card was declined and nothing was paid
+    since), RolledBack, Deleted, or Unavailable with the key to repeat with.
+    """
+    if idempotency_key is not None and (wrong := wrong_key(idempotency_key)):
+        raise Invalid({"idempotency_key": wrong})
+    require_json(body)
+    request = {
+        "token": token,
+        "route": model._get_collection_name(),
+        "key": idempotency_key or secrets.token_hex(16),
+        "digest": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
+    }
+    repeated = False
+    try:
+        document, repeated = _stage(model, body, request)
+        ended = told(document if repeated else _pushed(document))
+        declined = ended.error is not None and ended.error.key == ended.key
+        if declined and not (repeated and _paid_since(ended)):
+            raise Refused(ended)  # the payment is there all the same
+        return ended, repeated
+    except Outcome as outcome:
+        outcome.repeated = repeated
+        raise
+    except PyMongoError as error:
+        raise Unavailable(idempotency_key=request["key"]) from error
+
+
+def _paid_since(document: SyncedDocument) -> bool:
+    """Whether a payment or an order whose creation was declined may have been paid since, by whomever: see 0142."""
+    state = getattr(document, "payment_status", None) or getattr(document, "stripe_status", None)
+    return state not in UNPAID
+
+
+def _stage(model: type[SyncedDocument], body: dict[str, Any], request: dict[str, Any]) -> tuple[SyncedDocument, bool]:
+    body = dict(body)
+    own_id = _own_id(body.pop("id", None)) if model.resource.own_id else None
+    id = ObjectId()
+    try:
+        values = model.prepared(resolved(model, checked(model, body, "create")))
+        if composed := COMPOSED.get(model.resource.kind):
+            values, operation = composed.plan(values, id)
+        else:
+            sent = params(model, values, "create") | ({"id": own_id} if own_id else {})
+            operation = frozen(model, id, "create", [Call(model.resource.path, sent)])
+    except Invalid:
+        first = _of_request(model, request)  # what it refers to may have gone since
+        if first is None:
+            raise
+        return first, True
+    try:
+        return model.stage(values, operation, id=id, request=request), False
+    except DuplicateKeyError as error:
+        first = _of_request(model, request)
+        if first is None:
+            raise AlreadyExists from error
+        return first, True
+
+
+def _of_request(model: type[SyncedDocument], request: dict[str, Any]) -> SyncedDocument | None:
+    """Return the document of an earlier request with this key. Raises KeyReused when that had another body."""
+    where = {f"request__{name}": request[name] for name in ("token", "route", "key")}
+    first: SyncedDocument | None = model.objects(**where).first()
+    if first is not None and first.request and first.request.digest != request["digest"]:
+        raise KeyReused
+    return first
+
+
+def _own_id(given: Any) -> str | None:
+    if given is None:
+        return None
+    if not isinstance(given, str) or not OWN_ID.fullmatch(given) or ObjectId.is_valid(given):
+        raise Invalid({"id": "must be letters, digits, - and _, and not be shaped like a document id"})
+    return given
+
+
+def frozen(model: type[SyncedDocument], id: ObjectId, verb: str, calls: list[Call]) -> dict[str, Any]:
+    """Return the operation of these calls, of which the last is the one that counts, as every attempt will send it."""
+    draw = partial(Key.draw, current().installation, model.resource.kind, id, verb)
+    *first, last = [asdict(replace(call, key=str(draw()))) for call in calls]
+    if last["method"] == "post" and model.resource.expand:
+        last["params"] = {**last["params"], "expand": list(model.resource.expand)}
+    return {"verb": verb, "api_version": API_VERSION, "first": first, **last}
+
+
+def told(document: SyncedDocument) -> SyncedDocument:
+    """Return a document that is active or pending; raise what became of any other."""
+    match document.status:
+        case Status.ROLLED_BACK:
+            given_up = document.error is not None and document.error.type == RolledBack.type
+            raise RolledBack(document) if given_up else Refused(document)
+        case Status.DELETED:
+            raise Deleted(document)
+    return document
+
+
+def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
+    """Change a document here and at Stripe. Return it, with its operation when the outcome is not known yet.
+
+    Raises Invalid, AlreadyExists, InProgress, NotFound, Refused or Unavailable; refused, nothing was changed.
+    """
+    model = type(document)
+    require_json(body)
+    try:
+        values = resolved(model, checked(model, body, "update"))
+        local = {name for name in values if getattr(model._fields[name], "local", False)}
+        if local and len(local) < len(values):
+            raise Invalid(dict.fromkeys(local, "is kept here only: change it in a request of its own"))
+        if local:
+            return _rename(document, model.prepared(values))
+        return _run(document, "update", lambda latest: [Call(latest.path, params(model, values, "update"))])
+    except PyMongoError as error:
+        raise Unavailable from error
+
+
+def delete(document: SyncedDocument) -> SyncedDocument:
+    """Delete a document's object at Stripe. Return it, deleted, or with its operation when the outcome is unknown.
+
+    Raises NotDeletable, InProgress, NotFound, Refused (it has prices, say) or Unavailable.
+    """
+    if not document.resource.deletable:
+        raise NotDeletable
+    try:
+        return _run(document, "delete", lambda latest: [Call(latest.path, {}, "delete")])
+    except PyMongoError as error:
+        raise Unavailable from error
+
+
+def act(document: SyncedDocument, name: str, body: dict[str, Any]) -> SyncedDocument:
+    """Do one of the type's actions (confirm, capture, cancel, …). Return the document, with its operation when the
+    outcome is not known yet. Raises Invalid, InProgress, NotFound, Refused or Unavailable.
+    """
+    require_json(body)
+    action = document.resource.actions[name]
+    fields = dict(action.takes._fields) if action.takes else {}
+    values = sendable(resolve(fields, checked_fields(fields, body, "create")), "create")
+    calls = action.calls or (lambda latest, given: [Call(f"{latest.path}/{name}", given)])
+    try:
+        return _run(document, name, lambda latest: calls(latest, values))
+    except PyMongoError as error:
+        raise Unavailable from error
+
+
+def _rename(document: SyncedDocument, values: dict[str, Any]) -> SyncedDocument:
+    values = {name: value for name, value in values.items() if name not in document.own_fields()}
+    while document.live:
+        try:
+            taken = document.taken_by(values)
+            if taken and type(document).objects(__raw__={"$or": taken, "_id": {"$ne": document.id}}).first():
+                raise AlreadyExists
+            moved = document.move(**values)
+        except DuplicateKeyError as error:
+            raise AlreadyExists from error
+        if moved is not None:
+            return moved
+        document = document.reread()
+    raise NotFound
+
+
+@leased
+def _run(document: SyncedDocument, verb: str, calls: Callable[[SyncedDocument], list[Call]]) -> SyncedDocument:
+    staged = None
+    while staged is None:
+        if not document.live:
+            raise NotFound
+        if document.review is not None:
+            raise InReview(f"This document is in review: {document.review}")
+        pending = document.operation
+        if document.status == Status.PENDING or (pending and not (verb == "delete" and pending.verb == "update")):
+            raise InProgress
+        staged = document.begin(frozen(type(document), document.id, verb, calls(document)))
+        if staged is None:
+            document = document.reread()
+    key = sure(staged.operation).key
+    ended = _pushed(staged)
+    if ended.status == Status.DELETED and verb != "delete":
+        raise NotFound
+    if ended.error is not None and ended.error.key == key:
+        raise Refused(ended)
+    return ended
+
+
+def _pushed(document: SyncedDocument) -> SyncedDocument:
+    """Push for a caller, who is told of a refusal even if an event has settled the document before it came."""
+    try:
+        if document.resource.kind in COMPOSED:
+            return push(document)
+        ended, problem = sent(document)
+    except CannotLook as error:
+        log.error("%s %s stays pending: %s", document.resource.kind, document.id, error)
+        return document.reread()
+    if problem is not None and ended.status == Status.ACTIVE:
+        raise Refused(ended, problem)
+    return ended

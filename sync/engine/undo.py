@@ -1,0 +1,141 @@
+"""Undo: make an orphan unusable, with the brakes that keep a mistake of ours from deleting a shop's customers."""
+
+from dataclasses import dataclass, field
+
+from stripe_mongo_sync.models import SyncedDocument, Undo, created_kinds
+from stripe_mongo_sync.models.base.parts import Call
+from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.models.state import LATCH, State
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.converge import KEY_LASTS
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.backoff import backoff
+from stripe_mongo_sync.sync.stripe.about import of_id
+from stripe_mongo_sync.sync.stripe.answers import Refusal, Reply, Unknown
+
+LEAST = 20  # undos and deletions that one run may do in any installation
+SHARE = 100  # and in a large one, every hundredth of the live documents
+
+
+@dataclass
+class Brakes:
+    """The cap of one run on what cannot be taken back. Once it is reached it latches, until an operator confirms."""
+
+    spent: int = 0
+    _cap: int | None = None
+    _latched: bool | None = field(default=None)
+
+    @property
+    def latched(self) -> bool:
+        """Whether an earlier run, or this one, reached the cap."""
+        if self._latched is None:
+            self._latched = State.read(LATCH) is not None
+        return self._latched
+
+    def spend(self) -> bool:
+        """Take one of the cap; False when it is used up."""
+        if self.latched:
+            return False
+        if self._cap is None:
+            live = sum(model.objects(live=True).count() for model in created_kinds().values())
+            self._cap = max(LEAST, live // SHARE)
+        if self.spent >= self._cap:
+            State.write(LATCH, {"cap": self._cap})
+            self._latched = True
+            log.error("the cap of %s undos and deletions is reached: look, then `operations confirm`", self._cap)
+            return False
+        self.spent += 1
+        return True
+
+
+def undo(document: SyncedDocument, brakes: Brakes) -> bool:
+    """Undo the orphans of a claimed document; False when the brakes stopped it. Raises CannotLook.
+
+    Each goes only if no live document claims it and no money hangs on it; else the document is put in review.
+    """
+    while document.orphans:
+        orphan = document.orphans[0]
+        reason = held_by(document, orphan)
+        if reason is not None:
+            document.ask_for_review(f"{orphan} should be undone, but {reason}")
+            return True
+        if is_usable(document, orphan):
+            if not brakes.spend():
+                return False
+            sent = _undo(document, orphan)
+            if sent is None:
+                return True
+            document = sent
+        undone = document.undid(orphan)
+        if undone is None:
+            return True  # it moved meanwhile; the next run goes on
+        log.info("%s %s: %s undone", document.resource.kind, document.id, orphan)
+        document = undone
+    return True
+
+
+def held_by(document: SyncedDocument, orphan: str) -> str | None:
+    """Return why this orphan must not be undone automatically, or None."""
+    holder = type(document).objects(stripe_id=orphan, live=True).first()
+    if holder:
+        return f"document {holder.id} uses it"
+    if not document.resource.undo:
+        return "what it did cannot be taken back"
+    gateway, resource = current().gateway, document.resource
+    for path in resource.holds:
+        if gateway.first(path, **{resource.kind: orphan}) is not None:
+            return f"{path} has something of it"
+    reply = gateway.get(resource.url(orphan)) if resource.holds else None
+    if reply and not reply.gone and reply.remote.get("balance"):
+        return "it has a balance"
+    return None
+
+
+def is_usable(document: SyncedDocument, orphan: str) -> bool:
+    """Whether the orphan still has to be undone; a 404 proves nothing, so then it has. Raises CannotLook."""
+    resource = document.resource
+    reply = current().gateway.get(resource.url(orphan))
+    return reply is None or resource.is_usable(reply.remote)
+
+
+def _undo(document: SyncedDocument, orphan: str) -> SyncedDocument | None:
+    """Make an orphan unusable, and return the document as it is then; None when the rest is for later.
+
+    What is sent is written before, so that whoever keeps the orphan meanwhile knows that it may be under way, and who
+    did so before has changed the revision: then nothing is sent.
+    """
+    resource = document.resource
+    begun = document.undoing if document.undoing and document.undoing.orphan == orphan else None
+    for way in resource.undo[resource.undo.index(Undo(begun.way)) if begun else 0 :]:
+        known = begun is not None and begun.way == way and begun.key and document.claimed_at - begun.since < KEY_LASTS
+        key = None if known else str(Key.draw(current().installation, resource.kind, document.id, "undo"))
+        staged = document.begin_undo(orphan, way, key)
+        if staged is None:
+            return None  # it moved meanwhile, or it is too late
+        document = staged
+        answer = current().gateway.write(_call(document), of_id(orphan))
+        if not isinstance(answer, Refusal) or answer.missing:
+            break
+    match answer:
+        case Unknown() | Reply(replayed=True):  # a replay is up to a day old: somebody may have made it usable since
+            spent = document.spend_undo() if isinstance(answer, Reply) or answer.stored else document
+            (spent or document).postpone(backoff(1))
+            return None
+        case Refusal(missing=False):
+            document.ask_for_review(
+                f"{orphan} should be undone, but Stripe says: {answer.problem['message']}", undoing=None
+            )
+            return None
+    return document
+
+
+def _call(document: SyncedDocument) -> Call:
+    undoing = sure(document.undoing)
+    url = document.resource.url(undoing.orphan)
+    match undoing.way:
+        case Undo.DELETE:
+            return Call(url, {}, "delete")
+        case Undo.ARCHIVE:
+            return Call(url, {"active": False}, key=undoing.key or "")
+    return Call(f"{url}/{undoing.way}", {}, key=undoing.key or "")

@@ -1,0 +1,84 @@
+"""The checkpoint: how far Stripe's list of events was read, and what it tells that never came by itself."""
+
+import random
+from datetime import timedelta
+from typing import Any
+
+from stripe_mongo_sync.models import Event, present_kinds
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.tally import having, oldest
+from stripe_mongo_sync.models.state import CHECKPOINT, State
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.settle import Run
+from stripe_mongo_sync.sync.errors import WrongStripe
+from stripe_mongo_sync.sync.inbox.inbox import attempt, canonical, keep
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.isolation import isolated
+from stripe_mongo_sync.sync.stripe.answers import Reply
+from stripe_mongo_sync.sync.stripe.listing import LAG, has_id
+
+FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger than 15 minutes to its events
+EVENTS_LAST = 29 * 86400  # s: Stripe lists events for 30 days
+
+
+def since(checkpoint: dict[str, Any] | None) -> int:
+    """Return from which of Stripe's seconds on to read events: two minutes before the newest that was read."""
+    if checkpoint is not None:
+        newest = checkpoint.get("newest")
+        return int(newest["created"] if newest else checkpoint["read_at"]) - LAG
+    born = oldest(having(present_kinds().values(), {}))
+    return (
+        int(min(filter(None, (clock.now() - FIRST, born))).timestamp()) - LAG
+    )  # before our first document, none was ours
+
+
+def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> None:
+    """Raise WrongStripe unless Stripe still has the newest event that was read: else it is not the Stripe we knew."""
+    newest = checkpoint.get("newest")
+    if newest is None or now - newest["created"] > EVENTS_LAST:
+        return
+    if any(event["id"] == newest["id"] for event in filter(has_id, page.remote["data"])):
+        return
+    if page.remote.get("has_more") and current().gateway.get(f"/v1/events/{newest['id']}") is not None:
+        return
+    raise WrongStripe(
+        f"Stripe no longer has the event {newest['id']}, which was read there: this is another Stripe, or a sandbox "
+        "that was wiped. Nothing was touched. Correct STRIPE_SECRET_KEY or MONGODB_URI; after a wipe, begin with an "
+        "empty database, or keep this one with `new-installation` and then `reconcile --full`"
+    )
+
+
+def move_checkpoint(checkpoint: dict[str, Any] | None, newest: Reply) -> None:
+    """Remember how far was read. Only a run that read everything gets here."""
+    event = next(filter(has_id, newest.remote["data"]), None)
+    mark = {"id": event["id"], "created": event["created"]} if event else checkpoint and checkpoint.get("newest")
+    State.write(CHECKPOINT, {"read_at": newest.earliest, "newest": mark})
+
+
+def catch_up(page: Reply, run: Run) -> bool:
+    """Apply the events of a page that never reached the inbox, in any order; return whether all are in it now.
+
+    Runs that read the same page share it: whoever meets the work of another goes on elsewhere on the page.
+    """
+    events = [event for event in page.remote["data"] if has_id(event)]
+    unreadable = len(page.remote["data"]) - len(events)
+    if unreadable:
+        log.error("%s entries of Stripe's list of events have no id", unreadable)
+        run.counts["failed"] += unreadable
+    known = Event.known([event["id"] for event in events])
+    missed = [event for event in reversed(events) if event["id"] not in known]
+    if run.dry:
+        run.counts["event_missed"] += len(missed)
+        return True
+    failed = run.counts["failed"]
+    while missed:
+        event = missed.pop()
+        with isolated(run.counts, f"event {event['id']}"):
+            if not Event.known([event["id"]]):
+                verdict = attempt(event, quick=False)
+                if keep(event, canonical(event), verdict):
+                    run.counts[f"event_{verdict.state}"] += verdict.state != EventState.IGNORED
+                    continue
+        random.shuffle(missed)
+    return not unreadable and run.counts["failed"] == failed

@@ -1,0 +1,234 @@
+"""The inbox: Stripe to MongoDB. An event says which object to look at; it is evidence, never a command.
+
+Applying is idempotent, so the row is written after it, already `applied`: two round trips for a normal event. Only
+what could not be applied is stored as `received`, and drained later.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+from bson.errors import InvalidDocument
+from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, WriteError
+
+from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument, kinds
+from stripe_mongo_sync.models.base.whose import left_by, owners_before, owners_of_event
+from stripe_mongo_sync.models.event import MAX_ATTEMPTS, EventState, Via, bare, object_id
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.claimable import is_away
+from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.state import OTHER_VERSION, State
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.admission import OTHERS, foreign, sample, unkept
+from stripe_mongo_sync.sync.engine.adopt import Verdict, unknown_object
+from stripe_mongo_sync.sync.engine.composed import is_followed, tell
+from stripe_mongo_sync.sync.engine.evidence import another_life, from_event, hand_over, needs_look, request_key
+from stripe_mongo_sync.sync.engine.look import look
+from stripe_mongo_sync.sync.errors import CannotLook, Outage
+from stripe_mongo_sync.sync.inbox.thin import LOST, THIN, as_snapshot, told_in_full
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.backoff import backoff
+from stripe_mongo_sync.sync.process.deadline import time_left, within
+from stripe_mongo_sync.sync.process.isolation import counted, isolated
+from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+
+EVENT_ID = re.compile(r"evt_\w{1,250}", re.ASCII)
+EVENT_TYPE = re.compile(r"[a-z0-9_.\[\]]{1,250}", re.ASCII)  # v2.core.account[identity].updated
+UNSTORABLE = (InvalidDocument, OverflowError, UnicodeEncodeError, DocumentTooLarge, WriteError, RecursionError)
+WEBHOOK = 3.0  # s that a webhook may read Stripe for: it waits for our answer, and gives up a slow one
+LIMITS = {15: "nested too deep", 10334: "larger than 16 MB"}  # by MongoDB's code: it nests 180 levels at most
+
+
+class Malformed(ValueError):
+    says = "The body is not an event: it needs an id, a type and data."
+
+
+def parse(raw: bytes) -> dict[str, Any]:
+    """Return the event in a body, a thin one as the snapshot event that it announces, or raise Malformed."""
+    try:
+        event = json.loads(raw)
+        if isinstance(event, dict) and event.get("object") == THIN:
+            event = as_snapshot(event)
+    except (ValueError, TypeError, RecursionError) as error:
+        raise Malformed from error
+    if not isinstance(event, dict) or not isinstance(event.get("data", {}), dict):
+        raise Malformed
+    if isinstance(event.get("created"), float) and event["created"].is_integer():
+        event["created"] = int(event["created"])  # in JSON, 1.0 and 1 are the same number
+    id, type, created = (event.get(name) for name in ("id", "type", "created"))
+    if not (isinstance(id, str) and EVENT_ID.fullmatch(id) and isinstance(type, str) and EVENT_TYPE.fullmatch(type)):
+        raise Malformed
+    if event.get("object") == "event" and not (isinstance(created, int) and 0 <= created < 2**53):
+        raise Malformed
+    return event
+
+
+def canonical(event: dict[str, Any]) -> bytes:
+    """Return the bytes to keep of an event that was read from Stripe's list instead of delivered."""
+    return json.dumps(event, separators=(",", ":")).encode()
+
+
+def receive(event: dict[str, Any], raw: bytes) -> EventState | None:
+    """Apply an event whose signature was verified, and keep it. Return its state, or None when it was known already.
+
+    Whatever it leads to, Stripe is read for `WEBHOOK` seconds at most: what would take longer is left to reconcile.
+    Raises PyMongoError when it could not be stored, so that Stripe must send it again.
+    """
+    with within(WEBHOOK):
+        verdict = attempt(event, quick=True)
+        if verdict.state != EventState.IGNORED:
+            note_version(event)
+        return verdict.state if keep(event, raw, verdict, Via.WEBHOOK) else None
+
+
+def keep(event: dict[str, Any], raw: bytes, verdict: Verdict, via: Via = Via.LIST) -> bool:
+    """Keep an event and what became of it; False when it was known. After an adoption, apply what waited for it."""
+    stored = Event.record(
+        event,
+        raw,
+        verdict.state,
+        verdict.why,
+        verdict.due,
+        tell=verdict.ours,
+        others=verdict.why in OTHERS,
+        via=via,
+        erased=bool(verdict.erased),
+        as_of=verdict.as_of,
+    )
+    if verdict.adopted:
+        _apply_what_waited(object_id(event) or "", quick=via == Via.WEBHOOK)
+    return stored
+
+
+def _apply_what_waited(object_id: str, *, quick: bool) -> None:
+    """Apply what waited for an object to have a document: in a webhook as far as its time goes, and the rest is due."""
+    for row in Event.waiting(object_id):
+        in_time = not quick or time_left() > 0
+        claimed = row.claim() if in_time else None
+        failed = claimed is not None and drain_one(claimed, quick=quick) == EventState.RECEIVED
+        if quick and (failed or not in_time):
+            Event.hasten(object_id)
+            return
+
+
+def _erased(verdict: Verdict, event: dict[str, Any]) -> bool:
+    """Whether an event is about somebody who was forgotten; of its object, a document that is known has said so."""
+    asked = owners_of_event(event) if verdict.erased is None else owners_before(event)
+    return bool(verdict.erased) or Erasure.concerns(asked)
+
+
+def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
+    """Apply an event and return what became of it; whatever goes wrong becomes a verdict.
+
+    Only that MongoDB is away rises, as nothing can be said or kept without it, and an Outage, which no event causes.
+    """
+    try:
+        return apply(event, quick=quick)
+    except Outage:
+        raise
+    except CannotLook as error:
+        return Verdict(EventState.RECEIVED, str(error))
+    except Exception as error:  # one event that we cannot digest must not hold up the others, nor be lost
+        if (why := unstorable(error)) is not None:
+            return Verdict(EventState.DEAD, f"cannot be stored: {why}")
+        if isinstance(error, PyMongoError):  # what it says quotes the document
+            if is_away(error):
+                raise
+            error = RuntimeError(f"MongoDB cannot change its document ({getattr(error, 'code', None)})")
+        log.exception("event %s cannot be applied", event["id"])
+        return Verdict(EventState.RECEIVED, f"{type(error).__name__}: {error}")
+
+
+def unstorable(error: Exception) -> str | None:
+    """Return why MongoDB can never keep this, or None where that is not what `error` says."""
+    if isinstance(error, OperationFailure) and error.code in LIMITS:
+        return LIMITS[error.code]
+    return type(error).__name__ if isinstance(error, UNSTORABLE) else None
+
+
+def apply(event: dict[str, Any], *, quick: bool) -> Verdict:
+    """Let the document that an event is about absorb it, and what is made of it follow. Raises CannotLook."""
+    event = told_in_full(event, quick=quick)
+    reason = foreign(event, quick=quick) or ("a sample: its object does not exist" if sample(event) else None)
+    if reason:
+        return Verdict(EventState.IGNORED, reason, ours=False)
+    reason = unkept(event)
+    if reason:
+        return Verdict(EventState.IGNORED, reason)
+    remote = event["data"]["object"]
+    model = kinds()[str(remote["object"])]
+    if left := left_by(event):
+        Erasure.takes_in(left, {remote["id"]})  # where they were forgotten: the object itself names nobody any more
+    verdict = _absorb(model, remote, event, quick=quick)
+    if is_followed(model) and (document := model.of(remote["id"])) is not None:
+        tell(document)
+    return verdict
+
+
+def _absorb(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str, Any], *, quick: bool) -> Verdict:
+    evidence = from_event(model, event)
+    document = hand_over(model, _where(model, event), evidence)
+    if document is None or another_life(document, remote):
+        return unknown_object(model, event, quick=quick)
+    known: dict[str, Any] = {"erased": document.erased_at is not None, "as_of": document.as_of}
+    if evidence.stripe_id in document.orphans:
+        return Verdict(EventState.APPLIED, "a twin of this document: to be undone", **known)
+    lost = event["type"] == LOST  # what it tells of is older than itself, and nobody knows by how much
+    if document.status == Status.ACTIVE and evidence.latest < (document.seen_at or 0) and not lost:
+        state = EventState.APPLIED if document.is_as(evidence) else EventState.STALE
+        return Verdict(state, **known)
+    if lost or needs_look(document, evidence) or model.resource.kind in current().settings.revalidate:
+        look(document, quick=quick, told_gone=evidence.gone)
+    return Verdict(EventState.APPLIED, **known)
+
+
+def note_version(event: dict[str, Any]) -> None:
+    """Remember for `status` that webhooks come in another API version than ours: then each of them costs a GET.
+
+    A thin event is in none, and costs one by its nature; and so does one that was listed, in the account's own version.
+    """
+    if event.get("api_version") not in (API_VERSION, None):
+        State.write(OTHER_VERSION, {"version": str(event.get("api_version"))})
+
+
+def _where(model: type[SyncedDocument], event: dict[str, Any]) -> dict[str, Any]:
+    """Return the query of the document that an event is about.
+
+    One key causes events about several objects: it names a document only on the creation of that document's kind.
+    """
+    key = Key.parse(request_key(event))
+    ours = key and (key.installation, key.kind) == (current().installation, model.resource.kind)
+    if key and ours and event["type"] == model.resource.created_event:
+        return {"_id": key.document, "key": str(key)}
+    return {"stripe_id": event["data"]["object"]["id"]}
+
+
+def drain(note: Callable[[EventState], None] = lambda state: None, counts: Counter[str] | None = None) -> None:
+    """Apply every open row that is due, and `note` what became of each. Several at once share the work.
+
+    One that nobody can work on counts as `failed`. Raises Outage: what is left is left as it was.
+    """
+    failed = Counter[str]() if counts is None else counts
+    for claimed in Event.claims(clock.now(), counted(failed, "event")):
+        with isolated(failed, f"event {claimed.id}"):
+            note(drain_one(claimed))
+
+
+def drain_one(row: Event, *, quick: bool = False) -> EventState:
+    """Apply a claimed row and say what became of it; after `MAX_ATTEMPTS` it is dead."""
+    try:
+        event = parse(row.raw)
+    except Malformed:
+        row.settle(EventState.DEAD, "cannot be read: it is no event")
+        return EventState.DEAD
+    verdict = attempt(event, quick=quick)
+    if verdict.state == EventState.RECEIVED and row.attempts >= MAX_ATTEMPTS:
+        verdict = Verdict(EventState.DEAD, verdict.why)
+    if verdict.why in OTHERS:
+        row.disown(event, str(verdict.why))
+        return verdict.state
+    due = backoff(row.attempts) if verdict.state == EventState.RECEIVED else verdict.due
+    row.settle(verdict.state, verdict.why, due, bare(event) if row.erased_at or _erased(verdict, event) else None)
+    return verdict.state

@@ -1,0 +1,44 @@
+"""Touch: what Stripe changes without an event of its own is looked at again when the event of another object tells.
+
+An invoice that is made takes the customer's pending items in, and one that is deleted lets them go: Stripe has no event
+`invoiceitem.updated` that would say so. Nor does an event of the charge say that it is disputed now.
+"""
+
+from stripe_mongo_sync.models import Invoice, InvoiceItem, SyncedDocument, kinds
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.engine.composed import follows
+
+
+def touch_items(invoice: SyncedDocument) -> None:
+    """Make the items due that an invoice has taken in or let go."""
+    invoice = sure(invoice, Invoice)
+    lines = ((invoice.stripe or {}).get("lines") or {}).get("data") or []
+    details = [(line.get("parent") or {}).get("invoice_item_details") or {} for line in lines]
+    taken = [detail["invoice_item"] for detail in details if detail.get("invoice_item")]
+    here = [] if not invoice.live else taken
+    # A deletion is of the time at which it was told.
+    second = max(invoice.doubt_until or 0, 0 if invoice.live else int(invoice.updated_at.timestamp()))
+    for item in InvoiceItem.about(invoice.stripe_id or "", taken):
+        is_in = item.stripe_id in here
+        if is_in != (item.invoice == invoice.stripe_id):
+            _suspect(item, second)
+
+
+def _suspect(item: InvoiceItem, second: int) -> None:
+    """Make an item due, whatever else is under way with it: a reply to its own update may be older than that second."""
+    while item.live and not ((item.lease or item.review) and (item.doubt_until or 0) >= second):
+        item = item.suspect(second) or item.reread()
+
+
+def touch_charge(dispute: SyncedDocument) -> None:
+    """Make the charge due that a dispute is about, unless it was seen since: `disputed` stays for ever."""
+    id = (dispute.stripe or {}).get("charge")
+    charge = kinds()["charge"].of(id) if isinstance(id, str) else None
+    if charge is None or not charge.live or (charge.stripe or {}).get("disputed"):
+        return
+    if charge.lease is None and charge.review is None:
+        charge.resume()
+
+
+follows(touch_items, "invoice")
+follows(touch_charge, "dispute")

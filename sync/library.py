@@ -1,0 +1,74 @@
+"""The library: what an application calls. Importing it loads all that a document may follow, so `connect` is here."""
+
+from pymongo.monitoring import CommandListener
+from stripe import HTTPClient  # by name: `sync.stripe` is a room
+
+from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.sync import connection
+from stripe_mongo_sync.sync.connection import Connection, current, disconnect
+from stripe_mongo_sync.sync.engine.saga import act, create, delete, update
+from stripe_mongo_sync.sync.errors import (
+    AlreadyConnected,
+    AlreadyExists,
+    CannotLook,
+    InProgress,
+    KeyReused,
+    NotConnected,
+    NotFound,
+    Refused,
+    SyncError,
+    Unavailable,
+)
+from stripe_mongo_sync.sync.inbox import touch as touch
+from stripe_mongo_sync.sync.notices import hooks
+from stripe_mongo_sync.sync.notices.hooks import Notice, on
+from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.shop.customers import create_customer, open_portal, set_payment_method
+from stripe_mongo_sync.sync.shop.orders import create_order
+
+__all__ = [
+    "AlreadyConnected",
+    "AlreadyExists",
+    "CannotLook",
+    "InProgress",
+    "Invalid",
+    "KeyReused",
+    "NotConnected",
+    "NotFound",
+    "Notice",
+    "Refused",
+    "SyncError",
+    "Unavailable",
+    "act",
+    "connect",
+    "create",
+    "create_customer",
+    "create_order",
+    "current",
+    "delete",
+    "disconnect",
+    "on",
+    "open_portal",
+    "set_payment_method",
+    "update",
+]
+
+
+def connect(
+    settings: Settings | None = None,
+    *,
+    http_client: HTTPClient | None = None,
+    listeners: tuple[CommandListener, ...] = (),
+) -> Connection:
+    """Connect this process, once, and each child that it forks; `settings` default to the environment.
+
+    The modules that they name as hooks are imported. `http_client` replaces stripe-python's own, for an emulator in
+    process; `listeners` watch MongoDB's commands. Asked again, it returns the same connection, or raises
+    AlreadyConnected if anything else is meant. Raises BadSettings; Unavailable when MongoDB cannot be reached;
+    SyncError when it cannot be trusted, as a unique index is missing.
+    """
+    return connection.connect(settings, http_client=http_client, listeners=listeners, first=_load_hooks)
+
+
+def _load_hooks(settings: Settings) -> None:
+    hooks.load(settings.hooks)

@@ -1,0 +1,160 @@
+"""Deliver: bring notices to the hooks that asked for them. A hook may raise, hang, or end the process that runs it.
+
+Notices are moved off their rows first, into a delivery for each hook; then each delivery that is due is attempted. The
+attempt is counted and leased before the hook is called, so whatever ends this process, the next run goes on.
+"""
+
+import faulthandler
+import json
+import signal
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, NoReturn
+
+from stripe_mongo_sync.models import Delivery, Event, SyncedDocument, kinds, present_kinds
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.notices.hooks import HOOKS, Notice
+from stripe_mongo_sync.sync.process.backoff import BACKOFF, backoff
+from stripe_mongo_sync.sync.process.stop import STOP
+
+BATCH = 100
+LONGEST_ERROR = 1000  # characters
+UNTOLD = "not told: its document is no longer there"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How long one call of a hook may take, how often it is tried, and how long to wait after the first failure."""
+
+    timeout: float = 60.0  # seconds
+    attempts: int = 15  # with the waits below, about six hours
+    wait: timedelta = timedelta(seconds=30)
+
+
+class TookTooLong(BaseException):
+    """The hook took too long. Not an Exception, so that a hook that catches those does not catch this."""
+
+
+def deliver(limits: Limits = Limits()) -> Counter[str]:
+    """Move the notices, and attempt what is due; return how many were done, failed and died, also when it was asked to
+    end. Two at once share the work. To be called in the main thread, because of the time limit."""
+    collect()
+    counts: Counter[str] = Counter()
+    moment = clock.now()
+    while rows := Delivery.overdue(moment, BATCH):
+        for row in rows:
+            if STOP.asked:
+                return counts
+            outcome = _attempt(row, limits)
+            counts.update([outcome] if outcome else [])
+    return counts
+
+
+def collect() -> None:
+    """Move every notice off its row, into a delivery for each hook that had asked for it. Twice is harmless."""
+    sources: list[type[SyncedDocument] | type[Event]] = [*present_kinds().values(), Event]
+    for source in sources:
+        while rows := source.with_notices(BATCH):
+            for row in rows:
+                if STOP.asked:
+                    return
+                about = _about(row)
+                for notice in row.notices or []:
+                    for hook in notice["hooks"]:
+                        Delivery.begin(notice, hook, **about)
+                row.drop_notices()
+
+
+def _about(row: SyncedDocument | Event) -> dict[str, Any]:
+    if isinstance(row, Event):
+        return {"kind": "event", "raw": row.raw}
+    return {"kind": row.resource.kind, "document": row.id}
+
+
+def _attempt(row: Delivery, limits: Limits) -> str | None:
+    """Attempt one delivery, and say what came of it; None when somebody else has it."""
+    if row.attempts >= limits.attempts:  # the last one did not come back
+        return _told(row.die(row.error), "dead")
+    wait = backoff(row.attempts + 1, (limits.wait, max(limits.wait, BACKOFF[1])))
+    claimed = row.attempt(timedelta(seconds=2 * limits.timeout) + wait)  # a process that ends waits like a failure
+    if claimed is None:
+        return None
+    notice = None
+    try:
+        notice = _notice(claimed)
+        if notice is None:
+            return _told(claimed.succeed(UNTOLD, bare=UNTOLD), "done")
+        with time_limit(limits.timeout):
+            _hook(claimed.hook)(notice)
+    except (Exception, SystemExit, TookTooLong) as error:
+        bare = _storable(without_words(error)[:LONGEST_ERROR])
+        forgotten = notice is not None and getattr(notice.document, "erased_at", None) is not None
+        log.warning("hook %s failed on %s: %s", row.hook, row.notice, bare, exc_info=None if forgotten else error)
+        said = _storable("".join(traceback.format_exception_only(error)).strip()[:LONGEST_ERROR])
+        why = bare if forgotten else said
+        if claimed.attempts >= limits.attempts:
+            return _told(claimed.die(why, bare=bare), "dead")
+        return _told(claimed.fail(why, wait, bare=bare), "failed")
+    return _told(claimed.succeed(), "done")
+
+
+def _notice(row: Delivery) -> Notice | None:
+    """Return what the hook is told; None when the document that it is about is no longer there."""
+    if row.raw is not None:
+        return Notice(row.notice, row.name, row.at, row.kind, event=json.loads(row.raw))
+    document = kinds()[row.kind].objects(id=row.document).first()
+    return document and Notice(row.notice, row.name, row.at, row.kind, document=document)
+
+
+def _hook(name: str) -> Callable[[Notice], object]:
+    if name not in HOOKS:
+        raise LookupError(f"there is no hook {name}; does HOOKS of this process name its module?")
+    return HOOKS[name]
+
+
+def _told(row: Delivery | None, outcome: str) -> str | None:
+    if row is not None and outcome != "failed":
+        log.info("delivery %s → %s", row.id, row.state)
+    return row and outcome
+
+
+def without_words(error: BaseException) -> str:
+    """Return of what class an error is, and where it was raised: nothing that it says, which may quote a person."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{where}"
+
+
+def _storable(text: str) -> str:
+    return text.encode(errors="replace").decode()  # an error may quote half a character
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[None]:
+    """Raise TookTooLong in the block after `seconds`; if it still runs after twice that, end the process.
+
+    The second one comes from a thread outside of Python: no code can swallow it, and nothing that blocks can defer it.
+    """
+
+    def ring(number: int, frame: object) -> NoReturn:
+        raise TookTooLong(f"it took longer than {seconds:g} s")
+
+    before = signal.signal(signal.SIGALRM, ring)
+    faulthandler.dump_traceback_later(2 * seconds, exit=True, file=sure(sys.__stderr__))  # it says why the process ends
+    try:
+        try:
+            signal.setitimer(signal.ITIMER_REAL, seconds)
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+        signal.signal(signal.SIGALRM, before)

@@ -1,0 +1,99 @@
+"""Hooks: application code reacts to what happened. `@sync.on("customer.active", "stripe:charge.dispute.created")`."""
+
+import importlib
+import inspect
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, TypeVar
+
+from stripe_mongo_sync.models import Status, kinds
+from stripe_mongo_sync.models.base.notice import ASKED, matches
+from stripe_mongo_sync.sync.errors import BadSettings
+
+OF_EVENTS = re.compile(r"stripe:[a-z0-9_.*]+", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Notice:
+    """What a hook is told: that something happened. How things stand now is what `document` shows."""
+
+    id: str  # the same however often it is told: what was done for it need not be done again
+    name: str  # "customer.active", "order.paid", "stripe:charge.dispute.created"
+    at: datetime  # when it became a fact here
+    kind: str  # of the document; "event" for Stripe's events
+    document: Any = None  # the document as it is now, which may be later than the notice; None for Stripe's events
+    event: Any = field(default=None, repr=False)  # for Stripe's events, the event as Stripe sent it: a dict
+
+
+Hook = Callable[[Notice], object]
+Registered = TypeVar("Registered", bound=Hook)
+
+HOOKS: dict[str, Hook] = {}  # by module and name
+
+
+def on(*names: str) -> Callable[[Registered], Registered]:
+    """Register a function to be called with a `Notice` when one of `names` happened.
+
+    Names: `<kind>.active`, `<kind>.rolled_back` and `<kind>.deleted` for every kind, what else a kind gives notice of
+    (`order.paid`), and `stripe:<event type>` for Stripe's events of our account and mode. `*` stands for anything:
+    `customer.*`, `*.deleted` (of our documents), `stripe:charge.*`. A name that does not exist raises ValueError.
+
+    What is promised:
+
+    - At least once: the notice is written by the same update that makes the fact true. It can come twice, so do the
+      work once for each `notice.id`.
+    - After the fact: what is not yet certain (`pending`), or did not happen, gives no notice.
+    - In any order, and later than the fact: `notice.document` is read just before the call.
+    - In a process of their own, `python -m sync hooks run`: no hook delays or loses an event, a request or reconcile.
+    - A hook that raises, takes longer than the limit, or ends its process is called again, later and later; after so
+      many attempts the delivery is dead, until `hooks replay`. Each hook has deliveries of its own.
+    - To forget: a document that is no longer there (it expired, or was adopted and gave way to the one that made its
+      object) is told no more.
+    """
+    for name in names:
+        _check(name)
+
+    def register(function: Registered) -> Registered:
+        hook = f"{function.__module__}.{function.__qualname__}"
+        if inspect.iscoroutinefunction(function):
+            raise ValueError(f"{hook} must be a plain function: nobody would await it")
+        if HOOKS.get(hook, function) is not function:
+            raise ValueError(f"two hooks are named {hook}")
+        HOOKS[hook] = function
+        ASKED[hook] = (*ASKED.get(hook, ()), *names)
+        return function
+
+    return register
+
+
+def names() -> list[str]:
+    """Return every name that hooks can ask for, but those of Stripe's events."""
+    statuses = [status for status in Status if status != Status.PENDING]  # what is pending is no news
+    return [
+        name
+        for model in kinds().values()
+        for name in (*map(model.resource.notice_of, statuses), *model.resource.notices)
+    ]
+
+
+def _check(name: str) -> None:
+    if OF_EVENTS.fullmatch(name) or any(matches(known, name) for known in names()):
+        return
+    raise ValueError(f"there is no {name!r} to hear of; there are {', '.join(names())}, and stripe:<event type>")
+
+
+def load(modules: Iterable[str]) -> None:
+    """Import the modules that HOOKS names. Raises BadSettings; then no hook of them is left behind."""
+    problems = []
+    for module in modules:
+        before = set(HOOKS)
+        try:
+            importlib.import_module(module)
+        except Exception as error:
+            problems.append(f"HOOKS: cannot import {module}: {type(error).__name__}: {error}")
+            for hook in set(HOOKS) - before:
+                del HOOKS[hook], ASKED[hook]
+    if problems:
+        raise BadSettings(problems)

@@ -1,0 +1,87 @@
+"""The catalogue: what is kept of Stripe, and by which events, as the registry and stripe-python know it.
+
+The command `types` and the page docs/TYPES.md are both printed from here.
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from typing import get_args
+
+import stripe
+
+from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.models.base.input import words
+from stripe_mongo_sync.models.mirrored import QUESTIONS, REASONS
+from stripe_mongo_sync.models.owned import OWNED, in_no_list
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A kind that is kept."""
+
+    kind: str
+    collection: str
+    created_here: bool  # as opposed to mirrored
+    actions: tuple[str, ...]  # what callers may do, besides reading
+    events: tuple[str, ...]  # the types of event that are about it
+    get: str | None  # where Stripe shows one
+    list: str | None  # where Stripe lists all of them
+    owners: tuple[str, ...]  # the kinds of those for whom Stripe lists theirs
+    unlisted: str  # what of it no list shows, in words
+
+
+# What Stripe sends only to an endpoint that names it, and not for "*" (docs.stripe.com/api/events/types).
+NAMED = frozenset({"identity.verification_session.redacted", *QUESTIONS})
+
+
+@cache
+def event_types() -> tuple[str, ...]:
+    """Return every type of event that stripe-python knows."""
+    return get_args(stripe.Event.__annotations__["type"])
+
+
+def kinds_of(event_type: str) -> list[str]:
+    """Return the kinds whose objects events of this type show; none, when such events are ignored."""
+    if ignored(event_type):
+        return []
+    named = {
+        kind: {event_type, _stem(event_type)}.intersection(model.resource.stems) for kind, model in kinds().items()
+    }
+    return [kind for kind in named if event_type in named[kind]] or [kind for kind in named if named[kind]]
+
+
+def covered_events() -> tuple[str, ...]:
+    """Return every type of event that something here is kept by: what an endpoint must have enabled, and no more."""
+    return tuple(event_type for event_type in event_types() if kinds_of(event_type))
+
+
+def ignored(event_type: str) -> str | None:
+    """Return why events of this type give no document, or None."""
+    return REASONS.get(event_type) or REASONS.get(_stem(event_type))
+
+
+def catalogue() -> list[Entry]:
+    """Return what is kept."""
+    about = {event_type: kinds_of(event_type) for event_type in event_types()}
+    return [_entry(model, tuple(type for type in about if kind in about[type])) for kind, model in kinds().items()]
+
+
+def _entry(model: type[SyncedDocument], events: tuple[str, ...]) -> Entry:
+    resource = model.resource
+    changed = any("update" in words(field) for field in model._fields.values())
+    verbs = {"create": not resource.mirrored, "update": changed, "delete": resource.deletable}
+    return Entry(
+        kind=resource.kind,
+        collection=model._get_collection_name(),
+        created_here=not resource.mirrored,
+        actions=(*(verb for verb, offered in verbs.items() if offered), *resource.actions),
+        events=events,
+        get=" or ".join(f"{path}/{{id}}" for path in resource.path.split()) or None,
+        list=resource.path if resource.listed else None,
+        owners=tuple(owned.owner for owned in OWNED if resource.kind in owned.kinds and not owned.in_time),
+        unlisted=in_no_list(resource.kind),
+    )
+
+
+def _stem(event_type: str) -> str:
+    return event_type.rpartition(".")[0]

@@ -1,0 +1,119 @@
+"""What an operator may do with the inbox: see what came, and have it applied again, or give it up.
+
+The body of an event holds personal data: it is shown only to who asks for it. A replay applies the bytes that Stripe
+sent; it starts with all attempts before it, and is noted on the row.
+"""
+
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any
+
+from stripe_mongo_sync.models import Event
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.sync.errors import NotFound, NotPossible
+from stripe_mongo_sync.sync.inbox.inbox import EVENT_ID, drain_one
+from stripe_mongo_sync.sync.process.screen import quoted, word
+from stripe_mongo_sync.sync.process.stop import STOP
+
+SETTLED = (EventState.APPLIED, EventState.STALE, EventState.IGNORED, EventState.WAITING)  # nothing went wrong
+PATIENCE = 10  # replays that fail one after the other: then it is not the events
+
+
+def found(*, state: str | None = None, type: str | None = None, object: str | None = None, limit: int) -> list[Event]:
+    """Return events, those that came last first. `type` may end with, or hold, a `*`."""
+    # Every state is named, so that the index on it gives the order.
+    where: dict[str, Any] = {"state": {"$in": [state] if state else [str(each) for each in EventState]}}
+    if type is not None:
+        where["type"] = {"$regex": "^" + ".*".join(map(re.escape, type.split("*"))) + "$"}
+    if object is not None:
+        where["object_id"] = object
+    return list(Event.objects(__raw__=where).order_by("-received_at").limit(limit))
+
+
+def event_of(id: str) -> Event:
+    """Return the event of that id. Raises NotFound."""
+    row: Event | None = Event.objects(id=id).first() if EVENT_ID.fullmatch(id) else None
+    if row is None:
+        raise NotFound("There is no such event.")
+    return row
+
+
+def shown(row: Event, *, raw: bool = False) -> dict[str, Any]:
+    """Return what an operator needs to know of an event; its body only with `raw`."""
+    told: dict[str, Any] = {
+        "id": row.id,
+        "type": row.type,
+        "object": row.object_id,
+        "created": row.created,
+        "state": row.state,
+        "error": row.error,
+        "attempts": row.attempts,
+        "due": row.lease,
+        "via": row.via,
+        "received_at": row.received_at,
+        "settled_at": row.settled_at,
+        "replays": row.replays or 0,
+        "replayed_at": row.replayed_at,
+    }
+    return {**told, "raw": _body(row)} if raw else told
+
+
+def _body(row: Event) -> Any:
+    try:
+        return json.loads(row.raw, parse_constant=str)  # NaN is no JSON, and not to be passed on
+    except (ValueError, RecursionError):
+        return row.raw.decode(errors="replace")
+
+
+def line(one: dict[str, Any]) -> str:
+    """Return an event that was `shown` as one line."""
+    told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays") if one[name]]
+    told += [f"error {quoted(one['error'])}"] if one["error"] else []
+    id, type, object = (word(one[name] or "-") for name in ("id", "type", "object"))
+    return f"{one['received_at']} {id} {type} {object} {one['state']}: {', '.join(told)}"
+
+
+def replay(row: Event) -> Event:
+    """Apply an event again, now, and return its row as it is then. Raises NotPossible."""
+    claimed = row.replay()
+    if claimed is None:
+        raise NotPossible("Somebody else changed it at the same time: look, and try again.")
+    drain_one(claimed)
+    return event_of(row.id)
+
+
+def replay_dead(since: datetime | None, counts: Counter[str]) -> Iterator[Event]:
+    """Replay every dead event that came since then, oldest first; count how they end, and yield those that fail.
+    Raises Stopped.
+
+    Ends early once Stripe, or we, fail at each of them: what is left is counted as `dead`.
+    """
+    came = {"received_at__gte": since} if since else {}
+    ids = [row.id for row in Event.objects(state=EventState.DEAD, **came).order_by("received_at").only("id")]
+    failed = 0
+    for done, id in enumerate(ids):
+        if failed == PATIENCE:
+            counts[EventState.DEAD] += len(ids) - done
+            return
+        STOP.here()
+        row = event_of(id)
+        if row.state != EventState.DEAD:
+            continue  # somebody else was faster
+        row = replay(row)
+        counts[row.state] += 1
+        failed = 0 if row.state in SETTLED else failed + 1
+        if failed:
+            yield row
+
+
+def ignore(row: Event) -> Event:
+    """Give a dead event up. Raises NotPossible."""
+    if row.state != EventState.DEAD:
+        raise NotPossible(f"This event is {row.state}, not dead.")
+    ignored = row.settle(EventState.IGNORED, f"given up by an operator; {row.error}")
+    if ignored is None:
+        raise NotPossible("Somebody else changed it at the same time: look, and try again.")
+    return ignored

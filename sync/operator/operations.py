@@ -1,0 +1,262 @@
+"""What an operator may do with one document: each action takes it out of review, and then the table decides again."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
+
+from bson import ObjectId
+from mongoengine import Document
+
+from stripe_mongo_sync.models import Event, Status, SyncedDocument, present_kinds
+from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.claimable import read_each
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.models.state import LATCH, State
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.composed import COMPOSED, tell
+from stripe_mongo_sync.sync.engine.converge import SETTLING, Sight
+from stripe_mongo_sync.sync.engine.evidence import from_reply, hand_over, of_id
+from stripe_mongo_sync.sync.engine.look import observe
+from stripe_mongo_sync.sync.engine.settle import Run, settle
+from stripe_mongo_sync.sync.errors import NotFound, NotPossible
+from stripe_mongo_sync.sync.inbox.inbox import EVENT_ID
+from stripe_mongo_sync.sync.operator.link import Linked, linked
+from stripe_mongo_sync.sync.process.deadline import leased
+from stripe_mongo_sync.sync.process.screen import quoted, word
+from stripe_mongo_sync.sync.runs.back import bring_back
+
+Moved = TypeVar("Moved")
+PAGE = 1000  # entries that are read at once
+
+
+def listed(*, kind: str | None = None, verb: str | None = None, review: bool = False) -> list[dict[str, Any]]:
+    """Return every document that is pending, has an operation or twins, or is in review; and every dead event.
+
+    With a `kind` (`event` is one), a `verb`, or `review`, only those.
+    """
+    return [one for found in pages(kind=kind, verb=verb, review=review) for one in found]
+
+
+def pages(*, after: str | None = None, **wanted: Any) -> Iterator[list[dict[str, Any]]]:
+    """Yield the same page by page, from what follows the entry of an id on. Raises Invalid, as `page` does."""
+    more = True
+    while more:
+        found, more = page(limit=PAGE, after=after, **wanted)
+        yield found
+        after = found[-1]["id"] if found else None
+
+
+def page(
+    *, limit: int, after: str | None = None, kind: str | None = None, verb: str | None = None, review: bool = False
+) -> tuple[list[dict[str, Any]], bool]:
+    """Return so many of what is `listed`, and whether there is more: kind by kind in the order of ids, events last.
+
+    Raises Invalid unless `after` is the id of a document or an event that such a list may hold.
+    """
+    found: list[dict[str, Any]] = []
+    for model, where in _lists(kind, verb, review):
+        beyond: dict[str, Any] = {}
+        if after is not None:
+            last = _id_in(model, after)
+            if last is None:
+                continue
+            after, beyond = None, {"_id": {"$gt": last}}
+        found += _entries(model, {**where, **beyond}, limit + 1 - len(found))
+        if len(found) > limit:
+            break
+    if after is not None:
+        raise Invalid({"starting_after": "is not the id of a document, or of an event, of this list"})
+    return found[:limit], len(found) > limit
+
+
+def _lists(kind: str | None, verb: str | None, review: bool) -> Iterator[tuple[type[Document], dict[str, Any]]]:
+    in_review = {"review": {"$type": "string"}}
+    unfinished = in_review if review else {"$or": [{"lease": {"$type": "date"}}, in_review]}
+    wanted = {**unfinished, **({"operation.verb": verb} if verb else {})}
+    for name, model in present_kinds().items():
+        if kind in (None, name):
+            yield model, wanted
+    if kind in (None, "event") and not (verb or review):
+        yield Event, {"state": EventState.DEAD}
+
+
+def _id_in(model: type[Document], id: str) -> Any:
+    """Return the id of a row as it is stored, None where there is none."""
+    wanted: Any = id if model is Event else ObjectId(id) if ObjectId.is_valid(id) else None
+    found = None if wanted is None else model.own_rows().find_one({"_id": wanted}, {"_id": 1})
+    return found and found["_id"]
+
+
+def _entries(model: type[Document], where: dict[str, Any], limit: int) -> list[dict[str, Any]]:
+    """Return what is told of these rows; of one that nobody can read, that."""
+    told: list[dict[str, Any]] = []
+
+    def broken(id: Any, error: Exception) -> None:
+        kind = "event" if model is Event else model.resource.kind
+        blank = dict.fromkeys(("stripe_id", "verb", "since", "attempts", "due", "review"))
+        why = f"this row cannot be read: {type(error).__name__}"
+        told.append({"kind": kind, "id": str(id), "status": "unreadable", **blank, "orphans": [], "error": why})
+
+    for row in read_each(model, where, broken, limit=limit):
+        told.append(_dead(row) if isinstance(row, Event) else shown(row))
+    return told
+
+
+def _dead(row: Event) -> dict[str, Any]:
+    return {
+        "kind": "event",
+        "id": row.id,
+        "status": row.state,
+        "stripe_id": row.object_id,
+        "verb": row.type,
+        "since": row.received_at,
+        "attempts": row.attempts,
+        "due": row.lease,
+        "orphans": [],
+        "error": row.error,
+        "review": None,
+    }
+
+
+def shown(document: SyncedDocument) -> dict[str, Any]:
+    """Return what an operator needs to know of a document."""
+    operation, error = document.operation, document.error
+    return {
+        "kind": document.resource.kind,
+        "id": str(document.id),
+        "status": document.status,
+        "stripe_id": document.stripe_id,
+        "verb": operation.verb if operation else None,
+        "since": operation.since if operation else None,
+        "attempts": operation.attempts if operation else None,
+        "due": document.lease,
+        "orphans": list(document.orphans),
+        "error": error.message if error else None,
+        "review": document.review,
+    }
+
+
+def told(done: SyncedDocument | Linked) -> dict[str, Any]:
+    """Return what an operator needs to know of what an action did."""
+    if isinstance(done, Linked):
+        return {**shown(done.document), "differs": done.differs, "removed": done.removed}
+    return shown(done)
+
+
+def line(one: dict[str, Any]) -> str:
+    """Return what was `listed` as one line."""
+    shown = {"verb": word, "error": quoted, "review": quoted, "removed": word}
+    names = ("verb", "attempts", "orphans", "due", "error", "review", "differs", "removed")
+    told = [f"{name} {shown.get(name, str)(one[name])}" for name in names if one.get(name)]
+    id, at_stripe = word(one["id"]), word(one["stripe_id"] or "-")
+    return f"{one['kind']} {id} {one['status']} {at_stripe}: {', '.join(told) or 'settled'}"
+
+
+def document_of(id: str) -> SyncedDocument:
+    """Return the document of that id, of whatever kind. Raises NotFound."""
+    for model in present_kinds().values() if ObjectId.is_valid(id) else ():
+        found: SyncedDocument | None = model.objects(id=ObjectId(id)).first()
+        if found is not None:
+            return found
+    if EVENT_ID.fullmatch(id):
+        raise NotFound("There is no such document: this is an event, see `python -m sync events`.")
+    raise NotFound
+
+
+@leased
+def retry(id: str) -> SyncedDocument:
+    """Look again, and send again only where the table would."""
+    document = document_of(id)
+    if document.review is None and document.lease is None:
+        raise NotPossible("Nothing is pending on this document.")
+    if document.status == Status.DELETED and document.review is not None:
+        bring_back(document)
+        return document.reread()
+    resumed = _moved(document.resume())
+    claimed = _moved(resumed.claim())
+    settle(claimed, Run(), claimed.claimed_at)
+    return claimed.reread()
+
+
+def roll_back(id: str) -> SyncedDocument:
+    """Give up what is pending: a creation, a change, or the undoing of twins."""
+    ended = _given_up(document_of(id))
+    tell(ended)
+    return ended
+
+
+def _given_up(document: SyncedDocument) -> SyncedDocument:
+    problem = {"type": "rolled-back", "code": None, "message": "An operator gave it up."}
+    if document.resource.kind in COMPOSED:
+        raise NotPossible("This document follows those that it is made of: settle them, and it will follow.")
+    _require_quiet(document)
+    if document.orphans:
+        for orphan in document.orphans:
+            _keep(document, orphan)
+        undone = [*document.undone, *document.orphans]
+        lease = clock.from_now() if document.status == Status.ACTIVE else None  # its own object was not looked at
+        settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
+        rest: dict[str, Any] = {"review": None, "lease": lease, "settled_at": settled}
+        return _moved(document.move("", orphans=[], undone=undone, undoing=None, **rest))
+    if document.status == Status.PENDING:
+        # In review a person has looked, and what was found is somebody else's; otherwise its object may still turn up.
+        return _moved(document.give_up(problem, "operator", in_doubt=document.review is None))
+    if document.status == Status.ACTIVE and document.operation is not None:
+        return _moved(document.move(operation=None, error=problem, review=None, lease=clock.from_now()))
+    if document.status == Status.ACTIVE and document.missing_since is not None:
+        return _gone_or_found(document)
+    if document.review is not None:
+        settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
+        return _moved(document.move(review=None, lease=None, in_doubt=False, settled_at=settled))
+    raise NotPossible("Nothing is pending on this document.")
+
+
+def _gone_or_found(document: SyncedDocument) -> SyncedDocument:
+    """Look once more at what Stripe did not find: a person says that it is gone, unless it is there."""
+    sight, reply = observe(document)
+    if sight not in (Sight.THERE, Sight.DONE):
+        gone = of_id(document.stripe_id or "", "operator", gone=True)
+        return _moved(hand_over(type(document), {"_id": document.id}, gone))
+    return _moved(document.see(from_reply(type(document), sure(reply))))
+
+
+def _require_quiet(document: SyncedDocument) -> None:
+    """Raise NotPossible while something that was sent for what is to be given up may still be under way."""
+    operation, undoing = document.operation, document.undoing
+    if document.orphans:
+        sent = undoing.sent_at if undoing is not None else None
+    elif document.status == Status.PENDING and operation is not None:
+        sent = operation.sent_at or document.updated_at  # of old rows, the last change is all that is known
+    else:
+        sent = None
+    if sent is not None and clock.now() - sent < SETTLING:
+        free = (sent + SETTLING).isoformat(timespec="seconds").replace("+00:00", "Z")
+        raise NotPossible(f"Something may still be under way at Stripe: it can be given up after {free}.")
+
+
+def _keep(document: SyncedDocument, orphan: str) -> None:
+    """Give an orphan that is kept on purpose a document: from now on it is an object like any other."""
+    model = type(document)
+    reply = current().gateway.get(model.resource.url(orphan))
+    if reply is not None and not reply.gone and not model.objects(stripe_id=orphan, live=True).first():
+        model.adopt(from_reply(model, reply))
+
+
+def confirm() -> None:
+    """Release the brakes."""
+    State.clear(LATCH)
+
+
+def _moved(moved: Moved | None) -> Moved:
+    if moved is None:
+        raise NotPossible("Somebody else changed it at the same time: look, and try again.")
+    return moved
+
+
+def link(id: str, stripe_id: str, *, force: bool = False) -> Linked:
+    """Say that this Stripe object is this document's: it is read, and compared with what was staged."""
+    return linked(document_of(id), stripe_id, force=force)
+
+
+ACTIONS: dict[str, Callable[..., SyncedDocument | Linked]] = {"retry": retry, "roll-back": roll_back, "link": link}

@@ -1,0 +1,110 @@
+"""Waiting for MongoDB: who serves connects in the background, and does not let everybody wait for one that hangs."""
+
+import threading
+import time
+from collections.abc import Callable
+
+import pymongo
+from mongoengine.connection import get_db
+from pymongo.errors import NetworkTimeout, PyMongoError, ServerSelectionTimeoutError
+
+from stripe_mongo_sync.sync.errors import SyncError, Unavailable
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.fork import in_every_child
+
+AGAIN = 1.0  # s between two attempts; one that finds nobody takes 5 s itself
+FIRST = 20.0  # s that a start waits for its first attempt; gunicorn gives a worker 60
+KEPT = 1.0  # s that an answer of MongoDB's, or that it gave none, is good for
+ASKED = 2.0  # s that it may take
+NOT_THERE = "MongoDB cannot be reached"
+NOT_YET = "the first attempt to reach MongoDB has not ended"
+
+
+class Connecting:
+    """Connects by a thread of its own until that is done; `why` says what keeps it from that, None when it is done."""
+
+    def __init__(self, connect: Callable[[], object]) -> None:
+        self.why: str | None = NOT_YET
+        self._connect = connect
+        self._begin_anew()
+        in_every_child(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Know of no thread, nor of a lock that one holds: a fork leaves a child none of its parent's."""
+        self._tried, self._starting = threading.Event(), threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, wait: float = 0.0) -> None:
+        """See to it that a thread of this process connects, and wait so long for its first attempt to end."""
+        with self._starting:
+            if self.why is not None and (self._thread is None or not self._thread.is_alive()):
+                self._thread = threading.Thread(target=self._run, name="connecting", daemon=True)
+                self._thread.start()
+        self._tried.wait(wait)
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while (why := self._attempt()) is not None:
+            if why != self.why:
+                log.error("not serving: %s", why)
+            self.why = why
+            self._tried.set()
+            pause.wait(AGAIN)
+        self.why = None
+        self._tried.set()
+        log.info("connected to MongoDB")
+
+    def _attempt(self) -> str | None:
+        """Connect, or return what whoever asks may know of why not."""
+        try:
+            self._connect()
+        except Unavailable as error:
+            log.debug("%s", error)
+            return NOT_THERE
+        except SyncError as error:
+            return str(error)
+        except Exception:  # whatever it is, an operator can mend it while this goes on
+            log.exception("cannot connect")
+            return "this service cannot connect: its log says why"
+        return None
+
+
+class Pulse:
+    """Whether MongoDB answers. One request at a time asks it; all others have what is known, and wait for nothing."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._begin_anew()
+        in_every_child(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Know nothing yet, nor of a lock that a thread of a parent holds."""
+        self.lost = False  # whether a request waited in vain, and MongoDB has not answered since
+        self._answers, self._until = True, -1.0  # as far as is known, and how long that is good for
+        self._asking = threading.Lock()
+
+    def beats(self) -> bool:
+        """Return whether MongoDB answered within the last second, or does now."""
+        if self._clock() >= self._until and self._asking.acquire(blocking=False):
+            try:
+                self._answers = answers()
+                self._until = self._clock() + KEPT
+                self.lost = self.lost and not self._answers
+            finally:
+                self._asking.release()
+        return self._answers
+
+    def failed(self, error: PyMongoError) -> None:
+        """Note that a request waited for MongoDB in vain: the next one asks first, and those beside it do not wait."""
+        if isinstance(error, NetworkTimeout | ServerSelectionTimeoutError):
+            self.lost, self._answers, self._until = True, False, -1.0
+
+
+def answers() -> bool:
+    """Ask MongoDB whether it is there."""
+    try:
+        with pymongo.timeout(ASKED):
+            get_db().command("ping")
+    except PyMongoError:
+        return False
+    return True

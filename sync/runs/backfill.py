@@ -1,0 +1,163 @@
+"""Backfill: copy an existing Stripe account into MongoDB, beside live webhooks, and go on after a kill.
+
+Each list is read newest first, as it is when the backfill begins; what appears later is brought by its events. Then
+owners are asked for what is listed under them only, a share in each run (sync/runs/owners.py). After each page that is
+wholly stored, its place is remembered. Only one page is in memory, and a page may be stored any number of times, so two
+at once are safe.
+"""
+
+from collections.abc import Sequence
+
+from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.models.owned import owned_kinds
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.state import CHECKPOINT, State
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.composed import NEEDED
+from stripe_mongo_sync.sync.errors import BadKey, BadSettings, CannotLook, Outage, WrongStripe
+from stripe_mongo_sync.sync.inbox.checkpoint import since as events_since
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.stop import STOP, Stopped
+from stripe_mongo_sync.sync.runs.backfill_report import Backfill, Part
+from stripe_mongo_sync.sync.runs.compare import Comparison
+from stripe_mongo_sync.sync.runs.migrations import migrate
+from stripe_mongo_sync.sync.runs.owners import READS, Owners, Walk
+from stripe_mongo_sync.sync.runs.progress import Note, unnoted
+from stripe_mongo_sync.sync.stripe.answers import Reply
+from stripe_mongo_sync.sync.stripe.listing import LAG, is_not_there, marked
+from stripe_mongo_sync.sync.stripe.patience import Patience
+
+Model = type[SyncedDocument]
+
+
+def backfill(
+    wanted: Sequence[str] = (),
+    *,
+    since: int | None = None,
+    restart: bool = False,
+    owner_reads: int = READS,
+    patience: Patience,
+    note: Note = unnoted,
+) -> Backfill:
+    """Copy the kinds that are wanted, by default all of them, and call `note` after each page.
+
+    What is listed under its owner only is read with `owner_reads` GETs in each run. What was not finished is resumed,
+    unless it is to `restart`; what was finished begins anew. What cannot be read or kept is in the report. Raises
+    BadSettings, or CannotLook (WrongStripe, BadKey) before anything was read.
+    """
+    models = chosen(wanted)
+    if not current().settings.adopt:
+        models = {kind: model for kind, model in models.items() if model.resource.mirrored or kind in NEEDED}
+    if not models:
+        raise BadSettings(["ADOPT=no: what was made elsewhere gets no document here, so there is nothing to copy"])
+    with patience.kept():
+        current().gateway.require_right_stripe()
+        migrate(note)  # or what an older version stored would pass for drift
+        name = " ".join(["backfill", *(models if wanted else ()), *([] if since is None else [f"since {since}"])])
+        owners = Owners({*models}, since=since, reads=owner_reads)
+        whole = Backfill(name, models, since, int(clock.now().timestamp()), events_since(None) + LAG, owners)
+        if not restart:
+            whole.recall()
+        whole.account_born = _account_born() if since is None else None
+        try:
+            _copy_all(whole, note, asked=bool(wanted))
+        except Stopped:
+            whole.stopped = True
+    if whole.finished:
+        State.clear(name)
+        if not wanted and since is None and whole.exit_code == 0:
+            # Everything was compared once, so the first reconcile need not do it again: events tell the rest.
+            State.first(CHECKPOINT, {"read_at": whole.events_from, "newest": None})
+    return whole
+
+
+def chosen(wanted: Sequence[str]) -> dict[str, Model]:
+    """Return the models of these kinds or collections, or of all that Stripe knows. Raises BadSettings."""
+    known = {kind: model for kind, model in kinds().items() if model.resource.path or model.resource.mirrored}
+    if not wanted:
+        return known
+    listable = {kind: model for kind, model in known.items() if model.resource.listed or kind in owned_kinds()}
+    names = {_plain(name): kind for kind, model in listable.items() for name in (model._get_collection_name(), kind)}
+    if unknown := [name for name in wanted if _plain(name) not in names]:
+        raise BadSettings([f"there is no list of {', '.join(unknown)}; there are: {', '.join(sorted(listable))}"])
+    kept = {names[_plain(name)] for name in wanted}
+    return {kind: model for kind, model in listable.items() if kind in kept}
+
+
+def _plain(name: str) -> str:
+    return name.lower().replace("-", "_").replace(".", "_")
+
+
+def _account_born() -> int | None:
+    try:
+        account = current().gateway.get("/v1/account")
+    except CannotLook:  # a restricted key may not: then nobody can tell how far we are
+        return None
+    told = account and account.remote.get("created")
+    return told if isinstance(told, int) else None
+
+
+def _copy_all(whole: Backfill, note: Note, *, asked: bool) -> None:
+    silent = False
+    for kind in whole.listed:
+        model, part = whole.models[kind], whole.parts.setdefault(kind, Part())
+        if part.done:
+            continue
+        try:
+            _copy(whole, kind, note)
+            silent = False
+        except (BadKey, WrongStripe) as error:
+            whole.unseen.append(str(error))
+            return
+        except Outage as error:
+            whole.unseen.append(f"{kind}: {error}")
+            if silent:
+                return  # it is not this kind but Stripe
+            silent = True
+        except CannotLook as error:
+            log.warning("%s cannot be read: %s", kind, error)
+            if is_not_there(current().gateway, error, model) and not asked:
+                part.missing, part.done = str(error), True
+                whole.remember()
+            else:
+                whole.unseen.append(f"{kind}: {error}")
+    _copy_owned(whole, note, asked=asked)
+
+
+def _copy_owned(whole: Backfill, note: Note, *, asked: bool) -> None:
+    comparisons: dict[str, Comparison] = {}
+
+    def take(kind: str, page: Reply) -> None:
+        if kind not in comparisons:
+            part = whole.parts.setdefault(kind, Part())
+            comparisons[kind] = Comparison(whole.models[kind], report=part.trouble, counts=part.counts)
+        comparisons[kind].page(page)
+
+    def tell(walk: Walk) -> None:
+        whole.remember()
+        note(whole.walked(walk))
+
+    owners = whole.owners
+    for walk in owners.unfinished:
+        walk.done = bool(walk.owner in whole.parts and whole.parts[walk.owner].missing)
+    unread = {kind for kind in whole.listed if not whole.parts[kind].done}  # it was said why
+    try:
+        owners.read(take, tell, but=unread)
+    except CannotLook as error:
+        whole.unseen.append(str(error))
+    refused = owners.unseen | (owners.missing if asked else {})
+    whole.unseen.extend(f"{name}: {why}" for name, why in refused.items())
+
+
+def _copy(whole: Backfill, kind: str, note: Note) -> None:
+    model, part = whole.models[kind], whole.parts[kind]
+    comparison = Comparison(model, report=part.trouble, counts=part.counts)
+    for page, mark in marked(current().gateway, model, whole.since, part.mark):
+        comparison.page(page)
+        part.mark = mark
+        whole.remember()
+        note(whole.step(kind))
+        STOP.here()
+    part.done = True
+    whole.remember()
+    note(whole.step(kind))

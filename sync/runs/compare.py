@@ -1,0 +1,239 @@
+"""Compare a page of Stripe's list with the documents here: adopt what is unknown, absorb what differs.
+
+The full comparison and the backfill read their lists by it. One object that cannot be kept does not hold up the rest.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
+
+from pymongo.errors import OperationFailure, PyMongoError
+
+from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.claimable import read_each
+from stripe_mongo_sync.models.rows.content import content
+from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.adopt import SETTLES, adopt_if_nobodys, may_be_of
+from stripe_mongo_sync.sync.engine.composed import is_followed, needed, tell
+from stripe_mongo_sync.sync.engine.evidence import another_life, from_page, hand_over
+from stripe_mongo_sync.sync.engine.look import look
+from stripe_mongo_sync.sync.errors import CannotLook, NoOwner
+from stripe_mongo_sync.sync.inbox.inbox import UNSTORABLE, unstorable
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.stop import STOP, Stopped
+from stripe_mongo_sync.sync.runs.back import bring_back
+from stripe_mongo_sync.sync.runs.makers import Makers
+from stripe_mongo_sync.sync.stripe.answers import Reply
+from stripe_mongo_sync.sync.stripe.listing import has_id, made_at
+
+Json = dict[str, Any]
+FRESH = timedelta(minutes=10)  # what is older may have been deleted since, by an event that waited for 15 minutes
+
+
+@dataclass
+class Comparison:
+    """The comparison of one kind, page after page; with `dry`, nothing is written.
+
+    `counts` says what became of the objects: `same`, `drift`, `adopt`, `young` (left to their events), `foreign` (of
+    another installation), `twin`, `back` (deleted here, and there again), `deleted` (since the list was read), `held`
+    (deleted here, there, and left to a person), `doubt` and `failed`. `report` is told of the last two.
+    """
+
+    model: type[SyncedDocument]
+    dry: bool = False
+    report: Callable[[str, str], None] = lambda id, why: None
+    counts: Counter[str] = field(default_factory=Counter)
+
+    def __post_init__(self) -> None:
+        self._makers = Makers(self.model)
+
+    def page(self, page: Reply) -> list[str]:
+        """Compare the objects of a page, and return their ids. Raises CannotLook."""
+        remotes: dict[str, Json] = {}
+        for remote in page.remote["data"]:
+            if has_id(remote):
+                remotes[remote["id"]] = self._whole(remote, page)
+            else:
+                self._failed(remote, "this is no object with an id")
+        if not (ids := list(remotes)):
+            return []
+        documents = self._documents(remotes)
+        unknown = []
+        for id, remote in remotes.items():
+            document = documents.get(id)
+            if document is None or another_life(document, remote):
+                unknown.append(remote)
+        self._unknown(unknown, documents, page)  # first, while the page is fresh
+        for id, document in documents.items():
+            with self._isolated(remotes[id]):
+                if not another_life(document, remotes[id]):
+                    self._known(document, remotes[id], page)
+        return ids
+
+    def _whole(self, remote: Json, page: Reply) -> Json:
+        """Return an object with its lists whole, unless it is gone meanwhile."""
+        try:
+            return current().gateway.read_on(replace(page, remote=remote)).remote
+        except NoOwner:
+            return remote
+
+    # --- what has a document ---
+
+    def _documents(self, remotes: dict[str, Json]) -> dict[str, SyncedDocument]:
+        """Return the documents of these objects, the live ones where there are several.
+
+        An object whose document nobody can read is taken out, and reported: it is neither known nor new.
+        """
+        broken: list[Any] = []
+        where = {"stripe_id": {"$in": list(remotes)}}
+        found = list(read_each(self.model, where, lambda id, error: broken.append(id)))
+        for row in self.model.own_rows().find({"_id": {"$in": broken}}, {"stripe_id": 1}) if broken else ():
+            if (remote := remotes.pop(row["stripe_id"], None)) is not None:
+                self._failed(remote, "its document cannot be read")
+        readable = (document for document in found if document.stripe_id in remotes)
+        return {str(document.stripe_id): document for document in sorted(readable, key=lambda each: bool(each.live))}
+
+    def _known(self, document: SyncedDocument, remote: Json, page: Reply) -> None:
+        kind = self.model.resource.kind
+        if document.status == Status.DELETED:
+            self.counts[bring_back(document, dry=self.dry)] += 1
+            return
+        evidence = from_page(self.model, remote, page)
+        same = document.is_as(evidence)
+        self.counts["same" if same else "drift"] += 1
+        if not same:
+            log.info("%s %s differs from %s: %s", kind, document.id, remote["id"], drift(document, remote))
+        known = same and document.confirmed_at is not None and document.missing_since is None
+        if self.dry or known:
+            return
+        absorbed = hand_over(self.model, {"_id": document.id}, evidence)
+        if absorbed is not None and absorbed.live and not absorbed.is_as(evidence):
+            absorbed = look(absorbed)  # also where the snapshot passes for younger: Stripe's Date may have been wrong
+        if absorbed is not None:
+            tell(absorbed)
+
+    # --- what has none ---
+
+    def _unknown(self, remotes: list[Json], documents: dict[str, SyncedDocument], page: Reply) -> None:
+        mirrored = self.model.resource.mirrored
+        if not (current().settings.adopt or mirrored):  # but for what something here follows
+            ids = needed(self.model, remotes)
+            remotes = [remote for remote in remotes if remote["id"] in ids]
+        strangers = [remote for remote in remotes if remote["id"] not in documents]
+        twins = self._twins([remote["id"] for remote in strangers]) if strangers else set()
+        ripe = []
+        for remote in remotes:
+            if remote["id"] in twins:
+                self.counts["twin"] += 1
+            elif not mirrored and page.latest - (made_at(remote, page.latest) or 0) < SETTLES.total_seconds():
+                self.counts["young"] += 1
+            else:
+                ripe.append(remote)
+        if not ripe:
+            return
+        keys, doubt = self._makers.of(ripe, page.earliest), next(iter(self.model.doubtful()), None) is not None
+        simple = []
+        for remote in ripe:
+            with self._isolated(remote):
+                key = keys.get(remote["id"])
+                maker = Key.parse(key)
+                if maker and maker.installation != current().installation:
+                    log.info("%s is not adopted: made by another installation", remote["id"])
+                    self.counts["foreign"] += 1
+                elif self.dry:
+                    self.counts["adopt"] += 1
+                elif self._may_be_ours(remote, maker, page.latest, doubt):
+                    self._perhaps_ours(remote, key, page)
+                else:
+                    simple.append(from_page(self.model, remote, page))
+        self._adopt(simple, page)
+
+    def _may_be_ours(self, remote: Json, maker: Key | None, seen_at: int, doubt: bool) -> bool:
+        """Whether a document here may be waiting for this object; without `doubt`, none is in doubt."""
+        if maker is not None:  # an object of another kind may have been made aside: a subscription makes its invoices
+            return maker.kind == self.model.resource.kind
+        return self.model.marked(remote) is not None or (
+            doubt and any(may_be_of(document, remote, seen_at) for document in self.model.doubtful(remote))
+        )
+
+    def _twins(self, ids: list[str]) -> set[str]:
+        owners = self.model.with_twins(*ids)
+        return {twin for owner in owners for twin in (*owner.orphans, *owner.undone)}
+
+    def _adopt(self, evidence: list[Evidence], page: Reply) -> None:
+        if not evidence:
+            return
+        at = clock.now()
+        if at.timestamp() - page.latest > FRESH.total_seconds():
+            raise CannotLook("the page that was read is too old: this process, or its machine, was asleep")
+        try:
+            left = self.model.adopt_all(evidence, at)
+        except (*UNSTORABLE, OperationFailure) as error:
+            if unstorable(error) is None:
+                raise
+            left = evidence
+        self.counts["adopt"] += len(evidence) - len(left)
+        self._tell(evidence)
+        for one in left:  # each by itself: somebody was faster, or it cannot be stored
+            remote = sure(one.remote)
+            with self._isolated(remote):
+                self._perhaps_ours(remote, None, page)
+
+    def _tell(self, evidence: list[Evidence]) -> None:
+        """Let what follows these objects follow their new documents."""
+        for id in needed(self.model, [one.remote for one in evidence if one.remote is not None]):
+            if (document := self.model.of(id)) is not None:
+                tell(document)
+
+    def _perhaps_ours(self, remote: Json, key: str | None, page: Reply) -> None:
+        one = replace(page, remote=remote)
+        verdict = adopt_if_nobodys(self.model, one, key)
+        if verdict.state == EventState.APPLIED:
+            self.counts["adopt"] += 1
+            if is_followed(self.model) and (document := self.model.of(remote["id"])) is not None:
+                tell(document)
+        else:
+            log.info("%s is not adopted: %s", remote["id"], verdict.why)
+            self.counts["doubt"] += 1
+            self.report(remote["id"], verdict.why or "")
+
+    # --- what cannot be kept ---
+
+    @contextmanager
+    def _isolated(self, remote: Any) -> Iterator[None]:
+        """Let an object that cannot be kept be reported, and the rest go on. Raises Stopped between two of them."""
+        with STOP.in_hand():
+            try:
+                yield
+            except (CannotLook, Stopped):
+                raise
+            except (*UNSTORABLE, OperationFailure) as error:
+                if (why := unstorable(error)) is None:
+                    raise
+                self._failed(remote, f"cannot be stored: {why}")
+            except PyMongoError:
+                raise
+            except Exception as error:  # whatever it is, it concerns this object only
+                log.exception("an object cannot be compared")
+                self._failed(remote, type(error).__name__)  # what it says may quote the object
+
+    def _failed(self, remote: Any, why: str) -> None:
+        id = remote.get("id") if isinstance(remote, dict) else None
+        told = ascii(id)[1:-1] if isinstance(id, str) else "an object without an id"
+        log.error("%s %s: %s", self.model.resource.kind, told, why)
+        self.counts["failed"] += 1
+        self.report(told, why)
+
+
+def drift(document: SyncedDocument, remote: Json) -> str:
+    """Return the names of the fields that differ, without their values."""
+    stored, remote = content(document.stripe or {}), content(remote)
+    return ", ".join(sorted(name for name in {*stored, *remote} if stored.get(name) != remote.get(name)))

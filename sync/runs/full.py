@@ -1,0 +1,170 @@
+"""The full comparison: list every object at Stripe, compare it with its document, and look for what is missing.
+
+A list shows what is there. What it does not show is only a reason to look: absence from a list proves nothing.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from typing import Any
+
+from stripe_mongo_sync.models import Customer, Status, SyncedDocument, kinds, present_kinds
+from stripe_mongo_sync.models.owned import UNLISTED, in_no_list, owned_kinds
+from stripe_mongo_sync.models.rows.claimable import read_each
+from stripe_mongo_sync.models.rows.tally import having
+from stripe_mongo_sync.models.state import OWNERS, State
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.composed import COMPOSED
+from stripe_mongo_sync.sync.engine.settle import Run, look_at_absent
+from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, ReadRefused
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.isolation import counted, isolated
+from stripe_mongo_sync.sync.process.stop import STOP
+from stripe_mongo_sync.sync.runs.compare import Comparison
+from stripe_mongo_sync.sync.runs.owners import READS, Owners
+from stripe_mongo_sync.sync.stripe.answers import Reply
+from stripe_mongo_sync.sync.stripe.listing import is_not_there, listed
+
+COUNTED = ("adopt", "back", "drift", "failed")  # what a report says of a comparison
+
+LIVE = {"live": True}
+
+Model = type[SyncedDocument]
+
+
+@dataclass
+class Coverage:
+    """What a full comparison did not compare, and why, although nothing is wrong."""
+
+    not_available: dict[str, str] = field(default_factory=dict)  # what this account does not have
+    not_compared: dict[str, str] = field(default_factory=dict)  # what no list shows, and what is left to the next run
+
+
+def compare_everything(
+    run: Run, left_out: dict[str, str], coverage: Coverage, *, absent: bool, owner_reads: int = READS
+) -> None:
+    """Compare every kind but those left out; a kind that may not be read is added to them. Raises CannotLook.
+
+    With `absent`, also the kinds of which there is no document yet. Many of them are not for everybody (issuing,
+    treasury, …): where Stripe refuses the list of what we have never heard of, that is in order. What is listed under
+    its owner only is compared with `owner_reads` GETs, and the next comparison goes on.
+    """
+    models = {kind: model for kind, model in (kinds() if absent else present_kinds()).items() if kind not in left_out}
+    of_clocks, begun = _customers_of_clocks(), having(present_kinds().values(), LIVE)
+    refused: dict[str, CannotLook] = {}
+    for kind, model in models.items():
+        if not model.resource.listed:
+            continue
+        try:
+            seen = _listed(model, run)
+            if model in begun and (unlisted := _missing(model, seen, run, of_clocks)):
+                coverage.not_compared[kind] = f"{in_no_list(kind)}, and {unlisted:,} may be such"
+        except (Forbidden, ReadRefused) as error:
+            refused[kind] = error
+    alive = having(present_kinds().values(), LIVE)
+    for kind, why in refused.items():
+        is_missing = is_not_there(current().gateway, why, models[kind], alive=alive)
+        (coverage.not_available if is_missing else left_out)[kind] = str(why)
+    wanted = {kind for kind, model in models.items() if absent or model in alive}
+    _compare_owned(run, left_out, coverage, models, owner_reads, wanted)
+    alive = having(present_kinds().values(), LIVE)
+    for kind in UNLISTED.keys() & models.keys():
+        if models[kind] in alive:
+            coverage.not_compared[kind] = in_no_list(kind)
+    for kind in () if run.dry else COMPOSED:
+        followed = {"status": Status.ACTIVE, "lease": None}
+        for document in read_each(kinds()[kind], followed, counted(run.counts, kind)):
+            with isolated(run.counts, f"{kind} {document.id}"):
+                COMPOSED[kind].push(document)
+
+
+def _listed(model: Model, run: Run) -> set[int]:
+    """Compare what Stripe lists; return a hash of each id that it does."""
+    seen: set[int] = set()  # hashes: a million of them take some 60 MB, their ids three times that
+    comparison = Comparison(model, dry=run.dry)
+    for page in listed(current().gateway, model):
+        seen.update(map(hash, comparison.page(page)))
+        STOP.here()
+    _count(comparison, run)
+    return seen
+
+
+def _count(comparison: Comparison, run: Run) -> None:
+    run.counts.update({name: n for name, n in comparison.counts.items() if name in COUNTED})
+
+
+def _missing(model: Model, seen: set[int], run: Run, of_clocks: Collection[str] = ()) -> int:
+    """Look at what the list should have shown; return how many documents no list may show."""
+    resource, unlisted = model.resource, 0
+    for document in read_each(model, {"status": Status.ACTIVE}, counted(run.counts, resource.kind)):
+        STOP.here()
+        remote = document.stripe or {}
+        if hash(document.stripe_id) in seen or remote.get("test_clock") or remote.get("customer") in of_clocks:
+            continue
+        if resource.leaves_out(remote):
+            unlisted += 1
+        elif not _look_at(document, run):
+            break
+    return unlisted
+
+
+def _look_at(document: SyncedDocument, run: Run) -> bool:
+    """Look at a document that a list does not show; return whether to go on."""
+    about = f"{document.resource.kind} {document.id}"
+    with isolated(run.counts, about):
+        try:
+            return look_at_absent(document, run)
+        except ReadRefused as error:  # it concerns this object only
+            log.warning("%s cannot be looked at: %s", about, error)
+            run.counts["failed"] += 1
+    return True
+
+
+# --- what is listed under its owner only ---
+
+
+def _compare_owned(
+    run: Run, left_out: dict[str, str], coverage: Coverage, models: dict[str, Model], reads: int, wanted: set[str]
+) -> None:
+    owners = Owners(wanted, reads=reads)
+    owners.recall((State.read(OWNERS) or {}).get("walks", ()))
+    for walk in owners.unfinished:
+        walk.done = walk.owner not in wanted or walk.owner in coverage.not_available
+    comparisons: dict[str, Comparison] = {}
+    seen: dict[str, set[int]] = defaultdict(set)
+
+    def take(kind: str, page: Reply) -> None:
+        comparison = comparisons.setdefault(kind, Comparison(models[kind], dry=run.dry))
+        seen[kind].update(map(hash, comparison.page(page)))
+
+    owners.read(take, but=left_out)
+    for comparison in comparisons.values():
+        _count(comparison, run)
+    for owned, asked in owners.asked.items():
+        for kind in wanted.intersection(owned.kinds):
+            theirs = {"status": Status.ACTIVE, f"stripe.{owned.named}": {"$in": [*asked]}}
+            if not _look_at_missing(models[kind], theirs, seen[kind], run):
+                break
+    left_out.update({name: f"{name}: {why}" for name, why in owners.unseen.items()})
+    coverage.not_available.update(owners.missing)
+    coverage.not_compared.update({f"of each {walk.owner}": str(walk) for walk in owners.unfinished})
+    for kind in owned_kinds() & wanted:
+        if models[kind].resource.unlisted and models[kind].objects(status=Status.ACTIVE, customer=None).first():
+            coverage.not_compared[kind] = in_no_list(kind)
+    if run.dry:
+        return
+    if owners.unfinished:
+        State.write(OWNERS, {"walks": owners.as_json()})
+    else:
+        State.clear(OWNERS)
+
+
+def _look_at_missing(model: Model, theirs: dict[str, Any], seen: set[int], run: Run) -> bool:
+    documents = read_each(model, theirs, counted(run.counts, model.resource.kind))
+    return all(_look_at(document, run) for document in documents if hash(document.stripe_id) not in seen)
+
+
+def _customers_of_clocks() -> set[str]:
+    """Return the customers whose time is a test clock's: no unfiltered list shows what is theirs."""
+    theirs = {"status": Status.ACTIVE, "stripe.test_clock": {"$type": "string"}}
+    return set() if current().settings.livemode else set(Customer.objects(__raw__=theirs).distinct("stripe_id"))

@@ -1,0 +1,237 @@
+"""Migrations: what an older version stored, brought to what this one would have stored, by the first run.
+
+Each goes through whole collections in batches, and remembers its place after each: whatever kills it costs one batch.
+Every step may be done again, by several runs at once. When all are done, that costs one read a run.
+"""
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from pymongo.errors import DuplicateKeyError
+
+from stripe_mongo_sync.models import (
+    Customer,
+    Delivery,
+    Erasure,
+    Event,
+    Status,
+    SyncedDocument,
+    kinds,
+    present_kinds,
+    stored,
+)
+from stripe_mongo_sync.models.event import bare, object_id, of_others, storable
+from stripe_mongo_sync.models.mirrored import collection_of
+from stripe_mongo_sync.models.rows.content import digest, has_links, kept
+from stripe_mongo_sync.models.rows.username import fold, key_of_id
+from stripe_mongo_sync.models.state import ALIKE, MIGRATIONS, State
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.database.schema import migrated, settle
+from stripe_mongo_sync.sync.engine.admission import OTHERS
+from stripe_mongo_sync.sync.engine.composed import tell
+from stripe_mongo_sync.sync.inbox.inbox import Malformed, parse
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.stop import STOP
+from stripe_mongo_sync.sync.runs.progress import Note, Step
+
+BATCH = 500
+Row = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Part:
+    """One collection, and what becomes of each of its rows: the fields to be set, {} for none."""
+
+    collection: str
+    fields: tuple[str, ...]  # that are read; the first guards the write: it changes whenever the others do
+    change: Callable[[Row], Row]
+    taken: Callable[[Row], None] | None = None  # what is done where another row has a unique value that it would get
+
+
+@dataclass(frozen=True)
+class Migration:
+    """A named change of what is stored."""
+
+    name: str
+    parts: Callable[[], list[Part]]
+    ends: Callable[[], None] = lambda: None
+
+
+def migrate(note: Note) -> None:
+    """Do what was not done yet. `note` is told how far it is, and may stop it: the next run goes on from there."""
+    known = State.read(MIGRATIONS) or {}
+    if migrated(known):
+        return
+    done, place = list(known.get("done", [])), known.get("place")
+    for migration in MIGRATED:
+        if migration.name not in done:
+            _do(migration, done, place if place and place["name"] == migration.name else None, note)
+            done.append(migration.name)
+            State.write(MIGRATIONS, {"done": done, "place": None})
+    settle(current().settings)
+
+
+def _do(migration: Migration, done: list[str], at: Row | None, note: Note) -> None:
+    read = changed = 0
+    for part in sorted(migration.parts(), key=lambda part: part.collection):
+        if at and part.collection < at["collection"]:
+            continue
+        after = at["after"] if at and part.collection == at["collection"] else None
+        while rows := stored.rows_after(part.collection, after, BATCH, *part.fields):
+            changed += sum(_changed(part, row) for row in rows)
+            read, after = read + len(rows), rows[-1]["_id"]
+            if len(rows) == BATCH:
+                place = {"name": migration.name, "collection": part.collection, "after": after}
+                State.write(MIGRATIONS, {"done": done, "place": place})
+            note(Step("migrations", "0/3", read))
+            STOP.here()
+    migration.ends()
+    if changed:
+        log.info("%s: %s of %s rows were rewritten", migration.name, changed, read)
+
+
+def _changed(part: Part, row: Row) -> bool:
+    """Rewrite a row; one that somebody changed meanwhile is read again."""
+    rows = [row]
+    while rows:
+        changes = part.change(rows[0])
+        if not changes:
+            return False
+        try:
+            if stored.rewrite(part.collection, rows[0], part.fields[0], changes):
+                return True
+        except DuplicateKeyError:
+            if part.taken is None:
+                raise
+            part.taken(rows[0])
+            return False
+        rows = list(stored.row(part.collection, row["_id"], *part.fields))
+    return False
+
+
+# --- keys are taken out, links are dated and left out of the digests, which of the erased tell only what stays ---
+
+GONE = ("billing_portal.session",)  # kinds that were kept, and are keys
+
+
+def _content() -> list[Part]:
+    fields = ("revision", "stripe", "digest", "links_seen_at", "seen_at")
+    documents = [Part(model._get_collection_name(), fields, _document) for model in present_kinds().values()]
+    of_event = [Part(model._get_collection_name(), ("raw", "type"), _event) for model in (Event, Delivery)]
+    return documents + of_event
+
+
+def _document(row: Row) -> Row:
+    remote = row.get("stripe")
+    if not isinstance(remote, dict):
+        return {}
+    left = kept(remote)
+    told = row.get("digest") and digest(left)
+    seen = row.get("links_seen_at")
+    if seen is None and has_links(left):
+        seen = datetime.fromtimestamp(row.get("seen_at") or 0, UTC)
+    new = {"stripe": left, "digest": told, "links_seen_at": seen}
+    return {name: value for name, value in new.items() if value != row.get(name)}
+
+
+def _event(row: Row) -> Row:
+    raw = row.get("raw")
+    if raw is None:
+        return {}
+    try:
+        left = storable(parse(raw), raw)
+    except Malformed:
+        left = storable({"id": row["_id"], "type": row.get("type", "")}, json.dumps({}).encode())
+    return {"raw": left} if left != raw else {}
+
+
+def _drop_keys() -> None:
+    for name in {collection_of(kind) for kind in GONE if kind not in kinds()} & stored.collections():
+        stored.drop(name)
+
+
+# --- an order that a bank disputed before orders followed disputes ---
+
+
+def _follow_disputes() -> None:
+    for dispute in kinds()["dispute"].objects:
+        tell(dispute)
+
+
+# --- what others have keeps no body ---
+
+
+def _inbox() -> list[Part]:
+    return [Part(Event._get_collection_name(), ("raw", "error", "type", "object_id"), _of_others)]
+
+
+def _of_others(row: Row) -> Row:
+    if row.get("error") not in OTHERS or row.get("raw") is None:
+        return {}
+    try:
+        event = of_others(parse(row["raw"]))
+    except Malformed:
+        event = {"id": row["_id"], "type": row.get("type", "")}
+    left = {"raw": bare(event), "object_id": object_id(event)}
+    return {name: value for name, value in left.items() if value != row.get(name)}
+
+
+# --- usernames that look the same are one, and none is an id that somebody chose ---
+
+
+def _ids() -> list[Part]:
+    return [Part("customers", ("revision", "stripe_id", "id_key"), _id_key)]
+
+
+def _id_key(row: Row) -> Row:
+    key = row.get("stripe_id") and key_of_id(row["stripe_id"])
+    return {"id_key": key} if key != row.get("id_key") else {}
+
+
+def _names() -> list[Part]:
+    return [Part("customers", ("revision", "username", "username_key"), _username_key, _alike)]
+
+
+def _username_key(row: Row) -> Row:
+    key = row.get("username_key") and row.get("username") and fold(row["username"])
+    return {"username_key": key} if key and key != row["username_key"] else {}
+
+
+def _alike(row: Row) -> None:
+    """Two customers have names that look the same: this one keeps its key, and is found by its very name."""
+    State.add(ALIKE, "ids", row["_id"])
+
+
+# --- who only mentioned somebody who was forgotten was forgotten, too ---
+
+
+def _remember_the_living() -> None:
+    """What is theirs comes first: whoever goes on after this died finds a customer by their being erased."""
+    erased = [each.id for each in Erasure.objects.only("id")]
+    living = list(Customer.objects(status=Status.ACTIVE, erased_at__ne=None, id__nin=erased))  # nobody asked for them
+    for customer in living:
+        Erasure.spare(customer.stripe_id)
+    theirs = {"erased_at": {"$ne": None}, "stripe.customer": {"$in": [customer.stripe_id for customer in living]}}
+    for model in present_kinds().values() if living else ():
+        for document in model.objects(__raw__=theirs):
+            _remember(document)
+    for customer in living:
+        _remember(customer)
+
+
+def _remember(document: SyncedDocument) -> None:
+    while document.erased_at is not None and document.unerase() is None:
+        document = document.reread()  # somebody changed it meanwhile
+
+
+MIGRATED = (
+    Migration("content", _content, _drop_keys),
+    Migration("disputes", lambda: [], _follow_disputes),
+    Migration("of others", _inbox),
+    Migration("chosen ids", _ids),
+    Migration("usernames", _names),
+    Migration("living", lambda: [], _remember_the_living),
+)

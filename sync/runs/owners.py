@@ -1,0 +1,158 @@
+"""What Stripe lists under its owner only, owner by owner: a share of it in each run, from the place of the last one.
+
+Backfill and the full comparison read it when they have read the lists that need no owner.
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.owned import CLOCK, OWNED, OWNERS, Owned
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, NoOwner, ReadRefused
+from stripe_mongo_sync.sync.process.stop import STOP
+from stripe_mongo_sync.sync.stripe.answers import Reply
+from stripe_mongo_sync.sync.stripe.listing import Mark, born, has_id, is_not_there, listed, made_since
+
+READS = 1000  # GETs that a run spends on this, unless it is told another number
+
+Json = dict[str, Any]
+Take = Callable[[str, Reply], None]  # what is done with the objects of one kind on a page
+
+
+@dataclass
+class Walk:
+    """How far the owners of one kind were asked, over as many runs as it takes."""
+
+    owner: str
+    mark: Mark | None = None  # the last owner whose lists are read
+    asked: int = 0
+    done: bool = False
+
+    @classmethod
+    def recalled(cls, told: Json) -> "Walk":
+        """Return what `asdict` made a dictionary of."""
+        return cls(**{**told, "mark": told["mark"] and Mark(**told["mark"])})
+
+    def __str__(self) -> str:
+        what = ", ".join(dict.fromkeys(kind for owned in OWNED if owned.owner == self.owner for kind in owned.kinds))
+        return f"of each {self.owner} ({what}): {self.asked:,} were asked, and the next run goes on"
+
+
+@dataclass
+class Owners:
+    """The walks of one run."""
+
+    wanted: set[str]  # the kinds that are to be read
+    since: int | None = None
+    reads: int = READS
+    walks: dict[str, Walk] = field(default_factory=dict)
+    missing: dict[str, str] = field(default_factory=dict)  # what this account has not, and why, by the kinds
+    unseen: dict[str, str] = field(default_factory=dict)  # what could not be read, likewise
+    asked: dict[Owned, set[str]] = field(default_factory=dict)  # whose lists were read whole in this run
+
+    def __post_init__(self) -> None:
+        for owner in OWNERS:
+            if self._lists(owner) and not (owner == CLOCK and current().settings.livemode):
+                self.walks.setdefault(owner, Walk(owner))
+
+    @property
+    def unfinished(self) -> list[Walk]:
+        """The walks that the next run goes on with."""
+        return [walk for walk in self.walks.values() if not walk.done]
+
+    def as_json(self) -> list[Json]:
+        """Return what is remembered."""
+        return [asdict(walk) for walk in self.walks.values()]
+
+    def recall(self, told: Iterable[Json]) -> None:
+        """Go on from what was remembered."""
+        for each in told:
+            if each["owner"] in self.walks:
+                self.walks[each["owner"]] = Walk.recalled(each)
+
+    def read(self, take: Take, note: Callable[[Walk], None] = lambda walk: None, *, but: Collection[str] = ()) -> None:
+        """Ask owners as long as there are reads left; `take` what they have, and `note` each. Raises CannotLook.
+
+        Owners of the kinds of `but` are not asked.
+        """
+        self._take = take
+        for walk in self.unfinished:
+            if walk.owner not in but:
+                self._go_on(walk, note)
+
+    def _go_on(self, walk: Walk, note: Callable[[Walk], None]) -> None:
+        model = kinds()[walk.owner]
+        try:
+            for page in listed(current().gateway, model, None, walk.mark) if self.reads > 0 else ():
+                self.reads -= 1
+                for owner in filter(has_id, page.remote["data"]):
+                    if self.reads <= 0 or self._nothing_to_ask(walk):
+                        return
+                    STOP.here()
+                    self._ask(walk.owner, owner, page)
+                    walk.mark, walk.asked = Mark(owner["id"], born(owner)), walk.asked + 1
+                    note(walk)
+            walk.done = self.reads > 0
+        except (Forbidden, ReadRefused) as error:
+            walk.done = self._refused(f"what each {walk.owner} has", error, walk.owner)
+
+    def _nothing_to_ask(self, walk: Walk) -> bool:
+        """Whether none of these lists can be read; that is the end of it where the account does not have them."""
+        names = {_name(owned) for owned in self._lists(walk.owner)}
+        walk.done = names <= self.missing.keys()
+        return names <= self.missing.keys() | self.unseen.keys()
+
+    def _ask(self, kind: str, owner: Json, seen: Reply) -> None:
+        for owned in self._lists(kind):
+            name = _name(owned)
+            if name in self.missing or name in self.unseen or not owned.is_asked(owner):
+                continue
+            try:
+                self._read_list(owned, owner, seen)
+                self.asked.setdefault(owned, set()).add(owner["id"])
+            except NoOwner:
+                return
+            except (Forbidden, ReadRefused) as error:
+                if isinstance(error, ReadRefused) and owned in self.asked:  # others have such a list
+                    self.unseen[f"{name}: {owner['id']}"] = str(error)
+                else:
+                    self._refused(name, error, *owned.kinds)
+
+    def _read_list(self, owned: Owned, owner: Json, seen: Reply) -> None:
+        shown = owner.get(owned.shown) if owned.shown else None
+        if isinstance(shown, dict) and not shown.get("has_more"):
+            self._hand_on(owned, replace(seen, remote=shown))
+            return
+        for page in current().gateway.pages(owned.address(owner), **owned.params(owner)):
+            self.reads -= 1
+            self._hand_on(owned, made_since(page, self.since))
+            for kind in {*owned.kinds} & self.walks.keys() if owned.owner == CLOCK else ():
+                for each in filter(has_id, page.remote["data"]):  # the customers of a clock are in no other list
+                    self._ask(kind, each, page)
+
+    def _hand_on(self, owned: Owned, page: Reply) -> None:
+        for kind in owned.kinds:
+            if kind in self.wanted:
+                data = [each for each in page.remote["data"] if isinstance(each, dict) and each.get("object") == kind]
+                self._take(kind, replace(page, remote={**page.remote, "data": data}))
+
+    def _lists(self, owner: str) -> list[Owned]:
+        """Return what is to be read of such an owner; of a clock also its customers, whatever they own."""
+        deeper = self.wanted & {kind for owned in OWNED if owned.owner == "customer" for kind in owned.kinds}
+        return [
+            owned
+            for owned in OWNED
+            if owned.owner == owner
+            and (self.wanted.intersection(owned.kinds) or (owner == CLOCK and "customer" in owned.kinds and deeper))
+        ]
+
+    def _refused(self, name: str, error: CannotLook, *of: str) -> bool:
+        is_missing = is_not_there(current().gateway, error, *(kinds()[kind] for kind in of))
+        (self.missing if is_missing else self.unseen)[name] = str(error)
+        return is_missing
+
+
+def _name(owned: Owned) -> str:
+    return f"{', '.join(owned.kinds)} of each {owned.owner}"

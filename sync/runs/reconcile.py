@@ -1,0 +1,243 @@
+"""Reconcile: settle whatever is left. One run drains the inbox, catches up on events, and settles what is overdue.
+
+Every step is idempotent and claims what it works on, so runs may overlap and share the work, and one that is killed is
+simply run again. None holds more than a page of it in memory.
+Before anything is touched it makes sure that this is the Stripe that it knows.
+"""
+
+from collections import Counter
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
+from itertools import chain
+from typing import Any
+
+from stripe_mongo_sync.models import Event, SyncedDocument, present_kinds
+from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.claimable import read_each, set_aside
+from stripe_mongo_sync.models.rows.tally import count, count_each, having
+from stripe_mongo_sync.models.state import CHECKPOINT, HEARTBEAT, LATCH, State
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.settle import Run, settle
+from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongStripe
+from stripe_mongo_sync.sync.inbox.checkpoint import EVENTS_LAST, catch_up, move_checkpoint, require_continuity, since
+from stripe_mongo_sync.sync.inbox.inbox import drain
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.backoff import backoff
+from stripe_mongo_sync.sync.process.deadline import leased
+from stripe_mongo_sync.sync.process.isolation import counted, isolated
+from stripe_mongo_sync.sync.process.stop import STOP, Stopped
+from stripe_mongo_sync.sync.runs.full import Coverage, compare_everything
+from stripe_mongo_sync.sync.runs.migrations import migrate
+from stripe_mongo_sync.sync.runs.owners import READS
+from stripe_mongo_sync.sync.runs.progress import Backlog, Note, Step, unnoted
+from stripe_mongo_sync.sync.shop.erase import go_on
+from stripe_mongo_sync.sync.stripe.answers import Reply
+from stripe_mongo_sync.sync.stripe.listing import has_id
+from stripe_mongo_sync.sync.stripe.patience import Patience
+
+TOLERATED = 10  # documents in a row that cannot be looked at; more, and it is not them but Stripe
+SHOWN = 10  # of them in the report; every one is logged
+INBOX, EVENTS, OVERDUE = "1/3", "2/3", "3/3"  # the steps of a run
+ATTENTION = ("review", "braked", "dead", "failed")  # counts that need a person
+LATCHED = (
+    "undos and deletions are held back, as their cap was met: see `reconcile --full --dry-run`; if it is right, "
+    "`operations confirm`"
+)
+
+
+@dataclass
+class Report:
+    """What one run did; `exit_code` is 0 in sync or repaired, 1 needs an operator, 2 could not look at everything."""
+
+    counts: Counter[str] = field(default_factory=Counter)
+    unseen: list[str] = field(default_factory=list)  # what could not be looked at, and why
+    would: bool = False  # a dry run that found something to do
+    full: bool = False
+    latched: bool = False  # the cap of undos and deletions was met, by this run or before
+    stopped: bool = False  # before everything was looked at
+    coverage: Coverage = field(default_factory=Coverage)  # what a full comparison did not compare
+
+    @property
+    def exit_code(self) -> int:
+        """See the class."""
+        if self.unseen or self.stopped:
+            return 2
+        return 1 if self.would or self.latched or any(self.counts[name] for name in ATTENTION) else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        told = {"counts": dict(self.counts), "unseen": self.unseen, "full": self.full, "latched": self.latched}
+        told |= {"stopped": True} if self.stopped else {}
+        return {**told, **(asdict(self.coverage) if self.full else {}), "exit_code": self.exit_code}
+
+    def __str__(self) -> str:
+        done = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()) if count)
+        missing, left = self.coverage.not_available, self.coverage.not_compared
+        told = [*([done] if done else []), *([LATCHED] if self.latched else [])]
+        told += [f"not compared: {', '.join(f'{name} ({why})' for name, why in left.items())}"] if left else []
+        told += ["told to end before everything was looked at: the next run goes on"] if self.stopped else []
+        told = [*told, *self.unseen] or ["in sync: nothing to do"]
+        return "; ".join([*told, *([f"not available for this account: {', '.join(missing)}"] if missing else [])])
+
+
+@dataclass
+class NotedRun(Run):
+    """A run of everything, which tells how far it is."""
+
+    note: Note = unnoted
+    read: int = 0  # events of Stripe's list
+
+
+def run_once(
+    *,
+    full: bool = False,
+    dry: bool = False,
+    owner_reads: int = READS,
+    patience: Patience | None = None,
+    note: Note = unnoted,
+) -> Report:
+    """Settle what is left, once. Never raises CannotLook: it is in the report. With `dry`, write nothing.
+
+    A full comparison spends `owner_reads` GETs on what is listed under its owner only. With `patience`, Stripe is asked
+    at its pace. `note` is told how far it is, and may stop it.
+    """
+    report = Report(full=full)
+    run = NotedRun(dry=dry, counts=report.counts, note=note)
+    try:
+        with patience.kept() if patience else nullcontext():
+            _run(report, run, owner_reads)
+    except CannotLook as error:
+        report.unseen.append(str(error))
+    except Stopped:
+        report.stopped = True
+        return report  # of what was done; it proves nothing of the rest, so nothing is remembered of this run
+    report.would = dry and any(report.counts.values())
+    report.counts.update({name: count - report.counts[name] for name, count in attention().items() if count})
+    report.latched = State.read(LATCH) is not None
+    if not dry:
+        State.write(HEARTBEAT, {"exit_code": report.exit_code, "counts": dict(report.counts), "unseen": report.unseen})
+    return report
+
+
+def _run(report: Report, run: NotedRun, owner_reads: int) -> None:
+    asked = report.full
+    current().gateway.require_right_stripe(bind=not run.dry)
+    if not run.dry:
+        migrate(run.note)
+    checkpoint = State.read(CHECKPOINT)
+    begin = since(checkpoint)
+    pages = current().gateway.pages("/v1/events", created={"gte": begin})
+    newest = next(pages)
+    now = newest.earliest
+    if checkpoint is None or now - checkpoint["read_at"] > EVENTS_LAST:
+        log.warning("no checkpoint, or one older than Stripe's list of events: comparing everything")
+        report.full = True
+    else:
+        require_continuity(checkpoint, newest, now)
+    if run.dry:
+        run.counts["event_due"] += Event.objects(__raw__=clock.overdue(clock.now())).count()
+    else:
+        drain_inbox(run)
+    kept = True
+    for page in chain([newest], pages):
+        kept = catch_up(page, run) and kept
+        tell_of(page, now, begin, run)
+    left_out = settle_overdue(run)
+    if report.full:
+        compare_everything(run, left_out, report.coverage, absent=asked, owner_reads=owner_reads)
+    report.unseen.extend(left_out.values())
+    if run.dry:
+        return
+    with isolated(run.counts, "an erasure"):
+        run.counts["erased"] += go_on()
+    if kept:
+        move_checkpoint(checkpoint, newest)
+
+
+def drain_inbox(run: NotedRun) -> None:
+    """Apply what is due in the inbox."""
+    inbox = Backlog(run.note, "inbox", INBOX, lambda: Event.objects(__raw__=clock.overdue(clock.now())).count())
+
+    def noted(state: EventState) -> None:
+        run.counts[f"event_{state}"] += 1
+        inbox.tell()
+
+    drain(noted, run.counts)
+    inbox.end()
+
+
+def tell_of(page: Reply, now: int, since: int, run: NotedRun) -> None:
+    """Tell how far the list of events is read. They come newest first, so their age tells."""
+    events, more = page.remote["data"], bool(page.remote.get("has_more"))
+    run.read += len(events)
+    oldest = events[-1]["created"] if more and has_id(events[-1]) else now
+    share = (now - oldest) / (now - since) if more else 1.0
+    run.note(Step("events", EVENTS, run.read, lambda: min(max(share, 0.0), 1.0), done=not more))
+    STOP.here()
+
+
+def settle_overdue(run: NotedRun) -> dict[str, str]:
+    """Claim and settle every overdue document; return what had to be left out (a kind, or a document), and why."""
+    left_out: dict[str, str] = {}
+    moment, present = clock.now(), present_kinds()
+    due = having(present.values(), clock.overdue(moment))
+    for kind, model in present.items():
+        if model not in due:
+            continue
+        try:
+            if run.dry:
+                for document in read_each(model, clock.overdue(moment), counted(run.counts, kind)):
+                    with isolated(run.counts, f"{kind} {document.id}"):
+                        settle(document, run, moment)
+            else:
+                _settle_kind(model, run, moment, left_out)
+        except Forbidden as error:
+            left_out[kind] = str(error)
+    return left_out
+
+
+def _settle_kind(model: type[SyncedDocument], run: NotedRun, moment: datetime, left_out: dict[str, str]) -> None:
+    due = clock.overdue(moment)
+    overdue = Backlog(
+        run.note, f"overdue {model._get_collection_name()}", OVERDUE, lambda: model.objects(__raw__=due).count()
+    )
+    failed = 0
+    for claimed in model.claims(moment, counted(run.counts, model.resource.kind)):
+        failure = _settled(claimed, run)
+        failed = failed + 1 if failure else 0
+        if failure:
+            about = f"{model.resource.kind} {claimed.id}"
+            log.warning("%s cannot be looked at: %s", about, failure)
+            if len(left_out) < SHOWN:
+                left_out[about] = failure
+        if failure and failed > TOLERATED:
+            raise CannotLook(failure)
+        overdue.tell()
+    overdue.end()
+
+
+@leased
+def _settled(claimed: SyncedDocument, run: Run) -> str | None:
+    """Settle a claimed document; return why it could not be looked at. Raises what concerns more than this one."""
+    wait = backoff(claimed.operation.attempts if claimed.operation else 1)
+    rows = claimed.own_rows()
+    try:
+        about = f"{claimed.resource.kind} {claimed.id}"
+        with isolated(run.counts, about, lambda: set_aside(rows, claimed.id, wait)):
+            settle(claimed, run, claimed.claimed_at)
+    except CannotLook as error:
+        claimed.postpone(wait)
+        if isinstance(error, Forbidden | BadKey | WrongStripe | Outage):
+            raise
+        return str(error)  # one object that cannot be read must not hold up the others
+    return None
+
+
+def attention() -> dict[str, int]:
+    """Return how many things wait for a person: documents in review, dead events."""
+    return {
+        "review": count_each(present_kinds().values(), {"review": {"$type": "string"}}),
+        "dead": count(Event, {"state": EventState.DEAD}),
+    }

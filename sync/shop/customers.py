@@ -1,0 +1,98 @@
+"""The calls that name a customer by their username: each does on both sides what a shop would do in many steps."""
+
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import PyMongoError
+
+from stripe_mongo_sync.models import Customer, Status
+from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.models.base.parts import Call
+from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.models.rows.username import LONGEST, UNWRITABLE
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.saga import act, create
+from stripe_mongo_sync.sync.errors import CannotLook, NotFound, Refused, Unavailable
+from stripe_mongo_sync.sync.process.deadline import prompt
+from stripe_mongo_sync.sync.settings import LONGEST_URL
+from stripe_mongo_sync.sync.stripe.about import an
+from stripe_mongo_sync.sync.stripe.answers import Refusal, Reply
+
+PORTAL = "/v1/billing_portal/sessions"
+
+
+def create_customer(username: str, *, idempotency_key: str | None = None, **fields: Any) -> Customer:
+    """Create a customer here and at Stripe, linked to each other, or neither. Return it, active or still pending.
+
+    `fields` are Stripe's (email, name, phone, address, …); the e-mail is filled from a username that is one. With
+    `idempotency_key`, a repetition returns the same customer or raises the same refusal.
+
+    Raises NotConnected, Invalid, AlreadyExists, KeyReused, Refused (`.code`, `.decline_code`) or Unavailable (which
+    carries the key to repeat with). A pending customer is settled by its webhook or by reconcile.
+    """
+    current()
+    customer, _ = create(Customer, {"username": username, **fields}, idempotency_key=idempotency_key)
+    return sure(customer, Customer)
+
+
+def set_payment_method(username: str, payment_method: str) -> Customer:
+    """Let a customer pay with this method from now on: attach it to them, and make it the default of their invoices.
+
+    `payment_method` is Stripe's id (a browser made it) or ours. Return the customer, with an operation while the
+    outcome is unknown. Raises NotFound, Invalid, InProgress, Refused (a card that the bank declines) or Unavailable;
+    refused, the method they had stays.
+    """
+    customer = act(customer_of(username), "payment_method", {"payment_method": payment_method})
+    return sure(customer, Customer)
+
+
+@prompt
+def open_portal(customer: Customer, return_url: str | None = None) -> dict[str, Any]:
+    """Open Stripe's billing portal for a customer, and return {"url", "return_url"}: where to send them, at once.
+
+    The address lets anybody in who has it, and lapses within minutes: nothing is stored. Raises Invalid, NotFound,
+    Refused (it was never set up in the Dashboard), CannotLook (Stripe did not answer) or Unavailable (MongoDB did not).
+    """
+    if return_url is not None and not _is_address(return_url):
+        raise Invalid({"return_url": f"must be an http address of at most {LONGEST_URL} characters"})
+    if customer.status != Status.ACTIVE:
+        raise NotFound(f"This customer is {customer.status}, not active.")
+    key = str(Key.draw(current().installation, "billing_portal.session", ObjectId(), "create"))
+    sent = {"customer": customer.stripe_id, **({"return_url": return_url} if return_url else {})}
+    try:
+        session = an("billing_portal.session", customer=customer.stripe_id)
+        answer = current().gateway.write(Call(PORTAL, sent, key=key), session)
+    except PyMongoError as error:
+        raise Unavailable from error
+    match answer:
+        case Reply():
+            return {name: answer.remote.get(name) for name in ("url", "return_url")}
+        case Refusal():
+            raise Refused(customer, answer.problem)
+    raise CannotLook("Stripe did not answer, so there is no address: try again.")
+
+
+def _is_address(given: Any) -> bool:
+    return (
+        isinstance(given, str)
+        and len(given) <= LONGEST_URL
+        and given.startswith(("https://", "http://"))
+        and not UNWRITABLE.search(given)
+    )
+
+
+def customer_of(username: str) -> Customer:
+    """Return the live customer of a username, of our id, or of an id of the form cus_…; never of an id that somebody
+    chose, which may be somebody else's username. Raises Invalid, NotFound or Unavailable.
+    """
+    current()
+    if not isinstance(username, str):
+        raise Invalid({"username": "must be a string"})
+    try:
+        customer = Customer.meant(username)
+    except PyMongoError as error:
+        raise Unavailable from error
+    if customer is None:
+        raise NotFound(f"There is no customer {username[:LONGEST]!r}.")
+    return customer

@@ -1,0 +1,295 @@
+"""Erase: forget a person. Their customer is deleted at Stripe, and what tells of them is taken from what is kept here.
+
+Ids, amounts, states and times stay, for the books. Every step can be done again: a run that is killed is simply run
+again, and until nothing personal is left reconcile goes on with it, once more a while later: what was under way when it
+began may still have written something.
+"""
+
+import json
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+from bson import ObjectId
+
+from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, State, Status, SyncedDocument, present_kinds
+from stripe_mongo_sync.models.base.resource import is_id
+from stripe_mongo_sync.models.base.whose import owners_of_document, owners_of_event, owners_of_object, used_by, uses
+from stripe_mongo_sync.models.erasure import rows_of
+from stripe_mongo_sync.models.event import bare, object_id
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.models.rows.username import folded_before
+from stripe_mongo_sync.sync.engine.saga import delete
+from stripe_mongo_sync.sync.errors import InProgress, NotDeletable, NotFound, NotPossible, Refused
+from stripe_mongo_sync.sync.inbox.inbox import Malformed, parse
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.stop import STOP
+
+
+@dataclass
+class Belongings:
+    """What was found of a person: the ids of their objects at Stripe, and the rows here that tell of them."""
+
+    known: set[str]
+    documents: dict[type[SyncedDocument], set[ObjectId]] = field(default_factory=dict)
+    events: set[str] = field(default_factory=set)
+    deliveries: set[str] = field(default_factory=set)
+
+    def has(self, owners: set[str]) -> bool:
+        """Whether what is somebody's by these ids is the person's."""
+        return not self.known.isdisjoint(owners)
+
+    @property
+    def counts(self) -> Counter[str]:
+        """How many rows of each collection."""
+        found = Counter({model._get_collection_name(): len(ids) for model, ids in self.documents.items()})
+        found.update({Event._get_collection_name(): len(self.events)})
+        found.update({Delivery._get_collection_name(): len(self.deliveries)})
+        return +found
+
+
+@dataclass
+class Erased:
+    """What one run did, or a dry one would do."""
+
+    id: ObjectId
+    counts: Counter[str] = field(default_factory=Counter)
+    waits: list[str] = field(default_factory=list)  # what is still under way; nothing of it was touched
+    would_delete: str | None = None  # of a dry run: what it would delete at Stripe
+    dry: bool = False
+
+    @property
+    def exit_code(self) -> int:
+        """0 nothing personal is left here, 1 something is still under way."""
+        return 1 if self.waits else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        told = {"id": str(self.id), "counts": dict(self.counts), "waits": self.waits, "exit_code": self.exit_code}
+        return {**told, "would_delete": self.would_delete} if self.dry else told
+
+    @property
+    def lines(self) -> list[str]:
+        """What people are told."""
+        told = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items())) or "nothing"
+        lines = [f"customer {self.id}: {'would erase' if self.dry else 'erased'} {told}"]
+        if self.would_delete:
+            lines.append(f"would first delete {self.would_delete} at Stripe, which cancels its subscriptions")
+        lines += [f"✘ {what}" for what in self.waits]
+        return [*lines, "run it again when that is settled"] if self.waits else lines
+
+
+def erase(reference: str, *, dry: bool = False) -> Erased:
+    """Forget the customer of a username, of our id or of Stripe's, also one that is deleted already.
+
+    Raises NotFound; NotPossible when Stripe refuses to delete them, or an operation is under way: then they stay.
+    """
+    customer = customer_of(reference)
+    if customer.live:
+        _require_rest(customer)
+    found = belongings({customer.id, *_of_the_same_name(customer)}, _named(customer))
+    if dry:
+        return Erased(customer.id, found.counts, dry=True, would_delete=customer.stripe_id if customer.live else None)
+    erasure = Erasure.begin(customer.id, found.known)
+    if customer.live:
+        customer = _deleted(customer, erasure)
+        if customer.live:
+            told = f"{customer.stripe_id} is being deleted at Stripe: the outcome is not known yet"
+            return Erased(customer.id, waits=[told])
+    return scrub(erasure)
+
+
+def customer_of(reference: str) -> Customer:
+    """Return the customer that is meant: a live one, else the last that had this id or name. Raises NotFound.
+
+    A live one of that name is whom every call means by it. But an id that somebody chose may be the name that somebody
+    else had, and nobody is forgotten by a guess: NotPossible.
+    """
+    if (live := Customer.meant(reference)) is not None:
+        return live
+    named = next(iter(Customer.named(reference, live=False)), None)
+    of_id = Customer.of(reference) if is_id(reference) else None
+    if named is not None and of_id is not None and named.id != of_id.id:
+        told = f"That was the name of customer {named.id}, and is Stripe's id of {of_id.id}: say which of these."
+        raise NotPossible(told)
+    if (found := named or of_id) is None:
+        raise NotFound("There is no such customer; once erased, they are known by their id only.")
+    return found
+
+
+def _require_rest(customer: Customer) -> None:
+    operation = customer.operation
+    if customer.review is not None:
+        raise NotPossible("This customer is in review: settle that first, see `operations list`.")
+    if customer.status == Status.PENDING or (operation is not None and operation.verb not in ("update", "delete")):
+        raise NotPossible("An operation is under way on this customer: wait for it to end.")
+
+
+def _deleted(customer: Customer, erasure: Erasure) -> Customer:
+    if customer.operation is not None and customer.operation.verb == "delete":
+        return customer  # begun before: reconcile settles it
+    try:
+        deleted = delete(customer)
+    except NotFound:
+        return customer.reread()  # somebody else deleted them
+    except (Refused, InProgress, NotDeletable) as error:
+        if not erasure.forget():
+            log.info("the erasure of customer %s was asked for again", customer.id)
+        raise NotPossible(f"The customer stays: {error}") from error
+    return sure(deleted, Customer)
+
+
+def scrub(erasure: Erasure) -> Erased:
+    """Take all that tells of a person from what is kept here, as far as it is at rest.
+
+    The customer's own document comes last: by its username a run that was killed finds the others of that name.
+    """
+    customer = Customer.objects(id=erasure.id).first()
+    same = _of_the_same_name(customer) if customer else ()
+    found = belongings({erasure.id, *same}, set(erasure.named))
+    erasure = Erasure.begin(erasure.id, found.known) if found.known > set(erasure.named) else erasure
+    done = Erased(erasure.id)
+    _rows(found, done)
+    for model, ids in found.documents.items():
+        for id in ids - {erasure.id}:
+            STOP.here()
+            _document(model, id, done)
+    _document(Customer, erasure.id, done)
+    while True:  # what others were writing when their documents were not erased yet
+        documents = done.counts.keys() - {Event._get_collection_name(), Delivery._get_collection_name()}
+        erasure.wait(erased=any(done.counts[name] for name in documents))
+        late = belongings({erasure.id}, set(erasure.named))
+        _rows(late, done)
+        if late.known <= set(erasure.named):
+            break
+        erasure = Erasure.begin(erasure.id, late.known)
+    State.forget_places(erasure.named)
+    done.counts = +done.counts
+    if not done.waits and erasure.seen_clean() is None:
+        log.info("the erasure of customer %s was asked for again", erasure.id)
+    return done
+
+
+def go_on() -> int:
+    """Go on with what was not finished, and look once more at what was; return how many rows were scrubbed."""
+    count = 0
+    for erasure in Erasure.overdue(clock.now()):
+        claimed = erasure.claim()
+        customer = Customer.objects(id=erasure.id).first()
+        if claimed is None or (customer is not None and customer.live):
+            continue  # to delete somebody is the operator's: `status` tells them that it was not finished
+        count += scrub(claimed).counts.total()
+    return count
+
+
+# --- what belongs to a person ---
+
+
+def belongings(start: set[ObjectId], known: set[str]) -> Belongings:
+    """Find all rows of a person: what is a part of one of their objects is theirs, too, until nothing is new.
+
+    Every row is read, as often as it takes. It is a rare command, and whatever needs no index needs none forgotten.
+    """
+    found = Belongings(set(known))
+    while True:
+        before = len(found.known)
+        for model in present_kinds().values():
+            STOP.here()
+            _search_documents(model, start, found)
+        _search_events(found)
+        if len(found.known) == before:
+            break
+    _search_deliveries(found)
+    return found
+
+
+def _named(customer: Customer) -> set[str]:
+    return {id for id in (customer.stripe_id, *customer.orphans, *customer.undone) if id}
+
+
+def _of_the_same_name(customer: Customer) -> set[ObjectId]:
+    """Return the tombstones that bear the same username: attempts to make this customer, or their earlier lives."""
+    if customer.username is None:
+        return set()
+    name = folded_before(customer.username)  # of an old name that only looks the same, nobody knows whose it was
+    return {one.id for one in Customer.named(customer.username, live=False) if folded_before(str(one.username)) == name}
+
+
+def _search_documents(model: type[SyncedDocument], start: set[ObjectId], found: Belongings) -> None:
+    ids, kind = found.documents.setdefault(model, set()), model.resource.kind
+    for row in rows_of(model):
+        if row["_id"] in start or found.has(owners_of_document(kind, row)):
+            ids.add(row["_id"])
+            found.known |= {row.get("stripe_id"), *row.get("orphans", ()), *row.get("undone", ())} - {None}
+            found.known |= used_by(kind, row)
+
+
+def _search_events(found: Belongings) -> None:
+    for row in rows_of(Event):
+        event = _read(row)
+        if _is_theirs(event, row, found):
+            found.events.add(row["_id"])
+        if event is not None and found.has(owners_of_object(event)):
+            found.known |= {id for id in (object_id(event),) if id} | uses(event["data"]["object"])
+
+
+def _search_deliveries(found: Belongings) -> None:
+    documents = {id for ids in found.documents.values() for id in ids}
+    for row in rows_of(Delivery):
+        if row.get("document") in documents or _is_theirs(_read(row), row, found):
+            found.deliveries.add(row["_id"])
+
+
+def _is_theirs(event: dict[str, Any] | None, row: dict[str, Any], found: Belongings) -> bool:
+    if event is not None:
+        return found.has(owners_of_event(event))
+    return any(json.dumps(id).encode() in (row.get("raw") or b"") for id in found.known)  # nobody can tell whose it is
+
+
+def _read(row: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the event in a row, however badly formed; None where it is none at all."""
+    try:
+        return parse(row.get("raw") or b"")
+    except Malformed:
+        pass
+    try:
+        event = json.loads(row.get("raw") or b"")
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None
+
+
+# --- what is taken from them ---
+
+
+def _document(model: type[SyncedDocument], id: ObjectId, done: Erased) -> None:
+    while (document := model.objects(id=id).first()) is not None:
+        if not document.at_rest:
+            verb = document.operation.verb if document.operation else document.status
+            done.waits.append(f"{model.resource.kind} {id} waits for its {verb} to end")
+            return
+        erased = document.erase()
+        if erased is not None:
+            done.counts[model._get_collection_name()] += erased is not document
+            return
+
+
+def _rows(found: Belongings, done: Erased) -> None:
+    done.counts[Event._get_collection_name()] += sum(map(_event, found.events))
+    done.counts[Delivery._get_collection_name()] += sum(map(_delivery, found.deliveries))
+
+
+def _event(id: str) -> bool:
+    while (row := Event.objects(id=id).first()) is not None and row.erased_at is None:
+        if row.erase({**(_read({"raw": row.raw}) or {}), "id": row.id, "type": row.type}) is not None:
+            return True
+    return False
+
+
+def _delivery(id: str) -> bool:
+    while (row := Delivery.objects(id=id).first()) is not None and row.erased_at is None:
+        raw = bare(json.loads(row.raw)) if row.raw is not None else None
+        if row.erase(raw) is not None:
+            return True
+    return False

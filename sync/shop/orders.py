@@ -1,0 +1,256 @@
+"""Orders: the saga of an order and of the one payment that pays for it, which are two documents.
+
+MongoDB writes one document at a time. So the order, written first, holds the id of its payment's document and all that
+the payment will be made of; whoever finds the order without its payment goes on from there. From then on the order
+decides nothing: its state *follows* from its payment, the refunds and the disputes (`sync/shop/standing.py`), and is
+reckoned again whenever one of them has changed. Every such change causes an event at Stripe, so no crash can lose it.
+"""
+
+from datetime import timedelta
+from typing import Any
+
+from bson import ObjectId
+from pymongo.errors import DuplicateKeyError
+
+from stripe_mongo_sync.models import CheckoutSession, Customer, Order, PaymentIntent, Refund, Status, SyncedDocument
+from stripe_mongo_sync.models.base.input import Invalid, params
+from stripe_mongo_sync.models.base.parts import Call
+from stripe_mongo_sync.models.order import PaymentStatus
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine import saga
+from stripe_mongo_sync.sync.engine.composed import COMPOSED, NEEDED, Composition, follows
+from stripe_mongo_sync.sync.engine.converge import Facts
+from stripe_mongo_sync.sync.engine.push import conclude
+from stripe_mongo_sync.sync.engine.push import push as push_payment
+from stripe_mongo_sync.sync.errors import InProgress, NotFound, Refused, Unavailable
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.shop.disputes import disputes_of
+from stripe_mongo_sync.sync.shop.pricing import total_of
+from stripe_mongo_sync.sync.shop.standing import OVER, Paying, news_of, stand
+
+PAYMENTS: dict[str, type[SyncedDocument]] = {"checkout": CheckoutSession, "payment_intent": PaymentIntent}
+ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}
+AGAIN = timedelta(minutes=2)  # between two looks at a payment that is itself pending
+RETURNED = ("succeeded", "pending", "requires_action")  # a refund that failed or was canceled gives nothing back
+
+
+def create_order(
+    username: str, items: list[dict[str, Any]], payment: str, *, idempotency_key: str | None = None, **fields: Any
+) -> Order:
+    """Create an order of a customer and the checkout session or payment intent that pays for it, or neither.
+
+    `items` are [{"price", "quantity"}] of one currency, by our ids or Stripe's; `payment` is "checkout" (`success_url`
+    says where the buyer returns to; send them to `.url`) or "payment_intent" (give the browser `.client_secret`, or a
+    `payment_method` to charge at once). What only Stripe can reckon (tiers, a fraction) is sold by checkout alone, and
+    has its `amount_total` from there. Raises what `create_customer` raises; a declined card is Refused with an order
+    whose payment may be confirmed again.
+    """
+    current()
+    body = {"username": username, "items": items, "payment": payment, **fields}
+    order, _ = saga.create(Order, body, idempotency_key=idempotency_key)
+    return sure(order, Order)
+
+
+# --- the saga: plan, stage, push, follow ---
+
+
+def plan(values: dict[str, Any], id: ObjectId) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the checked `values` of an order completed, and its operation: to make its payment, of a chosen id."""
+    customer = Customer.meant(values["username"])
+    if customer is None or customer.status != Status.ACTIVE:
+        raise Invalid({"username": "there is no such customer here" if customer is None else "is not active"})
+    payment, model = ObjectId(), PAYMENTS[values["payment"]]
+    amount, currency = total_of(values["items"], by_stripe=model is CheckoutSession)
+    wanted = (
+        _session(values, currency) if amount is None or model is CheckoutSession else _intent(values, amount, currency)
+    )
+    paying = model.prepared({**wanted, "customer": customer.stripe_id})
+    making = saga.frozen(model, payment, "create", [Call(model.resource.path, params(model, paying, "create"))])
+    planned = {"values": paying, "operation": making}
+    completed = {
+        **values,
+        "customer": customer.stripe_id,
+        "currency": currency,
+        "amount_total": amount,
+        "amount_refunded": 0,
+        "amount_lost": 0,
+        "disputes": [],
+        "payment_status": PaymentStatus.PENDING,
+        "payment_id": payment,
+    }
+    return completed, saga.frozen(Order, id, "create", [Call("", planned)])
+
+
+def _session(values: dict[str, Any], currency: str) -> dict[str, Any]:
+    _only(values, ("success_url", "cancel_url"), "checkout")
+    if not values.get("success_url"):
+        raise Invalid({"success_url": "is required: where the buyer returns to after paying"})
+    urls = {name: values[name] for name in ("success_url", "cancel_url") if values.get(name)}
+    # Unless it is told, Stripe asks a buyer from elsewhere for another currency that the prices have, too.
+    return {"mode": "payment", "currency": currency, "line_items": values["items"], **urls}
+
+
+def _intent(values: dict[str, Any], amount: int, currency: str) -> dict[str, Any]:
+    _only(values, ("payment_method", "return_url", "receipt_email"), "payment_intent")
+    given = {name: values[name] for name in ("payment_method", "receipt_email") if values.get(name)}
+    how: dict[str, Any] = {"enabled": True}
+    if values.get("payment_method"):
+        given["confirm"] = True
+        back = values.get("return_url")
+        how, given = (how, {**given, "return_url": back}) if back else ({**how, "allow_redirects": "never"}, given)
+    return {"amount": amount, "currency": currency, "automatic_payment_methods": how, **given}
+
+
+def _only(values: dict[str, Any], fields: tuple[str, ...], payment: str) -> None:
+    ways = ("success_url", "cancel_url", "payment_method", "return_url", "receipt_email")
+    if others := [name for name in ways if values.get(name) and name not in fields]:
+        raise Invalid(dict.fromkeys(others, f"does not go with payment {payment}"))
+
+
+def push(pending: SyncedDocument) -> SyncedDocument:
+    """Do what is pending on an order: make its payment, or end it; then follow it. Raises CannotLook."""
+    order = sure(pending, Order)
+    payment = _payment(order)
+    match order.operation and order.operation.verb:
+        case "create" if payment is None:
+            _stage(order)
+        case "cancel" if payment is not None:
+            order = _end(order, payment)
+    return follow(order)
+
+
+def _stage(order: Order) -> None:
+    """Stage and push the payment as it was planned, unless it is too late: then see to it that nobody ever will."""
+    operation = sure(order.operation)
+    model, planned = PAYMENTS[order.payment], operation.params
+    try:
+        if Facts(order, clock.now(), current().installation).replayable:
+            push_payment(model.stage(planned["values"], planned["operation"], id=order.payment_id, request=None))
+        else:
+            told = "It was not made in time, and nothing of it is at Stripe."
+            model.bar(order.payment_id, {"type": "rolled-back", "code": None, "message": told})
+    except DuplicateKeyError:
+        log.info("order %s: somebody else stages its payment", order.id)
+
+
+def _payment(order: Order) -> SyncedDocument | None:
+    found: SyncedDocument | None = PAYMENTS[order.payment].objects(id=order.payment_id).first()
+    return found
+
+
+def _end(order: Order, payment: SyncedDocument) -> Order:
+    """End the session or intent of an order; one that was paid is not ended, and the order says so."""
+    try:
+        saga.act(payment, ENDING[payment.resource.kind], {})
+    except Refused as refused:
+        problem = refused.problem
+        return sure(conclude(order, lambda latest: latest.refuse(problem, "refused")), Order)
+    except (InProgress, NotFound) as error:  # somebody else is at work on it, or has ended it: `follow` sees to that
+        log.info("order %s: its payment cannot be ended now: %s", order.id, error)
+    except Unavailable as error:  # `act` speaks to callers; here, a run that goes on must know that it was MongoDB
+        raise error.__cause__ or error from error
+    return order.reread()
+
+
+# --- following ---
+
+
+def follow(order: Order) -> Order:
+    """Bring an order to where its payment and its refunds say it stands; return it as it is then.
+
+    The order is read before what it follows from, and written only if nobody changed it since: so whoever wrote last
+    had seen the latest.
+    """
+    while True:
+        payment = _payment(order)
+        ended = order.status not in (Status.PENDING, Status.ACTIVE)
+        if payment is None or (ended and payment.status != Status.ACTIVE):  # else it was wrongly taken for deleted
+            return order
+        changes = _changes(order, payment)
+        by = f"{payment.resource.kind} {payment.stripe_id or payment.id}"
+        moved = order.move(by, notices=news_of(order, changes), **changes) if _differs(order, changes) else order
+        if moved is not None:
+            return moved
+        order = order.reread()
+
+
+def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
+    """Return the fields of an order as they should be."""
+    error = payment.error and {
+        **{name: payment.error[name] for name in ("type", "code", "decline_code", "message")},
+        "key": order.key if payment.error.key == payment.key else None,  # of the creation: then it is this one's, too
+    }
+    if order.error is not None and order.operation is None and order.error.key not in (None, order.key):
+        error = order.error.to_mongo().to_dict()  # why it was not canceled
+    if payment.review is not None and payment.status == Status.PENDING:
+        return {"review": f"its {payment.resource.kind} {payment.id} is in review", "lease": None}
+    if payment.status == Status.PENDING:
+        return {"lease": clock.from_now(AGAIN), "review": None}
+    ended: dict[str, Any] = {"operation": None, "lease": None, "in_doubt": False}
+    if payment.status != Status.ACTIVE:
+        given_up = {"status": Status.ROLLED_BACK, "settled_at": clock.from_now(), "review": None}
+        return {**ended, **given_up, "payment_status": PaymentStatus.FAILED, "error": error}
+    standing = stand(order, _paying(payment))
+    if order.operation is not None and order.operation.verb == "cancel" and standing.payment_status not in OVER:
+        ended = {}  # whoever ends it says what came of it
+    linked: dict[str, Any] = {} if order.status == Status.ACTIVE else {"status": Status.ACTIVE, "settled_at": None}
+    if payment.confirmed_at is not None and order.confirmed_at is None:
+        linked["confirmed_at"] = payment.confirmed_at
+    return {
+        **ended,
+        **linked,
+        **standing.shown,
+        "payment_status": standing.payment_status,
+        "error": error,
+        "review": standing.doubt,
+    }
+
+
+def _paying(payment: SyncedDocument) -> Paying:
+    intent: SyncedDocument | None = payment
+    if isinstance(payment, CheckoutSession):
+        intent = PaymentIntent.of(payment.payment_intent) if payment.payment_intent else None
+    id = payment.payment_intent if isinstance(payment, CheckoutSession) else payment.stripe_id
+    return Paying(payment, intent, _refunded(id), disputes_of(id))
+
+
+def _refunded(payment_intent: str | None) -> int:
+    if payment_intent is None:
+        return 0
+    refunds = Refund.objects(payment_intent=payment_intent, stripe_status__in=RETURNED)  # gone or not: it was made
+    return sum(refund.amount or 0 for refund in refunds)
+
+
+def _differs(order: Order, changes: dict[str, Any]) -> bool:
+    """Whether `changes` would change anything; a lease on a pending order always does."""
+    for name, wanted in changes.items():
+        have = order.error and order.error.to_mongo().to_dict() if name == "error" else getattr(order, name)
+        if isinstance(wanted, clock.Expression) or have != wanted:
+            return True
+    return False
+
+
+def follow_all(document: SyncedDocument) -> None:
+    """Let the orders follow that this document pays for, gives money back of, or disputes."""
+    intent = document.payment_intent if isinstance(document, Refund) else document.stripe_id
+    if document.resource.kind == "dispute":
+        intent = (document.stripe or {}).get("payment_intent")
+    for order in Order.paid_by(document.id, intent):
+        follow(order)
+
+
+def followed(remotes: list[dict[str, Any]]) -> set[str]:
+    """Return the ids of those payment intents, refunds and disputes from which an order follows."""
+    intents = {
+        remote["id"]: remote["id"] if remote["object"] == "payment_intent" else remote.get("payment_intent")
+        for remote in remotes
+    }
+    ours = Order.paying({intent for intent in intents.values() if isinstance(intent, str)})
+    return {id for id, intent in intents.items() if intent in ours}
+
+
+COMPOSED["order"] = Composition(plan=plan, push=push)
+follows(follow_all, "checkout.session", "payment_intent", "refund", "dispute")
+NEEDED.update(dict.fromkeys(("payment_intent", "refund", "dispute"), followed))

@@ -1,0 +1,112 @@
+"""What so many of a price come to: reckoned from all that Stripe shows of the price, or left to Stripe.
+
+Every field of a price is listed here, and a test holds the list to stripe-python's. One that nobody has heard of stops
+the reckoning, where else it would be overlooked.
+"""
+
+import re
+from fractions import Fraction
+from typing import Any
+
+from stripe_mongo_sync.models import Price, Product, Status
+from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.models.rows.amounts import LARGEST
+from stripe_mongo_sync.models.rows.sure import sure
+
+# Whatever they say, they do not change what is paid: our payments compute no tax, which alone makes `tax_behavior`
+# matter, and ask for the price's own currency, and not for one of its `currency_options`.
+SILENT = {
+    *("active", "created", "id", "livemode", "lookup_key", "metadata", "nickname", "object", "product", "type"),
+    *("currency", "currency_options", "tax_behavior"),
+}
+NEUTRAL = {  # as long as they say this, or nothing
+    "billing_scheme": "per_unit",
+    "custom_unit_amount": None,
+    "deleted": None,
+    "recurring": None,
+    "tiers": None,
+    "tiers_mode": None,
+}
+UNDERSTOOD = {"transform_quantity", "unit_amount", "unit_amount_decimal"}
+EXACT = re.compile(r"\d+(\.\d+)?", re.ASCII)
+
+
+class Unreckonable(ValueError):
+    """Only Stripe can say what a price comes to; the message says why."""
+
+
+def reckon(price: dict[str, Any], quantity: int) -> int:
+    """Return what so many come to, in the minor unit, by a price as Stripe shows it. Raises Unreckonable."""
+    for name, value in price.items():
+        if value is not None and name not in SILENT | UNDERSTOOD and value != NEUTRAL.get(name):
+            raise Unreckonable(f"has a {name} that decides what it comes to")
+    amount = _unit(price) * _billed(price.get("transform_quantity"), quantity)
+    if amount.denominator != 1:
+        raise Unreckonable(f"comes to {float(amount):g}, which is no whole amount")
+    return amount.numerator
+
+
+def _unit(price: dict[str, Any]) -> Fraction:
+    """Return the price of one, which Stripe shows with all its decimals and, where it is whole, without, too."""
+    whole, exact = price.get("unit_amount"), price.get("unit_amount_decimal")
+    shown = str(whole if exact is None else exact)
+    if not EXACT.fullmatch(shown) or (whole is not None and Fraction(shown) != whole):
+        raise Unreckonable("has no unit amount")
+    return Fraction(shown)
+
+
+def _billed(transform: Any, quantity: int) -> int:
+    """Return how often the unit amount is asked: with package pricing, once for each package, begun or full."""
+    match transform:
+        case None:
+            return quantity
+        case {"divide_by": int(size), "round": "up" | "down" as way, **others} if size > 0 and not others:
+            return -(-quantity // size) if way == "up" else quantity // size
+    raise Unreckonable("has a transform_quantity that this version does not know")
+
+
+def total_of(items: list[dict[str, Any]], *, by_stripe: bool) -> tuple[int | None, str]:
+    """Return what the items come to, and in which currency, by the prices that Stripe told us of.
+
+    What only Stripe can reckon is None, if it is to be paid `by_stripe`; else it cannot be sold.
+    """
+    if not items:
+        raise Invalid({"items": "is empty"})
+    amounts: list[int | None] = []
+    currencies, problems = set(), {}
+    for number, item in enumerate(items):
+        price = sure(Price.of(item["price"]))  # references are resolved before
+        currencies.add(price.currency.lower())
+        if problem := _unsellable(price):
+            problems[f"items.{number}.price"] = problem
+            continue
+        try:
+            amounts.append(reckon(price.stripe or {}, item["quantity"]))
+        except Unreckonable as why:
+            amounts.append(None)
+            if not by_stripe:
+                problems[f"items.{number}.price"] = f"{why}: only Stripe can reckon that, so sell it by checkout"
+    if len(currencies) > 1:
+        problems["items"] = f"are in several currencies: {', '.join(sorted(currencies))}"
+    known = [amount for amount in amounts if amount is not None]
+    total = sum(known) if len(known) == len(items) else None
+    if not problems and total is not None and not 0 < total <= LARGEST:
+        problems["items"] = f"come to {total}: an amount is from 1 to {LARGEST}"
+    if problems:
+        raise Invalid(problems)
+    return total, currencies.pop()
+
+
+def _unsellable(price: Price) -> str | None:
+    """Return why nobody may buy at this price, or None."""
+    shown = price.stripe or {}
+    if price.recurring is not None or shown.get("type") == "recurring":
+        return "recurs: sell it by a checkout session or a subscription"
+    if price.active is False:
+        return "is archived"
+    if shown.get("custom_unit_amount") is not None:
+        return "lets the buyer choose the amount: an order has one"
+    product = Product.of(price.product) if isinstance(price.product, str) else None
+    if product is not None and product.status == Status.DELETED:
+        return "is of a product that was deleted"
+    return "is of a product that is archived" if product is not None and product.active is False else None

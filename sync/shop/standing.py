@@ -1,0 +1,159 @@
+"""Where an order stands: reckoned from its payment, the intent that it led to, the refunds and the disputes. Pure."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from stripe_mongo_sync.models import CheckoutSession, Order, PaymentIntent, SyncedDocument
+from stripe_mongo_sync.models.order import PaymentStatus
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.shop.disputes import Dispute, Outcome
+
+CAME = (PaymentStatus.PAID, PaymentStatus.PARTIALLY_REFUNDED, PaymentStatus.REFUNDED)  # the money did
+WENT = (PaymentStatus.DISPUTED, PaymentStatus.LOST)  # it came, and the bank has it
+OVER = (PaymentStatus.EXPIRED, PaymentStatus.CANCELED)  # nobody can pay it any more
+
+
+@dataclass(frozen=True)
+class Paying:
+    """What the state of an order follows from: its payment, the intent that it led to, the refunds and the disputes."""
+
+    payment: SyncedDocument
+    intent: SyncedDocument | None
+    refunded: int = 0
+    disputes: list[Dispute] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where an order stands; `doubt` is a reason for a person to look."""
+
+    payment_status: PaymentStatus
+    doubt: str | None = None
+    shown: dict[str, Any] = field(default_factory=dict)
+
+
+def stand(order: Order, paying: Paying) -> Standing:
+    """Return where an order stands whose payment is there. Pure.
+
+    It is paid only by its own payment, of its own customer, and only by the amount and in the currency that were
+    staged; by the amount that was first asked for, where that was left to Stripe.
+    """
+    payment, intent = paying.payment, paying.intent
+    if isinstance(payment, CheckoutSession):
+        is_open = payment.stripe_status == "open"
+        shown: dict[str, Any] = {"checkout_session": payment.stripe_id, "url": payment.url if is_open else None}
+        shown["payment_intent"] = payment.payment_intent
+        asked, received = payment.amount_total, payment.amount_total
+        status = _of_session(payment, intent)
+    else:
+        payment = sure(payment, PaymentIntent)
+        shown = {"payment_intent": payment.stripe_id, "client_secret": payment.client_secret}
+        asked, received = payment.amount, payment.amount_received
+        status = _of_intent(payment)
+    total = asked if order.amount_total is None else order.amount_total
+    doubt = None
+    if total is None or (asked, payment.currency) != (total, order.currency):
+        doubt = f"its payment asks for {asked} {payment.currency}, not {total} {order.currency}"
+    elif status == PaymentStatus.PAID and received != total:
+        doubt = f"its payment brought {received} of {total} {order.currency}"
+    of_another = _of_another(order, payment, intent)
+    if doubt or (of_another and status == PaymentStatus.PAID and order.payment_status not in (*CAME, *WENT)):
+        status = PaymentStatus.AWAITING_PAYMENT
+    elif status == PaymentStatus.PAID:
+        status = _disputed(_refunded_of(total or 0, paying.refunded), paying.disputes)
+    if of_another and status not in OVER and paying.refunded < (received or 1):
+        doubt = doubt or of_another
+    lost = [dispute for dispute in paying.disputes if dispute.outcome == Outcome.LOST]
+    told = [{"id": dispute.id, "status": str(dispute.outcome)} for dispute in paying.disputes]
+    for dispute in lost:
+        if dispute.currency != order.currency:
+            doubt = doubt or f"{dispute.id} took {dispute.amount} {dispute.currency}, which is not in {order.currency}"
+    return Standing(
+        status,
+        doubt,
+        {
+            **shown,
+            "amount_total": total,
+            "amount_refunded": paying.refunded,
+            "amount_lost": sum(dispute.amount for dispute in lost if dispute.currency == order.currency),
+            "disputes": told if status in (*CAME, *WENT) else [],
+        },
+    )
+
+
+def _of_another(order: Order, *payments: SyncedDocument | None) -> str | None:
+    """Return whose the payment is, as far as it was seen, if not the order's customer's; None when it is theirs.
+
+    A shop, or a person in the Dashboard, may give an intent to another customer, or to none, until it is paid. What was
+    paid before by the right one stays paid: goods may be on their way. In either case a person decides, until it
+    is theirs again, can no longer be paid, or was given back.
+    """
+    for payment in payments:
+        known = payment is not None and payment.stripe is not None and payment.erased_at is None
+        if payment is not None and known and order.customer is not None and payment.customer != order.customer:
+            whose = payment.customer or "no customer"
+            return f"its {payment.resource.kind} {payment.stripe_id} is of {whose}, not of {order.customer}"
+    return None
+
+
+def _refunded_of(total: int, refunded: int) -> PaymentStatus:
+    """Return where a payment stands that was made, by what went back of it."""
+    if not refunded:
+        return PaymentStatus.PAID
+    return PaymentStatus.REFUNDED if refunded >= total else PaymentStatus.PARTIALLY_REFUNDED
+
+
+def _disputed(status: PaymentStatus, disputes: list[Dispute]) -> PaymentStatus:
+    """Return the same by what the bank has of it: what is open outweighs what was lost, and what was won is nothing."""
+    outcomes = {dispute.outcome for dispute in disputes}
+    if Outcome.OPEN in outcomes:
+        return PaymentStatus.DISPUTED
+    return PaymentStatus.LOST if Outcome.LOST in outcomes else status
+
+
+def _of_session(session: CheckoutSession, intent: SyncedDocument | None) -> PaymentStatus:
+    if session.stripe_status == "expired":
+        return PaymentStatus.EXPIRED
+    if session.stripe_status == "open":
+        return PaymentStatus.AWAITING_PAYMENT
+    if session.payment_status in ("paid", "no_payment_required"):
+        return PaymentStatus.PAID
+    # Complete, but the bank takes its time; what became of it, the intent tells.
+    return _of_intent(intent) if isinstance(intent, PaymentIntent) else PaymentStatus.AWAITING_PAYMENT
+
+
+def _of_intent(intent: PaymentIntent) -> PaymentStatus:
+    match intent.stripe_status:
+        case "succeeded":
+            return PaymentStatus.PAID
+        case "canceled":
+            return PaymentStatus.CANCELED
+        case "requires_payment_method" if (intent.stripe or {}).get("last_payment_error"):
+            return PaymentStatus.FAILED
+    return PaymentStatus.AWAITING_PAYMENT
+
+
+def news_of(order: Order, changes: dict[str, Any]) -> list[str]:
+    """Return the notices of what is new: how far the payment is, as if nobody disputed it, and each dispute."""
+    was = {name: getattr(order, name) for name in ("payment_status", "amount_total", "amount_refunded", "disputes")}
+    now = was | changes
+    before, after = _undisputed(was), _undisputed(now)
+    found = [] if after in (before, PaymentStatus.PENDING) else [f"order.{after}"]
+    known, told = ({one["id"]: one["status"] for one in facts["disputes"]} for facts in (was, now))
+    for id in {*known, *told} if now["payment_status"] in (*CAME, *WENT) else ():
+        match known.get(id), told.get(id):
+            case old, new if old == new:
+                pass
+            case _, Outcome.OPEN:
+                found.append("order.disputed")
+            case _, Outcome.LOST:
+                found.append("order.dispute_lost")
+            case Outcome.OPEN | Outcome.LOST, _:
+                found.append("order.dispute_won")
+    return sorted(set(found))
+
+
+def _undisputed(facts: dict[str, Any]) -> PaymentStatus:
+    """Return how far a payment is, as if nobody had disputed it."""
+    status = PaymentStatus(facts["payment_status"])
+    return _refunded_of(facts["amount_total"], facts["amount_refunded"]) if status in WENT else status

@@ -1,0 +1,151 @@
+"""Whether a reply is about what was asked: two processes on one connection, a proxy, a cache may give another's.
+
+Each function here returns what a good answer must be like: it is called with the object, and returns what is wrong with
+it, by name and without values; None, when nothing is. What Stripe writes in its own way must not raise an alarm: a
+text is compared without regard to case and blanks, a rounded number roughly, and what Stripe renders anew not at all.
+"""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from decimal import Decimal, InvalidOperation
+from typing import Any
+from urllib.parse import unquote
+
+from mongoengine import EmbeddedDocumentField, EmbeddedDocumentListField, FloatField, IntField, StringField
+from mongoengine.base import BaseField
+
+from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.models.base.resource import is_gone, shortened
+from stripe_mongo_sync.models.rows.sure import sure
+
+Json = dict[str, Any]
+About = Callable[[Json], str | None]
+
+ACCOUNT = "/v1/account"  # whose key this is
+NAMED = re.compile(r"No such [^:']{1,60}: '([^']+)'")  # how Stripe says what it does not find
+ADDRESS = re.compile(r"https?://", re.IGNORECASE)  # Stripe may escape it in another way
+ROUNDED = Decimal("0.01")  # of percentages it keeps at least so much
+
+
+def an(kind: str, **fields: Any) -> About:
+    """Whether it is an object of that kind, with these fields."""
+    return lambda remote: (
+        "another kind of object"
+        if remote.get("object") != kind
+        else next((f"another {name}" for name, value in fields.items() if remote.get(name) != value), None)
+    )
+
+
+def a_page(path: str) -> About:
+    """Whether it is a page of the list at this path: with the list's own address, and objects of its kind alone."""
+    asked = _ends(path)
+    kind = next((kind for kind, model in kinds().items() if model.resource.path == path), None)
+
+    def wrong(remote: Json) -> str | None:
+        if not isinstance(data := remote.get("data"), list):
+            return "no list"
+        told = remote.get("url")
+        elsewhere = isinstance(told, str) and told.startswith("/") and not asked & _ends(told)
+        shown = {each.get("object", kind) for each in data if isinstance(each, dict)}
+        return "another list" if elsewhere or (kind is not None and shown - {kind}) else None
+
+    return wrong
+
+
+def _ends(path: str) -> set[str]:
+    """Return what a list is of, and below what: parts of its path that no other list has both of."""
+    parts = [part for part in path.partition("?")[0].split("/") if part]
+    return {parts[1], parts[-1]} if len(parts) > 1 else set(parts)
+
+
+def of_id(stripe_id: str) -> About:
+    """Whether it is the object of that id, or its stub."""
+    return lambda remote: None if remote.get("id") == stripe_id else "another id"
+
+
+def at(path: str) -> About:
+    """Whether it is the object that is read at this path: the last part is its id, but for our own account's."""
+    return an("account") if path == ACCOUNT else of_id(unquote(path.rpartition("/")[2]))
+
+
+def of_operation(document: SyncedDocument) -> About:
+    """Whether it is what a document's operation makes: its own object, or, at a creation, one as it was sent."""
+    if document.stripe_id is not None:
+        return of_id(document.stripe_id)
+    return lambda remote: _made_otherwise(document, remote)
+
+
+def is_of_another(headers: Mapping[str, str] | None, key: str | None) -> bool:
+    """Whether an answer says that it is to another key: Stripe gives back the key of each POST in a header."""
+    told = (headers or {}).get("Idempotency-Key")
+    return key is not None and bool(told) and key not in str(told)
+
+
+def misses_another(message: Any, path: str, params: Json) -> bool:
+    """Whether a refusal to read or to delete names as missing what this request did not name."""
+    named = NAMED.search(message) if isinstance(message, str) else None
+    return named is not None and named[1] not in f"{unquote(path)} {params}"
+
+
+# --- what a creation makes ---
+
+
+def _made_otherwise(document: SyncedDocument, remote: Json) -> str | None:
+    model, kind = type(document), document.resource.kind
+    if not isinstance(remote.get("id"), str) or remote.get("object", kind) != kind:
+        return "another kind of object"
+    if is_gone(remote):
+        return None
+    sent, cut, shown = sure(document.operation).params, shortened(remote), model.as_sent(remote)
+    if sent.get("id", remote["id"]) != remote["id"]:
+        return "another id"
+    for name, field in model.own_fields().items():
+        if name in cut:  # the rest is not shown
+            continue
+        told = shown.get(getattr(field, "remote", name))
+        given = sent.get(name)
+        if given in (None, "", []):
+            wrong = getattr(field, "unfilled", False) and told not in (None, "")
+        elif told is None:
+            wrong = _is_text(field) and bool(given.strip())
+        else:
+            wrong = not _as(field, given, told)
+        if wrong:
+            return f"another {name}"
+    return None
+
+
+def _is_text(field: BaseField) -> bool:
+    """Whether what was sent in this field is shown as it was sent: no choice, which is a word of Stripe's, and no
+    payment method, of which test cards make a new one.
+    """
+    return isinstance(field, StringField) and not field.choices and getattr(field, "refers", "") != "payment_method"
+
+
+def _as(field: BaseField, given: Any, told: Any) -> bool:
+    """Whether `told` may be how Stripe shows what was `given`."""
+    if isinstance(field, EmbeddedDocumentListField) and isinstance(given, list) and isinstance(told, list):
+        inner = field.field
+        return all(any(_as(inner, one, other) for other in told) for one in given)
+    if isinstance(field, EmbeddedDocumentField) and isinstance(given, dict) and isinstance(told, dict):
+        fields = field.document_type._fields
+        return all(told.get(name) is None or _as(fields[name], one, told[name]) for name, one in given.items())
+    if isinstance(field, IntField | FloatField) or (_is_text(field) and isinstance(given, str)):
+        return _same(given, told["id"] if isinstance(told, dict) and "id" in told else told)
+    return True
+
+
+def _same(given: Any, told: Any) -> bool:
+    if given == told or (isinstance(given, str) and ADDRESS.match(given)):
+        return True  # most are as they were sent: to normalise a long text takes time
+    with suppress(InvalidOperation):
+        one, other = Decimal(str(given)), Decimal(str(told))
+        if one.is_finite() and other.is_finite():
+            return one == other or (isinstance(given, float) and abs(one - other) <= ROUNDED)
+    return not isinstance(told, str | int | float) or _plain(given) == _plain(told)
+
+
+def _plain(value: Any) -> str:
+    return "".join(unicodedata.normalize("NFKC", str(value)).casefold().split())

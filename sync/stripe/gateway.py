@@ -1,0 +1,247 @@
+"""The only caller of Stripe: it sends what was frozen, or reads, and returns what the answer means: `answers.py`.
+
+Raised are only the errors that concern the whole run: a key that is not accepted, a permission that is missing, a read
+that failed.
+"""
+
+import hashlib
+import threading
+import time
+from collections.abc import Callable, Mapping
+from contextvars import ContextVar
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import stripe
+
+from stripe_mongo_sync.models.base.parts import Call, Operation
+from stripe_mongo_sync.models.base.resource import is_gone
+from stripe_mongo_sync.models.state import STRIPE, State
+from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.deadline import TIMEOUT, in_time, time_left
+from stripe_mongo_sync.sync.process.fork import in_every_child
+from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.stripe import about
+from stripe_mongo_sync.sync.stripe.about import ACCOUNT, About, is_of_another, misses_another
+from stripe_mongo_sync.sync.stripe.answers import (
+    API_VERSION,
+    Answer,
+    Asked,
+    Refusal,
+    Reply,
+    Unknown,
+    read_refusal,
+    read_reply,
+    read_unknown,
+    unread,
+)
+from stripe_mongo_sync.sync.stripe.reading import Reading
+from stripe_mongo_sync.sync.stripe.transport import Transport, let_go
+
+stripe.enable_telemetry = False  # the first request would write into the home directory
+
+QUICK = (0.5, 1.0)  # TIMEOUT inside a webhook, which has 3 s: Stripe waits for our answer. Twice, if need be
+
+Ask = Callable[[Callable[[], Answer]], Answer]
+
+ASK: ContextVar[Ask] = ContextVar(
+    "ASK", default=lambda call: call()
+)  # how a request is made: at once, or with patience
+
+
+class Gateway(Reading):
+    """One Stripe account in one mode. Used by all threads, and by each child that forks, on connections of its own.
+
+    A `http_client` of somebody else's must know of forks itself; of stripe-python's we see to it.
+    """
+
+    def __init__(self, settings: Settings, http_client: stripe.HTTPClient | None = None) -> None:
+        base = {"api": settings.stripe_api_base} if settings.stripe_api_base else {}
+        self._ways = (
+            [http_client] if http_client else [Transport(time, settings.ca_bundle) for time in (TIMEOUT, QUICK)]
+        )
+        self._client, self._quick = (
+            stripe.StripeClient(
+                settings.stripe_secret_key,
+                stripe_version=API_VERSION,
+                base_addresses=base,  # type: ignore[arg-type]  # a TypedDict
+                max_network_retries=0,  # `send` repeats, because it must know that it did
+                http_client=way,
+            )
+            for way in (self._ways[0], self._ways[-1])
+        )
+        self._base = settings.stripe_api_base or stripe.DEFAULT_API_BASE
+        self._settings = settings
+        self._checked = self._bound = False
+        self._checking = threading.Lock()
+        self._silent: str | None = None  # why Stripe did not answer last
+        self.asked = 0  # how many requests were sent to Stripe, as far as one thread can tell
+        in_every_child(self._renew)
+
+    def _renew(self) -> None:
+        self._checking = threading.Lock()
+        self._part()
+
+    def _part(self) -> None:
+        """Use no connection any more that there is now."""
+        for way in self._ways:
+            if isinstance(way, Transport):
+                way.renew()
+            elif isinstance(way, stripe.RequestsClient):
+                way._thread_local = threading.local()  # where it keeps a session for each thread
+                if way._session is not None:  # or the one that an application gave it
+                    let_go(way._session)
+
+    @property
+    def restricted(self) -> bool:
+        """Whether the key may lack permissions: where Stripe refuses, that may be why."""
+        return self._settings.restricted
+
+    # --- writing ---
+
+    def send(self, operation: Operation, fits: About) -> Answer:
+        """Send an operation as it was frozen; after a lost answer, once more with the same key.
+
+        What must come before it is sent before it, and unless that is done, its answer is the operation's. `fits` says
+        whether a reply is to the last of it. Raises BadKey, Forbidden or WrongStripe.
+        """
+        *_, last = calls = operation.calls
+        for call in calls:
+            own = fits if call is last else _whatever
+            answer = self.write(call, own, operation.api_version)
+            if isinstance(answer, Unknown) and not answer.stored and not answer.busy:
+                answer = self.write(call, own, operation.api_version)
+                if isinstance(answer, Refusal):
+                    answer = replace(answer, doubtful=True)
+            if not isinstance(answer, Reply):
+                break
+        return answer
+
+    def write(self, call: Call, fits: About, api_version: str = API_VERSION) -> Answer:
+        """Send one request that changes something, unless the deadline of whoever asks may be over meanwhile.
+
+        The only way out for all of them. A reply that does not fit is none. Raises BadKey, Forbidden or
+        WrongStripe.
+        """
+        self.require_right_stripe()
+        options: dict[str, Any] = {"stripe_version": api_version}
+        if call.method == "post":
+            options["idempotency_key"] = call.key  # on a DELETE it has no effect
+
+        def attempt() -> Answer:  # looks each time: who has patience may have waited since the last
+            if not in_time():
+                return Unknown("the time for this was used up before Stripe could be asked")
+            return self._once(self._client, call.method, call.path, dict(call.params), options, fits)
+
+        return ASK.get()(attempt)
+
+    # --- the right Stripe ---
+
+    def require_right_stripe(self, *, bind: bool = True, quick: bool = False) -> None:
+        """Raise WrongStripe unless the key belongs to the account and mode that this database knows.
+
+        Stripe is asked once for each new key: a digest of it is stored beside the account. A database that knows none
+        is bound to this one, unless `bind` is false.
+        """
+        if self._checked and (self._bound or not bind):
+            return
+        with self._checking:
+            key = hashlib.sha256(self._settings.stripe_secret_key.encode()).hexdigest()
+            known, fresh = State.read(STRIPE), None
+            if not known or key not in known["keys"]:
+                answer = self._read(ACCOUNT, {}, about.at(ACCOUNT), self._reader(quick=quick))
+                if not isinstance(answer, Reply):
+                    raise unread(ACCOUNT, answer)
+                fresh = {"account": answer.remote["id"], "livemode": self._settings.livemode}
+                known = State.belong(**fresh, key=key) if bind else known or fresh
+                if known["account"] != answer.remote["id"]:
+                    raise WrongStripe(
+                        f"This database belongs to the Stripe account {known['account']}, but STRIPE_SECRET_KEY is of "
+                        f"{answer.remote['id']}: use that account's key, or another database."
+                    )
+            if known["livemode"] != self._settings.livemode:
+                raise WrongStripe("This database belongs to the other mode (test or live) than STRIPE_SECRET_KEY.")
+            self._checked, self._bound = True, bind or fresh is None or known is not fresh
+
+    # --- the one place where stripe-python is called and its errors are read ---
+
+    def _reader(self, *, quick: bool) -> stripe.StripeClient:
+        if quick and time_left() < sum(QUICK):
+            raise CannotLook("the time of this webhook is used up")
+        return self._quick if quick else self._client
+
+    def _read(
+        self, path: str, params: dict[str, Any], fits: About, client: stripe.StripeClient | None = None
+    ) -> Answer:
+        return ASK.get()(partial(self._once, client or self._client, "get", path, params, {}, fits))
+
+    def _once(
+        self,
+        client: stripe.StripeClient,
+        method: str,
+        path: str,
+        params: dict[str, Any],
+        options: dict[str, Any],
+        fits: About,
+    ) -> Answer:
+        started = time.monotonic()
+        self.asked += 1
+        expanded = frozenset(name.removeprefix("data.") for name in params.get("expand", ()))
+        asked = Asked(options.get("stripe_version", API_VERSION), expanded)
+        wrong: str | None = None
+        try:
+            response = client.raw_request(method, path, **params, **options)
+            headers: Mapping[str, str] = response.headers
+            if not isinstance(response.data, dict) or not (is_gone(response.data) or "object" in response.data):
+                return Unknown("Stripe's answer could not be read")
+            wrong = fits(response.data)
+            answer: Answer = read_reply(response.data, response.headers, started, asked)
+        except stripe.AuthenticationError as error:
+            raise BadKey from error
+        except stripe.PermissionError as error:
+            raise Forbidden(f"STRIPE_SECRET_KEY may not {method.upper()} {path}: {error.user_message}") from error
+        except (stripe.InvalidRequestError, stripe.CardError) as error:
+            headers = error.headers or {}
+            answer = read_refusal(error, started, asked, alone=not params.keys() - {"expand"})
+            # A POST tells its key, and may miss what is not in it: the payment method that an invoice is paid with.
+            if (
+                method != "post"
+                and isinstance(answer, Refusal)
+                and misses_another(answer.problem["message"], path, params)
+            ):
+                wrong = "another's refusal"
+        except stripe.StripeError as error:
+            headers = error.headers or {}
+            answer = read_unknown(error, self._base)
+        except (AttributeError, TypeError, ValueError) as error:  # stripe-python stumbles over what a proxy answers
+            return Unknown(f"the answer could not be read ({type(error).__name__})")
+        if wrong := ("another's key" if is_of_another(headers, options.get("idempotency_key")) else wrong):
+            return self._not_ours(method, path, wrong)
+        self._note(answer)
+        return answer
+
+    def _not_ours(self, method: str, path: str, wrong: str) -> Unknown:
+        """Say so, and ask nothing more on that connection, on which every answer may be that of the one before."""
+        self._part()
+        told = f"Stripe's answer is about something else ({wrong})"
+        log.error(
+            "%s %s: %s: a proxy, a cache or another process is on our connection; this counts as no answer",
+            *(method.upper(), path, told),
+        )
+        return Unknown(told)
+
+    def _note(self, answer: Answer) -> None:
+        """Log why Stripe does not answer, once for each reason, and that it does so again."""
+        silent = str(answer.silence) if isinstance(answer, Unknown) and answer.silence else None
+        if silent != self._silent:
+            self._silent = silent
+            if silent:
+                log.error("Stripe does not answer: %s", silent)
+            else:
+                log.info("Stripe answers again")
+
+
+def _whatever(remote: dict[str, Any]) -> None:
+    """What must only be done before: by its key alone it is told from another's."""

@@ -1,0 +1,121 @@
+"""A kind's whole list at Stripe, newest first, from any place in it, although objects come and go meanwhile."""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models.base.resource import is_id
+from stripe_mongo_sync.models.rows.tally import having
+from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, LostCursor, NotAvailable
+from stripe_mongo_sync.sync.stripe.answers import Reply
+from stripe_mongo_sync.sync.stripe.gateway import Gateway
+
+LAG = 120  # s: Stripe's list of events lags at its newest end, and events share their second
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A place in a list: an object, and when it was created, because the object may be gone when we come back."""
+
+    id: str
+    born: int | None
+    asked: int = 0  # which of the questions that make the list whole
+
+
+def has_id(remote: Any) -> bool:
+    """Whether this can be an object at all."""
+    return isinstance(remote, dict) and is_id(remote.get("id"))
+
+
+def born(remote: dict[str, Any]) -> int | None:
+    """Return when an object was created, in Stripe's seconds, or None where it does not say."""
+    told = remote.get("created", remote.get("date"))  # an invoice item's
+    return told if isinstance(told, int) else None
+
+
+def made_at(remote: dict[str, Any], now: float) -> int | None:
+    """Return when an object was really made, in Stripe's seconds, or None where nothing tells.
+
+    A test clock dates its objects, and what Stripe makes of them, by its own time: weeks ahead, or in the past.
+    """
+    told = born(remote)
+    return None if told is None or remote.get("test_clock") or told > now + LAG else told
+
+
+def listed(
+    gateway: Gateway, model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None
+) -> Iterator[Reply]:
+    """Read the pages of a list, after `mark` and of what was created `since`. Raises CannotLook.
+
+    An object may be on two pages. Those that appear meanwhile are on none.
+    """
+    for page, _ in marked(gateway, model, since, mark):
+        yield page
+
+
+def marked(
+    gateway: Gateway, model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None
+) -> Iterator[tuple[Reply, Mark | None]]:
+    """Read the same pages, each with the place after it; None, where nothing was read yet. Raises CannotLook."""
+    asked = mark.asked if mark else 0
+    for number, question in [*enumerate(model.resource.whole)][asked:]:
+        for page in _answers(gateway, model, question, since, mark):
+            mark = replace(mark_of(page), asked=number) if page.remote["data"] else mark
+            yield page, mark
+        mark = None
+
+
+def _answers(
+    gateway: Gateway,
+    model: type[SyncedDocument],
+    question: Mapping[str, str],
+    since: int | None,
+    mark: Mark | None,
+) -> Iterator[Reply]:
+    resource, window = model.resource, {} if since is None else {"gte": since}
+    while True:
+        filters: dict[str, Any] = {**question, **({"created": window} if window and resource.dated else {})}
+        try:
+            for page in gateway.pages(resource.path, after=mark.id if mark else None, **filters):
+                kept = page if resource.dated else made_since(page, since)
+                yield kept
+                if len(kept.remote["data"]) < len(page.remote["data"]):
+                    return  # newest first: what follows is older still
+                if page.remote["data"]:
+                    mark = mark_of(page)
+            return
+        except LostCursor:
+            if mark is None:
+                raise
+            # What was created in that second is read again; where a list knows no dates, all of it is.
+            window = window if mark.born is None else {**window, "lte": mark.born}
+            mark = None
+
+
+def mark_of(page: Reply) -> Mark:
+    """Return the place after a page that is not empty."""
+    return Mark(page.last["id"], born(page.last))
+
+
+def made_since(page: Reply, since: int | None) -> Reply:
+    """Return a page without what is known to be older."""
+    if since is None:
+        return page
+    kept = [one for one in page.remote["data"] if not isinstance(one, dict) or (born(one) or since) >= since]
+    return replace(page, remote={**page.remote, "data": kept})
+
+
+def is_not_there(
+    gateway: Gateway,
+    error: CannotLook,
+    *models: type[SyncedDocument],
+    alive: Collection[type[SyncedDocument]] | None = None,
+) -> bool:
+    """Whether Stripe's refusal of a list means that this account has no such thing: the one verdict of all commands.
+
+    It has none where we never saw any of it, and where it is not the key that may lack a permission: an unrestricted
+    one may read whatever there is. `alive` are the types that have living documents, if that was asked already.
+    """
+    refused = isinstance(error, NotAvailable) or (isinstance(error, Forbidden) and not gateway.restricted)
+    return refused and {*models}.isdisjoint(having(models, {"live": True}) if alive is None else alive)
