@@ -150,7 +150,7 @@ def _account(size: int) -> Emulator:
     for number in range(size):
         born = now - 3600 - EVERY * (size - number)
         address = {"line1": f"Street {number}", "city": "Berlin", "country": "DE", "postal_code": "10115"}
-        stripe.plant("customer", created=born, email=f"{number}@here.com", name=f"Ada {number}", address=address)
+        stripe.insert("customer", created=born, email=f"{number}@here.com", name=f"Ada {number}", address=address)
     return stripe
 
 

@@ -62,7 +62,7 @@ class Live:
     def _run(self, over: Event) -> None:
         model, stack = self.shop.template, self.shop.stack
         known = model.copy()
-        Control(stack.stripe_url).plant("customer", known["stripe"])
+        Control(stack.stripe_url).insert("customer", known["stripe"])
         stack.database.customers.insert_one(known)
         for number in itertools.count(1):
             began = time.monotonic()

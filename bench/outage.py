@@ -58,7 +58,7 @@ def leave(shop: Shop, size: Size) -> Listing:
     control = Control(stack.stripe_url)
     for index, each in enumerate(made):
         last = (size.missed - 1 - index) // len(made)  # the round of the last event about it
-        control.plant("customer", {**each["stripe"], "name": f"Edited {last}"})
+        control.insert("customer", {**each["stripe"], "name": f"Edited {last}"})
     _insert(shop, "customers", iter(made))
     _insert(shop, "customers", (_copy_of_operation(pending, number) for number in range(size.pending)))
     _insert(shop, "stripe_events", (_copy_of_row(row, edited, made, number) for number in range(size.unapplied)))
@@ -71,8 +71,8 @@ def _operation(shop: Shop) -> Json:
     stack, name = shop.stack, f"{ObjectId()}@here.com"
     stack.stripe.fault("cut_before", "POST /v1/customers", times=None)
     reply = stack.service.post("/customers", {"username": name, "name": "Ada"})
-    stack.stripe.calm()
-    stack.stripe.webhooks.disturb(drop=10**9)
+    stack.stripe.clear_faults()
+    stack.stripe.webhooks.disrupt(drop=10**9)
     assert reply.status == 202, reply.body
     return dict(stack.database.customers.find_one_and_delete({"username": name}) or {})
 
@@ -83,8 +83,8 @@ def _unapplied(shop: Shop) -> Json:
     body = template.event_of(template.document, "customer.updated", template.document["doubt_until"], name="Edited")
     stack.stripe.fault("cut_before", "GET /v1/customers/*", times=None)
     fire(stack.url, [signed(shop, body)], 1, status=200, says=b"received")
-    stack.stripe.calm()
-    stack.stripe.webhooks.disturb(drop=10**9)
+    stack.stripe.clear_faults()
+    stack.stripe.webhooks.disrupt(drop=10**9)
     id = json.loads(body)["id"]
     return dict(stack.database.stripe_events.find_one_and_delete({"_id": id}) or {})
 

@@ -97,6 +97,6 @@ def _template(stack: Stack) -> Template:
     while not (document := stack.database.customers.find_one({"confirmed_at": {"$type": "date"}})):
         assert time.monotonic() < deadline, "the webhook of the template did not arrive"
         time.sleep(0.01)
-    stack.stripe.webhooks.disturb(drop=10**9)
+    stack.stripe.webhooks.disrupt(drop=10**9)
     made = [event for event in stack.stripe.events() if event["data"]["object"]["id"] == document["stripe_id"]]
     return Template(document, made[0])

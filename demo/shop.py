@@ -158,12 +158,12 @@ class Shop:
     @contextmanager
     def a_month_ago(self) -> Iterator[None]:
         """Do something a month ago, by Stripe's clock. What it tells of that arrives in the end, signed then."""
-        self.stripe.webhooks.disturb(delay=1000, seconds=MONTH.total_seconds())
+        self.stripe.webhooks.disrupt(delay=1000, seconds=MONTH.total_seconds())
         self.stripe.clock.advance(-MONTH.total_seconds())
         try:
             yield
         finally:
-            self.stripe.webhooks.disturb()
+            self.stripe.webhooks.disrupt()
             self.stripe.clock.advance(MONTH.total_seconds())
 
     def kill_workers(self) -> int:

@@ -41,7 +41,7 @@ def tell(shop: Shop, screen: Screen, chapters: tuple[Chapter, ...] = CHAPTERS) -
         screen.title(f"{number}. {each.title}")
         _tell(each, shop, screen)
         shop.check()
-        shop.stripe.calm()
+        shop.stripe.clear_faults()
     balance = shop.balance()
     if screen.wrong:
         screen.end(f"{screen.wrong} of {screen.wrong + screen.right} claims did not hold; {balance}", good=False)

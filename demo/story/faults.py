@@ -9,7 +9,7 @@ from stripe_mongo_sync.demo.story.claim import ADA, CLEO, DORA, EVE, Claim, Told
 
 @chapter("Stripe creates the customer, but its reply is lost")
 def lost_reply(shop: Shop) -> Told:
-    shop.stripe.webhooks.disturb(drop=1, types="customer.created")
+    shop.stripe.webhooks.disrupt(drop=1, types="customer.created")
     shop.stripe.fault("cut_after", "POST /v1/customers", times=2)  # the service repeats a lost call once by itself
     cleo = shop.create(CLEO, key="order-1")
     yield Claim(
@@ -47,7 +47,7 @@ def killed(shop: Shop) -> Told:
 
 @chapter("A webhook that never arrives")
 def missed(shop: Shop) -> Told:
-    shop.stripe.webhooks.disturb(drop=1, types="customer.updated")
+    shop.stripe.webhooks.disrupt(drop=1, types="customer.updated")
     ada = shop.at_stripe(ADA)[0]
     shop.stripe.dashboard.update("customer", ada["id"], name="Ada Lovelace")
     yield Claim(

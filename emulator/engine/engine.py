@@ -71,7 +71,7 @@ class Engine:
     def _moved(self, offset: float) -> None:
         with self.state():
             self.store.put("meta", "clock", {"offset": offset})
-            self.release_zombies(due=True)
+            self.release_late_requests(due=True)
 
     def realm(self, livemode: bool = False, account: str | None = None) -> Realm:
         return Realm(self.store, account or self.account, livemode)
@@ -93,7 +93,7 @@ class Engine:
     def answer(self, request: Request) -> Reply:
         """Stripe's reply; raises Cut when the connection ends without one."""
         with self.state():
-            self.release_zombies(due=True)
+            self.release_late_requests(due=True)
             entry = self._entry(request)
             fault = self.faults.pick(entry)
             entry.fault = fault.name if fault is not None else None
@@ -135,7 +135,7 @@ class Engine:
             return
         if fault.name in BEFORE:
             raise Cut(BEFORE[fault.name], fault.seconds)
-        if fault.name == "zombie":
+        if fault.name == "late_request":
             self.later.postpone(self.ids.draw(14, "base62"), request, fault.seconds)
             raise Cut("timeout")
 
@@ -237,16 +237,16 @@ class Engine:
     ) -> Reply:
         return replies.reply(entry, self.clock.date(), self._version(entry), status, body, original, extra)
 
-    def release_zombies(self, due: bool = False) -> int:
+    def release_late_requests(self, due: bool = False) -> int:
         """Execute requests whose caller has given up (with `due`, only those whose time has come), and what is due."""
         ripen(self.store, self.clock.now, self._act_at)
-        risen = self.later.zombies(due)
-        for request in risen:
+        late = self.later.late_requests(due)
+        for request in late:
             entry = self._entry(request)
-            entry.fault = "zombie"
+            entry.fault = "late_request"
             self.log.append(entry)
             entry.status = self._layers(request, entry, None).status
-        return len(risen)
+        return len(late)
 
     def repair(self, key: str | None, cause: Json | None) -> list[Json]:
         """Roll forward what stored 500s left undone; `cause` is what the events say (facts, section 0.4)."""

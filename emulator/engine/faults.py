@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from stripe_mongo_sync.emulator.protocol.renamed import fault_name
 from stripe_mongo_sync.emulator.protocol.wire import Logged
 
 # Every fault by name: what the caller sees, and what Stripe did. WRITES only make sense on POST and DELETE.
@@ -18,7 +19,7 @@ FAULTS: dict[str, str] = {
     "cut_after": "connection cut after the request was executed and its reply saved",
     "timeout_before": "no answer; nothing done",
     "timeout_after": "no answer; executed, and its reply saved",
-    "zombie": "no answer; executed later, by release_zombies() or when its seconds have passed",
+    "late_request": "no answer; executed later, by release_late_requests() or when its seconds have passed",
     "rate_limit": "429 with Stripe-Rate-Limited-Reason; not saved",
     "lock_timeout": "429 lock_timeout; not saved",
     "500_before": "500, saved; nothing made",
@@ -37,7 +38,7 @@ FAULTS: dict[str, str] = {
     "hold": "waits for release() before it is executed, its key in use meanwhile",
     "hold_after": "executed at once, answered after release()",
 }
-WRITES = {"500_after", "500_repair", "decline", "zombie", "idempotency_in_use"}
+WRITES = {"500_after", "500_repair", "decline", "late_request", "idempotency_in_use"}
 READS = {"missing"}  # makes sense on a GET only
 WEBHOOKS = {
     "webhook_drop": "a delivery that never arrives",
@@ -116,6 +117,7 @@ class Faults:
         self._seconds = 0.0
 
     def arm(self, fault: Fault) -> Fault:
+        fault.name = fault_name(fault.name)
         if fault.name not in FAULTS:
             raise ValueError(f"no fault is called {fault.name!r}; there are {', '.join(FAULTS)}")
         self._armed.append(fault)
@@ -125,7 +127,7 @@ class Faults:
 
     def chaos(self, seed: int, rates: Mapping[str, float] | None, match: Match = None, seconds: float = 0.0) -> None:
         """From now on every request fails with these probabilities, the same way for the same seed."""
-        rates = dict(rates or {})
+        rates = {fault_name(name): rate for name, rate in (rates or {}).items()}
         if strangers := rates.keys() - FAULTS.keys() - WEBHOOKS.keys():
             raise ValueError(f"no fault is called {', '.join(sorted(strangers))}")
         self._chance, self._rates, self._chaos_match, self._seconds = random.Random(seed), rates, match, seconds  # noqa: S311

@@ -62,7 +62,7 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True)
 class Resource:
-    """One Stripe type. Without `create` it is read-only: its objects are planted."""
+    """One Stripe type. Without `create` it is read-only: its objects are inserted by a test."""
 
     kind: str  # the object name
     path: str  # below /v1/

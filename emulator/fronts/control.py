@@ -8,6 +8,7 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
+from stripe_mongo_sync.emulator.protocol.renamed import renamed
 from stripe_mongo_sync.emulator.protocol.wire import Json, Logged
 
 
@@ -53,11 +54,11 @@ class Control:
     ) -> None:
         self.post("chaos", seed=seed, rates=rates, match=match, seconds=seconds)
 
-    def calm(self) -> None:
-        self.post("calm")
+    def clear_faults(self) -> None:
+        self.post("clear_faults")
 
-    def plant(self, kind: str, object: Json | None = None, **fields: Any) -> Json:
-        return dict(self.post("plant", kind=kind, object=object, **fields))
+    def insert(self, kind: str, object: Json | None = None, **fields: Any) -> Json:
+        return dict(self.post("insert", kind=kind, object=object, **fields))
 
     def authenticate(self, id: str, agrees: bool = True) -> Json:
         return dict(self.post("authenticate", id=id, agrees=agrees))
@@ -85,8 +86,8 @@ class Control:
     def release_holds(self) -> None:
         self.post("release_holds")
 
-    def release_zombies(self) -> int:
-        return int(self.post("release_zombies")["released"])
+    def release_late_requests(self) -> int:
+        return int(self.post("release_late_requests")["released"])
 
     def repair(self, key: str | None = None) -> list[Json]:
         return list(self.post("repair", key=key))
@@ -109,8 +110,8 @@ class Control:
     def show_events(self) -> None:
         self.post("show_events")
 
-    def twin_events(self, match: str = "*", times: int = 1) -> None:
-        self.post("twin_events", match=match, times=times)
+    def duplicate_events(self, match: str = "*", times: int = 1) -> None:
+        self.post("duplicate_events", match=match, times=times)
 
     def restrict(self, key: str, deny: Mapping[str, str]) -> None:
         self.post("restrict", key=key, deny=deny)
@@ -118,11 +119,17 @@ class Control:
     def revoke(self, key: str) -> None:
         self.post("revoke", key=key)
 
-    def forget(self) -> None:
-        self.post("forget")
+    def wipe(self) -> None:
+        self.post("wipe")
 
     def reset_account(self, id: str) -> None:
         self.post("reset_account", id=id)
+
+    calm = renamed("calm", clear_faults)
+    plant = renamed("plant", insert)
+    release_zombies = renamed("release_zombies", release_late_requests)
+    twin_events = renamed("twin_events", duplicate_events)
+    forget = renamed("forget", wipe)
 
     def get(self, name: str) -> Any:
         return self._call(Request(self._base + name, headers=self._headers))  # noqa: S310 - the caller's own emulator
@@ -174,9 +181,11 @@ class _Webhooks:
     def __init__(self, control: Control) -> None:
         self._control = control
 
-    def disturb(self, **options: Any) -> None:
+    def disrupt(self, **options: Any) -> None:
         """Options: drop, double, delay (how many), seconds, shuffle, types."""
         self._control.post("webhooks", **options)
+
+    disturb = renamed("disturb", disrupt)
 
     def outstanding(self) -> int:
         return int(self._control.get("webhooks")["outstanding"])

@@ -38,7 +38,7 @@ class Courier:
         engine, webhooks = self._emulator.engine, self._emulator.webhooks
         while not self._closing.wait(PULSE):
             with engine.state():
-                engine.release_zombies(due=True)
+                engine.release_late_requests(due=True)
                 taken = webhooks.take()
             for delivery in taken:
                 self._pool.submit(self._deliver, delivery)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import dataclasses
 import hmac
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
@@ -39,7 +39,7 @@ def _clock(emulator: Service, args: Json) -> Any:
 KNOBS: dict[str, Knob] = {
     "faults": _fault,
     "chaos": lambda e, a: e.chaos(**a),
-    "calm": lambda e, a: e.calm(**a),
+    "clear_faults": lambda e, a: e.clear_faults(**a),
     "clock": _clock,
     "dashboard/create": lambda e, a: e.dashboard.create(a["kind"], **a.get("params", {})),
     "dashboard/update": lambda e, a: e.dashboard.update(a["kind"], a["id"], **a.get("params", {})),
@@ -50,13 +50,13 @@ KNOBS: dict[str, Knob] = {
     "dispute": lambda e, a: e.dispute(**a),
     "decide": lambda e, a: e.decide(**a),
     "dashboard/end": lambda e, a: e.dashboard.end(a["kind"], a["id"], **a.get("params", {})),
-    "plant": lambda e, a: e.plant(**a),
+    "insert": lambda e, a: e.insert(**a),
     "endpoints": lambda e, a: e.endpoint(**a),
     "roll_secret": lambda e, a: {"secret": e.roll_secret(**a)},
-    "webhooks": lambda e, a: e.webhooks.disturb(**a),
+    "webhooks": lambda e, a: e.webhooks.disrupt(**a),
     "resend": lambda e, a: e.resend(**a),
     "release_holds": lambda e, a: e.release_holds(**a),
-    "release_zombies": lambda e, a: {"released": e.release_zombies(**a)},
+    "release_late_requests": lambda e, a: {"released": e.release_late_requests(**a)},
     "repair": lambda e, a: e.repair(**a),
     "limit": lambda e, a: e.limit(**a),
     "lag_events": lambda e, a: e.lag_events(**a),
@@ -64,11 +64,18 @@ KNOBS: dict[str, Knob] = {
     "admit_losses": lambda e, a: e.admit_losses(**a),
     "hide_event": lambda e, a: e.hide_event(**a),
     "show_events": lambda e, a: e.show_events(**a),
-    "twin_events": lambda e, a: e.twin_events(**a),
+    "duplicate_events": lambda e, a: e.duplicate_events(**a),
     "restrict": lambda e, a: e.restrict(**a),
     "revoke": lambda e, a: e.revoke(**a),
-    "forget": lambda e, a: e.forget(**a),
+    "wipe": lambda e, a: e.wipe(**a),
     "reset_account": lambda e, a: e.reset_account(**a),
+}
+RENAMED = {  # the routes of before: each works for one more release
+    "calm": "clear_faults",
+    "plant": "insert",
+    "release_zombies": "release_late_requests",
+    "twin_events": "duplicate_events",
+    "forget": "wipe",
 }
 
 
@@ -133,7 +140,9 @@ def control(emulator: Service, request: Request) -> Reply:
     """
     if (refusal := _closed(request, emulator.token)) is not None:
         return refusal
-    name = request.path.removeprefix(PREFIX)
+    asked = request.path.removeprefix(PREFIX)
+    name = RENAMED.get(asked, asked)
+    headers = {"Warning": f'299 - "{asked} is now called {name}; the old name goes in 0.3"'} if name != asked else {}
     try:
         if request.method == "GET":
             return _json(200, _look(emulator, name, dict(parse_qsl(request.query))))
@@ -148,12 +157,13 @@ def control(emulator: Service, request: Request) -> Reply:
     except (ValueError, TypeError) as error:
         return _json(422, {"error": str(error)})
     try:
-        return _json(200, KNOBS[name](emulator, args))
+        return _json(200, KNOBS[name](emulator, args), headers)
     except Problem as problem:
         return _json(problem.status, problem.body())
     except (KeyError, TypeError, ValueError) as error:
         return _json(422, {"error": f"{name}: {error}"})
 
 
-def _json(status: int, value: Any) -> Reply:
-    return Reply(status, {"Content-Type": JSON, "X-Content-Type-Options": "nosniff"}, json.dumps(value).encode())
+def _json(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
+    always = {"Content-Type": JSON, "X-Content-Type-Options": "nosniff"}
+    return Reply(status, {**always, **(headers or {})}, json.dumps(value).encode())

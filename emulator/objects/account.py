@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Resource, Route
-from stripe_mongo_sync.emulator.objects.planted import PARTS_OF_ACCOUNT
+from stripe_mongo_sync.emulator.objects.read_only import PARTS_OF_ACCOUNT
 from stripe_mongo_sync.emulator.protocol.fields import Email, Fields, Metadata, OneOf, Text
 from stripe_mongo_sync.emulator.protocol.wire import Json
 

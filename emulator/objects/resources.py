@@ -34,7 +34,7 @@ from stripe_mongo_sync.emulator.objects.payments.disputes import DISPUTE
 from stripe_mongo_sync.emulator.objects.payments.payment_methods import PAYMENT_METHOD
 from stripe_mongo_sync.emulator.objects.payments.payments import PAYMENT_INTENT
 from stripe_mongo_sync.emulator.objects.payments.setups import SETUP_INTENT
-from stripe_mongo_sync.emulator.objects.planted import PLANTED
+from stripe_mongo_sync.emulator.objects.read_only import READ_ONLY
 from stripe_mongo_sync.emulator.objects.reports import REPORT_RUN
 
 register(
@@ -63,7 +63,7 @@ register(
         PORTAL_SESSION,
         SUBSCRIPTION_ITEM,
         TEST_CLOCK,
-        *PLANTED,
+        *READ_ONLY,
         CONFIGURATION,
         ACCOUNT,
         money.PAYOUT,

@@ -14,6 +14,7 @@ from stripe_mongo_sync.emulator.objects.account import DEFAULT
 from stripe_mongo_sync.emulator.people.actors import Actor
 from stripe_mongo_sync.emulator.people.buyers import Buyer
 from stripe_mongo_sync.emulator.people.trouble import NOBODY, Trouble
+from stripe_mongo_sync.emulator.protocol.renamed import renamed
 from stripe_mongo_sync.emulator.protocol.wire import API_VERSION, Json, Logged
 from stripe_mongo_sync.emulator.state.clock import Clock
 from stripe_mongo_sync.emulator.state.destinations import DESTINATION, destination, destinations, is_thin
@@ -110,11 +111,11 @@ class Service(Trouble):
         """The bank decides a dispute: "won", "lost", or "needs_response", which makes one of an inquiry."""
         return self.buyer.decide(id, status, livemode)
 
-    def plant(self, kind: str, object: Json | None = None, *, livemode: bool = False, **fields: Any) -> Json:
+    def insert(self, kind: str, object: Json | None = None, *, livemode: bool = False, **fields: Any) -> Json:
         """Put an object there, whole, with no check and no event: a subscription, a payment, an old customer."""
         row = RESOURCES[kind]
         with self.engine.state():
-            planted = {
+            inserted = {
                 "id": row.new_id(self.engine.ids.draw, livemode),
                 "object": kind,
                 **copy.deepcopy(row.defaults),
@@ -123,8 +124,10 @@ class Service(Trouble):
                 **(object or {}),
                 **fields,
             }
-            self.engine.realm(livemode).put(kind, planted["id"], {"object": planted, "deleted": False})
-            return copy.deepcopy(planted)
+            self.engine.realm(livemode).put(kind, inserted["id"], {"object": inserted, "deleted": False})
+            return copy.deepcopy(inserted)
+
+    plant = renamed("plant", insert)
 
     # Webhook endpoints
 
@@ -154,7 +157,7 @@ class Service(Trouble):
                 made = destination(id, url, enabled_events or ["*"], livemode)
                 realm.put(DESTINATION, id, {"object": made, "deleted": False})
             else:
-                made = self.plant("webhook_endpoint", known, livemode=livemode, **wanted)
+                made = self.insert("webhook_endpoint", known, livemode=livemode, **wanted)
             if connect:
                 realm.put("connect", made["id"], {})
             if organization:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from stripe_mongo_sync.emulator.engine.engine import Engine
 from stripe_mongo_sync.emulator.engine.faults import Fault, Faults, Match
+from stripe_mongo_sync.emulator.protocol.renamed import renamed
 from stripe_mongo_sync.emulator.protocol.wire import Json
 from stripe_mongo_sync.emulator.state.destinations import DESTINATION
 from stripe_mongo_sync.emulator.state.events import MATCH
@@ -44,21 +45,21 @@ class Trouble:
         with self.engine.lock:
             self.faults.chaos(seed, rates, match, seconds)
 
-    def calm(self) -> None:
-        """No more faults, chaos, lag or disturbed webhooks."""
+    def clear_faults(self) -> None:
+        """No more faults, chaos, lag or disrupted webhooks."""
         with self.engine.lock:
             self.faults.clear()
-            self.webhooks.disturb()
-            self.engine.events.calm()
+            self.webhooks.disrupt()
+            self.engine.events.clear_faults()
 
     def release_holds(self) -> None:
         """Let requests held by the faults hold and hold_after go on."""
         with self.engine.lock:
             self.faults.release()
 
-    def release_zombies(self) -> int:
+    def release_late_requests(self) -> int:
         with self.engine.state():
-            return self.engine.release_zombies()
+            return self.engine.release_late_requests()
 
     def repair(self, key: str | None = None, request: Json | None = NOBODY) -> list[Json]:
         """Roll forward the objects of stored 500s (fault 500_repair); `request` is what their events say."""
@@ -92,9 +93,9 @@ class Trouble:
         with self.engine.state():
             self.engine.events.show_hidden(self.engine.realm(livemode))
 
-    def twin_events(self, match: MATCH = "*", times: int = 1) -> None:
+    def duplicate_events(self, match: MATCH = "*", times: int = 1) -> None:
         """The next changes that match are announced by two distinct events."""
-        self.engine.events.expect("twin", match, times)
+        self.engine.events.expect("duplicate", match, times)
 
     def restrict(self, key: str, deny: Mapping[str, str]) -> None:
         """Deny a key `read`, `write`, `all` or `none` on a kind, or on `*`, all that are not named: 403."""
@@ -104,7 +105,7 @@ class Trouble:
         """401 for this key from now on."""
         self.engine.gate.revoke(key)
 
-    def forget(self) -> None:
+    def wipe(self) -> None:
         """Lose all objects, events and saved replies; the webhook endpoints stay."""
         with self.engine.state():
             for name in self.engine.store.names():
@@ -116,3 +117,8 @@ class Trouble:
         with self.engine.state():
             self.engine.account = id
             self.engine.store.put("meta", "account", {"id": id})
+
+    calm = renamed("calm", clear_faults)
+    release_zombies = renamed("release_zombies", release_late_requests)
+    twin_events = renamed("twin_events", duplicate_events)
+    forget = renamed("forget", wipe)

@@ -22,7 +22,7 @@ MATCH = str | Callable[[Json], bool]
 class Oddity:
     """Something that will happen to the next events that match."""
 
-    what: str  # lose, hide or twin
+    what: str  # lose, hide or duplicate
     match: MATCH
     left: int
 
@@ -48,18 +48,18 @@ class EventLog:
     def expect(self, what: str, match: MATCH, times: int) -> None:
         self._oddities.append(Oddity(what, match, times))
 
-    def calm(self) -> None:
+    def clear_faults(self) -> None:
         self._oddities.clear()
         self.lag = 0.0
 
     def record(self, realm: Realm, type: str, object: Json, previous: Json | None, cause: Json | None) -> list[Json]:
-        """Write the event (or two of them, if a twin is expected) and return the rows."""
+        """Write the event (or two of them, if a duplicate is expected) and return the rows."""
         data: Json = {"object": cut(object)}
         if previous is not None:
             data["previous_attributes"] = cut(previous)
         row = self._row(realm, type, data, cause)
         rows = [row]
-        if self._meets("twin", row["event"]):
+        if self._meets("duplicate", row["event"]):
             rows.append(self._row(realm, type, data, cause))
         for each in rows:
             each["lost"] = self._meets("lose", each["event"]) or self.chance("webhook_lose")

@@ -1,4 +1,4 @@
-"""What Stripe does after its caller has given up: late requests (zombies), and repairs of stored 500s."""
+"""What Stripe does after its caller has given up: late requests, and repairs of stored 500s."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Callable
 from stripe_mongo_sync.emulator.protocol.wire import Json, Request
 from stripe_mongo_sync.emulator.state.store import Store
 
-ZOMBIES = "zombies"
+LATE_REQUESTS = "zombies"  # the name that the table has in existing state files
 REPAIRS = "repairs"
 
 
@@ -28,18 +28,18 @@ class Later:
             "body": request.body.decode("latin-1"),
             "due": self._now() + seconds if seconds else None,
         }
-        self._store.put(ZOMBIES, id, row)
+        self._store.put(LATE_REQUESTS, id, row)
 
-    def zombies(self, due: bool) -> list[Request]:
+    def late_requests(self, due: bool) -> list[Request]:
         """Take the late requests off the queue; with `due`, only those whose time has come."""
-        risen = []
-        for id, row in list(self._store.table(ZOMBIES).items()):
+        late = []
+        for id, row in list(self._store.table(LATE_REQUESTS).items()):
             if due and (row["due"] is None or row["due"] > self._now()):
                 continue
-            self._store.drop(ZOMBIES, id)
+            self._store.drop(LATE_REQUESTS, id)
             body = row["body"].encode("latin-1")
-            risen.append(Request(row["method"], row["path"], row["query"], row["headers"], body))
-        return risen
+            late.append(Request(row["method"], row["path"], row["query"], row["headers"], body))
+        return late
 
     def mend(self, id: str, row: Json) -> None:
         self._store.put(REPAIRS, id, row)

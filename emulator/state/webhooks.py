@@ -11,6 +11,7 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
+from stripe_mongo_sync.emulator.protocol.renamed import renamed
 from stripe_mongo_sync.emulator.protocol.wire import Json
 from stripe_mongo_sync.emulator.state.clock import Clock
 from stripe_mongo_sync.emulator.state.destinations import destinations, is_thin, wants
@@ -47,7 +48,7 @@ class Delivery:
 
 
 @dataclass
-class Disturbance:
+class Disruption:
     """How many of the next matching deliveries to drop, send twice or delay; and whether to shuffle them."""
 
     drop: int = 0
@@ -80,9 +81,9 @@ class Webhooks:
         self._random = random.Random(seed)  # noqa: S311 - order of deliveries, not secrecy
         self._chance = chance
         self.schedule: tuple[float, ...] = SCHEDULE
-        self.disturbance = Disturbance()
+        self.disruption = Disruption()
 
-    def disturb(
+    def disrupt(
         self,
         *,
         drop: int = 0,
@@ -93,7 +94,9 @@ class Webhooks:
         types: str = "*",
     ) -> None:
         """Drop, send twice or delay the next deliveries whose event type matches; shuffle them from now on."""
-        self.disturbance = Disturbance(drop, double, delay, seconds, shuffle, types)
+        self.disruption = Disruption(drop, double, delay, seconds, shuffle, types)
+
+    disturb = renamed("disturb", disrupt)
 
     def enqueue(self, realm: Realm, row: Json, home: Realm | None = None) -> None:
         """Queue the event for every endpoint that wants it; it is rendered now, once.
@@ -126,7 +129,7 @@ class Webhooks:
             if endpoint["id"] in connect:
                 sent = {**sent, "account": realm.account}
             body = json.dumps(sent, indent=2)
-            late = self.disturbance.seconds if self._happens("delay", event["type"]) else 0.0
+            late = self.disruption.seconds if self._happens("delay", event["type"]) else 0.0
             for copy in range(2 if self._happens("double", event["type"]) else 1):
                 self._store.put(
                     DUE,
@@ -164,9 +167,9 @@ class Webhooks:
                 )
 
     def _happens(self, what: str, type: str) -> bool:
-        left: int = getattr(self.disturbance, what)
-        if left > 0 and fnmatch.fnmatchcase(type, self.disturbance.types):
-            setattr(self.disturbance, what, left - 1)
+        left: int = getattr(self.disruption, what)
+        if left > 0 and fnmatch.fnmatchcase(type, self.disruption.types):
+            setattr(self.disruption, what, left - 1)
             return True
         return self._chance(f"webhook_{what}")
 
@@ -175,7 +178,7 @@ class Webhooks:
         with self._state():
             now = self._clock.now()
             due = [(id, row) for id, row in self._store.table(DUE).items() if row["at"] <= now]
-            if self.disturbance.shuffle:
+            if self.disruption.shuffle:
                 self._random.shuffle(due)
             return [delivery for id, row in due if (delivery := self._attempt(id, row)) is not None]
 

@@ -102,9 +102,9 @@ def settle(stack: Stack, load: Load) -> Figures:
     Who was killed cannot give its lease back, and nobody waits here: so all leases are over when it runs. And what it
     causes itself is told by no webhook: the second has nothing to do but to hear of that.
     """
-    stack.stripe.calm()
+    stack.stripe.clear_faults()
     _await_webhooks(stack)
-    stack.stripe.webhooks.disturb(drop=10**9)
+    stack.stripe.webhooks.disrupt(drop=10**9)
     Shop(stack).make_all_due()
     code, report = stack.reconcile()
     assert code == 0, report
@@ -114,7 +114,7 @@ def settle(stack: Stack, load: Load) -> Figures:
         assert (again.exit_code, remedies) == (0, set()), f"the second reconcile still found: {again}"
         figures = compare(outside, load)
         assert_in_sync(outside)
-    stack.stripe.calm()
+    stack.stripe.clear_faults()
     found = [figures.lost, figures.events_lost, figures.duplicates, figures.orphans]
     assert not any(found), f"{found}\n{figures}"
     return figures

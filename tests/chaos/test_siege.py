@@ -79,7 +79,7 @@ def slow_stripe(stack: Stack, _: Mongod) -> Iterator[None]:
         told = [pool.submit(create, number) for number in range(24)]
         eventually(lambda: sum(each.fault == "slow_after" for each in stack.stripe.requests) >= THREADS)
         yield
-    stack.stripe.calm()
+    stack.stripe.clear_faults()
     answers = [each.result() for each in told]
     assert {answer.status for answer in answers} == {201, 503}, "two workers ask Stripe sixteen times at once"
     for answer in answers:

@@ -299,14 +299,14 @@ class TestPlanted:
     """What a test has put there with few fields can be worked with all the same."""
 
     def test_a_subscription(self, client: Client, customer: str, emulator: Emulator) -> None:
-        id = emulator.plant("subscription", customer=customer)["id"]
+        id = emulator.insert("subscription", customer=customer)["id"]
         client.v1.subscriptions.update(id, {"metadata": {"a": "b"}, "cancel_at_period_end": True})
         emulator.clock.advance(DAY)
 
         assert client.v1.subscriptions.cancel(id).status == "canceled"
 
     def test_an_invoice(self, client: Client, customer: str, emulator: Emulator) -> None:
-        id = emulator.plant("invoice", customer=customer, status="open", amount_due=500)["id"]
+        id = emulator.insert("invoice", customer=customer, status="open", amount_due=500)["id"]
 
         assert client.v1.invoices.pay(id).status == "paid"
 

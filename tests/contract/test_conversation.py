@@ -16,7 +16,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.emulator.engine.calls import EVENT
 from stripe_mongo_sync.emulator.engine.resource import BY_PATH, ROUTES
-from stripe_mongo_sync.emulator.objects.planted import PLANTED
+from stripe_mongo_sync.emulator.objects.read_only import READ_ONLY
 from stripe_mongo_sync.models import Customer, created_kinds, kinds
 from stripe_mongo_sync.models.base.input import inner_fields, words
 from stripe_mongo_sync.sync.operator import endpoint
@@ -36,7 +36,7 @@ if not PATH.exists():
     pytest.skip("Stripe's OpenAPI file is not here", allow_module_level=True)
 
 Json = dict[str, Any]
-TOLD = {path: row for path, row in {**BY_PATH, EVENT.path: EVENT}.items() if row not in PLANTED}
+TOLD = {path: row for path, row in {**BY_PATH, EVENT.path: EVENT}.items() if row not in READ_ONLY}
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def journeys(world: World) -> None:
         world.stripe.fault(fault, method=method, times=2)
         with suppress(sync.Refused):
             sync.create_customer(f"{fault}@here.com")
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.stripe.repair()
     world.advance(hours=30)
     world.converge()
@@ -109,7 +109,7 @@ def heard(spoken: list[Exchange]) -> list[Exchange]:
         make(emulator)
     client.v1.webhook_endpoints.create({"url": "https://example.com", "enabled_events": ["*"]})
     refund = emulator.objects("refund")[0]
-    emulator.plant("refund", {**refund, "status": "requires_action"})
+    emulator.insert("refund", {**refund, "status": "requires_action"})
     client.v1.refunds.cancel(refund["id"])
     mirrored_samples.tell(emulator, client)
     client.v1.disputes.close(next(each["id"] for each in emulator.objects("dispute") if each["status"] != "won"))

@@ -68,20 +68,22 @@ class TestCutConnections:
         assert caught.value.http_status == 200
         assert create(client, key).id == emulator.objects("customer")[0]["id"]
 
-    def test_a_zombie_is_executed_after_its_caller_gave_up(
+    def test_a_late_request_is_executed_after_its_caller_gave_up(
         self, emulator: Emulator, client: Client, key: str, events_with: Find
     ) -> None:
-        emulator.fault("zombie", POST)
+        emulator.fault("late_request", POST)
         with pytest.raises(stripe.APIConnectionError):
             create(client, key)
         assert emulator.objects("customer") == []
 
-        assert emulator.release_zombies() == 1
+        assert emulator.release_late_requests() == 1
         assert len(emulator.objects("customer")) == 1
         assert len(events_with(key)) == 1
 
-    def test_a_zombie_rises_when_its_time_has_come(self, emulator: Emulator, client: Client, key: str) -> None:
-        emulator.fault("zombie", POST, seconds=600)
+    def test_a_late_request_is_executed_when_its_time_has_come(
+        self, emulator: Emulator, client: Client, key: str
+    ) -> None:
+        emulator.fault("late_request", POST, seconds=600)
         with pytest.raises(stripe.APIConnectionError):
             create(client, key)
 
@@ -90,14 +92,14 @@ class TestCutConnections:
         emulator.clock.advance(2)
         assert len(emulator.objects("customer")) == 1
 
-    def test_a_zombie_whose_key_was_used_since_makes_nothing_more(
+    def test_a_late_request_whose_key_was_used_since_makes_nothing_more(
         self, emulator: Emulator, client: Client, key: str
     ) -> None:
-        emulator.fault("zombie", POST)
+        emulator.fault("late_request", POST)
         with pytest.raises(stripe.APIConnectionError):
             create(client, key)
         create(client, key)
-        emulator.release_zombies()
+        emulator.release_late_requests()
 
         assert len(emulator.objects("customer")) == 1
 
@@ -283,7 +285,7 @@ class TestArming:
                 except stripe.StripeError:
                     continue
             seen = [each.fault for each in emulator.requests]
-            emulator.calm()
+            emulator.clear_faults()
             client.v1.customers.create({})
             assert emulator.requests[-1].fault is None
             return seen
@@ -304,8 +306,8 @@ class TestArming:
 
         with ThreadPoolExecutor(4) as pool:
             list(pool.map(use, [str(n // 2) for n in range(60)]))
-        emulator.calm()
-        emulator.release_zombies()
+        emulator.clear_faults()
+        emulator.release_late_requests()
         emulator.repair()
 
         names = [each["name"] for each in emulator.objects("customer")]

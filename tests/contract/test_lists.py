@@ -4,7 +4,7 @@ import pytest
 import stripe
 
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.emulator.objects.planted import PLANTED
+from stripe_mongo_sync.emulator.objects.read_only import READ_ONLY
 
 ITEMS = 12
 
@@ -60,7 +60,7 @@ def test_the_list_of_prices_leaves_out_archived_ones_unless_asked_and_inline_one
 
 
 def test_the_list_of_reviews_shows_open_ones(emulator: Emulator, client: stripe.StripeClient) -> None:
-    open, closed = (emulator.plant("review", open=value) for value in (True, False))
+    open, closed = (emulator.insert("review", open=value) for value in (True, False))
 
     assert [review.id for review in client.v1.reviews.list({}).data] == [open["id"]]
     assert client.v1.reviews.retrieve(closed["id"]).open is False
@@ -111,8 +111,8 @@ def test_a_clock_that_advances_brings_what_is_due_and_one_that_is_deleted_takes_
         assert caught.value.http_status == 404
 
 
-@pytest.mark.parametrize("row", [row for row in PLANTED if not row.readable], ids=lambda row: row.kind)
+@pytest.mark.parametrize("row", [row for row in READ_ONLY if not row.readable], ids=lambda row: row.kind)
 def test_what_is_listed_under_its_owner_is_listed_nowhere_else(row: object, client: stripe.StripeClient) -> None:
-    assert row in PLANTED
+    assert row in READ_ONLY
     with pytest.raises(stripe.InvalidRequestError):
         client.raw_request("get", f"/v1/{getattr(row, 'kind', '')}s")

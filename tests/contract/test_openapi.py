@@ -10,7 +10,7 @@ import stripe
 from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.emulator.engine.calls import EVENT
 from stripe_mongo_sync.emulator.engine.resource import RESOURCES, Resource
-from stripe_mongo_sync.emulator.objects.planted import PLANTED
+from stripe_mongo_sync.emulator.objects.read_only import READ_ONLY
 from tests.contract import library, mirrored_samples, openapi, samples
 from tests.contract.outsiders import (
     EXCEPTIONS,
@@ -28,7 +28,7 @@ if not openapi.PATH.exists():
 Json = dict[str, Any]
 ROWS = [*RESOURCES.values(), EVENT]
 SERVED = [row for row in ROWS if row.create is not None]
-READABLE = [row for row in ROWS if row.readable and row not in PLANTED]
+READABLE = [row for row in ROWS if row.readable and row not in READ_ONLY]
 
 
 def by_kind(row: Resource) -> str:

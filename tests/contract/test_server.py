@@ -184,13 +184,13 @@ class TestControl:
         assert control.authenticate(asked["id"])["status"] == "succeeded"
         intent = control.dashboard.create("payment_intent", amount=500, currency="usd")
         assert control.dashboard.act("payment_intent", intent["id"], "cancel")["status"] == "canceled"
-        owned = control.plant("subscription", customer="cus_x")
+        owned = control.insert("subscription", customer="cus_x")
         assert control.dashboard.end("subscription", owned["id"])["status"] == "canceled"
 
     def test_it_mirrors_the_knobs(self, emulator: Emulator, control: Control, client: stripe.StripeClient) -> None:
         made = control.dashboard.create("customer", email="a@example.com")
         control.dashboard.update("customer", made["id"], name="A")
-        control.plant("charge", customer=made["id"])
+        control.insert("charge", customer=made["id"])
         assert client.v1.charges.list({"customer": made["id"]}).data[0].paid is True
         control.dashboard.delete("customer", made["id"])
         assert control.usable("customer") == []
@@ -206,7 +206,7 @@ class TestControl:
         assert control.clock.now() >= before + 3600
         endpoint = control.endpoint("http://here/hook", "whsec_x")
         assert control.roll_secret(endpoint["id"]).startswith("whsec_")
-        control.webhooks.disturb(drop=1)
+        control.webhooks.disrupt(drop=1)
         client.v1.customers.create({})
         assert control.webhooks.outstanding() == 0
         control.resend(control.events()[-1]["id"])
@@ -218,22 +218,22 @@ class TestControl:
         with pytest.raises(stripe.RateLimitError):
             [client.v1.customers.list() for _ in range(3)]
         control.limit()
-        for knob in (control.lose_event, control.hide_event, control.twin_events):
+        for knob in (control.lose_event, control.hide_event, control.duplicate_events):
             knob("nothing.*")
         control.show_events()
         control.chaos(1, {"503_edge": 1.0})
         with pytest.raises(stripe.APIError):
             client.v1.customers.list()
-        control.calm()
+        control.clear_faults()
         assert control.requests[-1].fault == "503_edge"
 
     def test_late_requests_and_repairs(self, control: Control, client: stripe.StripeClient) -> None:
-        for fault in ("zombie", "500_repair"):
+        for fault in ("late_request", "500_repair"):
             control.fault(fault)
             with suppress(stripe.StripeError):
                 client.v1.customers.create({})
 
-        assert control.release_zombies() == 1
+        assert control.release_late_requests() == 1
         assert len(control.repair()) == 1
         assert len(control.objects("customer")) == 2
 
@@ -263,7 +263,7 @@ class TestControl:
         with pytest.raises(stripe.AuthenticationError):
             client.v1.products.list()
         control.reset_account("acct_2")
-        control.forget()
+        control.wipe()
         assert control.account == "acct_2"
 
     def test_an_unknown_control_or_argument_is_named(self, control: Control) -> None:
@@ -274,11 +274,11 @@ class TestControl:
         with pytest.raises(ControlError, match=r"422.*no fault is called 'flood'"):
             control.fault("flood")
         with pytest.raises(ControlError, match=r"422.*colour"):
-            control.post("forget", colour="red")
+            control.post("wipe", colour="red")
         with pytest.raises(ControlError, match=r"400.*Invalid email address"):
             control.dashboard.create("customer", email="x")
         with pytest.raises(ControlError, match="422"):
-            control.plant("unicorn")
+            control.insert("unicorn")
 
 
 class Process:

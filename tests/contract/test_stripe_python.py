@@ -8,7 +8,7 @@ import pytest
 from stripe_mongo_sync.emulator.engine import lists
 from stripe_mongo_sync.emulator.engine.calls import EVENT
 from stripe_mongo_sync.emulator.engine.resource import RESOURCES, ROUTES, Resource
-from stripe_mongo_sync.emulator.objects.planted import PLANTED
+from stripe_mongo_sync.emulator.objects.read_only import READ_ONLY
 from stripe_mongo_sync.emulator.protocol.fields import Field, Many, Text, alive
 from stripe_mongo_sync.emulator.protocol.versions import RENAMED, known
 from stripe_mongo_sync.emulator.protocol.wire import API_VERSION
@@ -16,7 +16,7 @@ from tests.contract import library, openapi
 from tests.contract.outsiders import EXCEPTIONS, parameter_differences, reviewed
 from tests.contract.schemas import Json, branches
 
-ROWS = [*(row for row in RESOURCES.values() if row not in PLANTED), EVENT]
+ROWS = [*(row for row in RESOURCES.values() if row not in READ_ONLY), EVENT]
 SERVED = [row for row in ROWS if row.create is not None]
 EXPAND: dict[str, Field] = {"expand": Many(each=Text())}
 

@@ -200,23 +200,23 @@ class TestDeliveries:
 
     def test_deliveries_can_be_dropped_doubled_delayed_and_shuffled(self, emulator: Emulator, client: Client) -> None:
         emulator.endpoint(URL)
-        emulator.webhooks.disturb(drop=1, types="customer.*")
+        emulator.webhooks.disrupt(drop=1, types="customer.*")
         client.v1.customers.create({})
         assert emulator.webhooks.take() == []
         assert listed(client) == ["customer.created"]
 
-        emulator.webhooks.disturb(double=1)
+        emulator.webhooks.disrupt(double=1)
         client.v1.customers.create({})
         first, second = emulator.webhooks.take()
         assert first.event_id == second.event_id
 
-        emulator.webhooks.disturb(delay=1, seconds=60)
+        emulator.webhooks.disrupt(delay=1, seconds=60)
         client.v1.customers.create({})
         assert emulator.webhooks.take() == []
         emulator.clock.advance(61)
         assert len(emulator.webhooks.take()) == 1
 
-        emulator.webhooks.disturb(shuffle=True)
+        emulator.webhooks.disrupt(shuffle=True)
         for _ in range(20):
             client.v1.customers.create({})
         taken = [each.event_id for each in emulator.webhooks.take()]
@@ -263,7 +263,7 @@ class TestEventLog:
         assert listed(client) == ["product.created", "customer.created"]
 
     def test_one_change_can_have_two_events(self, emulator: Emulator, client: Client) -> None:
-        emulator.twin_events("customer.*")
+        emulator.duplicate_events("customer.*")
         client.v1.customers.create({})
 
         first, second = emulator.events()
@@ -321,8 +321,8 @@ class TestPeople:
 
     def test_money_can_be_planted_on_a_customer(self, emulator: Emulator, client: Client) -> None:
         customer = client.v1.customers.create({}).id
-        planted = emulator.plant("subscription", customer=customer)
-        emulator.plant("subscription", customer="cus_other")
+        planted = emulator.insert("subscription", customer=customer)
+        emulator.insert("subscription", customer="cus_other")
 
         assert [each.id for each in client.v1.subscriptions.list({"customer": customer}).data] == [planted["id"]]
         assert client.v1.subscriptions.retrieve(planted["id"]).status == "active"
@@ -331,7 +331,7 @@ class TestPeople:
 
     def test_deleting_a_customer_cancels_its_subscriptions(self, emulator: Emulator, client: Client) -> None:
         customer = client.v1.customers.create({}).id
-        planted = emulator.plant("subscription", customer=customer)
+        planted = emulator.insert("subscription", customer=customer)
         client.v1.customers.delete(customer)
 
         assert client.v1.subscriptions.retrieve(planted["id"]).status == "canceled"
@@ -352,7 +352,7 @@ class TestLostState:
     def test_a_stripe_that_forgot_knows_no_object_event_or_key(self, emulator: Emulator, client: Client) -> None:
         emulator.endpoint(URL)
         client.v1.customers.create({}, {"idempotency_key": "k"})
-        emulator.forget()
+        emulator.wipe()
 
         assert (emulator.objects("customer"), emulator.events()) == ([], [])
         client.v1.customers.create({}, {"idempotency_key": "k"})

@@ -142,7 +142,7 @@ JOURNEYS = [
     Journey("create, 500 stored and made all the same", creating("500_after")),
     Journey("create, 503 at the edge", creating("503_edge")),
     Journey("create, unreadable reply", creating("bad_body")),
-    Journey("create, request comes late", creating("zombie", times=2)),
+    Journey("create, request comes late", creating("late_request", times=2)),
     Journey("update", updating()),
     Journey("update, declined", updating("decline")),
     Journey("update, reply lost", updating("cut_after")),
@@ -264,8 +264,8 @@ def test_every_crash_point_converges(journey: Journey, kind: str, heard: bool, l
             world.deliver()
         else:
             world.webhooks()
-        world.stripe.calm()
-        world.stripe.release_zombies()
+        world.stripe.clear_faults()
+        world.stripe.release_late_requests()
         if compared and death.effect == death.of:
             world.reconcile(full=True)
         report = world.converge()

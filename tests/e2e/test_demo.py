@@ -38,7 +38,7 @@ def running() -> Iterator[Stack]:
 @pytest.fixture
 def stack(running: Stack) -> Stack:
     """A running stack whose both sides are empty, so that they are in sync."""
-    running.stripe.forget()
+    running.stripe.wipe()
     for collection in (*(model._get_collection_name() for model in kinds().values()), "stripe_events"):
         running.database[collection].delete_many({})
     return running
@@ -143,7 +143,7 @@ def test_a_chapter_that_breaks_off_is_a_cross_and_the_next_is_told(
 
 
 def test_an_orphan_at_stripe_is_told_and_exit_code_1(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
-    orphan = stack.stripe.plant("customer", email="nobody@here.com")
+    orphan = stack.stripe.insert("customer", email="nobody@here.com")
 
     assert story(stack, ()) == 1
 
@@ -153,7 +153,7 @@ def test_an_orphan_at_stripe_is_told_and_exit_code_1(stack: Stack, capsys: pytes
 
 def test_a_document_without_its_object_is_told(stack: Stack) -> None:
     made = stack.service.post("/customers", {"username": "ada@here.com"}).body
-    stack.stripe.forget()
+    stack.stripe.wipe()
 
     balance = Shop(stack).balance()
 

@@ -122,11 +122,11 @@ class Ready:
     def settle(self, *, heard: bool) -> None:
         """Let what is left be settled: Stripe is well again, and its events arrive or are lost."""
         world = self.world
-        world.stripe.calm()
+        world.stripe.clear_faults()
         world.deliver() if heard else world.webhooks()
         world.advance(minutes=5)
         world.reconcile()
-        world.stripe.release_zombies()
+        world.stripe.release_late_requests()
         world.converge()
         if heard:
             world.deliver()

@@ -40,7 +40,7 @@ FAULTS = (
     Fault("19", "decline", 1, (Told.REFUSED,), ends=Status.ROLLED_BACK),
     *(Fault("20", name) for name in ("idempotency_in_use", "rate_limit", "lock_timeout")),
     *(Fault("21", name) for name in ("refuse_401", "refuse_403")),
-    Fault("23", "zombie", 2),
+    Fault("23", "late_request", 2),
 )
 ROWS = {"update": "63", "delete": "64"}  # and any action: 65
 RARE = {

@@ -43,7 +43,7 @@ def unread(world: World) -> Customer:
     changed = world.webhooks()[-1]
     world.stripe.fault("cut_before", method="GET", times=None)
     assert world.deliver([changed]) == ["received"]
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(minutes=2)
     return customer
 

@@ -71,7 +71,7 @@ def test_a_key_that_stripe_knows_with_other_parameters_is_not_taken_for_a_refusa
 
     pending = customer.reread()
     assert (pending.status, pending.operation.stored_failure_at is not None) == (Status.PENDING, True)
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(hours=1)
     world.converge()
     latest = customer.reread()
@@ -114,7 +114,7 @@ def test_a_key_that_stripe_forgot_too_early_leaves_no_object_without_a_document(
     letters = world.webhooks()
     world.advance(minutes=5)
     world.reconcile()
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.stripe.show_events()
     assert len(ready.made) == (1 if kind == "promotion_code" else 2)  # Stripe refuses the second of a code itself
 
@@ -141,7 +141,7 @@ def test_an_object_that_another_document_uses_is_not_taken_from_it(world: World)
     world.stripe.lag_events(10**6)
     holder = Customer.adopt(adopted(remote))
     assert world.http.patch(f"/customers/{holder.id}", json={"username": "holder@here.com"}).status_code == 200
-    world.stripe.calm()
+    world.stripe.clear_faults()
 
     report = world.converge()
 

@@ -134,7 +134,7 @@ def replaying(world: World) -> Callable[[], object]:
     edited(world, "customer", customer)
     world.stripe.fault("cut_before", method="GET", times=None)
     assert "received" in world.deliver()
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(minutes=5)
     return inbox.drain
 

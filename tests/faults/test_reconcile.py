@@ -104,7 +104,7 @@ def test_a_list_that_fails_on_any_page_moves_no_checkpoint_and_proves_nothing(
     assert report.exit_code == 2
     assert State.read(CHECKPOINT) == before
     assert customer.reread().status == Status.PENDING
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.converge()
     assert customer.reread().status == Status.ROLLED_BACK
     assert Product.objects.count() == 120
@@ -126,7 +126,7 @@ def test_two_runs_over_a_thousand_documents_share_the_work_and_undo_nothing_twic
     for number in range(900):
         world.stripe.fault(("cut_before", "cut_after")[number % 2], method="POST", times=2)
         sync.create_customer(f"user{number}@here.com")
-    world.stripe.calm()
+    world.stripe.clear_faults()
     for number in range(100):
         world.stripe.fault("500_repair", method="POST")
         sync.create_customer(f"late{number}@here.com")

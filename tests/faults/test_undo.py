@@ -12,7 +12,16 @@ from tests.faults.calls import Call, announced, every_type
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
 
-UNDO_FAULTS = ("cut_before", "cut_after", "500_before", "500_after", "503_edge", "rate_limit", "bad_body", "zombie")
+UNDO_FAULTS = (
+    "cut_before",
+    "cut_after",
+    "500_before",
+    "500_after",
+    "503_edge",
+    "rate_limit",
+    "bad_body",
+    "late_request",
+)
 
 
 def given_up(world: World, kind: str) -> Any:
@@ -68,8 +77,8 @@ def test_whatever_becomes_of_an_undo_the_twin_is_not_left(world: World, kind: st
     world.stripe.fault(fault, lambda request: request.method != "GET", times=2)
 
     world.converge()
-    world.stripe.calm()
-    world.stripe.release_zombies()
+    world.stripe.clear_faults()
+    world.stripe.release_late_requests()
     world.advance(hours=3)
     world.converge()
 

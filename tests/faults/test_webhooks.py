@@ -58,7 +58,7 @@ def test_two_events_of_one_change_are_one_change(world: World, kind: str) -> Non
     document = samples.create(kind)
     world.deliver()
     world.advance(minutes=1)
-    world.stripe.twin_events()
+    world.stripe.duplicate_events()
     world.stripe.dashboard.update(kind, document.stripe_id, **edits(kind)[0])
     asked = len(world.stripe.requests)
 

@@ -26,7 +26,7 @@ def test_an_object_shows_whether_an_action_was_done(world: World, kind: str, act
     for method in ("POST", "DELETE"):
         world.stripe.fault("cut_before", method=method, times=2)
     pending = sync.act(document, action, given)
-    world.stripe.calm()
+    world.stripe.clear_faults()
 
     before, _ = observe(pending)
     with within(60):  # as reconcile sends it

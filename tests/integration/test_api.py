@@ -87,7 +87,7 @@ def test_a_creation_of_unknown_outcome_is_pending(world: World, fault: str) -> N
     assert (told["status"], told["stripe_id"], told["operation"]["verb"]) == ("pending", None, "create")
     assert told["operation"]["attempts"] == 1
     assert ISO.fullmatch(told["operation"]["since"])
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.deliver()
     world.converge()
     assert_in_sync(world)
@@ -249,7 +249,7 @@ def test_a_repetition_of_what_was_given_up_is_rolled_back(world: World) -> None:
     world.stripe.fault("500_before", method="POST", times=None)
     assert post(world, key="one").status_code == 202
     world.converge()
-    world.stripe.calm()
+    world.stripe.clear_faults()
 
     told = problem(post(world, key="one"), 422, "rolled-back")
 

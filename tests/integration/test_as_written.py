@@ -95,7 +95,7 @@ def test_every_kind_shows_what_stripe_has_and_no_other_row_of_a_list_is_lost(wor
 
 def test_what_is_compared_and_printed_is_what_stripe_has(world: World, run: Run) -> None:
     free = every_name()
-    world.stripe.plant("customer", id="cus_1AnyNameA", name="Ann", metadata=free)
+    world.stripe.insert("customer", id="cus_1AnyNameA", name="Ann", metadata=free)
     world.advance(hours=1)
     backfill(["customers"], patience=Patience(1000.0, pause=lambda seconds: None))
     world.stripe.dashboard.update("customer", "cus_1AnyNameA", phone="555")

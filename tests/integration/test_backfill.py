@@ -324,7 +324,7 @@ def test_one_that_was_left_for_a_month_begins_anew(world: World) -> None:
     with pytest.raises(KeyboardInterrupt):
         copy(note=killed_after(2))
     world.advance(days=30)  # the events of that time are gone: only its list tells what appeared
-    late = world.stripe.plant("customer")
+    late = world.stripe.insert("customer")
     world.advance(days=1)
 
     told = copy()
@@ -655,7 +655,7 @@ def test_a_twin_that_is_to_be_undone_is_not_adopted(world: World) -> None:
     world.advance(hours=1)
     world.converge()
     assert customer.reread().status == Status.ROLLED_BACK
-    twin = world.stripe.plant("customer", created=int(world.stripe.clock.now()) - 3600)
+    twin = world.stripe.insert("customer", created=int(world.stripe.clock.now()) - 3600)
     Customer._get_collection().update_one({"_id": customer.id}, {"$set": {"undone": [twin["id"]]}})
 
     assert copy("customer").counts == {"twin": 1}
@@ -683,7 +683,7 @@ BAD: dict[str, dict[str, Any]] = {
 @pytest.mark.fault("86")
 def test_a_bad_object_is_reported_and_the_rest_is_copied(world: World, run: Run, bad: dict[str, Any]) -> None:
     stock(world, 120)
-    made = world.stripe.plant("customer", created=int(world.stripe.clock.now()) - 4000, **bad)
+    made = world.stripe.insert("customer", created=int(world.stripe.clock.now()) - 4000, **bad)
     stock(world, 3, "product")
 
     code, told = run()
@@ -700,7 +700,7 @@ def test_a_bad_object_is_reported_and_the_rest_is_copied(world: World, run: Run,
 
 def test_a_bad_object_is_not_forgotten_by_a_kill(world: World, run: Run) -> None:
     stock(world, SEVERAL)
-    world.stripe.plant("customer", created=int(world.stripe.clock.now()) - 3700, **BAD["number"])
+    world.stripe.insert("customer", created=int(world.stripe.clock.now()) - 3700, **BAD["number"])
     with pytest.raises(KeyboardInterrupt):
         copy(note=killed_after(2))
 
@@ -714,8 +714,8 @@ def test_one_that_has_a_document_and_cannot_be_kept_any_more_is_reported(world: 
     copy()
     bad = remotes[50]["id"]
     world.advance(hours=1)
-    world.stripe.plant("customer", {**remotes[50], **BAD["number"]})
-    world.stripe.plant("customer", {**remotes[51], "name": "Edited"})
+    world.stripe.insert("customer", {**remotes[50], **BAD["number"]})
+    world.stripe.insert("customer", {**remotes[51], "name": "Edited"})
 
     told = copy("customer")
 
@@ -727,7 +727,7 @@ def test_one_that_has_a_document_and_cannot_be_kept_any_more_is_reported(world: 
 @pytest.mark.fault("86")
 def test_reconcile_full_isolates_it_too(world: World) -> None:
     stock(world, 5)
-    world.stripe.plant("customer", created=int(world.stripe.clock.now()) - 4000, **BAD["nested"])
+    world.stripe.insert("customer", created=int(world.stripe.clock.now()) - 4000, **BAD["nested"])
 
     report = world.reconcile(full=True)
 
@@ -743,7 +743,7 @@ def test_limits_and_hiccups_are_waited_out(world: World) -> None:
 
     assert (told.exit_code, told.unseen) == (0, [])
     assert len({request.fault for request in world.stripe.requests}) == 6
-    world.stripe.calm()
+    world.stripe.clear_faults()
     assert_copied(world)
 
 
@@ -758,7 +758,7 @@ def test_an_outage_that_lasts_is_exit_2_and_the_same_command_goes_on(world: Worl
     assert (told.exit_code, told.finished) == (2, False)
     assert any("customer: Stripe has not answered for 5 minutes" in why for why in told.unseen)
     assert_copied(world, "product")  # the others are copied all the same
-    world.stripe.calm()
+    world.stripe.clear_faults()
     code, again = run("customer product")
     assert (code, again["resumed"], again["finished"]) == (0, True, True)
     assert_copied(world)

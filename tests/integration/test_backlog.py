@@ -72,7 +72,7 @@ def unapplied(world: World, events: int, of: int = 1) -> list[Customer]:
         world.advance(seconds=1)
         world.stripe.dashboard.update("customer", customers[number % of].stripe_id, name=f"Edited {number}")
     assert set(world.deliver()) == {"received"}
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(minutes=5)
     return customers
 
@@ -155,7 +155,7 @@ def test_when_stripe_does_not_answer_the_run_stops_and_leaves_the_rest_as_it_was
     tried = [customer for customer in made if customer.reread().operation.attempts > 1]
     assert 1 <= len(tried) <= 6
     assert all(customer.reread().status == Status.PENDING for customer in made)
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.converge()
     assert_in_sync(world)
 
@@ -172,7 +172,7 @@ def test_an_outage_does_not_wear_out_the_inbox(world: World) -> None:
     assert "has not answered" in str(report)
     attempts = Counter(row.attempts for row in Event.objects(state="received"))
     assert attempts[1] >= 20, "these were not even tried"
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(minutes=5)
     report = run_once(patience=patient(world))
     assert report.exit_code == 0

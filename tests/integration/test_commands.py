@@ -101,7 +101,7 @@ def test_an_unreadable_stripe_is_exit_2_and_nothing_is_decided(world: World, run
     assert (code, told["exit_code"], len(told["unseen"])) == (2, 2, 1)
     assert KEY not in repr(told)
     assert run("status")[1]["problems"]
-    world.stripe.calm()
+    world.stripe.clear_faults()
     assert run("reconcile")[0] == 0
     assert run("status")[0] == 0
     assert_in_sync(world)

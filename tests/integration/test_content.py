@@ -71,7 +71,7 @@ def test_such_a_field_is_adopted_copied_and_found_again(world: World, kind: str,
     world.stripe.fault("cut_after", method="POST", path=kinds()[kind].resource.path, times=2)
     lost = made(kind, name)
     assert lost.status == Status.PENDING
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(days=2)
 
     world.converge()
@@ -119,7 +119,7 @@ def test_an_operation_that_was_frozen_without_asking_is_looked_at(world: World) 
     world.stripe.fault("refuse", method="POST", path="/v1/coupons", times=2)
     coupon = made("coupon", "applies_to")
     Coupon._get_collection().update_many({}, {"$unset": {"operation.params.expand": 1}})
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(minutes=5)
 
     world.converge()
@@ -142,7 +142,7 @@ def test_a_reply_in_an_older_version_says_nothing_of_the_content(world: World) -
     world.stripe.fault("cut_before", method="POST", times=2)
     customer = sync.create_customer("user@here.com", name="A Name")
     Customer._get_collection().update_many({}, {"$set": {"operation.api_version": OLDER}})
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(minutes=5)
     asked = len(world.stripe.requests)
 

@@ -44,7 +44,7 @@ class Wsgi:
 
 
 def large(world: World, size: int) -> bytes:
-    remote = world.stripe.plant("customer", name="Somebody")
+    remote = world.stripe.insert("customer", name="Somebody")
     return event("customer.created", {**remote, "description": "x" * size}, int(world.stripe.clock.now()))
 
 
@@ -83,7 +83,7 @@ def test_what_an_adoption_applies_stays_within_the_time_of_the_webhook(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     at, taken = int(world.stripe.clock.now()), []
-    customer = world.stripe.plant("customer", created=at - 1, name="A")
+    customer = world.stripe.insert("customer", created=at - 1, name="A")
 
     def hang(gateway: Gateway, path: str, *, quick: bool = False) -> None:
         taken.append(sum(QUICK) if quick else sum(TIMEOUT))
@@ -152,7 +152,7 @@ def test_what_is_applied_when_it_is_sent_again_has_not_failed_any_more(
 
 def test_a_waiting_event_that_is_applied_when_it_is_sent_again_waits_no_more(world: World) -> None:
     at = int(world.stripe.clock.now())
-    remote = world.stripe.plant("customer", name="A")
+    remote = world.stripe.insert("customer", name="A")
     raw = event("customer.updated", remote, at)
     assert world.deliver([raw, raw]) == ["waiting", "duplicate"]
     Customer.adopt(from_event(Customer, json.loads(raw)))

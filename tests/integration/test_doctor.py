@@ -510,7 +510,7 @@ def test_what_is_pending_for_long(shop: World, told: Any) -> None:
     shop.start()
     shop.stripe.dashboard.update("customer", customer.stripe_id, name="new")
     shop.deliver()
-    shop.stripe.calm()
+    shop.stripe.clear_faults()
     assert told("pending")[1] == told("events")[1] == []
 
     shop.advance(hours=2)

@@ -190,7 +190,7 @@ def test_a_twin_that_is_kept_gets_a_document(world: World) -> None:
     world.converge()
     world.stripe.repair(request={"id": None, "idempotency_key": customer.key})
     (remote,) = world.stripe.objects("customer")
-    world.stripe.plant("subscription", customer=remote["id"])
+    world.stripe.insert("subscription", customer=remote["id"])
     world.converge()
 
     operations.roll_back(str(customer.id))
@@ -208,7 +208,7 @@ def test_a_twin_that_a_person_deletes_settles_the_review(world: World) -> None:
     world.converge()
     world.stripe.repair(request={"id": None, "idempotency_key": customer.key})
     (remote,) = world.stripe.objects("customer")
-    world.stripe.plant("subscription", customer=remote["id"])
+    world.stripe.insert("subscription", customer=remote["id"])
     world.converge()
     assert customer.reread().review is not None
 

@@ -193,14 +193,14 @@ def test_nothing_that_comes_later_brings_it_back(world: World) -> None:
     world.stripe.fault("503_edge", method="GET", times=None)
     world.deliver([event("charge.dispute.closed", won, at)])
     assert traces(get_db()) == {}, "it could not be looked at, and is not kept either"
-    world.stripe.calm()
+    world.stripe.clear_faults()
 
     assert charge.reread().stripe["amount_refunded"] == 500 + 300, "the books go on"
     assert kinds()["refund"].objects(stripe_id=refund["id"]).get().erased_at is not None
     Event._get_collection().delete_many({})  # as if it had expired
     world.deliver(letters)
     assert traces(get_db()) == {}
-    world.stripe.calm()
+    world.stripe.clear_faults()
     assert customer.reread().status == Status.DELETED
 
 

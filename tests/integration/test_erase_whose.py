@@ -110,11 +110,11 @@ def test_only_cards_accounts_and_files_are_used_by_one_alone() -> None:
 
 @pytest.mark.parametrize("id", ["42", "zenobia@quux.example", "ch_1LooksLikeACharge", "cus_1AsAnyOtherA7"])
 def test_a_person_with_a_chosen_id_is_forgotten_and_nobody_else(world: World, id: str) -> None:
-    plant = world.stripe.plant
-    plant("customer", id=id, name="Zenobia Quux", email="zenobia@quux.example")
-    plant("customer", id=f"{id}1", name="Bob", metadata={"merged_from": id, "customer": id}, description=id)
-    plant("product", id=id, name="Lamp", description=f"as {id} likes it")
-    plant("coupon", id=id, name="Quarter", percent_off=25)
+    insert = world.stripe.insert
+    insert("customer", id=id, name="Zenobia Quux", email="zenobia@quux.example")
+    insert("customer", id=f"{id}1", name="Bob", metadata={"merged_from": id, "customer": id}, description=id)
+    insert("product", id=id, name="Lamp", description=f"as {id} likes it")
+    insert("coupon", id=id, name="Quarter", percent_off=25)
     world.advance(hours=1)
     backfill(["customers", "products", "coupons"], patience=Patience(1000, pause=lambda seconds: None))
     world.stripe.dashboard.update("customer", id, phone="+44 7700 900777")
@@ -215,7 +215,7 @@ def test_who_had_a_card_before_is_not_kept_in_the_event_that_says_so(world: Worl
 def test_what_was_let_go_by_a_person_is_theirs_whenever_that_is_told(world: World, late: bool) -> None:
     """To delete a customer detaches their cards, so that events which tell of it come after the erasure."""
     for id in ("42", "421"):
-        world.stripe.plant("customer", id=id, name="Zenobia Quux")
+        world.stripe.insert("customer", id=id, name="Zenobia Quux")
     world.advance(hours=1)
     backfill(["customers"], patience=Patience(1000, pause=lambda seconds: None))
     at_ = int(world.stripe.clock.now())
@@ -243,7 +243,7 @@ def test_what_was_let_go_by_a_person_is_theirs_whenever_that_is_told(world: Worl
 
 def test_no_reading_of_lists_keeps_its_place_by_a_chosen_id_of_who_was_forgotten(world: World) -> None:
     for number, id in enumerate(("aaa", "zenobia@quux.example", "cus_1GivenByStripeA7")):
-        world.stripe.plant("customer", id=id, created=1_700_000_000 + number)
+        world.stripe.insert("customer", id=id, created=1_700_000_000 + number)
     world.advance(hours=1)
     patience = Patience(1000, pause=lambda seconds: None)
     backfill(["customer"], patience=patience)

@@ -146,7 +146,7 @@ def test_a_replay_that_fails_is_tried_again_like_a_new_event(world: World, run: 
         world.advance(hours=2)
         drain()
     assert Event.objects.get().state == "dead"
-    world.stripe.calm()
+    world.stripe.clear_faults()
     code, told = run("events replay", dead.id)
     assert (code, told["state"], told["replays"]) == (0, "applied", 2)
     assert_in_sync(world)
@@ -202,7 +202,7 @@ def many(world: World) -> list[str]:
 
 
 def test_all_dead_ones_are_replayed(world: World, run: Run, many: list[str]) -> None:
-    world.stripe.calm()
+    world.stripe.clear_faults()
 
     code, told = run("events replay --dead")
 
@@ -215,7 +215,7 @@ def test_all_dead_ones_are_replayed(world: World, run: Run, many: list[str]) -> 
 
 
 def test_only_those_that_came_since_are_replayed(world: World, run: Run, many: list[str]) -> None:
-    world.stripe.calm()
+    world.stripe.clear_faults()
     since = Event.objects.get(id=many[1]).received_at
 
     code, told = run("events replay --dead --since", since.isoformat())

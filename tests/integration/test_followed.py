@@ -122,16 +122,16 @@ def test_a_direct_debit_that_fails_days_later_is_seen(shop: World) -> None:
     order = sync.create_order(**samples.body("order"))
     (open_one,) = shop.stripe.objects("checkout.session")
     asked = {name: open_one[source] for name, source in (("amount", "amount_total"), ("currency", "currency"))}
-    intent = shop.stripe.plant("payment_intent", **asked, customer=open_one["customer"], status="processing")
+    intent = shop.stripe.insert("payment_intent", **asked, customer=open_one["customer"], status="processing")
     done = {"status": "complete", "payment_status": "unpaid", "url": None, "payment_intent": intent["id"]}
-    session = shop.stripe.plant("checkout.session", open_one | done)
+    session = shop.stripe.insert("checkout.session", open_one | done)
     told = [("payment_intent.processing", intent), ("checkout.session.completed", session)]
     shop.deliver(event(type, remote, int(shop.stripe.clock.now())) for type, remote in told)
     assert order.reread().payment_status == "awaiting_payment"
 
     shop.advance(days=5)
     error = {"type": "card_error", "code": "charge_exceeds_source_limit", "message": "The account was closed."}
-    failed = shop.stripe.plant(
+    failed = shop.stripe.insert(
         "payment_intent", intent | {"status": "requires_payment_method", "last_payment_error": error}
     )
     shop.deliver([event("payment_intent.payment_failed", failed, int(shop.stripe.clock.now()))])

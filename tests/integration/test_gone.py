@@ -47,11 +47,11 @@ def readable(kind: str) -> bool:
 REAL = {kind: model for kind, model in created_kinds().items() if model.resource.path}
 DELETED = sorted(kind for kind, model in REAL.items() if not model.resource.lasts(RESOURCES[kind].defaults))
 LASTING = sorted(REAL.keys() - DELETED)
-PLANTED = sorted(kind for kind, model in kinds().items() if issubclass(model, Mirrored) and readable(kind))
+READ_ONLY = sorted(kind for kind, model in kinds().items() if issubclass(model, Mirrored) and readable(kind))
 # What a 404, and a list, are judged by.
 NOT_FOUND = row("path", "announced", "ends", "deletable", "removable", "deleted_while")
 LISTED = row("listed", "whole", "dated", "leaves_out", "parts", "own_id", "expand", "removable")
-COPIES_THAT_LAST = [kind for kind in PLANTED if kinds()[kind].resource.lasts(RESOURCES[kind].defaults)]
+COPIES_THAT_LAST = [kind for kind in READ_ONLY if kinds()[kind].resource.lasts(RESOURCES[kind].defaults)]
 
 
 def made(world: World, kind: str) -> SyncedDocument:
@@ -70,7 +70,7 @@ def make(world: World, kind: str) -> SyncedDocument:
 
 
 def copied(world: World, kind: str) -> SyncedDocument:
-    planted = world.stripe.plant(kind)
+    planted = world.stripe.insert(kind)
     world.deliver([event(f"{kinds()[kind].resource.stems[0]}.updated", planted, int(world.stripe.clock.now()))])
     found: SyncedDocument = kinds()[kind].objects(stripe_id=planted["id"]).get()
     return found
@@ -408,7 +408,7 @@ def test_the_next_life_of_a_chosen_id_is_another_document(world: World) -> None:
 
 def test_a_copy_that_was_heard_of_by_its_end_only_comes_back_and_follows_its_events(world: World) -> None:
     world.reconcile()
-    remote = world.stripe.plant("charge", amount=100, currency="eur", livemode=False)
+    remote = world.stripe.insert("charge", amount=100, currency="eur", livemode=False)
     model = kinds()["charge"]
     ended = model.adopt(replace(of_id(remote["id"], "webhook evt_1", gone=True), earliest=FOREVER))
 
@@ -451,9 +451,9 @@ def of_a_clock(world: World) -> tuple[dict[str, Any], list[SyncedDocument]]:
     now = int(world.stripe.clock.now())
     clock = {"id": "clock_1A2b3C4d5E", "object": "test_helpers.test_clock", "created": now, "livemode": False}
     world.deliver([event("test_helpers.test_clock.created", clock, now)])
-    customer = world.stripe.plant("customer", test_clock=clock["id"])
-    intent = world.stripe.plant("payment_intent", customer=customer["id"], amount=100, currency="eur")
-    refund = world.stripe.plant("refund", payment_intent=intent["id"], amount=100, currency="eur")
+    customer = world.stripe.insert("customer", test_clock=clock["id"])
+    intent = world.stripe.insert("payment_intent", customer=customer["id"], amount=100, currency="eur")
+    refund = world.stripe.insert("refund", payment_intent=intent["id"], amount=100, currency="eur")
     for remote in (customer, intent, refund):
         world.deliver([event(f"{remote['object']}.created", remote, now)])
     world.advance(minutes=30)

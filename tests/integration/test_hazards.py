@@ -207,7 +207,7 @@ def test_a_young_object_whose_event_is_not_listed_yet_puts_nobody_in_review(worl
         assert first.reread().review is None
         assert report.exit_code == 2
 
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.converge()
     assert first.reread().status == Status.ROLLED_BACK
     assert_in_sync(world)

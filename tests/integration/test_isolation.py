@@ -35,7 +35,7 @@ def waiting(world: World, name: str) -> SyncedDocument:
     """A product that Stripe did not hear of: the next run but one minute later makes it."""
     world.stripe.fault("timeout_before", path="/v1/products", times=2)
     document = sync.create(kinds()["product"], {"name": name})[0]
-    world.stripe.calm()
+    world.stripe.clear_faults()
     assert document.status == "pending"
     return document
 

@@ -118,7 +118,7 @@ def test_what_nobody_kept_cannot_be_compared(world: World) -> None:
 def test_ids_are_judged_by_stripe_alone(world: World, id: str) -> None:
     customer = in_doubt(world)
     remote = world.stripe.dashboard.create("customer", email=NAME, name="Ada")
-    world.stripe.plant("customer", {**remote, "id": id})
+    world.stripe.insert("customer", {**remote, "id": id})
 
     done = operations.link(str(customer.id), id)
 

@@ -225,8 +225,8 @@ def test_full_repairs_what_was_missed(world: World) -> None:
     known, altered = pay(world), pay(world)
     world.deliver()
     world.reconcile()
-    world.stripe.plant("charge", {**altered, "description": "nobody was told"})
-    missed = world.stripe.plant("charge", amount=700)
+    world.stripe.insert("charge", {**altered, "description": "nobody was told"})
+    missed = world.stripe.insert("charge", amount=700)
 
     report = full(world)
 
@@ -240,7 +240,7 @@ def test_full_repairs_what_was_missed(world: World) -> None:
 
 def test_full_copies_types_that_no_event_told_of(world: World) -> None:
     world.reconcile()
-    missed = world.stripe.plant("charge", amount=700)
+    missed = world.stripe.insert("charge", amount=700)
 
     assert world.reconcile(full=True, dry=True).counts["adopt"] == 1
     assert Charge.objects.count() == 0
@@ -253,7 +253,7 @@ def test_full_copies_types_that_no_event_told_of(world: World) -> None:
 
 def test_the_comparison_of_a_first_run_reads_only_types_that_are_here(new_database: str) -> None:
     world = World(new_database)
-    world.stripe.plant("charge", amount=700)
+    world.stripe.insert("charge", amount=700)
 
     assert world.reconcile().full
 
@@ -376,7 +376,7 @@ def test_a_sample_of_every_object_is_kept_or_ignored_with_a_reason(new_database:
         known = kinds().get(kind)
         stem = known.resource.stems[0] if known else kind
         if known and known.resource.expand and not is_gone(sample):
-            world.stripe.plant(kind, sample)  # its event does not show all of it: it is read
+            world.stripe.insert(kind, sample)  # its event does not show all of it: it is read
         verb = "deleted" if is_gone(sample) else "created"
         raw = event(f"{stem}.{verb}", sample, int(world.stripe.clock.now()))
 

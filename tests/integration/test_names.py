@@ -48,7 +48,7 @@ ARRIVALS: dict[str, Callable[[World], None]] = {"webhook": by_webhook, "backfill
 
 def arrives(world: World, way: str = "webhook") -> Customer:
     """Victoria, whose id was chosen by an earlier processor, is adopted."""
-    world.stripe.plant("customer", id=ID, name="Victoria", email="victoria@here.com")
+    world.stripe.insert("customer", id=ID, name="Victoria", email="victoria@here.com")
     ARRIVALS[way](world)
     found = Customer.of(ID)
     assert found is not None

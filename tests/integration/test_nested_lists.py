@@ -82,7 +82,7 @@ def test_a_list_that_cannot_be_read_on_now_is_read_on_when_the_event_is_drained(
     world.stripe.fault("503_edge", method="GET", path="/v1/subscription_items", times=None)
     assert world.deliver() == ["received"]
     assert len(document.reread().items) == MANY, "what was whole stays"
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(hours=1)
     world.converge()
 
@@ -114,7 +114,7 @@ def test_an_update_whose_reply_was_lost_is_seen_to_be_done(world: World) -> None
     changed = [{"id": ids[-1], "quantity": 3}]
     world.stripe.fault("cut_after", method="POST", times=2)
     sync.update(document.reread(), {"items": changed, "proration_behavior": "none"})
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(hours=25)
     world.converge()
 

@@ -71,7 +71,7 @@ def test_what_was_kept_until_it_was_known_whose_it_is_loses_its_body_then(world:
     raw = body("charge", "ch_1TheirsA7", account=THEIRS)
     assert world.deliver([raw]) == ["received"]
     assert b"zenobia" in Event.objects.get().raw
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(hours=1)
 
     drain()
@@ -83,7 +83,7 @@ def test_what_was_kept_until_it_was_known_whose_it_is_loses_its_body_then(world:
 def test_what_turns_out_to_be_ours_is_replayed_by_a_look(world: World, run: Run) -> None:
     """It was taken for another's by a mistake of ours: Stripe shows again what was not kept."""
     world.reconcile()
-    ours = world.stripe.plant("customer", name="Ann")
+    ours = world.stripe.insert("customer", name="Ann")
     world.advance(hours=1)
     raw = event("customer.updated", ours, 1, context="acct_1Emulated")
     State.write(STRIPE, {**(State.read(STRIPE) or {}), "account": "acct_1Other"})

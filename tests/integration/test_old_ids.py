@@ -20,7 +20,7 @@ ODD = ["50% off/summer", "Pro plan $699", "élan", "..a?#"]
 
 @pytest.mark.parametrize("id", ODD)
 def test_what_a_backfill_copies_its_events_keep_current_to_the_end(world: World, run: Run, id: str) -> None:
-    world.stripe.plant("coupon", id=id, percent_off=20.0, duration="once", name="old", valid=True)
+    world.stripe.insert("coupon", id=id, percent_off=20.0, duration="once", name="old", valid=True)
     world.advance(hours=1)
     assert run("backfill coupons")[0] == 0
     world.reconcile()
@@ -39,7 +39,7 @@ def test_what_a_backfill_copies_its_events_keep_current_to_the_end(world: World,
 
 def test_a_thin_event_looks_at_it(world: World) -> None:
     world.stripe.endpoint(URL, payload="thin", secret=SECRET)
-    world.stripe.plant("product", id="Gold+/1", name="old", active=True)
+    world.stripe.insert("product", id="Gold+/1", name="old", active=True)
     world.advance(hours=1)
     world.reconcile(full=True)
     world.stripe.dashboard.update("product", "Gold+/1", name="new")
@@ -50,7 +50,7 @@ def test_a_thin_event_looks_at_it(world: World) -> None:
 
 
 def test_what_refers_to_it_is_made(world: World) -> None:
-    world.stripe.plant("product", id="Gold+/1", name="old", active=True)
+    world.stripe.insert("product", id="Gold+/1", name="old", active=True)
     world.advance(hours=1)
     world.reconcile(full=True)
 
@@ -71,10 +71,10 @@ def test_stripe_alone_says_whether_a_payment_method_is_there(world: World, id: s
 
 
 def test_a_customer_of_an_old_id_is_linked_by_an_operator(world: World) -> None:
-    world.stripe.plant("customer", id="Jane Doe/1", name="Jane")
+    world.stripe.insert("customer", id="Jane Doe/1", name="Jane")
     world.stripe.fault("cut_before", method="POST", times=None)
     customer = sync.create_customer("jane", name="Jane")
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(hours=1)
 
     operations.link(str(customer.id), "Jane Doe/1")

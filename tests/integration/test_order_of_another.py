@@ -31,7 +31,7 @@ def intent_of(order: Order) -> PaymentIntent:
 def given_to(world: World, order: Order, customer: str | None) -> None:
     """Stripe shows the payment of an order as another customer's, whatever its state."""
     remote = {**(intent_of(order).stripe or {}), "customer": customer}
-    world.stripe.plant("payment_intent", remote)
+    world.stripe.insert("payment_intent", remote)
     world.advance(minutes=1)
     world.deliver([event("payment_intent.succeeded", remote, int(world.stripe.clock.now()))])
 

@@ -26,8 +26,8 @@ CLOCKED = [owned for owned in OWNED if owned.of_clocks]
 number = count()
 
 
-def plant(world: World, kind: str, **fields: Any) -> dict[str, Any]:
-    return world.stripe.plant(kind, created=int(world.stripe.clock.now()) - 7200 + next(number), **fields)
+def insert(world: World, kind: str, **fields: Any) -> dict[str, Any]:
+    return world.stripe.insert(kind, created=int(world.stripe.clock.now()) - 7200 + next(number), **fields)
 
 
 def cards(world: World, customers: int, each: int = 1) -> list[str]:
@@ -59,10 +59,10 @@ def test_what_an_owner_has_is_copied_by_a_backfill_and_by_a_full_comparison(
     world: World, run: Run, under: tuple[Owned, str]
 ) -> None:
     owned, kind = under
-    owner = plant(world, owned.owner)
-    made = [plant(world, kind, **{owned.named: owner["id"]}) for _ in range(3)]
+    owner = insert(world, owned.owner)
+    made = [insert(world, kind, **{owned.named: owner["id"]}) for _ in range(3)]
     if owned.shown:  # the beginning of it
-        world.stripe.plant(owned.owner, {**owner, owned.shown: {"object": "list", "data": made, "has_more": False}})
+        world.stripe.insert(owned.owner, {**owner, owned.shown: {"object": "list", "data": made, "has_more": False}})
     theirs = {remote["id"] for remote in made}
     model = kinds()[kind]
 
@@ -157,7 +157,7 @@ def test_a_comparison_that_is_not_whole_never_says_that_all_is_in_sync(world: Wo
 def test_a_full_comparison_sees_that_a_card_was_detached_and_that_a_tax_id_is_gone(world: World) -> None:
     customer = samples.payer("cards")
     (card,) = PaymentMethod.objects
-    tax_id = plant(world, "tax_id", customer=customer.stripe_id)
+    tax_id = insert(world, "tax_id", customer=customer.stripe_id)
     world.deliver()
     world.advance(minutes=30)
     assert world.reconcile(full=True).exit_code == 0
@@ -222,14 +222,14 @@ def test_archived_prices_are_copied_and_not_asked_for_one_by_one(world: World, r
 
 def test_what_no_list_shows_is_named_and_not_asked_for_in_each_comparison(world: World) -> None:
     for _ in range(2):
-        review = plant(world, "review")
+        review = insert(world, "review")
     copy()
     inline = {"currency": "eur", "unit_amount": 5, "product_data": {"name": "Once"}}
     world.stripe.dashboard.create("payment_link", line_items=[{"price_data": inline, "quantity": 1}])
     world.deliver()
     document = kinds()["review"].of(review["id"])
     assert document is not None
-    world.stripe.plant("review", {**review, "open": False})
+    world.stripe.insert("review", {**review, "open": False})
     world.advance(hours=1)
     assert world.reconcile(full=True).counts["drift"] == 1, "the one that is no longer open was looked at"
     world.converge()
@@ -300,7 +300,7 @@ def test_it_is_a_missing_permission_where_something_is_here_or_the_key_is_restri
 ) -> None:
     stock(world, 2)
     if here:
-        plant(world, "charge")
+        insert(world, "charge")
         assert run("backfill charge")[0] == 0
     key = "rk_test_world" if restricted else KEY
     world.settings["STRIPE_SECRET_KEY"] = key

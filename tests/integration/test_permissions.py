@@ -96,7 +96,7 @@ def test_reconcile_works_with_its_row_and_names_what_it_lacks(shop: World, run: 
         body = samples.body(kind, re.sub(r"\W|_", "-", kind))
         shop.stripe.fault("cut_before", method="POST", times=2)
         assert sync.create(kinds()[kind], body)[0].status == "pending"
-        shop.stripe.calm()
+        shop.stripe.clear_faults()
     shop.advance(minutes=4)
 
     allow(shop, RECONCILE, but=write(MADE))

@@ -88,7 +88,7 @@ def test_the_amount_that_was_first_asked_for_is_the_orders_and_no_later_one_pays
     bought = buy(priced(world, **NUTS), 5, "checkout")
     world.advance(hours=1)
     session = world.stripe.objects("checkout.session")[0]
-    world.stripe.plant("checkout.session", {**session, "amount_total": 1})
+    world.stripe.insert("checkout.session", {**session, "amount_total": 1})
 
     assert pay(world, bought).payment_status == "awaiting_payment"
     assert "asks for 1 eur, not 63 eur" in (bought.reread().review or "")
@@ -104,7 +104,7 @@ def test_the_amount_that_was_first_asked_for_is_the_orders_and_no_later_one_pays
 )
 def test_what_stripe_adds_to_a_price_stops_the_reckoning(world: World, fields: dict[str, Any], why: str) -> None:
     product = world.stripe.dashboard.create("product", name="Food")["id"]
-    remote = world.stripe.plant(
+    remote = world.stripe.insert(
         "price", product=product, currency="eur", **{"unit_amount": 300, "unit_amount_decimal": "300"} | fields
     )
     world.deliver()

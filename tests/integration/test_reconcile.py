@@ -80,7 +80,7 @@ def test_with_stripe_down_nothing_changes_and_the_checkpoint_stays(world: World)
 
     assert report.exit_code == 2
     assert (contents(world), State.read(CHECKPOINT)) == (before, checkpoint)
-    world.stripe.calm()
+    world.stripe.clear_faults()
     assert world.converge().exit_code == 0
     assert_in_sync(world)
 
@@ -135,7 +135,7 @@ def test_the_key_of_the_other_mode_is_refused(world: World) -> None:
 def test_a_stripe_that_lost_its_state_is_refused_and_nothing_is_touched(world: World) -> None:
     shop(world)
     before = contents(world)[0]
-    world.stripe.forget()
+    world.stripe.wipe()
 
     report = world.reconcile(full=True)
 
@@ -196,7 +196,7 @@ def test_a_403_in_the_middle_of_a_retry_rolls_nothing_back(world: World) -> None
 
     assert customer.reread().status == Status.PENDING
     assert "may not be searched" in customer.reread().review
-    world.stripe.calm()
+    world.stripe.clear_faults()
     operations.retry(str(customer.id))
     assert customer.reread().status == Status.ROLLED_BACK
     assert_in_sync(world)
@@ -279,7 +279,7 @@ def test_a_twin_on_which_money_hangs_is_left_to_a_person(world: World) -> None:
     assert customer.reread().status == Status.ROLLED_BACK
     world.stripe.repair(request={"id": None, "idempotency_key": customer.key})
     (remote,) = world.stripe.objects("customer")
-    world.stripe.plant("subscription", customer=remote["id"])
+    world.stripe.insert("subscription", customer=remote["id"])
 
     report = world.converge()
 

@@ -101,12 +101,12 @@ def test_what_goes_wrong_at_stripe_is_logged_without_what_was_sent(shop: World, 
     for fault in ("decline", "cut_after", "500_after", "503_edge", "html_body", "rate_limit"):
         shop.stripe.fault(fault, method="POST", times=2)
         post(shop, "/customers", {**PERSON, "username": f"{fault}.ada.lovelace@here.com"})
-        shop.stripe.calm()
+        shop.stripe.clear_faults()
     assert paid(shop, "pm_card_chargeDeclined").status_code == 402
     shop.stripe.fault("cut_before", method="GET", times=None)
     shop.advance(hours=1)
     assert shop.reconcile().exit_code == 2
-    shop.stripe.calm()
+    shop.stripe.clear_faults()
     shop.stripe.restrict(KEY, {"customer": "all"})
     post(shop, "/customers", {**PERSON, "username": "three"})
     shop.stripe.revoke(KEY)
@@ -226,7 +226,7 @@ def test_no_representation_shows_a_secret_or_a_person(shop: World) -> None:
 def test_operators_are_told_of_ids_and_never_of_people(shop: World, logged: io.StringIO) -> None:
     shop.stripe.fault("cut_after", method="POST", times=2)
     post(shop, "/customers", PERSON)
-    shop.stripe.calm()
+    shop.stripe.clear_faults()
 
     (one,) = operations.listed()
     clean(operations.line(one))

@@ -42,7 +42,7 @@ def unsent(world: World, number: int) -> list[Customer]:
     """Customers that are due to be sent."""
     world.stripe.fault("cut_before", method="POST", times=None)
     made = [sync.create_customer(f"user{each}@here.com") for each in range(number)]
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(hours=1)
     return made
 
@@ -70,7 +70,7 @@ def test_a_run_ends_after_the_document_in_hand(world: World, run: Run, line: str
 
     assert (code, told["stopped"], told["exit_code"]) == (2, True, 2)
     assert [one.reread().status for one in made].count(Status.ACTIVE) == 1
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.deliver()
     assert run("reconcile")[0] == 0, "the same command goes on from there"
     world.converge()
@@ -79,8 +79,8 @@ def test_a_run_ends_after_the_document_in_hand(world: World, run: Run, line: str
 
 def test_a_backfill_ends_after_the_object_in_hand_and_goes_on_from_there(world: World, run: Run) -> None:
     for each in range(3):
-        world.stripe.plant("customer", name=f"c{each}")
-        world.stripe.plant("product", name=f"p{each}")
+        world.stripe.insert("customer", name=f"c{each}")
+        world.stripe.insert("product", name=f"p{each}")
     world.webhooks()
     world.advance(hours=1)
     asks_at(world, signal.SIGTERM, "GET")
@@ -88,7 +88,7 @@ def test_a_backfill_ends_after_the_object_in_hand_and_goes_on_from_there(world: 
     code, told = run("backfill customer product")
 
     assert (code, told["stopped"], told["finished"]) == (2, True, False)
-    world.stripe.calm()
+    world.stripe.clear_faults()
     code, told = run("backfill customer product")
     assert (code, told["finished"], told["stopped"]) == (0, True, False)
     assert Customer.objects.count() == 3
@@ -133,7 +133,7 @@ def test_an_erasure_that_is_stopped_is_finished_by_the_same_command(world: World
 
     assert main(["erase", str(customer.id)]) == 2
 
-    world.stripe.calm()
+    world.stripe.clear_faults()
     assert run("erase", str(customer.id))[0] == 0
     assert customer.reread().erased_at is not None
 

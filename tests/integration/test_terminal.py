@@ -90,7 +90,7 @@ def poisoned(world: World, dead: Event) -> World:
         world.stripe.fault("cut_before", method="POST", times=None)
         for number in range(3):
             sync.create_customer(f"pending{number}@example.com")
-        world.stripe.calm()
+        world.stripe.clear_faults()
         assert samples.create("product").ask_for_review("look") is not None
         main(["hooks", "run", "--attempts", "1"])
     State.write(HEARTBEAT, {"exit_code": 2, "counts": {}, "unseen": ["it failed"]})

@@ -190,7 +190,7 @@ def test_a_look_that_fails_is_made_later_from_what_was_stored(thin: World) -> No
 
     assert thin.deliver() == ["received"]
 
-    thin.stripe.calm()
+    thin.stripe.clear_faults()
     thin.advance(minutes=10)
     drain()
     assert customer.reread().name == "new"

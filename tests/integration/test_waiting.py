@@ -27,7 +27,7 @@ def now(world: World) -> int:
 
 def of_a_clock(world: World, ahead: int, kind: str = "invoice", **fields: Any) -> dict[str, Any]:
     """An object that a test clock has dated."""
-    made = world.stripe.plant(kind, created=now(world) + ahead, **fields)
+    made = world.stripe.insert(kind, created=now(world) + ahead, **fields)
     return made if kind == "payment_intent" else {**made, "test_clock": "clock_1"}
 
 
@@ -68,7 +68,7 @@ def test_nothing_is_adopted_before_whoever_makes_it_has_linked_it(world: World) 
 @pytest.mark.parametrize("ahead", [40 * DAYS, -400 * DAYS])
 def test_the_full_comparison_copies_what_a_clock_made(world: World, ahead: int) -> None:
     made = of_a_clock(world, ahead, "customer", name="Somebody")
-    world.stripe.plant("customer", made)
+    world.stripe.insert("customer", made)
     world.advance(hours=2)
 
     world.reconcile(full=True)
@@ -146,7 +146,7 @@ def test_after_a_wipe_the_advice_leads_on(world: World) -> None:
     world.deliver()
     world.reconcile()
     world.advance(hours=1)
-    world.stripe.forget()
+    world.stripe.wipe()
 
     assert world.reconcile().exit_code == 2
     assert Customer.objects(live=True).count() == 3, "nothing was touched"

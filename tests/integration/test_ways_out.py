@@ -274,7 +274,7 @@ def test_who_sleeps_after_the_undo_is_written_sends_nothing_after_the_lease(make
 
 def test_what_is_being_undone_is_kept_only_once_nothing_is_under_way(world: World) -> None:
     document = orphaned(world)
-    world.stripe.fault("zombie", method="DELETE")
+    world.stripe.fault("late_request", method="DELETE")
     world.reconcile()
     undoing = document.reread().undoing
     assert undoing is not None
@@ -283,7 +283,7 @@ def test_what_is_being_undone_is_kept_only_once_nothing_is_under_way(world: Worl
         operations.roll_back(str(document.id))
     assert document.reread().orphans == document.orphans
 
-    world.stripe.release_zombies()  # the DELETE lands within the quarter of an hour
+    world.stripe.release_late_requests()  # the DELETE lands within the quarter of an hour
     world.advance(minutes=20)
     operations.roll_back(str(document.id))
     assert Customer.objects(stripe_id=document.orphans[0]).count() == 0, "there is nothing left to keep"
@@ -322,7 +322,7 @@ def test_one_404_does_not_pass_for_an_undo(world: World) -> None:
     world.stripe.fault("missing", method="GET", path=f"*/customers/{document.orphans[0]}", times=None)
 
     world.reconcile()
-    world.stripe.calm()
+    world.stripe.clear_faults()
 
     assert document.reread().undone == document.orphans
     assert deletions(world) == 1, "what a GET did not find was deleted all the same"

@@ -344,7 +344,7 @@ def test_an_event_that_cannot_be_looked_into_is_kept_and_drained_later(world: Wo
 
     assert world.deliver([changed]) == ["received"]
 
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(minutes=10)
     drain()
     assert Event.objects.get().state == "applied"

@@ -76,7 +76,7 @@ def test_account_and_context_are_asked_at_every_door(world: World, door: str) ->
     for whose, ours in WHOSE:
         if door == "thin" and whose.get("account"):
             continue  # there it has only a context
-        remote = world.stripe.plant("customer", name="Somebody")
+        remote = world.stripe.insert("customer", name="Somebody")
         raw = event("customer.created", remote, now(world), **whose)
         told = json.loads(raw)
         match door:
@@ -115,11 +115,11 @@ def test_a_database_that_does_not_know_who_we_are_asks_once(world: World) -> Non
 
 def test_while_stripe_does_not_say_who_we_are_an_event_waits(world: World) -> None:
     world.stripe.fault("cut_before", path="/v1/account", times=None)
-    remote = world.stripe.plant("customer", name="Somebody")
+    remote = world.stripe.insert("customer", name="Somebody")
 
     assert world.deliver([event("customer.created", remote, now(world), context=OURS)]) == ["received"]
 
-    world.stripe.calm()
+    world.stripe.clear_faults()
     world.advance(minutes=5)
     world.reconcile()
     assert Customer.objects.get().stripe_id == remote["id"]
@@ -215,7 +215,7 @@ def test_a_star_sends_nothing_that_must_be_named(world: World) -> None:
     star = endpoint.endpoint_of(None)
 
     assert set(star.missing) == NAMED - QUESTIONS
-    world.stripe.plant("webhook_endpoint", star.remote)
+    world.stripe.insert("webhook_endpoint", star.remote)
     assert endpoint.update(star).missing == []
 
 

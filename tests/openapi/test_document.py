@@ -234,7 +234,7 @@ def test_what_goes_wrong_is_told_as_described(world: World, document: dict[str, 
         body = samples.body(kind, fault.replace("_", "-"))
         world.stripe.fault(fault, method="POST", times=2)
         assert told_the_truth(document, f"post {plural}", world.http.post(plural, json=body)) == status
-        world.stripe.calm()
+        world.stripe.clear_faults()
 
 
 def test_a_mirrored_type_is_told_as_described(world: World, document: dict[str, Any]) -> None:

@@ -26,7 +26,7 @@ KINDS = st.sampled_from(["customer", "customer", *sorted(created_kinds())])
 HARMLESS = [None] * 4
 WRITES = st.sampled_from(
     HARMLESS
-    + ["refuse", "cut_before", "cut_after", "timeout_before", "timeout_after", "zombie", "bad_body", "html_body"]
+    + ["refuse", "cut_before", "cut_after", "timeout_before", "timeout_after", "late_request", "bad_body", "html_body"]
     + ["500_before", "500_after", "500_repair", "503_edge", "rate_limit", "lock_timeout", "idempotency_in_use"]
     + ["decline", "refuse_401", "refuse_403"]
 )
@@ -150,7 +150,7 @@ def machine(database: str, clean: Callable[[], None]) -> type[RuleBasedStateMach
 
         @rule()
         def late_requests_land(self) -> None:
-            self.world.stripe.release_zombies()
+            self.world.stripe.release_late_requests()
 
         @rule(minutes=st.sampled_from([1, 3, 20, 300, 1500]))
         def time_passes(self, minutes: int) -> None:
@@ -168,8 +168,8 @@ def machine(database: str, clean: Callable[[], None]) -> type[RuleBasedStateMach
 
         def teardown(self) -> None:
             try:
-                self.world.stripe.calm()
-                self.world.stripe.release_zombies()
+                self.world.stripe.clear_faults()
+                self.world.stripe.release_late_requests()
                 self.letters += self.world.webhooks()
                 for raw in self.letters:
                     self.world.send(raw)

@@ -90,11 +90,11 @@ def _note(outcome: Outcome, shop: Shop) -> None:
 def make_peace(shop: Shop) -> None:
     """No more faults: what is late arrives, and reconcile has all the time that it needs."""
     world = shop.world
-    world.stripe.calm()
+    world.stripe.clear_faults()
     if shop.seed % 4 == 1:  # what is in doubt is given up before what is late arrives
         world.advance(hours=23.3)
         world.converge()
-    world.stripe.release_zombies()
+    world.stripe.release_late_requests()
     shop.letters += world.webhooks()
     Random(shop.seed).shuffle(shop.letters)
     for raw in shop.letters:
@@ -143,7 +143,12 @@ def assert_keys_are_young(world: World) -> None:
     """No key is used when Stripe may have forgotten it."""
     first: dict[str, float] = {}
     for request in world.stripe.requests:
-        if request.method == "POST" and request.key and request.key.startswith(PREFIX) and request.fault != "zombie":
+        if (
+            request.method == "POST"
+            and request.key
+            and request.key.startswith(PREFIX)
+            and request.fault != "late_request"
+        ):
             age = request.at - first.setdefault(request.key, request.at)
             assert age < KEPT_KEY, f"{request.key} was used again after {age / 3600:.0f} h"
 

@@ -26,7 +26,7 @@ from tests.support import samples
 from tests.support.world import TOKEN, URL, World
 
 WRITES = (
-    *("refuse", "cut_before", "cut_after", "timeout_before", "timeout_after", "zombie", "bad_body", "html_body"),
+    *("refuse", "cut_before", "cut_after", "timeout_before", "timeout_after", "late_request", "bad_body", "html_body"),
     *("500_before", "500_after", "500_repair", "503_edge", "rate_limit", "lock_timeout", "idempotency_in_use"),
     *("decline", "refuse_401", "refuse_403"),
 )
@@ -251,7 +251,7 @@ class Shop:
 
     def land_late(self, chance: Random, number: int) -> None:
         """Requests whose sender has given up are executed after all."""
-        self.world.stripe.release_zombies()
+        self.world.stripe.release_late_requests()
 
     def lag(self, chance: Random, number: int) -> None:
         """Stripe's list of events is behind."""
@@ -266,7 +266,7 @@ class Shop:
         self.faults["keys forgotten by Stripe"] += minutes > 24 * 60
         self.schedule.let_send()
         if minutes > 60:  # no request is under way for hours
-            self.world.stripe.release_zombies()
+            self.world.stripe.release_late_requests()
         self.world.advance(minutes=minutes)
 
     def skew(self, chance: Random, number: int) -> None:

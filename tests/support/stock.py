@@ -15,7 +15,7 @@ def stock(world: World, count: int, kind: str = "customer", **fields: Any) -> li
     made = []
     for number in range(count):
         own = {"email": f"{number}@here.com"} if kind == "customer" else {"name": f"Product {number}"}
-        made.append(world.stripe.plant(kind, created=now - 3600 - EVERY * (count - number), **{**own, **fields}))
+        made.append(world.stripe.insert(kind, created=now - 3600 - EVERY * (count - number), **{**own, **fields}))
     return made[::-1]
 
 

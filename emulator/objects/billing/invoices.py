@@ -122,7 +122,7 @@ def pay(act: Effects, invoice: Json, params: Json) -> Json:
         )
     if params.get("payment_method") is not None:
         cards.belongs(act, method, invoice["customer"], "payment_method")
-    if intent_of(act, invoice) is None:  # it was planted
+    if intent_of(act, invoice) is None:  # a test inserted it
         _bill(act, invoice)
     intent = intent_of(act, invoice)
     if intent is None:

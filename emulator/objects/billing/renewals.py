@@ -31,7 +31,7 @@ def after(start: int, recurring: Json, anchor: int) -> int:
 
 
 def period(subscription: Json) -> tuple[int, int]:
-    """All items share one; a planted subscription may have none."""
+    """All items share one; a subscription that a test inserted may have none."""
     first = next(iter(subscription["items"]["data"]), {"current_period_start": 0, "current_period_end": 0})
     return first["current_period_start"], first["current_period_end"]
 

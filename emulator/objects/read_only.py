@@ -1,4 +1,4 @@
-"""Types of which the emulator only shows what was planted: each is listed where Stripe lists it, and nowhere else."""
+"""Types whose objects no call creates: a test inserts them. Each is listed only where Stripe lists it."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def owned(kind: str, prefix: str, owner: str, *, dated: bool = False) -> Resourc
     return Resource(kind=kind, path=path, prefix=prefix, filters=filters, created_filter=dated, events=())
 
 
-PLANTED: tuple[Resource, ...] = (
+READ_ONLY: tuple[Resource, ...] = (
     Resource(
         kind="application_fee",
         path="application_fees",
