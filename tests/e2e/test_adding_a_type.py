@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.contract.openapi import PATH as OPENAPI
+from tests.support import ROOT
 from tests.support.mongo import MongoServer
-from tests.unit.test_structure import ROOT, project_files
+from tests.unit.test_structure import project_files
 
 PAGE = (ROOT / "docs/adding-a-type.md").read_text()
 FILE = re.compile(r"^```(python|diff) (\S+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -86,8 +87,8 @@ def test_the_type_of_the_page_is_added_by_what_the_page_says(project: Path, mong
         "tests/crash/test_crash.py",
         "tests/contract/test_registry.py",
         "tests/contract/test_stripe_python.py",
-        "tests/integration/test_actions.py",
-        "tests/integration/test_catalogue.py",
+        "tests/integration/models/test_actions.py",
+        "tests/integration/models/test_catalogue.py",
         "tests/unit/test_structure.py",
     }
     killed = {name.partition(": ")[2].partition(",")[0] for file, name in passed if file == "tests/crash/test_crash.py"}

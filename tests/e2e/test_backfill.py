@@ -9,11 +9,11 @@ from pathlib import Path
 
 from stripe_mongo_sync.emulator.fronts.server import Server
 from stripe_mongo_sync.models import Customer
+from tests.support import ROOT
 from tests.support.in_sync import assert_in_sync
 from tests.support.stock import assert_copied, stock
 from tests.support.world import KEY, World
 
-ROOT = Path(__file__).resolve().parents[2]
 CUSTOMERS = 3_000
 PAGES = CUSTOMERS // 100
 

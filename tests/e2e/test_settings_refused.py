@@ -10,8 +10,8 @@ import pytest
 
 from stripe_mongo_sync.demo.mongod import free_port
 from stripe_mongo_sync.sync.__main__ import main
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 BAD = {
     "STRIPE_SECRET_KEY": "pk_live_very-secret",
     "STRIPE_WEBHOOK_SECRET": "very-secret",

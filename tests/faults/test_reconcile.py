@@ -15,7 +15,7 @@ from stripe_mongo_sync.models import Customer, Event, Product, Status, kinds
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from tests.crash.test_crash import reconciling
 from tests.faults.calls import every_type
-from tests.integration.test_races import together
+from tests.integration.sync.engine.test_races import together
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync, person_decides
 from tests.support.lives import Lives

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tests.simulation.ground import mongodb
+from tests.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("__init__.py", "checkout.py", "models", "sync", "webhooks", "api", "emulator", "demo", "tests")
 SEEDS = 60  # to try before a mutant is said to live
 

@@ -2,6 +2,9 @@
 
 import time
 from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]  # of the checkout
 
 
 def eventually(claim: Callable[[], object], within: float = 10.0) -> None:

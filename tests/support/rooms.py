@@ -8,7 +8,8 @@ import ast
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import ROOT
+
 PACKAGE = "stripe_mongo_sync"
 SERVICE = ("api", "webhooks", "sync", "models")
 PRODUCT = (*SERVICE, "emulator")

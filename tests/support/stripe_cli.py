@@ -10,9 +10,9 @@ import subprocess
 import tempfile
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+from tests.support import ROOT
+
 OURS = ".dev/stripe-cli/node_modules/@stripe/cli-*/bin/stripe"
 KEY = "sk_test_of_the_command_line"
 # Its requests are those of an account that was opened then: payment methods by name, and coupons of customers.

@@ -4,12 +4,12 @@ import os
 import runpy
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import ROOT
+
 ASKED = ("PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS")
 
 

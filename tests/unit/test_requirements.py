@@ -4,13 +4,13 @@ import ast
 import re
 import sys
 from importlib.metadata import distribution, packages_distributions, version
-from pathlib import Path
 
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import ROOT
+
 SERVICE = ("models", "sync", "webhooks", "api")
 HASH = re.compile(r"--hash=sha256:[0-9a-f]{64}")
 

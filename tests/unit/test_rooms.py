@@ -1,6 +1,7 @@
 """The rooms: no two need each other, none is crowded, each says what it is, and the built package has them all."""
 
 import ast
+import re
 import tomllib
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from tests.support.rooms import PACKAGE, PRODUCT, ROOT, SERVICE, arrows, circle, drawing, folders
 
 CROWDED = 14
+TESTS = ("tests/unit", "tests/integration")  # each mirrors the rooms; what holds for all of them lies at its top
 PLACES = ("models", "sync/commands")  # one file for each stored thing, and for each command
 LONGEST = 300  # lines
 
@@ -47,3 +49,20 @@ def test_the_package_that_is_built_has_every_room() -> None:
 def test_the_drawing_in_the_documentation_is_the_codes(tops: tuple[str, ...]) -> None:
     """`python -m tests.support.rooms` prints it."""
     assert drawing(arrows(*tops)) in (ROOT / "docs/ARCHITECTURE.md").read_text()
+
+
+def test_the_tests_of_a_room_lie_under_its_path() -> None:
+    found = {
+        path.parent.relative_to(ROOT / top).as_posix() for top in TESTS for path in (ROOT / top).rglob("test_*.py")
+    }
+
+    assert found <= {*folders(), "demo", "."}
+    assert {room for room in folders() if room.startswith("sync")} <= found
+
+
+def test_each_place_that_a_change_is_sent_to_is_there() -> None:
+    table = (ROOT / "CONTRIBUTING.md").read_text().partition("## Where does it go?")[2].partition("\n## ")[0]
+    named = {name for name in re.findall(r"`([\w./-]+(?:/|\.py|\.md|\.txt|\.example))`", table) if "/" in name}
+
+    assert len(named) > 40
+    assert [name for name in sorted(named) if not (ROOT / name).exists()] == []

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support import ROOT
+
 PACKAGES = ("models", "sync", "webhooks", "api", "emulator", "demo", "bench")
 SERVICE = ("models", "sync", "webhooks", "api")
 READS_ENVIRONMENT = (

@@ -21,13 +21,13 @@ from stripe_mongo_sync.sync.process.starting import begun
 from stripe_mongo_sync.sync.process.stop import ENDS, STOP, Stopped
 from stripe_mongo_sync.sync.stripe.answers import Unknown
 from stripe_mongo_sync.sync.stripe.patience import Patience
-from tests.integration.test_terminal import ALL, given
+from tests.integration.sync.commands.test_terminal import ALL, given
+from tests.support import ROOT
 from tests.support.hooks import listening
 from tests.support.in_sync import assert_in_sync
 from tests.support.run import Run
 from tests.support.world import KEY, World
 
-ROOT = Path(__file__).resolve().parents[2]
 READERS = sorted(name for name, line in ALL.items() if line.get_default("reads") and name != "types")
 every_signal = pytest.mark.parametrize("number", ENDS, ids=lambda number: number.name)
 

@@ -8,7 +8,7 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Product, kinds
 from stripe_mongo_sync.sync.operator import operations
-from tests.integration.test_thin import THIN
+from tests.integration.sync.inbox.test_thin import THIN
 from tests.support import samples
 from tests.support.events import event
 from tests.support.in_sync import assert_in_sync

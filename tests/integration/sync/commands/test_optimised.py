@@ -4,17 +4,16 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
 from stripe_mongo_sync import sync
+from tests.support import ROOT
 from tests.support.world import World
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = """
 import contextlib, io, json, sys
 from stripe_mongo_sync.sync.__main__ import main
-from tests.integration.test_optimised import lived
+from tests.integration.sync.commands.test_optimised import lived
 from tests.support.world import World
 
 with contextlib.redirect_stdout(io.StringIO()) as printed:

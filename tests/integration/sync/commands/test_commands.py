@@ -15,13 +15,12 @@ from stripe_mongo_sync.models import Customer, Event, State, Status
 from stripe_mongo_sync.models.state import LATCH
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.database.in_force import OURS
-from tests.support import eventually, samples
+from tests.support import ROOT, eventually, samples
 from tests.support.answers import untouched
 from tests.support.in_sync import assert_in_sync
 from tests.support.run import Run
 from tests.support.world import KEY, World
 
-ROOT = Path(__file__).resolve().parents[2]
 NAME = "user@here.com"
 
 

@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,7 +17,7 @@ from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.errors import BadSettings
 from stripe_mongo_sync.sync.operator.status import status
 from stripe_mongo_sync.sync.shop.erase import erase
-from tests.support import person
+from tests.support import ROOT, person
 from tests.support.events import event
 from tests.support.world import TOKEN, World
 
@@ -173,7 +172,7 @@ PLAIN = {
 
 
 def test_nothing_of_ours_asks_a_collection_past_the_mark() -> None:
-    root = Path(__file__).parents[2]
+    root = ROOT
     found = {}
     for file in (
         *root.glob("models/**/*.py"),

@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import threading
-from pathlib import Path
 from typing import Any
 
 import requests
@@ -19,11 +18,11 @@ from stripe_mongo_sync.emulator.fronts.server import Handler, Server
 from stripe_mongo_sync.sync.errors import Unavailable
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.stripe.gateway import Gateway
+from tests.support import ROOT
 from tests.support.forks import CHILDREN, child, ended
 
 FORKS_ARE_MEANT = "ignore:This process:DeprecationWarning"  # what Python 3.12 says of a fork beside threads
 PATIENCE = 60.0  # s, on a busy machine
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Watched(Server):

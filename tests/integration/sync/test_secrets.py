@@ -139,7 +139,7 @@ def test_an_exception_that_nobody_foresaw_is_logged_without_what_it_says(
 
     assert response.status_code == 500
     clean(response.get_data(as_text=True))
-    assert logged.getvalue().count("tests.integration.test_secrets.Quoting") == 2
+    assert logged.getvalue().count("tests.integration.sync.test_secrets.Quoting") == 2
     assert logged.getvalue().count("builtins.KeyError") == 2
     assert "in fail\n    raise Quoting(json.dumps(PERSON" in logged.getvalue(), "where it was is told"
     assert response.headers["X-Request-Id"] in logged.getvalue()

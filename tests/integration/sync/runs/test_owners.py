@@ -13,7 +13,7 @@ from stripe_mongo_sync.models.state import OWNERS as PLACE
 from stripe_mongo_sync.sync.runs.owners import READS
 from stripe_mongo_sync.sync.runs.progress import Step
 from stripe_mongo_sync.sync.stripe.answers import API_VERSION
-from tests.integration.test_backfill import copy
+from tests.integration.sync.runs.test_backfill import copy
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.representatives import representatives

@@ -16,7 +16,7 @@ from stripe_mongo_sync.sync.inbox.inbox import WEBHOOK, drain
 from stripe_mongo_sync.sync.operator.status import status
 from stripe_mongo_sync.sync.process.deadline import TIMEOUT
 from stripe_mongo_sync.sync.stripe.gateway import QUICK, Gateway
-from tests.integration.test_webhooks import NAME, sign
+from tests.integration.webhooks.test_webhooks import NAME, sign
 from tests.support import samples
 from tests.support.answers import untouched
 from tests.support.events import event

@@ -6,7 +6,6 @@ deadline of whoever waits for it.
 
 import ast
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,11 +25,11 @@ from stripe_mongo_sync.sync.stripe.about import an
 from stripe_mongo_sync.sync.stripe.answers import Unknown
 from tests.faults.calls import Call, announced, every_call
 from tests.faults.test_undo import given_up
+from tests.support import ROOT
 from tests.support.in_sync import assert_in_sync
 from tests.support.representatives import representatives, row
 from tests.support.world import URL, World
 
-ROOT = Path(__file__).resolve().parents[2]
 OF_NO_DOCUMENT = ("/v1/webhook_endpoints", "/v1/billing_portal/sessions")
 UNDONE = [kind for kind, model in created_kinds().items() if model.resource.undo and announced(model)]
 

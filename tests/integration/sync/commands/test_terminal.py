@@ -29,11 +29,10 @@ from stripe_mongo_sync.sync.process.screen import in_json, quoted, word
 from stripe_mongo_sync.sync.runs.progress import Step
 from stripe_mongo_sync.sync.stripe.answers import API_VERSION
 from stripe_mongo_sync.sync.stripe.patience import Patience
-from tests.support import samples
+from tests.support import ROOT, samples
 from tests.support.hooks import listening
 from tests.support.world import World
 
-ROOT = Path(__file__).resolve().parents[2]
 CONTROLS = "".join(
     map(chr, (*range(1, 32), *range(127, 160)))
 )  # C0, DEL, C1 with NEL; no text of BSON's keys holds a NUL
