@@ -1,20 +1,32 @@
 """A small stateful Stripe for offline demos and tests: `Emulator` in process, `python -m emulator` as a server.
 
-A request passes `engine` (auth, limiter, idempotency, validation, execution); `calls` finds its row in the table that
-lies in `resource`; `act` does it and announces it; `events` and `webhooks` carry the news. `transport`, `wsgi` and
-`server` are fronts of the same `service`. To serve another Stripe type, write its row and add it in `resources`, which
-fills the table. What a row does not know is refused as unknown: a parameter is never taken without effect.
+A request passes `engine`: authentication, rate limit, idempotency, validation, execution. `calls` finds the row of its
+Stripe type in the table in `resource`, `act` executes it, and `events` and `webhooks` announce what changed.
+`transport`, `wsgi` and `server` are fronts of one `service`. To add a Stripe type, write its row and name it in
+`resources`, which fills the table. A parameter that no row knows is refused as unknown, never ignored.
 
-Comments cite "facts, section n": the project's notes on how Stripe really behaves, with their sources.
+Comments cite docs/stripe-facts.md, which says how the real Stripe behaves and where that is documented.
 """
+
+from typing import TYPE_CHECKING
 
 from stripe_mongo_sync.checkout import alias
 from stripe_mongo_sync.emulator.engine.faults import FAULTS, WEBHOOKS, Fault
 from stripe_mongo_sync.emulator.fronts.in_process import Emulator
+from stripe_mongo_sync.emulator.protocol import renamed
 from stripe_mongo_sync.emulator.protocol.errors import Problem
-from stripe_mongo_sync.emulator.protocol.wire import API_VERSION, Cut, Logged
+from stripe_mongo_sync.emulator.protocol.wire import API_VERSION, ConnectionCut, LogEntry
 from stripe_mongo_sync.emulator.state.webhooks import Delivery
 
 alias(__name__)
 
-__all__ = ["API_VERSION", "FAULTS", "WEBHOOKS", "Cut", "Delivery", "Emulator", "Fault", "Logged", "Problem"]
+__all__ = ["API_VERSION", "FAULTS", "WEBHOOKS", "ConnectionCut", "Delivery", "Emulator", "Fault", "LogEntry", "Problem"]
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> type:
+        """Return a class by its old name, with a warning; raise AttributeError for any other name."""
+        if name not in renamed.CLASSES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        renamed.warn(name, renamed.CLASSES[name])
+        return globals()[renamed.CLASSES[name]]

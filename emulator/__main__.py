@@ -11,9 +11,9 @@ import threading
 from collections.abc import Sequence
 from io import TextIOWrapper
 
-from stripe_mongo_sync.emulator.fronts.courier import Courier
 from stripe_mongo_sync.emulator.fronts.in_process import Emulator
 from stripe_mongo_sync.emulator.fronts.server import Server
+from stripe_mongo_sync.emulator.fronts.webhook_sender import WebhookSender
 from stripe_mongo_sync.emulator.protocol.values import VERSIONS
 from stripe_mongo_sync.emulator.protocol.wire import API_VERSION
 from stripe_mongo_sync.emulator.state.webhooks import FAST
@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     token = args.control_token or os.environ.get("EMULATOR_CONTROL_TOKEN")
-    with Server(emulator, args.port, args.host, token) as server, Courier(emulator):
+    with Server(emulator, args.port, args.host, token) as server, WebhookSender(emulator):
         print(f"emulator ready at {server.url}", flush=True)
         if server.token and not token:
             print(f"control token: {server.token}", flush=True)

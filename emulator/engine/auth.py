@@ -13,8 +13,8 @@ from stripe_mongo_sync.emulator.protocol.errors import Problem
 SHAPE = re.compile(r"(sk|rk)_(test|live)_[A-Za-z0-9_]+")
 
 
-class Gate:
-    """Checks keys. Any well-shaped key is good until it is revoked or restricted."""
+class KeyCheck:
+    """Checks API keys. Any well-formed key is valid until a test revokes or restricts it."""
 
     def __init__(self) -> None:
         self._revoked: set[str] = set()
@@ -30,7 +30,7 @@ class Gate:
         self._denied[key] = dict(deny)
 
     def admit(self, header: str | None) -> tuple[str, bool]:
-        """The key and whether it is live, or 401."""
+        """Return the key and whether it is a live one; raise 401 for no key or a bad one."""
         key = read_key(header)
         if key is None:
             raise errors.unauthorized(None)
@@ -46,7 +46,7 @@ class Gate:
         return key, match[2] == "live"
 
     def allow(self, key: str, account: str, kind: str, method: str) -> None:
-        """403 if the key may not do this to this kind of object."""
+        """Raise 403 if the key may not do this to this kind of object."""
         denied = self._denied.get(key, {})
         what = denied.get(kind, denied.get("*", ""))
         wanted = "read" if method == "GET" else "write"
@@ -55,7 +55,7 @@ class Gate:
 
 
 def read_key(header: str | None) -> str | None:
-    """The key of a Bearer header, or the user name of a Basic one."""
+    """Return the key of a Bearer header, or the user name of a Basic one."""
     scheme, _, value = (header or "").strip().partition(" ")
     value = value.strip()
     if scheme.lower() == "bearer":

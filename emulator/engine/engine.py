@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 
 from stripe_mongo_sync.emulator.engine import calls, expand, thin
 from stripe_mongo_sync.emulator.engine.act import Act
-from stripe_mongo_sync.emulator.engine.auth import Gate
+from stripe_mongo_sync.emulator.engine.auth import KeyCheck
 from stripe_mongo_sync.emulator.engine.calls import Call
 from stripe_mongo_sync.emulator.engine.faults import Fault, Faults
 from stripe_mongo_sync.emulator.engine.limiter import Limiter
@@ -20,12 +20,12 @@ from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.forms import decode, params_of
 from stripe_mongo_sync.emulator.protocol.render import rendered
 from stripe_mongo_sync.emulator.protocol.values import VERSIONS
-from stripe_mongo_sync.emulator.protocol.wire import Cut, How, Json, Logged, Reply, Request
+from stripe_mongo_sync.emulator.protocol.wire import ConnectionCut, How, Json, LogEntry, Reply, Request
 from stripe_mongo_sync.emulator.state.clock import Clock
+from stripe_mongo_sync.emulator.state.deferred import DeferredWork
 from stripe_mongo_sync.emulator.state.events import EventLog
 from stripe_mongo_sync.emulator.state.idempotency import Keys, saved_body
 from stripe_mongo_sync.emulator.state.ids import Ids
-from stripe_mongo_sync.emulator.state.later import Later
 from stripe_mongo_sync.emulator.state.store import Realm, Store
 from stripe_mongo_sync.emulator.state.webhooks import Webhooks
 
@@ -46,7 +46,7 @@ class Engine:
         self.account: str = meta.get("account", {"id": account})["id"]
         self.ids = Ids(store, seed)
         self.faults = Faults()
-        self.gate = Gate()
+        self.key_check = KeyCheck()
         self.limiter = Limiter()
         self.keys = Keys()
         self.events = EventLog(self.clock, self.ids.draw, api_version)
@@ -54,10 +54,10 @@ class Engine:
         self.webhooks = Webhooks(
             store, self.clock, seed, self.faults.chance, self.state, thin.notification, thin.admission
         )
-        self.later = Later(store, self.clock.now)
+        self.deferred = DeferredWork(store, self.clock.now)
         self.renderings = itertools.count(1)
         self.api_version = api_version
-        self.log: deque[Logged] = deque(maxlen=REMEMBERED)
+        self.log: deque[LogEntry] = deque(maxlen=REMEMBERED)
 
     @contextmanager
     def state(self) -> Iterator[None]:
@@ -91,7 +91,7 @@ class Engine:
             self.webhooks.enqueue(realm, row, self.realm(realm.livemode))
 
     def answer(self, request: Request) -> Reply:
-        """Stripe's reply; raises Cut when the connection ends without one."""
+        """Stripe's reply; raises ConnectionCut when the connection ends without one."""
         with self.state():
             self.release_late_requests(due=True)
             entry = self._entry(request)
@@ -108,13 +108,13 @@ class Engine:
         if fault is not None and trouble in ("slow_after", "hold_after"):
             _wait(fault)
         if fault is not None and trouble in AFTER:
-            raise Cut(AFTER[fault.name], fault.seconds)
+            raise ConnectionCut(AFTER[fault.name], fault.seconds)
         entry.status = reply.status
         return replies.spoiled(reply, trouble)
 
-    def _entry(self, request: Request) -> Logged:
+    def _entry(self, request: Request) -> LogEntry:
         headers = request.headers
-        entry = Logged(
+        entry = LogEntry(
             method=request.method,
             path=request.path,
             request_id="req_" + self.ids.draw(14, "base62"),
@@ -134,19 +134,19 @@ class Engine:
         if fault is None:
             return
         if fault.name in BEFORE:
-            raise Cut(BEFORE[fault.name], fault.seconds)
+            raise ConnectionCut(BEFORE[fault.name], fault.seconds)
         if fault.name == "late_request":
-            self.later.postpone(self.ids.draw(14, "base62"), request, fault.seconds)
-            raise Cut("timeout")
+            self.deferred.postpone(self.ids.draw(14, "base62"), request, fault.seconds)
+            raise ConnectionCut("timeout")
 
-    def _layers(self, request: Request, entry: Logged, fault: Fault | None) -> Reply:
+    def _layers(self, request: Request, entry: LogEntry, fault: Fault | None) -> Reply:
         key, realm, claimed = None, self.realm(), False
         original = entry.request_id
         try:
             with self.state():
                 if fault is not None and fault.name == "refuse_401":
                     raise errors.unauthorized("sk_test_refused_by_fault")
-                secret, livemode = self.gate.admit(request.headers.get("authorization"))
+                secret, livemode = self.key_check.admit(request.headers.get("authorization"))
                 realm = self.realm(livemode, entry.on_behalf)
                 entry.livemode, entry.account = livemode, realm.account
                 if entry.version is not None:
@@ -156,7 +156,7 @@ class Engine:
                 call = calls.route(request.method, request.path)
                 if fault is not None and fault.name == "refuse_403":
                     raise errors.forbidden(secret, realm.account, f"rak_{call.row.kind}_write")
-                self.gate.allow(secret, realm.account, call.row.kind, request.method)
+                self.key_check.allow(secret, realm.account, call.row.kind, request.method)
                 raw = params_of(request)
                 if entry.key is not None and request.method == "POST":
                     key = entry.key
@@ -179,7 +179,14 @@ class Engine:
                 self.keys.end(realm, key)
 
     def _run(
-        self, request: Request, entry: Logged, call: Call, realm: Realm, raw: Json, key: str | None, fault: Fault | None
+        self,
+        request: Request,
+        entry: LogEntry,
+        call: Call,
+        realm: Realm,
+        raw: Json,
+        key: str | None,
+        fault: Fault | None,
     ) -> Reply:
         params = calls.validate(call, raw, self._version(entry))
         headers: dict[str, str] = {}
@@ -198,7 +205,7 @@ class Engine:
     def _execute(
         self,
         request: Request,
-        entry: Logged,
+        entry: LogEntry,
         call: Call,
         realm: Realm,
         params: Json,
@@ -217,7 +224,9 @@ class Engine:
             case "500_repair":
                 work = {"method": request.method, "path": request.path, "raw": params_of(request), "key": key}
                 work["version"] = self._version(entry)
-                self.later.mend(entry.request_id, work | {"account": realm.account, "livemode": realm.livemode})
+                self.deferred.add_repair(
+                    entry.request_id, work | {"account": realm.account, "livemode": realm.livemode}
+                )
                 raise errors.broken()
         writes = request.method != "GET"
         cause = {"id": entry.request_id, "idempotency_key": key} if writes else None
@@ -228,19 +237,19 @@ class Engine:
             raise errors.broken()
         return result
 
-    def _version(self, entry: Logged) -> str:
+    def _version(self, entry: LogEntry) -> str:
         """What the request is read and answered in: the version it names, else the account's."""
         return entry.version if entry.version in VERSIONS else self.api_version
 
     def _reply(
-        self, entry: Logged, status: int, body: bytes, original: str, extra: dict[str, str] | None = None
+        self, entry: LogEntry, status: int, body: bytes, original: str, extra: dict[str, str] | None = None
     ) -> Reply:
         return replies.reply(entry, self.clock.date(), self._version(entry), status, body, original, extra)
 
     def release_late_requests(self, due: bool = False) -> int:
         """Execute requests whose caller has given up (with `due`, only those whose time has come), and what is due."""
         ripen(self.store, self.clock.now, self._act_at)
-        late = self.later.late_requests(due)
+        late = self.deferred.late_requests(due)
         for request in late:
             entry = self._entry(request)
             entry.fault = "late_request"
@@ -251,7 +260,7 @@ class Engine:
     def repair(self, key: str | None, cause: Json | None) -> list[Json]:
         """Roll forward what stored 500s left undone; `cause` is what the events say (facts, section 0.4)."""
         made = []
-        for row in self.later.repairs(key):
+        for row in self.deferred.repairs(key):
             call = calls.route(row["method"], row["path"])
             act = self.act(self.realm(row["livemode"], row["account"]), cause)
             with suppress(Problem):  # what it was about may be gone by now

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from stripe_mongo_sync.emulator.protocol.renamed import fault_name
-from stripe_mongo_sync.emulator.protocol.wire import Logged
+from stripe_mongo_sync.emulator.protocol.wire import LogEntry
 
 # Every fault by name: what the caller sees, and what Stripe did. WRITES only make sense on POST and DELETE.
 FAULTS: dict[str, str] = {
@@ -46,7 +46,7 @@ WEBHOOKS = {
     "webhook_double": "a delivery that arrives twice",
     "webhook_lose": "an event that is neither delivered nor listed",
 }
-Match = str | Mapping[str, str] | Callable[[Logged], bool] | None
+Match = str | Mapping[str, str] | Callable[[LogEntry], bool] | None
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Fault:
     def disarm(self) -> None:
         self.times = 0
 
-    def meets(self, call: Logged) -> bool:
+    def meets(self, call: LogEntry) -> bool:
         if self.times == 0 or not self._fits(call):
             return False
         if self.skip > 0:
@@ -87,7 +87,7 @@ class Fault:
             self.times -= 1
         return True
 
-    def _fits(self, call: Logged) -> bool:
+    def _fits(self, call: LogEntry) -> bool:
         if self.name in (WRITES if call.method == "GET" else READS):
             return False
         wanted: dict[str, Any] = {"method": self.method, "path": self.path, "kind": self.kind}
@@ -143,7 +143,7 @@ class Faults:
             fault.release()
         self._holding.clear()
 
-    def pick(self, call: Logged) -> Fault | None:
+    def pick(self, call: LogEntry) -> Fault | None:
         self._armed = [fault for fault in self._armed if fault.times != 0]
         for fault in self._armed:
             if fault.meets(call):

@@ -1,1 +1,1 @@
-"""Ways to the service: in process, WSGI, socket, control door, webhooks; it imports all that is below."""
+"""Ways into the emulator (in process, WSGI, socket, control API) and out (webhooks); it imports all rooms below."""

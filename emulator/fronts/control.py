@@ -1,4 +1,4 @@
-"""A typed client of the control door, with the names of the in-process API."""
+"""A typed client of the control API: its methods have the names of the in-process emulator's."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 from stripe_mongo_sync.emulator.protocol.renamed import renamed
-from stripe_mongo_sync.emulator.protocol.wire import Json, Logged
+from stripe_mongo_sync.emulator.protocol.wire import Json, LogEntry
 
 
 class ControlError(Exception):
-    """The control door refused: an unknown name, or arguments that do not fit."""
+    """The control API refused: the name is unknown, or the arguments do not fit."""
 
 
 class Control:
@@ -38,8 +38,8 @@ class Control:
         return list(self.get("events"))
 
     @property
-    def requests(self) -> list[Logged]:
-        return [Logged(**each) for each in self.get("requests")]
+    def requests(self) -> list[LogEntry]:
+        return [LogEntry(**each) for each in self.get("requests")]
 
     @property
     def account(self) -> str:

@@ -1,4 +1,4 @@
-"""The socket front: HTTP/1.1 with keep-alive, one thread a connection, and cuts that really cut."""
+"""The socket front: an HTTP/1.1 server with keep-alive and one thread per connection, which can really cut one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from stripe_mongo_sync.emulator.fronts.door import is_loopback
-from stripe_mongo_sync.emulator.fronts.wsgi import Door
+from stripe_mongo_sync.emulator.fronts.control_api import is_loopback
+from stripe_mongo_sync.emulator.fronts.wsgi import WsgiApp
 from stripe_mongo_sync.emulator.people.service import Service
-from stripe_mongo_sync.emulator.protocol.wire import Cut, Request
+from stripe_mongo_sync.emulator.protocol.wire import ConnectionCut, Request
 
 RESET = struct.pack("ii", 1, 0)  # SO_LINGER on, zero seconds: close sends RST
 
@@ -29,13 +29,13 @@ class Handler(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         length = int(headers.get("content-length") or 0)
         body = self.rfile.read(length)
-        if len(body) < length:  # who dies while sending has asked for nothing
+        if len(body) < length:  # half a request is no request
             self.close_connection = True
             return
         try:
-            reply = self.server.door.answer(Request(self.command, path, query, headers, body))
-        except Cut as cut:
-            if cut.how == "timeout":  # keep the caller waiting; its own patience should end first
+            reply = self.server.app.answer(Request(self.command, path, query, headers, body))
+        except ConnectionCut as cut:
+            if cut.how == "timeout":  # keep the caller waiting: its own timeout should end first
                 self.server.closing.wait(cut.seconds)
             self.close_connection = True
             self.connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
@@ -50,13 +50,13 @@ class Handler(BaseHTTPRequestHandler):
     do_GET = do_POST = do_DELETE = do_PUT = do_PATCH = serve
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Nothing: the request log is `requests`."""
+        """Log nothing: `Emulator.requests` is the request log."""
 
 
 class Server(ThreadingHTTPServer):
     """`with Server(emulator, port) as server:` serves from a thread until the block ends.
 
-    One that listens to other machines lets nobody turn a knob who has not its `token`: given, or drawn.
+    If it listens to other machines, the control API requires its `token`, which is the given one or a random one.
     """
 
     daemon_threads = True
@@ -67,7 +67,7 @@ class Server(ThreadingHTTPServer):
         self.emulator = emulator
         self.token = token or (None if is_loopback(str(self.server_address[0])) else secrets.token_urlsafe(16))
         emulator.token = self.token
-        self.door = Door(emulator)
+        self.app = WsgiApp(emulator)
         self.closing = threading.Event()
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
 
@@ -87,8 +87,8 @@ class Server(ThreadingHTTPServer):
         self._thread.join()
 
     def shutdown_request(self, request: Any) -> None:
-        """Without the polite FIN of the base class, which would come before the RST of a cut."""
+        """Close without the FIN that the base class sends: it would precede the RST of a cut connection."""
         self.close_request(request)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A caller that went away is no news."""
+        """Log nothing: tests cut connections on purpose."""

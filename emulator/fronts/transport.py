@@ -1,4 +1,4 @@
-"""The in-process front: an HTTP client for stripe-python that hands its bytes to the engine, without a socket."""
+"""The in-process front: an HTTP client for stripe-python that passes its bytes to the engine without a socket."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 import stripe
 from requests.structures import CaseInsensitiveDict
 
-from stripe_mongo_sync.emulator.protocol.wire import Cut, Reply, Request
+from stripe_mongo_sync.emulator.protocol.wire import ConnectionCut, Reply, Request
 
 WHY = {
     "refused": "ConnectionError: [Errno 111] Connection refused",
@@ -20,7 +20,7 @@ WHY = {
 
 
 class Transport(stripe.HTTPClient):
-    """Give it to `StripeClient(key, http_client=…)`. Any number of threads may use one."""
+    """For `StripeClient(key, http_client=…)`. Any number of threads can share one."""
 
     name = "emulator"
 
@@ -37,7 +37,7 @@ class Transport(stripe.HTTPClient):
         request = Request(method.upper(), parts.path, parts.query, lower, body)
         try:
             reply = self._answer(request)
-        except Cut as cut:
+        except ConnectionCut as cut:
             message = f"Unexpected error communicating with Stripe.\n\n(Network error: {WHY[cut.how]})"
             raise stripe.APIConnectionError(message, should_retry=True) from cut  # type: ignore[no-untyped-call]
         return reply.body, reply.status, CaseInsensitiveDict(reply.headers)
@@ -49,7 +49,7 @@ class Transport(stripe.HTTPClient):
         return BytesIO(body), status, replied
 
     def _sleep_time_seconds(self, num_retries: int) -> float:
-        """The library's own retries come at once: nobody is spared by waiting."""
+        """Let the library retry without delay, which would protect no server here."""
         return 0.0
 
     def close(self) -> None:

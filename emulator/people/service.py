@@ -15,7 +15,7 @@ from stripe_mongo_sync.emulator.people.actors import Actor
 from stripe_mongo_sync.emulator.people.buyers import Buyer
 from stripe_mongo_sync.emulator.people.trouble import NOBODY, Trouble
 from stripe_mongo_sync.emulator.protocol.renamed import renamed
-from stripe_mongo_sync.emulator.protocol.wire import API_VERSION, Json, Logged
+from stripe_mongo_sync.emulator.protocol.wire import API_VERSION, Json, LogEntry
 from stripe_mongo_sync.emulator.state.clock import Clock
 from stripe_mongo_sync.emulator.state.destinations import DESTINATION, destination, destinations, is_thin
 from stripe_mongo_sync.emulator.state.store import Store
@@ -38,7 +38,7 @@ class Service(Trouble):
         self.dashboard: Actor = Actor(self.engine, ask=True)
         self.automation: Actor = Actor(self.engine, cause=NOBODY)
         self.buyer: Buyer = Buyer(self.engine)
-        self.token: str | None = None  # that the control door asks for; None: it is open to this machine
+        self.token: str | None = None  # what the control API requires; None: every process on this machine may use it
         self.webhooks.recover()
 
     def copy(self) -> Self:
@@ -57,7 +57,7 @@ class Service(Trouble):
         return self.engine.account
 
     @property
-    def requests(self) -> list[Logged]:
+    def requests(self) -> list[LogEntry]:
         """Every request that reached Stripe, oldest first."""
         with self.engine.lock:
             return list(self.engine.log)

@@ -17,7 +17,7 @@ NOBODY: Json = {"id": None, "idempotency_key": None}
 
 
 class Trouble:
-    """The knobs of an engine that make it fail, and those that end it."""
+    """The methods that make an engine fail on demand, and those that end it."""
 
     def __init__(self, engine: Engine) -> None:
         self.engine = engine
@@ -99,11 +99,11 @@ class Trouble:
 
     def restrict(self, key: str, deny: Mapping[str, str]) -> None:
         """Deny a key `read`, `write`, `all` or `none` on a kind, or on `*`, all that are not named: 403."""
-        self.engine.gate.restrict(key, deny)
+        self.engine.key_check.restrict(key, deny)
 
     def revoke(self, key: str) -> None:
         """401 for this key from now on."""
-        self.engine.gate.revoke(key)
+        self.engine.key_check.revoke(key)
 
     def wipe(self) -> None:
         """Lose all objects, events and saved replies; the webhook endpoints stay."""

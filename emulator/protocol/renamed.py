@@ -11,11 +11,16 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 FAULTS = {"zombie": "late_request"}
+CLASSES = {"Cut": "ConnectionCut", "Logged": "LogEntry"}  # of the package `emulator`
 
 
 def warn(old: str, new: str, stacklevel: int = 3) -> None:
     """Warn the caller of the function that calls this."""
-    warnings.warn(f"{old} is now called {new}; the old name goes in 0.3", DeprecationWarning, stacklevel)
+    warnings.warn(renaming(old, new), DeprecationWarning, stacklevel)
+
+
+def renaming(old: str, new: str) -> str:
+    return f"{old} is now called {new}; the old name will be removed in 0.3"
 
 
 def renamed(old: str, new: Callable[P, R]) -> Callable[P, R]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 from stripe_mongo_sync.emulator.protocol.render import cut
-from stripe_mongo_sync.emulator.protocol.wire import Json, Logged, Reply
+from stripe_mongo_sync.emulator.protocol.wire import Json, LogEntry, Reply
 
 EDGE = Reply(503, {"Content-Type": "text/html"}, b"<html><body><h1>503 Service Unavailable</h1></body></html>")
 
@@ -16,7 +16,13 @@ def as_bytes(body: Json) -> bytes:
 
 
 def reply(
-    entry: Logged, date: str, version: str, status: int, body: bytes, original: str, extra: dict[str, str] | None = None
+    entry: LogEntry,
+    date: str,
+    version: str,
+    status: int,
+    body: bytes,
+    original: str,
+    extra: dict[str, str] | None = None,
 ) -> Reply:
     """`original` is the id of the request that was executed: this one, or the one that is replayed."""
     headers = {

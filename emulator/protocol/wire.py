@@ -30,7 +30,7 @@ class Reply:
 
 
 @dataclass
-class Logged:
+class LogEntry:
     """One line of the request log: what was asked, and how it ended (`status` 0: the peer got no reply)."""
 
     method: str
@@ -49,7 +49,7 @@ class Logged:
     fault: str | None = None
 
 
-class Cut(Exception):
+class ConnectionCut(Exception):
     """The connection ends without a reply."""
 
     def __init__(self, how: How, seconds: float = 0.0) -> None:

@@ -19,7 +19,7 @@ MATCH = str | Callable[[Json], bool]
 
 
 @dataclass
-class Oddity:
+class EventFault:
     """Something that will happen to the next events that match."""
 
     what: str  # lose, hide or duplicate
@@ -41,15 +41,15 @@ class EventLog:
         self._clock = clock
         self._draw = draw
         self._api_version = api_version
-        self._oddities: list[Oddity] = []
+        self._faults: list[EventFault] = []
         self.lag = 0.0
         self.chance: Callable[[str], bool] = lambda fault: False
 
     def expect(self, what: str, match: MATCH, times: int) -> None:
-        self._oddities.append(Oddity(what, match, times))
+        self._faults.append(EventFault(what, match, times))
 
     def clear_faults(self) -> None:
-        self._oddities.clear()
+        self._faults.clear()
         self.lag = 0.0
 
     def record(self, realm: Realm, type: str, object: Json, previous: Json | None, cause: Json | None) -> list[Json]:
@@ -83,7 +83,7 @@ class EventLog:
         return {"event": event, "at": now, "lost": False, "hidden": False}
 
     def _meets(self, what: str, event: Json) -> bool:
-        return any(oddity.hits(event) for oddity in self._oddities if oddity.what == what)
+        return any(fault.hits(event) for fault in self._faults if fault.what == what)
 
     def losses(self, realm: Realm) -> list[Json]:
         """The rows of events that could not be made, and of which nobody was told; they are marked as told."""

@@ -26,9 +26,9 @@ def _no_telemetry(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def emulator() -> Emulator:
-    """Asking for the emulator marks a test as using knobs that real Stripe lacks: it is skipped there."""
+    """A test that requests the emulator uses controls that real Stripe lacks, and is skipped there."""
     if REAL:
-        pytest.skip("real Stripe has no such knob")
+        pytest.skip("real Stripe has no such control")
     return Emulator()
 
 

@@ -19,8 +19,8 @@ import stripe
 
 from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.emulator.fronts.control import Control, ControlError
-from stripe_mongo_sync.emulator.fronts.courier import Courier
 from stripe_mongo_sync.emulator.fronts.server import Server
+from stripe_mongo_sync.emulator.fronts.webhook_sender import WebhookSender
 from stripe_mongo_sync.emulator.state.webhooks import FAST
 from tests.contract.conftest import Json
 
@@ -141,7 +141,7 @@ class TestDeliveries:
         emulator.webhooks.schedule = (0.0, 0.0, 0.0)
         secret = emulator.endpoint(hook.url)["secret"]
         hook.statuses[:] = [500, 302]
-        with Courier(emulator):
+        with WebhookSender(emulator):
             made = client.v1.customers.create({})
             bodies = [hook.received.get(timeout=10) for _ in range(3)]
 
@@ -154,7 +154,7 @@ class TestDeliveries:
     def test_an_endpoint_that_fails_leaves_the_event_pending(self, emulator: Emulator, hook: Hook) -> None:
         emulator.endpoint(hook.url)
         hook.statuses[:] = [500]
-        with Courier(emulator):  # which ends only when the attempt under way has ended
+        with WebhookSender(emulator):  # which ends only when the attempt under way has ended
             emulator.dashboard.create("customer")
             hook.received.get(timeout=10)
 
@@ -218,8 +218,8 @@ class TestControl:
         with pytest.raises(stripe.RateLimitError):
             [client.v1.customers.list() for _ in range(3)]
         control.limit()
-        for knob in (control.lose_event, control.hide_event, control.duplicate_events):
-            knob("nothing.*")
+        for lose in (control.lose_event, control.hide_event, control.duplicate_events):
+            lose("nothing.*")
         control.show_events()
         control.chaos(1, {"503_edge": 1.0})
         with pytest.raises(stripe.APIError):

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.emulator.protocol.wire import Logged
+from stripe_mongo_sync.emulator.protocol.wire import LogEntry
 from stripe_mongo_sync.models import Customer, Event, Product, Status, kinds
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from tests.crash.test_crash import reconciling
@@ -111,7 +111,7 @@ def test_a_list_that_fails_on_any_page_moves_no_checkpoint_and_proves_nothing(
     assert_in_sync(world)
 
 
-def page_of_events(request: Logged) -> int | None:
+def page_of_events(request: LogEntry) -> int | None:
     """Which page of what happened since the checkpoint is asked for."""
     if request.path != "/v1/events" or "types" in request.params:
         return None

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from random import Random
 
-from stripe_mongo_sync.emulator.protocol.wire import Logged
+from stripe_mongo_sync.emulator.protocol.wire import LogEntry
 from stripe_mongo_sync.models import Event, Status, kinds
 from stripe_mongo_sync.models.rows.content import digest
 from stripe_mongo_sync.models.rows.keys import PREFIX, Key
@@ -172,7 +172,7 @@ def assert_deeds_were_done(shop: Shop) -> None:
         assert document.reread().status == Status.DELETED, f"told to be deleted: {document.to_mongo()}"
 
 
-def was_done(request: Logged) -> bool:
+def was_done(request: LogEntry) -> bool:
     """Whether Stripe has done it, whatever it answered."""
     return request.status == 200 or request.fault in ("cut_after", "timeout_after", "500_after", "500_repair")
 

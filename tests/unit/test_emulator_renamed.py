@@ -4,10 +4,11 @@ from typing import Any
 
 import pytest
 
+from stripe_mongo_sync import emulator as package
 from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.emulator.fronts.control import Control
-from stripe_mongo_sync.emulator.fronts.door import KNOBS, RENAMED
-from stripe_mongo_sync.emulator.protocol.renamed import FAULTS
+from stripe_mongo_sync.emulator.fronts.control_api import CONTROLS, RENAMED
+from stripe_mongo_sync.emulator.protocol.renamed import CLASSES, FAULTS
 from stripe_mongo_sync.emulator.protocol.wire import Request
 
 ARGUMENTS: dict[str, dict[str, Any]] = {"plant": {"kind": "customer", "name": "Ann"}}
@@ -38,8 +39,8 @@ def test_an_old_route_does_what_the_new_one_does_and_says_so(emulator: Emulator,
 
     assert reply.status == 200, reply.body
     assert f"{old} is now called {new}" in reply.headers["Warning"]
-    assert new in KNOBS
-    assert old not in KNOBS
+    assert new in CONTROLS
+    assert old not in CONTROLS
 
 
 @pytest.mark.parametrize(("old", "new"), FAULTS.items())
@@ -49,6 +50,13 @@ def test_an_old_fault_is_armed_under_its_new_name(emulator: Emulator, old: str, 
     assert caught[0].filename == __file__
     with pytest.warns(DeprecationWarning, match=new):
         emulator.chaos(1, {old: 0.5})
+
+
+@pytest.mark.parametrize(("old", "new"), CLASSES.items())
+def test_an_old_class_is_the_new_one(old: str, new: str) -> None:
+    with pytest.warns(DeprecationWarning, match=f"{old} is now called {new}") as caught:
+        assert getattr(package, old) is getattr(package, new)
+    assert caught[0].filename == __file__
 
 
 def test_webhooks_are_disrupted_under_the_old_name_too(emulator: Emulator) -> None:

@@ -14,7 +14,7 @@ import pytest
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.emulator.protocol.wire import Logged
+from stripe_mongo_sync.emulator.protocol.wire import LogEntry
 from stripe_mongo_sync.models import Customer, Delivery, Event, Status
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.process.starting import begun
@@ -50,7 +50,7 @@ def unsent(world: World, number: int) -> list[Customer]:
 def asks_at(world: World, number: signal.Signals, method: str) -> None:
     """Let the process be asked to end while a request of that method is under way."""
 
-    def asked(call: Logged) -> bool:
+    def asked(call: LogEntry) -> bool:
         if call.method == method and not STOP.asked:
             ask(number)
         return False

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.emulator import Logged
+from stripe_mongo_sync.emulator import LogEntry
 from stripe_mongo_sync.models import Customer, Event, Status, kinds
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import HEARTBEAT, State
@@ -280,7 +280,7 @@ def test_sigterm_ends_a_long_round_between_two_rows(
     world.reconcile()
     made = unsent(world, 5)
 
-    def asked_to_end(call: Logged) -> bool:
+    def asked_to_end(call: LogEntry) -> bool:
         if call.method == "POST":
             signal.raise_signal(signal.SIGTERM)
         return False

@@ -1,4 +1,4 @@
-"""The emulator's control door: who turns its knobs, over all of them, is this machine or knows the token."""
+"""The emulator's control API: only callers on this machine, or with the token, may use any of its controls."""
 
 import json
 
@@ -6,12 +6,12 @@ import pytest
 
 from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.emulator.fronts.control import Control, ControlError
-from stripe_mongo_sync.emulator.fronts.door import KNOBS, PREFIX
+from stripe_mongo_sync.emulator.fronts.control_api import CONTROLS, PREFIX
 from stripe_mongo_sync.emulator.fronts.server import Server
 from stripe_mongo_sync.emulator.protocol.wire import Request
 
-LOOKS = ("objects/customer", "usable/customer", "requests", "events", "clock", "webhooks", "account")
-DOORS = [*(("POST", name) for name in KNOBS), *(("GET", name) for name in LOOKS)]
+READS = ("objects/customer", "usable/customer", "requests", "events", "clock", "webhooks", "account")
+ROUTES = [*(("POST", name) for name in CONTROLS), *(("GET", name) for name in READS)]
 HERE = {"host": "127.0.0.1:12111", "content-type": "application/json"}
 OTHERS = {
     "its name": {"host": "evil.example"},
@@ -29,22 +29,22 @@ def answer(emulator: Emulator, method: str, name: str, headers: dict[str, str], 
 
 
 @pytest.mark.parametrize("told", OTHERS)
-def test_no_page_turns_a_knob(told: str) -> None:
+def test_no_page_uses_a_control(told: str) -> None:
     emulator = Emulator()
     before = emulator.clock.now()
 
-    answers = {door: answer(emulator, *door, HERE | OTHERS[told]) for door in DOORS}
+    answers = {route: answer(emulator, *route, HERE | OTHERS[told]) for route in ROUTES}
 
     assert set(answers.values()) == {403}
     assert emulator.clock.now() - before < 60
 
 
 @pytest.mark.parametrize("sent", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data", ""])
-def test_a_knob_takes_json_and_nothing_that_a_form_can_send(sent: str) -> None:
+def test_a_control_takes_json_and_nothing_that_a_form_can_send(sent: str) -> None:
     emulator, body = Emulator(), json.dumps({"advance": 86400}).encode()
     headers = HERE | {"content-type": sent}
 
-    assert {answer(emulator, "POST", name, headers, body) for name in KNOBS} == {415}
+    assert {answer(emulator, "POST", name, headers, body) for name in CONTROLS} == {415}
     assert answer(emulator, "POST", "clock", HERE | {"content-type": "Application/JSON; charset=utf-8"}, body) == 200
 
 
@@ -53,7 +53,7 @@ def test_this_machine_may_look_under_each_of_its_names(host: str) -> None:
     assert answer(Emulator(), "GET", "clock", {"host": host, "origin": f"http://{host}"}) == 200
 
 
-def test_beyond_this_machine_the_control_door_asks_for_a_token() -> None:
+def test_beyond_this_machine_the_control_api_asks_for_a_token() -> None:
     emulator = Emulator()
     with Server(emulator, host="0.0.0.0") as server:
         url = f"http://127.0.0.1:{server.server_address[1]}"
@@ -63,7 +63,7 @@ def test_beyond_this_machine_the_control_door_asks_for_a_token() -> None:
             with pytest.raises(ControlError, match="401"):
                 client.objects("customer")
         Control(url, token=server.token).clock.advance(60)
-        answers = {answer(emulator, *door, HERE | {"host": "any.example"}) for door in DOORS}
+        answers = {answer(emulator, *route, HERE | {"host": "any.example"}) for route in ROUTES}
 
     assert answers == {401}
     with Server(Emulator()) as server:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stripe_mongo_sync.emulator import Cut, Emulator
+from stripe_mongo_sync.emulator import ConnectionCut, Emulator
 from stripe_mongo_sync.emulator.engine.auth import read_key
 from stripe_mongo_sync.emulator.engine.calls import route
 from stripe_mongo_sync.emulator.engine.lists import page
@@ -161,7 +161,7 @@ class TestWSGI:
         ((status, headers),) = answers
         return status, headers, data
 
-    def test_it_serves_stripe_and_the_control_door(self) -> None:
+    def test_it_serves_stripe_and_the_control_api(self) -> None:
         emulator = Emulator()
         status, headers, _ = self.call(emulator, "POST", "/v1/customers", b"email=a@example.com")
         assert (status, headers["Content-Type"]) == ("200 OK", "application/json")
@@ -182,4 +182,4 @@ class TestWSGI:
 
 
 def test_a_cut_says_how() -> None:
-    assert Cut("timeout", 3).how == "timeout"
+    assert ConnectionCut("timeout", 3).how == "timeout"

@@ -1,9 +1,9 @@
-"""The control door: the emulator's knobs over HTTP, for tests and demos in other processes, and for no web page.
+"""The control API: tests and demos in other processes control the emulator over HTTP; web pages cannot.
 
-A page of any site may send a form or a plain text to this machine, from the browser of whoever has it open, and may
-give its own name this machine's address. So a knob takes JSON only, which a browser sends elsewhere only if it is
-allowed to, and nothing here answers to another name than this machine's, nor to who comes from another site. Where the
-emulator listens to other machines, it asks for a token instead.
+A page of any site can make the browser that shows it send a form or plain text to this machine, and the site's name can
+resolve to this machine's address. Therefore a control takes only JSON, which a browser sends to another site only with
+that site's permission, and a request is refused if its Host is not a name of this machine or if it comes from another
+site's page. An emulator that listens to other machines requires a token instead.
 """
 
 from __future__ import annotations
@@ -18,11 +18,12 @@ from urllib.parse import parse_qsl, urlsplit
 
 from stripe_mongo_sync.emulator.people.service import Service
 from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.renamed import renaming
 from stripe_mongo_sync.emulator.protocol.wire import Json, Reply, Request
 
 PREFIX = "/_emulator/"
 JSON = "application/json"
-Knob = Callable[[Service, Json], Any]
+Control = Callable[[Service, Json], Any]
 
 
 def _fault(emulator: Service, args: Json) -> Any:
@@ -36,7 +37,7 @@ def _clock(emulator: Service, args: Json) -> Any:
 
 
 # POST /_emulator/<name> with a JSON object of arguments.
-KNOBS: dict[str, Knob] = {
+CONTROLS: dict[str, Control] = {
     "faults": _fault,
     "chaos": lambda e, a: e.chaos(**a),
     "clear_faults": lambda e, a: e.clear_faults(**a),
@@ -70,7 +71,7 @@ KNOBS: dict[str, Knob] = {
     "wipe": lambda e, a: e.wipe(**a),
     "reset_account": lambda e, a: e.reset_account(**a),
 }
-RENAMED = {  # the routes of before: each works for one more release
+RENAMED = {  # old routes, which work for one more release
     "calm": "clear_faults",
     "plant": "insert",
     "release_zombies": "release_late_requests",
@@ -79,8 +80,8 @@ RENAMED = {  # the routes of before: each works for one more release
 }
 
 
-def _look(emulator: Service, name: str, query: Json) -> Any:
-    """GET /_emulator/<name>."""
+def _read(emulator: Service, name: str, query: Json) -> Any:
+    """Answer GET /_emulator/<name>; raise KeyError for an unknown name."""
     livemode = query.get("livemode") == "true"
     match name.split("/"):
         case ["objects", kind]:
@@ -101,7 +102,7 @@ def _look(emulator: Service, name: str, query: Json) -> Any:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine, for this machine alone."""
+    """Return whether a host is a name or address that only this machine can reach."""
     host = host.strip("[]").rstrip(".").lower()
     try:
         return ip_address(host).is_loopback
@@ -109,21 +110,21 @@ def is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _closed(request: Request, token: str | None) -> Reply | None:
-    """The refusal of who must not turn a knob; None for who may."""
-    told = request.headers
+def _refusal(request: Request, token: str | None) -> Reply | None:
+    """Return the refusal of a caller that may not use the control API, or None."""
+    headers = request.headers
     if token is not None:
-        scheme, _, given = told.get("authorization", "").partition(" ")
+        scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not hmac.compare_digest(given.strip().encode(), token.encode()):
             return _json(401, {"error": "send the control token that the emulator printed: Authorization: Bearer …"})
-    elif "host" in told and not _names_here(f"//{told['host']}"):
-        return _json(403, {"error": "this door answers to localhost only"})
-    if "origin" in told and not _names_here(told["origin"]):
-        return _json(403, {"error": "this door is not for pages of other sites"})
-    if told.get("sec-fetch-site", "none") not in ("none", "same-origin"):
-        return _json(403, {"error": "this door is not for pages of other sites"})
-    if request.method == "POST" and told.get("content-type", "").partition(";")[0].strip().lower() != JSON:
-        return _json(415, {"error": f"the arguments are sent as {JSON}"})
+    elif "host" in headers and not _names_here(f"//{headers['host']}"):
+        return _json(403, {"error": "the control API answers only requests to localhost"})
+    if "origin" in headers and not _names_here(headers["origin"]):
+        return _json(403, {"error": "the control API does not answer pages of other sites"})
+    if headers.get("sec-fetch-site", "none") not in ("none", "same-origin"):
+        return _json(403, {"error": "the control API does not answer pages of other sites"})
+    if request.method == "POST" and headers.get("content-type", "").partition(";")[0].strip().lower() != JSON:
+        return _json(415, {"error": f"send the arguments as {JSON}"})
     return None
 
 
@@ -135,29 +136,31 @@ def _names_here(address: str) -> bool:
 
 
 def control(emulator: Service, request: Request) -> Reply:
-    """200 with JSON; 401, 403 or 415 for who must not; 404 for an unknown name, 422 for arguments that do not fit,
-    Stripe's refusal as it is.
+    """Answer a request to the control API.
+
+    200 with JSON; 401, 403 or 415 for a caller that may not use it; 404 for an unknown name; 422 for arguments that do
+    not fit; an error of the emulated Stripe unchanged.
     """
-    if (refusal := _closed(request, emulator.token)) is not None:
+    if (refusal := _refusal(request, emulator.token)) is not None:
         return refusal
     asked = request.path.removeprefix(PREFIX)
     name = RENAMED.get(asked, asked)
-    headers = {"Warning": f'299 - "{asked} is now called {name}; the old name goes in 0.3"'} if name != asked else {}
+    headers = {"Warning": f'299 - "{renaming(asked, name)}"'} if name != asked else {}
     try:
         if request.method == "GET":
-            return _json(200, _look(emulator, name, dict(parse_qsl(request.query))))
-        if request.method != "POST" or name not in KNOBS:
+            return _json(200, _read(emulator, name, dict(parse_qsl(request.query))))
+        if request.method != "POST" or name not in CONTROLS:
             raise KeyError(name)
         args = json.loads(request.body or b"{}")
         if not isinstance(args, dict):
-            raise TypeError("the arguments are a JSON object")
+            raise TypeError("the arguments must be a JSON object")
     except KeyError:
-        known = ", ".join(["objects/<kind>", "usable/<kind>", "requests", "events", *KNOBS])
+        known = ", ".join(["objects/<kind>", "usable/<kind>", "requests", "events", *CONTROLS])
         return _json(404, {"error": f"no control is called {request.method} {name}; there are {known}"})
     except (ValueError, TypeError) as error:
         return _json(422, {"error": str(error)})
     try:
-        return _json(200, KNOBS[name](emulator, args), headers)
+        return _json(200, CONTROLS[name](emulator, args), headers)
     except Problem as problem:
         return _json(problem.status, problem.body())
     except (KeyError, TypeError, ValueError) as error:

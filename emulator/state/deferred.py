@@ -1,4 +1,4 @@
-"""What Stripe does after its caller has given up: late requests, and repairs of stored 500s."""
+"""Work that Stripe does after its caller has given up: late requests, and repairs of saved 500s."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ LATE_REQUESTS = "zombies"  # the name that the table has in existing state files
 REPAIRS = "repairs"
 
 
-class Later:
-    """Two queues that are part of the state."""
+class DeferredWork:
+    """Two queues, which survive a restart."""
 
     def __init__(self, store: Store, now: Callable[[], float]) -> None:
         self._store = store
         self._now = now
 
     def postpone(self, id: str, request: Request, seconds: float) -> None:
-        """Execute this request in `seconds`, or, if that is 0, when asked to."""
+        """Queue this request for `seconds` from now, or, if that is 0, until a test releases it."""
         row = {
             "method": request.method,
             "path": request.path,
@@ -41,7 +41,7 @@ class Later:
             late.append(Request(row["method"], row["path"], row["query"], row["headers"], body))
         return late
 
-    def mend(self, id: str, row: Json) -> None:
+    def add_repair(self, id: str, row: Json) -> None:
         self._store.put(REPAIRS, id, row)
 
     def repairs(self, key: str | None) -> list[Json]:
