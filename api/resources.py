@@ -7,7 +7,6 @@ import json
 import re
 from typing import Any
 
-from bson import ObjectId
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.routing import BaseConverter, Map
 
@@ -19,8 +18,9 @@ from stripe_mongo_sync.models.base.input import DEEPEST, Invalid
 from stripe_mongo_sync.models.rows.keys import wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.engine.look import with_links
-from stripe_mongo_sync.sync.errors import NotFound
-from stripe_mongo_sync.sync.library import act, create, delete, open_portal, update
+from stripe_mongo_sync.sync.engine.saga import act, create, delete, update
+from stripe_mongo_sync.sync.library import open_portal
+from stripe_mongo_sync.sync.shop.documents import found, last_seen, listed
 from stripe_mongo_sync.sync.tokens import Scope
 
 RETRY_AFTER = "30"  # s: by then a webhook, or the next attempt, has most likely settled it
@@ -93,14 +93,14 @@ def _create(model: Model) -> Response:
 @needs(Scope.READ)
 def _show(model: Model, reference: str) -> Response:
     expand = _expands()
-    document, links = with_links(_found(model, reference))
+    document, links = with_links(found(model, reference))
     return jsonify(told(document, expand=expand, links=links))
 
 
 @needs(Scope.WRITE)
 def _update(model: Model, reference: str) -> Response:
     expand, changes = _expands(), body()
-    document = update(_found(model, reference), changes)
+    document = update(found(model, reference), changes)
     here_only = all(getattr(model._fields.get(name), "local", False) for name in changes)
     return _told(document, done=200, expand=expand, pending=document.operation is not None and not here_only)
 
@@ -109,7 +109,7 @@ def _update(model: Model, reference: str) -> Response:
 def _act(model: Model, action: str, reference: str) -> Response:
     expand = _expands()
     given = body() if request.content_length else {}
-    document = act(_found(model, reference), action, given)
+    document = act(found(model, reference), action, given)
     return _told(document, done=200, expand=expand, pending=document.operation is not None)
 
 
@@ -118,7 +118,7 @@ def _portal(reference: str) -> tuple[Response, int]:
     given = body() if request.content_length else {}
     if unknown := set(given) - {"return_url"}:
         raise Invalid(dict.fromkeys(sorted(unknown), "is not a parameter of the portal"))
-    customer = sure(_found(Customer, reference), Customer)
+    customer = sure(found(Customer, reference), Customer)
     if not (may(Scope.READ) or made(customer)):
         raise Forbidden(Scope.READ)  # there, all is shown of them
     return jsonify(open_portal(customer, given.get("return_url"))), 201
@@ -127,7 +127,7 @@ def _portal(reference: str) -> tuple[Response, int]:
 @needs(Scope.WRITE)
 def _delete(model: Model, reference: str) -> Response:
     expand = _expands()
-    document = delete(_found(model, reference))
+    document = delete(found(model, reference))
     return _told(document, done=200, expand=expand, pending=document.operation is not None)
 
 
@@ -142,26 +142,10 @@ def _list(model: Model) -> Response:
     limit = request.args.get("limit", "20")
     if not LIMIT.fullmatch(limit):
         raise Invalid({"limit": "must be a whole number from 1 to 100"})
-    status = request.args.get("status")
-    if status is not None and status not in list(Status):
-        raise Invalid({"status": f"must be one of {', '.join(Status)}"})
-    where: dict[str, Any] = {"live": True} if status is None else {"status": status}
-    query = model.objects(**where).filter(__raw__=_after(model)).order_by("-created_at", "-id")
-    found = list(query.limit(int(limit) + 1))
-    page = [told(document, expand=expand) for document in found[: int(limit)]]
-    return jsonify({"data": page, "has_more": len(found) > int(limit)})
-
-
-def _after(model: Model) -> dict[str, Any]:
-    """Return the query of what comes after the document that `starting_after` names."""
-    given = request.args.get("starting_after")
-    if given is None:
-        return {}
-    last = model.objects(id=ObjectId(given)).first() if ObjectId.is_valid(given) else None
-    if last is None:
-        raise Invalid({"starting_after": "is not the id of a document"})
-    earlier = {"created_at": {"$lt": last.created_at}}
-    return {"$or": [earlier, {"created_at": last.created_at, "_id": {"$lt": last.id}}]}
+    last = last_seen(model, request.args.get("starting_after"))
+    seen = listed(model, request.args.get("status"), last, int(limit) + 1)
+    page = [told(document, expand=expand) for document in seen[: int(limit)]]
+    return jsonify({"data": page, "has_more": len(seen) > int(limit)})
 
 
 def body() -> dict[str, Any]:
@@ -194,13 +178,6 @@ def _deeper(value: Any, levels: int) -> bool:
     if levels == 0:
         return bool(inner)
     return any(isinstance(each, dict | list) and _deeper(each, levels - 1) for each in inner)
-
-
-def _found(model: Model, reference: str) -> SyncedDocument:
-    document = model.lookup(reference)
-    if document is None:
-        raise NotFound
-    return document
 
 
 def _expands() -> bool:

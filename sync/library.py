@@ -6,7 +6,6 @@ from stripe import HTTPClient  # by name: `sync.stripe` is a room
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync import connection
 from stripe_mongo_sync.sync.connection import Connection, current, disconnect
-from stripe_mongo_sync.sync.engine.saga import act, create, delete, update
 from stripe_mongo_sync.sync.errors import (
     AlreadyConnected,
     AlreadyExists,
@@ -24,6 +23,7 @@ from stripe_mongo_sync.sync.notices import hooks
 from stripe_mongo_sync.sync.notices.hooks import Notice, on
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.shop.customers import create_customer, open_portal, set_payment_method
+from stripe_mongo_sync.sync.shop.documents import act, create, delete, find, get, update
 from stripe_mongo_sync.sync.shop.orders import create_order
 
 __all__ = [
@@ -47,6 +47,8 @@ __all__ = [
     "current",
     "delete",
     "disconnect",
+    "find",
+    "get",
     "on",
     "open_portal",
     "set_payment_method",

@@ -187,7 +187,10 @@ def act(document: SyncedDocument, name: str, body: dict[str, Any]) -> SyncedDocu
     outcome is not known yet. Raises Invalid, InProgress, NotFound, Refused or Unavailable.
     """
     require_json(body)
-    action = document.resource.actions[name]
+    actions = document.resource.actions
+    if not isinstance(name, str) or (action := actions.get(name)) is None:
+        there = f"must be one of {', '.join(actions)}" if actions else f"{document.resource.kind} has none"
+        raise Invalid({"action": there})
     fields = dict(action.takes._fields) if action.takes else {}
     values = sendable(resolve(fields, checked_fields(fields, body, "create")), "create")
     calls = action.calls or (lambda latest, given: [Call(f"{latest.path}/{name}", given)])

@@ -16,6 +16,7 @@ from stripe_mongo_sync.sync.engine.saga import act, create
 from stripe_mongo_sync.sync.errors import CannotLook, NotFound, Refused, Unavailable
 from stripe_mongo_sync.sync.process.deadline import prompt
 from stripe_mongo_sync.sync.settings import LONGEST_URL
+from stripe_mongo_sync.sync.shop.documents import asking
 from stripe_mongo_sync.sync.stripe.about import an
 from stripe_mongo_sync.sync.stripe.answers import Refusal, Reply
 
@@ -30,6 +31,11 @@ def create_customer(username: str, *, idempotency_key: str | None = None, **fiel
 
     Raises NotConnected, Invalid, AlreadyExists, KeyReused, Refused (`.code`, `.decline_code`) or Unavailable (which
     carries the key to repeat with). A pending customer is settled by its webhook or by reconcile.
+
+    Example:
+
+        customer = create_customer("user@here.com", name="A User")
+        print(customer.status, customer.stripe_id)
     """
     current()
     customer, _ = create(Customer, {"username": username, **fields}, idempotency_key=idempotency_key)
@@ -39,21 +45,28 @@ def create_customer(username: str, *, idempotency_key: str | None = None, **fiel
 def set_payment_method(username: str, payment_method: str) -> Customer:
     """Let a customer pay with this method from now on: attach it to them, and make it the default of their invoices.
 
-    `payment_method` is Stripe's id (a browser made it) or ours. Return the customer, with an operation while the
-    outcome is unknown. Raises NotFound, Invalid, InProgress, Refused (a card that the bank declines) or Unavailable;
-    refused, the method they had stays.
+    `payment_method` is Stripe's id (a browser made it) or ours. Return the customer, with an operation while XX
+    Example:
+
+        customer = set_payment_method("user@here.com", "pm_card_visa")
     """
     customer = act(customer_of(username), "payment_method", {"payment_method": payment_method})
     return sure(customer, Customer)
 
 
 @prompt
-def open_portal(customer: Customer, return_url: str | None = None) -> dict[str, Any]:
+def open_portal(customer: Customer | str, return_url: str | None = None) -> dict[str, Any]:
     """Open Stripe's billing portal for a customer, and return {"url", "return_url"}: where to send them, at once.
 
-    The address lets anybody in who has it, and lapses within minutes: nothing is stored. Raises Invalid, NotFound,
-    Refused (it was never set up in the Dashboard), CannotLook (Stripe did not answer) or Unavailable (MongoDB did not).
+    The customer is the document, or the username of one. The address lets anybody in who has it, and lapses within
+    minutes: nothing is stored. Raises NotConnected, Invalid, NotFound, Refused (it was never set up in the Dashboard),
+    CannotLook (Stripe did not answer) or Unavailable (MongoDB did not).
+
+    Example:
+
+        print(open_portal("user@here.com", "https://shop.example/account")["url"])
     """
+    customer = customer if isinstance(customer, Customer) else customer_of(customer)
     if return_url is not None and not _is_address(return_url):
         raise Invalid({"return_url": f"must be an http address of at most {LONGEST_URL} characters"})
     if customer.status != Status.ACTIVE:
@@ -86,13 +99,10 @@ def customer_of(username: str) -> Customer:
     """Return the live customer of a username, of our id, or of an id of the form cus_…; never of an id that somebody
     chose, which may be somebody else's username. Raises Invalid, NotFound or Unavailable.
     """
-    current()
-    if not isinstance(username, str):
-        raise Invalid({"username": "must be a string"})
-    try:
+    with asking():
+        if not isinstance(username, str):
+            raise Invalid({"username": "must be a string"})
         customer = Customer.meant(username)
-    except PyMongoError as error:
-        raise Unavailable from error
     if customer is None:
         raise NotFound(f"There is no customer {username[:LONGEST]!r}.")
     return customer

@@ -46,6 +46,12 @@ def create_order(
     `payment_method` to charge at once). What only Stripe can reckon (tiers, a fraction) is sold by checkout alone, and
     has its `amount_total` from there. Raises what `create_customer` raises; a declined card is Refused with an order
     whose payment may be confirmed again.
+
+    Example:
+
+        two = [{"price": "price_123", "quantity": 2}]
+        order = create_order("user@here.com", two, "checkout", success_url="https://shop.example/thanks")
+        print(order.payment_status, order.url)
     """
     current()
     body = {"username": username, "items": items, "payment": payment, **fields}

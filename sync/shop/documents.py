@@ -1,0 +1,281 @@
+"""The calls for every type: create, get, find, update, delete and act, by a kind, a class or a document.
+
+A *kind* is Stripe's `object`: "customer", "checkout.session". A *reference* is what the HTTP API takes in an address:
+the id of a document, Stripe's id or, of a customer, the username; `lookup` is the one rule for both doors. Whatever is
+wrong with a call is said before anything is written or sent.
+"""
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from difflib import get_close_matches
+from typing import Annotated, Any, TypeVar, overload
+
+from bson import ObjectId
+from pymongo.errors import PyMongoError
+
+from stripe_mongo_sync.models import Status, SyncedDocument, kinds
+from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine import saga
+from stripe_mongo_sync.sync.errors import NotFound, Unavailable
+
+PAGE = 100  # documents that one question to MongoDB brings
+SHOWN = 80  # characters of what a caller took for a kind
+
+# The type stubs have a signature for each kind that is meant.
+Created = Annotated[str, "a kind that we create"]
+Kind = Annotated[str, "any kind"]
+Reference = str | ObjectId
+Body = Mapping[str, Any] | None
+D = TypeVar("D", bound=SyncedDocument)
+
+
+@overload
+def create(kind: Created, body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any) -> Any: ...
+@overload
+def create(kind: type[D], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any) -> D: ...
+def create(kind: Any, body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any) -> Any:
+    """Create a document and its object at Stripe, linked to each other, or neither.
+
+    The fields are Stripe's, in a dict or as keywords; what refers to another document takes our id or Stripe's. Return
+    the document, `active`, or `pending` where the outcome is not known yet: a webhook or reconcile settles it. With
+    `idempotency_key`, a repetition returns the same document or raises the same refusal.
+
+    Raises NotConnected, Invalid, AlreadyExists, KeyReused, Refused (`.code`, `.decline_code`; if a card was declined,
+    the payment is there all the same), RolledBack, Deleted, or Unavailable with the key to repeat with.
+
+    Example:
+
+        product = create("product", name="Lamp")
+        price = create("price", {"product": product.stripe_id, "currency": "eur", "unit_amount": 990})
+    """
+    model = _model(kind, written=True)
+    document, _ = saga.create(model, _body(body, fields), idempotency_key=idempotency_key)
+    return document
+
+
+@overload
+def get(kind: Kind, reference: Reference, /) -> Any: ...
+@overload
+def get(kind: type[D], reference: Reference, /) -> D: ...
+def get(kind: Any, reference: Reference, /) -> Any:
+    """Return the document that is meant, as it is in MongoDB; Stripe is not asked.
+
+    `reference` is its id, Stripe's id or, of a customer, the username, in the order of the HTTP API. What was rolled
+    back or deleted is found by its own id only. Raises NotConnected, Invalid, NotFound or Unavailable.
+
+    Example:
+
+        customer = get("customer", "user@here.com")
+        print(customer.stripe_id, customer.name)
+    """
+    return found(_model(kind), reference)
+
+
+@overload
+def find(
+    kind: Kind, /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> Iterator[Any]: ...
+@overload
+def find(
+    kind: type[D], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> Iterator[D]: ...
+def find(
+    kind: Any, /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> Iterator[Any]:
+    """Return an iterator over the documents of a kind, the newest first, each once.
+
+    They are those that are pending or active, or those of the one `status`; after the document `starting_after`, or
+    that of this id; at most `limit`, or all. A hundred are read at a time, by an index, when they are wanted: it takes
+    no memory to speak of, and what is created meanwhile comes in no later page.
+
+    Raises NotConnected, Invalid or Unavailable; MongoDB may also become unavailable on the way.
+
+    Example:
+
+        for invoice in find("invoice", status="active", limit=20):
+            print(invoice.number, invoice.total)
+    """
+    model = _model(kind)
+    if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
+        raise Invalid({"limit": "must be a whole number of 1 or more"})
+    return _pages(model, _status(status), last_seen(model, starting_after), limit)
+
+
+@overload
+def update(document: D, body: Body = None, /, **fields: Any) -> D: ...
+@overload
+def update(kind: Created, reference: Reference, body: Body = None, /, **fields: Any) -> Any: ...
+@overload
+def update(kind: type[D], reference: Reference, body: Body = None, /, **fields: Any) -> D: ...
+def update(*of: Any, **fields: Any) -> Any:
+    """Change a document here and at Stripe.
+
+    It is given itself, or by its kind or class and a reference (see `get`); then the fields to change, in a dict or as
+    keywords, of which None unsets one. Return it as it is then, with an `operation` while the outcome is not known.
+
+    Raises NotConnected, Invalid, NotFound, AlreadyExists, InProgress, Refused or Unavailable; refused, nothing was
+    changed.
+
+    Example:
+
+        customer = update("customer", "user@here.com", phone="+49 30 1234")
+        customer = update(customer, {"phone": None})
+    """
+    document, rest = _meant("update", of, most=1)
+    return saga.update(document, _body(*rest, fields))
+
+
+@overload
+def delete(document: D, /) -> D: ...
+@overload
+def delete(kind: Created, reference: Reference, /) -> Any: ...
+@overload
+def delete(kind: type[D], reference: Reference, /) -> D: ...
+def delete(*of: Any) -> Any:
+    """Delete a document's object at Stripe, and keep the document, as `deleted`.
+
+    It is given as in `update`. Return it as it is then, with an `operation` while the outcome is not known.
+
+    Raises NotConnected, Invalid, NotFound, NotDeletable (Stripe can only archive it: `update(…, active=False)`),
+    InProgress, Refused (it has prices, say) or Unavailable.
+
+    Example:
+
+        gone = delete("product", "prod_123")
+    """
+    document, _ = _meant("delete", of, most=0)
+    return saga.delete(document)
+
+
+@overload
+def act(document: D, action: str, body: Body = None, /, **fields: Any) -> D: ...
+@overload
+def act(kind: Created, reference: Reference, action: str, body: Body = None, /, **fields: Any) -> Any: ...
+@overload
+def act(kind: type[D], reference: Reference, action: str, body: Body = None, /, **fields: Any) -> D: ...
+def act(*of: Any, **fields: Any) -> Any:
+    """Do one of the actions that a type has: finalize, pay, cancel, confirm, capture, …
+
+    The document is given as in `update`; then the action, and what it takes, in a dict or as keywords. Return it as it
+    is then, with an `operation` while the outcome is not known. Raises NotConnected, Invalid (also for an action that
+    the type has not), NotFound, InProgress, Refused or Unavailable.
+
+    Example:
+
+        invoice = act("invoice", "in_123", "finalize", auto_advance=False)
+        invoice = act(invoice, "pay")
+    """
+    document, (action, *rest) = _meant("act", of, least=1, most=2)
+    return saga.act(document, action, _body(*rest, fields))
+
+
+# --- what both doors ask ---
+
+
+@contextmanager
+def asking() -> Iterator[None]:
+    """Ask MongoDB for a caller. Raises NotConnected, and Unavailable where MongoDB does not answer."""
+    current()
+    try:
+        yield
+    except PyMongoError as error:
+        raise Unavailable from error
+
+
+@asking()
+def found(model: type[D], reference: Reference) -> D:
+    """Return the document that `get` promises."""
+    if not isinstance(reference, str | ObjectId):
+        raise Invalid({"reference": "must be the id of a document, Stripe's id or, of a customer, the username"})
+    document = model.lookup(str(reference))
+    if document is None:
+        raise NotFound(f"There is no such {model.resource.kind}.")
+    return document
+
+
+@asking()
+def last_seen(model: type[D], given: Any) -> D | None:
+    """Return the document after which a list goes on; None for its beginning. Raises Invalid."""
+    if given is None:
+        return None
+    id = given.id if isinstance(given, model) else given
+    last: D | None = model.objects(id=ObjectId(id)).first() if ObjectId.is_valid(id) else None
+    if last is None:
+        raise Invalid({"starting_after": "is not the id of a document"})
+    return last
+
+
+@asking()
+def listed(model: type[D], status: str | None, last: D | None, limit: int) -> list[D]:
+    """Return the live documents, or those of a status, the newest first, after the `last` one that was seen.
+
+    An index has them in this order, and is entered where the last one is: a later page costs what the first does.
+    """
+    where: dict[str, Any] = {"live": True} if _status(status) is None else {"status": status}
+    if last is not None:
+        earlier, beside = {"$lt": last.created_at}, {"created_at": last.created_at, "_id": {"$lt": last.id}}
+        where["$or"] = [{"created_at": earlier}, beside]
+    return list(model.objects(__raw__=where).order_by("-created_at", "-id").limit(limit))
+
+
+def _pages(model: type[D], status: str | None, last: D | None, limit: int | None) -> Iterator[D]:
+    left = limit
+    while left is None or left > 0:
+        wanted = PAGE if left is None else min(PAGE, left)
+        page = listed(model, status, last, wanted)
+        yield from page
+        if len(page) < wanted:
+            return
+        last, left = page[-1], left and left - len(page)
+
+
+def _status(given: Any) -> str | None:
+    if given is not None and given not in list(Status):
+        raise Invalid({"status": f"must be one of {', '.join(Status)}"})
+    return None if given is None else str(given)
+
+
+# --- what a caller of Python may give ---
+
+
+def _model(given: Any, *, written: bool = False) -> type[SyncedDocument]:
+    """Return the model that a kind or a class means. Raises NotConnected or Invalid."""
+    current()
+    known = kinds()
+    if isinstance(given, str):
+        model = known.get(given)
+        near = get_close_matches(given[:SHOWN], known, 3)
+        meant = f": did you mean {' or '.join(near)}?" if near else ""
+    else:
+        model = given if given in known.values() else None
+        meant = ": give a kind, such as 'customer', or the class of one"
+    if model is None:
+        raise Invalid({"kind": f"there is no {ascii(given)[:SHOWN]} here{meant}"})
+    if written and model.resource.mirrored:
+        raise Invalid({"kind": f"{model.resource.kind} is only mirrored: Stripe makes and changes these"})
+    return model
+
+
+def _meant(call: str, of: tuple[Any, ...], *, least: int = 0, most: int) -> tuple[Any, list[Any]]:
+    """Return the document of which a call is, and what it is given besides. Raises what `get` does, or TypeError."""
+    first, *rest = of or (None,)
+    itself = isinstance(first, SyncedDocument)
+    model = _model(type(first) if itself else first, written=True)
+    reference = [] if itself else rest[:1]
+    rest = rest[len(reference) :]
+    if not (itself or reference) or not least <= len(rest) <= most:
+        more = {"update": ", then fields", "act": ", then an action and what it takes"}.get(call, "")
+        raise TypeError(f"{call}() takes a document, or a kind and a reference{more}")
+    return first if itself else found(model, *reference), rest
+
+
+def _body(*given: Any) -> dict[str, Any]:
+    """Return the fields of a dict and of keywords together. Raises Invalid."""
+    *body, fields = given
+    there = body[0] if body and body[0] is not None else {}
+    if not isinstance(there, Mapping):
+        raise Invalid({"body": "must be a dict of fields"})
+    if twice := there.keys() & fields.keys():
+        raise Invalid(dict.fromkeys(sorted(twice), "is given twice"))
+    return {**there, **fields}
