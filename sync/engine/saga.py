@@ -175,7 +175,7 @@ def delete(document: SyncedDocument) -> SyncedDocument:
     Raises NotDeletable, InProgress, NotFound, Refused (it has prices, say) or Unavailable.
     """
     if not document.resource.deletable:
-        raise NotDeletable
+        raise NotDeletable("This type is only mirrored." if document.resource.mirrored else None)
     try:
         return _run(document, "delete", lambda latest: [Call(latest.path, {}, "delete")])
     except PyMongoError as error:

@@ -261,7 +261,7 @@ def _meant(call: str, of: tuple[Any, ...], *, least: int = 0, most: int) -> tupl
     """Return the document of which a call is, and what it is given besides. Raises what `get` does, or TypeError."""
     first, *rest = of or (None,)
     itself = isinstance(first, SyncedDocument)
-    model = _model(type(first) if itself else first, written=True)
+    model = _model(type(first) if itself else first, written=call != "delete")  # that has an error of its own
     reference = [] if itself else rest[:1]
     rest = rest[len(reference) :]
     if not (itself or reference) or not least <= len(rest) <= most:

@@ -15,6 +15,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event, Product, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.base.document import SyncedDocument as Abstract
 from stripe_mongo_sync.models.mirrored import Mirrored
+from stripe_mongo_sync.sync.errors import NotDeletable
 from tests.support import samples
 from tests.support.answers import untouched
 from tests.support.world import World
@@ -115,11 +116,13 @@ def test_a_mirrored_type_is_read_and_never_written(world: World) -> None:
             lambda: sms.create("charge", amount=1),
             lambda: sms.update("charge", charge.stripe_id, amount=1),
             lambda: sms.update(charge, amount=1),
-            lambda: sms.delete(charge),
             lambda: sms.act(charge, "refund"),
         ):
             with pytest.raises(sms.Invalid, match="charge is only mirrored"):
                 call()
+        for of in ((charge,), ("charge", charge.stripe_id)):
+            with pytest.raises(NotDeletable, match="only mirrored"):
+                sms.delete(*of)
 
 
 # --- what cannot be meant ---
