@@ -18,6 +18,7 @@ __all__ = [
     "NotConnected",
     "NotFound",
     "Notice",
+    "ReadOnly",
     "Refused",
     "SyncError",
     "Unavailable",

@@ -18,6 +18,7 @@ from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.parts import Call, Plain
 from stripe_mongo_sync.models.base.resource import Action, Linked, Resource, Undo
 from stripe_mongo_sync.models.rows.indexes import A_STRING
+from stripe_mongo_sync.models.rows.scrub import ID
 from stripe_mongo_sync.models.rows.username import (
     FORM,
     LONGEST,
@@ -144,6 +145,11 @@ class Customer(SyncedDocument):
     balance: int = IntField(sent="", help_text="In the currency's minor unit; below zero, credit.")
     currency: str | None = StringField(sent="")
     delinquent: bool | None = BooleanField(sent="")
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells them from others; an id that somebody chose may be a name."""
+        given = self.stripe_id if ID.fullmatch(self.stripe_id or "") else None
+        return {**super().identity(), "stripe_id": given}
 
     @classmethod
     def lookup(cls, reference: str) -> Self | None:

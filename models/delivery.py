@@ -50,6 +50,10 @@ class Delivery(Claimable):
     replays: int = IntField()  # by an operator
     erased_at: datetime | None = DateTimeField()
 
+    def identity(self) -> dict[str, Any]:
+        """Return what tells it from others."""
+        return {"state": self.state}
+
     @classmethod
     def begin(
         cls, notice: dict[str, Any], hook: str, kind: str, *, document: ObjectId | None = None, raw: bytes | None = None

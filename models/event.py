@@ -79,6 +79,10 @@ class Event(Noticing, Claimable):
     received_at: datetime = DateTimeField()
     erased_at: datetime | None = DateTimeField()  # since then it says which object changed, and shows nothing of it
 
+    def identity(self) -> dict[str, Any]:
+        """Return what tells it from others."""
+        return {"type": self.type, "state": self.state}
+
     @classmethod
     def record(
         cls,

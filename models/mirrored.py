@@ -26,6 +26,7 @@ class Mirrored(SyncedDocument):
 
     says = "A copy of one of Stripe's objects; the object is shown with `expand=stripe`."
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
+    instead = "It is a copy of what Stripe makes, and follows it: `update` is for what you create."
     prepared_in: ClassVar[Collection[Any] | None] = None  # the collection that this process knows to be there
 
     @classmethod

@@ -4,6 +4,7 @@ from pymongo.monitoring import CommandListener
 from stripe import HTTPClient  # by name: `sync.stripe` is a room
 
 from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.models.rows.own_rows import ReadOnly
 from stripe_mongo_sync.sync import connection
 from stripe_mongo_sync.sync.connection import Connection, current, disconnect
 from stripe_mongo_sync.sync.errors import (
@@ -36,6 +37,7 @@ __all__ = [
     "NotConnected",
     "NotFound",
     "Notice",
+    "ReadOnly",
     "Refused",
     "SyncError",
     "Unavailable",

@@ -2,7 +2,7 @@
 
 A document is its own outbox: what must still be told to Stripe is its `operation`, written before Stripe is called.
 It is inserted once (`models/base/birth.py`) and from then on changes only through `move`, `absorb` and `claims`,
-each a single conditional update. MongoEngine's own `save()` replaces, upserts and resurrects; it is never called.
+each a single conditional update. MongoEngine's own `save()` replaces, upserts and resurrects: it is closed.
 """
 
 import logging
@@ -73,6 +73,7 @@ class SyncedDocument(Lifecycle, Noticing, Birth):
         ),
         Noticing.notice_index,
     ]
+    instead = "Call `update` (or `create`, `act`, `delete`) of stripe_mongo_sync: it changes both sides."
     says: ClassVar[str]  # what the API says of the type; no docstring, which `python -OO` takes away
     resource: ClassVar[Resource]
 
@@ -110,6 +111,15 @@ class SyncedDocument(Lifecycle, Noticing, Birth):
         super().__init_subclass__(**kwargs)
         if "resource" in vars(cls):
             register(cls)
+
+    @classmethod
+    def title(cls) -> str:
+        """Return its kind."""
+        return cls.resource.kind
+
+    def identity(self) -> dict[str, Any]:
+        """Return what tells it from others."""
+        return {"status": self.status, "username": getattr(self, "username", None), "stripe_id": self.stripe_id}
 
     # --- change ---
 

@@ -1,14 +1,20 @@
-"""Own rows: what lies in a collection of ours without our mark is somebody else's: no question or change reaches it.
+"""Own rows: no question or change of ours reaches a row of others, and no habit of MongoEngine's changes one of ours.
 
-The mark is a field that every row of ours has had since its first write. It is asked for in one place, `own_rows()`, by
-which `objects` asks, too, so that nothing can forget it. What an index alone answers (`tally.py`) asks without.
+What lies in a collection of ours without our mark is somebody else's. The mark is a field that every row of ours has
+had since its first write. It is asked for in one place, `own_rows()`, by which `objects` asks, too, so that nothing can
+forget it. What an index alone answers (`tally.py`) asks without.
+
+MongoEngine's own ways to write are closed: they change MongoDB alone, so nothing would reach Stripe, and no revision
+guards them. Our code writes by `own_rows()`, conditionally.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, ClassVar
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import chain
+from typing import Any, ClassVar, NoReturn
 
 from mongoengine import Document, QuerySet
 from mongoengine.connection import get_db
+from mongoengine.queryset import QuerySetNoCache
 from pymongo.collection import Collection
 from pymongo.command_cursor import CommandCursor
 from pymongo.cursor import Cursor
@@ -16,14 +22,72 @@ from pymongo.cursor import Cursor
 Row = dict[str, Any]
 Where = Mapping[str, Any]
 THERE = {"$exists": True}
+WRITING = frozenset(("$out", "$merge"))  # the stages of an aggregation that write
 LOOKED_AT = 20  # rows at each end of a collection: where others were first, or still write, one of theirs is among them
 
 
-class OwnQuerySet(QuerySet):
-    """What `objects` asks: our rows only."""
+class ReadOnly(Exception):
+    __doc__ = says = "MongoEngine's ways to write are closed on these documents: call `update` instead."
+
+
+class Closed:
+    """What takes the place of one of MongoEngine's ways to write: whoever calls it gets ReadOnly."""
+
+    def __set_name__(self, owner: type, way: str) -> None:
+        self.way = way
+
+    def __get__(self, asked: Any, owner: Any) -> Callable[..., NoReturn]:
+        def closed(*args: Any, **kwargs: Any) -> NoReturn:
+            refuse(getattr(asked, "_document", owner), self.way)
+
+        return closed
+
+
+def refuse(model: "type[OwnRows]", way: str) -> NoReturn:
+    """Raise ReadOnly, which says what to call."""
+    raise ReadOnly(f"{way}() on {model.__name__} would change MongoDB alone: nothing was written. {model.instead}")
+
+
+class ReadingQuerySet:
+    """The ways to read of MongoEngine's query sets, and of our rows only."""
+
+    _document: "type[OwnRows]"
 
     def __init__(self, document: "type[OwnRows]", collection: Collection[Row]) -> None:
-        super().__init__(document, document.own_rows())
+        super().__init__(document, document.own_rows())  # type: ignore[call-arg]  # of the query set beside it
+
+    create = Closed()
+    insert = Closed()
+    update = Closed()
+    update_one = Closed()
+    upsert_one = Closed()
+    modify = Closed()
+    delete = Closed()
+    map_reduce = Closed()  # it may write anywhere, and JavaScript is not run here
+    exec_js = Closed()
+
+    def aggregate(self, pipeline: Any, *more: Any, **kwargs: Any) -> Any:
+        """Return what the stages make of the rows. Raises ReadOnly for those that write."""
+        stages = [pipeline] if isinstance(pipeline, Mapping) else list(pipeline)
+        if not WRITING.isdisjoint(chain(*stages, *more)):
+            refuse(self._document, "aggregate")
+        return super().aggregate(stages, *more, **kwargs)  # type: ignore[misc]
+
+
+class OwnQuerySet(ReadingQuerySet, QuerySet):
+    """What `objects` asks: our rows only."""
+
+    def no_cache(self) -> "OwnUncachedQuerySet":
+        """Return the same, which keeps nothing of what it has read."""
+        return self._clone_into(OwnUncachedQuerySet(self._document, self._collection))
+
+
+class OwnUncachedQuerySet(ReadingQuerySet, QuerySetNoCache):
+    """The same, uncached."""
+
+    def cache(self) -> OwnQuerySet:
+        """Return the same, cached."""
+        return self._clone_into(OwnQuerySet(self._document, self._collection))
 
 
 class OwnRows(Document):
@@ -32,6 +96,32 @@ class OwnRows(Document):
     meta: ClassVar[dict[str, Any]] = {"abstract": True, "queryset_class": OwnQuerySet}
     mark: ClassVar[str]
     mark_is: ClassVar[str] = "number"  # MongoDB's name of what the mark is in each of our rows
+    instead: ClassVar[str] = "These rows are the service's own; `update` changes documents."
+
+    save = Closed()
+    cascade_save = Closed()
+    modify = Closed()
+    update = Closed()
+    delete = Closed()
+    drop_collection = Closed()
+    ensure_indexes = Closed()
+    create_index = Closed()
+
+    def __str__(self) -> str:
+        fields = (f"{name}={str(value)!r}" for name, value in self.identity().items() if value is not None)
+        return " ".join((self.title(), str(self.pk), *fields))
+
+    def __repr__(self) -> str:
+        return f"<{self}>"
+
+    @classmethod
+    def title(cls) -> str:
+        """Return what kind of row this is."""
+        return cls.__name__.lower()
+
+    def identity(self) -> dict[str, Any]:
+        """Return the fields that `repr` shows beside the id: no secret, and of a person the username alone."""
+        return {}
 
     @classmethod
     def own_rows(cls) -> "Marked":
