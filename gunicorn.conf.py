@@ -29,7 +29,7 @@ def number(name: str, least: int, most: int) -> int | None:
     return int(given)
 
 
-wsgi_app = "wsgi:app"
+wsgi_app = "stripe_mongo_sync.wsgi:app"
 # Private unless somebody decides otherwise, with --bind 0.0.0.0:8000 behind a proxy, or a platform that sets PORT.
 port = number("PORT", 1, 65535)
 bind = f"0.0.0.0:{port}" if port else "127.0.0.1:8000"

@@ -1,4 +1,4 @@
-"""`python -m emulator`: the emulator as a process, with webhooks delivered over HTTP."""
+"""`python -m stripe_mongo_sync.emulator`: the emulator as a process, with webhooks delivered over HTTP."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="python -m emulator", description="A small stateful Stripe, offline.")
+    parser = argparse.ArgumentParser(prog=f"python -m {__package__}", description="A small stateful Stripe, offline.")
     parser.add_argument("--host", default="127.0.0.1")
     parser.add_argument(
         "--control-token",

@@ -1,4 +1,4 @@
-"""The command line: `python -m sync COMMAND`. The commands are in `sync/commands/`.
+"""The command line: `stripe-mongo-sync COMMAND`, and in a checkout `python -m sync COMMAND`: see `sync/commands/`.
 
 Whatever becomes of one, what it says is lines (process/screen.py), and a signal ends it well (process/stop.py).
 """
@@ -7,12 +7,9 @@ import sys
 from argparse import Namespace
 from contextlib import nullcontext
 
-from pymongo.errors import PyMongoError
-
 from stripe_mongo_sync.sync.commands import parser
 from stripe_mongo_sync.sync.commands.line import CANNOT_LOOK, NEEDS_OPERATOR
 from stripe_mongo_sync.sync.errors import BadSettings, NotFound, NotPossible, SyncError
-from stripe_mongo_sync.sync.library import connect
 from stripe_mongo_sync.sync.logs import log, log_to_stderr
 from stripe_mongo_sync.sync.process import screen
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
@@ -47,29 +44,37 @@ def _given(arguments: list[str]) -> Namespace:
     for argument in arguments:
         if not argument.isascii() and argument.encode(errors="replace").decode() != argument:
             line.error(f"not text: {argument}")
-    return line.parse_args(arguments)
+    given, more = line.parse_known_args(arguments)
+    if more and not given.takes_more:
+        line.error(f"unrecognized arguments: {' '.join(more)}")
+    given.more = more
+    return given
 
 
 def _run(given: Namespace) -> int:
     log_to_stderr()
     try:
         if given.connects:
+            from stripe_mongo_sync.sync.library import connect
+
             connect()
         with nullcontext() if given.reads else STOP.finishing():
             code: int = given.run(given)
     except BadSettings as error:
         screen.tell("cannot start:", *(f"  {problem}" for problem in error.problems), error=True)
         return CANNOT_LOOK
-    except PyMongoError as error:
-        screen.tell(f"MongoDB does not answer: {type(error).__name__}", error=True)
-        return CANNOT_LOOK
     except SyncError as error:
         screen.tell(str(error), error=True)
         return NEEDS_OPERATOR if isinstance(error, NotFound | NotPossible) else CANNOT_LOOK
     except Stopped:
         raise
-    except Exception:
-        log.exception("this command broke off")  # where, and not what it says: that may quote anything
+    except Exception as error:
+        from pymongo.errors import PyMongoError
+
+        if isinstance(error, PyMongoError):
+            screen.tell(f"MongoDB does not answer: {type(error).__name__}", error=True)
+        else:
+            log.exception("this command broke off")  # where, and not what it says: that may quote anything
         return CANNOT_LOOK
     return code
 

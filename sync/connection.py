@@ -2,11 +2,11 @@
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import mongoengine
 import mongoengine.connection as mongo
-import stripe
 from mongoengine.base.common import _get_documents_by_db
 from mongoengine.connection import DEFAULT_CONNECTION_NAME, get_db
 from pymongo.errors import PyMongoError
@@ -20,7 +20,11 @@ from stripe_mongo_sync.sync.logs import redact
 from stripe_mongo_sync.sync.process.fork import in_every_child, renew_in_child
 from stripe_mongo_sync.sync.process.mongodb_address import objections, read_address
 from stripe_mongo_sync.sync.settings import Settings
-from stripe_mongo_sync.sync.stripe.gateway import Gateway
+
+if TYPE_CHECKING:
+    import stripe
+
+    from stripe_mongo_sync.sync.stripe.gateway import Gateway
 
 
 @dataclass(frozen=True)
@@ -28,10 +32,21 @@ class Connection:
     """What a process needs to work."""
 
     settings: Settings
-    gateway: Gateway
     installation: str
-    http_client: stripe.HTTPClient | None = None
+    http_client: "stripe.HTTPClient | None" = None
     listeners: tuple[CommandListener, ...] = ()
+    _made: "list[Gateway]" = field(default_factory=list, init=False, repr=False, compare=False)
+
+    @property
+    def gateway(self) -> "Gateway":
+        """The way to Stripe. It is made when somebody first takes it: who asks MongoDB alone loads no stripe-python."""
+        if not self._made:
+            with _connecting:  # one for all threads
+                if not self._made:
+                    from stripe_mongo_sync.sync.stripe.gateway import Gateway
+
+                    self._made.append(Gateway(self.settings, self.http_client))
+        return self._made[0]
 
 
 _connection: Connection | None = None
@@ -41,7 +56,7 @@ _connecting = threading.Lock()
 def connect(
     settings: Settings | None = None,
     *,
-    http_client: stripe.HTTPClient | None = None,
+    http_client: "stripe.HTTPClient | None" = None,
     listeners: tuple[CommandListener, ...] = (),
     first: Callable[[Settings], None],
 ) -> Connection:
@@ -66,15 +81,14 @@ def connect(
         except SyncError:
             mongoengine.disconnect()
             raise
-        gateway = Gateway(settings, http_client)
-        _connection = Connection(settings, gateway, installation, http_client, listeners)
+        _connection = Connection(settings, installation, http_client, listeners)
         return _connection
 
 
 def _unchanged(
     there: Connection,
     settings: Settings | None,
-    http_client: stripe.HTTPClient | None,
+    http_client: "stripe.HTTPClient | None",
     listeners: tuple[CommandListener, ...],
 ) -> Connection:
     """Return the connection, if it is what is asked for; what is not said may be anything. Raises AlreadyConnected."""

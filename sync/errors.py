@@ -3,9 +3,10 @@
 A docstring says it no more: `python -OO` takes those away.
 """
 
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from stripe_mongo_sync.models.base.document import SyncedDocument
+if TYPE_CHECKING:
+    from stripe_mongo_sync.models.base.document import SyncedDocument
 
 
 class SyncError(Exception):
@@ -120,7 +121,7 @@ class NotDeletable(SyncError):
 class Outcome(SyncError):
     """How an operation ended, other than well; `document` is the document as it is now."""
 
-    def __init__(self, document: SyncedDocument, message: str | None = None) -> None:
+    def __init__(self, document: "SyncedDocument", message: str | None = None) -> None:
         super().__init__(message)
         self.document = document
         self.repeated = False  # whether this was told before, to a request with the same key
@@ -130,7 +131,7 @@ class Refused(Outcome):
     says = "Stripe refused. Nothing usable was left on either side, but for a payment that may be confirmed again."
     type = "refused"
 
-    def __init__(self, document: SyncedDocument, problem: dict[str, Any] | None = None) -> None:
+    def __init__(self, document: "SyncedDocument", problem: dict[str, Any] | None = None) -> None:
         stored = document.error
         self.problem = problem or {n: getattr(stored, n, None) for n in ("type", "code", "decline_code", "message")}
         super().__init__(document, self.problem.get("message"))

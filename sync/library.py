@@ -1,7 +1,8 @@
 """The library: what an application calls. Importing it loads all that a document may follow, so `connect` is here."""
 
+from typing import TYPE_CHECKING
+
 from pymongo.monitoring import CommandListener
-from stripe import HTTPClient  # by name: `sync.stripe` is a room
 
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.rows.own_rows import ReadOnly
@@ -26,6 +27,9 @@ from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.shop.customers import create_customer, open_portal, set_payment_method
 from stripe_mongo_sync.sync.shop.documents import act, create, delete, find, get, update
 from stripe_mongo_sync.sync.shop.orders import create_order
+
+if TYPE_CHECKING:
+    from stripe import HTTPClient  # by name: `sync.stripe` is a room
 
 __all__ = [
     "AlreadyConnected",
@@ -61,7 +65,7 @@ __all__ = [
 def connect(
     settings: Settings | None = None,
     *,
-    http_client: HTTPClient | None = None,
+    http_client: "HTTPClient | None" = None,
     listeners: tuple[CommandListener, ...] = (),
 ) -> Connection:
     """Connect this process, once, and each child that it forks; `settings` default to the environment.

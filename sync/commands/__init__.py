@@ -1,12 +1,14 @@
-"""The commands of `python -m sync`, one file each.
+"""The commands of `stripe-mongo-sync`, one file each.
 
 A file offers `add(commands)`, which describes its command line and names the function that runs it and returns the exit
-code. Exit codes are the same everywhere: 0 in order, 1 needs an operator, 2 could not look (or was not told how, or was
+code. Only that function imports what it runs: to explain a command, nobody waits for MongoEngine and stripe-python.
+Exit codes are the same everywhere: 0 in order, 1 needs an operator, 2 could not look (or was not told how, or was
 stopped before its end).
 """
 
 import argparse
 
+from stripe_mongo_sync import __version__
 from stripe_mongo_sync.sync.commands import (
     backfill,
     doctor,
@@ -18,12 +20,15 @@ from stripe_mongo_sync.sync.commands import (
     installation,
     operations,
     reconcile,
+    serve,
     status,
     types,
 )
 from stripe_mongo_sync.sync.commands.line import Line
+from stripe_mongo_sync.sync.process.starting import PROGRAM, SCRIPT
 
 COMMANDS = (
+    serve,
     reconcile,
     backfill,
     status,
@@ -41,7 +46,9 @@ COMMANDS = (
 
 def parser() -> argparse.ArgumentParser:
     """Return the command line of all of them."""
-    root = Line(prog="python -m sync", description="Keep Stripe and MongoDB as one.")
+    root = Line(prog=PROGRAM, description="Keep Stripe and MongoDB as one.")
+    root.add_argument("--version", action="version", version=f"{SCRIPT} {__version__}")
+    root.set_defaults(takes_more=False)
     commands = root.add_subparsers(required=True, metavar="COMMAND")
     for command in COMMANDS:
         command.add(commands)

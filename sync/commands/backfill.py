@@ -1,4 +1,4 @@
-"""`python -m sync backfill`: copy an existing Stripe account into MongoDB."""
+"""`stripe-mongo-sync backfill`: copy an existing Stripe account into MongoDB."""
 
 import argparse
 import logging
@@ -9,9 +9,7 @@ from typing import TYPE_CHECKING
 from stripe_mongo_sync.sync.commands.line import command, count, rate, say
 from stripe_mongo_sync.sync.commands.progress import Progress
 from stripe_mongo_sync.sync.logs import log
-from stripe_mongo_sync.sync.runs.backfill import backfill
-from stripe_mongo_sync.sync.runs.owners import READS
-from stripe_mongo_sync.sync.stripe.patience import RATE, Patience
+from stripe_mongo_sync.sync.process.limits import OWNER_READS, RATE
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands
@@ -26,15 +24,18 @@ def add(commands: "Commands") -> None:
     one.add_argument(
         "--owner-reads",
         type=count,
-        default=READS,
+        default=OWNER_READS,
         metavar="N",
-        help=f"GETs of this run for what is listed under its owner only (cards, tax ids, …); {READS:,}",
+        help=f"GETs of this run for what is listed under its owner only (cards, tax ids, …); {OWNER_READS:,}",
     )
     one.add_argument("--restart", action="store_true", help="begin anew, even if the last one was not finished")
 
 
 def run(given: argparse.Namespace) -> int:
     """Backfill."""
+    from stripe_mongo_sync.sync.runs.backfill import backfill
+    from stripe_mongo_sync.sync.stripe.patience import Patience
+
     patience, before = Patience(given.rate), log.level
     log.setLevel(logging.WARNING)  # a line for each object would bury the others
     try:

@@ -1,10 +1,9 @@
-"""`python -m sync doctor`: look at everything that the service rests on, and say what to do about what is wrong."""
+"""`stripe-mongo-sync doctor`: look at everything that the service rests on, and say what to do about what is wrong."""
 
 import argparse
 from typing import TYPE_CHECKING
 
 from stripe_mongo_sync.sync.commands.line import command, say
-from stripe_mongo_sync.sync.operator.doctor import examine
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands
@@ -19,6 +18,8 @@ def add(commands: "Commands") -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Examine everything."""
+    from stripe_mongo_sync.sync.operator.doctor import examine
+
     found = examine(given.url)
     say(given, found.as_json(), *found.lines)
     return found.exit_code

@@ -1,12 +1,11 @@
-"""`python -m sync endpoint`: make the webhook endpoint at Stripe, keep it right, and roll its secret."""
+"""`stripe-mongo-sync endpoint`: make the webhook endpoint at Stripe, keep it right, and roll its secret."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
 
 from stripe_mongo_sync.sync.commands.line import command, group, say
-from stripe_mongo_sync.sync.operator import endpoint
 from stripe_mongo_sync.sync.process.screen import word
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+from stripe_mongo_sync.sync.process.starting import PROGRAM
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands
@@ -31,6 +30,8 @@ def add(commands: "Commands") -> None:
 
 def create(given: argparse.Namespace) -> int:
     """Make one, and show its secret."""
+    from stripe_mongo_sync.sync.operator import endpoint
+
     made, secret = endpoint.create(given.url)
     say(
         given,
@@ -44,6 +45,8 @@ def create(given: argparse.Namespace) -> int:
 
 def show_all(given: argparse.Namespace) -> int:
     """List them."""
+    from stripe_mongo_sync.sync.operator import endpoint
+
     told = [each.shown() for each in endpoint.listed()]
     say(given, told, *(map(_line, told) if told else ["there is none: make one with `endpoint create URL`"]))
     return 0
@@ -51,6 +54,8 @@ def show_all(given: argparse.Namespace) -> int:
 
 def update(given: argparse.Namespace) -> int:
     """Bring one up to date."""
+    from stripe_mongo_sync.sync.operator import endpoint
+
     told = endpoint.update(endpoint.endpoint_of(given.id)).shown()
     say(given, told, _line(told))
     return 0
@@ -58,6 +63,8 @@ def update(given: argparse.Namespace) -> int:
 
 def roll(given: argparse.Namespace) -> int:
     """Begin to roll a secret, and show the new one."""
+    from stripe_mongo_sync.sync.operator import endpoint
+
     old = endpoint.endpoint_of(given.id)
     made, secret = endpoint.roll(old)
     say(
@@ -67,7 +74,7 @@ def roll(given: argparse.Namespace) -> int:
         f"Its secret, shown only now: {secret}",
         "1. Add it to STRIPE_WEBHOOK_SECRET, behind the old one and a comma, and restart the service everywhere.",
         "   Until then Stripe keeps what the new endpoint could not deliver, and the old one delivers it.",
-        f"2. Then end the roll: python -m sync endpoint delete {word(old.id)}",
+        f"2. Then end the roll: {PROGRAM} endpoint delete {word(old.id)}",
         "3. Take the old secret out of STRIPE_WEBHOOK_SECRET.",
     )
     return 0
@@ -75,16 +82,20 @@ def roll(given: argparse.Namespace) -> int:
 
 def delete(given: argparse.Namespace) -> int:
     """Remove one."""
+    from stripe_mongo_sync.sync.operator import endpoint
+
     endpoint.delete(endpoint.endpoint_of(given.id), force=given.force)
     say(given, {"deleted": given.id}, f"{given.id} is deleted; take its secret out of STRIPE_WEBHOOK_SECRET")
     return 0
 
 
 def _line(one: dict[str, Any]) -> str:
+    from stripe_mongo_sync.sync.stripe.answers import api_version
+
     told = [] if one["ours"] else ["leads elsewhere"]
-    if one["api_version"] != API_VERSION:
+    if one["api_version"] != api_version():
         version = word(one["api_version"]) if one["api_version"] else "of the account"
-        told.append(f"in version {version}, not {API_VERSION}")
+        told.append(f"in version {version}, not {api_version()}")
     told += [f"{name} {', '.join(map(word, one[name]))}" for name in ("missing", "extra") if one[name]]
     if one["secret_known"] is False:
         told.append("its secret is not in STRIPE_WEBHOOK_SECRET")

@@ -1,10 +1,9 @@
-"""`python -m sync erase`: forget a person, and keep what the books need."""
+"""`stripe-mongo-sync erase`: forget a person, and keep what the books need."""
 
 import argparse
 from typing import TYPE_CHECKING
 
 from stripe_mongo_sync.sync.commands.line import command, say
-from stripe_mongo_sync.sync.shop.erase import erase
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands
@@ -19,6 +18,8 @@ def add(commands: "Commands") -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Forget one."""
+    from stripe_mongo_sync.sync.shop.erase import erase
+
     done = erase(given.customer, dry=given.dry_run)
     say(given, done.as_json(), *done.lines)
     return done.exit_code

@@ -1,4 +1,4 @@
-"""`python -m sync events`: see what came from Stripe and what became of it, and have it applied again."""
+"""`stripe-mongo-sync events`: see what came from Stripe and what became of it, and have it applied again."""
 
 import argparse
 import json
@@ -6,19 +6,19 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, count, group, say
-from stripe_mongo_sync.sync.operator import events
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands
+
+STATES = ("received", "waiting", "applied", "stale", "ignored", "dead")  # a test compares: models take their time
 
 
 def add(commands: "Commands") -> None:
     """Describe the command line."""
     actions = group(commands, "events", "see what came from Stripe, and have it applied again")
     listed = command(actions, "list", "what came, newest first", show_all, reads=True)
-    listed.add_argument("--state", choices=[str(state) for state in EventState])
+    listed.add_argument("--state", choices=STATES)
     listed.add_argument(
         "--type", metavar="TYPE", help="customer.updated, or customer.* (a thin event goes by the same name)"
     )
@@ -45,6 +45,8 @@ def moment(text: str) -> datetime:
 
 def show_all(given: argparse.Namespace) -> int:
     """List events."""
+    from stripe_mongo_sync.sync.operator import events
+
     found = events.found(state=given.state, type=given.type, object=given.object, limit=given.limit)
     told = [events.shown(row) for row in found]
     say(given, told, *(map(events.line, told) if told else ["no such event came"]))
@@ -53,6 +55,8 @@ def show_all(given: argparse.Namespace) -> int:
 
 def show(given: argparse.Namespace) -> int:
     """Show one event."""
+    from stripe_mongo_sync.sync.operator import events
+
     told = events.shown(events.event_of(given.id), raw=given.raw)
     body = json.dumps(told["raw"], indent=2).splitlines() if given.raw else []
     lines = [f"{name}: {value}" for name, value in told.items() if name != "raw"]
@@ -62,6 +66,8 @@ def show(given: argparse.Namespace) -> int:
 
 def replay(given: argparse.Namespace) -> int:
     """Replay one event, or all dead ones; 1 when one could not be applied."""
+    from stripe_mongo_sync.sync.operator import events
+
     if given.since is not None and not given.dead:
         given.refuse("--since goes with --dead")
     if not given.dead:
@@ -78,6 +84,8 @@ def replay(given: argparse.Namespace) -> int:
 
 def ignore(given: argparse.Namespace) -> int:
     """Give one up."""
+    from stripe_mongo_sync.sync.operator import events
+
     told = events.shown(events.ignore(events.event_of(given.id)))
     say(given, told, events.line(told))
     return 0

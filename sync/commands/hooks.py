@@ -1,4 +1,4 @@
-"""`python -m sync hooks`: run what application code hung on to what happens, and repair what failed."""
+"""`stripe-mongo-sync hooks`: run what application code hung on to what happens, and repair what failed."""
 
 import argparse
 from collections import Counter
@@ -6,18 +6,14 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import PyMongoError
-
-from stripe_mongo_sync.models import Delivery, DeliveryState
 from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, group, say, seconds
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.logs import log
-from stripe_mongo_sync.sync.notices.deliver import Limits, deliver
-from stripe_mongo_sync.sync.notices.hooks import HOOKS
 from stripe_mongo_sync.sync.process.screen import quoted, word
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 if TYPE_CHECKING:
+    from stripe_mongo_sync.models import Delivery
     from stripe_mongo_sync.sync.commands.line import Commands
 
 
@@ -42,6 +38,11 @@ def add(commands: "Commands") -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Call the hooks."""
+    from pymongo.errors import PyMongoError
+
+    from stripe_mongo_sync.sync.notices.deliver import Limits, deliver
+    from stripe_mongo_sync.sync.notices.hooks import HOOKS
+
     if not HOOKS:
         say(given, {"counts": {}, "exit_code": 0}, "HOOKS names no module with a hook: there is nothing to run")
         return 0
@@ -65,6 +66,8 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _tell(given: argparse.Namespace, counts: Counter[str]) -> int:
+    from stripe_mongo_sync.models import Delivery, DeliveryState
+
     code = NEEDS_OPERATOR if Delivery.objects(state=DeliveryState.DEAD).first() else 0
     text = ", ".join(f"{name} {count}" for name, count in sorted(counts.items())) or "nothing is due"
     say(given, {"counts": dict(counts), "exit_code": code}, text)
@@ -73,6 +76,8 @@ def _tell(given: argparse.Namespace, counts: Counter[str]) -> int:
 
 def show(given: argparse.Namespace) -> int:
     """List what is not done."""
+    from stripe_mongo_sync.models import Delivery, DeliveryState
+
     found = [_shown(row) for row in Delivery.objects(state__ne=DeliveryState.DONE).order_by("at")]
     say(given, found, *(map(_line, found) if found else ["nothing is pending"]))
     return 0
@@ -80,6 +85,8 @@ def show(given: argparse.Namespace) -> int:
 
 def replay(given: argparse.Namespace) -> int:
     """Replay one, or all that died since a date."""
+    from stripe_mongo_sync.models import Delivery, DeliveryState
+
     if given.id is not None:
         rows = [_row(given.id)]
     else:
@@ -93,6 +100,8 @@ def replay(given: argparse.Namespace) -> int:
 
 def drop(given: argparse.Namespace) -> int:
     """Give one up."""
+    from stripe_mongo_sync.models import DeliveryState
+
     row = _row(given.id)
     if row.state != DeliveryState.DEAD:
         raise NotPossible(f"This delivery is {row.state}, not dead.")
@@ -103,14 +112,16 @@ def drop(given: argparse.Namespace) -> int:
     return 0
 
 
-def _row(id: str) -> Delivery:
+def _row(id: str) -> "Delivery":
+    from stripe_mongo_sync.models import Delivery
+
     row: Delivery | None = Delivery.objects(id=id).first()
     if row is None:
         raise NotFound("There is no such delivery: see `hooks list`.")
     return row
 
 
-def _shown(row: Delivery) -> dict[str, Any]:
+def _shown(row: "Delivery") -> dict[str, Any]:
     return {
         "id": row.id,
         "hook": row.hook,

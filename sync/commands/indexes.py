@@ -1,20 +1,14 @@
-"""`python -m sync indexes`: build the indexes that are missing, before the service is started."""
+"""`stripe-mongo-sync indexes`: build the indexes that are missing, before the service is started."""
 
 import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
-from pymongo.errors import OperationFailure
-
-from stripe_mongo_sync.models.rows.claimable import REFUSED, is_away
-from stripe_mongo_sync.models.rows.indexes import Gap, build
 from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, say
-from stripe_mongo_sync.sync.connection import reach
-from stripe_mongo_sync.sync.database import schema
-from stripe_mongo_sync.sync.database.indexes import gaps
 from stripe_mongo_sync.sync.process.screen import tell
 
 if TYPE_CHECKING:
+    from stripe_mongo_sync.models.rows.indexes import Gap
     from stripe_mongo_sync.sync.commands.line import Commands
 
 
@@ -27,6 +21,10 @@ def add(commands: "Commands") -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Build them: 0 all are there, 1 some could not be built (or, dry, are missing)."""
+    from stripe_mongo_sync.sync.connection import reach
+    from stripe_mongo_sync.sync.database import schema
+    from stripe_mongo_sync.sync.database.indexes import gaps
+
     told: dict[str, Any] = {"missing": [], "built": [], "failed": {}, "foreign": []}
     settings = reach()
     for found in gaps(settings):
@@ -47,11 +45,16 @@ def run(given: argparse.Namespace) -> int:
     return code
 
 
-def _build(found: Gap, names: list[str]) -> dict[str, str]:
+def _build(found: "Gap", names: list[str]) -> dict[str, str]:
     """Build them, and say so before: in a large collection that takes minutes, and writes go on meanwhile.
 
     Return what could not be built, and why.
     """
+    from pymongo.errors import OperationFailure
+
+    from stripe_mongo_sync.models.rows.claimable import REFUSED, is_away
+    from stripe_mongo_sync.models.rows.indexes import build
+
     count, began = found.collection.estimated_document_count(), time.monotonic()
     tell(f"building {', '.join(names)} ({count:,} documents)", error=True)
     try:

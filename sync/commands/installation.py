@@ -1,9 +1,8 @@
-"""`python -m sync new-installation`: give a cloned database an identity of its own."""
+"""`stripe-mongo-sync new-installation`: give a cloned database an identity of its own."""
 
 import argparse
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.models.state import State
 from stripe_mongo_sync.sync.commands.line import command, say
 
 if TYPE_CHECKING:
@@ -17,6 +16,8 @@ def add(commands: "Commands") -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Mint a new installation id."""
+    from stripe_mongo_sync.models.state import State
+
     id = State.renew_installation()
     say(given, {"installation": id}, f"this database is now the installation {id}; restart every process of it")
     return 0

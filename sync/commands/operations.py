@@ -1,15 +1,11 @@
-"""`python -m sync operations`: settle by hand what needs a person."""
+"""`stripe-mongo-sync operations`: settle by hand what needs a person."""
 
 import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, count, group, say
 from stripe_mongo_sync.sync.errors import NotPossible
-from stripe_mongo_sync.sync.operator import operations
-from stripe_mongo_sync.sync.operator.link import Differs
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands
@@ -21,7 +17,7 @@ def add(commands: "Commands") -> None:
     listed = command(
         actions, "list", "every document that is pending, has twins, or is in review; dead events", show, reads=True
     )
-    listed.add_argument("--kind", choices=[*kinds(), "event"], metavar="KIND", help="only these: customer, event, …")
+    listed.add_argument("--kind", type=kind, metavar="KIND", help="only these: customer, event, …")
     listed.add_argument("--verb", metavar="VERB", help="only with this operation: create, update, …")
     listed.add_argument("--review", action="store_true", help="only what is in review")
     listed.add_argument("--limit", type=count, metavar="N", help="so many; all, unless told")
@@ -39,8 +35,20 @@ def add(commands: "Commands") -> None:
     command(actions, "confirm", "release the brakes after a run met its cap of undos and deletions", confirm)
 
 
+def kind(text: str) -> str:
+    """Return the kind of a document, or `event`."""
+    from stripe_mongo_sync.models import kinds
+
+    if text not in {*kinds(), "event"}:
+        raise argparse.ArgumentTypeError("there is no such kind: see `types`; `event` is one here, too")
+    return text
+
+
 def show(given: argparse.Namespace) -> int:
     """List what is unfinished."""
+    from stripe_mongo_sync.models.base.input import Invalid
+    from stripe_mongo_sync.sync.operator import operations
+
     wanted = {"kind": given.kind, "verb": given.verb, "review": given.review}
     try:
         if given.limit is None:
@@ -61,6 +69,9 @@ def show(given: argparse.Namespace) -> int:
 
 def run(given: argparse.Namespace) -> int:
     """Do one of the actions."""
+    from stripe_mongo_sync.sync.operator import operations
+    from stripe_mongo_sync.sync.operator.link import Differs
+
     extra = {"stripe_id": given.stripe_id, "force": given.force} if given.action == "link" else {}
     try:
         one = operations.told(operations.ACTIONS[given.action](given.id, **extra))
@@ -74,6 +85,8 @@ def run(given: argparse.Namespace) -> int:
 
 def confirm(given: argparse.Namespace) -> int:
     """Release the brakes."""
+    from stripe_mongo_sync.sync.operator import operations
+
     operations.confirm()
     say(given, {"confirmed": True}, "the brakes are released")
     return 0

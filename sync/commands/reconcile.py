@@ -1,24 +1,20 @@
-"""`python -m sync reconcile`: settle whatever is left, once or every so many seconds."""
+"""`stripe-mongo-sync reconcile`: settle whatever is left, once or every so many seconds."""
 
 import argparse
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from pymongo.errors import PyMongoError
-
 from stripe_mongo_sync.sync.commands.line import command, count, rate, say, seconds
 from stripe_mongo_sync.sync.commands.progress import Progress
 from stripe_mongo_sync.sync.errors import BadSettings, SyncError
-from stripe_mongo_sync.sync.library import connect
 from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.limits import OWNER_READS, RATE
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
-from stripe_mongo_sync.sync.runs.owners import READS
-from stripe_mongo_sync.sync.runs.reconcile import Report, run_once
-from stripe_mongo_sync.sync.stripe.patience import BREAKS, RATE, Patience
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands
+    from stripe_mongo_sync.sync.runs.reconcile import Report
 
 UNTOLD = 5.0  # seconds: a run that is over by then has little to do, and shows no progress
 
@@ -30,9 +26,9 @@ def add(commands: "Commands") -> None:
     reconcile.add_argument(
         "--owner-reads",
         type=count,
-        default=READS,
+        default=OWNER_READS,
         metavar="N",
-        help=f"with --full: GETs of each run for what is listed under its owner only (cards, tax ids, …); {READS:,}",
+        help=f"with --full: GETs of a run for what is listed under its owner only (cards, tax ids, …); {OWNER_READS:,}",
     )
     reconcile.add_argument("--every", type=seconds, metavar="SECONDS", help="go on until SIGTERM")
     reconcile.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
@@ -42,6 +38,8 @@ def add(commands: "Commands") -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Reconcile."""
+    from stripe_mongo_sync.sync.library import connect
+
     if given.every is None:
         connect()
         report = _once(given)
@@ -56,8 +54,13 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _round(given: argparse.Namespace) -> Report:
+def _round(given: argparse.Namespace) -> "Report":
     """Run once, whatever happens: the next round may find MongoDB back, or a document mended. Raises BadSettings."""
+    from pymongo.errors import PyMongoError
+
+    from stripe_mongo_sync.sync.library import connect
+    from stripe_mongo_sync.sync.runs.reconcile import Report
+
     try:
         connect()
         return _once(given)
@@ -72,7 +75,10 @@ def _round(given: argparse.Namespace) -> Report:
         return Report(unseen=[f"this round broke off: {type(error).__name__}"])
 
 
-def _once(given: argparse.Namespace) -> Report:
+def _once(given: argparse.Namespace) -> "Report":
+    from stripe_mongo_sync.sync.runs.reconcile import run_once
+    from stripe_mongo_sync.sync.stripe.patience import BREAKS, Patience
+
     patience = Patience(given.rate, stubborn=False, lasts=BREAKS)
     with Progress(sys.stderr, after=UNTOLD) as progress:
         options = {"full": given.full, "dry": given.dry_run, "owner_reads": given.owner_reads}

@@ -1,10 +1,9 @@
-"""`python -m sync status`: tell what is pending, stuck, drifted or in review."""
+"""`stripe-mongo-sync status`: tell what is pending, stuck, drifted or in review."""
 
 import argparse
 from typing import TYPE_CHECKING
 
 from stripe_mongo_sync.sync.commands.line import command, say
-from stripe_mongo_sync.sync.operator.status import status
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands
@@ -17,6 +16,8 @@ def add(commands: "Commands") -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Show how things stand."""
+    from stripe_mongo_sync.sync.operator.status import status
+
     found = status()
     say(given, found.as_json(), *found.lines)
     return found.exit_code

@@ -1,16 +1,15 @@
-"""`python -m sync types`: tell what is kept of Stripe, and by which events."""
+"""`stripe-mongo-sync types`: tell what is kept of Stripe, and by which events."""
 
 import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.models.mirrored import UNKEPT
 from stripe_mongo_sync.sync.commands.line import command, say
-from stripe_mongo_sync.sync.operator.catalogue import Entry, catalogue, event_types, ignored
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands
+    from stripe_mongo_sync.sync.operator.catalogue import Entry
 
 
 def add(commands: "Commands") -> None:
@@ -23,6 +22,8 @@ def add(commands: "Commands") -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Print the catalogue."""
+    from stripe_mongo_sync.sync.operator.catalogue import catalogue, event_types, ignored
+
     entries = catalogue()
     not_kept = {event_type: why for event_type in event_types() if (why := ignored(event_type))}
     told = {"types": [asdict(entry) for entry in entries], "ignored": not_kept}
@@ -30,7 +31,7 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def lines(entries: list[Entry]) -> Iterator[str]:
+def lines(entries: list["Entry"]) -> Iterator[str]:
     """Yield the catalogue for a terminal, a line a kind."""
     width = max(len(entry.kind) for entry in entries)
     for entry in entries:
@@ -38,7 +39,7 @@ def lines(entries: list[Entry]) -> Iterator[str]:
         yield f"{entry.kind:{width}}  {entry.collection}: {origin}; read by {_read(entry)}; {_events(entry.events)}"
 
 
-def _read(entry: Entry) -> str:
+def _read(entry: "Entry") -> str:
     ways = [name for name, path in (("get", entry.get), ("list", entry.list)) if path]
     ways += [f"list of each {owner}" for owner in entry.owners]
     told = " and ".join(ways) or ("nothing: it is kept here alone" if entry.created_here else "events alone")
@@ -49,8 +50,10 @@ def _events(events: Iterable[str]) -> str:
     return ", ".join(events) or "no events"
 
 
-def markdown(entries: list[Entry]) -> list[str]:
+def markdown(entries: list["Entry"]) -> list[str]:
     """Return the lines of the page docs/TYPES.md."""
+    from stripe_mongo_sync.models.mirrored import UNKEPT
+
     here = [entry for entry in entries if entry.created_here]
     copied = [entry for entry in entries if not entry.created_here]
     return [
@@ -83,11 +86,11 @@ def markdown(entries: list[Entry]) -> list[str]:
     ]
 
 
-def _created_row(entry: Entry) -> tuple[str, ...]:
+def _created_row(entry: "Entry") -> tuple[str, ...]:
     return _code([entry.kind]), _code([entry.collection]), ", ".join(entry.actions), _read(entry), _code(entry.events)
 
 
-def _mirrored_row(entry: Entry) -> tuple[str, ...]:
+def _mirrored_row(entry: "Entry") -> tuple[str, ...]:
     return _code([entry.kind]), _code([entry.collection]), _read(entry), _code(entry.events)
 
 

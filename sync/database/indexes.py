@@ -13,10 +13,11 @@ from stripe_mongo_sync.models.mirrored import Mirrored
 from stripe_mongo_sync.models.rows.indexes import Gap, build, expiry, gap
 from stripe_mongo_sync.sync.errors import SyncError
 from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.settings import Settings
 
 REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least so long
-COMMAND = "`python -m sync indexes`"
+COMMAND = f"`{PROGRAM} indexes`"
 
 
 def ours(kinds: Iterable[type[Document]]) -> Iterator[type[Document]]:

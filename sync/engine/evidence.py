@@ -9,7 +9,7 @@ from stripe_mongo_sync.models.base.absorb import Evidence
 from stripe_mongo_sync.models.base.resource import Resource, is_gone, shortened
 from stripe_mongo_sync.models.rows.content import kept
 from stripe_mongo_sync.sync.engine.references import referring
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION, Reply
+from stripe_mongo_sync.sync.stripe.answers import Reply, api_version
 
 Model = type[SyncedDocument]
 FOREVER = 2**53  # later than any second of Stripe's
@@ -28,7 +28,7 @@ def _sight(model: Model, remote: dict[str, Any], *, whole: bool, asked: bool = T
 
 
 def _is_whole(model: Model, reply: Reply, remote: dict[str, Any]) -> bool:
-    asked = reply.version == API_VERSION and reply.expanded >= set(model.resource.expand)
+    asked = reply.version == api_version() and reply.expanded >= set(model.resource.expand)
     return asked and not shortened(remote)  # of the first ten of a list, somebody must look to see the rest
 
 
@@ -44,7 +44,7 @@ def from_event(model: Model, event: dict[str, Any]) -> Evidence:
     if gone:
         whole = resource.mirrored and not is_gone(remote)
     else:
-        ours = version == API_VERSION or (resource.blind and version is not None)
+        ours = version == api_version() or (resource.blind and version is not None)
         whole = ours and not (event.get("withheld") or shortened(remote))
     at = _moment(resource, event, gone)
     return Evidence(

@@ -37,7 +37,7 @@ from stripe_mongo_sync.sync.errors import (
 )
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.deadline import leased
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+from stripe_mongo_sync.sync.stripe.answers import api_version
 from stripe_mongo_sync.sync.tokens import IN_PROCESS
 
 UNPAID = ("requires_payment_method", "canceled", "failed")  # what an intent, or an order, says after a decline alone
@@ -136,7 +136,7 @@ def frozen(model: type[SyncedDocument], id: ObjectId, verb: str, calls: list[Cal
     *first, last = [asdict(replace(call, key=str(draw()))) for call in calls]
     if last["method"] == "post" and model.resource.expand:
         last["params"] = {**last["params"], "expand": list(model.resource.expand)}
-    return {"verb": verb, "api_version": API_VERSION, "first": first, **last}
+    return {"verb": verb, "api_version": api_version(), "first": first, **last}
 
 
 def told(document: SyncedDocument) -> SyncedDocument:

@@ -32,7 +32,7 @@ from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.process.deadline import time_left, within
 from stripe_mongo_sync.sync.process.isolation import counted, isolated
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+from stripe_mongo_sync.sync.stripe.answers import api_version
 
 EVENT_ID = re.compile(r"evt_\w{1,250}", re.ASCII)
 EVENT_TYPE = re.compile(r"[a-z0-9_.\[\]]{1,250}", re.ASCII)  # v2.core.account[identity].updated
@@ -189,7 +189,7 @@ def note_version(event: dict[str, Any]) -> None:
 
     A thin event is in none, and costs one by its nature; and so does one that was listed, in the account's own version.
     """
-    if event.get("api_version") not in (API_VERSION, None):
+    if event.get("api_version") not in (api_version(), None):
         State.write(OTHER_VERSION, {"version": str(event.get("api_version"))})
 
 

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from functools import cache
 from typing import get_args
 
-import stripe
-
 from stripe_mongo_sync.models import SyncedDocument, kinds
 from stripe_mongo_sync.models.base.input import words
 from stripe_mongo_sync.models.mirrored import QUESTIONS, REASONS
@@ -37,6 +35,8 @@ NAMED = frozenset({"identity.verification_session.redacted", *QUESTIONS})
 @cache
 def event_types() -> tuple[str, ...]:
     """Return every type of event that stripe-python knows."""
+    import stripe
+
     return get_args(stripe.Event.__annotations__["type"])
 
 

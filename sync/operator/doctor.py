@@ -26,7 +26,8 @@ from stripe_mongo_sync.sync.operator.findings import Finding, Level, exit_code
 from stripe_mongo_sync.sync.operator.protection import protection, secrecy
 from stripe_mongo_sync.sync.operator.status import status
 from stripe_mongo_sync.sync.process.screen import word
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION, Reply
+from stripe_mongo_sync.sync.process.starting import PROGRAM
+from stripe_mongo_sync.sync.stripe.answers import Reply, api_version
 from stripe_mongo_sync.sync.stripe.permissions import CREATED, members
 
 TOLERANCE = timedelta(seconds=300)  # of a signature's time, and of the windows in which an object is looked for
@@ -168,7 +169,7 @@ def _endpoints(url: str | None) -> Iterator[Finding]:
             do = "if it is an event destination that sends thin events, look at it in Stripe's Workbench"
             yield Finding("endpoint", Level.WARNING, f"{told}, though events have come", do)
         else:
-            do = f"`python -m sync endpoint create {url or 'https://<your host>/webhooks/stripe'}`"
+            do = f"`{PROGRAM} endpoint create {url or 'https://<your host>/webhooks/stripe'}`"
             yield Finding("endpoint", Level.PROBLEM, told, f"{do}; or say its address with --url")
     for endpoint in ours:
         beside = [other for other in ours if other is not endpoint and other.url == endpoint.url]
@@ -198,9 +199,9 @@ def _faults(endpoint: Endpoint, spare: bool) -> Iterator[Finding]:
     if extra := [type for type in endpoint.extra if type not in endpoint.questions]:
         told = f"{id} sends what nothing here is kept by ({', '.join(map(word, extra))})"
         yield Finding("endpoint", Level.WARNING, told, update)
-    if endpoint.version != API_VERSION:
+    if endpoint.version != api_version():
         version = word(endpoint.version) if endpoint.version else "of the account"
-        told = f"{id} sends version {version}, not {API_VERSION}: each event costs a GET"
+        told = f"{id} sends version {version}, not {api_version()}: each event costs a GET"
         yield Finding("endpoint", Level.WARNING, told, f"`endpoint roll {id}` makes one in our version")
     if endpoint.known is False:
         told = f"STRIPE_WEBHOOK_SECRET here does not have the secret of {id}: its events are refused"

@@ -20,7 +20,7 @@ from stripe_mongo_sync.sync.operator.catalogue import NAMED, covered_events
 from stripe_mongo_sync.sync.process.deadline import prompt
 from stripe_mongo_sync.sync.settings import is_http
 from stripe_mongo_sync.sync.stripe.about import About, an, of_id
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION, Answer, Refusal, Reply, Unknown
+from stripe_mongo_sync.sync.stripe.answers import Answer, Refusal, Reply, Unknown, api_version
 
 PATH = "/v1/webhook_endpoints"
 OURS = "/webhooks/stripe"  # where the service takes events
@@ -87,7 +87,7 @@ class Endpoint:
     @property
     def right(self) -> bool:
         """Whether it sends everything that is covered, in our version, and asks for no decision."""
-        return self.enabled and not self.missing and not self.questions and self.version == API_VERSION
+        return self.enabled and not self.missing and not self.questions and self.version == api_version()
 
     def shown(self) -> dict[str, Any]:
         """Return what an operator needs to know of it."""
@@ -160,7 +160,7 @@ def roll(old: Endpoint) -> tuple[Endpoint, str]:
 
 
 def _make(url: str) -> tuple[Endpoint, str]:
-    wanted = {"url": url, "enabled_events": list(covered_events()), "api_version": API_VERSION}
+    wanted = {"url": url, "enabled_events": list(covered_events()), "api_version": api_version()}
     made = _done(_post(PATH, wanted, an("webhook_endpoint", url=url)))
     secret = str(made.pop("secret"))
     State.write(_state(made["id"]), {"digest": _digest(secret)})

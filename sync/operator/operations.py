@@ -24,6 +24,7 @@ from stripe_mongo_sync.sync.inbox.inbox import EVENT_ID
 from stripe_mongo_sync.sync.operator.link import Linked, linked
 from stripe_mongo_sync.sync.process.deadline import leased
 from stripe_mongo_sync.sync.process.screen import quoted, word
+from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.runs.back import bring_back
 
 Moved = TypeVar("Moved")
@@ -160,7 +161,7 @@ def document_of(id: str) -> SyncedDocument:
         if found is not None:
             return found
     if EVENT_ID.fullmatch(id):
-        raise NotFound("There is no such document: this is an event, see `python -m sync events`.")
+        raise NotFound(f"There is no such document: this is an event, see `{PROGRAM} events`.")
     raise NotFound
 
 

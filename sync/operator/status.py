@@ -28,7 +28,8 @@ from stripe_mongo_sync.models.rows.username import fold
 from stripe_mongo_sync.models.state import ALIKE, CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
 from stripe_mongo_sync.sync.operator.findings import MARKS, Finding, Level, exit_code
 from stripe_mongo_sync.sync.process.screen import quoted, word
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+from stripe_mongo_sync.sync.process.starting import PROGRAM
+from stripe_mongo_sync.sync.stripe.answers import api_version
 
 SILENCE = timedelta(hours=1)  # reconcile every five minutes is the rule
 ABANDONED = timedelta(days=3)  # Stripe, too, gives a webhook up by then: what was lost stays lost until a run reads it
@@ -109,7 +110,7 @@ def status() -> Health:
         health.problem("brakes", told, "see `reconcile --full --dry-run`; if it is right, `operations confirm`")
     version = State.read(OTHER_VERSION)
     if version is not None and now - version["at"] < timedelta(days=1):
-        told = f"events come in API version {word(version['version'])}, not {API_VERSION}, and each costs a GET"
+        told = f"events come in API version {word(version['version'])}, not {api_version()}, and each costs a GET"
         health.warning("version", told, "`endpoint roll` makes an endpoint in our version")
     _erasures(health, now)
     _names(health)
@@ -121,7 +122,7 @@ def _reconcile(
 ) -> None:
     """Where it never ran, its silence is as old as the oldest document."""
     since = heartbeat["at"] if heartbeat else oldest(_ours(there)) or now
-    silence, do = now - since, "run `python -m sync reconcile --every 300`"
+    silence, do = now - since, f"run `{PROGRAM} reconcile --every 300`"
     if silence > ABANDONED:
         health.problem("reconcile", f"reconcile has not run for {silence.days} days", do)
     elif heartbeat is None or silence > SILENCE:
@@ -182,7 +183,7 @@ def _backlog(health: Health, now: datetime, there: Iterable[type[SyncedDocument]
     health.facts.update(overdue=documents, overdue_events=events, oldest_overdue=age)
     if age and age > BEHIND:
         told = f"{documents:,} documents and {events:,} events are due, the first for {_age(age)}"
-        health.warning("backlog", told, "start more `python -m sync reconcile`: they share the work")
+        health.warning("backlog", told, f"start more `{PROGRAM} reconcile`: they share the work")
 
 
 def _inbox(health: Health, now: datetime) -> None:
@@ -215,7 +216,7 @@ def _hooks(health: Health, now: datetime, there: Iterable[type[SyncedDocument]])
         health.problem("hooks", told, "see `hooks list`, then `hooks replay`")
     late = now - UNHEARD
     if any(at < late for at in told_since) or smallest(Delivery, clock.overdue(late), "lease"):
-        health.warning("hooks", "hooks were not run for an hour", "run `python -m sync hooks run --every 5`")
+        health.warning("hooks", "hooks were not run for an hour", f"run `{PROGRAM} hooks run --every 5`")
 
 
 def _erasures(health: Health, now: datetime) -> None:

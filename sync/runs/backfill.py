@@ -17,11 +17,12 @@ from stripe_mongo_sync.sync.engine.composed import NEEDED
 from stripe_mongo_sync.sync.errors import BadKey, BadSettings, CannotLook, Outage, WrongStripe
 from stripe_mongo_sync.sync.inbox.checkpoint import since as events_since
 from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 from stripe_mongo_sync.sync.runs.backfill_report import Backfill, Part
 from stripe_mongo_sync.sync.runs.compare import Comparison
 from stripe_mongo_sync.sync.runs.migrations import migrate
-from stripe_mongo_sync.sync.runs.owners import READS, Owners, Walk
+from stripe_mongo_sync.sync.runs.owners import Owners, Walk
 from stripe_mongo_sync.sync.runs.progress import Note, unnoted
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import LAG, is_not_there, marked
@@ -35,7 +36,7 @@ def backfill(
     *,
     since: int | None = None,
     restart: bool = False,
-    owner_reads: int = READS,
+    owner_reads: int = OWNER_READS,
     patience: Patience,
     note: Note = unnoted,
 ) -> Backfill:

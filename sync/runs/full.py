@@ -19,9 +19,10 @@ from stripe_mongo_sync.sync.engine.settle import Run, look_at_absent
 from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, ReadRefused
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.isolation import counted, isolated
+from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.runs.compare import Comparison
-from stripe_mongo_sync.sync.runs.owners import READS, Owners
+from stripe_mongo_sync.sync.runs.owners import Owners
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import is_not_there, listed
 
@@ -41,7 +42,7 @@ class Coverage:
 
 
 def compare_everything(
-    run: Run, left_out: dict[str, str], coverage: Coverage, *, absent: bool, owner_reads: int = READS
+    run: Run, left_out: dict[str, str], coverage: Coverage, *, absent: bool, owner_reads: int = OWNER_READS
 ) -> None:
     """Compare every kind but those left out; a kind that may not be read is added to them. Raises CannotLook.
 

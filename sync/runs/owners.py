@@ -11,11 +11,10 @@ from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.owned import CLOCK, OWNED, OWNERS, Owned
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, NoOwner, ReadRefused
+from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import Mark, born, has_id, is_not_there, listed, made_since
-
-READS = 1000  # GETs that a run spends on this, unless it is told another number
 
 Json = dict[str, Any]
 Take = Callable[[str, Reply], None]  # what is done with the objects of one kind on a page
@@ -46,7 +45,7 @@ class Owners:
 
     wanted: set[str]  # the kinds that are to be read
     since: int | None = None
-    reads: int = READS
+    reads: int = OWNER_READS
     walks: dict[str, Walk] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)  # what this account has not, and why, by the kinds
     unseen: dict[str, str] = field(default_factory=dict)  # what could not be read, likewise

@@ -27,10 +27,10 @@ from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.process.deadline import leased
 from stripe_mongo_sync.sync.process.isolation import counted, isolated
+from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 from stripe_mongo_sync.sync.runs.full import Coverage, compare_everything
 from stripe_mongo_sync.sync.runs.migrations import migrate
-from stripe_mongo_sync.sync.runs.owners import READS
 from stripe_mongo_sync.sync.runs.progress import Backlog, Note, Step, unnoted
 from stripe_mongo_sync.sync.shop.erase import go_on
 from stripe_mongo_sync.sync.stripe.answers import Reply
@@ -94,7 +94,7 @@ def run_once(
     *,
     full: bool = False,
     dry: bool = False,
-    owner_reads: int = READS,
+    owner_reads: int = OWNER_READS,
     patience: Patience | None = None,
     note: Note = unnoted,
 ) -> Report:

@@ -7,17 +7,28 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import cache
 from math import ceil
-from typing import Any
-
-import stripe
+from typing import TYPE_CHECKING, Any
 
 from stripe_mongo_sync.models.base.resource import is_gone
 from stripe_mongo_sync.sync.errors import CannotLook, LostCursor, NoOwner, NotAvailable, ReadRefused
-from stripe_mongo_sync.sync.stripe.silence import Silence, silence
 
-API_VERSION: str = stripe.api_version  # the one that this version of stripe-python was made for
+if TYPE_CHECKING:
+    import stripe
+
+    from stripe_mongo_sync.sync.stripe.silence import Silence
+
 LEFT = ("payment_intent", "setup_intent")  # what a declined card leaves at Stripe, to be confirmed again
+
+
+@cache
+def api_version() -> str:
+    """Return the version of the API that this version of stripe-python was made for."""
+    import stripe  # late: to tell what an answer meant, nobody has to load all that can ask
+
+    version: str = stripe.api_version
+    return version
 
 
 @dataclass(frozen=True)
@@ -29,7 +40,7 @@ class Reply:
     latest: int
     replayed: bool  # up to a day old: proves the id, says nothing of the content
     request_id: str
-    version: str = API_VERSION  # of the API, in which it is rendered
+    version: str = field(default_factory=api_version)  # of the API, in which it is rendered
     expanded: frozenset[str] = frozenset()  # what was asked for that is not shown otherwise
 
     @property
@@ -69,7 +80,7 @@ class Unknown:
     stored: bool = False  # this key gives this answer for ever, so repeating it can teach nothing
     busy: bool = False  # Stripe asks for patience: repeating it at once would only add to the load
     after: float | None = None  # seconds that it, or a proxy before it, asks us to wait
-    silence: Silence | None = None  # what stood in the way, where it was not Stripe that answered
+    silence: "Silence | None" = None  # what stood in the way, where it was not Stripe that answered
 
     def __str__(self) -> str:
         return self.why
@@ -108,7 +119,7 @@ def read_reply(remote: dict[str, Any], headers: Mapping[str, str], started: floa
 
 
 def read_refusal(
-    error: stripe.InvalidRequestError | stripe.CardError, started: float, asked: Asked, *, alone: bool
+    error: "stripe.InvalidRequestError | stripe.CardError", started: float, asked: Asked, *, alone: bool
 ) -> Answer:
     """Return what a parsed refusal says; `alone`: its request named nothing but a path, so what is missing is that."""
     body = error.json_body.get("error", {}) if isinstance(error.json_body, dict) else {}
@@ -144,8 +155,12 @@ def unread(path: str, answer: Answer) -> CannotLook:
     return told
 
 
-def read_unknown(error: stripe.StripeError, base: str) -> Unknown:
+def read_unknown(error: "stripe.StripeError", base: str) -> Unknown:
     """Return what an error of stripe-python says that leaves open whether Stripe, at `base`, did it."""
+    import stripe
+
+    from stripe_mongo_sync.sync.stripe.silence import silence
+
     if isinstance(error, stripe.IdempotencyError):
         return Unknown("Stripe knows this key with other parameters", stored=True)
     status = error.http_status
@@ -166,5 +181,5 @@ def _seconds(told: str | None) -> float | None:
     return float(told) if told and told.isascii() and told.isdigit() else None
 
 
-def _replayed(error: stripe.StripeError) -> bool:
+def _replayed(error: "stripe.StripeError") -> bool:
     return (error.headers or {}).get("Idempotent-Replayed") == "true"

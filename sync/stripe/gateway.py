@@ -7,8 +7,7 @@ that failed.
 import hashlib
 import threading
 import time
-from collections.abc import Callable, Mapping
-from contextvars import ContextVar
+from collections.abc import Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -26,29 +25,24 @@ from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.stripe import about
 from stripe_mongo_sync.sync.stripe.about import ACCOUNT, About, is_of_another, misses_another
 from stripe_mongo_sync.sync.stripe.answers import (
-    API_VERSION,
     Answer,
     Asked,
     Refusal,
     Reply,
     Unknown,
+    api_version,
     read_refusal,
     read_reply,
     read_unknown,
     unread,
 )
+from stripe_mongo_sync.sync.stripe.patience import ASK
 from stripe_mongo_sync.sync.stripe.reading import Reading
 from stripe_mongo_sync.sync.stripe.transport import Transport, let_go
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
 
 QUICK = (0.5, 1.0)  # TIMEOUT inside a webhook, which has 3 s: Stripe waits for our answer. Twice, if need be
-
-Ask = Callable[[Callable[[], Answer]], Answer]
-
-ASK: ContextVar[Ask] = ContextVar(
-    "ASK", default=lambda call: call()
-)  # how a request is made: at once, or with patience
 
 
 class Gateway(Reading):
@@ -65,7 +59,7 @@ class Gateway(Reading):
         self._client, self._quick = (
             stripe.StripeClient(
                 settings.stripe_secret_key,
-                stripe_version=API_VERSION,
+                stripe_version=api_version(),
                 base_addresses=base,  # type: ignore[arg-type]  # a TypedDict
                 max_network_retries=0,  # `send` repeats, because it must know that it did
                 http_client=way,
@@ -119,14 +113,14 @@ class Gateway(Reading):
                 break
         return answer
 
-    def write(self, call: Call, fits: About, api_version: str = API_VERSION) -> Answer:
+    def write(self, call: Call, fits: About, version: str | None = None) -> Answer:
         """Send one request that changes something, unless the deadline of whoever asks may be over meanwhile.
 
         The only way out for all of them. A reply that does not fit is none. Raises BadKey, Forbidden or
         WrongStripe.
         """
         self.require_right_stripe()
-        options: dict[str, Any] = {"stripe_version": api_version}
+        options: dict[str, Any] = {"stripe_version": version or api_version()}
         if call.method == "post":
             options["idempotency_key"] = call.key  # on a DELETE it has no effect
 
@@ -189,7 +183,7 @@ class Gateway(Reading):
         started = time.monotonic()
         self.asked += 1
         expanded = frozenset(name.removeprefix("data.") for name in params.get("expand", ()))
-        asked = Asked(options.get("stripe_version", API_VERSION), expanded)
+        asked = Asked(options.get("stripe_version", api_version()), expanded)
         wrong: str | None = None
         try:
             response = client.raw_request(method, path, **params, **options)

@@ -2,14 +2,16 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stripe_mongo_sync.models import SyncedDocument
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, LostCursor, NotAvailable
 from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.gateway import Gateway
+
+if TYPE_CHECKING:
+    from stripe_mongo_sync.sync.stripe.gateway import Gateway
 
 LAG = 120  # s: Stripe's list of events lags at its newest end, and events share their second
 
@@ -44,7 +46,7 @@ def made_at(remote: dict[str, Any], now: float) -> int | None:
 
 
 def listed(
-    gateway: Gateway, model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None
+    gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None
 ) -> Iterator[Reply]:
     """Read the pages of a list, after `mark` and of what was created `since`. Raises CannotLook.
 
@@ -55,7 +57,7 @@ def listed(
 
 
 def marked(
-    gateway: Gateway, model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None
+    gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None
 ) -> Iterator[tuple[Reply, Mark | None]]:
     """Read the same pages, each with the place after it; None, where nothing was read yet. Raises CannotLook."""
     asked = mark.asked if mark else 0
@@ -67,7 +69,7 @@ def marked(
 
 
 def _answers(
-    gateway: Gateway,
+    gateway: "Gateway",
     model: type[SyncedDocument],
     question: Mapping[str, str],
     since: int | None,
@@ -107,7 +109,7 @@ def made_since(page: Reply, since: int | None) -> Reply:
 
 
 def is_not_there(
-    gateway: Gateway,
+    gateway: "Gateway",
     error: CannotLook,
     *models: type[SyncedDocument],
     alive: Collection[type[SyncedDocument]] | None = None,

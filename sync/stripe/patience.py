@@ -6,23 +6,29 @@ Reads and writes are paced alike. What the callers at the live doors ask is neve
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from stripe_mongo_sync.sync.errors import Outage
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
+from stripe_mongo_sync.sync.process.limits import RATE
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.stripe.answers import Answer, Unknown
-from stripe_mongo_sync.sync.stripe.gateway import ASK
 
-RATE = 20.0  # requests a second: Stripe takes 25 in a sandbox and 100 live, and the shop needs some of them
 LASTS = 300.0  # seconds without one answer: then it is no hiccup
 BREAKS = 60.0  # the same for a run that comes again in minutes, and holds a lease of two
 WAITS = (timedelta(seconds=1), timedelta(seconds=60))  # after a failure; each is twice the one before
 TRIES = 5  # of a request that Stripe asks to repeat, where the next may well be answered
 LONGEST_GAP = 1.0  # seconds between two requests, however often Stripe says that there are too many
 RECOVERY = 0.99  # after each good answer the gap shrinks to this part of itself
+
+Ask = Callable[[Callable[[], Answer]], Answer]
+
+ASK: ContextVar[Ask] = ContextVar(
+    "ASK", default=lambda call: call()
+)  # how a request is made: at once, or with patience
 
 
 @dataclass

@@ -3,16 +3,17 @@
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
-
-import stripe
 
 from stripe_mongo_sync.models.base.resource import expansions, shortened
 from stripe_mongo_sync.sync.errors import CannotLook, ReadRefused
 from stripe_mongo_sync.sync.stripe import about
 from stripe_mongo_sync.sync.stripe.about import About
 from stripe_mongo_sync.sync.stripe.answers import Answer, Refusal, Reply, unread, unreadable
+
+if TYPE_CHECKING:
+    import stripe
 
 PAGE = 100  # objects in a page, the most that Stripe gives
 
@@ -25,12 +26,12 @@ class Reading(ABC):
         """Raise WrongStripe unless this is the Stripe of this database."""
 
     @abstractmethod
-    def _reader(self, *, quick: bool) -> stripe.StripeClient:
+    def _reader(self, *, quick: bool) -> "stripe.StripeClient":
         """Return who is to ask. Raises CannotLook when there is no time for it."""
 
     @abstractmethod
     def _read(
-        self, path: str, params: dict[str, Any], fits: About, client: stripe.StripeClient | None = None
+        self, path: str, params: dict[str, Any], fits: About, client: "stripe.StripeClient | None" = None
     ) -> Answer:
         """Ask, and return what the answer means."""
 

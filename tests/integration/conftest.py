@@ -23,11 +23,8 @@ def run(world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     a second passes whenever it looks at the clock.
     """
     passing = itertools.count(0.0)
-    for command_module in ("reconcile", "backfill"):
-        monkeypatch.setattr(
-            f"stripe_mongo_sync.sync.commands.{command_module}.Patience",
-            partial(Patience, pause=lambda seconds: None, clock=lambda: next(passing)),
-        )
+    hasty = partial(Patience, pause=lambda seconds: None, clock=lambda: next(passing))
+    monkeypatch.setattr("stripe_mongo_sync.sync.stripe.patience.Patience", hasty)
 
     def command(line: str, *more: str) -> tuple[int, Any]:
         capsys.readouterr()

@@ -4,7 +4,7 @@ import itertools
 import json
 from typing import Any
 
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+from stripe_mongo_sync.sync.stripe.answers import api_version
 
 NUMBERS = itertools.count(1)
 
@@ -15,7 +15,7 @@ def event(type: str, object: dict[str, Any], at: int, **more: Any) -> bytes:
         {
             "id": f"evt_made{next(NUMBERS)}",
             "object": "event",
-            "api_version": API_VERSION,
+            "api_version": api_version(),
             "created": at,
             "livemode": False,
             "request": {"id": None, "idempotency_key": None},

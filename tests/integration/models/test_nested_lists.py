@@ -10,7 +10,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Invoice, InvoiceItem, Price, Subscription, SyncedDocument, kinds
 from stripe_mongo_sync.models.base.resource import KINDS, shortened
 from stripe_mongo_sync.sync.engine.evidence import from_event, from_page, from_reply
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION, Reply
+from stripe_mongo_sync.sync.stripe.answers import Reply, api_version
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.scenes import begin
@@ -144,7 +144,7 @@ def test_no_sight_of_a_cut_list_is_content(kind: str, name: str, sign: dict[str,
         "object": kind,
         name: {"object": "list", "data": data, "url": "https://evil.example", **sign},
     }
-    event = {"id": "evt_1", "api_version": API_VERSION, "created": 1, "type": "x.updated", "data": {"object": remote}}
+    event = {"id": "evt_1", "api_version": api_version(), "created": 1, "type": "x.updated", "data": {"object": remote}}
     reply = Reply(remote, 1, 2, replayed=False, request_id="req_1")
 
     assert shortened(remote)[name].startswith("/v1/"), "never the address that the object gives"

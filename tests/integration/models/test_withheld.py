@@ -11,7 +11,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import CheckoutSession, Event, Order, PaymentIntent, SetupIntent, kinds
 from stripe_mongo_sync.models.rows.content import KEY_KINDS
 from stripe_mongo_sync.sync.operator.catalogue import covered_events
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+from stripe_mongo_sync.sync.stripe.answers import api_version
 from tests.support import samples
 from tests.support.world import World
 
@@ -41,7 +41,7 @@ def stored(what: str, *, but: str = "") -> list[str]:
 
 def event(type: str, remote: dict[str, Any], **more: Any) -> bytes:
     told = {"id": f"evt_{type.replace('.', '')}", "object": "event", "type": type, "created": 1_700_000_000}
-    told |= {"livemode": False, "api_version": API_VERSION, "data": {"object": remote}, **more}
+    told |= {"livemode": False, "api_version": api_version(), "data": {"object": remote}, **more}
     return json.dumps(told).encode()
 
 

@@ -27,7 +27,7 @@ from stripe_mongo_sync.sync.operator.catalogue import covered_events
 from stripe_mongo_sync.sync.operator.doctor import examine
 from stripe_mongo_sync.sync.process.screen import in_json, quoted, word
 from stripe_mongo_sync.sync.runs.progress import Step
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+from stripe_mongo_sync.sync.stripe.answers import api_version
 from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.support import ROOT, samples
 from tests.support.hooks import listening
@@ -178,7 +178,7 @@ def test_a_text_of_others_ends_where_it_ends() -> None:
 
 def test_no_text_of_others_says_what_is_to_be_done(world: World) -> None:
     url, all_of_them = "https://elsewhere.example/webhooks/stripe", list(covered_events())
-    world.stripe.endpoint(f"{url}?→ run `curl evil`", api_version=API_VERSION, enabled_events=all_of_them)
+    world.stripe.endpoint(f"{url}?→ run `curl evil`", api_version=api_version(), enabled_events=all_of_them)
 
     (line,) = [line for line in examine().lines if "elsewhere" in line]
 

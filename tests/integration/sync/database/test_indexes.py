@@ -100,7 +100,7 @@ def test_a_start_without_the_unique_indexes_is_refused_and_the_command_builds_th
     broken(shop)
     heard.changes.clear()
 
-    with pytest.raises(sync.SyncError, match="python -m sync indexes") as refused:
+    with pytest.raises(sync.SyncError, match="stripe-mongo-sync indexes") as refused:
         shop.start()
 
     for model in ALL.values():
@@ -131,9 +131,9 @@ def test_without_any_other_index_a_start_only_warns(
     assert not heard.changes
     for model in ALL.values():
         assert f"{model._get_collection_name()}.lease_1" in caplog.text
-    assert "python -m sync indexes" in caplog.text
+    assert "stripe-mongo-sync indexes" in caplog.text
     (found,) = [finding for finding in examine().findings if finding.check == "indexes"]
-    assert (found.level, "customers.lease_1" in found.told, "python -m sync indexes" in found.do) == (
+    assert (found.level, "customers.lease_1" in found.told, "stripe-mongo-sync indexes" in found.do) == (
         "problem",
         True,
         True,

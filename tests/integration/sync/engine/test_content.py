@@ -9,7 +9,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Event, Status, created_kinds, kinds
 from stripe_mongo_sync.models.base.input import params
 from stripe_mongo_sync.models.state import OTHER_VERSION, State
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+from stripe_mongo_sync.sync.stripe.answers import api_version
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
@@ -152,7 +152,7 @@ def test_a_reply_in_an_older_version_says_nothing_of_the_content(world: World) -
         (request.method, request.version) for request in world.stripe.requests[asked:] if request.kind == "customer"
     ]
     assert ("POST", OLDER) in seen
-    assert ("GET", API_VERSION) in seen[seen.index(("POST", OLDER)) :], "it is looked at in ours"
+    assert ("GET", api_version()) in seen[seen.index(("POST", OLDER)) :], "it is looked at in ours"
     assert customer.reread().name == "A Name"
     assert_in_sync(world)
 

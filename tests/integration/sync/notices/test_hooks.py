@@ -502,7 +502,7 @@ def test_status_says_when_nobody_runs_the_hooks(world: World, run: Run) -> None:
 
         code, told = run("status")
 
-        unheard = ["hooks were not run for an hour: run `python -m sync hooks run --every 5`"]
+        unheard = ["hooks were not run for an hour: run `stripe-mongo-sync hooks run --every 5`"]
         assert (code, told["warnings"]) == (0, unheard)
         assert told["oldest_notice"].startswith("2:00:0")
         collect()

@@ -19,7 +19,7 @@ from stripe_mongo_sync.sync.operator.catalogue import covered_events
 from stripe_mongo_sync.sync.operator.doctor import clocks, deployment, examine
 from stripe_mongo_sync.sync.operator.findings import Finding, Level
 from stripe_mongo_sync.sync.operator.protection import exposure, protection
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+from stripe_mongo_sync.sync.stripe.answers import api_version
 from tests.support import samples
 from tests.support.answers import untouched
 from tests.support.run import Run
@@ -39,7 +39,7 @@ def shop(world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World
 
 def well(world: World) -> None:
     """Create somebody, with a good endpoint, and reconcile as usual."""
-    world.stripe.endpoint(URL, SECRET, API_VERSION, list(covered_events()))
+    world.stripe.endpoint(URL, SECRET, api_version(), list(covered_events()))
     sync.create_customer(NAME)
     world.deliver()
     world.reconcile()
@@ -250,7 +250,7 @@ def test_no_endpoint(shop: World, told: Any) -> None:
 
 
 def test_an_address_can_be_said(shop: World, told: Any) -> None:
-    shop.stripe.endpoint("https://b.example/hook", api_version=API_VERSION, enabled_events=list(covered_events()))
+    shop.stripe.endpoint("https://b.example/hook", api_version=api_version(), enabled_events=list(covered_events()))
 
     assert told("endpoint", "--url", "https://b.example/hook") == (0, [])
     found = told("endpoint", "--url", "https://c.example/hook")
@@ -266,7 +266,7 @@ def test_a_disabled_endpoint(shop: World, told: Any) -> None:
 
 def test_events_that_are_not_sent(shop: World, told: Any, run: Run) -> None:
     missing = {"customer.deleted", "price.updated"}
-    shop.stripe.endpoint(URL, None, API_VERSION, [type for type in covered_events() if type not in missing])
+    shop.stripe.endpoint(URL, None, api_version(), [type for type in covered_events() if type not in missing])
 
     only(told("endpoint"), 1, "problem", "does not send customer.deleted, price.updated", "endpoint update")
     assert run("endpoint update")[0] == 0
@@ -274,7 +274,7 @@ def test_events_that_are_not_sent(shop: World, told: Any, run: Run) -> None:
 
 
 def test_events_that_are_sent_for_nothing(shop: World, told: Any) -> None:
-    shop.stripe.endpoint(URL, None, API_VERSION, [*covered_events(), "invoice.upcoming"])
+    shop.stripe.endpoint(URL, None, api_version(), [*covered_events(), "invoice.upcoming"])
 
     only(told("endpoint"), 0, "warning", "invoice.upcoming", "endpoint update")
 
@@ -341,7 +341,7 @@ def test_webhooks_that_do_not_arrive(shop: World, run: Run, told: Any) -> None:
 
 
 def test_a_shop_to_which_none_ever_came(world: World, told: Any) -> None:
-    world.stripe.endpoint(URL, SECRET, API_VERSION, list(covered_events()))
+    world.stripe.endpoint(URL, SECRET, api_version(), list(covered_events()))
     assert told("webhooks")[1] == []
     world.stripe.dashboard.create("customer", name="x")
     world.webhooks()
@@ -476,7 +476,7 @@ def test_indexes_that_are_missing_or_strange(mended: World, told: Any) -> None:
         assert name in what
     assert "customers.somebodys" in foreign
     assert "harmless" not in what + foreign
-    assert "python -m sync indexes" in do
+    assert "stripe-mongo-sync indexes" in do
     assert "drop" in drop
 
 

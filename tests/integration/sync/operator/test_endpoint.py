@@ -9,7 +9,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, State
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.operator.catalogue import covered_events
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+from stripe_mongo_sync.sync.stripe.answers import api_version
 from tests.support.answers import everything, untouched
 from tests.support.run import Run
 from tests.support.world import KEY, World
@@ -45,7 +45,7 @@ def test_one_is_made_with_what_is_covered_and_our_version(bare: World, run: Run)
     (there,) = bare.stripe.objects("webhook_endpoint")
     assert (there["id"], there["url"], there["status"]) == (told["id"], URL, "enabled")
     assert tuple(there["enabled_events"]) == covered_events()
-    assert there["api_version"] == API_VERSION
+    assert there["api_version"] == api_version()
     assert (told["missing"], told["extra"], told["ours"]) == ([], [], True)
     (asked,) = [request for request in bare.stripe.requests if request.method == "POST"]
     assert asked.key
@@ -137,7 +137,7 @@ def test_what_goes_wrong_is_said(
 
 
 def test_the_list_says_what_is_wrong(bare: World, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
-    bare.stripe.endpoint("https://a.example/webhooks/stripe", api_version=API_VERSION)
+    bare.stripe.endpoint("https://a.example/webhooks/stripe", api_version=api_version())
     bare.stripe.endpoint("https://b.example/hook", api_version="2022-11-15", enabled_events=["customer.created"])
 
     code, (first, second) = run("endpoint list")
@@ -145,7 +145,7 @@ def test_the_list_says_what_is_wrong(bare: World, run: Run, capsys: pytest.Captu
     assert code == 0
     ours, other = (first, second) if first["ours"] else (second, first)
     assert ours["missing"] == ["identity.verification_session.redacted"], "what * does not send"
-    assert (ours["extra"], ours["api_version"]) == (["*"], API_VERSION)
+    assert (ours["extra"], ours["api_version"]) == (["*"], api_version())
     assert (other["ours"], other["status"], other["secret_known"]) == (False, "enabled", None)
     assert other["missing"] == [type for type in covered_events() if type != "customer.created"]
     assert main(["endpoint", "list"]) == 0
@@ -155,7 +155,7 @@ def test_the_list_says_what_is_wrong(bare: World, run: Run, capsys: pytest.Captu
 
 
 def test_an_update_enables_it_and_its_events(bare: World, run: Run) -> None:
-    made = bare.stripe.endpoint(URL, api_version=API_VERSION, enabled_events=["customer.created", "payout.paid"])
+    made = bare.stripe.endpoint(URL, api_version=api_version(), enabled_events=["customer.created", "payout.paid"])
     bare.stripe.dashboard.update("webhook_endpoint", made["id"], disabled=True)
 
     code, told = run("endpoint update")

@@ -11,7 +11,6 @@ import stripe
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Event, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.state import CHECKPOINT, State
-from stripe_mongo_sync.sync.commands import reconcile as command
 from stripe_mongo_sync.sync.runs import reconcile
 from stripe_mongo_sync.sync.runs.full import COMPOSED
 from stripe_mongo_sync.sync.runs.reconcile import Report
@@ -247,7 +246,7 @@ def test_a_round_that_breaks_off_is_not_the_last_and_never_in_sync(
 
     rounds += [break_off(error) for error in (ZeroDivisionError(), stripe.StripeError(), sync.SyncError(), OSError())]
     rounds.append(end)
-    monkeypatch.setattr(command, "run_once", lambda **given: rounds.pop(0)())
+    monkeypatch.setattr(reconcile, "run_once", lambda **given: rounds.pop(0)())
     from stripe_mongo_sync.sync.__main__ import main
 
     assert main(["reconcile", "--every", "0.001"]) == 0

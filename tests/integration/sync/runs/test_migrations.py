@@ -51,7 +51,7 @@ def portal(id: str) -> dict[str, Any]:
 
 def old_event(type: str, remote: dict[str, Any], number: int = 0) -> dict[str, Any]:
     about = {"id": f"evt_old{number}", "object": "event", "type": type, "created": 1_700_000_000, "livemode": False}
-    raw = json.dumps({**about, "api_version": answers.API_VERSION, "data": {"object": remote}}).encode()
+    raw = json.dumps({**about, "api_version": answers.api_version(), "data": {"object": remote}}).encode()
     row = {"_id": about["id"], "type": type, "created": about["created"], "object_id": remote["id"], "raw": raw}
     return row | {"state": "applied", "error": None, "attempts": 1, "via": "webhook", "lease": None}
 

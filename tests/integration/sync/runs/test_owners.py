@@ -10,9 +10,9 @@ from stripe_mongo_sync.models import Customer, Invoice, PaymentMethod, Price, St
 from stripe_mongo_sync.models.owned import CLOCK, OWNED, OWNERS, Owned
 from stripe_mongo_sync.models.state import CHECKPOINT
 from stripe_mongo_sync.models.state import OWNERS as PLACE
-from stripe_mongo_sync.sync.runs.owners import READS
+from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.runs.progress import Step
-from stripe_mongo_sync.sync.stripe.answers import API_VERSION
+from stripe_mongo_sync.sync.stripe.answers import api_version
 from tests.integration.sync.runs.test_backfill import copy
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
@@ -119,7 +119,7 @@ def test_the_text_of_an_unfinished_backfill_names_whose_lists_are_left(
     assert told.exit_code == 2
     assert "not finished: of each customer (" in "\n".join(told.lines)
     assert "payment_method" in "\n".join(told.lines)
-    assert READS == 1000
+    assert OWNER_READS == 1000
 
 
 def test_a_full_comparison_asks_a_share_of_the_owners_in_each_run_and_names_the_rest(world: World, run: Run) -> None:
@@ -331,7 +331,7 @@ def unserved(world: World) -> bytes:
     event = {
         "id": "evt_climate",
         "object": "event",
-        "api_version": API_VERSION,
+        "api_version": api_version(),
         "created": second,
         "livemode": False,
         "type": "climate.order.created",

@@ -1,0 +1,44 @@
+"""`stripe-mongo-sync serve`: start gunicorn as this service needs it: with its own worker, time limits and checks."""
+
+import argparse
+import os
+import runpy
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from stripe_mongo_sync.sync.commands.line import CANNOT_LOOK
+from stripe_mongo_sync.sync.process.screen import tell
+
+if TYPE_CHECKING:
+    from stripe_mongo_sync.sync.commands.line import Commands
+
+CONFIGURATION = Path(__file__).parents[2] / "gunicorn.conf.py"
+COUNT = "WEB_CONCURRENCY"
+
+
+def add(commands: "Commands") -> None:
+    """Describe the command line. What it does not know is gunicorn's."""
+    told = "serve the API and the webhooks with gunicorn"
+    more = "Further arguments are gunicorn's, and override: serve --bind 0.0.0.0:8000 --workers 4"
+    serve = commands.add_parser("serve", help=told, description=f"{told}.", epilog=more, allow_abbrev=False)
+    serve.set_defaults(run=run, connects=False, reads=True, takes_more=True)
+
+
+def run(given: argparse.Namespace) -> int:
+    """Serve, if gunicorn is there."""
+    if find_spec("gunicorn"):
+        _become_gunicorn(given.more)
+    tell('serve needs gunicorn: pip install "stripe-mongo-sync[server]"', error=True)
+    return CANNOT_LOOK
+
+
+def _become_gunicorn(arguments: list[str]) -> NoReturn:
+    """Go on as gunicorn, under the number of this process: whoever started us stops it as before."""
+    # gunicorn itself reads this as a number when it is imported, before any configuration can say what is wrong.
+    runpy.run_path(str(CONFIGURATION))  # ends here, and says why, where the environment gives no number
+    if not os.environ.get(COUNT, "").strip():
+        os.environ.pop(COUNT, None)
+    command = [sys.executable, "-m", "gunicorn", "--config", str(CONFIGURATION), *arguments]
+    os.execv(sys.executable, command)  # noqa: S606 – without a shell on purpose
