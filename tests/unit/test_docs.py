@@ -26,7 +26,7 @@ def test_every_setting_is_documented_and_every_documented_setting_exists() -> No
 def test_every_command_is_documented() -> None:
     commands = settings_of(parser().format_help(), r"^    ([a-z-]{4,})\b")
 
-    assert settings_of(README, r"`python -m sync ([a-z-]+)") >= commands
+    assert settings_of(README, r"`stripe-mongo-sync ([a-z-]+)") >= commands
 
 
 def test_the_page_of_types_is_as_the_registry_has_it() -> None:

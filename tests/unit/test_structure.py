@@ -16,6 +16,7 @@ PACKAGES = ("models", "sync", "webhooks", "api", "emulator", "demo", "bench")
 SERVICE = ("models", "sync", "webhooks", "api")
 READS_ENVIRONMENT = (
     "sync/process/environment.py",
+    "sync/commands/serve.py",
     "gunicorn.conf.py",
     "emulator/__main__.py",
     "demo/",

@@ -78,7 +78,8 @@ def given(line: argparse.ArgumentParser, text: str) -> list[str]:
     return [text for action in line._actions if not action.option_strings and action.nargs != "*"]
 
 
-ALL = {" ".join(names): line for names, line in leaves(parser())}
+# All that print: `serve` becomes gunicorn.
+ALL = {" ".join(names): line for names, line in leaves(parser()) if not line.get_default("takes_more")}
 
 
 @pytest.fixture
@@ -113,9 +114,9 @@ def test_no_command_prints_anything_but_lines_of_what_can_be_seen(
     real = {"events show": [dead.id], "events replay": [dead.id], "events list": [], "operations retry": [_document()]}
     readers = [name for name, line in ALL.items() if line.get_default("reads")]
     rows: dict[str, list[int]] = {}
-    for paced in ("reconcile", "backfill"):
-        hasty = partial(Patience, pause=lambda seconds: None)
-        monkeypatch.setattr(f"stripe_mongo_sync.sync.commands.{paced}.Patience", hasty)
+    monkeypatch.setattr(
+        "stripe_mongo_sync.sync.stripe.patience.Patience", partial(Patience, pause=lambda seconds: None)
+    )
     for name in sorted(ALL, key=lambda name: name not in readers):  # who changes something comes last
         for arguments in [given(ALL[name], HOSTILE), *([real[name]] if name in real else [])]:
             for json_too in ([], ["--json"]):
@@ -242,7 +243,7 @@ def test_what_nobody_foresaw_is_told_by_place_and_not_by_what_it_says(
     def broken() -> None:
         raise ValueError(HOSTILE)
 
-    monkeypatch.setattr("stripe_mongo_sync.sync.commands.status.status", broken)
+    monkeypatch.setattr("stripe_mongo_sync.sync.operator.status.status", broken)
 
     assert main(["status"]) == 2
 
