@@ -1,7 +1,7 @@
 """A small stateful Stripe for offline demos and tests: `Emulator` in process, `python -m emulator` as a server.
 
 A request passes `engine`: authentication, rate limit, idempotency, validation, execution. `calls` finds the row of its
-Stripe type in the table in `resource`, `act` executes it, and `events` and `webhooks` announce what changed.
+Stripe type in the table in `resource`, `execution` executes it, and `events` and `webhooks` announce what changed.
 `transport`, `wsgi` and `server` are fronts of one `service`. To add a Stripe type, write its row and name it in
 `resources`, which fills the table. A parameter that no row knows is refused as unknown, never ignored.
 

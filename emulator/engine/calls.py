@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import unquote
 
-from stripe_mongo_sync.emulator.engine import expand, lists, tides
-from stripe_mongo_sync.emulator.engine.act import Act
+from stripe_mongo_sync.emulator.engine import expand, lists, scheduler
+from stripe_mongo_sync.emulator.engine.execution import Execution
 from stripe_mongo_sync.emulator.engine.resource import BY_PATH, ROUTES, Filter, Resource, Route
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.fields import Fields, Flag, Many, Text, read
@@ -90,7 +90,7 @@ def _below(row: Resource, method: str, rest: list[str]) -> Call | None:
             return Call(row, "get", id)
         case "POST", [id] if row.update is not None:
             return Call(row, "update", id)
-        case "DELETE", [id] if row.ends is not None:
+        case "DELETE", [id] if row.delete_action is not None:
             return Call(row, "end", id)
         case "DELETE", [id] if row.delete != "never":
             return Call(row, "delete", id)
@@ -127,102 +127,102 @@ def validate(call: Call, raw: Json, version: str = API_VERSION) -> Json:
             params = read_as_of(version, row.kind, {**EXPAND, **row.actions[call.action].params}, raw)
         case "route" if call.way is not None:
             params = read_as_of(version, row.kind, {**EXPAND, **call.way.params}, raw)
-        case "end" if row.ends is not None:
-            params = read({**EXPAND, **row.ends.params}, raw)
+        case "end" if row.delete_action is not None:
+            params = read({**EXPAND, **row.delete_action.params}, raw)
         case _:
             params = read(EXPAND, raw)
     expand.check(row.kind, params.get("expand"))
     return params
 
 
-def execute(call: Call, act: Act, params: Json, log: EventLog, url: str) -> Json:
+def execute(call: Call, ctx: Execution, params: Json, log: EventLog, url: str) -> Json:
     """Do it, and return the object of the reply."""
     params = dict(params)
     paths = params.pop("expand", None)
     row = call.row
     match call.verb:
         case "notification":
-            return _notification(act, call.id)
+            return _notification(ctx, call.id)
         case "list":
-            return _list(row, act, params, paths, log, url)
+            return _list(row, ctx, params, paths, log, url)
         case "create":
-            made = act.create(row.kind, params)
-            return expand.expanded(act, _with_secret(act, made), paths)
+            made = ctx.create(row.kind, params)
+            return expand.expanded(ctx, _with_secret(ctx, made), paths)
         case "update":
-            return expand.expanded(act, act.update(row.kind, call.id, params), paths)
+            return expand.expanded(ctx, ctx.update(row.kind, call.id, params), paths)
         case "nested":
-            return lists.part(row.lists[call.action](act, act.need(row.kind, call.id)), params, url)
+            return lists.part(row.lists[call.action](ctx, ctx.need(row.kind, call.id)), params, url)
         case "part":
-            parts = {each["id"]: each for each in row.lists[call.action](act, act.need(row.kind, call.id))}
+            parts = {each["id"]: each for each in row.lists[call.action](ctx, ctx.need(row.kind, call.id))}
             if call.part not in parts:
                 raise errors.no_such(call.action.rstrip("s").replace("_", " "), call.part)
             return parts[call.part]
         case "end":
-            return expand.expanded(act, act.end(row.kind, call.id, params), paths)
+            return expand.expanded(ctx, ctx.end(row.kind, call.id, params), paths)
         case "route" if call.way is not None:
-            return expand.expanded(act, act.take(call.way, call.ids, params), paths)
+            return expand.expanded(ctx, ctx.take(call.way, call.ids, params), paths)
         case "delete":
-            return act.delete(row.kind, call.id)
+            return ctx.delete(row.kind, call.id)
         case "action":
-            return expand.expanded(act, act.act(row.kind, call.id, call.action, params), paths)
+            return expand.expanded(ctx, ctx.act(row.kind, call.id, call.action, params), paths)
         case _:
-            return expand.expanded(act, _get(row, act, call.id, log), paths)
+            return expand.expanded(ctx, _get(row, ctx, call.id, log), paths)
 
 
-def _notification(act: Act, id: str) -> Json:
-    found = act.realm.table(THIN).get(id)
+def _notification(ctx: Execution, id: str) -> Json:
+    found = ctx.realm.table(THIN).get(id)
     if found is None:
         raise errors.no_such("event", id, "id")
     return dict(found)
 
 
-def _get(row: Resource, act: Act, id: str, log: EventLog) -> Json:
+def _get(row: Resource, ctx: Execution, id: str, log: EventLog) -> Json:
     if row is EVENT:
-        return log.get(act.realm, id)
+        return log.get(ctx.realm, id)
     if row.within is not None:
-        found = next((each for each in row.within(act) if each["id"] == id), None)
+        found = next((each for each in row.within(ctx) if each["id"] == id), None)
         if found is None:
             raise errors.no_such(row.name(), id)
         return found
-    stored = act.realm.table(row.kind).get(id)
+    stored = ctx.realm.table(row.kind).get(id)
     if stored is not None and stored["deleted"] and row.delete == "stub":
         return {"id": id, "object": row.kind, "deleted": True}
-    return act.need(row.kind, id)
+    return ctx.need(row.kind, id)
 
 
-def _list(row: Resource, act: Act, params: Json, paths: list[str] | None, log: EventLog, url: str) -> Json:
+def _list(row: Resource, ctx: Execution, params: Json, paths: list[str] | None, log: EventLog, url: str) -> Json:
     cursor: Callable[[str, str], Json]
     if row is EVENT:
-        objects, cursor = log.listed(act.realm), lambda id, param: log.get(act.realm, id, param, 400)
+        objects, cursor = log.listed(ctx.realm), lambda id, param: log.get(ctx.realm, id, param, 400)
     else:
-        objects = row.within(act) if row.within is not None else act.realm.all(row.kind)
+        objects = row.within(ctx) if row.within is not None else ctx.realm.all(row.kind)
         if row.shows is not None:
-            objects = [each for each in objects if row.shows(act, each, params)]
-        tides.check_mode(act.realm, row)
-        objects = tides.listed(act.realm, objects, params)
-        cursor = lambda id, param: _cursor(row, act, id, param)  # noqa: E731
+            objects = [each for each in objects if row.shows(ctx, each, params)]
+        scheduler.check_mode(ctx.realm, row)
+        objects = scheduler.listed(ctx.realm, objects, params)
+        cursor = lambda id, param: _cursor(row, ctx, id, param)  # noqa: E731
     found = lists.page(row, params, objects, cursor, url)
     data = (
-        [expand.expanded(act, each, paths, "data.") for each in found["data"]]
+        [expand.expanded(ctx, each, paths, "data.") for each in found["data"]]
         if paths or row.includes
         else found["data"]
     )
     return {**found, "data": data}
 
 
-def _cursor(row: Resource, act: Act, id: str, param: str) -> Json:
+def _cursor(row: Resource, ctx: Execution, id: str, param: str) -> Json:
     """A deleted object still marks its place; an unknown one is refused."""
-    stored = act.realm.table(row.kind).get(id)
+    stored = ctx.realm.table(row.kind).get(id)
     if stored is None:
         raise errors.no_such(row.name(), id, param, status=400)
     object: Json = stored["object"]
     return object
 
 
-def _with_secret(act: Act, made: Json) -> Json:
+def _with_secret(ctx: Execution, made: Json) -> Json:
     """A webhook endpoint's secret is told once, in the reply that made it."""
     if made["object"] != "webhook_endpoint":
         return made
-    secret = "whsec_" + act.draw(32, "base62")
-    act.realm.put("secret", made["id"], {"secrets": [{"secret": secret, "until": None}]})
+    secret = "whsec_" + ctx.draw(32, "base62")
+    ctx.realm.put("secret", made["id"], {"secrets": [{"secret": secret, "until": None}]})
     return {**made, "secret": secret}

@@ -10,7 +10,7 @@ from stripe_mongo_sync.emulator.state.store import Realm
 
 
 class Effects(Protocol):
-    """The effects of one request, as the rows see them; `act.Act` has them. Every event of them has the same cause."""
+    """The effects of one request, as the rows see them: `execution.Execution`. All its events have the same cause."""
 
     realm: Realm
     second: int  # when they happen
@@ -44,10 +44,10 @@ class Effects(Protocol):
         """Write an event, and send it to who wants it; with `previous`, it says what changed since `old`."""
         ...
 
-    def wake(self, object: Json, at: int | None) -> None:
-        """Let the row's `ripe` meet the object at this second; None: never."""
+    def schedule(self, object: Json, at: int | None) -> None:
+        """Let the row's `on_due` meet the object at this second; None: never."""
         ...
 
-    def abroad(self, account: str) -> Effects:
+    def in_account(self, account: str) -> Effects:
         """Return the same in another account of this mode."""
         ...

@@ -9,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from stripe_mongo_sync.emulator.engine import calls, expand, thin
-from stripe_mongo_sync.emulator.engine.act import Act
 from stripe_mongo_sync.emulator.engine.auth import KeyCheck
 from stripe_mongo_sync.emulator.engine.calls import Call
+from stripe_mongo_sync.emulator.engine.execution import Execution
 from stripe_mongo_sync.emulator.engine.faults import Fault, Faults
 from stripe_mongo_sync.emulator.engine.limiter import Limiter
-from stripe_mongo_sync.emulator.engine.tides import ripen
+from stripe_mongo_sync.emulator.engine.scheduler import run_due
 from stripe_mongo_sync.emulator.protocol import errors, replies, versions
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.forms import decode, params_of
@@ -76,14 +76,14 @@ class Engine:
     def realm(self, livemode: bool = False, account: str | None = None) -> Realm:
         return Realm(self.store, account or self.account, livemode)
 
-    def act(self, realm: Realm, cause: Json | None) -> Act:
-        return Act(realm, int(self.clock.now()), self.ids.draw, self._announce, cause)
+    def execution(self, realm: Realm, cause: Json | None) -> Execution:
+        return Execution(realm, int(self.clock.now()), self.ids.draw, self._announce, cause)
 
-    def _act_at(self, realm: Realm, second: int) -> Act:
+    def _execution_at(self, realm: Realm, second: int) -> Execution:
         """What time brings has no request as its cause."""
-        act = self.act(realm, None)
-        act.second = second
-        return act
+        ctx = self.execution(realm, None)
+        ctx.second = second
+        return ctx
 
     def _announce(self, realm: Realm, type: str, object: Json, previous: Json | None, cause: Json | None) -> None:
         shown = rendered(expand.unasked(object), self.renderings)
@@ -230,7 +230,7 @@ class Engine:
                 raise errors.broken()
         writes = request.method != "GET"
         cause = {"id": entry.request_id, "idempotency_key": key} if writes else None
-        result = calls.execute(call, self.act(realm, cause), params, self.events, request.path)
+        result = calls.execute(call, self.execution(realm, cause), params, self.events, request.path)
         if not call.reads_events:
             result = rendered(result, self.renderings)
         if fault is not None and fault.name == "500_after":
@@ -248,7 +248,7 @@ class Engine:
 
     def release_late_requests(self, due: bool = False) -> int:
         """Execute requests whose caller has given up (with `due`, only those whose time has come), and what is due."""
-        ripen(self.store, self.clock.now, self._act_at)
+        run_due(self.store, self.clock.now, self._execution_at)
         late = self.deferred.late_requests(due)
         for request in late:
             entry = self._entry(request)
@@ -262,10 +262,10 @@ class Engine:
         made = []
         for row in self.deferred.repairs(key):
             call = calls.route(row["method"], row["path"])
-            act = self.act(self.realm(row["livemode"], row["account"]), cause)
+            ctx = self.execution(self.realm(row["livemode"], row["account"]), cause)
             with suppress(Problem):  # what it was about may be gone by now
                 params = calls.validate(call, row["raw"], row.get("version", self.api_version))
-                made.append(calls.execute(call, act, params, self.events, row["path"]))
+                made.append(calls.execute(call, ctx, params, self.events, row["path"]))
         return made
 
 

@@ -41,11 +41,11 @@ def _step(row: Resource, path: str) -> str | None:
     return next((name for name in [*row.expands, *row.includes] if f"{path}.".startswith(f"{name}.")), None)
 
 
-def expanded(act: Effects, object: Json, paths: list[str] | None, prefix: str = "") -> Json:
+def expanded(ctx: Effects, object: Json, paths: list[str] | None, prefix: str = "") -> Json:
     """`object`, or a copy of it with every (checked) path expanded."""
     result = unasked(copy.deepcopy(object) if paths else object)
     for path in paths or []:
-        _expand(act, result, path.removeprefix(prefix))
+        _expand(ctx, result, path.removeprefix(prefix))
     return result
 
 
@@ -56,14 +56,14 @@ def unasked(object: Json) -> Json:
     return {name: value for name, value in object.items() if name not in hidden} if hidden else object
 
 
-def _expand(act: Effects, object: Json, path: str) -> None:
+def _expand(ctx: Effects, object: Json, path: str) -> None:
     row = RESOURCES[object["object"]]
     name = _step(row, path)
     if name is None or object.get("deleted"):
         return
     if name in row.includes:
         with suppress(LookupError):  # a coupon that is good for everything
-            object[name] = row.includes[name](act, object)
+            object[name] = row.includes[name](ctx, object)
         return
     *outer, last = name.split(".")
     holder = object
@@ -72,12 +72,12 @@ def _expand(act: Effects, object: Json, path: str) -> None:
     if last not in holder:
         return  # an invoice without subscription, say
     if isinstance(holder[last], str):
-        holder[last] = _read(act, row.expands[name], holder[last])
+        holder[last] = _read(ctx, row.expands[name], holder[last])
     rest = path[len(name) + 1 :]
     if rest and holder[last] is not None:
-        _expand(act, holder[last], rest)
+        _expand(ctx, holder[last], rest)
 
 
-def _read(act: Effects, kind: str, id: str) -> Json:
-    object = act.realm.find(kind, id)
+def _read(ctx: Effects, kind: str, id: str) -> Json:
+    object = ctx.realm.find(kind, id)
     return unasked(copy.deepcopy(object)) if object is not None else {"id": id, "object": kind, "deleted": True}

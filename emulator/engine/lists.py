@@ -84,7 +84,7 @@ def part(items: list[Json], params: Json, url: str) -> Json:
 
 
 def _when(row: Resource, object: Json) -> int:
-    return int(object.get(row.dated, 0))
+    return int(object.get(row.created_field, 0))
 
 
 def _passes(row: Resource, params: Json, object: Json) -> bool:

@@ -15,12 +15,12 @@ DAY = 86_400
 Effect = Callable[[Effects, Json], None]
 
 
-def change(act: Effects, object: Json, type: str, **fields: object) -> Json:
+def change(ctx: Effects, object: Json, type: str, **fields: object) -> Json:
     """The object with these fields, kept and announced."""
     old = copy.deepcopy(object)
     object |= fields
-    act.keep(object["object"], object)
-    act.announce(type, object, old)
+    ctx.keep(object["object"], object)
+    ctx.announce(type, object, old)
     return object
 
 
@@ -43,12 +43,12 @@ def step(
 ) -> Action:
     """POST …/<id>/<verb>: from one of the statuses to another; the field `stamp` says when, the event `type` tells."""
 
-    def do(act: Effects, object: Json, params: Json) -> Json:
+    def do(ctx: Effects, object: Json, params: Json) -> Json:
         expect(object, verb, *before)
-        act.wake(object, None)
+        ctx.schedule(object, None)
         if effect is not None:
-            effect(act, object)
-        return change(act, object, type, status=after, **({stamp: act.second} if stamp else {}))
+            effect(ctx, object)
+        return change(ctx, object, type, status=after, **({stamp: ctx.second} if stamp else {}))
 
     return Action(do, params or {})
 
@@ -56,10 +56,10 @@ def step(
 def later(before: str, after: str, type: str, effect: Effect | None = None) -> Effect:
     """What its time brings to an object that still has the first status."""
 
-    def ripe(act: Effects, object: Json) -> None:
+    def on_due(ctx: Effects, object: Json) -> None:
         if object["status"] == before:
             if effect is not None:
-                effect(act, object)
-            change(act, object, type, status=after)
+                effect(ctx, object)
+            change(ctx, object, type, status=after)
 
-    return ripe
+    return on_due

@@ -27,10 +27,10 @@ def account_object(id: str) -> Json:
     }
 
 
-def _deauthorized(act: Effects, account: Json) -> None:
+def _deauthorized(ctx: Effects, account: Json) -> None:
     """Who is gone has no application any more; it is said in the account itself."""
     application = {"id": "ca_1EmulatedApplication01", "object": "application", "name": None}
-    act.abroad(account["id"]).announce("account.application.deauthorized", application)
+    ctx.in_account(account["id"]).announce("account.application.deauthorized", application)
 
 
 SHOWN: Fields = {
@@ -44,7 +44,7 @@ ACCOUNT = Resource(
     path="accounts",
     prefix="acct_",
     width=16,
-    moded=False,
+    has_livemode=False,
     create={
         **SHOWN,
         "country": Text(pattern="[A-Z]{2}"),
@@ -66,7 +66,7 @@ ACCOUNT = Resource(
     lists=PARTS_OF_ACCOUNT,
     delete="gone",
     events=("updated",),
-    abroad=True,
-    gone=_deauthorized,
+    is_account=True,
+    on_delete=_deauthorized,
 )
-ROUTES = (Route("GET", "account", "account", lambda act, params: account_object(act.realm.account)),)
+ROUTES = (Route("GET", "account", "account", lambda ctx, params: account_object(ctx.realm.account)),)

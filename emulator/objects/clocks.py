@@ -6,7 +6,7 @@ import copy
 
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Action, Resource
-from stripe_mongo_sync.emulator.engine.tides import CLOCK
+from stripe_mongo_sync.emulator.engine.scheduler import CLOCK
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.fields import Ref, Text, Time
 from stripe_mongo_sync.emulator.protocol.wire import Json
@@ -14,37 +14,37 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 LASTS = 30 * 86_400  # seconds of real time, after which a clock is deleted
 
 
-def _shape(act: Effects, params: Json, clock: Json) -> None:
-    clock["deletes_after"] = act.second + LASTS
+def _finish(ctx: Effects, params: Json, clock: Json) -> None:
+    clock["deletes_after"] = ctx.second + LASTS
     if "customer" in params:
-        act.keep("customer", {**act.need("customer", params["customer"]), "test_clock": clock["id"]})
+        ctx.keep("customer", {**ctx.need("customer", params["customer"]), "test_clock": clock["id"]})
 
 
-def _advance(act: Effects, clock: Json, params: Json) -> Json:
+def _advance(ctx: Effects, clock: Json, params: Json) -> Json:
     """Whatever is due meanwhile happens before the next request."""
     if params["frozen_time"] <= clock["frozen_time"]:
         raise errors.invalid("The time to advance to must be after the clock's current time.", "frozen_time")
     for status, verb in (("advancing", "advancing"), ("ready", "ready")):
         old = copy.deepcopy(clock)
         clock |= {"frozen_time": params["frozen_time"], "status": status}
-        act.keep(CLOCK, clock)
-        act.announce(f"{CLOCK}.{verb}", clock, old, previous=False)
+        ctx.keep(CLOCK, clock)
+        ctx.announce(f"{CLOCK}.{verb}", clock, old, previous=False)
     return clock
 
 
-def _gone(act: Effects, clock: Json) -> None:
+def _on_delete(ctx: Effects, clock: Json) -> None:
     """All that is of it goes with it, and no event tells of that."""
-    theirs = {each["id"] for each in act.realm.all("customer") if each.get("test_clock") == clock["id"]}
-    for table in list(act.realm.store.names()):
-        kind = table.removeprefix(act.realm.name(""))
+    theirs = {each["id"] for each in ctx.realm.all("customer") if each.get("test_clock") == clock["id"]}
+    for table in list(ctx.realm.store.names()):
+        kind = table.removeprefix(ctx.realm.name(""))
         if kind in (table, CLOCK):
             continue
-        for id, row in list(act.realm.table(kind).items()):
+        for id, row in list(ctx.realm.table(kind).items()):
             object = row.get("object") if isinstance(row, dict) else None
             if isinstance(object, dict) and (
                 object.get("test_clock") == clock["id"] or object.get("customer") in theirs
             ):
-                act.realm.drop(kind, id)
+                ctx.realm.drop(kind, id)
 
 
 TEST_CLOCK = Resource(
@@ -61,7 +61,7 @@ TEST_CLOCK = Resource(
     created_filter=False,
     delete="gone",
     test_only=True,
-    shape=_shape,
-    gone=_gone,
+    finish=_finish,
+    on_delete=_on_delete,
     actions={"advance": Action(_advance, {"frozen_time": Time(required=True)})},
 )

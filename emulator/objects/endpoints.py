@@ -32,9 +32,9 @@ def _check(params: Json) -> None:
         raise errors.invalid("Invalid URL: An explicit scheme (such as https) must be provided.", "url", "url_invalid")
 
 
-def _shape(act: Effects, params: Json, endpoint: Json) -> None:
+def _finish(ctx: Effects, params: Json, endpoint: Json) -> None:
     if params.get("connect"):
-        act.realm.put("connect", endpoint["id"], {})
+        ctx.realm.put("connect", endpoint["id"], {})
     if "disabled" in params:
         endpoint["status"] = "disabled" if params["disabled"] else "enabled"
 
@@ -52,5 +52,5 @@ WEBHOOK_ENDPOINT = Resource(
     delete="gone",
     events=(),
     check=_check,
-    shape=_shape,
+    finish=_finish,
 )

@@ -20,25 +20,25 @@ def _check(params: Json) -> None:
         raise errors.missing("type")
 
 
-def _open(act: Effects, params: Json, session: Json) -> None:
+def _open(ctx: Effects, params: Json, session: Json) -> None:
     if session["client_secret"] is None:
-        session["client_secret"] = f"{session['id']}_secret_test_{act.draw(22, 'base62')}"
-        session["url"] = f"https://verify.stripe.com/start/test_{act.draw(40, 'base62')}"
+        session["client_secret"] = f"{session['id']}_secret_test_{ctx.draw(22, 'base62')}"
+        session["url"] = f"https://verify.stripe.com/start/test_{ctx.draw(40, 'base62')}"
 
 
-def _redact(act: Effects, session: Json, params: Json) -> Json:
+def _redact(ctx: Effects, session: Json, params: Json) -> Json:
     """What was told is taken out, in a while; a session that is still open is canceled first."""
     expect(session, "redact", "requires_input", "verified", "canceled")
     if session["status"] == "requires_input":
-        session = CANCEL.do(act, session, {})
+        session = CANCEL.do(ctx, session, {})
     session |= {"redaction": {"status": "processing"}, **blank("client_secret provided_details url")}
-    act.keep(session["object"], session)
-    act.wake(session, act.second)
+    ctx.keep(session["object"], session)
+    ctx.schedule(session, ctx.second)
     return session
 
 
-def _ripe(act: Effects, session: Json) -> None:
-    change(act, session, "identity.verification_session.redacted", redaction={"status": "redacted"})
+def _on_due(ctx: Effects, session: Json) -> None:
+    change(ctx, session, "identity.verification_session.redacted", redaction={"status": "redacted"})
 
 
 DOCUMENT: Fields = {
@@ -76,7 +76,7 @@ VERIFICATION_SESSION = Resource(
     },
     events=("created",),
     check=_check,
-    shape=_open,
-    ripe=_ripe,
+    finish=_open,
+    on_due=_on_due,
     actions={"cancel": CANCEL, "redact": Action(_redact)},
 )

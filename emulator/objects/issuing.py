@@ -71,9 +71,9 @@ CARDHOLDER = Resource(
 # issuing.card
 
 
-def _print(act: Effects, params: Json, card: Json) -> None:
+def _print(ctx: Effects, params: Json, card: Json) -> None:
     if "currency" in params:
-        card["cardholder"] = copy.deepcopy(act.need("issuing.cardholder", params["cardholder"]))
+        card["cardholder"] = copy.deepcopy(ctx.need("issuing.cardholder", params["cardholder"]))
         card["last4"] = f"{sum(map(ord, card['id'])) % 10_000:04d}"
 
 
@@ -110,7 +110,7 @@ CARD = Resource(
     event_name="issuing_card",
     events=("created", "updated"),
     check=_check_card,
-    shape=_print,
+    finish=_print,
 )
 
 
@@ -132,11 +132,11 @@ RECEIPT: Fields = {
 }
 
 
-def _spent(act: Effects, kind: str, by: Json, params: Json, amount: int, **fields: object) -> Json:
+def _spent(ctx: Effects, kind: str, by: Json, params: Json, amount: int, **fields: object) -> Json:
     """A purchase with a card, whether it is only asked for or done."""
     currency = params.get("currency") or params.get("held_currency") or by["currency"]
     shop = {name: value for name, value in (params.get("merchant_data") or {}).items() if value is not None}
-    return act.make(
+    return ctx.make(
         kind,
         amount=amount,
         cardholder=by["cardholder"]["id"],
@@ -148,40 +148,40 @@ def _spent(act: Effects, kind: str, by: Json, params: Json, amount: int, **field
     )
 
 
-def _capture(act: Effects, params: Json) -> Json:
+def _capture(ctx: Effects, params: Json) -> Json:
     """POST /v1/test_helpers/issuing/transactions/create_force_capture: a shop takes money without having asked."""
-    card = act.need("issuing.card", params["card"])
+    card = ctx.need("issuing.card", params["card"])
     bought = blank("fleet flight fuel lodging receipt reference") | (params.get("purchase_details") or {})
     for item in bought["receipt"] or []:
         item["quantity"] = None if item["quantity"] is None else float(item["quantity"])
     details = bought if any(bought.values()) else None
     made = _spent(
-        act, "issuing.transaction", card, params, -params["amount"], card=card["id"], purchase_details=details
+        ctx, "issuing.transaction", card, params, -params["amount"], card=card["id"], purchase_details=details
     )
-    act.announce("issuing_transaction.created", made)
+    ctx.announce("issuing_transaction.created", made)
     if bought["receipt"]:
-        act.announce("issuing_transaction.purchase_details_receipt_updated", made)
+        ctx.announce("issuing_transaction.purchase_details_receipt_updated", made)
     return made
 
 
-def _authorize(act: Effects, params: Json, id: str) -> Json:
+def _authorize(ctx: Effects, params: Json, id: str) -> Json:
     """POST /v1/issuing/cards/<id>/test/authorizations, which only the command line knows: somebody wants to pay.
 
     Whoever listens for the request is asked first; nobody answers, and it is approved.
     """
-    card, amount = copy.deepcopy(act.need("issuing.card", id)), params["held_amount"]
+    card, amount = copy.deepcopy(ctx.need("issuing.card", id)), params["held_amount"]
     how = params.get("authorization_method") or "online"
-    asked = _spent(act, "issuing.authorization", card, params, amount, card=card, authorization_method=how)
+    asked = _spent(ctx, "issuing.authorization", card, params, amount, card=card, authorization_method=how)
     request: Json = blank("amount_details network_risk_score") | {
         name: asked[name] for name in ("amount", "currency", "merchant_amount", "merchant_currency")
     }
     waiting: Json = {"amount": 0, "approved": False, "merchant_amount": 0}
     waiting["pending_request"] = {**request, "is_amount_controllable": False}
-    act.announce("issuing_authorization.request", {**asked, **waiting})
-    answer = {"approved": True, "created": act.second, "reason": "webhook_timeout", "requested_at": act.second}
+    ctx.announce("issuing_authorization.request", {**asked, **waiting})
+    answer = {"approved": True, "created": ctx.second, "reason": "webhook_timeout", "requested_at": ctx.second}
     asked["request_history"] = [{**request, **answer, **blank("authorization_code reason_message")}]
-    act.keep("issuing.authorization", asked)
-    act.announce("issuing_authorization.created", asked)
+    ctx.keep("issuing.authorization", asked)
+    ctx.announce("issuing_authorization.created", asked)
     return asked
 
 

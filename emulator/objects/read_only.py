@@ -14,8 +14,8 @@ Parts = Callable[[Effects, Json], list[Json]]
 
 def parts(kinds: str, names: str) -> Parts:
     """Return the list of what names its owner in a field, the newest first."""
-    return lambda act, owner: [
-        each for kind in kinds.split() for each in reversed(act.realm.all(kind)) if each.get(names) == owner["id"]
+    return lambda ctx, owner: [
+        each for kind in kinds.split() for each in reversed(ctx.realm.all(kind)) if each.get(names) == owner["id"]
     ]
 
 
@@ -36,11 +36,11 @@ def part(kind: str, prefix: str) -> Resource:
     return Resource(kind=kind, path=f"({kind})", prefix=prefix, readable=False, events=())
 
 
-def owned(kind: str, prefix: str, owner: str, *, dated: bool = False) -> Resource:
+def owned(kind: str, prefix: str, owner: str, *, created_filter: bool = False) -> Resource:
     """What is listed for one owner at a time, whom the query must name."""
     path = kind.replace(".", "/") + "s"
     filters = {owner: same(owner, Text(required=True))}
-    return Resource(kind=kind, path=path, prefix=prefix, filters=filters, created_filter=dated, events=())
+    return Resource(kind=kind, path=path, prefix=prefix, filters=filters, created_filter=created_filter, events=())
 
 
 READ_ONLY: tuple[Resource, ...] = (
@@ -56,7 +56,7 @@ READ_ONLY: tuple[Resource, ...] = (
         path="reviews",
         prefix="prv_",
         defaults={"open": True, "reason": "rule"},
-        shows=lambda act, review, asked: bool(review["open"]),
+        shows=lambda ctx, review, asked: bool(review["open"]),
         events=(),
     ),
     Resource(
@@ -64,11 +64,11 @@ READ_ONLY: tuple[Resource, ...] = (
         path="tax_ids",
         prefix="txi_",
         created_filter=False,
-        shows=lambda act, tax_id, asked: tax_id.get("customer") is None,  # the account's own
+        shows=lambda ctx, tax_id, asked: tax_id.get("customer") is None,  # the account's own
         events=(),
     ),
     Resource(kind="treasury.financial_account", path="treasury/financial_accounts", prefix="fa_", events=()),
-    owned("issuing.token", "intok_", "card", dated=True),
+    owned("issuing.token", "intok_", "card", created_filter=True),
     owned("treasury.credit_reversal", "credrev_", "financial_account"),
     owned("treasury.debit_reversal", "debrev_", "financial_account"),
     owned("treasury.inbound_transfer", "ibt_", "financial_account"),

@@ -12,24 +12,24 @@ from stripe_mongo_sync.emulator.protocol.values import choice
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 
-def _begin(act: Effects, params: Json, run: Json) -> None:
+def _begin(ctx: Effects, params: Json, run: Json) -> None:
     run["parameters"] = {name: value for name, value in (run["parameters"] or {}).items() if value is not None}
-    act.wake(run, act.second)
+    ctx.schedule(run, ctx.second)
 
 
-def _done(act: Effects, run: Json) -> None:
-    id = "file_" + act.draw(24, "base62")
+def _done(ctx: Effects, run: Json) -> None:
+    id = "file_" + ctx.draw(24, "base62")
     file = blank("expires_at links title") | {
         "id": id,
         "object": "file",
-        "created": act.second,
+        "created": ctx.second,
         "filename": f"{run['id']}.csv",
         "purpose": "finance_report_run",
         "size": 53_075,
         "type": "csv",
         "url": f"https://files.stripe.com/v1/files/{id}/contents",
     }
-    change(act, run, "reporting.report_run.succeeded", result=file, status="succeeded", succeeded_at=act.second)
+    change(ctx, run, "reporting.report_run.succeeded", result=file, status="succeeded", succeeded_at=ctx.second)
 
 
 REPORT_RUN = Resource(
@@ -55,6 +55,6 @@ REPORT_RUN = Resource(
     },
     defaults=blank("error result succeeded_at") | {"parameters": {}, "report_type": "", "status": "pending"},
     events=(),
-    shape=_begin,
-    ripe=_done,
+    finish=_begin,
+    on_due=_done,
 )

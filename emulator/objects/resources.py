@@ -5,9 +5,9 @@ from __future__ import annotations
 from stripe_mongo_sync.emulator.engine.resource import register
 from stripe_mongo_sync.emulator.objects import account, issuing
 from stripe_mongo_sync.emulator.objects.account import ACCOUNT
-from stripe_mongo_sync.emulator.objects.billing.billing import INVOICE
 from stripe_mongo_sync.emulator.objects.billing.credit_notes import CREDIT_NOTE
 from stripe_mongo_sync.emulator.objects.billing.invoice_payments import INVOICE_PAYMENT
+from stripe_mongo_sync.emulator.objects.billing.invoice_resource import INVOICE
 from stripe_mongo_sync.emulator.objects.billing.invoiceitems import INVOICEITEM
 from stripe_mongo_sync.emulator.objects.billing.quotes import QUOTE
 from stripe_mongo_sync.emulator.objects.billing.schedules import SCHEDULE
@@ -22,7 +22,7 @@ from stripe_mongo_sync.emulator.objects.catalog.promotion_codes import PROMOTION
 from stripe_mongo_sync.emulator.objects.catalog.rates import SHIPPING_RATE, TAX_RATE
 from stripe_mongo_sync.emulator.objects.checkout import purchases
 from stripe_mongo_sync.emulator.objects.checkout.checkout import SESSION
-from stripe_mongo_sync.emulator.objects.checkout.links import PAYMENT_LINK, PORTAL_SESSION
+from stripe_mongo_sync.emulator.objects.checkout.hosted_pages import PAYMENT_LINK, PORTAL_SESSION
 from stripe_mongo_sync.emulator.objects.checkout.portal import CONFIGURATION
 from stripe_mongo_sync.emulator.objects.clocks import TEST_CLOCK
 from stripe_mongo_sync.emulator.objects.customers import CUSTOMER

@@ -55,5 +55,5 @@ class Actor:
             if self._ask:
                 cause = {"id": "req_" + engine.ids.draw(14, "base62"), "idempotency_key": None}
             typed = calls.validate(call, spell(params))
-            act = engine.act(engine.realm(self._livemode, self._account), cause)
-            return copy.deepcopy(calls.execute(call, act, typed, engine.events, f"/v1/{call.row.path}"))
+            ctx = engine.execution(engine.realm(self._livemode, self._account), cause)
+            return copy.deepcopy(calls.execute(call, ctx, typed, engine.events, f"/v1/{call.row.path}"))

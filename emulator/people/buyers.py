@@ -28,37 +28,39 @@ class Buyer:
         )
         engine = self._engine
         with engine.state():
-            act = self._act(livemode, {"id": None, "idempotency_key": f"{id}-src_{engine.ids.draw(24, 'base62')}"})
-            intent = copy.deepcopy(act.need(kind, id))
+            ctx = self._execution(
+                livemode, {"id": None, "idempotency_key": f"{id}-src_{engine.ids.draw(24, 'base62')}"}
+            )
+            intent = copy.deepcopy(ctx.need(kind, id))
             if intent["status"] != "requires_action":
                 raise ValueError(f"{id} asks nothing: it has a status of {intent['status']}")
             with suppress(Problem):  # a decline, of which the intent tells
-                answer(act, intent, agrees)
-            return copy.deepcopy(act.need(kind, id))
+                answer(ctx, intent, agrees)
+            return copy.deepcopy(ctx.need(kind, id))
 
     def pay_session(self, id: str, card: str, email: str, livemode: bool) -> Json:
         """Complete a checkout session, or be declined; return the session as it is then."""
         with self._engine.state():
-            act = self._act(livemode, None)
-            session = copy.deepcopy(act.need("checkout.session", id))
+            ctx = self._execution(livemode, None)
+            session = copy.deepcopy(ctx.need("checkout.session", id))
             if session["status"] != "open":
                 raise ValueError(f"{id} cannot be paid: it has a status of {session['status']}")
             with suppress(Problem):  # a decline, of which the session's payment intent tells
-                purchases.complete(act, session, card, email)
-            return copy.deepcopy(act.need("checkout.session", id))
+                purchases.complete(ctx, session, card, email)
+            return copy.deepcopy(ctx.need("checkout.session", id))
 
     def dispute(self, id: str, amount: int | None, reason: str, inquiry: bool, livemode: bool) -> Json:
         """Let the bank dispute a charge, or the charge that a payment intent led to; return the dispute."""
         with self._engine.state():
-            act = self._act(livemode, None)
-            charge = act.need("payment_intent", id)["latest_charge"] if id.startswith("pi_") else id
-            return copy.deepcopy(disputes.dispute(act, charge, amount, reason, inquiry))
+            ctx = self._execution(livemode, None)
+            charge = ctx.need("payment_intent", id)["latest_charge"] if id.startswith("pi_") else id
+            return copy.deepcopy(disputes.dispute(ctx, charge, amount, reason, inquiry))
 
     def decide(self, id: str, status: str, livemode: bool) -> Json:
         """Let the bank decide a dispute: "won", "lost", or "needs_response" of what was an inquiry; return it."""
         with self._engine.state():
-            act = self._act(livemode, None)
-            return copy.deepcopy(disputes.decide(act, copy.deepcopy(act.need("dispute", id)), status))
+            ctx = self._execution(livemode, None)
+            return copy.deepcopy(disputes.decide(ctx, copy.deepcopy(ctx.need("dispute", id)), status))
 
-    def _act(self, livemode: bool, cause: Json | None) -> Effects:
-        return self._engine.act(self._engine.realm(livemode), cause)
+    def _execution(self, livemode: bool, cause: Json | None) -> Effects:
+        return self._engine.execution(self._engine.realm(livemode), cause)

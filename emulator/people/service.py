@@ -119,8 +119,8 @@ class Service(Trouble):
                 "id": row.new_id(self.engine.ids.draw, livemode),
                 "object": kind,
                 **copy.deepcopy(row.defaults),
-                **({row.dated: int(self.clock.now())} if row.dated else {}),
-                **({"livemode": livemode} if row.moded else {}),
+                **({row.created_field: int(self.clock.now())} if row.created_field else {}),
+                **({"livemode": livemode} if row.has_livemode else {}),
                 **(object or {}),
                 **fields,
             }

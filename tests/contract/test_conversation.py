@@ -157,7 +157,7 @@ def served() -> set[tuple[str, str]]:
         found |= {("get", all), ("get", one)} if row.readable else set()
         found |= {("post", all)} if row.create is not None else set()
         found |= {("post", one)} if row.update is not None else set()
-        found |= {("delete", one)} if row.ends is not None or row.delete != "never" else set()
+        found |= {("delete", one)} if row.delete_action is not None or row.delete != "never" else set()
         found |= {("post", f"{one}/{action}") for action in row.actions}
         found |= {("get", f"{one}/{name}") for name in row.lists}
     unknown = ("payment_pages", "test/authorizations")  # what only the command line knows, no outsider can judge

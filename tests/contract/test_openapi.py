@@ -139,7 +139,7 @@ def test_what_can_be_deleted_is_what_the_outsiders_say(row: Resource) -> None:
 
     assert ("get", one) in library.calls()
     if row.create is not None:
-        assert (("delete", one) in library.calls()) == (row.delete != "never" or row.ends is not None)
+        assert (("delete", one) in library.calls()) == (row.delete != "never" or row.delete_action is not None)
 
 
 @pytest.mark.parametrize("row", READABLE, ids=by_kind)

@@ -39,8 +39,8 @@ def _calls() -> Iterator[tuple[str, str, str, str, Mapping[str, Field]]]:
             yield row.kind, "create", "post", all, {**EXPAND, **row.create}
         if row.update is not None:
             yield row.kind, "update", "post", one, {**EXPAND, **row.update}
-        if row.ends is not None:
-            yield row.kind, "delete", "delete", one, {**EXPAND, **row.ends.params}
+        if row.delete_action is not None:
+            yield row.kind, "delete", "delete", one, {**EXPAND, **row.delete_action.params}
         for action, does in row.actions.items():
             yield row.kind, action, "post", f"{one}/{action}", {**EXPAND, **does.params}
 

@@ -51,10 +51,10 @@ def _total(invoice: Json, params: Json) -> int:
     return params.get("amount") or sum(_amount(invoice, line) for line in params["lines"])
 
 
-def _guard(act: Effects, params: Json, note: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, note: Json | None) -> None:
     if note is not None:
         return
-    invoice = act.need("invoice", params["invoice"])
+    invoice = ctx.need("invoice", params["invoice"])
     if invoice["status"] not in ("open", "paid"):
         raise errors.invalid("You can only create a credit note for an open or paid invoice.", "invoice")
     total = _total(invoice, params)
@@ -68,29 +68,29 @@ def _guard(act: Effects, params: Json, note: Json | None) -> None:
         raise errors.invalid(message, "out_of_band_amount")
 
 
-def _shape(act: Effects, params: Json, note: Json) -> None:
+def _finish(ctx: Effects, params: Json, note: Json) -> None:
     if "invoice" not in params:
         return  # an update
-    invoice = copy.deepcopy(act.need("invoice", params["invoice"]))
+    invoice = copy.deepcopy(ctx.need("invoice", params["invoice"]))
     paid, total = invoice["status"] == "paid", _total(invoice, params)
-    before = [each for each in act.realm.all("credit_note") if each["invoice"] == invoice["id"]]
+    before = [each for each in ctx.realm.all("credit_note") if each["invoice"] == invoice["id"]]
     given = params.get("lines") or [{"type": "custom_line_item", "unit_amount": total, "quantity": 1}]
-    data = [_line(act, invoice, line) for line in given]
+    data = [_line(ctx, invoice, line) for line in given]
     url = f"/v1/credit_notes/{note['id']}/lines"
     note["lines"] = {"object": "list", "data": data, "has_more": False, "url": url}
     note |= {name: invoice[name] for name in ("currency", "customer")}
     note |= dict.fromkeys(("amount", "subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"), total)
-    note |= {"number": f"{invoice['number']}-CN-{len(before):02d}", "effective_at": note["effective_at"] or act.second}
+    note |= {"number": f"{invoice['number']}-CN-{len(before):02d}", "effective_at": note["effective_at"] or ctx.second}
     note["pdf"] = f"https://pay.stripe.com/credit_notes/{note['id']}/pdf"
     note["type"] = "post_payment" if paid else "pre_payment"
     note[f"{note['type']}_amount"] = total
-    _take_off(act, invoice, note)
+    _take_off(ctx, invoice, note)
 
 
-def _line(act: Effects, invoice: Json, line: Json) -> Json:
+def _line(ctx: Effects, invoice: Json, line: Json) -> Json:
     exact = None if line.get("unit_amount") is None else str(line["unit_amount"])
     return {
-        "id": "cnli_" + act.draw(24, "base62"),
+        "id": "cnli_" + ctx.draw(24, "base62"),
         "object": "credit_note_line_item",
         "amount": _amount(invoice, line),
         "description": line.get("description"),
@@ -109,25 +109,25 @@ def _line(act: Effects, invoice: Json, line: Json) -> Json:
     }
 
 
-def _take_off(act: Effects, invoice: Json, note: Json, sign: int = 1) -> None:
+def _take_off(ctx: Effects, invoice: Json, note: Json, sign: int = 1) -> None:
     """So much less is owed, or was; with a negative sign, so much more again."""
     old, amount = copy.deepcopy(invoice), sign * note["amount"]
     invoice[f"{note['type']}_credit_notes_amount"] += amount
     if note["type"] == "pre_payment":
         invoice |= {name: invoice[name] - amount for name in ("amount_due", "amount_remaining")}
-        intent = intent_of(act, invoice)
+        intent = intent_of(ctx, invoice)
         if intent is not None and invoice["amount_due"]:
-            act.keep("payment_intent", intent | {"amount": invoice["amount_due"]})
-    invoices.change(act, invoice, old)
+            ctx.keep("payment_intent", intent | {"amount": invoice["amount_due"]})
+    invoices.change(ctx, invoice, old)
     if invoice["status"] == "open" and not invoice["amount_due"]:
-        invoices.pay(act, invoice, {"paid_out_of_band": True})
+        invoices.pay(ctx, invoice, {"paid_out_of_band": True})
 
 
-def _restore(act: Effects, note: Json) -> None:
-    invoice = copy.deepcopy(act.need("invoice", note["invoice"]))
+def _restore(ctx: Effects, note: Json) -> None:
+    invoice = copy.deepcopy(ctx.need("invoice", note["invoice"]))
     if note["type"] != "pre_payment" or invoice["status"] != "open":
         raise Problem(400, "You can only void a credit note of an invoice that is open.")
-    _take_off(act, invoice, note, sign=-1)
+    _take_off(ctx, invoice, note, sign=-1)
 
 
 LINE: Fields = {
@@ -172,8 +172,8 @@ CREDIT_NOTE = Resource(
     expands={"customer": "customer", "invoice": "invoice"},
     events=("created", "updated"),
     check=_check,
-    guard=_guard,
-    shape=_shape,
-    lists={"lines": lambda act, note: list(note["lines"]["data"])},
+    check_state=_check_state,
+    finish=_finish,
+    lists={"lines": lambda ctx, note: list(note["lines"]["data"])},
     actions={"void": step("void", ("issued",), "void", "credit_note.voided", "voided_at", effect=_restore)},
 )

@@ -20,18 +20,18 @@ INVOICE_PAYMENT = Resource(
 BILL, BILLED = "bill", "billed"  # tables: invoice -> its payment; payment intent -> its invoice
 
 
-def intent_of(act: Effects, invoice: Json) -> Json | None:
-    bill = act.realm.table(BILL).get(invoice["id"])
-    return copy.deepcopy(act.need("payment_intent", bill["intent"])) if bill is not None else None
+def intent_of(ctx: Effects, invoice: Json) -> Json | None:
+    bill = ctx.realm.table(BILL).get(invoice["id"])
+    return copy.deepcopy(ctx.need("payment_intent", bill["intent"])) if bill is not None else None
 
 
-def payments_of(act: Effects, invoice: Json) -> Json:
+def payments_of(ctx: Effects, invoice: Json) -> Json:
     """`expand=payments`: the one attempt to pay, as an invoice payment."""
-    intent, data = intent_of(act, invoice), []
+    intent, data = intent_of(ctx, invoice), []
     if intent is not None:
         paid = intent["status"] == "succeeded"
         made = {
-            "id": act.realm.table(BILL)[invoice["id"]]["payment"],
+            "id": ctx.realm.table(BILL)[invoice["id"]]["payment"],
             "object": "invoice_payment",
             "amount_paid": intent["amount_received"] if paid else None,
             "amount_requested": intent["amount"],
@@ -42,14 +42,14 @@ def payments_of(act: Effects, invoice: Json) -> Json:
             "livemode": invoice["livemode"],
             "payment": {"type": "payment_intent", "payment_intent": intent["id"]},
             "status": "paid" if paid else "canceled" if intent["status"] == "canceled" else "open",
-            "status_transitions": {"canceled_at": intent["canceled_at"], "paid_at": act.second if paid else None},
+            "status_transitions": {"canceled_at": intent["canceled_at"], "paid_at": ctx.second if paid else None},
         }
         data.append(made)
     url = f"/v1/invoice_payments?invoice={invoice['id']}"
     return {"object": "list", "data": data, "has_more": False, "url": url}
 
 
-def secret_of(act: Effects, invoice: Json) -> Json | None:
+def secret_of(ctx: Effects, invoice: Json) -> Json | None:
     """`expand=confirmation_secret`: what a page needs to let the customer pay."""
-    intent = intent_of(act, invoice)
+    intent = intent_of(ctx, invoice)
     return {"client_secret": intent["client_secret"], "type": "payment_intent"} if intent is not None else None

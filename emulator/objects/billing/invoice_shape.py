@@ -13,10 +13,10 @@ def priced(price: Json) -> Json:
     return {"price_details": details, "type": "price_details", "unit_amount_decimal": price["unit_amount_decimal"]}
 
 
-def _line(act: Effects, invoice: Json, parent: Json, **fields: object) -> Json:
+def _line(ctx: Effects, invoice: Json, parent: Json, **fields: object) -> Json:
     empty = {"invoice_item_details": None, "subscription_item_details": None}
     return {
-        "id": "il_" + act.draw(24, "base62"),
+        "id": "il_" + ctx.draw(24, "base62"),
         "object": "line_item",
         "discount_amounts": [],
         "discountable": True,
@@ -31,12 +31,12 @@ def _line(act: Effects, invoice: Json, parent: Json, **fields: object) -> Json:
     }
 
 
-def line(act: Effects, invoice: Json, item: Json) -> Json:
+def line(ctx: Effects, invoice: Json, item: Json) -> Json:
     """The line of an invoice item."""
     details = {"invoice_item": item["id"], "proration": False, "proration_details": None, "subscription": None}
     shown = ("amount", "currency", "description", "metadata", "period", "pricing", "quantity")
     return _line(
-        act,
+        ctx,
         invoice,
         {"type": "invoice_item_details", "invoice_item_details": details},
         subscription=None,
@@ -45,16 +45,16 @@ def line(act: Effects, invoice: Json, item: Json) -> Json:
     )
 
 
-def period_line(act: Effects, invoice: Json, item: Json, free: bool) -> Json:
+def period_line(ctx: Effects, invoice: Json, item: Json, free: bool) -> Json:
     """The line of a subscription item for one period; nothing to pay in a trial."""
     price, quantity = item["price"], item["quantity"]
-    product = act.realm.find("product", price["product"]) or {"name": price["product"]}
+    product = ctx.realm.find("product", price["product"]) or {"name": price["product"]}
     total = 0 if free else lines.amount(price, quantity)
     details = {"invoice_item": None, "proration": False, "proration_details": None}
     details |= {"subscription": item["subscription"], "subscription_item": item["id"]}
     each = f"{lines.amount(price, 1) / 100:.2f} / {price['recurring']['interval']}"
     return _line(
-        act,
+        ctx,
         invoice,
         {"type": "subscription_item_details", "subscription_item_details": details},
         amount=total,

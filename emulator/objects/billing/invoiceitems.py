@@ -30,53 +30,53 @@ def _check(params: Json) -> None:
     errors.within(params.get("amount"), params.get("currency") or "usd", "amount")
 
 
-def _draft(act: Effects, id: str | None, param: str = "invoice") -> None:
-    invoice = act.realm.find("invoice", id) if id is not None else None
+def _draft(ctx: Effects, id: str | None, param: str = "invoice") -> None:
+    invoice = ctx.realm.find("invoice", id) if id is not None else None
     if invoice is not None and invoice["status"] != "draft":
         message = "The invoice item cannot be changed: its invoice is no longer a draft."
         raise errors.invalid(message, param, "invoice_not_editable")
 
 
-def _guard(act: Effects, params: Json, item: Json | None) -> None:
-    _draft(act, params.get("invoice") if item is None else item["invoice"])
+def _check_state(ctx: Effects, params: Json, item: Json | None) -> None:
+    _draft(ctx, params.get("invoice") if item is None else item["invoice"])
     if item is not None:
         errors.within(params.get("amount"), item["currency"], "amount")
-    invoice = act.realm.find("invoice", params.get("invoice") or "")
+    invoice = ctx.realm.find("invoice", params.get("invoice") or "")
     if invoice is not None and invoice["customer"] != params["customer"]:
         raise errors.invalid("The invoice belongs to another customer.", "invoice")
     if item is None and params.get("pricing") is not None:
         line = {**params["pricing"], "quantity": 1}
-        lines.guard(act, [line], "payment", params.get("currency"), "pricing")
+        lines.check_state(ctx, [line], "payment", params.get("currency"), "pricing")
 
 
-def _shape(act: Effects, params: Json, item: Json) -> None:
+def _finish(ctx: Effects, params: Json, item: Json) -> None:
     if item["period"] is None:
-        item["period"] = {"start": act.second, "end": act.second}
+        item["period"] = {"start": ctx.second, "end": ctx.second}
         item["quantity"] = params.get("quantity") or 1
         line = {"price": (params.get("pricing") or {}).get("price"), "price_data": params.get("price_data")}
         if any(line.values()):
-            price = lines.price_of(act, line)
+            price = lines.price_of(ctx, line)
             item |= {"amount": lines.amount(price, item["quantity"]), "currency": price["currency"]}
             item["pricing"] = priced(price)
-            product = act.realm.find("product", price["product"]) or {"name": None}
+            product = ctx.realm.find("product", price["product"]) or {"name": None}
             item["description"] = item["description"] or product["name"]
         elif params.get("unit_amount_decimal") is not None:
             alone = {"unit_amount_decimal": params["unit_amount_decimal"]}
             item["amount"] = lines.amount(blank("custom_unit_amount transform_quantity") | alone, item["quantity"])
         item["currency"] = item["currency"] or "usd"
     item |= {"net_amount": item["amount"], "quantity_decimal": str(item["quantity"])}
-    act.keep("invoiceitem", item)
-    _again(act, item)
+    ctx.keep("invoiceitem", item)
+    _again(ctx, item)
 
 
-def _again(act: Effects, item: Json) -> None:
+def _again(ctx: Effects, item: Json) -> None:
     """Its invoice, if it has one, adds up anew."""
     if item["invoice"] is None:
         return
-    invoice = copy.deepcopy(act.need("invoice", item["invoice"]))
+    invoice = copy.deepcopy(ctx.need("invoice", item["invoice"]))
     old = copy.deepcopy(invoice)
-    invoices.owed(act, invoice)
-    invoices.change(act, invoice, old)
+    invoices.owed(ctx, invoice)
+    invoices.change(ctx, invoice, old)
 
 
 SHOWN: Fields = {
@@ -88,7 +88,7 @@ INVOICEITEM = Resource(
     kind="invoiceitem",
     path="invoiceitems",
     prefix="ii_",
-    dated="date",
+    created_field="date",
     create={
         **SHOWN,
         "currency": Currency(),
@@ -123,8 +123,8 @@ INVOICEITEM = Resource(
     delete="gone",
     events=("created", "deleted"),
     check=_check,
-    guard=_guard,
-    shape=_shape,
-    blocked=lambda act, item: _draft(act, item["invoice"], "invoiceitem"),
-    gone=_again,
+    check_state=_check_state,
+    finish=_finish,
+    check_delete=lambda ctx, item: _draft(ctx, item["invoice"], "invoiceitem"),
+    on_delete=_again,
 )

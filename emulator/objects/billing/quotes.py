@@ -16,19 +16,19 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 FREE = {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
 
 
-def _guard(act: Effects, params: Json, quote: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, quote: Json | None) -> None:
     if quote is not None and quote["status"] != "draft":
         raise Problem(400, f"You cannot update this quote because it has a status of {quote['status']}.")
     lines.check(params.get("line_items") or [], "payment")
-    lines.guard(act, params.get("line_items") or [], "")
+    lines.check_state(ctx, params.get("line_items") or [], "")
 
 
-def _shape(act: Effects, params: Json, quote: Json) -> None:
-    quote["expires_at"] = quote["expires_at"] or act.second + 30 * DAY
+def _finish(ctx: Effects, params: Json, quote: Json) -> None:
+    quote["expires_at"] = quote["expires_at"] or ctx.second + 30 * DAY
     if params.get("line_items") is None:
         return
-    made = lines.items(act, params["line_items"])
-    lines.keep(act, quote["id"], made)
+    made = lines.items(ctx, params["line_items"])
+    lines.keep(ctx, quote["id"], made)
     total = sum(item["amount_total"] for item in made)
     recurring = [item for item in made if item["price"]["recurring"]]
     quote |= {"amount_subtotal": total, "amount_total": total, "currency": made[0]["currency"] if made else None}
@@ -44,44 +44,44 @@ def _sum(made: list[Json]) -> Json:
     return {"amount_subtotal": total, "amount_total": total, "total_details": FREE}
 
 
-def _finalize(act: Effects, quote: Json, params: Json) -> Json:
+def _finalize(ctx: Effects, quote: Json, params: Json) -> Json:
     expect(quote, "finalize", "draft")
-    if quote["customer"] is None or not lines.of(act, quote):
+    if quote["customer"] is None or not lines.of(ctx, quote):
         raise Problem(400, "A quote needs a customer and line items before it can be finalized.")
     quote |= {
         "expires_at": params.get("expires_at") or quote["expires_at"],
-        "number": f"QT-{act.draw(8, 'upper')}-0001-1",
+        "number": f"QT-{ctx.draw(8, 'upper')}-0001-1",
     }
-    act.wake(quote, quote["expires_at"])
-    return _become(act, quote, "open", "finalized")
+    ctx.schedule(quote, quote["expires_at"])
+    return _become(ctx, quote, "open", "finalized")
 
 
-def _accept(act: Effects, quote: Json, params: Json) -> Json:
+def _accept(ctx: Effects, quote: Json, params: Json) -> Json:
     """The customer says yes: what recurs becomes a subscription, anything else an invoice."""
     expect(quote, "accept", "open")
-    items = lines.of(act, quote)
+    items = lines.of(ctx, quote)
     wanted = [{"price": item["price"]["id"], "quantity": item["quantity"], "own": True} for item in items]
     payer = {"customer": quote["customer"]}
     again = [line for line, item in zip(wanted, items, strict=True) if item["price"]["recurring"]]
     for line in wanted:
         if line not in again:
-            act.create("invoiceitem", {**payer, "pricing": {"price": line["price"]}, "quantity": line["quantity"]})
+            ctx.create("invoiceitem", {**payer, "pricing": {"price": line["price"]}, "quantity": line["quantity"]})
     if again:
-        made = act.create("subscription", {**payer, "items": again})
+        made = ctx.create("subscription", {**payer, "items": again})
         quote |= {"subscription": made["id"], "invoice": made["latest_invoice"]}
     else:
-        quote["invoice"] = act.create("invoice", {**payer, "pending_invoice_items_behavior": "include"})["id"]
-    act.wake(quote, None)
-    return _become(act, quote, "accepted", "accepted")
+        quote["invoice"] = ctx.create("invoice", {**payer, "pending_invoice_items_behavior": "include"})["id"]
+    ctx.schedule(quote, None)
+    return _become(ctx, quote, "accepted", "accepted")
 
 
-def _become(act: Effects, quote: Json, status: str, verb: str) -> Json:
-    when = {**quote["status_transitions"], f"{verb}_at": act.second}
-    return change(act, quote, f"quote.{verb}", status=status, status_transitions=when)
+def _become(ctx: Effects, quote: Json, status: str, verb: str) -> Json:
+    when = {**quote["status_transitions"], f"{verb}_at": ctx.second}
+    return change(ctx, quote, f"quote.{verb}", status=status, status_transitions=when)
 
 
-def _canceled(act: Effects, quote: Json) -> None:
-    quote["status_transitions"] = {**quote["status_transitions"], "canceled_at": act.second}
+def _canceled(ctx: Effects, quote: Json) -> None:
+    quote["status_transitions"] = {**quote["status_transitions"], "canceled_at": ctx.second}
 
 
 LINE: Fields = {
@@ -133,9 +133,9 @@ QUOTE = Resource(
     expands={name: name for name in ("customer", "invoice", "subscription")},
     includes={"line_items": lines.listed},
     events=("created",),
-    guard=_guard,
-    shape=_shape,
-    ripe=later("open", "canceled", "quote.canceled", effect=_canceled),
+    check_state=_check_state,
+    finish=_finish,
+    on_due=later("open", "canceled", "quote.canceled", effect=_canceled),
     lists={"line_items": lines.of},
     actions={
         "accept": Action(_accept),

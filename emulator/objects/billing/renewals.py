@@ -41,23 +41,23 @@ def stretch(subscription: Json, start: int, end: int) -> None:
         item |= {"current_period_start": start, "current_period_end": end}
 
 
-def change(act: Effects, subscription: Json, old: Json, *verbs: str) -> None:
-    act.keep("subscription", subscription)
-    act.announce("customer.subscription.updated", subscription, old)
+def change(ctx: Effects, subscription: Json, old: Json, *verbs: str) -> None:
+    ctx.keep("subscription", subscription)
+    ctx.announce("customer.subscription.updated", subscription, old)
     for verb in verbs:
-        act.announce(f"customer.subscription.{verb}", subscription)
+        ctx.announce(f"customer.subscription.{verb}", subscription)
 
 
-def schedule(act: Effects, subscription: Json) -> None:
+def schedule(ctx: Effects, subscription: Json) -> None:
     """Wake it when its period ends, and three days before a trial does."""
     end = period(subscription)[1] if subscription["status"] in LIVE else 0
     notice = end - NOTICE if subscription["status"] == "trialing" else 0
-    act.wake(subscription, (notice if notice > act.second else end) or None)
+    ctx.schedule(subscription, (notice if notice > ctx.second else end) or None)
 
 
-def draft(act: Effects, subscription: Json, reason: str) -> Json:
+def draft(ctx: Effects, subscription: Json, reason: str) -> Json:
     """The invoice for the current period."""
-    act.keep("subscription", subscription)  # the invoice reads its items
+    ctx.keep("subscription", subscription)  # the invoice reads its items
     details = {"metadata": subscription["metadata"], "subscription": subscription["id"]}
     wanted = {
         "auto_advance": True,
@@ -65,71 +65,71 @@ def draft(act: Effects, subscription: Json, reason: str) -> Json:
         "parent": {"quote_details": None, "subscription_details": details, "type": "subscription_details"},
         **{name: subscription[name] for name in ("collection_method", "customer", "days_until_due")},
     }
-    invoice = act.create("invoice", {name: value for name, value in wanted.items() if value is not None})
+    invoice = ctx.create("invoice", {name: value for name, value in wanted.items() if value is not None})
     subscription["latest_invoice"] = invoice["id"]
     return invoice
 
 
-def collect(act: Effects, subscription: Json, wait: bool = False, away: bool = True) -> None:
+def collect(ctx: Effects, subscription: Json, wait: bool = False, away: bool = True) -> None:
     """Finalize the latest invoice and charge for it, unless the caller (or a pause) says to wait."""
-    invoice = copy.deepcopy(act.need("invoice", subscription["latest_invoice"]))
+    invoice = copy.deepcopy(ctx.need("invoice", subscription["latest_invoice"]))
     pause = (subscription["pause_collection"] or {}).get("behavior")
     if pause == "keep_as_draft":
-        act.wake(invoice, None)
+        ctx.schedule(invoice, None)
         return
-    invoice = copy.deepcopy(invoices.finalize(act, invoice, {}))
-    act.wake(invoice, None)
+    invoice = copy.deepcopy(invoices.finalize(ctx, invoice, {}))
+    ctx.schedule(invoice, None)
     if invoice["status"] == "paid":
         return
     if pause == "void":
-        invoices.void(act, invoice, {})
+        invoices.void(ctx, invoice, {})
     elif pause == "mark_uncollectible":
-        invoices.mark_uncollectible(act, invoice, {})
+        invoices.mark_uncollectible(ctx, invoice, {})
     elif wait or subscription["collection_method"] == "send_invoice":
         return
-    elif invoices.payer(act, invoice) is None:
-        invoices.failed(act, invoice)
+    elif invoices.payer(ctx, invoice) is None:
+        invoices.failed(ctx, invoice)
     else:
         with suppress(Problem):  # a decline, of which invoice and subscription tell
-            invoices.pay(act, invoice, {"off_session": away})
+            invoices.pay(ctx, invoice, {"off_session": away})
 
 
-def renew(act: Effects, subscription: Json, at: int) -> None:
+def renew(ctx: Effects, subscription: Json, at: int) -> None:
     old = copy.deepcopy(subscription)
     recurring = subscription["items"]["data"][0]["price"]["recurring"]
     stretch(subscription, at, after(at, recurring, subscription["billing_cycle_anchor"]))
     if subscription["status"] == "trialing":
         subscription["status"] = "active"
-    draft(act, subscription, "subscription_cycle")
-    change(act, subscription, old)
-    schedule(act, subscription)
-    collect(act, subscription)
+    draft(ctx, subscription, "subscription_cycle")
+    change(ctx, subscription, old)
+    schedule(ctx, subscription)
+    collect(ctx, subscription)
 
 
-def ripe(act: Effects, subscription: Json) -> None:
+def on_due(ctx: Effects, subscription: Json) -> None:
     old = copy.deepcopy(subscription)
     if subscription["status"] == "incomplete":
-        subscription |= {"status": "incomplete_expired", "ended_at": act.second}
-        change(act, subscription, old)
-        _void_first(act, subscription)
+        subscription |= {"status": "incomplete_expired", "ended_at": ctx.second}
+        change(ctx, subscription, old)
+        _void_first(ctx, subscription)
         return
     resumes = (subscription["pause_collection"] or {}).get("resumes_at")
-    if resumes is not None and resumes <= act.second:
+    if resumes is not None and resumes <= ctx.second:
         subscription["pause_collection"] = None
-        change(act, subscription, old)
-    if subscription["status"] == "trialing" and act.second < period(subscription)[1]:
-        act.announce("customer.subscription.trial_will_end", subscription)
-        act.wake(subscription, period(subscription)[1])
+        change(ctx, subscription, old)
+    if subscription["status"] == "trialing" and ctx.second < period(subscription)[1]:
+        ctx.announce("customer.subscription.trial_will_end", subscription)
+        ctx.schedule(subscription, period(subscription)[1])
         return
-    lacking = subscription["status"] == "trialing" and invoices.payer(act, _like(subscription)) is None
+    lacking = subscription["status"] == "trialing" and invoices.payer(ctx, _like(subscription)) is None
     missing = subscription["trial_settings"]["end_behavior"]["missing_payment_method"] if lacking else ""
     if subscription["cancel_at_period_end"] or missing == "cancel":
-        end(act, subscription)
+        end(ctx, subscription)
     elif missing == "pause":
         subscription["status"] = "paused"
-        change(act, subscription, old, "paused")
+        change(ctx, subscription, old, "paused")
     elif subscription["status"] in LIVE:
-        renew(act, subscription, act.second)
+        renew(ctx, subscription, ctx.second)
 
 
 def _like(subscription: Json) -> Json:
@@ -141,44 +141,44 @@ def _like(subscription: Json) -> Json:
     }
 
 
-def _void_first(act: Effects, subscription: Json) -> None:
-    invoice = act.realm.find("invoice", subscription["latest_invoice"] or "")
+def _void_first(ctx: Effects, subscription: Json) -> None:
+    invoice = ctx.realm.find("invoice", subscription["latest_invoice"] or "")
     if invoice is not None and invoice["status"] == "open":
-        invoices.void(act, copy.deepcopy(invoice), {})
+        invoices.void(ctx, copy.deepcopy(invoice), {})
 
 
-def end(act: Effects, subscription: Json) -> Json:
+def end(ctx: Effects, subscription: Json) -> Json:
     """Over, at once; an open invoice stays, unless it was the first (facts, section 5)."""
     begun = subscription["status"] != "incomplete"
     subscription["status"] = "canceled" if begun else "incomplete_expired"
-    subscription |= {"canceled_at": subscription["canceled_at"] or act.second, "ended_at": act.second}
-    act.wake(subscription, None)
-    act.keep("subscription", subscription)
-    act.announce("customer.subscription.deleted", subscription)
+    subscription |= {"canceled_at": subscription["canceled_at"] or ctx.second, "ended_at": ctx.second}
+    ctx.schedule(subscription, None)
+    ctx.keep("subscription", subscription)
+    ctx.announce("customer.subscription.deleted", subscription)
     if not begun:
-        _void_first(act, subscription)
+        _void_first(ctx, subscription)
     return subscription
 
 
-def _watch(act: Effects, invoice: Json, paid: bool) -> None:
+def _watch(ctx: Effects, invoice: Json, paid: bool) -> None:
     """An invoice was paid or not: so the subscription is active, or past due."""
     details = (invoice["parent"] or {}).get("subscription_details")
-    found = act.realm.find("subscription", details["subscription"]) if details else None
+    found = ctx.realm.find("subscription", details["subscription"]) if details else None
     if found is None:
         return
     subscription, old = copy.deepcopy(found), copy.deepcopy(found)
     latest = subscription["latest_invoice"] == invoice["id"]
     if paid and latest and subscription["status"] in ("incomplete", "past_due", "unpaid"):
         subscription["status"] = "active"
-        intent = intent_of(act, invoice)
+        intent = intent_of(ctx, invoice)
         saves = subscription["payment_settings"]["save_default_payment_method"] == "on_subscription"
         if saves and intent is not None:
             subscription["default_payment_method"] = intent["payment_method"]
-        schedule(act, subscription)
+        schedule(ctx, subscription)
     elif not paid and subscription["status"] in ("active", "trialing"):
         subscription["status"] = "past_due"
     if subscription != old:
-        change(act, subscription, old)
+        change(ctx, subscription, old)
 
 
 invoices.WATCHERS.append(_watch)

@@ -44,18 +44,18 @@ def _check(params: Json) -> None:
             raise errors.invalid(message, f"phases[{index}][{ends[1]}]")
 
 
-def _guard(act: Effects, params: Json, schedule: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, schedule: Json | None) -> None:
     if schedule is not None:
         expect(schedule, "update", "not_started", "active")
     for phase in params.get("phases") or []:
-        subscription_items.prices(act, phase["items"])
+        subscription_items.prices(ctx, phase["items"])
 
 
-def _phases(act: Effects, given: list[Json], start: int) -> list[Json]:
+def _phases(ctx: Effects, given: list[Json], start: int) -> list[Json]:
     """When each begins and ends: the next one begins where one ends."""
     made = []
     for phase in given:
-        first = act.need("price", phase["items"][0]["price"])
+        first = ctx.need("price", phase["items"][0]["price"])
         end, rhythm, times = phase.get("end_date"), first["recurring"], phase.get("iterations") or 1
         if phase.get("duration"):
             rhythm, times = {"interval_count": 1, **phase["duration"]}, 1
@@ -79,110 +79,110 @@ def _phases(act: Effects, given: list[Json], start: int) -> list[Json]:
     return made
 
 
-def _shape(act: Effects, params: Json, schedule: Json) -> None:
+def _finish(ctx: Effects, params: Json, schedule: Json) -> None:
     if "start_date" in params:
-        start = act.second if params["start_date"] == "now" else params["start_date"]
-        schedule["phases"] = _phases(act, params["phases"], start)
+        start = ctx.second if params["start_date"] == "now" else params["start_date"]
+        schedule["phases"] = _phases(ctx, params["phases"], start)
         schedule["end_behavior"] = schedule["end_behavior"] or "release"
-        act.wake(schedule, start)
-        if start <= act.second:
-            _begin(act, schedule)
+        ctx.schedule(schedule, start)
+        if start <= ctx.second:
+            _begin(ctx, schedule)
 
 
-def _begin(act: Effects, schedule: Json) -> None:
+def _begin(ctx: Effects, schedule: Json) -> None:
     """The first phase begins, and with it the subscription, which is active even if nobody pays yet."""
     wanted = {"customer": schedule["customer"], "items": _wanted(schedule["phases"][0])}
-    poor = invoices.payer(act, {**wanted, "default_payment_method": None, "parent": None}) is None
-    made = act.create("subscription", wanted | ({"payment_behavior": "default_incomplete"} if poor else {}))
-    subscription = {**copy.deepcopy(act.need("subscription", made["id"])), "schedule": schedule["id"]}
+    poor = invoices.payer(ctx, {**wanted, "default_payment_method": None, "parent": None}) is None
+    made = ctx.create("subscription", wanted | ({"payment_behavior": "default_incomplete"} if poor else {}))
+    subscription = {**copy.deepcopy(ctx.need("subscription", made["id"])), "schedule": schedule["id"]}
     if poor:
         subscription["status"] = "active"
-        renewals.schedule(act, subscription)
-    renewals.change(act, subscription, made)
+        renewals.schedule(ctx, subscription)
+    renewals.change(ctx, subscription, made)
     schedule |= {"status": "active", "subscription": made["id"]}
-    _enter(act, schedule, 0)
+    _enter(ctx, schedule, 0)
 
 
 def _wanted(phase: Json) -> list[Json]:
     return [{"price": item["price"], "quantity": item["quantity"]} for item in phase["items"]]
 
 
-def _enter(act: Effects, schedule: Json, number: int) -> None:
+def _enter(ctx: Effects, schedule: Json, number: int) -> None:
     phase = schedule["phases"][number]
     schedule["current_phase"] = {name: phase[name] for name in ("end_date", "start_date")}
     last, end = number == len(schedule["phases"]) - 1, phase["end_date"]
-    act.wake(schedule, end - SOON if last and end - SOON > act.second else end)
+    ctx.schedule(schedule, end - SOON if last and end - SOON > ctx.second else end)
 
 
-def _ripe(act: Effects, schedule: Json) -> None:
+def _on_due(ctx: Effects, schedule: Json) -> None:
     """A phase begins or ends, or the last one is about to."""
     old = copy.deepcopy(schedule)
     if schedule["status"] == "not_started":
-        _begin(act, schedule)
+        _begin(ctx, schedule)
     elif schedule["status"] != "active":
         return
-    elif act.second < schedule["current_phase"]["end_date"]:
-        act.announce("subscription_schedule.expiring", schedule)
-        act.wake(schedule, schedule["current_phase"]["end_date"])
+    elif ctx.second < schedule["current_phase"]["end_date"]:
+        ctx.announce("subscription_schedule.expiring", schedule)
+        ctx.schedule(schedule, schedule["current_phase"]["end_date"])
         return
     else:
-        following = [n for n, each in enumerate(schedule["phases"]) if each["start_date"] >= act.second]
+        following = [n for n, each in enumerate(schedule["phases"]) if each["start_date"] >= ctx.second]
         if not following:
-            _complete(act, schedule)
+            _complete(ctx, schedule)
             return
-        _turn(act, schedule, following[0])
-    act.keep("subscription_schedule", schedule)
-    act.announce("subscription_schedule.updated", schedule, old)
+        _turn(ctx, schedule, following[0])
+    ctx.keep("subscription_schedule", schedule)
+    ctx.announce("subscription_schedule.updated", schedule, old)
 
 
-def _turn(act: Effects, schedule: Json, number: int) -> None:
+def _turn(ctx: Effects, schedule: Json, number: int) -> None:
     """The subscription takes the items of the next phase."""
-    subscription = copy.deepcopy(act.need("subscription", schedule["subscription"]))
+    subscription = copy.deepcopy(ctx.need("subscription", schedule["subscription"]))
     old = copy.deepcopy(subscription)
     for item in list(subscription["items"]["data"]):
-        subscription_items.change(act, subscription, {"id": item["id"], "deleted": True})
+        subscription_items.change(ctx, subscription, {"id": item["id"], "deleted": True})
     for line in _wanted(schedule["phases"][number]):
-        subscription_items.add(act, subscription, line)
-    renewals.change(act, subscription, old)
-    _enter(act, schedule, number)
+        subscription_items.add(ctx, subscription, line)
+    renewals.change(ctx, subscription, old)
+    _enter(ctx, schedule, number)
 
 
-def _complete(act: Effects, schedule: Json) -> None:
+def _complete(ctx: Effects, schedule: Json) -> None:
     if schedule["end_behavior"] == "cancel":
-        _end(act, schedule)
+        _end(ctx, schedule)
     else:
-        _let_go(act, schedule)
-    fields = {"status": "completed", "completed_at": act.second, "current_phase": None}
-    change(act, schedule, "subscription_schedule.completed", **fields)
+        _let_go(ctx, schedule)
+    fields = {"status": "completed", "completed_at": ctx.second, "current_phase": None}
+    change(ctx, schedule, "subscription_schedule.completed", **fields)
 
 
-def _end(act: Effects, schedule: Json) -> None:
-    found = act.realm.find("subscription", schedule["subscription"] or "")
+def _end(ctx: Effects, schedule: Json) -> None:
+    found = ctx.realm.find("subscription", schedule["subscription"] or "")
     if found is not None and found["status"] not in renewals.OVER:
-        renewals.end(act, copy.deepcopy(found))
+        renewals.end(ctx, copy.deepcopy(found))
 
 
-def _let_go(act: Effects, schedule: Json) -> None:
+def _let_go(ctx: Effects, schedule: Json) -> None:
     """The subscription goes on by itself."""
     schedule |= {"released_subscription": schedule["subscription"], "subscription": None, "current_phase": None}
-    found = act.realm.find("subscription", schedule["released_subscription"] or "")
+    found = ctx.realm.find("subscription", schedule["released_subscription"] or "")
     if found is not None:
-        renewals.change(act, {**copy.deepcopy(found), "schedule": None}, found)
+        renewals.change(ctx, {**copy.deepcopy(found), "schedule": None}, found)
 
 
-def _cancel(act: Effects, schedule: Json, params: Json) -> Json:
+def _cancel(ctx: Effects, schedule: Json, params: Json) -> Json:
     expect(schedule, "cancel", "not_started", "active")
-    act.wake(schedule, None)
-    _end(act, schedule)
-    fields = {"status": "canceled", "canceled_at": act.second, "current_phase": None}
-    return change(act, schedule, "subscription_schedule.canceled", **fields)
+    ctx.schedule(schedule, None)
+    _end(ctx, schedule)
+    fields = {"status": "canceled", "canceled_at": ctx.second, "current_phase": None}
+    return change(ctx, schedule, "subscription_schedule.canceled", **fields)
 
 
-def _release(act: Effects, schedule: Json, params: Json) -> Json:
+def _release(ctx: Effects, schedule: Json, params: Json) -> Json:
     expect(schedule, "release", "not_started", "active")
-    act.wake(schedule, None)
-    _let_go(act, schedule)
-    return change(act, schedule, "subscription_schedule.released", status="released", released_at=act.second)
+    ctx.schedule(schedule, None)
+    _let_go(ctx, schedule)
+    return change(ctx, schedule, "subscription_schedule.released", status="released", released_at=ctx.second)
 
 
 PHASE: Fields = {
@@ -231,9 +231,9 @@ SCHEDULE = Resource(
     expands={"customer": "customer", "subscription": "subscription"},
     events=("created", "updated"),
     check=_check,
-    guard=_guard,
-    shape=_shape,
-    ripe=_ripe,
+    check_state=_check_state,
+    finish=_finish,
+    on_due=_on_due,
     actions={
         "cancel": Action(_cancel, {"invoice_now": Flag(), "prorate": Flag()}),
         "release": Action(_release, {"preserve_cancel_date": Flag()}),

@@ -14,12 +14,12 @@ from stripe_mongo_sync.emulator.protocol.fields import Fields, Flag, Hash, Metad
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 
-def prices(act: Effects, given: list[Json]) -> None:
+def prices(ctx: Effects, given: list[Json]) -> None:
     """All prices recur, alike."""
-    lines.guard(act, given, "subscription", name="items")
+    lines.check_state(ctx, given, "subscription", name="items")
     rhythms = []
     for index, line in enumerate(given):
-        price = line.get("price_data") or act.need("price", line["price"])
+        price = line.get("price_data") or ctx.need("price", line["price"])
         if price.get("recurring") is None:
             raise errors.invalid(
                 "The price specified is set to `type=one_time` but this field only accepts prices with "
@@ -31,7 +31,7 @@ def prices(act: Effects, given: list[Json]) -> None:
         raise errors.invalid("Currency and interval fields must match across all plans on this subscription.", "items")
 
 
-def guard(act: Effects, params: Json, subscription: Json) -> None:
+def check_state(ctx: Effects, params: Json, subscription: Json) -> None:
     """Items may change from the next period on; the emulator reckons no prorations."""
     given = params.get("items")
     if given is None:
@@ -55,24 +55,24 @@ def guard(act: Effects, params: Json, subscription: Json) -> None:
     new = [line for line in given if line.get("id") is None]
     if not left and not new:
         raise errors.invalid("A subscription must have at least one active plan.", "items")
-    prices(act, [*left, *new])
+    prices(ctx, [*left, *new])
 
 
-def cost(act: Effects, line: Json) -> int:
-    price = line.get("price_data") or act.need("price", line["price"])
+def cost(ctx: Effects, line: Json) -> int:
+    price = line.get("price_data") or ctx.need("price", line["price"])
     exact = price.get("unit_amount_decimal") or str(price.get("unit_amount") or 0)
     whole = blank("custom_unit_amount transform_quantity") | price | {"unit_amount_decimal": exact}
     return lines.amount(whole, 1 if line.get("quantity") is None else line["quantity"])
 
 
-def add(act: Effects, subscription: Json, line: Json) -> None:
-    price = lines.price_of(act, line)
-    start = act.second
+def add(ctx: Effects, subscription: Json, line: Json) -> None:
+    price = lines.price_of(ctx, line)
+    start = ctx.second
     item = {
-        "id": "si_" + act.draw(14, "base62"),
+        "id": "si_" + ctx.draw(14, "base62"),
         "object": "subscription_item",
         "billing_thresholds": None,
-        "created": act.second,
+        "created": ctx.second,
         "current_period_end": after(start, price["recurring"], start),
         "current_period_start": start,
         "discounts": [],
@@ -90,17 +90,17 @@ def add(act: Effects, subscription: Json, line: Json) -> None:
     subscription["items"]["total_count"] += 1
 
 
-def change(act: Effects, subscription: Json, line: Json) -> None:
+def change(ctx: Effects, subscription: Json, line: Json) -> None:
     data = subscription["items"]["data"]
     item = next((each for each in data if each["id"] == line.get("id")), None)
     if item is None:
-        add(act, subscription, line)
+        add(ctx, subscription, line)
     elif line.get("deleted"):
         data.remove(item)
         subscription["items"]["total_count"] -= 1
     else:
         if line.get("price") is not None or line.get("price_data") is not None:
-            item["price"] = lines.price_of(act, line)
+            item["price"] = lines.price_of(ctx, line)
             item["plan"] = plan_of(item["price"])
         if line.get("quantity") is not None:
             item["quantity"] = line["quantity"]
@@ -116,16 +116,16 @@ ITEM: Fields = {
 CHANGED: Fields = {**ITEM, "deleted": Flag(), "id": Text()}
 
 
-def _all(act: Effects) -> list[Json]:
+def _all(ctx: Effects) -> list[Json]:
     """Lists are read from their end, and those of one second are to come as their subscription shows them."""
-    return [item for owner in act.realm.all("subscription") for item in reversed(owner["items"]["data"])]
+    return [item for owner in ctx.realm.all("subscription") for item in reversed(owner["items"]["data"])]
 
 
 SUBSCRIPTION_ITEM = Resource(
     kind="subscription_item",
     path="subscription_items",
     prefix="si_",
-    moded=False,
+    has_livemode=False,
     created_filter=False,
     filters={"subscription": same("subscription", Text(required=True))},
     events=(),

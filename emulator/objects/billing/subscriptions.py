@@ -47,25 +47,25 @@ def _check(params: Json) -> None:
         raise errors.invalid(message, "days_until_due")
 
 
-def _guard(act: Effects, params: Json, subscription: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, subscription: Json | None) -> None:
     strangers = params.keys() - {"metadata", "cancellation_details"}
     if subscription is not None and subscription["status"] in OVER and strangers:
         message = "A canceled subscription can only update its cancellation_details and metadata."
         raise errors.invalid(message, min(strangers))
     customer = (subscription or params)["customer"]
     if params.get("default_payment_method") is not None:
-        cards.belongs(act, params["default_payment_method"], customer, "default_payment_method")
+        cards.belongs(ctx, params["default_payment_method"], customer, "default_payment_method")
     if subscription is not None:
-        subscription_items.guard(act, params, subscription)
+        subscription_items.check_state(ctx, params, subscription)
         return
-    subscription_items.prices(act, params["items"])
+    subscription_items.prices(ctx, params["items"])
     first = {"parent": None, "default_payment_method": params.get("default_payment_method"), "customer": customer}
-    total = sum(subscription_items.cost(act, line) for line in params["items"])
-    free = _trial_end(act, params) is not None or not total
+    total = sum(subscription_items.cost(ctx, line) for line in params["items"])
+    free = _trial_end(ctx, params) is not None or not total
     behavior = params.get("payment_behavior") or "allow_incomplete"
     if free or behavior == "default_incomplete" or params.get("collection_method") == "send_invoice":
         return
-    method = invoices.payer(act, first)
+    method = invoices.payer(ctx, first)
     if method is None:
         raise Problem(
             400,
@@ -74,81 +74,81 @@ def _guard(act: Effects, params: Json, subscription: Json | None) -> None:
             "payment-methods-setting#payment-method-priority.",
             code="resource_missing",
         )
-    card = cards.card_of(act.need("payment_method", method))
+    card = cards.card_of(ctx.need("payment_method", method))
     if behavior == "error_if_incomplete" and (card.refused or card.asks):
         raise cards.refusal(card.refused or "authentication_required")
 
 
-def _trial_end(act: Effects, params: Json) -> int | None:
+def _trial_end(ctx: Effects, params: Json) -> int | None:
     days = params.get("trial_period_days")
-    end: int | None = act.second + days * DAY if days else params.get("trial_end")
+    end: int | None = ctx.second + days * DAY if days else params.get("trial_end")
     return end
 
 
-def _shape(act: Effects, params: Json, subscription: Json) -> None:
+def _finish(ctx: Effects, params: Json, subscription: Json) -> None:
     if "customer" in params:  # only a new one says whose it is
-        _begin(act, params, subscription)
+        _begin(ctx, params, subscription)
         return
     for line in params.get("items") or []:
-        subscription_items.change(act, subscription, line)
+        subscription_items.change(ctx, subscription, line)
     if "cancel_at_period_end" in params:
         ending = params["cancel_at_period_end"]
         subscription["cancel_at"] = renewals.period(subscription)[1] if ending else None
-        subscription["canceled_at"] = act.second if ending else None
+        subscription["canceled_at"] = ctx.second if ending else None
         subscription["cancellation_details"]["reason"] = "cancellation_requested" if ending else None
     if params.get("trial_end") is not None:  # what its end brings happens before the next request
-        end = act.second if params["trial_end"] == "now" else params["trial_end"]
+        end = ctx.second if params["trial_end"] == "now" else params["trial_end"]
         subscription |= {"trial_end": end, "billing_cycle_anchor": end}
         renewals.stretch(subscription, renewals.period(subscription)[0], end)
-    renewals.schedule(act, subscription)
+    renewals.schedule(ctx, subscription)
 
 
-def _begin(act: Effects, params: Json, subscription: Json) -> None:
-    trial = _trial_end(act, params)
-    subscription |= {"start_date": act.second, "billing_cycle_anchor": trial or act.second}
+def _begin(ctx: Effects, params: Json, subscription: Json) -> None:
+    trial = _trial_end(ctx, params)
+    subscription |= {"start_date": ctx.second, "billing_cycle_anchor": trial or ctx.second}
     if trial:
-        subscription |= {"trial_start": act.second, "trial_end": trial, "status": "trialing"}
+        subscription |= {"trial_start": ctx.second, "trial_end": trial, "status": "trialing"}
     url = f"/v1/subscription_items?subscription={subscription['id']}"
     subscription["items"] = {"object": "list", "data": [], "has_more": False, "total_count": 0, "url": url}
     for line in params["items"]:
-        subscription_items.add(act, subscription, line)
+        subscription_items.add(ctx, subscription, line)
     subscription["currency"] = subscription["items"]["data"][0]["price"]["currency"]
     end = trial or renewals.period(subscription)[1]
-    renewals.stretch(subscription, act.second, end)
+    renewals.stretch(subscription, ctx.second, end)
     if subscription["cancel_at_period_end"]:
-        subscription |= {"cancel_at": end, "canceled_at": act.second}
-    renewals.schedule(act, subscription)
+        subscription |= {"cancel_at": end, "canceled_at": ctx.second}
+    renewals.schedule(ctx, subscription)
     if not trial and subscription["collection_method"] == "charge_automatically":
         subscription["status"] = "incomplete"  # until its first invoice is paid
-        act.wake(subscription, act.second + PATIENCE)
-    renewals.draft(act, subscription, "subscription_create")
+        ctx.schedule(subscription, ctx.second + PATIENCE)
+    renewals.draft(ctx, subscription, "subscription_create")
 
 
-def _after(act: Effects, params: Json, subscription: Json) -> None:
+def _after(ctx: Effects, params: Json, subscription: Json) -> None:
     """The first invoice is charged at once, unless the caller wants to see to it."""
     wait = params.get("payment_behavior") == "default_incomplete"
-    renewals.collect(act, subscription, wait, away=False)
-    if subscription["status"] == "trialing" and subscription["trial_end"] - act.second <= renewals.NOTICE:
-        act.announce("customer.subscription.trial_will_end", act.need("subscription", subscription["id"]))
+    renewals.collect(ctx, subscription, wait, away=False)
+    if subscription["status"] == "trialing" and subscription["trial_end"] - ctx.second <= renewals.NOTICE:
+        ctx.announce("customer.subscription.trial_will_end", ctx.need("subscription", subscription["id"]))
 
 
-def _end(act: Effects, subscription: Json, params: Json) -> Json:
+def _end(ctx: Effects, subscription: Json, params: Json) -> Json:
     if subscription["status"] in OVER:
         raise errors.no_such("subscription", subscription["id"])
     details = {name: value for name, value in (params.get("cancellation_details") or {}).items() if value is not None}
     subscription["cancellation_details"] |= {**details, "reason": "cancellation_requested"}
-    return renewals.end(act, subscription)
+    return renewals.end(ctx, subscription)
 
 
-def _resume(act: Effects, subscription: Json, params: Json) -> Json:
+def _resume(ctx: Effects, subscription: Json, params: Json) -> Json:
     if subscription["status"] != "paused":
         message = "You can only resume a subscription that has a status of paused; this one has a status of "
         raise Problem(400, message + f"{subscription['status']}.")
     old = copy.deepcopy(subscription)
-    subscription |= {"status": "active", "billing_cycle_anchor": act.second}
-    change(act, subscription, old, "resumed")
-    renewals.renew(act, subscription, act.second)
-    return act.need("subscription", subscription["id"])
+    subscription |= {"status": "active", "billing_cycle_anchor": ctx.second}
+    change(ctx, subscription, old, "resumed")
+    renewals.renew(ctx, subscription, ctx.second)
+    return ctx.need("subscription", subscription["id"])
 
 
 DETAILS: Fields = {
@@ -254,11 +254,11 @@ SUBSCRIPTION = Resource(
         "latest_invoice": "invoice",
     },
     check=_check,
-    guard=_guard,
-    shape=_shape,
+    check_state=_check_state,
+    finish=_finish,
     after=_after,
-    shows=lambda act, subscription, asked: "status" in asked or subscription["status"] != "canceled",
-    ripe=renewals.ripe,
-    ends=Action(_end, {"cancellation_details": Hash(fields=DETAILS)}),
+    shows=lambda ctx, subscription, asked: "status" in asked or subscription["status"] != "canceled",
+    on_due=renewals.on_due,
+    delete_action=Action(_end, {"cancellation_details": Hash(fields=DETAILS)}),
     actions={"resume": Action(_resume)},
 )

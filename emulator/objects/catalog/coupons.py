@@ -63,17 +63,17 @@ def _check(params: Json) -> None:
         raise errors.invalid("You may only pass duration_in_months when duration=repeating.", "duration_in_months")
 
 
-def _shape(act: Effects, params: Json, coupon: Json) -> None:
+def _finish(ctx: Effects, params: Json, coupon: Json) -> None:
     coupon["duration"] = coupon["duration"] or "once"
     if coupon["percent_off"] is not None:
         coupon["currency"] = None
 
 
-def _deactivate_codes(act: Effects, coupon: Json) -> None:
+def _deactivate_codes(ctx: Effects, coupon: Json) -> None:
     """A promotion code is only active while its coupon is valid (stripe-python, PromotionCode.active)."""
-    for code in act.realm.all("promotion_code"):
+    for code in ctx.realm.all("promotion_code"):
         if code["promotion"]["coupon"] == coupon["id"] and code["active"]:
-            act.update("promotion_code", code["id"], {"active": False})
+            ctx.update("promotion_code", code["id"], {"active": False})
 
 
 COUPON = Resource(
@@ -81,14 +81,14 @@ COUPON = Resource(
     path="coupons",
     prefix="",
     width=8,
-    draw="upper",
+    alphabet="upper",
     create=CREATE,
     update=UPDATE,
     defaults=blank("amount_off currency duration_in_months max_redemptions name percent_off redeem_by")
     | {"duration": "once", "metadata": {}, "times_redeemed": 0, "valid": True},
     delete="gone",
-    includes={"applies_to": lambda act, coupon: act.need("coupon", coupon["id"])["applies_to"]},
+    includes={"applies_to": lambda ctx, coupon: ctx.need("coupon", coupon["id"])["applies_to"]},
     check=_check,
-    shape=_shape,
-    gone=_deactivate_codes,
+    finish=_finish,
+    on_delete=_deactivate_codes,
 )

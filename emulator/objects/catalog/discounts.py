@@ -9,34 +9,34 @@ from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 
-def give(act: Effects, customer: Json, coupon: str | None) -> None:
+def give(ctx: Effects, customer: Json, coupon: str | None) -> None:
     """Put the coupon in the place of the one that the customer has, if any; None takes it away."""
     old = customer["discount"]
     if coupon is None:
         customer["discount"] = None
         if old is not None:
-            act.announce("customer.discount.deleted", old)
+            ctx.announce("customer.discount.deleted", old)
         return
     customer["discount"] = blank(
         "checkout_session customer_account end invoice invoice_item promotion_code subscription subscription_item"
     ) | {
-        "id": "di_" + act.draw(24, "base62"),
+        "id": "di_" + ctx.draw(24, "base62"),
         "object": "discount",
         "customer": customer["id"],
         "source": {"type": "coupon", "coupon": coupon},
-        "start": act.second,
+        "start": ctx.second,
     }
-    act.announce(f"customer.discount.{'created' if old is None else 'updated'}", customer["discount"])
+    ctx.announce(f"customer.discount.{'created' if old is None else 'updated'}", customer["discount"])
 
 
-def _remove(act: Effects, params: Json, id: str) -> Json:
+def _remove(ctx: Effects, params: Json, id: str) -> Json:
     """DELETE /v1/customers/<id>/discount."""
-    customer = {**act.need("customer", id)}
+    customer = {**ctx.need("customer", id)}
     gone = customer["discount"]
     if gone is None:
         raise errors.no_such("active discount for customer", id)
-    give(act, customer, None)
-    change(act, {**act.need("customer", id)}, "customer.updated", discount=None)
+    give(ctx, customer, None)
+    change(ctx, {**ctx.need("customer", id)}, "customer.updated", discount=None)
     return {name: value for name, value in gone.items() if name != "end"} | {"deleted": True}
 
 

@@ -72,13 +72,15 @@ def check(lines: list[Json], mode: str, name: str = "line_items") -> None:
             errors.within(data.get("unit_amount"), data["currency"], f"{path}[price_data][unit_amount]")
 
 
-def guard(act: Effects, lines: list[Json], mode: str, currency: str | None = None, name: str = "line_items") -> None:
+def check_state(
+    ctx: Effects, lines: list[Json], mode: str, currency: str | None = None, name: str = "line_items"
+) -> None:
     """The prices are active (or the line's own), of one currency, and recurring or not as the mode says."""
     currencies, recurring, total = {currency} if currency is not None else set(), 0, 0
     for index, line in enumerate(lines):
         data = line.get("price_data")
         if data is None:
-            data = act.need("price", line["price"])
+            data = ctx.need("price", line["price"])
             if not data["active"] and not line.get("own"):
                 message = "The price specified is inactive. This field only accepts active prices."
                 raise errors.invalid(message, f"{name}[{index}][price]")
@@ -96,28 +98,28 @@ def guard(act: Effects, lines: list[Json], mode: str, currency: str | None = Non
         raise errors.invalid(message, name)
 
 
-def price_of(act: Effects, line: Json) -> Json:
+def price_of(ctx: Effects, line: Json) -> Json:
     """The price of a line; one made of `price_data` is archived from the start."""
     if line.get("price") is not None:
-        return copy.deepcopy(act.need("price", line["price"]))
+        return copy.deepcopy(ctx.need("price", line["price"]))
     data = dict(line["price_data"])
     new = data.pop("product_data", None)
     if new is not None:
-        data["product"] = act.create("product", new)["id"]
-    price = act.create("price", {**data, "active": False})
-    act.realm.put(INLINE, price["id"], {})
+        data["product"] = ctx.create("product", new)["id"]
+    price = ctx.create("price", {**data, "active": False})
+    ctx.realm.put(INLINE, price["id"], {})
     return copy.deepcopy(price)
 
 
-def items(act: Effects, lines: list[Json]) -> list[Json]:
+def items(ctx: Effects, lines: list[Json]) -> list[Json]:
     """Line items as a session or link lists them."""
     made = []
     for line in lines:
-        price, quantity = price_of(act, line), line.get("quantity") or 1
+        price, quantity = price_of(ctx, line), line.get("quantity") or 1
         total = amount(price, quantity)
-        product = act.realm.find("product", price["product"]) or {"name": None}
+        product = ctx.realm.find("product", price["product"]) or {"name": None}
         item = {
-            "id": "li_" + act.draw(24, "base62"),
+            "id": "li_" + ctx.draw(24, "base62"),
             "object": "item",
             "amount_discount": 0,
             "amount_subtotal": total,
@@ -132,20 +134,20 @@ def items(act: Effects, lines: list[Json]) -> list[Json]:
     return made
 
 
-def keep(act: Effects, owner: str, made: list[Json]) -> None:
-    act.realm.put(ITEMS, owner, {"items": made})
+def keep(ctx: Effects, owner: str, made: list[Json]) -> None:
+    ctx.realm.put(ITEMS, owner, {"items": made})
 
 
-def of(act: Effects, owner: Json) -> list[Json]:
-    found: list[Json] = act.realm.table(ITEMS).get(owner["id"], {"items": []})["items"]
+def of(ctx: Effects, owner: Json) -> list[Json]:
+    found: list[Json] = ctx.realm.table(ITEMS).get(owner["id"], {"items": []})["items"]
     return found
 
 
-def listed(act: Effects, owner: Json) -> Json:
+def listed(ctx: Effects, owner: Json) -> Json:
     """The first lines, as `expand=line_items` shows them."""
     path = {"checkout.session": "checkout/sessions", "payment_link": "payment_links", "quote": "quotes"}[
         owner["object"]
     ]
-    found = of(act, owner)
+    found = of(ctx, owner)
     url = f"/v1/{path}/{owner['id']}/line_items"
     return {"object": "list", "data": found[:10], "has_more": len(found) > 10, "url": url}

@@ -61,15 +61,15 @@ def _check(params: Json) -> None:
         raise errors.missing("product")
 
 
-def _guard(act: Effects, params: Json, plan: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, plan: Json | None) -> None:
     product = params.get("product")
-    if isinstance(product, str) and act.realm.find("product", product) is None:
+    if isinstance(product, str) and ctx.realm.find("product", product) is None:
         raise errors.no_such("product", product, "product", 400)
 
 
-def _shape(act: Effects, params: Json, plan: Json) -> None:
+def _finish(ctx: Effects, params: Json, plan: Json) -> None:
     if isinstance(params.get("product"), dict):
-        plan["product"] = act.create("product", params["product"])["id"]
+        plan["product"] = ctx.create("product", params["product"])["id"]
     if "currency" in params:
         exact = plan["amount_decimal"] if plan["amount"] is None else str(plan["amount"])
         plan |= {"amount": None if "." in exact else int(exact), "amount_decimal": exact}
@@ -106,7 +106,7 @@ PLAN = Resource(
     expands={"product": "product"},
     delete="gone",
     check=_check,
-    guard=_guard,
-    shape=_shape,
-    twin=price_of,
+    check_state=_check_state,
+    finish=_finish,
+    companion=price_of,
 )

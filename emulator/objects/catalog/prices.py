@@ -109,32 +109,32 @@ def _check(params: Json) -> None:
     check_amount(params)
 
 
-def _guard(act: Effects, params: Json, price: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, price: Json | None) -> None:
     key = params.get("lookup_key")
     if key is not None and not params.get("transfer_lookup_key"):
-        for other in act.realm.all("price"):
+        for other in ctx.realm.all("price"):
             if other["lookup_key"] == key and (price is None or other["id"] != price["id"]):
                 raise errors.invalid(f"A price (`{other['id']}`) already uses that lookup key.", "lookup_key")
     if price is not None and params.get("active") is False:
-        product = act.realm.find("product", price["product"])
+        product = ctx.realm.find("product", price["product"])
         if product is not None and product["default_price"] == price["id"]:
             raise errors.invalid(
                 "This price cannot be archived because it is the default price of its product.", "active"
             )
     own = (params.get("product_data") or {}).get("id")
-    if own is not None and act.realm.find("product", own) is not None:
+    if own is not None and ctx.realm.find("product", own) is not None:
         raise errors.already_exists("Product", "product_data[id]")
 
 
-def _shape(act: Effects, params: Json, price: Json) -> None:
+def _finish(ctx: Effects, params: Json, price: Json) -> None:
     if params.get("transfer_lookup_key") and price["lookup_key"]:
-        for other in act.realm.all("price"):
+        for other in ctx.realm.all("price"):
             if other["lookup_key"] == price["lookup_key"] and other["id"] != price["id"]:
-                act.update("price", other["id"], {"lookup_key": None})
+                ctx.update("price", other["id"], {"lookup_key": None})
     if "currency" not in params:
         return  # an update: amounts are for ever
     if params.get("product_data"):
-        price["product"] = act.create("product", params["product_data"])["id"]
+        price["product"] = ctx.create("product", params["product_data"])["id"]
     if params.get("recurring"):
         empty = {"interval_count": 1, "meter": None, "trial_period_days": None, "usage_type": "licensed"}
         given = {name: value for name, value in params["recurring"].items() if value is not None}
@@ -149,9 +149,9 @@ def _shape(act: Effects, params: Json, price: Json) -> None:
         price["unit_amount_decimal"] = str(price["unit_amount"])
 
 
-def _shows(act: Effects, price: Json, asked: Json) -> bool:
+def _shows(ctx: Effects, price: Json, asked: Json) -> bool:
     """Active prices, unless asked for the others; inline ones never, as stripe-python's `Price.list` says."""
-    return (price["active"] or "active" in asked) and price["id"] not in act.realm.table("inline_prices")
+    return (price["active"] or "active" in asked) and price["id"] not in ctx.realm.table("inline_prices")
 
 
 def _recurs(object: Json, value: Json) -> bool:
@@ -187,8 +187,8 @@ PRICE = Resource(
     },
     expands={"product": "product"},
     check=_check,
-    guard=_guard,
-    shape=_shape,
+    check_state=_check_state,
+    finish=_finish,
     shows=_shows,
-    twin=plan_of,
+    companion=plan_of,
 )

@@ -77,27 +77,27 @@ def _check(params: Json) -> None:
         check_amount(params["default_price_data"])
 
 
-def _guard(act: Effects, params: Json, product: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, product: Json | None) -> None:
     price_id = params.get("default_price")
     if product is not None and price_id is not None:
-        price = act.realm.find("price", price_id)
+        price = ctx.realm.find("price", price_id)
         if price is None or price["product"] != product["id"]:
             raise errors.invalid(
                 f"The price specified is not associated with this product: {price_id}", "default_price"
             )
 
 
-def _shape(act: Effects, params: Json, product: Json) -> None:
+def _finish(ctx: Effects, params: Json, product: Json) -> None:
     product["images"] = product["images"] or []
     product["marketing_features"] = product["marketing_features"] or []
     if params.get("default_price_data"):
-        price = act.create("price", {**params["default_price_data"], "product": product["id"]})
+        price = ctx.create("price", {**params["default_price_data"], "product": product["id"]})
         product["default_price"] = price["id"]
-    product["updated"] = act.second
+    product["updated"] = ctx.second
 
 
-def _in_use(act: Effects, product: Json) -> None:
-    if any(price["product"] == product["id"] for price in act.realm.all("price")):
+def _in_use(ctx: Effects, product: Json) -> None:
+    if any(price["product"] == product["id"] for price in ctx.realm.all("price")):
         raise Problem(400, "This product cannot be deleted because it has one or more user-created prices.")
 
 
@@ -122,7 +122,7 @@ PRODUCT = Resource(
     expands={"default_price": "price"},
     delete="gone",
     check=_check,
-    guard=_guard,
-    shape=_shape,
-    blocked=_in_use,
+    check_state=_check_state,
+    finish=_finish,
+    check_delete=_in_use,
 )

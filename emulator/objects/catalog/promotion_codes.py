@@ -58,21 +58,21 @@ def _check(params: Json) -> None:
     errors.within(least, currency or "usd", "restrictions[minimum_amount]")
 
 
-def _guard(act: Effects, params: Json, code: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, code: Json | None) -> None:
     """A code is unique among the active ones, whatever its case."""
-    if code is not None and params.get("active") and act.realm.find("coupon", code["promotion"]["coupon"]) is None:
+    if code is not None and params.get("active") and ctx.realm.find("coupon", code["promotion"]["coupon"]) is None:
         raise errors.invalid("This promotion code cannot be reactivated because its coupon is not valid.", "active")
     text = params.get("code") if code is None else code["code"]
     if text is None or not params.get("active", code is None):
         return
-    for other in act.realm.all("promotion_code"):
+    for other in ctx.realm.all("promotion_code"):
         same = other["code"].lower() == text.lower() and (code is None or other["id"] != code["id"])
         if same and other["active"] and other["customer"] == (params if code is None else code).get("customer"):
             raise errors.invalid(f"An active promotion code with `code: {text}` already exists.", "code")
 
 
-def _shape(act: Effects, params: Json, code: Json) -> None:
-    code["code"] = code["code"] or act.draw(8, "upper")
+def _finish(ctx: Effects, params: Json, code: Json) -> None:
+    code["code"] = code["code"] or ctx.draw(8, "upper")
     code["restrictions"] = {
         "first_time_transaction": bool((code["restrictions"] or {}).get("first_time_transaction")),
         "minimum_amount": (code["restrictions"] or {}).get("minimum_amount"),
@@ -99,6 +99,6 @@ PROMOTION_CODE = Resource(
     expands={"customer": "customer", "promotion.coupon": "coupon"},
     events=("created", "updated"),
     check=_check,
-    guard=_guard,
-    shape=_shape,
+    check_state=_check_state,
+    finish=_finish,
 )

@@ -81,7 +81,7 @@ def _check(params: Json) -> None:
     errors.within(fixed["amount"], fixed["currency"], "fixed_amount[amount]")
 
 
-def _guard(act: Effects, params: Json, rate: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, rate: Json | None) -> None:
     if (
         rate is not None
         and "tax_behavior" in params
@@ -141,5 +141,5 @@ SHIPPING_RATE = Resource(
     },
     events=(),
     check=_check,
-    guard=_guard,
+    check_state=_check_state,
 )

@@ -54,65 +54,65 @@ def _check(params: Json) -> None:
     lines.check(params.get("line_items") or [], "payment")
 
 
-def _guard(act: Effects, params: Json, session: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, session: Json | None) -> None:
     if session is not None:
         return
     given = params.get("line_items") or []
-    lines.guard(act, given, params["mode"], params.get("currency"))
+    lines.check_state(ctx, given, params["mode"], params.get("currency"))
     ends = params.get("expires_at")
-    if ends is not None and not act.second + SOONEST <= ends <= act.second + DAY:
+    if ends is not None and not ctx.second + SOONEST <= ends <= ctx.second + DAY:
         message = "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation."
         raise errors.invalid(message, "expires_at")
 
 
-def _shape(act: Effects, params: Json, session: Json) -> None:
+def _finish(ctx: Effects, params: Json, session: Json) -> None:
     if "mode" not in params:
         return  # an update
     session["url"] = f"https://checkout.stripe.com/c/pay/{session['id']}"
-    session["expires_at"] = session["expires_at"] or act.second + DAY
+    session["expires_at"] = session["expires_at"] or ctx.second + DAY
     session["payment_method_types"] = params.get("allowed_payment_method_types") or ["card"]
-    act.wake(session, session["expires_at"])
+    ctx.schedule(session, session["expires_at"])
     if session["mode"] == "setup":
         given = params.get("setup_intent_data") or {}
         wanted = {name: given[name] for name in ("description", "metadata") if given.get(name) is not None}
-        intent = act.create("setup_intent", {**wanted, **CARD_ONLY, "customer": session["customer"]})
+        intent = ctx.create("setup_intent", {**wanted, **CARD_ONLY, "customer": session["customer"]})
         session |= {"setup_intent": intent["id"], "payment_status": "no_payment_required"}
         return
-    made = lines.items(act, params["line_items"])
-    lines.keep(act, session["id"], made)
+    made = lines.items(ctx, params["line_items"])
+    lines.keep(ctx, session["id"], made)
     total = sum(item["amount_total"] for item in made)
     session |= {"amount_subtotal": total, "amount_total": total, "currency": made[0]["currency"]}
     session["total_details"] = {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
     if session["mode"] == "payment" and not total:
         session["payment_status"] = "no_payment_required"
     plans = {name: params.get(name) for name in ("payment_intent_data", "subscription_data")}
-    act.realm.put("plans", session["id"], plans)  # for the day the buyer pays
+    ctx.realm.put("plans", session["id"], plans)  # for the day the buyer pays
 
 
-def _expire(act: Effects, session: Json, params: Json) -> Json:
+def _expire(ctx: Effects, session: Json, params: Json) -> Json:
     if session["status"] != "open":
         raise Problem(
             400,
             'Only Checkout Sessions with a status in ["open"] can be expired. This Checkout Session has a status of '
             f"{session['status']}.",
         )
-    return _close(act, session)
+    return _close(ctx, session)
 
 
-def _close(act: Effects, session: Json) -> Json:
+def _close(ctx: Effects, session: Json) -> Json:
     session |= {"status": "expired", "url": None}
-    act.wake(session, None)
-    act.keep("checkout.session", session)
+    ctx.schedule(session, None)
+    ctx.keep("checkout.session", session)
     for kind, cancel in (("payment_intent", payments.cancel), ("setup_intent", setups.cancel)):
         if session[kind] is not None:  # nobody can use it any more
-            cancel(act, copy.deepcopy(act.need(kind, session[kind])), {"cancellation_reason": "abandoned"})
-    act.announce("checkout.session.expired", session)
+            cancel(ctx, copy.deepcopy(ctx.need(kind, session[kind])), {"cancellation_reason": "abandoned"})
+    ctx.announce("checkout.session.expired", session)
     return session
 
 
-def _ripe(act: Effects, session: Json) -> None:
+def _on_due(ctx: Effects, session: Json) -> None:
     if session["status"] == "open":
-        _close(act, session)
+        _close(ctx, session)
 
 
 PAYMENT_DATA: Fields = {
@@ -197,9 +197,9 @@ SESSION = Resource(
     includes={"line_items": lines.listed},
     events=(),
     check=_check,
-    guard=_guard,
-    shape=_shape,
-    ripe=_ripe,
+    check_state=_check_state,
+    finish=_finish,
+    on_due=_on_due,
     lists={"line_items": lines.of},
     actions={"expire": Action(_expire)},
 )

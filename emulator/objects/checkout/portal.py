@@ -57,8 +57,8 @@ NONE: Json = {
 }
 
 
-def _shape(act: Effects, params: Json, configuration: Json) -> None:
-    configuration["updated"] = act.second
+def _finish(ctx: Effects, params: Json, configuration: Json) -> None:
+    configuration["updated"] = ctx.second
     given = {name: each for name, each in (params.get("features") or {}).items() if each is not None}
     before = configuration["features"]
     configuration["features"] = {name: {**NONE[name], **before[name], **given.get(name, {})} for name in NONE}
@@ -92,5 +92,5 @@ CONFIGURATION = Resource(
     filters={**ACTIVE, "is_default": same("is_default", Flag())},
     created_filter=False,
     events=("created", "updated"),
-    shape=_shape,
+    finish=_finish,
 )

@@ -17,58 +17,58 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 CARD_ONLY = {"automatic_payment_methods": {"allow_redirects": "never", "enabled": True}}
 
 
-def complete(act: Effects, session: Json, card: str, email: str) -> Json:
+def complete(ctx: Effects, session: Json, card: str, email: str) -> Json:
     """The buyer pays; a decline raises, and leaves the session open for another card."""
     if session["mode"] == "setup":
-        intent = copy.deepcopy(act.need("setup_intent", session["setup_intent"]))
-        if setups.confirm(act, intent, {"payment_method": card})["status"] == "requires_action":
-            setups.authenticated(act, intent, agrees=True)
+        intent = copy.deepcopy(ctx.need("setup_intent", session["setup_intent"]))
+        if setups.confirm(ctx, intent, {"payment_method": card})["status"] == "requires_action":
+            setups.authenticated(ctx, intent, agrees=True)
     elif session["mode"] == "payment" and session["amount_total"]:
-        intent = _intent(act, session)
+        intent = _intent(ctx, session)
         paid_with = {"payment_method": card, "mandate_data": {"customer_acceptance": {"type": "online"}}}
-        if payments.confirm(act, intent, paid_with)["status"] == "requires_action":
-            payments.authenticated(act, intent, agrees=True)
-        paid = act.need("payment_intent", intent["id"])["status"] == "succeeded"
+        if payments.confirm(ctx, intent, paid_with)["status"] == "requires_action":
+            payments.authenticated(ctx, intent, agrees=True)
+        paid = ctx.need("payment_intent", intent["id"])["status"] == "succeeded"
         session["payment_status"] = "paid" if paid else "unpaid"  # unpaid: held, or a bank is asked
     elif session["mode"] == "subscription":
-        _subscribe(act, session, card, email)
-    known = session["customer_email"] or (act.realm.find("customer", session["customer"] or "") or {}).get("email")
+        _subscribe(ctx, session, card, email)
+    known = session["customer_email"] or (ctx.realm.find("customer", session["customer"] or "") or {}).get("email")
     nobody: Json = blank("address business_name individual_name name phone tax_ids")
     session["customer_details"] = nobody | {"email": known or email, "tax_exempt": "none"}
     session |= {"status": "complete", "url": None}
-    act.wake(session, None)
-    act.keep("checkout.session", session)
-    act.announce("checkout.session.completed", session)
+    ctx.schedule(session, None)
+    ctx.keep("checkout.session", session)
+    ctx.announce("checkout.session.completed", session)
     return session
 
 
-def _watch(act: Effects, intent: Json, paid: bool) -> None:
+def _watch(ctx: Effects, intent: Json, paid: bool) -> None:
     """A bank has answered after the session was complete."""
-    for found in act.realm.all("checkout.session"):
+    for found in ctx.realm.all("checkout.session"):
         if (found["payment_intent"], found["status"], found["payment_status"]) == (intent["id"], "complete", "unpaid"):
             status = "paid" if paid else "unpaid"
             type = f"checkout.session.async_payment_{'succeeded' if paid else 'failed'}"
-            act.keep("checkout.session", {**found, "payment_status": status})
-            act.announce(type, act.need("checkout.session", found["id"]))
+            ctx.keep("checkout.session", {**found, "payment_status": status})
+            ctx.announce(type, ctx.need("checkout.session", found["id"]))
 
 
 payments.WATCHERS.append(_watch)
 
 
-def _page(act: Effects, params: Json, id: str) -> Json:
+def _page(ctx: Effects, params: Json, id: str) -> Json:
     """GET /v1/payment_pages/<session>, which only Stripe's own pages and command line ask for."""
-    return act.need("checkout.session", id)
+    return ctx.need("checkout.session", id)
 
 
-def _confirmed(act: Effects, params: Json, id: str) -> Json:
+def _confirmed(ctx: Effects, params: Json, id: str) -> Json:
     """POST /v1/payment_pages/<session>/confirm: what the page sends when the buyer pays."""
-    session = copy.deepcopy(act.need("checkout.session", id))
+    session = copy.deepcopy(ctx.need("checkout.session", id))
     if session["status"] != "open":
         raise Problem(400, f"This Checkout Session has a status of {session['status']}.")
     if params.get("expected_amount") not in (None, session["amount_total"]):
         raise errors.invalid("The amount has changed.", "expected_amount", "checkout_amount_mismatch")
-    method = act.need("payment_method", params["payment_method"])
-    return complete(act, session, method["id"], method["billing_details"]["email"] or "buyer@example.com")
+    method = ctx.need("payment_method", params["payment_method"])
+    return complete(ctx, session, method["id"], method["billing_details"]["email"] or "buyer@example.com")
 
 
 PAID: Fields = {"expected_amount": Whole(), "payment_method": Ref(kind="payment_method", required=True)}
@@ -78,46 +78,46 @@ ROUTES = (
 )
 
 
-def _subscribe(act: Effects, session: Json, card: str, email: str) -> None:
+def _subscribe(ctx: Effects, session: Json, card: str, email: str) -> None:
     """The subscription begins with its payment (since API 2025-03-31.basil), or not at all."""
-    wanted = _planned(act, session, "subscription_data")
-    method = cards.peek(act, card)
+    wanted = _planned(ctx, session, "subscription_data")
+    method = cards.peek(ctx, card)
     if cards.card_of(method).refused:
         raise cards.refusal(cards.card_of(method).refused)
     if session["customer"] is None:
-        session["customer"] = act.create("customer", {"email": session["customer_email"] or email})["id"]
-    method = cards.hand_over(act, act.named("payment_method", card), session["customer"])
+        session["customer"] = ctx.create("customer", {"email": session["customer_email"] or email})["id"]
+    method = cards.hand_over(ctx, ctx.named("payment_method", card), session["customer"])
     payer, items = {"customer": session["customer"]}, []
-    for item in lines.of(act, session):
+    for item in lines.of(ctx, session):
         price, quantity = {"price": item["price"]["id"], "own": True}, {"quantity": item["quantity"]}
         if item["price"]["recurring"] is not None:
             items.append(price | quantity)
         else:  # once, with the first invoice
-            act.create("invoiceitem", {**payer, **quantity, "pricing": price})
-    made = act.create("subscription", {**wanted, **payer, "items": items, "default_payment_method": method["id"]})
+            ctx.create("invoiceitem", {**payer, **quantity, "pricing": price})
+    made = ctx.create("subscription", {**wanted, **payer, "items": items, "default_payment_method": method["id"]})
     if made["status"] == "incomplete":  # the buyer is there to say yes
-        intent = intent_of(act, act.need("invoice", made["latest_invoice"]))
+        intent = intent_of(ctx, ctx.need("invoice", made["latest_invoice"]))
         if intent is None:
             raise LookupError("what is incomplete waits for a payment")
-        payments.authenticated(act, intent, agrees=True)
+        payments.authenticated(ctx, intent, agrees=True)
     session |= {"subscription": made["id"], "invoice": made["latest_invoice"], "payment_status": "paid"}
     if made["trial_end"] is not None or not session["amount_total"]:
         session["payment_status"] = "no_payment_required"
 
 
-def _planned(act: Effects, session: Json, name: str) -> Json:
+def _planned(ctx: Effects, session: Json, name: str) -> Json:
     """What the session's maker said about the object to come."""
-    given = act.realm.table("plans").get(session["id"], {}).get(name) or {}
+    given = ctx.realm.table("plans").get(session["id"], {}).get(name) or {}
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _intent(act: Effects, session: Json) -> Json:
+def _intent(ctx: Effects, session: Json) -> Json:
     """The session's payment intent, made when the buyer first tries to pay."""
     if session["payment_intent"] is None:
-        wanted = _planned(act, session, "payment_intent_data")
+        wanted = _planned(ctx, session, "payment_intent_data")
         facts = {"amount": session["amount_total"], **{name: session[name] for name in ("currency", "customer")}}
         types = session["payment_method_types"]
         how = CARD_ONLY if types == ["card"] else {"allowed_payment_method_types": types}
-        session["payment_intent"] = act.create("payment_intent", {**wanted, **facts, **how})["id"]
-        act.keep("checkout.session", session)
-    return copy.deepcopy(act.need("payment_intent", session["payment_intent"]))
+        session["payment_intent"] = ctx.create("payment_intent", {**wanted, **facts, **how})["id"]
+        ctx.keep("checkout.session", session)
+    return copy.deepcopy(ctx.need("payment_intent", session["payment_intent"]))

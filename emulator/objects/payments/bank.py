@@ -38,10 +38,10 @@ IBANS = {
 }
 
 
-def shape(act: Effects, params: Json, method: Json) -> None:
+def finish(ctx: Effects, params: Json, method: Json) -> None:
     """Finish a new payment method."""
     iban = params["sepa_debit"]["iban"].replace(" ", "")
-    act.realm.put(ACCOUNTS, method["id"], {"iban": iban})
+    ctx.realm.put(ACCOUNTS, method["id"], {"iban": iban})
     method["sepa_debit"] = {
         "bank_code": iban[4:9],
         "branch_code": "",
@@ -63,7 +63,7 @@ def check(params: Json) -> None:
         raise errors.invalid("The emulator knows Stripe's test accounts only.", "sepa_debit[iban]", "invalid_iban")
 
 
-def confirm(act: Effects, intent: Json, method: Json, params: Json) -> Json:
+def confirm(ctx: Effects, intent: Json, method: Json, params: Json) -> Json:
     """Ask the bank; it answers later."""
     if method["type"] not in intent["payment_method_types"]:
         message = f"The PaymentMethod provided ({method['type']}) is not allowed for this PaymentIntent."
@@ -74,45 +74,45 @@ def confirm(act: Effects, intent: Json, method: Json, params: Json) -> Json:
             "the customer and try again, providing acceptance data in the mandate_data parameter."
         )
         raise errors.invalid(message, "mandate_data", "payment_intent_mandate_invalid")
-    made = charge(act, intent, method, pending=True)
-    cards.spend(act, method)
-    act.wake(intent, act.second + IBANS[act.realm.table(ACCOUNTS)[method["id"]]["iban"]].after)
+    made = charge(ctx, intent, method, pending=True)
+    cards.spend(ctx, method)
+    ctx.schedule(intent, ctx.second + IBANS[ctx.realm.table(ACCOUNTS)[method["id"]]["iban"]].after)
     fields = {"last_payment_error": None, "latest_charge": made["id"], "status": "processing"}
-    return change(act, intent, "payment_intent.processing", **fields)
+    return change(ctx, intent, "payment_intent.processing", **fields)
 
 
-def debited(act: Effects, intent: Json) -> bool | None:
+def debited(ctx: Effects, intent: Json) -> bool | None:
     """The bank has answered: whether it paid; None if nobody asked it."""
     if intent["status"] != "processing":
         return None
-    method = copy.deepcopy(act.need("payment_method", intent["payment_method"]))
-    refused = IBANS[act.realm.table(ACCOUNTS)[method["id"]]["iban"]].refused
-    tried = copy.deepcopy(act.need("charge", intent["latest_charge"]))
+    method = copy.deepcopy(ctx.need("payment_method", intent["payment_method"]))
+    refused = IBANS[ctx.realm.table(ACCOUNTS)[method["id"]]["iban"]].refused
+    tried = copy.deepcopy(ctx.need("charge", intent["latest_charge"]))
     if not refused:
-        change(act, tried, "charge.succeeded", status="succeeded")
+        change(ctx, tried, "charge.succeeded", status="succeeded")
         received = {"amount_received": intent["amount"], "status": "succeeded"}
-        change(act, intent, "payment_intent.succeeded", **received)
+        change(ctx, intent, "payment_intent.succeeded", **received)
         return True
     message = "The bank could not process the debit."
-    change(act, tried, "charge.failed", status="failed", paid=False, failure_code=refused, failure_message=message)
+    change(ctx, tried, "charge.failed", status="failed", paid=False, failure_code=refused, failure_message=message)
     problem = Problem(402, message, code=refused, type="invalid_request_error", payment_method=method)
     fields: Json = {"last_payment_error": problem.error, "payment_method": None, "status": "requires_payment_method"}
-    change(act, intent, "payment_intent.payment_failed", **fields)
+    change(ctx, intent, "payment_intent.payment_failed", **fields)
     return False
 
 
 # The cash balance: what a customer has sent
 
 
-def _fund(act: Effects, params: Json, customer: str) -> Json:
+def _fund(ctx: Effects, params: Json, customer: str) -> Json:
     """POST /v1/test_helpers/customers/<id>/fund_cash_balance: the customer sends money, and nothing waits for it."""
-    act.need("customer", customer)
+    ctx.need("customer", customer)
     currency, amount = params["currency"], params["amount"]
-    held = {**act.realm.table(CASH).get(customer, {})}
+    held = {**ctx.realm.table(CASH).get(customer, {})}
     held[currency] = held.get(currency, 0) + amount
-    act.realm.put(CASH, customer, held)
+    ctx.realm.put(CASH, customer, held)
     way: Json = {"reference": params.get("reference"), "type": f"{COUNTRIES.get(currency, 'us')}_bank_transfer"}
-    made = act.make(
+    made = ctx.make(
         "customer_cash_balance_transaction",
         currency=currency,
         customer=customer,
@@ -121,21 +121,21 @@ def _fund(act: Effects, params: Json, customer: str) -> Json:
         net_amount=amount,
         type="funded",
     )
-    act.announce("customer_cash_balance_transaction.created", made)
-    act.announce("cash_balance.funds_available", cash_balance(act, {}, customer))
+    ctx.announce("customer_cash_balance_transaction.created", made)
+    ctx.announce("cash_balance.funds_available", cash_balance(ctx, {}, customer))
     return made
 
 
-def cash_balance(act: Effects, params: Json, customer: str) -> Json:
+def cash_balance(ctx: Effects, params: Json, customer: str) -> Json:
     """GET /v1/customers/<id>/cash_balance."""
-    act.need("customer", customer)
-    held = {code: amount for code, amount in act.realm.table(CASH).get(customer, {}).items() if amount}
+    ctx.need("customer", customer)
+    held = {code: amount for code, amount in ctx.realm.table(CASH).get(customer, {}).items() if amount}
     return {
         "object": "cash_balance",
         "available": held or None,
         "customer": customer,
         "customer_account": None,
-        "livemode": act.realm.livemode,
+        "livemode": ctx.realm.livemode,
         "settings": {"reconciliation_mode": "automatic", "using_merchant_default": True},
     }
 

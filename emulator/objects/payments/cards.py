@@ -88,10 +88,10 @@ def template(name: str) -> Json:
 TEMPLATES: dict[str, Json] = {f"pm_card_{name}": template(name) for name in (*CARDS, *ALIASES)}
 
 
-def peek(act: Effects, id: str) -> Json:
+def peek(ctx: Effects, id: str) -> Json:
     """What a payment method is, or will be if its id is a template."""
     template = TEMPLATES.get(id)
-    return {"id": id, "customer": None, **template} if template is not None else act.need("payment_method", id)
+    return {"id": id, "customer": None, **template} if template is not None else ctx.need("payment_method", id)
 
 
 def card_of(method: Json) -> Card:
@@ -108,10 +108,10 @@ def refusal(reason: str, **extra: Any) -> Problem:
     return Problem(402, message, code=code, type="card_error", decline_code=reason, **extra)
 
 
-def usable(act: Effects, method: Json, customer: str | None) -> None:
+def usable(ctx: Effects, method: Json, customer: str | None) -> None:
     """Refuse a method of somebody else, and one that was used up (stripe.com/docs/api/payment_methods/detach)."""
     id = method["id"]
-    if id in act.realm.table(SPENT):
+    if id in ctx.realm.table(SPENT):
         raise errors.invalid(
             "The provided PaymentMethod was previously used with a PaymentIntent without Customer attachment, shared "
             "with a connected account without Customer attachment, or was detached from a Customer. It may not be "
@@ -127,34 +127,34 @@ def _not_theirs(id: str, param: str) -> Problem:
     return errors.invalid(message + "the customer.", param, "resource_missing")
 
 
-def spend(act: Effects, method: Json) -> None:
+def spend(ctx: Effects, method: Json) -> None:
     if method["customer"] is None:
-        act.realm.put(SPENT, method["id"], {})
+        ctx.realm.put(SPENT, method["id"], {})
 
 
-def belongs(act: Effects, id: str, customer: str, param: str) -> None:
+def belongs(ctx: Effects, id: str, customer: str, param: str) -> None:
     """Refuse a default payment method that is not the customer's."""
-    if peek(act, id)["customer"] != customer:
+    if peek(ctx, id)["customer"] != customer:
         raise _not_theirs(id, param)
 
 
-def hand_over(act: Effects, method: Json, customer: str) -> Json:
+def hand_over(ctx: Effects, method: Json, customer: str) -> Json:
     """Attach, with its event; nothing if it is attached already."""
     if method["customer"] == customer:
         return method
-    usable(act, method, customer)
+    usable(ctx, method, customer)
     method["customer"] = customer
-    act.keep("payment_method", method)
-    act.announce("payment_method.attached", method)
+    ctx.keep("payment_method", method)
+    ctx.announce("payment_method.attached", method)
     return method
 
 
-def attachable(act: Effects, method: Json, customer: str | None) -> None:
+def attachable(ctx: Effects, method: Json, customer: str | None) -> None:
     """Refuse a method that cannot become the customer's."""
     if method["customer"] not in (None, customer):
         message = "The payment method you provided has already been attached to a customer."
         raise errors.invalid(message, "payment_method")
-    usable(act, method, customer)
+    usable(ctx, method, customer)
     if method["type"] != "card":
         return
     card = card_of(method)

@@ -43,10 +43,10 @@ CHARGE = Resource(
 )
 
 
-def charge(act: Effects, intent: Json, method: Json, reason: str = "", pending: bool = False) -> Json:
+def charge(ctx: Effects, intent: Json, method: Json, reason: str = "", pending: bool = False) -> Json:
     """Try to take the money of a payment intent; `reason` is why the card said no, `pending` if a bank is asked."""
     manual, status = intent["capture_method"] == "manual", "failed" if reason else "pending" if pending else "succeeded"
-    made = act.make(
+    made = ctx.make(
         "charge",
         **{name: intent[name] for name in ("amount", "currency", "customer", "description", "shipping", "metadata")},
         amount_captured=0 if manual or reason else intent["amount"],
@@ -60,10 +60,10 @@ def charge(act: Effects, intent: Json, method: Json, reason: str = "", pending: 
         payment_method=method["id"],
         payment_method_details=_details(method),
         receipt_email=intent["receipt_email"],
-        receipt_url=None if reason else f"https://pay.stripe.com/receipts/payment/{act.draw(24, 'base62')}",
+        receipt_url=None if reason else f"https://pay.stripe.com/receipts/payment/{ctx.draw(24, 'base62')}",
         status=status,
     )
-    act.announce(f"charge.{status}", made)
+    ctx.announce(f"charge.{status}", made)
     return made
 
 
@@ -105,13 +105,13 @@ def _seen(card: Json) -> Json:
     }
 
 
-def give_back(act: Effects, id: str, amount: int) -> None:
+def give_back(ctx: Effects, id: str, amount: int) -> None:
     """Count an amount as refunded, and say so."""
-    paid = copy.deepcopy(act.need("charge", id))
+    paid = copy.deepcopy(ctx.need("charge", id))
     paid["amount_refunded"] += amount
     paid["refunded"] = paid["amount_refunded"] >= paid["amount"]
-    act.keep("charge", paid)
-    act.announce("charge.refunded", paid)
+    ctx.keep("charge", paid)
+    ctx.announce("charge.refunded", paid)
 
 
 # refund
@@ -123,12 +123,12 @@ def _check(params: Json) -> None:
         raise Problem(400, message)
 
 
-def _source(act: Effects, params: Json) -> Json:
+def _source(ctx: Effects, params: Json) -> Json:
     """The charge to be refunded, or why there is none."""
     intent, id = params.get("payment_intent"), params.get("charge")
     if id is None:
-        id = act.need("payment_intent", params["payment_intent"])["latest_charge"]
-    paid = act.realm.find("charge", id) if id is not None else None
+        id = ctx.need("payment_intent", params["payment_intent"])["latest_charge"]
+    paid = ctx.realm.find("charge", id) if id is not None else None
     if paid is None or paid["status"] != "succeeded" or (intent is not None and paid["payment_intent"] != intent):
         what = f"PaymentIntent ({intent})" if intent is not None else f"charge ({params['charge']})"
         param = "charge" if intent is None else "payment_intent"
@@ -136,11 +136,11 @@ def _source(act: Effects, params: Json) -> Json:
     return paid
 
 
-def _guard(act: Effects, params: Json, refund: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, refund: Json | None) -> None:
     if refund is not None:
         return
-    paid = _source(act, params)
-    disputes.refundable(act, paid["id"])
+    paid = _source(ctx, params)
+    disputes.refundable(ctx, paid["id"])
     left = paid["amount"] - paid["amount_refunded"]  # what was not captured counts as refunded
     if left <= 0:
         raise Problem(400, f"Charge {paid['id']} has already been refunded.", code="charge_already_refunded")
@@ -157,27 +157,27 @@ def money(cents: int) -> str:
     return f"${cents / 100:.2f}"
 
 
-def _shape(act: Effects, params: Json, refund: Json) -> None:
+def _finish(ctx: Effects, params: Json, refund: Json) -> None:
     if "charge" not in params and "payment_intent" not in params:
         return  # an update
-    paid = _source(act, params)
+    paid = _source(ctx, params)
     refund |= {name: paid[name] for name in ("currency", "payment_intent", "customer", "payment_method")}
     refund["charge"] = paid["id"]
     refund["amount"] = params.get("amount") or paid["amount"] - paid["amount_refunded"]
 
 
-def _after(act: Effects, params: Json, refund: Json) -> None:
-    give_back(act, refund["charge"], refund["amount"])
+def _after(ctx: Effects, params: Json, refund: Json) -> None:
+    give_back(ctx, refund["charge"], refund["amount"])
 
 
-def _cancel(act: Effects, refund: Json, params: Json) -> Json:
+def _cancel(ctx: Effects, refund: Json, params: Json) -> Json:
     if refund["status"] != "requires_action":
         raise Problem(400, f"You cannot cancel a refund that has a status of {refund['status']}.")
     old = copy.deepcopy(refund)
     refund["status"] = "canceled"
-    act.keep("refund", refund)
+    ctx.keep("refund", refund)
     for type in ("refund.updated", "charge.refund.updated"):
-        act.announce(type, refund, old)
+        ctx.announce(type, refund, old)
     return refund
 
 
@@ -195,7 +195,7 @@ REFUND = Resource(
     kind="refund",
     path="refunds",
     prefix="re_",
-    moded=False,
+    has_livemode=False,
     create=REFUND_CREATE,
     update={"metadata": Metadata()},
     defaults=blank(
@@ -212,10 +212,10 @@ REFUND = Resource(
     filters={"charge": same("charge", Text()), "payment_intent": same("payment_intent")},
     expands={"charge": "charge", "payment_intent": "payment_intent", "customer": "customer"},
     events=("created", "updated"),
-    also={"updated": "charge.refund.updated"},
+    extra_event={"updated": "charge.refund.updated"},
     check=_check,
-    guard=_guard,
-    shape=_shape,
+    check_state=_check_state,
+    finish=_finish,
     after=_after,
     actions={"cancel": Action(_cancel)},
 )

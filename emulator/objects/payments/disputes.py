@@ -31,15 +31,15 @@ VERDICTS = {"winning_evidence": "won", "losing_evidence": "lost", "escalate_inqu
 
 
 def dispute(
-    act: Effects, charge: str, amount: int | None = None, reason: str = "fraudulent", inquiry: bool = False
+    ctx: Effects, charge: str, amount: int | None = None, reason: str = "fraudulent", inquiry: bool = False
 ) -> Json:
     """The bank disputes a charge, or a part of it, and takes that money; with an inquiry it takes none yet."""
-    paid = copy.deepcopy(act.need("charge", charge))
+    paid = copy.deepcopy(ctx.need("charge", charge))
     if paid["status"] != "succeeded" or not paid["captured"]:
         raise ValueError(f"{charge} brought no money that could be disputed")
     paid["disputed"] = True
-    act.keep("charge", paid)  # no event tells of that: those of the dispute do
-    made = act.make(
+    ctx.keep("charge", paid)  # no event tells of that: those of the dispute do
+    made = ctx.make(
         "dispute",
         amount=paid["amount"] if amount is None else amount,
         charge=charge,
@@ -50,11 +50,11 @@ def dispute(
         reason=reason,
         status="warning_needs_response" if inquiry else "needs_response",
     )
-    made["evidence_details"]["due_by"] = act.second + DUE
-    act.keep("dispute", made)
-    act.announce("charge.dispute.created", made)
+    made["evidence_details"]["due_by"] = ctx.second + DUE
+    ctx.keep("dispute", made)
+    ctx.announce("charge.dispute.created", made)
     if not inquiry:
-        _move(act, made, "funds_withdrawn", -made["amount"])
+        _move(ctx, made, "funds_withdrawn", -made["amount"])
     return made
 
 
@@ -64,18 +64,18 @@ def _seen(details: Json, inquiry: bool) -> Json:
     return {"type": "card", "card": {"brand": brand, "case_type": kind, "network": brand, "network_reason_code": "10"}}
 
 
-def _move(act: Effects, object: Json, event: str, amount: int) -> None:
+def _move(ctx: Effects, object: Json, event: str, amount: int) -> None:
     """The money goes or comes back; for each time there is a balance transaction."""
     old = copy.deepcopy(object)
     fee = 1500 if amount < 0 else 0
     object["balance_transactions"].append(
         {
-            "id": "txn_" + act.draw(24, "base62"),
+            "id": "txn_" + ctx.draw(24, "base62"),
             "object": "balance_transaction",
             "amount": amount,
-            "available_on": act.second,
+            "available_on": ctx.second,
             "balance_type": "payments",
-            "created": act.second,
+            "created": ctx.second,
             "currency": object["currency"],
             "description": f"Chargeback {'withdrawal' if amount < 0 else 'reversal'} for {object['charge']}",
             "exchange_rate": None,
@@ -88,57 +88,57 @@ def _move(act: Effects, object: Json, event: str, amount: int) -> None:
             "type": "adjustment",
         }
     )
-    act.keep("dispute", object)
-    act.announce(f"charge.dispute.{event}", object, old)
+    ctx.keep("dispute", object)
+    ctx.announce(f"charge.dispute.{event}", object, old)
 
 
-def decide(act: Effects, object: Json, status: str) -> Json:
+def decide(ctx: Effects, object: Json, status: str) -> Json:
     """The bank decides: won, lost, or a dispute after all."""
     old = copy.deepcopy(object)
     object |= {"status": status, "is_charge_refundable": status in ("won", "warning_closed")}
-    act.keep("dispute", object)
-    act.announce(f"charge.dispute.{'updated' if status == 'needs_response' else 'closed'}", object, old)
+    ctx.keep("dispute", object)
+    ctx.announce(f"charge.dispute.{'updated' if status == 'needs_response' else 'closed'}", object, old)
     if status == "needs_response":
-        _move(act, object, "funds_withdrawn", -object["amount"])
+        _move(ctx, object, "funds_withdrawn", -object["amount"])
     if status == "won" and object["balance_transactions"]:
-        _move(act, object, "funds_reinstated", object["amount"])
+        _move(ctx, object, "funds_reinstated", object["amount"])
     return object
 
 
-def refundable(act: Effects, charge: str) -> None:
+def refundable(ctx: Effects, charge: str) -> None:
     """Refuse a refund of money that the bank has."""
-    if any(each["charge"] == charge and not each["is_charge_refundable"] for each in act.realm.all("dispute")):
+    if any(each["charge"] == charge and not each["is_charge_refundable"] for each in ctx.realm.all("dispute")):
         message = f"Charge {charge} has been charged back; cannot issue a refund."
         raise Problem(400, message, code="charge_disputed")
 
 
-def _guard(act: Effects, params: Json, object: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, object: Json | None) -> None:
     if object is not None and "evidence" in params and object["status"] not in UNDECIDED:
         raise errors.invalid(f"This dispute is already closed: its status is {object['status']}.", "evidence")
 
 
-def _shape(act: Effects, params: Json, object: Json) -> None:
+def _finish(ctx: Effects, params: Json, object: Json) -> None:
     if params.get("evidence"):
         object["evidence_details"]["has_evidence"] = True
         if params.get("submit", True):
             object["evidence_details"] |= {"submission_count": 1, "submission_method": "manual"}
             object["status"] = object["status"].replace("needs_response", "under_review")
-            act.wake(object, act.second)
+            ctx.schedule(object, ctx.second)
 
 
-def _ripe(act: Effects, object: Json) -> None:
+def _on_due(ctx: Effects, object: Json) -> None:
     """In a sandbox the bank decides at once, by what was written."""
     verdict = VERDICTS.get(str(object["evidence"]["uncategorized_text"]))
     if verdict and object["status"] in UNDECIDED:
         inquiry = object["status"].startswith("warning_")
-        decide(act, object, "warning_closed" if inquiry and verdict != "needs_response" else verdict)
+        decide(ctx, object, "warning_closed" if inquiry and verdict != "needs_response" else verdict)
 
 
-def _close(act: Effects, object: Json, params: Json) -> Json:
+def _close(ctx: Effects, object: Json, params: Json) -> Json:
     """The seller gives in."""
     if object["status"] not in UNDECIDED:
         raise Problem(400, f"This dispute is already closed: its status is {object['status']}.")
-    return decide(act, object, "warning_closed" if object["status"].startswith("warning_") else "lost")
+    return decide(ctx, object, "warning_closed" if object["status"].startswith("warning_") else "lost")
 
 
 DISPUTE = Resource(
@@ -174,8 +174,8 @@ DISPUTE = Resource(
     expands={"charge": "charge", "payment_intent": "payment_intent"},
     events=("updated",),
     event_name="charge.dispute",
-    guard=_guard,
-    shape=_shape,
-    ripe=_ripe,
+    check_state=_check_state,
+    finish=_finish,
+    on_due=_on_due,
     actions={"close": Action(_close)},
 )

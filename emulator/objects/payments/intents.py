@@ -39,18 +39,18 @@ def redirects(automatic: Json | None, kind: str, params: Json) -> None:
 def by_caller(do: Todo, verb: str) -> Todo:
     """Only the buyer acts on what belongs to an open checkout session."""
 
-    def checked(act: Effects, intent: Json, params: Json) -> Json:
-        for session in act.realm.all("checkout.session"):
+    def checked(ctx: Effects, intent: Json, params: Json) -> Json:
+        for session in ctx.realm.all("checkout.session"):
             if session["status"] == "open" and session[intent["object"]] == intent["id"]:
                 title = TITLES[intent["object"]]
                 message = f"You cannot {verb} this {title} because it belongs to a Checkout Session that is open."
                 raise Problem(400, message + " To cancel it, expire the Checkout Session instead.")
-        return do(act, intent, params)
+        return do(ctx, intent, params)
 
     return checked
 
 
-def take_method(act: Effects, intent: Json, params: Json) -> Json:
+def take_method(ctx: Effects, intent: Json, params: Json) -> Json:
     """The payment method to confirm with; it is put into the intent."""
     id = params.get("payment_method") or intent["payment_method"]
     if id is None:
@@ -61,10 +61,10 @@ def take_method(act: Effects, intent: Json, params: Json) -> Json:
             "ConfirmationToken."
         )
         raise Problem(400, message, code=f"{kind}_unexpected_state", about={kind: intent})
-    cards.usable(act, cards.peek(act, id), intent["customer"])
-    method = act.named("payment_method", id)
+    cards.usable(ctx, cards.peek(ctx, id), intent["customer"])
+    method = ctx.named("payment_method", id)
     if method["id"] != id:
-        act.keep("payment_method", method)
+        ctx.keep("payment_method", method)
     intent["payment_method"] = method["id"]
     return method
 
@@ -100,34 +100,34 @@ def automatic(params: Json) -> Json | None:
     return {"allow_redirects": given.get("allow_redirects") or "always", "enabled": True} if given["enabled"] else None
 
 
-def guarded(kind: str) -> Callable[[Effects, Json, Json | None], None]:
+def state_check(kind: str) -> Callable[[Effects, Json, Json | None], None]:
     """The rules for a new intent, and for one that is changed: only while nothing is done yet."""
 
-    def guard(act: Effects, params: Json, intent: Json | None) -> None:
+    def check_state(ctx: Effects, params: Json, intent: Json | None) -> None:
         if intent is not None and intent["status"] not in OPEN:
             for name in sorted(FIXED & params.keys()):
                 raise unexpected(intent, f"change the `{name}` of")
         method, whose = params.get("payment_method"), intent or {}
         if method is not None:
-            cards.usable(act, cards.peek(act, method), params.get("customer") or whose.get("customer"))
+            cards.usable(ctx, cards.peek(ctx, method), params.get("customer") or whose.get("customer"))
         if params.get("confirm"):
             if method is None:
                 raise errors.missing("payment_method")
             redirects(automatic(params), kind, params)
 
-    return guard
+    return check_state
 
 
-def shape(act: Effects, params: Json, intent: Json) -> None:
+def finish(ctx: Effects, params: Json, intent: Json) -> None:
     if intent["client_secret"] is None:
-        intent["client_secret"] = f"{intent['id']}_secret_{act.draw(25, 'base62')}"
+        intent["client_secret"] = f"{intent['id']}_secret_{ctx.draw(25, 'base62')}"
         intent["automatic_payment_methods"] = automatic(params)
     if params.get("allowed_payment_method_types") is not None:
         intent["payment_method_types"] = params["allowed_payment_method_types"]
     if params.get("payment_method") is not None:
-        method = act.named("payment_method", params["payment_method"])
+        method = ctx.named("payment_method", params["payment_method"])
         if method["id"] != params["payment_method"]:
-            act.keep("payment_method", method)
+            ctx.keep("payment_method", method)
         intent["payment_method"] = method["id"]
         intent["status"] = "requires_confirmation"
 

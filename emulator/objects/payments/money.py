@@ -21,39 +21,39 @@ AMOUNT: Fields = {"amount": Whole(least=1, most=99_999_999, required=True), "cur
 BANK = "ba_1EmulatedBankAccount01"
 
 
-def _available(act: Effects, currency: str) -> int:
-    funds: int = act.realm.table(FUNDS).get(currency, {"amount": 0})["amount"]
+def _available(ctx: Effects, currency: str) -> int:
+    funds: int = ctx.realm.table(FUNDS).get(currency, {"amount": 0})["amount"]
     return funds
 
 
-def move(act: Effects, currency: str, amount: int) -> None:
+def move(ctx: Effects, currency: str, amount: int) -> None:
     """Add to what is available, or take away from it. The emulator takes no fees."""
-    act.realm.put(FUNDS, currency, {"amount": _available(act, currency) + amount})
+    ctx.realm.put(FUNDS, currency, {"amount": _available(ctx, currency) + amount})
 
 
-def earn(act: Effects, currency: str, amount: int) -> None:
+def earn(ctx: Effects, currency: str, amount: int) -> None:
     """Money that need not wait."""
-    move(act, currency, amount)
-    act.announce("balance.available", balance(act))
+    move(ctx, currency, amount)
+    ctx.announce("balance.available", balance(ctx))
 
 
-def _given_back(act: Effects, object: Json) -> None:
-    move(act, object["currency"], object["amount"])
+def _given_back(ctx: Effects, object: Json) -> None:
+    move(ctx, object["currency"], object["amount"])
 
 
-def balance(act: Effects, params: Json | None = None) -> Json:
-    held = sorted(act.realm.table(FUNDS)) or ["usd"]
-    shown = [(currency, _available(act, currency)) for currency in held]
+def balance(ctx: Effects, params: Json | None = None) -> Json:
+    held = sorted(ctx.realm.table(FUNDS)) or ["usd"]
+    shown = [(currency, _available(ctx, currency)) for currency in held]
     return {
         "object": "balance",
         "available": [{"amount": n, "currency": code, "source_types": {"card": n}} for code, n in shown],
-        "livemode": act.realm.livemode,
+        "livemode": ctx.realm.livemode,
         "pending": [{"amount": 0, "currency": code, "source_types": {"card": 0}} for code, _ in shown],
     }
 
 
-def _funded(act: Effects, params: Json, object: Json | None) -> None:
-    if object is None and params["amount"] > _available(act, params["currency"]):
+def _funded(ctx: Effects, params: Json, object: Json | None) -> None:
+    if object is None and params["amount"] > _available(ctx, params["currency"]):
         message = (
             "You have insufficient available funds in your Stripe account. Try adding funds directly to your available "
             "balance by creating Charges using the 4000000000000077 test card. See: "
@@ -65,12 +65,12 @@ def _funded(act: Effects, params: Json, object: Json | None) -> None:
 # payout
 
 
-def _pay_out(act: Effects, params: Json, payout: Json) -> None:
+def _pay_out(ctx: Effects, params: Json, payout: Json) -> None:
     if "amount" in params:
-        move(act, payout["currency"], -payout["amount"])
-        payout |= {"arrival_date": act.second + 2 * DAY, "method": payout["method"] or "standard"}
+        move(ctx, payout["currency"], -payout["amount"])
+        payout |= {"arrival_date": ctx.second + 2 * DAY, "method": payout["method"] or "standard"}
         payout |= {"destination": payout["destination"] or BANK, "source_type": payout["source_type"] or "card"}
-        act.wake(payout, payout["arrival_date"])
+        ctx.schedule(payout, payout["arrival_date"])
 
 
 PAYOUT = Resource(
@@ -97,9 +97,9 @@ PAYOUT = Resource(
     filters={name: same(name) for name in ("destination", "status")}
     | {"arrival_date": same("arrival_date", Created())},
     events=("created", "updated"),
-    guard=_funded,
-    shape=_pay_out,
-    ripe=later("pending", "paid", "payout.paid"),
+    check_state=_funded,
+    finish=_pay_out,
+    on_due=later("pending", "paid", "payout.paid"),
     actions={"cancel": step("cancel", ("pending",), "canceled", "payout.canceled", effect=_given_back)},
 )
 
@@ -107,10 +107,10 @@ PAYOUT = Resource(
 # topup
 
 
-def _top_up(act: Effects, params: Json, topup: Json) -> None:
+def _top_up(ctx: Effects, params: Json, topup: Json) -> None:
     if "amount" in params:
-        topup["expected_availability_date"] = act.second + 5 * DAY
-        act.wake(topup, topup["expected_availability_date"])
+        topup["expected_availability_date"] = ctx.second + 5 * DAY
+        ctx.schedule(topup, topup["expected_availability_date"])
 
 
 SAID: Fields = {"description": Text(), "metadata": Metadata()}
@@ -130,8 +130,8 @@ TOPUP = Resource(
         "status": same("status", choice(stripe_params.TopupListParams, "status")),
     },
     events=("created",),
-    shape=_top_up,
-    ripe=later("pending", "succeeded", "topup.succeeded", effect=_given_back),
+    finish=_top_up,
+    on_due=later("pending", "succeeded", "topup.succeeded", effect=_given_back),
     actions={"cancel": step("cancel", ("pending",), "canceled", "topup.canceled")},
 )
 
@@ -139,17 +139,17 @@ TOPUP = Resource(
 # transfer
 
 
-def _afford(act: Effects, params: Json, transfer: Json | None) -> None:
+def _afford(ctx: Effects, params: Json, transfer: Json | None) -> None:
     if transfer is None:
         if params.get("amount") is None:
             raise errors.missing("amount")
-        _funded(act, params, transfer)
+        _funded(ctx, params, transfer)
 
 
-def _transfer(act: Effects, params: Json, transfer: Json) -> None:
+def _transfer(ctx: Effects, params: Json, transfer: Json) -> None:
     if "destination" in params:
-        move(act, transfer["currency"], -transfer["amount"])
-        transfer |= {"destination_payment": "py_" + act.draw(24, "base62"), "reversals": _reversals(transfer, [])}
+        move(ctx, transfer["currency"], -transfer["amount"])
+        transfer |= {"destination_payment": "py_" + ctx.draw(24, "base62"), "reversals": _reversals(transfer, [])}
         transfer["source_type"] = transfer["source_type"] or "card"
 
 
@@ -158,27 +158,27 @@ def _reversals(transfer: Json, data: list[Json]) -> Json:
     return {"object": "list", "data": data, "has_more": False, "url": url}
 
 
-def _reverse(act: Effects, params: Json, id: str) -> Json:
+def _reverse(ctx: Effects, params: Json, id: str) -> Json:
     """POST /v1/transfers/<id>/reversals."""
-    transfer = copy.deepcopy(act.need("transfer", id))
+    transfer = copy.deepcopy(ctx.need("transfer", id))
     left = transfer["amount"] - transfer["amount_reversed"]
     amount = left if params.get("amount") is None else params["amount"]
     if not 0 < amount <= left:
         raise errors.invalid(f"Reversal amount ({amount}) is greater than unreversed amount on transfer.", "amount")
     made = blank("balance_transaction destination_payment_refund source_refund") | {
-        "id": "trr_" + act.draw(24, "base62"),
+        "id": "trr_" + ctx.draw(24, "base62"),
         "object": "transfer_reversal",
         "amount": amount,
-        "created": act.second,
+        "created": ctx.second,
         "currency": transfer["currency"],
         "metadata": params.get("metadata") or {},
         "transfer": id,
     }
-    move(act, transfer["currency"], amount)
+    move(ctx, transfer["currency"], amount)
     given_back, data = transfer["amount_reversed"] + amount, [made, *transfer["reversals"]["data"]]
     whole = given_back == transfer["amount"]
     after: Json = {"amount_reversed": given_back, "reversals": _reversals(transfer, data), "reversed": whole}
-    change(act, transfer, "transfer.reversed", **after)
+    change(ctx, transfer, "transfer.reversed", **after)
     return made
 
 
@@ -202,8 +202,8 @@ TRANSFER = Resource(
     filters={name: same(name) for name in ("destination", "transfer_group")},
     expands={"destination": "account"},
     events=("created", "updated"),
-    guard=_afford,
-    shape=_transfer,
+    check_state=_afford,
+    finish=_transfer,
 )
 
 

@@ -26,25 +26,25 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 NOBODY: Json = blank("email name phone tax_id") | {"address": blank("city country line1 line2 postal_code state")}
 
 
-def _attach(act: Effects, method: Json, params: Json) -> Json:
+def _attach(ctx: Effects, method: Json, params: Json) -> Json:
     customer = params.get("customer")
     if customer is None:
         raise errors.missing("customer")
-    attachable(act, method, customer)
-    return hand_over(act, method, customer)
+    attachable(ctx, method, customer)
+    return hand_over(ctx, method, customer)
 
 
-def _detach(act: Effects, method: Json, params: Json) -> Json:
+def _detach(ctx: Effects, method: Json, params: Json) -> Json:
     if method["customer"] is None:
         raise Problem(400, "The payment method you provided is not attached to a customer so detachment is impossible.")
     old = copy.deepcopy(method)
-    act.realm.put(SPENT, method["id"], {})
+    ctx.realm.put(SPENT, method["id"], {})
     method["customer"] = None
-    act.keep("payment_method", method)
-    for customer in act.realm.all("customer"):
+    ctx.keep("payment_method", method)
+    for customer in ctx.realm.all("customer"):
         if customer["invoice_settings"]["default_payment_method"] == method["id"]:
-            act.update("customer", customer["id"], {"invoice_settings": {"default_payment_method": None}})
-    act.announce("payment_method.detached", method, old)
+            ctx.update("customer", customer["id"], {"invoice_settings": {"default_payment_method": None}})
+    ctx.announce("payment_method.detached", method, old)
     return method
 
 
@@ -70,19 +70,19 @@ def _check(params: Json) -> None:
         raise errors.no_such("token", card["token"], "card[token]", 400)
 
 
-def _shape(act: Effects, params: Json, method: Json) -> None:
+def _finish(ctx: Effects, params: Json, method: Json) -> None:
     given = params.get("card") or {}
     if "token" in given:
         method |= template(given["token"].removeprefix("tok_"))
     if method["type"] == "sepa_debit" and "sepa_debit" in params:
-        bank.shape(act, params, method)
+        bank.finish(ctx, params, method)
     if method["type"] == "card":
         method["card"] |= {name: given[name] for name in ("exp_month", "exp_year") if given.get(name) is not None}
     method["billing_details"] = NOBODY | {k: v for k, v in method["billing_details"].items() if v is not None}
     method["allow_redisplay"] = method["allow_redisplay"] or "unspecified"
 
 
-def _guard(act: Effects, params: Json, method: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, method: Json | None) -> None:
     if method is not None and method["customer"] is None:
         message = "You must save this PaymentMethod to a customer before you can update it."
         raise errors.invalid(message, "payment_method")
@@ -127,8 +127,8 @@ PAYMENT_METHOD = Resource(
     expands={"customer": "customer"},
     events=("updated",),
     check=_check,
-    guard=_guard,
-    shape=_shape,
+    check_state=_check_state,
+    finish=_finish,
     templates=TEMPLATES,
     stand_in=sources.as_method,
     actions={"attach": Action(_attach, {"customer": Ref(kind="customer")}), "detach": Action(_detach)},

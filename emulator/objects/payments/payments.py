@@ -18,115 +18,115 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 # The least that Stripe takes, where it is not 50 (docs.stripe.com/currencies).
 LEAST = {"gbp": 30, "jpy": 50, "sek": 300, "nok": 300, "dkk": 250, "czk": 1500, "huf": 17500, "hkd": 400}
 
-# Who wants to know whether an intent was paid or declined: (act, intent, paid).
+# Who wants to know whether an intent was paid or declined: (ctx, intent, paid).
 WATCHERS: list[Callable[[Effects, Json, bool], None]] = []
 
 
-def confirm(act: Effects, intent: Json, params: Json) -> Json:
+def confirm(ctx: Effects, intent: Json, params: Json) -> Json:
     """Charge the card, ask its owner, or raise the decline after everything about it is kept and announced."""
     if intent["status"] not in OPEN:
         raise unexpected(intent, "confirm")
     intents.redirects(intent["automatic_payment_methods"], "payment_intent", params)
     intent |= {name: params[name] for name in (*TYPES, *HOW) if params.get(name) is not None}
     intent["payment_method_types"] = intent["allowed_payment_method_types"] or intent["payment_method_types"]
-    method = intents.take_method(act, intent, params)
+    method = intents.take_method(ctx, intent, params)
     if method["type"] == "sepa_debit":
-        return bank.confirm(act, intent, method, params)
+        return bank.confirm(ctx, intent, method, params)
     card = cards.card_of(method)
     if card.asks and (params.get("off_session") or params.get("error_on_requires_action")):
-        return fail(act, intent, method, "authentication_required")
+        return fail(ctx, intent, method, "authentication_required")
     if card.asks:
         intents.ask(intent, params.get("return_url"))
-        act.keep("payment_intent", intent)
-        act.announce("payment_intent.requires_action", intent)
+        ctx.keep("payment_intent", intent)
+        ctx.announce("payment_intent.requires_action", intent)
         return intent
-    return pay(act, intent, method)
+    return pay(ctx, intent, method)
 
 
-def pay(act: Effects, intent: Json, method: Json) -> Json:
+def pay(ctx: Effects, intent: Json, method: Json) -> Json:
     card = cards.card_of(method)
     if card.refused:
-        return fail(act, intent, method, card.refused)
-    made = charge(act, intent, method)
+        return fail(ctx, intent, method, card.refused)
+    made = charge(ctx, intent, method)
     manual = intent["capture_method"] == "manual"
     intent |= {"last_payment_error": None, "latest_charge": made["id"], "next_action": None}
     intent["status"] = "requires_capture" if manual else "succeeded"
     intent["amount_capturable" if manual else "amount_received"] = intent["amount"]
     if intent["setup_future_usage"] and intent["customer"]:
-        cards.hand_over(act, method, intent["customer"])
-    cards.spend(act, method)
-    act.keep("payment_intent", intent)
-    act.announce(f"payment_intent.{'amount_capturable_updated' if manual else 'succeeded'}", intent)
+        cards.hand_over(ctx, method, intent["customer"])
+    cards.spend(ctx, method)
+    ctx.keep("payment_intent", intent)
+    ctx.announce(f"payment_intent.{'amount_capturable_updated' if manual else 'succeeded'}", intent)
     if card.clears:
-        money.earn(act, intent["currency"], intent["amount_received"])
+        money.earn(ctx, intent["currency"], intent["amount_received"])
     if not manual:
-        _tell(act, intent, paid=True)
+        _tell(ctx, intent, paid=True)
     if card.disputed and not manual:
-        disputes.dispute(act, made["id"], reason=card.disputed, inquiry=card.inquiry)
+        disputes.dispute(ctx, made["id"], reason=card.disputed, inquiry=card.inquiry)
     return intent
 
 
-def fail(act: Effects, intent: Json, method: Json, reason: str) -> Json:
+def fail(ctx: Effects, intent: Json, method: Json, reason: str) -> Json:
     """Never returns: 402, with the intent that waits for another card."""
-    tried = charge(act, intent, method, reason)
+    tried = charge(ctx, intent, method, reason)
     error = cards.refusal(reason, charge=tried["id"], payment_method=method)
     intent |= {"latest_charge": tried["id"], "next_action": None, "payment_method": None}
     intent |= {"last_payment_error": copy.deepcopy(error.error), "status": "requires_payment_method"}
-    act.keep("payment_intent", intent)
-    act.announce("payment_intent.payment_failed", intent)
-    _tell(act, intent, paid=False)
+    ctx.keep("payment_intent", intent)
+    ctx.announce("payment_intent.payment_failed", intent)
+    _tell(ctx, intent, paid=False)
     error.error["payment_intent"] = copy.deepcopy(intent)
     raise error
 
 
-def _ripe(act: Effects, intent: Json) -> None:
+def _on_due(ctx: Effects, intent: Json) -> None:
     """A bank answers."""
-    paid = bank.debited(act, intent)
+    paid = bank.debited(ctx, intent)
     if paid is not None:
-        _tell(act, intent, paid)
+        _tell(ctx, intent, paid)
 
 
-def _tell(act: Effects, intent: Json, paid: bool) -> None:
+def _tell(ctx: Effects, intent: Json, paid: bool) -> None:
     for told in WATCHERS:
-        told(act, intent, paid)
+        told(ctx, intent, paid)
 
 
-def _capture(act: Effects, intent: Json, params: Json) -> Json:
+def _capture(ctx: Effects, intent: Json, params: Json) -> Json:
     if intent["status"] != "requires_capture":
         raise unexpected(intent, "capture")
     amount = params.get("amount_to_capture") or intent["amount_capturable"]
     if amount > intent["amount_capturable"]:
         message = "The amount to capture must be less than or equal to the amount that is capturable."
         raise errors.invalid(message, "amount_to_capture", "amount_too_large")
-    paid = copy.deepcopy(act.need("charge", intent["latest_charge"]))
+    paid = copy.deepcopy(ctx.need("charge", intent["latest_charge"]))
     paid |= {"captured": True, "amount_captured": amount, "amount_refunded": paid["amount"] - amount}
-    act.keep("charge", paid)
-    act.announce("charge.captured", paid)
+    ctx.keep("charge", paid)
+    ctx.announce("charge.captured", paid)
     intent |= {"amount_capturable": 0, "amount_received": amount, "status": "succeeded"}
     intent["metadata"] |= params.get("metadata") or {}
-    act.keep("payment_intent", intent)
-    act.announce("payment_intent.succeeded", intent)
+    ctx.keep("payment_intent", intent)
+    ctx.announce("payment_intent.succeeded", intent)
     return intent
 
 
-def cancel(act: Effects, intent: Json, params: Json) -> Json:
+def cancel(ctx: Effects, intent: Json, params: Json) -> Json:
     if intent["status"] not in (*OPEN, "requires_capture"):
         raise unexpected(intent, "cancel")
     if intent["status"] == "requires_capture" and intent["latest_charge"] is not None:
-        give_back(act, intent["latest_charge"], intent["amount"])
-    intent |= {"status": "canceled", "canceled_at": act.second, "amount_capturable": 0, "next_action": None}
+        give_back(ctx, intent["latest_charge"], intent["amount"])
+    intent |= {"status": "canceled", "canceled_at": ctx.second, "amount_capturable": 0, "next_action": None}
     intent["cancellation_reason"] = params.get("cancellation_reason")
-    act.keep("payment_intent", intent)
-    act.announce("payment_intent.canceled", intent)
+    ctx.keep("payment_intent", intent)
+    ctx.announce("payment_intent.canceled", intent)
     return intent
 
 
-def authenticated(act: Effects, intent: Json, agrees: bool) -> Json:
+def authenticated(ctx: Effects, intent: Json, agrees: bool) -> Json:
     """The owner of the card said yes or no."""
-    method = copy.deepcopy(act.need("payment_method", intent["payment_method"]))
+    method = copy.deepcopy(ctx.need("payment_method", intent["payment_method"]))
     if agrees:
-        return pay(act, intent, method)
-    return fail(act, intent, method, "authentication_required")
+        return pay(ctx, intent, method)
+    return fail(ctx, intent, method, "authentication_required")
 
 
 def _check(params: Json) -> None:
@@ -136,15 +136,15 @@ def _check(params: Json) -> None:
     errors.within(params["amount"], params["currency"], "amount")
 
 
-def _guard(act: Effects, params: Json, intent: Json | None) -> None:
-    intents.guarded("payment_intent")(act, params, intent)
+def _check_state(ctx: Effects, params: Json, intent: Json | None) -> None:
+    intents.state_check("payment_intent")(ctx, params, intent)
     if intent is not None:
         errors.within(params.get("amount"), params.get("currency") or intent["currency"], "amount")
 
 
-def _after(act: Effects, params: Json, intent: Json) -> None:
+def _after(ctx: Effects, params: Json, intent: Json) -> None:
     if params.get("confirm"):
-        confirm(act, intent, {name: value for name, value in params.items() if name != "payment_method"})
+        confirm(ctx, intent, {name: value for name, value in params.items() if name != "payment_method"})
 
 
 HOW: Fields = {
@@ -202,10 +202,10 @@ PAYMENT_INTENT = Resource(
     expands={"customer": "customer", "payment_method": "payment_method", "latest_charge": "charge"},
     events=("created",),
     check=_check,
-    guard=_guard,
-    shape=intents.shape,
+    check_state=_check_state,
+    finish=intents.finish,
     after=_after,
-    ripe=_ripe,
+    on_due=_on_due,
     actions={
         "confirm": Action(intents.by_caller(confirm, "confirm"), {**METHOD, **TYPES, **HOW, **RETURN, **AWAY}),
         "capture": Action(_capture, {"amount_to_capture": AMOUNT, "metadata": Metadata()}),

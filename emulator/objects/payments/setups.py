@@ -12,63 +12,63 @@ from stripe_mongo_sync.emulator.protocol.fields import Fields, OneOf
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 
-def confirm(act: Effects, intent: Json, params: Json) -> Json:
+def confirm(ctx: Effects, intent: Json, params: Json) -> Json:
     if intent["status"] not in OPEN:
         raise unexpected(intent, "confirm")
     intents.redirects(intent["automatic_payment_methods"], "setup_intent", params)
-    method = intents.take_method(act, intent, params)
+    method = intents.take_method(ctx, intent, params)
     card = cards.card_of(method)
     if card.asks:
         intents.ask(intent, params.get("return_url"))
-        act.keep("setup_intent", intent)
-        act.announce("setup_intent.requires_action", intent)
+        ctx.keep("setup_intent", intent)
+        ctx.announce("setup_intent.requires_action", intent)
         return intent
-    return _save(act, intent, method)
+    return _save(ctx, intent, method)
 
 
-def _save(act: Effects, intent: Json, method: Json) -> Json:
+def _save(ctx: Effects, intent: Json, method: Json) -> Json:
     card = cards.card_of(method)
     if card.refused and not card.attaches:
-        return _fail(act, intent, method, card.refused)
+        return _fail(ctx, intent, method, card.refused)
     intent |= {"last_setup_error": None, "next_action": None, "status": "succeeded"}
     if intent["customer"]:
-        cards.hand_over(act, method, intent["customer"])
-    act.keep("setup_intent", intent)
-    act.announce("setup_intent.succeeded", intent)
+        cards.hand_over(ctx, method, intent["customer"])
+    ctx.keep("setup_intent", intent)
+    ctx.announce("setup_intent.succeeded", intent)
     return intent
 
 
-def _fail(act: Effects, intent: Json, method: Json, reason: str) -> Json:
+def _fail(ctx: Effects, intent: Json, method: Json, reason: str) -> Json:
     """Never returns: 402, with the intent that waits for another card."""
     error = cards.refusal(reason, payment_method=method)
     intent |= {"next_action": None, "payment_method": None, "status": "requires_payment_method"}
     intent["last_setup_error"] = copy.deepcopy(error.error)
-    act.keep("setup_intent", intent)
-    act.announce("setup_intent.setup_failed", intent)
+    ctx.keep("setup_intent", intent)
+    ctx.announce("setup_intent.setup_failed", intent)
     error.error["setup_intent"] = copy.deepcopy(intent)
     raise error
 
 
-def authenticated(act: Effects, intent: Json, agrees: bool) -> Json:
+def authenticated(ctx: Effects, intent: Json, agrees: bool) -> Json:
     """The owner of the card said yes or no."""
-    method = copy.deepcopy(act.need("payment_method", intent["payment_method"]))
+    method = copy.deepcopy(ctx.need("payment_method", intent["payment_method"]))
     if agrees:
-        return _save(act, intent, method)
-    return _fail(act, intent, method, "authentication_required")
+        return _save(ctx, intent, method)
+    return _fail(ctx, intent, method, "authentication_required")
 
 
-def cancel(act: Effects, intent: Json, params: Json) -> Json:
+def cancel(ctx: Effects, intent: Json, params: Json) -> Json:
     if intent["status"] not in OPEN:
         raise unexpected(intent, "cancel")
     intent |= {"status": "canceled", "next_action": None, "cancellation_reason": params.get("cancellation_reason")}
-    act.keep("setup_intent", intent)
-    act.announce("setup_intent.canceled", intent)
+    ctx.keep("setup_intent", intent)
+    ctx.announce("setup_intent.canceled", intent)
     return intent
 
 
-def _after(act: Effects, params: Json, intent: Json) -> None:
+def _after(ctx: Effects, params: Json, intent: Json) -> None:
     if params.get("confirm"):
-        confirm(act, intent, {name: value for name, value in params.items() if name != "payment_method"})
+        confirm(ctx, intent, {name: value for name, value in params.items() if name != "payment_method"})
 
 
 CREATE: Fields = {**WHO, **ONCE, **RETURN, "usage": OneOf(values=("off_session", "on_session"))}
@@ -97,8 +97,8 @@ SETUP_INTENT = Resource(
     expands={"customer": "customer", "payment_method": "payment_method"},
     events=("created",),
     check=intents.check_method,
-    guard=intents.guarded("setup_intent"),
-    shape=intents.shape,
+    check_state=intents.state_check("setup_intent"),
+    finish=intents.finish,
     after=_after,
     actions={
         "confirm": Action(intents.by_caller(confirm, "confirm"), {**METHOD, **RETURN}),

@@ -28,11 +28,11 @@ def look(token: str, param: str = "source") -> cards.Card:
     return known
 
 
-def keep(act: Effects, token: str, customer: str, metadata: Json | None = None) -> Json:
+def keep(ctx: Effects, token: str, customer: str, metadata: Json | None = None) -> Json:
     """A new card of a customer."""
     known = look(token)
     seen = cards.look(known)
-    made = act.make(
+    made = ctx.make(
         "card",
         brand=TITLES[known.brand],
         customer=customer,
@@ -40,7 +40,7 @@ def keep(act: Effects, token: str, customer: str, metadata: Json | None = None) 
         metadata=metadata or {},
         **{name: seen[name] for name in SHOWN},
     )
-    act.announce("customer.source.created", made)
+    ctx.announce("customer.source.created", made)
     return made
 
 
@@ -68,42 +68,42 @@ def as_method(realm: Realm, id: str) -> Json | None:
     }
 
 
-def _customer(act: Effects, id: str) -> Json:
-    return copy.deepcopy(act.need("customer", id))
+def _customer(ctx: Effects, id: str) -> Json:
+    return copy.deepcopy(ctx.need("customer", id))
 
 
-def owned(act: Effects, customer: str, id: str, param: str = "id", status: int = 404) -> Json:
+def owned(ctx: Effects, customer: str, id: str, param: str = "id", status: int = 404) -> Json:
     """A card of the customer's."""
-    found = act.realm.find("card", id)
+    found = ctx.realm.find("card", id)
     if found is None or found["customer"] != customer:
         raise errors.no_such("source", id, param, status)
     return copy.deepcopy(found)
 
 
-def _add(act: Effects, params: Json, id: str) -> Json:
-    customer = _customer(act, id)
-    made = keep(act, params["source"], id, params.get("metadata"))
+def _add(ctx: Effects, params: Json, id: str) -> Json:
+    customer = _customer(ctx, id)
+    made = keep(ctx, params["source"], id, params.get("metadata"))
     if customer["default_source"] is None:
-        change(act, customer, "customer.updated", default_source=made["id"])
+        change(ctx, customer, "customer.updated", default_source=made["id"])
     return made
 
 
-def _update(act: Effects, params: Json, customer: str, id: str) -> Json:
-    card = owned(act, customer, id)
+def _update(ctx: Effects, params: Json, customer: str, id: str) -> Json:
+    card = owned(ctx, customer, id)
     given: Json = {name: value for name, value in params.items() if name != "metadata"}
     given |= {name: int(given[name]) for name in ("exp_month", "exp_year") if given.get(name)}
     merged = {**card["metadata"], **(params.get("metadata") or {})}
     given["metadata"] = {name: value for name, value in merged.items() if value != ""}
-    return change(act, card, "customer.source.updated", **given)
+    return change(ctx, card, "customer.source.updated", **given)
 
 
-def _remove(act: Effects, params: Json, customer: str, id: str) -> Json:
-    card, owner = owned(act, customer, id), _customer(act, customer)
-    act.realm.put("card", id, {"object": card, "deleted": True})
-    act.announce("customer.source.deleted", card)
+def _remove(ctx: Effects, params: Json, customer: str, id: str) -> Json:
+    card, owner = owned(ctx, customer, id), _customer(ctx, customer)
+    ctx.realm.put("card", id, {"object": card, "deleted": True})
+    ctx.announce("customer.source.deleted", card)
     if owner["default_source"] == id:
-        left = [each["id"] for each in act.realm.all("card") if each["customer"] == customer]
-        change(act, owner, "customer.updated", default_source=left[-1] if left else None)
+        left = [each["id"] for each in ctx.realm.all("card") if each["customer"] == customer]
+        change(ctx, owner, "customer.updated", default_source=left[-1] if left else None)
     return {"id": id, "object": "card", "deleted": True}
 
 
@@ -112,8 +112,8 @@ CARD = Resource(
     path="(card)",
     prefix="card_",
     readable=False,
-    dated="",
-    moded=False,
+    created_field="",
+    has_livemode=False,
     defaults=blank(
         "address_city address_country address_line1 address_line1_check address_line2 address_state address_zip "
         "address_zip_check customer cvc_check dynamic_last4 name tokenization_method"

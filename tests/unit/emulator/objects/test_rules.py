@@ -6,7 +6,7 @@ import pytest
 import stripe
 
 from stripe_mongo_sync.emulator import Emulator, Problem
-from stripe_mongo_sync.emulator.engine.act import Act, changes
+from stripe_mongo_sync.emulator.engine.execution import Act, changes
 from stripe_mongo_sync.emulator.engine.resource import BY_PATH, RESOURCES, Action, Resource
 from stripe_mongo_sync.emulator.protocol.fields import OneOf, Ref, Whole
 from stripe_mongo_sync.emulator.protocol.wire import Json

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from stripe_mongo_sync.emulator.engine.act import references
+from stripe_mongo_sync.emulator.engine.execution import references
 from stripe_mongo_sync.emulator.protocol import fields
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.fields import (

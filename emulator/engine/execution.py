@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from stripe_mongo_sync.emulator.engine import tides
+from stripe_mongo_sync.emulator.engine import scheduler
 from stripe_mongo_sync.emulator.engine.resource import RESOURCES, Resource, Route, label
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.errors import Problem
@@ -18,7 +18,7 @@ Announce = Callable[[Realm, str, Json, Json | None, Json | None], None]
 Draw = Callable[[int, str], str]
 
 
-class Act:
+class Execution:
     """Acts on one realm. `cause` is the `request` of every event it leads to (facts, section 0.2)."""
 
     def __init__(self, realm: Realm, second: int, draw: Draw, announce: Announce, cause: Json | None) -> None:
@@ -35,16 +35,16 @@ class Act:
         if params.get("id") and self.realm.find(kind, id) is not None:
             raise errors.already_exists(row.name().capitalize())
         self._enter(params)
-        tides.check_mode(self.realm, row)
-        if row.guard is not None:
-            row.guard(self, params, None)
+        scheduler.check_mode(self.realm, row)
+        if row.check_state is not None:
+            row.check_state(self, params, None)
         object = self._blank(row, id)
         _apply(row, row.create or {}, object, {name: value for name, value in params.items() if value is not None})
         self._bind(row, object)
         self.realm.drop(kind, id)  # an id of one's own can be used again after a delete
         self.keep(kind, object)  # before its siblings, which may refer to it
-        if row.shape is not None:
-            row.shape(self, params, object)
+        if row.finish is not None:
+            row.finish(self, params, object)
         self.keep(kind, object)
         self._tell(row, "created", object)
         if row.after is None:
@@ -63,13 +63,13 @@ class Act:
 
     def _enter(self, object: Json) -> None:
         """Go over into the time of its clock, if it has one."""
-        clock = tides.clock_of(self.realm, object)
+        clock = scheduler.clock_of(self.realm, object)
         if clock is not None:
             self.second = clock["frozen_time"]
 
     def _bind(self, row: Resource, object: Json) -> None:
         """What is a customer's is of the customer's clock."""
-        clock = tides.clock_of(self.realm, object) if "test_clock" in row.defaults else None
+        clock = scheduler.clock_of(self.realm, object) if "test_clock" in row.defaults else None
         if clock is not None:
             object["test_clock"] = clock["id"]
 
@@ -81,8 +81,8 @@ class Act:
         return self._blank(row, row.new_id(self.draw, self.realm.livemode)) | copy.deepcopy(row.templates[id])
 
     def _blank(self, row: Resource, id: str) -> Json:
-        mode = {"livemode": self.realm.livemode} if row.moded else {}
-        date = {row.dated: self.second} if row.dated else {}
+        mode = {"livemode": self.realm.livemode} if row.has_livemode else {}
+        date = {row.created_field: self.second} if row.created_field else {}
         return {"id": id, "object": row.kind, **copy.deepcopy(row.defaults), **date, **mode}
 
     def update(self, kind: str, id: str, params: Json) -> Json:
@@ -90,14 +90,14 @@ class Act:
         old = self.need(kind, id)
         self._enter(old)
         self._check_references(row.update or {}, params)
-        if row.guard is not None:
-            row.guard(self, params, old)
+        if row.check_state is not None:
+            row.check_state(self, params, old)
         new = copy.deepcopy(old)
         _apply(row, row.update or {}, new, params)
         if new == old and not any(field.hidden for name, field in (row.update or {}).items() if name in params):
             return old
-        if row.shape is not None:
-            row.shape(self, params, new)
+        if row.finish is not None:
+            row.finish(self, params, new)
         if new != old:
             self.keep(kind, new)
             self._tell(row, "updated", new, old)
@@ -106,11 +106,11 @@ class Act:
     def delete(self, kind: str, id: str) -> Json:
         row = RESOURCES[kind]
         object = self.need(kind, id)
-        if row.blocked is not None:
-            row.blocked(self, object)
+        if row.check_delete is not None:
+            row.check_delete(self, object)
         self.realm.put(kind, id, {"object": object, "deleted": True})
-        if row.gone is not None:
-            row.gone(self, object)
+        if row.on_delete is not None:
+            row.on_delete(self, object)
         self._tell(row, "deleted", object)
         return {"id": id, "object": kind, "deleted": True}
 
@@ -130,11 +130,11 @@ class Act:
     def end(self, kind: str, id: str, params: Json) -> Json:
         """DELETE /v1/<path>/<id>, of something that stays readable."""
         row = RESOURCES[kind]
-        if row.ends is None:
+        if row.delete_action is None:
             raise LookupError(f"the table does not say how a {kind} ends")
         object = copy.deepcopy(self.need(kind, id))
         self._enter(object)
-        return row.ends.do(self, object, params)
+        return row.delete_action.do(self, object, params)
 
     def find(self, kind: str, id: str) -> Json | None:
         """The object, if there is one, or what stands in for it."""
@@ -155,14 +155,14 @@ class Act:
     def keep(self, kind: str, object: Json) -> None:
         self.realm.put(kind, object["id"], {"object": object, "deleted": False})
 
-    def wake(self, object: Json, at: int | None) -> None:
-        """Let the row's `ripe` meet the object at this second; None: never."""
-        tides.wake(self.realm, object, at)
+    def schedule(self, object: Json, at: int | None) -> None:
+        """Let the row's `on_due` meet the object at this second; None: never."""
+        scheduler.schedule(self.realm, object, at)
 
-    def abroad(self, account: str) -> Act:
+    def in_account(self, account: str) -> Execution:
         """The same in another account of this mode."""
         realm = Realm(self.realm.store, account, self.realm.livemode)
-        return Act(realm, self.second, self.draw, self._announce, self.cause)
+        return Execution(realm, self.second, self.draw, self._announce, self.cause)
 
     def announce(self, type: str, object: Json, old: Json | None = None, previous: bool = True) -> None:
         changed = changes(old, object) if old is not None and previous else None
@@ -172,18 +172,18 @@ class Act:
         type = row.event(verb)
         if type is None:
             return
-        if row.abroad:
-            self.abroad(object["id"]).announce(type, object, old)
+        if row.is_account:
+            self.in_account(object["id"]).announce(type, object, old)
             return
         self.announce(type, object, old)
-        if verb in row.also:
-            self.announce(row.also[verb], object, old)
-        twin = row.twin(object) if row.twin is not None else None
-        if twin is not None and row.twin is not None:
-            before = row.twin(old) if old is not None else None
-            self.realm.put(twin["object"], twin["id"], {"object": twin, "deleted": verb == "deleted"})
-            if before != twin:
-                self.announce(f"{twin['object']}.{verb}", twin, before)
+        if verb in row.extra_event:
+            self.announce(row.extra_event[verb], object, old)
+        companion = row.companion(object) if row.companion is not None else None
+        if companion is not None and row.companion is not None:
+            before = row.companion(old) if old is not None else None
+            self.realm.put(companion["object"], companion["id"], {"object": companion, "deleted": verb == "deleted"})
+            if before != companion:
+                self.announce(f"{companion['object']}.{verb}", companion, before)
 
     def _check_references(self, fields: Fields, params: Json) -> None:
         for kind, id, param in references(fields, params):

@@ -32,62 +32,62 @@ def _check(params: Json) -> None:
         raise errors.invalid(message, "due_date")
 
 
-def _guard(act: Effects, params: Json, invoice: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, invoice: Json | None) -> None:
     strangers = params.keys() - {"metadata", "auto_advance"}
     if invoice is not None and invoice["status"] != "draft" and strangers:
         message = "Finalized invoices can't be updated in this way"
         raise errors.invalid(message, min(strangers), "invoice_not_editable")
     if params.get("default_payment_method") is not None:
         customer = (invoice or params)["customer"]
-        cards.belongs(act, params["default_payment_method"], customer, "default_payment_method")
+        cards.belongs(ctx, params["default_payment_method"], customer, "default_payment_method")
 
 
-def _shape(act: Effects, params: Json, invoice: Json) -> None:
+def _finish(ctx: Effects, params: Json, invoice: Json) -> None:
     if params.get("days_until_due") is not None:
         invoice["due_date"] = invoice["created"] + params["days_until_due"] * DAY
     if invoice["issuer"] is None:
-        invoice |= {"issuer": {"type": "self"}, "period_start": act.second, "period_end": act.second}
-        _fill(act, params, invoice)
+        invoice |= {"issuer": {"type": "self"}, "period_start": ctx.second, "period_end": ctx.second}
+        _fill(ctx, params, invoice)
     if invoice["status"] == "draft":
-        act.wake(invoice, act.second + invoices.HOUR if invoice["auto_advance"] else None)
+        ctx.schedule(invoice, ctx.second + invoices.HOUR if invoice["auto_advance"] else None)
 
 
-def _fill(act: Effects, params: Json, invoice: Json) -> None:
+def _fill(ctx: Effects, params: Json, invoice: Json) -> None:
     """The lines of a new invoice: a subscription's items, the customer's pending items, or none yet."""
     if invoice["parent"] is not None:
-        owner = act.need("subscription", invoice["parent"]["subscription_details"]["subscription"])
+        owner = ctx.need("subscription", invoice["parent"]["subscription_details"]["subscription"])
         invoice["currency"] = owner["currency"]
         free = owner["status"] == "trialing"
-        summed(invoice, [period_line(act, invoice, item, free) for item in owner["items"]["data"]])
-    act.keep("invoice", invoice)
+        summed(invoice, [period_line(ctx, invoice, item, free) for item in owner["items"]["data"]])
+    ctx.keep("invoice", invoice)
     if invoice["parent"] is not None or params.get("pending_invoice_items_behavior") == "include":
-        invoices.gather(act, invoice)
-    pending = [item for item in act.realm.all("invoiceitem") if item["invoice"] == invoice["id"]]
+        invoices.gather(ctx, invoice)
+    pending = [item for item in ctx.realm.all("invoiceitem") if item["invoice"] == invoice["id"]]
     if pending and params.get("currency") is None:
         invoice["currency"] = pending[0]["currency"]
-    invoices.owed(act, invoice)
+    invoices.owed(ctx, invoice)
 
 
-def _blocked(act: Effects, invoice: Json) -> None:
+def _check_delete(ctx: Effects, invoice: Json) -> None:
     if invoice["status"] != "draft" or invoice["parent"] is not None:
         raise Problem(400, "You can only delete draft invoices that are not of a subscription; void it instead.")
 
 
-def _gone(act: Effects, invoice: Json) -> None:
+def _on_delete(ctx: Effects, invoice: Json) -> None:
     """Its items wait for another invoice."""
-    act.wake(invoice, None)
-    for item in act.realm.all("invoiceitem"):
+    ctx.schedule(invoice, None)
+    for item in ctx.realm.all("invoiceitem"):
         if item["invoice"] == invoice["id"]:
-            act.keep("invoiceitem", {**item, "invoice": None})
+            ctx.keep("invoiceitem", {**item, "invoice": None})
 
 
-def _ripe(act: Effects, invoice: Json) -> None:
+def _on_due(ctx: Effects, invoice: Json) -> None:
     """Stripe goes on by itself: it finalizes, and an hour later it charges."""
     if invoice["status"] == "draft":
-        invoices.finalize(act, invoice, {})
+        invoices.finalize(ctx, invoice, {})
     elif invoice["status"] == "open":
         with suppress(Problem):  # a decline, of which the invoice tells
-            invoices.pay(act, invoice, {"off_session": True})
+            invoices.pay(ctx, invoice, {"off_session": True})
 
 
 WHEN: Fields = {
@@ -170,12 +170,12 @@ INVOICE = Resource(
     includes={"payments": payments_of, "confirmation_secret": secret_of},
     delete="gone",
     check=_check,
-    guard=_guard,
-    shape=_shape,
-    blocked=_blocked,
-    gone=_gone,
-    ripe=_ripe,
-    lists={"lines": lambda act, invoice: list(invoice["lines"]["data"])},
+    check_state=_check_state,
+    finish=_finish,
+    check_delete=_check_delete,
+    on_delete=_on_delete,
+    on_due=_on_due,
+    lists={"lines": lambda ctx, invoice: list(invoice["lines"]["data"])},
     actions={
         "finalize": Action(invoices.finalize, {"auto_advance": Flag()}),
         "mark_uncollectible": Action(invoices.mark_uncollectible),

@@ -13,9 +13,9 @@ from stripe_mongo_sync.emulator.protocol.values import LOCALES_OF_PORTALS
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 
-def _mode(act: Effects, given: list[Json]) -> str:
+def _mode(ctx: Effects, given: list[Json]) -> str:
     """A link with anything that recurs sells a subscription."""
-    prices = [line.get("price_data") or act.need("price", line["price"]) for line in given]
+    prices = [line.get("price_data") or ctx.need("price", line["price"]) for line in given]
     return "subscription" if any(price.get("recurring") for price in prices) else "payment"
 
 
@@ -25,19 +25,19 @@ def _check(params: Json) -> None:
     lines.check(params["line_items"], "payment")
 
 
-def _guard(act: Effects, params: Json, link: Json | None) -> None:
+def _check_state(ctx: Effects, params: Json, link: Json | None) -> None:
     if link is None:
         given = params["line_items"]
-        lines.guard(act, given, _mode(act, given), params.get("currency"))
+        lines.check_state(ctx, given, _mode(ctx, given), params.get("currency"))
 
 
-def _shape(act: Effects, params: Json, link: Json) -> None:
+def _finish(ctx: Effects, params: Json, link: Json) -> None:
     if "line_items" not in params:
         return  # an update
-    made = lines.items(act, params["line_items"])
-    lines.keep(act, link["id"], made)
+    made = lines.items(ctx, params["line_items"])
+    lines.keep(ctx, link["id"], made)
     mode = "" if link["livemode"] else "test_"
-    link |= {"currency": made[0]["currency"], "url": f"https://buy.stripe.com/{mode}{act.draw(18, 'base62')}"}
+    link |= {"currency": made[0]["currency"], "url": f"https://buy.stripe.com/{mode}{ctx.draw(18, 'base62')}"}
     if any(item["price"]["recurring"] for item in made):
         link |= {"customer_creation": "always", "payment_method_collection": "always"}
 
@@ -54,7 +54,7 @@ PAYMENT_LINK = Resource(
     path="payment_links",
     prefix="plink_",
     label="payment link",
-    dated="",
+    created_field="",
     create={
         **SHOWN,
         "currency": Currency(),
@@ -90,8 +90,8 @@ PAYMENT_LINK = Resource(
     includes={"line_items": lines.listed},
     events=("created", "updated"),
     check=_check,
-    guard=_guard,
-    shape=_shape,
+    check_state=_check_state,
+    finish=_finish,
     lists={"line_items": lines.of},
 )
 
@@ -99,14 +99,14 @@ PAYMENT_LINK = Resource(
 # billing_portal.session
 
 
-def _check_visit(params: Json) -> None:
+def _check_portal(params: Json) -> None:
     if params.get("customer") is None:
         raise errors.missing("customer")
 
 
-def _shape_visit(act: Effects, params: Json, visit: Json) -> None:
+def _finish_portal(ctx: Effects, params: Json, visit: Json) -> None:
     mode = "" if visit["livemode"] else "test_"
-    visit["url"] = f"https://billing.stripe.com/p/session/{mode}{act.draw(40, 'base62')}"
+    visit["url"] = f"https://billing.stripe.com/p/session/{mode}{ctx.draw(40, 'base62')}"
 
 
 PORTAL_SESSION = Resource(
@@ -122,6 +122,6 @@ PORTAL_SESSION = Resource(
     defaults=blank("customer customer_account flow locale on_behalf_of return_url")
     | {"configuration": "bpc_1EmulatedPortal00000001", "url": ""},
     events=("created",),
-    check=_check_visit,
-    shape=_shape_visit,
+    check=_check_portal,
+    finish=_finish_portal,
 )

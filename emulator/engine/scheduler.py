@@ -37,8 +37,8 @@ def check_mode(realm: Realm, row: Resource) -> None:
         raise Problem(400, f"{row.name().capitalize()}s can only be used in test mode.")
 
 
-def wake(realm: Realm, object: Json, at: int | None) -> None:
-    """Let the row's `ripe` meet the object at this second of its time; None: never."""
+def schedule(realm: Realm, object: Json, at: int | None) -> None:
+    """Let the row's `on_due` meet the object at this second of its time; None: never."""
     name = f"{object['object']}/{object['id']}"
     if at is None:
         realm.drop(DUE, name)
@@ -47,15 +47,15 @@ def wake(realm: Realm, object: Json, at: int | None) -> None:
         realm.put(DUE, name, {"at": at, "clock": clock and clock["id"]})
 
 
-def ripen(store: Store, now: Callable[[], float], begin: Callable[[Realm, int], Effects]) -> None:
+def run_due(store: Store, now: Callable[[], float], begin: Callable[[Realm, int], Effects]) -> None:
     """Do what is due, the oldest first, again and again: a year brings twelve months."""
     while due := _due(store, now()):
         at, realm, name = min(due, key=lambda each: (each[0], each[2]))
         realm.drop(DUE, name)
         kind, _, id = name.partition("/")
         object, row = realm.find(kind, id), RESOURCES[kind]
-        if object is not None and row.ripe is not None:
-            row.ripe(begin(realm, at), copy.deepcopy(object))
+        if object is not None and row.on_due is not None:
+            row.on_due(begin(realm, at), copy.deepcopy(object))
 
 
 def _due(store: Store, now: float) -> list[tuple[int, Realm, str]]:
