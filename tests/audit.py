@@ -1,7 +1,7 @@
 """Asks the advisory database of PyPI whether anything that is installed here has a known vulnerability: `make audit`.
 
 What is installed is what production runs, version by version (a test compares it with requirements.txt), and what
-requirements-dev.txt leads to beside it.
+requirements-demo.txt and requirements-dev.txt lead to beside it.
 One that is found fails. That the database cannot be asked is said, and fails nobody's build.
 """
 

@@ -114,7 +114,7 @@ def test_without_a_mongod_the_error_says_what_to_install(monkeypatch: pytest.Mon
     monkeypatch.setattr(module, "WHEEL", "no_such_package")
     monkeypatch.setenv("PATH", "")
 
-    with pytest.raises(NoMongod, match=r"requirements-dev\.txt. .* on PATH, or set MONGODB_URI"):
+    with pytest.raises(NoMongod, match=r"requirements-demo\.txt. .* on PATH, or set MONGODB_URI"):
         Mongod().start()
 
 
