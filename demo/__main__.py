@@ -4,19 +4,18 @@ import argparse
 import os
 import signal
 import sys
-import time
 from io import TextIOWrapper
 from types import FrameType
+from typing import NoReturn
 
 from stripe_mongo_sync.demo.mongod import NoMongod
 from stripe_mongo_sync.demo.process import Ended
 from stripe_mongo_sync.demo.screen import Screen
 from stripe_mongo_sync.demo.shop import Shop
-from stripe_mongo_sync.demo.stack import Stack
+from stripe_mongo_sync.demo.stack import Stack, Taken
+from stripe_mongo_sync.demo.stay import PORT, stack_to_stay, stay
 from stripe_mongo_sync.demo.story import CHAPTERS, Chapter, tell
 
-EVERY = 5.0  # seconds between two runs of reconcile; in production it is 5 minutes
-WATCH = 0.5  # seconds between two looks at whether everything still runs
 INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
 ENDS = (signal.SIGINT, signal.SIGTERM)
 
@@ -25,7 +24,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Run the demo; return 0 when all is as promised."""
     parser = argparse.ArgumentParser(prog="python -m demo", description="Stripe and MongoDB kept as one, offline.")
     parser.add_argument("--stay", action="store_true", help="start everything, and leave it running until Ctrl-C")
-    stay = parser.parse_args(arguments).stay
+    parser.add_argument("--port", type=int, metavar="N", help=f"of the service, with --stay ({PORT}); else a free one")
+    given = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(encoding="utf-8")  # ✔ and ✘ are the point, also where the locale knows neither
@@ -33,14 +33,19 @@ def main(arguments: list[str] | None = None) -> int:
         signal.signal(number, _interrupt)
     mongodb = os.environ.get("MONGODB_URI")
     try:
-        with Stack(mongodb=mongodb, reconcile_every=EVERY if stay else None) as stack:
-            return _stay(stack) if stay else story(stack)
-    except (NoMongod, Ended) as error:
+        print("starting a MongoDB, a small Stripe and the service …", flush=True)
+        with (
+            stack_to_stay(mongodb, given.port or PORT)
+            if given.stay
+            else Stack(mongodb=mongodb, port=given.port) as stack
+        ):
+            return _left(stack) if given.stay else story(stack)
+    except (NoMongod, Taken, Ended) as error:
         print(f"✘ {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         print("stopped", file=sys.stderr)
-        return 0 if stay else INTERRUPTED
+        return 0 if given.stay else INTERRUPTED
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -48,6 +53,12 @@ def _interrupt(number: int, frame: FrameType | None) -> None:
     for each in ENDS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
+
+
+def _left(stack: Stack) -> NoReturn:
+    screen = Screen()
+    screen.table(_addresses(stack))
+    stay(stack, screen)
 
 
 def story(stack: Stack, chapters: tuple[Chapter, ...] = CHAPTERS) -> int:
@@ -58,24 +69,6 @@ def story(stack: Stack, chapters: tuple[Chapter, ...] = CHAPTERS) -> int:
         return 0
     print(f"\nthe service last said:\n{stack.process('gunicorn').last_words()}", file=sys.stderr)
     return 1
-
-
-def _stay(stack: Stack) -> int:
-    screen = Screen()
-    token, json = f"-H 'Authorization: Bearer {stack.service.token}'", "-H 'Content-Type: application/json'"
-    zoe = '{"kind": "customer", "params": {"email": "zoe@here.com"}}'
-    screen.table(_addresses(stack))
-    screen.title("Try")
-    for line in (
-        f"""curl -s {token} {json} -d '{{"username": "you@here.com"}}' {stack.url}/customers""",
-        f"""curl -s {json} -d '{zoe}' {stack.stripe_url}/_emulator/dashboard/create""",
-        f"curl -s {token} {stack.url}/customers",
-    ):
-        print(line)
-    print("\nCtrl-C stops everything.", flush=True)
-    while True:
-        stack.check()
-        time.sleep(WATCH)
 
 
 def _addresses(stack: Stack) -> dict[str, str]:

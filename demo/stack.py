@@ -1,4 +1,4 @@
-"""The whole service as processes on this machine: MongoDB, the emulator, gunicorn, and reconcile when it is asked for.
+"""The whole service as processes on this machine: MongoDB, the emulator, gunicorn, and at will reconcile and hooks.
 
 `make demo` tells its story on a `Stack`, `make dev` leaves one running, the end-to-end tests and benchmarks use it.
 What it starts never outlives it, however its owner ends, and leaves no file behind.
@@ -23,12 +23,13 @@ from pymongo import MongoClient
 from pymongo.database import Database
 
 from stripe_mongo_sync.demo.client import Client, Json
-from stripe_mongo_sync.demo.mongod import Mongod, free_port, input_of
+from stripe_mongo_sync.demo.mongod import Mongod, free_port, input_of, is_free
 from stripe_mongo_sync.demo.process import Ended, Process, wait_until
 from stripe_mongo_sync.emulator.fronts.control import Control
 
 ROOT = Path(__file__).resolve().parents[1]
 KEPT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TMPDIR")  # of the owner's environment
+COMMANDS = {"reconcile": ("reconcile",), "hooks": ("hooks", "run")}
 WORKER = re.compile(r"Booting worker with pid: (\d+)")
 
 # Reads the process groups that run now, newest first, whenever they change. The end of its input means that the owner
@@ -38,6 +39,13 @@ while read -r line; do groups=$line; done
 for group in $groups; do kill -s KILL -- "-$group"; done
 rm -rf "$1"
 """
+
+
+class Taken(RuntimeError):
+    """Somebody else listens on the port that the service was to have."""
+
+    def __init__(self, port: int) -> None:
+        super().__init__(f"port {port} is taken: end what listens there, or take another with --port")
 
 
 class Stack:
@@ -53,15 +61,20 @@ class Stack:
         state: Path | None = None,
         mongodb: str | None = None,
         reconcile_every: float | None = None,
+        hooks_every: float | None = None,
+        port: int | None = None,
+        token: str | None = None,
     ) -> None:
         """Prepare a stack.
 
         `workers` and `threads` are gunicorn's, else those of gunicorn.conf.py; `environment` adds settings; `seed` and
         `state` are the emulator's; `mongodb` is the address of a server to use instead of an embedded one;
-        `reconcile_every` lets reconcile run in the background, each so many seconds.
+        `reconcile_every` lets reconcile run in the background, each so many seconds, and `hooks_every` the hooks;
+        `port` is the service's, and `token` the one that it lets in, where these must be known beforehand.
         """
         self.mongod = None if mongodb else Mongod(fast=True)
-        self._reconcile_every = reconcile_every
+        self._beside = {"reconcile": reconcile_every, "hooks": hooks_every}
+        self._port, self._token = port, token
         self._server = mongodb
         self._sizes = {"--workers": workers, "--threads": threads}
         self._emulator_options = {"--seed": seed, "--state": state}
@@ -81,6 +94,8 @@ class Stack:
         self._end.close()
 
     def _start(self) -> None:
+        if self._port is not None and not is_free(self._port):
+            raise Taken(self._port)
         self.directory = Path(tempfile.mkdtemp(prefix="stripe-sync-"))
         self._janitor = self._begin_janitor()
         self.mongodb_uri = self._begin_mongodb()
@@ -88,18 +103,19 @@ class Stack:
         self.database: Database[Any] = client.get_default_database()
         if self.mongod is None:
             self._end.callback(client.drop_database, self.database.name)  # on a server that outlives us
-        self.stripe_url, self.url = (f"http://127.0.0.1:{free_port()}" for _ in range(2))
-        self.stripe, self.service = Control(self.stripe_url), Client(self.url, secrets.token_hex(16))
+        self.stripe_url, self.url = (f"http://127.0.0.1:{port}" for port in (free_port(), self._port or free_port()))
+        self.stripe, self.service = Control(self.stripe_url), Client(self.url, self._token or secrets.token_hex(16))
         self.environment = self._environment()
         self._begin("emulator", "emulator", *self._emulator_arguments())
         self._begin("gunicorn", "gunicorn", *self._gunicorn_arguments())
-        if self._reconcile_every is not None:
-            self._begin("reconcile", "sync", "reconcile", "--every", str(self._reconcile_every))
+        for name, every in self._beside.items():
+            if every is not None:
+                self._begin(name, "sync", *COMMANDS[name], "--every", str(every))
 
     # --- the processes ---
 
     def process(self, name: str) -> Process:
-        """Return emulator, gunicorn or reconcile."""
+        """Return emulator, gunicorn, reconcile or hooks."""
         return self._processes[name]
 
     def start(self, name: str) -> None:
@@ -175,10 +191,15 @@ class Stack:
 
     def _environment(self) -> dict[str, str]:
         """Return what the processes are told: nothing of the owner's settings, gunicorn's or a proxy's."""
+        kept = {name: os.environ[name] for name in KEPT if name in os.environ}
+        paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
+        self.settings = self._settings()
+        return {**kept, "PYTHONPATH": os.pathsep.join(paths), **self.settings}
+
+    def _settings(self) -> dict[str, str]:
+        """Return what a `.env` would hold by which our commands reach this stack."""
         self.webhook_secret = f"whsec_{secrets.token_hex(16)}"
         return {
-            **{name: os.environ[name] for name in KEPT if name in os.environ},
-            "PYTHONPATH": str(ROOT),
             "STRIPE_SECRET_KEY": "sk_test_demo",
             "STRIPE_WEBHOOK_SECRET": self.webhook_secret,
             "STRIPE_API_BASE": self.stripe_url,

@@ -3,6 +3,7 @@
 import os
 import re
 import resource
+import shlex
 import shutil
 import signal
 import subprocess
@@ -13,9 +14,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from dotenv import dotenv_values
 
 from stripe_mongo_sync.demo.__main__ import story
-from stripe_mongo_sync.demo.mongod import find_mongod
+from stripe_mongo_sync.demo.mongod import find_mongod, free_port
 from stripe_mongo_sync.demo.process import Ended
 from stripe_mongo_sync.demo.shop import Shop
 from stripe_mongo_sync.demo.stack import ROOT, Stack, with_database
@@ -50,6 +52,7 @@ class Left:
 
     process: subprocess.Popen[str]
     printed: str
+    port: int
 
     def pids(self) -> list[int]:
         found = [int(pid) for pid in re.findall(r"pid (\d+)", self.printed)]
@@ -64,7 +67,8 @@ class Left:
 @contextmanager
 def left_running() -> Iterator[Left]:
     """Run `python -m demo --stay` as a terminal would: in a process group of its own."""
-    command = [sys.executable, "-m", "demo", "--stay"]
+    port = free_port()
+    command = [sys.executable, "-m", "demo", "--stay", "--port", str(port)]
     with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, start_new_session=True) as process:
         assert process.stdout
         lines: list[str] = []
@@ -73,10 +77,24 @@ def left_running() -> Iterator[Left]:
                 lines.append(line)
                 if "Ctrl-C" in line:
                     break
-            yield Left(process, "".join(lines))
+            yield Left(process, "".join(lines), port)
         finally:
             if process.poll() is None:
                 process.terminate()
+
+
+def demo(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run `python -m demo` to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "demo", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+
+
+def typed(lines: list[str], directory: Path) -> subprocess.CompletedProcess[str]:
+    """Type lines into a shell of a user's, in that directory."""
+    command = ["bash", "-c", "\n".join(lines)]
+    environment = {"PATH": os.environ["PATH"]}
+    return subprocess.run(command, cwd=directory, env=environment, capture_output=True, text=True, check=False)
 
 
 def exists(pid: int) -> bool:
@@ -96,7 +114,7 @@ def worked() -> float:
 def test_the_story_is_true_and_told_in_under_a_minute() -> None:
     began = worked()
 
-    told = subprocess.run([sys.executable, "-m", "demo"], cwd=ROOT, capture_output=True, text=True, check=False)
+    told = demo()
 
     assert told.returncode == 0, told.stdout + told.stderr
     ended = IN_SYNC.fullmatch(told.stdout.splitlines()[-1])
@@ -241,6 +259,20 @@ def test_the_lines_to_try_work_and_ctrl_c_stops_every_process_and_removes_every_
                 return subprocess.run(lines[2], shell=True, check=True, capture_output=True, text=True).stdout
 
             eventually(lambda: "you@here.com" in listed() and "zoe@here.com" in listed())
+        with subtests.test("the printed .env leads the commands to the same stack"):
+            dotenv = re.findall(r"^([A-Z_]+)=(.*)$", left.printed, re.MULTILINE)
+            assert {name: shlex.split(value)[0] for name, value in dotenv} == dotenv_values(left.logs / ".env")
+            told = typed(re.findall(r"^(set -a; .*|.* -m sync status)$", left.printed, re.MULTILINE), ROOT)
+            assert told.returncode == 0, told.stderr
+            assert "customers active 2" in told.stdout
+        with subtests.test("a second one says whose port it is"):
+            second = demo("--stay", "--port", str(left.port))
+            assert (second.returncode, second.stderr) == (
+                1,
+                f"✘ port {left.port} is taken: end what listens there, or take another with --port\n",
+            )
+        with subtests.test("the hooks run"):
+            eventually(lambda: (left.logs / "hooks.log").read_text().count("hook: customer.active ") == 2)
 
         pids, logs = left.pids(), left.logs
         assert len(pids) >= 4
@@ -249,6 +281,8 @@ def test_the_lines_to_try_work_and_ctrl_c_stops_every_process_and_removes_every_
         os.killpg(left.process.pid, signal.SIGINT)
 
         assert left.process.wait(30) == 0
+        assert left.process.stdout
+        assert left.process.stdout.read().count("hook: customer.active ") == 2
     assert not [pid for pid in pids if exists(pid)]
     assert not logs.exists()
 
