@@ -6,7 +6,7 @@ import pytest
 import stripe
 
 from stripe_mongo_sync.emulator import Emulator, Problem
-from stripe_mongo_sync.emulator.engine.execution import Act, changes
+from stripe_mongo_sync.emulator.engine.execution import Execution, changes
 from stripe_mongo_sync.emulator.engine.resource import BY_PATH, RESOURCES, Action, Resource
 from stripe_mongo_sync.emulator.protocol.fields import OneOf, Ref, Whole
 from stripe_mongo_sync.emulator.protocol.wire import Json
@@ -143,10 +143,10 @@ def test_previous_attributes_are_the_old_values_of_what_changed(old: Any, new: A
 
 
 def test_a_new_type_is_one_row_with_its_actions(emulator: Emulator, monkeypatch: pytest.MonkeyPatch) -> None:
-    def settle(act: Act, refund: Json, params: Json) -> Json:
+    def settle(ctx: Execution, refund: Json, params: Json) -> Json:
         settled = {**refund, "status": params.get("as", "succeeded")}
-        act.keep("test.refund", settled)
-        act.announce("test.refund.updated", settled, refund)
+        ctx.keep("test.refund", settled)
+        ctx.announce("test.refund.updated", settled, refund)
         return settled
 
     row = Resource(
