@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.2.0"
+SERVED = {"create_app": "api.app", "init_app": "api.app"}  # what is not of `sync.library`
 __all__ = [
     "AlreadyConnected",
     "AlreadyExists",
@@ -25,6 +26,7 @@ __all__ = [
     "act",
     "connect",
     "create",
+    "create_app",
     "create_customer",
     "create_order",
     "current",
@@ -32,6 +34,7 @@ __all__ = [
     "disconnect",
     "find",
     "get",
+    "init_app",
     "on",
     "open_portal",
     "set_payment_method",
@@ -42,7 +45,7 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.sync.library"), name)
+    return getattr(import_module(f"{__name__}.{SERVED.get(name, 'sync.library')}"), name)
 
 
 def __dir__() -> list[str]:

@@ -1,21 +1,20 @@
-"""People's way in: the create API, and the application that serves it beside the webhook endpoint."""
+"""People's way in: the create API, and the application that serves it beside the webhook endpoint, alone or mounted."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from stripe_mongo_sync.checkout import alias
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.api.app import create_app
+    from stripe_mongo_sync.api.app import create_app, init_app
 
 alias(__name__)
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "init_app"]
 
 
 def __getattr__(name: str) -> Any:
     """Load the application when it is asked for: gunicorn's master takes its worker from here, and nothing else."""
-    if name == "create_app":
-        from stripe_mongo_sync.api.app import create_app
-
-        return create_app
-    raise AttributeError(name)
+    if name not in __all__:
+        raise AttributeError(name)
+    return getattr(import_module(f"{__name__}.app"), name)

@@ -1,7 +1,8 @@
-"""The application: what is set up once, and what every request passes through."""
+"""The application, alone or within another: what is set up once, and what every request passes through."""
 
 import json
 import logging
+import re
 import uuid
 from functools import partial
 from http import HTTPStatus
@@ -14,12 +15,14 @@ from stripe_mongo_sync.api import errors, operator, resources
 from stripe_mongo_sync.api.auth import admit, guard
 from stripe_mongo_sync.api.docs import blueprint as docs
 from stripe_mongo_sync.api.last_good import LAST_GOOD
+from stripe_mongo_sync.api.prefix import mount
 from stripe_mongo_sync.models.rows.clock import stopwatch
-from stripe_mongo_sync.sync.errors import Unavailable
-from stripe_mongo_sync.sync.library import connect
+from stripe_mongo_sync.sync.errors import BadSettings, NotConnected, Unavailable
+from stripe_mongo_sync.sync.library import connect, current
 from stripe_mongo_sync.sync.notices.hooks import load
 from stripe_mongo_sync.sync.process.deadline import DEADLINE
 from stripe_mongo_sync.sync.process.few import Few
+from stripe_mongo_sync.sync.process.mongodb_address import objections
 from stripe_mongo_sync.sync.process.waiting import FIRST, Connecting, Pulse
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.webhooks import blueprint as webhooks
@@ -38,21 +41,61 @@ BUSY = "Too many requests wait here already: repeat the call."
 BUDGET = 45.0  # s for a request: less than gunicorn's timeout, and far less than a lease
 
 
+PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
+EXTENSION = "stripe_mongo_sync"
+
+
+def init_app(
+    app: Flask,
+    url_prefix: str = "/billing",
+    *,
+    api: bool = False,
+    settings: Settings | None = None,
+    http_client: stripe.HTTPClient | None = None,
+    listeners: tuple[CommandListener, ...] = (),
+) -> None:
+    """Serve Stripe's webhook below `url_prefix` of `app` (`/billing/webhooks/stripe`); with `api`, the API, too.
+
+    All below the prefix is ours, as `create_app` makes it; nothing of `app` is asked for that, or changed by it: no
+    error handler, no `before_request`, no limit, no session, no blueprint. It connects as `connect` does, unless this
+    process is connected. Without MongoDB it does not fail: it connects when it can, and answers 503 until then.
+
+    Raises BadSettings, also where `app` has routes of its own below the prefix; AlreadyConnected.
+    """
+    if not isinstance(app, Flask):
+        raise BadSettings(["app must be a Flask application: any other mounts what create_app() returns"])
+    prefix = url_prefix.rstrip("/") if isinstance(url_prefix, str) else ""
+    there = next((rule.rule for rule in app.url_map.iter_rules() if f"{rule.rule}/".startswith(f"{prefix}/")), None)
+    mounted: dict[str, Flask] = app.extensions.get(EXTENSION, {})
+    if not PREFIX.fullmatch(prefix):
+        raise BadSettings(["url_prefix must be a path such as /billing: all below it is taken"])
+    if there is not None or any(f"{prefix}/".startswith(f"{other}/") for other in mounted):
+        raise BadSettings(
+            [f"url_prefix must be free, and below {prefix} there is {there or 'what was mounted before'}"]
+        )
+    made = create_app(settings, api=api, http_client=http_client, listeners=listeners, patient=True)
+    if not mounted:
+        mount(app, app.extensions.setdefault(EXTENSION, mounted))
+    mounted[prefix] = made
+
+
 def create_app(
     settings: Settings | None = None,
     *,
+    api: bool = True,
     http_client: stripe.HTTPClient | None = None,
     listeners: tuple[CommandListener, ...] = (),
     patient: bool = False,
 ) -> Flask:
-    """Return the WSGI application, connected. Raises BadSettings, or Unavailable without MongoDB.
+    """Return the WSGI application, connected; without `api`, with the webhook alone.
 
-    A `patient` one raises BadSettings only: it connects when it can, and answers 503 until then.
+    `settings` default to those of the connection of this process, or else to the environment. Raises BadSettings;
+    AlreadyConnected; Unavailable without MongoDB. A `patient` one connects when it can, and answers 503 until then.
     """
-    settings = settings or Settings.from_environment(serve=True)
+    settings = _to_serve(settings, api=api)
     attempt = partial(connect, settings, http_client=http_client, listeners=listeners)
-    app = unconnected_app()
-    if patient:
+    app = unconnected_app(api=api)
+    if patient and _connected() is None:
         load(settings.hooks)
         app.extensions["connecting"] = connecting = Connecting(attempt)
         connecting.begin(wait=FIRST)
@@ -63,7 +106,26 @@ def create_app(
     return app
 
 
-def unconnected_app() -> Flask:
+def _to_serve(given: Settings | None, *, api: bool) -> Settings:
+    """Return the settings to serve with. Raises BadSettings, also for those that nobody read from an environment."""
+    settings = given or _connected() or Settings.from_environment(serve=True, api=api)
+    needed = {"STRIPE_WEBHOOK_SECRET": settings.webhook_secrets, **({"API_TOKENS": settings.api_tokens} if api else {})}
+    problems = [f"{name} is missing" for name, value in needed.items() if not value]
+    problems += [f"MONGODB_URI {why}" for why in objections(settings.mongodb_uri, live=settings.livemode)]
+    if problems:
+        raise BadSettings(problems)
+    return settings
+
+
+def _connected() -> Settings | None:
+    """Return the settings of the connection of this process, if it has one."""
+    try:
+        return current().settings
+    except NotConnected:
+        return None
+
+
+def unconnected_app(*, api: bool = True) -> Flask:
     """Return the application with its routes, and nothing behind them: enough to describe it."""
     app = Flask("stripe_mongo_sync", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
@@ -74,13 +136,14 @@ def unconnected_app() -> Flask:
     app.before_request(admit)
     app.after_request(_finish)
     app.teardown_request(_end)
-    app.add_url_rule("/healthz", "health.alive", alive)
-    app.add_url_rule("/readyz", "health.ready", ready)
-    app.register_blueprint(webhooks)
-    app.register_blueprint(docs)
-    resources.register(app)
-    operator.register(app)
     errors.register(app)
+    app.register_blueprint(webhooks)
+    if api:
+        app.add_url_rule("/healthz", "health.alive", alive)
+        app.add_url_rule("/readyz", "health.ready", ready)
+        app.register_blueprint(docs)
+        resources.register(app)
+        operator.register(app)
     return app
 
 

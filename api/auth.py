@@ -13,7 +13,7 @@ from stripe_mongo_sync.sync.tokens import Scope, holder
 
 OPEN = {  # Stripe signs; probes learn nothing; the docs hold what the source holds
     *("webhooks.stripe_event", "health.alive", "health.ready"),
-    *("docs.page", "docs.document"),
+    *("docs.home", "docs.page", "docs.document"),
 }
 View = TypeVar("View", bound=Callable[..., Any])
 SCOPES: dict[Callable[..., Any], Scope] = {}  # of each view that needs a token

@@ -36,7 +36,7 @@ REFUSALS = ("refused", "declined")
 
 HEADERS: dict[str, Schema] = {
     "X-Request-Id": {"description": "Finds the request in the log.", "required": True, "schema": TEXT},
-    "Location": {"description": "The path of the document.", "required": True, "schema": TEXT},
+    "Location": {"description": "The path of the document, or of the page.", "required": True, "schema": TEXT},
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 1}},
     "WWW-Authenticate": {"description": "How to authenticate.", "required": True, "schema": {"const": "Bearer"}},
     "Idempotent-Replayed": {

@@ -14,18 +14,26 @@ from re import DOTALL, findall
 from flask import Blueprint, Response, current_app
 
 from stripe_mongo_sync.api.openapi import describe
+from stripe_mongo_sync.api.prefix import address
 
 blueprint = Blueprint("docs", __name__)
 PAGE = Path(__file__).with_name("docs.html")
 
 
+@blueprint.get("/", strict_slashes=False)  # below a prefix, people leave the slash out
+def home() -> Response:
+    """Lead whoever opens the service in a browser to the page."""
+    return Response(status=302, headers={"Location": address("/docs")})
+
+
 @blueprint.get("/openapi.json")
 def document() -> Response:
-    """Answer with the OpenAPI document."""
+    """Answer with the OpenAPI document, and where its paths begin for who asks."""
     made = current_app.extensions.setdefault("openapi", {})
     if not made:
-        made["json"] = json.dumps(describe(current_app)).encode()  # once: what a process serves does not change
-    return Response(made["json"], mimetype="application/json")
+        made["json"] = json.dumps(describe(current_app))  # once: what a process serves does not change
+    servers = json.dumps([{"url": address("") or "/"}])
+    return Response(f'{{"servers": {servers}, {made["json"][1:]}', mimetype="application/json")
 
 
 @blueprint.get("/docs")

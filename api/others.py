@@ -174,6 +174,17 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or t
             "503": answer("It does not, or this process is not connected to it: `status` says why.", _REASON),
         },
     },
+    "docs.home": {
+        "operationId": "show_home",
+        "summary": "Leads to the page",
+        "tags": ["docs"],
+        "answers": {
+            "302": {
+                "description": "It is at Location.",
+                "headers": {name: ref("headers", name) for name in ("X-Request-Id", "Location")},
+            }
+        },
+    },
     "docs.document": {
         "operationId": "show_openapi",
         "summary": "This document",

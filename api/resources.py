@@ -12,6 +12,7 @@ from werkzeug.routing import BaseConverter, Map
 
 from stripe_mongo_sync.api.auth import needs
 from stripe_mongo_sync.api.errors import Forbidden, NotJson, WrongContentType
+from stripe_mongo_sync.api.prefix import address
 from stripe_mongo_sync.api.representation import made, may, told
 from stripe_mongo_sync.models import Customer, Status, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.base.input import DEEPEST, Invalid
@@ -190,7 +191,7 @@ def _expands() -> bool:
 def _told(document: SyncedDocument, *, done: int, expand: bool, pending: bool) -> Response:
     response = jsonify(told(document, expand=expand))
     response.status_code = 202 if pending else done
-    response.headers["Location"] = f"/{plural_of(type(document))}/{document.id}"
+    response.headers["Location"] = address(f"/{plural_of(type(document))}/{document.id}")
     if pending:
         response.headers["Retry-After"] = RETRY_AFTER
     return response

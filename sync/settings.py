@@ -55,13 +55,18 @@ class Settings:
         return [name for name in compared if getattr(self, name) != getattr(other, name)]
 
     @classmethod
-    def from_environment(cls, *, serve: bool = False, environment: Mapping[str, str] | None = None) -> "Settings":
-        """Read the settings; with `serve`, also what only the service needs. Raises BadSettings naming all problems."""
+    def from_environment(
+        cls, *, serve: bool = False, api: bool = True, environment: Mapping[str, str] | None = None
+    ) -> "Settings":
+        """Read the settings; with `serve`, also what only the service needs, and without `api` only its webhook.
+
+        Raises BadSettings naming all problems.
+        """
         read = Reader(read_environment(environment))
         settings = cls(
             stripe_secret_key=read.key("STRIPE_SECRET_KEY"),
             webhook_secrets=read.signing("STRIPE_WEBHOOK_SECRET", serve),
-            api_tokens=read.tokens("API_TOKENS", serve),
+            api_tokens=read.tokens("API_TOKENS", serve and api),
             api_rate=read.rate("API_RATE", 100),
             stripe_api_base=read.url("STRIPE_API_BASE"),
             mongodb_uri=read.mongodb("MONGODB_URI", "mongodb://127.0.0.1:27017/stripe_sync"),
