@@ -3,13 +3,11 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from types import MethodType
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, request
 from werkzeug.urls import iri_to_uri
-
-if TYPE_CHECKING:
-    from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
 INNER = ("app", "wsgi_app", "application")  # how what wraps an application names it: Werkzeug's own, and most others
 DEEPEST = 20  # of them around one another
@@ -19,10 +17,10 @@ DEEPEST = 20  # of them around one another
 class Mounts:
     """Leads what is below a prefix to the application of that prefix, and hands all the rest on as it came."""
 
-    host: "WSGIApplication"
+    host: WSGIApplication
     ours: dict[str, Flask]
 
-    def __call__(self, environ: "WSGIEnvironment", start_response: "StartResponse") -> Iterable[bytes]:
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer as the one or the other does."""
         path = environ.get("PATH_INFO", "")
         for prefix, application in self.ours.items():

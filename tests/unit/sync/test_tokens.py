@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from stripe_mongo_sync.api.rate import Rate
+from stripe_mongo_sync.api.auth import Rate
 from stripe_mongo_sync.sync.tokens import holder, parse
 
 TOKENS = [parse(f"{name}:read:a-token-of-the-{name}") for name in ("shop", "till", "desk")]
