@@ -25,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"there is no benchmark called {', '.join(sorted(unknown))}")
     for name in given.names or BENCHMARKS:
         options = {"documents": given.documents} if name == "reconcile" and given.documents else {}
-        for told in BENCHMARKS[name](quick=given.quick, **options):
-            print(told, end="\n\n", flush=True)
+        for printed in BENCHMARKS[name](quick=given.quick, **options):
+            print(printed, end="\n\n", flush=True)
     return 0
 
 

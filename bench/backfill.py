@@ -33,13 +33,13 @@ from stripe_mongo_sync.emulator.fronts.server import Server
 from stripe_mongo_sync.models.rows.content import digest
 
 SIZES, QUICK_SIZES = (10_000, 100_000), (300,)
-BATCH = 1_000  # rows of one insert of the floor
+BATCH = 1_000  # rows of one insert of the baseline
 PAGE = 100
 EVERY = 60  # seconds between the births of two customers
 POLL = 0.02  # seconds between two looks at the memory of a process
 FLAT = 1.1  # times the memory of the smallest: more would grow with the account
 KEY = "sk_test_bench"
-PATIENCE = 600.0  # seconds until a page that must be asked for is asked for
+TIMEOUT = 600.0  # seconds until a page that must be asked for is asked for
 
 Json = dict[str, Any]
 
@@ -138,7 +138,7 @@ def run(*, quick: bool) -> Iterator[str]:
             client.drop_database(account.database.name)
             proofs.append(_proof(account))
             client.drop_database(account.database.name)
-        head = ("", "objects", "seconds", "per second", "CPU s", "MongoDB CPU s", "peak MB", "rate ÷ floor")
+        head = ("", "objects", "seconds", "per second", "CPU s", "MongoDB CPU s", "peak MB", "rate ÷ baseline")
         yield table("Backfill", head, rows)
         yield "\n".join([*proofs, f"memory: {peaks[-1] / peaks[0]:.2f} of the smallest"])
     assert quick or peaks[-1] < FLAT * peaks[0], f"memory grows with the account: {peaks}"
@@ -166,24 +166,24 @@ def _measured(account: Account) -> tuple[list[tuple[object, ...]], float]:
             peak, used = max(peak, peak_memory(process.pid)), max(used, cpu_seconds(process.pid))
             time.sleep(POLL)
         took, mongodb = time.monotonic() - began, cpu_seconds(account.mongod.pid) - mongodb
-    assert _told(process)["counts"] == {"adopt": size}
+    assert _report(process)["counts"] == {"adopt": size}
     _assert_equal(account)
-    floor, floor_cpu = _floor(account)
+    baseline, baseline_cpu = _baseline(account)
     return [
-        ("floor: bulk insert", size, floor, size / floor, "", floor_cpu, "", 1.0),
-        ("the list, read and parsed", size, listing, size / listing, "", "", "", floor / listing),
-        ("backfill", size, took, size / took, used, mongodb, peak, floor / took),
+        ("baseline: bulk insert", size, baseline, size / baseline, "", baseline_cpu, "", 1.0),
+        ("the list, read and parsed", size, listing, size / listing, "", "", "", baseline / listing),
+        ("backfill", size, took, size / took, used, mongodb, peak, baseline / took),
     ], peak
 
 
-def _told(process: subprocess.Popen[bytes]) -> Json:
+def _report(process: subprocess.Popen[bytes]) -> Json:
     out, _ = process.communicate()
     return dict(json.loads(out))
 
 
-def _floor(account: Account) -> tuple[float, float]:
+def _baseline(account: Account) -> tuple[float, float]:
     """Insert the same documents, a thousand at once, into a collection that has no index; return the seconds."""
-    rows = account.database.get_collection("floor", write_concern=WriteConcern("majority"))
+    rows = account.database.get_collection("baseline", write_concern=WriteConcern("majority"))
     took, used = 0.0, cpu_seconds(account.mongod.pid)
     for batch in _batches(account.database.customers.find()):
         began = time.monotonic()
@@ -210,12 +210,12 @@ def _proof(account: Account) -> str:
             skip = account.size // PAGE // 3
             held = account.stripe.fault("hold", method="GET", path="/v1/customers", skip=skip)
             process = account.command(server.url)
-            assert held.entered.wait(PATIENCE), "it never got there"
+            assert held.entered.wait(TIMEOUT), "it never got there"
             process.send_signal(signal.SIGKILL)
             process.communicate()
             held.release()
-        told = _told(account.command(server.url))
-    assert (told["resumed"], told["exit_code"], told["counts"]) == (True, 0, {"adopt": account.size}), told
+        report = _report(account.command(server.url))
+    assert (report["resumed"], report["exit_code"], report["counts"]) == (True, 0, {"adopt": account.size}), report
     same = _assert_equal(account)
     return f"{account.size:,} objects, killed twice on the way: equal to the emulator's list, {same[:12]} on both sides"
 

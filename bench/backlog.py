@@ -1,6 +1,6 @@
 """The backlog after an outage: how fast one, two and four runs drain it, in how much memory, beside live requests.
 
-The first table measures us: Stripe's list is ready (`bench.front`), and nobody limits anything. The second is about
+The first table measures us: Stripe's list is ready (`bench.proxy`), and nobody limits anything. The second is about
 Stripe: the emulator answers 429 beyond 25 requests a second, as a sandbox does, or takes 300 ms for each.
 """
 
@@ -18,10 +18,10 @@ from threading import Event, Thread
 
 from bson import ObjectId
 
-from stripe_mongo_sync.bench.front import counted, front
 from stripe_mongo_sync.bench.load import fire
 from stripe_mongo_sync.bench.measure import conditions, peak_memory, percentile, table
-from stripe_mongo_sync.bench.outage import Size, leave, signed
+from stripe_mongo_sync.bench.outage import Size, create_backlog, signed
+from stripe_mongo_sync.bench.proxy import counted, stripe_proxy
 from stripe_mongo_sync.bench.shop import Shop, shop
 from stripe_mongo_sync.emulator.fronts.control import Control
 from stripe_mongo_sync.models.rows.content import digest
@@ -38,7 +38,7 @@ FLAT = 1.2  # times the memory with a twentieth of the backlog
 
 
 @dataclass
-class Live:
+class LiveTraffic:
     """People and webhooks, all the time: a creation and an event in turn. Latencies in seconds."""
 
     shop: Shop
@@ -48,7 +48,7 @@ class Live:
     pending: int = 0  # creations of which Stripe was not heard in time
 
     @contextmanager
-    def going(self) -> Iterator["Live"]:
+    def going(self) -> Iterator["LiveTraffic"]:
         """Be there meanwhile."""
         over = Event()
         thread = Thread(target=self._run, args=(over,))
@@ -77,7 +77,7 @@ class Live:
             if over.wait(self.pause):
                 return
 
-    def row(self, before: "Live") -> tuple[float, ...]:
+    def row(self, before: "LiveTraffic") -> tuple[float, ...]:
         """Return p50 and p99 of both in ms, and how many times those of before the p99 are."""
         row: list[float] = []
         for now, then in ((self.creations, before.creations), (self.webhooks, before.webhooks)):
@@ -86,7 +86,7 @@ class Live:
 
 
 @dataclass
-class Drained:
+class DrainResult:
     """What some runs did together."""
 
     runs: int
@@ -97,8 +97,8 @@ class Drained:
     writes: float  # of MongoDB, for each
     busiest: int  # requests of a second
     refused: int  # by 429
-    before: Live
-    live: Live
+    before: LiveTraffic
+    live: LiveTraffic
 
     def row(self) -> tuple[object, ...]:
         """Return it for a table."""
@@ -115,7 +115,7 @@ HEAD = (
 
 def run(*, quick: bool) -> Iterator[str]:
     """Measure and prove, and yield the tables. Raises AssertionError unless all is drained, in memory that is flat."""
-    free: list[Drained] = []
+    free: list[DrainResult] = []
     for runs, size in [(2, QUICK)] if quick else [(1, SMALL), (2, SMALL), (4, SMALL), (4, WHOLE)]:
         with shop() as service:
             if not free:
@@ -123,12 +123,12 @@ def run(*, quick: bool) -> Iterator[str]:
             free.append(_drained(service, size, runs, quick, "--rate", FREE))
     ratios = " · ".join(f"{d.runs} runs: {free[0].seconds / d.seconds:.2f} × as fast as one" for d in free[1:-1])
     yield "\n\n".join(filter(None, [table("No limit, Stripe at once", HEAD, [d.row() for d in free]), ratios]))
-    paced: list[Drained] = []
+    paced: list[DrainResult] = []
     for runs in (2,) if quick else (1, 4):
         with shop() as service:
             paced.append(_drained(service, QUICK_PACED if quick else PACED, runs, quick, limit=LIMIT))
     yield table(f"At 20 requests a second for each run, where Stripe takes {LIMIT}", HEAD, [d.row() for d in paced])
-    slow: list[Drained] = []
+    slow: list[DrainResult] = []
     for runs in (2,) if quick else (1, 4):
         with shop() as service:
             slow.append(_drained(service, QUICK_SLOW if quick else SLOW, runs, quick, delay=LATENCY))
@@ -141,14 +141,14 @@ def run(*, quick: bool) -> Iterator[str]:
 
 def _drained(
     service: Shop, size: Size, runs: int, quick: bool, *options: str, delay: float = 0.0, limit: int | None = None
-) -> Drained:
+) -> DrainResult:
     service.stack.reconcile()  # from now on there is a checkpoint
-    listing = leave(service, size)
+    listing = create_backlog(service, size)
     pause = CALM if limit else BUSY
-    before, live = Live(service, pause), Live(service, pause)
+    before, live = LiveTraffic(service, pause), LiveTraffic(service, pause)
     with before.going():
         time.sleep(QUICK_BEFORE if quick else BEFORE)
-    with front(service.stack.stripe_url, listing, service.stack.directory, delay) as url:
+    with stripe_proxy(service.stack.stripe_url, listing, service.stack.directory, delay) as url:
         writes, began = _writes(service), time.monotonic()
         Control(service.stack.stripe_url).limit(limit)
         with live.going():
@@ -161,7 +161,7 @@ def _drained(
     assert counts["send"] >= size.pending, counts
     _assert_in_sync(service, size)
     each = writes / (size.total + len(live.creations) + len(live.webhooks))
-    return Drained(runs, size, took, peaks, counts, each, busiest, answers[429], before, live)
+    return DrainResult(runs, size, took, peaks, counts, each, busiest, answers[429], before, live)
 
 
 def _run(service: Shop, url: str, runs: int, *options: str) -> tuple[list[float], Counter[str]]:

@@ -8,16 +8,16 @@ from urllib.parse import urlencode
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.bench.load import fire, request
-from stripe_mongo_sync.bench.measure import WARM_UP, Meter, compared, conditions, floor, together
+from stripe_mongo_sync.bench.measure import WARM_UP, Meter, baseline, compared, conditions, together
 from stripe_mongo_sync.bench.shop import Shop, shop
 from stripe_mongo_sync.sync.settings import Settings
 
 CROWD = 16
 ROUNDS, QUICK_ROUNDS = 5, 1
 CREATIONS, QUICK_CREATIONS = 480, 16  # in a round; a quarter as many where they come one at a time
-SIZE = 1_000  # bytes of a row of the floor, about a pending document
+SIZE = 1_000  # bytes of a row of the baseline, about a pending document
 
-Act = Callable[[int, int], list[float]]  # how many, how many at once: the latency of each
+Subject = Callable[[int, int], list[float]]  # how many, how many at once: the latency of each
 _numbers = itertools.count()
 
 
@@ -41,21 +41,21 @@ def run(*, quick: bool) -> Iterator[str]:
 
 
 def _measured(service: Shop, rounds: int, creations: int, at_once: int) -> dict[str, Meter]:
-    subjects: dict[str, tuple[Meter, Act]] = {
-        "floor: one durable write": (service.own_meter(), partial(_write, service)),
+    subjects: dict[str, tuple[Meter, Subject]] = {
+        "baseline: one durable write": (service.own_meter(), partial(_write, service)),
         "the emulator alone": (service.emulator_meter(), partial(_ask_emulator, service)),
         "POST /customers": (service.meter(), partial(_post, service)),
         "in process": (service.own_meter(), _call),
     }
     for _ in range(WARM_UP + rounds):
-        for meter, act in subjects.values():
+        for meter, subject in subjects.values():
             with meter.round() as latencies:
-                latencies += act(creations, at_once)
+                latencies += subject(creations, at_once)
     return {name: meter for name, (meter, _) in subjects.items()}
 
 
 def _write(service: Shop, count: int, at_once: int) -> list[float]:
-    return floor(service.stack.database, count, at_once, SIZE)
+    return baseline(service.stack.database, count, at_once, SIZE)
 
 
 def _ask_emulator(service: Shop, count: int, at_once: int) -> list[float]:

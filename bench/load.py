@@ -6,7 +6,7 @@ import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-PATIENCE = 60.0  # seconds without any answer at all
+TIMEOUT = 60.0  # seconds without any answer at all
 
 
 class BadAnswer(AssertionError):
@@ -29,13 +29,13 @@ def fire(url: str, requests: Sequence[bytes], connections: int, *, status: int, 
     host, port = urlsplit(url).hostname, urlsplit(url).port
     with selectors.DefaultSelector() as selector:
         for first in list(zip(range(connections), waiting, strict=False)):
-            one = _Connection(socket.create_connection((host, port), PATIENCE))
+            one = _Connection(socket.create_connection((host, port), TIMEOUT))
             selector.register(one.socket, selectors.EVENT_READ, one)
             one.send(first[1])
         while selector.get_map():
-            ready = selector.select(PATIENCE)
+            ready = selector.select(TIMEOUT)
             if not ready:
-                raise BadAnswer(f"no answer within {PATIENCE:.0f} s")
+                raise BadAnswer(f"no answer within {TIMEOUT:.0f} s")
             for key, _ in ready:
                 one = key.data
                 answer = one.receive()

@@ -1,7 +1,7 @@
-"""What every benchmark needs: percentiles, processor time, round trips, tables, and the floor to compare with.
+"""What every benchmark needs: percentiles, processor time, round trips, tables, and the baseline to compare with.
 
 This machine may be busy with other things. So nothing is compared with a number of another day: what is measured and
-its floor take turns, round after round, and the medians of the rounds are printed, with the conditions.
+its baseline take turns, round after round, and the medians of the rounds are printed, with the conditions.
 """
 
 import math
@@ -117,7 +117,7 @@ class Meter:
 
 
 def ourselves() -> Sequence[int]:
-    """Return this process: the service where it is used as a library, and the client of the floor."""
+    """Return this process: the service where it is used as a library, and the client of the baseline."""
     return [os.getpid()]
 
 
@@ -133,9 +133,9 @@ def together(calls: Sequence[Callable[[], object]], threads: int) -> list[float]
         return list(pool.map(timed, calls))
 
 
-def floor(database: Database[Any], writes: int, threads: int, size: int) -> list[float]:
+def baseline(database: Database[Any], writes: int, threads: int, size: int) -> list[float]:
     """Insert rows of that size, each durable when it is acknowledged, and nothing else; return the latencies."""
-    rows = database.get_collection("bench_floor", write_concern=WriteConcern("majority"))
+    rows = database.get_collection("bench_baseline", write_concern=WriteConcern("majority"))
     raw = os.urandom(size)
 
     def write() -> object:
@@ -188,25 +188,25 @@ def _cell(value: object) -> str:
 
 HEAD = (
     *("", "per second", "p50 ms", "p99 ms", "CPU ms service", "MongoDB", "emulator", "round trips"),
-    *("rate ÷ floor", "CPU ÷ floor"),
+    *("rate ÷ baseline", "CPU ÷ baseline"),
 )
 
 
 def compared(title: str, meters: Mapping[str, Meter]) -> str:
-    """Return the table of what was measured, with its ratio to the first of it: the floor."""
+    """Return the table of what was measured, with its ratio to the first of it: the baseline."""
     medians = {name: median(meter.samples) for name, meter in meters.items()}
-    floor = next(iter(medians.values()))
+    baseline = next(iter(medians.values()))
     rows = [
         (
             name,
             *(getattr(m, each.name) for each in fields(m)),
-            m.per_second / floor.per_second,
-            _ratio(m.cpu, floor.cpu),
+            m.per_second / baseline.per_second,
+            _ratio(m.cpu, baseline.cpu),
         )
         for name, m in medians.items()
     ]
     return table(title, HEAD, rows)
 
 
-def _ratio(value: float, floor: float) -> float:
-    return value / floor if floor else math.nan  # in a short round no tick of the clock may pass
+def _ratio(value: float, baseline: float) -> float:
+    return value / baseline if baseline else math.nan  # in a short round no tick of the clock may pass

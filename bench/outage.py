@@ -13,8 +13,8 @@ from typing import Any
 from bson import ObjectId
 from stripe import WebhookSignature
 
-from stripe_mongo_sync.bench.front import Listing
 from stripe_mongo_sync.bench.load import fire, request
+from stripe_mongo_sync.bench.proxy import Listing
 from stripe_mongo_sync.bench.shop import Json, Shop, Template
 from stripe_mongo_sync.emulator.fronts.control import Control
 
@@ -41,7 +41,7 @@ class Size:
         return f"{self.unapplied + self.missed:,} webhooks + {self.pending:,} operations"
 
 
-def leave(shop: Shop, size: Size) -> Listing:
+def create_backlog(shop: Shop, size: Size) -> Listing:
     """Let an outage have been, and return the events that Stripe lists of it."""
     stack = shop.stack
     Control(stack.stripe_url).clock.advance(HOURS.total_seconds())

@@ -83,12 +83,12 @@ class Plans(CommandListener):
         assert self._asker
         command = {k: v for k, v in event.command.items() if k not in ENVELOPE and not k.startswith("$")}
         explain = {"explain": command, "verbosity": "executionStats"}
-        told = self._client[event.database_name].command(explain, codec_options=ALL_DATES)
-        stats = next(_within(told, "executionStats"))
+        plan = self._client[event.database_name].command(explain, codec_options=ALL_DATES)
+        stats = next(_within(plan, "executionStats"))
         return Plan(
             asker=self._asker,
             question=question,
-            stages=tuple(_stages(next(_within(told, "winningPlan")))),
+            stages=tuple(_stages(next(_within(plan, "winningPlan")))),
             keys=stats["totalKeysExamined"],
             documents=stats["totalDocsExamined"],
             found=stats["nReturned"],
@@ -111,15 +111,15 @@ def _shape(query: Any) -> str:
     return f"{{{', '.join(parts)}}}" if parts else ""
 
 
-def _within(told: Any, name: str) -> Iterator[Any]:
+def _within(plan: Any, name: str) -> Iterator[Any]:
     """Yield every value under that name, outermost first."""
-    if isinstance(told, dict):
-        if name in told:
-            yield told[name]
-        for value in told.values():
+    if isinstance(plan, dict):
+        if name in plan:
+            yield plan[name]
+        for value in plan.values():
             yield from _within(value, name)
-    elif isinstance(told, list):
-        for value in told:
+    elif isinstance(plan, list):
+        for value in plan:
             yield from _within(value, name)
 
 

@@ -21,7 +21,7 @@ from pymongo import WriteConcern
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api import create_app
 from stripe_mongo_sync.bench.load import fire, request
-from stripe_mongo_sync.bench.measure import conditions, cpu_seconds, floor, peak_memory, percentile, table
+from stripe_mongo_sync.bench.measure import baseline, conditions, cpu_seconds, peak_memory, percentile, table
 from stripe_mongo_sync.bench.plans import HEAD, Plan, Plans
 from stripe_mongo_sync.bench.shop import Json, Shop, shop
 from stripe_mongo_sync.sync.operator.status import status
@@ -33,7 +33,7 @@ OVERDUE, QUICK_OVERDUE = 1_000, 20
 ROUNDS, QUICK_ROUNDS = 3, 1
 POLL = 0.02  # seconds between two looks at the memory of a process
 AGO = 10  # ms between the births of two documents
-FLOOR_WRITES = 100
+BASELINE_WRITES = 100
 STATUS = "status"
 
 
@@ -115,15 +115,15 @@ def _indexes(service: Shop) -> Iterator[Json]:
 
 
 def _runs(service: Shop, overdue: int, rounds: int) -> str:
-    start = Job("floor: start, connect, end", ["-c", "import sync; sync.connect()"])
+    start = Job("baseline: start, connect, end", ["-c", "import sync; sync.connect()"])
     idle = Job("reconcile, nothing to do", ["-m", "sync", "reconcile", "--rate", "1000", "--json"])
     busy = Job(f"reconcile, {overdue:,} overdue", idle.arguments, overdue)
     missed = Job(f"reconcile, {overdue:,} events missed", idle.arguments, overdue)
     health = Job(STATUS, ["-m", "sync", "status", "--json"])
     writes, posts = [], []
     for _ in range(rounds):
-        writes += floor(service.stack.database, FLOOR_WRITES, 1, 1_000)
-        posts += _posts(service, FLOOR_WRITES)
+        writes += baseline(service.stack.database, BASELINE_WRITES, 1, 1_000)
+        posts += _posts(service, BASELINE_WRITES)
         service.stack.stripe.clock.advance(3600)  # what happened before is no longer among the latest events
         service.stack.stripe.dashboard.create("product", name="A new hour")
         service.stack.reconcile()
@@ -137,7 +137,7 @@ def _runs(service: Shop, overdue: int, rounds: int) -> str:
                 assert report["counts"].get("event_applied") == overdue, report
     assert service.stack.database.customers.count_documents({"status": "pending"}) == 0
     write, post = (1000 * percentile(latencies, 50) for latencies in (writes, posts))
-    told = f"floor, one at a time: a durable write {write:.2f} ms, a POST to the emulator {post:.2f} ms"
+    told = f"baseline, one at a time: a durable write {write:.2f} ms, a POST to the emulator {post:.2f} ms"
     return f"{_table([start, idle, busy, missed, health], write)}\n\n{told}"
 
 

@@ -46,12 +46,12 @@ class Template:
 
     def event_of(self, document: Json, type: str, created: int, **changed: Any) -> bytes:
         """Return the body of an event about a customer, as Stripe would send it."""
-        told = copy.deepcopy(self.event)
-        told["data"] = {"object": {**document["stripe"], **changed}}
+        event = copy.deepcopy(self.event)
+        event["data"] = {"object": {**document["stripe"], **changed}}
         if changed:
-            told["data"]["previous_attributes"] = {name: document["stripe"][name] for name in changed}
-        told["request"]["idempotency_key"] = document["key"] if type.endswith(".created") else None
-        return json.dumps({**told, "id": f"evt_{ObjectId()}", "type": type, "created": created}, indent=2).encode()
+            event["data"]["previous_attributes"] = {name: document["stripe"][name] for name in changed}
+        event["request"]["idempotency_key"] = document["key"] if type.endswith(".created") else None
+        return json.dumps({**event, "id": f"evt_{ObjectId()}", "type": type, "created": created}, indent=2).encode()
 
 
 @dataclass(frozen=True)

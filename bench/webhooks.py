@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from stripe import WebhookSignature
 
 from stripe_mongo_sync.bench.load import fire, request
-from stripe_mongo_sync.bench.measure import WARM_UP, compared, conditions, floor
+from stripe_mongo_sync.bench.measure import WARM_UP, baseline, compared, conditions
 from stripe_mongo_sync.bench.shop import Json, Shop, shop
 from stripe_mongo_sync.demo.stack import Stack
 
@@ -37,7 +37,7 @@ def run(*, quick: bool) -> Iterator[str]:
             unconfirmed = _seed(service, events, confirmed_at=None)
             proofs = [model.event_of(c, "customer.created", second) for c in unconfirmed]
             with written.round() as latencies:
-                latencies += floor(stack.database, events, CONNECTIONS, size)
+                latencies += baseline(stack.database, events, CONNECTIONS, size)
             for meter, bodies, says in (
                 (updated, news, b"applied"),
                 (confirmed, proofs, b"applied"),
@@ -48,7 +48,7 @@ def run(*, quick: bool) -> Iterator[str]:
                     latencies += fire(stack.url, signed, CONNECTIONS, status=200, says=says)
             _prove(stack, customers, unconfirmed, second)
         measured = {
-            "floor: one durable write": written,
+            "baseline: one durable write": written,
             "customer.updated": updated,
             "customer.created, confirms": confirmed,
             "a duplicate": repeated,

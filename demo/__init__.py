@@ -1,1 +1,1 @@
-"""The whole service on one machine, with nothing to configure: MongoDB, a small Stripe, the API and reconcile."""
+"""Runs the whole service on one machine without configuration: MongoDB, a small Stripe, the API and reconcile."""

@@ -14,7 +14,7 @@ from stripe_mongo_sync.demo.screen import Screen
 from stripe_mongo_sync.demo.shop import Shop
 from stripe_mongo_sync.demo.stack import Stack, Taken
 from stripe_mongo_sync.demo.stay import PORT, stack_to_stay, stay
-from stripe_mongo_sync.demo.story import CHAPTERS, Chapter, tell
+from stripe_mongo_sync.demo.story import CHAPTERS, Chapter, run_story
 
 INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
 ENDS = (signal.SIGINT, signal.SIGTERM)
@@ -65,7 +65,7 @@ def story(stack: Stack, chapters: tuple[Chapter, ...] = CHAPTERS) -> int:
     """Tell the story on a running stack; return 0 when all of it is true."""
     screen = Screen()
     screen.table(_addresses(stack))
-    if tell(Shop(stack), screen, chapters):
+    if run_story(Shop(stack), screen, chapters):
         return 0
     print(f"\nthe service last said:\n{stack.process('gunicorn').last_words()}", file=sys.stderr)
     return 1

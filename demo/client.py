@@ -9,16 +9,16 @@ from urllib.error import HTTPError
 from urllib.request import ProxyHandler, Request, build_opener
 
 Json = dict[str, Any]
-PATIENCE = 30.0  # seconds to wait for an answer; the service itself gives up before 45
+TIMEOUT = 30.0  # seconds to wait for an answer; the service itself answers within 45
 
 
 class NoAnswer(Exception):
-    """The connection ended without an answer, so nobody knows what was done."""
+    """The connection ended without an answer: it is unknown whether the service executed the request."""
 
 
 @dataclass(frozen=True)
 class Reply:
-    """What the service answered, whatever the status."""
+    """An answer of the service, of any status."""
 
     status: int
     headers: Mapping[str, str]
@@ -31,14 +31,16 @@ class Client:
     def __init__(self, url: str, token: str) -> None:
         self.url = url
         self.token = token
-        self._opener = build_opener(ProxyHandler({}))  # it is on this machine, whatever the environment says of proxies
+        self._opener = build_opener(
+            ProxyHandler({})
+        )  # the service is on this machine: no proxy of the environment may be used
 
     def get(self, path: str) -> Reply:
-        """Read."""
+        """Send a GET."""
         return self.call("GET", path)
 
     def post(self, path: str, body: Json, *, key: str | None = None) -> Reply:
-        """Create, with `key` as the Idempotency-Key."""
+        """Send a POST, with `key` as its Idempotency-Key."""
         return self.call("POST", path, body, {"Idempotency-Key": key} if key else {})
 
     def call(self, method: str, path: str, body: Json | None = None, headers: Mapping[str, str] | None = None) -> Reply:
@@ -47,7 +49,7 @@ class Client:
         data = None if body is None else json.dumps(body).encode()
         request = Request(self.url + path, data, sent, method=method)  # noqa: S310 - the demo's own service
         try:
-            with self._opener.open(request, timeout=PATIENCE) as answer:
+            with self._opener.open(request, timeout=TIMEOUT) as answer:
                 return Reply(answer.status, dict(answer.headers), json.load(answer))
         except HTTPError as error:
             with error:

@@ -1,4 +1,4 @@
-"""The hooks of `make dev`: what happened is one line of what the process of the hooks says."""
+"""The hooks of `make dev`: each logs one line for a notice."""
 
 import logging
 
@@ -8,6 +8,6 @@ log = logging.getLogger("demo.hooks")
 
 
 @on("*.active", "*.rolled_back", "*.deleted", "order.*")
-def tell(notice: Notice) -> None:
-    """Name the document: a shop would write a letter, or send the goods."""
+def log_notice(notice: Notice) -> None:
+    """Log the document. A real shop would send an e-mail or the goods."""
     log.info("hook: %s %s", notice.name, notice.document.id)

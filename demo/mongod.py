@@ -179,9 +179,9 @@ class Mongod:
     def _tell_janitor(self, line: str) -> None:
         if self._janitor is None:
             raise RuntimeError("call start() first")
-        told = input_of(self._janitor)
-        told.write(f"{line}\n")
-        told.flush()
+        pipe = input_of(self._janitor)
+        pipe.write(f"{line}\n")
+        pipe.flush()
 
     def _spawn(self) -> None:
         command = [

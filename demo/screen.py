@@ -1,4 +1,4 @@
-"""What the demo prints: short lines, ✔ and ✘, in colour where somebody looks on."""
+"""Prints the demo: short lines with ✔ or ✘, in colour on a terminal."""
 
 import os
 import sys
@@ -10,29 +10,29 @@ GREEN, RED, BOLD, FAINT = "32", "31", "1", "2"
 
 
 class Screen:
-    """Prints to stdout, and counts what was not as claimed."""
+    """Prints to stdout, and counts the expectations that were met and missed."""
 
     def __init__(self) -> None:
-        self.wrong = 0
-        self.right = 0
+        self.missed = 0
+        self.met = 0
         self._colourful = sys.stdout.isatty() and "NO_COLOR" not in os.environ
 
     def title(self, text: str) -> None:
-        """Begin a chapter."""
+        """Print the title of a chapter."""
         self._print(f"\n{self._in(BOLD, text)}")
 
     def note(self, text: str) -> None:
-        """Tell what happens."""
+        """Print a line about what the demo does."""
         self._print(self._in(FAINT, f"    {text}"))
 
     def holds(self, words: str) -> None:
-        """✔."""
-        self.right += 1
+        """Print ✔ and an expectation that was met."""
+        self.met += 1
         self._print(f"  {self._in(GREEN, '✔')} {one_line(words)}")
 
     def fails(self, words: str, why: str) -> None:
-        """✘, and why."""
-        self.wrong += 1
+        """Print ✘ and an expectation that was missed, with the reason."""
+        self.missed += 1
         self._print(f"  {self._in(RED, '✘')} {one_line(words)}")
         for line in why.split("\n"):
             self._print(f"      {one_line(line)}")
@@ -44,12 +44,12 @@ class Screen:
             self._print(f"  {self._in(BOLD, name.ljust(width))}  {one_line(value)}")
 
     def end(self, text: str, *, good: bool) -> None:
-        """Print the last line; uncoloured words, so that programs can read it too."""
+        """Print the last line of the demo."""
         self._print(f"\n{self._in(GREEN if good else RED, text)}")
 
     def _in(self, code: str, text: str) -> str:
-        told = one_line(text)  # the only commands to the terminal are ours
-        return f"\033[{code}m{told}\033[0m" if self._colourful else told
+        safe = one_line(text)  # so that no text can send control sequences to the terminal
+        return f"\033[{code}m{safe}\033[0m" if self._colourful else safe
 
     def _print(self, line: str) -> None:
         print(line, flush=True)

@@ -1,4 +1,4 @@
-"""Both sides of one shop, as anybody can look at them: the service over HTTP, and Stripe through its back door."""
+"""Both sides of one shop: the service over HTTP and MongoDB, and Stripe through the emulator's control API."""
 
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,22 +10,22 @@ from typing import Any
 
 from bson import ObjectId
 
-from stripe_mongo_sync.demo.balance import Balance, balance
 from stripe_mongo_sync.demo.client import Json, NoAnswer, Reply
-from stripe_mongo_sync.demo.sides import Sale, Sides
+from stripe_mongo_sync.demo.consistency import ConsistencyReport, compare_sides
+from stripe_mongo_sync.demo.sides import BothSides, Sale
 from stripe_mongo_sync.demo.stack import Stack
 from stripe_mongo_sync.models import kinds
 
-MONTH = timedelta(days=32)  # longer than any
+MONTH = timedelta(days=32)  # longer than every month
 PAST: Json = {"lease": {"$subtract": ["$$NOW", 1000]}}
 
 
 class Untrue(Exception):
-    """Something that the story rests on is not so."""
+    """A precondition of the story does not hold."""
 
 
 class Shop:
-    """What the story needs to see and to do."""
+    """What the story can read and do."""
 
     def __init__(self, stack: Stack) -> None:
         self._stack = stack
@@ -33,10 +33,10 @@ class Shop:
         self.stripe = stack.stripe
 
     def check(self) -> None:
-        """Raise Ended if a process died that nobody killed."""
+        """Raise Ended if a process of the stack died by itself."""
         self._stack.check()
 
-    # --- looking ---
+    # --- reading ---
 
     def document(self, reference: str) -> Json | None:
         """Return a customer as the service shows it; `reference` is its id or username."""
@@ -44,7 +44,7 @@ class Shop:
         return reply.body if reply.status == 200 else None
 
     def known(self, reference: str) -> Json:
-        """Return a customer that the service must have."""
+        """Return a customer; raise Untrue if the service does not have it."""
         document = self.document(reference)
         if not document:
             raise Untrue(f"the service does not know {reference}")
@@ -56,14 +56,14 @@ class Shop:
         return [each for each in found if (each["email"] or "").casefold() == username.casefold()]
 
     def ids(self, kind: str) -> list[str]:
-        """Return the ids of what is usable at Stripe."""
+        """Return the ids of the usable objects at Stripe."""
         return [each["id"] for each in self.stripe.usable(kind)]
 
-    def sides(self, username: str, id: str | None = None) -> Sides:
+    def sides(self, username: str, id: str | None = None) -> BothSides:
         """Return both sides of one customer; the `id` also finds a document that no longer holds its username."""
         document, there = self.document(id or username), self.at_stripe(username)
         linked = document is not None and document["stripe_id"] in [each["id"] for each in there]
-        return Sides(document["status"] if document else "nobody", len(there), linked)
+        return BothSides(document["status"] if document else "nobody", len(there), linked)
 
     def names(self, username: str) -> tuple[object, object]:
         """Return the customer's name here and at Stripe."""
@@ -71,7 +71,7 @@ class Shop:
         return document and document["name"], there[0]["name"] if there else None
 
     def confirmed(self, reference: str) -> bool:
-        """Whether Stripe itself told us of this customer."""
+        """Return whether an event of Stripe's has confirmed this customer."""
         document = self.document(reference)
         return bool(document and document["confirmed_at"])
 
@@ -106,20 +106,20 @@ class Shop:
         )
 
     def charges(self) -> int:
-        """Return how often Stripe has charged a card."""
+        """Return how many charges at Stripe were paid."""
         return sum(each["paid"] for each in self.stripe.objects("charge"))
 
     def newest_order(self) -> str:
-        """Return the id of the order that was made last."""
+        """Return the id of the newest order."""
         return str(self.service.get("/orders?limit=1").body["data"][0]["id"])
 
     def event(self, type: str) -> Json:
         """Return the newest event of that type at Stripe."""
         return next(event for event in reversed(self.stripe.events()) if event["type"] == type)
 
-    def balance(self) -> Balance:
-        """Count both sides."""
-        return balance(self._stack.database, self.stripe)
+    def consistency(self) -> ConsistencyReport:
+        """Compare both sides."""
+        return compare_sides(self._stack.database, self.stripe)
 
     # --- doing ---
 
@@ -127,8 +127,8 @@ class Shop:
         """Create a customer by one call."""
         return self.service.post("/customers", {"username": username}, key=key)
 
-    def begun(self, call: Callable[[], Reply]) -> "Future[Reply]":
-        """Begin a call, and do not wait for the answer."""
+    def start_call(self, call: Callable[[], Reply]) -> "Future[Reply]":
+        """Start a call in a thread, without waiting for the answer."""
         pool = ThreadPoolExecutor(1)
         answer = pool.submit(call)
         pool.shutdown(wait=False)
@@ -141,23 +141,23 @@ class Shop:
         return self.service.post("/orders", {"username": username, "items": items, **fields})
 
     def monthly(self) -> str:
-        """Make a price that is paid each month, and return its id."""
+        """Create a monthly price, and return its id."""
         recurs = {"currency": "eur", "unit_amount": 500, "recurring": {"interval": "month"}}
         made = self.service.post("/prices", {"product": self.ids("product")[0], **recurs})
         return str(made.body["stripe_id"])
 
     def card(self, token: str) -> str:
-        """Make a payment method of a card; Stripe's own code in the browser has made the token. Return its id."""
+        """Create a payment method from a token, which Stripe's code in the browser makes. Return its id."""
         made = self.service.post("/payment-methods", {"type": "card", "card": {"token": token}})
         return str(made.body["stripe_id"])
 
     def pay_with(self, username: str, card: str) -> Reply:
-        """Let a customer pay with that card from now on, by one call."""
+        """Make this card the customer's default, by one call."""
         return self.service.post(f"/customers/{username}/payment_method", {"payment_method": card})
 
     @contextmanager
     def a_month_ago(self) -> Iterator[None]:
-        """Do something a month ago, by Stripe's clock. What it tells of that arrives in the end, signed then."""
+        """Run the block a month ago by Stripe's clock. Its webhooks arrive afterwards."""
         self.stripe.webhooks.disrupt(delay=1000, seconds=MONTH.total_seconds())
         self.stripe.clock.advance(-MONTH.total_seconds())
         try:
@@ -167,7 +167,7 @@ class Shop:
             self.stripe.clock.advance(MONTH.total_seconds())
 
     def kill_workers(self) -> int:
-        """`kill -9` every process that serves requests; gunicorn starts others. Return how many there were."""
+        """Send `kill -9` to every worker; gunicorn starts others. Return how many there were."""
         workers = self._stack.workers()
         for pid in workers:
             kill(pid, SIGKILL)
@@ -178,19 +178,19 @@ class Shop:
         self._rewrite(id, PAST)
 
     def make_old(self, id: str, age: timedelta) -> None:
-        """Make a document's pending operation older than it is, and due."""
+        """Make a document's pending operation older by `age`, and due."""
         earlier = int(age.total_seconds() * 1000)
         dates = ("operation.since", "operation.stored_failure_at")
         aged = {date: {"$subtract": [f"${date}", earlier]} for date in dates}
         self._rewrite(id, {**aged, **PAST})
 
     def make_all_due(self) -> None:
-        """Move every lease that is left into the past, those of events, too."""
+        """Move every remaining lease into the past, including those of events."""
         for rows in (*self._collections, self._stack.database["stripe_events"]):
             rows.update_many({"lease": {"$type": "date"}}, [{"$set": PAST}])
 
     def reconcile(self, *options: str) -> str:
-        """Run reconcile once and return what it did, in a line."""
+        """Run reconcile once, and return a line about what it did. Raise Untrue if it fails."""
         code, report = self._stack.reconcile(*options)
         done = ", ".join(f"{name} {count}" for name, count in sorted(report.get("counts", {}).items()) if count)
         line = " ".join(("python -m sync reconcile", *options, "→", done or "nothing to do"))
@@ -215,7 +215,7 @@ class Shop:
 
 
 def no_answer(answer: "Future[Reply]") -> bool:
-    """Whether a call that was begun ended without an answer."""
+    """Return whether a started call ended without an answer."""
     return answer.done() and isinstance(answer.exception(), NoAnswer)
 
 

@@ -1,28 +1,28 @@
-"""What is seen of one customer, order or object on both sides, and what should be."""
+"""The state of one customer, order or object on both sides, as it is seen or expected."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
-class Sides:
-    """One customer: the status of the document, the usable objects at Stripe, and whether one names the other."""
+class BothSides:
+    """One customer: the document's status, the count of usable objects at Stripe, and whether they are linked."""
 
     here: str
     at_stripe: int
     linked: bool
 
 
-SYNCED = Sides("active", at_stripe=1, linked=True)
-IN_DOUBT = Sides("pending", at_stripe=1, linked=False)
-UNKNOWN = Sides("pending", at_stripe=0, linked=False)
-GIVEN_UP = Sides("rolled_back", at_stripe=0, linked=False)
-LATE_TWIN = Sides("rolled_back", at_stripe=1, linked=False)
-NOBODY = Sides("nobody", at_stripe=0, linked=False)
+SYNCED = BothSides("active", at_stripe=1, linked=True)
+IN_DOUBT = BothSides("pending", at_stripe=1, linked=False)
+UNKNOWN = BothSides("pending", at_stripe=0, linked=False)
+ROLLED_BACK = BothSides("rolled_back", at_stripe=0, linked=False)
+LATE_ORPHAN = BothSides("rolled_back", at_stripe=1, linked=False)
+NOBODY = BothSides("nobody", at_stripe=0, linked=False)
 
 
 @dataclass(frozen=True)
 class Sale:
-    """One order: how far its payment is, and the money at Stripe, in the minor unit."""
+    """One order: its payment status, and the money at Stripe in the minor unit."""
 
     here: str
     received: int = 0
@@ -31,10 +31,10 @@ class Sale:
 
 
 def refunded(here: str, amount: int, of: int) -> Sale:
-    """Return an order that was paid, and of which so much was given back, as both sides should say."""
+    """Return a paid order of which this amount was refunded, on both sides."""
     return Sale(here, received=of, refunded=amount, refunded_here=amount)
 
 
-def twice(*values: object) -> tuple[list[object], list[object]]:
-    """Return what `both` sees when MongoDB and Stripe agree on these values."""
+def on_both_sides(*values: object) -> tuple[list[object], list[object]]:
+    """Return what `Shop.both` returns if MongoDB and Stripe have these values."""
     return [*values], [*values]

@@ -144,8 +144,8 @@ class Stack:
 
     def workers(self) -> list[int]:
         """Return the process ids of gunicorn's workers, from what it says: that is the same on every system."""
-        told = WORKER.findall(self.process("gunicorn").log.read_text(errors="replace"))
-        return [pid for pid in map(int, told) if _exists(pid)]
+        pids = WORKER.findall(self.process("gunicorn").log.read_text(errors="replace"))
+        return [pid for pid in map(int, pids) if _exists(pid)]
 
     def reconcile(self, *options: str) -> tuple[int, Json]:
         """Run `python -m sync reconcile` once; return its exit code and its report."""
@@ -190,7 +190,7 @@ class Stack:
         self.start(name)
 
     def _environment(self) -> dict[str, str]:
-        """Return what the processes are told: nothing of the owner's settings, gunicorn's or a proxy's."""
+        """Return the environment of the processes, without the owner's settings or those of gunicorn and proxies."""
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.settings = self._settings()
@@ -226,9 +226,9 @@ class Stack:
 
     def _tell_janitor(self) -> None:
         running = [str(process.pid) for process in reversed(self._processes.values()) if process.running]
-        told = input_of(self._janitor)
-        told.write(" ".join(running) + "\n")
-        told.flush()
+        pipe = input_of(self._janitor)
+        pipe.write(" ".join(running) + "\n")
+        pipe.flush()
 
 
 def with_database(server: str, database: str) -> str:

@@ -1,4 +1,4 @@
-"""`make dev`: the stack of the demo, left running on a known port, and what to type at it."""
+"""`make dev`: leaves the stack of the demo running on a known port, and prints commands to try."""
 
 import os
 import shlex
@@ -9,24 +9,31 @@ from typing import NoReturn
 from stripe_mongo_sync.demo.screen import Screen
 from stripe_mongo_sync.demo.stack import ROOT, Stack
 
-PORT = 8000  # what `make run` takes, and all that the README shows
-TOKEN = "the-token-of-make-dev"  # noqa: S105 – as known as the README, and as good as this machine's walls
-EVERY = 5.0  # seconds between two runs of reconcile, in production 5 minutes
-TOLD = 1.0  # seconds between two looks for hooks that are due
-WATCH = 0.5  # seconds between two looks at whether everything still runs
+PORT = 8000  # the port of `make run`, which the README's commands use
+TOKEN = "the-token-of-make-dev"  # noqa: S105 – no secret: it is in the README
+RECONCILE_EVERY = 5.0  # seconds between two runs of reconcile; in production, 5 minutes
+DELIVER_EVERY = 1.0  # seconds between two runs of the hooks
+CHECK_EVERY = 0.5  # seconds between two checks that every process still runs
 
 
 def stack_to_stay(mongodb: str | None, port: int) -> Stack:
-    """Return a stack whose address, token and hooks its owner knows, or has chosen."""
+    """Return a stack with a known address and token, and with the hooks of `HOOKS` or those of the demo."""
     own = {
         "API_TOKENS": f"dev:read+write+operate:{TOKEN}",
         "HOOKS": os.environ.get("HOOKS") or "stripe_mongo_sync.demo.hooks",
     }
-    return Stack(mongodb=mongodb, environment=own, reconcile_every=EVERY, hooks_every=TOLD, port=port, token=TOKEN)
+    return Stack(
+        mongodb=mongodb,
+        environment=own,
+        reconcile_every=RECONCILE_EVERY,
+        hooks_every=DELIVER_EVERY,
+        port=port,
+        token=TOKEN,
+    )
 
 
 def stay(stack: Stack, screen: Screen) -> NoReturn:
-    """Say what to type, then repeat what the hooks say, until a signal comes; raise Ended when a process dies."""
+    """Print commands to try, then what the hooks log, until a signal comes. Raise Ended if a process dies."""
     screen.title("Try, from another terminal, or in the browser: " + stack.url)
     for line in _calls(stack):
         print(line)
@@ -39,12 +46,12 @@ def stay(stack: Stack, screen: Screen) -> NoReturn:
     print(f"set -a; . {shlex.quote(str(dotenv))}; set +a")
     print(f"{shlex.quote(sys.executable)} -m sync status")
     print("\nCtrl-C stops everything. What the hooks say:", flush=True)
-    with stack.process("hooks").log.open(errors="replace") as told:
+    with stack.process("hooks").log.open(errors="replace") as log:
         while True:
             stack.check()
-            for line in told:
+            for line in log:
                 screen.note(line.rstrip("\n"))
-            time.sleep(WATCH)
+            time.sleep(CHECK_EVERY)
 
 
 def _calls(stack: Stack) -> tuple[str, ...]:

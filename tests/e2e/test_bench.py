@@ -22,10 +22,10 @@ def test_webhooks_and_creations_are_told_beside_the_floor() -> None:
     done = bench("webhooks", "create", "--quick")
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("÷ floor") == 6, "two columns of each table"
+    assert done.stdout.count("÷ baseline") == 6, "two columns of each table"
     lines = done.stdout.splitlines()
     for row, times in (
-        ("floor: one durable write", 3),
+        ("baseline: one durable write", 3),
         *((row, 1) for row in ("customer.updated", "customer.created, confirms", "a duplicate")),
         *((row, 2) for row in ("the emulator alone", "POST /customers", "in process")),
     ):
@@ -45,8 +45,8 @@ def test_the_backfill_is_killed_twice_and_copies_everything() -> None:
 
     assert done.returncode == 0, done.stderr
     assert done.stdout.count("killed twice on the way: equal to the emulator's list") == 1
-    told = [line.split("  ")[0] for line in done.stdout.splitlines() if line.startswith(("floor", "backfill"))]
-    assert told == ["floor: bulk insert", "backfill"]
+    told = [line.split("  ")[0] for line in done.stdout.splitlines() if line.startswith(("baseline", "backfill"))]
+    assert told == ["baseline: bulk insert", "backfill"]
 
 
 def test_an_unknown_benchmark_is_refused_by_name(capsys: pytest.CaptureFixture[str]) -> None:

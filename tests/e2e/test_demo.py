@@ -21,7 +21,7 @@ from stripe_mongo_sync.demo.mongod import find_mongod, free_port
 from stripe_mongo_sync.demo.process import Ended
 from stripe_mongo_sync.demo.shop import Shop
 from stripe_mongo_sync.demo.stack import ROOT, Stack, with_database
-from stripe_mongo_sync.demo.story import CHAPTERS, Claim, chapter
+from stripe_mongo_sync.demo.story import CHAPTERS, Expectation, chapter
 from stripe_mongo_sync.models import kinds
 from tests.support import eventually
 
@@ -126,32 +126,30 @@ def test_the_story_is_true_and_told_in_under_a_minute() -> None:
     assert worked() - began < 30, "seconds of work, on as few as one core; a clock would judge who else runs here"
 
 
-def test_a_claim_that_does_not_hold_is_a_cross_and_exit_code_1(
-    stack: Stack, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_missed_expectation_is_a_cross_and_exit_code_1(stack: Stack, capsys: pytest.CaptureFixture[str]) -> None:
     @chapter("A chapter that is not true")
-    def untrue(shop: Shop) -> Iterator[Claim | str]:
-        yield Claim("Stripe has a customer", lambda: len(shop.stripe.usable("customer")), 1, patience=0.1)
-        yield Claim("what follows from it", lambda: True)
+    def untrue(shop: Shop) -> Iterator[Expectation | str]:
+        yield Expectation("Stripe has a customer", lambda: len(shop.stripe.usable("customer")), 1, timeout=0.1)
+        yield Expectation("what follows from it", lambda: True)
 
     assert story(stack, (untrue,)) == 1
 
     printed = capsys.readouterr().out
     assert "✘ Stripe has a customer\n      expected 1\n      seen     0\n" in printed
     assert "what follows from it" not in printed
-    assert printed.splitlines()[-1].startswith("1 of 1 claims did not hold; in sync: 0 documents")
+    assert printed.splitlines()[-1].startswith("1 of 1 expectations were not met; in sync: 0 documents")
 
 
-def test_a_chapter_that_breaks_off_is_a_cross_and_the_next_is_told(
+def test_a_chapter_that_breaks_off_is_a_cross_and_the_next_one_runs(
     stack: Stack, capsys: pytest.CaptureFixture[str]
 ) -> None:
     @chapter("A chapter that breaks off")
-    def broken(shop: Shop) -> Iterator[Claim | str]:
+    def broken(shop: Shop) -> Iterator[Expectation | str]:
         yield shop.document("nobody")["id"]  # type: ignore[index]
 
     @chapter("A good chapter")
-    def good(shop: Shop) -> Iterator[Claim | str]:
-        yield Claim("all is well", lambda: True)
+    def good(shop: Shop) -> Iterator[Expectation | str]:
+        yield Expectation("all is well", lambda: True)
 
     assert story(stack, (broken, good)) == 1
 
@@ -173,20 +171,20 @@ def test_a_document_without_its_object_is_told(stack: Stack) -> None:
     made = stack.service.post("/customers", {"username": "ada@here.com"}).body
     stack.stripe.wipe()
 
-    balance = Shop(stack).balance()
+    report = Shop(stack).consistency()
 
-    assert not balance.in_sync
-    assert str(balance) == f"NOT in sync: 1 documents, 0 Stripe objects, 0 orphans; gone at Stripe: {made['id']}"
+    assert not report.in_sync
+    assert str(report) == f"NOT in sync: 1 documents, 0 Stripe objects, 0 orphans; gone at Stripe: {made['id']}"
 
 
 def test_a_document_that_differs_or_is_unsettled_is_told(stack: Stack) -> None:
     made = stack.service.post("/customers", {"username": "ada@here.com"}).body
-    eventually(lambda: Shop(stack).balance().in_sync)
+    eventually(lambda: Shop(stack).consistency().in_sync)
     stack.database["customers"].update_one(
         {}, {"$set": {"stripe.name": "somebody else", "review": "a person must look"}}
     )
 
-    told = str(Shop(stack).balance())
+    told = str(Shop(stack).consistency())
 
     assert f"different: {made['stripe_id']}" in told
     assert f"unsettled: {made['id']}" in told
@@ -198,11 +196,11 @@ def test_an_order_has_no_object_of_its_own_but_must_be_settled(stack: Stack) -> 
     stack.service.post("/customers", {"username": "ada@here.com"})
     sale = {"username": "ada@here.com", "items": [{"price": price, "quantity": 1}], "payment": "checkout"}
     made = stack.service.post("/orders", {**sale, "success_url": "https://shop.example/thanks"}).body
-    eventually(lambda: str(Shop(stack).balance()) == "in sync: 4 documents, 4 Stripe objects, 0 orphans")
+    eventually(lambda: str(Shop(stack).consistency()) == "in sync: 4 documents, 4 Stripe objects, 0 orphans")
 
     stack.database["orders"].update_one({}, {"$set": {"review": "a person must look"}})
 
-    assert f"unsettled: {made['id']}" in str(Shop(stack).balance())
+    assert f"unsettled: {made['id']}" in str(Shop(stack).consistency())
 
 
 def test_a_process_that_cannot_start_is_told_with_its_last_words(stack: Stack) -> None:

@@ -1,4 +1,4 @@
-"""What a chapter says, and how it is checked: in the words of a shop owner, and on both sides."""
+"""An expectation of a chapter: a sentence in the words of a shop owner, and its check on both sides."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -8,24 +8,24 @@ from stripe_mongo_sync.demo.client import NoAnswer
 from stripe_mongo_sync.demo.shop import Shop
 from stripe_mongo_sync.sync.logs import one_line
 
-PATIENCE = 10.0  # seconds until a claim must hold; a webhook takes a tenth of one
-POLL = 0.02  # seconds between two looks
+TIMEOUT = 10.0  # seconds within which an expectation must be met; a webhook takes a tenth of one
+POLL = 0.02  # seconds between two checks
 
 ADA, BOB, CLEO, DORA, EVE, FAY = (f"{name}@here.com" for name in ("ada", "bob", "cleo", "dora", "eve", "fay"))
 
 
 @dataclass(frozen=True)
-class Claim:
-    """Words that a shop owner understands, and what is `seen` when they are true."""
+class Expectation:
+    """A sentence that a shop owner understands. It is true when `seen` returns `expected`."""
 
     words: str
     seen: Callable[[], object]
     expected: object = True
-    patience: float = PATIENCE
+    timeout: float = TIMEOUT
 
-    def wrong(self) -> str | None:
-        """Wait until it holds and return None, or else what was seen instead."""
-        deadline = time.monotonic() + self.patience
+    def mismatch(self) -> str | None:
+        """Wait until the expectation is met and return None, or after the timeout return what was seen instead."""
+        deadline = time.monotonic() + self.timeout
         while True:
             try:
                 seen = self.seen()
@@ -38,17 +38,17 @@ class Claim:
             time.sleep(POLL)
 
 
-Told = Iterator[Claim | str]  # a string tells what happens meanwhile
+Steps = Iterator[Expectation | str]  # a string says what the demo does
 
 
 @dataclass(frozen=True)
 class Chapter:
-    """A part of the story: it does something with the shop, and yields what is true then."""
+    """A part of the story: it acts on the shop, and yields expectations."""
 
     title: str
-    tell: Callable[[Shop], Told]
+    run: Callable[[Shop], Steps]
 
 
-def chapter(title: str) -> Callable[[Callable[[Shop], Told]], Chapter]:
-    """Make a chapter of the function that tells it."""
-    return lambda tell: Chapter(title, tell)
+def chapter(title: str) -> Callable[[Callable[[Shop], Steps]], Chapter]:
+    """Make a chapter of a function."""
+    return lambda run: Chapter(title, run)

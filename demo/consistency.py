@@ -1,4 +1,4 @@
-"""Everything on both sides, counted and compared: each document with its object at Stripe."""
+"""Counts both sides, and compares each document with its object at Stripe."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,22 +11,22 @@ from stripe_mongo_sync.models.rows.content import content
 
 
 @dataclass(frozen=True)
-class Balance:
-    """Everything on both sides, counted."""
+class ConsistencyReport:
+    """The result: counts, and every difference by id."""
 
     documents: int  # active ones
-    objects: int  # usable ones, and those that an active document has
-    orphans: tuple[str, ...]  # usable objects that no active document has
-    missing: tuple[str, ...]  # active documents whose object is gone
-    different: tuple[str, ...]  # active documents that do not say what Stripe says
-    unsettled: tuple[str, ...]  # documents on which something is still to be done, or decided by a person
+    objects: int  # usable ones, and those that active documents are linked to
+    orphans: tuple[str, ...]  # usable objects to which no active document is linked
+    missing: tuple[str, ...]  # active documents whose object is deleted
+    different: tuple[str, ...]  # active documents whose snapshot differs from the object
+    unsettled: tuple[str, ...]  # documents that are due, or that an operator must review
 
     @property
     def in_sync(self) -> bool:
-        """Whether both sides are one."""
-        return self.documents == self.objects and not self._trouble()
+        """Whether each side has what the other has."""
+        return self.documents == self.objects and not self._differences()
 
-    def _trouble(self) -> list[str]:
+    def _differences(self) -> list[str]:
         named = {
             "without a document": self.orphans,
             "gone at Stripe": self.missing,
@@ -37,11 +37,11 @@ class Balance:
 
     def __str__(self) -> str:
         counts = f"{self.documents} documents, {self.objects} Stripe objects, {len(self.orphans)} orphans"
-        return f"in sync: {counts}" if self.in_sync else "; ".join([f"NOT in sync: {counts}", *self._trouble()])
+        return f"in sync: {counts}" if self.in_sync else "; ".join([f"NOT in sync: {counts}", *self._differences()])
 
 
-def balance(database: Database[Any], stripe: Control) -> Balance:
-    """Count both sides, every kind of object. An order has none of its own: it only has to be settled."""
+def compare_sides(database: Database[Any], stripe: Control) -> ConsistencyReport:
+    """Compare all kinds. An order has no object at Stripe, so it only must not be unsettled."""
     found: dict[str, list[str]] = {name: [] for name in ("orphans", "missing", "different", "unsettled")}
     documents = objects = 0
     for kind, model in kinds().items():
@@ -59,4 +59,4 @@ def balance(database: Database[Any], stripe: Control) -> Balance:
         found["different"] += [
             id for id, row in active.items() if id in there and content(row["stripe"]) != content(there[id])
         ]
-    return Balance(documents, objects, **{name: tuple(ids) for name, ids in found.items()})
+    return ConsistencyReport(documents, objects, **{name: tuple(ids) for name, ids in found.items()})

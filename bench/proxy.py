@@ -1,4 +1,4 @@
-"""`python -m bench.front`: a front of the emulator whose list of events is ready, so that only we are measured.
+"""`python -m bench.proxy`: a front of the emulator whose list of events is ready, so that only we are measured.
 
 The emulator sorts its whole list for each page and would keep each of 100,000 events in memory. This front writes a
 page when it is asked for; whatever else is asked, it passes on, and it counts all of it by the second.
@@ -29,7 +29,7 @@ from stripe_mongo_sync.emulator.state.clock import Clock
 
 PAGE = 100
 PASSED_ON = ("Authorization", "Content-Type", "Idempotency-Key", "Stripe-Version")
-TOLD = "/_front"  # where it tells what it counted
+TOLD = "/_proxy"  # where it tells what it counted
 
 Json = dict[str, Any]
 
@@ -58,7 +58,7 @@ class Listing:
         return json.dumps(told)
 
 
-class Front(ThreadingHTTPServer):
+class StripeProxy(ThreadingHTTPServer):
     """Answers on a port of its own, `delay` seconds after it was asked."""
 
     daemon_threads = True
@@ -83,7 +83,7 @@ class _Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
     wbufsize = 1 << 16  # head and body together
-    server: Front
+    server: StripeProxy
 
     def setup(self) -> None:
         super().setup()
@@ -133,12 +133,12 @@ class _Answer(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def front(stripe: str, listing: Listing, directory: Path, delay: float = 0.0) -> Iterator[str]:
+def stripe_proxy(stripe: str, listing: Listing, directory: Path, delay: float = 0.0) -> Iterator[str]:
     """Run a front of that emulator in a process of its own; yield its address."""
     told = directory / "listing.json"
     told.write_text(json.dumps(vars(listing)))
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.front", stripe, str(delay), str(told)],
+        [sys.executable, "-m", "bench.proxy", stripe, str(delay), str(told)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
@@ -162,7 +162,7 @@ def counted(url: str) -> tuple[int, Counter[int]]:
 def main() -> None:
     """Serve until killed."""
     stripe, delay, told = sys.argv[1:]
-    server = Front(stripe, float(delay), Listing(**json.loads(Path(told).read_text())))
+    server = StripeProxy(stripe, float(delay), Listing(**json.loads(Path(told).read_text())))
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
 
