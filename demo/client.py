@@ -31,9 +31,7 @@ class Client:
     def __init__(self, url: str, token: str) -> None:
         self.url = url
         self.token = token
-        self._opener = build_opener(
-            ProxyHandler({})
-        )  # the service is on this machine: no proxy of the environment may be used
+        self._opener = build_opener(ProxyHandler({}))  # without the environment's proxies: this is the same machine
 
     def get(self, path: str) -> Reply:
         """Send a GET."""
