@@ -4,10 +4,12 @@ import os
 import shlex
 import sys
 import time
+from pathlib import Path
 from typing import NoReturn
 
 from stripe_mongo_sync.demo.screen import Screen
-from stripe_mongo_sync.demo.stack import ROOT, Stack
+from stripe_mongo_sync.demo.stack import Stack
+from stripe_mongo_sync.sync.process.starting import SCRIPT
 
 PORT = 8000  # the port of `make run`, which the README's commands use
 TOKEN = "the-token-of-make-dev"  # noqa: S105 – no secret: it is in the README
@@ -42,9 +44,9 @@ def stay(stack: Stack, screen: Screen) -> NoReturn:
     dotenv.touch(0o600)
     dotenv.write_text("".join(f"{name}={shlex.quote(value)}\n" for name, value in stack.settings.items()))
     print(dotenv.read_text(), end="")
-    screen.title(f"They are in a file, too, which goes with the stack; in {ROOT}")
+    screen.title("They are in a file, too, which goes with the stack")
     print(f"set -a; . {shlex.quote(str(dotenv))}; set +a")
-    print(f"{shlex.quote(sys.executable)} -m sync status")
+    print(shlex.quote(str(Path(sys.executable).with_name(SCRIPT))), "status")
     print("\nCtrl-C stops everything. What the hooks say:", flush=True)
     with stack.process("hooks").log.open(errors="replace") as log:
         while True:

@@ -242,7 +242,7 @@ def test_a_process_comes_back_where_it_was_and_one_that_dies_is_told_and_nothing
 
 
 def test_the_lines_to_try_work_and_ctrl_c_stops_every_process_and_removes_every_file(
-    subtests: pytest.Subtests,
+    subtests: pytest.Subtests, tmp_path: Path
 ) -> None:
     with left_running() as left:
         with subtests.test("the lines work as they are printed"):
@@ -260,7 +260,9 @@ def test_the_lines_to_try_work_and_ctrl_c_stops_every_process_and_removes_every_
         with subtests.test("the printed .env leads the commands to the same stack"):
             dotenv = re.findall(r"^([A-Z_]+)=(.*)$", left.printed, re.MULTILINE)
             assert {name: shlex.split(value)[0] for name, value in dotenv} == dotenv_values(left.logs / ".env")
-            told = typed(re.findall(r"^(set -a; .*|.* -m sync status)$", left.printed, re.MULTILINE), ROOT)
+            told = typed(
+                re.findall(r"^(set -a; .*|.*/stripe-mongo-sync status)$", left.printed, re.MULTILINE), tmp_path
+            )
             assert told.returncode == 0, told.stderr
             assert "customers active 2" in told.stdout
         with subtests.test("a second one says whose port it is"):

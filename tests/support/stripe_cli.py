@@ -38,17 +38,18 @@ def found() -> str | None:
 @cache
 def offered() -> tuple[str, ...]:
     """Return the events that it says it can trigger; none, if it is not here."""
-    said = _run("trigger", "--help").said if found() else ""
+    said = run("trigger", "--help").said if found() else ""
     _, _, events = said.partition("Supported events:")
     return tuple(re.findall(r"^  (\S+)$", events.partition("Usage:")[0], re.MULTILINE))
 
 
 def trigger(event: str, url: str) -> Triggered:
     """Let it make the event happen at the Stripe of that address."""
-    return _run("trigger", event, "--api-base", url, "--api-key", KEY, "--api-version", VERSION)
+    return run("trigger", event, "--api-base", url, "--api-key", KEY, "--api-version", VERSION)
 
 
-def _run(*arguments: str) -> Triggered:
+def run(*arguments: str) -> Triggered:
+    """Run it in a home of its own; it must be here."""
     command = found()
     assert command is not None, "nothing is run that is not here"
     with tempfile.TemporaryDirectory() as home:  # it would write its settings there
