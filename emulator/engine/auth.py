@@ -1,4 +1,4 @@
-"""Who asks: the secret key, its mode, and what it may do (facts, section 6)."""
+"""Authentication: the API key, its mode, and its permissions (stripe-facts.md#requests-and-replies)."""
 
 from __future__ import annotations
 

@@ -258,7 +258,7 @@ class Engine:
         return len(late)
 
     def repair(self, key: str | None, cause: Json | None) -> list[Json]:
-        """Roll forward what stored 500s left undone; `cause` is what the events say (facts, section 0.4)."""
+        """Execute requests that saved a 500; `cause` is the `request` of the events (stripe-facts.md#server-errors)."""
         made = []
         for row in self.deferred.repairs(key):
             call = calls.route(row["method"], row["path"])

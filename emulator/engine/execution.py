@@ -19,7 +19,7 @@ Draw = Callable[[int, str], str]
 
 
 class Execution:
-    """Acts on one realm. `cause` is the `request` of every event it leads to (facts, section 0.2)."""
+    """Executes a request. `cause` is the `request` of all its events (stripe-facts.md#the-request-of-an-event)."""
 
     def __init__(self, realm: Realm, second: int, draw: Draw, announce: Announce, cause: Json | None) -> None:
         self.realm = realm

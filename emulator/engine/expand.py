@@ -1,4 +1,4 @@
-"""Expansion: ids replaced by what they name, up to four levels deep (facts, section 6)."""
+"""Expansion: replaces ids by their objects, up to four levels deep (stripe-facts.md#requests-and-replies)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The limiter: so many requests of an account in a second, and 429 for the rest (facts, section 4)."""
+"""The rate limiter: 429 for the requests of an account beyond its rate (stripe-facts.md#rate-limits)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Lists: newest first, filtered, in pages with two kinds of cursor (facts, section 4)."""
+"""Lists: filtered, sorted newest first, and read in pages by two kinds of cursor (stripe-facts.md#lists)."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Thin events: what a destination with a thin payload is sent instead of a snapshot (facts, section 3).
+"""Renders thin events, which a destination can receive instead of snapshots (stripe-facts.md#events-and-webhooks).
 
-It says which object changed, and nothing of how it looks; it has an id of its own, the same each time it is sent.
-An object that no GET shows, as a session of the billing portal, has no address: stripe-python knows none in its events.
+A thin event names the object that changed, without its content. Its id is its own, and the same for every destination.
+It has no `related_object` if no GET shows the object, such as a session of the billing portal.
 """
 
 from __future__ import annotations

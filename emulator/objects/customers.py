@@ -104,7 +104,7 @@ def _finish(ctx: Effects, params: Json, customer: Json) -> None:
 
 
 def _cancel_subscriptions(ctx: Effects, customer: Json) -> None:
-    """Deleting a customer cancels its subscriptions at once (facts, section 5)."""
+    """Cancel the subscriptions of a deleted customer immediately (stripe-facts.md#deletions)."""
     for subscription in ctx.realm.all("subscription"):
         if subscription["customer"] == customer["id"] and subscription["status"] not in renewals.OVER:
             renewals.end(ctx, copy.deepcopy(subscription))

@@ -14,7 +14,7 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 
 
 class Actor:
-    """Creates, updates and deletes like the API, save that events name no key of ours (facts, section 0.3)."""
+    """Calls the API, but its events carry no caller's key (stripe-facts.md#the-request-of-an-event)."""
 
     def __init__(
         self,
@@ -37,7 +37,7 @@ class Actor:
         return self._do(Call(RESOURCES[kind], "update", id), params)
 
     def delete(self, kind: str, id: str) -> Json:
-        """Unlike the API, the Dashboard can delete a price (facts, section 5)."""
+        """Delete an object; also a price, which the API cannot delete (stripe-facts.md#deletions)."""
         return self._do(Call(RESOURCES[kind], "delete", id), {})
 
     def end(self, kind: str, id: str, **params: Any) -> Json:

@@ -1,4 +1,4 @@
-"""The people at the other end: owners of cards and buyers, whose doings carry no key of ours (facts, section 0.3)."""
+"""Buyers, cardholders and banks. Their events carry no caller's key (stripe-facts.md#the-request-of-an-event)."""
 
 from __future__ import annotations
 

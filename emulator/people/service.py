@@ -171,7 +171,7 @@ class Service(Trouble):
     def roll_secret(
         self, endpoint_id: str, secret: str | None = None, keep: float = 86_400, livemode: bool = False
     ) -> str:
-        """A new secret; the old ones go on signing for `keep` seconds (facts, section 3)."""
+        """Return a new secret. The old ones sign, too, for `keep` seconds (stripe-facts.md#events-and-webhooks)."""
         with self.engine.state():
             realm, until = self.engine.realm(livemode), self.clock.now() + keep
             old = realm.table("secret")[endpoint_id]["secrets"]

@@ -1,4 +1,4 @@
-"""Stripe's refusals, in Stripe's words (facts, sections 1, 4, 5 and 6)."""
+"""Stripe's errors, with Stripe's messages (stripe-facts.md#requests-and-replies)."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def both(*names: str) -> Problem:
 
 
 def no_such(label: str, id: str, param: str = "id", status: int = 404, elsewhere: str | None = None) -> Problem:
-    """404 for an id in the path, 400 for one in the body; says so when the other mode has it (facts, section 6)."""
+    """Return a 404 for an id in the path, or a 400 for one in the body. `elsewhere` is the mode that has the object."""
     message = f"No such {label}: '{id}'"
     if elsewhere is not None:
         used = "live" if elsewhere == "test" else "test"

@@ -211,7 +211,7 @@ class MapOf(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class Metadata(Field):
-    """Up to 50 keys of 40 characters, values of 500; '' removes a key, or all (facts, section 6)."""
+    """50 keys of 40 characters, values of 500; '' removes a key, or all (stripe-facts.md#requests-and-replies)."""
 
     def parse(self, raw: Any, name: str) -> Any:
         if not isinstance(raw, dict):

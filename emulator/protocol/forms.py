@@ -1,4 +1,4 @@
-"""Form bodies and query strings as nested values, the way Stripe reads them (facts, section 6)."""
+"""Reads form bodies and query strings into nested values, as Stripe does (stripe-facts.md#requests-and-replies)."""
 
 from __future__ import annotations
 

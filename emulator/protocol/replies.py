@@ -1,4 +1,4 @@
-"""Replies with the headers that Stripe sends (facts, sections 1 and 6)."""
+"""Replies with Stripe's headers (stripe-facts.md#requests-and-replies)."""
 
 from __future__ import annotations
 

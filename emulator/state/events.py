@@ -1,4 +1,4 @@
-"""The event log: what Stripe says happened, to whom it is visible, and for how long (facts, section 3)."""
+"""The event log: the events, and which of them the API shows (stripe-facts.md#events-and-webhooks)."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ class EventLog:
         return event
 
     def listed(self, realm: Realm) -> list[Json]:
-        """What GET /v1/events may show now, oldest first; the newest end lags (facts, section 3)."""
+        """Return what GET /v1/events shows now, oldest first, without the newest if the list lags."""
         newest = self._clock.now() - self.lag
         return [
             row["event"]

@@ -1,4 +1,4 @@
-"""Idempotency keys of one realm: which reply a key already has, and which is still being made (facts, section 1)."""
+"""Idempotency keys: the saved replies, and the keys of requests that still run (stripe-facts.md#idempotency-keys)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Deliveries due: signed when they are sent, retried until an endpoint says 2xx (facts, section 3)."""
+"""The delivery queue: signs when it sends, and retries until a 2xx (stripe-facts.md#events-and-webhooks)."""
 
 from __future__ import annotations
 

@@ -335,7 +335,7 @@ class TestPayments:
 
 
 class TestOwners:
-    """What the owner of a card answers has no key of ours (facts, sections 0.3 and 7.2)."""
+    """Events that a cardholder's answer causes have no key of ours (stripe-facts.md#the-request-of-an-event)."""
 
     def test_a_yes_pays(self, client: Client, emulator: Emulator) -> None:
         asked = pay(client, "pm_card_threeDSecure2Required")

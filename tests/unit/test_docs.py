@@ -41,6 +41,14 @@ def test_every_link_leads_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page} links to {target}"
 
 
+def test_every_fact_about_stripe_is_cited_and_every_citation_names_one() -> None:
+    titles = settings_of(Path("docs/stripe-facts.md").read_text(), r"^## (.+)$")
+    code = "".join(path.read_text() for top in ("emulator", "tests") for path in Path(top).rglob("*.py"))
+
+    cited = settings_of(code, r"stripe-facts\.md#([a-z-]+)\b")
+    assert cited == {title.lower().replace(" ", "-") for title in titles}
+
+
 def test_every_test_that_the_page_of_threats_names_exists() -> None:
     there = {
         name for path in Path("tests").rglob("test_*.py") for name in re.findall(r"def (test_\w+)\(", path.read_text())

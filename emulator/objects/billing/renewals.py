@@ -148,7 +148,7 @@ def _void_first(ctx: Effects, subscription: Json) -> None:
 
 
 def end(ctx: Effects, subscription: Json) -> Json:
-    """Over, at once; an open invoice stays, unless it was the first (facts, section 5)."""
+    """End it immediately. An open invoice stays, unless it was the first one (stripe-facts.md#deletions)."""
     begun = subscription["status"] != "incomplete"
     subscription["status"] = "canceled" if begun else "incomplete_expired"
     subscription |= {"canceled_at": subscription["canceled_at"] or ctx.second, "ended_at": ctx.second}

@@ -16,7 +16,7 @@ RHYTHM = ("interval", "interval_count", "meter", "trial_period_days", "usage_typ
 
 
 def plan_of(price: Json) -> Json | None:
-    """A recurring price is announced a second time, as a plan with the price's id (facts, section 0.2)."""
+    """Return the plan as which a recurring price is announced again (stripe-facts.md#the-request-of-an-event)."""
     if price["type"] != "recurring":
         return None
     return {name: price[name] for name in SHARED} | {

@@ -1,4 +1,4 @@
-"""Stripe's test cards, and how each behaves when it is used (facts, section 6)."""
+"""Stripe's test cards, and how each behaves (stripe-facts.md#test-cards)."""
 
 from __future__ import annotations
 
