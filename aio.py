@@ -13,7 +13,7 @@ from inspect import isfunction, signature
 from typing import Any, get_origin
 
 import stripe_mongo_sync
-from stripe_mongo_sync.sync.process.in_threads import async_iterator, coroutine
+from stripe_mongo_sync.sync.shop.in_threads import async_iterator, coroutine
 
 PLAIN = frozenset({"current", "on", *stripe_mongo_sync.SERVED})  # functions that wait for nothing, or serve WSGI
 

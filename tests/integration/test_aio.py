@@ -12,7 +12,7 @@ import pytest
 import stripe_mongo_sync
 from stripe_mongo_sync import aio
 from stripe_mongo_sync.models import Product
-from stripe_mongo_sync.sync.process import in_threads
+from stripe_mongo_sync.sync.shop import in_threads
 from tests.support.forks import child, ended
 from tests.support.world import World
 
