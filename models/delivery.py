@@ -59,6 +59,7 @@ class Delivery(Claimable):
         cls, notice: dict[str, Any], hook: str, kind: str, *, document: ObjectId | None = None, raw: bytes | None = None
     ) -> bool:
         """Insert the delivery of a notice to a hook; False when it is there already."""
+        cls.birthplace()  # what is made for a first row is not under the time limit of its words
         if raw is None:
             return cls._insert(notice, hook, kind, document, None, erased=False)
         event = json.loads(raw)
@@ -98,7 +99,7 @@ class Delivery(Claimable):
         values = {name: literal(value) for name, value in row.items()}
         values |= {"erased_at": from_now()} if erased else {}
         try:
-            cls.own_rows().find_one_and_update(
+            cls.birthplace().find_one_and_update(
                 {"_id": f"{notice['id']}:{hook}", "state": {"$exists": False}},
                 [{"$set": {**values, "lease": from_now()}}],
                 upsert=True,

@@ -60,7 +60,7 @@ class Erasure(OwnRows):
         """Note that a person is to be forgotten, or that more is known to belong to them."""
         new = {"scrubbed_at": None, "lease": from_now(AGAIN)}
         with suppress(DuplicateKeyError):
-            cls.own_rows().find_one_and_update(
+            cls.birthplace().find_one_and_update(
                 {"_id": customer, "at": {"$exists": False}},
                 [{"$set": {"named": [], "at": from_now(), **new}}],
                 upsert=True,

@@ -105,6 +105,7 @@ class Event(Noticing, Claimable):
         what it is about and whose it is. With `erased`, it is about somebody who was forgotten; else the update itself
         makes sure that it is not: `as_of` is when that was so.
         """
+        cls.birthplace()  # what is made for a first row is not under the time limit of its words
         if others:
             event = of_others(event)
             return cls._insert(event, bare(event), state, error, due, tell, via, erased=False)
@@ -158,7 +159,7 @@ class Event(Noticing, Claimable):
         ]
         told = {"$switch": {"branches": branches, "default": {"via": literal(via)}}}
         try:
-            before = cls.own_rows().find_one_and_update(
+            before = cls.birthplace().find_one_and_update(
                 {
                     "_id": event["id"],
                     "$or": [{"state": {"$exists": False}}, {"via": Via.LIST}, {"state": {"$in": mended}}],

@@ -7,16 +7,16 @@ held to stripe-python by tests/contract/test_mirrored.py, which fails when a new
 
 import re
 from collections.abc import Iterable
+from datetime import timedelta
 from typing import Any, ClassVar, NamedTuple, Self
 
 from pymongo import IndexModel
-from pymongo.collection import Collection
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.base.resource import KINDS, Resource
 from stripe_mongo_sync.models.rows.content import KEY_KINDS
-from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING, make_collection
+from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING
 
 LIST = [("created_at", -1), ("_id", -1)]  # the order in which the API lists
 
@@ -27,11 +27,13 @@ class Mirrored(SyncedDocument):
     says = "A copy of one of Stripe's objects; the object is shown with `expand=stripe`."
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
     instead = "It is a copy of what Stripe makes, and follows it: `update` is for what you create."
-    prepared_in: ClassVar[Collection[Any] | None] = None  # the collection that this process knows to be there
 
     @classmethod
-    def _indexes(cls) -> list[IndexModel]:
-        # A deleted document stays, and forbids another of its object; where callers choose ids, of the same life.
+    def wanted(cls, keep: timedelta) -> list[IndexModel]:
+        """Return the few by which it is found: it never expires.
+
+        A deleted document stays, and forbids another of its object; where callers choose ids, of the same life.
+        """
         life = ["stripe.created"] if cls.resource.own_id else []
         return [
             IndexModel([(name, 1) for name in ("stripe_id", *life)], unique=True),
@@ -45,14 +47,6 @@ class Mirrored(SyncedDocument):
                 for name in cls.resource.sought
             ),
         ]
-
-    @classmethod
-    def _birthplace(cls) -> Collection[Any]:
-        collection: Collection[Any] = cls._get_collection()
-        if cls.prepared_in is not collection:
-            make_collection(collection, cls._indexes())
-            cls.prepared_in = collection
-        return collection
 
     @property
     def path(self) -> str:

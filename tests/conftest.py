@@ -13,11 +13,12 @@ from pymongo import MongoClient, WriteConcern
 from pymongo.database import Database
 
 from stripe_mongo_sync.demo.mongod import Mongod, NoMongod
-from stripe_mongo_sync.models import Erasure
+from stripe_mongo_sync.models import Delivery, Erasure, Event, created_kinds
 from stripe_mongo_sync.models.state import MIGRATIONS, SCHEMA
+from stripe_mongo_sync.sync.settings import Settings
 from tests.support.lives import Lives
 from tests.support.mongo import MongoServer
-from tests.support.world import World
+from tests.support.world import KEY, World
 
 pytest_plugins = ["tests.faults.report"]
 
@@ -69,9 +70,13 @@ def mongo_server(request: pytest.FixtureRequest) -> MongoServer:
 
 @pytest.fixture(scope="session")
 def _worker_database(mongo_server: MongoServer) -> Iterator[Database[Any]]:
+    """The database that the tests of a process share: its collections are there, so that no test is the first."""
     name = f"test_{uuid.uuid4().hex}"
     with MongoClient[Any](mongo_server.uri(name), serverSelectionTimeoutMS=5_000) as client:
-        yield client.get_database(name, write_concern=WriteConcern(w=1))
+        database = client.get_database(name, write_concern=WriteConcern(w=1))
+        for model in (*created_kinds().values(), Event, Delivery, Erasure):
+            database[model._get_collection_name()].create_indexes(model.wanted(Settings(KEY).retention))
+        yield database
         client.drop_database(name)
 
 

@@ -10,7 +10,6 @@ from typing import Any, ClassVar, Self
 
 from bson import ObjectId
 from pymongo import ReturnDocument
-from pymongo.collection import Collection
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from stripe_mongo_sync.models.base.absorb import Evidence
@@ -86,7 +85,7 @@ class Birth(Findable):
             for id, each in zip(ids, evidence, strict=True)
         ]
         try:
-            cls._birthplace().insert_many(rows, ordered=False)
+            cls.birthplace().insert_many(rows, ordered=False)
         except BulkWriteError as error:
             if error.details["writeConcernErrors"]:
                 raise
@@ -116,7 +115,7 @@ class Birth(Findable):
             row |= give_notice(cls.resource.notice_of(values["status"]))
         row |= {"_id": id, "revision": literal(1), "created_at": from_now(), "updated_at": from_now()}
         fresh = {"$eq": [{"$type": "$revision"}, "missing"]}
-        found = cls._birthplace().find_one_and_update(
+        found = cls.birthplace().find_one_and_update(
             {"$or": [{"_id": id, "revision": {"$exists": False}}, *unless]},
             [{"$replaceWith": {"$cond": [fresh, {"$mergeObjects": ["$$ROOT", row]}, "$$ROOT"]}}],
             upsert=True,
@@ -127,12 +126,6 @@ class Birth(Findable):
         document = cls._from_son(found)
         log.info("%s %s → %s", cls.resource.kind, id, document.status)
         return document
-
-    @classmethod
-    def _birthplace(cls) -> Collection[Any]:
-        """Return the collection that new documents go to."""
-        found: Collection[Any] = cls.own_rows()
-        return found
 
 
 def adopted(evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:

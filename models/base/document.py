@@ -7,7 +7,7 @@ each a single conditional update. MongoEngine's own `save()` replaces, upserts a
 
 import logging
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
@@ -35,6 +35,7 @@ from stripe_mongo_sync.models.rows.scrub import scrub_row
 from stripe_mongo_sync.models.rows.sure import Impossible, sure
 
 log = logging.getLogger("sync")
+REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least so long
 
 
 class SyncedDocument(Lifecycle, Noticing, Birth):
@@ -120,6 +121,11 @@ class SyncedDocument(Lifecycle, Noticing, Birth):
     def identity(self) -> dict[str, Any]:
         """Return what tells it from others."""
         return {"status": self.status, "username": getattr(self, "username", None), "stripe_id": self.stripe_id}
+
+    @classmethod
+    def wanted(cls, keep: timedelta) -> list[IndexModel]:
+        """Return the indexes of its collection: a tombstone still answers the request that it was made by."""
+        return super().wanted(max(keep, REQUEST_KEYS_LAST))
 
     # --- change ---
 

@@ -1,10 +1,11 @@
 """Indexes: they are part of the algorithm, so what a collection lacks of its own is told apart, and built on demand.
 
-Building one in a large collection takes minutes: so it is never done under the usual time limit, nor on the way.
+Building one in a large collection takes minutes: so it is never done under the usual time limit, nor on the way. A
+collection that is not there lacks none: whoever has its first row makes it, with all of them.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any
 
@@ -41,6 +42,7 @@ class Gap:
     missing: tuple[IndexModel, ...]
     late: tuple[IndexModel, ...]
     foreign: tuple[str, ...]
+    exists: bool
 
     @property
     def unique(self) -> list[str]:
@@ -63,8 +65,49 @@ class Gap:
 
     @property
     def is_empty(self) -> bool:
-        """Whether the collection has no document, or is not there."""
+        """Whether the collection has no document."""
         return self.collection.find_one({}, {"_id": 1}) is None
+
+
+class Unguarded(OperationFailure):
+    """A collection was made by others, or its indexes cannot be: no row is written there. `indexes` says why."""
+
+
+@dataclass
+class Guarded:
+    """The collections of which this process knows that their unique indexes are there: rows may be written.
+
+    Those that a start found are known from it, so that nobody asks again. Of any other, one question is asked before
+    the first row, as another process may have made it meanwhile.
+    """
+
+    keep: timedelta | None = None  # how long rows last that are settled
+    known: set[str] = field(default_factory=set)
+
+    def start(self, keep: timedelta, known: Iterable[str]) -> None:
+        """Begin with what a start knows."""
+        self.keep, self.known = keep, {*known}
+
+    def make(self, collection: Collection[Any], indexes: Sequence[IndexModel]) -> None:
+        """Make a collection with its indexes, where there is none of that name; build nothing on one that is there.
+
+        In MongoDB one `createIndexes` makes both at once, or neither, and two of them at once are one: nobody can die,
+        or write a row, between the two. Raises Unguarded where a unique one is not there in the end.
+        """
+        lack, why = gap(collection, indexes), None
+        if not lack.exists:
+            try:
+                with timeout(NO_LIMIT):
+                    collection.create_indexes(list(indexes))
+            except OperationFailure as error:  # another process may have been faster, and keeps rows longer
+                why = error
+            lack = gap(collection, indexes)
+        if lack.unique or not lack.exists:
+            raise Unguarded(f"no row is written without {', '.join(lack.unique or [collection.name])}") from why
+        self.known.add(collection.name)
+
+
+GUARDED = Guarded()
 
 
 def gap(collection: Collection[Any], wanted: Sequence[IndexModel]) -> Gap:
@@ -79,19 +122,13 @@ def gap(collection: Collection[Any], wanted: Sequence[IndexModel]) -> Gap:
     ]
     ours = [_meaning(index.document) for index in wanted]
     foreign = [name for name, index in found.items() if index.get("unique") and _meaning(index) not in ours]
-    return Gap(collection, tuple(missing), tuple(late), tuple(f"{collection.name}.{name}" for name in foreign))
+    others = tuple(f"{collection.name}.{name}" for name in foreign)
+    return Gap(collection, tuple(missing), tuple(late), others, exists=bool(found))
 
 
 def _meaning(index: Any) -> tuple[list[tuple[str, Any]], list[Any]]:
     fields = index["key"]
     return list(fields.items() if isinstance(fields, dict) else fields), [index.get(name) for name in OPTIONS]
-
-
-def make_collection(collection: Collection[Any], indexes: Sequence[IndexModel]) -> None:
-    """Make a collection with its indexes, unless it is there."""
-    if not collection.index_information():
-        with timeout(NO_LIMIT):
-            collection.create_indexes(list(indexes))
 
 
 def build(lack: Gap) -> list[tuple[str, str]]:

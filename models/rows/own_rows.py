@@ -9,15 +9,20 @@ guards them. Our code writes by `own_rows()`, conditionally.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import timedelta
 from itertools import chain
 from typing import Any, ClassVar, NoReturn
 
 from mongoengine import Document, QuerySet
 from mongoengine.connection import get_db
 from mongoengine.queryset import QuerySetNoCache
+from pymongo import IndexModel
 from pymongo.collection import Collection
 from pymongo.command_cursor import CommandCursor
 from pymongo.cursor import Cursor
+
+from stripe_mongo_sync.models.rows.indexes import GUARDED, expiry
+from stripe_mongo_sync.models.rows.sure import sure
 
 Row = dict[str, Any]
 Where = Mapping[str, Any]
@@ -96,6 +101,7 @@ class OwnRows(Document):
     meta: ClassVar[dict[str, Any]] = {"abstract": True, "queryset_class": OwnQuerySet}
     mark: ClassVar[str]
     mark_is: ClassVar[str] = "number"  # MongoDB's name of what the mark is in each of our rows
+    indexes: ClassVar[list[IndexModel]] = []
     instead: ClassVar[str] = "These rows are the service's own; `update` changes documents."
 
     save = Closed()
@@ -122,6 +128,22 @@ class OwnRows(Document):
     def identity(self) -> dict[str, Any]:
         """Return the fields that `repr` shows beside the id: no secret, and of a person the username alone."""
         return {}
+
+    @classmethod
+    def wanted(cls, keep: timedelta) -> list[IndexModel]:
+        """Return the indexes that the collection must have, where what is settled lasts so long."""
+        return [*cls.indexes, expiry(keep)]
+
+    @classmethod
+    def birthplace(cls) -> "Marked":
+        """Return the collection for a new row: it has its unique indexes, whoever made it, and when.
+
+        Raises Unguarded where it has not, and none is built on what is there.
+        """
+        rows = cls.own_rows()
+        if rows.name not in GUARDED.known:
+            GUARDED.make(rows, cls.wanted(sure(GUARDED.keep)))
+        return rows
 
     @classmethod
     def own_rows(cls) -> "Marked":

@@ -5,15 +5,12 @@ collections that were seen whole, and how many indexes there were in all: a coll
 without its indexes, has another id, and an index that was dropped is one less.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from mongoengine import Document
-
-from stripe_mongo_sync.models import State, kinds, present_kinds
-from stripe_mongo_sync.models.mirrored import Mirrored
-from stripe_mongo_sync.models.rows.own_rows import collections, indexes_in_all
+from stripe_mongo_sync.models import State
+from stripe_mongo_sync.models.rows.indexes import GUARDED
+from stripe_mongo_sync.models.rows.own_rows import OwnRows, collections, indexes_in_all
 from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.state import INSTALLATION, MIGRATIONS, SCHEMA
 from stripe_mongo_sync.sync.database import indexes
@@ -59,18 +56,18 @@ def look() -> Found:
 def prepare(settings: Settings, found: Found) -> None:
     """Build what is missing where that is a start's work (see `indexes.prepare`), and store our number if all is done.
 
-    Raises SyncError where a unique index is missing.
+    From then on rows may be written. Raises SyncError where a unique index is missing.
     """
-    unseen = list(_unseen(found, settings))
-    if not unseen:
-        return
-    fresh = found.installation is None and not found.migrations and _is_empty()
-    if not indexes.prepare(settings, unseen):
-        return
-    if fresh:  # what is written from now on is of this version
-        State.write(MIGRATIONS, {"done": [*MIGRATED], "place": None})
-    if fresh or migrated(found.migrations):
-        _store(settings)
+    here = indexes.here(found.collections)
+    unseen = _unseen(settings, found, here)
+    if unseen or found.schema.get("of") != _of(settings):
+        fresh = found.installation is None and not found.migrations and not having(here, {})
+        whole = indexes.prepare(settings, unseen)
+        if fresh and whole:  # what is written from now on is of this version
+            State.write(MIGRATIONS, {"done": [*MIGRATED], "place": None})
+        if whole and (fresh or migrated(found.migrations)):
+            _store(settings)
+    GUARDED.start(settings.retention, (model._get_collection_name() for model in here))
 
 
 def settle(settings: Settings) -> None:
@@ -110,19 +107,12 @@ def _refuse_newer(schema: Value) -> None:
         )
 
 
-def _unseen(found: Found, settings: Settings) -> Iterator[type[Document]]:
-    """Yield whose indexes are not known to be as they should: all, where another schema or number of them is stored."""
-    same = (found.schema.get("of"), found.schema.get("indexes")) == (_of(settings), found.indexes)
-    for model in indexes.ours(kinds().values()):
-        name = model._get_collection_name()
-        here = name in found.collections or not issubclass(model, Mirrored)
-        if here and not (same and found.is_whole(name)):
-            yield model
-
-
-def _is_empty() -> bool:
-    """Whether there is no row of ours, so that nothing is to be migrated."""
-    return not having(indexes.ours(present_kinds().values()), {})
+def _unseen(settings: Settings, found: Found, here: list[type[OwnRows]]) -> list[type[OwnRows]]:
+    """Return whose indexes are not known to be as they should: all, where another schema is stored, or more or fewer
+    are there than were seen and those of the collections that were made since."""
+    new = [model for model in here if not found.is_whole(model._get_collection_name())]
+    expected = found.schema.get("indexes", 0) + sum(1 + len(model.wanted(settings.retention)) for model in new)
+    return new if (found.schema.get("of"), expected) == (_of(settings), found.indexes) else here
 
 
 def _ids(there: dict[str, Value]) -> dict[str, str]:

@@ -18,6 +18,7 @@ from stripe_mongo_sync.models.base.whose import left_by, owners_before, owners_o
 from stripe_mongo_sync.models.event import MAX_ATTEMPTS, EventState, Via, bare, object_id
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import is_away
+from stripe_mongo_sync.models.rows.indexes import Unguarded
 from stripe_mongo_sync.models.rows.keys import Key
 from stripe_mongo_sync.models.state import OTHER_VERSION, State
 from stripe_mongo_sync.sync.connection import current
@@ -133,7 +134,7 @@ def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
     except Exception as error:  # one event that we cannot digest must not hold up the others, nor be lost
         if (why := unstorable(error)) is not None:
             return Verdict(EventState.DEAD, f"cannot be stored: {why}")
-        if isinstance(error, PyMongoError):  # what it says quotes the document
+        if isinstance(error, PyMongoError) and not isinstance(error, Unguarded):  # what it says quotes the document
             if is_away(error):
                 raise
             error = RuntimeError(f"MongoDB cannot change its document ({getattr(error, 'code', None)})")

@@ -1,23 +1,31 @@
 """The number of the schema: who starts on it asks nothing more, and nobody works on what a newer version made."""
 
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
+from bson import ObjectId
 from mongoengine.connection import get_db
+from pymongo import MongoClient
 from pymongo.database import Database
+from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, State
+from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, Product, State, kinds
+from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import INSTALLATION, MIGRATIONS, SCHEMA
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.connection import open_database
 from stripe_mongo_sync.sync.database import schema
 from stripe_mongo_sync.sync.database.indexes import gaps
 from stripe_mongo_sync.sync.database.schema import MIGRATED, NUMBER
+from stripe_mongo_sync.sync.engine.evidence import of_id
 from stripe_mongo_sync.sync.errors import BadSettings
 from stripe_mongo_sync.sync.operator.doctor import examine
+from stripe_mongo_sync.sync.settings import Settings
 from tests.support.events import event
 from tests.support.fuse import Fuse
 from tests.support.world import KEY, World
@@ -41,6 +49,8 @@ def shop(database: str, beside: Database[Any]) -> Iterator[World]:
         beside.drop_collection(name)
     world.settings.clear()
     world.start()
+    for kind in ("customer", "product"):
+        kinds()[kind].birthplace()
     world.stop()
 
 
@@ -69,7 +79,7 @@ def emptied() -> None:
 
 def test_a_database_that_this_version_made_has_its_number_and_nothing_to_migrate(shop: World) -> None:
     emptied()
-    get_db().drop_collection("products")
+    get_db().products.drop_index("key_1")
 
     shop.start()
 
@@ -195,7 +205,7 @@ def test_a_start_that_dies_before_any_of_its_writes_is_begun_again(shop: World) 
     died, effects = "", []
     while died is not None:
         emptied()
-        get_db().drop_collection("products")
+        get_db().products.drop_index("key_1")
         sync.disconnect()
         died = shop.fuse.kill(shop.start, len(effects) + 2)  # the first ends a session of before
         effects.append(died)
@@ -207,3 +217,135 @@ def test_a_start_that_dies_before_any_of_its_writes_is_begun_again(shop: World) 
         shop.reconcile()
         assert stored()["number"] == NUMBER, effects
     assert effects[:4] == ["before createIndexes", *["before findAndModify"] * 3]
+
+
+# --- a collection comes with its first row ---
+
+
+@pytest.fixture
+def new(new_database: str) -> Iterator[World]:
+    """A shop on a database that does not exist yet."""
+    world = World(new_database, fuse=Fuse())
+    yield world
+    world.stop()
+
+
+def whole(name: str) -> bool:
+    """Whether a collection is there with all indexes of its own."""
+    return name in get_db().list_collection_names() and name not in {
+        each.collection.name for each in gaps(sync.current().settings)
+    }
+
+
+def test_a_start_on_a_new_database_makes_no_collection_but_the_one_that_says_so(new: World) -> None:
+    assert get_db().list_collection_names() == ["sync_state"]
+    assert stored()["number"] == NUMBER
+
+
+def test_every_collection_is_made_with_its_indexes_by_who_has_its_first_row(new: World) -> None:
+    customer = sync.create_customer("user@here.com")
+    new.deliver([event("payout.created", {"id": "po_1", "object": "payout", "created": 1}, 1)])
+    Delivery.begin({"id": "n", "name": "customer.active", "at": None}, "hook", "customer", document=customer.id)
+    Erasure.begin(ObjectId(), ())
+    Product.adopt_all([of_id("prod_1", "test", gone=True)], clock.now())
+
+    assert all(map(whole, ("customers", "payouts", "stripe_events", "hook_deliveries", "erasures", "products")))
+    assert len(get_db().list_collection_names()) == 7
+
+
+def test_who_dies_while_a_collection_is_made_leaves_it_whole_or_leaves_none(new: World) -> None:
+    assert isinstance(new.fuse, Fuse)
+    assert new.fuse.kill(lambda: sync.create_customer("user@here.com"), "before createIndexes")
+    assert "customers" not in get_db().list_collection_names()
+    new.start()
+    assert new.fuse.kill(lambda: sync.create_customer("user@here.com"), 2) == "before findAndModify"
+    assert whole("customers")
+    assert Customer.objects.count() == 0
+
+
+@pytest.mark.parametrize("days", [None, "60"])
+def test_a_process_that_made_it_meanwhile_was_as_good_whatever_its_retention(
+    new: World, new_database: str, days: str | None
+) -> None:
+    """Another process has seen no collection either, and was faster with it."""
+    lasts = Settings(KEY).retention if days is None else timedelta(days=int(days))
+    with MongoClient[Any](new_database) as other:
+        made = other.get_default_database().customers
+        made.create_indexes(Customer.wanted(lasts))
+        before = made.index_information()
+
+        sync.create_customer("user@here.com")
+
+        assert made.index_information() == before
+        assert made.count_documents({}) == 1
+
+
+def test_many_threads_that_have_the_first_row_at_once_make_one_collection(new: World) -> None:
+    with ThreadPoolExecutor(8) as threads:
+        made = list(threads.map(lambda number: sync.create_customer(f"user{number}@here.com"), range(8)))
+
+    assert whole("customers")
+    assert Customer.objects.count() == len({customer.stripe_id for customer in made}) == 8
+
+
+@pytest.mark.parametrize("rows", [0, 1])
+def test_on_what_others_made_since_the_start_nothing_is_built_and_no_row_is_written(
+    new: World, new_database: str, rows: int
+) -> None:
+    told = [event("payout.created", {"id": "po_1", "object": "payout", "created": 1}, 1)]
+    with MongoClient[Any](new_database) as other:
+        for name in ("customers", "payouts"):
+            made = other.get_default_database().create_collection(name)
+            made.insert_many([{"theirs": 1} for _ in range(rows)] or [{}])
+            made.delete_many({"theirs": None})
+
+        with pytest.raises(sync.Unavailable):
+            sync.create_customer("user@here.com")
+        assert new.deliver(told) == ["received"]
+
+        assert "no row is written without payouts.stripe_id_1" in (Event.objects.get().error or "")
+        assert not new.stripe.objects("customer")
+        for name in ("customers", "payouts"):
+            made = other.get_default_database()[name]
+            assert (made.count_documents({}), [*made.index_information()]) == (rows, ["_id_"])
+            made.delete_many({})
+
+    new.start()
+    new.advance(hours=1)
+    new.reconcile()
+    assert Event.objects.get().state == "applied"
+    assert sync.create_customer("user@here.com").status == "active"
+
+
+def test_a_start_asks_only_those_that_were_made_since_and_the_next_asks_none(new_database: str) -> None:
+    heard = Heard()
+    world = World(new_database, listeners=(heard,))
+    try:
+        sync.create_customer("user@here.com")
+        world.start()
+        assert world.http.post("/products", json={"name": "A thing"}).status_code == 201
+        for asked in (["products"], []):
+            heard.asked.clear()
+            world.start()
+            assert heard.asked == asked
+            sync.create_customer(f"user@{len(asked)}.com")
+            assert heard.asked == asked, "what a start has seen, no row asks for"
+    finally:
+        world.stop()
+
+
+class Heard(CommandListener):
+    """Notes whose indexes are asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        if event.command_name == "listIndexes":
+            self.asked.append(event.command["listIndexes"])
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        pass
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        pass

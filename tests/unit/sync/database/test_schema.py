@@ -3,8 +3,7 @@
 import json
 from hashlib import sha256
 
-from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.sync.database.indexes import ours, wanted
+from stripe_mongo_sync.sync.database.indexes import ours
 from stripe_mongo_sync.sync.database.schema import MIGRATED, NUMBER, SCHEMAS
 from stripe_mongo_sync.sync.runs import migrations
 from stripe_mongo_sync.sync.settings import Settings
@@ -16,9 +15,9 @@ def declared() -> str:
     indexes = {
         model._get_collection_name(): sorted(
             json.dumps({**index.document, "key": list(index.document["key"].items())}, sort_keys=True)
-            for index in wanted(settings, model)
+            for index in model.wanted(settings.retention)
         )
-        for model in ours(kinds().values())
+        for model in ours()
     }
     return sha256(json.dumps([indexes, MIGRATED], sort_keys=True).encode()).hexdigest()[:12]
 
