@@ -106,11 +106,15 @@ class Reader:
         """Return the first of these that is given: names of others, which are not ours to call misspelt."""
         return next(filter(None, (self.given.values.get(name) for name in names)), None)
 
-    def _miss(self, name: str) -> None:
-        """Say that a required value is missing, unless what is wrong was said."""
+    def _miss(self, name: str, shape: re.Pattern[str] | None = None) -> None:
+        """Say that a required value is missing, unless what is wrong was said. What has its name with a slip in it, or
+        its shape under any other name, may be meant.
+        """
         if name not in self.given.wrong and not self.given.problems:
-            others = (other for other, value in self.given.values.items() if value and other not in self._names)
-            meant = next((other for other in others if looks_like(other, [name, name + FILE])), None)
+            others = {other: value for other, value in self.given.values.items() if value and other not in self._names}
+            named = [other for other in others if looks_like(other, [name, name + FILE])]
+            shaped = [other for other, value in others.items() if shape and shape.fullmatch(value)]
+            meant = next(iter(named + shaped), None)
             hint = f" ({one_line(meant)} is given: is that what you meant?)" if meant else ""
             self.problems.append(f"{name} is missing{hint}")
 
@@ -134,7 +138,7 @@ class Reader:
         value = self._get(name)
         self.live = value[2:8] == "_live_"
         if not value:
-            self._miss(name)
+            self._miss(name, SECRET_KEY)
         elif not SECRET_KEY.fullmatch(value):
             self.problems.append(
                 f"{name} must be a secret or restricted key, of letters and digits: sk_test_…, rk_live_…"
@@ -154,7 +158,7 @@ class Reader:
 
     def list(self, name: str, pattern: re.Pattern[str], rule: str, required: bool) -> tuple[str, ...]:
         """Return the comma-separated values; blanks are skipped."""
-        values = self._split(name, required)
+        values = self._split(name, required, pattern)
         if not all(pattern.fullmatch(value) for value in values):
             self.problems.append(f"{name} {rule}")
         return values
@@ -174,10 +178,10 @@ class Reader:
             self.problems.append(f"{name} {why}")
         return tuple(found)
 
-    def _split(self, name: str, required: bool) -> tuple[str, ...]:
+    def _split(self, name: str, required: bool, shape: re.Pattern[str] | None = None) -> tuple[str, ...]:
         values = tuple(part.strip() for part in self._get(name).split(",") if part.strip())
         if not values and required:
-            self._miss(name)
+            self._miss(name, shape)
         if quoted := [str(number) for number, value in enumerate(values, 1) if is_quoted(value)]:
             self.problems.append(f"{name} has quotes around entry {', '.join(quoted)}: take them away")
             return ()

@@ -248,7 +248,9 @@ def test_a_file_is_held_to_the_same_rules(place: Path) -> None:
 @pytest.mark.parametrize(
     ("given", "meant"),
     [("API_TOKEN", "API_TOKENS"), ("STRIPE_WEBHOOK_SECRETS", "STRIPE_WEBHOOK_SECRET"), ("MONGODB_URL", "MONGODB_URI")]
-    + [("STRIPE_SECRET_KEYS", "STRIPE_SECRET_KEY"), ("stripe_secret_key", "STRIPE_SECRET_KEY")],
+    + [("STRIPE_SECRET_KEYS", "STRIPE_SECRET_KEY"), ("stripe_secret_key", "STRIPE_SECRET_KEY")]
+    + [("STRIPE_API_KEY", "STRIPE_SECRET_KEY"), ("PAYMENTS", "STRIPE_SECRET_KEY")]  # a secret tells what it is
+    + [("STRIPE_ENDPOINT_SECRET", "STRIPE_WEBHOOK_SECRET")],
 )
 def test_a_missing_setting_is_told_with_the_name_that_was_given(given: str, meant: str) -> None:
     others = {name: value for name, value in TOLD.items() if name != meant}
