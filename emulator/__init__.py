@@ -8,6 +8,9 @@ Stripe type in the table in `resource`, `execution` executes it, and `events` an
 Comments cite docs/stripe-facts.md, which says how the real Stripe behaves and where that is documented.
 """
 
+from stripe_mongo_sync import signals as signals  # first: the others take a second
+
+# isort: split
 from typing import TYPE_CHECKING
 
 from stripe_mongo_sync.checkout import alias

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+from stripe_mongo_sync.signals import ENDS
 
 
 class Stopped(Exception):

@@ -17,7 +17,6 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator.protocol.wire import LogEntry
 from stripe_mongo_sync.models import Customer, Delivery, Event, Status
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.process.starting import begun
 from stripe_mongo_sync.sync.process.stop import ENDS, STOP, Stopped
 from stripe_mongo_sync.sync.stripe.answers import Unknown
 from stripe_mongo_sync.sync.stripe.patience import Patience
@@ -238,27 +237,15 @@ def test_what_is_in_hand_waits_no_more_and_is_given_up_only_where_stripe_does_no
             STOP.wait(3600.0)
 
 
-@pytest.mark.parametrize(
-    ("arguments", "whole", "ours"),
-    [
-        (["-m", "status"], ["python", "-OO", "-m", "sync", "status"], True),
-        (["-m"], ["python", "-msync"], True),
-        (["-m", "sync"], ["python", "-m", "shop", "sync"], False),  # its package imports us
-        (["shop.py", "sync"], ["python", "shop.py", "sync"], False),
-        ([""], ["python"], False),
-    ],
-)
-def test_a_program_that_imports_us_keeps_its_signals(arguments: list[str], whole: list[str], ours: bool) -> None:
-    assert begun(arguments, whole) == ours
-
-
 # --- as processes ---
 
 
-def ends(begun: Callable[[subprocess.Popen[str]], Any], tmp_path: Path, **environment: str) -> tuple[int, str]:
-    """Start `status`, send it SIGTERM when it has begun, and return its exit code and last words."""
+def ends(
+    begun: Callable[[subprocess.Popen[str]], Any], tmp_path: Path, *program: str, **environment: str
+) -> tuple[int, str]:
+    """Start `status`, or a program, send it SIGTERM when it has begun, and return its exit code and last words."""
     with subprocess.Popen(
-        [sys.executable, "-m", "sync", "status"],
+        [sys.executable, "-m", *(program or ("sync", "status"))],
         cwd=tmp_path,
         env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "STRIPE_SECRET_KEY": KEY, **environment},
         stderr=subprocess.PIPE,
@@ -282,6 +269,8 @@ def takes_sigterm(process: subprocess.Popen[str]) -> None:
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="only Linux tells which signals a process takes")
 def test_a_process_that_still_starts_ends_by_a_signal(tmp_path: Path) -> None:
     assert ends(takes_sigterm, tmp_path) == (2, "stopped\n")
+    assert ends(takes_sigterm, tmp_path, "emulator", "--port", "0") == (0, "stopped\n")
+    assert ends(takes_sigterm, tmp_path, "demo") == (130, "stopped\n")
 
 
 def test_a_process_that_waits_for_mongodb_ends_by_a_signal(tmp_path: Path) -> None:
