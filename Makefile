@@ -4,7 +4,7 @@ PY := .venv/bin/python
 RUNTIME := .venv/.runtime
 SETUP := .venv/.installed
 INSTALL = $(PY) -m pip install --disable-pip-version-check --no-input --root-user-action=ignore
-WHERE := __init__.py aio.py checkout.py signals.py models sync webhooks api emulator demo bench tests wsgi.py gunicorn.conf.py
+WHERE := *.py models sync webhooks api emulator demo bench tests
 PRESENT = $(wildcard $(WHERE))
 ARGS :=
 SECONDS := 60

@@ -36,7 +36,7 @@ def test_the_page_of_types_is_as_the_registry_has_it() -> None:
 
 
 def test_every_link_leads_somewhere() -> None:
-    for page in (Path("README.md"), Path("CONTRIBUTING.md"), *Path("docs").rglob("*.md")):
+    for page in (Path("README.md"), Path("CONTRIBUTING.md"), Path("SECURITY.md"), *Path("docs").rglob("*.md")):
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page} links to {target}"
 

@@ -17,6 +17,7 @@ SERVICE = ("models", "sync", "webhooks", "api")
 READS_ENVIRONMENT = (
     "sync/process/environment.py",
     "sync/commands/serve.py",
+    "testing.py",
     "gunicorn.conf.py",
     "emulator/__main__.py",
     "demo/",
