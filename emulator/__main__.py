@@ -21,9 +21,9 @@ from stripe_mongo_sync.emulator.state.webhooks import FAST
 
 def main(argv: Sequence[str] | None = None) -> int:
     if isinstance(sys.stdout, TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # the help has letters that not every encoding has
+        sys.stdout.reconfigure(errors="backslashreplace")  # the help text has characters that not every encoding has
     args = _arguments(argv)
-    # Without a seed, ids are new each time: a restart without a state file must not hand out old ones again.
+    # Without a seed, ids differ each time: a restart without a state file must not reuse ids.
     emulator = Emulator(
         secrets.randbits(64) if args.seed is None else args.seed,
         args.state,
@@ -54,20 +54,27 @@ def _arguments(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--control-token",
         metavar="TOKEN",
-        help="what /_emulator/ asks for, as EMULATOR_CONTROL_TOKEN; beyond this machine one is drawn and printed",
+        help="the token that /_emulator/ requires, also as EMULATOR_CONTROL_TOKEN. "
+        "Beyond this machine the default is a random one, which is printed",
     )
-    parser.add_argument("--port", type=int, default=12111, help="0 takes a free one; the ready line says which")
-    parser.add_argument("--state", metavar="FILE", help="keep state in this file, so that it survives a restart")
-    parser.add_argument("--seed", type=int, help="draw the same ids again")
+    parser.add_argument("--port", type=int, default=12111, help="0 takes a free port, which the ready line names")
+    parser.add_argument("--state", metavar="FILE", help="save the state in this file, so that it survives a restart")
+    parser.add_argument("--seed", type=int, help="make the same ids for the same seed")
     parser.add_argument("--account", default="acct_1EmulatedStripe01")
     parser.add_argument(
-        "--api-version", default=API_VERSION, choices=sorted(VERSIONS), metavar="VERSION", help="of the account"
+        "--api-version",
+        default=API_VERSION,
+        choices=sorted(VERSIONS),
+        metavar="VERSION",
+        help="the API version of the account",
     )
-    parser.add_argument("--webhook-url", metavar="URL", help="deliver every event of test mode there")
-    parser.add_argument("--webhook-secret", metavar="whsec_…", help="sign with this secret; else one is drawn")
+    parser.add_argument("--webhook-url", metavar="URL", help="deliver every event of test mode to this address")
+    parser.add_argument(
+        "--webhook-secret", metavar="whsec_…", help="sign with this secret; the default is a random one"
+    )
     parser.add_argument("--webhook-api-version", metavar="VERSION")
     parser.add_argument(
-        "--rate", type=int, metavar="N", help="429 beyond so many requests a second; a sandbox takes 25"
+        "--rate", type=int, metavar="N", help="answer 429 beyond N requests a second; a sandbox takes 25"
     )
     parser.add_argument("--fast-retries", action="store_true", help="retry webhooks within seconds, not hours")
     return parser.parse_args(argv)

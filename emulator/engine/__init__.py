@@ -1,1 +1,1 @@
-"""The layers a request passes, and the table of types that they ask; it imports `state` and `protocol`."""
+"""The layers that a request passes, and the table of Stripe types. Imports `state` and `protocol`."""

@@ -1,4 +1,4 @@
-"""Which row of the table a request is about, and what executing it does."""
+"""Finds the row and the verb of a request, validates its parameters, and executes it."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from stripe_mongo_sync.emulator.state.webhooks import THIN
 
 Verb = Literal["create", "list", "get", "update", "delete", "action", "nested", "part", "end", "route", "notification"]
 EXPAND: Fields = {"expand": Many(each=Text())}
-NOTIFICATIONS = "/v2/core/events/"  # thin events, with what their notification leaves out
+NOTIFICATIONS = "/v2/core/events/"  # thin events, with the `data` that their deliveries lack
 
 
 def _of_types(event: Json, patterns: list[str]) -> bool:
     return any(fnmatch.fnmatchcase(event["type"], pattern) for pattern in patterns)
 
 
-EVENT = Resource(  # in no table: events are read from the log, and no call makes one
+EVENT = Resource(  # not in the table: events are read from the log, and no call creates one
     kind="event",
     path="events",
     prefix=PREFIX,
@@ -51,14 +51,14 @@ class Call:
 
     @property
     def reads_events(self) -> bool:
-        """What an event shows was rendered when it happened."""
+        """Whether the reply shows events, which were rendered when they happened."""
         return self.row is EVENT
 
 
 def route(method: str, path: str) -> Call:
-    """The call that a method and path stand for, or Stripe's 404 for what it does not know.
+    """Return the call of a method and path; raise Stripe's 404 for an unknown one.
 
-    A path is as it was sent: people have chosen ids with a slash in them.
+    The path is still percent-encoded, because an id that a caller chose can contain a slash.
     """
     parts = path.removeprefix("/v1/").split("/") if path.startswith("/v1/") else []
     if path.startswith(NOTIFICATIONS) and method == "GET":
@@ -104,7 +104,7 @@ def _below(row: Resource, method: str, rest: list[str]) -> Call | None:
 
 
 def validate(call: Call, raw: Json, version: str = API_VERSION) -> Json:
-    """The typed parameters. What is refused here was never executed, so idempotency does not keep it."""
+    """Return the typed parameters. What this refuses was not executed, so it is not saved for the idempotency key."""
     row = call.row
     match call.verb:
         case "list":
@@ -136,7 +136,7 @@ def validate(call: Call, raw: Json, version: str = API_VERSION) -> Json:
 
 
 def execute(call: Call, ctx: Execution, params: Json, log: EventLog, url: str) -> Json:
-    """Do it, and return the object of the reply."""
+    """Execute the call and return the object of the reply."""
     params = dict(params)
     paths = params.pop("expand", None)
     row = call.row
@@ -193,13 +193,13 @@ def _get(row: Resource, ctx: Execution, id: str, log: EventLog) -> Json:
 def _list(row: Resource, ctx: Execution, params: Json, paths: list[str] | None, log: EventLog, url: str) -> Json:
     cursor: Callable[[str, str], Json]
     if row is EVENT:
-        objects, cursor = log.listed(ctx.realm), lambda id, param: log.get(ctx.realm, id, param, 400)
+        objects, cursor = log.visible(ctx.realm), lambda id, param: log.get(ctx.realm, id, param, 400)
     else:
         objects = row.within(ctx) if row.within is not None else ctx.realm.all(row.kind)
         if row.shows is not None:
             objects = [each for each in objects if row.shows(ctx, each, params)]
         scheduler.check_mode(ctx.realm, row)
-        objects = scheduler.listed(ctx.realm, objects, params)
+        objects = scheduler.visible(ctx.realm, objects, params)
         cursor = lambda id, param: _cursor(row, ctx, id, param)  # noqa: E731
     found = lists.page(row, params, objects, cursor, url)
     data = (
@@ -211,7 +211,7 @@ def _list(row: Resource, ctx: Execution, params: Json, paths: list[str] | None, 
 
 
 def _cursor(row: Resource, ctx: Execution, id: str, param: str) -> Json:
-    """A deleted object still marks its place; an unknown one is refused."""
+    """Return the object of a cursor, even a deleted one; raise Stripe's 400 for an unknown id."""
     stored = ctx.realm.table(row.kind).get(id)
     if stored is None:
         raise errors.no_such(row.name(), id, param, status=400)
@@ -220,7 +220,7 @@ def _cursor(row: Resource, ctx: Execution, id: str, param: str) -> Json:
 
 
 def _with_secret(ctx: Execution, made: Json) -> Json:
-    """A webhook endpoint's secret is told once, in the reply that made it."""
+    """Add the secret to a new webhook endpoint. No later reply shows it."""
     if made["object"] != "webhook_endpoint":
         return made
     secret = "whsec_" + ctx.draw(32, "base62")

@@ -1,4 +1,4 @@
-"""What the function of a row may do in one request, on one realm: read, make, keep and announce, or wait for a time."""
+"""The effects that a row's functions can have in one request: read, create, store, announce and schedule."""
 
 from __future__ import annotations
 
@@ -13,41 +13,41 @@ class Effects(Protocol):
     """The effects of one request, as the rows see them: `execution.Execution`. All its events have the same cause."""
 
     realm: Realm
-    second: int  # when they happen
-    draw: Callable[[int, str], str]  # so many letters of this alphabet, for an id
+    second: int  # the time of the request
+    draw: Callable[[int, str], str]  # (width, alphabet) -> the random part of an id
 
     def create(self, kind: str, params: Json) -> Json:
-        """Make an object from (typed) parameters, and announce it."""
+        """Create an object from typed parameters, and announce it."""
         ...
 
     def update(self, kind: str, id: str, params: Json) -> Json:
-        """Change an object by parameters, and announce what changed."""
+        """Change an object by typed parameters, and announce what changed."""
         ...
 
     def make(self, kind: str, **fields: Any) -> Json:
-        """Make an object with these fields, neither checked nor announced."""
+        """Create an object with these fields, without checks or event."""
         ...
 
     def named(self, kind: str, id: str) -> Json:
-        """Return a copy of what an id names, or a new one, not yet kept, if the id is a template. Raises Problem."""
+        """Return a copy of the object, or a new one that is not stored if the id is a template. Raises Problem."""
         ...
 
     def need(self, kind: str, id: str) -> Json:
-        """Return the object itself; raises Stripe's 404 if there is none."""
+        """Return the stored object. Raises Stripe's 404."""
         ...
 
     def keep(self, kind: str, object: Json) -> None:
-        """Store the object as it is now."""
+        """Store the object."""
         ...
 
     def announce(self, type: str, object: Json, old: Json | None = None, previous: bool = True) -> None:
-        """Write an event, and send it to who wants it; with `previous`, it says what changed since `old`."""
+        """Record an event and queue its deliveries. With `previous`, it has the differences from `old`."""
         ...
 
     def schedule(self, object: Json, at: int | None) -> None:
-        """Let the row's `on_due` meet the object at this second; None: never."""
+        """Let the row's `on_due` run for the object at this second; None cancels."""
         ...
 
     def in_account(self, account: str) -> Effects:
-        """Return the same in another account of this mode."""
+        """Return the effects of this request in another account of this mode."""
         ...

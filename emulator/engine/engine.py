@@ -1,4 +1,4 @@
-"""The layers a request passes, in Stripe's order: auth, limiter, idempotency, validation, execution."""
+"""Passes a request through Stripe's layers: authentication, rate limit, idempotency, validation, execution."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.forms import decode, params_of
 from stripe_mongo_sync.emulator.protocol.render import rendered
 from stripe_mongo_sync.emulator.protocol.values import VERSIONS
-from stripe_mongo_sync.emulator.protocol.wire import ConnectionCut, How, Json, LogEntry, Reply, Request
+from stripe_mongo_sync.emulator.protocol.wire import ConnectionCut, CutKind, Json, LogEntry, Reply, Request
 from stripe_mongo_sync.emulator.state.clock import Clock
 from stripe_mongo_sync.emulator.state.deferred import DeferredWork
 from stripe_mongo_sync.emulator.state.events import EventLog
@@ -29,13 +29,13 @@ from stripe_mongo_sync.emulator.state.ids import Ids
 from stripe_mongo_sync.emulator.state.store import Realm, Store
 from stripe_mongo_sync.emulator.state.webhooks import Webhooks
 
-BEFORE: dict[str, How] = {"cut_before": "reset", "timeout_before": "timeout", "refuse": "refused"}
-AFTER: dict[str, How] = {"cut_after": "reset", "timeout_after": "timeout"}
-REMEMBERED = 100_000  # requests kept in the log
+BEFORE: dict[str, CutKind] = {"cut_before": "reset", "timeout_before": "timeout", "refuse": "refused"}
+AFTER: dict[str, CutKind] = {"cut_after": "reset", "timeout_after": "timeout"}
+LOG_SIZE = 100_000  # requests in the log
 
 
 class Engine:
-    """Answers requests. One lock guards all state; nothing waits while holding it."""
+    """Answers requests. One lock guards all state, and no thread waits for anything else while it holds it."""
 
     def __init__(self, store: Store, seed: int, account: str, api_version: str) -> None:
         self.store = store
@@ -57,11 +57,11 @@ class Engine:
         self.deferred = DeferredWork(store, self.clock.now)
         self.renderings = itertools.count(1)
         self.api_version = api_version
-        self.log: deque[LogEntry] = deque(maxlen=REMEMBERED)
+        self.log: deque[LogEntry] = deque(maxlen=LOG_SIZE)
 
     @contextmanager
     def state(self) -> Iterator[None]:
-        """All state is read and written in here, and is durable at the end."""
+        """Hold the lock while state is read and written; commit at the end."""
         with self.lock:
             try:
                 yield
@@ -80,18 +80,18 @@ class Engine:
         return Execution(realm, int(self.clock.now()), self.ids.draw, self._announce, cause)
 
     def _execution_at(self, realm: Realm, second: int) -> Execution:
-        """What time brings has no request as its cause."""
+        """Return the effects of work that was due at this second. No request is their cause."""
         ctx = self.execution(realm, None)
         ctx.second = second
         return ctx
 
     def _announce(self, realm: Realm, type: str, object: Json, previous: Json | None, cause: Json | None) -> None:
-        shown = rendered(expand.unasked(object), self.renderings)
+        shown = rendered(expand.without_includes(object), self.renderings)
         for row in self.events.record(realm, type, shown, previous, cause):
             self.webhooks.enqueue(realm, row, self.realm(realm.livemode))
 
     def answer(self, request: Request) -> Reply:
-        """Stripe's reply; raises ConnectionCut when the connection ends without one."""
+        """Return Stripe's reply. Raises ConnectionCut if the connection ends without one."""
         with self.state():
             self.release_late_requests(due=True)
             entry = self._entry(request)
@@ -110,7 +110,7 @@ class Engine:
         if fault is not None and trouble in AFTER:
             raise ConnectionCut(AFTER[fault.name], fault.seconds)
         entry.status = reply.status
-        return replies.spoiled(reply, trouble)
+        return replies.corrupted(reply, trouble)
 
     def _entry(self, request: Request) -> LogEntry:
         headers = request.headers
@@ -127,7 +127,7 @@ class Engine:
             entry.kind = calls.route(request.method, request.path).row.kind
             entry.params = decode(request.query) | decode(request.body.decode())
         except (Problem, UnicodeDecodeError):
-            pass  # refused below, in its turn
+            pass  # `_layers` refuses it, after authentication
         return entry
 
     def _before(self, request: Request, fault: Fault | None) -> None:

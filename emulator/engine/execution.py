@@ -1,4 +1,4 @@
-"""The effects of one request: what it makes, changes and removes, and the events that say so, all with one cause."""
+"""The effects of one request: creates, changes and deletes objects, and announces that by events."""
 
 from __future__ import annotations
 
@@ -41,19 +41,19 @@ class Execution:
         object = self._blank(row, id)
         _apply(row, row.create or {}, object, {name: value for name, value in params.items() if value is not None})
         self._bind(row, object)
-        self.realm.drop(kind, id)  # an id of one's own can be used again after a delete
-        self.keep(kind, object)  # before its siblings, which may refer to it
+        self.realm.drop(kind, id)  # a chosen id can be used again after a delete
+        self.keep(kind, object)  # before `finish` makes objects that refer to it
         if row.finish is not None:
             row.finish(self, params, object)
         self.keep(kind, object)
-        self._tell(row, "created", object)
+        self._announce_change(row, "created", object)
         if row.after is None:
             return object
         row.after(self, params, copy.deepcopy(object))
         return self.need(kind, id)
 
     def make(self, kind: str, **fields: Any) -> Json:
-        """A new object with these fields, neither checked nor announced."""
+        """Create an object with these fields, without checks or event."""
         row = RESOURCES[kind]
         self._enter(fields)
         object = self._blank(row, row.new_id(self.draw, self.realm.livemode)) | copy.deepcopy(fields)
@@ -62,19 +62,19 @@ class Execution:
         return object
 
     def _enter(self, object: Json) -> None:
-        """Go over into the time of its clock, if it has one."""
+        """Take the time from the object's test clock, if it has one."""
         clock = scheduler.clock_of(self.realm, object)
         if clock is not None:
             self.second = clock["frozen_time"]
 
     def _bind(self, row: Resource, object: Json) -> None:
-        """What is a customer's is of the customer's clock."""
+        """Give the object the test clock of its customer, if that has one."""
         clock = scheduler.clock_of(self.realm, object) if "test_clock" in row.defaults else None
         if clock is not None:
             object["test_clock"] = clock["id"]
 
     def named(self, kind: str, id: str) -> Json:
-        """A copy of the object that an id names, or a new one, not yet kept, if the id is a template."""
+        """Return a copy of the object, or a new one that is not stored if the id is a template."""
         row = RESOURCES[kind]
         if id not in row.templates:
             return copy.deepcopy(self.need(kind, id))
@@ -100,7 +100,7 @@ class Execution:
             row.finish(self, params, new)
         if new != old:
             self.keep(kind, new)
-            self._tell(row, "updated", new, old)
+            self._announce_change(row, "updated", new, old)
         return new
 
     def delete(self, kind: str, id: str) -> Json:
@@ -111,33 +111,33 @@ class Execution:
         self.realm.put(kind, id, {"object": object, "deleted": True})
         if row.on_delete is not None:
             row.on_delete(self, object)
-        self._tell(row, "deleted", object)
+        self._announce_change(row, "deleted", object)
         return {"id": id, "object": kind, "deleted": True}
 
     def act(self, kind: str, id: str, action: str, params: Json) -> Json:
-        """POST /v1/<path>/<id>/<action>: the row's function does it."""
-        todo = RESOURCES[kind].actions[action]
+        """Execute POST /v1/<path>/<id>/<action>."""
+        action_row = RESOURCES[kind].actions[action]
         object = self.named(kind, id)
         self._enter(object)
-        self._check_references(todo.params, params)
-        return todo.do(self, object, params)
+        self._check_references(action_row.params, params)
+        return action_row.do(self, object, params)
 
     def take(self, way: Route, ids: tuple[str, ...], params: Json) -> Json:
-        """A call that fits no row."""
+        """Execute a call that no row describes."""
         self._check_references(way.params, params)
         return way.do(self, params, *ids)
 
     def end(self, kind: str, id: str, params: Json) -> Json:
-        """DELETE /v1/<path>/<id>, of something that stays readable."""
+        """Execute DELETE /v1/<path>/<id> of an object that stays readable."""
         row = RESOURCES[kind]
         if row.delete_action is None:
-            raise LookupError(f"the table does not say how a {kind} ends")
+            raise LookupError(f"the row of {kind} has no delete_action")
         object = copy.deepcopy(self.need(kind, id))
         self._enter(object)
         return row.delete_action.do(self, object, params)
 
     def find(self, kind: str, id: str) -> Json | None:
-        """The object, if there is one, or what stands in for it."""
+        """Return the object, or another one that the id also names, or None."""
         object, row = self.realm.find(kind, id), RESOURCES.get(kind)
         return row.stand_in(self.realm, id) if object is None and row is not None and row.stand_in else object
 
@@ -156,11 +156,11 @@ class Execution:
         self.realm.put(kind, object["id"], {"object": object, "deleted": False})
 
     def schedule(self, object: Json, at: int | None) -> None:
-        """Let the row's `on_due` meet the object at this second; None: never."""
+        """Let the row's `on_due` run for the object at this second; None cancels."""
         scheduler.schedule(self.realm, object, at)
 
     def in_account(self, account: str) -> Execution:
-        """The same in another account of this mode."""
+        """Return the effects of this request in another account of this mode."""
         realm = Realm(self.realm.store, account, self.realm.livemode)
         return Execution(realm, self.second, self.draw, self._announce, self.cause)
 
@@ -168,7 +168,7 @@ class Execution:
         changed = changes(old, object) if old is not None and previous else None
         self._announce(self.realm, type, copy.deepcopy(object), changed, self.cause)
 
-    def _tell(self, row: Resource, verb: str, object: Json, old: Json | None = None) -> None:
+    def _announce_change(self, row: Resource, verb: str, object: Json, old: Json | None = None) -> None:
         type = row.event(verb)
         if type is None:
             return
@@ -193,7 +193,7 @@ class Execution:
 
 
 def references(fields: Fields, params: Json, prefix: str = "") -> Iterator[tuple[str, str, str]]:
-    """Every (kind, id, param) that the parameters refer to."""
+    """Yield (kind, id, param) of every reference in the parameters."""
     for key, value in params.items():
         name = f"{prefix}[{key}]" if prefix else key
         match fields.get(key):
@@ -224,14 +224,14 @@ def _apply(row: Resource, fields: Fields, object: Json, params: Json) -> None:
 
 
 def _shown(field: Any, value: Any) -> Any:
-    """Without the hidden parts of a hash."""
+    """Return the value without the hidden fields of a hash."""
     if isinstance(field, Hash) and isinstance(value, dict):
         return {key: each for key, each in value.items() if not field.fields[key].hidden}
     return value
 
 
 def changes(old: Json, new: Json) -> Json:
-    """`previous_attributes`: the old value of what changed; of hashes only the changed keys, of arrays all of it."""
+    """Return `previous_attributes`: old values. Hashes have only their changed keys; arrays are whole."""
     result: Json = {}
     for name in old.keys() | new.keys():
         before, after = old.get(name), new.get(name)

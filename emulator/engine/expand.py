@@ -14,7 +14,7 @@ DEEPEST = 4
 
 
 def check(kind: str, paths: list[str] | None, prefix: str = "") -> None:
-    """Refuse a wrong path before anything is done. Every path of a list begins with `data.`."""
+    """Refuse a wrong path before the call is executed. On a list, every path begins with `data.`."""
     for path in paths or []:
         inner = path.removeprefix(prefix)
         if inner.count(".") >= DEEPEST:
@@ -37,20 +37,20 @@ def _leads(kind: str, path: str) -> bool:
 
 
 def _step(row: Resource, path: str) -> str | None:
-    """The first expandable property that `path` names."""
+    """Return the first expandable property of the path, or None."""
     return next((name for name in [*row.expands, *row.includes] if f"{path}.".startswith(f"{name}.")), None)
 
 
 def expanded(ctx: Effects, object: Json, paths: list[str] | None, prefix: str = "") -> Json:
-    """`object`, or a copy of it with every (checked) path expanded."""
-    result = unasked(copy.deepcopy(object) if paths else object)
+    """Return the object, or a copy in which every (checked) path is expanded."""
+    result = without_includes(copy.deepcopy(object) if paths else object)
     for path in paths or []:
         _expand(ctx, result, path.removeprefix(prefix))
     return result
 
 
-def unasked(object: Json) -> Json:
-    """`object` as it is shown to who asks for nothing."""
+def without_includes(object: Json) -> Json:
+    """Return the object without the properties that are shown only when expanded."""
     row = RESOURCES.get(object["object"])
     hidden = row.includes.keys() & object.keys() if row is not None else ()
     return {name: value for name, value in object.items() if name not in hidden} if hidden else object
@@ -62,7 +62,7 @@ def _expand(ctx: Effects, object: Json, path: str) -> None:
     if name is None or object.get("deleted"):
         return
     if name in row.includes:
-        with suppress(LookupError):  # a coupon that is good for everything
+        with suppress(LookupError):  # a coupon without `applies_to`
             object[name] = row.includes[name](ctx, object)
         return
     *outer, last = name.split(".")
@@ -70,7 +70,7 @@ def _expand(ctx: Effects, object: Json, path: str) -> None:
     for step in outer:
         holder = holder[step] or {}
     if last not in holder:
-        return  # an invoice without subscription, say
+        return  # such as an invoice without a subscription
     if isinstance(holder[last], str):
         holder[last] = _read(ctx, row.expands[name], holder[last])
     rest = path[len(name) + 1 :]
@@ -80,4 +80,6 @@ def _expand(ctx: Effects, object: Json, path: str) -> None:
 
 def _read(ctx: Effects, kind: str, id: str) -> Json:
     object = ctx.realm.find(kind, id)
-    return unasked(copy.deepcopy(object)) if object is not None else {"id": id, "object": kind, "deleted": True}
+    return (
+        without_includes(copy.deepcopy(object)) if object is not None else {"id": id, "object": kind, "deleted": True}
+    )

@@ -1,4 +1,4 @@
-"""Faults on demand and by chance: the ways in which a request to Stripe goes wrong."""
+"""The faults of requests: a test arms them one by one, or lets them happen at random."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import Any
 from stripe_mongo_sync.emulator.protocol.renamed import fault_name
 from stripe_mongo_sync.emulator.protocol.wire import LogEntry
 
-# Every fault by name: what the caller sees, and what Stripe did. WRITES only make sense on POST and DELETE.
+# Each fault: what the caller sees, and what Stripe did. Those in WRITES apply only to POST and DELETE.
 FAULTS: dict[str, str] = {
     "refuse": "connection refused; nothing done, nothing logged",
-    "cut_before": "connection cut before Stripe does anything",
+    "cut_before": "connection cut before the request is executed",
     "cut_after": "connection cut after the request was executed and its reply saved",
     "timeout_before": "no answer; nothing done",
     "timeout_after": "no answer; executed, and its reply saved",
@@ -33,13 +33,13 @@ FAULTS: dict[str, str] = {
     "refuse_401": "401; not saved",
     "refuse_403": "403; not saved",
     "idempotency_in_use": "409 idempotency_key_in_use; not saved",
-    "slow": "takes `seconds` before it is executed, its key in use meanwhile",
-    "slow_after": "executed at once, answered after `seconds`",
-    "hold": "waits for release() before it is executed, its key in use meanwhile",
-    "hold_after": "executed at once, answered after release()",
+    "slow": "executed after `seconds`, its key in use meanwhile",
+    "slow_after": "executed immediately, answered after `seconds`",
+    "hold": "executed after release_holds(), its key in use meanwhile",
+    "hold_after": "executed immediately, answered after release_holds()",
 }
 WRITES = {"500_after", "500_repair", "decline", "late_request", "idempotency_in_use"}
-READS = {"missing"}  # makes sense on a GET only
+READS = {"missing"}  # apply only to GET
 WEBHOOKS = {
     "webhook_drop": "a delivery that never arrives",
     "webhook_delay": "a delivery that arrives late",
@@ -51,30 +51,27 @@ Match = str | Mapping[str, str] | Callable[[LogEntry], bool] | None
 
 @dataclass
 class Fault:
-    """One armed fault: which requests it meets, and how many are left to meet."""
+    """An armed fault: the requests that it matches, and how many more of them fail."""
 
     name: str
     match: Match = None
     method: str | None = None
     path: str | None = None
     kind: str | None = None
-    times: int | None = 1  # None: for ever
-    skip: int = 0  # let this many matching requests pass first
+    times: int | None = 1  # None: no limit
+    skip: int = 0  # this many matching requests succeed first
     seconds: float = 0.0
     hits: int = 0
     entered: threading.Event = field(default_factory=threading.Event, repr=False)
     released: threading.Event = field(default_factory=threading.Event, repr=False)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Fault:
-        """Whoever is held is held by this one."""
+        """Copy without held requests: they wait for the original."""
         return replace(self, entered=threading.Event(), released=threading.Event())
 
     def release(self) -> None:
-        """Let a held request go on."""
+        """Let a held request continue."""
         self.released.set()
-
-    def disarm(self) -> None:
-        self.times = 0
 
     def meets(self, call: LogEntry) -> bool:
         if self.times == 0 or not self._fits(call):
@@ -106,12 +103,12 @@ class Fault:
 
 
 class Faults:
-    """Picks at most one fault for each request: the armed ones first, then by chance."""
+    """Picks at most one fault for each request: an armed one, else one at random."""
 
     def __init__(self) -> None:
         self._armed: list[Fault] = []
         self._holding: list[Fault] = []
-        self._chance = random.Random(0)  # noqa: S311 - chance, not secrecy
+        self._chance = random.Random(0)  # noqa: S311 - not for secrets
         self._rates: dict[str, float] = {}
         self._chaos_match: Match = None
         self._seconds = 0.0
@@ -119,17 +116,17 @@ class Faults:
     def arm(self, fault: Fault) -> Fault:
         fault.name = fault_name(fault.name)
         if fault.name not in FAULTS:
-            raise ValueError(f"no fault is called {fault.name!r}; there are {', '.join(FAULTS)}")
+            raise ValueError(f"no fault is called {fault.name!r}; known are {', '.join(FAULTS)}")
         self._armed.append(fault)
         if fault.name.startswith("hold"):
             self._holding.append(fault)
         return fault
 
     def chaos(self, seed: int, rates: Mapping[str, float] | None, match: Match = None, seconds: float = 0.0) -> None:
-        """From now on every request fails with these probabilities, the same way for the same seed."""
+        """Let requests fail with these probabilities, reproducibly for the same seed."""
         rates = {fault_name(name): rate for name, rate in (rates or {}).items()}
-        if strangers := rates.keys() - FAULTS.keys() - WEBHOOKS.keys():
-            raise ValueError(f"no fault is called {', '.join(sorted(strangers))}")
+        if unknown := rates.keys() - FAULTS.keys() - WEBHOOKS.keys():
+            raise ValueError(f"no fault is called {', '.join(sorted(unknown))}")
         self._chance, self._rates, self._chaos_match, self._seconds = random.Random(seed), rates, match, seconds  # noqa: S311
 
     def clear(self) -> None:
@@ -138,7 +135,7 @@ class Faults:
         self._rates = {}
 
     def release(self) -> None:
-        """Let every held request go on, and those that would be held from now on."""
+        """Let every held request continue, and cancel the armed holds."""
         for fault in self._holding:
             fault.release()
         self._holding.clear()

@@ -8,14 +8,14 @@ from stripe_mongo_sync.emulator.state.store import Realm
 
 
 class Limiter:
-    """Counts what it let through; unless it is told a `rate`, everything."""
+    """Counts the requests of the last second. Without a `rate` it limits nothing."""
 
     def __init__(self) -> None:
         self.rate: int | None = None
-        self._passed: dict[tuple[str, bool], deque[float]] = {}  # by account and mode: when, within the last second
+        self._passed: dict[tuple[str, bool], deque[float]] = {}  # (account, livemode) -> times within the last second
 
     def exceeded(self, realm: Realm, now: float) -> bool:
-        """Whether this request is one too many."""
+        """Count this request, and return whether it exceeds the rate."""
         if self.rate is None:
             return False
         passed = self._passed.setdefault((realm.account, realm.livemode), deque())

@@ -21,7 +21,7 @@ COMPARE: dict[str, Callable[[int, int], bool]] = {
 
 
 class Created(Field):
-    """A second, or a window of seconds."""
+    """A second, or a range of seconds."""
 
     def parse(self, raw: Any, name: str) -> Any:
         return WINDOW.parse(raw, name) if isinstance(raw, dict) else Time().parse(raw, name)
@@ -50,20 +50,20 @@ def read_query(row: Resource, raw: Json) -> Json:
 
 
 def page(row: Resource, params: Json, objects: Iterable[Json], cursor: Callable[[str, str], Json], url: str) -> Json:
-    """One page of `objects` (given oldest first). `cursor(id, param)` finds the object of a cursor, or refuses it."""
-    # Sorting is stable, so what shares a second keeps the order of insertion.
+    """Return a page of objects (given oldest first). `cursor(id, param)` returns the object of a cursor, or raises."""
+    # Sorting is stable, so objects of the same second keep their order of insertion.
     order = sorted(objects, key=lambda object: _when(row, object))
     start, end = params.get("starting_after"), params.get("ending_before")
     mark = cursor(start, "starting_after") if start else cursor(end, "ending_before") if end else None
     if mark is not None:
         at = next((index for index, each in enumerate(order) if each["id"] == mark["id"]), None)
-        if at is None:  # the cursor itself is deleted or filtered away: its place is by time
+        if at is None:  # the cursor's object was deleted or filtered out: find its place by its time
             at = next((index for index, each in enumerate(order) if _when(row, each) > _when(row, mark)), len(order))
             order = order[:at] if start else order[at:]
         else:
             order = order[:at] if start else order[at + 1 :]
     limit = params.get("limit", 10)
-    # From the cursor outwards, and no further than needed to know whether there is more.
+    # Read from the cursor on, only as far as needed to know `has_more`.
     outwards = order if end else reversed(order)
     kept = list(islice((each for each in outwards if _passes(row, params, each)), limit + 1))
     data = kept[:limit]
@@ -71,7 +71,7 @@ def page(row: Resource, params: Json, objects: Iterable[Json], cursor: Callable[
 
 
 def part(items: list[Json], params: Json, url: str) -> Json:
-    """One page of the parts of an object, in their own order."""
+    """Return a page of the parts of an object, in their own order."""
     ids = [each["id"] for each in items]
     start, end = params.get("starting_after"), params.get("ending_before")
     for name, id in (("starting_after", start), ("ending_before", end)):

@@ -1,4 +1,4 @@
-"""Time as objects live it: by the clock or by a test clock of their own, and what it brings when it has come so far."""
+"""Runs what is due, by the emulator's clock or by the test clock of an object."""
 
 from __future__ import annotations
 
@@ -11,34 +11,42 @@ from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.wire import Json
 from stripe_mongo_sync.emulator.state.store import Realm, Store
 
-DUE = "due"  # the table: kind/id -> when
+DUE = "due"  # table: kind/id -> the second, and the test clock
 CLOCK = "test_helpers.test_clock"
-NARROW = {"customer", "test_clock", "subscription", "invoice", "payment_intent", "charge"}  # filters that ask for them
+# Filters of a list that include objects of test clocks
+NARROW = {
+    "customer",
+    "test_clock",
+    "subscription",
+    "invoice",
+    "payment_intent",
+    "charge",
+}
 
 
 def clock_of(realm: Realm, object: Json) -> Json | None:
-    """The test clock of an object: its own, or its customer's."""
+    """Return the test clock of an object or of its customer, or None."""
     own = object.get("test_clock")
     if own is None and isinstance(object.get("customer"), str):
         own = (realm.find("customer", object["customer"]) or {}).get("test_clock")
     return realm.find(CLOCK, own) if own is not None else None
 
 
-def listed(realm: Realm, objects: list[Json], asked: Json) -> list[Json]:
-    """What a list shows, so asked: nothing of a test clock, unless it asks for it or for something of it."""
-    if NARROW & asked.keys() or not realm.table(CLOCK):
+def visible(realm: Realm, objects: list[Json], query: Json) -> list[Json]:
+    """Return the objects that a list shows: those of test clocks only if the query filters for them or their owner."""
+    if NARROW & query.keys() or not realm.table(CLOCK):
         return objects
     return [each for each in objects if clock_of(realm, each) is None]
 
 
 def check_mode(realm: Realm, row: Resource) -> None:
-    """Refuse in live mode what only test mode has."""
+    """Refuse in live mode a type that exists only in test mode."""
     if row.test_only and realm.livemode:
         raise Problem(400, f"{row.name().capitalize()}s can only be used in test mode.")
 
 
 def schedule(realm: Realm, object: Json, at: int | None) -> None:
-    """Let the row's `on_due` meet the object at this second of its time; None: never."""
+    """Let the row's `on_due` run for the object at this second of its time; None cancels."""
     name = f"{object['object']}/{object['id']}"
     if at is None:
         realm.drop(DUE, name)
@@ -48,7 +56,7 @@ def schedule(realm: Realm, object: Json, at: int | None) -> None:
 
 
 def run_due(store: Store, now: Callable[[], float], begin: Callable[[Realm, int], Effects]) -> None:
-    """Do what is due, the oldest first, again and again: a year brings twelve months."""
+    """Run what is due, oldest first, including what becomes due meanwhile: a year has twelve renewals."""
     while due := _due(store, now()):
         at, realm, name = min(due, key=lambda each: (each[0], each[2]))
         realm.drop(DUE, name)
@@ -70,7 +78,7 @@ def _due(store: Store, now: float) -> list[tuple[int, Realm, str]]:
 
 
 def _time(realm: Realm, row: Json, now: float) -> float:
-    """What is of a test clock ripens by its time."""
+    """Return the current time by the row's test clock, or `now` if it has none."""
     if row.get("clock") is None:
         return now
     clock = realm.find(CLOCK, row["clock"])

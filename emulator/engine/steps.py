@@ -1,4 +1,4 @@
-"""Steps that many types have in common: from one status to the next, by a call or when the time comes."""
+"""Transitions that many types share: from one status to another, by a call or when they are due."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Effect = Callable[[Effects, Json], None]
 
 
 def change(ctx: Effects, object: Json, type: str, **fields: object) -> Json:
-    """The object with these fields, kept and announced."""
+    """Set these fields, store the object, announce the change, and return the object."""
     old = copy.deepcopy(object)
     object |= fields
     ctx.keep(object["object"], object)
@@ -25,7 +25,7 @@ def change(ctx: Effects, object: Json, type: str, **fields: object) -> Json:
 
 
 def expect(object: Json, verb: str, *statuses: str) -> None:
-    """Refuse what an object's status does not allow."""
+    """Raise Stripe's 400 if the object has another status."""
     if object["status"] not in statuses:
         kind = object["object"].replace(".", " ").replace("_", " ")
         message = f"You cannot {verb} this {kind} because it has a status of {object['status']}."
@@ -41,7 +41,10 @@ def step(
     params: Fields | None = None,
     effect: Effect | None = None,
 ) -> Action:
-    """POST …/<id>/<verb>: from one of the statuses to another; the field `stamp` says when, the event `type` tells."""
+    """Return the action POST …/<id>/<verb>, from a status in `before` to `after`, with an event of this type.
+
+    The field `stamp`, if any, gets the time; `effect`, if any, runs before the change.
+    """
 
     def do(ctx: Effects, object: Json, params: Json) -> Json:
         expect(object, verb, *before)
@@ -54,7 +57,7 @@ def step(
 
 
 def later(before: str, after: str, type: str, effect: Effect | None = None) -> Effect:
-    """What its time brings to an object that still has the first status."""
+    """Return an `on_due` that moves an object from one status to another, with an event of this type."""
 
     def on_due(ctx: Effects, object: Json) -> None:
         if object["status"] == before:

@@ -16,7 +16,7 @@ LOST = "v2.core.health.event_generation_failure.resolved"
 
 
 def notification(event: Json, at: float) -> Json:
-    """The thin event of a snapshot event that happened at that moment."""
+    """Return the thin event of a snapshot event that happened at this time."""
     request, about = event["request"], event["data"]["object"]
     row = RESOURCES.get(about["object"])
     related = {"related_object": _related(about)} if row is None or row.readable else {}
@@ -33,10 +33,10 @@ def notification(event: Json, at: float) -> Json:
 
 
 def admission(event: Json, at: float) -> Json:
-    """What tells that an event could not be made, as a GET of it shows it: the notification lacks its `data`."""
+    """Return the event that reports a lost event, as a GET shows it. Its delivery lacks the `data`."""
     impact = {"event_type": event["type"], "related_object": _related(event["data"]["object"])}
-    told = {**notification(event, at), "type": LOST, "reason": None, "related_object": None}
-    return {**told, "id": f"{told['id']}lost", "data": {"impact": impact, "resolved_at": told["created"]}}
+    admitted = {**notification(event, at), "type": LOST, "reason": None, "related_object": None}
+    return {**admitted, "id": f"{admitted['id']}lost", "data": {"impact": impact, "resolved_at": admitted["created"]}}
 
 
 def _related(object: Json) -> Json | None:

@@ -1,1 +1,1 @@
-"""Ways into the emulator (in process, WSGI, socket, control API) and out (webhooks); it imports all rooms below."""
+"""The ways in (in process, WSGI, socket, control API) and out (webhooks). Imports every other room."""

@@ -1,1 +1,1 @@
-"""The types, a row each, which `resources` puts into the table; it imports `engine` and what is below."""
+"""The rows of the Stripe types, which `resources` registers. Imports `engine` and the rooms below it."""

@@ -1,4 +1,4 @@
-"""Accounts: the one whose keys these are, and those that are connected to it."""
+"""Accounts: the emulated account itself, and accounts that are connected to it."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def account_object(id: str) -> Json:
 
 
 def _deauthorized(ctx: Effects, account: Json) -> None:
-    """Who is gone has no application any more; it is said in the account itself."""
+    """Announce, in the deleted account, that its application lost its access."""
     application = {"id": "ca_1EmulatedApplication01", "object": "application", "name": None}
     ctx.in_account(account["id"]).announce("account.application.deauthorized", application)
 

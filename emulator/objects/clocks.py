@@ -1,4 +1,4 @@
-"""Test clocks: the time of some customers, and of all that is theirs, is moved by a call."""
+"""Test clocks: a call sets the time of their customers, and of everything that these own."""
 
 from __future__ import annotations
 
@@ -11,17 +11,17 @@ from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.fields import Ref, Text, Time
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
-LASTS = 30 * 86_400  # seconds of real time, after which a clock is deleted
+LIFETIME = 30 * 86_400  # seconds of real time after which Stripe deletes a clock
 
 
 def _finish(ctx: Effects, params: Json, clock: Json) -> None:
-    clock["deletes_after"] = ctx.second + LASTS
+    clock["deletes_after"] = ctx.second + LIFETIME
     if "customer" in params:
         ctx.keep("customer", {**ctx.need("customer", params["customer"]), "test_clock": clock["id"]})
 
 
 def _advance(ctx: Effects, clock: Json, params: Json) -> Json:
-    """Whatever is due meanwhile happens before the next request."""
+    """Set the clock. What becomes due runs before the next request."""
     if params["frozen_time"] <= clock["frozen_time"]:
         raise errors.invalid("The time to advance to must be after the clock's current time.", "frozen_time")
     for status, verb in (("advancing", "advancing"), ("ready", "ready")):
@@ -33,7 +33,7 @@ def _advance(ctx: Effects, clock: Json, params: Json) -> Json:
 
 
 def _on_delete(ctx: Effects, clock: Json) -> None:
-    """All that is of it goes with it, and no event tells of that."""
+    """Delete the customers of the clock, and everything of theirs, without events."""
     theirs = {each["id"] for each in ctx.realm.all("customer") if each.get("test_clock") == clock["id"]}
     for table in list(ctx.realm.store.names()):
         kind = table.removeprefix(ctx.realm.name(""))

@@ -1,4 +1,4 @@
-"""Customers: who buys, with their cards and their subscriptions."""
+"""Customers."""
 
 from __future__ import annotations
 
@@ -75,9 +75,9 @@ NO_SETTINGS: Json = {"custom_fields": None, "default_payment_method": None, "foo
 
 
 def _check_state(ctx: Effects, params: Json, customer: Json | None) -> None:
-    """The default payment method is one of the customer's own (a new customer has only the one that comes along)."""
+    """Refuse a default payment method that is not the customer's, or is not given with a new customer."""
     if params.get("source") is not None:
-        sources.look(params["source"])
+        sources.card_of_token(params["source"])
     if params.get("default_source") is not None:
         sources.owned(ctx, customer["id"] if customer else "", params["default_source"], "default_source", 400)
     if params.get("payment_method") is not None:
@@ -98,7 +98,7 @@ def _finish(ctx: Effects, params: Json, customer: Json) -> None:
         discounts.give(ctx, customer, params["coupon"])
     id = params.get("payment_method")
     if id is not None:
-        method = cards.hand_over(ctx, ctx.named("payment_method", id), customer["id"])
+        method = cards.attach(ctx, ctx.named("payment_method", id), customer["id"])
         if customer["invoice_settings"]["default_payment_method"] == id:
             customer["invoice_settings"]["default_payment_method"] = method["id"]
 
@@ -111,7 +111,7 @@ def _cancel_subscriptions(ctx: Effects, customer: Json) -> None:
 
 
 def _methods_of(ctx: Effects, customer: Json) -> list[Json]:
-    """Its payment methods, the newest first."""
+    """Return the payment methods of a customer, newest first."""
     return [each for each in reversed(ctx.realm.all("payment_method")) if each["customer"] == customer["id"]]
 
 

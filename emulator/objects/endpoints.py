@@ -1,4 +1,4 @@
-"""Webhook endpoints: where snapshot events are sent."""
+"""Webhook endpoints, which receive snapshot events."""
 
 from __future__ import annotations
 

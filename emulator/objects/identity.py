@@ -1,4 +1,4 @@
-"""Identity: verification sessions, in which somebody proves who they are."""
+"""Identity: sessions that verify a person's identity."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def _open(ctx: Effects, params: Json, session: Json) -> None:
 
 
 def _redact(ctx: Effects, session: Json, params: Json) -> Json:
-    """What was told is taken out, in a while; a session that is still open is canceled first."""
+    """Remove the personal data, after a while. An open session is canceled first."""
     expect(session, "redact", "requires_input", "verified", "canceled")
     if session["status"] == "requires_input":
         session = CANCEL.do(ctx, session, {})

@@ -1,4 +1,4 @@
-"""Issuing: cards that the account hands out, who holds them, and what is bought with them."""
+"""Issuing: cards that the account issues, their holders, and purchases with them."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ RECEIPT: Fields = {
 
 
 def _spent(ctx: Effects, kind: str, by: Json, params: Json, amount: int, **fields: object) -> Json:
-    """A purchase with a card, whether it is only asked for or done."""
+    """Create an authorization of a purchase, or the purchase."""
     currency = params.get("currency") or params.get("held_currency") or by["currency"]
     shop = {name: value for name, value in (params.get("merchant_data") or {}).items() if value is not None}
     return ctx.make(
@@ -149,7 +149,7 @@ def _spent(ctx: Effects, kind: str, by: Json, params: Json, amount: int, **field
 
 
 def _capture(ctx: Effects, params: Json) -> Json:
-    """POST /v1/test_helpers/issuing/transactions/create_force_capture: a shop takes money without having asked."""
+    """POST /v1/test_helpers/issuing/transactions/create_force_capture: a purchase without an authorization."""
     card = ctx.need("issuing.card", params["card"])
     bought = blank("fleet flight fuel lodging receipt reference") | (params.get("purchase_details") or {})
     for item in bought["receipt"] or []:
@@ -165,9 +165,9 @@ def _capture(ctx: Effects, params: Json) -> Json:
 
 
 def _authorize(ctx: Effects, params: Json, id: str) -> Json:
-    """POST /v1/issuing/cards/<id>/test/authorizations, which only the command line knows: somebody wants to pay.
+    """POST /v1/issuing/cards/<id>/test/authorizations, which only Stripe's command line uses.
 
-    Whoever listens for the request is asked first; nobody answers, and it is approved.
+    The request is announced first; as no endpoint answers it, it is approved.
     """
     card, amount = copy.deepcopy(ctx.need("issuing.card", id)), params["held_amount"]
     how = params.get("authorization_method") or "online"

@@ -13,7 +13,7 @@ Parts = Callable[[Effects, Json], list[Json]]
 
 
 def parts(kinds: str, names: str) -> Parts:
-    """Return the list of what names its owner in a field, the newest first."""
+    """Return a function that lists the objects of an owner, newest first."""
     return lambda ctx, owner: [
         each for kind in kinds.split() for each in reversed(ctx.realm.all(kind)) if each.get(names) == owner["id"]
     ]
@@ -32,12 +32,12 @@ PARTS_OF_ACCOUNT: dict[str, Parts] = {
 
 
 def part(kind: str, prefix: str) -> Resource:
-    """What is read and listed under its owner alone."""
+    """Return a type that is read and listed only below its owner."""
     return Resource(kind=kind, path=f"({kind})", prefix=prefix, readable=False, events=())
 
 
 def owned(kind: str, prefix: str, owner: str, *, created_filter: bool = False) -> Resource:
-    """What is listed for one owner at a time, whom the query must name."""
+    """Return a type whose list requires an owner in the query."""
     path = kind.replace(".", "/") + "s"
     filters = {owner: same(owner, Text(required=True))}
     return Resource(kind=kind, path=path, prefix=prefix, filters=filters, created_filter=created_filter, events=())

@@ -1,4 +1,4 @@
-"""Reports: a run gathers figures, and ends with a file."""
+"""Reports: a run ends with a file."""
 
 from __future__ import annotations
 

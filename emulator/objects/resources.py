@@ -1,4 +1,4 @@
-"""Puts the rows of all Stripe types into the table: to serve another type, add its row here."""
+"""Registers the rows of all Stripe types. To serve another type, add its row here."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Who acts without a request: buyers, the Dashboard, a tester; it imports `objects` and what is below."""
+"""All who act without an API call: buyers, banks, the Dashboard, a test. Imports `objects` and the rooms below."""

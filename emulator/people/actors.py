@@ -1,4 +1,4 @@
-"""People and machines that change Stripe without our API calls: the Dashboard, and Stripe's own automation."""
+"""Changes without an API call of the service's: from the Dashboard, or by Stripe's own automation."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ class Actor:
         engine: Engine,
         livemode: bool = False,
         cause: Json | None = None,
-        ask: bool = False,
+        has_request_id: bool = False,
         account: str | None = None,
     ) -> None:
         self._engine = engine
         self._livemode = livemode
         self._cause = cause
-        self._account = account  # where, if not in the emulator's own
-        self._ask = ask  # the Dashboard's requests have an id, without a key
+        self._account = account  # None: the emulator's own
+        self._has_request_id = has_request_id  # as the Dashboard, whose requests have an id but no key
 
     def create(self, kind: str, **params: Any) -> Json:
         return self._do(Call(RESOURCES[kind], "create"), params)
@@ -41,18 +41,18 @@ class Actor:
         return self._do(Call(RESOURCES[kind], "delete", id), {})
 
     def end(self, kind: str, id: str, **params: Any) -> Json:
-        """DELETE of something that stays readable, such as a subscription."""
+        """Send the DELETE of an object that stays readable, such as a subscription."""
         return self._do(Call(RESOURCES[kind], "end", id), params)
 
     def act(self, kind: str, id: str, action: str, **params: Any) -> Json:
-        """POST /v1/<path>/<id>/<action>."""
+        """Send POST /v1/<path>/<id>/<action>."""
         return self._do(Call(RESOURCES[kind], "action", id, action), params)
 
     def _do(self, call: Call, params: Json) -> Json:
         engine = self._engine
         with engine.state():
             cause = self._cause
-            if self._ask:
+            if self._has_request_id:
                 cause = {"id": "req_" + engine.ids.draw(14, "base62"), "idempotency_key": None}
             typed = calls.validate(call, spell(params))
             ctx = engine.execution(engine.realm(self._livemode, self._account), cause)

@@ -14,13 +14,13 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 
 
 class Buyer:
-    """Does what only a person can do."""
+    """Acts as a buyer, a cardholder or a bank."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def authenticate(self, id: str, agrees: bool = True, livemode: bool = False) -> Json:
-        """Answer the bank's question about a payment or setup intent; return the intent as it is then."""
+        """Confirm or refuse 3-D Secure for an intent, and return the intent. Raises ValueError if it does not wait."""
         kind, answer = (
             ("setup_intent", setups.authenticated)
             if id.startswith("seti_")
@@ -33,31 +33,31 @@ class Buyer:
             )
             intent = copy.deepcopy(ctx.need(kind, id))
             if intent["status"] != "requires_action":
-                raise ValueError(f"{id} asks nothing: it has a status of {intent['status']}")
-            with suppress(Problem):  # a decline, of which the intent tells
+                raise ValueError(f"{id} does not wait for its cardholder: it has a status of {intent['status']}")
+            with suppress(Problem):  # a decline, which the intent shows
                 answer(ctx, intent, agrees)
             return copy.deepcopy(ctx.need(kind, id))
 
     def pay_session(self, id: str, card: str, email: str, livemode: bool) -> Json:
-        """Complete a checkout session, or be declined; return the session as it is then."""
+        """Pay a checkout session, or be declined, and return the session. Raises ValueError unless it is open."""
         with self._engine.state():
             ctx = self._execution(livemode, None)
             session = copy.deepcopy(ctx.need("checkout.session", id))
             if session["status"] != "open":
                 raise ValueError(f"{id} cannot be paid: it has a status of {session['status']}")
-            with suppress(Problem):  # a decline, of which the session's payment intent tells
+            with suppress(Problem):  # a decline, which the session's payment intent shows
                 purchases.complete(ctx, session, card, email)
             return copy.deepcopy(ctx.need("checkout.session", id))
 
     def dispute(self, id: str, amount: int | None, reason: str, inquiry: bool, livemode: bool) -> Json:
-        """Let the bank dispute a charge, or the charge that a payment intent led to; return the dispute."""
+        """Let the bank dispute a charge, or the latest charge of a payment intent; return the dispute."""
         with self._engine.state():
             ctx = self._execution(livemode, None)
             charge = ctx.need("payment_intent", id)["latest_charge"] if id.startswith("pi_") else id
             return copy.deepcopy(disputes.dispute(ctx, charge, amount, reason, inquiry))
 
     def decide(self, id: str, status: str, livemode: bool) -> Json:
-        """Let the bank decide a dispute: "won", "lost", or "needs_response" of what was an inquiry; return it."""
+        """Let the bank decide a dispute ("won" or "lost") or an inquiry ("needs_response" too); return it."""
         with self._engine.state():
             ctx = self._execution(livemode, None)
             return copy.deepcopy(disputes.decide(ctx, copy.deepcopy(ctx.need("dispute", id)), status))

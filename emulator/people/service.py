@@ -1,4 +1,4 @@
-"""The service that every front serves: what is there, the people, the endpoints, and all that can go wrong."""
+"""The emulator behind every front: its objects, actors, endpoints and faults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from stripe_mongo_sync.emulator.objects import resources  # noqa: F401 - fills t
 from stripe_mongo_sync.emulator.objects.account import DEFAULT
 from stripe_mongo_sync.emulator.people.actors import Actor
 from stripe_mongo_sync.emulator.people.buyers import Buyer
-from stripe_mongo_sync.emulator.people.trouble import NOBODY, Trouble
+from stripe_mongo_sync.emulator.people.trouble import NO_REQUEST, Trouble
 from stripe_mongo_sync.emulator.protocol.renamed import renamed
 from stripe_mongo_sync.emulator.protocol.wire import API_VERSION, Json, LogEntry
 from stripe_mongo_sync.emulator.state.clock import Clock
@@ -23,7 +23,7 @@ from stripe_mongo_sync.emulator.state.webhooks import Delivery
 
 
 class Service(Trouble):
-    """A small stateful Stripe, without a front. With `path`, state survives a restart; a `seed` draws the same ids."""
+    """A small stateful Stripe without a front. With `path`, its state survives a restart; a `seed` repeats its ids."""
 
     def __init__(
         self,
@@ -35,22 +35,22 @@ class Service(Trouble):
     ) -> None:
         super().__init__(Engine(Store(path), seed, account, api_version))
         self.clock: Clock = self.engine.clock
-        self.dashboard: Actor = Actor(self.engine, ask=True)
-        self.automation: Actor = Actor(self.engine, cause=NOBODY)
+        self.dashboard: Actor = Actor(self.engine, has_request_id=True)
+        self.automation: Actor = Actor(self.engine, cause=NO_REQUEST)
         self.buyer: Buyer = Buyer(self.engine)
         self.token: str | None = None  # what the control API requires; None: every process on this machine may use it
         self.webhooks.recover()
 
     def copy(self) -> Self:
-        """Another Stripe that is, in memory, as this one is now; what happens to one does not happen to the other."""
+        """Return an independent copy of this Stripe, in memory."""
         with self.engine.lock:
             return copy.deepcopy(self, {id(self.engine.lock): threading.RLock()})
 
     def become(self, other: Self) -> None:
-        """Be that Stripe from now on, for whoever has a transport of this one. The other is used up."""
+        """Take over the state of another Stripe, which must not be used afterwards. Transports stay valid."""
         vars(self).update(vars(other))
 
-    # What is there
+    # State
 
     @property
     def account(self) -> str:
@@ -58,42 +58,42 @@ class Service(Trouble):
 
     @property
     def requests(self) -> list[LogEntry]:
-        """Every request that reached Stripe, oldest first."""
+        """Every request that reached the emulator, oldest first."""
         with self.engine.lock:
             return list(self.engine.log)
 
     def objects(self, kind: str, livemode: bool = False) -> list[Json]:
-        """What is not deleted, archived ones included, oldest first."""
+        """Return the objects that are not deleted, including archived ones, oldest first."""
         with self.engine.lock:
             return copy.deepcopy(self.engine.realm(livemode).all(kind))
 
     def usable(self, kind: str, livemode: bool = False) -> list[Json]:
-        """What is neither deleted nor archived."""
+        """Return the objects that are neither deleted nor archived."""
         return [each for each in self.objects(kind, livemode) if each.get("active") is not False]
 
     def events(self, livemode: bool = False) -> list[Json]:
-        """Every event ever made, oldest first: hidden, lagging, lost and aged ones, too."""
+        """Return every event, oldest first, including those that the API does not show."""
         with self.engine.lock:
             return [copy.deepcopy(row["event"]) for row in self.engine.realm(livemode).table("event").values()]
 
-    # People
+    # Actors
 
     def actor(self, *, livemode: bool = False, request: Json | None = None) -> Actor:
-        """Someone whose events carry this `request`: null, or even a key of Stripe's own."""
+        """Return an actor whose events carry this `request`: null, or a key of Stripe's own."""
         return Actor(self.engine, livemode, request)
 
     def neighbour(self, account: str, *, livemode: bool = False) -> Actor:
-        """The Dashboard of another account of the same organization."""
-        return Actor(self.engine, livemode, ask=True, account=account)
+        """Return the Dashboard of another account of the same organization."""
+        return Actor(self.engine, livemode, has_request_id=True, account=account)
 
     def authenticate(self, id: str, agrees: bool = True, livemode: bool = False) -> Json:
-        """The owner of the card answers the bank's question about a payment or setup intent."""
+        """Confirm or refuse 3-D Secure as the cardholder, for a payment or setup intent."""
         return self.buyer.authenticate(id, agrees, livemode)
 
     def pay_session(
         self, id: str, card: str = "pm_card_visa", email: str = "buyer@example.com", livemode: bool = False
     ) -> Json:
-        """A buyer pays a checkout session with this card; a declined one leaves it open."""
+        """Pay a checkout session as a buyer. A declined card leaves it open."""
         return self.buyer.pay_session(id, card, email, livemode)
 
     def dispute(
@@ -104,15 +104,15 @@ class Service(Trouble):
         inquiry: bool = False,
         livemode: bool = False,
     ) -> Json:
-        """The bank takes the money of a charge or payment intent back, all or some of it; an inquiry takes none yet."""
+        """Dispute a charge or payment intent, or a part of it, as the bank. An inquiry takes no money yet."""
         return self.buyer.dispute(id, amount, reason, inquiry, livemode)
 
     def decide(self, id: str, status: str, livemode: bool = False) -> Json:
-        """The bank decides a dispute: "won", "lost", or "needs_response", which makes one of an inquiry."""
+        """Decide a dispute as the bank: "won", "lost", or "needs_response", which turns an inquiry into a dispute."""
         return self.buyer.decide(id, status, livemode)
 
     def insert(self, kind: str, object: Json | None = None, *, livemode: bool = False, **fields: Any) -> Json:
-        """Put an object there, whole, with no check and no event: a subscription, a payment, an old customer."""
+        """Insert an object without checks or event, such as an old customer. Fields replace those of `object`."""
         row = RESOURCES[kind]
         with self.engine.state():
             inserted = {
@@ -142,10 +142,11 @@ class Service(Trouble):
         organization: bool = False,
         connect: bool = False,
     ) -> Json:
-        """Register `url`, or change the endpoint it already has; the answer includes its secret.
+        """Register a webhook endpoint, or change the one with this `url`; return it with its secret.
 
-        With `payload="thin"` it is an event destination beside it, which is sent thin events. That of an `organization`
-        is sent what its neighbours do, too, each with its `context`; one for `connect` only what connected accounts do.
+        With `payload="thin"` it is an event destination, which receives thin events. An endpoint of an `organization`
+        also receives the events of its other accounts, each with its `context`. An endpoint for `connect` receives
+        only the events of connected accounts.
         """
         with self.engine.state():
             realm, thin = self.engine.realm(livemode), payload == "thin"
@@ -181,12 +182,12 @@ class Service(Trouble):
             return fresh
 
     def resend(self, event_id: str, livemode: bool = False) -> None:
-        """Deliver an old event once more, as the Dashboard's button does."""
+        """Deliver an event again, as the Dashboard's button does."""
         with self.engine.state():
             self.webhooks.resend(self.engine.realm(livemode), event_id)
 
     def forge(self, event: Json | bytes, livemode: bool = False) -> Delivery:
-        """Any event or body at all, signed for the first endpoint as if it were real; it is in no log or queue."""
+        """Return a delivery of any event or body, signed for the first endpoint; it is in no log or queue."""
         with self.engine.lock:
             return self.webhooks.forge(self.engine.realm(livemode), event)
 

@@ -1,1 +1,1 @@
-"""What travels: requests, replies, forms, typed parameters, versions, errors; it imports no other room."""
+"""HTTP messages: requests, replies, forms, typed parameters, versions, errors. Imports no other room."""

@@ -1,4 +1,4 @@
-"""The currencies that Stripe supports, and how much of each it takes at once."""
+"""The currencies that Stripe supports, and the largest amount of each."""
 
 LIST = """
 usd aed afn all amd ang aoa ars aud awg azn bam bbd bdt bgn bhd bif bmd bnd bob brl bsd bwp byn bzd cad cdf chf
@@ -12,5 +12,5 @@ DIGITS = {"idr": 12}  # of the largest amount; eight in all others (docs.stripe.
 
 
 def most(currency: str) -> int:
-    """The largest amount of a currency, in its minor unit."""
+    """Return the largest amount of a currency, in its minor unit."""
     return int("9" * DIGITS.get(currency, 8))

@@ -12,7 +12,7 @@ DOCS = "https://stripe.com/docs/error-codes/"
 
 
 class Problem(Exception):
-    """A refusal: an HTTP status and the error object of its body."""
+    """An error of Stripe's: an HTTP status and the error object of its body."""
 
     def __init__(
         self,
@@ -24,12 +24,12 @@ class Problem(Exception):
         type: str = "invalid_request_error",
         headers: dict[str, str] | None = None,
         stored: bool = True,
-        about: Json | None = None,  # the objects that the refusal shows
+        about: Json | None = None,  # the objects that the error contains
         **extra: Any,
     ) -> None:
         super().__init__(message)
         self.status = status
-        self.stored = stored  # whether the idempotency layer keeps it, once execution has begun
+        self.stored = stored  # saved for the idempotency key, if raised during execution
         self.headers = headers or {}
         self.error: Json = {"type": type, "message": message, **extra, **(about or {})}
         if code is not None:
@@ -68,7 +68,7 @@ def invalid(message: str, param: str, code: str | None = None) -> Problem:
 
 
 def within(amount: int | None, currency: str, param: str) -> None:
-    """Refuse an amount with more digits than Stripe takes in its currency."""
+    """Raise Stripe's error for an amount above the maximum of its currency."""
     limit = most(currency)
     if amount is not None and abs(amount) > limit:
         message = f"Amount must be no more than {limit // 100:,}.{limit % 100:02} {currency.upper()}."
@@ -191,7 +191,7 @@ def masked(key: str) -> str:
 
 
 def one_of(params: Json, *names: str) -> list[str]:
-    """Which of `names` were given; refuses more than one."""
+    """Return which of the names were given. Raises Stripe's error for more than one."""
     given = [name for name in names if params.get(name) is not None]
     if len(given) > 1:
         raise both(*given)

@@ -1,4 +1,4 @@
-"""What a parameter may be: each field reads one value of a form, or refuses it in Stripe's words."""
+"""The types of parameters: a field reads one value of a form, or raises Stripe's error."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
 
 @dataclass(frozen=True, kw_only=True)
 class Field:
-    """A parameter. `read` gives None for '' (unset), else what `parse` makes of the value."""
+    """A parameter. `read` returns None for '' (unset), else the parsed value; raises Problem."""
 
     required: bool = False
-    unset: bool = True  # '' clears it
-    hidden: bool = False  # steers the call; is not shown in the object
-    until: str = ""  # the version of the API that took it away
+    unset: bool = True  # '' clears the field
+    hidden: bool = False  # affects the call, and is not shown in the object
+    until: str = ""  # the version of the API that removed it
 
     def read(self, raw: Any, name: str) -> Any:
         if raw == "":
@@ -72,7 +72,7 @@ class Email(Text):
 
 @dataclass(frozen=True, kw_only=True)
 class Currency(Text):
-    """Three letters, in either case; shown in lower case."""
+    """A currency of three letters in either case; stored in lower case."""
 
     def parse(self, raw: Any, name: str) -> Any:
         text = super().parse(raw, name).lower()
@@ -130,7 +130,7 @@ class Time(Whole):
 
 @dataclass(frozen=True, kw_only=True)
 class Moment(Time):
-    """A second, or `now`."""
+    """Seconds since the epoch, or `now`."""
 
     def parse(self, raw: Any, name: str) -> Any:
         return raw if raw == "now" else super().parse(raw, name)
@@ -148,7 +148,7 @@ class Flag(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class Number(Field):
-    """A decimal number above `above` and up to `most`; as text (`exact`) or as a float."""
+    """A decimal number above `above` and up to `most`, read as text if `exact`, else as a float."""
 
     above: float = float("-inf")
     most: float = float("inf")
@@ -173,8 +173,8 @@ Fields = Mapping[str, Field]
 @dataclass(frozen=True, kw_only=True)
 class Hash(Field):
     fields: Fields
-    fill: bool = True  # what was not given is shown as null
-    merge: bool = False  # an update keeps what it does not name
+    fill: bool = True  # missing fields are shown as null
+    merge: bool = False  # an update changes only the fields that it names
 
     def parse(self, raw: Any, name: str) -> Any:
         if not isinstance(raw, dict):
@@ -199,7 +199,7 @@ class Many(Field):
 
 @dataclass(frozen=True, kw_only=True)
 class MapOf(Field):
-    """A hash with free keys, such as currency_options."""
+    """A hash with any keys, such as currency_options."""
 
     each: Field
 
@@ -233,7 +233,7 @@ class Metadata(Field):
 
 
 def alive(fields: Fields, version: str) -> dict[str, Field]:
-    """The fields that this version of the API knows."""
+    """Return the fields that this version of the API knows."""
     known = {name: each for name, each in fields.items() if not each.until or version < each.until}
     return {name: _alive(each, version) for name, each in known.items()}
 
@@ -248,13 +248,13 @@ def _alive(field: Field, version: str) -> Field:
 
 
 def read(fields: Fields, raw: Json, prefix: str = "") -> Json:
-    """The typed parameters, or Stripe's first objection."""
+    """Return the typed parameters. Raises Stripe's first error."""
 
     def path(key: str) -> str:
         return f"{prefix}[{key}]" if prefix else key
 
-    if strangers := [path(key) for key in raw if key not in fields]:
-        raise errors.unknown(strangers)
+    if unknown := [path(key) for key in raw if key not in fields]:
+        raise errors.unknown(unknown)
     for key, field in fields.items():
         if field.required and key not in raw:
             raise errors.missing(path(key))

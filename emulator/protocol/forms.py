@@ -10,11 +10,11 @@ from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.wire import Json, Request
 
 KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
-DEEPEST = 16  # deeper nesting is an attack, not a request
+DEEPEST = 16  # levels of nesting; no parameter of Stripe's has more
 
 
 def decode(text: str) -> Json:
-    """`a[b]=c` nests, `a[0]=` and `a[]=` make arrays, '' is kept, and of two equal names the last one wins."""
+    """Return nested parameters: `a[b]=c` nests, `a[0]=` and `a[]=` make arrays. The last of equal names wins."""
     try:
         pairs = parse_qsl(text, keep_blank_values=True, errors="strict", max_num_fields=1000)
     except ValueError as error:  # a UnicodeDecodeError is one, too
@@ -28,7 +28,7 @@ def decode(text: str) -> Json:
 
 
 def params_of(request: Request) -> Json:
-    """The parameters of a request, from its query and its body."""
+    """Return the parameters of a request, from its query and its body."""
     try:
         body = request.body.decode()
     except UnicodeDecodeError as error:
@@ -50,7 +50,7 @@ def _steps(name: str) -> list[str]:
 
 
 def _place(node: Any, steps: list[str], value: str, name: str) -> None:
-    """Put `value` where `steps` lead, making what is missing on the way."""
+    """Set the value at a path, creating the hashes and arrays on the way."""
     for here, below in zip(steps, [*steps[1:], None], strict=True):
         leaf = below is None
         if isinstance(node, list):
@@ -82,7 +82,7 @@ def _conflict(name: str) -> Problem:
 
 
 def items(value: Any) -> list[Any] | None:
-    """The elements, if `value` is an array in either spelling; else None."""
+    """Return the elements of an array in either spelling, or None if the value is no array."""
     if isinstance(value, list):
         return value
     if isinstance(value, dict) and all(key.isascii() and key.isdigit() for key in value):
@@ -91,7 +91,7 @@ def items(value: Any) -> list[Any] | None:
 
 
 def canonical(value: Any) -> Any:
-    """The same for equal parameters, whatever their order or the spelling of their arrays."""
+    """Return a form that is equal for equal parameters, in any order and spelling of arrays."""
     if isinstance(value, dict):
         elements = items(value) if value else None
         if elements is not None:
@@ -103,7 +103,7 @@ def canonical(value: Any) -> Any:
 
 
 def spell(value: Any) -> Any:
-    """Python values as the strings that a form would carry."""
+    """Return Python values as the strings of a form."""
     if isinstance(value, dict):
         return {str(key): spell(each) for key, each in value.items() if each is not None}
     if isinstance(value, list | tuple):
@@ -114,7 +114,7 @@ def spell(value: Any) -> Any:
 
 
 def encode(params: Json) -> str:
-    """A form body for `params`, arrays indexed and brackets literal, as stripe-python sends it."""
+    """Return the form body that stripe-python sends: arrays with an index, brackets literal."""
 
     def walk(name: str, value: Any) -> list[str]:
         if isinstance(value, dict):

@@ -1,4 +1,4 @@
-"""Parameters that several calls have in common; names and limits are Stripe's (stripe-python 16.1, stripe.params)."""
+"""Parameters that several calls share, with the names and limits of stripe-python 16.1 (`stripe.params`)."""
 
 from __future__ import annotations
 

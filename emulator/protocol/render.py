@@ -1,7 +1,7 @@
-"""What Stripe makes of an object whenever it shows it: long lists are cut, and some addresses rendered anew, each time.
+"""Renders objects for a reply: cuts the lists within them, and renders some links anew each time.
 
-Sources: recorded answers of the API (onetimesecret/onetimesecret) show one charge read twice within a second with two
-receipt_urls, and the second of the rendering at the end of a hosted_invoice_url.
+Source: recorded answers of the API (onetimesecret/onetimesecret on GitHub). A charge that was read twice within a
+second has two receipt_urls, and a hosted_invoice_url ends with the second in which it was rendered.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ LINKS = {
 }
 
 
-SHOWN = 10  # of a list within an object; it is read on at its own address
+SHOWN = 10  # elements of a list within an object; the rest is read at the list's url
 
 
 def cut(value: Any, *, within: bool = False) -> Any:
-    """What Stripe shows: of each list within an object, the first ten and `has_more`."""
+    """Return the value with at most ten elements in each list within an object, and `has_more`."""
     if isinstance(value, list):
         return [cut(each, within=True) for each in value]
     if not isinstance(value, dict):
@@ -33,13 +33,13 @@ def cut(value: Any, *, within: bool = False) -> Any:
     return shown
 
 
-def rendered(told: Any, count: Iterator[int]) -> Any:
-    """The same, with the addresses of everything in it rendered anew."""
-    if isinstance(told, list):
-        return [rendered(each, count) for each in told]
-    if not isinstance(told, dict):
-        return told
-    shown: Json = {name: rendered(value, count) for name, value in told.items()}
+def rendered(value: Any, count: Iterator[int]) -> Any:
+    """Return the value with all links in it rendered anew."""
+    if isinstance(value, list):
+        return [rendered(each, count) for each in value]
+    if not isinstance(value, dict):
+        return value
+    shown: Json = {name: rendered(each, count) for name, each in value.items()}
     for name in LINKS.get(str(shown.get("object")), ()):
         if shown.get(name):
             shown[name] = f"{shown[name]}?s={next(count):08d}"

@@ -11,7 +11,7 @@ EDGE = Reply(503, {"Content-Type": "text/html"}, b"<html><body><h1>503 Service U
 
 
 def as_bytes(body: Json) -> bytes:
-    """Stripe indents its JSON, and cuts the lists within an object."""
+    """Return the body, indented as Stripe does, with the lists within objects cut."""
     return json.dumps(cut(body), indent=2).encode()
 
 
@@ -24,7 +24,7 @@ def reply(
     original: str,
     extra: dict[str, str] | None = None,
 ) -> Reply:
-    """`original` is the id of the request that was executed: this one, or the one that is replayed."""
+    """Return a reply with Stripe's headers. `original` is the id of the executed request: this or the replayed one."""
     headers = {
         "Content-Type": "application/json",
         "Date": date,
@@ -32,7 +32,7 @@ def reply(
         "Stripe-Version": version,
     }
     if entry.method == "POST" and status not in (401, 429):
-        # Whatever became of this key, sending it again has no further effect.
+        # The key has a saved reply or an error that stays, so a retry has no effect.
         headers |= {"Original-Request": original, "Stripe-Should-Retry": "false"}
     if entry.method == "POST" and entry.key is not None:
         headers["Idempotency-Key"] = entry.key
@@ -43,8 +43,8 @@ def reply(
     return Reply(status, headers | (extra or {}), body)
 
 
-def spoiled(good: Reply, fault: str | None) -> Reply:
-    """The same reply after an accident on the way."""
+def corrupted(good: Reply, fault: str | None) -> Reply:
+    """Return the reply, or what a fault of its body makes of it."""
     match fault:
         case "bad_body":
             return Reply(good.status, good.headers, good.body[: len(good.body) // 2])

@@ -1,4 +1,4 @@
-"""Lists of values that are too long to be written twice: as the types of stripe-python have them."""
+"""Long lists of values, read from the types of stripe-python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from stripe_mongo_sync.emulator.protocol.fields import OneOf
 
 
 def choice(kind: Any, name: str) -> OneOf:
-    """A parameter with the values that a type of stripe-python has for it."""
+    """Return a parameter with the values that a type of stripe-python gives it."""
     return OneOf(values=_listed(kind, name))
 
 

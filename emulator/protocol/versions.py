@@ -1,4 +1,4 @@
-"""What a version of Stripe's API changes: a parameter is known by the name that it had then, and by no other."""
+"""The versions of Stripe's API: a call knows a parameter only by its name in that version."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 
 @dataclass(frozen=True)
 class Renamed:
-    """A parameter with another name in older versions; from `came` until `went` both are known, but not at once."""
+    """A parameter with another name in older versions. From `came` until `went`, a call can use either name."""
 
     old: str
     new: str
     came: str
     went: str
-    code: str | None = None  # how the old name is refused since; as any unknown one, if Stripe has no code for it
+    code: str | None = None  # of the refusal of the old name; None: it is an unknown parameter
 
 
-# By type. Additions are known in every version, as at Stripe; only what was taken away or renamed is told apart.
+# By kind. As at Stripe, every version knows what was added later; only removals and renames depend on the version.
 # Sources: changelog/dahlia/2026-07-29/allowed-payment-method-types-parameter; changelog/endive/2026-09-30:
 # removes-the-payment-method-types-parameter-from-payment-intents-and-setup-intents, remove-payment-method-types-
 # checkout-sessions. Replies show both lists in every version.
@@ -44,10 +44,10 @@ RENAMED: dict[str, tuple[Renamed, ...]] = {
 
 @dataclass(frozen=True)
 class Respelled:
-    """A call that was made otherwise before a version: `today` turns it into what it would be now."""
+    """A call with other parameters before the version `until`: `today` converts them."""
 
     until: str
-    knows: str  # only calls that take this parameter
+    knows: str  # applies to calls that have this parameter
     today: Callable[[Json], Json]
 
 
@@ -61,8 +61,8 @@ def _promotion(raw: Json) -> Json:
 
 
 def _cards(raw: Json) -> Json:
-    told = raw.keys() & {"automatic_payment_methods", _OF_INTENTS.old}
-    return raw if told else {**raw, _OF_INTENTS.old: ["card"]}
+    given = raw.keys() & {"automatic_payment_methods", _OF_INTENTS.old}
+    return raw if given else {**raw, _OF_INTENTS.old: ["card"]}
 
 
 # Sources: changelog/clover/2025-09-30/adds-promotion-to-promotion-codes, changelog/2023-08-16 (payment methods of the
@@ -79,7 +79,7 @@ def check(version: str) -> None:
 
 
 def known(kind: str, fields: Fields, version: str) -> Fields:
-    """The parameters of a call by the names that they had in this version."""
+    """Return the parameters of a call by their names in this version."""
     found = alive(fields, version)
     for each in RENAMED.get(kind, ()):
         if each.new in fields:
@@ -91,7 +91,7 @@ def known(kind: str, fields: Fields, version: str) -> Fields:
 
 
 def read_as_of(version: str, kind: str, fields: Fields, raw: Json) -> Json:
-    """The typed parameters under the names of today, from those of the version; or Stripe's objection."""
+    """Return the typed parameters under today's names. Raises Stripe's first error."""
     before = RESPELLED.get(kind)
     if before is not None and before.knows in fields and version < before.until:
         raw = before.today(raw)

@@ -1,4 +1,4 @@
-"""What travels: a request, a reply, or a connection that is cut."""
+"""The HTTP messages: a request, a reply, an entry of the request log, and a connection that is cut."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import Any, Literal
 
 Json = dict[str, Any]
 API_VERSION = "2026-10-28.endive"  # what stripe-python 16.1 pins
-How = Literal["refused", "reset", "timeout"]
+CutKind = Literal["refused", "reset", "timeout"]
 
 
 @dataclass(frozen=True)
 class Request:
-    """One HTTP request; header names are lower case."""
+    """An HTTP request; header names are in lower case."""
 
     method: str
     path: str
@@ -31,7 +31,7 @@ class Reply:
 
 @dataclass
 class LogEntry:
-    """One line of the request log: what was asked, and how it ended (`status` 0: the peer got no reply)."""
+    """An entry of the request log: the request, and the status of its reply (0: there was none)."""
 
     method: str
     path: str
@@ -52,7 +52,7 @@ class LogEntry:
 class ConnectionCut(Exception):
     """The connection ends without a reply."""
 
-    def __init__(self, how: How, seconds: float = 0.0) -> None:
+    def __init__(self, how: CutKind, seconds: float = 0.0) -> None:
         super().__init__(how)
         self.how = how
-        self.seconds = seconds  # a timeout keeps a real socket open this long before it closes
+        self.seconds = seconds  # how long a timeout keeps a real socket open

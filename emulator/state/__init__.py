@@ -1,1 +1,1 @@
-"""What Stripe remembers: rows, time, events, deliveries, saved replies; it imports `protocol` only."""
+"""The state: rows, clock, events, deliveries, saved replies. Imports only `protocol`."""

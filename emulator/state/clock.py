@@ -1,4 +1,4 @@
-"""Stripe's time: the real one plus an offset, so that a day can pass in no time."""
+"""Stripe's clock: the real time plus an offset, so that tests need not wait."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from email.utils import format_datetime
 
 
 class Clock:
-    """Seconds since the epoch. Every `created`, `Date` and expiry of the emulator comes from here."""
+    """Seconds since the epoch, for every `created`, `Date` and expiry of the emulator."""
 
     def __init__(self, offset: float = 0.0, moved: Callable[[float], None] = lambda offset: None) -> None:
         self._offset = offset
@@ -20,7 +20,7 @@ class Clock:
         return (time.time() if self._still is None else self._still) + self._offset
 
     def freeze(self) -> None:
-        """Let no time pass any more but by `advance`: a run is then the same however long it takes."""
+        """Let time pass only by `advance`, so that a run does not depend on its duration."""
         self._still = time.time()
 
     def advance(self, seconds: float) -> None:
@@ -28,5 +28,5 @@ class Clock:
         self._moved(self._offset)
 
     def date(self) -> str:
-        """The `Date` header: whole seconds, rounded down."""
+        """Return the `Date` header: whole seconds, rounded down."""
         return format_datetime(datetime.fromtimestamp(int(self.now()), UTC), usegmt=True)

@@ -1,4 +1,4 @@
-"""Where events are sent: webhook endpoints get snapshots, event destinations thin events; each says what it wants."""
+"""Where events are sent: webhook endpoints receive snapshots, event destinations thin events."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 from stripe_mongo_sync.emulator.state.store import Realm
 
 DESTINATION = "v2.core.event_destination"
-# Sent only to an endpoint that names them: "*" leaves them out.
+# Sent only to an endpoint that names them: "*" does not include them.
 NAMED = ("identity.verification_session.redacted", "issuing_authorization.request")
 
 
 def destination(id: str, url: str, enabled_events: list[str], livemode: bool) -> Json:
-    """A destination as `POST /v2/core/event_destinations` would make it; `url` is where deliveries look for it."""
+    """Return what `POST /v2/core/event_destinations` creates, with `url` at the top for the deliveries."""
     return {
         "id": id,
         "object": DESTINATION,
@@ -27,7 +27,7 @@ def destination(id: str, url: str, enabled_events: list[str], livemode: bool) ->
 
 
 def destinations(realm: Realm) -> list[Json]:
-    """Everything that may want an event, of either sort."""
+    """Return all webhook endpoints and event destinations."""
     return [*realm.all("webhook_endpoint"), *realm.all(DESTINATION)]
 
 

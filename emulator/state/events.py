@@ -15,15 +15,15 @@ from stripe_mongo_sync.emulator.state.store import Realm
 
 RETENTION = 30 * 86_400  # seconds that an event can be read
 PREFIX = "evt_"  # of the ids of events
-MATCH = str | Callable[[Json], bool]
+Match = str | Callable[[Json], bool]  # a pattern of the type, or a function of the event
 
 
 @dataclass
 class EventFault:
-    """Something that will happen to the next events that match."""
+    """A fault of the next events that match: they are lost, hidden or duplicated."""
 
     what: str  # lose, hide or duplicate
-    match: MATCH
+    match: Match
     left: int
 
     def hits(self, event: Json) -> bool:
@@ -35,7 +35,7 @@ class EventFault:
 
 
 class EventLog:
-    """Rows of {"event", "at", "lost", "hidden"}; lost ones are kept only for the tests to look at."""
+    """Rows of {"event", "at", "lost", "hidden"}. Lost events are stored for tests, and never shown."""
 
     def __init__(self, clock: Clock, draw: Callable[[int, str], str], api_version: str) -> None:
         self._clock = clock
@@ -45,7 +45,7 @@ class EventLog:
         self.lag = 0.0
         self.chance: Callable[[str], bool] = lambda fault: False
 
-    def expect(self, what: str, match: MATCH, times: int) -> None:
+    def expect(self, what: str, match: Match, times: int) -> None:
         self._faults.append(EventFault(what, match, times))
 
     def clear_faults(self) -> None:
@@ -53,7 +53,7 @@ class EventLog:
         self.lag = 0.0
 
     def record(self, realm: Realm, type: str, object: Json, previous: Json | None, cause: Json | None) -> list[Json]:
-        """Write the event (or two of them, if a duplicate is expected) and return the rows."""
+        """Write the event, or two if `duplicate_events` matches, and return the rows."""
         data: Json = {"object": cut(object)}
         if previous is not None:
             data["previous_attributes"] = cut(previous)
@@ -86,7 +86,7 @@ class EventLog:
         return any(fault.hits(event) for fault in self._faults if fault.what == what)
 
     def losses(self, realm: Realm) -> list[Json]:
-        """The rows of events that could not be made, and of which nobody was told; they are marked as told."""
+        """Return the rows of lost events that were not reported yet, and mark them as reported."""
         lost = [row for row in realm.table("event").values() if row["lost"] and not row.get("admitted")]
         for row in lost:
             realm.put("event", row["event"]["id"], {**row, "admitted": True})
@@ -107,7 +107,7 @@ class EventLog:
         event: Json = row["event"]
         return event
 
-    def listed(self, realm: Realm) -> list[Json]:
+    def visible(self, realm: Realm) -> list[Json]:
         """Return what GET /v1/events shows now, oldest first, without the newest if the list lags."""
         newest = self._clock.now() - self.lag
         return [

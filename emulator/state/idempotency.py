@@ -10,22 +10,22 @@ from stripe_mongo_sync.emulator.protocol.forms import canonical
 from stripe_mongo_sync.emulator.protocol.wire import Json, Reply
 from stripe_mongo_sync.emulator.state.store import Realm
 
-KEPT = 24 * 3600  # seconds that a reply is kept; after that, the same key is a new request
+RETENTION = 24 * 3600  # seconds that a reply is saved; afterwards the same key is a new request
 LONGEST = 255
 
 
 class Keys:
-    """Saved replies live in the store; what is in flight is only remembered here."""
+    """Saved replies are in the store. Keys of running requests are only in memory."""
 
     def __init__(self) -> None:
         self._running: set[tuple[str, str]] = set()
 
     def begin(self, realm: Realm, key: str, path: str, params: Json, now: float) -> Json | None:
-        """The saved reply; or None, and the key is claimed until `end`. Raises what Stripe would answer instead."""
+        """Return the saved reply, or claim the key until `end` and return None. Raises Stripe's errors about keys."""
         if len(key) > LONGEST:
             raise Problem(400, f"Idempotency-Key is too long: {len(key)} characters, at most {LONGEST}.", stored=False)
         saved = realm.table("key").get(key)
-        if saved is not None and now - saved["at"] >= KEPT:
+        if saved is not None and now - saved["at"] >= RETENTION:
             realm.drop("key", key)
             saved = None
         if saved is not None:

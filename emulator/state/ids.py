@@ -1,4 +1,4 @@
-"""Ids that look like Stripe's and repeat for a seed, but never within one state file."""
+"""Random-looking ids, which are the same for the same seed, and unique within a state file."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ALPHABETS = {
 
 
 class Ids:
-    """Draws from a counter that is part of the state, so a restart goes on where it stopped."""
+    """Derives ids from a counter that is part of the state, so a restart repeats none."""
 
     def __init__(self, store: Store, seed: int) -> None:
         self._store = store

@@ -1,4 +1,4 @@
-"""Where state lives: plain rows in memory and, if a path is given, in a SQLite file that outlives the process."""
+"""Stores the state as JSON rows in memory and, with a path, in a SQLite file."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ UPSERT = "INSERT INTO rows (name, id, json) VALUES (?, ?, ?) ON CONFLICT (name, 
 
 
 class Store:
-    """Named tables of JSON rows, each in the order of insertion. What `commit` wrote survives a kill."""
+    """Named tables of JSON rows in order of insertion. With a path, what `commit` wrote survives a kill."""
 
     def __init__(self, path: str | Path | None = None) -> None:
         self._tables: dict[str, dict[str, Json]] = {}
@@ -26,7 +26,7 @@ class Store:
         self._db: sqlite3.Connection | None = None
         if path is not None:
             self._db = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
-            # Without fsync: a killed emulator must not forget, a power cut may make it.
+            # Without fsync: the rows must survive a kill, but not a power cut.
             self._db.executescript("PRAGMA journal_mode = WAL; PRAGMA synchronous = OFF;" + SCHEMA)
             for name, id, row in self._db.execute("SELECT name, id, json FROM rows ORDER BY seq"):
                 self.table(name)[id] = json.loads(row)
@@ -71,7 +71,7 @@ class Store:
 
 @dataclass(frozen=True)
 class Realm:
-    """One account in one mode: its objects, its events and its saved replies, apart from all others."""
+    """The tables of one account in one mode: its objects, events and saved replies."""
 
     store: Store
     account: str
@@ -90,7 +90,7 @@ class Realm:
         self.store.drop(self.name(table), id)
 
     def find(self, kind: str, id: str) -> Json | None:
-        """The object, unless it was deleted or never was."""
+        """Return the object, or None if it is deleted or never existed."""
         row = self.table(kind).get(id)
         return None if row is None or row["deleted"] else row["object"]
 

@@ -21,14 +21,14 @@ from stripe_mongo_sync.emulator.state.store import Realm, Store
 SCHEDULE = (0.0, 60.0, 300.0, 1800.0, 7200.0, 18_000.0, 36_000.0, 36_000.0)
 FAST = (0.0, 0.2, 0.5, 1.0, 2.0, 5.0, 5.0, 10.0, 10.0, 30.0)
 DUE = "deliveries"
-SENT = "sent"  # under way: no answer has been reported yet
-THIN = "v2.core.event"  # a thin event; the table: those that a GET shows with what was not sent
+SENT = "sent"  # table: deliveries whose answer is not known yet
+THIN = "v2.core.event"  # kind and table of thin events that a GET shows with more than was delivered
 State = Callable[[], AbstractContextManager[None]]
-Render = Callable[[Json, float], Json]  # of a snapshot event, at a moment
+Render = Callable[[Json, float], Json]  # (snapshot event, time) -> thin event
 
 
 def sign(body: bytes, secrets: list[str], second: int) -> str:
-    """`Stripe-Signature`: HMAC-SHA256 over `t.body`, one v1 for each active secret."""
+    """Return the `Stripe-Signature`: HMAC-SHA256 over `t.body`, one v1 for each active secret."""
     signed = str(second).encode() + b"." + body
     marks = [hmac.new(secret.encode(), signed, hashlib.sha256).hexdigest() for secret in secrets]
     return ",".join([f"t={second}", *(f"v1={mark}" for mark in marks)])
@@ -36,7 +36,7 @@ def sign(body: bytes, secrets: list[str], second: int) -> str:
 
 @dataclass(frozen=True)
 class Delivery:
-    """One attempt, signed for the moment it was taken."""
+    """One attempt of a delivery, signed when it was taken from the queue."""
 
     id: str
     event_id: str
@@ -49,7 +49,7 @@ class Delivery:
 
 @dataclass
 class Disruption:
-    """How many of the next matching deliveries to drop, send twice or delay; and whether to shuffle them."""
+    """How many of the next matching deliveries to drop, send twice or delay, and whether to shuffle them."""
 
     drop: int = 0
     double: int = 0
@@ -72,13 +72,13 @@ class Webhooks:
         notification: Render,
         admission: Render,
     ) -> None:
-        """`notification` renders the thin event of an event, `admission` the one that says that it was lost."""
+        """`notification` renders the thin event of an event, `admission` the report that an event was lost."""
         self._notification = notification
         self._admission = admission
         self._state = state
         self._store = store
         self._clock = clock
-        self._random = random.Random(seed)  # noqa: S311 - order of deliveries, not secrecy
+        self._random = random.Random(seed)  # noqa: S311 - not for secrets
         self._chance = chance
         self.schedule: tuple[float, ...] = SCHEDULE
         self.disruption = Disruption()
@@ -99,10 +99,10 @@ class Webhooks:
     disturb = renamed("disturb", disrupt)
 
     def enqueue(self, realm: Realm, row: Json, home: Realm | None = None) -> None:
-        """Queue the event for every endpoint that wants it; it is rendered now, once.
+        """Queue the event for every endpoint that wants it. Its body is rendered now and never again.
 
-        An organization's endpoint, in the account `home`, is sent the events of all its accounts, with their `context`;
-        an endpoint for Connect those of connected accounts alone, with their `account`.
+        An organization's endpoint, in the account `home`, receives events of all its accounts, with their `context`.
+        An endpoint for Connect receives only those of connected accounts, with their `account`.
         """
         event, thin = row["event"], self._notification(row["event"], row["at"])
         home = realm if home is None or destinations(realm) else home
@@ -120,7 +120,7 @@ class Webhooks:
         realm.put("event", event["id"], row)
         for endpoint in endpoints:
             if self._happens("drop", event["type"]):
-                continue  # never arrives and is never tried again, but stays pending
+                continue  # never delivered or retried, but counted as pending
             sent = (
                 thin if is_thin(endpoint) else {**event, "api_version": endpoint["api_version"] or event["api_version"]}
             )
@@ -146,20 +146,20 @@ class Webhooks:
                 )
 
     def admit(self, realm: Realm, row: Json) -> None:
-        """Tell the thin destinations that this event could not be made; what it was about is shown to who reads it."""
-        told = self._admission(row["event"], self._clock.now())
-        realm.put(THIN, told["id"], told)
+        """Report a lost event to the thin destinations. The delivery does not name its object; a GET does."""
+        admission = self._admission(row["event"], self._clock.now())
+        realm.put(THIN, admission["id"], admission)
         for destination in filter(is_thin, destinations(realm)):
-            if wants(destination, told["type"]):
-                body = {name: value for name, value in told.items() if name != "data"}
+            if wants(destination, admission["type"]):
+                body = {name: value for name, value in admission.items() if name != "data"}
                 self._store.put(
                     DUE,
-                    f"{told['id']}:{destination['id']}:0",
+                    f"{admission['id']}:{destination['id']}:0",
                     {
                         "realm": [realm.account, realm.livemode],
                         "endpoint": destination["id"],
-                        "event": told["id"],
-                        "type": told["type"],
+                        "event": admission["id"],
+                        "type": admission["type"],
                         "body": json.dumps(body, indent=2),
                         "attempts": 0,
                         "at": self._clock.now(),
@@ -174,7 +174,7 @@ class Webhooks:
         return self._chance(f"webhook_{what}")
 
     def take(self) -> list[Delivery]:
-        """Everything that is due, signed now. What is not reported back with `failed` counts as delivered."""
+        """Take every due delivery off the queue, signed now. Unless `failed` is called, it counts as delivered."""
         with self._state():
             now = self._clock.now()
             due = [(id, row) for id, row in self._store.table(DUE).items() if row["at"] <= now]
@@ -218,7 +218,7 @@ class Webhooks:
             self._store.drop(SENT, delivery.id)
 
     def failed(self, delivery: Delivery) -> None:
-        """No 2xx: due again by the schedule, or given up and left pending for ever."""
+        """Schedule a retry, or leave the event pending after the last one."""
         with self._state():
             row = self._store.table(SENT).get(delivery.id)
             if row is None:
@@ -230,17 +230,17 @@ class Webhooks:
                 self._store.put(DUE, delivery.id, {**row, "at": again})
 
     def recover(self) -> None:
-        """After a restart: what was under way then has an unknown end, so it is tried again."""
+        """After a restart, queue again the deliveries whose answer is not known."""
         for id, row in list(self._store.table(SENT).items()):
             self._store.drop(SENT, id)
             self._store.put(DUE, id, row)
 
     def resend(self, realm: Realm, event_id: str) -> None:
-        """As from the Dashboard: once more to every endpoint that wants it."""
+        """Queue the event again for every endpoint that wants it."""
         self.enqueue(realm, realm.table("event")[event_id])
 
     def outstanding(self) -> int:
-        """Deliveries due or waiting for a retry."""
+        """Return the number of deliveries that are due or wait for a retry."""
         return len(self._store.table(DUE))
 
     def _settle(self, realm: Realm, event_id: str, change: int) -> None:

@@ -1,1 +1,1 @@
-"""Invoices, subscriptions, quotes; of `objects` it may import `payments` and `catalog`."""
+"""Invoices, subscriptions and quotes. Of `objects`, may import `payments` and `catalog`."""

@@ -110,7 +110,7 @@ def _line(ctx: Effects, invoice: Json, line: Json) -> Json:
 
 
 def _take_off(ctx: Effects, invoice: Json, note: Json, sign: int = 1) -> None:
-    """So much less is owed, or was; with a negative sign, so much more again."""
+    """So much less is update_lines, or was; with a negative sign, so much more again."""
     old, amount = copy.deepcopy(invoice), sign * note["amount"]
     invoice[f"{note['type']}_credit_notes_amount"] += amount
     if note["type"] == "pre_payment":

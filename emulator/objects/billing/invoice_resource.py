@@ -8,7 +8,7 @@ from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Action, Filter, Resource, blank, same
 from stripe_mongo_sync.emulator.objects.billing import invoices
 from stripe_mongo_sync.emulator.objects.billing.invoice_payments import payments_of, secret_of
-from stripe_mongo_sync.emulator.objects.billing.invoice_shape import period_line, summed
+from stripe_mongo_sync.emulator.objects.billing.invoice_shape import period_line, set_lines
 from stripe_mongo_sync.emulator.objects.payments import cards
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.errors import Problem
@@ -33,10 +33,10 @@ def _check(params: Json) -> None:
 
 
 def _check_state(ctx: Effects, params: Json, invoice: Json | None) -> None:
-    strangers = params.keys() - {"metadata", "auto_advance"}
-    if invoice is not None and invoice["status"] != "draft" and strangers:
+    others = params.keys() - {"metadata", "auto_advance"}
+    if invoice is not None and invoice["status"] != "draft" and others:
         message = "Finalized invoices can't be updated in this way"
-        raise errors.invalid(message, min(strangers), "invoice_not_editable")
+        raise errors.invalid(message, min(others), "invoice_not_editable")
     if params.get("default_payment_method") is not None:
         customer = (invoice or params)["customer"]
         cards.belongs(ctx, params["default_payment_method"], customer, "default_payment_method")
@@ -58,14 +58,14 @@ def _fill(ctx: Effects, params: Json, invoice: Json) -> None:
         owner = ctx.need("subscription", invoice["parent"]["subscription_details"]["subscription"])
         invoice["currency"] = owner["currency"]
         free = owner["status"] == "trialing"
-        summed(invoice, [period_line(ctx, invoice, item, free) for item in owner["items"]["data"]])
+        set_lines(invoice, [period_line(ctx, invoice, item, free) for item in owner["items"]["data"]])
     ctx.keep("invoice", invoice)
     if invoice["parent"] is not None or params.get("pending_invoice_items_behavior") == "include":
         invoices.gather(ctx, invoice)
     pending = [item for item in ctx.realm.all("invoiceitem") if item["invoice"] == invoice["id"]]
     if pending and params.get("currency") is None:
         invoice["currency"] = pending[0]["currency"]
-    invoices.owed(ctx, invoice)
+    invoices.update_lines(ctx, invoice)
 
 
 def _check_delete(ctx: Effects, invoice: Json) -> None:
@@ -90,7 +90,7 @@ def _on_due(ctx: Effects, invoice: Json) -> None:
             invoices.pay(ctx, invoice, {"off_session": True})
 
 
-WHEN: Fields = {
+INVOICE_FIELDS: Fields = {
     "auto_advance": Flag(),
     "collection_method": OneOf(values=("charge_automatically", "send_invoice")),
     "custom_fields": INVOICE_SETTINGS["custom_fields"],
@@ -108,12 +108,12 @@ INVOICE = Resource(
     path="invoices",
     prefix="in_",
     create={
-        **WHEN,
+        **INVOICE_FIELDS,
         "currency": Currency(),
         "customer": Ref(kind="customer"),
         "pending_invoice_items_behavior": OneOf(values=("exclude", "include"), hidden=True),
     },
-    update=WHEN,
+    update=INVOICE_FIELDS,
     defaults=blank(
         "account_name account_tax_ids application automatically_finalizes_at custom_fields customer customer_account "
         "customer_address customer_email customer_name customer_phone customer_shipping default_payment_method "
@@ -152,7 +152,7 @@ INVOICE = Resource(
     },
     filters={
         **{name: same(name) for name in ("customer", "customer_account")},
-        "collection_method": same("collection_method", WHEN["collection_method"]),
+        "collection_method": same("collection_method", INVOICE_FIELDS["collection_method"]),
         "status": same("status", OneOf(values=("draft", "open", "paid", "uncollectible", "void"))),
         "subscription": Filter(
             Text(),

@@ -7,7 +7,7 @@ from stripe_mongo_sync.emulator.objects.catalog import lines
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 
-def priced(price: Json) -> Json:
+def pricing_of(price: Json) -> Json:
     """How a line or an item says which price it is of."""
     details = {"price": price["id"], "product": price["product"]}
     return {"price_details": details, "type": "price_details", "unit_amount_decimal": price["unit_amount_decimal"]}
@@ -61,14 +61,14 @@ def period_line(ctx: Effects, invoice: Json, item: Json, free: bool) -> Json:
         currency=price["currency"],
         description=f"Trial period for {product['name']}" if free else f"{quantity} × {product['name']} (at {each})",
         period={"start": item["current_period_start"], "end": item["current_period_end"]},
-        pricing=priced(price),
+        pricing=pricing_of(price),
         quantity=quantity,
         subscription=item["subscription"],
         subtotal=total,
     )
 
 
-def summed(invoice: Json, data: list[Json]) -> None:
+def set_lines(invoice: Json, data: list[Json]) -> None:
     """Put the lines in, and their sum. A negative sum leaves nothing to pay."""
     total = sum(each["amount"] for each in data)
     due = max(total, 0)

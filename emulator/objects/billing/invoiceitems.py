@@ -7,7 +7,7 @@ import copy
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Filter, Resource, blank, same
 from stripe_mongo_sync.emulator.objects.billing import invoices
-from stripe_mongo_sync.emulator.objects.billing.invoice_shape import priced
+from stripe_mongo_sync.emulator.objects.billing.invoice_shape import pricing_of
 from stripe_mongo_sync.emulator.objects.catalog import lines
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.fields import Currency, Fields, Flag, Hash, Metadata, Number, Ref, Text, Whole
@@ -57,7 +57,7 @@ def _finish(ctx: Effects, params: Json, item: Json) -> None:
         if any(line.values()):
             price = lines.price_of(ctx, line)
             item |= {"amount": lines.amount(price, item["quantity"]), "currency": price["currency"]}
-            item["pricing"] = priced(price)
+            item["pricing"] = pricing_of(price)
             product = ctx.realm.find("product", price["product"]) or {"name": None}
             item["description"] = item["description"] or product["name"]
         elif params.get("unit_amount_decimal") is not None:
@@ -75,7 +75,7 @@ def _again(ctx: Effects, item: Json) -> None:
         return
     invoice = copy.deepcopy(ctx.need("invoice", item["invoice"]))
     old = copy.deepcopy(invoice)
-    invoices.owed(ctx, invoice)
+    invoices.update_lines(ctx, invoice)
     invoices.change(ctx, invoice, old)
 
 

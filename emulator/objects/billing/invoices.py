@@ -7,14 +7,14 @@ from collections.abc import Callable
 
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.objects.billing.invoice_payments import BILL, BILLED, intent_of, payments_of
-from stripe_mongo_sync.emulator.objects.billing.invoice_shape import line, summed
+from stripe_mongo_sync.emulator.objects.billing.invoice_shape import line, set_lines
 from stripe_mongo_sync.emulator.objects.payments import cards, payments
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 HOUR = 3600  # how long Stripe waits before it advances a draft or an open invoice by itself
 # Who wants to know whether an invoice was paid: (ctx, invoice, paid).
-WATCHERS: list[Callable[[Effects, Json, bool], None]] = []
+LISTENERS: list[Callable[[Effects, Json, bool], None]] = []
 
 
 def change(ctx: Effects, invoice: Json, old: Json, *types: str) -> Json:
@@ -26,11 +26,11 @@ def change(ctx: Effects, invoice: Json, old: Json, *types: str) -> Json:
     return invoice
 
 
-def owed(ctx: Effects, invoice: Json) -> None:
+def update_lines(ctx: Effects, invoice: Json) -> None:
     """Gather the lines of a draft again from its items, and add them up."""
     own = [item for item in ctx.realm.all("invoiceitem") if item["invoice"] == invoice["id"]]
     kept = [each for each in invoice["lines"]["data"] if each["parent"]["invoice_item_details"] is None]
-    summed(invoice, kept + [line(ctx, invoice, item) for item in own])
+    set_lines(invoice, kept + [line(ctx, invoice, item) for item in own])
 
 
 def gather(ctx: Effects, invoice: Json) -> None:
@@ -40,7 +40,7 @@ def gather(ctx: Effects, invoice: Json) -> None:
             ctx.keep("invoiceitem", {**item, "invoice": invoice["id"]})
 
 
-def refused(invoice: Json, verb: str, code: str | None = None) -> Problem:
+def wrong_status(invoice: Json, verb: str, code: str | None = None) -> Problem:
     message = f"You can't {verb} this invoice: it has a status of {invoice['status']}."
     return Problem(400, message, code=code)
 
@@ -108,7 +108,7 @@ def pay(ctx: Effects, invoice: Json, params: Json) -> Json:
     if invoice["status"] == "paid":
         raise Problem(400, "Invoice is already paid")
     if invoice["status"] not in ("open", "uncollectible"):
-        raise refused(invoice, "pay")
+        raise wrong_status(invoice, "pay")
     if params.get("paid_out_of_band"):
         _release(ctx, invoice)
         return settle(ctx, invoice, off_stripe=True)
@@ -154,12 +154,12 @@ def settle(ctx: Effects, invoice: Json, off_stripe: bool = False) -> Json:
         payment = payments_of(ctx, invoice)["data"][0]
         ctx.keep("invoice_payment", payment)
         ctx.announce("invoice_payment.paid", payment)
-    for told in WATCHERS:
-        told(ctx, invoice, True)
+    for listener in LISTENERS:
+        listener(ctx, invoice, True)
     return invoice
 
 
-def _watch(ctx: Effects, intent: Json, paid: bool) -> None:
+def _on_payment(ctx: Effects, intent: Json, paid: bool) -> None:
     """A payment intent was paid or declined: so was the invoice it is for."""
     billed = ctx.realm.table(BILLED).get(intent["id"])
     if billed is None:
@@ -176,11 +176,11 @@ def failed(ctx: Effects, invoice: Json) -> None:
     old = copy.deepcopy(invoice)
     invoice |= {"attempted": True, "attempt_count": invoice["attempt_count"] + 1}
     change(ctx, invoice, old, "payment_failed")
-    for told in WATCHERS:
-        told(ctx, invoice, False)
+    for listener in LISTENERS:
+        listener(ctx, invoice, False)
 
 
-payments.WATCHERS.append(_watch)
+payments.LISTENERS.append(_on_payment)
 
 
 def _release(ctx: Effects, invoice: Json) -> None:
@@ -195,14 +195,14 @@ def send(ctx: Effects, invoice: Json, params: Json) -> Json:
     if invoice["status"] == "draft":
         invoice = copy.deepcopy(finalize(ctx, invoice, {}))
     if invoice["status"] not in ("open", "paid", "uncollectible"):
-        raise refused(invoice, "send")
+        raise wrong_status(invoice, "send")
     ctx.announce("invoice.sent", invoice)
     return invoice
 
 
 def void(ctx: Effects, invoice: Json, params: Json) -> Json:
     if invoice["status"] not in ("open", "uncollectible"):
-        raise refused(invoice, "void")
+        raise wrong_status(invoice, "void")
     old = copy.deepcopy(invoice)
     _release(ctx, invoice)
     invoice |= {"status": "void", "auto_advance": False}
@@ -212,7 +212,7 @@ def void(ctx: Effects, invoice: Json, params: Json) -> Json:
 
 def mark_uncollectible(ctx: Effects, invoice: Json, params: Json) -> Json:
     if invoice["status"] != "open":
-        raise refused(invoice, "mark as uncollectible")
+        raise wrong_status(invoice, "mark as uncollectible")
     old = copy.deepcopy(invoice)
     ctx.schedule(invoice, None)
     invoice |= {"status": "uncollectible", "auto_advance": False}

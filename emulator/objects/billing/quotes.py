@@ -131,7 +131,7 @@ QUOTE = Resource(
     },
     created_filter=False,
     expands={name: name for name in ("customer", "invoice", "subscription")},
-    includes={"line_items": lines.listed},
+    includes={"line_items": lines.expanded_items},
     events=("created",),
     check_state=_check_state,
     finish=_finish,

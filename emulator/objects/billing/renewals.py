@@ -160,7 +160,7 @@ def end(ctx: Effects, subscription: Json) -> Json:
     return subscription
 
 
-def _watch(ctx: Effects, invoice: Json, paid: bool) -> None:
+def _on_payment(ctx: Effects, invoice: Json, paid: bool) -> None:
     """An invoice was paid or not: so the subscription is active, or past due."""
     details = (invoice["parent"] or {}).get("subscription_details")
     found = ctx.realm.find("subscription", details["subscription"]) if details else None
@@ -181,4 +181,4 @@ def _watch(ctx: Effects, invoice: Json, paid: bool) -> None:
         change(ctx, subscription, old)
 
 
-invoices.WATCHERS.append(_watch)
+invoices.LISTENERS.append(_on_payment)

@@ -28,7 +28,7 @@ from stripe_mongo_sync.emulator.protocol.fields import (
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 DAY = 86_400
-PATIENCE = 23 * 3600  # how long a first payment may take
+FIRST_PAYMENT_TIMEOUT = 23 * 3600  # how long a first payment may take
 
 
 def _check(params: Json) -> None:
@@ -48,10 +48,10 @@ def _check(params: Json) -> None:
 
 
 def _check_state(ctx: Effects, params: Json, subscription: Json | None) -> None:
-    strangers = params.keys() - {"metadata", "cancellation_details"}
-    if subscription is not None and subscription["status"] in OVER and strangers:
+    others = params.keys() - {"metadata", "cancellation_details"}
+    if subscription is not None and subscription["status"] in OVER and others:
         message = "A canceled subscription can only update its cancellation_details and metadata."
-        raise errors.invalid(message, min(strangers))
+        raise errors.invalid(message, min(others))
     customer = (subscription or params)["customer"]
     if params.get("default_payment_method") is not None:
         cards.belongs(ctx, params["default_payment_method"], customer, "default_payment_method")
@@ -120,7 +120,7 @@ def _begin(ctx: Effects, params: Json, subscription: Json) -> None:
     renewals.schedule(ctx, subscription)
     if not trial and subscription["collection_method"] == "charge_automatically":
         subscription["status"] = "incomplete"  # until its first invoice is paid
-        ctx.schedule(subscription, ctx.second + PATIENCE)
+        ctx.schedule(subscription, ctx.second + FIRST_PAYMENT_TIMEOUT)
     renewals.draft(ctx, subscription, "subscription_create")
 
 

@@ -1,1 +1,1 @@
-"""What is sold, and for how much; of `objects` it imports no other room."""
+"""Products, prices and discounts. Imports no other room of `objects`."""

@@ -1,4 +1,4 @@
-"""Coupons: what is taken off, for how long."""
+"""Coupons: a discount, and how long it lasts."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _finish(ctx: Effects, params: Json, coupon: Json) -> None:
 
 
 def _deactivate_codes(ctx: Effects, coupon: Json) -> None:
-    """A promotion code is only active while its coupon is valid (stripe-python, PromotionCode.active)."""
+    """Deactivate the promotion codes of a deleted coupon (stripe-python, PromotionCode.active)."""
     for code in ctx.realm.all("promotion_code"):
         if code["promotion"]["coupon"] == coupon["id"] and code["active"]:
             ctx.update("promotion_code", code["id"], {"active": False})

@@ -1,4 +1,4 @@
-"""Discounts of customers: a coupon that is taken off whatever they are billed."""
+"""Discounts of customers: a coupon that applies to all their invoices."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 
 
 def give(ctx: Effects, customer: Json, coupon: str | None) -> None:
-    """Put the coupon in the place of the one that the customer has, if any; None takes it away."""
+    """Replace the coupon of a customer; None removes it."""
     old = customer["discount"]
     if coupon is None:
         customer["discount"] = None
@@ -32,12 +32,12 @@ def give(ctx: Effects, customer: Json, coupon: str | None) -> None:
 def _remove(ctx: Effects, params: Json, id: str) -> Json:
     """DELETE /v1/customers/<id>/discount."""
     customer = {**ctx.need("customer", id)}
-    gone = customer["discount"]
-    if gone is None:
+    removed = customer["discount"]
+    if removed is None:
         raise errors.no_such("active discount for customer", id)
     give(ctx, customer, None)
     change(ctx, {**ctx.need("customer", id)}, "customer.updated", discount=None)
-    return {name: value for name, value in gone.items() if name != "end"} | {"deleted": True}
+    return {name: value for name, value in removed.items() if name != "end"} | {"deleted": True}
 
 
 ROUTES = (Route("DELETE", "customers/{}/discount", "customer", _remove),)

@@ -1,4 +1,4 @@
-"""Line items: which prices, how many, and what they come to."""
+"""Line items: prices, quantities, and their total."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from stripe_mongo_sync.emulator.protocol.fields import Currency, Fields, Flag, H
 from stripe_mongo_sync.emulator.protocol.params import CENTS, EXACT_CENTS, INTERVAL, TAX_BEHAVIOR
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
-INLINE = "inline_prices"  # the table: the ids of prices that were made for one use; no list shows them
-ITEMS = "line_items"  # the table: owner's id -> its items
+INLINE = "inline_prices"  # table: ids of prices made from `price_data`, which no list shows
+ITEMS = "line_items"  # table: owner's id -> its items
 
 NEW_PRODUCT: Fields = {
     "description": Text(longest=40_000),
@@ -22,7 +22,7 @@ NEW_PRODUCT: Fields = {
     "name": Text(required=True),
     "unit_label": Text(longest=12),
 }
-# A price made for one use. Where only an existing product will do, `product_data` is left out.
+# A price for one use. `product_data` is added where Stripe also takes a new product.
 PRICE_DATA: Fields = {
     "currency": Currency(required=True),
     "product": Ref(kind="product"),
@@ -31,7 +31,7 @@ PRICE_DATA: Fields = {
     "unit_amount": CENTS,
     "unit_amount_decimal": EXACT_CENTS,
 }
-SOLD: Fields = {**PRICE_DATA, "product": Ref(kind="product", required=True)}  # what is there already
+SOLD: Fields = {**PRICE_DATA, "product": Ref(kind="product", required=True)}  # only an existing product
 ADJUSTABLE = Hash(fields={"enabled": Flag(required=True), "maximum": Whole(least=1), "minimum": Whole(least=0)})
 LINE: Fields = {
     "adjustable_quantity": ADJUSTABLE,
@@ -42,11 +42,11 @@ LINE: Fields = {
 
 
 def amount(price: Json, quantity: int) -> int:
-    """What so many cost. A customer chooses the rest of a price with a custom amount; tiers are not kept."""
+    """Return the amount of a quantity. Of a custom amount it is the preset. Raises Problem for tiers."""
     if price["custom_unit_amount"] is not None:
         return int(price["custom_unit_amount"].get("preset") or 0)
     if price["unit_amount_decimal"] is None:
-        raise Problem(400, f"The emulator cannot tell what price {price['id']} amounts to: it serves no tiers.")
+        raise Problem(400, f"The emulator cannot compute the amount of price {price['id']}: it does not support tiers.")
     packs = price["transform_quantity"]
     if packs:
         quantity = -(-quantity // packs["divide_by"]) if packs["round"] == "up" else quantity // packs["divide_by"]
@@ -54,7 +54,7 @@ def amount(price: Json, quantity: int) -> int:
 
 
 def check(lines: list[Json], mode: str, name: str = "line_items") -> None:
-    """Rules that need no state: one price a line, its amount, its quantity."""
+    """Check the rules that need no state: each line has one price with an amount, and a quantity."""
     for index, line in enumerate(lines):
         path = f"{name}[{index}]"
         given = [key for key in ("price", "price_data") if line.get(key) is not None]
@@ -75,7 +75,7 @@ def check(lines: list[Json], mode: str, name: str = "line_items") -> None:
 def check_state(
     ctx: Effects, lines: list[Json], mode: str, currency: str | None = None, name: str = "line_items"
 ) -> None:
-    """The prices are active (or the line's own), of one currency, and recurring or not as the mode says."""
+    """Check that prices are active (or inline), of one currency, and recurring if the mode requires it."""
     currencies, recurring, total = {currency} if currency is not None else set(), 0, 0
     for index, line in enumerate(lines):
         data = line.get("price_data")
@@ -99,7 +99,7 @@ def check_state(
 
 
 def price_of(ctx: Effects, line: Json) -> Json:
-    """The price of a line; one made of `price_data` is archived from the start."""
+    """Return the price of a line. A price made from `price_data` is archived immediately."""
     if line.get("price") is not None:
         return copy.deepcopy(ctx.need("price", line["price"]))
     data = dict(line["price_data"])
@@ -112,7 +112,7 @@ def price_of(ctx: Effects, line: Json) -> Json:
 
 
 def items(ctx: Effects, lines: list[Json]) -> list[Json]:
-    """Line items as a session or link lists them."""
+    """Return the line items as a session or link lists them."""
     made = []
     for line in lines:
         price, quantity = price_of(ctx, line), line.get("quantity") or 1
@@ -143,8 +143,8 @@ def of(ctx: Effects, owner: Json) -> list[Json]:
     return found
 
 
-def listed(ctx: Effects, owner: Json) -> Json:
-    """The first lines, as `expand=line_items` shows them."""
+def expanded_items(ctx: Effects, owner: Json) -> Json:
+    """Return the list of `expand=line_items`: the first ten items."""
     path = {"checkout.session": "checkout/sessions", "payment_link": "payment_links", "quote": "quotes"}[
         owner["object"]
     ]

@@ -1,4 +1,4 @@
-"""Plans: what recurring prices were called before, and still are beside. Each is shown as both, with one id."""
+"""Plans, the older form of recurring prices. Each is shown as a plan and as a price, with the same id."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def plan_of(price: Json) -> Json | None:
 
 
 def price_of(plan: Json) -> Json:
-    """The same plan as a price."""
+    """Return a plan as a price."""
     return {name: plan[name] for name in SHARED} | {
         "object": "price",
         "custom_unit_amount": None,
@@ -46,7 +46,7 @@ def price_of(plan: Json) -> Json:
 
 
 class Product(Field):
-    """The id of a product, or what one is made of."""
+    """The id of a product, or the parameters of a new one."""
 
     new = Hash(fields=PRODUCT_DATA, fill=False)
 

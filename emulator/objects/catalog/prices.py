@@ -1,4 +1,4 @@
-"""Prices: what a product costs, once or again and again."""
+"""Prices of products, for one payment or for recurring ones."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _finish(ctx: Effects, params: Json, price: Json) -> None:
             if other["lookup_key"] == price["lookup_key"] and other["id"] != price["id"]:
                 ctx.update("price", other["id"], {"lookup_key": None})
     if "currency" not in params:
-        return  # an update: amounts are for ever
+        return  # an update cannot change amounts
     if params.get("product_data"):
         price["product"] = ctx.create("product", params["product_data"])["id"]
     if params.get("recurring"):
@@ -150,7 +150,7 @@ def _finish(ctx: Effects, params: Json, price: Json) -> None:
 
 
 def _shows(ctx: Effects, price: Json, asked: Json) -> bool:
-    """Active prices, unless asked for the others; inline ones never, as stripe-python's `Price.list` says."""
+    """Show active prices, or those that the query filters for, but no inline ones (stripe-python, Price.list)."""
     return (price["active"] or "active" in asked) and price["id"] not in ctx.realm.table("inline_prices")
 
 

@@ -1,4 +1,4 @@
-"""Products: what is sold."""
+"""Products."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ UPDATE: Fields = {**SHOWN, "name": NAMED, "default_price": Ref(kind="price")}
 
 
 def _among(name: str) -> Filter:
-    """Objects whose field is one of the values."""
+    """Return a filter that keeps the objects whose field is one of the values."""
     return Filter(Many(each=Text()), lambda object, values: object.get(name) in values)
 
 

@@ -1,4 +1,4 @@
-"""Promotion codes: what a customer types to be given a coupon."""
+"""Promotion codes, which a customer enters to redeem a coupon."""
 
 from __future__ import annotations
 
@@ -59,7 +59,7 @@ def _check(params: Json) -> None:
 
 
 def _check_state(ctx: Effects, params: Json, code: Json | None) -> None:
-    """A code is unique among the active ones, whatever its case."""
+    """Refuse a code that another active promotion code has, in any case."""
     if code is not None and params.get("active") and ctx.realm.find("coupon", code["promotion"]["coupon"]) is None:
         raise errors.invalid("This promotion code cannot be reactivated because its coupon is not valid.", "active")
     text = params.get("code") if code is None else code["code"]

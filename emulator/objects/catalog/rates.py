@@ -1,4 +1,4 @@
-"""Tax rates and shipping rates: what may come on top of a price."""
+"""Tax rates and shipping rates."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Stripe's hosted pages; of `objects` it may import `billing`, `payments` and `catalog`."""
+"""Stripe's hosted pages. Of `objects`, may import `billing`, `payments` and `catalog`."""

@@ -1,4 +1,4 @@
-"""Checkout sessions: Stripe's own payment page, which a buyer completes or lets expire."""
+"""Checkout sessions: a payment page of Stripe's, which the buyer completes or which expires."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _finish(ctx: Effects, params: Json, session: Json) -> None:
     if session["mode"] == "payment" and not total:
         session["payment_status"] = "no_payment_required"
     plans = {name: params.get(name) for name in ("payment_intent_data", "subscription_data")}
-    ctx.realm.put("plans", session["id"], plans)  # for the day the buyer pays
+    ctx.realm.put("plans", session["id"], plans)  # used when the buyer pays
 
 
 def _expire(ctx: Effects, session: Json, params: Json) -> Json:
@@ -104,7 +104,7 @@ def _close(ctx: Effects, session: Json) -> Json:
     ctx.schedule(session, None)
     ctx.keep("checkout.session", session)
     for kind, cancel in (("payment_intent", payments.cancel), ("setup_intent", setups.cancel)):
-        if session[kind] is not None:  # nobody can use it any more
+        if session[kind] is not None:  # the expired session was its only use
             cancel(ctx, copy.deepcopy(ctx.need(kind, session[kind])), {"cancellation_reason": "abandoned"})
     ctx.announce("checkout.session.expired", session)
     return session
@@ -194,7 +194,7 @@ SESSION = Resource(
         "subscription": same("subscription"),
     },
     expands={name: name for name in ("customer", "payment_intent", "setup_intent", "subscription", "invoice")},
-    includes={"line_items": lines.listed},
+    includes={"line_items": lines.expanded_items},
     events=(),
     check=_check,
     check_state=_check_state,

@@ -1,4 +1,4 @@
-"""Pages that Stripe hosts: payment links, and the portal in which customers see to their own billing."""
+"""Hosted pages: payment links, and sessions of the billing portal."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 
 
 def _mode(ctx: Effects, given: list[Json]) -> str:
-    """A link with anything that recurs sells a subscription."""
+    """Return "subscription" if a price is recurring, else "payment"."""
     prices = [line.get("price_data") or ctx.need("price", line["price"]) for line in given]
     return "subscription" if any(price.get("recurring") for price in prices) else "payment"
 
@@ -87,7 +87,7 @@ PAYMENT_LINK = Resource(
     },
     filters=ACTIVE,
     created_filter=False,
-    includes={"line_items": lines.listed},
+    includes={"line_items": lines.expanded_items},
     events=("created", "updated"),
     check=_check,
     check_state=_check_state,

@@ -1,4 +1,4 @@
-"""Configurations of the customer portal: what customers may do there by themselves."""
+"""Configurations of the billing portal: what customers can do there."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ UPDATES = ("address", "email", "name", "phone", "shipping", "tax_id")
 
 
 def features(new: bool) -> Fields:
-    """What can be allowed; an update may leave out whether it is."""
+    """Return the features that a configuration can enable. Only an update may omit `enabled`."""
     reason: Fields = {"enabled": Flag(required=True), "options": Many(each=OneOf(values=REASONS), required=new)}
     return {
         "customer_update": Hash(

@@ -1,4 +1,4 @@
-"""What a buyer does at a checkout session: pays, saves a card, or subscribes."""
+"""Purchases at a checkout session: the buyer pays, saves a card, or subscribes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CARD_ONLY = {"automatic_payment_methods": {"allow_redirects": "never", "enabled"
 
 
 def complete(ctx: Effects, session: Json, card: str, email: str) -> Json:
-    """The buyer pays; a decline raises, and leaves the session open for another card."""
+    """Pay a session as the buyer. Raises a decline, which leaves the session open for another card."""
     if session["mode"] == "setup":
         intent = copy.deepcopy(ctx.need("setup_intent", session["setup_intent"]))
         if setups.confirm(ctx, intent, {"payment_method": card})["status"] == "requires_action":
@@ -29,7 +29,9 @@ def complete(ctx: Effects, session: Json, card: str, email: str) -> Json:
         if payments.confirm(ctx, intent, paid_with)["status"] == "requires_action":
             payments.authenticated(ctx, intent, agrees=True)
         paid = ctx.need("payment_intent", intent["id"])["status"] == "succeeded"
-        session["payment_status"] = "paid" if paid else "unpaid"  # unpaid: held, or a bank is asked
+        session["payment_status"] = (
+            "paid" if paid else "unpaid"
+        )  # unpaid: to be captured, or a bank debit is processing
     elif session["mode"] == "subscription":
         _subscribe(ctx, session, card, email)
     known = session["customer_email"] or (ctx.realm.find("customer", session["customer"] or "") or {}).get("email")
@@ -42,8 +44,8 @@ def complete(ctx: Effects, session: Json, card: str, email: str) -> Json:
     return session
 
 
-def _watch(ctx: Effects, intent: Json, paid: bool) -> None:
-    """A bank has answered after the session was complete."""
+def _on_payment(ctx: Effects, intent: Json, paid: bool) -> None:
+    """Announce the outcome of a bank debit after its session was completed."""
     for found in ctx.realm.all("checkout.session"):
         if (found["payment_intent"], found["status"], found["payment_status"]) == (intent["id"], "complete", "unpaid"):
             status = "paid" if paid else "unpaid"
@@ -52,11 +54,11 @@ def _watch(ctx: Effects, intent: Json, paid: bool) -> None:
             ctx.announce(type, ctx.need("checkout.session", found["id"]))
 
 
-payments.WATCHERS.append(_watch)
+payments.LISTENERS.append(_on_payment)
 
 
 def _page(ctx: Effects, params: Json, id: str) -> Json:
-    """GET /v1/payment_pages/<session>, which only Stripe's own pages and command line ask for."""
+    """GET /v1/payment_pages/<session>, which only Stripe's pages and command line use."""
     return ctx.need("checkout.session", id)
 
 
@@ -79,26 +81,26 @@ ROUTES = (
 
 
 def _subscribe(ctx: Effects, session: Json, card: str, email: str) -> None:
-    """The subscription begins with its payment (since API 2025-03-31.basil), or not at all."""
+    """Create the subscription with its payment (as since API 2025-03-31.basil), or raise the decline."""
     wanted = _planned(ctx, session, "subscription_data")
     method = cards.peek(ctx, card)
     if cards.card_of(method).refused:
         raise cards.refusal(cards.card_of(method).refused)
     if session["customer"] is None:
         session["customer"] = ctx.create("customer", {"email": session["customer_email"] or email})["id"]
-    method = cards.hand_over(ctx, ctx.named("payment_method", card), session["customer"])
+    method = cards.attach(ctx, ctx.named("payment_method", card), session["customer"])
     payer, items = {"customer": session["customer"]}, []
     for item in lines.of(ctx, session):
         price, quantity = {"price": item["price"]["id"], "own": True}, {"quantity": item["quantity"]}
         if item["price"]["recurring"] is not None:
             items.append(price | quantity)
-        else:  # once, with the first invoice
+        else:  # a one-time price is on the first invoice
             ctx.create("invoiceitem", {**payer, **quantity, "pricing": price})
     made = ctx.create("subscription", {**wanted, **payer, "items": items, "default_payment_method": method["id"]})
-    if made["status"] == "incomplete":  # the buyer is there to say yes
+    if made["status"] == "incomplete":  # the buyer confirms 3-D Secure
         intent = intent_of(ctx, ctx.need("invoice", made["latest_invoice"]))
         if intent is None:
-            raise LookupError("what is incomplete waits for a payment")
+            raise LookupError("an incomplete subscription has a payment intent")
         payments.authenticated(ctx, intent, agrees=True)
     session |= {"subscription": made["id"], "invoice": made["latest_invoice"], "payment_status": "paid"}
     if made["trial_end"] is not None or not session["amount_total"]:
@@ -106,13 +108,13 @@ def _subscribe(ctx: Effects, session: Json, card: str, email: str) -> None:
 
 
 def _planned(ctx: Effects, session: Json, name: str) -> Json:
-    """What the session's maker said about the object to come."""
+    """Return the caller's parameters for the object that the session will create."""
     given = ctx.realm.table("plans").get(session["id"], {}).get(name) or {}
     return {key: value for key, value in given.items() if value is not None}
 
 
 def _intent(ctx: Effects, session: Json) -> Json:
-    """The session's payment intent, made when the buyer first tries to pay."""
+    """Return the session's payment intent, and create it when the buyer first tries to pay."""
     if session["payment_intent"] is None:
         wanted = _planned(ctx, session, "payment_intent_data")
         facts = {"amount": session["amount_total"], **{name: session[name] for name in ("currency", "customer")}}

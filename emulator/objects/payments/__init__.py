@@ -1,1 +1,1 @@
-"""How money moves; of `objects` it may import `catalog`."""
+"""Payments, payment methods and the account's balance. Of `objects`, may import `catalog`."""

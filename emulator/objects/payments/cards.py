@@ -61,7 +61,7 @@ MESSAGES = {
 SPENT = "spent"  # ids of payment methods that will not work a second time
 
 
-def look(card: Card) -> Json:
+def card_details(card: Card) -> Json:
     """The card as a payment method shows it."""
     return {
         "brand": card.brand,
@@ -81,7 +81,7 @@ def look(card: Card) -> Json:
 
 
 def template(name: str) -> Json:
-    return {"type": "card", "card": look(CARDS[ALIASES.get(name, name)])}
+    return {"type": "card", "card": card_details(CARDS[ALIASES.get(name, name)])}
 
 
 # pm_card_visa stands for a new payment method that looks like this.
@@ -138,7 +138,7 @@ def belongs(ctx: Effects, id: str, customer: str, param: str) -> None:
         raise _not_theirs(id, param)
 
 
-def hand_over(ctx: Effects, method: Json, customer: str) -> Json:
+def attach(ctx: Effects, method: Json, customer: str) -> Json:
     """Attach, with its event; nothing if it is attached already."""
     if method["customer"] == customer:
         return method

@@ -13,7 +13,7 @@ from stripe_mongo_sync.emulator.protocol.values import METHODS_OF_INTENTS
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 OPEN = ("requires_payment_method", "requires_confirmation", "requires_action")
-Todo = Callable[[Effects, Json, Json], Json]
+Step = Callable[[Effects, Json, Json], Json]
 TITLES = {"payment_intent": "PaymentIntent", "setup_intent": "SetupIntent"}
 
 
@@ -36,7 +36,7 @@ def redirects(automatic: Json | None, kind: str, params: Json) -> None:
         )
 
 
-def by_caller(do: Todo, verb: str) -> Todo:
+def by_caller(do: Step, verb: str) -> Step:
     """Only the buyer acts on what belongs to an open checkout session."""
 
     def checked(ctx: Effects, intent: Json, params: Json) -> Json:
@@ -134,7 +134,7 @@ def finish(ctx: Effects, params: Json, intent: Json) -> None:
 
 FIXED = {"amount", "currency", "customer", "payment_method", "capture_method", "setup_future_usage"}
 TYPES: Fields = {"allowed_payment_method_types": Many(each=OneOf(values=METHODS_OF_INTENTS))}
-WHO: Fields = {
+INTENT_FIELDS: Fields = {
     **TYPES,
     "customer": Ref(kind="customer"),
     "description": Text(longest=1000),
@@ -144,6 +144,6 @@ WHO: Fields = {
 AUTOMATIC = Hash(
     fields={"allow_redirects": OneOf(values=("always", "never")), "enabled": Flag(required=True)}, fill=False
 )
-ONCE: Fields = {"confirm": Flag(hidden=True), "automatic_payment_methods": AUTOMATIC}
+CONFIRM_FIELDS: Fields = {"confirm": Flag(hidden=True), "automatic_payment_methods": AUTOMATIC}
 RETURN: Fields = {"return_url": Text(hidden=True), "use_stripe_sdk": Flag(hidden=True)}
 METHOD: Fields = {"payment_method": Ref(kind="payment_method")}

@@ -12,8 +12,8 @@ from stripe_mongo_sync.emulator.objects.payments.cards import (
     CARDS,
     SPENT,
     TEMPLATES,
+    attach,
     attachable,
-    hand_over,
     template,
 )
 from stripe_mongo_sync.emulator.protocol import errors
@@ -31,7 +31,7 @@ def _attach(ctx: Effects, method: Json, params: Json) -> Json:
     if customer is None:
         raise errors.missing("customer")
     attachable(ctx, method, customer)
-    return hand_over(ctx, method, customer)
+    return attach(ctx, method, customer)
 
 
 def _detach(ctx: Effects, method: Json, params: Json) -> Json:

@@ -9,7 +9,15 @@ from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Action, Resource, blank, same
 from stripe_mongo_sync.emulator.objects.payments import bank, cards, disputes, intents, money
 from stripe_mongo_sync.emulator.objects.payments.charges import charge, give_back
-from stripe_mongo_sync.emulator.objects.payments.intents import METHOD, ONCE, OPEN, RETURN, TYPES, WHO, unexpected
+from stripe_mongo_sync.emulator.objects.payments.intents import (
+    CONFIRM_FIELDS,
+    INTENT_FIELDS,
+    METHOD,
+    OPEN,
+    RETURN,
+    TYPES,
+    unexpected,
+)
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.fields import Currency, Email, Fields, Flag, Hash, Metadata, OneOf, Text, Whole
 from stripe_mongo_sync.emulator.protocol.params import SHIPPING
@@ -19,7 +27,7 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 LEAST = {"gbp": 30, "jpy": 50, "sek": 300, "nok": 300, "dkk": 250, "czk": 1500, "huf": 17500, "hkd": 400}
 
 # Who wants to know whether an intent was paid or declined: (ctx, intent, paid).
-WATCHERS: list[Callable[[Effects, Json, bool], None]] = []
+LISTENERS: list[Callable[[Effects, Json, bool], None]] = []
 
 
 def confirm(ctx: Effects, intent: Json, params: Json) -> Json:
@@ -27,7 +35,7 @@ def confirm(ctx: Effects, intent: Json, params: Json) -> Json:
     if intent["status"] not in OPEN:
         raise unexpected(intent, "confirm")
     intents.redirects(intent["automatic_payment_methods"], "payment_intent", params)
-    intent |= {name: params[name] for name in (*TYPES, *HOW) if params.get(name) is not None}
+    intent |= {name: params[name] for name in (*TYPES, *PAYMENT_FIELDS) if params.get(name) is not None}
     intent["payment_method_types"] = intent["allowed_payment_method_types"] or intent["payment_method_types"]
     method = intents.take_method(ctx, intent, params)
     if method["type"] == "sepa_debit":
@@ -53,14 +61,14 @@ def pay(ctx: Effects, intent: Json, method: Json) -> Json:
     intent["status"] = "requires_capture" if manual else "succeeded"
     intent["amount_capturable" if manual else "amount_received"] = intent["amount"]
     if intent["setup_future_usage"] and intent["customer"]:
-        cards.hand_over(ctx, method, intent["customer"])
+        cards.attach(ctx, method, intent["customer"])
     cards.spend(ctx, method)
     ctx.keep("payment_intent", intent)
     ctx.announce(f"payment_intent.{'amount_capturable_updated' if manual else 'succeeded'}", intent)
     if card.clears:
         money.earn(ctx, intent["currency"], intent["amount_received"])
     if not manual:
-        _tell(ctx, intent, paid=True)
+        _notify(ctx, intent, paid=True)
     if card.disputed and not manual:
         disputes.dispute(ctx, made["id"], reason=card.disputed, inquiry=card.inquiry)
     return intent
@@ -74,7 +82,7 @@ def fail(ctx: Effects, intent: Json, method: Json, reason: str) -> Json:
     intent |= {"last_payment_error": copy.deepcopy(error.error), "status": "requires_payment_method"}
     ctx.keep("payment_intent", intent)
     ctx.announce("payment_intent.payment_failed", intent)
-    _tell(ctx, intent, paid=False)
+    _notify(ctx, intent, paid=False)
     error.error["payment_intent"] = copy.deepcopy(intent)
     raise error
 
@@ -83,12 +91,12 @@ def _on_due(ctx: Effects, intent: Json) -> None:
     """A bank answers."""
     paid = bank.debited(ctx, intent)
     if paid is not None:
-        _tell(ctx, intent, paid)
+        _notify(ctx, intent, paid)
 
 
-def _tell(ctx: Effects, intent: Json, paid: bool) -> None:
-    for told in WATCHERS:
-        told(ctx, intent, paid)
+def _notify(ctx: Effects, intent: Json, paid: bool) -> None:
+    for listener in LISTENERS:
+        listener(ctx, intent, paid)
 
 
 def _capture(ctx: Effects, intent: Json, params: Json) -> Json:
@@ -147,16 +155,16 @@ def _after(ctx: Effects, params: Json, intent: Json) -> None:
         confirm(ctx, intent, {name: value for name, value in params.items() if name != "payment_method"})
 
 
-HOW: Fields = {
+PAYMENT_FIELDS: Fields = {
     "capture_method": OneOf(values=("automatic", "automatic_async", "manual")),
     "receipt_email": Email(),
     "setup_future_usage": OneOf(values=("off_session", "on_session")),
     "shipping": Hash(fields={**SHIPPING, "carrier": Text(), "tracking_number": Text()}),
 }
-AWAY: Fields = {"off_session": Flag(hidden=True), "error_on_requires_action": Flag(hidden=True)}
+OFF_SESSION_FIELDS: Fields = {"off_session": Flag(hidden=True), "error_on_requires_action": Flag(hidden=True)}
 SHOWN: Fields = {
-    **WHO,
-    **HOW,
+    **INTENT_FIELDS,
+    **PAYMENT_FIELDS,
     "statement_descriptor": Text(longest=22),
     "statement_descriptor_suffix": Text(longest=22),
     "transfer_group": Text(),
@@ -165,9 +173,9 @@ AMOUNT = Whole(least=1)
 REASON = OneOf(values=("duplicate", "fraudulent", "requested_by_customer", "abandoned"))
 CREATE: Fields = {
     **SHOWN,
-    **ONCE,
+    **CONFIRM_FIELDS,
     **RETURN,
-    **AWAY,
+    **OFF_SESSION_FIELDS,
     **bank.mandate(new=True),
     "amount": Whole(least=1, required=True),
     "currency": Currency(required=True),
@@ -207,7 +215,9 @@ PAYMENT_INTENT = Resource(
     after=_after,
     on_due=_on_due,
     actions={
-        "confirm": Action(intents.by_caller(confirm, "confirm"), {**METHOD, **TYPES, **HOW, **RETURN, **AWAY}),
+        "confirm": Action(
+            intents.by_caller(confirm, "confirm"), {**METHOD, **TYPES, **PAYMENT_FIELDS, **RETURN, **OFF_SESSION_FIELDS}
+        ),
         "capture": Action(_capture, {"amount_to_capture": AMOUNT, "metadata": Metadata()}),
         "cancel": Action(intents.by_caller(cancel, "cancel"), {"cancellation_reason": REASON}),
     },

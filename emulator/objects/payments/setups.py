@@ -7,7 +7,14 @@ import copy
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Action, Resource, blank, same
 from stripe_mongo_sync.emulator.objects.payments import cards, intents
-from stripe_mongo_sync.emulator.objects.payments.intents import METHOD, ONCE, OPEN, RETURN, WHO, unexpected
+from stripe_mongo_sync.emulator.objects.payments.intents import (
+    CONFIRM_FIELDS,
+    INTENT_FIELDS,
+    METHOD,
+    OPEN,
+    RETURN,
+    unexpected,
+)
 from stripe_mongo_sync.emulator.protocol.fields import Fields, OneOf
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
@@ -32,7 +39,7 @@ def _save(ctx: Effects, intent: Json, method: Json) -> Json:
         return _fail(ctx, intent, method, card.refused)
     intent |= {"last_setup_error": None, "next_action": None, "status": "succeeded"}
     if intent["customer"]:
-        cards.hand_over(ctx, method, intent["customer"])
+        cards.attach(ctx, method, intent["customer"])
     ctx.keep("setup_intent", intent)
     ctx.announce("setup_intent.succeeded", intent)
     return intent
@@ -71,7 +78,7 @@ def _after(ctx: Effects, params: Json, intent: Json) -> None:
         confirm(ctx, intent, {name: value for name, value in params.items() if name != "payment_method"})
 
 
-CREATE: Fields = {**WHO, **ONCE, **RETURN, "usage": OneOf(values=("off_session", "on_session"))}
+CREATE: Fields = {**INTENT_FIELDS, **CONFIRM_FIELDS, **RETURN, "usage": OneOf(values=("off_session", "on_session"))}
 REASON = OneOf(values=("abandoned", "requested_by_customer", "duplicate"))
 SETUP_INTENT = Resource(
     kind="setup_intent",
@@ -79,7 +86,7 @@ SETUP_INTENT = Resource(
     prefix="seti_",
     label="setupintent",
     create=CREATE,
-    update=WHO,
+    update=INTENT_FIELDS,
     defaults=blank(
         "allowed_payment_method_types application cancellation_reason client_secret customer customer_account "
         "description flow_directions last_setup_error latest_attempt mandate next_action on_behalf_of payment_method "

@@ -17,7 +17,7 @@ TITLES = {"amex": "American Express", "mastercard": "MasterCard", "visa": "Visa"
 SHOWN = ("country", "exp_month", "exp_year", "fingerprint", "funding", "last4")
 
 
-def look(token: str, param: str = "source") -> cards.Card:
+def card_of_token(token: str, param: str = "source") -> cards.Card:
     """The card that a test token stands for; refuse what is none, and a card that cannot be kept."""
     name = token.removeprefix("tok_")
     known = cards.CARDS.get(cards.ALIASES.get(name, name)) if token.startswith("tok_") else None
@@ -30,8 +30,8 @@ def look(token: str, param: str = "source") -> cards.Card:
 
 def keep(ctx: Effects, token: str, customer: str, metadata: Json | None = None) -> Json:
     """A new card of a customer."""
-    known = look(token)
-    seen = cards.look(known)
+    known = card_of_token(token)
+    seen = cards.card_details(known)
     made = ctx.make(
         "card",
         brand=TITLES[known.brand],
@@ -58,7 +58,7 @@ def as_method(realm: Realm, id: str) -> Json | None:
         "object": "payment_method",
         "allow_redisplay": "unspecified",
         "billing_details": nobody | {"name": card["name"]},
-        "card": cards.look(known),
+        "card": cards.card_details(known),
         "created": (realm.find("customer", card["customer"]) or {"created": 0})["created"],
         "customer": card["customer"],
         "customer_account": None,
