@@ -108,7 +108,10 @@ EVENT: Schema = {
     },
     "required": ["id", "type"],
     "if": {"properties": {"object": {"const": "event"}}, "required": ["object"]},
-    "then": {"properties": {"created": {"type": "integer", "minimum": 0}}, "required": ["created"]},  # no thin event
+    "then": {
+        "properties": {"created": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}},
+        "required": ["created"],
+    },  # no thin event
 }
 
 

@@ -1,8 +1,9 @@
 """The descriptions of the operations that belong to no type, or to many, by endpoint."""
 
 from stripe_mongo_sync.api.components import BODY, EVENT, REFUSALS, answer, ref
-from stripe_mongo_sync.api.schemas import DOCUMENT_ID, EVENT_ID, Schema
+from stripe_mongo_sync.api.schemas import DOCUMENT_ID, EVENT_ID, Schema, parameters
 from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.customer import PortalVisit
 from stripe_mongo_sync.models.event import EventState
 
 
@@ -71,8 +72,6 @@ HEALTH: Schema = {
     },
     "required": ["problems", "warnings", "exit_code"],
 }
-_ADDRESS = {"type": ["string", "null"], "pattern": "^https?://"}
-PORTAL: Schema = {"type": "object", "properties": {"return_url": _ADDRESS}, "additionalProperties": False}
 VISIT: Schema = {
     "type": "object",
     "properties": {"url": {"type": "string"}, "return_url": {"type": ["string", "null"]}},
@@ -109,7 +108,7 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or t
         "summary": "Open Stripe's billing portal for a customer",
         "description": "Send the customer to the address at once: it lapses within minutes, and is not stored.",
         "tags": ["customers"],
-        "requestBody": {"required": True, **in_json(PORTAL)},
+        "requestBody": {"required": True, **in_json(parameters(PortalVisit))},
         "answers": {"201": answer("Where to send them.", VISIT)},
         "problems": [*BODY, "invalid", "not-found", "cannot-look", *REFUSALS],
     },

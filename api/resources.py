@@ -15,7 +15,8 @@ from stripe_mongo_sync.api.errors import Forbidden, NotJson, WrongContentType
 from stripe_mongo_sync.api.prefix import address
 from stripe_mongo_sync.api.representation import made, may, told
 from stripe_mongo_sync.models import Customer, Status, SyncedDocument, created_kinds, kinds
-from stripe_mongo_sync.models.base.input import DEEPEST, Invalid
+from stripe_mongo_sync.models.base.input import DEEPEST, Invalid, checked_fields
+from stripe_mongo_sync.models.customer import PortalVisit
 from stripe_mongo_sync.models.rows.keys import wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.engine.look import with_links
@@ -117,8 +118,7 @@ def _act(model: Model, action: str, reference: str) -> Response:
 @needs(Scope.WRITE)
 def _portal(reference: str) -> tuple[Response, int]:
     given = body() if request.content_length else {}
-    if unknown := set(given) - {"return_url"}:
-        raise Invalid(dict.fromkeys(sorted(unknown), "is not a parameter of the portal"))
+    checked_fields(dict(PortalVisit._fields), given, "create")
     customer = sure(found(Customer, reference), Customer)
     if not (may(Scope.READ) or made(customer)):
         raise Forbidden(Scope.READ)  # there, all is shown of them

@@ -20,6 +20,7 @@ from stripe_mongo_sync.models.base.resource import Action, Linked, Resource, Und
 from stripe_mongo_sync.models.rows.indexes import A_STRING
 from stripe_mongo_sync.models.rows.scrub import ID
 from stripe_mongo_sync.models.rows.username import (
+    CONTROL,
     FORM,
     LONGEST,
     STRIPE_ID,
@@ -30,6 +31,7 @@ from stripe_mongo_sync.models.rows.username import (
     keys_of,
 )
 
+WEB_ADDRESS = re.compile(rf"https?://[^{CONTROL}]*")
 EMAIL = re.compile(rf"[^@\s{UNSEEN}]{{1,64}}@[^@\s.{UNSEEN}]+(\.[^@\s.{UNSEEN}]+)+")
 
 
@@ -43,6 +45,18 @@ class Email(StringField):
         super().validate(value)
         if not EMAIL.fullmatch(value):
             self.error("is not an e-mail address")
+
+
+class WebAddress(StringField):
+    """Where a browser can be led to."""
+
+    form = f"^{WEB_ADDRESS.pattern}$"
+
+    def validate(self, value: Any) -> None:
+        """Raise ValidationError unless it is an http address."""
+        super().validate(value)
+        if not WEB_ADDRESS.fullmatch(value):
+            self.error("must be an http address, without control characters")
 
 
 class Address(EmbeddedDocument):
@@ -77,6 +91,12 @@ class ChosenMethod(EmbeddedDocument):
     says = "The payment method from now on."
     meta: ClassVar = {"strict": False}
     payment_method: str = StringField(max_length=5000, required=True, refers="payment_method", unheard=True)
+
+
+class PortalVisit(EmbeddedDocument):
+    says = "Where the portal leads the customer back to."
+    meta: ClassVar = {"strict": False}
+    return_url: str | None = WebAddress(max_length=5000)
 
 
 def _pay_with(document: Linked, given: dict[str, Any]) -> list[Call]:

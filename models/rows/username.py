@@ -39,7 +39,8 @@ CONTROL = r"\x00-\x1f\x7f-\x9f\u2028\u2029"  # they end a line, or do whatever a
 UNSEEN = CONTROL + INVISIBLE
 NOBODY_SEES = re.compile(f"[{INVISIBLE}]")
 UNWRITABLE = re.compile(rf"[{CONTROL}\ud800-\udfff]")
-FORM = rf"^[^\s{UNSEEN}]([^{UNSEEN}]*[^\s{UNSEEN}])?$"
+LIKE_AN_ID = r"[0-9a-fA-F]{24}|[cC][uU][sS]_\w+"  # of a folded one; here, as it is written most often
+FORM = rf"^(?!(?:{LIKE_AN_ID})$)[^\s{UNSEEN}]([^{UNSEEN}]*[^\s{UNSEEN}])?$"
 
 
 def fold(username: str) -> str:

@@ -6,16 +6,16 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from stripe_mongo_sync.models import Customer, Status
-from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.models.base.input import Invalid, checked_fields
 from stripe_mongo_sync.models.base.parts import Call
+from stripe_mongo_sync.models.customer import PortalVisit
 from stripe_mongo_sync.models.rows.keys import Key
 from stripe_mongo_sync.models.rows.sure import sure
-from stripe_mongo_sync.models.rows.username import LONGEST, UNWRITABLE
+from stripe_mongo_sync.models.rows.username import LONGEST
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.saga import act, create
 from stripe_mongo_sync.sync.errors import CannotLook, NotFound, Refused, Unavailable
 from stripe_mongo_sync.sync.process.deadline import prompt
-from stripe_mongo_sync.sync.settings import LONGEST_URL
 from stripe_mongo_sync.sync.shop.documents import asking
 from stripe_mongo_sync.sync.stripe.about import an
 from stripe_mongo_sync.sync.stripe.answers import Refusal, Reply
@@ -67,8 +67,7 @@ def open_portal(customer: Customer | str, return_url: str | None = None) -> dict
         print(open_portal("user@here.com", "https://shop.example/account")["url"])
     """
     customer = customer if isinstance(customer, Customer) else customer_of(customer)
-    if return_url is not None and not _is_address(return_url):
-        raise Invalid({"return_url": f"must be an http address of at most {LONGEST_URL} characters"})
+    checked_fields(dict(PortalVisit._fields), {"return_url": return_url}, "create")
     if customer.status != Status.ACTIVE:
         raise NotFound(f"This customer is {customer.status}, not active.")
     key = str(Key.draw(current().installation, "billing_portal.session", ObjectId(), "create"))
@@ -84,15 +83,6 @@ def open_portal(customer: Customer | str, return_url: str | None = None) -> dict
         case Refusal():
             raise Refused(customer, answer.problem)
     raise CannotLook("Stripe did not answer, so there is no address: try again.")
-
-
-def _is_address(given: Any) -> bool:
-    return (
-        isinstance(given, str)
-        and len(given) <= LONGEST_URL
-        and given.startswith(("https://", "http://"))
-        and not UNWRITABLE.search(given)
-    )
 
 
 def customer_of(username: str) -> Customer:

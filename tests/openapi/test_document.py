@@ -113,11 +113,16 @@ def test_samples_are_accepted_by_the_document_and_documents_are_what_it_says(
 
 TRIED = (None, "", True, 0, 7.0, 1.5, "x", "a b", "eur", "e1r", "ABC-1", "1.50", "1.", " ", "a\x85b", "user@", "a@b.co")
 TRIED_TOO = ([], {}, [None], ["x"], {"x": 1})
+LIKE_IDS = ("0" * 24, "aF" * 12, "0" * 23, "cus_1", "CUS_a", "cus_", "cus_a b", "xcus_1")
+ADDRESSES = ("http://a", "https://a/b?c#d", "http:/a", "HTTP://a", " http://a", "https://a b", "ftp://a", "http://é")
+ADDRESSES_TOO = tuple(f"https://a{chr(code)}b" for code in (*range(1, 33), 0x7F, 0x85, 0x9F, 0xA0, 0x2028, 0x2029))
 
 
 def at_the_limits(schema: dict[str, Any]) -> Iterator[Any]:
     """Values of every kind, those at the limits of a schema, and those just beyond."""
     yield from (*TRIED, *TRIED_TOO, *schema.get("enum", ()))
+    if "pattern" in schema:
+        yield from (*LIKE_IDS, *ADDRESSES, *ADDRESSES_TOO)
     for limit, step in (("minimum", -1), ("maximum", 1)):
         if limit in schema:
             yield from (schema[limit], schema[limit] + step)
@@ -166,6 +171,18 @@ def test_limits_are_those_of_the_service(model: Model) -> None:
 
     assert [one for one in tried if one[2] != one[3]] == []
     assert {one[2] for one in tried} == {True, False}
+
+
+def test_what_opens_a_portal_is_refused_by_both_or_none(world: World, document: dict[str, Any]) -> None:
+    customer = samples.create("customer")
+    operation = document["paths"]["/customers/{reference}/portal"]["post"]
+    schema = operation["requestBody"]["content"]["application/json"]["schema"]
+    address = schema["properties"]["return_url"]
+    tried = [{"return_url": value} for value in at_the_limits(address)] + [{}, {"x": 1}, {"return_url": None, "x": 1}]
+    for body in tried:
+        answer = world.http.post(f"/customers/{customer.id}/portal", json=body)
+        refused = answer.status_code == 422 and answer.json["type"].endswith("/invalid")
+        assert Draft202012Validator(schema).is_valid(body) != refused, (body, answer.json)
 
 
 @pytest.mark.parametrize("id", ["own", "a" * 255, "a" * 256, "", "a/b", "0" * 24, "F" * 24, "0" * 23, None, 1, "é"])
