@@ -21,7 +21,7 @@ def create(model: Any, *body: Any, **more: Any) -> Any:
     whether the call repeated an earlier one with the same key, as it did before.
     """
     if isinstance(model, str):
-        return stripe_mongo_sync.create(model, *body, **more)
+        return import_module("stripe_mongo_sync.sync.library").create(model, *body, **more)
     warnings.warn(
         "sync.create returns two values: call stripe_mongo_sync.create, which returns the document",
         DeprecationWarning,

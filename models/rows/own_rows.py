@@ -8,12 +8,12 @@ MongoEngine's own ways to write are closed: they change MongoDB alone, so nothin
 guards them. Our code writes by `own_rows()`, conditionally.
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import timedelta
 from itertools import chain
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, cast
 
-from mongoengine import Document, QuerySet
+from mongoengine import QuerySet
 from mongoengine.connection import get_db
 from mongoengine.queryset import QuerySetNoCache
 from pymongo import IndexModel
@@ -22,6 +22,7 @@ from pymongo.command_cursor import CommandCursor
 from pymongo.cursor import Cursor
 
 from stripe_mongo_sync.models.rows.indexes import GUARDED, expiry
+from stripe_mongo_sync.models.rows.mongoengine_types import Document
 from stripe_mongo_sync.models.rows.sure import sure
 
 Row = dict[str, Any]
@@ -41,11 +42,13 @@ class Closed:
     def __set_name__(self, owner: type, way: str) -> None:
         self.way = way
 
-    def __get__(self, asked: Any, owner: Any) -> Callable[..., NoReturn]:
+    def __get__(self, asked: Any, owner: Any) -> "Closed":
+        """Return what raises ReadOnly; to type checkers, something that cannot be called."""
+
         def closed(*args: Any, **kwargs: Any) -> NoReturn:
             refuse(getattr(asked, "_document", owner), self.way)
 
-        return closed
+        return cast("Closed", closed)
 
 
 def refuse(model: "type[OwnRows]", way: str) -> NoReturn:

@@ -123,7 +123,7 @@ def _hook(name: str) -> Callable[[Notice], object]:
 def _told(row: Delivery | None, outcome: str) -> str | None:
     if row is not None and outcome != "failed":
         log.info("delivery %s → %s", row.id, row.state)
-    return row and outcome
+    return None if row is None else outcome
 
 
 def without_words(error: BaseException) -> str:

@@ -90,8 +90,9 @@ def _of_another(order: Order, *payments: SyncedDocument | None) -> str | None:
     """
     for payment in payments:
         known = payment is not None and payment.stripe is not None and payment.erased_at is None
-        if payment is not None and known and order.customer is not None and payment.customer != order.customer:
-            whose = payment.customer or "no customer"
+        whose = getattr(payment, "customer", None)
+        if payment is not None and known and order.customer is not None and whose != order.customer:
+            whose = whose or "no customer"
             return f"its {payment.resource.kind} {payment.stripe_id} is of {whose}, not of {order.customer}"
     return None
 

@@ -1,0 +1,551 @@
+# Made from the code: `make types` writes it anew.
+
+from collections.abc import AsyncIterator
+from typing import Any, Literal, overload
+
+from pymongo.monitoring import CommandListener
+from stripe import HTTPClient
+
+from stripe_mongo_sync.api.app import create_app as create_app
+from stripe_mongo_sync.api.app import init_app as init_app
+from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models.base.input import Invalid as Invalid
+from stripe_mongo_sync.models.checkout_session import CheckoutSession
+from stripe_mongo_sync.models.coupon import Coupon
+from stripe_mongo_sync.models.customer import Customer
+from stripe_mongo_sync.models.invoice import Invoice
+from stripe_mongo_sync.models.invoice_item import InvoiceItem
+from stripe_mongo_sync.models.order import Order
+from stripe_mongo_sync.models.payment_intent import PaymentIntent
+from stripe_mongo_sync.models.payment_link import PaymentLink
+from stripe_mongo_sync.models.payment_method import PaymentMethod
+from stripe_mongo_sync.models.price import Price
+from stripe_mongo_sync.models.product import Product
+from stripe_mongo_sync.models.promotion_code import PromotionCode
+from stripe_mongo_sync.models.refund import Refund
+from stripe_mongo_sync.models.rows.own_rows import ReadOnly as ReadOnly
+from stripe_mongo_sync.models.setup_intent import SetupIntent
+from stripe_mongo_sync.models.shipping_rate import ShippingRate
+from stripe_mongo_sync.models.subscription import Subscription
+from stripe_mongo_sync.models.tax_rate import TaxRate
+from stripe_mongo_sync.sync.connection import Connection
+from stripe_mongo_sync.sync.connection import current as current
+from stripe_mongo_sync.sync.errors import AlreadyConnected as AlreadyConnected
+from stripe_mongo_sync.sync.errors import AlreadyExists as AlreadyExists
+from stripe_mongo_sync.sync.errors import CannotLook as CannotLook
+from stripe_mongo_sync.sync.errors import InProgress as InProgress
+from stripe_mongo_sync.sync.errors import KeyReused as KeyReused
+from stripe_mongo_sync.sync.errors import NotConnected as NotConnected
+from stripe_mongo_sync.sync.errors import NotFound as NotFound
+from stripe_mongo_sync.sync.errors import Refused as Refused
+from stripe_mongo_sync.sync.errors import SyncError as SyncError
+from stripe_mongo_sync.sync.errors import Unavailable as Unavailable
+from stripe_mongo_sync.sync.notices.hooks import Notice as Notice
+from stripe_mongo_sync.sync.notices.hooks import on as on
+from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.shop.documents import Body, D, Reference
+
+PLAIN: frozenset[str]
+__all__ = [
+    "AlreadyConnected",
+    "AlreadyExists",
+    "CannotLook",
+    "InProgress",
+    "Invalid",
+    "KeyReused",
+    "NotConnected",
+    "NotFound",
+    "Notice",
+    "ReadOnly",
+    "Refused",
+    "SyncError",
+    "Unavailable",
+    "act",
+    "connect",
+    "create",
+    "create_app",
+    "create_customer",
+    "create_order",
+    "current",
+    "delete",
+    "disconnect",
+    "find",
+    "get",
+    "init_app",
+    "on",
+    "open_portal",
+    "set_payment_method",
+    "update",
+]
+
+OnlyRead = Literal[
+    "account",
+    "apple_pay_domain",
+    "application",
+    "application_fee",
+    "apps.install",
+    "balance_transaction",
+    "bank_account",
+    "billing.alert",
+    "billing.credit_balance_transaction",
+    "billing.credit_grant",
+    "billing.feedback_option",
+    "billing.meter",
+    "billing_portal.configuration",
+    "capability",
+    "card",
+    "charge",
+    "climate.order",
+    "climate.product",
+    "credit_note",
+    "customer_cash_balance_transaction",
+    "discount",
+    "dispute",
+    "entitlements.feature",
+    "fee_refund",
+    "file",
+    "file_link",
+    "financial_connections.account",
+    "financial_connections.authorization",
+    "forwarding.request",
+    "identity.verification_report",
+    "identity.verification_session",
+    "invoice_payment",
+    "invoice_rendering_template",
+    "issuing.authorization",
+    "issuing.card",
+    "issuing.cardholder",
+    "issuing.dispute",
+    "issuing.personalization_design",
+    "issuing.physical_bundle",
+    "issuing.token",
+    "issuing.transaction",
+    "mandate",
+    "payment_method_configuration",
+    "payment_method_domain",
+    "payment_record",
+    "payout",
+    "person",
+    "plan",
+    "product_catalog.trial_offer",
+    "quote",
+    "radar.early_fraud_warning",
+    "radar.value_list",
+    "reporting.report_run",
+    "reporting.report_type",
+    "reserve.hold",
+    "reserve.plan",
+    "reserve.release",
+    "review",
+    "scheduled_query_run",
+    "source",
+    "source_mandate_notification",
+    "source_transaction",
+    "subscription_schedule",
+    "tax.registration",
+    "tax_id",
+    "terminal.configuration",
+    "terminal.location",
+    "terminal.reader",
+    "test_helpers.test_clock",
+    "three_d_secure.authentication",
+    "topup",
+    "transfer",
+    "treasury.credit_reversal",
+    "treasury.debit_reversal",
+    "treasury.financial_account",
+    "treasury.inbound_transfer",
+    "treasury.outbound_payment",
+    "treasury.outbound_transfer",
+    "treasury.received_credit",
+    "treasury.received_debit",
+]
+
+@overload
+async def act(document: D, action: str, body: Body = None, /, **fields: Any) -> D: ...
+@overload
+async def act(
+    kind: Literal["customer"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> Customer: ...
+@overload
+async def act(
+    kind: Literal["checkout.session"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> CheckoutSession: ...
+@overload
+async def act(
+    kind: Literal["coupon"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> Coupon: ...
+@overload
+async def act(
+    kind: Literal["invoice"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> Invoice: ...
+@overload
+async def act(
+    kind: Literal["invoiceitem"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> InvoiceItem: ...
+@overload
+async def act(
+    kind: Literal["order"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> Order: ...
+@overload
+async def act(
+    kind: Literal["payment_intent"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> PaymentIntent: ...
+@overload
+async def act(
+    kind: Literal["payment_link"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> PaymentLink: ...
+@overload
+async def act(
+    kind: Literal["payment_method"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> PaymentMethod: ...
+@overload
+async def act(
+    kind: Literal["price"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> Price: ...
+@overload
+async def act(
+    kind: Literal["product"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> Product: ...
+@overload
+async def act(
+    kind: Literal["promotion_code"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> PromotionCode: ...
+@overload
+async def act(
+    kind: Literal["refund"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> Refund: ...
+@overload
+async def act(
+    kind: Literal["setup_intent"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> SetupIntent: ...
+@overload
+async def act(
+    kind: Literal["shipping_rate"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> ShippingRate: ...
+@overload
+async def act(
+    kind: Literal["subscription"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> Subscription: ...
+@overload
+async def act(
+    kind: Literal["tax_rate"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> TaxRate: ...
+@overload
+async def act(kind: type[D], reference: Reference, action: str, body: Body = None, /, **fields: Any) -> D: ...
+async def connect(
+    settings: Settings | None = None,
+    *,
+    http_client: HTTPClient | None = None,
+    listeners: tuple[CommandListener, ...] = (),
+) -> Connection: ...
+@overload
+async def create(
+    kind: Literal["customer"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> Customer: ...
+@overload
+async def create(
+    kind: Literal["checkout.session"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> CheckoutSession: ...
+@overload
+async def create(
+    kind: Literal["coupon"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> Coupon: ...
+@overload
+async def create(
+    kind: Literal["invoice"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> Invoice: ...
+@overload
+async def create(
+    kind: Literal["invoiceitem"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> InvoiceItem: ...
+@overload
+async def create(
+    kind: Literal["order"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> Order: ...
+@overload
+async def create(
+    kind: Literal["payment_intent"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> PaymentIntent: ...
+@overload
+async def create(
+    kind: Literal["payment_link"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> PaymentLink: ...
+@overload
+async def create(
+    kind: Literal["payment_method"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> PaymentMethod: ...
+@overload
+async def create(
+    kind: Literal["price"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> Price: ...
+@overload
+async def create(
+    kind: Literal["product"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> Product: ...
+@overload
+async def create(
+    kind: Literal["promotion_code"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> PromotionCode: ...
+@overload
+async def create(
+    kind: Literal["refund"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> Refund: ...
+@overload
+async def create(
+    kind: Literal["setup_intent"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> SetupIntent: ...
+@overload
+async def create(
+    kind: Literal["shipping_rate"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> ShippingRate: ...
+@overload
+async def create(
+    kind: Literal["subscription"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> Subscription: ...
+@overload
+async def create(
+    kind: Literal["tax_rate"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> TaxRate: ...
+@overload
+async def create(kind: type[D], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any) -> D: ...
+async def create_customer(username: str, *, idempotency_key: str | None = None, **fields: Any) -> Customer: ...
+async def create_order(
+    username: str, items: list[dict[str, Any]], payment: str, *, idempotency_key: str | None = None, **fields: Any
+) -> Order: ...
+@overload
+async def delete(document: D, /) -> D: ...
+@overload
+async def delete(kind: Literal["customer"], reference: Reference, /) -> Customer: ...
+@overload
+async def delete(kind: Literal["checkout.session"], reference: Reference, /) -> CheckoutSession: ...
+@overload
+async def delete(kind: Literal["coupon"], reference: Reference, /) -> Coupon: ...
+@overload
+async def delete(kind: Literal["invoice"], reference: Reference, /) -> Invoice: ...
+@overload
+async def delete(kind: Literal["invoiceitem"], reference: Reference, /) -> InvoiceItem: ...
+@overload
+async def delete(kind: Literal["order"], reference: Reference, /) -> Order: ...
+@overload
+async def delete(kind: Literal["payment_intent"], reference: Reference, /) -> PaymentIntent: ...
+@overload
+async def delete(kind: Literal["payment_link"], reference: Reference, /) -> PaymentLink: ...
+@overload
+async def delete(kind: Literal["payment_method"], reference: Reference, /) -> PaymentMethod: ...
+@overload
+async def delete(kind: Literal["price"], reference: Reference, /) -> Price: ...
+@overload
+async def delete(kind: Literal["product"], reference: Reference, /) -> Product: ...
+@overload
+async def delete(kind: Literal["promotion_code"], reference: Reference, /) -> PromotionCode: ...
+@overload
+async def delete(kind: Literal["refund"], reference: Reference, /) -> Refund: ...
+@overload
+async def delete(kind: Literal["setup_intent"], reference: Reference, /) -> SetupIntent: ...
+@overload
+async def delete(kind: Literal["shipping_rate"], reference: Reference, /) -> ShippingRate: ...
+@overload
+async def delete(kind: Literal["subscription"], reference: Reference, /) -> Subscription: ...
+@overload
+async def delete(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
+@overload
+async def delete(kind: type[D], reference: Reference, /) -> D: ...
+async def disconnect() -> None: ...
+@overload
+def find(
+    kind: Literal["customer"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[Customer]: ...
+@overload
+def find(
+    kind: Literal["checkout.session"],
+    /,
+    *,
+    status: str | None = None,
+    starting_after: Any = None,
+    limit: int | None = None,
+) -> AsyncIterator[CheckoutSession]: ...
+@overload
+def find(
+    kind: Literal["coupon"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[Coupon]: ...
+@overload
+def find(
+    kind: Literal["invoice"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[Invoice]: ...
+@overload
+def find(
+    kind: Literal["invoiceitem"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[InvoiceItem]: ...
+@overload
+def find(
+    kind: Literal["order"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[Order]: ...
+@overload
+def find(
+    kind: Literal["payment_intent"],
+    /,
+    *,
+    status: str | None = None,
+    starting_after: Any = None,
+    limit: int | None = None,
+) -> AsyncIterator[PaymentIntent]: ...
+@overload
+def find(
+    kind: Literal["payment_link"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[PaymentLink]: ...
+@overload
+def find(
+    kind: Literal["payment_method"],
+    /,
+    *,
+    status: str | None = None,
+    starting_after: Any = None,
+    limit: int | None = None,
+) -> AsyncIterator[PaymentMethod]: ...
+@overload
+def find(
+    kind: Literal["price"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[Price]: ...
+@overload
+def find(
+    kind: Literal["product"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[Product]: ...
+@overload
+def find(
+    kind: Literal["promotion_code"],
+    /,
+    *,
+    status: str | None = None,
+    starting_after: Any = None,
+    limit: int | None = None,
+) -> AsyncIterator[PromotionCode]: ...
+@overload
+def find(
+    kind: Literal["refund"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[Refund]: ...
+@overload
+def find(
+    kind: Literal["setup_intent"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[SetupIntent]: ...
+@overload
+def find(
+    kind: Literal["shipping_rate"],
+    /,
+    *,
+    status: str | None = None,
+    starting_after: Any = None,
+    limit: int | None = None,
+) -> AsyncIterator[ShippingRate]: ...
+@overload
+def find(
+    kind: Literal["subscription"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[Subscription]: ...
+@overload
+def find(
+    kind: Literal["tax_rate"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[TaxRate]: ...
+@overload
+def find(
+    kind: OnlyRead, /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[SyncedDocument]: ...
+@overload
+def find(
+    kind: type[D], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+) -> AsyncIterator[D]: ...
+@overload
+async def get(kind: Literal["customer"], reference: Reference, /) -> Customer: ...
+@overload
+async def get(kind: Literal["checkout.session"], reference: Reference, /) -> CheckoutSession: ...
+@overload
+async def get(kind: Literal["coupon"], reference: Reference, /) -> Coupon: ...
+@overload
+async def get(kind: Literal["invoice"], reference: Reference, /) -> Invoice: ...
+@overload
+async def get(kind: Literal["invoiceitem"], reference: Reference, /) -> InvoiceItem: ...
+@overload
+async def get(kind: Literal["order"], reference: Reference, /) -> Order: ...
+@overload
+async def get(kind: Literal["payment_intent"], reference: Reference, /) -> PaymentIntent: ...
+@overload
+async def get(kind: Literal["payment_link"], reference: Reference, /) -> PaymentLink: ...
+@overload
+async def get(kind: Literal["payment_method"], reference: Reference, /) -> PaymentMethod: ...
+@overload
+async def get(kind: Literal["price"], reference: Reference, /) -> Price: ...
+@overload
+async def get(kind: Literal["product"], reference: Reference, /) -> Product: ...
+@overload
+async def get(kind: Literal["promotion_code"], reference: Reference, /) -> PromotionCode: ...
+@overload
+async def get(kind: Literal["refund"], reference: Reference, /) -> Refund: ...
+@overload
+async def get(kind: Literal["setup_intent"], reference: Reference, /) -> SetupIntent: ...
+@overload
+async def get(kind: Literal["shipping_rate"], reference: Reference, /) -> ShippingRate: ...
+@overload
+async def get(kind: Literal["subscription"], reference: Reference, /) -> Subscription: ...
+@overload
+async def get(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
+@overload
+async def get(kind: OnlyRead, reference: Reference, /) -> SyncedDocument: ...
+@overload
+async def get(kind: type[D], reference: Reference, /) -> D: ...
+async def open_portal(customer: Customer | str, return_url: str | None = None) -> dict[str, Any]: ...
+async def set_payment_method(username: str, payment_method: str) -> Customer: ...
+@overload
+async def update(document: D, body: Body = None, /, **fields: Any) -> D: ...
+@overload
+async def update(kind: Literal["customer"], reference: Reference, body: Body = None, /, **fields: Any) -> Customer: ...
+@overload
+async def update(
+    kind: Literal["checkout.session"], reference: Reference, body: Body = None, /, **fields: Any
+) -> CheckoutSession: ...
+@overload
+async def update(kind: Literal["coupon"], reference: Reference, body: Body = None, /, **fields: Any) -> Coupon: ...
+@overload
+async def update(kind: Literal["invoice"], reference: Reference, body: Body = None, /, **fields: Any) -> Invoice: ...
+@overload
+async def update(
+    kind: Literal["invoiceitem"], reference: Reference, body: Body = None, /, **fields: Any
+) -> InvoiceItem: ...
+@overload
+async def update(kind: Literal["order"], reference: Reference, body: Body = None, /, **fields: Any) -> Order: ...
+@overload
+async def update(
+    kind: Literal["payment_intent"], reference: Reference, body: Body = None, /, **fields: Any
+) -> PaymentIntent: ...
+@overload
+async def update(
+    kind: Literal["payment_link"], reference: Reference, body: Body = None, /, **fields: Any
+) -> PaymentLink: ...
+@overload
+async def update(
+    kind: Literal["payment_method"], reference: Reference, body: Body = None, /, **fields: Any
+) -> PaymentMethod: ...
+@overload
+async def update(kind: Literal["price"], reference: Reference, body: Body = None, /, **fields: Any) -> Price: ...
+@overload
+async def update(kind: Literal["product"], reference: Reference, body: Body = None, /, **fields: Any) -> Product: ...
+@overload
+async def update(
+    kind: Literal["promotion_code"], reference: Reference, body: Body = None, /, **fields: Any
+) -> PromotionCode: ...
+@overload
+async def update(kind: Literal["refund"], reference: Reference, body: Body = None, /, **fields: Any) -> Refund: ...
+@overload
+async def update(
+    kind: Literal["setup_intent"], reference: Reference, body: Body = None, /, **fields: Any
+) -> SetupIntent: ...
+@overload
+async def update(
+    kind: Literal["shipping_rate"], reference: Reference, body: Body = None, /, **fields: Any
+) -> ShippingRate: ...
+@overload
+async def update(
+    kind: Literal["subscription"], reference: Reference, body: Body = None, /, **fields: Any
+) -> Subscription: ...
+@overload
+async def update(kind: Literal["tax_rate"], reference: Reference, body: Body = None, /, **fields: Any) -> TaxRate: ...
+@overload
+async def update(kind: type[D], reference: Reference, body: Body = None, /, **fields: Any) -> D: ...
