@@ -9,7 +9,7 @@ from stripe_mongo_sync.sync.commands.line import command, say
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.line import Commands
-    from stripe_mongo_sync.sync.operator.catalogue import Entry
+    from stripe_mongo_sync.sync.operator.written import Entry
 
 
 def add(commands: "Commands") -> None:
@@ -21,11 +21,15 @@ def add(commands: "Commands") -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print the catalogue."""
-    from stripe_mongo_sync.sync.operator.catalogue import catalogue, event_types, ignored
+    """Print the catalogue: the page from the registry, which is what it is made for; else what was written down."""
+    from stripe_mongo_sync.sync.operator import written
 
-    entries = catalogue()
-    not_kept = {event_type: why for event_type in event_types() if (why := ignored(event_type))}
+    found = None if given.markdown else written.read()
+    if found is None:
+        from stripe_mongo_sync.sync.operator.catalogue import all_ignored, catalogue
+
+        found = catalogue(), all_ignored()
+    entries, not_kept = found
     told = {"types": [asdict(entry) for entry in entries], "ignored": not_kept}
     say(given, told, *(markdown(entries) if given.markdown else lines(entries)))
     return 0

@@ -1,9 +1,8 @@
 """The catalogue: what is kept of Stripe, and by which events, as the registry and stripe-python know it.
 
-The command `types` and the page docs/TYPES.md are both printed from here.
+The command `types` and the page docs/TYPES.md are both printed from here; `written.py` keeps what it says.
 """
 
-from dataclasses import dataclass
 from functools import cache
 from typing import get_args
 
@@ -11,22 +10,7 @@ from stripe_mongo_sync.models import SyncedDocument, kinds
 from stripe_mongo_sync.models.base.input import words
 from stripe_mongo_sync.models.mirrored import QUESTIONS, REASONS
 from stripe_mongo_sync.models.owned import OWNED, in_no_list
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A kind that is kept."""
-
-    kind: str
-    collection: str
-    created_here: bool  # as opposed to mirrored
-    actions: tuple[str, ...]  # what callers may do, besides reading
-    events: tuple[str, ...]  # the types of event that are about it
-    get: str | None  # where Stripe shows one
-    list: str | None  # where Stripe lists all of them
-    owners: tuple[str, ...]  # the kinds of those for whom Stripe lists theirs
-    unlisted: str  # what of it no list shows, in words
-
+from stripe_mongo_sync.sync.operator.written import FILE, Entry, text
 
 # What Stripe sends only to an endpoint that names it, and not for "*" (docs.stripe.com/api/events/types).
 NAMED = frozenset({"identity.verification_session.redacted", *QUESTIONS})
@@ -60,10 +44,20 @@ def ignored(event_type: str) -> str | None:
     return REASONS.get(event_type) or REASONS.get(_stem(event_type))
 
 
+def all_ignored() -> dict[str, str]:
+    """Return every type of event that gives no document, and why."""
+    return {event_type: why for event_type in event_types() if (why := ignored(event_type))}
+
+
 def catalogue() -> list[Entry]:
     """Return what is kept."""
     about = {event_type: kinds_of(event_type) for event_type in event_types()}
     return [_entry(model, tuple(type for type in about if kind in about[type])) for kind, model in kinds().items()]
+
+
+def write() -> None:
+    """Write all of it down, for `make types`."""
+    FILE.write_text(text(catalogue(), all_ignored()))
 
 
 def _entry(model: type[SyncedDocument], events: tuple[str, ...]) -> Entry:

@@ -4,9 +4,12 @@ import inspect
 import re
 from pathlib import Path
 
+import pytest
+
 from stripe_mongo_sync.sync.commands import parser
 from stripe_mongo_sync.sync.commands.types import markdown
-from stripe_mongo_sync.sync.operator.catalogue import catalogue
+from stripe_mongo_sync.sync.operator import written
+from stripe_mongo_sync.sync.operator.catalogue import all_ignored, catalogue
 from stripe_mongo_sync.sync.settings import Settings
 
 README = Path("README.md").read_text()
@@ -33,6 +36,22 @@ def test_the_page_of_types_is_as_the_registry_has_it() -> None:
     printed = "\n".join(markdown(catalogue())) + "\n"
 
     assert Path("docs/TYPES.md").read_text() == printed, "the registry has changed: run `make types`"
+
+
+def test_what_the_command_tells_of_types_is_as_the_registry_has_it() -> None:
+    told = written.text(catalogue(), all_ignored())
+
+    assert written.FILE.read_text() == told, "the registry has changed: run `make types`"
+
+
+def test_a_new_type_is_told_of_before_it_is_written_down(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    assert written.read() is not None
+    for path in written.MODELS.glob("*.py"):
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "parcel.py").touch()
+    monkeypatch.setattr(written, "MODELS", tmp_path)
+
+    assert written.read() is None, "so the registry is asked"
 
 
 def test_every_link_leads_somewhere() -> None:
