@@ -5,38 +5,7 @@ master import this package too, and need none of it.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.library import (
-        AlreadyConnected,
-        AlreadyExists,
-        CannotLook,
-        InProgress,
-        Invalid,
-        KeyReused,
-        NotConnected,
-        NotFound,
-        Notice,
-        ReadOnly,
-        Refused,
-        SyncError,
-        Unavailable,
-        act,
-        connect,
-        create,
-        create_customer,
-        create_order,
-        current,
-        delete,
-        disconnect,
-        find,
-        get,
-        on,
-        open_portal,
-        set_payment_method,
-        update,
-    )
+from typing import Any
 
 __version__ = "0.2.0"
 SERVED = {"create_app": "api.app", "init_app": "api.app"}  # what is not of `sync.library`

@@ -78,7 +78,7 @@ def test_both_are_whole_and_have_nothing_else(built: Path) -> None:
     wheel, sdist = next(built.glob("*.whl")), next(built.glob("*.tar.gz"))
     names = set(zipfile.ZipFile(wheel).namelist())
     code = {f"{PACKAGE}/{path.relative_to(ROOT)}" for top in PRODUCT for path in (ROOT / top).rglob("*.py")}
-    code |= {f"{PACKAGE}/{path.name}" for path in ROOT.glob("*.py")}
+    code |= {f"{PACKAGE}/{path.name}" for path in (*ROOT.glob("*.py"), *ROOT.glob("*.pyi"))}
     about = {name for name in names if name.startswith(f"{PACKAGE}-{__version__}.dist-info/")}
 
     assert names - about == code | {
