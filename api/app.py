@@ -129,7 +129,7 @@ def unconnected_app(*, api: bool = True) -> Flask:
     """Return the application with its routes, and nothing behind them: enough to describe it."""
     app = Flask("stripe_mongo_sync", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
-    app.extensions["few"], app.extensions["pulse"] = Few(logging.getLogger("api")), Pulse()
+    app.extensions["few"], app.extensions["pulse"] = Few(logging.getLogger("stripe_mongo_sync.api")), Pulse()
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     app.before_request(_begin)
     app.before_request(_require_mongodb)

@@ -16,7 +16,7 @@ from stripe_mongo_sync.sync.operator.link import Differs
 from stripe_mongo_sync.sync.tokens import Scope
 from stripe_mongo_sync.webhooks.signature import BadSignature
 
-log = logging.getLogger("api")
+log = logging.getLogger("stripe_mongo_sync.api")
 
 SLOW = "The body did not come in time: send the request again."
 TYPES = "https://stripe-mongo-sync.invalid/problems/"  # names, not addresses

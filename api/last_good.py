@@ -30,7 +30,7 @@ class LastGood:
         self.settings: Settings | None = None  # None where nobody checked them: whoever serves reads them itself
         self._shared = mmap(-1, 1 + SIZE)  # whether a worker has begun to serve, and the slip
         self._told: list[str] = []
-        self._away = ("", 0.0)  # the MongoDB that was not found last, and until when it is not looked for
+        self._away = (("", ""), 0.0)  # the MongoDB that was not found last, and until when it is not looked for
 
     @property
     def slip(self) -> str:
@@ -72,11 +72,12 @@ class LastGood:
             return list(error.problems)
         except Exception as error:  # whatever it is, the service that runs can go on
             return [f".env cannot be read ({type(error).__name__})"]
-        moves = self.settings is not None and self.settings.mongodb_uri != new.mongodb_uri
-        if self.serves and moves and self._away[0] == new.mongodb_uri and time.monotonic() < self._away[1]:
+        place = (new.mongodb_uri, new.collection_prefix)
+        moves = self.settings is not None and (self.settings.mongodb_uri, self.settings.collection_prefix) != place
+        if self.serves and moves and self._away[0] == place and time.monotonic() < self._away[1]:
             return [AWAY]
         if self.serves and (new.hooks or moves) and (wrong := _in_a_child(new, moves=moves)):
-            self._away = (new.mongodb_uri, time.monotonic() + AGAIN) if wrong == [AWAY] else self._away
+            self._away = (place, time.monotonic() + AGAIN) if wrong == [AWAY] else self._away
             return wrong
         self.settings = new
         return []

@@ -119,7 +119,7 @@ def _copy() -> Schema:
 
 
 def _shape_of(model: Model, verb: str) -> str:
-    return model.__name__ + "".join(word.capitalize() for word in re.split(r"\W|_", verb))
+    return str(model.__name__) + "".join(word.capitalize() for word in re.split(r"\W|_", verb))
 
 
 def _operation(rule: Rule, scope: str | None, parts: dict[str, Schema]) -> Schema:
@@ -177,7 +177,7 @@ def _of_type(model: Model, verb: str) -> Schema:
             }
         case "list":
             return {
-                "operationId": f"list_{model._get_collection_name()}",
+                "operationId": f"list_{model.plural()}",
                 "summary": "List them, the newest first",
                 "parameters": [ref("parameters", name) for name in ("status", "limit", "starting_after", "expand")],
                 "answers": {"200": answer("A page.", ref("schemas", f"{model.__name__}List"))},

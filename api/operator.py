@@ -14,7 +14,7 @@ from stripe_mongo_sync.sync.operator.status import status
 from stripe_mongo_sync.sync.process.screen import in_json
 from stripe_mongo_sync.sync.tokens import Scope
 
-log = logging.getLogger("api")
+log = logging.getLogger("stripe_mongo_sync.api")
 
 WORDS = {"true": True, "false": False}
 PARAMETERS = ("kind", "verb", "review", "limit", "starting_after")

@@ -76,7 +76,7 @@ def register(app: Flask) -> None:
 
 def plural_of(model: Model) -> str:
     """Return the name of a type in addresses: its collection's, with hyphens."""
-    return str(model._get_collection_name()).replace("_", "-")
+    return model.plural().replace("_", "-")
 
 
 @needs(Scope.WRITE)

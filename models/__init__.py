@@ -31,6 +31,7 @@ from stripe_mongo_sync.models.price import Price
 from stripe_mongo_sync.models.product import Product
 from stripe_mongo_sync.models.promotion_code import PromotionCode
 from stripe_mongo_sync.models.refund import Refund
+from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.setup_intent import SetupIntent
 from stripe_mongo_sync.models.shipping_rate import ShippingRate
 from stripe_mongo_sync.models.state import State
@@ -69,9 +70,15 @@ __all__ = [
     "created_kinds",
     "kinds",
     "present_kinds",
+    "stored_things",
 ]
 
 alias(__name__)
 for module in iter_modules(__path__):  # a new type needs no line in this file
     import_module(f"{__name__}.{module.name}")
 mirror_the_rest()
+
+
+def stored_things() -> list[type[OwnRows]]:
+    """Return every model that has a collection."""
+    return [*kinds().values(), Event, Delivery, Erasure, State]

@@ -9,7 +9,6 @@ from typing import Any, ClassVar
 
 from mongoengine import (
     BooleanField,
-    EmbeddedDocument,
     EmbeddedDocumentField,
     EmbeddedDocumentListField,
     IntField,
@@ -20,11 +19,12 @@ from pymongo import IndexModel
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.customer import Email
+from stripe_mongo_sync.models.rows.database import Part
 from stripe_mongo_sync.models.rows.indexes import A_STRING
 from stripe_mongo_sync.models.sale import Item
 
 
-class PaymentData(EmbeddedDocument):
+class PaymentData(Part):
     """What the payment is to be like that the buyer makes."""
 
     meta: ClassVar = {"strict": False}
@@ -36,7 +36,7 @@ class PaymentData(EmbeddedDocument):
     statement_descriptor_suffix: str | None = StringField(max_length=22)
 
 
-class SubscriptionData(EmbeddedDocument):
+class SubscriptionData(Part):
     """What the subscription is to be like that the buyer begins."""
 
     meta: ClassVar = {"strict": False}

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from mongoengine import (
     BooleanField,
-    EmbeddedDocument,
     EmbeddedDocumentField,
     FloatField,
     IntField,
@@ -15,9 +14,10 @@ from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.parts import Plain
 from stripe_mongo_sync.models.base.resource import Resource, Undo
 from stripe_mongo_sync.models.rows.amounts import LARGEST
+from stripe_mongo_sync.models.rows.database import Part
 
 
-class AppliesTo(EmbeddedDocument):
+class AppliesTo(Part):
     """The products that it is good for."""
 
     meta: ClassVar = {"strict": False}

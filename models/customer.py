@@ -7,7 +7,6 @@ from urllib.parse import quote
 from bson import ObjectId
 from mongoengine import (
     BooleanField,
-    EmbeddedDocument,
     EmbeddedDocumentField,
     IntField,
     StringField,
@@ -17,6 +16,7 @@ from pymongo import IndexModel
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.parts import Call, Plain
 from stripe_mongo_sync.models.base.resource import Action, Linked, Resource, Undo
+from stripe_mongo_sync.models.rows.database import Part
 from stripe_mongo_sync.models.rows.indexes import A_STRING
 from stripe_mongo_sync.models.rows.scrub import ID
 from stripe_mongo_sync.models.rows.username import (
@@ -59,7 +59,7 @@ class WebAddress(StringField):
             self.error("must be an http address, without control characters")
 
 
-class Address(EmbeddedDocument):
+class Address(Part):
     """A postal address, in Stripe's shape."""
 
     meta: ClassVar = {"strict": False}
@@ -71,7 +71,7 @@ class Address(EmbeddedDocument):
     country: str | None = StringField(max_length=5000, help_text="ISO 3166-1 alpha-2.")
 
 
-class Shipping(EmbeddedDocument):
+class Shipping(Part):
     """Where goods are sent to."""
 
     meta: ClassVar = {"strict": False}
@@ -80,20 +80,20 @@ class Shipping(EmbeddedDocument):
     address: Address = EmbeddedDocumentField(Address, required=True)
 
 
-class InvoiceSettings(EmbeddedDocument):
+class InvoiceSettings(Part):
     """How the customer's invoices are paid, unless they say otherwise."""
 
     meta: ClassVar = {"strict": False}
     default_payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
 
 
-class ChosenMethod(EmbeddedDocument):
+class ChosenMethod(Part):
     says = "The payment method from now on."
     meta: ClassVar = {"strict": False}
     payment_method: str = StringField(max_length=5000, required=True, refers="payment_method", unheard=True)
 
 
-class PortalVisit(EmbeddedDocument):
+class PortalVisit(Part):
     says = "Where the portal leads the customer back to."
     meta: ClassVar = {"strict": False}
     return_url: str | None = WebAddress(max_length=5000)

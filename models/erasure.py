@@ -15,13 +15,13 @@ import pymongo
 from bson import ObjectId
 from bson.codec_options import DatetimeConversion
 from mongoengine import DateTimeField, ListField, ObjectIdField, StringField
-from mongoengine.connection import get_db
 from pymongo import IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from stripe_mongo_sync.models.base.forgotten import remembers
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
+from stripe_mongo_sync.models.rows.database import database
 from stripe_mongo_sync.models.rows.indexes import A_DATE
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
@@ -152,7 +152,7 @@ class Erasure(OwnRows):
         """Return whether one of these is named, and when that was so, by MongoDB's clock."""
         named = {"$match": {"named": {"$in": sorted(ids)}}}
         collection = cls.own_rows().name
-        asked = [
+        asked: list[dict[str, Any]] = [
             {"$documents": [{}]},
             {
                 "$lookup": {
@@ -163,7 +163,7 @@ class Erasure(OwnRows):
             },
             {"$project": {"found": 1, "at": "$$NOW"}},
         ]
-        (told,) = get_db().aggregate(asked)
+        (told,) = database().aggregate(asked)
         return bool(told["found"]), told["at"].replace(tzinfo=UTC)
 
     @classmethod

@@ -2,19 +2,20 @@
 
 from typing import Any, ClassVar
 
-from mongoengine import BooleanField, EmbeddedDocument, IntField, StringField
+from mongoengine import BooleanField, IntField, StringField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
+from stripe_mongo_sync.models.rows.database import Part
 
 
-class Finalization(EmbeddedDocument):
+class Finalization(Part):
     says = "Whether Stripe then goes on by itself."
     meta: ClassVar = {"strict": False}
     auto_advance: bool | None = BooleanField()
 
 
-class Payment(EmbeddedDocument):
+class Payment(Part):
     says = "How it is paid."
     meta: ClassVar = {"strict": False}
     payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)

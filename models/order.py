@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Self
 
 from bson import ObjectId
 from mongoengine import (
-    EmbeddedDocument,
     EmbeddedDocumentListField,
     IntField,
     ObjectIdField,
@@ -21,6 +20,7 @@ from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.parts import Call, Json, Plain
 from stripe_mongo_sync.models.base.resource import Action, Resource
 from stripe_mongo_sync.models.customer import Email
+from stripe_mongo_sync.models.rows.database import Part
 from stripe_mongo_sync.models.rows.indexes import A_STRING
 
 
@@ -48,7 +48,7 @@ OF_PAYMENT = tuple(
 OF_DISPUTES = ("order.disputed", "order.dispute_won", "order.dispute_lost")
 
 
-class Line(EmbeddedDocument):
+class Line(Part):
     """So many of one price."""
 
     meta: ClassVar = {"strict": False}

@@ -4,7 +4,6 @@ from typing import ClassVar
 
 from mongoengine import (
     BooleanField,
-    EmbeddedDocument,
     EmbeddedDocumentField,
     IntField,
     StringField,
@@ -14,11 +13,12 @@ from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.parts import Plain
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.rows.amounts import LARGEST
+from stripe_mongo_sync.models.rows.database import Part
 
 CONFIRMED = ("requires_action", "processing", "requires_capture", "succeeded")
 
 
-class AutomaticPaymentMethods(EmbeddedDocument):
+class AutomaticPaymentMethods(Part):
     """Whether Stripe chooses the ways to pay."""
 
     meta: ClassVar = {"strict": False}
@@ -26,7 +26,7 @@ class AutomaticPaymentMethods(EmbeddedDocument):
     allow_redirects: str | None = StringField(choices=["always", "never"])
 
 
-class Confirmation(EmbeddedDocument):
+class Confirmation(Part):
     says = "How it is confirmed."
     meta: ClassVar = {"strict": False}
     payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
@@ -34,13 +34,13 @@ class Confirmation(EmbeddedDocument):
     off_session: bool | None = BooleanField()
 
 
-class Capture(EmbeddedDocument):
+class Capture(Part):
     says = "How much of it is captured; all, unless it says less."
     meta: ClassVar = {"strict": False}
     amount_to_capture: int | None = IntField(min_value=1, max_value=LARGEST)
 
 
-class Cancellation(EmbeddedDocument):
+class Cancellation(Part):
     says = "Why it is canceled."
     meta: ClassVar = {"strict": False}
     cancellation_reason: str | None = StringField(

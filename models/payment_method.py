@@ -6,14 +6,15 @@ attached. Nobody can use one that is attached to nobody.
 
 from typing import ClassVar
 
-from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
+from mongoengine import EmbeddedDocumentField, IntField, StringField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.customer import Address, Email
+from stripe_mongo_sync.models.rows.database import Part
 
 
-class Card(EmbeddedDocument):
+class Card(Part):
     """A card. Its number never passes here: Stripe's own code in the browser makes a token of it."""
 
     meta: ClassVar = {"strict": False}
@@ -24,7 +25,7 @@ class Card(EmbeddedDocument):
     last4: str | None = StringField(sent="")
 
 
-class BillingDetails(EmbeddedDocument):
+class BillingDetails(Part):
     """Whose card it is, as they told the bank."""
 
     meta: ClassVar = {"strict": False}
@@ -34,7 +35,7 @@ class BillingDetails(EmbeddedDocument):
     address: Address | None = EmbeddedDocumentField(Address)
 
 
-class Attachment(EmbeddedDocument):
+class Attachment(Part):
     says = "Whom it is attached to."
     meta: ClassVar = {"strict": False}
     customer: str = StringField(max_length=5000, required=True, refers="customer")

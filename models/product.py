@@ -2,14 +2,15 @@
 
 from typing import Any, ClassVar
 
-from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, FloatField, StringField
+from mongoengine import BooleanField, EmbeddedDocumentField, FloatField, StringField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.parts import Plain
 from stripe_mongo_sync.models.base.resource import Resource, Undo
+from stripe_mongo_sync.models.rows.database import Part
 
 
-class PackageDimensions(EmbeddedDocument):
+class PackageDimensions(Part):
     """Inches and ounces, as Stripe has them."""
 
     meta: ClassVar = {"strict": False}

@@ -2,14 +2,15 @@
 
 from typing import ClassVar
 
-from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
+from mongoengine import BooleanField, EmbeddedDocumentField, IntField, StringField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Resource, Undo
 from stripe_mongo_sync.models.rows.amounts import LARGEST
+from stripe_mongo_sync.models.rows.database import Part
 
 
-class Promotion(EmbeddedDocument):
+class Promotion(Part):
     """What the code gives (the shape of Stripe's API since 2025-09-30.clover)."""
 
     meta: ClassVar = {"strict": False}
@@ -17,7 +18,7 @@ class Promotion(EmbeddedDocument):
     coupon: str = StringField(max_length=5000, required=True, refers="coupon")
 
 
-class Restrictions(EmbeddedDocument):
+class Restrictions(Part):
     """When it may be redeemed."""
 
     meta: ClassVar = {"strict": False}

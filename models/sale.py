@@ -2,12 +2,13 @@
 
 from typing import ClassVar
 
-from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
+from mongoengine import EmbeddedDocumentField, IntField, StringField
 
 from stripe_mongo_sync.models.rows.amounts import LARGEST
+from stripe_mongo_sync.models.rows.database import Part
 
 
-class Period(EmbeddedDocument):
+class Period(Part):
     """How often a price recurs that is made for one sale: what is metered has a price of its own."""
 
     meta: ClassVar = {"strict": False}
@@ -15,7 +16,7 @@ class Period(EmbeddedDocument):
     interval_count: int | None = IntField(min_value=1)
 
 
-class NewProduct(EmbeddedDocument):
+class NewProduct(Part):
     """A product made for one sale."""
 
     meta: ClassVar = {"strict": False}
@@ -23,7 +24,7 @@ class NewProduct(EmbeddedDocument):
     description: str | None = StringField(max_length=40_000)
 
 
-class NewPrice(EmbeddedDocument):
+class NewPrice(Part):
     """A price made for one sale, in the currency's minor unit."""
 
     meta: ClassVar = {"strict": False}
@@ -34,7 +35,7 @@ class NewPrice(EmbeddedDocument):
     recurring: Period | None = EmbeddedDocumentField(Period)
 
 
-class Item(EmbeddedDocument):
+class Item(Part):
     """So many of one price."""
 
     meta: ClassVar = {"strict": False}

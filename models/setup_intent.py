@@ -2,22 +2,23 @@
 
 from typing import ClassVar
 
-from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, StringField
+from mongoengine import BooleanField, EmbeddedDocumentField, StringField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.parts import Plain
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.payment_intent import AutomaticPaymentMethods
+from stripe_mongo_sync.models.rows.database import Part
 
 
-class Confirmation(EmbeddedDocument):
+class Confirmation(Part):
     says = "How it is confirmed."
     meta: ClassVar = {"strict": False}
     payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
     return_url: str | None = StringField(max_length=5000)
 
 
-class Cancellation(EmbeddedDocument):
+class Cancellation(Part):
     says = "Why it is canceled."
     meta: ClassVar = {"strict": False}
     cancellation_reason: str | None = StringField(choices=["abandoned", "duplicate", "requested_by_customer"])

@@ -2,14 +2,15 @@
 
 from typing import ClassVar
 
-from mongoengine import BooleanField, EmbeddedDocument, EmbeddedDocumentField, IntField, StringField
+from mongoengine import BooleanField, EmbeddedDocumentField, IntField, StringField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Resource, Undo
 from stripe_mongo_sync.models.rows.amounts import LARGEST
+from stripe_mongo_sync.models.rows.database import Part
 
 
-class FixedAmount(EmbeddedDocument):
+class FixedAmount(Part):
     """An amount in the minor unit."""
 
     meta: ClassVar = {"strict": False}

@@ -1,23 +1,26 @@
-"""Rows as an older version of this program stored them: read as they are, and rewritten only if nobody changed them."""
+"""Rows as an older version of this program stored them: read as they are, and rewritten only if nobody changed them.
+
+A collection is named here without the prefix: a place that is stored stays one when the prefix is another.
+"""
 
 from collections.abc import Iterator
 from typing import Any
 
-from mongoengine.connection import get_db
 from pymongo.collection import Collection
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.registry import kinds
 from stripe_mongo_sync.models.delivery import Delivery
 from stripe_mongo_sync.models.event import Event
+from stripe_mongo_sync.models.rows.database import database, prefix
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
 Row = dict[str, Any]
 
 
-def collections() -> set[str]:
-    """Return the names of all collections."""
-    return set(get_db().list_collection_names())
+def is_there(collection: str) -> bool:
+    """Whether there is such a collection."""
+    return f"{prefix()}{collection}" in database().list_collection_names()
 
 
 def rows_after(collection: str, after: Any, limit: int, *fields: str) -> list[Row]:
@@ -41,12 +44,12 @@ def row(collection: str, id: Any, *fields: str) -> Iterator[Row]:
 def _rows(collection: str) -> Collection[Row]:
     """Return a collection of ours, in which only rows of ours are there."""
     models: tuple[type[OwnRows], ...] = (*kinds().values(), Event, Delivery)
-    return next(model.own_rows() for model in models if model._get_collection_name() == collection)
+    return next(model.own_rows() for model in models if model.plural() == collection)
 
 
 def drop(collection: str) -> None:
     """Remove the documents of a kind that is kept no more, and with the last row the collection."""
-    rows = get_db()[collection]
+    rows = database()[f"{prefix()}{collection}"]
     rows.delete_many({SyncedDocument.mark: {"$exists": True}})
     if rows.find_one({}, {"_id": 1}) is None:
         rows.drop()

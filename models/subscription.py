@@ -4,7 +4,6 @@ from typing import Any, ClassVar
 
 from mongoengine import (
     BooleanField,
-    EmbeddedDocument,
     EmbeddedDocumentField,
     EmbeddedDocumentListField,
     IntField,
@@ -15,10 +14,11 @@ from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.parts import Call
 from stripe_mongo_sync.models.base.resource import Action, Linked, Resource
 from stripe_mongo_sync.models.rows.amounts import LARGEST
+from stripe_mongo_sync.models.rows.database import Part
 from stripe_mongo_sync.models.sale import Period
 
 
-class OwnPrice(EmbeddedDocument):
+class OwnPrice(Part):
     """A price made for one subscription, in the currency's minor unit; the product must be there."""
 
     meta: ClassVar = {"strict": False}
@@ -28,7 +28,7 @@ class OwnPrice(EmbeddedDocument):
     recurring: Period = EmbeddedDocumentField(Period, required=True)
 
 
-class SubscriptionItem(EmbeddedDocument):
+class SubscriptionItem(Part):
     """So many of one recurring price; in an update, `id` says which item changes, and `deleted` that it goes."""
 
     meta: ClassVar = {"strict": False}
@@ -39,7 +39,7 @@ class SubscriptionItem(EmbeddedDocument):
     deleted: bool | None = BooleanField(sent="update")
 
 
-class CancellationDetails(EmbeddedDocument):
+class CancellationDetails(Part):
     """Why it ends."""
 
     meta: ClassVar = {"strict": False}
@@ -52,14 +52,14 @@ class CancellationDetails(EmbeddedDocument):
     )
 
 
-class Pause(EmbeddedDocument):
+class Pause(Part):
     says = "What becomes of the invoices while it is paused, and how long that lasts."
     meta: ClassVar = {"strict": False}
     behavior: str = StringField(choices=["keep_as_draft", "mark_uncollectible", "void"], required=True)
     resumes_at: int | None = IntField(min_value=0)  # in seconds
 
 
-class Cancellation(EmbeddedDocument):
+class Cancellation(Part):
     says = "Now, or when what was paid for is used up."
     meta: ClassVar = {"strict": False}
     at_period_end: bool | None = BooleanField()

@@ -1,17 +1,18 @@
 """The connection of this process: MongoDB and Stripe, made once by `connect` and used by everything in `sync`."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import mongoengine
-import mongoengine.connection as mongo
-from mongoengine.base.common import _get_documents_by_db
-from mongoengine.connection import DEFAULT_CONNECTION_NAME, get_db
+from mongoengine.connection import ConnectionFailure
+from pymongo.database import Database
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
 
+from stripe_mongo_sync.models.rows import database
+from stripe_mongo_sync.models.rows.database import OURS as ALIAS
 from stripe_mongo_sync.models.state import State
 from stripe_mongo_sync.sync.database.in_force import OURS, deviations
 from stripe_mongo_sync.sync.database.schema import Found, look, prepare
@@ -19,7 +20,7 @@ from stripe_mongo_sync.sync.errors import AlreadyConnected, BadSettings, NotConn
 from stripe_mongo_sync.sync.logs import redact
 from stripe_mongo_sync.sync.process.fork import in_every_child, renew_in_child
 from stripe_mongo_sync.sync.process.mongodb_address import objections, read_address
-from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.settings import Settings, objections_to_prefix
 
 if TYPE_CHECKING:
     import stripe
@@ -64,25 +65,38 @@ def connect(
     global _connection
     if _connection is not None:
         return _unchanged(_connection, settings, http_client, listeners)
-    settings = settings or Settings.from_environment()
-    first(settings)  # before the lock: application code may well connect when it is imported
+    with _our_errors_only():
+        settings = settings or Settings.from_environment()
+        first(settings)  # before the lock: application code may well connect when it is imported
     with _connecting:
         if _connection is not None:
             return _unchanged(_connection, settings, http_client, listeners)
-        try:
+        with _our_errors_only():
             found = open_database(settings, listeners)
-            prepare(settings, found)
-            installation = found.installation or State.installation()
-        except PyMongoError as error:
-            mongoengine.disconnect()
-            raise Unavailable(f"MongoDB cannot be reached or prepared: {redact(str(error))}") from error
-        except (AlreadyConnected, BadSettings):
-            raise  # nothing was opened, and what others opened is left to them
-        except SyncError:
-            mongoengine.disconnect()
-            raise
+            try:
+                prepare(settings, found)
+                installation = found.installation or State.installation()
+            except BaseException:
+                database.close_database()
+                raise
         _connection = Connection(settings, installation, http_client, listeners)
         return _connection
+
+
+@contextmanager
+def _our_errors_only() -> Iterator[None]:
+    """Let out a SyncError for whatever MongoDB, its drivers, stripe-python or this machine raise: a caller knows those.
+
+    What they say may quote an address or a row, so that only of MongoDB's own errors more is told than what they are.
+    """
+    try:
+        yield
+    except SyncError:
+        raise
+    except PyMongoError as error:
+        raise Unavailable(f"MongoDB cannot be reached or prepared: {redact(str(error))}") from error
+    except Exception as error:
+        raise SyncError(f"This process cannot connect: {type(error).__qualname__}.") from error
 
 
 def _unchanged(
@@ -122,34 +136,40 @@ def disconnect() -> None:
     """Close the connection; `connect` may be called again."""
     global _connection
     with _connecting:
-        mongoengine.disconnect()
+        database.close_database()
         _connection = None
 
 
 def open_database(settings: Settings, listeners: tuple[CommandListener, ...] = ()) -> Found:
     """Open MongoDB, look, and do nothing else: whoever needs more calls `connect`. Raises SyncError, PyMongoError."""
     problems = [f"MONGODB_URI {why}" for why in objections(settings.mongodb_uri, live=settings.livemode)]
+    problems += [f"COLLECTION_PREFIX {why}" for why in objections_to_prefix(settings.collection_prefix)]
     if problems:  # settings that were not read from the environment were asked for nothing
         raise BadSettings(problems)
+    options = {"host": settings.mongodb_uri, "event_listeners": list(listeners), **OURS}
     try:
-        mongoengine.connect(host=settings.mongodb_uri, event_listeners=list(listeners), **OURS)
-    except mongoengine.ConnectionFailure as error:
-        if "already registered" in str(error):
-            raise AlreadyConnected("MongoEngine is connected with the alias `default`, and not by us.") from None
+        opened = database.open_database(settings.collection_prefix, **options)
+    except database.Taken:
+        told = f"This process has opened another database, or MongoEngine's alias `{ALIAS}` is not ours."
+        raise AlreadyConnected(told) from None  # what others opened is left to them
+    except ConnectionFailure as error:
         why = _reason(settings.mongodb_uri, error.__context__ or error)
         raise SyncError(f"MONGODB_URI cannot be used: {why}") from None
-    database = get_db()
-    version = tuple(database.client.server_info()["versionArray"][:2])
+    try:
+        return _looked_at(opened)
+    except BaseException:
+        database.close_database()
+        raise
+
+
+def _looked_at(opened: Database[Any]) -> Found:
+    version = tuple(opened.client.server_info()["versionArray"][:2])
     if version < (6, 0):
         raise SyncError(f"MongoDB 6.0 or newer is needed; this is {version[0]}.{version[1]}.")
-    hello = database.client.admin.command("hello")
-    if wrong := deviations(database, State._get_collection(), hello):
+    hello = opened.client.admin.command("hello")
+    if wrong := deviations(opened, State._get_collection(), hello):
         raise SyncError(f"MongoDB must be {'; '.join(wrong)}.")
-    try:
-        return look()
-    except BadSettings:
-        mongoengine.disconnect()
-        raise
+    return look()
 
 
 def _reason(address: str, error: BaseException) -> str:
@@ -159,26 +179,10 @@ def _reason(address: str, error: BaseException) -> str:
 
 
 def _renew() -> None:
-    """In a child: let nobody wait for a lock that a thread of the parent held, and open MongoDB anew.
-
-    The parent's client is neither used, of which pymongo warns, nor closed, which would end sessions of the parent. The
-    new one connects when it is first used: not every child wants to. A client that is not ours is left to its owner.
-    """
+    """In a child: let nobody wait for a lock that a thread of the parent held, and open MongoDB anew."""
     global _connecting
     _connecting = threading.Lock()
-    registered = mongo._connection_settings.get(DEFAULT_CONNECTION_NAME, {})
-    if registered.get("appname") != OURS["appname"]:
-        return
-    mongo._connections.pop(DEFAULT_CONNECTION_NAME, None)
-    mongo._dbs.pop(DEFAULT_CONNECTION_NAME, None)
-    for model in _get_documents_by_db(DEFAULT_CONNECTION_NAME, DEFAULT_CONNECTION_NAME):
-        if issubclass(model, mongoengine.Document):
-            model._disconnect()  # forgets its collection, which is the old client's
-    if _connection is None:  # a thread of the parent was about to connect, and there is none here
-        del mongo._connection_settings[DEFAULT_CONNECTION_NAME]
-    else:
-        registered["connect"] = False
-        get_db()
+    database.renew(keep=_connection is not None)  # without one, a thread of the parent was about to connect
 
 
 in_every_child(_renew)

@@ -10,7 +10,7 @@ import re
 import sys
 from traceback import StackSummary, extract_tb
 
-log = logging.getLogger("sync")  # the one of everything in `sync`
+log = logging.getLogger("stripe_mongo_sync")  # the one of everything in `sync`
 
 LEFT_OUT: tuple[tuple[re.Pattern[str], str], ...] = (  # each looks at a bounded number of characters, so it is linear
     (re.compile(r"\b((?:sk|rk|pk)_(?:test|live)_|whsec_)\w+"), r"\1…"),
@@ -61,7 +61,8 @@ class Redaction(logging.Filter):
 
 
 REDACTION = Redaction()
-for name in ("sync", "api"):  # ours, also where somebody else's process has its own handlers
+NAMES = ("stripe_mongo_sync", "stripe_mongo_sync.api")  # a filter of one is not its children's
+for name in NAMES:  # also where somebody else's process has its own handlers
     logging.getLogger(name).addFilter(REDACTION)
 
 

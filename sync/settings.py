@@ -1,9 +1,10 @@
 """The settings, read once from the environment: all problems are reported at once, secrets stay hidden."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
+from itertools import product
 from urllib.parse import urlsplit
 
 from stripe_mongo_sync import models
@@ -19,6 +20,8 @@ SIGNING = re.compile(r"whsec_\w+", re.ASCII)
 DAYS = re.compile(r"[0-9]{1,4}")
 RATE = re.compile(r"[0-9]{1,6}")
 LONGEST_URL = 5000  # characters, Stripe's own limit
+PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
+RESERVED = ("system.", "enxcol_.")
 MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 
@@ -36,6 +39,7 @@ class Settings:
     revalidate: frozenset[str] = frozenset()
     retention: timedelta = timedelta(days=45)
     hooks: tuple[str, ...] = ()
+    collection_prefix: str = ""  # what the names of all our collections begin with
     ca_bundle: str | None = None  # the certificates to trust at Stripe, where others than stripe-python's
     warnings: tuple[str, ...] = field(default=(), compare=False)  # what `doctor` says of them
 
@@ -74,6 +78,7 @@ class Settings:
             revalidate=read.kinds("REVALIDATE"),
             retention=timedelta(days=read.days("RETENTION_DAYS", 45, least=31)),
             ca_bundle=read.first("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"),
+            collection_prefix=read.prefix("COLLECTION_PREFIX"),
             hooks=read.list("HOOKS", MODULE, "must be modules, separated by commas: my_shop.hooks", required=False),
         )
         base = settings.stripe_api_base or "https:"
@@ -202,6 +207,12 @@ class Reader:
         self.problems += [f"{name} {why}" for why in objections(value, live=self.live)]
         return value
 
+    def prefix(self, name: str) -> str:
+        """Return what the names of all our collections begin with."""
+        value = self._get(name)
+        self.problems += [f"{name} {why}" for why in objections_to_prefix(value)]
+        return value
+
     def choice(self, name: str, choices: Mapping[str, bool], default: str) -> bool:
         """Return one of the choices."""
         value = self._get(name).lower() or default
@@ -233,6 +244,25 @@ class Reader:
             self.problems.append(f"{name} must be a whole number of days, {least} or more")
             return default
         return int(value)
+
+
+def objections_to_prefix(prefix: str) -> Iterator[str]:
+    """Yield why the names of collections cannot begin with this, each reason with a verb; nothing is always good."""
+    if not prefix:
+        return
+    if not PREFIX.fullmatch(prefix) or ".." in prefix:
+        yield "must be a letter or _, then letters, digits, _, - and single dots, at most 40 in all: billing_"
+    if prefix.startswith(RESERVED):
+        yield f"must not begin with {' or '.join(RESERVED)}: those collections are MongoDB's own"
+    for between, (longer, shorter) in sorted(_between([model.plural() for model in models.stored_things()]).items()):
+        if prefix.endswith(between):
+            yield f"must not end with {between}: its {shorter} could be the {longer} of another installation"
+
+
+def _between(names: Iterable[str]) -> dict[str, tuple[str, str]]:
+    """Return what makes one of these names of another, with the two."""
+    pairs = ((longer, shorter) for longer, shorter in product(names, repeat=2) if longer != shorter)
+    return {longer.removesuffix(shorter): (longer, shorter) for longer, shorter in pairs if longer.endswith(shorter)}
 
 
 def beyond(address: str) -> str | None:

@@ -22,7 +22,7 @@ from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now, lit
 from stripe_mongo_sync.models.rows.scrub import scrub_row
 from stripe_mongo_sync.models.rows.sure import sure
 
-log = logging.getLogger("sync")
+log = logging.getLogger("stripe_mongo_sync")
 
 
 class Birth(Findable):

@@ -34,7 +34,7 @@ from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING, SOME
 from stripe_mongo_sync.models.rows.scrub import scrub_row
 from stripe_mongo_sync.models.rows.sure import Impossible, sure
 
-log = logging.getLogger("sync")
+log = logging.getLogger("stripe_mongo_sync")
 REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least so long
 
 

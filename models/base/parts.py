@@ -4,8 +4,10 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, ClassVar
 
-from mongoengine import BooleanField, DateTimeField, EmbeddedDocument, IntField, ListField, StringField
+from mongoengine import BooleanField, DateTimeField, IntField, ListField, StringField
 from mongoengine.base import BaseField
+
+from stripe_mongo_sync.models.rows.database import Part
 
 
 class Json(BaseField):
@@ -28,7 +30,7 @@ class Call:
     key: str = ""  # the idempotency key
 
 
-class Operation(EmbeddedDocument):
+class Operation(Part):
     """What must still be told to Stripe, frozen: every attempt sends exactly this."""
 
     meta: ClassVar = {"strict": False}
@@ -51,7 +53,7 @@ class Operation(EmbeddedDocument):
         return [*(Call(**call) for call in self.first), Call(self.path, self.params, self.method, self.key)]
 
 
-class Undoing(EmbeddedDocument):
+class Undoing(Part):
     """The undo of an orphan, written before it is sent; the `operation` beside it stays as evidence of the creation."""
 
     meta: ClassVar = {"strict": False}
@@ -62,7 +64,7 @@ class Undoing(EmbeddedDocument):
     sent_at: datetime = DateTimeField()  # written before each send
 
 
-class Problem(EmbeddedDocument):
+class Problem(Part):
     """Why a document was rolled back, or what the last attempt said."""
 
     meta: ClassVar = {"strict": False}
@@ -73,7 +75,7 @@ class Problem(EmbeddedDocument):
     key: str | None = StringField()  # of the operation that ended so
 
 
-class Request(EmbeddedDocument):
+class Request(Part):
     """The caller's own idempotency key: one document per token, route and key."""
 
     meta: ClassVar = {"strict": False}

@@ -2,10 +2,9 @@
 
 from typing import cast
 
-from mongoengine.connection import get_db
-
 from stripe_mongo_sync.models.base import resource
 from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.rows.database import database
 
 Models = dict[str, type[SyncedDocument]]
 
@@ -25,7 +24,7 @@ def present_kinds() -> Models:
 
     One round trip, where asking a hundred collections would be a hundred.
     """
-    there = set(get_db().list_collection_names())
+    there = set(database().list_collection_names())
     return {
         kind: model
         for kind, model in kinds().items()

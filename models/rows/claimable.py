@@ -20,7 +20,7 @@ from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import LEASE, from_now, literal
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
-log = logging.getLogger("sync")
+log = logging.getLogger("stripe_mongo_sync")
 
 Row = TypeVar("Row", bound=Document)
 Broken = Callable[[Any, Exception], object]  # is told the id of a row, and why nobody can work on it

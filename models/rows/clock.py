@@ -8,7 +8,7 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mongoengine.connection import get_db
+from stripe_mongo_sync.models.rows.database import database
 
 LEASE = timedelta(seconds=120)  # longer than any request may take (45 s), so a live worker never loses its document
 AHEAD = timedelta()  # zero in service; tests move time by it, and by nothing else
@@ -39,7 +39,7 @@ def overdue(at: datetime) -> dict[str, Any]:
 
 def now() -> datetime:
     """Ask the server what time it is. One round trip; used where many documents are compared with one moment."""
-    told: datetime = get_db().command("hello")["localTime"]
+    told: datetime = database().command("hello")["localTime"]
     return told.replace(tzinfo=UTC) + AHEAD
 
 

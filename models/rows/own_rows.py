@@ -14,13 +14,14 @@ from itertools import chain
 from typing import Any, ClassVar, NoReturn, cast
 
 from mongoengine import QuerySet
-from mongoengine.connection import get_db
 from mongoengine.queryset import QuerySetNoCache
 from pymongo import IndexModel
 from pymongo.collection import Collection
 from pymongo.command_cursor import CommandCursor
 from pymongo.cursor import Cursor
+from pymongo.database import Database
 
+from stripe_mongo_sync.models.rows.database import OURS, OwnDocuments, database, prefix
 from stripe_mongo_sync.models.rows.indexes import GUARDED, expiry
 from stripe_mongo_sync.models.rows.mongoengine_types import Document
 from stripe_mongo_sync.models.rows.sure import sure
@@ -98,10 +99,10 @@ class OwnUncachedQuerySet(ReadingQuerySet, QuerySetNoCache):
         return self._clone_into(OwnQuerySet(self._document, self._collection))
 
 
-class OwnRows(Document):
+class OwnRows(Document, metaclass=OwnDocuments):
     """A document of which questions and changes reach rows of ours only."""
 
-    meta: ClassVar[dict[str, Any]] = {"abstract": True, "queryset_class": OwnQuerySet}
+    meta: ClassVar[dict[str, Any]] = {"abstract": True, "queryset_class": OwnQuerySet, "db_alias": OURS}
     mark: ClassVar[str]
     mark_is: ClassVar[str] = "number"  # MongoDB's name of what the mark is in each of our rows
     indexes: ClassVar[list[IndexModel]] = []
@@ -147,6 +148,19 @@ class OwnRows(Document):
         if rows.name not in GUARDED.known:
             GUARDED.make(rows, cls.wanted(sure(GUARDED.keep)))
         return rows
+
+    @classmethod
+    def plural(cls) -> str:
+        """Return the name of its rows in addresses, reports and stored places: its collection's without the prefix."""
+        return str(cls._meta["collection"])
+
+    @classmethod
+    def _get_collection_name(cls) -> str:
+        return prefix() + cls.plural()
+
+    @classmethod
+    def _get_db(cls) -> Database[Any]:
+        return database()
 
     @classmethod
     def own_rows(cls) -> "Marked":
@@ -212,12 +226,12 @@ class Marked(Collection[Row]):
 
 def collections() -> dict[str, Row]:
     """Return what MongoDB says of each collection of the database, by its name."""
-    return {told["name"]: dict(told) for told in get_db().list_collections()}
+    return {told["name"]: dict(told) for told in database().list_collections()}
 
 
 def indexes_in_all() -> int:
     """Return how many indexes all collections of the database have together."""
-    return int(get_db().command("dbStats")["indexes"])
+    return int(database().command("dbStats")["indexes"])
 
 
 def strangers(models: Iterable[type[OwnRows]], there: Mapping[str, Row]) -> list[str]:
@@ -248,7 +262,7 @@ def strangers(models: Iterable[type[OwnRows]], there: Mapping[str, Row]) -> list
         if model._get_collection_name() not in others
         for order in (1, -1)
     ]
-    found = get_db().aggregate([{"$documents": []}, *parts]) if parts else ()
+    found = database().aggregate([{"$documents": []}, *parts]) if parts else ()
     return sorted({*(row["of"] for row in found), *(f"{name} ({kind})" for name, kind in others.items())})
 
 

@@ -9,7 +9,7 @@ from pymongo import ReadPreference
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from stripe_mongo_sync.models.rows.decoding import AS_WRITTEN
+from stripe_mongo_sync.sync.database.decoding import AS_WRITTEN
 
 TIMEOUT = 5000  # ms for a whole operation, its retries included; without it pymongo waits for ever
 PULSE = 1000  # ms until a server that said it shuts down is asked again; by default 10 s, longer than the above

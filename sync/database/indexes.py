@@ -2,9 +2,8 @@
 
 from collections.abc import Collection, Iterable, Iterator
 
-from mongoengine.connection import get_db
-
 from stripe_mongo_sync import models
+from stripe_mongo_sync.models.rows.database import database
 from stripe_mongo_sync.models.rows.indexes import Gap, build, gap
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.sync.errors import SyncError
@@ -17,7 +16,8 @@ COMMAND = f"`{PROGRAM} indexes`"
 
 def ours() -> Iterator[type[OwnRows]]:
     """Yield what has indexes: every kind of document, and what comes and goes with them."""
-    yield from (*models.kinds().values(), models.Event, models.Delivery, models.Erasure)
+    yield from models.kinds().values()
+    yield from (models.Event, models.Delivery, models.Erasure)
 
 
 def here(names: Collection[str]) -> list[type[OwnRows]]:
@@ -27,7 +27,7 @@ def here(names: Collection[str]) -> list[type[OwnRows]]:
 
 def gaps(settings: Settings, among: Iterable[type[OwnRows]] | None = None) -> Iterator[Gap]:
     """Yield what is not as it should be, collection by collection."""
-    for model in here(get_db().list_collection_names()) if among is None else among:
+    for model in here(database().list_collection_names()) if among is None else among:
         found = gap(model._get_collection(), model.wanted(settings.retention))
         if found.missing or found.late or found.foreign:
             yield found

@@ -14,8 +14,9 @@ from stripe_mongo_sync.models.rows.own_rows import OwnRows, collections, indexes
 from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.state import INSTALLATION, MIGRATIONS, SCHEMA
 from stripe_mongo_sync.sync.database import indexes
-from stripe_mongo_sync.sync.database.strangers import refuse_strangers
+from stripe_mongo_sync.sync.database.strangers import neighbours, refuse_strangers
 from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.settings import Settings
 
 # The digest of each schema that there was, oldest first: its place is its number. A test computes it, and tells when
@@ -62,6 +63,9 @@ def prepare(settings: Settings, found: Found) -> None:
     unseen = _unseen(settings, found, here)
     if unseen or found.schema.get("of") != _of(settings):
         fresh = found.installation is None and not found.migrations and not having(here, {})
+        if fresh and (others := neighbours(found.collections)):
+            told = "a new installation begins in a database that has another, whose COLLECTION_PREFIX is %s"
+            log.warning(f"{told}: nothing of that one is read or changed", ", ".join(others))
         whole = indexes.prepare(settings, unseen)
         if fresh and whole:  # what is written from now on is of this version
             State.write(MIGRATIONS, {"done": [*MIGRATED], "place": None})

@@ -1,9 +1,9 @@
-"""Strangers: a database whose collections of our names hold rows that are not ours is no place for this service."""
+"""Who else is in the database: beside rows of strangers in collections of our names nothing of ours begins."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from stripe_mongo_sync.models import Delivery, Erasure, Event, State, kinds
+from stripe_mongo_sync.models import State, stored_things
 from stripe_mongo_sync.models.rows.own_rows import strangers
 from stripe_mongo_sync.sync.errors import BadSettings
 
@@ -13,11 +13,19 @@ def refuse_strangers(there: Mapping[str, Any]) -> None:
 
     `there` is what MongoDB says of each collection.
     """
-    if found := strangers([*kinds().values(), Event, Delivery, Erasure, State], there):
+    if found := strangers(stored_things(), there):
         raise BadSettings(
             [
                 "MONGODB_URI names a database that is not ours alone: "
                 f"somebody else has rows in, or made, {', '.join(found)}. Nothing was changed; "
-                "give this service a database of its own, on the same server if you wish"
+                "give this service a database of its own, on the same server if you wish, or names of its own in this "
+                "one: COLLECTION_PREFIX=billing_"
             ]
         )
+
+
+def neighbours(there: Iterable[str]) -> list[str]:
+    """Return the COLLECTION_PREFIX of each other installation that is in this database."""
+    ends = State.plural()
+    others = {name for name in there if name.endswith(ends)} - {State._get_collection_name()}
+    return sorted(repr(name.removesuffix(ends)) for name in others)

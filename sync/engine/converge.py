@@ -62,7 +62,7 @@ class Facts:
     @property
     def verb(self) -> str | None:
         """Of the pending operation."""
-        return self.document.operation and self.document.operation.verb
+        return self.document.operation.verb if self.document.operation else None
 
     @property
     def missed(self) -> bool:

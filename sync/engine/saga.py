@@ -63,7 +63,7 @@ def create(
     require_json(body)
     request = {
         "token": token,
-        "route": model._get_collection_name(),
+        "route": model.plural(),
         "key": idempotency_key or secrets.token_hex(16),
         "digest": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
     }

@@ -91,7 +91,7 @@ def load(modules: Iterable[str]) -> None:
         before = set(HOOKS)
         try:
             importlib.import_module(module)
-        except Exception as error:
+        except (Exception, SystemExit) as error:
             problems.append(f"HOOKS: cannot import {module}: {type(error).__name__}: {error}")
             for hook in set(HOOKS) - before:
                 del HOOKS[hook], ASKED[hook]

@@ -66,7 +66,7 @@ def _entry(model: type[SyncedDocument], events: tuple[str, ...]) -> Entry:
     verbs = {"create": not resource.mirrored, "update": changed, "delete": resource.deletable}
     return Entry(
         kind=resource.kind,
-        collection=model._get_collection_name(),
+        collection=model.plural(),
         created_here=not resource.mirrored,
         actions=(*(verb for verb, offered in verbs.items() if offered), *resource.actions),
         events=events,

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from mongoengine.connection import get_db
-
 from stripe_mongo_sync.models import Event, kinds
 from stripe_mongo_sync.models.event import EventState, Via
 from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.database import database
 from stripe_mongo_sync.models.state import CHECKPOINT, STRIPE, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.database.in_force import deviations, in_force
 from stripe_mongo_sync.sync.database.indexes import COMMAND, gaps
+from stripe_mongo_sync.sync.database.strangers import neighbours
 from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
 from stripe_mongo_sync.sync.inbox.checkpoint import require_continuity
 from stripe_mongo_sync.sync.operator.catalogue import kinds_of
@@ -240,13 +240,16 @@ def _webhooks(now: datetime) -> Iterator[Finding]:
 
 
 def _mongodb() -> Iterator[Finding]:
-    database = get_db()
-    version = ".".join(map(str, database.client.server_info()["versionArray"][:3]))
-    hello, settings = database.client.admin.command("hello"), current().settings
+    opened = database()
+    version = ".".join(map(str, opened.client.server_info()["versionArray"][:3]))
+    hello, settings = opened.client.admin.command("hello"), current().settings
     yield deployment(version, hello, in_force(State._get_collection()), live=settings.livemode)
-    for wrong in deviations(database, State._get_collection(), hello):
+    for wrong in deviations(opened, State._get_collection(), hello):
         told = f"MongoDB must be {wrong}"
         yield Finding("mongodb", Level.PROBLEM, told, "correct MONGODB_URI, and restart every process")
+    if others := ", ".join(neighbours(opened.list_collection_names())):
+        told = f"COLLECTION_PREFIX is {settings.collection_prefix!r}; this database has other installations: {others}"
+        yield Finding("mongodb", Level.OK, told)
     yield from protection(settings.mongodb_uri, live=settings.livemode)
 
 

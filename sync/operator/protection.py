@@ -3,9 +3,9 @@
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from mongoengine.connection import get_db
 from pymongo.errors import OperationFailure
 
+from stripe_mongo_sync.models.rows.database import database
 from stripe_mongo_sync.sync.operator.findings import Finding, Level
 from stripe_mongo_sync.sync.process.environment import files, open_to
 from stripe_mongo_sync.sync.process.mongodb_address import is_local, read_address
@@ -15,7 +15,7 @@ from stripe_mongo_sync.sync.settings import Settings
 
 def protection(uri: str, *, live: bool) -> Iterator[Finding]:
     """Yield what a stranger could use."""
-    client = get_db().client
+    client = database().client
     yield from exposure(uri, [host for host, _ in client.nodes])
     try:
         parameters = client.admin.command("getParameter", 1, enableTestCommands=1)

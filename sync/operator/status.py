@@ -144,7 +144,7 @@ def _documents(
     review = unconfirmed = 0
     late = {"confirmed_at": None, "status": Status.ACTIVE, "created_at": {"$lt": now - UNCONFIRMED}}
     for model in present:
-        found[model._get_collection_name()] = {}
+        found[model.plural()] = {}
         if model not in there:
             continue
         resource = model.resource
@@ -152,7 +152,7 @@ def _documents(
         if not resource.mirrored and resource.announced:  # else no webhook confirms it, however well they arrive
             asked["unconfirmed"] = late
         statuses = COPIED if resource.mirrored else Status
-        found[model._get_collection_name()], beside = counts(model, "status", statuses, asked)
+        found[model.plural()], beside = counts(model, "status", statuses, asked)
         review += beside["in review"]
         unconfirmed += beside.get("unconfirmed", 0)
     begun = having(_ours(there), {**UNFINISHED, "status": {"$in": BEGUN}})

@@ -5,9 +5,9 @@ import time
 from collections.abc import Callable
 
 import pymongo
-from mongoengine.connection import get_db
 from pymongo.errors import NetworkTimeout, PyMongoError, ServerSelectionTimeoutError
 
+from stripe_mongo_sync.models.rows.database import database
 from stripe_mongo_sync.sync.errors import SyncError, Unavailable
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.fork import in_every_child
@@ -104,7 +104,7 @@ def answers() -> bool:
     """Ask MongoDB whether it is there."""
     try:
         with pymongo.timeout(ASKED):
-            get_db().command("ping")
+            database().command("ping")
     except PyMongoError:
         return False
     return True

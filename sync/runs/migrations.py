@@ -119,8 +119,8 @@ GONE = ("billing_portal.session",)  # kinds that were kept, and are keys
 
 def _content() -> list[Part]:
     fields = ("revision", "stripe", "digest", "links_seen_at", "seen_at")
-    documents = [Part(model._get_collection_name(), fields, _document) for model in present_kinds().values()]
-    of_event = [Part(model._get_collection_name(), ("raw", "type"), _event) for model in (Event, Delivery)]
+    documents = [Part(model.plural(), fields, _document) for model in present_kinds().values()]
+    of_event = [Part(model.plural(), ("raw", "type"), _event) for model in (Event, Delivery)]
     return documents + of_event
 
 
@@ -149,8 +149,9 @@ def _event(row: Row) -> Row:
 
 
 def _drop_keys() -> None:
-    for name in {collection_of(kind) for kind in GONE if kind not in kinds()} & stored.collections():
-        stored.drop(name)
+    for name in {collection_of(kind) for kind in GONE if kind not in kinds()}:
+        if stored.is_there(name):
+            stored.drop(name)
 
 
 # --- an order that a bank disputed before orders followed disputes ---
@@ -165,7 +166,7 @@ def _follow_disputes() -> None:
 
 
 def _inbox() -> list[Part]:
-    return [Part(Event._get_collection_name(), ("raw", "error", "type", "object_id"), _of_others)]
+    return [Part(Event.plural(), ("raw", "error", "type", "object_id"), _of_others)]
 
 
 def _of_others(row: Row) -> Row:

@@ -200,9 +200,7 @@ def settle_overdue(run: NotedRun) -> dict[str, str]:
 
 def _settle_kind(model: type[SyncedDocument], run: NotedRun, moment: datetime, left_out: dict[str, str]) -> None:
     due = clock.overdue(moment)
-    overdue = Backlog(
-        run.note, f"overdue {model._get_collection_name()}", OVERDUE, lambda: model.objects(__raw__=due).count()
-    )
+    overdue = Backlog(run.note, f"overdue {model.plural()}", OVERDUE, lambda: model.objects(__raw__=due).count())
     failed = 0
     for claimed in model.claims(moment, counted(run.counts, model.resource.kind)):
         failure = _settled(claimed, run)

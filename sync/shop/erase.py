@@ -43,9 +43,9 @@ class Belongings:
     @property
     def counts(self) -> Counter[str]:
         """How many rows of each collection."""
-        found = Counter({model._get_collection_name(): len(ids) for model, ids in self.documents.items()})
-        found.update({Event._get_collection_name(): len(self.events)})
-        found.update({Delivery._get_collection_name(): len(self.deliveries)})
+        found = Counter({model.plural(): len(ids) for model, ids in self.documents.items()})
+        found.update({Event.plural(): len(self.events)})
+        found.update({Delivery.plural(): len(self.deliveries)})
         return +found
 
 
@@ -157,7 +157,7 @@ def scrub(erasure: Erasure) -> Erased:
             _document(model, id, done)
     _document(Customer, erasure.id, done)
     while True:  # what others were writing when their documents were not erased yet
-        documents = done.counts.keys() - {Event._get_collection_name(), Delivery._get_collection_name()}
+        documents = done.counts.keys() - {Event.plural(), Delivery.plural()}
         erasure.wait(erased=any(done.counts[name] for name in documents))
         late = belongings({erasure.id}, set(erasure.named))
         _rows(late, done)
@@ -271,13 +271,13 @@ def _document(model: type[SyncedDocument], id: ObjectId, done: Erased) -> None:
             return
         erased = document.erase()
         if erased is not None:
-            done.counts[model._get_collection_name()] += erased is not document
+            done.counts[model.plural()] += erased is not document
             return
 
 
 def _rows(found: Belongings, done: Erased) -> None:
-    done.counts[Event._get_collection_name()] += sum(map(_event, found.events))
-    done.counts[Delivery._get_collection_name()] += sum(map(_delivery, found.deliveries))
+    done.counts[Event.plural()] += sum(map(_event, found.events))
+    done.counts[Delivery.plural()] += sum(map(_delivery, found.deliveries))
 
 
 def _event(id: str) -> bool:

@@ -10,7 +10,6 @@ import pytest
 import stripe
 from mongoengine import BooleanField, EmbeddedDocumentField, FloatField, IntField, ListField
 from mongoengine.base import BaseField
-from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator import Emulator
@@ -30,6 +29,7 @@ from tests.contract.conversation import Exchange, Overheard
 from tests.contract.openapi import PATH
 from tests.contract.outsiders import reply_differences, request_differences, reviewed, template
 from tests.support import samples
+from tests.support.mongo import our_database
 from tests.support.world import World
 
 if not PATH.exists():
@@ -49,7 +49,7 @@ def spoken(mongo_server: Any) -> Iterator[list[Exchange]]:
         journeys(world)
         yield exchanges
     finally:
-        get_db().client.drop_database(get_db().name)
+        our_database().client.drop_database(our_database().name)
         world.stop()
 
 

@@ -10,7 +10,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from mongoengine import EmbeddedDocumentField, IntField, ListField, StringField
 from mongoengine.base import BaseField
-from mongoengine.connection import get_db
 
 from stripe_mongo_sync.models import Customer, Delivery, Event, SyncedDocument, kinds
 from stripe_mongo_sync.models.base.birth import BLANK
@@ -19,6 +18,7 @@ from stripe_mongo_sync.models.event import bare
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.scrub import OURS, WORDS, scrub_row
 from stripe_mongo_sync.sync.shop.erase import erase
+from tests.support.mongo import our_database
 from tests.support.world import World
 
 Json = dict[str, Any]
@@ -117,8 +117,8 @@ def leaks() -> list[str]:
     raw = CodecOptions(RawBSONDocument)
     return [
         f"{name}: {row}"
-        for name in get_db().list_collection_names()
-        for row in get_db()[name].with_options(codec_options=raw).find()
+        for name in our_database().list_collection_names()
+        for row in our_database()[name].with_options(codec_options=raw).find()
         if MARK.encode() in bytes(row.raw)
     ]
 

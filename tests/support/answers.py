@@ -6,9 +6,9 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
-from mongoengine.connection import get_db
 from werkzeug.test import TestResponse
 
+from tests.support.mongo import our_database
 from tests.support.world import World
 
 T = TypeVar("T")
@@ -28,7 +28,7 @@ def problem(response: TestResponse, status: int, type: str) -> dict[str, Any]:
 
 def everything(world: World) -> dict[str, list[Any]]:
     """Every document of every collection, by its name."""
-    database = get_db()
+    database = our_database()
     return {name: list(database[name].find().sort("_id")) for name in sorted(database.list_collection_names())}
 
 

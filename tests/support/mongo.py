@@ -1,7 +1,12 @@
 """The MongoDB that tests run on: one server for the whole run, whatever the number of workers."""
 
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
+
+from pymongo.database import Database
+
+from stripe_mongo_sync.models.rows.database import database
 
 
 @dataclass(frozen=True)
@@ -15,3 +20,8 @@ class MongoServer:
         parts = urlsplit(self.address)
         options = parts.query if "w=" in parts.query else "&".join(filter(None, (parts.query, "w=majority")))
         return parts._replace(path=f"/{database}", query=options).geturl()
+
+
+def our_database() -> Database[Any]:
+    """Return the database that the service of this test is connected with."""
+    return database()

@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, TypeVar
 
-from mongoengine.connection import get_db
-
 from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.models import SyncedDocument
 from stripe_mongo_sync.models.rows import clock
+from tests.support.mongo import our_database
 from tests.support.world import World
 
 T = TypeVar("T")
@@ -42,7 +41,7 @@ def begin(world: World, arrange: Callable[..., T], *given: str) -> T:
     scene = SCENES.get((arrange, *given))
     if scene is None:
         told = arrange(world, *given)
-        database = get_db()
+        database = our_database()
         rows = {name: list(database[name].find()) for name in database.list_collection_names()}
         scene = Scene(rows, world.stripe.copy(), dict(world.settings), clock.AHEAD, time.time(), told)
         SCENES[arrange, *given] = scene
@@ -54,7 +53,7 @@ def begin(world: World, arrange: Callable[..., T], *given: str) -> T:
 
 
 def _restore(world: World, scene: Scene) -> None:
-    database, since = get_db(), time.time() - scene.at
+    database, since = our_database(), time.time() - scene.at
     for name, rows in scene.rows.items():
         database[name].delete_many({})
         if rows:

@@ -4,14 +4,13 @@ import os
 import threading
 from typing import Any
 
-from mongoengine.connection import get_db
-
 from stripe_mongo_sync import sync
+from tests.support.mongo import our_database
 
 
 def noted(hook: str, notice: sync.Notice) -> bool:
     """Note the call, and say whether the hook is still broken."""
-    database: Any = get_db()
+    database: Any = our_database()
     database.calls.insert_one({"hook": hook, "notice": notice.id, "customer": notice.document.username})
     return database.repaired.find_one() is None
 

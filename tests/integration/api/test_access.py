@@ -315,11 +315,11 @@ def test_the_door_says_that_stripe_cannot_be_read(guarded: World) -> None:
 
 def test_who_settles_by_hand_is_logged(guarded: World, caplog: pytest.LogCaptureFixture) -> None:
     customer = reviewed(guarded)
-    caplog.set_level("INFO", "api")
+    caplog.set_level("INFO", "stripe_mongo_sync.api")
 
     response = ask(guarded, "ops", "POST", f"/operations/{customer.id}/retry")
 
-    (line,) = [record.getMessage() for record in caplog.records if record.name == "api"]
+    (line,) = [record.getMessage() for record in caplog.records if record.name == "stripe_mongo_sync.api"]
     assert line == f"request {response.headers['X-Request-Id']}: ops asks to retry {customer.id}"
 
 

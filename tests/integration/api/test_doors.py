@@ -12,7 +12,7 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, PaymentMethod, SyncedDocument
 from stripe_mongo_sync.sync.errors import CannotLook
-from stripe_mongo_sync.sync.logs import Redaction, log_to_stderr
+from stripe_mongo_sync.sync.logs import NAMES, Redaction, log_to_stderr
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.world import World
@@ -127,7 +127,7 @@ LINES = ["a\nERROR sync: forged", "a\r\nb", "a\x0bb", "a\x85b", "a\u2028b", "\x1
 
 
 @pytest.mark.parametrize("text", LINES, ids=ascii)
-@pytest.mark.parametrize("name", ["sync", "api", "", "gunicorn.error", "gunicorn.access", "elsewhere"])
+@pytest.mark.parametrize("name", [*NAMES, "", "gunicorn.error", "gunicorn.access", "elsewhere"])
 def test_nobody_writes_a_line_into_the_log(name: str, text: str) -> None:
     written = io.StringIO()
     logger, handler = logging.getLogger(name), logging.StreamHandler(written)

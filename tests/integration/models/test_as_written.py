@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from stripe_mongo_sync.models import Customer, SyncedDocument, kinds
 from stripe_mongo_sync.models.base.parts import Plain
-from stripe_mongo_sync.models.rows.decoding import AS_WRITTEN
+from stripe_mongo_sync.sync.database.decoding import AS_WRITTEN
 from stripe_mongo_sync.sync.engine.evidence import from_event
 from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.stripe.patience import Patience

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Status
@@ -21,6 +20,7 @@ from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.in_sync import assert_in_sync
+from tests.support.mongo import our_database
 from tests.support.world import World
 
 ID = "Ann@Old.example"  # a customer's id could be chosen until 2018, and processors are left with their ids
@@ -172,7 +172,7 @@ def as_stored_before(world: World, *names: str) -> list[Customer]:
     world.deliver()
     for customer, name in zip(made, names, strict=True):
         stored = {"username": name, "username_key": folded_before(name)}
-        get_db().customers.update_one({"_id": customer.id}, {"$set": stored, "$unset": {"id_key": 1}})
+        our_database().customers.update_one({"_id": customer.id}, {"$set": stored, "$unset": {"id_key": 1}})
     return [customer.reread() for customer in made]
 
 
@@ -216,7 +216,7 @@ def test_old_names_that_look_the_same_stay_two_customers_who_are_both_found_and_
 def test_the_first_run_knows_old_ids_for_what_nobody_may_be_named(world: World) -> None:
     arrives(world)
     as_stored_before(world)
-    get_db().customers.update_many({}, {"$unset": {"id_key": 1}})
+    our_database().customers.update_many({}, {"$unset": {"id_key": 1}})
     with pytest.raises(sync.AlreadyExists):
         sync.create_customer(ID)
 

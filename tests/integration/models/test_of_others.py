@@ -4,7 +4,6 @@ import json
 from typing import Any
 
 import pytest
-from mongoengine.connection import get_db
 
 from stripe_mongo_sync.models import Customer, Delivery, Event, State, kinds
 from stripe_mongo_sync.models.state import MIGRATIONS, STRIPE
@@ -12,6 +11,7 @@ from stripe_mongo_sync.sync.inbox.inbox import drain
 from stripe_mongo_sync.sync.notices.deliver import deliver
 from tests.support.events import event
 from tests.support.hooks import listening
+from tests.support.mongo import our_database
 from tests.support.person import traces
 from tests.support.run import Run
 from tests.support.world import World
@@ -49,7 +49,7 @@ def test_of_an_event_of_another_account_or_mode_no_body_is_kept(world: World, ru
                 id = json.loads(raw)["id"]
                 row = Event.objects(id=id).get()
                 assert (row.type, row.object_id, row.state) == (f"{kind}.updated", kept, "ignored")
-                assert traces(get_db()) == {}
+                assert traces(our_database()) == {}
                 assert len(row.raw) < 500
                 code, told = run("events show --raw", id)
                 assert (code, told["error"], told["raw"]["id"]) == (0, row.error, id)
@@ -77,7 +77,7 @@ def test_what_was_kept_until_it_was_known_whose_it_is_loses_its_body_then(world:
     drain()
 
     assert (Event.objects.get().state, Event.objects.get().error) == ("ignored", "of another account")
-    assert traces(get_db()) == {}
+    assert traces(our_database()) == {}
 
 
 def test_what_turns_out_to_be_ours_is_replayed_by_a_look(world: World, run: Run) -> None:
@@ -96,7 +96,7 @@ def test_what_turns_out_to_be_ours_is_replayed_by_a_look(world: World, run: Run)
 
 
 def test_the_first_run_takes_the_bodies_that_an_older_version_kept(world: World) -> None:
-    rows = get_db().stripe_events
+    rows = our_database().stripe_events
     errors = ("of another account", "of the other mode", "given up by an operator", None)
     for number, error in enumerate(errors):
         raw = body("charge", "ch_1TheirsA7", account=None if error is None else THEIRS)

@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
-from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import CheckoutSession, Event, Order, PaymentIntent, SetupIntent, kinds
@@ -13,6 +12,7 @@ from stripe_mongo_sync.models.rows.content import KEY_KINDS
 from stripe_mongo_sync.sync.operator.catalogue import covered_events
 from stripe_mongo_sync.sync.stripe.answers import api_version
 from tests.support import samples
+from tests.support.mongo import our_database
 from tests.support.world import World
 
 READER = "a-token-that-may-only-read"
@@ -34,7 +34,7 @@ def reader(shop: World) -> FlaskClient:
 
 def stored(what: str, *, but: str = "") -> list[str]:
     """The collections that have a text, raw bytes included."""
-    database = get_db()
+    database = our_database()
     names = [name for name in database.list_collection_names() if name != but]
     return [name for name in names for row in database[name].find() if what in str(row)]
 

@@ -34,6 +34,7 @@ OTHER: dict[str, Any] = {
     "revalidate": frozenset({"customer"}),
     "retention": timedelta(days=99),
     "hooks": ("os",),
+    "collection_prefix": "other_",
     "ca_bundle": "/etc/ca.pem",
 }
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from mongoengine.connection import get_db
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 from werkzeug.test import TestResponse
@@ -17,10 +16,11 @@ from stripe_mongo_sync.models import Customer, Event
 from stripe_mongo_sync.models.base.absorb import Evidence
 from stripe_mongo_sync.models.base.parts import Call
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.logs import OTHERS, redact, trace
+from stripe_mongo_sync.sync.logs import NAMES, OTHERS, redact, trace
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.stripe.answers import Refusal, Reply
+from tests.support.mongo import our_database
 from tests.support.world import KEY, SECRET, TOKEN, World
 
 PERSON = {  # nobody else is called so
@@ -39,7 +39,7 @@ def logged() -> Iterator[io.StringIO]:
     """All that is logged, as a handler prints it: by us at DEBUG, by others as the service lets them."""
     text, root = io.StringIO(), logging.getLogger()
     handler = logging.StreamHandler(text)
-    before = {name: logging.getLogger(name).level for name in ("", "sync", "api", *OTHERS)}
+    before = {name: logging.getLogger(name).level for name in ("", *NAMES, *OTHERS)}
     for name in before:
         level = logging.WARNING if name in OTHERS else logging.DEBUG if name else logging.INFO
         logging.getLogger(name).setLevel(level)
@@ -165,7 +165,7 @@ def test_what_mongodb_says_is_logged_without_the_values(
 
 @pytest.mark.fault("147")
 def test_a_start_that_fails_says_why_and_quotes_nobody(shop: World) -> None:
-    database = get_db()
+    database = our_database()
     names = [index for index in database.customers.index_information() if index.startswith("username_key")]
     for name in names:
         database.customers.drop_index(name)

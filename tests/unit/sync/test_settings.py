@@ -2,13 +2,15 @@
 
 from datetime import timedelta
 from hashlib import sha256
+from itertools import combinations
 from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
-from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models import kinds, stored_things
 from stripe_mongo_sync.sync.errors import BadSettings
-from stripe_mongo_sync.sync.settings import Settings
+from stripe_mongo_sync.sync.settings import Settings, objections_to_prefix
 from stripe_mongo_sync.sync.tokens import Scope, parse
 
 GOOD = {
@@ -154,6 +156,16 @@ def test_only_the_service_needs_webhook_secrets_and_tokens() -> None:
         ("ADOPT", "true"),
         ("REVALIDATE", "all, customer, nothing"),
         ("REVALIDATE", "subscription_item"),
+        ("COLLECTION_PREFIX", "$billing"),
+        ("COLLECTION_PREFIX", "bill ing_"),
+        ("COLLECTION_PREFIX", "système_"),
+        ("COLLECTION_PREFIX", ".billing"),
+        ("COLLECTION_PREFIX", "billing..of"),
+        ("COLLECTION_PREFIX", "2billing_"),
+        ("COLLECTION_PREFIX", "bill\0ing_"),
+        ("COLLECTION_PREFIX", "b" * 41),
+        ("COLLECTION_PREFIX", "system.billing_"),
+        ("COLLECTION_PREFIX", "shop_issuing_"),
         ("RETENTION_DAYS", "30"),
         ("RETENTION_DAYS", "-45"),
         ("RETENTION_DAYS", "45.5"),
@@ -254,3 +266,37 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Any)
 
     monkeypatch.setenv("STRIPE_SECRET_KEY", "sk_test_environment")  # wins over the file
     assert Settings.from_environment().stripe_secret_key == "sk_test_environment"
+
+
+# --- the prefix of collections ---
+
+NAMES = [model.plural() for model in stored_things()]
+
+
+def names_with(prefix: str) -> set[str]:
+    return {prefix + name for name in NAMES}
+
+
+@pytest.mark.parametrize("prefix", ["", "billing_", "a", "_", "Shop-2.", "shop.stripe.", "b" * 40])
+def test_a_prefix_makes_names_that_mongodb_takes(prefix: str) -> None:
+    assert read(COLLECTION_PREFIX=prefix).collection_prefix == prefix
+    database = MongoClient[Any]("mongodb://127.0.0.1:9", connect=False)["d" * 63]
+    for name in names_with(prefix):
+        assert len(database[name].full_name.encode()) <= 255
+
+
+def test_no_two_prefixes_make_one_name() -> None:
+    """Of `issuing_`, the disputes would be the `issuing_disputes` of an installation without a prefix."""
+    between = {a.removesuffix(b) for a in NAMES for b in NAMES if a.endswith(b) and a != b}
+    assert between, "else there is nothing to refuse"
+    for one in ("", "shop_", "shop."):
+        for more in between:
+            assert names_with(one) & names_with(one + more)
+            assert any("must not end with" in told for told in problems(COLLECTION_PREFIX=one + more))
+    taken = [prefix for prefix in ("", "a", "b_", "a.", "shop_", "shop_2_", "_") if not problems_of(prefix)]
+    for one, other in combinations(taken, 2):
+        assert not names_with(one) & names_with(other)
+
+
+def problems_of(prefix: str) -> list[str]:
+    return list(objections_to_prefix(prefix))

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from mongoengine.connection import get_db
 from pymongo import MongoClient, timeout
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
@@ -19,6 +18,7 @@ from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.database.indexes import gaps
 from stripe_mongo_sync.sync.operator.doctor import examine
 from tests.support.events import event
+from tests.support.mongo import our_database
 from tests.support.world import KEY, World
 
 CHANGES = ("createIndexes", "dropIndexes", "collMod")
@@ -163,8 +163,8 @@ def test_another_retention_starts_and_the_command_changes_the_expiry(
 
 
 def test_where_nothing_is_stored_a_start_builds_and_changes_them_itself(shop: World, heard: Overheard) -> None:
-    get_db().customers.drop_indexes()
-    get_db().drop_collection("products")
+    our_database().customers.drop_indexes()
+    our_database().drop_collection("products")
     shop.settings["RETENTION_DAYS"] = "60"
 
     shop.start()
@@ -195,7 +195,7 @@ def test_a_webhook_builds_no_index_but_those_of_a_collection_that_it_makes(shop:
     assert [each["createIndexes"] for each in heard.changes] == ["payouts"]
     assert not gap(payout._get_collection(), payout.wanted(shop.read.retention)).missing
 
-    get_db().payouts.drop_index("lease_1")
+    our_database().payouts.drop_index("lease_1")
     shop.start()
     heard.changes.clear()
     assert shop.deliver([event("payout.created", {"id": "po_2", "object": "payout", "created": 1}, 1)]) == ["applied"]
@@ -207,7 +207,7 @@ def test_duplicates_are_named_by_their_ids_and_the_other_indexes_are_built(
     shop: World, indexes: Command, capsys: pytest.CaptureFixture[str]
 ) -> None:
     name = "augusta ada king"
-    rows = get_db().customers
+    rows = our_database().customers
     rows.drop_indexes()
     ids = rows.insert_many([{"revision": 1, "live": True, "username_key": name} for _ in range(2)]).inserted_ids
 
@@ -222,7 +222,7 @@ def test_duplicates_are_named_by_their_ids_and_the_other_indexes_are_built(
 
 
 def test_an_index_of_an_older_version_gives_way_to_the_one_of_its_name(shop: World, indexes: Command) -> None:
-    customers = get_db().customers
+    customers = our_database().customers
     customers.insert_one({"revision": 1})
     customers.drop_index("key_1")
     customers.create_index("key")
@@ -237,7 +237,7 @@ def test_an_index_of_an_older_version_gives_way_to_the_one_of_its_name(shop: Wor
 
 
 def test_an_index_counts_by_what_it_means_and_not_by_its_name(shop: World) -> None:
-    customers = get_db().customers
+    customers = our_database().customers
     (index,) = [each for each in Customer.indexes if each.document["name"] == "key_1"]
     customers.insert_one({"revision": 1})
     customers.drop_index("key_1")
@@ -251,7 +251,7 @@ def test_an_index_counts_by_what_it_means_and_not_by_its_name(shop: World) -> No
 
 def test_every_collection_with_documents_of_ours_has_its_indexes_named(shop: World) -> None:
     shop.deliver([event("payout.created", {"id": "po_1", "object": "payout", "created": 1}, 1)])
-    get_db().payouts.drop_indexes()
+    our_database().payouts.drop_indexes()
 
     with pytest.raises(sync.SyncError, match=r"payouts\.stripe_id_1"):
         shop.start()
@@ -303,6 +303,6 @@ def test_a_user_who_may_only_read_and_write_starts_runs_and_changes_the_retentio
         assert examine().exit_code is not None
         assert main(["indexes"]) == 0
         assert not list(gaps(sync.current().settings))
-        assert get_db().customers.index_information()["settled_at_1"]["expireAfterSeconds"] == 60 * 86400
+        assert our_database().customers.index_information()["settled_at_1"]["expireAfterSeconds"] == 60 * 86400
     finally:
         world.stop()

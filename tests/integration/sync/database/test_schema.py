@@ -8,7 +8,6 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from mongoengine.connection import get_db
 from pymongo import MongoClient
 from pymongo.database import Database
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
@@ -28,6 +27,7 @@ from stripe_mongo_sync.sync.operator.doctor import examine
 from stripe_mongo_sync.sync.settings import Settings
 from tests.support.events import event
 from tests.support.fuse import Fuse
+from tests.support.mongo import our_database
 from tests.support.world import KEY, World
 
 NEWER = {"number": NUMBER + 1, "of": "what we cannot know", "whole": []}
@@ -73,13 +73,13 @@ def stored() -> dict[str, Any]:
 
 def emptied() -> None:
     """Leave the collections and their indexes, and no row."""
-    for name in get_db().list_collection_names():
-        get_db()[name].delete_many({})
+    for name in our_database().list_collection_names():
+        our_database()[name].delete_many({})
 
 
 def test_a_database_that_this_version_made_has_its_number_and_nothing_to_migrate(shop: World) -> None:
     emptied()
-    get_db().products.drop_index("key_1")
+    our_database().products.drop_index("key_1")
 
     shop.start()
 
@@ -96,7 +96,7 @@ def test_a_newer_database_is_refused_and_nothing_is_changed(
     beside: Database[Any],
 ) -> None:
     State.write(SCHEMA, NEWER)
-    get_db().drop_collection("products")
+    our_database().drop_collection("products")
     before = list(beside.sync_state.find())
 
     with pytest.raises(BadSettings, match=f"schema {NUMBER + 1}.*up to {NUMBER}.*or a later one"):
@@ -135,7 +135,7 @@ def test_a_database_of_before_the_number_gets_it_when_its_migrations_are_done(sh
 def test_the_command_that_builds_the_last_index_stores_the_number(shop: World, command: Callable[..., int]) -> None:
     sync.create_customer("user@here.com")
     State.clear(SCHEMA)
-    get_db().customers.drop_index("key_1")
+    our_database().customers.drop_index("key_1")
     with pytest.raises(sync.SyncError, match=r"customers\.key_1"):
         shop.start()
 
@@ -147,8 +147,8 @@ def test_the_command_that_builds_the_last_index_stores_the_number(shop: World, c
 
 
 def test_what_cannot_be_built_lets_no_start_believe_the_number(shop: World, command: Callable[..., int]) -> None:
-    get_db().customers.drop_index("key_1")
-    get_db().customers.insert_many([{"revision": 1, "key": "twice"} for _ in range(2)])
+    our_database().customers.drop_index("key_1")
+    our_database().customers.insert_many([{"revision": 1, "key": "twice"} for _ in range(2)])
 
     assert command("indexes") == 1
 
@@ -162,7 +162,7 @@ def test_a_start_sees_that_an_index_was_dropped_by_hand(shop: World, command: Ca
     shop.deliver([event("payout.created", {"id": "po_1", "object": "payout", "created": 1}, 1)])
     index = {"customers": "key_1", "payouts": "stripe_id_1"}[name]
     shop.start()
-    get_db()[name].drop_index(index)
+    our_database()[name].drop_index(index)
 
     with pytest.raises(sync.SyncError, match=rf"{name}\.{index}"):
         shop.start()
@@ -173,8 +173,8 @@ def test_a_start_sees_that_an_index_was_dropped_by_hand(shop: World, command: Ca
 
 
 def test_one_that_another_took_the_place_of_is_seen_by_the_doctor(shop: World) -> None:
-    get_db().customers.drop_index("key_1")
-    get_db().customers.create_index("harmless")
+    our_database().customers.drop_index("key_1")
+    our_database().customers.create_index("harmless")
 
     shop.start()
 
@@ -184,8 +184,8 @@ def test_one_that_another_took_the_place_of_is_seen_by_the_doctor(shop: World) -
 
 @pytest.mark.parametrize("name", ["customers", "payouts"])
 def test_a_collection_that_was_restored_without_its_indexes_refuses_the_start(shop: World, name: str) -> None:
-    get_db().drop_collection(name)
-    get_db()[name].insert_one({"revision": 1})
+    our_database().drop_collection(name)
+    our_database()[name].insert_one({"revision": 1})
 
     with pytest.raises(sync.SyncError, match=rf"{name}\.stripe_id_1"):
         shop.start()
@@ -205,7 +205,7 @@ def test_a_start_that_dies_before_any_of_its_writes_is_begun_again(shop: World) 
     died, effects = "", []
     while died is not None:
         emptied()
-        get_db().products.drop_index("key_1")
+        our_database().products.drop_index("key_1")
         sync.disconnect()
         died = shop.fuse.kill(shop.start, len(effects) + 2)  # the first ends a session of before
         effects.append(died)
@@ -232,13 +232,13 @@ def new(new_database: str) -> Iterator[World]:
 
 def whole(name: str) -> bool:
     """Whether a collection is there with all indexes of its own."""
-    return name in get_db().list_collection_names() and name not in {
+    return name in our_database().list_collection_names() and name not in {
         each.collection.name for each in gaps(sync.current().settings)
     }
 
 
 def test_a_start_on_a_new_database_makes_no_collection_but_the_one_that_says_so(new: World) -> None:
-    assert get_db().list_collection_names() == ["sync_state"]
+    assert our_database().list_collection_names() == ["sync_state"]
     assert stored()["number"] == NUMBER
 
 
@@ -250,13 +250,13 @@ def test_every_collection_is_made_with_its_indexes_by_who_has_its_first_row(new:
     Product.adopt_all([of_id("prod_1", "test", gone=True)], clock.now())
 
     assert all(map(whole, ("customers", "payouts", "stripe_events", "hook_deliveries", "erasures", "products")))
-    assert len(get_db().list_collection_names()) == 7
+    assert len(our_database().list_collection_names()) == 7
 
 
 def test_who_dies_while_a_collection_is_made_leaves_it_whole_or_leaves_none(new: World) -> None:
     assert isinstance(new.fuse, Fuse)
     assert new.fuse.kill(lambda: sync.create_customer("user@here.com"), "before createIndexes")
-    assert "customers" not in get_db().list_collection_names()
+    assert "customers" not in our_database().list_collection_names()
     new.start()
     assert new.fuse.kill(lambda: sync.create_customer("user@here.com"), 2) == "before findAndModify"
     assert whole("customers")

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from bson import MaxKey, ObjectId
-from mongoengine.connection import get_db
 from pymongo import MongoClient
 from pymongo.database import Database
 
@@ -19,6 +18,7 @@ from stripe_mongo_sync.sync.operator.status import status
 from stripe_mongo_sync.sync.shop.erase import erase
 from tests.support import ROOT, person
 from tests.support.events import event
+from tests.support.mongo import our_database
 from tests.support.world import TOKEN, World
 
 Row = dict[str, Any]
@@ -98,7 +98,7 @@ def test_a_word_that_is_our_mark_is_none_by_its_name_and_no_view_is_a_collection
 def test_one_row_among_many_of_ours_is_seen(world: World, database: str, model: type[OwnRows], where: str) -> None:
     name, id = model._get_collection_name(), {"first": 0, "last": MaxKey()}[where]
     ours = [{"_id": f"{number:05}", model.mark: 1, "stripe_id": f"x{number}"} for number in range(100)]
-    get_db()[name].insert_many([*ours, {"_id": id, **LIKE_OURS}])
+    our_database()[name].insert_many([*ours, {"_id": id, **LIKE_OURS}])
 
     with pytest.raises(BadSettings, match=name):
         world.start()
@@ -112,7 +112,7 @@ def test_no_question_and_no_change_of_ours_reaches_a_row_of_others(world: World)
     before = {}
     for model in MODELS:
         before[model] = {"_id": f"row of {model.__name__}", "lease": None, "notices": [], **LIKE_OURS}
-        get_db()[model._get_collection_name()].insert_one(dict(before[model]))
+        our_database()[model._get_collection_name()].insert_one(dict(before[model]))
 
     for model, row in before.items():
         rows, id = model.own_rows(), row["_id"]
@@ -126,7 +126,7 @@ def test_no_question_and_no_change_of_ours_reaches_a_row_of_others(world: World)
         changed = [rows.update_one({"_id": id}, {"$set": {"a": 1}}), rows.update_many({"_id": id}, {"$set": {"a": 1}})]
         assert [result.matched_count for result in changed] == [0, 0]
         assert rows.delete_one({"_id": id}).deleted_count == rows.delete_many({"_id": id}).deleted_count == 0
-        assert get_db()[rows.name].find_one({"_id": id}) == row
+        assert our_database()[rows.name].find_one({"_id": id}) == row
 
 
 def test_rows_that_come_later_are_passed_over_by_every_event_run_and_erasure(world: World) -> None:
@@ -139,7 +139,7 @@ def test_rows_that_come_later_are_passed_over_by_every_event_run_and_erasure(wor
         before[kind] = row
         if number % 5 == 0:  # the others are as somebody made them who knows nothing of our indexes
             model.birthplace()
-        get_db()[model._get_collection_name()].insert_one(dict(row))
+        our_database()[model._get_collection_name()].insert_one(dict(row))
 
     for number, (kind, model) in enumerate(kinds().items()):
         remote = {"id": f"xx_{number}Shared", "object": kind, "created": 1, "customer": customer.stripe_id}
@@ -157,7 +157,7 @@ def test_rows_that_come_later_are_passed_over_by_every_event_run_and_erasure(wor
     status()
 
     for kind, row in before.items():
-        assert get_db()[kinds()[kind]._get_collection_name()].find_one({"_id": row["_id"]}) == row, kind
+        assert our_database()[kinds()[kind]._get_collection_name()].find_one({"_id": row["_id"]}) == row, kind
 
 
 # Where the collection itself is named: to insert, for its indexes and options, or for counts by an index alone.
@@ -184,5 +184,6 @@ def test_nothing_of_ours_asks_a_collection_past_the_mark() -> None:
         text = file.read_text()
         if many := len(re.findall(r"_get_collection\(\)", text)):
             found[str(file.relative_to(root))] = many
-        assert "get_db()[" not in text or file.name == "stored.py", file
+        assert not re.search(r"\bdatabase\(\)\[", text) or file.name == "stored.py", file
+        assert not re.search(r"\bget_db\b", text) or file.name == "database.py", file
     assert found == PLAIN

@@ -9,7 +9,6 @@ from itertools import pairwise
 from typing import Any
 
 import pytest
-from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, DeliveryState, Event, Status, kinds
@@ -21,6 +20,7 @@ from stripe_mongo_sync.sync.notices.deliver import Limits, collect, deliver
 from tests.support import samples
 from tests.support.fuse import Died, Fuse
 from tests.support.hooks import listening
+from tests.support.mongo import our_database
 from tests.support.world import World
 
 NAME = "user@here.com"
@@ -33,7 +33,7 @@ def boom(notice: sync.Notice) -> None:
 
 
 def raw_rows(collection: str = "customers") -> list[dict[str, Any]]:
-    return list(get_db()[collection].find())
+    return list(our_database()[collection].find())
 
 
 def the_delivery() -> Delivery:
@@ -122,7 +122,7 @@ def test_an_order_tells_of_its_payment_in_the_update_that_makes_it_paid(world: W
         order = sync.create_order(**samples.body("order"))
         world.stripe.pay_session(order.checkout_session or "", "pm_card_visa")
         world.deliver()
-        row = get_db().orders.find_one({"_id": order.id})
+        row = our_database().orders.find_one({"_id": order.id})
         given = [notice["name"] for notice in row["notices"]]
         assert given == ["order.awaiting_payment", "order.active", "order.paid"]
         half = {"payment_intent": row["payment_intent"], "amount": 500}
@@ -229,18 +229,18 @@ def test_what_is_given_while_notices_are_moved_stays(world: World) -> None:
 
 def test_nothing_expires_that_has_notices(world: World) -> None:
     for collection in ("customers", "stripe_events"):
-        expiry = get_db()[collection].index_information()["settled_at_1"]
+        expiry = our_database()[collection].index_information()["settled_at_1"]
         assert (expiry["expireAfterSeconds"], expiry["partialFilterExpression"]) == (45 * 86400, {"notices": None})
     with listening("customer.rolled_back"):
         world.stripe.fault("decline", method="POST")
         with pytest.raises(sync.Refused):
             sync.create_customer(NAME)
         may_expire = {"settled_at": {"$type": "date"}, "notices": None}
-        assert get_db().customers.count_documents(may_expire) == 0
+        assert our_database().customers.count_documents(may_expire) == 0
 
         collect()
 
-    assert get_db().customers.count_documents(may_expire) == 1
+    assert our_database().customers.count_documents(may_expire) == 1
 
 
 # --- hooks that fail ---
@@ -289,7 +289,7 @@ def test_each_wait_is_longer_than_the_one_before(world: World) -> None:
             before = the_delivery().lease if raw_rows("hook_deliveries") else None
             world.advance(seconds=0 if before is None else waits[-1] + 1)
             assert deliver() == {"failed": 1}
-            lease, now = the_delivery().lease, get_db().command("hello")["localTime"]
+            lease, now = the_delivery().lease, our_database().command("hello")["localTime"]
             waits.append((lease.replace(tzinfo=None) - now - clock.AHEAD).total_seconds())
 
     assert 20 < waits[0] < 40
@@ -416,7 +416,7 @@ def test_an_adopted_document_that_gave_way_is_told_no_more(world: World) -> None
     with listening("customer.active") as heard:
         adopted = sync.create_customer(NAME)
         collect()
-        get_db().customers.delete_one({"_id": adopted.id})
+        our_database().customers.delete_one({"_id": adopted.id})
 
         assert deliver() == {"done": 1}
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from mongoengine.connection import get_db
 from pymongo import IndexModel, WriteConcern
 
 from stripe_mongo_sync import sync
@@ -22,6 +21,7 @@ from stripe_mongo_sync.sync.operator.protection import exposure, protection
 from stripe_mongo_sync.sync.stripe.answers import api_version
 from tests.support import samples
 from tests.support.answers import untouched
+from tests.support.mongo import our_database
 from tests.support.run import Run
 from tests.support.scenes import begin
 from tests.support.world import KEY, SECRET, TOKEN, URL, World
@@ -442,7 +442,7 @@ def test_a_mongodb_on_another_machine_needs_a_password_and_tls(uri: str, hosts: 
 @pytest.mark.fault("149")
 def test_a_mongodb_with_test_commands_is_no_place_for_money(shop: World) -> None:
     here = shop.database
-    if not get_db().client.admin.command("getParameter", 1, enableTestCommands=1)["enableTestCommands"]:
+    if not our_database().client.admin.command("getParameter", 1, enableTestCommands=1)["enableTestCommands"]:
         pytest.skip("this server has none")
 
     assert list(protection(here, live=False)) == []
@@ -454,7 +454,7 @@ def mended(world: World) -> Iterator[World]:
     """A world whose indexes are built anew after the test, as the tests after it share them."""
     yield world
     for name in ("customers", "stripe_events"):
-        get_db()[name].drop_indexes()
+        our_database()[name].drop_indexes()
     assert main(["indexes"]) == 0
 
 

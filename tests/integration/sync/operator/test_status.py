@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 from bson import ObjectId
 from bson.codec_options import CodecOptions, DatetimeConversion
-from mongoengine.connection import get_db
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, Status, created_kinds, kinds
@@ -17,6 +16,7 @@ from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock, tally
 from stripe_mongo_sync.sync.operator.status import status
 from tests.support import samples
+from tests.support.mongo import our_database
 from tests.support.run import Run
 from tests.support.world import World
 
@@ -153,7 +153,7 @@ def test_an_index_answers_every_question_of_status(new_database: str, heartbeat:
         assert len(reads) > 90
         seen: set[str] = set()
         for read in reads:
-            told = get_db().command(
+            told = our_database().command(
                 "explain",
                 read,
                 verbosity="executionStats",

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Invoice, PaymentIntent
@@ -23,6 +22,7 @@ from stripe_mongo_sync.sync.stripe import answers
 from stripe_mongo_sync.sync.stripe.patience import Patience
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
+from tests.support.mongo import our_database
 from tests.support.world import World
 
 KEY = "https://billing.stripe.com/p/session/zq7x"
@@ -35,13 +35,13 @@ def old_digest(remote: dict[str, Any]) -> str:
 
 def age(collection: str) -> None:
     """Make all documents of a collection what an older version stored."""
-    for row in get_db()[collection].find({"stripe": {"$type": "object"}}):
+    for row in our_database()[collection].find({"stripe": {"$type": "object"}}):
         changes = {"$set": {"digest": old_digest(row["stripe"])}, "$unset": {"links_seen_at": 1}}
-        get_db()[collection].update_one({"_id": row["_id"]}, changes)
+        our_database()[collection].update_one({"_id": row["_id"]}, changes)
 
 
 def told(what: str) -> list[str]:
-    database = get_db()
+    database = our_database()
     return [name for name in database.list_collection_names() for row in database[name].find() if what in str(row)]
 
 
@@ -65,7 +65,7 @@ def old(world: World) -> World:
     world.advance(minutes=30)
     world.converge()
     State.clear(MIGRATIONS)
-    database = get_db()
+    database = our_database()
     for name in ("invoices", "payment_intents", "customers", "charges"):
         age(name)
     inner = {
@@ -106,14 +106,14 @@ def test_the_first_run_removes_the_keys_that_were_stored(old: World, command: st
 
     assert told(KEY) == told("pi_9_secret_zq7x") == []
     assert told(str(intent.client_secret)) == ["payment_intents"], "which stays where a shop hands it on"
-    assert get_db().stripe_events.find_one({"_id": "evt_old2"})["raw"] != b"no JSON"
-    assert "billing_portal_sessions" not in get_db().list_collection_names()
+    assert our_database().stripe_events.find_one({"_id": "evt_old2"})["raw"] != b"no JSON"
+    assert "billing_portal_sessions" not in our_database().list_collection_names()
     assert State.read(MIGRATIONS)["done"] == [each.name for each in migrations.MIGRATED]
 
 
 def test_a_full_comparison_after_the_upgrade_finds_no_drift_and_writes_only_what_must_change(old: World) -> None:
-    get_db().identity_verification_sessions.delete_many({})
-    get_db().setup_intents.delete_many({})
+    our_database().identity_verification_sessions.delete_many({})
+    our_database().setup_intents.delete_many({})
     before = {document.id: document.revision for document in old.documents()}
 
     report = old.reconcile(full=True)
@@ -133,7 +133,7 @@ def test_the_digest_of_the_erased_tells_nothing_that_can_be_tried(world: World) 
     erase("user@here.com")
     gone = customer.reread()
     assert gone.digest == digest(gone.stripe) == digest(scrub(whole)) != old_digest(whole)
-    get_db().customers.update_one({"_id": customer.id}, {"$set": {"digest": old_digest(whole)}})
+    our_database().customers.update_one({"_id": customer.id}, {"$set": {"digest": old_digest(whole)}})
     State.clear(MIGRATIONS)
 
     world.reconcile()

@@ -6,7 +6,6 @@ from typing import Any, get_args
 
 import pytest
 import stripe
-from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Order, Refund, State, kinds
@@ -17,6 +16,7 @@ from tests.support import samples
 from tests.support.events import event
 from tests.support.hooks import listening
 from tests.support.in_sync import assert_in_sync
+from tests.support.mongo import our_database
 from tests.support.world import World
 
 ASKED = ("order.paid", "order.*refunded", "order.dispute*")
@@ -245,7 +245,7 @@ def test_a_refund_that_the_bank_has_the_money_of_is_refused_by_stripe(world: Wor
 
 
 def test_an_order_of_an_older_version_knows_of_no_loss_and_follows_all_the_same(world: World, paid: Order) -> None:
-    orders = get_db().orders
+    orders = our_database().orders
     orders.update_one({"_id": paid.id}, {"$unset": {"amount_lost": 1, "disputes": 1}})
     assert world.http.get(f"/orders/{paid.id}").json["amount_lost"] == 0
 
@@ -261,7 +261,7 @@ def test_an_order_that_was_disputed_before_the_upgrade_is_by_the_first_run_after
     decide(world, dispute(world, order), "lost")
     world.reconcile()
     older = {"$set": {"payment_status": "paid"}, "$unset": {"amount_lost": 1, "disputes": 1}}
-    get_db().orders.update_one({"_id": order.id}, older)
+    our_database().orders.update_one({"_id": order.id}, older)
     assert stands(order) == ("paid", 0, 0)
     State.clear(MIGRATIONS)
 

@@ -6,7 +6,6 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from mongoengine.connection import get_db
 from pymongo.errors import AutoReconnect
 from pymongo.monitoring import CommandListener
 
@@ -18,6 +17,7 @@ from stripe_mongo_sync.models.mirrored import Mirrored
 from stripe_mongo_sync.sync.errors import NotDeletable
 from tests.support import samples
 from tests.support.answers import untouched
+from tests.support.mongo import our_database
 from tests.support.world import World
 
 NAME = "user@here.com"
@@ -275,7 +275,7 @@ def test_all_are_found_once_a_page_at_a_time_by_an_index(database: str) -> None:
         assert [query["limit"] for query in pages] == [100, 100, 100]
         for query in pages:
             asked = {name: query[name] for name in ("find", "filter", "sort", "limit")}
-            told = get_db().command("explain", asked, verbosity="executionStats")["executionStats"]
+            told = our_database().command("explain", asked, verbosity="executionStats")["executionStats"]
             assert told["totalDocsExamined"] <= 101, "a page reads itself, however far it is, and what came meanwhile"
     finally:
         world.stop()

@@ -3,7 +3,6 @@
 from collections.abc import Callable, Iterator
 
 import pytest
-from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, Order, PaymentIntent, Status, kinds
@@ -18,6 +17,7 @@ from tests.support.events import event
 from tests.support.hooks import listening
 from tests.support.in_sync import assert_in_sync
 from tests.support.lives import Lives
+from tests.support.mongo import our_database
 from tests.support.person import TRACES, USERNAME, traces
 from tests.support.run import Run
 from tests.support.scenes import begin
@@ -37,23 +37,23 @@ def heard(world: World) -> Iterator[list[sync.Notice]]:
 
 def forgotten(world: World, *more: str) -> None:
     """Assert that no trace is left anywhere, and that both sides are one."""
-    assert traces(get_db(), *more) == {}
+    assert traces(our_database(), *more) == {}
     world.converge()
-    assert traces(get_db(), *more) == {}
+    assert traces(our_database(), *more) == {}
     assert_in_sync(world)
 
 
 def test_a_person_leaves_no_trace(world: World, run: Run, heard: list[sync.Notice]) -> None:
     customer = person.live(world)
     deliver()
-    before = traces(get_db())
+    before = traces(our_database())
     assert {"customers", "stripe_events", "hook_deliveries", "orders", "charges", "disputes"} <= before.keys()
     assert set(TRACES) == {trace for found in before.values() for trace in found}
 
     code, told = run("erase", USERNAME)
 
     assert (code, told["id"], told["waits"]) == (0, str(customer.id), [])
-    assert traces(get_db()) == {}, "before any webhook tells of the deletion"
+    assert traces(our_database()) == {}, "before any webhook tells of the deletion"
     world.deliver()
     deliver()
     world.converge()
@@ -192,14 +192,14 @@ def test_nothing_that_comes_later_brings_it_back(world: World) -> None:
     world.deliver([event("radar.early_fraud_warning.created", warning, at)])
     world.stripe.fault("503_edge", method="GET", times=None)
     world.deliver([event("charge.dispute.closed", won, at)])
-    assert traces(get_db()) == {}, "it could not be looked at, and is not kept either"
+    assert traces(our_database()) == {}, "it could not be looked at, and is not kept either"
     world.stripe.clear_faults()
 
     assert charge.reread().stripe["amount_refunded"] == 500 + 300, "the books go on"
     assert kinds()["refund"].objects(stripe_id=refund["id"]).get().erased_at is not None
     Event._get_collection().delete_many({})  # as if it had expired
     world.deliver(letters)
-    assert traces(get_db()) == {}
+    assert traces(our_database()) == {}
     world.stripe.clear_faults()
     assert customer.reread().status == Status.DELETED
 
@@ -248,11 +248,11 @@ def test_what_was_under_way_when_it_began_is_found_by_a_second_look(world: World
     Event._get_collection().update_one({"_id": late.id}, {"$set": {"raw": raw}, "$unset": {"erased_at": ""}})
 
     world.reconcile()
-    assert traces(get_db()) != {}
+    assert traces(our_database()) != {}
     world.advance(minutes=20)
     assert world.reconcile().counts["erased"] == 1
 
-    assert traces(get_db()) == {}
+    assert traces(our_database()) == {}
     assert customer.reread().erased_at is not None
     world.advance(minutes=20)
     world.reconcile()
@@ -320,14 +320,14 @@ def test_what_is_under_way_is_named_and_everything_else_goes(world: World, run: 
 
     assert code == 1
     assert told["waits"] == [f"payment_intent {payment.id} waits for its update to end"]
-    assert traces(get_db()).keys() == {"payment_intents"}
+    assert traces(our_database()).keys() == {"payment_intents"}
     world.advance(hours=2)
     assert "not finished" in " ".join(run("status")[1]["warnings"])
     world.deliver()
     world.converge()
     world.advance(minutes=20)
     world.converge()
-    assert traces(get_db()) == {}
+    assert traces(our_database()) == {}
 
 
 def test_nobody_of_that_name_is_said(world: World, run: Run) -> None:
@@ -351,7 +351,7 @@ def test_killed_anywhere_it_is_simply_run_again(lives: Lives) -> None:
             assert erase(str(customer.id)).exit_code == 0, death.died
         world.deliver()
 
-        assert traces(get_db()) == {}, death.died
+        assert traces(our_database()) == {}, death.died
         assert customer.reread().status == Status.DELETED
 
 
@@ -360,7 +360,7 @@ def test_it_costs_nothing_where_nobody_was_erased(world: World) -> None:
     world.deliver()
     world.reconcile()
 
-    assert "erasures" in get_db().list_collection_names()
+    assert "erasures" in our_database().list_collection_names()
     assert Erasure.objects.count() == 0
     assert not any(world.reconcile().counts.values())
     assert [row.erased_at for row in Event.objects] == [None]

@@ -7,7 +7,6 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event
@@ -17,6 +16,7 @@ from stripe_mongo_sync.sync.inbox import inbox
 from stripe_mongo_sync.sync.notices import deliver
 from stripe_mongo_sync.sync.notices.hooks import HOOKS
 from stripe_mongo_sync.sync.shop.erase import belongings, erase
+from tests.support.mongo import our_database
 from tests.support.world import World
 
 MARK = "zq7x-of-a-person"
@@ -26,7 +26,7 @@ pytestmark = pytest.mark.erasure_waits
 
 def told_anywhere() -> list[str]:
     """The collections that still tell of the person."""
-    database = get_db()
+    database = our_database()
     return [name for name in database.list_collection_names() for row in database[name].find() if MARK in repr(row)]
 
 

@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from mongoengine.connection import get_db
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, PaymentIntent, Product, State, kinds
@@ -32,6 +31,7 @@ from tests.support.events import event
 from tests.support.hooks import listening
 from tests.support.in_sync import assert_in_sync
 from tests.support.lives import Lives
+from tests.support.mongo import our_database
 from tests.support.person import traces
 from tests.support.world import World
 
@@ -144,7 +144,7 @@ def test_a_person_with_a_chosen_id_is_forgotten_and_nobody_else(world: World, id
     world.reconcile(full=True)
 
     assert done.exit_code == 0
-    left = {trace for found in traces(get_db()).values() for trace in found} - {"_secret_"}  # the other's
+    left = {trace for found in traces(our_database()).values() for trace in found} - {"_secret_"}  # the other's
     assert left <= ({"zenobia", "quux"} if "zenobia" in id else set())
     assert (PaymentIntent.of(theirs["id"]).receipt_email, PaymentIntent.of(theirs["id"]).description) == (None, None)
     assert not [row.id for row in Event.objects if b"Zenobia" in row.raw or b"for zenobia" in row.raw]
@@ -285,7 +285,7 @@ def test_what_a_hook_says_after_the_erasure_is_of_which_class_it_is_and_where_it
 
     rows = list(Delivery.objects)
     assert {row.name for row in rows} >= {"customer.active", "customer.deleted", "stripe:customer.deleted"}
-    assert traces(get_db(), "no such user") == {}
+    assert traces(our_database(), "no such user") == {}
     assert all("ValueError at test_erase_whose.py:" in row.error for row in rows)
 
 
@@ -307,7 +307,7 @@ def test_an_attempt_that_ends_after_the_erasure_writes_nothing_of_them(world: Wo
             running.succeed("given up; 550 zenobia", bare="ValueError")
 
     assert Delivery.objects.get().error == "ValueError"
-    assert traces(get_db()) == {}
+    assert traces(our_database()) == {}
 
 
 def test_a_refusal_that_comes_after_the_erasure_is_kept_without_its_words(world: World) -> None:
@@ -320,7 +320,7 @@ def test_a_refusal_that_comes_after_the_erasure_is_kept_without_its_words(world:
     moved = intent.reread().move(error=problem)
 
     assert (moved.error.code, moved.error.message) == ("card_declined", "erased")
-    assert traces(get_db()) == {}
+    assert traces(our_database()) == {}
 
 
 def test_an_unknown_row_is_not_named(world: World) -> None:
@@ -353,5 +353,5 @@ def test_the_first_run_remembers_who_only_mentioned_somebody_wherever_it_dies(li
         assert (Customer.of(bob["id"]).name, PaymentIntent.of(paid["id"]).description) == ("Bob", "Hat"), death
         assert bob["id"] not in Erasure.objects.get().named
         assert ann.reread().erased_at is not None
-        assert not [found for found in traces(get_db()).values() if "zenobia" in found]
+        assert not [found for found in traces(our_database()).values() if "zenobia" in found]
         assert_in_sync(world)

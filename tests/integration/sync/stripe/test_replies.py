@@ -363,7 +363,7 @@ def test_anothers_reply_is_told_in_the_log_without_what_it_shows(
     sync.create_customer("first@here.com", phone="+49 30 1234")
     mixed.keep, mixed.mix = None, ("post", "/v1/customers")
 
-    with caplog.at_level(logging.ERROR, "sync"):
+    with caplog.at_level(logging.ERROR, "stripe_mongo_sync"):
         sync.create_customer("second@here.com")
 
     told = [record.getMessage() for record in caplog.records if ELSE in record.getMessage()]

@@ -101,7 +101,7 @@ def test_a_kind_is_stuck_only_while_no_thread_of_it_comes_free() -> None:
 
 def test_of_many_lines_of_one_reason_a_few_are_logged_each_minute(caplog: pytest.LogCaptureFixture) -> None:
     now = 0.0
-    few = Few(logging.getLogger("sync"), lambda: now)
+    few = Few(logging.getLogger("stripe_mongo_sync"), lambda: now)
     for _ in range(500):
         few.warn("flood", "again")
     few.warn("other", "this one is seldom")

@@ -8,11 +8,11 @@ from urllib.parse import quote_plus
 
 import mongoengine
 import pytest
-from mongoengine.connection import get_db
 from pymongo import common
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models.rows.database import close_database, open_database
 from stripe_mongo_sync.models.state import State
 from stripe_mongo_sync.sync import connection
 from stripe_mongo_sync.sync.database.in_force import CODEC, OURS, TIMEOUT, deviations
@@ -54,11 +54,10 @@ def opened() -> Iterator[Any]:
     """Opens an address as the service does, without a server; returns the database."""
 
     def open_(address: str) -> Any:
-        mongoengine.connect(host=address, connect=False, **OURS)
-        return get_db()
+        return open_database("", host=address, connect=False, **OURS)
 
     yield open_
-    mongoengine.disconnect()
+    close_database()
 
 
 def reasons(address: str, live: bool = False) -> list[str]:
@@ -161,13 +160,15 @@ def test_what_only_the_client_finds_is_told_without_a_secret(monkeypatch: pytest
 
 
 def test_a_connection_that_others_opened_is_left_to_them() -> None:
-    mongoengine.connect("theirs", host="mongodb://127.0.0.1:9", connect=False, uuidRepresentation="standard")
+    """Even where it has the alias that is ours."""
+    where = {"host": "mongodb://127.0.0.1:9", "connect": False, "uuidRepresentation": "standard"}
+    mongoengine.connect("theirs", alias="stripe_mongo_sync", **where)
     try:
-        with pytest.raises(AlreadyConnected, match="not by us"):
+        with pytest.raises(AlreadyConnected, match="alias `stripe_mongo_sync` is not ours"):
             sync.connect(Settings("sk_test_x", mongodb_uri=HOST))
-        assert get_db().name == "theirs"
+        assert mongoengine.connection.get_db("stripe_mongo_sync").name == "theirs"
     finally:
-        mongoengine.disconnect()
+        mongoengine.disconnect("stripe_mongo_sync")
 
 
 # --- the database ---

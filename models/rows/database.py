@@ -1,0 +1,141 @@
+"""What MongoEngine knows of us, by names of our own: one database and our classes. A host's are never taken for ours.
+
+A host that calls `mongoengine.disconnect_all()` closes our database, too: whoever asks next opens it again.
+"""
+
+import threading
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import mongoengine
+import mongoengine.connection as known
+from mongoengine.base.common import _get_documents_by_db
+from mongoengine.base.metaclasses import DocumentMetaclass, TopLevelDocumentMetaclass
+from mongoengine.connection import ConnectionFailure, get_db
+from pymongo.database import Database
+
+from stripe_mongo_sync.models.rows.mongoengine_types import EmbeddedDocument
+
+OURS = "stripe_mongo_sync"  # the alias of our database, and what the names of our classes begin with
+
+
+class OwnParts(DocumentMetaclass):
+    """Registers a part of a document. MongoEngine has one registry for a process, by bare names, and a host has a
+    `Customer`, too. A colon separates ours: what stands after a dot, MongoEngine finds by its bare name.
+    """
+
+    def __new__(mcs, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> Any:
+        attrs.setdefault("__qualname__", name)
+        made = super().__new__(mcs, mcs.registered_as(name, attrs["__module__"]), bases, attrs)
+        made.__name__ = name  # for everybody but MongoEngine
+        return made
+
+    @staticmethod
+    def registered_as(name: str, module: str) -> str:
+        """Return its name there: several of our files have a `Cancellation`."""
+        return f"{OURS}:{module.rpartition('.')[2]}:{name}"
+
+
+class OwnDocuments(OwnParts, TopLevelDocumentMetaclass):
+    """Registers a document."""
+
+    @staticmethod
+    def registered_as(name: str, module: str) -> str:
+        """Return its name there; it never changes, as a host's generic reference to one of ours stores it."""
+        return f"{OURS}:{name}"
+
+
+class Part(EmbeddedDocument, metaclass=OwnParts):
+    """A part of a document of ours."""
+
+    meta: ClassVar = {"abstract": True}
+
+
+class Taken(Exception):
+    """Another database is open, or MongoEngine's alias of our name is somebody else's."""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where the database is, and how it is opened."""
+
+    prefix: str  # of the names of our collections
+    options: dict[str, Any] = field(repr=False)  # of `mongoengine.connect`; the address may hold a password
+
+
+_place: _Place | None = None
+_opening = threading.Lock()
+
+
+def open_database(prefix: str, **options: Any) -> Database[Any]:
+    """Open it, for all collections whose names begin with this prefix; the same again changes nothing.
+
+    Raises Taken; ConnectionFailure when MongoEngine cannot use these options; PyMongoError, or whatever a driver does.
+    """
+    global _place
+    wanted = _Place(prefix, options)
+    with _opening:
+        if _place not in (None, wanted) or (_place is None and OURS in known._connection_settings):
+            raise Taken
+        _place = wanted  # before anything is open: a child that is forked meanwhile closes it
+        try:
+            return _open(wanted)
+        except BaseException:
+            _close()
+            raise
+
+
+def database() -> Database[Any]:
+    """Return it. Raises ConnectionFailure when it was never opened."""
+    try:
+        found: Database[Any] = get_db(OURS)
+    except ConnectionFailure:
+        with _opening:
+            if _place is None:
+                raise ConnectionFailure("Call stripe_mongo_sync.connect() before anything else.") from None
+            return _open(_place)
+    return found
+
+
+def close_database() -> None:
+    """Close it, if it is open, and nothing of a host's."""
+    with _opening:
+        if _place is not None:
+            _close()
+
+
+def prefix() -> str:
+    """Return what the names of our collections begin with."""
+    return _place.prefix if _place is not None else ""
+
+
+def renew(*, keep: bool) -> None:
+    """In a child: forget the parent's client; with `keep`, open the database anew, else leave it closed.
+
+    The client is neither used, of which pymongo warns, nor closed, which would end sessions of the parent. The new one
+    connects when it is first used: not every child wants to.
+    """
+    global _place, _opening
+    _opening = threading.Lock()  # a thread of the parent may have held it
+    if _place is None:
+        return
+    for of_mongoengine in (known._connections, known._dbs, known._connection_settings):
+        of_mongoengine.pop(OURS, None)
+    for model in _get_documents_by_db(OURS, known.DEFAULT_CONNECTION_NAME):
+        if issubclass(model, mongoengine.Document):
+            model._disconnect()  # forgets its collection, which is the old client's
+    _place = _Place(_place.prefix, {**_place.options, "connect": False}) if keep else None
+    if keep:
+        database()
+
+
+def _open(place: _Place) -> Database[Any]:
+    mongoengine.connect(alias=OURS, **place.options)
+    found: Database[Any] = get_db(OURS)
+    return found
+
+
+def _close() -> None:
+    global _place
+    mongoengine.disconnect(OURS)
+    _place = None
