@@ -1,1 +1,1 @@
-"""How fast it is, measured beside what no service could beat: one durable write to the same MongoDB."""
+"""Benchmarks. Each compares the service with a baseline: one durable write to the same MongoDB."""

@@ -1,4 +1,4 @@
-"""`python -m bench [webhooks | create | reconcile | backfill | backlog] [--quick]`: measure, and print tables."""
+"""`python -m bench [webhooks | create | reconcile | backfill | backlog] [--quick]`: measures, and prints tables."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
@@ -15,11 +15,15 @@ BENCHMARKS: dict[str, Callable[..., Iterator[str]]] = {
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run what is asked for, all of it by default."""
-    parser = argparse.ArgumentParser(prog="python -m bench", description="Measure, beside one durable write.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; by default all")
-    parser.add_argument("--quick", action="store_true", help="few and small rounds: to see that it works")
-    parser.add_argument("--documents", type=int, metavar="N", help="active ones when reconcile is measured")
+    """Run the named benchmarks, or all; return the exit code."""
+    parser = argparse.ArgumentParser(
+        prog="python -m bench", description="Measure the service, and compare it with one durable write."
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; the default is all")
+    parser.add_argument("--quick", action="store_true", help="few and small rounds, only to check that it works")
+    parser.add_argument(
+        "--documents", type=int, metavar="N", help="the number of active documents when reconcile is measured"
+    )
     given = parser.parse_args(arguments)
     if unknown := set(given.names) - BENCHMARKS.keys():
         parser.error(f"there is no benchmark called {', '.join(sorted(unknown))}")

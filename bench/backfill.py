@@ -1,8 +1,8 @@
-"""Backfill: how many objects a second from a Stripe list, in how much memory, beside one bulk insert of the same.
+"""Backfill: how many objects a second from a Stripe list, in how much memory, compared with one bulk insert of them.
 
-The backfill is a process of its own. Its speed is measured on pages that are ready: the emulator sorts the whole list
-for each page, so that at 100,000 objects one would measure the emulator. That it copies everything is proved on the
-emulator itself, and there it is killed twice on its way.
+The backfill runs in its own process. Its speed is measured with prepared pages: the emulator sorts the whole list for
+each page, so at 100,000 objects the benchmark would measure the emulator. That the backfill copies everything is proved
+with the emulator itself, where it is killed twice.
 """
 
 import hashlib
@@ -35,17 +35,17 @@ from stripe_mongo_sync.models.rows.content import digest
 SIZES, QUICK_SIZES = (10_000, 100_000), (300,)
 BATCH = 1_000  # rows of one insert of the baseline
 PAGE = 100
-EVERY = 60  # seconds between the births of two customers
-POLL = 0.02  # seconds between two looks at the memory of a process
-FLAT = 1.1  # times the memory of the smallest: more would grow with the account
+INTERVAL = 60  # seconds between the creation of two customers
+POLL = 0.02  # seconds between two measurements of the memory
+FLAT = 1.1  # at most so many times the memory of the smallest account
 KEY = "sk_test_bench"
-TIMEOUT = 600.0  # seconds until a page that must be asked for is asked for
+TIMEOUT = 600.0  # seconds until a held page must have been requested
 
 Json = dict[str, Any]
 
 
 class Pages(ThreadingHTTPServer):
-    """Stripe's list of these customers, as pages that are ready; it knows nothing else."""
+    """Serves Stripe's list of these customers from prepared pages, and empty lists of all other types."""
 
     daemon_threads = True
 
@@ -53,7 +53,7 @@ class Pages(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Answer)
         self.url = f"http://127.0.0.1:{self.server_port}"
         self.account = json.dumps({"object": "account", "id": stripe.account}).encode()
-        self.pages: dict[str, bytes] = {}  # by the cursor that asks for them
+        self.pages: dict[str, bytes] = {}  # cursor -> page
         newest_first, cursor = stripe.objects("customer")[::-1], ""
         for start in range(0, len(newest_first), PAGE):
             data = newest_first[start : start + PAGE]
@@ -90,12 +90,12 @@ class _Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: a line for each page would be measured, too."""
+        """Log nothing: the log would be measured, too."""
 
 
 @dataclass
 class Account:
-    """A Stripe with so many customers, and the database that they are copied into."""
+    """A Stripe account with this many customers, and the database that they are copied into."""
 
     size: int
     stripe: Emulator
@@ -104,7 +104,7 @@ class Account:
     directory: Path
 
     def command(self, url: str) -> subprocess.Popen[bytes]:
-        """Start a backfill from that address."""
+        """Start a backfill from this address."""
         with (self.directory / "backfill.log").open("ab") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "sync", "backfill", "customers", "--rate", "1000", "--json"],
@@ -122,13 +122,13 @@ class Account:
 
 
 def run(*, quick: bool) -> Iterator[str]:
-    """Measure and prove, and yield the tables. Raises AssertionError unless all is copied in memory that stays flat."""
+    """Measure, and yield the tables. Raises AssertionError unless all is copied in constant memory."""
     with (
         Mongod() as mongod,
         tempfile.TemporaryDirectory() as directory,
         MongoClient[Any](mongod.uri("bench")) as client,
     ):
-        yield conditions(client.get_default_database(), mongod.dbpath, Stripe="pages that are ready, in this process")
+        yield conditions(client.get_default_database(), mongod.dbpath, Stripe="prepared pages, in this process")
         rows, proofs, peaks = [], [], []
         for size in QUICK_SIZES if quick else SIZES:
             account = Account(size, _account(size), mongod, client[f"bench_{size}"], Path(directory))
@@ -140,7 +140,7 @@ def run(*, quick: bool) -> Iterator[str]:
             client.drop_database(account.database.name)
         head = ("", "objects", "seconds", "per second", "CPU s", "MongoDB CPU s", "peak MB", "rate ÷ baseline")
         yield table("Backfill", head, rows)
-        yield "\n".join([*proofs, f"memory: {peaks[-1] / peaks[0]:.2f} of the smallest"])
+        yield "\n".join([*proofs, f"memory: {peaks[-1] / peaks[0]:.2f} × that of the smallest account"])
     assert quick or peaks[-1] < FLAT * peaks[0], f"memory grows with the account: {peaks}"
 
 
@@ -148,7 +148,7 @@ def _account(size: int) -> Emulator:
     stripe = Emulator()
     now = int(stripe.clock.now())
     for number in range(size):
-        born = now - 3600 - EVERY * (size - number)
+        born = now - 3600 - INTERVAL * (size - number)
         address = {"line1": f"Street {number}", "city": "Berlin", "country": "DE", "postal_code": "10115"}
         stripe.insert("customer", created=born, email=f"{number}@here.com", name=f"Ada {number}", address=address)
     return stripe
@@ -204,20 +204,20 @@ def _batches(rows: Iterable[Json]) -> Iterator[list[Json]]:
 
 
 def _proof(account: Account) -> str:
-    """Kill a backfill twice on its way, and let it go on."""
+    """Kill a backfill twice, run it to its end, and return the proof that everything was copied."""
     with Server(account.stripe) as server:
         for _ in range(2):
             skip = account.size // PAGE // 3
             held = account.stripe.fault("hold", method="GET", path="/v1/customers", skip=skip)
             process = account.command(server.url)
-            assert held.entered.wait(TIMEOUT), "it never got there"
+            assert held.entered.wait(TIMEOUT), "the page was not requested"
             process.send_signal(signal.SIGKILL)
             process.communicate()
             held.release()
         report = _report(account.command(server.url))
     assert (report["resumed"], report["exit_code"], report["counts"]) == (True, 0, {"adopt": account.size}), report
     same = _assert_equal(account)
-    return f"{account.size:,} objects, killed twice on the way: equal to the emulator's list, {same[:12]} on both sides"
+    return f"{account.size:,} objects, killed twice: equal to the emulator's list, {same[:12]} on both sides"
 
 
 def _assert_equal(account: Account) -> str:
@@ -234,7 +234,7 @@ def _digest(lines: Iterable[str]) -> str:
 
 
 def _read(url: str) -> int:
-    """Read the list, do nothing with it, and return how many objects it has."""
+    """Read the whole list without storing it; return the number of its objects."""
     connection, count = HTTPConnection(urlsplit(url).netloc), 0
     query: dict[str, Any] = {"limit": PAGE}
     while True:

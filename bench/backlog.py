@@ -1,7 +1,8 @@
-"""The backlog after an outage: how fast one, two and four runs drain it, in how much memory, beside live requests.
+"""Backlog: how fast one, two and four runs drain the backlog of an outage, in how much memory, beside live traffic.
 
-The first table measures us: Stripe's list is ready (`bench.proxy`), and nobody limits anything. The second is about
-Stripe: the emulator answers 429 beyond 25 requests a second, as a sandbox does, or takes 300 ms for each.
+The first table measures the service alone: Stripe's list is prepared (`bench.proxy`), and nothing is limited. In the
+others Stripe limits the speed: the emulator answers 429 beyond 25 requests a second, as a sandbox does, or takes 300 ms
+for each request.
 """
 
 import itertools
@@ -29,27 +30,27 @@ from stripe_mongo_sync.models.rows.content import digest
 SMALL, WHOLE, QUICK = Size(5_000, 5_000, 1_000), Size(100_000, 100_000, 20_000), Size(60, 250, 20)
 PACED, QUICK_PACED = Size(100, 300, 400), Size(10, 250, 30)
 SLOW, QUICK_SLOW = Size(10, 250, 150), Size(10, 250, 10)
-LIMIT, LATENCY = 25, 0.3  # requests a second of a sandbox; seconds
-BEFORE, QUICK_BEFORE = 15.0, 1.0  # seconds of live requests before a drain
-BUSY, CALM = 0.05, 0.25  # seconds between two live requests; and where Stripe limits all of us together
-EVERY = 0.05  # seconds between two looks at the memory
-FREE = "1000"  # requests a second: as many as there are to send
-FLAT = 1.2  # times the memory with a twentieth of the backlog
+LIMIT, LATENCY = 25, 0.3  # requests a second that a sandbox takes; seconds for each request
+BEFORE, QUICK_BEFORE = 15.0, 1.0  # seconds of live traffic before a drain
+BUSY, CALM = 0.05, 0.25  # seconds between two live requests; CALM where Stripe limits them together with the runs
+POLL = 0.05  # seconds between two measurements of the memory
+UNLIMITED = "1000"  # requests a second, more than a run can send
+FLAT = 1.2  # at most so many times the memory with a twentieth of the backlog
 
 
 @dataclass
 class LiveTraffic:
-    """People and webhooks, all the time: a creation and an event in turn. Latencies in seconds."""
+    """Live traffic: a creation and a webhook in turn. Latencies are in seconds."""
 
     shop: Shop
     pause: float
     creations: list[float] = field(default_factory=list)
     webhooks: list[float] = field(default_factory=list)
-    pending: int = 0  # creations of which Stripe was not heard in time
+    pending: int = 0  # creations that Stripe did not answer in time
 
     @contextmanager
     def going(self) -> Iterator["LiveTraffic"]:
-        """Be there meanwhile."""
+        """Send the traffic while the block runs."""
         over = Event()
         thread = Thread(target=self._run, args=(over,))
         thread.start()
@@ -78,7 +79,7 @@ class LiveTraffic:
                 return
 
     def row(self, before: "LiveTraffic") -> tuple[float, ...]:
-        """Return p50 and p99 of both in ms, and how many times those of before the p99 are."""
+        """Return p50 and p99 of both in ms, and the ratio of each p99 to that of `before`."""
         row: list[float] = []
         for now, then in ((self.creations, before.creations), (self.webhooks, before.webhooks)):
             row += [1000 * percentile(now, 50), 1000 * percentile(now, 99), percentile(now, 99) / percentile(then, 99)]
@@ -87,24 +88,33 @@ class LiveTraffic:
 
 @dataclass
 class DrainResult:
-    """What some runs did together."""
+    """The result of one or more runs that drained a backlog together."""
 
     runs: int
     size: Size
     seconds: float
-    peaks: list[float]  # MB, of each run
+    peaks: list[float]  # peak memory of each run, in MB
     counts: Counter[str]
-    writes: float  # of MongoDB, for each
-    busiest: int  # requests of a second
-    refused: int  # by 429
+    writes: float  # writes to MongoDB for each operation or event
+    busiest: int  # requests in the busiest second
+    refused: int  # requests that got a 429
     before: LiveTraffic
     live: LiveTraffic
 
     def row(self) -> tuple[object, ...]:
-        """Return it for a table."""
+        """Return the row of the table."""
         rate = self.size.total / self.seconds
-        told = (self.runs, str(self.size), self.seconds, rate, self.writes, max(self.peaks), self.busiest, self.refused)
-        return (*told, *self.live.row(self.before))
+        cells = (
+            self.runs,
+            str(self.size),
+            self.seconds,
+            rate,
+            self.writes,
+            max(self.peaks),
+            self.busiest,
+            self.refused,
+        )
+        return (*cells, *self.live.row(self.before))
 
 
 HEAD = (
@@ -114,13 +124,13 @@ HEAD = (
 
 
 def run(*, quick: bool) -> Iterator[str]:
-    """Measure and prove, and yield the tables. Raises AssertionError unless all is drained, in memory that is flat."""
+    """Measure, and yield the tables. Raises AssertionError unless all is drained in constant memory."""
     free: list[DrainResult] = []
     for runs, size in [(2, QUICK)] if quick else [(1, SMALL), (2, SMALL), (4, SMALL), (4, WHOLE)]:
         with shop() as service:
             if not free:
                 yield conditions(service.stack.database, service.mongod.dbpath, gunicorn=service.sized())
-            free.append(_drained(service, size, runs, quick, "--rate", FREE))
+            free.append(_drained(service, size, runs, quick, "--rate", UNLIMITED))
     ratios = " · ".join(f"{d.runs} runs: {free[0].seconds / d.seconds:.2f} × as fast as one" for d in free[1:-1])
     yield "\n\n".join(filter(None, [table("No limit, Stripe at once", HEAD, [d.row() for d in free]), ratios]))
     paced: list[DrainResult] = []
@@ -134,15 +144,15 @@ def run(*, quick: bool) -> Iterator[str]:
             slow.append(_drained(service, QUICK_SLOW if quick else SLOW, runs, quick, delay=LATENCY))
     yield table(f"At 20 requests a second, Stripe takes {LATENCY} s for each", HEAD, [d.row() for d in slow])
     flat = max(free[-1].peaks) / max(free[-2].peaks) if len(free) > 1 else 1.0
-    yield f"everything in sync at the end, every time; memory of the whole: {flat:.2f} × that of a twentieth"
+    yield f"in sync at the end of each drain; memory: {flat:.2f} × that with a twentieth of the backlog"
     assert flat < FLAT, f"memory grows with the backlog: {[d.peaks for d in free]}"
-    assert all(drained.busiest <= 21 * drained.runs for drained in (*paced, *slow)), "faster than it was told"
+    assert all(drained.busiest <= 21 * drained.runs for drained in (*paced, *slow)), "faster than --rate"
 
 
 def _drained(
     service: Shop, size: Size, runs: int, quick: bool, *options: str, delay: float = 0.0, limit: int | None = None
 ) -> DrainResult:
-    service.stack.reconcile()  # from now on there is a checkpoint
+    service.stack.reconcile()  # writes the checkpoint
     listing = create_backlog(service, size)
     pause = CALM if limit else BUSY
     before, live = LiveTraffic(service, pause), LiveTraffic(service, pause)
@@ -156,8 +166,8 @@ def _drained(
         took, writes = time.monotonic() - began, _writes(service) - writes
         Control(service.stack.stripe_url).limit()
         busiest, answers = counted(url)
-        _make_due(service)  # what a 429 left pending: the next run has it
-        _run(service, url, 1, "--rate", FREE)
+        _make_due(service)  # so that the next run takes what a 429 left pending
+        _run(service, url, 1, "--rate", UNLIMITED)
     assert counts["send"] >= size.pending, counts
     _assert_in_sync(service, size)
     each = writes / (size.total + len(live.creations) + len(live.webhooks))
@@ -165,7 +175,7 @@ def _drained(
 
 
 def _run(service: Shop, url: str, runs: int, *options: str) -> tuple[list[float], Counter[str]]:
-    """Let so many runs drain at once; return the most memory that each had, in MB, and what they counted together."""
+    """Run so many drains at the same time; return the peak memory of each in MB, and the sum of their counts."""
     stack = service.stack
     with (stack.directory / "bench.log").open("ab") as log:
         processes = [
@@ -182,7 +192,7 @@ def _run(service: Shop, url: str, runs: int, *options: str) -> tuple[list[float]
     peaks = [0.0] * runs
     while any(process.poll() is None for process in processes):
         peaks = [max(peak, peak_memory(process.pid)) for peak, process in zip(peaks, processes, strict=True)]
-        time.sleep(EVERY)
+        time.sleep(POLL)
     counts: Counter[str] = Counter()
     for process in processes:
         report = json.loads(process.communicate()[0])
@@ -192,7 +202,7 @@ def _run(service: Shop, url: str, runs: int, *options: str) -> tuple[list[float]
 
 
 def _writes(service: Shop) -> int:
-    """Return how many writes that server did so far, those that missed included."""
+    """Return the number of writes of that server so far, including those that matched nothing."""
     counted = service.stack.database.client.admin.command("serverStatus")["metrics"]["commands"]
     return sum(int(counted[name]["total"]) for name in ("findAndModify", "insert", "update"))
 
@@ -203,7 +213,7 @@ def _make_due(service: Shop) -> None:
 
 
 def _assert_in_sync(service: Shop, size: Size) -> None:
-    """Assert that nothing is open or left, and that each document is as its object."""
+    """Assert that nothing is pending, and that each document equals its object."""
     database = service.stack.database
     assert database.stripe_events.count_documents({"state": {"$in": ["received", "dead", "waiting"]}}) == 0
     assert database.stripe_events.count_documents({"_id": {"$regex": "^evt_missed_"}}) == size.missed

@@ -1,4 +1,4 @@
-"""Creating: a customer in MongoDB and at Stripe, which are two durable writes with a request to Stripe in between."""
+"""Create: a customer in MongoDB and at Stripe, by two durable writes with a request to Stripe in between."""
 
 import itertools
 import json
@@ -14,10 +14,10 @@ from stripe_mongo_sync.sync.settings import Settings
 
 CROWD = 16
 ROUNDS, QUICK_ROUNDS = 5, 1
-CREATIONS, QUICK_CREATIONS = 480, 16  # in a round; a quarter as many where they come one at a time
-SIZE = 1_000  # bytes of a row of the baseline, about a pending document
+CREATIONS, QUICK_CREATIONS = 480, 16  # in a round; a quarter of them in a round of one at a time
+SIZE = 1_000  # bytes of a row of the baseline; a pending document has about as many
 
-Subject = Callable[[int, int], list[float]]  # how many, how many at once: the latency of each
+Subject = Callable[[int, int], list[float]]  # (calls, at the same time) -> the latency of each
 _numbers = itertools.count()
 
 
@@ -29,7 +29,7 @@ def run(*, quick: bool) -> Iterator[str]:
             service.stack.database,
             service.mongod.dbpath,
             gunicorn=service.sized(),
-            rounds=f"{rounds} of {creations} creations, {creations // 4} where they come one at a time",
+            rounds=f"{rounds} of {creations} creations, {creations // 4} one at a time",
         )
         sync.connect(Settings.from_environment(environment=service.stack.environment))
         try:

@@ -1,4 +1,4 @@
-"""A load generator that leaves the processor to the service: requests that are ready, raw sockets, one thread."""
+"""A load generator that needs little processor time: prepared requests, raw sockets, one thread."""
 
 import selectors
 import socket
@@ -6,24 +6,24 @@ import time
 from collections.abc import Mapping, Sequence
 from urllib.parse import urlsplit
 
-TIMEOUT = 60.0  # seconds without any answer at all
+TIMEOUT = 60.0  # seconds without any answer
 
 
 class BadAnswer(AssertionError):
-    """The service did not answer as it must, so its speed is of no interest."""
+    """The service gave a wrong answer, so its speed does not count."""
 
 
 def request(url: str, path: str, body: bytes, headers: Mapping[str, str]) -> bytes:
-    """Return a POST as it goes over the wire."""
+    """Return a POST as the bytes of a request."""
     lines = [f"POST {path} HTTP/1.1", f"Host: {urlsplit(url).netloc}", f"Content-Length: {len(body)}"]
     lines += [f"{name}: {value}" for name, value in headers.items()]
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
 def fire(url: str, requests: Sequence[bytes], connections: int, *, status: int, says: bytes = b"") -> list[float]:
-    """Send each request once, over so many connections that stay open; return the latencies in seconds.
+    """Send each request once, over this many persistent connections; return the latencies in seconds.
 
-    Raises BadAnswer unless every answer has that status, and `says` in its body.
+    Raises BadAnswer unless every answer has this status, and contains `says`.
     """
     waiting, latencies = iter(requests), []
     host, port = urlsplit(url).hostname, urlsplit(url).port

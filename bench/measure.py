@@ -1,7 +1,7 @@
-"""What every benchmark needs: percentiles, processor time, round trips, tables, and the baseline to compare with.
+"""Measurements for every benchmark: percentiles, processor time, round trips, the baseline, and tables.
 
-This machine may be busy with other things. So nothing is compared with a number of another day: what is measured and
-its baseline take turns, round after round, and the medians of the rounds are printed, with the conditions.
+The machine may be busy, so numbers of different days cannot be compared. The measured calls and the baseline therefore
+alternate, round by round, and the medians of the rounds are printed with the conditions.
 """
 
 import math
@@ -21,10 +21,10 @@ from pymongo import WriteConcern
 from pymongo.database import Database
 
 TICK = os.sysconf("SC_CLK_TCK")
-# What a service asks; heartbeats and the questions of the benchmark itself are left out.
+# The commands of a service; heartbeats and the benchmark's own commands are not counted.
 ASKED = ("find", "findAndModify", "insert", "update", "delete", "aggregate", "count", "getMore", "distinct")
-SYNCS = 200  # enough for a median
-WARM_UP = 1  # rounds that are not counted: connections are opened, caches filled, code compiled
+SYNCS = 200  # fdatasync calls for the median
+WARM_UP = 1  # rounds that are not counted, as connections are opened and caches are filled
 
 
 def percentile(values: Sequence[float], percent: float) -> float:
@@ -34,7 +34,7 @@ def percentile(values: Sequence[float], percent: float) -> float:
 
 
 def cpu_seconds(*pids: int) -> float:
-    """Return the processor time that these processes used so far, in user and kernel mode."""
+    """Return the processor time of these processes so far, in user and kernel mode."""
     used = 0
     for pid in pids:
         after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
@@ -43,7 +43,7 @@ def cpu_seconds(*pids: int) -> float:
 
 
 def peak_memory(pid: int) -> float:
-    """Return the most memory, in MB, that a process ever had; 0 once it has ended."""
+    """Return the peak memory of a process in MB, or 0 if it has ended."""
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except (FileNotFoundError, ProcessLookupError):
@@ -52,38 +52,38 @@ def peak_memory(pid: int) -> float:
 
 
 def round_trips(database: Database[Any]) -> int:
-    """Return how many questions that server answered so far."""
+    """Return the number of commands of a service that the server has answered so far."""
     counted = database.client.admin.command("serverStatus")["metrics"]["commands"]
     return sum(int(counted[name]["total"]) for name in ASKED if name in counted)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """One round, or the medians of several."""
+    """The numbers of one round, or the medians of several rounds."""
 
     per_second: float
     p50: float  # ms
     p99: float  # ms
-    service: float  # processor time, ms for each
+    service: float  # processor time in ms for each call
     mongodb: float
-    emulator: float  # it stands for Stripe, which costs us nothing: so it is in no ratio
+    emulator: float  # in no ratio: it stands for Stripe, which runs elsewhere
     trips: float
 
     @property
     def cpu(self) -> float:
-        """Processor time of both, ms for each."""
+        """Return the processor time of the service and MongoDB, in ms for each call."""
         return self.service + self.mongodb
 
 
 def median(samples: Sequence[Sample]) -> Sample:
-    """Return the medians, one by one, of what was measured after the warm-up."""
+    """Return the median of each number, over the rounds after the warm-up."""
     warm = samples[WARM_UP:]
     return Sample(*(statistics.median(getattr(sample, each.name) for sample in warm) for each in fields(Sample)))
 
 
 @dataclass
 class Meter:
-    """Measures one round: `with meter.round() as latencies:` and put each latency (in seconds) into it."""
+    """Measures rounds: `with meter.round() as latencies:` collects the latency of each call in seconds."""
 
     database: Database[Any]
     mongod: int
@@ -93,7 +93,7 @@ class Meter:
 
     @contextmanager
     def round(self) -> Iterator[list[float]]:
-        """Measure what happens inside."""
+        """Measure the block."""
         latencies: list[float] = []
         pids, trips = self.service(), round_trips(self.database)
         used = [cpu_seconds(*pids), cpu_seconds(self.mongod), cpu_seconds(self.emulator)]
@@ -117,12 +117,12 @@ class Meter:
 
 
 def ourselves() -> Sequence[int]:
-    """Return this process: the service where it is used as a library, and the client of the baseline."""
+    """Return the id of this process, which is the service when it is used as a library."""
     return [os.getpid()]
 
 
 def together(calls: Sequence[Callable[[], object]], threads: int) -> list[float]:
-    """Make these calls from so many threads; return how long each took, in seconds."""
+    """Make these calls from this many threads; return the latency of each in seconds."""
 
     def timed(call: Callable[[], object]) -> float:
         began = time.monotonic()
@@ -134,7 +134,7 @@ def together(calls: Sequence[Callable[[], object]], threads: int) -> list[float]
 
 
 def baseline(database: Database[Any], writes: int, threads: int, size: int) -> list[float]:
-    """Insert rows of that size, each durable when it is acknowledged, and nothing else; return the latencies."""
+    """Insert rows of this size, each durable when it is acknowledged; return the latencies."""
     rows = database.get_collection("bench_baseline", write_concern=WriteConcern("majority"))
     raw = os.urandom(size)
 
@@ -145,7 +145,7 @@ def baseline(database: Database[Any], writes: int, threads: int, size: int) -> l
 
 
 def conditions(database: Database[Any], directory: Path, **more: object) -> str:
-    """Say on what was measured: without it, a number is worth nothing."""
+    """Return the conditions of a measurement, without which its numbers mean nothing."""
     probe = directory / "bench-sync"
     syncs = []
     with probe.open("wb", buffering=0) as file:
@@ -155,7 +155,7 @@ def conditions(database: Database[Any], directory: Path, **more: object) -> str:
             os.fdatasync(file.fileno())
             syncs.append(1000 * (time.monotonic() - began))
     probe.unlink()
-    told: dict[str, object] = {
+    facts: dict[str, object] = {
         "cores": os.cpu_count(),
         "load": " ".join(f"{load:.1f}" for load in os.getloadavg()),
         "Python": platform.python_version(),
@@ -163,11 +163,11 @@ def conditions(database: Database[Any], directory: Path, **more: object) -> str:
         "fdatasync": f"{percentile(syncs, 50):.2f} ms, p99 {percentile(syncs, 99):.2f} ms",
         **more,
     }
-    return " · ".join(f"{name} {value}" for name, value in told.items())
+    return " · ".join(f"{name} {value}" for name, value in facts.items())
 
 
 def table(title: str, head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """Return a table of text; numbers are put to the right."""
+    """Return a table as text, with numbers aligned to the right."""
     cells = [[_cell(value) for value in row] for row in rows]
     widths = [max(len(row[n]) for row in [list(head), *cells]) for n in range(len(head))]
     right = [all(isinstance(row[n], int | float) for row in rows) for n in range(len(head))]
@@ -193,7 +193,7 @@ HEAD = (
 
 
 def compared(title: str, meters: Mapping[str, Meter]) -> str:
-    """Return the table of what was measured, with its ratio to the first of it: the baseline."""
+    """Return the table of the medians, with the ratio of each to the first one, the baseline."""
     medians = {name: median(meter.samples) for name, meter in meters.items()}
     baseline = next(iter(medians.values()))
     rows = [
@@ -209,4 +209,4 @@ def compared(title: str, meters: Mapping[str, Meter]) -> str:
 
 
 def _ratio(value: float, baseline: float) -> float:
-    return value / baseline if baseline else math.nan  # in a short round no tick of the clock may pass
+    return value / baseline if baseline else math.nan  # a short round can take less than one tick of the clock

@@ -1,7 +1,7 @@
-"""What an outage leaves behind: operations that Stripe never heard of, events not applied, events that never came.
+"""Creates the backlog of an outage: operations that were not sent, events that were not applied, and missed events.
 
-One of each is left by the service itself while the emulator fails. All others are copies of that one with ids of their
-own, and one more of the service's is compared with them.
+The service itself leaves one of each while the emulator fails. All others are copies of it with their own ids, and a
+second one that the service leaves is compared with a copy.
 """
 
 import json
@@ -18,23 +18,23 @@ from stripe_mongo_sync.bench.proxy import Listing
 from stripe_mongo_sync.bench.shop import Json, Shop, Template
 from stripe_mongo_sync.emulator.fronts.control import Control
 
-EDITS = 50  # of each customer, in the list
+EDITS = 50  # missed events of each customer
 BATCH = 1_000
-ROUNDS_AGO = 3_000  # Stripe's seconds: the first round of missed events
+ROUNDS_AGO = 3_000  # seconds by Stripe's clock since the first round of missed events
 HOURS = timedelta(hours=1)
 
 
 @dataclass(frozen=True)
 class Size:
-    """How much is left."""
+    """The size of a backlog."""
 
-    unapplied: int  # webhooks that came, while Stripe could not be read
-    missed: int  # events that are in Stripe's list only
+    unapplied: int  # webhooks that arrived while Stripe could not be read
+    missed: int  # events that are only in Stripe's list
     pending: int  # operations
 
     @property
     def total(self) -> int:
-        """All of it."""
+        """Return the sum."""
         return self.unapplied + self.missed + self.pending
 
     def __str__(self) -> str:
@@ -42,7 +42,7 @@ class Size:
 
 
 def create_backlog(shop: Shop, size: Size) -> Listing:
-    """Let an outage have been, and return the events that Stripe lists of it."""
+    """Create the backlog of an outage, and return the missed events."""
     stack = shop.stack
     Control(stack.stripe_url).clock.advance(HOURS.total_seconds())
     pending, row, template = _operation(shop), _unapplied(shop), shop.template
@@ -67,7 +67,7 @@ def create_backlog(shop: Shop, size: Size) -> Listing:
 
 
 def _operation(shop: Shop) -> Json:
-    """Let a customer be created that Stripe never hears of; take its document away."""
+    """Create a customer while Stripe cannot be reached; remove and return its document."""
     stack, name = shop.stack, f"{ObjectId()}@here.com"
     stack.stripe.fault("cut_before", "POST /v1/customers", times=None)
     reply = stack.service.post("/customers", {"username": name, "name": "Ada"})
@@ -78,7 +78,7 @@ def _operation(shop: Shop) -> Json:
 
 
 def _unapplied(shop: Shop) -> Json:
-    """Send a second edit of one second, while Stripe cannot be asked which was the last; take its row away."""
+    """Send a second edit of the same second while Stripe cannot be read; remove and return its row."""
     stack, template = shop.stack, shop.template
     body = template.event_of(template.document, "customer.updated", template.document["doubt_until"], name="Edited")
     stack.stripe.fault("cut_before", "GET /v1/customers/*", times=None)
@@ -90,7 +90,7 @@ def _unapplied(shop: Shop) -> Json:
 
 
 def signed(shop: Shop, body: bytes) -> bytes:
-    """Return a webhook as it goes over the wire."""
+    """Return a signed webhook as the bytes of a request."""
     signature = WebhookSignature.generate_signature_header(body.decode(), shop.stack.webhook_secret)
     headers = {"Content-Type": "application/json; charset=utf-8", "Stripe-Signature": signature}
     return request(shop.stack.url, "/webhooks/stripe", body, headers)
@@ -116,8 +116,8 @@ def _copy_of_row(row: Json, edited: Template, made: list[Json], number: int) -> 
     about = made[number % len(made)]
     raw = edited.event_of(about, "customer.updated", row["created"], name=f"Tied {number}")
     past = datetime.now(UTC) - HOURS
-    told = {"object_id": about["stripe_id"], "raw": raw, "lease": past + timedelta(milliseconds=number)}
-    return {**row, "_id": json.loads(raw)["id"], **told}
+    fields = {"object_id": about["stripe_id"], "raw": raw, "lease": past + timedelta(milliseconds=number)}
+    return {**row, "_id": json.loads(raw)["id"], **fields}
 
 
 def _insert(shop: Shop, collection: str, rows: Iterator[Json]) -> None:
@@ -132,7 +132,7 @@ def _insert(shop: Shop, collection: str, rows: Iterator[Json]) -> None:
 
 
 def _compare(real: Json, copy: Json) -> None:
-    """Assert that a copy differs from what the service leaves in its values only."""
+    """Assert that a copy has the same fields and types as a row that the service leaves."""
     assert _shape(real) == _shape(copy), f"an outage leaves {_shape(real)}, not {_shape(copy)}"
 
 

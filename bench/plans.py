@@ -1,4 +1,4 @@
-"""Query plans: how MongoDB answers each question that the service really asks, seen while it asks."""
+"""Query plans: explains each query of the service while it is sent."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,37 +10,45 @@ from pymongo import MongoClient
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 ASKS = ("find", "findAndModify", "count", "aggregate", "distinct", "update", "delete")
-ENVELOPE = ("lsid", "txnNumber", "maxTimeMS", "writeConcern", "readConcern")  # what `explain` does not take; and $…
-ABOUT = ("customers", "stripe_events", "sync_state")  # the other kinds have the indexes of customers
-ALL_DATES: CodecOptions[Any] = CodecOptions(datetime_conversion=DatetimeConversion.DATETIME_AUTO)  # plans name the last
-SLACK = 10  # rows that may be examined in vain
+ENVELOPE = (
+    "lsid",
+    "txnNumber",
+    "maxTimeMS",
+    "writeConcern",
+    "readConcern",
+)  # fields that `explain` does not take, as those with $
+ABOUT = ("customers", "stripe_events", "sync_state")  # the collections of other kinds have the same indexes
+ALL_DATES: CodecOptions[Any] = CodecOptions(
+    datetime_conversion=DatetimeConversion.DATETIME_AUTO
+)  # plans contain the last date
+SLACK = 10  # rows that may be examined without being found
 Row = tuple[str, str, str, int, int, int]
-HEAD = ("who asks", "what", "plan", "keys", "documents", "found")
+HEAD = ("sent by", "query", "plan", "keys", "documents", "found")
 
 
 @dataclass(frozen=True)
 class Plan:
-    """How a question is answered: the stages, and what they had to look at."""
+    """The plan of a query: its stages, and how much they examined."""
 
     asker: str
     question: str
-    stages: tuple[str, ...]  # the name of an index stands for the scan of it
+    stages: tuple[str, ...]  # an index scan is shown by the name of the index
     keys: int
     documents: int
     found: int
 
     @property
     def scans(self) -> bool:
-        """Whether it reads what it does not need, so that it gets slower with every document."""
+        """Return whether the query examines more than it finds, so that its cost grows with the documents."""
         return "COLLSCAN" in self.stages or max(self.keys, self.documents) > 2 * self.found + SLACK
 
     def row(self) -> Row:
-        """Return it for a table."""
+        """Return the row of the table."""
         return self.asker, self.question, " ← ".join(self.stages), self.keys, self.documents, self.found
 
 
 class Plans(CommandListener):
-    """Explains the first question of each form, just before it is asked."""
+    """Explains the first query of each shape, just before it is sent."""
 
     def __init__(self, uri: str) -> None:
         self._client: MongoClient[Any] = MongoClient(uri)  # not the one that is listened to
@@ -50,16 +58,16 @@ class Plans(CommandListener):
 
     @contextmanager
     def of(self, asker: str) -> Iterator[None]:
-        """Listen meanwhile."""
+        """Explain the queries of the block."""
         self._asker = asker
         yield
         self._asker = None
         if self._errors:
-            raise self._errors[0]  # pymongo prints what listeners raise, and goes on
+            raise self._errors[0]  # pymongo only prints what listeners raise
 
     @property
     def found(self) -> list[Plan]:
-        """Every plan, in the order of the questions."""
+        """Return every plan, in the order of the queries."""
         return list(self._found.values())
 
     def started(self, event: CommandStartedEvent) -> None:
@@ -74,10 +82,10 @@ class Plans(CommandListener):
                 self._errors.append(error)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def failed(self, event: CommandFailedEvent) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def _explain(self, question: str, event: CommandStartedEvent) -> Plan:
         assert self._asker
@@ -96,7 +104,7 @@ class Plans(CommandListener):
 
 
 def _question(name: str, command: Any) -> str:
-    """Return what makes two questions the same: the collection, the fields of the query, the order."""
+    """Return the shape of a query: its collection, fields and order."""
     query = command.get("filter") or command.get("query") or command.get("pipeline") or {}
     order = f" by {', '.join(command['sort'])}" if command.get("sort") else ""
     return f"{command[name]}.{name} {_shape(query)}{order}"
@@ -124,7 +132,7 @@ def _within(plan: Any, name: str) -> Iterator[Any]:
 
 
 def _stages(plan: Any) -> list[str]:
-    """Return the stages of a plan, first the last one."""
+    """Return the stages of a plan, the last one first."""
     plan = plan.get("queryPlan", plan)
     own = [plan["stage"], *([plan["indexName"]] if "indexName" in plan else [])]
     inner = [plan[name] for name in ("inputStage",) if name in plan] + plan.get("inputStages", [])

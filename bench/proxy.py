@@ -1,7 +1,7 @@
-"""`python -m bench.proxy`: a front of the emulator whose list of events is ready, so that only we are measured.
+"""`python -m bench.proxy`: a proxy of the emulator that answers the list of events itself, and counts the requests.
 
-The emulator sorts its whole list for each page and would keep each of 100,000 events in memory. This front writes a
-page when it is asked for; whatever else is asked, it passes on, and it counts all of it by the second.
+The emulator sorts its whole list for each page, and would hold 100,000 events in memory: a benchmark would measure the
+emulator. This proxy computes each page when it is requested, and passes all other requests on.
 """
 
 import json
@@ -29,16 +29,16 @@ from stripe_mongo_sync.emulator.state.clock import Clock
 
 PAGE = 100
 PASSED_ON = ("Authorization", "Content-Type", "Idempotency-Key", "Stripe-Version")
-TOLD = "/_proxy"  # where it tells what it counted
+COUNTS = "/_proxy"  # path of the counts
 
 Json = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Listing:
-    """The missed events: each of the customers is edited once in a round, a second after the round before."""
+    """The missed events: in each round, one second after the one before, every customer is edited once."""
 
-    event: Json  # the last of them; the others differ in id, object, name and second
+    event: Json  # the template of all: they differ in id, object, name and second
     customers: Sequence[str]
     count: int
     first: int  # the second of the first round
@@ -54,12 +54,12 @@ class Listing:
         turn = number // len(self.customers)
         remote = self.event["data"]["object"]
         about = {**remote, "id": self.customers[number % len(self.customers)], "name": f"Edited {turn}"}
-        told = {**self.event, "id": f"evt_missed_{number}", "created": self.first + turn, "data": {"object": about}}
-        return json.dumps(told)
+        event = {**self.event, "id": f"evt_missed_{number}", "created": self.first + turn, "data": {"object": about}}
+        return json.dumps(event)
 
 
 class StripeProxy(ThreadingHTTPServer):
-    """Answers on a port of its own, `delay` seconds after it was asked."""
+    """Answers on its own port, `delay` seconds after each request."""
 
     daemon_threads = True
     request_queue_size = 128
@@ -67,13 +67,13 @@ class StripeProxy(ThreadingHTTPServer):
     def __init__(self, stripe: str, delay: float, listing: Listing) -> None:
         super().__init__(("127.0.0.1", 0), _Answer)
         self.stripe, self.delay, self.listing = urlsplit(stripe).netloc, delay, listing
-        self.clock = Clock(Control(stripe).clock.now() - time.time())  # Stripe's, as it is from now on
+        self.clock = Clock(Control(stripe).clock.now() - time.time())  # with the emulator's offset of now
         self.seconds: Counter[int] = Counter()
         self.answers: Counter[int] = Counter()
         self.counting = threading.Lock()
 
     def count(self, status: int) -> None:
-        """Count one request, and how it was answered."""
+        """Count a request and its status."""
         with self.counting:
             self.seconds[int(time.time())] += 1
             self.answers[status] += 1
@@ -82,7 +82,7 @@ class StripeProxy(ThreadingHTTPServer):
 class _Answer(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
-    wbufsize = 1 << 16  # head and body together
+    wbufsize = 1 << 16  # head and body leave in one packet
     server: StripeProxy
 
     def setup(self) -> None:
@@ -96,9 +96,9 @@ class _Answer(BaseHTTPRequestHandler):
     def serve(self) -> None:
         asked = urlsplit(self.path)
         query = parse_qs(asked.query)
-        if asked.path == TOLD:
-            told = {"busiest": max(self.server.seconds.values(), default=0), "answers": self.server.answers}
-            return self._say(200, {}, json.dumps(told).encode())
+        if asked.path == COUNTS:
+            counts = {"busiest": max(self.server.seconds.values(), default=0), "answers": self.server.answers}
+            return self._say(200, {}, json.dumps(counts).encode())
         time.sleep(self.server.delay)
         if asked.path == "/v1/events" and not any(name.startswith("types") for name in query):
             status, page = 200, self.server.listing.page(query.get("starting_after", [""])[0])
@@ -129,16 +129,16 @@ class _Answer(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Nothing: a line for each request would be measured, too."""
+        """Log nothing: the log would be measured, too."""
 
 
 @contextmanager
 def stripe_proxy(stripe: str, listing: Listing, directory: Path, delay: float = 0.0) -> Iterator[str]:
-    """Run a front of that emulator in a process of its own; yield its address."""
-    told = directory / "listing.json"
-    told.write_text(json.dumps(vars(listing)))
+    """Run a proxy of the emulator in its own process; yield its address."""
+    file = directory / "listing.json"
+    file.write_text(json.dumps(vars(listing)))
     process = subprocess.Popen(
-        [sys.executable, "-m", "bench.proxy", stripe, str(delay), str(told)],
+        [sys.executable, "-m", "bench.proxy", stripe, str(delay), str(file)],
         stdout=subprocess.PIPE,
         text=True,
         cwd=ROOT,
@@ -153,16 +153,16 @@ def stripe_proxy(stripe: str, listing: Listing, directory: Path, delay: float = 
 
 
 def counted(url: str) -> tuple[int, Counter[int]]:
-    """Return the requests of the busiest second, and how many were answered by each status."""
-    with urlopen(url + TOLD) as reply:
-        told = json.load(reply)
-    return told["busiest"], Counter({int(status): number for status, number in told["answers"].items()})
+    """Return the requests of the busiest second, and the number of answers of each status."""
+    with urlopen(url + COUNTS) as reply:
+        counts = json.load(reply)
+    return counts["busiest"], Counter({int(status): number for status, number in counts["answers"].items()})
 
 
 def main() -> None:
     """Serve until killed."""
-    stripe, delay, told = sys.argv[1:]
-    server = StripeProxy(stripe, float(delay), Listing(**json.loads(Path(told).read_text())))
+    stripe, delay, file = sys.argv[1:]
+    server = StripeProxy(stripe, float(delay), Listing(**json.loads(Path(file).read_text())))
     print(f"http://127.0.0.1:{server.server_port}", flush=True)
     server.serve_forever()
 

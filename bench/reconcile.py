@@ -1,6 +1,6 @@
-"""Reconcile among a million documents: what it costs when nothing is left, and when a thousand documents are.
+"""Reconcile among a million documents: what a run costs with nothing to do, and with a thousand overdue documents.
 
-And the plan of every question that it and the requests ask, so that no cost grows with the number of documents.
+It also explains every query of reconcile and of the API, so that no cost grows with the number of documents.
 """
 
 import json
@@ -31,32 +31,32 @@ from stripe_mongo_sync.sync.settings import Settings
 DOCUMENTS, QUICK_DOCUMENTS = 1_000_000, 2_000
 OVERDUE, QUICK_OVERDUE = 1_000, 20
 ROUNDS, QUICK_ROUNDS = 3, 1
-POLL = 0.02  # seconds between two looks at the memory of a process
-AGO = 10  # ms between the births of two documents
+POLL = 0.02  # seconds between two measurements of the memory
+INTERVAL = 10  # ms between the creation of two documents
 BASELINE_WRITES = 100
 STATUS = "status"
 
 
 @dataclass
 class Job:
-    """A command, run several times as a process of its own."""
+    """A command that runs several times, each time in its own process."""
 
     name: str
     arguments: list[str]
-    per: int = 0  # how many documents or events it is to settle
+    per: int = 0  # documents or events that it must process
     seconds: list[float] = field(default_factory=list)
     cpu: list[float] = field(default_factory=list)
     mongodb: list[float] = field(default_factory=list)
     memory: float = 0.0
-    calls: int = 0  # of Stripe, in the last run
+    calls: int = 0  # Stripe requests of the last run
 
 
 def run(*, quick: bool, documents: int | None = None) -> Iterator[str]:
-    """Measure, and yield the tables. Raises AssertionError if a question is answered by a scan."""
+    """Measure, and yield the tables. Raises AssertionError if a query scans."""
     documents = documents or (QUICK_DOCUMENTS if quick else DOCUMENTS)
     overdue, rounds = (QUICK_OVERDUE, QUICK_ROUNDS) if quick else (OVERDUE, ROUNDS)
     with shop() as service:
-        service.stack.reconcile()  # from now on there is a checkpoint
+        service.stack.reconcile()  # writes the checkpoint
         began = time.monotonic()
         fill(service, documents)
         yield conditions(
@@ -68,13 +68,13 @@ def run(*, quick: bool, documents: int | None = None) -> Iterator[str]:
         yield _runs(service, overdue, rounds)
         plans = _plans(service)
         yield table(f"Plans, among {documents:,} documents", HEAD, [plan.row() for plan in plans])
-    # `status` is an operator's question, and rare: it may count everything.
+    # `status` may count everything, as operators run it rarely.
     scans = [f"{plan.question}: {' ← '.join(plan.stages)}" for plan in plans if plan.scans and plan.asker != STATUS]
-    assert not scans, "\n".join(["these read what they do not need:", *scans])
+    assert not scans, "\n".join(["these queries examine more than they find:", *scans])
 
 
 def fill(service: Shop, documents: int) -> None:
-    """Let the server make that many active customers out of the template: a client would take minutes."""
+    """Let the server create this many active customers from the template: a client would take minutes."""
     database, model = service.stack.database, service.template.document
     number = {"$toString": {"$add": [{"$multiply": ["$thousand", 1000]}, "$one"]}}
     id = {"$concat": ["665", {"$substrBytes": ["0" * 21, 0, {"$subtract": [21, {"$strLenBytes": number}]}]}, number]}
@@ -88,7 +88,7 @@ def fill(service: Shop, documents: int) -> None:
         "request.key": "$id",
         "username": name,
         "username_key": name,
-        "created_at": {"$subtract": ["$created_at", {"$multiply": [AGO, {"$toInt": number}]}]},
+        "created_at": {"$subtract": ["$created_at", {"$multiply": [INTERVAL, {"$toInt": number}]}]},
     }
     database.bench_template.insert_one(model)
     database.bench_template.aggregate(
@@ -104,14 +104,14 @@ def fill(service: Shop, documents: int) -> None:
             {"$out": "bench_customers"},
         ]
     )
-    database.command("createIndexes", "bench_customers", indexes=list(_indexes(service)))  # all in one pass
+    database.command("createIndexes", "bench_customers", indexes=list(_indexes(service)))  # in one pass
     database.bench_customers.rename("customers", dropTarget=True)
 
 
 def _indexes(service: Shop) -> Iterator[Json]:
-    for name, told in service.stack.database.customers.index_information().items():
+    for name, index in service.stack.database.customers.index_information().items():
         if name != "_id_":
-            yield {**told, "name": name, "key": dict(told["key"])}
+            yield {**index, "name": name, "key": dict(index["key"])}
 
 
 def _runs(service: Shop, overdue: int, rounds: int) -> str:
@@ -124,7 +124,7 @@ def _runs(service: Shop, overdue: int, rounds: int) -> str:
     for _ in range(rounds):
         writes += baseline(service.stack.database, BASELINE_WRITES, 1, 1_000)
         posts += _posts(service, BASELINE_WRITES)
-        service.stack.stripe.clock.advance(3600)  # what happened before is no longer among the latest events
+        service.stack.stripe.clock.advance(3600)  # so that earlier events are not among the latest ones
         service.stack.stripe.dashboard.create("product", name="A new hour")
         service.stack.reconcile()
         for job in (start, idle, busy, missed, health):
@@ -137,8 +137,8 @@ def _runs(service: Shop, overdue: int, rounds: int) -> str:
                 assert report["counts"].get("event_applied") == overdue, report
     assert service.stack.database.customers.count_documents({"status": "pending"}) == 0
     write, post = (1000 * percentile(latencies, 50) for latencies in (writes, posts))
-    told = f"baseline, one at a time: a durable write {write:.2f} ms, a POST to the emulator {post:.2f} ms"
-    return f"{_table([start, idle, busy, missed, health], write)}\n\n{told}"
+    note = f"baseline, one at a time: a durable write {write:.2f} ms, a POST to the emulator {post:.2f} ms"
+    return f"{_table([start, idle, busy, missed, health], write)}\n\n{note}"
 
 
 def _table(jobs: list[Job], write: float) -> str:
@@ -219,7 +219,7 @@ def _posts(service: Shop, count: int) -> list[float]:
 
 
 def _plans(service: Shop) -> list[Plan]:
-    """Let every journey go once in this process, and return the plans of what was asked."""
+    """Run every kind of request once in this process, and return the plans of the queries."""
     _fall_due(service, 3)
     plans = Plans(service.stack.mongodb_uri)
     settings = Settings.from_environment(serve=True, environment=service.stack.environment)
@@ -232,7 +232,7 @@ def _plans(service: Shop) -> list[Plan]:
         with plans.of("reconcile, events missed"):
             run_once()
         customers = service.stack.database.customers
-        middle = customers.estimated_document_count() // 2  # neither end of an index: from there no scan is short
+        middle = customers.estimated_document_count() // 2  # in the middle of every index, where no scan is short
         known = customers.find(sort=[("live", 1), ("created_at", -1)]).skip(middle).limit(1).next()
         with plans.of("POST"):
             body = {"username": f"{ObjectId()}@here.com"}

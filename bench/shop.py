@@ -1,4 +1,4 @@
-"""The service under measurement: real processes on a MongoDB that writes to disk, and the customers that it knows."""
+"""The measured service: real processes on a MongoDB that writes to disk, and its customers."""
 
 import copy
 import json
@@ -16,18 +16,18 @@ from stripe_mongo_sync.demo.stack import Stack
 from stripe_mongo_sync.models.rows.content import digest
 
 Json = dict[str, Any]
-SETTLED = 10.0  # seconds for the webhook of the template; it takes milliseconds
+CONFIRM_TIMEOUT = 10.0  # seconds for the webhook of the template; it takes milliseconds
 
 
 @dataclass(frozen=True)
 class Template:
-    """A customer that the service made and Stripe confirmed, with its event: what all others are copied from."""
+    """A customer that the service created and Stripe confirmed, with its event. All others are copies of it."""
 
     document: Json
     event: Json
 
     def copy(self, **changes: Any) -> Json:
-        """Return a customer like it, with an id, a Stripe id, a key and a name of its own."""
+        """Return a copy with its own id, Stripe id, key and name."""
         made, id = copy.deepcopy(self.document), ObjectId()
         stripe_id = f"cus_{id}"
         remote = {**made["stripe"], "id": stripe_id}
@@ -56,7 +56,7 @@ class Template:
 
 @dataclass(frozen=True)
 class Shop:
-    """The service as processes. Webhooks are the benchmark's to send: after the template's, the emulator sends none."""
+    """The processes of the service. After the template's webhook, only the benchmark sends webhooks."""
 
     mongod: Mongod
     stack: Stack
@@ -71,14 +71,14 @@ class Shop:
         return self._meter(ourselves)
 
     def emulator_meter(self) -> Meter:
-        """Return a meter for what does not touch the service."""
+        """Return a meter for calls that do not use the service."""
         return self._meter(list)
 
     def _meter(self, service: Callable[[], Sequence[int]]) -> Meter:
         return Meter(self.stack.database, self.mongod.pid, self.stack.process("emulator").pid, service)
 
     def sized(self) -> str:
-        """Say how gunicorn was started."""
+        """Describe how gunicorn was started."""
         return f"{len(self.stack.workers())} workers as in gunicorn.conf.py"
 
 
@@ -90,10 +90,10 @@ def shop() -> Iterator[Shop]:
 
 
 def _template(stack: Stack) -> Template:
-    """Create a customer through the front door, and wait until its webhook has confirmed it."""
+    """Create a customer by the API, and wait until its webhook has confirmed it."""
     reply = stack.service.post("/customers", {"username": "template@here.com", "name": "Ada", "phone": "+49 30 1234"})
     assert reply.status == 201, reply.body
-    deadline = time.monotonic() + SETTLED
+    deadline = time.monotonic() + CONFIRM_TIMEOUT
     while not (document := stack.database.customers.find_one({"confirmed_at": {"$type": "date"}})):
         assert time.monotonic() < deadline, "the webhook of the template did not arrive"
         time.sleep(0.01)

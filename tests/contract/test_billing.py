@@ -180,7 +180,7 @@ class TestSubscriptions:
         self, client: Client, customer: str, monthly: str, emulator: Emulator
     ) -> None:
         made = subscribe(client, customer, monthly)
-        with pytest.raises(stripe.InvalidRequestError, match="no prorations"):
+        with pytest.raises(stripe.InvalidRequestError, match="does not support prorations"):
             client.v1.subscriptions.update(made.id, {"items": [{"price": monthly}]})
 
 

@@ -1,4 +1,4 @@
-"""Credit notes: what is taken off an invoice that is finalized and cannot change any more."""
+"""Credit notes, which reduce the amount of a finalized invoice."""
 
 from __future__ import annotations
 
@@ -64,7 +64,9 @@ def _check_state(ctx: Effects, params: Json, note: Json | None) -> None:
         message = f"The credit note amount ({total}) is greater than the amount that is left of the invoice ({left})."
         raise errors.invalid(message, "amount")
     if invoice["status"] == "paid" and params.get("out_of_band_amount") != total:
-        message = "The emulator credits what was paid out of band only: pass all of it as `out_of_band_amount`."
+        message = (
+            "The emulator supports only credits out of band for a paid invoice: pass the total as `out_of_band_amount`."
+        )
         raise errors.invalid(message, "out_of_band_amount")
 
 
@@ -110,7 +112,7 @@ def _line(ctx: Effects, invoice: Json, line: Json) -> Json:
 
 
 def _take_off(ctx: Effects, invoice: Json, note: Json, sign: int = 1) -> None:
-    """So much less is update_lines, or was; with a negative sign, so much more again."""
+    """Subtract a credit note from its invoice; with a negative sign, add it again."""
     old, amount = copy.deepcopy(invoice), sign * note["amount"]
     invoice[f"{note['type']}_credit_notes_amount"] += amount
     if note["type"] == "pre_payment":

@@ -1,4 +1,4 @@
-"""What pays an invoice: its payment intent, seen from the invoice."""
+"""Invoice payments: the payment intent of an invoice, as the invoice shows it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ INVOICE_PAYMENT = Resource(
     expands={"invoice": "invoice"},
     events=(),
 )
-BILL, BILLED = "bill", "billed"  # tables: invoice -> its payment; payment intent -> its invoice
+BILL, BILLED = "bill", "billed"  # tables: invoice -> its intent and payment; payment intent -> its invoice
 
 
 def intent_of(ctx: Effects, invoice: Json) -> Json | None:
@@ -26,7 +26,7 @@ def intent_of(ctx: Effects, invoice: Json) -> Json | None:
 
 
 def payments_of(ctx: Effects, invoice: Json) -> Json:
-    """`expand=payments`: the one attempt to pay, as an invoice payment."""
+    """Return the value of `expand=payments`: at most one invoice payment."""
     intent, data = intent_of(ctx, invoice), []
     if intent is not None:
         paid = intent["status"] == "succeeded"
@@ -50,6 +50,6 @@ def payments_of(ctx: Effects, invoice: Json) -> Json:
 
 
 def secret_of(ctx: Effects, invoice: Json) -> Json | None:
-    """`expand=confirmation_secret`: what a page needs to let the customer pay."""
+    """Return the value of `expand=confirmation_secret`, with which a page lets the customer pay."""
     intent = intent_of(ctx, invoice)
     return {"client_secret": intent["client_secret"], "type": "payment_intent"} if intent is not None else None

@@ -1,4 +1,4 @@
-"""The row of invoices: what they are made of, and what becomes of them by themselves."""
+"""Invoices: the row of the type, the lines of a new invoice, and Stripe's automatic collection."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def _finish(ctx: Effects, params: Json, invoice: Json) -> None:
 
 
 def _fill(ctx: Effects, params: Json, invoice: Json) -> None:
-    """The lines of a new invoice: a subscription's items, the customer's pending items, or none yet."""
+    """Set the lines of a new invoice: the items of its subscription, the customer's pending items, or none."""
     if invoice["parent"] is not None:
         owner = ctx.need("subscription", invoice["parent"]["subscription_details"]["subscription"])
         invoice["currency"] = owner["currency"]
@@ -74,7 +74,7 @@ def _check_delete(ctx: Effects, invoice: Json) -> None:
 
 
 def _on_delete(ctx: Effects, invoice: Json) -> None:
-    """Its items wait for another invoice."""
+    """Make the items of a deleted invoice pending again."""
     ctx.schedule(invoice, None)
     for item in ctx.realm.all("invoiceitem"):
         if item["invoice"] == invoice["id"]:
@@ -82,11 +82,11 @@ def _on_delete(ctx: Effects, invoice: Json) -> None:
 
 
 def _on_due(ctx: Effects, invoice: Json) -> None:
-    """Stripe goes on by itself: it finalizes, and an hour later it charges."""
+    """Finalize a draft, or charge an open invoice, as Stripe does one hour later each."""
     if invoice["status"] == "draft":
         invoices.finalize(ctx, invoice, {})
     elif invoice["status"] == "open":
-        with suppress(Problem):  # a decline, of which the invoice tells
+        with suppress(Problem):  # a decline, which the invoice shows
             invoices.pay(ctx, invoice, {"off_session": True})
 
 

@@ -1,4 +1,4 @@
-"""What an invoice line looks like, and what lines come to."""
+"""The lines of invoices, and their sum."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 
 
 def pricing_of(price: Json) -> Json:
-    """How a line or an item says which price it is of."""
+    """Return the `pricing` of a line or item."""
     details = {"price": price["id"], "product": price["product"]}
     return {"price_details": details, "type": "price_details", "unit_amount_decimal": price["unit_amount_decimal"]}
 
@@ -32,7 +32,7 @@ def _line(ctx: Effects, invoice: Json, parent: Json, **fields: object) -> Json:
 
 
 def line(ctx: Effects, invoice: Json, item: Json) -> Json:
-    """The line of an invoice item."""
+    """Return the line of an invoice item."""
     details = {"invoice_item": item["id"], "proration": False, "proration_details": None, "subscription": None}
     shown = ("amount", "currency", "description", "metadata", "period", "pricing", "quantity")
     return _line(
@@ -46,7 +46,7 @@ def line(ctx: Effects, invoice: Json, item: Json) -> Json:
 
 
 def period_line(ctx: Effects, invoice: Json, item: Json, free: bool) -> Json:
-    """The line of a subscription item for one period; nothing to pay in a trial."""
+    """Return the line of a subscription item for one period; its amount is 0 in a trial."""
     price, quantity = item["price"], item["quantity"]
     product = ctx.realm.find("product", price["product"]) or {"name": price["product"]}
     total = 0 if free else lines.amount(price, quantity)
@@ -69,7 +69,7 @@ def period_line(ctx: Effects, invoice: Json, item: Json, free: bool) -> Json:
 
 
 def set_lines(invoice: Json, data: list[Json]) -> None:
-    """Put the lines in, and their sum. A negative sum leaves nothing to pay."""
+    """Set the lines and their sum. With a negative sum, nothing is due."""
     total = sum(each["amount"] for each in data)
     due = max(total, 0)
     url = f"/v1/invoices/{invoice['id']}/lines"

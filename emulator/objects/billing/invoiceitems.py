@@ -1,4 +1,4 @@
-"""Invoice items: what a customer will be asked for with the next invoice, or with a given one."""
+"""Invoice items, which are billed with the customer's next invoice or with a given one."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def _finish(ctx: Effects, params: Json, item: Json) -> None:
 
 
 def _again(ctx: Effects, item: Json) -> None:
-    """Its invoice, if it has one, adds up anew."""
+    """Recompute the item's invoice, if it has one."""
     if item["invoice"] is None:
         return
     invoice = copy.deepcopy(ctx.need("invoice", item["invoice"]))

@@ -1,4 +1,4 @@
-"""Invoices: a draft gathers items, is finalized into something to pay, and is paid, voided or given up."""
+"""The transitions of invoices: finalize, pay, send, void, mark as uncollectible."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from stripe_mongo_sync.emulator.objects.payments import cards, payments
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
-HOUR = 3600  # how long Stripe waits before it advances a draft or an open invoice by itself
-# Who wants to know whether an invoice was paid: (ctx, invoice, paid).
+HOUR = 3600  # seconds until Stripe advances a draft or an open invoice automatically
+# Called when an invoice was paid or a payment failed: (effects, invoice, paid).
 LISTENERS: list[Callable[[Effects, Json, bool], None]] = []
 
 
 def change(ctx: Effects, invoice: Json, old: Json, *types: str) -> Json:
-    """Keep it, and announce the change and what it means."""
+    """Store an invoice, and announce `invoice.updated` and these types."""
     ctx.keep("invoice", invoice)
     ctx.announce("invoice.updated", invoice, old)
     for type in types:
@@ -27,14 +27,14 @@ def change(ctx: Effects, invoice: Json, old: Json, *types: str) -> Json:
 
 
 def update_lines(ctx: Effects, invoice: Json) -> None:
-    """Gather the lines of a draft again from its items, and add them up."""
+    """Compute the lines of a draft and their sum from its items."""
     own = [item for item in ctx.realm.all("invoiceitem") if item["invoice"] == invoice["id"]]
     kept = [each for each in invoice["lines"]["data"] if each["parent"]["invoice_item_details"] is None]
     set_lines(invoice, kept + [line(ctx, invoice, item) for item in own])
 
 
 def gather(ctx: Effects, invoice: Json) -> None:
-    """Take the customer's pending items into a draft."""
+    """Add the customer's pending items to a draft."""
     for item in ctx.realm.all("invoiceitem"):
         if item["customer"] == invoice["customer"] and item["invoice"] is None:
             ctx.keep("invoiceitem", {**item, "invoice": invoice["id"]})
@@ -78,11 +78,11 @@ def _advances(invoice: Json) -> bool:
 
 
 def _bill(ctx: Effects, invoice: Json) -> None:
-    """A finalized invoice has a payment intent of its own."""
+    """Create the payment intent of an invoice."""
     wanted = {name: invoice[name] for name in ("currency", "customer")} | {"amount": invoice["amount_due"]}
     wanted["automatic_payment_methods"] = {"allow_redirects": "never", "enabled": True}
     if invoice["parent"] is not None:
-        wanted["setup_future_usage"] = "off_session"  # the next one will be taken without the customer
+        wanted["setup_future_usage"] = "off_session"  # the next invoice is charged without the customer
     intent = ctx.create("payment_intent", wanted)["id"]
     payment = "inpay_" + ctx.draw(24, "base62")
     ctx.realm.put(BILL, invoice["id"], {"intent": intent, "payment": payment})
@@ -90,7 +90,7 @@ def _bill(ctx: Effects, invoice: Json) -> None:
 
 
 def payer(ctx: Effects, invoice: Json) -> str | None:
-    """The method to charge: the invoice's, else its subscription's, else the customer's."""
+    """Return the payment method to charge: the invoice's, its subscription's or the customer's default; or None."""
     details = (invoice["parent"] or {}).get("subscription_details") or {"subscription": ""}
     owner = ctx.realm.find("subscription", details["subscription"]) or {}
     customer = ctx.realm.find("customer", invoice["customer"]) or {"invoice_settings": {}}
@@ -100,7 +100,7 @@ def payer(ctx: Effects, invoice: Json) -> str | None:
 
 
 def pay(ctx: Effects, invoice: Json, params: Json) -> Json:
-    """Charge for it now; a decline raises, after the invoice and its subscription have taken note."""
+    """Charge an invoice. Raises a decline, after it is stored on the invoice and its subscription."""
     if invoice["status"] == "draft":
         invoice = copy.deepcopy(finalize(ctx, invoice, {}))
         if invoice["status"] == "paid":
@@ -142,7 +142,7 @@ def pay(ctx: Effects, invoice: Json, params: Json) -> Json:
 
 
 def settle(ctx: Effects, invoice: Json, off_stripe: bool = False) -> Json:
-    """It is paid."""
+    """Mark an invoice as paid."""
     old, due = copy.deepcopy(invoice), invoice["amount_due"]
     invoice |= {"status": "paid", "amount_remaining": 0, "amount_paid": due, "auto_advance": False}
     invoice |= {"attempted": True, "next_payment_attempt": None, "amount_paid_off_stripe": due if off_stripe else 0}
@@ -160,7 +160,7 @@ def settle(ctx: Effects, invoice: Json, off_stripe: bool = False) -> Json:
 
 
 def _on_payment(ctx: Effects, intent: Json, paid: bool) -> None:
-    """A payment intent was paid or declined: so was the invoice it is for."""
+    """Store the outcome of a payment intent on its invoice."""
     billed = ctx.realm.table(BILLED).get(intent["id"])
     if billed is None:
         return
@@ -172,7 +172,7 @@ def _on_payment(ctx: Effects, intent: Json, paid: bool) -> None:
 
 
 def failed(ctx: Effects, invoice: Json) -> None:
-    """Nobody could be charged."""
+    """Store a failed payment on an invoice."""
     old = copy.deepcopy(invoice)
     invoice |= {"attempted": True, "attempt_count": invoice["attempt_count"] + 1}
     change(ctx, invoice, old, "payment_failed")
@@ -184,7 +184,7 @@ payments.LISTENERS.append(_on_payment)
 
 
 def _release(ctx: Effects, invoice: Json) -> None:
-    """Nobody needs to pay any more."""
+    """Cancel the open payment intent of an invoice."""
     intent = intent_of(ctx, invoice)
     if intent is not None and intent["status"] not in ("succeeded", "canceled"):
         payments.cancel(ctx, intent, {"cancellation_reason": "void_invoice"})

@@ -1,4 +1,4 @@
-"""Quotes: an offer, which the customer accepts and thereby subscribes or is billed."""
+"""Quotes: offers. An accepted quote becomes a subscription or an invoice."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def _finalize(ctx: Effects, quote: Json, params: Json) -> Json:
 
 
 def _accept(ctx: Effects, quote: Json, params: Json) -> Json:
-    """The customer says yes: what recurs becomes a subscription, anything else an invoice."""
+    """Accept a quote: recurring prices become a subscription, one-time prices an invoice."""
     expect(quote, "accept", "open")
     items = lines.of(ctx, quote)
     wanted = [{"price": item["price"]["id"], "quantity": item["quantity"], "own": True} for item in items]

@@ -1,4 +1,4 @@
-"""What time and payments do to a subscription: it begins, renews, falls behind, pauses and ends."""
+"""How time and payments change a subscription: it renews, becomes past due, pauses and ends."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 DAY = 86_400
-NOTICE = 3 * DAY  # before a trial ends, or at once if it is shorter
+NOTICE = 3 * DAY  # between `trial_will_end` and the end of a trial; a shorter trial is announced immediately
 OVER = ("canceled", "incomplete_expired")
 LIVE = ("active", "past_due", "trialing", "unpaid")
 
 
 def after(start: int, recurring: Json, anchor: int) -> int:
-    """The end of a period; months keep the anchor's day, as far as they have it."""
+    """Return the end of a period. Months end on the anchor's day, or on their last day."""
     count = recurring["interval_count"]
     if recurring["interval"] in ("day", "week"):
         return int(start + count * DAY * (7 if recurring["interval"] == "week" else 1))
@@ -31,7 +31,7 @@ def after(start: int, recurring: Json, anchor: int) -> int:
 
 
 def period(subscription: Json) -> tuple[int, int]:
-    """All items share one; a subscription that a test inserted may have none."""
+    """Return the period that all items share; (0, 0) if a test inserted a subscription without items."""
     first = next(iter(subscription["items"]["data"]), {"current_period_start": 0, "current_period_end": 0})
     return first["current_period_start"], first["current_period_end"]
 
@@ -49,14 +49,14 @@ def change(ctx: Effects, subscription: Json, old: Json, *verbs: str) -> None:
 
 
 def schedule(ctx: Effects, subscription: Json) -> None:
-    """Wake it when its period ends, and three days before a trial does."""
+    """Schedule `on_due` for the end of the period, and for three days before the end of a trial."""
     end = period(subscription)[1] if subscription["status"] in LIVE else 0
     notice = end - NOTICE if subscription["status"] == "trialing" else 0
     ctx.schedule(subscription, (notice if notice > ctx.second else end) or None)
 
 
 def draft(ctx: Effects, subscription: Json, reason: str) -> Json:
-    """The invoice for the current period."""
+    """Create the draft invoice of the current period."""
     ctx.keep("subscription", subscription)  # the invoice reads its items
     details = {"metadata": subscription["metadata"], "subscription": subscription["id"]}
     wanted = {
@@ -71,7 +71,7 @@ def draft(ctx: Effects, subscription: Json, reason: str) -> Json:
 
 
 def collect(ctx: Effects, subscription: Json, wait: bool = False, away: bool = True) -> None:
-    """Finalize the latest invoice and charge for it, unless the caller (or a pause) says to wait."""
+    """Finalize the latest invoice and charge it, unless `wait` or a pause of collection prevents that."""
     invoice = copy.deepcopy(ctx.need("invoice", subscription["latest_invoice"]))
     pause = (subscription["pause_collection"] or {}).get("behavior")
     if pause == "keep_as_draft":
@@ -90,7 +90,7 @@ def collect(ctx: Effects, subscription: Json, wait: bool = False, away: bool = T
     elif invoices.payer(ctx, invoice) is None:
         invoices.failed(ctx, invoice)
     else:
-        with suppress(Problem):  # a decline, of which invoice and subscription tell
+        with suppress(Problem):  # a decline, which invoice and subscription show
             invoices.pay(ctx, invoice, {"off_session": away})
 
 
@@ -133,7 +133,7 @@ def on_due(ctx: Effects, subscription: Json) -> None:
 
 
 def _like(subscription: Json) -> Json:
-    """As much of an invoice as it takes to tell who would pay it."""
+    """Return the fields of an invoice that `payer` reads."""
     return {
         "customer": subscription["customer"],
         "default_payment_method": subscription["default_payment_method"],
@@ -161,7 +161,7 @@ def end(ctx: Effects, subscription: Json) -> Json:
 
 
 def _on_payment(ctx: Effects, invoice: Json, paid: bool) -> None:
-    """An invoice was paid or not: so the subscription is active, or past due."""
+    """Make a subscription active or past due after the payment of its invoice."""
     details = (invoice["parent"] or {}).get("subscription_details")
     found = ctx.realm.find("subscription", details["subscription"]) if details else None
     if found is None:

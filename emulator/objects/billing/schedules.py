@@ -1,4 +1,4 @@
-"""Subscription schedules: what a subscription will cost, phase by phase."""
+"""Subscription schedules: the phases of a subscription."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from stripe_mongo_sync.emulator.protocol.fields import (
 from stripe_mongo_sync.emulator.protocol.params import INTERVAL
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
-SOON = 7 * DAY  # before its end, a schedule is said to expire
+SOON = 7 * DAY  # between the `expiring` event and the end of a schedule
 
 
 def _check(params: Json) -> None:
@@ -52,7 +52,7 @@ def _check_state(ctx: Effects, params: Json, schedule: Json | None) -> None:
 
 
 def _phases(ctx: Effects, given: list[Json], start: int) -> list[Json]:
-    """When each begins and ends: the next one begins where one ends."""
+    """Return the phases with their start and end: each begins when the one before ends."""
     made = []
     for phase in given:
         first = ctx.need("price", phase["items"][0]["price"])
@@ -90,7 +90,7 @@ def _finish(ctx: Effects, params: Json, schedule: Json) -> None:
 
 
 def _begin(ctx: Effects, schedule: Json) -> None:
-    """The first phase begins, and with it the subscription, which is active even if nobody pays yet."""
+    """Begin the first phase: create the subscription, which is active even without a payment."""
     wanted = {"customer": schedule["customer"], "items": _wanted(schedule["phases"][0])}
     poor = invoices.payer(ctx, {**wanted, "default_payment_method": None, "parent": None}) is None
     made = ctx.create("subscription", wanted | ({"payment_behavior": "default_incomplete"} if poor else {}))
@@ -115,7 +115,7 @@ def _enter(ctx: Effects, schedule: Json, number: int) -> None:
 
 
 def _on_due(ctx: Effects, schedule: Json) -> None:
-    """A phase begins or ends, or the last one is about to."""
+    """Begin or end a phase, or announce that the last one ends soon."""
     old = copy.deepcopy(schedule)
     if schedule["status"] == "not_started":
         _begin(ctx, schedule)
@@ -136,7 +136,7 @@ def _on_due(ctx: Effects, schedule: Json) -> None:
 
 
 def _turn(ctx: Effects, schedule: Json, number: int) -> None:
-    """The subscription takes the items of the next phase."""
+    """Give the subscription the items of the next phase."""
     subscription = copy.deepcopy(ctx.need("subscription", schedule["subscription"]))
     old = copy.deepcopy(subscription)
     for item in list(subscription["items"]["data"]):
@@ -163,7 +163,7 @@ def _end(ctx: Effects, schedule: Json) -> None:
 
 
 def _let_go(ctx: Effects, schedule: Json) -> None:
-    """The subscription goes on by itself."""
+    """Release the subscription from its schedule."""
     schedule |= {"released_subscription": schedule["subscription"], "subscription": None, "current_phase": None}
     found = ctx.realm.find("subscription", schedule["released_subscription"] or "")
     if found is not None:

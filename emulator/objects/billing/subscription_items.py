@@ -1,4 +1,4 @@
-"""The items of a subscription: which prices go together, and how they change."""
+"""The items of a subscription: rules for their prices, and changes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 
 
 def prices(ctx: Effects, given: list[Json]) -> None:
-    """All prices recur, alike."""
+    """Check that all prices are recurring, with the same interval."""
     lines.check_state(ctx, given, "subscription", name="items")
     rhythms = []
     for index, line in enumerate(given):
@@ -32,12 +32,12 @@ def prices(ctx: Effects, given: list[Json]) -> None:
 
 
 def check_state(ctx: Effects, params: Json, subscription: Json) -> None:
-    """Items may change from the next period on; the emulator reckons no prorations."""
+    """Check a change of items. The emulator supports it only without prorations."""
     given = params.get("items")
     if given is None:
         return
     if params.get("proration_behavior") != "none":
-        message = "The emulator makes no prorations: change items with `proration_behavior=none`."
+        message = "The emulator does not support prorations: change items with `proration_behavior=none`."
         raise errors.invalid(message, "proration_behavior")
     known = {item["id"]: item for item in subscription["items"]["data"]}
     for index, line in enumerate(given):
@@ -117,7 +117,7 @@ CHANGED: Fields = {**ITEM, "deleted": Flag(), "id": Text()}
 
 
 def _all(ctx: Effects) -> list[Json]:
-    """Lists are read from their end, and those of one second are to come as their subscription shows them."""
+    """Return all items, in an order in which the list shows those of one second as their subscription does."""
     return [item for owner in ctx.realm.all("subscription") for item in reversed(owner["items"]["data"])]
 
 

@@ -1,4 +1,4 @@
-"""Subscriptions: the row, and how one begins, changes and ends. What time does to one is in `renewals`."""
+"""Subscriptions: the row of the type, and the calls that create, change and end one."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from stripe_mongo_sync.emulator.protocol.fields import (
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 DAY = 86_400
-FIRST_PAYMENT_TIMEOUT = 23 * 3600  # how long a first payment may take
+FIRST_PAYMENT_TIMEOUT = 23 * 3600  # seconds until an unpaid subscription becomes incomplete_expired
 
 
 def _check(params: Json) -> None:
@@ -86,7 +86,7 @@ def _trial_end(ctx: Effects, params: Json) -> int | None:
 
 
 def _finish(ctx: Effects, params: Json, subscription: Json) -> None:
-    if "customer" in params:  # only a new one says whose it is
+    if "customer" in params:  # only a create has this parameter
         _begin(ctx, params, subscription)
         return
     for line in params.get("items") or []:
@@ -96,7 +96,7 @@ def _finish(ctx: Effects, params: Json, subscription: Json) -> None:
         subscription["cancel_at"] = renewals.period(subscription)[1] if ending else None
         subscription["canceled_at"] = ctx.second if ending else None
         subscription["cancellation_details"]["reason"] = "cancellation_requested" if ending else None
-    if params.get("trial_end") is not None:  # what its end brings happens before the next request
+    if params.get("trial_end") is not None:  # the end of the trial runs before the next request
         end = ctx.second if params["trial_end"] == "now" else params["trial_end"]
         subscription |= {"trial_end": end, "billing_cycle_anchor": end}
         renewals.stretch(subscription, renewals.period(subscription)[0], end)
@@ -125,7 +125,7 @@ def _begin(ctx: Effects, params: Json, subscription: Json) -> None:
 
 
 def _after(ctx: Effects, params: Json, subscription: Json) -> None:
-    """The first invoice is charged at once, unless the caller wants to see to it."""
+    """Charge the first invoice, unless the caller confirms the payment itself."""
     wait = params.get("payment_behavior") == "default_incomplete"
     renewals.collect(ctx, subscription, wait, away=False)
     if subscription["status"] == "trialing" and subscription["trial_end"] - ctx.second <= renewals.NOTICE:

@@ -29,9 +29,7 @@ def complete(ctx: Effects, session: Json, card: str, email: str) -> Json:
         if payments.confirm(ctx, intent, paid_with)["status"] == "requires_action":
             payments.authenticated(ctx, intent, agrees=True)
         paid = ctx.need("payment_intent", intent["id"])["status"] == "succeeded"
-        session["payment_status"] = (
-            "paid" if paid else "unpaid"
-        )  # unpaid: to be captured, or a bank debit is processing
+        session["payment_status"] = "paid" if paid else "unpaid"  # unpaid: to be captured, or a debit is processing
     elif session["mode"] == "subscription":
         _subscribe(ctx, session, card, email)
     known = session["customer_email"] or (ctx.realm.find("customer", session["customer"] or "") or {}).get("email")

@@ -1,4 +1,4 @@
-"""What comes from banks: direct debits, which take days, and the cash that a customer sends."""
+"""Bank payments: direct debits, whose outcome comes later, and the cash balance of customers."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.fields import Currency, Fields, Hash, OneOf, Text, Time, Whole
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
-ACCOUNTS = "bank_accounts"  # the table: payment method -> {"iban"}
-CASH = "cash_balance"  # the table: customer -> currency -> amount
+ACCOUNTS = "bank_accounts"  # table: payment method -> {"iban"}
+CASH = "cash_balance"  # table: customer -> currency -> amount
 COUNTRIES = {"eur": "eu", "gbp": "gb", "jpy": "jp", "mxn": "mx"}  # of bank transfers in a currency
 
 
 @dataclass(frozen=True)
 class Debit:
-    """How a debit ends, and after how many seconds."""
+    """The outcome of a debit, and after how many seconds it is known."""
 
     refused: str = ""
     after: int = 0
@@ -39,7 +39,7 @@ IBANS = {
 
 
 def finish(ctx: Effects, params: Json, method: Json) -> None:
-    """Finish a new payment method."""
+    """Complete a new payment method from its IBAN."""
     iban = params["sepa_debit"]["iban"].replace(" ", "")
     ctx.realm.put(ACCOUNTS, method["id"], {"iban": iban})
     method["sepa_debit"] = {
@@ -60,11 +60,13 @@ def check(params: Json) -> None:
         if (params.get("billing_details") or {}).get(name) is None:
             raise errors.missing(f"billing_details[{name}]")
     if iban.replace(" ", "") not in IBANS:
-        raise errors.invalid("The emulator knows Stripe's test accounts only.", "sepa_debit[iban]", "invalid_iban")
+        raise errors.invalid(
+            "The emulator knows only the IBANs of Stripe's test accounts.", "sepa_debit[iban]", "invalid_iban"
+        )
 
 
 def confirm(ctx: Effects, intent: Json, method: Json, params: Json) -> Json:
-    """Ask the bank; it answers later."""
+    """Begin a debit. The bank answers later."""
     if method["type"] not in intent["payment_method_types"]:
         message = f"The PaymentMethod provided ({method['type']}) is not allowed for this PaymentIntent."
         raise errors.invalid(message, "payment_method")
@@ -82,7 +84,7 @@ def confirm(ctx: Effects, intent: Json, method: Json, params: Json) -> Json:
 
 
 def debited(ctx: Effects, intent: Json) -> bool | None:
-    """The bank has answered: whether it paid; None if nobody asked it."""
+    """Store the bank's answer. Return whether it paid, or None if no debit is processing."""
     if intent["status"] != "processing":
         return None
     method = copy.deepcopy(ctx.need("payment_method", intent["payment_method"]))
@@ -101,11 +103,11 @@ def debited(ctx: Effects, intent: Json) -> bool | None:
     return False
 
 
-# The cash balance: what a customer has sent
+# Cash balances of customers
 
 
 def _fund(ctx: Effects, params: Json, customer: str) -> Json:
-    """POST /v1/test_helpers/customers/<id>/fund_cash_balance: the customer sends money, and nothing waits for it."""
+    """POST /v1/test_helpers/customers/<id>/fund_cash_balance: money from a customer, for no invoice."""
     ctx.need("customer", customer)
     currency, amount = params["currency"], params["amount"]
     held = {**ctx.realm.table(CASH).get(customer, {})}
@@ -145,7 +147,7 @@ ACCEPTANCE: Fields = {"accepted_at": Time(), "type": OneOf(values=("offline", "o
 
 
 def mandate(new: bool) -> Fields:
-    """That the customer agrees to be debited; who confirms later may have said it before."""
+    """Return the parameter of a mandate, which a confirmation may omit if it was given before."""
     accepted = Hash(fields=ACCEPTANCE, required=new)
     return {"mandate_data": Hash(fields={"customer_acceptance": accepted}, hidden=True)}
 

@@ -13,16 +13,16 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 
 @dataclass(frozen=True)
 class Card:
-    """A test card, known by its last four digits. With `refused` it declines; with `asks` its owner must say yes."""
+    """A test card, identified by its last four digits."""
 
     last4: str
     brand: str = "visa"
-    refused: str = ""  # the decline code
-    attaches: bool = False  # although it is refused later
-    asks: bool = False  # for authentication (3-D Secure)
-    clears: bool = False  # the money is available at once
-    disputed: str = ""  # the reason for which its owner disputes each payment at once
-    inquiry: bool = False  # of that dispute: the bank only asks
+    refused: str = ""  # decline code of its payments
+    attaches: bool = False  # can be attached although its payments are declined
+    asks: bool = False  # requires 3-D Secure
+    clears: bool = False  # the money is available immediately
+    disputed: str = ""  # reason of the dispute that follows each payment
+    inquiry: bool = False  # that dispute is an inquiry
 
 
 # Names as in pm_card_<name> and tok_<name>.
@@ -48,7 +48,7 @@ CARDS: dict[str, Card] = {
 }
 BY_LAST4 = {card.last4: card for card in CARDS.values()}
 ALIASES = {f"visa_{name}": name for name in CARDS if name.startswith("charge")}
-# Reasons that are codes of their own; every other reason is a decline_code of card_declined.
+# Reasons that are error codes themselves. All others are a decline_code of card_declined.
 CODES = {
     "expired_card": ("Your card has expired.", "exp_month"),
     "incorrect_cvc": ("Your card's security code is incorrect.", "cvc"),
@@ -58,11 +58,11 @@ MESSAGES = {
     "insufficient_funds": "Your card has insufficient funds.",
     "authentication_required": "Your card was declined. This transaction requires authentication.",
 }
-SPENT = "spent"  # ids of payment methods that will not work a second time
+SPENT = "spent"  # table: ids of payment methods that cannot be used again
 
 
 def card_details(card: Card) -> Json:
-    """The card as a payment method shows it."""
+    """Return the `card` of a payment method."""
     return {
         "brand": card.brand,
         "checks": {"address_line1_check": None, "address_postal_code_check": None, "cvc_check": "pass"},
@@ -84,12 +84,12 @@ def template(name: str) -> Json:
     return {"type": "card", "card": card_details(CARDS[ALIASES.get(name, name)])}
 
 
-# pm_card_visa stands for a new payment method that looks like this.
+# Each use of an id such as pm_card_visa makes a new payment method with these fields.
 TEMPLATES: dict[str, Json] = {f"pm_card_{name}": template(name) for name in (*CARDS, *ALIASES)}
 
 
 def peek(ctx: Effects, id: str) -> Json:
-    """What a payment method is, or will be if its id is a template."""
+    """Return a payment method, or what a template would make. Raises Stripe's 404."""
     template = TEMPLATES.get(id)
     return {"id": id, "customer": None, **template} if template is not None else ctx.need("payment_method", id)
 
@@ -99,7 +99,7 @@ def card_of(method: Json) -> Card:
 
 
 def refusal(reason: str, **extra: Any) -> Problem:
-    """402, in the words that Stripe has for this reason."""
+    """Return the 402 with Stripe's message for this reason."""
     if reason in CODES:
         message, param = CODES[reason]
         return Problem(402, message, code=reason, param=param, type="card_error", **extra)
@@ -109,7 +109,7 @@ def refusal(reason: str, **extra: Any) -> Problem:
 
 
 def usable(ctx: Effects, method: Json, customer: str | None) -> None:
-    """Refuse a method of somebody else, and one that was used up (stripe.com/docs/api/payment_methods/detach)."""
+    """Refuse another customer's method, and one that was detached (docs.stripe.com/api/payment_methods/detach)."""
     id = method["id"]
     if id in ctx.realm.table(SPENT):
         raise errors.invalid(
@@ -139,7 +139,7 @@ def belongs(ctx: Effects, id: str, customer: str, param: str) -> None:
 
 
 def attach(ctx: Effects, method: Json, customer: str) -> Json:
-    """Attach, with its event; nothing if it is attached already."""
+    """Attach a method to a customer and announce that, unless it is attached already."""
     if method["customer"] == customer:
         return method
     usable(ctx, method, customer)

@@ -1,4 +1,4 @@
-"""Charges and refunds: the money that moved, and the money that went back."""
+"""Charges and refunds."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ CHARGE = Resource(
 
 
 def charge(ctx: Effects, intent: Json, method: Json, reason: str = "", pending: bool = False) -> Json:
-    """Try to take the money of a payment intent; `reason` is why the card said no, `pending` if a bank is asked."""
+    """Create the charge of a payment intent: failed with a `reason`, or `pending` until a bank answers."""
     manual, status = intent["capture_method"] == "manual", "failed" if reason else "pending" if pending else "succeeded"
     made = ctx.make(
         "charge",
@@ -85,7 +85,7 @@ def _outcome(reason: str) -> Json:
 
 
 def _details(method: Json) -> Json:
-    """How a charge shows what it was paid with."""
+    """Return the `payment_method_details` of a charge."""
     if method["type"] == "card":
         return {"type": "card", "card": _seen(method["card"])}
     shown = ("bank_code", "branch_code", "country", "fingerprint", "last4")
@@ -106,7 +106,7 @@ def _seen(card: Json) -> Json:
 
 
 def give_back(ctx: Effects, id: str, amount: int) -> None:
-    """Count an amount as refunded, and say so."""
+    """Add a refunded amount to a charge, and announce that."""
     paid = copy.deepcopy(ctx.need("charge", id))
     paid["amount_refunded"] += amount
     paid["refunded"] = paid["amount_refunded"] >= paid["amount"]
@@ -124,7 +124,7 @@ def _check(params: Json) -> None:
 
 
 def _source(ctx: Effects, params: Json) -> Json:
-    """The charge to be refunded, or why there is none."""
+    """Return the charge to refund. Raises Stripe's error if none can be refunded."""
     intent, id = params.get("payment_intent"), params.get("charge")
     if id is None:
         id = ctx.need("payment_intent", params["payment_intent"])["latest_charge"]
@@ -141,7 +141,7 @@ def _check_state(ctx: Effects, params: Json, refund: Json | None) -> None:
         return
     paid = _source(ctx, params)
     disputes.refundable(ctx, paid["id"])
-    left = paid["amount"] - paid["amount_refunded"]  # what was not captured counts as refunded
+    left = paid["amount"] - paid["amount_refunded"]  # an amount that was not captured counts as refunded
     if left <= 0:
         raise Problem(400, f"Charge {paid['id']} has already been refunded.", code="charge_already_refunded")
     if params.get("amount") is not None and params["amount"] > left:

@@ -1,4 +1,4 @@
-"""Disputes: the buyer's bank takes the money of a charge back, or asks about it, and somebody decides."""
+"""Disputes: the buyer's bank takes the money of a charge back or inquires, and later decides."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.fields import Fields, Flag, Hash, Metadata, Text
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
-DUE = 9 * 86_400  # seconds that a seller has to answer
+RESPONSE_TIME = 9 * 86_400  # seconds that a seller has for the evidence
 NAMES = (
     "access_activity_log billing_address cancellation_policy cancellation_policy_disclosure cancellation_rebuttal "
     "customer_communication customer_email_address customer_name customer_purchase_ip customer_signature "
@@ -20,25 +20,25 @@ NAMES = (
     "shipping_address shipping_carrier shipping_date shipping_documentation shipping_tracking_number "
     "uncategorized_file uncategorized_text"
 )
-SHORT = (  # of up to 5,000 characters; what is told at length may have 20,000
+SHORT = (  # of up to 5,000 characters; all others have up to 20,000
     "billing_address customer_email_address customer_name customer_purchase_ip duplicate_charge_id service_date "
     "shipping_address shipping_carrier shipping_date shipping_tracking_number"
 )
 EVIDENCE: Fields = {name: Text(longest=5000 if name in SHORT.split() else 20_000) for name in NAMES.split()}
 UNDECIDED = ("needs_response", "under_review", "warning_needs_response", "warning_under_review")
-# What the seller writes in a sandbox decides (docs.stripe.com/testing, evidence).
+# In a sandbox, the text of the evidence decides (docs.stripe.com/testing#disputes).
 VERDICTS = {"winning_evidence": "won", "losing_evidence": "lost", "escalate_inquiry_evidence": "needs_response"}
 
 
 def dispute(
     ctx: Effects, charge: str, amount: int | None = None, reason: str = "fraudulent", inquiry: bool = False
 ) -> Json:
-    """The bank disputes a charge, or a part of it, and takes that money; with an inquiry it takes none yet."""
+    """Dispute a charge or a part of it, and withdraw the money unless it is an inquiry. Return the dispute."""
     paid = copy.deepcopy(ctx.need("charge", charge))
     if paid["status"] != "succeeded" or not paid["captured"]:
-        raise ValueError(f"{charge} brought no money that could be disputed")
+        raise ValueError(f"{charge} cannot be disputed: it is not succeeded and captured")
     paid["disputed"] = True
-    ctx.keep("charge", paid)  # no event tells of that: those of the dispute do
+    ctx.keep("charge", paid)  # without an event of the charge: the dispute has its own
     made = ctx.make(
         "dispute",
         amount=paid["amount"] if amount is None else amount,
@@ -50,7 +50,7 @@ def dispute(
         reason=reason,
         status="warning_needs_response" if inquiry else "needs_response",
     )
-    made["evidence_details"]["due_by"] = ctx.second + DUE
+    made["evidence_details"]["due_by"] = ctx.second + RESPONSE_TIME
     ctx.keep("dispute", made)
     ctx.announce("charge.dispute.created", made)
     if not inquiry:
@@ -65,7 +65,7 @@ def _seen(details: Json, inquiry: bool) -> Json:
 
 
 def _move(ctx: Effects, object: Json, event: str, amount: int) -> None:
-    """The money goes or comes back; for each time there is a balance transaction."""
+    """Withdraw or reinstate money, with a balance transaction and an event."""
     old = copy.deepcopy(object)
     fee = 1500 if amount < 0 else 0
     object["balance_transactions"].append(
@@ -93,7 +93,7 @@ def _move(ctx: Effects, object: Json, event: str, amount: int) -> None:
 
 
 def decide(ctx: Effects, object: Json, status: str) -> Json:
-    """The bank decides: won, lost, or a dispute after all."""
+    """Set the bank's decision: won, lost, or a dispute after an inquiry."""
     old = copy.deepcopy(object)
     object |= {"status": status, "is_charge_refundable": status in ("won", "warning_closed")}
     ctx.keep("dispute", object)
@@ -106,7 +106,7 @@ def decide(ctx: Effects, object: Json, status: str) -> Json:
 
 
 def refundable(ctx: Effects, charge: str) -> None:
-    """Refuse a refund of money that the bank has."""
+    """Refuse a refund of a charge whose money the bank has withdrawn."""
     if any(each["charge"] == charge and not each["is_charge_refundable"] for each in ctx.realm.all("dispute")):
         message = f"Charge {charge} has been charged back; cannot issue a refund."
         raise Problem(400, message, code="charge_disputed")
@@ -127,7 +127,7 @@ def _finish(ctx: Effects, params: Json, object: Json) -> None:
 
 
 def _on_due(ctx: Effects, object: Json) -> None:
-    """In a sandbox the bank decides at once, by what was written."""
+    """Decide by the text of the evidence, as a sandbox does immediately."""
     verdict = VERDICTS.get(str(object["evidence"]["uncategorized_text"]))
     if verdict and object["status"] in UNDECIDED:
         inquiry = object["status"].startswith("warning_")
@@ -135,7 +135,7 @@ def _on_due(ctx: Effects, object: Json) -> None:
 
 
 def _close(ctx: Effects, object: Json, params: Json) -> Json:
-    """The seller gives in."""
+    """Close a dispute as lost, for the seller."""
     if object["status"] not in UNDECIDED:
         raise Problem(400, f"This dispute is already closed: its status is {object['status']}.")
     return decide(ctx, object, "warning_closed" if object["status"].startswith("warning_") else "lost")

@@ -1,4 +1,4 @@
-"""What payment intents and setup intents have in common: their methods, their states, and their first steps."""
+"""What payment intents and setup intents share: payment methods, statuses, rules and parameters."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def unexpected(intent: Json, verb: str) -> Problem:
 
 
 def redirects(automatic: Json | None, kind: str, params: Json) -> None:
-    """Methods enabled in the Dashboard may redirect, so a confirmation must say where to return."""
+    """Require a `return_url` if the Dashboard's payment methods, which can redirect, are enabled."""
     if automatic and automatic["allow_redirects"] == "always" and params.get("return_url") is None:
         raise errors.invalid(
             f"This {TITLES[kind]} is configured to accept payment methods enabled in your Dashboard. Because some of "
@@ -37,7 +37,7 @@ def redirects(automatic: Json | None, kind: str, params: Json) -> None:
 
 
 def by_caller(do: Step, verb: str) -> Step:
-    """Only the buyer acts on what belongs to an open checkout session."""
+    """Return the step for API callers, who cannot change the intent of an open checkout session."""
 
     def checked(ctx: Effects, intent: Json, params: Json) -> Json:
         for session in ctx.realm.all("checkout.session"):
@@ -51,7 +51,7 @@ def by_caller(do: Step, verb: str) -> Step:
 
 
 def take_method(ctx: Effects, intent: Json, params: Json) -> Json:
-    """The payment method to confirm with; it is put into the intent."""
+    """Set the intent's payment method from the parameters, and return it."""
     id = params.get("payment_method") or intent["payment_method"]
     if id is None:
         kind, title = intent["object"], TITLES[intent["object"]]
@@ -70,7 +70,7 @@ def take_method(ctx: Effects, intent: Json, params: Json) -> Json:
 
 
 def ask(intent: Json, return_url: str | None) -> None:
-    """The owner of the card must say yes first."""
+    """Let the intent wait for 3-D Secure."""
     url = f"https://hooks.stripe.com/redirect/authenticate/{intent['id']}"
     way: Json = {"type": "redirect_to_url", "redirect_to_url": {"return_url": return_url, "url": url}}
     intent["status"] = "requires_action"
@@ -78,21 +78,20 @@ def ask(intent: Json, return_url: str | None) -> None:
 
 
 def check_method(params: Json) -> None:
-    """Rules that payment and setup intents share."""
+    """Check the rules for parameters that both kinds of intent share."""
     if not params.get("confirm"):
         early = ("error_on_requires_action", "off_session", "return_url")
         for name in [name for name in early if params.get(name) is not None]:
             raise errors.invalid(f"The parameter `{name}` cannot be passed when creating without `confirm`.", name)
     for index, type in enumerate(params.get("allowed_payment_method_types") or []):
         if type not in ("card", "link", "sepa_debit"):
-            message = (
-                f"The payment method type provided: {type} is invalid: the emulator serves cards and SEPA debits only."
-            )
+            supported = "the emulator supports only cards and SEPA debits."
+            message = f"The payment method type provided: {type} is invalid: {supported}"
             raise errors.invalid(message, f"allowed_payment_method_types[{index}]")
 
 
 def automatic(params: Json) -> Json | None:
-    """Which methods a new intent takes: those of the Dashboard, unless told otherwise."""
+    """Return `automatic_payment_methods` of a new intent: the Dashboard's methods, unless the caller lists types."""
     given = params.get("automatic_payment_methods")
     if given is None:
         listed = params.get("allowed_payment_method_types")
@@ -101,7 +100,7 @@ def automatic(params: Json) -> Json | None:
 
 
 def state_check(kind: str) -> Callable[[Effects, Json, Json | None], None]:
-    """The rules for a new intent, and for one that is changed: only while nothing is done yet."""
+    """Return the `check_state` of a kind of intent: after its confirmation, most fields are fixed."""
 
     def check_state(ctx: Effects, params: Json, intent: Json | None) -> None:
         if intent is not None and intent["status"] not in OPEN:

@@ -1,4 +1,4 @@
-"""The account's own money: what is available of it, what it is topped up with, and what is paid out or transferred."""
+"""The account's balance, payouts, top-ups and transfers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from stripe_mongo_sync.emulator.protocol.fields import Currency, Fields, Flag, M
 from stripe_mongo_sync.emulator.protocol.values import choice
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
-FUNDS = "funds"  # the table: currency -> {"amount"}
+FUNDS = "funds"  # table: currency -> {"amount"}
 AMOUNT: Fields = {"amount": Whole(least=1, most=99_999_999, required=True), "currency": Currency(required=True)}
 BANK = "ba_1EmulatedBankAccount01"
 
@@ -27,12 +27,12 @@ def _available(ctx: Effects, currency: str) -> int:
 
 
 def move(ctx: Effects, currency: str, amount: int) -> None:
-    """Add to what is available, or take away from it. The emulator takes no fees."""
+    """Add an amount to the available balance, or subtract a negative one. The emulator takes no fees."""
     ctx.realm.put(FUNDS, currency, {"amount": _available(ctx, currency) + amount})
 
 
 def earn(ctx: Effects, currency: str, amount: int) -> None:
-    """Money that need not wait."""
+    """Add money that is available immediately, and announce that."""
     move(ctx, currency, amount)
     ctx.announce("balance.available", balance(ctx))
 

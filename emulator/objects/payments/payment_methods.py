@@ -1,4 +1,4 @@
-"""Payment methods: cards that are attached to a customer, once, and detached for ever."""
+"""Payment methods, which can be attached once, and never again after they are detached."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def _check(params: Json) -> None:
         bank.check(params)
         return
     if params["type"] != "card":
-        raise errors.invalid(f"The emulator serves cards and SEPA debits only, not {params['type']}.", "type")
+        raise errors.invalid(f"The emulator supports only cards and SEPA debits, not {params['type']}.", "type")
     card = params.get("card") or {}
     if card.get("number") is not None:
         raise Problem(

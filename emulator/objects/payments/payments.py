@@ -1,4 +1,4 @@
-"""Payment intents: from wanting money to having it, or to a decline that says why."""
+"""Payment intents: confirm, capture, cancel, and the outcome of a charge."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from stripe_mongo_sync.emulator.protocol.fields import Currency, Email, Fields, 
 from stripe_mongo_sync.emulator.protocol.params import SHIPPING
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
-# The least that Stripe takes, where it is not 50 (docs.stripe.com/currencies).
+# Minimum charge amounts that are not 50 (docs.stripe.com/currencies).
 LEAST = {"gbp": 30, "jpy": 50, "sek": 300, "nok": 300, "dkk": 250, "czk": 1500, "huf": 17500, "hkd": 400}
 
-# Who wants to know whether an intent was paid or declined: (ctx, intent, paid).
+# Called when an intent was paid or declined: (effects, intent, paid).
 LISTENERS: list[Callable[[Effects, Json, bool], None]] = []
 
 
 def confirm(ctx: Effects, intent: Json, params: Json) -> Json:
-    """Charge the card, ask its owner, or raise the decline after everything about it is kept and announced."""
+    """Charge the card, or wait for 3-D Secure. Raises a decline, after it is stored and announced."""
     if intent["status"] not in OPEN:
         raise unexpected(intent, "confirm")
     intents.redirects(intent["automatic_payment_methods"], "payment_intent", params)
@@ -75,7 +75,7 @@ def pay(ctx: Effects, intent: Json, method: Json) -> Json:
 
 
 def fail(ctx: Effects, intent: Json, method: Json, reason: str) -> Json:
-    """Never returns: 402, with the intent that waits for another card."""
+    """Raise the 402 of a declined card, after the intent is stored."""
     tried = charge(ctx, intent, method, reason)
     error = cards.refusal(reason, charge=tried["id"], payment_method=method)
     intent |= {"latest_charge": tried["id"], "next_action": None, "payment_method": None}
@@ -88,7 +88,7 @@ def fail(ctx: Effects, intent: Json, method: Json, reason: str) -> Json:
 
 
 def _on_due(ctx: Effects, intent: Json) -> None:
-    """A bank answers."""
+    """Store a bank's answer to a debit."""
     paid = bank.debited(ctx, intent)
     if paid is not None:
         _notify(ctx, intent, paid)
@@ -130,7 +130,7 @@ def cancel(ctx: Effects, intent: Json, params: Json) -> Json:
 
 
 def authenticated(ctx: Effects, intent: Json, agrees: bool) -> Json:
-    """The owner of the card said yes or no."""
+    """Continue after 3-D Secure. Raises the 402 if the cardholder refused."""
     method = copy.deepcopy(ctx.need("payment_method", intent["payment_method"]))
     if agrees:
         return pay(ctx, intent, method)

@@ -1,4 +1,4 @@
-"""Setup intents: a card is saved for later, and nothing is charged."""
+"""Setup intents, which save a payment method without a charge."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def _save(ctx: Effects, intent: Json, method: Json) -> Json:
 
 
 def _fail(ctx: Effects, intent: Json, method: Json, reason: str) -> Json:
-    """Never returns: 402, with the intent that waits for another card."""
+    """Raise the 402 of a declined card, after the intent is stored."""
     error = cards.refusal(reason, payment_method=method)
     intent |= {"next_action": None, "payment_method": None, "status": "requires_payment_method"}
     intent["last_setup_error"] = copy.deepcopy(error.error)
@@ -57,7 +57,7 @@ def _fail(ctx: Effects, intent: Json, method: Json, reason: str) -> Json:
 
 
 def authenticated(ctx: Effects, intent: Json, agrees: bool) -> Json:
-    """The owner of the card said yes or no."""
+    """Continue after 3-D Secure. Raises the 402 if the cardholder refused."""
     method = copy.deepcopy(ctx.need("payment_method", intent["payment_method"]))
     if agrees:
         return _save(ctx, intent, method)

@@ -1,4 +1,4 @@
-"""Sources: the cards of customers, as they were kept before payment methods, and the tokens that stand for them."""
+"""Sources: cards of customers, as they were stored before payment methods, and their tokens."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHOWN = ("country", "exp_month", "exp_year", "fingerprint", "funding", "last4")
 
 
 def card_of_token(token: str, param: str = "source") -> cards.Card:
-    """The card that a test token stands for; refuse what is none, and a card that cannot be kept."""
+    """Return the card of a test token. Raises Stripe's error for an unknown token or a declined card."""
     name = token.removeprefix("tok_")
     known = cards.CARDS.get(cards.ALIASES.get(name, name)) if token.startswith("tok_") else None
     if known is None:
@@ -29,7 +29,7 @@ def card_of_token(token: str, param: str = "source") -> cards.Card:
 
 
 def keep(ctx: Effects, token: str, customer: str, metadata: Json | None = None) -> Json:
-    """A new card of a customer."""
+    """Create a card of a customer."""
     known = card_of_token(token)
     seen = cards.card_details(known)
     made = ctx.make(
@@ -45,7 +45,7 @@ def keep(ctx: Effects, token: str, customer: str, metadata: Json | None = None) 
 
 
 def as_method(realm: Realm, id: str) -> Json | None:
-    """A card as the payment method that it is as well, under the same id."""
+    """Return a card as a payment method with the same id, or None."""
     card = realm.find("card", id) if id.startswith("card_") else None
     if card is None:
         return None
@@ -73,7 +73,7 @@ def _customer(ctx: Effects, id: str) -> Json:
 
 
 def owned(ctx: Effects, customer: str, id: str, param: str = "id", status: int = 404) -> Json:
-    """A card of the customer's."""
+    """Return a card of the customer's. Raises Stripe's error."""
     found = ctx.realm.find("card", id)
     if found is None or found["customer"] != customer:
         raise errors.no_such("source", id, param, status)
