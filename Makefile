@@ -54,9 +54,10 @@ format: $(SETUP) ## Format, and repair what can be repaired
 	$(PY) -m ruff check --fix $(PRESENT)
 	$(PY) -m ruff format $(PRESENT)
 
-types: $(SETUP) ## Print docs/TYPES.md, what the command `types` says and the type stubs anew, from the code
+types: $(SETUP) ## Print docs/TYPES.md, what the command `types` says, docs/python.md and the type stubs anew, from the code
 	$(PY) -m sync types --markdown > docs/TYPES.md
 	$(PY) -c 'from sync.operator.catalogue import write; write()'
+	$(PY) -m tests.support.reference > docs/python.md
 	$(PY) -m tests.support.stubs
 
 demo: $(RUNTIME) ## Watch it all work, offline: MongoDB, a small Stripe, the service

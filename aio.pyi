@@ -32,12 +32,16 @@ from stripe_mongo_sync.sync.connection import Connection
 from stripe_mongo_sync.sync.connection import current as current
 from stripe_mongo_sync.sync.errors import AlreadyConnected as AlreadyConnected
 from stripe_mongo_sync.sync.errors import AlreadyExists as AlreadyExists
+from stripe_mongo_sync.sync.errors import BadSettings as BadSettings
 from stripe_mongo_sync.sync.errors import CannotLook as CannotLook
+from stripe_mongo_sync.sync.errors import Deleted as Deleted
 from stripe_mongo_sync.sync.errors import InProgress as InProgress
 from stripe_mongo_sync.sync.errors import KeyReused as KeyReused
 from stripe_mongo_sync.sync.errors import NotConnected as NotConnected
+from stripe_mongo_sync.sync.errors import NotDeletable as NotDeletable
 from stripe_mongo_sync.sync.errors import NotFound as NotFound
 from stripe_mongo_sync.sync.errors import Refused as Refused
+from stripe_mongo_sync.sync.errors import RolledBack as RolledBack
 from stripe_mongo_sync.sync.errors import SyncError as SyncError
 from stripe_mongo_sync.sync.errors import Unavailable as Unavailable
 from stripe_mongo_sync.sync.notices.hooks import Notice as Notice
@@ -49,15 +53,19 @@ PLAIN: frozenset[str]
 __all__ = [
     "AlreadyConnected",
     "AlreadyExists",
+    "BadSettings",
     "CannotLook",
+    "Deleted",
     "InProgress",
     "Invalid",
     "KeyReused",
     "NotConnected",
+    "NotDeletable",
     "NotFound",
     "Notice",
     "ReadOnly",
     "Refused",
+    "RolledBack",
     "SyncError",
     "Unavailable",
     "act",

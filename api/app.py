@@ -60,7 +60,12 @@ def init_app(
     error handler, no `before_request`, no limit, no session, no blueprint. It connects as `connect` does, unless this
     process is connected. Without MongoDB it does not fail: it connects when it can, and answers 503 until then.
 
-    Raises BadSettings, also where `app` has routes of its own below the prefix; AlreadyConnected.
+    Returns nothing. Raises BadSettings, also where `app` has routes of its own below the prefix; AlreadyConnected.
+
+    Example:
+
+        app = Flask("shop")
+        init_app(app, "/billing")
     """
     if not isinstance(app, Flask):
         raise BadSettings(["app must be a Flask application: any other mounts what create_app() returns"])
@@ -91,6 +96,10 @@ def create_app(
 
     `settings` default to those of the connection of this process, or else to the environment. Raises BadSettings;
     AlreadyConnected; Unavailable without MongoDB. A `patient` one connects when it can, and answers 503 until then.
+
+    Example:
+
+        app = create_app()
     """
     settings = _to_serve(settings, api=api)
     attempt = partial(connect, settings, http_client=http_client, listeners=listeners)

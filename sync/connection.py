@@ -125,7 +125,12 @@ def reach() -> Settings:
 
 
 def current() -> Connection:
-    """Return the connection of this process, or raise NotConnected."""
+    """Return the connection of this process: its settings, and the id of the installation. Raises NotConnected.
+
+    Example:
+
+        print(current().settings.livemode)
+    """
     renew_in_child()
     if _connection is None:
         raise NotConnected
@@ -133,7 +138,12 @@ def current() -> Connection:
 
 
 def disconnect() -> None:
-    """Close the connection; `connect` may be called again."""
+    """Close the connection of this process, if there is one; `connect` may be called again. Returns and raises nothing.
+
+    Example:
+
+        disconnect()
+    """
     global _connection
     with _connecting:
         database.close_database()

@@ -11,12 +11,16 @@ from stripe_mongo_sync.sync.connection import Connection, current, disconnect
 from stripe_mongo_sync.sync.errors import (
     AlreadyConnected,
     AlreadyExists,
+    BadSettings,
     CannotLook,
+    Deleted,
     InProgress,
     KeyReused,
     NotConnected,
+    NotDeletable,
     NotFound,
     Refused,
+    RolledBack,
     SyncError,
     Unavailable,
 )
@@ -34,15 +38,19 @@ if TYPE_CHECKING:
 __all__ = [
     "AlreadyConnected",
     "AlreadyExists",
+    "BadSettings",
     "CannotLook",
+    "Deleted",
     "InProgress",
     "Invalid",
     "KeyReused",
     "NotConnected",
+    "NotDeletable",
     "NotFound",
     "Notice",
     "ReadOnly",
     "Refused",
+    "RolledBack",
     "SyncError",
     "Unavailable",
     "act",
@@ -68,12 +76,16 @@ def connect(
     http_client: "HTTPClient | None" = None,
     listeners: tuple[CommandListener, ...] = (),
 ) -> Connection:
-    """Connect this process, once, and each child that it forks; `settings` default to the environment.
+    """Connect this process, once, and each child that it forks; return the connection.
 
-    The modules that they name as hooks are imported. `http_client` replaces stripe-python's own, for an emulator in
-    process; `listeners` watch MongoDB's commands. Asked again, it returns the same connection, or raises
-    AlreadyConnected if anything else is meant. Raises BadSettings; Unavailable when MongoDB cannot be reached;
-    SyncError when it cannot be trusted, as a unique index is missing.
+    `settings` default to the environment; the modules that they name as hooks are imported. `http_client` replaces
+    stripe-python's own, for an emulator in process; `listeners` watch MongoDB's commands. Asked again, it returns the
+    same connection, or raises AlreadyConnected if anything else is meant. Raises BadSettings; Unavailable when MongoDB
+    cannot be reached; SyncError when it cannot be trusted, as a unique index is missing.
+
+    Example:
+
+        connect()
     """
     return connection.connect(settings, http_client=http_client, listeners=listeners, first=_load_hooks)
 

@@ -38,7 +38,8 @@ def on(*names: str) -> Callable[[Registered], Registered]:
 
     Names: `<kind>.active`, `<kind>.rolled_back` and `<kind>.deleted` for every kind, what else a kind gives notice of
     (`order.paid`), and `stripe:<event type>` for Stripe's events of our account and mode. `*` stands for anything:
-    `customer.*`, `*.deleted` (of our documents), `stripe:charge.*`. A name that does not exist raises ValueError.
+    `customer.*`, `*.deleted` (of our documents), `stripe:charge.*`. Returns the function as it is. Raises ValueError
+    for a name that does not exist, a coroutine function, and a second hook of one name.
 
     What is promised:
 
@@ -51,6 +52,12 @@ def on(*names: str) -> Callable[[Registered], Registered]:
       many attempts the delivery is dead, until `hooks replay`. Each hook has deliveries of its own.
     - To forget: a document that is no longer there (it expired, or was adopted and gave way to the one that made its
       object) is told no more.
+
+    Example:
+
+        @on("order.paid", "stripe:charge.dispute.created")
+        def tell(notice: Notice) -> None:
+            print(notice.id, notice.name)
     """
     for name in names:
         _check(name)

@@ -45,10 +45,13 @@ def create_customer(username: str, *, idempotency_key: str | None = None, **fiel
 def set_payment_method(username: str, payment_method: str) -> Customer:
     """Let a customer pay with this method from now on: attach it to them, and make it the default of their invoices.
 
-    `payment_method` is Stripe's id (a browser made it) or ours. Return the customer, with an operation while XX
+    `payment_method` is Stripe's id (a browser made it) or ours. Return the customer, with an operation while the
+    outcome is unknown. Raises NotConnected, NotFound, Invalid, InProgress, Refused (a card that the bank declines) or
+    Unavailable; refused, the method they had stays.
+
     Example:
 
-        customer = set_payment_method("user@here.com", "pm_card_visa")
+        customer = set_payment_method("user@here.com", "pm_123")
     """
     customer = act(customer_of(username), "payment_method", {"payment_method": payment_method})
     return sure(customer, Customer)
