@@ -141,21 +141,18 @@ def test_the_calls_that_sell(stack: Stack) -> None:
 def test_the_example_that_sells_in_process_with_the_hook_beside_it(stack: Stack, away: Path) -> None:
     hook, example = the_block("python", "@on("), the_block("python", "create_order")
     stack.service.post("/customers", {"username": "in-process-buyer@here.com"})
-    product = stack.service.post("/products", {"name": "Chair"}).body["id"]
-    wanted = {
-        "/prices": {"product": product, "currency": "eur", "unit_amount": 4900},
-        "/payment-methods": {"type": "card", "card": {"token": "tok_visa"}},
-    }
-    made = [stack.service.post(path, body).body for path, body in wanted.items()]
-    typed = filled(example, {each["kind"]: each for each in made})
+    card = stack.service.post("/payment-methods", {"type": "card", "card": {"token": "tok_visa"}}).body
+    typed = filled(example, {"payment_method": card})
 
-    status, order_url, portal_url = run(
+    status, order_url, portal_url, newest, its_status, *_ = run(
         stack, hook + typed.replace("user@here.com", "in-process-buyer@here.com"), away
     ).split()
 
     assert status == "awaiting_payment"
     assert order_url in {remote["url"] for remote in stack.stripe.objects("checkout.session")}
     assert portal_url.startswith("https://billing.stripe.com/")
+    assert stack.service.get(f"/orders/{newest}").body["url"] == order_url
+    assert its_status == status
 
 
 def test_make_run_serves_reconciles_and_calls_hooks_until_ctrl_c(stack: Stack, away: Path) -> None:

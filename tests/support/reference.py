@@ -19,8 +19,8 @@ PAGES = {
 }
 HEAD = """# The Python API
 
-Made from the docstrings by `make types`: `from stripe_mongo_sync import connect, create, get`. What waits is a coroutine
-in `stripe_mongo_sync.aio`. Settings: [README](../README.md#settings). Types and their kinds: [TYPES.md](TYPES.md). What
+Made from the docstrings by `make types`: `from stripe_mongo_sync import connect, create, get`. What waits is a
+coroutine in `stripe_mongo_sync.aio`. See also: [settings](../README.md#settings), [types and kinds](TYPES.md), and what
 a hook may rely on: [hooks.md](hooks.md).
 """
 FIELD = re.compile(r"^    (\w+): (.+?)(?: = .+?)?  # (.+)$", re.MULTILINE)
