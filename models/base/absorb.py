@@ -90,7 +90,8 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
         "links_seen_at": literal(evidence.links_seen_at),
     }
     snapshot = {name: literal(value) for name, value in evidence.mirror.items()} | content | times
-    mine = {"$eq": ["$stripe_id", literal(evidence.stripe_id)]}
+    # By either: whoever edits the id by hand makes no twin of the object, which would be undone.
+    mine = {"$in": [literal(evidence.stripe_id), ["$stripe_id", "$stripe.id"]]}
     known_twin = {"$in": [literal(evidence.stripe_id), {"$concatArrays": ["$orphans", "$undone"]}]}
     ends = {"$eq": ["$operation.key", literal(evidence.ends)]} if evidence.ends else False
     # What only Stripe's own reply to the first sending shows is complete; after anything else somebody looks again,

@@ -1,15 +1,33 @@
-"""The own fields of a type: those that mirror Stripe's, in the shape in which they are sent."""
+"""The own fields of a type: those that mirror Stripe's, in the shape in which they are sent.
 
+A row that is not at rest agrees with itself: its digest with its snapshot, its id and own fields with that, its status
+with what it has. Every write of ours keeps it so; what disagrees was edited by hand in MongoDB.
+"""
+
+import json
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from mongoengine import EmbeddedDocumentField, ListField
 from mongoengine.base import BaseField
+
+from stripe_mongo_sync.models.base.lifecycle import Status
+from stripe_mongo_sync.models.base.resource import Resource
+from stripe_mongo_sync.models.rows.content import digest
+from stripe_mongo_sync.models.rows.scrub import scrub_row
+
+LIVE = (Status.PENDING, Status.ACTIVE)
+DEAD = ({"status": Status.DELETED}, {"status": Status.ROLLED_BACK, "stripe_id": None})
+AWAKE = {"$nor": [{"live": False, **dead} for dead in DEAD]}  # the dead keep what they had
+# Whose id is not that of their object, as far as they are awake.
+MISNAMED = {**AWAKE, "stripe.id": {"$type": "string"}, "$expr": {"$ne": ["$stripe_id", "$stripe.id"]}}
 
 
 class OwnFields:
     """What a type's own fields are, and what they are of an object, for `SyncedDocument`."""
 
     _fields: ClassVar[dict[str, BaseField]]
+    resource: ClassVar[Resource]
 
     @classmethod
     def prepared(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -40,6 +58,56 @@ class OwnFields:
     def as_sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
         """Return an object with its fields in the shape in which they are sent, where Stripe shows another."""
         return remote
+
+    @classmethod
+    def edited(cls, row: Mapping[str, Any]) -> list[str]:
+        """Return the fields of a stored row that the rest of it contradicts, `stripe` for the snapshot itself."""
+        snapshot = row.get("stripe")
+        found = [] if cls._status_fits(row) else ["status"]
+        if row.get("live") is False and row.get("status") not in LIVE:
+            return found  # of the dead, last words are kept as they came
+        if snapshot is None and row.get("digest") is None:
+            return found  # not seen yet
+        if not isinstance(snapshot, dict) or _digest(snapshot) != row.get("digest"):
+            return [*found, "stripe"]  # which then can judge nothing
+        id, is_erased = snapshot.get("id"), row.get("erased_at") is not None
+        if isinstance(id, str) and id != row.get("stripe_id"):
+            found.append("stripe_id")
+        mirror = cls.mirror({**snapshot, "id": id or row.get("stripe_id")})
+        if is_erased:
+            mirror = scrub_row(mirror, ())
+        unshown = [name for name in cls.resource.expand if name not in snapshot and row.get("lease") is not None]
+        differs = (name for name, value in mirror.items() if _text(row.get(name)) != _text(value))
+        return [*found, *(name for name in differs if name not in unshown)]  # what is due for a look may be as given
+
+    @classmethod
+    def _status_fits(cls, row: Mapping[str, Any]) -> bool:
+        status, operation = row.get("status"), row.get("operation")
+        is_linked = isinstance(row.get("stripe_id"), str) or isinstance(row.get("stripe"), dict)
+        is_staged = isinstance(operation, dict) and operation.get("verb") == "create"
+        match status:
+            case Status.PENDING:
+                fits = is_staged and not is_linked
+            case Status.ACTIVE | Status.DELETED:
+                fits = is_linked or cls.resource.is_composed
+            case Status.ROLLED_BACK:
+                fits = not is_linked
+            case _:
+                fits = False
+        return fits and row.get("live") is (status in LIVE)
+
+
+def _digest(snapshot: dict[str, Any]) -> str | None:
+    """Return the digest of a snapshot; None of one that nobody wrote who reads JSON."""
+    try:
+        return digest(snapshot)
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def _text(value: Any) -> str:
+    """Return a value as text: in it, 1, 1.0 and true differ."""
+    return json.dumps(value, sort_keys=True, default=repr)
 
 
 def reduced(field: BaseField, value: Any) -> Any:

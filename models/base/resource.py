@@ -127,6 +127,11 @@ class Resource:
         return tuple((self.stem or self.kind).split())
 
     @property
+    def is_composed(self) -> bool:
+        """Whether it has no object of its own at Stripe, and follows those of others: an order."""
+        return not self.mirrored and not self.path
+
+    @property
     def blind(self) -> bool:
         """Whether Stripe shows it in events only: nobody can look again."""
         return self.mirrored and not self.path

@@ -128,11 +128,13 @@ def _raw(model: type[Document]) -> Collection[Any]:
 
 def _read(model: type[Row], found: RawBSONDocument, broken: Broken) -> Row | None:
     try:
-        row: Row = model._from_son(bson.decode(found.raw, model._get_collection().codec_options))
+        stored = bson.decode(found.raw, model._get_collection().codec_options)
+        row: Row = model._from_son(stored)
     except Exception as error:  # whatever was written there, by whomever
         anything = CodecOptions[dict[str, Any]](datetime_conversion=DatetimeConversion.DATETIME_AUTO)
         broken(bson.decode(found.raw, anything).get("_id"), error)
         return None
+    row.stored = stored
     return row
 
 

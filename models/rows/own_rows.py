@@ -108,6 +108,8 @@ class OwnRows(Document, metaclass=OwnDocuments):
     indexes: ClassVar[list[IndexModel]] = []
     instead: ClassVar[str] = "These rows are the service's own; `update` changes documents."
 
+    stored: Mapping[str, Any] | None = None  # the row as it lies in MongoDB, where it was read one by one
+
     save = Closed()
     cascade_save = Closed()
     modify = Closed()

@@ -19,6 +19,7 @@ class Composition:
 
     plan: Callable[[dict[str, Any], ObjectId], tuple[dict[str, Any], dict[str, Any]]]  # checked values → and operation
     push: Callable[[SyncedDocument], SyncedDocument]  # does what is pending, and follows
+    strays: Callable[[SyncedDocument], list[str]]  # the fields that are not as what it follows has them
 
 
 # All are filled as the modules are imported.

@@ -34,6 +34,8 @@ class Run:
     brakes: Brakes = field(default_factory=Brakes)
     finder: Finder = field(default_factory=Finder)
     counts: Counter[str] = field(default_factory=Counter)
+    edited: list[str] = field(default_factory=list)  # some of the documents that were edited by hand, and which fields
+    known_edits: set[int] = field(default_factory=set)  # hashes of their ids: each is told of once
 
 
 def settle(

@@ -24,7 +24,7 @@ def bring_back(document: SyncedDocument, *, dry: bool = False) -> str:
     reply = current().gateway.get(document.path) if document.path else None
     if reply is None or reply.gone or another_life(document, reply.remote):
         return DELETED
-    holder = model.objects(stripe_id=document.stripe_id, live=True).first()
+    holder = model.objects(stripe_id=document.stripe_id, live=True, id__ne=document.id).first()
     if holder is not None:
         return DELETED  # the object has another document
     if dry:

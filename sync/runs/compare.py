@@ -30,6 +30,7 @@ from stripe_mongo_sync.sync.inbox.inbox import UNSTORABLE, unstorable
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 from stripe_mongo_sync.sync.runs.back import bring_back
+from stripe_mongo_sync.sync.runs.edited import edits, put_right, tell_log
 from stripe_mongo_sync.sync.runs.makers import Makers
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import has_id, made_at
@@ -44,12 +45,14 @@ class Comparison:
 
     `counts` says what became of the objects: `same`, `drift`, `adopt`, `young` (left to their events), `foreign` (of
     another installation), `twin`, `back` (deleted here, and there again), `deleted` (since the list was read), `held`
-    (deleted here, there, and left to a person), `doubt` and `failed`. `report` is told of the last two.
+    (deleted here, there, and left to a person), `doubt` and `failed`. `report` is told of the last two, `on_edit` of
+    what was edited by hand, which counts as `drift`.
     """
 
     model: type[SyncedDocument]
     dry: bool = False
     report: Callable[[str, str], None] = lambda id, why: None
+    on_edit: Callable[[SyncedDocument, list[str]], None] = tell_log
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -102,11 +105,16 @@ class Comparison:
         return {str(document.stripe_id): document for document in sorted(readable, key=lambda each: bool(each.live))}
 
     def _known(self, document: SyncedDocument, remote: Json, page: Reply) -> None:
-        kind = self.model.resource.kind
+        kind, evidence = self.model.resource.kind, from_page(self.model, remote, page)
+        if fields := edits(document):
+            self.counts["drift"] += 1
+            self.on_edit(document, fields)
+            if not self.dry:
+                put_right(document, fields, evidence)
+            return
         if document.status == Status.DELETED:
             self.counts[bring_back(document, dry=self.dry)] += 1
             return
-        evidence = from_page(self.model, remote, page)
         same = document.is_as(evidence)
         self.counts["same" if same else "drift"] += 1
         if not same:

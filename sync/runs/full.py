@@ -6,15 +6,16 @@ A list shows what is there. What it does not show is only a reason to look: abse
 from collections import defaultdict
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from stripe_mongo_sync.models import Customer, Status, SyncedDocument, kinds, present_kinds
+from stripe_mongo_sync.models.base.own_fields import AWAKE, MISNAMED
 from stripe_mongo_sync.models.owned import UNLISTED, in_no_list, owned_kinds
 from stripe_mongo_sync.models.rows.claimable import read_each
 from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.state import OWNERS, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.composed import COMPOSED
 from stripe_mongo_sync.sync.engine.settle import Run, look_at_absent
 from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, ReadRefused
 from stripe_mongo_sync.sync.logs import log
@@ -22,13 +23,16 @@ from stripe_mongo_sync.sync.process.isolation import counted, isolated
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.runs.compare import Comparison
+from stripe_mongo_sync.sync.runs.edited import edits, put_right, tell_log
 from stripe_mongo_sync.sync.runs.owners import Owners
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import is_not_there, listed
 
 COUNTED = ("adopt", "back", "drift", "failed")  # what a report says of a comparison
 
+SHOWN = 10  # of the documents that were edited by hand; every one is logged
 LIVE = {"live": True}
+FOLLOWED = {"lease": None}  # of what follows others, nobody is at work on it
 
 Model = type[SyncedDocument]
 
@@ -51,7 +55,9 @@ def compare_everything(
     its owner only is compared with `owner_reads` GETs, and the next comparison goes on.
     """
     models = {kind: model for kind, model in (kinds() if absent else present_kinds()).items() if kind not in left_out}
-    of_clocks, begun = _customers_of_clocks(), having(present_kinds().values(), LIVE)
+    of_clocks, begun = _customers_of_clocks(), having(present_kinds().values(), AWAKE)
+    for model in having(present_kinds().values(), MISNAMED):  # first: else their objects pass for new
+        _put_right(model, MISNAMED, run, left_out)
     refused: dict[str, CannotLook] = {}
     for kind, model in models.items():
         if not model.resource.listed:
@@ -72,17 +78,15 @@ def compare_everything(
     for kind in UNLISTED.keys() & models.keys():
         if models[kind] in alive:
             coverage.not_compared[kind] = in_no_list(kind)
-    for kind in () if run.dry else COMPOSED:
-        followed = {"status": Status.ACTIVE, "lease": None}
-        for document in read_each(kinds()[kind], followed, counted(run.counts, kind)):
-            with isolated(run.counts, f"{kind} {document.id}"):
-                COMPOSED[kind].push(document)
+    for model in models.values():
+        if model in begun and not model.resource.listed:
+            _put_right(model, {**AWAKE, **(FOLLOWED if model.resource.is_composed else {})}, run, left_out)
 
 
 def _listed(model: Model, run: Run) -> set[int]:
     """Compare what Stripe lists; return a hash of each id that it does."""
     seen: set[int] = set()  # hashes: a million of them take some 60 MB, their ids three times that
-    comparison = Comparison(model, dry=run.dry)
+    comparison = Comparison(model, dry=run.dry, on_edit=partial(_note, run))
     for page in listed(current().gateway, model):
         seen.update(map(hash, comparison.page(page)))
         STOP.here()
@@ -97,16 +101,57 @@ def _count(comparison: Comparison, run: Run) -> None:
 def _missing(model: Model, seen: set[int], run: Run, of_clocks: Collection[str] = ()) -> int:
     """Look at what the list should have shown; return how many documents no list may show."""
     resource, unlisted = model.resource, 0
-    for document in read_each(model, {"status": Status.ACTIVE}, counted(run.counts, resource.kind)):
+    for document in read_each(model, AWAKE, counted(run.counts, resource.kind)):
         STOP.here()
+        if hash(document.stripe_id) in seen or _edited(document, run) or document.status != Status.ACTIVE:
+            continue
         remote = document.stripe or {}
-        if hash(document.stripe_id) in seen or remote.get("test_clock") or remote.get("customer") in of_clocks:
+        if remote.get("test_clock") or remote.get("customer") in of_clocks:
             continue
         if resource.leaves_out(remote):
             unlisted += 1
         elif not _look_at(document, run):
             break
     return unlisted
+
+
+def _put_right(model: Model, where: dict[str, Any], run: Run, left_out: dict[str, str]) -> None:
+    """Put right what was edited by hand of the documents that `where` asks for."""
+    kind = model.resource.kind
+    if kind in left_out:
+        return
+    try:
+        for document in read_each(model, where, counted(run.counts, kind)):
+            STOP.here()
+            _edited(document, run)
+    except Forbidden as error:
+        left_out[kind] = str(error)
+
+
+def _edited(document: SyncedDocument, run: Run) -> bool:
+    """Whether a document was edited by hand; if so, it is put right. Raises CannotLook."""
+    about = f"{document.resource.kind} {document.id}"
+    with isolated(run.counts, about):
+        if not (fields := edits(document)):
+            return False
+        if hash(document.id) not in run.known_edits:
+            run.counts["drift"] += 1
+            _note(run, document, fields)
+        if not run.dry:
+            try:
+                put_right(document, fields)
+            except ReadRefused as error:
+                log.warning("%s cannot be looked at: %s", about, error)
+                run.counts["failed"] += 1
+    return True
+
+
+def _note(run: Run, document: SyncedDocument, fields: list[str]) -> None:
+    tell_log(document, fields)
+    run.counts["edited"] += 1
+    run.known_edits.add(hash(document.id))
+    if len(run.edited) < SHOWN:
+        run.edited.append(f"{document.resource.kind} {document.id} ({', '.join(fields)})")
 
 
 def _look_at(document: SyncedDocument, run: Run) -> bool:
@@ -135,7 +180,8 @@ def _compare_owned(
     seen: dict[str, set[int]] = defaultdict(set)
 
     def take(kind: str, page: Reply) -> None:
-        comparison = comparisons.setdefault(kind, Comparison(models[kind], dry=run.dry))
+        new = Comparison(models[kind], dry=run.dry, on_edit=partial(_note, run))
+        comparison = comparisons.setdefault(kind, new)
         seen[kind].update(map(hash, comparison.page(page)))
 
     owners.read(take, but=left_out)

@@ -58,6 +58,7 @@ class Report:
     latched: bool = False  # the cap of undos and deletions was met, by this run or before
     stopped: bool = False  # before everything was looked at
     coverage: Coverage = field(default_factory=Coverage)  # what a full comparison did not compare
+    edited: list[str] = field(default_factory=list)  # documents that were edited by hand in MongoDB, and which fields
 
     @property
     def exit_code(self) -> int:
@@ -70,13 +71,15 @@ class Report:
         """Return what `--json` prints."""
         told = {"counts": dict(self.counts), "unseen": self.unseen, "full": self.full, "latched": self.latched}
         told |= {"stopped": True} if self.stopped else {}
-        return {**told, **(asdict(self.coverage) if self.full else {}), "exit_code": self.exit_code}
+        compared = {**asdict(self.coverage), "edited": self.edited} if self.full else {}
+        return {**told, **compared, "exit_code": self.exit_code}
 
     def __str__(self) -> str:
         done = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()) if count)
         missing, left = self.coverage.not_available, self.coverage.not_compared
         told = [*([done] if done else []), *([LATCHED] if self.latched else [])]
         told += [f"not compared: {', '.join(f'{name} ({why})' for name, why in left.items())}"] if left else []
+        told += [f"edited by hand in MongoDB: {', '.join(self.edited)}"] if self.edited else []
         told += ["told to end before everything was looked at: the next run goes on"] if self.stopped else []
         told = [*told, *self.unseen] or ["in sync: nothing to do"]
         return "; ".join([*told, *([f"not available for this account: {', '.join(missing)}"] if missing else [])])
@@ -104,7 +107,7 @@ def run_once(
     at its pace. `note` is told how far it is, and may stop it.
     """
     report = Report(full=full)
-    run = NotedRun(dry=dry, counts=report.counts, note=note)
+    run = NotedRun(dry=dry, counts=report.counts, edited=report.edited, note=note)
     try:
         with patience.kept() if patience else nullcontext():
             _run(report, run, owner_reads)

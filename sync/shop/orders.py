@@ -176,7 +176,7 @@ def follow(order: Order) -> Order:
             return order
         changes = _changes(order, payment)
         by = f"{payment.resource.kind} {payment.stripe_id or payment.id}"
-        moved = order.move(by, notices=news_of(order, changes), **changes) if _differs(order, changes) else order
+        moved = order.move(by, notices=news_of(order, changes), **changes) if _differing(order, changes) else order
         if moved is not None:
             return moved
         order = order.reread()
@@ -229,13 +229,21 @@ def _refunded(payment_intent: str | None) -> int:
     return sum(refund.amount or 0 for refund in refunds)
 
 
-def _differs(order: Order, changes: dict[str, Any]) -> bool:
-    """Whether `changes` would change anything; a lease on a pending order always does."""
-    for name, wanted in changes.items():
-        have = order.error and order.error.to_mongo().to_dict() if name == "error" else getattr(order, name)
-        if isinstance(wanted, clock.Expression) or have != wanted:
-            return True
-    return False
+def strays(order: SyncedDocument) -> list[str]:
+    """Return the fields of an order that are not as its payment and its refunds say."""
+    order = sure(order, Order)
+    payment = _payment(order)
+    if payment is None or payment.status != Status.ACTIVE:
+        return []
+    return _differing(order, _changes(order, payment))
+
+
+def _differing(order: Order, changes: dict[str, Any]) -> list[str]:
+    """Return the fields that `changes` would change; a lease on a pending order always is one."""
+    have = {name: getattr(order, name) for name in changes}
+    if "error" in changes and order.error is not None:
+        have["error"] = order.error.to_mongo().to_dict()
+    return [name for name, wanted in changes.items() if isinstance(wanted, clock.Expression) or have[name] != wanted]
 
 
 def follow_all(document: SyncedDocument) -> None:
@@ -257,6 +265,6 @@ def followed(remotes: list[dict[str, Any]]) -> set[str]:
     return {id for id, intent in intents.items() if intent in ours}
 
 
-COMPOSED["order"] = Composition(plan=plan, push=push)
+COMPOSED["order"] = Composition(plan=plan, push=push, strays=strays)
 follows(follow_all, "checkout.session", "payment_intent", "refund", "dispute")
 NEEDED.update(dict.fromkeys(("payment_intent", "refund", "dispute"), followed))

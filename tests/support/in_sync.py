@@ -24,6 +24,9 @@ def assert_in_sync(world: World, *, review: bool = False) -> None:
         assert document.live == (document.status == Status.ACTIVE), story
         linked = document.stripe_id or not document.resource.path
         assert document.status == Status.ROLLED_BACK or linked, f"not linked: {story}"
+    for model in {type(document) for document in documents}:
+        for row in model.own_rows().find():
+            assert not (fields := model.edited(row)), f"passes for edited by hand, in {fields}: {row}"
     undecided = {document.resource.kind for document in documents if document.review is not None}
     for order in Order.objects(status=Status.ACTIVE, review=None):
         assert follow(order).revision == order.revision, f"the order does not follow its payment: {order.to_mongo()}"

@@ -1,0 +1,114 @@
+"""Edited: what somebody changed by hand in MongoDB is named, without its values, and put right as Stripe has it.
+
+A row that contradicts itself tells of it: `models/base/own_fields.py`. Nothing is asked of Stripe or MongoDB for one
+that does not.
+"""
+
+import json
+from collections.abc import Iterator
+
+from pymongo.errors import DuplicateKeyError
+
+from stripe_mongo_sync.models import Event, Status, SyncedDocument
+from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.engine.composed import COMPOSED, tell
+from stripe_mongo_sync.sync.engine.evidence import from_event
+from stripe_mongo_sync.sync.engine.look import look
+from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.runs.back import BACK, DELETED, bring_back
+
+BY = "full comparison"
+RECENT = 20  # events of one object that are searched for the content that was stored
+
+
+def edits(document: SyncedDocument) -> list[str]:
+    """Return the fields that were edited by hand, as far as the row tells; an order's tell by what it follows."""
+    composed = COMPOSED.get(document.resource.kind)
+    return sorted({*type(document).edited(sure(document.stored)), *(composed.strays(document) if composed else ())})
+
+
+def tell_log(document: SyncedDocument, fields: list[str]) -> None:
+    """Say which fields of which document were edited."""
+    kind, names = document.resource.kind, ", ".join(fields)
+    log.warning("%s %s was edited in MongoDB and contradicts itself: %s", kind, document.id, names)
+
+
+def put_right(document: SyncedDocument, fields: list[str], sight: Evidence | None = None) -> None:
+    """Bring a document whose `fields` were edited to what Stripe has; `sight` is how a list just showed its object.
+
+    Written only if nothing changed since the document was read; else the next comparison sees. Raises CannotLook.
+    """
+    if document.status == Status.DELETED:
+        became = bring_back(document)
+        if became == DELETED:
+            document.move(BY, status=Status.DELETED)
+        elif became == BACK:
+            look(document.reread())
+        return
+    named = _named(document, fields)
+    if named is None or named.status != Status.ACTIVE:
+        return
+    if composed := COMPOSED.get(named.resource.kind):
+        composed.push(named)
+        return
+    seen = _as_stored(named, fields, sight)
+    if seen is None:
+        if sight is not None and sight.remote is not None:
+            named.stripe = sight.remote  # of what is read under its owner, it names the owner; never stored
+        seen = look(named)
+    tell(seen)
+
+
+def _named(document: SyncedDocument, fields: list[str]) -> SyncedDocument | None:
+    """Give a document its own object and the status that it has by all the rest; None where that cannot be."""
+    changes: dict[str, str] = {}
+    if "stripe_id" in fields:
+        changes["stripe_id"] = sure(document.stripe)["id"]
+    if "status" in fields:
+        changes["status"] = _rightful(document)
+    if not changes:
+        return document
+    try:
+        return document.move(BY, **changes)
+    except DuplicateKeyError:
+        id = changes.get("stripe_id", document.stripe_id)
+        holder = type(document).objects(stripe_id=id, live=True, id__ne=document.id).first()
+        if holder is not None and holder.adopted and holder.remove_adopted():  # made for the object meanwhile
+            return _named(document, fields)
+        document.ask_for_review("it was edited in MongoDB, and another document has its object or its name by now")
+        return None
+
+
+def _rightful(document: SyncedDocument) -> Status:
+    """Return the status that fits the rest of a document. Whether its object is still there, a look tells."""
+    operation = document.operation
+    if document.resource.is_composed:
+        return Status.ACTIVE if document.status not in [*Status] else Status(document.status)
+    if document.stripe_id is not None or document.stripe is not None:
+        return Status.ACTIVE
+    staged = operation is not None and operation.verb == "create" and document.settled_at is None
+    return Status.PENDING if staged else Status.ROLLED_BACK
+
+
+def _as_stored(document: SyncedDocument, fields: list[str], sight: Evidence | None) -> SyncedDocument | None:
+    """Store again what the digest says was stored, where it was just seen, or an event told it; else None.
+
+    While a look is due, only that can tell which of two sights is the newer.
+    """
+    if document.lease is not None:
+        return None
+    sights = [sight] if sight is not None else _told(document) if "stripe" in fields else ()
+    for each in sights:
+        if document.is_as(each) and each.remote is not None:
+            return document.see(each)
+    return None
+
+
+def _told(document: SyncedDocument) -> Iterator[Evidence]:
+    """Yield what the last events tell of an object: what Stripe shows in events only can be read nowhere else."""
+    model, id = type(document), document.stripe_id
+    for row in Event.objects(object_id=id, erased_at=None).order_by("-created").limit(RECENT):
+        event = json.loads(row.raw)
+        if event["data"]["object"].get("object") == model.resource.kind:
+            yield from_event(model, event)
