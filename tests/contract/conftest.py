@@ -1,6 +1,6 @@
-"""Fixtures: a Stripe client. With STRIPE_TEST_KEY it talks to a real sandbox, else to a fresh emulator.
+"""Fixtures: a Stripe client, of a real sandbox with STRIPE_TEST_KEY, else of a fresh emulator.
 
-STRIPE_TEST_BASE is another address than Stripe's: of an emulator in a process of its own, which shows what runs there.
+STRIPE_TEST_BASE replaces Stripe's address, for example by that of an emulator in its own process.
 """
 
 import os
@@ -44,7 +44,7 @@ def client(request: pytest.FixtureRequest) -> stripe.StripeClient:
 
 @pytest.fixture
 def key() -> str:
-    """An idempotency key that nobody used before."""
+    """A new idempotency key."""
     return f"contract:{uuid.uuid4()}"
 
 
@@ -55,7 +55,7 @@ def email() -> str:
 
 @pytest.fixture
 def events_with(client: stripe.StripeClient) -> Callable[..., list[Json]]:
-    """The events that carry a key, oldest first; real Stripe shows them some seconds late."""
+    """A function that returns the events with a key, oldest first. Real Stripe lists them some seconds late."""
 
     def find(key: str, at_least: int = 1) -> list[Json]:
         deadline = time.monotonic() + (60 if REAL else 0)

@@ -1,4 +1,4 @@
-"""What is said between the service and Stripe, overheard."""
+"""Records the requests of the service, and Stripe's replies."""
 
 import json
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Exchange:
-    """One request and its reply."""
+    """A request and its reply."""
 
     method: str
     path: str
@@ -24,7 +24,7 @@ class Exchange:
 
 
 class Overheard(stripe.HTTPClient):
-    """A Stripe client that notes what passes through it."""
+    """A Stripe client that records its requests and replies."""
 
     def __init__(self, inner: stripe.HTTPClient, exchanges: list[Exchange]) -> None:
         super().__init__()

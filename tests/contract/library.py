@@ -1,4 +1,4 @@
-"""stripe-python as an outsider: the types of its parameters and objects, as schemas like those of the OpenAPI file."""
+"""stripe-python as an independent source: the types of its parameters and objects, as OpenAPI schemas."""
 
 import importlib
 import inspect
@@ -29,19 +29,19 @@ PLAIN: dict[Any, Json] = {
     int: {"type": "integer"},
     bool: {"type": "boolean"},
     float: {"type": "number"},
-    Decimal: {"type": "string"},  # sent and shown as a text
+    Decimal: {"type": "string"},  # sent and shown as a string
     type(None): {"type": "null"},
 }
 
 
 def resolve(schema: Json) -> Json:
-    """The schema that a class stands for: {"class": stripe.Customer}."""
+    """Return the schema of a class: {"class": stripe.Customer}."""
     return _of_class(schema["class"]) if "class" in schema else schema
 
 
 @cache
 def calls() -> dict[tuple[str, str], tuple[str, str] | None]:
-    """Every call that its services make, with `{}` for an id: where the type of its parameters is."""
+    """Return the calls of its services, with `{}` for each id, and where the type of their parameters is."""
     found: dict[tuple[str, str], tuple[str, str] | None] = {}
     for file in FILES.rglob("_*_service.py"):
         source = file.read_text()
@@ -58,7 +58,7 @@ def shape(path: str) -> str:
 
 
 def call(method: str, path: str) -> Json | None:
-    """The parameters of a call, None if there is no such call; an id is a pair of brackets."""
+    """Return the parameters of a call, or None if there is no such call. `{}` stands for an id."""
     try:
         where = calls()[method, shape(path)]
     except KeyError:
@@ -67,13 +67,13 @@ def call(method: str, path: str) -> Json | None:
 
 
 def object(kind: str) -> Json | None:
-    """A kind of object: what the library knows it to have, and may be missing all the same."""
+    """Return the schema of a kind of object. Every property may be missing."""
     found = OBJECT_CLASSES.get(kind)
     return {"class": _load(*found)} if found else None
 
 
 def thin_event(type: str) -> Json:
-    """A thin event of a type; of one that the library does not know, what all have."""
+    """Return the schema of a thin event, or of all thin events if the library does not know the type."""
     return {"class": get_v2_event_class(type)}
 
 
@@ -85,7 +85,7 @@ def _load(module: str, name: str) -> Any:
 
 
 def _imports(source: str) -> dict[str, tuple[str, str]]:
-    """Where each imported name is from, those that are imported for the type checker only included."""
+    """Return the module of each imported name, including imports for the type checker."""
     return {
         known or name: (module, name)
         for module, names in IMPORT.findall(source)
@@ -94,7 +94,7 @@ def _imports(source: str) -> dict[str, tuple[str, str]]:
 
 
 class _Names(dict[str, Any]):
-    """The names that a module's annotations use."""
+    """Return the names that a module's annotations use."""
 
     def __init__(self, module: str) -> None:
         super().__init__(vars(sys.modules[module]))

@@ -1,4 +1,4 @@
-"""Every call that the emulator takes for types that the service only mirrors, and what it makes of them."""
+"""Samples of the types that the service only mirrors: every call that the emulator has for them."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ ADDRESS = {"line1": "1 Main Street", "city": "San Francisco", "state": "CA", "po
 
 
 def tell(emulator: Emulator, client: stripe.StripeClient) -> None:
-    """Make each of these types, change it, and take it through all that it may become."""
+    """Create an object of each type, change it, and take it through all of its statuses."""
 
     def ask(method: str, path: str, version: str = "", **params: Any) -> Any:
         how = {"headers": {"Stripe-Version": version}} if version else {}
@@ -20,7 +20,7 @@ def tell(emulator: Emulator, client: stripe.StripeClient) -> None:
     _issuing(ask)
     _offers(ask)
     _people(ask)
-    emulator.clock.advance(600)  # reports are written, and what is redacted is gone
+    emulator.clock.advance(600)  # reports succeed, and redactions end
     ask("get", "balance")
 
 

@@ -1,4 +1,4 @@
-"""Stripe's OpenAPI file (API 2026-05-27.dahlia) as an outsider: what each call takes, and what each object has."""
+"""Stripe's OpenAPI file (API 2026-05-27.dahlia) as an independent source: parameters and objects."""
 
 import json
 import os
@@ -16,7 +16,7 @@ Json = dict[str, Any]
 
 @cache
 def document() -> Json:
-    """The whole file; empty where it is not at hand, which then has nothing to say."""
+    """Return the whole file, or an empty one if it is not available."""
     return json.loads(PATH.read_text()) if PATH.exists() else {"paths": {}, "components": {"schemas": {}}}
 
 
@@ -31,7 +31,7 @@ def resolve(schema: Json) -> Json:
 
 @cache
 def calls() -> dict[tuple[str, str], Json]:
-    """Every operation by its method and path, with `{}` for an id."""
+    """Return every operation by its method and path, with `{}` for each id."""
     return {
         (method, re.sub(r"\{\w+\}", "{}", path)): operation
         for path, operations in document()["paths"].items()
@@ -40,7 +40,7 @@ def calls() -> dict[tuple[str, str], Json]:
 
 
 def call(method: str, path: str) -> Json | None:
-    """The parameters of a call, None if the file does not have it; an id is a pair of brackets."""
+    """Return the parameters of a call, or None if the file does not have it. `{}` stands for an id."""
     operation = calls().get((method, path))
     if operation is None:
         return None
@@ -56,7 +56,7 @@ def call(method: str, path: str) -> Json | None:
 
 
 def reply(method: str, path: str, status: int) -> Json | None:
-    """The schema of what a call answers."""
+    """Return the schema of a call's reply."""
     operation = calls().get((method, path))
     if operation is None:
         return None
@@ -66,7 +66,7 @@ def reply(method: str, path: str, status: int) -> Json | None:
 
 @cache
 def _objects() -> dict[tuple[str, bool], str]:
-    """The schema of every kind of object, and of what stands for one that is deleted."""
+    """Return the schemas of every kind of object, and of deleted ones."""
     found: dict[tuple[str, bool], str] = {}
     for name, schema in schemas().items():
         for kind in schema.get("properties", {}).get("object", {}).get("enum", ()):

@@ -1,4 +1,4 @@
-"""The verdict of two who know Stripe and whom nobody here wrote: its OpenAPI file, and stripe-python, which wins."""
+"""Compares with two independent sources: Stripe's OpenAPI file and stripe-python, which wins where they differ."""
 
 import re
 import tomllib
@@ -30,19 +30,19 @@ EXCEPTIONS: dict[str, dict[str, str]] = tomllib.loads(
 
 
 def reviewed(found: Iterable[tuple[str, str]], places: str) -> None:
-    """Every difference has its exception, and every exception of these places its difference."""
+    """Assert that every difference has an exception, and every exception of these places a difference."""
     differences = {*found}
     reasons = {where: told for where, told in EXCEPTIONS.items() if fnmatchcase(where, places)}
     known = {(where, what) for where, told in reasons.items() for what in told}
 
-    assert not differences - known, f"nobody explains {sorted(differences - known)}"
+    assert not differences - known, f"neither source explains {sorted(differences - known)}"
     assert not known - differences, f"these are no longer needed: {sorted(known - differences)}"
-    assert all(len(reason) > 10 for told in reasons.values() for reason in told.values()), "an exception says why"
+    assert all(len(reason) > 10 for told in reasons.values() for reason in told.values()), "an exception needs a reason"
 
 
 @cache
 def _shapes() -> list[tuple[str, re.Pattern[str]]]:
-    """Every path that one of them has, those with the fewest ids first."""
+    """Return every path of either source, those with the fewest ids first."""
     known = {path for _, path in (*openapi.calls(), *library.calls())}
     return [
         (path, re.compile(re.escape(path).replace(r"\{\}", "[^/]+")))
@@ -52,12 +52,12 @@ def _shapes() -> list[tuple[str, re.Pattern[str]]]:
 
 @cache
 def template(path: str) -> str | None:
-    """The path that this is one of, with `{}` for each id; one that is written out goes before one with ids."""
+    """Return the path with `{}` for each id. A literal path wins over one with ids."""
     return next((known for known, shape in _shapes() if shape.fullmatch(path)), None)
 
 
 def _agreed(value: Any, file: Json | None, theirs: Json | None, form: bool = False) -> set[str]:
-    """What is left when each has said its part; one that does not have it says nothing."""
+    """Return the differences that neither source explains. A source without the subject explains none."""
     told = {*Walk(openapi.resolve, form)(value, file)} if file is not None else set()
     newer = {*Walk(library.resolve, form)(value, theirs)} if theirs is not None else set()
     if theirs is None:
@@ -66,7 +66,7 @@ def _agreed(value: Any, file: Json | None, theirs: Json | None, form: bool = Fal
 
 
 def request_differences(method: str, path: str, params: Json) -> set[str]:
-    """What is wrong with a request; `?` if there is no such call."""
+    """Return what is wrong with a request; `?` if there is no such call."""
     known = template(path)
     file, theirs = (openapi.call(method, known), library.call(method, known)) if known else (None, None)
     if file is None and theirs is None:
@@ -75,7 +75,7 @@ def request_differences(method: str, path: str, params: Json) -> set[str]:
 
 
 def object_differences(remote: Json) -> set[str]:
-    """What is wrong with an object of Stripe's; `?` if nobody knows its kind."""
+    """Return what is wrong with an object; `?` if neither source knows its kind."""
     kind = remote["object"]
     file, theirs = openapi.object(kind, remote.get("deleted") is True), library.object(kind)
     if kind == "v2.core.event":
@@ -88,7 +88,7 @@ def refusal_differences(body: Json) -> set[str]:
 
 
 def reply_differences(method: str, path: str, status: int, reply: Json) -> Iterator[tuple[str, str]]:
-    """What is wrong with a reply, by the kind of the object that it is wrong with, or "" for the reply itself."""
+    """Return what is wrong with a reply, by the kind of the wrong object, or "" for the reply itself."""
     if status != 200:
         yield from (("", each) for each in refusal_differences(reply))
         return
@@ -108,7 +108,7 @@ def reply_differences(method: str, path: str, status: int, reply: Json) -> Itera
 
 
 def _kinds(schema: Json) -> Iterator[str]:
-    """The kinds of objects that a reply can be or list."""
+    """Return the kinds of objects that a reply can be or list."""
     for each in branches(openapi.resolve, schema):
         known = each.get("properties", {})
         kinds = known.get("object", {}).get("enum", ())
@@ -149,7 +149,7 @@ def _fields(resolve: Resolve, ours: Mapping[str, Field], schema: Json, prefix: s
 
 
 def _wider(field: Text, told: list[Json]) -> Iterator[str]:
-    """Whether a text may be what the schema does not take."""
+    """Return whether a string can be a value that the schema does not allow."""
     texts = [each for each in told if each.get("type") in ("string", "integer") and each.get("enum") != [""]]
     if not isinstance(field, OneOf) and texts and all("enum" in each for each in texts):
         yield "="
@@ -164,7 +164,7 @@ def _items(resolve: Resolve, told: Iterable[Json]) -> Iterator[Json]:
 
 
 def _agrees(field: Field, told: list[Json]) -> bool:
-    """Whether some branch of the schema is of the field's type, with the same values if it is a choice."""
+    """Return whether a branch of the schema has the field's type, and its values if it is a choice."""
     types = {each.get("type") for each in told}
     match field:
         case OneOf(values=values):

@@ -1,4 +1,4 @@
-"""Objects of every type and in many states, for the tests that compare shapes."""
+"""Objects of every type in many statuses, for the tests that compare them with schemas."""
 
 from contextlib import suppress
 
@@ -8,7 +8,7 @@ CARD_ONLY = {"enabled": True, "allow_redirects": "never"}
 
 
 def pay(emulator: Emulator) -> None:
-    """Cards and payments: good ones, declined ones, and some that were taken back."""
+    """Create cards and payments: paid, declined, refunded and disputed ones."""
     boss = emulator.dashboard
     customer = boss.create("customer", payment_method="pm_card_visa")["id"]
     method = emulator.objects("payment_method")[0]["id"]
@@ -39,7 +39,7 @@ def pay(emulator: Emulator) -> None:
 
 
 def check_out(emulator: Emulator) -> None:
-    """Sessions that are open, paid, declined and expired."""
+    """Create sessions that are open, paid, declined and expired."""
     boss = emulator.dashboard
     data = {"currency": "usd", "unit_amount": 700, "product_data": {"name": "Hat"}}
     line = {"price_data": data, "quantity": 2}
@@ -51,7 +51,7 @@ def check_out(emulator: Emulator) -> None:
 
 
 def bill(emulator: Emulator) -> None:
-    """Subscriptions in trial, active, incomplete and over; invoices in every status."""
+    """Create subscriptions in trial, active, incomplete and canceled, and invoices in every status."""
     boss = emulator.dashboard
     card = {"payment_method": "pm_card_visa", "invoice_settings": {"default_payment_method": "pm_card_visa"}}
     customer = boss.create("customer", email="a@example.com", **card)["id"]
@@ -76,7 +76,7 @@ def bill(emulator: Emulator) -> None:
 
 
 def host(emulator: Emulator) -> None:
-    """Rates, links and a visit to the portal."""
+    """Create rates, payment links and a portal session."""
     boss = emulator.dashboard
     boss.create("tax_rate", display_name="VAT", inclusive=False, percentage=19.5, country="DE", tax_type="vat")
     eur = {"currency_options": {"eur": {"amount": 400}}}

@@ -1,4 +1,4 @@
-"""How values are held to a schema, and two outsiders' verdicts made one.
+"""Compares values with a schema, and merges the differences from two sources.
 
 A difference is a path with a mark before it: `+` unknown there, `*` a parameter or `-` a field that is missing, `!` of
 another type, `=` none of the known values, `^` too long. A walk also tells `~`, a value that the schema lists, which
@@ -20,13 +20,13 @@ DECIMAL = re.compile(r"-?\d+(\.\d+)?")
 
 @dataclass(frozen=True)
 class Walk:
-    """Compares with one outsider's schemas; in a form, whose values are all strings, or in an object."""
+    """Compares a form, whose values are strings, or an object with the schemas of one source."""
 
-    resolve: Resolve  # what a schema that only names another stands for
+    resolve: Resolve  # a reference to a schema -> the schema
     form: bool = False
 
     def __call__(self, value: Any, schema: Json, path: str = "") -> Iterator[str]:
-        """The differences from the branch that fits best."""
+        """Return the differences from the branch that fits best."""
         tried = [list(self._branch(value, each, path)) for each in branches(self.resolve, schema)]
         yield from min(tried, key=lambda found: _badness(found, path))
 
@@ -50,7 +50,7 @@ class Walk:
 
     @staticmethod
     def _written(kind: str, value: Any) -> bool:
-        """Whether a string of a form can be read as such."""
+        """Return whether a string of a form can be read as this type."""
         if not isinstance(value, str):
             return False
         match kind:
@@ -94,7 +94,7 @@ def _badness(found: list[str], path: str) -> tuple[bool, int, int]:
 
 
 def branches(resolve: Resolve, schema: Json) -> Iterator[Json]:
-    """What a value may be: the schema itself, or its alternatives, and null where that is said."""
+    """Return the schemas that a value can have: the schema or its alternatives, and null if it is nullable."""
     schema = resolve(schema)
     if schema.get("nullable"):
         yield {"type": "null"}

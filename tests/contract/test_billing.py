@@ -1,4 +1,4 @@
-"""Subscriptions and invoices, asked through stripe-python: of the emulator, or of a real sandbox."""
+"""Subscriptions and invoices, called through stripe-python at the emulator or a real sandbox."""
 
 from collections.abc import Callable
 from typing import Any
@@ -15,7 +15,7 @@ DAY = 86_400
 
 @pytest.fixture
 def customer(client: Client) -> str:
-    """Somebody with a card that works."""
+    """A customer with a good card."""
     return somebody(client)
 
 
@@ -185,7 +185,7 @@ class TestSubscriptions:
 
 
 class TestTime:
-    """What time brings has no request."""
+    """Events of renewals have no request."""
 
     def test_a_month_renews(self, client: Client, customer: str, monthly: str, emulator: Emulator) -> None:
         made = subscribe(client, customer, monthly)
@@ -296,7 +296,7 @@ class TestTime:
 
 
 class TestPlanted:
-    """What a test has put there with few fields can be worked with all the same."""
+    """An inserted object with few fields can be used like any other."""
 
     def test_a_subscription(self, client: Client, customer: str, emulator: Emulator) -> None:
         id = emulator.insert("subscription", customer=customer)["id"]

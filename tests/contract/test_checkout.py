@@ -1,4 +1,4 @@
-"""Checkout sessions, asked through stripe-python: of the emulator, or of a real sandbox."""
+"""Checkout sessions, called through stripe-python at the emulator or a real sandbox."""
 
 from collections.abc import Callable
 from typing import Any
@@ -138,7 +138,7 @@ def test_its_intent_ends_with_it_and_not_before(client: Client, key: str, events
 
 
 class TestBuyers:
-    """What a buyer does has no request."""
+    """Events that a buyer causes have no request."""
 
     def test_paying_completes_it(self, client: Client, emulator: Emulator) -> None:
         made = session(client, payment_intent_data={"description": "Two hats"})

@@ -39,7 +39,7 @@ NAME = re.compile(
 )
 TOLD = re.compile(r"\bURL\b|client.side|secret|one-time|\blink to\b|short-lived|\blog ?in\b|bearer", re.IGNORECASE)
 
-# What looks like a key or an address, and is neither. `*` stands for anything.
+# Fields that look like a key or an address, and are neither. `*` matches any name.
 PLAIN = {
     "the shop's own addresses, and what it shows to everybody": """
         account:business_profile.* *:*return_url checkout.session:cancel_url checkout.session:success_url
@@ -79,7 +79,7 @@ PLAIN = {
 
 @cache
 def fields(kind: str) -> list[tuple[str, str, str]]:
-    """Every text of a kind, however deep: its path, its type and what is said of it."""
+    """Yield every string of a kind, at any depth: its path, type and description."""
     module, name = OBJECT_CLASSES[kind]
     file = importlib.import_module(module).__file__
     assert file
@@ -120,7 +120,7 @@ SUSPECTS = list(suspects())
 
 
 def fits(place: str, listed: str) -> bool:
-    """Whether a place is one of those that are listed."""
+    """Return whether a path matches one of the list."""
     return _pattern(listed).fullmatch(place) is not None
 
 
@@ -131,7 +131,7 @@ def _pattern(listed: str) -> re.Pattern[str]:
 
 
 def reasons(kind: str, path: str) -> list[str]:
-    """All that says what a field is."""
+    """Return every text that describes a field."""
     place = f"{kind}:{path}"
     whole = kind in KEY_KINDS or kind in REASONS
     found = ["its kind is not kept"] if whole else []
@@ -167,7 +167,7 @@ VALUE = "Something9"
 
 
 def planted(kind: str, path: str) -> dict[str, Any]:
-    """An object of a kind that has a value at this path, in a list where one step is a list."""
+    """Return an object of a kind with a value at this path, in a list if a step of the path is one."""
     value: Any = VALUE
     for name in reversed(path.split(".")):
         value = {name: value}
@@ -204,7 +204,7 @@ def test_every_kind_with_a_rule_is_one_that_is_known() -> None:
 
 # --- what is shown only when asked ---
 
-ALWAYS_SHOWN = {  # of its type, or where it was set: nothing has to be asked for
+ALWAYS_SHOWN = {  # shown for its type, or where it was set, without `expand`
     "customer.invoice_settings",
     "payment_method.card",
     "shipping_rate.fixed_amount",
@@ -216,7 +216,7 @@ ALWAYS_SHOWN = {  # of its type, or where it was set: nothing has to be asked fo
 @pytest.mark.skipif(not PATH.exists(), reason="Stripe's OpenAPI file is not on this machine")
 @pytest.mark.parametrize("kind", [kind for kind, model in created_kinds().items() if model.resource.path])
 def test_what_we_send_and_stripe_shows_only_when_asked_is_asked_for(kind: str) -> None:
-    """Shown only when asked: what may be expanded, is no id, and is not there when nobody asks."""
+    """Return the properties that can be expanded, are no ids, and are absent without `expand`."""
     schema, model = schemas()[kind], created_kinds()[kind]
     hidden = {
         name
@@ -234,7 +234,7 @@ def test_what_we_send_and_stripe_shows_only_when_asked_is_asked_for(kind: str) -
 
 
 def _is_part(schema: dict[str, Any]) -> bool:
-    """Whether a property is never an id, nor null: then it is absent where it is not shown."""
+    """Return whether a property is never an id or null, so that it is absent where it is not shown."""
     return "$ref" in schema or (
         bool(schema.get("anyOf")) and not schema.get("nullable") and all("$ref" in each for each in schema["anyOf"])
     )

@@ -1,4 +1,4 @@
-"""All that the service says to Stripe, and all that the emulator answers, is as the outsiders have it."""
+"""Every request of the service, and every reply of the emulator, agrees with the independent sources."""
 
 import re
 import uuid
@@ -41,7 +41,7 @@ TOLD = {path: row for path, row in {**BY_PATH, EVENT.path: EVENT}.items() if row
 
 @pytest.fixture(scope="module")
 def spoken(mongo_server: Any) -> Iterator[list[Exchange]]:
-    """What the service says in every journey: of every kind all verbs, then looking, finding, undoing and listing."""
+    """The requests of the service in every journey: all verbs of every kind, then refresh, search, undo and lists."""
     exchanges: list[Exchange] = []
     uri = mongo_server.uri(f"test_{uuid.uuid4().hex}")
     world = World(uri, around=lambda transport: Overheard(transport, exchanges))
@@ -58,7 +58,7 @@ def name_of(kind: str) -> str:
 
 
 def make_room() -> None:
-    """The samples use one name: let it be free."""
+    """Free the username, which all samples use."""
     for customer in Customer.objects(username="sample@here.com", live=True):
         sync.update(customer, {"username": f"was {customer.id} before"})
 
@@ -101,7 +101,7 @@ def journeys(world: World) -> None:
 
 @pytest.fixture(scope="module")
 def heard(spoken: list[Exchange]) -> list[Exchange]:
-    """That, and every route of the emulator's that the service does not use, good and bad."""
+    """The same, and good and bad requests to every route of the emulator that the service does not use."""
     exchanges: list[Exchange] = []
     emulator = Emulator()
     client = stripe.StripeClient("sk_test_x", http_client=Overheard(emulator.transport(), exchanges))
@@ -133,7 +133,7 @@ def heard(spoken: list[Exchange]) -> list[Exchange]:
 
 
 def paused(emulator: Emulator) -> str:
-    """A subscription whose trial ended without a card."""
+    """Create a subscription whose trial ended without a card."""
     boss = emulator.dashboard
     customer = boss.create("customer")["id"]
     data = {"currency": "usd", "unit_amount": 500, "recurring": {"interval": "month"}, "product_data": {"name": "P"}}
@@ -150,7 +150,7 @@ def paused(emulator: Emulator) -> str:
 
 
 def served() -> set[tuple[str, str]]:
-    """Every route of the emulator's, with `{}` for an id."""
+    """Return every route of the emulator, with `{}` for each id."""
     found = {("get", "/v1/account")}
     for path, row in TOLD.items():
         all, one = f"/v1/{path}", f"/v1/{path}/{{}}"
@@ -160,7 +160,7 @@ def served() -> set[tuple[str, str]]:
         found |= {("delete", one)} if row.delete_action is not None or row.delete != "never" else set()
         found |= {("post", f"{one}/{action}") for action in row.actions}
         found |= {("get", f"{one}/{name}") for name in row.lists}
-    unknown = ("payment_pages", "test/authorizations")  # what only the command line knows, no outsider can judge
+    unknown = ("payment_pages", "test/authorizations")  # routes of Stripe's command line, which neither source has
     odd = {(way.method.lower(), f"/v1/{way.path}") for way in ROUTES}
     return found | {(method, path) for method, path in odd if not any(name in path for name in unknown)}
 
@@ -202,7 +202,7 @@ def test_every_route_of_the_emulator_is_heard(heard: list[Exchange]) -> None:
 
 
 def body(fields: Mapping[str, BaseField], verb: str, turn: int) -> Json:
-    """Everything that a model may send with a verb, as a form would carry it; each turn another of the choices."""
+    """Return all fields that a model can send with a verb, as a form. Each turn has other choices."""
     return {name: _sample(name, field, verb, turn) for name, field in fields.items() if verb in words(field)}
 
 
@@ -223,7 +223,7 @@ def _sample(name: str, field: BaseField, verb: str, turn: int) -> Any:
 
 
 def _limited(fields: Mapping[str, BaseField], verb: str, prefix: str = "") -> Iterator[str]:
-    """The texts of which a model knows the values; any other is for Stripe to judge, which adds to its lists."""
+    """Return the strings whose values a model knows. Stripe validates all others, as it adds to its lists."""
     for name, field in fields.items():
         field = field.field if isinstance(field, ListField) and field.field is not None else field
         if isinstance(field, EmbeddedDocumentField):
@@ -236,7 +236,7 @@ TURNS = 120  # more than any field has choices
 
 
 def sent(kind: str) -> Iterator[tuple[str, str, Mapping[str, BaseField], Json]]:
-    """All that a model may send: the verb, the path, the fields, and what they say."""
+    """Yield all that a model can send: the verb, path, fields and values."""
     resource, fields = kinds()[kind].resource, kinds()[kind]._fields
     told = {name: field for name, field in fields.items() if not getattr(field, "local", False)}
     for turn in range(TURNS):

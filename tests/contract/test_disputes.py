@@ -1,4 +1,4 @@
-"""Disputes, asked through stripe-python: what a bank takes, gives back, and only asks about."""
+"""Disputes, called through stripe-python: chargebacks, reversals and inquiries."""
 
 import pytest
 import stripe
@@ -10,7 +10,7 @@ Client = stripe.StripeClient
 
 
 def told(emulator: Emulator) -> list[str]:
-    """What Stripe tells of disputes."""
+    """Return the events of disputes."""
     return [event["type"].removeprefix("charge.dispute.") for event in emulator.events() if "dispute" in event["type"]]
 
 

@@ -1,4 +1,4 @@
-"""Every fault does to the caller, and to Stripe, what its line in the table says."""
+"""Every fault has the effect, for the caller and at Stripe, that its line in the table says."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What Stripe's lists do not show: the rest of a list within an object, archived prices, what is of a test clock."""
+"""What Stripe's lists omit: the rest of a list within an object, archived prices, objects of test clocks."""
 
 import pytest
 import stripe

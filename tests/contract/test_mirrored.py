@@ -1,4 +1,4 @@
-"""The table of what is mirrored knows everything that stripe-python does: it fails when a new version brings more."""
+"""The table of mirrored types has every type of stripe-python, so a version with a new type fails."""
 
 import importlib
 import re
@@ -18,25 +18,25 @@ from tests.contract.library import CALL
 
 LIBRARY = Path(stripe.__file__).parent
 ALIASES = {"file_upload"}  # an old name of file
-OURS = {kind for kind, model in created_kinds().items() if not model.resource.path}  # what Stripe knows nothing of
+OURS = {kind for kind, model in created_kinds().items() if not model.resource.path}  # kinds that Stripe does not have
 IMPORT = re.compile(r"from (stripe[\w.]*) import \(?\s*(\w+)")
 METHOD = re.compile(
     r"\n    def (list|retrieve)\((.*?)\) -> \"([^\n]*)\":\n(.*?)(?=\n    (?:async )?def |\Z)", re.DOTALL
 )
 PAGED = {"limit", "starting_after"}
-PARTIAL = {"tax_id", "payment_method"}  # their lists need no parameter, and then show only a part of them
+PARTIAL = {"tax_id", "payment_method"}  # without a parameter, their lists show only a part
 
 
 @dataclass
 class Reads:
-    """How stripe-python reads a kind: paths of one, and of all that can be listed page by page without a condition."""
+    """How stripe-python reads a kind: the paths of one object, and of lists that need no parameter."""
 
     one: set[str] = field(default_factory=set)
-    all: dict[str, bool] = field(default_factory=dict)  # whether they can be asked for a window of creation
+    all: dict[str, bool] = field(default_factory=dict)  # path -> whether the list can be filtered by `created`
 
 
 def reads() -> dict[str, Reads]:
-    """What the services of stripe-python offer, by kind."""
+    """Return what the services of stripe-python can read, by kind."""
     kinds_of_class = {(module, name): kind for kind, (module, name) in OBJECT_CLASSES.items() if kind not in ALIASES}
     found = {kind: Reads() for kind in kinds_of_class.values()}
     for file in LIBRARY.rglob("_*_service.py"):
@@ -79,9 +79,9 @@ def test_every_object_is_created_mirrored_or_left_out_for_a_reason() -> None:
     heard, theirs = {*kinds(), *REASONS, *ALIASES}, kinds().keys() - OURS
 
     assert not OBJECT_CLASSES.keys() - heard, "stripe-python knows new objects: add a row to models/mirrored.py"
-    assert not theirs - OBJECT_CLASSES.keys(), "no such object is known any more"
-    assert not REASONS.keys() - OBJECT_CLASSES.keys() - set(event_types()), "nor these"
-    assert not kinds().keys() & REASONS.keys(), "kept, and left out"
+    assert not theirs - OBJECT_CLASSES.keys(), "stripe-python no longer has these objects"
+    assert not REASONS.keys() - OBJECT_CLASSES.keys() - set(event_types()), "stripe-python no longer has these"
+    assert not kinds().keys() & REASONS.keys(), "both mirrored and not mirrored"
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.kind)
@@ -89,7 +89,7 @@ def test_a_row_is_read_as_stripe_python_reads_it(row: Resource) -> None:
     theirs = READS[row.kind]
 
     assert {_unnamed(path) for path in row.path.split()} <= {_unnamed(path) for path in theirs.one}
-    assert row.blind == (not theirs.one), "what can be read, is"
+    assert row.blind == (not theirs.one), "an object that can be read is not events-only"
     if row.kind in PARTIAL:
         assert not row.listed
     else:
@@ -99,7 +99,7 @@ def test_a_row_is_read_as_stripe_python_reads_it(row: Resource) -> None:
 
 
 def _unnamed(path: str) -> str:
-    """A path without the names of its parameters: {fee} is the field of the object, where the library says {id}."""
+    """Return a path without the names of its parameters: the registry says {fee} where the library says {id}."""
     return re.sub(r"\{\w+\}", "{}", path)
 
 

@@ -1,4 +1,4 @@
-"""What the emulator promises of types that the service only mirrors, asked through stripe-python."""
+"""The types that the service only mirrors, called through stripe-python at the emulator."""
 
 import json
 from typing import Any
@@ -14,7 +14,7 @@ AGREED = {"customer_acceptance": {"type": "offline", "accepted_at": 1_590_590_57
 
 @pytest.fixture
 def ask(emulator: Emulator) -> Any:
-    """Asks the emulator, and returns what it answers."""
+    """A function that calls the emulator, and returns its reply."""
     client = stripe.StripeClient("sk_test_x", http_client=emulator.transport())
     return lambda method, path, **params: client.raw_request(method, f"/v1/{path}", **params).data
 

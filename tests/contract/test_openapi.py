@@ -1,4 +1,4 @@
-"""What the emulator shows and tells is as Stripe's OpenAPI file and stripe-python have it, save for the exceptions."""
+"""The emulator's objects and events agree with Stripe's OpenAPI file and stripe-python, except for the exceptions."""
 
 import json
 from collections.abc import Iterator
@@ -37,7 +37,7 @@ def by_kind(row: Resource) -> str:
 
 @pytest.fixture(scope="module")
 def world() -> Emulator:
-    """One object of each type, as rich as it gets, and somebody who hears of all that happens."""
+    """Objects of each type with as many fields as possible, and an endpoint for all events."""
     emulator = Emulator()
     for payload in ("snapshot", "thin"):
         emulator.endpoint("https://example.com/hook", payload=payload)
@@ -128,7 +128,7 @@ def test_what_an_event_says_was_before_is_a_field_of_the_object(world: Emulator)
         before = data["previous_attributes"]
         was = {
             key: each for key, each in before.get("metadata", {}).items() if each is not None
-        }  # null: it was not there
+        }  # null: the field was absent before
         patched = {**data["object"], **before, **({"metadata": was} if was != before.get("metadata", {}) else {})}
         assert {each for each in object_differences(patched) if each[0] == "!"} == set()
 
@@ -164,7 +164,7 @@ def test_refusals_and_stubs_and_the_account_have_their_shape(world: Emulator, cl
     assert object_differences(account) == set()
 
 
-# The judges themselves
+# The comparison itself
 
 
 def test_every_exception_is_about_something_that_is_looked_at() -> None:
@@ -186,7 +186,7 @@ FILE = {
 }
 NEWER = {
     "type": "object",
-    "required": ["a", "b", "new"],  # a class of stripe-python cannot say what may be missing
+    "required": ["a", "b", "new"],  # a class of stripe-python does not say which properties are required
     "properties": {
         "a": {"anyOf": [{"type": "string", "enum": ["x", "y"]}, {"type": "null"}]},
         "b": {"type": "string"},

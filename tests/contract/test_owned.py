@@ -1,4 +1,4 @@
-"""What the registry says of lists is what stripe-python says: what each leaves out, whose it is, and what it cuts."""
+"""The registry's facts about lists agree with stripe-python: what they omit, their owners, and where they are cut."""
 
 import importlib
 import re
@@ -19,7 +19,7 @@ LIBRARY = Path(stripe.__file__).parent
 PARTLY = re.compile(
     r"\b(in?active|exclud\w+|open|only|unless|not been|specif\w+|include[sd]?|by default)\b", re.IGNORECASE
 )
-# Lists whose words were read by hand. A list that leaves something out is asked for it, or the registry says what.
+# Lists whose documentation was read by hand. The registry requests what a list omits, or says what is missing.
 WHOLE = {
     "apps.install": "what other accounts have is not ours",
     "billing.alert": "active and inactive ones",
@@ -29,13 +29,13 @@ WHOLE = {
     "treasury.outbound_payment": "likewise",
     "treasury.outbound_transfer": "likewise",
 }
-# Lists in an object that are shown only where they are asked for by `expand`, which nobody does.
+# Lists in an object that are shown only with `expand`, which the service does not use.
 EXPANDED = {
     *("checkout.session line_items", "payment_link line_items", "quote line_items", "quote Upfront.line_items"),
     *("customer sources", "customer subscriptions", "customer tax_ids", "charge refunds", "invoice payments"),
     *("payment_intent AmountDetails.line_items",),
 }
-# Lists of which a snapshot shows the beginning and `has_more`: what they list has documents of its own, or no end.
+# Lists of which a snapshot has the beginning and `has_more`: their objects have own documents, or are unlimited.
 CUT = {"account external_accounts", "file links", "radar.value_list list_items"}
 
 KEPT = {kind: model for kind, model in kinds().items() if model.resource.path or model.resource.mirrored}
@@ -47,7 +47,7 @@ def class_of(kind: str) -> Any:
 
 
 def lists_in(of: Any, prefix: str = "") -> Iterator[str]:
-    """The fields of a class, and of the classes in it, that are list objects."""
+    """Yield the fields of a class, and of the classes in it, that are list objects."""
     for name, told in of.__annotations__.items():
         if "ListObject" in str(told):
             yield prefix + name
@@ -57,7 +57,7 @@ def lists_in(of: Any, prefix: str = "") -> Iterator[str]:
 
 
 def listing_params() -> dict[str, Any]:
-    """The parameters that stripe-python takes for the list at each path."""
+    """Return the parameters of the list at each path."""
     found = {}
     for file in LIBRARY.rglob("_*_service.py"):
         source = file.read_text()

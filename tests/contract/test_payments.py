@@ -1,4 +1,4 @@
-"""Cards, payments and refunds, asked through stripe-python: of the emulator, or of a real sandbox."""
+"""Cards, payments and refunds, called through stripe-python at the emulator or a real sandbox."""
 
 from collections.abc import Callable
 from typing import Any
@@ -335,7 +335,7 @@ class TestPayments:
 
 
 class TestOwners:
-    """Events that a cardholder's answer causes have no key of ours (stripe-facts.md#the-request-of-an-event)."""
+    """Events that a cardholder's answer causes have no caller's key (stripe-facts.md#the-request-of-an-event)."""
 
     def test_a_yes_pays(self, client: Client, emulator: Emulator) -> None:
         asked = pay(client, "pm_card_threeDSecure2Required")

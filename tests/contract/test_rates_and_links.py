@@ -1,4 +1,4 @@
-"""Tax rates, shipping rates, payment links and the portal, asked through stripe-python."""
+"""Tax rates, shipping rates, payment links and the portal, called through stripe-python."""
 
 from collections.abc import Callable
 from typing import Any

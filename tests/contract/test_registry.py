@@ -1,4 +1,4 @@
-"""The facts of the registry are stripe-python's: where a type lives, how it is listed, deleted and announced."""
+"""The registry's facts agree with stripe-python: paths, lists, deletions and events of each type."""
 
 import ast
 import inspect
@@ -35,7 +35,7 @@ def test_a_type_is_what_stripe_python_says(kind: str) -> None:
 
 @cache
 def deletions() -> dict[str, set[str]]:
-    """The paths that stripe-python sends a DELETE to, and the methods that do."""
+    """Return the paths of stripe-python's DELETEs, and the methods that send them."""
     found: dict[str, set[str]] = {}
     sources = (file.read_text(encoding="utf-8") for file in Path(stripe.__file__).parent.rglob("*_service.py"))
     for source in (each for each in sources if '"delete"' in each):
@@ -52,11 +52,13 @@ def deletions() -> dict[str, set[str]]:
 
 @pytest.mark.parametrize("kind", kinds())
 def test_what_lasts_is_what_stripe_python_cannot_delete(kind: str) -> None:
-    """To detach a source or to cancel a subscription is no deletion: both can be read afterwards."""
+    """Detaching a source or canceling a subscription is no deletion: both can be read afterwards."""
     resource = kinds()[kind].resource
     paths = [re.sub(r"{\w+}", "{}", path) + "/{}" for path in resource.path.split()]
 
-    paths += ["/v1/customers/{}/sources/{}"] if kind == "payment_method" else []  # what it was before there were any
+    paths += (
+        ["/v1/customers/{}/sources/{}"] if kind == "payment_method" else []
+    )  # the path of a card, which is a payment method, too
 
     assert (resource.deletable or resource.removable) == any("delete" in deletions().get(path, ()) for path in paths)
     assert not (resource.deletable and resource.removable)

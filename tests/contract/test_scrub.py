@@ -1,4 +1,4 @@
-"""What erasing keeps as a word is a word by Stripe's own account: no field of that name holds a text."""
+"""The fields whose value an erasure keeps are codes by Stripe's own description, and never free text."""
 
 import re
 from collections.abc import Iterator
@@ -10,8 +10,10 @@ from stripe_mongo_sync.models.rows.scrub import PERSONAL, WORD, WORDS
 from tests.contract.openapi import PATH, schemas
 
 pytestmark = pytest.mark.skipif(not PATH.exists(), reason="Stripe's OpenAPI file is not on this machine")
-CODE = re.compile(r"`[a-z_]+`|enumerated|(?i:code|currency|type of|list of)")  # how a description says so
-REVIEWED = {  # and where it does not
+CODE = re.compile(
+    r"`[a-z_]+`|enumerated|(?i:code|currency|type of|list of)"
+)  # how a description says that a field is a code
+REVIEWED = {  # fields whose description does not say so
     "account_requirements_error.reason": "a sentence, which is no word; and the shop's own",
     "api_errors.decline_code": "a short code",
     "balance_transaction.reporting_category": "one of the reporting categories",
@@ -32,11 +34,11 @@ REVIEWED = {  # and where it does not
 }
 
 
-KEPT = {name: schema for name, schema in schemas().items() if not name.startswith("v2.")}  # nothing of v2 is stored
+KEPT = {name: schema for name, schema in schemas().items() if not name.startswith("v2.")}  # v2 objects are not stored
 
 
 def words(node: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every property of a schema, however deep, that erasing takes for a word."""
+    """Yield every property of a schema, at any depth, whose value an erasure keeps."""
     if isinstance(node, list):
         for each in node:
             yield from words(each, name)

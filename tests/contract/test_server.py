@@ -1,4 +1,4 @@
-"""The emulator as a process: the same answers over sockets, real cuts, real deliveries, and a state that survives."""
+"""The emulator as a server: real sockets, cut connections, deliveries, and state that survives a restart."""
 
 import base64
 import json
@@ -62,7 +62,7 @@ def test_who_dies_while_sending_has_asked_for_nothing(
 
 
 class Hook(ThreadingHTTPServer):
-    """A webhook endpoint that answers with the statuses it was told, then 200."""
+    """A webhook endpoint that answers with the given statuses, then 200."""
 
     daemon_threads = True
 
@@ -107,7 +107,7 @@ class TestSockets:
     def test_a_cut_is_a_connection_error(
         self, client: stripe.StripeClient, control: Control, fault: str, made: int
     ) -> None:
-        client.v1.customers.list()  # so that the connection is an old one, kept alive
+        client.v1.customers.list()  # so that the next request uses a kept-alive connection
         control.fault(fault)
 
         with pytest.raises(stripe.APIConnectionError):
@@ -154,7 +154,7 @@ class TestDeliveries:
     def test_an_endpoint_that_fails_leaves_the_event_pending(self, emulator: Emulator, hook: Hook) -> None:
         emulator.endpoint(hook.url)
         hook.statuses[:] = [500]
-        with WebhookSender(emulator):  # which ends only when the attempt under way has ended
+        with WebhookSender(emulator):  # which ends only after the running attempt
             emulator.dashboard.create("customer")
             hook.received.get(timeout=10)
 
@@ -165,7 +165,7 @@ class TestDeliveries:
 class TestControl:
     @staticmethod
     def people(control: Control) -> None:
-        """Buyers and owners of cards, from another process."""
+        """Act as buyers and cardholders, from another process."""
         data = {"currency": "usd", "unit_amount": 700, "product_data": {"name": "Hat"}}
         line = {"price_data": data, "quantity": 1}
         session = control.dashboard.create(
@@ -282,7 +282,7 @@ class TestControl:
 
 
 class Process:
-    """`python -m emulator`, on a port of its own."""
+    """Runs `python -m emulator` on a free port."""
 
     def __init__(self, *arguments: str) -> None:
         command = [sys.executable, "-m", "emulator", "--port", "0", *arguments]

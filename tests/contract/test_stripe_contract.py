@@ -1,4 +1,4 @@
-"""What the service relies on in Stripe, asked through stripe-python: of the emulator, or of a real sandbox."""
+"""The behaviour of Stripe on which the service relies, called through stripe-python at the emulator or a sandbox."""
 
 import uuid
 from collections.abc import Callable
@@ -12,7 +12,7 @@ Find = Callable[..., list[dict[str, Any]]]
 
 
 def refused(status: int, code: str | None = None, param: str | None = None) -> Any:
-    """A block that Stripe must refuse in this way."""
+    """Assert that Stripe refuses the block with this error."""
     return _Refused(status, code, param)
 
 
@@ -269,7 +269,7 @@ class TestPromotionCodes:
 class TestLists:
     @pytest.fixture
     def five(self, client: Client, email: str) -> list[str]:
-        """Newest first."""
+        """Lists are sorted newest first."""
         return [client.v1.customers.create({"email": email}).id for _ in range(5)][::-1]
 
     def test_they_are_newest_first_and_say_whether_there_is_more(

@@ -1,4 +1,4 @@
-"""The emulator takes exactly the parameters that stripe-python 16.1 documents; it wins over the older OpenAPI file."""
+"""The emulator takes exactly the parameters of stripe-python 16.1, which wins over the older OpenAPI file."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -22,7 +22,7 @@ EXPAND: dict[str, Field] = {"expand": Many(each=Text())}
 
 
 def served() -> Iterator[tuple[str, str, str, str, Mapping[str, Field]]]:
-    """Every call of the emulator's: the kind, what it is called, its method and path, and what it takes."""
+    """Yield every call of the emulator: its kind, name, method, path and parameters."""
     for kind, verb, method, path, fields in _calls():
         yield kind, verb, method, path, alive(fields, API_VERSION)
 
@@ -91,7 +91,7 @@ def test_what_the_library_no_longer_has_is_told_by_the_table_of_versions(
 
 
 def gone(file: Json, theirs: Json, prefix: str = "") -> Iterator[str]:
-    """The parameters that only the file has, however deep."""
+    """Yield the parameters that only the file has, at any depth."""
     for name, schema in file["properties"].items():
         if name not in theirs["properties"]:
             yield f"{prefix}{name}"
@@ -102,7 +102,7 @@ def gone(file: Json, theirs: Json, prefix: str = "") -> Iterator[str]:
 
 
 def hashes(resolve: Any, schema: Json) -> Json:
-    """What the branches of a schema that are hashes, or lists of them, have together."""
+    """Return the union of the branches of a schema that are hashes or lists of hashes."""
     found: Json = {}
     for each in branches(resolve, schema):
         found |= each.get("properties", {}) | (hashes(resolve, each["items"]) if each.get("type") == "array" else {})

@@ -1,4 +1,4 @@
-"""A request is read in the version that it names, else in the account's: old names there, and only there."""
+"""A request is read in its own version, or else the account's. Old names exist only in old versions."""
 
 import re
 
@@ -95,7 +95,7 @@ def test_without_a_version_the_account_s_counts() -> None:
 
 
 class _Unversioned(stripe.HTTPClient):
-    """As curl sends it: stripe-python itself always names a version."""
+    """Send a request without a version, as curl does: stripe-python always names one."""
 
     def __init__(self, inner: stripe.HTTPClient) -> None:
         super().__init__()
@@ -137,7 +137,7 @@ def test_every_version_that_stripe_python_knows_is_known() -> None:
     assert all(each.came in VERSIONS and each.went in VERSIONS for told in RENAMED.values() for each in told)
 
 
-# What older versions knew, or had otherwise
+# Differences of older versions
 
 
 def told_as(emulator: Emulator, version: str, path: str, **params: object) -> stripe.StripeObject:

@@ -1,4 +1,4 @@
-"""Events and deliveries: visible, signed, repeated and lost as Stripe's are."""
+"""Events and deliveries are listed, signed, repeated and lost as Stripe's are."""
 
 import hashlib
 import hmac

@@ -17,7 +17,7 @@ from stripe_mongo_sync.models.base.whose import CUSTOMERS, PART_OF, USED
 LIBRARY = Path(stripe.__file__).parent
 KEPT = sorted(kind for kind, model in kinds().items() if model.resource.path or model.resource.mirrored)
 AN_OBJECT = re.compile(r'OBJECT_NAME: ClassVar\[Literal\["([\w.]+)"\]\]')
-# What is one customer's, if it is anybody's. (All else is the shop's, or many people's: a price, a payout, an account.)
+# Kinds that belong to at most one customer. All others belong to the shop, or to many: a price, a payout, an account.
 THEIRS = {
     *("Charge", "PaymentIntent", "SetupIntent", "Invoice", "Subscription", "SubscriptionSchedule", "Quote", "Session"),
     *("PaymentMethod", "PaymentRecord", "Refund", "RefundResource", "Dispute", "DisputeResource", "CreditNote"),
@@ -25,12 +25,12 @@ THEIRS = {
     *("CustomerBalanceTransaction", "CustomerCashBalanceTransaction"),
 }
 NAMING = {"customer", "customer_account", "related_customer"}
-# Fields that say whose an object is by an id that is typed as text.
+# Fields that name the owner of an object by an id of type string.
 TEXTS = {
     *("charge", "customer", "customer_account", "related_customer", "payment_intent", "payment_method", "invoice"),
     *("subscription", "source", "verification_session"),
 }
-# References that say nothing of whose the object is that has them.
+# References that do not name the owner of the object that has them.
 NOTHING_SAID = {
     "terminal.reader": "what it does at the moment: it is the shop's",
     "account": "of an account, not of a customer",
@@ -46,7 +46,7 @@ NOTHING_SAID = {
     "treasury.outbound_transfer": "likewise",
     "treasury.outbound_payment": "likewise",
 }
-# What an object that names its customer leads to besides; that names the customer, too, or what leads there.
+# Further references of objects that name their customer. Their targets name the customer, too, directly or not.
 DOWNWARDS = re.compile(
     r"latest_\w+|(failure_)?balance_transaction|last_\w+_error\..*|application_fee|schedule|mandate|single_use_mandate|"
     r".*\.mandate|.*generated_sepa_debit_mandate|.*discounts?|.*\.discount|discounts|pending_setup_intent|"
@@ -59,14 +59,14 @@ DOWNWARDS = re.compile(
 
 @cache
 def sources() -> dict[str, str]:
-    """The source of each kind's class."""
+    """Return the source of each kind's class."""
     texts = (file.read_text() for file in LIBRARY.rglob("_*.py") if not file.name.endswith("_params.py"))
     return {found[1]: text for text in texts if (found := AN_OBJECT.search(text))}
 
 
 @cache
 def references(kind: str) -> list[tuple[str, set[str]]]:
-    """The fields of a kind that are ids of other objects: where, and of which classes."""
+    """Yield the fields of a kind that are ids of other objects, with the classes of these."""
     classes = [node for node in ast.parse(sources().get(kind, "")).body if isinstance(node, ast.ClassDef)]
     for own in classes:
         inner = {node.name: node for node in ast.walk(own) if isinstance(node, ast.ClassDef) and node is not own}

@@ -1,4 +1,4 @@
-"""A parameter of a wrong type is refused with 400, Stripe's words and its name, whatever it is a parameter of."""
+"""Every parameter of a wrong type is refused with a 400, Stripe's message and the parameter's name."""
 
 import json
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ DEEP = {"a": {"b": "c"}}
 
 
 def wrong(field: Field) -> tuple[Any, str] | None:
-    """A value that the field cannot be, and how Stripe's refusal begins; None if it can be anything that a form has."""
+    """Return a wrong value for a field, and the start of Stripe's message; None if every string is valid."""
     match field:
         case Time():
             return "soon", "Invalid timestamp"

@@ -89,7 +89,7 @@ def test_the_older_name_answers_with_two_values_and_a_warning(world: World) -> N
 
 def test_a_reference_means_the_same_at_both_doors(world: World) -> None:
     """Mallory's username is the id that Victoria has at Stripe: see decision 0149."""
-    world.stripe.plant("customer", id="42", email="victoria@here.com")
+    world.stripe.insert("customer", id="42", email="victoria@here.com")
     victoria = sms.create_customer(NAME)
     mallory = sms.create_customer("42")
     world.converge()
