@@ -13,12 +13,11 @@ from pymongo import MongoClient, WriteConcern
 from pymongo.database import Database
 
 from stripe_mongo_sync.demo.mongod import Mongod, NoMongod
-from stripe_mongo_sync.models import Delivery, Erasure, Event, created_kinds
+from stripe_mongo_sync.models import Erasure
 from stripe_mongo_sync.models.state import MIGRATIONS, SCHEMA
-from stripe_mongo_sync.sync.settings import Settings
 from tests.support.lives import Lives
-from tests.support.mongo import MongoServer
-from tests.support.world import KEY, World
+from tests.support.mongo import MongoServer, make_collections
+from tests.support.world import World
 
 pytest_plugins = ["tests.faults.report"]
 
@@ -74,8 +73,7 @@ def _worker_database(mongo_server: MongoServer) -> Iterator[Database[Any]]:
     name = f"test_{uuid.uuid4().hex}"
     with MongoClient[Any](mongo_server.uri(name), serverSelectionTimeoutMS=5_000) as client:
         database = client.get_database(name, write_concern=WriteConcern(w=1))
-        for model in (*created_kinds().values(), Event, Delivery, Erasure):
-            database[model._get_collection_name()].create_indexes(model.wanted(Settings(KEY).retention))
+        make_collections(database)
         yield database
         client.drop_database(name)
 

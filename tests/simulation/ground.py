@@ -13,7 +13,7 @@ from stripe_mongo_sync.demo.mongod import Mongod
 from tests.conftest import empty
 from tests.simulation.history import Outcome, run
 from tests.simulation.shrink import shrink
-from tests.support.mongo import MongoServer
+from tests.support.mongo import MongoServer, make_collections
 
 GROUND: "Ground | None" = None
 
@@ -44,6 +44,7 @@ class Ground:
         self.client = MongoClient[Any](address)
         self.name = name or f"{self.client.get_default_database().name}_{os.getpid()}"
         self.uri = MongoServer(address).uri(self.name)
+        make_collections(self.client.get_database(self.name, write_concern=WriteConcern(w=1)))
 
     def run(self, seed: int, steps: list[int] | None = None) -> Outcome:
         """Run a history."""

@@ -6,7 +6,9 @@ from urllib.parse import urlsplit
 
 from pymongo.database import Database
 
+from stripe_mongo_sync.models import Delivery, Erasure, Event, created_kinds
 from stripe_mongo_sync.models.rows.database import database
+from stripe_mongo_sync.sync.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -25,3 +27,10 @@ class MongoServer:
 def our_database() -> Database[Any]:
     """Return the database that the service of this test is connected with."""
     return database()
+
+
+def make_collections(where: Database[Any]) -> None:
+    """Make the collections of what we create: what runs there again does the same, as it never has a first row."""
+    keep = Settings("sk_test_x").retention
+    for model in (*created_kinds().values(), Event, Delivery, Erasure):
+        where[model.plural()].create_indexes(model.wanted(keep))
