@@ -34,6 +34,7 @@ customer.name.upper()  # wrong
 create_customer(5)  # wrong
 if customer.address is not None:
     assert_type(customer.address.city, str | None)
+    customer.address.town  # wrong
 
 assert_type(create("product", name="Lamp"), Product)
 assert_type(create(Product, {"name": "Lamp"}), Product)
@@ -74,6 +75,7 @@ act("invoice", "in_123")  # wrong
 order = create_order("user@here.com", [{"price": "price_123", "quantity": 2}], "checkout")
 assert_type(order, Order)
 assert_type(order.items[0].quantity, int)
+order.items[0].amount  # wrong
 
 
 @on("customer.active")
