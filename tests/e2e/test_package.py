@@ -1,5 +1,6 @@
 """The package as others have it: built, installed where no checkout is, beside an application with the same names."""
 
+import json
 import os
 import re
 import shutil
@@ -8,16 +9,62 @@ import subprocess
 import sys
 import tarfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pymongo import MongoClient
 
 from stripe_mongo_sync import __version__
-from tests.support import ROOT
+from stripe_mongo_sync.demo.mongod import free_port
+from tests.support import ROOT, eventually
+from tests.support.mongo import MongoServer
 from tests.support.rooms import PACKAGE, PRODUCT
+from tests.support.world import KEY, SECRET, TOKEN
 
 NAMES = ("models", "sync", "api", "webhooks")  # an application may well have folders of these names
 BUILD = "from setuptools import build_meta; import sys; print(getattr(build_meta, sys.argv[1])(sys.argv[2]))"
+HOST = '''
+"""An application with a database, documents and folders of its own."""
+import json
+import sys
+
+import mongoengine
+
+import api, models, sync, webhooks
+
+assert {each.WHOSE for each in (api, models, sync, webhooks)} == {"the host's"}
+mongoengine.connect(host=sys.argv[1])
+
+
+class Customer(mongoengine.Document):
+    name = mongoengine.StringField()
+
+
+class Order(mongoengine.Document):
+    customer = mongoengine.ReferenceField("Customer")
+
+
+Order(customer=Customer(name="Ann").save()).save()
+
+import stripe_mongo_sync
+
+stripe_mongo_sync.connect()
+ours = stripe_mongo_sync.create_customer("ann@here.com")
+order = Order.objects.get()
+assert type(order.customer) is Customer and order.customer.name == "Ann"
+try:
+    ours.save()
+except stripe_mongo_sync.ReadOnly as error:
+    assert "update" in str(error)
+else:
+    raise AssertionError("save() wrote on a document of ours")
+mine = sorted(mongoengine.get_db().list_collection_names())
+assert stripe_mongo_sync.__file__.startswith(sys.prefix), "the installed one"
+print(json.dumps({"id": str(ours.id), "status": ours.status, "stripe_id": ours.stripe_id, "collections": mine}))
+'''
 TYPED = """
 from stripe_mongo_sync import connect, create_customer
 
@@ -70,6 +117,7 @@ def host(tmp_path: Path) -> Path:
     for name in NAMES:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text('WHOSE = "the host\'s"\n')
+    (tmp_path / "host.py").write_text(HOST)
     (tmp_path / "typed.py").write_text(TYPED)
     return tmp_path
 
@@ -88,6 +136,55 @@ def test_both_are_whole_and_have_nothing_else(built: Path) -> None:
     }
     assert {Path(name).name for name in about} >= {"LICENSE", "METADATA", "entry_points.txt"}
     run(sys.executable, "-m", "twine", "check", "--strict", wheel, sdist, cwd=built)
+
+
+def started(process: subprocess.Popen[str], stream: Any, pattern: str) -> str:
+    """Read on until a line matches; return what its group says."""
+    for line in stream:
+        if found := re.search(pattern, line):
+            return found[1]
+    raise AssertionError(f"it ended with {process.wait()}, and said nothing of {pattern}")
+
+
+@contextmanager
+def running(*command: str | Path, cwd: Path, env: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
+    """A process that is ended as a platform ends it."""
+    process = subprocess.Popen(
+        [*map(str, command)], cwd=cwd, env=env, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    try:
+        yield process
+    finally:
+        process.terminate()
+        process.communicate(timeout=30)
+
+
+def test_it_works_beside_an_application_with_the_same_names(
+    installed: Path, host: Path, new_database: str, mongo_server: MongoServer
+) -> None:
+    port, theirs = free_port(), "host_" + new_database.partition("?")[0].rpartition("/")[2]
+    address = f"http://127.0.0.1:{port}/webhooks/stripe"
+    env = {"PATH": os.environ["PATH"], "MONGODB_URI": new_database, "STRIPE_SECRET_KEY": KEY, "API_TOKENS": TOKEN}
+    emulator = (installed / "python", "-m", f"{PACKAGE}.emulator", "--port", "0", "--fast-retries")
+    served = ("serve", "--bind", f"127.0.0.1:{port}", "--workers", "1")
+    with (
+        MongoClient[Any](new_database) as mongo,
+        running(*emulator, "--webhook-url", address, "--webhook-secret", SECRET, cwd=host, env=env) as stripe,
+    ):
+        env |= {"STRIPE_API_BASE": started(stripe, stripe.stdout, "ready at (.*)"), "STRIPE_WEBHOOK_SECRET": SECRET}
+        with running(installed / "stripe-mongo-sync", *served, cwd=host, env=env) as service:
+            started(service, service.stdout, "(Booting worker)")
+            try:
+                told = json.loads(run(installed / "python", "host.py", mongo_server.uri(theirs), cwd=host, env=env))
+
+                assert (told["status"], told["collections"]) == ("active", ["customer", "order"])
+                ours = mongo.get_default_database()["customers"]
+                eventually(lambda: ours.find_one({"stripe_id": told["stripe_id"], "confirmed_at": {"$ne": None}}))
+                report = json.loads(run(installed / "stripe-mongo-sync", "reconcile", "--json", cwd=host, env=env))
+                assert (report["exit_code"], report["unseen"]) == (0, [])
+                assert ours.count_documents({}) == 1
+            finally:
+                mongo.drop_database(theirs)
 
 
 def test_a_type_checker_sees_our_types(installed: Path, host: Path) -> None:

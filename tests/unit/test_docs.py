@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from stripe_mongo_sync import __version__
 from stripe_mongo_sync.sync.commands import parser
 from stripe_mongo_sync.sync.commands.types import markdown
 from stripe_mongo_sync.sync.operator import written
@@ -52,6 +53,12 @@ def test_a_new_type_is_told_of_before_it_is_written_down(monkeypatch: pytest.Mon
     monkeypatch.setattr(written, "MODELS", tmp_path)
 
     assert written.read() is None, "so the registry is asked"
+
+
+def test_the_newest_release_of_the_changelog_is_this_version() -> None:
+    released = re.findall(r"^## \[(\d\S*)\] - \d{4}-\d\d-\d\d$", Path("CHANGELOG.md").read_text(), re.MULTILINE)
+
+    assert released[0] == __version__
 
 
 def test_every_link_leads_somewhere() -> None:
