@@ -10,13 +10,16 @@ import errno
 import logging
 import resource
 import selectors
+import signal
 import socket
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from types import FrameType
 from typing import Any
 
+from gunicorn.workers.base import Worker as Base
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 
 from stripe_mongo_sync.api.server.bulkhead import LARGEST, LONGEST, Arrival, Kind, arrival, bulkheads, kind_of
@@ -63,6 +66,15 @@ class Worker(ThreadWorker):
             self.worker_connections = max(soft - SPARE, self.cfg.threads)
         logging.getLogger("gunicorn.error").addFilter(self.few.of_strangers)
         super().init_process()
+
+    def init_signals(self) -> None:
+        """Leave Ctrl-C to the master, which a terminal tells as well: it says to each worker, once, what is meant."""
+        super().init_signals()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def handle_quit(self, sig: int, frame: FrameType | None) -> None:
+        """End now. The thread pool's `shutdown` takes a lock that the main thread, which is here, may hold already."""
+        Base.handle_quit(self, sig, frame)
 
     def load_wsgi(self) -> None:
         """Load the application, and what is answered without it."""
