@@ -1,21 +1,42 @@
 """One process, one connection: who asks for the same has it, and who asks for another is told so."""
 
 import os
+import socket
+import ssl
+import sys
 import threading
+from collections.abc import Callable
 from dataclasses import fields, replace
 from datetime import timedelta
 from hashlib import sha256
+from pathlib import Path
 from typing import Any
+from unittest.mock import Mock
 
+import mongoengine
 import pytest
 import requests
 import stripe
+from bson.errors import InvalidBSON
+from mongoengine.errors import InvalidDocumentError
+from pymongo import MongoClient
+from pymongo.collection import Collection
+from pymongo.database import Database
+from pymongo.errors import (
+    ConfigurationError,
+    InvalidOperation,
+    NetworkTimeout,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api import create_app
 from stripe_mongo_sync.api.auth import guard
 from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.models import Customer
+from stripe_mongo_sync.models.rows.database import OURS
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.stripe.gateway import Gateway
@@ -185,3 +206,112 @@ def test_the_certificate_of_stripe_is_checked_whatever_the_environment_says(
 
     assert len(asked) == 2
     assert all(verify is True or os.path.exists(str(verify)) for verify in asked)
+
+
+# --- what goes wrong when it is asked for ---
+
+Broken = Callable[[Path], dict[str, Any]]
+
+
+def address(text: str) -> Broken:
+    return lambda place: {"mongodb_uri": text}
+
+
+def certificates(place: Path) -> dict[str, Any]:
+    (place / "ca.pem").write_text("none")
+    return {"mongodb_uri": f"mongodb://host/shop?tls=true&tlsCAFile={place / 'ca.pem'}"}
+
+
+def hooks(source: str) -> Broken:
+    def write(place: Path) -> dict[str, Any]:
+        (place / "hooks_of_a_host.py").write_text(source)
+        return {"hooks": ("hooks_of_a_host",)}
+
+    return write
+
+
+BROKEN: dict[str, Broken] = {
+    "no text": address(""),
+    "no address": address("localhost"),
+    "no database": address("mongodb://host"),
+    "half an address": address("mongodb://[::1/shop"),
+    "an option of nobody": address("mongodb://host/shop?nobody=1"),
+    "a certificate that is not there": address("mongodb://host/shop?tlsCAFile=/nowhere"),
+    "a certificate that is none": certificates,
+    "a mechanism that lacks a user": address("mongodb://host/shop?authMechanism=SCRAM-SHA-256"),
+    "two hosts directly": address("mongodb://a,b/shop?directConnection=true"),
+    "options that do not go together": address("mongodb://host/shop?minPoolSize=5&maxPoolSize=2"),
+    "a name that no DNS knows": address("mongodb+srv://nowhere.invalid/shop"),
+    "a prefix that is none": lambda place: {"collection_prefix": "$"},
+    "hooks that are not there": lambda place: {"hooks": ("no_such_module_at_all",)},
+    "hooks with a slip": hooks("def"),
+    "hooks that raise": hooks("raise OSError('the disk')"),
+    "hooks that end the process": hooks("import sys; sys.exit('no')"),
+    "hooks that ask for nothing": hooks("from stripe_mongo_sync import sync; sync.on('nothing.ever')(print)"),
+}
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_whatever_is_wrong_with_settings_is_an_error_of_ours_and_nothing_stays_open(
+    what: str, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "hooks_of_a_host", raising=False)
+    sync.disconnect()
+
+    with pytest.raises(sync.SyncError) as raised:
+        sync.connect(replace(world.read, **BROKEN[what](tmp_path)))
+
+    assert str(raised.value)
+    assert_nothing_is_open()
+    world.start()  # as if nothing had happened
+
+
+def assert_nothing_is_open() -> None:
+    assert OURS not in mongoengine.connection._connection_settings
+    with pytest.raises(sync.NotConnected):
+        current()
+
+
+RAISED: dict[str, Exception] = {
+    "MongoDB refuses": OperationFailure("not authorized on shop", 13),
+    "it does not let us in": OperationFailure("Authentication failed.", 18),
+    "it is away": ServerSelectionTimeoutError("no primary"),
+    "it is slow": NetworkTimeout("timed out"),
+    "the driver was closed": InvalidOperation("Cannot use MongoClient after close"),
+    "the driver's settings": ConfigurationError("bad"),
+    "what it says cannot be read": InvalidBSON("bad"),
+    "MongoEngine": mongoengine.ConnectionFailure("no"),
+    "MongoEngine's documents": InvalidDocumentError("no"),
+    "the machine": OSError(24, "Too many open files"),
+    "a name": socket.gaierror(-2, "Name or service not known"),
+    "a certificate": ssl.SSLError("bad"),
+    "Python": RuntimeError("can't start new thread"),
+    "memory": MemoryError(),
+    "stripe-python": stripe.AuthenticationError("no"),
+}
+STEPS: list[tuple[Any, str]] = [
+    (mongoengine, "connect"),
+    (MongoClient, "server_info"),
+    (Database, "command"),
+    (Database, "list_collections"),
+    (Collection, "find"),
+]
+
+
+@pytest.mark.parametrize("what", RAISED)
+def test_whatever_a_driver_raises_at_any_step_is_an_error_of_ours_and_nothing_stays_open(
+    what: str, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for owner, name in STEPS:
+        sync.disconnect()
+        failing = Mock(side_effect=RAISED[what])
+        with monkeypatch.context() as patched:
+            patched.setattr(owner, name, failing)
+            with pytest.raises(sync.SyncError) as raised:
+                sync.connect(world.read, http_client=world.stripe.transport())
+
+        assert failing.called, name
+        assert isinstance(raised.value, sync.Unavailable) == isinstance(RAISED[what], PyMongoError), name
+        assert_nothing_is_open()
+    world.start()
