@@ -11,8 +11,8 @@ import stripe
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Event, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.state import CHECKPOINT, State
+from stripe_mongo_sync.sync.engine.composed import COMPOSED
 from stripe_mongo_sync.sync.runs import reconcile
-from stripe_mongo_sync.sync.runs.full import COMPOSED
 from stripe_mongo_sync.sync.runs.reconcile import Report
 from tests.support import samples
 from tests.support.altered import altering
