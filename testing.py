@@ -53,7 +53,7 @@ class OfflineShop:
         from stripe_mongo_sync.models.rows import clock
 
         passed = timedelta(**time)
-        clock.AHEAD += passed
+        clock.TEST_OFFSET += passed
         self.stripe.clock.advance(passed.total_seconds())
 
 
@@ -119,6 +119,6 @@ def offline_shop(offline_shop_database: str) -> Iterator[OfflineShop]:
         api.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
         yield OfflineShop(stripe, settings, api)
     finally:
-        clock.AHEAD = timedelta()
+        clock.TEST_OFFSET = timedelta()
         disconnect()
         stripe.close()

@@ -1,7 +1,7 @@
 """The OpenAPI document: what can be called and what is answered, read from the routes, the models and the errors.
 
 It is made from what Flask really routes to, so that no path is written down twice. What belongs to no type is described
-in `api/others.py`; a route that nobody described makes `describe` raise.
+in `api/operation_docs.py`; a route that nobody described makes `describe` raise.
 """
 
 import re
@@ -25,7 +25,7 @@ from stripe_mongo_sync.api.components import (
     problem,
     ref,
 )
-from stripe_mongo_sync.api.others import OF_NO_TYPE, in_json
+from stripe_mongo_sync.api.operation_docs import OF_NO_TYPE, in_json
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.api.schemas import Model, Schema, noun, word
 from stripe_mongo_sync.models import created_kinds, kinds

@@ -19,7 +19,7 @@ from stripe_mongo_sync.models.base.input import DEEPEST, Invalid, checked_fields
 from stripe_mongo_sync.models.customer import PortalVisit
 from stripe_mongo_sync.models.rows.keys import wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
-from stripe_mongo_sync.sync.engine.look import with_links
+from stripe_mongo_sync.sync.engine.refresh import with_links
 from stripe_mongo_sync.sync.engine.saga import act, create, delete, update
 from stripe_mongo_sync.sync.library import open_portal
 from stripe_mongo_sync.sync.shop.documents import found, last_seen, listed

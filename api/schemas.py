@@ -19,8 +19,8 @@ from mongoengine import (
 from mongoengine.base import BaseField
 
 from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models.base.embedded import Json
 from stripe_mongo_sync.models.base.input import INT64, inner_fields, words
-from stripe_mongo_sync.models.base.parts import Json
 from stripe_mongo_sync.models.rows.content import handed_on, linked
 from stripe_mongo_sync.sync.engine.saga import OWN_ID
 
@@ -44,7 +44,7 @@ MOMENT: Schema = {"type": "string", "format": "date-time"}
 def creation(model: Model) -> Schema:
     """Return what creates a document."""
     schema = _closed({name: field for name, field in model._fields.items() if "create" in words(field)}, "create")
-    if model.resource.own_id:
+    if model.resource.accepts_custom_id:
         schema["properties"]["id"] = {
             "type": ["string", "null"],
             "pattern": f"^{OWN_ID.pattern}$",

@@ -10,8 +10,8 @@ from pkgutil import iter_modules
 
 from stripe_mongo_sync.checkout import alias
 from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.embedded import Operation
 from stripe_mongo_sync.models.base.lifecycle import Status
-from stripe_mongo_sync.models.base.parts import Operation
 from stripe_mongo_sync.models.base.registry import created_kinds, kinds, present_kinds
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.checkout_session import CheckoutSession
@@ -22,7 +22,7 @@ from stripe_mongo_sync.models.erasure import Erasure
 from stripe_mongo_sync.models.event import Event
 from stripe_mongo_sync.models.invoice import Invoice
 from stripe_mongo_sync.models.invoice_item import InvoiceItem
-from stripe_mongo_sync.models.mirrored import mirror_the_rest
+from stripe_mongo_sync.models.mirrored import register_mirrored_types
 from stripe_mongo_sync.models.order import Order
 from stripe_mongo_sync.models.payment_intent import PaymentIntent
 from stripe_mongo_sync.models.payment_link import PaymentLink
@@ -76,7 +76,7 @@ __all__ = [
 alias(__name__)
 for module in iter_modules(__path__):  # a new type needs no line in this file
     import_module(f"{__name__}.{module.name}")
-mirror_the_rest()
+register_mirrored_types()
 
 
 def stored_things() -> list[type[OwnRows]]:

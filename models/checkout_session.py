@@ -19,9 +19,9 @@ from pymongo import IndexModel
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.customer import Email
+from stripe_mongo_sync.models.line_items import Item
 from stripe_mongo_sync.models.rows.database import Part
 from stripe_mongo_sync.models.rows.indexes import A_STRING
-from stripe_mongo_sync.models.sale import Item
 
 
 class PaymentData(Part):
@@ -56,7 +56,7 @@ class CheckoutSession(SyncedDocument):
         prefix="cs_",
         path="/v1/checkout/sessions",
         undo=(Undo.EXPIRE,),  # Stripe refuses once it was completed: then a person decides
-        announced=False,
+        has_created_event=False,
         mark="client_reference_id",
         actions={"expire": Action(done=lambda remote, sent: remote.get("status") == "expired")},
     )
@@ -88,6 +88,6 @@ class CheckoutSession(SyncedDocument):
     payment_link: str | None = StringField(sent="")
 
     @classmethod
-    def prepared(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def with_derived(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Mark it."""
         return {**values, "client_reference_id": secrets.token_urlsafe(24)}

@@ -11,7 +11,7 @@ from mongoengine import (
 )
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
-from stripe_mongo_sync.models.base.parts import Plain
+from stripe_mongo_sync.models.base.embedded import Plain
 from stripe_mongo_sync.models.base.resource import Resource, Undo
 from stripe_mongo_sync.models.rows.amounts import LARGEST
 from stripe_mongo_sync.models.rows.database import Part
@@ -33,7 +33,7 @@ class Coupon(SyncedDocument):
         path="/v1/coupons",
         undo=(Undo.DELETE,),
         deletable=True,
-        own_id=True,
+        accepts_custom_id=True,
         expand=("applies_to",),
     )
 

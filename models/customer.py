@@ -14,7 +14,7 @@ from mongoengine import (
 from pymongo import IndexModel
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
-from stripe_mongo_sync.models.base.parts import Call, Plain
+from stripe_mongo_sync.models.base.embedded import Call, Plain
 from stripe_mongo_sync.models.base.resource import Action, Linked, Resource, Undo
 from stripe_mongo_sync.models.rows.database import Part
 from stripe_mongo_sync.models.rows.indexes import A_STRING
@@ -84,13 +84,13 @@ class InvoiceSettings(Part):
     """How the customer's invoices are paid, unless they say otherwise."""
 
     meta: ClassVar = {"strict": False}
-    default_payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
+    default_payment_method: str | None = StringField(max_length=5000, refers="payment_method", allow_unknown=True)
 
 
 class ChosenMethod(Part):
     says = "The payment method from now on."
     meta: ClassVar = {"strict": False}
-    payment_method: str = StringField(max_length=5000, required=True, refers="payment_method", unheard=True)
+    payment_method: str = StringField(max_length=5000, required=True, refers="payment_method", allow_unknown=True)
 
 
 class PortalVisit(Part):
@@ -215,7 +215,7 @@ class Customer(SyncedDocument):
         return {**super().mirror(remote), "id_key": key_of_id(remote["id"])}
 
     @classmethod
-    def prepared(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def with_derived(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Fold the username, and fill the e-mail address from a username that is one."""
         username = values.get("username")
         if username is None:

@@ -18,7 +18,7 @@ from stripe_mongo_sync.models.rows.claimable import Claimable
 from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
 from stripe_mongo_sync.models.rows.indexes import A_DATE
 
-UNRETURNED = "the attempt did not come back: the hook hung or ended its process, or the process was stopped"
+ATTEMPT_LOST = "the attempt did not come back: the hook hung or ended its process, or the process was stopped"
 
 
 class DeliveryState(StrEnum):
@@ -110,7 +110,7 @@ class Delivery(Claimable):
 
     def attempt(self, lease: timedelta) -> Self | None:
         """Claim it for one attempt. Until that comes back, the row says that it did not."""
-        return self.claim(lease, error=UNRETURNED)
+        return self.claim(lease, error=ATTEMPT_LOST)
 
     def succeed(self, note: str | None = None, *, bare: str | None = None) -> Self | None:
         """Say that it is done; of a `note` that quotes an error, `bare` is left where somebody was forgotten."""

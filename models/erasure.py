@@ -78,17 +78,17 @@ class Erasure(OwnRows):
         """Wait until no write can rest on what was so before this row named all that it names, and, where a document
         was `erased` just now, before that: see `unless_forgotten`.
         """
-        now = clock.now() - clock.AHEAD
+        now = clock.now() - clock.TEST_OFFSET
         since = now if erased else self.named_at or now - HOLDS - WRITES
         while (left := since + HOLDS + WRITES - now) > timedelta():
             pause(left.total_seconds())
-            now = clock.now() - clock.AHEAD
+            now = clock.now() - clock.TEST_OFFSET
 
     def claim(self) -> Self | None:
         """Take an overdue one; None when somebody was faster."""
         return self._changed(lease=from_now(AGAIN))
 
-    def seen_clean(self) -> Self | None:
+    def record_clean_pass(self) -> Self | None:
         """Note that nothing personal is left. Who says so a second time, later than `AGAIN`, ends it."""
         over = self.scrubbed_at is not None and clock.now() - self.scrubbed_at >= AGAIN
         return self._changed(
@@ -167,7 +167,7 @@ class Erasure(OwnRows):
         return bool(told["found"]), told["at"].replace(tzinfo=UTC)
 
     @classmethod
-    def takes_in(cls, owners: set[str], more: set[str]) -> bool:
+    def include_if_related(cls, owners: set[str], more: set[str]) -> bool:
         """The same, of what these decide whose it is; then `more` belongs to them, too."""
         touched = cls._touched(owners)
         if touched is None:

@@ -14,7 +14,7 @@ from mongoengine import BinaryField, DateTimeField, IntField, StringField
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models.base.notice import Noticing, give_notice, of_event
+from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices, of_event
 from stripe_mongo_sync.models.base.resource import KINDS, is_id
 from stripe_mongo_sync.models.base.whose import owners_before, owners_of_event
 from stripe_mongo_sync.models.erasure import Erasure
@@ -22,7 +22,7 @@ from stripe_mongo_sync.models.rows.claimable import Claimable
 from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now, literal
 from stripe_mongo_sync.models.rows.content import event_shown, is_key, may_have_keys
 from stripe_mongo_sync.models.rows.indexes import A_DATE
-from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.scrub import ERASED, ID, scrub
 
 
@@ -51,20 +51,15 @@ ACCOUNTS = re.compile(r"\w{1,100}(?:/\w{1,100}){0,8}", re.ASCII)  # whose an eve
 MAX_ATTEMPTS = 15  # with the backoff below, about six hours
 
 
-class Event(Noticing, Claimable):
+class Event(NoticeOutbox, Claimable):
     """One event, by Stripe's id."""
 
-    meta: ClassVar = {
-        "collection": "stripe_events",
-        "strict": False,
-        "auto_create_index": False,
-        "index_cls": False,
-    }
+    meta: ClassVar = {"collection": "stripe_events", "strict": False, "auto_create_index": False, "index_cls": False}
     indexes: ClassVar[list[IndexModel]] = [
         IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
         IndexModel([("state", 1), ("received_at", -1)]),
         IndexModel("object_id"),
-        Noticing.notice_index,
+        NoticeOutbox.notice_index,
     ]
     mark: ClassVar[str] = "attempts"
     id: str = StringField(primary_key=True)
@@ -92,13 +87,13 @@ class Event(Noticing, Claimable):
         error: str | None = None,
         due: timedelta = LEASE,
         *,
-        tell: bool = True,
+        notify_hooks: bool = True,
         others: bool = False,
         via: Via = Via.LIST,
         erased: bool = False,
         as_of: datetime | None = None,
     ) -> bool:
-        """Insert the row of an event, and `tell` the hooks that asked for its type; False when it is there already.
+        """Insert the row of an event, and `notify_hooks` that asked for its type; False when it is there already.
 
         What a webhook brings after reconcile had read it is noted on the row: webhooks do arrive. Where it failed
         before, and is applied now that it was sent again, the row says so. Of what `others` have, nothing is kept but
@@ -108,13 +103,15 @@ class Event(Noticing, Claimable):
         cls.birthplace()  # what is made for a first row is not under the time limit of its words
         if others:
             event = of_others(event)
-            return cls._insert(event, bare(event), state, error, due, tell, via, erased=False)
+            return cls._insert(event, bare(event), state, error, due, notify_hooks, via, erased=False)
         if erased:
-            return cls._insert(event, bare(event), state, None, due, tell, via, erased=True)
+            return cls._insert(event, bare(event), state, None, due, notify_hooks, via, erased=True)
 
         def write(forgotten: bool, sure: Callable[[Any], Expression]) -> bool:
             words = bare(event) if forgotten else sure(storable(event, raw))
-            return cls._insert(event, words, state, None if forgotten else error, due, tell, via, erased=forgotten)
+            return cls._insert(
+                event, words, state, None if forgotten else error, due, notify_hooks, via, erased=forgotten
+            )
 
         before = owners_before(event)  # of whom its document says nothing
         return Erasure.unless_forgotten(owners_of_event(event), write, None if before else as_of)
@@ -127,7 +124,7 @@ class Event(Noticing, Claimable):
         state: EventState,
         error: str | None,
         due: timedelta,
-        tell: bool,
+        notify_hooks: bool,
         via: Via,
         *,
         erased: bool,
@@ -145,7 +142,7 @@ class Event(Noticing, Claimable):
         }
         values = {
             **{name: literal(value) for name, value in row.items()},
-            **(give_notice(of_event(event["type"])) if tell else {}),
+            **(append_notices(of_event(event["type"])) if notify_hooks else {}),
             **({"erased_at": from_now()} if erased else {}),
             "received_at": from_now(),
             "lease": from_now(due) if is_open else None,
@@ -260,7 +257,7 @@ def bare(event: dict[str, Any]) -> bytes:
     if model is not None and model.resource.deletes(event["type"]):
         shown["deleted"] = True
     told = request.get("idempotency_key") if isinstance(request, dict) else None
-    key = Key.parse(told) if isinstance(told, str) else None  # another's key may say anything
+    key = IdempotencyKey.parse(told) if isinstance(told, str) else None  # another's key may say anything
     left = {name: scrub(event.get(name)) for name in ("created", "livemode")}
     for name, form in (("account", ACCOUNT), ("context", ACCOUNTS)):  # by these it is judged when it is replayed
         owner = event.get(name) and str(event[name])

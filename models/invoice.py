@@ -18,7 +18,7 @@ class Finalization(Part):
 class Payment(Part):
     says = "How it is paid."
     meta: ClassVar = {"strict": False}
-    payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
+    payment_method: str | None = StringField(max_length=5000, refers="payment_method", allow_unknown=True)
     off_session: bool | None = BooleanField()
     paid_out_of_band: bool | None = BooleanField()
 
@@ -54,7 +54,7 @@ class Invoice(SyncedDocument):
     days_until_due: int | None = IntField(min_value=0, sent="create update", told=True)
     due_date: int | None = IntField(min_value=0, sent="create update")  # in seconds
     default_payment_method: str | None = StringField(
-        max_length=5000, refers="payment_method", unheard=True, sent="create update"
+        max_length=5000, refers="payment_method", allow_unknown=True, sent="create update"
     )
     description: str | None = StringField(max_length=1500, sent="create update")
     footer: str | None = StringField(max_length=5000, sent="create update")
@@ -73,7 +73,7 @@ class Invoice(SyncedDocument):
     invoice_pdf: str | None = StringField(sent="")
 
     @classmethod
-    def as_sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
+    def in_request_shape(cls, remote: dict[str, Any]) -> dict[str, Any]:
         """Since API 2025-03-31.basil the subscription is told by the parent."""
         parent = (remote.get("parent") or {}).get("subscription_details") or {}
         return {**remote, "subscription": parent.get("subscription")}

@@ -49,7 +49,7 @@ class InvoiceItem(SyncedDocument):
         return list(cls.objects(__raw__={"live": True, "$or": named}))
 
     @classmethod
-    def as_sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
+    def in_request_shape(cls, remote: dict[str, Any]) -> dict[str, Any]:
         """Stripe shows the price one level deeper, and the time of creation under another name."""
         price = ((remote.get("pricing") or {}).get("price_details") or {}).get("price")
         return {**remote, "pricing": price and {"price": price}}

@@ -1,8 +1,8 @@
 """What we only mirror: a row for each of Stripe's types that has no file of its own, and the model made of it.
 
 A row says where objects of the type are read; a type with a file of its own needs none, and its row gives way. Kept is
-whatever has an id and is shown by an event, or listed as a whole; `UNKEPT` says of the rest why it is not. All of it is
-held to stripe-python by tests/contract/test_mirrored.py, which fails when a new version brings something unheard of.
+whatever has an id and is shown by an event, or listed as a whole; `NOT_MIRRORED` says of the rest why it is not. All of
+it is held to stripe-python by tests/contract/test_mirrored.py, which fails when a new version brings something new.
 """
 
 import re
@@ -34,7 +34,7 @@ class Mirrored(SyncedDocument):
 
         A deleted document stays, and forbids another of its object; where callers choose ids, of the same life.
         """
-        life = ["stripe.created"] if cls.resource.own_id else []
+        life = ["stripe.created"] if cls.resource.accepts_custom_id else []
         return [
             IndexModel([(name, 1) for name in ("stripe_id", *life)], unique=True),
             IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
@@ -63,12 +63,12 @@ class Mirrored(SyncedDocument):
         raise Invalid({"kind": f"{self.resource.kind} is only mirrored"})
 
     @classmethod
-    def with_twins(cls, *stripe_ids: str) -> list[Self]:
+    def with_orphans(cls, *stripe_ids: str) -> list[Self]:
         """Return nothing: no key of ours makes these."""
         return []
 
     @classmethod
-    def doubtful(cls, remote: dict[str, Any] | None = None) -> Iterable[Self]:
+    def in_doubt_documents(cls, remote: dict[str, Any] | None = None) -> Iterable[Self]:
         """Return nothing, likewise."""
         return []
 
@@ -77,18 +77,18 @@ def row(kind: str, path: str | None = None, **facts: Any) -> Resource:
     """Return the resource of a type that is only mirrored; its path follows from its kind, as in stripe-python."""
     usual = f"/v1/{kind.replace('.', '/')}s"
     return Resource(
-        kind, prefix="", path=usual if path is None else path, undo=(), mirrored=True, announced=False, **facts
+        kind, prefix="", path=usual if path is None else path, undo=(), mirrored=True, has_created_event=False, **facts
     )
 
 
-NOWHERE = ""  # no GET shows it by its id: only its events do
+NO_GET = ""  # no GET shows it by its id: only its events do
 SOURCES = "/v1/customers/{customer}/sources"
 EXTERNAL = "/v1/accounts/{account}/external_accounts"
 
 ROWS = (
     row("account", removable=True),
     row("apple_pay_domain", "/v1/apple_pay/domains", dated=False, removable=True),
-    row("application", NOWHERE, stem="account.application", listed=False),
+    row("application", NO_GET, stem="account.application", listed=False),
     row("application_fee", parts={"refunds": "/v1/application_fees/{id}/refunds"}),
     row("apps.install"),
     row("balance_transaction"),
@@ -112,14 +112,14 @@ ROWS = (
     row("climate.product", dated=False),
     row("credit_note", parts={"lines": "/v1/credit_notes/{id}/lines"}),
     row("customer_cash_balance_transaction", "/v1/customers/{customer}/cash_balance_transactions", listed=False),
-    row("discount", NOWHERE, stem="customer.discount", listed=False),
+    row("discount", NO_GET, stem="customer.discount", listed=False),
     row("dispute", stem="charge.dispute", sought=("payment_intent",)),
     row("entitlements.feature", dated=False),
     row("fee_refund", "/v1/application_fees/{fee}/refunds", stem="application_fee.refund", listed=False),
     row("file"),
     row("file_link"),
     row("financial_connections.account", dated=False),
-    row("financial_connections.authorization", NOWHERE, listed=False),
+    row("financial_connections.authorization", NO_GET, listed=False),
     row("forwarding.request"),
     row("identity.verification_report"),
     row("identity.verification_session"),
@@ -139,21 +139,21 @@ ROWS = (
     row("payment_record", dated=False),
     row("payout"),
     row("person", "/v1/accounts/{account}/persons", listed=False, removable=True),
-    row("plan", own_id=True, removable=True),
+    row("plan", accepts_custom_id=True, removable=True),
     row("product_catalog.trial_offer"),
     row("quote", dated=False),
     row("radar.early_fraud_warning"),
     row("radar.value_list", removable=True),
     row("reporting.report_run"),
     row("reporting.report_type", listed=False),  # it is, but not in pages
-    row("reserve.hold", NOWHERE, listed=False),
-    row("reserve.plan", NOWHERE, listed=False),
-    row("reserve.release", NOWHERE, listed=False),
+    row("reserve.hold", NO_GET, listed=False),
+    row("reserve.plan", NO_GET, listed=False),
+    row("reserve.release", NO_GET, listed=False),
     row("review", unlisted="closed ones", leaves_out=lambda remote: remote.get("open") is False),
     row("scheduled_query_run", "/v1/sigma/scheduled_query_runs", stem="sigma.scheduled_query_run", dated=False),
     row("source", stem="source customer.source", listed=False),
-    row("source_mandate_notification", NOWHERE, stem="source.mandate_notification", listed=False),
-    row("source_transaction", NOWHERE, stem="source.transaction", listed=False),
+    row("source_mandate_notification", NO_GET, stem="source.mandate_notification", listed=False),
+    row("source_transaction", NO_GET, stem="source.transaction", listed=False),
     row("subscription_schedule"),
     row("tax.registration", dated=False),
     row("tax_id", stem="customer.tax_id", listed=False, removable=True),  # only those of one owner at a time
@@ -180,29 +180,29 @@ ROWS = (
 QUESTIONS = frozenset({"issuing_authorization.request", "issuing_authentication.decision"})
 
 
-class Unkept(NamedTuple):
+class Exclusion(NamedTuple):
     """Objects that get no document, or events that give none."""
 
     why: str
     names: str  # their kinds, or the types of such events
 
 
-UNKEPT = (
-    Unkept(
+NOT_MIRRORED = (
+    Exclusion(
         "it has no id",
         "balance balance_settings billing.alert_triggered billing.alert.triggered billing.credit_balance_summary "
         "cash_balance entitlements.active_entitlement_summary funding_instructions tax.settings "
         "treasury.financial_account_features",
     ),
-    Unkept("it is a preview of what may come", "invoice.upcoming"),
-    Unkept("it is a question: what is answered would decide about a payment", "issuing_authorization.request"),
-    Unkept(
+    Exclusion("it is a preview of what may come", "invoice.upcoming"),
+    Exclusion("it is a question: what is answered would decide about a payment", "issuing_authorization.request"),
+    Exclusion(
         "it is a part of another object, which shows it",
         "credit_note_line_item financial_connections.account_owner financial_connections.account_ownership item "
         "line_item list payment_intent_amount_details_line_item search_result subscription_item "
         "tax.calculation_line_item tax.transaction_line_item",
     ),
-    Unkept(
+    Exclusion(
         "no event shows it, and Stripe lists it at most within another object",
         "apps.secret billing.meter_event billing.meter_event_adjustment billing.meter_event_summary "
         "connect_collection_transfer customer_balance_transaction entitlements.active_entitlement "
@@ -211,11 +211,11 @@ UNKEPT = (
         "tax.location tax.transaction tax_deducted_at_source transfer_reversal treasury.transaction "
         "treasury.transaction_entry",
     ),
-    Unkept("it is made for a moment, and lets in whoever has it", " ".join(sorted(KEY_KINDS))),
-    Unkept("it is the same for all accounts", "climate.supplier country_spec exchange_rate tax_code"),
-    Unkept("it says how Stripe reaches this service", "event webhook_endpoint"),
+    Exclusion("it is made for a moment, and lets in whoever has it", " ".join(sorted(KEY_KINDS))),
+    Exclusion("it is the same for all accounts", "climate.supplier country_spec exchange_rate tax_code"),
+    Exclusion("it says how Stripe reaches this service", "event webhook_endpoint"),
 )
-REASONS = {name: unkept.why for unkept in UNKEPT for name in unkept.names.split()}
+REASONS = {name: why_not_mirrored.why for why_not_mirrored in NOT_MIRRORED for name in why_not_mirrored.names.split()}
 
 
 def collection_of(kind: str) -> str:
@@ -224,7 +224,7 @@ def collection_of(kind: str) -> str:
     return plural.replace(".", "_")
 
 
-def mirror_the_rest() -> None:
+def register_mirrored_types() -> None:
     """Make a model of each row whose kind has no file of its own."""
     for resource in ROWS:
         if resource.kind not in KINDS:

@@ -17,7 +17,7 @@ from mongoengine import (
 from pymongo import IndexModel
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
-from stripe_mongo_sync.models.base.parts import Call, Json, Plain
+from stripe_mongo_sync.models.base.embedded import Call, Json, Plain
 from stripe_mongo_sync.models.base.resource import Action, Resource
 from stripe_mongo_sync.models.customer import Email
 from stripe_mongo_sync.models.rows.database import Part
@@ -69,7 +69,7 @@ class Order(SyncedDocument):
         prefix="",
         path="",
         undo=(),
-        announced=False,
+        has_created_event=False,
         listed=False,
         money=lambda verb, sent: verb == "create" and sent["operation"]["params"].get("confirm") is True,
         actions={
@@ -83,7 +83,9 @@ class Order(SyncedDocument):
     payment: str = StringField(choices=["checkout", "payment_intent"], required=True, sent="create")
     success_url: str | None = StringField(max_length=5000, sent="create")  # of a checkout
     cancel_url: str | None = StringField(max_length=5000, sent="create")
-    payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True, sent="create")
+    payment_method: str | None = StringField(
+        max_length=5000, refers="payment_method", allow_unknown=True, sent="create"
+    )
     return_url: str | None = StringField(max_length=5000, sent="create")  # of an intent, where a bank leads back to
     receipt_email: str | None = Email(max_length=800, sent="create")
     customer: str | None = StringField(sent="")  # Stripe's id

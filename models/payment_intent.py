@@ -10,7 +10,7 @@ from mongoengine import (
 )
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
-from stripe_mongo_sync.models.base.parts import Plain
+from stripe_mongo_sync.models.base.embedded import Plain
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.rows.amounts import LARGEST
 from stripe_mongo_sync.models.rows.database import Part
@@ -29,7 +29,7 @@ class AutomaticPaymentMethods(Part):
 class Confirmation(Part):
     says = "How it is confirmed."
     meta: ClassVar = {"strict": False}
-    payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
+    payment_method: str | None = StringField(max_length=5000, refers="payment_method", allow_unknown=True)
     return_url: str | None = StringField(max_length=5000)
     off_session: bool | None = BooleanField()
 
@@ -74,7 +74,7 @@ class PaymentIntent(SyncedDocument):
     description: str | None = StringField(max_length=1000, sent="create update", unfilled=True)
     receipt_email: str | None = StringField(max_length=800, sent="create update", unfilled=True)
     payment_method: str | None = StringField(
-        max_length=5000, refers="payment_method", unheard=True, sent="create update"
+        max_length=5000, refers="payment_method", allow_unknown=True, sent="create update"
     )
     allowed_payment_method_types: list[str] = Plain(StringField(max_length=5000), max_length=40, sent="create")
     payment_method_types: list[str] = Plain(StringField(), sent="")

@@ -6,7 +6,7 @@ from mongoengine import BooleanField, EmbeddedDocumentListField, StringField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Resource, Undo
-from stripe_mongo_sync.models.sale import Item
+from stripe_mongo_sync.models.line_items import Item
 
 
 class PaymentLink(SyncedDocument):

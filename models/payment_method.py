@@ -49,7 +49,7 @@ class PaymentMethod(SyncedDocument):
         prefix="pm_",
         path="/v1/payment_methods",
         undo=(Undo.DETACH,),
-        announced=False,
+        has_created_event=False,
         listed=False,  # Stripe lists those of one customer
         unlisted="detached ones",  # which nobody can use or attach again
         leaves_out=lambda remote: remote.get("customer") is None,

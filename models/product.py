@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 from mongoengine import BooleanField, EmbeddedDocumentField, FloatField, StringField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
-from stripe_mongo_sync.models.base.parts import Plain
+from stripe_mongo_sync.models.base.embedded import Plain
 from stripe_mongo_sync.models.base.resource import Resource, Undo
 from stripe_mongo_sync.models.rows.database import Part
 
@@ -29,7 +29,7 @@ class Product(SyncedDocument):
         path="/v1/products",
         undo=(Undo.DELETE, Undo.ARCHIVE),  # Stripe refuses to delete a product that has prices
         deletable=True,
-        own_id=True,
+        accepts_custom_id=True,
     )
 
     name: str = StringField(max_length=5000, required=True, sent="create update")

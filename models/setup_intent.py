@@ -5,7 +5,7 @@ from typing import ClassVar
 from mongoengine import BooleanField, EmbeddedDocumentField, StringField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
-from stripe_mongo_sync.models.base.parts import Plain
+from stripe_mongo_sync.models.base.embedded import Plain
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.payment_intent import AutomaticPaymentMethods
 from stripe_mongo_sync.models.rows.database import Part
@@ -14,7 +14,7 @@ from stripe_mongo_sync.models.rows.database import Part
 class Confirmation(Part):
     says = "How it is confirmed."
     meta: ClassVar = {"strict": False}
-    payment_method: str | None = StringField(max_length=5000, refers="payment_method", unheard=True)
+    payment_method: str | None = StringField(max_length=5000, refers="payment_method", allow_unknown=True)
     return_url: str | None = StringField(max_length=5000)
 
 
@@ -44,7 +44,7 @@ class SetupIntent(SyncedDocument):
     customer: str | None = StringField(max_length=5000, refers="customer", sent="create update", unfilled=True)
     description: str | None = StringField(max_length=1000, sent="create update", unfilled=True)
     payment_method: str | None = StringField(
-        max_length=5000, refers="payment_method", unheard=True, sent="create update"
+        max_length=5000, refers="payment_method", allow_unknown=True, sent="create update"
     )
     allowed_payment_method_types: list[str] = Plain(StringField(max_length=5000), max_length=40, sent="create")
     payment_method_types: list[str] = Plain(StringField(), sent="")

@@ -10,7 +10,7 @@ from mongoengine import DateTimeField, StringField
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models.base.parts import Json
+from stripe_mongo_sync.models.base.embedded import Json
 from stripe_mongo_sync.models.rows.clock import from_now, literal
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.rows.scrub import ID
@@ -18,7 +18,7 @@ from stripe_mongo_sync.models.rows.scrub import ID
 INSTALLATION = "installation"  # {"id"}
 STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}
 CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: the last whole read of Stripe's events
-LATCH = "latch"  # {"cap"}: the brakes are on until an operator confirms
+CIRCUIT_BREAKER = "latch"  # {"cap"}: the brakes are on until an operator confirms
 HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen"} of the last reconcile
 OWNERS = "owners"  # {"walks"}: how far a full comparison has asked owners for what is listed under them only
 PLACES = f"^(?:{OWNERS}$|backfill)"  # the names of what says how far a reading of lists is
@@ -58,7 +58,7 @@ class State(OwnRows):
         cls._upsert(name, {"value": literal(value), "at": from_now()})
 
     @classmethod
-    def first(cls, name: str, value: dict[str, Any]) -> dict[str, Any]:
+    def set_default(cls, name: str, value: dict[str, Any]) -> dict[str, Any]:
         """Set the value unless there is one; return the one that stands."""
         change = {"value": {"$ifNull": ["$value", literal(value)]}, "at": {"$ifNull": ["$at", from_now()]}}
         return dict(cls._upsert(name, change)["value"])
@@ -93,12 +93,12 @@ class State(OwnRows):
         return cls.installation()
 
     @classmethod
-    def belong(cls, account: str, livemode: bool, key: str) -> dict[str, Any]:
+    def bind_account(cls, account: str, livemode: bool, key: str) -> dict[str, Any]:
         """Bind this database to a Stripe account and mode, unless it is bound; note a key of that account.
 
         Returns {"account", "livemode", "keys": [digests]} as they stand then.
         """
-        cls.first(STRIPE, {"account": account, "livemode": livemode, "keys": []})
+        cls.set_default(STRIPE, {"account": account, "livemode": livemode, "keys": []})
         found = cls.own_rows().find_one_and_update(
             {"_id": STRIPE, "value.account": account, "value.livemode": livemode},
             [{"$set": {"value.keys": {"$setUnion": ["$value.keys", [literal(key)]]}, "at": from_now()}}],
@@ -131,7 +131,7 @@ class State(OwnRows):
     @classmethod
     def installation(cls) -> str:
         """Return the random id of this database, made once; it is part of every idempotency key."""
-        return str(cls.first(INSTALLATION, {"id": secrets.token_hex(6)})["id"])
+        return str(cls.set_default(INSTALLATION, {"id": secrets.token_hex(6)})["id"])
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -11,11 +11,11 @@ from mongoengine import (
 )
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
-from stripe_mongo_sync.models.base.parts import Call
+from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.resource import Action, Linked, Resource
+from stripe_mongo_sync.models.line_items import Period
 from stripe_mongo_sync.models.rows.amounts import LARGEST
 from stripe_mongo_sync.models.rows.database import Part
-from stripe_mongo_sync.models.sale import Period
 
 
 class OwnPrice(Part):
@@ -124,7 +124,7 @@ class Subscription(SyncedDocument):
     collection_method: str | None = StringField(choices=["charge_automatically", "send_invoice"], sent="create update")
     days_until_due: int | None = IntField(min_value=0, sent="create update")
     default_payment_method: str | None = StringField(
-        max_length=5000, refers="payment_method", unheard=True, sent="create update"
+        max_length=5000, refers="payment_method", allow_unknown=True, sent="create update"
     )
     description: str | None = StringField(max_length=500, sent="create update", unfilled=True)
     trial_end: int | None = IntField(min_value=0, sent="create")  # in seconds
@@ -146,7 +146,7 @@ class Subscription(SyncedDocument):
     currency: str | None = StringField(sent="")
 
     @classmethod
-    def as_sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
+    def in_request_shape(cls, remote: dict[str, Any]) -> dict[str, Any]:
         """Stripe shows the items as a list object, and of each the whole price."""
         listed = remote.get("items")
         found = listed.get("data", []) if isinstance(listed, dict) else []

@@ -8,7 +8,7 @@ from argparse import Namespace
 from contextlib import nullcontext
 
 from stripe_mongo_sync.sync.commands import parser
-from stripe_mongo_sync.sync.commands.line import CANNOT_LOOK, NEEDS_OPERATOR
+from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK, NEEDS_OPERATOR
 from stripe_mongo_sync.sync.errors import BadSettings, NotFound, NotPossible, SyncError
 from stripe_mongo_sync.sync.logs import log, log_to_stderr
 from stripe_mongo_sync.sync.process import screen
@@ -29,13 +29,13 @@ def main(arguments: list[str] | None = None) -> int:
         unsaid = screen.closed()
     if unsaid is not None:
         screen.tell(f"what was to be said could not be written: {unsaid}", error=True)
-        return CANNOT_LOOK
+        return CANNOT_CHECK
     return code
 
 
 def _stopped(told: str) -> int:
     screen.tell(told, error=True)
-    return CANNOT_LOOK
+    return CANNOT_CHECK
 
 
 def _given(arguments: list[str]) -> Namespace:
@@ -62,10 +62,10 @@ def _run(given: Namespace) -> int:
             code: int = given.run(given)
     except BadSettings as error:
         screen.tell("cannot start:", *(f"  {problem}" for problem in error.problems), error=True)
-        return CANNOT_LOOK
+        return CANNOT_CHECK
     except SyncError as error:
         screen.tell(str(error), error=True)
-        return NEEDS_OPERATOR if isinstance(error, NotFound | NotPossible) else CANNOT_LOOK
+        return NEEDS_OPERATOR if isinstance(error, NotFound | NotPossible) else CANNOT_CHECK
     except Stopped:
         raise
     except Exception as error:
@@ -75,7 +75,7 @@ def _run(given: Namespace) -> int:
             screen.tell(f"MongoDB does not answer: {type(error).__name__}", error=True)
         else:
             log.exception("this command broke off")  # where, and not what it says: that may quote anything
-        return CANNOT_LOOK
+        return CANNOT_CHECK
     return code
 
 

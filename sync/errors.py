@@ -43,7 +43,7 @@ class CannotLook(SyncError):
     do: str | None = None  # what an operator can do about it, where that is known
 
 
-class WrongStripe(CannotLook):
+class WrongAccount(CannotLook):
     says = "This database belongs to another Stripe account or mode, or Stripe has lost what we read there before."
 
 

@@ -1,7 +1,7 @@
 """Absorb: the one transition that hands a Stripe object to a document, whatever state the document is in.
 
 A webhook, an API reply and a reconciler may arrive in any order, twice, or at once. Each of them describes what it
-saw as `Evidence`; the pipeline below decides inside MongoDB, in one atomic update, what the document makes of it.
+saw as `Observation`; the pipeline below decides inside MongoDB, in one atomic update, what the document makes of it.
 Read the cases of `absorption` from the top: the first that holds is taken. What the evidence alone decides is decided
 here, before sending: MongoDB parses the pipeline anew each time.
 """
@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import Any
 
-from stripe_mongo_sync.models.base.notice import give_notice
+from stripe_mongo_sync.models.base.notice import append_notices
 from stripe_mongo_sync.models.rows.clock import from_now, literal
 from stripe_mongo_sync.models.rows.content import digest, has_links
 from stripe_mongo_sync.models.rows.scrub import scrub, scrub_row
@@ -21,7 +21,7 @@ ROOT = "$$ROOT"
 
 
 @dataclass(frozen=True)
-class Evidence:
+class Observation:
     """One sight of one Stripe object.
 
     `earliest` and `latest` bound, in Stripe's seconds, when it looked like this: an event knows its second, a reply
@@ -76,7 +76,7 @@ class Evidence:
         }
 
 
-def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], str]) -> list[dict[str, Any]]:
+def absorption(evidence: Observation, lease: timedelta, notice_of: Callable[[str], str]) -> list[dict[str, Any]]:
     """Return the pipeline that lets the document it is applied to absorb `evidence`, and give notice of its status."""
     confirmed = {"confirmed_at": {"$ifNull": ["$confirmed_at", from_now()]}} if evidence.event else {}
     times = {
@@ -121,7 +121,7 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
         return {"$mergeObjects": [ROOT, *changes, {"revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}]}
 
     linked = {
-        **give_notice(notice_of("active")),
+        **append_notices(notice_of("active")),
         "status": "active",
         "live": True,
         "stripe_id": literal(evidence.stripe_id),
@@ -133,7 +133,7 @@ def absorption(evidence: Evidence, lease: timedelta, notice_of: Callable[[str], 
         "moved_by": literal(evidence.by),
     }
     deleted = {
-        **give_notice(notice_of("deleted")),
+        **append_notices(notice_of("deleted")),
         "status": "deleted",
         "live": False,
         "operation": None,

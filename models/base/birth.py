@@ -12,11 +12,11 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from stripe_mongo_sync.models.base.absorb import Evidence
-from stripe_mongo_sync.models.base.findable import Findable
+from stripe_mongo_sync.models.base.absorb import Observation
 from stripe_mongo_sync.models.base.forgotten import forgotten
-from stripe_mongo_sync.models.base.lifecycle import Status, begun
-from stripe_mongo_sync.models.base.notice import first_notice, give_notice
+from stripe_mongo_sync.models.base.lifecycle import Status, new_operation
+from stripe_mongo_sync.models.base.notice import append_notices, initial_notice
+from stripe_mongo_sync.models.base.queries import DocumentQueries
 from stripe_mongo_sync.models.base.whose import owners, uses
 from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now, literal
 from stripe_mongo_sync.models.rows.scrub import scrub_row
@@ -25,7 +25,7 @@ from stripe_mongo_sync.models.rows.sure import sure
 log = logging.getLogger("stripe_mongo_sync")
 
 
-class Birth(Findable):
+class Birth(DocumentQueries):
     """The inserts, for `SyncedDocument`."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
@@ -44,7 +44,7 @@ class Birth(Findable):
                 **values,
                 "status": Status.PENDING,
                 "key": operation["key"],
-                "operation": begun(operation),
+                "operation": new_operation(operation),
                 "lease": from_now(LEASE),
                 "in_doubt": True,
                 "request": request,
@@ -53,7 +53,7 @@ class Birth(Findable):
         )
 
     @classmethod
-    def bar(cls, id: ObjectId, problem: dict[str, Any]) -> Self:
+    def insert_tombstone(cls, id: ObjectId, problem: dict[str, Any]) -> Self:
         """Insert a tombstone under an id that was chosen before, so that nobody can stage it any more.
 
         Raises DuplicateKeyError when it was staged.
@@ -62,15 +62,15 @@ class Birth(Findable):
         return cls._insert(id, {**given_up, "settled_at": from_now()})
 
     @classmethod
-    def adopt(cls, evidence: Evidence) -> Self:
+    def adopt(cls, evidence: Observation) -> Self:
         """Insert an active document for an object that others made; a deleted one, where all we know is that it ended.
 
         Raises DuplicateKeyError when it has one.
         """
-        return cls._insert(ObjectId(), cls._born(evidence, from_now()))
+        return cls._insert(ObjectId(), cls._adopted_row(evidence, from_now()))
 
     @classmethod
-    def adopt_all(cls, evidence: Sequence[Evidence], at: datetime) -> list[Evidence]:
+    def adopt_many(cls, evidence: Sequence[Observation], at: datetime) -> list[Observation]:
         """Insert active documents for many such objects at once; return those of which none was inserted.
 
         Each of these is for `adopt`, which says why. A plain insert can neither replace nor bring back anything, and
@@ -78,10 +78,10 @@ class Birth(Findable):
         """
         born = {"revision": 1, "created_at": at, "updated_at": at}
         owned = [cls._owners(each) for each in evidence]
-        birth = cls._born if forgotten().concerns(set().union(*owned)) else adopted
+        birth = cls._adopted_row if forgotten().concerns(set().union(*owned)) else adopted
         news, ids = cls.resource.notice_of(Status.ACTIVE), [ObjectId() for _ in evidence]
         rows = [
-            {**BLANK, **birth(each, at), **born, **first_notice(id, news, at), "_id": id}
+            {**DEFAULTS, **birth(each, at), **born, **initial_notice(id, news, at), "_id": id}
             for id, each in zip(ids, evidence, strict=True)
         ]
         try:
@@ -93,15 +93,17 @@ class Birth(Findable):
         return []
 
     @classmethod
-    def _born(cls, evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:
+    def _adopted_row(cls, evidence: Observation, at: datetime | Expression) -> dict[str, Any]:
         """Return the fields of one; of what belongs to somebody who was forgotten, only what may stay."""
         born = adopted(evidence, at)
-        if not forgotten().takes_in(cls._owners(evidence), {evidence.stripe_id, *uses(evidence.remote or {})}):
+        if not forgotten().include_if_related(
+            cls._owners(evidence), {evidence.stripe_id, *uses(evidence.remote or {})}
+        ):
             return born
         return {**born, **scrub_row(born, cls.engine), "erased_at": at}
 
     @classmethod
-    def _owners(cls, evidence: Evidence) -> set[str]:
+    def _owners(cls, evidence: Observation) -> set[str]:
         return owners({**(evidence.remote or {}), "id": evidence.stripe_id, "object": cls.resource.kind})
 
     @classmethod
@@ -110,9 +112,9 @@ class Birth(Findable):
         # filter would miss and the insert would fail on it. `unless` finds who has what this one would take: that one
         # is met instead of a fresh id, and left as it is.
         live = values["status"] in (Status.PENDING, Status.ACTIVE)
-        row = {name: literal(value) for name, value in {**BLANK, **values, "live": live}.items()}
+        row = {name: literal(value) for name, value in {**DEFAULTS, **values, "live": live}.items()}
         if values["status"] != Status.PENDING:
-            row |= give_notice(cls.resource.notice_of(values["status"]))
+            row |= append_notices(cls.resource.notice_of(values["status"]))
         row |= {"_id": id, "revision": literal(1), "created_at": from_now(), "updated_at": from_now()}
         fresh = {"$eq": [{"$type": "$revision"}, "missing"]}
         found = cls.birthplace().find_one_and_update(
@@ -128,7 +130,7 @@ class Birth(Findable):
         return document
 
 
-def adopted(evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:
+def adopted(evidence: Observation, at: datetime | Expression) -> dict[str, Any]:
     """Return the fields of a document that is born by adoption: whatever we adopt, Stripe told us of by itself."""
     status = Status.DELETED if evidence.gone else Status.ACTIVE
     own = {"status": status, "stripe_id": evidence.stripe_id, "in_doubt": False}
@@ -136,7 +138,7 @@ def adopted(evidence: Evidence, at: datetime | Expression) -> dict[str, Any]:
     return {**own, **evidence.first_snapshot(), **look, "confirmed_at": at}
 
 
-BLANK: dict[str, Any] = {
+DEFAULTS: dict[str, Any] = {
     "live": True,
     "stripe_id": None,
     "key": None,

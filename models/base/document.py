@@ -1,7 +1,7 @@
 """What every synchronised document has, and the only ways in which one may change.
 
 A document is its own outbox: what must still be told to Stripe is its `operation`, written before Stripe is called.
-It is inserted once (`models/base/birth.py`) and from then on changes only through `move`, `absorb` and `claims`,
+It is inserted once (`models/base/birth.py`) and from then on changes only through `move`, `absorb` and `claim_due`,
 each a single conditional update. MongoEngine's own `save()` replaces, upserts and resurrects: it is closed.
 """
 
@@ -22,13 +22,13 @@ from mongoengine import (
 )
 from pymongo import DESCENDING, IndexModel, ReturnDocument
 
-from stripe_mongo_sync.models.base.absorb import Evidence, absorption
+from stripe_mongo_sync.models.base.absorb import Observation, absorption
 from stripe_mongo_sync.models.base.birth import Birth
+from stripe_mongo_sync.models.base.embedded import Json, Operation, Problem, Request, Undoing
 from stripe_mongo_sync.models.base.lifecycle import Lifecycle, Status, claimed
-from stripe_mongo_sync.models.base.notice import Noticing, give_notice
-from stripe_mongo_sync.models.base.parts import Json, Operation, Problem, Request, Undoing
+from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices
 from stripe_mongo_sync.models.base.resource import Resource, register
-from stripe_mongo_sync.models.rows.claimable import Broken, take_each, tell_log
+from stripe_mongo_sync.models.rows.claimable import Broken, claim_each, tell_log
 from stripe_mongo_sync.models.rows.clock import LEASE, from_now, literal
 from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING, SOME
 from stripe_mongo_sync.models.rows.scrub import scrub_row
@@ -38,7 +38,7 @@ log = logging.getLogger("stripe_mongo_sync")
 REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least so long
 
 
-class SyncedDocument(Lifecycle, Noticing, Birth):
+class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
     """One document here and one object at Stripe."""
 
     meta: ClassVar[dict[str, Any]] = {
@@ -72,7 +72,7 @@ class SyncedDocument(Lifecycle, Noticing, Birth):
         IndexModel(
             [("confirmed_at", 1), ("status", 1), ("created_at", 1)], partialFilterExpression={"confirmed_at": None}
         ),
-        Noticing.notice_index,
+        NoticeOutbox.notice_index,
     ]
     instead = "Call `update` (or `create`, `act`, `delete`) of stripe_mongo_sync: it changes both sides."
     says: ClassVar[str]  # what the API says of the type; no docstring, which `python -OO` takes away
@@ -120,7 +120,7 @@ class SyncedDocument(Lifecycle, Noticing, Birth):
 
     def identity(self) -> dict[str, Any]:
         """Return what tells it from others."""
-        return {"status": self.status, "username": getattr(self, "username", None), "stripe_id": self.stripe_id}
+        return {"status": self.status, "stripe_id": self.stripe_id}
 
     @classmethod
     def wanted(cls, keep: timedelta) -> list[IndexModel]:
@@ -150,7 +150,7 @@ class SyncedDocument(Lifecycle, Noticing, Birth):
         if self.erased_at is not None and isinstance(changes.get("error"), dict):
             changes = {**changes, **scrub_row({"error": changes["error"]}, ())}  # what it says may quote the person
         merged = {name: literal(value) for name, value in changes.items()}
-        changed = {**merged, **give_notice(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        changed = {**merged, **append_notices(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
         found = self.own_rows().find_one_and_update(
             {"_id": self.id, "revision": self.revision, **fence},
             [{"$replaceWith": {"$mergeObjects": ["$$ROOT", changed]}}],
@@ -169,7 +169,7 @@ class SyncedDocument(Lifecycle, Noticing, Birth):
         return sure(self.lease) - LEASE
 
     @classmethod
-    def absorb(cls, where: dict[str, Any], evidence: Evidence) -> Self | None:
+    def absorb(cls, where: dict[str, Any], evidence: Observation) -> Self | None:
         """Hand a Stripe object to the document that `where` names, whatever state it is in; None when there is none.
 
         Atomic, idempotent and in any order: the API reply, the webhook and reconcile all use it. Raises
@@ -179,7 +179,9 @@ class SyncedDocument(Lifecycle, Noticing, Birth):
             where,
             absorption(evidence, LEASE, cls.resource.notice_of),
             projection={"_id": 0, "document": "$$ROOT", "at": "$$NOW"},
-            sort=[("live", DESCENDING)] if cls.resource.own_id else None,  # a chosen id may have had an earlier life
+            sort=[("live", DESCENDING)]
+            if cls.resource.accepts_custom_id
+            else None,  # a chosen id may have had an earlier life
             return_document=ReturnDocument.AFTER,
         )
         if found is None:
@@ -195,7 +197,7 @@ class SyncedDocument(Lifecycle, Noticing, Birth):
         row = self.own_rows().find_one({"_id": self.id, "revision": self.revision})
         if row is None:
             return None
-        left = scrub_row(row, ENGINE)
+        left = scrub_row(row, SYNC_FIELDS)
         if self.erased_at is not None and all(row.get(name) == value for name, value in left.items()):
             return self
         left["in_doubt"] = False  # a tombstone's: without its parameters nothing can resemble it
@@ -208,17 +210,17 @@ class SyncedDocument(Lifecycle, Noticing, Birth):
         return bool(self.own_rows().find_one_and_delete({"_id": self.id, "revision": self.revision}))
 
     @classmethod
-    def claims(cls, at: datetime, broken: Broken = tell_log) -> Iterator[Self]:
+    def claim_due(cls, at: datetime, broken: Broken = tell_log) -> Iterator[Self]:
         """Claim one document after the other that is overdue at `at`, longest first, until none is left.
 
         One that cannot be claimed or read is set aside, and `broken` is told.
         """
         change = {**claimed(), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
-        yield from take_each(cls, at, [{"$set": change}], broken)
+        yield from claim_each(cls, at, [{"$set": change}], broken)
 
     # --- questions ---
 
-    def is_as(self, evidence: Evidence) -> bool:
+    def is_as(self, evidence: Observation) -> bool:
         """Whether this document has the content that was seen, as far as it may still have it."""
         seen = evidence.digest if self.erased_at is None else evidence.scrubbed_digest
         shown, stored = evidence.remote or {}, self.stripe or {}
@@ -230,13 +232,13 @@ class SyncedDocument(Lifecycle, Noticing, Birth):
         """Where Stripe has this document's object."""
         return self.resource.url(sure(self.stripe_id))  # only what is linked has an object
 
-    def reread(self) -> Self:
+    def fetch_latest(self) -> Self:
         """Return the document as it is now."""
         found: Self = type(self).objects(id=self.id).get()
         return found
 
     @property
-    def at_rest(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether nothing is being told to Stripe about it; a tombstone keeps its operation as evidence only."""
         return self.status != Status.PENDING and (self.operation is None or self.status == Status.ROLLED_BACK)
 
@@ -248,5 +250,5 @@ class SyncedDocument(Lifecycle, Noticing, Birth):
         )
 
 
-ENGINE = frozenset({"_id", "notices", "payment_id", *SyncedDocument._fields} - {"stripe", "username"})
-SyncedDocument.engine = ENGINE
+SYNC_FIELDS = frozenset({"_id", "notices", "payment_id", *SyncedDocument._fields} - {"stripe", "username"})
+SyncedDocument.engine = SYNC_FIELDS

@@ -13,7 +13,7 @@ class Memory(Protocol):
         """Whether any of these objects belongs to somebody who was forgotten."""
 
     @classmethod
-    def takes_in(cls, owners: set[str], more: set[str]) -> bool:
+    def include_if_related(cls, owners: set[str], more: set[str]) -> bool:
         """The same, of what these decide whose it is; then `more` belongs to them, too."""
 
 

@@ -22,7 +22,7 @@ from mongoengine import (
 from mongoengine.base import BaseField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
-from stripe_mongo_sync.models.base.parts import Json
+from stripe_mongo_sync.models.base.embedded import Json
 
 JSON_TYPES: dict[type[BaseField], tuple[tuple[type, ...], str]] = {
     StringField: ((str,), "a string"),
@@ -82,7 +82,7 @@ def _no_json(given: Any, levels: int) -> tuple[list[str], str] | None:
     return None
 
 
-def checked(model: type[SyncedDocument], body: dict[str, Any], verb: str) -> dict[str, Any]:
+def validate(model: type[SyncedDocument], body: dict[str, Any], verb: str) -> dict[str, Any]:
     """Return the fields that `body` sets, or raise Invalid with every problem at once.
 
     On an update, None means: unset it at Stripe.
@@ -190,17 +190,17 @@ def params(model: type[SyncedDocument], values: dict[str, Any], verb: str) -> di
     nothing to unset, and unset by an update.
     """
     sent = {name for name, field in model._fields.items() if hasattr(field, "sent")}
-    return sendable({name: value for name, value in values.items() if name in sent}, verb)
+    return to_params({name: value for name, value in values.items() if name in sent}, verb)
 
 
-def sendable(value: Any, verb: str) -> Any:
+def to_params(value: Any, verb: str) -> Any:
     """Return a checked value as parameters."""
     if isinstance(value, dict):
         return {
-            name: "" if inner is None else sendable(inner, verb)
+            name: "" if inner is None else to_params(inner, verb)
             for name, inner in value.items()
             if verb == "update" or inner not in (None, [])
         }
     if isinstance(value, list):
-        return [sendable(item, verb) for item in value] or ""
+        return [to_params(item, verb) for item in value] or ""
     return value

@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.models.base.absorb import Observation
 from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now
 from stripe_mongo_sync.models.rows.scrub import scrub_row
 
@@ -21,7 +21,7 @@ class Status(StrEnum):
     DELETED = "deleted"  # gone at Stripe, for ever
 
 
-def begun(operation: dict[str, Any]) -> Expression:
+def new_operation(operation: dict[str, Any]) -> Expression:
     """Return the expression of an operation that starts now: its key is as old as this write."""
     blank = {"attempts": 1, "doubt": False, "stored_failure_at": None}
     return Expression({"$mergeObjects": [{"$literal": {**blank, **operation}}, _sent("since")]})
@@ -31,7 +31,7 @@ def _sent(*more: str) -> dict[str, Any]:
     return dict.fromkeys((*more, "sent_at"), from_now())
 
 
-def changed_operation(**changes: Any) -> Expression:
+def patched_operation(**changes: Any) -> Expression:
     """Return the expression of the pending operation with some fields changed."""
     return Expression({"$mergeObjects": ["$operation", changes]})
 
@@ -41,11 +41,11 @@ def claimed() -> dict[str, Any]:
 
     Whoever held the lease may have sent the operation and died: the outcome of that attempt is unknown.
     """
-    counted = changed_operation(attempts={"$add": ["$operation.attempts", 1]}, doubt=True)
+    counted = patched_operation(attempts={"$add": ["$operation.attempts", 1]}, doubt=True)
     return {"lease": from_now(LEASE), "operation": Expression({"$cond": ["$operation", counted, None]})}
 
 
-def rest() -> Expression:
+def due_after_operation() -> Expression:
     """Return the expression of the lease of a document whose operation ended: twins still to be undone keep it due."""
     return Expression({"$cond": [{"$eq": ["$orphans", []]}, None, from_now()]})
 
@@ -75,7 +75,7 @@ class Lifecycle:
 
     def begin(self, operation: dict[str, Any]) -> Self | None:
         """Stage an operation on an active document, leased to the caller; it replaces one that is pending."""
-        return self.move(operation=begun(operation), lease=from_now(LEASE), error=None)
+        return self.move(operation=new_operation(operation), lease=from_now(LEASE), error=None)
 
     def hold(self, **changes: Any) -> Self | None:
         """Apply `changes` if nobody changed the document since it was claimed, and that lease still runs."""
@@ -83,7 +83,7 @@ class Lifecycle:
 
     def sending(self) -> Self | None:
         """Note that the operation is about to be sent again: from now on it may be under way."""
-        return self.hold(operation=changed_operation(**_sent()))
+        return self.hold(operation=patched_operation(**_sent()))
 
     def begin_undo(self, orphan: str, way: str, key: str | None) -> Self | None:
         """Stage the undo of an orphan, with a new `key`; without one, note that the staged undo is about to be sent."""
@@ -102,9 +102,9 @@ class Lifecycle:
             changes["stored_failure_at"] = {"$ifNull": ["$operation.stored_failure_at", from_now()]}
         problem = {"type": "unknown", "code": None, "message": why}
         lease = from_now(delay) if self.review is None else None
-        return self.move(operation=changed_operation(**changes), lease=lease, error=problem)
+        return self.move(operation=patched_operation(**changes), lease=lease, error=problem)
 
-    def leave(self) -> Self | None:
+    def release(self) -> Self | None:
         """Give the lease back: there is nothing to do."""
         settled: dict[str, Any] = (
             {"settled_at": from_now()} if self.status == Status.ROLLED_BACK and self.review is None else {}
@@ -115,18 +115,18 @@ class Lifecycle:
         """Note that nothing is left to do about a copy that is over."""
         return self.move(lease=None, settled_at=from_now())
 
-    def postpone(self, delay: timedelta) -> Self | None:
+    def reschedule(self, delay: timedelta) -> Self | None:
         """Give the lease back: due again after `delay`."""
         return self.move(lease=from_now(delay))
 
-    def refuse(self, problem: dict[str, Any], by: str) -> Self | None:
+    def end_refused(self, problem: dict[str, Any], by: str) -> Self | None:
         """End the operation that Stripe refused: a creation is rolled back, else the document stays active."""
         if self.status == Status.PENDING:
-            return self.give_up(problem, by, in_doubt=False)
+            return self.roll_back(problem, by, in_doubt=False)
         ended = {**problem, "key": self.operation.key}
         return self.move(operation=None, error=ended)  # the lease stays: the end of an operation looks again
 
-    def give_up(self, problem: dict[str, Any], by: str, *, in_doubt: bool) -> Self | None:
+    def roll_back(self, problem: dict[str, Any], by: str, *, in_doubt: bool) -> Self | None:
         """Roll a creation back: a tombstone that keeps its key, and its operation while an object may exist unseen."""
         changes: dict[str, Any] = {} if in_doubt else {"operation": None}
         return self.move(
@@ -140,12 +140,14 @@ class Lifecycle:
             **changes,
         )
 
-    def see(self, evidence: Evidence, **changes: Any) -> Self | None:
+    def store_snapshot(self, evidence: Observation, **changes: Any) -> Self | None:
         """Store what a GET showed. It may be written only if nothing changed since before that GET was sent."""
-        lease: dict[str, Any] = {"lease": rest()} if self.operation is None or "operation" in changes else {}
+        lease: dict[str, Any] = (
+            {"lease": due_after_operation()} if self.operation is None or "operation" in changes else {}
+        )
         return self.move(**self._seen(evidence), **changes, **lease)
 
-    def _seen(self, evidence: Evidence) -> dict[str, Any]:
+    def _seen(self, evidence: Observation) -> dict[str, Any]:
         snapshot = evidence.first_snapshot()
         del snapshot["confirmed_at"]
         if self.erased_at is not None:
@@ -164,7 +166,7 @@ class Lifecycle:
         since = Expression({"$ifNull": ["$missing_since", from_now()]})
         return self.move(missing_since=since, lease=from_now(delay))
 
-    def bring_back(self, evidence: Evidence) -> Self | None:
+    def bring_back(self, evidence: Observation) -> Self | None:
         """Make a deleted document active again, as a GET showed its object there; a look is due.
 
         Like `see`, it may be written only if nothing changed since before that GET. Raises DuplicateKeyError when its
@@ -174,11 +176,11 @@ class Lifecycle:
         back = {"status": Status.ACTIVE, "review": None, "lease": from_now(), "settled_at": None, **times}
         return self.move(evidence.by, **{**self._seen(evidence), **back})
 
-    def ask_for_review(self, reason: str, **changes: Any) -> Self | None:
+    def send_to_review(self, reason: str, **changes: Any) -> Self | None:
         """Stop, and let a person decide."""
         return self.move(**{"review": reason, "lease": None, "settled_at": None, "missing_since": None, **changes})
 
-    def resume(self, delay: timedelta = timedelta()) -> Self | None:
+    def requeue(self, delay: timedelta = timedelta()) -> Self | None:
         """Take it out of review: due after `delay`."""
         return self.move(review=None, lease=from_now(delay))
 
@@ -190,7 +192,7 @@ class Lifecycle:
         due = None if self.review is not None else Expression({"$ifNull": ["$lease", from_now()]})
         return self.move(doubt_until=max(self.doubt_until or 0, second), lease=due)
 
-    def undid(self, orphan: str) -> Self | None:
+    def record_undo(self, orphan: str) -> Self | None:
         """Note that an orphan is no longer usable. An active document stays due: its own object was not looked at."""
         left = [twin for twin in self.orphans if twin != orphan]
         settled = from_now() if self.status == Status.ROLLED_BACK and not left else None

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Self
 from bson import ObjectId
 from pymongo import IndexModel
 
-from stripe_mongo_sync.models.base.parts import Json
+from stripe_mongo_sync.models.base.embedded import Json
 from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
 from stripe_mongo_sync.models.rows.indexes import A_DATE
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
@@ -30,7 +30,7 @@ def matches(name: str, asked: str) -> bool:
     return fnmatchcase(name, asked) and (":" in name) == (":" in asked)
 
 
-def give_notice(*names: str) -> dict[str, Expression]:
+def append_notices(*names: str) -> dict[str, Expression]:
     """Return the change that appends to a row's notices those of `names` that some hook asked for; {} for none."""
     new = [
         {"id": {"$concat": [{"$toString": "$_id"}, ":", REVISION, literal(f":{name}")]}, "name": literal(name)}
@@ -41,7 +41,7 @@ def give_notice(*names: str) -> dict[str, Expression]:
     return {"notices": Expression({"$concatArrays": [{"$ifNull": ["$notices", []]}, new]})} if new else {}
 
 
-def first_notice(id: ObjectId, name: str, at: datetime) -> dict[str, Any]:
+def initial_notice(id: ObjectId, name: str, at: datetime) -> dict[str, Any]:
     """Return the same for a row of that id that is inserted as plain values; {} when no hook asked for it."""
     hooks = _asking(name)
     return {"notices": [{"id": f"{id}:1:{name}", "name": name, "at": at, "hooks": hooks}]} if hooks else {}
@@ -51,19 +51,19 @@ def _asking(name: str) -> list[str]:
     return [hook for hook, asked in ASKED.items() if any(matches(name, one) for one in asked)]
 
 
-class Noticing(OwnRows):
+class NoticeOutbox(OwnRows):
     """A row that can have notices: {"id", "name", "at", "hooks"}, in the order of what happened. Most have none."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
     notices: list[dict[str, Any]] | None = Json()
 
-    noticed: ClassVar[dict[str, Any]] = {"notices.at": A_DATE}
-    notice_index: ClassVar[IndexModel] = IndexModel("notices.at", partialFilterExpression=noticed)
+    HAS_NOTICES: ClassVar[dict[str, Any]] = {"notices.at": A_DATE}
+    notice_index: ClassVar[IndexModel] = IndexModel("notices.at", partialFilterExpression=HAS_NOTICES)
 
     @classmethod
     def with_notices(cls, limit: int) -> list[Self]:
         """Return some rows that have notices."""
-        return list(cls.objects(__raw__=cls.noticed).limit(limit))
+        return list(cls.objects(__raw__=cls.HAS_NOTICES).limit(limit))
 
     def drop_notices(self) -> bool:
         """Take the notices that were read off the row; False when the row is gone.

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from mongoengine import EmbeddedDocument
 
-from stripe_mongo_sync.models.base.parts import Call
+from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.rows.sure import Impossible
 
 LONGEST_ID = 255  # characters, Stripe's own limit
@@ -85,8 +85,8 @@ class Resource:
     deletable: bool = False  # whether DELETE exists, and we offer it
     removable: bool = False  # of what is only mirrored: whether DELETE exists
     deleted_while: Callable[[dict[str, Any]], bool] = lambda remote: True  # whether that takes an object in this state
-    own_id: bool = False  # whether the caller may choose the id
-    announced: bool = True  # whether Stripe tells of its creation by an event
+    accepts_custom_id: bool = False  # whether the caller may choose the id
+    has_created_event: bool = True  # whether Stripe tells of its creation by an event
     ends: bool = False  # whether its `.deleted` event only ends it: it stays, and can be read
     listed: bool = True  # whether Stripe lists all of them
     whole: tuple[Mapping[str, str], ...] = ({},)  # the questions that, one after the other, make that list show all
@@ -110,7 +110,7 @@ class Resource:
 
     def is_usable(self, remote: dict[str, Any]) -> bool:
         """Whether an object could still be used by somebody: not archived, canceled or gone."""
-        return not is_gone(remote) and self.usable(remote)
+        return not is_deleted(remote) and self.usable(remote)
 
     def lasts(self, remote: dict[str, Any]) -> bool:
         """Whether Stripe never deletes an object that was last seen like this: then a 404 is no news, but a riddle."""
@@ -202,6 +202,6 @@ def expansions(path: str) -> list[str]:
     return []
 
 
-def is_gone(remote: dict[str, Any]) -> bool:
+def is_deleted(remote: dict[str, Any]) -> bool:
     """Whether this is the stub that Stripe shows of a deleted object."""
     return remote.get("deleted") is True

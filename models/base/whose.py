@@ -61,7 +61,7 @@ def owners(remote: Json, depth: int = DEEPEST) -> set[str]:
     if customers := _ids(_at_any(remote, CUSTOMERS)):
         return customers
     model = KINDS.get(str(kind))
-    named = () if model is not None and model.resource.own_id else (id,)  # a coupon may have a customer's id
+    named = () if model is not None and model.resource.accepts_custom_id else (id,)  # a coupon may have a customer's id
     above = list(_at_any(remote, PART_OF))
     shown = (owners(part, depth - 1) for part in above if isinstance(part, Mapping) and depth)
     return _ids([*named, *above]).union(*shown)

@@ -62,16 +62,16 @@ class Claimable(OwnRows):
         return list(cls.objects(__raw__=clock.overdue(at)).order_by("lease").limit(limit))
 
     @classmethod
-    def claims(cls, at: datetime, broken: Broken = tell_log) -> Iterator[Self]:
+    def claim_due(cls, at: datetime, broken: Broken = tell_log) -> Iterator[Self]:
         """Claim one row after the other that is due at `at`, longest due first, until none is left.
 
         MongoDB picks each in the update that takes it: workers that share a backlog never try the same row.
         """
         taken = [{"$set": {"lease": from_now(LEASE), "attempts": {"$add": ["$attempts", 1]}}}]
-        yield from take_each(cls, at, taken, broken)
+        yield from claim_each(cls, at, taken, broken)
 
 
-def take_each(model: type[Row], at: datetime, taken: list[dict[str, Any]], broken: Broken) -> Iterator[Row]:
+def claim_each(model: type[Row], at: datetime, taken: list[dict[str, Any]], broken: Broken) -> Iterator[Row]:
     """Apply `taken` to one row after the other that is due at `at`, and yield it as it is then.
 
     A row for which that fails is set aside, and `broken` is told. Raises PyMongoError when MongoDB is away.

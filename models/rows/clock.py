@@ -11,7 +11,7 @@ from typing import Any
 from stripe_mongo_sync.models.rows.database import database
 
 LEASE = timedelta(seconds=120)  # longer than any request may take (45 s), so a live worker never loses its document
-AHEAD = timedelta()  # zero in service; tests move time by it, and by nothing else
+TEST_OFFSET = timedelta()  # zero in service; tests move time by it, and by nothing else
 
 
 class Expression(dict[str, Any]):
@@ -28,7 +28,7 @@ def literal(value: Any) -> Any:
 
 def from_now(delta: timedelta = timedelta()) -> Expression:
     """Return the expression for the server's time, `delta` from now."""
-    milliseconds = int((delta + AHEAD).total_seconds() * 1000)
+    milliseconds = int((delta + TEST_OFFSET).total_seconds() * 1000)
     return Expression({"$add": ["$$NOW", milliseconds]})
 
 
@@ -40,12 +40,12 @@ def overdue(at: datetime) -> dict[str, Any]:
 def now() -> datetime:
     """Ask the server what time it is. One round trip; used where many documents are compared with one moment."""
     told: datetime = database().command("hello")["localTime"]
-    return told.replace(tzinfo=UTC) + AHEAD
+    return told.replace(tzinfo=UTC) + TEST_OFFSET
 
 
 def here() -> datetime:
     """Return what time this machine thinks it is: it decides nothing, and may be compared with what does."""
-    return datetime.now(UTC) + AHEAD
+    return datetime.now(UTC) + TEST_OFFSET
 
 
 def stopwatch() -> float:
@@ -53,4 +53,4 @@ def stopwatch() -> float:
     how long something has taken.
     """
     seconds = time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
-    return seconds + AHEAD.total_seconds()
+    return seconds + TEST_OFFSET.total_seconds()

@@ -26,7 +26,7 @@ def wrong_key(given: Any) -> str | None:
 
 
 @dataclass(frozen=True)
-class Key:
+class IdempotencyKey:
     """`sms1:<installation>:<kind>:<document id>:<verb>:<random>`, at most 255 characters and without personal data.
 
     The random part is drawn once, when the operation is staged, and every attempt of it reuses the whole key.
@@ -39,7 +39,7 @@ class Key:
     random: str
 
     @classmethod
-    def draw(cls, installation: str, kind: str, document: ObjectId, verb: str) -> Self:
+    def generate(cls, installation: str, kind: str, document: ObjectId, verb: str) -> Self:
         """Return a new key."""
         return cls(installation, kind, document, verb, secrets.token_hex(8))
 

@@ -132,7 +132,7 @@ class OwnRows(Document, metaclass=OwnDocuments):
         return cls.__name__.lower()
 
     def identity(self) -> dict[str, Any]:
-        """Return the fields that `repr` shows beside the id: no secret, and of a person the username alone."""
+        """Return the fields that `repr` shows beside the id: no secret, and nothing of a person, as logs show them."""
         return {}
 
     @classmethod

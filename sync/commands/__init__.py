@@ -24,7 +24,7 @@ from stripe_mongo_sync.sync.commands import (
     status,
     types,
 )
-from stripe_mongo_sync.sync.commands.line import Line
+from stripe_mongo_sync.sync.commands.cli import Line
 from stripe_mongo_sync.sync.process.starting import PROGRAM, SCRIPT
 
 COMMANDS = (

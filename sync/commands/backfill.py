@@ -6,13 +6,13 @@ import sys
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.line import command, count, rate, say
-from stripe_mongo_sync.sync.commands.progress import Progress
+from stripe_mongo_sync.sync.commands.cli import command, count, rate, say
+from stripe_mongo_sync.sync.commands.progress_bar import Progress
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.limits import OWNER_READS, RATE
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.cli import Commands
 
 
 def add(commands: "Commands") -> None:
@@ -34,9 +34,9 @@ def add(commands: "Commands") -> None:
 def run(given: argparse.Namespace) -> int:
     """Backfill."""
     from stripe_mongo_sync.sync.runs.backfill import backfill
-    from stripe_mongo_sync.sync.stripe.patience import Patience
+    from stripe_mongo_sync.sync.stripe.throttle import Throttle
 
-    patience, before = Patience(given.rate), log.level
+    patience, before = Throttle(given.rate), log.level
     log.setLevel(logging.WARNING)  # a line for each object would bury the others
     try:
         with Progress(sys.stderr) as progress:

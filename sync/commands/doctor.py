@@ -3,10 +3,10 @@
 import argparse
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.line import command, say
+from stripe_mongo_sync.sync.commands.cli import command, say
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.cli import Commands
 
 
 def add(commands: "Commands") -> None:

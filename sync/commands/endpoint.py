@@ -3,12 +3,12 @@
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.sync.commands.line import command, group, say
+from stripe_mongo_sync.sync.commands.cli import command, group, say
 from stripe_mongo_sync.sync.process.screen import word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.cli import Commands
 
 
 def add(commands: "Commands") -> None:

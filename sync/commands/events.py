@@ -6,10 +6,10 @@ from collections import Counter
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, count, group, say
+from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, command, count, group, say
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.cli import Commands
 
 STATES = ("received", "waiting", "applied", "stale", "ignored", "dead")  # a test compares: models take their time
 
@@ -45,19 +45,19 @@ def moment(text: str) -> datetime:
 
 def show_all(given: argparse.Namespace) -> int:
     """List events."""
-    from stripe_mongo_sync.sync.operator import events
+    from stripe_mongo_sync.sync.operator import inbox_admin
 
-    found = events.found(state=given.state, type=given.type, object=given.object, limit=given.limit)
-    told = [events.shown(row) for row in found]
-    say(given, told, *(map(events.line, told) if told else ["no such event came"]))
+    found = inbox_admin.found(state=given.state, type=given.type, object=given.object, limit=given.limit)
+    told = [inbox_admin.shown(row) for row in found]
+    say(given, told, *(map(inbox_admin.line, told) if told else ["no such event came"]))
     return 0
 
 
 def show(given: argparse.Namespace) -> int:
     """Show one event."""
-    from stripe_mongo_sync.sync.operator import events
+    from stripe_mongo_sync.sync.operator import inbox_admin
 
-    told = events.shown(events.event_of(given.id), raw=given.raw)
+    told = inbox_admin.shown(inbox_admin.event_of(given.id), raw=given.raw)
     body = json.dumps(told["raw"], indent=2).splitlines() if given.raw else []
     lines = [f"{name}: {value}" for name, value in told.items() if name != "raw"]
     say(given, told, *lines, *body)
@@ -66,26 +66,26 @@ def show(given: argparse.Namespace) -> int:
 
 def replay(given: argparse.Namespace) -> int:
     """Replay one event, or all dead ones; 1 when one could not be applied."""
-    from stripe_mongo_sync.sync.operator import events
+    from stripe_mongo_sync.sync.operator import inbox_admin
 
     if given.since is not None and not given.dead:
         given.refuse("--since goes with --dead")
     if not given.dead:
-        row = events.replay(events.event_of(given.id))
-        told = events.shown(row)
-        say(given, told, events.line(told))
-        return 0 if row.state in events.SETTLED else NEEDS_OPERATOR
+        row = inbox_admin.replay(inbox_admin.event_of(given.id))
+        told = inbox_admin.shown(row)
+        say(given, told, inbox_admin.line(told))
+        return 0 if row.state in inbox_admin.SETTLED else NEEDS_OPERATOR
     counts: Counter[str] = Counter()
-    failed = [events.shown(row) for row in events.replay_dead(given.since, counts)]
+    failed = [inbox_admin.shown(row) for row in inbox_admin.replay_dead(given.since, counts)]
     summary = ", ".join(f"{state} {count}" for state, count in sorted(counts.items())) or "no event is dead"
-    say(given, {"counts": counts, "failed": failed}, *map(events.line, failed), summary)
-    return 0 if counts.keys() <= set(events.SETTLED) else NEEDS_OPERATOR
+    say(given, {"counts": counts, "failed": failed}, *map(inbox_admin.line, failed), summary)
+    return 0 if counts.keys() <= set(inbox_admin.SETTLED) else NEEDS_OPERATOR
 
 
 def ignore(given: argparse.Namespace) -> int:
     """Give one up."""
-    from stripe_mongo_sync.sync.operator import events
+    from stripe_mongo_sync.sync.operator import inbox_admin
 
-    told = events.shown(events.ignore(events.event_of(given.id)))
-    say(given, told, events.line(told))
+    told = inbox_admin.shown(inbox_admin.ignore(inbox_admin.event_of(given.id)))
+    say(given, told, inbox_admin.line(told))
     return 0

@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, group, say, seconds
+from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, command, group, say, seconds
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.screen import quoted, word
@@ -14,7 +14,7 @@ from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.models import Delivery
-    from stripe_mongo_sync.sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.cli import Commands
 
 
 def add(commands: "Commands") -> None:

@@ -4,12 +4,12 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, say
+from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, command, say
 from stripe_mongo_sync.sync.process.screen import tell
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.models.rows.indexes import Gap
-    from stripe_mongo_sync.sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.cli import Commands
 
 
 def add(commands: "Commands") -> None:

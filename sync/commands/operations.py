@@ -4,11 +4,11 @@ import argparse
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.line import NEEDS_OPERATOR, command, count, group, say
+from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, command, count, group, say
 from stripe_mongo_sync.sync.errors import NotPossible
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.cli import Commands
 
 
 def add(commands: "Commands") -> None:

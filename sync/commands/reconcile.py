@@ -5,15 +5,15 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.line import command, count, rate, say, seconds
-from stripe_mongo_sync.sync.commands.progress import Progress
+from stripe_mongo_sync.sync.commands.cli import command, count, rate, say, seconds
+from stripe_mongo_sync.sync.commands.progress_bar import Progress
 from stripe_mongo_sync.sync.errors import BadSettings, SyncError
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.limits import OWNER_READS, RATE
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.cli import Commands
     from stripe_mongo_sync.sync.runs.reconcile import Report
 
 UNTOLD = 5.0  # seconds: a run that is over by then has little to do, and shows no progress
@@ -77,9 +77,9 @@ def _round(given: argparse.Namespace) -> "Report":
 
 def _once(given: argparse.Namespace) -> "Report":
     from stripe_mongo_sync.sync.runs.reconcile import run_once
-    from stripe_mongo_sync.sync.stripe.patience import BREAKS, Patience
+    from stripe_mongo_sync.sync.stripe.throttle import RUN_OUTAGE_AFTER, Throttle
 
-    patience = Patience(given.rate, stubborn=False, lasts=BREAKS)
+    patience = Throttle(given.rate, retry_all=False, lasts=RUN_OUTAGE_AFTER)
     with Progress(sys.stderr, after=UNTOLD) as progress:
         options = {"full": given.full, "dry": given.dry_run, "owner_reads": given.owner_reads}
         return run_once(**options, patience=patience, note=progress.show)

@@ -8,11 +8,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
-from stripe_mongo_sync.sync.commands.line import CANNOT_LOOK
+from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK
 from stripe_mongo_sync.sync.process.screen import tell
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.cli import Commands
 
 CONFIGURATION = Path(__file__).parents[2] / "gunicorn.conf.py"
 COUNT = "WEB_CONCURRENCY"
@@ -31,7 +31,7 @@ def run(given: argparse.Namespace) -> int:
     if find_spec("gunicorn"):
         _become_gunicorn(given.more)
     tell('serve needs gunicorn: pip install "stripe-mongo-sync[server]"', error=True)
-    return CANNOT_LOOK
+    return CANNOT_CHECK
 
 
 def _become_gunicorn(arguments: list[str]) -> NoReturn:

@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.line import command, say
+from stripe_mongo_sync.sync.commands.cli import command, say
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.line import Commands
+    from stripe_mongo_sync.sync.commands.cli import Commands
     from stripe_mongo_sync.sync.operator.written import Entry
 
 
@@ -56,7 +56,7 @@ def _events(events: Iterable[str]) -> str:
 
 def markdown(entries: list["Entry"]) -> list[str]:
     """Return the lines of the page docs/TYPES.md."""
-    from stripe_mongo_sync.models.mirrored import UNKEPT
+    from stripe_mongo_sync.models.mirrored import NOT_MIRRORED
 
     here = [entry for entry in entries if entry.created_here]
     copied = [entry for entry in entries if not entry.created_here]
@@ -86,7 +86,7 @@ def markdown(entries: list["Entry"]) -> list[str]:
         "No endpoint of ours asks for their events. They are answered with 200 and kept in the inbox as `ignored`,",
         "with the reason.",
         "",
-        *_table(("because", "kinds, and types of event"), ((why, _code(names.split())) for why, names in UNKEPT)),
+        *_table(("because", "kinds, and types of event"), ((why, _code(names.split())) for why, names in NOT_MIRRORED)),
     ]
 
 

@@ -28,7 +28,7 @@ def sample(event: dict[str, Any]) -> bool:
     return any(SAMPLE.fullmatch(id or "") for id in (event["id"], object_id(event)))
 
 
-def foreign(event: dict[str, Any], *, quick: bool) -> str | None:
+def why_not_ours(event: dict[str, Any], *, quick: bool) -> str | None:
     """Return why an event is not of this account and mode, or None. Raises CannotLook while it is not known who we are.
 
     `account` names the connected account of which it tells; `context` whose events they are, where an organization's
@@ -63,14 +63,14 @@ def account(*, quick: bool = False) -> str:
     """Return this database's Stripe account; one that knows none is bound to that of the key. Raises CannotLook."""
     known = State.read(STRIPE)
     if known is None:
-        current().gateway.require_right_stripe(quick=quick)
+        current().gateway.verify_account(quick=quick)
         known = State.read(STRIPE)
     if known is None:
         raise CannotLook("it is not known of which Stripe account this database is")
     return str(known["account"])
 
 
-def unkept(event: dict[str, Any]) -> str | None:
+def why_not_mirrored(event: dict[str, Any]) -> str | None:
     """Return why nothing here keeps the object of an event, or None."""
     remote = event.get("data", {}).get("object")
     kind = str(remote.get("object")) if isinstance(remote, dict) else ""

@@ -7,27 +7,33 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import Status, SyncedDocument
-from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.models.base.absorb import Observation
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock
-from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.admission import foreign
-from stripe_mongo_sync.sync.engine.composed import NEEDED, needed
-from stripe_mongo_sync.sync.engine.evidence import from_event, from_reply, hand_over, needs_look, request_key
+from stripe_mongo_sync.sync.engine.admission import why_not_ours
+from stripe_mongo_sync.sync.engine.composite import NEEDED, needed
 from stripe_mongo_sync.sync.engine.find import BEFORE
-from stripe_mongo_sync.sync.engine.look import bears, look, resembles
+from stripe_mongo_sync.sync.engine.observations import (
+    from_event,
+    from_reply,
+    merge_observation,
+    needs_refresh,
+    request_key,
+)
+from stripe_mongo_sync.sync.engine.refresh import carries_correlation_id, refresh, resembles
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import LAG, made_at
 
-SETTLES = timedelta(minutes=15)  # after an event: by then, whoever was making its object has linked it
+ADOPTION_DELAY = timedelta(minutes=15)  # after an event: by then, whoever was making its object has linked it
 
 
 @dataclass(frozen=True)
-class Verdict:
+class EventResult:
     """What became of an event; while it is open, it is due again after `due`."""
 
     state: EventState
@@ -39,48 +45,48 @@ class Verdict:
     as_of: datetime | None = None  # when that was so, by MongoDB's clock
 
 
-def unknown_object(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> Verdict:
+def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> EventResult:
     """Decide about an event of an object that no document has. Raises CannotLook."""
     remote, evidence = event["data"]["object"], from_event(model, event)
     if model.resource.mirrored:
         return _copied(model, remote, evidence, quick=quick)
     left = _left(event)
-    first = bool(left) and (event["type"] == model.resource.created_event or not model.resource.announced)
+    first = bool(left) and (event["type"] == model.resource.created_event or not model.resource.has_created_event)
     adopts, followed = current().settings.adopt, model.resource.kind in NEEDED
     wanted = adopts or followed or model.resource.mark
     blank = evidence.remote is None  # it does not show what is to be judged
     if first and wanted and (blank or evidence.unshown) and not evidence.gone:
         reply = current().gateway.get(model.resource.url(remote["id"]), quick=quick)
         if reply.gone if reply else blank:
-            return Verdict(EventState.IGNORED, "about an unknown object that is gone")
+            return EventResult(EventState.IGNORED, "about an unknown object that is gone")
         if reply:  # else one 404 proves nothing, and the event shows it
             remote, evidence = reply.remote, from_reply(model, reply)
-    if verdict := _by_mark(model, remote, evidence, quick=quick):
+    if verdict := _link_by_correlation_id(model, remote, evidence, quick=quick):
         return verdict
     if not adopts and remote["id"] not in needed(model, [remote]):
         # A document that is being made may not know its object yet; nor what follows it, before all that came first.
         waits = bool(left) or (followed and not _overtaken(event))
         state = EventState.WAITING if waits else EventState.IGNORED
-        return Verdict(state, "an unknown object, and ADOPT=no", left or SETTLES)
-    if owners := model.with_twins(remote["id"]):
+        return EventResult(state, "an unknown object, and ADOPT=no", left or ADOPTION_DELAY)
+    if owners := model.with_orphans(remote["id"]):
         for owner in owners:
-            hand_over(model, {"_id": owner.id}, evidence)
-        return Verdict(EventState.APPLIED, "a twin of a document here: undone, or to be")
-    maker = Key.parse(request_key(event)) if first else None
+            merge_observation(model, {"_id": owner.id}, evidence)
+        return EventResult(EventState.APPLIED, "a twin of a document here: undone, or to be")
+    maker = IdempotencyKey.parse(request_key(event)) if first else None
     if maker and maker.installation != current().installation:
-        return Verdict(EventState.IGNORED, "made by another installation")
+        return EventResult(EventState.IGNORED, "made by another installation")
     aside = maker is not None and maker.kind != model.resource.kind  # a subscription makes its invoices
     if first and evidence.remote is not None and (maker is None or aside):
-        rival = None if aside else in_doubt(model, remote, int(event["created"]), told=True)
+        rival = None if aside else find_in_doubt(model, remote, int(event["created"]), told=True)
         if rival is not None:
-            return Verdict(EventState.WAITING, f"may be the object of document {rival.id}", SETTLES)
+            return EventResult(EventState.WAITING, f"may be the object of document {rival.id}", ADOPTION_DELAY)
         return _adopted(model, evidence, quick=quick)
     if quick or left:
-        return Verdict(EventState.WAITING, "about an unknown object", left)
+        return EventResult(EventState.WAITING, "about an unknown object", left)
     return _look_and_adopt(model, event)
 
 
-def _copied(model: type[SyncedDocument], remote: dict[str, Any], evidence: Evidence, *, quick: bool) -> Verdict:
+def _copied(model: type[SyncedDocument], remote: dict[str, Any], evidence: Observation, *, quick: bool) -> EventResult:
     """Give an object of a mirrored type a document at once: none of ours can be in doubt about it.
 
     Its end gets one, too, so that what comes late does not bring it back.
@@ -89,7 +95,7 @@ def _copied(model: type[SyncedDocument], remote: dict[str, Any], evidence: Evide
         path = model.resource.address(remote)
         reply = current().gateway.get(path, quick=quick) if path else None
         if reply is None or reply.gone:
-            return Verdict(EventState.IGNORED, "about an unknown object that is gone")
+            return EventResult(EventState.IGNORED, "about an unknown object that is gone")
         evidence = from_reply(model, reply)
     return _adopted(model, evidence, quick=quick)
 
@@ -99,7 +105,7 @@ def _left(event: dict[str, Any]) -> timedelta:
 
     The event's time is asked, never the object's: a test clock dates objects weeks ahead.
     """
-    age, whole = clock.now().timestamp() - int(event["created"]), SETTLES.total_seconds()
+    age, whole = clock.now().timestamp() - int(event["created"]), ADOPTION_DELAY.total_seconds()
     return timedelta(seconds=min(max(whole - age, 0.0), whole))
 
 
@@ -109,98 +115,100 @@ def _overtaken(event: dict[str, Any]) -> bool:
     return checkpoint is not None and int(event["created"]) <= checkpoint["read_at"] - LAG
 
 
-def _look_and_adopt(model: type[SyncedDocument], event: dict[str, Any]) -> Verdict:
+def _look_and_adopt(model: type[SyncedDocument], event: dict[str, Any]) -> EventResult:
     reply = current().gateway.get(model.resource.url(event["data"]["object"]["id"]))
     if reply is None or reply.gone:
-        return Verdict(EventState.IGNORED, "about an unknown object that is gone")
-    return adopt_if_nobodys(model, reply, creating_key(model, reply.remote, int(event["created"])))
+        return EventResult(EventState.IGNORED, "about an unknown object that is gone")
+    return adopt_unless_ours(model, reply, creation_key_of(model, reply.remote, int(event["created"])))
 
 
-def creating_key(model: type[SyncedDocument], remote: dict[str, Any], told_at: int) -> str | None:
+def creation_key_of(model: type[SyncedDocument], remote: dict[str, Any], told_at: int) -> str | None:
     """Return the key of the call that made an object, of which an event told then, as its creating event tells.
 
     None: without a key, or nothing tells. Raises CannotLook.
     """
-    if not model.resource.announced:
+    if not model.resource.has_created_event:
         return None
     at = made_at(remote, told_at)
     window = {"lte": told_at + LAG} if at is None else {"gte": at - LAG, "lte": at + LAG}
     for page in current().gateway.pages("/v1/events", types=[model.resource.created_event], created=window):
         for event in page.remote["data"]:
-            if event["data"]["object"]["id"] == remote["id"] and foreign(event, quick=False) is None:
+            if event["data"]["object"]["id"] == remote["id"] and why_not_ours(event, quick=False) is None:
                 return request_key(event)
     return None
 
 
-def adopt_if_nobodys(model: type[SyncedDocument], reply: Reply, key: str | None) -> Verdict:
+def adopt_unless_ours(model: type[SyncedDocument], reply: Reply, key: str | None) -> EventResult:
     """Give an object that was read a document: the one whose key made it, or a new one."""
     if model.resource.mirrored:
         return _adopted(model, from_reply(model, reply))
-    maker = Key.parse(key)
+    maker = IdempotencyKey.parse(key)
     if maker and maker.installation != current().installation:
-        return Verdict(EventState.IGNORED, "made by another installation")
+        return EventResult(EventState.IGNORED, "made by another installation")
     evidence = from_reply(model, reply)
-    if verdict := _by_mark(model, reply.remote, evidence):
+    if verdict := _link_by_correlation_id(model, reply.remote, evidence):
         return verdict
-    if maker and (owner := hand_over(model, {"_id": maker.document, "key": str(maker)}, evidence)):
-        return Verdict(EventState.APPLIED, f"made by document {owner.id}")
-    rival = in_doubt(model, reply.remote, reply.latest) if maker is None else None
+    if maker and (owner := merge_observation(model, {"_id": maker.document, "key": str(maker)}, evidence)):
+        return EventResult(EventState.APPLIED, f"made by document {owner.id}")
+    rival = find_in_doubt(model, reply.remote, reply.latest) if maker is None else None
     if rival is not None:
-        return Verdict(EventState.WAITING, f"may be the object of document {rival.id}", SETTLES)
+        return EventResult(EventState.WAITING, f"may be the object of document {rival.id}", ADOPTION_DELAY)
     return _adopted(model, evidence)
 
 
-def _adopted(model: type[SyncedDocument], evidence: Evidence, *, quick: bool = False) -> Verdict:
+def _adopted(model: type[SyncedDocument], evidence: Observation, *, quick: bool = False) -> EventResult:
     try:
         document = model.adopt(evidence)
         log.info("%s %s adopts %s", model.resource.kind, document.id, evidence.stripe_id)
     except DuplicateKeyError:  # somebody was faster; the document that is there absorbs it
         if _given(model, {"stripe_id": evidence.stripe_id}, evidence, quick=quick) is None:
-            return Verdict(EventState.RECEIVED, f"a row in {model._get_collection_name()} that is not ours has its id")
-    return Verdict(EventState.APPLIED, adopted=True)
+            return EventResult(
+                EventState.RECEIVED, f"a row in {model._get_collection_name()} that is not ours has its id"
+            )
+    return EventResult(EventState.APPLIED, adopted=True)
 
 
 def _given(
-    model: type[SyncedDocument], where: dict[str, Any], evidence: Evidence, *, quick: bool
+    model: type[SyncedDocument], where: dict[str, Any], evidence: Observation, *, quick: bool
 ) -> SyncedDocument | None:
-    holder = hand_over(model, where, evidence)
-    if holder is not None and needs_look(holder, evidence):
-        look(holder, quick=quick)
+    holder = merge_observation(model, where, evidence)
+    if holder is not None and needs_refresh(holder, evidence):
+        refresh(holder, quick=quick)
     return holder
 
 
-def _by_mark(
-    model: type[SyncedDocument], remote: dict[str, Any], evidence: Evidence, *, quick: bool = False
-) -> Verdict | None:
+def _link_by_correlation_id(
+    model: type[SyncedDocument], remote: dict[str, Any], evidence: Observation, *, quick: bool = False
+) -> EventResult | None:
     """Hand an object to the document whose mark it bears; unless all else is as staged, a person decides."""
-    owner = model.marked(remote)
+    owner = model.by_correlation_id(remote)
     if owner is None:
         return None
-    if bears(owner, remote):
+    if carries_correlation_id(owner, remote):
         _given(model, {"_id": owner.id}, evidence, quick=quick)
-        return Verdict(EventState.APPLIED, f"bears the mark of document {owner.id}")
+        return EventResult(EventState.APPLIED, f"bears the mark of document {owner.id}")
     if owner.review is None:
-        owner.ask_for_review(f"{remote['id']} bears its mark, but was not made as this document says")
-    return Verdict(EventState.WAITING, f"may be the object of document {owner.id}", SETTLES)
+        owner.send_to_review(f"{remote['id']} bears its mark, but was not made as this document says")
+    return EventResult(EventState.WAITING, f"may be the object of document {owner.id}", ADOPTION_DELAY)
 
 
-def in_doubt(
+def find_in_doubt(
     model: type[SyncedDocument], remote: dict[str, Any], seen_at: int, *, told: bool = False
 ) -> SyncedDocument | None:
-    """Return a document in doubt whose object this may be: see `may_be_of`.
+    """Return a document in doubt whose object this may be: see `is_candidate`.
 
     That document is put in review, unless its first attempt is still under way: then waiting is enough.
     """
-    for document in model.doubtful(remote):
-        if not may_be_of(document, remote, seen_at, told=told):
+    for document in model.in_doubt_documents(remote):
+        if not is_candidate(document, remote, seen_at, told=told):
             continue
         if document.review is None and (sure(document.operation).doubt or document.status == Status.ROLLED_BACK):
-            document.ask_for_review(f"{remote['id']} may be its object: same fields, and no key tells")
+            document.send_to_review(f"{remote['id']} may be its object: same fields, and no key tells")
         return document
     return None
 
 
-def may_be_of(document: SyncedDocument, remote: dict[str, Any], seen_at: int, *, told: bool = False) -> bool:
+def is_candidate(document: SyncedDocument, remote: dict[str, Any], seen_at: int, *, told: bool = False) -> bool:
     """Whether a document in doubt may have made an object: the same fields, made inside its send window.
 
     It was there at the second `seen_at`; with `told`, that is when an event told that it was made. A payment link does
@@ -216,5 +224,5 @@ def may_be_of(document: SyncedDocument, remote: dict[str, Any], seen_at: int, *,
     if created < int((operation.since - BEFORE).timestamp()):
         return False
     rolled_back = document.status == Status.ROLLED_BACK
-    ended = document.updated_at + SETTLES if rolled_back and operation.stored_failure_at is None else None
+    ended = document.updated_at + ADOPTION_DELAY if rolled_back and operation.stored_failure_at is None else None
     return ended is None or created <= ended.timestamp()

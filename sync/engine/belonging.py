@@ -8,8 +8,8 @@ import re
 from typing import Any
 
 from stripe_mongo_sync.models import Status, SyncedDocument, kinds, present_kinds
-from stripe_mongo_sync.sync.engine.composed import follows, tell
-from stripe_mongo_sync.sync.engine.evidence import hand_over, of_id
+from stripe_mongo_sync.sync.engine.composite import follows, notify_dependents
+from stripe_mongo_sync.sync.engine.observations import existence_of, merge_observation
 
 CLOCK = "test_helpers.test_clock"
 # Of a refund or a dispute, the payment tells whose it is.
@@ -44,7 +44,7 @@ def _named(kind: str, stripe_id: Any) -> SyncedDocument | None:
 def follow_clock(clock: SyncedDocument) -> None:
     """Make a clock due that was deleted: a run then lets go what belonged to it, which may be much for a webhook."""
     if clock.status == Status.DELETED and clock.lease is None and clock.settled_at is None:
-        clock.resume()
+        clock.requeue()
 
 
 def let_go(clock: SyncedDocument) -> int:
@@ -57,10 +57,10 @@ def let_go(clock: SyncedDocument) -> int:
     count = 0
     for model in present_kinds().values():
         for document in model.objects(__raw__={"status": Status.ACTIVE, **theirs}):
-            gone = of_id(document.stripe_id or "", f"test clock {clock.stripe_id}", gone=True)
-            if (deleted := hand_over(model, {"_id": document.id}, gone)) is not None:
+            gone = existence_of(document.stripe_id or "", f"test clock {clock.stripe_id}", gone=True)
+            if (deleted := merge_observation(model, {"_id": document.id}, gone)) is not None:
                 count += 1
-                tell(deleted)
+                notify_dependents(deleted)
     clock.settle()
     return count
 

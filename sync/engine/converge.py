@@ -12,13 +12,15 @@ from enum import StrEnum
 from stripe_mongo_sync.models import Status, SyncedDocument
 from stripe_mongo_sync.models.rows.sure import sure
 
-KEY_LASTS = timedelta(hours=23)  # Stripe may forget a key after 24 h, and a replay would then create a second object
-MONEY_LASTS = timedelta(minutes=15)  # nobody waits longer for a payment: paying later would surprise them
-APART = timedelta(minutes=5)  # a run: between two 404s of one object that prove it gone
-SETTLING = timedelta(minutes=15)  # far longer than any request of ours can still be under way
+KEY_REPLAY_WINDOW = timedelta(
+    hours=23
+)  # Stripe may forget a key after 24 h, and a replay would then create a second object
+MONEY_REPLAY_WINDOW = timedelta(minutes=15)  # nobody waits longer for a payment: paying later would surprise them
+MAX_EVENT_DISTANCE = timedelta(minutes=5)  # a run: between two 404s of one object that prove it gone
+IN_FLIGHT_LIMIT = timedelta(minutes=15)  # far longer than any request of ours can still be under way
 
 
-class Sight(StrEnum):
+class RemoteState(StrEnum):
     """What was seen at Stripe."""
 
     UNSEEN = "not looked"
@@ -48,7 +50,7 @@ class Remedy(StrEnum):
     WAIT = "wait"
     REVIEW = "review"
     LEAVE = "leave"
-    FOLLOW = "follow"  # the documents that it is made of, as sync/engine/composed.py says
+    FOLLOW = "follow"  # the documents that it is made of, as sync/engine/composite.py says
 
 
 @dataclass(frozen=True)
@@ -68,10 +70,10 @@ class Facts:
     def missed(self) -> bool:
         """Whether it was not found at least a run ago, and not seen since."""
         since = self.document.missing_since
-        return since is not None and self.now - since >= APART
+        return since is not None and self.now - since >= MAX_EVENT_DISTANCE
 
     @property
-    def foreign(self) -> bool:
+    def other_installation(self) -> bool:
         """Whether what is to be done was begun by another installation: this database is a clone of its."""
         operation, orphans = self.document.operation, self.document.orphans
         key = operation.key if operation else self.document.key if orphans else None
@@ -87,16 +89,16 @@ class Facts:
     def replayable(self) -> bool:
         """Whether sending the same key again is safe and can still teach something."""
         operation = sure(self.document.operation)
-        lasts = MONEY_LASTS if self.money else KEY_LASTS
+        lasts = MONEY_REPLAY_WINDOW if self.money else KEY_REPLAY_WINDOW
         return operation.stored_failure_at is None and self.now - operation.since < lasts
 
     @property
     def settled(self) -> bool:
         """Whether nothing that was sent with this key can still be under way."""
         operation = sure(self.document.operation)
-        lasts = MONEY_LASTS if self.money else KEY_LASTS
+        lasts = MONEY_REPLAY_WINDOW if self.money else KEY_REPLAY_WINDOW
         since = operation.stored_failure_at or operation.since + lasts
-        return self.now - since >= SETTLING
+        return self.now - since >= IN_FLIGHT_LIMIT
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ class Row:
     there: str
     remedy: Remedy
     holds: Callable[[Facts], bool]
-    sights: frozenset[Sight] = frozenset(Sight)
+    sights: frozenset[RemoteState] = frozenset(RemoteState)
 
 
 def _is(*statuses: Status) -> Callable[[Facts], bool]:
@@ -126,14 +128,14 @@ def _updating(facts: Facts) -> bool:
     return facts.document.status == Status.ACTIVE and facts.verb not in (None, "delete")
 
 
-def _see(*sights: Sight) -> frozenset[Sight]:
+def _see(*sights: RemoteState) -> frozenset[RemoteState]:
     return frozenset(sights)
 
 
-S, R = Sight, Remedy
+S, R = RemoteState, Remedy
 TABLE: tuple[Row, ...] = (
     Row("in review", "whatever", R.LEAVE, lambda f: f.document.review is not None),
-    Row("a key of another installation", "whatever", R.REVIEW, lambda f: f.foreign),
+    Row("a key of another installation", "whatever", R.REVIEW, lambda f: f.other_installation),
     Row("a twin to undo", "whatever", R.UNDO, lambda f: bool(f.document.orphans)),
     Row("pending", "there", R.LINK, _pending, _see(S.THERE, S.DONE)),
     Row("pending", "something that may be it", R.REVIEW, _pending, _see(S.CANDIDATE)),
@@ -183,6 +185,6 @@ TABLE: tuple[Row, ...] = (
 )
 
 
-def diagnose(facts: Facts, sight: Sight) -> Remedy:
+def diagnose(facts: Facts, sight: RemoteState) -> Remedy:
     """Return what to do about a claimed document, given what was seen of its object. Pure."""
     return next(row.remedy for row in TABLE if sight in row.sights and row.holds(facts))

@@ -12,11 +12,11 @@ from typing import Any
 from stripe_mongo_sync.models import SyncedDocument, kinds
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.converge import SETTLING, Sight
-from stripe_mongo_sync.sync.engine.evidence import request_key
-from stripe_mongo_sync.sync.engine.look import bears, resembles
+from stripe_mongo_sync.sync.engine.converge import IN_FLIGHT_LIMIT, RemoteState
+from stripe_mongo_sync.sync.engine.observations import request_key
+from stripe_mongo_sync.sync.engine.refresh import carries_correlation_id, resembles
 from stripe_mongo_sync.sync.errors import CannotLook
-from stripe_mongo_sync.sync.stripe.listing import LAG, listed, made_at
+from stripe_mongo_sync.sync.stripe.listing import LAG, list_pages, made_at
 
 BEFORE = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
 HORIZON = timedelta(days=29)  # Stripe lists events for 30 days
@@ -30,34 +30,34 @@ class Finder:
     _events: dict[str, tuple[float, int, dict[str, str | None]]] = field(default_factory=dict)
     _lists: dict[str, tuple[float, int, list[dict[str, Any]]]] = field(default_factory=dict)
 
-    def find(self, document: SyncedDocument, now: datetime) -> tuple[Sight, str | None]:
+    def find(self, document: SyncedDocument, now: datetime) -> tuple[RemoteState, str | None]:
         """Return whether the object of a pending creation is there, and its id, or a candidate's. Raises CannotLook."""
         operation = sure(document.operation)
         if now - operation.since > HORIZON:
-            return Sight.CANDIDATE, "Stripe no longer lists the events of that time, so absence cannot be proved"
+            return RemoteState.CANDIDATE, "Stripe no longer lists the events of that time, so absence cannot be proved"
         start = int((operation.since - BEFORE).timestamp())
         keys = self.keys(document.resource.kind, start)
         for stripe_id, key in keys.items():
             if key == operation.key:
-                return Sight.THERE, stripe_id
+                return RemoteState.THERE, stripe_id
         # After a 5xx Stripe may finish the object at any time.
-        end = None if operation.stored_failure_at else (document.claimed_at + SETTLING).timestamp()
+        end = None if operation.stored_failure_at else (document.claimed_at + IN_FLIGHT_LIMIT).timestamp()
         for remote in self._keyless(document.resource.kind, start, keys):
             created = made_at(remote, now.timestamp())
             in_time = created is None or (start <= created and (end is None or created <= end))
             if not in_time or type(document).of(remote["id"]) is not None:
                 continue
-            if bears(document, remote):
-                return Sight.THERE, remote["id"]
+            if carries_correlation_id(document, remote):
+                return RemoteState.THERE, remote["id"]
             if resembles(document, remote):
-                if document.resource.announced and created is not None and now.timestamp() - created < LAG:
+                if document.resource.has_created_event and created is not None and now.timestamp() - created < LAG:
                     raise CannotLook(f"{remote['id']} is too young: the event that tells whose it is may come yet")
-                return Sight.CANDIDATE, f"{remote['id']} may be it: same fields, and no key tells"
-        return Sight.NEVER, None
+                return RemoteState.CANDIDATE, f"{remote['id']} may be it: same fields, and no key tells"
+        return RemoteState.NEVER, None
 
     def keys(self, kind: str, start: int) -> dict[str, str | None]:
         """Return, for each object of that kind created since `start` (Stripe's seconds), the key that made it."""
-        if not kinds()[kind].resource.announced:
+        if not kinds()[kind].resource.has_created_event:
             return {}
         read_at, since, keys = self._events.get(kind, (0.0, 0, {}))
         if since > start or time.monotonic() - read_at > KEEP or not read_at:
@@ -76,7 +76,7 @@ class Finder:
         read_at, since, found = self._lists.get(kind, (0.0, 0, []))
         if since > start or time.monotonic() - read_at > KEEP or not read_at:
             model = kinds()[kind]
-            pages = listed(current().gateway, model, start) if model.resource.listed else ()  # archived ones, too
+            pages = list_pages(current().gateway, model, start) if model.resource.listed else ()  # archived ones, too
             found = [remote for page in pages for remote in page.remote["data"] if keys.get(remote["id"]) is None]
             self._lists[kind] = (time.monotonic(), start, found)
         return found

@@ -6,13 +6,13 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import Status, SyncedDocument
-from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.models.base.absorb import Observation
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.composed import COMPOSED, tell
-from stripe_mongo_sync.sync.engine.converge import Sight
-from stripe_mongo_sync.sync.engine.evidence import from_reply, hand_over, needs_look, of_id
-from stripe_mongo_sync.sync.engine.look import look, observe
+from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
+from stripe_mongo_sync.sync.engine.converge import RemoteState
+from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation, needs_refresh
+from stripe_mongo_sync.sync.engine.refresh import read_remote, refresh
 from stripe_mongo_sync.sync.errors import CannotLook
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
@@ -26,7 +26,7 @@ def push(document: SyncedDocument) -> SyncedDocument:
     Only what Stripe certainly refused ends the operation; anything else stays pending, for reconcile to settle.
     Raises CannotLook, with the operation deferred, for what concerns more than this document.
     """
-    if composed := COMPOSED.get(document.resource.kind):
+    if composed := COMPOSITES.get(document.resource.kind):
         return composed.push(document)
     return sent(document)[0]
 
@@ -38,12 +38,12 @@ def sent(document: SyncedDocument) -> tuple[SyncedDocument, dict[str, Any] | Non
         answer = current().gateway.send(operation, of_operation(document))
     except CannotLook as error:
         why = str(error)
-        conclude(document, lambda latest: latest.defer(why, backoff(operation.attempts)))
+        finish_operation(document, lambda latest: latest.defer(why, backoff(operation.attempts)))
         raise
     if isinstance(answer, Refusal) and _is_left_of_another(document, answer):
         answer = Unknown("Stripe's refusal is about something else")
     ended = _concluded(document, answer)
-    tell(ended)
+    notify_dependents(ended)
     over = ended.operation is None or ended.operation.key != operation.key or ended.status == Status.ROLLED_BACK
     refused = isinstance(answer, Refusal) and over and not (answer.missing and ended.error is None)
     return ended, answer.problem if refused and isinstance(answer, Refusal) else None
@@ -57,46 +57,48 @@ def _concluded(document: SyncedDocument, answer: Answer) -> SyncedDocument:
         case Refusal(left=Reply() as left) if _is_a(document, left):
             return link(document, left, answer.problem)
         case Refusal(missing=True) if operation.verb == "delete":
-            gone = of_id(document.stripe_id or "", "delete", gone=True)
-            return hand_over(type(document), {"_id": document.id}, gone) or document.reread()
+            gone = existence_of(document.stripe_id or "", "delete", gone=True)
+            return merge_observation(type(document), {"_id": document.id}, gone) or document.fetch_latest()
         case Refusal(missing=True) if document.status == Status.ACTIVE:
-            return _missed(document, answer)
+            return _handle_not_found(document, answer)
         case Refusal():
-            return conclude(document, lambda latest: _refused(latest, answer))
+            return finish_operation(document, lambda latest: _refused(latest, answer))
         case Unknown():
             wait = backoff(operation.attempts)
-            return conclude(document, lambda latest: latest.defer(answer.why, wait, stored=answer.stored))
+            return finish_operation(document, lambda latest: latest.defer(answer.why, wait, stored=answer.stored))
 
 
-def _missed(document: SyncedDocument, refusal: Refusal) -> SyncedDocument:
+def _handle_not_found(document: SyncedDocument, refusal: Refusal) -> SyncedDocument:
     """Stripe has no object at that path: it is gone, or a first attempt has already ended it, or a person did."""
     try:
-        sight, reply = observe(document)
+        sight, reply = read_remote(document)
     except CannotLook as error:
         log.warning("%s %s cannot be read: %s", document.resource.kind, document.id, error)
     else:
-        if sight == Sight.DONE and reply is not None:
-            done = document.see(from_reply(type(document), reply), operation=None, error=None)
-            return done or document.reread()
-    return _look_or_wait(conclude(document, lambda latest: latest.refuse(refusal.problem, "missing")))
+        if sight == RemoteState.DONE and reply is not None:
+            done = document.store_snapshot(from_reply(type(document), reply), operation=None, error=None)
+            return done or document.fetch_latest()
+    return _look_or_wait(finish_operation(document, lambda latest: latest.end_refused(refusal.problem, "missing")))
 
 
 def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | None:
     """End the operation, unless another attempt may have been done: then its key is spent, and reconcile finds."""
     operation = sure(document.operation)
     if refusal.replayed or operation.verb == "delete" or not (refusal.doubtful or operation.doubt):
-        return document.refuse(refusal.problem, "refused")
+        return document.end_refused(refusal.problem, "refused")
     return document.defer(refusal.problem["message"], backoff(operation.attempts), stored=True)
 
 
-def conclude(document: SyncedDocument, change: Callable[[SyncedDocument], SyncedDocument | None]) -> SyncedDocument:
+def finish_operation(
+    document: SyncedDocument, change: Callable[[SyncedDocument], SyncedDocument | None]
+) -> SyncedDocument:
     """Apply `change` unless the operation has ended meanwhile: an event may have come in between, or linked it."""
     key = sure(document.operation).key
     while document.operation is not None and document.operation.key == key and document.live:
         ended = change(document)
         if ended is not None:
             return ended
-        document = document.reread()
+        document = document.fetch_latest()
     return document
 
 
@@ -108,18 +110,18 @@ def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None 
     model = type(document)
     evidence = from_reply(model, reply, ends=sure(document.operation).key, problem=problem)
     try:
-        linked = hand_over(model, {"_id": document.id}, evidence, hearsay=True) or document.reread()
+        linked = merge_observation(model, {"_id": document.id}, evidence, hearsay=True) or document.fetch_latest()
     except DuplicateKeyError:
         anothers = Unknown(
             f"Stripe's answer is about something else ({evidence.stripe_id}, which another document made)"
         )
         log.error("%s %s: %s", document.resource.kind, document.id, anothers)
         return _concluded(document, anothers)
-    linked = _look_or_wait(linked) if needs_look(linked, evidence) else linked
+    linked = _look_or_wait(linked) if needs_refresh(linked, evidence) else linked
     return _declined(linked, evidence) if problem else linked
 
 
-def _declined(document: SyncedDocument, evidence: Evidence) -> SyncedDocument:
+def _declined(document: SyncedDocument, evidence: Observation) -> SyncedDocument:
     """Note the problem if an event ended the operation before the reply could say it, and nothing has changed since."""
     while document.live and document.operation is None and document.is_as(evidence):
         if document.error is not None:
@@ -127,16 +129,16 @@ def _declined(document: SyncedDocument, evidence: Evidence) -> SyncedDocument:
         noted = document.move(error=evidence.error)
         if noted is not None:
             return noted
-        document = document.reread()
+        document = document.fetch_latest()
     return document
 
 
 def _look_or_wait(document: SyncedDocument) -> SyncedDocument:
     try:
-        return look(document)
+        return refresh(document)
     except CannotLook as error:
         log.warning("%s %s cannot be read: %s", document.resource.kind, document.id, error)
-        return document.reread()
+        return document.fetch_latest()
 
 
 def _is_a(document: SyncedDocument, reply: Reply) -> bool:

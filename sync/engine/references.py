@@ -14,10 +14,10 @@ from stripe_mongo_sync.models.base.resource import is_id
 
 def resolved(model: type[SyncedDocument], values: dict[str, Any]) -> dict[str, Any]:
     """Return checked `values` with every reference as a Stripe id. Raises Invalid unless all are active."""
-    return resolve(dict(model._fields), values)
+    return resolve_references(dict(model._fields), values)
 
 
-def resolve(fields: dict[str, BaseField], values: dict[str, Any]) -> dict[str, Any]:
+def resolve_references(fields: dict[str, BaseField], values: dict[str, Any]) -> dict[str, Any]:
     """The same, for the parameters of an action."""
     errors: dict[str, str] = {}
     result = _resolve(fields, values, "", errors)
@@ -41,7 +41,7 @@ def _one(field: BaseField | None, value: Any, label: str, errors: dict[str, str]
     if kind is None:
         return value
     target = kinds()[kind].lookup(value)
-    if target is None and getattr(field, "unheard", False) and is_id(value) and not ObjectId.is_valid(value):
+    if target is None and getattr(field, "allow_unknown", False) and is_id(value) and not ObjectId.is_valid(value):
         return value  # Stripe tells of no creation of this kind: it may be there, and Stripe will say
     if target is None:
         errors[label] = f"there is no such {kind} here"

@@ -13,14 +13,14 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from stripe_mongo_sync.models import Status, SyncedDocument
-from stripe_mongo_sync.models.base.input import Invalid, checked, checked_fields, params, require_json, sendable
-from stripe_mongo_sync.models.base.parts import Call
-from stripe_mongo_sync.models.rows.keys import Key, wrong_key
+from stripe_mongo_sync.models.base.embedded import Call
+from stripe_mongo_sync.models.base.input import Invalid, checked_fields, params, require_json, to_params, validate
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey, wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.composed import COMPOSED
+from stripe_mongo_sync.sync.engine.composite import COMPOSITES
 from stripe_mongo_sync.sync.engine.push import push, sent
-from stripe_mongo_sync.sync.engine.references import resolve, resolved
+from stripe_mongo_sync.sync.engine.references import resolve_references, resolved
 from stripe_mongo_sync.sync.errors import (
     AlreadyExists,
     CannotLook,
@@ -36,7 +36,7 @@ from stripe_mongo_sync.sync.errors import (
     Unavailable,
 )
 from stripe_mongo_sync.sync.logs import log
-from stripe_mongo_sync.sync.process.deadline import leased
+from stripe_mongo_sync.sync.process.deadline import within_lease
 from stripe_mongo_sync.sync.stripe.answers import api_version
 from stripe_mongo_sync.sync.tokens import IN_PROCESS
 
@@ -44,7 +44,7 @@ UNPAID = ("requires_payment_method", "canceled", "failed")  # what an intent, or
 OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
-@leased
+@within_lease
 def create(
     model: type[SyncedDocument],
     body: dict[str, Any],
@@ -90,15 +90,15 @@ def _paid_since(document: SyncedDocument) -> bool:
 
 def _stage(model: type[SyncedDocument], body: dict[str, Any], request: dict[str, Any]) -> tuple[SyncedDocument, bool]:
     body = dict(body)
-    own_id = _own_id(body.pop("id", None)) if model.resource.own_id else None
+    accepts_custom_id = _own_id(body.pop("id", None)) if model.resource.accepts_custom_id else None
     id = ObjectId()
     try:
-        values = model.prepared(resolved(model, checked(model, body, "create")))
-        if composed := COMPOSED.get(model.resource.kind):
+        values = model.with_derived(resolved(model, validate(model, body, "create")))
+        if composed := COMPOSITES.get(model.resource.kind):
             values, operation = composed.plan(values, id)
         else:
-            sent = params(model, values, "create") | ({"id": own_id} if own_id else {})
-            operation = frozen(model, id, "create", [Call(model.resource.path, sent)])
+            sent = params(model, values, "create") | ({"id": accepts_custom_id} if accepts_custom_id else {})
+            operation = build_operation(model, id, "create", [Call(model.resource.path, sent)])
     except Invalid:
         first = _of_request(model, request)  # what it refers to may have gone since
         if first is None:
@@ -130,9 +130,9 @@ def _own_id(given: Any) -> str | None:
     return given
 
 
-def frozen(model: type[SyncedDocument], id: ObjectId, verb: str, calls: list[Call]) -> dict[str, Any]:
+def build_operation(model: type[SyncedDocument], id: ObjectId, verb: str, calls: list[Call]) -> dict[str, Any]:
     """Return the operation of these calls, of which the last is the one that counts, as every attempt will send it."""
-    draw = partial(Key.draw, current().installation, model.resource.kind, id, verb)
+    draw = partial(IdempotencyKey.generate, current().installation, model.resource.kind, id, verb)
     *first, last = [asdict(replace(call, key=str(draw()))) for call in calls]
     if last["method"] == "post" and model.resource.expand:
         last["params"] = {**last["params"], "expand": list(model.resource.expand)}
@@ -158,12 +158,12 @@ def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
     model = type(document)
     require_json(body)
     try:
-        values = resolved(model, checked(model, body, "update"))
+        values = resolved(model, validate(model, body, "update"))
         local = {name for name in values if getattr(model._fields[name], "local", False)}
         if local and len(local) < len(values):
             raise Invalid(dict.fromkeys(local, "is kept here only: change it in a request of its own"))
         if local:
-            return _rename(document, model.prepared(values))
+            return _rename(document, model.with_derived(values))
         return _run(document, "update", lambda latest: [Call(latest.path, params(model, values, "update"))])
     except PyMongoError as error:
         raise Unavailable from error
@@ -192,7 +192,7 @@ def act(document: SyncedDocument, name: str, body: dict[str, Any]) -> SyncedDocu
         there = f"must be one of {', '.join(actions)}" if actions else f"{document.resource.kind} has none"
         raise Invalid({"action": there})
     fields = dict(action.takes._fields) if action.takes else {}
-    values = sendable(resolve(fields, checked_fields(fields, body, "create")), "create")
+    values = to_params(resolve_references(fields, checked_fields(fields, body, "create")), "create")
     calls = action.calls or (lambda latest, given: [Call(f"{latest.path}/{name}", given)])
     try:
         return _run(document, name, lambda latest: calls(latest, values))
@@ -212,11 +212,11 @@ def _rename(document: SyncedDocument, values: dict[str, Any]) -> SyncedDocument:
             raise AlreadyExists from error
         if moved is not None:
             return moved
-        document = document.reread()
+        document = document.fetch_latest()
     raise NotFound
 
 
-@leased
+@within_lease
 def _run(document: SyncedDocument, verb: str, calls: Callable[[SyncedDocument], list[Call]]) -> SyncedDocument:
     staged = None
     while staged is None:
@@ -227,9 +227,9 @@ def _run(document: SyncedDocument, verb: str, calls: Callable[[SyncedDocument], 
         pending = document.operation
         if document.status == Status.PENDING or (pending and not (verb == "delete" and pending.verb == "update")):
             raise InProgress
-        staged = document.begin(frozen(type(document), document.id, verb, calls(document)))
+        staged = document.begin(build_operation(type(document), document.id, verb, calls(document)))
         if staged is None:
-            document = document.reread()
+            document = document.fetch_latest()
     key = sure(staged.operation).key
     ended = _pushed(staged)
     if ended.status == Status.DELETED and verb != "delete":
@@ -242,12 +242,12 @@ def _run(document: SyncedDocument, verb: str, calls: Callable[[SyncedDocument], 
 def _pushed(document: SyncedDocument) -> SyncedDocument:
     """Push for a caller, who is told of a refusal even if an event has settled the document before it came."""
     try:
-        if document.resource.kind in COMPOSED:
+        if document.resource.kind in COMPOSITES:
             return push(document)
         ended, problem = sent(document)
     except CannotLook as error:
         log.error("%s %s stays pending: %s", document.resource.kind, document.id, error)
-        return document.reread()
+        return document.fetch_latest()
     if problem is not None and ended.status == Status.ACTIVE:
         raise Refused(ended, problem)
     return ended

@@ -3,23 +3,23 @@
 from dataclasses import dataclass, field
 
 from stripe_mongo_sync.models import SyncedDocument, Undo, created_kinds
-from stripe_mongo_sync.models.base.parts import Call
-from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.base.embedded import Call
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
-from stripe_mongo_sync.models.state import LATCH, State
+from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.converge import KEY_LASTS
+from stripe_mongo_sync.sync.engine.converge import KEY_REPLAY_WINDOW
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.about import of_id
 from stripe_mongo_sync.sync.stripe.answers import Refusal, Reply, Unknown
 
 LEAST = 20  # undos and deletions that one run may do in any installation
-SHARE = 100  # and in a large one, every hundredth of the live documents
+CAP_DIVISOR = 100  # and in a large one, every hundredth of the live documents
 
 
 @dataclass
-class Brakes:
+class CircuitBreaker:
     """The cap of one run on what cannot be taken back. Once it is reached it latches, until an operator confirms."""
 
     spent: int = 0
@@ -27,21 +27,21 @@ class Brakes:
     _latched: bool | None = field(default=None)
 
     @property
-    def latched(self) -> bool:
+    def is_open(self) -> bool:
         """Whether an earlier run, or this one, reached the cap."""
         if self._latched is None:
-            self._latched = State.read(LATCH) is not None
+            self._latched = State.read(CIRCUIT_BREAKER) is not None
         return self._latched
 
-    def spend(self) -> bool:
+    def allow(self) -> bool:
         """Take one of the cap; False when it is used up."""
-        if self.latched:
+        if self.is_open:
             return False
         if self._cap is None:
             live = sum(model.objects(live=True).count() for model in created_kinds().values())
-            self._cap = max(LEAST, live // SHARE)
+            self._cap = max(LEAST, live // CAP_DIVISOR)
         if self.spent >= self._cap:
-            State.write(LATCH, {"cap": self._cap})
+            State.write(CIRCUIT_BREAKER, {"cap": self._cap})
             self._latched = True
             log.error("the cap of %s undos and deletions is reached: look, then `operations confirm`", self._cap)
             return False
@@ -49,25 +49,25 @@ class Brakes:
         return True
 
 
-def undo(document: SyncedDocument, brakes: Brakes) -> bool:
+def undo(document: SyncedDocument, brakes: CircuitBreaker) -> bool:
     """Undo the orphans of a claimed document; False when the brakes stopped it. Raises CannotLook.
 
     Each goes only if no live document claims it and no money hangs on it; else the document is put in review.
     """
     while document.orphans:
         orphan = document.orphans[0]
-        reason = held_by(document, orphan)
+        reason = undo_blocker(document, orphan)
         if reason is not None:
-            document.ask_for_review(f"{orphan} should be undone, but {reason}")
+            document.send_to_review(f"{orphan} should be undone, but {reason}")
             return True
         if is_usable(document, orphan):
-            if not brakes.spend():
+            if not brakes.allow():
                 return False
             sent = _undo(document, orphan)
             if sent is None:
                 return True
             document = sent
-        undone = document.undid(orphan)
+        undone = document.record_undo(orphan)
         if undone is None:
             return True  # it moved meanwhile; the next run goes on
         log.info("%s %s: %s undone", document.resource.kind, document.id, orphan)
@@ -75,7 +75,7 @@ def undo(document: SyncedDocument, brakes: Brakes) -> bool:
     return True
 
 
-def held_by(document: SyncedDocument, orphan: str) -> str | None:
+def undo_blocker(document: SyncedDocument, orphan: str) -> str | None:
     """Return why this orphan must not be undone automatically, or None."""
     holder = type(document).objects(stripe_id=orphan, live=True).first()
     if holder:
@@ -108,8 +108,15 @@ def _undo(document: SyncedDocument, orphan: str) -> SyncedDocument | None:
     resource = document.resource
     begun = document.undoing if document.undoing and document.undoing.orphan == orphan else None
     for way in resource.undo[resource.undo.index(Undo(begun.way)) if begun else 0 :]:
-        known = begun is not None and begun.way == way and begun.key and document.claimed_at - begun.since < KEY_LASTS
-        key = None if known else str(Key.draw(current().installation, resource.kind, document.id, "undo"))
+        known = (
+            begun is not None
+            and begun.way == way
+            and begun.key
+            and document.claimed_at - begun.since < KEY_REPLAY_WINDOW
+        )
+        key = (
+            None if known else str(IdempotencyKey.generate(current().installation, resource.kind, document.id, "undo"))
+        )
         staged = document.begin_undo(orphan, way, key)
         if staged is None:
             return None  # it moved meanwhile, or it is too late
@@ -120,10 +127,10 @@ def _undo(document: SyncedDocument, orphan: str) -> SyncedDocument | None:
     match answer:
         case Unknown() | Reply(replayed=True):  # a replay is up to a day old: somebody may have made it usable since
             spent = document.spend_undo() if isinstance(answer, Reply) or answer.stored else document
-            (spent or document).postpone(backoff(1))
+            (spent or document).reschedule(backoff(1))
             return None
         case Refusal(missing=False):
-            document.ask_for_review(
+            document.send_to_review(
                 f"{orphan} should be undone, but Stripe says: {answer.problem['message']}", undoing=None
             )
             return None

@@ -10,9 +10,9 @@ from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.tally import having, oldest
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.settle import Run
-from stripe_mongo_sync.sync.errors import WrongStripe
-from stripe_mongo_sync.sync.inbox.inbox import attempt, canonical, keep
+from stripe_mongo_sync.sync.engine.resolve import Run
+from stripe_mongo_sync.sync.errors import WrongAccount
+from stripe_mongo_sync.sync.inbox.inbox import attempt, keep, to_bytes
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.isolation import isolated
 from stripe_mongo_sync.sync.stripe.answers import Reply
@@ -42,7 +42,7 @@ def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> Non
         return
     if page.remote.get("has_more") and current().gateway.get(f"/v1/events/{newest['id']}") is not None:
         return
-    raise WrongStripe(
+    raise WrongAccount(
         f"Stripe no longer has the event {newest['id']}, which was read there: this is another Stripe, or a sandbox "
         "that was wiped. Nothing was touched. Correct STRIPE_SECRET_KEY or MONGODB_URI; after a wipe, begin with an "
         "empty database, or keep this one with `new-installation` and then `reconcile --full`"
@@ -56,7 +56,7 @@ def move_checkpoint(checkpoint: dict[str, Any] | None, newest: Reply) -> None:
     State.write(CHECKPOINT, {"read_at": newest.earliest, "newest": mark})
 
 
-def catch_up(page: Reply, run: Run) -> bool:
+def apply_missed_events(page: Reply, run: Run) -> bool:
     """Apply the events of a page that never reached the inbox, in any order; return whether all are in it now.
 
     Runs that read the same page share it: whoever meets the work of another goes on elsewhere on the page.
@@ -77,7 +77,7 @@ def catch_up(page: Reply, run: Run) -> bool:
         with isolated(run.counts, f"event {event['id']}"):
             if not Event.known([event["id"]]):
                 verdict = attempt(event, quick=False)
-                if keep(event, canonical(event), verdict):
+                if keep(event, to_bytes(event), verdict):
                     run.counts[f"event_{verdict.state}"] += verdict.state != EventState.IGNORED
                     continue
         random.shuffle(missed)

@@ -19,19 +19,25 @@ from stripe_mongo_sync.models.event import MAX_ATTEMPTS, EventState, Via, bare, 
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import is_away
 from stripe_mongo_sync.models.rows.indexes import Unguarded
-from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.state import OTHER_VERSION, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.admission import OTHERS, foreign, sample, unkept
-from stripe_mongo_sync.sync.engine.adopt import Verdict, unknown_object
-from stripe_mongo_sync.sync.engine.composed import is_followed, tell
-from stripe_mongo_sync.sync.engine.evidence import another_life, from_event, hand_over, needs_look, request_key
-from stripe_mongo_sync.sync.engine.look import look
+from stripe_mongo_sync.sync.engine.admission import OTHERS, sample, why_not_mirrored, why_not_ours
+from stripe_mongo_sync.sync.engine.adopt import EventResult, apply_to_unknown
+from stripe_mongo_sync.sync.engine.composite import has_dependents, notify_dependents
+from stripe_mongo_sync.sync.engine.observations import (
+    from_event,
+    is_new_incarnation,
+    merge_observation,
+    needs_refresh,
+    request_key,
+)
+from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.errors import CannotLook, Outage
 from stripe_mongo_sync.sync.inbox.thin import LOST, THIN, as_snapshot, told_in_full
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
-from stripe_mongo_sync.sync.process.deadline import time_left, within
+from stripe_mongo_sync.sync.process.deadline import deadline_in, time_left
 from stripe_mongo_sync.sync.process.isolation import counted, isolated
 from stripe_mongo_sync.sync.stripe.answers import api_version
 
@@ -66,7 +72,7 @@ def parse(raw: bytes) -> dict[str, Any]:
     return event
 
 
-def canonical(event: dict[str, Any]) -> bytes:
+def to_bytes(event: dict[str, Any]) -> bytes:
     """Return the bytes to keep of an event that was read from Stripe's list instead of delivered."""
     return json.dumps(event, separators=(",", ":")).encode()
 
@@ -77,14 +83,14 @@ def receive(event: dict[str, Any], raw: bytes) -> EventState | None:
     Whatever it leads to, Stripe is read for `WEBHOOK` seconds at most: what would take longer is left to reconcile.
     Raises PyMongoError when it could not be stored, so that Stripe must send it again.
     """
-    with within(WEBHOOK):
+    with deadline_in(WEBHOOK):
         verdict = attempt(event, quick=True)
         if verdict.state != EventState.IGNORED:
             note_version(event)
         return verdict.state if keep(event, raw, verdict, Via.WEBHOOK) else None
 
 
-def keep(event: dict[str, Any], raw: bytes, verdict: Verdict, via: Via = Via.LIST) -> bool:
+def keep(event: dict[str, Any], raw: bytes, verdict: EventResult, via: Via = Via.LIST) -> bool:
     """Keep an event and what became of it; False when it was known. After an adoption, apply what waited for it."""
     stored = Event.record(
         event,
@@ -92,7 +98,7 @@ def keep(event: dict[str, Any], raw: bytes, verdict: Verdict, via: Via = Via.LIS
         verdict.state,
         verdict.why,
         verdict.due,
-        tell=verdict.ours,
+        notify_hooks=verdict.ours,
         others=verdict.why in OTHERS,
         via=via,
         erased=bool(verdict.erased),
@@ -114,13 +120,13 @@ def _apply_what_waited(object_id: str, *, quick: bool) -> None:
             return
 
 
-def _erased(verdict: Verdict, event: dict[str, Any]) -> bool:
+def _erased(verdict: EventResult, event: dict[str, Any]) -> bool:
     """Whether an event is about somebody who was forgotten; of its object, a document that is known has said so."""
     asked = owners_of_event(event) if verdict.erased is None else owners_before(event)
     return bool(verdict.erased) or Erasure.concerns(asked)
 
 
-def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
+def attempt(event: dict[str, Any], *, quick: bool) -> EventResult:
     """Apply an event and return what became of it; whatever goes wrong becomes a verdict.
 
     Only that MongoDB is away rises, as nothing can be said or kept without it, and an Outage, which no event causes.
@@ -130,16 +136,16 @@ def attempt(event: dict[str, Any], *, quick: bool) -> Verdict:
     except Outage:
         raise
     except CannotLook as error:
-        return Verdict(EventState.RECEIVED, str(error))
+        return EventResult(EventState.RECEIVED, str(error))
     except Exception as error:  # one event that we cannot digest must not hold up the others, nor be lost
         if (why := unstorable(error)) is not None:
-            return Verdict(EventState.DEAD, f"cannot be stored: {why}")
+            return EventResult(EventState.DEAD, f"cannot be stored: {why}")
         if isinstance(error, PyMongoError) and not isinstance(error, Unguarded):  # what it says quotes the document
             if is_away(error):
                 raise
             error = RuntimeError(f"MongoDB cannot change its document ({getattr(error, 'code', None)})")
         log.exception("event %s cannot be applied", event["id"])
-        return Verdict(EventState.RECEIVED, f"{type(error).__name__}: {error}")
+        return EventResult(EventState.RECEIVED, f"{type(error).__name__}: {error}")
 
 
 def unstorable(error: Exception) -> str | None:
@@ -149,40 +155,42 @@ def unstorable(error: Exception) -> str | None:
     return type(error).__name__ if isinstance(error, UNSTORABLE) else None
 
 
-def apply(event: dict[str, Any], *, quick: bool) -> Verdict:
+def apply(event: dict[str, Any], *, quick: bool) -> EventResult:
     """Let the document that an event is about absorb it, and what is made of it follow. Raises CannotLook."""
     event = told_in_full(event, quick=quick)
-    reason = foreign(event, quick=quick) or ("a sample: its object does not exist" if sample(event) else None)
+    reason = why_not_ours(event, quick=quick) or ("a sample: its object does not exist" if sample(event) else None)
     if reason:
-        return Verdict(EventState.IGNORED, reason, ours=False)
-    reason = unkept(event)
+        return EventResult(EventState.IGNORED, reason, ours=False)
+    reason = why_not_mirrored(event)
     if reason:
-        return Verdict(EventState.IGNORED, reason)
+        return EventResult(EventState.IGNORED, reason)
     remote = event["data"]["object"]
     model = kinds()[str(remote["object"])]
     if left := left_by(event):
-        Erasure.takes_in(left, {remote["id"]})  # where they were forgotten: the object itself names nobody any more
+        Erasure.include_if_related(
+            left, {remote["id"]}
+        )  # where they were forgotten: the object itself names nobody any more
     verdict = _absorb(model, remote, event, quick=quick)
-    if is_followed(model) and (document := model.of(remote["id"])) is not None:
-        tell(document)
+    if has_dependents(model) and (document := model.of(remote["id"])) is not None:
+        notify_dependents(document)
     return verdict
 
 
-def _absorb(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str, Any], *, quick: bool) -> Verdict:
+def _absorb(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str, Any], *, quick: bool) -> EventResult:
     evidence = from_event(model, event)
-    document = hand_over(model, _where(model, event), evidence)
-    if document is None or another_life(document, remote):
-        return unknown_object(model, event, quick=quick)
+    document = merge_observation(model, _where(model, event), evidence)
+    if document is None or is_new_incarnation(document, remote):
+        return apply_to_unknown(model, event, quick=quick)
     known: dict[str, Any] = {"erased": document.erased_at is not None, "as_of": document.as_of}
     if evidence.stripe_id in document.orphans:
-        return Verdict(EventState.APPLIED, "a twin of this document: to be undone", **known)
+        return EventResult(EventState.APPLIED, "a twin of this document: to be undone", **known)
     lost = event["type"] == LOST  # what it tells of is older than itself, and nobody knows by how much
     if document.status == Status.ACTIVE and evidence.latest < (document.seen_at or 0) and not lost:
         state = EventState.APPLIED if document.is_as(evidence) else EventState.STALE
-        return Verdict(state, **known)
-    if lost or needs_look(document, evidence) or model.resource.kind in current().settings.revalidate:
-        look(document, quick=quick, told_gone=evidence.gone)
-    return Verdict(EventState.APPLIED, **known)
+        return EventResult(state, **known)
+    if lost or needs_refresh(document, evidence) or model.resource.kind in current().settings.revalidate:
+        refresh(document, quick=quick, deletion_reported=evidence.gone)
+    return EventResult(EventState.APPLIED, **known)
 
 
 def note_version(event: dict[str, Any]) -> None:
@@ -199,7 +207,7 @@ def _where(model: type[SyncedDocument], event: dict[str, Any]) -> dict[str, Any]
 
     One key causes events about several objects: it names a document only on the creation of that document's kind.
     """
-    key = Key.parse(request_key(event))
+    key = IdempotencyKey.parse(request_key(event))
     ours = key and (key.installation, key.kind) == (current().installation, model.resource.kind)
     if key and ours and event["type"] == model.resource.created_event:
         return {"_id": key.document, "key": str(key)}
@@ -212,7 +220,7 @@ def drain(note: Callable[[EventState], None] = lambda state: None, counts: Count
     One that nobody can work on counts as `failed`. Raises Outage: what is left is left as it was.
     """
     failed = Counter[str]() if counts is None else counts
-    for claimed in Event.claims(clock.now(), counted(failed, "event")):
+    for claimed in Event.claim_due(clock.now(), counted(failed, "event")):
         with isolated(failed, f"event {claimed.id}"):
             note(drain_one(claimed))
 
@@ -226,7 +234,7 @@ def drain_one(row: Event, *, quick: bool = False) -> EventState:
         return EventState.DEAD
     verdict = attempt(event, quick=quick)
     if verdict.state == EventState.RECEIVED and row.attempts >= MAX_ATTEMPTS:
-        verdict = Verdict(EventState.DEAD, verdict.why)
+        verdict = EventResult(EventState.DEAD, verdict.why)
     if verdict.why in OTHERS:
         row.disown(event, str(verdict.why))
         return verdict.state

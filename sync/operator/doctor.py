@@ -18,12 +18,12 @@ from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.database.in_force import deviations, in_force
 from stripe_mongo_sync.sync.database.indexes import COMMAND, gaps
 from stripe_mongo_sync.sync.database.strangers import neighbours
-from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
+from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, WrongAccount
 from stripe_mongo_sync.sync.inbox.checkpoint import require_continuity
 from stripe_mongo_sync.sync.operator.catalogue import kinds_of
 from stripe_mongo_sync.sync.operator.endpoint import Endpoint, listed
 from stripe_mongo_sync.sync.operator.findings import Finding, Level, exit_code
-from stripe_mongo_sync.sync.operator.protection import protection, secrecy
+from stripe_mongo_sync.sync.operator.mongodb_security import protection, secrecy
 from stripe_mongo_sync.sync.operator.status import status
 from stripe_mongo_sync.sync.process.screen import word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
@@ -85,7 +85,7 @@ def _seen(look: Iterator[Finding]) -> Iterator[Finding]:
         yield from look
     except Forbidden as error:
         yield Finding("permissions", Level.WARNING, str(error), f"let it read that, at {KEYS}; {ALL}")
-    except WrongStripe as error:
+    except WrongAccount as error:
         told, _, do = str(error).partition(". Nothing was touched. ")
         yield Finding("stripe", Level.PROBLEM, told, do)
     except CannotLook as error:
@@ -104,7 +104,7 @@ def _account(found: Diagnosis) -> Reply | None:
         reply = current().gateway.get("/v1/account")
     except BadKey as error:
         told.append(Finding("key", Level.PROBLEM, str(error), f"make a new one at {KEYS}, and restart every process"))
-    except WrongStripe as error:
+    except WrongAccount as error:
         told.append(Finding("key", Level.PROBLEM, str(error), "correct STRIPE_SECRET_KEY or MONGODB_URI"))
     except Forbidden as error:
         told.append(Finding("key", Level.PROBLEM, str(error), f"let it read the account, at {KEYS}"))

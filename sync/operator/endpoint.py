@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
-from stripe_mongo_sync.models.base.parts import Call
+from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.mirrored import QUESTIONS
 from stripe_mongo_sync.models.state import ENDPOINT, State
 from stripe_mongo_sync.sync.connection import current

@@ -10,9 +10,9 @@ from stripe_mongo_sync.models import Status, SyncedDocument
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.composed import COMPOSED, tell
-from stripe_mongo_sync.sync.engine.evidence import hand_over, of_id, referenced
-from stripe_mongo_sync.sync.engine.look import look, matches
+from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
+from stripe_mongo_sync.sync.engine.observations import existence_of, merge_observation, referenced
+from stripe_mongo_sync.sync.engine.refresh import matches, refresh
 from stripe_mongo_sync.sync.errors import NotPossible, ReadRefused
 from stripe_mongo_sync.sync.logs import log
 
@@ -52,7 +52,7 @@ def linked(document: SyncedDocument, stripe_id: str, *, force: bool = False) -> 
     Raises Differs unless it is as it was staged, or `force` says that this does not matter; NotPossible; CannotLook.
     """
     model = type(document)
-    if document.status not in (Status.PENDING, Status.ROLLED_BACK) or document.resource.kind in COMPOSED:
+    if document.status not in (Status.PENDING, Status.ROLLED_BACK) or document.resource.kind in COMPOSITES:
         raise NotPossible(f"This document is {document.status}.")
     remote = _read(document, stripe_id)
     differences = compare(document, remote)
@@ -66,12 +66,12 @@ def linked(document: SyncedDocument, stripe_id: str, *, force: bool = False) -> 
         raise NotPossible(f"Document {holder.id} holds {stripe_id}, and is in use.")
     if document.review is not None:
         document = _moved(document.move(review=None, in_doubt=False, lease=clock.from_now()))
-    taken = _moved(hand_over(model, {"_id": document.id}, of_id(stripe_id, "operator")))
+    taken = _moved(merge_observation(model, {"_id": document.id}, existence_of(stripe_id, "operator")))
     removed = str(holder.id) if holder is not None and model.objects(id=holder.id).first() is None else None
     if removed is not None:
         log.warning("%s %s: the adopted document %s, which held %s, was removed", *_of(document), removed, stripe_id)
-    seen = look(taken) if taken.status == Status.ACTIVE else taken
-    tell(seen)
+    seen = refresh(taken) if taken.status == Status.ACTIVE else taken
+    notify_dependents(seen)
     return Linked(seen, [difference.name for difference in differences], removed)
 
 
@@ -89,7 +89,7 @@ def _read(document: SyncedDocument, stripe_id: str) -> dict[str, Any]:
 def compare(document: SyncedDocument, remote: dict[str, Any]) -> list[Difference]:
     """Return the fields that an object does not have as they were staged; what is only told to Stripe shows nowhere."""
     sent = document.operation.params if document.operation is not None else {}
-    shown, has = {*type(document).own_fields(), "id"}, type(document).as_sent(remote)
+    shown, has = {*type(document).own_fields(), "id"}, type(document).in_request_shape(remote)
     return [
         Difference(name, value, has.get(name))
         for name, value in sent.items()

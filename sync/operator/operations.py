@@ -12,17 +12,17 @@ from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each
 from stripe_mongo_sync.models.rows.sure import sure
-from stripe_mongo_sync.models.state import LATCH, State
+from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.composed import COMPOSED, tell
-from stripe_mongo_sync.sync.engine.converge import SETTLING, Sight
-from stripe_mongo_sync.sync.engine.evidence import from_reply, hand_over, of_id
-from stripe_mongo_sync.sync.engine.look import observe
-from stripe_mongo_sync.sync.engine.settle import Run, settle
+from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
+from stripe_mongo_sync.sync.engine.converge import IN_FLIGHT_LIMIT, RemoteState
+from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation
+from stripe_mongo_sync.sync.engine.refresh import read_remote
+from stripe_mongo_sync.sync.engine.resolve import Run, resolve
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.inbox.inbox import EVENT_ID
 from stripe_mongo_sync.sync.operator.link import Linked, linked
-from stripe_mongo_sync.sync.process.deadline import leased
+from stripe_mongo_sync.sync.process.deadline import within_lease
 from stripe_mongo_sync.sync.process.screen import quoted, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.runs.back import bring_back
@@ -165,7 +165,7 @@ def document_of(id: str) -> SyncedDocument:
     raise NotFound
 
 
-@leased
+@within_lease
 def retry(id: str) -> SyncedDocument:
     """Look again, and send again only where the table would."""
     document = document_of(id)
@@ -173,23 +173,23 @@ def retry(id: str) -> SyncedDocument:
         raise NotPossible("Nothing is pending on this document.")
     if document.status == Status.DELETED and document.review is not None:
         bring_back(document)
-        return document.reread()
-    resumed = _moved(document.resume())
+        return document.fetch_latest()
+    resumed = _moved(document.requeue())
     claimed = _moved(resumed.claim())
-    settle(claimed, Run(), claimed.claimed_at)
-    return claimed.reread()
+    resolve(claimed, Run(), claimed.claimed_at)
+    return claimed.fetch_latest()
 
 
 def roll_back(id: str) -> SyncedDocument:
     """Give up what is pending: a creation, a change, or the undoing of twins."""
     ended = _given_up(document_of(id))
-    tell(ended)
+    notify_dependents(ended)
     return ended
 
 
 def _given_up(document: SyncedDocument) -> SyncedDocument:
     problem = {"type": "rolled-back", "code": None, "message": "An operator gave it up."}
-    if document.resource.kind in COMPOSED:
+    if document.resource.kind in COMPOSITES:
         raise NotPossible("This document follows those that it is made of: settle them, and it will follow.")
     _require_quiet(document)
     if document.orphans:
@@ -202,7 +202,7 @@ def _given_up(document: SyncedDocument) -> SyncedDocument:
         return _moved(document.move("", orphans=[], undone=undone, undoing=None, **rest))
     if document.status == Status.PENDING:
         # In review a person has looked, and what was found is somebody else's; otherwise its object may still turn up.
-        return _moved(document.give_up(problem, "operator", in_doubt=document.review is None))
+        return _moved(document.roll_back(problem, "operator", in_doubt=document.review is None))
     if document.status == Status.ACTIVE and document.operation is not None:
         return _moved(document.move(operation=None, error=problem, review=None, lease=clock.from_now()))
     if document.status == Status.ACTIVE and document.missing_since is not None:
@@ -215,11 +215,11 @@ def _given_up(document: SyncedDocument) -> SyncedDocument:
 
 def _gone_or_found(document: SyncedDocument) -> SyncedDocument:
     """Look once more at what Stripe did not find: a person says that it is gone, unless it is there."""
-    sight, reply = observe(document)
-    if sight not in (Sight.THERE, Sight.DONE):
-        gone = of_id(document.stripe_id or "", "operator", gone=True)
-        return _moved(hand_over(type(document), {"_id": document.id}, gone))
-    return _moved(document.see(from_reply(type(document), sure(reply))))
+    sight, reply = read_remote(document)
+    if sight not in (RemoteState.THERE, RemoteState.DONE):
+        gone = existence_of(document.stripe_id or "", "operator", gone=True)
+        return _moved(merge_observation(type(document), {"_id": document.id}, gone))
+    return _moved(document.store_snapshot(from_reply(type(document), sure(reply))))
 
 
 def _require_quiet(document: SyncedDocument) -> None:
@@ -231,8 +231,8 @@ def _require_quiet(document: SyncedDocument) -> None:
         sent = operation.sent_at or document.updated_at  # of old rows, the last change is all that is known
     else:
         sent = None
-    if sent is not None and clock.now() - sent < SETTLING:
-        free = (sent + SETTLING).isoformat(timespec="seconds").replace("+00:00", "Z")
+    if sent is not None and clock.now() - sent < IN_FLIGHT_LIMIT:
+        free = (sent + IN_FLIGHT_LIMIT).isoformat(timespec="seconds").replace("+00:00", "Z")
         raise NotPossible(f"Something may still be under way at Stripe: it can be given up after {free}.")
 
 
@@ -246,7 +246,7 @@ def _keep(document: SyncedDocument, orphan: str) -> None:
 
 def confirm() -> None:
     """Release the brakes."""
-    State.clear(LATCH)
+    State.clear(CIRCUIT_BREAKER)
 
 
 def _moved(moved: Moved | None) -> Moved:

@@ -20,12 +20,12 @@ from stripe_mongo_sync.models import (
     SyncedDocument,
     present_kinds,
 )
-from stripe_mongo_sync.models.base.notice import Noticing
+from stripe_mongo_sync.models.base.notice import NoticeOutbox
 from stripe_mongo_sync.models.event import OPEN, EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.tally import MOST, count, counts, first_key, having, oldest, smallest
 from stripe_mongo_sync.models.rows.username import fold
-from stripe_mongo_sync.models.state import ALIKE, CHECKPOINT, HEARTBEAT, LATCH, OTHER_VERSION, State
+from stripe_mongo_sync.models.state import ALIKE, CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, OTHER_VERSION, State
 from stripe_mongo_sync.sync.operator.findings import MARKS, Finding, Level, exit_code
 from stripe_mongo_sync.sync.process.screen import quoted, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
@@ -101,7 +101,7 @@ def status() -> Health:
     _inbox(health, now)
     _hooks(health, now, there)
     _backlog(health, now, there)
-    heartbeat, checkpoint, latch = State.read(HEARTBEAT), State.read(CHECKPOINT), State.read(LATCH)
+    heartbeat, checkpoint, latch = State.read(HEARTBEAT), State.read(CHECKPOINT), State.read(CIRCUIT_BREAKER)
     health.facts["last_reconcile"] = heartbeat and heartbeat["at"]
     health.facts["checkpoint"] = checkpoint and checkpoint["at"]
     _reconcile(health, now, heartbeat, there)
@@ -149,7 +149,9 @@ def _documents(
             continue
         resource = model.resource
         asked: dict[str, dict[str, Any]] = {"in review": {"review": {"$type": "string"}}}
-        if not resource.mirrored and resource.announced:  # else no webhook confirms it, however well they arrive
+        if (
+            not resource.mirrored and resource.has_created_event
+        ):  # else no webhook confirms it, however well they arrive
             asked["unconfirmed"] = late
         statuses = COPIED if resource.mirrored else Status
         found[model.plural()], beside = counts(model, "status", statuses, asked)
@@ -203,9 +205,9 @@ def _inbox(health: Health, now: datetime) -> None:
 def _hooks(health: Health, now: datetime, there: Iterable[type[SyncedDocument]]) -> None:
     made, _ = counts(Delivery, "state", (DeliveryState.PENDING, DeliveryState.DEAD))
     began = {state: smallest(Delivery, {"state": state}, "at") for state in made}
-    told_of: list[type[Noticing]] = [*there, Event]
-    unmoved = {source: count(source, source.noticed) for source in having(told_of, Noticing.noticed)}
-    told_since = [at for source in unmoved if (at := first_key(source, source.noticed, "notices.at"))]
+    told_of: list[type[NoticeOutbox]] = [*there, Event]
+    unmoved = {source: count(source, source.HAS_NOTICES) for source in having(told_of, NoticeOutbox.HAS_NOTICES)}
+    told_since = [at for source in unmoved if (at := first_key(source, source.HAS_NOTICES, "notices.at"))]
     dead, pending = made.get(DeliveryState.DEAD, 0), made.get(DeliveryState.PENDING, 0)
     waiting = [*told_since, *filter(None, [began.get(DeliveryState.PENDING)])]  # a row of others has no time
     health.facts["hooks"] = {"pending": pending + sum(unmoved.values()), "dead": dead}

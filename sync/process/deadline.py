@@ -13,7 +13,7 @@ DEADLINE: ContextVar[float | None] = ContextVar("DEADLINE", default=None)
 
 
 @contextmanager
-def within(seconds: float) -> Iterator[None]:
+def deadline_in(seconds: float) -> Iterator[None]:
     """Send nothing later than that: who was asleep so long has lost the lease, and perhaps the key."""
     ours, outer = stopwatch() + seconds, DEADLINE.get()
     token = DEADLINE.set(ours if outer is None else min(outer, ours))
@@ -34,5 +34,5 @@ def in_time() -> bool:
     return DEADLINE.get() is not None and time_left() >= sum(TIMEOUT)
 
 
-leased = within(LEASE.total_seconds())  # decorates what takes a lease and then sends
-prompt = within(45.0)  # decorates what sends for whoever waits for it, and concerns no document
+within_lease = deadline_in(LEASE.total_seconds())  # decorates what takes a lease and then sends
+prompt = deadline_in(45.0)  # decorates what sends for whoever waits for it, and concerns no document

@@ -8,8 +8,8 @@ from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import SyncedDocument
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.composed import tell
-from stripe_mongo_sync.sync.engine.evidence import another_life, from_reply
+from stripe_mongo_sync.sync.engine.composite import notify_dependents
+from stripe_mongo_sync.sync.engine.observations import from_reply, is_new_incarnation
 from stripe_mongo_sync.sync.logs import log
 
 BACK, DELETED, HELD = "back", "deleted", "held"  # what became of it, in the words of the counts
@@ -22,7 +22,7 @@ def bring_back(document: SyncedDocument, *, dry: bool = False) -> str:
     """
     model = type(document)
     reply = current().gateway.get(document.path) if document.path else None
-    if reply is None or reply.gone or another_life(document, reply.remote):
+    if reply is None or reply.gone or is_new_incarnation(document, reply.remote):
         return DELETED
     holder = model.objects(stripe_id=document.stripe_id, live=True, id__ne=document.id).first()
     if holder is not None:
@@ -39,13 +39,13 @@ def bring_back(document: SyncedDocument, *, dry: bool = False) -> str:
     if back is None:
         return DELETED  # somebody moved it meanwhile: the next comparison sees
     log.warning("%s %s was called deleted, and Stripe lists %s: active again", *_named(document), document.stripe_id)
-    tell(back)
+    notify_dependents(back)
     return BACK
 
 
 def _held(document: SyncedDocument, reason: str) -> str:
     if document.review is None:
-        document.ask_for_review(reason)
+        document.send_to_review(reason)
         log.warning("%s %s needs a person: %s", *_named(document), reason)
     return HELD
 

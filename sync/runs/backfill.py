@@ -13,20 +13,20 @@ from stripe_mongo_sync.models.owned import owned_kinds
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.composed import NEEDED
-from stripe_mongo_sync.sync.errors import BadKey, BadSettings, CannotLook, Outage, WrongStripe
+from stripe_mongo_sync.sync.engine.composite import NEEDED
+from stripe_mongo_sync.sync.errors import BadKey, BadSettings, CannotLook, Outage, WrongAccount
 from stripe_mongo_sync.sync.inbox.checkpoint import since as events_since
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
-from stripe_mongo_sync.sync.runs.backfill_report import Backfill, Part
+from stripe_mongo_sync.sync.runs.backfill_report import Backfill, KindProgress
 from stripe_mongo_sync.sync.runs.compare import Comparison
 from stripe_mongo_sync.sync.runs.migrations import migrate
 from stripe_mongo_sync.sync.runs.owners import Owners, Walk
-from stripe_mongo_sync.sync.runs.progress import Note, unnoted
+from stripe_mongo_sync.sync.runs.progress import OnProgress, no_progress
 from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.listing import LAG, is_not_there, marked
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.listing import LAG, is_not_there, pages_with_cursor
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 
 Model = type[SyncedDocument]
 
@@ -37,8 +37,8 @@ def backfill(
     since: int | None = None,
     restart: bool = False,
     owner_reads: int = OWNER_READS,
-    patience: Patience,
-    note: Note = unnoted,
+    patience: Throttle,
+    note: OnProgress = no_progress,
 ) -> Backfill:
     """Copy the kinds that are wanted, by default all of them, and call `note` after each page.
 
@@ -51,15 +51,15 @@ def backfill(
         models = {kind: model for kind, model in models.items() if model.resource.mirrored or kind in NEEDED}
     if not models:
         raise BadSettings(["ADOPT=no: what was made elsewhere gets no document here, so there is nothing to copy"])
-    with patience.kept():
-        current().gateway.require_right_stripe()
+    with patience.active():
+        current().gateway.verify_account()
         migrate(note)  # or what an older version stored would pass for drift
         name = " ".join(["backfill", *(models if wanted else ()), *([] if since is None else [f"since {since}"])])
         owners = Owners({*models}, since=since, reads=owner_reads)
         whole = Backfill(name, models, since, int(clock.now().timestamp()), events_since(None) + LAG, owners)
         if not restart:
-            whole.recall()
-        whole.account_born = _account_born() if since is None else None
+            whole.resume()
+        whole.account_created = _account_born() if since is None else None
         try:
             _copy_all(whole, note, asked=bool(wanted))
         except Stopped:
@@ -68,7 +68,7 @@ def backfill(
         State.clear(name)
         if not wanted and since is None and whole.exit_code == 0:
             # Everything was compared once, so the first reconcile need not do it again: events tell the rest.
-            State.first(CHECKPOINT, {"read_at": whole.events_from, "newest": None})
+            State.set_default(CHECKPOINT, {"read_at": whole.events_from, "newest": None})
     return whole
 
 
@@ -98,16 +98,16 @@ def _account_born() -> int | None:
     return told if isinstance(told, int) else None
 
 
-def _copy_all(whole: Backfill, note: Note, *, asked: bool) -> None:
+def _copy_all(whole: Backfill, note: OnProgress, *, asked: bool) -> None:
     silent = False
     for kind in whole.listed:
-        model, part = whole.models[kind], whole.parts.setdefault(kind, Part())
+        model, part = whole.models[kind], whole.parts.setdefault(kind, KindProgress())
         if part.done:
             continue
         try:
             _copy(whole, kind, note)
             silent = False
-        except (BadKey, WrongStripe) as error:
+        except (BadKey, WrongAccount) as error:
             whole.unseen.append(str(error))
             return
         except Outage as error:
@@ -119,23 +119,23 @@ def _copy_all(whole: Backfill, note: Note, *, asked: bool) -> None:
             log.warning("%s cannot be read: %s", kind, error)
             if is_not_there(current().gateway, error, model) and not asked:
                 part.missing, part.done = str(error), True
-                whole.remember()
+                whole.store()
             else:
                 whole.unseen.append(f"{kind}: {error}")
     _copy_owned(whole, note, asked=asked)
 
 
-def _copy_owned(whole: Backfill, note: Note, *, asked: bool) -> None:
+def _copy_owned(whole: Backfill, note: OnProgress, *, asked: bool) -> None:
     comparisons: dict[str, Comparison] = {}
 
     def take(kind: str, page: Reply) -> None:
         if kind not in comparisons:
-            part = whole.parts.setdefault(kind, Part())
+            part = whole.parts.setdefault(kind, KindProgress())
             comparisons[kind] = Comparison(whole.models[kind], report=part.trouble, counts=part.counts)
         comparisons[kind].page(page)
 
     def tell(walk: Walk) -> None:
-        whole.remember()
+        whole.store()
         note(whole.walked(walk))
 
     owners = whole.owners
@@ -150,15 +150,15 @@ def _copy_owned(whole: Backfill, note: Note, *, asked: bool) -> None:
     whole.unseen.extend(f"{name}: {why}" for name, why in refused.items())
 
 
-def _copy(whole: Backfill, kind: str, note: Note) -> None:
+def _copy(whole: Backfill, kind: str, note: OnProgress) -> None:
     model, part = whole.models[kind], whole.parts[kind]
     comparison = Comparison(model, report=part.trouble, counts=part.counts)
-    for page, mark in marked(current().gateway, model, whole.since, part.mark):
+    for page, mark in pages_with_cursor(current().gateway, model, whole.since, part.mark):
         comparison.page(page)
         part.mark = mark
-        whole.remember()
+        whole.store()
         note(whole.step(kind))
         STOP.here()
     part.done = True
-    whole.remember()
+    whole.store()
     note(whole.step(kind))

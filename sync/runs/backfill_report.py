@@ -11,8 +11,8 @@ from stripe_mongo_sync.sync.engine.find import HORIZON
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.screen import word
 from stripe_mongo_sync.sync.runs.owners import Owners, Walk
-from stripe_mongo_sync.sync.runs.progress import Step
-from stripe_mongo_sync.sync.stripe.listing import Mark
+from stripe_mongo_sync.sync.runs.progress import ProgressStep
+from stripe_mongo_sync.sync.stripe.listing import ListCursor
 
 SHOWN = 20  # troubles that are kept of each kind; every one is counted and logged
 TROUBLES = ("failed", "doubt")  # counts of objects that were not copied
@@ -21,10 +21,10 @@ Model = type[SyncedDocument]
 
 
 @dataclass
-class Part:
+class KindProgress:
     """How far one kind is."""
 
-    mark: Mark | None = None  # after the last page that is wholly stored
+    mark: ListCursor | None = None  # after the last page that is wholly stored
     counts: Counter[str] = field(default_factory=Counter)  # what became of its objects: see `Comparison`
     troubles: list[list[str]] = field(default_factory=list)  # the id of an object that was not copied, and why
     missing: str | None = None  # why this account has no such list
@@ -36,9 +36,9 @@ class Part:
             self.troubles.append([id, why])
 
     @classmethod
-    def recalled(cls, told: dict[str, Any]) -> "Part":
+    def recalled(cls, told: dict[str, Any]) -> "KindProgress":
         """Return what `asdict` made a dictionary of."""
-        return cls(**{**told, "mark": told["mark"] and Mark(**told["mark"]), "counts": Counter(told["counts"])})
+        return cls(**{**told, "mark": told["mark"] and ListCursor(**told["mark"]), "counts": Counter(told["counts"])})
 
 
 @dataclass
@@ -51,11 +51,11 @@ class Backfill:
     began_at: int  # by MongoDB's clock, in seconds
     events_from: int  # events before that second can tell nothing that it does not see
     owners: Owners = field(default_factory=lambda: Owners(set()))
-    parts: dict[str, Part] = field(default_factory=dict)
+    parts: dict[str, KindProgress] = field(default_factory=dict)
     unseen: list[str] = field(default_factory=list)  # what could not be looked at, and why
     resumed: bool = False
     stopped: bool = False  # before everything was read
-    account_born: int | None = None
+    account_created: int | None = None
 
     @property
     def counts(self) -> Counter[str]:
@@ -89,27 +89,27 @@ class Backfill:
             return 2
         return 1 if any(self.counts[name] for name in TROUBLES) else 0
 
-    def share(self, part: Part) -> float | None:
+    def share(self, part: KindProgress) -> float | None:
         """Return how much of the account's time a kind has covered, or None where nobody knows.
 
         Stripe does not tell how many objects there are. They come newest first, so their age tells how far we are.
         """
-        start = self.account_born if self.since is None else self.since
+        start = self.account_created if self.since is None else self.since
         if part.done:
             return 1.0
         if start is None or part.mark is None or part.mark.born is None or self.began_at <= start:
             return None
         return min(max((self.began_at - part.mark.born) / (self.began_at - start), 0.0), 1.0)
 
-    def step(self, kind: str) -> Step:
+    def step(self, kind: str) -> ProgressStep:
         """Return how far a kind is, for whoever shows it."""
         part = self.parts[kind]
-        return Step(kind, self._place(kind), part.counts.total(), lambda: self.share(part), part.done)
+        return ProgressStep(kind, self._place(kind), part.counts.total(), lambda: self.share(part), part.done)
 
-    def walked(self, walk: Walk) -> Step:
+    def walked(self, walk: Walk) -> ProgressStep:
         """Return how far the owners of a kind are asked; how many there are, nobody knows."""
         name = f"of each {walk.owner}"
-        return Step(name, self._place(name), walk.asked, done=walk.done)
+        return ProgressStep(name, self._place(name), walk.asked, done=walk.done)
 
     def _place(self, name: str) -> str:
         places = [*self.listed, *(f"of each {owner}" for owner in self.owners.walks)]
@@ -147,19 +147,19 @@ class Backfill:
 
     # --- its memory ---
 
-    def remember(self) -> None:
+    def store(self) -> None:
         """Write down how far it is."""
         parts = [{**asdict(part), "kind": kind, "counts": dict(part.counts)} for kind, part in self.parts.items()]
         times = {"began_at": self.began_at, "events_from": self.events_from}
         State.write(self.name, {**times, "parts": parts, "owners": self.owners.as_json()})
 
-    def recall(self) -> None:
+    def resume(self) -> None:
         """Go on where it was killed; if that is so long ago that events cannot tell what was missed, begin anew."""
         value = State.read(self.name)
         if value is None or self.began_at - value["began_at"] > HORIZON.total_seconds():
             return
         self.began_at, self.events_from, self.resumed = value["began_at"], value["events_from"], True
-        self.parts = {told.pop("kind"): Part.recalled(told) for told in value["parts"]}
+        self.parts = {told.pop("kind"): KindProgress.recalled(told) for told in value["parts"]}
         self.owners.recall(value.get("owners", ()))
         if "owners" not in value:  # of a version that asked for a part of these lists
             self.parts = {kind: part for kind, part in self.parts.items() if len(kinds()[kind].resource.whole) == 1}

@@ -13,30 +13,32 @@ from typing import Any
 from pymongo.errors import OperationFailure, PyMongoError
 
 from stripe_mongo_sync.models import Status, SyncedDocument
-from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.models.base.absorb import Observation
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each
 from stripe_mongo_sync.models.rows.content import content
-from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.adopt import SETTLES, adopt_if_nobodys, may_be_of
-from stripe_mongo_sync.sync.engine.composed import is_followed, needed, tell
-from stripe_mongo_sync.sync.engine.evidence import another_life, from_page, hand_over
-from stripe_mongo_sync.sync.engine.look import look
+from stripe_mongo_sync.sync.engine.adopt import ADOPTION_DELAY, adopt_unless_ours, is_candidate
+from stripe_mongo_sync.sync.engine.composite import has_dependents, needed, notify_dependents
+from stripe_mongo_sync.sync.engine.observations import from_page, is_new_incarnation, merge_observation
+from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.errors import CannotLook, NoOwner
 from stripe_mongo_sync.sync.inbox.inbox import UNSTORABLE, unstorable
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 from stripe_mongo_sync.sync.runs.back import bring_back
+from stripe_mongo_sync.sync.runs.creation_keys import CreationKeys
 from stripe_mongo_sync.sync.runs.edited import edits, put_right, tell_log
-from stripe_mongo_sync.sync.runs.makers import Makers
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import has_id, made_at
 
 Json = dict[str, Any]
-FRESH = timedelta(minutes=10)  # what is older may have been deleted since, by an event that waited for 15 minutes
+PAGE_MAX_AGE = timedelta(
+    minutes=10
+)  # what is older may have been deleted since, by an event that waited for 15 minutes
 
 
 @dataclass
@@ -56,7 +58,7 @@ class Comparison:
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._makers = Makers(self.model)
+        self._makers = CreationKeys(self.model)
 
     def page(self, page: Reply) -> list[str]:
         """Compare the objects of a page, and return their ids. Raises CannotLook."""
@@ -72,12 +74,12 @@ class Comparison:
         unknown = []
         for id, remote in remotes.items():
             document = documents.get(id)
-            if document is None or another_life(document, remote):
+            if document is None or is_new_incarnation(document, remote):
                 unknown.append(remote)
         self._unknown(unknown, documents, page)  # first, while the page is fresh
         for id, document in documents.items():
             with self._isolated(remotes[id]):
-                if not another_life(document, remotes[id]):
+                if not is_new_incarnation(document, remotes[id]):
                     self._known(document, remotes[id], page)
         return ids
 
@@ -122,11 +124,13 @@ class Comparison:
         known = same and document.confirmed_at is not None and document.missing_since is None
         if self.dry or known:
             return
-        absorbed = hand_over(self.model, {"_id": document.id}, evidence)
+        absorbed = merge_observation(self.model, {"_id": document.id}, evidence)
         if absorbed is not None and absorbed.live and not absorbed.is_as(evidence):
-            absorbed = look(absorbed)  # also where the snapshot passes for younger: Stripe's Date may have been wrong
+            absorbed = refresh(
+                absorbed
+            )  # also where the snapshot passes for younger: Stripe's Date may have been wrong
         if absorbed is not None:
-            tell(absorbed)
+            notify_dependents(absorbed)
 
     # --- what has none ---
 
@@ -141,49 +145,52 @@ class Comparison:
         for remote in remotes:
             if remote["id"] in twins:
                 self.counts["twin"] += 1
-            elif not mirrored and page.latest - (made_at(remote, page.latest) or 0) < SETTLES.total_seconds():
+            elif not mirrored and page.latest - (made_at(remote, page.latest) or 0) < ADOPTION_DELAY.total_seconds():
                 self.counts["young"] += 1
             else:
                 ripe.append(remote)
         if not ripe:
             return
-        keys, doubt = self._makers.of(ripe, page.earliest), next(iter(self.model.doubtful()), None) is not None
+        keys, doubt = (
+            self._makers.of(ripe, page.earliest),
+            next(iter(self.model.in_doubt_documents()), None) is not None,
+        )
         simple = []
         for remote in ripe:
             with self._isolated(remote):
                 key = keys.get(remote["id"])
-                maker = Key.parse(key)
+                maker = IdempotencyKey.parse(key)
                 if maker and maker.installation != current().installation:
                     log.info("%s is not adopted: made by another installation", remote["id"])
                     self.counts["foreign"] += 1
                 elif self.dry:
                     self.counts["adopt"] += 1
                 elif self._may_be_ours(remote, maker, page.latest, doubt):
-                    self._perhaps_ours(remote, key, page)
+                    self._adopt_or_link(remote, key, page)
                 else:
                     simple.append(from_page(self.model, remote, page))
         self._adopt(simple, page)
 
-    def _may_be_ours(self, remote: Json, maker: Key | None, seen_at: int, doubt: bool) -> bool:
+    def _may_be_ours(self, remote: Json, maker: IdempotencyKey | None, seen_at: int, doubt: bool) -> bool:
         """Whether a document here may be waiting for this object; without `doubt`, none is in doubt."""
         if maker is not None:  # an object of another kind may have been made aside: a subscription makes its invoices
             return maker.kind == self.model.resource.kind
-        return self.model.marked(remote) is not None or (
-            doubt and any(may_be_of(document, remote, seen_at) for document in self.model.doubtful(remote))
+        return self.model.by_correlation_id(remote) is not None or (
+            doubt and any(is_candidate(document, remote, seen_at) for document in self.model.in_doubt_documents(remote))
         )
 
     def _twins(self, ids: list[str]) -> set[str]:
-        owners = self.model.with_twins(*ids)
+        owners = self.model.with_orphans(*ids)
         return {twin for owner in owners for twin in (*owner.orphans, *owner.undone)}
 
-    def _adopt(self, evidence: list[Evidence], page: Reply) -> None:
+    def _adopt(self, evidence: list[Observation], page: Reply) -> None:
         if not evidence:
             return
         at = clock.now()
-        if at.timestamp() - page.latest > FRESH.total_seconds():
+        if at.timestamp() - page.latest > PAGE_MAX_AGE.total_seconds():
             raise CannotLook("the page that was read is too old: this process, or its machine, was asleep")
         try:
-            left = self.model.adopt_all(evidence, at)
+            left = self.model.adopt_many(evidence, at)
         except (*UNSTORABLE, OperationFailure) as error:
             if unstorable(error) is None:
                 raise
@@ -193,21 +200,21 @@ class Comparison:
         for one in left:  # each by itself: somebody was faster, or it cannot be stored
             remote = sure(one.remote)
             with self._isolated(remote):
-                self._perhaps_ours(remote, None, page)
+                self._adopt_or_link(remote, None, page)
 
-    def _tell(self, evidence: list[Evidence]) -> None:
+    def _tell(self, evidence: list[Observation]) -> None:
         """Let what follows these objects follow their new documents."""
         for id in needed(self.model, [one.remote for one in evidence if one.remote is not None]):
             if (document := self.model.of(id)) is not None:
-                tell(document)
+                notify_dependents(document)
 
-    def _perhaps_ours(self, remote: Json, key: str | None, page: Reply) -> None:
+    def _adopt_or_link(self, remote: Json, key: str | None, page: Reply) -> None:
         one = replace(page, remote=remote)
-        verdict = adopt_if_nobodys(self.model, one, key)
+        verdict = adopt_unless_ours(self.model, one, key)
         if verdict.state == EventState.APPLIED:
             self.counts["adopt"] += 1
-            if is_followed(self.model) and (document := self.model.of(remote["id"])) is not None:
-                tell(document)
+            if has_dependents(self.model) and (document := self.model.of(remote["id"])) is not None:
+                notify_dependents(document)
         else:
             log.info("%s is not adopted: %s", remote["id"], verdict.why)
             self.counts["doubt"] += 1

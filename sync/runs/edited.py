@@ -1,6 +1,6 @@
 """Edited: what somebody changed by hand in MongoDB is named, without its values, and put right as Stripe has it.
 
-A row that contradicts itself tells of it: `models/base/own_fields.py`. Nothing is asked of Stripe or MongoDB for one
+A row that contradicts itself tells of it: `models/base/stripe_fields.py`. Nothing is asked of Stripe or MongoDB for one
 that does not.
 """
 
@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import Event, Status, SyncedDocument
-from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.models.base.absorb import Observation
 from stripe_mongo_sync.models.rows.sure import sure
-from stripe_mongo_sync.sync.engine.composed import COMPOSED, tell
-from stripe_mongo_sync.sync.engine.evidence import from_event
-from stripe_mongo_sync.sync.engine.look import look
+from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
+from stripe_mongo_sync.sync.engine.observations import from_event
+from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.runs.back import BACK, DELETED, bring_back
 
@@ -24,7 +24,7 @@ RECENT = 20  # events of one object that are searched for the content that was s
 
 def edits(document: SyncedDocument) -> list[str]:
     """Return the fields that were edited by hand, as far as the row tells; an order's tell by what it follows."""
-    composed = COMPOSED.get(document.resource.kind)
+    composed = COMPOSITES.get(document.resource.kind)
     return sorted({*type(document).edited(sure(document.stored)), *(composed.strays(document) if composed else ())})
 
 
@@ -34,7 +34,7 @@ def tell_log(document: SyncedDocument, fields: list[str]) -> None:
     log.warning("%s %s was edited in MongoDB and contradicts itself: %s", kind, document.id, names)
 
 
-def put_right(document: SyncedDocument, fields: list[str], sight: Evidence | None = None) -> None:
+def put_right(document: SyncedDocument, fields: list[str], sight: Observation | None = None) -> None:
     """Bring a document whose `fields` were edited to what Stripe has; `sight` is how a list just showed its object.
 
     Written only if nothing changed since the document was read; else the next comparison sees. Raises CannotLook.
@@ -44,20 +44,20 @@ def put_right(document: SyncedDocument, fields: list[str], sight: Evidence | Non
         if became == DELETED:
             document.move(BY, status=Status.DELETED)
         elif became == BACK:
-            look(document.reread())
+            refresh(document.fetch_latest())
         return
     named = _named(document, fields)
     if named is None or named.status != Status.ACTIVE:
         return
-    if composed := COMPOSED.get(named.resource.kind):
+    if composed := COMPOSITES.get(named.resource.kind):
         composed.push(named)
         return
     seen = _as_stored(named, fields, sight)
     if seen is None:
         if sight is not None and sight.remote is not None:
             named.stripe = sight.remote  # of what is read under its owner, it names the owner; never stored
-        seen = look(named)
-    tell(seen)
+        seen = refresh(named)
+    notify_dependents(seen)
 
 
 def _named(document: SyncedDocument, fields: list[str]) -> SyncedDocument | None:
@@ -76,7 +76,7 @@ def _named(document: SyncedDocument, fields: list[str]) -> SyncedDocument | None
         holder = type(document).objects(stripe_id=id, live=True, id__ne=document.id).first()
         if holder is not None and holder.adopted and holder.remove_adopted():  # made for the object meanwhile
             return _named(document, fields)
-        document.ask_for_review("it was edited in MongoDB, and another document has its object or its name by now")
+        document.send_to_review("it was edited in MongoDB, and another document has its object or its name by now")
         return None
 
 
@@ -91,7 +91,7 @@ def _rightful(document: SyncedDocument) -> Status:
     return Status.PENDING if staged else Status.ROLLED_BACK
 
 
-def _as_stored(document: SyncedDocument, fields: list[str], sight: Evidence | None) -> SyncedDocument | None:
+def _as_stored(document: SyncedDocument, fields: list[str], sight: Observation | None) -> SyncedDocument | None:
     """Store again what the digest says was stored, where it was just seen, or an event told it; else None.
 
     While a look is due, only that can tell which of two sights is the newer.
@@ -101,11 +101,11 @@ def _as_stored(document: SyncedDocument, fields: list[str], sight: Evidence | No
     sights = [sight] if sight is not None else _told(document) if "stripe" in fields else ()
     for each in sights:
         if document.is_as(each) and each.remote is not None:
-            return document.see(each)
+            return document.store_snapshot(each)
     return None
 
 
-def _told(document: SyncedDocument) -> Iterator[Evidence]:
+def _told(document: SyncedDocument) -> Iterator[Observation]:
     """Yield what the last events tell of an object: what Stripe shows in events only can be read nowhere else."""
     model, id = type(document), document.stripe_id
     for row in Event.objects(object_id=id, erased_at=None).order_by("-created").limit(RECENT):

@@ -31,11 +31,11 @@ from stripe_mongo_sync.models.state import ALIKE, MIGRATIONS, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.database.schema import migrated, settle
 from stripe_mongo_sync.sync.engine.admission import OTHERS
-from stripe_mongo_sync.sync.engine.composed import tell
+from stripe_mongo_sync.sync.engine.composite import notify_dependents
 from stripe_mongo_sync.sync.inbox.inbox import Malformed, parse
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.stop import STOP
-from stripe_mongo_sync.sync.runs.progress import Note, Step
+from stripe_mongo_sync.sync.runs.progress import OnProgress, ProgressStep
 
 BATCH = 500
 Row = dict[str, Any]
@@ -60,7 +60,7 @@ class Migration:
     ends: Callable[[], None] = lambda: None
 
 
-def migrate(note: Note) -> None:
+def migrate(note: OnProgress) -> None:
     """Do what was not done yet. `note` is told how far it is, and may stop it: the next run goes on from there."""
     known = State.read(MIGRATIONS) or {}
     if migrated(known):
@@ -74,7 +74,7 @@ def migrate(note: Note) -> None:
     settle(current().settings)
 
 
-def _do(migration: Migration, done: list[str], at: Row | None, note: Note) -> None:
+def _do(migration: Migration, done: list[str], at: Row | None, note: OnProgress) -> None:
     read = changed = 0
     for part in sorted(migration.parts(), key=lambda part: part.collection):
         if at and part.collection < at["collection"]:
@@ -86,7 +86,7 @@ def _do(migration: Migration, done: list[str], at: Row | None, note: Note) -> No
             if len(rows) == BATCH:
                 place = {"name": migration.name, "collection": part.collection, "after": after}
                 State.write(MIGRATIONS, {"done": done, "place": place})
-            note(Step("migrations", "0/3", read))
+            note(ProgressStep("migrations", "0/3", read))
             STOP.here()
     migration.ends()
     if changed:
@@ -159,7 +159,7 @@ def _drop_keys() -> None:
 
 def _follow_disputes() -> None:
     for dispute in kinds()["dispute"].objects:
-        tell(dispute)
+        notify_dependents(dispute)
 
 
 # --- what others have keeps no body ---
@@ -225,7 +225,7 @@ def _remember_the_living() -> None:
 
 def _remember(document: SyncedDocument) -> None:
     while document.erased_at is not None and document.unerase() is None:
-        document = document.reread()  # somebody changed it meanwhile
+        document = document.fetch_latest()  # somebody changed it meanwhile
 
 
 MIGRATED = (

@@ -14,7 +14,14 @@ from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, NoOwner, ReadRe
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.listing import Mark, born, has_id, is_not_there, listed, made_since
+from stripe_mongo_sync.sync.stripe.listing import (
+    ListCursor,
+    created_second,
+    has_id,
+    is_not_there,
+    list_pages,
+    made_since,
+)
 
 Json = dict[str, Any]
 Take = Callable[[str, Reply], None]  # what is done with the objects of one kind on a page
@@ -25,14 +32,14 @@ class Walk:
     """How far the owners of one kind were asked, over as many runs as it takes."""
 
     owner: str
-    mark: Mark | None = None  # the last owner whose lists are read
+    mark: ListCursor | None = None  # the last owner whose lists are read
     asked: int = 0
     done: bool = False
 
     @classmethod
     def recalled(cls, told: Json) -> "Walk":
         """Return what `asdict` made a dictionary of."""
-        return cls(**{**told, "mark": told["mark"] and Mark(**told["mark"])})
+        return cls(**{**told, "mark": told["mark"] and ListCursor(**told["mark"])})
 
     def __str__(self) -> str:
         what = ", ".join(dict.fromkeys(kind for owned in OWNED if owned.owner == self.owner for kind in owned.kinds))
@@ -84,14 +91,14 @@ class Owners:
     def _go_on(self, walk: Walk, note: Callable[[Walk], None]) -> None:
         model = kinds()[walk.owner]
         try:
-            for page in listed(current().gateway, model, None, walk.mark) if self.reads > 0 else ():
+            for page in list_pages(current().gateway, model, None, walk.mark) if self.reads > 0 else ():
                 self.reads -= 1
                 for owner in filter(has_id, page.remote["data"]):
                     if self.reads <= 0 or self._nothing_to_ask(walk):
                         return
                     STOP.here()
                     self._ask(walk.owner, owner, page)
-                    walk.mark, walk.asked = Mark(owner["id"], born(owner)), walk.asked + 1
+                    walk.mark, walk.asked = ListCursor(owner["id"], created_second(owner)), walk.asked + 1
                     note(walk)
             walk.done = self.reads > 0
         except (Forbidden, ReadRefused) as error:

@@ -7,7 +7,7 @@ from stripe_mongo_sync.sync.process.stop import Stopped as Stopped
 
 
 @dataclass(frozen=True)
-class Step:
+class ProgressStep:
     """One part of a run, as it is now. To ask for its share may cost a question: only who shows it asks."""
 
     name: str
@@ -17,10 +17,10 @@ class Step:
     done: bool = False
 
 
-Note = Callable[[Step], None]  # may raise Stopped
+OnProgress = Callable[[ProgressStep], None]  # may raise Stopped
 
 
-def unnoted(step: Step) -> None:
+def no_progress(step: ProgressStep) -> None:
     """Nobody wants to know."""
 
 
@@ -28,22 +28,22 @@ def unnoted(step: Step) -> None:
 class Backlog:
     """A step that works something off, alone or with others: what is left now tells how far it is."""
 
-    note: Note
+    note: OnProgress
     name: str
     place: str
     left: Callable[[], int]
     count: int = 0
     _first: int | None = field(default=None, init=False)  # what was left when it was first asked
 
-    def tell(self) -> None:
+    def advance(self) -> None:
         """One more is done."""
         self.count += 1
-        self.note(Step(self.name, self.place, self.count, self._share))
+        self.note(ProgressStep(self.name, self.place, self.count, self._share))
 
     def end(self) -> None:
         """Nothing is left."""
         if self.count:
-            self.note(Step(self.name, self.place, self.count, lambda: 1.0, done=True))
+            self.note(ProgressStep(self.name, self.place, self.count, lambda: 1.0, done=True))
 
     def _share(self) -> float:
         left = self.left()

@@ -17,25 +17,31 @@ from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each, set_aside
 from stripe_mongo_sync.models.rows.tally import count, count_each, having
-from stripe_mongo_sync.models.state import CHECKPOINT, HEARTBEAT, LATCH, State
+from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.settle import Run, settle
-from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongStripe
-from stripe_mongo_sync.sync.inbox.checkpoint import EVENTS_LAST, catch_up, move_checkpoint, require_continuity, since
+from stripe_mongo_sync.sync.engine.resolve import Run, resolve
+from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongAccount
+from stripe_mongo_sync.sync.inbox.checkpoint import (
+    EVENTS_LAST,
+    apply_missed_events,
+    move_checkpoint,
+    require_continuity,
+    since,
+)
 from stripe_mongo_sync.sync.inbox.inbox import drain
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
-from stripe_mongo_sync.sync.process.deadline import leased
+from stripe_mongo_sync.sync.process.deadline import within_lease
 from stripe_mongo_sync.sync.process.isolation import counted, isolated
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
-from stripe_mongo_sync.sync.runs.full import Coverage, compare_everything
+from stripe_mongo_sync.sync.runs.full_comparison import Coverage, compare_everything
 from stripe_mongo_sync.sync.runs.migrations import migrate
-from stripe_mongo_sync.sync.runs.progress import Backlog, Note, Step, unnoted
+from stripe_mongo_sync.sync.runs.progress import Backlog, OnProgress, ProgressStep, no_progress
 from stripe_mongo_sync.sync.shop.erase import go_on
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import has_id
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 
 TOLERATED = 10  # documents in a row that cannot be looked at; more, and it is not them but Stripe
 SHOWN = 10  # of them in the report; every one is logged
@@ -89,7 +95,7 @@ class Report:
 class NotedRun(Run):
     """A run of everything, which tells how far it is."""
 
-    note: Note = unnoted
+    note: OnProgress = no_progress
     read: int = 0  # events of Stripe's list
 
 
@@ -98,8 +104,8 @@ def run_once(
     full: bool = False,
     dry: bool = False,
     owner_reads: int = OWNER_READS,
-    patience: Patience | None = None,
-    note: Note = unnoted,
+    patience: Throttle | None = None,
+    note: OnProgress = no_progress,
 ) -> Report:
     """Settle what is left, once. Never raises CannotLook: it is in the report. With `dry`, write nothing.
 
@@ -109,7 +115,7 @@ def run_once(
     report = Report(full=full)
     run = NotedRun(dry=dry, counts=report.counts, edited=report.edited, note=note)
     try:
-        with patience.kept() if patience else nullcontext():
+        with patience.active() if patience else nullcontext():
             _run(report, run, owner_reads)
     except CannotLook as error:
         report.unseen.append(str(error))
@@ -117,8 +123,10 @@ def run_once(
         report.stopped = True
         return report  # of what was done; it proves nothing of the rest, so nothing is remembered of this run
     report.would = dry and any(report.counts.values())
-    report.counts.update({name: count - report.counts[name] for name, count in attention().items() if count})
-    report.latched = State.read(LATCH) is not None
+    report.counts.update(
+        {name: count - report.counts[name] for name, count in count_needing_operator().items() if count}
+    )
+    report.latched = State.read(CIRCUIT_BREAKER) is not None
     if not dry:
         State.write(HEARTBEAT, {"exit_code": report.exit_code, "counts": dict(report.counts), "unseen": report.unseen})
     return report
@@ -126,7 +134,7 @@ def run_once(
 
 def _run(report: Report, run: NotedRun, owner_reads: int) -> None:
     asked = report.full
-    current().gateway.require_right_stripe(bind=not run.dry)
+    current().gateway.verify_account(bind=not run.dry)
     if not run.dry:
         migrate(run.note)
     checkpoint = State.read(CHECKPOINT)
@@ -145,8 +153,8 @@ def _run(report: Report, run: NotedRun, owner_reads: int) -> None:
         drain_inbox(run)
     kept = True
     for page in chain([newest], pages):
-        kept = catch_up(page, run) and kept
-        tell_of(page, now, begin, run)
+        kept = apply_missed_events(page, run) and kept
+        report_progress(page, now, begin, run)
     left_out = settle_overdue(run)
     if report.full:
         compare_everything(run, left_out, report.coverage, absent=asked, owner_reads=owner_reads)
@@ -165,19 +173,19 @@ def drain_inbox(run: NotedRun) -> None:
 
     def noted(state: EventState) -> None:
         run.counts[f"event_{state}"] += 1
-        inbox.tell()
+        inbox.advance()
 
     drain(noted, run.counts)
     inbox.end()
 
 
-def tell_of(page: Reply, now: int, since: int, run: NotedRun) -> None:
+def report_progress(page: Reply, now: int, since: int, run: NotedRun) -> None:
     """Tell how far the list of events is read. They come newest first, so their age tells."""
     events, more = page.remote["data"], bool(page.remote.get("has_more"))
     run.read += len(events)
     oldest = events[-1]["created"] if more and has_id(events[-1]) else now
     share = (now - oldest) / (now - since) if more else 1.0
-    run.note(Step("events", EVENTS, run.read, lambda: min(max(share, 0.0), 1.0), done=not more))
+    run.note(ProgressStep("events", EVENTS, run.read, lambda: min(max(share, 0.0), 1.0), done=not more))
     STOP.here()
 
 
@@ -193,7 +201,7 @@ def settle_overdue(run: NotedRun) -> dict[str, str]:
             if run.dry:
                 for document in read_each(model, clock.overdue(moment), counted(run.counts, kind)):
                     with isolated(run.counts, f"{kind} {document.id}"):
-                        settle(document, run, moment)
+                        resolve(document, run, moment)
             else:
                 _settle_kind(model, run, moment, left_out)
         except Forbidden as error:
@@ -205,7 +213,7 @@ def _settle_kind(model: type[SyncedDocument], run: NotedRun, moment: datetime, l
     due = clock.overdue(moment)
     overdue = Backlog(run.note, f"overdue {model.plural()}", OVERDUE, lambda: model.objects(__raw__=due).count())
     failed = 0
-    for claimed in model.claims(moment, counted(run.counts, model.resource.kind)):
+    for claimed in model.claim_due(moment, counted(run.counts, model.resource.kind)):
         failure = _settled(claimed, run)
         failed = failed + 1 if failure else 0
         if failure:
@@ -215,11 +223,11 @@ def _settle_kind(model: type[SyncedDocument], run: NotedRun, moment: datetime, l
                 left_out[about] = failure
         if failure and failed > TOLERATED:
             raise CannotLook(failure)
-        overdue.tell()
+        overdue.advance()
     overdue.end()
 
 
-@leased
+@within_lease
 def _settled(claimed: SyncedDocument, run: Run) -> str | None:
     """Settle a claimed document; return why it could not be looked at. Raises what concerns more than this one."""
     wait = backoff(claimed.operation.attempts if claimed.operation else 1)
@@ -227,16 +235,16 @@ def _settled(claimed: SyncedDocument, run: Run) -> str | None:
     try:
         about = f"{claimed.resource.kind} {claimed.id}"
         with isolated(run.counts, about, lambda: set_aside(rows, claimed.id, wait)):
-            settle(claimed, run, claimed.claimed_at)
+            resolve(claimed, run, claimed.claimed_at)
     except CannotLook as error:
-        claimed.postpone(wait)
-        if isinstance(error, Forbidden | BadKey | WrongStripe | Outage):
+        claimed.reschedule(wait)
+        if isinstance(error, Forbidden | BadKey | WrongAccount | Outage):
             raise
         return str(error)  # one object that cannot be read must not hold up the others
     return None
 
 
-def attention() -> dict[str, int]:
+def count_needing_operator() -> dict[str, int]:
     """Return how many things wait for a person: documents in review, dead events."""
     return {
         "review": count_each(present_kinds().values(), {"review": {"$type": "string"}}),

@@ -6,10 +6,10 @@ from bson import ObjectId
 from pymongo.errors import PyMongoError
 
 from stripe_mongo_sync.models import Customer, Status
+from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.input import Invalid, checked_fields
-from stripe_mongo_sync.models.base.parts import Call
 from stripe_mongo_sync.models.customer import PortalVisit
-from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.rows.username import LONGEST
 from stripe_mongo_sync.sync.connection import current
@@ -73,7 +73,7 @@ def open_portal(customer: Customer | str, return_url: str | None = None) -> dict
     checked_fields(dict(PortalVisit._fields), {"return_url": return_url}, "create")
     if customer.status != Status.ACTIVE:
         raise NotFound(f"This customer is {customer.status}, not active.")
-    key = str(Key.draw(current().installation, "billing_portal.session", ObjectId(), "create"))
+    key = str(IdempotencyKey.generate(current().installation, "billing_portal.session", ObjectId(), "create"))
     sent = {"customer": customer.stripe_id, **({"return_url": return_url} if return_url else {})}
     try:
         session = an("billing_portal.session", customer=customer.stripe_id)

@@ -132,7 +132,7 @@ def _deleted(customer: Customer, erasure: Erasure) -> Customer:
     try:
         deleted = delete(customer)
     except NotFound:
-        return customer.reread()  # somebody else deleted them
+        return customer.fetch_latest()  # somebody else deleted them
     except (Refused, InProgress, NotDeletable) as error:
         if not erasure.forget():
             log.info("the erasure of customer %s was asked for again", customer.id)
@@ -166,7 +166,7 @@ def scrub(erasure: Erasure) -> Erased:
         erasure = Erasure.begin(erasure.id, late.known)
     State.forget_places(erasure.named)
     done.counts = +done.counts
-    if not done.waits and erasure.seen_clean() is None:
+    if not done.waits and erasure.record_clean_pass() is None:
         log.info("the erasure of customer %s was asked for again", erasure.id)
     return done
 
@@ -265,7 +265,7 @@ def _read(row: dict[str, Any]) -> dict[str, Any] | None:
 
 def _document(model: type[SyncedDocument], id: ObjectId, done: Erased) -> None:
     while (document := model.objects(id=id).first()) is not None:
-        if not document.at_rest:
+        if not document.is_idle:
             verb = document.operation.verb if document.operation else document.status
             done.waits.append(f"{model.resource.kind} {id} waits for its {verb} to end")
             return

@@ -13,22 +13,22 @@ from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import CheckoutSession, Customer, Order, PaymentIntent, Refund, Status, SyncedDocument
+from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.input import Invalid, params
-from stripe_mongo_sync.models.base.parts import Call
 from stripe_mongo_sync.models.order import PaymentStatus
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine import saga
-from stripe_mongo_sync.sync.engine.composed import COMPOSED, NEEDED, Composition, follows
+from stripe_mongo_sync.sync.engine.composite import COMPOSITES, NEEDED, Composition, follows
 from stripe_mongo_sync.sync.engine.converge import Facts
-from stripe_mongo_sync.sync.engine.push import conclude
+from stripe_mongo_sync.sync.engine.push import finish_operation
 from stripe_mongo_sync.sync.engine.push import push as push_payment
 from stripe_mongo_sync.sync.errors import InProgress, NotFound, Refused, Unavailable
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.shop.disputes import disputes_of
 from stripe_mongo_sync.sync.shop.pricing import total_of
-from stripe_mongo_sync.sync.shop.standing import OVER, Paying, news_of, stand
+from stripe_mongo_sync.sync.shop.standing import OVER, PaymentFacts, derive_state, news_of
 
 PAYMENTS: dict[str, type[SyncedDocument]] = {"checkout": CheckoutSession, "payment_intent": PaymentIntent}
 ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}
@@ -72,8 +72,10 @@ def plan(values: dict[str, Any], id: ObjectId) -> tuple[dict[str, Any], dict[str
     wanted = (
         _session(values, currency) if amount is None or model is CheckoutSession else _intent(values, amount, currency)
     )
-    paying = model.prepared({**wanted, "customer": customer.stripe_id})
-    making = saga.frozen(model, payment, "create", [Call(model.resource.path, params(model, paying, "create"))])
+    paying = model.with_derived({**wanted, "customer": customer.stripe_id})
+    making = saga.build_operation(
+        model, payment, "create", [Call(model.resource.path, params(model, paying, "create"))]
+    )
     planned = {"values": paying, "operation": making}
     completed = {
         **values,
@@ -86,7 +88,7 @@ def plan(values: dict[str, Any], id: ObjectId) -> tuple[dict[str, Any], dict[str
         "payment_status": PaymentStatus.PENDING,
         "payment_id": payment,
     }
-    return completed, saga.frozen(Order, id, "create", [Call("", planned)])
+    return completed, saga.build_operation(Order, id, "create", [Call("", planned)])
 
 
 def _session(values: dict[str, Any], currency: str) -> dict[str, Any]:
@@ -124,7 +126,7 @@ def push(pending: SyncedDocument) -> SyncedDocument:
             _stage(order)
         case "cancel" if payment is not None:
             order = _end(order, payment)
-    return follow(order)
+    return recompute(order)
 
 
 def _stage(order: Order) -> None:
@@ -136,7 +138,7 @@ def _stage(order: Order) -> None:
             push_payment(model.stage(planned["values"], planned["operation"], id=order.payment_id, request=None))
         else:
             told = "It was not made in time, and nothing of it is at Stripe."
-            model.bar(order.payment_id, {"type": "rolled-back", "code": None, "message": told})
+            model.insert_tombstone(order.payment_id, {"type": "rolled-back", "code": None, "message": told})
     except DuplicateKeyError:
         log.info("order %s: somebody else stages its payment", order.id)
 
@@ -152,18 +154,18 @@ def _end(order: Order, payment: SyncedDocument) -> Order:
         saga.act(payment, ENDING[payment.resource.kind], {})
     except Refused as refused:
         problem = refused.problem
-        return sure(conclude(order, lambda latest: latest.refuse(problem, "refused")), Order)
+        return sure(finish_operation(order, lambda latest: latest.end_refused(problem, "refused")), Order)
     except (InProgress, NotFound) as error:  # somebody else is at work on it, or has ended it: `follow` sees to that
         log.info("order %s: its payment cannot be ended now: %s", order.id, error)
     except Unavailable as error:  # `act` speaks to callers; here, a run that goes on must know that it was MongoDB
         raise error.__cause__ or error from error
-    return order.reread()
+    return order.fetch_latest()
 
 
 # --- following ---
 
 
-def follow(order: Order) -> Order:
+def recompute(order: Order) -> Order:
     """Bring an order to where its payment and its refunds say it stands; return it as it is then.
 
     The order is read before what it follows from, and written only if nobody changed it since: so whoever wrote last
@@ -179,7 +181,7 @@ def follow(order: Order) -> Order:
         moved = order.move(by, notices=news_of(order, changes), **changes) if _differing(order, changes) else order
         if moved is not None:
             return moved
-        order = order.reread()
+        order = order.fetch_latest()
 
 
 def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
@@ -198,7 +200,7 @@ def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
     if payment.status != Status.ACTIVE:
         given_up = {"status": Status.ROLLED_BACK, "settled_at": clock.from_now(), "review": None}
         return {**ended, **given_up, "payment_status": PaymentStatus.FAILED, "error": error}
-    standing = stand(order, _paying(payment))
+    standing = derive_state(order, _paying(payment))
     if order.operation is not None and order.operation.verb == "cancel" and standing.payment_status not in OVER:
         ended = {}  # whoever ends it says what came of it
     linked: dict[str, Any] = {} if order.status == Status.ACTIVE else {"status": Status.ACTIVE, "settled_at": None}
@@ -214,12 +216,12 @@ def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
     }
 
 
-def _paying(payment: SyncedDocument) -> Paying:
+def _paying(payment: SyncedDocument) -> PaymentFacts:
     intent: SyncedDocument | None = payment
     if isinstance(payment, CheckoutSession):
         intent = PaymentIntent.of(payment.payment_intent) if payment.payment_intent else None
     id = payment.payment_intent if isinstance(payment, CheckoutSession) else payment.stripe_id
-    return Paying(payment, intent, _refunded(id), disputes_of(id))
+    return PaymentFacts(payment, intent, _refunded(id), disputes_of(id))
 
 
 def _refunded(payment_intent: str | None) -> int:
@@ -246,13 +248,13 @@ def _differing(order: Order, changes: dict[str, Any]) -> list[str]:
     return [name for name, wanted in changes.items() if isinstance(wanted, clock.Expression) or have[name] != wanted]
 
 
-def follow_all(document: SyncedDocument) -> None:
+def recompute_orders_of(document: SyncedDocument) -> None:
     """Let the orders follow that this document pays for, gives money back of, or disputes."""
     intent = document.payment_intent if isinstance(document, Refund) else document.stripe_id
     if document.resource.kind == "dispute":
         intent = (document.stripe or {}).get("payment_intent")
     for order in Order.paid_by(document.id, intent):
-        follow(order)
+        recompute(order)
 
 
 def followed(remotes: list[dict[str, Any]]) -> set[str]:
@@ -265,6 +267,6 @@ def followed(remotes: list[dict[str, Any]]) -> set[str]:
     return {id for id, intent in intents.items() if intent in ours}
 
 
-COMPOSED["order"] = Composition(plan=plan, push=push, strays=strays)
-follows(follow_all, "checkout.session", "payment_intent", "refund", "dispute")
+COMPOSITES["order"] = Composition(plan=plan, push=push, strays=strays)
+follows(recompute_orders_of, "checkout.session", "payment_intent", "refund", "dispute")
 NEEDED.update(dict.fromkeys(("payment_intent", "refund", "dispute"), followed))

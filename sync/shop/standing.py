@@ -14,7 +14,7 @@ OVER = (PaymentStatus.EXPIRED, PaymentStatus.CANCELED)  # nobody can pay it any 
 
 
 @dataclass(frozen=True)
-class Paying:
+class PaymentFacts:
     """What the state of an order follows from: its payment, the intent that it led to, the refunds and the disputes."""
 
     payment: SyncedDocument
@@ -24,7 +24,7 @@ class Paying:
 
 
 @dataclass(frozen=True)
-class Standing:
+class OrderState:
     """Where an order stands; `doubt` is a reason for a person to look."""
 
     payment_status: PaymentStatus
@@ -32,7 +32,7 @@ class Standing:
     shown: dict[str, Any] = field(default_factory=dict)
 
 
-def stand(order: Order, paying: Paying) -> Standing:
+def derive_state(order: Order, paying: PaymentFacts) -> OrderState:
     """Return where an order stands whose payment is there. Pure.
 
     It is paid only by its own payment, of its own customer, and only by the amount and in the currency that were
@@ -68,7 +68,7 @@ def stand(order: Order, paying: Paying) -> Standing:
     for dispute in lost:
         if dispute.currency != order.currency:
             doubt = doubt or f"{dispute.id} took {dispute.amount} {dispute.currency}, which is not in {order.currency}"
-    return Standing(
+    return OrderState(
         status,
         doubt,
         {

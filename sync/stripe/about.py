@@ -17,7 +17,7 @@ from mongoengine import EmbeddedDocumentField, EmbeddedDocumentListField, FloatF
 from mongoengine.base import BaseField
 
 from stripe_mongo_sync.models import SyncedDocument, kinds
-from stripe_mongo_sync.models.base.resource import is_gone, shortened
+from stripe_mongo_sync.models.base.resource import is_deleted, shortened
 from stripe_mongo_sync.models.rows.sure import sure
 
 Json = dict[str, Any]
@@ -96,9 +96,9 @@ def _made_otherwise(document: SyncedDocument, remote: Json) -> str | None:
     model, kind = type(document), document.resource.kind
     if not isinstance(remote.get("id"), str) or remote.get("object", kind) != kind:
         return "another kind of object"
-    if is_gone(remote):
+    if is_deleted(remote):
         return None
-    sent, cut, shown = sure(document.operation).params, shortened(remote), model.as_sent(remote)
+    sent, cut, shown = sure(document.operation).params, shortened(remote), model.in_request_shape(remote)
     if sent.get("id", remote["id"]) != remote["id"]:
         return "another id"
     for name, field in model.own_fields().items():

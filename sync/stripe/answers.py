@@ -11,7 +11,7 @@ from functools import cache
 from math import ceil
 from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.models.base.resource import is_gone
+from stripe_mongo_sync.models.base.resource import is_deleted
 from stripe_mongo_sync.sync.errors import CannotLook, LostCursor, NoOwner, NotAvailable, ReadRefused
 
 if TYPE_CHECKING:
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from stripe_mongo_sync.sync.stripe.silence import Silence
 
-LEFT = ("payment_intent", "setup_intent")  # what a declined card leaves at Stripe, to be confirmed again
+DECLINED_KINDS = ("payment_intent", "setup_intent")  # what a declined card leaves at Stripe, to be confirmed again
 
 
 @cache
@@ -46,7 +46,7 @@ class Reply:
     @property
     def gone(self) -> bool:
         """Whether this is the stub of a deleted object."""
-        return is_gone(self.remote)
+        return is_deleted(self.remote)
 
     @property
     def last(self) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def read_refusal(
         return Unknown("Stripe's refusal could not be read")
     problem = {name: body.get(name) for name in ("type", "code", "decline_code", "param")}
     problem["message"] = body.get("message") or "Stripe gave no reason."
-    left = next((body[kind] for kind in LEFT if isinstance(body.get(kind), dict)), None)
+    left = next((body[kind] for kind in DECLINED_KINDS if isinstance(body.get(kind), dict)), None)
     return Refusal(
         problem=problem,
         replayed=_replayed(error),

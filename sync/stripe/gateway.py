@@ -14,10 +14,10 @@ from typing import Any
 
 import stripe
 
-from stripe_mongo_sync.models.base.parts import Call, Operation
-from stripe_mongo_sync.models.base.resource import is_gone
+from stripe_mongo_sync.models.base.embedded import Call, Operation
+from stripe_mongo_sync.models.base.resource import is_deleted
 from stripe_mongo_sync.models.state import STRIPE, State
-from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, WrongStripe
+from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, WrongAccount
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.deadline import TIMEOUT, in_time, time_left
 from stripe_mongo_sync.sync.process.fork import in_every_child
@@ -36,8 +36,8 @@ from stripe_mongo_sync.sync.stripe.answers import (
     read_unknown,
     unread,
 )
-from stripe_mongo_sync.sync.stripe.patience import ASK
 from stripe_mongo_sync.sync.stripe.reading import Reading
+from stripe_mongo_sync.sync.stripe.throttle import CALL_POLICY
 from stripe_mongo_sync.sync.stripe.transport import Transport, let_go
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
@@ -119,7 +119,7 @@ class Gateway(Reading):
         The only way out for all of them. A reply that does not fit is none. Raises BadKey, Forbidden or
         WrongStripe.
         """
-        self.require_right_stripe()
+        self.verify_account()
         options: dict[str, Any] = {"stripe_version": version or api_version()}
         if call.method == "post":
             options["idempotency_key"] = call.key  # on a DELETE it has no effect
@@ -129,11 +129,11 @@ class Gateway(Reading):
                 return Unknown("the time for this was used up before Stripe could be asked")
             return self._once(self._client, call.method, call.path, dict(call.params), options, fits)
 
-        return ASK.get()(attempt)
+        return CALL_POLICY.get()(attempt)
 
     # --- the right Stripe ---
 
-    def require_right_stripe(self, *, bind: bool = True, quick: bool = False) -> None:
+    def verify_account(self, *, bind: bool = True, quick: bool = False) -> None:
         """Raise WrongStripe unless the key belongs to the account and mode that this database knows.
 
         Stripe is asked once for each new key: a digest of it is stored beside the account. A database that knows none
@@ -149,14 +149,14 @@ class Gateway(Reading):
                 if not isinstance(answer, Reply):
                     raise unread(ACCOUNT, answer)
                 fresh = {"account": answer.remote["id"], "livemode": self._settings.livemode}
-                known = State.belong(**fresh, key=key) if bind else known or fresh
+                known = State.bind_account(**fresh, key=key) if bind else known or fresh
                 if known["account"] != answer.remote["id"]:
-                    raise WrongStripe(
+                    raise WrongAccount(
                         f"This database belongs to the Stripe account {known['account']}, but STRIPE_SECRET_KEY is of "
                         f"{answer.remote['id']}: use that account's key, or another database."
                     )
             if known["livemode"] != self._settings.livemode:
-                raise WrongStripe("This database belongs to the other mode (test or live) than STRIPE_SECRET_KEY.")
+                raise WrongAccount("This database belongs to the other mode (test or live) than STRIPE_SECRET_KEY.")
             self._checked, self._bound = True, bind or fresh is None or known is not fresh
 
     # --- the one place where stripe-python is called and its errors are read ---
@@ -169,7 +169,7 @@ class Gateway(Reading):
     def _read(
         self, path: str, params: dict[str, Any], fits: About, client: stripe.StripeClient | None = None
     ) -> Answer:
-        return ASK.get()(partial(self._once, client or self._client, "get", path, params, {}, fits))
+        return CALL_POLICY.get()(partial(self._once, client or self._client, "get", path, params, {}, fits))
 
     def _once(
         self,
@@ -188,7 +188,7 @@ class Gateway(Reading):
         try:
             response = client.raw_request(method, path, **params, **options)
             headers: Mapping[str, str] = response.headers
-            if not isinstance(response.data, dict) or not (is_gone(response.data) or "object" in response.data):
+            if not isinstance(response.data, dict) or not (is_deleted(response.data) or "object" in response.data):
                 return Unknown("Stripe's answer could not be read")
             wrong = fits(response.data)
             answer: Answer = read_reply(response.data, response.headers, started, asked)

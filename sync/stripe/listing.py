@@ -17,7 +17,7 @@ LAG = 120  # s: Stripe's list of events lags at its newest end, and events share
 
 
 @dataclass(frozen=True)
-class Mark:
+class ListCursor:
     """A place in a list: an object, and when it was created, because the object may be gone when we come back."""
 
     id: str
@@ -30,7 +30,7 @@ def has_id(remote: Any) -> bool:
     return isinstance(remote, dict) and is_id(remote.get("id"))
 
 
-def born(remote: dict[str, Any]) -> int | None:
+def created_second(remote: dict[str, Any]) -> int | None:
     """Return when an object was created, in Stripe's seconds, or None where it does not say."""
     told = remote.get("created", remote.get("date"))  # an invoice item's
     return told if isinstance(told, int) else None
@@ -41,29 +41,29 @@ def made_at(remote: dict[str, Any], now: float) -> int | None:
 
     A test clock dates its objects, and what Stripe makes of them, by its own time: weeks ahead, or in the past.
     """
-    told = born(remote)
+    told = created_second(remote)
     return None if told is None or remote.get("test_clock") or told > now + LAG else told
 
 
-def listed(
-    gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None
+def list_pages(
+    gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, mark: ListCursor | None = None
 ) -> Iterator[Reply]:
     """Read the pages of a list, after `mark` and of what was created `since`. Raises CannotLook.
 
     An object may be on two pages. Those that appear meanwhile are on none.
     """
-    for page, _ in marked(gateway, model, since, mark):
+    for page, _ in pages_with_cursor(gateway, model, since, mark):
         yield page
 
 
-def marked(
-    gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, mark: Mark | None = None
-) -> Iterator[tuple[Reply, Mark | None]]:
+def pages_with_cursor(
+    gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, mark: ListCursor | None = None
+) -> Iterator[tuple[Reply, ListCursor | None]]:
     """Read the same pages, each with the place after it; None, where nothing was read yet. Raises CannotLook."""
     asked = mark.asked if mark else 0
     for number, question in [*enumerate(model.resource.whole)][asked:]:
         for page in _answers(gateway, model, question, since, mark):
-            mark = replace(mark_of(page), asked=number) if page.remote["data"] else mark
+            mark = replace(cursor_after(page), asked=number) if page.remote["data"] else mark
             yield page, mark
         mark = None
 
@@ -73,7 +73,7 @@ def _answers(
     model: type[SyncedDocument],
     question: Mapping[str, str],
     since: int | None,
-    mark: Mark | None,
+    mark: ListCursor | None,
 ) -> Iterator[Reply]:
     resource, window = model.resource, {} if since is None else {"gte": since}
     while True:
@@ -85,7 +85,7 @@ def _answers(
                 if len(kept.remote["data"]) < len(page.remote["data"]):
                     return  # newest first: what follows is older still
                 if page.remote["data"]:
-                    mark = mark_of(page)
+                    mark = cursor_after(page)
             return
         except LostCursor:
             if mark is None:
@@ -95,16 +95,16 @@ def _answers(
             mark = None
 
 
-def mark_of(page: Reply) -> Mark:
+def cursor_after(page: Reply) -> ListCursor:
     """Return the place after a page that is not empty."""
-    return Mark(page.last["id"], born(page.last))
+    return ListCursor(page.last["id"], created_second(page.last))
 
 
 def made_since(page: Reply, since: int | None) -> Reply:
     """Return a page without what is known to be older."""
     if since is None:
         return page
-    kept = [one for one in page.remote["data"] if not isinstance(one, dict) or (born(one) or since) >= since]
+    kept = [one for one in page.remote["data"] if not isinstance(one, dict) or (created_second(one) or since) >= since]
     return replace(page, remote={**page.remote, "data": kept})
 
 

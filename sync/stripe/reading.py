@@ -22,7 +22,7 @@ class Reading(ABC):
     """The questions, for `Gateway`, which asks them."""
 
     @abstractmethod
-    def require_right_stripe(self, *, bind: bool = True, quick: bool = False) -> None:
+    def verify_account(self, *, bind: bool = True, quick: bool = False) -> None:
         """Raise WrongStripe unless this is the Stripe of this database."""
 
     @abstractmethod
@@ -41,7 +41,7 @@ class Reading(ABC):
         Raises CannotLook, of which ReadRefused says that Stripe answered. `quick` is for a webhook: each read ends
         within the time that is left for it, or is not begun.
         """
-        self.require_right_stripe(bind=False, quick=quick)
+        self.verify_account(bind=False, quick=quick)
         answer = self._read(path, _asking(path), about.at(path), self._reader(quick=quick))
         match answer:
             case Reply():
@@ -76,7 +76,7 @@ class Reading(ABC):
         `after` is the id of an object to go on from. Raises LostCursor if that one, or the last of a page, was removed
         meanwhile; ReadRefused when Stripe shows no such list: NotAvailable to this account, NoOwner as that is gone.
         """
-        self.require_right_stripe(bind=False)
+        self.verify_account(bind=False)
         params |= _asking(path)
         cursor = {"starting_after": after} if after else {}
         while True:

@@ -97,7 +97,7 @@ def _of_network(chain: list[BaseException]) -> Silence:
         return Silence(
             "the connection was refused: nobody listens there", "correct STRIPE_API_BASE, or let the firewall pass it"
         )
-    if any(isinstance(each, OSError) and each.errno in NOWHERE for each in chain):
+    if any(isinstance(each, OSError) and each.errno in NO_GET for each in chain):
         return Silence("no way leads there", "see whether this machine reaches the internet at all")
     if _has(chain, requests.exceptions.ConnectTimeout):
         return Silence(
@@ -111,7 +111,7 @@ def _of_network(chain: list[BaseException]) -> Silence:
 
 
 NAMELESS = (socket.gaierror, urllib3.NameResolutionError)
-NOWHERE = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
+NO_GET = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EADDRNOTAVAIL)
 UNFIT = (ValueError, requests.exceptions.InvalidURL, requests.exceptions.InvalidSchema, urllib3.LocationValueError)
 
 

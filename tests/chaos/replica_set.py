@@ -49,8 +49,8 @@ class ReplicaSet:
 
     def primary(self) -> Member | None:
         """Return who is primary now, if anybody is. Of two who think so, the one of the later election."""
-        claims = [(told["electionId"], n) for n, one in enumerate(self.members) if (told := self._hello(one))]
-        return self.members[max(claims)[1]] if claims else None
+        claim_due = [(told["electionId"], n) for n, one in enumerate(self.members) if (told := self._hello(one))]
+        return self.members[max(claim_due)[1]] if claim_due else None
 
     def whole(self) -> bool:
         """Whether every member is there and has caught up with the primary."""

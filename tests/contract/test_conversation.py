@@ -22,7 +22,7 @@ from stripe_mongo_sync.sync.operator import endpoint
 from stripe_mongo_sync.sync.operator.doctor import examine
 from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.shop.erase import erase
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.contract import mirrored_samples
 from tests.contract import samples as stripe_samples
 from tests.contract.conversation import Exchange, Overheard
@@ -67,7 +67,7 @@ def journeys(world: World) -> None:
     for kind, model in created_kinds().items():
         document = samples.create(kind, name_of(kind))
         if kind in samples.CHANGES:
-            sync.update(document.reread(), samples.CHANGES[kind])
+            sync.update(document.fetch_latest(), samples.CHANGES[kind])
         for action in samples.ACTS.get(kind, ()):
             make_room()
             ready = samples.ready(kind, action)
@@ -75,7 +75,7 @@ def journeys(world: World) -> None:
             sync.act(ready, action, samples.given(kind, action))
         if model.resource.deletable:
             with suppress(sync.Refused, sync.NotFound):
-                sync.delete(document.reread())
+                sync.delete(document.fetch_latest())
         world.deliver()
     customer = sync.create_customer("portal@here.com", invoice_prefix="ABC", preferred_locales=["de"])
     sync.open_portal(customer, "https://shop.example/")
@@ -93,8 +93,8 @@ def journeys(world: World) -> None:
     endpoint.roll(made)
     endpoint.delete(made, force=True)
     examine("https://shop.example/webhooks/stripe")
-    backfill(patience=Patience(1000.0, lambda seconds: None), since=int(world.stripe.clock.now()) - 86_400)
-    backfill(patience=Patience(1000.0, lambda seconds: None))
+    backfill(patience=Throttle(1000.0, lambda seconds: None), since=int(world.stripe.clock.now()) - 86_400)
+    backfill(patience=Throttle(1000.0, lambda seconds: None))
     world.reconcile(full=True)
     erase(str(customer.id))
 

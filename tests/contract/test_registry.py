@@ -30,7 +30,7 @@ def test_a_type_is_what_stripe_python_says(kind: str) -> None:
     assert ours.prefix == RESOURCES[kind].prefix.partition("{")[0]
     assert (ours.deletable or ours.ends) == hasattr(theirs, "delete")
     assert not ours.listed or ours.dated == ("created" in (library.call("get", ours.path) or {})["properties"])
-    assert ours.announced == (ours.created_event in EVENTS)
+    assert ours.has_created_event == (ours.created_event in EVENTS)
 
 
 @cache

@@ -6,7 +6,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Status
 from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.runs.backfill_report import Backfill
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support.in_sync import assert_in_sync
 from tests.support.lives import Lives
 from tests.support.stock import assert_copied, stock
@@ -16,7 +16,7 @@ STOCK = 100  # and three, which are two pages
 
 
 def copy() -> Backfill:
-    return backfill(["customer", "product"], patience=Patience(10_000.0, lambda seconds: None))
+    return backfill(["customer", "product"], patience=Throttle(10_000.0, lambda seconds: None))
 
 
 def account(world: World) -> Customer:
@@ -48,7 +48,7 @@ def test_killed_before_any_effect_it_goes_on_and_copies_everything(lives: Lives,
         told = copy()
         assert (told.exit_code, told.finished) == (0, True), f"after dying {death.died}: {told}"
         world.converge()
-        assert pending.reread().status == Status.ACTIVE
+        assert pending.fetch_latest().status == Status.ACTIVE
         assert Customer.objects.count() == STOCK + 3
         assert_copied(world)
         assert_in_sync(world)

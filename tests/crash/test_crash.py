@@ -53,7 +53,7 @@ def updating(*faults: str) -> Callable[[World, str], Act]:
         world.deliver()
         for fault in faults:
             world.stripe.fault(fault, method="POST")
-        return lambda: quietly(lambda: sync.update(document.reread(), samples.CHANGES[kind]))
+        return lambda: quietly(lambda: sync.update(document.fetch_latest(), samples.CHANGES[kind]))
 
     return arrange
 
@@ -64,7 +64,7 @@ def deleting(*faults: str) -> Callable[[World, str], Act]:
         world.deliver()
         for fault in faults:
             world.stripe.fault(fault, method="DELETE")
-        return lambda: quietly(lambda: sync.delete(document.reread()))
+        return lambda: quietly(lambda: sync.delete(document.fetch_latest()))
 
     return arrange
 
@@ -77,7 +77,7 @@ def acting(action: str, *faults: str) -> Callable[[World, str], Act]:
         for fault in faults:
             world.stripe.fault(fault, method="POST")
             world.stripe.fault(fault, method="DELETE")
-        return lambda: quietly(lambda: sync.act(document.reread(), action, given))
+        return lambda: quietly(lambda: sync.act(document.fetch_latest(), action, given))
 
     return arrange
 
@@ -205,7 +205,7 @@ def done(kind: str, name: str) -> tuple[object, ...]:
         action.money and (kind, name),
         action.calls is None,
         action.takes is None,
-        row("path", "announced", "listed", "mark")(kind),
+        row("path", "has_created_event", "listed", "mark")(kind),
     )
 
 
@@ -222,7 +222,7 @@ def cases() -> Iterator[Any]:
         for kind, model in sorted(created_kinds().items(), key=lambda each: (each[0] != "customer", each[0])):
             fits = model.resource.deletable or not journey.deletable
             fits &= kind in samples.CHANGES or not journey.name.startswith("update")
-            undoes = model.resource.announced and bool(model.resource.undo)
+            undoes = model.resource.has_created_event and bool(model.resource.undo)
             fits &= undoes or not journey.name.startswith("undo")
             if fits and (kind == "customer" or journey.name in EVERY_KIND):
                 for heard in (True, False) if kind == "customer" else (False,):

@@ -15,7 +15,7 @@ from stripe import WebhookSignature
 
 from stripe_mongo_sync.demo.mongod import find_mongod, free_port
 from stripe_mongo_sync.demo.stack import ROOT, Stack
-from stripe_mongo_sync.models.delivery import UNRETURNED
+from stripe_mongo_sync.models.delivery import ATTEMPT_LOST
 from tests.support import eventually
 
 MONGODB = os.environ.get("MONGODB_URI")
@@ -79,7 +79,7 @@ def test_while_a_hook_hangs_requests_are_answered_and_events_applied(stack: Stac
         hanging.kill()  # as an operator would, or the kernel without memory
     assert called(stack) == {"works": 1, "raises": 1, "hangs": 1}
     row = stack.database.hook_deliveries.find_one({"hook": "tests.support.shop_hooks.hangs"})
-    assert (row["state"], row["attempts"], row["error"]) == ("pending", 1, UNRETURNED)
+    assert (row["state"], row["attempts"], row["error"]) == ("pending", 1, ATTEMPT_LOST)
 
 
 def test_hooks_that_raise_hang_or_kill_are_retried_then_dead_then_replayed(stack: Stack) -> None:
@@ -97,7 +97,7 @@ def test_hooks_that_raise_hang_or_kill_are_retried_then_dead_then_replayed(stack
     errors = {one["hook"].rpartition(".")[2]: one["error"] for one in hooks(stack, "list")[1]}
     assert errors["raises"] == "RuntimeError: broken"
     assert errors["hangs"].endswith("TookTooLong: it took longer than 1 s")
-    assert errors["kills"] == errors["swallows"] == UNRETURNED
+    assert errors["kills"] == errors["swallows"] == ATTEMPT_LOST
 
     stack.database.repaired.insert_one({})
     code, replayed, _ = hooks(stack, "replay", "--dead-since", "2020-01-01")

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import Status, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.rows.content import digest
-from stripe_mongo_sync.sync.engine.look import matches
+from stripe_mongo_sync.sync.engine.refresh import matches
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync, person_decides
 from tests.support.world import World
@@ -115,7 +115,7 @@ class Ready:
     def subject(self) -> SyncedDocument | None:
         """The document that the call is about, as it is now; None where there is none."""
         if self.document is not None:
-            return self.document.reread()
+            return self.document.fetch_latest()
         found: SyncedDocument | None = self.call.model.objects(request__key=KEY["Idempotency-Key"]).first()
         return found
 
@@ -157,11 +157,13 @@ class Ready:
             case "delete":
                 return document.status == Status.DELETED
             case "update":
-                return matches(samples.CHANGES[self.call.kind], type(document).as_sent(document.stripe or {}))
+                return matches(samples.CHANGES[self.call.kind], type(document).in_request_shape(document.stripe or {}))
         remote = document.stripe or {}
         if self.call.kind == "order":
             return document.payment_status in ("expired", "canceled")
-        return document.resource.actions[self.call.verb].done(type(document).as_sent(remote), self.sent(document))
+        return document.resource.actions[self.call.verb].done(
+            type(document).in_request_shape(remote), self.sent(document)
+        )
 
     def sent(self, document: SyncedDocument) -> dict[str, Any]:
         """What an action was given, with Stripe's ids."""
@@ -200,6 +202,6 @@ def every_type(row: str, fits: Callable[[type[SyncedDocument]], bool] = lambda m
     ]
 
 
-def announced(model: type[SyncedDocument]) -> bool:
+def has_created_event(model: type[SyncedDocument]) -> bool:
     """Whether Stripe tells of its creations."""
-    return model.resource.announced
+    return model.resource.has_created_event

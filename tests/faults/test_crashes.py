@@ -70,7 +70,7 @@ def test_inserted_and_never_sent_it_is_sent_once_when_its_lease_is_over(fused: W
     assert not ready.made, "its lease is running"
     ready.settle(heard=False)
     ready.assert_kept()
-    assert ready.left_to_a_person() or document.reread().status == Status.ACTIVE
+    assert ready.left_to_a_person() or document.fetch_latest().status == Status.ACTIVE
 
 
 @pytest.mark.parametrize("call", list(calls("3", "create")))
@@ -191,6 +191,6 @@ def test_an_edit_in_the_dashboard_after_an_update_that_nobody_heard_of_stays(
 
     ready.settle(heard=False)
 
-    latest = document.reread()
+    latest = document.fetch_latest()
     assert getattr(latest, field) == edit[field]
     assert_in_sync(fused)

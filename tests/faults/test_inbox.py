@@ -25,13 +25,13 @@ def test_an_event_is_sent_again_wherever_its_delivery_died_and_counts_once(lives
     world.stripe.dashboard.update("customer", customer.stripe_id, name="new")
     (raw,) = world.webhooks()
     for _ in lives.deaths(partial(world.send, raw), least=2):
-        revision = customer.reread().revision
+        revision = customer.fetch_latest().revision
 
         assert world.send(raw).status_code == 200
 
         assert Event.objects(id=json.loads(raw)["id"]).count() == 1
-        assert customer.reread().name == "new"
-        assert customer.reread().revision - revision <= 1
+        assert customer.fetch_latest().name == "new"
+        assert customer.fetch_latest().revision - revision <= 1
         world.converge()
         assert_in_sync(world)
 
@@ -52,7 +52,7 @@ def unread(world: World) -> Customer:
 def test_an_event_that_was_kept_and_answered_is_applied_by_reconcile(world: World) -> None:
     customer = unread(world)
     world.reconcile()
-    assert customer.reread().name == "new"
+    assert customer.fetch_latest().name == "new"
     assert Event.objects(state="received").count() == 0
     assert_in_sync(world)
 
@@ -69,7 +69,7 @@ def test_a_worker_that_dies_over_an_event_leaves_it_to_the_next(lives: Lives) ->
         world.advance(minutes=10)
         drain()
         assert Event.objects.get().state == "applied"
-        assert customer.reread().name == "new"
+        assert customer.fetch_latest().name == "new"
         world.converge()
         assert_in_sync(world)
 
@@ -85,14 +85,14 @@ def test_an_event_that_breaks_its_handler_is_retried_then_dead_and_the_others_fl
 
     assert world.deliver([broken, *world.webhooks()]) == ["received", "applied"]
 
-    assert customer.reread().confirmed_at is not None
+    assert customer.fetch_latest().confirmed_at is not None
     for _ in range(20):
         world.advance(hours=2)
         drain()
     row = Event.objects.get(state="dead")
     assert "AttributeError" in row.error
     assert bytes(row.raw) == broken
-    assert item.reread().revision == item.revision + 1, "confirmed, and not touched since"
+    assert item.fetch_latest().revision == item.revision + 1, "confirmed, and not touched since"
     assert world.reconcile().exit_code == 1, "a person is told"
 
 
@@ -106,5 +106,5 @@ def test_one_event_fifty_times_at_once_is_one_row_and_one_effect(world: World) -
 
     assert {answer.status_code for answer in answers} == {200}
     assert Event.objects.count() == 1
-    assert customer.reread().confirmed_at is not None
+    assert customer.fetch_latest().confirmed_at is not None
     assert_in_sync(world)

@@ -10,9 +10,9 @@ import stripe as stripe_python
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Price, Product, Status, kinds
-from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.models.base.absorb import Observation
 from stripe_mongo_sync.models.rows.content import digest
-from tests.faults.calls import Call, Told, announced, every_type
+from tests.faults.calls import Call, Told, every_type, has_created_event
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import KEY, World
 
@@ -52,7 +52,7 @@ def test_what_a_plain_list_leaves_out_is_searched_as_well(world: World) -> None:
 
     world.converge()
 
-    latest = price.reread()
+    latest = price.fetch_latest()
     assert latest.review is not None
     assert made["id"] in latest.review, "Stripe lists active prices only, unless it is asked for the others"
 
@@ -69,12 +69,12 @@ def test_a_key_that_stripe_knows_with_other_parameters_is_not_taken_for_a_refusa
 
     world.reconcile()
 
-    pending = customer.reread()
+    pending = customer.fetch_latest()
     assert (pending.status, pending.operation.stored_failure_at is not None) == (Status.PENDING, True)
     world.stripe.clear_faults()
     world.advance(hours=1)
     world.converge()
-    latest = customer.reread()
+    latest = customer.fetch_latest()
     (remote,) = world.stripe.objects("customer")
     assert (latest.status, latest.stripe_id) == (Status.ACTIVE, remote["id"]), "its key made it, as the event proves"
     assert latest.digest == digest(remote)
@@ -99,7 +99,7 @@ def test_a_key_that_stripe_may_have_forgotten_is_never_sent_again(world: World, 
 
 
 @pytest.mark.parametrize("heard", [False, True], ids=["never told", "told late"])
-@pytest.mark.parametrize("kind", every_type("82", announced))
+@pytest.mark.parametrize("kind", every_type("82", has_created_event))
 def test_a_key_that_stripe_forgot_too_early_leaves_no_object_without_a_document(
     world: World, kind: str, heard: bool
 ) -> None:
@@ -146,11 +146,11 @@ def test_an_object_that_another_document_uses_is_not_taken_from_it(world: World)
     report = world.converge()
 
     assert report.exit_code == 1
-    assert "another document holds it" in owner.reread().review
-    assert holder.reread().stripe_id == remote["id"]
+    assert "another document holds it" in owner.fetch_latest().review
+    assert holder.fetch_latest().stripe_id == remote["id"]
     assert len(world.stripe.objects("customer")) == 1
 
 
 def adopted(remote: dict[str, Any]) -> Any:
     at = int(remote["created"])
-    return Evidence("a test", remote["id"], remote, Customer.mirror(remote), earliest=at, latest=at, event=True)
+    return Observation("a test", remote["id"], remote, Customer.mirror(remote), earliest=at, latest=at, event=True)

@@ -17,7 +17,7 @@ from stripe_mongo_sync.models import Customer, Status
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.runs.backfill import backfill
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.faults.calls import Call, Told
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync
@@ -79,11 +79,11 @@ def test_a_date_that_is_missing_or_late_leaves_both_sides_one(
         customer = sync.create_customer("user@here.com")
         (created,) = world.webhooks()
         world.advance(seconds=30)
-        sync.update(customer.reread(), {"name": "ours"})
+        sync.update(customer.fetch_latest(), {"name": "ours"})
         world.stripe.dashboard.update("customer", customer.stripe_id, phone="theirs")
         world.deliver([*world.webhooks()[::-1], created])
         world.converge()
-        assert (customer.reread().name, customer.reread().phone) == ("ours", "theirs")
+        assert (customer.fetch_latest().name, customer.fetch_latest().phone) == ("ours", "theirs")
         assert_in_sync(world)
 
 
@@ -101,7 +101,7 @@ def test_a_date_from_the_future_is_corrected_by_the_full_comparison(
     world.reconcile(full=True)
     world.converge()
 
-    assert customer.reread().name == "theirs"
+    assert customer.fetch_latest().name == "theirs"
     assert_in_sync(world)
 
 
@@ -145,7 +145,7 @@ def test_a_host_whose_clock_is_off_takes_no_lease_early(
         assert len(world.stripe.objects("customer")) == before
         world.advance(minutes=3)
         assert world.reconcile().counts["send"] == 1
-        assert customer.reread().status == Status.ACTIVE
+        assert customer.fetch_latest().status == Status.ACTIVE
         assert_in_sync(world)
     finally:
         world.stop()
@@ -203,7 +203,7 @@ def test_a_list_that_never_ends_is_said_to(world: World, monkeypatch: pytest.Mon
         if act == "full":
             assert world.reconcile(full=True).exit_code == 2
         else:
-            assert backfill(["customer"], patience=Patience(10_000.0, lambda seconds: None)).exit_code == 2
+            assert backfill(["customer"], patience=Throttle(10_000.0, lambda seconds: None)).exit_code == 2
     world.reconcile(full=True)
     assert Customer.objects.count() == 120
     assert_in_sync(world)

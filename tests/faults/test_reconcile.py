@@ -56,7 +56,7 @@ def test_a_creator_that_sleeps_for_a_day_before_it_is_served_leaves_no_orphan(wo
     world.converge()
 
     assert len(told) == 1
-    assert isinstance(told[0], sync.SyncError) or told[0].status != Status.ACTIVE or document.reread().live
+    assert isinstance(told[0], sync.SyncError) or told[0].status != Status.ACTIVE or document.fetch_latest().live
     assert_in_sync(world)
 
 
@@ -77,7 +77,7 @@ def test_a_run_that_sleeps_while_another_does_its_work_does_nothing_twice(world:
     thread.join()
     assert len(told) == 1
     world.converge()
-    assert customer.reread().status == Status.ACTIVE
+    assert customer.fetch_latest().status == Status.ACTIVE
     assert len(world.stripe.objects("customer")) == 1
     assert_in_sync(world)
 
@@ -103,10 +103,10 @@ def test_a_list_that_fails_on_any_page_moves_no_checkpoint_and_proves_nothing(
 
     assert report.exit_code == 2
     assert State.read(CHECKPOINT) == before
-    assert customer.reread().status == Status.PENDING
+    assert customer.fetch_latest().status == Status.PENDING
     world.stripe.clear_faults()
     world.converge()
-    assert customer.reread().status == Status.ROLLED_BACK
+    assert customer.fetch_latest().status == Status.ROLLED_BACK
     assert Product.objects.count() == 120
     assert_in_sync(world)
 
@@ -150,11 +150,11 @@ def test_of_two_updates_at_once_one_is_made_and_the_other_told(world: World, kin
     world.deliver()
     world.advance(seconds=30)
     held = world.stripe.fault("hold_after", method="POST")
-    thread, told = in_thread(lambda: sync.update(document.reread(), samples.CHANGES[kind]))
+    thread, told = in_thread(lambda: sync.update(document.fetch_latest(), samples.CHANGES[kind]))
     assert held.entered.wait(10)
 
     with pytest.raises(sync.InProgress):
-        sync.update(document.reread(), samples.CHANGES[kind])
+        sync.update(document.fetch_latest(), samples.CHANGES[kind])
 
     held.release()
     thread.join()

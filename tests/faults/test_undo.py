@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync.models import kinds
-from tests.faults.calls import Call, announced, every_type
+from tests.faults.calls import Call, every_type, has_created_event
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
 
@@ -38,25 +38,25 @@ def given_up(world: World, kind: str) -> Any:
     return document
 
 
-@pytest.mark.parametrize("kind", every_type("16", announced))
+@pytest.mark.parametrize("kind", every_type("16", has_created_event))
 def test_what_stripe_finishes_after_it_was_given_up_is_undone_or_left_to_a_person(world: World, kind: str) -> None:
     document = given_up(world, kind)
 
     world.deliver()
     world.converge()
 
-    latest = document.reread()
+    latest = document.fetch_latest()
     assert latest.live or latest.review is not None or len(latest.undone) == 1
     assert_in_sync(world, review=True)
 
 
-@pytest.mark.parametrize("kind", every_type("46", announced))
+@pytest.mark.parametrize("kind", every_type("46", has_created_event))
 def test_a_twin_that_was_undone_is_told_of_again_and_stays_undone(world: World, kind: str) -> None:
     document = given_up(world, kind)
     letters = world.webhooks()
     world.deliver(letters)
     world.converge()
-    before = document.reread()
+    before = document.fetch_latest()
     undone = [request for request in world.stripe.requests if request.method != "GET"]
 
     for raw in letters:
@@ -65,12 +65,12 @@ def test_a_twin_that_was_undone_is_told_of_again_and_stays_undone(world: World, 
     world.converge()
 
     assert [request for request in world.stripe.requests if request.method != "GET"] == undone
-    latest = document.reread()
+    latest = document.fetch_latest()
     assert (latest.status, latest.orphans, latest.review) == (before.status, before.orphans, before.review)
 
 
 @pytest.mark.parametrize("fault", UNDO_FAULTS)
-@pytest.mark.parametrize("kind", [p for p in every_type("78", announced) if kinds()[p.values[0]].resource.undo])
+@pytest.mark.parametrize("kind", [p for p in every_type("78", has_created_event) if kinds()[p.values[0]].resource.undo])
 def test_whatever_becomes_of_an_undo_the_twin_is_not_left(world: World, kind: str, fault: str) -> None:
     document = given_up(world, kind)
     world.deliver()
@@ -82,7 +82,7 @@ def test_whatever_becomes_of_an_undo_the_twin_is_not_left(world: World, kind: st
     world.advance(hours=3)
     world.converge()
 
-    latest = document.reread()
+    latest = document.fetch_latest()
     assert (latest.orphans, latest.review, len(latest.undone)) == ([], None, 1)
     assert_in_sync(world)
 
@@ -97,6 +97,6 @@ def test_a_twin_that_stripe_will_not_delete_is_archived_instead(world: World) ->
 
     world.converge()
 
-    assert document.reread().undone == [remote["id"]]
+    assert document.fetch_latest().undone == [remote["id"]]
     (left,) = world.stripe.objects("product")
     assert left["active"] is False

@@ -11,7 +11,7 @@ from stripe_mongo_sync.models import Customer, Delivery, DeliveryState
 from stripe_mongo_sync.sync.notices.deliver import deliver
 from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.runs.backfill_report import Backfill
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.faults.calls import Call, Told
 from tests.support import samples
 from tests.support.failpoints import FAILURES, FailPoints
@@ -72,7 +72,7 @@ def test_hooks_hear_of_it_whatever_becomes_of_a_write(points: FailPoints, failur
 @pytest.mark.parametrize("failure", list(failures("96")))
 def test_a_backfill_goes_on_whatever_becomes_of_a_write(points: FailPoints, failure: str) -> None:
     def copy() -> Backfill:
-        return backfill(["customer"], patience=Patience(10_000.0, lambda seconds: None))
+        return backfill(["customer"], patience=Throttle(10_000.0, lambda seconds: None))
 
     def one(world: World, failing: Any) -> None:
         known = sync.create_customer("known@here.com")
@@ -160,6 +160,6 @@ def test_an_order_has_one_payment_whatever_becomes_of_its_call(world: World, pay
     made = [*world.stripe.objects("checkout.session"), *world.stripe.objects("payment_intent")]
     usable = [each for each in made if each["status"] not in ("expired", "canceled")]
     assert len(made) <= 1
-    latest = order.reread()
+    latest = order.fetch_latest()
     assert latest.review is not None or bool(usable) == latest.live
     assert_in_sync(world)

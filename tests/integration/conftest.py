@@ -11,7 +11,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Event
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.inbox import inbox
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support.run import Run
 from tests.support.scenes import begin
 from tests.support.world import World
@@ -23,8 +23,8 @@ def run(world: World, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.Mo
     a second passes whenever it looks at the clock.
     """
     passing = itertools.count(0.0)
-    hasty = partial(Patience, pause=lambda seconds: None, clock=lambda: next(passing))
-    monkeypatch.setattr("stripe_mongo_sync.sync.stripe.patience.Patience", hasty)
+    hasty = partial(Throttle, pause=lambda seconds: None, clock=lambda: next(passing))
+    monkeypatch.setattr("stripe_mongo_sync.sync.stripe.throttle.Throttle", hasty)
 
     def command(line: str, *more: str) -> tuple[int, Any]:
         capsys.readouterr()

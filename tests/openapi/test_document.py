@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from flask import Flask
 from jsonschema import Draft202012Validator
-from openapi_spec_validator import validate
+from openapi_spec_validator import validate as validate_document
 from werkzeug.test import TestResponse
 
 from stripe_mongo_sync.api import docs, schemas
@@ -21,7 +21,7 @@ from stripe_mongo_sync.api.auth import OPEN, scope_of
 from stripe_mongo_sync.api.openapi import describe
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import SyncedDocument, created_kinds
-from stripe_mongo_sync.models.base.input import Invalid, checked, checked_fields, words
+from stripe_mongo_sync.models.base.input import Invalid, checked_fields, validate, words
 from tests.support import samples
 from tests.support.events import event
 from tests.support.world import World
@@ -49,7 +49,7 @@ def fits(document: dict[str, Any], schema: dict[str, Any], value: Any) -> bool:
 
 
 def test_it_is_valid(document: dict[str, Any]) -> None:
-    validate(document)
+    validate_document(document)
 
 
 def test_every_route_is_described_and_nothing_else(app: Flask, document: dict[str, Any]) -> None:
@@ -93,7 +93,7 @@ def test_every_field_is_there(document: dict[str, Any], model: Model) -> None:
     changeable = {name for shape in changed.get("anyOf", [changed]) for name in shape.get("properties", {})}
 
     given = {name for name, field in model._fields.items() if "create" in words(field)}
-    assert taken.keys() == given | ({"id"} if model.resource.own_id else set())
+    assert taken.keys() == given | ({"id"} if model.resource.accepts_custom_id else set())
     assert changeable == {name for name, field in model._fields.items() if "update" in words(field)}
 
 
@@ -154,8 +154,8 @@ def refused(check: Callable[[dict[str, Any]], Any], path: tuple[str, ...], value
 def test_limits_are_those_of_the_service(model: Model) -> None:
     resource = model.resource
     checks: list[tuple[dict[str, Any], Callable[[dict[str, Any]], Any]]] = [
-        (schemas.creation(model), lambda body: checked(model, body, "create")),
-        (schemas.change(model) or {}, lambda body: checked(model, body, "update")),
+        (schemas.creation(model), lambda body: validate(model, body, "create")),
+        (schemas.change(model) or {}, lambda body: validate(model, body, "update")),
     ]
     for action in resource.actions.values():
         fields = dict(action.takes._fields) if action.takes else {}
@@ -188,7 +188,7 @@ def test_what_opens_a_portal_is_refused_by_both_or_none(world: World, document: 
 @pytest.mark.parametrize("id", ["own", "a" * 255, "a" * 256, "", "a/b", "0" * 24, "F" * 24, "0" * 23, None, 1, "é"])
 def test_an_id_of_ones_own_is_refused_by_both_or_none(world: World, id: Any) -> None:
     for model in MADE.values():
-        if model.resource.own_id:
+        if model.resource.accepts_custom_id:
             body = samples.body(model.resource.kind)
             answer = world.http.post(f"/{plural_of(model)}", json={**body, "id": id})
             assert Draft202012Validator(schemas.creation(model)).is_valid({**body, "id": id}) == (

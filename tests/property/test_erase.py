@@ -12,8 +12,8 @@ from mongoengine import EmbeddedDocumentField, IntField, ListField, StringField
 from mongoengine.base import BaseField
 
 from stripe_mongo_sync.models import Customer, Delivery, Event, SyncedDocument, kinds
-from stripe_mongo_sync.models.base.birth import BLANK
-from stripe_mongo_sync.models.base.document import ENGINE
+from stripe_mongo_sync.models.base.birth import DEFAULTS
+from stripe_mongo_sync.models.base.document import SYNC_FIELDS
 from stripe_mongo_sync.models.event import bare
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.scrub import OURS, WORDS, scrub_row
@@ -58,7 +58,7 @@ OBJECTS = st.lists(PARTS, min_size=1, max_size=6).map(dict)
 
 def filled(fields: dict[str, BaseField], text: str, word: str) -> Json:
     """Every field of a model, filled as its type allows."""
-    return {name: _value(name, field, text, word) for name, field in fields.items() if name not in ENGINE}
+    return {name: _value(name, field, text, word) for name, field in fields.items() if name not in SYNC_FIELDS}
 
 
 def _value(name: str, field: BaseField | None, text: str, word: str) -> Any:
@@ -77,7 +77,15 @@ def _value(name: str, field: BaseField | None, text: str, word: str) -> Any:
 def plant(text: str, word: str, remote: Json) -> ObjectId:
     """A document, an event and a delivery of every kind, all about one customer; return the customer's document."""
     at, customer = clock.now(), ObjectId()
-    born = {**BLANK, "created_at": at, "updated_at": at, "revision": 1, "live": False, "status": "deleted", "key": "k"}
+    born = {
+        **DEFAULTS,
+        "created_at": at,
+        "updated_at": at,
+        "revision": 1,
+        "live": False,
+        "status": "deleted",
+        "key": "k",
+    }
     events, deliveries = [], []
     for number, (kind, model) in enumerate(kinds().items()):
         own = CUSTOMER if model is Customer else f"xx_{number}PlantedA"
@@ -129,12 +137,12 @@ def test_nothing_that_is_kept_has_any_text(kind: str, text: str, word: str, remo
     row = row_of(kinds()[kind], text, word, remote)
     told = json.loads(event_of(kind, {**remote, "id": "xx_1", "object": kind}, text))
 
-    left = scrub_row(row, ENGINE)
+    left = scrub_row(row, SYNC_FIELDS)
 
-    assert row.keys() - left.keys() <= ENGINE, "what is not named in an update stays as it was"
+    assert row.keys() - left.keys() <= SYNC_FIELDS, "what is not named in an update stays as it was"
     assert MARK not in json.dumps(left, ensure_ascii=False)
     assert MARK not in bare(told).decode()
-    assert scrub_row(left, ENGINE) == left, "twice is once"
+    assert scrub_row(left, SYNC_FIELDS) == left, "twice is once"
 
 
 def test_no_byte_of_any_text_is_left_in_any_collection(world: World) -> None:

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Status, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.sync.runs.backfill import backfill
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support import samples
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync
@@ -164,7 +164,7 @@ def machine(database: str, clean: Callable[[], None]) -> type[RuleBasedStateMach
         @rule(fault=READS, death=DEATHS)
         def backfill(self, fault: str | None, death: int | None) -> None:
             self.arm(fault, "GET")
-            self.attempt(lambda: backfill(patience=Patience(1000.0, lambda seconds: None)), death)
+            self.attempt(lambda: backfill(patience=Throttle(1000.0, lambda seconds: None)), death)
 
         def teardown(self) -> None:
             try:

@@ -35,7 +35,9 @@ def histories(draw: st.DrawFn) -> tuple[str, list[bytes], list[int]]:
         at += draw(gap)
         letters.append(event(f"{resource.stems[0]}.{verb}", {**object, "value": value}, at))
     if draw(st.sampled_from([False, False, True])):
-        at += draw(st.integers(int(resource.own_id), 1))  # where an id may live again, a tie has to be looked at
+        at += draw(
+            st.integers(int(resource.accepts_custom_id), 1)
+        )  # where an id may live again, a tie has to be looked at
         letters.append(event(f"{resource.stems[0]}.deleted", {**object, "value": "last words"}, at))
     again = draw(st.lists(st.sampled_from(range(len(letters))), max_size=4))
     return kind, letters, draw(st.permutations([*range(len(letters)), *again]))

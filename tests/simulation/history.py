@@ -14,8 +14,8 @@ from random import Random
 from stripe_mongo_sync.emulator.protocol.wire import LogEntry
 from stripe_mongo_sync.models import Event, Status, kinds
 from stripe_mongo_sync.models.rows.content import digest
-from stripe_mongo_sync.models.rows.keys import PREFIX, Key
-from stripe_mongo_sync.sync.engine.evidence import request_key
+from stripe_mongo_sync.models.rows.keys import PREFIX, IdempotencyKey
+from stripe_mongo_sync.sync.engine.observations import request_key
 from tests.simulation.shop import STEPS, Shop, Told
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import KEY, SECRET, TOKEN, World
@@ -155,7 +155,9 @@ def assert_keys_are_young(world: World) -> None:
 
 def assert_objects_are_their_makers(world: World) -> None:
     """What a document's key made belongs to that document, and to no other."""
-    made = {(e["type"], e["data"]["object"].get("id")): Key.parse(request_key(e)) for e in world.stripe.events()}
+    made = {
+        (e["type"], e["data"]["object"].get("id")): IdempotencyKey.parse(request_key(e)) for e in world.stripe.events()
+    }
     for document in world.documents():
         key = made.get((document.resource.created_event, document.stripe_id))
         if document.status == Status.ACTIVE and key is not None and key.kind == document.resource.kind:
@@ -169,7 +171,7 @@ def assert_deeds_were_done(shop: Shop) -> None:
         done = [r for at, params, r in sent if at == path and params.get(name) == value and was_done(r)]
         assert done, f"{path}: {name} was never {value!r}"
     for document in shop.removals:
-        assert document.reread().status == Status.DELETED, f"told to be deleted: {document.to_mongo()}"
+        assert document.fetch_latest().status == Status.DELETED, f"told to be deleted: {document.to_mongo()}"
 
 
 def was_done(request: LogEntry) -> bool:

@@ -19,7 +19,7 @@ from stripe_mongo_sync.models import Status, SyncedDocument, created_kinds, kind
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.runs.backfill import backfill
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.simulation.schedule import Schedule
 from tests.simulation.witness import Witness
 from tests.support import samples
@@ -92,7 +92,7 @@ class Shop:
 
     def _open(self) -> None:
         """Serve. Which Stripe it is, is asked under a lock, and no actor may wait for another: so it is asked here."""
-        current().gateway.require_right_stripe()
+        current().gateway.verify_account()
         self.app = self.world.app
 
     def _stripe_is_asked(self, method: str, url: str, key: str | None) -> None:
@@ -203,7 +203,7 @@ class Shop:
     def backfill(self, chance: Random, number: int) -> None:
         """A backfill runs beside all else."""
         self._arm(chance, "GET", READS)
-        patience = Patience(1000.0, lambda seconds: None)
+        patience = Throttle(1000.0, lambda seconds: None)
         self._begin(f"{number} backfill", lambda: backfill(patience=patience), chance, lives=40)
 
     def kill(self, chance: Random, number: int) -> None:
@@ -273,7 +273,7 @@ class Shop:
         """MongoDB's clock jumps, ahead of Stripe's or behind."""
         self.faults["clock jumps"] += 1
         before, self.skewed = self.skewed, chance.uniform(-SKEW, SKEW)
-        clock.AHEAD += timedelta(seconds=self.skewed - before)
+        clock.TEST_OFFSET += timedelta(seconds=self.skewed - before)
 
     # --- how ---
 

@@ -6,7 +6,7 @@ from bson import ObjectId
 from pymongo import MongoClient
 
 from stripe_mongo_sync.models import created_kinds
-from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 
 
 class Witness:
@@ -20,7 +20,7 @@ class Witness:
         """See one request."""
         path = "/v1/" + url.partition("/v1/")[2].partition("?")[0]
         if method == "POST":
-            key = Key.parse(text)
+            key = IdempotencyKey.parse(text)
             assert key is not None, f"POST {path} without a key of ours"
             document = self._find(key.kind, {"_id": key.document})
             assert document is not None, f"POST {path} before its intent was stored"

@@ -98,11 +98,11 @@ def main(when: str) -> dict[str, Any]:
     whole, embedded, heir = before
     said = {"host": uses(whole, embedded), "parts": holds(embedded), "heir": get_document("Heir.Source") is heir}
     customer = ours.create_customer("user@here.com", address={"city": "Bonn"})
-    Note = type(Document)("Note", (Document,), {"__module__": "shop", "of": GenericReferenceField()})
-    Note(of=customer).save()
+    OnProgress = type(Document)("Note", (Document,), {"__module__": "shop", "of": GenericReferenceField()})
+    OnProgress(of=customer).save()
     said["ours"] = [type(customer) is models.Customer, type(customer.address) is models.customer.Address]
-    said["of ours"] = Note.objects.get().of == customer
-    Note.objects.delete()
+    said["of ours"] = OnProgress.objects.get().of == customer
+    OnProgress.objects.delete()
     mongoengine.disconnect_all()
     said["after"] = [ours.create_customer("other@here.com").status, models.Customer.objects.count()]
     connect_host()

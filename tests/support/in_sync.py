@@ -5,7 +5,7 @@ from stripe_mongo_sync.models import Order, Status, SyncedDocument, kinds
 from stripe_mongo_sync.models.rows.content import digest
 from stripe_mongo_sync.models.rows.keys import PREFIX
 from stripe_mongo_sync.models.rows.scrub import scrub
-from stripe_mongo_sync.sync.shop.orders import follow
+from stripe_mongo_sync.sync.shop.orders import recompute
 from tests.support.world import World
 
 
@@ -29,7 +29,7 @@ def assert_in_sync(world: World, *, review: bool = False) -> None:
             assert not (fields := model.edited(row)), f"passes for edited by hand, in {fields}: {row}"
     undecided = {document.resource.kind for document in documents if document.review is not None}
     for order in Order.objects(status=Status.ACTIVE, review=None):
-        assert follow(order).revision == order.revision, f"the order does not follow its payment: {order.to_mongo()}"
+        assert recompute(order).revision == order.revision, f"the order does not follow its payment: {order.to_mongo()}"
     for kind in {document.resource.kind for document in documents} & RESOURCES.keys():
         here = {d.stripe_id: d for d in documents if d.resource.kind == kind and d.status == Status.ACTIVE}
         active = [d for d in documents if d.resource.kind == kind and d.status == Status.ACTIVE]
@@ -57,7 +57,9 @@ def person_decides(document: SyncedDocument) -> bool:
     What moves money is neither repeated nor given up on a guess; what Stripe makes without an event, no key can tell.
     """
     operation, resource = document.operation, document.resource
-    return not resource.announced or (operation is not None and resource.moves_money(operation.verb, operation.params))
+    return not resource.has_created_event or (
+        operation is not None and resource.moves_money(operation.verb, operation.params)
+    )
 
 
 def assert_no_custom_data(world: World) -> None:

@@ -84,7 +84,7 @@ class Lives:
     def _scene(self) -> _Scene:
         self._read()
         heard = [copy.deepcopy(vars(listener)) for listener in self.world.listeners]
-        return _Scene(dict(self._rows), self.world.stripe.copy(), clock.AHEAD, heard)
+        return _Scene(dict(self._rows), self.world.stripe.copy(), clock.TEST_OFFSET, heard)
 
     def _read(self) -> None:
         """Read what may have changed."""
@@ -102,7 +102,7 @@ class Lives:
                 if then:
                     self._database[name].insert_many(then)
                 self._rows[name] = then
-        clock.AHEAD = scene.ahead
+        clock.TEST_OFFSET = scene.ahead
         self.world.stripe.become(scene.stripe)
         for listener, heard in zip(self.world.listeners, scene.heard, strict=True):
             vars(listener).update(heard)

@@ -23,7 +23,7 @@ def buys(world: World) -> Customer:
     once = {"automatic_payment_methods": samples.NO_REDIRECTS, "payment_method": "pm_card_visa", "confirm": True}
     sync.create(kinds()["payment_intent"], {"customer": USERNAME, **pay, **once})
     world.deliver()
-    return customer.reread()
+    return customer.fetch_latest()
 
 
 def live(world: World) -> Customer:
@@ -59,7 +59,7 @@ def live(world: World) -> Customer:
     world.deliver()
     for raw in from_stripe(world, customer.stripe_id or ""):
         world.deliver([raw])
-    return customer.reread()
+    return customer.fetch_latest()
 
 
 def from_stripe(world: World, customer: str) -> list[bytes]:

@@ -43,12 +43,12 @@ def begin(world: World, arrange: Callable[..., T], *given: str) -> T:
         told = arrange(world, *given)
         database = our_database()
         rows = {name: list(database[name].find()) for name in database.list_collection_names()}
-        scene = Scene(rows, world.stripe.copy(), dict(world.settings), clock.AHEAD, time.time(), told)
+        scene = Scene(rows, world.stripe.copy(), dict(world.settings), clock.TEST_OFFSET, time.time(), told)
         SCENES[arrange, *given] = scene
     else:
         _restore(world, scene)
     world.start()
-    found: T = scene.told.reread() if isinstance(scene.told, SyncedDocument) else scene.told
+    found: T = scene.told.fetch_latest() if isinstance(scene.told, SyncedDocument) else scene.told
     return found
 
 
@@ -61,4 +61,4 @@ def _restore(world: World, scene: Scene) -> None:
     world.settings.update(scene.settings)
     world.stripe.become(scene.stripe.copy())
     world.stripe.clock.advance(-since)
-    clock.AHEAD = scene.ahead - timedelta(seconds=since)
+    clock.TEST_OFFSET = scene.ahead - timedelta(seconds=since)

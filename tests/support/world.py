@@ -86,13 +86,13 @@ class World:
 
     def stop(self) -> None:
         """End it, and let time be what it is."""
-        clock.AHEAD = timedelta()
+        clock.TEST_OFFSET = timedelta()
         sync.disconnect()
 
     def advance(self, **delta: float) -> None:
         """Let time pass, for MongoDB and for Stripe alike."""
         passed = timedelta(**delta)
-        clock.AHEAD += passed
+        clock.TEST_OFFSET += passed
         self.stripe.clock.advance(passed.total_seconds())
 
     def webhooks(self) -> list[bytes]:
@@ -140,7 +140,9 @@ class World:
 
     def unfinished(self) -> list[SyncedDocument]:
         """The documents on which something is still to be done."""
-        leased = {"lease": {"$type": "date"}}
+        within_lease = {"lease": {"$type": "date"}}
         return [
-            document for model in having(present_kinds().values(), leased) for document in model.objects(__raw__=leased)
+            document
+            for model in having(present_kinds().values(), within_lease)
+            for document in model.objects(__raw__=within_lease)
         ]

@@ -46,4 +46,4 @@ def test_what_is_covered_is_what_is_kept() -> None:
     assert "invoice.upcoming" not in covered
     for model in kinds().values():
         resource = model.resource
-        assert not resource.announced or resource.created_event in covered
+        assert not resource.has_created_event or resource.created_event in covered

@@ -269,7 +269,7 @@ def reviewed(world: World) -> Customer:
     world.advance(hours=1)
     world.stripe.repair()
     world.converge()
-    assert customer.reread().review is not None
+    assert customer.fetch_latest().review is not None
     return customer
 
 
@@ -301,7 +301,7 @@ def test_the_door_gives_up_what_is_pending(guarded: World) -> None:
     told = ask(guarded, "ops", "POST", f"/operations/{customer.id}/roll-back")
 
     assert (told.status_code, told.json["status"]) == (200, "rolled_back")
-    assert customer.reread().status == Status.ROLLED_BACK
+    assert customer.fetch_latest().status == Status.ROLLED_BACK
 
 
 def test_the_door_says_that_stripe_cannot_be_read(guarded: World) -> None:
@@ -510,7 +510,7 @@ def test_every_route_of_a_document_is_among_those_that_are_tried() -> None:
 def test_no_answer_to_who_may_only_write_tells_of_somebody_else(guarded: World) -> None:
     ann = sync.create_customer("ann@here.com", name=SECRET_NAME, phone="+49 30 1234", address={"city": "Bern"})
     sync.set_payment_method("ann@here.com", str(samples.create("payment_method").id))
-    ann.reread().ask_for_review("because of +49 30 1234")
+    ann.fetch_latest().send_to_review("because of +49 30 1234")
     asked = [
         ("PATCH", "/customers/ann@here.com?expand=stripe", {"username": "ann@here.com"}),
         ("PATCH", "/customers/ann@here.com?expand=stripe", {"phone": "+49 30 1235"}),

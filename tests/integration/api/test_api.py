@@ -582,7 +582,7 @@ def test_a_deletion_of_unknown_outcome_is_pending(world: World) -> None:
 def test_every_route_needs_a_token_but_those_that_are_open(world: World) -> None:
     """Deny by default: a new route is closed until somebody opens it."""
     told = post(world).json
-    open_routes = {"/healthz", "/readyz", "/webhooks/stripe", "/docs", "/openapi.json"}
+    open_routes = {"/", "/healthz", "/readyz", "/webhooks/stripe", "/docs", "/openapi.json"}
     stranger = world.app.test_client()
     asked = set()
     for rule in world.app.url_map.iter_rules():
@@ -595,7 +595,7 @@ def test_every_route_needs_a_token_but_those_that_are_open(world: World) -> None
                 assert response.status_code == 401, (method, path)
                 asked.add(rule.rule)
     assert len(asked) >= 10
-    for path in ("/", "/nowhere", "/customers/", "/static/x", "/webhooks/stripe/x", "/webhooks"):
+    for path in ("/nowhere", "/customers/", "/static/x", "/webhooks/stripe/x", "/webhooks"):
         for method in ("GET", "POST", "DELETE"):
             problem(stranger.open(path, method=method), 404, "not-found")
     assert problem(stranger.get("/webhooks/stripe"), 405, "method-not-allowed")

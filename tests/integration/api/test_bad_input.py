@@ -246,7 +246,7 @@ def test_a_bad_parameter_of_a_list_is_named(world: World) -> None:
             assert list(problem(world.http.get(f"/customers?{query}"), 422, "invalid")["errors"]) == [named], query
 
 
-NOWHERE = [
+NO_GET = [
     "%00",
     "a%00b",
     "%ff%fe",
@@ -265,7 +265,7 @@ NOWHERE = [
 def test_an_odd_path_is_only_not_found(world: World, method: str) -> None:
     body = {"json": {"name": "x"}} if method == "PATCH" else {}
     with untouched(world):
-        for reference in NOWHERE:
+        for reference in NO_GET:
             problem(world.http.open(f"/customers/{reference}", method=method, **body), 404, "not-found")
 
 

@@ -92,7 +92,7 @@ def test_one_object_that_cannot_be_read_does_not_hold_up_the_others(world: World
     world.reconcile()
     coupon, _ = sync.create(Coupon, {"id": "BAD", "percent_off": 10, "duration": "once"})
     world.deliver()
-    coupon.reread().resume()
+    coupon.fetch_latest().requeue()
     world.stripe.fault("503_edge", match="GET /v1/coupons/BAD", times=None)
     world.stripe.fault("cut_before", method="POST", times=2)
     customer = sync.create_customer("user@here.com")
@@ -101,7 +101,7 @@ def test_one_object_that_cannot_be_read_does_not_hold_up_the_others(world: World
 
     report = world.reconcile()
 
-    assert (report.exit_code, customer.reread().status) == (2, Status.ACTIVE)
+    assert (report.exit_code, customer.fetch_latest().status) == (2, Status.ACTIVE)
     assert State.read(CHECKPOINT) != checkpoint
 
 
@@ -111,11 +111,11 @@ def test_nobody_is_told_of_somebody_elses_refusal(world: World) -> None:
     world.advance(seconds=30)
     told: list[Any] = []
 
-    with beside(lambda: told.append(sync.update(customer.reread(), {"name": "first"})), world):
+    with beside(lambda: told.append(sync.update(customer.fetch_latest(), {"name": "first"})), world):
         world.deliver()  # its event ends the operation before its reply comes
         world.stripe.fault("decline", method="POST")
         with pytest.raises(sync.Refused):
-            sync.update(customer.reread(), {"name": "second"})
+            sync.update(customer.fetch_latest(), {"name": "second"})
 
     assert told[0].name == "first"
 
@@ -129,7 +129,7 @@ def in_review(world: World) -> Customer:
     world.advance(hours=1)
     world.stripe.repair()
     world.converge()
-    assert customer.reread().review is not None
+    assert customer.fetch_latest().review is not None
     return customer
 
 
@@ -139,7 +139,7 @@ def test_a_typing_error_of_an_operator_links_nothing(world: World) -> None:
     with pytest.raises(operations.NotPossible, match="no customer cus_TYPO"):
         operations.link(str(customer.id), "cus_TYPO")
 
-    assert customer.reread().status == Status.PENDING
+    assert customer.fetch_latest().status == Status.PENDING
 
 
 def test_what_an_operator_gave_up_is_told_as_rolled_back(world: World) -> None:
@@ -196,7 +196,7 @@ def test_a_twin_that_is_kept_gets_a_document(world: World) -> None:
     operations.roll_back(str(customer.id))
 
     assert Customer.objects.get(stripe_id=remote["id"]).status == Status.ACTIVE
-    assert customer.reread().settled_at is not None
+    assert customer.fetch_latest().settled_at is not None
     assert world.converge().exit_code == 0
     assert_in_sync(world)
 
@@ -210,13 +210,13 @@ def test_a_twin_that_a_person_deletes_settles_the_review(world: World) -> None:
     (remote,) = world.stripe.objects("customer")
     world.stripe.insert("subscription", customer=remote["id"])
     world.converge()
-    assert customer.reread().review is not None
+    assert customer.fetch_latest().review is not None
 
     world.stripe.dashboard.delete("customer", remote["id"])
     world.deliver()
 
     assert world.converge().exit_code == 0
-    assert customer.reread().settled_at is not None, "nothing is left: it may expire"
+    assert customer.fetch_latest().settled_at is not None, "nothing is left: it may expire"
 
 
 def test_a_change_of_what_is_gone_is_refused_and_not_repeated(world: World) -> None:
@@ -233,7 +233,7 @@ def test_a_change_of_what_is_gone_is_refused_and_not_repeated(world: World) -> N
     assert world.reconcile().counts["missing"] == 1
     world.advance(minutes=6)
     assert world.reconcile().counts["mark_deleted"] == 1
-    assert product.reread().status == Status.DELETED
+    assert product.fetch_latest().status == Status.DELETED
 
 
 def test_waiting_is_not_counted_as_failing(world: World) -> None:
@@ -245,7 +245,7 @@ def test_waiting_is_not_counted_as_failing(world: World) -> None:
 
     row = Event.objects(state="waiting").first()
     assert row.attempts <= 1
-    assert customer.reread().review is not None
+    assert customer.fetch_latest().review is not None
 
 
 def test_a_document_in_review_is_in_doubt_for_as_long_as_it_takes(world: World) -> None:
@@ -253,7 +253,7 @@ def test_a_document_in_review_is_in_doubt_for_as_long_as_it_takes(world: World) 
     world.advance(days=32)
     world.reconcile(full=True)
 
-    assert customer.reread().status == Status.PENDING
+    assert customer.fetch_latest().status == Status.PENDING
     assert Customer.objects.count() == 1, "its candidate is not adopted while it waits for a person"
 
 
@@ -278,7 +278,7 @@ def test_what_is_adopted_is_confirmed(world: World) -> None:
 def test_a_new_username_is_done_at_once_whatever_is_pending(world: World) -> None:
     customer = sync.create_customer("user@here.com")
     world.stripe.fault("cut_before", method="POST", times=2)
-    sync.update(customer.reread(), {"name": "X"})
+    sync.update(customer.fetch_latest(), {"name": "X"})
 
     response = world.http.patch(f"/customers/{customer.id}", json={"username": "other@here.com"})
 

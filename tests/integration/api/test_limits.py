@@ -10,7 +10,7 @@ from stripe_mongo_sync.api.app import BUDGET
 from stripe_mongo_sync.models import Customer
 from stripe_mongo_sync.models.rows.clock import LEASE
 from stripe_mongo_sync.sync.database.in_force import TIMEOUT as MONGO_TIMEOUT
-from stripe_mongo_sync.sync.engine.converge import KEY_LASTS, MONEY_LASTS, SETTLING
+from stripe_mongo_sync.sync.engine.converge import IN_FLIGHT_LIMIT, KEY_REPLAY_WINDOW, MONEY_REPLAY_WINDOW
 from stripe_mongo_sync.sync.process.deadline import TIMEOUT
 from stripe_mongo_sync.sync.stripe.gateway import QUICK
 from tests.support.world import World
@@ -24,8 +24,10 @@ def test_each_limit_ends_before_the_one_around_it() -> None:
     assert quick <= 3, "a look within a webhook"
     assert mongodb < stripe < BUDGET <= served["graceful_timeout"] < LEASE.total_seconds()
     assert 2 * stripe < BUDGET, "an attempt and its repetition"
-    assert MONEY_LASTS < KEY_LASTS
-    assert KEY_LASTS + SETTLING < KEY_LASTS * 25 / 24, "a key is spent before Stripe may forget it"
+    assert MONEY_REPLAY_WINDOW < KEY_REPLAY_WINDOW
+    assert KEY_REPLAY_WINDOW + IN_FLIGHT_LIMIT < KEY_REPLAY_WINDOW * 25 / 24, (
+        "a key is spent before Stripe may forget it"
+    )
 
 
 def test_every_write_is_majority_and_every_read_is_of_the_primary(world: World) -> None:

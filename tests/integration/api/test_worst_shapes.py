@@ -12,7 +12,7 @@ from mongoengine import EmbeddedDocumentField, ListField, StringField
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api.app import LARGEST_BODY
 from stripe_mongo_sync.models import Customer, created_kinds
-from stripe_mongo_sync.models.base.input import Invalid, checked, checked_fields, inner_fields, words
+from stripe_mongo_sync.models.base.input import Invalid, checked_fields, inner_fields, validate, words
 from stripe_mongo_sync.sync.errors import SyncError
 from stripe_mongo_sync.sync.operator import endpoint, operations
 from stripe_mongo_sync.sync.shop.customers import customer_of
@@ -157,7 +157,7 @@ def test_every_verb_and_action_asks_for_lengths_first() -> None:
             if fields := fields_of(model, verb):
                 body = json.loads(worst(fields, 262_144))
                 with pytest.raises(Invalid):
-                    timed(f"{verb} {model}", lambda model=model, body=body, verb=verb: checked(model, body, verb))
+                    timed(f"{verb} {model}", lambda model=model, body=body, verb=verb: validate(model, body, verb))
         for name, action in model.resource.actions.items():
             fields = taken(action)
             body = json.loads(worst(fields, 262_144))

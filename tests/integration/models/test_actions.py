@@ -4,10 +4,10 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.sync.engine.converge import Sight
-from stripe_mongo_sync.sync.engine.look import observe
+from stripe_mongo_sync.sync.engine.converge import RemoteState
 from stripe_mongo_sync.sync.engine.push import push
-from stripe_mongo_sync.sync.process.deadline import within
+from stripe_mongo_sync.sync.engine.refresh import read_remote
+from stripe_mongo_sync.sync.process.deadline import deadline_in
 from tests.support import samples
 from tests.support.world import World
 
@@ -28,9 +28,9 @@ def test_an_object_shows_whether_an_action_was_done(world: World, kind: str, act
     pending = sync.act(document, action, given)
     world.stripe.clear_faults()
 
-    before, _ = observe(pending)
-    with within(60):  # as reconcile sends it
+    before, _ = read_remote(pending)
+    with deadline_in(60):  # as reconcile sends it
         push(pending)
-    after, _ = observe(pending)
+    after, _ = read_remote(pending)
 
-    assert (before, after) == (Sight.THERE, Sight.DONE)
+    assert (before, after) == (RemoteState.THERE, RemoteState.DONE)

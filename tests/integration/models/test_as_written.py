@@ -9,11 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stripe_mongo_sync.models import Customer, SyncedDocument, kinds
-from stripe_mongo_sync.models.base.parts import Plain
+from stripe_mongo_sync.models.base.embedded import Plain
 from stripe_mongo_sync.sync.database.decoding import AS_WRITTEN
-from stripe_mongo_sync.sync.engine.evidence import from_event
+from stripe_mongo_sync.sync.engine.observations import from_event
 from stripe_mongo_sync.sync.runs.backfill import backfill
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support.events import event
 from tests.support.run import Run
 from tests.support.world import World
@@ -62,7 +62,7 @@ def every_name() -> Json:
 def adopted(model: type[SyncedDocument], remote: Json) -> SyncedDocument:
     """The document of an object, as an event lets it be born, read anew."""
     told = json.loads(event(f"{model.resource.stems[0]}.created", remote, T))
-    return model.adopt(from_event(model, told)).reread()
+    return model.adopt(from_event(model, told)).fetch_latest()
 
 
 @settings(max_examples=60)
@@ -97,7 +97,7 @@ def test_what_is_compared_and_printed_is_what_stripe_has(world: World, run: Run)
     free = every_name()
     world.stripe.insert("customer", id="cus_1AnyNameA", name="Ann", metadata=free)
     world.advance(hours=1)
-    backfill(["customers"], patience=Patience(1000.0, pause=lambda seconds: None))
+    backfill(["customers"], patience=Throttle(1000.0, pause=lambda seconds: None))
     world.stripe.dashboard.update("customer", "cus_1AnyNameA", phone="555")
     (raw,) = world.webhooks()
     assert world.deliver([raw]) == ["applied"]

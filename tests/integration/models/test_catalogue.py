@@ -62,7 +62,7 @@ def test_a_product_with_prices_is_not_deleted_and_stays_as_it_was(world: World) 
     assert (told["document"]["status"], told["document"]["operation"]) == ("active", None)
     assert told["document"]["error"]["message"] == told["detail"]
     assert [remote["active"] for remote in world.stripe.objects("product")] == [True]
-    assert price.reread().status == "active"
+    assert price.fetch_latest().status == "active"
     assert world.http.patch(f"/products/{product.id}", json={"active": False}).json["active"] is False
     assert_in_sync(world)
 
@@ -81,7 +81,7 @@ def test_what_stripe_cannot_delete_is_archived_instead(world: World, kind: str) 
     assert kinds()[kind].resource.undo == (Undo.ARCHIVE,)
     assert world.http.patch(path, json={"active": False}).json["active"] is False
     assert (len(world.stripe.objects(kind)), world.stripe.usable(kind)) == (1, [])
-    assert document.reread().status == "active"  # its object is there, and archived is a field
+    assert document.fetch_latest().status == "active"  # its object is there, and archived is a field
 
 
 @pytest.mark.parametrize("kind", ["product", "coupon"])
@@ -209,7 +209,7 @@ def test_a_deleted_coupon_takes_its_codes_out_of_use(world: World) -> None:
     world.deliver()
     world.converge()
 
-    assert code.reread().active is False
+    assert code.fetch_latest().active is False
     assert PromotionCode.objects.get().status == "active"
     assert world.unfinished() == []
 

@@ -54,7 +54,7 @@ def test_no_habit_changes_a_document(world: World, host: Database[Any]) -> None:
     subscription = samples.create("subscription")
     assert isinstance(subscription, Subscription)
     world.deliver()
-    stale = customer.reread()
+    stale = customer.fetch_latest()
     sync.update(customer, {"name": "B"})
     stale.phone, subscription.items[0].quantity = "1", 9
     everybody = Customer.objects(username="user@here.com")

@@ -69,7 +69,7 @@ def test_a_change_is_still_drift(world: World, invoice: Invoice) -> None:
     world.advance(minutes=30)
 
     assert world.reconcile(full=True).counts["event_applied"] == 1
-    assert invoice.reread().stripe["metadata"] == {"note": "changed"}
+    assert invoice.fetch_latest().stripe["metadata"] == {"note": "changed"}
 
 
 def test_an_event_of_the_same_second_that_shows_another_link_costs_no_look(world: World, invoice: Invoice) -> None:
@@ -99,7 +99,7 @@ def test_a_newer_event_brings_newer_links(world: World, invoice: Invoice) -> Non
 
     world.deliver([raw])
 
-    after = invoice.reread()
+    after = invoice.fetch_latest()
     assert after.hosted_invoice_url == told
     assert after.links_seen_at > invoice.links_seen_at
 
@@ -138,7 +138,7 @@ def test_without_an_answer_an_old_link_is_null(world: World, invoice: Invoice, f
     assert [told[name] for name in LINKS] == [None, None]
     assert [told["stripe"][name] for name in LINKS] == [None, None]
     assert told["stripe"]["number"] == invoice.number, "the rest is shown"
-    assert invoice.reread().hosted_invoice_url == invoice.hosted_invoice_url
+    assert invoice.fetch_latest().hosted_invoice_url == invoice.hosted_invoice_url
 
 
 def test_a_look_inside_of_a_request_takes_three_seconds_at_most() -> None:

@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event, PaymentIntent, Status, SyncedDocument, kinds
-from stripe_mongo_sync.models.base.resource import is_gone
+from stripe_mongo_sync.models.base.resource import is_deleted
 from stripe_mongo_sync.models.rows.content import content, digest, kept
 from stripe_mongo_sync.sync.operator.catalogue import event_types, ignored, kinds_of
 from stripe_mongo_sync.sync.runs.reconcile import Report
@@ -369,14 +369,14 @@ def test_every_type_of_event_is_applied_or_ignored_with_a_reason(new_database: s
 def test_a_sample_of_every_object_is_kept_or_ignored_with_a_reason(new_database: str) -> None:
     samples: dict[str, dict[str, Any]] = json.loads(FIXTURES.read_text())["resources"]
     world = World(new_database)
-    for name, sample in sorted(samples.items(), key=lambda one: is_gone(one[1])):  # stubs last: they share ids
+    for name, sample in sorted(samples.items(), key=lambda one: is_deleted(one[1])):  # stubs last: they share ids
         world.advance(seconds=2)  # an account is there twice, and of one second nobody knows which is newer
         kind = str(sample["object"])
         known = kinds().get(kind)
         stem = known.resource.stems[0] if known else kind
-        if known and known.resource.expand and not is_gone(sample):
+        if known and known.resource.expand and not is_deleted(sample):
             world.stripe.insert(kind, sample)  # its event does not show all of it: it is read
-        verb = "deleted" if is_gone(sample) else "created"
+        verb = "deleted" if is_deleted(sample) else "created"
         raw = event(f"{stem}.{verb}", sample, int(world.stripe.clock.now()))
 
         (state,) = world.deliver([raw])
@@ -385,7 +385,7 @@ def test_a_sample_of_every_object_is_kept_or_ignored_with_a_reason(new_database:
         if known is None or not sample.get("id"):
             assert state == "ignored", name
             assert why, name
-        elif is_gone(sample):
+        elif is_deleted(sample):
             assert state == "applied" or (state == "waiting" and not known.resource.mirrored), name
             assert state == "waiting" or known.of(sample["id"]).status == Status.DELETED, name
         else:

@@ -16,7 +16,7 @@ from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.runs.migrations import MIGRATED
 from stripe_mongo_sync.sync.shop.customers import customer_of
 from stripe_mongo_sync.sync.shop.erase import erase
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.in_sync import assert_in_sync
@@ -35,7 +35,7 @@ def by_webhook(world: World) -> None:
 
 def by_backfill(world: World) -> None:
     world.advance(hours=1)
-    backfill(patience=Patience(1000, pause=lambda seconds: None))
+    backfill(patience=Throttle(1000, pause=lambda seconds: None))
 
 
 def by_comparison(world: World) -> None:
@@ -121,7 +121,7 @@ def test_an_id_that_is_a_known_name_is_reached_by_the_document_s_id(world: World
 
     assert world.http.delete(f"/customers/{ID}").json["name"] == "Mallory"
     world.deliver()
-    assert victoria.reread().status == Status.ACTIVE
+    assert victoria.fetch_latest().status == Status.ACTIVE
     assert world.http.get(f"/customers/{ID}").json["name"] == "Victoria", "now it is nobody's name"
     with untouched(world), pytest.raises(NotPossible, match=str(victoria.id)):
         erase(ID)  # Mallory had that name, and nobody is forgotten by a guess
@@ -173,7 +173,7 @@ def as_stored_before(world: World, *names: str) -> list[Customer]:
     for customer, name in zip(made, names, strict=True):
         stored = {"username": name, "username_key": folded_before(name)}
         our_database().customers.update_one({"_id": customer.id}, {"$set": stored, "$unset": {"id_key": 1}})
-    return [customer.reread() for customer in made]
+    return [customer.fetch_latest() for customer in made]
 
 
 def usernames() -> list[str]:
@@ -196,7 +196,7 @@ def test_old_names_that_look_the_same_stay_two_customers_who_are_both_found_and_
     assert customer_of("ann@here.com").id == ann.id
     assert customer_of("bob").id in (bob.id, second.id)
     assert customer_of("EVE").id == eve.id
-    assert eve.reread().username_key == "eve"
+    assert eve.fetch_latest().username_key == "eve"
     (told,) = usernames()
     assert str(other.id) in told
     assert (str(bob.id) in told) != (str(second.id) in told)
@@ -204,11 +204,11 @@ def test_old_names_that_look_the_same_stay_two_customers_who_are_both_found_and_
     for name in ("ann@here.com", "bob", "eve"):
         with pytest.raises(sync.AlreadyExists):
             sync.create_customer(name)
-    assert [each.reread().username for each in old] == [each.username for each in old], "nothing is lost"
+    assert [each.fetch_latest().username for each in old] == [each.username for each in old], "nothing is lost"
 
     apart = second if str(second.id) in told else bob
     for customer, name in ((other, "other@here.com"), (apart, "bob2")):
-        sync.update(customer.reread(), {"username": name})
+        sync.update(customer.fetch_latest(), {"username": name})
     assert usernames() == []
     assert_in_sync(world)
 
@@ -234,5 +234,5 @@ def test_an_erasure_takes_no_earlier_life_of_a_name_that_only_looks_the_same(wor
 
     erase(str(other.id))
 
-    assert ann.reread().erased_at is None
-    assert other.reread().erased_at is not None
+    assert ann.fetch_latest().erased_at is None
+    assert other.fetch_latest().erased_at is not None

@@ -9,7 +9,7 @@ import stripe
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Invoice, InvoiceItem, Price, Subscription, SyncedDocument, kinds
 from stripe_mongo_sync.models.base.resource import KINDS, shortened
-from stripe_mongo_sync.sync.engine.evidence import from_event, from_page, from_reply
+from stripe_mongo_sync.sync.engine.observations import from_event, from_page, from_reply
 from stripe_mongo_sync.sync.stripe.answers import Reply, api_version
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
@@ -69,8 +69,8 @@ def test_an_event_about_a_cut_list_costs_a_look_and_none_is_needed_for_a_short_o
 
     asked = [request.path for request in world.stripe.requests[before:]]
     assert asked == [f"/v1/subscriptions/{long.stripe_id}", "/v1/subscription_items"]
-    assert (long.reread().description, short.reread().description) == ("new", "new")
-    assert len(long.reread().items) == MANY
+    assert (long.fetch_latest().description, short.fetch_latest().description) == ("new", "new")
+    assert len(long.fetch_latest().items) == MANY
 
 
 def test_a_list_that_cannot_be_read_on_now_is_read_on_when_the_event_is_drained(world: World) -> None:
@@ -81,12 +81,12 @@ def test_a_list_that_cannot_be_read_on_now_is_read_on_when_the_event_is_drained(
     world.stripe.dashboard.update("subscription", document.stripe_id, description="new")
     world.stripe.fault("503_edge", method="GET", path="/v1/subscription_items", times=None)
     assert world.deliver() == ["received"]
-    assert len(document.reread().items) == MANY, "what was whole stays"
+    assert len(document.fetch_latest().items) == MANY, "what was whole stays"
     world.stripe.clear_faults()
     world.advance(hours=1)
     world.converge()
 
-    assert document.reread().description == "new"
+    assert document.fetch_latest().description == "new"
     assert_in_sync(world)
 
 
@@ -110,15 +110,15 @@ def test_an_update_whose_reply_was_lost_is_seen_to_be_done(world: World) -> None
     document = begin(world, many)
     world.deliver()
     world.converge()
-    ids = [item["id"] for item in document.reread().stripe["items"]["data"]]
+    ids = [item["id"] for item in document.fetch_latest().stripe["items"]["data"]]
     changed = [{"id": ids[-1], "quantity": 3}]
     world.stripe.fault("cut_after", method="POST", times=2)
-    sync.update(document.reread(), {"items": changed, "proration_behavior": "none"})
+    sync.update(document.fetch_latest(), {"items": changed, "proration_behavior": "none"})
     world.stripe.clear_faults()
     world.advance(hours=25)
     world.converge()
 
-    assert document.reread().items[-1].quantity == 3
+    assert document.fetch_latest().items[-1].quantity == 3
     assert_in_sync(world)
 
 
@@ -132,7 +132,7 @@ def test_what_a_creation_made_is_a_candidate_however_many_items_the_list_shows(w
 
     world.reconcile()
 
-    assert document.reread().review is not None, "as many as are shown are those that were sent: a person decides"
+    assert document.fetch_latest().review is not None, "as many as are shown are those that were sent: a person decides"
 
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)
@@ -220,12 +220,12 @@ def test_an_item_is_looked_at_although_its_own_update_is_under_way_and_replies_l
             world.deliver()
 
         transports[-1].todo.append(take_in)
-        sync.update(item.reread(), {"description": "another"})
+        sync.update(item.fetch_latest(), {"description": "another"})
         world.deliver()
         world.advance(minutes=5)
         world.converge()
 
-        assert item.reread().invoice == Invoice.objects.get().stripe_id
+        assert item.fetch_latest().invoice == Invoice.objects.get().stripe_id
         assert_in_sync(world)
     finally:
         world.stop()

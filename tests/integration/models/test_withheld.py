@@ -86,7 +86,7 @@ def test_the_way_to_pay_is_on_its_own_document_only(shop: World) -> None:
     assert {*stored(intent.client_secret)} == {"payment_intents"}
     assert {*stored(setup.client_secret)} == {"setup_intents"}
     assert b"client_secret" not in Event.objects(type="payment_intent.created").get().raw
-    assert intent.reread().client_secret == intent.client_secret
+    assert intent.fetch_latest().client_secret == intent.client_secret
 
 
 def test_who_may_only_read_is_shown_no_way_to_pay(shop: World) -> None:
@@ -136,7 +136,7 @@ def test_an_event_that_waits_in_the_inbox_loses_its_key_and_its_document_does_no
     shop.advance(minutes=5)
     shop.reconcile()
 
-    after = intent.reread()
+    after = intent.fetch_latest()
     assert (after.stripe_status, after.client_secret) == ("canceled", intent.client_secret)
 
 

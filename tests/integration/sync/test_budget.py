@@ -91,7 +91,7 @@ def test_a_webhook_is_two_round_trips_and_no_call(metered: tuple[World, Measure]
     with cost() as told:
         assert world.deliver() == ["applied"]
     assert (told.mongo, told.stripe) == (["findAndModify", "findAndModify"], [])
-    assert customer.reread().name == "new"
+    assert customer.fetch_latest().name == "new"
 
 
 def test_an_event_twice_or_not_for_us_costs_no_more(metered: tuple[World, Measure]) -> None:

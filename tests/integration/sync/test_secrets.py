@@ -13,8 +13,8 @@ from werkzeug.test import TestResponse
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event
-from stripe_mongo_sync.models.base.absorb import Evidence
-from stripe_mongo_sync.models.base.parts import Call
+from stripe_mongo_sync.models.base.absorb import Observation
+from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.logs import NAMES, OTHERS, redact, trace
 from stripe_mongo_sync.sync.operator import operations
@@ -130,7 +130,7 @@ def test_an_exception_that_nobody_foresaw_is_logged_without_what_it_says(
         except KeyError as error:
             raise Quoting(json.dumps(PERSON, ensure_ascii=False)) from error
 
-    monkeypatch.setattr("stripe_mongo_sync.models.customer.Customer.prepared", fail)
+    monkeypatch.setattr("stripe_mongo_sync.models.customer.Customer.with_derived", fail)
     monkeypatch.setattr("stripe_mongo_sync.sync.inbox.inbox.apply", fail)
 
     response = post(shop, "/customers", PERSON)
@@ -211,7 +211,7 @@ def test_no_representation_shows_a_secret_or_a_person(shop: World) -> None:
     refusal = Refusal(
         {"type": "card_error", "code": "x", "message": f"{PERSON['email']} is bad"}, False, False, left=reply
     )
-    evidence = Evidence("webhook", "cus_1", customer.stripe, PERSON, 1, 2)
+    evidence = Observation("webhook", "cus_1", customer.stripe, PERSON, 1, 2)
     whatever = [
         *(here, here.settings, here.gateway, here.settings.api_tokens, shop.app, shop.app.extensions["rate"]),
         *(customer, customer.request, customer.address, customer.operation, Event.objects.get(), Event.objects),

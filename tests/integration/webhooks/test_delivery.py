@@ -10,7 +10,7 @@ from werkzeug.test import EnvironBuilder
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event
 from stripe_mongo_sync.models.rows import clock
-from stripe_mongo_sync.sync.engine.evidence import from_event
+from stripe_mongo_sync.sync.engine.observations import from_event
 from stripe_mongo_sync.sync.errors import CannotLook
 from stripe_mongo_sync.sync.inbox.inbox import WEBHOOK, drain
 from stripe_mongo_sync.sync.operator.status import status
@@ -146,7 +146,7 @@ def test_what_is_applied_when_it_is_sent_again_has_not_failed_any_more(
 
     row = Event.objects(state="applied", type="customer.updated").get()
     assert (row.error, row.lease, row.settled_at is None) == (None, None, False)
-    assert customer.reread().name == "B"
+    assert customer.fetch_latest().name == "B"
     assert status().exit_code == 0
 
 

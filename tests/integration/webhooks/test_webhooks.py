@@ -276,7 +276,7 @@ def test_two_updates_end_as_stripe_has_it_in_either_order(world: World, backward
 
     world.deliver(events[::-1] if backwards else events)
 
-    assert customer.reread().name == "second"
+    assert customer.fetch_latest().name == "second"
     assert_in_sync(world)
 
 
@@ -293,7 +293,7 @@ def test_a_late_update_does_not_bring_a_deleted_object_back(world: World) -> Non
     world.advance(minutes=20)
     world.converge()
 
-    assert customer.reread().status == Status.DELETED
+    assert customer.fetch_latest().status == Status.DELETED
     assert Customer.objects.count() == 1
     assert_in_sync(world)
 
@@ -305,7 +305,7 @@ def test_a_deletion_that_comes_before_the_creation_is_final(world: World) -> Non
 
     world.deliver(world.webhooks()[::-1])
 
-    assert customer.reread().status == Status.DELETED
+    assert customer.fetch_latest().status == Status.DELETED
     assert_in_sync(world)
 
 
@@ -317,7 +317,7 @@ def test_an_older_event_is_stale(world: World) -> None:
     world.deliver()
 
     assert world.deliver([created]) == ["stale"]
-    assert customer.reread().name == "new"
+    assert customer.fetch_latest().name == "new"
     assert_in_sync(world)
 
 
@@ -331,7 +331,7 @@ def test_an_event_in_another_api_version_looks_again(world: World) -> None:
     assert set(world.deliver()) == {"applied"}
 
     assert {request.path for request in world.stripe.requests[asked:]} == {f"/v1/customers/{customer.stripe_id}"}
-    assert customer.reread().name == "new"
+    assert customer.fetch_latest().name == "new"
     assert State.read("other_version")["version"] == "2023-08-16"
     assert_in_sync(world)
 
@@ -348,7 +348,7 @@ def test_an_event_that_cannot_be_looked_into_is_kept_and_drained_later(world: Wo
     world.advance(minutes=10)
     drain()
     assert Event.objects.get().state == "applied"
-    assert customer.reread().name == "new"
+    assert customer.fetch_latest().name == "new"
     world.deliver([created])
     world.advance(minutes=10)
     world.converge()
@@ -405,7 +405,7 @@ def test_our_key_on_an_event_about_something_else_links_nothing(world: World) ->
     ):
         assert deliver(world, forged, sign(forged)).status_code == 200
 
-    assert customer.reread().status == Status.PENDING
+    assert customer.fetch_latest().status == Status.PENDING
 
 
 # --- when MongoDB is away ---
@@ -443,7 +443,7 @@ def test_an_event_that_cannot_be_stored_is_asked_for_again(mongod: Mongod) -> No
 
         mongod.restart()
         assert world.deliver([raw]) == ["applied"]
-        assert customer.reread().confirmed_at is not None
+        assert customer.fetch_latest().confirmed_at is not None
         call = world.http.post("/customers", json={"username": "other"}, headers={"Idempotency-Key": "one"})
         assert call.status_code == 201
         assert world.http.get("/readyz").status_code == 200
@@ -462,4 +462,4 @@ def test_a_whole_second_may_be_written_with_a_point(world: World) -> None:
 
     assert (response.status_code, response.json["state"]) == (200, "applied")
     assert Event.objects.get().created == told["created"]
-    assert customer.reread().confirmed_at is not None
+    assert customer.fetch_latest().confirmed_at is not None

@@ -10,7 +10,7 @@ from stripe_mongo_sync.models import Coupon, Customer, Event, State, SyncedDocum
 from stripe_mongo_sync.models.event import bare
 from stripe_mongo_sync.models.mirrored import QUESTIONS
 from stripe_mongo_sync.models.state import STRIPE
-from stripe_mongo_sync.sync.inbox.inbox import attempt, canonical, keep, parse
+from stripe_mongo_sync.sync.inbox.inbox import attempt, keep, parse, to_bytes
 from stripe_mongo_sync.sync.operator import endpoint
 from stripe_mongo_sync.sync.operator.catalogue import NAMED, covered_events
 from tests.support import samples
@@ -47,7 +47,7 @@ def test_what_happens_in_another_account_of_the_organization_is_ignored(world: W
     world.stripe.neighbour(THEIRS).create("customer", name="Theirs")
 
     assert world.deliver() == ["ignored"] * 3
-    assert (mine.reread().status, mine.reread().percent_off) == ("active", 20)
+    assert (mine.fetch_latest().status, mine.fetch_latest().percent_off) == ("active", 20)
     assert Customer.objects.count() == 0
     assert {row.error for row in Event.objects(state="ignored")} == {"of another account"}
     assert_in_sync(world)
@@ -89,7 +89,7 @@ def test_account_and_context_are_asked_at_every_door(world: World, door: str) ->
                 state = world.send(json.dumps(thin).encode()).json["state"]
             case "list":
                 verdict = attempt(told, quick=False)
-                keep(told, canonical(told), verdict)
+                keep(told, to_bytes(told), verdict)
                 state = verdict.state
             case "erased":  # what is left of an event knows whose it is
                 state = attempt(parse(bare(told)), quick=False).state
@@ -110,7 +110,7 @@ def test_a_database_that_does_not_know_who_we_are_asks_once(world: World) -> Non
     ]
 
     assert [request.path for request in world.stripe.requests[before:]] == ["/v1/account"]
-    assert customer.reread().confirmed_at is not None
+    assert customer.fetch_latest().confirmed_at is not None
 
 
 def test_while_stripe_does_not_say_who_we_are_an_event_waits(world: World) -> None:
@@ -261,7 +261,7 @@ def test_the_news_that_an_event_was_lost_is_a_reason_to_look(world: World, waits
 
     world.advance(minutes=5)
     world.reconcile()
-    assert customer.reread().name == "new"
+    assert customer.fetch_latest().name == "new"
 
 
 def test_the_news_of_another_accounts_loss_is_ignored(world: World) -> None:
@@ -278,4 +278,4 @@ def test_the_news_of_another_accounts_loss_is_ignored(world: World) -> None:
     }
 
     assert world.deliver([json.dumps(news).encode()]) == ["ignored"]
-    assert customer.reread().name != "new"
+    assert customer.fetch_latest().name != "new"

@@ -4,7 +4,7 @@ import pytest
 
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.base.resource import is_id
-from stripe_mongo_sync.sync.engine.admission import unkept
+from stripe_mongo_sync.sync.engine.admission import why_not_mirrored
 from stripe_mongo_sync.sync.inbox.inbox import parse
 from tests.support.events import event
 
@@ -46,7 +46,7 @@ def test_an_id_of_any_characters_is_one_whatever_it_names(id: str) -> None:
         resource = model.resource
         if not (resource.path or resource.mirrored):
             continue
-        assert unkept(parse(event(resource.created_event, {"id": id, "object": kind}, 1))) is None
+        assert why_not_mirrored(parse(event(resource.created_event, {"id": id, "object": kind}, 1))) is None
         if resource.path and "{" not in resource.path:
             path = resource.url(id)
             assert path.startswith(resource.path + "/")
@@ -57,4 +57,4 @@ def test_an_id_of_any_characters_is_one_whatever_it_names(id: str) -> None:
 @pytest.mark.parametrize("id", NONE, ids=ascii)
 def test_what_cannot_be_written_or_would_go_up_a_path_is_no_id(id: object) -> None:
     assert not is_id(id)
-    assert unkept({"type": "coupon.updated", "data": {"object": {"id": id, "object": "coupon"}}}) is not None
+    assert why_not_mirrored({"type": "coupon.updated", "data": {"object": {"id": id, "object": "coupon"}}}) is not None

@@ -12,7 +12,7 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator.fronts.server import Server
 from stripe_mongo_sync.models import Customer, Event, State, Status
-from stripe_mongo_sync.models.state import LATCH
+from stripe_mongo_sync.models.state import CIRCUIT_BREAKER
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.database.in_force import OURS
 from tests.support import ROOT, eventually, samples
@@ -32,8 +32,8 @@ def reviewed(world: World) -> Customer:
     world.webhooks()
     world.stripe.repair()
     world.deliver()
-    assert customer.reread().review is not None
-    return customer.reread()
+    assert customer.fetch_latest().review is not None
+    return customer.fetch_latest()
 
 
 def test_in_sync_there_is_nothing_to_do(world: World, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -189,7 +189,7 @@ def test_status_shows_dead_and_open_events_and_another_version(world: World, run
 
 
 def test_status_shows_the_latch_until_it_is_confirmed(world: World, run: Run) -> None:
-    State.write(LATCH, {"cap": 20})
+    State.write(CIRCUIT_BREAKER, {"cap": 20})
     assert run("status")[0] == 1
 
     assert run("operations confirm") == (0, {"confirmed": True})
@@ -201,7 +201,7 @@ def test_reconcile_needs_an_operator_until_the_latch_is_confirmed(
     world: World, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("reconcile")
-    State.write(LATCH, {"cap": 20})
+    State.write(CIRCUIT_BREAKER, {"cap": 20})
 
     for command in ("reconcile", "reconcile --dry-run", "reconcile --full"):
         code, told = run(command)
@@ -280,13 +280,13 @@ def test_what_was_given_up_too_early_is_asked_about_once(world: World, run: Run)
     world.webhooks()
     world.stripe.repair()
     world.deliver()
-    assert (customer.reread().status, customer.reread().review is None) == (Status.ROLLED_BACK, False)
+    assert (customer.fetch_latest().status, customer.fetch_latest().review is None) == (Status.ROLLED_BACK, False)
 
     assert run("operations roll-back", str(customer.id))[0] == 0
 
     world.advance(hours=1)
     assert run("reconcile --full")[0] == 0
-    assert customer.reread().settled_at is not None
+    assert customer.fetch_latest().settled_at is not None
     assert_in_sync(world)
 
 
@@ -345,7 +345,7 @@ def test_on_a_settled_document_there_is_nothing_to_do(world: World, capsys: pyte
 def test_the_list_can_be_narrowed(world: World, run: Run, dead: Event) -> None:
     world.stripe.fault("cut_before", method="POST", times=4)
     pending, reviewed = sync.create_customer("pending"), samples.create("product")
-    assert reviewed.ask_for_review("look") is not None
+    assert reviewed.send_to_review("look") is not None
 
     def ids(options: str) -> list[str]:
         return [one["id"] for one in run(f"operations list {options}")[1]]
@@ -381,7 +381,7 @@ def test_every_goes_on_until_sigterm_and_then_ends_well(world: World, tmp_path: 
         ) as process,
     ):
         try:
-            eventually(lambda: customer.reread().status == Status.ACTIVE, within=30)
+            eventually(lambda: customer.fetch_latest().status == Status.ACTIVE, within=30)
             process.send_signal(signal.SIGTERM)
             out, err = process.communicate(timeout=30)
         finally:

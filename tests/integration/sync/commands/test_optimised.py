@@ -43,7 +43,7 @@ def lived(world: World) -> dict[str, Any]:
         said[name] = answer.json["detail"] if answer.json else None
     report = world.reconcile()
     return {
-        "status": customer.reread().status,
+        "status": customer.fetch_latest().status,
         "delivered": delivered,
         "said": said,
         "report": str(report).partition("; not available")[0],  # which lists are asked, the collections decide

@@ -19,7 +19,7 @@ from stripe_mongo_sync.models import Customer, Delivery, Event, Status
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.process.stop import ENDS, STOP, Stopped
 from stripe_mongo_sync.sync.stripe.answers import Unknown
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.integration.sync.commands.test_terminal import ALL, given
 from tests.support import ROOT
 from tests.support.hooks import listening
@@ -68,7 +68,7 @@ def test_a_run_ends_after_the_document_in_hand(world: World, run: Run, line: str
     code, told = run(line)
 
     assert (code, told["stopped"], told["exit_code"]) == (2, True, 2)
-    assert [one.reread().status for one in made].count(Status.ACTIVE) == 1
+    assert [one.fetch_latest().status for one in made].count(Status.ACTIVE) == 1
     world.stripe.clear_faults()
     world.deliver()
     assert run("reconcile")[0] == 0, "the same command goes on from there"
@@ -134,7 +134,7 @@ def test_an_erasure_that_is_stopped_is_finished_by_the_same_command(world: World
 
     world.stripe.clear_faults()
     assert run("erase", str(customer.id))[0] == 0
-    assert customer.reread().erased_at is not None
+    assert customer.fetch_latest().erased_at is not None
 
 
 class Asking(CommandListener):
@@ -228,7 +228,7 @@ def test_what_is_in_hand_waits_no_more_and_is_given_up_only_where_stripe_does_no
             ask(signal.SIGTERM)
             STOP.wait(3600.0)
             with pytest.raises(Stopped):  # it would be asked again and again
-                Patience().ask(lambda: Unknown("no answer"))
+                Throttle().ask(lambda: Unknown("no answer"))
 
     with taken():
         with pytest.raises(Stopped):

@@ -21,14 +21,14 @@ from stripe_mongo_sync.models import Event
 from stripe_mongo_sync.models.state import HEARTBEAT, OTHER_VERSION, State
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.commands import parser
-from stripe_mongo_sync.sync.commands.progress import ERASE, Progress
+from stripe_mongo_sync.sync.commands.progress_bar import ERASE, Progress
 from stripe_mongo_sync.sync.logs import REDACTION, one_line
 from stripe_mongo_sync.sync.operator.catalogue import covered_events
 from stripe_mongo_sync.sync.operator.doctor import examine
 from stripe_mongo_sync.sync.process.screen import in_json, quoted, word
-from stripe_mongo_sync.sync.runs.progress import Step
+from stripe_mongo_sync.sync.runs.progress import ProgressStep
 from stripe_mongo_sync.sync.stripe.answers import api_version
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support import ROOT, samples
 from tests.support.hooks import listening
 from tests.support.world import World
@@ -91,7 +91,7 @@ def poisoned(world: World, dead: Event) -> World:
         for number in range(3):
             sync.create_customer(f"pending{number}@example.com")
         world.stripe.clear_faults()
-        assert samples.create("product").ask_for_review("look") is not None
+        assert samples.create("product").send_to_review("look") is not None
         main(["hooks", "run", "--attempts", "1"])
     State.write(HEARTBEAT, {"exit_code": 2, "counts": {}, "unseen": ["it failed"]})
     State.write(OTHER_VERSION, {"version": "2020-08-27"})
@@ -115,7 +115,7 @@ def test_no_command_prints_anything_but_lines_of_what_can_be_seen(
     readers = [name for name, line in ALL.items() if line.get_default("reads")]
     rows: dict[str, list[int]] = {}
     monkeypatch.setattr(
-        "stripe_mongo_sync.sync.stripe.patience.Patience", partial(Patience, pause=lambda seconds: None)
+        "stripe_mongo_sync.sync.stripe.throttle.Throttle", partial(Throttle, pause=lambda seconds: None)
     )
     for name in sorted(ALL, key=lambda name: name not in readers):  # who changes something comes last
         for arguments in [given(ALL[name], HOSTILE), *([real[name]] if name in real else [])]:
@@ -198,7 +198,7 @@ class Watched(io.StringIO):
 def test_a_bar_erases_its_line_and_nothing_else() -> None:
     out = Watched()
     with Progress(out) as progress:
-        progress.show(Step(f"overdue {HOSTILE}", "1/2", 5, lambda: 0.5))
+        progress.show(ProgressStep(f"overdue {HOSTILE}", "1/2", 5, lambda: 0.5))
     drawn = out.getvalue().replace(ERASE, "")
 
     assert not list(shown(drawn))

@@ -21,7 +21,7 @@ from stripe_mongo_sync.sync.connection import open_database
 from stripe_mongo_sync.sync.database import schema
 from stripe_mongo_sync.sync.database.indexes import gaps
 from stripe_mongo_sync.sync.database.schema import MIGRATED, NUMBER
-from stripe_mongo_sync.sync.engine.evidence import of_id
+from stripe_mongo_sync.sync.engine.observations import existence_of
 from stripe_mongo_sync.sync.errors import BadSettings
 from stripe_mongo_sync.sync.operator.doctor import examine
 from stripe_mongo_sync.sync.settings import Settings
@@ -247,7 +247,7 @@ def test_every_collection_is_made_with_its_indexes_by_who_has_its_first_row(new:
     new.deliver([event("payout.created", {"id": "po_1", "object": "payout", "created": 1}, 1)])
     Delivery.begin({"id": "n", "name": "customer.active", "at": None}, "hook", "customer", document=customer.id)
     Erasure.begin(ObjectId(), ())
-    Product.adopt_all([of_id("prod_1", "test", gone=True)], clock.now())
+    Product.adopt_many([existence_of("prod_1", "test", gone=True)], clock.now())
 
     assert all(map(whole, ("customers", "payouts", "stripe_events", "hook_deliveries", "erasures", "products")))
     assert len(our_database().list_collection_names()) == 7

@@ -42,7 +42,7 @@ def test_a_field_that_is_shown_only_when_asked_survives(world: World, kind: str,
     assert sent
 
     def has_it() -> bool:
-        after = document.reread()
+        after = document.fetch_latest()
         return plain(getattr(after, name)) == sent == (after.stripe or {})[name]
 
     assert has_it(), "after the reply"
@@ -58,9 +58,9 @@ def test_a_field_that_is_shown_only_when_asked_survives(world: World, kind: str,
     world.advance(minutes=1)
     world.stripe.dashboard.update(kind, document.stripe_id, name="Renamed")
     world.deliver()
-    assert document.reread().name == "Renamed"
+    assert document.fetch_latest().name == "Renamed"
     assert has_it(), "after an edit elsewhere"
-    sync.update(document.reread(), {"name": "Again"})
+    sync.update(document.fetch_latest(), {"name": "Again"})
     assert has_it(), "after an update"
     assert_in_sync(world)
 
@@ -76,7 +76,7 @@ def test_such_a_field_is_adopted_copied_and_found_again(world: World, kind: str,
 
     world.converge()
 
-    found = lost.reread()
+    found = lost.fetch_latest()
     assert (found.status, found.stripe[name]) == (Status.ACTIVE, plain(getattr(found, name)))
     kinds()[kind]._get_collection().delete_many({})
     Event._get_collection().delete_many({})
@@ -96,7 +96,7 @@ def test_an_event_shows_all_but_such_a_field_and_costs_no_look(world: World, kin
     world.deliver()
 
     assert len(world.stripe.requests) == asked
-    after = document.reread()
+    after = document.fetch_latest()
     assert (after.name, plain(getattr(after, name))) == ("Renamed", plain(getattr(document, name)))
 
 
@@ -124,7 +124,7 @@ def test_an_operation_that_was_frozen_without_asking_is_looked_at(world: World) 
 
     world.converge()
 
-    assert coupon.reread().applies_to.products == [samples.kinds()["product"].objects.get().stripe_id]
+    assert coupon.fetch_latest().applies_to.products == [samples.kinds()["product"].objects.get().stripe_id]
     assert_in_sync(world)
 
 
@@ -153,7 +153,7 @@ def test_a_reply_in_an_older_version_says_nothing_of_the_content(world: World) -
     ]
     assert ("POST", OLDER) in seen
     assert ("GET", api_version()) in seen[seen.index(("POST", OLDER)) :], "it is looked at in ours"
-    assert customer.reread().name == "A Name"
+    assert customer.fetch_latest().name == "A Name"
     assert_in_sync(world)
 
 

@@ -23,7 +23,7 @@ def test_the_webhook_confirms_it(world: World) -> None:
 
     assert world.deliver() == ["applied"]
 
-    assert customer.reread().confirmed_at is not None
+    assert customer.fetch_latest().confirmed_at is not None
     assert_in_sync(world)
 
 
@@ -69,7 +69,7 @@ def test_a_late_twin_of_a_rolled_back_document_is_undone_at_stripe(world: World)
     customer = sync.create_customer("user@here.com")
     assert customer.status == Status.PENDING
     world.converge()
-    assert customer.reread().status == Status.ROLLED_BACK
+    assert customer.fetch_latest().status == Status.ROLLED_BACK
 
     key = customer.key
     world.stripe.repair(request={"id": None, "idempotency_key": key})

@@ -26,8 +26,8 @@ from stripe_mongo_sync.models import (
     kinds,
 )
 from stripe_mongo_sync.models.mirrored import Mirrored
-from stripe_mongo_sync.sync.engine.composed import tell
-from stripe_mongo_sync.sync.engine.evidence import FOREVER, hand_over, of_id
+from stripe_mongo_sync.sync.engine.composite import notify_dependents
+from stripe_mongo_sync.sync.engine.observations import FOREVER, existence_of, merge_observation
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.operator.status import status
 from tests.integration.conftest import Run
@@ -49,8 +49,8 @@ DELETED = sorted(kind for kind, model in REAL.items() if not model.resource.last
 LASTING = sorted(REAL.keys() - DELETED)
 READ_ONLY = sorted(kind for kind, model in kinds().items() if issubclass(model, Mirrored) and readable(kind))
 # What a 404, and a list, are judged by.
-NOT_FOUND = row("path", "announced", "ends", "deletable", "removable", "deleted_while")
-LISTED = row("listed", "whole", "dated", "leaves_out", "parts", "own_id", "expand", "removable")
+NOT_FOUND = row("path", "has_created_event", "ends", "deletable", "removable", "deleted_while")
+LISTED = row("listed", "whole", "dated", "leaves_out", "parts", "accepts_custom_id", "expand", "removable")
 COPIES_THAT_LAST = [kind for kind in READ_ONLY if kinds()[kind].resource.lasts(RESOURCES[kind].defaults)]
 
 
@@ -64,7 +64,7 @@ def make(world: World, kind: str) -> SyncedDocument:
     world.deliver()
     world.advance(minutes=30)
     world.converge()
-    resumed = document.reread().resume()
+    resumed = document.fetch_latest().requeue()
     assert resumed is not None
     return resumed
 
@@ -82,9 +82,9 @@ def unfindable(world: World, document: SyncedDocument, times: int | None = 1) ->
 
 def taken_for_deleted(document: SyncedDocument) -> None:
     """As an older version did after one 404."""
-    gone = of_id(document.stripe_id or "", "reconcile", gone=True)
-    hand_over(type(document), {"_id": document.id}, gone)
-    assert document.reread().status == Status.DELETED
+    gone = existence_of(document.stripe_id or "", "reconcile", gone=True)
+    merge_observation(type(document), {"_id": document.id}, gone)
+    assert document.fetch_latest().status == Status.DELETED
 
 
 # --- one 404, two 404s ---
@@ -97,10 +97,10 @@ def test_one_404_does_not_prove_that_an_object_is_gone(world: World, kind: str) 
 
     report = world.reconcile()
 
-    latest = document.reread()
+    latest = document.fetch_latest()
     assert (report.exit_code, latest.status, latest.missing_since is not None) == (0, Status.ACTIVE, True)
     assert world.converge().exit_code == 0
-    latest = document.reread()
+    latest = document.fetch_latest()
     assert (latest.status, latest.missing_since, latest.lease) == (Status.ACTIVE, None, None)
     assert_in_sync(world)
 
@@ -112,12 +112,12 @@ def test_two_404s_a_run_apart_do(world: World, kind: str) -> None:
 
     for minutes in (1, 2):  # too soon
         world.reconcile()
-        assert document.reread().status == Status.ACTIVE
+        assert document.fetch_latest().status == Status.ACTIVE
         world.advance(minutes=minutes)
     world.advance(minutes=5)
     world.reconcile()
 
-    assert document.reread().status == Status.DELETED
+    assert document.fetch_latest().status == Status.DELETED
 
 
 @pytest.mark.parametrize("kind", representatives(LASTING + COPIES_THAT_LAST, NOT_FOUND))
@@ -130,7 +130,7 @@ def test_what_stripe_never_deletes_is_left_to_a_person(world: World, kind: str) 
         world.advance(hours=3)
         report = world.reconcile()
 
-    latest = document.reread()
+    latest = document.fetch_latest()
     assert (latest.status, report.exit_code, report.counts["review"]) == (Status.ACTIVE, 1, 1)
     assert "never deletes" in str(latest.review)
     assert status().exit_code == 1
@@ -149,7 +149,7 @@ def test_whatever_shows_it_again_ends_the_review(world: World, kind: str) -> Non
     else:
         operations.retry(str(document.id))
 
-    latest = document.reread()
+    latest = document.fetch_latest()
     assert (latest.status, latest.review, latest.missing_since) == (Status.ACTIVE, None, None)
     assert_in_sync(world)
 
@@ -163,7 +163,7 @@ def test_an_event_about_it_ends_the_review(world: World) -> None:
 
     world.deliver()
 
-    assert document.reread().review is None
+    assert document.fetch_latest().review is None
     assert world.converge().exit_code == 0
     assert_in_sync(world)
 
@@ -194,17 +194,17 @@ def test_a_person_does_not_say_that_of_what_is_there(world: World) -> None:
 
     operations.roll_back(str(document.id))
 
-    assert (document.reread().status, document.reread().review) == (Status.ACTIVE, None)
+    assert (document.fetch_latest().status, document.fetch_latest().review) == (Status.ACTIVE, None)
     assert_in_sync(world)
 
 
 def test_a_dry_run_notes_nothing(world: World) -> None:
     document = made(world, "coupon")
     unfindable(world, document, times=None)
-    before = document.reread().revision
+    before = document.fetch_latest().revision
 
     assert world.reconcile(dry=True).exit_code == 1
-    assert document.reread().revision == before
+    assert document.fetch_latest().revision == before
 
 
 def test_a_webhook_and_an_update_that_are_answered_404_only_make_it_due(world: World) -> None:
@@ -216,8 +216,8 @@ def test_a_webhook_and_an_update_that_are_answered_404_only_make_it_due(world: W
 
     world.send(event("coupon.updated", ours, int(world.stripe.clock.now()), api_version="2020-08-27"))
 
-    assert (document.reread().status, document.reread().missing_since) == (Status.ACTIVE, None)
-    assert document.reread().lease is not None
+    assert (document.fetch_latest().status, document.fetch_latest().missing_since) == (Status.ACTIVE, None)
+    assert document.fetch_latest().lease is not None
     assert world.converge().exit_code == 0
     assert_in_sync(world)
 
@@ -226,12 +226,12 @@ def test_an_order_that_was_paid_stays_paid(world: World) -> None:
     order = paid(world)
     intent = PaymentIntent.of(order.payment_intent)
     assert intent is not None
-    intent.resume()
+    intent.requeue()
     unfindable(world, intent)
 
     assert world.reconcile().exit_code == 1
 
-    latest = order.reread()
+    latest = order.fetch_latest()
     assert (latest.status, latest.payment_status) == (Status.ACTIVE, "paid")
     world.advance(hours=1)
     assert world.reconcile(full=True).exit_code == 0
@@ -254,7 +254,7 @@ def pay(world: World) -> Order:
     world.deliver()
     world.advance(minutes=30)
     world.converge()
-    found: Order = order.reread()
+    found: Order = order.fetch_latest()
     assert found.payment_status == "paid"
     return found
 
@@ -270,7 +270,7 @@ def test_what_is_listed_and_deleted_here_comes_back(world: World, kind: str) -> 
     report = world.reconcile(full=True)
 
     assert (report.counts["back"], report.exit_code) == (1, 0), report
-    assert document.reread().status == Status.ACTIVE
+    assert document.fetch_latest().status == Status.ACTIVE
     assert world.converge().exit_code == 0
     assert world.reconcile(full=True).counts["back"] == 0
     assert_in_sync(world)
@@ -283,7 +283,7 @@ def test_a_dry_run_says_what_would_come_back(world: World) -> None:
     report = world.reconcile(full=True, dry=True)
 
     assert (report.counts["back"], report.exit_code) == (1, 1)
-    assert document.reread().status == Status.DELETED
+    assert document.fetch_latest().status == Status.DELETED
 
 
 def test_the_order_of_a_payment_that_comes_back_follows_it(world: World) -> None:
@@ -292,12 +292,12 @@ def test_the_order_of_a_payment_that_comes_back_follows_it(world: World) -> None
     assert intent is not None
     taken_for_deleted(intent)
     world.converge()
-    tell(intent.reread())
-    assert order.reread().status == Status.ROLLED_BACK
+    notify_dependents(intent.fetch_latest())
+    assert order.fetch_latest().status == Status.ROLLED_BACK
 
     assert world.reconcile(full=True).exit_code == 0
 
-    latest = order.reread()
+    latest = order.fetch_latest()
     assert (latest.status, latest.payment_status, latest.settled_at) == (Status.ACTIVE, "paid", None)
     world.converge()
     assert_in_sync(world)
@@ -313,13 +313,13 @@ def test_a_name_that_was_given_away_leaves_it_to_a_person(world: World) -> None:
 
     report = world.reconcile(full=True)
 
-    latest = document.reread()
+    latest = document.fetch_latest()
     assert (report.exit_code, latest.status) == (1, Status.DELETED)
     assert "username was given to another" in str(latest.review)
     assert status().exit_code == 1
     sync.update(other, {"username": "another name"})
     operations.retry(str(document.id))
-    assert (document.reread().status, document.reread().review) == (Status.ACTIVE, None)
+    assert (document.fetch_latest().status, document.fetch_latest().review) == (Status.ACTIVE, None)
     assert world.converge().exit_code == 0
     assert_in_sync(world)
 
@@ -367,13 +367,13 @@ def test_a_list_that_was_read_before_the_deletion_brings_nothing_back(
     def delete() -> None:
         world.stripe.dashboard.delete(kind, document.stripe_id)
         world.deliver()
-        assert document.reread().status == Status.DELETED
+        assert document.fetch_latest().status == Status.DELETED
 
     client.path, client.act = document.resource.path, delete
     report = world.reconcile(full=True)
 
     assert not client.path
-    assert (document.reread().status, report.counts["back"]) == (Status.DELETED, 0)
+    assert (document.fetch_latest().status, report.counts["back"]) == (Status.DELETED, 0)
     world.converge()
     assert_in_sync(world)
 
@@ -388,7 +388,7 @@ def test_a_late_event_brings_nothing_back(world: World) -> None:
     world.deliver(late)
     world.reconcile(full=True)
 
-    assert document.reread().status == Status.DELETED
+    assert document.fetch_latest().status == Status.DELETED
 
 
 def test_the_next_life_of_a_chosen_id_is_another_document(world: World) -> None:
@@ -402,7 +402,7 @@ def test_the_next_life_of_a_chosen_id_is_another_document(world: World) -> None:
     world.advance(hours=1)
     report = world.reconcile(full=True)
 
-    assert (first.reread().status, report.counts["back"]) == (Status.DELETED, 0)
+    assert (first.fetch_latest().status, report.counts["back"]) == (Status.DELETED, 0)
     assert Coupon.objects(stripe_id="SUMMER", live=True).count() == 1
 
 
@@ -410,7 +410,7 @@ def test_a_copy_that_was_heard_of_by_its_end_only_comes_back_and_follows_its_eve
     world.reconcile()
     remote = world.stripe.insert("charge", amount=100, currency="eur", livemode=False)
     model = kinds()["charge"]
-    ended = model.adopt(replace(of_id(remote["id"], "webhook evt_1", gone=True), earliest=FOREVER))
+    ended = model.adopt(replace(existence_of(remote["id"], "webhook evt_1", gone=True), earliest=FOREVER))
 
     assert world.reconcile(full=True).counts["back"] == 1
     world.converge()
@@ -418,7 +418,7 @@ def test_a_copy_that_was_heard_of_by_its_end_only_comes_back_and_follows_its_eve
     changed = {**remote, "description": "new"}
     world.deliver([event("charge.updated", changed, int(world.stripe.clock.now()))])
 
-    latest = ended.reread()
+    latest = ended.fetch_latest()
     assert (latest.status, latest.stripe["description"]) == (Status.ACTIVE, "new")
 
 
@@ -431,12 +431,12 @@ def test_whatever_kills_a_comparison_that_brings_back_the_next_one_ends_it(datab
         assert document is not None
         world.converge()
         taken_for_deleted(document)
-        tell(document.reread())
+        notify_dependents(document.fetch_latest())
         effects = itertools.takewhile(lambda n: fuse.kill(lambda: world.reconcile(full=True), n), itertools.count(1))
         assert len(list(effects)) > 1
         world.converge()
 
-        assert document.reread().status == Status.ACTIVE
+        assert document.fetch_latest().status == Status.ACTIVE
         assert_in_sync(world)
     finally:
         world.stop()
@@ -471,11 +471,11 @@ def test_what_belonged_to_a_test_clock_goes_with_it(world: World) -> None:
 
     world.deliver([event("test_helpers.test_clock.deleted", gone, int(world.stripe.clock.now()))])
     first = world.reconcile()
-    documents[-1].reread().resume()
+    documents[-1].fetch_latest().requeue()
     last = world.reconcile()
 
     assert (first.exit_code, last.exit_code, last.counts["review"]) == (0, 0, 0)
-    assert [document.reread().status for document in documents] == [Status.DELETED] * 3
+    assert [document.fetch_latest().status for document in documents] == [Status.DELETED] * 3
     assert world.unfinished() == []
 
 
@@ -483,15 +483,15 @@ def test_without_the_event_two_404s_do(world: World) -> None:
     _clock, documents = of_a_clock(world)
     for document in documents:
         unfindable(world, document, times=None)
-        document.reread().resume()
+        document.fetch_latest().requeue()
 
     first = world.reconcile()
-    assert [document.reread().status for document in documents] == [Status.ACTIVE] * 3
+    assert [document.fetch_latest().status for document in documents] == [Status.ACTIVE] * 3
     world.advance(hours=1)
     last = world.reconcile()
 
     assert (first.exit_code, last.exit_code, last.counts["review"]) == (0, 0, 0)
-    assert [document.reread().status for document in documents] == [Status.DELETED] * 3
+    assert [document.fetch_latest().status for document in documents] == [Status.DELETED] * 3
 
 
 def test_what_is_read_under_an_owner_goes_with_them(world: World) -> None:
@@ -506,7 +506,7 @@ def test_what_is_read_under_an_owner_goes_with_them(world: World) -> None:
     sync.delete(customer)
     world.deliver()
     world.stripe.fault("missing", method="GET", path=document.path)
-    document.resume()
+    document.requeue()
 
     assert world.reconcile().counts["review"] == 0
     assert Customer.objects(live=True).count() == 0
@@ -519,6 +519,6 @@ def test_a_row_from_before_404s_were_noted_is_judged_alike(world: World) -> None
 
     world.reconcile()
 
-    assert document.reread().status == Status.ACTIVE
+    assert document.fetch_latest().status == Status.ACTIVE
     assert world.converge().exit_code == 0
     assert_in_sync(world)

@@ -15,8 +15,8 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator import Fault
 from stripe_mongo_sync.models import Coupon, Customer, Event, Price, Status, kinds
-from stripe_mongo_sync.models.base.absorb import Evidence
-from stripe_mongo_sync.sync.engine.evidence import of_id
+from stripe_mongo_sync.models.base.absorb import Observation
+from stripe_mongo_sync.sync.engine.observations import existence_of
 from tests.simulation.schedule import Schedule
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
@@ -46,7 +46,7 @@ def test_there_and_back_again_ends_where_stripe_is(world: World) -> None:
 
     world.deliver(reversed(letters))
 
-    assert customer.reread().name == "A"
+    assert customer.fetch_latest().name == "A"
     assert_in_sync(world)
 
 
@@ -55,11 +55,11 @@ def test_a_reply_that_overlaps_a_look_is_not_taken_blindly(world: World) -> None
     world.deliver()
     world.advance(seconds=10)
 
-    with asleep(world, lambda: sync.update(customer.reread(), {"name": "ours"})):
+    with asleep(world, lambda: sync.update(customer.fetch_latest(), {"name": "ours"})):
         world.stripe.dashboard.update("customer", customer.stripe_id, name="theirs")
         world.deliver()
 
-    assert customer.reread().name == "theirs"
+    assert customer.fetch_latest().name == "theirs"
     world.converge()
     assert_in_sync(world)
 
@@ -72,7 +72,7 @@ def test_the_end_of_an_earlier_life_does_not_end_the_next(world: World) -> None:
 
     world.deliver()
 
-    assert (first.reread().status, second.reread().status) == (Status.DELETED, Status.ACTIVE)
+    assert (first.fetch_latest().status, second.fetch_latest().status) == (Status.DELETED, Status.ACTIVE)
     assert_in_sync(world)
 
 
@@ -91,7 +91,7 @@ def test_a_refusal_is_not_final_when_another_attempt_was_made_meanwhile(world: W
 
     assert told[0].status == Status.PENDING, "nobody may be told that nothing is left"
     world.converge()
-    price = told[0].reread()
+    price = told[0].fetch_latest()
     assert (price.status, price.in_doubt) == (Status.ROLLED_BACK, True)
 
 
@@ -144,8 +144,8 @@ def test_an_old_creation_is_looked_at_before_it_is_adopted(world: World) -> None
 
 def test_a_document_in_review_is_not_given_a_lease(world: World) -> None:
     world.stripe.fault("cut_before", method="POST", times=2)
-    customer = sync.create_customer("user@here.com").reread()
-    reviewed = customer.ask_for_review("a test")
+    customer = sync.create_customer("user@here.com").fetch_latest()
+    reviewed = customer.send_to_review("a test")
 
     deferred = reviewed.defer("no answer", timedelta(minutes=1))
 
@@ -154,10 +154,10 @@ def test_a_document_in_review_is_not_given_a_lease(world: World) -> None:
 
 def test_an_undone_twin_leaves_its_active_document_due_for_a_look(world: World) -> None:
     customer = sync.create_customer("user@here.com")
-    told = Customer.absorb({"_id": customer.id}, of_id("cus_twin", "test"))
+    told = Customer.absorb({"_id": customer.id}, existence_of("cus_twin", "test"))
     assert (told.orphans, told.lease is not None) == (["cus_twin"], True)
 
-    assert told.undid("cus_twin").lease is not None
+    assert told.record_undo("cus_twin").lease is not None
 
     world.advance(minutes=5)
     world.converge()
@@ -167,7 +167,7 @@ def test_an_undone_twin_leaves_its_active_document_due_for_a_look(world: World) 
 def test_what_is_known_already_still_makes_the_snapshot_younger(world: World) -> None:
     customer = sync.create_customer("user@here.com")
     later = customer.doubt_until + 100
-    again = Evidence("test", customer.stripe_id, customer.stripe, {}, earliest=later, latest=later, event=True)
+    again = Observation("test", customer.stripe_id, customer.stripe, {}, earliest=later, latest=later, event=True)
 
     told = Customer.absorb({"_id": customer.id}, again)
 
@@ -204,10 +204,10 @@ def test_a_young_object_whose_event_is_not_listed_yet_puts_nobody_in_review(worl
     with asleep(world, lambda: sync.create(kinds()["product"], samples.body("product"))):
         report = world.reconcile()
 
-        assert first.reread().review is None
+        assert first.fetch_latest().review is None
         assert report.exit_code == 2
 
     world.stripe.clear_faults()
     world.converge()
-    assert first.reread().status == Status.ROLLED_BACK
+    assert first.fetch_latest().status == Status.ROLLED_BACK
     assert_in_sync(world)

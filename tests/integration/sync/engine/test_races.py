@@ -10,9 +10,9 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, State, Status
-from stripe_mongo_sync.models.base.absorb import Evidence
+from stripe_mongo_sync.models.base.absorb import Observation
 from stripe_mongo_sync.models.state import STRIPE
-from stripe_mongo_sync.sync.engine.evidence import hand_over
+from stripe_mongo_sync.sync.engine.observations import merge_observation
 from tests.support.answers import at_once
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
@@ -96,9 +96,9 @@ def test_update_delete_and_dashboard_edits_at_once_end_as_stripe_has_it(world: W
     world.deliver()
 
     together(
-        lambda: sync.update(customer.reread(), {"name": "one"}),
-        lambda: sync.update(customer.reread(), {"name": "two"}),
-        lambda: sync.delete(customer.reread()) if round % 2 else None,
+        lambda: sync.update(customer.fetch_latest(), {"name": "one"}),
+        lambda: sync.update(customer.fetch_latest(), {"name": "two"}),
+        lambda: sync.delete(customer.fetch_latest()) if round % 2 else None,
         lambda: suppress_gone(lambda: world.stripe.dashboard.update("customer", customer.stripe_id, name="three")),
     )
     letters = world.webhooks() * 2
@@ -124,13 +124,13 @@ def test_absorb_is_atomic_whoever_comes_first(world: World) -> None:
 
         def tell(stripe_id: str, where: dict[str, Any] = where) -> None:
             remote = {"id": stripe_id, "object": "customer"}
-            evidence = Evidence(f"test {stripe_id}", stripe_id, remote, {}, earliest=5, latest=5, event=True)
-            hand_over(Customer, where, evidence)
+            evidence = Observation(f"test {stripe_id}", stripe_id, remote, {}, earliest=5, latest=5, event=True)
+            merge_observation(Customer, where, evidence)
 
         def give_up(id: Any = customer.id) -> None:
             latest = Customer.objects.get(id=id)
             if latest.status == Status.PENDING:
-                latest.give_up({"type": "rolled-back", "message": "test"}, "test", in_doubt=True)
+                latest.roll_back({"type": "rolled-back", "message": "test"}, "test", in_doubt=True)
 
         told = {f"cus_{number}a", f"cus_{number}b"}
         together(*(lambda stripe_id=stripe_id: tell(stripe_id) for stripe_id in sorted(told) * 4), give_up)
@@ -149,7 +149,7 @@ def test_processes_that_bind_a_new_database_at_once_all_find_it_bound(world: Wor
     for _ in range(60):
         State.clear(STRIPE)
 
-        found = at_once(4, lambda number: State.belong("acct_1", False, f"digest-{number}"))
+        found = at_once(4, lambda number: State.bind_account("acct_1", False, f"digest-{number}"))
 
         assert {one["account"] for one in found} == {"acct_1"}
         assert set(State.read(STRIPE)["keys"]) == {f"digest-{number}" for number in range(4)}

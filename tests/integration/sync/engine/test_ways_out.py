@@ -15,15 +15,15 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent, CommandSucc
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, SyncedDocument, created_kinds, present_kinds
-from stripe_mongo_sync.models.base.parts import Call as Request
+from stripe_mongo_sync.models.base.embedded import Call as Request
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.errors import NotPossible
 from stripe_mongo_sync.sync.operator import endpoint, operations
-from stripe_mongo_sync.sync.process.deadline import in_time, within
+from stripe_mongo_sync.sync.process.deadline import deadline_in, in_time
 from stripe_mongo_sync.sync.stripe.about import an
 from stripe_mongo_sync.sync.stripe.answers import Unknown
-from tests.faults.calls import Call, announced, every_call
+from tests.faults.calls import Call, every_call, has_created_event
 from tests.faults.test_undo import given_up
 from tests.support import ROOT
 from tests.support.in_sync import assert_in_sync
@@ -31,7 +31,7 @@ from tests.support.representatives import representatives, row
 from tests.support.world import URL, World
 
 OF_NO_DOCUMENT = ("/v1/webhook_endpoints", "/v1/billing_portal/sessions")
-UNDONE = [kind for kind, model in created_kinds().items() if model.resource.undo and announced(model)]
+UNDONE = [kind for kind, model in created_kinds().items() if model.resource.undo and has_created_event(model)]
 
 
 class Guard(stripe.HTTPClient):
@@ -98,7 +98,7 @@ def way(call: Call) -> tuple[object, ...]:
     """What a call sends by: a verb that all have, or an action, and the calls that some make of it."""
     resource = call.model.resource
     action = resource.actions.get(call.verb)
-    sent = action.calls or action.money if action else (call.verb, resource.own_id, resource.mark)
+    sent = action.calls or action.money if action else (call.verb, resource.accepts_custom_id, resource.mark)
     return action is None, sent, bool(resource.path)
 
 
@@ -117,7 +117,7 @@ def test_what_a_call_sends_is_written_before_it_is_sent(guarded: tuple[World, Gu
     world.reconcile()  # sends what is left
 
 
-@pytest.mark.parametrize("kind", representatives(UNDONE, row("undo", "announced", "holds")))
+@pytest.mark.parametrize("kind", representatives(UNDONE, row("undo", "has_created_event", "holds")))
 def test_an_undo_is_written_before_it_is_sent(guarded: tuple[World, Guard], kind: str) -> None:
     world, guard = guarded
     document = given_up(world, kind)
@@ -127,7 +127,7 @@ def test_an_undo_is_written_before_it_is_sent(guarded: tuple[World, Guard], kind
     world.converge()
 
     assert len(guard.writes) == 1
-    assert (document.reread().undoing, len(document.reread().undone)) == (None, 1)
+    assert (document.fetch_latest().undoing, len(document.fetch_latest().undone)) == (None, 1)
 
 
 def test_what_concerns_no_document_has_a_deadline(guarded: tuple[World, Guard]) -> None:
@@ -149,9 +149,9 @@ def test_without_a_deadline_or_after_it_nothing_is_sent(world: World) -> None:
     before = len(world.stripe.requests)
 
     told = [current().gateway.write(call, an("customer"))]
-    with within(10):
+    with deadline_in(10):
         told.append(current().gateway.write(call, an("customer")))
-    with within(60):
+    with deadline_in(60):
         world.advance(seconds=50)
         told.append(current().gateway.write(call, an("customer")))
 
@@ -206,8 +206,8 @@ def orphaned(world: World) -> SyncedDocument:
     """A customer that was given up, with an orphan that is due for undo."""
     document = given_up(world, "customer")
     world.deliver()
-    assert document.reread().orphans
-    found: SyncedDocument = document.reread()
+    assert document.fetch_latest().orphans
+    found: SyncedDocument = document.fetch_latest()
     return found
 
 
@@ -275,18 +275,18 @@ def test_what_is_being_undone_is_kept_only_once_nothing_is_under_way(world: Worl
     document = orphaned(world)
     world.stripe.fault("late_request", method="DELETE")
     world.reconcile()
-    undoing = document.reread().undoing
+    undoing = document.fetch_latest().undoing
     assert undoing is not None
 
     with pytest.raises(NotPossible, match="it can be given up after"):
         operations.roll_back(str(document.id))
-    assert document.reread().orphans == document.orphans
+    assert document.fetch_latest().orphans == document.orphans
 
     world.stripe.release_late_requests()  # the DELETE lands within the quarter of an hour
     world.advance(minutes=20)
     operations.roll_back(str(document.id))
     assert Customer.objects(stripe_id=document.orphans[0]).count() == 0, "there is nothing left to keep"
-    assert document.reread().undoing is None
+    assert document.fetch_latest().undoing is None
 
 
 def test_every_attempt_of_an_undo_has_the_same_key(world: World) -> None:
@@ -301,7 +301,7 @@ def test_every_attempt_of_an_undo_has_the_same_key(world: World) -> None:
     keys = [request.key for request in world.stripe.requests if ":undo:" in str(request.key)]
     assert len(keys) == 3
     assert len(set(keys)) == 1
-    assert len(document.reread().undone) == 1
+    assert len(document.fetch_latest().undone) == 1
 
 
 def test_an_undo_whose_key_is_spent_goes_on_with_another(world: World) -> None:
@@ -313,7 +313,7 @@ def test_an_undo_whose_key_is_spent_goes_on_with_another(world: World) -> None:
         world.reconcile()
         world.advance(hours=2)
 
-    assert (document.reread().orphans, len(document.reread().undone)) == ([], 1)
+    assert (document.fetch_latest().orphans, len(document.fetch_latest().undone)) == ([], 1)
 
 
 def test_one_404_does_not_pass_for_an_undo(world: World) -> None:
@@ -323,7 +323,7 @@ def test_one_404_does_not_pass_for_an_undo(world: World) -> None:
     world.reconcile()
     world.stripe.clear_faults()
 
-    assert document.reread().undone == document.orphans
+    assert document.fetch_latest().undone == document.orphans
     assert deletions(world) == 1, "what a GET did not find was deleted all the same"
     assert world.stripe.objects("customer") == []
 
@@ -335,7 +335,7 @@ def test_a_document_from_before_undos_were_staged_is_undone(world: World) -> Non
 
     assert world.converge().exit_code == 0
 
-    assert len(document.reread().undone) == 1
+    assert len(document.fetch_latest().undone) == 1
     assert_in_sync(world)
 
 
@@ -350,7 +350,7 @@ def test_a_retry_that_only_looked_does_not_put_off_a_roll_back(world: World) -> 
     world.advance(hours=1)
     world.stripe.repair()
     world.converge()
-    assert customer.reread().review is not None
+    assert customer.fetch_latest().review is not None
 
     operations.retry(str(customer.id))  # searches, and finds what may be it
     given_up = operations.roll_back(str(customer.id))

@@ -61,7 +61,7 @@ def test_a_thin_creation_with_our_key_confirms_its_document(thin: World) -> None
     (raw,) = thin.webhooks()
     assert thin.deliver([raw]) == ["applied"]
 
-    assert customer.reread().confirmed_at is not None
+    assert customer.fetch_latest().confirmed_at is not None
     row = Event.objects.get()
     assert (row.type, row.object_id, row.via) == ("customer.created", customer.stripe_id, "webhook")
     assert (bytes(row.raw), row.created) == (raw, thin.stripe.events()[0]["created"])
@@ -76,12 +76,14 @@ def test_a_thin_creation_links_a_document_whose_reply_was_lost(thin: World) -> N
 
     assert thin.deliver() == ["applied"]
 
-    assert customer.reread().status == Status.ACTIVE
+    assert customer.fetch_latest().status == Status.ACTIVE
     thin.converge()
     assert_in_sync(thin)
 
 
-@pytest.mark.parametrize("kind", representatives(sorted(samples.CHANGES), row("stem", "announced", "parts", "expand")))
+@pytest.mark.parametrize(
+    "kind", representatives(sorted(samples.CHANGES), row("stem", "has_created_event", "parts", "expand"))
+)
 def test_a_thin_event_looks_at_what_changed(thin: World, kind: str) -> None:
     document = samples.create(kind)
     thin.deliver()
@@ -92,9 +94,9 @@ def test_a_thin_event_looks_at_what_changed(thin: World, kind: str) -> None:
     assert set(thin.deliver()) <= {"applied"}
 
     ours = [event for event in thin.stripe.events() if event["data"]["object"]["id"] == document.stripe_id]
-    announced = any(event["type"].endswith(".updated") for event in ours)
-    assert reads(thin)[before:] == [document.resource.url(document.stripe_id)] * announced
-    if not announced:  # what Stripe does not tell of is found by comparing everything
+    has_created_event = any(event["type"].endswith(".updated") for event in ours)
+    assert reads(thin)[before:] == [document.resource.url(document.stripe_id)] * has_created_event
+    if not has_created_event:  # what Stripe does not tell of is found by comparing everything
         thin.reconcile(full=True)
     assert_in_sync(thin)
 
@@ -108,7 +110,7 @@ def test_a_thin_deletion_is_proof(thin: World) -> None:
 
     assert thin.deliver() == ["applied"]
 
-    assert (customer.reread().status, len(reads(thin))) == (Status.DELETED, before)
+    assert (customer.fetch_latest().status, len(reads(thin))) == (Status.DELETED, before)
     assert_in_sync(thin)
 
 
@@ -122,7 +124,7 @@ def test_a_late_thin_event_does_not_bring_a_deleted_object_back(thin: World) -> 
 
     assert set(thin.deliver([deletion, late, created])) == {"applied"}
 
-    assert customer.reread().status == Status.DELETED
+    assert customer.fetch_latest().status == Status.DELETED
     assert Customer.objects.count() == 1
     assert_in_sync(thin)
 
@@ -157,7 +159,7 @@ def test_what_no_creation_announces_is_linked_by_its_mark(thin: World, adopt: st
 
     assert thin.deliver(told) == ["applied"]
 
-    assert (session.reread().status, session.reread().stripe_id) == (Status.ACTIVE, there["id"])
+    assert (session.fetch_latest().status, session.fetch_latest().stripe_id) == (Status.ACTIVE, there["id"])
 
 
 def test_what_others_made_is_adopted_at_once(thin: World) -> None:
@@ -176,7 +178,7 @@ def test_what_may_be_the_object_of_a_document_in_doubt_is_not_adopted(thin: Worl
 
     assert thin.deliver() == ["waiting"]
 
-    assert customer.reread().review is not None
+    assert customer.fetch_latest().review is not None
     assert Customer.objects.count() == 1
 
 
@@ -193,7 +195,7 @@ def test_a_look_that_fails_is_made_later_from_what_was_stored(thin: World) -> No
     thin.stripe.clear_faults()
     thin.advance(minutes=10)
     drain()
-    assert customer.reread().name == "new"
+    assert customer.fetch_latest().name == "new"
     assert {row.state for row in Event.objects} == {"applied"}
 
 
@@ -242,7 +244,7 @@ def test_an_event_of_our_own_account_is_taken(thin: World) -> None:
     ours = json.dumps({**json.loads(raw), "context": thin.stripe.account}).encode()
 
     assert thin.deliver([ours]) == ["applied"]
-    assert customer.reread().confirmed_at is not None
+    assert customer.fetch_latest().confirmed_at is not None
 
 
 def test_what_is_no_thin_event_is_malformed(thin: World) -> None:

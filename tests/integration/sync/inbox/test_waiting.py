@@ -8,8 +8,8 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event, Invoice, Status, kinds
 from stripe_mongo_sync.models.state import State
-from stripe_mongo_sync.sync.engine.adopt import may_be_of
-from stripe_mongo_sync.sync.engine.look import resembles
+from stripe_mongo_sync.sync.engine.adopt import is_candidate
+from stripe_mongo_sync.sync.engine.refresh import resembles
 from stripe_mongo_sync.sync.inbox import inbox
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.operator.doctor import examine
@@ -83,7 +83,7 @@ def test_a_document_in_doubt_may_have_made_what_a_clock_has_dated(world: World, 
     intent, _ = sync.create(kinds()["payment_intent"], {"amount": 500, "currency": "eur", "customer": str(customer.id)})
     remote = of_a_clock(world, ahead, "payment_intent", amount=500, currency="eur", customer=customer.stripe_id)
 
-    assert may_be_of(intent, {**remote, "test_clock": "clock_1"} if ahead < 0 else remote, now(world))
+    assert is_candidate(intent, {**remote, "test_clock": "clock_1"} if ahead < 0 else remote, now(world))
 
 
 # --- who gave nothing resembles nobody ---
@@ -132,7 +132,7 @@ def test_what_gave_only_what_shows_nowhere_may_be_any(world: World) -> None:
         world.reconcile()
 
     (there,) = world.stripe.objects("payment_link")
-    link = link.reread()
+    link = link.fetch_latest()
     assert link.status == Status.PENDING, "it sells at Stripe, so it must not be called rolled back"
     assert there["id"] in str(link.review)
 

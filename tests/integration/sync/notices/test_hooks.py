@@ -12,7 +12,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, DeliveryState, Event, Status, kinds
-from stripe_mongo_sync.models.delivery import UNRETURNED
+from stripe_mongo_sync.models.delivery import ATTEMPT_LOST
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.errors import BadSettings
@@ -218,7 +218,7 @@ def test_moving_twice_is_harmless_and_disturbs_no_writer(world: World) -> None:
 def test_what_is_given_while_notices_are_moved_stays(world: World) -> None:
     with listening("customer.*") as heard:
         customer = sync.create_customer(NAME)
-        read = customer.reread()
+        read = customer.fetch_latest()
         sync.delete(customer)
         assert read.drop_notices()
         assert [notice["name"] for notice in raw_rows()[0]["notices"]] == ["customer.deleted"]
@@ -290,7 +290,7 @@ def test_each_wait_is_longer_than_the_one_before(world: World) -> None:
             world.advance(seconds=0 if before is None else waits[-1] + 1)
             assert deliver() == {"failed": 1}
             lease, now = the_delivery().lease, our_database().command("hello")["localTime"]
-            waits.append((lease.replace(tzinfo=None) - now - clock.AHEAD).total_seconds())
+            waits.append((lease.replace(tzinfo=None) - now - clock.TEST_OFFSET).total_seconds())
 
     assert 20 < waits[0] < 40
     assert all(1.1 < later / wait < 3.4 for wait, later in pairwise(waits))
@@ -341,7 +341,7 @@ def test_a_hook_that_kills_the_process_is_counted_waits_and_dies_and_the_others_
         with pytest.raises(Died):
             deliver(TWICE)
         row = Delivery.objects.get(hook="tests.listener")
-        assert (row.state, row.attempts, row.error) == (DeliveryState.PENDING, 1, UNRETURNED)
+        assert (row.state, row.attempts, row.error) == (DeliveryState.PENDING, 1, ATTEMPT_LOST)
         deliver(TWICE)
         assert (len(heard), len(other)) == (1, 1), "it waits, and the other is called"
 
@@ -354,7 +354,7 @@ def test_a_hook_that_kills_the_process_is_counted_waits_and_dies_and_the_others_
         assert deliver(TWICE) == {"dead": 1}
 
     row = Delivery.objects.get(hook="tests.listener")
-    assert (row.state, row.attempts, row.error, len(heard)) == (DeliveryState.DEAD, 2, UNRETURNED, 2)
+    assert (row.state, row.attempts, row.error, len(heard)) == (DeliveryState.DEAD, 2, ATTEMPT_LOST, 2)
 
 
 def test_a_delivery_that_another_worker_has_is_left_to_it(world: World) -> None:
@@ -502,8 +502,8 @@ def test_status_says_when_nobody_runs_the_hooks(world: World, run: Run) -> None:
 
         code, told = run("status")
 
-        unheard = ["hooks were not run for an hour: run `stripe-mongo-sync hooks run --every 5`"]
-        assert (code, told["warnings"]) == (0, unheard)
+        allow_unknown = ["hooks were not run for an hour: run `stripe-mongo-sync hooks run --every 5`"]
+        assert (code, told["warnings"]) == (0, allow_unknown)
         assert told["oldest_notice"].startswith("2:00:0")
         collect()
         deliver()

@@ -12,12 +12,12 @@ from pymongo import IndexModel, WriteConcern
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event, State
-from stripe_mongo_sync.models.state import HEARTBEAT, LATCH
+from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, HEARTBEAT
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.operator.catalogue import covered_events
 from stripe_mongo_sync.sync.operator.doctor import clocks, deployment, examine
 from stripe_mongo_sync.sync.operator.findings import Finding, Level
-from stripe_mongo_sync.sync.operator.protection import exposure, protection
+from stripe_mongo_sync.sync.operator.mongodb_security import exposure, protection
 from stripe_mongo_sync.sync.stripe.answers import api_version
 from tests.support import samples
 from tests.support.answers import untouched
@@ -490,10 +490,10 @@ def test_the_names_of_indexes_are_those_that_are_built(world: World) -> None:
 
 
 def test_what_status_says_the_doctor_says(shop: World, told: Any, dead: Event) -> None:
-    State.write(LATCH, {"cap": 20})
+    State.write(CIRCUIT_BREAKER, {"cap": 20})
     State.write(HEARTBEAT, {"exit_code": 2, "counts": {}, "unseen": ["GET /v1/events: no"]})
     reviewed = samples.create("product")
-    assert reviewed.ask_for_review("look") is not None
+    assert reviewed.send_to_review("look") is not None
 
     only(told("brakes"), 1, "problem", "the cap of undos", "operations confirm")
     only(told("reconcile"), 1, "problem", "GET /v1/events: no", "doctor")

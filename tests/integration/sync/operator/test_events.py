@@ -27,7 +27,7 @@ def some(world: World) -> Customer:
     world.stripe.dashboard.update("customer", customer.stripe_id, name="Bob Private")
     world.stripe.dashboard.create("product", name="thing")
     world.deliver()
-    return customer.reread()
+    return customer.fetch_latest()
 
 
 def types(told: tuple[int, Any]) -> list[str]:
@@ -167,7 +167,7 @@ def test_any_event_can_be_replayed(world: World, run: Run, some: Customer) -> No
         code, told = run("events replay", row.id)
         assert (code, told["replays"]) == (0, 1)
 
-    assert some.reread().stripe == some.stripe
+    assert some.fetch_latest().stripe == some.stripe
     assert_in_sync(world)
 
 
@@ -236,7 +236,7 @@ def test_what_fails_again_is_named_and_exits_1(world: World, run: Run, many: lis
 def test_when_everything_fails_the_rest_is_left_dead(
     world: World, run: Run, many: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stripe_mongo_sync.sync.operator.events.PATIENCE", 2)
+    monkeypatch.setattr("stripe_mongo_sync.sync.operator.inbox_admin.PATIENCE", 2)
 
     code, told = run("events replay --dead")
 

@@ -7,13 +7,13 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import Customer, Status, created_kinds
-from stripe_mongo_sync.models.base.absorb import Evidence
-from stripe_mongo_sync.sync.engine.evidence import from_reply
+from stripe_mongo_sync.models.base.absorb import Observation
+from stripe_mongo_sync.sync.engine.observations import from_reply
 from stripe_mongo_sync.sync.errors import NotPossible
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.operator.link import Differs
 from stripe_mongo_sync.sync.stripe.answers import Reply
-from tests.faults.calls import announced
+from tests.faults.calls import has_created_event
 from tests.integration.conftest import Run
 from tests.support import samples
 from tests.support.answers import problem
@@ -31,7 +31,7 @@ def in_doubt(world: World, kind: str = "customer", **fields: Any) -> Any:
     body = {"username": NAME, "name": "Ada", **fields} if kind == "customer" else samples.body(kind)
     document, _ = sync.create(created_kinds()[kind], body)
     assert document.status == Status.PENDING
-    return document.reread()
+    return document.fetch_latest()
 
 
 def test_an_object_that_differs_is_refused_by_the_names_of_what_differs(world: World, run: Run) -> None:
@@ -43,7 +43,7 @@ def test_an_object_that_differs_is_refused_by_the_names_of_what_differs(world: W
 
     told = {(each.name, each.staged, each.at_stripe) for each in refused.value.differences}
     assert told == {("name", "Ada", "Eve"), ("email", NAME, "somebody@else.com")}
-    assert (customer.reread().status, customer.reread().revision) == (Status.PENDING, customer.revision)
+    assert (customer.fetch_latest().status, customer.fetch_latest().revision) == (Status.PENDING, customer.revision)
     code, shown = run("operations link", str(customer.id), remote["id"])
     assert (code, {each["name"] for each in shown["differences"]}) == (1, {"name", "email"})
 
@@ -56,7 +56,7 @@ def test_force_links_what_differs_and_says_so(world: World, run: Run) -> None:
 
     assert (code, told["status"], told["stripe_id"], told["differs"]) == (0, "active", remote["id"], ["email"])
     world.converge()
-    assert customer.reread().email == "somebody@else.com"
+    assert customer.fetch_latest().email == "somebody@else.com"
     assert_in_sync(world)
 
 
@@ -98,7 +98,7 @@ def test_an_object_that_a_document_in_use_holds_is_refused(world: World) -> None
     with pytest.raises(NotPossible, match=f"Document {other.id} holds"):
         operations.link(str(customer.id), other.stripe_id, force=True)
 
-    assert (customer.reread().review, other.reread().status) == (None, Status.ACTIVE)
+    assert (customer.fetch_latest().review, other.fetch_latest().status) == (None, Status.ACTIVE)
 
 
 def test_what_nobody_kept_cannot_be_compared(world: World) -> None:
@@ -111,7 +111,7 @@ def test_what_nobody_kept_cannot_be_compared(world: World) -> None:
     with pytest.raises(Differs, match="no longer kept"):
         operations.link(str(customer.id), remote["id"])
 
-    assert customer.reread().orphans == []
+    assert customer.fetch_latest().orphans == []
 
 
 @pytest.mark.parametrize("id", ["cus 1 $%", "Kunde.7", "cus_old?x=1", "é", "a" * 255])
@@ -132,13 +132,13 @@ def test_what_is_not_there_is_not_linked(world: World) -> None:
         with pytest.raises(NotPossible, match="Stripe has no customer"):
             operations.link(str(customer.id), id, force=True)
 
-    assert customer.reread().revision == customer.revision
+    assert customer.fetch_latest().revision == customer.revision
 
 
 def test_of_every_type_its_own_object_is_linked(world: World) -> None:
     """What was staged and what Stripe makes of it are compared as they are, whatever Stripe adds to it."""
     for kind, model in created_kinds().items():
-        if not (announced(model) and model.resource.path):
+        if not (has_created_event(model) and model.resource.path):
             continue
         body = samples.body(kind, kind.replace("_", "-"))
         before = {one["id"] for one in world.stripe.objects(kind)}
@@ -154,5 +154,5 @@ def test_of_every_type_its_own_object_is_linked(world: World) -> None:
         assert (done.document.status, done.differs) == (Status.ACTIVE, []), kind
 
 
-def _evidence(remote: dict[str, Any]) -> Evidence:
+def _evidence(remote: dict[str, Any]) -> Observation:
     return from_reply(Customer, Reply(remote, 0, 1, replayed=False, request_id="req_1"))

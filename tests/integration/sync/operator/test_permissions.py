@@ -10,7 +10,7 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Event, kinds
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.engine.look import look
+from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.errors import Forbidden
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.stripe.permissions import CREATED, MIRRORED, NEEDS, PORTAL, markdown, members
@@ -68,9 +68,9 @@ def test_the_service_works_with_its_row_and_names_what_it_lacks(shop: World) -> 
     allow(shop, SERVICE)
     documents = {kind: samples.create(kind) for kind in MADE}
     shop.deliver()
-    assert {document.reread().status for document in documents.values()} == {"active"}
+    assert {document.fetch_latest().status for document in documents.values()} == {"active"}
     assert shop.http.post(f"/customers/{documents['customer'].id}/portal", json={}).status_code == 201
-    assert {look(document.reread()).status for document in documents.values()} == {"active"}
+    assert {refresh(document.fetch_latest()).status for document in documents.values()} == {"active"}
 
     lacked = set()
     for kind in MADE:
@@ -84,7 +84,7 @@ def test_the_service_works_with_its_row_and_names_what_it_lacks(shop: World) -> 
     allow(shop, SERVICE, but=read(MADE))
     for kind, document in documents.items():
         with pytest.raises(Forbidden, match=f"rak_{kind}_read"):
-            look(document.reread())
+            refresh(document.fetch_latest())
     allow(shop, SERVICE, but=write([PORTAL]))
     told = problem(shop.http.post(f"/customers/{documents['customer'].id}/portal", json={}), 504, "cannot-look")
     assert named(told["detail"]) == write([PORTAL])
@@ -190,12 +190,12 @@ def test_erase_works_with_its_row_and_leaves_all_as_it_was_without(shop: World, 
 
     allow(shop, ERASE, but=write(["customer"]))
     assert run("erase", str(first.id))[0] == 1
-    assert named(first.reread().error.message) == write(["customer"])
-    assert first.reread().username
+    assert named(first.fetch_latest().error.message) == write(["customer"])
+    assert first.fetch_latest().username
     allow(shop, ERASE)
     assert run("erase", str(second.id))[0] == 0
 
-    assert second.reread().username is None
+    assert second.fetch_latest().username is None
 
 
 def test_what_needs_nothing_asks_stripe_for_nothing(shop: World, run: Run) -> None:

@@ -11,7 +11,7 @@ from bson.codec_options import CodecOptions, DatetimeConversion
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, Status, created_kinds, kinds
-from stripe_mongo_sync.models.base.birth import BLANK
+from stripe_mongo_sync.models.base.birth import DEFAULTS
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock, tally
 from stripe_mongo_sync.sync.operator.status import status
@@ -85,7 +85,7 @@ def fill(many: int) -> None:
     for kind in ("customer", "order", "product", "charge"):
         rows = [
             {
-                **BLANK,
+                **DEFAULTS,
                 **{
                     "_id": ObjectId(),
                     "status": state,
@@ -216,7 +216,7 @@ def test_a_count_reads_no_more_than_so_many_entries(new_database: str, monkeypat
     world = World(new_database, listeners=(questions,))
     try:
         rows = [
-            {**BLANK, "_id": ObjectId(), "status": "active" if n else "pending", "created_at": clock.now()}
+            {**DEFAULTS, "_id": ObjectId(), "status": "active" if n else "pending", "created_at": clock.now()}
             for n in range(90)
         ]
         Customer._get_collection().insert_many(rows)
@@ -236,7 +236,7 @@ def test_open_carts_and_what_no_webhook_confirms_are_no_sign_that_webhooks_do_no
     world: World, run: Run
 ) -> None:
     run("reconcile")
-    unannounced = [kind for kind, model in created_kinds().items() if not model.resource.announced]
+    unannounced = [kind for kind, model in created_kinds().items() if not model.resource.has_created_event]
     assert {"checkout.session", "order", "payment_method", "shipping_rate"} <= {*unannounced}
     for kind in unannounced:
         for number in range(4):
@@ -251,12 +251,12 @@ def test_open_carts_and_what_no_webhook_confirms_are_no_sign_that_webhooks_do_no
 
 
 def test_what_a_webhook_should_have_confirmed_counts(world: World, run: Run) -> None:
-    announced = {kind: model for kind, model in created_kinds().items() if model.resource.announced}
-    for kind in announced:
+    has_created_event = {kind: model for kind, model in created_kinds().items() if model.resource.has_created_event}
+    for kind in has_created_event:
         assert samples.create(kind, kind.replace("_", "-")).confirmed_at is None
     world.webhooks()  # which never arrive
-    unheard = [model.objects(confirmed_at=None, status="active").count() for model in announced.values()]
+    allow_unknown = [model.objects(confirmed_at=None, status="active").count() for model in has_created_event.values()]
     world.advance(hours=2)
 
-    assert all(unheard)
-    assert run("status")[1]["unconfirmed"] == sum(unheard)
+    assert all(allow_unknown)
+    assert run("status")[1]["unconfirmed"] == sum(allow_unknown)

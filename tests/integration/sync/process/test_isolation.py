@@ -11,7 +11,7 @@ import stripe
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Event, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.state import CHECKPOINT, State
-from stripe_mongo_sync.sync.engine.composed import COMPOSED
+from stripe_mongo_sync.sync.engine.composite import COMPOSITES
 from stripe_mongo_sync.sync.runs import reconcile
 from stripe_mongo_sync.sync.runs.reconcile import Report
 from tests.support import samples
@@ -63,7 +63,7 @@ def test_a_document_that_cannot_be_read_or_changed_ends_no_run(
     assert code == 1
     assert told["unseen"] == []
     assert told["counts"]["failed"] == 1
-    assert other.reread().status == "active"
+    assert other.fetch_latest().status == "active"
     world.advance(minutes=5)
     code, told = run("reconcile")
     assert (code, told["counts"]["failed"]) == (1, 1), "each round says so"
@@ -80,7 +80,7 @@ def test_a_date_that_the_driver_cannot_read_ends_no_run(world: World, run: Run) 
     broken._get_collection().update_one({"_id": broken.id}, [far])
 
     assert run("reconcile")[0] == 1
-    assert other.reread().status == "active"
+    assert other.fetch_latest().status == "active"
 
 
 def test_a_document_that_cannot_be_read_ends_no_comparison(world: World, run: Run) -> None:
@@ -102,7 +102,7 @@ def test_a_document_that_cannot_be_read_ends_no_comparison(world: World, run: Ru
     assert State.read(CHECKPOINT)
 
 
-@pytest.mark.parametrize("kind", representatives(created_kinds(), row("path", "announced", "parts", "expand")))
+@pytest.mark.parametrize("kind", representatives(created_kinds(), row("path", "has_created_event", "parts", "expand")))
 def test_an_object_that_cannot_be_stored_ends_no_run(database: str, kind: str) -> None:
     poisoned: list[str] = []
 
@@ -118,15 +118,15 @@ def test_an_object_that_cannot_be_stored_ends_no_run(database: str, kind: str) -
         world.reconcile()
         other = waiting(world, "Chair")
         world.advance(minutes=10)
-        due(document.reread())
-        poisoned.append(str(document.reread().stripe_id))
+        due(document.fetch_latest())
+        poisoned.append(str(document.fetch_latest().stripe_id))
 
         report = world.reconcile()
 
-        composite = kind in COMPOSED  # it has no object of its own
+        composite = kind in COMPOSITES  # it has no object of its own
         assert report.counts["failed"] == (0 if composite else 1)
         assert (report.exit_code, report.unseen) == (0 if composite else 1, [])
-        assert other.reread().status == "active"
+        assert other.fetch_latest().status == "active"
         assert State.read(CHECKPOINT)["read_at"] >= other.created_at.timestamp(), "it went on to the end"
     finally:
         world.stop()
@@ -137,7 +137,7 @@ def test_a_bug_of_ours_that_one_document_meets_ends_no_run(world: World, monkeyp
     world.deliver()
     world.reconcile()
     for document in (first, second):
-        due(document.reread())
+        due(document.fetch_latest())
     met: list[Any] = []
     look = reconcile.settle
 
@@ -153,7 +153,7 @@ def test_a_bug_of_ours_that_one_document_meets_ends_no_run(world: World, monkeyp
 
     assert sorted(met) == sorted([first.id, second.id])
     assert (report.counts["failed"], report.exit_code) == (1, 1)
-    assert second.reread().lease is None
+    assert second.fetch_latest().lease is None
 
 
 def test_a_composite_that_cannot_be_followed_ends_no_full_comparison(world: World, run: Run) -> None:
@@ -182,8 +182,8 @@ def test_a_row_of_the_inbox_that_cannot_be_read_ends_no_run(world: World, run: R
 
     assert code == (0 if fields == {"type": 7} else 1)
     assert told["unseen"] == []
-    assert other.reread().status == "active"
-    assert customer.reread().status == "active"
+    assert other.fetch_latest().status == "active"
+    assert customer.fetch_latest().status == "active"
 
 
 @pytest.mark.parametrize(
@@ -210,7 +210,7 @@ def test_what_is_no_event_in_the_list_of_events_ends_no_run_and_moves_no_checkpo
         report = world.reconcile()
 
         assert (report.exit_code, report.counts["failed"], report.unseen) == (1, 1, [])
-        assert other.reread().status == "active"
+        assert other.fetch_latest().status == "active"
         assert State.read(CHECKPOINT) == before
         shown.clear()
         world.reconcile()

@@ -15,15 +15,15 @@ from bson import ObjectId
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Event, State, Status, Subscription, created_kinds, kinds
 from stripe_mongo_sync.models.order import PaymentStatus
-from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.state import CHECKPOINT
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.commands.progress import Progress
+from stripe_mongo_sync.sync.commands.progress_bar import Progress
 from stripe_mongo_sync.sync.runs.backfill import backfill
-from stripe_mongo_sync.sync.runs.backfill_report import Backfill, Part
-from stripe_mongo_sync.sync.runs.progress import Note, Step
-from stripe_mongo_sync.sync.stripe.listing import Mark
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.runs.backfill_report import Backfill, KindProgress
+from stripe_mongo_sync.sync.runs.progress import OnProgress, ProgressStep
+from stripe_mongo_sync.sync.stripe.listing import ListCursor
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support import samples
 from tests.support.answers import at_once, everything, untouched
 from tests.support.in_sync import assert_in_sync
@@ -51,7 +51,7 @@ class Waits:
 def copy(*wanted: str, **options: Any) -> Backfill:
     """Backfill at once."""
     waits = Waits()
-    return backfill(wanted, patience=Patience(1000.0, waits.pause, waits.clock), **options)
+    return backfill(wanted, patience=Throttle(1000.0, waits.pause, waits.clock), **options)
 
 
 @pytest.fixture
@@ -224,7 +224,7 @@ def test_the_first_reconcile_after_it_need_not_list_everything_again(world: Worl
 
     assert (report.full, report.exit_code) == (False, 0)
     assert [request.path for request in world.stripe.requests[before:]] == ["/v1/events"]
-    assert (gone.reread().status, edited.reread().name) == (Status.DELETED, "Edited")
+    assert (gone.fetch_latest().status, edited.fetch_latest().name) == (Status.DELETED, "Edited")
     assert_in_sync(world)
 
 
@@ -252,11 +252,11 @@ def test_a_part_is_no_substitute_for_the_first_comparison(world: World, run: Run
 # --- killed, and run again ---
 
 
-def killed_after(pages: int, of: str = "customer") -> Note:
+def killed_after(pages: int, of: str = "customer") -> OnProgress:
     """A note that ends the process, as far as the code can tell, after so many pages of a kind."""
     left = iter(range(pages - 1))
 
-    def note(step: Step) -> None:
+    def note(step: ProgressStep) -> None:
         if step.name == of and next(left, None) is None:
             raise KeyboardInterrupt
 
@@ -337,13 +337,13 @@ def test_one_that_was_left_for_a_month_begins_anew(world: World) -> None:
 def test_ctrl_c_says_how_to_go_on(
     world: World, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    adopt_all = Customer.adopt_all
+    adopt_many = Customer.adopt_many
 
     def interrupted(*args: Any, **options: Any) -> Any:
         signal.raise_signal(signal.SIGINT)
-        return adopt_all(*args, **options)
+        return adopt_many(*args, **options)
 
-    monkeypatch.setattr(Customer, "adopt_all", interrupted)
+    monkeypatch.setattr(Customer, "adopt_many", interrupted)
     stock(world, 1)
 
     assert main(["backfill", "customer", "product"]) == 2
@@ -363,7 +363,7 @@ def test_the_object_at_its_place_may_be_gone_meanwhile(
         copy("customer", note=killed_after(1))
     forget(world, remotes[99]["id"])  # without a trace: Stripe refuses the cursor
 
-    def again(step: Step) -> None:
+    def again(step: ProgressStep) -> None:
         """And within a run."""
         (remembered,) = (State.read("backfill customer") or {})["parts"]
         if remembered["mark"] == {"id": remotes[199]["id"], "born": remotes[199]["created"]}:
@@ -417,7 +417,7 @@ def test_beside_live_webhooks_it_ends_in_sync(world: World) -> None:
     ids = [remote["id"] for remote in remotes]
     turn = iter(range(99))
 
-    def meanwhile(step: Step) -> None:
+    def meanwhile(step: ProgressStep) -> None:
         """People edit and delete what was copied and what was not, and make more; events come at once or late."""
         n = next(turn)
         if n < 4:
@@ -513,7 +513,7 @@ def test_a_deleted_document_does_not_come_back(world: World) -> None:
         world.stripe.dashboard.delete("customer", remote["id"])
         world.deliver()
 
-    assert customer.reread().status == Status.DELETED
+    assert customer.fetch_latest().status == Status.DELETED
     assert Customer.objects.count() == 1
 
 
@@ -539,7 +539,7 @@ def test_a_chosen_id_that_lives_again_gets_a_new_document(world: World) -> None:
 
     assert copy("coupon").counts == {"adopt": 1}
 
-    assert (first.reread().status, Coupon.objects(live=True).get().percent_off) == (Status.DELETED, 20)
+    assert (first.fetch_latest().status, Coupon.objects(live=True).get().percent_off) == (Status.DELETED, 20)
 
 
 # --- whose it is ---
@@ -562,7 +562,7 @@ def test_the_object_of_a_pending_document_is_given_to_it(world: World) -> None:
     told = copy("customer")
 
     assert told.exit_code == 0
-    assert [customer.reread().status for customer in pending] == [Status.ACTIVE] * 3
+    assert [customer.fetch_latest().status for customer in pending] == [Status.ACTIVE] * 3
     assert Customer.objects.count() == FEW + 3
     world.converge()
     assert_in_sync(world)
@@ -580,7 +580,7 @@ def test_the_session_of_a_lost_creation_is_known_by_its_mark_and_its_order_follo
 
     assert copy("checkout-sessions").exit_code == 0
 
-    assert (order.reread().status, order.reread().payment_status) == (Status.ACTIVE, PaymentStatus.PAID)
+    assert (order.fetch_latest().status, order.fetch_latest().payment_status) == (Status.ACTIVE, PaymentStatus.PAID)
     world.converge()
     assert_in_sync(world)
 
@@ -595,12 +595,12 @@ def test_what_differs_is_told_to_the_order_that_follows_it(world: World) -> None
 
     copy()
 
-    assert order.reread().payment_status == PaymentStatus.PAID
+    assert order.fetch_latest().payment_status == PaymentStatus.PAID
     assert_in_sync(world)
 
 
 def test_what_another_installation_made_is_not_adopted(world: World) -> None:
-    theirs = str(Key.draw("another", "customer", ObjectId(), "create"))
+    theirs = str(IdempotencyKey.generate("another", "customer", ObjectId(), "create"))
     world.stripe.actor(request={"id": "req_1", "idempotency_key": theirs}).create("customer", email="a@b.ch")
     world.stripe.dashboard.create("customer", email="c@d.ch")
     world.webhooks()
@@ -615,7 +615,10 @@ def test_the_keys_are_read_beside_the_list_and_no_further(world: World) -> None:
     stock(world, SEVERAL)
     for _ in range(5):
         actor = world.stripe.actor(
-            request={"id": "req", "idempotency_key": str(Key.draw("another", "customer", ObjectId(), "create"))}
+            request={
+                "id": "req",
+                "idempotency_key": str(IdempotencyKey.generate("another", "customer", ObjectId(), "create")),
+            }
         )
         world.advance(hours=5)
         actor.create("customer", email="theirs@here.com")
@@ -646,7 +649,7 @@ def test_what_may_be_the_object_of_a_document_in_doubt_is_left_to_a_person(world
 
     assert (code, told["counts"]) == (1, {"adopt": 5, "doubt": 1})
     assert [(one["kind"], one["id"]) for one in told["troubles"]] == [("customer", made["id"])]
-    assert customer.reread().review is not None
+    assert customer.fetch_latest().review is not None
 
 
 def test_a_twin_that_is_to_be_undone_is_not_adopted(world: World) -> None:
@@ -654,7 +657,7 @@ def test_a_twin_that_is_to_be_undone_is_not_adopted(world: World) -> None:
     customer = sync.create_customer("user@here.com")
     world.advance(hours=1)
     world.converge()
-    assert customer.reread().status == Status.ROLLED_BACK
+    assert customer.fetch_latest().status == Status.ROLLED_BACK
     twin = world.stripe.insert("customer", created=int(world.stripe.clock.now()) - 3600)
     Customer._get_collection().update_one({"_id": customer.id}, {"$set": {"undone": [twin["id"]]}})
 
@@ -869,9 +872,9 @@ class Terminal(io.StringIO):
 
 def at(kind: str, count: int, day: int, *, born: int | None = 0, done: bool = False) -> Backfill:
     """A backfill of an account that is 100 days old, of whose customers it has read those of the last days."""
-    part = Part(mark=Mark("cus_1", (100 - day) * 86400), done=done)
+    part = KindProgress(mark=ListCursor("cus_1", (100 - day) * 86400), done=done)
     part.counts["adopt"] = count
-    return Backfill("backfill", kinds(), None, 100 * 86400, 0, account_born=born, parts={kind: part})
+    return Backfill("backfill", kinds(), None, 100 * 86400, 0, account_created=born, parts={kind: part})
 
 
 def test_a_terminal_gets_a_bar_with_count_rate_and_the_time_that_is_left() -> None:

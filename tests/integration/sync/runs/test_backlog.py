@@ -15,28 +15,28 @@ from stripe_mongo_sync.models import Customer, Event, Status, kinds
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import HEARTBEAT, State
 from stripe_mongo_sync.sync.__main__ import main
-from stripe_mongo_sync.sync.commands.progress import Progress
-from stripe_mongo_sync.sync.engine.look import resembles
+from stripe_mongo_sync.sync.commands.progress_bar import Progress
+from stripe_mongo_sync.sync.engine.refresh import resembles
 from stripe_mongo_sync.sync.errors import Outage
 from stripe_mongo_sync.sync.inbox.inbox import drain
 from stripe_mongo_sync.sync.operator.status import status
-from stripe_mongo_sync.sync.runs.progress import Backlog, Step
+from stripe_mongo_sync.sync.runs.progress import Backlog, ProgressStep
 from stripe_mongo_sync.sync.runs.reconcile import Report, run_once
 from stripe_mongo_sync.sync.stripe.answers import Unknown
-from stripe_mongo_sync.sync.stripe.patience import BREAKS, TRIES, Patience
+from stripe_mongo_sync.sync.stripe.throttle import RUN_OUTAGE_AFTER, TRIES, Throttle
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
 
 
-def patient(world: World, rate: float = 20.0) -> Patience:
+def patient(world: World, rate: float = 20.0) -> Throttle:
     """The patience of `python -m sync reconcile`, for which time passes only when it waits."""
-    return Patience(
+    return Throttle(
         rate,
         pause=lambda seconds: world.advance(seconds=seconds),
         clock=world.stripe.clock.now,
-        stubborn=False,
-        lasts=BREAKS,
+        retry_all=False,
+        lasts=RUN_OUTAGE_AFTER,
     )
 
 
@@ -116,7 +116,7 @@ def test_after_an_outage_everything_is_drained_at_twenty_requests_a_second(world
     assert busiest_second(world, before) <= 21, "twenty, and what falls on the edge"
     assert [request.status for request in world.stripe.requests[before:]].count(429) == 0
     world.stripe.limit()
-    assert missed_by.reread().name == "Edited 119"
+    assert missed_by.fetch_latest().name == "Edited 119"
     world.converge()
     assert_in_sync(world)
 
@@ -131,7 +131,7 @@ def test_too_many_requests_slow_the_whole_run_and_nothing_is_given_up(world: Wor
     report = run_once(patience=patient(world))
 
     assert report.exit_code == 0, report
-    assert [customer.reread().status for customer in made] == [Status.ACTIVE] * 40
+    assert [customer.fetch_latest().status for customer in made] == [Status.ACTIVE] * 40
     refused = [request.status for request in world.stripe.requests[before:]].count(429)
     assert 0 < refused <= 10, "a few tell it, not one for each document"
     world.stripe.limit()
@@ -152,9 +152,9 @@ def test_when_stripe_does_not_answer_the_run_stops_and_leaves_the_rest_as_it_was
     assert report.exit_code == 2
     assert "has not answered for 60 seconds" in str(report)
     assert len(world.stripe.requests) - before < 12
-    tried = [customer for customer in made if customer.reread().operation.attempts > 1]
+    tried = [customer for customer in made if customer.fetch_latest().operation.attempts > 1]
     assert 1 <= len(tried) <= 6
-    assert all(customer.reread().status == Status.PENDING for customer in made)
+    assert all(customer.fetch_latest().status == Status.PENDING for customer in made)
     world.stripe.clear_faults()
     world.converge()
     assert_in_sync(world)
@@ -177,7 +177,7 @@ def test_an_outage_does_not_wear_out_the_inbox(world: World) -> None:
     report = run_once(patience=patient(world))
     assert report.exit_code == 0
     assert Event.objects(state__in=["received", "dead"]).count() == 0
-    assert [customer.reread().name for customer in customers] == [f"Edited {number}" for number in range(30)]
+    assert [customer.fetch_latest().name for customer in customers] == [f"Edited {number}" for number in range(30)]
     assert_in_sync(world)
 
 
@@ -204,7 +204,7 @@ def test_several_runs_share_what_is_overdue_and_no_claim_is_made_in_vain(world: 
     unsent(world, 40)
     moment, taken = clock.now(), list[Customer]()
 
-    together(4, lambda: taken.extend(Customer.claims(moment)))
+    together(4, lambda: taken.extend(Customer.claim_due(moment)))
 
     assert len(taken) == len({customer.id for customer in taken}) == 40
     assert {customer.operation.attempts for customer in taken} == {2}
@@ -223,7 +223,7 @@ def test_several_runs_that_read_the_same_list_count_each_event_once(world: World
 
     applied = sum(report.counts[f"event_{state}"] for report in reports for state in ("applied", "stale"))
     assert applied == 90
-    assert customer.reread().name == "Edited 89"
+    assert customer.fetch_latest().name == "Edited 89"
     assert sum(1 for report in reports if report.counts.total()) > 1, "one of them did it all"
 
 
@@ -234,7 +234,7 @@ def test_what_is_not_yet_worked_on_is_neither_claimed_nor_read(world: World) -> 
     unsent(world, 20)
     moment = clock.now()
 
-    next(Event.claims(moment)), next(Customer.claims(moment))
+    next(Event.claim_due(moment)), next(Customer.claim_due(moment))
 
     overdue = clock.overdue(moment)
     assert Event.objects(__raw__=overdue).count() == 19, "a run that is killed here holds up one row"
@@ -263,7 +263,7 @@ def test_a_long_run_tells_how_far_it_is_and_a_short_one_nothing(world: World) ->
 
 
 def test_the_share_counts_what_others_did_too() -> None:
-    left, steps = [99, 49, 0], list[Step]()
+    left, steps = [99, 49, 0], list[ProgressStep]()
     backlog = Backlog(steps.append, "inbox", "1/3", lambda: left.pop(0))
     for _ in range(3):
         backlog.tell()
@@ -292,20 +292,20 @@ def test_sigterm_ends_a_long_round_between_two_rows(
 
     assert capsys.readouterr().out == "send 1; told to end before everything was looked at: the next run goes on\n"
     assert State.read(HEARTBEAT) == before, "it proves nothing of the rest"
-    assert [customer.reread().status for customer in made].count(Status.ACTIVE) == 1
+    assert [customer.fetch_latest().status for customer in made].count(Status.ACTIVE) == 1
 
 
 @pytest.mark.fault("138")
 def test_a_run_that_is_told_to_wait_for_longer_than_it_may_ends(world: World) -> None:
     waits: list[float] = []
-    patience = Patience(20.0, pause=waits.append, clock=lambda: 1000.0, stubborn=False, lasts=BREAKS)
+    patience = Throttle(20.0, pause=waits.append, clock=lambda: 1000.0, retry_all=False, lasts=RUN_OUTAGE_AFTER)
 
     with pytest.raises(Outage, match="wait 600 s"):
         patience.ask(lambda: Unknown("Stripe answered 503", after=600.0))
 
     assert waits == []
     asked = iter(range(99))
-    lively = Patience(20.0, pause=waits.append, clock=lambda: 1000.0, stubborn=False, lasts=BREAKS)
+    lively = Throttle(20.0, pause=waits.append, clock=lambda: 1000.0, retry_all=False, lasts=RUN_OUTAGE_AFTER)
     lively.ask(lambda: Unknown(f"Stripe answered 429 {next(asked)}", busy=True))
     assert next(asked) == TRIES, "what Stripe asks to repeat is repeated a few times"
     lively.ask(lambda: Unknown(f"no readable answer {next(asked)}"))
@@ -334,11 +334,11 @@ def test_what_others_made_is_compared_only_with_documents_that_may_have_made_it(
     remote = world.stripe.dashboard.create("customer", email="user7@here.com")
     other = world.stripe.dashboard.create("customer", email="else@where.com")
 
-    assert [document.id for document in Customer.doubtful(remote)] == [made[7].id], (
+    assert [document.id for document in Customer.in_doubt_documents(remote)] == [made[7].id], (
         "not thirty, and after an outage more"
     )
-    assert list(Customer.doubtful(other)) == []
-    assert len(list(Customer.doubtful())) == 30
+    assert list(Customer.in_doubt_documents(other)) == []
+    assert len(list(Customer.in_doubt_documents())) == 30
 
 
 def test_whoever_may_have_made_an_object_is_among_those_it_is_compared_with(world: World) -> None:
@@ -351,4 +351,4 @@ def test_whoever_may_have_made_an_object_is_among_those_it_is_compared_with(worl
         (remote,) = [one for one in world.stripe.objects(kind) if one["id"] not in before]
 
         assert resembles(document, remote), kind
-        assert document.id in {each.id for each in type(document).doubtful(remote)}, kind
+        assert document.id in {each.id for each in type(document).in_doubt_documents(remote)}, kind

@@ -19,7 +19,7 @@ from stripe_mongo_sync.sync.runs import migrations
 from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.shop.erase import erase
 from stripe_mongo_sync.sync.stripe import answers
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.mongo import our_database
@@ -93,7 +93,7 @@ def old(world: World) -> World:
 
 RUNS: dict[str, Callable[[World], Any]] = {
     "reconcile": lambda world: world.reconcile(),
-    "backfill": lambda world: backfill(patience=Patience(pause=lambda seconds: None)),
+    "backfill": lambda world: backfill(patience=Throttle(pause=lambda seconds: None)),
 }
 
 
@@ -129,16 +129,16 @@ def test_a_full_comparison_after_the_upgrade_finds_no_drift_and_writes_only_what
 def test_the_digest_of_the_erased_tells_nothing_that_can_be_tried(world: World) -> None:
     customer = sync.create_customer("user@here.com", name="A Name", phone="+49 555 1234")
     world.deliver()
-    whole = dict(customer.reread().stripe or {})
+    whole = dict(customer.fetch_latest().stripe or {})
     erase("user@here.com")
-    gone = customer.reread()
+    gone = customer.fetch_latest()
     assert gone.digest == digest(gone.stripe) == digest(scrub(whole)) != old_digest(whole)
     our_database().customers.update_one({"_id": customer.id}, {"$set": {"digest": old_digest(whole)}})
     State.clear(MIGRATIONS)
 
     world.reconcile()
 
-    assert customer.reread().digest == gone.digest
+    assert customer.fetch_latest().digest == gone.digest
     assert not told(old_digest(whole))
     assert not told(digest(whole))
 

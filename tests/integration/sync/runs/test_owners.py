@@ -11,7 +11,7 @@ from stripe_mongo_sync.models.owned import CLOCK, OWNED, OWNERS, Owned
 from stripe_mongo_sync.models.state import CHECKPOINT
 from stripe_mongo_sync.models.state import OWNERS as PLACE
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
-from stripe_mongo_sync.sync.runs.progress import Step
+from stripe_mongo_sync.sync.runs.progress import ProgressStep
 from stripe_mongo_sync.sync.stripe.answers import api_version
 from tests.integration.sync.runs.test_backfill import copy
 from tests.support import samples
@@ -170,9 +170,9 @@ def test_a_full_comparison_sees_that_a_card_was_detached_and_that_a_tax_id_is_go
         world.advance(hours=12)
         world.reconcile(full=True)
 
-    assert card.reread().customer is None
+    assert card.fetch_latest().customer is None
     assert kinds()["tax_id"].objects.get().status == "deleted"
-    assert customer.reread().name == "unseen"
+    assert customer.fetch_latest().name == "unseen"
 
 
 def test_an_idle_reconcile_asks_no_owner(world: World) -> None:
@@ -190,7 +190,7 @@ def test_an_owner_that_goes_meanwhile_does_not_end_the_walk(world: World) -> Non
     made = cards(world, 3)
     second = world.stripe.objects("customer")[1]["id"]
 
-    def meanwhile(step: Step) -> None:
+    def meanwhile(step: ProgressStep) -> None:
         if (step.name, step.count) == ("of each customer", 1):  # they are on one page, and the first was asked
             world.stripe.dashboard.delete("customer", second)
 
@@ -237,7 +237,7 @@ def test_what_no_list_shows_is_named_and_not_asked_for_in_each_comparison(world:
 
     report = world.reconcile(full=True)
 
-    assert document.reread().stripe["open"] is False
+    assert document.fetch_latest().stripe["open"] is False
     assert report.exit_code == 0
     assert {"review", "price"} <= report.coverage.not_compared.keys()
     assert report.as_json()["not_compared"]["review"] == "no list shows closed ones, and 1 may be such"
@@ -259,7 +259,7 @@ def test_a_backfill_goes_on_between_two_questions_and_begins_lists_anew_that_an_
     world.advance(days=40)
     left = count()
 
-    def killed(step: Step) -> None:
+    def killed(step: ProgressStep) -> None:
         if step.name == "price" and next(left) == 1:
             raise KeyboardInterrupt
 

@@ -8,7 +8,7 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event, Product, Status
 from stripe_mongo_sync.models.rows import clock
-from stripe_mongo_sync.models.state import CHECKPOINT, LATCH, State
+from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, State
 from stripe_mongo_sync.sync.operator import operations
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
@@ -44,7 +44,7 @@ def test_a_missed_webhook_is_caught_up(world: World) -> None:
     report = world.reconcile()
 
     assert report.counts["event_applied"] == 1
-    assert customer.reread().name == "Edited"
+    assert customer.fetch_latest().name == "Edited"
     assert_in_sync(world)
 
 
@@ -61,12 +61,12 @@ def test_an_idle_run_costs_one_get(world: World) -> None:
 def test_what_is_not_due_is_left_alone(world: World) -> None:
     shop(world)
     customer = lost_reply(world)
-    before = customer.reread().revision
+    before = customer.fetch_latest().revision
 
     report = world.reconcile()  # its event is read here, and links it: nothing is sent
 
     assert report.counts["send"] == 0
-    assert customer.reread().revision == before + 1
+    assert customer.fetch_latest().revision == before + 1
 
 
 def test_with_stripe_down_nothing_changes_and_the_checkpoint_stays(world: World) -> None:
@@ -97,9 +97,9 @@ def test_a_list_that_breaks_off_proves_nothing(world: World, page: int) -> None:
     report = world.reconcile()
 
     assert report.exit_code == 2
-    assert customer.reread().status == Status.PENDING
+    assert customer.fetch_latest().status == Status.PENDING
     world.converge()
-    assert customer.reread().status == Status.ROLLED_BACK
+    assert customer.fetch_latest().status == Status.ROLLED_BACK
 
 
 @pytest.mark.fault("83")
@@ -165,7 +165,7 @@ def test_a_restored_database_deletes_nothing_and_comes_back_in_sync(world: World
     (old, *_) = shop(world)
     backup = [row.to_mongo() for row in (*world.documents(), *State.objects, *Event.objects)]
     younger = sync.create_customer("younger@here.com")
-    sync.update(old.reread(), {"name": "Newer"})
+    sync.update(old.fetch_latest(), {"name": "Newer"})
     world.deliver()
     world.reconcile()
     remote = world.stripe.objects("customer")
@@ -194,11 +194,11 @@ def test_a_403_in_the_middle_of_a_retry_rolls_nothing_back(world: World) -> None
         world.advance(hours=3)
         assert world.reconcile().exit_code in (1, 2)
 
-    assert customer.reread().status == Status.PENDING
-    assert "may not be searched" in customer.reread().review
+    assert customer.fetch_latest().status == Status.PENDING
+    assert "may not be searched" in customer.fetch_latest().review
     world.stripe.clear_faults()
     operations.retry(str(customer.id))
-    assert customer.reread().status == Status.ROLLED_BACK
+    assert customer.fetch_latest().status == Status.ROLLED_BACK
     assert_in_sync(world)
 
 
@@ -215,7 +215,7 @@ def test_a_missing_permission_leaves_out_its_kind_names_it_and_the_others_go_on(
 
     assert report.exit_code == 2
     assert "may not POST /v1/customers" in str(report)
-    assert (customer.reread().status, product.reread().status) == (Status.PENDING, Status.ACTIVE)
+    assert (customer.fetch_latest().status, product.fetch_latest().status) == (Status.PENDING, Status.ACTIVE)
 
 
 def test_a_replayed_reply_never_overwrites_a_newer_edit(world: World) -> None:
@@ -231,7 +231,7 @@ def test_a_replayed_reply_never_overwrites_a_newer_edit(world: World) -> None:
 
     assert report.counts["send"] == 1
     assert world.stripe.requests[-2].replayed or world.stripe.requests[-1].method == "GET"
-    assert customer.reread().name == "Edited since"
+    assert customer.fetch_latest().name == "Edited since"
     assert_in_sync(world)
 
 
@@ -241,9 +241,9 @@ def test_a_refused_update_leaves_both_sides_as_they_were(world: World) -> None:
     world.stripe.fault("decline", method="POST")
 
     with pytest.raises(sync.Refused):
-        sync.update(customer.reread(), {"name": "Another"})
+        sync.update(customer.fetch_latest(), {"name": "Another"})
 
-    latest = customer.reread()
+    latest = customer.fetch_latest()
     assert (latest.status, latest.name, latest.operation) == (Status.ACTIVE, None, None)
     assert latest.error.code == "card_declined"
     assert world.stripe.objects("customer") == remote
@@ -260,8 +260,8 @@ def test_an_object_without_a_key_that_may_be_ours_puts_the_document_in_review(wo
     report = world.converge()
 
     assert report.exit_code == 1
-    assert "no key tells" in customer.reread().review
-    assert customer.reread().status == Status.PENDING, "nothing is given up while it may be there"
+    assert "no key tells" in customer.fetch_latest().review
+    assert customer.fetch_latest().status == Status.PENDING, "nothing is given up while it may be there"
     assert len(world.stripe.objects("customer")) == 1, "nothing is undone on a guess"
 
     (remote,) = world.stripe.objects("customer")
@@ -276,7 +276,7 @@ def test_a_twin_on_which_money_hangs_is_left_to_a_person(world: World) -> None:
     world.stripe.fault("500_repair", method="POST")
     customer = sync.create_customer("user@here.com")
     world.converge()
-    assert customer.reread().status == Status.ROLLED_BACK
+    assert customer.fetch_latest().status == Status.ROLLED_BACK
     world.stripe.repair(request={"id": None, "idempotency_key": customer.key})
     (remote,) = world.stripe.objects("customer")
     world.stripe.insert("subscription", customer=remote["id"])
@@ -284,7 +284,7 @@ def test_a_twin_on_which_money_hangs_is_left_to_a_person(world: World) -> None:
     report = world.converge()
 
     assert report.exit_code == 1
-    assert "/v1/subscriptions has something of it" in customer.reread().review
+    assert "/v1/subscriptions has something of it" in customer.fetch_latest().review
     assert len(world.stripe.objects("customer")) == 1
 
 
@@ -302,7 +302,7 @@ def test_the_cap_on_deletions_latches_until_an_operator_confirms(world: World) -
     assert (first.exit_code, first.counts["braked"]) == (1, 1)
     assert second.counts["braked"] == 1
     assert Customer.objects(status=Status.DELETED).count() == 20
-    assert State.read(LATCH) is not None
+    assert State.read(CIRCUIT_BREAKER) is not None
 
     operations.confirm()
     assert world.reconcile(full=True).exit_code == 0
@@ -363,16 +363,16 @@ def test_a_cloned_database_sends_nothing_of_its_original(world: World) -> None:
     report = world.reconcile()
 
     assert report.exit_code == 1
-    assert "another installation" in customer.reread().review
+    assert "another installation" in customer.fetch_latest().review
     assert len([request for request in world.stripe.requests if request.method == "POST"]) == before
 
 
 @pytest.mark.fault("61")
 def test_leases_are_compared_with_mongodbs_clock(world: World) -> None:
     customer = lost_reply(world)
-    assert customer.reread().lease > clock.now()
+    assert customer.fetch_latest().lease > clock.now()
     world.advance(minutes=5)
-    assert customer.reread().lease < clock.now()
+    assert customer.fetch_latest().lease < clock.now()
 
 
 @pytest.mark.parametrize("seed", range(3))

@@ -34,7 +34,7 @@ def test_the_card_of_a_username_is_updated_in_one_call(world: World) -> None:
         assert default_of(customer) == method.stripe_id
 
     world.deliver()
-    assert [method.reread().customer for method in (first, second)] == [customer.stripe_id] * 2
+    assert [method.fetch_latest().customer for method in (first, second)] == [customer.stripe_id] * 2
     settle(world)
 
 
@@ -76,7 +76,7 @@ def test_a_card_whose_reply_was_lost_is_attached_once_and_becomes_the_default(wo
     world.advance(minutes=5)
     world.converge()
 
-    assert default_of(pending.reread()) == method.stripe_id
+    assert default_of(pending.fetch_latest()) == method.stripe_id
     assert_in_sync(world)
 
 
@@ -116,7 +116,7 @@ def test_a_subscription_is_paused_resumed_and_canceled_now_or_later(world: World
     paused = sync.act(subscription, "pause", {"behavior": "void"})
     assert paused.pause_collection.behavior == "void"
     assert sync.act(paused, "resume", {}).pause_collection is None
-    later = sync.act(subscription.reread(), "cancel", {"at_period_end": True})
+    later = sync.act(subscription.fetch_latest(), "cancel", {"at_period_end": True})
     assert (later.cancel_at_period_end, later.stripe_status) == (True, "active")
     now = sync.act(later, "cancel", {"cancellation_details": {"feedback": "too_expensive"}})
     assert (now.status, now.stripe_status) == ("active", "canceled"), "it ended, and can still be read"
@@ -142,13 +142,13 @@ def test_a_renewal_that_fails_is_known_and_paid_by_another_card(world: World) ->
     world.deliver()
     world.converge()
 
-    assert subscription.reread().stripe_status == "past_due"
+    assert subscription.fetch_latest().stripe_status == "past_due"
     invoice = Invoice.objects(stripe_status="open").get()
     assert invoice.attempt_count == 1
     sync.set_payment_method("sample@here.com", str(card().id))
     assert sync.act(invoice, "pay", {}).stripe_status == "paid"
     world.deliver()
-    assert subscription.reread().stripe_status == "active"
+    assert subscription.fetch_latest().stripe_status == "active"
     settle(world)
 
 
@@ -160,9 +160,9 @@ def test_an_invoice_is_made_of_items_finalized_and_paid(world: World) -> None:
     assert (invoice.stripe_status, invoice.total) == ("draft", 1500)
     world.deliver()
     world.converge()
-    assert item.reread().invoice == invoice.stripe_id, "Stripe has no event that says so"
+    assert item.fetch_latest().invoice == invoice.stripe_id, "Stripe has no event that says so"
 
-    open_ = sync.act(invoice.reread(), "finalize", {"auto_advance": False})
+    open_ = sync.act(invoice.fetch_latest(), "finalize", {"auto_advance": False})
     assert (open_.stripe_status, open_.amount_due) == ("open", 1500)
     paid = sync.act(open_, "pay", {})
     assert (paid.stripe_status, paid.amount_paid) == ("paid", 1500)
@@ -174,7 +174,7 @@ def test_a_draft_that_is_deleted_lets_its_items_go(world: World) -> None:
     world.deliver()
     world.converge()
 
-    sync.delete(invoice.reread())
+    sync.delete(invoice.fetch_latest())
     world.deliver()
     world.converge()
 
@@ -185,13 +185,13 @@ def test_a_draft_that_is_deleted_lets_its_items_go(world: World) -> None:
 def test_an_invoice_whose_card_is_declined_stays_open_with_its_error(world: World) -> None:
     invoice = samples.create("invoice")
     sync.set_payment_method("sample@here.com", str(card("tok_chargeCustomerFail").id))
-    open_ = sync.act(invoice.reread(), "finalize", {})
+    open_ = sync.act(invoice.fetch_latest(), "finalize", {})
 
     told = problem(world.http.post(f"/invoices/{open_.id}/pay", json={}), 402, "declined")
 
     assert (told["document"]["status"], told["document"]["error"]["code"]) == ("active", "card_declined")
     world.converge()
-    assert open_.reread().stripe_status == "open"
+    assert open_.fetch_latest().stripe_status == "open"
     settle(world)
 
 

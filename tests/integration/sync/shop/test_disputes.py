@@ -34,8 +34,8 @@ def bought(world: World, payment: str = "checkout") -> Order:
     if order.checkout_session:
         world.stripe.pay_session(order.checkout_session)
     tell(world)
-    assert order.reread().payment_status == "paid"
-    return order.reread()
+    assert order.fetch_latest().payment_status == "paid"
+    return order.fetch_latest()
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def paid(world: World) -> Order:
 
 
 def stands(order: Order) -> tuple[str, int, int]:
-    now = order.reread()
+    now = order.fetch_latest()
     return now.payment_status, now.amount_refunded, now.amount_lost
 
 
@@ -203,7 +203,7 @@ def test_what_was_lost_in_another_currency_is_for_a_person_to_reckon(world: Worl
     world.deliver([event("charge.dispute.closed", remote, int(world.stripe.clock.now()))])
 
     assert stands(paid) == ("lost", 0, 0)
-    assert f"{id} took 2100 usd" in (paid.reread().review or "")
+    assert f"{id} took 2100 usd" in (paid.fetch_latest().review or "")
 
 
 @pytest.mark.parametrize("seed", range(6))

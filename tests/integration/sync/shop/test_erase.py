@@ -10,7 +10,7 @@ from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.notices.deliver import deliver
 from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.shop.erase import erase
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support import person, samples
 from tests.support.answers import untouched
 from tests.support.events import event
@@ -58,7 +58,7 @@ def test_a_person_leaves_no_trace(world: World, run: Run, heard: list[sync.Notic
     deliver()
     world.converge()
     forgotten(world)
-    gone = customer.reread()
+    gone = customer.fetch_latest()
     assert (gone.status, gone.username, gone.email, gone.stripe_id) == (Status.DELETED, None, None, customer.stripe_id)
     assert gone.erased_at is not None
     assert all(one.erased_at for one in person.of_person(customer))
@@ -75,14 +75,14 @@ def test_ids_amounts_states_and_times_stay(world: World) -> None:
     erase(USERNAME)
 
     for one in before.values():
-        after = one.reread()
+        after = one.fetch_latest()
         for name in names:
             if isinstance(value := (one.stripe or {}).get(name), str | int | bool) and after.status == one.status:
                 assert after.stripe[name] == value, f"{one.resource.kind}.{name}"
         assert (after.key, after.stripe_id, after.created_at) == (one.key, one.stripe_id, one.created_at)
         assert after.to_mongo()["status"] in list(Status)
     for order in orders.values():
-        after = order.reread()
+        after = order.fetch_latest()
         assert (after.amount_total, after.currency, after.payment_status, after.items, after.customer) == (
             (order.amount_total, order.currency, order.payment_status, order.items, order.customer)
         )
@@ -155,7 +155,11 @@ def test_the_name_is_free_and_its_new_owner_is_somebody_else(world: World, run: 
 
     assert run("erase", str(old.id))[0] == 0
 
-    assert (new.reread().status, new.reread().username, new.reread().name) == (Status.ACTIVE, USERNAME, "new")
+    assert (new.fetch_latest().status, new.fetch_latest().username, new.fetch_latest().name) == (
+        Status.ACTIVE,
+        USERNAME,
+        "new",
+    )
 
 
 def test_attempts_that_were_rolled_back_are_forgotten_too(world: World) -> None:
@@ -195,13 +199,13 @@ def test_nothing_that_comes_later_brings_it_back(world: World) -> None:
     assert traces(our_database()) == {}, "it could not be looked at, and is not kept either"
     world.stripe.clear_faults()
 
-    assert charge.reread().stripe["amount_refunded"] == 500 + 300, "the books go on"
+    assert charge.fetch_latest().stripe["amount_refunded"] == 500 + 300, "the books go on"
     assert kinds()["refund"].objects(stripe_id=refund["id"]).get().erased_at is not None
     Event._get_collection().delete_many({})  # as if it had expired
     world.deliver(letters)
     assert traces(our_database()) == {}
     world.stripe.clear_faults()
-    assert customer.reread().status == Status.DELETED
+    assert customer.fetch_latest().status == Status.DELETED
 
 
 def test_neither_a_full_comparison_nor_a_backfill_brings_it_back(world: World) -> None:
@@ -215,7 +219,7 @@ def test_neither_a_full_comparison_nor_a_backfill_brings_it_back(world: World) -
 
     report = world.reconcile(full=True)
     assert report.counts["adopt"] > 3
-    backfill(patience=Patience(1000.0, lambda seconds: None))
+    backfill(patience=Throttle(1000.0, lambda seconds: None))
 
     forgotten(world)
     assert all(charge.erased_at for charge in kinds()["charge"].objects)
@@ -253,7 +257,7 @@ def test_what_was_under_way_when_it_began_is_found_by_a_second_look(world: World
     assert world.reconcile().counts["erased"] == 1
 
     assert traces(our_database()) == {}
-    assert customer.reread().erased_at is not None
+    assert customer.fetch_latest().erased_at is not None
     world.advance(minutes=20)
     world.reconcile()
     assert Erasure.objects.get().lease is None
@@ -271,7 +275,7 @@ def test_an_unknown_outcome_is_said_and_goes_on_later(world: World, run: Run) ->
     code, told = run("erase", USERNAME)
     assert (code, len(told["waits"])) == (1, 1)
     assert run("erase", USERNAME)[0] == 1
-    assert customer.reread().username == USERNAME
+    assert customer.fetch_latest().username == USERNAME
 
     world.deliver()
     world.advance(minutes=20)
@@ -287,10 +291,10 @@ def test_a_customer_whom_stripe_refuses_to_delete_stays(world: World, run: Run) 
     with pytest.raises(NotPossible, match="stays"):
         erase(USERNAME)
 
-    assert customer.reread().username == USERNAME
+    assert customer.fetch_latest().username == USERNAME
     assert Erasure.objects.count() == 0
     world.converge()
-    assert customer.reread().erased_at is None
+    assert customer.fetch_latest().erased_at is None
     world.advance(hours=2)
     world.reconcile()
     assert run("status")[0] == 0
@@ -307,7 +311,7 @@ def test_a_creation_under_way_is_waited_for(world: World, run: Run) -> None:
     world.advance(minutes=5)
     world.reconcile()
     assert run("erase", USERNAME)[0] == 0
-    assert customer.reread().status == Status.DELETED
+    assert customer.fetch_latest().status == Status.DELETED
 
 
 def test_what_is_under_way_is_named_and_everything_else_goes(world: World, run: Run) -> None:
@@ -352,7 +356,7 @@ def test_killed_anywhere_it_is_simply_run_again(lives: Lives) -> None:
         world.deliver()
 
         assert traces(our_database()) == {}, death.died
-        assert customer.reread().status == Status.DELETED
+        assert customer.fetch_latest().status == Status.DELETED
 
 
 def test_it_costs_nothing_where_nobody_was_erased(world: World) -> None:

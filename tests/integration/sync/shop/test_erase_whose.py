@@ -24,9 +24,9 @@ from stripe_mongo_sync.models.state import MIGRATIONS
 from stripe_mongo_sync.sync.notices.deliver import collect, deliver
 from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.runs.migrations import migrate
-from stripe_mongo_sync.sync.runs.progress import unnoted
+from stripe_mongo_sync.sync.runs.progress import no_progress
 from stripe_mongo_sync.sync.shop.erase import erase
-from stripe_mongo_sync.sync.stripe.patience import Patience
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support.events import event
 from tests.support.hooks import listening
 from tests.support.in_sync import assert_in_sync
@@ -94,7 +94,7 @@ def test_what_only_mentions_somebody_is_not_theirs() -> None:
         assert ID not in owners_of_document(kind, row), kind
         assert ID not in owners_of_event({"data": {"object": remote, "previous_attributes": said}}), kind
         assert ID not in owners({**remote, "customer": "cus_other", "charge": ID}), "who is named decides"
-        chosen = model.resource.own_id and kind != "customer"
+        chosen = model.resource.accepts_custom_id and kind != "customer"
         assert (ID in owners({"id": ID, "object": kind})) is not chosen, "a coupon may have a customer's id"
     bob = {"id": "cus_bob", "object": "customer", **said, "default_source": ID}
     assert owners(bob) == {"cus_bob"}
@@ -116,7 +116,7 @@ def test_a_person_with_a_chosen_id_is_forgotten_and_nobody_else(world: World, id
     insert("product", id=id, name="Lamp", description=f"as {id} likes it")
     insert("coupon", id=id, name="Quarter", percent_off=25)
     world.advance(hours=1)
-    backfill(["customers", "products", "coupons"], patience=Patience(1000, pause=lambda seconds: None))
+    backfill(["customers", "products", "coupons"], patience=Throttle(1000, pause=lambda seconds: None))
     world.stripe.dashboard.update("customer", id, phone="+44 7700 900777")
     pay = {
         "amount": 500,
@@ -217,7 +217,7 @@ def test_what_was_let_go_by_a_person_is_theirs_whenever_that_is_told(world: Worl
     for id in ("42", "421"):
         world.stripe.insert("customer", id=id, name="Zenobia Quux")
     world.advance(hours=1)
-    backfill(["customers"], patience=Patience(1000, pause=lambda seconds: None))
+    backfill(["customers"], patience=Throttle(1000, pause=lambda seconds: None))
     at_ = int(world.stripe.clock.now())
     shown = {"object": "payment_method", "type": "card", "created": at_, "billing_details": {"name": "Zenobia Quux"}}
     whose = {"theirs": ("42", None), "another's": ("421", None), "given on": ("42", "421")}
@@ -245,7 +245,7 @@ def test_no_reading_of_lists_keeps_its_place_by_a_chosen_id_of_who_was_forgotten
     for number, id in enumerate(("aaa", "zenobia@quux.example", "cus_1GivenByStripeA7")):
         world.stripe.insert("customer", id=id, created=1_700_000_000 + number)
     world.advance(hours=1)
-    patience = Patience(1000, pause=lambda seconds: None)
+    patience = Throttle(1000, pause=lambda seconds: None)
     backfill(["customer"], patience=patience)
 
     for id, stays in (("zenobia@quux.example", False), ("cus_1GivenByStripeA7", True)):
@@ -317,7 +317,7 @@ def test_a_refusal_that_comes_after_the_erasure_is_kept_without_its_words(world:
     erase(str(customer.id))
 
     problem = {"type": "card_error", "code": "card_declined", "message": "no card of zenobia@quux.example", "key": None}
-    moved = intent.reread().move(error=problem)
+    moved = intent.fetch_latest().move(error=problem)
 
     assert (moved.error.code, moved.error.message) == ("card_declined", "erased")
     assert traces(our_database()) == {}
@@ -346,12 +346,12 @@ def test_the_first_run_remembers_who_only_mentioned_somebody_wherever_it_dies(li
     assert Customer.of(bob["id"]).name is None
     State.clear(MIGRATIONS)
 
-    for death in lives.deaths(partial(migrate, unnoted), least=8):
+    for death in lives.deaths(partial(migrate, no_progress), least=8):
         world.advance(minutes=5)
         world.converge()
 
         assert (Customer.of(bob["id"]).name, PaymentIntent.of(paid["id"]).description) == ("Bob", "Hat"), death
         assert bob["id"] not in Erasure.objects.get().named
-        assert ann.reread().erased_at is not None
+        assert ann.fetch_latest().erased_at is not None
         assert not [found for found in traces(our_database()).values() if "zenobia" in found]
         assert_in_sync(world)

@@ -40,8 +40,8 @@ def elsewhere(shop: World) -> None:
 
 def follows(order: Order) -> None:
     """It knows of its refund, and nobody knows of what is not an order's."""
-    assert (order.reread().payment_status, order.reread().amount_refunded) == ("partially_refunded", 500)
-    assert {intent.stripe_id for intent in PaymentIntent.objects} <= {order.reread().payment_intent}
+    assert (order.fetch_latest().payment_status, order.fetch_latest().amount_refunded) == ("partially_refunded", 500)
+    assert {intent.stripe_id for intent in PaymentIntent.objects} <= {order.fetch_latest().payment_intent}
     assert Refund.objects.count() == 1
     assert Customer.objects.count() == 1
 
@@ -50,7 +50,7 @@ def test_by_webhook(shop: World) -> None:
     order = ordered(shop)
     shop.deliver()
     elsewhere(shop)
-    shop.stripe.dashboard.create("refund", payment_intent=order.reread().payment_intent, amount=500)
+    shop.stripe.dashboard.create("refund", payment_intent=order.fetch_latest().payment_intent, amount=500)
 
     shop.deliver()
 
@@ -107,14 +107,14 @@ def test_by_backfill(shop: World, capsys: pytest.CaptureFixture[str]) -> None:
     order = ordered(shop)
     shop.deliver([raw for raw in shop.webhooks() if json.loads(raw)["type"] == "checkout.session.completed"])
     elsewhere(shop)
-    shop.stripe.dashboard.create("refund", payment_intent=order.reread().payment_intent, amount=500)
+    shop.stripe.dashboard.create("refund", payment_intent=order.fetch_latest().payment_intent, amount=500)
     shop.webhooks()
     shop.advance(days=40)
 
     assert main(["backfill", "refunds", "payment-intents"]) == 0
 
     follows(order)
-    assert {intent.stripe_id for intent in PaymentIntent.objects} == {order.reread().payment_intent}
+    assert {intent.stripe_id for intent in PaymentIntent.objects} == {order.fetch_latest().payment_intent}
 
 
 def test_a_direct_debit_that_fails_days_later_is_seen(shop: World) -> None:
@@ -127,7 +127,7 @@ def test_a_direct_debit_that_fails_days_later_is_seen(shop: World) -> None:
     session = shop.stripe.insert("checkout.session", open_one | done)
     told = [("payment_intent.processing", intent), ("checkout.session.completed", session)]
     shop.deliver(event(type, remote, int(shop.stripe.clock.now())) for type, remote in told)
-    assert order.reread().payment_status == "awaiting_payment"
+    assert order.fetch_latest().payment_status == "awaiting_payment"
 
     shop.advance(days=5)
     error = {"type": "card_error", "code": "charge_exceeds_source_limit", "message": "The account was closed."}
@@ -138,18 +138,18 @@ def test_a_direct_debit_that_fails_days_later_is_seen(shop: World) -> None:
     shop.advance(minutes=20)
     shop.converge()
 
-    assert order.reread().payment_status == "failed"
+    assert order.fetch_latest().payment_status == "failed"
 
 
 def test_with_adoption_a_refund_that_only_a_list_shows_is_told_to_its_order(world: World) -> None:
     order = ordered(world)
     world.deliver()
-    world.stripe.dashboard.create("refund", payment_intent=order.reread().payment_intent, amount=500)
+    world.stripe.dashboard.create("refund", payment_intent=order.fetch_latest().payment_intent, amount=500)
     world.webhooks()
     world.advance(days=40)
 
     world.reconcile(full=True)
 
-    assert (order.reread().payment_status, order.reread().amount_refunded) == ("partially_refunded", 500)
+    assert (order.fetch_latest().payment_status, order.fetch_latest().amount_refunded) == ("partially_refunded", 500)
     world.converge()
     assert_in_sync(world)

@@ -23,7 +23,7 @@ def ordered(payment: str, **more: Any) -> Order:
 
 
 def intent_of(order: Order) -> PaymentIntent:
-    found = PaymentIntent.of(order.reread().payment_intent or "")
+    found = PaymentIntent.of(order.fetch_latest().payment_intent or "")
     assert found is not None
     return found
 
@@ -52,7 +52,7 @@ def test_a_payment_that_was_given_to_another_customer_pays_for_no_order(world: W
         world.deliver()
         deliver()
 
-    now = order.reread()
+    now = order.fetch_latest()
     assert now.payment_status == "awaiting_payment"
     assert f"is of {bob.stripe_id if bob else 'no customer'}, not of {order.customer}" in (now.review or "")
     assert heard == []
@@ -61,7 +61,7 @@ def test_a_payment_that_was_given_to_another_customer_pays_for_no_order(world: W
     refund, _ = sync.create(Refund, {"payment_intent": now.payment_intent})
     world.deliver()
     assert refund.stripe_status == "succeeded"
-    assert order.reread().review is None, "all of it was given back"
+    assert order.fetch_latest().review is None, "all of it was given back"
 
 
 @pytest.mark.parametrize(("payment", "whose"), [("checkout", "nobody"), ("payment_intent", "another")])
@@ -73,15 +73,15 @@ def test_what_was_paid_stays_paid_and_is_for_a_person_when_its_payment_is_given_
         if order.checkout_session:
             world.stripe.pay_session(order.checkout_session)
         world.deliver()
-        assert (order.reread().payment_status, order.reread().review) == ("paid", None)
+        assert (order.fetch_latest().payment_status, order.fetch_latest().review) == ("paid", None)
 
         given_to(world, order, sync.create_customer("bob@here.com").stripe_id if whose == "another" else None)
-        now = order.reread()
+        now = order.fetch_latest()
         assert (now.payment_status, now.customer) == ("paid", order.customer)
         assert f"not of {order.customer}" in (now.review or "")
 
         given_to(world, order, order.customer)
-        assert order.reread().review is None, "it is theirs again"
+        assert order.fetch_latest().review is None, "it is theirs again"
         deliver()
     told = {notice.name for notice in heard}
     assert ("order.paid" in told, "order.awaiting_payment" in told) == (True, payment == "checkout")
@@ -96,7 +96,7 @@ def test_an_order_whose_customer_is_gone_stays_as_it_is(world: World) -> None:
     world.deliver()
     world.reconcile(full=True)
 
-    now = order.reread()
+    now = order.fetch_latest()
     assert (now.payment_status, now.review) == ("paid", None)
 
 
@@ -104,9 +104,9 @@ def test_a_payment_of_another_that_can_no_longer_be_paid_is_nobodys_matter(world
     order = ordered("payment_intent")
     world.deliver()
     sync.update(intent_of(order), {"customer": None})
-    assert order.reread().review is not None, "before anybody pays"
+    assert order.fetch_latest().review is not None, "before anybody pays"
 
     sync.act(intent_of(order), "cancel", {})
 
-    now = order.reread()
+    now = order.fetch_latest()
     assert (now.payment_status, now.review) == ("canceled", None)

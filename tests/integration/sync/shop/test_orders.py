@@ -51,7 +51,7 @@ def test_an_order_is_paid_by_checkout(world: World) -> None:
     world.stripe.pay_session(session_of(order), VISA)
     world.deliver()
 
-    paid = order.reread()
+    paid = order.fetch_latest()
     assert (paid.payment_status, paid.url) == (PaymentStatus.PAID, None)
     assert paid.payment_intent is not None
     assert paid.confirmed_at is not None
@@ -67,7 +67,7 @@ def test_an_order_is_paid_by_an_intent_that_the_browser_confirms(world: World) -
     assert payment is not None
     sync.act(payment, "confirm", {"payment_method": VISA, "return_url": "https://shop.example/"})
 
-    assert order.reread().payment_status == PaymentStatus.PAID, "no webhook was needed"
+    assert order.fetch_latest().payment_status == PaymentStatus.PAID, "no webhook was needed"
     settle(world)
 
 
@@ -91,7 +91,7 @@ def test_a_declined_order_is_402_and_its_payment_may_be_confirmed_again(world: W
     payment = PaymentIntent.of(order.payment_intent)
     assert payment is not None
     sync.act(payment, "confirm", {"payment_method": VISA})
-    paid = order.reread()
+    paid = order.fetch_latest()
     assert (paid.payment_status, paid.error) == (PaymentStatus.PAID, None)
     settle(world)
 
@@ -101,11 +101,11 @@ def test_a_card_that_checkout_declines_leaves_the_order_open_for_another(world: 
 
     world.stripe.pay_session(session_of(order), DECLINED)
     world.deliver()
-    assert order.reread().payment_status == PaymentStatus.AWAITING_PAYMENT
+    assert order.fetch_latest().payment_status == PaymentStatus.AWAITING_PAYMENT
 
     world.stripe.pay_session(session_of(order), VISA)
     world.deliver()
-    assert order.reread().payment_status == PaymentStatus.PAID
+    assert order.fetch_latest().payment_status == PaymentStatus.PAID
     settle(world)
 
 
@@ -113,15 +113,15 @@ def test_refunds_count_whoever_makes_them(world: World) -> None:
     order = checkout()
     world.stripe.pay_session(session_of(order), VISA)
     world.deliver()
-    paid = order.reread()
+    paid = order.fetch_latest()
 
     sync.create(Refund, {"payment_intent": paid.payment_intent, "amount": 980})
-    part = order.reread()
+    part = order.fetch_latest()
     assert (part.payment_status, part.amount_refunded) == (PaymentStatus.PARTIALLY_REFUNDED, 980)
 
     world.stripe.dashboard.create("refund", payment_intent=paid.payment_intent)
     world.deliver()
-    whole = order.reread()
+    whole = order.fetch_latest()
     assert (whole.payment_status, whole.amount_refunded) == (PaymentStatus.REFUNDED, 1980)
     settle(world)
 
@@ -132,7 +132,7 @@ def test_a_session_that_nobody_pays_expires_and_so_does_its_order(world: World) 
     world.advance(hours=25)
     world.deliver()
 
-    expired = order.reread()
+    expired = order.fetch_latest()
     assert (expired.payment_status, expired.url) == (PaymentStatus.EXPIRED, None)
     settle(world)
 
@@ -152,7 +152,7 @@ def test_a_paid_order_cannot_be_canceled(world: World) -> None:
 
     problem(world.http.post(f"/orders/{order.id}/cancel", json={}), 422, "refused")
 
-    assert order.reread().payment_status == PaymentStatus.PAID
+    assert order.fetch_latest().payment_status == PaymentStatus.PAID
 
 
 @pytest.mark.fault("90")
@@ -166,7 +166,7 @@ def test_a_lost_reply_leaves_an_order_pending_until_its_buyer_has_paid(world: Wo
     world.stripe.pay_session(session["id"], VISA)  # its address was lost, but a page may have shown it
     world.deliver()
 
-    assert order.reread().payment_status == PaymentStatus.PAID, "the mark tells whose session it is"
+    assert order.fetch_latest().payment_status == PaymentStatus.PAID, "the mark tells whose session it is"
     settle(world)
 
 
@@ -187,7 +187,7 @@ def test_a_session_with_the_mark_but_of_another_price_pays_for_nothing(world: Wo
     world.stripe.pay_session(forged["id"], VISA)
     world.deliver()
 
-    assert order.reread().payment_status == PaymentStatus.PENDING
+    assert order.fetch_latest().payment_status == PaymentStatus.PENDING
     assert forged["id"] in (CheckoutSession.objects.get(id=order.payment_id).review or "")
 
 
@@ -200,7 +200,7 @@ def test_an_intent_of_another_amount_pays_for_nothing(world: World) -> None:
 
     sync.act(payment, "confirm", {"payment_method": VISA, "return_url": "https://shop.example/"})
 
-    doubtful = order.reread()
+    doubtful = order.fetch_latest()
     assert doubtful.payment_status == PaymentStatus.AWAITING_PAYMENT
     assert "asks for 50 eur" in (doubtful.review or "")
     assert world.reconcile().exit_code == 1
@@ -214,7 +214,7 @@ def test_an_order_whose_payment_was_never_staged_is_taken_up_by_reconcile(world:
     world.advance(minutes=5)
     world.reconcile()
 
-    assert order.reread().payment_status == PaymentStatus.AWAITING_PAYMENT
+    assert order.fetch_latest().payment_status == PaymentStatus.AWAITING_PAYMENT
     settle(world)
 
 
@@ -227,7 +227,7 @@ def test_an_order_whose_payment_was_never_staged_is_given_up_when_it_is_too_late
     world.advance(minutes=20)
     world.reconcile()
 
-    given_up = order.reread()
+    given_up = order.fetch_latest()
     assert (given_up.status, given_up.payment_status) == (Status.ROLLED_BACK, PaymentStatus.FAILED)
     assert world.stripe.objects("payment_intent") == []
     late = orders.push(order)
@@ -247,17 +247,17 @@ def abandoned(ready: dict[str, Any]) -> Order:
 def canceling(order: Order) -> None:
     """Begin to cancel an order, and die before its payment is ended."""
     call = [saga.Call("", {})]
-    assert order.begin(saga.frozen(Order, order.id, "cancel", call)) is not None
+    assert order.begin(saga.build_operation(Order, order.id, "cancel", call)) is not None
 
 
 @pytest.mark.fault("89")
 def test_a_payment_that_is_gone_ends_its_order_and_no_run(world: World) -> None:
     order = intent()
-    canceling(order.reread())
+    canceling(order.fetch_latest())
     payment = PaymentIntent.objects.get(id=order.payment_id)
     assert payment.move("test", status=Status.DELETED) is not None
 
-    ended = orders.push(order.reread())
+    ended = orders.push(order.fetch_latest())
 
     assert ended.status == Status.ROLLED_BACK
 
@@ -267,7 +267,7 @@ def test_a_database_that_fails_while_an_order_is_canceled_is_told_as_such(
 ) -> None:
     world.reconcile()
     order = intent()
-    canceling(order.reread())
+    canceling(order.fetch_latest())
     world.advance(minutes=5)
 
     def fails(*_: object) -> None:
@@ -280,7 +280,7 @@ def test_a_database_that_fails_while_an_order_is_canceled_is_told_as_such(
 
     world.advance(minutes=5)
     world.reconcile()
-    assert order.reread().payment_status == PaymentStatus.CANCELED
+    assert order.fetch_latest().payment_status == PaymentStatus.CANCELED
 
 
 def test_an_order_whose_payment_is_in_review_is_too_and_follows_what_a_person_decides(world: World) -> None:
@@ -293,11 +293,11 @@ def test_an_order_whose_payment_is_in_review_is_too_and_follows_what_a_person_de
     assert world.reconcile().exit_code == 1
     world.advance(hours=1)
     world.reconcile()
-    assert "in review" in (order.reread().review or "")
+    assert "in review" in (order.fetch_latest().review or "")
 
     operations.roll_back(str(order.payment_id))
 
-    assert order.reread().status == Status.ROLLED_BACK
+    assert order.fetch_latest().status == Status.ROLLED_BACK
     settle(world)
 
 

@@ -78,7 +78,7 @@ def declined_creation(kind: str) -> dict[str, Any]:
 
 def intent_of(document: SyncedDocument) -> SyncedDocument:
     if not isinstance(document, Order):
-        return document.reread()
+        return document.fetch_latest()
     (found,) = PaymentIntent.objects(stripe_id=document.payment_intent)
     return found
 
@@ -162,7 +162,7 @@ def test_a_lost_confirmation_is_repeated_within_fifteen_minutes_only(world: Worl
     world.advance(minutes=5)
     world.reconcile()
 
-    assert document.reread().stripe_status == "succeeded"
+    assert document.fetch_latest().stripe_status == "succeeded"
     assert_in_sync(world)
 
 
@@ -177,7 +177,7 @@ def test_a_confirmation_that_is_too_old_to_repeat_and_was_not_done_is_left_to_a_
     report = world.reconcile()
 
     assert report.exit_code == 1
-    assert document.reread().review is not None
+    assert document.fetch_latest().review is not None
     assert len([request for request in world.stripe.requests if request.method == "POST"]) == sent
     operations.roll_back(str(document.id))
     assert world.converge().exit_code == 0
@@ -196,7 +196,7 @@ def test_a_confirmation_whose_reply_was_lost_is_found_done(world: World) -> None
     report = world.reconcile()
 
     assert (report.exit_code, report.counts["done"]) == (0, 1)
-    assert document.reread().stripe_status == "succeeded"
+    assert document.fetch_latest().stripe_status == "succeeded"
 
 
 def test_a_refund_that_may_have_happened_is_found_or_left_to_a_person(world: World) -> None:
@@ -209,7 +209,7 @@ def test_a_refund_that_may_have_happened_is_found_or_left_to_a_person(world: Wor
 
     assert world.reconcile().exit_code == 1
 
-    assert (refund.reread().status, refund.reread().review is not None) == (Status.PENDING, True)
+    assert (refund.fetch_latest().status, refund.fetch_latest().review is not None) == (Status.PENDING, True)
     assert world.stripe.objects("refund") == []
 
 
@@ -220,12 +220,14 @@ def test_a_refund_made_late_is_never_undone(world: World) -> None:
     refund, _ = sync.create(Refund, {"payment_intent": str(paid.id)})
     world.advance(minutes=40)
     world.reconcile()
-    assert refund.reread().review is not None
+    assert refund.fetch_latest().review is not None
     world.stripe.repair(request={"id": None, "idempotency_key": refund.key})
 
     world.deliver()
 
-    assert (refund.reread().status, refund.reread().review) == (Status.ACTIVE, None), "evidence clears the review"
+    assert (refund.fetch_latest().status, refund.fetch_latest().review) == (Status.ACTIVE, None), (
+        "evidence clears the review"
+    )
     world.converge()
     assert_in_sync(world)
 
@@ -285,5 +287,5 @@ def test_a_payment_without_a_key_that_may_be_ours_is_named_to_the_person(world: 
 
     world.reconcile()
 
-    assert remote["id"] in document.reread().review
+    assert remote["id"] in document.fetch_latest().review
     assert PaymentIntent.objects.count() == 1, "it is adopted by nobody while that is open"

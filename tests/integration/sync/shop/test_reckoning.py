@@ -39,9 +39,9 @@ def buy(price: Price, quantity: int, payment: str) -> Order:
 
 
 def pay(world: World, bought: Order) -> Order:
-    world.stripe.pay_session(bought.reread().checkout_session or "")
+    world.stripe.pay_session(bought.fetch_latest().checkout_session or "")
     world.deliver()
-    return bought.reread()
+    return bought.fetch_latest()
 
 
 @pytest.mark.parametrize(("way", "quantity", "amount"), [("up", 12, 300), ("up", 13, 600), ("down", 25, 600)])
@@ -68,7 +68,7 @@ def test_what_only_stripe_can_reckon_has_the_amount_that_its_page_asks_for(world
     bought = buy(nuts, 5, "checkout")
 
     assert (bought.payment_status, bought.amount_total, bought.review) == ("awaiting_payment", 63, None)
-    assert (pay(world, bought).payment_status, bought.reread().amount_total) == ("paid", 63)
+    assert (pay(world, bought).payment_status, bought.fetch_latest().amount_total) == ("paid", 63)
     world.converge()
     assert_in_sync(world)
 
@@ -91,7 +91,7 @@ def test_the_amount_that_was_first_asked_for_is_the_orders_and_no_later_one_pays
     world.stripe.insert("checkout.session", {**session, "amount_total": 1})
 
     assert pay(world, bought).payment_status == "awaiting_payment"
-    assert "asks for 1 eur, not 63 eur" in (bought.reread().review or "")
+    assert "asks for 1 eur, not 63 eur" in (bought.fetch_latest().review or "")
 
 
 @pytest.mark.parametrize(

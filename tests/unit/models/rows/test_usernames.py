@@ -52,7 +52,7 @@ def test_what_nobody_sees_makes_no_other_name() -> None:
         ):
             assert fold(odd) == "ann@here.com", ascii(odd)
             assert "leave it out" in (refused(odd) or ""), ascii(odd)
-            assert not Customer.prepared({"username": odd}).get("email"), ascii(odd)
+            assert not Customer.with_derived({"username": odd}).get("email"), ascii(odd)
         assert refused(unseen), ascii(unseen)
     for space in " \u00a0\u2003\u3000":
         assert fold(f"{space}ann  smith{space}") == "ann smith"

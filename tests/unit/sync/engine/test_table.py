@@ -9,15 +9,15 @@ import pytest
 from bson import ObjectId
 
 from stripe_mongo_sync.models import Action, Customer, Operation, Status
-from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.sync.engine.converge import (
-    KEY_LASTS,
-    MONEY_LASTS,
-    SETTLING,
+    IN_FLIGHT_LIMIT,
+    KEY_REPLAY_WINDOW,
+    MONEY_REPLAY_WINDOW,
     TABLE,
     Facts,
     Remedy,
-    Sight,
+    RemoteState,
     diagnose,
 )
 
@@ -33,7 +33,7 @@ def document(
     installation: str = MINE,
     **fields: object,
 ) -> Facts:
-    key = str(Key.draw(installation, "customer", ObjectId(), verb or "create"))
+    key = str(IdempotencyKey.generate(installation, "customer", ObjectId(), verb or "create"))
     operation = None
     if verb:
         failed = None if stored is None else NOW - stored
@@ -43,55 +43,55 @@ def document(
 
 DAY, YOUNG = timedelta(days=1), timedelta(minutes=1)
 CASES = [
-    (document(verb="create"), Sight.UNSEEN, Remedy.SEND),
-    (document(verb="create", age=KEY_LASTS - YOUNG), Sight.UNSEEN, Remedy.SEND),
-    (document(verb="create", age=KEY_LASTS), Sight.UNSEEN, Remedy.FIND),
-    (document(verb="create", stored=YOUNG), Sight.UNSEEN, Remedy.FIND),
-    (document(verb="create", stored=YOUNG), Sight.NEVER, Remedy.WAIT),
-    (document(verb="create", stored=SETTLING), Sight.NEVER, Remedy.ROLL_BACK),
-    (document(verb="create", age=KEY_LASTS), Sight.NEVER, Remedy.WAIT),
-    (document(verb="create", age=KEY_LASTS + SETTLING), Sight.NEVER, Remedy.ROLL_BACK),
-    (document(verb="create", age=DAY), Sight.CANDIDATE, Remedy.REVIEW),
-    (document(verb="create", age=DAY), Sight.THERE, Remedy.LINK),
-    (document(verb="create", review="why"), Sight.UNSEEN, Remedy.LEAVE),
-    (document(verb="create", installation=OTHER), Sight.UNSEEN, Remedy.REVIEW),
-    (document(Status.ROLLED_BACK, orphans=["cus_1"]), Sight.UNSEEN, Remedy.UNDO),
-    (document(Status.ROLLED_BACK, orphans=["cus_1"], review="why"), Sight.UNSEEN, Remedy.LEAVE),
-    (document(Status.ROLLED_BACK, orphans=["cus_1"], installation=OTHER), Sight.UNSEEN, Remedy.REVIEW),
-    (document(Status.ROLLED_BACK), Sight.UNSEEN, Remedy.LEAVE),
-    (document(Status.DELETED), Sight.UNSEEN, Remedy.LEAVE),
-    (document(Status.ACTIVE), Sight.UNSEEN, Remedy.LOOK),
-    (document(Status.ACTIVE, installation=OTHER), Sight.UNSEEN, Remedy.LOOK),
-    (document(Status.ACTIVE), Sight.THERE, Remedy.REFRESH),
-    (document(Status.ACTIVE), Sight.GONE, Remedy.MARK_DELETED),
-    (document(Status.ACTIVE), Sight.MISSING, Remedy.MISS),
-    (document(Status.ACTIVE, "update", age=DAY), Sight.MISSING, Remedy.MISS),
-    (document(Status.ACTIVE), Sight.LOST, Remedy.REVIEW),
-    (document(Status.ACTIVE, "update", age=DAY), Sight.LOST, Remedy.REVIEW),
-    (document(Status.ACTIVE, orphans=["cus_2"]), Sight.UNSEEN, Remedy.UNDO),
-    (document(Status.ACTIVE, "update"), Sight.UNSEEN, Remedy.SEND),
-    (document(Status.ACTIVE, "update", age=DAY), Sight.UNSEEN, Remedy.LOOK),
-    (document(Status.ACTIVE, "update", stored=YOUNG), Sight.UNSEEN, Remedy.LOOK),
-    (document(Status.ACTIVE, "update", age=DAY), Sight.DONE, Remedy.DONE),
-    (document(Status.ACTIVE, "update", stored=YOUNG), Sight.THERE, Remedy.WAIT),
-    (document(Status.ACTIVE, "update", age=DAY), Sight.THERE, Remedy.EXPIRE),
-    (document(Status.ACTIVE, "update", age=DAY), Sight.GONE, Remedy.MARK_DELETED),
-    (document(Status.ACTIVE, "delete", age=30 * DAY), Sight.UNSEEN, Remedy.SEND),
+    (document(verb="create"), RemoteState.UNSEEN, Remedy.SEND),
+    (document(verb="create", age=KEY_REPLAY_WINDOW - YOUNG), RemoteState.UNSEEN, Remedy.SEND),
+    (document(verb="create", age=KEY_REPLAY_WINDOW), RemoteState.UNSEEN, Remedy.FIND),
+    (document(verb="create", stored=YOUNG), RemoteState.UNSEEN, Remedy.FIND),
+    (document(verb="create", stored=YOUNG), RemoteState.NEVER, Remedy.WAIT),
+    (document(verb="create", stored=IN_FLIGHT_LIMIT), RemoteState.NEVER, Remedy.ROLL_BACK),
+    (document(verb="create", age=KEY_REPLAY_WINDOW), RemoteState.NEVER, Remedy.WAIT),
+    (document(verb="create", age=KEY_REPLAY_WINDOW + IN_FLIGHT_LIMIT), RemoteState.NEVER, Remedy.ROLL_BACK),
+    (document(verb="create", age=DAY), RemoteState.CANDIDATE, Remedy.REVIEW),
+    (document(verb="create", age=DAY), RemoteState.THERE, Remedy.LINK),
+    (document(verb="create", review="why"), RemoteState.UNSEEN, Remedy.LEAVE),
+    (document(verb="create", installation=OTHER), RemoteState.UNSEEN, Remedy.REVIEW),
+    (document(Status.ROLLED_BACK, orphans=["cus_1"]), RemoteState.UNSEEN, Remedy.UNDO),
+    (document(Status.ROLLED_BACK, orphans=["cus_1"], review="why"), RemoteState.UNSEEN, Remedy.LEAVE),
+    (document(Status.ROLLED_BACK, orphans=["cus_1"], installation=OTHER), RemoteState.UNSEEN, Remedy.REVIEW),
+    (document(Status.ROLLED_BACK), RemoteState.UNSEEN, Remedy.LEAVE),
+    (document(Status.DELETED), RemoteState.UNSEEN, Remedy.LEAVE),
+    (document(Status.ACTIVE), RemoteState.UNSEEN, Remedy.LOOK),
+    (document(Status.ACTIVE, installation=OTHER), RemoteState.UNSEEN, Remedy.LOOK),
+    (document(Status.ACTIVE), RemoteState.THERE, Remedy.REFRESH),
+    (document(Status.ACTIVE), RemoteState.GONE, Remedy.MARK_DELETED),
+    (document(Status.ACTIVE), RemoteState.MISSING, Remedy.MISS),
+    (document(Status.ACTIVE, "update", age=DAY), RemoteState.MISSING, Remedy.MISS),
+    (document(Status.ACTIVE), RemoteState.LOST, Remedy.REVIEW),
+    (document(Status.ACTIVE, "update", age=DAY), RemoteState.LOST, Remedy.REVIEW),
+    (document(Status.ACTIVE, orphans=["cus_2"]), RemoteState.UNSEEN, Remedy.UNDO),
+    (document(Status.ACTIVE, "update"), RemoteState.UNSEEN, Remedy.SEND),
+    (document(Status.ACTIVE, "update", age=DAY), RemoteState.UNSEEN, Remedy.LOOK),
+    (document(Status.ACTIVE, "update", stored=YOUNG), RemoteState.UNSEEN, Remedy.LOOK),
+    (document(Status.ACTIVE, "update", age=DAY), RemoteState.DONE, Remedy.DONE),
+    (document(Status.ACTIVE, "update", stored=YOUNG), RemoteState.THERE, Remedy.WAIT),
+    (document(Status.ACTIVE, "update", age=DAY), RemoteState.THERE, Remedy.EXPIRE),
+    (document(Status.ACTIVE, "update", age=DAY), RemoteState.GONE, Remedy.MARK_DELETED),
+    (document(Status.ACTIVE, "delete", age=30 * DAY), RemoteState.UNSEEN, Remedy.SEND),
 ]
 
 
 @pytest.mark.parametrize(("facts", "sight", "remedy"), CASES, ids=str)
-def test_the_table_decides(facts: Facts, sight: Sight, remedy: Remedy) -> None:
+def test_the_table_decides(facts: Facts, sight: RemoteState, remedy: Remedy) -> None:
     assert diagnose(facts, sight) == remedy
 
 
 def test_no_case_is_without_an_answer() -> None:
     for status, verb, age, stored, sight in itertools.product(
-        Status, (None, "create", "update", "delete"), (YOUNG, DAY, 2 * DAY), (None, YOUNG, DAY), Sight
+        Status, (None, "create", "update", "delete"), (YOUNG, DAY, 2 * DAY), (None, YOUNG, DAY), RemoteState
     ):
-        if status == Status.PENDING and (verb != "create" or sight == Sight.GONE):
+        if status == Status.PENDING and (verb != "create" or sight == RemoteState.GONE):
             continue  # a pending document has a creation to be told, and what was never seen cannot be gone
-        if status == Status.ACTIVE and (verb == "create" or sight in (Sight.CANDIDATE, Sight.NEVER)):
+        if status == Status.ACTIVE and (verb == "create" or sight in (RemoteState.CANDIDATE, RemoteState.NEVER)):
             continue
         diagnose(document(status, verb, age, stored), sight)
 
@@ -106,18 +106,18 @@ def test_the_documentation_has_this_table() -> None:
 @pytest.mark.parametrize(
     ("facts", "sight", "remedy"),
     [
-        (document(verb="create", age=MONEY_LASTS - YOUNG), Sight.UNSEEN, Remedy.SEND),
-        (document(verb="create", age=MONEY_LASTS), Sight.UNSEEN, Remedy.FIND),
-        (document(verb="create", age=DAY), Sight.NEVER, Remedy.REVIEW),
-        (document(verb="create", age=DAY), Sight.THERE, Remedy.LINK),
-        (document(Status.ACTIVE, "confirm", age=MONEY_LASTS), Sight.UNSEEN, Remedy.LOOK),
-        (document(Status.ACTIVE, "confirm", age=DAY), Sight.THERE, Remedy.REVIEW),
-        (document(Status.ACTIVE, "confirm", age=DAY), Sight.DONE, Remedy.DONE),
+        (document(verb="create", age=MONEY_REPLAY_WINDOW - YOUNG), RemoteState.UNSEEN, Remedy.SEND),
+        (document(verb="create", age=MONEY_REPLAY_WINDOW), RemoteState.UNSEEN, Remedy.FIND),
+        (document(verb="create", age=DAY), RemoteState.NEVER, Remedy.REVIEW),
+        (document(verb="create", age=DAY), RemoteState.THERE, Remedy.LINK),
+        (document(Status.ACTIVE, "confirm", age=MONEY_REPLAY_WINDOW), RemoteState.UNSEEN, Remedy.LOOK),
+        (document(Status.ACTIVE, "confirm", age=DAY), RemoteState.THERE, Remedy.REVIEW),
+        (document(Status.ACTIVE, "confirm", age=DAY), RemoteState.DONE, Remedy.DONE),
     ],
     ids=str,
 )
 def test_what_moves_money_is_sent_for_fifteen_minutes_and_never_given_up_on_a_guess(
-    facts: Facts, sight: Sight, remedy: Remedy, monkeypatch: pytest.MonkeyPatch
+    facts: Facts, sight: RemoteState, remedy: Remedy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     confirm = Action(done=lambda remote, sent: True, money=True)
     moving = replace(Customer.resource, money=lambda verb, sent: True, actions={"confirm": confirm})

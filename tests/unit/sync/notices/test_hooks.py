@@ -8,7 +8,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.base.notice import ASKED, give_notice
+from stripe_mongo_sync.models.base.notice import ASKED, append_notices
 from stripe_mongo_sync.sync.errors import BadSettings
 from stripe_mongo_sync.sync.notices.hooks import HOOKS, load, names
 from tests.support.hooks import listening
@@ -52,14 +52,14 @@ def test_a_name_that_is_never_given_is_refused_with_those_that_are(name: str) ->
 
 
 def test_only_what_was_asked_for_is_written() -> None:
-    assert give_notice("customer.active") == {}
+    assert append_notices("customer.active") == {}
     with listening("customer.deleted", "stripe:charge.*"):
-        assert give_notice("customer.active", "stripe:refund.created") == {}
-        assert list(give_notice("customer.deleted")) == ["notices"]
-        assert list(give_notice("stripe:charge.refunded")) == ["notices"]
+        assert append_notices("customer.active", "stripe:refund.created") == {}
+        assert list(append_notices("customer.deleted")) == ["notices"]
+        assert list(append_notices("stripe:charge.refunded")) == ["notices"]
     with listening("*.deleted"):
-        assert list(give_notice("customer.deleted")) == ["notices"]
-        assert give_notice("stripe:customer.deleted") == {}
+        assert list(append_notices("customer.deleted")) == ["notices"]
+        assert append_notices("stripe:customer.deleted") == {}
 
 
 def test_a_function_may_ask_twice_and_is_one_hook() -> None:

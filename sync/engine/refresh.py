@@ -15,8 +15,8 @@ from stripe_mongo_sync.models.rows.content import has_links
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.belonging import clock_of, went_along
-from stripe_mongo_sync.sync.engine.converge import Sight
-from stripe_mongo_sync.sync.engine.evidence import from_reply, hand_over, of_id
+from stripe_mongo_sync.sync.engine.converge import RemoteState
+from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation
 from stripe_mongo_sync.sync.errors import CannotLook
 from stripe_mongo_sync.sync.stripe.answers import Reply
 
@@ -25,7 +25,7 @@ BLANKS: tuple[Any, ...] = (None, "", [], {})  # how Stripe shows what was not gi
 LOOKS = 5  # an object that changes faster than one GET is left to the next run
 
 
-def observe(document: SyncedDocument, *, quick: bool = False) -> tuple[Sight, Reply | None]:
+def read_remote(document: SyncedDocument, *, quick: bool = False) -> tuple[RemoteState, Reply | None]:
     """Read the document's object, and say what the answer proves. Raises CannotLook.
 
     A stub proves that it is gone, and so does a 404 where what it belonged to is deleted here. Else a 404 only says
@@ -33,20 +33,20 @@ def observe(document: SyncedDocument, *, quick: bool = False) -> tuple[Sight, Re
     """
     if not document.path:
         known = (document.stripe or {}, document.seen_at or 0, document.doubt_until or 0)
-        return Sight.THERE, Reply(*known, replayed=False, request_id="of the last sight")
+        return RemoteState.THERE, Reply(*known, replayed=False, request_id="of the last sight")
     reply = current().gateway.get(document.path, quick=quick)
     if reply is None:
         return _missing(document), None
     if reply.gone:
-        return Sight.GONE, reply
-    return (Sight.DONE if _done(document, reply.remote) else Sight.THERE), reply
+        return RemoteState.GONE, reply
+    return (RemoteState.DONE if _done(document, reply.remote) else RemoteState.THERE), reply
 
 
-def _missing(document: SyncedDocument) -> Sight:
+def _missing(document: SyncedDocument) -> RemoteState:
     if went_along(document):
-        return Sight.GONE
+        return RemoteState.GONE
     remote = document.stripe or {}
-    return Sight.LOST if document.resource.lasts(remote) and clock_of(document) is None else Sight.MISSING
+    return RemoteState.LOST if document.resource.lasts(remote) and clock_of(document) is None else RemoteState.MISSING
 
 
 def _done(document: SyncedDocument, remote: dict[str, Any]) -> bool:
@@ -55,12 +55,12 @@ def _done(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     if operation is None:
         return False
     action = document.resource.actions.get(operation.verb)
-    shown = type(document).as_sent(remote)
+    shown = type(document).in_request_shape(remote)
     sent = {name: value for name, value in operation.params.items() if name != "expand"}
     return action.done(shown, sent) if action else operation.verb == "update" and matches(sent, shown)
 
 
-def look(document: SyncedDocument, *, quick: bool = False, told_gone: bool = False) -> SyncedDocument:
+def refresh(document: SyncedDocument, *, quick: bool = False, deletion_reported: bool = False) -> SyncedDocument:
     """Bring an active document up to what Stripe has, and return it. Raises CannotLook.
 
     A stub proves that the object is gone; so does a 404 after an event that says so. A 404 alone does not, before
@@ -70,17 +70,17 @@ def look(document: SyncedDocument, *, quick: bool = False, told_gone: bool = Fal
     for _ in range(1 if quick else LOOKS):
         if document.status != Status.ACTIVE:
             return document
-        sight, reply = observe(document, quick=quick)
-        if reply is None and not told_gone and sight != Sight.GONE:
-            seen = document.resume() if document.review is None else document
-        elif reply is None or sight == Sight.GONE:
-            gone = of_id(document.stripe_id or "", "look", gone=True)
-            seen = hand_over(model, {"_id": document.id}, gone)
+        sight, reply = read_remote(document, quick=quick)
+        if reply is None and not deletion_reported and sight != RemoteState.GONE:
+            seen = document.requeue() if document.review is None else document
+        elif reply is None or sight == RemoteState.GONE:
+            gone = existence_of(document.stripe_id or "", "look", gone=True)
+            seen = merge_observation(model, {"_id": document.id}, gone)
         else:
-            seen = document.see(from_reply(model, reply))
+            seen = document.store_snapshot(from_reply(model, reply))
         if seen is not None:
             return seen
-        document = document.reread()
+        document = document.fetch_latest()
     if quick:
         raise CannotLook(f"{document.stripe_id} is changing")
     return document
@@ -92,7 +92,7 @@ def with_links(document: SyncedDocument) -> tuple[SyncedDocument, bool]:
     """
     if _may_be_dead(document):
         with suppress(CannotLook):
-            document = look(document, quick=True)
+            document = refresh(document, quick=True)
         return document, not _may_be_dead(document)
     return document, True
 
@@ -113,13 +113,13 @@ def resembles(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     sent = {name: value for name, value in operation.params.items() if name in shown}
     told = {name for name, field in type(document)._fields.items() if getattr(field, "told", False)}
     given = any(value not in BLANKS for value in sent.values()) or any(map(operation.params.get, told))
-    there = type(document).as_sent(remote)
+    there = type(document).in_request_shape(remote)
     for name in shortened(remote).keys() & sent.keys():  # what is not shown may be as it was sent
         sent[name] = sent[name][: len(there[name])]
     return given and matches(sent, there)
 
 
-def bears(document: SyncedDocument, remote: dict[str, Any]) -> bool:
+def carries_correlation_id(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     """Whether an object bears this document's mark and was made as its operation says, by nobody else.
 
     A buyer can set the mark of a session that a payment link makes, so such a session is never believed.

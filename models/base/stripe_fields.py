@@ -23,14 +23,14 @@ AWAKE = {"$nor": [{"live": False, **dead} for dead in DEAD]}  # the dead keep wh
 MISNAMED = {**AWAKE, "stripe.id": {"$type": "string"}, "$expr": {"$ne": ["$stripe_id", "$stripe.id"]}}
 
 
-class OwnFields:
+class StripeFields:
     """What a type's own fields are, and what they are of an object, for `SyncedDocument`."""
 
     _fields: ClassVar[dict[str, BaseField]]
     resource: ClassVar[Resource]
 
     @classmethod
-    def prepared(cls, values: dict[str, Any]) -> dict[str, Any]:
+    def with_derived(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Return the checked `values` of a caller with what this type derives from them."""
         return values
 
@@ -49,13 +49,14 @@ class OwnFields:
     @classmethod
     def mirror(cls, remote: dict[str, Any]) -> dict[str, Any]:
         """Return the own fields as Stripe has them."""
-        shown = cls.as_sent(remote)
+        shown = cls.in_request_shape(remote)
         return {
-            name: reduced(field, shown.get(getattr(field, "remote", name))) for name, field in cls.own_fields().items()
+            name: projected(field, shown.get(getattr(field, "remote", name)))
+            for name, field in cls.own_fields().items()
         }
 
     @classmethod
-    def as_sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
+    def in_request_shape(cls, remote: dict[str, Any]) -> dict[str, Any]:
         """Return an object with its fields in the shape in which they are sent, where Stripe shows another."""
         return remote
 
@@ -110,10 +111,10 @@ def _text(value: Any) -> str:
     return json.dumps(value, sort_keys=True, default=repr)
 
 
-def reduced(field: BaseField, value: Any) -> Any:
+def projected(field: BaseField, value: Any) -> Any:
     """Return of Stripe's `value` what `field` keeps: of an embedded document just the fields that it names."""
     if isinstance(field, EmbeddedDocumentField) and isinstance(value, dict):
-        return {name: reduced(inner, value.get(name)) for name, inner in field.document_type._fields.items()}
+        return {name: projected(inner, value.get(name)) for name, inner in field.document_type._fields.items()}
     if isinstance(field, ListField) and isinstance(value, list):
-        return [reduced(field.field, item) for item in value]
+        return [projected(field.field, item) for item in value]
     return value

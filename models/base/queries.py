@@ -7,8 +7,8 @@ from typing import Any, ClassVar, Self
 from bson import ObjectId
 
 from stripe_mongo_sync.models.base.lifecycle import Status
-from stripe_mongo_sync.models.base.own_fields import OwnFields
 from stripe_mongo_sync.models.base.resource import Resource, is_id
+from stripe_mongo_sync.models.base.stripe_fields import StripeFields
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import from_now
 from stripe_mongo_sync.models.rows.indexes import SOME
@@ -17,7 +17,7 @@ from stripe_mongo_sync.models.rows.own_rows import OwnRows
 DOUBT_LASTS = timedelta(days=30)  # for so long Stripe lists the events that can tell whose an object is
 
 
-class Findable(OwnFields, OwnRows):
+class DocumentQueries(StripeFields, OwnRows):
     """The queries, for `SyncedDocument`; each has its index there."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
@@ -36,7 +36,7 @@ class Findable(OwnFields, OwnRows):
         return found
 
     @classmethod
-    def marked(cls, remote: dict[str, Any]) -> Self | None:
+    def by_correlation_id(cls, remote: dict[str, Any]) -> Self | None:
         """Return the document whose mark an object bears, if it may still be its own: nothing is linked to it yet."""
         mark = remote.get(cls.resource.mark) if cls.resource.mark else None
         if not isinstance(mark, str):
@@ -46,14 +46,14 @@ class Findable(OwnFields, OwnRows):
         return found
 
     @classmethod
-    def with_twins(cls, *stripe_ids: str) -> list[Self]:
+    def with_orphans(cls, *stripe_ids: str) -> list[Self]:
         """Return the documents that have any of these objects as a twin, undone or not."""
         named = {"$in": stripe_ids}
         some = [{f"{twins}.0": SOME, twins: named} for twins in ("orphans", "undone")]
         return list(cls.objects(__raw__={"$or": some}))
 
     @classmethod
-    def doubtful(cls, remote: dict[str, Any] | None = None) -> Iterable[Self]:
+    def in_doubt_documents(cls, remote: dict[str, Any] | None = None) -> Iterable[Self]:
         """Return the documents of which an object may exist unseen: pending, or given up lately without a refusal.
 
         With `remote`, those that may have made it: MongoDB leaves out who sent another text than it shows. After an
@@ -72,7 +72,7 @@ class Findable(OwnFields, OwnRows):
 
         What gave nothing resembles nobody (`sync.look.resembles`), and after an outage it may be the most.
         """
-        shown = cls.as_sent(remote)
+        shown = cls.in_request_shape(remote)
         texts = {name: shown.get(name) for name in (*cls.own_fields(), "id") if not name.endswith("currency")}
         alike = {
             f"operation.params.{name}": {"$in": [text, "", None]}

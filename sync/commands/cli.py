@@ -10,7 +10,7 @@ from stripe_mongo_sync.sync.process.screen import in_json, tell
 if TYPE_CHECKING:
     Commands = argparse._SubParsersAction[argparse.ArgumentParser]
 
-NEEDS_OPERATOR, CANNOT_LOOK = 1, 2
+NEEDS_OPERATOR, CANNOT_CHECK = 1, 2
 
 
 class Line(argparse.ArgumentParser):

@@ -5,8 +5,8 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import SyncedDocument
-from stripe_mongo_sync.models.base.absorb import Evidence
-from stripe_mongo_sync.models.base.resource import Resource, is_gone, shortened
+from stripe_mongo_sync.models.base.absorb import Observation
+from stripe_mongo_sync.models.base.resource import Resource, is_deleted, shortened
 from stripe_mongo_sync.models.rows.content import kept
 from stripe_mongo_sync.sync.engine.references import referring
 from stripe_mongo_sync.sync.stripe.answers import Reply, api_version
@@ -32,7 +32,7 @@ def _is_whole(model: Model, reply: Reply, remote: dict[str, Any]) -> bool:
     return asked and not shortened(remote)  # of the first ten of a list, somebody must look to see the rest
 
 
-def from_event(model: Model, event: dict[str, Any]) -> Evidence:
+def from_event(model: Model, event: dict[str, Any]) -> Observation:
     """Return what an event says. One that is rendered in another API version than ours, or shows the beginning of a
     list, says nothing of the content.
 
@@ -40,14 +40,14 @@ def from_event(model: Model, event: dict[str, Any]) -> Evidence:
     which something was taken out when it was kept says nothing of the content, either.
     """
     remote, resource, version = event["data"]["object"], model.resource, event.get("api_version")
-    gone = resource.deletes(event["type"]) or is_gone(remote)
+    gone = resource.deletes(event["type"]) or is_deleted(remote)
     if gone:
-        whole = resource.mirrored and not is_gone(remote)
+        whole = resource.mirrored and not is_deleted(remote)
     else:
         ours = version == api_version() or (resource.blind and version is not None)
         whole = ours and not (event.get("withheld") or shortened(remote))
     at = _moment(resource, event, gone)
-    return Evidence(
+    return Observation(
         by=f"webhook {event['id']}",
         stripe_id=remote["id"],
         **_sight(model, remote, whole=whole, asked=False),
@@ -62,18 +62,20 @@ def from_event(model: Model, event: dict[str, Any]) -> Evidence:
 
 def _moment(resource: Resource, event: dict[str, Any], gone: bool) -> int:
     """Return the second that an event tells of, as far as it orders it among others."""
-    if gone and resource.mirrored and not resource.own_id:
+    if gone and resource.mirrored and not resource.accepts_custom_id:
         return FOREVER  # its id is never used again, so nothing comes after its end
     first = resource.blind and event["type"] == resource.created_event
     return int(event["created"]) - first  # what else happened to it in that second came after
 
 
-def from_reply(model: Model, reply: Reply, ends: str | None = None, problem: dict[str, Any] | None = None) -> Evidence:
+def from_reply(
+    model: Model, reply: Reply, ends: str | None = None, problem: dict[str, Any] | None = None
+) -> Observation:
     """Return what a reply says. One that is replayed, not whole, or in another API version than ours (it was frozen
     before an upgrade), proves the id, and nothing of the content.
     """
     fresh = not reply.replayed and not reply.gone and _is_whole(model, reply, reply.remote)
-    return Evidence(
+    return Observation(
         by=f"reply {reply.request_id}",
         stripe_id=reply.remote["id"],
         **_sight(model, reply.remote, whole=fresh),
@@ -85,13 +87,13 @@ def from_reply(model: Model, reply: Reply, ends: str | None = None, problem: dic
     )
 
 
-def from_page(model: Model, remote: dict[str, Any], page: Reply) -> Evidence:
+def from_page(model: Model, remote: dict[str, Any], page: Reply) -> Observation:
     """Return what a page of a list says about one object on it.
 
     It is like an event of which only is known between which two seconds it happened: taken, if surely newer than the
     snapshot; else a look is due. It confirms, and unlike the reply to a POST it never ends a lease.
     """
-    return Evidence(
+    return Observation(
         by=f"list {page.request_id}",
         stripe_id=remote["id"],
         **_sight(model, remote, whole=_is_whole(model, page, remote)),
@@ -101,10 +103,10 @@ def from_page(model: Model, remote: dict[str, Any], page: Reply) -> Evidence:
     )
 
 
-def of_id(stripe_id: str, by: str, *, gone: bool = False) -> Evidence:
+def existence_of(stripe_id: str, by: str, *, gone: bool = False) -> Observation:
     """Return the evidence that an object exists, or that it is now gone, and nothing else."""
     latest = FOREVER if gone else 0
-    return Evidence(by=by, stripe_id=stripe_id, remote=None, mirror={}, earliest=0, latest=latest, gone=gone)
+    return Observation(by=by, stripe_id=stripe_id, remote=None, mirror={}, earliest=0, latest=latest, gone=gone)
 
 
 def request_key(event: dict[str, Any]) -> str | None:
@@ -114,8 +116,8 @@ def request_key(event: dict[str, Any]) -> str | None:
     return key if isinstance(key, str) else None
 
 
-def hand_over(
-    model: Model, where: dict[str, Any], evidence: Evidence, *, hearsay: bool = False
+def merge_observation(
+    model: Model, where: dict[str, Any], evidence: Observation, *, hearsay: bool = False
 ) -> SyncedDocument | None:
     """Let the document that `where` names absorb `evidence`; None when there is none.
 
@@ -129,10 +131,10 @@ def hand_over(
         if hearsay and holder is not None and holder.key is not None:
             raise
         if holder is None or (holder.adopted and not referenced(holder) and holder.remove_adopted()):
-            return hand_over(model, where, evidence, hearsay=hearsay)
+            return merge_observation(model, where, evidence, hearsay=hearsay)
         owner = model.objects(__raw__=where).first()
         reason = f"{evidence.stripe_id} was made by this document's key, but another document holds it and is in use"
-        reviewed: SyncedDocument | None = owner and (owner.ask_for_review(reason) or owner.reread())
+        reviewed: SyncedDocument | None = owner and (owner.send_to_review(reason) or owner.fetch_latest())
         return reviewed
 
 
@@ -141,7 +143,7 @@ def referenced(document: SyncedDocument) -> bool:
     return any(model.objects(__raw__=condition).first() for model, condition in referring(document))
 
 
-def needs_look(document: SyncedDocument, evidence: Evidence) -> bool:
+def needs_refresh(document: SyncedDocument, evidence: Observation) -> bool:
     """Whether, after absorbing `evidence`, the document's content is still in doubt."""
     return (
         document.stripe_id == evidence.stripe_id
@@ -151,11 +153,11 @@ def needs_look(document: SyncedDocument, evidence: Evidence) -> bool:
     )
 
 
-def another_life(document: SyncedDocument, remote: dict[str, Any]) -> bool:
+def is_new_incarnation(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     """Whether a chosen id was deleted here, and has been given to another object since; Stripe reuses none of its own.
 
     A thin event does not say when its object was born: then it may have.
     """
     born = (document.stripe or {}).get("created")
-    reusable = document.status == "deleted" and document.resource.own_id
-    return reusable and not is_gone(remote) and remote.get("created") != born
+    reusable = document.status == "deleted" and document.resource.accepts_custom_id
+    return reusable and not is_deleted(remote) and remote.get("created") != born

@@ -6,10 +6,10 @@ An invoice that is made takes the customer's pending items in, and one that is d
 
 from stripe_mongo_sync.models import Invoice, InvoiceItem, SyncedDocument, kinds
 from stripe_mongo_sync.models.rows.sure import sure
-from stripe_mongo_sync.sync.engine.composed import follows
+from stripe_mongo_sync.sync.engine.composite import follows
 
 
-def touch_items(invoice: SyncedDocument) -> None:
+def requeue_items_of(invoice: SyncedDocument) -> None:
     """Make the items due that an invoice has taken in or let go."""
     invoice = sure(invoice, Invoice)
     lines = ((invoice.stripe or {}).get("lines") or {}).get("data") or []
@@ -27,7 +27,7 @@ def touch_items(invoice: SyncedDocument) -> None:
 def _suspect(item: InvoiceItem, second: int) -> None:
     """Make an item due, whatever else is under way with it: a reply to its own update may be older than that second."""
     while item.live and not ((item.lease or item.review) and (item.doubt_until or 0) >= second):
-        item = item.suspect(second) or item.reread()
+        item = item.suspect(second) or item.fetch_latest()
 
 
 def touch_charge(dispute: SyncedDocument) -> None:
@@ -37,8 +37,8 @@ def touch_charge(dispute: SyncedDocument) -> None:
     if charge is None or not charge.live or (charge.stripe or {}).get("disputed"):
         return
     if charge.lease is None and charge.review is None:
-        charge.resume()
+        charge.requeue()
 
 
-follows(touch_items, "invoice")
+follows(requeue_items_of, "invoice")
 follows(touch_charge, "dispute")

@@ -9,7 +9,7 @@ from typing import TextIO
 
 from stripe_mongo_sync.sync.logs import log, one_line
 from stripe_mongo_sync.sync.process.screen import draw
-from stripe_mongo_sync.sync.runs.progress import Step
+from stripe_mongo_sync.sync.runs.progress import ProgressStep
 
 WATCHED, UNWATCHED = 1.0, 30.0  # seconds between two lines
 WIDTH = 24  # characters of the bar
@@ -40,7 +40,7 @@ class Progress(AbstractContextManager["Progress"]):
     def __exit__(self, *error: object) -> None:
         self.end()
 
-    def show(self, step: Step) -> None:
+    def show(self, step: ProgressStep) -> None:
         """Tell how far it is with a step, unless that was told just now."""
         now = self.clock()
         new = step.name != self._step
@@ -62,7 +62,7 @@ class Progress(AbstractContextManager["Progress"]):
         else:
             draw(f"[{step.place}] {one_line(told)}\n", self.out)
 
-    def _due(self, now: float, step: Step) -> bool:
+    def _due(self, now: float, step: ProgressStep) -> bool:
         if now < self._silent_until:
             return False
         every = WATCHED if self._watched else UNWATCHED

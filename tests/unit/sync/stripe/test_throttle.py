@@ -7,7 +7,7 @@ import pytest
 
 from stripe_mongo_sync.sync.errors import Outage
 from stripe_mongo_sync.sync.stripe.answers import Answer, Reply, Unknown
-from stripe_mongo_sync.sync.stripe.patience import LASTS, LONGEST_GAP, Patience
+from stripe_mongo_sync.sync.stripe.throttle import LASTS, LONGEST_GAP, Throttle
 
 GOOD = Reply({"object": "list", "data": []}, 0, 0, replayed=False, request_id="req_1")
 BUSY, BROKEN = Unknown("429", busy=True), Unknown("500")
@@ -33,7 +33,7 @@ def time() -> Time:
     return Time()
 
 
-def asked(patience: Patience, *answers: Answer) -> tuple[Answer, list[float]]:
+def asked(patience: Throttle, *answers: Answer) -> tuple[Answer, list[float]]:
     """Ask until there is an answer; return it, and when each request was made."""
     left: Iterator[Answer] = iter(answers)
     at: list[float] = []
@@ -46,7 +46,7 @@ def asked(patience: Patience, *answers: Answer) -> tuple[Answer, list[float]]:
 
 
 def test_no_more_requests_are_made_in_a_second_than_allowed(time: Time) -> None:
-    patience = Patience(20.0, time.pause, time)
+    patience = Throttle(20.0, time.pause, time)
 
     at = [asked(patience, GOOD)[1][0] for _ in range(101)]
 
@@ -56,7 +56,7 @@ def test_no_more_requests_are_made_in_a_second_than_allowed(time: Time) -> None:
 
 
 def test_a_slow_reader_does_not_wait_and_saves_nothing_up(time: Time) -> None:
-    patience = Patience(2.0, time.pause, time)
+    patience = Throttle(2.0, time.pause, time)
     for _ in range(3):
         asked(patience, GOOD)
         time.now += 60
@@ -69,7 +69,7 @@ def test_a_slow_reader_does_not_wait_and_saves_nothing_up(time: Time) -> None:
 
 
 def test_what_fails_is_asked_again_ever_later(time: Time) -> None:
-    answer, at = asked(Patience(20.0, time.pause, time), BROKEN, BROKEN, BROKEN, GOOD)
+    answer, at = asked(Throttle(20.0, time.pause, time), BROKEN, BROKEN, BROKEN, GOOD)
 
     assert answer is GOOD
     gaps = [after - before for before, after in itertools.pairwise(at)]
@@ -77,13 +77,13 @@ def test_what_fails_is_asked_again_ever_later(time: Time) -> None:
 
 
 def test_stripe_says_how_long_to_wait(time: Time) -> None:
-    _, at = asked(Patience(20.0, time.pause, time), Unknown("429", busy=True, after=17.0), GOOD)
+    _, at = asked(Throttle(20.0, time.pause, time), Unknown("429", busy=True, after=17.0), GOOD)
 
     assert at[1] - at[0] == 17
 
 
 def test_too_many_requests_make_it_slower_and_good_answers_faster_again(time: Time) -> None:
-    patience = Patience(10.0, time.pause, time)
+    patience = Throttle(10.0, time.pause, time)
     asked(patience, BUSY, BUSY, GOOD)
     at = [asked(patience, GOOD)[1][0] for _ in range(400)]
 
@@ -95,7 +95,7 @@ def test_too_many_requests_make_it_slower_and_good_answers_faster_again(time: Ti
 
 
 def test_what_lasts_is_an_outage_and_then_it_is_not_waited_for_twice(time: Time) -> None:
-    patience = Patience(20.0, time.pause, time)
+    patience = Throttle(20.0, time.pause, time)
     with pytest.raises(Outage, match="5 minutes"):
         asked(patience, *[BROKEN] * 50)
     assert LASTS < sum(time.waits) < LASTS + 120

@@ -23,14 +23,14 @@ class Composition:
 
 
 # All are filled as the modules are imported.
-COMPOSED: dict[str, Composition] = {}  # by kind
-FOLLOWERS: dict[str, list[Callable[[SyncedDocument], None]]] = {}  # by the kind of what they follow
+COMPOSITES: dict[str, Composition] = {}  # by kind
+DEPENDENTS: dict[str, list[Callable[[SyncedDocument], None]]] = {}  # by the kind of what they follow
 NEEDED: dict[str, Callable[[list[dict[str, Any]]], set[str]]] = {}  # by kind: which of some objects something follows
 
 
-def is_followed(model: type[SyncedDocument]) -> bool:
+def has_dependents(model: type[SyncedDocument]) -> bool:
     """Whether anything follows documents of this kind."""
-    return model.resource.kind in FOLLOWERS
+    return model.resource.kind in DEPENDENTS
 
 
 def needed(model: type[SyncedDocument], remotes: list[dict[str, Any]]) -> set[str]:
@@ -38,13 +38,13 @@ def needed(model: type[SyncedDocument], remotes: list[dict[str, Any]]) -> set[st
     return NEEDED[model.resource.kind](remotes) if model.resource.kind in NEEDED else set()
 
 
-def tell(document: SyncedDocument) -> None:
+def notify_dependents(document: SyncedDocument) -> None:
     """Let everything follow this document, which may have changed."""
-    for follow in FOLLOWERS.get(document.resource.kind, ()):
+    for follow in DEPENDENTS.get(document.resource.kind, ()):
         follow(document)
 
 
 def follows(follow: Callable[[SyncedDocument], None], *followed: str) -> None:
     """Let `follow` be called with every document of these kinds that may have changed."""
     for kind in followed:
-        FOLLOWERS.setdefault(kind, []).append(follow)
+        DEPENDENTS.setdefault(kind, []).append(follow)

@@ -7,32 +7,32 @@ from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from stripe_mongo_sync.models import SyncedDocument
-from stripe_mongo_sync.models.rows.keys import Key
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.evidence import request_key
 from stripe_mongo_sync.sync.engine.find import HORIZON
+from stripe_mongo_sync.sync.engine.observations import request_key
 from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.listing import born, made_at
+from stripe_mongo_sync.sync.stripe.listing import created_second, made_at
 
-APART = 60  # s: how far an object and the event of its creation may be apart
+MAX_EVENT_DISTANCE = 60  # s: how far an object and the event of its creation may be apart
 
 
-class Made(NamedTuple):
+class Creation(NamedTuple):
     """What an event of a creation says, if its key has our form."""
 
     at: int
-    born: int | None
+    created_second: int | None
     key: str
 
 
-class Makers:
+class CreationKeys:
     """The keys of one kind's objects, for a reader who goes down its list."""
 
     def __init__(self, model: type[SyncedDocument]) -> None:
         self._resource = model.resource
         self._pages: Iterator[Reply] | None = None
         self._down_to: float = float("inf")  # the events are read from now down to this second of Stripe's
-        self._keys: dict[str, Made] = {}  # by the object
+        self._keys: dict[str, Creation] = {}  # by the object
 
     def of(self, remotes: Sequence[dict[str, Any]], now: int) -> dict[str, str]:
         """Return the keys, ours or another installation's, that made some of these. Raises CannotLook.
@@ -42,18 +42,20 @@ class Makers:
         horizon = now - int(HORIZON.total_seconds())
         made_when = [made_at(remote, now) for remote in remotes]
         seconds = [horizon if made is None else made for made in made_when]
-        if not self._resource.announced or max(seconds, default=0) < horizon:
+        if not self._resource.has_created_event or max(seconds, default=0) < horizon:
             return {}
-        newest = now if None in made_when else max(seconds) + APART
-        self._read_down_to(max(min(seconds), horizon) - APART, newest, horizon)
+        newest = now if None in made_when else max(seconds) + MAX_EVENT_DISTANCE
+        self._read_down_to(max(min(seconds), horizon) - MAX_EVENT_DISTANCE, newest, horizon)
         self._keys = {id: made for id, made in self._keys.items() if made.at <= newest}
         found = [(remote, self._keys.get(remote["id"])) for remote in remotes]
         # A chosen id may have been another object's before.
-        return {remote["id"]: made.key for remote, made in found if made and made.born == born(remote)}
+        return {
+            remote["id"]: made.key for remote, made in found if made and made.created_second == created_second(remote)
+        }
 
     def _read_down_to(self, second: int, newest: int, horizon: int) -> None:
         if self._pages is None:
-            window = {"gte": horizon - APART, "lte": newest}
+            window = {"gte": horizon - MAX_EVENT_DISTANCE, "lte": newest}
             self._pages = current().gateway.pages("/v1/events", types=[self._resource.created_event], created=window)
         while self._down_to >= second:
             page = next(self._pages, None)
@@ -62,7 +64,7 @@ class Makers:
                 return
             for event in page.remote["data"]:
                 key = request_key(event)
-                if key and Key.parse(key):
+                if key and IdempotencyKey.parse(key):
                     remote = event["data"]["object"]
-                    self._keys.setdefault(remote["id"], Made(event["created"], born(remote), key))
+                    self._keys.setdefault(remote["id"], Creation(event["created"], created_second(remote), key))
                 self._down_to = event["created"]

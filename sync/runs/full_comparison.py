@@ -10,13 +10,13 @@ from functools import partial
 from typing import Any
 
 from stripe_mongo_sync.models import Customer, Status, SyncedDocument, kinds, present_kinds
-from stripe_mongo_sync.models.base.own_fields import AWAKE, MISNAMED
+from stripe_mongo_sync.models.base.stripe_fields import AWAKE, MISNAMED
 from stripe_mongo_sync.models.owned import UNLISTED, in_no_list, owned_kinds
 from stripe_mongo_sync.models.rows.claimable import read_each
 from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.state import OWNERS, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.settle import Run, look_at_absent
+from stripe_mongo_sync.sync.engine.resolve import Run, look_at_absent
 from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, ReadRefused
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.isolation import counted, isolated
@@ -26,7 +26,7 @@ from stripe_mongo_sync.sync.runs.compare import Comparison
 from stripe_mongo_sync.sync.runs.edited import edits, put_right, tell_log
 from stripe_mongo_sync.sync.runs.owners import Owners
 from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.listing import is_not_there, listed
+from stripe_mongo_sync.sync.stripe.listing import is_not_there, list_pages
 
 COUNTED = ("adopt", "back", "drift", "failed")  # what a report says of a comparison
 
@@ -87,7 +87,7 @@ def _listed(model: Model, run: Run) -> set[int]:
     """Compare what Stripe lists; return a hash of each id that it does."""
     seen: set[int] = set()  # hashes: a million of them take some 60 MB, their ids three times that
     comparison = Comparison(model, dry=run.dry, on_edit=partial(_note, run))
-    for page in listed(current().gateway, model):
+    for page in list_pages(current().gateway, model):
         seen.update(map(hash, comparison.page(page)))
         STOP.here()
     _count(comparison, run)

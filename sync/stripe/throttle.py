@@ -18,7 +18,7 @@ from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.stripe.answers import Answer, Unknown
 
 LASTS = 300.0  # seconds without one answer: then it is no hiccup
-BREAKS = 60.0  # the same for a run that comes again in minutes, and holds a lease of two
+RUN_OUTAGE_AFTER = 60.0  # the same for a run that comes again in minutes, and holds a lease of two
 WAITS = (timedelta(seconds=1), timedelta(seconds=60))  # after a failure; each is twice the one before
 TRIES = 5  # of a request that Stripe asks to repeat, where the next may well be answered
 LONGEST_GAP = 1.0  # seconds between two requests, however often Stripe says that there are too many
@@ -26,24 +26,24 @@ RECOVERY = 0.99  # after each good answer the gap shrinks to this part of itself
 
 Ask = Callable[[Callable[[], Answer]], Answer]
 
-ASK: ContextVar[Ask] = ContextVar(
+CALL_POLICY: ContextVar[Ask] = ContextVar(
     "ASK", default=lambda call: call()
 )  # how a request is made: at once, or with patience
 
 
 @dataclass
-class Patience:
+class Throttle:
     """The pace of one run: at most `rate` requests a second, and none after `lasts` seconds of silence.
 
-    A `stubborn` one repeats whatever failed: a long read may, as it changes nothing. The others repeat only what Stripe
-    asks them to (too many requests, or another one under way), for a while: so an operation keeps its key, and is done
-    or left to the next run.
+    A `retry_all` one repeats whatever failed: a long read may, as it changes nothing. The others repeat only what
+    Stripe asks them to (too many requests, or another one under way), for a while: so an operation keeps its key, and
+    is done or left to the next run.
     """
 
     rate: float = RATE
     pause: Callable[[float], None] = STOP.wait
     clock: Callable[[], float] = time.monotonic
-    stubborn: bool = True
+    retry_all: bool = True
     lasts: float = LASTS
     requests: int = 0
     _gap: float = field(default=0.0, init=False)
@@ -52,13 +52,13 @@ class Patience:
     _silent_since: float | None = field(default=None, init=False)  # when the first of them began
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def active(self) -> Iterator[None]:
         """Ask Stripe with patience meanwhile."""
-        token = ASK.set(self.ask)
+        token = CALL_POLICY.set(self.ask)
         try:
             yield
         finally:
-            ASK.reset(token)
+            CALL_POLICY.reset(token)
 
     def ask(self, call: Callable[[], Answer]) -> Answer:
         """Make a request when its turn has come, and again where that may help. Raises Outage, Stopped."""
@@ -72,7 +72,7 @@ class Patience:
                 return answer
             tries += 1
             self._failed(answer, began)
-            if not self.stubborn and not (answer.busy and tries < TRIES):
+            if not self.retry_all and not (answer.busy and tries < TRIES):
                 return answer
             STOP.give_up()  # nothing was done, and who knows when it will be
 
@@ -86,7 +86,7 @@ class Patience:
         if answer.busy:  # too many: half as many from now on
             self._gap = min(max(self._gap, 1 / self.rate) * 2, max(LONGEST_GAP, 1 / self.rate))
         wait = answer.after if answer.after is not None else backoff(self._failures, WAITS).total_seconds()
-        if answer.after is not None and wait > self.lasts and not self.stubborn:
+        if answer.after is not None and wait > self.lasts and not self.retry_all:
             raise Outage(f"{answer.why}, and asks us to wait {wait:.0f} s")
         self._next = max(self._next, now + min(wait, self.lasts))
         log.warning("%s; asking again in %.0f s", answer.why, wait)
