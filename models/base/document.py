@@ -6,6 +6,7 @@ each a single conditional update. MongoEngine's own `save()` replaces, upserts a
 """
 
 import logging
+import warnings
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Any, ClassVar, Self
@@ -236,6 +237,11 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
         """Return the document as it is now."""
         found: Self = type(self).objects(id=self.id).get()
         return found
+
+    def reread(self) -> Self:
+        """Return the document as it is now, under the name that `fetch_latest` had; this one goes with 0.3."""
+        warnings.warn("reread is now called fetch_latest; the old name will be removed in 0.3", DeprecationWarning, 2)
+        return self.fetch_latest()
 
     @property
     def is_idle(self) -> bool:
