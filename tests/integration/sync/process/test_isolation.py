@@ -139,7 +139,7 @@ def test_a_bug_of_ours_that_one_document_meets_ends_no_run(world: World, monkeyp
     for document in (first, second):
         due(document.fetch_latest())
     met: list[Any] = []
-    look = reconcile.settle
+    look = reconcile.resolve
 
     def stumble(document: SyncedDocument, *more: Any) -> None:
         met.append(document.id)
@@ -147,7 +147,7 @@ def test_a_bug_of_ours_that_one_document_meets_ends_no_run(world: World, monkeyp
             raise ZeroDivisionError
         look(document, *more)
 
-    monkeypatch.setattr("stripe_mongo_sync.sync.runs.reconcile.settle", stumble)
+    monkeypatch.setattr("stripe_mongo_sync.sync.runs.reconcile.resolve", stumble)
 
     report = world.reconcile()
 
