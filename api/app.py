@@ -12,7 +12,7 @@ from flask import Flask, Response, current_app, g, request
 from pymongo.monitoring import CommandListener
 
 from stripe_mongo_sync.api import errors, operator, resources
-from stripe_mongo_sync.api.auth import admit, guard
+from stripe_mongo_sync.api.auth import authenticate_request, configure_auth
 from stripe_mongo_sync.api.docs import blueprint as docs
 from stripe_mongo_sync.api.last_good import LAST_GOOD
 from stripe_mongo_sync.api.prefix import mount
@@ -111,7 +111,7 @@ def create_app(
     else:
         attempt()
     app.config["WEBHOOK_SECRETS"] = settings.webhook_secrets
-    guard(app, settings)
+    configure_auth(app, settings)
     return app
 
 
@@ -142,7 +142,7 @@ def unconnected_app(*, api: bool = True) -> Flask:
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     app.before_request(_begin)
     app.before_request(_require_mongodb)
-    app.before_request(admit)
+    app.before_request(authenticate_request)
     app.after_request(_finish)
     app.teardown_request(_end)
     errors.register(app)
@@ -219,16 +219,16 @@ def ready() -> tuple[dict[str, str], int]:
 
 def busy() -> bytes:
     """Return what the server answers where no thread comes free, so that the application cannot be asked."""
-    return _unasked(HTTPStatus.SERVICE_UNAVAILABLE, Unavailable.type, BUSY, {"Retry-After": "5"})
+    return _raw_problem(HTTPStatus.SERVICE_UNAVAILABLE, Unavailable.type, BUSY, {"Retry-After": "5"})
 
 
 def late() -> bytes:
     """Return what the server answers where a body did not come, so that the application was not asked."""
-    return _unasked(HTTPStatus.REQUEST_TIMEOUT, "too-slow", errors.SLOW, {})
+    return _raw_problem(HTTPStatus.REQUEST_TIMEOUT, "too-slow", errors.SLOW, {})
 
 
-def _unasked(status: HTTPStatus, type: str, detail: str, headers: dict[str, str]) -> bytes:
-    body = json.dumps(errors.described(status, type, detail))
+def _raw_problem(status: HTTPStatus, type: str, detail: str, headers: dict[str, str]) -> bytes:
+    body = json.dumps(errors.problem_body(status, type, detail))
     told = {"Content-Type": "application/problem+json", "Content-Length": str(len(body)), **headers, **HEADERS}
     told |= {"X-Request-Id": uuid.uuid4().hex, "Connection": "close"}
     lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {told[name]}" for name in told)]

@@ -8,12 +8,12 @@ from typing import Any, TypeVar
 
 from flask import Flask, current_app, g, request
 
-from stripe_mongo_sync.api.errors import Forbidden, RateLimited, Unauthorized
+from stripe_mongo_sync.api.errors import MissingScope, RateLimited, Unauthorized
 from stripe_mongo_sync.sync.process.fork import in_every_child
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.tokens import Scope, holder
 
-OPEN = {  # Stripe signs; probes learn nothing; the docs hold what the source holds
+PUBLIC_ROUTES = {  # Stripe signs; probes learn nothing; the docs hold what the source holds
     *("webhooks.stripe_event", "health.alive", "health.ready"),
     *("docs.home", "docs.page", "docs.document"),
 }
@@ -21,7 +21,7 @@ View = TypeVar("View", bound=Callable[..., Any])
 SCOPES: dict[Callable[..., Any], Scope] = {}  # of each view that needs a token
 
 
-def needs(scope: Scope) -> Callable[[View], View]:
+def requires_scope(scope: Scope) -> Callable[[View], View]:
     """Mark a view with the scope that a token must have for it."""
 
     def mark(view: View) -> View:
@@ -36,18 +36,18 @@ def scope_of(app: Flask, endpoint: str) -> Scope | None:
     return SCOPES.get(app.view_functions[endpoint])
 
 
-def guard(app: Flask, settings: Settings) -> None:
+def configure_auth(app: Flask, settings: Settings) -> None:
     """Let `app` admit these tokens, at this rate."""
     app.config["API_TOKENS"] = settings.api_tokens
-    app.extensions["rate"] = Rate(settings.api_rate)
+    app.extensions["rate"] = RateLimiter(settings.api_rate)
 
 
-def admit() -> None:
+def authenticate_request() -> None:
     """Raise Unauthorized, RateLimited or Forbidden, in this order, before anything is read; remember who calls.
 
     A wrong address is told to everybody: it holds no secret, and 401 would send people to look for a wrong token.
     """
-    if request.endpoint in OPEN or request.endpoint is None:
+    if request.endpoint in PUBLIC_ROUTES or request.endpoint is None:
         return
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
     token = holder(current_app.config["API_TOKENS"], given.strip().encode("utf-8", "surrogateescape"))
@@ -58,11 +58,11 @@ def admit() -> None:
         raise RateLimited(ceil(wait))
     scope = scope_of(current_app, request.endpoint)
     if scope not in token.scopes:
-        raise Forbidden(scope)
+        raise MissingScope(scope)
     g.token, g.scopes = token.name, token.scopes
 
 
-class Rate:
+class RateLimiter:
     """Admits `per_second` requests a second of each name, and a burst of as many; 0 admits all.
 
     One runaway client is told to wait before it costs MongoDB or Stripe anything. It is counted in the memory of each

@@ -19,7 +19,7 @@ PROBLEMS: dict[str, tuple[int, str | None]] = {  # the suffix of a problem's typ
         kind.type: (kind.status, kind.says)
         for kind in (
             *(errors.NotJson, errors.LengthRequired, errors.WrongContentType),
-            *(errors.Unauthorized, errors.Forbidden, errors.RateLimited),
+            *(errors.Unauthorized, errors.MissingScope, errors.RateLimited),
         )
     },
     "too-large": (413, RequestEntityTooLarge.description),

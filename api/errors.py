@@ -8,7 +8,7 @@ from flask import Flask, Response, current_app, g
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 
-from stripe_mongo_sync.api.representation import may, told
+from stripe_mongo_sync.api.representation import as_caller_sees, caller_has
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync import errors
 from stripe_mongo_sync.sync.inbox.inbox import Malformed
@@ -54,7 +54,7 @@ class Unauthorized(RequestError):
     type = "unauthorized"
 
 
-class Forbidden(RequestError):
+class MissingScope(RequestError):
     says = "The token lacks the scope that this needs."
     status = 403
     type = "forbidden"
@@ -106,14 +106,14 @@ def register(app: Flask) -> None:
     app.register_error_handler(Exception, _unexpected)
 
 
-def described(status: int, type: str, detail: str | None) -> dict[str, Any]:
+def problem_body(status: int, type: str, detail: str | None) -> dict[str, Any]:
     """Return what every problem says of itself."""
     return {"type": TYPES + type, "title": type.replace("-", " "), "status": status, "detail": detail}
 
 
 def problem(status: int, type: str, detail: str | None, **more: Any) -> Response:
     """Return a problem+json response."""
-    body = described(status, type, detail) | more
+    body = problem_body(status, type, detail) | more
     response = Response(json.dumps(body), status, mimetype="application/problem+json")
     response.headers["X-Request-Id"] = g.request_id
     if status == 401:
@@ -142,7 +142,7 @@ def _sync(error: errors.SyncError) -> Response:
         if error.declined:
             status, type = 402, "declined"
     if isinstance(error, errors.Outcome):
-        more["document"] = told(error.document)
+        more["document"] = as_caller_sees(error.document)
     if isinstance(error.__cause__, PyMongoError):
         current_app.extensions["pulse"].failed(error.__cause__)
     if isinstance(error, errors.Unavailable) and error.idempotency_key:
@@ -152,7 +152,7 @@ def _sync(error: errors.SyncError) -> Response:
     if status == 500:
         log.error("request %s: %s", g.request_id, error)
     # Who may not read is told nothing of the document that was in the way, but that it is.
-    hides = status in (404, 409) and may(Scope.WRITE) and not may(Scope.READ)
+    hides = status in (404, 409) and caller_has(Scope.WRITE) and not caller_has(Scope.READ)
     detail = error.says if hides else str(error)
     response = problem(status, type, detail, **more)
     if isinstance(error, errors.Outcome) and error.repeated:

@@ -76,14 +76,14 @@ class LastGood:
         moves = self.settings is not None and (self.settings.mongodb_uri, self.settings.collection_prefix) != place
         if self.serves and moves and self._away[0] == place and time.monotonic() < self._away[1]:
             return [AWAY]
-        if self.serves and (new.hooks or moves) and (wrong := _in_a_child(new, moves=moves)):
+        if self.serves and (new.hooks or moves) and (wrong := _check_in_child(new, moves=moves)):
             self._away = (place, time.monotonic() + AGAIN) if wrong == [AWAY] else self._away
             return wrong
         self.settings = new
         return []
 
 
-def _in_a_child(new: "Settings", *, moves: bool) -> list[str]:
+def _check_in_child(new: "Settings", *, moves: bool) -> list[str]:
     """Return what is wrong with the modules of hooks, or with a MongoDB that is another than before.
 
     A child tries both: neither is this process's own.

@@ -12,7 +12,7 @@ from flask import Flask
 from werkzeug.routing import Rule
 
 from stripe_mongo_sync.api import schemas
-from stripe_mongo_sync.api.auth import OPEN, scope_of
+from stripe_mongo_sync.api.auth import PUBLIC_ROUTES, scope_of
 from stripe_mongo_sync.api.components import (
     BODY,
     GUARDED,
@@ -25,7 +25,7 @@ from stripe_mongo_sync.api.components import (
     problem,
     ref,
 )
-from stripe_mongo_sync.api.operation_docs import OF_NO_TYPE, in_json
+from stripe_mongo_sync.api.operation_docs import UNTYPED_OPERATIONS, in_json
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.api.schemas import Model, Schema, noun, word
 from stripe_mongo_sync.models import created_kinds, kinds
@@ -91,7 +91,7 @@ def describe(app: Flask) -> dict[str, Any]:
 def _shapes(model: Model) -> dict[str, Schema]:
     name, changed = model.__name__, schemas.change(model)
     return {
-        name: schemas.shown(model),
+        name: schemas.document_shape(model),
         f"{name}List": _page(name),
         f"{name}Creation": schemas.creation(model),
         **({f"{name}Change": changed} if changed else {}),
@@ -113,7 +113,7 @@ def _mirrored() -> list[Model]:
 
 def _copy() -> Schema:
     """Return how a document of any mirrored type looks: they have no fields of their own."""
-    shown = schemas.shown(_mirrored()[0])
+    shown = schemas.document_shape(_mirrored()[0])
     shown["properties"]["kind"] = {"enum": [model.resource.kind for model in _mirrored()]}
     return shown
 
@@ -123,8 +123,8 @@ def _shape_of(model: Model, verb: str) -> str:
 
 
 def _operation(rule: Rule, scope: str | None, parts: dict[str, Schema]) -> Schema:
-    told = _told(rule)
-    is_open = rule.endpoint in OPEN
+    told = _route_description(rule)
+    is_open = rule.endpoint in PUBLIC_ROUTES
     if not (is_open or scope):
         raise Impossible(f"{rule.endpoint} is closed to everybody")
     problems = [*told.get("problems", ()), *(() if is_open else GUARDED)]
@@ -138,12 +138,12 @@ def _operation(rule: Rule, scope: str | None, parts: dict[str, Schema]) -> Schem
     }
 
 
-def _told(rule: Rule) -> Schema:
+def _route_description(rule: Rule) -> Schema:
     """Return the operation of a route, as it is described here."""
     given = rule.defaults or {}
     model: Model | None = given.get("model")
     if model is None:
-        return OF_NO_TYPE[rule.endpoint]
+        return UNTYPED_OPERATIONS[rule.endpoint]
     verb = rule.endpoint.rpartition(".")[2]
     told = _action(model, given["action"]) if "action" in given else _of_type(model, verb)
     return {**told, "tags": [plural_of(model)]}
@@ -208,7 +208,7 @@ def _of_type(model: Model, verb: str) -> Schema:
 
 def _update(model: Model) -> Schema:
     """Return how to change a document; of some types nothing can be changed."""
-    changes, taken = schemas.change(model), ["already-exists"] if schemas.kept_here(model) else []
+    changes, taken = schemas.change(model), ["already-exists"] if schemas.local_fields(model) else []
     return {
         "operationId": f"update_{word(model)}",
         "summary": f"Change {noun(model)}",

@@ -25,7 +25,7 @@ _READY["properties"]["settings"] = {"type": "string"}
 _REASON: Schema = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
 
 
-def _settling(
+def _operator_action(
     verb: str, summary: str, given: Schema, needed: tuple[str, ...] = (), told: Schema | None = None
 ) -> Schema:
     """Return the operation by which an operator settles one document."""
@@ -72,12 +72,12 @@ HEALTH: Schema = {
     },
     "required": ["problems", "warnings", "exit_code"],
 }
-VISIT: Schema = {
+PORTAL_SESSION: Schema = {
     "type": "object",
     "properties": {"url": {"type": "string"}, "return_url": {"type": ["string", "null"]}},
     "required": ["url", "return_url"],
 }
-OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or to many, by endpoint
+UNTYPED_OPERATIONS: dict[str, Schema] = {  # the operations that belong to no type, or to many, by endpoint
     "mirrored.list": {
         "operationId": "list_mirrored",
         "summary": "List them, the newest first",
@@ -109,7 +109,7 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or t
         "description": "Send the customer to the address at once: it lapses within minutes, and is not stored.",
         "tags": ["customers"],
         "requestBody": {"required": True, **in_json(parameters(PortalVisit))},
-        "answers": {"201": answer("Where to send them.", VISIT)},
+        "answers": {"201": answer("Where to send them.", PORTAL_SESSION)},
         "problems": [*BODY, "invalid", "not-found", "cannot-look", *REFUSALS],
     },
     "operator.status": {
@@ -146,9 +146,9 @@ OF_NO_TYPE: dict[str, Schema] = {  # the operations that belong to no type, or t
         },
         "problems": ["invalid"],
     },
-    "operator.retry": _settling("retry", "Look again, and send again only where the table would", {}),
-    "operator.roll_back": _settling("roll_back", "Give up what is pending", {}),
-    "operator.link": _settling(
+    "operator.retry": _operator_action("retry", "Look again, and send again only where the table would", {}),
+    "operator.roll_back": _operator_action("roll_back", "Give up what is pending", {}),
+    "operator.link": _operator_action(
         "link",
         "Say that a Stripe object is this document's; what differs from what was staged is refused, unless forced",
         {

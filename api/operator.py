@@ -5,7 +5,7 @@ from typing import Any
 
 from flask import Flask, Response, g, request
 
-from stripe_mongo_sync.api.auth import needs
+from stripe_mongo_sync.api.auth import requires_scope
 from stripe_mongo_sync.api.resources import LIMIT, body
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.base.input import Invalid
@@ -29,12 +29,12 @@ def register(app: Flask) -> None:
         app.add_url_rule(rule, f"operator.{name}", _act, methods=["POST"], defaults={"action": action})
 
 
-@needs(Scope.OPERATE)
+@requires_scope(Scope.OPERATE)
 def _status() -> Response:
     return _said(status().as_json())
 
 
-@needs(Scope.OPERATE)
+@requires_scope(Scope.OPERATE)
 def _list() -> Response:
     given = request.args.to_dict()
     wrong = {name: "is not a parameter of this list" for name in given if name not in PARAMETERS}
@@ -57,7 +57,7 @@ def _list() -> Response:
     return _said({"data": found, "has_more": more})
 
 
-@needs(Scope.OPERATE)
+@requires_scope(Scope.OPERATE)
 def _act(action: str, id: str) -> Response:
     given = body() if request.content_length else {}
     link = action == "link"

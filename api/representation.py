@@ -14,16 +14,16 @@ from stripe_mongo_sync.models.rows.content import handed_on, linked, shown, with
 from stripe_mongo_sync.sync.tokens import Scope
 
 
-def told(document: SyncedDocument, *, expand: bool = False, links: bool = True) -> dict[str, Any]:
+def as_caller_sees(document: SyncedDocument, *, expand: bool = False, links: bool = True) -> dict[str, Any]:
     """Return a document as whoever asks now may see it; with `expand`, with Stripe's object under `stripe`.
 
     Who may not read is shown what they made, as it is now, and Stripe's object where they made the customer, too: it
     tells of them. Of what others made, that it is there, and how it stands.
     """
-    keys = may(Scope.WRITE)
-    if may(Scope.READ):
+    keys = caller_has(Scope.WRITE)
+    if caller_has(Scope.READ):
         return as_json(document, expand=expand, keys=keys, links=links)
-    if not made(document):
+    if not made_by_caller(document):
         return {"id": str(document.id), "kind": document.resource.kind, "status": document.status}
     shown = as_json(document, expand=expand, keys=keys, links=links)
     if expand and not _made_customer_of(document):
@@ -31,12 +31,12 @@ def told(document: SyncedDocument, *, expand: bool = False, links: bool = True) 
     return shown
 
 
-def may(scope: Scope) -> bool:
+def caller_has(scope: Scope) -> bool:
     """Whether the token that asks now has this scope."""
     return scope in g.get("scopes", ())
 
 
-def made(document: SyncedDocument) -> bool:
+def made_by_caller(document: SyncedDocument) -> bool:
     """Whether the token that asks now created this document."""
     caller = g.get("token")
     return caller is not None and document.request is not None and document.request.token == caller
@@ -45,7 +45,7 @@ def made(document: SyncedDocument) -> bool:
 def _made_customer_of(document: SyncedDocument) -> bool:
     customer = getattr(document, "customer", None)
     owner = Customer.of(customer) if isinstance(customer, str) else None
-    return customer is None or (owner is not None and made(owner))
+    return customer is None or (owner is not None and made_by_caller(owner))
 
 
 def as_json(document: SyncedDocument, *, expand: bool = False, keys: bool, links: bool = True) -> dict[str, Any]:
@@ -57,7 +57,7 @@ def as_json(document: SyncedDocument, *, expand: bool = False, keys: bool, links
     hidden = (frozenset() if keys else handed_on(kind)) | (frozenset() if links else linked(kind))
     names = ["username"] if hasattr(document, "username") else []
     names += list(own)
-    told: dict[str, Any] = {
+    body: dict[str, Any] = {
         "id": str(document.id),
         "kind": kind,
         "status": document.status,
@@ -74,17 +74,17 @@ def as_json(document: SyncedDocument, *, expand: bool = False, keys: bool, links
     }
     operation, error = document.operation, document.error
     if operation is not None and document.status != Status.ROLLED_BACK:  # a tombstone keeps it as evidence only
-        told["operation"] = {
+        body["operation"] = {
             "verb": operation.verb,
             "since": _plain(operation.since),
             "attempts": operation.attempts,
         }
     if error is not None:
-        told["error"] = {"type": error.type, "code": error.code, "message": error.message}
+        body["error"] = {"type": error.type, "code": error.code, "message": error.message}
     if expand:
         remote = document.stripe if keys or document.stripe is None else shown(document.stripe)
-        told["stripe"] = remote if links or remote is None else without_links(remote)
-    return told
+        body["stripe"] = remote if links or remote is None else without_links(remote)
+    return body
 
 
 def _plain(value: Any) -> Any:

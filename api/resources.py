@@ -10,10 +10,10 @@ from typing import Any
 from flask import Flask, Response, g, jsonify, request
 from werkzeug.routing import BaseConverter, Map
 
-from stripe_mongo_sync.api.auth import needs
-from stripe_mongo_sync.api.errors import Forbidden, NotJson, WrongContentType
+from stripe_mongo_sync.api.auth import requires_scope
+from stripe_mongo_sync.api.errors import MissingScope, NotJson, WrongContentType
 from stripe_mongo_sync.api.prefix import address
-from stripe_mongo_sync.api.representation import made, may, told
+from stripe_mongo_sync.api.representation import as_caller_sees, caller_has, made_by_caller
 from stripe_mongo_sync.models import Customer, Status, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.base.input import DEEPEST, Invalid, checked_fields
 from stripe_mongo_sync.models.customer import PortalVisit
@@ -79,60 +79,62 @@ def plural_of(model: Model) -> str:
     return model.plural().replace("_", "-")
 
 
-@needs(Scope.WRITE)
+@requires_scope(Scope.WRITE)
 def _create(model: Model) -> Response:
     key = request.headers.get("Idempotency-Key")
     if key is not None and (wrong := wrong_key(key)):
         raise Invalid({"Idempotency-Key": wrong})
     expand = _expands()
     document, repeated = create(model, body(), idempotency_key=key, token=g.token)
-    response = _told(document, done=201, expand=expand, pending=document.status == Status.PENDING)
+    response = _document_response(document, done=201, expand=expand, pending=document.status == Status.PENDING)
     if repeated:
         response.headers["Idempotent-Replayed"] = "true"
     return response
 
 
-@needs(Scope.READ)
+@requires_scope(Scope.READ)
 def _show(model: Model, reference: str) -> Response:
     expand = _expands()
     document, links = with_links(found(model, reference))
-    return jsonify(told(document, expand=expand, links=links))
+    return jsonify(as_caller_sees(document, expand=expand, links=links))
 
 
-@needs(Scope.WRITE)
+@requires_scope(Scope.WRITE)
 def _update(model: Model, reference: str) -> Response:
     expand, changes = _expands(), body()
     document = update(found(model, reference), changes)
     here_only = all(getattr(model._fields.get(name), "local", False) for name in changes)
-    return _told(document, done=200, expand=expand, pending=document.operation is not None and not here_only)
+    return _document_response(
+        document, done=200, expand=expand, pending=document.operation is not None and not here_only
+    )
 
 
-@needs(Scope.WRITE)
+@requires_scope(Scope.WRITE)
 def _act(model: Model, action: str, reference: str) -> Response:
     expand = _expands()
     given = body() if request.content_length else {}
     document = act(found(model, reference), action, given)
-    return _told(document, done=200, expand=expand, pending=document.operation is not None)
+    return _document_response(document, done=200, expand=expand, pending=document.operation is not None)
 
 
-@needs(Scope.WRITE)
+@requires_scope(Scope.WRITE)
 def _portal(reference: str) -> tuple[Response, int]:
     given = body() if request.content_length else {}
     checked_fields(dict(PortalVisit._fields), given, "create")
     customer = sure(found(Customer, reference), Customer)
-    if not (may(Scope.READ) or made(customer)):
-        raise Forbidden(Scope.READ)  # there, all is shown of them
+    if not (caller_has(Scope.READ) or made_by_caller(customer)):
+        raise MissingScope(Scope.READ)  # there, all is shown of them
     return jsonify(open_portal(customer, given.get("return_url"))), 201
 
 
-@needs(Scope.WRITE)
+@requires_scope(Scope.WRITE)
 def _delete(model: Model, reference: str) -> Response:
     expand = _expands()
     document = delete(found(model, reference))
-    return _told(document, done=200, expand=expand, pending=document.operation is not None)
+    return _document_response(document, done=200, expand=expand, pending=document.operation is not None)
 
 
-@needs(Scope.READ)
+@requires_scope(Scope.READ)
 def _list(model: Model) -> Response:
     unknown = set(request.args) - {"status", "limit", "starting_after", "expand"}
     if unknown:
@@ -145,7 +147,7 @@ def _list(model: Model) -> Response:
         raise Invalid({"limit": "must be a whole number from 1 to 100"})
     last = last_seen(model, request.args.get("starting_after"))
     seen = listed(model, request.args.get("status"), last, int(limit) + 1)
-    page = [told(document, expand=expand) for document in seen[: int(limit)]]
+    page = [as_caller_sees(document, expand=expand) for document in seen[: int(limit)]]
     return jsonify({"data": page, "has_more": len(seen) > int(limit)})
 
 
@@ -188,8 +190,8 @@ def _expands() -> bool:
     return expand == "stripe"
 
 
-def _told(document: SyncedDocument, *, done: int, expand: bool, pending: bool) -> Response:
-    response = jsonify(told(document, expand=expand))
+def _document_response(document: SyncedDocument, *, done: int, expand: bool, pending: bool) -> Response:
+    response = jsonify(as_caller_sees(document, expand=expand))
     response.status_code = 202 if pending else done
     response.headers["Location"] = address(f"/{plural_of(type(document))}/{document.id}")
     if pending:

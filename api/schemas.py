@@ -56,13 +56,13 @@ def creation(model: Model) -> Schema:
 
 def change(model: Model) -> Schema | None:
     """Return what changes a document: fields of Stripe's, or those that are kept here only; None when nothing does."""
-    here = kept_here(model)
+    here = local_fields(model)
     sent = {n: field for n, field in model._fields.items() if "update" in words(field) and n not in here}
     shapes = [{**_closed(fields, "update", whole=False), "minProperties": 1} for fields in (sent, here) if fields]
     return {"anyOf": shapes} if len(shapes) > 1 else next(iter(shapes), None)
 
 
-def kept_here(model: Model) -> dict[str, BaseField]:
+def local_fields(model: Model) -> dict[str, BaseField]:
     """Return the fields that a caller may set and Stripe is not told."""
     return {name: field for name, field in model._fields.items() if getattr(field, "local", False)}
 
@@ -158,7 +158,7 @@ def _a(kind: str) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind.replace('_', ' ')}"
 
 
-def shown(model: Model) -> Schema:
+def document_shape(model: Model) -> Schema:
     """Return how a document looks. Values are Stripe's, so they keep to their type, but to no limit of ours."""
     names = ["username"] if "username" in model._fields else []
     own = {name: model._fields[name] for name in [*names, *model.own_fields()]}
@@ -167,7 +167,7 @@ def shown(model: Model) -> Schema:
         "kind": {"const": model.resource.kind},
         "status": {"enum": list(Status), "description": "Where the document stands; Stripe's own is `stripe_status`."},
         "stripe_id": {"type": ["string", "null"], "description": "Stripe's; null while it is not known."},
-        **{name: {**_kept(field), **_described(field), **_read_by(model, name)} for name, field in own.items()},
+        **{name: {**_shown_field(field), **_described(field), **_read_by(model, name)} for name, field in own.items()},
         "confirmed_at": {**_or_null(MOMENT), "description": "When Stripe itself (an event, a list) first told of it."},
         "created_at": MOMENT,
         "updated_at": MOMENT,
@@ -196,13 +196,13 @@ def _read_by(model: Model, name: str) -> Schema:
     return {"description": f"{said} Lets in whoever has it: null for a token without the scope `write`.".strip()}
 
 
-def _kept(field: Any) -> Schema:
+def _shown_field(field: Any) -> Schema:
     schema: Schema = {"type": [_type(field), "null"]}
     if isinstance(field, EmbeddedDocumentField):
         inner = field.document_type._fields
-        schema["properties"] = {name: {**_kept(each), **_described(each)} for name, each in inner.items()}
+        schema["properties"] = {name: {**_shown_field(each), **_described(each)} for name, each in inner.items()}
     elif isinstance(field, ListField) and field.field:
-        schema["items"] = _kept(field.field)
+        schema["items"] = _shown_field(field.field)
     return schema
 
 

@@ -17,7 +17,7 @@ from werkzeug.test import TestResponse
 
 from stripe_mongo_sync.api import docs, schemas
 from stripe_mongo_sync.api.app import unconnected_app
-from stripe_mongo_sync.api.auth import OPEN, scope_of
+from stripe_mongo_sync.api.auth import PUBLIC_ROUTES, scope_of
 from stripe_mongo_sync.api.openapi import describe
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import SyncedDocument, created_kinds
@@ -77,7 +77,7 @@ def test_each_operation_says_which_token_it_needs(app: Flask, document: dict[str
         path = re.sub(r"<(?:.*?:)?(.*?)>", r"{\1}", rule.rule)
         for operation in (document["paths"][path].get(method.lower()) for method in rule.methods):
             if operation is not None:
-                scope, open = scope_of(app, rule.endpoint), rule.endpoint in OPEN
+                scope, open = scope_of(app, rule.endpoint), rule.endpoint in PUBLIC_ROUTES
                 asks = operation["security"] == [{"token": [scope]}]
                 assert asks == (not open), rule
                 assert all((status in operation["responses"]) == asks for status in ("401", "403", "429")), rule

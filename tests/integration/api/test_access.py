@@ -11,7 +11,7 @@ from werkzeug.test import TestResponse
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api.app import unconnected_app
-from stripe_mongo_sync.api.auth import OPEN, SCOPES, scope_of
+from stripe_mongo_sync.api.auth import PUBLIC_ROUTES, SCOPES, scope_of
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import Coupon, Customer, Event, Status, SyncedDocument, created_kinds
 from stripe_mongo_sync.sync.tokens import Scope
@@ -108,10 +108,10 @@ def test_every_route_needs_a_scope_or_is_named_as_open() -> None:
 
     for rule in app.url_map.iter_rules():
         scope = scope_of(app, rule.endpoint)
-        assert (scope is None) == (rule.endpoint in OPEN), rule
+        assert (scope is None) == (rule.endpoint in PUBLIC_ROUTES), rule
         wanted = Scope.READ if rule.methods == {"GET", "HEAD", "OPTIONS"} else Scope.WRITE
         assert scope in (None, wanted, Scope.OPERATE), rule
-    assert {rule.endpoint for rule in app.url_map.iter_rules()} >= OPEN
+    assert {rule.endpoint for rule in app.url_map.iter_rules()} >= PUBLIC_ROUTES
 
 
 def test_a_route_without_a_scope_is_closed_to_every_token(guarded: World) -> None:
@@ -128,7 +128,7 @@ def test_every_route_that_needs_a_token_refuses_who_has_none(guarded: World, cou
     asked = set()
 
     for rule in guarded.app.url_map.iter_rules():
-        if rule.endpoint in OPEN:
+        if rule.endpoint in PUBLIC_ROUTES:
             continue
         path = rule.rule.replace("<mirrored:model>", "charges")
         for method in sorted(rule.methods - {"HEAD"}):

@@ -33,7 +33,7 @@ from pymongo.errors import (
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api import create_app
-from stripe_mongo_sync.api.auth import guard
+from stripe_mongo_sync.api.auth import configure_auth
 from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.models import Customer
 from stripe_mongo_sync.models.rows.database import OURS
@@ -137,7 +137,7 @@ def nothing() -> list[bytes]:
 def test_nothing_is_nobodys_token_whatever_the_settings(world: World, nothing: list[bytes]) -> None:
     """Also where settings were made that nobody read, and so nobody refused."""
     app = create_app(world.read)
-    guard(
+    configure_auth(
         app,
         replace(
             world.read,

@@ -5,7 +5,7 @@ from hashlib import sha256
 
 import pytest
 
-from stripe_mongo_sync.api.auth import Rate
+from stripe_mongo_sync.api.auth import RateLimiter
 from stripe_mongo_sync.sync.tokens import holder, parse
 
 TOKENS = [parse(f"{name}:read:a-token-of-the-{name}") for name in ("shop", "till", "desk")]
@@ -63,7 +63,7 @@ class Clock:
 
 def test_a_burst_is_admitted_and_then_so_many_a_second() -> None:
     clock = Clock()
-    rate = Rate(10, clock)
+    rate = RateLimiter(10, clock)
 
     assert [rate.wait("shop") for _ in range(10)] == [0.0] * 10
     assert rate.wait("shop") == pytest.approx(0.1)
@@ -77,12 +77,12 @@ def test_a_burst_is_admitted_and_then_so_many_a_second() -> None:
 
 
 def test_each_name_has_its_own_rate() -> None:
-    rate = Rate(1, Clock())
+    rate = RateLimiter(1, Clock())
 
     assert [rate.wait(name) for name in ("shop", "till", "shop", "till")] == pytest.approx([0, 0, 1, 1])
 
 
 def test_no_rate_admits_all() -> None:
-    rate = Rate(0, Clock())
+    rate = RateLimiter(0, Clock())
 
     assert not any(rate.wait("shop") for _ in range(1000))
