@@ -11,7 +11,7 @@ from flask import Flask, current_app, g, request
 from stripe_mongo_sync.api.errors import MissingScope, RateLimited, Unauthorized
 from stripe_mongo_sync.sync.process.fork import in_every_child
 from stripe_mongo_sync.sync.settings import Settings
-from stripe_mongo_sync.sync.tokens import Scope, holder
+from stripe_mongo_sync.sync.tokens import Scope, authenticate
 
 PUBLIC_ROUTES = {  # Stripe signs; probes learn nothing; the docs hold what the source holds
     *("webhooks.stripe_event", "health.alive", "health.ready"),
@@ -50,7 +50,7 @@ def authenticate_request() -> None:
     if request.endpoint in PUBLIC_ROUTES or request.endpoint is None:
         return
     scheme, _, given = request.headers.get("Authorization", "").partition(" ")
-    token = holder(current_app.config["API_TOKENS"], given.strip().encode("utf-8", "surrogateescape"))
+    token = authenticate(current_app.config["API_TOKENS"], given.strip().encode("utf-8", "surrogateescape"))
     if scheme.lower() != "bearer" or token is None:
         raise Unauthorized
     wait = current_app.extensions["rate"].wait(token.name)

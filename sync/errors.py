@@ -51,7 +51,7 @@ class BadKey(CannotLook):
     says = "Stripe does not accept STRIPE_SECRET_KEY: it was revoked or mistyped."
 
 
-class Forbidden(CannotLook):
+class MissingPermission(CannotLook):
     says = "STRIPE_SECRET_KEY is a restricted key that lacks a permission."
 
 

@@ -100,7 +100,7 @@ def ambiguous(tokens: Sequence[Token]) -> str | None:
     return None
 
 
-def holder(tokens: Sequence[Token], presented: bytes) -> Token | None:
+def authenticate(tokens: Sequence[Token], presented: bytes) -> Token | None:
     """Return the token that was presented, or None, in a time that depends on no byte of it: all are compared.
 
     What is shorter than a token may be is none, whatever digest there is: nothing, above all, is nobody's token.

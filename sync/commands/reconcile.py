@@ -79,7 +79,7 @@ def _once(given: argparse.Namespace) -> "Report":
     from stripe_mongo_sync.sync.runs.reconcile import run_once
     from stripe_mongo_sync.sync.stripe.throttle import RUN_OUTAGE_AFTER, Throttle
 
-    patience = Throttle(given.rate, retry_all=False, lasts=RUN_OUTAGE_AFTER)
+    patience = Throttle(given.rate, retry_all=False, outage_after=RUN_OUTAGE_AFTER)
     with Progress(sys.stderr, after=UNTOLD) as progress:
         options = {"full": given.full, "dry": given.dry_run, "owner_reads": given.owner_reads}
         return run_once(**options, patience=patience, note=progress.show)

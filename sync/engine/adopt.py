@@ -16,7 +16,7 @@ from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.admission import why_not_ours
 from stripe_mongo_sync.sync.engine.composite import NEEDED, needed
-from stripe_mongo_sync.sync.engine.find import BEFORE
+from stripe_mongo_sync.sync.engine.find import CLOCK_SKEW
 from stripe_mongo_sync.sync.engine.observations import (
     from_event,
     from_reply,
@@ -221,7 +221,7 @@ def is_candidate(document: SyncedDocument, remote: dict[str, Any], seen_at: int,
     if created is None and not told:
         return True
     created = seen_at if created is None else created
-    if created < int((operation.since - BEFORE).timestamp()):
+    if created < int((operation.since - CLOCK_SKEW).timestamp()):
         return False
     rolled_back = document.status == Status.ROLLED_BACK
     ended = document.updated_at + ADOPTION_DELAY if rolled_back and operation.stored_failure_at is None else None

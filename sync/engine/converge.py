@@ -12,9 +12,7 @@ from enum import StrEnum
 from stripe_mongo_sync.models import Status, SyncedDocument
 from stripe_mongo_sync.models.rows.sure import sure
 
-KEY_REPLAY_WINDOW = timedelta(
-    hours=23
-)  # Stripe may forget a key after 24 h, and a replay would then create a second object
+KEY_REPLAY_WINDOW = timedelta(hours=23)  # Stripe may forget a key after 24 h: a replay would then create another object
 MONEY_REPLAY_WINDOW = timedelta(minutes=15)  # nobody waits longer for a payment: paying later would surprise them
 MAX_EVENT_DISTANCE = timedelta(minutes=5)  # a run: between two 404s of one object that prove it gone
 IN_FLIGHT_LIMIT = timedelta(minutes=15)  # far longer than any request of ours can still be under way
@@ -23,14 +21,14 @@ IN_FLIGHT_LIMIT = timedelta(minutes=15)  # far longer than any request of ours c
 class RemoteState(StrEnum):
     """What was seen at Stripe."""
 
-    UNSEEN = "not looked"
-    THERE = "there"
-    DONE = "there, as the operation wants it"
-    GONE = "proved gone"
+    NOT_CHECKED = "not looked"
+    PRESENT = "there"
+    UP_TO_DATE = "there, as the operation wants it"
+    DELETED = "proved gone"
     MISSING = "not found"
     LOST = "not found, and never deleted"
     CANDIDATE = "something that may be it"
-    NEVER = "proved never there"
+    NEVER_CREATED = "proved never there"
 
 
 class Remedy(StrEnum):
@@ -80,7 +78,7 @@ class Facts:
         return key is not None and key.split(":")[1] != self.installation
 
     @property
-    def money(self) -> bool:
+    def moves_money(self) -> bool:
         """Whether the operation moves money."""
         operation = self.document.operation
         return operation is not None and self.document.resource.moves_money(operation.verb, operation.params)
@@ -89,27 +87,27 @@ class Facts:
     def replayable(self) -> bool:
         """Whether sending the same key again is safe and can still teach something."""
         operation = sure(self.document.operation)
-        lasts = MONEY_REPLAY_WINDOW if self.money else KEY_REPLAY_WINDOW
+        lasts = MONEY_REPLAY_WINDOW if self.moves_money else KEY_REPLAY_WINDOW
         return operation.stored_failure_at is None and self.now - operation.since < lasts
 
     @property
-    def settled(self) -> bool:
+    def nothing_in_flight(self) -> bool:
         """Whether nothing that was sent with this key can still be under way."""
         operation = sure(self.document.operation)
-        lasts = MONEY_REPLAY_WINDOW if self.money else KEY_REPLAY_WINDOW
+        lasts = MONEY_REPLAY_WINDOW if self.moves_money else KEY_REPLAY_WINDOW
         since = operation.stored_failure_at or operation.since + lasts
         return self.now - since >= IN_FLIGHT_LIMIT
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the table: `here` and `there` are its words in docs/ARCHITECTURE.md."""
+class Rule:
+    """One line of the table: `local` and `remote` are its words in docs/ARCHITECTURE.md."""
 
-    here: str
-    there: str
+    local: str
+    remote: str
     remedy: Remedy
-    holds: Callable[[Facts], bool]
-    sights: frozenset[RemoteState] = frozenset(RemoteState)
+    condition: Callable[[Facts], bool]
+    remote_states: frozenset[RemoteState] = frozenset(RemoteState)
 
 
 def _is(*statuses: Status) -> Callable[[Facts], bool]:
@@ -133,58 +131,70 @@ def _see(*sights: RemoteState) -> frozenset[RemoteState]:
 
 
 S, R = RemoteState, Remedy
-TABLE: tuple[Row, ...] = (
-    Row("in review", "whatever", R.LEAVE, lambda f: f.document.review is not None),
-    Row("a key of another installation", "whatever", R.REVIEW, lambda f: f.other_installation),
-    Row("a twin to undo", "whatever", R.UNDO, lambda f: bool(f.document.orphans)),
-    Row("pending", "there", R.LINK, _pending, _see(S.THERE, S.DONE)),
-    Row("pending", "something that may be it", R.REVIEW, _pending, _see(S.CANDIDATE)),
-    Row("pending, key replayable", "not looked", R.SEND, lambda f: _pending(f) and f.replayable, _see(S.UNSEEN)),
-    Row("pending, key not replayable", "not looked", R.FIND, _pending, _see(S.UNSEEN)),
-    Row("pending, moves money", "proved never there", R.REVIEW, lambda f: _pending(f) and f.money, _see(S.NEVER)),
-    Row(
+TABLE: tuple[Rule, ...] = (
+    Rule("in review", "whatever", R.LEAVE, lambda f: f.document.review is not None),
+    Rule("a key of another installation", "whatever", R.REVIEW, lambda f: f.other_installation),
+    Rule("a twin to undo", "whatever", R.UNDO, lambda f: bool(f.document.orphans)),
+    Rule("pending", "there", R.LINK, _pending, _see(S.PRESENT, S.UP_TO_DATE)),
+    Rule("pending", "something that may be it", R.REVIEW, _pending, _see(S.CANDIDATE)),
+    Rule("pending, key replayable", "not looked", R.SEND, lambda f: _pending(f) and f.replayable, _see(S.NOT_CHECKED)),
+    Rule("pending, key not replayable", "not looked", R.FIND, _pending, _see(S.NOT_CHECKED)),
+    Rule(
+        "pending, moves money",
+        "proved never there",
+        R.REVIEW,
+        lambda f: _pending(f) and f.moves_money,
+        _see(S.NEVER_CREATED),
+    ),
+    Rule(
         "pending, nothing under way",
         "proved never there",
         R.ROLL_BACK,
-        lambda f: _pending(f) and f.settled,
-        _see(S.NEVER),
+        lambda f: _pending(f) and f.nothing_in_flight,
+        _see(S.NEVER_CREATED),
     ),
-    Row("pending, something may be under way", "proved never there", R.WAIT, _pending, _see(S.NEVER)),
-    Row("active", "proved gone", R.MARK_DELETED, _is(Status.ACTIVE), _see(S.GONE)),
-    Row(
+    Rule("pending, something may be under way", "proved never there", R.WAIT, _pending, _see(S.NEVER_CREATED)),
+    Rule("active", "proved gone", R.MARK_DELETED, _is(Status.ACTIVE), _see(S.DELETED)),
+    Rule(
         "active, not found a run ago",
         "not found",
         R.MARK_DELETED,
         lambda f: f.document.status == Status.ACTIVE and f.missed,
         _see(S.MISSING),
     ),
-    Row("live", "not found", R.MISS, _is(Status.PENDING, Status.ACTIVE), _see(S.MISSING)),
-    Row("live", "not found, and never deleted", R.REVIEW, _is(Status.PENDING, Status.ACTIVE), _see(S.LOST)),
-    Row("active, delete pending", "whatever", R.SEND, _operation("delete")),
-    Row(
+    Rule("live", "not found", R.MISS, _is(Status.PENDING, Status.ACTIVE), _see(S.MISSING)),
+    Rule("live", "not found, and never deleted", R.REVIEW, _is(Status.PENDING, Status.ACTIVE), _see(S.LOST)),
+    Rule("active, delete pending", "whatever", R.SEND, _operation("delete")),
+    Rule(
         "active, update pending, key replayable",
         "not looked",
         R.SEND,
         lambda f: _updating(f) and f.replayable,
-        _see(S.UNSEEN),
+        _see(S.NOT_CHECKED),
     ),
-    Row("active, update pending, key not replayable", "not looked", R.LOOK, _updating, _see(S.UNSEEN)),
-    Row("active, update pending", "there, as the operation wants it", R.DONE, _updating, _see(S.DONE)),
-    Row("active, update pending, moves money", "there", R.REVIEW, lambda f: _updating(f) and f.money, _see(S.THERE)),
-    Row(
+    Rule("active, update pending, key not replayable", "not looked", R.LOOK, _updating, _see(S.NOT_CHECKED)),
+    Rule("active, update pending", "there, as the operation wants it", R.DONE, _updating, _see(S.UP_TO_DATE)),
+    Rule(
+        "active, update pending, moves money",
+        "there",
+        R.REVIEW,
+        lambda f: _updating(f) and f.moves_money,
+        _see(S.PRESENT),
+    ),
+    Rule(
         "active, update pending, something may be under way",
         "there",
         R.WAIT,
-        lambda f: _updating(f) and not f.settled,
-        _see(S.THERE),
+        lambda f: _updating(f) and not f.nothing_in_flight,
+        _see(S.PRESENT),
     ),
-    Row("active, update pending", "there", R.EXPIRE, _updating, _see(S.THERE)),
-    Row("active", "not looked", R.LOOK, _is(Status.ACTIVE), _see(S.UNSEEN)),
-    Row("active", "there", R.REFRESH, _is(Status.ACTIVE), _see(S.THERE, S.DONE)),
-    Row("rolled back or deleted", "whatever", R.LEAVE, _is(Status.ROLLED_BACK, Status.DELETED)),
+    Rule("active, update pending", "there", R.EXPIRE, _updating, _see(S.PRESENT)),
+    Rule("active", "not looked", R.LOOK, _is(Status.ACTIVE), _see(S.NOT_CHECKED)),
+    Rule("active", "there", R.REFRESH, _is(Status.ACTIVE), _see(S.PRESENT, S.UP_TO_DATE)),
+    Rule("rolled back or deleted", "whatever", R.LEAVE, _is(Status.ROLLED_BACK, Status.DELETED)),
 )
 
 
-def diagnose(facts: Facts, sight: RemoteState) -> Remedy:
+def diagnose(facts: Facts, remote_state: RemoteState) -> Remedy:
     """Return what to do about a claimed document, given what was seen of its object. Pure."""
-    return next(row.remedy for row in TABLE if sight in row.sights and row.holds(facts))
+    return next(rule.remedy for rule in TABLE if remote_state in rule.remote_states and rule.condition(facts))

@@ -16,11 +16,10 @@ from stripe_mongo_sync.sync.engine.converge import IN_FLIGHT_LIMIT, RemoteState
 from stripe_mongo_sync.sync.engine.observations import request_key
 from stripe_mongo_sync.sync.engine.refresh import carries_correlation_id, resembles
 from stripe_mongo_sync.sync.errors import CannotLook
-from stripe_mongo_sync.sync.stripe.listing import LAG, list_pages, made_at
+from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, LAG, list_pages, made_at
 
-BEFORE = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
-HORIZON = timedelta(days=29)  # Stripe lists events for 30 days
-KEEP = 60.0  # seconds for which one run may use a list again
+CLOCK_SKEW = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
+CACHE_SECONDS = 60.0  # seconds for which one run may use a list again
 
 
 @dataclass
@@ -33,13 +32,13 @@ class Finder:
     def find(self, document: SyncedDocument, now: datetime) -> tuple[RemoteState, str | None]:
         """Return whether the object of a pending creation is there, and its id, or a candidate's. Raises CannotLook."""
         operation = sure(document.operation)
-        if now - operation.since > HORIZON:
+        if now - operation.since > EVENT_RETENTION:
             return RemoteState.CANDIDATE, "Stripe no longer lists the events of that time, so absence cannot be proved"
-        start = int((operation.since - BEFORE).timestamp())
+        start = int((operation.since - CLOCK_SKEW).timestamp())
         keys = self.keys(document.resource.kind, start)
         for stripe_id, key in keys.items():
             if key == operation.key:
-                return RemoteState.THERE, stripe_id
+                return RemoteState.PRESENT, stripe_id
         # After a 5xx Stripe may finish the object at any time.
         end = None if operation.stored_failure_at else (document.claimed_at + IN_FLIGHT_LIMIT).timestamp()
         for remote in self._keyless(document.resource.kind, start, keys):
@@ -48,19 +47,19 @@ class Finder:
             if not in_time or type(document).of(remote["id"]) is not None:
                 continue
             if carries_correlation_id(document, remote):
-                return RemoteState.THERE, remote["id"]
+                return RemoteState.PRESENT, remote["id"]
             if resembles(document, remote):
                 if document.resource.has_created_event and created is not None and now.timestamp() - created < LAG:
                     raise CannotLook(f"{remote['id']} is too young: the event that tells whose it is may come yet")
                 return RemoteState.CANDIDATE, f"{remote['id']} may be it: same fields, and no key tells"
-        return RemoteState.NEVER, None
+        return RemoteState.NEVER_CREATED, None
 
     def keys(self, kind: str, start: int) -> dict[str, str | None]:
         """Return, for each object of that kind created since `start` (Stripe's seconds), the key that made it."""
         if not kinds()[kind].resource.has_created_event:
             return {}
         read_at, since, keys = self._events.get(kind, (0.0, 0, {}))
-        if since > start or time.monotonic() - read_at > KEEP or not read_at:
+        if since > start or time.monotonic() - read_at > CACHE_SECONDS or not read_at:
             since, keys = start, {}
             pages = current().gateway.pages(
                 "/v1/events", types=[kinds()[kind].resource.created_event], created={"gte": start}
@@ -74,7 +73,7 @@ class Finder:
     def _keyless(self, kind: str, start: int, keys: dict[str, str | None]) -> list[dict[str, Any]]:
         """Return the listed objects created since `start` whose key no event tells: they are few."""
         read_at, since, found = self._lists.get(kind, (0.0, 0, []))
-        if since > start or time.monotonic() - read_at > KEEP or not read_at:
+        if since > start or time.monotonic() - read_at > CACHE_SECONDS or not read_at:
             model = kinds()[kind]
             pages = list_pages(current().gateway, model, start) if model.resource.listed else ()  # archived ones, too
             found = [remote for page in pages for remote in page.remote["data"] if keys.get(remote["id"]) is None]

@@ -40,12 +40,12 @@ def sent(document: SyncedDocument) -> tuple[SyncedDocument, dict[str, Any] | Non
         why = str(error)
         finish_operation(document, lambda latest: latest.defer(why, backoff(operation.attempts)))
         raise
-    if isinstance(answer, Refusal) and _is_left_of_another(document, answer):
+    if isinstance(answer, Refusal) and _declined_anothers(document, answer):
         answer = Unknown("Stripe's refusal is about something else")
     ended = _concluded(document, answer)
     notify_dependents(ended)
     over = ended.operation is None or ended.operation.key != operation.key or ended.status == Status.ROLLED_BACK
-    refused = isinstance(answer, Refusal) and over and not (answer.missing and ended.error is None)
+    refused = isinstance(answer, Refusal) and over and not (answer.not_found and ended.error is None)
     return ended, answer.problem if refused and isinstance(answer, Refusal) else None
 
 
@@ -54,28 +54,28 @@ def _concluded(document: SyncedDocument, answer: Answer) -> SyncedDocument:
     match answer:
         case Reply():
             return link(document, answer)
-        case Refusal(left=Reply() as left) if _is_a(document, left):
-            return link(document, left, answer.problem)
-        case Refusal(missing=True) if operation.verb == "delete":
+        case Refusal(declined_object=Reply() as declined) if _is_a(document, declined):
+            return link(document, declined, answer.problem)
+        case Refusal(not_found=True) if operation.verb == "delete":
             gone = existence_of(document.stripe_id or "", "delete", gone=True)
             return merge_observation(type(document), {"_id": document.id}, gone) or document.fetch_latest()
-        case Refusal(missing=True) if document.status == Status.ACTIVE:
+        case Refusal(not_found=True) if document.status == Status.ACTIVE:
             return _handle_not_found(document, answer)
         case Refusal():
             return finish_operation(document, lambda latest: _refused(latest, answer))
         case Unknown():
             wait = backoff(operation.attempts)
-            return finish_operation(document, lambda latest: latest.defer(answer.why, wait, stored=answer.stored))
+            return finish_operation(document, lambda latest: latest.defer(answer.reason, wait, stored=answer.saved))
 
 
 def _handle_not_found(document: SyncedDocument, refusal: Refusal) -> SyncedDocument:
     """Stripe has no object at that path: it is gone, or a first attempt has already ended it, or a person did."""
     try:
-        sight, reply = read_remote(document)
+        remote_state, reply = read_remote(document)
     except CannotLook as error:
         log.warning("%s %s cannot be read: %s", document.resource.kind, document.id, error)
     else:
-        if sight == RemoteState.DONE and reply is not None:
+        if remote_state == RemoteState.UP_TO_DATE and reply is not None:
             done = document.store_snapshot(from_reply(type(document), reply), operation=None, error=None)
             return done or document.fetch_latest()
     return _look_or_wait(finish_operation(document, lambda latest: latest.end_refused(refusal.problem, "missing")))
@@ -84,7 +84,7 @@ def _handle_not_found(document: SyncedDocument, refusal: Refusal) -> SyncedDocum
 def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | None:
     """End the operation, unless another attempt may have been done: then its key is spent, and reconcile finds."""
     operation = sure(document.operation)
-    if refusal.replayed or operation.verb == "delete" or not (refusal.doubtful or operation.doubt):
+    if refusal.replayed or operation.verb == "delete" or not (refusal.earlier_attempt_unknown or operation.doubt):
         return document.end_refused(refusal.problem, "refused")
     return document.defer(refusal.problem["message"], backoff(operation.attempts), stored=True)
 
@@ -145,7 +145,7 @@ def _is_a(document: SyncedDocument, reply: Reply) -> bool:
     return reply.remote.get("object") == document.resource.kind
 
 
-def _is_left_of_another(document: SyncedDocument, refusal: Refusal) -> bool:
+def _declined_anothers(document: SyncedDocument, refusal: Refusal) -> bool:
     """Whether the payment that a declined card left is not the one that was sent."""
-    left = refusal.left
-    return left is not None and _is_a(document, left) and of_operation(document)(left.remote) is not None
+    declined = refusal.declined_object
+    return declined is not None and _is_a(document, declined) and of_operation(document)(declined.remote) is not None

@@ -33,18 +33,18 @@ def read_remote(document: SyncedDocument, *, quick: bool = False) -> tuple[Remot
     """
     if not document.path:
         known = (document.stripe or {}, document.seen_at or 0, document.doubt_until or 0)
-        return RemoteState.THERE, Reply(*known, replayed=False, request_id="of the last sight")
+        return RemoteState.PRESENT, Reply(*known, replayed=False, request_id="of the last sight")
     reply = current().gateway.get(document.path, quick=quick)
     if reply is None:
         return _missing(document), None
     if reply.gone:
-        return RemoteState.GONE, reply
-    return (RemoteState.DONE if _done(document, reply.remote) else RemoteState.THERE), reply
+        return RemoteState.DELETED, reply
+    return (RemoteState.UP_TO_DATE if _done(document, reply.remote) else RemoteState.PRESENT), reply
 
 
 def _missing(document: SyncedDocument) -> RemoteState:
     if went_along(document):
-        return RemoteState.GONE
+        return RemoteState.DELETED
     remote = document.stripe or {}
     return RemoteState.LOST if document.resource.lasts(remote) and clock_of(document) is None else RemoteState.MISSING
 
@@ -70,10 +70,10 @@ def refresh(document: SyncedDocument, *, quick: bool = False, deletion_reported:
     for _ in range(1 if quick else LOOKS):
         if document.status != Status.ACTIVE:
             return document
-        sight, reply = read_remote(document, quick=quick)
-        if reply is None and not deletion_reported and sight != RemoteState.GONE:
+        remote_state, reply = read_remote(document, quick=quick)
+        if reply is None and not deletion_reported and remote_state != RemoteState.DELETED:
             seen = document.requeue() if document.review is None else document
-        elif reply is None or sight == RemoteState.GONE:
+        elif reply is None or remote_state == RemoteState.DELETED:
             gone = existence_of(document.stripe_id or "", "look", gone=True)
             seen = merge_observation(model, {"_id": document.id}, gone)
         else:

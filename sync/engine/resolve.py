@@ -24,12 +24,12 @@ from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply,
 from stripe_mongo_sync.sync.engine.push import push
 from stripe_mongo_sync.sync.engine.refresh import read_remote, refresh
 from stripe_mongo_sync.sync.engine.undo import CircuitBreaker, undo
-from stripe_mongo_sync.sync.errors import Forbidden
+from stripe_mongo_sync.sync.errors import MissingPermission
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.answers import Reply
 
-PATIENCE = timedelta(minutes=5)  # between two looks at what may still be under way
+RECHECK_INTERVAL = timedelta(minutes=5)  # between two looks at what may still be under way
 ROUNDS = 4  # see, decide, see again: more would mean that the table has a loop
 
 
@@ -49,7 +49,7 @@ def resolve(
     document: SyncedDocument,
     run: Run,
     now: datetime,
-    seen: tuple[RemoteState, Reply | None] = (RemoteState.UNSEEN, None),
+    seen: tuple[RemoteState, Reply | None] = (RemoteState.NOT_CHECKED, None),
 ) -> None:
     """Do what the table says about one document that is overdue at `now` and, unless the run is dry, claimed.
 
@@ -62,18 +62,18 @@ def resolve(
         if not run.dry:
             document.send_to_review("a key of another installation") if foreign else composed.push(document)
         return
-    (sight, reply), found = seen, None
+    (remote_state, reply), found = seen, None
     for _ in range(ROUNDS):
-        remedy = diagnose(Facts(document, now, current().installation), sight)
+        remedy = diagnose(Facts(document, now, current().installation), remote_state)
         match remedy:
             case Remedy.FIND:
-                sight, found = _find(document, run, now)
+                remote_state, found = _find(document, run, now)
             case Remedy.LOOK:
-                sight, reply = read_remote(document)
+                remote_state, reply = read_remote(document)
             case _:
                 run.counts[remedy] += 1
                 if not run.dry:
-                    _do(remedy, document, run, found, reply, sight)
+                    _do(remedy, document, run, found, reply, remote_state)
                     notify_dependents(document)
                 return
     raise AssertionError(f"the table does not come to an end for {document.resource.kind} {document.id}")
@@ -82,14 +82,19 @@ def resolve(
 def _find(document: SyncedDocument, run: Run, now: datetime) -> tuple[RemoteState, str | None]:
     try:
         return run.finder.find(document, now)
-    except Forbidden as error:
+    except MissingPermission as error:
         if now - sure(document.operation).since > KEY_REPLAY_WINDOW:
             return RemoteState.CANDIDATE, f"Stripe may not be searched: {error}"
         raise
 
 
 def _do(
-    remedy: Remedy, document: SyncedDocument, run: Run, found: str | None, reply: Reply | None, sight: RemoteState
+    remedy: Remedy,
+    document: SyncedDocument,
+    run: Run,
+    found: str | None,
+    reply: Reply | None,
+    remote_state: RemoteState,
 ) -> None:
     model = type(document)
     match remedy:
@@ -127,8 +132,8 @@ def _do(
         case Remedy.LEAVE:
             document.release()
         case Remedy.WAIT:
-            document.reschedule(max(PATIENCE, backoff(1)))
-        case Remedy.REVIEW if sight == RemoteState.LOST:
+            document.reschedule(max(RECHECK_INTERVAL, backoff(1)))
+        case Remedy.REVIEW if remote_state == RemoteState.LOST:
             reason = f"Stripe does not find {document.stripe_id}, and never deletes one: look in the Dashboard"
             document.send_to_review(reason, missing_since=from_now())
             log.warning("%s %s needs a person: %s", document.resource.kind, document.id, reason)
@@ -144,7 +149,7 @@ def look_at_absent(document: SyncedDocument, run: Run) -> bool:
     What is there and differs is stored. What is not found is judged by the table, save what somebody works on, or what
     was not found lately: that is due by its lease.
     """
-    sight, reply = read_remote(document)
+    remote_state, reply = read_remote(document)
     if reply is not None and not reply.gone:
         evidence = from_reply(type(document), reply)
         if evidence.remote is not None and not document.is_as(evidence):
@@ -153,7 +158,7 @@ def look_at_absent(document: SyncedDocument, run: Run) -> bool:
                 notify_dependents(seen)
     elif document.lease is None and document.review is None:
         before = run.counts["braked"]
-        resolve(document, run, clock.now(), (sight, reply))
+        resolve(document, run, clock.now(), (remote_state, reply))
         return run.counts["braked"] == before
     return True
 

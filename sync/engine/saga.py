@@ -70,7 +70,7 @@ def create(
     repeated = False
     try:
         document, repeated = _stage(model, body, request)
-        ended = told(document if repeated else _pushed(document))
+        ended = raise_if_ended(document if repeated else _pushed(document))
         declined = ended.error is not None and ended.error.key == ended.key
         if declined and not (repeated and _paid_since(ended)):
             raise Refused(ended)  # the payment is there all the same
@@ -139,7 +139,7 @@ def build_operation(model: type[SyncedDocument], id: ObjectId, verb: str, calls:
     return {"verb": verb, "api_version": api_version(), "first": first, **last}
 
 
-def told(document: SyncedDocument) -> SyncedDocument:
+def raise_if_ended(document: SyncedDocument) -> SyncedDocument:
     """Return a document that is active or pending; raise what became of any other."""
     match document.status:
         case Status.ROLLED_BACK:

@@ -14,7 +14,7 @@ from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.about import of_id
 from stripe_mongo_sync.sync.stripe.answers import Refusal, Reply, Unknown
 
-LEAST = 20  # undos and deletions that one run may do in any installation
+MIN_CAP = 20  # undos and deletions that one run may do in any installation
 CAP_DIVISOR = 100  # and in a large one, every hundredth of the live documents
 
 
@@ -39,7 +39,7 @@ class CircuitBreaker:
             return False
         if self._cap is None:
             live = sum(model.objects(live=True).count() for model in created_kinds().values())
-            self._cap = max(LEAST, live // CAP_DIVISOR)
+            self._cap = max(MIN_CAP, live // CAP_DIVISOR)
         if self.spent >= self._cap:
             State.write(CIRCUIT_BREAKER, {"cap": self._cap})
             self._latched = True
@@ -122,14 +122,14 @@ def _undo(document: SyncedDocument, orphan: str) -> SyncedDocument | None:
             return None  # it moved meanwhile, or it is too late
         document = staged
         answer = current().gateway.write(_call(document), of_id(orphan))
-        if not isinstance(answer, Refusal) or answer.missing:
+        if not isinstance(answer, Refusal) or answer.not_found:
             break
     match answer:
         case Unknown() | Reply(replayed=True):  # a replay is up to a day old: somebody may have made it usable since
-            spent = document.spend_undo() if isinstance(answer, Reply) or answer.stored else document
+            spent = document.spend_undo() if isinstance(answer, Reply) or answer.saved else document
             (spent or document).reschedule(backoff(1))
             return None
-        case Refusal(missing=False):
+        case Refusal(not_found=False):
             document.send_to_review(
                 f"{orphan} should be undone, but Stripe says: {answer.problem['message']}", undoing=None
             )

@@ -16,10 +16,9 @@ from stripe_mongo_sync.sync.inbox.inbox import attempt, keep, to_bytes
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.isolation import isolated
 from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.listing import LAG, has_id
+from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, LAG, has_id
 
 FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger than 15 minutes to its events
-EVENTS_LAST = 29 * 86400  # s: Stripe lists events for 30 days
 
 
 def since(checkpoint: dict[str, Any] | None) -> int:
@@ -36,7 +35,7 @@ def since(checkpoint: dict[str, Any] | None) -> int:
 def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> None:
     """Raise WrongStripe unless Stripe still has the newest event that was read: else it is not the Stripe we knew."""
     newest = checkpoint.get("newest")
-    if newest is None or now - newest["created"] > EVENTS_LAST:
+    if newest is None or now - newest["created"] > EVENT_RETENTION.total_seconds():
         return
     if any(event["id"] == newest["id"] for event in filter(has_id, page.remote["data"])):
         return

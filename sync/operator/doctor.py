@@ -18,7 +18,7 @@ from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.database.in_force import deviations, in_force
 from stripe_mongo_sync.sync.database.indexes import COMMAND, gaps
 from stripe_mongo_sync.sync.database.strangers import neighbours
-from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, WrongAccount
+from stripe_mongo_sync.sync.errors import BadKey, CannotLook, MissingPermission, WrongAccount
 from stripe_mongo_sync.sync.inbox.checkpoint import require_continuity
 from stripe_mongo_sync.sync.operator.catalogue import kinds_of
 from stripe_mongo_sync.sync.operator.endpoint import Endpoint, listed
@@ -65,7 +65,7 @@ class Diagnosis:
 
 def examine(url: str | None = None) -> Diagnosis:
     """Look at everything; `url` is the address at which Stripe reaches the service, where its path is another."""
-    before, found = current().gateway.asked, Diagnosis()
+    before, found = current().gateway.request_count, Diagnosis()
     account = _account(found)
     if account is not None:
         now = clock.now()
@@ -75,7 +75,7 @@ def examine(url: str | None = None) -> Diagnosis:
         for look in (_permissions, lambda: _endpoints(url), lambda: _webhooks(now)):
             found.findings += _seen(look())
     found.findings += [*secrecy(current().settings), *_mongodb(), *_indexes(), *status().findings]
-    found.asked = current().gateway.asked - before
+    found.asked = current().gateway.request_count - before
     return found
 
 
@@ -83,7 +83,7 @@ def _seen(look: Iterator[Finding]) -> Iterator[Finding]:
     """What a look at Stripe finds; that it fails is a finding, too."""
     try:
         yield from look
-    except Forbidden as error:
+    except MissingPermission as error:
         yield Finding("permissions", Level.WARNING, str(error), f"let it read that, at {KEYS}; {ALL}")
     except WrongAccount as error:
         told, _, do = str(error).partition(". Nothing was touched. ")
@@ -106,7 +106,7 @@ def _account(found: Diagnosis) -> Reply | None:
         told.append(Finding("key", Level.PROBLEM, str(error), f"make a new one at {KEYS}, and restart every process"))
     except WrongAccount as error:
         told.append(Finding("key", Level.PROBLEM, str(error), "correct STRIPE_SECRET_KEY or MONGODB_URI"))
-    except Forbidden as error:
+    except MissingPermission as error:
         told.append(Finding("key", Level.PROBLEM, str(error), f"let it read the account, at {KEYS}"))
     except CannotLook as error:
         do = error.do or "try again; see https://status.stripe.com"
@@ -149,7 +149,7 @@ def _permissions() -> Iterator[Finding]:
     for kind, model in tried:
         try:
             current().gateway.first(model.resource.path)
-        except Forbidden:
+        except MissingPermission:
             denied.append(kind)
     if denied:
         told = f"the restricted key may not read {', '.join(denied)}"

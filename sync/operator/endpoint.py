@@ -180,7 +180,7 @@ def delete(old: Endpoint, *, force: bool = False) -> None:
     if not force and old.ours and old.enabled:
         _require_successor(old)
     answer = current().gateway.write(Call(f"{PATH}/{old.id}", {}, "delete"), of_id(old.id))
-    if not (isinstance(answer, Refusal) and answer.missing):  # it is gone, and that is all that was wanted
+    if not (isinstance(answer, Refusal) and answer.not_found):  # it is gone, and that is all that was wanted
         _done(answer)
     State.clear(_state(old.id))
 
@@ -209,7 +209,7 @@ def _done(answer: Answer) -> dict[str, Any]:
             return dict(remote)
         case Refusal(problem=problem):
             raise NotPossible(f"Stripe refused: {problem['message']}")
-        case Unknown(why=why):
+        case Unknown(reason=why):
             raise CannotLook(
                 f"It is not known whether Stripe did it ({why}): look with `endpoint list`, and delete the endpoint "
                 "whose secret nobody has."

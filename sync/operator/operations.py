@@ -215,8 +215,8 @@ def _given_up(document: SyncedDocument) -> SyncedDocument:
 
 def _gone_or_found(document: SyncedDocument) -> SyncedDocument:
     """Look once more at what Stripe did not find: a person says that it is gone, unless it is there."""
-    sight, reply = read_remote(document)
-    if sight not in (RemoteState.THERE, RemoteState.DONE):
+    remote_state, reply = read_remote(document)
+    if remote_state not in (RemoteState.PRESENT, RemoteState.UP_TO_DATE):
         gone = existence_of(document.stripe_id or "", "operator", gone=True)
         return _moved(merge_observation(type(document), {"_id": document.id}, gone))
     return _moved(document.store_snapshot(from_reply(type(document), sure(reply))))

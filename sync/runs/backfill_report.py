@@ -7,12 +7,11 @@ from typing import Any
 from stripe_mongo_sync.models import SyncedDocument, kinds
 from stripe_mongo_sync.models.owned import in_no_list
 from stripe_mongo_sync.models.state import State
-from stripe_mongo_sync.sync.engine.find import HORIZON
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.screen import word
 from stripe_mongo_sync.sync.runs.owners import Owners, Walk
 from stripe_mongo_sync.sync.runs.progress import ProgressStep
-from stripe_mongo_sync.sync.stripe.listing import ListCursor
+from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, ListCursor
 
 SHOWN = 20  # troubles that are kept of each kind; every one is counted and logged
 TROUBLES = ("failed", "doubt")  # counts of objects that were not copied
@@ -156,7 +155,7 @@ class Backfill:
     def resume(self) -> None:
         """Go on where it was killed; if that is so long ago that events cannot tell what was missed, begin anew."""
         value = State.read(self.name)
-        if value is None or self.began_at - value["began_at"] > HORIZON.total_seconds():
+        if value is None or self.began_at - value["began_at"] > EVENT_RETENTION.total_seconds():
             return
         self.began_at, self.events_from, self.resumed = value["began_at"], value["events_from"], True
         self.parts = {told.pop("kind"): KindProgress.recalled(told) for told in value["parts"]}

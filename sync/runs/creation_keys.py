@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 from stripe_mongo_sync.models import SyncedDocument
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.find import HORIZON
 from stripe_mongo_sync.sync.engine.observations import request_key
 from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.listing import created_second, made_at
+from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, created_second, made_at
 
 MAX_EVENT_DISTANCE = 60  # s: how far an object and the event of its creation may be apart
 
@@ -39,7 +38,7 @@ class CreationKeys:
 
         What is older than Stripe's list of events, or was made without such a key, has none.
         """
-        horizon = now - int(HORIZON.total_seconds())
+        horizon = now - int(EVENT_RETENTION.total_seconds())
         made_when = [made_at(remote, now) for remote in remotes]
         seconds = [horizon if made is None else made for made in made_when]
         if not self._resource.has_created_event or max(seconds, default=0) < horizon:

@@ -17,7 +17,7 @@ from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.state import OWNERS, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.resolve import Run, look_at_absent
-from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, ReadRefused
+from stripe_mongo_sync.sync.errors import CannotLook, MissingPermission, ReadRefused
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.isolation import counted, isolated
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
@@ -66,7 +66,7 @@ def compare_everything(
             seen = _listed(model, run)
             if model in begun and (unlisted := _missing(model, seen, run, of_clocks)):
                 coverage.not_compared[kind] = f"{in_no_list(kind)}, and {unlisted:,} may be such"
-        except (Forbidden, ReadRefused) as error:
+        except (MissingPermission, ReadRefused) as error:
             refused[kind] = error
     alive = having(present_kinds().values(), LIVE)
     for kind, why in refused.items():
@@ -124,7 +124,7 @@ def _put_right(model: Model, where: dict[str, Any], run: Run, left_out: dict[str
         for document in read_each(model, where, counted(run.counts, kind)):
             STOP.here()
             _edited(document, run)
-    except Forbidden as error:
+    except MissingPermission as error:
         left_out[kind] = str(error)
 
 

@@ -10,7 +10,7 @@ from typing import Any
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.owned import CLOCK, OWNED, OWNERS, Owned
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, NoOwner, ReadRefused
+from stripe_mongo_sync.sync.errors import CannotLook, MissingPermission, NoOwner, ReadRefused
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.stripe.answers import Reply
@@ -101,7 +101,7 @@ class Owners:
                     walk.mark, walk.asked = ListCursor(owner["id"], created_second(owner)), walk.asked + 1
                     note(walk)
             walk.done = self.reads > 0
-        except (Forbidden, ReadRefused) as error:
+        except (MissingPermission, ReadRefused) as error:
             walk.done = self._refused(f"what each {walk.owner} has", error, walk.owner)
 
     def _nothing_to_ask(self, walk: Walk) -> bool:
@@ -120,7 +120,7 @@ class Owners:
                 self.asked.setdefault(owned, set()).add(owner["id"])
             except NoOwner:
                 return
-            except (Forbidden, ReadRefused) as error:
+            except (MissingPermission, ReadRefused) as error:
                 if isinstance(error, ReadRefused) and owned in self.asked:  # others have such a list
                     self.unseen[f"{name}: {owner['id']}"] = str(error)
                 else:

@@ -20,9 +20,8 @@ from stripe_mongo_sync.models.rows.tally import count, count_each, having
 from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
-from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, Outage, WrongAccount
+from stripe_mongo_sync.sync.errors import BadKey, CannotLook, MissingPermission, Outage, WrongAccount
 from stripe_mongo_sync.sync.inbox.checkpoint import (
-    EVENTS_LAST,
     apply_missed_events,
     move_checkpoint,
     require_continuity,
@@ -40,7 +39,7 @@ from stripe_mongo_sync.sync.runs.migrations import migrate
 from stripe_mongo_sync.sync.runs.progress import Backlog, OnProgress, ProgressStep, no_progress
 from stripe_mongo_sync.sync.shop.erase import go_on
 from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.listing import has_id
+from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, has_id
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 
 TOLERATED = 10  # documents in a row that cannot be looked at; more, and it is not them but Stripe
@@ -142,7 +141,7 @@ def _run(report: Report, run: NotedRun, owner_reads: int) -> None:
     pages = current().gateway.pages("/v1/events", created={"gte": begin})
     newest = next(pages)
     now = newest.earliest
-    if checkpoint is None or now - checkpoint["read_at"] > EVENTS_LAST:
+    if checkpoint is None or now - checkpoint["read_at"] > EVENT_RETENTION.total_seconds():
         log.warning("no checkpoint, or one older than Stripe's list of events: comparing everything")
         report.full = True
     else:
@@ -204,7 +203,7 @@ def settle_overdue(run: NotedRun) -> dict[str, str]:
                         resolve(document, run, moment)
             else:
                 _settle_kind(model, run, moment, left_out)
-        except Forbidden as error:
+        except MissingPermission as error:
             left_out[kind] = str(error)
     return left_out
 
@@ -238,7 +237,7 @@ def _settled(claimed: SyncedDocument, run: Run) -> str | None:
             resolve(claimed, run, claimed.claimed_at)
     except CannotLook as error:
         claimed.reschedule(wait)
-        if isinstance(error, Forbidden | BadKey | WrongAccount | Outage):
+        if isinstance(error, MissingPermission | BadKey | WrongAccount | Outage):
             raise
         return str(error)  # one object that cannot be read must not hold up the others
     return None

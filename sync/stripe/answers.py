@@ -63,9 +63,9 @@ class Refusal:
 
     problem: dict[str, Any] = field(repr=False)  # its message may quote what was sent
     replayed: bool
-    missing: bool  # the object at this path does not exist
-    doubtful: bool = False  # an earlier attempt of this key may have been done
-    left: Reply | None = None  # the object that is there all the same: a payment whose card was declined
+    not_found: bool  # the object at this path does not exist
+    earlier_attempt_unknown: bool = False  # an earlier attempt of this key may have been done
+    declined_object: Reply | None = None  # the object that is there all the same: a payment whose card was declined
 
     def __str__(self) -> str:
         named = [str(self.problem[name]) for name in ("type", "code", "param") if self.problem.get(name)]
@@ -76,14 +76,14 @@ class Refusal:
 class Unknown:
     """Nobody knows whether Stripe did it."""
 
-    why: str
-    stored: bool = False  # this key gives this answer for ever, so repeating it can teach nothing
-    busy: bool = False  # Stripe asks for patience: repeating it at once would only add to the load
-    after: float | None = None  # seconds that it, or a proxy before it, asks us to wait
+    reason: str
+    saved: bool = False  # this key gives this answer for ever, so repeating it can teach nothing
+    retry_later: bool = False  # Stripe asks for patience: repeating it at once would only add to the load
+    retry_after: float | None = None  # seconds that it, or a proxy before it, asks us to wait
     silence: "Silence | None" = None  # what stood in the way, where it was not Stripe that answered
 
     def __str__(self) -> str:
-        return self.why
+        return self.reason
 
 
 Answer = Reply | Refusal | Unknown
@@ -127,14 +127,14 @@ def read_refusal(
         return Unknown("Stripe's refusal could not be read")
     problem = {name: body.get(name) for name in ("type", "code", "decline_code", "param")}
     problem["message"] = body.get("message") or "Stripe gave no reason."
-    left = next((body[kind] for kind in DECLINED_KINDS if isinstance(body.get(kind), dict)), None)
+    declined = next((body[kind] for kind in DECLINED_KINDS if isinstance(body.get(kind), dict)), None)
     return Refusal(
         problem=problem,
         replayed=_replayed(error),
-        missing=error.http_status == 404
+        not_found=error.http_status == 404
         and body.get("code") == "resource_missing"
         and (alone or body.get("param") in (None, "id")),
-        left=read_reply(left, error.headers or {}, started, asked) if left else None,
+        declined_object=read_reply(declined, error.headers or {}, started, asked) if declined else None,
     )
 
 
@@ -162,7 +162,7 @@ def read_unknown(error: "stripe.StripeError", base: str) -> Unknown:
     from stripe_mongo_sync.sync.stripe.silence import silence
 
     if isinstance(error, stripe.IdempotencyError):
-        return Unknown("Stripe knows this key with other parameters", stored=True)
+        return Unknown("Stripe knows this key with other parameters", saved=True)
     status = error.http_status
     if (silent := silence(error, base)) is not None:
         return Unknown(f"no readable answer from Stripe ({silent.why})", silence=silent)
@@ -171,9 +171,9 @@ def read_unknown(error: "stripe.StripeError", base: str) -> Unknown:
     code = getattr(error.error, "code", None)
     return Unknown(
         f"Stripe answered {status}{f' ({code})' if code else ''}",
-        stored=status >= 500 and _replayed(error),
-        busy=status in (409, 429),
-        after=_seconds((error.headers or {}).get("Retry-After")),
+        saved=status >= 500 and _replayed(error),
+        retry_later=status in (409, 429),
+        retry_after=_seconds((error.headers or {}).get("Retry-After")),
     )
 
 

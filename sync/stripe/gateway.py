@@ -17,7 +17,7 @@ import stripe
 from stripe_mongo_sync.models.base.embedded import Call, Operation
 from stripe_mongo_sync.models.base.resource import is_deleted
 from stripe_mongo_sync.models.state import STRIPE, State
-from stripe_mongo_sync.sync.errors import BadKey, CannotLook, Forbidden, WrongAccount
+from stripe_mongo_sync.sync.errors import BadKey, CannotLook, MissingPermission, WrongAccount
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.deadline import TIMEOUT, in_time, time_left
 from stripe_mongo_sync.sync.process.fork import in_every_child
@@ -71,7 +71,7 @@ class Gateway(Reading):
         self._checked = self._bound = False
         self._checking = threading.Lock()
         self._silent: str | None = None  # why Stripe did not answer last
-        self.asked = 0  # how many requests were sent to Stripe, as far as one thread can tell
+        self.request_count = 0  # how many requests were sent to Stripe, as far as one thread can tell
         in_every_child(self._renew)
 
     def _renew(self) -> None:
@@ -99,16 +99,16 @@ class Gateway(Reading):
         """Send an operation as it was frozen; after a lost answer, once more with the same key.
 
         What must come before it is sent before it, and unless that is done, its answer is the operation's. `fits` says
-        whether a reply is to the last of it. Raises BadKey, Forbidden or WrongStripe.
+        whether a reply is to the last of it. Raises BadKey, MissingPermission or WrongAccount.
         """
         *_, last = calls = operation.calls
         for call in calls:
             own = fits if call is last else _whatever
             answer = self.write(call, own, operation.api_version)
-            if isinstance(answer, Unknown) and not answer.stored and not answer.busy:
+            if isinstance(answer, Unknown) and not answer.saved and not answer.retry_later:
                 answer = self.write(call, own, operation.api_version)
                 if isinstance(answer, Refusal):
-                    answer = replace(answer, doubtful=True)
+                    answer = replace(answer, earlier_attempt_unknown=True)
             if not isinstance(answer, Reply):
                 break
         return answer
@@ -116,8 +116,8 @@ class Gateway(Reading):
     def write(self, call: Call, fits: About, version: str | None = None) -> Answer:
         """Send one request that changes something, unless the deadline of whoever asks may be over meanwhile.
 
-        The only way out for all of them. A reply that does not fit is none. Raises BadKey, Forbidden or
-        WrongStripe.
+        The only way out for all of them. A reply that does not fit is none. Raises BadKey, MissingPermission or
+        WrongAccount.
         """
         self.verify_account()
         options: dict[str, Any] = {"stripe_version": version or api_version()}
@@ -134,7 +134,7 @@ class Gateway(Reading):
     # --- the right Stripe ---
 
     def verify_account(self, *, bind: bool = True, quick: bool = False) -> None:
-        """Raise WrongStripe unless the key belongs to the account and mode that this database knows.
+        """Raise WrongAccount unless the key belongs to the account and mode that this database knows.
 
         Stripe is asked once for each new key: a digest of it is stored beside the account. A database that knows none
         is bound to this one, unless `bind` is false.
@@ -181,7 +181,7 @@ class Gateway(Reading):
         fits: About,
     ) -> Answer:
         started = time.monotonic()
-        self.asked += 1
+        self.request_count += 1
         expanded = frozenset(name.removeprefix("data.") for name in params.get("expand", ()))
         asked = Asked(options.get("stripe_version", api_version()), expanded)
         wrong: str | None = None
@@ -195,7 +195,9 @@ class Gateway(Reading):
         except stripe.AuthenticationError as error:
             raise BadKey from error
         except stripe.PermissionError as error:
-            raise Forbidden(f"STRIPE_SECRET_KEY may not {method.upper()} {path}: {error.user_message}") from error
+            raise MissingPermission(
+                f"STRIPE_SECRET_KEY may not {method.upper()} {path}: {error.user_message}"
+            ) from error
         except (stripe.InvalidRequestError, stripe.CardError) as error:
             headers = error.headers or {}
             answer = read_refusal(error, started, asked, alone=not params.keys() - {"expand"})

@@ -2,17 +2,19 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from stripe_mongo_sync.models import SyncedDocument
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.rows.tally import having
-from stripe_mongo_sync.sync.errors import CannotLook, Forbidden, LostCursor, NotAvailable
+from stripe_mongo_sync.sync.errors import CannotLook, LostCursor, MissingPermission, NotAvailable
 from stripe_mongo_sync.sync.stripe.answers import Reply
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.stripe.gateway import Gateway
 
+EVENT_RETENTION = timedelta(days=29)  # Stripe lists events for 30 days (docs.stripe.com/api/events); a day to read them
 LAG = 120  # s: Stripe's list of events lags at its newest end, and events share their second
 
 
@@ -119,5 +121,5 @@ def is_not_there(
     It has none where we never saw any of it, and where it is not the key that may lack a permission: an unrestricted
     one may read whatever there is. `alive` are the types that have living documents, if that was asked already.
     """
-    refused = isinstance(error, NotAvailable) or (isinstance(error, Forbidden) and not gateway.restricted)
+    refused = isinstance(error, NotAvailable) or (isinstance(error, MissingPermission) and not gateway.restricted)
     return refused and {*models}.isdisjoint(having(models, {"live": True}) if alive is None else alive)

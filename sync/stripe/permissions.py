@@ -13,7 +13,7 @@ PORTAL = "billing_portal.session"
 
 
 @dataclass(frozen=True)
-class Needs:
+class Permissions:
     """What a key may read, and what it may read and write, by kind; by groups, which the page tells one by one."""
 
     read: tuple[str, ...] = ()
@@ -27,18 +27,18 @@ class Needs:
 
 
 CREATED, MIRRORED, LISTED = "*created*", "*mirrored*", "*listed*"
-NEEDS: dict[str, Needs] = {
-    "the service, and calls in process": Needs(("account", MIRRORED), (CREATED, PORTAL)),
-    "`reconcile`, `events replay`, `operations retry \\| roll-back \\| link`": Needs(
+NEEDS: dict[str, Permissions] = {
+    "the service, and calls in process": Permissions(("account", MIRRORED), (CREATED, PORTAL)),
+    "`reconcile`, `events replay`, `operations retry \\| roll-back \\| link`": Permissions(
         ("account", "event", MIRRORED), (CREATED,)
     ),
-    "`reconcile --dry-run`": Needs(("account", "event", CREATED, MIRRORED)),
-    "`backfill`": Needs(("account", "event", LISTED)),
-    "`doctor`": Needs(("account", "event", "webhook_endpoint", CREATED)),
-    "`endpoint list`": Needs(("account", "webhook_endpoint")),
-    "`endpoint create \\| update \\| roll \\| delete`": Needs(("account",), ("webhook_endpoint",)),
-    "`erase`": Needs(("account",), ("customer",)),
-    "`status`, `types`, `hooks`, `events list`, `operations list`, `new-installation`": Needs(),
+    "`reconcile --dry-run`": Permissions(("account", "event", CREATED, MIRRORED)),
+    "`backfill`": Permissions(("account", "event", LISTED)),
+    "`doctor`": Permissions(("account", "event", "webhook_endpoint", CREATED)),
+    "`endpoint list`": Permissions(("account", "webhook_endpoint")),
+    "`endpoint create \\| update \\| roll \\| delete`": Permissions(("account",), ("webhook_endpoint",)),
+    "`erase`": Permissions(("account",), ("customer",)),
+    "`status`, `types`, `hooks`, `events list`, `operations list`, `new-installation`": Permissions(),
 }
 SPOKEN = {
     CREATED: "every type that is created",

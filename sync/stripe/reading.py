@@ -23,7 +23,7 @@ class Reading(ABC):
 
     @abstractmethod
     def verify_account(self, *, bind: bool = True, quick: bool = False) -> None:
-        """Raise WrongStripe unless this is the Stripe of this database."""
+        """Raise WrongAccount unless this is the Stripe of this database."""
 
     @abstractmethod
     def _reader(self, *, quick: bool) -> "stripe.StripeClient":
@@ -46,7 +46,7 @@ class Reading(ABC):
         match answer:
             case Reply():
                 return self.read_on(answer, quick=quick)
-            case Refusal(missing=True):
+            case Refusal(not_found=True):
                 return None
             case Refusal():
                 raise ReadRefused(f"GET {path}: {answer}")

@@ -17,7 +17,7 @@ from stripe_mongo_sync.sync.process.limits import RATE
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.stripe.answers import Answer, Unknown
 
-LASTS = 300.0  # seconds without one answer: then it is no hiccup
+OUTAGE_AFTER = 300.0  # seconds without one answer: then it is no hiccup
 RUN_OUTAGE_AFTER = 60.0  # the same for a run that comes again in minutes, and holds a lease of two
 WAITS = (timedelta(seconds=1), timedelta(seconds=60))  # after a failure; each is twice the one before
 TRIES = 5  # of a request that Stripe asks to repeat, where the next may well be answered
@@ -27,13 +27,13 @@ RECOVERY = 0.99  # after each good answer the gap shrinks to this part of itself
 Ask = Callable[[Callable[[], Answer]], Answer]
 
 CALL_POLICY: ContextVar[Ask] = ContextVar(
-    "ASK", default=lambda call: call()
+    "CALL_POLICY", default=lambda call: call()
 )  # how a request is made: at once, or with patience
 
 
 @dataclass
 class Throttle:
-    """The pace of one run: at most `rate` requests a second, and none after `lasts` seconds of silence.
+    """The pace of one run: at most `rate` requests a second, and none after `outage_after` seconds of silence.
 
     A `retry_all` one repeats whatever failed: a long read may, as it changes nothing. The others repeat only what
     Stripe asks them to (too many requests, or another one under way), for a while: so an operation keeps its key, and
@@ -44,7 +44,7 @@ class Throttle:
     pause: Callable[[float], None] = STOP.wait
     clock: Callable[[], float] = time.monotonic
     retry_all: bool = True
-    lasts: float = LASTS
+    outage_after: float = OUTAGE_AFTER
     requests: int = 0
     _gap: float = field(default=0.0, init=False)
     _next: float = field(default=0.0, init=False)
@@ -66,13 +66,13 @@ class Throttle:
         while True:
             began = self._turn()
             answer = call()
-            if not isinstance(answer, Unknown) or answer.stored:  # what Stripe remembers is an answer, too
+            if not isinstance(answer, Unknown) or answer.saved:  # what Stripe remembers is an answer, too
                 self._silent_since, self._failures = None, 0
                 self._gap *= RECOVERY
                 return answer
             tries += 1
             self._failed(answer, began)
-            if not self.retry_all and not (answer.busy and tries < TRIES):
+            if not self.retry_all and not (answer.retry_later and tries < TRIES):
                 return answer
             STOP.give_up()  # nothing was done, and who knows when it will be
 
@@ -81,15 +81,15 @@ class Throttle:
         self._failures += 1
         now = self.clock()
         self._silent_since = began if self._silent_since is None else self._silent_since
-        if now - self._silent_since > self.lasts:
-            raise Outage(f"Stripe has not answered for {_spoken(self.lasts)}: {answer.why}")
-        if answer.busy:  # too many: half as many from now on
+        if now - self._silent_since > self.outage_after:
+            raise Outage(f"Stripe has not answered for {_spoken(self.outage_after)}: {answer.reason}")
+        if answer.retry_later:  # too many: half as many from now on
             self._gap = min(max(self._gap, 1 / self.rate) * 2, max(LONGEST_GAP, 1 / self.rate))
-        wait = answer.after if answer.after is not None else backoff(self._failures, WAITS).total_seconds()
-        if answer.after is not None and wait > self.lasts and not self.retry_all:
-            raise Outage(f"{answer.why}, and asks us to wait {wait:.0f} s")
-        self._next = max(self._next, now + min(wait, self.lasts))
-        log.warning("%s; asking again in %.0f s", answer.why, wait)
+        wait = answer.retry_after if answer.retry_after is not None else backoff(self._failures, WAITS).total_seconds()
+        if answer.retry_after is not None and wait > self.outage_after and not self.retry_all:
+            raise Outage(f"{answer.reason}, and asks us to wait {wait:.0f} s")
+        self._next = max(self._next, now + min(wait, self.outage_after))
+        log.warning("%s; asking again in %.0f s", answer.reason, wait)
 
     def _turn(self) -> float:
         now = self.clock()

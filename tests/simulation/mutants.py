@@ -79,8 +79,8 @@ MUTANTS = (
     Mutant(
         "sends an old key instead of finding first",
         "sync/engine/converge.py",
-        "KEY_LASTS = timedelta(hours=23)",
-        "KEY_LASTS = timedelta(days=23)",
+        "KEY_REPLAY_WINDOW = timedelta(hours=23)",
+        "KEY_REPLAY_WINDOW = timedelta(days=23)",
         seed=5,
         steps=(13, 23, 24),
     ),
@@ -143,8 +143,8 @@ MUTANTS = (
     Mutant(
         "takes a deletion of unknown outcome for done",
         "sync/engine/push.py",
-        '        case Refusal(missing=True) if operation.verb == "delete":',
-        '        case Refusal(missing=True) | Unknown() if operation.verb == "delete":',
+        '        case Refusal(not_found=True) if operation.verb == "delete":',
+        '        case Refusal(not_found=True) | Unknown() if operation.verb == "delete":',
         seed=10,
         steps=(1, 3, 4, 12, 17, 23),
     ),

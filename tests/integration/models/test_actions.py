@@ -33,4 +33,4 @@ def test_an_object_shows_whether_an_action_was_done(world: World, kind: str, act
         push(pending)
     after, _ = read_remote(pending)
 
-    assert (before, after) == (RemoteState.THERE, RemoteState.DONE)
+    assert (before, after) == (RemoteState.PRESENT, RemoteState.UP_TO_DATE)

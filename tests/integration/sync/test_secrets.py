@@ -209,7 +209,7 @@ def test_no_representation_shows_a_secret_or_a_person(shop: World) -> None:
     customer, here = Customer.objects.get(), current()
     reply = Reply(customer.stripe, 1, 2, False, "req_1")
     refusal = Refusal(
-        {"type": "card_error", "code": "x", "message": f"{PERSON['email']} is bad"}, False, False, left=reply
+        {"type": "card_error", "code": "x", "message": f"{PERSON['email']} is bad"}, False, False, declined_object=reply
     )
     evidence = Observation("webhook", "cus_1", customer.stripe, PERSON, 1, 2)
     whatever = [

@@ -6,14 +6,14 @@ from hashlib import sha256
 import pytest
 
 from stripe_mongo_sync.api.auth import RateLimiter
-from stripe_mongo_sync.sync.tokens import holder, parse
+from stripe_mongo_sync.sync.tokens import authenticate, parse
 
 TOKENS = [parse(f"{name}:read:a-token-of-the-{name}") for name in ("shop", "till", "desk")]
 
 
 @pytest.mark.parametrize("name", ["shop", "till", "desk"])
 def test_the_holder_of_a_token_is_found(name: str) -> None:
-    found = holder(TOKENS, f"a-token-of-the-{name}".encode())
+    found = authenticate(TOKENS, f"a-token-of-the-{name}".encode())
 
     assert found is not None
     assert found.name == name
@@ -32,7 +32,7 @@ def test_the_holder_of_a_token_is_found(name: str) -> None:
     + [f"sha256={sha256(b'a-token-of-the-shop').hexdigest()}".encode(), b"shop:read:a-token-of-the-shop"],
 )
 def test_nothing_else_is_a_token(presented: bytes) -> None:
-    assert holder(TOKENS, presented) is None
+    assert authenticate(TOKENS, presented) is None
 
 
 @pytest.mark.fault("140")
@@ -47,7 +47,7 @@ def test_every_token_is_compared_in_constant_time(presented: bytes, monkeypatch:
 
     monkeypatch.setattr("stripe_mongo_sync.sync.tokens.hmac.compare_digest", watched)
 
-    holder(TOKENS, presented)
+    authenticate(TOKENS, presented)
 
     assert compared == [(32, 32)] * len(TOKENS)
 

@@ -11,7 +11,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Event, kinds
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.engine.refresh import refresh
-from stripe_mongo_sync.sync.errors import Forbidden
+from stripe_mongo_sync.sync.errors import MissingPermission
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.stripe.permissions import CREATED, MIRRORED, NEEDS, PORTAL, markdown, members
 from tests.support import samples
@@ -83,7 +83,7 @@ def test_the_service_works_with_its_row_and_names_what_it_lacks(shop: World) -> 
     assert lacked == write(MADE)
     allow(shop, SERVICE, but=read(MADE))
     for kind, document in documents.items():
-        with pytest.raises(Forbidden, match=f"rak_{kind}_read"):
+        with pytest.raises(MissingPermission, match=f"rak_{kind}_read"):
             refresh(document.fetch_latest())
     allow(shop, SERVICE, but=write([PORTAL]))
     told = problem(shop.http.post(f"/customers/{documents['customer'].id}/portal", json={}), 504, "cannot-look")

@@ -36,7 +36,7 @@ def patient(world: World, rate: float = 20.0) -> Throttle:
         pause=lambda seconds: world.advance(seconds=seconds),
         clock=world.stripe.clock.now,
         retry_all=False,
-        lasts=RUN_OUTAGE_AFTER,
+        outage_after=RUN_OUTAGE_AFTER,
     )
 
 
@@ -266,7 +266,7 @@ def test_the_share_counts_what_others_did_too() -> None:
     left, steps = [99, 49, 0], list[ProgressStep]()
     backlog = Backlog(steps.append, "inbox", "1/3", lambda: left.pop(0))
     for _ in range(3):
-        backlog.tell()
+        backlog.advance()
     backlog.end()
 
     assert [step.share() for step in steps] == pytest.approx([0.01, 0.51, 1.0, 1.0])
@@ -298,15 +298,15 @@ def test_sigterm_ends_a_long_round_between_two_rows(
 @pytest.mark.fault("138")
 def test_a_run_that_is_told_to_wait_for_longer_than_it_may_ends(world: World) -> None:
     waits: list[float] = []
-    patience = Throttle(20.0, pause=waits.append, clock=lambda: 1000.0, retry_all=False, lasts=RUN_OUTAGE_AFTER)
+    patience = Throttle(20.0, pause=waits.append, clock=lambda: 1000.0, retry_all=False, outage_after=RUN_OUTAGE_AFTER)
 
     with pytest.raises(Outage, match="wait 600 s"):
-        patience.ask(lambda: Unknown("Stripe answered 503", after=600.0))
+        patience.ask(lambda: Unknown("Stripe answered 503", retry_after=600.0))
 
     assert waits == []
     asked = iter(range(99))
-    lively = Throttle(20.0, pause=waits.append, clock=lambda: 1000.0, retry_all=False, lasts=RUN_OUTAGE_AFTER)
-    lively.ask(lambda: Unknown(f"Stripe answered 429 {next(asked)}", busy=True))
+    lively = Throttle(20.0, pause=waits.append, clock=lambda: 1000.0, retry_all=False, outage_after=RUN_OUTAGE_AFTER)
+    lively.ask(lambda: Unknown(f"Stripe answered 429 {next(asked)}", retry_later=True))
     assert next(asked) == TRIES, "what Stripe asks to repeat is repeated a few times"
     lively.ask(lambda: Unknown(f"no readable answer {next(asked)}"))
     assert next(asked) == TRIES + 2, "anything else is left to the next run"

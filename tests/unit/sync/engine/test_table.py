@@ -43,84 +43,86 @@ def document(
 
 DAY, YOUNG = timedelta(days=1), timedelta(minutes=1)
 CASES = [
-    (document(verb="create"), RemoteState.UNSEEN, Remedy.SEND),
-    (document(verb="create", age=KEY_REPLAY_WINDOW - YOUNG), RemoteState.UNSEEN, Remedy.SEND),
-    (document(verb="create", age=KEY_REPLAY_WINDOW), RemoteState.UNSEEN, Remedy.FIND),
-    (document(verb="create", stored=YOUNG), RemoteState.UNSEEN, Remedy.FIND),
-    (document(verb="create", stored=YOUNG), RemoteState.NEVER, Remedy.WAIT),
-    (document(verb="create", stored=IN_FLIGHT_LIMIT), RemoteState.NEVER, Remedy.ROLL_BACK),
-    (document(verb="create", age=KEY_REPLAY_WINDOW), RemoteState.NEVER, Remedy.WAIT),
-    (document(verb="create", age=KEY_REPLAY_WINDOW + IN_FLIGHT_LIMIT), RemoteState.NEVER, Remedy.ROLL_BACK),
+    (document(verb="create"), RemoteState.NOT_CHECKED, Remedy.SEND),
+    (document(verb="create", age=KEY_REPLAY_WINDOW - YOUNG), RemoteState.NOT_CHECKED, Remedy.SEND),
+    (document(verb="create", age=KEY_REPLAY_WINDOW), RemoteState.NOT_CHECKED, Remedy.FIND),
+    (document(verb="create", stored=YOUNG), RemoteState.NOT_CHECKED, Remedy.FIND),
+    (document(verb="create", stored=YOUNG), RemoteState.NEVER_CREATED, Remedy.WAIT),
+    (document(verb="create", stored=IN_FLIGHT_LIMIT), RemoteState.NEVER_CREATED, Remedy.ROLL_BACK),
+    (document(verb="create", age=KEY_REPLAY_WINDOW), RemoteState.NEVER_CREATED, Remedy.WAIT),
+    (document(verb="create", age=KEY_REPLAY_WINDOW + IN_FLIGHT_LIMIT), RemoteState.NEVER_CREATED, Remedy.ROLL_BACK),
     (document(verb="create", age=DAY), RemoteState.CANDIDATE, Remedy.REVIEW),
-    (document(verb="create", age=DAY), RemoteState.THERE, Remedy.LINK),
-    (document(verb="create", review="why"), RemoteState.UNSEEN, Remedy.LEAVE),
-    (document(verb="create", installation=OTHER), RemoteState.UNSEEN, Remedy.REVIEW),
-    (document(Status.ROLLED_BACK, orphans=["cus_1"]), RemoteState.UNSEEN, Remedy.UNDO),
-    (document(Status.ROLLED_BACK, orphans=["cus_1"], review="why"), RemoteState.UNSEEN, Remedy.LEAVE),
-    (document(Status.ROLLED_BACK, orphans=["cus_1"], installation=OTHER), RemoteState.UNSEEN, Remedy.REVIEW),
-    (document(Status.ROLLED_BACK), RemoteState.UNSEEN, Remedy.LEAVE),
-    (document(Status.DELETED), RemoteState.UNSEEN, Remedy.LEAVE),
-    (document(Status.ACTIVE), RemoteState.UNSEEN, Remedy.LOOK),
-    (document(Status.ACTIVE, installation=OTHER), RemoteState.UNSEEN, Remedy.LOOK),
-    (document(Status.ACTIVE), RemoteState.THERE, Remedy.REFRESH),
-    (document(Status.ACTIVE), RemoteState.GONE, Remedy.MARK_DELETED),
+    (document(verb="create", age=DAY), RemoteState.PRESENT, Remedy.LINK),
+    (document(verb="create", review="why"), RemoteState.NOT_CHECKED, Remedy.LEAVE),
+    (document(verb="create", installation=OTHER), RemoteState.NOT_CHECKED, Remedy.REVIEW),
+    (document(Status.ROLLED_BACK, orphans=["cus_1"]), RemoteState.NOT_CHECKED, Remedy.UNDO),
+    (document(Status.ROLLED_BACK, orphans=["cus_1"], review="why"), RemoteState.NOT_CHECKED, Remedy.LEAVE),
+    (document(Status.ROLLED_BACK, orphans=["cus_1"], installation=OTHER), RemoteState.NOT_CHECKED, Remedy.REVIEW),
+    (document(Status.ROLLED_BACK), RemoteState.NOT_CHECKED, Remedy.LEAVE),
+    (document(Status.DELETED), RemoteState.NOT_CHECKED, Remedy.LEAVE),
+    (document(Status.ACTIVE), RemoteState.NOT_CHECKED, Remedy.LOOK),
+    (document(Status.ACTIVE, installation=OTHER), RemoteState.NOT_CHECKED, Remedy.LOOK),
+    (document(Status.ACTIVE), RemoteState.PRESENT, Remedy.REFRESH),
+    (document(Status.ACTIVE), RemoteState.DELETED, Remedy.MARK_DELETED),
     (document(Status.ACTIVE), RemoteState.MISSING, Remedy.MISS),
     (document(Status.ACTIVE, "update", age=DAY), RemoteState.MISSING, Remedy.MISS),
     (document(Status.ACTIVE), RemoteState.LOST, Remedy.REVIEW),
     (document(Status.ACTIVE, "update", age=DAY), RemoteState.LOST, Remedy.REVIEW),
-    (document(Status.ACTIVE, orphans=["cus_2"]), RemoteState.UNSEEN, Remedy.UNDO),
-    (document(Status.ACTIVE, "update"), RemoteState.UNSEEN, Remedy.SEND),
-    (document(Status.ACTIVE, "update", age=DAY), RemoteState.UNSEEN, Remedy.LOOK),
-    (document(Status.ACTIVE, "update", stored=YOUNG), RemoteState.UNSEEN, Remedy.LOOK),
-    (document(Status.ACTIVE, "update", age=DAY), RemoteState.DONE, Remedy.DONE),
-    (document(Status.ACTIVE, "update", stored=YOUNG), RemoteState.THERE, Remedy.WAIT),
-    (document(Status.ACTIVE, "update", age=DAY), RemoteState.THERE, Remedy.EXPIRE),
-    (document(Status.ACTIVE, "update", age=DAY), RemoteState.GONE, Remedy.MARK_DELETED),
-    (document(Status.ACTIVE, "delete", age=30 * DAY), RemoteState.UNSEEN, Remedy.SEND),
+    (document(Status.ACTIVE, orphans=["cus_2"]), RemoteState.NOT_CHECKED, Remedy.UNDO),
+    (document(Status.ACTIVE, "update"), RemoteState.NOT_CHECKED, Remedy.SEND),
+    (document(Status.ACTIVE, "update", age=DAY), RemoteState.NOT_CHECKED, Remedy.LOOK),
+    (document(Status.ACTIVE, "update", stored=YOUNG), RemoteState.NOT_CHECKED, Remedy.LOOK),
+    (document(Status.ACTIVE, "update", age=DAY), RemoteState.UP_TO_DATE, Remedy.DONE),
+    (document(Status.ACTIVE, "update", stored=YOUNG), RemoteState.PRESENT, Remedy.WAIT),
+    (document(Status.ACTIVE, "update", age=DAY), RemoteState.PRESENT, Remedy.EXPIRE),
+    (document(Status.ACTIVE, "update", age=DAY), RemoteState.DELETED, Remedy.MARK_DELETED),
+    (document(Status.ACTIVE, "delete", age=30 * DAY), RemoteState.NOT_CHECKED, Remedy.SEND),
 ]
 
 
-@pytest.mark.parametrize(("facts", "sight", "remedy"), CASES, ids=str)
-def test_the_table_decides(facts: Facts, sight: RemoteState, remedy: Remedy) -> None:
-    assert diagnose(facts, sight) == remedy
+@pytest.mark.parametrize(("facts", "remote_state", "remedy"), CASES, ids=str)
+def test_the_table_decides(facts: Facts, remote_state: RemoteState, remedy: Remedy) -> None:
+    assert diagnose(facts, remote_state) == remedy
 
 
 def test_no_case_is_without_an_answer() -> None:
-    for status, verb, age, stored, sight in itertools.product(
+    for status, verb, age, stored, remote_state in itertools.product(
         Status, (None, "create", "update", "delete"), (YOUNG, DAY, 2 * DAY), (None, YOUNG, DAY), RemoteState
     ):
-        if status == Status.PENDING and (verb != "create" or sight == RemoteState.GONE):
+        if status == Status.PENDING and (verb != "create" or remote_state == RemoteState.DELETED):
             continue  # a pending document has a creation to be told, and what was never seen cannot be gone
-        if status == Status.ACTIVE and (verb == "create" or sight in (RemoteState.CANDIDATE, RemoteState.NEVER)):
+        if status == Status.ACTIVE and (
+            verb == "create" or remote_state in (RemoteState.CANDIDATE, RemoteState.NEVER_CREATED)
+        ):
             continue
-        diagnose(document(status, verb, age, stored), sight)
+        diagnose(document(status, verb, age, stored), remote_state)
 
 
 def test_the_documentation_has_this_table() -> None:
     page = Path("docs/ARCHITECTURE.md").read_text()
     shown = page.split("<!-- table -->")[1].split("<!-- /table -->")[0].strip().splitlines()[2:]
 
-    assert shown == [f"| {row.here} | {row.there} | `{row.remedy}` |" for row in TABLE]
+    assert shown == [f"| {row.local} | {row.remote} | `{row.remedy}` |" for row in TABLE]
 
 
 @pytest.mark.parametrize(
-    ("facts", "sight", "remedy"),
+    ("facts", "remote_state", "remedy"),
     [
-        (document(verb="create", age=MONEY_REPLAY_WINDOW - YOUNG), RemoteState.UNSEEN, Remedy.SEND),
-        (document(verb="create", age=MONEY_REPLAY_WINDOW), RemoteState.UNSEEN, Remedy.FIND),
-        (document(verb="create", age=DAY), RemoteState.NEVER, Remedy.REVIEW),
-        (document(verb="create", age=DAY), RemoteState.THERE, Remedy.LINK),
-        (document(Status.ACTIVE, "confirm", age=MONEY_REPLAY_WINDOW), RemoteState.UNSEEN, Remedy.LOOK),
-        (document(Status.ACTIVE, "confirm", age=DAY), RemoteState.THERE, Remedy.REVIEW),
-        (document(Status.ACTIVE, "confirm", age=DAY), RemoteState.DONE, Remedy.DONE),
+        (document(verb="create", age=MONEY_REPLAY_WINDOW - YOUNG), RemoteState.NOT_CHECKED, Remedy.SEND),
+        (document(verb="create", age=MONEY_REPLAY_WINDOW), RemoteState.NOT_CHECKED, Remedy.FIND),
+        (document(verb="create", age=DAY), RemoteState.NEVER_CREATED, Remedy.REVIEW),
+        (document(verb="create", age=DAY), RemoteState.PRESENT, Remedy.LINK),
+        (document(Status.ACTIVE, "confirm", age=MONEY_REPLAY_WINDOW), RemoteState.NOT_CHECKED, Remedy.LOOK),
+        (document(Status.ACTIVE, "confirm", age=DAY), RemoteState.PRESENT, Remedy.REVIEW),
+        (document(Status.ACTIVE, "confirm", age=DAY), RemoteState.UP_TO_DATE, Remedy.DONE),
     ],
     ids=str,
 )
 def test_what_moves_money_is_sent_for_fifteen_minutes_and_never_given_up_on_a_guess(
-    facts: Facts, sight: RemoteState, remedy: Remedy, monkeypatch: pytest.MonkeyPatch
+    facts: Facts, remote_state: RemoteState, remedy: Remedy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     confirm = Action(done=lambda remote, sent: True, money=True)
     moving = replace(Customer.resource, money=lambda verb, sent: True, actions={"confirm": confirm})
     monkeypatch.setattr(Customer, "resource", moving)
 
-    assert diagnose(facts, sight) == remedy
+    assert diagnose(facts, remote_state) == remedy

@@ -9,7 +9,7 @@ import pytest
 from stripe_mongo_sync.sync.errors import BadSettings
 from stripe_mongo_sync.sync.process.environment import DOTENV, SECRETS, files, open_to
 from stripe_mongo_sync.sync.settings import Settings
-from stripe_mongo_sync.sync.tokens import holder
+from stripe_mongo_sync.sync.tokens import authenticate
 
 TOKEN = "a-token-of-the-shop"
 TOLD = {
@@ -275,7 +275,7 @@ def test_the_environment_is_read_again_and_again(place: Path) -> None:
     (place / DOTENV).write_text(lines({**TOLD, "API_RATE": "8"}))
 
     assert first.differ(Settings.from_environment(serve=True)) == ["api_rate"]
-    assert holder(first.api_tokens, TOKEN.encode()) is not None
+    assert authenticate(first.api_tokens, TOKEN.encode()) is not None
 
 
 # --- who else may read ---

@@ -12,7 +12,7 @@ import pytest
 from stripe_mongo_sync.sync.errors import BadSettings
 from stripe_mongo_sync.sync.process.strength import LEAST, STRIPE_LEAST, known_digests, weak_signing, weakness
 from stripe_mongo_sync.sync.settings import Settings
-from stripe_mongo_sync.sync.tokens import Scope, Token, holder
+from stripe_mongo_sync.sync.tokens import Scope, Token, authenticate
 
 KEYS = {"live": "sk_live_4eC39HqLyjWDarjtT1zdp7dc", "test": "sk_test_4eC39HqLyjWDarjtT1zdp7dc"}
 DRAWN = {"STRIPE_WEBHOOK_SECRET": "whsec_7Qm2ZxT9bKc4LwRf6VnHs3JdPy8GaUeX", "API_TOKENS": "a-token-of-the-shop"}
@@ -221,7 +221,7 @@ def test_the_digest_of_a_good_token_is_one() -> None:
 def test_what_is_shorter_than_a_token_is_nobodys_whatever_digest_there_is(presented: bytes) -> None:
     admits = Token("shop", frozenset(Scope), sha256(presented).digest())
 
-    assert holder([admits], presented) is None
+    assert authenticate([admits], presented) is None
 
 
 def test_the_known_digests_are_made_once() -> None:

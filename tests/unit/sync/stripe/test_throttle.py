@@ -7,10 +7,10 @@ import pytest
 
 from stripe_mongo_sync.sync.errors import Outage
 from stripe_mongo_sync.sync.stripe.answers import Answer, Reply, Unknown
-from stripe_mongo_sync.sync.stripe.throttle import LASTS, LONGEST_GAP, Throttle
+from stripe_mongo_sync.sync.stripe.throttle import LONGEST_GAP, OUTAGE_AFTER, Throttle
 
 GOOD = Reply({"object": "list", "data": []}, 0, 0, replayed=False, request_id="req_1")
-BUSY, BROKEN = Unknown("429", busy=True), Unknown("500")
+BUSY, BROKEN = Unknown("429", retry_later=True), Unknown("500")
 
 
 class Time:
@@ -77,7 +77,7 @@ def test_what_fails_is_asked_again_ever_later(time: Time) -> None:
 
 
 def test_stripe_says_how_long_to_wait(time: Time) -> None:
-    _, at = asked(Throttle(20.0, time.pause, time), Unknown("429", busy=True, after=17.0), GOOD)
+    _, at = asked(Throttle(20.0, time.pause, time), Unknown("429", retry_later=True, retry_after=17.0), GOOD)
 
     assert at[1] - at[0] == 17
 
@@ -98,7 +98,7 @@ def test_what_lasts_is_an_outage_and_then_it_is_not_waited_for_twice(time: Time)
     patience = Throttle(20.0, time.pause, time)
     with pytest.raises(Outage, match="5 minutes"):
         asked(patience, *[BROKEN] * 50)
-    assert LASTS < sum(time.waits) < LASTS + 120
+    assert OUTAGE_AFTER < sum(time.waits) < OUTAGE_AFTER + 120
 
     with pytest.raises(Outage):
         asked(patience, BROKEN)
