@@ -103,7 +103,7 @@ def _show(model: Model, reference: str) -> Response:
 def _update(model: Model, reference: str) -> Response:
     expand, changes = _expands(), body()
     document = update(found(model, reference), changes)
-    here_only = all(getattr(model._fields.get(name), "local", False) for name in changes)
+    here_only = all(getattr(model._fields.get(name), "local_only", False) for name in changes)
     return _document_response(
         document, done=200, expand=expand, pending=document.operation is not None and not here_only
     )

@@ -64,7 +64,7 @@ def change(model: Model) -> Schema | None:
 
 def local_fields(model: Model) -> dict[str, BaseField]:
     """Return the fields that a caller may set and Stripe is not told."""
-    return {name: field for name, field in model._fields.items() if getattr(field, "local", False)}
+    return {name: field for name, field in model._fields.items() if getattr(field, "local_only", False)}
 
 
 def parameters(takes: type[EmbeddedDocument] | None) -> Schema:
@@ -117,7 +117,7 @@ def _text(field: StringField) -> Schema:
     schema: Schema = {"minLength": least} if least else {}
     schema |= {"maxLength": field.max_length} if field.max_length else {}
     schema |= {"enum": list(field.choices)} if field.choices else {}
-    pattern = getattr(field, "form", None) or (field.regex and _ecma(field.regex.pattern))
+    pattern = getattr(field, "schema_pattern", None) or (field.regex and _ecma(field.regex.pattern))
     return schema | ({"pattern": pattern} if pattern else {})
 
 
@@ -133,12 +133,12 @@ def _type(field: BaseField) -> str:
 
 def _described(field: BaseField) -> Schema:
     inner = field.field if isinstance(field, ListField) else field
-    refers, said = getattr(inner, "refers", None), [getattr(field, "help_text", None)]
+    refers, said = getattr(inner, "references", None), [getattr(field, "help_text", None)]
     if refers:
         said.append(f"Names {_a(refers)} that is active here, by its id or by Stripe's.")
-    if getattr(field, "local", False):
+    if getattr(field, "local_only", False):
         said.append("Kept here only, and changed in a request of its own.")
-    if getattr(field, "told", False):
+    if getattr(field, "write_only", False):
         said.append("Told to Stripe, and not kept.")
     text = " ".join(filter(None, said))
     return {"description": text} if text else {}

@@ -57,15 +57,15 @@ class CheckoutSession(SyncedDocument):
         path="/v1/checkout/sessions",
         undo=(Undo.EXPIRE,),  # Stripe refuses once it was completed: then a person decides
         has_created_event=False,
-        mark="client_reference_id",
+        correlation_field="client_reference_id",
         actions={"expire": Action(done=lambda remote, sent: remote.get("status") == "expired")},
     )
 
     mode: str = StringField(choices=["payment", "setup", "subscription"], required=True, sent="create")
-    line_items: list[Item] = EmbeddedDocumentListField(Item, max_length=100, sent="create", told=True)
+    line_items: list[Item] = EmbeddedDocumentListField(Item, max_length=100, sent="create", write_only=True)
     success_url: str = StringField(max_length=5000, required=True, sent="create")
     cancel_url: str | None = StringField(max_length=5000, sent="create")
-    customer: str | None = StringField(max_length=5000, refers="customer", sent="create", unfilled=True)
+    customer: str | None = StringField(max_length=5000, references="customer", sent="create", unfilled=True)
     customer_email: str | None = Email(max_length=800, sent="create", unfilled=True)
     currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
     expires_at: int | None = IntField(min_value=0, sent="create")  # in seconds, 30 minutes to 24 hours from now
@@ -73,10 +73,10 @@ class CheckoutSession(SyncedDocument):
     billing_address_collection: str | None = StringField(choices=["auto", "required"], sent="create")
     locale: str | None = StringField(max_length=20, sent="create")
     submit_type: str | None = StringField(choices=["auto", "book", "donate", "pay", "subscribe"], sent="create")
-    payment_intent_data: PaymentData | None = EmbeddedDocumentField(PaymentData, sent="create", told=True)
-    subscription_data: SubscriptionData | None = EmbeddedDocumentField(SubscriptionData, sent="create", told=True)
+    payment_intent_data: PaymentData | None = EmbeddedDocumentField(PaymentData, sent="create", write_only=True)
+    subscription_data: SubscriptionData | None = EmbeddedDocumentField(SubscriptionData, sent="create", write_only=True)
     client_reference_id: str | None = StringField(sent="")  # our mark
-    stripe_status: str = StringField(sent="", remote="status")  # open, complete or expired
+    stripe_status: str = StringField(sent="", stripe_name="status")  # open, complete or expired
     payment_status: str = StringField(sent="")  # paid, unpaid or no_payment_required
     url: str | None = StringField(sent="")  # where to send the buyer
     amount_subtotal: int | None = IntField(sent="")

@@ -21,7 +21,7 @@ class AppliesTo(Part):
     """The products that it is good for."""
 
     meta: ClassVar = {"strict": False}
-    products: list[str] = Plain(StringField(max_length=5000, refers="product"), max_length=100)
+    products: list[str] = Plain(StringField(max_length=5000, references="product"), max_length=100)
 
 
 class Coupon(SyncedDocument):

@@ -84,13 +84,13 @@ class InvoiceSettings(Part):
     """How the customer's invoices are paid, unless they say otherwise."""
 
     meta: ClassVar = {"strict": False}
-    default_payment_method: str | None = StringField(max_length=5000, refers="payment_method", allow_unknown=True)
+    default_payment_method: str | None = StringField(max_length=5000, references="payment_method", allow_unknown=True)
 
 
 class ChosenMethod(Part):
     says = "The payment method from now on."
     meta: ClassVar = {"strict": False}
-    payment_method: str = StringField(max_length=5000, required=True, refers="payment_method", allow_unknown=True)
+    payment_method: str = StringField(max_length=5000, required=True, references="payment_method", allow_unknown=True)
 
 
 class PortalVisit(Part):
@@ -136,15 +136,15 @@ class Customer(SyncedDocument):
             )
         },
         # Deleting a customer cancels their subscriptions and cannot be taken back.
-        holds=("/v1/subscriptions", "/v1/payment_intents", "/v1/charges", "/v1/invoices"),
+        undo_blockers=("/v1/subscriptions", "/v1/payment_intents", "/v1/charges", "/v1/invoices"),
     )
 
     username: str | None = StringField(
         min_length=1,
         max_length=LONGEST,
         validation=check_username,
-        form=FORM,
-        local=True,
+        schema_pattern=FORM,
+        local_only=True,
         required=True,
         help_text="Unique without regard to case. Nothing in it is invisible, and it is not shaped like an id, ours or "
         "Stripe's. Adopted, there is none.",

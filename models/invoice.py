@@ -18,7 +18,7 @@ class Finalization(Part):
 class Payment(Part):
     says = "How it is paid."
     meta: ClassVar = {"strict": False}
-    payment_method: str | None = StringField(max_length=5000, refers="payment_method", allow_unknown=True)
+    payment_method: str | None = StringField(max_length=5000, references="payment_method", allow_unknown=True)
     off_session: bool | None = BooleanField()
     paid_out_of_band: bool | None = BooleanField()
 
@@ -40,27 +40,29 @@ class Invoice(SyncedDocument):
         deleted_while=lambda remote: remote.get("status") == "draft",  # Stripe refuses to delete any other
         actions={
             "finalize": Action(done=_has("open", "paid", "void", "uncollectible"), takes=Finalization),
-            "pay": Action(done=_has("paid"), takes=Payment, money=True),
+            "pay": Action(done=_has("paid"), takes=Payment, moves_money=True),
             "send": Action(done=lambda remote, sent: False),  # an invoice does not show whether it was sent
             "void": Action(done=_has("void")),
             "mark_uncollectible": Action(done=_has("uncollectible", "void", "paid")),
         },
     )
 
-    customer: str = StringField(max_length=5000, required=True, refers="customer", sent="create")
+    customer: str = StringField(max_length=5000, required=True, references="customer", sent="create")
     currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
     auto_advance: bool | None = BooleanField(sent="create update")
     collection_method: str | None = StringField(choices=["charge_automatically", "send_invoice"], sent="create update")
-    days_until_due: int | None = IntField(min_value=0, sent="create update", told=True)
+    days_until_due: int | None = IntField(min_value=0, sent="create update", write_only=True)
     due_date: int | None = IntField(min_value=0, sent="create update")  # in seconds
     default_payment_method: str | None = StringField(
-        max_length=5000, refers="payment_method", allow_unknown=True, sent="create update"
+        max_length=5000, references="payment_method", allow_unknown=True, sent="create update"
     )
     description: str | None = StringField(max_length=1500, sent="create update")
     footer: str | None = StringField(max_length=5000, sent="create update")
     statement_descriptor: str | None = StringField(max_length=22, sent="create update")
-    pending_invoice_items_behavior: str | None = StringField(choices=["exclude", "include"], sent="create", told=True)
-    stripe_status: str = StringField(sent="", remote="status")  # draft, open, paid, uncollectible or void
+    pending_invoice_items_behavior: str | None = StringField(
+        choices=["exclude", "include"], sent="create", write_only=True
+    )
+    stripe_status: str = StringField(sent="", stripe_name="status")  # draft, open, paid, uncollectible or void
     number: str | None = StringField(sent="")
     billing_reason: str | None = StringField(sent="")
     total: int = IntField(sent="")

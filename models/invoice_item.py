@@ -16,7 +16,7 @@ class Pricing(Part):
     """Which price it is of."""
 
     meta: ClassVar = {"strict": False}
-    price: str = StringField(max_length=5000, required=True, refers="price")
+    price: str = StringField(max_length=5000, required=True, references="price")
 
 
 class InvoiceItem(SyncedDocument):
@@ -34,8 +34,8 @@ class InvoiceItem(SyncedDocument):
         deletable=True,
     )
 
-    customer: str = StringField(max_length=5000, required=True, refers="customer", sent="create")
-    invoice: str | None = StringField(max_length=5000, refers="invoice", sent="create")
+    customer: str = StringField(max_length=5000, required=True, references="customer", sent="create")
+    invoice: str | None = StringField(max_length=5000, references="invoice", sent="create")
     amount: int | None = IntField(min_value=-LARGEST, max_value=LARGEST, sent="create update")
     currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
     pricing: Pricing | None = EmbeddedDocumentField(Pricing, sent="create")

@@ -30,7 +30,7 @@ class NewPrice(Part):
     meta: ClassVar = {"strict": False}
     currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True)
     unit_amount: int = IntField(min_value=0, max_value=LARGEST, required=True)
-    product: str | None = StringField(max_length=5000, refers="product")
+    product: str | None = StringField(max_length=5000, references="product")
     product_data: NewProduct | None = EmbeddedDocumentField(NewProduct)
     recurring: Period | None = EmbeddedDocumentField(Period)
 
@@ -39,6 +39,6 @@ class Item(Part):
     """So many of one price."""
 
     meta: ClassVar = {"strict": False}
-    price: str | None = StringField(max_length=5000, refers="price")
+    price: str | None = StringField(max_length=5000, references="price")
     price_data: NewPrice | None = EmbeddedDocumentField(NewPrice)
     quantity: int | None = IntField(min_value=0, max_value=999_999)

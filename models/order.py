@@ -52,7 +52,7 @@ class Line(Part):
     """So many of one price."""
 
     meta: ClassVar = {"strict": False}
-    price: str = StringField(max_length=5000, required=True, refers="price")
+    price: str = StringField(max_length=5000, required=True, references="price")
     quantity: int = IntField(min_value=1, max_value=999_999, required=True)
 
 
@@ -70,8 +70,8 @@ class Order(SyncedDocument):
         path="",
         undo=(),
         has_created_event=False,
-        listed=False,
-        money=lambda verb, sent: verb == "create" and sent["operation"]["params"].get("confirm") is True,
+        listable=False,
+        moves_money_if=lambda verb, sent: verb == "create" and sent["operation"]["params"].get("confirm") is True,
         actions={
             "cancel": Action(done=lambda remote, sent: False, calls=lambda document, given: [Call("", given)]),
         },
@@ -84,7 +84,7 @@ class Order(SyncedDocument):
     success_url: str | None = StringField(max_length=5000, sent="create")  # of a checkout
     cancel_url: str | None = StringField(max_length=5000, sent="create")
     payment_method: str | None = StringField(
-        max_length=5000, refers="payment_method", allow_unknown=True, sent="create"
+        max_length=5000, references="payment_method", allow_unknown=True, sent="create"
     )
     return_url: str | None = StringField(max_length=5000, sent="create")  # of an intent, where a bank leads back to
     receipt_email: str | None = Email(max_length=800, sent="create")

@@ -29,7 +29,7 @@ class AutomaticPaymentMethods(Part):
 class Confirmation(Part):
     says = "How it is confirmed."
     meta: ClassVar = {"strict": False}
-    payment_method: str | None = StringField(max_length=5000, refers="payment_method", allow_unknown=True)
+    payment_method: str | None = StringField(max_length=5000, references="payment_method", allow_unknown=True)
     return_url: str | None = StringField(max_length=5000)
     off_session: bool | None = BooleanField()
 
@@ -55,26 +55,28 @@ class PaymentIntent(SyncedDocument):
         kind="payment_intent",
         prefix="pi_",
         path="/v1/payment_intents",
-        money=lambda verb, sent: sent.get("confirm") is True,
+        moves_money_if=lambda verb, sent: sent.get("confirm") is True,
         undo=(Undo.CANCEL,),  # Stripe refuses once it has succeeded: then a person decides about a refund
         actions={
             "confirm": Action(
                 done=lambda remote, sent: remote.get("status") in CONFIRMED,
                 takes=Confirmation,
-                money=True,
+                moves_money=True,
             ),
-            "capture": Action(done=lambda remote, sent: remote.get("status") == "succeeded", takes=Capture, money=True),
+            "capture": Action(
+                done=lambda remote, sent: remote.get("status") == "succeeded", takes=Capture, moves_money=True
+            ),
             "cancel": Action(done=lambda remote, sent: remote.get("status") == "canceled", takes=Cancellation),
         },
     )
 
     amount: int = IntField(min_value=1, max_value=LARGEST, required=True, sent="create update")
     currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True, sent="create update")
-    customer: str | None = StringField(max_length=5000, refers="customer", sent="create update", unfilled=True)
+    customer: str | None = StringField(max_length=5000, references="customer", sent="create update", unfilled=True)
     description: str | None = StringField(max_length=1000, sent="create update", unfilled=True)
     receipt_email: str | None = StringField(max_length=800, sent="create update", unfilled=True)
     payment_method: str | None = StringField(
-        max_length=5000, refers="payment_method", allow_unknown=True, sent="create update"
+        max_length=5000, references="payment_method", allow_unknown=True, sent="create update"
     )
     allowed_payment_method_types: list[str] = Plain(StringField(max_length=5000), max_length=40, sent="create")
     payment_method_types: list[str] = Plain(StringField(), sent="")
@@ -85,10 +87,10 @@ class PaymentIntent(SyncedDocument):
     setup_future_usage: str | None = StringField(choices=["off_session", "on_session"], sent="create update")
     statement_descriptor: str | None = StringField(max_length=22, sent="create update")
     statement_descriptor_suffix: str | None = StringField(max_length=22, sent="create update")
-    confirm: bool = BooleanField(sent="create", told=True)
-    off_session: bool | None = BooleanField(sent="create", told=True)
-    return_url: str | None = StringField(max_length=5000, sent="create", told=True)
-    stripe_status: str = StringField(sent="", remote="status")
+    confirm: bool = BooleanField(sent="create", write_only=True)
+    off_session: bool | None = BooleanField(sent="create", write_only=True)
+    return_url: str | None = StringField(max_length=5000, sent="create", write_only=True)
+    stripe_status: str = StringField(sent="", stripe_name="status")
     amount_received: int = IntField(sent="")
     amount_capturable: int = IntField(sent="")
     latest_charge: str | None = StringField(sent="")

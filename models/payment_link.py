@@ -13,10 +13,12 @@ class PaymentLink(SyncedDocument):
     says = "A link that sells."
     meta: ClassVar = {"collection": "payment_links"}
     resource: ClassVar = Resource(
-        kind="payment_link", prefix="plink_", path="/v1/payment_links", undo=(Undo.ARCHIVE,), dated=False
+        kind="payment_link", prefix="plink_", path="/v1/payment_links", undo=(Undo.ARCHIVE,), created_filter=False
     )
 
-    line_items: list[Item] = EmbeddedDocumentListField(Item, max_length=20, required=True, sent="create", told=True)
+    line_items: list[Item] = EmbeddedDocumentListField(
+        Item, max_length=20, required=True, sent="create", write_only=True
+    )
     currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
     active: bool = BooleanField(sent="update")
     allow_promotion_codes: bool | None = BooleanField(sent="create update")

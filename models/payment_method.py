@@ -38,7 +38,7 @@ class BillingDetails(Part):
 class Attachment(Part):
     says = "Whom it is attached to."
     meta: ClassVar = {"strict": False}
-    customer: str = StringField(max_length=5000, required=True, refers="customer")
+    customer: str = StringField(max_length=5000, required=True, references="customer")
 
 
 class PaymentMethod(SyncedDocument):
@@ -50,12 +50,12 @@ class PaymentMethod(SyncedDocument):
         path="/v1/payment_methods",
         undo=(Undo.DETACH,),
         has_created_event=False,
-        listed=False,  # Stripe lists those of one customer
+        listable=False,  # Stripe lists those of one customer
         unlisted="detached ones",  # which nobody can use or attach again
         leaves_out=lambda remote: remote.get("customer") is None,
         removable=True,  # a card of before payment methods, which is one, too: DELETE /v1/customers/…/sources/card_…
         deleted_while=lambda remote: not str(remote.get("id", "pm_")).startswith("pm_"),
-        usable=lambda remote: remote.get("customer") is not None,
+        usable_if=lambda remote: remote.get("customer") is not None,
         actions={
             "attach": Action(
                 done=lambda remote, sent: remote.get("customer") == sent["customer"],

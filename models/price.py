@@ -28,12 +28,12 @@ class Price(SyncedDocument):
         prefix="price_",
         path="/v1/prices",
         undo=(Undo.ARCHIVE,),
-        whole=({"active": "true"}, {"active": "false"}),
+        list_params=({"active": "true"}, {"active": "false"}),
         unlisted="inline ones",  # made of `price_data` for one use, and archived from the start
         leaves_out=lambda remote: remote.get("active") is False,
     )
 
-    product: str = StringField(max_length=5000, required=True, refers="product", sent="create")
+    product: str = StringField(max_length=5000, required=True, references="product", sent="create")
     currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True, sent="create")
     unit_amount: int | None = IntField(min_value=0, max_value=LARGEST, sent="create")
     unit_amount_decimal: str | None = StringField(regex=r"[0-9]{1,15}(\.[0-9]{1,12})?$", sent="create")

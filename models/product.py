@@ -42,4 +42,4 @@ class Product(SyncedDocument):
     tax_code: str | None = StringField(max_length=5000, sent="create update")
     unit_label: str | None = StringField(max_length=12, sent="create update")
     url: str | None = StringField(max_length=5000, sent="create update")
-    default_price: Any = StringField(max_length=5000, refers="price", sent="update")
+    default_price: Any = StringField(max_length=5000, references="price", sent="update")

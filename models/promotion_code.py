@@ -15,7 +15,7 @@ class Promotion(Part):
 
     meta: ClassVar = {"strict": False}
     type: str = StringField(required=True, choices=["coupon"])
-    coupon: str = StringField(max_length=5000, required=True, refers="coupon")
+    coupon: str = StringField(max_length=5000, required=True, references="coupon")
 
 
 class Restrictions(Part):
@@ -36,7 +36,7 @@ class PromotionCode(SyncedDocument):
 
     promotion: Promotion = EmbeddedDocumentField(Promotion, required=True, sent="create")
     code: str | None = StringField(regex=r"[A-Za-z0-9-]{1,500}$", sent="create")
-    customer: str | None = StringField(max_length=5000, refers="customer", sent="create", unfilled=True)
+    customer: str | None = StringField(max_length=5000, references="customer", sent="create", unfilled=True)
     active: bool = BooleanField(sent="create update")
     expires_at: int | None = IntField(min_value=0, max_value=2**40, sent="create", help_text="In Unix seconds.")
     max_redemptions: int | None = IntField(min_value=1, sent="create")

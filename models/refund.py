@@ -23,14 +23,14 @@ class Refund(SyncedDocument):
         prefix="re_",
         path="/v1/refunds",
         undo=(),
-        money=lambda verb, sent: verb == "create",
-        stem="refund charge.refund",
+        moves_money_if=lambda verb, sent: verb == "create",
+        event_prefixes=("refund", "charge.refund"),
     )
 
-    payment_intent: str | None = StringField(max_length=5000, refers="payment_intent", sent="create")
+    payment_intent: str | None = StringField(max_length=5000, references="payment_intent", sent="create")
     charge: str | None = StringField(max_length=5000, sent="create")
     amount: int | None = IntField(min_value=1, max_value=LARGEST, sent="create")
     reason: str | None = StringField(choices=["duplicate", "fraudulent", "requested_by_customer"], sent="create")
     currency: str | None = StringField(sent="")
-    stripe_status: str | None = StringField(sent="", remote="status")
+    stripe_status: str | None = StringField(sent="", stripe_name="status")
     failure_reason: str | None = StringField(sent="")

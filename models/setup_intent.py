@@ -14,7 +14,7 @@ from stripe_mongo_sync.models.rows.database import Part
 class Confirmation(Part):
     says = "How it is confirmed."
     meta: ClassVar = {"strict": False}
-    payment_method: str | None = StringField(max_length=5000, refers="payment_method", allow_unknown=True)
+    payment_method: str | None = StringField(max_length=5000, references="payment_method", allow_unknown=True)
     return_url: str | None = StringField(max_length=5000)
 
 
@@ -41,10 +41,10 @@ class SetupIntent(SyncedDocument):
         },
     )
 
-    customer: str | None = StringField(max_length=5000, refers="customer", sent="create update", unfilled=True)
+    customer: str | None = StringField(max_length=5000, references="customer", sent="create update", unfilled=True)
     description: str | None = StringField(max_length=1000, sent="create update", unfilled=True)
     payment_method: str | None = StringField(
-        max_length=5000, refers="payment_method", allow_unknown=True, sent="create update"
+        max_length=5000, references="payment_method", allow_unknown=True, sent="create update"
     )
     allowed_payment_method_types: list[str] = Plain(StringField(max_length=5000), max_length=40, sent="create")
     payment_method_types: list[str] = Plain(StringField(), sent="")
@@ -52,8 +52,8 @@ class SetupIntent(SyncedDocument):
         AutomaticPaymentMethods, sent="create"
     )
     usage: str | None = StringField(choices=["off_session", "on_session"], sent="create")
-    confirm: bool = BooleanField(sent="create", told=True)
-    return_url: str | None = StringField(max_length=5000, sent="create", told=True)
-    stripe_status: str = StringField(sent="", remote="status")
+    confirm: bool = BooleanField(sent="create", write_only=True)
+    return_url: str | None = StringField(max_length=5000, sent="create", write_only=True)
+    stripe_status: str = StringField(sent="", stripe_name="status")
     client_secret: str | None = StringField(sent="", help_text="For the buyer's browser.")
     cancellation_reason: str | None = StringField(sent="")

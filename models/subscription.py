@@ -24,7 +24,7 @@ class OwnPrice(Part):
     meta: ClassVar = {"strict": False}
     currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True)
     unit_amount: int = IntField(min_value=0, max_value=LARGEST, required=True)
-    product: str = StringField(max_length=5000, refers="product", required=True)
+    product: str = StringField(max_length=5000, references="product", required=True)
     recurring: Period = EmbeddedDocumentField(Period, required=True)
 
 
@@ -32,7 +32,7 @@ class SubscriptionItem(Part):
     """So many of one recurring price; in an update, `id` says which item changes, and `deleted` that it goes."""
 
     meta: ClassVar = {"strict": False}
-    price: str | None = StringField(max_length=5000, refers="price")
+    price: str | None = StringField(max_length=5000, references="price")
     price_data: OwnPrice | None = EmbeddedDocumentField(OwnPrice)
     quantity: int | None = IntField(min_value=0, max_value=999_999)
     id: str | None = StringField(max_length=5000, sent="update")
@@ -97,26 +97,26 @@ class Subscription(SyncedDocument):
         kind="subscription",
         prefix="sub_",
         path="/v1/subscriptions",
-        stem="customer.subscription",
-        ends=True,
+        event_prefixes=("customer.subscription",),
+        readable_after_delete=True,
         parts={"items": "/v1/subscription_items?subscription={id}"},
-        whole=({"status": "all"},),  # else the canceled ones are not listed
+        list_params=({"status": "all"},),  # else the canceled ones are not listed
         undo=(),  # it has charged somebody, most likely: a person decides about that, too
-        money=lambda verb, sent: verb == "create" or "items" in sent,
+        moves_money_if=lambda verb, sent: verb == "create" or "items" in sent,
         actions={
             "pause": Action(
                 done=lambda remote, sent: remote.get("pause_collection") is not None, takes=Pause, calls=_pause
             ),
             "resume": Action(
                 done=lambda remote, sent: remote.get("pause_collection") is None and remote.get("status") != "paused",
-                money=True,
+                moves_money=True,
                 calls=_resume,
             ),
             "cancel": Action(done=_is_ended, takes=Cancellation, calls=_cancel),
         },
     )
 
-    customer: str = StringField(max_length=5000, required=True, refers="customer", sent="create")
+    customer: str = StringField(max_length=5000, required=True, references="customer", sent="create")
     items: list[SubscriptionItem] = EmbeddedDocumentListField(
         SubscriptionItem, max_length=20, required=True, sent="create update"
     )
@@ -124,20 +124,20 @@ class Subscription(SyncedDocument):
     collection_method: str | None = StringField(choices=["charge_automatically", "send_invoice"], sent="create update")
     days_until_due: int | None = IntField(min_value=0, sent="create update")
     default_payment_method: str | None = StringField(
-        max_length=5000, refers="payment_method", allow_unknown=True, sent="create update"
+        max_length=5000, references="payment_method", allow_unknown=True, sent="create update"
     )
     description: str | None = StringField(max_length=500, sent="create update", unfilled=True)
     trial_end: int | None = IntField(min_value=0, sent="create")  # in seconds
-    trial_period_days: int | None = IntField(min_value=1, max_value=730, sent="create", told=True)
+    trial_period_days: int | None = IntField(min_value=1, max_value=730, sent="create", write_only=True)
     payment_behavior: str | None = StringField(
         choices=["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"],
         sent="create update",
-        told=True,
+        write_only=True,
     )
     proration_behavior: str | None = StringField(
-        choices=["always_invoice", "create_prorations", "none"], sent="create update", told=True
+        choices=["always_invoice", "create_prorations", "none"], sent="create update", write_only=True
     )
-    stripe_status: str = StringField(sent="", remote="status")
+    stripe_status: str = StringField(sent="", stripe_name="status")
     pause_collection: Pause | None = EmbeddedDocumentField(Pause, sent="")
     cancel_at: int | None = IntField(sent="")
     canceled_at: int | None = IntField(sent="")

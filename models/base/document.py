@@ -231,7 +231,7 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
     @property
     def path(self) -> str:
         """Where Stripe has this document's object."""
-        return self.resource.url(sure(self.stripe_id))  # only what is linked has an object
+        return self.resource.object_path(sure(self.stripe_id))  # only what is linked has an object
 
     def fetch_latest(self) -> Self:
         """Return the document as it is now."""

@@ -1,8 +1,8 @@
 """Turns what a caller sent into a document's fields, or says field by field what is wrong with it.
 
 A field of a model says itself what it takes: its MongoEngine type, its limits, and by which verbs it is `sent` to
-Stripe ("create update", "create", or "" for what only Stripe sets). `local=True` marks what stays here. What cannot be
-read off a field, it tells to readers: `help_text`, and with a `validation` of its own the `form` that this asks for.
+Stripe ("create update", "create", or "" for what only Stripe sets). A `local_only` field is never sent. What cannot be
+read off a field is in its `help_text`; a field with a `validation` of its own shows its format in `schema_pattern`.
 Types are checked before anything else, so that nothing from a request body can become a query operator.
 """
 
@@ -111,7 +111,7 @@ def checked_fields(fields: dict[str, BaseField], body: dict[str, Any], verb: str
 
 def words(field: BaseField) -> set[str]:
     """Return the verbs with which a caller may give this field."""
-    return {"create", "update"} if getattr(field, "local", False) else set(getattr(field, "sent", "").split())
+    return {"create", "update"} if getattr(field, "local_only", False) else set(getattr(field, "sent", "").split())
 
 
 def _values(

@@ -38,10 +38,10 @@ class DocumentQueries(StripeFields, OwnRows):
     @classmethod
     def by_correlation_id(cls, remote: dict[str, Any]) -> Self | None:
         """Return the document whose mark an object bears, if it may still be its own: nothing is linked to it yet."""
-        mark = remote.get(cls.resource.mark) if cls.resource.mark else None
+        mark = remote.get(cls.resource.correlation_field) if cls.resource.correlation_field else None
         if not isinstance(mark, str):
             return None
-        where = {cls.resource.mark: {"$eq": mark}, "stripe_id": None, "operation": {"$ne": None}}
+        where = {cls.resource.correlation_field: {"$eq": mark}, "stripe_id": None, "operation": {"$ne": None}}
         found: Self | None = cls.objects(__raw__=where).first()
         return found
 

@@ -64,7 +64,7 @@ class Action:
 
     done: Callable[[dict[str, Any], dict[str, Any]], bool]  # whether an object shows that what was sent was done
     takes: type[EmbeddedDocument] | None = None  # its parameters; `says` tells what they are
-    money: bool = False  # whether it moves money
+    moves_money: bool = False  # whether it moves money
     calls: Callable[[Linked, dict[str, Any]], list[Call]] | None = None  # what it sends, if not just that
 
 
@@ -81,36 +81,40 @@ class Resource:
     path: str  # /v1/…; "" where no id can be read; where it lives under another: /v1/customers/{customer}/tax_ids
     undo: tuple[Undo, ...]  # to be tried in this order; none: what happened cannot be taken back, a person decides
     mirrored: bool = False  # whether it is only copied: nothing of ours is ever told to Stripe about it
-    stem: str = ""  # of its events, where that is not its kind: customer.subscription; of several, the first creates
+    event_prefixes: tuple[str, ...] = ()  # of its event types, up to the last dot; the first creates. Default: its kind
     deletable: bool = False  # whether DELETE exists, and we offer it
     removable: bool = False  # of what is only mirrored: whether DELETE exists
     deleted_while: Callable[[dict[str, Any]], bool] = lambda remote: True  # whether that takes an object in this state
     accepts_custom_id: bool = False  # whether the caller may choose the id
     has_created_event: bool = True  # whether Stripe tells of its creation by an event
-    ends: bool = False  # whether its `.deleted` event only ends it: it stays, and can be read
-    listed: bool = True  # whether Stripe lists all of them
-    whole: tuple[Mapping[str, str], ...] = ({},)  # the questions that, one after the other, make that list show all
+    readable_after_delete: bool = False  # whether its `.deleted` event only ends it: it stays, and can be read
+    listable: bool = True  # whether Stripe lists all of them
+    list_params: tuple[Mapping[str, str], ...] = ({},)  # query parameters, one list each, that together show all
     parts: Mapping[str, str] = field(default_factory=dict)  # lists that it shows the first ten of → where all of it is
     unlisted: str = ""  # what it leaves out whatever it is asked, in words
     leaves_out: Callable[[dict[str, Any]], bool] = lambda remote: False  # whether an object may be such a one
     expand: tuple[str, ...] = ()  # fields that Stripe shows only when asked; of all objects we ask for them
-    dated: bool = True  # whether that list can be asked for what was created in a window
-    money: Callable[[str, dict[str, Any]], bool] = lambda verb, sent: False  # whether this verb, so sent, moves money
+    created_filter: bool = True  # whether that list can be asked for what was created in a window
+    moves_money_if: Callable[[str, dict[str, Any]], bool] = lambda verb, sent: False  # verb, parameters
     actions: Mapping[str, Action] = field(default_factory=dict)
-    mark: str = ""  # the field that holds an unguessable value of ours, where no event can tell whose it is
-    holds: tuple[str, ...] = ()  # lists which, when not empty for this object, forbid an automatic undo
-    usable: Callable[[dict[str, Any]], bool] = _in_use  # whether somebody could still use an object that is there
+    correlation_field: str = ""  # holds our correlation id, where no created event names our key
+    undo_blockers: tuple[str, ...] = ()  # lists which, when not empty for this object, forbid an automatic undo
+    usable_if: Callable[[dict[str, Any]], bool] = _in_use  # whether somebody could still use an object that is there
     sought: tuple[str, ...] = ()  # fields of its snapshot by which what follows it finds it
     notices: tuple[str, ...] = ()  # what hooks can ask for besides its statuses: order.paid
+
+    def __post_init__(self) -> None:
+        if not self.event_prefixes:
+            object.__setattr__(self, "event_prefixes", (self.kind,))
 
     def moves_money(self, verb: str, params: dict[str, Any]) -> bool:
         """Whether an operation moves money."""
         action = self.actions.get(verb)
-        return action.money if action else self.money(verb, params)
+        return action.moves_money if action else self.moves_money_if(verb, params)
 
     def is_usable(self, remote: dict[str, Any]) -> bool:
         """Whether an object could still be used by somebody: not archived, canceled or gone."""
-        return not is_deleted(remote) and self.usable(remote)
+        return not is_deleted(remote) and self.usable_if(remote)
 
     def lasts(self, remote: dict[str, Any]) -> bool:
         """Whether Stripe never deletes an object that was last seen like this: then a 404 is no news, but a riddle."""
@@ -119,12 +123,7 @@ class Resource:
     @property
     def created_event(self) -> str:
         """The only type of event that may link a document by its key."""
-        return f"{self.stems[0]}.created"
-
-    @property
-    def stems(self) -> tuple[str, ...]:
-        """What the types of its events begin with, up to the last dot."""
-        return tuple((self.stem or self.kind).split())
+        return f"{self.event_prefixes[0]}.created"
 
     @property
     def is_composed(self) -> bool:
@@ -132,23 +131,23 @@ class Resource:
         return not self.mirrored and not self.path
 
     @property
-    def blind(self) -> bool:
+    def events_only(self) -> bool:
         """Whether Stripe shows it in events only: nobody can look again."""
         return self.mirrored and not self.path
 
     def deletes(self, event_type: str) -> bool:
         """Whether this type of event proves that an object is gone."""
-        return not self.ends and event_type in [f"{stem}.deleted" for stem in self.stems]
+        return not self.readable_after_delete and event_type in [f"{prefix}.deleted" for prefix in self.event_prefixes]
 
     def notice_of(self, status: str) -> str:
         """The name of the notice that a document has become active, rolled_back or deleted."""
         return f"{self.kind}.{status}"
 
-    def url(self, stripe_id: str) -> str:
+    def object_path(self, stripe_id: str) -> str:
         """The path of one object; a person may have chosen an id that a path would read otherwise."""
         return f"{self.path}/{quote(stripe_id, safe='')}"
 
-    def address(self, remote: dict[str, Any]) -> str | None:
+    def read_path(self, remote: dict[str, Any]) -> str | None:
         """The path at which an object can be read again: under those that it names. None: Stripe offers no such GET."""
         names = {name: quote(value, safe="") for name, value in remote.items() if is_id(value)}
         for path in self.path.split():

@@ -38,12 +38,12 @@ class StripeFields:
     def own_fields(cls) -> dict[str, BaseField]:
         """Return the fields that mirror Stripe's, by name: those that say by which verbs they are `sent`.
 
-        What is only told to Stripe (`told=True`: whether to confirm at once) mirrors nothing.
+        What is only told to Stripe (`write_only=True`: whether to confirm at once) mirrors nothing.
         """
         return {
             name: field
             for name, field in cls._fields.items()
-            if hasattr(field, "sent") and not getattr(field, "told", False)
+            if hasattr(field, "sent") and not getattr(field, "write_only", False)
         }
 
     @classmethod
@@ -51,7 +51,7 @@ class StripeFields:
         """Return the own fields as Stripe has them."""
         shown = cls.in_request_shape(remote)
         return {
-            name: projected(field, shown.get(getattr(field, "remote", name)))
+            name: projected(field, shown.get(getattr(field, "stripe_name", name)))
             for name, field in cls.own_fields().items()
         }
 

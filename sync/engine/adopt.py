@@ -53,10 +53,10 @@ def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quic
     left = _left(event)
     first = bool(left) and (event["type"] == model.resource.created_event or not model.resource.has_created_event)
     adopts, followed = current().settings.adopt, model.resource.kind in NEEDED
-    wanted = adopts or followed or model.resource.mark
+    wanted = adopts or followed or model.resource.correlation_field
     blank = evidence.remote is None  # it does not show what is to be judged
     if first and wanted and (blank or evidence.unshown) and not evidence.gone:
-        reply = current().gateway.get(model.resource.url(remote["id"]), quick=quick)
+        reply = current().gateway.get(model.resource.object_path(remote["id"]), quick=quick)
         if reply.gone if reply else blank:
             return EventResult(EventState.IGNORED, "about an unknown object that is gone")
         if reply:  # else one 404 proves nothing, and the event shows it
@@ -92,7 +92,7 @@ def _copied(model: type[SyncedDocument], remote: dict[str, Any], evidence: Obser
     Its end gets one, too, so that what comes late does not bring it back.
     """
     if evidence.remote is None and not evidence.gone:  # rendered in another API version
-        path = model.resource.address(remote)
+        path = model.resource.read_path(remote)
         reply = current().gateway.get(path, quick=quick) if path else None
         if reply is None or reply.gone:
             return EventResult(EventState.IGNORED, "about an unknown object that is gone")
@@ -116,7 +116,7 @@ def _overtaken(event: dict[str, Any]) -> bool:
 
 
 def _look_and_adopt(model: type[SyncedDocument], event: dict[str, Any]) -> EventResult:
-    reply = current().gateway.get(model.resource.url(event["data"]["object"]["id"]))
+    reply = current().gateway.get(model.resource.object_path(event["data"]["object"]["id"]))
     if reply is None or reply.gone:
         return EventResult(EventState.IGNORED, "about an unknown object that is gone")
     return adopt_unless_ours(model, reply, creation_key_of(model, reply.remote, int(event["created"])))

@@ -75,7 +75,7 @@ class Finder:
         read_at, since, found = self._lists.get(kind, (0.0, 0, []))
         if since > start or time.monotonic() - read_at > CACHE_SECONDS or not read_at:
             model = kinds()[kind]
-            pages = list_pages(current().gateway, model, start) if model.resource.listed else ()  # archived ones, too
+            pages = list_pages(current().gateway, model, start) if model.resource.listable else ()  # archived ones, too
             found = [remote for page in pages for remote in page.remote["data"] if keys.get(remote["id"]) is None]
             self._lists[kind] = (time.monotonic(), start, found)
         return found

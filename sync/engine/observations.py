@@ -44,7 +44,7 @@ def from_event(model: Model, event: dict[str, Any]) -> Observation:
     if gone:
         whole = resource.mirrored and not is_deleted(remote)
     else:
-        ours = version == api_version() or (resource.blind and version is not None)
+        ours = version == api_version() or (resource.events_only and version is not None)
         whole = ours and not (event.get("withheld") or shortened(remote))
     at = _moment(resource, event, gone)
     return Observation(
@@ -54,7 +54,7 @@ def from_event(model: Model, event: dict[str, Any]) -> Observation:
         earliest=at,
         latest=at,
         event=True,
-        blind=resource.blind,
+        blind=resource.events_only,
         gone=gone,
         ends=request_key(event),
     )
@@ -64,7 +64,7 @@ def _moment(resource: Resource, event: dict[str, Any], gone: bool) -> int:
     """Return the second that an event tells of, as far as it orders it among others."""
     if gone and resource.mirrored and not resource.accepts_custom_id:
         return FOREVER  # its id is never used again, so nothing comes after its end
-    first = resource.blind and event["type"] == resource.created_event
+    first = resource.events_only and event["type"] == resource.created_event
     return int(event["created"]) - first  # what else happened to it in that second came after
 
 

@@ -37,7 +37,7 @@ def _one(field: BaseField | None, value: Any, label: str, errors: dict[str, str]
         return _resolve(dict(field.document_type._fields), value, f"{label}.", errors)
     if isinstance(field, ListField) and field.field is not None:
         return [_one(field.field, item, f"{label}.{n}", errors) for n, item in enumerate(value)]
-    kind = getattr(field, "refers", None)
+    kind = getattr(field, "references", None)
     if kind is None:
         return value
     target = kinds()[kind].lookup(value)
@@ -63,5 +63,5 @@ def _paths(fields: dict[str, BaseField], kind: str, prefix: str = "") -> Iterato
         inner = field.field if isinstance(field, ListField) else field
         if isinstance(inner, EmbeddedDocumentField):
             yield from _paths(dict(inner.document_type._fields), kind, f"{prefix}{name}.")
-        elif getattr(inner, "refers", None) == kind:
+        elif getattr(inner, "references", None) == kind:
             yield prefix + name

@@ -111,7 +111,7 @@ def resembles(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     operation = sure(document.operation)
     shown = {*type(document).own_fields(), "id"}
     sent = {name: value for name, value in operation.params.items() if name in shown}
-    told = {name for name, field in type(document)._fields.items() if getattr(field, "told", False)}
+    told = {name for name, field in type(document)._fields.items() if getattr(field, "write_only", False)}
     given = any(value not in BLANKS for value in sent.values()) or any(map(operation.params.get, told))
     there = type(document).in_request_shape(remote)
     for name in shortened(remote).keys() & sent.keys():  # what is not shown may be as it was sent
@@ -124,7 +124,7 @@ def carries_correlation_id(document: SyncedDocument, remote: dict[str, Any]) -> 
 
     A buyer can set the mark of a session that a payment link makes, so such a session is never believed.
     """
-    mark = document.resource.mark
+    mark = document.resource.correlation_field
     marked = bool(mark) and remote.get(mark) == getattr(document, mark)
     return marked and remote.get("payment_link") is None and resembles(document, remote)
 

@@ -159,7 +159,7 @@ def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
     require_json(body)
     try:
         values = resolved(model, validate(model, body, "update"))
-        local = {name for name in values if getattr(model._fields[name], "local", False)}
+        local = {name for name in values if getattr(model._fields[name], "local_only", False)}
         if local and len(local) < len(values):
             raise Invalid(dict.fromkeys(local, "is kept here only: change it in a request of its own"))
         if local:

@@ -83,10 +83,10 @@ def undo_blocker(document: SyncedDocument, orphan: str) -> str | None:
     if not document.resource.undo:
         return "what it did cannot be taken back"
     gateway, resource = current().gateway, document.resource
-    for path in resource.holds:
+    for path in resource.undo_blockers:
         if gateway.first(path, **{resource.kind: orphan}) is not None:
             return f"{path} has something of it"
-    reply = gateway.get(resource.url(orphan)) if resource.holds else None
+    reply = gateway.get(resource.object_path(orphan)) if resource.undo_blockers else None
     if reply and not reply.gone and reply.remote.get("balance"):
         return "it has a balance"
     return None
@@ -95,7 +95,7 @@ def undo_blocker(document: SyncedDocument, orphan: str) -> str | None:
 def is_usable(document: SyncedDocument, orphan: str) -> bool:
     """Whether the orphan still has to be undone; a 404 proves nothing, so then it has. Raises CannotLook."""
     resource = document.resource
-    reply = current().gateway.get(resource.url(orphan))
+    reply = current().gateway.get(resource.object_path(orphan))
     return reply is None or resource.is_usable(reply.remote)
 
 
@@ -139,7 +139,7 @@ def _undo(document: SyncedDocument, orphan: str) -> SyncedDocument | None:
 
 def _call(document: SyncedDocument) -> Call:
     undoing = sure(document.undoing)
-    url = document.resource.url(undoing.orphan)
+    url = document.resource.object_path(undoing.orphan)
     match undoing.way:
         case Undo.DELETE:
             return Call(url, {}, "delete")

@@ -29,7 +29,8 @@ def kinds_of(event_type: str) -> list[str]:
     if ignored(event_type):
         return []
     named = {
-        kind: {event_type, _stem(event_type)}.intersection(model.resource.stems) for kind, model in kinds().items()
+        kind: {event_type, _event_prefix(event_type)}.intersection(model.resource.event_prefixes)
+        for kind, model in kinds().items()
     }
     return [kind for kind in named if event_type in named[kind]] or [kind for kind in named if named[kind]]
 
@@ -41,7 +42,7 @@ def covered_events() -> tuple[str, ...]:
 
 def ignored(event_type: str) -> str | None:
     """Return why events of this type give no document, or None."""
-    return REASONS.get(event_type) or REASONS.get(_stem(event_type))
+    return REASONS.get(event_type) or REASONS.get(_event_prefix(event_type))
 
 
 def all_ignored() -> dict[str, str]:
@@ -71,11 +72,11 @@ def _entry(model: type[SyncedDocument], events: tuple[str, ...]) -> Entry:
         actions=(*(verb for verb, offered in verbs.items() if offered), *resource.actions),
         events=events,
         get=" or ".join(f"{path}/{{id}}" for path in resource.path.split()) or None,
-        list=resource.path if resource.listed else None,
+        list=resource.path if resource.listable else None,
         owners=tuple(owned.owner for owned in OWNED if resource.kind in owned.kinds and not owned.in_time),
         unlisted=in_no_list(resource.kind),
     )
 
 
-def _stem(event_type: str) -> str:
+def _event_prefix(event_type: str) -> str:
     return event_type.rpartition(".")[0]

@@ -143,7 +143,7 @@ def _permissions() -> Iterator[Finding]:
     """Try what a restricted key may read, the types that are used here first. What it may write cannot be tried."""
     if not current().settings.stripe_secret_key.startswith("rk_"):
         return
-    listable = [(kind, kinds()[kind]) for kind in members([CREATED]) if kinds()[kind].resource.listed]
+    listable = [(kind, kinds()[kind]) for kind in members([CREATED]) if kinds()[kind].resource.listable]
     tried = sorted(listable, key=lambda each: each[1].objects.first() is None)[:READS]
     denied = []
     for kind, model in tried:

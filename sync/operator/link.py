@@ -78,7 +78,7 @@ def linked(document: SyncedDocument, stripe_id: str, *, force: bool = False) -> 
 def _read(document: SyncedDocument, stripe_id: str) -> dict[str, Any]:
     """Return the object of that id. Raises NotPossible where Stripe has none."""
     try:
-        reply = current().gateway.get(document.resource.url(stripe_id)) if is_id(stripe_id) else None
+        reply = current().gateway.get(document.resource.object_path(stripe_id)) if is_id(stripe_id) else None
     except ReadRefused:
         reply = None
     if reply is None or reply.gone or reply.remote.get("object") != document.resource.kind:

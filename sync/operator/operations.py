@@ -239,7 +239,7 @@ def _require_quiet(document: SyncedDocument) -> None:
 def _keep(document: SyncedDocument, orphan: str) -> None:
     """Give an orphan that is kept on purpose a document: from now on it is an object like any other."""
     model = type(document)
-    reply = current().gateway.get(model.resource.url(orphan))
+    reply = current().gateway.get(model.resource.object_path(orphan))
     if reply is not None and not reply.gone and not model.objects(stripe_id=orphan, live=True).first():
         model.adopt(from_reply(model, reply))
 

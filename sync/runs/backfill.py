@@ -77,7 +77,7 @@ def chosen(wanted: Sequence[str]) -> dict[str, Model]:
     known = {kind: model for kind, model in kinds().items() if model.resource.path or model.resource.mirrored}
     if not wanted:
         return known
-    listable = {kind: model for kind, model in known.items() if model.resource.listed or kind in owned_kinds()}
+    listable = {kind: model for kind, model in known.items() if model.resource.listable or kind in owned_kinds()}
     names = {_plain(name): kind for kind, model in listable.items() for name in (model.plural(), kind)}
     if unknown := [name for name in wanted if _plain(name) not in names]:
         raise BadSettings([f"there is no list of {', '.join(unknown)}; there are: {', '.join(sorted(listable))}"])

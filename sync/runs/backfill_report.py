@@ -69,7 +69,7 @@ class Backfill:
     @property
     def listed(self) -> list[str]:
         """The kinds that have a list of their own."""
-        return [kind for kind, model in self.models.items() if model.resource.listed]
+        return [kind for kind, model in self.models.items() if model.resource.listable]
 
     @property
     def not_available(self) -> dict[str, str]:
@@ -161,5 +161,7 @@ class Backfill:
         self.parts = {told.pop("kind"): KindProgress.recalled(told) for told in value["parts"]}
         self.owners.recall(value.get("owners", ()))
         if "owners" not in value:  # of a version that asked for a part of these lists
-            self.parts = {kind: part for kind, part in self.parts.items() if len(kinds()[kind].resource.whole) == 1}
+            self.parts = {
+                kind: part for kind, part in self.parts.items() if len(kinds()[kind].resource.list_params) == 1
+            }
         log.info("goes on where it was: %s objects were read", f"{self.counts.total():,}")

@@ -60,7 +60,7 @@ def compare_everything(
         _put_right(model, MISNAMED, run, left_out)
     refused: dict[str, CannotLook] = {}
     for kind, model in models.items():
-        if not model.resource.listed:
+        if not model.resource.listable:
             continue
         try:
             seen = _listed(model, run)
@@ -79,7 +79,7 @@ def compare_everything(
         if models[kind] in alive:
             coverage.not_compared[kind] = in_no_list(kind)
     for model in models.values():
-        if model in begun and not model.resource.listed:
+        if model in begun and not model.resource.listable:
             _put_right(model, {**AWAKE, **(FOLLOWED if model.resource.is_composed else {})}, run, left_out)
 
 

@@ -104,7 +104,7 @@ def _made_otherwise(document: SyncedDocument, remote: Json) -> str | None:
     for name, field in model.own_fields().items():
         if name in cut:  # the rest is not shown
             continue
-        told = shown.get(getattr(field, "remote", name))
+        told = shown.get(getattr(field, "stripe_name", name))
         given = sent.get(name)
         if given in (None, "", []):
             wrong = getattr(field, "unfilled", False) and told not in (None, "")
@@ -121,7 +121,7 @@ def _is_text(field: BaseField) -> bool:
     """Whether what was sent in this field is shown as it was sent: no choice, which is a word of Stripe's, and no
     payment method, of which test cards make a new one.
     """
-    return isinstance(field, StringField) and not field.choices and getattr(field, "refers", "") != "payment_method"
+    return isinstance(field, StringField) and not field.choices and getattr(field, "references", "") != "payment_method"
 
 
 def _as(field: BaseField, given: Any, told: Any) -> bool:

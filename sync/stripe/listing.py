@@ -63,7 +63,7 @@ def pages_with_cursor(
 ) -> Iterator[tuple[Reply, ListCursor | None]]:
     """Read the same pages, each with the place after it; None, where nothing was read yet. Raises CannotLook."""
     asked = mark.asked if mark else 0
-    for number, question in [*enumerate(model.resource.whole)][asked:]:
+    for number, question in [*enumerate(model.resource.list_params)][asked:]:
         for page in _answers(gateway, model, question, since, mark):
             mark = replace(cursor_after(page), asked=number) if page.remote["data"] else mark
             yield page, mark
@@ -79,10 +79,10 @@ def _answers(
 ) -> Iterator[Reply]:
     resource, window = model.resource, {} if since is None else {"gte": since}
     while True:
-        filters: dict[str, Any] = {**question, **({"created": window} if window and resource.dated else {})}
+        filters: dict[str, Any] = {**question, **({"created": window} if window and resource.created_filter else {})}
         try:
             for page in gateway.pages(resource.path, after=mark.id if mark else None, **filters):
-                kept = page if resource.dated else made_since(page, since)
+                kept = page if resource.created_filter else made_since(page, since)
                 yield kept
                 if len(kept.remote["data"]) < len(page.remote["data"]):
                     return  # newest first: what follows is older still

@@ -226,7 +226,7 @@ def test_what_we_send_and_stripe_shows_only_when_asked_is_asked_for(kind: str) -
     sent = {
         name
         for name, field in model._fields.items()
-        if getattr(field, "sent", "") and not getattr(field, "told", False)
+        if getattr(field, "sent", "") and not getattr(field, "write_only", False)
     }
 
     asked = {name for name in hidden & sent if f"{kind}.{name}" not in ALWAYS_SHOWN}

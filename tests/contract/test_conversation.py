@@ -238,7 +238,7 @@ TURNS = 120  # more than any field has choices
 def sent(kind: str) -> Iterator[tuple[str, str, Mapping[str, BaseField], Json]]:
     """Yield all that a model can send: the verb, path, fields and values."""
     resource, fields = kinds()[kind].resource, kinds()[kind]._fields
-    told = {name: field for name, field in fields.items() if not getattr(field, "local", False)}
+    told = {name: field for name, field in fields.items() if not getattr(field, "local_only", False)}
     for turn in range(TURNS):
         yield "create", resource.path, told, body(told, "create", turn)
         if any("update" in words(field) for field in told.values()):

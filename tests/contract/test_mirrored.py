@@ -89,13 +89,13 @@ def test_a_row_is_read_as_stripe_python_reads_it(row: Resource) -> None:
     theirs = READS[row.kind]
 
     assert {_unnamed(path) for path in row.path.split()} <= {_unnamed(path) for path in theirs.one}
-    assert row.blind == (not theirs.one), "an object that can be read is not events-only"
+    assert row.events_only == (not theirs.one), "an object that can be read is not events-only"
     if row.kind in PARTIAL:
-        assert not row.listed
+        assert not row.listable
     else:
-        assert row.listed == bool(theirs.all)
-    if row.listed:
-        assert (row.path, row.dated) in theirs.all.items()
+        assert row.listable == bool(theirs.all)
+    if row.listable:
+        assert (row.path, row.created_filter) in theirs.all.items()
 
 
 def _unnamed(path: str) -> str:

@@ -82,19 +82,19 @@ def test_a_list_that_leaves_something_out_is_asked_for_it_or_the_registry_says_w
     if kind in WHOLE:
         assert found, "nothing to explain any more"
     elif found:
-        asked = {value for question in resource.whole for value in question.values()}
+        asked = {value for question in resource.list_params for value in question.values()}
         assert asked or resource.unlisted, (
             f"Stripe's list of {kind} does not show everything: {' '.join(words.split())}"
         )
     else:
-        assert resource.whole == ({},)
+        assert resource.list_params == ({},)
 
 
 @pytest.mark.parametrize("kind", KEPT)
 def test_a_kind_is_listed_as_a_whole_for_its_owners_or_nowhere(kind: str) -> None:
     resource = KEPT[kind].resource
 
-    assert [resource.listed, kind in owned_kinds(), kind in UNLISTED].count(True) == 1
+    assert [resource.listable, kind in owned_kinds(), kind in UNLISTED].count(True) == 1
 
 
 @pytest.mark.parametrize("owned", OWNED, ids=lambda owned: f"{owned.path} of {owned.owner}")

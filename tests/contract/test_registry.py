@@ -28,8 +28,10 @@ def test_a_type_is_what_stripe_python_says(kind: str) -> None:
 
     assert ours.path == theirs.class_url()
     assert ours.prefix == RESOURCES[kind].prefix.partition("{")[0]
-    assert (ours.deletable or ours.ends) == hasattr(theirs, "delete")
-    assert not ours.listed or ours.dated == ("created" in (library.call("get", ours.path) or {})["properties"])
+    assert (ours.deletable or ours.readable_after_delete) == hasattr(theirs, "delete")
+    assert not ours.listable or ours.created_filter == (
+        "created" in (library.call("get", ours.path) or {})["properties"]
+    )
     assert ours.has_created_event == (ours.created_event in EVENTS)
 
 

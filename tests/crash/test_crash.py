@@ -184,12 +184,21 @@ ROWS: dict[str, tuple[str, ...]] = {
     "reconcile a stored 500, made all the same": ("14",),
     "undo a late twin": ("45",),
 }
-SHOWN = ("path", "announced", "listed", "expand", "parts", "money")  # what a look, a list and a run ask of a kind
+# What a refresh, a list and a run ask of a kind.
+SHOWN = ("path", "has_created_event", "listable", "expand", "parts", "moves_money_if")
 EVERY_KIND = {  # and what else each of them asks
-    "create, reply lost": ("stem", "ends", "own_id", "mark", "whole", "leaves_out", "dated"),
-    "update, reply lost": ("ends",),
-    "delete, reply lost": ("deleted_while", "ends"),
-    "undo a late twin": ("undo", "holds", "own_id"),
+    "create, reply lost": (
+        "event_prefixes",
+        "readable_after_delete",
+        "accepts_custom_id",
+        "correlation_field",
+        "list_params",
+        "leaves_out",
+        "created_filter",
+    ),
+    "update, reply lost": ("readable_after_delete",),
+    "delete, reply lost": ("deleted_while", "readable_after_delete"),
+    "undo a late twin": ("undo", "undo_blockers", "accepts_custom_id"),
 }
 
 
@@ -202,10 +211,10 @@ def done(kind: str, name: str) -> tuple[object, ...]:
     """What the code sees of an action. Each that moves money is one of its own."""
     action = kinds()[kind].resource.actions[name]
     return (
-        action.money and (kind, name),
+        action.moves_money and (kind, name),
         action.calls is None,
         action.takes is None,
-        row("path", "has_created_event", "listed", "mark")(kind),
+        row("path", "has_created_event", "listable", "correlation_field")(kind),
     )
 
 

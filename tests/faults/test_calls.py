@@ -95,4 +95,4 @@ NOTHING = ("500_before", "decline")  # was made
 def nobody_can_tell(call: Call, fault: Fault) -> bool:
     """Whether Stripe has made what neither an event nor a list nor a mark shows: a card that no customer has."""
     resource = call.model.resource
-    return fault.name == "500_after" and bool(resource.path) and not (resource.has_created_event or resource.listed)
+    return fault.name == "500_after" and bool(resource.path) and not (resource.has_created_event or resource.listable)

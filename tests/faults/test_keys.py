@@ -34,7 +34,7 @@ def test_what_stripe_finishes_later_under_no_key_is_linked_or_left_to_a_person(w
     assert document is not None
     there = {remote["id"] for remote in world.stripe.objects(kind)}
     assert made <= there, "nothing is undone on a guess"
-    assert document.review is not None or document.stripe_id in made or not kinds()[kind].resource.listed
+    assert document.review is not None or document.stripe_id in made or not kinds()[kind].resource.listable
     world.reconcile(full=True)  # what hangs on an undecided object (the items of an invoice) is told by no event
     assert_in_sync(world, review=True)
 

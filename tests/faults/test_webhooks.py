@@ -132,7 +132,7 @@ def test_what_no_webhook_told_reconcile_hears(world: World, kind: str) -> None:
     assert_in_sync(world)
 
 
-@pytest.mark.parametrize("kind", every_type("41", lambda model: model.resource.listed and told(model)))
+@pytest.mark.parametrize("kind", every_type("41", lambda model: model.resource.listable and told(model)))
 def test_what_stripe_never_told_at_all_the_full_comparison_sees(world: World, kind: str) -> None:
     document = samples.create(kind)
     world.deliver()

@@ -241,8 +241,8 @@ def _about(name: str, field: Any, value: Any) -> Any:
         return about(field.document_type._fields, value)
     if isinstance(field, ListField):
         return [_about(name, field.field, item) for item in value]
-    if getattr(field, "refers", None):
+    if getattr(field, "references", None):
         return id_of(kinds()[field.refers])
-    if getattr(field, "local", False):
+    if getattr(field, "local_only", False):
         return unique(value, field.max_length)
     return "eur" if name.endswith("currency") else value

@@ -338,10 +338,10 @@ def test_no_text_is_read_as_an_operator(world: World, kind: str) -> None:
             row = model._get_collection().find_one({"_id": model.lookup(response.json["id"]).id})
             kept = row["operation"]["params"].get(name) if row["operation"] else row.get(name)
             assert kept in (operator, None, body.get(name)), (name, row)
-            if name in response.json and not hasattr(model._fields[name], "told"):
+            if name in response.json and not hasattr(model._fields[name], "write_only"):
                 assert response.json[name] == operator
                 assert row[name] == operator
-            if getattr(model._fields[name], "local", False):
+            if getattr(model._fields[name], "local_only", False):
                 model._get_collection().delete_one({"_id": row["_id"]})
     assert stored or kind in ("refund", "payment_method", "checkout.session", "promotion_code"), (
         "else nothing was tried"

@@ -17,7 +17,7 @@ from tests.support.world import World
 
 T = 1_700_000_000
 SHARED = (HealthCheck.function_scoped_fixture, HealthCheck.too_slow)
-BLIND = sorted(kind for kind, model in kinds().items() if model.resource.blind)
+BLIND = sorted(kind for kind, model in kinds().items() if model.resource.events_only)
 READ = ["payout", "dispute", "tax_id", "person", "plan"]  # told in distinct seconds, so that nobody has to look
 
 
@@ -26,19 +26,19 @@ def histories(draw: st.DrawFn) -> tuple[str, list[bytes], list[int]]:
     """A kind, the events of one object of it, oldest first, and the order in which they arrive."""
     kind = draw(st.sampled_from([*BLIND, *READ]))
     resource = kinds()[kind].resource
-    gap = st.sampled_from([0, 0, 0, 1] if resource.blind else [1])
+    gap = st.sampled_from([0, 0, 0, 1] if resource.events_only else [1])
     at, letters = T, []
     object: dict[str, Any] = {"id": "x_1", "object": kind, "created": T, "account": "acct_1"}
     steps = draw(st.lists(st.sampled_from("abcdef"), min_size=1, max_size=6))
     for number, value in enumerate(steps):
         verb = "updated" if number else "created"
         at += draw(gap)
-        letters.append(event(f"{resource.stems[0]}.{verb}", {**object, "value": value}, at))
+        letters.append(event(f"{resource.event_prefixes[0]}.{verb}", {**object, "value": value}, at))
     if draw(st.sampled_from([False, False, True])):
         at += draw(
             st.integers(int(resource.accepts_custom_id), 1)
         )  # where an id may live again, a tie has to be looked at
-        letters.append(event(f"{resource.stems[0]}.deleted", {**object, "value": "last words"}, at))
+        letters.append(event(f"{resource.event_prefixes[0]}.deleted", {**object, "value": "last words"}, at))
     again = draw(st.lists(st.sampled_from(range(len(letters))), max_size=4))
     return kind, letters, draw(st.permutations([*range(len(letters)), *again]))
 

@@ -31,12 +31,15 @@ def row(*asked: str) -> Callable[[str], Any]:
 
     def seen(kind: str) -> list[Any]:
         resource = kinds()[kind].resource
-        return [resource.mirrored, *(_sight(name, getattr(resource, name)) for name in asked)]
+        return [resource.mirrored, *(_sight(resource, name) for name in asked)]
 
     return seen
 
 
-def _sight(name: str, value: Any) -> Any:
+def _sight(resource: Resource, name: str) -> Any:
+    value = getattr(resource, name)
+    if name == "event_prefixes":
+        return value != (resource.kind,)
     if callable(value):
         return value is not ROW[name].default
     if isinstance(value, str):

@@ -21,7 +21,7 @@ def stock(world: World, count: int, kind: str = "customer", **fields: Any) -> li
 
 def assert_copied(world: World, *wanted: str) -> None:
     """Assert that the documents of these kinds are Stripe's objects, each once and as it is there."""
-    for kind in wanted or [kind for kind, model in kinds().items() if model.resource.listed]:
+    for kind in wanted or [kind for kind, model in kinds().items() if model.resource.listable]:
         model: type[SyncedDocument] = kinds()[kind]
         here = sorted((document.stripe_id, document.digest) for document in model.objects(status="active"))
         there = sorted((remote["id"], digest(remote)) for remote in world.stripe.objects(kind))

@@ -63,7 +63,7 @@ DISPUTED = ("closed", "created", "funds_reinstated", "funds_withdrawn", "updated
     ],
 )
 def test_an_object_is_read_under_the_one_that_it_names(kind: str, object: dict[str, str], path: str | None) -> None:
-    assert kinds()[kind].resource.address(object) == path
+    assert kinds()[kind].resource.read_path(object) == path
 
 
 def test_a_file_of_its_own_wins_whichever_is_imported_first(monkeypatch: pytest.MonkeyPatch) -> None:

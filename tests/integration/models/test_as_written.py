@@ -61,7 +61,7 @@ def every_name() -> Json:
 
 def adopted(model: type[SyncedDocument], remote: Json) -> SyncedDocument:
     """The document of an object, as an event lets it be born, read anew."""
-    told = json.loads(event(f"{model.resource.stems[0]}.created", remote, T))
+    told = json.loads(event(f"{model.resource.event_prefixes[0]}.created", remote, T))
     return model.adopt(from_event(model, told)).fetch_latest()
 
 

@@ -373,7 +373,7 @@ def test_a_sample_of_every_object_is_kept_or_ignored_with_a_reason(new_database:
         world.advance(seconds=2)  # an account is there twice, and of one second nobody knows which is newer
         kind = str(sample["object"])
         known = kinds().get(kind)
-        stem = known.resource.stems[0] if known else kind
+        stem = known.resource.event_prefixes[0] if known else kind
         if known and known.resource.expand and not is_deleted(sample):
             world.stripe.insert(kind, sample)  # its event does not show all of it: it is read
         verb = "deleted" if is_deleted(sample) else "created"

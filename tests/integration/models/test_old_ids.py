@@ -85,5 +85,7 @@ def test_a_customer_of_an_old_id_is_linked_by_an_operator(world: World) -> None:
 def test_every_event_of_every_kind_keeps_what_has_such_an_id(world: World) -> None:
     at = int(world.stripe.clock.now())
     for kind in ("plan", "charge", "refund", "tax_id", "review"):
-        raw = event(f"{kinds()[kind].resource.stems[0]}.updated", {"id": f"pyr_1/{kind} 1", "object": kind}, at)
+        raw = event(
+            f"{kinds()[kind].resource.event_prefixes[0]}.updated", {"id": f"pyr_1/{kind} 1", "object": kind}, at
+        )
         assert world.send(raw).json["state"] in ("applied", "waiting"), kind

@@ -159,7 +159,7 @@ def test_what_is_only_mirrored_is_kept_without_its_keys(shop: World, kind: str, 
     remote = {"id": "x_1AbcdefgHijk", "object": kind, "created": 1_700_000_000, "status": "open", **inner}
     resource = kinds()[kind].resource
 
-    assert shop.deliver([event(f"{resource.stems[0]}.updated", remote)]) == ["applied"]
+    assert shop.deliver([event(f"{resource.event_prefixes[0]}.updated", remote)]) == ["applied"]
 
     assert stored("zq7x") == []
     assert kinds()[kind].objects.get().stripe["status"] == "open"

@@ -48,7 +48,7 @@ def test_an_id_of_any_characters_is_one_whatever_it_names(id: str) -> None:
             continue
         assert why_not_mirrored(parse(event(resource.created_event, {"id": id, "object": kind}, 1))) is None
         if resource.path and "{" not in resource.path:
-            path = resource.url(id)
+            path = resource.object_path(id)
             assert path.startswith(resource.path + "/")
             assert path.count("/") == resource.path.count("/") + 1, "what is in an id is no part of a path"
             assert path.isascii()

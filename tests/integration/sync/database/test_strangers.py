@@ -144,7 +144,7 @@ def test_rows_that_come_later_are_passed_over_by_every_event_run_and_erasure(wor
     for number, (kind, model) in enumerate(kinds().items()):
         remote = {"id": f"xx_{number}Shared", "object": kind, "created": 1, "customer": customer.stripe_id}
         what = ("created", "updated", "deleted")[number % 3]
-        answer = world.send(event(f"{model.resource.stems[0]}.{what}", remote, int(world.stripe.clock.now())))
+        answer = world.send(event(f"{model.resource.event_prefixes[0]}.{what}", remote, int(world.stripe.clock.now())))
         assert answer.status_code == 200, (kind, what, answer.json)
     ours_alone = re.compile("|".join(f"a row in {name} {NOT_OURS}|Unguarded: .* without {name}\\..*" for name in NAMES))
     assert all(ours_alone.fullmatch(row.error) for row in Event.objects(state="received"))

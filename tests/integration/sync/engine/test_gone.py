@@ -49,8 +49,10 @@ DELETED = sorted(kind for kind, model in REAL.items() if not model.resource.last
 LASTING = sorted(REAL.keys() - DELETED)
 READ_ONLY = sorted(kind for kind, model in kinds().items() if issubclass(model, Mirrored) and readable(kind))
 # What a 404, and a list, are judged by.
-NOT_FOUND = row("path", "has_created_event", "ends", "deletable", "removable", "deleted_while")
-LISTED = row("listed", "whole", "dated", "leaves_out", "parts", "accepts_custom_id", "expand", "removable")
+NOT_FOUND = row("path", "has_created_event", "readable_after_delete", "deletable", "removable", "deleted_while")
+LISTED = row(
+    "listable", "list_params", "created_filter", "leaves_out", "parts", "accepts_custom_id", "expand", "removable"
+)
 COPIES_THAT_LAST = [kind for kind in READ_ONLY if kinds()[kind].resource.lasts(RESOURCES[kind].defaults)]
 
 
@@ -71,7 +73,9 @@ def make(world: World, kind: str) -> SyncedDocument:
 
 def copied(world: World, kind: str) -> SyncedDocument:
     planted = world.stripe.insert(kind)
-    world.deliver([event(f"{kinds()[kind].resource.stems[0]}.updated", planted, int(world.stripe.clock.now()))])
+    world.deliver(
+        [event(f"{kinds()[kind].resource.event_prefixes[0]}.updated", planted, int(world.stripe.clock.now()))]
+    )
     found: SyncedDocument = kinds()[kind].objects(stripe_id=planted["id"]).get()
     return found
 
@@ -143,7 +147,7 @@ def test_whatever_shows_it_again_ends_the_review(world: World, kind: str) -> Non
     assert world.reconcile().exit_code == 1
     world.advance(hours=1)
 
-    if document.resource.listed:
+    if document.resource.listable:
         world.reconcile(full=True)
         assert world.converge().exit_code == 0
     else:
@@ -260,7 +264,7 @@ def pay(world: World) -> Order:
 
 
 @pytest.mark.parametrize(
-    "kind", representatives(sorted(kind for kind, model in REAL.items() if model.resource.listed), LISTED)
+    "kind", representatives(sorted(kind for kind, model in REAL.items() if model.resource.listable), LISTED)
 )
 def test_what_is_listed_and_deleted_here_comes_back(world: World, kind: str) -> None:
     document = made(world, kind)

@@ -65,7 +65,7 @@ def written(path: str) -> Iterator[set[str | None]]:
         for document in model.objects(lease__gt=clock.now()):
             undoing, calls = document.undoing, document.operation.calls if document.operation else []
             yield {call.key if call.method == "post" else None for call in calls if call.path == path}
-            if undoing is not None and path.startswith(model.resource.url(undoing.orphan)):
+            if undoing is not None and path.startswith(model.resource.object_path(undoing.orphan)):
                 yield {None if undoing.way == "delete" else undoing.key}
 
 
@@ -98,7 +98,11 @@ def way(call: Call) -> tuple[object, ...]:
     """What a call sends by: a verb that all have, or an action, and the calls that some make of it."""
     resource = call.model.resource
     action = resource.actions.get(call.verb)
-    sent = action.calls or action.money if action else (call.verb, resource.accepts_custom_id, resource.mark)
+    sent = (
+        action.calls or action.moves_money
+        if action
+        else (call.verb, resource.accepts_custom_id, resource.correlation_field)
+    )
     return action is None, sent, bool(resource.path)
 
 
@@ -117,7 +121,7 @@ def test_what_a_call_sends_is_written_before_it_is_sent(guarded: tuple[World, Gu
     world.reconcile()  # sends what is left
 
 
-@pytest.mark.parametrize("kind", representatives(UNDONE, row("undo", "has_created_event", "holds")))
+@pytest.mark.parametrize("kind", representatives(UNDONE, row("undo", "has_created_event", "undo_blockers")))
 def test_an_undo_is_written_before_it_is_sent(guarded: tuple[World, Guard], kind: str) -> None:
     world, guard = guarded
     document = given_up(world, kind)

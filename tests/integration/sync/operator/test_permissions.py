@@ -22,7 +22,7 @@ from tests.support.world import URL, World
 KEY = "rk_test_restricted"
 SERVICE, RECONCILE, DRY, BACKFILL, DOCTOR, LIST, ENDPOINT, ERASE, NOTHING = NEEDS
 MADE = members([CREATED])
-LISTED = [kind for kind in MADE if kinds()[kind].resource.listed]
+LISTED = [kind for kind in MADE if kinds()[kind].resource.listable]
 
 
 @pytest.fixture

@@ -179,7 +179,7 @@ def test_since_copies_only_what_was_created_since_then(
     world: World, run: Run, monkeypatch: pytest.MonkeyPatch, dated: bool
 ) -> None:
     old = stock(world, SEVERAL)
-    monkeypatch.setattr(Customer, "resource", replace(Customer.resource, dated=dated))
+    monkeypatch.setattr(Customer, "resource", replace(Customer.resource, created_filter=dated))
     since = old[119]["created"]
 
     assert copy("customer", since=since).counts == {"adopt": 120}
@@ -357,7 +357,7 @@ def test_ctrl_c_says_how_to_go_on(
 def test_the_object_at_its_place_may_be_gone_meanwhile(
     world: World, monkeypatch: pytest.MonkeyPatch, dated: bool
 ) -> None:
-    monkeypatch.setattr(Customer, "resource", replace(Customer.resource, dated=dated))
+    monkeypatch.setattr(Customer, "resource", replace(Customer.resource, created_filter=dated))
     remotes = stock(world, SEVERAL)
     with pytest.raises(KeyboardInterrupt):
         copy("customer", note=killed_after(1))

@@ -110,7 +110,7 @@ def test_no_kind_passes_for_edited_whatever_it_came_to_be_by(world: World, full:
     for kind, model in kinds().items():
         if model.resource.path or model.resource.mirrored:
             remote = {"id": f"xx_{kind}", "object": kind, "created": 1, "livemode": False, "metadata": {"a": 1.5}}
-            model.adopt(from_event(model, json.loads(event(f"{model.resource.stems[0]}.created", remote, 5))))
+            model.adopt(from_event(model, json.loads(event(f"{model.resource.event_prefixes[0]}.created", remote, 5))))
 
     for (kind, id), row in rows().items():
         assert kinds()[kind].edited(row) == [], (kind, id, row)

@@ -174,7 +174,7 @@ def test_what_comes_later_of_any_kind_is_theirs_by_its_places_and_nobodys_by_a_m
         base = {"object": kind, "created": at_, **WORDS}
         theirs = {**base, "id": f"xx_{number}TheirsA7", **at(CUSTOMERS[number % len(CUSTOMERS)], ann.stripe_id)}
         others = {**base, "id": f"xx_{number}OthersA7", **mention, "customer": (None, "cus_1BobA7")[number % 2]}
-        stem = model.resource.stems[0]
+        stem = model.resource.event_prefixes[0]
         world.deliver([event(f"{stem}.updated", remote, at_) for remote in (theirs, others)])
 
         assert model.of(theirs["id"]).erased_at is not None, kind

@@ -101,7 +101,10 @@ def settle(world: World, mixed: Mixed) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", representatives(KINDS, row("has_created_event", "mark", "accepts_custom_id", "listed", "money"))
+    "kind",
+    representatives(
+        KINDS, row("has_created_event", "correlation_field", "accepts_custom_id", "listable", "moves_money_if")
+    ),
 )
 def test_the_reply_to_another_creation_links_nothing_and_counts_as_lost(world: World, mixed: Mixed, kind: str) -> None:
     model = created_kinds()[kind]
@@ -318,7 +321,7 @@ def test_the_page_of_another_list_makes_nobodys_documents(world: World, mixed: M
 
 
 def test_every_list_that_stripe_documents_is_taken_for_what_it_is() -> None:
-    listed = {kind: model.resource.path for kind, model in kinds().items() if model.resource.listed}
+    listed = {kind: model.resource.path for kind, model in kinds().items() if model.resource.listable}
     for kind, path in listed.items():
         schema = reply("get", path, 200)
         told = schema["properties"]["url"].get("pattern", path).removeprefix("^") if schema else path

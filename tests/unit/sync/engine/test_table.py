@@ -121,8 +121,8 @@ def test_the_documentation_has_this_table() -> None:
 def test_what_moves_money_is_sent_for_fifteen_minutes_and_never_given_up_on_a_guess(
     facts: Facts, remote_state: RemoteState, remedy: Remedy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    confirm = Action(done=lambda remote, sent: True, money=True)
-    moving = replace(Customer.resource, money=lambda verb, sent: True, actions={"confirm": confirm})
+    confirm = Action(done=lambda remote, sent: True, moves_money=True)
+    moving = replace(Customer.resource, moves_money_if=lambda verb, sent: True, actions={"confirm": confirm})
     monkeypatch.setattr(Customer, "resource", moving)
 
     assert diagnose(facts, remote_state) == remedy
