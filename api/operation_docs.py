@@ -114,13 +114,13 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # the operations that belong to no ty
     },
     "operator.status": {
         "operationId": "show_status",
-        "summary": "Whether anything needs an operator, as `python -m sync status --json` prints it",
+        "summary": "Whether anything needs an operator, as `stripe-mongo-sync status --json` prints it",
         "tags": ["operator"],
         "answers": {"200": answer("How things stand.", HEALTH)},
     },
     "operator.list": {
         "operationId": "list_operations",
-        "summary": "List what is unfinished, in review or dead, as `python -m sync operations list --json` does",
+        "summary": "List what is unfinished, in review or dead, as `stripe-mongo-sync operations list --json` does",
         "tags": ["operator"],
         "parameters": [
             {"name": "kind", "in": "query", "schema": {"enum": [*kinds(), "event"]}},

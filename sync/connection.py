@@ -110,8 +110,8 @@ def _unchanged(
     others += ["http_client"] if http_client not in (None, there.http_client) else []
     others += ["listeners"] if listeners not in ((), there.listeners) else []
     if others:
-        told = f"This process is connected, with another {', '.join(others)}: call sync.disconnect() first."
-        raise AlreadyConnected(told)
+        told = f"This process is connected, with another {', '.join(others)}"
+        raise AlreadyConnected(f"{told}: call stripe_mongo_sync.disconnect() first.")
     return there
 
 

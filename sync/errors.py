@@ -22,11 +22,11 @@ class SyncError(Exception):
 
 
 class NotConnected(SyncError):
-    says = "Call sync.connect() before anything else."
+    says = "Call stripe_mongo_sync.connect() before anything else."
 
 
 class AlreadyConnected(SyncError):
-    says = "This process is connected with other settings: call sync.disconnect() first."
+    says = "This process is connected with other settings: call stripe_mongo_sync.disconnect() first."
 
 
 class BadSettings(SyncError):

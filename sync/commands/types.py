@@ -63,7 +63,7 @@ def markdown(entries: list["Entry"]) -> list[str]:
     return [
         "# What is kept of Stripe",
         "",
-        "Printed by `python -m sync types --markdown` (`make types`); a test compares. *list* is how",
+        "Printed by `stripe-mongo-sync types --markdown` (`make types`); a test compares. *list* is how",
         "`reconcile --full` compares everything, and of each owner a share of them in each run; *get* is how an",
         "object is looked at again; *events alone* means that Stripe offers neither.",
         "",

@@ -1,4 +1,4 @@
-"""Hooks: application code reacts to what happened. `@sync.on("customer.active", "stripe:charge.dispute.created")`."""
+"""Hooks: application code reacts to what happened. `@on("customer.active", "stripe:charge.dispute.created")`."""
 
 import importlib
 import inspect
@@ -47,7 +47,8 @@ def on(*names: str) -> Callable[[Registered], Registered]:
       work once for each `notice.id`.
     - After the fact: what is not yet certain (`pending`), or did not happen, gives no notice.
     - In any order, and later than the fact: `notice.document` is read just before the call.
-    - In a process of their own, `python -m sync hooks run`: no hook delays or loses an event, a request or reconcile.
+    - In a process of their own, `stripe-mongo-sync hooks run`: no hook delays or loses an event, a request or a
+      reconcile.
     - A hook that raises, takes longer than the limit, or ends its process is called again, later and later; after so
       many attempts the delivery is dead, until `hooks replay`. Each hook has deliveries of its own.
     - To forget: a document that is no longer there (it expired, or was adopted and gave way to the one that made its

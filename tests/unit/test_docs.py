@@ -67,6 +67,16 @@ def test_every_link_leads_somewhere() -> None:
             assert (page.parent / target).exists(), f"{page} links to {target}"
 
 
+def test_what_users_read_names_no_way_that_only_a_checkout_has() -> None:
+    pages = {Path("README.md"), *Path("docs").glob("*.md")}
+    pages -= {Path("docs", name) for name in ("ARCHITECTURE.md", "FAULTS.md", "adding-a-type.md")}  # of colleagues
+    code = (path for top in ("models", "sync", "webhooks", "api") for path in Path(top).rglob("*.py"))
+    said = re.compile(r"python -m sync\b|[`@ ]sync\.(?:connect|disconnect|on)\(")
+
+    for path in (*pages, *(path for path in code if path.name != "__main__.py")):
+        assert not said.findall(path.read_text()), path
+
+
 def test_every_fact_about_stripe_is_cited_and_every_citation_names_one() -> None:
     titles = settings_of(Path("docs/stripe-facts.md").read_text(), r"^## (.+)$")
     code = "".join(path.read_text() for top in ("emulator", "tests") for path in Path(top).rglob("*.py"))

@@ -65,7 +65,9 @@ def test_a_connection_with_any_other_setting_is_refused_and_the_first_goes_on(wo
     for name in (field.name for field in fields(Settings) if field.compare):
         asked = replace(world.read, **{name: OTHER[name]})
 
-        with pytest.raises(sync.AlreadyConnected, match=f"another {name}: call sync.disconnect") as refused:
+        with pytest.raises(
+            sync.AlreadyConnected, match=f"another {name}: call stripe_mongo_sync.disconnect"
+        ) as refused:
             sync.connect(asked)
 
         assert not [part for part in ("sk_test", "whsec_", "127.0.0.1") if part in str(refused.value)]
