@@ -18,7 +18,7 @@ from stripe_mongo_sync.models.rows.scrub import ID
 INSTALLATION = "installation"  # {"id"}
 STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}
 CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: the last whole read of Stripe's events
-CIRCUIT_BREAKER = "latch"  # {"cap"}: the brakes are on until an operator confirms
+CIRCUIT_BREAKER = "latch"  # {"cap"}: the circuit breaker is open until an operator resets it
 HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen"} of the last reconcile
 OWNERS = "owners"  # {"walks"}: how far a full comparison has asked owners for what is listed under them only
 PLACES = f"^(?:{OWNERS}$|backfill)"  # the names of what says how far a reading of lists is

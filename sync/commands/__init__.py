@@ -1,9 +1,9 @@
 """The commands of `stripe-mongo-sync`, one file each.
 
-A file offers `add(commands)`, which describes its command line and names the function that runs it and returns the exit
-code. Only that function imports what it runs: to explain a command, nobody waits for MongoEngine and stripe-python.
-Exit codes are the same everywhere: 0 in order, 1 needs an operator, 2 could not look (or was not told how, or was
-stopped before its end).
+Each file defines `add(commands)`, which describes its command line and names the function that runs it and returns the
+exit code. Only that function imports what it runs, so `--help` does not wait for MongoEngine and stripe-python.
+Exit codes are the same everywhere: 0 in order, 1 needs an operator, 2 could not check everything (also for a wrong
+argument, or when it was stopped before its end).
 """
 
 import argparse
@@ -45,7 +45,7 @@ COMMANDS = (
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return the command line of all of them."""
+    """Return the command line of all commands."""
     root = Line(prog=PROGRAM, description="Keep Stripe and MongoDB as one.")
     root.add_argument("--version", action="version", version=f"{SCRIPT} {__version__}")
     root.set_defaults(takes_more=False)

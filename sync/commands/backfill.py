@@ -18,26 +18,34 @@ if TYPE_CHECKING:
 def add(commands: "Commands") -> None:
     """Describe the command line."""
     one = command(commands, "backfill", "copy an existing Stripe account into MongoDB", run)
-    one.add_argument("types", nargs="*", metavar="TYPE", help="customer, promotion-codes, …; by default all")
-    one.add_argument("--since", type=moment, metavar="DATE", help="only what was created since then (ISO 8601, UTC)")
-    one.add_argument("--rate", type=rate, default=RATE, metavar="N", help=f"requests a second at most; {RATE:.0f}")
+    one.add_argument(
+        "types", nargs="*", metavar="TYPE", help="copy only these: customer, promotion-codes, …; by default all"
+    )
+    one.add_argument(
+        "--since", type=moment, metavar="DATE", help="copy only objects created since then (ISO 8601, UTC)"
+    )
+    one.add_argument("--rate", type=rate, default=RATE, metavar="N", help=f"at most N requests per second; {RATE:.0f}")
     one.add_argument(
         "--owner-reads",
         type=count,
         default=OWNER_READS,
         metavar="N",
-        help=f"GETs of this run for what is listed under its owner only (cards, tax ids, …); {OWNER_READS:,}",
+        help=f"GETs of this run for lists that need an owner (cards, tax ids, …); {OWNER_READS:,}",
     )
-    one.add_argument("--restart", action="store_true", help="begin anew, even if the last one was not finished")
+    one.add_argument(
+        "--restart",
+        action="store_true",
+        help="start again from the beginning, even if the last backfill was not finished",
+    )
 
 
 def run(given: argparse.Namespace) -> int:
-    """Backfill."""
+    """Copy, and show the progress."""
     from stripe_mongo_sync.sync.runs.backfill import backfill
     from stripe_mongo_sync.sync.stripe.throttle import Throttle
 
     patience, before = Throttle(given.rate), log.level
-    log.setLevel(logging.WARNING)  # a line for each object would bury the others
+    log.setLevel(logging.WARNING)  # one line per object would bury the warnings
     try:
         with Progress(sys.stderr) as progress:
             whole = backfill(
@@ -60,7 +68,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def moment(text: str) -> int:
-    """Return the second of an ISO date or time; UTC, unless it says otherwise."""
+    """Return the Unix time of an ISO date or time, which is UTC unless it names a zone."""
     try:
         told = datetime.fromisoformat(text)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What the command lines of all commands share."""
+"""The functions and argument types that the command lines of all commands share."""
 
 import argparse
 from collections.abc import Callable
@@ -14,10 +14,10 @@ NEEDS_OPERATOR, CANNOT_CHECK = 1, 2
 
 
 class Line(argparse.ArgumentParser):
-    """A command line whose errors are one line, whatever is in the arguments that they quote."""
+    """A command line whose errors are one line, even if the arguments that they quote are several."""
 
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong, and exit with 2."""
+        """Print the error, and exit with 2."""
         super().error(one_line(message))
 
 
@@ -30,10 +30,10 @@ def command(
     connects: bool = True,
     reads: bool = False,
 ) -> argparse.ArgumentParser:
-    """Add a command that `run` runs, with `--json`; return its parser, for what else it takes.
+    """Add a command that calls `run` and has the option `--json`; return its parser, for its other arguments.
 
-    One that `connects` finds the process connected to MongoDB and Stripe. One that only `reads` may be stopped
-    anywhere; the others say where (sync/process/stop.py).
+    With `connects`, the process is connected to MongoDB and Stripe before `run` is called. A command that only `reads`
+    may be stopped anywhere; the others say where (sync/process/stop.py).
     """
     added = commands.add_parser(name, help=help)
     added.add_argument("--json", action="store_true", help="print JSON")
@@ -47,7 +47,7 @@ def group(commands: "Commands", name: str, help: str) -> "Commands":
 
 
 def say(given: argparse.Namespace, data: Any, *lines: str) -> bool:
-    """Print `data` as JSON where that was asked for, else these lines; return whether somebody reads them."""
+    """Print `data` with `--json`, else these lines; return False when the output is closed."""
     return tell(in_json(data)) if given.json else tell(*lines)
 
 

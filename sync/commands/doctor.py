@@ -1,4 +1,4 @@
-"""`stripe-mongo-sync doctor`: look at everything that the service rests on, and say what to do about what is wrong."""
+"""`stripe-mongo-sync doctor`: check everything that the service depends on, and say how to repair what is wrong."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 def add(commands: "Commands") -> None:
     """Describe the command line."""
-    told = "look at the key, the webhooks, the clocks and MongoDB, and say what to do"
+    told = "check the key, the webhooks, the clocks and MongoDB, and say how to repair what is wrong"
     doctor = command(commands, "doctor", told, run, reads=True)
-    doctor.add_argument("--url", help="where Stripe reaches the service, if its path is not /webhooks/stripe")
+    doctor.add_argument("--url", help="the service's webhook address, if its path is not /webhooks/stripe")
 
 
 def run(given: argparse.Namespace) -> int:
-    """Examine everything."""
+    """Check everything, and print the findings."""
     from stripe_mongo_sync.sync.operator.doctor import examine
 
     found = examine(given.url)

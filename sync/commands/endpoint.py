@@ -1,4 +1,4 @@
-"""`stripe-mongo-sync endpoint`: make the webhook endpoint at Stripe, keep it right, and roll its secret."""
+"""`stripe-mongo-sync endpoint`: create, list, update, roll or delete the webhook endpoints at Stripe."""
 
 import argparse
 from typing import TYPE_CHECKING, Any
@@ -13,23 +13,23 @@ if TYPE_CHECKING:
 
 def add(commands: "Commands") -> None:
     """Describe the command line."""
-    actions = group(commands, "endpoint", "make the webhook endpoint at Stripe, keep it right, roll its secret")
-    made = command(actions, "create", "make one, with the events that are covered and our API version", create)
+    actions = group(commands, "endpoint", "create, list, update, roll or delete the webhook endpoints at Stripe")
+    made = command(actions, "create", "create an endpoint for all covered events, in our API version", create)
     made.add_argument("url", help="https://<your host>/webhooks/stripe")
-    command(actions, "list", "every webhook endpoint, and what is wrong with it", show_all, reads=True)
+    command(actions, "list", "list the webhook endpoints, and what is wrong with each", show_all, reads=True)
     for name, help, run in (
-        ("update", "send exactly the events that are covered, and enable it", update),
-        ("roll", "begin to roll its secret: make a second one for the same address", roll),
+        ("update", "enable an endpoint, and make it send exactly the covered events", update),
+        ("roll", "begin to roll a secret: create a second endpoint for the same address", roll),
     ):
         one = command(actions, name, help, run)
-        one.add_argument("id", nargs="?", help="we_…; may be left out where only one leads here")
-    old = command(actions, "delete", "remove one, which is how a roll ends", delete)
+        one.add_argument("id", nargs="?", help="we_…; optional when only one endpoint points here")
+    old = command(actions, "delete", "delete an endpoint, which ends a roll", delete)
     old.add_argument("id", help="we_…")
-    old.add_argument("--force", action="store_true", help="even if no other endpoint is ready to take over")
+    old.add_argument("--force", action="store_true", help="delete it even if no other endpoint can take over")
 
 
 def create(given: argparse.Namespace) -> int:
-    """Make one, and show its secret."""
+    """Create an endpoint, and show its secret."""
     from stripe_mongo_sync.sync.operator import endpoint
 
     made, secret = endpoint.create(given.url)
@@ -44,16 +44,20 @@ def create(given: argparse.Namespace) -> int:
 
 
 def show_all(given: argparse.Namespace) -> int:
-    """List them."""
+    """List the endpoints."""
     from stripe_mongo_sync.sync.operator import endpoint
 
     told = [each.shown() for each in endpoint.listed()]
-    say(given, told, *(map(_line, told) if told else ["there is none: make one with `endpoint create URL`"]))
+    say(
+        given,
+        told,
+        *(map(_line, told) if told else ["no webhook endpoint exists: create one with `endpoint create URL`"]),
+    )
     return 0
 
 
 def update(given: argparse.Namespace) -> int:
-    """Bring one up to date."""
+    """Update an endpoint."""
     from stripe_mongo_sync.sync.operator import endpoint
 
     told = endpoint.update(endpoint.endpoint_of(given.id)).shown()
@@ -81,7 +85,7 @@ def roll(given: argparse.Namespace) -> int:
 
 
 def delete(given: argparse.Namespace) -> int:
-    """Remove one."""
+    """Delete an endpoint."""
     from stripe_mongo_sync.sync.operator import endpoint
 
     endpoint.delete(endpoint.endpoint_of(given.id), force=given.force)
@@ -92,7 +96,7 @@ def delete(given: argparse.Namespace) -> int:
 def _line(one: dict[str, Any]) -> str:
     from stripe_mongo_sync.sync.stripe.answers import api_version
 
-    told = [] if one["ours"] else ["leads elsewhere"]
+    told = [] if one["ours"] else ["points elsewhere"]
     if one["api_version"] != api_version():
         version = word(one["api_version"]) if one["api_version"] else "of the account"
         told.append(f"in version {version}, not {api_version()}")

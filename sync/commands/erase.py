@@ -1,4 +1,4 @@
-"""`stripe-mongo-sync erase`: forget a person, and keep what the books need."""
+"""`stripe-mongo-sync erase`: erase a customer's personal data, and keep what accounting needs."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -11,13 +11,13 @@ if TYPE_CHECKING:
 
 def add(commands: "Commands") -> None:
     """Describe the command line."""
-    one = command(commands, "erase", "forget a person: delete the customer at Stripe, and what tells of them here", run)
-    one.add_argument("customer", help="the username, the id of the document, or cus_…; also of a deleted one")
-    one.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
+    one = command(commands, "erase", "delete a customer at Stripe, and erase their personal data here", run)
+    one.add_argument("customer", help="the username, the document's id, or cus_…; a deleted customer, too")
+    one.add_argument("--dry-run", action="store_true", help="show what would be done, and write nothing")
 
 
 def run(given: argparse.Namespace) -> int:
-    """Forget one."""
+    """Erase one customer."""
     from stripe_mongo_sync.sync.shop.erase import erase
 
     done = erase(given.customer, dry=given.dry_run)

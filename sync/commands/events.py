@@ -1,4 +1,4 @@
-"""`stripe-mongo-sync events`: see what came from Stripe and what became of it, and have it applied again."""
+"""`stripe-mongo-sync events`: list, show, replay or ignore the events of the inbox."""
 
 import argparse
 import json
@@ -11,34 +11,41 @@ from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, command, count, 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.cli import Commands
 
-STATES = ("received", "waiting", "applied", "stale", "ignored", "dead")  # a test compares: models take their time
+STATES = (
+    "received",
+    "waiting",
+    "applied",
+    "stale",
+    "ignored",
+    "dead",
+)  # a test compares them with the models, whose import would take too long here
 
 
 def add(commands: "Commands") -> None:
     """Describe the command line."""
-    actions = group(commands, "events", "see what came from Stripe, and have it applied again")
-    listed = command(actions, "list", "what came, newest first", show_all, reads=True)
+    actions = group(commands, "events", "list, show, replay or ignore the events of the inbox")
+    listed = command(actions, "list", "list the events, newest first", show_all, reads=True)
     listed.add_argument("--state", choices=STATES)
-    listed.add_argument(
-        "--type", metavar="TYPE", help="customer.updated, or customer.* (a thin event goes by the same name)"
-    )
-    listed.add_argument("--object", metavar="ID", help="about this Stripe object")
+    listed.add_argument("--type", metavar="TYPE", help="customer.updated, or customer.* (this includes thin events)")
+    listed.add_argument("--object", metavar="ID", help="only events about this Stripe object")
     listed.add_argument("--limit", type=count, default=20, metavar="N")
-    one = command(actions, "show", "one event, and what became of it", show, reads=True)
+    one = command(actions, "show", "show one event and its state", show, reads=True)
     one.add_argument("id")
-    one.add_argument("--raw", action="store_true", help="its body, too, which holds personal data")
-    again = command(actions, "replay", "apply one event again, or all dead ones", replay)
+    one.add_argument("--raw", action="store_true", help="print its body, too, which holds personal data")
+    again = command(actions, "replay", "apply one event again, or all dead events", replay)
     which = again.add_mutually_exclusive_group(required=True)
     which.add_argument("id", nargs="?", help="the id of an event, whatever its state")
     which.add_argument("--dead", action="store_true", help="every dead event")
-    again.add_argument("--since", type=moment, metavar="DATE", help="with --dead: only what came since (UTC)")
+    again.add_argument(
+        "--since", type=moment, metavar="DATE", help="with --dead: only events received since then (UTC)"
+    )
     again.set_defaults(refuse=again.error)
-    given_up = command(actions, "ignore", "give a dead event up", ignore)
+    given_up = command(actions, "ignore", "mark a dead event as ignored", ignore)
     given_up.add_argument("id")
 
 
 def moment(text: str) -> datetime:
-    """Return an ISO date or time; without a zone it is UTC."""
+    """Return the moment of an ISO date or time, which is UTC unless it names a zone."""
     found = datetime.fromisoformat(text)
     return found if found.tzinfo else found.replace(tzinfo=UTC)
 
@@ -49,7 +56,7 @@ def show_all(given: argparse.Namespace) -> int:
 
     found = inbox_admin.found(state=given.state, type=given.type, object=given.object, limit=given.limit)
     told = [inbox_admin.shown(row) for row in found]
-    say(given, told, *(map(inbox_admin.line, told) if told else ["no such event came"]))
+    say(given, told, *(map(inbox_admin.line, told) if told else ["no such event was received"]))
     return 0
 
 
@@ -65,7 +72,7 @@ def show(given: argparse.Namespace) -> int:
 
 
 def replay(given: argparse.Namespace) -> int:
-    """Replay one event, or all dead ones; 1 when one could not be applied."""
+    """Replay one event, or all dead events; return 1 when one could not be applied."""
     from stripe_mongo_sync.sync.operator import inbox_admin
 
     if given.since is not None and not given.dead:
@@ -74,16 +81,16 @@ def replay(given: argparse.Namespace) -> int:
         row = inbox_admin.replay(inbox_admin.event_of(given.id))
         told = inbox_admin.shown(row)
         say(given, told, inbox_admin.line(told))
-        return 0 if row.state in inbox_admin.SETTLED else NEEDS_OPERATOR
+        return 0 if row.state in inbox_admin.SUCCEEDED else NEEDS_OPERATOR
     counts: Counter[str] = Counter()
     failed = [inbox_admin.shown(row) for row in inbox_admin.replay_dead(given.since, counts)]
     summary = ", ".join(f"{state} {count}" for state, count in sorted(counts.items())) or "no event is dead"
     say(given, {"counts": counts, "failed": failed}, *map(inbox_admin.line, failed), summary)
-    return 0 if counts.keys() <= set(inbox_admin.SETTLED) else NEEDS_OPERATOR
+    return 0 if counts.keys() <= set(inbox_admin.SUCCEEDED) else NEEDS_OPERATOR
 
 
 def ignore(given: argparse.Namespace) -> int:
-    """Give one up."""
+    """Mark a dead event as ignored."""
     from stripe_mongo_sync.sync.operator import inbox_admin
 
     told = inbox_admin.shown(inbox_admin.ignore(inbox_admin.event_of(given.id)))

@@ -1,4 +1,4 @@
-"""`stripe-mongo-sync hooks`: run what application code hung on to what happens, and repair what failed."""
+"""`stripe-mongo-sync hooks`: deliver notices to the hooks of the application, and replay or drop deliveries."""
 
 import argparse
 from collections import Counter
@@ -19,20 +19,28 @@ if TYPE_CHECKING:
 
 def add(commands: "Commands") -> None:
     """Describe the command line."""
-    actions = group(commands, "hooks", "tell application code what happened")
-    running = command(actions, "run", "call the hooks that are due, once or every so many seconds", run)
-    running.add_argument("--every", type=seconds, metavar="SECONDS", help="go on until SIGTERM")
-    running.add_argument("--timeout", type=seconds, metavar="SECONDS", default=60.0, help="of one call (60)")
-    running.add_argument("--attempts", type=_count, metavar="N", default=15, help="then it is dead (15)")
+    actions = group(commands, "hooks", "deliver notices to hooks; list, replay or drop deliveries")
+    running = command(actions, "run", "call the hooks that are due, once or at an interval", run)
+    running.add_argument("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
+    running.add_argument("--timeout", type=seconds, metavar="SECONDS", default=60.0, help="time limit of one call (60)")
     running.add_argument(
-        "--backoff", type=seconds, metavar="SECONDS", default=30.0, help="after a failure (30), then twice that, …"
+        "--attempts", type=_count, metavar="N", default=15, help="attempts before a delivery is dead (15)"
     )
-    command(actions, "list", "every delivery that is pending or dead", show, reads=True)
-    replaying = command(actions, "replay", "call a hook again, with all of its attempts", replay)
+    running.add_argument(
+        "--backoff",
+        type=seconds,
+        metavar="SECONDS",
+        default=30.0,
+        help="wait after the first failure (30); it doubles with each",
+    )
+    command(actions, "list", "list the deliveries that are pending or dead", show, reads=True)
+    replaying = command(actions, "replay", "make a dead delivery due again, with all of its attempts", replay)
     which = replaying.add_mutually_exclusive_group(required=True)
     which.add_argument("id", nargs="?", help="the id of the delivery")
-    which.add_argument("--dead-since", type=_moment, metavar="DATE", help="all that died since then: 2026-11-23")
-    dropping = command(actions, "drop", "give a dead delivery up", drop)
+    which.add_argument(
+        "--dead-since", type=_moment, metavar="DATE", help="every delivery that died since then: 2026-11-23"
+    )
+    dropping = command(actions, "drop", "drop a dead delivery", drop)
     dropping.add_argument("id", help="the id of the delivery")
 
 
@@ -54,12 +62,12 @@ def run(given: argparse.Namespace) -> int:
     while not STOP.asked:
         try:
             counts = deliver(limits)
-            if counts:  # a run that did nothing says nothing
+            if counts:  # a run that did nothing prints nothing
                 _tell(given, counts)
-        except PyMongoError as error:  # the next round may find it back
+        except PyMongoError as error:  # it may answer in the next round
             log.error("MongoDB does not answer: %s", type(error).__name__)
         except Exception:
-            log.exception("this round broke off")
+            log.exception("this run failed")
         with suppress(Stopped):
             STOP.wait(given.every)
     return 0
@@ -75,7 +83,7 @@ def _tell(given: argparse.Namespace, counts: Counter[str]) -> int:
 
 
 def show(given: argparse.Namespace) -> int:
-    """List what is not done."""
+    """List the deliveries that are pending or dead."""
     from stripe_mongo_sync.models import Delivery, DeliveryState
 
     found = [_shown(row) for row in Delivery.objects(state__ne=DeliveryState.DONE).order_by("at")]
@@ -84,7 +92,7 @@ def show(given: argparse.Namespace) -> int:
 
 
 def replay(given: argparse.Namespace) -> int:
-    """Replay one, or all that died since a date."""
+    """Replay one delivery, or all that died since a date."""
     from stripe_mongo_sync.models import Delivery, DeliveryState
 
     if given.id is not None:
@@ -93,21 +101,21 @@ def replay(given: argparse.Namespace) -> int:
         rows = list(Delivery.objects(state=DeliveryState.DEAD, dead_at__gte=given.dead_since))
     replayed = [_shown(again) for row in rows if (again := row.replay())]
     if given.id is not None and not replayed:
-        raise NotPossible("It has just changed: look again.")
-    say(given, replayed, *(map(_line, replayed) if replayed else ["none died since then"]))
+        raise NotPossible("The delivery has just changed: see it in `hooks list`, and try again.")
+    say(given, replayed, *(map(_line, replayed) if replayed else ["no delivery died since then"]))
     return 0
 
 
 def drop(given: argparse.Namespace) -> int:
-    """Give one up."""
+    """Drop a dead delivery."""
     from stripe_mongo_sync.models import DeliveryState
 
     row = _row(given.id)
     if row.state != DeliveryState.DEAD:
-        raise NotPossible(f"This delivery is {row.state}, not dead.")
+        raise NotPossible(f"Delivery {row.id} is {row.state}, and only dead deliveries can be dropped.")
     dropped = row.succeed(f"given up by an operator; {row.error}", bare="given up by an operator")
     if dropped is None:
-        raise NotPossible("It has just changed: look again.")
+        raise NotPossible("The delivery has just changed: see it in `hooks list`, and try again.")
     say(given, _shown(dropped), _line(_shown(dropped)))
     return 0
 

@@ -16,11 +16,11 @@ def add(commands: "Commands") -> None:
     """Describe the command line."""
     told = "build the indexes that are missing, however long it takes; run it before a new version serves"
     indexes = command(commands, "indexes", told, run, connects=False, reads=True)
-    indexes.add_argument("--dry-run", action="store_true", help="say what is missing, and build nothing")
+    indexes.add_argument("--dry-run", action="store_true", help="list what is missing, and build nothing")
 
 
 def run(given: argparse.Namespace) -> int:
-    """Build them: 0 all are there, 1 some could not be built (or, dry, are missing)."""
+    """Build the missing indexes; return 1 when one could not be built (or, with --dry-run, is missing)."""
     from stripe_mongo_sync.sync.connection import reach
     from stripe_mongo_sync.sync.database import schema
     from stripe_mongo_sync.sync.database.indexes import gaps
@@ -41,14 +41,14 @@ def run(given: argparse.Namespace) -> int:
     elif not given.dry_run:
         schema.settle(settings)
     code = NEEDS_OPERATOR if told["missing"] or told["failed"] else 0
-    say(given, {**told, "exit_code": code}, *(_lines(told) or ["all indexes are there"]))
+    say(given, {**told, "exit_code": code}, *(_lines(told) or ["all indexes exist"]))
     return code
 
 
 def _build(found: "Gap", names: list[str]) -> dict[str, str]:
-    """Build them, and say so before: in a large collection that takes minutes, and writes go on meanwhile.
+    """Build the indexes of a collection; return those that could not be built, and why.
 
-    Return what could not be built, and why.
+    It is announced first, because in a large collection it takes minutes. Writes go on meanwhile.
     """
     from pymongo.errors import OperationFailure
 
@@ -72,5 +72,5 @@ def _lines(told: dict[str, Any]) -> list[str]:
         *(f"missing: {name}" for name in told["missing"]),
         *(f"built: {name}" for name in told["built"]),
         *(f"could not be built: {name}: {why}" for name, why in told["failed"].items()),
-        *(f"not ours, and forbids what we do not: {name}" for name in told["foreign"]),
+        *(f"not ours, and rejects documents that we accept: {name}" for name in told["foreign"]),
     ]

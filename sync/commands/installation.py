@@ -15,9 +15,9 @@ def add(commands: "Commands") -> None:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Mint a new installation id."""
+    """Give the database a new installation id."""
     from stripe_mongo_sync.models.state import State
 
     id = State.renew_installation()
-    say(given, {"installation": id}, f"this database is now the installation {id}; restart every process of it")
+    say(given, {"installation": id}, f"this database is now installation {id}: restart every process that uses it")
     return 0

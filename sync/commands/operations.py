@@ -1,4 +1,4 @@
-"""`stripe-mongo-sync operations`: settle by hand what needs a person."""
+"""`stripe-mongo-sync operations`: list unfinished documents, and resolve those that need an operator."""
 
 import argparse
 from dataclasses import asdict
@@ -6,33 +6,45 @@ from typing import TYPE_CHECKING
 
 from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, command, count, group, say
 from stripe_mongo_sync.sync.errors import NotPossible
+from stripe_mongo_sync.sync.process.screen import tell
+from stripe_mongo_sync.sync.process.starting import PROGRAM
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.cli import Commands
 
+DEPRECATED = "confirm"  # the name that `reset-breaker` had
+
 
 def add(commands: "Commands") -> None:
     """Describe the command line."""
-    actions = group(commands, "operations", "settle by hand what needs a person")
+    actions = group(commands, "operations", "list unfinished documents, and resolve those that need an operator")
     listed = command(
-        actions, "list", "every document that is pending, has twins, or is in review; dead events", show, reads=True
+        actions,
+        "list",
+        "list the documents that are pending, have orphans or are in review, and the dead events",
+        show,
+        reads=True,
     )
-    listed.add_argument("--kind", type=kind, metavar="KIND", help="only these: customer, event, …")
-    listed.add_argument("--verb", metavar="VERB", help="only with this operation: create, update, …")
-    listed.add_argument("--review", action="store_true", help="only what is in review")
-    listed.add_argument("--limit", type=count, metavar="N", help="so many; all, unless told")
-    listed.add_argument("--starting-after", metavar="ID", help="what follows the entry of this id")
+    listed.add_argument("--kind", type=kind, metavar="KIND", help="list only this kind: customer, event, …")
+    listed.add_argument("--verb", metavar="VERB", help="list only documents with this operation: create, update, …")
+    listed.add_argument("--review", action="store_true", help="list only documents in review")
+    listed.add_argument("--limit", type=count, metavar="N", help="list at most N entries; by default all")
+    listed.add_argument("--starting-after", metavar="ID", help="begin after the entry with this id")
     for name, told in (
-        ("retry", "look again, and send again only where the table would"),
-        ("roll-back", "give up what is pending: a creation, a change, or the undoing of twins"),
-        ("link", "say that this Stripe object is this document's: it is read, and compared with what was staged"),
+        ("retry", "read the object at Stripe again, and resend the operation only if that is safe"),
+        ("roll-back", "give up what is pending: a creation, a change, or the undo of orphans"),
+        ("link", "read a Stripe object, compare it with the staged operation, and link it to this document"),
     ):
         one = command(actions, name, told, run)
         one.add_argument("id", help="the id of the document")
         if name == "link":
             one.add_argument("stripe_id", help="the id of the Stripe object")
-            one.add_argument("--force", action="store_true", help="link it although it differs from what was staged")
-    command(actions, "confirm", "release the brakes after a run met its cap of undos and deletions", confirm)
+            one.add_argument(
+                "--force", action="store_true", help="link it although it differs from the staged operation"
+            )
+    told = "reset the circuit breaker, which opened when a run reached its limit of undos and deletions"
+    command(actions, "reset-breaker", told, reset_breaker)
+    command(actions, DEPRECATED, "deprecated: use reset-breaker", reset_breaker)
 
 
 def kind(text: str) -> str:
@@ -40,12 +52,12 @@ def kind(text: str) -> str:
     from stripe_mongo_sync.models import kinds
 
     if text not in {*kinds(), "event"}:
-        raise argparse.ArgumentTypeError("there is no such kind: see `types`; `event` is one here, too")
+        raise argparse.ArgumentTypeError("is not a kind: `types` lists the kinds, and `event` is one here, too")
     return text
 
 
 def show(given: argparse.Namespace) -> int:
-    """List what is unfinished."""
+    """List the unfinished documents, and the dead events."""
     from stripe_mongo_sync.models.base.input import Invalid
     from stripe_mongo_sync.sync.operator import operations
 
@@ -68,7 +80,7 @@ def show(given: argparse.Namespace) -> int:
 
 
 def run(given: argparse.Namespace) -> int:
-    """Do one of the actions."""
+    """Carry out one of the actions on a document."""
     from stripe_mongo_sync.sync.operator import operations
     from stripe_mongo_sync.sync.operator.link import Differs
 
@@ -83,10 +95,12 @@ def run(given: argparse.Namespace) -> int:
     return NEEDS_OPERATOR if one["review"] else 0
 
 
-def confirm(given: argparse.Namespace) -> int:
-    """Release the brakes."""
+def reset_breaker(given: argparse.Namespace) -> int:
+    """Reset the circuit breaker."""
     from stripe_mongo_sync.sync.operator import operations
 
-    operations.confirm()
-    say(given, {"confirmed": True}, "the brakes are released")
+    if given.action == DEPRECATED:
+        tell(f"`{PROGRAM} operations {DEPRECATED}` is deprecated: use `operations reset-breaker`", error=True)
+    operations.reset_breaker()
+    say(given, {"confirmed": True}, "the circuit breaker is reset: the next run undoes and deletes again")
     return 0

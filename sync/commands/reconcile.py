@@ -1,4 +1,4 @@
-"""`stripe-mongo-sync reconcile`: settle whatever is left, once or every so many seconds."""
+"""`stripe-mongo-sync reconcile`: apply missed events and resolve unfinished documents, once or at an interval."""
 
 import argparse
 import sys
@@ -16,28 +16,30 @@ if TYPE_CHECKING:
     from stripe_mongo_sync.sync.commands.cli import Commands
     from stripe_mongo_sync.sync.runs.reconcile import Report
 
-UNTOLD = 5.0  # seconds: a run that is over by then has little to do, and shows no progress
+QUIET_FOR = 5.0  # seconds: a run that ends sooner has little to do, and shows no progress
 
 
 def add(commands: "Commands") -> None:
     """Describe the command line."""
-    reconcile = command(commands, "reconcile", "settle whatever is left", run, connects=False)
-    reconcile.add_argument("--full", action="store_true", help="compare every object, too")
+    reconcile = command(
+        commands, "reconcile", "apply missed events and resolve unfinished documents", run, connects=False
+    )
+    reconcile.add_argument("--full", action="store_true", help="compare every object with its document, too")
     reconcile.add_argument(
         "--owner-reads",
         type=count,
         default=OWNER_READS,
         metavar="N",
-        help=f"with --full: GETs of a run for what is listed under its owner only (cards, tax ids, …); {OWNER_READS:,}",
+        help=f"with --full: GETs per run for lists that need an owner (cards, tax ids, …); {OWNER_READS:,}",
     )
-    reconcile.add_argument("--every", type=seconds, metavar="SECONDS", help="go on until SIGTERM")
-    reconcile.add_argument("--dry-run", action="store_true", help="say what would be done, and write nothing")
-    told = f"requests to Stripe a second at most; {RATE:.0f}. Several at once: each its part"
+    reconcile.add_argument("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
+    reconcile.add_argument("--dry-run", action="store_true", help="show what a run would do, and write nothing")
+    told = f"at most N requests to Stripe per second; {RATE:.0f}. Divide it among processes that run together"
     reconcile.add_argument("--rate", type=rate, default=RATE, metavar="N", help=told)
 
 
 def run(given: argparse.Namespace) -> int:
-    """Reconcile."""
+    """Run once, or until SIGTERM."""
     from stripe_mongo_sync.sync.library import connect
 
     if given.every is None:
@@ -47,15 +49,15 @@ def run(given: argparse.Namespace) -> int:
         return report.exit_code
     while not STOP.asked:
         report = _round(given)
-        if given.json or report.exit_code or any(report.counts.values()):  # a run that did nothing says nothing
-            say(given, report.as_json(), str(report))  # if nobody reads it, or the disk is full, the work goes on
+        if given.json or report.exit_code or any(report.counts.values()):  # a run that did nothing prints nothing
+            say(given, report.as_json(), str(report))  # a closed pipe or a full disk does not end the work
         with suppress(Stopped):
             STOP.wait(given.every)
     return 0
 
 
 def _round(given: argparse.Namespace) -> "Report":
-    """Run once, whatever happens: the next round may find MongoDB back, or a document mended. Raises BadSettings."""
+    """Run once and report any failure, because the next round may succeed. Raises BadSettings."""
     from pymongo.errors import PyMongoError
 
     from stripe_mongo_sync.sync.library import connect
@@ -71,8 +73,8 @@ def _round(given: argparse.Namespace) -> "Report":
     except PyMongoError as error:
         return Report(unseen=[f"MongoDB does not answer: {type(error).__name__}"])
     except Exception as error:
-        log.exception("this round broke off")
-        return Report(unseen=[f"this round broke off: {type(error).__name__}"])
+        log.exception("this run failed")
+        return Report(unseen=[f"this run failed: {type(error).__name__}"])
 
 
 def _once(given: argparse.Namespace) -> "Report":
@@ -80,6 +82,6 @@ def _once(given: argparse.Namespace) -> "Report":
     from stripe_mongo_sync.sync.stripe.throttle import RUN_OUTAGE_AFTER, Throttle
 
     patience = Throttle(given.rate, retry_all=False, outage_after=RUN_OUTAGE_AFTER)
-    with Progress(sys.stderr, after=UNTOLD) as progress:
+    with Progress(sys.stderr, after=QUIET_FOR) as progress:
         options = {"full": given.full, "dry": given.dry_run, "owner_reads": given.owner_reads}
         return run_once(**options, patience=patience, note=progress.show)

@@ -19,15 +19,15 @@ COUNT = "WEB_CONCURRENCY"
 
 
 def add(commands: "Commands") -> None:
-    """Describe the command line. What it does not know is gunicorn's."""
+    """Describe the command line. Unknown arguments are passed to gunicorn."""
     told = "serve the API and the webhooks with gunicorn"
-    more = "Further arguments are gunicorn's, and override: serve --bind 0.0.0.0:8000 --workers 4"
+    more = "Further arguments are passed to gunicorn and override its configuration: serve --bind 0.0.0.0:8000"
     serve = commands.add_parser("serve", help=told, description=f"{told}.", epilog=more, allow_abbrev=False)
     serve.set_defaults(run=run, connects=False, reads=True, takes_more=True)
 
 
 def run(given: argparse.Namespace) -> int:
-    """Serve, if gunicorn is there."""
+    """Become gunicorn; return 2 when it is not installed."""
     if find_spec("gunicorn"):
         _become_gunicorn(given.more)
     tell('serve needs gunicorn: pip install "stripe-mongo-sync[server]"', error=True)
@@ -35,9 +35,9 @@ def run(given: argparse.Namespace) -> int:
 
 
 def _become_gunicorn(arguments: list[str]) -> NoReturn:
-    """Go on as gunicorn, under the number of this process: whoever started us stops it as before."""
+    """Replace this process with gunicorn. Its process id stays, so whoever started this process can stop it."""
     # gunicorn itself reads this as a number when it is imported, before any configuration can say what is wrong.
-    runpy.run_path(str(CONFIGURATION))  # ends here, and says why, where the environment gives no number
+    runpy.run_path(str(CONFIGURATION))  # exits with a message when the environment has no valid number
     if not os.environ.get(COUNT, "").strip():
         os.environ.pop(COUNT, None)
     command = [sys.executable, "-m", "gunicorn", "--config", str(CONFIGURATION), *arguments]

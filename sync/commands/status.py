@@ -1,4 +1,4 @@
-"""`stripe-mongo-sync status`: tell what is pending, stuck, drifted or in review."""
+"""`stripe-mongo-sync status`: show what is pending, stuck, dead or in review."""
 
 import argparse
 from typing import TYPE_CHECKING
@@ -11,11 +11,11 @@ if TYPE_CHECKING:
 
 def add(commands: "Commands") -> None:
     """Describe the command line."""
-    command(commands, "status", "tell what is pending, stuck, drifted or in review", run, reads=True)
+    command(commands, "status", "show what is pending, stuck, dead or in review", run, reads=True)
 
 
 def run(given: argparse.Namespace) -> int:
-    """Show how things stand."""
+    """Print the facts and findings of the database."""
     from stripe_mongo_sync.sync.operator.status import status
 
     found = status()

@@ -1,4 +1,4 @@
-"""`stripe-mongo-sync types`: tell what is kept of Stripe, and by which events."""
+"""`stripe-mongo-sync types`: list the types that are stored, and the events that update them."""
 
 import argparse
 from collections.abc import Iterable, Iterator
@@ -13,15 +13,15 @@ if TYPE_CHECKING:
 
 
 def add(commands: "Commands") -> None:
-    """Describe the command line. It asks neither MongoDB nor Stripe."""
+    """Describe the command line. The command uses neither MongoDB nor Stripe."""
     types = command(
-        commands, "types", "tell what is kept of Stripe, and by which events", run, connects=False, reads=True
+        commands, "types", "list the types that are stored, and their events", run, connects=False, reads=True
     )
     types.add_argument("--markdown", action="store_true", help="print docs/TYPES.md")
 
 
 def run(given: argparse.Namespace) -> int:
-    """Print the catalogue: the page from the registry, which is what it is made for; else what was written down."""
+    """Print the catalogue: the page is made from the registry, the list from the stored file if it is current."""
     from stripe_mongo_sync.sync.operator import written
 
     found = None if given.markdown else written.read()
@@ -36,7 +36,7 @@ def run(given: argparse.Namespace) -> int:
 
 
 def lines(entries: list["Entry"]) -> Iterator[str]:
-    """Yield the catalogue for a terminal, a line a kind."""
+    """Yield the catalogue for a terminal, one line per kind."""
     width = max(len(entry.kind) for entry in entries)
     for entry in entries:
         origin = f"created here ({', '.join(entry.actions)})" if entry.created_here else "mirrored"

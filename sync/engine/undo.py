@@ -43,7 +43,7 @@ class CircuitBreaker:
         if self.spent >= self._cap:
             State.write(CIRCUIT_BREAKER, {"cap": self._cap})
             self._latched = True
-            log.error("the cap of %s undos and deletions is reached: look, then `operations confirm`", self._cap)
+            log.error("circuit breaker open: the limit of %s undos and deletions is reached; see `status`", self._cap)
             return False
         self.spent += 1
         return True

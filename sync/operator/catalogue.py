@@ -1,6 +1,6 @@
-"""The catalogue: what is kept of Stripe, and by which events, as the registry and stripe-python know it.
+"""The catalogue: the types that are stored, and the events that update them, as the registry and stripe-python know it.
 
-The command `types` and the page docs/TYPES.md are both printed from here; `written.py` keeps what it says.
+The command `types` and the page docs/TYPES.md are printed from it; `written.py` stores a copy.
 """
 
 from functools import cache
@@ -12,20 +12,20 @@ from stripe_mongo_sync.models.mirrored import QUESTIONS, REASONS
 from stripe_mongo_sync.models.owned import OWNED, in_no_list
 from stripe_mongo_sync.sync.operator.written import FILE, Entry, text
 
-# What Stripe sends only to an endpoint that names it, and not for "*" (docs.stripe.com/api/events/types).
+# Stripe sends these only to an endpoint that names them, and not for "*" (docs.stripe.com/api/events/types).
 NAMED = frozenset({"identity.verification_session.redacted", *QUESTIONS})
 
 
 @cache
 def event_types() -> tuple[str, ...]:
-    """Return every type of event that stripe-python knows."""
+    """Return every event type that stripe-python knows."""
     import stripe
 
     return get_args(stripe.Event.__annotations__["type"])
 
 
 def kinds_of(event_type: str) -> list[str]:
-    """Return the kinds whose objects events of this type show; none, when such events are ignored."""
+    """Return the kinds whose objects an event of this type shows; [] when such events are ignored."""
     if ignored(event_type):
         return []
     named = {
@@ -36,28 +36,28 @@ def kinds_of(event_type: str) -> list[str]:
 
 
 def covered_events() -> tuple[str, ...]:
-    """Return every type of event that something here is kept by: what an endpoint must have enabled, and no more."""
+    """Return every event type that updates a document: exactly those that an endpoint must enable."""
     return tuple(event_type for event_type in event_types() if kinds_of(event_type))
 
 
 def ignored(event_type: str) -> str | None:
-    """Return why events of this type give no document, or None."""
+    """Return why events of this type change no document, or None."""
     return REASONS.get(event_type) or REASONS.get(_event_prefix(event_type))
 
 
 def all_ignored() -> dict[str, str]:
-    """Return every type of event that gives no document, and why."""
+    """Return every event type that changes no document, and why."""
     return {event_type: why for event_type in event_types() if (why := ignored(event_type))}
 
 
 def catalogue() -> list[Entry]:
-    """Return what is kept."""
+    """Return an entry for every stored type."""
     about = {event_type: kinds_of(event_type) for event_type in event_types()}
     return [_entry(model, tuple(type for type in about if kind in about[type])) for kind, model in kinds().items()]
 
 
 def write() -> None:
-    """Write all of it down, for `make types`."""
+    """Write the catalogue to its file, for `make types`."""
     FILE.write_text(text(catalogue(), all_ignored()))
 
 

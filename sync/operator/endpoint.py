@@ -1,8 +1,8 @@
-"""Webhook endpoints at Stripe: made with exactly what is covered here, judged, and rolled without losing an event.
+"""Creates, checks and rolls the webhook endpoints at Stripe: with exactly the covered events, and without losing one.
 
-Stripe has no call that rolls a secret, and shows one only in the reply that made it. So a roll is a second endpoint for
-the same address: both send until everybody has the new secret, each event counts once, and only then the old one goes.
-Of a secret we keep a digest, to tell whether STRIPE_WEBHOOK_SECRET has it.
+Stripe has no call that rolls a secret, and shows a secret only in the reply that created it. So a roll is a second
+endpoint for the same address: both send until every process has the new secret, and each event counts once. Only then
+the old one is deleted. We keep a digest of each secret, to check whether STRIPE_WEBHOOK_SECRET contains it.
 """
 
 import hashlib
@@ -23,30 +23,30 @@ from stripe_mongo_sync.sync.stripe.about import About, an, of_id
 from stripe_mongo_sync.sync.stripe.answers import Answer, Refusal, Reply, Unknown, api_version
 
 PATH = "/v1/webhook_endpoints"
-OURS = "/webhooks/stripe"  # where the service takes events
+OURS = "/webhooks/stripe"  # the path at which the service receives events
 ALL = "*"
 
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A webhook endpoint as Stripe has it, and what of it is not as it should be."""
+    """A webhook endpoint as Stripe shows it, and what is wrong with it."""
 
     remote: dict[str, Any]
-    digest: str | None  # of its secret, where it was made here
+    digest: str | None  # of its secret, if it was created here
 
     @property
     def id(self) -> str:
-        """Stripe's."""
+        """Its id at Stripe."""
         return str(self.remote["id"])
 
     @property
     def url(self) -> str:
-        """Where it sends to."""
+        """The address to which it sends."""
         return str(self.remote["url"])
 
     @property
     def ours(self) -> bool:
-        """Whether it leads to this service, as far as can be told."""
+        """Whether it seems to point to this service."""
         return self.digest is not None or urlsplit(self.url).path.rstrip("/").endswith(OURS)
 
     @property
@@ -56,12 +56,12 @@ class Endpoint:
 
     @property
     def version(self) -> str | None:
-        """The API version that its events come in; None: the account's default."""
+        """The API version of its events; None means the account's default."""
         return self.remote.get("api_version")
 
     @property
     def missing(self) -> list[str]:
-        """The types of event that are covered here, and not sent by it."""
+        """The covered event types that it does not send."""
         enabled = set(self.remote["enabled_events"])
         if ALL in enabled:
             enabled |= set(covered_events()) - NAMED
@@ -69,28 +69,28 @@ class Endpoint:
 
     @property
     def questions(self) -> list[str]:
-        """The types of event sent by it to which the answer is a decision, which nobody here makes."""
+        """The event types that it sends although Stripe expects a decision in reply, which this service never makes."""
         return sorted(QUESTIONS.intersection(self.remote["enabled_events"]))
 
     @property
     def extra(self) -> list[str]:
-        """The types of event that are sent by it for nothing."""
+        """The event types that it sends although they update nothing here."""
         return sorted(set(self.remote["enabled_events"]) - set(covered_events()))
 
     @property
     def known(self) -> bool | None:
-        """Whether STRIPE_WEBHOOK_SECRET has its secret; None where that cannot be told."""
+        """Whether STRIPE_WEBHOOK_SECRET contains its secret; None when it was not created here."""
         if self.digest is None:
             return None
         return self.digest in {_digest(secret) for secret in current().settings.webhook_secrets}
 
     @property
     def right(self) -> bool:
-        """Whether it sends everything that is covered, in our version, and asks for no decision."""
+        """Whether it sends all covered events in our version, and none that expects a decision."""
         return self.enabled and not self.missing and not self.questions and self.version == api_version()
 
     def shown(self) -> dict[str, Any]:
-        """Return what an operator needs to know of it."""
+        """Return what an operator needs to know about it."""
         return {
             "id": self.id,
             "url": self.url,
@@ -122,40 +122,43 @@ def listed() -> list[Endpoint]:
 
 
 def endpoint_of(id: str | None) -> Endpoint:
-    """Return the endpoint of that id; without one, the only one that leads here. Raises NotFound or NotPossible."""
+    """Return the endpoint with that id; without one, the only one that points here. Raises NotFound or NotPossible."""
     found = listed()
     if id is not None:
         named = next((endpoint for endpoint in found if endpoint.id == id), None)
         if named is None:
-            raise NotFound("Stripe has no such webhook endpoint: see `endpoint list`.")
+            raise NotFound(f"Stripe has no webhook endpoint {ascii(id)[1:-1]}: see `endpoint list`.")
         return named
     ours = [endpoint for endpoint in found if endpoint.ours]
     if len(ours) == 1:
         return ours[0]
     if not ours:
-        raise NotFound("There is no such webhook endpoint that leads here: make one with `endpoint create URL`.")
-    raise NotPossible(f"Several lead here, say which: {', '.join(endpoint.id for endpoint in ours)}")
+        raise NotFound("No webhook endpoint points here: create one with `endpoint create URL`.")
+    raise NotPossible(f"Several endpoints point here. Name one: {', '.join(endpoint.id for endpoint in ours)}.")
 
 
 @prompt
 def create(url: str) -> tuple[Endpoint, str]:
-    """Make an endpoint for a new address; return it and its secret, which nobody can read again.
+    """Create an endpoint for a new address; return it and its secret, which cannot be read again.
 
-    Raises NotPossible; CannotLook when Stripe's answer was lost, and with it the secret.
+    Raises NotPossible; CannotLook when Stripe's reply was lost, and the secret with it.
     """
     live = current().settings.livemode
     if not is_http(url) or (live and urlsplit(url).scheme != "https"):
-        raise NotPossible(f"The address must begin with {'https' if live else 'http'}://, and name a host.")
+        raise NotPossible(f"The address must begin with {'https' if live else 'http'}:// and name a host.")
     if known := [endpoint.id for endpoint in listed() if endpoint.url == url]:
-        raise NotPossible(f"{known[0]} has this address already: `endpoint update` or `endpoint roll` it.")
+        raise NotPossible(f"{known[0]} already has this address: run `endpoint update` or `endpoint roll` instead.")
     return _make(url)
 
 
 @prompt
 def roll(old: Endpoint) -> tuple[Endpoint, str]:
-    """Make a second endpoint for the address of an old one, which goes on as before. Return it and its secret."""
+    """Create a second endpoint for the address of an old one, which goes on sending. Return it and its secret.
+
+    Raises as `create`.
+    """
     if others := [endpoint.id for endpoint in listed() if endpoint.url == old.url and endpoint.id != old.id]:
-        raise NotPossible(f"{others[0]} has this address, too: end that roll first, with `endpoint delete`.")
+        raise NotPossible(f"{others[0]} has this address, too. End that roll first with `endpoint delete`.")
     return _make(old.url)
 
 
@@ -169,18 +172,18 @@ def _make(url: str) -> tuple[Endpoint, str]:
 
 @prompt
 def update(endpoint: Endpoint) -> Endpoint:
-    """Let an endpoint send exactly what is covered, and enable it; its version can never change. Raises as `create`."""
+    """Make an endpoint send exactly the covered events; its version can never change. Raises as `create`."""
     wanted = {"enabled_events": list(covered_events()), "disabled": False}
     return _endpoint(_done(_post(f"{PATH}/{endpoint.id}", wanted, of_id(endpoint.id))))
 
 
 @prompt
 def delete(old: Endpoint, *, force: bool = False) -> None:
-    """Remove an endpoint at Stripe, unless events would then be lost. Raises NotPossible; CannotLook."""
+    """Delete an endpoint at Stripe, unless events would then be lost. Raises NotPossible; CannotLook."""
     if not force and old.ours and old.enabled:
         _require_successor(old)
     answer = current().gateway.write(Call(f"{PATH}/{old.id}", {}, "delete"), of_id(old.id))
-    if not (isinstance(answer, Refusal) and answer.not_found):  # it is gone, and that is all that was wanted
+    if not (isinstance(answer, Refusal) and answer.not_found):  # it is deleted already
         _done(answer)
     State.clear(_state(old.id))
 
@@ -188,16 +191,16 @@ def delete(old: Endpoint, *, force: bool = False) -> None:
 def _require_successor(old: Endpoint) -> None:
     right = [each for each in listed() if each.url == old.url and each.id != old.id and each.right]
     if not right:
-        raise NotPossible("No other endpoint sends these events here: `endpoint roll` first, or use --force.")
+        raise NotPossible("No other endpoint sends these events here: run `endpoint roll` first, or use --force.")
     if not any(each.known for each in right):
         raise NotPossible(
-            f"STRIPE_WEBHOOK_SECRET here does not have the secret of {right[0].id}: add it, restart the service, and "
-            "try again; or, if you are sure, use --force."
+            f"STRIPE_WEBHOOK_SECRET lacks the secret of {right[0].id}. Add it, restart the service, and try again; "
+            "if you are sure, use --force."
         )
 
 
 def _post(path: str, params: dict[str, Any], fits: About) -> Answer:
-    """Send it, and after a lost answer once more: the same key is answered alike, with the same secret."""
+    """Send the call, and once more if its reply is lost: Stripe repeats its reply to a key, with the same secret."""
     call = Call(path, params, key=f"endpoint-{secrets.token_hex(12)}")
     answer = current().gateway.write(call, fits)
     return current().gateway.write(call, fits) if isinstance(answer, Unknown) else answer
@@ -211,6 +214,6 @@ def _done(answer: Answer) -> dict[str, Any]:
             raise NotPossible(f"Stripe refused: {problem['message']}")
         case Unknown(reason=why):
             raise CannotLook(
-                f"It is not known whether Stripe did it ({why}): look with `endpoint list`, and delete the endpoint "
-                "whose secret nobody has."
+                f"It is not known whether Stripe did it ({why}). See `endpoint list`, and delete an endpoint whose "
+                "secret was not shown."
             )

@@ -1,7 +1,7 @@
-"""What an operator may do with the inbox: see what came, and have it applied again, or give it up.
+"""Operator commands for the inbox: list, show, replay or ignore events.
 
-The body of an event holds personal data: it is shown only to who asks for it. A replay applies the bytes that Stripe
-sent; it starts with all attempts before it, and is noted on the row.
+The body of an event contains personal data, so it is shown only on request. A replay applies the bytes that Stripe
+sent. It has all attempts again, and the row counts it.
 """
 
 import json
@@ -18,13 +18,13 @@ from stripe_mongo_sync.sync.inbox.inbox import EVENT_ID, drain_one
 from stripe_mongo_sync.sync.process.screen import quoted, word
 from stripe_mongo_sync.sync.process.stop import STOP
 
-SETTLED = (EventState.APPLIED, EventState.STALE, EventState.IGNORED, EventState.WAITING)  # nothing went wrong
-PATIENCE = 10  # replays that fail one after the other: then it is not the events
+SUCCEEDED = (EventState.APPLIED, EventState.STALE, EventState.IGNORED, EventState.WAITING)
+MAX_FAILURES_IN_A_ROW = 10  # replays; more, and the fault is not in the events
 
 
 def found(*, state: str | None = None, type: str | None = None, object: str | None = None, limit: int) -> list[Event]:
-    """Return events, those that came last first. `type` may end with, or hold, a `*`."""
-    # Every state is named, so that the index on it gives the order.
+    """Return events, the newest first. In `type`, `*` stands for any text."""
+    # Naming every state lets the index on it give the order.
     where: dict[str, Any] = {"state": {"$in": [state] if state else [str(each) for each in EventState]}}
     if type is not None:
         where["type"] = {"$regex": "^" + ".*".join(map(re.escape, type.split("*"))) + "$"}
@@ -34,15 +34,15 @@ def found(*, state: str | None = None, type: str | None = None, object: str | No
 
 
 def event_of(id: str) -> Event:
-    """Return the event of that id. Raises NotFound."""
+    """Return the event with that id. Raises NotFound."""
     row: Event | None = Event.objects(id=id).first() if EVENT_ID.fullmatch(id) else None
     if row is None:
-        raise NotFound("There is no such event.")
+        raise NotFound("There is no such event: see `events list`.")
     return row
 
 
 def shown(row: Event, *, raw: bool = False) -> dict[str, Any]:
-    """Return what an operator needs to know of an event; its body only with `raw`."""
+    """Return what an operator needs to know about an event; its body only with `raw`."""
     told: dict[str, Any] = {
         "id": row.id,
         "type": row.type,
@@ -63,13 +63,13 @@ def shown(row: Event, *, raw: bool = False) -> dict[str, Any]:
 
 def _body(row: Event) -> Any:
     try:
-        return json.loads(row.raw, parse_constant=str)  # NaN is no JSON, and not to be passed on
+        return json.loads(row.raw, parse_constant=str)  # NaN is not valid JSON, so it is printed as text
     except (ValueError, RecursionError):
         return row.raw.decode(errors="replace")
 
 
 def line(one: dict[str, Any]) -> str:
-    """Return an event that was `shown` as one line."""
+    """Return one entry as a line."""
     told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays") if one[name]]
     told += [f"error {quoted(one['error'])}"] if one["error"] else []
     id, type, object = (word(one[name] or "-") for name in ("id", "type", "object"))
@@ -77,43 +77,43 @@ def line(one: dict[str, Any]) -> str:
 
 
 def replay(row: Event) -> Event:
-    """Apply an event again, now, and return its row as it is then. Raises NotPossible."""
+    """Apply an event again immediately, and return its row afterwards. Raises NotPossible."""
     claimed = row.replay()
     if claimed is None:
-        raise NotPossible("Somebody else changed it at the same time: look, and try again.")
+        raise NotPossible("Another process changed this event at the same time: see `events show`, and try again.")
     drain_one(claimed)
     return event_of(row.id)
 
 
 def replay_dead(since: datetime | None, counts: Counter[str]) -> Iterator[Event]:
-    """Replay every dead event that came since then, oldest first; count how they end, and yield those that fail.
-    Raises Stopped.
+    """Replay every dead event received since then, oldest first. Count their new states, and yield those that fail.
 
-    Ends early once Stripe, or we, fail at each of them: what is left is counted as `dead`.
+    End early when too many fail in a row, because then the fault is not in the events; the rest are counted as `dead`.
+    Raises Stopped.
     """
     came = {"received_at__gte": since} if since else {}
     ids = [row.id for row in Event.objects(state=EventState.DEAD, **came).order_by("received_at").only("id")]
     failed = 0
     for done, id in enumerate(ids):
-        if failed == PATIENCE:
+        if failed == MAX_FAILURES_IN_A_ROW:
             counts[EventState.DEAD] += len(ids) - done
             return
         STOP.here()
         row = event_of(id)
         if row.state != EventState.DEAD:
-            continue  # somebody else was faster
+            continue  # another process replayed it
         row = replay(row)
         counts[row.state] += 1
-        failed = 0 if row.state in SETTLED else failed + 1
+        failed = 0 if row.state in SUCCEEDED else failed + 1
         if failed:
             yield row
 
 
 def ignore(row: Event) -> Event:
-    """Give a dead event up. Raises NotPossible."""
+    """Mark a dead event as ignored. Raises NotPossible."""
     if row.state != EventState.DEAD:
-        raise NotPossible(f"This event is {row.state}, not dead.")
+        raise NotPossible(f"Event {row.id} is {row.state}, and only dead events can be ignored.")
     ignored = row.settle(EventState.IGNORED, f"given up by an operator; {row.error}")
     if ignored is None:
-        raise NotPossible("Somebody else changed it at the same time: look, and try again.")
+        raise NotPossible("Another process changed this event at the same time: see `events show`, and try again.")
     return ignored

@@ -1,6 +1,6 @@
-"""Link: an operator says that a Stripe object is a document's. It is read first, and compared with what was staged.
+"""Link: an operator says which Stripe object belongs to a document. It is read first, and compared with the operation.
 
-Whether there is such an object, Stripe alone judges: ids of every form are in use.
+Only Stripe decides whether such an object exists, because ids of every form are in use.
 """
 
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from stripe_mongo_sync.sync.logs import log
 
 @dataclass(frozen=True)
 class Difference:
-    """A field that an object does not have as it was staged."""
+    """A field whose value at Stripe differs from the staged one."""
 
     name: str
     staged: Any = field(repr=False)
@@ -30,7 +30,7 @@ class Difference:
 
 
 class Differs(NotPossible):
-    says = "The object differs from what was staged."
+    says = "The object differs from the staged operation."
 
     def __init__(self, message: str, differences: list[Difference]) -> None:
         super().__init__(message)
@@ -39,44 +39,46 @@ class Differs(NotPossible):
 
 @dataclass(frozen=True)
 class Linked:
-    """What a link did."""
+    """The result of a link."""
 
     document: SyncedDocument
-    differs: list[str]  # the names of the fields that it does not have as they were staged
-    removed: str | None  # the id of the adopted document that held the object
+    differs: list[str]  # the names of the fields that differ from the staged ones
+    removed: str | None  # the id of the adopted document that had the object before
 
 
 def linked(document: SyncedDocument, stripe_id: str, *, force: bool = False) -> Linked:
-    """Hand an object to a document that is pending or was rolled back (then it is a twin, and undone).
+    """Link an object to a pending document; at a rolled-back one it becomes an orphan, which is undone.
 
-    Raises Differs unless it is as it was staged, or `force` says that this does not matter; NotPossible; CannotLook.
+    Raises Differs when the object is not as it was staged, unless `force` is given; NotPossible; CannotLook.
     """
     model = type(document)
     if document.status not in (Status.PENDING, Status.ROLLED_BACK) or document.resource.kind in COMPOSITES:
-        raise NotPossible(f"This document is {document.status}.")
+        raise NotPossible(f"Cannot link {document.id}: {_why_not(document)}.")
     remote = _read(document, stripe_id)
     differences = compare(document, remote)
     if not force and document.operation is None:
-        raise Differs("What was staged is no longer kept, so it cannot be compared: if you are sure, --force.", [])
+        told = f"The operation of {document.id} is no longer kept, so {stripe_id} cannot be compared with it."
+        raise Differs(f"{told} If you are sure, add --force.", [])
     if differences and not force:
         names = ", ".join(difference.name for difference in differences)
-        raise Differs(f"{stripe_id} differs from what was staged ({names}): if it is the one, --force.", differences)
+        told = f"{stripe_id} differs from the staged operation ({names})."
+        raise Differs(f"{told} If it is the right object, add --force.", differences)
     holder = model.objects(stripe_id=stripe_id, live=True, id__ne=document.id).first()
     if holder is not None and (not holder.adopted or referenced(holder)):
-        raise NotPossible(f"Document {holder.id} holds {stripe_id}, and is in use.")
+        raise NotPossible(f"{stripe_id} already belongs to document {holder.id}, which is in use.")
     if document.review is not None:
         document = _moved(document.move(review=None, in_doubt=False, lease=clock.from_now()))
     taken = _moved(merge_observation(model, {"_id": document.id}, existence_of(stripe_id, "operator")))
     removed = str(holder.id) if holder is not None and model.objects(id=holder.id).first() is None else None
     if removed is not None:
-        log.warning("%s %s: the adopted document %s, which held %s, was removed", *_of(document), removed, stripe_id)
+        log.warning("%s %s: the adopted document %s, which had %s, was removed", *_of(document), removed, stripe_id)
     seen = refresh(taken) if taken.status == Status.ACTIVE else taken
     notify_dependents(seen)
     return Linked(seen, [difference.name for difference in differences], removed)
 
 
 def _read(document: SyncedDocument, stripe_id: str) -> dict[str, Any]:
-    """Return the object of that id. Raises NotPossible where Stripe has none."""
+    """Return the object with that id. Raises NotPossible when Stripe has none."""
     try:
         reply = current().gateway.get(document.resource.object_path(stripe_id)) if is_id(stripe_id) else None
     except ReadRefused:
@@ -87,7 +89,7 @@ def _read(document: SyncedDocument, stripe_id: str) -> dict[str, Any]:
 
 
 def compare(document: SyncedDocument, remote: dict[str, Any]) -> list[Difference]:
-    """Return the fields that an object does not have as they were staged; what is only told to Stripe shows nowhere."""
+    """Return the fields that differ from the staged ones, except those that Stripe never returns."""
     sent = document.operation.params if document.operation is not None else {}
     shown, has = {*type(document).own_fields(), "id"}, type(document).in_request_shape(remote)
     return [
@@ -97,11 +99,17 @@ def compare(document: SyncedDocument, remote: dict[str, Any]) -> list[Difference
     ]
 
 
+def _why_not(document: SyncedDocument) -> str:
+    if document.resource.kind in COMPOSITES:
+        return "it is computed from other documents, and has no object at Stripe"
+    return f"it is {document.status}, and only pending or rolled-back documents can be linked"
+
+
 def _of(document: SyncedDocument) -> tuple[str, str]:
     return document.resource.kind, str(document.id)
 
 
 def _moved(moved: SyncedDocument | None) -> SyncedDocument:
     if moved is None:
-        raise NotPossible("Somebody else changed it at the same time: look, and try again.")
+        raise NotPossible("Another process changed this document at the same time. Try again.")
     return moved

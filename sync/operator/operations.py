@@ -1,4 +1,7 @@
-"""What an operator may do with one document: each action takes it out of review, and then the table decides again."""
+"""The operator's actions on one document, and the list of unfinished documents.
+
+Each action takes the document out of review; then the decision table chooses its remedy again.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
@@ -28,11 +31,11 @@ from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.runs.back import bring_back
 
 Moved = TypeVar("Moved")
-PAGE = 1000  # entries that are read at once
+PAGE = 1000  # entries that one query reads
 
 
 def listed(*, kind: str | None = None, verb: str | None = None, review: bool = False) -> list[dict[str, Any]]:
-    """Return every document that is pending, has an operation or twins, or is in review; and every dead event.
+    """Return every document that is pending, has an operation or orphans, or is in review; and every dead event.
 
     With a `kind` (`event` is one), a `verb`, or `review`, only those.
     """
@@ -40,7 +43,7 @@ def listed(*, kind: str | None = None, verb: str | None = None, review: bool = F
 
 
 def pages(*, after: str | None = None, **wanted: Any) -> Iterator[list[dict[str, Any]]]:
-    """Yield the same page by page, from what follows the entry of an id on. Raises Invalid, as `page` does."""
+    """Yield the same entries in pages, from the one after the id `after`. Raises Invalid, as `page` does."""
     more = True
     while more:
         found, more = page(limit=PAGE, after=after, **wanted)
@@ -51,9 +54,9 @@ def pages(*, after: str | None = None, **wanted: Any) -> Iterator[list[dict[str,
 def page(
     *, limit: int, after: str | None = None, kind: str | None = None, verb: str | None = None, review: bool = False
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Return so many of what is `listed`, and whether there is more: kind by kind in the order of ids, events last.
+    """Return one page of these entries, and whether more follow. They are ordered by kind, then by id; events are last.
 
-    Raises Invalid unless `after` is the id of a document or an event that such a list may hold.
+    Raises Invalid unless `after` is the id of a document or an event that such a list may contain.
     """
     found: list[dict[str, Any]] = []
     for model, where in _lists(kind, verb, review):
@@ -67,7 +70,7 @@ def page(
         if len(found) > limit:
             break
     if after is not None:
-        raise Invalid({"starting_after": "is not the id of a document, or of an event, of this list"})
+        raise Invalid({"starting_after": "is not the id of a document or event in this list"})
     return found[:limit], len(found) > limit
 
 
@@ -83,14 +86,14 @@ def _lists(kind: str | None, verb: str | None, review: bool) -> Iterator[tuple[t
 
 
 def _id_in(model: type[Document], id: str) -> Any:
-    """Return the id of a row as it is stored, None where there is none."""
+    """Return the id of a row as it is stored, or None when no such row exists."""
     wanted: Any = id if model is Event else ObjectId(id) if ObjectId.is_valid(id) else None
     found = None if wanted is None else model.own_rows().find_one({"_id": wanted}, {"_id": 1})
     return found and found["_id"]
 
 
 def _entries(model: type[Document], where: dict[str, Any], limit: int) -> list[dict[str, Any]]:
-    """Return what is told of these rows; of one that nobody can read, that."""
+    """Return the entries of these rows; a row that cannot be read gets an entry that says so."""
     told: list[dict[str, Any]] = []
 
     def broken(id: Any, error: Exception) -> None:
@@ -121,7 +124,7 @@ def _dead(row: Event) -> dict[str, Any]:
 
 
 def shown(document: SyncedDocument) -> dict[str, Any]:
-    """Return what an operator needs to know of a document."""
+    """Return what an operator needs to know about a document."""
     operation, error = document.operation, document.error
     return {
         "kind": document.resource.kind,
@@ -139,14 +142,14 @@ def shown(document: SyncedDocument) -> dict[str, Any]:
 
 
 def told(done: SyncedDocument | Linked) -> dict[str, Any]:
-    """Return what an operator needs to know of what an action did."""
+    """Return what an operator needs to know about the result of an action."""
     if isinstance(done, Linked):
         return {**shown(done.document), "differs": done.differs, "removed": done.removed}
     return shown(done)
 
 
 def line(one: dict[str, Any]) -> str:
-    """Return what was `listed` as one line."""
+    """Return an entry as one line."""
     shown = {"verb": word, "error": quoted, "review": quoted, "removed": word}
     names = ("verb", "attempts", "orphans", "due", "error", "review", "differs", "removed")
     told = [f"{name} {shown.get(name, str)(one[name])}" for name in names if one.get(name)]
@@ -155,22 +158,22 @@ def line(one: dict[str, Any]) -> str:
 
 
 def document_of(id: str) -> SyncedDocument:
-    """Return the document of that id, of whatever kind. Raises NotFound."""
+    """Return the document with that id, of any kind. Raises NotFound."""
     for model in present_kinds().values() if ObjectId.is_valid(id) else ():
         found: SyncedDocument | None = model.objects(id=ObjectId(id)).first()
         if found is not None:
             return found
     if EVENT_ID.fullmatch(id):
-        raise NotFound(f"There is no such document: this is an event, see `{PROGRAM} events`.")
+        raise NotFound(f"There is no such document: {id} is the id of an event, see `{PROGRAM} events show {id}`.")
     raise NotFound
 
 
 @within_lease
 def retry(id: str) -> SyncedDocument:
-    """Look again, and send again only where the table would."""
+    """Read the object at Stripe again; resend the operation only if that is safe. Raises NotFound or NotPossible."""
     document = document_of(id)
     if document.review is None and document.lease is None:
-        raise NotPossible("Nothing is pending on this document.")
+        raise NotPossible(f"Nothing is pending on {document.resource.kind} {document.id}.")
     if document.status == Status.DELETED and document.review is not None:
         bring_back(document)
         return document.fetch_latest()
@@ -181,7 +184,7 @@ def retry(id: str) -> SyncedDocument:
 
 
 def roll_back(id: str) -> SyncedDocument:
-    """Give up what is pending: a creation, a change, or the undoing of twins."""
+    """Give up what is pending: a creation, a change, or the undo of orphans. Raises NotFound or NotPossible."""
     ended = _given_up(document_of(id))
     notify_dependents(ended)
     return ended
@@ -190,18 +193,19 @@ def roll_back(id: str) -> SyncedDocument:
 def _given_up(document: SyncedDocument) -> SyncedDocument:
     problem = {"type": "rolled-back", "code": None, "message": "An operator gave it up."}
     if document.resource.kind in COMPOSITES:
-        raise NotPossible("This document follows those that it is made of: settle them, and it will follow.")
+        kind, id = document.resource.kind, document.id
+        raise NotPossible(f"{kind} {id} is computed from other documents: resolve those, and it is computed again.")
     _require_quiet(document)
     if document.orphans:
         for orphan in document.orphans:
             _keep(document, orphan)
         undone = [*document.undone, *document.orphans]
-        lease = clock.from_now() if document.status == Status.ACTIVE else None  # its own object was not looked at
+        lease = clock.from_now() if document.status == Status.ACTIVE else None  # its own object was not read
         settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
         rest: dict[str, Any] = {"review": None, "lease": lease, "settled_at": settled}
         return _moved(document.move("", orphans=[], undone=undone, undoing=None, **rest))
     if document.status == Status.PENDING:
-        # In review a person has looked, and what was found is somebody else's; otherwise its object may still turn up.
+        # In review, an operator has decided that what was found is not its object; else the object may still appear.
         return _moved(document.roll_back(problem, "operator", in_doubt=document.review is None))
     if document.status == Status.ACTIVE and document.operation is not None:
         return _moved(document.move(operation=None, error=problem, review=None, lease=clock.from_now()))
@@ -210,11 +214,11 @@ def _given_up(document: SyncedDocument) -> SyncedDocument:
     if document.review is not None:
         settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
         return _moved(document.move(review=None, lease=None, in_doubt=False, settled_at=settled))
-    raise NotPossible("Nothing is pending on this document.")
+    raise NotPossible(f"Nothing is pending on {document.resource.kind} {document.id}.")
 
 
 def _gone_or_found(document: SyncedDocument) -> SyncedDocument:
-    """Look once more at what Stripe did not find: a person says that it is gone, unless it is there."""
+    """Read the object once more; unless Stripe shows it now, the operator has confirmed that it was deleted."""
     remote_state, reply = read_remote(document)
     if remote_state not in (RemoteState.PRESENT, RemoteState.UP_TO_DATE):
         gone = existence_of(document.stripe_id or "", "operator", gone=True)
@@ -223,40 +227,42 @@ def _gone_or_found(document: SyncedDocument) -> SyncedDocument:
 
 
 def _require_quiet(document: SyncedDocument) -> None:
-    """Raise NotPossible while something that was sent for what is to be given up may still be under way."""
+    """Raise NotPossible while a request that was sent for this work may still be in flight at Stripe."""
     operation, undoing = document.operation, document.undoing
     if document.orphans:
         sent = undoing.sent_at if undoing is not None else None
     elif document.status == Status.PENDING and operation is not None:
-        sent = operation.sent_at or document.updated_at  # of old rows, the last change is all that is known
+        sent = operation.sent_at or document.updated_at  # rows of older versions know only their last change
     else:
         sent = None
     if sent is not None and clock.now() - sent < IN_FLIGHT_LIMIT:
         free = (sent + IN_FLIGHT_LIMIT).isoformat(timespec="seconds").replace("+00:00", "Z")
-        raise NotPossible(f"Something may still be under way at Stripe: it can be given up after {free}.")
+        raise NotPossible(
+            f"Cannot roll back {document.id} yet: a request may still be in flight at Stripe. Try again after {free}."
+        )
 
 
 def _keep(document: SyncedDocument, orphan: str) -> None:
-    """Give an orphan that is kept on purpose a document: from now on it is an object like any other."""
+    """Adopt an orphan that the operator keeps: from now on it is an object like any other."""
     model = type(document)
     reply = current().gateway.get(model.resource.object_path(orphan))
     if reply is not None and not reply.gone and not model.objects(stripe_id=orphan, live=True).first():
         model.adopt(from_reply(model, reply))
 
 
-def confirm() -> None:
-    """Release the brakes."""
+def reset_breaker() -> None:
+    """Reset the circuit breaker, so that runs undo and delete again."""
     State.clear(CIRCUIT_BREAKER)
 
 
 def _moved(moved: Moved | None) -> Moved:
     if moved is None:
-        raise NotPossible("Somebody else changed it at the same time: look, and try again.")
+        raise NotPossible("Another process changed this document at the same time. Try again.")
     return moved
 
 
 def link(id: str, stripe_id: str, *, force: bool = False) -> Linked:
-    """Say that this Stripe object is this document's: it is read, and compared with what was staged."""
+    """Read a Stripe object, compare it with the staged operation, and link it to this document. Raises as `linked`."""
     return linked(document_of(id), stripe_id, force=force)
 
 

@@ -1,6 +1,6 @@
-"""Status: what an operator wants to know at a glance, and whether anything needs them.
+"""Status: the state of the database at a glance, and whether anything needs an operator.
 
-It asks MongoDB only, and only what an index answers: neither ten million documents nor a full inbox make it slow.
+It reads MongoDB only, and only by indexes, so it stays fast with ten million documents or a full inbox.
 """
 
 from collections.abc import Iterable
@@ -31,32 +31,32 @@ from stripe_mongo_sync.sync.process.screen import quoted, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.stripe.answers import api_version
 
-SILENCE = timedelta(hours=1)  # reconcile every five minutes is the rule
-ABANDONED = timedelta(days=3)  # Stripe, too, gives a webhook up by then: what was lost stays lost until a run reads it
-UNHEARD = timedelta(hours=1)  # `hooks run --every 5` is the rule
-BEHIND = timedelta(minutes=20)  # a run each five minutes is far sooner done with what is due
-SLOW = timedelta(hours=1)  # operations and events that are tried for so long have a reason
+RECONCILE_MAX_AGE = timedelta(hours=1)  # it is recommended every five minutes
+ABANDONED = timedelta(days=3)  # Stripe gives up a webhook after three days; from then on only a run reads its event
+HOOKS_MAX_AGE = timedelta(hours=1)  # `hooks run --every 5` is recommended
+BACKLOG_MAX_AGE = timedelta(minutes=20)  # a run every five minutes has done what is due long before
+SLOW = timedelta(hours=1)  # operations, events and erasures that need longer have a problem
 UNCONFIRMED = timedelta(hours=1)  # a webhook comes within seconds
 UNFINISHED = {"operation.since": {"$type": "date"}, "lease": {"$type": "date"}}
-BEGUN = (Status.PENDING, Status.ACTIVE)  # where an operation is still to be told to Stripe
-COPIED = (Status.ACTIVE, Status.DELETED)  # what a mirrored document can be
-NAMED = 100  # customers that are told of, at most
-MANY = 10  # documents that nobody confirmed: then it is no accident
+BEGUN = (Status.PENDING, Status.ACTIVE)  # the statuses in which an operation is still to be pushed
+COPIED = (Status.ACTIVE, Status.DELETED)  # the statuses of a mirrored document
+NAMED = 100  # customers that a warning names, at most
+MANY = 10  # unconfirmed documents; fewer may be chance
 
 
 @dataclass
 class Health:
-    """What was found; problems need an operator, warnings only their attention."""
+    """The facts and the findings; a problem needs an operator, a warning deserves attention."""
 
     facts: dict[str, Any] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
     def problem(self, check: str, told: str, do: str) -> None:
-        """Note what needs an operator, and what they can do."""
+        """Add a finding that needs an operator, and the advice."""
         self.findings.append(Finding(check, Level.PROBLEM, told, do))
 
     def warning(self, check: str, told: str, do: str) -> None:
-        """Note what deserves attention, and what can be done."""
+        """Add a finding that deserves attention, and the advice."""
         self.findings.append(Finding(check, Level.WARNING, told, do))
 
     @property
@@ -74,7 +74,7 @@ class Health:
 
     @property
     def lines(self) -> list[str]:
-        """What people are told."""
+        """What the command prints without `--json`."""
         lines = [f"{name}: {_spoken(value)}" for name, value in self.facts.items()]
         lines += [f"{MARKS[level]} {text}" for level in (Level.PROBLEM, Level.WARNING) for text in self._texts(level)]
         return lines if self.exit_code else [*lines, "✔ healthy"]
@@ -93,7 +93,7 @@ def _spoken(value: Any) -> str:
 
 
 def status() -> Health:
-    """Look at the database and say how things stand."""
+    """Read the database, and return its facts and findings."""
     health, now = Health(), clock.now()
     present = list(present_kinds().values())
     there = having(present, {})
@@ -106,8 +106,10 @@ def status() -> Health:
     health.facts["checkpoint"] = checkpoint and checkpoint["at"]
     _reconcile(health, now, heartbeat, there)
     if latch is not None:
-        told = "the cap of undos and deletions was met"
-        health.problem("brakes", told, "see `reconcile --full --dry-run`; if it is right, `operations confirm`")
+        told = f"circuit breaker open since {latch['at']:%F %R} UTC: a run reached its limit"
+        told += f" of {latch['cap']} undos and deletions"
+        do = "check what `reconcile --full --dry-run` would do, then run `operations reset-breaker`"
+        health.problem("brakes", told, do)
     version = State.read(OTHER_VERSION)
     if version is not None and now - version["at"] < timedelta(days=1):
         told = f"events come in API version {word(version['version'])}, not {api_version()}, and each costs a GET"
@@ -120,20 +122,20 @@ def status() -> Health:
 def _reconcile(
     health: Health, now: datetime, heartbeat: dict[str, Any] | None, there: Iterable[type[SyncedDocument]]
 ) -> None:
-    """Where it never ran, its silence is as old as the oldest document."""
+    """Check when reconcile last ran. If it never did, its silence is as old as the oldest document."""
     since = heartbeat["at"] if heartbeat else oldest(_ours(there)) or now
     silence, do = now - since, f"run `{PROGRAM} reconcile --every 300`"
     if silence > ABANDONED:
         health.problem("reconcile", f"reconcile has not run for {silence.days} days", do)
-    elif heartbeat is None or silence > SILENCE:
+    elif heartbeat is None or silence > RECONCILE_MAX_AGE:
         health.warning("reconcile", "reconcile has not run for an hour", do)
     elif heartbeat["exit_code"] == 2:
-        told = f"the last reconcile could not look ({'; '.join(map(quoted, heartbeat['unseen']))})"
-        health.problem("reconcile", told, "see what `doctor` says of the key")
+        told = f"the last reconcile could not check everything ({'; '.join(map(quoted, heartbeat['unseen']))})"
+        health.problem("reconcile", told, "see what `doctor` says about the key")
 
 
 def _ours(there: Iterable[type[SyncedDocument]]) -> list[type[SyncedDocument]]:
-    """Return what we make: a copy comes from Stripe's own telling."""
+    """Return the created types, without the mirrored ones."""
     return [model for model in there if not model.resource.mirrored]
 
 
@@ -149,9 +151,7 @@ def _documents(
             continue
         resource = model.resource
         asked: dict[str, dict[str, Any]] = {"in review": {"review": {"$type": "string"}}}
-        if (
-            not resource.mirrored and resource.has_created_event
-        ):  # else no webhook confirms it, however well they arrive
+        if not resource.mirrored and resource.has_created_event:  # no webhook confirms a type without a created event
             asked["unconfirmed"] = late
         statuses = COPIED if resource.mirrored else Status
         found[model.plural()], beside = counts(model, "status", statuses, asked)
@@ -165,16 +165,16 @@ def _documents(
         health.problem("review", f"{review} in review", "see `operations list --review`, then retry, link or roll back")
     if unconfirmed >= MANY:
         told = f"{unconfirmed} documents were never confirmed: webhooks do not arrive"
-        health.problem("webhooks", told, "see what `doctor` says of the endpoint")
+        health.problem("webhooks", told, "see what `doctor` says about the endpoint")
     age = since and now - since
     health.facts["oldest_operation"] = age
     if age and age > SLOW:
         told = f"the oldest pending operation is {_age(age)} old"
-        health.warning("pending", told, "see its error in `operations list`; it is settled, or in review, after a day")
+        health.warning("pending", told, "see its error in `operations list`; after a day it is resolved or in review")
 
 
 def _backlog(health: Health, now: datetime, there: Iterable[type[SyncedDocument]]) -> None:
-    """How much is due, and since when: more than one run can do, after an outage."""
+    """Count what is due, and since when. After an outage it may be more than one run can do."""
     due = clock.overdue(now)
     sources: list[type[Document]] = [*there, Event]
     longest = {source: lease for source in having(sources, due) if (lease := smallest(source, due, "lease"))}
@@ -183,9 +183,9 @@ def _backlog(health: Health, now: datetime, there: Iterable[type[SyncedDocument]
     events = waiting.pop(Event, 0)
     documents = sum(waiting.values())
     health.facts.update(overdue=documents, overdue_events=events, oldest_overdue=age)
-    if age and age > BEHIND:
+    if age and age > BACKLOG_MAX_AGE:
         told = f"{documents:,} documents and {events:,} events are due, the first for {_age(age)}"
-        health.warning("backlog", told, f"start more `{PROGRAM} reconcile`: they share the work")
+        health.warning("backlog", told, f"start more processes with `{PROGRAM} reconcile`: they share the work")
 
 
 def _inbox(health: Health, now: datetime) -> None:
@@ -209,14 +209,17 @@ def _hooks(health: Health, now: datetime, there: Iterable[type[SyncedDocument]])
     unmoved = {source: count(source, source.HAS_NOTICES) for source in having(told_of, NoticeOutbox.HAS_NOTICES)}
     told_since = [at for source in unmoved if (at := first_key(source, source.HAS_NOTICES, "notices.at"))]
     dead, pending = made.get(DeliveryState.DEAD, 0), made.get(DeliveryState.PENDING, 0)
-    waiting = [*told_since, *filter(None, [began.get(DeliveryState.PENDING)])]  # a row of others has no time
+    waiting = [
+        *told_since,
+        *filter(None, [began.get(DeliveryState.PENDING)]),
+    ]  # an event of another account has no such time
     health.facts["hooks"] = {"pending": pending + sum(unmoved.values()), "dead": dead}
     health.facts["oldest_notice"] = now - min(waiting) if waiting else None
     if dead:
         first = began[DeliveryState.DEAD]
         told = f"{dead} deliveries to hooks are dead{f', the oldest of {first:%F %R}' if first else ''}"
         health.problem("hooks", told, "see `hooks list`, then `hooks replay`")
-    late = now - UNHEARD
+    late = now - HOOKS_MAX_AGE
     if any(at < late for at in told_since) or smallest(Delivery, clock.overdue(late), "lease"):
         health.warning("hooks", "hooks were not run for an hour", f"run `{PROGRAM} hooks run --every 5`")
 
@@ -226,14 +229,16 @@ def _erasures(health: Health, now: datetime) -> None:
     unfinished = Erasure._get_collection().find_one(where, {"_id": 1})
     if unfinished is not None:
         told = f"the erasure of customer {unfinished['_id']} is not finished"
-        health.warning("erasure", told, f"`erase {unfinished['_id']}` says what it waits for")
+        health.warning("erasure", told, f"run `erase {unfinished['_id']}` again: it says what it waits for")
 
 
 def _names(health: Health) -> None:
-    """Those whose username an older version took, although it looks like another's: see `sync/runs/migrations.py`."""
+    """Name customers whose username looks like another's; an older version accepted it (sync/runs/migrations.py)."""
     known = (State.read(ALIKE) or {}).get("ids", [])[:NAMED]
     customers = Customer.objects(id__in=known, live=True).only("username", "username_key") if known else ()
     apart = [str(each.id) for each in customers if each.username and fold(each.username) != each.username_key]
     if apart:
         told = f"the usernames of these customers look like those of others: {', '.join(apart)}"
-        health.warning("usernames", told, "see whose each is, and PATCH it another username; each is found by its own")
+        health.warning(
+            "usernames", told, "PATCH one of each pair to another username; until then each is found by its own"
+        )

@@ -1,4 +1,4 @@
-"""The catalogue as `make types` wrote it down: to ask the registry, MongoEngine and stripe-python must be loaded."""
+"""The stored copy of the catalogue, written by `make types`: reading it needs neither MongoEngine nor stripe-python."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -10,26 +10,26 @@ from typing import Any
 HERE = Path(__file__).parent
 FILE = HERE / "types.json"
 MODELS = HERE.parents[1] / "models"
-TABLES = ("mirrored.py", "owned.py")  # what is no file of its own there is a row of these
+TABLES = ("mirrored.py", "owned.py")  # a type without a file of its own is a row in one of these
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A kind that is kept."""
+    """A stored kind."""
 
     kind: str
     collection: str
     created_here: bool  # as opposed to mirrored
     actions: tuple[str, ...]  # what callers may do, besides reading
-    events: tuple[str, ...]  # the types of event that are about it
-    get: str | None  # where Stripe shows one
-    list: str | None  # where Stripe lists all of them
-    owners: tuple[str, ...]  # the kinds of those for whom Stripe lists theirs
-    unlisted: str  # what of it no list shows, in words
+    events: tuple[str, ...]  # the event types about it
+    get: str | None  # the path that reads one object
+    list: str | None  # the path that lists all objects
+    owners: tuple[str, ...]  # the kinds whose objects have a list of these
+    unlisted: str  # which objects no list shows, in words
 
 
 def read() -> "tuple[list[Entry], dict[str, str]] | None":
-    """Return the catalogue and what is ignored; None where it was written for other types or another stripe-python."""
+    """Return the catalogue and what is ignored; None if it was written for other types or another stripe-python."""
     found: dict[str, Any] = json.loads(FILE.read_text()) if FILE.exists() else {}
     if found.get("of") != _of():
         return None
@@ -37,12 +37,12 @@ def read() -> "tuple[list[Entry], dict[str, str]] | None":
 
 
 def text(entries: "list[Entry]", ignored: dict[str, str]) -> str:
-    """Return what the file must hold; a test compares."""
+    """Return what the file must contain; a test compares."""
     return json.dumps({"of": _of(), "types": [*map(asdict, entries)], "ignored": ignored}, indent=1) + "\n"
 
 
 def _of() -> str:
-    """Return a digest of which types there are, and which events stripe-python knows."""
+    """Return a digest of our types and of the events that stripe-python knows."""
     library = find_spec("stripe")
     events = [Path(place) / "_event.py" for place in (library and library.submodule_search_locations) or ()]
     parts = [*(path.name.encode() for path in sorted(MODELS.glob("*.py")))]

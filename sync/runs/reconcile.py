@@ -46,9 +46,9 @@ TOLERATED = 10  # documents in a row that cannot be looked at; more, and it is n
 SHOWN = 10  # of them in the report; every one is logged
 INBOX, EVENTS, OVERDUE = "1/3", "2/3", "3/3"  # the steps of a run
 ATTENTION = ("review", "braked", "dead", "failed")  # counts that need a person
-LATCHED = (
-    "undos and deletions are held back, as their cap was met: see `reconcile --full --dry-run`; if it is right, "
-    "`operations confirm`"
+BREAKER_OPEN = (
+    "circuit breaker open: a run reached its limit of undos and deletions, so none is done; check what "
+    "`reconcile --full --dry-run` would do, then run `operations reset-breaker`"
 )
 
 
@@ -60,7 +60,7 @@ class Report:
     unseen: list[str] = field(default_factory=list)  # what could not be looked at, and why
     would: bool = False  # a dry run that found something to do
     full: bool = False
-    latched: bool = False  # the cap of undos and deletions was met, by this run or before
+    latched: bool = False  # the circuit breaker is open, since this run or an earlier one
     stopped: bool = False  # before everything was looked at
     coverage: Coverage = field(default_factory=Coverage)  # what a full comparison did not compare
     edited: list[str] = field(default_factory=list)  # documents that were edited by hand in MongoDB, and which fields
@@ -82,7 +82,7 @@ class Report:
     def __str__(self) -> str:
         done = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items()) if count)
         missing, left = self.coverage.not_available, self.coverage.not_compared
-        told = [*([done] if done else []), *([LATCHED] if self.latched else [])]
+        told = [*([done] if done else []), *([BREAKER_OPEN] if self.latched else [])]
         told += [f"not compared: {', '.join(f'{name} ({why})' for name, why in left.items())}"] if left else []
         told += [f"edited by hand in MongoDB: {', '.join(self.edited)}"] if self.edited else []
         told += ["told to end before everything was looked at: the next run goes on"] if self.stopped else []

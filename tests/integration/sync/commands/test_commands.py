@@ -15,6 +15,7 @@ from stripe_mongo_sync.models import Customer, Event, State, Status
 from stripe_mongo_sync.models.state import CIRCUIT_BREAKER
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.database.in_force import OURS
+from stripe_mongo_sync.sync.process.starting import PROGRAM
 from tests.support import ROOT, eventually, samples
 from tests.support.answers import untouched
 from tests.support.in_sync import assert_in_sync
@@ -188,16 +189,31 @@ def test_status_shows_dead_and_open_events_and_another_version(world: World, run
     assert "2022-11-15" in " ".join(told["warnings"])
 
 
-def test_status_shows_the_latch_until_it_is_confirmed(world: World, run: Run) -> None:
+def test_status_shows_that_the_circuit_breaker_is_open_until_it_is_reset(world: World, run: Run) -> None:
     State.write(CIRCUIT_BREAKER, {"cap": 20})
     assert run("status")[0] == 1
 
-    assert run("operations confirm") == (0, {"confirmed": True})
+    assert run("operations reset-breaker") == (0, {"confirmed": True})
 
     assert run("status")[0] == 0
 
 
-def test_reconcile_needs_an_operator_until_the_latch_is_confirmed(
+def test_the_old_name_of_reset_breaker_goes_on_working_and_names_the_new_one(
+    world: World, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    State.write(CIRCUIT_BREAKER, {"cap": 20})
+
+    assert main(["operations", "confirm", "--json"]) == 0
+
+    shown = capsys.readouterr()
+    assert json.loads(shown.out) == {"confirmed": True}
+    assert shown.err == f"`{PROGRAM} operations confirm` is deprecated: use `operations reset-breaker`\n"
+    assert run("status")[0] == 0
+    assert main(["operations", "reset-breaker"]) == 0
+    assert "deprecated" not in capsys.readouterr().err
+
+
+def test_reconcile_needs_an_operator_until_the_circuit_breaker_is_reset(
     world: World, run: Run, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("reconcile")
@@ -208,9 +224,9 @@ def test_reconcile_needs_an_operator_until_the_latch_is_confirmed(
         assert (code, told["latched"], told["unseen"]) == (1, True, [])
     capsys.readouterr()
     assert main(["reconcile"]) == 1
-    assert "`operations confirm`" in capsys.readouterr().out
+    assert "`operations reset-breaker`" in capsys.readouterr().out
 
-    run("operations confirm")
+    run("operations reset-breaker")
 
     code, told = run("reconcile")
     assert (code, told["latched"]) == (0, False)

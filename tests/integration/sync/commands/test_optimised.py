@@ -70,6 +70,6 @@ def test_nothing_is_said_or_decided_otherwise_without_docstrings_and_assertions(
     assert told.pop("optimised")
     printed = told.pop("printed")
     assert told == usual
-    assert "look again, and send again only where the table would" in printed
+    assert "read the object at Stripe again" in printed
     assert "Keep Stripe and MongoDB as one." in printed
     assert None not in usual["said"].values()

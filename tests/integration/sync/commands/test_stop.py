@@ -184,7 +184,7 @@ def test_every_command_says_whether_it_may_end_anywhere() -> None:
         *(
             "events replay",
             "events ignore",
-            *(f"operations {act}" for act in ("retry", "roll-back", "link", "confirm")),
+            *(f"operations {act}" for act in ("retry", "roll-back", "link", "reset-breaker", "confirm")),
         ),
         *(f"endpoint {act}" for act in ("create", "update", "roll", "delete")),
     }

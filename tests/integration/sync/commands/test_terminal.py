@@ -183,7 +183,7 @@ def test_no_text_of_others_says_what_is_to_be_done(world: World) -> None:
 
     (line,) = [line for line in examine().lines if "elsewhere" in line]
 
-    assert line.endswith(rf'sends what is covered to "{url}?\u2192 run `curl evil`"')
+    assert line.endswith(rf'sends all covered events to "{url}?\u2192 run `curl evil`"')
 
 
 class Watched(io.StringIO):

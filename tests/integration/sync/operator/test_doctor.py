@@ -88,7 +88,7 @@ def test_all_is_well(shop: World, run: Run, capsys: pytest.CaptureFixture[str]) 
     assert said["asked"] == len(shop.stripe.requests) - asked == 3
     assert main(["doctor"]) == 0
     out = capsys.readouterr().out
-    assert "✔ webhooks: what Stripe tells of, webhooks bring" in out
+    assert "✔ webhooks: webhooks arrive: all recent events of covered types were received" in out
     assert "(3 requests to Stripe)" in out
 
 
@@ -119,7 +119,7 @@ def test_a_key_of_the_other_mode(shop: World, told: Any) -> None:
 def test_a_key_that_may_not_read_the_account(shop: World, told: Any) -> None:
     shop.stripe.restrict(KEY, {"account": "all"})
 
-    only(told("key"), 1, "problem", "may not GET /v1/account", "let it read the account")
+    only(told("key"), 1, "problem", "may not GET /v1/account", "allow it to read the account")
 
 
 @pytest.mark.parametrize("fault", ["cut_before", "503_edge", "html_body", "rate_limit"])
@@ -168,7 +168,7 @@ def test_a_file_with_secrets_that_others_may_read(shop: World, told: Any, monkey
     for name in (".env", "token"):
         Path(name).touch()
         Path(name).chmod(0o644)
-    only(told("settings"), 0, "warning", ".env holds secrets, and is open to everybody", "chmod 600")
+    only(told("settings"), 0, "warning", ".env contains secrets, and is open to everybody", "chmod 600")
     monkeypatch.setenv("API_TOKENS_FILE", "token")
     assert len(told("settings")[1]) == 2
 
@@ -202,7 +202,7 @@ def test_certificates_that_are_not_there(shop: World, told: Any) -> None:
     shop.settings["REQUESTS_CA_BUNDLE"] = "/nowhere/ca.pem"
     shop.start()
 
-    only(told("settings"), 1, "problem", "REQUESTS_CA_BUNDLE or SSL_CERT_FILE names no file", "correct it")
+    only(told("settings"), 1, "problem", "REQUESTS_CA_BUNDLE or SSL_CERT_FILE names a file that does not", "correct it")
 
 
 # --- clocks ---
@@ -240,13 +240,13 @@ def test_no_endpoint(shop: World, told: Any) -> None:
     (there,) = shop.stripe.objects("webhook_endpoint")
     shop.stripe.dashboard.delete("webhook_endpoint", there["id"])
     found = told("endpoint")
-    only(found, 0, "warning", "though events have come", "event destination")
+    only(found, 0, "warning", "but events have arrived", "event destination")
 
     Event._get_collection().delete_many({})
 
     only(told("endpoint"), 1, "problem", "no webhook endpoint", "endpoint create https://<your host>/webhooks/stripe")
     shop.stripe.endpoint("https://b.example/hook")
-    only(told("endpoint"), 1, "problem", "1 lead elsewhere", "--url")
+    only(told("endpoint"), 1, "problem", "1 point elsewhere", "--url")
 
 
 def test_an_address_can_be_said(shop: World, told: Any) -> None:
@@ -290,7 +290,7 @@ def test_a_secret_that_is_not_set(shop: World, run: Run, told: Any) -> None:
     (there,) = shop.stripe.objects("webhook_endpoint")
     shop.stripe.dashboard.delete("webhook_endpoint", there["id"])
     made = run("endpoint create", URL)[1]
-    only(told("endpoint"), 1, "problem", f"does not have the secret of {made['id']}", "endpoint roll")
+    only(told("endpoint"), 1, "problem", f"lacks the secret of {made['id']}", "endpoint roll")
 
     shop.settings["STRIPE_WEBHOOK_SECRET"] = made["secret"]
     shop.start()
@@ -319,7 +319,7 @@ def test_a_roll_that_was_not_ended(shop: World, run: Run, told: Any) -> None:
     shop.settings["STRIPE_WEBHOOK_SECRET"] = f"{SECRET},{new['secret']}"
     shop.start()
 
-    only(told("endpoint"), 0, "warning", "2 endpoints send everything", f"endpoint delete {old['id']}")
+    only(told("endpoint"), 0, "warning", "2 endpoints send the same events", f"endpoint delete {old['id']}")
 
 
 # --- do webhooks arrive? ---
@@ -360,7 +360,7 @@ def test_thin_events_are_webhooks_too(shop: World, told: Any) -> None:
     shop.reconcile()
 
     assert told("webhooks") == (0, [])
-    only(told("endpoint"), 0, "warning", "though events have come", "Workbench")
+    only(told("endpoint"), 0, "warning", "but events have arrived", "Workbench")
 
 
 def test_many_documents_that_nobody_confirmed(shop: World, told: Any) -> None:
@@ -495,7 +495,7 @@ def test_what_status_says_the_doctor_says(shop: World, told: Any, dead: Event) -
     reviewed = samples.create("product")
     assert reviewed.send_to_review("look") is not None
 
-    only(told("brakes"), 1, "problem", "the cap of undos", "operations confirm")
+    only(told("brakes"), 1, "problem", "limit of 20 undos", "operations reset-breaker")
     only(told("reconcile"), 1, "problem", "GET /v1/events: no", "doctor")
     only(told("review"), 1, "problem", "1 in review", "operations list --review")
     only(told("events"), 1, "problem", "1 events are dead", "events replay --dead")

@@ -150,7 +150,7 @@ def test_the_list_says_what_is_wrong(bare: World, run: Run, capsys: pytest.Captu
     assert other["missing"] == [type for type in covered_events() if type != "customer.created"]
     assert main(["endpoint", "list"]) == 0
     out = capsys.readouterr().out
-    assert "leads elsewhere; in version 2022-11-15" in out
+    assert "points elsewhere; in version 2022-11-15" in out
     assert "extra *" in out
 
 
@@ -213,7 +213,7 @@ def test_a_roll_is_begun_once(bare: World, run: Run, capsys: pytest.CaptureFixtu
         assert main(["endpoint", "roll", old["id"]]) == 1
         assert "endpoint delete" in capsys.readouterr().err
         assert main(["endpoint", "roll"]) == 1
-        assert "say which" in capsys.readouterr().err
+        assert "Name one" in capsys.readouterr().err
 
 
 def test_the_last_endpoint_goes_only_by_force(bare: World, run: Run, capsys: pytest.CaptureFixture[str]) -> None:
@@ -230,7 +230,7 @@ def test_the_last_endpoint_goes_only_by_force(bare: World, run: Run, capsys: pyt
 def test_what_is_not_there_is_said(bare: World, capsys: pytest.CaptureFixture[str], line: str) -> None:
     with untouched(bare, may_read=True):
         assert main(["endpoint", *line.split()]) == 1
-    assert "no such webhook endpoint" in capsys.readouterr().err
+    assert "no webhook endpoint" in capsys.readouterr().err.lower()
 
 
 def test_an_endpoint_of_somebody_else_may_go(bare: World, run: Run) -> None:

@@ -88,7 +88,7 @@ def test_text_is_for_people(world: World, some: Customer, capsys: pytest.Capture
     assert "state: dead" in out
     assert '"previous_attributes"' in out
     assert main(["events", "list", "--state", "stale"]) == 0
-    assert capsys.readouterr().out == "no such event came\n"
+    assert capsys.readouterr().out == "no such event was received\n"
 
 
 def test_what_is_not_there_is_said_and_exits_1(world: World, capsys: pytest.CaptureFixture[str]) -> None:
@@ -236,7 +236,7 @@ def test_what_fails_again_is_named_and_exits_1(world: World, run: Run, many: lis
 def test_when_everything_fails_the_rest_is_left_dead(
     world: World, run: Run, many: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stripe_mongo_sync.sync.operator.inbox_admin.PATIENCE", 2)
+    monkeypatch.setattr("stripe_mongo_sync.sync.operator.inbox_admin.MAX_FAILURES_IN_A_ROW", 2)
 
     code, told = run("events replay --dead")
 

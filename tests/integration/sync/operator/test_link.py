@@ -95,7 +95,7 @@ def test_an_object_that_a_document_in_use_holds_is_refused(world: World) -> None
     other = sync.create_customer("other@here.com")
     customer = in_doubt(world, email="other@here.com")
 
-    with pytest.raises(NotPossible, match=f"Document {other.id} holds"):
+    with pytest.raises(NotPossible, match=f"belongs to document {other.id}"):
         operations.link(str(customer.id), other.stripe_id, force=True)
 
     assert (customer.fetch_latest().review, other.fetch_latest().status) == (None, Status.ACTIVE)

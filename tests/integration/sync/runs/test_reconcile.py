@@ -304,7 +304,7 @@ def test_the_cap_on_deletions_latches_until_an_operator_confirms(world: World) -
     assert Customer.objects(status=Status.DELETED).count() == 20
     assert State.read(CIRCUIT_BREAKER) is not None
 
-    operations.confirm()
+    operations.reset_breaker()
     assert world.reconcile(full=True).exit_code == 0
     assert Customer.objects(status=Status.DELETED).count() == 25
     assert_in_sync(world)
