@@ -44,7 +44,7 @@ def made_by_caller(document: SyncedDocument) -> bool:
 
 def _made_customer_of(document: SyncedDocument) -> bool:
     customer = getattr(document, "customer", None)
-    owner = Customer.of(customer) if isinstance(customer, str) else None
+    owner = Customer.by_stripe_id(customer) if isinstance(customer, str) else None
     return customer is None or (owner is not None and made_by_caller(owner))
 
 

@@ -19,8 +19,8 @@ from mongoengine import (
 from mongoengine.base import BaseField
 
 from stripe_mongo_sync.models import Status, SyncedDocument
-from stripe_mongo_sync.models.base.embedded import Json
-from stripe_mongo_sync.models.base.input import INT64, inner_fields, words
+from stripe_mongo_sync.models.base.embedded import JsonField
+from stripe_mongo_sync.models.base.input import INT64, inner_fields, writable_verbs
 from stripe_mongo_sync.models.rows.content import handed_on, linked
 from stripe_mongo_sync.sync.engine.saga import OWN_ID
 
@@ -34,7 +34,7 @@ TYPES: dict[type[BaseField], str] = {
     FloatField: "number",
     ListField: "array",
     EmbeddedDocumentField: "object",
-    Json: "object",
+    JsonField: "object",
 }
 DOCUMENT_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
 EVENT_ID: Schema = {"type": "string", "pattern": "^evt_[A-Za-z0-9_]{1,250}$"}
@@ -43,7 +43,9 @@ MOMENT: Schema = {"type": "string", "format": "date-time"}
 
 def creation(model: Model) -> Schema:
     """Return what creates a document."""
-    schema = _closed({name: field for name, field in model._fields.items() if "create" in words(field)}, "create")
+    schema = _closed(
+        {name: field for name, field in model._fields.items() if "create" in writable_verbs(field)}, "create"
+    )
     if model.resource.accepts_custom_id:
         schema["properties"]["id"] = {
             "type": ["string", "null"],
@@ -57,7 +59,7 @@ def creation(model: Model) -> Schema:
 def change(model: Model) -> Schema | None:
     """Return what changes a document: fields of Stripe's, or those that are kept here only; None when nothing does."""
     here = local_fields(model)
-    sent = {n: field for n, field in model._fields.items() if "update" in words(field) and n not in here}
+    sent = {n: field for n, field in model._fields.items() if "update" in writable_verbs(field) and n not in here}
     shapes = [{**_closed(fields, "update", whole=False), "minProperties": 1} for fields in (sent, here) if fields]
     return {"anyOf": shapes} if len(shapes) > 1 else next(iter(shapes), None)
 

@@ -210,9 +210,9 @@ class Customer(SyncedDocument):
         return [{**each, "live": True} for each in same]
 
     @classmethod
-    def mirror(cls, remote: dict[str, Any]) -> dict[str, Any]:
+    def fields_from(cls, remote: dict[str, Any]) -> dict[str, Any]:
         """Return the own fields as Stripe has them, and what keeps the id from being somebody's name."""
-        return {**super().mirror(remote), "id_key": key_of_id(remote["id"])}
+        return {**super().fields_from(remote), "id_key": key_of_id(remote["id"])}
 
     @classmethod
     def with_derived(cls, values: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models.base.whose import owners_of_event
 from stripe_mongo_sync.models.erasure import Erasure
-from stripe_mongo_sync.models.event import bare
+from stripe_mongo_sync.models.event import without_content
 from stripe_mongo_sync.models.rows.claimable import Claimable
 from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
 from stripe_mongo_sync.models.rows.indexes import A_DATE
@@ -55,17 +55,17 @@ class Delivery(Claimable):
         return {"state": self.state}
 
     @classmethod
-    def begin(
+    def enqueue(
         cls, notice: dict[str, Any], hook: str, kind: str, *, document: ObjectId | None = None, raw: bytes | None = None
     ) -> bool:
         """Insert the delivery of a notice to a hook; False when it is there already."""
-        cls.birthplace()  # what is made for a first row is not under the time limit of its words
+        cls.insert_collection()  # what is made for a first row is not under the time limit of its words
         if raw is None:
             return cls._insert(notice, hook, kind, document, None, erased=False)
         event = json.loads(raw)
 
         def write(forgotten: bool, sure: Callable[[Any], Expression]) -> bool:
-            words = bare(event) if forgotten else sure(raw)
+            words = without_content(event) if forgotten else sure(raw)
             return cls._insert(notice, hook, kind, document, words, erased=forgotten)
 
         return Erasure.unless_forgotten(owners_of_event(event), write)
@@ -99,7 +99,7 @@ class Delivery(Claimable):
         values = {name: literal(value) for name, value in row.items()}
         values |= {"erased_at": from_now()} if erased else {}
         try:
-            cls.birthplace().find_one_and_update(
+            cls.insert_collection().find_one_and_update(
                 {"_id": f"{notice['id']}:{hook}", "state": {"$exists": False}},
                 [{"$set": {**values, "lease": from_now()}}],
                 upsert=True,
@@ -108,7 +108,7 @@ class Delivery(Claimable):
             return False
         return True
 
-    def attempt(self, lease: timedelta) -> Self | None:
+    def claim_attempt(self, lease: timedelta) -> Self | None:
         """Claim it for one attempt. Until that comes back, the row says that it did not."""
         return self.claim(lease, error=ATTEMPT_LOST)
 
@@ -126,7 +126,7 @@ class Delivery(Claimable):
         """
         return self._change({"error": self._unless_erased(error, bare), "lease": from_now(delay)})
 
-    def die(self, error: str | None, *, bare: str | None = None) -> Self | None:
+    def mark_dead(self, error: str | None, *, bare: str | None = None) -> Self | None:
         """Give up, and say why likewise."""
         told = self._unless_erased(error, bare)
         return self._change({"state": DeliveryState.DEAD, "error": told, "lease": None, "dead_at": from_now()})

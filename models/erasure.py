@@ -25,7 +25,7 @@ from stripe_mongo_sync.models.rows.database import database
 from stripe_mongo_sync.models.rows.indexes import A_DATE
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
-AGAIN = timedelta(minutes=15)  # far longer than any work that was begun before and knows nothing of the erasure
+RECHECK_AFTER = timedelta(minutes=15)  # far longer than any work that was begun before and knows nothing of the erasure
 HOLDS = timedelta(seconds=0.5)  # a write may begin so long after its look at the erasures, by MongoDB's clock
 WRITES = timedelta(seconds=2)  # and take so long; later than both together, nothing rests on that look
 TOO_LATE = (241, 50)  # MongoDB's codes of a conversion that fails, see `_in_time`, and of a time limit
@@ -58,9 +58,9 @@ class Erasure(OwnRows):
     @classmethod
     def begin(cls, customer: ObjectId, objects: Iterable[str]) -> Self:
         """Note that a person is to be forgotten, or that more is known to belong to them."""
-        new = {"scrubbed_at": None, "lease": from_now(AGAIN)}
+        new = {"scrubbed_at": None, "lease": from_now(RECHECK_AFTER)}
         with suppress(DuplicateKeyError):
-            cls.birthplace().find_one_and_update(
+            cls.insert_collection().find_one_and_update(
                 {"_id": customer, "at": {"$exists": False}},
                 [{"$set": {"named": [], "at": from_now(), **new}}],
                 upsert=True,
@@ -86,16 +86,16 @@ class Erasure(OwnRows):
 
     def claim(self) -> Self | None:
         """Take an overdue one; None when somebody was faster."""
-        return self._changed(lease=from_now(AGAIN))
+        return self._changed(lease=from_now(RECHECK_AFTER))
 
     def record_clean_pass(self) -> Self | None:
-        """Note that nothing personal is left. Who says so a second time, later than `AGAIN`, ends it."""
-        over = self.scrubbed_at is not None and clock.now() - self.scrubbed_at >= AGAIN
+        """Note that nothing personal is left. Who says so a second time, later than `RECHECK_AFTER`, ends it."""
+        over = self.scrubbed_at is not None and clock.now() - self.scrubbed_at >= RECHECK_AFTER
         return self._changed(
-            scrubbed_at={"$ifNull": ["$scrubbed_at", from_now()]}, lease=None if over else from_now(AGAIN)
+            scrubbed_at={"$ifNull": ["$scrubbed_at", from_now()]}, lease=None if over else from_now(RECHECK_AFTER)
         )
 
-    def forget(self) -> bool:
+    def cancel(self) -> bool:
         """Drop it: Stripe refused to delete the customer, who stays."""
         gone = self.own_rows().find_one_and_delete({"_id": self.id, "lease": self.lease})
         return gone is not None

@@ -100,15 +100,15 @@ class Event(NoticeOutbox, Claimable):
         what it is about and whose it is. With `erased`, it is about somebody who was forgotten; else the update itself
         makes sure that it is not: `as_of` is when that was so.
         """
-        cls.birthplace()  # what is made for a first row is not under the time limit of its words
+        cls.insert_collection()  # what is made for a first row is not under the time limit of its words
         if others:
             event = of_others(event)
-            return cls._insert(event, bare(event), state, error, due, notify_hooks, via, erased=False)
+            return cls._insert(event, without_content(event), state, error, due, notify_hooks, via, erased=False)
         if erased:
-            return cls._insert(event, bare(event), state, None, due, notify_hooks, via, erased=True)
+            return cls._insert(event, without_content(event), state, None, due, notify_hooks, via, erased=True)
 
         def write(forgotten: bool, sure: Callable[[Any], Expression]) -> bool:
-            words = bare(event) if forgotten else sure(storable(event, raw))
+            words = without_content(event) if forgotten else sure(storable(event, raw))
             return cls._insert(
                 event, words, state, None if forgotten else error, due, notify_hooks, via, erased=forgotten
             )
@@ -156,7 +156,7 @@ class Event(NoticeOutbox, Claimable):
         ]
         told = {"$switch": {"branches": branches, "default": {"via": literal(via)}}}
         try:
-            before = cls.birthplace().find_one_and_update(
+            before = cls.insert_collection().find_one_and_update(
                 {
                     "_id": event["id"],
                     "$or": [{"state": {"$exists": False}}, {"via": Via.LIST}, {"state": {"$in": mended}}],
@@ -184,7 +184,7 @@ class Event(NoticeOutbox, Claimable):
             }
         )
 
-    def settle(
+    def finish(
         self, state: EventState, error: str | None = None, due: timedelta | None = None, bared: bytes | None = None
     ) -> Self | None:
         """Say what became of a claimed row; open again, it is due after `due`. `bared` is all it keeps."""
@@ -205,12 +205,12 @@ class Event(NoticeOutbox, Claimable):
     def disown(self, event: dict[str, Any], error: str) -> Self | None:
         """Say that a claimed row is of others, and why, and keep nothing of it but what it is about and whose it is."""
         event = of_others(event)
-        left = {"raw": bare(event), "object_id": object_id(event), "error": error}
+        left = {"raw": without_content(event), "object_id": object_id(event), "error": error}
         return self._change({**left, "state": EventState.IGNORED, "lease": None, "settled_at": from_now()})
 
     def erase(self, event: dict[str, Any]) -> Self | None:
         """Keep of it only which object changed; None when somebody else has it."""
-        return self._change({**_left(bare(event)), "error": None, "erased_at": from_now()})
+        return self._change({**_left(without_content(event)), "error": None, "erased_at": from_now()})
 
     @classmethod
     def waiting(cls, object_id: str) -> list[Self]:
@@ -238,16 +238,16 @@ def storable(event: dict[str, Any], raw: bytes) -> bytes:
     if not may_have_keys(raw):
         return raw
     if is_key(event):
-        return bare(event)
+        return without_content(event)
     try:
         told = json.loads(raw)
         left = event_shown(told)
     except RecursionError:
-        return bare(event)
+        return without_content(event)
     return raw if left == told else json.dumps(left, separators=(",", ":")).encode()
 
 
-def bare(event: dict[str, Any]) -> bytes:
+def without_content(event: dict[str, Any]) -> bytes:
     """Return an event that shows nothing of its object: it is in no API version, so whoever applies it looks."""
     data, request = event.get("data"), event.get("request")
     remote = data.get("object") if isinstance(data, dict) else None

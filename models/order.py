@@ -17,7 +17,7 @@ from mongoengine import (
 from pymongo import IndexModel
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
-from stripe_mongo_sync.models.base.embedded import Call, Json, Plain
+from stripe_mongo_sync.models.base.embedded import Call, JsonField, Plain
 from stripe_mongo_sync.models.base.resource import Action, Resource
 from stripe_mongo_sync.models.customer import Email
 from stripe_mongo_sync.models.rows.database import Part
@@ -100,7 +100,7 @@ class Order(SyncedDocument):
     client_secret: str | None = StringField(sent="")  # for the buyer's browser, of an intent
 
     payment_id: ObjectId = ObjectIdField()  # of the document of the session or intent, chosen before it is made
-    disputes: list[dict[str, str]] = Plain(Json())  # {"id", "status"}: what was told of each that takes money
+    disputes: list[dict[str, str]] = Plain(JsonField())  # {"id", "status"}: what was told of each that takes money
 
     @classmethod
     def paid_by(cls, payment_id: ObjectId, payment_intent: str | None) -> list[Self]:

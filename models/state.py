@@ -10,7 +10,7 @@ from mongoengine import DateTimeField, StringField
 from pymongo import ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models.base.embedded import Json
+from stripe_mongo_sync.models.base.embedded import JsonField
 from stripe_mongo_sync.models.rows.clock import from_now, literal
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.rows.scrub import ID
@@ -38,7 +38,7 @@ class State(OwnRows):
     mark: ClassVar[str] = "value"
     mark_is: ClassVar[str] = "object"
     id: str = StringField(primary_key=True)
-    value: dict[str, Any] = Json()
+    value: dict[str, Any] = JsonField()
     at: datetime = DateTimeField()
 
     @classmethod

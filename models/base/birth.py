@@ -12,9 +12,9 @@ from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from stripe_mongo_sync.models.base.absorb import Observation
 from stripe_mongo_sync.models.base.forgotten import forgotten
 from stripe_mongo_sync.models.base.lifecycle import Status, new_operation
+from stripe_mongo_sync.models.base.merge import Observation
 from stripe_mongo_sync.models.base.notice import append_notices, initial_notice
 from stripe_mongo_sync.models.base.queries import DocumentQueries
 from stripe_mongo_sync.models.base.whose import owners, uses
@@ -78,14 +78,14 @@ class Birth(DocumentQueries):
         """
         born = {"revision": 1, "created_at": at, "updated_at": at}
         owned = [cls._owners(each) for each in evidence]
-        birth = cls._adopted_row if forgotten().concerns(set().union(*owned)) else adopted
+        birth = cls._adopted_row if forgotten().concerns(set().union(*owned)) else adopted_fields
         news, ids = cls.resource.notice_of(Status.ACTIVE), [ObjectId() for _ in evidence]
         rows = [
             {**DEFAULTS, **birth(each, at), **born, **initial_notice(id, news, at), "_id": id}
             for id, each in zip(ids, evidence, strict=True)
         ]
         try:
-            cls.birthplace().insert_many(rows, ordered=False)
+            cls.insert_collection().insert_many(rows, ordered=False)
         except BulkWriteError as error:
             if error.details["writeConcernErrors"]:
                 raise
@@ -95,7 +95,7 @@ class Birth(DocumentQueries):
     @classmethod
     def _adopted_row(cls, evidence: Observation, at: datetime | Expression) -> dict[str, Any]:
         """Return the fields of one; of what belongs to somebody who was forgotten, only what may stay."""
-        born = adopted(evidence, at)
+        born = adopted_fields(evidence, at)
         if not forgotten().include_if_related(
             cls._owners(evidence), {evidence.stripe_id, *uses(evidence.remote or {})}
         ):
@@ -117,7 +117,7 @@ class Birth(DocumentQueries):
             row |= append_notices(cls.resource.notice_of(values["status"]))
         row |= {"_id": id, "revision": literal(1), "created_at": from_now(), "updated_at": from_now()}
         fresh = {"$eq": [{"$type": "$revision"}, "missing"]}
-        found = cls.birthplace().find_one_and_update(
+        found = cls.insert_collection().find_one_and_update(
             {"$or": [{"_id": id, "revision": {"$exists": False}}, *unless]},
             [{"$replaceWith": {"$cond": [fresh, {"$mergeObjects": ["$$ROOT", row]}, "$$ROOT"]}}],
             upsert=True,
@@ -130,9 +130,9 @@ class Birth(DocumentQueries):
         return document
 
 
-def adopted(evidence: Observation, at: datetime | Expression) -> dict[str, Any]:
+def adopted_fields(evidence: Observation, at: datetime | Expression) -> dict[str, Any]:
     """Return the fields of a document that is born by adoption: whatever we adopt, Stripe told us of by itself."""
-    status = Status.DELETED if evidence.gone else Status.ACTIVE
+    status = Status.DELETED if evidence.deleted else Status.ACTIVE
     own = {"status": status, "stripe_id": evidence.stripe_id, "in_doubt": False}
     look = {"lease": at} if evidence.unshown else {}  # somebody must ask for the rest
     return {**own, **evidence.first_snapshot(), **look, "confirmed_at": at}

@@ -1,8 +1,9 @@
-"""What every synchronised document has, and the only ways in which one may change.
+"""The base class of all documents: its fields, its indexes, and the only three ways in which a document changes.
 
-A document is its own outbox: what must still be told to Stripe is its `operation`, written before Stripe is called.
-It is inserted once (`models/base/birth.py`) and from then on changes only through `move`, `absorb` and `claim_due`,
-each a single conditional update. MongoEngine's own `save()` replaces, upserts and resurrects: it is closed.
+A document is its own outbox: its `operation` holds the calls that Stripe must still get, and is written before Stripe
+is called. A document is inserted once (`models/base/birth.py`), and then changes only through `update_if_unchanged`,
+`merge` and `claim_due`, each a single conditional update. MongoEngine's own `save()` is closed, because it replaces,
+upserts and resurrects documents.
 """
 
 import logging
@@ -23,10 +24,10 @@ from mongoengine import (
 )
 from pymongo import DESCENDING, IndexModel, ReturnDocument
 
-from stripe_mongo_sync.models.base.absorb import Observation, absorption
 from stripe_mongo_sync.models.base.birth import Birth
-from stripe_mongo_sync.models.base.embedded import Json, Operation, Problem, Request, Undoing
+from stripe_mongo_sync.models.base.embedded import Failure, JsonField, Operation, Request, Undoing
 from stripe_mongo_sync.models.base.lifecycle import Lifecycle, Status, claimed
+from stripe_mongo_sync.models.base.merge import Observation, merge_pipeline
 from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices
 from stripe_mongo_sync.models.base.resource import Resource, register
 from stripe_mongo_sync.models.rows.claimable import Broken, claim_each, tell_log
@@ -93,9 +94,9 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
     missing_since: datetime | None = DateTimeField()  # when a GET first did not find it; any sight of it clears this
     in_doubt: bool = BooleanField()  # an object of this document may exist unseen
     review: str | None = StringField()  # why a person must decide
-    error: Problem | None = EmbeddedDocumentField(Problem)
+    error: Failure | None = EmbeddedDocumentField(Failure)
     request: Request | None = EmbeddedDocumentField(Request)
-    stripe: dict[str, Any] | None = Json()  # the snapshot
+    stripe: dict[str, Any] | None = JsonField()  # the snapshot
     digest: str | None = StringField()  # of the snapshot's content; erased, of what stays of it
     links_seen_at: datetime | None = DateTimeField()  # when the snapshot's links were rendered; None: it has none
     seen_at: int | None = IntField()  # Stripe's time, in seconds, that the snapshot is at least as new as
@@ -107,7 +108,7 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
     moved_by: str | None = StringField()  # who changed the status last
     erased_at: datetime | None = DateTimeField()  # when all that tells of a person was taken from it
 
-    as_of: datetime | None = None  # of what `absorb` returned: when it was so, by MongoDB's clock; not stored
+    as_of: datetime | None = None  # of what `merge` returned: when it was so, by MongoDB's clock; not stored
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -130,18 +131,18 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
 
     # --- change ---
 
-    def move(self, by: str = "", /, *, notices: Sequence[str] = (), **changes: Any) -> Self | None:
+    def update_if_unchanged(self, by: str = "", /, *, notices: Sequence[str] = (), **changes: Any) -> Self | None:
         """Apply `changes` if nobody changed the document since it was read; return it as it is then, or None.
 
         The same update gives notice of a new status, and `notices`, some of those that the resource names.
         """
-        return self._move({}, by, notices, changes)
+        return self._update({}, by, notices, changes)
 
     def hold(self, **changes: Any) -> Self | None:
         """Apply `changes` if nobody changed the document since it was claimed, and that lease still runs."""
-        return self._move({"$expr": {"$gt": ["$lease", from_now()]}}, "", (), changes)
+        return self._update({"$expr": {"$gt": ["$lease", from_now()]}}, "", (), changes)
 
-    def _move(self, fence: dict[str, Any], by: str, notices: Sequence[str], changes: dict[str, Any]) -> Self | None:
+    def _update(self, fence: dict[str, Any], by: str, notices: Sequence[str], changes: dict[str, Any]) -> Self | None:
         news, named = list(notices), self.resource.notices
         if not set(news) <= set(named):
             raise Impossible(f"{news} are not all notices of {self.resource.kind}")
@@ -170,7 +171,7 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
         return sure(self.lease) - LEASE
 
     @classmethod
-    def absorb(cls, where: dict[str, Any], evidence: Observation) -> Self | None:
+    def merge(cls, where: dict[str, Any], evidence: Observation) -> Self | None:
         """Hand a Stripe object to the document that `where` names, whatever state it is in; None when there is none.
 
         Atomic, idempotent and in any order: the API reply, the webhook and reconcile all use it. Raises
@@ -178,7 +179,7 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
         """
         found = cls.own_rows().find_one_and_update(
             where,
-            absorption(evidence, LEASE, cls.resource.notice_of),
+            merge_pipeline(evidence, LEASE, cls.resource.notice_of),
             projection={"_id": 0, "document": "$$ROOT", "at": "$$NOW"},
             sort=[("live", DESCENDING)]
             if cls.resource.accepts_custom_id
@@ -189,8 +190,8 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
             return None
         document = cls._from_son(found["document"])
         document.as_of = found["at"]
-        if document.moved_by == evidence.by and document.stripe_id == evidence.stripe_id:
-            log.info("%s %s → %s (%s)", cls.resource.kind, document.id, document.status, evidence.by)
+        if document.moved_by == evidence.source and document.stripe_id == evidence.stripe_id:
+            log.info("%s %s → %s (%s)", cls.resource.kind, document.id, document.status, evidence.source)
         return document
 
     def erase(self) -> Self | None:
@@ -202,7 +203,7 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
         if self.erased_at is not None and all(row.get(name) == value for name, value in left.items()):
             return self
         left["in_doubt"] = False  # a tombstone's: without its parameters nothing can resemble it
-        return self.move(**left, erased_at=from_now())
+        return self.update_if_unchanged(**left, erased_at=from_now())
 
     def remove_adopted(self) -> bool:
         """Remove this adopted row, unless it was touched since: the only removal in the system."""

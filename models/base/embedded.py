@@ -10,7 +10,7 @@ from mongoengine.base import BaseField
 from stripe_mongo_sync.models.rows.database import Part
 
 
-class Json(BaseField):
+class JsonField(BaseField):
     """Any JSON value, stored as it is."""
 
 
@@ -35,10 +35,10 @@ class Operation(Part):
 
     meta: ClassVar = {"strict": False}
     verb: str = StringField()  # create, update, delete, or an action
-    first: list[dict[str, Any]] = Plain(Json())  # the calls that must be done before, each with its own key
+    first: list[dict[str, Any]] = Plain(JsonField())  # the calls that must be done before, each with its own key
     method: str = StringField()
     path: str = StringField()
-    params: dict[str, Any] = Json()
+    params: dict[str, Any] = JsonField()
     api_version: str = StringField()
     key: str = StringField()
     since: datetime = DateTimeField()  # when the key was written: its age decides whether it may be replayed
@@ -64,7 +64,7 @@ class Undoing(Part):
     sent_at: datetime = DateTimeField()  # written before each send
 
 
-class Problem(Part):
+class Failure(Part):
     """Why a document was rolled back, or what the last attempt said."""
 
     meta: ClassVar = {"strict": False}

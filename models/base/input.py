@@ -22,7 +22,7 @@ from mongoengine import (
 from mongoengine.base import BaseField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
-from stripe_mongo_sync.models.base.embedded import Json
+from stripe_mongo_sync.models.base.embedded import JsonField
 
 JSON_TYPES: dict[type[BaseField], tuple[tuple[type, ...], str]] = {
     StringField: ((str,), "a string"),
@@ -31,7 +31,7 @@ JSON_TYPES: dict[type[BaseField], tuple[tuple[type, ...], str]] = {
     FloatField: ((int, float), "a number"),
     ListField: ((list,), "a list"),
     EmbeddedDocumentField: ((dict,), "an object"),
-    Json: ((dict,), "an object"),
+    JsonField: ((dict,), "an object"),
 }
 DEEPEST = 20  # levels of JSON; no field has more than four, and Python's own limit depends on who calls
 INT64 = 2**63  # BSON's limit, and Stripe's
@@ -88,11 +88,11 @@ def validate(model: type[SyncedDocument], body: dict[str, Any], verb: str) -> di
     On an update, None means: unset it at Stripe.
     """
     errors: dict[str, str] = {}
-    accepted = {name: field for name, field in model._fields.items() if verb in words(field)}
+    accepted = {name: field for name, field in model._fields.items() if verb in writable_verbs(field)}
     values = _values(accepted, body, "", verb, errors)
     for name, field in model.own_fields().items():
         if name in body and name not in accepted:
-            errors[name] = "cannot be changed" if words(field) else "is set by Stripe"
+            errors[name] = "cannot be changed" if writable_verbs(field) else "is set by Stripe"
     if verb == "update" and not body:
         errors["body"] = "names no field to change"
     if errors:
@@ -109,7 +109,7 @@ def checked_fields(fields: dict[str, BaseField], body: dict[str, Any], verb: str
     return values
 
 
-def words(field: BaseField) -> set[str]:
+def writable_verbs(field: BaseField) -> set[str]:
     """Return the verbs with which a caller may give this field."""
     return {"create", "update"} if getattr(field, "local_only", False) else set(getattr(field, "sent", "").split())
 

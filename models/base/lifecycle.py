@@ -7,7 +7,7 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import Any, Self
 
-from stripe_mongo_sync.models.base.absorb import Observation
+from stripe_mongo_sync.models.base.merge import Observation
 from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now
 from stripe_mongo_sync.models.rows.scrub import scrub_row
 
@@ -65,17 +65,17 @@ class Lifecycle:
     doubt_until: int | None
     erased_at: Any
 
-    def move(self, by: str = "", /, *, notice: str | None = None, **changes: Any) -> Self | None:
+    def update_if_unchanged(self, by: str = "", /, *, notice: str | None = None, **changes: Any) -> Self | None:
         """Apply `changes` if the document is still as it was read."""
         raise NotImplementedError
 
     def claim(self) -> Self | None:
         """Take a document for a lease, counting the attempt before it is made."""
-        return self.move(**claimed())
+        return self.update_if_unchanged(**claimed())
 
     def begin(self, operation: dict[str, Any]) -> Self | None:
         """Stage an operation on an active document, leased to the caller; it replaces one that is pending."""
-        return self.move(operation=new_operation(operation), lease=from_now(LEASE), error=None)
+        return self.update_if_unchanged(operation=new_operation(operation), lease=from_now(LEASE), error=None)
 
     def hold(self, **changes: Any) -> Self | None:
         """Apply `changes` if nobody changed the document since it was claimed, and that lease still runs."""
@@ -93,7 +93,7 @@ class Lifecycle:
 
     def spend_undo(self) -> Self | None:
         """Note that the key of the undo can teach nothing more: the next attempt has a new one."""
-        return self.move(undoing=Expression({"$mergeObjects": ["$undoing", {"key": None}]}))
+        return self.update_if_unchanged(undoing=Expression({"$mergeObjects": ["$undoing", {"key": None}]}))
 
     def defer(self, why: str, delay: timedelta, *, stored: bool = False) -> Self | None:
         """Leave the operation pending after an attempt with an unknown outcome, due again after `delay`."""
@@ -102,34 +102,36 @@ class Lifecycle:
             changes["stored_failure_at"] = {"$ifNull": ["$operation.stored_failure_at", from_now()]}
         problem = {"type": "unknown", "code": None, "message": why}
         lease = from_now(delay) if self.review is None else None
-        return self.move(operation=patched_operation(**changes), lease=lease, error=problem)
+        return self.update_if_unchanged(operation=patched_operation(**changes), lease=lease, error=problem)
 
     def release(self) -> Self | None:
         """Give the lease back: there is nothing to do."""
         settled: dict[str, Any] = (
             {"settled_at": from_now()} if self.status == Status.ROLLED_BACK and self.review is None else {}
         )
-        return self.move(lease=None, **settled)
+        return self.update_if_unchanged(lease=None, **settled)
 
-    def settle(self) -> Self | None:
+    def finish(self) -> Self | None:
         """Note that nothing is left to do about a copy that is over."""
-        return self.move(lease=None, settled_at=from_now())
+        return self.update_if_unchanged(lease=None, settled_at=from_now())
 
     def reschedule(self, delay: timedelta) -> Self | None:
         """Give the lease back: due again after `delay`."""
-        return self.move(lease=from_now(delay))
+        return self.update_if_unchanged(lease=from_now(delay))
 
     def end_refused(self, problem: dict[str, Any], by: str) -> Self | None:
         """End the operation that Stripe refused: a creation is rolled back, else the document stays active."""
         if self.status == Status.PENDING:
             return self.roll_back(problem, by, in_doubt=False)
         ended = {**problem, "key": self.operation.key}
-        return self.move(operation=None, error=ended)  # the lease stays: the end of an operation looks again
+        return self.update_if_unchanged(
+            operation=None, error=ended
+        )  # the lease stays: the end of an operation looks again
 
     def roll_back(self, problem: dict[str, Any], by: str, *, in_doubt: bool) -> Self | None:
         """Roll a creation back: a tombstone that keeps its key, and its operation while an object may exist unseen."""
         changes: dict[str, Any] = {} if in_doubt else {"operation": None}
-        return self.move(
+        return self.update_if_unchanged(
             by,
             status=Status.ROLLED_BACK,
             error=problem,
@@ -145,7 +147,7 @@ class Lifecycle:
         lease: dict[str, Any] = (
             {"lease": due_after_operation()} if self.operation is None or "operation" in changes else {}
         )
-        return self.move(**self._seen(evidence), **changes, **lease)
+        return self.update_if_unchanged(**self._seen(evidence), **changes, **lease)
 
     def _seen(self, evidence: Observation) -> dict[str, Any]:
         snapshot = evidence.first_snapshot()
@@ -159,12 +161,12 @@ class Lifecycle:
 
     def unerase(self) -> Self | None:
         """Let a document that was erased by mistake be due for a look, which takes again what Stripe shows."""
-        return self.move(erased_at=None, digest=None, lease=from_now())
+        return self.update_if_unchanged(erased_at=None, digest=None, lease=from_now())
 
     def miss(self, delay: timedelta) -> Self | None:
         """Note that a GET did not find its object, which proves nothing yet: due again after `delay`."""
         since = Expression({"$ifNull": ["$missing_since", from_now()]})
-        return self.move(missing_since=since, lease=from_now(delay))
+        return self.update_if_unchanged(missing_since=since, lease=from_now(delay))
 
     def bring_back(self, evidence: Observation) -> Self | None:
         """Make a deleted document active again, as a GET showed its object there; a look is due.
@@ -174,15 +176,17 @@ class Lifecycle:
         """
         times = {"seen_at": evidence.earliest, "doubt_until": evidence.latest}  # of a deletion they may be endless
         back = {"status": Status.ACTIVE, "review": None, "lease": from_now(), "settled_at": None, **times}
-        return self.move(evidence.by, **{**self._seen(evidence), **back})
+        return self.update_if_unchanged(evidence.source, **{**self._seen(evidence), **back})
 
     def send_to_review(self, reason: str, **changes: Any) -> Self | None:
         """Stop, and let a person decide."""
-        return self.move(**{"review": reason, "lease": None, "settled_at": None, "missing_since": None, **changes})
+        return self.update_if_unchanged(
+            **{"review": reason, "lease": None, "settled_at": None, "missing_since": None, **changes}
+        )
 
     def requeue(self, delay: timedelta = timedelta()) -> Self | None:
         """Take it out of review: due after `delay`."""
-        return self.move(review=None, lease=from_now(delay))
+        return self.update_if_unchanged(review=None, lease=from_now(delay))
 
     def suspect(self, second: int) -> Self | None:
         """Note that it changed, unseen, up to that second of Stripe's: what is not surely newer is looked at again.
@@ -190,11 +194,13 @@ class Lifecycle:
         A reply to its own operation, if one is under way, may be older, too.
         """
         due = None if self.review is not None else Expression({"$ifNull": ["$lease", from_now()]})
-        return self.move(doubt_until=max(self.doubt_until or 0, second), lease=due)
+        return self.update_if_unchanged(doubt_until=max(self.doubt_until or 0, second), lease=due)
 
     def record_undo(self, orphan: str) -> Self | None:
         """Note that an orphan is no longer usable. An active document stays due: its own object was not looked at."""
         left = [twin for twin in self.orphans if twin != orphan]
         settled = from_now() if self.status == Status.ROLLED_BACK and not left else None
         lease = {} if left or self.status == Status.ACTIVE else {"lease": None}
-        return self.move(orphans=left, undone=[*self.undone, orphan], undoing=None, settled_at=settled, **lease)
+        return self.update_if_unchanged(
+            orphans=left, undone=[*self.undone, orphan], undoing=None, settled_at=settled, **lease
+        )

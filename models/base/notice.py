@@ -11,12 +11,14 @@ from typing import Any, ClassVar, Self
 from bson import ObjectId
 from pymongo import IndexModel
 
-from stripe_mongo_sync.models.base.embedded import Json
+from stripe_mongo_sync.models.base.embedded import JsonField
 from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
 from stripe_mongo_sync.models.rows.indexes import A_DATE
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
-ASKED: dict[str, tuple[str, ...]] = {}  # by the name of each hook of this process, the names and patterns it asked for
+HOOK_PATTERNS: dict[
+    str, tuple[str, ...]
+] = {}  # by the name of each hook of this process, the names and patterns it asked for
 REVISION = {"$toString": {"$add": [{"$ifNull": ["$revision", 0]}, 1]}}  # that the row has after this update
 
 
@@ -48,14 +50,14 @@ def initial_notice(id: ObjectId, name: str, at: datetime) -> dict[str, Any]:
 
 
 def _asking(name: str) -> list[str]:
-    return [hook for hook, asked in ASKED.items() if any(matches(name, one) for one in asked)]
+    return [hook for hook, asked in HOOK_PATTERNS.items() if any(matches(name, one) for one in asked)]
 
 
 class NoticeOutbox(OwnRows):
     """A row that can have notices: {"id", "name", "at", "hooks"}, in the order of what happened. Most have none."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
-    notices: list[dict[str, Any]] | None = Json()
+    notices: list[dict[str, Any]] | None = JsonField()
 
     HAS_NOTICES: ClassVar[dict[str, Any]] = {"notices.at": A_DATE}
     notice_index: ClassVar[IndexModel] = IndexModel("notices.at", partialFilterExpression=HAS_NOTICES)

@@ -30,7 +30,7 @@ class DocumentQueries(StripeFields, OwnRows):
         return list(cls.objects(__raw__=clock.overdue(at)).order_by("lease").limit(limit))
 
     @classmethod
-    def of(cls, stripe_id: str) -> Self | None:
+    def by_stripe_id(cls, stripe_id: str) -> Self | None:
         """Return the document of that object: the live one, else the last."""
         found: Self | None = cls.objects(stripe_id=stripe_id).order_by("-live", "-created_at").first()
         return found

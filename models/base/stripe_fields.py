@@ -47,7 +47,7 @@ class StripeFields:
         }
 
     @classmethod
-    def mirror(cls, remote: dict[str, Any]) -> dict[str, Any]:
+    def fields_from(cls, remote: dict[str, Any]) -> dict[str, Any]:
         """Return the own fields as Stripe has them."""
         shown = cls.in_request_shape(remote)
         return {
@@ -74,11 +74,11 @@ class StripeFields:
         id, is_erased = snapshot.get("id"), row.get("erased_at") is not None
         if isinstance(id, str) and id != row.get("stripe_id"):
             found.append("stripe_id")
-        mirror = cls.mirror({**snapshot, "id": id or row.get("stripe_id")})
+        fields = cls.fields_from({**snapshot, "id": id or row.get("stripe_id")})
         if is_erased:
-            mirror = scrub_row(mirror, ())
+            fields = scrub_row(fields, ())
         unshown = [name for name in cls.resource.expand if name not in snapshot and row.get("lease") is not None]
-        differs = (name for name, value in mirror.items() if _text(row.get(name)) != _text(value))
+        differs = (name for name, value in fields.items() if _text(row.get(name)) != _text(value))
         return [*found, *(name for name in differs if name not in unshown)]  # what is due for a look may be as given
 
     @classmethod

@@ -43,7 +43,7 @@ def now() -> datetime:
     return told.replace(tzinfo=UTC) + TEST_OFFSET
 
 
-def here() -> datetime:
+def local_now() -> datetime:
     """Return what time this machine thinks it is: it decides nothing, and may be compared with what does."""
     return datetime.now(UTC) + TEST_OFFSET
 

@@ -141,7 +141,7 @@ class OwnRows(Document, metaclass=OwnDocuments):
         return [*cls.indexes, expiry(keep)]
 
     @classmethod
-    def birthplace(cls) -> "Marked":
+    def insert_collection(cls) -> "Marked":
         """Return the collection for a new row: it has its unique indexes, whoever made it, and when.
 
         Raises Unguarded where it has not, and none is built on what is there.

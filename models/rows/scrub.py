@@ -1,7 +1,7 @@
 """Scrub: what is left of a row when the person whom it tells of is to be forgotten.
 
 What may stay is listed, so that a field which nobody has heard of goes: Stripe's ids, numbers and yes or no, and the
-words of Stripe's own vocabulary under the names in `WORDS`. All other text becomes null, whatever its name.
+words of Stripe's own vocabulary under the names in `ENUM_FIELDS`. All other text becomes null, whatever its name.
 """
 
 import re
@@ -18,7 +18,7 @@ def _names(listed: str) -> frozenset[str]:
 ERASED = "erased"  # what stands where a text may not be missing
 
 # Names under which Stripe writes one of a few words, and never a text; held to its OpenAPI file by a test.
-WORDS = _names(
+ENUM_FIELDS = _names(
     """
     amount_type balance_type behavior billing_cycle_anchor billing_reason billing_scheme
     cancellation_reason capture_method collection_method confirmation_method currency
@@ -68,7 +68,7 @@ def scrub(value: Any, name: str = "") -> Any:
 def _may_stay(text: str, name: str) -> bool:
     if ID.fullmatch(text):
         return True
-    if name in WORDS or name in OURS:
+    if name in ENUM_FIELDS or name in OURS:
         return WORD.fullmatch(text) is not None
     if name in NUMBERED:
         return NUMBER.fullmatch(text) is not None

@@ -7,7 +7,7 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import Status, SyncedDocument
-from stripe_mongo_sync.models.base.absorb import Observation
+from stripe_mongo_sync.models.base.merge import Observation
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
@@ -55,7 +55,7 @@ def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quic
     adopts, followed = current().settings.adopt, model.resource.kind in NEEDED
     wanted = adopts or followed or model.resource.correlation_field
     blank = evidence.remote is None  # it does not show what is to be judged
-    if first and wanted and (blank or evidence.unshown) and not evidence.gone:
+    if first and wanted and (blank or evidence.unshown) and not evidence.deleted:
         reply = current().gateway.get(model.resource.object_path(remote["id"]), quick=quick)
         if reply.gone if reply else blank:
             return EventResult(EventState.IGNORED, "about an unknown object that is gone")
@@ -91,7 +91,7 @@ def _copied(model: type[SyncedDocument], remote: dict[str, Any], evidence: Obser
 
     Its end gets one, too, so that what comes late does not bring it back.
     """
-    if evidence.remote is None and not evidence.gone:  # rendered in another API version
+    if evidence.remote is None and not evidence.deleted:  # rendered in another API version
         path = model.resource.read_path(remote)
         reply = current().gateway.get(path, quick=quick) if path else None
         if reply is None or reply.gone:

@@ -38,7 +38,7 @@ def went_along(document: SyncedDocument) -> bool:
 
 def _named(kind: str, stripe_id: Any) -> SyncedDocument | None:
     model = kinds().get(kind)
-    return model.of(stripe_id) if model is not None and isinstance(stripe_id, str) else None
+    return model.by_stripe_id(stripe_id) if model is not None and isinstance(stripe_id, str) else None
 
 
 def follow_clock(clock: SyncedDocument) -> None:
@@ -57,11 +57,11 @@ def let_go(clock: SyncedDocument) -> int:
     count = 0
     for model in present_kinds().values():
         for document in model.objects(__raw__={"status": Status.ACTIVE, **theirs}):
-            gone = existence_of(document.stripe_id or "", f"test clock {clock.stripe_id}", gone=True)
+            gone = existence_of(document.stripe_id or "", f"test clock {clock.stripe_id}", deleted=True)
             if (deleted := merge_observation(model, {"_id": document.id}, gone)) is not None:
                 count += 1
                 notify_dependents(deleted)
-    clock.settle()
+    clock.finish()
     return count
 
 

@@ -44,7 +44,7 @@ class Finder:
         for remote in self._keyless(document.resource.kind, start, keys):
             created = made_at(remote, now.timestamp())
             in_time = created is None or (start <= created and (end is None or created <= end))
-            if not in_time or type(document).of(remote["id"]) is not None:
+            if not in_time or type(document).by_stripe_id(remote["id"]) is not None:
                 continue
             if carries_correlation_id(document, remote):
                 return RemoteState.PRESENT, remote["id"]

@@ -5,7 +5,7 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import SyncedDocument
-from stripe_mongo_sync.models.base.absorb import Observation
+from stripe_mongo_sync.models.base.merge import Observation
 from stripe_mongo_sync.models.base.resource import Resource, is_deleted, shortened
 from stripe_mongo_sync.models.rows.content import kept
 from stripe_mongo_sync.sync.engine.references import referring
@@ -22,9 +22,9 @@ def _sight(model: Model, remote: dict[str, Any], *, whole: bool, asked: bool = T
     """
     sight = kept(remote) if whole else None
     unshown = () if asked or sight is None else tuple(name for name in model.resource.expand if name not in sight)
-    mirror = model.mirror(sight) if sight is not None else {}
-    shown = {name: value for name, value in mirror.items() if name not in unshown}
-    return {"remote": sight, "mirror": shown, "unshown": unshown}
+    fields = model.fields_from(sight) if sight is not None else {}
+    shown = {name: value for name, value in fields.items() if name not in unshown}
+    return {"remote": sight, "fields": shown, "unshown": unshown}
 
 
 def _is_whole(model: Model, reply: Reply, remote: dict[str, Any]) -> bool:
@@ -48,15 +48,15 @@ def from_event(model: Model, event: dict[str, Any]) -> Observation:
         whole = ours and not (event.get("withheld") or shortened(remote))
     at = _moment(resource, event, gone)
     return Observation(
-        by=f"webhook {event['id']}",
+        source=f"webhook {event['id']}",
         stripe_id=remote["id"],
         **_sight(model, remote, whole=whole, asked=False),
         earliest=at,
         latest=at,
         event=True,
-        blind=resource.events_only,
-        gone=gone,
-        ends=request_key(event),
+        events_only=resource.events_only,
+        deleted=gone,
+        completed_key=request_key(event),
     )
 
 
@@ -69,20 +69,20 @@ def _moment(resource: Resource, event: dict[str, Any], gone: bool) -> int:
 
 
 def from_reply(
-    model: Model, reply: Reply, ends: str | None = None, problem: dict[str, Any] | None = None
+    model: Model, reply: Reply, completed_key: str | None = None, problem: dict[str, Any] | None = None
 ) -> Observation:
     """Return what a reply says. One that is replayed, not whole, or in another API version than ours (it was frozen
     before an upgrade), proves the id, and nothing of the content.
     """
     fresh = not reply.replayed and not reply.gone and _is_whole(model, reply, reply.remote)
     return Observation(
-        by=f"reply {reply.request_id}",
+        source=f"reply {reply.request_id}",
         stripe_id=reply.remote["id"],
         **_sight(model, reply.remote, whole=fresh),
         earliest=reply.earliest if fresh else 0,
         latest=reply.latest if fresh or reply.gone else 0,
-        gone=reply.gone,
-        ends=ends,
+        deleted=reply.gone,
+        completed_key=completed_key,
         problem=problem,
     )
 
@@ -94,7 +94,7 @@ def from_page(model: Model, remote: dict[str, Any], page: Reply) -> Observation:
     snapshot; else a look is due. It confirms, and unlike the reply to a POST it never ends a lease.
     """
     return Observation(
-        by=f"list {page.request_id}",
+        source=f"list {page.request_id}",
         stripe_id=remote["id"],
         **_sight(model, remote, whole=_is_whole(model, page, remote)),
         earliest=page.earliest,
@@ -103,10 +103,12 @@ def from_page(model: Model, remote: dict[str, Any], page: Reply) -> Observation:
     )
 
 
-def existence_of(stripe_id: str, by: str, *, gone: bool = False) -> Observation:
+def existence_of(stripe_id: str, by: str, *, deleted: bool = False) -> Observation:
     """Return the evidence that an object exists, or that it is now gone, and nothing else."""
-    latest = FOREVER if gone else 0
-    return Observation(by=by, stripe_id=stripe_id, remote=None, mirror={}, earliest=0, latest=latest, gone=gone)
+    latest = FOREVER if deleted else 0
+    return Observation(
+        source=by, stripe_id=stripe_id, remote=None, fields={}, earliest=0, latest=latest, deleted=deleted
+    )
 
 
 def request_key(event: dict[str, Any]) -> str | None:
@@ -125,7 +127,7 @@ def merge_observation(
     `hearsay`, a reply, proves nothing against who made the object by a key of their own: raises DuplicateKeyError.
     """
     try:
-        return model.absorb(where, evidence)
+        return model.merge(where, evidence)
     except DuplicateKeyError:
         holder = model.objects(stripe_id=evidence.stripe_id, live=True).first()
         if hearsay and holder is not None and holder.key is not None:

@@ -6,7 +6,7 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import Status, SyncedDocument
-from stripe_mongo_sync.models.base.absorb import Observation
+from stripe_mongo_sync.models.base.merge import Observation
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
@@ -57,7 +57,7 @@ def _concluded(document: SyncedDocument, answer: Answer) -> SyncedDocument:
         case Refusal(declined_object=Reply() as declined) if _is_a(document, declined):
             return link(document, declined, answer.problem)
         case Refusal(not_found=True) if operation.verb == "delete":
-            gone = existence_of(document.stripe_id or "", "delete", gone=True)
+            gone = existence_of(document.stripe_id or "", "delete", deleted=True)
             return merge_observation(type(document), {"_id": document.id}, gone) or document.fetch_latest()
         case Refusal(not_found=True) if document.status == Status.ACTIVE:
             return _handle_not_found(document, answer)
@@ -108,7 +108,7 @@ def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None 
     With a `problem`, the card was declined: the payment is there all the same, and may be confirmed again.
     """
     model = type(document)
-    evidence = from_reply(model, reply, ends=sure(document.operation).key, problem=problem)
+    evidence = from_reply(model, reply, completed_key=sure(document.operation).key, problem=problem)
     try:
         linked = merge_observation(model, {"_id": document.id}, evidence, hearsay=True) or document.fetch_latest()
     except DuplicateKeyError:
@@ -126,7 +126,7 @@ def _declined(document: SyncedDocument, evidence: Observation) -> SyncedDocument
     while document.live and document.operation is None and document.is_as(evidence):
         if document.error is not None:
             return document
-        noted = document.move(error=evidence.error)
+        noted = document.update_if_unchanged(error=evidence.error)
         if noted is not None:
             return noted
         document = document.fetch_latest()

@@ -74,7 +74,7 @@ def refresh(document: SyncedDocument, *, quick: bool = False, deletion_reported:
         if reply is None and not deletion_reported and remote_state != RemoteState.DELETED:
             seen = document.requeue() if document.review is None else document
         elif reply is None or remote_state == RemoteState.DELETED:
-            gone = existence_of(document.stripe_id or "", "look", gone=True)
+            gone = existence_of(document.stripe_id or "", "look", deleted=True)
             seen = merge_observation(model, {"_id": document.id}, gone)
         else:
             seen = document.store_snapshot(from_reply(model, reply))

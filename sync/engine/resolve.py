@@ -167,5 +167,5 @@ def _mark_deleted(document: SyncedDocument, run: Run) -> None:
     if not run.brakes.allow():
         run.counts.update({"braked": 1, Remedy.MARK_DELETED: -1})
         return
-    gone = existence_of(document.stripe_id or "", "reconcile", gone=True)
+    gone = existence_of(document.stripe_id or "", "reconcile", deleted=True)
     merge_observation(type(document), {"_id": document.id}, gone)

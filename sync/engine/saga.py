@@ -207,7 +207,7 @@ def _rename(document: SyncedDocument, values: dict[str, Any]) -> SyncedDocument:
             taken = document.taken_by(values)
             if taken and type(document).objects(__raw__={"$or": taken, "_id": {"$ne": document.id}}).first():
                 raise AlreadyExists
-            moved = document.move(**values)
+            moved = document.update_if_unchanged(**values)
         except DuplicateKeyError as error:
             raise AlreadyExists from error
         if moved is not None:

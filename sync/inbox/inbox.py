@@ -15,7 +15,7 @@ from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, Wri
 
 from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument, kinds
 from stripe_mongo_sync.models.base.whose import left_by, owners_before, owners_of_event
-from stripe_mongo_sync.models.event import MAX_ATTEMPTS, EventState, Via, bare, object_id
+from stripe_mongo_sync.models.event import MAX_ATTEMPTS, EventState, Via, object_id, without_content
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import is_away
 from stripe_mongo_sync.models.rows.indexes import Unguarded
@@ -171,7 +171,7 @@ def apply(event: dict[str, Any], *, quick: bool) -> EventResult:
             left, {remote["id"]}
         )  # where they were forgotten: the object itself names nobody any more
     verdict = _absorb(model, remote, event, quick=quick)
-    if has_dependents(model) and (document := model.of(remote["id"])) is not None:
+    if has_dependents(model) and (document := model.by_stripe_id(remote["id"])) is not None:
         notify_dependents(document)
     return verdict
 
@@ -189,7 +189,7 @@ def _absorb(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str
         state = EventState.APPLIED if document.is_as(evidence) else EventState.STALE
         return EventResult(state, **known)
     if lost or needs_refresh(document, evidence) or model.resource.kind in current().settings.revalidate:
-        refresh(document, quick=quick, deletion_reported=evidence.gone)
+        refresh(document, quick=quick, deletion_reported=evidence.deleted)
     return EventResult(EventState.APPLIED, **known)
 
 
@@ -230,7 +230,7 @@ def drain_one(row: Event, *, quick: bool = False) -> EventState:
     try:
         event = parse(row.raw)
     except Malformed:
-        row.settle(EventState.DEAD, "cannot be read: it is no event")
+        row.finish(EventState.DEAD, "cannot be read: it is no event")
         return EventState.DEAD
     verdict = attempt(event, quick=quick)
     if verdict.state == EventState.RECEIVED and row.attempts >= MAX_ATTEMPTS:
@@ -239,5 +239,7 @@ def drain_one(row: Event, *, quick: bool = False) -> EventState:
         row.disown(event, str(verdict.why))
         return verdict.state
     due = backoff(row.attempts) if verdict.state == EventState.RECEIVED else verdict.due
-    row.settle(verdict.state, verdict.why, due, bare(event) if row.erased_at or _erased(verdict, event) else None)
+    row.finish(
+        verdict.state, verdict.why, due, without_content(event) if row.erased_at or _erased(verdict, event) else None
+    )
     return verdict.state

@@ -33,7 +33,7 @@ def _suspect(item: InvoiceItem, second: int) -> None:
 def touch_charge(dispute: SyncedDocument) -> None:
     """Make the charge due that a dispute is about, unless it was seen since: `disputed` stays for ever."""
     id = (dispute.stripe or {}).get("charge")
-    charge = kinds()["charge"].of(id) if isinstance(id, str) else None
+    charge = kinds()["charge"].by_stripe_id(id) if isinstance(id, str) else None
     if charge is None or not charge.live or (charge.stripe or {}).get("disputed"):
         return
     if charge.lease is None and charge.review is None:

@@ -69,7 +69,7 @@ def collect() -> None:
                 about = _about(row)
                 for notice in row.notices or []:
                     for hook in notice["hooks"]:
-                        Delivery.begin(notice, hook, **about)
+                        Delivery.enqueue(notice, hook, **about)
                 row.drop_notices()
 
 
@@ -82,9 +82,11 @@ def _about(row: SyncedDocument | Event) -> dict[str, Any]:
 def _attempt(row: Delivery, limits: Limits) -> str | None:
     """Attempt one delivery, and say what came of it; None when somebody else has it."""
     if row.attempts >= limits.attempts:  # the last one did not come back
-        return _told(row.die(row.error), "dead")
+        return _told(row.mark_dead(row.error), "dead")
     wait = backoff(row.attempts + 1, (limits.wait, max(limits.wait, BACKOFF[1])))
-    claimed = row.attempt(timedelta(seconds=2 * limits.timeout) + wait)  # a process that ends waits like a failure
+    claimed = row.claim_attempt(
+        timedelta(seconds=2 * limits.timeout) + wait
+    )  # a process that ends waits like a failure
     if claimed is None:
         return None
     notice = None
@@ -101,7 +103,7 @@ def _attempt(row: Delivery, limits: Limits) -> str | None:
         said = _storable("".join(traceback.format_exception_only(error)).strip()[:LONGEST_ERROR])
         why = bare if forgotten else said
         if claimed.attempts >= limits.attempts:
-            return _told(claimed.die(why, bare=bare), "dead")
+            return _told(claimed.mark_dead(why, bare=bare), "dead")
         return _told(claimed.fail(why, wait, bare=bare), "failed")
     return _told(claimed.succeed(), "done")
 

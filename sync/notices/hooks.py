@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from stripe_mongo_sync.models import Status, kinds
-from stripe_mongo_sync.models.base.notice import ASKED, matches
+from stripe_mongo_sync.models.base.notice import HOOK_PATTERNS, matches
 from stripe_mongo_sync.sync.errors import BadSettings
 
 OF_EVENTS = re.compile(r"stripe:[a-z0-9_.*]+", re.ASCII)
@@ -70,7 +70,7 @@ def on(*names: str) -> Callable[[Registered], Registered]:
         if HOOKS.get(hook, function) is not function:
             raise ValueError(f"two hooks are named {hook}")
         HOOKS[hook] = function
-        ASKED[hook] = (*ASKED.get(hook, ()), *names)
+        HOOK_PATTERNS[hook] = (*HOOK_PATTERNS.get(hook, ()), *names)
         return function
 
     return register
@@ -102,6 +102,6 @@ def load(modules: Iterable[str]) -> None:
         except (Exception, SystemExit) as error:
             problems.append(f"HOOKS: cannot import {module}: {type(error).__name__}: {error}")
             for hook in set(HOOKS) - before:
-                del HOOKS[hook], ASKED[hook]
+                del HOOKS[hook], HOOK_PATTERNS[hook]
     if problems:
         raise BadSettings(problems)

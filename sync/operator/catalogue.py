@@ -7,7 +7,7 @@ from functools import cache
 from typing import get_args
 
 from stripe_mongo_sync.models import SyncedDocument, kinds
-from stripe_mongo_sync.models.base.input import words
+from stripe_mongo_sync.models.base.input import writable_verbs
 from stripe_mongo_sync.models.mirrored import QUESTIONS, REASONS
 from stripe_mongo_sync.models.owned import OWNED, in_no_list
 from stripe_mongo_sync.sync.operator.written import FILE, Entry, text
@@ -63,7 +63,7 @@ def write() -> None:
 
 def _entry(model: type[SyncedDocument], events: tuple[str, ...]) -> Entry:
     resource = model.resource
-    changed = any("update" in words(field) for field in model._fields.values())
+    changed = any("update" in writable_verbs(field) for field in model._fields.values())
     verbs = {"create": not resource.mirrored, "update": changed, "delete": resource.deletable}
     return Entry(
         kind=resource.kind,

@@ -71,7 +71,7 @@ def examine(url: str | None = None) -> Diagnosis:
         now = clock.now()
         if account.earliest:  # else the reply had no date
             now, mongodb = datetime.fromtimestamp(account.latest - 1, UTC), now
-            found.findings += clocks(clock.here(), mongodb, now)
+            found.findings += clocks(clock.local_now(), mongodb, now)
         for check in (_permissions, lambda: _endpoints(url), lambda: _webhooks(now)):
             found.findings += _with_failure(check())
     found.findings += [*secrecy(current().settings), *_mongodb(), *_indexes(), *status().findings]

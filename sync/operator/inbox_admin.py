@@ -113,7 +113,7 @@ def ignore(row: Event) -> Event:
     """Mark a dead event as ignored. Raises NotPossible."""
     if row.state != EventState.DEAD:
         raise NotPossible(f"Event {row.id} is {row.state}, and only dead events can be ignored.")
-    ignored = row.settle(EventState.IGNORED, f"given up by an operator; {row.error}")
+    ignored = row.finish(EventState.IGNORED, f"given up by an operator; {row.error}")
     if ignored is None:
         raise NotPossible("Another process changed this event at the same time: see `events show`, and try again.")
     return ignored

@@ -67,7 +67,7 @@ def linked(document: SyncedDocument, stripe_id: str, *, force: bool = False) -> 
     if holder is not None and (not holder.adopted or referenced(holder)):
         raise NotPossible(f"{stripe_id} already belongs to document {holder.id}, which is in use.")
     if document.review is not None:
-        document = _moved(document.move(review=None, in_doubt=False, lease=clock.from_now()))
+        document = _moved(document.update_if_unchanged(review=None, in_doubt=False, lease=clock.from_now()))
     taken = _moved(merge_observation(model, {"_id": document.id}, existence_of(stripe_id, "operator")))
     removed = str(holder.id) if holder is not None and model.objects(id=holder.id).first() is None else None
     if removed is not None:

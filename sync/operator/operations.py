@@ -203,17 +203,17 @@ def _given_up(document: SyncedDocument) -> SyncedDocument:
         lease = clock.from_now() if document.status == Status.ACTIVE else None  # its own object was not read
         settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
         rest: dict[str, Any] = {"review": None, "lease": lease, "settled_at": settled}
-        return _moved(document.move("", orphans=[], undone=undone, undoing=None, **rest))
+        return _moved(document.update_if_unchanged("", orphans=[], undone=undone, undoing=None, **rest))
     if document.status == Status.PENDING:
         # In review, an operator has decided that what was found is not its object; else the object may still appear.
         return _moved(document.roll_back(problem, "operator", in_doubt=document.review is None))
     if document.status == Status.ACTIVE and document.operation is not None:
-        return _moved(document.move(operation=None, error=problem, review=None, lease=clock.from_now()))
+        return _moved(document.update_if_unchanged(operation=None, error=problem, review=None, lease=clock.from_now()))
     if document.status == Status.ACTIVE and document.missing_since is not None:
         return _gone_or_found(document)
     if document.review is not None:
         settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
-        return _moved(document.move(review=None, lease=None, in_doubt=False, settled_at=settled))
+        return _moved(document.update_if_unchanged(review=None, lease=None, in_doubt=False, settled_at=settled))
     raise NotPossible(f"Nothing is pending on {document.resource.kind} {document.id}.")
 
 
@@ -221,7 +221,7 @@ def _gone_or_found(document: SyncedDocument) -> SyncedDocument:
     """Read the object once more; unless Stripe shows it now, the operator has confirmed that it was deleted."""
     remote_state, reply = read_remote(document)
     if remote_state not in (RemoteState.PRESENT, RemoteState.UP_TO_DATE):
-        gone = existence_of(document.stripe_id or "", "operator", gone=True)
+        gone = existence_of(document.stripe_id or "", "operator", deleted=True)
         return _moved(merge_observation(type(document), {"_id": document.id}, gone))
     return _moved(document.store_snapshot(from_reply(type(document), sure(reply))))
 

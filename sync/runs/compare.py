@@ -13,7 +13,7 @@ from typing import Any
 from pymongo.errors import OperationFailure, PyMongoError
 
 from stripe_mongo_sync.models import Status, SyncedDocument
-from stripe_mongo_sync.models.base.absorb import Observation
+from stripe_mongo_sync.models.base.merge import Observation
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each
@@ -124,13 +124,11 @@ class Comparison:
         known = same and document.confirmed_at is not None and document.missing_since is None
         if self.dry or known:
             return
-        absorbed = merge_observation(self.model, {"_id": document.id}, evidence)
-        if absorbed is not None and absorbed.live and not absorbed.is_as(evidence):
-            absorbed = refresh(
-                absorbed
-            )  # also where the snapshot passes for younger: Stripe's Date may have been wrong
-        if absorbed is not None:
-            notify_dependents(absorbed)
+        merged = merge_observation(self.model, {"_id": document.id}, evidence)
+        if merged is not None and merged.live and not merged.is_as(evidence):
+            merged = refresh(merged)  # also where the snapshot passes for younger: Stripe's Date may have been wrong
+        if merged is not None:
+            notify_dependents(merged)
 
     # --- what has none ---
 
@@ -205,7 +203,7 @@ class Comparison:
     def _tell(self, evidence: list[Observation]) -> None:
         """Let what follows these objects follow their new documents."""
         for id in needed(self.model, [one.remote for one in evidence if one.remote is not None]):
-            if (document := self.model.of(id)) is not None:
+            if (document := self.model.by_stripe_id(id)) is not None:
                 notify_dependents(document)
 
     def _adopt_or_link(self, remote: Json, key: str | None, page: Reply) -> None:
@@ -213,7 +211,7 @@ class Comparison:
         verdict = adopt_unless_ours(self.model, one, key)
         if verdict.state == EventState.APPLIED:
             self.counts["adopt"] += 1
-            if has_dependents(self.model) and (document := self.model.of(remote["id"])) is not None:
+            if has_dependents(self.model) and (document := self.model.by_stripe_id(remote["id"])) is not None:
                 notify_dependents(document)
         else:
             log.info("%s is not adopted: %s", remote["id"], verdict.why)

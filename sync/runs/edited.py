@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import Event, Status, SyncedDocument
-from stripe_mongo_sync.models.base.absorb import Observation
+from stripe_mongo_sync.models.base.merge import Observation
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
 from stripe_mongo_sync.sync.engine.observations import from_event
@@ -42,7 +42,7 @@ def put_right(document: SyncedDocument, fields: list[str], sight: Observation | 
     if document.status == Status.DELETED:
         became = bring_back(document)
         if became == DELETED:
-            document.move(BY, status=Status.DELETED)
+            document.update_if_unchanged(BY, status=Status.DELETED)
         elif became == BACK:
             refresh(document.fetch_latest())
         return
@@ -70,7 +70,7 @@ def _named(document: SyncedDocument, fields: list[str]) -> SyncedDocument | None
     if not changes:
         return document
     try:
-        return document.move(BY, **changes)
+        return document.update_if_unchanged(BY, **changes)
     except DuplicateKeyError:
         id = changes.get("stripe_id", document.stripe_id)
         holder = type(document).objects(stripe_id=id, live=True, id__ne=document.id).first()

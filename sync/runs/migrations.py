@@ -23,7 +23,7 @@ from stripe_mongo_sync.models import (
     present_kinds,
     stored,
 )
-from stripe_mongo_sync.models.event import bare, object_id, of_others, storable
+from stripe_mongo_sync.models.event import object_id, of_others, storable, without_content
 from stripe_mongo_sync.models.mirrored import collection_of
 from stripe_mongo_sync.models.rows.content import digest, has_links, kept
 from stripe_mongo_sync.models.rows.username import fold, key_of_id
@@ -176,7 +176,7 @@ def _of_others(row: Row) -> Row:
         event = of_others(parse(row["raw"]))
     except Malformed:
         event = {"id": row["_id"], "type": row.get("type", "")}
-    left = {"raw": bare(event), "object_id": object_id(event)}
+    left = {"raw": without_content(event), "object_id": object_id(event)}
     return {name: value for name, value in left.items() if value != row.get(name)}
 
 

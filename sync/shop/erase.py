@@ -16,7 +16,7 @@ from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, State, 
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.base.whose import owners_of_document, owners_of_event, owners_of_object, used_by, uses
 from stripe_mongo_sync.models.erasure import rows_of
-from stripe_mongo_sync.models.event import bare, object_id
+from stripe_mongo_sync.models.event import object_id, without_content
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.rows.username import folded_before
@@ -109,7 +109,7 @@ def customer_of(reference: str) -> Customer:
     if (live := Customer.meant(reference)) is not None:
         return live
     named = next(iter(Customer.named(reference, live=False)), None)
-    of_id = Customer.of(reference) if is_id(reference) else None
+    of_id = Customer.by_stripe_id(reference) if is_id(reference) else None
     if named is not None and of_id is not None and named.id != of_id.id:
         told = f"That was the name of customer {named.id}, and is Stripe's id of {of_id.id}: say which of these."
         raise NotPossible(told)
@@ -134,7 +134,7 @@ def _deleted(customer: Customer, erasure: Erasure) -> Customer:
     except NotFound:
         return customer.fetch_latest()  # somebody else deleted them
     except (Refused, InProgress, NotDeletable) as error:
-        if not erasure.forget():
+        if not erasure.cancel():
             log.info("the erasure of customer %s was asked for again", customer.id)
         raise NotPossible(f"The customer stays: {error}") from error
     return sure(deleted, Customer)
@@ -289,7 +289,7 @@ def _event(id: str) -> bool:
 
 def _delivery(id: str) -> bool:
     while (row := Delivery.objects(id=id).first()) is not None and row.erased_at is None:
-        raw = bare(json.loads(row.raw)) if row.raw is not None else None
+        raw = without_content(json.loads(row.raw)) if row.raw is not None else None
         if row.erase(raw) is not None:
             return True
     return False

@@ -178,7 +178,11 @@ def recompute(order: Order) -> Order:
             return order
         changes = _changes(order, payment)
         by = f"{payment.resource.kind} {payment.stripe_id or payment.id}"
-        moved = order.move(by, notices=news_of(order, changes), **changes) if _differing(order, changes) else order
+        moved = (
+            order.update_if_unchanged(by, notices=news_of(order, changes), **changes)
+            if _differing(order, changes)
+            else order
+        )
         if moved is not None:
             return moved
         order = order.fetch_latest()
@@ -219,7 +223,7 @@ def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
 def _paying(payment: SyncedDocument) -> PaymentFacts:
     intent: SyncedDocument | None = payment
     if isinstance(payment, CheckoutSession):
-        intent = PaymentIntent.of(payment.payment_intent) if payment.payment_intent else None
+        intent = PaymentIntent.by_stripe_id(payment.payment_intent) if payment.payment_intent else None
     id = payment.payment_intent if isinstance(payment, CheckoutSession) else payment.stripe_id
     return PaymentFacts(payment, intent, _refunded(id), disputes_of(id))
 

@@ -75,7 +75,7 @@ def total_of(items: list[dict[str, Any]], *, by_stripe: bool) -> tuple[int | Non
     amounts: list[int | None] = []
     currencies, problems = set(), {}
     for number, item in enumerate(items):
-        price = sure(Price.of(item["price"]))  # references are resolved before
+        price = sure(Price.by_stripe_id(item["price"]))  # references are resolved before
         currencies.add(price.currency.lower())
         if problem := _unsellable(price):
             problems[f"items.{number}.price"] = problem
@@ -106,7 +106,7 @@ def _unsellable(price: Price) -> str | None:
         return "is archived"
     if shown.get("custom_unit_amount") is not None:
         return "lets the buyer choose the amount: an order has one"
-    product = Product.of(price.product) if isinstance(price.product, str) else None
+    product = Product.by_stripe_id(price.product) if isinstance(price.product, str) else None
     if product is not None and product.status == Status.DELETED:
         return "is of a product that was deleted"
     return "is of a product that is archived" if product is not None and product.active is False else None

@@ -17,7 +17,7 @@ from stripe_mongo_sync.emulator.engine.calls import EVENT
 from stripe_mongo_sync.emulator.engine.resource import BY_PATH, ROUTES
 from stripe_mongo_sync.emulator.objects.read_only import READ_ONLY
 from stripe_mongo_sync.models import Customer, created_kinds, kinds
-from stripe_mongo_sync.models.base.input import inner_fields, words
+from stripe_mongo_sync.models.base.input import inner_fields, writable_verbs
 from stripe_mongo_sync.sync.operator import endpoint
 from stripe_mongo_sync.sync.operator.doctor import examine
 from stripe_mongo_sync.sync.runs.backfill import backfill
@@ -203,7 +203,7 @@ def test_every_route_of_the_emulator_is_heard(heard: list[Exchange]) -> None:
 
 def body(fields: Mapping[str, BaseField], verb: str, turn: int) -> Json:
     """Return all fields that a model can send with a verb, as a form. Each turn has other choices."""
-    return {name: _sample(name, field, verb, turn) for name, field in fields.items() if verb in words(field)}
+    return {name: _sample(name, field, verb, turn) for name, field in fields.items() if verb in writable_verbs(field)}
 
 
 def _sample(name: str, field: BaseField, verb: str, turn: int) -> Any:
@@ -241,7 +241,7 @@ def sent(kind: str) -> Iterator[tuple[str, str, Mapping[str, BaseField], Json]]:
     told = {name: field for name, field in fields.items() if not getattr(field, "local_only", False)}
     for turn in range(TURNS):
         yield "create", resource.path, told, body(told, "create", turn)
-        if any("update" in words(field) for field in told.values()):
+        if any("update" in writable_verbs(field) for field in told.values()):
             yield "update", f"{resource.path}/x_1", told, body(told, "update", turn)
         for name, action in resource.actions.items():
             if action.takes and not action.calls:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from stripe_mongo_sync.models.rows.scrub import PERSONAL, WORD, WORDS
+from stripe_mongo_sync.models.rows.scrub import ENUM_FIELDS, PERSONAL, WORD
 from tests.contract.openapi import PATH, schemas
 
 pytestmark = pytest.mark.skipif(not PATH.exists(), reason="Stripe's OpenAPI file is not on this machine")
@@ -45,7 +45,7 @@ def words(node: Any, name: str) -> Iterator[tuple[str, dict[str, Any]]]:
     elif isinstance(node, dict):
         properties = node.get("properties")
         for field, schema in properties.items() if isinstance(properties, dict) else ():
-            if field in WORDS:
+            if field in ENUM_FIELDS:
                 yield from ((f"{name}.{field}", branch) for branch in branches(schema))
         for each in node.values():
             yield from words(each, name)
@@ -69,4 +69,4 @@ def test_every_word_that_stripe_knows_is_kept() -> None:
     known = {word for name, schema in KEPT.items() for _, each in words(schema, name) for word in each.get("enum", [])}
 
     assert {word for word in known if word and not WORD.fullmatch(word)} <= {"C", "R", "3ds"}  # these go
-    assert not WORDS & PERSONAL
+    assert not ENUM_FIELDS & PERSONAL

@@ -10,7 +10,7 @@ import stripe as stripe_python
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Price, Product, Status, kinds
-from stripe_mongo_sync.models.base.absorb import Observation
+from stripe_mongo_sync.models.base.merge import Observation
 from stripe_mongo_sync.models.rows.content import digest
 from tests.faults.calls import Call, Told, every_type, has_created_event
 from tests.support.in_sync import assert_in_sync
@@ -153,4 +153,4 @@ def test_an_object_that_another_document_uses_is_not_taken_from_it(world: World)
 
 def adopted(remote: dict[str, Any]) -> Any:
     at = int(remote["created"])
-    return Observation("a test", remote["id"], remote, Customer.mirror(remote), earliest=at, latest=at, event=True)
+    return Observation("a test", remote["id"], remote, Customer.fields_from(remote), earliest=at, latest=at, event=True)

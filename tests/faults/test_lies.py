@@ -64,7 +64,7 @@ def dated(wrong: timedelta | None) -> Callable[[str, str, Callable[[], Answer]],
         body, status, headers = ask()
         headers = {name: value for name, value in dict(headers).items() if name.lower() != "date"}
         if wrong is not None:
-            headers["Date"] = format_datetime(clock.here().astimezone(UTC) + wrong, usegmt=True)
+            headers["Date"] = format_datetime(clock.local_now().astimezone(UTC) + wrong, usegmt=True)
         return body, status, headers
 
     return change

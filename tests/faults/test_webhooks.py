@@ -43,7 +43,7 @@ def test_an_event_that_beats_the_reply_links_and_the_reply_links_nothing_more(wo
     world.deliver()
 
     (made,) = {remote["id"] for remote in world.stripe.objects(kind)} - before
-    document = kinds()[kind].of(made)
+    document = kinds()[kind].by_stripe_id(made)
     assert document is not None
     assert document.status == Status.ACTIVE
     held.release()

@@ -21,7 +21,7 @@ from stripe_mongo_sync.api.auth import PUBLIC_ROUTES, scope_of
 from stripe_mongo_sync.api.openapi import describe
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import SyncedDocument, created_kinds
-from stripe_mongo_sync.models.base.input import Invalid, checked_fields, validate, words
+from stripe_mongo_sync.models.base.input import Invalid, checked_fields, validate, writable_verbs
 from tests.support import samples
 from tests.support.events import event
 from tests.support.world import World
@@ -92,9 +92,9 @@ def test_every_field_is_there(document: dict[str, Any], model: Model) -> None:
     changed = schemas.change(model) or {}
     changeable = {name for shape in changed.get("anyOf", [changed]) for name in shape.get("properties", {})}
 
-    given = {name for name, field in model._fields.items() if "create" in words(field)}
+    given = {name for name, field in model._fields.items() if "create" in writable_verbs(field)}
     assert taken.keys() == given | ({"id"} if model.resource.accepts_custom_id else set())
-    assert changeable == {name for name, field in model._fields.items() if "update" in words(field)}
+    assert changeable == {name for name, field in model._fields.items() if "update" in writable_verbs(field)}
 
 
 @EACH

@@ -21,8 +21,8 @@ from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.forms import canonical, encode, items, params_of, spell
 from stripe_mongo_sync.emulator.protocol.wire import Request
 from stripe_mongo_sync.models import Event, SyncedDocument, created_kinds
-from stripe_mongo_sync.models.base.input import Invalid, validate, words
-from stripe_mongo_sync.models.event import bare, of_others
+from stripe_mongo_sync.models.base.input import Invalid, validate, writable_verbs
+from stripe_mongo_sync.models.event import of_others, without_content
 from stripe_mongo_sync.sync.engine.admission import OTHERS
 from stripe_mongo_sync.webhooks.signature import BadSignature, verify
 from tests.support import samples
@@ -122,7 +122,7 @@ def take(world: World, raw: bytes) -> None:
         left = bytes(row.raw)
         assert b"_secret_" not in left
         if row.error in OTHERS:
-            assert left == bare(of_others(json.loads(raw)))
+            assert left == without_content(of_others(json.loads(raw)))
         else:
             assert left == raw or (b"client_secret" in raw and keyless(left) == keyless(raw))
         assert row.state == response.json["state"]
@@ -317,7 +317,7 @@ NESTED_OPERATORS: list[Any] = [
 def strings(model: type[SyncedDocument]) -> Iterator[tuple[str, BaseField]]:
     """The fields of a type that take a text."""
     for name, field in model._fields.items():
-        if isinstance(field, StringField) and "create" in words(field):
+        if isinstance(field, StringField) and "create" in writable_verbs(field):
             yield name, field
 
 

@@ -86,7 +86,7 @@ MUTANTS = (
     ),
     Mutant(
         "trusts a stale event",
-        "models/base/absorb.py",
+        "models/base/merge.py",
         '    newer = {"$gt": [evidence.earliest, "$doubt_until"]}',
         '    older, newer = {"$lt": [0, 0]}, {"$gt": [1, 0]}',
         seed=1,
@@ -94,7 +94,7 @@ MUTANTS = (
     ),
     Mutant(
         "trusts an event of the same second",
-        "models/base/absorb.py",
+        "models/base/merge.py",
         'newer = {"$gt": [evidence.earliest, "$doubt_until"]}',
         'newer = {"$gte": [evidence.earliest, "$seen_at"]}',
         seed=21,
@@ -102,8 +102,8 @@ MUTANTS = (
     ),
     Mutant(
         "ignores a late twin",
-        "models/base/absorb.py",
-        '({"$not": [mine]}, merge(twin))',
+        "models/base/merge.py",
+        '({"$not": [mine]}, changed(twin))',
         '({"$not": [mine]}, ROOT)',
         seed=33,
         steps=(39,),

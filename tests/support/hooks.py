@@ -8,7 +8,7 @@ from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStart
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.base.notice import ASKED
+from stripe_mongo_sync.models.base.notice import HOOK_PATTERNS
 from stripe_mongo_sync.sync.notices.hooks import HOOKS
 
 
@@ -28,7 +28,7 @@ def listening(
     try:
         yield heard
     finally:
-        del HOOKS[f"tests.{hook}"], ASKED[f"tests.{hook}"]
+        del HOOKS[f"tests.{hook}"], HOOK_PATTERNS[f"tests.{hook}"]
 
 
 class History(CommandListener):
@@ -58,7 +58,7 @@ class History(CommandListener):
 
 
 def _row(value: dict[str, Any] | None) -> dict[str, Any] | None:
-    """Return the whole row of a reply; what is absorbed is asked for together with its time, under a name."""
+    """Return the whole row of a reply; what is merged is asked for together with its time, under a name."""
     return value.get("document", value) if value else None
 
 

@@ -12,7 +12,7 @@ from mongoengine import EmbeddedDocumentField, ListField, StringField
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api.app import LARGEST_BODY
 from stripe_mongo_sync.models import Customer, created_kinds
-from stripe_mongo_sync.models.base.input import Invalid, checked_fields, inner_fields, validate, words
+from stripe_mongo_sync.models.base.input import Invalid, checked_fields, inner_fields, validate, writable_verbs
 from stripe_mongo_sync.sync.errors import SyncError
 from stripe_mongo_sync.sync.operator import endpoint, operations
 from stripe_mongo_sync.sync.shop.customers import customer_of
@@ -35,7 +35,7 @@ def timed(what: str, call: Callable[[], Any], bound: float = BOUND) -> Any:
 
 
 def fields_of(model: Any, verb: str) -> dict[str, Any]:
-    return {name: field for name, field in model._fields.items() if verb in words(field)}
+    return {name: field for name, field in model._fields.items() if verb in writable_verbs(field)}
 
 
 def taken(action: Any) -> dict[str, Any]:

@@ -50,7 +50,7 @@ def test_an_order_of_millions_of_rupiah_is_paid_to_the_last(world: World) -> Non
     made = world.http.post("/orders", json={**body, "items": [{"price": str(price.id), "quantity": 1}]})
 
     assert (made.status_code, made.json["payment_status"], made.json["amount_total"]) == (201, "paid", RUPIAH - 1)
-    intent = PaymentIntent.of(made.json["payment_intent"])
+    intent = PaymentIntent.by_stripe_id(made.json["payment_intent"])
     assert intent is not None
     assert intent.amount_received == RUPIAH - 1
     many = problem(

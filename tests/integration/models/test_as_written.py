@@ -102,7 +102,7 @@ def test_what_is_compared_and_printed_is_what_stripe_has(world: World, run: Run)
     (raw,) = world.webhooks()
     assert world.deliver([raw]) == ["applied"]
 
-    kept = Customer.of("cus_1AnyNameA")
+    kept = Customer.by_stripe_id("cus_1AnyNameA")
     assert kept.stripe["metadata"] == free
     assert world.http.get(f"/customers/{kept.id}?expand=stripe").json["stripe"] == kept.stripe
     world.advance(hours=1)

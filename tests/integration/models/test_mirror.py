@@ -356,7 +356,7 @@ def test_every_type_of_event_is_applied_or_ignored_with_a_reason(new_database: s
             object = {"id": f"x_{number}", "object": kind, "created": T}
             raw = event(type, object, T + number)
             (state,) = world.deliver([raw])
-            found = kinds()[kind].of(f"x_{number}")
+            found = kinds()[kind].by_stripe_id(f"x_{number}")
             if kinds()[kind].resource.mirrored:
                 assert (state, found.stripe) == ("applied", object), type
                 assert found.live != kinds()[kind].resource.deletes(type), type
@@ -387,9 +387,9 @@ def test_a_sample_of_every_object_is_kept_or_ignored_with_a_reason(new_database:
             assert why, name
         elif is_deleted(sample):
             assert state == "applied" or (state == "waiting" and not known.resource.mirrored), name
-            assert state == "waiting" or known.of(sample["id"]).status == Status.DELETED, name
+            assert state == "waiting" or known.by_stripe_id(sample["id"]).status == Status.DELETED, name
         else:
-            assert (state, known.of(sample["id"]).stripe) == ("applied", kept(sample)), name
+            assert (state, known.by_stripe_id(sample["id"]).stripe) == ("applied", kept(sample)), name
     world.stop()
 
 

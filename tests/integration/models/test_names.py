@@ -50,7 +50,7 @@ def arrives(world: World, way: str = "webhook") -> Customer:
     """Victoria, whose id was chosen by an earlier processor, is adopted."""
     world.stripe.insert("customer", id=ID, name="Victoria", email="victoria@here.com")
     ARRIVALS[way](world)
-    found = Customer.of(ID)
+    found = Customer.by_stripe_id(ID)
     assert found is not None
     assert found.username is None
     return found
@@ -131,7 +131,7 @@ def test_an_id_that_is_a_known_name_is_reached_by_the_document_s_id(world: World
 def test_an_id_as_stripe_gives_it_names_an_adopted_customer_at_every_door(world: World) -> None:
     id = world.stripe.dashboard.create("customer", name="Ada")["id"]
     world.deliver()
-    adopted, items = Customer.of(id), samples.items("x")
+    adopted, items = Customer.by_stripe_id(id), samples.items("x")
     assert adopted is not None
 
     for name in (id, str(adopted.id)):

@@ -153,7 +153,7 @@ def test_no_sight_of_a_cut_list_is_content(kind: str, name: str, sign: dict[str,
         from_reply(KINDS[kind], reply),
         from_page(KINDS[kind], remote, reply),
     ):
-        assert (evidence.remote, evidence.digest, evidence.mirror) == (None, None, {})
+        assert (evidence.remote, evidence.digest, evidence.fields) == (None, None, {})
     whole = {**remote, name: {"object": "list", "data": data, "has_more": False, "total_count": 10}}
     assert from_page(KINDS[kind], whole, reply).remote is not None
 

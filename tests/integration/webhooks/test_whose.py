@@ -7,7 +7,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Event, State, SyncedDocument, kinds
-from stripe_mongo_sync.models.event import bare
+from stripe_mongo_sync.models.event import without_content
 from stripe_mongo_sync.models.mirrored import QUESTIONS
 from stripe_mongo_sync.models.state import STRIPE
 from stripe_mongo_sync.sync.inbox.inbox import attempt, keep, parse, to_bytes
@@ -92,7 +92,7 @@ def test_account_and_context_are_asked_at_every_door(world: World, door: str) ->
                 keep(told, to_bytes(told), verdict)
                 state = verdict.state
             case "erased":  # what is left of an event knows whose it is
-                state = attempt(parse(bare(told)), quick=False).state
+                state = attempt(parse(without_content(told)), quick=False).state
         assert (state == "ignored") is not ours, whose
         assert Customer.objects(stripe_id=remote["id"]).count() == ours, whose
 

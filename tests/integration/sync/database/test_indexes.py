@@ -53,7 +53,7 @@ def shop(new_database: str, heard: Overheard) -> Iterator[World]:
     """A shop on a database of its own, with the collections that a used one has, whose indexes a test may break."""
     world = World(new_database, listeners=(heard,))
     for model in (*ALL.values(), Delivery, Erasure):
-        model.birthplace()
+        model.insert_collection()
     yield world
     world.stop()
 

@@ -50,7 +50,7 @@ def shop(database: str, beside: Database[Any]) -> Iterator[World]:
     world.settings.clear()
     world.start()
     for kind in ("customer", "product"):
-        kinds()[kind].birthplace()
+        kinds()[kind].insert_collection()
     world.stop()
 
 
@@ -245,9 +245,9 @@ def test_a_start_on_a_new_database_makes_no_collection_but_the_one_that_says_so(
 def test_every_collection_is_made_with_its_indexes_by_who_has_its_first_row(new: World) -> None:
     customer = sync.create_customer("user@here.com")
     new.deliver([event("payout.created", {"id": "po_1", "object": "payout", "created": 1}, 1)])
-    Delivery.begin({"id": "n", "name": "customer.active", "at": None}, "hook", "customer", document=customer.id)
+    Delivery.enqueue({"id": "n", "name": "customer.active", "at": None}, "hook", "customer", document=customer.id)
     Erasure.begin(ObjectId(), ())
-    Product.adopt_many([existence_of("prod_1", "test", gone=True)], clock.now())
+    Product.adopt_many([existence_of("prod_1", "test", deleted=True)], clock.now())
 
     assert all(map(whole, ("customers", "payouts", "stripe_events", "hook_deliveries", "erasures", "products")))
     assert len(our_database().list_collection_names()) == 7

@@ -138,7 +138,7 @@ def test_rows_that_come_later_are_passed_over_by_every_event_run_and_erasure(wor
         row = {"_id": ObjectId(), **LIKE_OURS, **theirs, "stripe_id": f"xx_{number}Shared", "name": person.NAME}
         before[kind] = row
         if number % 5 == 0:  # the others are as somebody made them who knows nothing of our indexes
-            model.birthplace()
+            model.insert_collection()
         our_database()[model._get_collection_name()].insert_one(dict(row))
 
     for number, (kind, model) in enumerate(kinds().items()):

@@ -108,10 +108,10 @@ def test_one_404_keeps_no_unknown_object_away_that_its_event_shows(world: World,
 
     assert "ignored" not in world.deliver()
 
-    assert kinds()[kind].of(remote["id"]).status == Status.ACTIVE
+    assert kinds()[kind].by_stripe_id(remote["id"]).status == Status.ACTIVE
     world.advance(minutes=20)
     world.converge()
-    assert plain(getattr(kinds()[kind].of(remote["id"]), name)), "it was asked for later"
+    assert plain(getattr(kinds()[kind].by_stripe_id(remote["id"]), name)), "it was asked for later"
     assert_in_sync(world)
 
 

@@ -86,7 +86,7 @@ def unfindable(world: World, document: SyncedDocument, times: int | None = 1) ->
 
 def taken_for_deleted(document: SyncedDocument) -> None:
     """As an older version did after one 404."""
-    gone = existence_of(document.stripe_id or "", "reconcile", gone=True)
+    gone = existence_of(document.stripe_id or "", "reconcile", deleted=True)
     merge_observation(type(document), {"_id": document.id}, gone)
     assert document.fetch_latest().status == Status.DELETED
 
@@ -228,7 +228,7 @@ def test_a_webhook_and_an_update_that_are_answered_404_only_make_it_due(world: W
 
 def test_an_order_that_was_paid_stays_paid(world: World) -> None:
     order = paid(world)
-    intent = PaymentIntent.of(order.payment_intent)
+    intent = PaymentIntent.by_stripe_id(order.payment_intent)
     assert intent is not None
     intent.requeue()
     unfindable(world, intent)
@@ -292,7 +292,7 @@ def test_a_dry_run_says_what_would_come_back(world: World) -> None:
 
 def test_the_order_of_a_payment_that_comes_back_follows_it(world: World) -> None:
     order = paid(world)
-    intent = PaymentIntent.of(order.payment_intent)
+    intent = PaymentIntent.by_stripe_id(order.payment_intent)
     assert intent is not None
     taken_for_deleted(intent)
     world.converge()
@@ -414,7 +414,7 @@ def test_a_copy_that_was_heard_of_by_its_end_only_comes_back_and_follows_its_eve
     world.reconcile()
     remote = world.stripe.insert("charge", amount=100, currency="eur", livemode=False)
     model = kinds()["charge"]
-    ended = model.adopt(replace(existence_of(remote["id"], "webhook evt_1", gone=True), earliest=FOREVER))
+    ended = model.adopt(replace(existence_of(remote["id"], "webhook evt_1", deleted=True), earliest=FOREVER))
 
     assert world.reconcile(full=True).counts["back"] == 1
     world.converge()
@@ -431,7 +431,7 @@ def test_whatever_kills_a_comparison_that_brings_back_the_next_one_ends_it(datab
     fuse = Fuse()
     world = World(database, fuse=fuse)
     try:
-        document = make(world, kind) if kind == "customer" else PaymentIntent.of(pay(world).payment_intent)
+        document = make(world, kind) if kind == "customer" else PaymentIntent.by_stripe_id(pay(world).payment_intent)
         assert document is not None
         world.converge()
         taken_for_deleted(document)
@@ -462,7 +462,7 @@ def of_a_clock(world: World) -> tuple[dict[str, Any], list[SyncedDocument]]:
         world.deliver([event(f"{remote['object']}.created", remote, now)])
     world.advance(minutes=30)
     world.converge()
-    documents = [kinds()[remote["object"]].of(remote["id"]) for remote in (customer, intent, refund)]
+    documents = [kinds()[remote["object"]].by_stripe_id(remote["id"]) for remote in (customer, intent, refund)]
     assert all(document is not None and document.status == Status.ACTIVE for document in documents)
     return clock, [document for document in documents if document is not None]
 
@@ -505,7 +505,7 @@ def test_what_is_read_under_an_owner_goes_with_them(world: World) -> None:
     balance = {"id": "ccsbtxn_1A2b3C4d5E", "object": "customer_cash_balance_transaction", "created": now}
     balance |= {"customer": customer.stripe_id, "livemode": False}
     world.deliver([event("customer_cash_balance_transaction.created", balance, now)])
-    document = kinds()["customer_cash_balance_transaction"].of(balance["id"])
+    document = kinds()["customer_cash_balance_transaction"].by_stripe_id(balance["id"])
     assert document is not None
     sync.delete(customer)
     world.deliver()

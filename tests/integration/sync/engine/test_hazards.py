@@ -15,7 +15,7 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator import Fault
 from stripe_mongo_sync.models import Coupon, Customer, Event, Price, Status, kinds
-from stripe_mongo_sync.models.base.absorb import Observation
+from stripe_mongo_sync.models.base.merge import Observation
 from stripe_mongo_sync.sync.engine.observations import existence_of
 from tests.simulation.schedule import Schedule
 from tests.support import samples
@@ -154,7 +154,7 @@ def test_a_document_in_review_is_not_given_a_lease(world: World) -> None:
 
 def test_an_undone_twin_leaves_its_active_document_due_for_a_look(world: World) -> None:
     customer = sync.create_customer("user@here.com")
-    told = Customer.absorb({"_id": customer.id}, existence_of("cus_twin", "test"))
+    told = Customer.merge({"_id": customer.id}, existence_of("cus_twin", "test"))
     assert (told.orphans, told.lease is not None) == (["cus_twin"], True)
 
     assert told.record_undo("cus_twin").lease is not None
@@ -169,7 +169,7 @@ def test_what_is_known_already_still_makes_the_snapshot_younger(world: World) ->
     later = customer.doubt_until + 100
     again = Observation("test", customer.stripe_id, customer.stripe, {}, earliest=later, latest=later, event=True)
 
-    told = Customer.absorb({"_id": customer.id}, again)
+    told = Customer.merge({"_id": customer.id}, again)
 
     assert (told.seen_at, told.doubt_until, told.revision) == (later, later, customer.revision + 1)
 

@@ -10,7 +10,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, State, Status
-from stripe_mongo_sync.models.base.absorb import Observation
+from stripe_mongo_sync.models.base.merge import Observation
 from stripe_mongo_sync.models.state import STRIPE
 from stripe_mongo_sync.sync.engine.observations import merge_observation
 from tests.support.answers import at_once

@@ -52,7 +52,7 @@ def test_what_a_test_clock_has_dated_waits_no_longer_than_anything_else(world: W
         world.advance(days=3)
     world.reconcile()
 
-    assert Invoice.of(made["id"]) is not None
+    assert Invoice.by_stripe_id(made["id"]) is not None
     assert Event.objects(state__in=["waiting", "received"]).count() == 0
 
 

@@ -102,10 +102,10 @@ def test_a_type_tells_of_what_it_names_itself_in_the_same_update(world: World, m
     monkeypatch.setattr(Customer, "resource", replace(Customer.resource, notices=("customer.greeted",)))
     customer = sync.create_customer(NAME)
     with listening("customer.greeted", "customer.deleted") as heard:
-        moved = customer.move(notices=["customer.greeted"], description="hello")
+        moved = customer.update_if_unchanged(notices=["customer.greeted"], description="hello")
         assert moved is not None
-        assert customer.move(notices=["customer.greeted"], description="too late") is None
-        assert moved.move("test", notices=["customer.greeted"], status=Status.DELETED) is not None
+        assert customer.update_if_unchanged(notices=["customer.greeted"], description="too late") is None
+        assert moved.update_if_unchanged("test", notices=["customer.greeted"], status=Status.DELETED) is not None
         deliver()
 
     assert [(n.name, n.id.split(":")[1]) for n in heard] == [
@@ -114,7 +114,7 @@ def test_a_type_tells_of_what_it_names_itself_in_the_same_update(world: World, m
         ("customer.deleted", "4"),
     ]
     with pytest.raises(AssertionError, match=r"waved.* are not all notices of customer"):
-        customer.move(notices=["customer.waved"], description="hello")
+        customer.update_if_unchanged(notices=["customer.waved"], description="hello")
 
 
 def test_an_order_tells_of_its_payment_in_the_update_that_makes_it_paid(world: World) -> None:
@@ -209,7 +209,7 @@ def test_moving_twice_is_harmless_and_disturbs_no_writer(world: World) -> None:
         collect()
         assert raw_rows()[0].keys() & {"notices"} == set()
 
-        assert customer.move(description="read before it was moved") is not None
+        assert customer.update_if_unchanged(description="read before it was moved") is not None
         assert deliver() == {"done": 2}
 
     assert (len(one), len(other)) == (1, 1)
@@ -362,9 +362,9 @@ def test_a_delivery_that_another_worker_has_is_left_to_it(world: World) -> None:
         sync.create_customer(NAME)
         collect()
         row = the_delivery()
-        claimed = row.attempt(timedelta(seconds=150))
+        claimed = row.claim_attempt(timedelta(seconds=150))
         assert claimed is not None
-        assert row.attempt(timedelta(seconds=150)) is None
+        assert row.claim_attempt(timedelta(seconds=150)) is None
 
         assert deliver() == {}
         assert claimed.succeed() is not None
@@ -377,7 +377,7 @@ def test_a_worker_that_was_too_slow_changes_nothing_any_more(world: World) -> No
     with listening("customer.active") as heard:
         sync.create_customer(NAME)
         collect()
-        slow = the_delivery().attempt(timedelta(seconds=1))
+        slow = the_delivery().claim_attempt(timedelta(seconds=1))
         assert slow is not None
         world.advance(minutes=1)
 

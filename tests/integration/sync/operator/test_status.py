@@ -107,8 +107,8 @@ def fill(many: int) -> None:
             for number in range(many)
         ]
         model = kinds()[kind]
-        model.birthplace().insert_many(rows)
-    Event.birthplace().insert_many(
+        model.insert_collection().insert_many(rows)
+    Event.insert_collection().insert_many(
         {
             "_id": f"evt_{state}_{number}",
             "state": state,
@@ -121,13 +121,13 @@ def fill(many: int) -> None:
         for state in EventState
         for number in range(many)
     )
-    Delivery.birthplace().insert_many(
+    Delivery.insert_collection().insert_many(
         {"_id": f"{state}:{number}", "state": state, "at": old(number), "raw": b"x" * 1000}
         | ({"lease": old(number)} if state == "pending" else {})
         for state in ("pending", "done", "dead")
         for number in range(many)
     )
-    Erasure.birthplace().insert_many(
+    Erasure.insert_collection().insert_many(
         {"_id": ObjectId(), "named": [f"cus_{number}"], "at": old(number), "scrubbed_at": now if number else None}
         | {"lease": now}
         for number in range(many)

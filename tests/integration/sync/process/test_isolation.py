@@ -98,7 +98,7 @@ def test_a_document_that_cannot_be_read_ends_no_comparison(world: World, run: Ru
 
     assert (code, told["unseen"], told["full"]) == (1, [], True)
     assert told["counts"]["failed"] >= 1
-    assert kinds()["customer"].of(unknown["id"]) is not None
+    assert kinds()["customer"].by_stripe_id(unknown["id"]) is not None
     assert State.read(CHECKPOINT)
 
 

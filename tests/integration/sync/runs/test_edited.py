@@ -91,7 +91,9 @@ def edits_of(kind: str, row: Json) -> Json:
     """Return a wrong value of each own field that a document shows."""
     model = kinds()[kind]
     own = {
-        name: field for name, field in model.own_fields().items() if name in row and name in model.mirror(row["stripe"])
+        name: field
+        for name, field in model.own_fields().items()
+        if name in row and name in model.fields_from(row["stripe"])
     }
     return {name: wrong(field, row[name]) for name, field in own.items()}
 

@@ -174,7 +174,7 @@ def test_what_somebody_changes_meanwhile_is_not_overwritten(old: World, monkeypa
         if collection == "invoices" and not met:
             met.append(collection)
             invoice = Invoice.objects.get()
-            assert invoice.move(stripe={**(invoice.stripe or {}), "description": "newer"})
+            assert invoice.update_if_unchanged(stripe={**(invoice.stripe or {}), "description": "newer"})
         return real(collection, row, guard, changes)
 
     monkeypatch.setattr(migrations.stored, "rewrite", rewrite)

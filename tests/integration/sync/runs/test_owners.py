@@ -227,7 +227,7 @@ def test_what_no_list_shows_is_named_and_not_asked_for_in_each_comparison(world:
     inline = {"currency": "eur", "unit_amount": 5, "product_data": {"name": "Once"}}
     world.stripe.dashboard.create("payment_link", line_items=[{"price_data": inline, "quantity": 1}])
     world.deliver()
-    document = kinds()["review"].of(review["id"])
+    document = kinds()["review"].by_stripe_id(review["id"])
     assert document is not None
     world.stripe.insert("review", {**review, "open": False})
     world.advance(hours=1)

@@ -179,7 +179,7 @@ def test_a_restored_database_deletes_nothing_and_comes_back_in_sync(world: World
     world.reconcile(full=True)
 
     assert world.stripe.objects("customer") == remote
-    assert Customer.of(younger.stripe_id).status == Status.ACTIVE
+    assert Customer.by_stripe_id(younger.stripe_id).status == Status.ACTIVE
     assert_in_sync(world)
 
 

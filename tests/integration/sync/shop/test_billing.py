@@ -47,7 +47,7 @@ def test_a_card_that_only_a_browser_knows_can_be_given_by_stripes_id(world: Worl
     assert response.status_code == 200
     assert response.json["invoice_settings"]["default_payment_method"] == remote["id"]
     world.deliver()
-    assert PaymentMethod.of(remote["id"]) is not None, "Stripe told of it when it was attached"
+    assert PaymentMethod.by_stripe_id(remote["id"]) is not None, "Stripe told of it when it was attached"
     settle(world)
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event
-from stripe_mongo_sync.models.base.notice import ASKED
+from stripe_mongo_sync.models.base.notice import HOOK_PATTERNS
 from stripe_mongo_sync.models.erasure import rows_of
 from stripe_mongo_sync.sync.inbox import inbox
 from stripe_mongo_sync.sync.notices import deliver
@@ -113,7 +113,7 @@ def test_what_a_hook_is_to_be_told_is_not_copied_after_the_erasure(
 ) -> None:
     heard: list[Any] = []
     monkeypatch.setitem(HOOKS, "of_the_test", heard.append)
-    monkeypatch.setitem(ASKED, "of_the_test", ("stripe:customer.updated",))
+    monkeypatch.setitem(HOOK_PATTERNS, "of_the_test", ("stripe:customer.updated",))
     world.stripe.dashboard.update("customer", customer.stripe_id, phone="555")
     world.deliver()
     came, go = beside(Delivery, "_insert")
@@ -137,7 +137,7 @@ def test_an_error_that_quotes_the_person_is_not_written_over_the_erasure(world: 
     erase(str(customer.id))
     row = Event.objects(id=row.id).get()
 
-    assert row.settle(inbox.EventState.RECEIVED, f"cannot read {MARK}", timedelta(0)) is not None
+    assert row.finish(inbox.EventState.RECEIVED, f"cannot read {MARK}", timedelta(0)) is not None
 
     assert told_anywhere() == []
 

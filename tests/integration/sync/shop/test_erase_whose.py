@@ -146,18 +146,24 @@ def test_a_person_with_a_chosen_id_is_forgotten_and_nobody_else(world: World, id
     assert done.exit_code == 0
     left = {trace for found in traces(our_database()).values() for trace in found} - {"_secret_"}  # the other's
     assert left <= ({"zenobia", "quux"} if "zenobia" in id else set())
-    assert (PaymentIntent.of(theirs["id"]).receipt_email, PaymentIntent.of(theirs["id"]).description) == (None, None)
+    assert (
+        PaymentIntent.by_stripe_id(theirs["id"]).receipt_email,
+        PaymentIntent.by_stripe_id(theirs["id"]).description,
+    ) == (None, None)
     assert not [row.id for row in Event.objects if b"Zenobia" in row.raw or b"for zenobia" in row.raw]
     erased = [row for row in Event.objects if row.erased_at]
     assert len(erased) > 3
     assert [row.id for row in erased if "zenobia" in f"{row.object_id} {row.raw}"] == []
-    assert kinds()["charge"].of("ch_1LateA7").stripe["description"] is None
-    assert (Customer.of(f"{id}1").name, Customer.of(f"{id}1").erased_at) == ("Bob", None)
-    assert PaymentIntent.of(others["id"]).description == f"Hat, not of {id}"
-    assert (Product.of(id).description, kinds()["coupon"].of(id).name) == (f"as {id} likes it", "Quarter")
+    assert kinds()["charge"].by_stripe_id("ch_1LateA7").stripe["description"] is None
+    assert (Customer.by_stripe_id(f"{id}1").name, Customer.by_stripe_id(f"{id}1").erased_at) == ("Bob", None)
+    assert PaymentIntent.by_stripe_id(others["id"]).description == f"Hat, not of {id}"
+    assert (Product.by_stripe_id(id).description, kinds()["coupon"].by_stripe_id(id).name) == (
+        f"as {id} likes it",
+        "Quarter",
+    )
     world.stripe.dashboard.update("product", id, name="Lamp 2")
     world.deliver()
-    assert (Product.of(id).name, Product.of(id).erased_at) == ("Lamp 2", None)
+    assert (Product.by_stripe_id(id).name, Product.by_stripe_id(id).erased_at) == ("Lamp 2", None)
 
 
 def test_what_comes_later_of_any_kind_is_theirs_by_its_places_and_nobodys_by_a_mention(world: World) -> None:
@@ -177,9 +183,9 @@ def test_what_comes_later_of_any_kind_is_theirs_by_its_places_and_nobodys_by_a_m
         stem = model.resource.event_prefixes[0]
         world.deliver([event(f"{stem}.updated", remote, at_) for remote in (theirs, others)])
 
-        assert model.of(theirs["id"]).erased_at is not None, kind
-        assert traces_of(model.of(theirs["id"])) == [], kind
-        kept = model.of(others["id"])
+        assert model.by_stripe_id(theirs["id"]).erased_at is not None, kind
+        assert traces_of(model.by_stripe_id(theirs["id"])) == [], kind
+        kept = model.by_stripe_id(others["id"])
         assert (kept.erased_at, kept.stripe) == (None, others), kind
     rows = [row for row in Event.objects(created=at_) if b"Zenobia" in row.raw]
     assert {row.object_id[-8:] for row in rows} == {"OthersA7"}
@@ -236,7 +242,7 @@ def test_what_was_let_go_by_a_person_is_theirs_whenever_that_is_told(world: Worl
         erase("42")
 
     for id, name in ids.items():
-        kept = kinds()["payment_method"].of(id)
+        kept = kinds()["payment_method"].by_stripe_id(id)
         assert (kept.erased_at is not None) is (name == "theirs"), (id, name)
         assert ("Zenobia" in str(kept.stripe)) is (name != "theirs"), (id, name)
 
@@ -295,14 +301,14 @@ def test_an_attempt_that_ends_after_the_erasure_writes_nothing_of_them(world: Wo
         customer = sync.create_customer("zenobia@quux.example")
         world.deliver()
         collect()
-    running = Delivery.objects.get().attempt(A_MINUTE)
+    running = Delivery.objects.get().claim_attempt(A_MINUTE)
     erase(str(customer.id))
 
     match ending:
         case "fail":
             running.fail("550 zenobia", A_MINUTE, bare="ValueError")
         case "die":
-            running.die("550 zenobia", bare="ValueError")
+            running.mark_dead("550 zenobia", bare="ValueError")
         case "succeed":
             running.succeed("given up; 550 zenobia", bare="ValueError")
 
@@ -317,7 +323,7 @@ def test_a_refusal_that_comes_after_the_erasure_is_kept_without_its_words(world:
     erase(str(customer.id))
 
     problem = {"type": "card_error", "code": "card_declined", "message": "no card of zenobia@quux.example", "key": None}
-    moved = intent.fetch_latest().move(error=problem)
+    moved = intent.fetch_latest().update_if_unchanged(error=problem)
 
     assert (moved.error.code, moved.error.message) == ("card_declined", "erased")
     assert traces(our_database()) == {}
@@ -340,17 +346,20 @@ def test_the_first_run_remembers_who_only_mentioned_somebody_wherever_it_dies(li
     erase("ann@example.com")
     world.deliver()
     world.converge()
-    Customer.of(bob["id"]).erase()
-    PaymentIntent.of(paid["id"]).erase()
+    Customer.by_stripe_id(bob["id"]).erase()
+    PaymentIntent.by_stripe_id(paid["id"]).erase()
     Erasure._get_collection().update_one({}, {"$addToSet": {"named": {"$each": [bob["id"], paid["id"]]}}})
-    assert Customer.of(bob["id"]).name is None
+    assert Customer.by_stripe_id(bob["id"]).name is None
     State.clear(MIGRATIONS)
 
     for death in lives.deaths(partial(migrate, no_progress), least=8):
         world.advance(minutes=5)
         world.converge()
 
-        assert (Customer.of(bob["id"]).name, PaymentIntent.of(paid["id"]).description) == ("Bob", "Hat"), death
+        assert (Customer.by_stripe_id(bob["id"]).name, PaymentIntent.by_stripe_id(paid["id"]).description) == (
+            "Bob",
+            "Hat",
+        ), death
         assert bob["id"] not in Erasure.objects.get().named
         assert ann.fetch_latest().erased_at is not None
         assert not [found for found in traces(our_database()).values() if "zenobia" in found]

@@ -23,7 +23,7 @@ def ordered(payment: str, **more: Any) -> Order:
 
 
 def intent_of(order: Order) -> PaymentIntent:
-    found = PaymentIntent.of(order.fetch_latest().payment_intent or "")
+    found = PaymentIntent.by_stripe_id(order.fetch_latest().payment_intent or "")
     assert found is not None
     return found
 

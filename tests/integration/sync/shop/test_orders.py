@@ -63,7 +63,7 @@ def test_an_order_is_paid_by_an_intent_that_the_browser_confirms(world: World) -
     assert order.payment_status == PaymentStatus.AWAITING_PAYMENT
     assert order.client_secret is not None
 
-    payment = PaymentIntent.of(order.payment_intent or "")
+    payment = PaymentIntent.by_stripe_id(order.payment_intent or "")
     assert payment is not None
     sync.act(payment, "confirm", {"payment_method": VISA, "return_url": "https://shop.example/"})
 
@@ -88,7 +88,7 @@ def test_a_declined_order_is_402_and_its_payment_may_be_confirmed_again(world: W
     assert (told["document"]["status"], told["document"]["payment_status"]) == ("active", "failed")
     assert told["document"]["error"]["code"] == "card_declined"
     order = Order.objects.get()
-    payment = PaymentIntent.of(order.payment_intent)
+    payment = PaymentIntent.by_stripe_id(order.payment_intent)
     assert payment is not None
     sync.act(payment, "confirm", {"payment_method": VISA})
     paid = order.fetch_latest()
@@ -194,7 +194,7 @@ def test_a_session_with_the_mark_but_of_another_price_pays_for_nothing(world: Wo
 @pytest.mark.fault("89")
 def test_an_intent_of_another_amount_pays_for_nothing(world: World) -> None:
     order = intent()
-    payment = PaymentIntent.of(order.payment_intent or "")
+    payment = PaymentIntent.by_stripe_id(order.payment_intent or "")
     assert payment is not None
     world.stripe.dashboard.update("payment_intent", order.payment_intent or "", amount=50)
 
@@ -255,7 +255,7 @@ def test_a_payment_that_is_gone_ends_its_order_and_no_run(world: World) -> None:
     order = intent()
     canceling(order.fetch_latest())
     payment = PaymentIntent.objects.get(id=order.payment_id)
-    assert payment.move("test", status=Status.DELETED) is not None
+    assert payment.update_if_unchanged("test", status=Status.DELETED) is not None
 
     ended = orders.push(order.fetch_latest())
 

@@ -24,7 +24,7 @@ def priced(world: World, **fields: Any) -> Price:
     product = world.stripe.dashboard.create("product", name="Food")
     made = world.stripe.dashboard.create("price", product=product["id"], **fields)
     world.deliver()
-    price = Price.of(made["id"])
+    price = Price.by_stripe_id(made["id"])
     assert price is not None
     return price
 

@@ -8,7 +8,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.base.notice import ASKED, append_notices
+from stripe_mongo_sync.models.base.notice import HOOK_PATTERNS, append_notices
 from stripe_mongo_sync.sync.errors import BadSettings
 from stripe_mongo_sync.sync.notices.hooks import HOOKS, load, names
 from tests.support.hooks import listening
@@ -36,8 +36,8 @@ def test_every_kind_can_be_heard_of() -> None:
 )
 def test_a_name_that_is_given_can_be_asked_for(name: str) -> None:
     with listening(name):
-        assert ASKED["tests.listener"] == (name,)
-    assert "tests.listener" not in ASKED
+        assert HOOK_PATTERNS["tests.listener"] == (name,)
+    assert "tests.listener" not in HOOK_PATTERNS
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_a_function_may_ask_twice_and_is_one_hook() -> None:
     with listening("customer.active"):
         sync.on("customer.deleted")(HOOKS["tests.listener"])
 
-        assert ASKED["tests.listener"] == ("customer.active", "customer.deleted")
+        assert HOOK_PATTERNS["tests.listener"] == ("customer.active", "customer.deleted")
 
 
 def test_two_hooks_of_one_name_are_refused() -> None:
@@ -86,7 +86,7 @@ def test_the_modules_that_hooks_names_are_imported(module: str, tmp_path: Path) 
 
     load((module,))
 
-    assert ASKED.pop(f"{module}.hook") == ("customer.active",)
+    assert HOOK_PATTERNS.pop(f"{module}.hook") == ("customer.active",)
     assert HOOKS.pop(f"{module}.hook").__name__ == "hook"
 
 
@@ -113,5 +113,5 @@ def test_a_module_that_cannot_be_imported_is_a_bad_setting_and_leaves_no_hook(
 
     assert [problem.startswith("HOOKS: cannot import ") for problem in refused.value.problems] == [True, True]
     assert why in refused.value.problems[0]
-    assert (before, set(ASKED)) == (HOOKS, set(HOOKS))
+    assert (before, set(HOOK_PATTERNS)) == (HOOKS, set(HOOKS))
     assert module not in sys.modules

@@ -1,9 +1,9 @@
-"""Absorb: the one transition that hands a Stripe object to a document, whatever state the document is in.
+"""Merge: the one transition that brings an observation of a Stripe object into a document, in any status.
 
-A webhook, an API reply and a reconciler may arrive in any order, twice, or at once. Each of them describes what it
-saw as `Observation`; the pipeline below decides inside MongoDB, in one atomic update, what the document makes of it.
-Read the cases of `absorption` from the top: the first that holds is taken. What the evidence alone decides is decided
-here, before sending: MongoDB parses the pipeline anew each time.
+Webhooks, API replies and reconcile may come in any order, twice, or at the same time. Each describes what it saw as an
+`Observation`; the pipeline below decides inside MongoDB, in one atomic update, how the document changes. Read the cases
+of `merge_pipeline` from the top: the first whose condition holds is taken. What depends on the observation alone is
+decided here in Python, because MongoDB parses the whole pipeline at every update.
 """
 
 from collections.abc import Callable
@@ -28,30 +28,32 @@ class Observation:
     only that it lies between sending and receiving.
     """
 
-    by: str  # who saw it: "webhook evt_…", "reply", "reconcile"
+    source: str  # who saw it: "webhook evt_…", "reply", "reconcile"
     stripe_id: str
     # None: this is no sight of its content (a replayed reply); if gone, its last words
     remote: dict[str, Any] | None = field(repr=False)
-    mirror: dict[str, Any] = field(repr=False)  # the document's own fields as Stripe has them
+    fields: dict[str, Any] = field(repr=False)  # the document's own fields as Stripe has them
     earliest: int
     latest: int
     event: bool = False  # Stripe told us by itself
     unshown: tuple[str, ...] = ()  # fields that this sight cannot show: they stay as they were seen
-    blind: bool = False  # nobody can look again: of two contents of one second, the one with the greater digest stays
-    gone: bool = False  # it was deleted
-    ends: str | None = None  # the key of the operation that this shows to be done
+    events_only: bool = (
+        False  # nobody can look again: of two contents of one second, the one with the greater digest stays
+    )
+    deleted: bool = False  # it was deleted
+    completed_key: str | None = None  # the key of the operation that this shows to be done
     # what went wrong with it all the same: a card was declined
     problem: dict[str, Any] | None = field(default=None, repr=False)
 
     @cached_property
     def digest(self) -> str | None:
         """Of the content, or None where there is none."""
-        return digest(self.remote) if self.remote is not None and not self.gone else None
+        return digest(self.remote) if self.remote is not None and not self.deleted else None
 
     @cached_property
     def scrubbed_digest(self) -> str | None:
         """The same, of what may stay of it on an erased document: more than that, nothing there may tell."""
-        return digest(scrub(self.remote)) if self.remote is not None and not self.gone else None
+        return digest(scrub(self.remote)) if self.remote is not None and not self.deleted else None
 
     @property
     def links_seen_at(self) -> datetime | None:
@@ -61,12 +63,12 @@ class Observation:
     @property
     def error(self) -> dict[str, Any] | None:
         """What the document notes of the problem: it is of the operation of that key."""
-        return self.problem and {**self.problem, "key": self.ends}
+        return self.problem and {**self.problem, "key": self.completed_key}
 
     def first_snapshot(self) -> dict[str, Any]:
         """Return the snapshot fields of a document that had none."""
         return {
-            **self.mirror,
+            **self.fields,
             "stripe": self.remote,
             "digest": self.digest,
             "links_seen_at": self.links_seen_at,
@@ -76,7 +78,7 @@ class Observation:
         }
 
 
-def absorption(evidence: Observation, lease: timedelta, notice_of: Callable[[str], str]) -> list[dict[str, Any]]:
+def merge_pipeline(evidence: Observation, lease: timedelta, notice_of: Callable[[str], str]) -> list[dict[str, Any]]:
     """Return the pipeline that lets the document it is applied to absorb `evidence`, and give notice of its status."""
     confirmed = {"confirmed_at": {"$ifNull": ["$confirmed_at", from_now()]}} if evidence.event else {}
     times = {
@@ -89,11 +91,11 @@ def absorption(evidence: Observation, lease: timedelta, notice_of: Callable[[str
         "digest": evidence.digest,
         "links_seen_at": literal(evidence.links_seen_at),
     }
-    snapshot = {name: literal(value) for name, value in evidence.mirror.items()} | content | times
+    snapshot = {name: literal(value) for name, value in evidence.fields.items()} | content | times
     # By either: whoever edits the id by hand makes no twin of the object, which would be undone.
     mine = {"$in": [literal(evidence.stripe_id), ["$stripe_id", "$stripe.id"]]}
     known_twin = {"$in": [literal(evidence.stripe_id), {"$concatArrays": ["$orphans", "$undone"]}]}
-    ends = {"$eq": ["$operation.key", literal(evidence.ends)]} if evidence.ends else False
+    ends = {"$eq": ["$operation.key", literal(evidence.completed_key)]} if evidence.completed_key else False
     # What only Stripe's own reply to the first sending shows is complete; after anything else somebody looks again,
     # and until then the lease keeps the document due.
     authoritative = evidence.remote is not None and not evidence.event
@@ -117,7 +119,7 @@ def absorption(evidence: Observation, lease: timedelta, notice_of: Callable[[str
     found = {"missing_since": None, "review": None, "lease": {"$ifNull": ["$lease", from_now()]}}
     sighted = {"$cond": [missing, found, {}]}
 
-    def merge(*changes: Any) -> dict[str, Any]:
+    def changed(*changes: Any) -> dict[str, Any]:
         return {"$mergeObjects": [ROOT, *changes, {"revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}]}
 
     linked = {
@@ -130,7 +132,7 @@ def absorption(evidence: Observation, lease: timedelta, notice_of: Callable[[str
         "review": None,
         "error": error,
         "lease": rest,
-        "moved_by": literal(evidence.by),
+        "moved_by": literal(evidence.source),
     }
     deleted = {
         **append_notices(notice_of("deleted")),
@@ -141,7 +143,7 @@ def absorption(evidence: Observation, lease: timedelta, notice_of: Callable[[str
         "missing_since": None,
         "review": review,
         "lease": {"$cond": [twinless, None, "$lease"]},
-        "moved_by": literal(evidence.by),
+        "moved_by": literal(evidence.source),
     }
     twin = {
         "orphans": {"$concatArrays": ["$orphans", [literal(evidence.stripe_id)]]},
@@ -160,42 +162,42 @@ def absorption(evidence: Observation, lease: timedelta, notice_of: Callable[[str
     same = {"$eq": ["$digest", {"$cond": [erased, evidence.scrubbed_digest, evidence.digest]}]}
     pending, over = {"$eq": ["$status", "pending"]}, {"$eq": ["$status", "deleted"]}
     cases: list[tuple[Any, Any]]
-    if evidence.gone:
+    if evidence.deleted:
         cases = [
-            ({"$in": [literal(evidence.stripe_id), "$orphans"]}, merge(undone)),
-            (pending, merge(linked, deleted)),
+            ({"$in": [literal(evidence.stripe_id), "$orphans"]}, changed(undone)),
+            (pending, changed(linked, deleted)),
             ({"$or": [{"$not": [mine]}, over, older]}, ROOT),
         ]
         # A deletion of the same seconds may be of an earlier life of a chosen id, or of one that was linked unseen.
         surely = {"$and": [newer, {"$ne": ["$digest", None]}]} if evidence.event else True
         words = {} if evidence.remote is None else {"$cond": [erased, {}, content]}
-        cases.append((surely, merge(deleted, confirmed, words)))
+        cases.append((surely, changed(deleted, confirmed, words)))
     else:
         cases = [
             (known_twin, ROOT),
-            (pending, merge(linked, snapshot, confirmed)),
-            ({"$not": [mine]}, merge(twin)),
+            (pending, changed(linked, snapshot, confirmed)),
+            ({"$not": [mine]}, changed(twin)),
             (over, ROOT),
         ]
         if evidence.event:
             stale = {"$and": [older, {"$not": [ends]}]}
-            cases += [({"$and": [stale, {"$ne": ["$confirmed_at", None]}]}, ROOT), (stale, merge(confirmed))]
+            cases += [({"$and": [stale, {"$ne": ["$confirmed_at", None]}]}, ROOT), (stale, changed(confirmed))]
         if evidence.remote is not None:
             taken = {"$and": [newer, {"$not": [erased]}]}
             # Also what is the same is taken, if it is newer: its links are.
             cases += [
-                (taken, merge(snapshot, work, confirmed, sighted)),
-                (same, merge(work, confirmed, times, sighted)),
+                (taken, changed(snapshot, work, confirmed, sighted)),
+                (same, changed(work, confirmed, times, sighted)),
             ]
-        if evidence.blind:
+        if evidence.events_only:
             greater = {"$and": [{"$gt": [evidence.digest, "$digest"]}, {"$not": [erased]}]}
-            cases += [(greater, merge(snapshot, confirmed)), (True, ROOT)]
+            cases += [(greater, changed(snapshot, confirmed)), (True, ROOT)]
     return [
         {
             "$replaceWith": {
                 "$switch": {
                     "branches": [{"case": case, "then": then} for case, then in cases],
-                    "default": merge(work, confirmed, look, sighted),
+                    "default": changed(work, confirmed, look, sighted),
                 }
             }
         }
