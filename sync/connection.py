@@ -1,4 +1,4 @@
-"""The connection of this process: MongoDB and Stripe, made once by `connect` and used by everything in `sync`."""
+"""The connection of this process to MongoDB and Stripe. `connect` makes it once, and all of `sync` uses it."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Connection:
-    """What a process needs to work."""
+    """One process's settings, its installation's id and its gateway to Stripe."""
 
     settings: Settings
     installation: str
@@ -40,7 +40,7 @@ class Connection:
 
     @property
     def gateway(self) -> "Gateway":
-        """The way to Stripe. It is made when somebody first takes it: who asks MongoDB alone loads no stripe-python."""
+        """The gateway to Stripe. Its first use makes it: a process that only reads MongoDB loads no stripe-python."""
         if not self._made:
             with _connecting:  # one for all threads
                 if not self._made:
@@ -61,13 +61,13 @@ def connect(
     listeners: tuple[CommandListener, ...] = (),
     first: Callable[[Settings], None],
 ) -> Connection:
-    """What `sync.connect` promises. `first` is called before anything is opened, unless this process is connected."""
+    """Connect as `sync.connect` promises. Unless this process is connected, call `first` before MongoDB is opened."""
     global _connection
     if _connection is not None:
         return _unchanged(_connection, settings, http_client, listeners)
     with _our_errors_only():
         settings = settings or Settings.from_environment()
-        first(settings)  # before the lock: application code may well connect when it is imported
+        first(settings)  # before the lock, because application code may call `connect` while it is imported
     with _connecting:
         if _connection is not None:
             return _unchanged(_connection, settings, http_client, listeners)
@@ -85,9 +85,9 @@ def connect(
 
 @contextmanager
 def _our_errors_only() -> Iterator[None]:
-    """Let out a SyncError for whatever MongoDB, its drivers, stripe-python or this machine raise: a caller knows those.
+    """Raise a SyncError in place of any error of MongoDB, its driver, stripe-python or this machine.
 
-    What they say may quote an address or a row, so that only of MongoDB's own errors more is told than what they are.
+    Other errors may quote an address or a row, so only the messages of MongoDB's errors are passed on, redacted.
     """
     try:
         yield
@@ -105,18 +105,18 @@ def _unchanged(
     http_client: "stripe.HTTPClient | None",
     listeners: tuple[CommandListener, ...],
 ) -> Connection:
-    """Return the connection, if it is what is asked for; what is not said may be anything. Raises AlreadyConnected."""
+    """Return the connection if it has these arguments; an omitted one matches. Raises AlreadyConnected otherwise."""
     others = [] if settings is None else there.settings.differ(settings)
     others += ["http_client"] if http_client not in (None, there.http_client) else []
     others += ["listeners"] if listeners not in ((), there.listeners) else []
     if others:
-        told = f"This process is connected, with another {', '.join(others)}"
-        raise AlreadyConnected(f"{told}: call stripe_mongo_sync.disconnect() first.")
+        message = f"This process is already connected, with another {', '.join(others)}"
+        raise AlreadyConnected(f"{message}: call stripe_mongo_sync.disconnect() first.")
     return there
 
 
 def reach() -> Settings:
-    """Open MongoDB, whatever indexes it lacks, for who is to build them; return the settings."""
+    """Open MongoDB even if indexes are missing, for the command that builds them; return the settings."""
     if _connection is not None:
         return _connection.settings
     settings = Settings.from_environment()
@@ -151,17 +151,17 @@ def disconnect() -> None:
 
 
 def open_database(settings: Settings, listeners: tuple[CommandListener, ...] = ()) -> Found:
-    """Open MongoDB, look, and do nothing else: whoever needs more calls `connect`. Raises SyncError, PyMongoError."""
+    """Open MongoDB and read what `connect` must know, but change nothing. Raises SyncError, PyMongoError."""
     problems = [f"MONGODB_URI {why}" for why in objections(settings.mongodb_uri, live=settings.livemode)]
     problems += [f"COLLECTION_PREFIX {why}" for why in objections_to_prefix(settings.collection_prefix)]
-    if problems:  # settings that were not read from the environment were asked for nothing
+    if problems:  # settings that were not read from the environment were not checked yet
         raise BadSettings(problems)
     options = {"host": settings.mongodb_uri, "event_listeners": list(listeners), **OURS}
     try:
         opened = database.open_database(settings.collection_prefix, **options)
     except database.Taken:
-        told = f"This process has opened another database, or MongoEngine's alias `{ALIAS}` is not ours."
-        raise AlreadyConnected(told) from None  # what others opened is left to them
+        message = f"This process has opened another database, or the application uses MongoEngine's alias `{ALIAS}`."
+        raise AlreadyConnected(message) from None  # a connection of the application stays open
     except ConnectionFailure as error:
         why = _reason(settings.mongodb_uri, error.__context__ or error)
         raise SyncError(f"MONGODB_URI cannot be used: {why}") from None
@@ -183,13 +183,13 @@ def _looked_at(opened: Database[Any]) -> Found:
 
 
 def _reason(address: str, error: BaseException) -> str:
-    """Return what an error says, unless a user, a password or another secret of the address is in it."""
-    told = redact(str(error))
-    return type(error).__name__ if any(secret in told for secret in read_address(address).secrets) else told
+    """Return an error's message, or its type if the message quotes a user, a password or another secret."""
+    message = redact(str(error))
+    return type(error).__name__ if any(secret in message for secret in read_address(address).secrets) else message
 
 
 def _renew() -> None:
-    """In a child: let nobody wait for a lock that a thread of the parent held, and open MongoDB anew."""
+    """Replace, in a child process, the lock that a thread of the parent may hold, and open MongoDB again."""
     global _connecting
     _connecting = threading.Lock()
     database.renew(keep=_connection is not None)  # without one, a thread of the parent was about to connect

@@ -1,6 +1,6 @@
-"""What a caller can be told: one class for each thing that they can do about it. What it `says` is the message.
+"""The errors of the library: one class for each reaction that a caller may need. `says` is the default message.
 
-A docstring says it no more: `python -OO` takes those away.
+The messages are no docstrings, because `python -OO` removes those.
 """
 
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,7 +26,7 @@ class NotConnected(SyncError):
 
 
 class AlreadyConnected(SyncError):
-    says = "This process is connected with other settings: call stripe_mongo_sync.disconnect() first."
+    says = "This process is already connected with other settings: call stripe_mongo_sync.disconnect() first."
 
 
 class BadSettings(SyncError):
@@ -40,11 +40,11 @@ class BadSettings(SyncError):
 class CannotLook(SyncError):
     says = "Stripe could not be read, so nothing was decided."
     type = "cannot-look"
-    do: str | None = None  # what an operator can do about it, where that is known
+    do: str | None = None  # what an operator can do about it, if that is known
 
 
 class WrongAccount(CannotLook):
-    says = "This database belongs to another Stripe account or mode, or Stripe has lost what we read there before."
+    says = "This database belongs to another Stripe account or mode, or Stripe has lost objects that we read before."
 
 
 class BadKey(CannotLook):
@@ -64,11 +64,11 @@ class NotAvailable(ReadRefused):
 
 
 class NoOwner(ReadRefused):
-    says = "The object whose list this is does not exist."
+    says = "The object that this list belongs to does not exist."
 
 
 class LostCursor(CannotLook):
-    says = "The object from which a list was to be read on was removed."
+    says = "The list could not be continued, because the object at its cursor was removed."
 
 
 class Outage(CannotLook):
@@ -76,7 +76,7 @@ class Outage(CannotLook):
 
 
 class Unavailable(SyncError):
-    says = "MongoDB could not be asked. Nothing is known to be done: repeat the call with the same key."
+    says = "MongoDB did not answer: the outcome is unknown. Repeat the call with the same key."
     type = "unavailable"
 
     def __init__(self, message: str | None = None, *, idempotency_key: str | None = None) -> None:
@@ -90,22 +90,22 @@ class NotFound(SyncError):
 
 
 class NotPossible(SyncError):
-    says = "That does not fit the state it is in."
+    says = "The document's status does not allow this action: see it in `operations list`."
     type = "not-possible"
 
 
 class AlreadyExists(SyncError):
-    says = "That name is taken by a live document."
+    says = "Another current document already has this name."
     type = "already-exists"
 
 
 class InProgress(SyncError):
-    says = "An operation is pending on this document: wait for it to end."
+    says = "An operation is pending on this document: wait until it has ended."
     type = "in-progress"
 
 
 class InReview(InProgress):
-    says = "This document is in review: a person must decide about it first."
+    says = "This document is in review: an operator must decide about it first, with `operations`."
 
 
 class KeyReused(SyncError):
@@ -119,16 +119,16 @@ class NotDeletable(SyncError):
 
 
 class Outcome(SyncError):
-    """How an operation ended, other than well; `document` is the document as it is now."""
+    """An operation did not succeed. `document` is the document as it is now."""
 
     def __init__(self, document: "SyncedDocument", message: str | None = None) -> None:
         super().__init__(message)
         self.document = document
-        self.repeated = False  # whether this was told before, to a request with the same key
+        self.repeated = False  # whether an earlier request with the same key got this answer, too
 
 
 class Refused(Outcome):
-    says = "Stripe refused. Nothing usable was left on either side, but for a payment that may be confirmed again."
+    says = "Stripe refused. Nothing usable is left on either side, except a payment that may be confirmed again."
     type = "refused"
 
     def __init__(self, document: "SyncedDocument", problem: dict[str, Any] | None = None) -> None:
@@ -143,17 +143,17 @@ class Refused(Outcome):
 
     @property
     def decline_code(self) -> str | None:
-        """Why the card was declined, where it was one."""
+        """Why the card was declined, if the refusal was a decline."""
         return self.problem.get("decline_code")
 
     @property
     def declined(self) -> bool:
-        """Whether a card was declined, as opposed to the request being wrong."""
+        """Whether a card was declined. Otherwise the request was wrong."""
         return self.problem.get("type") == "card_error"
 
 
 class RolledBack(Outcome):
-    says = "The creation was given up: nothing usable was left on either side. Repeat it with a new key."
+    says = "The creation was rolled back: nothing usable is left on either side. Repeat it with a new key."
     type = "rolled-back"
 
 

@@ -1,4 +1,4 @@
-"""The library: what an application calls. Importing it loads all that a document may follow, so `connect` is here."""
+"""The public library. `connect` lives here, because importing this module loads every composite and its dependents."""
 
 from typing import TYPE_CHECKING
 
@@ -79,9 +79,9 @@ def connect(
     """Connect this process, once, and each child that it forks; return the connection.
 
     `settings` default to the environment; the modules that they name as hooks are imported. `http_client` replaces
-    stripe-python's own, for an emulator in process; `listeners` watch MongoDB's commands. Asked again, it returns the
-    same connection, or raises AlreadyConnected if anything else is meant. Raises BadSettings; Unavailable when MongoDB
-    cannot be reached; SyncError when it cannot be trusted, as a unique index is missing.
+    stripe-python's own, for an emulator in process; `listeners` watch MongoDB's commands. A second call returns the
+    same connection; with other arguments it raises AlreadyConnected. Raises BadSettings; Unavailable when MongoDB
+    cannot be reached; SyncError when MongoDB cannot be trusted, because a unique index is missing, for example.
 
     Example:
 

@@ -1,7 +1,7 @@
-"""A token says who calls and what they may do; it is forgotten as soon as its digest is known.
+"""API tokens: a token identifies a caller and its scopes. Only the token's digest is kept in memory.
 
-An entry of API_TOKENS is a plain token, which may read and write, or `name:scopes:token`: `shop:read+write:…`. In place
-of a token its digest may stand, `sha256=` and 64 hex digits, so that nobody has to keep the token itself.
+An entry of API_TOKENS is a plain token, which may read and write, or `name:scopes:token`: `shop:read+write:…`. A digest
+may replace the token, `sha256=` and 64 hex digits, so that the token itself need not be stored.
 """
 
 import hashlib
@@ -18,7 +18,7 @@ PLAIN = re.compile(rf"[\x21-\x2b\x2d-\x7e]{{{LEAST},}}")  # visible ASCII, no co
 DIGEST = re.compile(r"sha256=([0-9a-f]{64})")
 MEANT = re.compile(r"(sha-?[0-9]{1,3}|md5)\W", re.IGNORECASE)  # a digest; taken for a token, whoever sees it could call
 NAME = re.compile(r"[\w.-]{1,40}", re.ASCII)
-IN_PROCESS = "python"  # the name under which the keys of callers without a token are remembered
+IN_PROCESS = "python"  # the caller's name for the idempotency keys of calls in process, which have no token
 
 
 class Scope(StrEnum):
@@ -26,12 +26,12 @@ class Scope(StrEnum):
 
     READ = "read"  # see documents
     WRITE = "write"  # create, change and delete them
-    OPERATE = "operate"  # what an operator does: see how things stand, and settle by hand
+    OPERATE = "operate"  # read the status, and use the operator's commands
 
 
 @dataclass(frozen=True)
 class Token:
-    """One caller. Under its name the Idempotency-Keys of its requests are remembered."""
+    """One caller. Its Idempotency-Keys are stored with its name."""
 
     name: str
     scopes: frozenset[Scope]
@@ -43,7 +43,7 @@ class BadToken(ValueError):
 
 
 def parse(entry: str) -> Token:
-    """Return the token that an entry describes, or raise BadToken."""
+    """Return the token that an entry describes. Raises BadToken."""
     name, scopes, secret = _parts(entry)
     digest = _digest(secret)
     if secret is entry:
@@ -57,10 +57,10 @@ def parse(entry: str) -> Token:
 
 
 def weak(entry: str) -> str | None:
-    """Return why the token of a good entry is hardly one, as the end of a sentence; None when it may be."""
+    """Return why a valid entry has a weak token, as the end of a sentence, or None."""
     secret = _parts(entry)[2]
     if STRIPES.match(secret):
-        return "is a key of Stripe's, which is no token to hand out"
+        return "is a key of Stripe's: use a token of its own"
     return None if DIGEST.fullmatch(secret) else weakness(secret)
 
 
@@ -76,7 +76,7 @@ def _digest(secret: str) -> bytes:
     if given and (why := weakness(given[1])):
         raise BadToken(f"has a digest that {why}")
     if _is_known(given[1] if given else secret):
-        raise BadToken("is the digest of nothing, or of what everybody tries first")
+        raise BadToken("is the digest of an empty or a well-known text")
     if given:
         return bytes.fromhex(given[1])
     if MEANT.match(secret):
@@ -87,7 +87,7 @@ def _digest(secret: str) -> bytes:
 
 
 def _is_known(text: str) -> bool:
-    """Whether this is how the digest of a well-known text is written, with or without `sha256=` before it."""
+    """Whether this is the digest of a well-known text in hex."""
     digest = re.fullmatch("[0-9a-f]{64}", text.lower())
     return text.lower() in NOTHING or (digest is not None and bytes.fromhex(text) in known_digests())
 
@@ -101,9 +101,9 @@ def ambiguous(tokens: Sequence[Token]) -> str | None:
 
 
 def authenticate(tokens: Sequence[Token], presented: bytes) -> Token | None:
-    """Return the token that was presented, or None, in a time that depends on no byte of it: all are compared.
+    """Return the token that was presented, or None. It compares every token, so its duration reveals no byte.
 
-    What is shorter than a token may be is none, whatever digest there is: nothing, above all, is nobody's token.
+    A text shorter than the shortest valid token is rejected first, so that an empty one can match no digest.
     """
     if len(presented) < LEAST:
         return None

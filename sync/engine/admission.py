@@ -1,7 +1,7 @@
-"""Admission: which events are any of our business, at every door (webhook, thin event, Stripe's list).
+"""Admission: decides which events concern this database, whether they come by webhook or from Stripe's list.
 
-An event is not ours when it is of another account or the other mode, when nothing here keeps its object, when it is a
-sample, or when it is a question: Stripe then waits for a decision, which is not ours to make.
+An event is not admitted if it is of another account or mode, if no type here mirrors its object, if it is a sample of
+the Dashboard, or if it is a question: Stripe then waits for a decision that the application must make.
 """
 
 import re
@@ -14,27 +14,27 @@ from stripe_mongo_sync.models.state import STRIPE, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.errors import CannotLook
 
-OTHERS = OTHER_ACCOUNT, OTHER_MODE = "of another account", "of the other mode"  # of these, no body is kept
-SAMPLE = re.compile(r"(?:evt(?:_test)?|\w*)_0{14,}")  # what the Dashboard's "send test event" shows: evt_00000000000000
+OTHERS = OTHER_ACCOUNT, OTHER_MODE = "of another account", "of the other mode"  # of such events, no body is stored
+SAMPLE = re.compile(r"(?:evt(?:_test)?|\w*)_0{14,}")  # as in the Dashboard's "send test event": evt_00000000000000
 
 
 def asks(event: dict[str, Any]) -> bool:
-    """Whether Stripe waits for our answer to this event: whatever it says would be taken for a decision."""
+    """Whether this event is a question: Stripe would take whatever we answer for a decision."""
     return event["type"] in QUESTIONS
 
 
 def sample(event: dict[str, Any]) -> bool:
-    """Whether an event was made up by the Dashboard: the object that it shows does not exist."""
+    """Whether an event is a sample of the Dashboard: its object does not exist."""
     return any(SAMPLE.fullmatch(id or "") for id in (event["id"], object_id(event)))
 
 
 def why_not_ours(event: dict[str, Any], *, quick: bool) -> str | None:
-    """Return why an event is not of this account and mode, or None. Raises CannotLook while it is not known who we are.
+    """Return why an event is not of this account and mode, or None. Raises CannotLook if our account is unknown.
 
-    `account` names the connected account of which it tells; `context` whose events they are, where an organization's
-    endpoint is sent those of all its accounts: a path of accounts that ends with the one
+    `account` names the connected account that the event is about. `context` names the account that an event at an
+    organization's endpoint belongs to, as a path of accounts that ends with it
     (docs.stripe.com/changelog/basil/2025-04-30/additional-context-organization-events). Of a connected account only its
-    own `account` object is kept: it tells whether they may charge.
+    own `account` object is mirrored, because it shows whether the account may charge.
     """
     if event.get("object") != "event":
         return "neither a snapshot event nor a thin one"
@@ -50,7 +50,7 @@ def why_not_ours(event: dict[str, Any], *, quick: bool) -> str | None:
 
 
 def _accounts(told: Any) -> list[str]:
-    """Return the accounts that a context names; the organization that they are of is none."""
+    """Return the accounts that a context names, without the organization."""
     return [name for name in str(told or "").split("/") if name and not name.startswith("org_")]
 
 
@@ -60,18 +60,18 @@ def _is_account(event: dict[str, Any]) -> bool:
 
 
 def account(*, quick: bool = False) -> str:
-    """Return this database's Stripe account; one that knows none is bound to that of the key. Raises CannotLook."""
+    """Return this database's Stripe account; bind a new database to the key's account. Raises CannotLook."""
     known = State.read(STRIPE)
     if known is None:
         current().gateway.verify_account(quick=quick)
         known = State.read(STRIPE)
     if known is None:
-        raise CannotLook("it is not known of which Stripe account this database is")
+        raise CannotLook("the Stripe account of this database is not known yet: try again")
     return str(known["account"])
 
 
 def why_not_mirrored(event: dict[str, Any]) -> str | None:
-    """Return why nothing here keeps the object of an event, or None."""
+    """Return why no type here mirrors the object of an event, or None."""
     remote = event.get("data", {}).get("object")
     kind = str(remote.get("object")) if isinstance(remote, dict) else ""
     known = kinds().get(kind)

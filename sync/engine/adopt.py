@@ -1,4 +1,4 @@
-"""Adopt: give a document to an object that others made, unless it may belong to a document of ours that is in doubt."""
+"""Adopt: insert a document for an object that somebody else created, unless it may be that of a document in doubt."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -29,24 +29,24 @@ from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import LAG, made_at
 
-ADOPTION_DELAY = timedelta(minutes=15)  # after an event: by then, whoever was making its object has linked it
+ADOPTION_DELAY = timedelta(minutes=15)  # after an event: by then, a process that created its object has linked it
 
 
 @dataclass(frozen=True)
 class EventResult:
-    """What became of an event; while it is open, it is due again after `due`."""
+    """The result of applying an event. An event that is not finished is due again after `due`."""
 
     state: EventState
     why: str | None = None
     due: timedelta = timedelta(seconds=60)
-    adopted: bool = False  # its object has a document now: what came before it may be applied
-    ours: bool = True  # whether it is of this account and mode: hooks hear of nothing else
-    erased: bool | None = None  # whether it is about somebody who was forgotten; None: nobody has asked
-    as_of: datetime | None = None  # when that was so, by MongoDB's clock
+    adopted: bool = False  # its object has a document now, so that earlier events can be applied
+    ours: bool = True  # whether it is of this account and mode: others give hooks no notice
+    erased: bool | None = None  # whether it is about an erased person; None: not checked
+    as_of: datetime | None = None  # when `erased` was checked, by MongoDB's clock
 
 
 def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> EventResult:
-    """Decide about an event of an object that no document has. Raises CannotLook."""
+    """Apply an event about an object that has no document. Raises CannotLook."""
     remote, evidence = event["data"]["object"], from_event(model, event)
     if model.resource.mirrored:
         return _copied(model, remote, evidence, quick=quick)
@@ -54,24 +54,24 @@ def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quic
     first = bool(left) and (event["type"] == model.resource.created_event or not model.resource.has_created_event)
     adopts, followed = current().settings.adopt, model.resource.kind in NEEDED
     wanted = adopts or followed or model.resource.correlation_field
-    blank = evidence.remote is None  # it does not show what is to be judged
+    blank = evidence.remote is None  # the event does not show the object
     if first and wanted and (blank or evidence.unshown) and not evidence.deleted:
         reply = current().gateway.get(model.resource.object_path(remote["id"]), quick=quick)
         if reply.gone if reply else blank:
             return EventResult(EventState.IGNORED, "about an unknown object that is gone")
-        if reply:  # else one 404 proves nothing, and the event shows it
+        if reply:  # otherwise the event shows the object, and one 404 proves nothing
             remote, evidence = reply.remote, from_reply(model, reply)
     if verdict := _link_by_correlation_id(model, remote, evidence, quick=quick):
         return verdict
     if not adopts and remote["id"] not in needed(model, [remote]):
-        # A document that is being made may not know its object yet; nor what follows it, before all that came first.
+        # A document that is being created may not know its object yet; neither may a dependent, before earlier events.
         waits = bool(left) or (followed and not _overtaken(event))
         state = EventState.WAITING if waits else EventState.IGNORED
         return EventResult(state, "an unknown object, and ADOPT=no", left or ADOPTION_DELAY)
     if owners := model.with_orphans(remote["id"]):
         for owner in owners:
             merge_observation(model, {"_id": owner.id}, evidence)
-        return EventResult(EventState.APPLIED, "a twin of a document here: undone, or to be")
+        return EventResult(EventState.APPLIED, "an orphan of a document here: it is undone, or will be")
     maker = IdempotencyKey.parse(request_key(event)) if first else None
     if maker and maker.installation != current().installation:
         return EventResult(EventState.IGNORED, "made by another installation")
@@ -87,9 +87,9 @@ def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quic
 
 
 def _copied(model: type[SyncedDocument], remote: dict[str, Any], evidence: Observation, *, quick: bool) -> EventResult:
-    """Give an object of a mirrored type a document at once: none of ours can be in doubt about it.
+    """Insert a document for an object of a mirrored type immediately: no document can be in doubt about it.
 
-    Its end gets one, too, so that what comes late does not bring it back.
+    A deletion gets a document, too, so that a late event does not bring the object back.
     """
     if evidence.remote is None and not evidence.deleted:  # rendered in another API version
         path = model.resource.read_path(remote)
@@ -101,16 +101,16 @@ def _copied(model: type[SyncedDocument], remote: dict[str, Any], evidence: Obser
 
 
 def _left(event: dict[str, Any]) -> timedelta:
-    """Return how long an event has to wait for whoever may be making its object; without any, that may be gone since.
+    """Return how long an event must still wait for a process that may be creating its object; zero: no longer.
 
-    The event's time is asked, never the object's: a test clock dates objects weeks ahead.
+    The event's time counts, never the object's: a test clock dates objects weeks ahead.
     """
     age, whole = clock.now().timestamp() - int(event["created"]), ADOPTION_DELAY.total_seconds()
     return timedelta(seconds=min(max(whole - age, 0.0), whole))
 
 
 def _overtaken(event: dict[str, Any]) -> bool:
-    """Whether reconcile has read all that came before an event: what does not know its object by now, never will."""
+    """Whether reconcile has read all earlier events: a dependent that does not know the object by now never will."""
     checkpoint = State.read(CHECKPOINT)
     return checkpoint is not None and int(event["created"]) <= checkpoint["read_at"] - LAG
 
@@ -123,9 +123,9 @@ def _look_and_adopt(model: type[SyncedDocument], event: dict[str, Any]) -> Event
 
 
 def creation_key_of(model: type[SyncedDocument], remote: dict[str, Any], told_at: int) -> str | None:
-    """Return the key of the call that made an object, of which an event told then, as its creating event tells.
+    """Return the creation key of an object that an event of the second `told_at` is about, from its creation event.
 
-    None: without a key, or nothing tells. Raises CannotLook.
+    None if the object was created without a key, or if no such event is listed. Raises CannotLook.
     """
     if not model.resource.has_created_event:
         return None
@@ -139,7 +139,7 @@ def creation_key_of(model: type[SyncedDocument], remote: dict[str, Any], told_at
 
 
 def adopt_unless_ours(model: type[SyncedDocument], reply: Reply, key: str | None) -> EventResult:
-    """Give an object that was read a document: the one whose key made it, or a new one."""
+    """Link an object that was read to the document whose key created it, or adopt it."""
     if model.resource.mirrored:
         return _adopted(model, from_reply(model, reply))
     maker = IdempotencyKey.parse(key)
@@ -149,7 +149,7 @@ def adopt_unless_ours(model: type[SyncedDocument], reply: Reply, key: str | None
     if verdict := _link_by_correlation_id(model, reply.remote, evidence):
         return verdict
     if maker and (owner := merge_observation(model, {"_id": maker.document, "key": str(maker)}, evidence)):
-        return EventResult(EventState.APPLIED, f"made by document {owner.id}")
+        return EventResult(EventState.APPLIED, f"created by document {owner.id}")
     rival = find_in_doubt(model, reply.remote, reply.latest) if maker is None else None
     if rival is not None:
         return EventResult(EventState.WAITING, f"may be the object of document {rival.id}", ADOPTION_DELAY)
@@ -160,7 +160,7 @@ def _adopted(model: type[SyncedDocument], evidence: Observation, *, quick: bool 
     try:
         document = model.adopt(evidence)
         log.info("%s %s adopts %s", model.resource.kind, document.id, evidence.stripe_id)
-    except DuplicateKeyError:  # somebody was faster; the document that is there absorbs it
+    except DuplicateKeyError:  # another process was first; merge into its document
         if _given(model, {"stripe_id": evidence.stripe_id}, evidence, quick=quick) is None:
             return EventResult(
                 EventState.RECEIVED, f"a row in {model._get_collection_name()} that is not ours has its id"
@@ -180,15 +180,15 @@ def _given(
 def _link_by_correlation_id(
     model: type[SyncedDocument], remote: dict[str, Any], evidence: Observation, *, quick: bool = False
 ) -> EventResult | None:
-    """Hand an object to the document whose mark it bears; unless all else is as staged, a person decides."""
+    """Link an object to the document whose correlation id it carries; if other fields differ, an operator decides."""
     owner = model.by_correlation_id(remote)
     if owner is None:
         return None
     if carries_correlation_id(owner, remote):
         _given(model, {"_id": owner.id}, evidence, quick=quick)
-        return EventResult(EventState.APPLIED, f"bears the mark of document {owner.id}")
+        return EventResult(EventState.APPLIED, f"carries the correlation id of document {owner.id}")
     if owner.review is None:
-        owner.send_to_review(f"{remote['id']} bears its mark, but was not made as this document says")
+        owner.send_to_review(f"{remote['id']} carries its correlation id, but its other fields differ")
     return EventResult(EventState.WAITING, f"may be the object of document {owner.id}", ADOPTION_DELAY)
 
 
@@ -197,22 +197,25 @@ def find_in_doubt(
 ) -> SyncedDocument | None:
     """Return a document in doubt whose object this may be: see `is_candidate`.
 
-    That document is put in review, unless its first attempt is still under way: then waiting is enough.
+    It sends that document to review, unless its first attempt is still in flight: then waiting is enough.
     """
     for document in model.in_doubt_documents(remote):
         if not is_candidate(document, remote, seen_at, told=told):
             continue
         if document.review is None and (sure(document.operation).doubt or document.status == Status.ROLLED_BACK):
-            document.send_to_review(f"{remote['id']} may be its object: same fields, and no key tells")
+            document.send_to_review(
+                f"{remote['id']} has the same fields, and no event shows its creation key. If it is this document's: "
+                f"`operations link {document.id} {remote['id']}`; if not: `operations roll-back {document.id}`"
+            )
         return document
     return None
 
 
 def is_candidate(document: SyncedDocument, remote: dict[str, Any], seen_at: int, *, told: bool = False) -> bool:
-    """Whether a document in doubt may have made an object: the same fields, made inside its send window.
+    """Whether a document in doubt may have created an object: same fields, created while its operation was sent.
 
-    It was there at the second `seen_at`; with `told`, that is when an event told that it was made. A payment link does
-    not say when, and what a test clock dates says nothing: where no event tells, it may have been then.
+    The object existed at the second `seen_at`; with `told`, that is the second of its creation event. A payment link
+    has no creation time, and a test clock's is not real: without an event, any time is possible.
     """
     operation = document.operation
     if operation is None or not resembles(document, remote):

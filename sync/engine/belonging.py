@@ -1,7 +1,7 @@
-"""Belonging: what goes at Stripe because something else was deleted, without an event of its own.
+"""Belonging: marks as deleted what Stripe deletes together with its owner, without an event of its own.
 
-A deleted test clock takes its customers and all that is theirs with it, also what Stripe never deletes otherwise; what
-is read under an owner (the cards of a customer, the persons of an account) cannot be read after them.
+A deleted test clock deletes its customers and all of their objects, also of types that Stripe never deletes otherwise;
+what is read below an owner (the cards of a customer, the persons of an account) cannot be read after the owner's end.
 """
 
 import re
@@ -12,13 +12,13 @@ from stripe_mongo_sync.sync.engine.composite import follows, notify_dependents
 from stripe_mongo_sync.sync.engine.observations import existence_of, merge_observation
 
 CLOCK = "test_helpers.test_clock"
-# Of a refund or a dispute, the payment tells whose it is.
+# The owner of a refund or a dispute is found through its payment.
 OWNERS = ("customer", "subscription", "invoice", "payment_intent", "charge", "setup_intent")
 DEEP = 4  # a refund → its charge → its invoice → their customer → the clock
 
 
 def clock_of(document: SyncedDocument, depth: int = DEEP) -> str | None:
-    """Return the test clock that an object belongs to, by its own word or by that of what it belongs to."""
+    """Return the test clock that an object names, or that one of its owners names."""
     remote = document.stripe or {}
     if remote.get("livemode") or not depth:
         return None
@@ -29,7 +29,7 @@ def clock_of(document: SyncedDocument, depth: int = DEEP) -> str | None:
 
 
 def went_along(document: SyncedDocument) -> bool:
-    """Whether an object that is not found belonged to something that is known to be deleted."""
+    """Whether an object that is not found belonged to an owner that is deleted here."""
     remote = document.stripe or {}
     owners = [_named(name, remote.get(name)) for name in re.findall(r"{(\w+)}", document.resource.path)]
     owners.append(_named(CLOCK, clock_of(document)))
@@ -42,15 +42,15 @@ def _named(kind: str, stripe_id: Any) -> SyncedDocument | None:
 
 
 def follow_clock(clock: SyncedDocument) -> None:
-    """Make a clock due that was deleted: a run then lets go what belonged to it, which may be much for a webhook."""
+    """Make a deleted clock due: a run then marks its objects as deleted, which may take too long for a webhook."""
     if clock.status == Status.DELETED and clock.lease is None and clock.settled_at is None:
         clock.requeue()
 
 
 def let_go(clock: SyncedDocument) -> int:
-    """Mark as deleted what went with a clock, by its own word or by its customer's; return how many documents.
+    """Mark as deleted what belonged to a deleted clock, by itself or by its customer; return how many documents.
 
-    Then the clock is settled. A run that dies before is done again.
+    Then the clock has nothing due. A run that dies before that is repeated.
     """
     customers = kinds()["customer"].objects(__raw__={"stripe.test_clock": clock.stripe_id}).distinct("stripe_id")
     theirs = {"$or": [{"stripe.test_clock": clock.stripe_id}, {"stripe.customer": {"$in": customers}}]}

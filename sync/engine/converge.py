@@ -1,7 +1,7 @@
-"""Converge: from what a document says and what was seen at Stripe, to the one thing to do about it.
+"""The decision table: it chooses the one remedy for a document and the remote state of its object.
 
-`diagnose` decides and has no effect: it is the table below, read from the top. `settle.py` looks where the table
-says so, and does what it says, for every document that is overdue.
+`diagnose` has no effect: it reads the table below from the top. `resolve.py` checks the object if the table says so,
+and applies the remedy, for every overdue document.
 """
 
 from collections.abc import Callable
@@ -13,13 +13,13 @@ from stripe_mongo_sync.models import Status, SyncedDocument
 from stripe_mongo_sync.models.rows.sure import sure
 
 KEY_REPLAY_WINDOW = timedelta(hours=23)  # Stripe may forget a key after 24 h: a replay would then create another object
-MONEY_REPLAY_WINDOW = timedelta(minutes=15)  # nobody waits longer for a payment: paying later would surprise them
-MAX_EVENT_DISTANCE = timedelta(minutes=5)  # a run: between two 404s of one object that prove it gone
-IN_FLIGHT_LIMIT = timedelta(minutes=15)  # far longer than any request of ours can still be under way
+MONEY_REPLAY_WINDOW = timedelta(minutes=15)  # a payment that is made later would surprise its buyer
+MAX_EVENT_DISTANCE = timedelta(minutes=5)  # between two 404s that prove an object deleted: one run
+IN_FLIGHT_LIMIT = timedelta(minutes=15)  # far longer than a request of ours can be in flight
 
 
 class RemoteState(StrEnum):
-    """What was seen at Stripe."""
+    """What a check of the object found."""
 
     NOT_CHECKED = "not looked"
     PRESENT = "there"
@@ -32,28 +32,28 @@ class RemoteState(StrEnum):
 
 
 class Remedy(StrEnum):
-    """What to do. The values are the words of reports and logs."""
+    """What to do. The values are the names of the counts in reports."""
 
     SEND = "send"  # the operation, with its own key and frozen parameters
     FIND = "find"  # search Stripe for an object of this key
     LOOK = "look"  # read the object as it is
     LINK = "link"
     REFRESH = "refresh"
-    DONE = "done"  # the operation turns out to have been done
-    EXPIRE = "expire"  # the operation was not done and can no longer be: say so
+    DONE = "done"  # complete the operation, which Stripe has done
+    EXPIRE = "expire"  # abandon the operation, which Stripe has not done and which is too old to send
     ROLL_BACK = "roll_back"
-    MISS = "missing"  # note that it was not found, and look again a run later
+    MISS = "missing"  # record that it was not found, and check again in a later run
     MARK_DELETED = "mark_deleted"
     UNDO = "undo"
     WAIT = "wait"
     REVIEW = "review"
     LEAVE = "leave"
-    FOLLOW = "follow"  # the documents that it is made of, as sync/engine/composite.py says
+    FOLLOW = "follow"  # recompute a composite document: see sync/engine/composite.py
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What the table reads of a claimed document; times are the server's."""
+    """The conditions that the table reads of a claimed document. Times are MongoDB's."""
 
     document: SyncedDocument
     now: datetime
@@ -61,18 +61,18 @@ class Facts:
 
     @property
     def verb(self) -> str | None:
-        """Of the pending operation."""
+        """The verb of the pending operation, if there is one."""
         return self.document.operation.verb if self.document.operation else None
 
     @property
     def missed(self) -> bool:
-        """Whether it was not found at least a run ago, and not seen since."""
+        """Whether the object was not found at least one run ago, and has not been seen since."""
         since = self.document.missing_since
         return since is not None and self.now - since >= MAX_EVENT_DISTANCE
 
     @property
     def other_installation(self) -> bool:
-        """Whether what is to be done was begun by another installation: this database is a clone of its."""
+        """Whether another installation staged the operation, so that this database is a clone."""
         operation, orphans = self.document.operation, self.document.orphans
         key = operation.key if operation else self.document.key if orphans else None
         return key is not None and key.split(":")[1] != self.installation
@@ -85,14 +85,14 @@ class Facts:
 
     @property
     def replayable(self) -> bool:
-        """Whether sending the same key again is safe and can still teach something."""
+        """Whether a resend with the same key is safe and can still change something."""
         operation = sure(self.document.operation)
         lasts = MONEY_REPLAY_WINDOW if self.moves_money else KEY_REPLAY_WINDOW
         return operation.stored_failure_at is None and self.now - operation.since < lasts
 
     @property
     def nothing_in_flight(self) -> bool:
-        """Whether nothing that was sent with this key can still be under way."""
+        """Whether no request with this key can still be in flight."""
         operation = sure(self.document.operation)
         lasts = MONEY_REPLAY_WINDOW if self.moves_money else KEY_REPLAY_WINDOW
         since = operation.stored_failure_at or operation.since + lasts
@@ -196,5 +196,5 @@ TABLE: tuple[Rule, ...] = (
 
 
 def diagnose(facts: Facts, remote_state: RemoteState) -> Remedy:
-    """Return what to do about a claimed document, given what was seen of its object. Pure."""
+    """Return the remedy for a claimed document and the remote state of its object. It has no side effect."""
     return next(rule.remedy for rule in TABLE if remote_state in rule.remote_states and rule.condition(facts))

@@ -1,7 +1,7 @@
-"""Find: search Stripe for the object of a creation whose key may no longer be replayed.
+"""Find: search Stripe for the object of a creation whose key can no longer be replayed.
 
-First the events, because they carry the key; then the list, because an object that Stripe repaired after a 500 may
-come with an event that has none. Absence is concluded only from lists that were read whole, never from Search.
+It reads the creation events first, because they carry the key, and then the list, because the event of an object that
+Stripe completed after a 500 may carry none. Only completely read lists prove absence, never Stripe's Search.
 """
 
 import time
@@ -18,22 +18,22 @@ from stripe_mongo_sync.sync.engine.refresh import carries_correlation_id, resemb
 from stripe_mongo_sync.sync.errors import CannotLook
 from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, LAG, list_pages, made_at
 
-CLOCK_SKEW = timedelta(minutes=5)  # our clock and Stripe's may differ by so much
-CACHE_SECONDS = 60.0  # seconds for which one run may use a list again
+CLOCK_SKEW = timedelta(minutes=5)  # how far our clock and Stripe's may differ
+CACHE_SECONDS = 60.0  # s for which one run reuses a list
 
 
 @dataclass
 class Finder:
-    """Searches for one run: documents in doubt share what was read."""
+    """The searches of one run: documents in doubt share the lists that were read."""
 
     _events: dict[str, tuple[float, int, dict[str, str | None]]] = field(default_factory=dict)
     _lists: dict[str, tuple[float, int, list[dict[str, Any]]]] = field(default_factory=dict)
 
     def find(self, document: SyncedDocument, now: datetime) -> tuple[RemoteState, str | None]:
-        """Return whether the object of a pending creation is there, and its id, or a candidate's. Raises CannotLook."""
+        """Return a pending creation's remote state, with its object's id or a reason for review. Raises CannotLook."""
         operation = sure(document.operation)
         if now - operation.since > EVENT_RETENTION:
-            return RemoteState.CANDIDATE, "Stripe no longer lists the events of that time, so absence cannot be proved"
+            return RemoteState.CANDIDATE, "its creation is older than Stripe's event list, so absence cannot be proved"
         start = int((operation.since - CLOCK_SKEW).timestamp())
         keys = self.keys(document.resource.kind, start)
         for stripe_id, key in keys.items():
@@ -50,12 +50,15 @@ class Finder:
                 return RemoteState.PRESENT, remote["id"]
             if resembles(document, remote):
                 if document.resource.has_created_event and created is not None and now.timestamp() - created < LAG:
-                    raise CannotLook(f"{remote['id']} is too young: the event that tells whose it is may come yet")
-                return RemoteState.CANDIDATE, f"{remote['id']} may be it: same fields, and no key tells"
+                    raise CannotLook(
+                        f"{remote['id']} is less than {LAG} s old: its creation event may not be listed yet; the next "
+                        "run decides"
+                    )
+                return RemoteState.CANDIDATE, f"{remote['id']} has the same fields, and no event shows its creation key"
         return RemoteState.NEVER_CREATED, None
 
     def keys(self, kind: str, start: int) -> dict[str, str | None]:
-        """Return, for each object of that kind created since `start` (Stripe's seconds), the key that made it."""
+        """Return the creation key of each object of that kind created since `start`, in Stripe's seconds."""
         if not kinds()[kind].resource.has_created_event:
             return {}
         read_at, since, keys = self._events.get(kind, (0.0, 0, {}))
@@ -71,7 +74,7 @@ class Finder:
         return keys
 
     def _keyless(self, kind: str, start: int, keys: dict[str, str | None]) -> list[dict[str, Any]]:
-        """Return the listed objects created since `start` whose key no event tells: they are few."""
+        """Return the listed objects created since `start` whose creation key no event shows. They are few."""
         read_at, since, found = self._lists.get(kind, (0.0, 0, []))
         if since > start or time.monotonic() - read_at > CACHE_SECONDS or not read_at:
             model = kinds()[kind]

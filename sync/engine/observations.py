@@ -1,4 +1,4 @@
-"""Evidence: what an event, a reply or a listing says about one object, and how a document is made to absorb it."""
+"""Observations: what an event, a reply or a list page shows of one object, and how a document merges it."""
 
 from typing import Any
 
@@ -16,9 +16,9 @@ FOREVER = 2**53  # later than any second of Stripe's
 
 
 def _sight(model: Model, remote: dict[str, Any], *, whole: bool, asked: bool = True) -> dict[str, Any]:
-    """Return the content that a sight shows: none, unless it shows the `whole` object, and in our version.
+    """Return the content that an observation shows: none unless it is `whole`, in our version.
 
-    One that was not `asked` for what Stripe shows only then, an event, says nothing of that.
+    An event was not `asked` for the fields that Stripe shows only on request, so it shows nothing of them.
     """
     sight = kept(remote) if whole else None
     unshown = () if asked or sight is None else tuple(name for name in model.resource.expand if name not in sight)
@@ -29,15 +29,14 @@ def _sight(model: Model, remote: dict[str, Any], *, whole: bool, asked: bool = T
 
 def _is_whole(model: Model, reply: Reply, remote: dict[str, Any]) -> bool:
     asked = reply.version == api_version() and reply.expanded >= set(model.resource.expand)
-    return asked and not shortened(remote)  # of the first ten of a list, somebody must look to see the rest
+    return asked and not shortened(remote)  # it may show only the first ten of a list
 
 
 def from_event(model: Model, event: dict[str, Any]) -> Observation:
-    """Return what an event says. One that is rendered in another API version than ours, or shows the beginning of a
-    list, says nothing of the content.
+    """Return an event's observation. It has no content if the event is rendered in another API version than ours, shows
+    only the beginning of a list, or was stored without some fields.
 
-    Of what is only mirrored, the last words are kept; and what nobody can read is taken as events show it. One from
-    which something was taken out when it was kept says nothing of the content, either.
+    The deletion of a mirrored object keeps its last content; an object without a GET has the content that events show.
     """
     remote, resource, version = event["data"]["object"], model.resource, event.get("api_version")
     gone = resource.deletes(event["type"]) or is_deleted(remote)
@@ -61,18 +60,18 @@ def from_event(model: Model, event: dict[str, Any]) -> Observation:
 
 
 def _moment(resource: Resource, event: dict[str, Any], gone: bool) -> int:
-    """Return the second that an event tells of, as far as it orders it among others."""
+    """Return the second by which an event is ordered among the observations of its object."""
     if gone and resource.mirrored and not resource.accepts_custom_id:
-        return FOREVER  # its id is never used again, so nothing comes after its end
+        return FOREVER  # Stripe never reuses its id, so nothing comes after its deletion
     first = resource.events_only and event["type"] == resource.created_event
-    return int(event["created"]) - first  # what else happened to it in that second came after
+    return int(event["created"]) - first  # the other events of that second came after
 
 
 def from_reply(
     model: Model, reply: Reply, completed_key: str | None = None, problem: dict[str, Any] | None = None
 ) -> Observation:
-    """Return what a reply says. One that is replayed, not whole, or in another API version than ours (it was frozen
-    before an upgrade), proves the id, and nothing of the content.
+    """Return a reply's observation. A reply that is replayed, incomplete, or in another API version than ours (its
+    operation was staged before an upgrade) proves the id, but shows no content.
     """
     fresh = not reply.replayed and not reply.gone and _is_whole(model, reply, reply.remote)
     return Observation(
@@ -88,10 +87,10 @@ def from_reply(
 
 
 def from_page(model: Model, remote: dict[str, Any], page: Reply) -> Observation:
-    """Return what a page of a list says about one object on it.
+    """Return the observation of one object on a list page.
 
-    It is like an event of which only is known between which two seconds it happened: taken, if surely newer than the
-    snapshot; else a look is due. It confirms, and unlike the reply to a POST it never ends a lease.
+    It is treated like an event that happened between two known seconds: merged if surely newer than the snapshot,
+    otherwise a refresh is due. It confirms the content, and unlike the reply to a POST it never ends a lease.
     """
     return Observation(
         source=f"list {page.request_id}",
@@ -104,7 +103,7 @@ def from_page(model: Model, remote: dict[str, Any], page: Reply) -> Observation:
 
 
 def existence_of(stripe_id: str, by: str, *, deleted: bool = False) -> Observation:
-    """Return the evidence that an object exists, or that it is now gone, and nothing else."""
+    """Return an observation without content: the object exists, or it is now deleted."""
     latest = FOREVER if deleted else 0
     return Observation(
         source=by, stripe_id=stripe_id, remote=None, fields={}, earliest=0, latest=latest, deleted=deleted
@@ -112,7 +111,7 @@ def existence_of(stripe_id: str, by: str, *, deleted: bool = False) -> Observati
 
 
 def request_key(event: dict[str, Any]) -> str | None:
-    """Return the idempotency key of the call that caused an event; None for what Stripe or a person did."""
+    """Return the idempotency key of the call that caused an event, or None if Stripe or the Dashboard caused it."""
     request = event.get("request")  # an object, null, or (before API 2017-05-25) a bare string
     key = request.get("idempotency_key") if isinstance(request, dict) else None
     return key if isinstance(key, str) else None
@@ -121,10 +120,10 @@ def request_key(event: dict[str, Any]) -> str | None:
 def merge_observation(
     model: Model, where: dict[str, Any], evidence: Observation, *, hearsay: bool = False
 ) -> SyncedDocument | None:
-    """Let the document that `where` names absorb `evidence`; None when there is none.
+    """Merge `evidence` into the document that `where` selects, and return that document, or None if there is none.
 
-    An adopted row that holds the object and was never used gives way to the document whose key made it. What is
-    `hearsay`, a reply, proves nothing against who made the object by a key of their own: raises DuplicateKeyError.
+    If an unused adopted document has the object, it is removed in favor of the document whose key created the object.
+    A reply is `hearsay`: against a document that created the object itself, it raises DuplicateKeyError.
     """
     try:
         return model.merge(where, evidence)
@@ -135,18 +134,18 @@ def merge_observation(
         if holder is None or (holder.adopted and not referenced(holder) and holder.remove_adopted()):
             return merge_observation(model, where, evidence, hearsay=hearsay)
         owner = model.objects(__raw__=where).first()
-        reason = f"{evidence.stripe_id} was made by this document's key, but another document holds it and is in use"
+        reason = f"{evidence.stripe_id} was created by this document's key, but another document has it and is in use"
         reviewed: SyncedDocument | None = owner and (owner.send_to_review(reason) or owner.fetch_latest())
         return reviewed
 
 
 def referenced(document: SyncedDocument) -> bool:
-    """Whether a live document refers to this one's object."""
+    """Whether a current document refers to this one's object."""
     return any(model.objects(__raw__=condition).first() for model, condition in referring(document))
 
 
 def needs_refresh(document: SyncedDocument, evidence: Observation) -> bool:
-    """Whether, after absorbing `evidence`, the document's content is still in doubt."""
+    """Whether the document's content is still in doubt after it has merged `evidence`."""
     return (
         document.stripe_id == evidence.stripe_id
         and bool(document.live)
@@ -156,9 +155,9 @@ def needs_refresh(document: SyncedDocument, evidence: Observation) -> bool:
 
 
 def is_new_incarnation(document: SyncedDocument, remote: dict[str, Any]) -> bool:
-    """Whether a chosen id was deleted here, and has been given to another object since; Stripe reuses none of its own.
+    """Whether a custom id that was deleted here now belongs to another object. Stripe never reuses an id of its own.
 
-    A thin event does not say when its object was born: then it may have.
+    A thin event does not show when its object was created; it may then be another object.
     """
     born = (document.stripe or {}).get("created")
     reusable = document.status == "deleted" and document.resource.accepts_custom_id

@@ -1,4 +1,4 @@
-"""Push: send what a document still has to tell to Stripe, and link what comes of it, whatever the answer is."""
+"""Push: send a document's operation to Stripe, and store what the answer means: link, refusal, or a later attempt."""
 
 from collections.abc import Callable
 from typing import Any
@@ -21,10 +21,10 @@ from stripe_mongo_sync.sync.stripe.answers import Answer, Refusal, Reply, Unknow
 
 
 def push(document: SyncedDocument) -> SyncedDocument:
-    """Send the pending operation and link what comes of it; return the document as it is then.
+    """Send the pending operation, link its object, and return the document.
 
-    Only what Stripe certainly refused ends the operation; anything else stays pending, for reconcile to settle.
-    Raises CannotLook, with the operation deferred, for what concerns more than this document.
+    Only a certain refusal ends the operation; without an answer it stays pending, and reconcile resolves it. Raises
+    CannotLook, with the operation deferred, for errors that concern more than this document.
     """
     if composed := COMPOSITES.get(document.resource.kind):
         return composed.push(document)
@@ -32,7 +32,7 @@ def push(document: SyncedDocument) -> SyncedDocument:
 
 
 def sent(document: SyncedDocument) -> tuple[SyncedDocument, dict[str, Any] | None]:
-    """Send, and return the document as it is then, and what Stripe said if it refused for good."""
+    """Send the operation; return the document, and Stripe's error if it refused and the operation has ended."""
     operation = sure(document.operation)
     try:
         answer = current().gateway.send(operation, of_operation(document))
@@ -69,7 +69,7 @@ def _concluded(document: SyncedDocument, answer: Answer) -> SyncedDocument:
 
 
 def _handle_not_found(document: SyncedDocument, refusal: Refusal) -> SyncedDocument:
-    """Stripe has no object at that path: it is gone, or a first attempt has already ended it, or a person did."""
+    """Handle a 404: the object is deleted, or an earlier attempt or the Dashboard has already ended it."""
     try:
         remote_state, reply = read_remote(document)
     except CannotLook as error:
@@ -82,7 +82,9 @@ def _handle_not_found(document: SyncedDocument, refusal: Refusal) -> SyncedDocum
 
 
 def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | None:
-    """End the operation, unless another attempt may have been done: then its key is spent, and reconcile finds."""
+    """End the operation, unless Stripe may have done an earlier attempt. In that case the key is not sent again, and
+    reconcile searches Stripe for the object.
+    """
     operation = sure(document.operation)
     if refusal.replayed or operation.verb == "delete" or not (refusal.earlier_attempt_unknown or operation.doubt):
         return document.end_refused(refusal.problem, "refused")
@@ -92,7 +94,7 @@ def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | Non
 def finish_operation(
     document: SyncedDocument, change: Callable[[SyncedDocument], SyncedDocument | None]
 ) -> SyncedDocument:
-    """Apply `change` unless the operation has ended meanwhile: an event may have come in between, or linked it."""
+    """Apply `change` unless the operation has ended: an event may have arrived first and linked the document."""
     key = sure(document.operation).key
     while document.operation is not None and document.operation.key == key and document.live:
         ended = change(document)
@@ -103,9 +105,9 @@ def finish_operation(
 
 
 def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None = None) -> SyncedDocument:
-    """Hand what Stripe replied to the document, and look again where the reply leaves doubt.
+    """Merge Stripe's reply into the document, and refresh the document if the reply leaves its content in doubt.
 
-    With a `problem`, the card was declined: the payment is there all the same, and may be confirmed again.
+    With a `problem` the card was declined, but the payment exists and may be confirmed again.
     """
     model = type(document)
     evidence = from_reply(model, reply, completed_key=sure(document.operation).key, problem=problem)
@@ -122,7 +124,7 @@ def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None 
 
 
 def _declined(document: SyncedDocument, evidence: Observation) -> SyncedDocument:
-    """Note the problem if an event ended the operation before the reply could say it, and nothing has changed since."""
+    """Store the decline if an event ended the operation before the reply, and nothing has changed since."""
     while document.live and document.operation is None and document.is_as(evidence):
         if document.error is not None:
             return document
@@ -146,6 +148,6 @@ def _is_a(document: SyncedDocument, reply: Reply) -> bool:
 
 
 def _declined_anothers(document: SyncedDocument, refusal: Refusal) -> bool:
-    """Whether the payment that a declined card left is not the one that was sent."""
+    """Whether a decline shows a payment that this operation did not create."""
     declined = refusal.declined_object
     return declined is not None and _is_a(document, declined) and of_operation(document)(declined.remote) is not None

@@ -1,4 +1,4 @@
-"""References: a field that `refers` to another kind takes our id or Stripe's, and is sent as Stripe's."""
+"""References: a field that `refers` to another kind accepts our id or Stripe's, and is sent as Stripe's."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -18,7 +18,7 @@ def resolved(model: type[SyncedDocument], values: dict[str, Any]) -> dict[str, A
 
 
 def resolve_references(fields: dict[str, BaseField], values: dict[str, Any]) -> dict[str, Any]:
-    """The same, for the parameters of an action."""
+    """Return the parameters of an action, with every reference as a Stripe id. Raises Invalid unless all are active."""
     errors: dict[str, str] = {}
     result = _resolve(fields, values, "", errors)
     if errors:
@@ -42,7 +42,7 @@ def _one(field: BaseField | None, value: Any, label: str, errors: dict[str, str]
         return value
     target = kinds()[kind].lookup(value)
     if target is None and getattr(field, "allow_unknown", False) and is_id(value) and not ObjectId.is_valid(value):
-        return value  # Stripe tells of no creation of this kind: it may be there, and Stripe will say
+        return value  # this kind has no creation event, so the object may exist: Stripe checks it
     if target is None:
         errors[label] = f"there is no such {kind} here"
         return value
@@ -52,7 +52,7 @@ def _one(field: BaseField | None, value: Any, label: str, errors: dict[str, str]
 
 
 def referring(document: SyncedDocument) -> Iterator[tuple[type[SyncedDocument], dict[str, Any]]]:
-    """Yield each model with a reference to this kind, and the query of its live documents that refer to this one."""
+    """Yield each model that can refer to this kind, with the query of its current documents that refer to this one."""
     for model in created_kinds().values():
         for path in _paths(dict(model._fields), document.resource.kind):
             yield model, {"live": True, path: document.stripe_id}

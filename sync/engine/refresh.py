@@ -1,7 +1,7 @@
-"""Look again: read an object as it is now, and store it only if nothing moved since before the read.
+"""Refresh: read an object from Stripe, and store it only if the document has not changed since before the read.
 
 Of the refresh rules that were model-checked, only "revision, GET, write if the revision is unchanged, else start over"
-never goes backwards and always ends where Stripe is.
+never goes backwards and always ends with Stripe's content.
 """
 
 from contextlib import suppress
@@ -20,16 +20,16 @@ from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply,
 from stripe_mongo_sync.sync.errors import CannotLook
 from stripe_mongo_sync.sync.stripe.answers import Reply
 
-LINKS_LAST = timedelta(days=30)  # Stripe promises 10 days, and recorded ones were dead after a month
-BLANKS: tuple[Any, ...] = (None, "", [], {})  # how Stripe shows what was not given, and what was unset
-LOOKS = 5  # an object that changes faster than one GET is left to the next run
+LINKS_LAST = timedelta(days=30)  # Stripe promises 10 days; recorded links were dead after a month
+BLANKS: tuple[Any, ...] = (None, "", [], {})  # how Stripe shows a field that was not given or was unset
+LOOKS = 5  # reads of an object that changes between GETs; then the next run refreshes it
 
 
 def read_remote(document: SyncedDocument, *, quick: bool = False) -> tuple[RemoteState, Reply | None]:
-    """Read the document's object, and say what the answer proves. Raises CannotLook.
+    """Read the document's object, and return what the answer proves. Raises CannotLook.
 
-    A stub proves that it is gone, and so does a 404 where what it belonged to is deleted here. Else a 404 only says
-    that it was not found. Where Stripe offers no such GET, what was last seen is all that can be known.
+    A stub proves a deletion, and so does a 404 if an owner of the object is deleted here. Any other 404 only shows
+    that the object was not found. If Stripe has no GET for it, the snapshot is the answer.
     """
     if not document.path:
         known = (document.stripe or {}, document.seen_at or 0, document.doubt_until or 0)
@@ -50,7 +50,7 @@ def _missing(document: SyncedDocument) -> RemoteState:
 
 
 def _done(document: SyncedDocument, remote: dict[str, Any]) -> bool:
-    """Whether an object is as the pending operation wants it."""
+    """Whether an object has the fields that the pending operation would set."""
     operation = document.operation
     if operation is None:
         return False
@@ -61,10 +61,10 @@ def _done(document: SyncedDocument, remote: dict[str, Any]) -> bool:
 
 
 def refresh(document: SyncedDocument, *, quick: bool = False, deletion_reported: bool = False) -> SyncedDocument:
-    """Bring an active document up to what Stripe has, and return it. Raises CannotLook.
+    """Store what Stripe shows of an active document's object, and return the document. Raises CannotLook.
 
-    A stub proves that the object is gone; so does a 404 after an event that says so. A 404 alone does not, before
-    reconcile has made sure that this is the right Stripe: it only makes the document due.
+    A stub proves a deletion, and so does a 404 after a deletion event. A 404 alone only makes the document due,
+    because reconcile must first verify the Stripe account.
     """
     model = type(document)
     for _ in range(1 if quick else LOOKS):
@@ -82,13 +82,13 @@ def refresh(document: SyncedDocument, *, quick: bool = False, deletion_reported:
             return seen
         document = document.fetch_latest()
     if quick:
-        raise CannotLook(f"{document.stripe_id} is changing")
+        raise CannotLook(f"{document.stripe_id} changed while it was read: the next run refreshes it")
     return document
 
 
 def with_links(document: SyncedDocument) -> tuple[SyncedDocument, bool]:
-    """Return a document, read again if its links were seen long ago, and whether they may be shown: they may be dead,
-    where Stripe does not answer within 3 s.
+    """Return a document, refreshed if its links are old, and whether the links may be shown: not if they may be dead
+    because Stripe has not answered within 3 s.
     """
     if _may_be_dead(document):
         with suppress(CannotLook):
@@ -103,10 +103,11 @@ def _may_be_dead(document: SyncedDocument) -> bool:
 
 
 def resembles(document: SyncedDocument, remote: dict[str, Any]) -> bool:
-    """Whether an object has the fields that the operation gave; what is only told to Stripe shows nowhere.
+    """Whether an object has the fields that the operation sent. Stripe does not show write-only fields.
 
-    What gave none, as a customer of whom only the username is known, resembles nobody: else it would resemble all. What
-    gave only what shows nowhere, as a payment link its lines, may be any: its absence must not be concluded from them.
+    An operation that sent no field, such as that of a customer with a username only, resembles no object: otherwise it
+    would resemble all. One that sent only write-only fields, such as a payment link's lines, resembles every object:
+    otherwise its absence would be concluded from fields that Stripe does not show.
     """
     operation = sure(document.operation)
     shown = {*type(document).own_fields(), "id"}
@@ -114,15 +115,15 @@ def resembles(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     told = {name for name, field in type(document)._fields.items() if getattr(field, "write_only", False)}
     given = any(value not in BLANKS for value in sent.values()) or any(map(operation.params.get, told))
     there = type(document).in_request_shape(remote)
-    for name in shortened(remote).keys() & sent.keys():  # what is not shown may be as it was sent
+    for name in shortened(remote).keys() & sent.keys():  # compare only the part of a list that is shown
         sent[name] = sent[name][: len(there[name])]
     return given and matches(sent, there)
 
 
 def carries_correlation_id(document: SyncedDocument, remote: dict[str, Any]) -> bool:
-    """Whether an object bears this document's mark and was made as its operation says, by nobody else.
+    """Whether an object carries this document's correlation id and has the fields that its operation sent.
 
-    A buyer can set the mark of a session that a payment link makes, so such a session is never believed.
+    A buyer can set the correlation id of a session that a payment link creates, so such a session never counts.
     """
     mark = document.resource.correlation_field
     marked = bool(mark) and remote.get(mark) == getattr(document, mark)
@@ -130,7 +131,7 @@ def carries_correlation_id(document: SyncedDocument, remote: dict[str, Any]) -> 
 
 
 def matches(params: Any, remote: Any) -> bool:
-    """Whether an object is as parameters wanted it. Stripe shows as null what was sent as '', and lowers currencies."""
+    """Whether an object shows these parameters. Stripe shows '' as null, and currencies in lower case."""
     if isinstance(params, dict):
         return isinstance(remote, dict) and all(
             matches(value.lower() if name.endswith("currency") else value, remote.get(name))

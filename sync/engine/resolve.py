@@ -1,4 +1,4 @@
-"""Settle: bring one overdue document to where it belongs, as the table says."""
+"""Resolve: bring one overdue document to a definite outcome, by the remedy of the decision table."""
 
 from collections import Counter
 from dataclasses import dataclass, field
@@ -29,20 +29,20 @@ from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.answers import Reply
 
-RECHECK_INTERVAL = timedelta(minutes=5)  # between two looks at what may still be under way
-ROUNDS = 4  # see, decide, see again: more would mean that the table has a loop
+RECHECK_INTERVAL = timedelta(minutes=5)  # between two checks of an operation that may be in flight
+ROUNDS = 4  # check, decide, check again: more would mean that the table has a loop
 
 
 @dataclass
 class Run:
-    """What the settling of many documents shares."""
+    """What the resolving of many documents in one run shares."""
 
     dry: bool = False
     brakes: CircuitBreaker = field(default_factory=CircuitBreaker)
     finder: Finder = field(default_factory=Finder)
     counts: Counter[str] = field(default_factory=Counter)
-    edited: list[str] = field(default_factory=list)  # some of the documents that were edited by hand, and which fields
-    known_edits: set[int] = field(default_factory=set)  # hashes of their ids: each is told of once
+    edited: list[str] = field(default_factory=list)  # some of the documents that were edited by hand, with the fields
+    known_edits: set[int] = field(default_factory=set)  # hashes of their ids, so that each is reported once
 
 
 def resolve(
@@ -51,16 +51,16 @@ def resolve(
     now: datetime,
     seen: tuple[RemoteState, Reply | None] = (RemoteState.NOT_CHECKED, None),
 ) -> None:
-    """Do what the table says about one document that is overdue at `now` and, unless the run is dry, claimed.
+    """Apply the table's remedy to one document that is overdue at `now` and, unless the run is dry, claimed.
 
-    With what was `seen` of its object just before, also about one that is at rest. Raises CannotLook, with the document
-    untouched but for its lease.
+    If its object was just `seen`, the document may also be one that is not overdue. Raises CannotLook, with nothing
+    changed but the document's lease.
     """
     if composed := COMPOSITES.get(document.resource.kind):
         foreign = Facts(document, now, current().installation).other_installation
         run.counts[Remedy.REVIEW if foreign else Remedy.FOLLOW] += 1
         if not run.dry:
-            document.send_to_review("a key of another installation") if foreign else composed.push(document)
+            document.send_to_review(_clone(document)) if foreign else composed.push(document)
         return
     (remote_state, reply), found = seen, None
     for _ in range(ROUNDS):
@@ -73,7 +73,7 @@ def resolve(
             case _:
                 run.counts[remedy] += 1
                 if not run.dry:
-                    _do(remedy, document, run, found, reply, remote_state)
+                    _do(remedy, document, run, now, found, reply, remote_state)
                     notify_dependents(document)
                 return
     raise AssertionError(f"the table does not come to an end for {document.resource.kind} {document.id}")
@@ -84,7 +84,7 @@ def _find(document: SyncedDocument, run: Run, now: datetime) -> tuple[RemoteStat
         return run.finder.find(document, now)
     except MissingPermission as error:
         if now - sure(document.operation).since > KEY_REPLAY_WINDOW:
-            return RemoteState.CANDIDATE, f"Stripe may not be searched: {error}"
+            return RemoteState.CANDIDATE, f"Stripe cannot be searched for its object: {error}"
         raise
 
 
@@ -92,6 +92,7 @@ def _do(
     remedy: Remedy,
     document: SyncedDocument,
     run: Run,
+    now: datetime,
     found: str | None,
     reply: Reply | None,
     remote_state: RemoteState,
@@ -114,12 +115,14 @@ def _do(
             problem = {
                 "type": "expired",
                 "code": None,
-                "message": document.error.message if document.error else "Stripe did not do it; it is too late now.",
+                "message": document.error.message
+                if document.error
+                else "Stripe did not do it, and it is too old to be sent again.",
             }
             document.store_snapshot(from_reply(model, sure(reply)), operation=None, error=problem)
         case Remedy.ROLL_BACK:
-            told = document.error.message if document.error else "Stripe has no object of this key."
-            document.roll_back({"type": "rolled-back", "code": None, "message": told}, "reconcile", in_doubt=True)
+            message = document.error.message if document.error else "Stripe has no object with this creation key."
+            document.roll_back({"type": "rolled-back", "code": None, "message": message}, "reconcile", in_doubt=True)
         case Remedy.MISS:
             document.miss(MAX_EVENT_DISTANCE)
         case Remedy.MARK_DELETED:
@@ -134,20 +137,34 @@ def _do(
         case Remedy.WAIT:
             document.reschedule(max(RECHECK_INTERVAL, backoff(1)))
         case Remedy.REVIEW if remote_state == RemoteState.LOST:
-            reason = f"Stripe does not find {document.stripe_id}, and never deletes one: look in the Dashboard"
+            reason = f"Stripe does not find {document.stripe_id}, and never deletes such objects: check the Dashboard"
             document.send_to_review(reason, missing_since=from_now())
-            log.warning("%s %s needs a person: %s", document.resource.kind, document.id, reason)
+            log.warning("%s %s needs an operator: %s", document.resource.kind, document.id, reason)
         case Remedy.REVIEW:
-            reason = found or "the evidence is ambiguous, and money or another installation is involved"
+            foreign = Facts(document, now, current().installation).other_installation
+            reason = _clone(document) if foreign else found or _no_result(document)
             document.send_to_review(reason)
-            log.warning("%s %s needs a person: %s", document.resource.kind, document.id, reason)
+            log.warning("%s %s needs an operator: %s", document.resource.kind, document.id, reason)
+
+
+def _clone(document: SyncedDocument) -> str:
+    """Return the reason for the review of a document whose operation another installation staged."""
+    key = document.operation.key if document.operation else document.key
+    return f"started by installation {sure(key).split(':')[1]}: this database is a clone"
+
+
+def _no_result(document: SyncedDocument) -> str:
+    """Return the reason for the review of a document whose operation Stripe shows no result of."""
+    verb = document.operation.verb if document.operation else "operation"
+    advice = "check the Dashboard, then link or roll back"
+    return f"Stripe shows no result of this {verb}, and it is too old to retry: {advice}"
 
 
 def look_at_absent(document: SyncedDocument, run: Run) -> bool:
-    """Look at an active document that its list does not show; False when the brakes stopped it. Raises CannotLook.
+    """Read the object of an active document that its list does not show. Raises CannotLook.
 
-    What is there and differs is stored. What is not found is judged by the table, save what somebody works on, or what
-    was not found lately: that is due by its lease.
+    Return False if the circuit breaker stopped it. An object that differs is stored. One that is not found is resolved
+    by the table, unless the document is in review, in work, or was not found lately: then it is due by its lease.
     """
     remote_state, reply = read_remote(document)
     if reply is not None and not reply.gone:

@@ -1,4 +1,4 @@
-"""The saga, from MongoDB to Stripe: stage, push, link (`sync/engine/push.py`). Its compensation: roll back."""
+"""The saga: stage a change in MongoDB, push it to Stripe and link the object (`sync/engine/push.py`), or roll back."""
 
 import hashlib
 import json
@@ -40,7 +40,7 @@ from stripe_mongo_sync.sync.process.deadline import within_lease
 from stripe_mongo_sync.sync.stripe.answers import api_version
 from stripe_mongo_sync.sync.tokens import IN_PROCESS
 
-UNPAID = ("requires_payment_method", "canceled", "failed")  # what an intent, or an order, says after a decline alone
+UNPAID = ("requires_payment_method", "canceled", "failed")  # the status of an intent or an order after a decline
 OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 
@@ -50,13 +50,13 @@ def create(
     body: dict[str, Any],
     *,
     idempotency_key: str | None = None,
-    token: str = IN_PROCESS,  # who calls: the name of a token, not a secret
+    token: str = IN_PROCESS,  # the name of the caller's token, which is no secret
 ) -> tuple[SyncedDocument, bool]:
-    """Create a document and its Stripe object. Return the document, active or still pending, and whether this call is
-    a repetition of one with the same key.
+    """Create a document and its Stripe object. Return the document, active or still pending, and whether this call
+    repeats an earlier one with the same key.
 
-    Raises Invalid, AlreadyExists, KeyReused, Refused (also to a repetition, if a card was declined and nothing was paid
-    since), RolledBack, Deleted, or Unavailable with the key to repeat with.
+    Raises Invalid, AlreadyExists, KeyReused, Refused (also to a repeated call, if a card was declined and nothing has
+    been paid since), RolledBack, Deleted, or Unavailable with the key to repeat the call with.
     """
     if idempotency_key is not None and (wrong := wrong_key(idempotency_key)):
         raise Invalid({"idempotency_key": wrong})
@@ -73,7 +73,7 @@ def create(
         ended = raise_if_ended(document if repeated else _pushed(document))
         declined = ended.error is not None and ended.error.key == ended.key
         if declined and not (repeated and _paid_since(ended)):
-            raise Refused(ended)  # the payment is there all the same
+            raise Refused(ended)  # although the payment exists
         return ended, repeated
     except Outcome as outcome:
         outcome.repeated = repeated
@@ -83,7 +83,7 @@ def create(
 
 
 def _paid_since(document: SyncedDocument) -> bool:
-    """Whether a payment or an order whose creation was declined may have been paid since, by whomever: see 0142."""
+    """Whether a payment or an order whose creation was declined may have been paid since: see decision 0142."""
     state = getattr(document, "payment_status", None) or getattr(document, "stripe_status", None)
     return state not in UNPAID
 
@@ -100,7 +100,7 @@ def _stage(model: type[SyncedDocument], body: dict[str, Any], request: dict[str,
             sent = params(model, values, "create") | ({"id": accepts_custom_id} if accepts_custom_id else {})
             operation = build_operation(model, id, "create", [Call(model.resource.path, sent)])
     except Invalid:
-        first = _of_request(model, request)  # what it refers to may have gone since
+        first = _of_request(model, request)  # a repeated call may refer to what was deleted since
         if first is None:
             raise
         return first, True
@@ -114,7 +114,7 @@ def _stage(model: type[SyncedDocument], body: dict[str, Any], request: dict[str,
 
 
 def _of_request(model: type[SyncedDocument], request: dict[str, Any]) -> SyncedDocument | None:
-    """Return the document of an earlier request with this key. Raises KeyReused when that had another body."""
+    """Return the document of an earlier request with this key, if any. Raises KeyReused if its body was another."""
     where = {f"request__{name}": request[name] for name in ("token", "route", "key")}
     first: SyncedDocument | None = model.objects(**where).first()
     if first is not None and first.request and first.request.digest != request["digest"]:
@@ -126,12 +126,12 @@ def _own_id(given: Any) -> str | None:
     if given is None:
         return None
     if not isinstance(given, str) or not OWN_ID.fullmatch(given) or ObjectId.is_valid(given):
-        raise Invalid({"id": "must be letters, digits, - and _, and not be shaped like a document id"})
+        raise Invalid({"id": "must be 1 to 255 letters, digits, - or _, and must not look like a document id (24 hex)"})
     return given
 
 
 def build_operation(model: type[SyncedDocument], id: ObjectId, verb: str, calls: list[Call]) -> dict[str, Any]:
-    """Return the operation of these calls, of which the last is the one that counts, as every attempt will send it."""
+    """Return the operation that sends these calls in every attempt. The last call is the operation's own."""
     draw = partial(IdempotencyKey.generate, current().installation, model.resource.kind, id, verb)
     *first, last = [asdict(replace(call, key=str(draw()))) for call in calls]
     if last["method"] == "post" and model.resource.expand:
@@ -140,7 +140,7 @@ def build_operation(model: type[SyncedDocument], id: ObjectId, verb: str, calls:
 
 
 def raise_if_ended(document: SyncedDocument) -> SyncedDocument:
-    """Return a document that is active or pending; raise what became of any other."""
+    """Return the document if it is active or pending; else raise RolledBack, Refused or Deleted."""
     match document.status:
         case Status.ROLLED_BACK:
             given_up = document.error is not None and document.error.type == RolledBack.type
@@ -151,9 +151,9 @@ def raise_if_ended(document: SyncedDocument) -> SyncedDocument:
 
 
 def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
-    """Change a document here and at Stripe. Return it, with its operation when the outcome is not known yet.
+    """Change a document here and at Stripe. Return it, with its operation while the outcome is unknown.
 
-    Raises Invalid, AlreadyExists, InProgress, NotFound, Refused or Unavailable; refused, nothing was changed.
+    Raises Invalid, AlreadyExists, InProgress, NotFound, Unavailable, or Refused, in which case nothing was changed.
     """
     model = type(document)
     require_json(body)
@@ -161,7 +161,7 @@ def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
         values = resolved(model, validate(model, body, "update"))
         local = {name for name in values if getattr(model._fields[name], "local_only", False)}
         if local and len(local) < len(values):
-            raise Invalid(dict.fromkeys(local, "is kept here only: change it in a request of its own"))
+            raise Invalid(dict.fromkeys(local, "is stored here only: change it in a request of its own"))
         if local:
             return _rename(document, model.with_derived(values))
         return _run(document, "update", lambda latest: [Call(latest.path, params(model, values, "update"))])
@@ -170,12 +170,13 @@ def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
 
 
 def delete(document: SyncedDocument) -> SyncedDocument:
-    """Delete a document's object at Stripe. Return it, deleted, or with its operation when the outcome is unknown.
+    """Delete a document's object at Stripe. Return the document, deleted, or with its operation while the outcome is
+    unknown.
 
-    Raises NotDeletable, InProgress, NotFound, Refused (it has prices, say) or Unavailable.
+    Raises NotDeletable, InProgress, NotFound, Unavailable, or Refused, for example because a product has prices.
     """
     if not document.resource.deletable:
-        raise NotDeletable("This type is only mirrored." if document.resource.mirrored else None)
+        raise NotDeletable("This type is only mirrored from Stripe." if document.resource.mirrored else None)
     try:
         return _run(document, "delete", lambda latest: [Call(latest.path, {}, "delete")])
     except PyMongoError as error:
@@ -183,8 +184,8 @@ def delete(document: SyncedDocument) -> SyncedDocument:
 
 
 def act(document: SyncedDocument, name: str, body: dict[str, Any]) -> SyncedDocument:
-    """Do one of the type's actions (confirm, capture, cancel, …). Return the document, with its operation when the
-    outcome is not known yet. Raises Invalid, InProgress, NotFound, Refused or Unavailable.
+    """Do one of the type's actions (confirm, capture, cancel, …). Return the document, with its operation while the
+    outcome is unknown. Raises Invalid, InProgress, NotFound, Refused or Unavailable.
     """
     require_json(body)
     actions = document.resource.actions
@@ -240,7 +241,7 @@ def _run(document: SyncedDocument, verb: str, calls: Callable[[SyncedDocument], 
 
 
 def _pushed(document: SyncedDocument) -> SyncedDocument:
-    """Push for a caller, who is told of a refusal even if an event has settled the document before it came."""
+    """Push for a caller. Raises Refused even if an event has ended the operation before Stripe's refusal came."""
     try:
         if document.resource.kind in COMPOSITES:
             return push(document)

@@ -1,4 +1,4 @@
-"""Undo: make an orphan unusable, with the brakes that keep a mistake of ours from deleting a shop's customers."""
+"""Undo: make an orphan unusable. A circuit breaker keeps a bug of ours from deleting a shop's customers."""
 
 from dataclasses import dataclass, field
 
@@ -15,12 +15,14 @@ from stripe_mongo_sync.sync.stripe.about import of_id
 from stripe_mongo_sync.sync.stripe.answers import Refusal, Reply, Unknown
 
 MIN_CAP = 20  # undos and deletions that one run may do in any installation
-CAP_DIVISOR = 100  # and in a large one, every hundredth of the live documents
+CAP_DIVISOR = 100  # a large installation's cap is the number of its current documents divided by this
 
 
 @dataclass
 class CircuitBreaker:
-    """The cap of one run on what cannot be taken back. Once it is reached it latches, until an operator confirms."""
+    """Limits what one run does that cannot be reversed. Once the cap is reached, it stays open until an operator
+    confirms.
+    """
 
     spent: int = 0
     _cap: int | None = None
@@ -28,13 +30,13 @@ class CircuitBreaker:
 
     @property
     def is_open(self) -> bool:
-        """Whether an earlier run, or this one, reached the cap."""
+        """Whether this run or an earlier one has reached the cap."""
         if self._latched is None:
             self._latched = State.read(CIRCUIT_BREAKER) is not None
         return self._latched
 
     def allow(self) -> bool:
-        """Take one of the cap; False when it is used up."""
+        """Count one undo or deletion; return False if the breaker is open."""
         if self.is_open:
             return False
         if self._cap is None:
@@ -50,9 +52,10 @@ class CircuitBreaker:
 
 
 def undo(document: SyncedDocument, brakes: CircuitBreaker) -> bool:
-    """Undo the orphans of a claimed document; False when the brakes stopped it. Raises CannotLook.
+    """Undo the orphans of a claimed document; return False if the circuit breaker stopped it. Raises CannotLook.
 
-    Each goes only if no live document claims it and no money hangs on it; else the document is put in review.
+    An orphan is undone only if no current document uses it and no money depends on it; otherwise the document is sent
+    to review.
     """
     while document.orphans:
         orphan = document.orphans[0]
@@ -69,7 +72,7 @@ def undo(document: SyncedDocument, brakes: CircuitBreaker) -> bool:
             document = sent
         undone = document.record_undo(orphan)
         if undone is None:
-            return True  # it moved meanwhile; the next run goes on
+            return True  # another writer changed the document; the next run continues
         log.info("%s %s: %s undone", document.resource.kind, document.id, orphan)
         document = undone
     return True
@@ -81,11 +84,11 @@ def undo_blocker(document: SyncedDocument, orphan: str) -> str | None:
     if holder:
         return f"document {holder.id} uses it"
     if not document.resource.undo:
-        return "what it did cannot be taken back"
+        return "its effect cannot be undone"
     gateway, resource = current().gateway, document.resource
     for path in resource.undo_blockers:
         if gateway.first(path, **{resource.kind: orphan}) is not None:
-            return f"{path} has something of it"
+            return f"{path} shows an object of it"
     reply = gateway.get(resource.object_path(orphan)) if resource.undo_blockers else None
     if reply and not reply.gone and reply.remote.get("balance"):
         return "it has a balance"
@@ -93,17 +96,17 @@ def undo_blocker(document: SyncedDocument, orphan: str) -> str | None:
 
 
 def is_usable(document: SyncedDocument, orphan: str) -> bool:
-    """Whether the orphan still has to be undone; a 404 proves nothing, so then it has. Raises CannotLook."""
+    """Whether the orphan must still be undone, as after a 404, which proves nothing. Raises CannotLook."""
     resource = document.resource
     reply = current().gateway.get(resource.object_path(orphan))
     return reply is None or resource.is_usable(reply.remote)
 
 
 def _undo(document: SyncedDocument, orphan: str) -> SyncedDocument | None:
-    """Make an orphan unusable, and return the document as it is then; None when the rest is for later.
+    """Make an orphan unusable, and return the document, or None if a later run must continue.
 
-    What is sent is written before, so that whoever keeps the orphan meanwhile knows that it may be under way, and who
-    did so before has changed the revision: then nothing is sent.
+    The undo is staged before it is sent, so that an operator who keeps the orphan sees a request in flight.
+    If the operator has kept it before, the revision has changed, and nothing is sent.
     """
     resource = document.resource
     begun = document.undoing if document.undoing and document.undoing.orphan == orphan else None
@@ -119,13 +122,13 @@ def _undo(document: SyncedDocument, orphan: str) -> SyncedDocument | None:
         )
         staged = document.begin_undo(orphan, way, key)
         if staged is None:
-            return None  # it moved meanwhile, or it is too late
+            return None  # another writer changed the document, or the lease has ended
         document = staged
         answer = current().gateway.write(_call(document), of_id(orphan))
         if not isinstance(answer, Refusal) or answer.not_found:
             break
     match answer:
-        case Unknown() | Reply(replayed=True):  # a replay is up to a day old: somebody may have made it usable since
+        case Unknown() | Reply(replayed=True):  # a replay is up to a day old: it may be usable again
             spent = document.spend_undo() if isinstance(answer, Reply) or answer.saved else document
             (spent or document).reschedule(backoff(1))
             return None

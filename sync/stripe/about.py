@@ -1,8 +1,8 @@
-"""Whether a reply is about what was asked: two processes on one connection, a proxy, a cache may give another's.
+"""Checks that a reply answers our request: a shared connection, a proxy or a cache may deliver another request's.
 
-Each function here returns what a good answer must be like: it is called with the object, and returns what is wrong with
-it, by name and without values; None, when nothing is. What Stripe writes in its own way must not raise an alarm: a
-text is compared without regard to case and blanks, a rounded number roughly, and what Stripe renders anew not at all.
+Each public function returns a check. A check takes the object, and returns the name of what differs, without values, or
+None. Stripe's own formatting must not count as a difference: texts are compared without case and blanks, rounded
+numbers approximately, and what Stripe rewrites not at all.
 """
 
 import re
@@ -23,14 +23,14 @@ from stripe_mongo_sync.models.rows.sure import sure
 Json = dict[str, Any]
 About = Callable[[Json], str | None]
 
-ACCOUNT = "/v1/account"  # whose key this is
-NAMED = re.compile(r"No such [^:']{1,60}: '([^']+)'")  # how Stripe says what it does not find
-ADDRESS = re.compile(r"https?://", re.IGNORECASE)  # Stripe may escape it in another way
-ROUNDED = Decimal("0.01")  # of percentages it keeps at least so much
+ACCOUNT = "/v1/account"  # the account of our key
+NAMED = re.compile(r"No such [^:']{1,60}: '([^']+)'")  # how Stripe names an object that it does not find
+ADDRESS = re.compile(r"https?://", re.IGNORECASE)  # Stripe may escape a URL in another way
+ROUNDED = Decimal("0.01")  # Stripe keeps percentages with at least this precision
 
 
 def an(kind: str, **fields: Any) -> About:
-    """Whether it is an object of that kind, with these fields."""
+    """Check that it is an object of that kind, with these fields."""
     return lambda remote: (
         "another kind of object"
         if remote.get("object") != kind
@@ -39,7 +39,7 @@ def an(kind: str, **fields: Any) -> About:
 
 
 def a_page(path: str) -> About:
-    """Whether it is a page of the list at this path: with the list's own address, and objects of its kind alone."""
+    """Check that it is a page of the list at this path: with the list's URL, and only objects of its kind."""
     asked = _ends(path)
     kind = next((kind for kind, model in kinds().items() if model.resource.path == path), None)
 
@@ -55,36 +55,36 @@ def a_page(path: str) -> About:
 
 
 def _ends(path: str) -> set[str]:
-    """Return what a list is of, and below what: parts of its path that no other list has both of."""
+    """Return the first and the last part of a list's path, which together identify the list."""
     parts = [part for part in path.partition("?")[0].split("/") if part]
     return {parts[1], parts[-1]} if len(parts) > 1 else set(parts)
 
 
 def of_id(stripe_id: str) -> About:
-    """Whether it is the object of that id, or its stub."""
+    """Check that it is the object with that id, or its stub."""
     return lambda remote: None if remote.get("id") == stripe_id else "another id"
 
 
 def at(path: str) -> About:
-    """Whether it is the object that is read at this path: the last part is its id, but for our own account's."""
+    """Check that it is the object at this path. The last part is its id, except for our own account."""
     return an("account") if path == ACCOUNT else of_id(unquote(path.rpartition("/")[2]))
 
 
 def of_operation(document: SyncedDocument) -> About:
-    """Whether it is what a document's operation makes: its own object, or, at a creation, one as it was sent."""
+    """Check that it is the result of a document's operation: its object, or for a creation, one as it was sent."""
     if document.stripe_id is not None:
         return of_id(document.stripe_id)
     return lambda remote: _made_otherwise(document, remote)
 
 
 def is_of_another(headers: Mapping[str, str] | None, key: str | None) -> bool:
-    """Whether an answer says that it is to another key: Stripe gives back the key of each POST in a header."""
+    """Whether an answer belongs to another key: Stripe returns the key of each POST in a header."""
     told = (headers or {}).get("Idempotency-Key")
     return key is not None and bool(told) and key not in str(told)
 
 
 def misses_another(message: Any, path: str, params: Json) -> bool:
-    """Whether a refusal to read or to delete names as missing what this request did not name."""
+    """Whether the refusal of a read or a deletion names an object as missing that this request did not name."""
     named = NAMED.search(message) if isinstance(message, str) else None
     return named is not None and named[1] not in f"{unquote(path)} {params}"
 
@@ -118,8 +118,8 @@ def _made_otherwise(document: SyncedDocument, remote: Json) -> str | None:
 
 
 def _is_text(field: BaseField) -> bool:
-    """Whether what was sent in this field is shown as it was sent: no choice, which is a word of Stripe's, and no
-    payment method, of which test cards make a new one.
+    """Whether Stripe shows this field as it was sent. It does not for choices, which are Stripe's words, and payment
+    methods, because a test card creates a new one.
     """
     return isinstance(field, StringField) and not field.choices and getattr(field, "references", "") != "payment_method"
 
@@ -139,7 +139,7 @@ def _as(field: BaseField, given: Any, told: Any) -> bool:
 
 def _same(given: Any, told: Any) -> bool:
     if given == told or (isinstance(given, str) and ADDRESS.match(given)):
-        return True  # most are as they were sent: to normalise a long text takes time
+        return True  # compared first, because normalising a long text is slow
     with suppress(InvalidOperation):
         one, other = Decimal(str(given)), Decimal(str(told))
         if one.is_finite() and other.is_finite():

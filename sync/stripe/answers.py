@@ -1,7 +1,4 @@
-"""Stripe's answers, and what each means for us.
-
-Every answer is one of a few things: a `Reply` was done, a `Refusal` was certainly not, an `Unknown` may have been.
-"""
+"""Classifies Stripe's answers: a `Reply` was done, a `Refusal` was certainly not done, an `Unknown` may have been."""
 
 import time
 from collections.abc import Mapping
@@ -19,13 +16,13 @@ if TYPE_CHECKING:
 
     from stripe_mongo_sync.sync.stripe.silence import Silence
 
-DECLINED_KINDS = ("payment_intent", "setup_intent")  # what a declined card leaves at Stripe, to be confirmed again
+DECLINED_KINDS = ("payment_intent", "setup_intent")  # exist at Stripe after a decline, and can be confirmed again
 
 
 @cache
 def api_version() -> str:
-    """Return the version of the API that this version of stripe-python was made for."""
-    import stripe  # late: to tell what an answer meant, nobody has to load all that can ask
+    """Return the API version of the installed stripe-python."""
+    import stripe  # late, because a process that only reads MongoDB must not load it
 
     version: str = stripe.api_version
     return version
@@ -33,24 +30,24 @@ def api_version() -> str:
 
 @dataclass(frozen=True)
 class Reply:
-    """Stripe did it. It looked like this between `earliest` and `latest`, in Stripe's seconds."""
+    """Stripe did it. The object looked like this at some time between `earliest` and `latest`, in Stripe's seconds."""
 
     remote: dict[str, Any] = field(repr=False)
     earliest: int
     latest: int
-    replayed: bool  # up to a day old: proves the id, says nothing of the content
+    replayed: bool  # up to a day old: proves the id, but not the present content
     request_id: str
-    version: str = field(default_factory=api_version)  # of the API, in which it is rendered
-    expanded: frozenset[str] = frozenset()  # what was asked for that is not shown otherwise
+    version: str = field(default_factory=api_version)  # the API version that it is rendered in
+    expanded: frozenset[str] = frozenset()  # the fields that the request expanded
 
     @property
     def gone(self) -> bool:
-        """Whether this is the stub of a deleted object."""
+        """Whether this is Stripe's stub of a deleted object."""
         return is_deleted(self.remote)
 
     @property
     def last(self) -> dict[str, Any]:
-        """The last object of a page that has an id. Raises CannotLook."""
+        """The last object on a page that has an id. Raises CannotLook if none has."""
         for remote in reversed(self.remote["data"]):
             if isinstance(remote, dict) and isinstance(remote.get("id"), str):
                 return remote
@@ -59,7 +56,7 @@ class Reply:
 
 @dataclass(frozen=True)
 class Refusal:
-    """Stripe did not do it, and said why: a parsed 400, 402 or 404 that is not about the idempotency key itself."""
+    """Stripe did not do it and said why: a parsed 400, 402 or 404 that is not about the idempotency key itself."""
 
     problem: dict[str, Any] = field(repr=False)  # its message may quote what was sent
     replayed: bool
@@ -74,13 +71,13 @@ class Refusal:
 
 @dataclass(frozen=True)
 class Unknown:
-    """Nobody knows whether Stripe did it."""
+    """Stripe may or may not have done it."""
 
     reason: str
-    saved: bool = False  # this key gives this answer for ever, so repeating it can teach nothing
-    retry_later: bool = False  # Stripe asks for patience: repeating it at once would only add to the load
-    retry_after: float | None = None  # seconds that it, or a proxy before it, asks us to wait
-    silence: "Silence | None" = None  # what stood in the way, where it was not Stripe that answered
+    saved: bool = False  # Stripe saved this answer for the key, so a retry would return the same
+    retry_later: bool = False  # a 409 or 429: an immediate retry would only add to the load
+    retry_after: float | None = None  # seconds, from the Retry-After header of Stripe or a proxy
+    silence: "Silence | None" = None  # what prevented an answer, if Stripe gave none
 
     def __str__(self) -> str:
         return self.reason
@@ -89,24 +86,24 @@ class Unknown:
 Answer = Reply | Refusal | Unknown
 
 
-# --- how they are read ---
+# --- parsing ---
 
 
 @dataclass(frozen=True)
 class Asked:
-    """How an answer was asked for."""
+    """The API version and the expanded fields of a request."""
 
     version: str
     expanded: frozenset[str]
 
 
 def read_reply(remote: dict[str, Any], headers: Mapping[str, str], started: float, asked: Asked) -> Reply:
-    """Return what a good answer shows, and between which two seconds; its request `started` then by time.monotonic."""
+    """Return a successful answer as a Reply, with the two seconds that bound it. `started` is by time.monotonic."""
     duration = time.monotonic() - started
     try:
         at = parsedate_to_datetime(headers["Date"]).timestamp()
     except (KeyError, ValueError):
-        at = 0.0  # at an unknown time: anything else is newer
+        at = 0.0  # the time is unknown, so any other observation counts as newer
     return Reply(
         remote=remote,
         earliest=max(0, int(at - duration - 1)),  # Date has whole seconds, rounded down
@@ -121,7 +118,7 @@ def read_reply(remote: dict[str, Any], headers: Mapping[str, str], started: floa
 def read_refusal(
     error: "stripe.InvalidRequestError | stripe.CardError", started: float, asked: Asked, *, alone: bool
 ) -> Answer:
-    """Return what a parsed refusal says; `alone`: its request named nothing but a path, so what is missing is that."""
+    """Return a parsed refusal. `alone` says that its request named only a path: a missing object is then that one."""
     body = error.json_body.get("error", {}) if isinstance(error.json_body, dict) else {}
     if not body.get("type"):
         return Unknown("Stripe's refusal could not be read")
@@ -139,30 +136,30 @@ def read_refusal(
 
 
 def unreadable(path: str, refusal: Refusal) -> CannotLook:
-    """Return the error that a refused list is."""
+    """Return the error to raise for a refused list."""
     why, about = f"GET {path}: {refusal.problem['message']}", refusal.problem["param"]
     if refusal.problem["code"] == "resource_missing" and about not in ("starting_after", "ending_before"):
         return NoOwner(why)
-    if about is None:  # the whole path: an unrecognized URL, or a product that the account did not activate
+    if about is None:  # Stripe refuses the whole path: an unknown URL, or a product that this account has not activated
         return NotAvailable(why)
     return LostCursor(why) if about == "starting_after" else ReadRefused(why)
 
 
 def unread(path: str, answer: Answer) -> CannotLook:
-    """Return the error that a read without an answer is."""
-    told = CannotLook(f"GET {path}: {answer}")
-    told.do = answer.silence.do if isinstance(answer, Unknown) and answer.silence else None
-    return told
+    """Return the error to raise for a read that got no usable answer."""
+    error = CannotLook(f"GET {path}: {answer}")
+    error.do = answer.silence.do if isinstance(answer, Unknown) and answer.silence else None
+    return error
 
 
 def read_unknown(error: "stripe.StripeError", base: str) -> Unknown:
-    """Return what an error of stripe-python says that leaves open whether Stripe, at `base`, did it."""
+    """Return the Unknown for an error of stripe-python after which Stripe, at `base`, may or may not have done it."""
     import stripe
 
     from stripe_mongo_sync.sync.stripe.silence import silence
 
     if isinstance(error, stripe.IdempotencyError):
-        return Unknown("Stripe knows this key with other parameters", saved=True)
+        return Unknown("Stripe knows this idempotency key with other parameters", saved=True)
     status = error.http_status
     if (silent := silence(error, base)) is not None:
         return Unknown(f"no readable answer from Stripe ({silent.why})", silence=silent)

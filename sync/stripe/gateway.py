@@ -1,7 +1,6 @@
-"""The only caller of Stripe: it sends what was frozen, or reads, and returns what the answer means: `answers.py`.
+"""The gateway, the only caller of Stripe: it sends frozen calls, reads, and classifies the answers (`answers.py`).
 
-Raised are only the errors that concern the whole run: a key that is not accepted, a permission that is missing, a read
-that failed.
+It raises only errors that concern the whole run: a rejected key, a missing permission, a failed read.
 """
 
 import hashlib
@@ -42,13 +41,13 @@ from stripe_mongo_sync.sync.stripe.transport import Transport, let_go
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
 
-QUICK = (0.5, 1.0)  # TIMEOUT inside a webhook, which has 3 s: Stripe waits for our answer. Twice, if need be
+QUICK = (0.5, 1.0)  # s to connect and to read inside a webhook, which must be answered in 3 s: enough for two reads
 
 
 class Gateway(Reading):
-    """One Stripe account in one mode. Used by all threads, and by each child that forks, on connections of its own.
+    """One Stripe account in one mode. All threads may use it; each forked child has connections of its own.
 
-    A `http_client` of somebody else's must know of forks itself; of stripe-python's we see to it.
+    An `http_client` of another class must handle forks itself; stripe-python's own are renewed here.
     """
 
     def __init__(self, settings: Settings, http_client: stripe.HTTPClient | None = None) -> None:
@@ -61,7 +60,7 @@ class Gateway(Reading):
                 settings.stripe_secret_key,
                 stripe_version=api_version(),
                 base_addresses=base,  # type: ignore[arg-type]  # a TypedDict
-                max_network_retries=0,  # `send` repeats, because it must know that it did
+                max_network_retries=0,  # `send` retries itself, because it must know about each attempt
                 http_client=way,
             )
             for way in (self._ways[0], self._ways[-1])
@@ -70,8 +69,8 @@ class Gateway(Reading):
         self._settings = settings
         self._checked = self._bound = False
         self._checking = threading.Lock()
-        self._silent: str | None = None  # why Stripe did not answer last
-        self.request_count = 0  # how many requests were sent to Stripe, as far as one thread can tell
+        self._silent: str | None = None  # why Stripe did not answer the last request
+        self.request_count = 0  # of requests sent; without a lock, so it is exact for one thread only
         in_every_child(self._renew)
 
     def _renew(self) -> None:
@@ -79,27 +78,27 @@ class Gateway(Reading):
         self._part()
 
     def _part(self) -> None:
-        """Use no connection any more that there is now."""
+        """Abandon all present connections; the next request opens a new one."""
         for way in self._ways:
             if isinstance(way, Transport):
                 way.renew()
             elif isinstance(way, stripe.RequestsClient):
-                way._thread_local = threading.local()  # where it keeps a session for each thread
-                if way._session is not None:  # or the one that an application gave it
+                way._thread_local = threading.local()  # it keeps a session for each thread here
+                if way._session is not None:  # or one session that the application gave it
                     let_go(way._session)
 
     @property
     def restricted(self) -> bool:
-        """Whether the key may lack permissions: where Stripe refuses, that may be why."""
+        """Whether the key is a restricted one, so that a refusal may be due to a missing permission."""
         return self._settings.restricted
 
     # --- writing ---
 
     def send(self, operation: Operation, fits: About) -> Answer:
-        """Send an operation as it was frozen; after a lost answer, once more with the same key.
+        """Send an operation's frozen calls; after a lost answer, send a call once more with the same key.
 
-        What must come before it is sent before it, and unless that is done, its answer is the operation's. `fits` says
-        whether a reply is to the last of it. Raises BadKey, MissingPermission or WrongAccount.
+        The prerequisites are sent first; the first call that Stripe does not do ends the operation with its answer.
+        `fits` checks the reply to the last call. Raises BadKey, MissingPermission or WrongAccount.
         """
         *_, last = calls = operation.calls
         for call in calls:
@@ -114,9 +113,9 @@ class Gateway(Reading):
         return answer
 
     def write(self, call: Call, fits: About, version: str | None = None) -> Answer:
-        """Send one request that changes something, unless the deadline of whoever asks may be over meanwhile.
+        """Send one request that changes something, unless the caller's deadline could pass before the answer.
 
-        The only way out for all of them. A reply that does not fit is none. Raises BadKey, MissingPermission or
+        Every write uses this method. A reply that does not fit counts as Unknown. Raises BadKey, MissingPermission or
         WrongAccount.
         """
         self.verify_account()
@@ -124,20 +123,20 @@ class Gateway(Reading):
         if call.method == "post":
             options["idempotency_key"] = call.key  # on a DELETE it has no effect
 
-        def attempt() -> Answer:  # looks each time: who has patience may have waited since the last
+        def attempt() -> Answer:  # checks the deadline each time, because a throttle may have waited since the last
             if not in_time():
-                return Unknown("the time for this was used up before Stripe could be asked")
+                return Unknown("not sent: the time limit of this request ended first")
             return self._once(self._client, call.method, call.path, dict(call.params), options, fits)
 
         return CALL_POLICY.get()(attempt)
 
-    # --- the right Stripe ---
+    # --- the right account ---
 
     def verify_account(self, *, bind: bool = True, quick: bool = False) -> None:
-        """Raise WrongAccount unless the key belongs to the account and mode that this database knows.
+        """Raise WrongAccount unless the key belongs to the account and mode of this database.
 
-        Stripe is asked once for each new key: a digest of it is stored beside the account. A database that knows none
-        is bound to this one, unless `bind` is false.
+        It reads the account once for each new key, and stores the key's digest beside the account. A database without
+        an account is bound to this one, unless `bind` is false.
         """
         if self._checked and (self._bound or not bind):
             return
@@ -156,14 +155,17 @@ class Gateway(Reading):
                         f"{answer.remote['id']}: use that account's key, or another database."
                     )
             if known["livemode"] != self._settings.livemode:
-                raise WrongAccount("This database belongs to the other mode (test or live) than STRIPE_SECRET_KEY.")
+                raise WrongAccount(
+                    "This database belongs to the other mode (test or live) than STRIPE_SECRET_KEY: use a key of that "
+                    "mode, or another database."
+                )
             self._checked, self._bound = True, bind or fresh is None or known is not fresh
 
     # --- the one place where stripe-python is called and its errors are read ---
 
     def _reader(self, *, quick: bool) -> stripe.StripeClient:
         if quick and time_left() < sum(QUICK):
-            raise CannotLook("the time of this webhook is used up")
+            raise CannotLook("not sent: the time limit of this webhook would end first")
         return self._quick if quick else self._client
 
     def _read(
@@ -201,7 +203,7 @@ class Gateway(Reading):
         except (stripe.InvalidRequestError, stripe.CardError) as error:
             headers = error.headers or {}
             answer = read_refusal(error, started, asked, alone=not params.keys() - {"expand"})
-            # A POST tells its key, and may miss what is not in it: the payment method that an invoice is paid with.
+            # The answer to a POST repeats its key, and may name what is not in it: an invoice's payment method, say.
             if (
                 method != "post"
                 and isinstance(answer, Refusal)
@@ -211,25 +213,25 @@ class Gateway(Reading):
         except stripe.StripeError as error:
             headers = error.headers or {}
             answer = read_unknown(error, self._base)
-        except (AttributeError, TypeError, ValueError) as error:  # stripe-python stumbles over what a proxy answers
-            return Unknown(f"the answer could not be read ({type(error).__name__})")
+        except (AttributeError, TypeError, ValueError) as error:  # stripe-python fails on the answers of some proxies
+            return Unknown(f"Stripe's answer could not be read ({type(error).__name__})")
         if wrong := ("another's key" if is_of_another(headers, options.get("idempotency_key")) else wrong):
             return self._not_ours(method, path, wrong)
         self._note(answer)
         return answer
 
     def _not_ours(self, method: str, path: str, wrong: str) -> Unknown:
-        """Say so, and ask nothing more on that connection, on which every answer may be that of the one before."""
+        """Log it, and abandon the connection: every further answer on it may belong to the request before."""
         self._part()
-        told = f"Stripe's answer is about something else ({wrong})"
+        message = f"Stripe's answer is about something else ({wrong})"
         log.error(
-            "%s %s: %s: a proxy, a cache or another process is on our connection; this counts as no answer",
-            *(method.upper(), path, told),
+            "%s %s: %s: a proxy, a cache or another process uses our connection; this counts as no answer",
+            *(method.upper(), path, message),
         )
-        return Unknown(told)
+        return Unknown(message)
 
     def _note(self, answer: Answer) -> None:
-        """Log why Stripe does not answer, once for each reason, and that it does so again."""
+        """Log why Stripe does not answer, once for each reason, and when it answers again."""
         silent = str(answer.silence) if isinstance(answer, Unknown) and answer.silence else None
         if silent != self._silent:
             self._silent = silent
@@ -240,4 +242,4 @@ class Gateway(Reading):
 
 
 def _whatever(remote: dict[str, Any]) -> None:
-    """What must only be done before: by its key alone it is told from another's."""
+    """Accept any reply to a prerequisite: only its idempotency key is checked."""

@@ -1,4 +1,4 @@
-"""A kind's whole list at Stripe, newest first, from any place in it, although objects come and go meanwhile."""
+"""Reads a kind's whole list at Stripe, newest first, from any cursor, even if objects come and go meanwhile."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -20,28 +20,28 @@ LAG = 120  # s: Stripe's list of events lags at its newest end, and events share
 
 @dataclass(frozen=True)
 class ListCursor:
-    """A place in a list: an object, and when it was created, because the object may be gone when we come back."""
+    """A position in a list: an object and its creation time, because the object may be deleted before the next read."""
 
     id: str
     born: int | None
-    asked: int = 0  # which of the questions that make the list whole
+    asked: int = 0  # which of the queries that make the list complete
 
 
 def has_id(remote: Any) -> bool:
-    """Whether this can be an object at all."""
+    """Whether this is an object with a valid id."""
     return isinstance(remote, dict) and is_id(remote.get("id"))
 
 
 def created_second(remote: dict[str, Any]) -> int | None:
-    """Return when an object was created, in Stripe's seconds, or None where it does not say."""
+    """Return when an object was created, in Stripe's seconds, or None if it does not show it."""
     told = remote.get("created", remote.get("date"))  # an invoice item's
     return told if isinstance(told, int) else None
 
 
 def made_at(remote: dict[str, Any], now: float) -> int | None:
-    """Return when an object was really made, in Stripe's seconds, or None where nothing tells.
+    """Return when an object was really created, in Stripe's seconds, or None if that is unknown.
 
-    A test clock dates its objects, and what Stripe makes of them, by its own time: weeks ahead, or in the past.
+    A test clock dates its objects, and what Stripe creates for them, by its own time: weeks ahead, or in the past.
     """
     told = created_second(remote)
     return None if told is None or remote.get("test_clock") or told > now + LAG else told
@@ -50,9 +50,9 @@ def made_at(remote: dict[str, Any], now: float) -> int | None:
 def list_pages(
     gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, mark: ListCursor | None = None
 ) -> Iterator[Reply]:
-    """Read the pages of a list, after `mark` and of what was created `since`. Raises CannotLook.
+    """Read the pages of a list after `mark`, with the objects created `since`. Raises CannotLook.
 
-    An object may be on two pages. Those that appear meanwhile are on none.
+    An object may be on two pages. Objects that are created meanwhile are on none.
     """
     for page, _ in pages_with_cursor(gateway, model, since, mark):
         yield page
@@ -61,7 +61,7 @@ def list_pages(
 def pages_with_cursor(
     gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, mark: ListCursor | None = None
 ) -> Iterator[tuple[Reply, ListCursor | None]]:
-    """Read the same pages, each with the place after it; None, where nothing was read yet. Raises CannotLook."""
+    """Read the same pages, each with the cursor after it, which is None before the first object. Raises CannotLook."""
     asked = mark.asked if mark else 0
     for number, question in [*enumerate(model.resource.list_params)][asked:]:
         for page in _answers(gateway, model, question, since, mark):
@@ -92,18 +92,18 @@ def _answers(
         except LostCursor:
             if mark is None:
                 raise
-            # What was created in that second is read again; where a list knows no dates, all of it is.
+            # The objects of that second are read again; a list without dates is read again from its start.
             window = window if mark.born is None else {**window, "lte": mark.born}
             mark = None
 
 
 def cursor_after(page: Reply) -> ListCursor:
-    """Return the place after a page that is not empty."""
+    """Return the cursor after a page that is not empty."""
     return ListCursor(page.last["id"], created_second(page.last))
 
 
 def made_since(page: Reply, since: int | None) -> Reply:
-    """Return a page without what is known to be older."""
+    """Return a page without the objects that are known to be older."""
     if since is None:
         return page
     kept = [one for one in page.remote["data"] if not isinstance(one, dict) or (created_second(one) or since) >= since]
@@ -116,10 +116,10 @@ def is_not_there(
     *models: type[SyncedDocument],
     alive: Collection[type[SyncedDocument]] | None = None,
 ) -> bool:
-    """Whether Stripe's refusal of a list means that this account has no such thing: the one verdict of all commands.
+    """Whether Stripe's refusal of a list means that this account does not have this type. All commands decide it here.
 
-    It has none where we never saw any of it, and where it is not the key that may lack a permission: an unrestricted
-    one may read whatever there is. `alive` are the types that have living documents, if that was asked already.
+    It does if we have never seen such an object and the key lacks no permission: an unrestricted key may read
+    everything. `alive` are the types that have current documents, if the caller has already read that.
     """
     refused = isinstance(error, NotAvailable) or (isinstance(error, MissingPermission) and not gateway.restricted)
     return refused and {*models}.isdisjoint(having(models, {"live": True}) if alive is None else alive)

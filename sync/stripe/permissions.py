@@ -1,6 +1,6 @@
-"""What a restricted Stripe key must be allowed, for each thing that the service does: read off the registry.
+"""The permissions that a restricted Stripe key needs for each command, derived from the registry.
 
-Write includes read, as in the Dashboard. What a key lacks, Stripe names when it is asked: `rak_customer_write`.
+Write includes read, as in the Dashboard. Stripe's refusal names a missing permission: `rak_customer_write`.
 """
 
 from collections.abc import Iterable
@@ -14,7 +14,7 @@ PORTAL = "billing_portal.session"
 
 @dataclass(frozen=True)
 class Permissions:
-    """What a key may read, and what it may read and write, by kind; by groups, which the page tells one by one."""
+    """The kinds, or groups of kinds, that a key must read, and those that it must read and write."""
 
     read: tuple[str, ...] = ()
     write: tuple[str, ...] = ()
@@ -48,7 +48,7 @@ SPOKEN = {
 
 
 def members(groups: Iterable[str]) -> list[str]:
-    """Return the kinds that are named, groups by their members."""
+    """Return the named kinds, with each group replaced by its members."""
     every = kinds()
     of = {
         CREATED: [kind for kind, model in created_kinds().items() if model.resource.path],

@@ -1,4 +1,4 @@
-"""What is read of Stripe: an object as it is now, with its lists whole, and a list page by page."""
+"""Reads from Stripe: one object with its complete lists, or a list page by page."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
@@ -19,27 +19,27 @@ PAGE = 100  # objects in a page, the most that Stripe gives
 
 
 class Reading(ABC):
-    """The questions, for `Gateway`, which asks them."""
+    """The read methods of `Gateway`."""
 
     @abstractmethod
     def verify_account(self, *, bind: bool = True, quick: bool = False) -> None:
-        """Raise WrongAccount unless this is the Stripe of this database."""
+        """Raise WrongAccount unless the key belongs to the account of this database."""
 
     @abstractmethod
     def _reader(self, *, quick: bool) -> "stripe.StripeClient":
-        """Return who is to ask. Raises CannotLook when there is no time for it."""
+        """Return the client to read with. Raises CannotLook if no time is left."""
 
     @abstractmethod
     def _read(
         self, path: str, params: dict[str, Any], fits: About, client: "stripe.StripeClient | None" = None
     ) -> Answer:
-        """Ask, and return what the answer means."""
+        """Send a GET, and return the classified answer."""
 
     def get(self, path: str, *, quick: bool = False) -> Reply | None:
-        """Read one object as it is now, with its lists whole; None when Stripe says that it does not exist.
+        """Read one object with its complete lists; return None if Stripe says that it does not exist.
 
-        Raises CannotLook, of which ReadRefused says that Stripe answered. `quick` is for a webhook: each read ends
-        within the time that is left for it, or is not begun.
+        Raises CannotLook: as ReadRefused if Stripe answered. `quick` is for a webhook: a read that could not end in the
+        time that is left is not sent.
         """
         self.verify_account(bind=False, quick=quick)
         answer = self._read(path, _asking(path), about.at(path), self._reader(quick=quick))
@@ -53,9 +53,9 @@ class Reading(ABC):
         raise unread(path, answer)
 
     def read_on(self, reply: Reply, *, quick: bool = False) -> Reply:
-        """Return a reply with the lists whole of which its object shows the first ten. Raises CannotLook.
+        """Return a reply in which the lists that show only their first ten are complete. Raises CannotLook.
 
-        It then looked like this at some time between the first read and the last.
+        The object then looked like this at some time between the first read and the last.
         """
         for name, address in shortened(reply.remote).items():
             path, _, query = address.partition("?")
@@ -71,10 +71,11 @@ class Reading(ABC):
         return reply
 
     def pages(self, path: str, *, after: str | None = None, quick: bool = False, **params: Any) -> Iterator[Reply]:
-        """Read a list page by page, newest first; `remote` is the page. Raises CannotLook: whole or not at all.
+        """Read a list page by page, newest first; `remote` is the page. Raises CannotLook unless it ends.
 
-        `after` is the id of an object to go on from. Raises LostCursor if that one, or the last of a page, was removed
-        meanwhile; ReadRefused when Stripe shows no such list: NotAvailable to this account, NoOwner as that is gone.
+        `after` is the id of the object to continue after. Raises LostCursor if that object, or the last of a page, was
+        removed meanwhile; ReadRefused if Stripe refuses the list; as NotAvailable if this account does not have it, as
+        NoOwner if its owner is deleted.
         """
         self.verify_account(bind=False)
         params |= _asking(path)
@@ -91,12 +92,12 @@ class Reading(ABC):
             if not answer.remote.get("has_more") or not answer.remote["data"]:
                 return
             last = answer.last["id"]
-            if last == cursor.get("starting_after"):  # a cache on the way gives the same page for ever
-                raise CannotLook(f"GET {path}: the list does not go on after {last}")
+            if last == cursor.get("starting_after"):  # a cache between us and Stripe repeats one page
+                raise CannotLook(f"GET {path}: the list does not continue after {last}")
             cursor = {"starting_after": last}
 
     def first(self, path: str, **params: Any) -> dict[str, Any] | None:
-        """Return the newest object of a list, or None when it is empty. Raises CannotLook."""
+        """Return the newest object of a list, or None if the list is empty. Raises CannotLook."""
         answer = self._read(path, {**params, "limit": 1}, about.a_page(path))
         if not isinstance(answer, Reply):
             raise unread(path, answer)

@@ -1,6 +1,6 @@
-"""Why Stripe did not answer: what stood in the way, and what to do about it, a sentence each, without a secret.
+"""Explains why Stripe did not answer: the cause and a remedy, without a secret.
 
-It is read from the kind of the error alone, and from its number: what an error says may show the password of a proxy.
+Only the type and the number of an error are read, because its message may quote the password of a proxy.
 """
 
 import errno
@@ -19,12 +19,12 @@ from stripe_mongo_sync.sync.stripe.transport import proxy_of
 STATUS = "https://status.stripe.com"
 TRUSTED = "REQUESTS_CA_BUNDLE or SSL_CERT_FILE"
 PROXIES = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
-REASON = re.compile(r"[\w ,.'-]{1,120}")  # of a certificate that fails, as OpenSSL says it
+REASON = re.compile(r"[\w ,.'-]{1,120}")  # OpenSSL's reason for rejecting a certificate
 
 
 @dataclass(frozen=True)
 class Silence:
-    """Why there was no answer of Stripe's, and what an operator can do."""
+    """Why Stripe did not answer, and what an operator can do."""
 
     why: str
     do: str
@@ -34,7 +34,7 @@ class Silence:
 
 
 def silence(error: StripeError, url: str) -> Silence | None:
-    """Return why nothing came of a request to this address; None where Stripe, or somebody in its place, answered."""
+    """Return why a request to this address got no answer; None if Stripe, or a server in its place, answered."""
     through = proxy_of(url)
     if error.http_status == 407:
         return _login(through)
@@ -42,7 +42,7 @@ def silence(error: StripeError, url: str) -> Silence | None:
         return None
     if error.http_status is not None:
         return Silence(
-            f"somebody between here and Stripe answered for it, with {error.http_status}",
+            f"a server between here and Stripe answered in its place, with {error.http_status}",
             "let this machine reach api.stripe.com, past any login page",
         )
     chain = list(_chain(error.__cause__ or error.__context__))
@@ -56,19 +56,19 @@ def _of_proxy(chain: list[BaseException], through: str | None) -> Silence | None
         return None  # beyond it
     if any("407" in str(each) for each in chain if isinstance(each, OSError)):
         return _login(through)
-    named = through or "that is named"
+    named = through or "in the environment"
     if _has(chain, *UNFIT):
-        return Silence(f"the proxy {named} is none that can be used", f"correct {PROXIES}")
+        return Silence(f"the proxy {named} cannot be used", f"correct {PROXIES}")
     how = " (its name is not known)" if _has(chain, *NAMELESS) else ""
     return Silence(
-        f"the proxy {named} cannot be reached, or does not let us through{how}",
+        f"the proxy {named} cannot be reached, or rejects the request{how}",
         f"correct {PROXIES}, or name Stripe's host in NO_PROXY",
     )
 
 
 def _login(through: str | None) -> Silence:
     return Silence(
-        f"the proxy {through or 'on the way'} wants to know who asks (407)",
+        f"the proxy {through or 'before Stripe'} requires a user and a password (407)",
         f"put its user and password into {PROXIES}: http://user:password@host:port",
     )
 
@@ -79,14 +79,14 @@ def _of_tls(chain: list[BaseException]) -> Silence | None:
             told = REASON.fullmatch(getattr(each, "verify_message", "") or "")
             return Silence(
                 f"its certificate is not trusted{f' ({told[0]})' if told else ''}",
-                f"if a proxy of yours opens TLS, name its certificate in {TRUSTED}; else somebody listens in",
+                f"if a proxy of yours intercepts TLS, name its certificate in {TRUSTED}; if not, an attacker may",
             )
     if any(isinstance(each, OSError) and "TLS CA certificate bundle" in str(each) for each in chain):
-        return Silence("there are no certificates to trust", f"correct {TRUSTED}: no such file can be read")
+        return Silence("there are no certificates to trust", f"correct {TRUSTED}: its file cannot be read")
     if any(isinstance(each, ssl.SSLError) and each.reason == "NO_CERTIFICATE_OR_CRL_FOUND" for each in chain):
-        return Silence("there are no certificates to trust", f"correct {TRUSTED}: there is none in that file")
+        return Silence("there are no certificates to trust", f"correct {TRUSTED}: its file contains none")
     if _has(chain, ssl.SSLError, requests.exceptions.SSLError):
-        return Silence("no TLS connection comes about", "see whether that address speaks https, and what is between")
+        return Silence("no TLS connection can be made", "check that this address speaks https, and what is in between")
     return None
 
 
@@ -95,18 +95,20 @@ def _of_network(chain: list[BaseException]) -> Silence:
         return Silence("the name of its host is not known here", "correct STRIPE_API_BASE, or this machine's DNS")
     if _has(chain, ConnectionRefusedError):
         return Silence(
-            "the connection was refused: nobody listens there", "correct STRIPE_API_BASE, or let the firewall pass it"
+            "the connection was refused: no server listens there", "correct STRIPE_API_BASE, or open the firewall"
         )
     if any(isinstance(each, OSError) and each.errno in NO_GET for each in chain):
-        return Silence("no way leads there", "see whether this machine reaches the internet at all")
+        return Silence("there is no route to the host", "check that this machine reaches the internet")
     if _has(chain, requests.exceptions.ConnectTimeout):
         return Silence(
-            "no connection came about in time", "let this machine reach api.stripe.com, port 443: a firewall drops it"
+            "no connection was made in time", "let this machine reach api.stripe.com, port 443: a firewall may block it"
         )
     if _has(chain, requests.exceptions.ReadTimeout, urllib3.ReadTimeoutError, TimeoutError):
-        return Silence("it was asked, and did not answer in time", f"wait; see {STATUS}")
+        return Silence("it did not answer the request in time", f"wait; see {STATUS}")
     if _has(chain, urllib3.ProtocolError, ConnectionResetError, BrokenPipeError, ConnectionAbortedError):
-        return Silence("the connection broke off before an answer came", f"wait; see {STATUS}, and what is between")
+        return Silence(
+            "the connection broke before an answer came", f"wait; see {STATUS}, and check what is in between"
+        )
     return Silence("no readable answer came", f"try again; see {STATUS}")
 
 
@@ -120,7 +122,7 @@ def _has(chain: list[BaseException], *kinds: type[BaseException]) -> bool:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, and all that it came from: requests and urllib3 wrap each other's in several ways."""
+    """Yield an error and all of its causes: requests and urllib3 wrap each other's errors in several ways."""
     seen: list[BaseException] = []
     todo = [error]
     while todo:

@@ -1,6 +1,6 @@
-"""Patience: one run keeps to so many requests a second, slows down when Stripe says so, and gives up on an outage.
+"""Throttle: it limits the Stripe requests of one run, slows down after a 429, and ends the run in an outage.
 
-Reads and writes are paced alike. What the callers at the live doors ask is never held up: they have no patience.
+It limits reads and writes alike. Only reconcile and backfill are throttled, never API requests or webhooks.
 """
 
 import time
@@ -17,23 +17,22 @@ from stripe_mongo_sync.sync.process.limits import RATE
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.stripe.answers import Answer, Unknown
 
-OUTAGE_AFTER = 300.0  # seconds without one answer: then it is no hiccup
-RUN_OUTAGE_AFTER = 60.0  # the same for a run that comes again in minutes, and holds a lease of two
-WAITS = (timedelta(seconds=1), timedelta(seconds=60))  # after a failure; each is twice the one before
-TRIES = 5  # of a request that Stripe asks to repeat, where the next may well be answered
-LONGEST_GAP = 1.0  # seconds between two requests, however often Stripe says that there are too many
-RECOVERY = 0.99  # after each good answer the gap shrinks to this part of itself
+OUTAGE_AFTER = 300.0  # s without an answer until a long read ends
+RUN_OUTAGE_AFTER = 60.0  # s, for a run that is repeated in minutes and holds a lease of two
+WAITS = (timedelta(seconds=1), timedelta(seconds=60))  # the first and the longest wait after a failure; each doubles
+TRIES = 5  # attempts of a request that Stripe asks to repeat (409 or 429)
+LONGEST_GAP = 1.0  # s between two requests, however often Stripe answers 429
+RECOVERY = 0.99  # each good answer multiplies the gap by this
 
 Ask = Callable[[Callable[[], Answer]], Answer]
 
-CALL_POLICY: ContextVar[Ask] = ContextVar(
-    "CALL_POLICY", default=lambda call: call()
-)  # how a request is made: at once, or with patience
+# How this context makes a request: immediately, or throttled.
+CALL_POLICY: ContextVar[Ask] = ContextVar("CALL_POLICY", default=lambda call: call())
 
 
 @dataclass
 class Throttle:
-    """The pace of one run: at most `rate` requests a second, and none after `outage_after` seconds of silence.
+    """Limits one run to `rate` requests a second, and ends it after `outage_after` seconds without an answer.
 
     A `retry_all` one repeats whatever failed: a long read may, as it changes nothing. The others repeat only what
     Stripe asks them to (too many requests, or another one under way), for a while: so an operation keeps its key, and
@@ -49,11 +48,11 @@ class Throttle:
     _gap: float = field(default=0.0, init=False)
     _next: float = field(default=0.0, init=False)
     _failures: int = field(default=0, init=False)  # in a row, whatever was asked
-    _silent_since: float | None = field(default=None, init=False)  # when the first of them began
+    _silent_since: float | None = field(default=None, init=False)  # when the first failure of this row began
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Ask Stripe with patience meanwhile."""
+        """Throttle the requests of this context while the block runs."""
         token = CALL_POLICY.set(self.ask)
         try:
             yield
@@ -61,12 +60,12 @@ class Throttle:
             CALL_POLICY.reset(token)
 
     def ask(self, call: Callable[[], Answer]) -> Answer:
-        """Make a request when its turn has come, and again where that may help. Raises Outage, Stopped."""
+        """Make a request when its turn has come, and retry it where that may help. Raises Outage, Stopped."""
         tries = 0
         while True:
             began = self._turn()
             answer = call()
-            if not isinstance(answer, Unknown) or answer.saved:  # what Stripe remembers is an answer, too
+            if not isinstance(answer, Unknown) or answer.saved:  # a saved error is an answer, too
                 self._silent_since, self._failures = None, 0
                 self._gap *= RECOVERY
                 return answer
@@ -74,22 +73,22 @@ class Throttle:
             self._failed(answer, began)
             if not self.retry_all and not (answer.retry_later and tries < TRIES):
                 return answer
-            STOP.give_up()  # nothing was done, and who knows when it will be
+            STOP.give_up()  # nothing was done, and there may be no answer for minutes
 
     def _failed(self, answer: Unknown, began: float) -> None:
-        """Let the whole run wait, not this request alone: the next one would fail as well."""
+        """Let the whole run wait, not only this request: the next one would probably fail, too."""
         self._failures += 1
         now = self.clock()
         self._silent_since = began if self._silent_since is None else self._silent_since
         if now - self._silent_since > self.outage_after:
             raise Outage(f"Stripe has not answered for {_spoken(self.outage_after)}: {answer.reason}")
-        if answer.retry_later:  # too many: half as many from now on
+        if answer.retry_later:  # halve the rate from now on
             self._gap = min(max(self._gap, 1 / self.rate) * 2, max(LONGEST_GAP, 1 / self.rate))
         wait = answer.retry_after if answer.retry_after is not None else backoff(self._failures, WAITS).total_seconds()
         if answer.retry_after is not None and wait > self.outage_after and not self.retry_all:
             raise Outage(f"{answer.reason}, and asks us to wait {wait:.0f} s")
         self._next = max(self._next, now + min(wait, self.outage_after))
-        log.warning("%s; asking again in %.0f s", answer.reason, wait)
+        log.warning("%s; next request in %.0f s", answer.reason, wait)
 
     def _turn(self) -> float:
         now = self.clock()

@@ -1,4 +1,4 @@
-"""The way to Stripe: HTTP by sessions of this process alone, one a thread, and past any proxy where Stripe is local."""
+"""HTTP transport to Stripe, with one session for each thread of this process, and without a proxy to a local host."""
 
 import socket
 import threading
@@ -18,9 +18,9 @@ from stripe_mongo_sync.sync.process.mongodb_address import is_local
 
 
 class Transport(stripe.HTTPClient):
-    """What stripe-python sends with. Any number of threads may use one, and so may whoever a process forks.
+    """The HTTP client of stripe-python. Any number of threads and forked children may use one.
 
-    `trusted` is a file, or a folder, of certificates to trust in place of those that stripe-python brings.
+    `trusted` is a file or a directory of certificates to trust in place of stripe-python's.
     """
 
     name = "requests"
@@ -32,16 +32,16 @@ class Transport(stripe.HTTPClient):
         in_every_child(self.renew)
 
     def renew(self) -> None:
-        """Let every thread begin a new session; idle connections end with the last session that holds them.
+        """Let every thread start a new session; idle connections end with the last session that holds them.
 
-        In a child that is its own copy: what closes is a number of a socket, and the parent's side hears nothing.
+        A child closes only its own copies of the sockets, so that the parent's connections stay open.
         """
         self._of_thread = threading.local()
 
     def request(  # type: ignore[override]  # bytes, as every client of stripe-python returns in fact
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
-        """Send one request. Raises APIConnectionError, whose cause says what happened."""
+        """Send one request. Raises APIConnectionError, whose cause is the original error."""
         try:
             answer = self._session.request(
                 method,
@@ -51,11 +51,11 @@ class Transport(stripe.HTTPClient):
                 timeout=self._timeout,
                 verify=self._trusted or stripe.ca_bundle_path,
                 proxies=proxies(url),
-                allow_redirects=False,  # Stripe sends nobody elsewhere, and the key must not go there
+                allow_redirects=False,  # Stripe never redirects, and another host must not get the key
             )
             return answer.content, answer.status_code, answer.headers
         except (requests.RequestException, OSError, ValueError) as error:
-            # What it says may show the address of a proxy, with its password.
+            # Its message may quote a proxy's address, with the password.
             message = f"Stripe was not reached ({type(error).__name__})"
             raise stripe.APIConnectionError(message) from error  # type: ignore[no-untyped-call]
 
@@ -64,23 +64,23 @@ class Transport(stripe.HTTPClient):
         session: requests.Session | None = getattr(self._of_thread, "session", None)
         if session is None:
             session = self._of_thread.session = requests.Session()
-            session.trust_env = False  # a ~/.netrc would take the place of the key; proxies are asked for below
+            session.trust_env = False  # a ~/.netrc would replace the key; `proxies` reads the proxies
         return session
 
     def close(self) -> None:
-        """Let the connections go."""
+        """Abandon the connections."""
         self.renew()
 
 
 def let_go(session: requests.Session) -> None:
-    """Leave a session, which is somebody else's, as it is, but without its connections: as it would be unpickled."""
+    """Remove the connections of an application's session, but nothing else: as if it were unpickled."""
     for adapter in session.adapters.values():
         if isinstance(adapter, HTTPAdapter):
             adapter.__setstate__(adapter.__getstate__())
 
 
 def is_here(host: str) -> bool:
-    """Whether a host is this machine, however it is written: localhost, 127.1, [::1], 0.0.0.0."""
+    """Whether a host is this machine, in any notation: localhost, 127.1, [::1], 0.0.0.0."""
     host = host.rstrip(".").lower()
     if is_local(host) or host.endswith(".localhost"):
         return True
@@ -95,12 +95,12 @@ def is_here(host: str) -> bool:
 
 
 def proxies(url: str) -> dict[str, str]:
-    """Return the proxies that the environment names for an address; none for a local one, whatever NO_PROXY says."""
+    """Return the environment's proxies for an address; none for a local one, whatever NO_PROXY says."""
     return {} if is_here(urlsplit(url).hostname or "") else dict(get_environ_proxies(url))
 
 
 def proxy_of(url: str) -> str | None:
-    """Return the proxy through which an address is asked, without what logs in there; None: it is asked directly."""
+    """Return the proxy for an address, without its credentials, or None if there is none."""
     chosen = select_proxy(url, proxies(url))
     if not chosen:
         return None

@@ -195,7 +195,7 @@ def test_a_403_in_the_middle_of_a_retry_rolls_nothing_back(world: World) -> None
         assert world.reconcile().exit_code in (1, 2)
 
     assert customer.fetch_latest().status == Status.PENDING
-    assert "may not be searched" in customer.fetch_latest().review
+    assert "cannot be searched" in customer.fetch_latest().review
     world.stripe.clear_faults()
     operations.retry(str(customer.id))
     assert customer.fetch_latest().status == Status.ROLLED_BACK
@@ -260,7 +260,7 @@ def test_an_object_without_a_key_that_may_be_ours_puts_the_document_in_review(wo
     report = world.converge()
 
     assert report.exit_code == 1
-    assert "no key tells" in customer.fetch_latest().review
+    assert "no event shows its creation key" in customer.fetch_latest().review
     assert customer.fetch_latest().status == Status.PENDING, "nothing is given up while it may be there"
     assert len(world.stripe.objects("customer")) == 1, "nothing is undone on a guess"
 
@@ -284,7 +284,7 @@ def test_a_twin_on_which_money_hangs_is_left_to_a_person(world: World) -> None:
     report = world.converge()
 
     assert report.exit_code == 1
-    assert "/v1/subscriptions has something of it" in customer.fetch_latest().review
+    assert "/v1/subscriptions shows an object of it" in customer.fetch_latest().review
     assert len(world.stripe.objects("customer")) == 1
 
 
@@ -363,7 +363,7 @@ def test_a_cloned_database_sends_nothing_of_its_original(world: World) -> None:
     report = world.reconcile()
 
     assert report.exit_code == 1
-    assert "another installation" in customer.fetch_latest().review
+    assert "this database is a clone" in customer.fetch_latest().review
     assert len([request for request in world.stripe.requests if request.method == "POST"]) == before
 
 
