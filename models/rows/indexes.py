@@ -35,7 +35,7 @@ def expiry(keep: timedelta) -> IndexModel:
 class Gap:
     """What a collection lacks: indexes that are missing or mean something else, and an expiry of another length.
 
-    `foreign` are unique indexes that are not ours: they forbid what we do not forbid.
+    `foreign` are indexes that are not ours and do something: forbid what we do not forbid, or delete what we keep.
     """
 
     collection: Collection[Any]
@@ -121,7 +121,9 @@ def gap(collection: Collection[Any], wanted: Sequence[IndexModel]) -> Gap:
         if index not in missing and (_meaning(index.document), index.document.get(EXPIRY)) not in meant
     ]
     ours = [_meaning(index.document) for index in wanted]
-    foreign = [name for name, index in found.items() if index.get("unique") and _meaning(index) not in ours]
+    replaced = {index.document["name"] for index in missing}  # `build` clears the way
+    acts = [name for name, index in found.items() if index.get("unique") or EXPIRY in index]
+    foreign = [name for name in acts if _meaning(found[name]) not in ours and name not in replaced]
     others = tuple(f"{collection.name}.{name}" for name in foreign)
     return Gap(collection, tuple(missing), tuple(late), others, exists=bool(found))
 

@@ -30,6 +30,11 @@ Row = dict[str, Any]
 Where = Mapping[str, Any]
 THERE = {"$exists": True}
 WRITING = frozenset(("$out", "$merge"))  # the stages of an aggregation that write
+NOT_MADE_BY_US = {  # options of a collection, which nobody can take from it: each would lose or confuse rows of ours
+    "capped": "a capped collection",
+    "expireAfterSeconds": "a collection whose rows expire",
+    "collation": "a collection with a collation",  # to which cus_a and cus_A may be one
+}
 LOOKED_AT = 20  # rows at each end of a collection: where others were first, or still write, one of theirs is among them
 
 
@@ -272,4 +277,5 @@ def _other_kind(told: Mapping[str, Any]) -> str | None:
     """Return what MongoDB has of a name that is no collection as we make them; None where it is one."""
     if told["type"] != "collection":
         return f"a {told['type']}"
-    return "a capped collection" if told.get("options", {}).get("capped") else None
+    options = told.get("options", {})
+    return next((kind for option, kind in NOT_MADE_BY_US.items() if options.get(option)), None)

@@ -72,5 +72,5 @@ def _lines(told: dict[str, Any]) -> list[str]:
         *(f"missing: {name}" for name in told["missing"]),
         *(f"built: {name}" for name in told["built"]),
         *(f"could not be built: {name}: {why}" for name, why in told["failed"].items()),
-        *(f"not ours, and rejects documents that we accept: {name}" for name in told["foreign"]),
+        *(f"not ours, and rejects documents that we accept, or deletes them: {name}" for name in told["foreign"]),
     ]

@@ -271,7 +271,8 @@ def _indexes() -> Iterator[Finding]:
         told = f"these indexes are missing or wrong: {', '.join(missing)}"
         yield Finding("indexes", Level.PROBLEM, told, f"{COMMAND} builds them")
     if foreign := [name for gap in found for name in gap.foreign]:
-        told = f"these unique indexes are not ours, and reject documents that we accept: {', '.join(foreign)}"
+        names = ", ".join(foreign)
+        told = f"these indexes are not ours, and reject documents that we accept, or delete them: {names}"
         yield Finding("indexes", Level.PROBLEM, told, "drop them")
     if not found:
         yield Finding("indexes", Level.OK, "all indexes exist, and all are right")

@@ -85,11 +85,20 @@ def test_a_word_that_is_our_mark_is_none_by_its_name_and_no_view_is_a_collection
         "orders": {"viewOn": "nothing", "pipeline": []},
         "customers": {"capped": True, "size": 4096},
         "charges": {"timeseries": {"timeField": "t"}},
+        "coupons": {"clusteredIndex": {"key": {"_id": 1}, "unique": True}, "expireAfterSeconds": 5},
+        "prices": {"collation": {"locale": "en", "strength": 1}},
     }
     for name, options in made.items():
         shared.create_collection(name, **options)
     told = start(shared, new_database)
-    assert "charges (a timeseries), customers (a capped collection), orders (a view)" in told
+    said = {
+        "charges": "a timeseries",
+        "coupons": "a collection whose rows expire",
+        "customers": "a capped collection",
+        "orders": "a view",
+        "prices": "a collection with a collation",
+    }
+    assert ", ".join(f"{name} ({kind})" for name, kind in said.items()) in told
     assert {name for name in shared.list_collection_names() if not name.startswith("system.")} == {*made}
 
 
