@@ -101,10 +101,11 @@ def _of(settings: Settings) -> str:
 
 
 def _refuse_newer(schema: Value) -> None:
-    if (number := schema.get("number", 0)) > NUMBER:
+    number = schema.get("number", 0)
+    if not (isinstance(number, int | float) and number <= NUMBER):  # what we cannot read, we did not write
         raise BadSettings(
             [
-                f"MONGODB_URI names a database of schema {number}, and this version knows schemas up to {NUMBER}: a "
+                f"MONGODB_URI names a database of schema {number!r}, and this version knows schemas up to {NUMBER}: a "
                 "newer version has worked on it. Nothing was changed; run that version or a later one here, or restore "
                 "the backup from before the upgrade"
             ]

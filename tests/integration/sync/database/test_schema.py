@@ -110,6 +110,14 @@ def test_a_newer_database_is_refused_and_nothing_is_changed(
     open_database(replace(shop.read, mongodb_uri=database.replace("/test_", "/another_")))  # nothing was left open
 
 
+def test_a_number_that_this_version_cannot_read_is_a_newer_one(shop: World, beside: Database[Any]) -> None:
+    State.write(SCHEMA, NEWER)
+    for number in (str(NUMBER), None, [NUMBER], float("nan"), {"major": NUMBER}):
+        beside.sync_state.update_one({"_id": SCHEMA}, {"$set": {"value.number": number}})
+        with pytest.raises(BadSettings, match=f"names a database of schema .*up to {NUMBER}"):
+            shop.start()
+
+
 def test_a_version_that_ends_late_does_not_lower_the_number_of_a_newer_one(shop: World) -> None:
     State.write(SCHEMA, NEWER)
 
