@@ -1,8 +1,8 @@
-"""The picture of the database: one file for each thing that is stored.
+"""The MongoDB schema: one module for each stored type.
 
-A Stripe type is one file here (`customer.py`, `product.py`, …); what has none is a row in `mirrored.py`. Importing this
-package registers all of them, and routes, commands, events, reconcile and docs follow from that registry. Named below
-is only what others import by name.
+A Stripe type is one file here (`customer.py`, `product.py`, …), or a row in `mirrored.py`. Importing this package
+registers all of them, and routes, commands, events, reconcile and docs follow from that registry. Only the names that
+other packages import are listed below.
 """
 
 from importlib import import_module

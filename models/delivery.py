@@ -1,4 +1,4 @@
-"""Deliveries: one row for each notice and each hook that had asked for it, and what became of it."""
+"""Deliveries: one row for each notice and each hook that subscribed to it, with its state."""
 
 import json
 from collections.abc import Callable
@@ -22,15 +22,15 @@ ATTEMPT_LOST = "the attempt did not come back: the hook hung or ended its proces
 
 
 class DeliveryState(StrEnum):
-    """What became of a delivery."""
+    """The state of a delivery."""
 
-    PENDING = "pending"  # to be made, or to be made again
+    PENDING = "pending"  # due, or to be tried again
     DONE = "done"  # the hook returned
-    DEAD = "dead"  # gave up: replayable by an operator
+    DEAD = "dead"  # given up after the last attempt; an operator can replay it
 
 
 class Delivery(Claimable):
-    """One notice on its way to one hook. Its id, `<notice id>:<hook>`, is the same however often it is moved here."""
+    """One notice for one hook. Its id, `<notice id>:<hook>`, makes a repeated insert harmless."""
 
     meta: ClassVar = {"collection": "hook_deliveries", "strict": False, "auto_create_index": False, "index_cls": False}
     indexes: ClassVar[list[IndexModel]] = [
@@ -40,7 +40,7 @@ class Delivery(Claimable):
     id: str = StringField(primary_key=True)
     notice: str = StringField()
     name: str = StringField()
-    at: datetime = DateTimeField()  # when it happened
+    at: datetime = DateTimeField()  # when the fact happened
     hook: str = StringField()
     kind: str = StringField()  # of the document; "event" for Stripe's events
     document: ObjectId | None = ObjectIdField()
@@ -51,14 +51,14 @@ class Delivery(Claimable):
     erased_at: datetime | None = DateTimeField()
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells it from others."""
+        """Return the fields that identify it in logs."""
         return {"state": self.state}
 
     @classmethod
     def enqueue(
         cls, notice: dict[str, Any], hook: str, kind: str, *, document: ObjectId | None = None, raw: bytes | None = None
     ) -> bool:
-        """Insert the delivery of a notice to a hook; False when it is there already."""
+        """Insert the delivery of a notice to a hook; return False if it exists already."""
         cls.insert_collection()  # what is made for a first row is not under the time limit of its words
         if raw is None:
             return cls._insert(notice, hook, kind, document, None, erased=False)
@@ -109,25 +109,25 @@ class Delivery(Claimable):
         return True
 
     def claim_attempt(self, lease: timedelta) -> Self | None:
-        """Claim it for one attempt. Until that comes back, the row says that it did not."""
+        """Claim it for one attempt, or return None. Until the attempt ends, the row says that it was lost."""
         return self.claim(lease, error=ATTEMPT_LOST)
 
     def succeed(self, note: str | None = None, *, bare: str | None = None) -> Self | None:
-        """Say that it is done; of a `note` that quotes an error, `bare` is left where somebody was forgotten."""
+        """Mark it done, with a `note`; if its person was erased, with `bare`, which quotes no error."""
         told = self._unless_erased(note, bare)
         return self._change(
             {"state": DeliveryState.DONE, "error": told, "lease": None, "dead_at": None, "settled_at": from_now()}
         )
 
     def fail(self, error: str, delay: timedelta, *, bare: str | None = None) -> Self | None:
-        """Say why an attempt failed; it is due again after `delay`.
+        """Record why an attempt failed; it is due again after `delay`.
 
-        What an exception says may quote a person: where they were forgotten, `bare` is what it says without words.
+        An exception's text may quote a person: if they were erased, `bare` is stored instead.
         """
         return self._change({"error": self._unless_erased(error, bare), "lease": from_now(delay)})
 
     def mark_dead(self, error: str | None, *, bare: str | None = None) -> Self | None:
-        """Give up, and say why likewise."""
+        """Give it up, and record why, as `fail` does."""
         told = self._unless_erased(error, bare)
         return self._change({"state": DeliveryState.DEAD, "error": told, "lease": None, "dead_at": from_now()})
 
@@ -136,11 +136,11 @@ class Delivery(Claimable):
         return Expression({"$cond": [{"$gt": ["$erased_at", None]}, literal(bare), literal(error)]})
 
     def erase(self, raw: bytes | None) -> Self | None:
-        """Take out the body of the event, and what the hook said; None when somebody else has it."""
+        """Replace the body of the event and remove the hook's error; return None if a worker has claimed it."""
         return self._change({"raw": raw, "error": None, "erased_at": from_now()})
 
     def replay(self) -> Self | None:
-        """Begin anew, whatever became of it: it is due at once, with all of its attempts."""
+        """Reset it, in whatever state: it is due immediately, with all of its attempts."""
         return self._change(
             {
                 "state": DeliveryState.PENDING,

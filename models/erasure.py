@@ -1,7 +1,7 @@
-"""Erasures: who was forgotten, by ids alone, so that nothing which comes later brings them back.
+"""Erasures: the persons who were erased, by ids alone, so that no later event stores their data again.
 
-A row names all of Stripe's objects that belong to the person. Written before anything is erased, it is also what is
-still to be done: until the row is at rest, reconcile goes on with it.
+A row names all of Stripe's objects that belong to the person. It is written before anything is erased, and reconcile
+continues the erasure until the row is at rest.
 """
 
 import threading
@@ -25,9 +25,9 @@ from stripe_mongo_sync.models.rows.database import database
 from stripe_mongo_sync.models.rows.indexes import A_DATE
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
-RECHECK_AFTER = timedelta(minutes=15)  # far longer than any work that was begun before and knows nothing of the erasure
-HOLDS = timedelta(seconds=0.5)  # a write may begin so long after its look at the erasures, by MongoDB's clock
-WRITES = timedelta(seconds=2)  # and take so long; later than both together, nothing rests on that look
+RECHECK_AFTER = timedelta(minutes=15)  # far longer than any work that began before the erasure and does not know of it
+HOLDS = timedelta(seconds=0.5)  # a write begins at most this long after it read the erasures, by MongoDB's clock
+WRITES = timedelta(seconds=2)  # and takes at most this long; after both, no write relies on that read
 TOO_LATE = (241, 50)  # MongoDB's codes of a conversion that fails, see `_in_time`, and of a time limit
 LOOKS = 3
 
@@ -37,7 +37,7 @@ pause: Callable[[float], Any] = threading.Event().wait
 
 @remembers
 class Erasure(OwnRows):
-    """One person, by the id of their customer's document."""
+    """The erasure of one person, by the id of their customer's document."""
 
     meta: ClassVar = {"collection": "erasures", "strict": False, "auto_create_index": False, "index_cls": False}
     indexes: ClassVar[list[IndexModel]] = [
@@ -49,15 +49,15 @@ class Erasure(OwnRows):
     mark: ClassVar[str] = "named"
     mark_is: ClassVar[str] = "array"
     id: ObjectId = ObjectIdField(primary_key=True)
-    named: list[str] = ListField(StringField())  # all that belongs to the person, by its id at Stripe
-    at: datetime = DateTimeField()  # when it was asked for
-    scrubbed_at: datetime | None = DateTimeField()  # since then nothing personal was seen here
-    lease: datetime | None = DateTimeField()  # when to look again; None: nothing is left to do
-    named_at: datetime | None = DateTimeField()  # when all that is named was, by MongoDB's clock
+    named: list[str] = ListField(StringField())  # Stripe's ids of all objects that belong to the person
+    at: datetime = DateTimeField()  # when it was requested
+    scrubbed_at: datetime | None = DateTimeField()  # when a pass first found no personal data
+    lease: datetime | None = DateTimeField()  # when to check again; None: the erasure is complete
+    named_at: datetime | None = DateTimeField()  # when the last of these ids was added, by MongoDB's clock
 
     @classmethod
     def begin(cls, customer: ObjectId, objects: Iterable[str]) -> Self:
-        """Note that a person is to be forgotten, or that more is known to belong to them."""
+        """Record that a person is to be erased, or that more objects belong to them."""
         new = {"scrubbed_at": None, "lease": from_now(RECHECK_AFTER)}
         with suppress(DuplicateKeyError):
             cls.insert_collection().find_one_and_update(
@@ -75,8 +75,8 @@ class Erasure(OwnRows):
         return erasure
 
     def wait(self, erased: bool) -> None:
-        """Wait until no write can rest on what was so before this row named all that it names, and, where a document
-        was `erased` just now, before that: see `unless_forgotten`.
+        """Wait until no write can rely on a read from before this row named all its ids and, if a document was `erased`
+        just now, from before that: see `unless_forgotten`.
         """
         now = clock.now() - clock.TEST_OFFSET
         since = now if erased else self.named_at or now - HOLDS - WRITES
@@ -85,18 +85,18 @@ class Erasure(OwnRows):
             now = clock.now() - clock.TEST_OFFSET
 
     def claim(self) -> Self | None:
-        """Take an overdue one; None when somebody was faster."""
+        """Claim it while it is due; return None if another worker was first."""
         return self._changed(lease=from_now(RECHECK_AFTER))
 
     def record_clean_pass(self) -> Self | None:
-        """Note that nothing personal is left. Who says so a second time, later than `RECHECK_AFTER`, ends it."""
+        """Record a pass that found no personal data. The second, at least `RECHECK_AFTER` later, completes it."""
         over = self.scrubbed_at is not None and clock.now() - self.scrubbed_at >= RECHECK_AFTER
         return self._changed(
             scrubbed_at={"$ifNull": ["$scrubbed_at", from_now()]}, lease=None if over else from_now(RECHECK_AFTER)
         )
 
     def cancel(self) -> bool:
-        """Drop it: Stripe refused to delete the customer, who stays."""
+        """Delete the row, because Stripe refused to delete the customer; return False if another worker has it."""
         gone = self.own_rows().find_one_and_delete({"_id": self.id, "lease": self.lease})
         return gone is not None
 
@@ -108,7 +108,7 @@ class Erasure(OwnRows):
 
     @classmethod
     def spare(cls, stripe_id: str) -> None:
-        """Let an object belong to nobody who was forgotten."""
+        """Remove an object from every erasure: it belongs to no erased person."""
         cls.own_rows().update_many({"named": stripe_id}, {"$pull": {"named": stripe_id}})
 
     @classmethod
@@ -118,7 +118,7 @@ class Erasure(OwnRows):
 
     @classmethod
     def concerns(cls, ids: set[str]) -> bool:
-        """Whether any of these objects belongs to somebody who was forgotten."""
+        """Whether any of these objects belongs to a person who was erased."""
         return cls._touched(ids) is not None
 
     @classmethod
@@ -128,12 +128,12 @@ class Erasure(OwnRows):
         write: Callable[[bool, Callable[[Any], Expression]], Written],
         as_of: datetime | None = None,
     ) -> Written:
-        """Return what `write` returns, called with whether any of these objects belongs to somebody who was forgotten,
-        and with what makes a value of the update fail when that is no longer sure.
+        """Return what `write` returns. It gets whether any of these objects belongs to an erased person, and a function
+        that makes a value of the update fail once that answer is too old.
 
-        An erasure is written, and its documents are erased, before it waits and searches the rows once more. So a row
-        with a person's words is there when it searches, or is never written. `as_of` is when a document that was not
-        erased was seen: as good as a look, and free.
+        An erasure is written, and its documents are erased, before it waits and searches the rows again. So a row with
+        personal data exists when it searches, or is never written. `as_of` is when a document was seen not to be
+        erased, which replaces the first read. Raises OperationFailure after three attempts that were too late.
         """
         for left in reversed(range(LOOKS)):
             erased, seen = cls._look(ids) if as_of is None else (False, as_of)
@@ -149,7 +149,7 @@ class Erasure(OwnRows):
 
     @classmethod
     def _look(cls, ids: set[str]) -> tuple[bool, datetime]:
-        """Return whether one of these is named, and when that was so, by MongoDB's clock."""
+        """Return whether an erasure names one of these ids, and MongoDB's time of that answer."""
         named = {"$match": {"named": {"$in": sorted(ids)}}}
         collection = cls.own_rows().name
         asked: list[dict[str, Any]] = [
@@ -168,7 +168,7 @@ class Erasure(OwnRows):
 
     @classmethod
     def include_if_related(cls, owners: set[str], more: set[str]) -> bool:
-        """The same, of what these decide whose it is; then `more` belongs to them, too."""
+        """Whether one of the `owners` belongs to a person who was erased; if so, record that `more` does, too."""
         touched = cls._touched(owners)
         if touched is None:
             return False
@@ -182,7 +182,7 @@ class Erasure(OwnRows):
 
 
 def _in_time(until: datetime, value: Any) -> Expression:
-    """Return the expression of a value that makes the whole update fail after that time."""
+    """Return the expression of a value with which the whole update fails after this time."""
     late = {"$toInt": {"$concat": ["too late: ", "$_id"]}}
     return Expression({"$cond": [{"$lt": ["$$NOW", until]}, literal(value), late]})
 

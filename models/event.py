@@ -27,21 +27,21 @@ from stripe_mongo_sync.models.rows.scrub import ERASED, ID, scrub
 
 
 class EventState(StrEnum):
-    """What became of an event."""
+    """The state of an event in the inbox."""
 
-    RECEIVED = "received"  # stored, not applied: to be drained
-    WAITING = "waiting"  # about an object that is unknown as yet, or whose document is in doubt
+    RECEIVED = "received"  # stored, not applied yet
+    WAITING = "waiting"  # its object is unknown so far, or its document is in doubt
     APPLIED = "applied"
-    STALE = "stale"  # older than what we knew
-    IGNORED = "ignored"  # not ours, or of no interest: `error` says which
-    DEAD = "dead"  # gave up after MAX_ATTEMPTS, or unreadable: replayable by an operator
+    STALE = "stale"  # older than the snapshot
+    IGNORED = "ignored"  # not ours, or not mirrored: `error` says which
+    DEAD = "dead"  # given up after MAX_ATTEMPTS, or unreadable; an operator can replay it
 
 
 class Via(StrEnum):
     """How an event came here."""
 
     WEBHOOK = "webhook"
-    LIST = "list"  # reconcile read it in Stripe's list: no webhook told of it
+    LIST = "list"  # reconcile read it in Stripe's list, and no webhook brought it
 
 
 OPEN = (EventState.RECEIVED, EventState.WAITING)
@@ -72,10 +72,10 @@ class Event(NoticeOutbox, Claimable):
     replays: int | None = IntField()  # how often an operator replayed it
     replayed_at: datetime | None = DateTimeField()  # and when, the last time
     received_at: datetime = DateTimeField()
-    erased_at: datetime | None = DateTimeField()  # since then it says which object changed, and shows nothing of it
+    erased_at: datetime | None = DateTimeField()  # since then it names its object and shows no content of it
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells it from others."""
+        """Return the fields that identify it in logs."""
         return {"type": self.type, "state": self.state}
 
     @classmethod
@@ -169,9 +169,9 @@ class Event(NoticeOutbox, Claimable):
         return before is None or before["state"] in mended
 
     def replay(self) -> Self | None:
-        """Open a row again, whatever became of it, as if it had just come: claimed, and noted that an operator did so.
+        """Reopen a row, in whatever state, as if it had just come: claimed, with the operator's replay counted.
 
-        None when somebody changed it at the same time.
+        Return None if another worker changed it at the same time.
         """
         return self._change(
             {
@@ -187,10 +187,12 @@ class Event(NoticeOutbox, Claimable):
     def finish(
         self, state: EventState, error: str | None = None, due: timedelta | None = None, bared: bytes | None = None
     ) -> Self | None:
-        """Say what became of a claimed row; open again, it is due after `due`. `bared` is all it keeps."""
+        """Record the result of a claimed row; an open one is due after `due`. If given, only `bared` stays of it."""
         is_open = state in OPEN
         erased = {} if bared is None else {**_left(bared), "erased_at": from_now()}
-        told = {"$cond": [{"$gt": ["$erased_at", None]}, None, literal(error)]}  # it may quote what was erased since
+        told = {
+            "$cond": [{"$gt": ["$erased_at", None]}, None, literal(error)]
+        }  # it may quote personal data that was erased since
         return self._change(
             {
                 **erased,
@@ -203,13 +205,13 @@ class Event(NoticeOutbox, Claimable):
         )
 
     def disown(self, event: dict[str, Any], error: str) -> Self | None:
-        """Say that a claimed row is of others, and why, and keep nothing of it but what it is about and whose it is."""
+        """Mark a claimed row as not ours, with the reason; only the ids of its object and its owner stay."""
         event = of_others(event)
         left = {"raw": without_content(event), "object_id": object_id(event), "error": error}
         return self._change({**left, "state": EventState.IGNORED, "lease": None, "settled_at": from_now()})
 
     def erase(self, event: dict[str, Any]) -> Self | None:
-        """Keep of it only which object changed; None when somebody else has it."""
+        """Remove all but which object changed; return None if a worker has claimed it."""
         return self._change({**_left(without_content(event)), "error": None, "erased_at": from_now()})
 
     @classmethod
@@ -219,21 +221,21 @@ class Event(NoticeOutbox, Claimable):
 
     @classmethod
     def hasten(cls, object_id: str) -> None:
-        """Let those rows be due now: whoever drains the inbox next applies them."""
+        """Make those rows due now, so that the next run applies them."""
         cls.own_rows().update_many(
             {"object_id": object_id, "state": EventState.WAITING}, [{"$set": {"lease": from_now()}}]
         )
 
     @classmethod
     def known(cls, ids: list[str]) -> set[str]:
-        """Return those of `ids` that have a row already, whatever its state: reading them again adds nothing."""
+        """Return those of `ids` that have a row already, in any state."""
         return {row.id for row in cls.objects(id__in=ids).only("id")}
 
 
 def storable(event: dict[str, Any], raw: bytes) -> bytes:
-    """Return the bytes to keep of an event: Stripe's own, unless there is a key in them.
+    """Return the bytes to store of an event: Stripe's own, with keys removed.
 
-    Of an object that is a key itself, nothing is kept; nor of one that is nested deeper than can be looked through.
+    An object that is a key itself, or is nested too deep to be searched, is not stored.
     """
     if not may_have_keys(raw):
         return raw
@@ -248,7 +250,7 @@ def storable(event: dict[str, Any], raw: bytes) -> bytes:
 
 
 def without_content(event: dict[str, Any]) -> bytes:
-    """Return an event that shows nothing of its object: it is in no API version, so whoever applies it looks."""
+    """Return an event without the content of its object. It has no API version, so applying it refreshes the object."""
     data, request = event.get("data"), event.get("request")
     remote = data.get("object") if isinstance(data, dict) else None
     kind = str(remote.get("object")) if isinstance(remote, dict) else ""
@@ -257,9 +259,9 @@ def without_content(event: dict[str, Any]) -> bytes:
     if model is not None and model.resource.deletes(event["type"]):
         shown["deleted"] = True
     told = request.get("idempotency_key") if isinstance(request, dict) else None
-    key = IdempotencyKey.parse(told) if isinstance(told, str) else None  # another's key may say anything
+    key = IdempotencyKey.parse(told) if isinstance(told, str) else None  # a key of another program may contain anything
     left = {name: scrub(event.get(name)) for name in ("created", "livemode")}
-    for name, form in (("account", ACCOUNT), ("context", ACCOUNTS)):  # by these it is judged when it is replayed
+    for name, form in (("account", ACCOUNT), ("context", ACCOUNTS)):  # a replay is judged by these
         owner = event.get(name) and str(event[name])
         left[name] = owner if not owner or form.fullmatch(owner) else ERASED
     left |= {
@@ -276,23 +278,23 @@ def _left(bared: bytes) -> dict[str, Any]:
 
 
 def id_left(event: dict[str, Any]) -> str | None:
-    """Return the id of the object of an event that shows nothing else: not one that was chosen for a customer.
+    """Return the id of an event's object, for an event without content; None for a customer's id that was chosen.
 
-    It may be an address; and who was forgotten is deleted, so that nobody needs it to look at them again.
+    Such an id may be an e-mail address, and the customer is deleted, so that no refresh needs it.
     """
     id = object_id(event)
     return None if id and event["data"]["object"].get("object") == "customer" and not ID.fullmatch(id) else id
 
 
 def of_others(event: dict[str, Any]) -> dict[str, Any]:
-    """Return an event of others with its object's id only where Stripe gave it: one that they chose may be a name."""
+    """Return an event that is not ours, without its object's id if a caller chose it: it may be a person's name."""
     if (id := object_id(event)) is None or ID.fullmatch(id):
         return event
     return {**event, "data": {"object": {**event["data"]["object"], "id": None}}}
 
 
 def object_id(event: dict[str, Any]) -> str | None:
-    """Return the id of the object that an event is about, or None where it has none (invoice.upcoming, …)."""
+    """Return the id of an event's object, or None if it has none (invoice.upcoming, …)."""
     data = event.get("data")
     remote = data.get("object") if isinstance(data, dict) else None
     found = remote.get("id") if isinstance(remote, dict) else None

@@ -1,4 +1,4 @@
-"""What the installation as a whole must remember: who it is, which Stripe it belongs to, how far it has read."""
+"""The state of the whole installation: its id, its Stripe account, and how far it has read."""
 
 import secrets
 from collections.abc import Collection, Iterator
@@ -17,22 +17,22 @@ from stripe_mongo_sync.models.rows.scrub import ID
 
 INSTALLATION = "installation"  # {"id"}
 STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}
-CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: the last whole read of Stripe's events
+CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: the last complete read of Stripe's events
 CIRCUIT_BREAKER = "latch"  # {"cap"}: the circuit breaker is open until an operator resets it
 HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen"} of the last reconcile
-OWNERS = "owners"  # {"walks"}: how far a full comparison has asked owners for what is listed under them only
-PLACES = f"^(?:{OWNERS}$|backfill)"  # the names of what says how far a reading of lists is
+OWNERS = "owners"  # {"walks"}: how far a full comparison has read the lists under each owner
+PLACES = f"^(?:{OWNERS}$|backfill)"  # the names of all cursors
 OTHER_VERSION = "other_version"  # {"version"} of the last event that was rendered in another API version than ours
 MIGRATIONS = (
     "migrations"  # {"done": [names], "place": {"name", "collection", "after"} | None}: see sync/runs/migrations.py
 )
 SCHEMA = "schema"  # {"number", "of", "whole": [ids of collections], "indexes": how many}: see sync/database/schema.py
 ALIKE = "alike"  # {"ids"}: of customers whose username looks like another's, from before that was refused
-ENDPOINT = "endpoint"  # and the id of a webhook endpoint: {"digest"} of its secret, which nobody can read again
+ENDPOINT = "endpoint"  # and the id of a webhook endpoint: {"digest"} of its secret, which Stripe never shows again
 
 
 class State(OwnRows):
-    """One named value; `value` is replaced as a whole, conditionally."""
+    """One named value, which is replaced as a whole by one conditional update."""
 
     meta: ClassVar = {"collection": "sync_state", "strict": False, "auto_create_index": False, "index_cls": False}
     mark: ClassVar[str] = "value"
@@ -43,36 +43,36 @@ class State(OwnRows):
 
     @classmethod
     def read(cls, name: str) -> dict[str, Any] | None:
-        """Return the value, or None when it was never written."""
+        """Return the value, or None if it was never written."""
         found = cls.own_rows().find_one({"_id": name})
         return None if found is None else {**found["value"], "at": found["at"]}
 
     @classmethod
     def read_each(cls, *names: str) -> dict[str, dict[str, Any]]:
-        """Return the same of several names, of those that were written: one question."""
+        """Return the values of those of these names that were written, with one query."""
         return {row["_id"]: {**row["value"], "at": row["at"]} for row in cls.own_rows().find({"_id": {"$in": names}})}
 
     @classmethod
     def write(cls, name: str, value: dict[str, Any]) -> None:
-        """Set the value, stamped with the server's time."""
+        """Set the value, with MongoDB's time."""
         cls._upsert(name, {"value": literal(value), "at": from_now()})
 
     @classmethod
     def set_default(cls, name: str, value: dict[str, Any]) -> dict[str, Any]:
-        """Set the value unless there is one; return the one that stands."""
+        """Set the value unless there is one; return the stored value."""
         change = {"value": {"$ifNull": ["$value", literal(value)]}, "at": {"$ifNull": ["$at", from_now()]}}
         return dict(cls._upsert(name, change)["value"])
 
     @classmethod
     def raised(cls, name: str, value: dict[str, Any]) -> dict[str, Any]:
-        """Set the value unless the one that is there has a higher `number`; return the one that stands."""
+        """Set the value unless the stored one has a higher `number`; return the stored value."""
         higher = {"$gt": ["$value.number", literal(value["number"])]}
         change = {"value": {"$cond": [higher, "$value", literal(value)]}, "at": {"$cond": [higher, "$at", from_now()]}}
         return dict(cls._upsert(name, change)["value"])
 
     @classmethod
     def _upsert(cls, name: str, change: dict[str, Any]) -> dict[str, Any]:
-        """Change the row of a name, or make it; of two that make it at once, MongoDB refuses one: then it is there."""
+        """Change or insert the row of a name. Of two concurrent inserts MongoDB refuses one, which then is a change."""
         made = partial(
             cls.own_rows().find_one_and_update,
             {"_id": name},
@@ -87,16 +87,16 @@ class State(OwnRows):
 
     @classmethod
     def renew_installation(cls) -> str:
-        """Give this database, a clone, an id of its own: what the original's keys made is not its business."""
+        """Give this database, a clone, a new id, so that it leaves alone what the original's keys created."""
         cls.clear(INSTALLATION)
         cls.clear(CHECKPOINT)
         return cls.installation()
 
     @classmethod
     def bind_account(cls, account: str, livemode: bool, key: str) -> dict[str, Any]:
-        """Bind this database to a Stripe account and mode, unless it is bound; note a key of that account.
+        """Bind this database to a Stripe account and mode, unless it is bound; record a key of that account.
 
-        Returns {"account", "livemode", "keys": [digests]} as they stand then.
+        Return the stored {"account", "livemode", "keys": [digests]}.
         """
         cls.set_default(STRIPE, {"account": account, "livemode": livemode, "keys": []})
         found = cls.own_rows().find_one_and_update(
@@ -108,20 +108,20 @@ class State(OwnRows):
 
     @classmethod
     def add(cls, name: str, field: str, entry: Any) -> None:
-        """Put an entry into a list of the value, unless it is there."""
+        """Add an entry to a list of the value, unless it is there."""
         grown = {"$setUnion": [{"$ifNull": [f"$value.{field}", []]}, [literal(entry)]]}
         cls._upsert(name, {f"value.{field}": grown, "at": from_now()})
 
     @classmethod
     def clear(cls, name: str) -> None:
-        """Forget the value."""
+        """Delete the value."""
         cls.own_rows().find_one_and_delete({"_id": name})
 
     @classmethod
     def forget_places(cls, ids: Collection[str]) -> None:
-        """Let a backfill, or the walks of owners, begin anew where one of these ids says how far they are.
+        """Delete each cursor that contains one of these ids, so that its backfill or comparison starts again.
 
-        An id that Stripe gave tells of nobody, and its place stays; what somebody chose may be a name.
+        A cursor with an id that Stripe generated stays: only a chosen id may be a person's name.
         """
         chosen = {id for id in ids if not ID.fullmatch(id)}
         for row in cls.own_rows().find({"_id": {"$regex": PLACES}}) if chosen else ():
@@ -130,7 +130,7 @@ class State(OwnRows):
 
     @classmethod
     def installation(cls) -> str:
-        """Return the random id of this database, made once; it is part of every idempotency key."""
+        """Return the random id of this database, generated once; it is part of every idempotency key."""
         return str(cls.set_default(INSTALLATION, {"id": secrets.token_hex(6)})["id"])
 
 

@@ -1,6 +1,6 @@
-"""Rows as an older version of this program stored them: read as they are, and rewritten only if nobody changed them.
+"""Reads and rewrites rows of older versions for the migrations: each rewrite requires an unchanged row.
 
-A collection is named here without the prefix: a place that is stored stays one when the prefix is another.
+A collection is named here without the prefix, so that a stored cursor stays valid when the prefix changes.
 """
 
 from collections.abc import Iterator
@@ -19,36 +19,36 @@ Row = dict[str, Any]
 
 
 def is_there(collection: str) -> bool:
-    """Whether there is such a collection."""
+    """Whether this collection exists."""
     return f"{prefix()}{collection}" in database().list_collection_names()
 
 
 def rows_after(collection: str, after: Any, limit: int, *fields: str) -> list[Row]:
-    """Return the next rows of a collection by their id, with these fields only."""
+    """Return the next rows of a collection in the order of their ids, with these fields only."""
     where = {} if after is None else {"_id": {"$gt": after}}
     return list(_rows(collection).find(where, dict.fromkeys(fields, 1)).sort("_id", 1).limit(limit))
 
 
 def rewrite(collection: str, row: Row, guard: str, changes: Row) -> bool:
-    """Set these fields of a row if its `guard` is as it was read; False when somebody was faster."""
+    """Set these fields of a row if its `guard` is as it was read; return False if another writer was first."""
     where = {"_id": row["_id"], guard: row.get(guard)}
     found = _rows(collection).find_one_and_update(where, {"$set": changes}, projection={"_id": 1})
     return found is not None
 
 
 def row(collection: str, id: Any, *fields: str) -> Iterator[Row]:
-    """Yield a row as it is now, if it is still there."""
+    """Yield a row as it is now, if it still exists."""
     yield from _rows(collection).find({"_id": id}, dict.fromkeys(fields, 1))
 
 
 def _rows(collection: str) -> Collection[Row]:
-    """Return a collection of ours, in which only rows of ours are there."""
+    """Return a collection, reduced to our rows."""
     models: tuple[type[OwnRows], ...] = (*kinds().values(), Event, Delivery)
     return next(model.own_rows() for model in models if model.plural() == collection)
 
 
 def drop(collection: str) -> None:
-    """Remove the documents of a kind that is kept no more, and with the last row the collection."""
+    """Remove the documents of a kind that is no longer mirrored, and the collection if it is empty then."""
     rows = database()[f"{prefix()}{collection}"]
     rows.delete_many({SyncedDocument.mark: {"$exists": True}})
     if rows.find_one({}, {"_id": 1}) is None:

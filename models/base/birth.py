@@ -1,6 +1,6 @@
-"""How a document comes to be: staged before its object, adopted for one that is there, or barred for ever.
+"""The inserts of a document: staged before its object exists, adopted for an existing object, or as a tombstone.
 
-Each is one insert, which can neither replace nor bring back anything.
+Each is one insert, which can neither replace nor restore a document.
 """
 
 import logging
@@ -29,7 +29,7 @@ class Birth(DocumentQueries):
     """The inserts, for `SyncedDocument`."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
-    engine: ClassVar[frozenset[str]]  # the fields that are the engine's: of who was forgotten, they stay
+    engine: ClassVar[frozenset[str]]  # the engine's own fields: they stay when a document is erased
 
     status: Status
 
@@ -54,7 +54,7 @@ class Birth(DocumentQueries):
 
     @classmethod
     def insert_tombstone(cls, id: ObjectId, problem: dict[str, Any]) -> Self:
-        """Insert a tombstone under an id that was chosen before, so that nobody can stage it any more.
+        """Insert a tombstone under an id that was chosen before, so that no process can stage that id later.
 
         Raises DuplicateKeyError when it was staged.
         """
@@ -63,18 +63,18 @@ class Birth(DocumentQueries):
 
     @classmethod
     def adopt(cls, evidence: Observation) -> Self:
-        """Insert an active document for an object that others made; a deleted one, where all we know is that it ended.
+        """Insert an active document for an object that somebody else created; a deleted one, if only its end is known.
 
-        Raises DuplicateKeyError when it has one.
+        Raises DuplicateKeyError when the object has a document.
         """
         return cls._insert(ObjectId(), cls._adopted_row(evidence, from_now()))
 
     @classmethod
     def adopt_many(cls, evidence: Sequence[Observation], at: datetime) -> list[Observation]:
-        """Insert active documents for many such objects at once; return those of which none was inserted.
+        """Insert active documents for many such objects; return the observations that were not inserted.
 
-        Each of these is for `adopt`, which says why. A plain insert can neither replace nor bring back anything, and
-        is six times as fast as so many upserts. `at` is the server's time, asked just before.
+        For each of those, `adopt` says why. A plain insert can neither replace nor restore a document, and is six
+        times as fast as as many upserts. `at` is MongoDB's time, read just before.
         """
         born = {"revision": 1, "created_at": at, "updated_at": at}
         owned = [cls._owners(each) for each in evidence]
@@ -94,7 +94,7 @@ class Birth(DocumentQueries):
 
     @classmethod
     def _adopted_row(cls, evidence: Observation, at: datetime | Expression) -> dict[str, Any]:
-        """Return the fields of one; of what belongs to somebody who was forgotten, only what may stay."""
+        """Return the fields of one; if its owner was erased, only what may stay."""
         born = adopted_fields(evidence, at)
         if not forgotten().include_if_related(
             cls._owners(evidence), {evidence.stripe_id, *uses(evidence.remote or {})}
@@ -109,8 +109,8 @@ class Birth(DocumentQueries):
     @classmethod
     def _insert(cls, id: ObjectId, values: dict[str, Any], unless: Sequence[dict[str, Any]] = ()) -> Self:
         # An upsert of a fresh id is an insert that can stamp the server's own time; were the id there already, the
-        # filter would miss and the insert would fail on it. `unless` finds who has what this one would take: that one
-        # is met instead of a fresh id, and left as it is.
+        # filter would miss and the insert would fail on it. `unless` selects a document that has a value which this
+        # one would take: it is found instead of the fresh id, and left as it is.
         live = values["status"] in (Status.PENDING, Status.ACTIVE)
         row = {name: literal(value) for name, value in {**DEFAULTS, **values, "live": live}.items()}
         if values["status"] != Status.PENDING:
@@ -131,10 +131,10 @@ class Birth(DocumentQueries):
 
 
 def adopted_fields(evidence: Observation, at: datetime | Expression) -> dict[str, Any]:
-    """Return the fields of a document that is born by adoption: whatever we adopt, Stripe told us of by itself."""
+    """Return the fields of an adopted document. It is confirmed: an event or a list showed its object."""
     status = Status.DELETED if evidence.deleted else Status.ACTIVE
     own = {"status": status, "stripe_id": evidence.stripe_id, "in_doubt": False}
-    look = {"lease": at} if evidence.unshown else {}  # somebody must ask for the rest
+    look = {"lease": at} if evidence.unshown else {}  # a refresh reads the rest
     return {**own, **evidence.first_snapshot(), **look, "confirmed_at": at}
 
 

@@ -37,11 +37,11 @@ from stripe_mongo_sync.models.rows.scrub import scrub_row
 from stripe_mongo_sync.models.rows.sure import Impossible, sure
 
 log = logging.getLogger("stripe_mongo_sync")
-REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least so long
+REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least this long
 
 
 class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
-    """One document here and one object at Stripe."""
+    """A document and its object at Stripe."""
 
     meta: ClassVar[dict[str, Any]] = {
         "abstract": True,
@@ -82,33 +82,33 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
 
     id: ObjectId = ObjectIdField(primary_key=True)
     status: Status = StringField(choices=[str(status) for status in Status])
-    live: bool = BooleanField()  # pending or active: only these hold their username
-    revision: int = IntField()  # counts the changes; every change is guarded by it
+    live: bool = BooleanField()  # pending or active: only these occupy their username and object
+    revision: int = IntField()  # counts the changes; every change requires the revision that was read
     stripe_id: str | None = StringField()
-    key: str | None = StringField()  # of the creation; kept for ever, so that a late twin is known
+    key: str | None = StringField()  # key of the create call; never cleared, because Stripe may create the object late
     operation: Operation | None = EmbeddedDocumentField(Operation)
-    lease: datetime | None = DateTimeField()  # until then somebody works on it; past: overdue; None: nothing to do
-    orphans: list[str] = ListField(StringField())  # objects that this document's key made and no document wants
+    lease: datetime | None = DateTimeField()  # until then a worker has it; in the past: due; None: nothing to do
+    orphans: list[str] = ListField(StringField())  # objects that this document's key created and no document uses
     undone: list[str] = ListField(StringField())  # those of them that are no longer usable
-    undoing: Undoing | None = EmbeddedDocumentField(Undoing)  # the undo that may be under way
-    missing_since: datetime | None = DateTimeField()  # when a GET first did not find it; any sight of it clears this
-    in_doubt: bool = BooleanField()  # an object of this document may exist unseen
-    review: str | None = StringField()  # why a person must decide
+    undoing: Undoing | None = EmbeddedDocumentField(Undoing)  # the undo that may be in flight
+    missing_since: datetime | None = DateTimeField()  # when a GET first did not find it; cleared once it is seen
+    in_doubt: bool = BooleanField()  # an object of this document may exist that we have not seen
+    review: str | None = StringField()  # why an operator must decide
     error: Failure | None = EmbeddedDocumentField(Failure)
     request: Request | None = EmbeddedDocumentField(Request)
     stripe: dict[str, Any] | None = JsonField()  # the snapshot
     digest: str | None = StringField()  # of the snapshot's content; erased, of what stays of it
-    links_seen_at: datetime | None = DateTimeField()  # when the snapshot's links were rendered; None: it has none
+    links_seen_at: datetime | None = DateTimeField()  # when Stripe rendered the snapshot's links; None: it has none
     seen_at: int | None = IntField()  # Stripe's time, in seconds, that the snapshot is at least as new as
     doubt_until: int | None = IntField()  # up to this second an event may be older or newer than the snapshot
-    confirmed_at: datetime | None = DateTimeField()  # when Stripe itself (event or listing) first told us of it
+    confirmed_at: datetime | None = DateTimeField()  # when an event or a list first showed the object
     created_at: datetime = DateTimeField()
     updated_at: datetime = DateTimeField()
-    settled_at: datetime | None = DateTimeField()  # a tombstone with nothing left to undo: it may expire
+    settled_at: datetime | None = DateTimeField()  # since then nothing is left to do, and the row may expire
     moved_by: str | None = StringField()  # who changed the status last
-    erased_at: datetime | None = DateTimeField()  # when all that tells of a person was taken from it
+    erased_at: datetime | None = DateTimeField()  # when all personal data was removed from it
 
-    as_of: datetime | None = None  # of what `merge` returned: when it was so, by MongoDB's clock; not stored
+    as_of: datetime | None = None  # MongoDB's time of the `merge` that returned it; not stored
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -121,25 +121,25 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
         return cls.resource.kind
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells it from others."""
+        """Return the fields that identify it in logs."""
         return {"status": self.status, "stripe_id": self.stripe_id}
 
     @classmethod
     def wanted(cls, keep: timedelta) -> list[IndexModel]:
-        """Return the indexes of its collection: a tombstone still answers the request that it was made by."""
+        """Return the indexes of its collection. A tombstone lasts as long as its request's key may be repeated."""
         return super().wanted(max(keep, REQUEST_KEYS_LAST))
 
     # --- change ---
 
     def update_if_unchanged(self, by: str = "", /, *, notices: Sequence[str] = (), **changes: Any) -> Self | None:
-        """Apply `changes` if nobody changed the document since it was read; return it as it is then, or None.
+        """Apply `changes` if the document is unchanged since it was read; return the changed document, or None.
 
-        The same update gives notice of a new status, and `notices`, some of those that the resource names.
+        The same update appends the notice of a new status and `notices`, which the resource must name.
         """
         return self._update({}, by, notices, changes)
 
     def hold(self, **changes: Any) -> Self | None:
-        """Apply `changes` if nobody changed the document since it was claimed, and that lease still runs."""
+        """Apply `changes` if the document is unchanged since it was claimed and the lease still runs; else None."""
         return self._update({"$expr": {"$gt": ["$lease", from_now()]}}, "", (), changes)
 
     def _update(self, fence: dict[str, Any], by: str, notices: Sequence[str], changes: dict[str, Any]) -> Self | None:
@@ -150,7 +150,7 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
             news += [self.resource.notice_of(changes["status"])] if changes["status"] != self.status else []
             changes = {**changes, "live": changes["status"] in (Status.PENDING, Status.ACTIVE), "moved_by": by}
         if self.erased_at is not None and isinstance(changes.get("error"), dict):
-            changes = {**changes, **scrub_row({"error": changes["error"]}, ())}  # what it says may quote the person
+            changes = {**changes, **scrub_row({"error": changes["error"]}, ())}  # the message may quote the person
         merged = {name: literal(value) for name, value in changes.items()}
         changed = {**merged, **append_notices(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
         found = self.own_rows().find_one_and_update(
@@ -167,15 +167,15 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
 
     @property
     def claimed_at(self) -> datetime:
-        """The server's time when the running lease was taken: the present, as far as this document is concerned."""
+        """Return MongoDB's time when the running lease was taken, which stands for the present."""
         return sure(self.lease) - LEASE
 
     @classmethod
     def merge(cls, where: dict[str, Any], evidence: Observation) -> Self | None:
-        """Hand a Stripe object to the document that `where` names, whatever state it is in; None when there is none.
+        """Merge an observation into the document that `where` selects, in any status; None if there is none.
 
-        Atomic, idempotent and in any order: the API reply, the webhook and reconcile all use it. Raises
-        DuplicateKeyError when another live document has that object.
+        Atomic, idempotent, in any order: API replies, webhooks and reconcile all use it. Raises DuplicateKeyError when
+        another live document has that object.
         """
         found = cls.own_rows().find_one_and_update(
             where,
@@ -183,7 +183,7 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
             projection={"_id": 0, "document": "$$ROOT", "at": "$$NOW"},
             sort=[("live", DESCENDING)]
             if cls.resource.accepts_custom_id
-            else None,  # a chosen id may have had an earlier life
+            else None,  # a chosen id may have had an earlier object
             return_document=ReturnDocument.AFTER,
         )
         if found is None:
@@ -195,27 +195,27 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
         return document
 
     def erase(self) -> Self | None:
-        """Take all that tells of a person from a document that is at rest; None when somebody moved it meanwhile."""
+        """Remove all personal data from a document that is at rest; return None if it changed meanwhile."""
         row = self.own_rows().find_one({"_id": self.id, "revision": self.revision})
         if row is None:
             return None
         left = scrub_row(row, SYNC_FIELDS)
         if self.erased_at is not None and all(row.get(name) == value for name, value in left.items()):
             return self
-        left["in_doubt"] = False  # a tombstone's: without its parameters nothing can resemble it
+        left["in_doubt"] = False  # a tombstone without its parameters can have no candidate
         return self.update_if_unchanged(**left, erased_at=from_now())
 
     def remove_adopted(self) -> bool:
-        """Remove this adopted row, unless it was touched since: the only removal in the system."""
+        """Delete this adopted row unless it changed: the only deletion of all. Raises Impossible if not adopted."""
         if not self.adopted:
             raise Impossible("only an adopted row that nobody used is ever removed")
         return bool(self.own_rows().find_one_and_delete({"_id": self.id, "revision": self.revision}))
 
     @classmethod
     def claim_due(cls, at: datetime, broken: Broken = tell_log) -> Iterator[Self]:
-        """Claim one document after the other that is overdue at `at`, longest first, until none is left.
+        """Claim the documents that are due at `at`, one after the other, the longest due first.
 
-        One that cannot be claimed or read is set aside, and `broken` is told.
+        One that cannot be claimed or read is set aside and passed to `broken`.
         """
         change = {**claimed(), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
         yield from claim_each(cls, at, [{"$set": change}], broken)
@@ -223,16 +223,16 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
     # --- questions ---
 
     def is_as(self, evidence: Observation) -> bool:
-        """Whether this document has the content that was seen, as far as it may still have it."""
+        """Whether this document has the content of the observation; of an erased document, what may stay of it."""
         seen = evidence.digest if self.erased_at is None else evidence.scrubbed_digest
         shown, stored = evidence.remote or {}, self.stripe or {}
-        lacks = any(name in shown and name not in stored for name in self.resource.expand)  # nobody had asked before
+        lacks = any(name in shown and name not in stored for name in self.resource.expand)  # not requested before
         return seen is not None and self.digest == seen and not lacks
 
     @property
     def path(self) -> str:
-        """Where Stripe has this document's object."""
-        return self.resource.object_path(sure(self.stripe_id))  # only what is linked has an object
+        """Return the API path of this document's object."""
+        return self.resource.object_path(sure(self.stripe_id))  # only a linked document has an object
 
     def fetch_latest(self) -> Self:
         """Return the document as it is now."""
@@ -246,12 +246,12 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
 
     @property
     def is_idle(self) -> bool:
-        """Whether nothing is being told to Stripe about it; a tombstone keeps its operation as evidence only."""
+        """Whether no operation is pending. A tombstone keeps its operation only as a proof of what it sent."""
         return self.status != Status.PENDING and (self.operation is None or self.status == Status.ROLLED_BACK)
 
     @property
     def adopted(self) -> bool:
-        """Whether others made it and nothing of ours was ever attached: no key, operation, request or username."""
+        """Whether it was adopted and never used since: it has no key, operation, request or username."""
         return (
             self.key is None and self.operation is None and self.request is None and not getattr(self, "username", None)
         )

@@ -1,4 +1,4 @@
-"""The parts of a document that are no documents themselves."""
+"""The embedded documents: an operation, an undo, a failure and a caller's request."""
 
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,7 +15,7 @@ class JsonField(BaseField):
 
 
 class Plain(ListField):
-    """A list of what Stripe shows: in others, MongoEngine makes a document of what has a `_cls`."""
+    """A list of Stripe's values: a plain ListField turns a value with a `_cls` into a document."""
 
     _auto_dereference = False
 
@@ -31,7 +31,7 @@ class Call:
 
 
 class Operation(Part):
-    """What must still be told to Stripe, frozen: every attempt sends exactly this."""
+    """The calls that Stripe must still get. They are frozen: every attempt sends exactly these."""
 
     meta: ClassVar = {"strict": False}
     verb: str = StringField()  # create, update, delete, or an action
@@ -41,15 +41,15 @@ class Operation(Part):
     params: dict[str, Any] = JsonField()
     api_version: str = StringField()
     key: str = StringField()
-    since: datetime = DateTimeField()  # when the key was written: its age decides whether it may be replayed
-    sent_at: datetime | None = DateTimeField()  # written before each send: after this, one may be under way
+    since: datetime = DateTimeField()  # when the key was written; its age decides whether it may be sent again
+    sent_at: datetime | None = DateTimeField()  # written before each send: a request may be in flight since then
     attempts: int = IntField()  # counted before the attempt
-    doubt: bool = BooleanField()  # some attempt ended without a known outcome
-    stored_failure_at: datetime | None = DateTimeField()  # a replay showed that this key answers 5xx for ever
+    doubt: bool = BooleanField()  # an attempt ended with an unknown outcome
+    stored_failure_at: datetime | None = DateTimeField()  # a replay showed that Stripe saved a 5xx for this key
 
     @property
     def calls(self) -> list[Call]:
-        """What every attempt sends, in order; a call that was done is done again without effect, by its key."""
+        """Return the calls of every attempt, in order. Its key keeps a repeated call from having a second effect."""
         return [*(Call(**call) for call in self.first), Call(self.path, self.params, self.method, self.key)]
 
 
@@ -59,20 +59,20 @@ class Undoing(Part):
     meta: ClassVar = {"strict": False}
     orphan: str = StringField()
     way: str = StringField()  # one of the resource's `undo`
-    key: str | None = StringField()  # of every attempt; None once it can teach nothing more
+    key: str | None = StringField()  # of every attempt; None once repeating it is useless
     since: datetime = DateTimeField()  # when the key was written
     sent_at: datetime = DateTimeField()  # written before each send
 
 
 class Failure(Part):
-    """Why a document was rolled back, or what the last attempt said."""
+    """Why a document was rolled back, or how the last attempt failed."""
 
     meta: ClassVar = {"strict": False}
     type: str = StringField()
     code: str | None = StringField()
     decline_code: str | None = StringField()
     message: str = StringField()
-    key: str | None = StringField()  # of the operation that ended so
+    key: str | None = StringField()  # of the operation that failed
 
 
 class Request(Part):

@@ -1,4 +1,4 @@
-"""Who was forgotten, as what is born here must ask: `models/erasure.py` knows, and says so when it is imported."""
+"""Lets inserts ask who was erased without importing `models/erasure.py`, which registers itself here."""
 
 from typing import Protocol, TypeVar
 
@@ -6,15 +6,15 @@ from stripe_mongo_sync.models.rows.sure import sure
 
 
 class Memory(Protocol):
-    """What knows who was forgotten."""
+    """The class that knows who was erased."""
 
     @classmethod
     def concerns(cls, ids: set[str]) -> bool:
-        """Whether any of these objects belongs to somebody who was forgotten."""
+        """Whether any of these objects belongs to a person who was erased."""
 
     @classmethod
     def include_if_related(cls, owners: set[str], more: set[str]) -> bool:
-        """The same, of what these decide whose it is; then `more` belongs to them, too."""
+        """Whether one of the `owners` belongs to a person who was erased; if so, record that `more` does, too."""
 
 
 Remembering = TypeVar("Remembering", bound=type[Memory])
@@ -23,12 +23,12 @@ _memory: type[Memory] | None = None
 
 
 def remembers(memory: Remembering) -> Remembering:
-    """Decorate the class that knows."""
+    """Register the class that knows who was erased."""
     global _memory
     _memory = memory
     return memory
 
 
 def forgotten() -> type[Memory]:
-    """Return the class that knows: nothing is born while there is none."""
+    """Return that class. Raises Impossible while none is registered, so that nothing is inserted without it."""
     return sure(_memory)

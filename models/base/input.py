@@ -1,4 +1,4 @@
-"""Turns what a caller sent into a document's fields, or says field by field what is wrong with it.
+"""Validates a request body: returns fields, or one error per field.
 
 A field of a model says itself what it takes: its MongoEngine type, its limits, and by which verbs it is `sent` to
 Stripe ("create update", "create", or "" for what only Stripe sets). A `local_only` field is never sent. What cannot be
@@ -35,9 +35,9 @@ JSON_TYPES: dict[type[BaseField], tuple[tuple[type, ...], str]] = {
 }
 DEEPEST = 20  # levels of JSON; no field has more than four, and Python's own limit depends on who calls
 INT64 = 2**63  # BSON's limit, and Stripe's
-PLAIN = (str, bool, float, type(None))  # as JSON knows them, with nothing in them to look at
-LARGEST_BITS = 64  # what has more is in no field; to spell it takes time that grows with the square of its digits
-MOST_ERRORS, LONGEST_NAME = 100, 200  # what is told of a body that is wrong in everything, and characters of a name
+PLAIN = (str, bool, float, type(None))  # JSON values without inner values to check
+LARGEST_BITS = 64  # no field holds more; printing a number takes time that grows with the square of its digits
+MOST_ERRORS, LONGEST_NAME = 100, 200  # errors shown of one body, and characters of a name
 
 
 class Invalid(ValueError):
@@ -54,15 +54,16 @@ def _cut(name: str) -> str:
 
 
 def require_json(given: Any) -> None:
-    """Raise Invalid unless JSON knows every value: through Python's door anything may come, a date or a Decimal."""
+    """Raise Invalid unless every value is JSON: a Python caller may give anything, such as a date or a Decimal."""
     if wrong := _no_json(given, DEEPEST):
         place, why = wrong
         raise Invalid({".".join(_cut(name) for name in reversed(place)): why})
 
 
 def _no_json(given: Any, levels: int) -> tuple[list[str], str] | None:
-    """Return where JSON does not know a value, the innermost name first, and why. A place is spelled only once it is
-    wanted: for each value, it would take time that grows with the square of the body.
+    """Return the path of a value that is not JSON, the innermost name first, and the reason; None if all are JSON.
+
+    The path is built only for an error: for each value, that would take time that grows with the square of the body.
     """
     if levels == 0:
         return [], "is nested too deep"
@@ -85,7 +86,7 @@ def _no_json(given: Any, levels: int) -> tuple[list[str], str] | None:
 def validate(model: type[SyncedDocument], body: dict[str, Any], verb: str) -> dict[str, Any]:
     """Return the fields that `body` sets, or raise Invalid with every problem at once.
 
-    On an update, None means: unset it at Stripe.
+    On an update, None unsets the field at Stripe.
     """
     errors: dict[str, str] = {}
     accepted = {name: field for name, field in model._fields.items() if verb in writable_verbs(field)}
@@ -101,7 +102,7 @@ def validate(model: type[SyncedDocument], body: dict[str, Any], verb: str) -> di
 
 
 def checked_fields(fields: dict[str, BaseField], body: dict[str, Any], verb: str) -> dict[str, Any]:
-    """Return what `body` gives to an action that takes these fields, or raise Invalid with every problem at once."""
+    """Return the fields that `body` gives an action, or raise Invalid with every problem at once."""
     errors: dict[str, str] = {}
     values = _values(fields, body, "", verb, errors)
     if errors:
@@ -165,7 +166,7 @@ def _value(field: Any, given: Any, label: str, verb: str, errors: dict[str, str]
 
 
 def inner_fields(field: EmbeddedDocumentField, verb: str) -> dict[str, BaseField]:
-    """Return the fields of an embedded document that a caller may give with a verb; one that says nothing, with all."""
+    """Return the fields of an embedded document that a caller may give with a verb; without `sent`, with every verb."""
     fields: dict[str, BaseField] = field.document_type._fields
     return {name: inner for name, inner in fields.items() if verb in getattr(inner, "sent", verb).split()}
 
@@ -186,15 +187,16 @@ def _unstorable(given: Any) -> str | None:
 
 
 def params(model: type[SyncedDocument], values: dict[str, Any], verb: str) -> dict[str, Any]:
-    """Return the Stripe parameters of checked `values`; None and an empty list are left out of a create, where there is
-    nothing to unset, and unset by an update.
+    """Return the Stripe parameters of validated `values`.
+
+    A create leaves out None and empty lists, because nothing is to be unset; an update unsets them.
     """
     sent = {name for name, field in model._fields.items() if hasattr(field, "sent")}
     return to_params({name: value for name, value in values.items() if name in sent}, verb)
 
 
 def to_params(value: Any, verb: str) -> Any:
-    """Return a checked value as parameters."""
+    """Return a validated value as parameters."""
     if isinstance(value, dict):
         return {
             name: "" if inner is None else to_params(inner, verb)

@@ -1,6 +1,6 @@
-"""The changes of a document that have a name: each is one conditional update, and returns None when it came too late.
+"""The state transitions of a document. Each is one conditional update, and returns None if another writer was first.
 
-Whoever gets None reads the document again and decides anew: somebody else moved it meanwhile.
+A caller that gets None reads the document again, and then decides again.
 """
 
 from datetime import timedelta
@@ -13,16 +13,16 @@ from stripe_mongo_sync.models.rows.scrub import scrub_row
 
 
 class Status(StrEnum):
-    """Where a document stands."""
+    """The status of a document."""
 
     PENDING = "pending"  # written here; Stripe may or may not have it
     ACTIVE = "active"  # linked: `stripe_id` is known
-    ROLLED_BACK = "rolled_back"  # given up; a tombstone whose key still finds a late twin at Stripe
-    DELETED = "deleted"  # gone at Stripe, for ever
+    ROLLED_BACK = "rolled_back"  # a tombstone: its key still identifies an object that Stripe creates late
+    DELETED = "deleted"  # deleted at Stripe
 
 
 def new_operation(operation: dict[str, Any]) -> Expression:
-    """Return the expression of an operation that starts now: its key is as old as this write."""
+    """Return the expression of an operation whose key is as old as this write."""
     blank = {"attempts": 1, "doubt": False, "stored_failure_at": None}
     return Expression({"$mergeObjects": [{"$literal": {**blank, **operation}}, _sent("since")]})
 
@@ -37,21 +37,21 @@ def patched_operation(**changes: Any) -> Expression:
 
 
 def claimed() -> dict[str, Any]:
-    """Return the changes of a claim: leased, and the attempt counted before it is made.
+    """Return the changes of a claim: a lease, and an attempt that is counted before it is made.
 
-    Whoever held the lease may have sent the operation and died: the outcome of that attempt is unknown.
+    The worker that held the lease before may have sent the operation and died, so that attempt's outcome is unknown.
     """
     counted = patched_operation(attempts={"$add": ["$operation.attempts", 1]}, doubt=True)
     return {"lease": from_now(LEASE), "operation": Expression({"$cond": ["$operation", counted, None]})}
 
 
 def due_after_operation() -> Expression:
-    """Return the expression of the lease of a document whose operation ended: twins still to be undone keep it due."""
+    """Return the expression of the lease of a document whose operation ended: orphans still to undo keep it due."""
     return Expression({"$cond": [{"$eq": ["$orphans", []]}, None, from_now()]})
 
 
 class Lifecycle:
-    """The named changes, for `SyncedDocument`."""
+    """The transitions, for `SyncedDocument`."""
 
     status: Status
     stripe_id: str | None
@@ -66,11 +66,11 @@ class Lifecycle:
     erased_at: Any
 
     def update_if_unchanged(self, by: str = "", /, *, notice: str | None = None, **changes: Any) -> Self | None:
-        """Apply `changes` if the document is still as it was read."""
+        """Apply `changes` if the document is unchanged since it was read; else return None."""
         raise NotImplementedError
 
     def claim(self) -> Self | None:
-        """Take a document for a lease, counting the attempt before it is made."""
+        """Claim a document for one lease, and count the attempt before it is made."""
         return self.update_if_unchanged(**claimed())
 
     def begin(self, operation: dict[str, Any]) -> Self | None:
@@ -78,25 +78,25 @@ class Lifecycle:
         return self.update_if_unchanged(operation=new_operation(operation), lease=from_now(LEASE), error=None)
 
     def hold(self, **changes: Any) -> Self | None:
-        """Apply `changes` if nobody changed the document since it was claimed, and that lease still runs."""
+        """Apply `changes` if the document is unchanged since it was claimed and the lease still runs; else None."""
         raise NotImplementedError
 
     def sending(self) -> Self | None:
-        """Note that the operation is about to be sent again: from now on it may be under way."""
+        """Record that the operation is about to be sent again: from now on a request may be in flight."""
         return self.hold(operation=patched_operation(**_sent()))
 
     def begin_undo(self, orphan: str, way: str, key: str | None) -> Self | None:
-        """Stage the undo of an orphan, with a new `key`; without one, note that the staged undo is about to be sent."""
+        """Stage the undo of an orphan, with a new `key`; without one, record that the staged one is sent again."""
         staged = {"$literal": {"orphan": orphan, "way": way, "key": key}}
         parts = ["$undoing", _sent()] if key is None else [staged, _sent("since")]
         return self.hold(undoing=Expression({"$mergeObjects": parts}))
 
     def spend_undo(self) -> Self | None:
-        """Note that the key of the undo can teach nothing more: the next attempt has a new one."""
+        """Clear the key of the undo, because repeating it is useless: the next attempt uses a new key."""
         return self.update_if_unchanged(undoing=Expression({"$mergeObjects": ["$undoing", {"key": None}]}))
 
     def defer(self, why: str, delay: timedelta, *, stored: bool = False) -> Self | None:
-        """Leave the operation pending after an attempt with an unknown outcome, due again after `delay`."""
+        """Keep the operation pending after an attempt with an unknown outcome, due again after `delay`."""
         changes: dict[str, Any] = {"doubt": True}
         if stored:
             changes["stored_failure_at"] = {"$ifNull": ["$operation.stored_failure_at", from_now()]}
@@ -105,18 +105,18 @@ class Lifecycle:
         return self.update_if_unchanged(operation=patched_operation(**changes), lease=lease, error=problem)
 
     def release(self) -> Self | None:
-        """Give the lease back: there is nothing to do."""
+        """Give the lease back, because nothing is left to do."""
         settled: dict[str, Any] = (
             {"settled_at": from_now()} if self.status == Status.ROLLED_BACK and self.review is None else {}
         )
         return self.update_if_unchanged(lease=None, **settled)
 
     def finish(self) -> Self | None:
-        """Note that nothing is left to do about a copy that is over."""
+        """Record that nothing is left to do about a copy that is deleted."""
         return self.update_if_unchanged(lease=None, settled_at=from_now())
 
     def reschedule(self, delay: timedelta) -> Self | None:
-        """Give the lease back: due again after `delay`."""
+        """Give the lease back: the document is due again after `delay`."""
         return self.update_if_unchanged(lease=from_now(delay))
 
     def end_refused(self, problem: dict[str, Any], by: str) -> Self | None:
@@ -126,10 +126,10 @@ class Lifecycle:
         ended = {**problem, "key": self.operation.key}
         return self.update_if_unchanged(
             operation=None, error=ended
-        )  # the lease stays: the end of an operation looks again
+        )  # the lease stays: a refresh follows the end of an operation
 
     def roll_back(self, problem: dict[str, Any], by: str, *, in_doubt: bool) -> Self | None:
-        """Roll a creation back: a tombstone that keeps its key, and its operation while an object may exist unseen."""
+        """Turn a pending document into a tombstone with its key, and its operation while it is `in_doubt`."""
         changes: dict[str, Any] = {} if in_doubt else {"operation": None}
         return self.update_if_unchanged(
             by,
@@ -143,7 +143,7 @@ class Lifecycle:
         )
 
     def store_snapshot(self, evidence: Observation, **changes: Any) -> Self | None:
-        """Store what a GET showed. It may be written only if nothing changed since before that GET was sent."""
+        """Store what a GET showed, if the document is unchanged since before that GET was sent."""
         lease: dict[str, Any] = (
             {"lease": due_after_operation()} if self.operation is None or "operation" in changes else {}
         )
@@ -160,44 +160,44 @@ class Lifecycle:
         return {**snapshot, **found}
 
     def unerase(self) -> Self | None:
-        """Let a document that was erased by mistake be due for a look, which takes again what Stripe shows."""
+        """Reopen a document that was erased by mistake: it is due for a refresh, which stores the object again."""
         return self.update_if_unchanged(erased_at=None, digest=None, lease=from_now())
 
     def miss(self, delay: timedelta) -> Self | None:
-        """Note that a GET did not find its object, which proves nothing yet: due again after `delay`."""
+        """Record that a GET did not find its object. That proves nothing yet: it is due again after `delay`."""
         since = Expression({"$ifNull": ["$missing_since", from_now()]})
         return self.update_if_unchanged(missing_since=since, lease=from_now(delay))
 
     def bring_back(self, evidence: Observation) -> Self | None:
-        """Make a deleted document active again, as a GET showed its object there; a look is due.
+        """Make a deleted document active again, because a GET showed its object; a refresh is due.
 
-        Like `see`, it may be written only if nothing changed since before that GET. Raises DuplicateKeyError when its
-        username was given to another.
+        Like `store_snapshot`, it applies only if the document is unchanged since before that GET. Raises
+        DuplicateKeyError when another document has its username now.
         """
-        times = {"seen_at": evidence.earliest, "doubt_until": evidence.latest}  # of a deletion they may be endless
+        times = {"seen_at": evidence.earliest, "doubt_until": evidence.latest}  # those of a deletion may be FOREVER
         back = {"status": Status.ACTIVE, "review": None, "lease": from_now(), "settled_at": None, **times}
         return self.update_if_unchanged(evidence.source, **{**self._seen(evidence), **back})
 
     def send_to_review(self, reason: str, **changes: Any) -> Self | None:
-        """Stop, and let a person decide."""
+        """Block the document until an operator decides; `reason` says why."""
         return self.update_if_unchanged(
             **{"review": reason, "lease": None, "settled_at": None, "missing_since": None, **changes}
         )
 
     def requeue(self, delay: timedelta = timedelta()) -> Self | None:
-        """Take it out of review: due after `delay`."""
+        """Take the document out of review: it is due after `delay`."""
         return self.update_if_unchanged(review=None, lease=from_now(delay))
 
     def suspect(self, second: int) -> Self | None:
-        """Note that it changed, unseen, up to that second of Stripe's: what is not surely newer is looked at again.
+        """Record that its object changed unseen up to this second of Stripe's: only a later observation is newer.
 
-        A reply to its own operation, if one is under way, may be older, too.
+        Even the reply to an operation that is in flight may be older.
         """
         due = None if self.review is not None else Expression({"$ifNull": ["$lease", from_now()]})
         return self.update_if_unchanged(doubt_until=max(self.doubt_until or 0, second), lease=due)
 
     def record_undo(self, orphan: str) -> Self | None:
-        """Note that an orphan is no longer usable. An active document stays due: its own object was not looked at."""
+        """Record that an orphan is no longer usable. An active document stays due, because its object was not read."""
         left = [twin for twin in self.orphans if twin != orphan]
         settled = from_now() if self.status == Status.ROLLED_BACK and not left else None
         lease = {} if left or self.status == Status.ACTIVE else {"lease": None}

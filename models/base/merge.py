@@ -22,47 +22,47 @@ ROOT = "$$ROOT"
 
 @dataclass(frozen=True)
 class Observation:
-    """One sight of one Stripe object.
+    """What one event, reply or list page shows of one object.
 
-    `earliest` and `latest` bound, in Stripe's seconds, when it looked like this: an event knows its second, a reply
-    only that it lies between sending and receiving.
+    `earliest` and `latest` bound, in Stripe's seconds, when the object looked like this: an event names its second, a
+    reply is only known to lie between sending and receiving.
     """
 
-    source: str  # who saw it: "webhook evt_…", "reply", "reconcile"
+    source: str  # which call or event showed it: "webhook evt_…", "reply", "reconcile"
     stripe_id: str
-    # None: this is no sight of its content (a replayed reply); if gone, its last words
+    # None: it shows no content (a replayed reply); if deleted, the last content
     remote: dict[str, Any] | None = field(repr=False)
-    fields: dict[str, Any] = field(repr=False)  # the document's own fields as Stripe has them
+    fields: dict[str, Any] = field(repr=False)  # the document's fields with the values that Stripe shows
     earliest: int
     latest: int
-    event: bool = False  # Stripe told us by itself
-    unshown: tuple[str, ...] = ()  # fields that this sight cannot show: they stay as they were seen
+    event: bool = False  # an event or a list showed it, not the reply to an operation
+    unshown: tuple[str, ...] = ()  # fields that this one cannot show: they stay as stored
     events_only: bool = (
         False  # nobody can look again: of two contents of one second, the one with the greater digest stays
     )
-    deleted: bool = False  # it was deleted
-    completed_key: str | None = None  # the key of the operation that this shows to be done
-    # what went wrong with it all the same: a card was declined
+    deleted: bool = False  # the object is deleted
+    completed_key: str | None = None  # the key of the operation that this proves complete
+    # a failure beside the object: a card was declined
     problem: dict[str, Any] | None = field(default=None, repr=False)
 
     @cached_property
     def digest(self) -> str | None:
-        """Of the content, or None where there is none."""
+        """Return the digest of the content, or None if it shows none."""
         return digest(self.remote) if self.remote is not None and not self.deleted else None
 
     @cached_property
     def scrubbed_digest(self) -> str | None:
-        """The same, of what may stay of it on an erased document: more than that, nothing there may tell."""
+        """Return the digest of the content that may stay on an erased document, or None if it shows none."""
         return digest(scrub(self.remote)) if self.remote is not None and not self.deleted else None
 
     @property
     def links_seen_at(self) -> datetime | None:
-        """When its links looked like this; None where it has none."""
+        """Return when Stripe rendered its links; None if it has none."""
         return datetime.fromtimestamp(max(self.earliest, 0), UTC) if has_links(self.remote) else None
 
     @property
     def error(self) -> dict[str, Any] | None:
-        """What the document notes of the problem: it is of the operation of that key."""
+        """Return the failure for the document, with the key of the operation that failed; None if there is none."""
         return self.problem and {**self.problem, "key": self.completed_key}
 
     def first_snapshot(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class Observation:
 
 
 def merge_pipeline(evidence: Observation, lease: timedelta, notice_of: Callable[[str], str]) -> list[dict[str, Any]]:
-    """Return the pipeline that lets the document it is applied to absorb `evidence`, and give notice of its status."""
+    """Return the pipeline that merges `evidence` into a document and appends the notice of a new status."""
     confirmed = {"confirmed_at": {"$ifNull": ["$confirmed_at", from_now()]}} if evidence.event else {}
     times = {
         "seen_at": {"$max": ["$seen_at", evidence.earliest]},
@@ -92,19 +92,19 @@ def merge_pipeline(evidence: Observation, lease: timedelta, notice_of: Callable[
         "links_seen_at": literal(evidence.links_seen_at),
     }
     snapshot = {name: literal(value) for name, value in evidence.fields.items()} | content | times
-    # By either: whoever edits the id by hand makes no twin of the object, which would be undone.
+    # By either: after an edit of the id by hand the object must not become an orphan, which would be undone.
     mine = {"$in": [literal(evidence.stripe_id), ["$stripe_id", "$stripe.id"]]}
     known_twin = {"$in": [literal(evidence.stripe_id), {"$concatArrays": ["$orphans", "$undone"]}]}
     ends = {"$eq": ["$operation.key", literal(evidence.completed_key)]} if evidence.completed_key else False
-    # What only Stripe's own reply to the first sending shows is complete; after anything else somebody looks again,
-    # and until then the lease keeps the document due.
+    # Only Stripe's reply to the first attempt is complete; after anything else a refresh follows, and until then the
+    # lease keeps the document due.
     authoritative = evidence.remote is not None and not evidence.event
     twinless = {"$eq": ["$orphans", []]}
-    in_time = {"$gt": ["$lease", from_now()]}  # after a lease ran out, anything may have happened since: look again
+    in_time = {"$gt": ["$lease", from_now()]}  # after the lease anything may have happened: refresh
     done = {"$cond": [{"$and": [twinless, in_time]}, None, "$lease"]}
     rest = done if authoritative else {"$ifNull": ["$lease", from_now(lease)]}
-    review = {"$cond": [twinless, None, "$review"]}  # about a twin, it stays: this says nothing of twins
-    erased = {"$gt": ["$erased_at", None]}  # of content, only a look takes what may stay
+    review = {"$cond": [twinless, None, "$review"]}  # a review about an orphan stays: this shows nothing of orphans
+    erased = {"$gt": ["$erased_at", None]}  # an erased document gets new content only from a refresh, which scrubs it
     error = literal(evidence.error)
     if evidence.error is not None:
         error = {"$cond": [erased, literal(scrub_row({"error": evidence.error}, ())["error"]), error]}
@@ -114,7 +114,7 @@ def merge_pipeline(evidence: Observation, lease: timedelta, notice_of: Callable[
     work = {"$switch": {"branches": branches, "default": {}}}
     look = {"lease": {"$ifNull": ["$lease", from_now(lease)]}}
 
-    # Not found, and seen now: that is no reason for a review any more, and a look is due.
+    # The object was not found before and is seen now: that ends the review, and a refresh is due.
     missing = {"$gt": ["$missing_since", None]}
     found = {"missing_since": None, "review": None, "lease": {"$ifNull": ["$lease", from_now()]}}
     sighted = {"$cond": [missing, found, {}]}
@@ -168,7 +168,7 @@ def merge_pipeline(evidence: Observation, lease: timedelta, notice_of: Callable[
             (pending, changed(linked, deleted)),
             ({"$or": [{"$not": [mine]}, over, older]}, ROOT),
         ]
-        # A deletion of the same seconds may be of an earlier life of a chosen id, or of one that was linked unseen.
+        # A deletion in the same seconds may be of an earlier object with a chosen id, or of one linked unseen.
         surely = {"$and": [newer, {"$ne": ["$digest", None]}]} if evidence.event else True
         words = {} if evidence.remote is None else {"$cond": [erased, {}, content]}
         cases.append((surely, changed(deleted, confirmed, words)))
@@ -184,7 +184,7 @@ def merge_pipeline(evidence: Observation, lease: timedelta, notice_of: Callable[
             cases += [({"$and": [stale, {"$ne": ["$confirmed_at", None]}]}, ROOT), (stale, changed(confirmed))]
         if evidence.remote is not None:
             taken = {"$and": [newer, {"$not": [erased]}]}
-            # Also what is the same is taken, if it is newer: its links are.
+            # Equal content is stored, too, if it is newer: its links are newer.
             cases += [
                 (taken, changed(snapshot, work, confirmed, sighted)),
                 (same, changed(work, confirmed, times, sighted)),

@@ -1,7 +1,7 @@
-"""Notices: what application code asked to hear of, written by the very update that makes it true.
+"""Notices: facts for hooks, each stored on its row by the update that makes it true.
 
-A notice waits on the row that it is about (a document, an event) until it is moved to the deliveries, one for each hook
-that had asked for it. So no crash can fall between a fact and its notice, and what nobody asked for is not written.
+A notice stays on its row (a document or an event) until it becomes deliveries, one for each hook that subscribed to it.
+So no crash can separate a fact from its notice, and a fact without a subscriber is not written.
 """
 
 from datetime import datetime
@@ -16,10 +16,8 @@ from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
 from stripe_mongo_sync.models.rows.indexes import A_DATE
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
-HOOK_PATTERNS: dict[
-    str, tuple[str, ...]
-] = {}  # by the name of each hook of this process, the names and patterns it asked for
-REVISION = {"$toString": {"$add": [{"$ifNull": ["$revision", 0]}, 1]}}  # that the row has after this update
+HOOK_PATTERNS: dict[str, tuple[str, ...]] = {}  # by the name of each hook of this process: the notices it subscribes to
+REVISION = {"$toString": {"$add": [{"$ifNull": ["$revision", 0]}, 1]}}  # the revision after this update
 
 
 def of_event(type: str) -> str:
@@ -28,12 +26,12 @@ def of_event(type: str) -> str:
 
 
 def matches(name: str, asked: str) -> bool:
-    """Whether a name is what was asked for; `*.deleted` asks for our documents, not for Stripe's events."""
+    """Whether a name fits a pattern; `*.deleted` means our documents, not Stripe's events."""
     return fnmatchcase(name, asked) and (":" in name) == (":" in asked)
 
 
 def append_notices(*names: str) -> dict[str, Expression]:
-    """Return the change that appends to a row's notices those of `names` that some hook asked for; {} for none."""
+    """Return the change that appends those of `names` to which a hook subscribes; {} if there are none."""
     new = [
         {"id": {"$concat": [{"$toString": "$_id"}, ":", REVISION, literal(f":{name}")]}, "name": literal(name)}
         | {"at": from_now(), "hooks": literal(hooks)}
@@ -44,7 +42,7 @@ def append_notices(*names: str) -> dict[str, Expression]:
 
 
 def initial_notice(id: ObjectId, name: str, at: datetime) -> dict[str, Any]:
-    """Return the same for a row of that id that is inserted as plain values; {} when no hook asked for it."""
+    """Return the same for a row that is inserted as plain values; {} if no hook subscribes."""
     hooks = _asking(name)
     return {"notices": [{"id": f"{id}:1:{name}", "name": name, "at": at, "hooks": hooks}]} if hooks else {}
 
@@ -54,7 +52,7 @@ def _asking(name: str) -> list[str]:
 
 
 class NoticeOutbox(OwnRows):
-    """A row that can have notices: {"id", "name", "at", "hooks"}, in the order of what happened. Most have none."""
+    """A row that can have notices: {"id", "name", "at", "hooks"}, oldest first. Most rows have none."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
     notices: list[dict[str, Any]] | None = JsonField()
@@ -68,9 +66,9 @@ class NoticeOutbox(OwnRows):
         return list(cls.objects(__raw__=cls.HAS_NOTICES).limit(limit))
 
     def drop_notices(self) -> bool:
-        """Take the notices that were read off the row; False when the row is gone.
+        """Remove the notices that were read from the row; return False if the row is gone.
 
-        The revision stays: it guards what decides, and no writer that read the row before has to read it again.
+        The revision stays the same, so that no writer that read the row before has to read it again.
         """
         read = [notice["id"] for notice in self.notices or []]
         left = {"$filter": {"input": "$notices", "cond": {"$not": [{"$in": ["$$this.id", literal(read)]}]}}}

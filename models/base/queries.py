@@ -1,4 +1,4 @@
-"""The questions that find documents: by our id or Stripe's, by a mark or a twin, by what may have made an object."""
+"""The queries that find documents: by our id or Stripe's, by correlation id, by orphan, and those in doubt."""
 
 from collections.abc import Iterable
 from datetime import datetime, timedelta
@@ -14,7 +14,7 @@ from stripe_mongo_sync.models.rows.clock import from_now
 from stripe_mongo_sync.models.rows.indexes import SOME
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
-DOUBT_LASTS = timedelta(days=30)  # for so long Stripe lists the events that can tell whose an object is
+DOUBT_LASTS = timedelta(days=30)  # Stripe lists events, which name an object's creation key, for 30 days
 
 
 class DocumentQueries(StripeFields, OwnRows):
@@ -31,13 +31,13 @@ class DocumentQueries(StripeFields, OwnRows):
 
     @classmethod
     def by_stripe_id(cls, stripe_id: str) -> Self | None:
-        """Return the document of that object: the live one, else the last."""
+        """Return the document of an object: the live one, else the newest; None if it has none."""
         found: Self | None = cls.objects(stripe_id=stripe_id).order_by("-live", "-created_at").first()
         return found
 
     @classmethod
     def by_correlation_id(cls, remote: dict[str, Any]) -> Self | None:
-        """Return the document whose mark an object bears, if it may still be its own: nothing is linked to it yet."""
+        """Return the pending document whose correlation id an object has; None if there is none, or it is linked."""
         mark = remote.get(cls.resource.correlation_field) if cls.resource.correlation_field else None
         if not isinstance(mark, str):
             return None
@@ -47,17 +47,17 @@ class DocumentQueries(StripeFields, OwnRows):
 
     @classmethod
     def with_orphans(cls, *stripe_ids: str) -> list[Self]:
-        """Return the documents that have any of these objects as a twin, undone or not."""
+        """Return the documents that have any of these objects as an orphan, undone or not."""
         named = {"$in": stripe_ids}
         some = [{f"{twins}.0": SOME, twins: named} for twins in ("orphans", "undone")]
         return list(cls.objects(__raw__={"$or": some}))
 
     @classmethod
     def in_doubt_documents(cls, remote: dict[str, Any] | None = None) -> Iterable[Self]:
-        """Return the documents of which an object may exist unseen: pending, or given up lately without a refusal.
+        """Return the documents in doubt: pending, or rolled back in the last 30 days without a refusal by Stripe.
 
-        With `remote`, those that may have made it: MongoDB leaves out who sent another text than it shows. After an
-        outage thousands are in doubt, and to look at each for every object that others made would take hours.
+        With `remote`, only those that may have created it: MongoDB leaves out documents that sent other texts. After an
+        outage thousands are in doubt, and comparing each with every unknown object would take hours.
         """
         lately = {"$expr": {"$gt": ["$updated_at", from_now(-DOUBT_LASTS)]}}
         where = {"in_doubt": True, "$or": [{"status": Status.PENDING}, lately], **(cls._sent(remote) if remote else {})}
@@ -68,9 +68,9 @@ class DocumentQueries(StripeFields, OwnRows):
 
     @classmethod
     def _sent(cls, remote: dict[str, Any]) -> dict[str, Any]:
-        """Return the query of the texts with which an object may have been made; '' is shown as null.
+        """Return the query for the texts with which an object may have been created; Stripe shows '' as null.
 
-        What gave nothing resembles nobody (`sync.look.resembles`), and after an outage it may be the most.
+        An operation without parameters has no candidates, and after an outage most may be of that kind.
         """
         shown = cls.in_request_shape(remote)
         texts = {name: shown.get(name) for name in (*cls.own_fields(), "id") if not name.endswith("currency")}
@@ -83,12 +83,12 @@ class DocumentQueries(StripeFields, OwnRows):
 
     @classmethod
     def taken_by(cls, values: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the queries of who may have what these values would take, where no unique index can say so."""
+        """Return queries for documents that hold one of these values, for values that no unique index checks."""
         return []
 
     @classmethod
     def lookup(cls, reference: str) -> Self | None:
-        """Return the document that a caller means by our id or Stripe's; rolled-back and deleted ones by id only."""
+        """Return the document of our id or Stripe's; a rolled-back or deleted one by our id only."""
         if not is_id(reference):
             return None
         if ObjectId.is_valid(reference) and (found := cls.objects(id=ObjectId(reference)).first()):

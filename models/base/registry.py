@@ -1,4 +1,4 @@
-"""The registry: the model of each kind. It is filled as the types are imported: `models/base/resource.py`."""
+"""The registry: returns the model of each kind. `models/base/resource.py` fills it as the types are imported."""
 
 from typing import cast
 
@@ -15,7 +15,7 @@ def kinds() -> Models:
 
 
 def created_kinds() -> Models:
-    """Return the models of the kinds that we create ourselves, as opposed to those that are only mirrored."""
+    """Return the models of the created types, as opposed to the mirrored ones."""
     return {kind: model for kind, model in kinds().items() if not model.resource.mirrored}
 
 

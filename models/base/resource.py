@@ -1,4 +1,4 @@
-"""What the engine must know of a Stripe type, besides its fields: where it lives, how it is undone, what holds it."""
+"""What the engine must know of a Stripe type besides its fields: its path, its undo, and what forbids that undo."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -14,16 +14,16 @@ from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.rows.sure import Impossible
 
 LONGEST_ID = 255  # characters, Stripe's own limit
-# What is in no id: it would end a line or a text in the middle, and half a character can be neither stored nor sent.
+# No id has these characters: they end a line or a text, and half a surrogate pair can be neither stored nor sent.
 UNWRITABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
 def is_id(given: Any) -> TypeGuard[str]:
-    """Whether this can be the id of an object at Stripe: the one rule, at whichever door it comes in.
+    """Whether this can be the id of an object at Stripe. Every entrance uses this one rule.
 
-    Until API 2018-05-21 people could choose any characters for a coupon, a plan, a product or a customer ("20% off"),
-    and a payment method may be a `card_…`, so neither characters nor a prefix prove anything. With a part "." or ".."
-    it is none: somebody on the way might go up the path by it, however it is quoted.
+    Until API 2018-05-21 callers could choose any characters for a coupon, a plan, a product or a customer ("20% off"),
+    and a payment method may be a `card_…`, so neither characters nor a prefix prove anything. A path segment "." or
+    ".." is refused, because a proxy may resolve it even when it is quoted.
     """
     return (
         isinstance(given, str)
@@ -33,11 +33,11 @@ def is_id(given: Any) -> TypeGuard[str]:
     )
 
 
-OVER = ("canceled", "incomplete_expired", "void", "expired")  # what Stripe says of an object that nobody can use again
+OVER = ("canceled", "incomplete_expired", "void", "expired")  # the statuses of an object that can never be used again
 
 
 class Undo(StrEnum):
-    """A way to make an unwanted object unusable: the last part of the path to POST to, but for the first two."""
+    """A way to make an orphan unusable. All but the first two are the last segment of the path of a POST."""
 
     DELETE = "delete"  # DELETE it
     ARCHIVE = "archive"  # POST active=false
@@ -48,24 +48,24 @@ class Undo(StrEnum):
 
 
 class Linked(Protocol):
-    """A document, as far as an action asks it what to send."""
+    """The part of a document that an action needs to build its calls."""
 
     stripe_id: str | None
     stripe: dict[str, Any] | None
 
     @property
     def path(self) -> str:
-        """Where Stripe has its object."""
+        """Return the API path of its object."""
 
 
 @dataclass(frozen=True)
 class Action:
-    """Something that callers may do with an object: `POST <its path>/<name>`, an operation like any other."""
+    """An action that callers may take on an object: `POST <its path>/<name>`, staged like any other operation."""
 
-    done: Callable[[dict[str, Any], dict[str, Any]], bool]  # whether an object shows that what was sent was done
-    takes: type[EmbeddedDocument] | None = None  # its parameters; `says` tells what they are
+    done: Callable[[dict[str, Any], dict[str, Any]], bool]  # whether an object shows that these parameters took effect
+    takes: type[EmbeddedDocument] | None = None  # its parameters, described by its `says`
     moves_money: bool = False  # whether it moves money
-    calls: Callable[[Linked, dict[str, Any]], list[Call]] | None = None  # what it sends, if not just that
+    calls: Callable[[Linked, dict[str, Any]], list[Call]] | None = None  # the calls it sends, if not that one POST
 
 
 def _in_use(remote: dict[str, Any]) -> bool:
@@ -74,34 +74,34 @@ def _in_use(remote: dict[str, Any]) -> bool:
 
 @dataclass(frozen=True)
 class Resource:
-    """A row of the registry. Facts are Stripe's API reference, by type."""
+    """One row of the registry. The source of each fact is the type's page in Stripe's API reference."""
 
     kind: str  # Stripe's `object`
-    prefix: str  # of the ids that Stripe gives it now; "" where callers may choose them. It proves nothing: see `is_id`
-    path: str  # /v1/…; "" where no id can be read; where it lives under another: /v1/customers/{customer}/tax_ids
-    undo: tuple[Undo, ...]  # to be tried in this order; none: what happened cannot be taken back, a person decides
-    mirrored: bool = False  # whether it is only copied: nothing of ours is ever told to Stripe about it
+    prefix: str  # of its new ids; "" where callers may choose them. It proves nothing: see `is_id`
+    path: str  # /v1/…, or under its owner: /v1/customers/{customer}/tax_ids; "": no GET reads it by id
+    undo: tuple[Undo, ...]  # tried in this order; empty: it cannot be undone, so an operator decides
+    mirrored: bool = False  # a mirrored type: only copied, never created or changed by us
     event_prefixes: tuple[str, ...] = ()  # of its event types, up to the last dot; the first creates. Default: its kind
-    deletable: bool = False  # whether DELETE exists, and we offer it
-    removable: bool = False  # of what is only mirrored: whether DELETE exists
-    deleted_while: Callable[[dict[str, Any]], bool] = lambda remote: True  # whether that takes an object in this state
-    accepts_custom_id: bool = False  # whether the caller may choose the id
-    has_created_event: bool = True  # whether Stripe tells of its creation by an event
-    readable_after_delete: bool = False  # whether its `.deleted` event only ends it: it stays, and can be read
-    listable: bool = True  # whether Stripe lists all of them
+    deletable: bool = False  # DELETE exists, and we offer it
+    removable: bool = False  # of a mirrored type: DELETE exists
+    deleted_while: Callable[[dict[str, Any]], bool] = lambda remote: True  # DELETE accepts an object in this state
+    accepts_custom_id: bool = False  # the caller may choose the id
+    has_created_event: bool = True  # Stripe sends a created event for this type
+    readable_after_delete: bool = False  # after its `.deleted` event it can still be read
+    listable: bool = True  # Stripe has a list of all its objects
     list_params: tuple[Mapping[str, str], ...] = ({},)  # query parameters, one list each, that together show all
-    parts: Mapping[str, str] = field(default_factory=dict)  # lists that it shows the first ten of → where all of it is
-    unlisted: str = ""  # what it leaves out whatever it is asked, in words
-    leaves_out: Callable[[dict[str, Any]], bool] = lambda remote: False  # whether an object may be such a one
-    expand: tuple[str, ...] = ()  # fields that Stripe shows only when asked; of all objects we ask for them
-    created_filter: bool = True  # whether that list can be asked for what was created in a window
+    parts: Mapping[str, str] = field(default_factory=dict)  # nested list of which it shows the first ten → its path
+    unlisted: str = ""  # which objects no list shows, in words
+    leaves_out: Callable[[dict[str, Any]], bool] = lambda remote: False  # whether an object may be one of those
+    expand: tuple[str, ...] = ()  # fields that Stripe shows only on request; we always request them
+    created_filter: bool = True  # that list takes `created`
     moves_money_if: Callable[[str, dict[str, Any]], bool] = lambda verb, sent: False  # verb, parameters
     actions: Mapping[str, Action] = field(default_factory=dict)
     correlation_field: str = ""  # holds our correlation id, where no created event names our key
-    undo_blockers: tuple[str, ...] = ()  # lists which, when not empty for this object, forbid an automatic undo
-    usable_if: Callable[[dict[str, Any]], bool] = _in_use  # whether somebody could still use an object that is there
-    sought: tuple[str, ...] = ()  # fields of its snapshot by which what follows it finds it
-    notices: tuple[str, ...] = ()  # what hooks can ask for besides its statuses: order.paid
+    undo_blockers: tuple[str, ...] = ()  # lists that forbid an automatic undo of their owner unless empty
+    usable_if: Callable[[dict[str, Any]], bool] = _in_use  # whether a buyer could still use it
+    sought: tuple[str, ...] = ()  # fields of its snapshot by which its dependents find it
+    notices: tuple[str, ...] = ()  # what hooks can subscribe to besides its statuses: order.paid
 
     def __post_init__(self) -> None:
         if not self.event_prefixes:
@@ -113,11 +113,11 @@ class Resource:
         return action.moves_money if action else self.moves_money_if(verb, params)
 
     def is_usable(self, remote: dict[str, Any]) -> bool:
-        """Whether an object could still be used by somebody: not archived, canceled or gone."""
+        """Whether an object can still be used: it is not archived, canceled or deleted."""
         return not is_deleted(remote) and self.usable_if(remote)
 
     def lasts(self, remote: dict[str, Any]) -> bool:
-        """Whether Stripe never deletes an object that was last seen like this: then a 404 is no news, but a riddle."""
+        """Whether Stripe never deletes an object in this state, so that a 404 proves no deletion."""
         return not ((self.deletable or self.removable) and self.deleted_while(remote))
 
     @property
@@ -127,16 +127,16 @@ class Resource:
 
     @property
     def is_composed(self) -> bool:
-        """Whether it has no object of its own at Stripe, and follows those of others: an order."""
+        """Whether it is a composite document, without an object at Stripe: an order."""
         return not self.mirrored and not self.path
 
     @property
     def events_only(self) -> bool:
-        """Whether Stripe shows it in events only: nobody can look again."""
+        """Whether Stripe shows it in events only, so that it cannot be refreshed."""
         return self.mirrored and not self.path
 
     def deletes(self, event_type: str) -> bool:
-        """Whether this type of event proves that an object is gone."""
+        """Whether this type of event proves that the object is deleted."""
         return not self.readable_after_delete and event_type in [f"{prefix}.deleted" for prefix in self.event_prefixes]
 
     def notice_of(self, status: str) -> str:
@@ -144,11 +144,11 @@ class Resource:
         return f"{self.kind}.{status}"
 
     def object_path(self, stripe_id: str) -> str:
-        """The path of one object; a person may have chosen an id that a path would read otherwise."""
+        """Return the path of one object, with its id quoted: a caller may have chosen one with a slash."""
         return f"{self.path}/{quote(stripe_id, safe='')}"
 
     def read_path(self, remote: dict[str, Any]) -> str | None:
-        """The path at which an object can be read again: under those that it names. None: Stripe offers no such GET."""
+        """Return the path of the GET that reads an object, under the owner that it names; None if there is none."""
         names = {name: quote(value, safe="") for name, value in remote.items() if is_id(value)}
         for path in self.path.split():
             with suppress(KeyError):
@@ -157,7 +157,7 @@ class Resource:
 
 
 class Registered(Protocol):
-    """A model, as far as the registry knows it."""
+    """The part of a model that the registry needs."""
 
     resource: ClassVar[Resource]
 
@@ -166,7 +166,7 @@ KINDS: dict[str, type[Registered]] = {}  # filled as the model files are importe
 
 
 def register(model: type[Registered]) -> None:
-    """Make `model` the one of its kind. A mirrored one gives way to a file of its own, whichever is imported first."""
+    """Make `model` the model of its kind. A mirrored one gives way to a file, whichever is imported first."""
     kind, holder = model.resource.kind, KINDS.get(model.resource.kind)
     if holder is not None and model.resource.mirrored:
         return
@@ -177,9 +177,9 @@ def register(model: type[Registered]) -> None:
 
 
 def shortened(remote: dict[str, Any]) -> dict[str, str]:
-    """Return the lists of which an object shows the beginning only, although we keep all of them, and where they are.
+    """Return the paths of the nested lists of which an object shows only the beginning, by name.
 
-    Never the address that the object itself gives: whoever may send us one must not say what we read.
+    The paths are ours, never the `url` that the object shows: the sender of an event must not choose what we read.
     """
     model = KINDS.get(str(remote.get("object")))
     return {
@@ -194,7 +194,7 @@ def _has_more(listed: dict[str, Any]) -> bool:
 
 
 def expansions(path: str) -> list[str]:
-    """Return what to ask for at a path of Stripe's, where its objects do not show all by themselves."""
+    """Return the `expand` of a request to this path, for the fields that Stripe shows only on request."""
     for model in KINDS.values():
         if (resource := model.resource).expand and f"{path}/".startswith(f"{resource.path}/"):
             return [name if path != resource.path else f"data.{name}" for name in resource.expand]

@@ -1,7 +1,7 @@
-"""The own fields of a type: those that mirror Stripe's, in the shape in which they are sent.
+"""The fields of a type that mirror Stripe's, in the shape in which they are sent.
 
-A row that is not at rest agrees with itself: its digest with its snapshot, its id and own fields with that, its status
-with what it has. Every write of ours keeps it so; what disagrees was edited by hand in MongoDB.
+A row that is not at rest is consistent: its digest fits its snapshot, its id and fields fit the snapshot, and its
+status fits its id. Every write of ours keeps it so, and an inconsistent row was edited by hand in MongoDB.
 """
 
 import json
@@ -18,27 +18,27 @@ from stripe_mongo_sync.models.rows.scrub import scrub_row
 
 LIVE = (Status.PENDING, Status.ACTIVE)
 DEAD = ({"status": Status.DELETED}, {"status": Status.ROLLED_BACK, "stripe_id": None})
-AWAKE = {"$nor": [{"live": False, **dead} for dead in DEAD]}  # the dead keep what they had
-# Whose id is not that of their object, as far as they are awake.
+AWAKE = {"$nor": [{"live": False, **dead} for dead in DEAD]}  # a finished document keeps its last values
+# Documents, not finished ones, whose id differs from that of their snapshot.
 MISNAMED = {**AWAKE, "stripe.id": {"$type": "string"}, "$expr": {"$ne": ["$stripe_id", "$stripe.id"]}}
 
 
 class StripeFields:
-    """What a type's own fields are, and what they are of an object, for `SyncedDocument`."""
+    """The fields that mirror Stripe's, and their values of an object, for `SyncedDocument`."""
 
     _fields: ClassVar[dict[str, BaseField]]
     resource: ClassVar[Resource]
 
     @classmethod
     def with_derived(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Return the checked `values` of a caller with what this type derives from them."""
+        """Return a caller's validated `values` together with those that this type derives from them."""
         return values
 
     @classmethod
     def own_fields(cls) -> dict[str, BaseField]:
-        """Return the fields that mirror Stripe's, by name: those that say by which verbs they are `sent`.
+        """Return the fields that mirror Stripe's, by name: those that name the verbs by which they are `sent`.
 
-        What is only told to Stripe (`write_only=True`: whether to confirm at once) mirrors nothing.
+        A `write_only` field, such as whether to confirm immediately, mirrors nothing.
         """
         return {
             name: field
@@ -48,7 +48,7 @@ class StripeFields:
 
     @classmethod
     def fields_from(cls, remote: dict[str, Any]) -> dict[str, Any]:
-        """Return the own fields as Stripe has them."""
+        """Return the fields with the values that Stripe shows."""
         shown = cls.in_request_shape(remote)
         return {
             name: projected(field, shown.get(getattr(field, "stripe_name", name)))
@@ -57,20 +57,20 @@ class StripeFields:
 
     @classmethod
     def in_request_shape(cls, remote: dict[str, Any]) -> dict[str, Any]:
-        """Return an object with its fields in the shape in which they are sent, where Stripe shows another."""
+        """Return an object with its fields in the shape of a request, where Stripe shows another shape."""
         return remote
 
     @classmethod
     def edited(cls, row: Mapping[str, Any]) -> list[str]:
-        """Return the fields of a stored row that the rest of it contradicts, `stripe` for the snapshot itself."""
+        """Return the fields that contradict the rest of a stored row; `stripe` stands for the snapshot itself."""
         snapshot = row.get("stripe")
         found = [] if cls._status_fits(row) else ["status"]
         if row.get("live") is False and row.get("status") not in LIVE:
-            return found  # of the dead, last words are kept as they came
+            return found  # a deleted document keeps its last snapshot as it came
         if snapshot is None and row.get("digest") is None:
             return found  # not seen yet
         if not isinstance(snapshot, dict) or _digest(snapshot) != row.get("digest"):
-            return [*found, "stripe"]  # which then can judge nothing
+            return [*found, "stripe"]  # an edited snapshot proves nothing about the other fields
         id, is_erased = snapshot.get("id"), row.get("erased_at") is not None
         if isinstance(id, str) and id != row.get("stripe_id"):
             found.append("stripe_id")
@@ -79,7 +79,10 @@ class StripeFields:
             fields = scrub_row(fields, ())
         unshown = [name for name in cls.resource.expand if name not in snapshot and row.get("lease") is not None]
         differs = (name for name, value in fields.items() if _text(row.get(name)) != _text(value))
-        return [*found, *(name for name in differs if name not in unshown)]  # what is due for a look may be as given
+        return [
+            *found,
+            *(name for name in differs if name not in unshown),
+        ]  # a field that a refresh will fill may be as the caller sent it
 
     @classmethod
     def _status_fits(cls, row: Mapping[str, Any]) -> bool:
@@ -99,7 +102,7 @@ class StripeFields:
 
 
 def _digest(snapshot: dict[str, Any]) -> str | None:
-    """Return the digest of a snapshot; None of one that nobody wrote who reads JSON."""
+    """Return the digest of a snapshot, or None if it is not JSON."""
     try:
         return digest(snapshot)
     except (TypeError, ValueError, RecursionError):
@@ -112,7 +115,7 @@ def _text(value: Any) -> str:
 
 
 def projected(field: BaseField, value: Any) -> Any:
-    """Return of Stripe's `value` what `field` keeps: of an embedded document just the fields that it names."""
+    """Return the part of Stripe's `value` that `field` keeps: of an object, the fields of its embedded document."""
     if isinstance(field, EmbeddedDocumentField) and isinstance(value, dict):
         return {name: projected(inner, value.get(name)) for name, inner in field.document_type._fields.items()}
     if isinstance(field, ListField) and isinstance(value, list):

@@ -1,2 +1,2 @@
-"""What any row rests on, whatever it holds: MongoDB's clock, leases, indexes, whose rows they are, what a value may be
-and what of it is kept. It imports nothing of ours."""
+"""The base of every stored row: MongoDB's clock, leases, indexes, ownership, and which values are stored. It imports
+nothing of ours."""

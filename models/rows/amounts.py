@@ -1,4 +1,4 @@
-"""How large an amount may be: as large as JSON and BSON hold it exactly. What may be charged, Stripe knows and says."""
+"""The largest amount: the largest whole number that JSON and BSON hold exactly. Stripe checks what may be charged."""
 
 LARGEST = (
     2**53 - 1

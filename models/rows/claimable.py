@@ -1,6 +1,6 @@
-"""A row of work, claimed for a lease before it is worked on: workers share the work, and what one leaves is redone.
+"""A work item. A worker claims it before it starts; if that worker dies, another claims it.
 
-One row that MongoDB cannot change, or nobody can read, holds up no other: it is set aside for a lease, and named.
+A row that cannot be changed or read does not block the others: it is set aside for one lease, and reported.
 """
 
 import logging
@@ -23,17 +23,17 @@ from stripe_mongo_sync.models.rows.own_rows import OwnRows
 log = logging.getLogger("stripe_mongo_sync")
 
 Row = TypeVar("Row", bound=Document)
-Broken = Callable[[Any, Exception], object]  # is told the id of a row, and why nobody can work on it
-REFUSED = (13, 18, 91, 11600, 11602, 14031)  # unauthorized, it shuts down or steps down, its disk is full
+Broken = Callable[[Any, Exception], object]  # called with the id of a row that cannot be worked on, and the error
+REFUSED = (13, 18, 91, 11600, 11602, 14031)  # MongoDB's codes: unauthorized, shutting down, stepping down, disk full
 
 
 def tell_log(id: Any, error: Exception) -> None:
-    """Say that nobody can work on a row; what an error says may quote it."""
+    """Log that a row cannot be worked on, without the error's text, which may quote the row."""
     log.error("a row cannot be worked on: %s (%s)", id, type(error).__name__)
 
 
 class Claimable(OwnRows):
-    """Whoever claims it died when the lease has run out; the attempt was counted before it was made."""
+    """A row with a lease and a count of attempts. Once the lease has run out, its worker counts as dead."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
     mark: ClassVar[str] = "attempts"
@@ -41,10 +41,10 @@ class Claimable(OwnRows):
     error: str | None = StringField()
     attempts: int = IntField()
     lease: datetime | None = DateTimeField()  # when it is due; None: nothing is left to do
-    settled_at: datetime | None = DateTimeField()  # nothing is left to do: it may expire
+    settled_at: datetime | None = DateTimeField()  # since then nothing is left to do, and the row may expire
 
     def claim(self, lease: timedelta = LEASE, **changes: Any) -> Self | None:
-        """Take an open row for a lease, counting the attempt before it is made; None when somebody was faster."""
+        """Claim an open row for one lease, and count the attempt; return None if another worker was first."""
         return self._change({"lease": from_now(lease), "attempts": self.attempts + 1, **changes})
 
     def _change(self, changes: dict[str, Any]) -> Self | None:
@@ -63,18 +63,18 @@ class Claimable(OwnRows):
 
     @classmethod
     def claim_due(cls, at: datetime, broken: Broken = tell_log) -> Iterator[Self]:
-        """Claim one row after the other that is due at `at`, longest due first, until none is left.
+        """Claim the rows that are due at `at`, one after the other, the longest due first.
 
-        MongoDB picks each in the update that takes it: workers that share a backlog never try the same row.
+        MongoDB picks each row in the update that claims it, so that workers never try the same row.
         """
         taken = [{"$set": {"lease": from_now(LEASE), "attempts": {"$add": ["$attempts", 1]}}}]
         yield from claim_each(cls, at, taken, broken)
 
 
 def claim_each(model: type[Row], at: datetime, taken: list[dict[str, Any]], broken: Broken) -> Iterator[Row]:
-    """Apply `taken` to one row after the other that is due at `at`, and yield it as it is then.
+    """Apply `taken` to each row that is due at `at`, one after the other, and yield the changed row.
 
-    A row for which that fails is set aside, and `broken` is told. Raises PyMongoError when MongoDB is away.
+    A row for which that fails is set aside and passed to `broken`. Raises PyMongoError when MongoDB is away.
     """
     rows, due = _raw(model), clock.overdue(at)
     if rows.find_one(due, {"_id": 1}) is None:  # where nothing is due, nothing is written
@@ -95,7 +95,7 @@ def claim_each(model: type[Row], at: datetime, taken: list[dict[str, Any]], brok
 
 
 def _take_first(rows: Collection[Any], due: dict[str, Any], taken: list[dict[str, Any]], broken: Broken) -> Any:
-    """Take the row that is longest due by its id; None where it is the one that cannot be changed, and set aside."""
+    """Claim the longest due row by its id; return None if there is none, or it cannot be changed and is set aside."""
     first = rows.find_one(due, {"_id": 1}, sort=[("lease", 1)])
     if first is None:
         return None
@@ -111,9 +111,9 @@ def _take_first(rows: Collection[Any], due: dict[str, Any], taken: list[dict[str
 
 
 def read_each(model: type[Row], where: dict[str, Any], broken: Broken, *, limit: int = 0) -> Iterator[Row]:
-    """Yield the rows that `where` asks for, as far as they can be read; of the others, `broken` is told.
+    """Yield the rows that `where` selects; a row that cannot be read is passed to `broken`.
 
-    With a `limit`, only so many, in the order of their ids.
+    With a `limit`, yield at most that many, in the order of their ids.
     """
     rows = _raw(model).find(where)
     for found in rows.sort("_id").limit(limit) if limit else rows:
@@ -130,7 +130,7 @@ def _read(model: type[Row], found: RawBSONDocument, broken: Broken) -> Row | Non
     try:
         stored = bson.decode(found.raw, model._get_collection().codec_options)
         row: Row = model._from_son(stored)
-    except Exception as error:  # whatever was written there, by whomever
+    except Exception as error:  # the row may have been edited by hand
         anything = CodecOptions[dict[str, Any]](datetime_conversion=DatetimeConversion.DATETIME_AUTO)
         broken(bson.decode(found.raw, anything).get("_id"), error)
         return None
@@ -139,12 +139,12 @@ def _read(model: type[Row], found: RawBSONDocument, broken: Broken) -> Row | Non
 
 
 def set_aside(rows: Collection[Any], id: Any, delay: timedelta = LEASE) -> None:
-    """Let a row be due again after `delay`, whatever else is in it. Raises PyMongoError when MongoDB is away."""
+    """Make a row due again after `delay`, without reading it. Raises PyMongoError when MongoDB is away."""
     rows.update_one({"_id": id}, [{"$set": {"lease": from_now(delay)}}])
 
 
 def is_away(error: PyMongoError) -> bool:
-    """Whether this says that MongoDB is away, or refuses us, as opposed to one row that it cannot change."""
+    """Whether MongoDB is away or refuses us, as opposed to one row that it cannot change."""
     if not isinstance(error, OperationFailure) or isinstance(error, WriteConcernError) or error.timeout:
         return True
     return error.code in REFUSED or error.has_error_label("RetryableWriteError")

@@ -1,4 +1,4 @@
-"""The one clock that decides about leases and ages: MongoDB's, never this machine's.
+"""MongoDB's clock, the only one that decides about leases and ages.
 
 Writes stamp dates with the server's `$$NOW`; reads ask the server once and compare stored dates with that. Nothing
 that matters is read from an ObjectId or from `datetime.now()`, so a host with a wrong clock cannot take a lease early.
@@ -11,7 +11,7 @@ from typing import Any
 from stripe_mongo_sync.models.rows.database import database
 
 LEASE = timedelta(seconds=120)  # longer than any request may take (45 s), so a live worker never loses its document
-TEST_OFFSET = timedelta()  # zero in service; tests move time by it, and by nothing else
+TEST_OFFSET = timedelta()  # zero in service; only tests change it
 
 
 class Expression(dict[str, Any]):
@@ -33,18 +33,18 @@ def from_now(delta: timedelta = timedelta()) -> Expression:
 
 
 def overdue(at: datetime) -> dict[str, Any]:
-    """Return the query of what was leased until before `at`. It names the type, or the partial index is not used."""
+    """Return the query of rows that are due at `at`. It names the type, because the partial index needs that."""
     return {"lease": {"$type": "date", "$lte": at}}
 
 
 def now() -> datetime:
-    """Ask the server what time it is. One round trip; used where many documents are compared with one moment."""
+    """Return MongoDB's time. It takes one round trip, and serves to compare many documents with one moment."""
     told: datetime = database().command("hello")["localTime"]
     return told.replace(tzinfo=UTC) + TEST_OFFSET
 
 
 def local_now() -> datetime:
-    """Return what time this machine thinks it is: it decides nothing, and may be compared with what does."""
+    """Return this machine's time. It decides nothing, and serves only to measure its difference from other clocks."""
     return datetime.now(UTC) + TEST_OFFSET
 
 

@@ -1,7 +1,7 @@
-"""Scrub: what is left of a row when the person whom it tells of is to be forgotten.
+"""Scrub: removes personal data from a row, and returns what may stay.
 
-What may stay is listed, so that a field which nobody has heard of goes: Stripe's ids, numbers and yes or no, and the
-words of Stripe's own vocabulary under the names in `ENUM_FIELDS`. All other text becomes null, whatever its name.
+It is a list of what may stay, so that an unknown field is removed: Stripe's ids, numbers, booleans, and Stripe's enum
+values under the names in `ENUM_FIELDS`. All other text becomes null, whatever its name.
 """
 
 import re
@@ -15,7 +15,7 @@ def _names(listed: str) -> frozenset[str]:
     return frozenset(listed.split())
 
 
-ERASED = "erased"  # what stands where a text may not be missing
+ERASED = "erased"  # replaces a text that must not be null
 
 # Names under which Stripe writes one of a few words, and never a text; held to its OpenAPI file by a test.
 ENUM_FIELDS = _names(
@@ -31,7 +31,7 @@ ENUM_FIELDS = _names(
 OURS = _names("payment stripe_status")  # the same of our own fields
 WORD = re.compile(r"[a-z][a-z0-9_.-]{0,60}", re.ASCII)
 
-# Stripe's ids are of one of these forms; what a caller chose (a product's, a coupon's) may be somebody's name.
+# Ids that Stripe generates have one of these forms; a chosen one (a product's, a coupon's) may be a person's name.
 PREFIXES = _names(
     """
     acct alrt apwc atxi ba bpc bps btok ca card cbtxn ccsbtxn ch clock cn cnli covcred cpmt credgr cs_live cs_test
@@ -43,17 +43,17 @@ PREFIXES = _names(
 TAIL = "(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{8,}"  # which card_present has not
 ID = re.compile(rf"(?:{'|'.join(sorted(PREFIXES))})_{TAIL}", re.ASCII)
 
-# What invoices, credit notes and receipts must be found by: Stripe numbers them, without gaps.
+# Invoices, credit notes and receipts are found by their numbers, which Stripe counts without gaps.
 NUMBER = re.compile(r"[A-Z0-9]{1,12}(?:-[A-Z0-9]{1,4})?-\d{4,6}(?:-CN-\d{2})?", re.ASCII)
 NUMBERED = _names("number receipt_number")
 DECIMAL = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 
-# Numbers that tell of a person, and what callers name themselves.
+# Numbers that are personal data, and hashes whose names callers choose.
 PERSONAL = _names("metadata dob exp_month exp_year expiration_date issued_date latitude longitude risk_score")
 
 
 def scrub(value: Any, name: str = "") -> Any:
-    """Return what may stay of a value that has this name; of what is made of parts, what may stay of each."""
+    """Return what may stay of a value with this name, and of each of its parts."""
     if name in PERSONAL:
         return {} if isinstance(value, dict) else None
     if isinstance(value, dict):
@@ -76,15 +76,15 @@ def _may_stay(text: str, name: str) -> bool:
 
 
 def scrub_row(row: Mapping[str, Any], engine: Collection[str]) -> dict[str, Any]:
-    """Return what may stay of a document's fields, but for those of the `engine`, which tell of nobody.
+    """Return what may stay of a document's fields, except the `engine` fields, which hold no personal data.
 
-    The digest is of what stays: one of the whole would give back, by trying, each number that was scrubbed.
+    The new digest is of what stays: from a digest of the whole, each scrubbed number could be guessed and checked.
     """
     left: dict[str, Any] = {}
     for name, value in row.items():
         match name:
             case "operation" | "request":
-                left[name] = None  # what is still to be told, and the key of the caller's own making
+                left[name] = None  # parameters not sent yet, and the key that the caller chose
             case "error" if isinstance(value, dict):
                 words = {part: scrub(told, "reason") for part, told in value.items() if part not in ("message", "key")}
                 left[name] = {**words, "message": ERASED, "key": value.get("key")}

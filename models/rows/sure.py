@@ -1,4 +1,4 @@
-"""What must be so for the code to make sense: asked in every process, as `python -O` takes assertions away."""
+"""Checks of our own code that also run under `python -O`, which removes assertions."""
 
 from typing import Any, TypeVar, overload
 
@@ -6,7 +6,7 @@ T = TypeVar("T")
 
 
 class Impossible(AssertionError):
-    """The code contradicts itself: a fault of ours, which nobody can provoke from outside and nobody can mend there."""
+    """A fault of our own code, which no caller can provoke."""
 
 
 @overload
@@ -14,7 +14,7 @@ def sure(value: T | None) -> T: ...
 @overload
 def sure(value: object, kind: type[T]) -> T: ...
 def sure(value: Any, kind: type[Any] = object) -> Any:
-    """Return `value`, which is there, and of that `kind`. Raises Impossible where it is not."""
+    """Return `value`. Raises Impossible if it is None or not of this `kind`."""
     if value is None or not isinstance(value, kind):
         raise Impossible(f"here must be {kind.__name__}, not {type(value).__name__}")
     return value

@@ -1,6 +1,6 @@
-"""Questions that an index answers: no document is read for them, and however many there are, none takes long.
+"""Queries that an index answers alone, without reading documents, so that they stay fast on any number of rows.
 
-None asks whether a row is ours: to answer that, each would have to be read.
+They do not check whether a row is ours, because that would read each row.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,13 +16,13 @@ MOST = 100_000  # entries of an index that a count reads: a tenth of a second, w
 
 
 def count(model: type[Document], where: dict[str, Any]) -> int:
-    """Count the rows that `where` asks for, up to `MOST`."""
+    """Count the rows that `where` selects, up to `MOST`."""
     rows = model._get_collection()
     return int(rows.database.command("count", rows.name, query=where, limit=MOST)["n"])
 
 
 def ask_each(models: Iterable[type[Row]], stages: list[dict[str, Any]]) -> dict[type[Row], dict[str, Any]]:
-    """Ask several types the same, in one round trip; return the first row that each answers, if it answers any."""
+    """Run the same stages on several types in one round trip; return the first row of each type that has one."""
     by_name = {model._get_collection_name(): model for model in models}
     if not by_name:
         return {}
