@@ -12,6 +12,7 @@ from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK, NEEDS_OPERATOR
 from stripe_mongo_sync.sync.errors import BadSettings, NotFound, NotPossible, SyncError
 from stripe_mongo_sync.sync.logs import log, log_to_stderr
 from stripe_mongo_sync.sync.process import screen
+from stripe_mongo_sync.sync.process.starting import STARTED_AS
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 
@@ -55,6 +56,8 @@ def _run(given: Namespace) -> int:
     log_to_stderr()
     try:
         if given.connects:
+            if STARTED_AS and not sys.flags.safe_path:
+                sys.path.append("")  # for HOOKS, as gunicorn and `python -m` do; last, so that it hides nothing
             from stripe_mongo_sync.sync.library import connect
 
             connect()

@@ -187,6 +187,21 @@ def test_it_works_beside_an_application_with_the_same_names(
                 mongo.drop_database(theirs)
 
 
+def test_a_command_finds_the_hooks_of_the_folder_where_it_is_started(
+    installed: Path, host: Path, new_database: str
+) -> None:
+    (host / "my_shop.py").write_text(
+        'import models\nfrom stripe_mongo_sync import on\n\nassert models.WHOSE == "the host\'s"\n\n\n'
+        "@on('customer.active')\ndef welcome(notice): ...\n"
+    )
+    env = {"PATH": os.environ["PATH"], "MONGODB_URI": new_database, "STRIPE_SECRET_KEY": KEY, "HOOKS": "my_shop"}
+    command = (installed / "stripe-mongo-sync", "hooks", "list", "--json")
+
+    run(*command, cwd=host, env=env)
+    run(*command, cwd=host.parent, env=env, code=2)
+    run(*command, cwd=host, env=env | {"PYTHONSAFEPATH": "1"}, code=2)
+
+
 def test_a_type_checker_sees_our_types(installed: Path, host: Path) -> None:
     command = (sys.executable, "-m", "mypy", "--python-executable", installed / "python", "--cache-dir", host / "cache")
     told = run(*command, "--strict", "typed.py", cwd=host, code=1)
