@@ -1,4 +1,4 @@
-"""The settings, read once from the environment: all problems are reported at once, secrets stay hidden."""
+"""The settings, read once from the environment. All problems are reported together, without any secret."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,7 +27,7 @@ MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 @dataclass(frozen=True)
 class Settings:
-    """What the service was told. `from_environment` is how one is made."""
+    """The settings of the service. `from_environment` reads them."""
 
     stripe_secret_key: str = field(repr=False)
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
@@ -45,16 +45,16 @@ class Settings:
 
     @property
     def livemode(self) -> bool:
-        """The mode of the secret key is the mode of the service."""
+        """Whether the service works in live mode, which is the mode of the secret key."""
         return self.stripe_secret_key[2:8] == "_live_"
 
     @property
     def restricted(self) -> bool:
-        """Whether the secret key may be refused what the account itself may do."""
+        """Whether the secret key is a restricted one, which may lack permissions."""
         return self.stripe_secret_key.startswith("rk_")
 
     def differ(self, other: "Settings") -> list[str]:
-        """Return the names of what other settings say otherwise."""
+        """Return the names of the settings that differ."""
         compared = [each.name for each in fields(self) if each.compare]
         return [name for name in compared if getattr(self, name) != getattr(other, name)]
 
@@ -62,7 +62,7 @@ class Settings:
     def from_environment(
         cls, *, serve: bool = False, api: bool = True, environment: Mapping[str, str] | None = None
     ) -> "Settings":
-        """Read the settings; with `serve`, also what only the service needs, and without `api` only its webhook.
+        """Read the settings. `serve` also requires those of the service; without `api`, only those of its webhook.
 
         Raises BadSettings naming all problems.
         """
@@ -100,7 +100,7 @@ class Reader:
         self._names: list[str] = []
 
     def _get(self, name: str) -> str:
-        """Return a value, or nothing where it was already said what is wrong with it."""
+        """Return a value, or "" if its problem is already recorded."""
         self._names.append(name)
         if name in self.given.wrong:
             self.problems.append(self.given.wrong[name])
@@ -108,12 +108,12 @@ class Reader:
         return self.given.values.get(name, "")
 
     def first(self, *names: str) -> str | None:
-        """Return the first of these that is given: names of others, which are not ours to call misspelt."""
+        """Return the first of these that is given. Other programs own these names, so none is reported as misspelt."""
         return next(filter(None, (self.given.values.get(name) for name in names)), None)
 
     def _miss(self, name: str, shape: re.Pattern[str] | None = None) -> None:
-        """Say that a required value is missing, unless what is wrong was said. What has its name with a slip in it, or
-        its shape under any other name, may be meant.
+        """Record that a required value is missing, unless another problem explains it. The message suggests a setting
+        with a similar name or a value of this shape.
         """
         if name not in self.given.wrong and not self.given.problems:
             others = {other: value for other, value in self.given.values.items() if value and other not in self._names}
@@ -124,7 +124,7 @@ class Reader:
             self.problems.append(f"{name} is missing{hint}")
 
     def misspelt(self) -> list[str]:
-        """Return what to say of names that were given and look like settings that were not."""
+        """Return a warning for each given name that looks like a misspelt setting."""
         values = self.given.values
         absent = [name for name in self._names if not values.get(name)]
         others = sorted(name for name in values if values[name] and name not in self._names)
@@ -132,14 +132,14 @@ class Reader:
         return [f"{one_line(other)} is given, and no setting: {name} is" for other, name in meant.items() if name]
 
     def _doubt(self, told: str) -> None:
-        """Say what is wrong for money, and for now only worth telling where there is none."""
+        """Record a problem for a live key, and a warning for a test key."""
         if self.live:
             self.problems.append(told)
         else:
             self.warnings.append(f"{told}; a live key would be refused with it")
 
     def key(self, name: str) -> str:
-        """Return the secret key, which says the mode of all that is read after it."""
+        """Return the secret key. Its mode decides how strictly the later settings are checked."""
         value = self._get(name)
         self.live = value[2:8] == "_live_"
         if not value:
@@ -208,7 +208,7 @@ class Reader:
         return value
 
     def prefix(self, name: str) -> str:
-        """Return what the names of all our collections begin with."""
+        """Return the prefix of our collections' names."""
         value = self._get(name)
         self.problems += [f"{name} {why}" for why in objections_to_prefix(value)]
         return value
@@ -247,7 +247,7 @@ class Reader:
 
 
 def objections_to_prefix(prefix: str) -> Iterator[str]:
-    """Yield why the names of collections cannot begin with this, each reason with a verb; nothing is always good."""
+    """Yield each reason why this cannot be the prefix of collections, beginning with a verb; "" is always valid."""
     if not prefix:
         return
     if not PREFIX.fullmatch(prefix) or ".." in prefix:
@@ -260,13 +260,13 @@ def objections_to_prefix(prefix: str) -> Iterator[str]:
 
 
 def _between(names: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return what makes one of these names of another, with the two."""
+    """Return each text that turns one of these names into another, with both names."""
     pairs = ((longer, shorter) for longer, shorter in product(names, repeat=2) if longer != shorter)
     return {longer.removesuffix(shorter): (longer, shorter) for longer, shorter in pairs if longer.endswith(shorter)}
 
 
 def beyond(address: str) -> str | None:
-    """Return what a base address has that none may have: credentials would be sent in place of the key."""
+    """Return the part that a base address must not have, or None. Credentials would be sent in place of the key."""
     parts = urlsplit(address)
     if parts.username is not None or parts.password is not None:
         return "a user or a password"

@@ -1,2 +1,2 @@
-"""What MongoDB must be before anything is trusted to it: read and written as we ask, with our indexes, and nobody
-else's rows. It may import settings, errors, logs and models; the connection stands above it."""
+"""Checks MongoDB before it is trusted: its read and write options, our indexes, and that no other program's rows are in
+our collections. This room may import settings, errors, logs and models; the connection stands above it."""

@@ -1,7 +1,7 @@
-"""Decoding: what is read from MongoDB is what was written there, and never one of the driver's own kinds.
+"""Decoding: values are read from MongoDB as they were written, and never as one of the driver's own types.
 
-The driver takes a hash that has `$ref` and `$id`, at whatever depth, for a reference to another collection. Stripe's
-objects have free names (metadata), and for JSON such a hash is one like any other.
+The driver turns a mapping with `$ref` and `$id`, at any depth, into a reference to another collection. Stripe's objects
+may use any names in their metadata, so that such a mapping must stay a mapping.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ class _Hash(TypeDecoder):
     bson_type = DBRef
 
     def transform_bson(self, value: DBRef) -> dict[str, Any]:
-        """Return the hash that it was, in the order in which the driver gives it."""
+        """Return the original mapping, in the driver's order."""
         return dict(value.as_doc())
 
 

@@ -1,4 +1,4 @@
-"""How MongoDB is read and written, whatever an address or a DNS record says: what is ours, and what came of it."""
+"""The options with which MongoDB is read and written, whatever an address or a DNS record says, and their check."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -39,14 +39,14 @@ CODEC: CodecOptions[dict[str, Any]] = CodecOptions(
 
 
 def in_force(collection: Collection[Any]) -> str:
-    """Return, for an operator, what counts there."""
+    """Return the options in force, as a text for an operator."""
     concern = collection.write_concern.document
     journal = "" if concern.get("j") is None else f", j={str(concern['j']).lower()}"
     return f"writes with w={concern.get('w')}{journal}, reads from {collection.read_preference.name}"
 
 
 def deviations(database: Database[Any], collection: Collection[Any], hello: dict[str, Any]) -> list[str]:
-    """Return what is not as it must be, of the client, the database, and one of MongoEngine's collections."""
+    """Return the wrong options of the client, the database, and one of MongoEngine's collections."""
     return list(dict.fromkeys(_deviations(database, collection, hello)))
 
 

@@ -1,4 +1,4 @@
-"""The indexes of the whole database: what a start may build, what it insists on, and what the command builds."""
+"""The indexes of the database: which a start builds, which it requires, and which only the command builds."""
 
 from collections.abc import Collection, Iterable, Iterator
 
@@ -15,18 +15,18 @@ COMMAND = f"`{PROGRAM} indexes`"
 
 
 def ours() -> Iterator[type[OwnRows]]:
-    """Yield what has indexes: every kind of document, and what comes and goes with them."""
+    """Yield every model that has indexes."""
     yield from models.kinds().values()
     yield from (models.Event, models.Delivery, models.Erasure)
 
 
 def here(names: Collection[str]) -> list[type[OwnRows]]:
-    """Return those of which there is a collection: any other is made with its first row."""
+    """Return the models whose collections exist: MongoDB creates any other with its first row."""
     return [model for model in ours() if model._get_collection_name() in names]
 
 
 def gaps(settings: Settings, among: Iterable[type[OwnRows]] | None = None) -> Iterator[Gap]:
-    """Yield what is not as it should be, collection by collection."""
+    """Yield each collection whose indexes differ from those that it should have."""
     for model in here(database().list_collection_names()) if among is None else among:
         found = gap(model._get_collection(), model.wanted(settings.retention))
         if found.missing or found.late or found.foreign:
@@ -34,10 +34,10 @@ def gaps(settings: Settings, among: Iterable[type[OwnRows]] | None = None) -> It
 
 
 def prepare(settings: Settings, among: Iterable[type[OwnRows]]) -> bool:
-    """Build what is missing where a collection is empty; where it has documents, only tell. Whether all is there.
+    """Build the missing indexes of empty collections, and only log those of others. Return whether none is missing.
 
-    Raises SyncError if a unique index is missing there: without it nothing is unique. Building it may take minutes and
-    may fail on what is there already, so that it is no work for a start that others wait for.
+    Raises SyncError if a unique index of a collection with documents is missing. To build it may take minutes, and may
+    fail because of duplicates, so that a start, which callers wait for, does not do it.
     """
     needed, slow = [], []
     for found in gaps(settings, among):

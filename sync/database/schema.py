@@ -1,4 +1,4 @@
-"""The number of the schema: a start on a database of ours asks for no index, and one on a newer database is refused.
+"""The number of the schema: with it, a start need not read the indexes, and refuses a newer version's database.
 
 A schema is every index and every migration. Its number is stored when all of it is done, with the ids of the
 collections that were seen whole, and how many indexes there were in all: a collection that was dropped, and restored
@@ -30,8 +30,8 @@ Value = dict[str, Any]
 
 @dataclass(frozen=True)
 class Found:
-    """What a start finds before it writes anything: which collections are there, by their ids, how many indexes they
-    have, and what is stored of the whole."""
+    """What a start reads before it writes: the collections with their ids, the number of their indexes, and the stored
+    schema and migrations."""
 
     collections: dict[str, str]
     indexes: int
@@ -45,7 +45,9 @@ class Found:
 
 
 def look() -> Found:
-    """Look at a database that was opened. Raises BadSettings where it is not ours alone, or of a newer version."""
+    """Read the state of an opened database. Raises BadSettings if another program's rows are in our collections, or if
+    a newer version has worked on it.
+    """
     there = collections()
     refuse_strangers(there)
     state = State.read_each(INSTALLATION, SCHEMA, MIGRATIONS)
@@ -55,9 +57,9 @@ def look() -> Found:
 
 
 def prepare(settings: Settings, found: Found) -> None:
-    """Build what is missing where that is a start's work (see `indexes.prepare`), and store our number if all is done.
+    """Build the missing indexes that a start may build (see `indexes.prepare`); store our number if none is missing.
 
-    From then on rows may be written. Raises SyncError where a unique index is missing.
+    Afterwards rows may be written. Raises SyncError if a unique index is missing.
     """
     here = indexes.here(found.collections)
     unseen = _unseen(settings, found, here)
@@ -75,13 +77,13 @@ def prepare(settings: Settings, found: Found) -> None:
 
 
 def settle(settings: Settings) -> None:
-    """Store our number if nothing is missing any more: for who has just done what a start leaves to them."""
+    """Store our number if nothing is missing any more, after a command has done what a start does not do."""
     if migrated(State.read(MIGRATIONS) or {}) and not any(gap.lacking for gap in indexes.gaps(settings)):
         _store(settings)
 
 
 def forget() -> None:
-    """Let the next start look at everything itself."""
+    """Clear the stored schema, so that the next start checks every index."""
     State.clear(SCHEMA)
 
 
@@ -96,7 +98,7 @@ def _store(settings: Settings) -> None:
 
 
 def _of(settings: Settings) -> str:
-    """Return what else than the number must be the same: an expiry follows from a setting."""
+    """Return the schema together with the retention, because the expiry of an index depends on that setting."""
     return f"{NUMBER} {SCHEMAS[-1]} {int(settings.retention.total_seconds())}"
 
 
@@ -113,8 +115,8 @@ def _refuse_newer(schema: Value) -> None:
 
 
 def _unseen(settings: Settings, found: Found, here: list[type[OwnRows]]) -> list[type[OwnRows]]:
-    """Return whose indexes are not known to be as they should: all, where another schema is stored, or more or fewer
-    are there than were seen and those of the collections that were made since."""
+    """Return the models whose indexes must be checked: those of new collections; all, if another schema is stored or
+    the number of indexes is not the expected one."""
     new = [model for model in here if not found.is_whole(model._get_collection_name())]
     expected = found.schema.get("indexes", 0) + sum(1 + len(model.wanted(settings.retention)) for model in new)
     return new if (found.schema.get("of"), expected) == (_of(settings), found.indexes) else here

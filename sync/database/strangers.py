@@ -1,4 +1,4 @@
-"""Who else is in the database: beside rows of strangers in collections of our names nothing of ours begins."""
+"""Finds other programs in the database: a start is refused if a collection with our name has another program's rows."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -9,15 +9,15 @@ from stripe_mongo_sync.sync.errors import BadSettings
 
 
 def refuse_strangers(there: Mapping[str, Any]) -> None:
-    """Raise BadSettings where others keep rows in a collection of ours; nothing was built or written there yet.
+    """Raise BadSettings if another program has rows in a collection of ours. Nothing is built or written before it.
 
-    `there` is what MongoDB says of each collection.
+    `there` is MongoDB's description of each collection.
     """
     if found := strangers(stored_things(), there):
         raise BadSettings(
             [
                 "MONGODB_URI names a database that is not ours alone: "
-                f"somebody else has rows in, or made, {', '.join(found)}. Nothing was changed; "
+                f"another program has rows in, or made, {', '.join(found)}. Nothing was changed; "
                 "give this service a database of its own, on the same server if you wish, or names of its own in this "
                 "one: COLLECTION_PREFIX=billing_"
             ]

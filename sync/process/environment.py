@@ -1,4 +1,4 @@
-"""The environment as it was given: the process's own, `.env`, and the files that NAME_FILE names. No value is told."""
+"""Reads the environment: the process's own, `.env`, and the files that NAME_FILE names. No message quotes a value."""
 
 import os
 import stat
@@ -22,7 +22,7 @@ OWN = ("/run/secrets/", "/var/run/secrets/")  # where a container finds what was
 
 @dataclass
 class Given:
-    """What was given, and what is wrong with it: setting by setting, and with `.env` itself."""
+    """The given values, and the problems of each setting and of `.env` itself."""
 
     values: dict[str, str] = field(default_factory=dict, repr=False)
     wrong: dict[str, str] = field(default_factory=dict)
@@ -30,7 +30,7 @@ class Given:
 
 
 def read_environment(environment: Mapping[str, str] | None = None) -> Given:
-    """Read what was given: this environment, or the process's own, which wins over `.env`."""
+    """Read this environment, or `.env` and the process's own, which wins over `.env`."""
     given = Given()
     if environment is None:
         _read_dotenv(given)
@@ -50,7 +50,7 @@ def read_environment(environment: Mapping[str, str] | None = None) -> Given:
 
 
 def is_quoted(value: str) -> bool:
-    """Whether there is a quote at an end of a value."""
+    """Whether a value begins or ends with a quote."""
     return value != "" and (value[0] in QUOTES or value[-1] in QUOTES)
 
 
@@ -65,7 +65,7 @@ def files() -> Iterator[tuple[str, Path]]:
 
 
 def open_to(path: Path) -> str | None:
-    """Return to whom beside us a file is open; None when to nobody, or when it cannot be told."""
+    """Return which other users can read a file; None if none can, or if that is unknown."""
     try:
         found = path.stat()
     except OSError:
@@ -85,19 +85,19 @@ def open_to(path: Path) -> str | None:
 
 
 def looks_like(name: str, others: Iterable[str]) -> str | None:
-    """Return which of these names looks as if this one were meant."""
+    """Return the one of these names that this name is probably a misspelling of, or None."""
     return next(iter(get_close_matches(name.upper(), others, n=1, cutoff=0.85)), None)
 
 
 def _unquoted(value: str) -> str:
-    """Take away one pair of quotes around all of it: Docker's --env-file and many panels keep them."""
+    """Remove one pair of quotes around a value: Docker's --env-file and many hosting panels keep them."""
     if len(value) > 1 and value[0] == value[-1] in "\"'" and value[0] not in value[1:-1]:
         return value[1:-1].strip()
     return value
 
 
 def _read_dotenv(given: Given) -> None:
-    """Read `.env`, if it is there; say what keeps it from being read."""
+    """Read `.env` if it exists; record why it cannot be read."""
     try:
         text = _text(Path(DOTENV).read_bytes())
     except FileNotFoundError:
@@ -138,7 +138,7 @@ def _refers_to_nothing(value: str, names: set[str]) -> bool:
 
 
 def _read_file(given: Given, name: str, path: Path) -> None:
-    """Read a secret from its file. The path is not told: whoever took one name for the other gave the secret itself."""
+    """Read a secret from its file. No message quotes the path: a user who confused the two names gave the secret."""
     given.wrong[name] = f"{name}{FILE} names what is no file"
     try:
         if not stat.S_ISREG(path.stat().st_mode):
@@ -161,7 +161,7 @@ def _read_file(given: Given, name: str, path: Path) -> None:
 
 
 def _text(raw: bytes) -> str:
-    """Return the text of a file, without the mark that Windows puts before it. Raises UnicodeError, saying why."""
+    """Return the text of a file, without a byte order mark. Raises UnicodeError with the reason."""
     if raw.startswith((b"\xff\xfe", b"\xfe\xff")) or b"\0" in raw:
         raise UnicodeError("is not UTF-8, but UTF-16 or no text")
     try:

@@ -1,4 +1,4 @@
-"""Few lines for what strangers cause as often as they like: some in each minute, and how many more there were."""
+"""Limits log lines that any stranger can cause: a few in each minute, and then the number of the others."""
 
 import logging
 import time
@@ -10,19 +10,19 @@ UNREADABLE = "Invalid request from ip="  # how gunicorn's line begins
 
 
 class Few:
-    """Lets a bounded number of lines into a log. One for each process, as the log's file may well be."""
+    """Limits the lines of a log for each reason and minute. Each process has its own limit."""
 
     def __init__(self, log: logging.Logger, clock: Callable[[], float] = time.monotonic) -> None:
         self._log, self._clock = log, clock
         self._seen: dict[str, tuple[float, int]] = {}  # of each reason: when its minute began, and how many came since
 
     def warn(self, reason: str, told: str) -> None:
-        """Log a line, if there were not too many for this reason. The reasons are ours, so there are few."""
+        """Log a line unless there were too many for this reason. The reasons are our constants, so there are few."""
         if (more := self._admits(reason)) is not None:
             self._log.warning("%s%s", told, more)
 
     def of_strangers(self, record: logging.LogRecord) -> bool:
-        """Let a record of gunicorn's pass, if it is not one more about a request that nobody could read."""
+        """Filter gunicorn's records: limit those about unreadable requests, and let all others pass."""
         if not str(record.msg).startswith(UNREADABLE):
             return True
         more = self._admits("unreadable")
@@ -31,9 +31,9 @@ class Few:
         return more is not None
 
     def _admits(self, reason: str) -> str | None:
-        """Return None where a line is left out; else what it says of those that were left out since the last one.
+        """Return None if a line must be omitted, else the text about the lines that were omitted before it.
 
-        Without a lock: threads that count at the same moment may let a line more pass, and that is no harm.
+        There is no lock: threads that count at the same moment may let one line more pass, which does no harm.
         """
         now = self._clock()
         began, count = self._seen.get(reason, (now, 0))

@@ -1,6 +1,6 @@
-"""What a fork leaves a child is its parent's: sockets that both would read, and locks that nobody there will open.
+"""Renews, in a forked child, what belongs to its parent: sockets that both would read, and locks that stay locked.
 
-Whatever has either is renewed in the child before anything else runs there. Nothing is closed in the parent's name.
+Everything that has one is renewed in the child before other code runs there. The parent's connections stay open.
 """
 
 import os
@@ -16,7 +16,7 @@ _process = os.getpid()
 
 
 def in_every_child(renew: Renew) -> None:
-    """Call `renew` in each child that this process, or one of its children, forks; a method while its object lives."""
+    """Call `renew` in each child that this process or its children fork; a method only while its object exists."""
     _renewals[:] = [each for each in _renewals if each() is not None]
     if isinstance(renew, MethodType):
         _renewals.append(partial(_bound, weakref.ref(renew.__self__), renew.__func__))
@@ -30,7 +30,7 @@ def _bound(owner: "weakref.ref[object]", method: Callable[[object], None]) -> Re
 
 
 def renew_in_child() -> None:
-    """Renew everything if this is a child; some servers that are written in C fork without telling Python."""
+    """Renew everything if this is a child. Some servers that are written in C fork without Python's hooks."""
     global _process
     if os.getpid() == _process:
         return

@@ -1,7 +1,7 @@
-"""Isolation: one row that cannot be worked on is logged and counted as `failed`, and the run goes on with the others.
+"""Isolation: a row whose processing fails is logged and counted as `failed`, and the run continues with the others.
 
-What concerns more than one row rises: MongoDB or Stripe cannot be asked, or the run is told to stop, which it does when
-the row in hand is finished.
+Errors that concern more than one row are raised: MongoDB or Stripe does not answer, or the run was asked to stop, which
+it does when the present row is finished.
 """
 
 from collections import Counter
@@ -19,9 +19,9 @@ from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 @contextmanager
 def isolated(counts: Counter[str], about: str, aside: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Let whatever goes wrong with one row count as one `failed`, and nothing else; then put it `aside`.
+    """Count any error of one row as one `failed`, drop its other counts, and put the row `aside`.
 
-    Raises CannotLook, Stopped, and PyMongoError when MongoDB is away, or when the row cannot even be put aside.
+    Raises CannotLook, Stopped, and PyMongoError if MongoDB does not answer or the row cannot be put aside.
     """
     before = counts.copy()
     with STOP.in_hand():
@@ -40,7 +40,9 @@ def isolated(counts: Counter[str], about: str, aside: Callable[[], object] = lam
 
 
 def counted(counts: Counter[str], kind: str) -> Broken:
-    """Return what notes a row of a kind that cannot be claimed or read. What the error says may quote the row."""
+    """Return a callback that logs and counts a row that cannot be claimed or read. The error's message may quote the
+    row, so only its type is logged.
+    """
 
     def note(id: Any, error: Exception) -> None:
         log.error("%s %s cannot be read or changed: %s", kind, id, type(error).__name__)

@@ -1,4 +1,4 @@
-"""The address of MongoDB: how it is read, and what it must not say. No part of a user or a password is in a message.
+"""Reads and checks the address of MongoDB. No message quotes a part of a user or a password.
 
 It is read as pymongo reads it, so that both see the same options, but without asking the DNS.
 """
@@ -64,12 +64,12 @@ CREDENTIALS = "must have each of : / ? # [ ] @ % in its credentials percent-enco
 
 
 class BadAddress(ValueError):
-    """An address that cannot be used; the message says why, and quotes nothing that may be secret."""
+    """An address cannot be used. The message gives the reason, and quotes nothing that may be secret."""
 
 
 @dataclass(frozen=True)
 class Address:
-    """What an address says; `options` are in their order, under the names that pymongo's manual gives them."""
+    """The parts of an address. `options` keep their order, and have the names of pymongo's manual."""
 
     srv: bool
     user: bool
@@ -84,24 +84,24 @@ class Address:
 
     @property
     def encrypts(self) -> bool:
-        """Whether what goes there is encrypted."""
+        """Whether the connection is encrypted."""
         if self.is_set("tls", "ssl"):
             return True
         return self.srv and not any(name in ("tls", "ssl") for name, _ in self.options)
 
     @property
     def unchecked(self) -> tuple[str, ...]:
-        """The options that let TLS be with whoever answers."""
+        """The options that turn off the check of the server's certificate."""
         return tuple(name for name in UNCHECKED if self.is_set(name))
 
     @property
     def password(self) -> str:
-        """The password, as it was before it was encoded; "" where there is none."""
+        """The decoded password, or "" if there is none."""
         return unquote_plus(self.userinfo.partition(":")[2])
 
     @property
     def secrets(self) -> set[str]:
-        """What no message may quote."""
+        """The texts that no message may quote."""
         named = [
             value
             for name, value in self.options
@@ -112,7 +112,7 @@ class Address:
 
 
 def read_address(text: str) -> Address:
-    """Return what an address says. Raises BadAddress, whose message begins with a verb."""
+    """Parse an address. Raises BadAddress, whose message begins with a verb."""
     if not text.isprintable() or " " in text:
         raise BadAddress("must not have blanks or control characters in it")
     scheme = re.match(r"mongodb(\+srv)?://", text)
@@ -134,7 +134,7 @@ def read_address(text: str) -> Address:
 
 
 def objections(text: str, *, live: bool) -> Iterator[str]:
-    """Yield why this address cannot be used, each reason with a verb; with a live key more is asked of it."""
+    """Yield each reason why this address cannot be used, beginning with a verb; a live key has stricter rules."""
     try:
         address = read_address(text)
     except BadAddress as error:

@@ -1,8 +1,7 @@
-"""What is printed: lines of what can be shown and nothing else, in any encoding, whether or not somebody still reads.
+"""Terminal output: prints visible characters only, in any encoding, and survives a reader that has closed the pipe.
 
-A name, an id or the message of another may hold commands to a terminal, line ends, or letters that nobody sees. They
-are spelled out, as in the log. JSON needs none of that: it is ASCII, and escapes the rest, so that it reads back the
-same.
+A name, an id or a foreign message may contain terminal commands, line ends or invisible letters. They are escaped, as
+in the log. JSON needs none of that: it is ASCII with escapes, so that it can be read back unchanged.
 """
 
 import io
@@ -14,35 +13,35 @@ from typing import Any, TextIO
 
 from stripe_mongo_sync.sync.logs import one_line
 
-FAILED: dict[TextIO, str] = {}  # why what was last said on a stream could not be written
-PLAIN = re.compile(r"[\w.:/@+=%&?#*~\[\]…-]+")  # a word that needs no quotes to be told from its neighbours
+FAILED: dict[TextIO, str] = {}  # why the last write to a stream failed
+PLAIN = re.compile(r"[\w.:/@+=%&?#*~\[\]…-]+")  # a word that needs no quotes
 
 
 def tell(*lines: str, error: bool = False) -> bool:
-    """Print these, each as one line; return whether anybody reads them. `error` is for what is no result."""
+    """Print each as one line, to stderr with `error`; return whether they were written."""
     return draw("".join(f"{one_line(line)}\n" for line in lines), sys.stderr if error else sys.stdout)
 
 
 def quoted(text: object) -> str:
-    """Return a text of others in quotes, so that it ends where it ends: nothing in it is a column of ours."""
+    """Return a foreign text in quotes, so that no part of it can be mistaken for a column of ours."""
     inner = str(text).replace("\\", r"\\").replace('"', r"\"")
     return f'"{one_line(inner)}"'
 
 
 def word(text: object) -> str:
-    """Return an id, a name or an address of others as it is where it can be mistaken for nothing else, else quoted."""
+    """Return a foreign id, name or address: unchanged if it is one plain word, else in quotes."""
     return str(text) if PLAIN.fullmatch(str(text)) and one_line(str(text)) == text else quoted(text)
 
 
 def in_json(data: Any) -> str:
-    """Return what `--json` prints, and the operator's door answers."""
+    """Return the JSON that `--json` prints and the operator's API answers."""
     return json.dumps(data, default=str)
 
 
 def draw(text: str, stream: TextIO) -> bool:
-    """Write what was made here to a stream; return False where nobody reads it any more, or it cannot be written.
+    """Write a text to a stream; return False if its reader has closed it or it cannot be written.
 
-    That ends no work: what is done is done, and `closed` says why the last could not be written.
+    A failed write ends no work; `closed` returns its reason.
     """
     FAILED.pop(stream, None)
     try:
@@ -58,7 +57,7 @@ def draw(text: str, stream: TextIO) -> bool:
 
 
 def opened() -> None:
-    """Prepare both streams: what an encoding lacks is spelled out, and what was closed at the start takes anything."""
+    """Prepare both streams: escape characters that the encoding lacks, and replace a closed stream by /dev/null."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             nowhere = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115 – as long as the process lives
@@ -70,9 +69,9 @@ def opened() -> None:
 
 
 def closed() -> str | None:
-    """Write the rest of both streams, and return why the last was not written; None where it was, or nobody reads.
+    """Flush both streams, and return why the last write failed; None if it succeeded or the reader has closed.
 
-    Python would try once more at its end, and then exit with 120.
+    Otherwise Python would try again when it exits, and then exit with 120.
     """
     for stream in (sys.stdout, sys.stderr):
         try:
@@ -87,7 +86,7 @@ def closed() -> str | None:
 
 
 def _let_go(stream: TextIO) -> None:
-    """Let what is written from now on, and what is still in the buffer, go nowhere."""
+    """Send the buffer and all further output of a stream to /dev/null."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, stream.fileno())

@@ -1,4 +1,4 @@
-"""What the command line was started as; and while it starts, a signal ends it."""
+"""Finds how the command line was started, and lets a signal end it while it starts."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ MODULES = ("sync", "stripe_mongo_sync.sync")  # the first in a checkout
 
 
 def started_as(arguments: list[str], whole: list[str]) -> str | None:
-    """Return how to start us, as it was done just now; None for a program of others, which has signals of its own."""
+    """Return the command that started this process; None for an application, which has signals of its own."""
     if name := asked_for(MODULES, arguments, whole):
         return f"python -m {name}"
     return SCRIPT if arguments and os.path.basename(arguments[0]) == SCRIPT else None

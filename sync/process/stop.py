@@ -1,8 +1,8 @@
-"""Stop: a process that is asked to end finishes what it has in hand, says how to go on, and ends.
+"""Stop: a process that is asked to end finishes its present work, prints how to continue, and ends.
 
-SIGTERM, SIGINT and SIGHUP ask. Whoever changes something says what is in hand (`STOP.in_hand()`), and where it may end
-(`STOP.here()`); who only reads may be ended anywhere. A second signal ends the process there and then, which is safe as
-well: it is as if it were killed. Nothing stops a process that serves: gunicorn has its own way.
+SIGTERM, SIGINT and SIGHUP ask. Code that changes something marks its work (`STOP.in_hand()`) and the places where it
+may end (`STOP.here()`); code that only reads may be ended anywhere. A second signal ends the process immediately, which
+is as safe as a kill. A process that serves is not stopped here: gunicorn handles its signals.
 """
 
 import os
@@ -16,7 +16,7 @@ from stripe_mongo_sync.signals import ENDS
 
 
 class Stopped(Exception):
-    """Whoever runs this wants no more of it: the next run goes on."""
+    """This process was asked to end: the next run continues."""
 
 
 class Stop:
@@ -29,15 +29,15 @@ class Stop:
 
     @property
     def asked(self) -> bool:
-        """Whether it was."""
+        """Whether this process was asked to end."""
         return self._asked.is_set()
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Take the signals meanwhile. Process 1 of a container is sent none that it does not take."""
+        """Handle the signals while the block runs. Process 1 of a container gets only signals that it handles."""
         before = {}
-        if threading.current_thread() is threading.main_thread():  # elsewhere, signals are somebody else's
-            # What was ignored from the start stays ignored: that is what nohup is for, and a shell's background.
+        if threading.current_thread() is threading.main_thread():  # Python handles signals in no other
+            # A signal that was ignored from the start stays ignored, for nohup and a shell's background jobs.
             taken = [number for number in ENDS if signal.getsignal(number) != signal.SIG_IGN]
             before = {number: signal.signal(number, self._take) for number in taken}
         try:
@@ -49,7 +49,7 @@ class Stop:
 
     @contextmanager
     def finishing(self) -> Iterator[None]:
-        """Meanwhile, end only where `here` says so; before and after, anywhere."""
+        """Let the process end only in `here` while the block runs; before and after it, anywhere."""
         self._finishes = True
         try:
             yield
@@ -58,7 +58,7 @@ class Stop:
 
     @contextmanager
     def in_hand(self) -> Iterator[None]:
-        """Finish this, whatever is asked. Raises Stopped when it is finished, and nothing else is in hand."""
+        """Finish this block even if asked to end. Raises Stopped after it, if nothing else is in hand."""
         self._in_hand += 1
         try:
             yield
@@ -73,17 +73,17 @@ class Stop:
             raise KeyboardInterrupt
 
     def here(self) -> None:
-        """Raise Stopped if it was asked to, unless something is in hand."""
+        """Raise Stopped if the process was asked to end, unless something is in hand."""
         if self.asked and not self._in_hand:
             raise Stopped
 
     def give_up(self) -> None:
-        """Raise Stopped if it was asked to, whatever is in hand: there is no end in sight for it."""
+        """Raise Stopped if the process was asked to end, even if something is in hand, which may take too long."""
         if self.asked:
             raise Stopped
 
     def wait(self, seconds: float) -> None:
-        """Let time pass, or raise Stopped; what is in hand waits no longer, so that it is soon finished."""
+        """Wait, or raise Stopped. When asked to end, work in hand stops waiting, so that it finishes soon."""
         self._asked.wait(seconds)
         self.here()
 

@@ -70,7 +70,7 @@ class Connecting:
 
 
 class Pulse:
-    """Whether MongoDB answers. One request at a time asks it; all others have what is known, and wait for nothing."""
+    """Whether MongoDB answers. One request at a time pings it; all others use the last result without waiting."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
@@ -78,7 +78,7 @@ class Pulse:
         in_every_child(self._begin_anew)
 
     def _begin_anew(self) -> None:
-        """Know nothing yet, nor of a lock that a thread of a parent holds."""
+        """Reset the state, and replace a lock that a thread of the parent may hold."""
         self.lost = False  # whether a request waited in vain, and MongoDB has not answered since
         self._answers, self._until = True, -1.0  # as far as is known, and how long that is good for
         self._asking = threading.Lock()
@@ -95,13 +95,13 @@ class Pulse:
         return self._answers
 
     def failed(self, error: PyMongoError) -> None:
-        """Note that a request waited for MongoDB in vain: the next one asks first, and those beside it do not wait."""
+        """Record that a request got no answer of MongoDB: the next one pings first, and others do not wait."""
         if isinstance(error, NetworkTimeout | ServerSelectionTimeoutError):
             self.lost, self._answers, self._until = True, False, -1.0
 
 
 def answers() -> bool:
-    """Ask MongoDB whether it is there."""
+    """Return whether MongoDB answers a ping."""
     try:
         with pymongo.timeout(ASKED):
             database().command("ping")
