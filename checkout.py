@@ -1,6 +1,6 @@
-"""In a checkout `sync` can be imported beside `stripe_mongo_sync.sync`: this makes the two one module.
+"""In a checkout, `sync` and `stripe_mongo_sync.sync` can both be imported: this module makes them one and the same.
 
-Two copies would be two registries of documents, and an error of one that `except` of the other does not catch.
+Two copies would have two registries of documents, and an `except` of one would not catch the errors of the other.
 """
 
 import sys
@@ -14,7 +14,7 @@ PACKAGE = __name__.partition(".")[0]
 
 
 class _Alias(MetaPathFinder, Loader):
-    """Finds `sync.errors` as `stripe_mongo_sync.sync.errors`, for each top-level name that `alias` was told."""
+    """Finds `sync.errors` as `stripe_mongo_sync.sync.errors`, for each top-level name that was given to `alias`."""
 
     def __init__(self) -> None:
         self.names: set[str] = set()
@@ -23,7 +23,7 @@ class _Alias(MetaPathFinder, Loader):
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         top, _, rest = fullname.partition(".")
-        if top not in self.names or not rest or rest == "__main__":  # `python -m sync` runs its file, as it is
+        if top not in self.names or not rest or rest == "__main__":  # `python -m sync` must run the file itself
             return None
         return ModuleSpec(fullname, self)
 
@@ -35,7 +35,7 @@ ALIAS = _Alias()
 
 
 def alias(name: str) -> None:
-    """Make `name`, which is being imported, the package of ours that bears it; do nothing where it is that already."""
+    """Replace the package `name`, which is being imported, by `stripe_mongo_sync.<name>`, unless it is that already."""
     if name.startswith(f"{PACKAGE}."):
         return
     if not ALIAS.names:

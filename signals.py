@@ -1,4 +1,4 @@
-"""While a program of ours starts, a signal ends it: imports take a second, and process 1 is sent no signal untaken."""
+"""Lets a signal end our programs while they start: imports take a second, and process 1 has no default handlers."""
 
 import os
 import signal
@@ -8,20 +8,20 @@ from contextlib import suppress
 from types import FrameType
 
 ENDS = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-PROGRAMS = {"demo": 130, "emulator": 0}  # how they end; that of the command line is its own (sync/process/starting.py)
+PROGRAMS = {"demo": 130, "emulator": 0}  # exit codes; sync/process/starting.py does this for the command line
 
 
 def asked_for(names: Sequence[str], arguments: list[str], whole: list[str]) -> str | None:
-    """Return which of these modules `python -m` is about to run; None where it runs anything else.
+    """Return the one of these modules that `python -m` is about to run; None if it runs anything else.
 
-    With `-m`, Python looks for the module: then its arguments begin with that, and not yet with a path.
+    While Python still searches for the module of `-m`, `sys.argv` begins with "-m" instead of a path.
     """
     name = whole[-len(arguments)].removeprefix("-m") if arguments[:1] == ["-m"] else None
     return name if name in names else None
 
 
 def end_while_starting(code: int) -> None:
-    """From now on let a signal end this process with `code`, unless it was ignored; a program then takes its own."""
+    """Let signals end this process with `code`, except for ignored ones, until the program sets its own handlers."""
 
     def end(number: int, frame: FrameType | None) -> None:
         with suppress(OSError):

@@ -1,6 +1,6 @@
-"""Test your shop offline: fixtures for pytest, with a small Stripe in this process. See docs/testing-your-shop.md.
+"""pytest fixtures to test a shop offline, with an emulated Stripe in this process. See docs/testing-your-shop.md.
 
-pytest loads this file wherever the package is installed, so it imports nothing before a fixture is asked for.
+pytest loads this file wherever the package is installed, so it imports nothing before a test requests a fixture.
 """
 
 from collections.abc import Iterator
@@ -15,23 +15,24 @@ if TYPE_CHECKING:
     from stripe_mongo_sync.emulator import Emulator
     from stripe_mongo_sync.sync.settings import Settings
 
-SECRET = "whsec_7Qm2ZxT9bKc4LwRf6VnHs3JdPy8GaUeX"  # noqa: S105 – of no account
-TOKEN = "a-token-of-the-shop"  # noqa: S105 – of the API that `client` asks
+SECRET = "whsec_7Qm2ZxT9bKc4LwRf6VnHs3JdPy8GaUeX"  # noqa: S105 – belongs to no account
+TOKEN = "a-token-of-the-shop"  # noqa: S105 – the token of `OfflineShop.client`
 URL = "https://shop.example/webhooks/stripe"
 
 
 @dataclass
 class OfflineShop:
-    """The library, connected to a small Stripe in this process and to an empty database."""
+    """The library, connected to an emulated Stripe in this process and to an empty database."""
 
     stripe: "Emulator"
     settings: "Settings"
-    client: "Client"  # of the API and its webhook; it has a token
+    client: "Client"  # a test client of the API and its webhook; it sends a token
 
     def deliver(self, client: "Client | None" = None, path: str = "/webhooks/stripe") -> list[str]:
-        """Deliver the webhooks that are due, oldest first, and return their types; to your application, if you say so.
+        """Deliver the webhooks that are due, oldest first, and return their types.
 
-        An answer that is no 200 fails the test.
+        They go to the API of this shop, or to `path` of your own application through `client`. A response other than
+        200 fails the test.
         """
         from stripe import WebhookSignature
 
@@ -47,7 +48,7 @@ class OfflineShop:
         return delivered
 
     def advance(self, **time: float) -> None:
-        """Let time pass, here and at Stripe: `advance(days=31)` renews a monthly subscription."""
+        """Advance the time of this process and of Stripe: `advance(days=31)` renews a monthly subscription."""
         from datetime import timedelta
 
         from stripe_mongo_sync.models.rows import clock
@@ -59,7 +60,7 @@ class OfflineShop:
 
 @pytest.fixture(scope="session")
 def offline_shop_database() -> Iterator[str]:
-    """The address of a new database on the server of MONGODB_URI; it is dropped at the end. No other is touched."""
+    """The address of a new database on the server of MONGODB_URI, which is dropped at the end. No other is changed."""
     import os
     import uuid
 
@@ -68,7 +69,7 @@ def offline_shop_database() -> Iterator[str]:
 
     given = os.environ.get("MONGODB_URI")
     if not given:
-        pytest.fail("MONGODB_URI must name the MongoDB to test with: a replica set, as in production")
+        pytest.fail("MONGODB_URI is missing: set it to the MongoDB to test with, a replica set as in production")
     name = f"offline_shop_{uuid.uuid4().hex}"
     head, _, options = given.partition("?")
     parsed = parse_uri(given, warn=False)
@@ -84,7 +85,7 @@ def offline_shop_database() -> Iterator[str]:
 
 @pytest.fixture
 def offline_shop(offline_shop_database: str) -> Iterator[OfflineShop]:
-    """A shop of this test's own: an empty database, a new Stripe, and the library connected to both."""
+    """A new shop for this test: an empty database, a new Stripe, and the library connected to both."""
     from datetime import timedelta
 
     from pymongo import MongoClient
@@ -98,7 +99,7 @@ def offline_shop(offline_shop_database: str) -> Iterator[OfflineShop]:
 
     with MongoClient[Any](offline_shop_database, serverSelectionTimeoutMS=5_000) as client:
         database = client.get_default_database()
-        for name in database.list_collection_names():  # the indexes stay: to build them takes longer than most tests
+        for name in database.list_collection_names():  # the indexes stay: building them takes longer than most tests
             database[name].delete_many({"_id": {"$nin": [SCHEMA, MIGRATIONS]}})
     settings = Settings.from_environment(
         serve=True,

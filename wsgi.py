@@ -1,4 +1,4 @@
-"""What gunicorn runs: the application, made in each worker after the fork. It starts whatever MongoDB does."""
+"""The WSGI application that gunicorn loads in each worker, after the fork. It starts even without MongoDB."""
 
 import sys
 
@@ -13,4 +13,4 @@ try:
     app = create_app(LAST_GOOD.settings, patient=True)
 except BadSettings as error:
     tell("cannot start:", *(f"  {problem}" for problem in error.problems), error=True)
-    sys.exit(1 if LAST_GOOD.serves else 3)  # 3 makes gunicorn end, instead of trying for ever: at the first start only
+    sys.exit(1 if LAST_GOOD.serves else 3)  # 3 ends gunicorn, instead of endless restarts; only at the first start

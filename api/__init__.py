@@ -1,4 +1,4 @@
-"""People's way in: the create API, and the application that serves it beside the webhook endpoint, alone or mounted."""
+"""The HTTP API, and the application that serves it beside the webhook endpoint, alone or mounted in another one."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
@@ -14,7 +14,7 @@ __all__ = ["create_app", "init_app"]
 
 
 def __getattr__(name: str) -> Any:
-    """Load the application when it is asked for: gunicorn's master takes its worker from here, and nothing else."""
+    """Load the application on first use: gunicorn's master imports this package for its worker class only."""
     if name not in __all__:
         raise AttributeError(name)
     return getattr(import_module(f"{__name__}.app"), name)

@@ -1,4 +1,4 @@
-"""The application, alone or within another: what is set up once, and what every request passes through."""
+"""The Flask application: its creation, its mounting in another application, and the hooks around every request."""
 
 import json
 import logging
@@ -27,9 +27,9 @@ from stripe_mongo_sync.sync.process.waiting import FIRST, Connecting, Pulse
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.webhooks import blueprint as webhooks
 
-LARGEST_BODY = 1024 * 1024  # bytes that people may send; Stripe may send more
+LARGEST_BODY = 1024 * 1024  # bytes, for callers of the API; a webhook may be larger
 WEBHOOK = "webhooks.stripe_event"
-HEADERS = {  # of every answer: nobody keeps it, and no browser makes anything of it but what it is
+HEADERS = {  # of every response: no cache stores it, and no browser guesses another content type
     "Cache-Control": "no-store",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -37,8 +37,8 @@ HEADERS = {  # of every answer: nobody keeps it, and no browser makes anything o
     "X-Content-Type-Options": "nosniff",
 }
 PROBES = ("health.alive", "health.ready")
-BUSY = "Too many requests wait here already: repeat the call."
-BUDGET = 45.0  # s for a request: less than gunicorn's timeout, and far less than a lease
+BUSY = "Too many requests are waiting for a thread: repeat the call."
+BUDGET = 45.0  # s for a request: less than gunicorn's timeout of 60 s, and far less than a lease of 120 s
 
 
 PREFIX = re.compile(r"(/[A-Za-z0-9_~-][A-Za-z0-9._~-]*)+")
@@ -56,11 +56,11 @@ def init_app(
 ) -> None:
     """Serve Stripe's webhook below `url_prefix` of `app` (`/billing/webhooks/stripe`); with `api`, the API, too.
 
-    All below the prefix is ours, as `create_app` makes it; nothing of `app` is asked for that, or changed by it: no
-    error handler, no `before_request`, no limit, no session, no blueprint. It connects as `connect` does, unless this
-    process is connected. Without MongoDB it does not fail: it connects when it can, and answers 503 until then.
+    An application of its own, made by `create_app`, serves all paths below the prefix. It uses no error handler,
+    `before_request`, limit, session or blueprint of `app`, and changes none. It connects as `connect` does, unless this
+    process is connected. It starts without MongoDB, too: it connects when it can, and answers 503 until then.
 
-    Returns nothing. Raises BadSettings, also where `app` has routes of its own below the prefix; AlreadyConnected.
+    Returns nothing. Raises BadSettings, also if `app` has a route below the prefix; AlreadyConnected.
 
     Example:
 
@@ -68,16 +68,15 @@ def init_app(
         init_app(app, "/billing")
     """
     if not isinstance(app, Flask):
-        raise BadSettings(["app must be a Flask application: any other mounts what create_app() returns"])
+        raise BadSettings(["app must be a Flask application; in any other, mount what create_app() returns"])
     prefix = url_prefix.rstrip("/") if isinstance(url_prefix, str) else ""
     there = next((rule.rule for rule in app.url_map.iter_rules() if f"{rule.rule}/".startswith(f"{prefix}/")), None)
     mounted: dict[str, Flask] = app.extensions.get(EXTENSION, {})
     if not PREFIX.fullmatch(prefix):
-        raise BadSettings(["url_prefix must be a path such as /billing: all below it is taken"])
+        raise BadSettings(["url_prefix must be a path such as /billing: this service answers all paths below it"])
     if there is not None or any(f"{prefix}/".startswith(f"{other}/") for other in mounted):
-        raise BadSettings(
-            [f"url_prefix must be free, and below {prefix} there is {there or 'what was mounted before'}"]
-        )
+        taken = there or "a service that was mounted before"
+        raise BadSettings([f"url_prefix must be free, but {taken} is below {prefix}: choose another"])
     made = create_app(settings, api=api, http_client=http_client, listeners=listeners, patient=True)
     if not mounted:
         mount(app, app.extensions.setdefault(EXTENSION, mounted))
@@ -92,10 +91,10 @@ def create_app(
     listeners: tuple[CommandListener, ...] = (),
     patient: bool = False,
 ) -> Flask:
-    """Return the WSGI application, connected; without `api`, with the webhook alone.
+    """Return the connected WSGI application; without `api`, it serves only the webhook.
 
     `settings` default to those of the connection of this process, or else to the environment. Raises BadSettings;
-    AlreadyConnected; Unavailable without MongoDB. A `patient` one connects when it can, and answers 503 until then.
+    AlreadyConnected; Unavailable without MongoDB. With `patient`, it connects when it can, and answers 503 until then.
 
     Example:
 
@@ -116,7 +115,7 @@ def create_app(
 
 
 def _to_serve(given: Settings | None, *, api: bool) -> Settings:
-    """Return the settings to serve with. Raises BadSettings, also for those that nobody read from an environment."""
+    """Return the settings to serve with. Raises BadSettings, also for settings that the caller made without checks."""
     settings = given or _connected() or Settings.from_environment(serve=True, api=api)
     needed = {"STRIPE_WEBHOOK_SECRET": settings.webhook_secrets, **({"API_TOKENS": settings.api_tokens} if api else {})}
     problems = [f"{name} is missing" for name, value in needed.items() if not value]
@@ -135,7 +134,7 @@ def _connected() -> Settings | None:
 
 
 def unconnected_app(*, api: bool = True) -> Flask:
-    """Return the application with its routes, and nothing behind them: enough to describe it."""
+    """Return the application with its routes, but without MongoDB, Stripe and tokens: enough to describe the API."""
     app = Flask("stripe_mongo_sync", static_folder=None)
     app.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.extensions["few"], app.extensions["pulse"] = Few(logging.getLogger("stripe_mongo_sync.api")), Pulse()
@@ -164,7 +163,7 @@ def _begin() -> None:
 
 
 def _require_mongodb() -> None:
-    """Raise Unavailable while this process is not connected yet, or MongoDB hangs. Probes are answered all the same."""
+    """Raise Unavailable while this process is not connected yet, or MongoDB hangs, unless the request is a probe."""
     connecting: Connecting | None = current_app.extensions.get("connecting")
     if connecting is not None and connecting.why is not None:
         connecting.begin()
@@ -176,10 +175,10 @@ def _require_mongodb() -> None:
 
 
 def _needs_no_length() -> bool:
-    """Whether a request without a length is answered all the same: no such route, or an action, which needs no body.
+    """Return whether a request may come without a length: its route is unknown, or is an action, which needs no body.
 
-    A proxy on Stripe's way may send a webhook chunked. It is taken where the server says that it ends the body, as
-    gunicorn does: elsewhere WSGI has no end, and what is read of it could be cut short without a word.
+    A proxy between Stripe and this service may send a webhook chunked. It is accepted if the server says that it ends
+    the body, as gunicorn does. Under other servers WSGI does not show where a body ends, and it could be cut unnoticed.
     """
     rule = request.url_rule
     if rule is None or ("action" in (rule.defaults or {}) and "Transfer-Encoding" not in request.headers):
@@ -199,37 +198,37 @@ def _end(error: BaseException | None) -> None:
 
 
 def alive() -> dict[str, str]:
-    """Answer that the process is there."""
+    """Answer that the process is alive."""
     return {"status": "alive"}
 
 
 def ready() -> tuple[dict[str, str], int]:
-    """Answer whether MongoDB does; or what keeps this process from connecting to it.
+    """Answer whether MongoDB responds, or why this process cannot connect to it.
 
-    A slip in new settings is told beside that: who serves by the ones before is ready.
+    Refused new settings are named under `settings`. The service is ready nevertheless: it uses the previous ones.
     """
     connecting: Connecting | None = current_app.extensions.get("connecting")
     if connecting is not None and connecting.why is not None:
         return {"status": connecting.why}, 503
-    told = {"settings": LAST_GOOD.slip} if LAST_GOOD.slip else {}
+    refused = {"settings": LAST_GOOD.slip} if LAST_GOOD.slip else {}
     if not current_app.extensions["pulse"].beats():
-        return {"status": "MongoDB does not answer", **told}, 503
-    return {"status": "ready", **told}, 200
+        return {"status": "MongoDB does not answer", **refused}, 503
+    return {"status": "ready", **refused}, 200
 
 
 def busy() -> bytes:
-    """Return what the server answers where no thread comes free, so that the application cannot be asked."""
+    """Return the response that the server sends by itself when no thread comes free for the application."""
     return _raw_problem(HTTPStatus.SERVICE_UNAVAILABLE, Unavailable.type, BUSY, {"Retry-After": "5"})
 
 
 def late() -> bytes:
-    """Return what the server answers where a body did not come, so that the application was not asked."""
+    """Return the response that the server sends by itself when a body did not arrive in time."""
     return _raw_problem(HTTPStatus.REQUEST_TIMEOUT, "too-slow", errors.SLOW, {})
 
 
 def _raw_problem(status: HTTPStatus, type: str, detail: str, headers: dict[str, str]) -> bytes:
     body = json.dumps(errors.problem_body(status, type, detail))
-    told = {"Content-Type": "application/problem+json", "Content-Length": str(len(body)), **headers, **HEADERS}
-    told |= {"X-Request-Id": uuid.uuid4().hex, "Connection": "close"}
-    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {told[name]}" for name in told)]
+    sent = {"Content-Type": "application/problem+json", "Content-Length": str(len(body)), **headers, **HEADERS}
+    sent |= {"X-Request-Id": uuid.uuid4().hex, "Connection": "close"}
+    lines = [f"HTTP/1.1 {status.value} {status.phrase}", *(f"{name}: {sent[name]}" for name in sent)]
     return "\r\n".join([*lines, "", body]).encode()

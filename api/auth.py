@@ -1,4 +1,4 @@
-"""Who may call: a bearer token with a scope for the route, within its rate. What says no scope is open to nobody."""
+"""Authenticates requests and limits their rate. A route without a scope rejects every token."""
 
 import threading
 import time
@@ -13,16 +13,16 @@ from stripe_mongo_sync.sync.process.fork import in_every_child
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.tokens import Scope, authenticate
 
-PUBLIC_ROUTES = {  # Stripe signs; probes learn nothing; the docs hold what the source holds
+PUBLIC_ROUTES = {  # Stripe signs its requests; probes reveal nothing; the docs show only what the source shows
     *("webhooks.stripe_event", "health.alive", "health.ready"),
     *("docs.home", "docs.page", "docs.document"),
 }
 View = TypeVar("View", bound=Callable[..., Any])
-SCOPES: dict[Callable[..., Any], Scope] = {}  # of each view that needs a token
+SCOPES: dict[Callable[..., Any], Scope] = {}  # by view, for each view that requires a token
 
 
 def requires_scope(scope: Scope) -> Callable[[View], View]:
-    """Mark a view with the scope that a token must have for it."""
+    """Return a decorator that registers the scope which a token must have for a view."""
 
     def mark(view: View) -> View:
         SCOPES[view] = scope
@@ -32,20 +32,20 @@ def requires_scope(scope: Scope) -> Callable[[View], View]:
 
 
 def scope_of(app: Flask, endpoint: str) -> Scope | None:
-    """Return the scope that a token must have for a route; None: no token has it."""
+    """Return the scope that a token must have for a route; None means that the route rejects every token."""
     return SCOPES.get(app.view_functions[endpoint])
 
 
 def configure_auth(app: Flask, settings: Settings) -> None:
-    """Let `app` admit these tokens, at this rate."""
+    """Give `app` the tokens of the settings, and a limiter for their rate."""
     app.config["API_TOKENS"] = settings.api_tokens
     app.extensions["rate"] = RateLimiter(settings.api_rate)
 
 
 def authenticate_request() -> None:
-    """Raise Unauthorized, RateLimited or Forbidden, in this order, before anything is read; remember who calls.
+    """Raise Unauthorized, RateLimited or MissingScope, in this order, before the body is read; else store the caller.
 
-    A wrong address is told to everybody: it holds no secret, and 401 would send people to look for a wrong token.
+    An unknown path is a 404 for every caller: that reveals no secret, and a 401 would suggest that the token is wrong.
     """
     if request.endpoint in PUBLIC_ROUTES or request.endpoint is None:
         return
@@ -63,17 +63,17 @@ def authenticate_request() -> None:
 
 
 class RateLimiter:
-    """Admits `per_second` requests a second of each name, and a burst of as many; 0 admits all.
+    """Allows each caller `per_second` requests a second, and a burst of as many; 0 means no limit.
 
-    One runaway client is told to wait before it costs MongoDB or Stripe anything. It is counted in the memory of each
-    worker process, for itself. (A library would bring five packages for these lines.)
+    A runaway client is rejected before it costs a request to MongoDB or Stripe. Each worker process counts by itself,
+    in memory. (A library would bring five packages for these lines.)
     """
 
     def __init__(self, per_second: int, clock: Callable[[], float] = time.monotonic) -> None:
         self._gap = 1 / per_second if per_second else 0.0
-        self._burst = 1.0 - self._gap  # how far ahead of the clock a name may run: a second's worth
+        self._burst = 1.0 - self._gap  # s that a caller may be ahead of its rate: one second's requests
         self._clock = clock
-        self._next: dict[str, float] = {}  # when each name would be even; as many as there are tokens
+        self._next: dict[str, float] = {}  # per caller, the time at which its rate is kept again; one entry per token
         self._renew()
         in_every_child(self._renew)
 
@@ -81,7 +81,7 @@ class RateLimiter:
         self._counting = threading.Lock()
 
     def wait(self, name: str) -> float:
-        """Count one request of `name`; return 0.0; or, uncounted, the seconds until it is admitted."""
+        """Count one request of a caller and return 0.0; or count nothing, and return the seconds until it may ask."""
         if not self._gap:
             return 0.0
         with self._counting:

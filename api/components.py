@@ -1,4 +1,4 @@
-"""The parts that the descriptions of many operations share: headers, parameters, and every problem that is answered."""
+"""The parts of the OpenAPI document that operations share: headers, parameters, and all problem responses."""
 
 from werkzeug.exceptions import RequestEntityTooLarge
 
@@ -11,9 +11,9 @@ from stripe_mongo_sync.sync.errors import Outcome
 from stripe_mongo_sync.webhooks.signature import BadSignature
 
 TEXT: Schema = {"type": "string"}
-LATIN_1 = "!-~¡-¬®-ÿ"  # what can be printed of it, but for the spaces: more does not fit into a header
+LATIN_1 = "!-~¡-¬®-ÿ"  # its printable characters except spaces: a header cannot hold any others
 
-PROBLEMS: dict[str, tuple[int, str | None]] = {  # the suffix of a problem's type: its status, and when it is answered
+PROBLEMS: dict[str, tuple[int, str | None]] = {  # by the suffix of a problem's type: its status, and when it is sent
     **{kind.type: (status, kind.says) for kind, status in errors.STATUS.items()},
     **{
         kind.type: (kind.status, kind.says)
@@ -25,12 +25,12 @@ PROBLEMS: dict[str, tuple[int, str | None]] = {  # the suffix of a problem's typ
     "too-large": (413, RequestEntityTooLarge.description),
     "too-slow": (408, errors.SLOW),
     "invalid": (422, Invalid.says),
-    "declined": (402, "A card was declined; where the `document` is active, its payment may be tried again."),
+    "declined": (402, "A card was declined. If the `document` is active, its payment can be tried again."),
     "bad-signature": (400, BadSignature.says),
 }
-CARRY = {401: ("WWW-Authenticate",), **dict.fromkeys((429, 503, 504), ("Retry-After",))}  # headers of their own
+CARRY = {401: ("WWW-Authenticate",), **dict.fromkeys((429, 503, 504), ("Retry-After",))}  # more headers, by status
 OUTCOMES = {"declined", *(kind.type for kind in errors.STATUS if issubclass(kind, Outcome))}
-GUARDED = ("unauthorized", "forbidden", "rate-limited", "unavailable")  # what can be answered wherever a token is asked
+GUARDED = ("unauthorized", "forbidden", "rate-limited", "unavailable")  # possible wherever a token is required
 BODY = ("malformed", "length-required", "too-large", "too-slow", "wrong-content-type")
 REFUSALS = ("refused", "declined")
 
@@ -40,7 +40,7 @@ HEADERS: dict[str, Schema] = {
     "Retry-After": {"description": "Seconds to wait.", "required": True, "schema": {"type": "integer", "minimum": 1}},
     "WWW-Authenticate": {"description": "How to authenticate.", "required": True, "schema": {"const": "Bearer"}},
     "Idempotent-Replayed": {
-        "description": "There when an earlier request with the same Idempotency-Key did it.",
+        "description": "Present if an earlier request with the same Idempotency-Key did this.",
         "schema": {"const": "true"},
     },
 }
@@ -48,31 +48,31 @@ PARAMETERS: dict[str, Schema] = {
     "expand": {
         "name": "expand",
         "in": "query",
-        "description": "Show Stripe's object, too.",
+        "description": "Also return Stripe's object.",
         "schema": {"enum": ["stripe"]},
     },
     "status": {
         "name": "status",
         "in": "query",
-        "description": "Only documents of this status; without it, those that are live: pending or active.",
+        "description": "Only documents of this status. The default is all pending and active documents.",
         "schema": {"enum": list(Status)},
     },
     "limit": {
         "name": "limit",
         "in": "query",
-        "description": "How many at most.",
+        "description": "The maximum number of entries.",
         "schema": {"type": "integer", "minimum": 1, "maximum": 100, "default": 20},
     },
     "starting_after": {
         "name": "starting_after",
         "in": "query",
-        "description": "The id of the last document of the page before.",
+        "description": "The id of the last document of the previous page.",
         "schema": DOCUMENT_ID,
     },
     "Idempotency-Key": {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "The same key and body again answer with the same document, as it is then. Kept for 45 days.",
+        "description": "A repeated key with the same body returns the same document, as it is then. Kept for 45 days.",
         "schema": {
             "type": "string",
             "minLength": 1,
@@ -83,13 +83,13 @@ PARAMETERS: dict[str, Schema] = {
 }
 PROBLEM: Schema = {
     "type": "object",
-    "description": "What went wrong (RFC 9457). Programs rely on `type`.",
+    "description": "What went wrong (RFC 9457). Programs can rely on `type`.",
     "properties": {
         "type": {"type": "string", "format": "uri"},
         "title": TEXT,
         "status": {"type": "integer"},
         "detail": {"type": "string", "description": "For people."},
-        "errors": {"type": "object", "additionalProperties": TEXT, "description": "What is wrong, by field."},
+        "errors": {"type": "object", "additionalProperties": TEXT, "description": "One error per field."},
         "code": {"type": ["string", "null"], "description": "Stripe's error code."},
         "decline_code": {"type": ["string", "null"], "description": "Why the card was declined."},
         "document": {"type": "object", "description": "The document as it is now."},
@@ -111,17 +111,17 @@ EVENT: Schema = {
     "then": {
         "properties": {"created": {"type": "integer", "minimum": 0, "maximum": 2**53 - 1}},
         "required": ["created"],
-    },  # no thin event
+    },  # a thin event has another `object`, and a `created` in text
 }
 
 
 def ref(part: str, name: str) -> Schema:
-    """Return the reference to a part of the document that has a name."""
+    """Return a reference to a named part of the OpenAPI document."""
     return {"$ref": f"#/components/{part}/{name}"}
 
 
 def answer(description: str, schema: Schema, *headers: str) -> Schema:
-    """Return the description of an answer in JSON."""
+    """Return the description of a JSON response."""
     return {
         "description": description,
         "headers": {name: ref("headers", name) for name in ("X-Request-Id", *headers)},
@@ -130,7 +130,7 @@ def answer(description: str, schema: Schema, *headers: str) -> Schema:
 
 
 def problem(status: int, types: tuple[str, ...]) -> Schema:
-    """Return the description of the problems that are answered with a status."""
+    """Return the description of the problem responses of one status."""
     headers = ["X-Request-Id", *CARRY.get(status, ())]
     headers += ["Idempotent-Replayed"] if OUTCOMES & set(types) else []
     shape = {"type": {"enum": [errors.TYPES + type for type in types]}, "status": {"const": status}}

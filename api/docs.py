@@ -1,7 +1,7 @@
-"""The API's description of itself: the document for programs, and a page on which people can try it.
+"""Serves the OpenAPI document, and a page on which a developer can try the API.
 
-Both are open. They hold what the source holds and nothing of an installation, and whoever opens the page has a token to
-type in only then. The page asks nobody but this service, and keeps the token in its memory.
+Both are public: they show what the source shows, and nothing of an installation. The page sends requests to this
+service only, with a token that the developer types in and the page keeps in memory.
 """
 
 import json
@@ -20,32 +20,32 @@ blueprint = Blueprint("docs", __name__)
 PAGE = Path(__file__).with_name("docs.html")
 
 
-@blueprint.get("/", strict_slashes=False)  # below a prefix, people leave the slash out
+@blueprint.get("/", strict_slashes=False)  # below a prefix, the slash is often left out
 def home() -> Response:
-    """Lead whoever opens the service in a browser to the page."""
+    """Redirect a browser to the page."""
     return Response(status=302, headers={"Location": address("/docs")})
 
 
 @blueprint.get("/openapi.json")
 def document() -> Response:
-    """Answer with the OpenAPI document, and where its paths begin for who asks."""
+    """Answer with the OpenAPI document; its `servers` entry is the base path of this request."""
     made = current_app.extensions.setdefault("openapi", {})
     if not made:
-        made["json"] = json.dumps(describe(current_app))  # once: what a process serves does not change
+        made["json"] = json.dumps(describe(current_app))  # once: the routes of a process do not change
     servers = json.dumps([{"url": address("") or "/"}])
     return Response(f'{{"servers": {servers}, {made["json"][1:]}', mimetype="application/json")
 
 
 @blueprint.get("/docs")
 def page() -> Response:
-    """Answer with the page to try it."""
+    """Answer with the page on which the API can be tried."""
     text, policy = _page()
     return Response(text, mimetype="text/html", headers={"Content-Security-Policy": policy})
 
 
 @cache
 def _page() -> tuple[str, str]:
-    """Return the page, and the policy that lets the browser run its own script and style, and nothing else."""
+    """Return the page, and the security policy that allows only the page's own script and style."""
     text = PAGE.read_text(encoding="utf-8")
     rules = [
         "default-src 'none'",

@@ -1,4 +1,4 @@
-"""Errors as people see them: application/problem+json (RFC 9457), with a type that programs can rely on."""
+"""The error responses of the API: application/problem+json (RFC 9457), with a type that programs can rely on."""
 
 import json
 import logging
@@ -19,7 +19,7 @@ from stripe_mongo_sync.webhooks.signature import BadSignature
 log = logging.getLogger("stripe_mongo_sync.api")
 
 SLOW = "The body did not come in time: send the request again."
-TYPES = "https://stripe-mongo-sync.invalid/problems/"  # names, not addresses
+TYPES = "https://stripe-mongo-sync.invalid/problems/"  # identifiers, which no browser can open
 
 
 class RequestError(Exception):
@@ -28,16 +28,16 @@ class RequestError(Exception):
     type = "malformed"
 
     def detail(self) -> str:
-        """What people are told."""
+        """Return the explanation that the caller reads."""
         return self.says
 
 
 class NotJson(RequestError):
-    says = "The body must be a JSON object in UTF-8, each name in it once, and not nested as deep as this one."
+    says = "The body must be a JSON object in UTF-8, without repeated names, and with at most 20 levels."
 
 
 class LengthRequired(RequestError):
-    says = "The request needs a Content-Length: a chunked body would be cut short."
+    says = "The request needs a Content-Length: the server could cut a chunked body short."
     status = 411
     type = "length-required"
 
@@ -55,7 +55,7 @@ class Unauthorized(RequestError):
 
 
 class MissingScope(RequestError):
-    says = "The token lacks the scope that this needs."
+    says = "The token lacks the scope that this request requires."
     status = 403
     type = "forbidden"
 
@@ -64,12 +64,12 @@ class MissingScope(RequestError):
         self.scope = scope
 
     def detail(self) -> str:
-        """What people are told."""
+        """Return the explanation that the caller reads, with the missing scope."""
         return f"This needs a token with the scope `{self.scope}`." if self.scope else "No token may do this."
 
 
 class RateLimited(RequestError):
-    says = "This token asks too often: wait for `Retry-After` seconds."
+    says = "This token sends too many requests: wait for `Retry-After` seconds."
     status = 429
     type = "rate-limited"
 
@@ -94,7 +94,7 @@ STATUS: dict[type[errors.SyncError], int] = {
 
 
 def register(app: Flask) -> None:
-    """Let `app` answer every error as a problem."""
+    """Make `app` answer every error with a problem response."""
     app.register_error_handler(RequestError, _request)
     app.register_error_handler(BadSignature, lambda error: problem(400, "bad-signature", BadSignature.says))
     app.register_error_handler(Malformed, lambda error: problem(400, "malformed", Malformed.says))
@@ -107,7 +107,7 @@ def register(app: Flask) -> None:
 
 
 def problem_body(status: int, type: str, detail: str | None) -> dict[str, Any]:
-    """Return what every problem says of itself."""
+    """Return the members that every problem response has."""
     return {"type": TYPES + type, "title": type.replace("-", " "), "status": status, "detail": detail}
 
 
@@ -147,11 +147,11 @@ def _sync(error: errors.SyncError) -> Response:
         current_app.extensions["pulse"].failed(error.__cause__)
     if isinstance(error, errors.Unavailable) and error.idempotency_key:
         more["idempotency_key"] = error.idempotency_key
-    if isinstance(error, Differs):  # by name only: who may operate may not read what was staged
+    if isinstance(error, Differs):  # names only: a token with the scope `operate` may not read the staged values
         more["differences"] = [difference.name for difference in error.differences]
     if status == 500:
         log.error("request %s: %s", g.request_id, error)
-    # Who may not read is told nothing of the document that was in the way, but that it is.
+    # A token without `read` learns that another document is in the way, and nothing else about it.
     hides = status in (404, 409) and caller_has(Scope.WRITE) and not caller_has(Scope.READ)
     detail = error.says if hides else str(error)
     response = problem(status, type, detail, **more)
@@ -176,4 +176,4 @@ def _http(error: HTTPException) -> Response:
 
 def _unexpected(error: Exception) -> Response:
     log.exception("request %s", g.request_id)
-    return problem(500, "error", "Something went wrong here; the request id finds it in the log.")
+    return problem(500, "error", "Something went wrong in this service: search its log for the X-Request-Id.")

@@ -1,8 +1,8 @@
-"""The settings in force: gunicorn's master reads and checks them, and its workers have them from it.
+"""The settings in force: gunicorn's master reads and checks them, and its workers inherit them.
 
-They are read anew for each worker that is made, after a SIGHUP or in the place of another. Where they have a slip then,
-the ones before stay in force, and the log and `/readyz` say why: a slip ends no running service. At the first start
-there are none before, so it ends at once, with exit code 2.
+The master reads them again for each new worker, after a SIGHUP or in place of one that ended. If the new ones have an
+error, the previous ones stay in force, and the log and `/readyz` say why: an error in a setting ends no running
+service. At the first start there are no previous ones, so gunicorn ends immediately with exit code 2.
 """
 
 import json
@@ -17,52 +17,52 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from stripe_mongo_sync.sync.settings import Settings
 
-AGAIN = 20.0  # s until it is looked for again: that takes 5 s, and would for each worker
-TRIED = 30.0  # s that a child may take to try new settings: gunicorn's master, which waits for it, does nothing else
-AWAY = "MONGODB_URI names a MongoDB that cannot be reached, or does not let us in"
-SIZE = 512  # bytes; it names settings, so it is short
+RETRY_AFTER = 20.0  # s until an unreachable MongoDB is tried again: an attempt takes 5 s, for each worker
+CHECK_TIMEOUT = 30.0  # s for the child that checks new settings: gunicorn's master waits for it, and does nothing else
+UNREACHABLE = "MONGODB_URI names a MongoDB that cannot be reached, or does not let us in"
+SIZE = 512  # bytes of the summary, which only names settings
 
 
 class LastGood:
-    """What the master knows of the settings. A worker is its copy, except for `slip`, which all of them share."""
+    """The settings as the master last accepted them. Each worker has a copy; only `slip` and `serves` are shared."""
 
     def __init__(self) -> None:
-        self.settings: Settings | None = None  # None where nobody checked them: whoever serves reads them itself
-        self._shared = mmap(-1, 1 + SIZE)  # whether a worker has begun to serve, and the slip
-        self._told: list[str] = []
-        self._away = (("", ""), 0.0)  # the MongoDB that was not found last, and until when it is not looked for
+        self.settings: Settings | None = None  # None under another server, where create_app() reads them
+        self._shared = mmap(-1, 1 + SIZE)  # one byte for `serves`, the rest for `slip`
+        self._logged: list[str] = []
+        self._unreachable = (("", ""), 0.0)  # the last unreachable MongoDB, and when to try it again
 
     @property
     def slip(self) -> str:
-        """Which of the settings that were read last are refused, so that those before are in force."""
+        """Name the settings that were refused at the last reading, if any; then the previous ones are in force."""
         return self._shared[1:].rstrip(b"\0").decode(errors="replace")
 
     @property
     def serves(self) -> bool:
-        """Whether a worker has begun to serve: from then on nothing ends the service but who is to end it."""
+        """Return whether a worker has begun to serve. From then on, no bad setting ends the service."""
         return self._shared[0] != 0
 
     def begins_to_serve(self) -> None:
-        """Let all of them know."""
+        """Tell the master and all workers that one of them serves."""
         self._shared[0] = 1
 
     def begin(self) -> None:
-        """Read them for the first time. Raises BadSettings."""
+        """Read the settings for the first time. Raises BadSettings."""
         from stripe_mongo_sync.sync.settings import Settings  # late: a worker class may first replace what this imports
 
         self.settings = Settings.from_environment(serve=True)
 
     def renew(self, complain: Callable[[str], Any]) -> None:
-        """Read them for one more worker; if they cannot be used, tell why, once, and leave all as it is."""
+        """Read the settings again for a new worker. If they have errors, log these once, and keep the previous ones."""
         problems = self._read()
         names = ", ".join(dict.fromkeys(problem.split(" ")[0].rstrip(":") for problem in problems))
-        slip = f"refused: {names}; the ones before are in force, and the log says why" if problems else ""
-        if problems and problems != self._told:
-            complain("the new settings are refused, and the ones before stay in force: " + "; ".join(problems))
-        self._told, self._shared[1:] = problems, slip.encode()[:SIZE].ljust(SIZE, b"\0")
+        slip = f"refused: {names}; the previous settings are in force, and the log says why" if problems else ""
+        if problems and problems != self._logged:
+            complain("the new settings are refused, and the previous ones stay in force: " + "; ".join(problems))
+        self._logged, self._shared[1:] = problems, slip.encode()[:SIZE].ljust(SIZE, b"\0")
 
     def _read(self) -> list[str]:
-        """Put new settings in force; or return what is wrong with them."""
+        """Put the new settings in force and return nothing, or return their errors."""
         from stripe_mongo_sync.sync.errors import BadSettings
         from stripe_mongo_sync.sync.settings import Settings
 
@@ -70,42 +70,42 @@ class LastGood:
             new = Settings.from_environment(serve=True)
         except BadSettings as error:
             return list(error.problems)
-        except Exception as error:  # whatever it is, the service that runs can go on
+        except Exception as error:  # of any kind: the running service can continue
             return [f".env cannot be read ({type(error).__name__})"]
         place = (new.mongodb_uri, new.collection_prefix)
         moves = self.settings is not None and (self.settings.mongodb_uri, self.settings.collection_prefix) != place
-        if self.serves and moves and self._away[0] == place and time.monotonic() < self._away[1]:
-            return [AWAY]
+        if self.serves and moves and self._unreachable[0] == place and time.monotonic() < self._unreachable[1]:
+            return [UNREACHABLE]
         if self.serves and (new.hooks or moves) and (wrong := _check_in_child(new, moves=moves)):
-            self._away = (place, time.monotonic() + AGAIN) if wrong == [AWAY] else self._away
+            self._unreachable = (place, time.monotonic() + RETRY_AFTER) if wrong == [UNREACHABLE] else self._unreachable
             return wrong
         self.settings = new
         return []
 
 
 def _check_in_child(new: "Settings", *, moves: bool) -> list[str]:
-    """Return what is wrong with the modules of hooks, or with a MongoDB that is another than before.
+    """Return what is wrong with the modules of hooks, or with a MongoDB that differs from the previous one.
 
-    A child tries both: neither is this process's own.
+    A child process tries both, so that neither their code nor a connection stays in gunicorn's master.
     """
     reads, writes = os.pipe()
     child = os.fork()
     if not child:
         try:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
-            signal.setitimer(signal.ITIMER_REAL, TRIED)
+            signal.setitimer(signal.ITIMER_REAL, CHECK_TIMEOUT)
             os.write(writes, json.dumps(_problems(new, moves=moves))[: 64 * 1024].encode())
         finally:
             os._exit(0)
     os.close(writes)
-    with os.fdopen(reads, "rb") as told:
-        said = told.read()
+    with os.fdopen(reads, "rb") as pipe:
+        said = pipe.read()
     with suppress(ChildProcessError):  # gunicorn may be first
         os.waitpid(child, 0)
     try:
         return list(json.loads(said))
     except ValueError:
-        return [f"HOOKS ends the process that imports it, or takes longer than {TRIED:.0f} s"]
+        return [f"HOOKS ends the process that imports it, or takes longer than {CHECK_TIMEOUT:.0f} s"]
 
 
 def _problems(new: "Settings", *, moves: bool) -> list[str]:
@@ -120,7 +120,7 @@ def _problems(new: "Settings", *, moves: bool) -> list[str]:
             disconnect()
             open_database(new)
         except (SyncError, PyMongoError):
-            return [AWAY]
+            return [UNREACHABLE]
     try:
         load(new.hooks)
     except BadSettings as error:

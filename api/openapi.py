@@ -1,7 +1,7 @@
-"""The OpenAPI document: what can be called and what is answered, read from the routes, the models and the errors.
+"""Builds the OpenAPI document from the routes, the models and the errors.
 
-It is made from what Flask really routes to, so that no path is written down twice. What belongs to no type is described
-in `api/operation_docs.py`; a route that nobody described makes `describe` raise.
+It reads the routes from Flask, so no path is written down twice. `api/operation_docs.py` describes the operations that
+belong to no single type; a route without a description makes `describe` raise.
 """
 
 import re
@@ -33,7 +33,7 @@ from stripe_mongo_sync.models.rows.sure import Impossible
 
 
 def describe(app: Flask) -> dict[str, Any]:
-    """Return the document of what `app` serves."""
+    """Return the OpenAPI document of `app`. Raises Impossible if a route has no scope and is not public."""
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -41,18 +41,18 @@ def describe(app: Flask) -> dict[str, Any]:
             "version": "1",
             "summary": "Stripe and MongoDB, kept as one.",
             "description": (
-                "A creation, a change or an action is done (200, 201), refused (4xx, nothing usable is left), or "
-                "accepted with an outcome that is not known yet (202: it will be settled, follow its Location)."
+                "A creation, a change or an action is done (200, 201), refused (4xx, and no usable object is left), or "
+                "accepted while its outcome is unknown (202: it will be resolved; GET its Location to see the result)."
             ),
         },
         "security": [{"token": []}],
         "tags": [
             *({"name": plural_of(model), "description": model.says} for model in created_kinds().values()),
-            {"name": "mirrored", "description": "What Stripe makes without us, to be read only."},
-            {"name": "operator", "description": "What an operator does; the commands do the same."},
-            {"name": "webhooks", "description": "Stripe's way in."},
+            {"name": "mirrored", "description": "Read-only copies of objects that this service does not create."},
+            {"name": "operator", "description": "What an operator can see and resolve; the commands do the same."},
+            {"name": "webhooks", "description": "The endpoint for Stripe's webhooks."},
             {"name": "health", "description": "For probes."},
-            {"name": "docs", "description": "This document, and a page to try it."},
+            {"name": "docs", "description": "This document, and a page on which the API can be tried."},
         ],
         "paths": {},
         "components": {
@@ -70,7 +70,7 @@ def describe(app: Flask) -> dict[str, Any]:
                     "type": "apiKey",
                     "in": "header",
                     "name": "Stripe-Signature",
-                    "description": "Stripe's, of the raw body, with STRIPE_WEBHOOK_SECRET.",
+                    "description": "Stripe's signature of the raw body, made with STRIPE_WEBHOOK_SECRET.",
                 },
             },
         },
@@ -112,7 +112,7 @@ def _mirrored() -> list[Model]:
 
 
 def _copy() -> Schema:
-    """Return how a document of any mirrored type looks: they have no fields of their own."""
+    """Return the schema that all mirrored types share: they have no fields of their own."""
     shown = schemas.document_shape(_mirrored()[0])
     shown["properties"]["kind"] = {"enum": [model.resource.kind for model in _mirrored()]}
     return shown
@@ -126,7 +126,7 @@ def _operation(rule: Rule, scope: str | None, parts: dict[str, Schema]) -> Schem
     told = _route_description(rule)
     is_open = rule.endpoint in PUBLIC_ROUTES
     if not (is_open or scope):
-        raise Impossible(f"{rule.endpoint} is closed to everybody")
+        raise Impossible(f"{rule.endpoint} is not public, and names no scope")
     problems = [*told.get("problems", ()), *(() if is_open else GUARDED)]
     arguments = [_argument(name, converter) for converter, name in re.findall(r"<(?:(\w+):)?(\w+)>", rule.rule)]
     parameters = [*arguments, *told.get("parameters", ())]
@@ -139,7 +139,7 @@ def _operation(rule: Rule, scope: str | None, parts: dict[str, Schema]) -> Schem
 
 
 def _route_description(rule: Rule) -> Schema:
-    """Return the operation of a route, as it is described here."""
+    """Return the description of a route's operation. Raises KeyError if there is none."""
     given = rule.defaults or {}
     model: Model | None = given.get("model")
     if model is None:
@@ -158,13 +158,13 @@ def _argument(name: str, converter: str) -> Schema:
         "name": name,
         "in": "path",
         "required": True,
-        "description": "Our id, or Stripe's. A customer's username comes before an id that somebody chose at Stripe.",
+        "description": "The document's id, or Stripe's. A customer's username wins over an equal custom id at Stripe.",
         "schema": {"type": "string", "minLength": 1, "pattern": anything},
     }
 
 
 def _of_type(model: Model, verb: str) -> Schema:
-    """Return the operation of a type that the last word of its endpoint names."""
+    """Return the operation of a type; `verb` is the last word of its endpoint."""
     match verb:
         case "create":
             return {
@@ -178,7 +178,7 @@ def _of_type(model: Model, verb: str) -> Schema:
         case "list":
             return {
                 "operationId": f"list_{model.plural()}",
-                "summary": "List them, the newest first",
+                "summary": "List the documents of this type, newest first",
                 "parameters": [ref("parameters", name) for name in ("status", "limit", "starting_after", "expand")],
                 "answers": {"200": answer("A page.", ref("schemas", f"{model.__name__}List"))},
                 "problems": ["invalid"],
@@ -207,12 +207,12 @@ def _of_type(model: Model, verb: str) -> Schema:
 
 
 def _update(model: Model) -> Schema:
-    """Return how to change a document; of some types nothing can be changed."""
+    """Return the operation that changes a document; some types have no field that can be changed."""
     changes, taken = schemas.change(model), ["already-exists"] if schemas.local_fields(model) else []
     return {
         "operationId": f"update_{word(model)}",
         "summary": f"Change {noun(model)}",
-        "description": "null means: unset it." if changes else "Nothing of it can be changed.",
+        "description": "A null unsets the field." if changes else "No field of this type can be changed.",
         "parameters": [ref("parameters", "expand")],
         "requestBody": _body(f"{model.__name__}Change")
         if changes
@@ -239,12 +239,12 @@ def _action(model: Model, verb: str) -> Schema:
 
 
 def _changed(model: Model) -> Schema:
-    """Return how a document is shown to who changed it, and may not be allowed to read it."""
+    """Return the schema of a changed document; a token without the scope `read` may get the brief one."""
     return {"anyOf": [ref("schemas", model.__name__), ref("schemas", "Brief")]}
 
 
 def _done(shape: Schema, status: str, *headers: str) -> Schema:
-    """Return the answers to what went well, or may yet."""
+    """Return the responses for success, and for an outcome that is not known yet."""
     return {
         status: answer("Done.", shape, "Location", *headers),
         "202": answer("Accepted; the outcome is not known yet.", shape, "Location", "Retry-After", *headers),
@@ -256,7 +256,7 @@ def _body(shape: str) -> Schema:
 
 
 def _problems(types: Iterable[str], parts: dict[str, Schema]) -> Schema:
-    """Return the answers to what went wrong, by status; each combination is a part of the document with a name."""
+    """Return the problem responses by status; each combination of problems becomes a named part of the document."""
     by_status: dict[int, list[str]] = {}
     for type in types:
         by_status.setdefault(PROBLEMS[type][0], []).append(type)
@@ -266,7 +266,7 @@ def _problems(types: Iterable[str], parts: dict[str, Schema]) -> Schema:
 
 
 def _link(paths: dict[str, Schema]) -> None:
-    """Say of each creation which operations the id in its answer is for."""
+    """Link each creation to the operations that take the id in its response."""
     operations = [operation for path in paths.values() for operation in path.values()]
     for creation in operations:
         if not creation["operationId"].startswith("create_"):

@@ -1,4 +1,4 @@
-"""The descriptions of the operations that belong to no type, or to many, by endpoint."""
+"""The descriptions of the operations that belong to no single type, by endpoint."""
 
 from stripe_mongo_sync.api.components import BODY, EVENT, REFUSALS, answer, ref
 from stripe_mongo_sync.api.schemas import DOCUMENT_ID, EVENT_ID, Schema, parameters
@@ -8,7 +8,7 @@ from stripe_mongo_sync.models.event import EventState
 
 
 def in_json(schema: Schema) -> Schema:
-    """Return the content of a body in JSON."""
+    """Return the content of a JSON body."""
     return {"content": {"application/json": {"schema": schema}}}
 
 
@@ -28,14 +28,14 @@ _REASON: Schema = {"type": "object", "properties": {"status": {"type": "string"}
 def _operator_action(
     verb: str, summary: str, given: Schema, needed: tuple[str, ...] = (), told: Schema | None = None
 ) -> Schema:
-    """Return the operation by which an operator settles one document."""
+    """Return the operation by which an operator resolves one document."""
     shape: Schema = {"type": "object", "properties": given, "required": list(needed), "additionalProperties": False}
     return {
         "operationId": f"{verb}_operation",
         "summary": summary,
         "tags": ["operator"],
         "requestBody": {"required": bool(needed), **in_json(shape)},
-        "answers": {"200": answer("How it is now.", told or UNFINISHED)},
+        "answers": {"200": answer("The document after the action.", told or UNFINISHED)},
         "problems": [*BODY, "invalid", "not-found", "not-possible", "cannot-look"],
     }
 
@@ -58,9 +58,9 @@ LINKED: Schema = {
         "differs": {
             "type": "array",
             "items": {"type": "string"},
-            "description": "The fields that it does not have as they were staged.",
+            "description": "The fields of the object that differ from the staged ones.",
         },
-        "removed": {**_NULLABLE, "description": "The adopted document that held the object, and is no longer there."},
+        "removed": {**_NULLABLE, "description": "The id of the adopted document that had the object, and was removed."},
     },
     "required": [*UNFINISHED["required"], "differs", "removed"],
 }
@@ -77,10 +77,10 @@ PORTAL_SESSION: Schema = {
     "properties": {"url": {"type": "string"}, "return_url": {"type": ["string", "null"]}},
     "required": ["url", "return_url"],
 }
-UNTYPED_OPERATIONS: dict[str, Schema] = {  # the operations that belong to no type, or to many, by endpoint
+UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
     "mirrored.list": {
         "operationId": "list_mirrored",
-        "summary": "List them, the newest first",
+        "summary": "List the documents of one mirrored type, newest first",
         "tags": ["mirrored"],
         "parameters": [ref("parameters", name) for name in ("status", "limit", "starting_after", "expand")],
         "answers": {"200": answer("A page.", ref("schemas", "MirroredList"))},
@@ -88,7 +88,7 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # the operations that belong to no ty
     },
     "mirrored.show": {
         "operationId": "show_mirrored",
-        "summary": "Show one of them",
+        "summary": "Show a document of a mirrored type",
         "tags": ["mirrored"],
         "parameters": [ref("parameters", "expand")],
         "answers": {"200": answer("The document.", ref("schemas", "Mirrored"))},
@@ -96,27 +96,27 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # the operations that belong to no ty
     },
     "webhooks.stripe_event": {
         "operationId": "receive_event",
-        "summary": "Take one event from Stripe",
+        "summary": "Receive one event from Stripe",
         "tags": ["webhooks"],
         "security": [{"signature": []}],
         "requestBody": {"required": True, **in_json(EVENT)},
-        "answers": {"200": answer("Stored, whatever became of it.", _state(*EventState, "duplicate"))},
+        "answers": {"200": answer("Stored; `state` says what was done with it.", _state(*EventState, "duplicate"))},
         "problems": ["bad-signature", "malformed", "length-required", "too-large", "too-slow", "unavailable"],
     },
     "customers.portal": {
         "operationId": "open_portal",
         "summary": "Open Stripe's billing portal for a customer",
-        "description": "Send the customer to the address at once: it lapses within minutes, and is not stored.",
+        "description": "Send the customer to the URL immediately: it expires within minutes, and is not stored.",
         "tags": ["customers"],
         "requestBody": {"required": True, **in_json(parameters(PortalVisit))},
-        "answers": {"201": answer("Where to send them.", PORTAL_SESSION)},
+        "answers": {"201": answer("The URL of the portal.", PORTAL_SESSION)},
         "problems": [*BODY, "invalid", "not-found", "cannot-look", *REFUSALS],
     },
     "operator.status": {
         "operationId": "show_status",
-        "summary": "Whether anything needs an operator, as `stripe-mongo-sync status --json` prints it",
+        "summary": "Show what needs an operator, as `stripe-mongo-sync status --json` prints it",
         "tags": ["operator"],
-        "answers": {"200": answer("How things stand.", HEALTH)},
+        "answers": {"200": answer("The problems and warnings of this installation.", HEALTH)},
     },
     "operator.list": {
         "operationId": "list_operations",
@@ -130,13 +130,13 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # the operations that belong to no ty
             {
                 "name": "starting_after",
                 "in": "query",
-                "description": "The id of the last entry of the page before: of a document, or of an event.",
+                "description": "The id of the last entry of the previous page: a document's or an event's.",
                 "schema": {"anyOf": [DOCUMENT_ID, EVENT_ID]},
             },
         ],
         "answers": {
             "200": answer(
-                "A page, kind by kind in the order of ids, events last.",
+                "A page, sorted by kind and id, with events last.",
                 {
                     "type": "object",
                     "properties": {"data": {"type": "array", "items": UNFINISHED}, "has_more": {"type": "boolean"}},
@@ -146,53 +146,55 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # the operations that belong to no ty
         },
         "problems": ["invalid"],
     },
-    "operator.retry": _operator_action("retry", "Look again, and send again only where the table would", {}),
-    "operator.roll_back": _operator_action("roll_back", "Give up what is pending", {}),
+    "operator.retry": _operator_action(
+        "retry", "Read the object at Stripe again, and resend the operation only if that is safe", {}
+    ),
+    "operator.roll_back": _operator_action("roll_back", "Roll back a pending document", {}),
     "operator.link": _operator_action(
         "link",
-        "Say that a Stripe object is this document's; what differs from what was staged is refused, unless forced",
+        "Link a Stripe object to this document; an object that differs from the staged fields needs `force`",
         {
             "stripe_id": {"type": "string", "minLength": 1},
-            "force": {"type": "boolean", "default": False, "description": "Link it although it differs."},
+            "force": {"type": "boolean", "default": False, "description": "Link the object although it differs."},
         },
         ("stripe_id",),
         LINKED,
     ),
     "health.alive": {
         "operationId": "is_alive",
-        "summary": "Whether the process is there",
+        "summary": "Check that the process is alive",
         "tags": ["health"],
-        "answers": {"200": answer("It is.", _status("alive"))},
+        "answers": {"200": answer("The process is alive.", _status("alive"))},
     },
     "health.ready": {
         "operationId": "is_ready",
-        "summary": "Whether MongoDB answers",
+        "summary": "Check that MongoDB answers",
         "tags": ["health"],
         "answers": {
-            "200": answer("It does. `settings` tells of a slip in new ones: those before are in force.", _READY),
-            "503": answer("It does not, or this process is not connected to it: `status` says why.", _REASON),
+            "200": answer("MongoDB answers. `settings` names new settings that were refused.", _READY),
+            "503": answer("MongoDB does not answer, or this process is not connected: `status` says why.", _REASON),
         },
     },
     "docs.home": {
         "operationId": "show_home",
-        "summary": "Leads to the page",
+        "summary": "Redirect to the page on which the API can be tried",
         "tags": ["docs"],
         "answers": {
             "302": {
-                "description": "It is at Location.",
+                "description": "The path of the page is in Location.",
                 "headers": {name: ref("headers", name) for name in ("X-Request-Id", "Location")},
             }
         },
     },
     "docs.document": {
         "operationId": "show_openapi",
-        "summary": "This document",
+        "summary": "Show this document",
         "tags": ["docs"],
-        "answers": {"200": answer("It.", {"type": "object"})},
+        "answers": {"200": answer("The OpenAPI document.", {"type": "object"})},
     },
     "docs.page": {
         "operationId": "show_docs",
-        "summary": "A page to try it",
+        "summary": "Show the page on which the API can be tried",
         "tags": ["docs"],
         "answers": {
             "200": {

@@ -1,4 +1,4 @@
-"""The operator's door: how things stand, what is unfinished, and what settles it, just as the commands do it."""
+"""The operator's routes: the status, the unfinished documents, and the actions that resolve them."""
 
 import logging
 from typing import Any
@@ -21,7 +21,7 @@ PARAMETERS = ("kind", "verb", "review", "limit", "starting_after")
 
 
 def register(app: Flask) -> None:
-    """Give `app` the routes of the operator."""
+    """Add the operator's routes to `app`."""
     app.add_url_rule("/status", "operator.status", _status)
     app.add_url_rule("/operations", "operator.list", _list)
     for action in operations.ACTIONS:

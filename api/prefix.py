@@ -1,4 +1,4 @@
-"""Below which path the application is: what leads to it there, and what its answers say of it."""
+"""Mounts the application below a path of another one, and computes its public paths."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,19 +9,19 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 from flask import Flask, request
 from werkzeug.urls import iri_to_uri
 
-INNER = ("app", "wsgi_app", "application")  # how what wraps an application names it: Werkzeug's own, and most others
-DEEPEST = 20  # of them around one another
+INNER = ("app", "wsgi_app", "application")  # attributes in which middleware keeps the application it wraps
+DEEPEST = 20  # nested middlewares that are searched
 
 
 @dataclass
 class Mounts:
-    """Leads what is below a prefix to the application of that prefix, and hands all the rest on as it came."""
+    """Routes paths below a prefix to the application of that prefix, and all other requests unchanged to the host."""
 
     host: WSGIApplication
     ours: dict[str, Flask]
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer as the one or the other does."""
+        """Call the application that the path belongs to."""
         path = environ.get("PATH_INFO", "")
         for prefix, application in self.ours.items():
             if path == prefix or path.startswith(f"{prefix}/"):
@@ -32,17 +32,17 @@ class Mounts:
 
 
 def mount(host: Flask, ours: dict[str, Flask]) -> None:
-    """Lead to these applications, by their prefixes, where `host` itself begins.
+    """Mount these applications by their prefixes, directly around `host` and below the middleware that wraps it.
 
-    That is below what wraps `host` already: a ProxyFix, which knows where the path begins, is for both. What hides
-    the application that it wraps stays below.
+    So a ProxyFix, which knows where the path begins, applies to both. A middleware that hides the application it wraps
+    cannot be passed: then the applications are mounted above it.
     """
     holder, name = _beginning(host)
     setattr(holder, name, Mounts(getattr(holder, name), ours))
 
 
 def _beginning(host: Flask) -> tuple[Any, str]:
-    """Return what holds the WSGI function of the application itself, and by which name."""
+    """Return the object that holds the WSGI function of `host` itself, and the name of that attribute."""
     own = MethodType(type(host).wsgi_app, host)
     holder: Any = host
     name = "wsgi_app"
@@ -58,6 +58,6 @@ def _beginning(host: Flask) -> tuple[Any, str]:
 
 
 def address(path: str) -> str:
-    """Return where a path of this application is, for whoever asks now: without the host, and below every prefix."""
+    """Return the absolute path, as this request's caller sees it: below every prefix, and without the host."""
     root = request.root_path.strip("/")  # two slashes at the beginning would name a host
     return iri_to_uri(f"/{root}{path}" if root else path)

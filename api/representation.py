@@ -1,6 +1,7 @@
-"""How a document looks in JSON, to whom: a token sees what it may read, what it made, and of the rest that it is there.
+"""Renders a document as JSON, with what the caller's token may see.
 
-A token without `read` is one for a till or a form, given just because it shall not look anybody up.
+A token with `read` sees every document, any other one the documents that it created, and of the rest only id, kind and
+status. A token without `read` is meant for a checkout or a form, which must not look customers up.
 """
 
 from datetime import UTC, datetime
@@ -15,10 +16,10 @@ from stripe_mongo_sync.sync.tokens import Scope
 
 
 def as_caller_sees(document: SyncedDocument, *, expand: bool = False, links: bool = True) -> dict[str, Any]:
-    """Return a document as whoever asks now may see it; with `expand`, with Stripe's object under `stripe`.
+    """Return a document as the caller's token may see it; with `expand`, with Stripe's object under `stripe`.
 
-    Who may not read is shown what they made, as it is now, and Stripe's object where they made the customer, too: it
-    tells of them. Of what others made, that it is there, and how it stands.
+    A token without `read` sees the documents that it created, as they are now, with Stripe's object only if it also
+    created the customer, as the object shows that customer's data. Of other documents it sees id, kind and status.
     """
     keys = caller_has(Scope.WRITE)
     if caller_has(Scope.READ):
@@ -32,12 +33,12 @@ def as_caller_sees(document: SyncedDocument, *, expand: bool = False, links: boo
 
 
 def caller_has(scope: Scope) -> bool:
-    """Whether the token that asks now has this scope."""
+    """Return whether the caller's token has this scope."""
     return scope in g.get("scopes", ())
 
 
 def made_by_caller(document: SyncedDocument) -> bool:
-    """Whether the token that asks now created this document."""
+    """Return whether the caller's token created this document."""
     caller = g.get("token")
     return caller is not None and document.request is not None and document.request.token == caller
 
@@ -51,7 +52,8 @@ def _made_customer_of(document: SyncedDocument) -> bool:
 def as_json(document: SyncedDocument, *, expand: bool = False, keys: bool, links: bool = True) -> dict[str, Any]:
     """Return a document as the API shows it; with `expand`, with Stripe's object under `stripe`.
 
-    `keys` are shown to who may write: a buyer's way to pay. Without `links`, those are null: they may be dead.
+    `keys`, such as a `client_secret`, let a buyer pay; without them they are null. Without `links`, links are null, as
+    they may have expired.
     """
     kind, own = document.resource.kind, type(document).own_fields()
     hidden = (frozenset() if keys else handed_on(kind)) | (frozenset() if links else linked(kind))
@@ -73,7 +75,7 @@ def as_json(document: SyncedDocument, *, expand: bool = False, keys: bool, links
         **({"links_seen_at": _plain(document.links_seen_at)} if linked(kind) else {}),
     }
     operation, error = document.operation, document.error
-    if operation is not None and document.status != Status.ROLLED_BACK:  # a tombstone keeps it as evidence only
+    if operation is not None and document.status != Status.ROLLED_BACK:  # a tombstone's is only for late objects
         body["operation"] = {
             "verb": operation.verb,
             "since": _plain(operation.since),

@@ -1,6 +1,6 @@
-"""The routes of every type: create, show, list, change, delete; what is only mirrored is shown and listed.
+"""The routes of every type, built from the registry: create, show, list, change, delete and the actions.
 
-They follow from the registry; no type has its own.
+Mirrored types are only shown and listed. No type has routes of its own.
 """
 
 import json
@@ -25,20 +25,20 @@ from stripe_mongo_sync.sync.library import open_portal
 from stripe_mongo_sync.sync.shop.documents import found, last_seen, listed
 from stripe_mongo_sync.sync.tokens import Scope
 
-RETRY_AFTER = "30"  # s: by then a webhook, or the next attempt, has most likely settled it
+RETRY_AFTER = "30"  # s: by then a webhook or the next attempt has probably resolved it
 LIMIT = re.compile(r"[1-9][0-9]?|100")
 Model = type[SyncedDocument]
 
 
 class Reference(BaseConverter):
-    """Any id or username: either may have slashes in it, so what stands behind the last one is an action."""
+    """Matches any id or username. Both may contain slashes, so the action is the part behind the last slash."""
 
     regex = ".+"
     part_isolating = False
 
 
 class Mirrored(BaseConverter):
-    """The plural of a mirrored type, for its model: two routes serve them all, as two for each would slow the start."""
+    """Converts the plural of a mirrored type to its model. Two routes serve all of them, to keep the start fast."""
 
     def __init__(self, map: Map) -> None:
         super().__init__(map)
@@ -46,12 +46,12 @@ class Mirrored(BaseConverter):
         self.regex = "|".join(self.models)
 
     def to_python(self, value: str) -> Model:
-        """Return the model."""
+        """Return the model with this plural."""
         return self.models[value]
 
 
 def register(app: Flask) -> None:
-    """Give `app` the routes of every type."""
+    """Add the routes of every type to `app`."""
     app.url_map.converters.update(reference=Reference, mirrored=Mirrored)
     app.url_map.merge_slashes = False
     app.add_url_rule("/customers/<reference:reference>/portal", "customers.portal", _portal, methods=["POST"])
@@ -75,7 +75,7 @@ def register(app: Flask) -> None:
 
 
 def plural_of(model: Model) -> str:
-    """Return the name of a type in addresses: its collection's, with hyphens."""
+    """Return the name of a type in paths: its collection's name, with hyphens."""
     return model.plural().replace("_", "-")
 
 
@@ -123,7 +123,7 @@ def _portal(reference: str) -> tuple[Response, int]:
     checked_fields(dict(PortalVisit._fields), given, "create")
     customer = sure(found(Customer, reference), Customer)
     if not (caller_has(Scope.READ) or made_by_caller(customer)):
-        raise MissingScope(Scope.READ)  # there, all is shown of them
+        raise MissingScope(Scope.READ)  # the portal shows all data of the customer
     return jsonify(open_portal(customer, given.get("return_url"))), 201
 
 
@@ -152,7 +152,7 @@ def _list(model: Model) -> Response:
 
 
 def body() -> dict[str, Any]:
-    """Return the JSON object in the request."""
+    """Return the JSON object of the request. Raises WrongContentType, NotJson."""
     if request.mimetype != "application/json":
         raise WrongContentType
     try:
@@ -172,7 +172,7 @@ def _refuse(constant: str) -> None:
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        raise ValueError("a name is given twice, and nobody can know which of its values is meant")
+        raise ValueError("a name is given twice, so its value is ambiguous")
     return found
 
 

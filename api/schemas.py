@@ -1,7 +1,7 @@
-"""The shapes of a type in JSON Schema, read from its model: what a caller may send, and what is shown of a document.
+"""Builds the JSON Schemas of a type from its model: the bodies that a caller may send, and the documents in responses.
 
-Nothing is written down twice: a field says itself what it takes (`models/base/input.py` checks the same words), and its
-`help_text` says what nobody can compute. An update takes null for "unset it", as a creation does for "leave it out".
+A field's options define its schema, and `models/base/input.py` validates by the same options; `help_text` adds what
+they cannot express. A null unsets a field in an update, and leaves it out in a creation.
 """
 
 import re
@@ -42,7 +42,7 @@ MOMENT: Schema = {"type": "string", "format": "date-time"}
 
 
 def creation(model: Model) -> Schema:
-    """Return what creates a document."""
+    """Return the schema of a creation's body."""
     schema = _closed(
         {name: field for name, field in model._fields.items() if "create" in writable_verbs(field)}, "create"
     )
@@ -51,13 +51,13 @@ def creation(model: Model) -> Schema:
             "type": ["string", "null"],
             "pattern": f"^{OWN_ID.pattern}$",
             "not": {"type": "string", "pattern": "^[0-9a-fA-F]{24}$"},
-            "description": "An id of your own choice, at Stripe too. It may not be shaped like a document's.",
+            "description": "An id of your choice, which Stripe uses, too. It must not look like a document's id.",
         }
     return schema
 
 
 def change(model: Model) -> Schema | None:
-    """Return what changes a document: fields of Stripe's, or those that are kept here only; None when nothing does."""
+    """Return the schema of a change's body: either Stripe's fields or local ones; None if no field can be changed."""
     here = local_fields(model)
     sent = {n: field for n, field in model._fields.items() if "update" in writable_verbs(field) and n not in here}
     shapes = [{**_closed(fields, "update", whole=False), "minProperties": 1} for fields in (sent, here) if fields]
@@ -65,17 +65,17 @@ def change(model: Model) -> Schema | None:
 
 
 def local_fields(model: Model) -> dict[str, BaseField]:
-    """Return the fields that a caller may set and Stripe is not told."""
+    """Return the fields that a caller may set, and that are never sent to Stripe."""
     return {name: field for name, field in model._fields.items() if getattr(field, "local_only", False)}
 
 
 def parameters(takes: type[EmbeddedDocument] | None) -> Schema:
-    """Return what an action takes."""
+    """Return the schema of an action's parameters."""
     return _closed(dict(takes._fields) if takes else {}, "create")
 
 
 def _closed(fields: dict[str, BaseField], verb: str, *, whole: bool = True) -> Schema:
-    """Return an object of these fields and no others; a `whole` one has all that are required."""
+    """Return an object schema with these fields and no others; with `whole`, required fields must be present."""
     schema: Schema = {
         "type": "object",
         "properties": {name: _accepted(field, verb) for name, field in fields.items()},
@@ -87,7 +87,7 @@ def _closed(fields: dict[str, BaseField], verb: str, *, whole: bool = True) -> S
 
 
 def _accepted(field: Any, verb: str, *, item: bool = False) -> Schema:
-    """Return what `field` takes; null means that it has no value, unless it is required, or an item of a list."""
+    """Return the schema of a value for `field`. It allows null, except for required fields and items of lists."""
     schema: Schema = {"type": _type(field)}
     if isinstance(field, EmbeddedDocumentField):
         schema |= _closed(inner_fields(field, verb), verb)
@@ -124,7 +124,7 @@ def _text(field: StringField) -> Schema:
 
 
 def _ecma(pattern: str) -> str:
-    """Return a pattern that must match the whole text in the words of JSON Schema, which searches, and knows no \\Z."""
+    """Return a full-match pattern for JSON Schema, which searches for a match anywhere and does not know \\Z."""
     inner = re.sub(r"(\$|\\Z)$", "", pattern)
     return f"^(?:{inner})$" if "|" in inner else f"^{inner}$"
 
@@ -137,22 +137,22 @@ def _described(field: BaseField) -> Schema:
     inner = field.field if isinstance(field, ListField) else field
     refers, said = getattr(inner, "references", None), [getattr(field, "help_text", None)]
     if refers:
-        said.append(f"Names {_a(refers)} that is active here, by its id or by Stripe's.")
+        said.append(f"The id of {_a(refers)} that is active here: the document's or Stripe's.")
     if getattr(field, "local_only", False):
-        said.append("Kept here only, and changed in a request of its own.")
+        said.append("Stored here only, and not sent to Stripe. Change it in a separate request.")
     if getattr(field, "write_only", False):
-        said.append("Told to Stripe, and not kept.")
+        said.append("Sent to Stripe, and never returned by this API.")
     text = " ".join(filter(None, said))
     return {"description": text} if text else {}
 
 
 def word(model: Model) -> str:
-    """Return the name of a type as a part of other names."""
+    """Return the kind of a type in the form that operation ids use."""
     return model.resource.kind.replace(".", "_")
 
 
 def noun(model: Model) -> str:
-    """Return what people call one of them: a payment intent."""
+    """Return the kind of a type as prose, with its article: "a payment intent"."""
     return _a(model.resource.kind)
 
 
@@ -161,28 +161,28 @@ def _a(kind: str) -> str:
 
 
 def document_shape(model: Model) -> Schema:
-    """Return how a document looks. Values are Stripe's, so they keep to their type, but to no limit of ours."""
+    """Return the schema of a document in a response. Values come from Stripe, so our limits do not apply to them."""
     names = ["username"] if "username" in model._fields else []
     own = {name: model._fields[name] for name in [*names, *model.own_fields()]}
     properties: Schema = {
-        "id": {**DOCUMENT_ID, "description": "Ours."},
+        "id": {**DOCUMENT_ID, "description": "The document's id."},
         "kind": {"const": model.resource.kind},
-        "status": {"enum": list(Status), "description": "Where the document stands; Stripe's own is `stripe_status`."},
-        "stripe_id": {"type": ["string", "null"], "description": "Stripe's; null while it is not known."},
+        "status": {"enum": list(Status), "description": "The document's status; the object's is `stripe_status`."},
+        "stripe_id": {"type": ["string", "null"], "description": "The object's id at Stripe; null until it is known."},
         **{name: {**_shown_field(field), **_described(field), **_read_by(model, name)} for name, field in own.items()},
-        "confirmed_at": {**_or_null(MOMENT), "description": "When Stripe itself (an event, a list) first told of it."},
+        "confirmed_at": {**_or_null(MOMENT), "description": "When an event or a list first showed the object."},
         "created_at": MOMENT,
         "updated_at": MOMENT,
         "operation": _or_null({"$ref": "#/components/schemas/Operation"}),
         "error": _or_null({"$ref": "#/components/schemas/Error"}),
-        "review": {"type": ["string", "null"], "description": "Why a person must decide about it."},
-        "erased_at": {**_or_null(MOMENT), "description": "When all that told of a person was taken from it."},
+        "review": {"type": ["string", "null"], "description": "Why an operator must decide about this document."},
+        "erased_at": {**_or_null(MOMENT), "description": "When all personal data was removed from this document."},
     }
     if linked(model.resource.kind):
-        said = "When its links were rendered, which die. One document is read again after 30 days; else they are null."
+        said = "When Stripe rendered its links. After 30 days, GET one document to renew them; in lists they are null."
         properties["links_seen_at"] = {**_or_null(MOMENT), "description": said}
     required = list(properties)
-    properties["stripe"] = {"type": ["object", "null"], "description": "Stripe's object, with `expand=stripe`."}
+    properties["stripe"] = {"type": ["object", "null"], "description": "Stripe's object; only with `expand=stripe`."}
     return {
         "type": "object",
         "description": model.says,
@@ -195,7 +195,7 @@ def _read_by(model: Model, name: str) -> Schema:
     if name not in handed_on(model.resource.kind):
         return {}
     said = getattr(model._fields[name], "help_text", None) or ""
-    return {"description": f"{said} Lets in whoever has it: null for a token without the scope `write`.".strip()}
+    return {"description": f"{said} It grants access: null for a token without the scope `write`.".strip()}
 
 
 def _shown_field(field: Any) -> Schema:
@@ -215,7 +215,7 @@ def _or_null(schema: Schema) -> Schema:
 PARTS: dict[str, Schema] = {
     "Brief": {
         "type": "object",
-        "description": "What a token without the scope `read` is shown of what it did not create.",
+        "description": "A document as shown to a token without the scope `read` that did not create it.",
         "properties": {
             "id": DOCUMENT_ID,
             "kind": {"type": "string"},
@@ -226,7 +226,7 @@ PARTS: dict[str, Schema] = {
     },
     "Operation": {
         "type": "object",
-        "description": "What is still to be told to Stripe: how a 202 is followed up.",
+        "description": "What must still be sent to Stripe; present after a 202.",
         "properties": {
             "verb": {"type": "string", "description": "create, update, delete, or an action."},
             "since": MOMENT,
@@ -236,7 +236,7 @@ PARTS: dict[str, Schema] = {
     },
     "Error": {
         "type": "object",
-        "description": "Why it was rolled back, or what the last attempt said.",
+        "description": "Why the document was rolled back, or why the last attempt failed.",
         "properties": {
             "type": {"type": "string"},
             "code": {"type": ["string", "null"]},

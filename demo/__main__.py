@@ -1,4 +1,4 @@
-"""`python -m demo` tells the story and says whether it is true; `python -m demo --stay` leaves the stack to you."""
+"""`python -m demo` runs the story and checks each step; `python -m demo --stay` keeps the stack running for you."""
 
 import argparse
 import os
@@ -16,24 +16,26 @@ from stripe_mongo_sync.demo.stack import Stack, Taken
 from stripe_mongo_sync.demo.stay import PORT, stack_to_stay, stay
 from stripe_mongo_sync.demo.story import CHAPTERS, Chapter, run_story
 
-INTERRUPTED = 130  # what a shell says of a program that Ctrl-C ended
+INTERRUPTED = 130  # the shell's exit code for a program that Ctrl-C ended
 ENDS = (signal.SIGINT, signal.SIGTERM)
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the demo; return 0 when all is as promised."""
+    """Run the demo; return 0 if every check of the story holds."""
     parser = argparse.ArgumentParser(prog="python -m demo", description="Stripe and MongoDB kept as one, offline.")
-    parser.add_argument("--stay", action="store_true", help="start everything, and leave it running until Ctrl-C")
-    parser.add_argument("--port", type=int, metavar="N", help=f"of the service, with --stay ({PORT}); else a free one")
+    parser.add_argument("--stay", action="store_true", help="start the stack, and keep it running until Ctrl-C")
+    parser.add_argument(
+        "--port", type=int, metavar="N", help=f"the service's port ({PORT} with --stay, else a free one)"
+    )
     given = parser.parse_args(arguments)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(encoding="utf-8")  # ✔ and ✘ are the point, also where the locale knows neither
+            stream.reconfigure(encoding="utf-8")  # so that ✔ and ✘ can be printed in any locale
     for number in ENDS:
         signal.signal(number, _interrupt)
     mongodb = os.environ.get("MONGODB_URI")
     try:
-        print("starting a MongoDB, a small Stripe and the service …", flush=True)
+        print("starting MongoDB, an emulated Stripe and the service …", flush=True)
         with (
             stack_to_stay(mongodb, given.port or PORT)
             if given.stay
@@ -49,7 +51,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
-    """Let whatever runs come to its end, once: what follows is tidying up, and must not be cut short."""
+    """Raise KeyboardInterrupt once, and ignore further signals, so that nothing interrupts the cleanup."""
     for each in ENDS:
         signal.signal(each, signal.SIG_IGN)
     raise KeyboardInterrupt
@@ -62,17 +64,17 @@ def _left(stack: Stack) -> NoReturn:
 
 
 def story(stack: Stack, chapters: tuple[Chapter, ...] = CHAPTERS) -> int:
-    """Tell the story on a running stack; return 0 when all of it is true."""
+    """Run the story on a running stack; return 0 if every check of it holds."""
     screen = Screen()
     screen.table(_addresses(stack))
     if run_story(Shop(stack), screen, chapters):
         return 0
-    print(f"\nthe service last said:\n{stack.process('gunicorn').last_words()}", file=sys.stderr)
+    print(f"\nthe end of the service's log:\n{stack.process('gunicorn').last_words()}", file=sys.stderr)
     return 1
 
 
 def _addresses(stack: Stack) -> dict[str, str]:
-    """Return where everything is; the process ids are for those who want to kill something."""
+    """Return the addresses of the stack; with the process ids, you can kill a process yourself."""
     emulator, gunicorn = stack.process("emulator"), stack.process("gunicorn")
     return {
         "service": f"{stack.url}  (gunicorn, pid {gunicorn.pid})",

@@ -1,7 +1,7 @@
-"""The whole service as processes on this machine: MongoDB, the emulator, gunicorn, and at will reconcile and hooks.
+"""Runs the whole service as local processes: MongoDB, the emulator, gunicorn, and if wanted reconcile and hooks.
 
-`make demo` tells its story on a `Stack`, `make dev` leaves one running, the end-to-end tests and benchmarks use it.
-What it starts never outlives it, however its owner ends, and leaves no file behind.
+`make demo` runs its story on a `Stack`, `make dev` keeps one running, and end-to-end tests and benchmarks use it. Its
+processes never outlive it, however its owner ends, and leave no files.
 """
 
 import json
@@ -28,12 +28,20 @@ from stripe_mongo_sync.demo.process import Ended, Process, wait_until
 from stripe_mongo_sync.emulator.fronts.control import Control
 
 ROOT = Path(__file__).resolve().parents[1]
-KEPT = ("HOME", "LANG", "LC_ALL", "LC_CTYPE", "LD_LIBRARY_PATH", "PATH", "TMPDIR")  # of the owner's environment
+KEPT = (
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "LD_LIBRARY_PATH",
+    "PATH",
+    "TMPDIR",
+)  # inherited
 COMMANDS = {"reconcile": ("reconcile",), "hooks": ("hooks", "run")}
 WORKER = re.compile(r"Booting worker with pid: (\d+)")
 
-# Reads the process groups that run now, newest first, whenever they change. The end of its input means that the owner
-# is done or dead, even by SIGKILL: then whatever is left of them goes, and the directory with their logs.
+# Reads the running process groups, newest first, whenever they change. Its input ends when the owner ends, even by
+# SIGKILL. Then it kills the groups that are left, and removes the directory with their logs.
 JANITOR = """
 while read -r line; do groups=$line; done
 for group in $groups; do kill -s KILL -- "-$group"; done
@@ -42,14 +50,14 @@ rm -rf "$1"
 
 
 class Taken(RuntimeError):
-    """Somebody else listens on the port that the service was to have."""
+    """Another process listens on the port that the service was to use."""
 
     def __init__(self, port: int) -> None:
-        super().__init__(f"port {port} is taken: end what listens there, or take another with --port")
+        super().__init__(f"port {port} is taken: end the process that listens there, or choose another with --port")
 
 
 class Stack:
-    """`with Stack() as stack:` has a service at `stack.service` and Stripe's back door at `stack.stripe`."""
+    """A running service: `stack.service` is a client of its API, and `stack.stripe` controls the emulator."""
 
     def __init__(
         self,
@@ -67,10 +75,10 @@ class Stack:
     ) -> None:
         """Prepare a stack.
 
-        `workers` and `threads` are gunicorn's, else those of gunicorn.conf.py; `environment` adds settings; `seed` and
-        `state` are the emulator's; `mongodb` is the address of a server to use instead of an embedded one;
-        `reconcile_every` lets reconcile run in the background, each so many seconds, and `hooks_every` the hooks;
-        `port` is the service's, and `token` the one that it lets in, where these must be known beforehand.
+        `workers` and `threads` override gunicorn.conf.py; `environment` adds settings; `seed` and `state` are options
+        of the emulator; `mongodb` is the address of a server to use instead of an embedded one. `reconcile_every` and
+        `hooks_every` are the seconds between background runs of reconcile and hooks; without them, neither runs. `port`
+        and `token` are the service's, if they must be known beforehand.
         """
         self.mongod = None if mongodb else Mongod(fast=True)
         self._beside = {"reconcile": reconcile_every, "hooks": hooks_every}
@@ -102,7 +110,7 @@ class Stack:
         client: MongoClient[Any] = self._end.enter_context(MongoClient(self.mongodb_uri, tz_aware=True))
         self.database: Database[Any] = client.get_default_database()
         if self.mongod is None:
-            self._end.callback(client.drop_database, self.database.name)  # on a server that outlives us
+            self._end.callback(client.drop_database, self.database.name)  # the server outlives this stack
         self.stripe_url, self.url = (f"http://127.0.0.1:{port}" for port in (free_port(), self._port or free_port()))
         self.stripe, self.service = Control(self.stripe_url), Client(self.url, self._token or secrets.token_hex(16))
         self.environment = self._environment()
@@ -115,11 +123,11 @@ class Stack:
     # --- the processes ---
 
     def process(self, name: str) -> Process:
-        """Return emulator, gunicorn, reconcile or hooks."""
+        """Return the process with this name: emulator, gunicorn, reconcile or hooks."""
         return self._processes[name]
 
     def start(self, name: str) -> None:
-        """Start a process (again), and return as soon as it answers. Raises Ended."""
+        """Start a process, and return as soon as it answers. Raises Ended if it ends first."""
         process = self._processes[name]
         process.start()
         self._tell_janitor()
@@ -128,27 +136,27 @@ class Stack:
             wait_until(ready, process)
 
     def stop(self, name: str) -> None:
-        """Stop a process in an orderly way."""
+        """Stop a process gracefully."""
         self._processes[name].stop()
         self._tell_janitor()
 
     def kill(self, name: str, *, alone: bool = False) -> None:
-        """`kill -9` a process with its children, unless it is to die `alone`: they end soon when they notice."""
+        """`kill -9` a process and its children; with `alone`, only the process: its children end when they notice."""
         self._processes[name].kill(alone=alone)
         self._tell_janitor()
 
     def check(self) -> None:
-        """Raise Ended if a process died, with the end of its log."""
+        """Raise Ended, with the end of its log, if a process died."""
         for process in self._processes.values():
             process.check()
 
     def workers(self) -> list[int]:
-        """Return the process ids of gunicorn's workers, from what it says: that is the same on every system."""
+        """Return the process ids of gunicorn's workers, from its log, as every operating system has that."""
         pids = WORKER.findall(self.process("gunicorn").log.read_text(errors="replace"))
         return [pid for pid in map(int, pids) if _exists(pid)]
 
     def reconcile(self, *options: str) -> tuple[int, Json]:
-        """Run `python -m sync reconcile` once; return its exit code and its report."""
+        """Run `python -m sync reconcile` once, and return its exit code and its report."""
         with (self.directory / "reconcile.log").open("ab") as log:
             done = subprocess.run(
                 [sys.executable, "-m", "sync", "reconcile", "--json", *options],
@@ -170,7 +178,7 @@ class Stack:
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
             cwd="/",
-            start_new_session=True,  # Ctrl-C is for the owner; the janitor goes last
+            start_new_session=True,  # Ctrl-C must reach only the owner; the janitor ends last
             text=True,
         )
         self._end.callback(janitor.wait)
@@ -181,7 +189,7 @@ class Stack:
         if self.mongod is not None:
             return self._end.enter_context(self.mongod).uri("stripe_sync")
         if self._server is None:
-            raise Ended("there is neither a mongod to start nor an address of one")
+            raise Ended("there is no mongod to start: set MONGODB_URI to the address of one")
         return with_database(self._server, f"stripe_sync_demo_{uuid.uuid4().hex}")
 
     def _begin(self, name: str, *arguments: str) -> None:
@@ -190,28 +198,28 @@ class Stack:
         self.start(name)
 
     def _environment(self) -> dict[str, str]:
-        """Return the environment of the processes, without the owner's settings or those of gunicorn and proxies."""
+        """Return the environment of the processes; the owner's settings, gunicorn options and proxies are left out."""
         kept = {name: os.environ[name] for name in KEPT if name in os.environ}
         paths = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.settings = self._settings()
         return {**kept, "PYTHONPATH": os.pathsep.join(paths), **self.settings}
 
     def _settings(self) -> dict[str, str]:
-        """Return what a `.env` would hold by which our commands reach this stack."""
+        """Return the settings by which our commands reach this stack, as a `.env` would have them."""
         self.webhook_secret = f"whsec_{secrets.token_hex(16)}"
         return {
             "STRIPE_SECRET_KEY": "sk_test_demo",
             "STRIPE_WEBHOOK_SECRET": self.webhook_secret,
             "STRIPE_API_BASE": self.stripe_url,
             "API_TOKENS": self.service.token,
-            "API_RATE": "0",  # it is measured and shaken, too: as fast as it can
+            "API_RATE": "0",  # no limit, as benchmarks and chaos tests use this stack, too
             "MONGODB_URI": self.mongodb_uri,
             **self._extra,
         }
 
     def _emulator_arguments(self) -> list[str]:
         webhooks = ["--webhook-url", f"{self.url}/webhooks/stripe", "--webhook-secret", self.webhook_secret]
-        # A worker that was killed is back within a second; Stripe's own patience of hours would be lost on a demo.
+        # A killed worker is back within a second; a demo cannot wait the hours after which Stripe would retry.
         return ["--port", _port(self.stripe_url), *webhooks, "--fast-retries", *_options(self._emulator_options)]
 
     def _gunicorn_arguments(self) -> list[str]:
@@ -232,10 +240,10 @@ class Stack:
 
 
 def with_database(server: str, database: str) -> str:
-    """Return the address of a database of that server, with the write concern that the service insists on."""
+    """Return the address of a database on that server, with the write concern that the service requires."""
     parts = urlsplit(server)
     options = [option for option in parts.query.split("&") if option and not option.startswith("w=")]
-    if "@" in parts.netloc and "authSource=" not in parts.query:  # by default it is the database of the address
+    if "@" in parts.netloc and "authSource=" not in parts.query:  # the default is the database in the address
         options.append(f"authSource={parts.path.strip('/') or 'admin'}")
     return parts._replace(path=f"/{database}", query="&".join([*options, "w=majority"])).geturl()
 

@@ -1,4 +1,4 @@
-"""Stripe's way in: one endpoint, and the check that it is really Stripe who calls."""
+"""The Stripe webhook endpoint and its signature check."""
 
 from stripe_mongo_sync.checkout import alias
 from stripe_mongo_sync.webhooks.routes import blueprint

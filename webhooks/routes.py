@@ -1,7 +1,7 @@
-"""The webhook endpoint: verify the raw bytes, hand the event to the inbox, and answer 200 once it is safe.
+"""The webhook endpoint: it verifies the raw bytes, stores the event in the inbox, and answers 200 once it is stored.
 
-Whatever is stored is answered with 200, also what failed to be applied: from then on the retry is ours. Only what
-could not be stored is answered with 503, and Stripe sends it again.
+A stored event is answered with 200 even if it could not be applied: the inbox retries it. An event that could not be
+stored is answered with 503, so Stripe sends it again.
 """
 
 from flask import Blueprint, Response, current_app, jsonify, request
@@ -14,14 +14,14 @@ from stripe_mongo_sync.sync.inbox.inbox import Malformed, parse, receive
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.webhooks.signature import BadSignature, required, verify
 
-LARGEST = 4 * 1024 * 1024  # bytes; a subscription of twenty items, with all the metadata that they may have, is 1.7 MB
+LARGEST = 4 * 1024 * 1024  # bytes; a subscription of twenty items with all the metadata that Stripe allows is 1.7 MB
 
 blueprint = Blueprint("webhooks", __name__)
 
 
-@blueprint.post("/webhooks/stripe", strict_slashes=False)  # people write the slash, and Stripe follows no redirect
+@blueprint.post("/webhooks/stripe", strict_slashes=False)  # some type the slash, and Stripe follows no redirect
 def stripe_event() -> Response:
-    """Take one event from Stripe. What it asks, rather than tells, is answered with nothing: that decides nothing."""
+    """Receive one event. One that asks for a decision gets an empty 200, which approves and declines nothing."""
     try:
         signature = required(request.headers.get("Stripe-Signature"))
         raw = _body()
@@ -34,15 +34,15 @@ def stripe_event() -> Response:
     except PyMongoError as error:
         log.error("an event could not be stored: %s", type(error).__name__)
         current_app.extensions["pulse"].failed(error)
-        raise Unavailable("The event could not be stored; send it again.") from error
+        raise Unavailable("MongoDB did not store the event: send it again.") from error
     if asks(event):
-        log.error("%s asks for a decision, and nobody here makes it: `endpoint update` leaves it out", event["type"])
+        log.error("%s asks for a decision, which this service does not make: run `endpoint update`", event["type"])
         return Response(status=200)
     return jsonify({"state": state or "duplicate"})
 
 
 def _body() -> bytes:
-    """Return the body, or raise RequestEntityTooLarge: Werkzeug cuts one that tells no length at the limit."""
+    """Return the body. Raises RequestEntityTooLarge: Werkzeug silently cuts a body without a length at the limit."""
     request.max_content_length = LARGEST + 1
     raw = request.get_data(cache=False)
     if len(raw) > LARGEST:

@@ -1,11 +1,11 @@
-"""The signature of a webhook: computed over the raw bytes, with one of the secrets, at about the present time."""
+"""Verifies the signature of a webhook: over the raw bytes, with one of the secrets, and made at most 300 s ago."""
 
 import time
 
 import stripe
 
-TOLERANCE = 300  # s, Stripe's own; a replayed request is older, and a host with a wrong clock must be noticed
-LONGEST_HEADER = 4096  # bytes: a signature for each of a few secrets is a few hundred
+TOLERANCE = 300  # s, the default of Stripe's libraries: it rejects replayed requests, and reveals a wrong clock
+LONGEST_HEADER = 4096  # bytes: the signatures of a few secrets are a few hundred
 
 
 class BadSignature(ValueError):
@@ -13,7 +13,7 @@ class BadSignature(ValueError):
 
 
 def required(header: str | None) -> str:
-    """Return the header; raise BadSignature, before a body is read for nothing, where there is none."""
+    """Return the header. Raises BadSignature if it is missing or too long, before the body is read for nothing."""
     if not header or len(header) > LONGEST_HEADER:
         raise BadSignature
     return header
@@ -38,5 +38,5 @@ def verify(raw: bytes, header: str | None, secrets: tuple[str, ...]) -> None:
 
 
 def _timestamp(header: str) -> int:
-    """Return the time of a header that was just verified, read as stripe-python does: what follows another = is cut."""
+    """Return the time in a verified header, parsed as stripe-python does: text behind a second `=` is ignored."""
     return int(next(part.split("=")[1] for part in header.split(",") if part.startswith("t=")))

@@ -1,2 +1,2 @@
-"""How gunicorn serves the application: a worker, its connections, and threads of its own for each kind of request. It
-may import `api/`, which knows nothing of it."""
+"""The gunicorn worker of this service, its connections, and its threads for each kind of request. It may import `api/`,
+which does not import it."""

@@ -1,8 +1,8 @@
-"""Which thread a request may take: each kind has threads of its own, and a kind that waits holds none of another's.
+"""Bulkheads: each kind of request has threads of its own, so that a kind whose threads all wait blocks no other kind.
 
-A slow Stripe holds the threads of calls that write, a MongoDB that hangs those of whatever asks it, large bodies their
-own; and the probes have two, whatever happens. A short burst waits for its turn. Only where no thread of a kind came
-free for PATIENCE is the rest answered 503 at once: whoever waited on would hear the same later.
+A slow Stripe occupies the threads of calls that write, a hanging MongoDB those of all requests that use it, large
+bodies their own; the probes always have two. A short burst waits for its turn. If no thread of a kind came free for
+STUCK_AFTER, further requests of that kind are answered 503 immediately: waiting longer would not help them.
 """
 
 import re
@@ -13,19 +13,19 @@ from enum import Enum
 from typing import Any
 
 LARGEST = 64 * 1024  # bytes of a head, and of a body that is awaited without a thread: nearly every event fits
-PROBES = 2  # threads for them: one may wait for MongoDB, and the other answers
-PATIENCE = 2.0  # s without a free thread: longer than a usual answer of Stripe's, shorter tha MongoDB's 5 s
-LONGEST = 8.0  # s that a request may wait for its turn however fast the others are: then Stripe has given up, too
+PROBES = 2  # threads for probes: one may wait for MongoDB while the other answers
+STUCK_AFTER = 2.0  # s without a free thread: longer than a usual answer of Stripe's, shorter than MongoDB's 5 s
+LONGEST = 8.0  # s that a request may wait for its turn, however fast the others are: by then Stripe has given up
 
 END = b"\r\n\r\n"
 LENGTH = re.compile(rb"\r\ncontent-length:[ \t]*(\d{1,10})[ \t]*\r\n", re.IGNORECASE)
 CHUNKED = re.compile(rb"\r\ntransfer-encoding:", re.IGNORECASE)
-KNOCKS = re.compile(rb"\r\n(?:stripe-signature|authorization):", re.IGNORECASE)  # all others are refused as they are
-EXPECTS = re.compile(rb"\r\nexpect:", re.IGNORECASE)  # it sends nothing more until it is told to
+HAS_CREDENTIALS = re.compile(rb"\r\n(?:stripe-signature|authorization):", re.IGNORECASE)  # others are refused unread
+EXPECTS = re.compile(rb"\r\nexpect:", re.IGNORECASE)  # the client sends its body only after a 100 Continue
 
 
 class Arrival(Enum):
-    """How much of a request is there."""
+    """How much of a request has arrived."""
 
     BEGINNING = "the head is not whole"
     COMING = "the head is whole, and the body small enough to be awaited"
@@ -34,7 +34,7 @@ class Arrival(Enum):
 
 
 class Kind(Enum):
-    """What a request may have to wait for."""
+    """The kinds of requests that have threads of their own."""
 
     PROBE = "probes"
     BODY = "large bodies that come slowly"
@@ -44,17 +44,17 @@ class Kind(Enum):
 
 
 def arrival(data: bytes | bytearray) -> Arrival:
-    """Return how much of a request these bytes are. What is not understood is the parser's: it is `PART`."""
+    """Return how much of a request these bytes are; `PART` also if they are malformed, which the parser must refuse."""
     end = data.find(END)
     if end < 0:
         return Arrival.BEGINNING
     head, body = bytes(data[: end + 2]), len(data) - end - len(END)
-    told = LENGTH.search(head)
-    length = int(told[1]) if told else 0
+    found = LENGTH.search(head)
+    length = int(found[1]) if found else 0
     chunked = CHUNKED.search(head) is not None
     if data.endswith(b"0" + END) and body if chunked else body >= length:
         return Arrival.WHOLE
-    if length > LARGEST or body > LARGEST or not KNOCKS.search(head) or EXPECTS.search(head):
+    if length > LARGEST or body > LARGEST or not HAS_CREDENTIALS.search(head) or EXPECTS.search(head):
         return Arrival.PART
     return Arrival.COMING
 
@@ -74,7 +74,7 @@ def kind_of(data: bytes | bytearray, arrived: Arrival) -> Kind:
 
 @dataclass
 class Bulkhead:
-    """The threads of one kind, and the connections that wait for one. Only the worker's main thread knows of it."""
+    """The threads of one kind, and the connections that wait for one. Only the worker's main thread uses it."""
 
     size: int
     busy: int = 0
@@ -82,7 +82,7 @@ class Bulkhead:
     waiting: deque[Any] = field(default_factory=deque)
 
     def takes(self) -> bool:
-        """Take a thread if there is one."""
+        """Take a thread if one is free, and return whether one was."""
         if self.busy >= self.size:
             return False
         self.busy, self.moved = self.busy + 1, time.monotonic()
@@ -93,10 +93,10 @@ class Bulkhead:
         self.busy, self.moved = self.busy - 1, time.monotonic()
 
     def is_stuck(self) -> bool:
-        """Whether none of its threads came free for so long that it makes no sense to wait."""
-        return self.busy >= self.size and time.monotonic() - self.moved > PATIENCE
+        """Return whether all threads are busy, and none came free for STUCK_AFTER."""
+        return self.busy >= self.size and time.monotonic() - self.moved > STUCK_AFTER
 
 
 def bulkheads(threads: int) -> dict[Kind, Bulkhead]:
-    """Return those of a worker: `threads` for each kind, and for probes as many as they need."""
+    """Return the bulkheads of a worker, with `threads` for each kind, except for probes."""
     return {kind: Bulkhead(PROBES if kind is Kind.PROBE else threads) for kind in Kind}

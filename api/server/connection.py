@@ -1,6 +1,6 @@
-"""A connection as the worker has it: its socket, what came of its next request, and where it waits.
+"""A connection of the worker: its socket, the received bytes of its next request, and the place where it waits.
 
-What reads the socket has a deadline, and what writes to it never waits: the rest of an answer is sent when it is taken.
+Reads have a deadline, and writes never block: the rest of a response is sent when the client takes it.
 """
 
 import socket
@@ -16,13 +16,13 @@ from stripe_mongo_sync.api.server.bulkhead import LARGEST, Kind
 
 
 class Client(socket.socket):
-    """The socket of a connection, whichever side is slow."""
+    """The socket of a connection; it blocks no thread beyond its deadline."""
 
-    until = 0.0  # when a thread that reads it gives up
+    until = 0.0  # deadline for a thread that reads it
     unsent: deque[memoryview]
 
     def recv(self, size: int, flags: int = 0) -> bytes:
-        """Return the next bytes; raise NoMoreData, which gunicorn passes over without a word, when time is up."""
+        """Return the next bytes; after the deadline raise NoMoreData, which gunicorn ignores silently."""
         left = self.until - time.monotonic()
         if left <= 0:
             raise NoMoreData
@@ -33,25 +33,25 @@ class Client(socket.socket):
             raise NoMoreData from error
 
     def take(self) -> bytes | None:
-        """Return what is there, b"" at the end, None where there is nothing yet."""
+        """Return the bytes that have arrived, b"" at the end of the stream, or None if there are none yet."""
         try:
             return super().recv(LARGEST)
         except BlockingIOError:
             return None
 
     def send(self, data: Any, flags: int = 0) -> int:
-        """As `sendall`: gunicorn sends its "100 Continue" so."""
+        """Do as `sendall`: gunicorn sends its "100 Continue" by this method."""
         self.sendall(data)
         return len(data)
 
     def sendall(self, data: Any, flags: int = 0) -> None:
-        """Send what the other side takes now, and keep the rest."""
+        """Send what the client takes now, and keep the rest."""
         self.unsent.append(memoryview(data))
         if len(self.unsent) == 1:
             self.push()
 
     def push(self) -> bool:
-        """Send more of the rest; return whether all is sent."""
+        """Send more of the kept bytes; return whether all are sent."""
         self.setblocking(False)
         while self.unsent:
             try:
@@ -65,7 +65,7 @@ class Client(socket.socket):
 
 
 class Connection(TConn):
-    """A connection, with what came of its next request."""
+    """A connection, with the received bytes of its next request."""
 
     def __init__(self, cfg: Any, accepted: socket.socket, address: Any, server: Any) -> None:
         client = Client(accepted.family, accepted.type, accepted.proto, accepted.detach())
@@ -74,20 +74,20 @@ class Connection(TConn):
         self.came = bytearray()
         self.drained = 0
         self.kind = Kind.PROBE
-        self.stays = False  # after this answer
+        self.stays = False  # whether it stays open after this response
         self.since = 0.0  # when it began to wait for a thread
         self.place: Place | None = None
 
 
 @dataclass
 class Place:
-    """Where connections wait at the poller for the same thing, each with its deadline, who waits longest first."""
+    """The connections that wait at the poller for the same event, with their deadlines, the longest waiting first."""
 
     seconds: float
     waiting: dict[Connection, float] = field(default_factory=dict)
 
     def first(self, waiting: float = 0.0) -> Connection | None:
-        """Return who waits longest, if that is long enough."""
+        """Return the connection that waits longest, if it has waited for at least `waiting` seconds."""
         for connection, until in self.waiting.items():
             return connection if until - self.seconds + waiting <= time.monotonic() else None
         return None

@@ -1,9 +1,9 @@
-"""Gunicorn's worker for this service: a connection holds a thread only while its request is worked on.
+"""The gunicorn worker of this service: a connection holds a thread only while its request is processed.
 
-Who is silent, sends its head or a small body slowly, does not take its answer or does not hang up waits at the poller,
-where it costs a file descriptor, for a few seconds. When there is no room for a newcomer, who has waited longest goes.
-Only a larger body is read by a thread, in the time that BODY gives it. `gthread`, whose loop and parser this uses, has
-no such bounds: there 16 silent connections are all that a service with 16 threads can bear.
+A client that is silent, sends its head or a small body slowly, does not take its response or does not hang up waits at
+the poller for a few seconds, where it costs one file descriptor. If there is no room for a new connection, the one
+that has waited longest is closed. Only a larger body is read by a thread, for at most BODY seconds. `gthread`, whose
+loop and parser this uses, has no such limits: 16 silent connections block a service with 16 threads.
 """
 
 import errno
@@ -26,21 +26,21 @@ from stripe_mongo_sync.api.server.bulkhead import LARGEST, LONGEST, Arrival, Kin
 from stripe_mongo_sync.api.server.connection import Connection, Place
 from stripe_mongo_sync.sync.process.few import Few
 
-HEAD = 5.0  # s from the first look at a connection until the head of its request is whole
-COMING = 5.0  # s until a small body is whole
-QUIET = 1.0  # s of silence, after which it makes room for a newcomer before those do that spoke
-BODY = 10.0  # s that a thread reads a body at most; Stripe has given up by then
-ANSWER = 30.0  # s until all of an answer is taken
-CLOSING = 2.0  # s for the other side to hang up: a connection that is cut while it still sends may lose its answer
-UNSENT = 64 * 1024 * 1024  # bytes of answers that nobody takes, in all
-DRAINED = 8 * 1024 * 1024  # bytes that are read, and forgotten, of who was answered and still sends
-SPARE = 200  # file descriptors for MongoDB, Stripe, and what is open anyway
-BREATH = 0.05  # s without a look for newcomers, when this machine has no file descriptor for them
+HEAD = 5.0  # s from accepting a connection until the head of its request is complete
+COMING = 5.0  # s until a small body is complete
+QUIET = 1.0  # s of silence, after which a connection is closed for a new one before any that has sent something
+BODY = 10.0  # s that a thread reads one body at most; Stripe has given up by then
+ANSWER = 30.0  # s until the client has taken the whole response
+CLOSING = 2.0  # s for the client to hang up: if it is cut off while it still sends, it may lose the response
+UNSENT = 64 * 1024 * 1024  # bytes of all responses together that clients have not taken
+DRAINED = 8 * 1024 * 1024  # bytes that are read and discarded from a client that still sends after the response
+SPARE = 200  # file descriptors for MongoDB, Stripe, and files that are open anyway
+BREATH = 0.05  # s until the next accept, when this machine has no free file descriptor
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
 class Worker(ThreadWorker):
-    """See above. Whatever is not in `handle` and what it calls is done by the main thread, so nothing needs a lock."""
+    """The worker of this module. Only `handle` runs in threads; the main thread does the rest, so no lock is needed."""
 
     def __init__(self, *args: Any, **more: Any) -> None:
         super().__init__(*args, **more)
@@ -53,11 +53,11 @@ class Worker(ThreadWorker):
         self.late: Callable[[], bytes] = bytes
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
-        """Return the threads of all kinds: a bulkhead lets no more in than there are."""
+        """Return one pool with the threads of all kinds; the bulkheads limit each kind."""
         return ThreadPoolExecutor(sum(bulkhead.size for bulkhead in self.bulkheads.values()))
 
     def init_process(self) -> None:
-        """Make room for connections, as far as this process may."""
+        """Raise this process's limit of file descriptors as far as it may, and limit the connections to that."""
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         wanted = self.worker_connections + SPARE
         if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -68,16 +68,16 @@ class Worker(ThreadWorker):
         super().init_process()
 
     def init_signals(self) -> None:
-        """Leave Ctrl-C to the master, which a terminal tells as well: it says to each worker, once, what is meant."""
+        """Ignore SIGINT: a terminal sends Ctrl-C to the master, too, which then signals each worker once."""
         super().init_signals()
         signal.signal(signal.SIGINT, signal.SIG_IGN)
 
     def handle_quit(self, sig: int, frame: FrameType | None) -> None:
-        """End now. The thread pool's `shutdown` takes a lock that the main thread, which is here, may hold already."""
+        """End now, without the thread pool's `shutdown`: its lock may be held by the main thread, which runs this."""
         Base.handle_quit(self, sig, frame)
 
     def load_wsgi(self) -> None:
-        """Load the application, and what is answered without it."""
+        """Load the application, and the responses that are sent without it."""
         super().load_wsgi()
         from stripe_mongo_sync.api.app import busy, late  # not before the fork
 
@@ -86,7 +86,7 @@ class Worker(ThreadWorker):
     # --- from the first byte to a thread ---
 
     def accept(self, listener: Any) -> None:
-        """Take a newcomer; if there is no room, let who has waited longest go."""
+        """Accept a connection; if there is no room, first close the one that has waited longest."""
         try:
             accepted, address = listener.accept()
         except OSError as error:
@@ -102,7 +102,7 @@ class Worker(ThreadWorker):
         self._wait(Connection(self.cfg, accepted, address, listener.getsockname()), self.heads)
 
     def _make_room(self) -> bool:
-        """Drop somebody who is answered, silent, or does not take an answer; return whether there was one."""
+        """Close one connection, best one that was answered or is silent; return whether there was one."""
         silent = self.heads.first(waiting=QUIET)
         others = self.closing.first() or silent or self.idle.first() or self.answers.first()
         dropped = others or self.heads.first() or self.bodies.first()
@@ -121,7 +121,7 @@ class Worker(ThreadWorker):
         self._look(connection)
 
     def _look(self, connection: Connection) -> None:
-        """See what came of a request, and decide who waits for the rest."""
+        """Check how much of a request has arrived, and let the poller or a thread wait for the rest."""
         arrived = arrival(connection.came)
         if arrived is Arrival.BEGINNING and len(connection.came) > LARGEST:
             self._answer(connection, TOO_LARGE)
@@ -133,7 +133,7 @@ class Worker(ThreadWorker):
             self._hand_over(connection, arrived)
 
     def _hand_over(self, connection: Connection, arrived: Arrival) -> None:
-        """Give a request a thread of its kind, or let it wait for one, or refuse it."""
+        """Give a request a thread of its kind, let it wait for one, or refuse it with 503."""
         self._leave(connection)
         connection.kind = kind_of(connection.came, arrived)
         bulkhead = self.bulkheads[connection.kind]
@@ -150,14 +150,14 @@ class Worker(ThreadWorker):
         done.add_done_callback(lambda done: self.method_queue.defer(self.finish_request, connection, done))
 
     def _refuse(self, connection: Connection) -> None:
-        told = f"{connection.kind.value} hold all their threads, and wait: more of them are answered 503"
-        self.few.warn(connection.kind.name, told)
+        reason = f"{connection.kind.value} hold all their threads, and wait: more of them are answered 503"
+        self.few.warn(connection.kind.name, reason)
         self._go(connection, partial(self._answer, answer=self.busy()))
 
     # --- in a thread ---
 
     def handle(self, conn: Connection) -> Any:
-        """Work on a request. What is not there yet is read by those threads only that are for this."""
+        """Process a request. Only a thread for large bodies reads bytes that have not arrived yet."""
         conn.init()
         conn.data_ready = True
         conn.parser.unreader.unread(bytes(conn.came))
@@ -166,14 +166,14 @@ class Worker(ThreadWorker):
         return super().handle(conn)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:
-        """Say whether the connection can be used again: not if there is more to read of this request."""
+        """Return whether the connection can be used again: not if part of this request is still unread."""
         conn.sock.until = 0.0
         return keepalive and bool(conn.parser.finish_body())
 
     # --- from the answer to the end ---
 
     def finish_request(self, conn: Connection, fs: "Future[Any]") -> None:
-        """Give the thread to the next of its kind, and see what becomes of this connection."""
+        """Give the thread to the next request of its kind, and let this connection continue."""
         bulkhead = self.bulkheads[conn.kind]
         bulkhead.frees()
         if bulkhead.waiting and bulkhead.takes():
@@ -184,13 +184,13 @@ class Worker(ThreadWorker):
         self._go(conn, self._go_on)
 
     def _answer(self, connection: Connection, answer: bytes) -> None:
-        """Answer without a thread, and close."""
+        """Answer without a thread, and close the connection."""
         connection.stays = False
         connection.sock.sendall(answer)
         self._go_on(connection)
 
     def _go_on(self, connection: Connection) -> None:
-        """Wait until the answer is taken, then for the next request, or for the end."""
+        """Wait until the client has taken the response, then for its next request or its end."""
         if connection.sock.unsent:
             self._wait(connection, self.answers, selectors.EVENT_WRITE, self._on_writable)
             while sum(len(part) for each in self.answers.waiting for part in each.sock.unsent) > UNSENT:
@@ -224,7 +224,7 @@ class Worker(ThreadWorker):
         event: int = selectors.EVENT_READ,
         on: Callable[[Connection], None] | None = None,
     ) -> None:
-        """Let a connection wait for an event, and for its deadline, which stays what it is while it waits there."""
+        """Let a connection wait for an event or its deadline; waiting again at the same place keeps the deadline."""
         if connection.place is place:
             return
         self._leave(connection)
@@ -238,7 +238,7 @@ class Worker(ThreadWorker):
             self._go(connection, on)
 
     def _go(self, connection: Connection, on: Callable[[Connection], None]) -> None:
-        """Do something with a connection; drop it if the other side is gone."""
+        """Call `on` with a connection; drop the connection if its client is gone."""
         try:
             on(connection)
         except OSError:
@@ -256,12 +256,12 @@ class Worker(ThreadWorker):
         connection.close()
 
     def wait_for_and_dispatch_events(self, timeout: float) -> None:
-        """Wait for the next event, and less long while somebody's time may soon be up."""
+        """Wait for the next event, but at most 0.1 s while requests wait for a thread."""
         pressing = any(bulkhead.waiting for bulkhead in self.bulkheads.values())
         super().wait_for_and_dispatch_events(min(timeout, 0.1) if pressing else timeout)
 
     def murder_pending(self) -> None:
-        """Look, in each round of the loop, whose time is up."""
+        """End what is past its deadline; called in each round of the loop."""
         now = time.monotonic()
         for place in (self.heads, self.idle, self.answers, self.closing, self.bodies):
             while place.waiting and (first := next(iter(place.waiting.items())))[1] <= now:
@@ -274,12 +274,12 @@ class Worker(ThreadWorker):
                 self._refuse(bulkhead.waiting.popleft())
 
     def murder_keepalived(self, force: bool = False) -> None:
-        """At the end of a worker, close what is idle; until then `murder_pending` does."""
+        """Close all idle connections when the worker ends; until then `murder_pending` closes them one by one."""
         while force and self.idle.waiting:
             self._drop(next(iter(self.idle.waiting)))
 
     def _cap_keepalive(self, deadline: float) -> None:
-        """A worker that stops waits for nobody who says nothing."""
+        """Shorten the deadlines of silent connections when the worker stops."""
         for place in (self.heads, self.idle):
             place.seconds = min(place.seconds, STOP_KEEPALIVE_LINGER)
             place.waiting.update({each: min(until, deadline) for each, until in place.waiting.items()})

@@ -269,7 +269,7 @@ def test_the_lines_to_try_work_and_ctrl_c_stops_every_process_and_removes_every_
             second = demo("--stay", "--port", str(left.port))
             assert (second.returncode, second.stderr) == (
                 1,
-                f"✘ port {left.port} is taken: end what listens there, or take another with --port\n",
+                f"✘ port {left.port} is taken: end the process that listens there, or choose another with --port\n",
             )
         with subtests.test("the hooks run"):
             eventually(lambda: (left.logs / "hooks.log").read_text().count("hook: customer.active ") == 2)

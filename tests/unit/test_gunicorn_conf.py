@@ -105,8 +105,8 @@ def test_gunicorns_master_imports_nothing_that_a_worker_class_could_replace() ->
     [
         (["--worker-class", "asgi"], "--worker-class asgi does not run this service"),
         (["--worker-class", "tornado"], "tornado"),  # by gunicorn, where it is not installed
-        (["--certfile", "pyproject.toml"], "end at a proxy"),
-        (["--proxy-protocol"], "end at a proxy"),
+        (["--certfile", "pyproject.toml"], "serves HTTP/1.1 only"),
+        (["--proxy-protocol"], "serves HTTP/1.1 only"),
         (["--forwarder-headers", "SCRIPT_NAME", "--forwarded-allow-ips", "0.0.0.0/0"], "where the path begins"),
     ],
 )

@@ -6,8 +6,8 @@ import pytest
 
 from stripe_mongo_sync.api.server.bulkhead import (
     LARGEST,
-    PATIENCE,
     PROBES,
+    STUCK_AFTER,
     Arrival,
     Bulkhead,
     Kind,
@@ -86,12 +86,12 @@ def test_each_kind_has_threads_of_its_own() -> None:
 def test_a_kind_is_stuck_only_while_no_thread_of_it_comes_free() -> None:
     bulkhead = Bulkhead(2)
     assert bulkhead.takes()
-    bulkhead.moved -= PATIENCE + 1
+    bulkhead.moved -= STUCK_AFTER + 1
     assert not bulkhead.is_stuck(), "a thread is free"
 
     assert bulkhead.takes()
     assert not bulkhead.is_stuck(), "this may be a burst"
-    bulkhead.moved -= PATIENCE + 1
+    bulkhead.moved -= STUCK_AFTER + 1
     assert bulkhead.is_stuck()
 
     bulkhead.frees()
