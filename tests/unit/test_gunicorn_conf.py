@@ -107,7 +107,7 @@ def test_gunicorns_master_imports_nothing_that_a_worker_class_could_replace() ->
         (["--worker-class", "tornado"], "tornado"),  # by gunicorn, where it is not installed
         (["--certfile", "pyproject.toml"], "serves HTTP/1.1 only"),
         (["--proxy-protocol"], "serves HTTP/1.1 only"),
-        (["--forwarder-headers", "SCRIPT_NAME", "--forwarded-allow-ips", "0.0.0.0/0"], "lets every client set SCRIPT_NAME"),
+        (["--forwarder-headers", "SCRIPT_NAME", "--forwarded-allow-ips", "0.0.0.0/0"], "every client set SCRIPT_NAME"),
     ],
 )
 def test_a_server_that_cannot_run_this_is_refused_before_a_port_is_opened(arguments: list[str], told: str) -> None:
