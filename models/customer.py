@@ -38,7 +38,7 @@ EMAIL = re.compile(rf"[^@\s{UNSEEN}]{{1,64}}@[^@\s.{UNSEEN}]+(\.[^@\s.{UNSEEN}]+
 class Email(StringField):
     """What Stripe could take for an e-mail address."""
 
-    form = f"^{EMAIL.pattern}$"
+    schema_pattern = f"^{EMAIL.pattern}$"
 
     def validate(self, value: Any) -> None:
         """Raise ValidationError unless it is one."""
@@ -50,7 +50,7 @@ class Email(StringField):
 class WebAddress(StringField):
     """Where a browser can be led to."""
 
-    form = f"^{WEB_ADDRESS.pattern}$"
+    schema_pattern = f"^{WEB_ADDRESS.pattern}$"
 
     def validate(self, value: Any) -> None:
         """Raise ValidationError unless it is an http address."""
