@@ -55,7 +55,7 @@ class CheckoutSession(SyncedDocument):
         kind="checkout.session",
         prefix="cs_",
         path="/v1/checkout/sessions",
-        undo=(Undo.EXPIRE,),  # Stripe refuses once it was completed: then a person decides
+        undo=(Undo.EXPIRE,),  # Stripe refuses once it is complete: then an operator decides
         has_created_event=False,
         correlation_field="client_reference_id",
         actions={"expire": Action(done=lambda remote, sent: remote.get("status") == "expired")},

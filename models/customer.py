@@ -167,7 +167,7 @@ class Customer(SyncedDocument):
     delinquent: bool | None = BooleanField(sent="")
 
     def identity(self) -> dict[str, Any]:
-        """Return what tells them from others; an id that somebody chose may be a name."""
+        """Return the fields that identify them in logs; a chosen id may be a person's name."""
         given = self.stripe_id if ID.fullmatch(self.stripe_id or "") else None
         return {**super().identity(), "stripe_id": given}
 

@@ -1,4 +1,4 @@
-"""The inbox: one row for each event that Stripe told us, and what became of it.
+"""The inbox: one row for each event that Stripe sent or listed, with its state.
 
 The row keeps the raw bytes, because some valid JSON cannot be stored as BSON, and Stripe's own words are the evidence.
 """
@@ -113,7 +113,7 @@ class Event(NoticeOutbox, Claimable):
                 event, words, state, None if forgotten else error, due, notify_hooks, via, erased=forgotten
             )
 
-        before = owners_before(event)  # of whom its document says nothing
+        before = owners_before(event)  # its document does not name them
         return Erasure.unless_forgotten(owners_of_event(event), write, None if before else as_of)
 
     @classmethod

@@ -34,7 +34,7 @@ class Invoice(SyncedDocument):
         kind="invoice",
         prefix="in_",
         path="/v1/invoices",
-        undo=(Undo.DELETE, Undo.VOID),  # a draft can be deleted, an open one voided; about a paid one a person decides
+        undo=(Undo.DELETE, Undo.VOID),  # a draft can be deleted, an open one voided; for a paid one an operator decides
         parts={"lines": "/v1/invoices/{id}/lines"},
         deletable=True,
         deleted_while=lambda remote: remote.get("status") == "draft",  # Stripe refuses to delete any other

@@ -30,7 +30,7 @@ class InvoiceItem(SyncedDocument):
         kind="invoiceitem",
         prefix="ii_",
         path="/v1/invoiceitems",
-        undo=(Undo.DELETE,),  # Stripe refuses once its invoice is no draft any more: then a person decides
+        undo=(Undo.DELETE,),  # Stripe refuses once its invoice is no draft: then an operator decides
         deletable=True,
     )
 

@@ -22,7 +22,7 @@ LIST = [("created_at", -1), ("_id", -1)]  # the order in which the API lists
 
 
 class Mirrored(SyncedDocument):
-    """A copy of an object that Stripe makes without us: nothing is ever sent, so none can be pending, or a twin."""
+    """A copy of an object that Stripe creates without us. We send nothing, so it is never pending and no orphan."""
 
     says = "A copy of one of Stripe's objects; the object is shown with `expand=stripe`."
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
@@ -55,21 +55,21 @@ class Mirrored(SyncedDocument):
 
     @classmethod
     def stage(cls, *args: Any, **kwargs: Any) -> Self:
-        """Raise Invalid: Stripe makes these."""
+        """Raise Invalid: only Stripe creates these."""
         raise Invalid({"kind": f"{cls.resource.kind} is only mirrored"})
 
     def begin(self, operation: dict[str, Any]) -> Self | None:
-        """Raise Invalid: nothing is told to Stripe about these."""
+        """Raise Invalid: no operation exists for these."""
         raise Invalid({"kind": f"{self.resource.kind} is only mirrored"})
 
     @classmethod
     def with_orphans(cls, *stripe_ids: str) -> list[Self]:
-        """Return nothing: no key of ours makes these."""
+        """Return nothing: no key of ours creates these."""
         return []
 
     @classmethod
     def in_doubt_documents(cls, remote: dict[str, Any] | None = None) -> Iterable[Self]:
-        """Return nothing, likewise."""
+        """Return nothing: no copy is in doubt."""
         return []
 
 

@@ -27,7 +27,7 @@ from stripe_mongo_sync.models.rows.indexes import A_STRING
 class PaymentStatus(StrEnum):
     """How far the payment of an order is."""
 
-    PENDING = "pending"  # nobody can pay yet: the session or intent is not known to be there
+    PENDING = "pending"  # not payable yet: the session or intent is not known to exist
     AWAITING_PAYMENT = "awaiting_payment"
     PAID = "paid"
     PARTIALLY_REFUNDED = "partially_refunded"
@@ -35,7 +35,7 @@ class PaymentStatus(StrEnum):
     DISPUTED = "disputed"  # the buyer's bank has the money until it is decided; won, the order is what it was before
     LOST = "lost"  # a dispute was
     FAILED = "failed"  # declined; an intent may be confirmed again, with another card
-    EXPIRED = "expired"  # nobody paid in time, or somebody ended the session
+    EXPIRED = "expired"  # not paid in time, or the session was ended
     CANCELED = "canceled"
 
 
@@ -100,7 +100,7 @@ class Order(SyncedDocument):
     client_secret: str | None = StringField(sent="")  # for the buyer's browser, of an intent
 
     payment_id: ObjectId = ObjectIdField()  # of the document of the session or intent, chosen before it is made
-    disputes: list[dict[str, str]] = Plain(JsonField())  # {"id", "status"}: what was told of each that takes money
+    disputes: list[dict[str, str]] = Plain(JsonField())  # {"id", "status"} of each dispute that takes money
 
     @classmethod
     def paid_by(cls, payment_id: ObjectId, payment_intent: str | None) -> list[Self]:

@@ -56,7 +56,7 @@ class PaymentIntent(SyncedDocument):
         prefix="pi_",
         path="/v1/payment_intents",
         moves_money_if=lambda verb, sent: sent.get("confirm") is True,
-        undo=(Undo.CANCEL,),  # Stripe refuses once it has succeeded: then a person decides about a refund
+        undo=(Undo.CANCEL,),  # Stripe refuses once it has succeeded: then an operator decides about a refund
         actions={
             "confirm": Action(
                 done=lambda remote, sent: remote.get("status") in CONFIRMED,

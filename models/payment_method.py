@@ -1,4 +1,4 @@
-"""A payment method: a card that is attached to one customer, once, and detached for ever.
+"""A payment method: a card that is attached to one customer once. After it is detached, it cannot be attached again.
 
 Browsers make most of them, with Stripe's own code, and Stripe tells of none of it: one is first heard of when it is
 attached. Nobody can use one that is attached to nobody.

@@ -1,4 +1,4 @@
-"""A subscription: a customer pays for recurring prices, period after period, until somebody ends it."""
+"""A subscription: a customer pays for recurring prices, period after period, until it is canceled."""
 
 from typing import Any, ClassVar
 
@@ -101,7 +101,7 @@ class Subscription(SyncedDocument):
         readable_after_delete=True,
         parts={"items": "/v1/subscription_items?subscription={id}"},
         list_params=({"status": "all"},),  # else the canceled ones are not listed
-        undo=(),  # it has charged somebody, most likely: a person decides about that, too
+        undo=(),  # it has probably charged a customer, so an operator decides
         moves_money_if=lambda verb, sent: verb == "create" or "items" in sent,
         actions={
             "pause": Action(

@@ -37,9 +37,8 @@ class Observation:
     latest: int
     event: bool = False  # an event or a list showed it, not the reply to an operation
     unshown: tuple[str, ...] = ()  # fields that this one cannot show: they stay as stored
-    events_only: bool = (
-        False  # nobody can look again: of two contents of one second, the one with the greater digest stays
-    )
+    # No GET reads it: of two contents of the same second, the one with the greater digest stays.
+    events_only: bool = False
     deleted: bool = False  # the object is deleted
     completed_key: str | None = None  # the key of the operation that this proves complete
     # a failure beside the object: a card was declined

@@ -1,7 +1,7 @@
 """The queries that find documents: by our id or Stripe's, by correlation id, by orphan, and those in doubt."""
 
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
@@ -9,7 +9,6 @@ from bson import ObjectId
 from stripe_mongo_sync.models.base.lifecycle import Status
 from stripe_mongo_sync.models.base.resource import Resource, is_id
 from stripe_mongo_sync.models.base.stripe_fields import StripeFields
-from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import from_now
 from stripe_mongo_sync.models.rows.indexes import SOME
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
@@ -23,11 +22,6 @@ class DocumentQueries(StripeFields, OwnRows):
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
     mark: ClassVar[str] = "revision"
     resource: ClassVar[Resource]
-
-    @classmethod
-    def overdue(cls, at: datetime, limit: int) -> list[Self]:
-        """Return documents whose lease ran out before `at` (see `clock.now`), longest first."""
-        return list(cls.objects(__raw__=clock.overdue(at)).order_by("lease").limit(limit))
 
     @classmethod
     def by_stripe_id(cls, stripe_id: str) -> Self | None:

@@ -1,4 +1,4 @@
-"""Whose an object is: the customer's whom it names where Stripe says whose it is, and nobody's whom it only mentions.
+"""Finds the customer to whom an object belongs: the one in Stripe's own fields, never one whom a text mentions.
 
 It may mention anybody, in metadata, a description or a name.
 

@@ -1,4 +1,4 @@
-"""What of a Stripe object is kept, shown, and its content: each object passes here before it is written.
+"""Decides what is stored and shown of a Stripe object, and what its content is: each object passes here before a write.
 
 Three kinds of text in an object are not its content. A *key* lets in whoever has it: it is never kept, but for those
 that a shop must hand on to its buyer, which stay on the document of their own object and are shown to `write` only. A
@@ -43,7 +43,7 @@ LINKS = """
 """
 # Shown only when asked (`Resource.expand`), and never changed: what no event shows is kept as it was seen.
 ASKED = "coupon:applies_to"
-# Objects that are keys themselves: nothing of them is kept but that they are there.
+# Objects that are keys themselves: only their existence is stored.
 _KEYS = """
     account_link account_session billing_portal.session confirmation_token customer_session ephemeral_key
     financial_connections.session login_link terminal.connection_token terminal.onboarding_link token
@@ -52,7 +52,7 @@ KEY_KINDS = frozenset(_KEYS.split())
 KEY_NAMES = frozenset(("client_secret", "secret"))  # whatever has them
 # A key inside of a text: an address may bear one.
 KEY = re.compile(r"[a-z]_[A-Za-z0-9]{14,}_secret_\w{8,}|client_secret[_=]\w{8,}|\b[ers]k_(test|live)_\w{8,}", re.ASCII)
-THEIRS = "metadata"  # the shop's own words, of which nothing is taken
+THEIRS = "metadata"  # the shop's own texts, from which nothing is removed
 ABOVE = ("id", "object", "livemode", "created")  # what stays of an object that is a key
 
 DROP, KEEP, TEXTS, TEXTS_KEPT = "drop", "keep", "texts", "texts kept"  # what the rule of a name says
@@ -86,22 +86,22 @@ SUSPECT = re.compile(rf"secret|[ers]k_(?:test|live)|\\u|\"(?:{'|'.join(map(re.es
 
 
 def kept(remote: Json) -> Json:
-    """Return what may be written of an object, on its own document."""
+    """Return the part of an object that may be stored on its own document."""
     return _root(remote, OWN, NEVER)
 
 
 def shown(remote: Json) -> Json:
-    """Return what may be shown of an object to whoever may only read, and written of it elsewhere."""
+    """Return the part of an object that a `read` token may see, and that may be stored in other rows."""
     return _root(remote, NEVER, NEVER)
 
 
 def content(remote: Json) -> Json:
-    """Return the content of an object: by this, two sights of it are the same or differ."""
+    """Return the content of an object, by which two observations of it are equal or differ."""
     return _root(remote, OWN_CONTENT, CONTENT)
 
 
 def without_links(remote: Json) -> Json:
-    """Return an object, its links null."""
+    """Return an object with its links set to null."""
     return _root(remote, DEAD, DEAD, null=True, keys=False)
 
 

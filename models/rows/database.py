@@ -1,4 +1,4 @@
-"""What MongoEngine knows of us, by names of our own: one database and our classes. A host's are never taken for ours.
+"""Registers one database and our classes with MongoEngine under our own names, apart from those of a host.
 
 A host that calls `mongoengine.disconnect_all()` closes our database, too: whoever asks next opens it again.
 """
@@ -98,7 +98,7 @@ def database() -> Database[Any]:
 
 
 def close_database() -> None:
-    """Close it, if it is open, and nothing of a host's."""
+    """Close our database if it is open, and none of a host's."""
     with _opening:
         if _place is not None:
             _close()

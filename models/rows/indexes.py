@@ -1,4 +1,4 @@
-"""Indexes: they are part of the algorithm, so what a collection lacks of its own is told apart, and built on demand.
+"""Finds and builds the indexes that a collection lacks: they are part of the algorithm.
 
 Building one in a large collection takes minutes: so it is never done under the usual time limit, nor on the way. A
 collection that is not there lacks none: whoever has its first row makes it, with all of them.

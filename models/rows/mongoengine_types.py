@@ -1,4 +1,4 @@
-"""MongoEngine's base classes, to type checkers what our code uses of them: MongoEngine says nothing of its types.
+"""Types of MongoEngine's base classes for type checkers, because MongoEngine has none.
 
 So a field that a document has not is an error to them, as a slip in its name is; a class whose base is unknown has any.
 """

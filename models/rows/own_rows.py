@@ -1,4 +1,4 @@
-"""Own rows: no question or change of ours reaches a row of others, and no habit of MongoEngine's changes one of ours.
+"""Limits each query and update to our own rows, and closes the methods of MongoEngine that would change them.
 
 What lies in a collection of ours without our mark is somebody else's. The mark is a field that every row of ours has
 had since its first write. It is asked for in one place, `own_rows()`, by which `objects` asks, too, so that nothing can
@@ -92,7 +92,7 @@ class OwnQuerySet(ReadingQuerySet, QuerySet):
     """What `objects` asks: our rows only."""
 
     def no_cache(self) -> "OwnUncachedQuerySet":
-        """Return the same, which keeps nothing of what it has read."""
+        """Return the same query without a cache."""
         return self._clone_into(OwnUncachedQuerySet(self._document, self._collection))
 
 
