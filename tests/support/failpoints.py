@@ -15,6 +15,7 @@ from pymongo import MongoClient, timeout
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from tests.support.fuse import READS
+from tests.support.mongo import make_collections
 
 Point = tuple[str, dict[str, Any]]  # its name, and its data
 
@@ -111,8 +112,9 @@ class FailPoints(CommandListener):
         Context().run(self._client.admin.command, command)  # outside of the time that the journey has
 
     def clean(self) -> None:
-        """Remove every document, and leave the indexes."""
+        """Leave no document, but the collections with their indexes: a journey counts its own writes only."""
         database = self._client.get_default_database()
+        make_collections(database)
         for collection in database.list_collection_names():
             database[collection].delete_many({})
 
