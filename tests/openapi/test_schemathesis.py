@@ -242,7 +242,7 @@ def _about(name: str, field: Any, value: Any) -> Any:
     if isinstance(field, ListField):
         return [_about(name, field.field, item) for item in value]
     if getattr(field, "references", None):
-        return id_of(kinds()[field.refers])
+        return id_of(kinds()[field.references])
     if getattr(field, "local_only", False):
         return unique(value, field.max_length)
     return "eur" if name.endswith("currency") else value
