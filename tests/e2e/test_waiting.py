@@ -86,7 +86,7 @@ def test_a_database_that_cannot_be_trusted_is_told_by_readyz_until_it_is_mended(
     ready = stack.service.get("/readyz")
     assert ready.status == 503
     assert "customers.username_key_1" in ready.body["status"]
-    assert "`python -m sync indexes`" in ready.body["status"]
+    assert "`stripe-mongo-sync indexes`" in ready.body["status"]
     assert stack.service.post("/customers", {"username": "OTHER@here.com"}).status == 503
     assert "customers.username_key_1" in stack.process("gunicorn").log.read_text()
 
