@@ -47,7 +47,7 @@ def show_all(given: argparse.Namespace) -> int:
     """List the endpoints."""
     from stripe_mongo_sync.sync.operator import endpoint
 
-    told = [each.shown() for each in endpoint.listed()]
+    told = [each.shown() for each in endpoint.list_endpoints()]
     say(
         given,
         told,

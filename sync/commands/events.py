@@ -54,9 +54,9 @@ def show_all(given: argparse.Namespace) -> int:
     """List events."""
     from stripe_mongo_sync.sync.operator import inbox_admin
 
-    found = inbox_admin.found(state=given.state, type=given.type, object=given.object, limit=given.limit)
-    told = [inbox_admin.shown(row) for row in found]
-    say(given, told, *(map(inbox_admin.line, told) if told else ["no such event was received"]))
+    found = inbox_admin.search(state=given.state, type=given.type, object=given.object, limit=given.limit)
+    told = [inbox_admin.summary(row) for row in found]
+    say(given, told, *(map(inbox_admin.summary_line, told) if told else ["no such event was received"]))
     return 0
 
 
@@ -64,7 +64,7 @@ def show(given: argparse.Namespace) -> int:
     """Show one event."""
     from stripe_mongo_sync.sync.operator import inbox_admin
 
-    told = inbox_admin.shown(inbox_admin.event_of(given.id), raw=given.raw)
+    told = inbox_admin.summary(inbox_admin.event_of(given.id), raw=given.raw)
     body = json.dumps(told["raw"], indent=2).splitlines() if given.raw else []
     lines = [f"{name}: {value}" for name, value in told.items() if name != "raw"]
     say(given, told, *lines, *body)
@@ -79,13 +79,13 @@ def replay(given: argparse.Namespace) -> int:
         given.refuse("--since goes with --dead")
     if not given.dead:
         row = inbox_admin.replay(inbox_admin.event_of(given.id))
-        told = inbox_admin.shown(row)
-        say(given, told, inbox_admin.line(told))
+        told = inbox_admin.summary(row)
+        say(given, told, inbox_admin.summary_line(told))
         return 0 if row.state in inbox_admin.SUCCEEDED else NEEDS_OPERATOR
     counts: Counter[str] = Counter()
-    failed = [inbox_admin.shown(row) for row in inbox_admin.replay_dead(given.since, counts)]
+    failed = [inbox_admin.summary(row) for row in inbox_admin.replay_dead(given.since, counts)]
     summary = ", ".join(f"{state} {count}" for state, count in sorted(counts.items())) or "no event is dead"
-    say(given, {"counts": counts, "failed": failed}, *map(inbox_admin.line, failed), summary)
+    say(given, {"counts": counts, "failed": failed}, *map(inbox_admin.summary_line, failed), summary)
     return 0 if counts.keys() <= set(inbox_admin.SUCCEEDED) else NEEDS_OPERATOR
 
 
@@ -93,6 +93,6 @@ def ignore(given: argparse.Namespace) -> int:
     """Mark a dead event as ignored."""
     from stripe_mongo_sync.sync.operator import inbox_admin
 
-    told = inbox_admin.shown(inbox_admin.ignore(inbox_admin.event_of(given.id)))
-    say(given, told, inbox_admin.line(told))
+    told = inbox_admin.summary(inbox_admin.ignore(inbox_admin.event_of(given.id)))
+    say(given, told, inbox_admin.summary_line(told))
     return 0

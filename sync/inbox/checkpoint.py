@@ -12,7 +12,7 @@ from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.resolve import Run
 from stripe_mongo_sync.sync.errors import WrongAccount
-from stripe_mongo_sync.sync.inbox.inbox import attempt, keep, to_bytes
+from stripe_mongo_sync.sync.inbox.inbox import attempt, record, to_bytes
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.isolation import isolated
 from stripe_mongo_sync.sync.stripe.answers import Reply
@@ -76,7 +76,7 @@ def apply_missed_events(page: Reply, run: Run) -> bool:
         with isolated(run.counts, f"event {event['id']}"):
             if not Event.known([event["id"]]):
                 verdict = attempt(event, quick=False)
-                if keep(event, to_bytes(event), verdict):
+                if record(event, to_bytes(event), verdict):
                     run.counts[f"event_{verdict.state}"] += verdict.state != EventState.IGNORED
                     continue
         random.shuffle(missed)

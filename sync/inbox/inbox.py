@@ -87,10 +87,10 @@ def receive(event: dict[str, Any], raw: bytes) -> EventState | None:
         verdict = attempt(event, quick=True)
         if verdict.state != EventState.IGNORED:
             note_version(event)
-        return verdict.state if keep(event, raw, verdict, Via.WEBHOOK) else None
+        return verdict.state if record(event, raw, verdict, Via.WEBHOOK) else None
 
 
-def keep(event: dict[str, Any], raw: bytes, verdict: EventResult, via: Via = Via.LIST) -> bool:
+def record(event: dict[str, Any], raw: bytes, verdict: EventResult, via: Via = Via.LIST) -> bool:
     """Keep an event and what became of it; False when it was known. After an adoption, apply what waited for it."""
     stored = Event.record(
         event,
@@ -170,13 +170,13 @@ def apply(event: dict[str, Any], *, quick: bool) -> EventResult:
         Erasure.include_if_related(
             left, {remote["id"]}
         )  # where they were forgotten: the object itself names nobody any more
-    verdict = _absorb(model, remote, event, quick=quick)
+    verdict = _merge(model, remote, event, quick=quick)
     if has_dependents(model) and (document := model.by_stripe_id(remote["id"])) is not None:
         notify_dependents(document)
     return verdict
 
 
-def _absorb(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str, Any], *, quick: bool) -> EventResult:
+def _merge(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str, Any], *, quick: bool) -> EventResult:
     evidence = from_event(model, event)
     document = merge_observation(model, _where(model, event), evidence)
     if document is None or is_new_incarnation(document, remote):

@@ -27,7 +27,7 @@ from stripe_mongo_sync.sync.process.stop import STOP
 
 BATCH = 100
 LONGEST_ERROR = 1000  # characters
-UNTOLD = "not told: its document is no longer there"
+DOCUMENT_GONE = "not told: its document is no longer there"
 
 
 @dataclass(frozen=True)
@@ -39,14 +39,14 @@ class Limits:
     wait: timedelta = timedelta(seconds=30)
 
 
-class TookTooLong(BaseException):
+class HookTimeout(BaseException):
     """The hook took too long. Not an Exception, so that a hook that catches those does not catch this."""
 
 
 def deliver(limits: Limits = Limits()) -> Counter[str]:
     """Move the notices, and attempt what is due; return how many were done, failed and died, also when it was asked to
     end. Two at once share the work. To be called in the main thread, because of the time limit."""
-    collect()
+    relay_notices()
     counts: Counter[str] = Counter()
     moment = clock.now()
     while rows := Delivery.overdue(moment, BATCH):
@@ -58,7 +58,7 @@ def deliver(limits: Limits = Limits()) -> Counter[str]:
     return counts
 
 
-def collect() -> None:
+def relay_notices() -> None:
     """Move every notice off its row, into a delivery for each hook that had asked for it. Twice is harmless."""
     sources: list[type[SyncedDocument] | type[Event]] = [*present_kinds().values(), Event]
     for source in sources:
@@ -82,7 +82,7 @@ def _about(row: SyncedDocument | Event) -> dict[str, Any]:
 def _attempt(row: Delivery, limits: Limits) -> str | None:
     """Attempt one delivery, and say what came of it; None when somebody else has it."""
     if row.attempts >= limits.attempts:  # the last one did not come back
-        return _told(row.mark_dead(row.error), "dead")
+        return _logged(row.mark_dead(row.error), "dead")
     wait = backoff(row.attempts + 1, (limits.wait, max(limits.wait, BACKOFF[1])))
     claimed = row.claim_attempt(
         timedelta(seconds=2 * limits.timeout) + wait
@@ -93,19 +93,19 @@ def _attempt(row: Delivery, limits: Limits) -> str | None:
     try:
         notice = _notice(claimed)
         if notice is None:
-            return _told(claimed.succeed(UNTOLD, bare=UNTOLD), "done")
+            return _logged(claimed.succeed(DOCUMENT_GONE, bare=DOCUMENT_GONE), "done")
         with time_limit(limits.timeout):
             _hook(claimed.hook)(notice)
-    except (Exception, SystemExit, TookTooLong) as error:
+    except (Exception, SystemExit, HookTimeout) as error:
         bare = _storable(without_words(error)[:LONGEST_ERROR])
         forgotten = notice is not None and getattr(notice.document, "erased_at", None) is not None
         log.warning("hook %s failed on %s: %s", row.hook, row.notice, bare, exc_info=None if forgotten else error)
         said = _storable("".join(traceback.format_exception_only(error)).strip()[:LONGEST_ERROR])
         why = bare if forgotten else said
         if claimed.attempts >= limits.attempts:
-            return _told(claimed.mark_dead(why, bare=bare), "dead")
-        return _told(claimed.fail(why, wait, bare=bare), "failed")
-    return _told(claimed.succeed(), "done")
+            return _logged(claimed.mark_dead(why, bare=bare), "dead")
+        return _logged(claimed.fail(why, wait, bare=bare), "failed")
+    return _logged(claimed.succeed(), "done")
 
 
 def _notice(row: Delivery) -> Notice | None:
@@ -122,7 +122,7 @@ def _hook(name: str) -> Callable[[Notice], object]:
     return HOOKS[name]
 
 
-def _told(row: Delivery | None, outcome: str) -> str | None:
+def _logged(row: Delivery | None, outcome: str) -> str | None:
     if row is not None and outcome != "failed":
         log.info("delivery %s → %s", row.id, row.state)
     return None if row is None else outcome
@@ -141,13 +141,13 @@ def _storable(text: str) -> str:
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise TookTooLong in the block after `seconds`; if it still runs after twice that, end the process.
+    """Raise HookTimeout in the block after `seconds`; if it still runs after twice that, end the process.
 
     The second one comes from a thread outside of Python: no code can swallow it, and nothing that blocks can defer it.
     """
 
     def ring(number: int, frame: object) -> NoReturn:
-        raise TookTooLong(f"it took longer than {seconds:g} s")
+        raise HookTimeout(f"it took longer than {seconds:g} s")
 
     before = signal.signal(signal.SIGALRM, ring)
     faulthandler.dump_traceback_later(2 * seconds, exit=True, file=sure(sys.__stderr__))  # it says why the process ends

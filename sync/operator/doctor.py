@@ -21,7 +21,7 @@ from stripe_mongo_sync.sync.database.strangers import neighbours
 from stripe_mongo_sync.sync.errors import BadKey, CannotLook, MissingPermission, WrongAccount
 from stripe_mongo_sync.sync.inbox.checkpoint import require_continuity
 from stripe_mongo_sync.sync.operator.catalogue import kinds_of
-from stripe_mongo_sync.sync.operator.endpoint import Endpoint, listed
+from stripe_mongo_sync.sync.operator.endpoint import Endpoint, list_endpoints
 from stripe_mongo_sync.sync.operator.findings import Finding, Level, exit_code
 from stripe_mongo_sync.sync.operator.mongodb_security import protection, secrecy
 from stripe_mongo_sync.sync.operator.status import status
@@ -160,7 +160,7 @@ def _permissions() -> Iterator[Finding]:
 
 
 def _endpoints(url: str | None) -> Iterator[Finding]:
-    everything = listed()
+    everything = list_endpoints()
     ours = [each for each in everything if (each.url == url if url else each.ours)]
     if not ours:
         told = f"no webhook endpoint of this account points to {url or 'this service'}"

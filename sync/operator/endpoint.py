@@ -116,14 +116,14 @@ def _endpoint(remote: dict[str, Any]) -> Endpoint:
     return Endpoint(remote, str(noted["digest"]) if noted else None)
 
 
-def listed() -> list[Endpoint]:
+def list_endpoints() -> list[Endpoint]:
     """Return the webhook endpoints of this account and mode. Raises CannotLook."""
     return [_endpoint(remote) for page in current().gateway.pages(PATH) for remote in page.remote["data"]]
 
 
 def endpoint_of(id: str | None) -> Endpoint:
     """Return the endpoint with that id; without one, the only one that points here. Raises NotFound or NotPossible."""
-    found = listed()
+    found = list_endpoints()
     if id is not None:
         named = next((endpoint for endpoint in found if endpoint.id == id), None)
         if named is None:
@@ -146,7 +146,7 @@ def create(url: str) -> tuple[Endpoint, str]:
     live = current().settings.livemode
     if not is_http(url) or (live and urlsplit(url).scheme != "https"):
         raise NotPossible(f"The address must begin with {'https' if live else 'http'}:// and name a host.")
-    if known := [endpoint.id for endpoint in listed() if endpoint.url == url]:
+    if known := [endpoint.id for endpoint in list_endpoints() if endpoint.url == url]:
         raise NotPossible(f"{known[0]} already has this address: run `endpoint update` or `endpoint roll` instead.")
     return _make(url)
 
@@ -157,7 +157,7 @@ def roll(old: Endpoint) -> tuple[Endpoint, str]:
 
     Raises as `create`.
     """
-    if others := [endpoint.id for endpoint in listed() if endpoint.url == old.url and endpoint.id != old.id]:
+    if others := [endpoint.id for endpoint in list_endpoints() if endpoint.url == old.url and endpoint.id != old.id]:
         raise NotPossible(f"{others[0]} has this address, too. End that roll first with `endpoint delete`.")
     return _make(old.url)
 
@@ -189,7 +189,7 @@ def delete(old: Endpoint, *, force: bool = False) -> None:
 
 
 def _require_successor(old: Endpoint) -> None:
-    right = [each for each in listed() if each.url == old.url and each.id != old.id and each.right]
+    right = [each for each in list_endpoints() if each.url == old.url and each.id != old.id and each.right]
     if not right:
         raise NotPossible("No other endpoint sends these events here: run `endpoint roll` first, or use --force.")
     if not any(each.known for each in right):

@@ -22,7 +22,7 @@ SUCCEEDED = (EventState.APPLIED, EventState.STALE, EventState.IGNORED, EventStat
 MAX_FAILURES_IN_A_ROW = 10  # replays; more, and the fault is not in the events
 
 
-def found(*, state: str | None = None, type: str | None = None, object: str | None = None, limit: int) -> list[Event]:
+def search(*, state: str | None = None, type: str | None = None, object: str | None = None, limit: int) -> list[Event]:
     """Return events, the newest first. In `type`, `*` stands for any text."""
     # Naming every state lets the index on it give the order.
     where: dict[str, Any] = {"state": {"$in": [state] if state else [str(each) for each in EventState]}}
@@ -41,7 +41,7 @@ def event_of(id: str) -> Event:
     return row
 
 
-def shown(row: Event, *, raw: bool = False) -> dict[str, Any]:
+def summary(row: Event, *, raw: bool = False) -> dict[str, Any]:
     """Return what an operator needs to know about an event; its body only with `raw`."""
     told: dict[str, Any] = {
         "id": row.id,
@@ -68,7 +68,7 @@ def _body(row: Event) -> Any:
         return row.raw.decode(errors="replace")
 
 
-def line(one: dict[str, Any]) -> str:
+def summary_line(one: dict[str, Any]) -> str:
     """Return one entry as a line."""
     told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays") if one[name]]
     told += [f"error {quoted(one['error'])}"] if one["error"] else []

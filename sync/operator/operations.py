@@ -34,7 +34,7 @@ Moved = TypeVar("Moved")
 PAGE = 1000  # entries that one query reads
 
 
-def listed(*, kind: str | None = None, verb: str | None = None, review: bool = False) -> list[dict[str, Any]]:
+def list_unfinished(*, kind: str | None = None, verb: str | None = None, review: bool = False) -> list[dict[str, Any]]:
     """Return every document that is pending, has an operation or orphans, or is in review; and every dead event.
 
     With a `kind` (`event` is one), a `verb`, or `review`, only those.
@@ -185,12 +185,12 @@ def retry(id: str) -> SyncedDocument:
 
 def roll_back(id: str) -> SyncedDocument:
     """Give up what is pending: a creation, a change, or the undo of orphans. Raises NotFound or NotPossible."""
-    ended = _given_up(document_of(id))
+    ended = _give_up(document_of(id))
     notify_dependents(ended)
     return ended
 
 
-def _given_up(document: SyncedDocument) -> SyncedDocument:
+def _give_up(document: SyncedDocument) -> SyncedDocument:
     problem = {"type": "rolled-back", "code": None, "message": "An operator gave it up."}
     if document.resource.kind in COMPOSITES:
         kind, id = document.resource.kind, document.id

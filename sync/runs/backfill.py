@@ -59,7 +59,7 @@ def backfill(
         whole = Backfill(name, models, since, int(clock.now().timestamp()), events_since(None) + LAG, owners)
         if not restart:
             whole.resume()
-        whole.account_created = _account_born() if since is None else None
+        whole.account_created = _account_created() if since is None else None
         try:
             _copy_all(whole, note, asked=bool(wanted))
         except Stopped:
@@ -89,7 +89,7 @@ def _plain(name: str) -> str:
     return name.lower().replace("-", "_").replace(".", "_")
 
 
-def _account_born() -> int | None:
+def _account_created() -> int | None:
     try:
         account = current().gateway.get("/v1/account")
     except CannotLook:  # a restricted key may not: then nobody can tell how far we are

@@ -66,7 +66,7 @@ def _named(document: SyncedDocument, fields: list[str]) -> SyncedDocument | None
     if "stripe_id" in fields:
         changes["stripe_id"] = sure(document.stripe)["id"]
     if "status" in fields:
-        changes["status"] = _rightful(document)
+        changes["status"] = _derived_status(document)
     if not changes:
         return document
     try:
@@ -80,7 +80,7 @@ def _named(document: SyncedDocument, fields: list[str]) -> SyncedDocument | None
         return None
 
 
-def _rightful(document: SyncedDocument) -> Status:
+def _derived_status(document: SyncedDocument) -> Status:
     """Return the status that fits the rest of a document. Whether its object is still there, a look tells."""
     operation = document.operation
     if document.resource.is_composed:

@@ -63,7 +63,7 @@ def compare_everything(
         if not model.resource.listable:
             continue
         try:
-            seen = _listed(model, run)
+            seen = _compare_list(model, run)
             if model in begun and (unlisted := _missing(model, seen, run, of_clocks)):
                 coverage.not_compared[kind] = f"{in_no_list(kind)}, and {unlisted:,} may be such"
         except (MissingPermission, ReadRefused) as error:
@@ -83,7 +83,7 @@ def compare_everything(
             _put_right(model, {**AWAKE, **(FOLLOWED if model.resource.is_composed else {})}, run, left_out)
 
 
-def _listed(model: Model, run: Run) -> set[int]:
+def _compare_list(model: Model, run: Run) -> set[int]:
     """Compare what Stripe lists; return a hash of each id that it does."""
     seen: set[int] = set()  # hashes: a million of them take some 60 MB, their ids three times that
     comparison = Comparison(model, dry=run.dry, on_edit=partial(_note, run))

@@ -37,15 +37,15 @@ from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 from stripe_mongo_sync.sync.runs.full_comparison import Coverage, compare_everything
 from stripe_mongo_sync.sync.runs.migrations import migrate
 from stripe_mongo_sync.sync.runs.progress import Backlog, OnProgress, ProgressStep, no_progress
-from stripe_mongo_sync.sync.shop.erase import go_on
+from stripe_mongo_sync.sync.shop.erase import continue_erasures
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, has_id
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 
-TOLERATED = 10  # documents in a row that cannot be looked at; more, and it is not them but Stripe
+MAX_FAILURES_IN_A_ROW = 10  # documents in a row that cannot be looked at; more, and it is not them but Stripe
 SHOWN = 10  # of them in the report; every one is logged
 INBOX, EVENTS, OVERDUE = "1/3", "2/3", "3/3"  # the steps of a run
-ATTENTION = ("review", "braked", "dead", "failed")  # counts that need a person
+NEEDS_OPERATOR = ("review", "braked", "dead", "failed")  # counts that need a person
 BREAKER_OPEN = (
     "circuit breaker open: a run reached its limit of undos and deletions, so none is done; check what "
     "`reconcile --full --dry-run` would do, then run `operations reset-breaker`"
@@ -58,7 +58,7 @@ class Report:
 
     counts: Counter[str] = field(default_factory=Counter)
     unseen: list[str] = field(default_factory=list)  # what could not be looked at, and why
-    would: bool = False  # a dry run that found something to do
+    found_changes: bool = False  # a dry run that found something to do
     full: bool = False
     latched: bool = False  # the circuit breaker is open, since this run or an earlier one
     stopped: bool = False  # before everything was looked at
@@ -70,7 +70,7 @@ class Report:
         """See the class."""
         if self.unseen or self.stopped:
             return 2
-        return 1 if self.would or self.latched or any(self.counts[name] for name in ATTENTION) else 0
+        return 1 if self.found_changes or self.latched or any(self.counts[name] for name in NEEDS_OPERATOR) else 0
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
@@ -121,7 +121,7 @@ def run_once(
     except Stopped:
         report.stopped = True
         return report  # of what was done; it proves nothing of the rest, so nothing is remembered of this run
-    report.would = dry and any(report.counts.values())
+    report.found_changes = dry and any(report.counts.values())
     report.counts.update(
         {name: count - report.counts[name] for name, count in count_needing_operator().items() if count}
     )
@@ -154,14 +154,14 @@ def _run(report: Report, run: NotedRun, owner_reads: int) -> None:
     for page in chain([newest], pages):
         kept = apply_missed_events(page, run) and kept
         report_progress(page, now, begin, run)
-    left_out = settle_overdue(run)
+    left_out = resolve_overdue(run)
     if report.full:
         compare_everything(run, left_out, report.coverage, absent=asked, owner_reads=owner_reads)
     report.unseen.extend(left_out.values())
     if run.dry:
         return
     with isolated(run.counts, "an erasure"):
-        run.counts["erased"] += go_on()
+        run.counts["erased"] += continue_erasures()
     if kept:
         move_checkpoint(checkpoint, newest)
 
@@ -188,7 +188,7 @@ def report_progress(page: Reply, now: int, since: int, run: NotedRun) -> None:
     STOP.here()
 
 
-def settle_overdue(run: NotedRun) -> dict[str, str]:
+def resolve_overdue(run: NotedRun) -> dict[str, str]:
     """Claim and settle every overdue document; return what had to be left out (a kind, or a document), and why."""
     left_out: dict[str, str] = {}
     moment, present = clock.now(), present_kinds()
@@ -202,32 +202,32 @@ def settle_overdue(run: NotedRun) -> dict[str, str]:
                     with isolated(run.counts, f"{kind} {document.id}"):
                         resolve(document, run, moment)
             else:
-                _settle_kind(model, run, moment, left_out)
+                _resolve_kind(model, run, moment, left_out)
         except MissingPermission as error:
             left_out[kind] = str(error)
     return left_out
 
 
-def _settle_kind(model: type[SyncedDocument], run: NotedRun, moment: datetime, left_out: dict[str, str]) -> None:
+def _resolve_kind(model: type[SyncedDocument], run: NotedRun, moment: datetime, left_out: dict[str, str]) -> None:
     due = clock.overdue(moment)
     overdue = Backlog(run.note, f"overdue {model.plural()}", OVERDUE, lambda: model.objects(__raw__=due).count())
     failed = 0
     for claimed in model.claim_due(moment, counted(run.counts, model.resource.kind)):
-        failure = _settled(claimed, run)
+        failure = _resolve_claimed(claimed, run)
         failed = failed + 1 if failure else 0
         if failure:
             about = f"{model.resource.kind} {claimed.id}"
             log.warning("%s cannot be looked at: %s", about, failure)
             if len(left_out) < SHOWN:
                 left_out[about] = failure
-        if failure and failed > TOLERATED:
+        if failure and failed > MAX_FAILURES_IN_A_ROW:
             raise CannotLook(failure)
         overdue.advance()
     overdue.end()
 
 
 @within_lease
-def _settled(claimed: SyncedDocument, run: Run) -> str | None:
+def _resolve_claimed(claimed: SyncedDocument, run: Run) -> str | None:
     """Settle a claimed document; return why it could not be looked at. Raises what concerns more than this one."""
     wait = backoff(claimed.operation.attempts if claimed.operation else 1)
     rows = claimed.own_rows()

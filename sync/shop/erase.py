@@ -28,7 +28,7 @@ from stripe_mongo_sync.sync.process.stop import STOP
 
 
 @dataclass
-class Belongings:
+class PersonalRows:
     """What was found of a person: the ids of their objects at Stripe, and the rows here that tell of them."""
 
     known: set[str]
@@ -87,8 +87,8 @@ def erase(reference: str, *, dry: bool = False) -> Erased:
     """
     customer = customer_of(reference)
     if customer.live:
-        _require_rest(customer)
-    found = belongings({customer.id, *_of_the_same_name(customer)}, _named(customer))
+        _require_idle(customer)
+    found = personal_rows({customer.id, *_of_the_same_name(customer)}, _named(customer))
     if dry:
         return Erased(customer.id, found.counts, dry=True, would_delete=customer.stripe_id if customer.live else None)
     erasure = Erasure.begin(customer.id, found.known)
@@ -118,7 +118,7 @@ def customer_of(reference: str) -> Customer:
     return found
 
 
-def _require_rest(customer: Customer) -> None:
+def _require_idle(customer: Customer) -> None:
     operation = customer.operation
     if customer.review is not None:
         raise NotPossible("This customer is in review: settle that first, see `operations list`.")
@@ -147,7 +147,7 @@ def scrub(erasure: Erasure) -> Erased:
     """
     customer = Customer.objects(id=erasure.id).first()
     same = _of_the_same_name(customer) if customer else ()
-    found = belongings({erasure.id, *same}, set(erasure.named))
+    found = personal_rows({erasure.id, *same}, set(erasure.named))
     erasure = Erasure.begin(erasure.id, found.known) if found.known > set(erasure.named) else erasure
     done = Erased(erasure.id)
     _rows(found, done)
@@ -159,7 +159,7 @@ def scrub(erasure: Erasure) -> Erased:
     while True:  # what others were writing when their documents were not erased yet
         documents = done.counts.keys() - {Event.plural(), Delivery.plural()}
         erasure.wait(erased=any(done.counts[name] for name in documents))
-        late = belongings({erasure.id}, set(erasure.named))
+        late = personal_rows({erasure.id}, set(erasure.named))
         _rows(late, done)
         if late.known <= set(erasure.named):
             break
@@ -171,7 +171,7 @@ def scrub(erasure: Erasure) -> Erased:
     return done
 
 
-def go_on() -> int:
+def continue_erasures() -> int:
     """Go on with what was not finished, and look once more at what was; return how many rows were scrubbed."""
     count = 0
     for erasure in Erasure.overdue(clock.now()):
@@ -186,12 +186,12 @@ def go_on() -> int:
 # --- what belongs to a person ---
 
 
-def belongings(start: set[ObjectId], known: set[str]) -> Belongings:
+def personal_rows(start: set[ObjectId], known: set[str]) -> PersonalRows:
     """Find all rows of a person: what is a part of one of their objects is theirs, too, until nothing is new.
 
     Every row is read, as often as it takes. It is a rare command, and whatever needs no index needs none forgotten.
     """
-    found = Belongings(set(known))
+    found = PersonalRows(set(known))
     while True:
         before = len(found.known)
         for model in present_kinds().values():
@@ -216,7 +216,7 @@ def _of_the_same_name(customer: Customer) -> set[ObjectId]:
     return {one.id for one in Customer.named(customer.username, live=False) if folded_before(str(one.username)) == name}
 
 
-def _search_documents(model: type[SyncedDocument], start: set[ObjectId], found: Belongings) -> None:
+def _search_documents(model: type[SyncedDocument], start: set[ObjectId], found: PersonalRows) -> None:
     ids, kind = found.documents.setdefault(model, set()), model.resource.kind
     for row in rows_of(model):
         if row["_id"] in start or found.has(owners_of_document(kind, row)):
@@ -225,7 +225,7 @@ def _search_documents(model: type[SyncedDocument], start: set[ObjectId], found: 
             found.known |= used_by(kind, row)
 
 
-def _search_events(found: Belongings) -> None:
+def _search_events(found: PersonalRows) -> None:
     for row in rows_of(Event):
         event = _read(row)
         if _is_theirs(event, row, found):
@@ -234,14 +234,14 @@ def _search_events(found: Belongings) -> None:
             found.known |= {id for id in (object_id(event),) if id} | uses(event["data"]["object"])
 
 
-def _search_deliveries(found: Belongings) -> None:
+def _search_deliveries(found: PersonalRows) -> None:
     documents = {id for ids in found.documents.values() for id in ids}
     for row in rows_of(Delivery):
         if row.get("document") in documents or _is_theirs(_read(row), row, found):
             found.deliveries.add(row["_id"])
 
 
-def _is_theirs(event: dict[str, Any] | None, row: dict[str, Any], found: Belongings) -> bool:
+def _is_theirs(event: dict[str, Any] | None, row: dict[str, Any], found: PersonalRows) -> bool:
     if event is not None:
         return found.has(owners_of_event(event))
     return any(json.dumps(id).encode() in (row.get("raw") or b"") for id in found.known)  # nobody can tell whose it is
@@ -275,7 +275,7 @@ def _document(model: type[SyncedDocument], id: ObjectId, done: Erased) -> None:
             return
 
 
-def _rows(found: Belongings, done: Erased) -> None:
+def _rows(found: PersonalRows, done: Erased) -> None:
     done.counts[Event.plural()] += sum(map(_event, found.events))
     done.counts[Delivery.plural()] += sum(map(_delivery, found.deliveries))
 

@@ -88,7 +88,7 @@ def journeys(world: World) -> None:
     world.advance(hours=30)
     world.converge()
     made, _ = endpoint.create("https://shop.example/other")
-    endpoint.listed()
+    endpoint.list_endpoints()
     endpoint.update(made)
     endpoint.roll(made)
     endpoint.delete(made, force=True)

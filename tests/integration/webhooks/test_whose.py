@@ -10,7 +10,7 @@ from stripe_mongo_sync.models import Coupon, Customer, Event, State, SyncedDocum
 from stripe_mongo_sync.models.event import without_content
 from stripe_mongo_sync.models.mirrored import QUESTIONS
 from stripe_mongo_sync.models.state import STRIPE
-from stripe_mongo_sync.sync.inbox.inbox import attempt, keep, parse, to_bytes
+from stripe_mongo_sync.sync.inbox.inbox import attempt, parse, record, to_bytes
 from stripe_mongo_sync.sync.operator import endpoint
 from stripe_mongo_sync.sync.operator.catalogue import NAMED, covered_events
 from tests.support import samples
@@ -89,7 +89,7 @@ def test_account_and_context_are_asked_at_every_door(world: World, door: str) ->
                 state = world.send(json.dumps(thin).encode()).json["state"]
             case "list":
                 verdict = attempt(told, quick=False)
-                keep(told, to_bytes(told), verdict)
+                record(told, to_bytes(told), verdict)
                 state = verdict.state
             case "erased":  # what is left of an event knows whose it is
                 state = attempt(parse(without_content(told)), quick=False).state

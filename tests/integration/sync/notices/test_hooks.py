@@ -16,7 +16,7 @@ from stripe_mongo_sync.models.delivery import ATTEMPT_LOST
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.errors import BadSettings
-from stripe_mongo_sync.sync.notices.deliver import Limits, collect, deliver
+from stripe_mongo_sync.sync.notices.deliver import Limits, deliver, relay_notices
 from tests.support import samples
 from tests.support.fuse import Died, Fuse
 from tests.support.hooks import listening
@@ -205,8 +205,8 @@ def test_moving_twice_is_harmless_and_disturbs_no_writer(world: World) -> None:
     with listening("customer.active") as one, listening("customer.active", hook="other") as other:
         customer = sync.create_customer(NAME)
         for effect in (1, 2, 3):
-            assert fuse.kill(collect, effect) == "before findAndModify"
-        collect()
+            assert fuse.kill(relay_notices, effect) == "before findAndModify"
+        relay_notices()
         assert raw_rows()[0].keys() & {"notices"} == set()
 
         assert customer.update_if_unchanged(description="read before it was moved") is not None
@@ -238,7 +238,7 @@ def test_nothing_expires_that_has_notices(world: World) -> None:
         may_expire = {"settled_at": {"$type": "date"}, "notices": None}
         assert our_database().customers.count_documents(may_expire) == 0
 
-        collect()
+        relay_notices()
 
     assert our_database().customers.count_documents(may_expire) == 1
 
@@ -360,7 +360,7 @@ def test_a_hook_that_kills_the_process_is_counted_waits_and_dies_and_the_others_
 def test_a_delivery_that_another_worker_has_is_left_to_it(world: World) -> None:
     with listening("customer.active") as heard:
         sync.create_customer(NAME)
-        collect()
+        relay_notices()
         row = the_delivery()
         claimed = row.claim_attempt(timedelta(seconds=150))
         assert claimed is not None
@@ -376,7 +376,7 @@ def test_a_delivery_that_another_worker_has_is_left_to_it(world: World) -> None:
 def test_a_worker_that_was_too_slow_changes_nothing_any_more(world: World) -> None:
     with listening("customer.active") as heard:
         sync.create_customer(NAME)
-        collect()
+        relay_notices()
         slow = the_delivery().claim_attempt(timedelta(seconds=1))
         assert slow is not None
         world.advance(minutes=1)
@@ -415,7 +415,7 @@ def test_a_hook_may_create_what_another_hears_of(world: World) -> None:
 def test_an_adopted_document_that_gave_way_is_told_no_more(world: World) -> None:
     with listening("customer.active") as heard:
         adopted = sync.create_customer(NAME)
-        collect()
+        relay_notices()
         our_database().customers.delete_one({"_id": adopted.id})
 
         assert deliver() == {"done": 1}
@@ -505,7 +505,7 @@ def test_status_says_when_nobody_runs_the_hooks(world: World, run: Run) -> None:
         allow_unknown = ["hooks were not run for an hour: run `stripe-mongo-sync hooks run --every 5`"]
         assert (code, told["warnings"]) == (0, allow_unknown)
         assert told["oldest_notice"].startswith("2:00:0")
-        collect()
+        relay_notices()
         deliver()
         assert run("status")[1]["warnings"] == []
 

@@ -15,7 +15,7 @@ from stripe_mongo_sync.models.erasure import rows_of
 from stripe_mongo_sync.sync.inbox import inbox
 from stripe_mongo_sync.sync.notices import deliver
 from stripe_mongo_sync.sync.notices.hooks import HOOKS
-from stripe_mongo_sync.sync.shop.erase import belongings, erase
+from stripe_mongo_sync.sync.shop.erase import erase, personal_rows
 from tests.support.mongo import our_database
 from tests.support.world import World
 
@@ -87,7 +87,7 @@ def test_a_row_that_is_written_while_the_erasure_searches_is_found(
     """It looked before the erasure was written, and writes after the first search: the second one finds it."""
     world.stripe.dashboard.update("customer", customer.stripe_id, phone="555")
     (raw,) = world.webhooks()
-    real, searches = belongings, []
+    real, searches = personal_rows, []
 
     def searched(*given: Any) -> Any:
         found = real(*given)
@@ -96,7 +96,7 @@ def test_a_row_that_is_written_while_the_erasure_searches_is_found(
             assert world.send(raw).status_code == 200
         return found
 
-    monkeypatch.setattr("stripe_mongo_sync.sync.shop.erase.belongings", searched)
+    monkeypatch.setattr("stripe_mongo_sync.sync.shop.erase.personal_rows", searched)
 
     assert erase(str(customer.id)).exit_code == 0
 
@@ -117,7 +117,7 @@ def test_what_a_hook_is_to_be_told_is_not_copied_after_the_erasure(
     world.stripe.dashboard.update("customer", customer.stripe_id, phone="555")
     world.deliver()
     came, go = beside(Delivery, "_insert")
-    collecting = threading.Thread(target=deliver.collect)
+    collecting = threading.Thread(target=deliver.relay_notices)
     collecting.start()
     assert came.wait(10)
 

@@ -21,7 +21,7 @@ from stripe_mongo_sync.models.base.whose import (
     uses,
 )
 from stripe_mongo_sync.models.state import MIGRATIONS
-from stripe_mongo_sync.sync.notices.deliver import collect, deliver
+from stripe_mongo_sync.sync.notices.deliver import deliver, relay_notices
 from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.runs.migrations import migrate
 from stripe_mongo_sync.sync.runs.progress import no_progress
@@ -300,7 +300,7 @@ def test_an_attempt_that_ends_after_the_erasure_writes_nothing_of_them(world: Wo
     with listening("stripe:customer.created"):
         customer = sync.create_customer("zenobia@quux.example")
         world.deliver()
-        collect()
+        relay_notices()
     running = Delivery.objects.get().claim_attempt(A_MINUTE)
     erase(str(customer.id))
 
