@@ -1,4 +1,4 @@
-"""How far a long run is: a bar where somebody watches, a plain line now and then where nobody does."""
+"""Shows the progress of a long run: a bar on a terminal, else a plain line now and then."""
 
 import logging
 import time
@@ -19,10 +19,10 @@ BAR = "█░"
 
 @dataclass
 class Progress(AbstractContextManager["Progress"]):
-    """Writes to `out`: step, share, count, rate and, where it can be known, the time that is left for this step.
+    """Writes to `out`: step, share, count, rate and, where it is known, the time that is left for this step.
 
-    Nothing is shown of a run that is over within `after` seconds. While there is a bar, lines of less than a warning
-    would bury it: they are left out of the log.
+    A run that ends within `after` seconds shows nothing. While there is a bar, log lines below a warning are left out,
+    because they would bury it.
     """
 
     out: TextIO
@@ -41,7 +41,7 @@ class Progress(AbstractContextManager["Progress"]):
         self.end()
 
     def show(self, step: ProgressStep) -> None:
-        """Tell how far it is with a step, unless that was told just now."""
+        """Show the progress of a step, unless it was shown just now."""
         now = self.clock()
         new = step.name != self._step
         if not new and not self._due(now, step):
@@ -84,7 +84,7 @@ class Progress(AbstractContextManager["Progress"]):
             log.setLevel(logging.WARNING)
 
     def end(self) -> None:
-        """Erase a bar that is not full, and let the log say everything again."""
+        """Erase a bar that is not full, and restore the log level."""
         if self._level is not None:
             log.setLevel(self._level)
             self._level = None

@@ -1,4 +1,4 @@
-"""The checkpoint: how far Stripe's list of events was read, and what it tells that never came by itself."""
+"""The checkpoint: how far Stripe's event list was read completely, and the events that no webhook delivered."""
 
 import random
 from datetime import timedelta
@@ -22,7 +22,7 @@ FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger tha
 
 
 def since(checkpoint: dict[str, Any] | None) -> int:
-    """Return from which of Stripe's seconds on to read events: two minutes before the newest that was read."""
+    """Return the Stripe second from which to read events: two minutes before the newest that was read."""
     if checkpoint is not None:
         newest = checkpoint.get("newest")
         return int(newest["created"] if newest else checkpoint["read_at"]) - LAG
@@ -49,7 +49,7 @@ def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> Non
 
 
 def move_checkpoint(checkpoint: dict[str, Any] | None, newest: Reply) -> None:
-    """Remember how far was read. Only a run that read everything gets here."""
+    """Save how far the list was read. Call it only after a run that read everything."""
     event = next(filter(has_id, newest.remote["data"]), None)
     mark = {"id": event["id"], "created": event["created"]} if event else checkpoint and checkpoint.get("newest")
     State.write(CHECKPOINT, {"read_at": newest.earliest, "newest": mark})
@@ -58,7 +58,7 @@ def move_checkpoint(checkpoint: dict[str, Any] | None, newest: Reply) -> None:
 def apply_missed_events(page: Reply, run: Run) -> bool:
     """Apply the events of a page that never reached the inbox, in any order; return whether all are in it now.
 
-    Runs that read the same page share it: whoever meets the work of another goes on elsewhere on the page.
+    Runs that read the same page share it: each takes the events in an order of its own.
     """
     events = [event for event in page.remote["data"] if has_id(event)]
     unreadable = len(page.remote["data"]) - len(events)

@@ -1,7 +1,7 @@
-"""The inbox: Stripe to MongoDB. An event says which object to look at; it is evidence, never a command.
+"""The inbox: applies Stripe's events to MongoDB. An event is an observation of an object, never a command.
 
-Applying is idempotent, so the row is written after it, already `applied`: two round trips for a normal event. Only
-what could not be applied is stored as `received`, and drained later.
+Applying is idempotent, so the row is written afterwards, already `applied`: two round trips for a normal event. Only
+an event that could not be applied is stored as `received`, and drained later.
 """
 
 import json
@@ -44,7 +44,7 @@ from stripe_mongo_sync.sync.stripe.answers import api_version
 EVENT_ID = re.compile(r"evt_\w{1,250}", re.ASCII)
 EVENT_TYPE = re.compile(r"[a-z0-9_.\[\]]{1,250}", re.ASCII)  # v2.core.account[identity].updated
 UNSTORABLE = (InvalidDocument, OverflowError, UnicodeEncodeError, DocumentTooLarge, WriteError, RecursionError)
-WEBHOOK = 3.0  # s that a webhook may read Stripe for: it waits for our answer, and gives up a slow one
+WEBHOOK = 3.0  # s that a webhook may read from Stripe: Stripe waits for our answer, and gives up a slow one
 LIMITS = {15: "nested too deep", 10334: "larger than 16 MB"}  # by MongoDB's code: it nests 180 levels at most
 
 
@@ -53,7 +53,7 @@ class Malformed(ValueError):
 
 
 def parse(raw: bytes) -> dict[str, Any]:
-    """Return the event in a body, a thin one as the snapshot event that it announces, or raise Malformed."""
+    """Return the event in a body; a thin event becomes the snapshot event that it announces. Raises Malformed."""
     try:
         event = json.loads(raw)
         if isinstance(event, dict) and event.get("object") == THIN:
@@ -73,15 +73,15 @@ def parse(raw: bytes) -> dict[str, Any]:
 
 
 def to_bytes(event: dict[str, Any]) -> bytes:
-    """Return the bytes to keep of an event that was read from Stripe's list instead of delivered."""
+    """Return the bytes to store of an event that was read from Stripe's list instead of delivered."""
     return json.dumps(event, separators=(",", ":")).encode()
 
 
 def receive(event: dict[str, Any], raw: bytes) -> EventState | None:
-    """Apply an event whose signature was verified, and keep it. Return its state, or None when it was known already.
+    """Apply an event whose signature was verified, and store it. Return its state, or None for a duplicate.
 
-    Whatever it leads to, Stripe is read for `WEBHOOK` seconds at most: what would take longer is left to reconcile.
-    Raises PyMongoError when it could not be stored, so that Stripe must send it again.
+    Stripe is read for `WEBHOOK` seconds at most; what would take longer is left to reconcile. Raises PyMongoError when
+    the event could not be stored, so that Stripe must send it again.
     """
     with deadline_in(WEBHOOK):
         verdict = attempt(event, quick=True)
@@ -91,7 +91,7 @@ def receive(event: dict[str, Any], raw: bytes) -> EventState | None:
 
 
 def record(event: dict[str, Any], raw: bytes, verdict: EventResult, via: Via = Via.LIST) -> bool:
-    """Keep an event and what became of it; False when it was known. After an adoption, apply what waited for it."""
+    """Store an event and its state; return False for a duplicate. After an adoption, apply what waited for it."""
     stored = Event.record(
         event,
         raw,
@@ -110,7 +110,7 @@ def record(event: dict[str, Any], raw: bytes, verdict: EventResult, via: Via = V
 
 
 def _apply_what_waited(object_id: str, *, quick: bool) -> None:
-    """Apply what waited for an object to have a document: in a webhook as far as its time goes, and the rest is due."""
+    """Apply the events that waited for a document of this object; those for which a webhook has no time become due."""
     for row in Event.waiting(object_id):
         in_time = not quick or time_left() > 0
         claimed = row.claim() if in_time else None
@@ -121,15 +121,16 @@ def _apply_what_waited(object_id: str, *, quick: bool) -> None:
 
 
 def _erased(verdict: EventResult, event: dict[str, Any]) -> bool:
-    """Whether an event is about somebody who was forgotten; of its object, a document that is known has said so."""
+    """Return whether an event is about an erased person; for its object, a known document has already decided it."""
     asked = owners_of_event(event) if verdict.erased is None else owners_before(event)
     return bool(verdict.erased) or Erasure.concerns(asked)
 
 
 def attempt(event: dict[str, Any], *, quick: bool) -> EventResult:
-    """Apply an event and return what became of it; whatever goes wrong becomes a verdict.
+    """Apply an event and return the result; a failure becomes a result, too.
 
-    Only that MongoDB is away rises, as nothing can be said or kept without it, and an Outage, which no event causes.
+    Raises PyMongoError only when MongoDB is unreachable, because nothing can be stored then, and Outage, which is not
+    the event's fault.
     """
     try:
         return apply(event, quick=quick)
@@ -137,10 +138,10 @@ def attempt(event: dict[str, Any], *, quick: bool) -> EventResult:
         raise
     except CannotLook as error:
         return EventResult(EventState.RECEIVED, str(error))
-    except Exception as error:  # one event that we cannot digest must not hold up the others, nor be lost
+    except Exception as error:  # a bug in our code must neither lose this event nor block the others
         if (why := unstorable(error)) is not None:
             return EventResult(EventState.DEAD, f"cannot be stored: {why}")
-        if isinstance(error, PyMongoError) and not isinstance(error, Unguarded):  # what it says quotes the document
+        if isinstance(error, PyMongoError) and not isinstance(error, Unguarded):  # its text contains the document
             if is_away(error):
                 raise
             error = RuntimeError(f"MongoDB cannot change its document ({getattr(error, 'code', None)})")
@@ -149,14 +150,14 @@ def attempt(event: dict[str, Any], *, quick: bool) -> EventResult:
 
 
 def unstorable(error: Exception) -> str | None:
-    """Return why MongoDB can never keep this, or None where that is not what `error` says."""
+    """Return why MongoDB can never store this, or None if `error` does not say so."""
     if isinstance(error, OperationFailure) and error.code in LIMITS:
         return LIMITS[error.code]
     return type(error).__name__ if isinstance(error, UNSTORABLE) else None
 
 
 def apply(event: dict[str, Any], *, quick: bool) -> EventResult:
-    """Let the document that an event is about absorb it, and what is made of it follow. Raises CannotLook."""
+    """Merge an event into its document, refresh the document where needed, and notify dependents. Raises CannotLook."""
     event = told_in_full(event, quick=quick)
     reason = why_not_ours(event, quick=quick) or ("a sample: its object does not exist" if sample(event) else None)
     if reason:
@@ -183,7 +184,7 @@ def _merge(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str,
         return apply_to_unknown(model, event, quick=quick)
     known: dict[str, Any] = {"erased": document.erased_at is not None, "as_of": document.as_of}
     if evidence.stripe_id in document.orphans:
-        return EventResult(EventState.APPLIED, "a twin of this document: to be undone", **known)
+        return EventResult(EventState.APPLIED, "an orphan of this document, which will be undone", **known)
     lost = event["type"] == LOST  # what it tells of is older than itself, and nobody knows by how much
     if document.status == Status.ACTIVE and evidence.latest < (document.seen_at or 0) and not lost:
         state = EventState.APPLIED if document.is_as(evidence) else EventState.STALE
@@ -194,9 +195,9 @@ def _merge(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str,
 
 
 def note_version(event: dict[str, Any]) -> None:
-    """Remember for `status` that webhooks come in another API version than ours: then each of them costs a GET.
+    """Record for `status` that webhooks arrive in another API version than ours, so that each costs a GET.
 
-    A thin event is in none, and costs one by its nature; and so does one that was listed, in the account's own version.
+    A thin event has no version and always costs a GET; so does a listed event, which has the account's version.
     """
     if event.get("api_version") not in (api_version(), None):
         State.write(OTHER_VERSION, {"version": str(event.get("api_version"))})

@@ -1,8 +1,8 @@
-"""Thin events: an event that says which object changed and shows nothing of it, read as one that we already know.
+"""Thin events: converts an event that only names the changed object into a snapshot event without content.
 
-Stripe's event destinations send a thin event (`v2.core.event`) where a webhook endpoint is sent a snapshot. It becomes
-a snapshot event in no API version: of that the content is never taken, so the object is looked at, and everything else
-(the key, the mode, the account, the order, the inbox) is as for any other event.
+Stripe's event destinations send thin events (`v2.core.event`) where webhook endpoints get snapshots. The snapshot event
+has no API version, so its content is never used and the object is read from Stripe. Everything else (the key, the mode,
+the account, the order, the inbox) is as for any other event.
 """
 
 from datetime import UTC, datetime
@@ -16,9 +16,9 @@ LOST = "v2.core.health.event_generation_failure.resolved"  # an event could not 
 
 
 def as_snapshot(thin: dict[str, Any]) -> dict[str, Any]:
-    """Return the snapshot event that a thin one announces. Raises ValueError or TypeError when it is none.
+    """Return the snapshot event that a thin event announces. Raises ValueError or TypeError when it is no such event.
 
-    Its `url` is not used: the path of an object is the registry's, not the sender's.
+    Its `url` is not used: the path of an object comes from the registry, not from the sender.
     """
     type = thin.get("type")
     if not isinstance(type, str):
@@ -39,10 +39,10 @@ def as_snapshot(thin: dict[str, Any]) -> dict[str, Any]:
 
 
 def told_in_full(event: dict[str, Any], *, quick: bool) -> dict[str, Any]:
-    """Return an event with what it is about: of the news that one was lost, only a read of that event shows it.
+    """Return an event with its object. A report of a lost event does not name it, so the report is read from Stripe.
 
-    From then on it is as if the lost event came now, and says nothing but that something happened: so its object is
-    looked at (docs.stripe.com/webhooks/handle-irrecoverable-events). Raises CannotLook.
+    It is then applied as if the lost event came now, without content, so its object is read
+    (docs.stripe.com/webhooks/handle-irrecoverable-events). Raises CannotLook.
     """
     if event["type"] != LOST or event["data"]["object"] is not None:
         return event

@@ -1,7 +1,7 @@
-"""Deliver: bring notices to the hooks that asked for them. A hook may raise, hang, or end the process that runs it.
+"""Delivers notices to the hooks that subscribed to them. A hook may raise, hang, or end the process that runs it.
 
-Notices are moved off their rows first, into a delivery for each hook; then each delivery that is due is attempted. The
-attempt is counted and leased before the hook is called, so whatever ends this process, the next run goes on.
+First the notices are moved from their rows into one delivery per hook; then each due delivery is attempted. The attempt
+is counted and leased before the hook is called, so if this process ends, the next run continues.
 """
 
 import faulthandler
@@ -32,7 +32,7 @@ DOCUMENT_GONE = "not told: its document is no longer there"
 
 @dataclass(frozen=True)
 class Limits:
-    """How long one call of a hook may take, how often it is tried, and how long to wait after the first failure."""
+    """The time limit of one call of a hook, the number of attempts, and the wait after the first failure."""
 
     timeout: float = 60.0  # seconds
     attempts: int = 15  # with the waits below, about six hours
@@ -40,12 +40,14 @@ class Limits:
 
 
 class HookTimeout(BaseException):
-    """The hook took too long. Not an Exception, so that a hook that catches those does not catch this."""
+    """The hook exceeded its time limit. It is no Exception, so a hook that catches those does not catch it."""
 
 
 def deliver(limits: Limits = Limits()) -> Counter[str]:
-    """Move the notices, and attempt what is due; return how many were done, failed and died, also when it was asked to
-    end. Two at once share the work. To be called in the main thread, because of the time limit."""
+    """Move the notices and attempt the due deliveries; return how many are done, failed or dead, even when stopped.
+
+    Two processes share the work. Call it in the main thread, because the time limit needs a signal.
+    """
     relay_notices()
     counts: Counter[str] = Counter()
     moment = clock.now()
@@ -59,7 +61,7 @@ def deliver(limits: Limits = Limits()) -> Counter[str]:
 
 
 def relay_notices() -> None:
-    """Move every notice off its row, into a delivery for each hook that had asked for it. Twice is harmless."""
+    """Move every notice from its row into one delivery for each hook that subscribed to it. This is idempotent."""
     sources: list[type[SyncedDocument] | type[Event]] = [*present_kinds().values(), Event]
     for source in sources:
         while rows := source.with_notices(BATCH):
@@ -80,13 +82,12 @@ def _about(row: SyncedDocument | Event) -> dict[str, Any]:
 
 
 def _attempt(row: Delivery, limits: Limits) -> str | None:
-    """Attempt one delivery, and say what came of it; None when somebody else has it."""
-    if row.attempts >= limits.attempts:  # the last one did not come back
+    """Attempt one delivery and return the outcome; None when another process has claimed it."""
+    if row.attempts >= limits.attempts:  # the last attempt ended its process
         return _logged(row.mark_dead(row.error), "dead")
     wait = backoff(row.attempts + 1, (limits.wait, max(limits.wait, BACKOFF[1])))
-    claimed = row.claim_attempt(
-        timedelta(seconds=2 * limits.timeout) + wait
-    )  # a process that ends waits like a failure
+    lease = timedelta(seconds=2 * limits.timeout) + wait  # if this process ends, the wait is that of a failure
+    claimed = row.claim_attempt(lease)
     if claimed is None:
         return None
     notice = None
@@ -109,7 +110,7 @@ def _attempt(row: Delivery, limits: Limits) -> str | None:
 
 
 def _notice(row: Delivery) -> Notice | None:
-    """Return what the hook is told; None when the document that it is about is no longer there."""
+    """Return the notice for the hook; None when its document no longer exists."""
     if row.raw is not None:
         return Notice(row.notice, row.name, row.at, row.kind, event=json.loads(row.raw))
     document = kinds()[row.kind].objects(id=row.document).first()
@@ -129,21 +130,21 @@ def _logged(row: Delivery | None, outcome: str) -> str | None:
 
 
 def without_words(error: BaseException) -> str:
-    """Return of what class an error is, and where it was raised: nothing that it says, which may quote a person."""
+    """Return the class of an error and where it was raised, without its text, which may contain personal data."""
     frames = traceback.extract_tb(error.__traceback__)
     where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
     return f"{type(error).__name__}{where}"
 
 
 def _storable(text: str) -> str:
-    return text.encode(errors="replace").decode()  # an error may quote half a character
+    return text.encode(errors="replace").decode()  # an error may contain half of a surrogate pair
 
 
 @contextmanager
 def time_limit(seconds: float) -> Iterator[None]:
-    """Raise HookTimeout in the block after `seconds`; if it still runs after twice that, end the process.
+    """Raise HookTimeout in the block after `seconds`; if it still runs after twice that time, end the process.
 
-    The second one comes from a thread outside of Python: no code can swallow it, and nothing that blocks can defer it.
+    A thread outside of Python ends it, so that no code can catch or delay it.
     """
 
     def ring(number: int, frame: object) -> NoReturn:

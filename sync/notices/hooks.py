@@ -1,4 +1,4 @@
-"""Hooks: application code reacts to what happened. `@on("customer.active", "stripe:charge.dispute.created")`."""
+"""Hooks: functions of the application that are called for a notice, such as `@on("order.paid")`."""
 
 import importlib
 import inspect
@@ -17,11 +17,11 @@ OF_EVENTS = re.compile(r"stripe:[a-z0-9_.*]+", re.ASCII)
 
 @dataclass(frozen=True)
 class Notice:
-    """What a hook is told: that something happened. How things stand now is what `document` shows."""
+    """The notice that a hook gets: it says what happened, and `document` shows the present state."""
 
-    id: str  # the same however often it is told: what was done for it need not be done again
+    id: str  # the same in every delivery of this notice, so that the work is done once
     name: str  # "customer.active", "order.paid", "stripe:charge.dispute.created"
-    at: datetime  # when it became a fact here
+    at: datetime  # when it was stored here
     kind: str  # of the document; "event" for Stripe's events
     document: Any = None  # the document as it is now, which may be later than the notice; None for Stripe's events
     event: Any = field(default=None, repr=False)  # for Stripe's events, the event as Stripe sent it: a dict
@@ -34,25 +34,25 @@ HOOKS: dict[str, Hook] = {}  # by module and name
 
 
 def on(*names: str) -> Callable[[Registered], Registered]:
-    """Register a function to be called with a `Notice` when one of `names` happened.
+    """Register a function to be called with a `Notice` when one of `names` happens.
 
-    Names: `<kind>.active`, `<kind>.rolled_back` and `<kind>.deleted` for every kind, what else a kind gives notice of
-    (`order.paid`), and `stripe:<event type>` for Stripe's events of our account and mode. `*` stands for anything:
+    Names: `<kind>.active`, `<kind>.rolled_back` and `<kind>.deleted` for every kind, the other notices of a kind
+    (`order.paid`), and `stripe:<event type>` for Stripe's events of our account and mode. `*` stands for any text:
     `customer.*`, `*.deleted` (of our documents), `stripe:charge.*`. Returns the function as it is. Raises ValueError
     for a name that does not exist, a coroutine function, and a second hook of one name.
 
-    What is promised:
+    Promises:
 
-    - At least once: the notice is written by the same update that makes the fact true. It can come twice, so do the
-      work once for each `notice.id`.
-    - After the fact: what is not yet certain (`pending`), or did not happen, gives no notice.
-    - In any order, and later than the fact: `notice.document` is read just before the call.
-    - In a process of their own, `stripe-mongo-sync hooks run`: no hook delays or loses an event, a request or a
+    - At least once: the update that makes the fact true also writes the notice. It can arrive twice, so do the work
+      once for each `notice.id`.
+    - After the fact: a `pending` document, or a change that did not happen, causes no notice.
+    - In any order, and some time after the fact: `notice.document` is read just before the call.
+    - In a process of its own, `stripe-mongo-sync hooks run`: a hook delays or loses no event, request or run of
       reconcile.
-    - A hook that raises, takes longer than the limit, or ends its process is called again, later and later; after so
-      many attempts the delivery is dead, until `hooks replay`. Each hook has deliveries of its own.
-    - To forget: a document that is no longer there (it expired, or was adopted and gave way to the one that made its
-      object) is told no more.
+    - With retries: a hook that raises, exceeds the time limit, or ends its process is called again after growing waits.
+      After the last attempt the delivery is dead, until `hooks replay`. Each hook has deliveries of its own.
+    - Only while the document exists: if it expired, or an adopted document was replaced by the one that created its
+      object, the notice is not delivered.
 
     Example:
 
@@ -66,7 +66,7 @@ def on(*names: str) -> Callable[[Registered], Registered]:
     def register(function: Registered) -> Registered:
         hook = f"{function.__module__}.{function.__qualname__}"
         if inspect.iscoroutinefunction(function):
-            raise ValueError(f"{hook} must be a plain function: nobody would await it")
+            raise ValueError(f"{hook} must be a plain function, because hooks are not awaited")
         if HOOKS.get(hook, function) is not function:
             raise ValueError(f"two hooks are named {hook}")
         HOOKS[hook] = function
@@ -77,8 +77,8 @@ def on(*names: str) -> Callable[[Registered], Registered]:
 
 
 def names() -> list[str]:
-    """Return every name that hooks can ask for, but those of Stripe's events."""
-    statuses = [status for status in Status if status != Status.PENDING]  # what is pending is no news
+    """Return every name that hooks can subscribe to, except those of Stripe's events."""
+    statuses = [status for status in Status if status != Status.PENDING]  # `pending` causes no notice
     return [
         name
         for model in kinds().values()
@@ -93,7 +93,7 @@ def _check(name: str) -> None:
 
 
 def load(modules: Iterable[str]) -> None:
-    """Import the modules that HOOKS names. Raises BadSettings; then no hook of them is left behind."""
+    """Import the modules that HOOKS names. Raises BadSettings; then none of their hooks stays registered."""
     problems = []
     for module in modules:
         before = set(HOOKS)

@@ -1,7 +1,7 @@
-"""Back: what is deleted here and there all the same, as Stripe's list shows it, is put right.
+"""Makes a deleted document active again when Stripe's list still shows its object.
 
-A list may have been read before the deletion. So the object is read by its id, after the document: what it shows then
-is newer than whatever made the document deleted, and is written only if nothing has changed since.
+The list may have been read before the deletion. So the object is read by its id, after the document: this reply is
+newer than whatever deleted the document, and is stored only if nothing has changed since.
 """
 
 from pymongo.errors import DuplicateKeyError
@@ -12,13 +12,13 @@ from stripe_mongo_sync.sync.engine.composite import notify_dependents
 from stripe_mongo_sync.sync.engine.observations import from_reply, is_new_incarnation
 from stripe_mongo_sync.sync.logs import log
 
-BACK, DELETED, HELD = "back", "deleted", "held"  # what became of it, in the words of the counts
+BACK, DELETED, HELD = "back", "deleted", "held"  # the outcomes, in the words of the counts
 
 
 def bring_back(document: SyncedDocument, *, dry: bool = False) -> str:
-    """Make a deleted document active again if its object is there; return what became of it. Raises CannotLook.
+    """Make a deleted document active again if its object exists; return the outcome. Raises CannotLook.
 
-    Where it cannot be (its username was given to another, or it was erased), it is put in review.
+    When that is impossible (another customer has its username, or it was erased), the document is put in review.
     """
     model = type(document)
     reply = current().gateway.get(document.path) if document.path else None
@@ -29,16 +29,16 @@ def bring_back(document: SyncedDocument, *, dry: bool = False) -> str:
         return DELETED  # the object has another document
     if dry:
         return BACK
-    about = f"{document.stripe_id} is deleted here, and there at Stripe"
+    about = f"{document.stripe_id} is deleted here, but exists at Stripe"
     if document.erased_at is not None:
         return _held(document, f"{about}, although it was erased")
     try:
         back = document.bring_back(from_reply(model, reply))
     except DuplicateKeyError:
-        return _held(document, f"{about}, but its username was given to another: rename or delete that one, then retry")
+        return _held(document, f"{about}, and another customer has its username: rename or delete that one, then retry")
     if back is None:
-        return DELETED  # somebody moved it meanwhile: the next comparison sees
-    log.warning("%s %s was called deleted, and Stripe lists %s: active again", *_named(document), document.stripe_id)
+        return DELETED  # another process changed it; the next comparison sees it
+    log.warning("%s %s was deleted, but Stripe lists %s: it is active again", *_named(document), document.stripe_id)
     notify_dependents(back)
     return BACK
 
@@ -46,7 +46,7 @@ def bring_back(document: SyncedDocument, *, dry: bool = False) -> str:
 def _held(document: SyncedDocument, reason: str) -> str:
     if document.review is None:
         document.send_to_review(reason)
-        log.warning("%s %s needs a person: %s", *_named(document), reason)
+        log.warning("%s %s is in review: %s", *_named(document), reason)
     return HELD
 
 

@@ -1,9 +1,8 @@
-"""Backfill: copy an existing Stripe account into MongoDB, beside live webhooks, and go on after a kill.
+"""Backfill: copies an existing Stripe account into MongoDB, beside live webhooks, and resumes after a kill.
 
-Each list is read newest first, as it is when the backfill begins; what appears later is brought by its events. Then
-owners are asked for what is listed under them only, a share in each run (sync/runs/owners.py). After each page that is
-wholly stored, its place is remembered. Only one page is in memory, and a page may be stored any number of times, so two
-at once are safe.
+Each list is read newest first, as it is when the backfill begins; later objects arrive by their events. Then the lists
+that need an owner are read, a share of them in each run (sync/runs/owners.py). The cursor is saved after each stored
+page. Only one page is in memory, and a page may be stored any number of times, so two backfills at once are safe.
 """
 
 from collections.abc import Sequence
@@ -40,20 +39,20 @@ def backfill(
     patience: Throttle,
     note: OnProgress = no_progress,
 ) -> Backfill:
-    """Copy the kinds that are wanted, by default all of them, and call `note` after each page.
+    """Copy the `wanted` kinds, by default all of them, and call `note` after each page.
 
-    What is listed under its owner only is read with `owner_reads` GETs in each run. What was not finished is resumed,
-    unless it is to `restart`; what was finished begins anew. What cannot be read or kept is in the report. Raises
-    BadSettings, or CannotLook (WrongStripe, BadKey) before anything was read.
+    Each run spends `owner_reads` GETs on lists that need an owner. An unfinished backfill is resumed, unless `restart`
+    is given; a finished one starts again. What cannot be read or stored is in the report. Raises BadSettings, or
+    CannotLook (WrongAccount, BadKey) before anything was read.
     """
     models = chosen(wanted)
     if not current().settings.adopt:
         models = {kind: model for kind, model in models.items() if model.resource.mirrored or kind in NEEDED}
     if not models:
-        raise BadSettings(["ADOPT=no: what was made elsewhere gets no document here, so there is nothing to copy"])
+        raise BadSettings(["ADOPT=no: objects created elsewhere get no document here, so there is nothing to copy"])
     with patience.active():
         current().gateway.verify_account()
-        migrate(note)  # or what an older version stored would pass for drift
+        migrate(note)  # else what an older version stored would count as drift
         name = " ".join(["backfill", *(models if wanted else ()), *([] if since is None else [f"since {since}"])])
         owners = Owners({*models}, since=since, reads=owner_reads)
         whole = Backfill(name, models, since, int(clock.now().timestamp()), events_since(None) + LAG, owners)
@@ -67,7 +66,7 @@ def backfill(
     if whole.finished:
         State.clear(name)
         if not wanted and since is None and whole.exit_code == 0:
-            # Everything was compared once, so the first reconcile need not do it again: events tell the rest.
+            # Everything was compared, so the first reconcile need not do it again: events bring later changes.
             State.set_default(CHECKPOINT, {"read_at": whole.events_from, "newest": None})
     return whole
 
@@ -80,7 +79,7 @@ def chosen(wanted: Sequence[str]) -> dict[str, Model]:
     listable = {kind: model for kind, model in known.items() if model.resource.listable or kind in owned_kinds()}
     names = {_plain(name): kind for kind, model in listable.items() for name in (model.plural(), kind)}
     if unknown := [name for name in wanted if _plain(name) not in names]:
-        raise BadSettings([f"there is no list of {', '.join(unknown)}; there are: {', '.join(sorted(listable))}"])
+        raise BadSettings([f"there is no list of {', '.join(unknown)}; the lists are: {', '.join(sorted(listable))}"])
     kept = {names[_plain(name)] for name in wanted}
     return {kind: model for kind, model in listable.items() if kind in kept}
 
@@ -92,7 +91,7 @@ def _plain(name: str) -> str:
 def _account_created() -> int | None:
     try:
         account = current().gateway.get("/v1/account")
-    except CannotLook:  # a restricted key may not: then nobody can tell how far we are
+    except CannotLook:  # a restricted key may not read it; then the progress is unknown
         return None
     told = account and account.remote.get("created")
     return told if isinstance(told, int) else None
@@ -113,7 +112,7 @@ def _copy_all(whole: Backfill, note: OnProgress, *, asked: bool) -> None:
         except Outage as error:
             whole.unseen.append(f"{kind}: {error}")
             if silent:
-                return  # it is not this kind but Stripe
+                return  # two in a row: the outage is Stripe's, not this kind's
             silent = True
         except CannotLook as error:
             log.warning("%s cannot be read: %s", kind, error)
@@ -141,7 +140,7 @@ def _copy_owned(whole: Backfill, note: OnProgress, *, asked: bool) -> None:
     owners = whole.owners
     for walk in owners.unfinished:
         walk.done = bool(walk.owner in whole.parts and whole.parts[walk.owner].missing)
-    unread = {kind for kind in whole.listed if not whole.parts[kind].done}  # it was said why
+    unread = {kind for kind in whole.listed if not whole.parts[kind].done}  # the report says why
     try:
         owners.read(take, tell, but=unread)
     except CannotLook as error:

@@ -1,4 +1,4 @@
-"""How far a backfill is: what became of each kind, what is remembered of it, and what people are told."""
+"""The progress and the report of a backfill: the counts of each kind, the saved state, and the printed lines."""
 
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -13,7 +13,7 @@ from stripe_mongo_sync.sync.runs.owners import Owners, Walk
 from stripe_mongo_sync.sync.runs.progress import ProgressStep
 from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, ListCursor
 
-SHOWN = 20  # troubles that are kept of each kind; every one is counted and logged
+SHOWN = 20  # failures that are stored for each kind; all are counted and logged
 TROUBLES = ("failed", "doubt")  # counts of objects that were not copied
 
 Model = type[SyncedDocument]
@@ -21,44 +21,44 @@ Model = type[SyncedDocument]
 
 @dataclass
 class KindProgress:
-    """How far one kind is."""
+    """The progress of one kind."""
 
-    mark: ListCursor | None = None  # after the last page that is wholly stored
+    mark: ListCursor | None = None  # after the last stored page
     counts: Counter[str] = field(default_factory=Counter)  # what became of its objects: see `Comparison`
     troubles: list[list[str]] = field(default_factory=list)  # the id of an object that was not copied, and why
     missing: str | None = None  # why this account has no such list
     done: bool = False
 
     def trouble(self, id: str, why: str) -> None:
-        """Note an object that was not copied."""
+        """Record an object that was not copied."""
         if len(self.troubles) < SHOWN:
             self.troubles.append([id, why])
 
     @classmethod
     def recalled(cls, told: dict[str, Any]) -> "KindProgress":
-        """Return what `asdict` made a dictionary of."""
+        """Return the progress that was saved as a dictionary."""
         return cls(**{**told, "mark": told["mark"] and ListCursor(**told["mark"]), "counts": Counter(told["counts"])})
 
 
 @dataclass
 class Backfill:
-    """One backfill, from its first start to its end, however often it is killed in between."""
+    """One backfill from its first start to its end, even if it is killed and resumed in between."""
 
     name: str  # under which its progress is remembered
     models: dict[str, Model]
     since: int | None
     began_at: int  # by MongoDB's clock, in seconds
-    events_from: int  # events before that second can tell nothing that it does not see
+    events_from: int  # events before that second show nothing that the lists do not
     owners: Owners = field(default_factory=lambda: Owners(set()))
     parts: dict[str, KindProgress] = field(default_factory=dict)
-    unseen: list[str] = field(default_factory=list)  # what could not be looked at, and why
+    unseen: list[str] = field(default_factory=list)  # what could not be read, and why
     resumed: bool = False
     stopped: bool = False  # before everything was read
     account_created: int | None = None
 
     @property
     def counts(self) -> Counter[str]:
-        """What became of the objects of all kinds."""
+        """The counts of all kinds together."""
         return sum((part.counts for part in self.parts.values()), Counter())
 
     @property
@@ -73,25 +73,25 @@ class Backfill:
 
     @property
     def not_available(self) -> dict[str, str]:
-        """What this account does not have, and why we think so."""
+        """The kinds that this account does not have, and Stripe's reason."""
         return {kind: part.missing for kind, part in self.parts.items() if part.missing} | self.owners.missing
 
     @property
     def not_compared(self) -> dict[str, str]:
-        """What of these kinds no list shows, so that only events bring it."""
+        """The objects of these kinds that no list shows, so that only events bring them."""
         return {kind: why for kind in self.models if (why := in_no_list(kind))}
 
     @property
     def exit_code(self) -> int:
-        """0 everything is copied, 1 some objects are not, 2 could not look at everything."""
+        """0 everything is copied, 1 some objects are not, 2 could not read everything."""
         if self.unseen or not self.finished:
             return 2
         return 1 if any(self.counts[name] for name in TROUBLES) else 0
 
     def share(self, part: KindProgress) -> float | None:
-        """Return how much of the account's time a kind has covered, or None where nobody knows.
+        """Return which fraction of the account's lifetime the copied objects of a kind cover; None when unknown.
 
-        Stripe does not tell how many objects there are. They come newest first, so their age tells how far we are.
+        Stripe does not say how many objects exist. It lists the newest first, so their age shows the progress.
         """
         start = self.account_created if self.since is None else self.since
         if part.done:
@@ -101,12 +101,12 @@ class Backfill:
         return min(max((self.began_at - part.mark.born) / (self.began_at - start), 0.0), 1.0)
 
     def step(self, kind: str) -> ProgressStep:
-        """Return how far a kind is, for whoever shows it."""
+        """Return the progress of a kind."""
         part = self.parts[kind]
         return ProgressStep(kind, self._place(kind), part.counts.total(), lambda: self.share(part), part.done)
 
     def walked(self, walk: Walk) -> ProgressStep:
-        """Return how far the owners of a kind are asked; how many there are, nobody knows."""
+        """Return the progress through the owners of a kind, whose number is unknown."""
         name = f"of each {walk.owner}"
         return ProgressStep(name, self._place(name), walk.asked, done=walk.done)
 
@@ -131,7 +131,7 @@ class Backfill:
 
     @property
     def lines(self) -> list[str]:
-        """What people are told."""
+        """What the command prints without `--json`."""
         told = ", ".join(f"{name} {count:,}" for name, count in sorted(self.counts.items()) if count)
         lines = [f"{self.counts.total():,} objects" + (f": {told}" if told else "")]
         lines += [f"{name}: not available for this account" for name in self.not_available]
@@ -139,7 +139,11 @@ class Backfill:
         lines += [f"✘ {kind} {word(id)}: {why}" for kind, id, why in self._troubles()]
         lines += [f"✘ {what}" for what in self.unseen]
         lines += [f"not finished: {walk}" for walk in self.owners.unfinished]
-        return lines if self.finished else [*lines, "not finished: the same command goes on from here"]
+        if self.finished:
+            return lines
+        copied = sum(self.parts[kind].done for kind in self.listed if kind in self.parts)
+        told = f"backfill incomplete: {copied} of {len(self.listed)} types are copied"
+        return [*lines, f"{told}. Run the same command again to resume"]
 
     def _troubles(self) -> list[tuple[str, str, str]]:
         return [(kind, id, why) for kind, part in self.parts.items() for id, why in part.troubles]
@@ -147,13 +151,13 @@ class Backfill:
     # --- its memory ---
 
     def store(self) -> None:
-        """Write down how far it is."""
+        """Save the progress."""
         parts = [{**asdict(part), "kind": kind, "counts": dict(part.counts)} for kind, part in self.parts.items()]
         times = {"began_at": self.began_at, "events_from": self.events_from}
         State.write(self.name, {**times, "parts": parts, "owners": self.owners.as_json()})
 
     def resume(self) -> None:
-        """Go on where it was killed; if that is so long ago that events cannot tell what was missed, begin anew."""
+        """Continue the saved backfill, unless it is so old that Stripe no longer lists the events since then."""
         value = State.read(self.name)
         if value is None or self.began_at - value["began_at"] > EVENT_RETENTION.total_seconds():
             return
@@ -164,4 +168,4 @@ class Backfill:
             self.parts = {
                 kind: part for kind, part in self.parts.items() if len(kinds()[kind].resource.list_params) == 1
             }
-        log.info("goes on where it was: %s objects were read", f"{self.counts.total():,}")
+        log.info("backfill resumes after %s objects", f"{self.counts.total():,}")

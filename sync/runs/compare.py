@@ -1,6 +1,6 @@
-"""Compare a page of Stripe's list with the documents here: adopt what is unknown, absorb what differs.
+"""Compares a page of Stripe's list with the documents here: adopts unknown objects, and merges those that differ.
 
-The full comparison and the backfill read their lists by it. One object that cannot be kept does not hold up the rest.
+The full comparison and the backfill use it. An object that cannot be stored does not hold up the others.
 """
 
 from collections import Counter
@@ -45,10 +45,10 @@ PAGE_MAX_AGE = timedelta(
 class Comparison:
     """The comparison of one kind, page after page; with `dry`, nothing is written.
 
-    `counts` says what became of the objects: `same`, `drift`, `adopt`, `young` (left to their events), `foreign` (of
-    another installation), `twin`, `back` (deleted here, and there again), `deleted` (since the list was read), `held`
-    (deleted here, there, and left to a person), `doubt` and `failed`. `report` is told of the last two, `on_edit` of
-    what was edited by hand, which counts as `drift`.
+    `counts` has the outcomes: `same`, `drift`, `adopt`, `young` (left to their events), `foreign` (created by another
+    installation), `twin` (an orphan), `back` (deleted here, and active again), `deleted` (since the list was read),
+    `held` (deleted here but not at Stripe, and in review), `doubt` and `failed`. `report` is called for the last two,
+    and `on_edit` for a document that was edited by hand, which counts as `drift`.
     """
 
     model: type[SyncedDocument]
@@ -84,7 +84,7 @@ class Comparison:
         return ids
 
     def _whole(self, remote: Json, page: Reply) -> Json:
-        """Return an object with its lists whole, unless it is gone meanwhile."""
+        """Return an object with its lists read to their ends, unless it was deleted meanwhile."""
         try:
             return current().gateway.read_on(replace(page, remote=remote)).remote
         except NoOwner:
@@ -93,9 +93,9 @@ class Comparison:
     # --- what has a document ---
 
     def _documents(self, remotes: dict[str, Json]) -> dict[str, SyncedDocument]:
-        """Return the documents of these objects, the live ones where there are several.
+        """Return the documents of these objects, the current one where there are several.
 
-        An object whose document nobody can read is taken out, and reported: it is neither known nor new.
+        An object whose document cannot be read is removed and reported: it is neither known nor new.
         """
         broken: list[Any] = []
         where = {"stripe_id": {"$in": list(remotes)}}
@@ -186,7 +186,9 @@ class Comparison:
             return
         at = clock.now()
         if at.timestamp() - page.latest > PAGE_MAX_AGE.total_seconds():
-            raise CannotLook("the page that was read is too old: this process, or its machine, was asleep")
+            raise CannotLook(
+                "the page is older than 10 minutes: this process or its machine was suspended; run it again"
+            )
         try:
             left = self.model.adopt_many(evidence, at)
         except (*UNSTORABLE, OperationFailure) as error:
@@ -195,13 +197,13 @@ class Comparison:
             left = evidence
         self.counts["adopt"] += len(evidence) - len(left)
         self._tell(evidence)
-        for one in left:  # each by itself: somebody was faster, or it cannot be stored
+        for one in left:  # one by one: another process was faster, or it cannot be stored
             remote = sure(one.remote)
             with self._isolated(remote):
                 self._adopt_or_link(remote, None, page)
 
     def _tell(self, evidence: list[Observation]) -> None:
-        """Let what follows these objects follow their new documents."""
+        """Notify the dependents of the new documents."""
         for id in needed(self.model, [one.remote for one in evidence if one.remote is not None]):
             if (document := self.model.by_stripe_id(id)) is not None:
                 notify_dependents(document)
@@ -222,7 +224,7 @@ class Comparison:
 
     @contextmanager
     def _isolated(self, remote: Any) -> Iterator[None]:
-        """Let an object that cannot be kept be reported, and the rest go on. Raises Stopped between two of them."""
+        """Report an object that cannot be stored, and continue with the others. Raises Stopped between two of them."""
         with STOP.in_hand():
             try:
                 yield
@@ -235,7 +237,7 @@ class Comparison:
             except PyMongoError:
                 raise
             except Exception as error:  # whatever it is, it concerns this object only
-                log.exception("an object cannot be compared")
+                log.exception("%s cannot be compared", self.model.resource.kind)
                 self._failed(remote, type(error).__name__)  # what it says may quote the object
 
     def _failed(self, remote: Any, why: str) -> None:

@@ -1,6 +1,6 @@
-"""Whose the objects of a list are: the keys that made them, read from Stripe's events side by side with the list.
+"""Reads the creation events in parallel with a list, to find each object's creation key.
 
-Both come newest first, so only the keys of about one page are ever in memory, however long the list is.
+Both come newest first, so only the keys of about one page are in memory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,11 +13,11 @@ from stripe_mongo_sync.sync.engine.observations import request_key
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, created_second, made_at
 
-MAX_EVENT_DISTANCE = 60  # s: how far an object and the event of its creation may be apart
+MAX_EVENT_DISTANCE = 60  # s between an object's creation and its creation event, at most
 
 
 class Creation(NamedTuple):
-    """What an event of a creation says, if its key has our form."""
+    """A creation event whose key has our form."""
 
     at: int
     created_second: int | None
@@ -25,7 +25,7 @@ class Creation(NamedTuple):
 
 
 class CreationKeys:
-    """The keys of one kind's objects, for a reader who goes down its list."""
+    """The creation keys of one kind's objects, for a reader of its list."""
 
     def __init__(self, model: type[SyncedDocument]) -> None:
         self._resource = model.resource

@@ -1,7 +1,6 @@
-"""Edited: what somebody changed by hand in MongoDB is named, without its values, and put right as Stripe has it.
+"""Finds documents that were edited by hand in MongoDB, names the fields without their values, and restores them.
 
-A row that contradicts itself tells of it: `models/base/stripe_fields.py`. Nothing is asked of Stripe or MongoDB for one
-that does not.
+An edited row contradicts itself (`models/base/stripe_fields.py`). A row that does not costs no request.
 """
 
 import json
@@ -23,13 +22,13 @@ RECENT = 20  # events of one object that are searched for the content that was s
 
 
 def edits(document: SyncedDocument) -> list[str]:
-    """Return the fields that were edited by hand, as far as the row tells; an order's tell by what it follows."""
+    """Return the fields that were edited by hand, as far as the row shows; an order is compared with its payment."""
     composed = COMPOSITES.get(document.resource.kind)
     return sorted({*type(document).edited(sure(document.stored)), *(composed.strays(document) if composed else ())})
 
 
 def tell_log(document: SyncedDocument, fields: list[str]) -> None:
-    """Say which fields of which document were edited."""
+    """Log which fields of the document were edited."""
     kind, names = document.resource.kind, ", ".join(fields)
     log.warning("%s %s was edited in MongoDB and contradicts itself: %s", kind, document.id, names)
 
@@ -61,7 +60,7 @@ def put_right(document: SyncedDocument, fields: list[str], sight: Observation | 
 
 
 def _named(document: SyncedDocument, fields: list[str]) -> SyncedDocument | None:
-    """Give a document its own object and the status that it has by all the rest; None where that cannot be."""
+    """Restore the Stripe id and the status from the rest of the row; return None when that is impossible."""
     changes: dict[str, str] = {}
     if "stripe_id" in fields:
         changes["stripe_id"] = sure(document.stripe)["id"]
@@ -76,12 +75,12 @@ def _named(document: SyncedDocument, fields: list[str]) -> SyncedDocument | None
         holder = type(document).objects(stripe_id=id, live=True, id__ne=document.id).first()
         if holder is not None and holder.adopted and holder.remove_adopted():  # made for the object meanwhile
             return _named(document, fields)
-        document.send_to_review("it was edited in MongoDB, and another document has its object or its name by now")
+        document.send_to_review("it was edited in MongoDB, and another document now has its object or its name")
         return None
 
 
 def _derived_status(document: SyncedDocument) -> Status:
-    """Return the status that fits the rest of a document. Whether its object is still there, a look tells."""
+    """Return the status that fits the rest of a document. A refresh finds whether its object still exists."""
     operation = document.operation
     if document.resource.is_composed:
         return Status.ACTIVE if document.status not in [*Status] else Status(document.status)

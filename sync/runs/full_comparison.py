@@ -1,6 +1,6 @@
-"""The full comparison: list every object at Stripe, compare it with its document, and look for what is missing.
+"""The full comparison: lists every object at Stripe, compares it with its document, and reads those that are missing.
 
-A list shows what is there. What it does not show is only a reason to look: absence from a list proves nothing.
+Absence from a list proves nothing, so a missing object is read by its id.
 """
 
 from collections import defaultdict
@@ -39,7 +39,7 @@ Model = type[SyncedDocument]
 
 @dataclass
 class Coverage:
-    """What a full comparison did not compare, and why, although nothing is wrong."""
+    """What a full comparison did not compare, and why; this is no failure."""
 
     not_available: dict[str, str] = field(default_factory=dict)  # what this account does not have
     not_compared: dict[str, str] = field(default_factory=dict)  # what no list shows, and what is left to the next run
@@ -48,11 +48,11 @@ class Coverage:
 def compare_everything(
     run: Run, left_out: dict[str, str], coverage: Coverage, *, absent: bool, owner_reads: int = OWNER_READS
 ) -> None:
-    """Compare every kind but those left out; a kind that may not be read is added to them. Raises CannotLook.
+    """Compare every kind except those in `left_out`, to which a kind is added that may not be read. Raises CannotLook.
 
-    With `absent`, also the kinds of which there is no document yet. Many of them are not for everybody (issuing,
-    treasury, …): where Stripe refuses the list of what we have never heard of, that is in order. What is listed under
-    its owner only is compared with `owner_reads` GETs, and the next comparison goes on.
+    With `absent`, compare also the kinds that have no document yet. Not every account has them (issuing, treasury, …),
+    so a refused list of such a kind is no failure. Lists that need an owner are compared with `owner_reads` GETs; the
+    next comparison continues there.
     """
     models = {kind: model for kind, model in (kinds() if absent else present_kinds()).items() if kind not in left_out}
     of_clocks, begun = _customers_of_clocks(), having(present_kinds().values(), AWAKE)
@@ -99,7 +99,7 @@ def _count(comparison: Comparison, run: Run) -> None:
 
 
 def _missing(model: Model, seen: set[int], run: Run, of_clocks: Collection[str] = ()) -> int:
-    """Look at what the list should have shown; return how many documents no list may show."""
+    """Read the objects that the list should have shown; return how many documents no list may show."""
     resource, unlisted = model.resource, 0
     for document in read_each(model, AWAKE, counted(run.counts, resource.kind)):
         STOP.here()
@@ -116,7 +116,7 @@ def _missing(model: Model, seen: set[int], run: Run, of_clocks: Collection[str] 
 
 
 def _put_right(model: Model, where: dict[str, Any], run: Run, left_out: dict[str, str]) -> None:
-    """Put right what was edited by hand of the documents that `where` asks for."""
+    """Restore the documents that match `where` and were edited by hand."""
     kind = model.resource.kind
     if kind in left_out:
         return
@@ -129,7 +129,7 @@ def _put_right(model: Model, where: dict[str, Any], run: Run, left_out: dict[str
 
 
 def _edited(document: SyncedDocument, run: Run) -> bool:
-    """Whether a document was edited by hand; if so, it is put right. Raises CannotLook."""
+    """Return whether a document was edited by hand; if so, restore it. Raises CannotLook."""
     about = f"{document.resource.kind} {document.id}"
     with isolated(run.counts, about):
         if not (fields := edits(document)):
@@ -141,7 +141,7 @@ def _edited(document: SyncedDocument, run: Run) -> bool:
             try:
                 put_right(document, fields)
             except ReadRefused as error:
-                log.warning("%s cannot be looked at: %s", about, error)
+                log.warning("%s cannot be read: %s", about, error)
                 run.counts["failed"] += 1
     return True
 
@@ -155,13 +155,13 @@ def _note(run: Run, document: SyncedDocument, fields: list[str]) -> None:
 
 
 def _look_at(document: SyncedDocument, run: Run) -> bool:
-    """Look at a document that a list does not show; return whether to go on."""
+    """Read the object of a document that a list does not show; return whether to continue."""
     about = f"{document.resource.kind} {document.id}"
     with isolated(run.counts, about):
         try:
             return look_at_absent(document, run)
         except ReadRefused as error:  # it concerns this object only
-            log.warning("%s cannot be looked at: %s", about, error)
+            log.warning("%s cannot be read: %s", about, error)
             run.counts["failed"] += 1
     return True
 
@@ -212,6 +212,6 @@ def _look_at_missing(model: Model, theirs: dict[str, Any], seen: set[int], run: 
 
 
 def _customers_of_clocks() -> set[str]:
-    """Return the customers whose time is a test clock's: no unfiltered list shows what is theirs."""
+    """Return the customers of test clocks, because no unfiltered list shows their objects."""
     theirs = {"status": Status.ACTIVE, "stripe.test_clock": {"$type": "string"}}
     return set() if current().settings.livemode else set(Customer.objects(__raw__=theirs).distinct("stripe_id"))

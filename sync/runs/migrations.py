@@ -1,7 +1,7 @@
-"""Migrations: what an older version stored, brought to what this one would have stored, by the first run.
+"""Migrations: the first run rewrites what an older version stored, as this version would have stored it.
 
-Each goes through whole collections in batches, and remembers its place after each: whatever kills it costs one batch.
-Every step may be done again, by several runs at once. When all are done, that costs one read a run.
+Each goes through whole collections in batches and saves its place after each batch, so a kill costs one batch at most.
+Every step is idempotent, and several runs may do it at once. When all are done, they cost one read per run.
 """
 
 import json
@@ -43,7 +43,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Part:
-    """One collection, and what becomes of each of its rows: the fields to be set, {} for none."""
+    """One collection, and the change of each of its rows: the fields to set, {} for none."""
 
     collection: str
     fields: tuple[str, ...]  # that are read; the first guards the write: it changes whenever the others do
@@ -53,7 +53,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Migration:
-    """A named change of what is stored."""
+    """A named change of the stored rows."""
 
     name: str
     parts: Callable[[], list[Part]]
@@ -61,7 +61,7 @@ class Migration:
 
 
 def migrate(note: OnProgress) -> None:
-    """Do what was not done yet. `note` is told how far it is, and may stop it: the next run goes on from there."""
+    """Run the migrations that are not done. `note` gets the progress and may stop them; the next run continues."""
     known = State.read(MIGRATIONS) or {}
     if migrated(known):
         return
@@ -94,7 +94,7 @@ def _do(migration: Migration, done: list[str], at: Row | None, note: OnProgress)
 
 
 def _changed(part: Part, row: Row) -> bool:
-    """Rewrite a row; one that somebody changed meanwhile is read again."""
+    """Rewrite a row; if another process changed it meanwhile, read it again."""
     rows = [row]
     while rows:
         changes = part.change(rows[0])

@@ -1,6 +1,6 @@
-"""What Stripe lists under its owner only, owner by owner: a share of it in each run, from the place of the last one.
+"""Reads the lists that need an owner, owner by owner: a share of them in each run, resuming where the last one ended.
 
-Backfill and the full comparison read it when they have read the lists that need no owner.
+Backfill and the full comparison read them after the lists that need no owner.
 """
 
 from collections.abc import Callable, Collection, Iterable
@@ -29,7 +29,7 @@ Take = Callable[[str, Reply], None]  # what is done with the objects of one kind
 
 @dataclass
 class Walk:
-    """How far the owners of one kind were asked, over as many runs as it takes."""
+    """The progress through the owners of one kind, over several runs."""
 
     owner: str
     mark: ListCursor | None = None  # the last owner whose lists are read
@@ -43,7 +43,7 @@ class Walk:
 
     def __str__(self) -> str:
         what = ", ".join(dict.fromkeys(kind for owned in OWNED if owned.owner == self.owner for kind in owned.kinds))
-        return f"of each {self.owner} ({what}): {self.asked:,} were asked, and the next run goes on"
+        return f"of each {self.owner} ({what}): {self.asked:,} were read, and the next run continues"
 
 
 @dataclass

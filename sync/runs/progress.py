@@ -1,4 +1,4 @@
-"""Progress: how far a long run is, told step by step to whoever wants to show it."""
+"""The progress of a long run, reported step by step to a callback."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -8,7 +8,7 @@ from stripe_mongo_sync.sync.process.stop import Stopped as Stopped
 
 @dataclass(frozen=True)
 class ProgressStep:
-    """One part of a run, as it is now. To ask for its share may cost a question: only who shows it asks."""
+    """One step of a run. Its `share` may cost a query, so it is called only to be shown."""
 
     name: str
     place: str  # 2/5: the second of five
@@ -21,12 +21,12 @@ OnProgress = Callable[[ProgressStep], None]  # may raise Stopped
 
 
 def no_progress(step: ProgressStep) -> None:
-    """Nobody wants to know."""
+    """Ignore the progress."""
 
 
 @dataclass
 class Backlog:
-    """A step that works something off, alone or with others: what is left now tells how far it is."""
+    """A step that works through a backlog, perhaps with other runs: what is left shows the progress."""
 
     note: OnProgress
     name: str
@@ -36,12 +36,12 @@ class Backlog:
     _first: int | None = field(default=None, init=False)  # what was left when it was first asked
 
     def advance(self) -> None:
-        """One more is done."""
+        """Count one more, and report it."""
         self.count += 1
         self.note(ProgressStep(self.name, self.place, self.count, self._share))
 
     def end(self) -> None:
-        """Nothing is left."""
+        """Report that nothing is left."""
         if self.count:
             self.note(ProgressStep(self.name, self.place, self.count, lambda: 1.0, done=True))
 

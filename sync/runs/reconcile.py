@@ -1,8 +1,7 @@
-"""Reconcile: settle whatever is left. One run drains the inbox, catches up on events, and settles what is overdue.
+"""Reconcile: one run drains the inbox, applies missed events, and resolves what is overdue.
 
-Every step is idempotent and claims what it works on, so runs may overlap and share the work, and one that is killed is
-simply run again. None holds more than a page of it in memory.
-Before anything is touched it makes sure that this is the Stripe that it knows.
+Every step is idempotent and claims its rows, so runs may overlap and share the work, and a killed run is simply started
+again. A run has no more than one page in memory. Before it changes anything, it verifies the Stripe account.
 """
 
 from collections import Counter
@@ -42,10 +41,10 @@ from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, has_id
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 
-MAX_FAILURES_IN_A_ROW = 10  # documents in a row that cannot be looked at; more, and it is not them but Stripe
-SHOWN = 10  # of them in the report; every one is logged
+MAX_FAILURES_IN_A_ROW = 10  # documents that cannot be read; more, and the fault is Stripe's
+SHOWN = 10  # of these documents in the report; all are logged
 INBOX, EVENTS, OVERDUE = "1/3", "2/3", "3/3"  # the steps of a run
-NEEDS_OPERATOR = ("review", "braked", "dead", "failed")  # counts that need a person
+NEEDS_OPERATOR = ("review", "braked", "dead", "failed")  # counts that need an operator
 BREAKER_OPEN = (
     "circuit breaker open: a run reached its limit of undos and deletions, so none is done; check what "
     "`reconcile --full --dry-run` would do, then run `operations reset-breaker`"
@@ -54,7 +53,7 @@ BREAKER_OPEN = (
 
 @dataclass
 class Report:
-    """What one run did; `exit_code` is 0 in sync or repaired, 1 needs an operator, 2 could not look at everything."""
+    """The result of a run: `exit_code` is 0 in sync or repaired, 1 needs an operator, 2 could not check everything."""
 
     counts: Counter[str] = field(default_factory=Counter)
     unseen: list[str] = field(default_factory=list)  # what could not be looked at, and why
@@ -85,14 +84,14 @@ class Report:
         told = [*([done] if done else []), *([BREAKER_OPEN] if self.latched else [])]
         told += [f"not compared: {', '.join(f'{name} ({why})' for name, why in left.items())}"] if left else []
         told += [f"edited by hand in MongoDB: {', '.join(self.edited)}"] if self.edited else []
-        told += ["told to end before everything was looked at: the next run goes on"] if self.stopped else []
+        told += ["stopped before everything was checked: the next run continues"] if self.stopped else []
         told = [*told, *self.unseen] or ["in sync: nothing to do"]
         return "; ".join([*told, *([f"not available for this account: {', '.join(missing)}"] if missing else [])])
 
 
 @dataclass
 class NotedRun(Run):
-    """A run of everything, which tells how far it is."""
+    """A run that reports its progress."""
 
     note: OnProgress = no_progress
     read: int = 0  # events of Stripe's list
@@ -106,10 +105,10 @@ def run_once(
     patience: Throttle | None = None,
     note: OnProgress = no_progress,
 ) -> Report:
-    """Settle what is left, once. Never raises CannotLook: it is in the report. With `dry`, write nothing.
+    """Reconcile once. CannotLook is not raised but in the report. With `dry`, write nothing.
 
-    A full comparison spends `owner_reads` GETs on what is listed under its owner only. With `patience`, Stripe is asked
-    at its pace. `note` is told how far it is, and may stop it.
+    A full comparison spends `owner_reads` GETs on lists that need an owner. `patience` throttles the requests to
+    Stripe. `note` gets the progress, and may stop the run.
     """
     report = Report(full=full)
     run = NotedRun(dry=dry, counts=report.counts, edited=report.edited, note=note)
@@ -142,7 +141,7 @@ def _run(report: Report, run: NotedRun, owner_reads: int) -> None:
     newest = next(pages)
     now = newest.earliest
     if checkpoint is None or now - checkpoint["read_at"] > EVENT_RETENTION.total_seconds():
-        log.warning("no checkpoint, or one older than Stripe's list of events: comparing everything")
+        log.warning("checkpoint missing or older than 29 days: comparing every object instead of events")
         report.full = True
     else:
         require_continuity(checkpoint, newest, now)
@@ -179,7 +178,7 @@ def drain_inbox(run: NotedRun) -> None:
 
 
 def report_progress(page: Reply, now: int, since: int, run: NotedRun) -> None:
-    """Tell how far the list of events is read. They come newest first, so their age tells."""
+    """Report how far the list of events is read. It is newest first, so the age of the events shows it."""
     events, more = page.remote["data"], bool(page.remote.get("has_more"))
     run.read += len(events)
     oldest = events[-1]["created"] if more and has_id(events[-1]) else now
@@ -189,7 +188,7 @@ def report_progress(page: Reply, now: int, since: int, run: NotedRun) -> None:
 
 
 def resolve_overdue(run: NotedRun) -> dict[str, str]:
-    """Claim and settle every overdue document; return what had to be left out (a kind, or a document), and why."""
+    """Claim and resolve every overdue document; return the kinds and documents that were left out, and why."""
     left_out: dict[str, str] = {}
     moment, present = clock.now(), present_kinds()
     due = having(present.values(), clock.overdue(moment))
@@ -217,7 +216,7 @@ def _resolve_kind(model: type[SyncedDocument], run: NotedRun, moment: datetime, 
         failed = failed + 1 if failure else 0
         if failure:
             about = f"{model.resource.kind} {claimed.id}"
-            log.warning("%s cannot be looked at: %s", about, failure)
+            log.warning("%s cannot be read: %s", about, failure)
             if len(left_out) < SHOWN:
                 left_out[about] = failure
         if failure and failed > MAX_FAILURES_IN_A_ROW:
@@ -228,7 +227,7 @@ def _resolve_kind(model: type[SyncedDocument], run: NotedRun, moment: datetime, 
 
 @within_lease
 def _resolve_claimed(claimed: SyncedDocument, run: Run) -> str | None:
-    """Settle a claimed document; return why it could not be looked at. Raises what concerns more than this one."""
+    """Resolve a claimed document; return why it could not be read. Raises what concerns more than this document."""
     wait = backoff(claimed.operation.attempts if claimed.operation else 1)
     rows = claimed.own_rows()
     try:
@@ -244,7 +243,7 @@ def _resolve_claimed(claimed: SyncedDocument, run: Run) -> str | None:
 
 
 def count_needing_operator() -> dict[str, int]:
-    """Return how many things wait for a person: documents in review, dead events."""
+    """Return how many documents are in review, and how many events are dead."""
     return {
         "review": count_each(present_kinds().values(), {"review": {"$type": "string"}}),
         "dead": count(Event, {"state": EventState.DEAD}),

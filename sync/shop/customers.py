@@ -1,4 +1,4 @@
-"""The calls that name a customer by their username: each does on both sides what a shop would do in many steps."""
+"""The calls that name a customer by username: each does on both sides what a shop would need several steps for."""
 
 from typing import Any
 
@@ -30,7 +30,7 @@ def create_customer(username: str, *, idempotency_key: str | None = None, **fiel
     `idempotency_key`, a repetition returns the same customer or raises the same refusal.
 
     Raises NotConnected, Invalid, AlreadyExists, KeyReused, Refused (`.code`, `.decline_code`) or Unavailable (which
-    carries the key to repeat with). A pending customer is settled by its webhook or by reconcile.
+    carries the key to repeat with). A pending customer is resolved by its webhook or by reconcile.
 
     Example:
 
@@ -43,7 +43,7 @@ def create_customer(username: str, *, idempotency_key: str | None = None, **fiel
 
 
 def set_payment_method(username: str, payment_method: str) -> Customer:
-    """Let a customer pay with this method from now on: attach it to them, and make it the default of their invoices.
+    """Attach a payment method to a customer, and make it the default for their invoices.
 
     `payment_method` is Stripe's id (a browser made it) or ours. Return the customer, with an operation while the
     outcome is unknown. Raises NotConnected, NotFound, Invalid, InProgress, Refused (a card that the bank declines) or
@@ -59,11 +59,11 @@ def set_payment_method(username: str, payment_method: str) -> Customer:
 
 @prompt
 def open_portal(customer: Customer | str, return_url: str | None = None) -> dict[str, Any]:
-    """Open Stripe's billing portal for a customer, and return {"url", "return_url"}: where to send them, at once.
+    """Open Stripe's billing portal for a customer, and return {"url", "return_url"}; send them there immediately.
 
-    The customer is the document, or the username of one. The address lets anybody in who has it, and lapses within
-    minutes: nothing is stored. Raises NotConnected, Invalid, NotFound, Refused (it was never set up in the Dashboard),
-    CannotLook (Stripe did not answer) or Unavailable (MongoDB did not).
+    The customer is the document, or the username of one. Anybody with the address can use it, and it expires within
+    minutes, so nothing is stored. Raises NotConnected, Invalid, NotFound, Refused (the portal was never set up in the
+    Dashboard), CannotLook (Stripe did not answer) or Unavailable (MongoDB did not).
 
     Example:
 
@@ -85,12 +85,14 @@ def open_portal(customer: Customer | str, return_url: str | None = None) -> dict
             return {name: answer.remote.get(name) for name in ("url", "return_url")}
         case Refusal():
             raise Refused(customer, answer.problem)
-    raise CannotLook("Stripe did not answer, so there is no address: try again.")
+    raise CannotLook("Stripe did not answer, so the portal has no address. Try again.")
 
 
 def customer_of(username: str) -> Customer:
-    """Return the live customer of a username, of our id, or of an id of the form cus_…; never of an id that somebody
-    chose, which may be somebody else's username. Raises Invalid, NotFound or Unavailable.
+    """Return the current customer with this username, our id, or an id of the form cus_….
+
+    An id that its creator chose is not accepted, because it may be another customer's username. Raises Invalid,
+    NotFound or Unavailable.
     """
     with asking():
         if not isinstance(username, str):

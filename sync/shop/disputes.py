@@ -1,4 +1,4 @@
-"""Disputes: what a buyer's bank takes back of a payment, as far as Stripe has told.
+"""Disputes: what a buyer's bank takes back of a payment, as far as Stripe has reported it.
 
 Stripe takes the money away when a dispute opens and gives it back when it is won (docs.stripe.com/disputes).
 """
@@ -10,15 +10,15 @@ from stripe_mongo_sync.models import kinds
 
 
 class Outcome(StrEnum):
-    """What became of a dispute; the bank has the money unless it was won."""
+    """The outcome of a dispute; the bank has the money unless it was won."""
 
     OPEN = "open"
     WON = "won"
     LOST = "lost"
 
 
-# By Stripe's status; a test holds it to stripe-python's list. None: it takes no money, and an order is what it was.
-# With an inquiry ("warning") the bank only asks; it may still become a dispute, of the same id.
+# By Stripe's status; a test compares it with stripe-python's list. None: it takes no money, so the order is unchanged.
+# With an inquiry ("warning") the bank only asks; it may still become a dispute with the same id.
 OUTCOMES: dict[str, Outcome | None] = {
     "needs_response": Outcome.OPEN,
     "under_review": Outcome.OPEN,
@@ -44,7 +44,7 @@ class Dispute:
 
 
 def disputes_of(payment_intent: str | None) -> list[Dispute]:
-    """Return the disputes about a payment intent, but for those that take no money."""
+    """Return the disputes about a payment intent, except those that take no money."""
     if payment_intent is None:
         return []
     found = kinds()["dispute"].objects(__raw__={"stripe.payment_intent": {"$eq": payment_intent}})  # gone or not
@@ -52,6 +52,7 @@ def disputes_of(payment_intent: str | None) -> list[Dispute]:
     disputes = [
         Dispute(remote["id"], outcome, remote.get("amount") or 0, remote.get("currency") or "")
         for remote in shown
-        if (outcome := OUTCOMES.get(str(remote.get("status")), Outcome.OPEN)) is not None  # a new word: a person looks
+        if (outcome := OUTCOMES.get(str(remote.get("status")), Outcome.OPEN))
+        is not None  # an unknown status: an operator checks
     ]
     return sorted(disputes, key=lambda dispute: dispute.id)

@@ -1,8 +1,8 @@
 """The calls for every type: create, get, find, update, delete and act, by a kind, a class or a document.
 
 A *kind* is Stripe's `object`: "customer", "checkout.session". A *reference* is what the HTTP API takes in an address:
-the id of a document, Stripe's id or, of a customer, the username; `lookup` is the one rule for both doors. Whatever is
-wrong with a call is said before anything is written or sent.
+the id of a document, Stripe's id or, of a customer, the username; `lookup` is the one rule for Python and HTTP. An
+invalid call raises before anything is written or sent.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,8 +19,8 @@ from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine import saga
 from stripe_mongo_sync.sync.errors import NotFound, Unavailable
 
-PAGE = 100  # documents that one question to MongoDB brings
-SHOWN = 80  # characters of what a caller took for a kind
+PAGE = 100  # documents that one query returns
+SHOWN = 80  # characters of an unknown kind that an error quotes
 
 # The type stubs have a signature for each kind that is meant.
 Created = Annotated[str, "a kind that we create"]
@@ -38,11 +38,11 @@ def create(kind: Any, body: Body = None, /, *, idempotency_key: str | None = Non
     """Create a document and its object at Stripe, linked to each other, or neither.
 
     The fields are Stripe's, in a dict or as keywords; what refers to another document takes our id or Stripe's. Return
-    the document, `active`, or `pending` where the outcome is not known yet: a webhook or reconcile settles it. With
+    the document, `active`, or `pending` where the outcome is not known yet: a webhook or reconcile resolves it. With
     `idempotency_key`, a repetition returns the same document or raises the same refusal.
 
     Raises NotConnected, Invalid, AlreadyExists, KeyReused, Refused (`.code`, `.decline_code`; if a card was declined,
-    the payment is there all the same), RolledBack, Deleted, or Unavailable with the key to repeat with.
+    the payment still exists), RolledBack, Deleted, or Unavailable with the key to repeat with.
 
     Example:
 
@@ -59,10 +59,10 @@ def get(kind: Kind, reference: Reference, /) -> Any: ...
 @overload
 def get(kind: type[D], reference: Reference, /) -> D: ...
 def get(kind: Any, reference: Reference, /) -> Any:
-    """Return the document that is meant, as it is in MongoDB; Stripe is not asked.
+    """Return a document as it is in MongoDB, without a request to Stripe.
 
-    `reference` is its id, Stripe's id or, of a customer, the username, in the order of the HTTP API. What was rolled
-    back or deleted is found by its own id only. Raises NotConnected, Invalid, NotFound or Unavailable.
+    `reference` is its id, Stripe's id or, of a customer, the username, in this order. A rolled-back or deleted document
+    is found by its own id only. Raises NotConnected, Invalid, NotFound or Unavailable.
 
     Example:
 
@@ -85,9 +85,9 @@ def find(
 ) -> Iterator[Any]:
     """Return an iterator over the documents of a kind, the newest first, each once.
 
-    They are those that are pending or active, or those of the one `status`; after the document `starting_after`, or
-    that of this id; at most `limit`, or all. A hundred are read at a time, by an index, when they are wanted: it takes
-    no memory to speak of, and what is created meanwhile comes in no later page.
+    They are the pending and active documents, or those with the given `status`; they begin after `starting_after`, a
+    document or its id; there are at most `limit`, or all. A hundred are read at a time, by an index, when they are
+    needed, so they take little memory. A document that is created meanwhile is on no later page.
 
     Raises NotConnected, Invalid or Unavailable; MongoDB may also become unavailable on the way.
 
@@ -111,11 +111,11 @@ def update(kind: type[D], reference: Reference, body: Body = None, /, **fields: 
 def update(*of: Any, **fields: Any) -> Any:
     """Change a document here and at Stripe.
 
-    It is given itself, or by its kind or class and a reference (see `get`); then the fields to change, in a dict or as
-    keywords, of which None unsets one. Return it as it is then, with an `operation` while the outcome is not known.
+    Pass the document, or its kind or class and a reference (see `get`); then the fields to change, in a dict or as
+    keywords, where None unsets a field. Return the changed document, with an `operation` while the outcome is unknown.
 
-    Raises NotConnected, Invalid, NotFound, AlreadyExists, InProgress, Refused or Unavailable; refused, nothing was
-    changed.
+    Raises NotConnected, Invalid, NotFound, AlreadyExists, InProgress, Refused or Unavailable. If Stripe refuses,
+    nothing is changed.
 
     Example:
 
@@ -135,7 +135,7 @@ def delete(kind: type[D], reference: Reference, /) -> D: ...
 def delete(*of: Any) -> Any:
     """Delete a document's object at Stripe, and keep the document, as `deleted`.
 
-    It is given as in `update`. Return it as it is then, with an `operation` while the outcome is not known.
+    Pass it as to `update`. Return the changed document, with an `operation` while the outcome is unknown.
 
     Raises NotConnected, Invalid, NotFound, NotDeletable (Stripe can only archive it: `update(…, active=False)`),
     InProgress, Refused (it has prices, say) or Unavailable.
@@ -155,11 +155,11 @@ def act(kind: Created, reference: Reference, action: str, body: Body = None, /, 
 @overload
 def act(kind: type[D], reference: Reference, action: str, body: Body = None, /, **fields: Any) -> D: ...
 def act(*of: Any, **fields: Any) -> Any:
-    """Do one of the actions that a type has: finalize, pay, cancel, confirm, capture, …
+    """Carry out an action of a type: finalize, pay, cancel, confirm, capture, …
 
-    The document is given as in `update`; then the action, and what it takes, in a dict or as keywords. Return it as it
-    is then, with an `operation` while the outcome is not known. Raises NotConnected, Invalid (also for an action that
-    the type has not), NotFound, InProgress, Refused or Unavailable.
+    Pass the document as to `update`; then the action and its fields, in a dict or as keywords. Return the changed
+    document, with an `operation` while the outcome is unknown. Raises NotConnected, Invalid (also for an action that
+    the type does not have), NotFound, InProgress, Refused or Unavailable.
 
     Example:
 
@@ -170,12 +170,12 @@ def act(*of: Any, **fields: Any) -> Any:
     return saga.act(document, action, _body(*rest, fields))
 
 
-# --- what both doors ask ---
+# --- queries for Python and HTTP ---
 
 
 @contextmanager
 def asking() -> Iterator[None]:
-    """Ask MongoDB for a caller. Raises NotConnected, and Unavailable where MongoDB does not answer."""
+    """Query MongoDB for a caller. Raises NotConnected, and Unavailable when MongoDB does not answer."""
     current()
     try:
         yield
@@ -196,7 +196,7 @@ def found(model: type[D], reference: Reference) -> D:
 
 @asking()
 def last_seen(model: type[D], given: Any) -> D | None:
-    """Return the document after which a list goes on; None for its beginning. Raises Invalid."""
+    """Return the document after which a list continues; None for its beginning. Raises Invalid."""
     if given is None:
         return None
     id = given.id if isinstance(given, model) else given
@@ -208,9 +208,9 @@ def last_seen(model: type[D], given: Any) -> D | None:
 
 @asking()
 def listed(model: type[D], status: str | None, last: D | None, limit: int) -> list[D]:
-    """Return the live documents, or those of a status, the newest first, after the `last` one that was seen.
+    """Return the current documents, or those with a status, the newest first, after the `last` one.
 
-    An index has them in this order, and is entered where the last one is: a later page costs what the first does.
+    An index has this order and is entered at the last document, so a later page costs as little as the first.
     """
     where: dict[str, Any] = {"live": True} if _status(status) is None else {"status": status}
     if last is not None:

@@ -1,8 +1,8 @@
-"""Erase: forget a person. Their customer is deleted at Stripe, and what tells of them is taken from what is kept here.
+"""Erases a person: deletes their customer at Stripe, and removes their personal data from the rows here.
 
-Ids, amounts, states and times stay, for the books. Every step can be done again: a run that is killed is simply run
-again, and until nothing personal is left reconcile goes on with it, once more a while later: what was under way when it
-began may still have written something.
+Ids, amounts, states and times stay, for accounting. Every step is idempotent, so a killed run is simply started again.
+Reconcile continues until no personal data is left, and checks once more some time later, because requests that were in
+flight at the beginning may still have written something.
 """
 
 import json
@@ -29,7 +29,7 @@ from stripe_mongo_sync.sync.process.stop import STOP
 
 @dataclass
 class PersonalRows:
-    """What was found of a person: the ids of their objects at Stripe, and the rows here that tell of them."""
+    """The rows of a person: the ids of their objects at Stripe, and the rows here that contain personal data."""
 
     known: set[str]
     documents: dict[type[SyncedDocument], set[ObjectId]] = field(default_factory=dict)
@@ -37,12 +37,12 @@ class PersonalRows:
     deliveries: set[str] = field(default_factory=set)
 
     def has(self, owners: set[str]) -> bool:
-        """Whether what is somebody's by these ids is the person's."""
+        """Return whether one of these owners is the person."""
         return not self.known.isdisjoint(owners)
 
     @property
     def counts(self) -> Counter[str]:
-        """How many rows of each collection."""
+        """The number of rows in each collection."""
         found = Counter({model.plural(): len(ids) for model, ids in self.documents.items()})
         found.update({Event.plural(): len(self.events)})
         found.update({Delivery.plural(): len(self.deliveries)})
@@ -51,17 +51,17 @@ class PersonalRows:
 
 @dataclass
 class Erased:
-    """What one run did, or a dry one would do."""
+    """The result of a run, or of a dry run."""
 
     id: ObjectId
     counts: Counter[str] = field(default_factory=Counter)
-    waits: list[str] = field(default_factory=list)  # what is still under way; nothing of it was touched
+    waits: list[str] = field(default_factory=list)  # what is still in progress, and was not changed
     would_delete: str | None = None  # of a dry run: what it would delete at Stripe
     dry: bool = False
 
     @property
     def exit_code(self) -> int:
-        """0 nothing personal is left here, 1 something is still under way."""
+        """0 no personal data is left here, 1 something is still in progress."""
         return 1 if self.waits else 0
 
     def as_json(self) -> dict[str, Any]:
@@ -71,19 +71,19 @@ class Erased:
 
     @property
     def lines(self) -> list[str]:
-        """What people are told."""
+        """What the command prints without `--json`."""
         told = ", ".join(f"{name} {count}" for name, count in sorted(self.counts.items())) or "nothing"
         lines = [f"customer {self.id}: {'would erase' if self.dry else 'erased'} {told}"]
         if self.would_delete:
             lines.append(f"would first delete {self.would_delete} at Stripe, which cancels its subscriptions")
         lines += [f"✘ {what}" for what in self.waits]
-        return [*lines, "run it again when that is settled"] if self.waits else lines
+        return [*lines, "run the command again when that has ended"] if self.waits else lines
 
 
 def erase(reference: str, *, dry: bool = False) -> Erased:
-    """Forget the customer of a username, of our id or of Stripe's, also one that is deleted already.
+    """Erase the customer with this username, our id or Stripe's, even if it was deleted.
 
-    Raises NotFound; NotPossible when Stripe refuses to delete them, or an operation is under way: then they stay.
+    Raises NotFound; NotPossible when Stripe refuses the deletion or an operation is in progress, so the customer stays.
     """
     customer = customer_of(reference)
     if customer.live:
@@ -101,10 +101,10 @@ def erase(reference: str, *, dry: bool = False) -> Erased:
 
 
 def customer_of(reference: str) -> Customer:
-    """Return the customer that is meant: a live one, else the last that had this id or name. Raises NotFound.
+    """Return the current customer with this id or name, else the last that had it. Raises NotFound or NotPossible.
 
-    A live one of that name is whom every call means by it. But an id that somebody chose may be the name that somebody
-    else had, and nobody is forgotten by a guess: NotPossible.
+    A chosen Stripe id may also be the former username of another customer. That is NotPossible, because nobody may be
+    erased by a guess.
     """
     if (live := Customer.meant(reference)) is not None:
         return live
@@ -114,25 +114,25 @@ def customer_of(reference: str) -> Customer:
         told = f"That was the name of customer {named.id}, and is Stripe's id of {of_id.id}: say which of these."
         raise NotPossible(told)
     if (found := named or of_id) is None:
-        raise NotFound("There is no such customer; once erased, they are known by their id only.")
+        raise NotFound("There is no such customer. An erased customer is found by the document's id only.")
     return found
 
 
 def _require_idle(customer: Customer) -> None:
     operation = customer.operation
     if customer.review is not None:
-        raise NotPossible("This customer is in review: settle that first, see `operations list`.")
+        raise NotPossible(f"Customer {customer.id} is in review: resolve that first, see `operations list --review`.")
     if customer.status == Status.PENDING or (operation is not None and operation.verb not in ("update", "delete")):
-        raise NotPossible("An operation is under way on this customer: wait for it to end.")
+        raise NotPossible(f"An operation is in progress on customer {customer.id}: wait until it has ended.")
 
 
 def _deleted(customer: Customer, erasure: Erasure) -> Customer:
     if customer.operation is not None and customer.operation.verb == "delete":
-        return customer  # begun before: reconcile settles it
+        return customer  # begun before: reconcile resolves it
     try:
         deleted = delete(customer)
     except NotFound:
-        return customer.fetch_latest()  # somebody else deleted them
+        return customer.fetch_latest()  # another process deleted it
     except (Refused, InProgress, NotDeletable) as error:
         if not erasure.cancel():
             log.info("the erasure of customer %s was asked for again", customer.id)
@@ -141,9 +141,9 @@ def _deleted(customer: Customer, erasure: Erasure) -> Customer:
 
 
 def scrub(erasure: Erasure) -> Erased:
-    """Take all that tells of a person from what is kept here, as far as it is at rest.
+    """Remove the personal data from all rows of a person, except those with work in progress.
 
-    The customer's own document comes last: by its username a run that was killed finds the others of that name.
+    The customer's own document comes last, because a run that continues finds the others by its username.
     """
     customer = Customer.objects(id=erasure.id).first()
     same = _of_the_same_name(customer) if customer else ()
@@ -172,7 +172,7 @@ def scrub(erasure: Erasure) -> Erased:
 
 
 def continue_erasures() -> int:
-    """Go on with what was not finished, and look once more at what was; return how many rows were scrubbed."""
+    """Continue unfinished erasures, and check finished ones once more; return how many rows were scrubbed."""
     count = 0
     for erasure in Erasure.overdue(clock.now()):
         claimed = erasure.claim()
@@ -187,9 +187,9 @@ def continue_erasures() -> int:
 
 
 def personal_rows(start: set[ObjectId], known: set[str]) -> PersonalRows:
-    """Find all rows of a person: what is a part of one of their objects is theirs, too, until nothing is new.
+    """Find all rows of a person; a part of one of their objects is theirs, too, so search until nothing is new.
 
-    Every row is read, as often as it takes. It is a rare command, and whatever needs no index needs none forgotten.
+    Every row is read, as often as needed. The command is rare, and a search without an index cannot miss a row.
     """
     found = PersonalRows(set(known))
     while True:
@@ -209,7 +209,7 @@ def _named(customer: Customer) -> set[str]:
 
 
 def _of_the_same_name(customer: Customer) -> set[ObjectId]:
-    """Return the tombstones that bear the same username: attempts to make this customer, or their earlier lives."""
+    """Return the tombstones with the same username: attempts to create this customer, or earlier customers."""
     if customer.username is None:
         return set()
     name = folded_before(customer.username)  # of an old name that only looks the same, nobody knows whose it was
@@ -248,7 +248,7 @@ def _is_theirs(event: dict[str, Any] | None, row: dict[str, Any], found: Persona
 
 
 def _read(row: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the event in a row, however badly formed; None where it is none at all."""
+    """Return the event in a row, even a malformed one; None when the row has no JSON object."""
     try:
         return parse(row.get("raw") or b"")
     except Malformed:

@@ -1,6 +1,6 @@
-"""Calls in threads: for who has an event loop, which must never wait for MongoDB or Stripe.
+"""Makes calls in threads, for callers with an event loop, which must never wait for MongoDB or Stripe.
 
-At most `THREADS` are under way at once, and more wait in line; a child of a fork has threads of its own.
+At most `THREADS` calls run at the same time, and more wait in line; a forked child has threads of its own.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ from stripe_mongo_sync.sync.process.fork import in_every_child, renew_in_child
 T = TypeVar("T")
 
 THREADS = 32  # calls at once; MongoDB's driver has 100 connections
-PAGE = 100  # things for each way into a thread and back
+PAGE = 100  # items that one call in a thread returns
 
 
 def coroutine(call: Callable[..., T]) -> Callable[..., Any]:
@@ -43,7 +43,7 @@ def async_iterator(call: Callable[..., Iterator[T]]) -> Callable[..., AsyncItera
 
 
 async def in_thread(call: Callable[[], T]) -> T:
-    """Make a call in a thread, in the context of whoever waits for it."""
+    """Make a call in a thread, in the context of the caller."""
     renew_in_child()  # the threads of a parent are not here
     return await asyncio.get_running_loop().run_in_executor(_threads, copy_context().run, call)
 

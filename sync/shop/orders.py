@@ -1,9 +1,9 @@
 """Orders: the saga of an order and of the one payment that pays for it, which are two documents.
 
-MongoDB writes one document at a time. So the order, written first, holds the id of its payment's document and all that
-the payment will be made of; whoever finds the order without its payment goes on from there. From then on the order
-decides nothing: its state *follows* from its payment, the refunds and the disputes (`sync/shop/standing.py`), and is
-reckoned again whenever one of them has changed. Every such change causes an event at Stripe, so no crash can lose it.
+MongoDB writes one document at a time. So the order is written first, with the id of its payment's document and all of
+the payment's parameters; a process that finds the order without its payment continues from there. From then on the
+state of the order is derived from its payment, the refunds and the disputes (`sync/shop/standing.py`), and is computed
+again whenever one of them changes. Every such change causes an event at Stripe, so no crash can lose it.
 """
 
 from datetime import timedelta
@@ -32,7 +32,7 @@ from stripe_mongo_sync.sync.shop.standing import OVER, PaymentFacts, derive_stat
 
 PAYMENTS: dict[str, type[SyncedDocument]] = {"checkout": CheckoutSession, "payment_intent": PaymentIntent}
 ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}
-AGAIN = timedelta(minutes=2)  # between two looks at a payment that is itself pending
+AGAIN = timedelta(minutes=2)  # between two reads of a payment that is itself pending
 RETURNED = ("succeeded", "pending", "requires_action")  # a refund that failed or was canceled gives nothing back
 
 
@@ -43,9 +43,9 @@ def create_order(
 
     `items` are [{"price", "quantity"}] of one currency, by our ids or Stripe's; `payment` is "checkout" (`success_url`
     says where the buyer returns to; send them to `.url`) or "payment_intent" (give the browser `.client_secret`, or a
-    `payment_method` to charge at once). What only Stripe can reckon (tiers, a fraction) is sold by checkout alone, and
-    has its `amount_total` from there. Raises what `create_customer` raises; a declined card is Refused with an order
-    whose payment may be confirmed again.
+    `payment_method` to charge immediately). An amount that only Stripe can compute (tiers, a fraction) needs checkout,
+    and its `amount_total` comes from there. Raises what `create_customer` raises; a declined card is Refused, with an
+    order whose payment may be confirmed again.
 
     Example:
 
@@ -59,11 +59,11 @@ def create_order(
     return sure(order, Order)
 
 
-# --- the saga: plan, stage, push, follow ---
+# --- the saga: plan, stage, push, recompute ---
 
 
 def plan(values: dict[str, Any], id: ObjectId) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the checked `values` of an order completed, and its operation: to make its payment, of a chosen id."""
+    """Return the completed `values` of an order, and its operation, which creates its payment with a chosen id."""
     customer = Customer.meant(values["username"])
     if customer is None or customer.status != Status.ACTIVE:
         raise Invalid({"username": "there is no such customer here" if customer is None else "is not active"})
@@ -96,7 +96,7 @@ def _session(values: dict[str, Any], currency: str) -> dict[str, Any]:
     if not values.get("success_url"):
         raise Invalid({"success_url": "is required: where the buyer returns to after paying"})
     urls = {name: values[name] for name in ("success_url", "cancel_url") if values.get(name)}
-    # Unless it is told, Stripe asks a buyer from elsewhere for another currency that the prices have, too.
+    # Without `currency`, Stripe may charge a buyer from elsewhere in another currency of these prices.
     return {"mode": "payment", "currency": currency, "line_items": values["items"], **urls}
 
 
@@ -118,7 +118,7 @@ def _only(values: dict[str, Any], fields: tuple[str, ...], payment: str) -> None
 
 
 def push(pending: SyncedDocument) -> SyncedDocument:
-    """Do what is pending on an order: make its payment, or end it; then follow it. Raises CannotLook."""
+    """Do what is pending on an order: create its payment, or end it; then recompute the order. Raises CannotLook."""
     order = sure(pending, Order)
     payment = _payment(order)
     match order.operation and order.operation.verb:
@@ -130,17 +130,17 @@ def push(pending: SyncedDocument) -> SyncedDocument:
 
 
 def _stage(order: Order) -> None:
-    """Stage and push the payment as it was planned, unless it is too late: then see to it that nobody ever will."""
+    """Stage and push the planned payment; if it is too late, insert a tombstone so that no process ever stages it."""
     operation = sure(order.operation)
     model, planned = PAYMENTS[order.payment], operation.params
     try:
         if Facts(order, clock.now(), current().installation).replayable:
             push_payment(model.stage(planned["values"], planned["operation"], id=order.payment_id, request=None))
         else:
-            told = "It was not made in time, and nothing of it is at Stripe."
+            told = "It was not created in time, and does not exist at Stripe."
             model.insert_tombstone(order.payment_id, {"type": "rolled-back", "code": None, "message": told})
     except DuplicateKeyError:
-        log.info("order %s: somebody else stages its payment", order.id)
+        log.info("order %s: another process has already staged its payment", order.id)
 
 
 def _payment(order: Order) -> SyncedDocument | None:
@@ -149,27 +149,27 @@ def _payment(order: Order) -> SyncedDocument | None:
 
 
 def _end(order: Order, payment: SyncedDocument) -> Order:
-    """End the session or intent of an order; one that was paid is not ended, and the order says so."""
+    """End the session or intent of an order; if it was paid, it is not ended, and the order's error says so."""
     try:
         saga.act(payment, ENDING[payment.resource.kind], {})
     except Refused as refused:
         problem = refused.problem
         return sure(finish_operation(order, lambda latest: latest.end_refused(problem, "refused")), Order)
-    except (InProgress, NotFound) as error:  # somebody else is at work on it, or has ended it: `follow` sees to that
+    except (InProgress, NotFound) as error:  # another process works on it or has ended it; `recompute` shows which
         log.info("order %s: its payment cannot be ended now: %s", order.id, error)
-    except Unavailable as error:  # `act` speaks to callers; here, a run that goes on must know that it was MongoDB
+    except Unavailable as error:  # `act` raises for callers; a run must see that MongoDB failed
         raise error.__cause__ or error from error
     return order.fetch_latest()
 
 
-# --- following ---
+# --- the derived state ---
 
 
 def recompute(order: Order) -> Order:
-    """Bring an order to where its payment and its refunds say it stands; return it as it is then.
+    """Derive the state of an order from its payment, refunds and disputes; return the order afterwards.
 
-    The order is read before what it follows from, and written only if nobody changed it since: so whoever wrote last
-    had seen the latest.
+    The order is read before these documents, and written only if it is unchanged since. So the last writer has seen
+    the latest state.
     """
     while True:
         payment = _payment(order)
@@ -206,7 +206,7 @@ def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
         return {**ended, **given_up, "payment_status": PaymentStatus.FAILED, "error": error}
     standing = derive_state(order, _paying(payment))
     if order.operation is not None and order.operation.verb == "cancel" and standing.payment_status not in OVER:
-        ended = {}  # whoever ends it says what came of it
+        ended = {}  # the process that cancels it stores the outcome
     linked: dict[str, Any] = {} if order.status == Status.ACTIVE else {"status": Status.ACTIVE, "settled_at": None}
     if payment.confirmed_at is not None and order.confirmed_at is None:
         linked["confirmed_at"] = payment.confirmed_at
@@ -236,7 +236,7 @@ def _refunded(payment_intent: str | None) -> int:
 
 
 def strays(order: SyncedDocument) -> list[str]:
-    """Return the fields of an order that are not as its payment and its refunds say."""
+    """Return the fields of an order that contradict its payment and its refunds."""
     order = sure(order, Order)
     payment = _payment(order)
     if payment is None or payment.status != Status.ACTIVE:
@@ -253,7 +253,7 @@ def _differing(order: Order, changes: dict[str, Any]) -> list[str]:
 
 
 def recompute_orders_of(document: SyncedDocument) -> None:
-    """Let the orders follow that this document pays for, gives money back of, or disputes."""
+    """Recompute the orders that this payment, refund or dispute is about."""
     intent = document.payment_intent if isinstance(document, Refund) else document.stripe_id
     if document.resource.kind == "dispute":
         intent = (document.stripe or {}).get("payment_intent")
@@ -262,7 +262,7 @@ def recompute_orders_of(document: SyncedDocument) -> None:
 
 
 def followed(remotes: list[dict[str, Any]]) -> set[str]:
-    """Return the ids of those payment intents, refunds and disputes from which an order follows."""
+    """Return the ids of the payment intents, refunds and disputes from which an order is derived."""
     intents = {
         remote["id"]: remote["id"] if remote["object"] == "payment_intent" else remote.get("payment_intent")
         for remote in remotes

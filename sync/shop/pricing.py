@@ -1,7 +1,7 @@
-"""What so many of a price come to: reckoned from all that Stripe shows of the price, or left to Stripe.
+"""Computes what a quantity of a price costs from everything that Stripe shows of the price, or leaves it to Stripe.
 
-Every field of a price is listed here, and a test holds the list to stripe-python's. One that nobody has heard of stops
-the reckoning, where else it would be overlooked.
+Every field of a price is listed here, and a test compares the list with stripe-python's. An unknown field ends the
+computation, because it might change the amount.
 """
 
 import re
@@ -32,11 +32,11 @@ EXACT = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
 class Unreckonable(ValueError):
-    """Only Stripe can say what a price comes to; the message says why."""
+    """Only Stripe can compute the amount; the message says why."""
 
 
 def reckon(price: dict[str, Any], quantity: int) -> int:
-    """Return what so many come to, in the minor unit, by a price as Stripe shows it. Raises Unreckonable."""
+    """Return what a quantity costs, in the minor unit, at a price as Stripe shows it. Raises Unreckonable."""
     for name, value in price.items():
         if value is not None and name not in SILENT | UNDERSTOOD and value != NEUTRAL.get(name):
             raise Unreckonable(f"has a {name} that decides what it comes to")
@@ -56,7 +56,7 @@ def _unit(price: dict[str, Any]) -> Fraction:
 
 
 def _billed(transform: Any, quantity: int) -> int:
-    """Return how often the unit amount is asked: with package pricing, once for each package, begun or full."""
+    """Return how often the unit amount is charged: with package pricing, once per package."""
     match transform:
         case None:
             return quantity
@@ -66,9 +66,9 @@ def _billed(transform: Any, quantity: int) -> int:
 
 
 def total_of(items: list[dict[str, Any]], *, by_stripe: bool) -> tuple[int | None, str]:
-    """Return what the items come to, and in which currency, by the prices that Stripe told us of.
+    """Return the total of the items and its currency, by the prices that we know from Stripe. Raises Invalid.
 
-    What only Stripe can reckon is None, if it is to be paid `by_stripe`; else it cannot be sold.
+    A total that only Stripe can compute is None `by_stripe` (by checkout); else it is Invalid.
     """
     if not items:
         raise Invalid({"items": "is empty"})
@@ -98,7 +98,7 @@ def total_of(items: list[dict[str, Any]], *, by_stripe: bool) -> tuple[int | Non
 
 
 def _unsellable(price: Price) -> str | None:
-    """Return why nobody may buy at this price, or None."""
+    """Return why this price cannot be sold, or None."""
     shown = price.stripe or {}
     if price.recurring is not None or shown.get("type") == "recurring":
         return "recurs: sell it by a checkout session or a subscription"

@@ -1,4 +1,4 @@
-"""Where an order stands: reckoned from its payment, the intent that it led to, the refunds and the disputes. Pure."""
+"""Derives the state of an order from its payment, the payment's intent, the refunds and the disputes. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,7 +15,7 @@ OVER = (PaymentStatus.EXPIRED, PaymentStatus.CANCELED)  # nobody can pay it any 
 
 @dataclass(frozen=True)
 class PaymentFacts:
-    """What the state of an order follows from: its payment, the intent that it led to, the refunds and the disputes."""
+    """What the state of an order is derived from: its payment, the payment's intent, the refunds and the disputes."""
 
     payment: SyncedDocument
     intent: SyncedDocument | None
@@ -25,7 +25,7 @@ class PaymentFacts:
 
 @dataclass(frozen=True)
 class OrderState:
-    """Where an order stands; `doubt` is a reason for a person to look."""
+    """The state of an order; `doubt` is a reason for a review."""
 
     payment_status: PaymentStatus
     doubt: str | None = None
@@ -33,10 +33,10 @@ class OrderState:
 
 
 def derive_state(order: Order, paying: PaymentFacts) -> OrderState:
-    """Return where an order stands whose payment is there. Pure.
+    """Return the state of an order whose payment exists. Pure.
 
-    It is paid only by its own payment, of its own customer, and only by the amount and in the currency that were
-    staged; by the amount that was first asked for, where that was left to Stripe.
+    The order is paid only by its own payment, of its own customer, and only with the staged amount and currency; if
+    the amount was left to Stripe, the amount that the payment first asked for counts.
     """
     payment, intent = paying.payment, paying.intent
     if isinstance(payment, CheckoutSession):
@@ -82,11 +82,11 @@ def derive_state(order: Order, paying: PaymentFacts) -> OrderState:
 
 
 def _of_another(order: Order, *payments: SyncedDocument | None) -> str | None:
-    """Return whose the payment is, as far as it was seen, if not the order's customer's; None when it is theirs.
+    """Return that the payment belongs to another customer, as far as it was seen; None when it is the order's.
 
-    A shop, or a person in the Dashboard, may give an intent to another customer, or to none, until it is paid. What was
-    paid before by the right one stays paid: goods may be on their way. In either case a person decides, until it
-    is theirs again, can no longer be paid, or was given back.
+    The shop, or an operator in the Dashboard, may assign an intent to another customer, or to none, until it is paid.
+    If the right customer paid before, the order stays paid, because goods may be on their way. In either case an
+    operator decides, until the payment is the customer's again, can no longer be paid, or was refunded.
     """
     for payment in payments:
         known = payment is not None and payment.stripe is not None and payment.erased_at is None
@@ -98,14 +98,14 @@ def _of_another(order: Order, *payments: SyncedDocument | None) -> str | None:
 
 
 def _refunded_of(total: int, refunded: int) -> PaymentStatus:
-    """Return where a payment stands that was made, by what went back of it."""
+    """Return the status of a completed payment, by its refunds."""
     if not refunded:
         return PaymentStatus.PAID
     return PaymentStatus.REFUNDED if refunded >= total else PaymentStatus.PARTIALLY_REFUNDED
 
 
 def _disputed(status: PaymentStatus, disputes: list[Dispute]) -> PaymentStatus:
-    """Return the same by what the bank has of it: what is open outweighs what was lost, and what was won is nothing."""
+    """Return the status with the disputes: an open one outweighs a lost one, and one that was won changes nothing."""
     outcomes = {dispute.outcome for dispute in disputes}
     if Outcome.OPEN in outcomes:
         return PaymentStatus.DISPUTED
@@ -119,7 +119,7 @@ def _of_session(session: CheckoutSession, intent: SyncedDocument | None) -> Paym
         return PaymentStatus.AWAITING_PAYMENT
     if session.payment_status in ("paid", "no_payment_required"):
         return PaymentStatus.PAID
-    # Complete, but the bank takes its time; what became of it, the intent tells.
+    # Complete, but the bank has not decided yet; the intent shows the outcome.
     return _of_intent(intent) if isinstance(intent, PaymentIntent) else PaymentStatus.AWAITING_PAYMENT
 
 
@@ -135,7 +135,7 @@ def _of_intent(intent: PaymentIntent) -> PaymentStatus:
 
 
 def news_of(order: Order, changes: dict[str, Any]) -> list[str]:
-    """Return the notices of what is new: how far the payment is, as if nobody disputed it, and each dispute."""
+    """Return the notices of what is new: the status without disputes, and each dispute."""
     was = {name: getattr(order, name) for name in ("payment_status", "amount_total", "amount_refunded", "disputes")}
     now = was | changes
     before, after = _undisputed(was), _undisputed(now)
@@ -155,6 +155,6 @@ def news_of(order: Order, changes: dict[str, Any]) -> list[str]:
 
 
 def _undisputed(facts: dict[str, Any]) -> PaymentStatus:
-    """Return how far a payment is, as if nobody had disputed it."""
+    """Return the status of a payment without its disputes."""
     status = PaymentStatus(facts["payment_status"])
     return _refunded_of(facts["amount_total"], facts["amount_refunded"]) if status in WENT else status

@@ -319,7 +319,7 @@ def test_a_name_that_was_given_away_leaves_it_to_a_person(world: World) -> None:
 
     latest = document.fetch_latest()
     assert (report.exit_code, latest.status) == (1, Status.DELETED)
-    assert "username was given to another" in str(latest.review)
+    assert "another customer has its username" in str(latest.review)
     assert status().exit_code == 1
     sync.update(other, {"username": "another name"})
     operations.retry(str(document.id))

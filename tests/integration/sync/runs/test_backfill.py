@@ -348,7 +348,7 @@ def test_ctrl_c_says_how_to_go_on(
 
     assert main(["backfill", "customer", "product"]) == 2
 
-    assert "not finished: the same command goes on from here" in capsys.readouterr().out
+    assert "types are copied. Run the same command again to resume" in capsys.readouterr().out
     assert Customer.objects.count() == 1, "what was in hand is finished"
 
 

@@ -290,7 +290,7 @@ def test_sigterm_ends_a_long_round_between_two_rows(
 
     assert main(["reconcile", "--every", "300"]) == 0
 
-    assert capsys.readouterr().out == "send 1; told to end before everything was looked at: the next run goes on\n"
+    assert capsys.readouterr().out == "send 1; stopped before everything was checked: the next run continues\n"
     assert State.read(HEARTBEAT) == before, "it proves nothing of the rest"
     assert [customer.fetch_latest().status for customer in made].count(Status.ACTIVE) == 1
 

@@ -77,7 +77,7 @@ def test_two_hooks_of_one_name_are_refused() -> None:
 def test_a_coroutine_is_refused() -> None:
     async def hook(notice: sync.Notice) -> None: ...
 
-    with pytest.raises(ValueError, match="nobody would await it"):
+    with pytest.raises(ValueError, match="because hooks are not awaited"):
         sync.on("customer.active")(hook)
 
 
