@@ -216,9 +216,9 @@ def _where(model: type[SyncedDocument], event: dict[str, Any]) -> dict[str, Any]
 
 
 def drain(note: Callable[[EventState], None] = lambda state: None, counts: Counter[str] | None = None) -> None:
-    """Apply every open row that is due, and `note` what became of each. Several at once share the work.
+    """Apply every open row that is due, and call `note` with its new state. Several processes share the work.
 
-    One that nobody can work on counts as `failed`. Raises Outage: what is left is left as it was.
+    A row that cannot be read counts as `failed`. Raises Outage, which leaves the other rows as they were.
     """
     failed = Counter[str]() if counts is None else counts
     for claimed in Event.claim_due(clock.now(), counted(failed, "event")):
@@ -227,11 +227,11 @@ def drain(note: Callable[[EventState], None] = lambda state: None, counts: Count
 
 
 def drain_one(row: Event, *, quick: bool = False) -> EventState:
-    """Apply a claimed row and say what became of it; after `MAX_ATTEMPTS` it is dead."""
+    """Apply a claimed row and return its new state; after `MAX_ATTEMPTS` it is dead."""
     try:
         event = parse(row.raw)
     except Malformed:
-        row.finish(EventState.DEAD, "cannot be read: it is no event")
+        row.finish(EventState.DEAD, "cannot be read: it is not an event")
         return EventState.DEAD
     verdict = attempt(event, quick=quick)
     if verdict.state == EventState.RECEIVED and row.attempts >= MAX_ATTEMPTS:

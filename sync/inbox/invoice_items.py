@@ -1,7 +1,7 @@
-"""Touch: what Stripe changes without an event of its own is looked at again when the event of another object tells.
+"""Requeues invoice items when their invoice changes, and charges when they are disputed: Stripe sends no event for them.
 
-An invoice that is made takes the customer's pending items in, and one that is deleted lets them go: Stripe has no event
-`invoiceitem.updated` that would say so. Nor does an event of the charge say that it is disputed now.
+A new invoice takes the customer's pending items, and a deleted one releases them, without `invoiceitem.updated`. A
+dispute sets `disputed` on its charge without `charge.updated`.
 """
 
 from stripe_mongo_sync.models import Invoice, InvoiceItem, SyncedDocument, kinds
@@ -10,13 +10,13 @@ from stripe_mongo_sync.sync.engine.composite import follows
 
 
 def requeue_items_of(invoice: SyncedDocument) -> None:
-    """Make the items due that an invoice has taken in or let go."""
+    """Make the items due that an invoice has taken or released."""
     invoice = sure(invoice, Invoice)
     lines = ((invoice.stripe or {}).get("lines") or {}).get("data") or []
     details = [(line.get("parent") or {}).get("invoice_item_details") or {} for line in lines]
     taken = [detail["invoice_item"] for detail in details if detail.get("invoice_item")]
     here = [] if not invoice.live else taken
-    # A deletion is of the time at which it was told.
+    # A deletion counts from the second of its event.
     second = max(invoice.doubt_until or 0, 0 if invoice.live else int(invoice.updated_at.timestamp()))
     for item in InvoiceItem.about(invoice.stripe_id or "", taken):
         is_in = item.stripe_id in here
@@ -25,13 +25,13 @@ def requeue_items_of(invoice: SyncedDocument) -> None:
 
 
 def _suspect(item: InvoiceItem, second: int) -> None:
-    """Make an item due, whatever else is under way with it: a reply to its own update may be older than that second."""
+    """Make an item due even if it is busy, because a reply to its own update may be older than that second."""
     while item.live and not ((item.lease or item.review) and (item.doubt_until or 0) >= second):
         item = item.suspect(second) or item.fetch_latest()
 
 
 def touch_charge(dispute: SyncedDocument) -> None:
-    """Make the charge due that a dispute is about, unless it was seen since: `disputed` stays for ever."""
+    """Make the charge due that a dispute is about, unless its snapshot shows it: `disputed` never becomes false."""
     id = (dispute.stripe or {}).get("charge")
     charge = kinds()["charge"].by_stripe_id(id) if isinstance(id, str) else None
     if charge is None or not charge.live or (charge.stripe or {}).get("disputed"):
