@@ -1,4 +1,4 @@
-"""Requeues invoice items when their invoice changes, and charges when they are disputed: Stripe sends no event for them.
+"""Requeues invoice items when their invoice changes, and charges when they are disputed, as Stripe sends no event.
 
 A new invoice takes the customer's pending items, and a deleted one releases them, without `invoiceitem.updated`. A
 dispute sets `disputed` on its charge without `charge.updated`.
