@@ -131,7 +131,7 @@ def test_a_full_comparison_asks_a_share_of_the_owners_in_each_run_and_names_the_
         seen = ids(PaymentMethod)
         if not told["not_compared"]:
             break
-        assert all("the next run goes on" in why for why in told["not_compared"].values())
+        assert all("the next run continues" in why for why in told["not_compared"].values())
         assert State.read(PLACE) is not None
     assert seen == {*made}
     assert State.read(PLACE) is None, "the next one begins anew"
