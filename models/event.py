@@ -108,10 +108,8 @@ class Event(NoticeOutbox, Claimable):
             return cls._insert(event, without_content(event), state, None, due, notify_hooks, via, erased=True)
 
         def write(forgotten: bool, sure: Callable[[Any], Expression]) -> bool:
-            words = without_content(event) if forgotten else sure(storable(event, raw))
-            return cls._insert(
-                event, words, state, None if forgotten else error, due, notify_hooks, via, erased=forgotten
-            )
+            words, why = (without_content(event), None) if forgotten else (sure(storable(event, raw)), error)
+            return cls._insert(event, words, state, why, due, notify_hooks, via, erased=forgotten)
 
         before = owners_before(event)  # its document does not name them
         return Erasure.unless_forgotten(owners_of_event(event), write, None if before else as_of)

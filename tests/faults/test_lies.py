@@ -184,7 +184,7 @@ def test_events_that_never_end_end_the_run_and_not_the_checkpoint(
     with between(world, monkeypatch, Cache("/v1/events")):
         report = world.reconcile()
     assert report.exit_code == 2
-    assert "does not go on" in str(report)
+    assert "does not continue" in str(report)
     assert State.read(CHECKPOINT) == before
 
     world.converge()
