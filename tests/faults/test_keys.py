@@ -146,7 +146,7 @@ def test_an_object_that_another_document_uses_is_not_taken_from_it(world: World)
     report = world.converge()
 
     assert report.exit_code == 1
-    assert "another document holds it" in owner.fetch_latest().review
+    assert "another document has it" in owner.fetch_latest().review
     assert holder.fetch_latest().stripe_id == remote["id"]
     assert len(world.stripe.objects("customer")) == 1
 
