@@ -85,7 +85,7 @@ chaos: $(SETUP) ## Kill the primary of three members under load, and print what 
 	$(PY) -m tests.chaos $(ARGS)
 
 clean: ## Remove .venv, caches and local data
-	rm -rf .venv .dev .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv .dev build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp is newer than the requirements exactly when they are installed. A venv without pip was not made completely.
