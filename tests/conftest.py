@@ -5,6 +5,7 @@ import signal
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from pymongo.database import Database
 
 from stripe_mongo_sync.demo.mongod import Mongod, NoMongod
 from stripe_mongo_sync.models import Erasure
+from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import MIGRATIONS, SCHEMA
 from tests.support.lives import Lives
 from tests.support.mongo import MongoServer, make_collections
@@ -129,6 +131,13 @@ def _nobody_writes_meanwhile(request: pytest.FixtureRequest, monkeypatch: pytest
     """An erasure waits for what other processes may be writing; only tests about that have any."""
     if not request.node.get_closest_marker("erasure_waits"):
         monkeypatch.setattr(Erasure, "wait", lambda erasure, erased: None)
+
+
+@pytest.fixture(autouse=True)
+def _time_is_what_it_is() -> Iterator[None]:
+    """A test begins at the real time, whatever the one before it did with its world: the offset is this process's."""
+    yield
+    clock.TEST_OFFSET = timedelta()
 
 
 @pytest.fixture
