@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from pymongo.errors import OperationFailure, PyMongoError
@@ -36,9 +36,9 @@ from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import has_id, made_at
 
 Json = dict[str, Any]
-PAGE_MAX_AGE = timedelta(
-    minutes=10
-)  # what is older may have been deleted since, by an event that waited for 15 minutes
+# Objects of an older page may be deleted, and the events that told it finished: those wait for ADOPTION_DELAY, by the
+# same two clocks, Stripe's seconds and MongoDB's time. So both may differ.
+PAGE_MAX_AGE = timedelta(minutes=10)
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Comparison:
             document = documents.get(id)
             if document is None or is_new_incarnation(document, remote):
                 unknown.append(remote)
-        self._unknown(unknown, documents, page)  # first, while the page is fresh
+        self._unknown(unknown, documents, page)  # first, while the page is fresh: an old one costs a GET per object
         for id, document in documents.items():
             with self._isolated(remotes[id]):
                 if not is_new_incarnation(document, remotes[id]):
@@ -184,20 +184,15 @@ class Comparison:
     def _adopt(self, evidence: list[Observation], page: Reply) -> None:
         if not evidence:
             return
-        at = clock.now()
-        if at.timestamp() - page.latest > PAGE_MAX_AGE.total_seconds():
-            raise CannotLook(
-                "the page is older than 10 minutes: this process or its machine was suspended; run it again"
-            )
+        at, left = clock.now(), evidence
         try:
-            left = self.model.adopt_many(evidence, at)
+            left = evidence if _is_old(page, at) else self.model.adopt_many(evidence, at)
         except (*UNSTORABLE, OperationFailure) as error:
             if unstorable(error) is None:
                 raise
-            left = evidence
         self.counts["adopt"] += len(evidence) - len(left)
         self._tell(evidence)
-        for one in left:  # one by one: another process was faster, or it cannot be stored
+        for one in left:  # one by one: the page is old, another process was faster, or it cannot be stored
             remote = sure(one.remote)
             with self._isolated(remote):
                 self._adopt_or_link(remote, None, page)
@@ -209,7 +204,10 @@ class Comparison:
                 notify_dependents(document)
 
     def _adopt_or_link(self, remote: Json, key: str | None, page: Reply) -> None:
-        one = replace(page, remote=remote)
+        one = self._current(replace(page, remote=remote))
+        if one is None:
+            self.counts["deleted"] += 1
+            return
         verdict = adopt_unless_ours(self.model, one, key)
         if verdict.state == EventState.APPLIED:
             self.counts["adopt"] += 1
@@ -219,6 +217,15 @@ class Comparison:
             log.info("%s is not adopted: %s", remote["id"], verdict.why)
             self.counts["doubt"] += 1
             self.report(remote["id"], verdict.why or "")
+
+    def _current(self, listed: Reply) -> Reply | None:
+        """Return an object of a page, read again if the page is old; None if it was deleted. Raises CannotLook."""
+        if not _is_old(listed, clock.now()):
+            return listed
+        if (path := self.model.resource.read_path(listed.remote)) is None:
+            raise CannotLook(f"{listed.remote['id']} can only be read in a list, and its page is too old: run it again")
+        reply = current().gateway.get(path)
+        return None if reply is None or reply.gone else reply
 
     # --- what cannot be kept ---
 
@@ -246,6 +253,10 @@ class Comparison:
         log.error("%s %s: %s", self.model.resource.kind, told, why)
         self.counts["failed"] += 1
         self.report(told, why)
+
+
+def _is_old(page: Reply, now: datetime) -> bool:
+    return now.timestamp() - page.latest > PAGE_MAX_AGE.total_seconds()
 
 
 def drift(document: SyncedDocument, remote: Json) -> str:
