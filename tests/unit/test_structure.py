@@ -6,11 +6,14 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
 
+from stripe_mongo_sync.models.rows.sure import sure
 from tests.support import ROOT
+from tests.support.rooms import PACKAGE
 
 PACKAGES = ("models", "sync", "webhooks", "api", "emulator", "demo", "bench")
 SERVICE = ("models", "sync", "webhooks", "api")
@@ -31,6 +34,10 @@ WRITES = {  # MongoDB's and MongoEngine's names for a write
 }
 ENVIRONMENT = ("environ", "getenv", "putenv", "environb")
 MACHINE_PATHS = re.compile(r"""(?<![\w.~$<{])/(?:home|Users|root|work|workspace)/[\w.-]+|\b[A-Z]:\\Users""")
+SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
+INNER = (ast.Lambda, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+OF_EACH = {"__doc__", "__file__", "__name__", "__path__", "__dict__"}  # what every module has
+CLOCK = "from stripe_mongo_sync.models.rows import clock\n"
 PIN = re.compile(r"[A-Za-z0-9._-]+(\[[\w,-]+\])?==\d[\w.!+]*(\s*;.*)?$")
 
 Check = Callable[[ast.Module], Iterator[str]]
@@ -51,9 +58,15 @@ def project_files() -> list[Path]:
     return [ROOT / name for name in listed.splitlines() if (ROOT / name).is_file()]
 
 
+@cache
+def tree_of(path: Path) -> ast.Module:
+    """Return the tree of a file, which many checks read."""
+    return ast.parse(path.read_text())
+
+
 def breaches(check: Check, files: list[Path]) -> list[str]:
     """Return `file:line: what is wrong` for all of them, so that one run tells everything."""
-    return [f"{path.relative_to(ROOT)}:{found}" for path in files for found in check(ast.parse(path.read_text()))]
+    return [f"{path.relative_to(ROOT)}:{found}" for path in files for found in check(tree_of(path))]
 
 
 def calls(tree: ast.Module) -> Iterator[tuple[ast.Call, str]]:
@@ -185,6 +198,96 @@ def sleeps(tree: ast.Module) -> Iterator[str]:
             yield f"{node.lineno}: wait for the thing itself, or move the clock"
 
 
+@cache
+def module_tree(module: str) -> ast.Module | None:
+    """Return the tree of a module of ours, an empty one of a folder without `__init__.py`; None if there is neither."""
+    top, *inner = module.split(".")
+    place = ROOT.joinpath(*([] if top == PACKAGE else [top]), *inner)
+    if top not in (PACKAGE, "tests"):
+        return None
+    file = next((path for path in (place.with_suffix(".py"), place / "__init__.py") if path.is_file()), None)
+    return tree_of(file) if file else ast.Module([], []) if place.is_dir() else None
+
+
+def bound(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
+    """Yield each name that the body of a module or a class binds, with the node that binds it."""
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, SCOPES):
+            yield child.name, child
+        elif isinstance(child, ast.ImportFrom):
+            yield from ((alias.asname or alias.name, child) for alias in child.names)
+        elif isinstance(child, ast.Import):
+            yield from ((alias.asname or alias.name.split(".")[0], child) for alias in child.names)
+        elif isinstance(child, ast.Name) and isinstance(child.ctx, ast.Store):
+            yield child.id, child
+        elif not isinstance(child, INNER):
+            yield from bound(child)
+
+
+def listed(tree: ast.Module) -> set[str]:
+    """Return the names in `__all__`: where a module has a `__getattr__`, they are loaded on first use."""
+    lists = [node for node in tree.body if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "__all__"]
+    return {text.value for text in map(ast.walk, lists) for text in text if isinstance(text, ast.Constant)}
+
+
+@cache
+def names_of(place: str) -> set[str] | None:
+    """Return the names of a module of ours, or the members of an enumeration; None for everything else."""
+    if tree := module_tree(place):
+        names = dict(bound(tree))
+        lazy = listed(tree) | listed(sure(module_tree(PACKAGE))) if "__getattr__" in names else set()
+        return OF_EACH | names.keys() | lazy
+    module, _, name = place.rpartition(".")
+    found = dict(bound(tree)).get(name) if (tree := module_tree(module)) else None
+    if isinstance(found, ast.ImportFrom):
+        return names_of(f"{found.module}.{name}")
+    is_enum = isinstance(found, ast.ClassDef) and any("Enum" in ast.unparse(base) for base in found.bases)
+    return {"__members__", *dict(bound(found))} if is_enum else None
+
+
+def lacks(place: str, name: str) -> bool:
+    """Whether a module or an enumeration of ours has no such name."""
+    names = names_of(place)
+    return names is not None and name not in names and module_tree(f"{place}.{name}") is None
+
+
+def first_gone(path: str) -> str | None:
+    """Return the first part of a path in text, such as `stripe_mongo_sync.aio.create`, that does not exist; or None."""
+    module, _, rest = path.partition(".")
+    while rest and module_tree(f"{module}.{rest.split('.')[0]}"):
+        name, _, rest = rest.partition(".")
+        module = f"{module}.{name}"
+    name = rest.split(".")[0]
+    return f"{module}.{name}" if name and lacks(module, name) else None
+
+
+def names_what_is_gone(tree: ast.Module) -> Iterator[str]:
+    """Yield the names of ours that do not exist: mypy reads no tests, and what runs seldom would fail late."""
+    nodes, places = [*ast.walk(tree)], {}
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom) and str(node.module).split(".")[0] in (PACKAGE, "tests"):
+            if module_tree(str(node.module)) is None:
+                yield f"{node.lineno}: there is no module {node.module}"
+            gone = [alias.name for alias in node.names if lacks(str(node.module), alias.name)]
+            yield from (f"{node.lineno}: {node.module} has no {name}" for name in gone)
+            places |= {alias.asname or alias.name: f"{node.module}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Import):
+            places |= {alias.asname or alias.name: alias.name for alias in node.names}
+    bound_here = {node.arg for node in nodes if isinstance(node, ast.arg)}
+    bound_here |= {node.id for node in nodes if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)}
+    places = {name: place for name, place in places.items() if name not in bound_here}
+    for node in nodes:
+        match node:
+            case ast.Attribute(value=ast.Name(id=local), attr=name) if local in places and lacks(places[local], name):
+                yield f"{node.lineno}: {places[local]} has no {name}"
+            case ast.Call(args=[ast.Name(id=local), ast.Constant(value=str(name)), _, *_]) if local in places:
+                if lacks(places[local], name):  # setattr(module, "name", …)
+                    yield f"{node.lineno}: {places[local]} has no {name}"
+            case ast.Constant(value=str(text)) if re.fullmatch(r"stripe_mongo_sync(\.\w+)+", text):
+                if gone := first_gone(text):
+                    yield f"{node.lineno}: there is no {gone}"
+
+
 def unpinned(requirements: str) -> list[str]:
     """Return the lines that name no exact version."""
     lines = (line.split(" #")[0].strip() for line in requirements.splitlines())
@@ -263,6 +366,10 @@ def test_nothing_that_decides_is_an_assertion() -> None:
 
 def test_only_the_screen_prints() -> None:
     assert not breaches(prints, [*sources(*SERVICE), ROOT / "wsgi.py", ROOT / "gunicorn.conf.py"])
+
+
+def test_what_tests_name_of_ours_exists() -> None:
+    assert not breaches(names_what_is_gone, sources("tests"))
 
 
 def test_no_test_sleeps() -> None:
@@ -346,6 +453,16 @@ def test_make_help_tells_of_every_target() -> None:
         (prints, "print(error)", "tell(str(error))"),
         (asserts, "assert reply is not None", "sure(reply)"),
         (asserts, "if __debug__: look()", "look()"),
+        (names_what_is_gone, "from stripe_mongo_sync.sync.gone import a", "from stripe_mongo_sync.sync import errors"),
+        (names_what_is_gone, "from stripe_mongo_sync import gone", "from stripe_mongo_sync import connect"),
+        (names_what_is_gone, f"{CLOCK}clock.gone", f"{CLOCK}clock.now()"),
+        (names_what_is_gone, f"{CLOCK}put.setattr(clock, 'gone', 1)", f"{CLOCK}put.setattr(clock, 'now', 1)"),
+        (names_what_is_gone, "from stripe_mongo_sync.models import Status\nStatus.GONE", f"{CLOCK}Status.GONE"),
+        (
+            names_what_is_gone,
+            "put('stripe_mongo_sync.sync.errors.Gone')",
+            "put('stripe_mongo_sync.sync.errors.Refused')",
+        ),
         (sleeps, "import time\ntime.sleep(1)", "done.wait(1)"),
         (sleeps, "from time import sleep", "from time import monotonic"),
     ],
