@@ -4,16 +4,18 @@
 package, too, and need none of them.
 """
 
+import warnings
 from importlib import import_module
 from typing import Any
 
 __version__ = "0.2.0"
 SERVED = {"create_app": "api.app", "init_app": "api.app"}  # names that are not in `sync.library`
+RENAMED = {"CannotLook": "CannotReadStripe"}  # old names, each for one more release
 __all__ = [
     "AlreadyConnected",
     "AlreadyExists",
     "BadSettings",
-    "CannotLook",
+    "CannotReadStripe",
     "Deleted",
     "InProgress",
     "Invalid",
@@ -47,6 +49,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
+    if name in RENAMED:
+        warnings.warn(
+            f"{name} is now called {RENAMED[name]}; the old name will be removed in 0.3", DeprecationWarning, 2
+        )
+        name = RENAMED[name]
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(f"{__name__}.{SERVED.get(name, 'sync.library')}"), name)

@@ -30,7 +30,7 @@ from stripe_mongo_sync.sync.connection import disconnect as disconnect
 from stripe_mongo_sync.sync.errors import AlreadyConnected as AlreadyConnected
 from stripe_mongo_sync.sync.errors import AlreadyExists as AlreadyExists
 from stripe_mongo_sync.sync.errors import BadSettings as BadSettings
-from stripe_mongo_sync.sync.errors import CannotLook as CannotLook
+from stripe_mongo_sync.sync.errors import CannotReadStripe as CannotReadStripe
 from stripe_mongo_sync.sync.errors import Deleted as Deleted
 from stripe_mongo_sync.sync.errors import InProgress as InProgress
 from stripe_mongo_sync.sync.errors import KeyReused as KeyReused
@@ -52,11 +52,13 @@ from stripe_mongo_sync.sync.shop.orders import create_order as create_order
 
 __version__: str
 SERVED: dict[str, str]
+RENAMED: dict[str, str]
+CannotLook = CannotReadStripe
 __all__ = [
     "AlreadyConnected",
     "AlreadyExists",
     "BadSettings",
-    "CannotLook",
+    "CannotReadStripe",
     "Deleted",
     "InProgress",
     "Invalid",

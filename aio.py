@@ -21,13 +21,14 @@ __all__ = list(stripe_mongo_sync.__all__)
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in __all__ and name not in stripe_mongo_sync.RENAMED:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     found = getattr(stripe_mongo_sync, name)
     if isfunction(found) and name not in PLAIN:
         many = get_origin(signature(found).return_annotation) is Iterator
         found = async_iterator(found) if many else coroutine(found)
-    globals()[name] = found
+    if name in __all__:  # an old name warns each time
+        globals()[name] = found
     return found
 
 

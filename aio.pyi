@@ -33,7 +33,7 @@ from stripe_mongo_sync.sync.connection import current as current
 from stripe_mongo_sync.sync.errors import AlreadyConnected as AlreadyConnected
 from stripe_mongo_sync.sync.errors import AlreadyExists as AlreadyExists
 from stripe_mongo_sync.sync.errors import BadSettings as BadSettings
-from stripe_mongo_sync.sync.errors import CannotLook as CannotLook
+from stripe_mongo_sync.sync.errors import CannotReadStripe as CannotReadStripe
 from stripe_mongo_sync.sync.errors import Deleted as Deleted
 from stripe_mongo_sync.sync.errors import InProgress as InProgress
 from stripe_mongo_sync.sync.errors import KeyReused as KeyReused
@@ -50,11 +50,12 @@ from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.shop.documents import Body, D, Reference
 
 PLAIN: frozenset[str]
+CannotLook = CannotReadStripe
 __all__ = [
     "AlreadyConnected",
     "AlreadyExists",
     "BadSettings",
-    "CannotLook",
+    "CannotReadStripe",
     "Deleted",
     "InProgress",
     "Invalid",

@@ -89,7 +89,7 @@ STATUS: dict[type[errors.SyncError], int] = {
     errors.RolledBack: 422,
     errors.Deleted: 410,
     errors.NotPossible: 409,
-    errors.CannotLook: 504,
+    errors.CannotReadStripe: 504,
 }
 
 

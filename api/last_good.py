@@ -73,17 +73,17 @@ class LastGood:
         except Exception as error:  # of any kind: the running service can continue
             return [f".env cannot be read ({type(error).__name__})"]
         place = (new.mongodb_uri, new.collection_prefix)
-        moves = self.settings is not None and (self.settings.mongodb_uri, self.settings.collection_prefix) != place
-        if self.serves and moves and self._unreachable[0] == place and time.monotonic() < self._unreachable[1]:
+        new_place = self.settings is not None and (self.settings.mongodb_uri, self.settings.collection_prefix) != place
+        if self.serves and new_place and self._unreachable[0] == place and time.monotonic() < self._unreachable[1]:
             return [UNREACHABLE]
-        if self.serves and (new.hooks or moves) and (wrong := _check_in_child(new, moves=moves)):
+        if self.serves and (new.hooks or new_place) and (wrong := _check_in_child(new, new_place=new_place)):
             self._unreachable = (place, time.monotonic() + RETRY_AFTER) if wrong == [UNREACHABLE] else self._unreachable
             return wrong
         self.settings = new
         return []
 
 
-def _check_in_child(new: "Settings", *, moves: bool) -> list[str]:
+def _check_in_child(new: "Settings", *, new_place: bool) -> list[str]:
     """Return what is wrong with the modules of hooks, or with a MongoDB that differs from the previous one.
 
     A child process tries both, so that neither their code nor a connection stays in gunicorn's master.
@@ -94,7 +94,7 @@ def _check_in_child(new: "Settings", *, moves: bool) -> list[str]:
         try:
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.setitimer(signal.ITIMER_REAL, CHECK_TIMEOUT)
-            os.write(writes, json.dumps(_problems(new, moves=moves))[: 64 * 1024].encode())
+            os.write(writes, json.dumps(_problems(new, new_place=new_place))[: 64 * 1024].encode())
         finally:
             os._exit(0)
     os.close(writes)
@@ -108,14 +108,14 @@ def _check_in_child(new: "Settings", *, moves: bool) -> list[str]:
         return [f"HOOKS ends the process that imports it, or takes longer than {CHECK_TIMEOUT:.0f} s"]
 
 
-def _problems(new: "Settings", *, moves: bool) -> list[str]:
+def _problems(new: "Settings", *, new_place: bool) -> list[str]:
     from pymongo.errors import PyMongoError
 
     from stripe_mongo_sync.sync.connection import disconnect, open_database
     from stripe_mongo_sync.sync.errors import BadSettings, SyncError
     from stripe_mongo_sync.sync.notices.hooks import load
 
-    if moves:
+    if new_place:
         try:
             disconnect()
             open_database(new)

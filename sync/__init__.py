@@ -31,6 +31,8 @@ def create(model: Any, *body: Any, **more: Any) -> Any:
 
 
 def __getattr__(name: str) -> Any:
+    if name in stripe_mongo_sync.RENAMED:
+        return getattr(stripe_mongo_sync, name)
     if name not in stripe_mongo_sync.__all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module("stripe_mongo_sync.sync.library"), name)

@@ -37,25 +37,25 @@ class BadSettings(SyncError):
         self.problems = problems
 
 
-class CannotLook(SyncError):
+class CannotReadStripe(SyncError):
     says = "Stripe could not be read, so nothing was decided."
     type = "cannot-look"
-    do: str | None = None  # what an operator can do about it, if that is known
+    advice: str | None = None  # what an operator can do about it, if that is known
 
 
-class WrongAccount(CannotLook):
+class WrongAccount(CannotReadStripe):
     says = "This database belongs to another Stripe account or mode, or Stripe has lost objects that we read before."
 
 
-class BadKey(CannotLook):
+class BadKey(CannotReadStripe):
     says = "Stripe does not accept STRIPE_SECRET_KEY: it was revoked or mistyped."
 
 
-class MissingPermission(CannotLook):
+class MissingPermission(CannotReadStripe):
     says = "STRIPE_SECRET_KEY is a restricted key that lacks a permission."
 
 
-class ReadRefused(CannotLook):
+class ReadRefused(CannotReadStripe):
     says = "Stripe refused to read this."
 
 
@@ -67,11 +67,11 @@ class NoOwner(ReadRefused):
     says = "The object that this list belongs to does not exist."
 
 
-class LostCursor(CannotLook):
+class LostCursor(CannotReadStripe):
     says = "The list could not be continued, because the object at its cursor was removed."
 
 
-class Outage(CannotLook):
+class Outage(CannotReadStripe):
     says = "Stripe has not answered for minutes."
 
 

@@ -198,7 +198,7 @@ class Lifecycle:
 
     def record_undo(self, orphan: str) -> Self | None:
         """Record that an orphan is no longer usable. An active document stays due, because its object was not read."""
-        left = [twin for twin in self.orphans if twin != orphan]
+        left = [other for other in self.orphans if other != orphan]
         settled = from_now() if self.status == Status.ROLLED_BACK and not left else None
         lease = {} if left or self.status == Status.ACTIVE else {"lease": None}
         return self.update_if_unchanged(

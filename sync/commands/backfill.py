@@ -54,7 +54,7 @@ def run(given: argparse.Namespace) -> int:
                 restart=given.restart,
                 owner_reads=given.owner_reads,
                 patience=patience,
-                note=progress.show,
+                on_progress=progress.show,
             )
     finally:
         log.setLevel(before)

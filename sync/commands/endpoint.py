@@ -96,12 +96,12 @@ def delete(given: argparse.Namespace) -> int:
 def _line(one: dict[str, Any]) -> str:
     from stripe_mongo_sync.sync.stripe.answers import api_version
 
-    told = [] if one["ours"] else ["points elsewhere"]
+    told = [] if one["points_here"] else ["points elsewhere"]
     if one["api_version"] != api_version():
         version = word(one["api_version"]) if one["api_version"] else "of the account"
         told.append(f"in version {version}, not {api_version()}")
     told += [f"{name} {', '.join(map(word, one[name]))}" for name in ("missing", "extra") if one[name]]
-    if one["secret_known"] is False:
+    if one["secret_configured"] is False:
         told.append("its secret is not in STRIPE_WEBHOOK_SECRET")
     id, status, url = (word(one[name]) for name in ("id", "status", "url"))
     return f"{id} {status} {url}: {'; '.join(told) or 'as it should be'}"

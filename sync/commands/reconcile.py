@@ -84,4 +84,4 @@ def _once(given: argparse.Namespace) -> "Report":
     patience = Throttle(given.rate, retry_all=False, outage_after=RUN_OUTAGE_AFTER)
     with Progress(sys.stderr, after=QUIET_FOR) as progress:
         options = {"full": given.full, "dry": given.dry_run, "owner_reads": given.owner_reads}
-        return run_once(**options, patience=patience, note=progress.show)
+        return run_once(**options, patience=patience, on_progress=progress.show)

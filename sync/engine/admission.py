@@ -12,7 +12,7 @@ from stripe_mongo_sync.models.event import object_id
 from stripe_mongo_sync.models.mirrored import QUESTIONS, REASONS
 from stripe_mongo_sync.models.state import STRIPE, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.errors import CannotReadStripe
 
 OTHERS = OTHER_ACCOUNT, OTHER_MODE = "of another account", "of the other mode"  # of such events, no body is stored
 SAMPLE = re.compile(r"(?:evt(?:_test)?|\w*)_0{14,}")  # as in the Dashboard's "send test event": evt_00000000000000
@@ -29,7 +29,7 @@ def sample(event: dict[str, Any]) -> bool:
 
 
 def why_not_ours(event: dict[str, Any], *, quick: bool) -> str | None:
-    """Return why an event is not of this account and mode, or None. Raises CannotLook if our account is unknown.
+    """Return why an event is not of this account and mode, or None. Raises CannotReadStripe if our account is unknown.
 
     `account` names the connected account that the event is about. `context` names the account that an event at an
     organization's endpoint belongs to, as a path of accounts that ends with it
@@ -60,13 +60,13 @@ def _is_account(event: dict[str, Any]) -> bool:
 
 
 def account(*, quick: bool = False) -> str:
-    """Return this database's Stripe account; bind a new database to the key's account. Raises CannotLook."""
+    """Return this database's Stripe account; bind a new database to the key's account. Raises CannotReadStripe."""
     known = State.read(STRIPE)
     if known is None:
         current().gateway.verify_account(quick=quick)
         known = State.read(STRIPE)
     if known is None:
-        raise CannotLook("the Stripe account of this database is not known yet: try again")
+        raise CannotReadStripe("the Stripe account of this database is not known yet: try again")
     return str(known["account"])
 
 

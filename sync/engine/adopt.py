@@ -46,7 +46,7 @@ class EventResult:
 
 
 def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> EventResult:
-    """Apply an event about an object that has no document. Raises CannotLook."""
+    """Apply an event about an object that has no document. Raises CannotReadStripe."""
     remote, evidence = event["data"]["object"], from_event(model, event)
     if model.resource.mirrored:
         return _copied(model, remote, evidence, quick=quick)
@@ -125,7 +125,7 @@ def _look_and_adopt(model: type[SyncedDocument], event: dict[str, Any]) -> Event
 def creation_key_of(model: type[SyncedDocument], remote: dict[str, Any], told_at: int) -> str | None:
     """Return the creation key of an object that an event of the second `told_at` is about, from its creation event.
 
-    None if the object was created without a key, or if no such event is listed. Raises CannotLook.
+    None if the object was created without a key, or if no such event is listed. Raises CannotReadStripe.
     """
     if not model.resource.has_created_event:
         return None

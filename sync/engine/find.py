@@ -15,7 +15,7 @@ from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.converge import IN_FLIGHT_LIMIT, RemoteState
 from stripe_mongo_sync.sync.engine.observations import request_key
 from stripe_mongo_sync.sync.engine.refresh import carries_correlation_id, resembles
-from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.errors import CannotReadStripe
 from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, LAG, list_pages, made_at
 
 CLOCK_SKEW = timedelta(minutes=5)  # how far our clock and Stripe's may differ
@@ -30,7 +30,10 @@ class Finder:
     _lists: dict[str, tuple[float, int, list[dict[str, Any]]]] = field(default_factory=dict)
 
     def find(self, document: SyncedDocument, now: datetime) -> tuple[RemoteState, str | None]:
-        """Return a pending creation's remote state, with its object's id or a reason for review. Raises CannotLook."""
+        """Return a pending creation's remote state, with its object's id or a reason for review.
+
+        Raises CannotReadStripe.
+        """
         operation = sure(document.operation)
         if now - operation.since > EVENT_RETENTION:
             return RemoteState.CANDIDATE, "its creation is older than Stripe's event list, so absence cannot be proved"
@@ -50,7 +53,7 @@ class Finder:
                 return RemoteState.PRESENT, remote["id"]
             if resembles(document, remote):
                 if document.resource.has_created_event and created is not None and now.timestamp() - created < LAG:
-                    raise CannotLook(
+                    raise CannotReadStripe(
                         f"{remote['id']} is less than {LAG} s old: its creation event may not be listed yet; the next "
                         "run decides"
                     )

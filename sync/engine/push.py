@@ -13,7 +13,7 @@ from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependent
 from stripe_mongo_sync.sync.engine.converge import RemoteState
 from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation, needs_refresh
 from stripe_mongo_sync.sync.engine.refresh import read_remote, refresh
-from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.errors import CannotReadStripe
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.about import of_operation
@@ -24,7 +24,7 @@ def push(document: SyncedDocument) -> SyncedDocument:
     """Send the pending operation, link its object, and return the document.
 
     Only a certain refusal ends the operation; without an answer it stays pending, and reconcile resolves it. Raises
-    CannotLook, with the operation deferred, for errors that concern more than this document.
+    CannotReadStripe, with the operation deferred, for errors that concern more than this document.
     """
     if composed := COMPOSITES.get(document.resource.kind):
         return composed.push(document)
@@ -36,7 +36,7 @@ def sent(document: SyncedDocument) -> tuple[SyncedDocument, dict[str, Any] | Non
     operation = sure(document.operation)
     try:
         answer = current().gateway.send(operation, of_operation(document))
-    except CannotLook as error:
+    except CannotReadStripe as error:
         why = str(error)
         finish_operation(document, lambda latest: latest.defer(why, backoff(operation.attempts)))
         raise
@@ -72,7 +72,7 @@ def _handle_not_found(document: SyncedDocument, refusal: Refusal) -> SyncedDocum
     """Handle a 404: the object is deleted, or an earlier attempt or the Dashboard has already ended it."""
     try:
         remote_state, reply = read_remote(document)
-    except CannotLook as error:
+    except CannotReadStripe as error:
         log.warning("%s %s cannot be read: %s", document.resource.kind, document.id, error)
     else:
         if remote_state == RemoteState.UP_TO_DATE and reply is not None:
@@ -138,7 +138,7 @@ def _declined(document: SyncedDocument, evidence: Observation) -> SyncedDocument
 def _look_or_wait(document: SyncedDocument) -> SyncedDocument:
     try:
         return refresh(document)
-    except CannotLook as error:
+    except CannotReadStripe as error:
         log.warning("%s %s cannot be read: %s", document.resource.kind, document.id, error)
         return document.fetch_latest()
 

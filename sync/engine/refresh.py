@@ -17,7 +17,7 @@ from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.belonging import clock_of, went_along
 from stripe_mongo_sync.sync.engine.converge import RemoteState
 from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation
-from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.errors import CannotReadStripe
 from stripe_mongo_sync.sync.stripe.answers import Reply
 
 LINKS_LAST = timedelta(days=30)  # Stripe promises 10 days; recorded links were dead after a month
@@ -26,7 +26,7 @@ LOOKS = 5  # reads of an object that changes between GETs; then the next run ref
 
 
 def read_remote(document: SyncedDocument, *, quick: bool = False) -> tuple[RemoteState, Reply | None]:
-    """Read the document's object, and return what the answer proves. Raises CannotLook.
+    """Read the document's object, and return what the answer proves. Raises CannotReadStripe.
 
     A stub proves a deletion, and so does a 404 if an owner of the object is deleted here. Any other 404 only shows
     that the object was not found. If Stripe has no GET for it, the snapshot is the answer.
@@ -61,7 +61,7 @@ def _done(document: SyncedDocument, remote: dict[str, Any]) -> bool:
 
 
 def refresh(document: SyncedDocument, *, quick: bool = False, deletion_reported: bool = False) -> SyncedDocument:
-    """Store what Stripe shows of an active document's object, and return the document. Raises CannotLook.
+    """Store what Stripe shows of an active document's object, and return the document. Raises CannotReadStripe.
 
     A stub proves a deletion, and so does a 404 after a deletion event. A 404 alone only makes the document due,
     because reconcile must first verify the Stripe account.
@@ -82,7 +82,7 @@ def refresh(document: SyncedDocument, *, quick: bool = False, deletion_reported:
             return seen
         document = document.fetch_latest()
     if quick:
-        raise CannotLook(f"{document.stripe_id} changed while it was read: the next run refreshes it")
+        raise CannotReadStripe(f"{document.stripe_id} changed while it was read: the next run refreshes it")
     return document
 
 
@@ -91,7 +91,7 @@ def with_links(document: SyncedDocument) -> tuple[SyncedDocument, bool]:
     because Stripe has not answered within 3 s.
     """
     if _may_be_dead(document):
-        with suppress(CannotLook):
+        with suppress(CannotReadStripe):
             document = refresh(document, quick=True)
         return document, not _may_be_dead(document)
     return document, True

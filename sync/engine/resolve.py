@@ -38,7 +38,7 @@ class Run:
     """What the resolving of many documents in one run shares."""
 
     dry: bool = False
-    brakes: CircuitBreaker = field(default_factory=CircuitBreaker)
+    breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     finder: Finder = field(default_factory=Finder)
     counts: Counter[str] = field(default_factory=Counter)
     edited: list[str] = field(default_factory=list)  # some of the documents that were edited by hand, with the fields
@@ -53,8 +53,8 @@ def resolve(
 ) -> None:
     """Apply the table's remedy to one document that is overdue at `now` and, unless the run is dry, claimed.
 
-    If its object was just `seen`, the document may also be one that is not overdue. Raises CannotLook, with nothing
-    changed but the document's lease.
+    If its object was just `seen`, the document may also be one that is not overdue. Raises CannotReadStripe; then only
+    the document's lease is changed.
     """
     if composed := COMPOSITES.get(document.resource.kind):
         foreign = Facts(document, now, current().installation).other_installation
@@ -128,7 +128,7 @@ def _do(
         case Remedy.MARK_DELETED:
             _mark_deleted(document, run)
         case Remedy.UNDO:
-            if not undo(document, run.brakes):
+            if not undo(document, run.breaker):
                 run.counts.update({"braked": 1, Remedy.UNDO: -1})
         case Remedy.LEAVE if document.resource.kind == CLOCK and document.status == Status.DELETED:
             run.counts[Remedy.MARK_DELETED] += let_go(document)
@@ -161,7 +161,7 @@ def _no_result(document: SyncedDocument) -> str:
 
 
 def look_at_absent(document: SyncedDocument, run: Run) -> bool:
-    """Read the object of an active document that its list does not show. Raises CannotLook.
+    """Read the object of an active document that its list does not show. Raises CannotReadStripe.
 
     Return False if the circuit breaker stopped it. An object that differs is stored. One that is not found is resolved
     by the table, unless the document is in review, in work, or was not found lately: then it is due by its lease.
@@ -181,7 +181,7 @@ def look_at_absent(document: SyncedDocument, run: Run) -> bool:
 
 
 def _mark_deleted(document: SyncedDocument, run: Run) -> None:
-    if not run.brakes.allow():
+    if not run.breaker.allow():
         run.counts.update({"braked": 1, Remedy.MARK_DELETED: -1})
         return
     gone = existence_of(document.stripe_id or "", "reconcile", deleted=True)

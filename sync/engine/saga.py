@@ -23,7 +23,7 @@ from stripe_mongo_sync.sync.engine.push import push, sent
 from stripe_mongo_sync.sync.engine.references import resolve_references, resolved
 from stripe_mongo_sync.sync.errors import (
     AlreadyExists,
-    CannotLook,
+    CannotReadStripe,
     Deleted,
     InProgress,
     InReview,
@@ -246,7 +246,7 @@ def _pushed(document: SyncedDocument) -> SyncedDocument:
         if document.resource.kind in COMPOSITES:
             return push(document)
         ended, problem = sent(document)
-    except CannotLook as error:
+    except CannotReadStripe as error:
         log.error("%s %s stays pending: %s", document.resource.kind, document.id, error)
         return document.fetch_latest()
     if problem is not None and ended.status == Status.ACTIVE:

@@ -51,8 +51,8 @@ class CircuitBreaker:
         return True
 
 
-def undo(document: SyncedDocument, brakes: CircuitBreaker) -> bool:
-    """Undo the orphans of a claimed document; return False if the circuit breaker stopped it. Raises CannotLook.
+def undo(document: SyncedDocument, breaker: CircuitBreaker) -> bool:
+    """Undo the orphans of a claimed document; return False if the circuit breaker stopped it. Raises CannotReadStripe.
 
     An orphan is undone only if no current document uses it and no money depends on it; otherwise the document is sent
     to review.
@@ -64,7 +64,7 @@ def undo(document: SyncedDocument, brakes: CircuitBreaker) -> bool:
             document.send_to_review(f"{orphan} should be undone, but {reason}")
             return True
         if is_usable(document, orphan):
-            if not brakes.allow():
+            if not breaker.allow():
                 return False
             sent = _undo(document, orphan)
             if sent is None:
@@ -96,7 +96,7 @@ def undo_blocker(document: SyncedDocument, orphan: str) -> str | None:
 
 
 def is_usable(document: SyncedDocument, orphan: str) -> bool:
-    """Whether the orphan must still be undone, as after a 404, which proves nothing. Raises CannotLook."""
+    """Whether the orphan must still be undone, as after a 404, which proves nothing. Raises CannotReadStripe."""
     resource = document.resource
     reply = current().gateway.get(resource.object_path(orphan))
     return reply is None or resource.is_usable(reply.remote)

@@ -33,7 +33,7 @@ from stripe_mongo_sync.sync.engine.observations import (
     request_key,
 )
 from stripe_mongo_sync.sync.engine.refresh import refresh
-from stripe_mongo_sync.sync.errors import CannotLook, Outage
+from stripe_mongo_sync.sync.errors import CannotReadStripe, Outage
 from stripe_mongo_sync.sync.inbox.thin import LOST, THIN, as_snapshot, told_in_full
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
@@ -136,7 +136,7 @@ def attempt(event: dict[str, Any], *, quick: bool) -> EventResult:
         return apply(event, quick=quick)
     except Outage:
         raise
-    except CannotLook as error:
+    except CannotReadStripe as error:
         return EventResult(EventState.RECEIVED, str(error))
     except Exception as error:  # a bug in our code must neither lose this event nor block the others
         if (why := unstorable(error)) is not None:
@@ -157,7 +157,7 @@ def unstorable(error: Exception) -> str | None:
 
 
 def apply(event: dict[str, Any], *, quick: bool) -> EventResult:
-    """Merge an event into its document, refresh the document where needed, and notify dependents. Raises CannotLook."""
+    """Merge an event into its document, refresh that where needed, and notify dependents. Raises CannotReadStripe."""
     event = told_in_full(event, quick=quick)
     reason = why_not_ours(event, quick=quick) or ("a sample: its object does not exist" if sample(event) else None)
     if reason:

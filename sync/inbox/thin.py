@@ -42,7 +42,7 @@ def told_in_full(event: dict[str, Any], *, quick: bool) -> dict[str, Any]:
     """Return an event with its object. A report of a lost event does not name it, so the report is read from Stripe.
 
     It is then applied as if the lost event came now, without content, so its object is read
-    (docs.stripe.com/webhooks/handle-irrecoverable-events). Raises CannotLook.
+    (docs.stripe.com/webhooks/handle-irrecoverable-events). Raises CannotReadStripe.
     """
     if event["type"] != LOST or event["data"]["object"] is not None:
         return event

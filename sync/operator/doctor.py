@@ -18,7 +18,7 @@ from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.database.in_force import deviations, in_force
 from stripe_mongo_sync.sync.database.indexes import COMMAND, gaps
 from stripe_mongo_sync.sync.database.strangers import neighbours
-from stripe_mongo_sync.sync.errors import BadKey, CannotLook, MissingPermission, WrongAccount
+from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, WrongAccount
 from stripe_mongo_sync.sync.inbox.checkpoint import require_continuity
 from stripe_mongo_sync.sync.operator.catalogue import kinds_of
 from stripe_mongo_sync.sync.operator.endpoint import Endpoint, list_endpoints
@@ -88,9 +88,9 @@ def _with_failure(check: Iterator[Finding]) -> Iterator[Finding]:
     except WrongAccount as error:
         told, _, do = str(error).partition(". Nothing was touched. ")
         yield Finding("stripe", Level.PROBLEM, told, do)
-    except CannotLook as error:
+    except CannotReadStripe as error:
         yield Finding(
-            "stripe", Level.UNSEEN, f"Stripe could not be read ({error})", error.do or "try again in a minute"
+            "stripe", Level.UNSEEN, f"Stripe could not be read ({error})", error.advice or "try again in a minute"
         )
 
 
@@ -108,8 +108,8 @@ def _account(found: Diagnosis) -> Reply | None:
         told.append(Finding("key", Level.PROBLEM, str(error), "correct STRIPE_SECRET_KEY or MONGODB_URI"))
     except MissingPermission as error:
         told.append(Finding("key", Level.PROBLEM, str(error), f"allow it to read the account, at {KEYS}"))
-    except CannotLook as error:
-        do = error.do or "try again; see https://status.stripe.com"
+    except CannotReadStripe as error:
+        do = error.advice or "try again; see https://status.stripe.com"
         told.append(Finding("key", Level.UNSEEN, f"Stripe could not be asked ({error})", do))
     else:
         if reply is not None:
@@ -161,7 +161,7 @@ def _permissions() -> Iterator[Finding]:
 
 def _endpoints(url: str | None) -> Iterator[Finding]:
     everything = list_endpoints()
-    ours = [each for each in everything if (each.url == url if url else each.ours)]
+    ours = [each for each in everything if (each.url == url if url else each.points_here)]
     if not ours:
         told = f"no webhook endpoint of this account points to {url or 'this service'}"
         told += f" ({len(everything)} point elsewhere)" if everything else ""
@@ -173,7 +173,7 @@ def _endpoints(url: str | None) -> Iterator[Finding]:
             yield Finding("endpoint", Level.PROBLEM, told, f"{do}; or name its address with --url")
     for endpoint in ours:
         beside = [other for other in ours if other is not endpoint and other.url == endpoint.url]
-        spare = any(other.right and other.known is not False for other in beside)
+        spare = any(other.is_correct and other.secret_configured is not False for other in beside)
         faults = list(_faults(endpoint, spare))
         told = f"{endpoint.id} sends all covered events to {word(endpoint.url)}"
         yield from faults or [Finding("endpoint", Level.OK, told)]
@@ -203,7 +203,7 @@ def _faults(endpoint: Endpoint, spare: bool) -> Iterator[Finding]:
         version = word(endpoint.version) if endpoint.version else "of the account"
         told = f"{id} sends version {version}, not {api_version()}: each event costs a GET"
         yield Finding("endpoint", Level.WARNING, told, f"`endpoint roll {id}` creates one in our version")
-    if endpoint.known is False:
+    if endpoint.secret_configured is False:
         told = f"STRIPE_WEBHOOK_SECRET lacks the secret of {id}, so its events are refused"
         yield Finding("endpoint", bad, told, f"add it; if it is lost, `endpoint roll {id}`")
 

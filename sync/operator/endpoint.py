@@ -15,7 +15,7 @@ from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.mirrored import QUESTIONS
 from stripe_mongo_sync.models.state import ENDPOINT, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.errors import CannotLook, NotFound, NotPossible
+from stripe_mongo_sync.sync.errors import CannotReadStripe, NotFound, NotPossible
 from stripe_mongo_sync.sync.operator.catalogue import NAMED, covered_events
 from stripe_mongo_sync.sync.process.deadline import prompt
 from stripe_mongo_sync.sync.settings import is_http
@@ -45,7 +45,7 @@ class Endpoint:
         return str(self.remote["url"])
 
     @property
-    def ours(self) -> bool:
+    def points_here(self) -> bool:
         """Whether it seems to point to this service."""
         return self.digest is not None or urlsplit(self.url).path.rstrip("/").endswith(OURS)
 
@@ -78,14 +78,14 @@ class Endpoint:
         return sorted(set(self.remote["enabled_events"]) - set(covered_events()))
 
     @property
-    def known(self) -> bool | None:
+    def secret_configured(self) -> bool | None:
         """Whether STRIPE_WEBHOOK_SECRET contains its secret; None when it was not created here."""
         if self.digest is None:
             return None
         return self.digest in {_digest(secret) for secret in current().settings.webhook_secrets}
 
     @property
-    def right(self) -> bool:
+    def is_correct(self) -> bool:
         """Whether it sends all covered events in our version, and none that expects a decision."""
         return self.enabled and not self.missing and not self.questions and self.version == api_version()
 
@@ -94,12 +94,14 @@ class Endpoint:
         return {
             "id": self.id,
             "url": self.url,
-            "ours": self.ours,
+            "points_here": self.points_here,
             "status": self.remote.get("status"),
             "api_version": self.version,
             "missing": self.missing,
             "extra": self.extra,
-            "secret_known": self.known,
+            "secret_configured": self.secret_configured,
+            "ours": self.points_here,  # an old name, as is the next: until 0.3
+            "secret_known": self.secret_configured,
         }
 
 
@@ -117,7 +119,7 @@ def _endpoint(remote: dict[str, Any]) -> Endpoint:
 
 
 def list_endpoints() -> list[Endpoint]:
-    """Return the webhook endpoints of this account and mode. Raises CannotLook."""
+    """Return the webhook endpoints of this account and mode. Raises CannotReadStripe."""
     return [_endpoint(remote) for page in current().gateway.pages(PATH) for remote in page.remote["data"]]
 
 
@@ -129,19 +131,19 @@ def endpoint_of(id: str | None) -> Endpoint:
         if named is None:
             raise NotFound(f"Stripe has no webhook endpoint {ascii(id)[1:-1]}: see `endpoint list`.")
         return named
-    ours = [endpoint for endpoint in found if endpoint.ours]
-    if len(ours) == 1:
-        return ours[0]
-    if not ours:
+    here = [endpoint for endpoint in found if endpoint.points_here]
+    if len(here) == 1:
+        return here[0]
+    if not here:
         raise NotFound("No webhook endpoint points here: create one with `endpoint create URL`.")
-    raise NotPossible(f"Several endpoints point here. Name one: {', '.join(endpoint.id for endpoint in ours)}.")
+    raise NotPossible(f"Several endpoints point here. Name one: {', '.join(endpoint.id for endpoint in here)}.")
 
 
 @prompt
 def create(url: str) -> tuple[Endpoint, str]:
     """Create an endpoint for a new address; return it and its secret, which cannot be read again.
 
-    Raises NotPossible; CannotLook when Stripe's reply was lost, and the secret with it.
+    Raises NotPossible; CannotReadStripe when Stripe's reply was lost, and the secret with it.
     """
     live = current().settings.livemode
     if not is_http(url) or (live and urlsplit(url).scheme != "https"):
@@ -179,8 +181,8 @@ def update(endpoint: Endpoint) -> Endpoint:
 
 @prompt
 def delete(old: Endpoint, *, force: bool = False) -> None:
-    """Delete an endpoint at Stripe, unless events would then be lost. Raises NotPossible; CannotLook."""
-    if not force and old.ours and old.enabled:
+    """Delete an endpoint at Stripe, unless events would then be lost. Raises NotPossible; CannotReadStripe."""
+    if not force and old.points_here and old.enabled:
         _require_successor(old)
     answer = current().gateway.write(Call(f"{PATH}/{old.id}", {}, "delete"), of_id(old.id))
     if not (isinstance(answer, Refusal) and answer.not_found):  # it is deleted already
@@ -189,12 +191,12 @@ def delete(old: Endpoint, *, force: bool = False) -> None:
 
 
 def _require_successor(old: Endpoint) -> None:
-    right = [each for each in list_endpoints() if each.url == old.url and each.id != old.id and each.right]
-    if not right:
+    correct = [each for each in list_endpoints() if each.url == old.url and each.id != old.id and each.is_correct]
+    if not correct:
         raise NotPossible("No other endpoint sends these events here: run `endpoint roll` first, or use --force.")
-    if not any(each.known for each in right):
+    if not any(each.secret_configured for each in correct):
         raise NotPossible(
-            f"STRIPE_WEBHOOK_SECRET lacks the secret of {right[0].id}. Add it, restart the service, and try again; "
+            f"STRIPE_WEBHOOK_SECRET lacks the secret of {correct[0].id}. Add it, restart the service, and try again; "
             "if you are sure, use --force."
         )
 
@@ -213,7 +215,7 @@ def _done(answer: Answer) -> dict[str, Any]:
         case Refusal(problem=problem):
             raise NotPossible(f"Stripe refused: {problem['message']}")
         case Unknown(reason=why):
-            raise CannotLook(
+            raise CannotReadStripe(
                 f"It is not known whether Stripe did it ({why}). See `endpoint list`, and delete an endpoint whose "
                 "secret was not shown."
             )

@@ -24,21 +24,21 @@ class Finding:
 
     check: str
     level: Level
-    told: str
-    do: str = ""  # empty when nothing is to be done
+    message: str
+    advice: str = ""  # empty when nothing is to be done
 
     def __str__(self) -> str:
-        return f"{self.told}: {self.do}" if self.do else self.told
+        return f"{self.message}: {self.advice}" if self.advice else self.message
 
     @property
     def line(self) -> str:
         """The finding as a line of a report. Only our advice follows an arrow, so other texts have theirs escaped."""
-        told = self.told.replace("→", ascii("→")[1:-1])
-        return f"{MARKS[self.level]} {self.check}: {told}{f' → {self.do}' if self.do else ''}"
+        message = self.message.replace("→", ascii("→")[1:-1])
+        return f"{MARKS[self.level]} {self.check}: {message}{f' → {self.advice}' if self.advice else ''}"
 
     def as_json(self) -> dict[str, Any]:
-        """Return the finding as an entry of a JSON report."""
-        return asdict(self)
+        """Return the finding as an entry of a JSON report; `told` and `do` are old names, until 0.3."""
+        return {**asdict(self), "told": self.message, "do": self.advice}
 
 
 def exit_code(findings: Iterable[Finding]) -> int:

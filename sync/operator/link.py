@@ -49,7 +49,7 @@ class Linked:
 def linked(document: SyncedDocument, stripe_id: str, *, force: bool = False) -> Linked:
     """Link an object to a pending document; at a rolled-back one it becomes an orphan, which is undone.
 
-    Raises Differs when the object is not as it was staged, unless `force` is given; NotPossible; CannotLook.
+    Raises Differs when the object is not as it was staged, unless `force` is given; NotPossible; CannotReadStripe.
     """
     model = type(document)
     if document.status not in (Status.PENDING, Status.ROLLED_BACK) or document.resource.kind in COMPOSITES:

@@ -51,13 +51,13 @@ class Health:
     facts: dict[str, Any] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
 
-    def problem(self, check: str, told: str, do: str) -> None:
+    def problem(self, check: str, message: str, advice: str) -> None:
         """Add a finding that needs an operator, and the advice."""
-        self.findings.append(Finding(check, Level.PROBLEM, told, do))
+        self.findings.append(Finding(check, Level.PROBLEM, message, advice))
 
-    def warning(self, check: str, told: str, do: str) -> None:
+    def warning(self, check: str, message: str, advice: str) -> None:
         """Add a finding that deserves attention, and the advice."""
-        self.findings.append(Finding(check, Level.WARNING, told, do))
+        self.findings.append(Finding(check, Level.WARNING, message, advice))
 
     @property
     def exit_code(self) -> int:
@@ -109,7 +109,7 @@ def status() -> Health:
         told = f"circuit breaker open since {latch['at']:%F %R} UTC: a run reached its limit"
         told += f" of {latch['cap']} undos and deletions"
         do = "check what `reconcile --full --dry-run` would do, then run `operations reset-breaker`"
-        health.problem("brakes", told, do)
+        health.problem("circuit_breaker", told, do)
     version = State.read(OTHER_VERSION)
     if version is not None and now - version["at"] < timedelta(days=1):
         told = f"events come in API version {word(version['version'])}, not {api_version()}, and each costs a GET"

@@ -12,7 +12,7 @@ from typing import Any
 from pymongo.errors import PyMongoError
 
 from stripe_mongo_sync.models.rows.claimable import Broken, is_away
-from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.errors import CannotReadStripe
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
@@ -21,13 +21,13 @@ from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 def isolated(counts: Counter[str], about: str, aside: Callable[[], object] = lambda: None) -> Iterator[None]:
     """Count any error of one row as one `failed`, drop its other counts, and put the row `aside`.
 
-    Raises CannotLook, Stopped, and PyMongoError if MongoDB does not answer or the row cannot be put aside.
+    Raises CannotReadStripe, Stopped, and PyMongoError if MongoDB does not answer or the row cannot be put aside.
     """
     before = counts.copy()
     with STOP.in_hand():
         try:
             yield
-        except (CannotLook, Stopped):
+        except (CannotReadStripe, Stopped):
             raise
         except Exception as error:
             if isinstance(error, PyMongoError) and is_away(error):

@@ -16,7 +16,7 @@ BACK, DELETED, HELD = "back", "deleted", "held"  # the outcomes, in the words of
 
 
 def bring_back(document: SyncedDocument, *, dry: bool = False) -> str:
-    """Make a deleted document active again if its object exists; return the outcome. Raises CannotLook.
+    """Make a deleted document active again if its object exists; return the outcome. Raises CannotReadStripe.
 
     When that is impossible (another customer has its username, or it was erased), the document is put in review.
     """

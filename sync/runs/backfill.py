@@ -13,7 +13,7 @@ from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.composite import NEEDED
-from stripe_mongo_sync.sync.errors import BadKey, BadSettings, CannotLook, Outage, WrongAccount
+from stripe_mongo_sync.sync.errors import BadKey, BadSettings, CannotReadStripe, Outage, WrongAccount
 from stripe_mongo_sync.sync.inbox.checkpoint import since as events_since
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
@@ -37,13 +37,13 @@ def backfill(
     restart: bool = False,
     owner_reads: int = OWNER_READS,
     patience: Throttle,
-    note: OnProgress = no_progress,
+    on_progress: OnProgress = no_progress,
 ) -> Backfill:
-    """Copy the `wanted` kinds, by default all of them, and call `note` after each page.
+    """Copy the `wanted` kinds, by default all of them, and call `on_progress` after each page.
 
     Each run spends `owner_reads` GETs on lists that need an owner. An unfinished backfill is resumed, unless `restart`
     is given; a finished one starts again. What cannot be read or stored is in the report. Raises BadSettings, or
-    CannotLook (WrongAccount, BadKey) before anything was read.
+    CannotReadStripe (WrongAccount, BadKey) before anything was read.
     """
     models = chosen(wanted)
     if not current().settings.adopt:
@@ -52,7 +52,7 @@ def backfill(
         raise BadSettings(["ADOPT=no: objects created elsewhere get no document here, so there is nothing to copy"])
     with patience.active():
         current().gateway.verify_account()
-        migrate(note)  # else what an older version stored would count as drift
+        migrate(on_progress)  # else what an older version stored would count as drift
         name = " ".join(["backfill", *(models if wanted else ()), *([] if since is None else [f"since {since}"])])
         owners = Owners({*models}, since=since, reads=owner_reads)
         whole = Backfill(name, models, since, int(clock.now().timestamp()), events_since(None) + LAG, owners)
@@ -60,7 +60,7 @@ def backfill(
             whole.resume()
         whole.account_created = _account_created() if since is None else None
         try:
-            _copy_all(whole, note, asked=bool(wanted))
+            _copy_all(whole, on_progress, asked=bool(wanted))
         except Stopped:
             whole.stopped = True
     if whole.finished:
@@ -91,20 +91,20 @@ def _plain(name: str) -> str:
 def _account_created() -> int | None:
     try:
         account = current().gateway.get("/v1/account")
-    except CannotLook:  # a restricted key may not read it; then the progress is unknown
+    except CannotReadStripe:  # a restricted key may not read it; then the progress is unknown
         return None
     told = account and account.remote.get("created")
     return told if isinstance(told, int) else None
 
 
-def _copy_all(whole: Backfill, note: OnProgress, *, asked: bool) -> None:
+def _copy_all(whole: Backfill, on_progress: OnProgress, *, asked: bool) -> None:
     silent = False
     for kind in whole.listed:
         model, part = whole.models[kind], whole.parts.setdefault(kind, KindProgress())
         if part.done:
             continue
         try:
-            _copy(whole, kind, note)
+            _copy(whole, kind, on_progress)
             silent = False
         except (BadKey, WrongAccount) as error:
             whole.unseen.append(str(error))
@@ -114,17 +114,17 @@ def _copy_all(whole: Backfill, note: OnProgress, *, asked: bool) -> None:
             if silent:
                 return  # two in a row: the outage is Stripe's, not this kind's
             silent = True
-        except CannotLook as error:
+        except CannotReadStripe as error:
             log.warning("%s cannot be read: %s", kind, error)
             if is_not_there(current().gateway, error, model) and not asked:
                 part.missing, part.done = str(error), True
                 whole.store()
             else:
                 whole.unseen.append(f"{kind}: {error}")
-    _copy_owned(whole, note, asked=asked)
+    _copy_owned(whole, on_progress, asked=asked)
 
 
-def _copy_owned(whole: Backfill, note: OnProgress, *, asked: bool) -> None:
+def _copy_owned(whole: Backfill, on_progress: OnProgress, *, asked: bool) -> None:
     comparisons: dict[str, Comparison] = {}
 
     def take(kind: str, page: Reply) -> None:
@@ -135,7 +135,7 @@ def _copy_owned(whole: Backfill, note: OnProgress, *, asked: bool) -> None:
 
     def tell(walk: Walk) -> None:
         whole.store()
-        note(whole.walked(walk))
+        on_progress(whole.walked(walk))
 
     owners = whole.owners
     for walk in owners.unfinished:
@@ -143,21 +143,21 @@ def _copy_owned(whole: Backfill, note: OnProgress, *, asked: bool) -> None:
     unread = {kind for kind in whole.listed if not whole.parts[kind].done}  # the report says why
     try:
         owners.read(take, tell, but=unread)
-    except CannotLook as error:
+    except CannotReadStripe as error:
         whole.unseen.append(str(error))
     refused = owners.unseen | (owners.missing if asked else {})
     whole.unseen.extend(f"{name}: {why}" for name, why in refused.items())
 
 
-def _copy(whole: Backfill, kind: str, note: OnProgress) -> None:
+def _copy(whole: Backfill, kind: str, on_progress: OnProgress) -> None:
     model, part = whole.models[kind], whole.parts[kind]
     comparison = Comparison(model, report=part.trouble, counts=part.counts)
-    for page, mark in pages_with_cursor(current().gateway, model, whole.since, part.mark):
+    for page, cursor in pages_with_cursor(current().gateway, model, whole.since, part.mark):
         comparison.page(page)
-        part.mark = mark
+        part.mark = cursor
         whole.store()
-        note(whole.step(kind))
+        on_progress(whole.step(kind))
         STOP.here()
     part.done = True
     whole.store()
-    note(whole.step(kind))
+    on_progress(whole.step(kind))

@@ -25,7 +25,7 @@ from stripe_mongo_sync.sync.engine.adopt import ADOPTION_DELAY, adopt_unless_our
 from stripe_mongo_sync.sync.engine.composite import has_dependents, needed, notify_dependents
 from stripe_mongo_sync.sync.engine.observations import from_page, is_new_incarnation, merge_observation
 from stripe_mongo_sync.sync.engine.refresh import refresh
-from stripe_mongo_sync.sync.errors import CannotLook, NoOwner
+from stripe_mongo_sync.sync.errors import CannotReadStripe, NoOwner
 from stripe_mongo_sync.sync.inbox.inbox import UNSTORABLE, unstorable
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
@@ -61,7 +61,7 @@ class Comparison:
         self._makers = CreationKeys(self.model)
 
     def page(self, page: Reply) -> list[str]:
-        """Compare the objects of a page, and return their ids. Raises CannotLook."""
+        """Compare the objects of a page, and return their ids. Raises CannotReadStripe."""
         remotes: dict[str, Json] = {}
         for remote in page.remote["data"]:
             if has_id(remote):
@@ -179,7 +179,7 @@ class Comparison:
 
     def _twins(self, ids: list[str]) -> set[str]:
         owners = self.model.with_orphans(*ids)
-        return {twin for owner in owners for twin in (*owner.orphans, *owner.undone)}
+        return {orphan for owner in owners for orphan in (*owner.orphans, *owner.undone)}
 
     def _adopt(self, evidence: list[Observation], page: Reply) -> None:
         if not evidence:
@@ -235,7 +235,7 @@ class Comparison:
         with STOP.in_hand():
             try:
                 yield
-            except (CannotLook, Stopped):
+            except (CannotReadStripe, Stopped):
                 raise
             except (*UNSTORABLE, OperationFailure) as error:
                 if (why := unstorable(error)) is None:

@@ -34,7 +34,7 @@ class CreationKeys:
         self._keys: dict[str, Creation] = {}  # by the object
 
     def of(self, remotes: Sequence[dict[str, Any]], now: int) -> dict[str, str]:
-        """Return the keys, ours or another installation's, that made some of these. Raises CannotLook.
+        """Return the keys, ours or another installation's, that made some of these. Raises CannotReadStripe.
 
         What is older than Stripe's list of events, or was made without such a key, has none.
         """

@@ -36,7 +36,7 @@ def tell_log(document: SyncedDocument, fields: list[str]) -> None:
 def put_right(document: SyncedDocument, fields: list[str], sight: Observation | None = None) -> None:
     """Bring a document whose `fields` were edited to what Stripe has; `sight` is how a list just showed its object.
 
-    Written only if nothing changed since the document was read; else the next comparison sees. Raises CannotLook.
+    Written only if nothing changed since the document was read; else the next comparison sees. Raises CannotReadStripe.
     """
     if document.status == Status.DELETED:
         became = bring_back(document)

@@ -17,7 +17,7 @@ from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.state import OWNERS, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.resolve import Run, look_at_absent
-from stripe_mongo_sync.sync.errors import CannotLook, MissingPermission, ReadRefused
+from stripe_mongo_sync.sync.errors import CannotReadStripe, MissingPermission, ReadRefused
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.isolation import counted, isolated
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
@@ -48,8 +48,9 @@ class Coverage:
 def compare_everything(
     run: Run, left_out: dict[str, str], coverage: Coverage, *, absent: bool, owner_reads: int = OWNER_READS
 ) -> None:
-    """Compare every kind except those in `left_out`, to which a kind is added that may not be read. Raises CannotLook.
+    """Compare every kind except those in `left_out`, and add to that each kind that may not be read.
 
+    Raises CannotReadStripe.
     With `absent`, compare also the kinds that have no document yet. Not every account has them (issuing, treasury, …),
     so a refused list of such a kind is no failure. Lists that need an owner are compared with `owner_reads` GETs; the
     next comparison continues there.
@@ -58,7 +59,7 @@ def compare_everything(
     of_clocks, begun = _customers_of_clocks(), having(present_kinds().values(), AWAKE)
     for model in having(present_kinds().values(), MISNAMED):  # first: else their objects pass for new
         _put_right(model, MISNAMED, run, left_out)
-    refused: dict[str, CannotLook] = {}
+    refused: dict[str, CannotReadStripe] = {}
     for kind, model in models.items():
         if not model.resource.listable:
             continue
@@ -86,7 +87,7 @@ def compare_everything(
 def _compare_list(model: Model, run: Run) -> set[int]:
     """Compare what Stripe lists; return a hash of each id that it does."""
     seen: set[int] = set()  # hashes: a million of them take some 60 MB, their ids three times that
-    comparison = Comparison(model, dry=run.dry, on_edit=partial(_note, run))
+    comparison = Comparison(model, dry=run.dry, on_edit=partial(_record_edit, run))
     for page in list_pages(current().gateway, model):
         seen.update(map(hash, comparison.page(page)))
         STOP.here()
@@ -129,14 +130,14 @@ def _put_right(model: Model, where: dict[str, Any], run: Run, left_out: dict[str
 
 
 def _edited(document: SyncedDocument, run: Run) -> bool:
-    """Return whether a document was edited by hand; if so, restore it. Raises CannotLook."""
+    """Return whether a document was edited by hand; if so, restore it. Raises CannotReadStripe."""
     about = f"{document.resource.kind} {document.id}"
     with isolated(run.counts, about):
         if not (fields := edits(document)):
             return False
         if hash(document.id) not in run.known_edits:
             run.counts["drift"] += 1
-            _note(run, document, fields)
+            _record_edit(run, document, fields)
         if not run.dry:
             try:
                 put_right(document, fields)
@@ -146,7 +147,7 @@ def _edited(document: SyncedDocument, run: Run) -> bool:
     return True
 
 
-def _note(run: Run, document: SyncedDocument, fields: list[str]) -> None:
+def _record_edit(run: Run, document: SyncedDocument, fields: list[str]) -> None:
     tell_log(document, fields)
     run.counts["edited"] += 1
     run.known_edits.add(hash(document.id))
@@ -180,7 +181,7 @@ def _compare_owned(
     seen: dict[str, set[int]] = defaultdict(set)
 
     def take(kind: str, page: Reply) -> None:
-        new = Comparison(models[kind], dry=run.dry, on_edit=partial(_note, run))
+        new = Comparison(models[kind], dry=run.dry, on_edit=partial(_record_edit, run))
         comparison = comparisons.setdefault(kind, new)
         seen[kind].update(map(hash, comparison.page(page)))
 

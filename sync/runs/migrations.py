@@ -60,21 +60,21 @@ class Migration:
     ends: Callable[[], None] = lambda: None
 
 
-def migrate(note: OnProgress) -> None:
-    """Run the migrations that are not done. `note` gets the progress and may stop them; the next run continues."""
+def migrate(on_progress: OnProgress) -> None:
+    """Run the migrations that are not done. `on_progress` may stop them; the next run continues."""
     known = State.read(MIGRATIONS) or {}
     if migrated(known):
         return
     done, place = list(known.get("done", [])), known.get("place")
     for migration in MIGRATED:
         if migration.name not in done:
-            _do(migration, done, place if place and place["name"] == migration.name else None, note)
+            _do(migration, done, place if place and place["name"] == migration.name else None, on_progress)
             done.append(migration.name)
             State.write(MIGRATIONS, {"done": done, "place": None})
     settle(current().settings)
 
 
-def _do(migration: Migration, done: list[str], at: Row | None, note: OnProgress) -> None:
+def _do(migration: Migration, done: list[str], at: Row | None, on_progress: OnProgress) -> None:
     read = changed = 0
     for part in sorted(migration.parts(), key=lambda part: part.collection):
         if at and part.collection < at["collection"]:
@@ -86,7 +86,7 @@ def _do(migration: Migration, done: list[str], at: Row | None, note: OnProgress)
             if len(rows) == BATCH:
                 place = {"name": migration.name, "collection": part.collection, "after": after}
                 State.write(MIGRATIONS, {"done": done, "place": place})
-            note(ProgressStep("migrations", "0/3", read))
+            on_progress(ProgressStep("migrations", "0/3", read))
             STOP.here()
     migration.ends()
     if changed:

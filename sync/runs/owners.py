@@ -10,7 +10,7 @@ from typing import Any
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.owned import CLOCK, OWNED, OWNERS, Owned
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.errors import CannotLook, MissingPermission, NoOwner, ReadRefused
+from stripe_mongo_sync.sync.errors import CannotReadStripe, MissingPermission, NoOwner, ReadRefused
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.stripe.answers import Reply
@@ -78,17 +78,19 @@ class Owners:
             if each["owner"] in self.walks:
                 self.walks[each["owner"]] = Walk.recalled(each)
 
-    def read(self, take: Take, note: Callable[[Walk], None] = lambda walk: None, *, but: Collection[str] = ()) -> None:
-        """Ask owners as long as there are reads left; `take` what they have, and `note` each. Raises CannotLook.
+    def read(
+        self, take: Take, on_walk: Callable[[Walk], None] = lambda walk: None, *, but: Collection[str] = ()
+    ) -> None:
+        """Read the lists of owners while there are reads left: `take` gets each page, and `on_walk` the progress.
 
-        Owners of the kinds of `but` are not asked.
+        Owners of the kinds in `but` are skipped. Raises CannotReadStripe.
         """
         self._take = take
         for walk in self.unfinished:
             if walk.owner not in but:
-                self._go_on(walk, note)
+                self._go_on(walk, on_walk)
 
-    def _go_on(self, walk: Walk, note: Callable[[Walk], None]) -> None:
+    def _go_on(self, walk: Walk, on_walk: Callable[[Walk], None]) -> None:
         model = kinds()[walk.owner]
         try:
             for page in list_pages(current().gateway, model, None, walk.mark) if self.reads > 0 else ():
@@ -99,7 +101,7 @@ class Owners:
                     STOP.here()
                     self._ask(walk.owner, owner, page)
                     walk.mark, walk.asked = ListCursor(owner["id"], created_second(owner)), walk.asked + 1
-                    note(walk)
+                    on_walk(walk)
             walk.done = self.reads > 0
         except (MissingPermission, ReadRefused) as error:
             walk.done = self._refused(f"what each {walk.owner} has", error, walk.owner)
@@ -154,7 +156,7 @@ class Owners:
             and (self.wanted.intersection(owned.kinds) or (owner == CLOCK and "customer" in owned.kinds and deeper))
         ]
 
-    def _refused(self, name: str, error: CannotLook, *of: str) -> bool:
+    def _refused(self, name: str, error: CannotReadStripe, *of: str) -> bool:
         is_missing = is_not_there(current().gateway, error, *(kinds()[kind] for kind in of))
         (self.missing if is_missing else self.unseen)[name] = str(error)
         return is_missing

@@ -28,7 +28,7 @@ def no_progress(step: ProgressStep) -> None:
 class Backlog:
     """A step that works through a backlog, perhaps with other runs: what is left shows the progress."""
 
-    note: OnProgress
+    on_progress: OnProgress
     name: str
     place: str
     left: Callable[[], int]
@@ -38,12 +38,12 @@ class Backlog:
     def advance(self) -> None:
         """Count one more, and report it."""
         self.count += 1
-        self.note(ProgressStep(self.name, self.place, self.count, self._share))
+        self.on_progress(ProgressStep(self.name, self.place, self.count, self._share))
 
     def end(self) -> None:
         """Report that nothing is left."""
         if self.count:
-            self.note(ProgressStep(self.name, self.place, self.count, lambda: 1.0, done=True))
+            self.on_progress(ProgressStep(self.name, self.place, self.count, lambda: 1.0, done=True))
 
     def _share(self) -> float:
         left = self.left()

@@ -19,7 +19,7 @@ from stripe_mongo_sync.models.rows.tally import count, count_each, having
 from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
-from stripe_mongo_sync.sync.errors import BadKey, CannotLook, MissingPermission, Outage, WrongAccount
+from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, Outage, WrongAccount
 from stripe_mongo_sync.sync.inbox.checkpoint import (
     apply_missed_events,
     move_checkpoint,
@@ -90,11 +90,11 @@ class Report:
 
 
 @dataclass
-class NotedRun(Run):
+class ReportedRun(Run):
     """A run that reports its progress."""
 
-    note: OnProgress = no_progress
-    read: int = 0  # events of Stripe's list
+    on_progress: OnProgress = no_progress
+    events_read: int = 0  # events of Stripe's list
 
 
 def run_once(
@@ -103,19 +103,19 @@ def run_once(
     dry: bool = False,
     owner_reads: int = OWNER_READS,
     patience: Throttle | None = None,
-    note: OnProgress = no_progress,
+    on_progress: OnProgress = no_progress,
 ) -> Report:
-    """Reconcile once. CannotLook is not raised but in the report. With `dry`, write nothing.
+    """Reconcile once. CannotReadStripe is not raised but in the report. With `dry`, write nothing.
 
     A full comparison spends `owner_reads` GETs on lists that need an owner. `patience` throttles the requests to
-    Stripe. `note` gets the progress, and may stop the run.
+    Stripe. `on_progress` gets the progress, and may stop the run.
     """
     report = Report(full=full)
-    run = NotedRun(dry=dry, counts=report.counts, edited=report.edited, note=note)
+    run = ReportedRun(dry=dry, counts=report.counts, edited=report.edited, on_progress=on_progress)
     try:
         with patience.active() if patience else nullcontext():
             _run(report, run, owner_reads)
-    except CannotLook as error:
+    except CannotReadStripe as error:
         report.unseen.append(str(error))
     except Stopped:
         report.stopped = True
@@ -130,11 +130,11 @@ def run_once(
     return report
 
 
-def _run(report: Report, run: NotedRun, owner_reads: int) -> None:
+def _run(report: Report, run: ReportedRun, owner_reads: int) -> None:
     asked = report.full
     current().gateway.verify_account(bind=not run.dry)
     if not run.dry:
-        migrate(run.note)
+        migrate(run.on_progress)
     checkpoint = State.read(CHECKPOINT)
     begin = since(checkpoint)
     pages = current().gateway.pages("/v1/events", created={"gte": begin})
@@ -165,9 +165,9 @@ def _run(report: Report, run: NotedRun, owner_reads: int) -> None:
         move_checkpoint(checkpoint, newest)
 
 
-def drain_inbox(run: NotedRun) -> None:
+def drain_inbox(run: ReportedRun) -> None:
     """Apply what is due in the inbox."""
-    inbox = Backlog(run.note, "inbox", INBOX, lambda: Event.objects(__raw__=clock.overdue(clock.now())).count())
+    inbox = Backlog(run.on_progress, "inbox", INBOX, lambda: Event.objects(__raw__=clock.overdue(clock.now())).count())
 
     def noted(state: EventState) -> None:
         run.counts[f"event_{state}"] += 1
@@ -177,17 +177,17 @@ def drain_inbox(run: NotedRun) -> None:
     inbox.end()
 
 
-def report_progress(page: Reply, now: int, since: int, run: NotedRun) -> None:
+def report_progress(page: Reply, now: int, since: int, run: ReportedRun) -> None:
     """Report how far the list of events is read. It is newest first, so the age of the events shows it."""
     events, more = page.remote["data"], bool(page.remote.get("has_more"))
-    run.read += len(events)
+    run.events_read += len(events)
     oldest = events[-1]["created"] if more and has_id(events[-1]) else now
     share = (now - oldest) / (now - since) if more else 1.0
-    run.note(ProgressStep("events", EVENTS, run.read, lambda: min(max(share, 0.0), 1.0), done=not more))
+    run.on_progress(ProgressStep("events", EVENTS, run.events_read, lambda: min(max(share, 0.0), 1.0), done=not more))
     STOP.here()
 
 
-def resolve_overdue(run: NotedRun) -> dict[str, str]:
+def resolve_overdue(run: ReportedRun) -> dict[str, str]:
     """Claim and resolve every overdue document; return the kinds and documents that were left out, and why."""
     left_out: dict[str, str] = {}
     moment, present = clock.now(), present_kinds()
@@ -207,9 +207,9 @@ def resolve_overdue(run: NotedRun) -> dict[str, str]:
     return left_out
 
 
-def _resolve_kind(model: type[SyncedDocument], run: NotedRun, moment: datetime, left_out: dict[str, str]) -> None:
+def _resolve_kind(model: type[SyncedDocument], run: ReportedRun, moment: datetime, left_out: dict[str, str]) -> None:
     due = clock.overdue(moment)
-    overdue = Backlog(run.note, f"overdue {model.plural()}", OVERDUE, lambda: model.objects(__raw__=due).count())
+    overdue = Backlog(run.on_progress, f"overdue {model.plural()}", OVERDUE, lambda: model.objects(__raw__=due).count())
     failed = 0
     for claimed in model.claim_due(moment, counted(run.counts, model.resource.kind)):
         failure = _resolve_claimed(claimed, run)
@@ -220,7 +220,7 @@ def _resolve_kind(model: type[SyncedDocument], run: NotedRun, moment: datetime, 
             if len(left_out) < SHOWN:
                 left_out[about] = failure
         if failure and failed > MAX_FAILURES_IN_A_ROW:
-            raise CannotLook(failure)
+            raise CannotReadStripe(failure)
         overdue.advance()
     overdue.end()
 
@@ -234,7 +234,7 @@ def _resolve_claimed(claimed: SyncedDocument, run: Run) -> str | None:
         about = f"{claimed.resource.kind} {claimed.id}"
         with isolated(run.counts, about, lambda: set_aside(rows, claimed.id, wait)):
             resolve(claimed, run, claimed.claimed_at)
-    except CannotLook as error:
+    except CannotReadStripe as error:
         claimed.reschedule(wait)
         if isinstance(error, MissingPermission | BadKey | WrongAccount | Outage):
             raise

@@ -14,7 +14,7 @@ from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.rows.username import LONGEST
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.saga import act, create
-from stripe_mongo_sync.sync.errors import CannotLook, NotFound, Refused, Unavailable
+from stripe_mongo_sync.sync.errors import CannotReadStripe, NotFound, Refused, Unavailable
 from stripe_mongo_sync.sync.process.deadline import prompt
 from stripe_mongo_sync.sync.shop.documents import asking
 from stripe_mongo_sync.sync.stripe.about import an
@@ -63,7 +63,7 @@ def open_portal(customer: Customer | str, return_url: str | None = None) -> dict
 
     The customer is the document, or the username of one. Anybody with the address can use it, and it expires within
     minutes, so nothing is stored. Raises NotConnected, Invalid, NotFound, Refused (the portal was never set up in the
-    Dashboard), CannotLook (Stripe did not answer) or Unavailable (MongoDB did not).
+    Dashboard), CannotReadStripe (Stripe did not answer) or Unavailable (MongoDB did not).
 
     Example:
 
@@ -85,7 +85,7 @@ def open_portal(customer: Customer | str, return_url: str | None = None) -> dict
             return {name: answer.remote.get(name) for name in ("url", "return_url")}
         case Refusal():
             raise Refused(customer, answer.problem)
-    raise CannotLook("Stripe did not answer, so the portal has no address. Try again.")
+    raise CannotReadStripe("Stripe did not answer, so the portal has no address. Try again.")
 
 
 def customer_of(username: str) -> Customer:

@@ -55,18 +55,19 @@ class Erased:
 
     id: ObjectId
     counts: Counter[str] = field(default_factory=Counter)
-    waits: list[str] = field(default_factory=list)  # what is still in progress, and was not changed
+    waiting_for: list[str] = field(default_factory=list)  # what is still in progress, and was not changed
     would_delete: str | None = None  # of a dry run: what it would delete at Stripe
     dry: bool = False
 
     @property
     def exit_code(self) -> int:
         """0 no personal data is left here, 1 something is still in progress."""
-        return 1 if self.waits else 0
+        return 1 if self.waiting_for else 0
 
     def as_json(self) -> dict[str, Any]:
         """Return what `--json` prints."""
-        told = {"id": str(self.id), "counts": dict(self.counts), "waits": self.waits, "exit_code": self.exit_code}
+        waiting = {"waiting_for": self.waiting_for, "waits": self.waiting_for}  # `waits` is an old name, until 0.3
+        told = {"id": str(self.id), "counts": dict(self.counts), **waiting, "exit_code": self.exit_code}
         return {**told, "would_delete": self.would_delete} if self.dry else told
 
     @property
@@ -76,8 +77,8 @@ class Erased:
         lines = [f"customer {self.id}: {'would erase' if self.dry else 'erased'} {told}"]
         if self.would_delete:
             lines.append(f"would first delete {self.would_delete} at Stripe, which cancels its subscriptions")
-        lines += [f"✘ {what}" for what in self.waits]
-        return [*lines, "run the command again when that has ended"] if self.waits else lines
+        lines += [f"✘ {what}" for what in self.waiting_for]
+        return [*lines, "run the command again when that has ended"] if self.waiting_for else lines
 
 
 def erase(reference: str, *, dry: bool = False) -> Erased:
@@ -96,7 +97,7 @@ def erase(reference: str, *, dry: bool = False) -> Erased:
         customer = _deleted(customer, erasure)
         if customer.live:
             told = f"{customer.stripe_id} is being deleted at Stripe: the outcome is not known yet"
-            return Erased(customer.id, waits=[told])
+            return Erased(customer.id, waiting_for=[told])
     return scrub(erasure)
 
 
@@ -166,7 +167,7 @@ def scrub(erasure: Erasure) -> Erased:
         erasure = Erasure.begin(erasure.id, late.known)
     State.forget_places(erasure.named)
     done.counts = +done.counts
-    if not done.waits and erasure.record_clean_pass() is None:
+    if not done.waiting_for and erasure.record_clean_pass() is None:
         log.info("the erasure of customer %s was asked for again", erasure.id)
     return done
 
@@ -267,7 +268,7 @@ def _document(model: type[SyncedDocument], id: ObjectId, done: Erased) -> None:
     while (document := model.objects(id=id).first()) is not None:
         if not document.is_idle:
             verb = document.operation.verb if document.operation else document.status
-            done.waits.append(f"{model.resource.kind} {id} waits for its {verb} to end")
+            done.waiting_for.append(f"{model.resource.kind} {id} waits for its {verb} to end")
             return
         erased = document.erase()
         if erased is not None:

@@ -118,7 +118,7 @@ def _only(values: dict[str, Any], fields: tuple[str, ...], payment: str) -> None
 
 
 def push(pending: SyncedDocument) -> SyncedDocument:
-    """Do what is pending on an order: create its payment, or end it; then recompute the order. Raises CannotLook."""
+    """Create the payment of an order, or end it, as is pending; then recompute the order. Raises CannotReadStripe."""
     order = sure(pending, Order)
     payment = _payment(order)
     match order.operation and order.operation.verb:

@@ -9,7 +9,7 @@ from math import ceil
 from typing import TYPE_CHECKING, Any
 
 from stripe_mongo_sync.models.base.resource import is_deleted
-from stripe_mongo_sync.sync.errors import CannotLook, LostCursor, NoOwner, NotAvailable, ReadRefused
+from stripe_mongo_sync.sync.errors import CannotReadStripe, LostCursor, NoOwner, NotAvailable, ReadRefused
 
 if TYPE_CHECKING:
     import stripe
@@ -47,11 +47,11 @@ class Reply:
 
     @property
     def last(self) -> dict[str, Any]:
-        """The last object on a page that has an id. Raises CannotLook if none has."""
+        """The last object on a page that has an id. Raises CannotReadStripe if none has."""
         for remote in reversed(self.remote["data"]):
             if isinstance(remote, dict) and isinstance(remote.get("id"), str):
                 return remote
-        raise CannotLook("a page of Stripe's list has no object with an id")
+        raise CannotReadStripe("a page of Stripe's list has no object with an id")
 
 
 @dataclass(frozen=True)
@@ -135,7 +135,7 @@ def read_refusal(
     )
 
 
-def unreadable(path: str, refusal: Refusal) -> CannotLook:
+def unreadable(path: str, refusal: Refusal) -> CannotReadStripe:
     """Return the error to raise for a refused list."""
     why, about = f"GET {path}: {refusal.problem['message']}", refusal.problem["param"]
     if refusal.problem["code"] == "resource_missing" and about not in ("starting_after", "ending_before"):
@@ -145,10 +145,10 @@ def unreadable(path: str, refusal: Refusal) -> CannotLook:
     return LostCursor(why) if about == "starting_after" else ReadRefused(why)
 
 
-def unread(path: str, answer: Answer) -> CannotLook:
+def unread(path: str, answer: Answer) -> CannotReadStripe:
     """Return the error to raise for a read that got no usable answer."""
-    error = CannotLook(f"GET {path}: {answer}")
-    error.do = answer.silence.do if isinstance(answer, Unknown) and answer.silence else None
+    error = CannotReadStripe(f"GET {path}: {answer}")
+    error.advice = answer.silence.advice if isinstance(answer, Unknown) and answer.silence else None
     return error
 
 
@@ -162,7 +162,7 @@ def read_unknown(error: "stripe.StripeError", base: str) -> Unknown:
         return Unknown("Stripe knows this idempotency key with other parameters", saved=True)
     status = error.http_status
     if (silent := silence(error, base)) is not None:
-        return Unknown(f"no readable answer from Stripe ({silent.why})", silence=silent)
+        return Unknown(f"no readable answer from Stripe ({silent.reason})", silence=silent)
     if status is None or status < 400:
         return Unknown(f"no readable answer from Stripe ({type(error).__name__})")
     code = getattr(error.error, "code", None)

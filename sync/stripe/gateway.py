@@ -16,7 +16,7 @@ import stripe
 from stripe_mongo_sync.models.base.embedded import Call, Operation
 from stripe_mongo_sync.models.base.resource import is_deleted
 from stripe_mongo_sync.models.state import STRIPE, State
-from stripe_mongo_sync.sync.errors import BadKey, CannotLook, MissingPermission, WrongAccount
+from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, WrongAccount
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.deadline import TIMEOUT, in_time, time_left
 from stripe_mongo_sync.sync.process.fork import in_every_child
@@ -165,7 +165,7 @@ class Gateway(Reading):
 
     def _reader(self, *, quick: bool) -> stripe.StripeClient:
         if quick and time_left() < sum(QUICK):
-            raise CannotLook("not sent: the time limit of this webhook would end first")
+            raise CannotReadStripe("not sent: the time limit of this webhook would end first")
         return self._quick if quick else self._client
 
     def _read(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from stripe_mongo_sync.models import SyncedDocument
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.rows.tally import having
-from stripe_mongo_sync.sync.errors import CannotLook, LostCursor, MissingPermission, NotAvailable
+from stripe_mongo_sync.sync.errors import CannotReadStripe, LostCursor, MissingPermission, NotAvailable
 from stripe_mongo_sync.sync.stripe.answers import Reply
 
 if TYPE_CHECKING:
@@ -48,26 +48,29 @@ def made_at(remote: dict[str, Any], now: float) -> int | None:
 
 
 def list_pages(
-    gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, mark: ListCursor | None = None
+    gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, cursor: ListCursor | None = None
 ) -> Iterator[Reply]:
-    """Read the pages of a list after `mark`, with the objects created `since`. Raises CannotLook.
+    """Read the pages of a list after `cursor`, with the objects created `since`. Raises CannotReadStripe.
 
     An object may be on two pages. Objects that are created meanwhile are on none.
     """
-    for page, _ in pages_with_cursor(gateway, model, since, mark):
+    for page, _ in pages_with_cursor(gateway, model, since, cursor):
         yield page
 
 
 def pages_with_cursor(
-    gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, mark: ListCursor | None = None
+    gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, cursor: ListCursor | None = None
 ) -> Iterator[tuple[Reply, ListCursor | None]]:
-    """Read the same pages, each with the cursor after it, which is None before the first object. Raises CannotLook."""
-    asked = mark.asked if mark else 0
+    """Read the same pages, each with the cursor after it, which is None before the first object.
+
+    Raises CannotReadStripe.
+    """
+    asked = cursor.asked if cursor else 0
     for number, question in [*enumerate(model.resource.list_params)][asked:]:
-        for page in _answers(gateway, model, question, since, mark):
-            mark = replace(cursor_after(page), asked=number) if page.remote["data"] else mark
-            yield page, mark
-        mark = None
+        for page in _answers(gateway, model, question, since, cursor):
+            cursor = replace(cursor_after(page), asked=number) if page.remote["data"] else cursor
+            yield page, cursor
+        cursor = None
 
 
 def _answers(
@@ -75,26 +78,26 @@ def _answers(
     model: type[SyncedDocument],
     question: Mapping[str, str],
     since: int | None,
-    mark: ListCursor | None,
+    cursor: ListCursor | None,
 ) -> Iterator[Reply]:
     resource, window = model.resource, {} if since is None else {"gte": since}
     while True:
         filters: dict[str, Any] = {**question, **({"created": window} if window and resource.created_filter else {})}
         try:
-            for page in gateway.pages(resource.path, after=mark.id if mark else None, **filters):
+            for page in gateway.pages(resource.path, after=cursor.id if cursor else None, **filters):
                 kept = page if resource.created_filter else made_since(page, since)
                 yield kept
                 if len(kept.remote["data"]) < len(page.remote["data"]):
                     return  # newest first: what follows is older still
                 if page.remote["data"]:
-                    mark = cursor_after(page)
+                    cursor = cursor_after(page)
             return
         except LostCursor:
-            if mark is None:
+            if cursor is None:
                 raise
             # The objects of that second are read again; a list without dates is read again from its start.
-            window = window if mark.born is None else {**window, "lte": mark.born}
-            mark = None
+            window = window if cursor.born is None else {**window, "lte": cursor.born}
+            cursor = None
 
 
 def cursor_after(page: Reply) -> ListCursor:
@@ -112,7 +115,7 @@ def made_since(page: Reply, since: int | None) -> Reply:
 
 def is_not_there(
     gateway: "Gateway",
-    error: CannotLook,
+    error: CannotReadStripe,
     *models: type[SyncedDocument],
     alive: Collection[type[SyncedDocument]] | None = None,
 ) -> bool:

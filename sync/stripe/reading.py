@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 from stripe_mongo_sync.models.base.resource import expansions, shortened
-from stripe_mongo_sync.sync.errors import CannotLook, ReadRefused
+from stripe_mongo_sync.sync.errors import CannotReadStripe, ReadRefused
 from stripe_mongo_sync.sync.stripe import about
 from stripe_mongo_sync.sync.stripe.about import About
 from stripe_mongo_sync.sync.stripe.answers import Answer, Refusal, Reply, unread, unreadable
@@ -27,7 +27,7 @@ class Reading(ABC):
 
     @abstractmethod
     def _reader(self, *, quick: bool) -> "stripe.StripeClient":
-        """Return the client to read with. Raises CannotLook if no time is left."""
+        """Return the client to read with. Raises CannotReadStripe if no time is left."""
 
     @abstractmethod
     def _read(
@@ -38,8 +38,8 @@ class Reading(ABC):
     def get(self, path: str, *, quick: bool = False) -> Reply | None:
         """Read one object with its complete lists; return None if Stripe says that it does not exist.
 
-        Raises CannotLook: as ReadRefused if Stripe answered. `quick` is for a webhook: a read that could not end in the
-        time that is left is not sent.
+        Raises CannotReadStripe: as ReadRefused if Stripe answered. `quick` is for a webhook: a read that could not end
+        in the time that is left is not sent.
         """
         self.verify_account(bind=False, quick=quick)
         answer = self._read(path, _asking(path), about.at(path), self._reader(quick=quick))
@@ -53,7 +53,7 @@ class Reading(ABC):
         raise unread(path, answer)
 
     def read_on(self, reply: Reply, *, quick: bool = False) -> Reply:
-        """Return a reply in which the lists that show only their first ten are complete. Raises CannotLook.
+        """Return a reply in which the lists that show only their first ten are complete. Raises CannotReadStripe.
 
         The object then looked like this at some time between the first read and the last.
         """
@@ -71,7 +71,7 @@ class Reading(ABC):
         return reply
 
     def pages(self, path: str, *, after: str | None = None, quick: bool = False, **params: Any) -> Iterator[Reply]:
-        """Read a list page by page, newest first; `remote` is the page. Raises CannotLook unless it ends.
+        """Read a list page by page, newest first; `remote` is the page. Raises CannotReadStripe unless it ends.
 
         `after` is the id of the object to continue after. Raises LostCursor if that object, or the last of a page, was
         removed meanwhile; ReadRefused if Stripe refuses the list; as NotAvailable if this account does not have it, as
@@ -93,11 +93,11 @@ class Reading(ABC):
                 return
             last = answer.last["id"]
             if last == cursor.get("starting_after"):  # a cache between us and Stripe repeats one page
-                raise CannotLook(f"GET {path}: the list does not continue after {last}")
+                raise CannotReadStripe(f"GET {path}: the list does not continue after {last}")
             cursor = {"starting_after": last}
 
     def first(self, path: str, **params: Any) -> dict[str, Any] | None:
-        """Return the newest object of a list, or None if the list is empty. Raises CannotLook."""
+        """Return the newest object of a list, or None if the list is empty. Raises CannotReadStripe."""
         answer = self._read(path, {**params, "limit": 1}, about.a_page(path))
         if not isinstance(answer, Reply):
             raise unread(path, answer)

@@ -26,11 +26,11 @@ REASON = re.compile(r"[\w ,.'-]{1,120}")  # OpenSSL's reason for rejecting a cer
 class Silence:
     """Why Stripe did not answer, and what an operator can do."""
 
-    why: str
-    do: str
+    reason: str
+    advice: str
 
     def __str__(self) -> str:
-        return f"{self.why}: {self.do}"
+        return f"{self.reason}: {self.advice}"
 
 
 def silence(error: StripeError, url: str) -> Silence | None:

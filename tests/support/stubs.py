@@ -47,7 +47,9 @@ def _stub(*, waits: bool) -> str:
     only_read = [kind for kind, model in kinds().items() if model.resource.mirrored]
     lines = [MADE, "", *(f"from {module} import {name}" for name, module in sorted(uses.items()))]
     lines += [f"from {module} import {name} as {name}" for name, module in sorted(same.items())]
-    lines += ["", "__version__: str", "SERVED: dict[str, str]"] if waits else ["", "PLAIN: frozenset[str]"]
+    told = ["__version__: str", "SERVED: dict[str, str]", "RENAMED: dict[str, str]"]
+    lines += ["", *(told if waits else ["PLAIN: frozenset[str]"])]
+    lines += [f"{old} = {new}" for old, new in stripe_mongo_sync.RENAMED.items()]
     lines += [f"__all__ = {stripe_mongo_sync.__all__}", "", f"{ONLY_READ} = Literal{only_read}", "", *calls]
     return "\n".join(lines) + "\n"
 

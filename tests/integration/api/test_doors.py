@@ -11,7 +11,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, PaymentMethod, SyncedDocument
-from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.errors import CannotReadStripe
 from stripe_mongo_sync.sync.logs import NAMES, Redaction, log_to_stderr
 from tests.support import samples
 from tests.support.answers import problem, untouched
@@ -29,7 +29,7 @@ def test_what_stripe_did_not_answer_is_no_failure_of_mongodb(world: World, fault
 
     problem(response, 504, "cannot-look")
     assert response.headers["Retry-After"]
-    with pytest.raises(CannotLook):
+    with pytest.raises(CannotReadStripe):
         sync.open_portal(user)
 
 

@@ -177,7 +177,7 @@ def as_stored_before(world: World, *names: str) -> list[Customer]:
 
 
 def usernames() -> list[str]:
-    return [found.told for found in status().findings if found.check == "usernames" and found.level == Level.WARNING]
+    return [found.message for found in status().findings if found.check == "usernames" and found.level == Level.WARNING]
 
 
 def test_old_names_that_look_the_same_stay_two_customers_who_are_both_found_and_told_of(world: World) -> None:

@@ -242,7 +242,7 @@ def test_another_prefix_begins_an_installation_and_says_so(new_database: str, ca
     try:
         assert "has another, whose COLLECTION_PREFIX is ''" in caplog.text
         assert "COLLECTION_PREFIX is 'billing_'; this database has other installations: ''" in [
-            finding.told for finding in doctor._mongodb()
+            finding.message for finding in doctor._mongodb()
         ]
         installation = current().installation
         sync.create_customer("user@here.com")

@@ -11,7 +11,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.engine.observations import from_event
-from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.errors import CannotReadStripe
 from stripe_mongo_sync.sync.inbox.inbox import WEBHOOK, drain
 from stripe_mongo_sync.sync.operator.status import status
 from stripe_mongo_sync.sync.process.deadline import TIMEOUT
@@ -87,7 +87,7 @@ def test_what_an_adoption_applies_stays_within_the_time_of_the_webhook(
 
     def hang(gateway: Gateway, path: str, *, quick: bool = False) -> None:
         taken.append(sum(QUICK) if quick else sum(TIMEOUT))
-        raise CannotLook(f"GET {path}: no readable answer from Stripe")
+        raise CannotReadStripe(f"GET {path}: no readable answer from Stripe")
 
     ties = [event("customer.updated", {**customer, "name": f"A{n}"}, at) for n in range(6)]
     assert world.deliver(ties) == ["waiting"] * 6

@@ -207,7 +207,7 @@ def test_no_endpoint_of_ours_is_sent_a_question_and_an_update_takes_it_out(world
 
     assert not QUESTIONS.intersection(made.remote["enabled_events"])
     theirs = endpoint.endpoint_of(asked["id"])
-    assert (theirs.questions, theirs.right) == (sorted(QUESTIONS), False)
+    assert (theirs.questions, theirs.is_correct) == (sorted(QUESTIONS), False)
     assert endpoint.update(theirs).questions == []
 
 

@@ -135,7 +135,7 @@ def test_without_any_other_index_a_start_only_warns(
         assert f"{model._get_collection_name()}.lease_1" in caplog.text
     assert "stripe-mongo-sync indexes" in caplog.text
     (found,) = [finding for finding in examine().findings if finding.check == "indexes"]
-    assert (found.level, "customers.lease_1" in found.told, "stripe-mongo-sync indexes" in found.do) == (
+    assert (found.level, "customers.lease_1" in found.message, "stripe-mongo-sync indexes" in found.advice) == (
         "problem",
         True,
         True,

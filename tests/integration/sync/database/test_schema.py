@@ -187,7 +187,7 @@ def test_one_that_another_took_the_place_of_is_seen_by_the_doctor(shop: World) -
     shop.start()
 
     (found,) = [finding for finding in examine().findings if finding.check == "indexes"]
-    assert (found.level, "customers.key_1" in found.told) == ("problem", True)
+    assert (found.level, "customers.key_1" in found.message) == ("problem", True)
 
 
 @pytest.mark.parametrize("name", ["customers", "payouts"])

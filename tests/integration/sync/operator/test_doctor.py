@@ -54,8 +54,8 @@ def told(run: Run) -> Any:
     def examine(check: str, *options: str) -> tuple[int, list[tuple[str, str, str]]]:
         code, said = run("doctor", *options)
         found = [f for f in said["findings"] if f["check"] == check and f["level"] != "ok"]
-        assert all(f["do"] for f in said["findings"] if f["level"] != "ok"), "each says what to do"
-        return code, [(f["level"], f["told"], f["do"]) for f in found]
+        assert all(f["advice"] for f in said["findings"] if f["level"] != "ok"), "each says what to do"
+        return code, [(f["level"], f["message"], f["advice"]) for f in found]
 
     return examine
 
@@ -226,11 +226,11 @@ def test_each_clock_is_judged_by_itself() -> None:
 
     late, fine = clocks(noon - timedelta(seconds=301), noon + timedelta(seconds=2), noon)
 
-    assert (late.level, late.told) == (
+    assert (late.level, late.message) == (
         Level.PROBLEM,
         "this machine's clock is 301 s behind Stripe's; from 300 s on, webhooks are refused",
     )
-    assert (fine.level, fine.told) == (Level.OK, "MongoDB's clock is 2 s ahead of Stripe's")
+    assert (fine.level, fine.message) == (Level.OK, "MongoDB's clock is 2 s ahead of Stripe's")
 
 
 # --- the endpoint ---
@@ -381,7 +381,7 @@ def test_many_documents_that_nobody_confirmed(shop: World, told: Any) -> None:
 def test_how_mongodb_is_read_and_written_is_shown(shop: World, run: Run) -> None:
     (found,) = [finding for finding in run("doctor")[1]["findings"] if finding["check"] == "mongodb"]
 
-    assert found["told"].endswith("writes with w=majority, reads from Primary")
+    assert found["message"].endswith("writes with w=majority, reads from Primary")
 
 
 def test_what_came_to_be_in_force_is_told(shop: World, told: Any, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -398,8 +398,8 @@ def test_a_single_server_is_good_enough_for_tests_only() -> None:
 
     live = deployment("6.0.5", alone, "writes with w=majority", live=True)
 
-    assert (live.level, live.told) == (Level.WARNING, "MongoDB 6.0.5, a single server, writes with w=majority")
-    assert "replica set" in live.do
+    assert (live.level, live.message) == (Level.WARNING, "MongoDB 6.0.5, a single server, writes with w=majority")
+    assert "replica set" in live.advice
     assert deployment("6.0.5", alone, "", live=False).level == Level.OK
     for hello in ({"setName": "rs0"}, {"msg": "isdbgrid"}):
         assert deployment("6.0.5", hello, "", live=True).level == Level.OK
@@ -436,7 +436,7 @@ def test_a_mongodb_on_another_machine_needs_a_password_and_tls(uri: str, hosts: 
     found = list(exposure(uri, hosts))
 
     assert [finding.level for finding in found] == told
-    assert all(finding.do and "ann:" not in finding.told for finding in found)
+    assert all(finding.advice and "ann:" not in finding.message for finding in found)
 
 
 @pytest.mark.fault("149")
@@ -446,7 +446,7 @@ def test_a_mongodb_with_test_commands_is_no_place_for_money(shop: World) -> None
         pytest.skip("this server has none")
 
     assert list(protection(here, live=False)) == []
-    assert [(f.level, "test commands" in f.told) for f in protection(here, live=True)] == [("problem", True)]
+    assert [(f.level, "test commands" in f.message) for f in protection(here, live=True)] == [("problem", True)]
 
 
 @pytest.fixture
@@ -497,7 +497,7 @@ def test_what_status_says_the_doctor_says(shop: World, told: Any, dead: Event) -
     reviewed = samples.create("product")
     assert reviewed.send_to_review("look") is not None
 
-    only(told("brakes"), 1, "problem", "limit of 20 undos", "operations reset-breaker")
+    only(told("circuit_breaker"), 1, "problem", "limit of 20 undos", "operations reset-breaker")
     only(told("reconcile"), 1, "problem", "GET /v1/events: no", "doctor")
     only(told("review"), 1, "problem", "1 in review", "operations list --review")
     only(told("events"), 1, "problem", "1 events are dead", "events replay --dead")

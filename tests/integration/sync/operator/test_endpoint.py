@@ -46,7 +46,7 @@ def test_one_is_made_with_what_is_covered_and_our_version(bare: World, run: Run)
     assert (there["id"], there["url"], there["status"]) == (told["id"], URL, "enabled")
     assert tuple(there["enabled_events"]) == covered_events()
     assert there["api_version"] == api_version()
-    assert (told["missing"], told["extra"], told["ours"]) == ([], [], True)
+    assert (told["missing"], told["extra"], told["points_here"]) == ([], [], True)
     (asked,) = [request for request in bare.stripe.requests if request.method == "POST"]
     assert asked.key
     assert "metadata" not in asked.params
@@ -143,10 +143,10 @@ def test_the_list_says_what_is_wrong(bare: World, run: Run, capsys: pytest.Captu
     code, (first, second) = run("endpoint list")
 
     assert code == 0
-    ours, other = (first, second) if first["ours"] else (second, first)
+    ours, other = (first, second) if first["points_here"] else (second, first)
     assert ours["missing"] == ["identity.verification_session.redacted"], "what * does not send"
     assert (ours["extra"], ours["api_version"]) == (["*"], api_version())
-    assert (other["ours"], other["status"], other["secret_known"]) == (False, "enabled", None)
+    assert (other["points_here"], other["status"], other["secret_configured"]) == (False, "enabled", None)
     assert other["missing"] == [type for type in covered_events() if type != "customer.created"]
     assert main(["endpoint", "list"]) == 0
     out = capsys.readouterr().out

@@ -142,9 +142,9 @@ def test_the_doctor_works_with_its_row_and_names_what_it_lacks(shop: World, run:
     allow(shop, DOCTOR, but=read(["webhook_endpoint", "event", *MADE]))
     denied = [finding for finding in run("doctor")[1]["findings"] if finding["check"] == "permissions"]
     assert named(denied) == read(["webhook_endpoint", "event"])
-    (kinds_denied,) = [finding["told"] for finding in denied if finding["level"] == "problem"]
+    (kinds_denied,) = [finding["message"] for finding in denied if finding["level"] == "problem"]
     assert set(kinds_denied.removeprefix("the restricted key may not read ").split(", ")) <= set(LISTED)
-    assert all("docs/SECURITY.md" in finding["do"] for finding in denied)
+    assert all("docs/SECURITY.md" in finding["advice"] for finding in denied)
 
 
 @pytest.mark.fault("144")

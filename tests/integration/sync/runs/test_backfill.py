@@ -269,7 +269,7 @@ def test_it_goes_on_where_it_was_killed(world: World, run: Run) -> None:
     remotes = stock(world, SEVERAL)
     stock(world, 5, "product")
     with pytest.raises(KeyboardInterrupt):
-        copy("customer", "product", note=killed_after(2))
+        copy("customer", "product", on_progress=killed_after(2))
     assert lists(world) == [None, remotes[99]["id"]]
 
     code, told = run("customer product")
@@ -284,7 +284,7 @@ def test_a_kind_that_is_done_is_not_read_again_by_the_same_backfill(world: World
     stock(world, 5)
     stock(world, SEVERAL, "product")
     with pytest.raises(KeyboardInterrupt):
-        copy("customer", "product", note=killed_after(1, of="product"))
+        copy("customer", "product", on_progress=killed_after(1, of="product"))
     listed = len(lists(world))
 
     copy("customer", "product")
@@ -305,7 +305,7 @@ def test_one_that_was_finished_begins_anew(world: World) -> None:
 def test_restart_begins_anew(world: World, run: Run) -> None:
     stock(world, SEVERAL)
     with pytest.raises(KeyboardInterrupt):
-        copy(note=killed_after(2))
+        copy(on_progress=killed_after(2))
 
     _, told = run("--restart")
 
@@ -315,7 +315,7 @@ def test_restart_begins_anew(world: World, run: Run) -> None:
 def test_another_command_has_a_place_of_its_own(world: World) -> None:
     stock(world, SEVERAL)
     with pytest.raises(KeyboardInterrupt):
-        copy(note=killed_after(2))
+        copy(on_progress=killed_after(2))
 
     assert not copy("customer").resumed
     assert copy().resumed
@@ -324,7 +324,7 @@ def test_another_command_has_a_place_of_its_own(world: World) -> None:
 def test_one_that_was_left_for_a_month_begins_anew(world: World) -> None:
     stock(world, SEVERAL)
     with pytest.raises(KeyboardInterrupt):
-        copy(note=killed_after(2))
+        copy(on_progress=killed_after(2))
     world.advance(days=30)  # the events of that time are gone: only its list tells what appeared
     late = world.stripe.insert("customer")
     world.advance(days=1)
@@ -362,7 +362,7 @@ def test_the_object_at_its_place_may_be_gone_meanwhile(
     monkeypatch.setattr(Customer, "resource", replace(Customer.resource, created_filter=dated))
     remotes = stock(world, SEVERAL)
     with pytest.raises(KeyboardInterrupt):
-        copy("customer", note=killed_after(1))
+        copy("customer", on_progress=killed_after(1))
     forget(world, remotes[99]["id"])  # without a trace: Stripe refuses the cursor
 
     def again(step: ProgressStep) -> None:
@@ -371,7 +371,7 @@ def test_the_object_at_its_place_may_be_gone_meanwhile(
         if remembered["mark"] == {"id": remotes[199]["id"], "born": remotes[199]["created"]}:
             forget(world, remotes[199]["id"])
 
-    told = copy("customer", note=again)
+    told = copy("customer", on_progress=again)
 
     assert (told.resumed, told.exit_code) == (True, 0)
     assert {c.stripe_id for c in Customer.objects} == {remote["id"] for remote in remotes}
@@ -433,7 +433,7 @@ def test_beside_live_webhooks_it_ends_in_sync(world: World) -> None:
             world.deliver(letters if n % 2 else [*letters[::-1], *letters])
             world.advance(seconds=1)
 
-    told = copy("customer", note=meanwhile)
+    told = copy("customer", on_progress=meanwhile)
 
     assert told.exit_code == 0
     world.advance(minutes=20)
@@ -732,7 +732,7 @@ def test_a_bad_object_is_not_forgotten_by_a_kill(world: World, run: Run) -> None
     stock(world, SEVERAL)
     world.stripe.insert("customer", created=int(world.stripe.clock.now()) - 3700, **BAD["number"])
     with pytest.raises(KeyboardInterrupt):
-        copy(note=killed_after(2))
+        copy(on_progress=killed_after(2))
 
     code, told = run()
 
@@ -881,7 +881,7 @@ def test_the_wrong_stripe_is_refused_before_anything_is_read(world: World, run: 
 def test_a_key_that_is_revoked_meanwhile_ends_it(world: World) -> None:
     stock(world, SEVERAL)
 
-    told = copy("customer", "product", note=lambda step: world.stripe.revoke(KEY))
+    told = copy("customer", "product", on_progress=lambda step: world.stripe.revoke(KEY))
 
     assert (told.exit_code, len(told.unseen)) == (2, 1)
     assert Customer.objects.count() == 100

@@ -251,14 +251,14 @@ def test_a_long_run_tells_how_far_it_is_and_a_short_one_nothing(world: World) ->
     waits = iter(range(0, 10_000, 31))
     progress = Progress(out, lambda: float(next(waits)))
 
-    run_once(note=progress.show)
+    run_once(on_progress=progress.show)
 
     told = [line.split(" · ")[0] for line in out.getvalue().splitlines()]
     assert [told[0], told[-1]] == ["[1/3] inbox 1", "[3/3] overdue customers 5"]
     assert any(line.startswith("[2/3] events ") for line in told)
     short = Progress(out := io.StringIO(), lambda: 1.0, after=5.0)
     unsent(world, 0)
-    run_once(note=short.show)
+    run_once(on_progress=short.show)
     assert out.getvalue() == ""
 
 
@@ -323,7 +323,7 @@ def test_status_says_how_much_waits_and_since_when(world: World) -> None:
 
     assert (told.facts["overdue"], told.facts["overdue_events"]) == (3, 3), "and what is to be looked at"
     assert told.facts["oldest_overdue"].total_seconds() > 1800
-    assert any("start more" in finding.do for finding in told.findings)
+    assert any("start more" in finding.advice for finding in told.findings)
     world.converge()
     assert status().facts["oldest_overdue"] is None
 

@@ -194,7 +194,7 @@ def test_an_owner_that_goes_meanwhile_does_not_end_the_walk(world: World) -> Non
         if (step.name, step.count) == ("of each customer", 1):  # they are on one page, and the first was asked
             world.stripe.dashboard.delete("customer", second)
 
-    told = copy(note=meanwhile)
+    told = copy(on_progress=meanwhile)
 
     assert (told.exit_code, told.unseen) == (0, [])
     assert ids(PaymentMethod) == {made[0], made[2]}
@@ -264,7 +264,7 @@ def test_a_backfill_goes_on_between_two_questions_and_begins_lists_anew_that_an_
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        copy("price", note=killed)
+        copy("price", on_progress=killed)
     assert Price.objects.count() == 110
     code, told = run("backfill price")
     assert (code, told["resumed"], Price.objects.count()) == (0, True, 120)

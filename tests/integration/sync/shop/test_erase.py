@@ -52,7 +52,7 @@ def test_a_person_leaves_no_trace(world: World, run: Run, heard: list[sync.Notic
 
     code, told = run("erase", USERNAME)
 
-    assert (code, told["id"], told["waits"]) == (0, str(customer.id), [])
+    assert (code, told["id"], told["waiting_for"]) == (0, str(customer.id), [])
     assert traces(our_database()) == {}, "before any webhook tells of the deletion"
     world.deliver()
     deliver()
@@ -143,7 +143,8 @@ def test_a_customer_who_is_deleted_already_can_be_erased(world: World, run: Run,
     assert run("erase", str(getattr(customer, by)))[0] == 0
 
     forgotten(world)
-    assert run("erase", str(customer.id)) == (0, {"id": str(customer.id), "counts": {}, "waits": [], "exit_code": 0})
+    told = {"id": str(customer.id), "counts": {}, "waiting_for": [], "waits": [], "exit_code": 0}
+    assert run("erase", str(customer.id)) == (0, told)
     assert run("erase", USERNAME)[0] == 1, "nobody is called so any more"
 
 
@@ -273,7 +274,7 @@ def test_an_unknown_outcome_is_said_and_goes_on_later(world: World, run: Run) ->
     world.stripe.fault("cut_after", method="DELETE", times=2)
 
     code, told = run("erase", USERNAME)
-    assert (code, len(told["waits"])) == (1, 1)
+    assert (code, len(told["waiting_for"])) == (1, 1)
     assert run("erase", USERNAME)[0] == 1
     assert customer.fetch_latest().username == USERNAME
 
@@ -323,7 +324,7 @@ def test_what_is_under_way_is_named_and_everything_else_goes(world: World, run: 
     code, told = run("erase", USERNAME)
 
     assert code == 1
-    assert told["waits"] == [f"payment_intent {payment.id} waits for its update to end"]
+    assert told["waiting_for"] == [f"payment_intent {payment.id} waits for its update to end"]
     assert traces(our_database()).keys() == {"payment_intents"}
     world.advance(hours=2)
     assert "not finished" in " ".join(run("status")[1]["warnings"])
@@ -349,7 +350,7 @@ def test_killed_anywhere_it_is_simply_run_again(lives: Lives) -> None:
     for death in lives.deaths(lambda: erase(USERNAME), least=10, at=lambda effect: effect < 7 or effect % 2 == 0):
         world.deliver()
 
-        if erase(str(customer.id)).waits:  # for the deletion, which is reconcile's now
+        if erase(str(customer.id)).waiting_for:  # for the deletion, which is reconcile's now
             world.advance(minutes=5)
             world.reconcile()
             assert erase(str(customer.id)).exit_code == 0, death.died

@@ -15,7 +15,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Operation, PaymentIntent, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.refresh import refresh
-from stripe_mongo_sync.sync.errors import CannotLook
+from stripe_mongo_sync.sync.errors import CannotReadStripe
 from stripe_mongo_sync.sync.stripe.about import a_page, is_of_another, misses_another, of_operation
 from tests.contract.openapi import reply
 from tests.support import samples
@@ -299,7 +299,7 @@ def test_a_look_that_shows_another_object_changes_nothing(world: World, mixed: M
         mixed.keep, mixed.mix = None, ("get", one.path)
         before = one.fetch_latest()
 
-        with pytest.raises(CannotLook, match=ELSE):
+        with pytest.raises(CannotReadStripe, match=ELSE):
             refresh(before)
 
         assert one.fetch_latest().stripe == before.stripe
@@ -313,7 +313,7 @@ def test_the_page_of_another_list_makes_nobodys_documents(world: World, mixed: M
         list(current().gateway.pages(other))
         mixed.keep, mixed.mix = None, ("get", "/v1/customers")
 
-        with pytest.raises(CannotLook, match="another list"):
+        with pytest.raises(CannotReadStripe, match="another list"):
             list(current().gateway.pages("/v1/customers"))
         assert world.reconcile(full=True).exit_code == 2
 
@@ -347,7 +347,7 @@ def test_nobody_is_sent_to_the_portal_of_another(world: World, mixed: Mixed) -> 
     sync.open_portal(other)
     mixed.keep, mixed.mix = None, ("post", "/v1/billing_portal/sessions")
 
-    with pytest.raises(CannotLook):
+    with pytest.raises(CannotReadStripe):
         sync.open_portal(one)
 
 

@@ -181,10 +181,10 @@ def test_each_reason_is_told_apart(
         "another kind of proxy": "cannot be used",
         "nameless proxy": "its name is not known",
     }
-    wrong = {name: str(why) for name, why in told.items() if why is None or words[name] not in why.why}
+    wrong = {name: str(why) for name, why in told.items() if why is None or words[name] not in why.reason}
     assert wrong == {}
-    assert all(why.do for why in told.values() if why)
-    assert len({why.why for why in told.values() if why}) >= len(words) - 5, "each has words of its own"
+    assert all(why.advice for why in told.values() if why)
+    assert len({why.reason for why in told.values() if why}) >= len(words) - 5, "each has words of its own"
 
 
 def test_no_reason_tells_the_password_of_a_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
