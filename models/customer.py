@@ -1,4 +1,4 @@
-"""A customer: the username that identifies them here, and what Stripe keeps of them."""
+"""A customer: the username that identifies them here, and their fields at Stripe."""
 
 import re
 from typing import Any, ClassVar, Self
@@ -36,24 +36,24 @@ EMAIL = re.compile(rf"[^@\s{UNSEEN}]{{1,64}}@[^@\s.{UNSEEN}]+(\.[^@\s.{UNSEEN}]+
 
 
 class Email(StringField):
-    """What Stripe could take for an e-mail address."""
+    """A text that Stripe may accept as an e-mail address."""
 
     schema_pattern = f"^{EMAIL.pattern}$"
 
     def validate(self, value: Any) -> None:
-        """Raise ValidationError unless it is one."""
+        """Raise ValidationError unless the value has the form of an e-mail address."""
         super().validate(value)
         if not EMAIL.fullmatch(value):
             self.error("is not an e-mail address")
 
 
 class WebAddress(StringField):
-    """Where a browser can be led to."""
+    """An http or https address to which a browser can be sent."""
 
     schema_pattern = f"^{WEB_ADDRESS.pattern}$"
 
     def validate(self, value: Any) -> None:
-        """Raise ValidationError unless it is an http address."""
+        """Raise ValidationError unless the value is an http or https address."""
         super().validate(value)
         if not WEB_ADDRESS.fullmatch(value):
             self.error("must be an http address, without control characters")
@@ -72,7 +72,7 @@ class Address(Part):
 
 
 class Shipping(Part):
-    """Where goods are sent to."""
+    """The recipient of goods."""
 
     meta: ClassVar = {"strict": False}
     name: str = StringField(max_length=5000, required=True)
@@ -81,26 +81,26 @@ class Shipping(Part):
 
 
 class InvoiceSettings(Part):
-    """How the customer's invoices are paid, unless they say otherwise."""
+    """The defaults for paying the customer's invoices."""
 
     meta: ClassVar = {"strict": False}
     default_payment_method: str | None = StringField(max_length=5000, references="payment_method", allow_unknown=True)
 
 
 class ChosenMethod(Part):
-    says = "The payment method from now on."
+    says = "The customer's default payment method from now on."
     meta: ClassVar = {"strict": False}
     payment_method: str = StringField(max_length=5000, required=True, references="payment_method", allow_unknown=True)
 
 
 class PortalVisit(Part):
-    says = "Where the portal leads the customer back to."
+    says = "The address to which the portal sends the customer back."
     meta: ClassVar = {"strict": False}
     return_url: str | None = WebAddress(max_length=5000)
 
 
 def _pay_with(document: Linked, given: dict[str, Any]) -> list[Call]:
-    """Attach it, which is no change where that was done before; then make it the default."""
+    """Return the calls that attach a payment method, even if it is attached already, and make it the default."""
     method = given["payment_method"]
     return [
         Call(f"/v1/payment_methods/{quote(method, safe='')}/attach", {"customer": document.stripe_id}),
@@ -109,14 +109,14 @@ def _pay_with(document: Linked, given: dict[str, Any]) -> list[Call]:
 
 
 class Customer(SyncedDocument):
-    says = "Somebody who buys."
+    says = "A customer of the shop."
     meta: ClassVar = {
         "collection": "customers",
     }
     indexes: ClassVar = [
         *SyncedDocument.indexes,
         IndexModel("username_key", unique=True, partialFilterExpression={"live": True, "username_key": A_STRING}),
-        # Unique, which with the `_id` everything is, so that no start goes on without it: each sign-up asks it.
+        # Each creation of a customer queries this. With `_id`, `unique` forbids nothing, but a start then requires it.
         IndexModel([("id_key", 1), ("_id", 1)], unique=True, partialFilterExpression={"id_key": A_STRING}),
     ]
     resource: ClassVar = Resource(
@@ -146,11 +146,11 @@ class Customer(SyncedDocument):
         schema_pattern=FORM,
         local_only=True,
         required=True,
-        help_text="Unique without regard to case. Nothing in it is invisible, and it is not shaped like an id, ours or "
-        "Stripe's. Adopted, there is none.",
+        help_text="Unique without regard to case. It has no invisible characters, and does not look like a document's "
+        "id or Stripe's. An adopted customer has none.",
     )
-    username_key: str | None = StringField()  # folded: unique among live customers
-    id_key: str | None = StringField()  # of an id that somebody chose, folded: nobody else's username may be that
+    username_key: str | None = StringField()  # see `fold`: unique among current customers
+    id_key: str | None = StringField()  # the same of a custom id, because no other customer's username may look like it
 
     email: str | None = Email(max_length=512, sent="create update", unfilled=True)
     name: str | None = StringField(max_length=256, sent="create update", unfilled=True)
@@ -167,42 +167,42 @@ class Customer(SyncedDocument):
     delinquent: bool | None = BooleanField(sent="")
 
     def identity(self) -> dict[str, Any]:
-        """Return the fields that identify them in logs; a chosen id may be a person's name."""
+        """Return the fields that identify them in logs. A custom id is left out, because it may be a person's name."""
         given = self.stripe_id if ID.fullmatch(self.stripe_id or "") else None
         return {**super().identity(), "stripe_id": given}
 
     @classmethod
     def lookup(cls, reference: str) -> Self | None:
-        """Return the customer of our id, of an id that Stripe gives, of a username, or of an id that somebody chose,
-        looked for in that order: see `meant`.
-        """
-        return cls.meant(reference) or super().lookup(reference)
+        """Return the customer with this document id, `cus_…` id, username or custom id, in this order, or None."""
+        return cls.by_username(reference) or super().lookup(reference)
 
     @classmethod
-    def meant(cls, username: str) -> Self | None:
-        """Return the live customer of a username. Beside it, only what no username looks like names one: our id, and an
-        id of the form that Stripe gives, which an adopted customer has for a name.
+    def by_username(cls, username: str) -> Self | None:
+        """Return the current customer with this username, or None.
+
+        A document's id and an id of the form `cus_…` are accepted, too, because no username can look like them. An
+        adopted customer has no other name.
         """
         if ObjectId.is_valid(username):
             found: Self | None = cls.objects(id=ObjectId(username)).first()
         elif len(username) <= LONGEST and STRIPE_ID.fullmatch(username):
             found = cls.objects(stripe_id=username, live=True).first()
         else:
-            found = next(iter(cls.named(username, live=True)), None)
+            found = next(iter(cls.with_username(username, live=True)), None)
         return found
 
     @classmethod
-    def named(cls, username: str, *, live: bool) -> list[Self]:
-        """Return the customers of a username, the newest first; one of this very name before what looks like it."""
+    def with_username(cls, username: str, *, live: bool) -> list[Self]:
+        """Return the customers with this username or one that looks the same: exact matches first, then the newest."""
         keys = keys_of(username)
         found = cls.objects(username_key__in=keys, live=live).order_by("-created_at") if keys else ()
         return sorted(found, key=lambda customer: keys.index(str(customer.username_key)))
 
     @classmethod
     def taken_by(cls, values: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the queries of the customer whose id at Stripe the username is, and who would be taken for this one.
+        """Return the queries for a customer whose custom id at Stripe looks like this username.
 
-        Rows that no run has migrated have no `id_key` yet.
+        The second query is for rows that no run has migrated yet: they have no `id_key`.
         """
         if (key := values.get("username_key")) is None:
             return []
@@ -211,12 +211,12 @@ class Customer(SyncedDocument):
 
     @classmethod
     def fields_from(cls, remote: dict[str, Any]) -> dict[str, Any]:
-        """Return the own fields as Stripe has them, and what keeps the id from being somebody's name."""
+        """Return the fields with the values that Stripe shows, and the id's key, so that no username looks like it."""
         return {**super().fields_from(remote), "id_key": key_of_id(remote["id"])}
 
     @classmethod
     def with_derived(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Fold the username, and fill the e-mail address from a username that is one."""
+        """Return the values with the username's key; a username that is an e-mail address fills that field, too."""
         username = values.get("username")
         if username is None:
             return values

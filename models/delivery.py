@@ -59,7 +59,7 @@ class Delivery(Claimable):
         cls, notice: dict[str, Any], hook: str, kind: str, *, document: ObjectId | None = None, raw: bytes | None = None
     ) -> bool:
         """Insert the delivery of a notice to a hook; return False if it exists already."""
-        cls.insert_collection()  # what is made for a first row is not under the time limit of its words
+        cls.insert_collection()  # before the time limit of the insert begins
         if raw is None:
             return cls._insert(notice, hook, kind, document, None, erased=False)
         event = json.loads(raw)

@@ -75,8 +75,8 @@ class Erasure(OwnRows):
         return erasure
 
     def wait(self, erased: bool) -> None:
-        """Wait until no write can rely on a read from before this row named all its ids and, if a document was `erased`
-        just now, from before that: see `unless_forgotten`.
+        """Wait until no write can rely on an older answer of `unless_forgotten`: older than this row with all its ids,
+        and, if a document was `erased` just now, older than that.
         """
         now = clock.now() - clock.TEST_OFFSET
         since = now if erased else self.named_at or now - HOLDS - WRITES
@@ -113,7 +113,7 @@ class Erasure(OwnRows):
 
     @classmethod
     def overdue(cls, at: datetime) -> list[Self]:
-        """Return those that are due."""
+        """Return the erasures that are due."""
         return list(cls.objects(__raw__=clock.overdue(at)))
 
     @classmethod
@@ -128,8 +128,8 @@ class Erasure(OwnRows):
         write: Callable[[bool, Callable[[Any], Expression]], Written],
         as_of: datetime | None = None,
     ) -> Written:
-        """Return what `write` returns. It gets whether any of these objects belongs to an erased person, and a function
-        that makes a value of the update fail once that answer is too old.
+        """Call `write`, and return its result. It gets whether one of these objects belongs to an erased person, and a
+        function that makes a value of its update fail once that answer is too old.
 
         An erasure is written, and its documents are erased, before it waits and searches the rows again. So a row with
         personal data exists when it searches, or is never written. `as_of` is when a document was seen not to be

@@ -47,7 +47,7 @@ class Via(StrEnum):
 OPEN = (EventState.RECEIVED, EventState.WAITING)
 FAILED = (EventState.RECEIVED, EventState.DEAD)
 ACCOUNT = re.compile(r"acct_\w{1,100}", re.ASCII)
-ACCOUNTS = re.compile(r"\w{1,100}(?:/\w{1,100}){0,8}", re.ASCII)  # whose an event is: acct_…, or a path of them
+ACCOUNTS = re.compile(r"\w{1,100}(?:/\w{1,100}){0,8}", re.ASCII)  # acct_…, or a path of accounts: an event's context
 MAX_ATTEMPTS = 15  # with the backoff below, about six hours
 
 
@@ -93,14 +93,13 @@ class Event(NoticeOutbox, Claimable):
         erased: bool = False,
         as_of: datetime | None = None,
     ) -> bool:
-        """Insert the row of an event, and `notify_hooks` that asked for its type; False when it is there already.
+        """Insert the row of an event; return False if it exists already. `notify_hooks` adds the notice of its type.
 
-        What a webhook brings after reconcile had read it is noted on the row: webhooks do arrive. Where it failed
-        before, and is applied now that it was sent again, the row says so. Of what `others` have, nothing is kept but
-        what it is about and whose it is. With `erased`, it is about somebody who was forgotten; else the update itself
-        makes sure that it is not: `as_of` is when that was so.
+        If it exists, a webhook that came after reconcile had read the event is recorded, and so is an event that failed
+        before and is applied now. Of an event of `others`, only its object and its owner are stored. `erased` says that
+        it is about an erased person; otherwise the update itself checks that, or relies on a check `as_of` that time.
         """
-        cls.insert_collection()  # what is made for a first row is not under the time limit of its words
+        cls.insert_collection()  # before the time limit of the insert begins
         if others:
             event = of_others(event)
             return cls._insert(event, without_content(event), state, error, due, notify_hooks, via, erased=False)
@@ -111,7 +110,7 @@ class Event(NoticeOutbox, Claimable):
             words, why = (without_content(event), None) if forgotten else (sure(storable(event, raw)), error)
             return cls._insert(event, words, state, why, due, notify_hooks, via, erased=forgotten)
 
-        before = owners_before(event)  # its document does not name them
+        before = owners_before(event)  # the document, which was checked, does not name these
         return Erasure.unless_forgotten(owners_of_event(event), write, None if before else as_of)
 
     @classmethod
@@ -130,7 +129,7 @@ class Event(NoticeOutbox, Claimable):
         is_open, created = state in OPEN, event.get("created")
         row = {
             "type": event["type"],
-            "created": created if isinstance(created, int) and 0 <= created < 2**53 else None,  # what is no event
+            "created": created if isinstance(created, int) and 0 <= created < 2**53 else None,  # None: it is no event
             "object_id": id_left(event) if erased else object_id(event),
             "raw": words,
             "state": state,
@@ -185,7 +184,7 @@ class Event(NoticeOutbox, Claimable):
     def finish(
         self, state: EventState, error: str | None = None, due: timedelta | None = None, bared: bytes | None = None
     ) -> Self | None:
-        """Record the result of a claimed row; an open one is due after `due`. If given, only `bared` stays of it."""
+        """Record the result of a claimed row; an open one is due after `due`. `bared`, if given, replaces its body."""
         is_open = state in OPEN
         erased = {} if bared is None else {**_left(bared), "erased_at": from_now()}
         told = {
@@ -209,7 +208,7 @@ class Event(NoticeOutbox, Claimable):
         return self._change({**left, "state": EventState.IGNORED, "lease": None, "settled_at": from_now()})
 
     def erase(self, event: dict[str, Any]) -> Self | None:
-        """Remove all but which object changed; return None if a worker has claimed it."""
+        """Remove all content except the id of its object; return None if a worker has claimed it."""
         return self._change({**_left(without_content(event)), "error": None, "erased_at": from_now()})
 
     @classmethod
@@ -259,7 +258,7 @@ def without_content(event: dict[str, Any]) -> bytes:
     told = request.get("idempotency_key") if isinstance(request, dict) else None
     key = IdempotencyKey.parse(told) if isinstance(told, str) else None  # a key of another program may contain anything
     left = {name: scrub(event.get(name)) for name in ("created", "livemode")}
-    for name, form in (("account", ACCOUNT), ("context", ACCOUNTS)):  # a replay is judged by these
+    for name, form in (("account", ACCOUNT), ("context", ACCOUNTS)):  # a replay needs them to see whose it is
         owner = event.get(name) and str(event[name])
         left[name] = owner if not owner or form.fullmatch(owner) else ERASED
     left |= {

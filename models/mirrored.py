@@ -1,8 +1,8 @@
-"""What we only mirror: a row for each of Stripe's types that has no file of its own, and the model made of it.
+"""The mirrored types: a row for each Stripe type that has no file of its own, from which its model is made.
 
-A row says where objects of the type are read; a type with a file of its own needs none, and its row gives way. Kept is
-whatever has an id and is shown by an event, or listed as a whole; `NOT_MIRRORED` says of the rest why it is not. All of
-it is held to stripe-python by tests/contract/test_mirrored.py, which fails when a new version brings something new.
+A row says where objects of the type are read. If a type gets a file of its own, its row is ignored. A type is mirrored
+if its objects have an id, and are shown by an event or by a list; `NOT_MIRRORED` gives the reasons for all others.
+tests/contract/test_mirrored.py compares the rows with stripe-python, and fails when a new version adds a type.
 """
 
 import re
@@ -18,21 +18,20 @@ from stripe_mongo_sync.models.base.resource import KINDS, Resource
 from stripe_mongo_sync.models.rows.content import KEY_KINDS
 from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING
 
-LIST = [("created_at", -1), ("_id", -1)]  # the order in which the API lists
+LIST = [("created_at", -1), ("_id", -1)]  # the order of the API's lists
 
 
 class Mirrored(SyncedDocument):
-    """A copy of an object that Stripe creates without us. We send nothing, so it is never pending and no orphan."""
+    """A copy of an object that Stripe creates. We never send one, so it is never pending, and never an orphan."""
 
     says = "A copy of one of Stripe's objects; the object is shown with `expand=stripe`."
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
-    instead = "It is a copy of what Stripe makes, and follows it: `update` is for what you create."
+    instead = "It is a copy of an object that Stripe creates and changes; `update` is for types that you create."
 
     @classmethod
     def wanted(cls, keep: timedelta) -> list[IndexModel]:
-        """Return the few by which it is found: it never expires.
-
-        A deleted document stays, and forbids another of its object; where callers choose ids, of the same life.
+        """Return its few indexes. None lets it expire: a deleted document stays, so that no other can be inserted for
+        the same object. If callers choose the ids, another object may get the id later, and then a document of its own.
         """
         life = ["stripe.created"] if cls.resource.accepts_custom_id else []
         return [
@@ -50,7 +49,7 @@ class Mirrored(SyncedDocument):
 
     @property
     def path(self) -> str:
-        """Where Stripe has its object; "" where it shows it in events only, or not under an owner that we know."""
+        """The path of its object; "" if Stripe shows that in events only, or under an owner that we do not know."""
         return self.resource.read_path({**(self.stripe or {}), "id": self.stripe_id}) or ""
 
     @classmethod
@@ -151,7 +150,7 @@ ROWS = (
     row("radar.early_fraud_warning"),
     row("radar.value_list", removable=True),
     row("reporting.report_run"),
-    row("reporting.report_type", listable=False),  # it is, but not in pages
+    row("reporting.report_type", listable=False),  # it has a list, but without pages
     row("reserve.hold", NO_GET, listable=False),
     row("reserve.plan", NO_GET, listable=False),
     row("reserve.release", NO_GET, listable=False),
@@ -169,7 +168,7 @@ ROWS = (
     row("tax.registration", created_filter=False),
     row(
         "tax_id", event_prefixes=("customer.tax_id",), listable=False, removable=True
-    ),  # only those of one owner at a time
+    ),  # Stripe lists them for one owner at a time
     row("terminal.configuration", created_filter=False, removable=True),
     row("terminal.location", created_filter=False, removable=True),
     row("terminal.reader", created_filter=False, removable=True),
@@ -188,13 +187,13 @@ ROWS = (
 )
 
 
-# What Stripe sends to be decided within seconds: the body of the answer is the decision, and any that it cannot read
+# Events to which Stripe expects a decision within seconds, in the body of the response. A response that it cannot read
 # declines a payment (docs.stripe.com/issuing/controls/real-time-authorizations, …/real-time-authentications).
 QUESTIONS = frozenset({"issuing_authorization.request", "issuing_authentication.decision"})
 
 
 class Exclusion(NamedTuple):
-    """Objects that get no document, or events that give none."""
+    """Objects that get no document, or events that create none, and why."""
 
     why: str
     names: str  # their kinds, or the types of such events
@@ -208,7 +207,7 @@ NOT_MIRRORED = (
         "treasury.financial_account_features",
     ),
     Exclusion("it is a preview of what may come", "invoice.upcoming"),
-    Exclusion("it is a question: what is answered would decide about a payment", "issuing_authorization.request"),
+    Exclusion("it is a question: the response would decide about a payment", "issuing_authorization.request"),
     Exclusion(
         "it is a part of another object, which shows it",
         "credit_note_line_item financial_connections.account_owner financial_connections.account_ownership item "
@@ -224,7 +223,7 @@ NOT_MIRRORED = (
         "tax.location tax.transaction tax_deducted_at_source transfer_reversal treasury.transaction "
         "treasury.transaction_entry",
     ),
-    Exclusion("it is made for a moment, and lets in whoever has it", " ".join(sorted(KEY_KINDS))),
+    Exclusion("it is valid for minutes, and grants access to whoever has it", " ".join(sorted(KEY_KINDS))),
     Exclusion("it is the same for all accounts", "climate.supplier country_spec exchange_rate tax_code"),
     Exclusion("it says how Stripe reaches this service", "event webhook_endpoint"),
 )
@@ -238,7 +237,7 @@ def collection_of(kind: str) -> str:
 
 
 def register_mirrored_types() -> None:
-    """Make a model of each row whose kind has no file of its own."""
+    """Create a model for each row whose kind has no file of its own."""
     for resource in ROWS:
         if resource.kind not in KINDS:
             name = "".join(part.capitalize() for part in re.split(r"[._]", resource.kind))

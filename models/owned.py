@@ -1,6 +1,7 @@
-"""What Stripe lists for one owner at a time: the cards of a customer, the persons of an account, a clock's.
+"""The lists that Stripe has for one owner at a time, such as the cards of a customer or the persons of an account.
 
-Held to stripe-python by tests/contract/test_owned.py: a kind is listed as a whole, listed here, or in no list at all.
+tests/contract/test_owned.py compares them with stripe-python: each kind has a list of all its objects, a list of an
+owner here, or no list.
 """
 
 from collections.abc import Mapping
@@ -15,31 +16,31 @@ CLOCK = "test_helpers.test_clock"
 
 @dataclass(frozen=True, eq=False)
 class Owned:
-    """A list that one owner has. Objects of other kinds, if it shows any, are passed over."""
+    """A list that each owner has. Objects of other kinds in it are ignored."""
 
     owner: str  # the kind of its owners
-    kinds: tuple[str, ...]  # of what it shows
-    path: str  # with {id} for the owner's
-    named: str  # the field by which an object names its owner
-    query: Mapping[str, str] = field(default_factory=dict)  # likewise with {id}
-    shown: str = ""  # the field of the owner that shows the beginning of it
-    of_clocks: bool = False  # whether only owners of a test clock are asked: else an unfiltered list shows it
+    kinds: tuple[str, ...]  # the kinds of the objects in it
+    path: str  # with {id} in place of the owner's id
+    named: str  # the field in which an object names its owner
+    query: Mapping[str, str] = field(default_factory=dict)  # parameters, with {id}, too
+    shown: str = ""  # the field of the owner that shows the first objects of the list
+    of_clocks: bool = False  # read only for owners with a test clock: a list of all objects shows the others
 
     def params(self, owner: dict[str, Any]) -> dict[str, Any]:
-        """Return what one owner's list is asked with."""
+        """Return the query parameters of one owner's list."""
         return {name: value.format(id=owner["id"]) for name, value in self.query.items()}
 
     def address(self, owner: dict[str, Any]) -> str:
-        """Return where one owner's list is."""
+        """Return the path of one owner's list."""
         return self.path.format(id=quote(owner["id"], safe=""))
 
     @property
     def in_time(self) -> bool:
-        """Whether it shows what is of a test clock, and is in another list where there is no clock."""
+        """Whether it shows objects of a test clock, while other objects of these kinds are in another list."""
         return self.of_clocks or self.owner == CLOCK
 
     def is_asked(self, owner: dict[str, Any]) -> bool:
-        """Whether this owner's list can show what no other list does."""
+        """Whether this owner's list may show an object that no other list shows."""
         return not self.of_clocks or owner.get("test_clock") is not None
 
 
@@ -52,7 +53,7 @@ def _by(owner: str, path: str, kind: str, named: str, **more: Any) -> Owned:
 
 
 ACCOUNT = "treasury.financial_account"
-# Stripe dates and lists what is of a test clock apart. Clocks are asked first: what they show are owners, too.
+# Stripe lists the objects of a test clock separately. Clocks come first, because their customers are owners, too.
 OWNED = (
     _by(CLOCK, "/v1/customers", "customer", "test_clock"),
     _by(CLOCK, "/v1/subscriptions", "subscription", "test_clock", query={"status": "all"}),
@@ -113,11 +114,11 @@ UNLISTED = {
 
 
 def owned_kinds() -> set[str]:
-    """Return the kinds that are listed for one owner at a time, and in no other list."""
+    """Return the kinds that Stripe lists for one owner at a time only."""
     return {kind for owned in OWNED if not owned.in_time for kind in owned.kinds}
 
 
 def in_no_list(kind: str) -> str:
-    """Return what of a kind no list shows, in words; "" where lists show all of it."""
+    """Return in words which objects of a kind no list shows; "" if lists show all of them."""
     resource = KINDS[kind].resource
     return UNLISTED.get(kind) or (f"no list shows {resource.unlisted}" if resource.unlisted else "")

@@ -1,9 +1,8 @@
-"""Finds the customer to whom an object belongs: the one in Stripe's own fields, never one whom a text mentions.
+"""Finds the customer to whom an object belongs, by Stripe's own fields.
 
-It may mention anybody, in metadata, a description or a name.
-
-No form of an id is asked: those of before 2018 and of imports are any text, and may be another type's, too. The places
-are Stripe's; tests/contract/test_whose.py holds them to all that stripe-python knows of.
+Free text (metadata, a description, a name) is never searched, because it may mention anybody. An id is accepted in any
+form: an id from before 2018, or of an import, may be any text, and may also be the id of another type's object. The
+tables below list the fields; tests/contract/test_whose.py compares them with all types of stripe-python.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -14,15 +13,15 @@ from stripe_mongo_sync.models.rows.scrub import ID
 
 Json = Mapping[str, Any]
 CUSTOMER = "customer"
-DEEPEST = 3  # objects that are shown in place of an id, one in the other
+DEEPEST = 3  # levels of expanded objects, each inside the one before
 
 
 def _paths(listed: str) -> tuple[tuple[str, ...], ...]:
     return tuple(tuple(path.split(".")) for path in listed.split())
 
 
-# Places are written as paths; `*` stands for any name, and what is in a list has its list's.
-# Where objects of any kind name their customer.
+# Paths to fields: `*` stands for any name, and the items of a list have the path of the list.
+# The fields in which objects of any kind name their customer.
 CUSTOMERS = _paths(
     """
     customer customer_account related_customer customer_details.customer customer_details.customer_account
@@ -30,7 +29,7 @@ CUSTOMERS = _paths(
     three_d_secure.customer usage_threshold.filters.customer
     """
 )
-# Where they name what they are a part of: it tells whose they are, if they name no customer.
+# The fields that name the object of which this one is a part: if it names no customer, that object decides.
 PART_OF = _paths(
     """
     charge payment_intent setup_intent invoice subscription subscription_schedule schedule quote checkout_session
@@ -41,7 +40,7 @@ PART_OF = _paths(
     payment.charge payment.payment_intent payment.payment_record payment_method_details.payment_method
     """
 )
-# Where they name what one person alone uses. Once that is over, it may name nobody any more.
+# The fields that name what only one person uses, such as a card: after it is detached, it may name no customer.
 USED = _paths(
     """
     payment_method default_payment_method source default_source sources.data invoice_settings.default_payment_method
@@ -50,25 +49,25 @@ USED = _paths(
     evidence.* document.files selfie.document selfie.selfie
     """
 )
-ONE_PERSONS = ("pm_", "card_", "src_", "ba_", "file_")
+ONE_PERSONS = ("pm_", "card_", "src_", "ba_", "file_")  # the prefixes of such ids
 
 
 def owners(remote: Json, depth: int = DEEPEST) -> set[str]:
-    """Return the ids by which an object is somebody's: its customer's, else its own and what it is a part of."""
+    """Return the ids that show whose an object is: of its customer; else its own, and of what it is a part of."""
     id, kind = remote.get("id"), remote.get("object")
     if kind == CUSTOMER:
         return _ids([id])
     if customers := _ids(_at_any(remote, CUSTOMERS)):
         return customers
     model = KINDS.get(str(kind))
-    named = () if model is not None and model.resource.accepts_custom_id else (id,)  # a coupon may have a customer's id
+    named = () if model is not None and model.resource.accepts_custom_id else (id,)  # a coupon's may equal a customer's
     above = list(_at_any(remote, PART_OF))
     shown = (owners(part, depth - 1) for part in above if isinstance(part, Mapping) and depth)
     return _ids([*named, *above]).union(*shown)
 
 
 def uses(remote: Json) -> set[str]:
-    """Return the ids of what the person whose object this is uses alone: cards, bank accounts, files, their account."""
+    """Return the ids in an object of what only its owner uses: cards, bank accounts, files, their customer account."""
     account = _ids([remote.get("customer_account")]) if remote.get("object") == CUSTOMER else set()
     return account | {*filter(_is_one_persons, _ids(_at_any(remote, USED)))}
 
@@ -78,19 +77,20 @@ def _is_one_persons(id: Any) -> bool:
 
 
 def owners_of_event(event: Json) -> set[str]:
-    """Return the ids by which an event is somebody's: its object's, and who had that before."""
+    """Return the ids that show whose an event is: the owners of its object, and its previous customers."""
     return owners_of_object(event) | owners_before(event)
 
 
 def owners_of_object(event: Json) -> set[str]:
-    """Return the ids by which the object of an event is somebody's."""
+    """Return the ids that show whose the object of an event is."""
     remote = _data(event).get("object")
     return owners(remote) | left_by(event) if isinstance(remote, Mapping) else set()
 
 
 def left_by(event: Json) -> set[str]:
-    """Return the customers who had what one person alone uses, where the event tells that nobody has it now: a card
-    that was detached shows their name as before, and Stripe lets nobody else have it.
+    """Return the previous customers of what only one person uses, if the event shows that it has no customer now.
+
+    A detached card still shows the person's name, and Stripe lets no other customer have it.
     """
     remote = _data(event).get("object")
     if not isinstance(remote, Mapping) or not _is_one_persons(remote.get("id")) or _ids(_at_any(remote, CUSTOMERS)):
@@ -99,13 +99,13 @@ def left_by(event: Json) -> set[str]:
 
 
 def owners_before(event: Json) -> set[str]:
-    """Return the customers who had an object before the event that tells that another has it now, or nobody."""
+    """Return the previous customers of an object, if its event shows that it has another customer now, or none."""
     before = _data(event).get("previous_attributes")
     return _ids(_at_any(before, CUSTOMERS)) if isinstance(before, Mapping) else set()
 
 
 def owners_of_document(kind: str, row: Json) -> set[str]:
-    """Return the ids by which a stored document is somebody's: as Stripe shows it, by its own fields, or as staged."""
+    """Return the ids that show whose a stored document is: by its snapshot, its fields and its staged parameters."""
     sights = _sights(kind, row)
     if kind == CUSTOMER:
         return _ids([row.get("stripe_id")])
@@ -114,7 +114,7 @@ def owners_of_document(kind: str, row: Json) -> set[str]:
 
 
 def used_by(kind: str, row: Json) -> set[str]:
-    """Return the same of a stored document as `uses` of an object."""
+    """Return what `uses` returns, for a stored document."""
     return set().union(*map(uses, _sights(kind, row)))
 
 
@@ -133,7 +133,7 @@ def _data(event: Json) -> Json:
 
 
 def _ids(values: Iterable[Any]) -> set[str]:
-    """Return the ids among values, of which some may be the objects themselves."""
+    """Return the ids of these values, each of which may be an id or an expanded object."""
     given = (value.get("id") if isinstance(value, Mapping) else value for value in values)
     return {id for id in given if is_id(id)}
 

@@ -24,7 +24,8 @@ log = logging.getLogger("stripe_mongo_sync")
 
 Row = TypeVar("Row", bound=Document)
 Broken = Callable[[Any, Exception], object]  # called with the id of a row that cannot be worked on, and the error
-REFUSED = (13, 18, 91, 11600, 11602, 14031)  # MongoDB's codes: unauthorized, shutting down, stepping down, disk full
+# MongoDB's codes for: unauthorized, authentication failed, shutting down, stepping down (two), disk full.
+REFUSED = (13, 18, 91, 11600, 11602, 14031)
 
 
 def tell_log(id: Any, error: Exception) -> None:

@@ -49,8 +49,8 @@ def local_now() -> datetime:
 
 
 def stopwatch() -> float:
-    """Return seconds that only ever grow, also while this machine is suspended (where the system can tell): to measure
-    how long something has taken.
+    """Return seconds to measure a duration with: they never go back, and also count while this machine is suspended,
+    where the system can tell.
     """
     seconds = time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
     return seconds + TEST_OFFSET.total_seconds()

@@ -1,9 +1,12 @@
-"""Decides what is stored and shown of a Stripe object, and what its content is: each object passes here before a write.
+"""Decides what is stored and shown of a Stripe object, and what its content is. Each object passes here before a write.
 
-Three kinds of text in an object are not its content. A *key* lets in whoever has it: it is never kept, but for those
-that a shop must hand on to its buyer, which stay on the document of their own object and are shown to `write` only. A
-*link* is rendered anew at each reading, and dies: it is kept, and nothing is concluded from it. All names are Stripe's;
-tests/contract/test_content.py holds the tables to all that stripe-python knows of.
+Two kinds of text in an object are not its content:
+
+- A *key* grants access to whoever has it. It is never stored, except where a shop must pass it on to its buyer: such a
+  key stays on the document of its own object, and only tokens with the scope `write` see it.
+- A *link* is different in each reply, and expires. It is stored, but two objects that differ in links only are equal.
+
+All names are Stripe's; tests/contract/test_content.py compares the tables with all types of stripe-python.
 """
 
 import hashlib
@@ -14,7 +17,7 @@ from typing import Any, NamedTuple
 
 Json = dict[str, Any]
 
-# Places are written `kind:path`; `*` stands for any name, and a last `**` for all texts below, but their `type`.
+# Places are written `kind:path`. `*` stands for any name, and `**` at the end for all texts below except their `type`.
 KEYS = """
     identity.verification_session:url source:redirect.url source:alipay.native_url source:wechat.qr_code_url
     source:klarna.client_token source:klarna.redirect_url source:klarna.pay_later_redirect_url
@@ -41,7 +44,7 @@ LINKS = """
     treasury.outbound_transfer:hosted_regulatory_receipt_url treasury.received_credit:hosted_regulatory_receipt_url
     treasury.received_debit:hosted_regulatory_receipt_url
 """
-# Shown only when asked (`Resource.expand`), and never changed: what no event shows is kept as it was seen.
+# Stripe shows this only on request (`Resource.expand`), and it never changes: an event without it leaves it as stored.
 ASKED = "coupon:applies_to"
 # Objects that are keys themselves: only their existence is stored.
 _KEYS = """
@@ -49,18 +52,18 @@ _KEYS = """
     financial_connections.session login_link terminal.connection_token terminal.onboarding_link token
 """
 KEY_KINDS = frozenset(_KEYS.split())
-KEY_NAMES = frozenset(("client_secret", "secret"))  # whatever has them
-# A key inside of a text: an address may bear one.
+KEY_NAMES = frozenset(("client_secret", "secret"))  # a key under any kind
+# A key inside another text, such as a URL.
 KEY = re.compile(r"[a-z]_[A-Za-z0-9]{14,}_secret_\w{8,}|client_secret[_=]\w{8,}|\b[ers]k_(test|live)_\w{8,}", re.ASCII)
 THEIRS = "metadata"  # the shop's own texts, from which nothing is removed
-ABOVE = ("id", "object", "livemode", "created")  # what stays of an object that is a key
+ABOVE = ("id", "object", "livemode", "created")  # the fields that stay of an object that is a key
 
-DROP, KEEP, TEXTS, TEXTS_KEPT = "drop", "keep", "texts", "texts kept"  # what the rule of a name says
+DROP, KEEP, TEXTS, TEXTS_KEPT = "drop", "keep", "texts", "texts kept"  # the rules that a name may have
 Rules = dict[str, Any]  # a rule by name, or the rules of the names below
 
 
 def _rules(*tables: tuple[str, str]) -> dict[str, Rules]:
-    """Return the rules of each kind; of two about the same place, the later one."""
+    """Return the rules of each kind. A later rule about the same place replaces an earlier one."""
     found: dict[str, Rules] = {}
     for rule, places in tables:
         for place in places.split():
@@ -116,7 +119,7 @@ def handed_on(kind: str) -> frozenset[str]:
 
 
 def linked(kind: str) -> frozenset[str]:
-    """Return the fields of a kind that are links, or have some."""
+    """Return the fields of a kind that are links, or contain links."""
     return frozenset(name for name, rule in DEAD.get(kind, NO_RULES).items() if rule in (DROP, TEXTS))
 
 
@@ -126,10 +129,11 @@ def has_links(remote: Json | None) -> bool:
 
 
 def event_shown(event: Json) -> Json:
-    """Return what may be written of an event: its object, and what that was before, without keys.
+    """Return the part of an event that may be stored: with its object and previous attributes, but without keys.
 
-    Where one was taken out that the object's own document has, `withheld` says so: this shows the content no more.
-    Of a thin event, and of what is none, the same: nothing is known of the places, so the names and forms must tell.
+    If a key was removed that the object's own document keeps, `withheld` says so, because the event then no longer
+    shows the whole content. In a thin event, or in JSON that is no event, the places are unknown, so keys are found by
+    their names and forms only.
     """
     data = event.get("data")
     if not isinstance(data, dict) or not isinstance(data.get("object"), dict):
@@ -145,7 +149,7 @@ def event_shown(event: Json) -> Json:
 
 
 def may_have_keys(raw: bytes) -> bool:
-    """Whether there can be a key in the JSON of an event at all: most have none, and need not be looked through."""
+    """Whether the JSON of an event may contain a key. Most events contain none, and need no search."""
     return SUSPECT.search(raw) is not None
 
 
@@ -156,7 +160,7 @@ def is_key(event: Json) -> bool:
     return isinstance(remote, dict) and _kind(remote) in KEY_KINDS
 
 
-# --- how an object is walked through ---
+# --- the walk through an object ---
 
 
 def _kind(remote: Mapping[str, Any]) -> str:
@@ -167,8 +171,9 @@ def _kind(remote: Mapping[str, Any]) -> str:
 def _root(
     remote: Json, own: dict[str, Rules], others: dict[str, Rules], *, null: bool = False, keys: bool = True
 ) -> Json:
-    """Return an object by the rules of `own`, and all objects in it by those of `others`; what is dropped is null if so
-    wished. With `keys`, those in texts go, too.
+    """Return an object after the rules of `own`, and of `others` for the objects inside it.
+
+    With `null`, a dropped field becomes null. With `keys`, keys inside other texts are dropped, too.
     """
     how = _How(others, null, keys)
     if keys and _kind(remote) in KEY_KINDS:
@@ -187,7 +192,7 @@ def _above(remote: Json) -> Json:
 
 
 def _parts(value: Json, rules: Rules, how: _How) -> Iterator[tuple[str, Any]]:
-    """Yield what is left of each part of a hash."""
+    """Yield the name of each part of an object that stays, with the part as it stays."""
     for name, part in value.items():
         rule = None if part is None or isinstance(part, int | float) else rules.get(name, rules.get("*"))
         if rule is None and how.keys and name in KEY_NAMES and part is not None:

@@ -1,6 +1,6 @@
-"""Registers one database and our classes with MongoEngine under our own names, apart from those of a host.
+"""Registers one database and our classes with MongoEngine under our own names, apart from those of a host application.
 
-A host that calls `mongoengine.disconnect_all()` closes our database, too: whoever asks next opens it again.
+If the host calls `mongoengine.disconnect_all()`, our database is closed, too, and the next query opens it again.
 """
 
 import threading
@@ -16,23 +16,23 @@ from pymongo.database import Database
 
 from stripe_mongo_sync.models.rows.mongoengine_types import EmbeddedDocument
 
-OURS = "stripe_mongo_sync"  # the alias of our database, and what the names of our classes begin with
+OURS = "stripe_mongo_sync"  # the alias of our database, and the beginning of our classes' registered names
 
 
 class OwnParts(DocumentMetaclass):
-    """Registers a part of a document. MongoEngine has one registry for a process, by bare names, and a host has a
-    `Customer`, too. A colon separates ours: what stands after a dot, MongoEngine finds by its bare name.
+    """Registers a part of a document. MongoEngine has one registry per process, by class name, and the host may have a
+    `Customer`, too. Our names have a colon, because MongoEngine also finds a name by the part after its last dot.
     """
 
     def __new__(mcs, name: str, bases: tuple[type, ...], attrs: dict[str, Any]) -> Any:
         attrs.setdefault("__qualname__", name)
         made = super().__new__(mcs, mcs.registered_as(name, attrs["__module__"]), bases, attrs)
-        made.__name__ = name  # for everybody but MongoEngine
+        made.__name__ = name  # only MongoEngine sees the registered name
         return made
 
     @staticmethod
     def registered_as(name: str, module: str) -> str:
-        """Return its name there: several of our files have a `Cancellation`."""
+        """Return its registered name, with its module, because several of our files have a `Cancellation`."""
         return f"{OURS}:{module.rpartition('.')[2]}:{name}"
 
 
@@ -41,7 +41,7 @@ class OwnDocuments(OwnParts, TopLevelDocumentMetaclass):
 
     @staticmethod
     def registered_as(name: str, module: str) -> str:
-        """Return its name there; it never changes, as a host's generic reference to one of ours stores it."""
+        """Return its registered name. It never changes, because a host's generic references store it."""
         return f"{OURS}:{name}"
 
 
@@ -52,12 +52,12 @@ class Part(EmbeddedDocument, metaclass=OwnParts):
 
 
 class Taken(Exception):
-    """Another database is open, or MongoEngine's alias of our name is somebody else's."""
+    """Another database is open, or the host application uses MongoEngine's alias with our name."""
 
 
 @dataclass(frozen=True)
 class _Place:
-    """Where the database is, and how it is opened."""
+    """The address of the database, and the options to open it with."""
 
     prefix: str  # of the names of our collections
     options: dict[str, Any] = field(repr=False)  # of `mongoengine.connect`; the address may hold a password
@@ -68,16 +68,17 @@ _opening = threading.Lock()
 
 
 def open_database(prefix: str, **options: Any) -> Database[Any]:
-    """Open it, for all collections whose names begin with this prefix; the same again changes nothing.
+    """Open the database, for the collections whose names begin with this prefix. A repeated call changes nothing.
 
-    Raises Taken; ConnectionFailure when MongoEngine cannot use these options; PyMongoError, or whatever a driver does.
+    Raises Taken; ConnectionFailure when MongoEngine cannot use these options; PyMongoError, or another error of the
+    driver.
     """
     global _place
     wanted = _Place(prefix, options)
     with _opening:
         if _place not in (None, wanted) or (_place is None and OURS in known._connection_settings):
             raise Taken
-        _place = wanted  # before anything is open: a child that is forked meanwhile closes it
+        _place = wanted  # before anything is open, so that a child that is forked meanwhile closes it
         try:
             return _open(wanted)
         except BaseException:
@@ -86,7 +87,7 @@ def open_database(prefix: str, **options: Any) -> Database[Any]:
 
 
 def database() -> Database[Any]:
-    """Return it. Raises ConnectionFailure when it was never opened."""
+    """Return our database. Raises ConnectionFailure when it was never opened."""
     try:
         found: Database[Any] = get_db(OURS)
     except ConnectionFailure:
@@ -98,22 +99,22 @@ def database() -> Database[Any]:
 
 
 def close_database() -> None:
-    """Close our database if it is open, and none of a host's."""
+    """Close our database if it is open. The host's databases stay open."""
     with _opening:
         if _place is not None:
             _close()
 
 
 def prefix() -> str:
-    """Return what the names of our collections begin with."""
+    """Return the prefix of our collections' names."""
     return _place.prefix if _place is not None else ""
 
 
 def renew(*, keep: bool) -> None:
-    """In a child: forget the parent's client; with `keep`, open the database anew, else leave it closed.
+    """In a child process, drop the parent's client; with `keep`, open the database again, else leave it closed.
 
-    The client is neither used, of which pymongo warns, nor closed, which would end sessions of the parent. The new one
-    connects when it is first used: not every child wants to.
+    The parent's client is not used, because pymongo warns of that, and not closed, because that would end sessions of
+    the parent. The new client connects when it is first used, because not every child needs it.
     """
     global _place, _opening
     _opening = threading.Lock()  # a thread of the parent may have held it
@@ -123,7 +124,7 @@ def renew(*, keep: bool) -> None:
         of_mongoengine.pop(OURS, None)
     for model in _get_documents_by_db(OURS, known.DEFAULT_CONNECTION_NAME):
         if issubclass(model, mongoengine.Document):
-            model._disconnect()  # forgets its collection, which is the old client's
+            model._disconnect()  # its collection belongs to the old client
     _place = _Place(_place.prefix, {**_place.options, "connect": False}) if keep else None
     if keep:
         database()

@@ -1,7 +1,7 @@
-"""Finds and builds the indexes that a collection lacks: they are part of the algorithm.
+"""Finds and builds the indexes that a collection lacks. They are part of the algorithm.
 
-Building one in a large collection takes minutes: so it is never done under the usual time limit, nor on the way. A
-collection that is not there lacks none: whoever has its first row makes it, with all of them.
+In a large collection this takes minutes, so it is done without the usual time limit, and never during a request. A
+collection that does not exist lacks none: the first insert creates it together with all of its indexes.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,29 +13,28 @@ from pymongo import IndexModel, timeout
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-# What partial indexes are about. MongoDB uses one only for a query that it can see to be narrower: equality with a
-# string is narrower than "after the empty string", but not, to its mind, than "a string".
+# Conditions of partial indexes. MongoDB uses such an index only for a query that is evidently narrower. It takes
+# equality with a string for narrower than `$gt: ""`, but not for narrower than `$type: "string"`.
 A_STRING, A_DATE, SOME = {"$gt": ""}, {"$type": "date"}, {"$exists": True}
 
-OPTIONS = ("unique", "partialFilterExpression")  # what an index means, besides its fields and its expiry
+OPTIONS = ("unique", "partialFilterExpression")  # they define an index together with its fields and its expiry
 EXPIRY = "expireAfterSeconds"
-NO_LIMIT = 0  # s: for pymongo, zero is none
+NO_LIMIT = 0  # s; pymongo takes zero for no limit
 NOT_FOUND, UNAUTHORIZED = 27, 13  # codes of MongoDB
-SHOWN = 10  # groups of duplicates that are named, and documents of each
+SHOWN = 10  # groups of duplicates in a message, and documents of each group
 
 
 def expiry(keep: timedelta) -> IndexModel:
-    """Return the index by which rows end `keep` after their `settled_at`: but not while they have notices that no hook
-    was given yet."""
+    """Return the index that lets rows expire `keep` after their `settled_at`, unless they still have notices."""
     seconds = int(keep.total_seconds())
     return IndexModel("settled_at", expireAfterSeconds=seconds, partialFilterExpression={"notices": None})
 
 
 @dataclass(frozen=True)
 class Gap:
-    """What a collection lacks: indexes that are missing or mean something else, and an expiry of another length.
+    """The indexes that a collection lacks: those that are missing or differ, and those with another expiry (`late`).
 
-    `foreign` are indexes that are not ours and do something: forbid what we do not forbid, or delete what we keep.
+    `foreign` are indexes that are not ours, and that reject rows which we accept, or delete rows which we keep.
     """
 
     collection: Collection[Any]
@@ -46,21 +45,21 @@ class Gap:
 
     @property
     def unique(self) -> list[str]:
-        """The missing ones without which nothing here is unique, by name."""
+        """The names of the missing unique indexes."""
         return self.names([index for index in self.missing if index.document.get("unique")])
 
     @property
     def others(self) -> list[str]:
-        """What is missing, or another expiry, that makes it slow or lasts longer, by name."""
+        """The names of the other indexes that are missing or have another expiry: queries are slow, or rows stay."""
         return self.names([index for index in (*self.missing, *self.late) if not index.document.get("unique")])
 
     def names(self, indexes: Sequence[IndexModel]) -> list[str]:
-        """Return them as they are told of: customers.key_1."""
+        """Return their names as messages show them: customers.key_1."""
         return [f"{self.collection.name}.{index.document['name']}" for index in indexes]
 
     @property
     def lacking(self) -> bool:
-        """Whether anything is missing, or of another expiry."""
+        """Whether an index is missing or has another expiry."""
         return bool(self.missing or self.late)
 
     @property
@@ -70,40 +69,41 @@ class Gap:
 
 
 class Unguarded(OperationFailure):
-    """A collection was made by others, or its indexes cannot be: no row is written there. `indexes` says why."""
+    """A collection lacks a unique index, so no row is written there. The command `indexes` says why."""
 
 
 @dataclass
 class Guarded:
-    """The collections of which this process knows that their unique indexes are there: rows may be written.
+    """The collections whose unique indexes exist, as this process has seen, so that rows may be written there.
 
-    Those that a start found are known from it, so that nobody asks again. Of any other, one question is asked before
-    the first row, as another process may have made it meanwhile.
+    The start finds those that exist then. Any other is checked once, before this process writes its first row, because
+    another process may have created it meanwhile.
     """
 
-    keep: timedelta | None = None  # how long rows last that are settled
+    keep: timedelta | None = None  # how long finished rows are kept
     known: set[str] = field(default_factory=set)
 
     def start(self, keep: timedelta, known: Iterable[str]) -> None:
-        """Begin with what a start knows."""
+        """Set the collections that the start has found."""
         self.keep, self.known = keep, {*known}
 
     def make(self, collection: Collection[Any], indexes: Sequence[IndexModel]) -> None:
-        """Make a collection with its indexes, where there is none of that name; build nothing on one that is there.
+        """Create a collection with its indexes if it does not exist; build nothing on one that exists.
 
-        In MongoDB one `createIndexes` makes both at once, or neither, and two of them at once are one: nobody can die,
-        or write a row, between the two. Raises Unguarded where a unique one is not there in the end.
+        One `createIndexes` of MongoDB creates both or neither, and two at the same time have the effect of one. So no
+        process can die, or write a row, in between. Raises Unguarded if a unique index is missing afterwards.
         """
         lack, why = gap(collection, indexes), None
         if not lack.exists:
             try:
                 with timeout(NO_LIMIT):
                     collection.create_indexes(list(indexes))
-            except OperationFailure as error:  # another process may have been faster, and keeps rows longer
+            except OperationFailure as error:  # another process may have been first, with a longer expiry
                 why = error
             lack = gap(collection, indexes)
         if lack.unique or not lack.exists:
-            raise Unguarded(f"no row is written without {', '.join(lack.unique or [collection.name])}") from why
+            missing = ", ".join(lack.unique or [collection.name])
+            raise Unguarded(f"nothing was written, because unique indexes are missing: {missing}") from why
         self.known.add(collection.name)
 
 
@@ -111,7 +111,7 @@ GUARDED = Guarded()
 
 
 def gap(collection: Collection[Any], wanted: Sequence[IndexModel]) -> Gap:
-    """Compare the indexes of a collection with those that it should have. Their names do not matter."""
+    """Compare the indexes of a collection with those that it should have, whatever their names are."""
     found = collection.index_information()
     meant = [(_meaning(index), index.get(EXPIRY)) for index in found.values()]
     missing = [index for index in wanted if _meaning(index.document) not in [meaning for meaning, _ in meant]]
@@ -121,7 +121,7 @@ def gap(collection: Collection[Any], wanted: Sequence[IndexModel]) -> Gap:
         if index not in missing and (_meaning(index.document), index.document.get(EXPIRY)) not in meant
     ]
     ours = [_meaning(index.document) for index in wanted]
-    replaced = {index.document["name"] for index in missing}  # `build` clears the way
+    replaced = {index.document["name"] for index in missing}  # `build` drops these
     acts = [name for name, index in found.items() if index.get("unique") or EXPIRY in index]
     foreign = [name for name in acts if _meaning(found[name]) not in ours and name not in replaced]
     others = tuple(f"{collection.name}.{name}" for name in foreign)
@@ -134,9 +134,10 @@ def _meaning(index: Any) -> tuple[list[tuple[str, Any]], list[Any]]:
 
 
 def build(lack: Gap) -> list[tuple[str, str]]:
-    """Build what is missing, and change what is late, however long it takes; return what could not be built, and why.
+    """Build the missing indexes, and change the expiry of the others, without a time limit.
 
-    Raises PyMongoError when MongoDB is away, or does not let us.
+    Return the indexes that could not be built, with the reasons. Raises PyMongoError when MongoDB does not answer, or
+    does not permit it.
     """
     with timeout(NO_LIMIT):
         for index in lack.late:
@@ -146,7 +147,7 @@ def build(lack: Gap) -> list[tuple[str, str]]:
         _clear_the_way(lack.collection, lack.missing)
         try:
             lack.collection.create_indexes(list(lack.missing))
-        except DuplicateKeyError:  # the others can be built all the same
+        except DuplicateKeyError:  # one of them cannot be built: try each by itself
             return list(_each(lack))
         return []
 
@@ -155,13 +156,13 @@ def _each(lack: Gap) -> Iterator[tuple[str, str]]:
     for index in lack.missing:
         try:
             lack.collection.create_indexes([index])
-        except DuplicateKeyError:  # what it says quotes the value
+        except DuplicateKeyError:  # its message quotes the value, so it is not shown
             told = "; ".join(", ".join(map(str, ids)) for ids in duplicates(lack.collection, index))
             yield lack.names([index])[0], f"these are duplicates, of which one may stay: {told}"
 
 
 def duplicates(collection: Collection[Any], index: IndexModel) -> list[list[Any]]:
-    """Return the ids of documents that a unique index forbids beside each other, some of them."""
+    """Return some groups of documents that have the same value for a unique index, by their ids."""
     fields = list(index.document["key"])
     value = {name.replace(".", "_"): f"${name}" for name in fields}
     groups: list[dict[str, Any]] = [
@@ -175,7 +176,7 @@ def duplicates(collection: Collection[Any], index: IndexModel) -> list[list[Any]
 
 
 def _change_expiry(collection: Collection[Any], index: IndexModel) -> None:
-    """Who has no more than `readWrite` may not change an index, but build it anew."""
+    """Change an index's expiry. A user with no more than `readWrite` may not do that, so it is dropped and rebuilt."""
     name = next(n for n, i in collection.index_information().items() if _meaning(i) == _meaning(index.document))
     change = {"name": name, EXPIRY: index.document[EXPIRY]}
     try:
@@ -188,7 +189,7 @@ def _change_expiry(collection: Collection[Any], index: IndexModel) -> None:
 
 
 def _clear_the_way(collection: Collection[Any], indexes: Sequence[IndexModel]) -> None:
-    """Drop what has the name of an index that is to be built, and means something else, as an older version's may."""
+    """Drop indexes that have the name of one that is to be built, but differ, as those of an older version may."""
     names = {index.document["name"] for index in indexes}
     for name in names & collection.index_information().keys():
         _drop(collection, name)
@@ -197,6 +198,6 @@ def _clear_the_way(collection: Collection[Any], indexes: Sequence[IndexModel]) -
 def _drop(collection: Collection[Any], name: str) -> None:
     try:
         collection.drop_index(name)
-    except OperationFailure as error:  # another process was faster
+    except OperationFailure as error:  # another process may have dropped it
         if error.code != NOT_FOUND:
             raise

@@ -1,6 +1,6 @@
-"""The idempotency key that links a Stripe object to its document: Stripe echoes it in the events that a call causes.
+"""The idempotency key that links a Stripe object to its document: Stripe repeats it in the events that a call causes.
 
-And what a caller may send for a key of their own, by whichever door.
+`wrong_key` is the one check of the keys that callers send, by HTTP or in Python.
 """
 
 import secrets
@@ -16,7 +16,7 @@ LONGEST_KEY = 255  # characters of a caller's key, as at Stripe
 def wrong_key(given: Any) -> str | None:
     """Return what is wrong with a caller's own idempotency key, or None.
 
-    An empty one is no key: who repeats a call with it expects the same answer, and would be charged twice.
+    An empty one is refused: a caller who repeats a call with it expects the same answer, and would be charged twice.
     """
     if not isinstance(given, str):
         return "must be a string"
@@ -45,7 +45,7 @@ class IdempotencyKey:
 
     @classmethod
     def parse(cls, text: str | None) -> Self | None:
-        """Return the key that `text` spells, or None when it is not one of ours (of any installation)."""
+        """Return the key that this text is, or None when it is not one of ours (of any installation)."""
         parts = (text or "").split(":")
         if len(parts) != 6 or parts[0] != PREFIX or not ObjectId.is_valid(parts[3]):
             return None

@@ -1,6 +1,6 @@
 """Types of MongoEngine's base classes for type checkers, because MongoEngine has none.
 
-So a field that a document has not is an error to them, as a slip in its name is; a class whose base is unknown has any.
+With them, a misspelled field of a document is an error. Of a class whose base is unknown, a checker accepts any name.
 """
 
 from collections.abc import Iterator
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
         """A row of a collection."""
 
         objects: ClassVar[Any]
-        id: Any  # each says of what type its own is
+        id: Any  # each document declares its own type
         pk: Any
 
         @classmethod

@@ -1,11 +1,11 @@
 """Limits each query and update to our own rows, and closes the methods of MongoEngine that would change them.
 
-What lies in a collection of ours without our mark is somebody else's. The mark is a field that every row of ours has
-had since its first write. It is asked for in one place, `own_rows()`, by which `objects` asks, too, so that nothing can
-forget it. What an index alone answers (`tally.py`) asks without.
+A row in one of our collections without our mark belongs to another program. The mark is a field that each of our rows
+has from its first write on. `own_rows()` adds it to every query, and `objects` uses `own_rows()`, so no query can omit
+it. Only queries that an index answers alone (`tally.py`) do without.
 
-MongoEngine's own ways to write are closed: they change MongoDB alone, so nothing would reach Stripe, and no revision
-guards them. Our code writes by `own_rows()`, conditionally.
+MongoEngine's own methods that write are closed: they change MongoDB alone, so nothing would reach Stripe, and no
+revision guards them. Our code writes by `own_rows()`, conditionally.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -30,26 +30,26 @@ Row = dict[str, Any]
 Where = Mapping[str, Any]
 THERE = {"$exists": True}
 WRITING = frozenset(("$out", "$merge"))  # the stages of an aggregation that write
-NOT_MADE_BY_US = {  # options of a collection, which nobody can take from it: each would lose or confuse rows of ours
+NOT_MADE_BY_US = {  # options that cannot be removed from a collection, and with which rows would be lost or confused
     "capped": "a capped collection",
     "expireAfterSeconds": "a collection whose rows expire",
-    "collation": "a collection with a collation",  # to which cus_a and cus_A may be one
+    "collation": "a collection with a collation",  # for which cus_a and cus_A may be equal
 }
-LOOKED_AT = 20  # rows at each end of a collection: where others were first, or still write, one of theirs is among them
+LOOKED_AT = 20  # rows at each end of a collection: another program that was first, or still writes, has one of them
 
 
 class ReadOnly(Exception):
-    __doc__ = says = "MongoEngine's ways to write are closed on these documents: call `update` instead."
+    __doc__ = says = "MongoEngine's methods that write are closed on these documents: call `update` instead."
 
 
 class Closed:
-    """What takes the place of one of MongoEngine's ways to write: whoever calls it gets ReadOnly."""
+    """Replaces one of MongoEngine's methods that write: a call of it raises ReadOnly."""
 
     def __set_name__(self, owner: type, way: str) -> None:
         self.way = way
 
     def __get__(self, asked: Any, owner: Any) -> "Closed":
-        """Return what raises ReadOnly; to type checkers, something that cannot be called."""
+        """Return a function that raises ReadOnly. Type checkers see a type that cannot be called."""
 
         def closed(*args: Any, **kwargs: Any) -> NoReturn:
             refuse(getattr(asked, "_document", owner), self.way)
@@ -58,17 +58,17 @@ class Closed:
 
 
 def refuse(model: "type[OwnRows]", way: str) -> NoReturn:
-    """Raise ReadOnly, which says what to call."""
+    """Raise ReadOnly, which names the function to call instead."""
     raise ReadOnly(f"{way}() on {model.__name__} would change MongoDB alone: nothing was written. {model.instead}")
 
 
 class ReadingQuerySet:
-    """The ways to read of MongoEngine's query sets, and of our rows only."""
+    """The methods of MongoEngine's query sets that read, limited to our rows."""
 
     _document: "type[OwnRows]"
 
     def __init__(self, document: "type[OwnRows]", collection: Collection[Row]) -> None:
-        super().__init__(document, document.own_rows())  # type: ignore[call-arg]  # of the query set beside it
+        super().__init__(document, document.own_rows())  # type: ignore[call-arg]  # the other base's
 
     create = Closed()
     insert = Closed()
@@ -77,11 +77,11 @@ class ReadingQuerySet:
     upsert_one = Closed()
     modify = Closed()
     delete = Closed()
-    map_reduce = Closed()  # it may write anywhere, and JavaScript is not run here
+    map_reduce = Closed()  # it may write to any collection, and no JavaScript is run here
     exec_js = Closed()
 
     def aggregate(self, pipeline: Any, *more: Any, **kwargs: Any) -> Any:
-        """Return what the stages make of the rows. Raises ReadOnly for those that write."""
+        """Return the result of an aggregation over our rows. Raises ReadOnly for stages that write."""
         stages = [pipeline] if isinstance(pipeline, Mapping) else list(pipeline)
         if not WRITING.isdisjoint(chain(*stages, *more)):
             refuse(self._document, "aggregate")
@@ -89,7 +89,7 @@ class ReadingQuerySet:
 
 
 class OwnQuerySet(ReadingQuerySet, QuerySet):
-    """What `objects` asks: our rows only."""
+    """The query set of `objects`: it finds our rows only."""
 
     def no_cache(self) -> "OwnUncachedQuerySet":
         """Return the same query without a cache."""
@@ -105,15 +105,15 @@ class OwnUncachedQuerySet(ReadingQuerySet, QuerySetNoCache):
 
 
 class OwnRows(Document, metaclass=OwnDocuments):
-    """A document of which questions and changes reach rows of ours only."""
+    """A document class whose queries and changes reach our own rows only."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True, "queryset_class": OwnQuerySet, "db_alias": OURS}
     mark: ClassVar[str]
-    mark_is: ClassVar[str] = "number"  # MongoDB's name of what the mark is in each of our rows
+    mark_is: ClassVar[str] = "number"  # the type of the mark, as MongoDB names it
     indexes: ClassVar[list[IndexModel]] = []
     instead: ClassVar[str] = "These rows are the service's own; `update` changes documents."
 
-    stored: Mapping[str, Any] | None = None  # the row as it lies in MongoDB, where it was read one by one
+    stored: Mapping[str, Any] | None = None  # the row as it is in MongoDB, if rows were read one by one
 
     save = Closed()
     cascade_save = Closed()
@@ -133,23 +133,23 @@ class OwnRows(Document, metaclass=OwnDocuments):
 
     @classmethod
     def title(cls) -> str:
-        """Return what kind of row this is."""
+        """Return the name of this type of row, for `repr`."""
         return cls.__name__.lower()
 
     def identity(self) -> dict[str, Any]:
-        """Return the fields that `repr` shows beside the id: no secret, and nothing of a person, as logs show them."""
+        """Return the fields that `repr` and logs show beside the id: no secrets and no personal data."""
         return {}
 
     @classmethod
     def wanted(cls, keep: timedelta) -> list[IndexModel]:
-        """Return the indexes that the collection must have, where what is settled lasts so long."""
+        """Return the indexes that the collection must have, if finished rows are kept for this time."""
         return [*cls.indexes, expiry(keep)]
 
     @classmethod
     def insert_collection(cls) -> "Marked":
-        """Return the collection for a new row: it has its unique indexes, whoever made it, and when.
+        """Return the collection for an insert, created if it did not exist. It has its unique indexes.
 
-        Raises Unguarded where it has not, and none is built on what is there.
+        Raises Unguarded if it lacks one: none is built on a collection that exists.
         """
         rows = cls.own_rows()
         if rows.name not in GUARDED.known:
@@ -158,7 +158,7 @@ class OwnRows(Document, metaclass=OwnDocuments):
 
     @classmethod
     def plural(cls) -> str:
-        """Return the name of its rows in addresses, reports and stored places: its collection's without the prefix."""
+        """Return the collection's name without the prefix, as paths, reports and stored cursors have it."""
         return str(cls._meta["collection"])
 
     @classmethod
@@ -171,12 +171,12 @@ class OwnRows(Document, metaclass=OwnDocuments):
 
     @classmethod
     def own_rows(cls) -> "Marked":
-        """Return the collection as it is for us: the rows that have our mark."""
+        """Return the collection, limited to the rows that have our mark."""
         return Marked(cls._get_collection(), cls.mark)
 
 
 class Marked(Collection[Row]):
-    """A collection of MongoDB's driver, of which only the rows with a mark are there."""
+    """A collection of MongoDB's driver that shows only the rows with our mark."""
 
     def __init__(self, rows: Collection[Row], mark: str) -> None:
         options = {name: getattr(rows, name) for name in ("codec_options", "read_preference", "write_concern")}
@@ -184,11 +184,11 @@ class Marked(Collection[Row]):
         self.mark = mark
 
     def with_options(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the same with other options."""
+        """Return the same collection with other options."""
         return Marked(super().with_options(*args, **kwargs), self.mark)
 
     def ours(self, where: Any) -> Where:
-        """Return the query of those of the rows that are ours."""
+        """Return the query for those of the rows that are ours."""
         asked = where if isinstance(where, Mapping) else {} if where is None else {"_id": where}
         return asked if self.mark in asked else {**asked, self.mark: THERE}
 
@@ -196,7 +196,7 @@ class Marked(Collection[Row]):
         return super().find(self.ours(filter), *args, **kwargs)
 
     def find_one(self, filter: Any = None, *args: Any, **kwargs: Any) -> Row | None:
-        """Return one of our rows. By the id alone, MongoDB's shortest way: the row itself says whether it is ours."""
+        """Return one of our rows. A query by `_id` alone is the fastest: the mark is then checked in the result."""
         if args or kwargs or not isinstance(filter, Mapping) or filter.keys() != {"_id"}:
             return super().find_one(filter, *args, **kwargs)
         found = next(iter(super().find(filter, limit=-1)), None)
@@ -224,7 +224,7 @@ class Marked(Collection[Row]):
         return super().count_documents(self.ours(filter), *args, **kwargs)
 
     def distinct(self, key: str, filter: Any = None, *args: Any, **kwargs: Any) -> list[Any]:
-        asked = filter if "query" in kwargs else self.ours(filter)  # a cursor's, whose `find` has said so
+        asked = filter if "query" in kwargs else self.ours(filter)  # a cursor passes `query`, and has the mark in it
         return super().distinct(key, asked, *args, **kwargs)
 
     def aggregate(self, pipeline: Sequence[Where], *args: Any, **kwargs: Any) -> CommandCursor[Row]:
@@ -232,22 +232,22 @@ class Marked(Collection[Row]):
 
 
 def collections() -> dict[str, Row]:
-    """Return what MongoDB says of each collection of the database, by its name."""
+    """Return MongoDB's description of each collection of the database, by name."""
     return {told["name"]: dict(told) for told in database().list_collections()}
 
 
 def indexes_in_all() -> int:
-    """Return how many indexes all collections of the database have together."""
+    """Return the number of indexes of all collections of the database together."""
     return int(database().command("dbStats")["indexes"])
 
 
 def strangers(models: Iterable[type[OwnRows]], there: Mapping[str, Row]) -> list[str]:
-    """Return the collections of these models in which rows of others were seen, and what has the name of one and is
-    none of ours, as a view: one question, whatever they hold. `there` is what `collections` told.
+    """Return the collections of these models that have another program's rows, and what has such a name but is no
+    collection as we create them, such as a view. `there` is what `collections` returned.
 
-    It looks at the first and the last of each, by their ids: a database that is shared holds what others wrote before
-    us. It is no search: what is in the midst of millions is passed over later, by every question. Here a mark has its
-    type, too, as its name is a usual word.
+    One query reads the first and the last rows of each collection by their ids, because in a shared database other
+    programs wrote before us, or still write. Their rows in the middle of millions are not found, but every query of
+    ours leaves them out. The type of the mark is checked, too, because its name is a common word.
     """
     named = [model for model in models if model._get_collection_name() in there]
     names = [model._get_collection_name() for model in named]
@@ -274,7 +274,7 @@ def strangers(models: Iterable[type[OwnRows]], there: Mapping[str, Row]) -> list
 
 
 def _other_kind(told: Mapping[str, Any]) -> str | None:
-    """Return what MongoDB has of a name that is no collection as we make them; None where it is one."""
+    """Return what MongoDB has under this name, if that is no collection as we create them; else None."""
     if told["type"] != "collection":
         return f"a {told['type']}"
     options = told.get("options", {})

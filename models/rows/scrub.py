@@ -1,7 +1,7 @@
 """Scrub: removes personal data from a row, and returns what may stay.
 
-It is a list of what may stay, so that an unknown field is removed: Stripe's ids, numbers, booleans, and Stripe's enum
-values under the names in `ENUM_FIELDS`. All other text becomes null, whatever its name.
+The tables list what may stay, so that an unknown field is removed. These stay: Stripe's ids, numbers, booleans, and
+Stripe's enum values under the names in `ENUM_FIELDS`. All other text becomes null, whatever its name.
 """
 
 import re
@@ -17,7 +17,7 @@ def _names(listed: str) -> frozenset[str]:
 
 ERASED = "erased"  # replaces a text that must not be null
 
-# Names under which Stripe writes one of a few words, and never a text; held to its OpenAPI file by a test.
+# Names under which Stripe writes one of a few words, and never free text; a test compares them with its OpenAPI file.
 ENUM_FIELDS = _names(
     """
     amount_type balance_type behavior billing_cycle_anchor billing_reason billing_scheme
@@ -28,7 +28,7 @@ ENUM_FIELDS = _names(
     tax_behavior tax_exempt tax_type taxability_reason tiers_mode transaction_type type usage usage_type
     """
 )
-OURS = _names("payment stripe_status")  # the same of our own fields
+OURS = _names("payment stripe_status")  # such names among our own fields
 WORD = re.compile(r"[a-z][a-z0-9_.-]{0,60}", re.ASCII)
 
 # Ids that Stripe generates have one of these forms; a chosen one (a product's, a coupon's) may be a person's name.
@@ -40,10 +40,10 @@ PREFIXES = _names(
     sub_sched tmc tml tmr tok topup tr trr tu txcd txi txn txr vr vs we
     """
 )
-TAIL = "(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{8,}"  # which card_present has not
+TAIL = "(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{8,}"  # at least one capital or digit: so `card_present` is no id
 ID = re.compile(rf"(?:{'|'.join(sorted(PREFIXES))})_{TAIL}", re.ASCII)
 
-# Invoices, credit notes and receipts are found by their numbers, which Stripe counts without gaps.
+# Accounting finds invoices, credit notes and receipts by their numbers, which Stripe assigns without gaps.
 NUMBER = re.compile(r"[A-Z0-9]{1,12}(?:-[A-Z0-9]{1,4})?-\d{4,6}(?:-CN-\d{2})?", re.ASCII)
 NUMBERED = _names("number receipt_number")
 DECIMAL = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)

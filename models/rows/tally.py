@@ -33,21 +33,21 @@ def ask_each(models: Iterable[type[Row]], stages: list[dict[str, Any]]) -> dict[
 
 
 def having(models: Iterable[type[Row]], where: dict[str, Any]) -> set[type[Row]]:
-    """Return those of these types that have any row that `where` asks for."""
+    """Return those of these types that have a row which `where` selects."""
     return {*ask_each(models, [{"$match": where}, {"$limit": 1}, {"$project": {"_id": 0, "any": {"$literal": 1}}}])}
 
 
 def count_each(models: Iterable[type[Document]], where: dict[str, Any]) -> int:
-    """Count the rows of all these types that `where` asks for, up to `MOST` of each."""
+    """Count the rows of all these types that `where` selects, up to `MOST` of each type."""
     return sum(row["n"] for row in ask_each(models, [{"$match": where}, {"$limit": MOST}, {"$count": "n"}]).values())
 
 
 def counts(
     model: type[Document], name: str, values: Iterable[str], beside: Mapping[str, dict[str, Any]] = NOTHING
 ) -> tuple[dict[str, int], dict[str, int]]:
-    """Count the rows of each value of a field, and those that other questions ask for `beside`: in one round trip.
+    """Count the rows of each value of a field, and those that each query of `beside` selects, in one round trip.
 
-    One value may have more than `MOST`: then about as many as are left.
+    If one value has `MOST` rows or more, its count is an estimate: MongoDB's estimate of all rows, less the others.
     """
     rows, asked = model._get_collection(), {**{str(value): {name: value} for value in values}, **beside}
     first, *more = [
@@ -66,9 +66,9 @@ def counts(
 
 
 def smallest(model: type[Document], where: dict[str, Any], name: str) -> Any:
-    """Return the smallest value of a field among the rows that `where` asks for; None where there is none.
+    """Return the smallest value of a field among the rows that `where` selects; None if there is none.
 
-    For that, an index must begin with what `where` fixes, and go on with the field.
+    It needs an index that begins with the fields of `where` and continues with this field.
     """
     shown = {name: 1} if name == "_id" else {name: 1, "_id": 0}
     found = model._get_collection().find_one(where, shown, sort=[(name, 1)])
@@ -78,8 +78,8 @@ def smallest(model: type[Document], where: dict[str, Any], name: str) -> Any:
 
 
 def oldest(models: Iterable[type[Document]]) -> datetime | None:
-    """Return when the oldest document of these types was made; whatever else is in one is not looked at."""
-    real = {"$gt": STRIPE_BEGAN}  # a date, and one that can be read
+    """Return when the oldest document of these types was created, without reading any other field of it."""
+    real = {"$gt": STRIPE_BEGAN}  # only dates, and only those that Python can hold
     born = (
         smallest(model, {"live": live, "created_at": real}, "created_at") for model in models for live in (True, False)
     )
@@ -87,6 +87,6 @@ def oldest(models: Iterable[type[Document]]) -> datetime | None:
 
 
 def first_key(model: type[Document], where: dict[str, Any], name: str) -> Any:
-    """Return the same of a field in a list, whose index alone can tell it."""
+    """Return the smallest value of a field inside a list. Only the entry of the index shows which one that is."""
     found = model._get_collection().find_one(where, return_key=True)
     return found and found.get(name)

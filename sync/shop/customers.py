@@ -97,7 +97,7 @@ def customer_of(username: str) -> Customer:
     with asking():
         if not isinstance(username, str):
             raise Invalid({"username": "must be a string"})
-        customer = Customer.meant(username)
+        customer = Customer.by_username(username)
     if customer is None:
         raise NotFound(f"There is no customer {username[:LONGEST]!r}.")
     return customer

@@ -107,9 +107,9 @@ def customer_of(reference: str) -> Customer:
     A chosen Stripe id may also be the former username of another customer. That is NotPossible, because nobody may be
     erased by a guess.
     """
-    if (live := Customer.meant(reference)) is not None:
+    if (live := Customer.by_username(reference)) is not None:
         return live
-    named = next(iter(Customer.named(reference, live=False)), None)
+    named = next(iter(Customer.with_username(reference, live=False)), None)
     of_id = Customer.by_stripe_id(reference) if is_id(reference) else None
     if named is not None and of_id is not None and named.id != of_id.id:
         told = f"That was the name of customer {named.id}, and is Stripe's id of {of_id.id}: say which of these."
@@ -214,7 +214,11 @@ def _of_the_same_name(customer: Customer) -> set[ObjectId]:
     if customer.username is None:
         return set()
     name = folded_before(customer.username)  # of an old name that only looks the same, nobody knows whose it was
-    return {one.id for one in Customer.named(customer.username, live=False) if folded_before(str(one.username)) == name}
+    return {
+        one.id
+        for one in Customer.with_username(customer.username, live=False)
+        if folded_before(str(one.username)) == name
+    }
 
 
 def _search_documents(model: type[SyncedDocument], start: set[ObjectId], found: PersonalRows) -> None:

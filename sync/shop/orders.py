@@ -64,7 +64,7 @@ def create_order(
 
 def plan(values: dict[str, Any], id: ObjectId) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the completed `values` of an order, and its operation, which creates its payment with a chosen id."""
-    customer = Customer.meant(values["username"])
+    customer = Customer.by_username(values["username"])
     if customer is None or customer.status != Status.ACTIVE:
         raise Invalid({"username": "there is no such customer here" if customer is None else "is not active"})
     payment, model = ObjectId(), PAYMENTS[values["payment"]]

@@ -311,7 +311,7 @@ def test_on_what_others_made_since_the_start_nothing_is_built_and_no_row_is_writ
             sync.create_customer("user@here.com")
         assert new.deliver(told) == ["received"]
 
-        assert "no row is written without payouts.stripe_id_1" in (Event.objects.get().error or "")
+        assert "unique indexes are missing: payouts.stripe_id_1" in (Event.objects.get().error or "")
         assert not new.stripe.objects("customer")
         for name in ("customers", "payouts"):
             made = other.get_default_database()[name]

@@ -155,7 +155,9 @@ def test_rows_that_come_later_are_passed_over_by_every_event_run_and_erasure(wor
         what = ("created", "updated", "deleted")[number % 3]
         answer = world.send(event(f"{model.resource.event_prefixes[0]}.{what}", remote, int(world.stripe.clock.now())))
         assert answer.status_code == 200, (kind, what, answer.json)
-    ours_alone = re.compile("|".join(f"a row in {name} {NOT_OURS}|Unguarded: .* without {name}\\..*" for name in NAMES))
+    ours_alone = re.compile(
+        "|".join(f"a row in {name} {NOT_OURS}|Unguarded: .* missing: {name}\\..*" for name in NAMES)
+    )
     assert all(ours_alone.fullmatch(row.error) for row in Event.objects(state="received"))
     assert Event.objects(state="received").count() > 0, "Stripe need not send them again, and an operator is told why"
     assert Event.objects(state="dead").count() == 0
