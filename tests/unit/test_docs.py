@@ -12,8 +12,12 @@ from stripe_mongo_sync.sync.commands.types import markdown
 from stripe_mongo_sync.sync.operator import written
 from stripe_mongo_sync.sync.operator.catalogue import all_ignored, catalogue
 from stripe_mongo_sync.sync.settings import Settings
+from tests.support.rooms import PRODUCT
 
 README = Path("README.md").read_text()
+FILE = re.compile(
+    rf"(?<![\w/.*…-])((?:{'|'.join(PRODUCT)}|demo|bench|tests)/(?:\w+/)*\w\w+\.(?:py|txt|toml|html|json))\b"
+)
 
 
 def settings_of(text: str, pattern: str) -> set[str]:
@@ -65,6 +69,18 @@ def test_every_link_leads_somewhere() -> None:
     for page in (Path("README.md"), Path("CONTRIBUTING.md"), Path("SECURITY.md"), *Path("docs").rglob("*.md")):
         for target in re.findall(r"\]\((?!http)([^)#]+)\)", page.read_text()):
             assert (page.parent / target).exists(), f"{page} links to {target}"
+
+
+def test_every_file_that_a_page_or_a_comment_names_exists() -> None:
+    pages = [*Path().glob("*.md"), *Path("docs").glob("*.md")]
+    pages = [page for page in pages if page.name not in ("CHANGELOG.md", "adding-a-type.md")]  # which makes some
+    code = [path for top in (*PRODUCT, "demo", "bench", "tests") for path in Path(top).rglob("*.py")]
+    named = {(page, name) for page in (*pages, *code) for name in FILE.findall(page.read_text())}
+    hops = re.findall(r"^\| ([\w/]+) \| (`\w+\.py.*?) \|", Path("docs/ARCHITECTURE.md").read_text(), re.MULTILINE)
+    named |= {("a hop", f"{room}/{name}") for room, files in hops for name in re.findall(r"`([\w/]+\.py)`", files)}
+
+    assert len(hops) > 10
+    assert {(page, name) for page, name in named if not Path(name).exists()} == set()
 
 
 def test_what_users_read_names_no_way_that_only_a_checkout_has() -> None:
