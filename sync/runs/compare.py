@@ -219,11 +219,12 @@ class Comparison:
             self.report(remote["id"], verdict.why or "")
 
     def _current(self, listed: Reply) -> Reply | None:
-        """Return an object of a page, read again if the page is old; None if it was deleted. Raises CannotLook."""
+        """Return an object of a page, read again if the page is old; None if it is deleted. Raises CannotReadStripe."""
         if not _is_old(listed, clock.now()):
             return listed
         if (path := self.model.resource.read_path(listed.remote)) is None:
-            raise CannotLook(f"{listed.remote['id']} can only be read in a list, and its page is too old: run it again")
+            id = listed.remote["id"]
+            raise CannotReadStripe(f"{id} can only be read in a list, and this page is too old: run the command again")
         reply = current().gateway.get(path)
         return None if reply is None or reply.gone else reply
 
