@@ -1,6 +1,6 @@
 """The engine, in rooms: each says what lives there and what it may import. `import-linter` holds their floors.
 
-The public API is `stripe_mongo_sync`; its names are here, too, for who imported them from here before it was a package.
+The public API is `stripe_mongo_sync`; its names are here, too, for code that imported them before it was a package.
 """
 
 from stripe_mongo_sync.sync.process import starting as starting  # first: the others take a second

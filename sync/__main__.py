@@ -1,6 +1,7 @@
-"""The command line: `stripe-mongo-sync COMMAND`, and in a checkout `python -m sync COMMAND`: see `sync/commands/`.
+"""The command line: `stripe-mongo-sync COMMAND`, in a checkout also `python -m sync COMMAND`. See `sync/commands/`.
 
-Whatever becomes of one, what it says is lines (process/screen.py), and a signal ends it well (process/stop.py).
+A command prints only whole, escaped lines (sync/process/screen.py), and ends in order after a signal
+(sync/process/stop.py).
 """
 
 import sys
@@ -40,7 +41,7 @@ def _stopped(told: str) -> int:
 
 
 def _given(arguments: list[str]) -> Namespace:
-    """Return what the command line says. Exits with 2 where it makes no sense, or is no text."""
+    """Return the parsed command line. Exits with 2 if it is wrong, or not valid text."""
     line = parser()
     for argument in arguments:
         if not argument.isascii() and argument.encode(errors="replace").decode() != argument:
@@ -77,7 +78,7 @@ def _run(given: Namespace) -> int:
         if isinstance(error, PyMongoError):
             screen.tell(f"MongoDB does not answer: {type(error).__name__}", error=True)
         else:
-            log.exception("this command broke off")  # where, and not what it says: that may quote anything
+            log.exception("this command failed")  # the log shows where; the message, which may quote data, is left out
         return CANNOT_CHECK
     return code
 

@@ -39,9 +39,9 @@ class Settings:
     revalidate: frozenset[str] = frozenset()
     retention: timedelta = timedelta(days=45)
     hooks: tuple[str, ...] = ()
-    collection_prefix: str = ""  # what the names of all our collections begin with
-    ca_bundle: str | None = None  # the certificates to trust at Stripe, where others than stripe-python's
-    warnings: tuple[str, ...] = field(default=(), compare=False)  # what `doctor` says of them
+    collection_prefix: str = ""  # the names of all our collections begin with it
+    ca_bundle: str | None = None  # a file of certificates to trust at Stripe, instead of stripe-python's
+    warnings: tuple[str, ...] = field(default=(), compare=False)  # `doctor` reports them
 
     @property
     def livemode(self) -> bool:
@@ -83,7 +83,7 @@ class Settings:
         )
         base = settings.stripe_api_base or "https:"
         if settings.livemode and urlsplit(base).scheme != "https" and not is_local(urlsplit(base).hostname or ""):
-            read.problems.append("STRIPE_API_BASE must be https: a live key would be sent there as it is")
+            read.problems.append("STRIPE_API_BASE must be https: a live key would be sent there unencrypted")
         if read.problems:
             raise BadSettings(read.problems)
         return replace(settings, warnings=(*read.warnings, *read.misspelt()))
@@ -149,7 +149,7 @@ class Reader:
                 f"{name} must be a secret or restricted key, of letters and digits: sk_test_…, rk_live_…"
             )
         elif is_placeholder(value):
-            self._doubt(f"{name} is what stands in a manual in place of one")
+            self._doubt(f"{name} is a placeholder from a manual")
         return value
 
     def signing(self, name: str, required: bool) -> tuple[str, ...]:
@@ -188,7 +188,7 @@ class Reader:
         if not values and required:
             self._miss(name, shape)
         if quoted := [str(number) for number, value in enumerate(values, 1) if is_quoted(value)]:
-            self.problems.append(f"{name} has quotes around entry {', '.join(quoted)}: take them away")
+            self.problems.append(f"{name} has quotes around entry {', '.join(quoted)}: remove them")
             return ()
         return values
 
@@ -198,11 +198,11 @@ class Reader:
         if value and not is_http(value):
             self.problems.append(f"{name} must be an http address")
         elif value and (more := beyond(value)):
-            self.problems.append(f"{name} must not have {more}: it is what stands before the /v1 of a path")
+            self.problems.append(f"{name} must not have {more}: it is the part of a URL before /v1")
         return value.rstrip("/") or None
 
     def mongodb(self, name: str, default: str) -> str:
-        """Return a MongoDB address that names its database, and changes nothing of what the code relies on."""
+        """Return a MongoDB address that names its database, without options that the code does not allow."""
         value = self._get(name) or default
         self.problems += [f"{name} {why}" for why in objections(value, live=self.live)]
         return value

@@ -1,4 +1,4 @@
-"""The options with which MongoDB is read and written, whatever an address or a DNS record says, and their check."""
+"""The options with which MongoDB is read and written, whatever the address or a DNS record sets, and their check."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,20 +11,20 @@ from pymongo.database import Database
 
 from stripe_mongo_sync.sync.database.decoding import AS_WRITTEN
 
-TIMEOUT = 5000  # ms for a whole operation, its retries included; without it pymongo waits for ever
-PULSE = 1000  # ms until a server that said it shuts down is asked again; by default 10 s, longer than the above
+TIMEOUT = 5000  # ms for a whole operation with its retries; without a limit pymongo would wait without end
+PULSE = 1000  # ms between two checks of a server; the default of 10 s is longer than TIMEOUT
 
-# They win over those of an address (`sync/process/mongodb_address.py` says which may stand there), save where
-# MongoEngine makes options of its own of them; so what came of it is looked up.
+# They override those of the address (`sync/process/mongodb_address.py` says which are allowed there). MongoEngine may
+# change some, so `deviations` checks the result.
 OURS: dict[str, Any] = {
     "w": "majority",
-    "read_preference": ReadPreference.PRIMARY,  # what decides is read where it is written
+    "read_preference": ReadPreference.PRIMARY,  # only the primary shows what was last written
     "retryWrites": True,
     "retryReads": True,
     "timeoutMS": TIMEOUT,
     "serverSelectionTimeoutMS": TIMEOUT,
     "connectTimeoutMS": TIMEOUT,
-    "socketTimeoutMS": 0,  # of an operation that may last, as the building of an index, it would make an end
+    "socketTimeoutMS": 0,  # a limit would end long operations, such as building an index
     "heartbeatFrequencyMS": PULSE,
     "tz_aware": True,
     "uuidRepresentation": "standard",
@@ -54,15 +54,15 @@ def _deviations(database: Database[Any], collection: Collection[Any], hello: dic
     for each in (database.client, database, collection):
         concern = each.write_concern.document
         if concern.get("w") != "majority" or concern.get("j") is False or concern.get("wtimeout"):
-            yield "written with w=majority and journaled: anything less lets two writers win the same revision"
+            yield "written with w=majority and journaled: with less, two writers can win the same revision"
         if each.read_preference != ReadPreference.PRIMARY:
-            yield f"read from the primary, not {each.read_preference.name}: what decides is read where it is written"
+            yield f"read from the primary, not {each.read_preference.name}, which may lag behind it"
         if each.read_concern.level not in (None, "local"):
-            yield f"read as the primary has it, not with the concern {each.read_concern.level}"
+            yield f"read with the read concern local, not {each.read_concern.level}"
         if each.codec_options != CODEC:
-            yield "read with tz_aware=true, and with nothing else that changes how values are read"
+            yield "read with tz_aware=true, and without other options that change how values are read"
     if not (database.client.options.retry_writes and database.client.options.retry_reads):
-        yield "asked again, for reads and writes alike, when its primary changes"
+        yield "used with retryWrites=true and retryReads=true, because its primary may change"
     members = [*hello.get("hosts", ()), *hello.get("passives", ()), *hello.get("arbiters", ())]
     if database.client.topology_description.topology_type_name == "Single" and len(members) > 1:
-        yield "reached as a set: directConnection=true reads from that one member, also when it is no primary"
+        yield "reached as a replica set: directConnection=true reads from one member, even if it is no primary"

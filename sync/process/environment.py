@@ -26,7 +26,7 @@ class Given:
 
     values: dict[str, str] = field(default_factory=dict, repr=False)
     wrong: dict[str, str] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)  # with one, what is missing may only be unread
+    problems: list[str] = field(default_factory=list)  # if there is one, a missing value may just be unread
 
 
 def read_environment(environment: Mapping[str, str] | None = None) -> Given:
@@ -39,7 +39,7 @@ def read_environment(environment: Mapping[str, str] | None = None) -> Given:
     for name, value in given.values.items():
         given.values[name] = _unquoted(value.strip())
         if is_quoted(given.values[name]):
-            given.wrong[name] = f"{name} has quotes around it that are not one pair"
+            given.wrong[name] = f"{name} has quotes at its ends that are not one pair"
     for name in SECRETS:
         if place := given.values.get(name + FILE):
             if given.values.get(name):
@@ -55,7 +55,7 @@ def is_quoted(value: str) -> bool:
 
 
 def files() -> Iterator[tuple[str, Path]]:
-    """Yield the files with secrets that would be read now, each with the name by which to tell of it."""
+    """Yield the files with secrets that would be read now, each with its name for messages."""
     if os.path.lexists(DOTENV):
         yield DOTENV, Path(DOTENV)
     values = read_environment().values
@@ -102,7 +102,7 @@ def _read_dotenv(given: Given) -> None:
         text = _text(Path(DOTENV).read_bytes())
     except FileNotFoundError:
         if os.path.islink(DOTENV):
-            given.problems.append(f"{DOTENV} is a link to what is not there")
+            given.problems.append(f"{DOTENV} is a link to a file that does not exist")
     except IsADirectoryError:
         given.problems.append(f"{DOTENV} is a directory (was it mounted where there was no such file?)")
     except OSError as error:
@@ -124,35 +124,37 @@ def _parse_dotenv(given: Given, text: str) -> None:
             )
         elif name and name not in os.environ:
             if seen.setdefault(name, binding.value) != binding.value:
-                given.wrong[name] = f"{name} stands in {DOTENV} twice, with different values"
+                given.wrong[name] = f"{name} is in {DOTENV} twice, with different values"
             elif _refers_to_nothing(binding.value or "", {*seen, *os.environ}):
-                given.wrong[name] = f"{name} has ${{…}} in {DOTENV}, a reference to what is not given before it"
+                given.wrong[name] = (
+                    f"{name} has ${{…}} in {DOTENV}, a reference to a variable that is not set before it"
+                )
     if not given.problems:
         given.values |= {name: value or "" for name, value in dotenv_values(stream=StringIO(text)).items()}
 
 
 def _refers_to_nothing(value: str, names: set[str]) -> bool:
-    """Whether a value names a variable that is nowhere: python-dotenv would leave a hole there, within quotes, too."""
+    """Whether a value refers to a variable that is not set: python-dotenv would replace that by nothing."""
     named = (atom for atom in parse_variables(value) if isinstance(atom, Variable))
     return any(atom.default is None and atom.name not in names for atom in named)
 
 
 def _read_file(given: Given, name: str, path: Path) -> None:
     """Read a secret from its file. No message quotes the path: a user who confused the two names gave the secret."""
-    given.wrong[name] = f"{name}{FILE} names what is no file"
+    given.wrong[name] = f"{name}{FILE} names something that is no file"
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return
         with path.open("rb") as file:
             value = _unquoted(_text(file.read(LARGEST)).strip())
     except FileNotFoundError:
-        given.wrong[name] = f"{name}{FILE} names a file that is not there"
+        given.wrong[name] = f"{name}{FILE} names a file that does not exist"
     except UnicodeError as error:
         given.wrong[name] = f"{name}{FILE} names a file that {error}"
     except OSError as error:
         given.wrong[name] = f"{name}{FILE} names a file that cannot be read: {error.strerror}"
     except ValueError:
-        return  # no path, as there is a null in it
+        return  # no path can contain a null character
     else:
         del given.wrong[name]
         if not value or len(value.splitlines()) > 1:

@@ -1,6 +1,6 @@
 """Reads and checks the address of MongoDB. No message quotes a part of a user or a password.
 
-It is read as pymongo reads it, so that both see the same options, but without asking the DNS.
+It is parsed as pymongo parses it, so that both see the same options, but without a request to the DNS.
 """
 
 import re
@@ -14,19 +14,19 @@ from pymongo.uri_parser import parse_uri
 
 EXAMPLE = "mongodb://host:27017/stripe_sync"
 SRV = "mongodb+srv://"
-SYSTEM = ("admin", "config", "local")  # they are MongoDB's own: no backup by database, rights that nobody should have
+SYSTEM = ("admin", "config", "local")  # MongoDB's own: excluded from some backups, and open to few users
 
-DECIDES = "what decides is read where it is written"
-LOSES = "anything less loses what was acknowledged, or lets two writers win the same revision"
-REPEATS = "a primary that changes would be an error of each call"
-READS = "what was written must be read as it was"
+DECIDES = "only the primary shows what was last written"
+LOSES = "with less, an acknowledged write can be lost, or two writers can win the same revision"
+REPEATS = "without retries, calls fail whenever the primary changes"
+READS = "values must be read as they were written"
 
-# What an address may not change, with the values that change nothing.
+# Options that an address may not change, with the values that are accepted because they change nothing.
 FIXED: dict[str, tuple[tuple[str, ...], str]] = {
     "w": (("majority",), LOSES),
     "journal": (("true",), LOSES),
     "fsync": (("false",), LOSES),
-    "wTimeoutMS": (("0",), "a write has a deadline of its own"),
+    "wTimeoutMS": (("0",), "each write has a time limit already"),
     "readPreference": (("primary",), DECIDES),
     "readPreferenceTags": ((), DECIDES),
     "maxStalenessSeconds": (("-1",), DECIDES),
@@ -39,23 +39,23 @@ FIXED: dict[str, tuple[tuple[str, ...], str]] = {
     "datetime_conversion": (("DATETIME",), READS),
 }
 
-# What may stand there and does not count: ours does.
+# Options that are accepted and have no effect, because ours override them.
 OVERRULED = {
     *("timeoutMS", "serverSelectionTimeoutMS", "connectTimeoutMS", "socketTimeoutMS", "heartbeatFrequencyMS"),
     "appName",
 }
 
-# With one of these, TLS is with whoever answers.
+# Options that turn off the check of the server's certificate.
 UNCHECKED = ("tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames")
 
-# What only says how MongoDB is reached, and who we are. Whether `directConnection` does more is seen when connected.
+# Options that only say how to reach MongoDB, and as which user. `directConnection` is checked once connected.
 FREE = {
     *("authMechanism", "authMechanismProperties", "authSource", "compressors", "zlibCompressionLevel", "connect"),
     *("directConnection", "loadBalanced", "replicaSet", "localThresholdMS", "serverMonitoringMode"),
     *("maxConnecting", "maxIdleTimeMS", "maxPoolSize", "minPoolSize", "waitQueueMultiple", "waitQueueTimeoutMS"),
     *("maxAdaptiveRetries", "enableOverloadRetargeting", "srvServiceName", "srvMaxHosts", "srvAllowedHostsSuffix"),
     *("tls", "ssl", "tlsCAFile", "tlsCertificateKeyFile", "tlsCertificateKeyFilePassword", "tlsCRLFile"),
-    "tlsDisableOCSPEndpointCheck",  # certificates are checked all the same
+    "tlsDisableOCSPEndpointCheck",  # certificates are still checked
 }
 KNOWN = {name.lower(): name for name in (*FIXED, *OVERRULED, *UNCHECKED, *FREE)}
 
@@ -114,10 +114,10 @@ class Address:
 def read_address(text: str) -> Address:
     """Parse an address. Raises BadAddress, whose message begins with a verb."""
     if not text.isprintable() or " " in text:
-        raise BadAddress("must not have blanks or control characters in it")
+        raise BadAddress("must not contain blanks or control characters")
     scheme = re.match(r"mongodb(\+srv)?://", text)
     if scheme is None:
-        raise BadAddress(f"must begin with mongodb:// or {SRV}, as {EXAMPLE}")
+        raise BadAddress(f"must begin with mongodb:// or {SRV}, such as {EXAMPLE}")
     place, _, query = text[scheme.end() :].partition("?")
     authority, _, path = place.partition("/")
     userinfo, at, hosts = authority.rpartition("@")
@@ -127,9 +127,9 @@ def read_address(text: str) -> Address:
     servers = tuple(_host(each, srv) for each in hosts.split(","))
     address = Address(srv, bool(at), servers, _database(path), _options(query), userinfo)
     if srv and len(address.hosts) > 1:
-        raise BadAddress(f"must name one server after {SRV}, as its DNS names the others")
+        raise BadAddress(f"must name only one host after {SRV}, because the DNS names the servers")
     if not _is_readable(authority, query):
-        raise BadAddress("has options that exclude each other, or do not go with these servers")
+        raise BadAddress("has options that contradict each other, or do not fit these servers")
     return address
 
 
@@ -141,16 +141,16 @@ def objections(text: str, *, live: bool) -> Iterator[str]:
         yield str(error)
         return
     if TEMPLATE.search(unquote_plus(address.userinfo)):
-        yield "must have your user and password in the place of what stands for them: <…> or ${…}"
+        yield "must have your user and password in place of the placeholders <…> or ${…}"
     for name, value in address.options:
         if name in FIXED and value not in FIXED[name][0]:
             good, why = FIXED[name]
             yield f"must not set {name}{f' to anything but {good[0]}' if good else ''}: {why}"
     if live and not all(map(is_local, address.hosts)):
         for name in address.unchecked:
-            yield f"must not set {name} with a live key: TLS would be with whoever answers; say tlsCAFile"
+            yield f"must not set {name} with a live key, because anyone could pose as MongoDB: set tlsCAFile instead"
         if address.srv and not address.encrypts:
-            yield "must not set tls=false with a live key: all that goes to MongoDB could be read on the way"
+            yield "must not set tls=false with a live key, because the traffic with MongoDB could be read on its way"
 
 
 def is_local(host: str) -> bool:
@@ -174,7 +174,7 @@ def _host(entity: str, srv: bool) -> str:
     if not found or (found[2] and not 0 < int(found[2]) < 65536):
         raise BadAddress("must name servers as host, host:27017 or [::1]:27017 before the /, separated by commas")
     if srv and found[2]:
-        raise BadAddress(f"must not name a port after {SRV}, as its DNS does")
+        raise BadAddress(f"must not name a port after {SRV}, because the DNS names it")
     return unquote_plus(found[1]).lower()
 
 
@@ -184,21 +184,21 @@ def _database(path: str) -> str:
         raise BadAddress(f"must name a database after the servers: {EXAMPLE}")
     if not name.isprintable() or set(name) & set('/\\. "$*<>:|?'):
         raise BadAddress(
-            "must name a database without any of / \\ . $ * < > : | ? and quotes, blanks and control characters"
+            "must name a database without / \\ . $ * < > : | ? and without quotes, blanks and control characters"
         )
     if len(name.encode()) > 63:
-        raise BadAddress("must name a database whose name has at most 63 bytes")
+        raise BadAddress("must name a database with a name of at most 63 bytes")
     if name.lower() in SYSTEM:
         raise BadAddress(
-            f"must not name {name.lower()}, a database of MongoDB's own: name yours, with authSource=admin if need be"
+            f"must not name {name.lower()}, a database of MongoDB's own: name yours, with authSource=admin if needed"
         )
     return name
 
 
 def _options(query: str) -> tuple[tuple[str, str], ...]:
-    """Return the options. Raises BadAddress for one that pymongo does not know, or a value that it does not take."""
+    """Return the options. Raises BadAddress if pymongo does not know an option or does not accept its value."""
     if "&" in query and ";" in query:
-        raise BadAddress("must separate its options by & alone")
+        raise BadAddress("must separate its options by &, and not by ;")
     options: list[tuple[str, str]] = []
     for written in re.split("[&;]", query) if query else ():
         if written.count("=") != 1:
@@ -206,20 +206,20 @@ def _options(query: str) -> tuple[tuple[str, str], ...]:
         name, _, value = written.partition("=")
         if name.lower() not in KNOWN:
             quoted = "" if "@" in query or len(name) > 60 else f": {name}"  # it may be a part of a password
-            raise BadAddress(f"has an option that is not known{quoted}")
+            raise BadAddress(f"has an unknown option{quoted}")
         name = KNOWN[name.lower()]
         if name in dict(options) and name != "readPreferenceTags":
-            raise BadAddress(f"says {name} twice")
+            raise BadAddress(f"sets {name} twice")
         if not _is_readable("host", written):
-            what = "a file that is not readable" if name.endswith("File") else "a value that it does not take"
-            raise BadAddress(f"gives {name} {what}")
+            what = "to a file that cannot be read" if name.endswith("File") else "to a value that is not accepted"
+            raise BadAddress(f"sets {name} {what}")
         options.append((name, unquote_plus(value)))
     return tuple(options)
 
 
 def _is_readable(authority: str, query: str) -> bool:
-    """Whether pymongo can read such an address, but for its database."""
-    judged = {name.lower() for name in FIXED}  # by value: with pymongo, they fail in many ways
+    """Whether pymongo can parse an address with these servers and options; its database is checked elsewhere."""
+    judged = {name.lower() for name in FIXED}  # `objections` checks their values: pymongo fails on them in many ways
     kept = [each for each in re.split("[&;]", query) if each.partition("=")[0].lower() not in judged]
     kept = [each for each in kept if not each.lower().startswith("srv")]
     try:

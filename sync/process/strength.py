@@ -1,11 +1,11 @@
-"""Whether a secret is one: long enough, of some variety, and nothing that a manual shows in its place."""
+"""Judges whether a secret is strong: long enough, varied enough, and no placeholder from a manual."""
 
 import re
 from functools import cache
 from hashlib import new, sha256
 from itertools import chain, pairwise
 
-LEAST = 16  # characters of a token, of whoever presents one, too
+LEAST = 16  # characters of a token; a request with a shorter one is refused, too
 VARIETY = 6  # different characters, and different steps from one to the next: `openssl rand -hex 8` has more
 STRIPE_LEAST = 24  # characters of a signing secret behind its prefix: Stripe's have 32 and more
 
@@ -31,29 +31,29 @@ COMMON = re.compile(
     "|".join(sorted((word for word in WORDS.split() if word.isalpha() and len(word) > 2), key=len, reverse=True)),
     re.IGNORECASE,
 )
-NOTHING = frozenset(  # what a hash makes of no token, or of the end of its line: it is taken for a token itself
+NOTHING = frozenset(  # the digests of no token, or of the end of its line only: they would be accepted as a token's
     new(each, text, usedforsecurity=False).hexdigest()
     for each in ("md5", "sha1", "sha256", "sha512")
     for text in (b"", b"\n")
 )
-ENDS = ("", "\n", "\r\n", " ", " \n")  # `echo "$TOKEN" | sha256sum` takes the end of the line with it
+ENDS = ("", "\n", "\r\n", " ", " \n")  # `echo "$TOKEN" | sha256sum` includes the end of the line
 
 
 def weakness(secret: str, least: int = LEAST) -> str | None:
-    """Return why this is no secret, as the end of a sentence about it that quotes nothing; None when it may be one."""
+    """Return why this secret is weak, as the end of a sentence that quotes nothing; None if it may be strong."""
     if PLACEHOLDER.search(secret):
-        return "is what stands in a manual in place of one"
+        return "is a placeholder from a manual"
     if len(secret) < least:
         return f"has fewer than {least} characters"
     if _is_monotonous(secret):
         return "repeats itself, or counts up"
     if _is_monotonous(COMMON.sub("", secret)):
-        return "is made of words that everybody tries"
+        return "is made of words that attackers try first"
     return None
 
 
 def weak_signing(secret: str) -> str | None:
-    """Return why this is no signing secret of Stripe's, as `weakness` does."""
+    """Return why this is no signing secret of Stripe's, in the form of `weakness`."""
     drawn = secret.removeprefix("whsec_")
     if not drawn.isalnum() or drawn.isdigit() or (drawn.isalpha() and drawn in (drawn.lower(), drawn.upper())):
         return weakness(drawn, STRIPE_LEAST) or "does not mix letters and digits, as Stripe's do"
@@ -61,10 +61,10 @@ def weak_signing(secret: str) -> str | None:
 
 
 def is_placeholder(key: str) -> bool:
-    """Whether this stands in a manual in place of a key of Stripe's, which itself refuses any other wrong one."""
+    """Whether this is a placeholder for a Stripe key. Any other wrong key is refused by Stripe itself."""
     drawn = re.sub(r"^(sk|rk)_(test|live)_", "", key)
     repeated = len(drawn) > 1 and len(set(drawn)) == 1
-    left = COMMON.sub("", PLACEHOLDER.sub("", drawn))  # of a long key that was drawn, by far the most
+    left = COMMON.sub("", PLACEHOLDER.sub("", drawn))  # of a random key, most characters are left
     return repeated or not left or (PLACEHOLDER.search(key) is not None and len(left) < STRIPE_LEAST)
 
 
@@ -76,7 +76,7 @@ def _is_monotonous(text: str) -> bool:
 
 @cache
 def known_digests() -> frozenset[bytes]:
-    """Return the digests of nothing, and of what everybody tries first."""
+    """Return the digests of an empty text, and of the texts that attackers try first."""
     repeated = (chr(code) * count for code in range(0x20, 0x7F) for count in range(1, 65))
     texts = {"", "\0", *NOTHING, *WORDS.split(), *WORDS.upper().split(), *WORDS.title().split()}
     ended = (text + end for text in texts for end in ENDS)

@@ -1,4 +1,4 @@
-"""Waiting for MongoDB: who serves connects in the background, and does not let everybody wait for one that hangs."""
+"""Waiting for MongoDB: a server connects in the background, and answers at once while MongoDB hangs."""
 
 import threading
 import time
@@ -12,16 +12,16 @@ from stripe_mongo_sync.sync.errors import SyncError, Unavailable
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.fork import in_every_child
 
-AGAIN = 1.0  # s between two attempts; one that finds nobody takes 5 s itself
+AGAIN = 1.0  # s between two attempts; an attempt that finds no server takes 5 s itself
 FIRST = 20.0  # s that a start waits for its first attempt; gunicorn gives a worker 60
-KEPT = 1.0  # s that an answer of MongoDB's, or that it gave none, is good for
-ASKED = 2.0  # s that it may take
+KEPT = 1.0  # s for which the result of a ping is used
+ASKED = 2.0  # s that a ping may take
 NOT_THERE = "MongoDB cannot be reached"
 NOT_YET = "the first attempt to reach MongoDB has not ended"
 
 
 class Connecting:
-    """Connects by a thread of its own until that is done; `why` says what keeps it from that, None when it is done."""
+    """Tries to connect in a thread of its own until it succeeds. `why` is the reason of the last failure, then None."""
 
     def __init__(self, connect: Callable[[], object]) -> None:
         self.why: str | None = NOT_YET
@@ -30,12 +30,12 @@ class Connecting:
         in_every_child(self._begin_anew)
 
     def _begin_anew(self) -> None:
-        """Know of no thread, nor of a lock that one holds: a fork leaves a child none of its parent's."""
+        """Reset the thread and the lock, because a forked child has none of its parent's threads."""
         self._tried, self._starting = threading.Event(), threading.Lock()
         self._thread: threading.Thread | None = None
 
     def begin(self, wait: float = 0.0) -> None:
-        """See to it that a thread of this process connects, and wait so long for its first attempt to end."""
+        """Start the thread unless it runs, and wait up to `wait` seconds for the end of its first attempt."""
         with self._starting:
             if self.why is not None and (self._thread is None or not self._thread.is_alive()):
                 self._thread = threading.Thread(target=self._run, name="connecting", daemon=True)
@@ -55,7 +55,7 @@ class Connecting:
         log.info("connected to MongoDB")
 
     def _attempt(self) -> str | None:
-        """Connect, or return what whoever asks may know of why not."""
+        """Connect; return None, or the reason of the failure without secrets, because callers see it."""
         try:
             self._connect()
         except Unavailable as error:
@@ -63,7 +63,7 @@ class Connecting:
             return NOT_THERE
         except SyncError as error:
             return str(error)
-        except Exception:  # whatever it is, an operator can mend it while this goes on
+        except Exception:  # of any kind: an operator can remove the cause, and the next attempt succeeds
             log.exception("cannot connect")
             return "this service cannot connect: its log says why"
         return None
@@ -79,12 +79,12 @@ class Pulse:
 
     def _begin_anew(self) -> None:
         """Reset the state, and replace a lock that a thread of the parent may hold."""
-        self.lost = False  # whether a request waited in vain, and MongoDB has not answered since
-        self._answers, self._until = True, -1.0  # as far as is known, and how long that is good for
+        self.lost = False  # whether a request got no answer, and MongoDB has not answered since
+        self._answers, self._until = True, -1.0  # the last result, and until when it is used
         self._asking = threading.Lock()
 
     def beats(self) -> bool:
-        """Return whether MongoDB answered within the last second, or does now."""
+        """Return whether MongoDB answers, by a ping that is at most a second old."""
         if self._clock() >= self._until and self._asking.acquire(blocking=False):
             try:
                 self._answers = answers()

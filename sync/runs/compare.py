@@ -58,7 +58,7 @@ class Comparison:
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._makers = CreationKeys(self.model)
+        self._creation_keys = CreationKeys(self.model)
 
     def page(self, page: Reply) -> list[str]:
         """Compare the objects of a page, and return their ids. Raises CannotReadStripe."""
@@ -138,23 +138,23 @@ class Comparison:
             ids = needed(self.model, remotes)
             remotes = [remote for remote in remotes if remote["id"] in ids]
         strangers = [remote for remote in remotes if remote["id"] not in documents]
-        twins = self._twins([remote["id"] for remote in strangers]) if strangers else set()
-        ripe = []
+        orphans = self._orphans_among([remote["id"] for remote in strangers]) if strangers else set()
+        adoptable = []
         for remote in remotes:
-            if remote["id"] in twins:
+            if remote["id"] in orphans:
                 self.counts["twin"] += 1
             elif not mirrored and page.latest - (made_at(remote, page.latest) or 0) < ADOPTION_DELAY.total_seconds():
                 self.counts["young"] += 1
             else:
-                ripe.append(remote)
-        if not ripe:
+                adoptable.append(remote)
+        if not adoptable:
             return
         keys, doubt = (
-            self._makers.of(ripe, page.earliest),
+            self._creation_keys.of(adoptable, page.earliest),
             next(iter(self.model.in_doubt_documents()), None) is not None,
         )
         simple = []
-        for remote in ripe:
+        for remote in adoptable:
             with self._isolated(remote):
                 key = keys.get(remote["id"])
                 maker = IdempotencyKey.parse(key)
@@ -177,7 +177,7 @@ class Comparison:
             doubt and any(is_candidate(document, remote, seen_at) for document in self.model.in_doubt_documents(remote))
         )
 
-    def _twins(self, ids: list[str]) -> set[str]:
+    def _orphans_among(self, ids: list[str]) -> set[str]:
         owners = self.model.with_orphans(*ids)
         return {orphan for owner in owners for orphan in (*owner.orphans, *owner.undone)}
 

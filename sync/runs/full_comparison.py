@@ -28,11 +28,11 @@ from stripe_mongo_sync.sync.runs.owners import Owners
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import is_not_there, list_pages
 
-COUNTED = ("adopt", "back", "drift", "failed")  # what a report says of a comparison
+COUNTED = ("adopt", "back", "drift", "failed")  # the counts of a comparison that a report shows
 
-SHOWN = 10  # of the documents that were edited by hand; every one is logged
+SHOWN = 10  # documents that were edited by hand in a report; all are logged
 LIVE = {"live": True}
-FOLLOWED = {"lease": None}  # of what follows others, nobody is at work on it
+FOLLOWED = {"lease": None}  # composite documents that no worker is recomputing now
 
 Model = type[SyncedDocument]
 
@@ -57,7 +57,7 @@ def compare_everything(
     """
     models = {kind: model for kind, model in (kinds() if absent else present_kinds()).items() if kind not in left_out}
     of_clocks, begun = _customers_of_clocks(), having(present_kinds().values(), AWAKE)
-    for model in having(present_kinds().values(), MISNAMED):  # first: else their objects pass for new
+    for model in having(present_kinds().values(), MISNAMED):  # first, because their objects would seem unknown
         _put_right(model, MISNAMED, run, left_out)
     refused: dict[str, CannotReadStripe] = {}
     for kind, model in models.items():
@@ -85,8 +85,8 @@ def compare_everything(
 
 
 def _compare_list(model: Model, run: Run) -> set[int]:
-    """Compare what Stripe lists; return a hash of each id that it does."""
-    seen: set[int] = set()  # hashes: a million of them take some 60 MB, their ids three times that
+    """Compare the objects that Stripe lists; return a hash of each one's id."""
+    seen: set[int] = set()  # a million hashes take some 60 MB, and the ids three times as much
     comparison = Comparison(model, dry=run.dry, on_edit=partial(_record_edit, run))
     for page in list_pages(current().gateway, model):
         seen.update(map(hash, comparison.page(page)))
@@ -100,7 +100,7 @@ def _count(comparison: Comparison, run: Run) -> None:
 
 
 def _missing(model: Model, seen: set[int], run: Run, of_clocks: Collection[str] = ()) -> int:
-    """Read the objects that the list should have shown; return how many documents no list may show."""
+    """Read the objects that the list should have shown; return the number of documents that no list may show."""
     resource, unlisted = model.resource, 0
     for document in read_each(model, AWAKE, counted(run.counts, resource.kind)):
         STOP.here()
@@ -167,7 +167,7 @@ def _look_at(document: SyncedDocument, run: Run) -> bool:
     return True
 
 
-# --- what is listed under its owner only ---
+# --- lists of one owner at a time ---
 
 
 def _compare_owned(

@@ -43,12 +43,12 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True)
 class Part:
-    """One collection, and the change of each of its rows: the fields to set, {} for none."""
+    """The change of the rows of one collection."""
 
     collection: str
-    fields: tuple[str, ...]  # that are read; the first guards the write: it changes whenever the others do
-    change: Callable[[Row], Row]
-    taken: Callable[[Row], None] | None = None  # what is done where another row has a unique value that it would get
+    fields: tuple[str, ...]  # the fields to read; the first changes whenever the others do, so it guards the write
+    change: Callable[[Row], Row]  # returns the fields to set, {} for none
+    taken: Callable[[Row], None] | None = None  # called if another row has the unique value that this one would get
 
 
 @dataclass(frozen=True)
@@ -57,7 +57,7 @@ class Migration:
 
     name: str
     parts: Callable[[], list[Part]]
-    ends: Callable[[], None] = lambda: None
+    ends: Callable[[], None] = lambda: None  # called after the last row
 
 
 def migrate(on_progress: OnProgress) -> None:
@@ -94,7 +94,7 @@ def _do(migration: Migration, done: list[str], at: Row | None, on_progress: OnPr
 
 
 def _changed(part: Part, row: Row) -> bool:
-    """Rewrite a row; if another process changed it meanwhile, read it again."""
+    """Rewrite a row, and return whether it changed. If another process changed it meanwhile, read it again."""
     rows = [row]
     while rows:
         changes = part.change(rows[0])
@@ -112,9 +112,9 @@ def _changed(part: Part, row: Row) -> bool:
     return False
 
 
-# --- keys are taken out, links are dated and left out of the digests, which of the erased tell only what stays ---
+# --- keys are removed, links get the time of their reading, and digests are of the content that stays ---
 
-GONE = ("billing_portal.session",)  # kinds that were kept, and are keys
+GONE = ("billing_portal.session",)  # kinds that were mirrored once, although their objects are keys
 
 
 def _content() -> list[Part]:
@@ -154,7 +154,7 @@ def _drop_keys() -> None:
             stored.drop(name)
 
 
-# --- an order that a bank disputed before orders followed disputes ---
+# --- orders with disputes from before orders followed disputes are recomputed ---
 
 
 def _follow_disputes() -> None:
@@ -162,7 +162,7 @@ def _follow_disputes() -> None:
         notify_dependents(dispute)
 
 
-# --- what others have keeps no body ---
+# --- events of other accounts and modes lose their bodies ---
 
 
 def _inbox() -> list[Part]:
@@ -180,7 +180,7 @@ def _of_others(row: Row) -> Row:
     return {name: value for name, value in left.items() if value != row.get(name)}
 
 
-# --- usernames that look the same are one, and none is an id that somebody chose ---
+# --- usernames that look the same get the same key, and custom ids get a key that no username may have ---
 
 
 def _ids() -> list[Part]:
@@ -202,17 +202,17 @@ def _username_key(row: Row) -> Row:
 
 
 def _alike(row: Row) -> None:
-    """Two customers have names that look the same: this one keeps its key, and is found by its very name."""
+    """Record a customer whose username looks like another's: it keeps its old key, and is found by the exact name."""
     State.add(ALIKE, "ids", row["_id"])
 
 
-# --- who only mentioned somebody who was forgotten was forgotten, too ---
+# --- customers who were erased only because an object of theirs mentioned an erased person are restored ---
 
 
 def _remember_the_living() -> None:
-    """What is theirs comes first: whoever goes on after this died finds a customer by their being erased."""
+    """Restore these customers after their objects: a run that continues this finds them by their `erased_at`."""
     erased = [each.id for each in Erasure.objects.only("id")]
-    living = list(Customer.objects(status=Status.ACTIVE, erased_at__ne=None, id__nin=erased))  # nobody asked for them
+    living = list(Customer.objects(status=Status.ACTIVE, erased_at__ne=None, id__nin=erased))  # nobody asked for it
     for customer in living:
         Erasure.spare(customer.stripe_id)
     theirs = {"erased_at": {"$ne": None}, "stripe.customer": {"$in": [customer.stripe_id for customer in living]}}
@@ -225,7 +225,7 @@ def _remember_the_living() -> None:
 
 def _remember(document: SyncedDocument) -> None:
     while document.erased_at is not None and document.unerase() is None:
-        document = document.fetch_latest()  # somebody changed it meanwhile
+        document = document.fetch_latest()  # another process changed it meanwhile
 
 
 MIGRATED = (

@@ -38,7 +38,7 @@ class Walk:
 
     @classmethod
     def recalled(cls, told: Json) -> "Walk":
-        """Return what `asdict` made a dictionary of."""
+        """Return the walk that `asdict` saved as a dictionary."""
         return cls(**{**told, "mark": told["mark"] and ListCursor(**told["mark"])})
 
     def __str__(self) -> str:
@@ -50,13 +50,13 @@ class Walk:
 class Owners:
     """The walks of one run."""
 
-    wanted: set[str]  # the kinds that are to be read
+    wanted: set[str]  # the kinds to read
     since: int | None = None
     reads: int = OWNER_READS
     walks: dict[str, Walk] = field(default_factory=dict)
-    missing: dict[str, str] = field(default_factory=dict)  # what this account has not, and why, by the kinds
-    unseen: dict[str, str] = field(default_factory=dict)  # what could not be read, likewise
-    asked: dict[Owned, set[str]] = field(default_factory=dict)  # whose lists were read whole in this run
+    missing: dict[str, str] = field(default_factory=dict)  # by list: why this account does not have it
+    unseen: dict[str, str] = field(default_factory=dict)  # by list: why it could not be read
+    asked: dict[Owned, set[str]] = field(default_factory=dict)  # the owners whose list was completely read in this run
 
     def __post_init__(self) -> None:
         for owner in OWNERS:
@@ -65,15 +65,15 @@ class Owners:
 
     @property
     def unfinished(self) -> list[Walk]:
-        """The walks that the next run goes on with."""
+        """The walks that the next run continues."""
         return [walk for walk in self.walks.values() if not walk.done]
 
     def as_json(self) -> list[Json]:
-        """Return what is remembered."""
+        """Return the walks as they are saved."""
         return [asdict(walk) for walk in self.walks.values()]
 
     def recall(self, told: Iterable[Json]) -> None:
-        """Go on from what was remembered."""
+        """Continue the saved walks."""
         for each in told:
             if each["owner"] in self.walks:
                 self.walks[each["owner"]] = Walk.recalled(each)
@@ -107,7 +107,7 @@ class Owners:
             walk.done = self._refused(f"what each {walk.owner} has", error, walk.owner)
 
     def _nothing_to_ask(self, walk: Walk) -> bool:
-        """Whether none of these lists can be read; that is the end of it where the account does not have them."""
+        """Whether none of these lists can be read. If the account does not have them, the walk is done."""
         names = {_name(owned) for owned in self._lists(walk.owner)}
         walk.done = names <= self.missing.keys()
         return names <= self.missing.keys() | self.unseen.keys()
@@ -123,7 +123,7 @@ class Owners:
             except NoOwner:
                 return
             except (MissingPermission, ReadRefused) as error:
-                if isinstance(error, ReadRefused) and owned in self.asked:  # others have such a list
+                if isinstance(error, ReadRefused) and owned in self.asked:  # other owners have such a list
                     self.unseen[f"{name}: {owner['id']}"] = str(error)
                 else:
                     self._refused(name, error, *owned.kinds)
@@ -147,7 +147,7 @@ class Owners:
                 self._take(kind, replace(page, remote={**page.remote, "data": data}))
 
     def _lists(self, owner: str) -> list[Owned]:
-        """Return what is to be read of such an owner; of a clock also its customers, whatever they own."""
+        """Return the lists to read of such an owner. A test clock's customers are read for what they own, too."""
         deeper = self.wanted & {kind for owned in OWNED if owned.owner == "customer" for kind in owned.kinds}
         return [
             owned

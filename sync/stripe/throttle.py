@@ -34,9 +34,9 @@ CALL_POLICY: ContextVar[Ask] = ContextVar("CALL_POLICY", default=lambda call: ca
 class Throttle:
     """Limits one run to `rate` requests a second, and ends it after `outage_after` seconds without an answer.
 
-    A `retry_all` one repeats whatever failed: a long read may, as it changes nothing. The others repeat only what
-    Stripe asks them to (too many requests, or another one under way), for a while: so an operation keeps its key, and
-    is done or left to the next run.
+    With `retry_all` it repeats every failed request, as a long read may, because a read changes nothing. Otherwise it
+    repeats only requests that Stripe asks to repeat (a 409 or a 429), up to `TRIES` times with the same key, and leaves
+    all others to the next run.
     """
 
     rate: float = RATE
@@ -47,8 +47,8 @@ class Throttle:
     requests: int = 0
     _gap: float = field(default=0.0, init=False)
     _next: float = field(default=0.0, init=False)
-    _failures: int = field(default=0, init=False)  # in a row, whatever was asked
-    _silent_since: float | None = field(default=None, init=False)  # when the first failure of this row began
+    _failures: int = field(default=0, init=False)  # consecutive failed requests
+    _silent_since: float | None = field(default=None, init=False)  # when the first of these began
 
     @contextmanager
     def active(self) -> Iterator[None]:

@@ -247,7 +247,7 @@ def test_what_nobody_foresaw_is_told_by_place_and_not_by_what_it_says(
 
     assert main(["status"]) == 2
 
-    assert "this command broke off" in caplog.text
+    assert "this command failed" in caplog.text
     assert "owned" not in caplog.text + capsys.readouterr().err
 
 

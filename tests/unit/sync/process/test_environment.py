@@ -147,7 +147,7 @@ def test_an_env_file_without_permission_is_named(place: Path) -> None:
 
 def test_a_setting_that_stands_in_the_file_twice_is_told(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (place / DOTENV).write_text(lines(TOLD) + "API_RATE=8\nOTHER=1\nOTHER=2\nADOPT=no\n")
-    assert refused() == ["API_RATE stands in .env twice, with different values"]
+    assert refused() == ["API_RATE is in .env twice, with different values"]
 
     monkeypatch.setenv("API_RATE", "9")  # wins over the file, whatever that says
 
@@ -198,7 +198,7 @@ def test_each_secret_may_stand_in_a_file(place: Path, name: str, end: str, mark:
 @pytest.mark.parametrize(
     ("write", "why"),
     [
-        (lambda path: None, "not there"),
+        (lambda path: None, "does not exist"),
         (lambda path: path.write_text(""), "empty"),
         (lambda path: path.write_text("\n \n"), "empty"),
         (lambda path: path.write_text("abc123\nof-the-shop\n"), "more than one line"),
