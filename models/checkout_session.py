@@ -1,7 +1,7 @@
-"""A checkout session: Stripe's own page, on which a buyer pays, subscribes or leaves a card; or lets it expire.
+"""A checkout session: Stripe's own page, on which a buyer pays, subscribes or saves a card. It expires if unused.
 
-Stripe tells of no creation of one. Each bears a mark that nobody can guess, so that the session whose reply was lost is
-known by its completion, or in a list.
+Stripe sends no event for its creation. So each session has a random correlation id, by which a session whose reply was
+lost is recognized when it is completed, or in a list.
 """
 
 import secrets
@@ -25,7 +25,7 @@ from stripe_mongo_sync.models.rows.indexes import A_STRING
 
 
 class PaymentData(Part):
-    """What the payment is to be like that the buyer makes."""
+    """The options of the payment that the buyer makes."""
 
     meta: ClassVar = {"strict": False}
     capture_method: str | None = StringField(choices=["automatic", "automatic_async", "manual"])
@@ -37,7 +37,7 @@ class PaymentData(Part):
 
 
 class SubscriptionData(Part):
-    """What the subscription is to be like that the buyer begins."""
+    """The options of the subscription that the buyer begins."""
 
     meta: ClassVar = {"strict": False}
     description: str | None = StringField(max_length=500)
@@ -75,7 +75,7 @@ class CheckoutSession(SyncedDocument):
     submit_type: str | None = StringField(choices=["auto", "book", "donate", "pay", "subscribe"], sent="create")
     payment_intent_data: PaymentData | None = EmbeddedDocumentField(PaymentData, sent="create", write_only=True)
     subscription_data: SubscriptionData | None = EmbeddedDocumentField(SubscriptionData, sent="create", write_only=True)
-    client_reference_id: str | None = StringField(sent="")  # our mark
+    client_reference_id: str | None = StringField(sent="")  # our correlation id
     stripe_status: str = StringField(sent="", stripe_name="status")  # open, complete or expired
     payment_status: str = StringField(sent="")  # paid, unpaid or no_payment_required
     url: str | None = StringField(sent="")  # where to send the buyer
@@ -89,5 +89,5 @@ class CheckoutSession(SyncedDocument):
 
     @classmethod
     def with_derived(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Mark it."""
+        """Return the values with a new correlation id."""
         return {**values, "client_reference_id": secrets.token_urlsafe(24)}

@@ -18,7 +18,7 @@ from stripe_mongo_sync.models.rows.database import Part
 
 
 class AppliesTo(Part):
-    """The products that it is good for."""
+    """The products to which the discount applies."""
 
     meta: ClassVar = {"strict": False}
     products: list[str] = Plain(StringField(max_length=5000, references="product"), max_length=100)

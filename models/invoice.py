@@ -1,4 +1,4 @@
-"""An invoice: a draft gathers items, is finalized into something to pay, and is paid, voided or given up."""
+"""An invoice: items are added to a draft, which is finalized, and then paid, voided or marked uncollectible."""
 
 from typing import Any, ClassVar
 
@@ -10,7 +10,7 @@ from stripe_mongo_sync.models.rows.database import Part
 
 
 class Finalization(Part):
-    says = "Whether Stripe then goes on by itself."
+    says = "Whether Stripe then collects the payment by itself."
     meta: ClassVar = {"strict": False}
     auto_advance: bool | None = BooleanField()
 
@@ -76,6 +76,6 @@ class Invoice(SyncedDocument):
 
     @classmethod
     def in_request_shape(cls, remote: dict[str, Any]) -> dict[str, Any]:
-        """Since API 2025-03-31.basil the subscription is told by the parent."""
+        """Return the invoice with its subscription, which since API 2025-03-31.basil is shown under `parent`."""
         parent = (remote.get("parent") or {}).get("subscription_details") or {}
         return {**remote, "subscription": parent.get("subscription")}

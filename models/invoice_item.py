@@ -1,4 +1,4 @@
-"""An invoice item: what a customer will be asked for with the next invoice, or with a given draft."""
+"""An invoice item: an amount that is added to the customer's next invoice, or to a given draft."""
 
 from typing import Any, ClassVar, Self
 
@@ -13,14 +13,14 @@ from stripe_mongo_sync.models.rows.indexes import A_STRING
 
 
 class Pricing(Part):
-    """Which price it is of."""
+    """The price of the item."""
 
     meta: ClassVar = {"strict": False}
     price: str = StringField(max_length=5000, required=True, references="price")
 
 
 class InvoiceItem(SyncedDocument):
-    says = "One line to come. Give `amount` and `currency`, or the `pricing` and a `quantity`."
+    says = "A line of an invoice to come. Give `amount` and `currency`, or `pricing` and `quantity`."
     meta: ClassVar = {"collection": "invoiceitems"}
     indexes: ClassVar = [
         *SyncedDocument.indexes,
@@ -50,6 +50,6 @@ class InvoiceItem(SyncedDocument):
 
     @classmethod
     def in_request_shape(cls, remote: dict[str, Any]) -> dict[str, Any]:
-        """Stripe shows the price one level deeper, and the time of creation under another name."""
+        """Return the item with its price where a request has it: Stripe shows it one level deeper."""
         price = ((remote.get("pricing") or {}).get("price_details") or {}).get("price")
         return {**remote, "pricing": price and {"price": price}}

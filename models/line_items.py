@@ -1,4 +1,4 @@
-"""What is sold: the items of a checkout session, a payment link, a subscription or an order."""
+"""The items that are sold by a checkout session, a payment link, a subscription or an order."""
 
 from typing import ClassVar
 
@@ -9,7 +9,7 @@ from stripe_mongo_sync.models.rows.database import Part
 
 
 class Period(Part):
-    """How often a price recurs that is made for one sale: what is metered has a price of its own."""
+    """How often a price that is made for one sale recurs. A metered price needs an object of its own."""
 
     meta: ClassVar = {"strict": False}
     interval: str = StringField(required=True, choices=["day", "week", "month", "year"])
@@ -36,7 +36,7 @@ class NewPrice(Part):
 
 
 class Item(Part):
-    """So many of one price."""
+    """A quantity of one price."""
 
     meta: ClassVar = {"strict": False}
     price: str | None = StringField(max_length=5000, references="price")

@@ -25,21 +25,21 @@ from stripe_mongo_sync.models.rows.indexes import A_STRING
 
 
 class PaymentStatus(StrEnum):
-    """How far the payment of an order is."""
+    """The state of an order's payment."""
 
     PENDING = "pending"  # not payable yet: the session or intent is not known to exist
     AWAITING_PAYMENT = "awaiting_payment"
     PAID = "paid"
     PARTIALLY_REFUNDED = "partially_refunded"
     REFUNDED = "refunded"
-    DISPUTED = "disputed"  # the buyer's bank has the money until it is decided; won, the order is what it was before
-    LOST = "lost"  # a dispute was
+    DISPUTED = "disputed"  # the buyer's bank has the money until it decides; if it is won, the order is as before
+    LOST = "lost"  # a dispute was lost
     FAILED = "failed"  # declined; an intent may be confirmed again, with another card
     EXPIRED = "expired"  # not paid in time, or the session was ended
     CANCELED = "canceled"
 
 
-# What hooks hear of: each way of the payment, and what becomes of a dispute, which is no way back to `paid`.
+# The notices for hooks: each state of the payment, and each outcome of a dispute (a won one causes no second `paid`).
 OF_PAYMENT = tuple(
     f"order.{status}"
     for status in PaymentStatus
@@ -49,7 +49,7 @@ OF_DISPUTES = ("order.disputed", "order.dispute_won", "order.dispute_lost")
 
 
 class Line(Part):
-    """So many of one price."""
+    """A quantity of one price."""
 
     meta: ClassVar = {"strict": False}
     price: str = StringField(max_length=5000, required=True, references="price")
@@ -86,20 +86,22 @@ class Order(SyncedDocument):
     payment_method: str | None = StringField(
         max_length=5000, references="payment_method", allow_unknown=True, sent="create"
     )
-    return_url: str | None = StringField(max_length=5000, sent="create")  # of an intent, where a bank leads back to
+    return_url: str | None = StringField(
+        max_length=5000, sent="create"
+    )  # of an intent: a bank sends the buyer back there
     receipt_email: str | None = Email(max_length=800, sent="create")
     customer: str | None = StringField(sent="")  # Stripe's id
     currency: str = StringField(sent="")
-    amount_total: int | None = IntField(sent="", help_text="Null while only Stripe can reckon it, and has not yet.")
+    amount_total: int | None = IntField(sent="", help_text="Null if only Stripe can compute it, and has not yet.")
     amount_refunded: int = IntField(sent="", help_text="By refunds alone.")
-    amount_lost: int = IntField(sent="", default=0, help_text="What banks took for good, by disputes that were lost.")
+    amount_lost: int = IntField(sent="", default=0, help_text="The amount that banks took by lost disputes.")
     payment_status: str = StringField(choices=[str(status) for status in PaymentStatus], sent="")
     checkout_session: str | None = StringField(sent="")  # Stripe's id
     payment_intent: str | None = StringField(sent="")  # Stripe's id
     url: str | None = StringField(sent="")  # where to send the buyer, while a session is open
     client_secret: str | None = StringField(sent="")  # for the buyer's browser, of an intent
 
-    payment_id: ObjectId = ObjectIdField()  # of the document of the session or intent, chosen before it is made
+    payment_id: ObjectId = ObjectIdField()  # id of the session's or intent's document, chosen before it is inserted
     disputes: list[dict[str, str]] = Plain(JsonField())  # {"id", "status"} of each dispute that takes money
 
     @classmethod

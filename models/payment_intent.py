@@ -19,7 +19,7 @@ CONFIRMED = ("requires_action", "processing", "requires_capture", "succeeded")
 
 
 class AutomaticPaymentMethods(Part):
-    """Whether Stripe chooses the ways to pay."""
+    """Whether Stripe chooses the payment methods."""
 
     meta: ClassVar = {"strict": False}
     enabled: bool = BooleanField(required=True)
@@ -27,7 +27,7 @@ class AutomaticPaymentMethods(Part):
 
 
 class Confirmation(Part):
-    says = "How it is confirmed."
+    says = "How the payment is confirmed."
     meta: ClassVar = {"strict": False}
     payment_method: str | None = StringField(max_length=5000, references="payment_method", allow_unknown=True)
     return_url: str | None = StringField(max_length=5000)
@@ -35,13 +35,13 @@ class Confirmation(Part):
 
 
 class Capture(Part):
-    says = "How much of it is captured; all, unless it says less."
+    says = "The amount to capture; by default all of it."
     meta: ClassVar = {"strict": False}
     amount_to_capture: int | None = IntField(min_value=1, max_value=LARGEST)
 
 
 class Cancellation(Part):
-    says = "Why it is canceled."
+    says = "Why the payment is canceled."
     meta: ClassVar = {"strict": False}
     cancellation_reason: str | None = StringField(
         choices=["duplicate", "fraudulent", "requested_by_customer", "abandoned"]

@@ -1,4 +1,4 @@
-"""A payment link: a page of Stripe's that sells the same to everybody who follows it. It can be archived only."""
+"""A payment link: a page of Stripe's that sells the same items to everybody. It can only be archived."""
 
 from typing import ClassVar
 
@@ -10,7 +10,7 @@ from stripe_mongo_sync.models.line_items import Item
 
 
 class PaymentLink(SyncedDocument):
-    says = "A link that sells."
+    says = "A link to a page that sells."
     meta: ClassVar = {"collection": "payment_links"}
     resource: ClassVar = Resource(
         kind="payment_link", prefix="plink_", path="/v1/payment_links", undo=(Undo.ARCHIVE,), created_filter=False

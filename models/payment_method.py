@@ -1,7 +1,7 @@
 """A payment method: a card that is attached to one customer once. After it is detached, it cannot be attached again.
 
-Browsers make most of them, with Stripe's own code, and Stripe tells of none of it: one is first heard of when it is
-attached. Nobody can use one that is attached to nobody.
+Browsers create most of them with Stripe's own code, without an event: the first event is about the attachment. Once it
+is detached, nobody can use it again.
 """
 
 from typing import ClassVar
@@ -15,7 +15,7 @@ from stripe_mongo_sync.models.rows.database import Part
 
 
 class Card(Part):
-    """A card. Its number never passes here: Stripe's own code in the browser makes a token of it."""
+    """A card. Its number never reaches this service: Stripe's code in the browser turns it into a token."""
 
     meta: ClassVar = {"strict": False}
     token: str | None = StringField(max_length=5000, sent="create")
@@ -26,7 +26,7 @@ class Card(Part):
 
 
 class BillingDetails(Part):
-    """Whose card it is, as they told the bank."""
+    """The name and address of the cardholder."""
 
     meta: ClassVar = {"strict": False}
     name: str | None = StringField(max_length=5000)
@@ -36,7 +36,7 @@ class BillingDetails(Part):
 
 
 class Attachment(Part):
-    says = "Whom it is attached to."
+    says = "The customer to attach it to."
     meta: ClassVar = {"strict": False}
     customer: str = StringField(max_length=5000, required=True, references="customer")
 
@@ -50,8 +50,8 @@ class PaymentMethod(SyncedDocument):
         path="/v1/payment_methods",
         undo=(Undo.DETACH,),
         has_created_event=False,
-        listable=False,  # Stripe lists those of one customer
-        unlisted="detached ones",  # which nobody can use or attach again
+        listable=False,  # Stripe lists them for one customer at a time
+        unlisted="detached ones",  # they cannot be used or attached again
         leaves_out=lambda remote: remote.get("customer") is None,
         removable=True,  # a card of before payment methods, which is one, too: DELETE /v1/customers/…/sources/card_…
         deleted_while=lambda remote: not str(remote.get("id", "pm_")).startswith("pm_"),

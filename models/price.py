@@ -11,7 +11,7 @@ from stripe_mongo_sync.models.rows.database import Part
 
 
 class Recurring(Part):
-    """How often a subscription pays it."""
+    """How often a subscription is charged."""
 
     meta: ClassVar = {"strict": False}
     interval: str = StringField(required=True, choices=["day", "week", "month", "year"])

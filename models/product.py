@@ -11,7 +11,7 @@ from stripe_mongo_sync.models.rows.database import Part
 
 
 class PackageDimensions(Part):
-    """Inches and ounces, as Stripe has them."""
+    """The dimensions of a package, in inches and ounces."""
 
     meta: ClassVar = {"strict": False}
     height: float = FloatField(required=True, min_value=0)

@@ -1,4 +1,4 @@
-"""A refund: money that goes back. It happened or it did not; it can never be undone."""
+"""A refund: money that goes back to the buyer. It can never be undone."""
 
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from stripe_mongo_sync.models.rows.indexes import A_STRING
 
 
 class Refund(SyncedDocument):
-    says = "Money that goes back to the buyer, in the minor unit; all that is left of the payment, unless it says less."
+    says = "A refund to the buyer, in the currency's minor unit; by default the rest of the payment."
     meta: ClassVar = {"collection": "refunds"}
     indexes: ClassVar = [
         *SyncedDocument.indexes,

@@ -1,4 +1,4 @@
-"""A setup intent: a card that is made ready for later payments, without a payment."""
+"""A setup intent: prepares a card for later payments, without a payment."""
 
 from typing import ClassVar
 
@@ -12,20 +12,20 @@ from stripe_mongo_sync.models.rows.database import Part
 
 
 class Confirmation(Part):
-    says = "How it is confirmed."
+    says = "How the card is confirmed."
     meta: ClassVar = {"strict": False}
     payment_method: str | None = StringField(max_length=5000, references="payment_method", allow_unknown=True)
     return_url: str | None = StringField(max_length=5000)
 
 
 class Cancellation(Part):
-    says = "Why it is canceled."
+    says = "Why the setup is canceled."
     meta: ClassVar = {"strict": False}
     cancellation_reason: str | None = StringField(choices=["abandoned", "duplicate", "requested_by_customer"])
 
 
 class SetupIntent(SyncedDocument):
-    says = "A card on its way to be kept."
+    says = "The setup of a card for later payments."
     meta: ClassVar = {"collection": "setup_intents"}
     resource: ClassVar = Resource(
         kind="setup_intent",

@@ -1,4 +1,4 @@
-"""A shipping rate: what it costs to send something. It can never be deleted, only archived."""
+"""A shipping rate: the price of a delivery. It can never be deleted, only archived."""
 
 from typing import ClassVar
 

@@ -19,7 +19,7 @@ from stripe_mongo_sync.models.rows.database import Part
 
 
 class OwnPrice(Part):
-    """A price made for one subscription, in the currency's minor unit; the product must be there."""
+    """A price made for one subscription, in the currency's minor unit; the product must exist."""
 
     meta: ClassVar = {"strict": False}
     currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True)
@@ -29,7 +29,7 @@ class OwnPrice(Part):
 
 
 class SubscriptionItem(Part):
-    """So many of one recurring price; in an update, `id` says which item changes, and `deleted` that it goes."""
+    """A quantity of one recurring price. In an update, `id` names the item to change, and `deleted` removes it."""
 
     meta: ClassVar = {"strict": False}
     price: str | None = StringField(max_length=5000, references="price")
@@ -53,14 +53,14 @@ class CancellationDetails(Part):
 
 
 class Pause(Part):
-    says = "What becomes of the invoices while it is paused, and how long that lasts."
+    says = "What happens to invoices during the pause, and when it ends."
     meta: ClassVar = {"strict": False}
     behavior: str = StringField(choices=["keep_as_draft", "mark_uncollectible", "void"], required=True)
     resumes_at: int | None = IntField(min_value=0)  # in seconds
 
 
 class Cancellation(Part):
-    says = "Now, or when what was paid for is used up."
+    says = "Immediately, or at the end of the paid period."
     meta: ClassVar = {"strict": False}
     at_period_end: bool | None = BooleanField()
     cancellation_details: CancellationDetails | None = EmbeddedDocumentField(CancellationDetails)
@@ -71,7 +71,7 @@ def _pause(document: Linked, given: dict[str, Any]) -> list[Call]:
 
 
 def _resume(document: Linked, given: dict[str, Any]) -> list[Call]:
-    """What ended without a card after its trial is `paused` and begins anew; what somebody paused just goes on."""
+    """Return the call that resumes it: if Stripe paused it after a trial without a card, a POST of its own."""
     if (document.stripe or {}).get("status") == "paused":
         return [Call(f"{document.path}/resume", {})]
     return [Call(document.path, {"pause_collection": ""})]
@@ -147,7 +147,7 @@ class Subscription(SyncedDocument):
 
     @classmethod
     def in_request_shape(cls, remote: dict[str, Any]) -> dict[str, Any]:
-        """Stripe shows the items as a list object, and of each the whole price."""
+        """Return the subscription with its items as in a request: Stripe shows a list object with whole prices."""
         listed = remote.get("items")
         found = listed.get("data", []) if isinstance(listed, dict) else []
         return {**remote, "items": [{**item, "price": (item.get("price") or {}).get("id")} for item in found]}

@@ -46,7 +46,7 @@ def lines(entries: list["Entry"]) -> Iterator[str]:
 def _read(entry: "Entry") -> str:
     ways = [name for name, path in (("get", entry.get), ("list", entry.list)) if path]
     ways += [f"list of each {owner}" for owner in entry.owners]
-    told = " and ".join(ways) or ("nothing: it is kept here alone" if entry.created_here else "events alone")
+    told = " and ".join(ways) or ("nothing: it exists here only" if entry.created_here else "events alone")
     return f"{told}; {entry.unlisted}" if entry.unlisted and ways else told
 
 
@@ -63,9 +63,9 @@ def markdown(entries: list["Entry"]) -> list[str]:
     return [
         "# What is kept of Stripe",
         "",
-        "Printed by `stripe-mongo-sync types --markdown` (`make types`); a test compares. *list* is how",
-        "`reconcile --full` compares everything, and of each owner a share of them in each run; *get* is how an",
-        "object is looked at again; *events alone* means that Stripe offers neither.",
+        "Printed by `stripe-mongo-sync types --markdown` (`make types`). `reconcile --full` compares the objects of a",
+        "*list*; of a *list of each* owner, it reads some in each run. A *get* refreshes one object. *Events alone*",
+        "means that Stripe offers neither.",
         "",
         "## Created here",
         "",
@@ -73,18 +73,18 @@ def markdown(entries: list["Entry"]) -> list[str]:
         "",
         "## Mirrored",
         "",
-        "Copied from any event, whatever `ADOPT` says, and never changed by us. What no event tells of is kept",
-        "current by `reconcile --full` alone.",
+        "Copied from any event, whatever `ADOPT` says, and never changed by this service. Changes that no event shows",
+        "are found by `reconcile --full` only.",
         "",
-        "Of a connected account its own `account` is kept, and its events keep it current; whatever else happens",
-        "inside it is `ignored`.",
+        "Of a connected account, only its `account` object is stored, and updated by its events. All other events of",
+        "that account are `ignored`.",
         "",
         *_table(("kind", "collection", "read by", "events"), map(_mirrored_row, copied)),
         "",
         "## Not kept",
         "",
-        "No endpoint of ours asks for their events. They are answered with 200 and kept in the inbox as `ignored`,",
-        "with the reason.",
+        "Our endpoint does not request their events. If one comes, it is answered with 200, and stored in the inbox as",
+        "`ignored`, with the reason.",
         "",
         *_table(("because", "kinds, and types of event"), ((why, _code(names.split())) for why, names in NOT_MIRRORED)),
     ]

@@ -16,17 +16,17 @@ MARKED = pytest.StashKey[dict[str, set[str]]]()  # of all that was collected: ro
 FILES = pytest.StashKey[set[str]]()  # those that were collected
 HEAD = """# Faults
 
-What can break, where, and what must come of it; and for each row, the tests that break it and what came of it. One
-command runs them all, on a real MongoDB and an emulated Stripe, and writes this page:
+Each row is something that can break, with the required result, the tests that break it, and whether the result held.
+One command runs them all, on a real MongoDB and an emulated Stripe, and writes this page:
 
     make faults
 
 {summary}
 
-*Killed* means by SIGKILL, or before an effect as by SIGKILL. *Both sides are one* is what `tests/support/in_sync.py`
-asserts: each active document has exactly its object, with the same content; nothing usable is at Stripe without a
-document; nothing is left to be done; one key never made two requests. A row that says *every type* is generated from
-the registry, so that a new type is broken in every way by itself.
+*Killed* means by SIGKILL, or stopped before an effect as SIGKILL would. *Both sides are one* is what
+`tests/support/in_sync.py` asserts: each active document has exactly one object, with the same content; Stripe has no
+usable object without a document; nothing is left to do; and no key was used for two requests. A row that says *every
+type* is generated from the registry, so that a new type is tested in every way by itself.
 
 | # | step | fault | what must come of it | what was run | held |
 |---|---|---|---|---|---|
