@@ -189,7 +189,7 @@ class Event(NoticeOutbox, Claimable):
         erased = {} if bared is None else {**_left(bared), "erased_at": from_now()}
         told = {
             "$cond": [{"$gt": ["$erased_at", None]}, None, literal(error)]
-        }  # it may quote personal data that was erased since
+        }  # its text may quote a person who was erased since
         return self._change(
             {
                 **erased,

@@ -64,7 +64,7 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
         ),
         IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
         IndexModel("review", partialFilterExpression={"review": {"$type": "string"}}),
-        *(IndexModel(twins, partialFilterExpression={f"{twins}.0": SOME}) for twins in ("orphans", "undone")),
+        *(IndexModel(name, partialFilterExpression={f"{name}.0": SOME}) for name in ("orphans", "undone")),
         IndexModel("in_doubt", partialFilterExpression={"in_doubt": True}),
         IndexModel([("live", 1), ("created_at", -1), ("_id", -1)]),
         IndexModel([("status", 1), ("created_at", -1), ("_id", -1)]),

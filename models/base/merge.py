@@ -93,16 +93,16 @@ def merge_pipeline(evidence: Observation, lease: timedelta, notice_of: Callable[
     snapshot = {name: literal(value) for name, value in evidence.fields.items()} | content | times
     # By either: after an edit of the id by hand the object must not become an orphan, which would be undone.
     mine = {"$in": [literal(evidence.stripe_id), ["$stripe_id", "$stripe.id"]]}
-    known_twin = {"$in": [literal(evidence.stripe_id), {"$concatArrays": ["$orphans", "$undone"]}]}
+    known_orphan = {"$in": [literal(evidence.stripe_id), {"$concatArrays": ["$orphans", "$undone"]}]}
     ends = {"$eq": ["$operation.key", literal(evidence.completed_key)]} if evidence.completed_key else False
     # Only Stripe's reply to the first attempt is complete; after anything else a refresh follows, and until then the
     # lease keeps the document due.
     authoritative = evidence.remote is not None and not evidence.event
-    twinless = {"$eq": ["$orphans", []]}
+    no_orphans = {"$eq": ["$orphans", []]}
     in_time = {"$gt": ["$lease", from_now()]}  # after the lease anything may have happened: refresh
-    done = {"$cond": [{"$and": [twinless, in_time]}, None, "$lease"]}
+    done = {"$cond": [{"$and": [no_orphans, in_time]}, None, "$lease"]}
     rest = done if authoritative else {"$ifNull": ["$lease", from_now(lease)]}
-    review = {"$cond": [twinless, None, "$review"]}  # a review about an orphan stays: this shows nothing of orphans
+    review = {"$cond": [no_orphans, None, "$review"]}  # a review about an orphan stays: this shows nothing of orphans
     erased = {"$gt": ["$erased_at", None]}  # an erased document gets new content only from a refresh, which scrubs it
     error = literal(evidence.error)
     if evidence.error is not None:
@@ -141,10 +141,10 @@ def merge_pipeline(evidence: Observation, lease: timedelta, notice_of: Callable[
         "in_doubt": False,
         "missing_since": None,
         "review": review,
-        "lease": {"$cond": [twinless, None, "$lease"]},
+        "lease": {"$cond": [no_orphans, None, "$lease"]},
         "moved_by": literal(evidence.source),
     }
-    twin = {
+    orphaned = {
         "orphans": {"$concatArrays": ["$orphans", [literal(evidence.stripe_id)]]},
         "lease": {"$cond": [{"$eq": ["$review", None]}, {"$ifNull": ["$lease", from_now()]}, None]},
         "settled_at": None,
@@ -173,9 +173,9 @@ def merge_pipeline(evidence: Observation, lease: timedelta, notice_of: Callable[
         cases.append((surely, changed(deleted, confirmed, words)))
     else:
         cases = [
-            (known_twin, ROOT),
+            (known_orphan, ROOT),
             (pending, changed(linked, snapshot, confirmed)),
-            ({"$not": [mine]}, changed(twin)),
+            ({"$not": [mine]}, changed(orphaned)),
             (over, ROOT),
         ]
         if evidence.event:

@@ -72,9 +72,8 @@ class NoticeOutbox(OwnRows):
         """
         read = [notice["id"] for notice in self.notices or []]
         left = {"$filter": {"input": "$notices", "cond": {"$not": [{"$in": ["$$this.id", literal(read)]}]}}}
-        rest = {
-            "$cond": [{"$eq": [left, []]}, "$$REMOVE", left]
-        }  # a row without notices has no such field: see indexes
+        # A row without notices must not have the field: see the condition of its index.
+        rest = {"$cond": [{"$eq": [left, []]}, "$$REMOVE", left]}
         found = self.own_rows().find_one_and_update(
             {"_id": self.id, "notices.id": {"$in": read}}, [{"$set": {"notices": rest}}], projection={"_id": 1}
         )

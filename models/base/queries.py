@@ -43,7 +43,7 @@ class DocumentQueries(StripeFields, OwnRows):
     def with_orphans(cls, *stripe_ids: str) -> list[Self]:
         """Return the documents that have any of these objects as an orphan, undone or not."""
         named = {"$in": stripe_ids}
-        some = [{f"{twins}.0": SOME, twins: named} for twins in ("orphans", "undone")]
+        some = [{f"{name}.0": SOME, name: named} for name in ("orphans", "undone")]
         return list(cls.objects(__raw__={"$or": some}))
 
     @classmethod

@@ -79,10 +79,8 @@ class StripeFields:
             fields = scrub_row(fields, ())
         unshown = [name for name in cls.resource.expand if name not in snapshot and row.get("lease") is not None]
         differs = (name for name, value in fields.items() if _text(row.get(name)) != _text(value))
-        return [
-            *found,
-            *(name for name in differs if name not in unshown),
-        ]  # a field that a refresh will fill may be as the caller sent it
+        # A field that the due refresh will fill may still be as the caller sent it.
+        return [*found, *(name for name in differs if name not in unshown)]
 
     @classmethod
     def _status_fits(cls, row: Mapping[str, Any]) -> bool:

@@ -134,7 +134,7 @@ S, R = RemoteState, Remedy
 TABLE: tuple[Rule, ...] = (
     Rule("in review", "whatever", R.LEAVE, lambda f: f.document.review is not None),
     Rule("a key of another installation", "whatever", R.REVIEW, lambda f: f.other_installation),
-    Rule("a twin to undo", "whatever", R.UNDO, lambda f: bool(f.document.orphans)),
+    Rule("an orphan to undo", "whatever", R.UNDO, lambda f: bool(f.document.orphans)),
     Rule("pending", "there", R.LINK, _pending, _see(S.PRESENT, S.UP_TO_DATE)),
     Rule("pending", "something that may be it", R.REVIEW, _pending, _see(S.CANDIDATE)),
     Rule("pending, key replayable", "not looked", R.SEND, lambda f: _pending(f) and f.replayable, _see(S.NOT_CHECKED)),

@@ -26,10 +26,8 @@ def since(checkpoint: dict[str, Any] | None) -> int:
     if checkpoint is not None:
         newest = checkpoint.get("newest")
         return int(newest["created"] if newest else checkpoint["read_at"]) - LAG
-    born = oldest(having(present_kinds().values(), {}))
-    return (
-        int(min(filter(None, (clock.now() - FIRST, born))).timestamp()) - LAG
-    )  # before our first document, none was ours
+    first = oldest(having(present_kinds().values(), {}))  # no event from before our first document is ours
+    return int(min(filter(None, (clock.now() - FIRST, first))).timestamp()) - LAG
 
 
 def require_continuity(checkpoint: dict[str, Any], page: Reply, now: int) -> None:

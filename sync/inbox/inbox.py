@@ -168,9 +168,7 @@ def apply(event: dict[str, Any], *, quick: bool) -> EventResult:
     remote = event["data"]["object"]
     model = kinds()[str(remote["object"])]
     if left := left_by(event):
-        Erasure.include_if_related(
-            left, {remote["id"]}
-        )  # where they were forgotten: the object itself names nobody any more
+        Erasure.include_if_related(left, {remote["id"]})  # the object itself names no customer any more
     verdict = _merge(model, remote, event, quick=quick)
     if has_dependents(model) and (document := model.by_stripe_id(remote["id"])) is not None:
         notify_dependents(document)

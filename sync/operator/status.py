@@ -209,10 +209,8 @@ def _hooks(health: Health, now: datetime, there: Iterable[type[SyncedDocument]])
     unmoved = {source: count(source, source.HAS_NOTICES) for source in having(told_of, NoticeOutbox.HAS_NOTICES)}
     told_since = [at for source in unmoved if (at := first_key(source, source.HAS_NOTICES, "notices.at"))]
     dead, pending = made.get(DeliveryState.DEAD, 0), made.get(DeliveryState.PENDING, 0)
-    waiting = [
-        *told_since,
-        *filter(None, [began.get(DeliveryState.PENDING)]),
-    ]  # an event of another account has no such time
+    # The delivery of an event of another account has no such time.
+    waiting = [*told_since, *filter(None, [began.get(DeliveryState.PENDING)])]
     health.facts["hooks"] = {"pending": pending + sum(unmoved.values()), "dead": dead}
     health.facts["oldest_notice"] = now - min(waiting) if waiting else None
     if dead:

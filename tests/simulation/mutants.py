@@ -103,7 +103,7 @@ MUTANTS = (
     Mutant(
         "ignores a late twin",
         "models/base/merge.py",
-        '({"$not": [mine]}, changed(twin))',
+        '({"$not": [mine]}, changed(orphaned))',
         '({"$not": [mine]}, ROOT)',
         seed=33,
         steps=(39,),
