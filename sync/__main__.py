@@ -26,11 +26,11 @@ def main(arguments: list[str] | None = None) -> int:
     except KeyboardInterrupt:
         code = _stopped("stopped")
     except Stopped:
-        code = _stopped("stopped after what was in hand: the same command goes on from here")
+        code = _stopped("stopped between two rows: run the same command again to continue")
     finally:
         unsaid = screen.closed()
     if unsaid is not None:
-        screen.tell(f"what was to be said could not be written: {unsaid}", error=True)
+        screen.tell(f"the output could not be written: {unsaid}", error=True)
         return CANNOT_CHECK
     return code
 

@@ -154,7 +154,7 @@ def line(one: dict[str, Any]) -> str:
     names = ("verb", "attempts", "orphans", "due", "error", "review", "differs", "removed")
     told = [f"{name} {shown.get(name, str)(one[name])}" for name in names if one.get(name)]
     id, at_stripe = word(one["id"]), word(one["stripe_id"] or "-")
-    return f"{one['kind']} {id} {one['status']} {at_stripe}: {', '.join(told) or 'settled'}"
+    return f"{one['kind']} {id} {one['status']} {at_stripe}: {', '.join(told) or 'nothing is pending'}"
 
 
 def document_of(id: str) -> SyncedDocument:

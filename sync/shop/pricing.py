@@ -13,13 +13,13 @@ from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.rows.amounts import LARGEST
 from stripe_mongo_sync.models.rows.sure import sure
 
-# Whatever they say, they do not change what is paid: our payments compute no tax, which alone makes `tax_behavior`
-# matter, and ask for the price's own currency, and not for one of its `currency_options`.
+# Fields that never change the amount: our payments compute no tax, for which alone `tax_behavior` matters, and are in
+# the price's own currency, so that its `currency_options` do not matter.
 SILENT = {
     *("active", "created", "id", "livemode", "lookup_key", "metadata", "nickname", "object", "product", "type"),
     *("currency", "currency_options", "tax_behavior"),
 }
-NEUTRAL = {  # as long as they say this, or nothing
+NEUTRAL = {  # fields that do not change the amount as long as they have this value, or none
     "billing_scheme": "per_unit",
     "custom_unit_amount": None,
     "deleted": None,
@@ -39,10 +39,10 @@ def reckon(price: dict[str, Any], quantity: int) -> int:
     """Return what a quantity costs, in the minor unit, at a price as Stripe shows it. Raises Unreckonable."""
     for name, value in price.items():
         if value is not None and name not in SILENT | UNDERSTOOD and value != NEUTRAL.get(name):
-            raise Unreckonable(f"has a {name} that decides what it comes to")
+            raise Unreckonable(f"has a {name} that changes the amount")
     amount = _unit(price) * _billed(price.get("transform_quantity"), quantity)
     if amount.denominator != 1:
-        raise Unreckonable(f"comes to {float(amount):g}, which is no whole amount")
+        raise Unreckonable(f"amounts to {float(amount):g}, which is no whole amount")
     return amount.numerator
 
 
@@ -85,13 +85,13 @@ def total_of(items: list[dict[str, Any]], *, by_stripe: bool) -> tuple[int | Non
         except Unreckonable as why:
             amounts.append(None)
             if not by_stripe:
-                problems[f"items.{number}.price"] = f"{why}: only Stripe can reckon that, so sell it by checkout"
+                problems[f"items.{number}.price"] = f"{why}: only Stripe can compute that, so sell it by checkout"
     if len(currencies) > 1:
         problems["items"] = f"are in several currencies: {', '.join(sorted(currencies))}"
     known = [amount for amount in amounts if amount is not None]
     total = sum(known) if len(known) == len(items) else None
     if not problems and total is not None and not 0 < total <= LARGEST:
-        problems["items"] = f"come to {total}: an amount is from 1 to {LARGEST}"
+        problems["items"] = f"amount to {total}: an amount must be from 1 to {LARGEST}"
     if problems:
         raise Invalid(problems)
     return total, currencies.pop()

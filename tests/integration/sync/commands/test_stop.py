@@ -103,7 +103,7 @@ def test_a_replay_of_many_ends_after_the_event_in_hand(
     assert main(["events", "replay", "--dead"]) == 2
 
     assert Event.objects(state="dead").count() == 3
-    assert "the same command goes on from here" in capsys.readouterr().err
+    assert "run the same command again to continue" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("every", [[], ["--every", "300"]])

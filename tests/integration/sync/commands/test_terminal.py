@@ -276,7 +276,7 @@ def test_a_full_disk_is_told_and_exit_2(world: World, monkeypatch: pytest.Monkey
 
         assert main(["types"]) == 2
 
-    assert capsys.readouterr().err == "what was to be said could not be written: No space left on device\n"
+    assert capsys.readouterr().err == "the output could not be written: No space left on device\n"
 
 
 def test_a_process_without_streams_or_readers_ends_as_usual(tmp_path: Path) -> None:

@@ -63,7 +63,7 @@ def test_what_only_stripe_can_reckon_has_the_amount_that_its_page_asks_for(world
     assert buy(nuts, 4, "payment_intent").amount_total == 50
 
     told = problem(world.http.post("/orders", json=order(nuts, 5, "payment_intent")), 422, "invalid")
-    assert "comes to 62.5, which is no whole amount" in told["errors"]["items.0.price"]
+    assert "amounts to 62.5, which is no whole amount" in told["errors"]["items.0.price"]
     assert "sell it by checkout" in told["errors"]["items.0.price"]
     bought = buy(nuts, 5, "checkout")
 

@@ -78,7 +78,7 @@ def test_what_is_understood_is_reckoned_exactly(shown: dict[str, Any], quantity:
 @pytest.mark.parametrize(
     ("shown", "why"),
     [
-        ({"unit_amount": None, "unit_amount_decimal": "12.5"}, "comes to 37.5"),
+        ({"unit_amount": None, "unit_amount_decimal": "12.5"}, "amounts to 37.5"),
         ({"unit_amount": None, "unit_amount_decimal": None}, "no unit amount"),
         ({"unit_amount": 300, "unit_amount_decimal": "301"}, "no unit amount"),
         ({"unit_amount": None, "unit_amount_decimal": "1e3"}, "no unit amount"),
