@@ -28,10 +28,8 @@ def kinds_of(event_type: str) -> list[str]:
     """Return the kinds whose objects an event of this type shows; [] when such events are ignored."""
     if ignored(event_type):
         return []
-    named = {
-        kind: {event_type, _event_prefix(event_type)}.intersection(model.resource.event_prefixes)
-        for kind, model in kinds().items()
-    }
+    either = {event_type, _event_prefix(event_type)}
+    named = {kind: either.intersection(model.resource.event_prefixes) for kind, model in kinds().items()}
     return [kind for kind in named if event_type in named[kind]] or [kind for kind in named if named[kind]]
 
 
