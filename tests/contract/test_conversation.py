@@ -1,7 +1,6 @@
 """Every request of the service, and every reply of the emulator, agrees with the independent sources."""
 
 import re
-import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 import stripe
 from mongoengine import BooleanField, EmbeddedDocumentField, FloatField, IntField, ListField
 from mongoengine.base import BaseField
+from pymongo.database import Database
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator import Emulator
@@ -23,13 +23,14 @@ from stripe_mongo_sync.sync.operator.doctor import examine
 from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.shop.erase import erase
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
+from tests.conftest import empty
 from tests.contract import mirrored_samples
 from tests.contract import samples as stripe_samples
 from tests.contract.conversation import Exchange, Overheard
 from tests.contract.openapi import PATH
 from tests.contract.outsiders import reply_differences, request_differences, reviewed, template
 from tests.support import samples
-from tests.support.mongo import our_database
+from tests.support.mongo import MongoServer
 from tests.support.world import World
 
 if not PATH.exists():
@@ -40,17 +41,16 @@ TOLD = {path: row for path, row in {**BY_PATH, EVENT.path: EVENT}.items() if row
 
 
 @pytest.fixture(scope="module")
-def spoken(mongo_server: Any) -> Iterator[list[Exchange]]:
+def spoken(mongo_server: MongoServer, _worker_database: Database[Any]) -> list[Exchange]:
     """The requests of the service in every journey: all verbs of every kind, then refresh, search, undo and lists."""
     exchanges: list[Exchange] = []
-    uri = mongo_server.uri(f"test_{uuid.uuid4().hex}")
-    world = World(uri, around=lambda transport: Overheard(transport, exchanges))
+    empty(_worker_database)
+    world = World(mongo_server.uri(_worker_database.name), around=lambda transport: Overheard(transport, exchanges))
     try:
         journeys(world)
-        yield exchanges
     finally:
-        our_database().client.drop_database(our_database().name)
         world.stop()
+    return exchanges
 
 
 def name_of(kind: str) -> str:
