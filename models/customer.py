@@ -1,6 +1,7 @@
 """A customer: the username that identifies them here, and their fields at Stripe."""
 
 import re
+from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 from urllib.parse import quote
 
@@ -224,3 +225,18 @@ class Customer(SyncedDocument):
         if "email" not in values and EMAIL.fullmatch(username) and len(username) <= 512:
             derived["email"] = username
         return {**values, **derived}
+
+    @classmethod
+    def misderived(cls, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the key of the username if it is none that any version has written; the key names who has no username.
+
+        In review an operator decides, as another customer may have that key.
+        """
+        username, key = row.get("username"), row.get("username_key")
+        if row.get("erased_at") is not None or row.get("review") is not None:
+            return {}
+        if isinstance(username, str) and (keys := keys_of(username)):
+            return {} if key in keys else {"username_key": keys[-1]}
+        if isinstance(key, str) and key:
+            return {"username": key} if keys_of(key) == [key] else {"username": None, "username_key": None}
+        return {name: None for name in ("username", "username_key") if row.get(name) is not None}

@@ -35,6 +35,11 @@ class StripeFields:
         return values
 
     @classmethod
+    def misderived(cls, row: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the fields of a stored row should be that this type derives from others, where they are not."""
+        return {}
+
+    @classmethod
     def own_fields(cls) -> dict[str, BaseField]:
         """Return the fields that mirror Stripe's, by name: those that name the verbs by which they are `sent`.
 
@@ -67,6 +72,7 @@ class StripeFields:
         found = [] if cls._status_fits(row) else ["status"]
         if row.get("live") is False and row.get("status") not in LIVE:
             return found  # a deleted document keeps its last snapshot as it came
+        found += cls.misderived(row)
         if snapshot is None and row.get("digest") is None:
             return found  # not seen yet
         if not isinstance(snapshot, dict) or _digest(snapshot) != row.get("digest"):

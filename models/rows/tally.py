@@ -3,7 +3,7 @@
 They do not check whether a row is ours, because that would read each row.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
@@ -21,25 +21,31 @@ def count(model: type[Document], where: dict[str, Any]) -> int:
     return int(rows.database.command("count", rows.name, query=where, limit=MOST)["n"])
 
 
-def ask_each(models: Iterable[type[Row]], stages: list[dict[str, Any]]) -> dict[type[Row], dict[str, Any]]:
-    """Run the same stages on several types in one round trip; return the first row of each type that has one."""
+def ask_each(
+    models: Iterable[type[Row]], stages: Callable[[type[Row]], list[dict[str, Any]]]
+) -> dict[type[Row], dict[str, Any]]:
+    """Run `stages` on several types in one round trip; return the first row of each type that has one."""
     by_name = {model._get_collection_name(): model for model in models}
     if not by_name:
         return {}
-    first, *others = [(name, [*stages, {"$set": {"of": {"$literal": name}}}]) for name in by_name]
+    first, *others = [(name, [*stages(model), {"$set": {"of": {"$literal": name}}}]) for name, model in by_name.items()]
     unions = [{"$unionWith": {"coll": name, "pipeline": pipeline}} for name, pipeline in others]
     found = by_name[first[0]]._get_collection().aggregate([*first[1], *unions])
     return {by_name[row["of"]]: row for row in found}
 
 
-def having(models: Iterable[type[Row]], where: dict[str, Any]) -> set[type[Row]]:
-    """Return those of these types that have a row which `where` selects."""
-    return {*ask_each(models, [{"$match": where}, {"$limit": 1}, {"$project": {"_id": 0, "any": {"$literal": 1}}}])}
+def having(
+    models: Iterable[type[Row]], where: dict[str, Any] | Callable[[type[Row]], dict[str, Any]]
+) -> set[type[Row]]:
+    """Return those of these types that have a row which `where` selects, which may be another query for each."""
+    rest: list[dict[str, Any]] = [{"$limit": 1}, {"$project": {"_id": 0, "any": {"$literal": 1}}}]
+    return {*ask_each(models, lambda model: [{"$match": where(model) if callable(where) else where}, *rest])}
 
 
 def count_each(models: Iterable[type[Document]], where: dict[str, Any]) -> int:
     """Count the rows of all these types that `where` selects, up to `MOST` of each type."""
-    return sum(row["n"] for row in ask_each(models, [{"$match": where}, {"$limit": MOST}, {"$count": "n"}]).values())
+    stages: list[dict[str, Any]] = [{"$match": where}, {"$limit": MOST}, {"$count": "n"}]
+    return sum(row["n"] for row in ask_each(models, lambda model: stages).values())
 
 
 def counts(

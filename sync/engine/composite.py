@@ -4,7 +4,7 @@ A composite document has no object at Stripe. `notify_dependents` calls every de
 changed.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,12 +14,22 @@ from stripe_mongo_sync.models import SyncedDocument
 
 
 @dataclass(frozen=True)
+class Rule:
+    """A query of the rows that break the rule, and what `field` should be instead: a value or an Expression."""
+
+    field: str
+    broken: dict[str, Any]
+    right: Any = None
+
+
+@dataclass(frozen=True)
 class Composition:
     """The functions of one composite kind."""
 
     plan: Callable[[dict[str, Any], ObjectId], tuple[dict[str, Any], dict[str, Any]]]  # values → values, operation
     push: Callable[[SyncedDocument], SyncedDocument]  # does what is pending, and recomputes
     strays: Callable[[SyncedDocument], list[str]]  # the fields that differ from its parts
+    rules: Sequence[Rule] = ()  # what each of its rows satisfies, besides the rules of every document
 
 
 # The rooms above fill these when they are imported.

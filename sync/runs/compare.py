@@ -54,7 +54,7 @@ class Comparison:
     model: type[SyncedDocument]
     dry: bool = False
     report: Callable[[str, str], None] = lambda id, why: None
-    on_edit: Callable[[SyncedDocument, list[str]], None] = tell_log
+    on_edit: Callable[[str, Any, list[str]], None] = tell_log
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
@@ -110,7 +110,7 @@ class Comparison:
         kind, evidence = self.model.resource.kind, from_page(self.model, remote, page)
         if fields := edits(document):
             self.counts["drift"] += 1
-            self.on_edit(document, fields)
+            self.on_edit(kind, document.id, fields)
             if not self.dry:
                 put_right(document, fields, evidence)
             return

@@ -5,6 +5,7 @@ An edited row contradicts itself (`models/base/stripe_fields.py`). A row that do
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
@@ -16,6 +17,7 @@ from stripe_mongo_sync.sync.engine.observations import from_event
 from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.runs.back import BACK, DELETED, bring_back
+from stripe_mongo_sync.sync.runs.sound import mistyped
 
 BY = "full comparison"
 RECENT = 20  # events of one object that are searched for the content that was stored
@@ -24,13 +26,15 @@ RECENT = 20  # events of one object that are searched for the content that was s
 def edits(document: SyncedDocument) -> list[str]:
     """Return the fields that were edited by hand, as far as the row shows; an order is compared with its payment."""
     composed = COMPOSITES.get(document.resource.kind)
-    return sorted({*type(document).edited(sure(document.stored)), *(composed.strays(document) if composed else ())})
+    if composed is not None and document.review is not None:  # of what cannot be restored an operator knows
+        return composed.strays(document)
+    found = {*type(document).edited(sure(document.stored)), *mistyped(sure(document.stored))}
+    return sorted(found.union(composed.strays(document) if composed else ()))
 
 
-def tell_log(document: SyncedDocument, fields: list[str]) -> None:
-    """Log which fields of the document were edited."""
-    kind, names = document.resource.kind, ", ".join(fields)
-    log.warning("%s %s was edited in MongoDB and contradicts itself: %s", kind, document.id, names)
+def tell_log(kind: str, id: Any, fields: list[str]) -> None:
+    """Log which fields of a document were edited."""
+    log.warning("%s %s was edited in MongoDB and contradicts itself: %s", kind, id, ", ".join(fields))
 
 
 def put_right(document: SyncedDocument, fields: list[str], sight: Observation | None = None) -> None:
@@ -45,8 +49,9 @@ def put_right(document: SyncedDocument, fields: list[str], sight: Observation | 
         elif became == BACK:
             refresh(document.fetch_latest())
         return
-    named = _named(document, fields)
-    if named is None or named.status != Status.ACTIVE:
+    restored = {**type(document).misderived(sure(document.stored)), **mistyped(sure(document.stored))}
+    named = _named(document, fields, restored)
+    if named is None or named.status != Status.ACTIVE or restored.keys() >= {*fields}:
         return
     if composed := COMPOSITES.get(named.resource.kind):
         composed.push(named)
@@ -59,9 +64,9 @@ def put_right(document: SyncedDocument, fields: list[str], sight: Observation | 
     notify_dependents(seen)
 
 
-def _named(document: SyncedDocument, fields: list[str]) -> SyncedDocument | None:
-    """Restore the Stripe id and the status from the rest of the row; return None when that is impossible."""
-    changes: dict[str, str] = {}
+def _named(document: SyncedDocument, fields: list[str], restored: dict[str, Any]) -> SyncedDocument | None:
+    """Restore the id, the status and these fields from the rest of the row; return None when that is impossible."""
+    changes = dict(restored)
     if "stripe_id" in fields:
         changes["stripe_id"] = sure(document.stripe)["id"]
     if "status" in fields:
@@ -74,7 +79,7 @@ def _named(document: SyncedDocument, fields: list[str]) -> SyncedDocument | None
         id = changes.get("stripe_id", document.stripe_id)
         holder = type(document).objects(stripe_id=id, live=True, id__ne=document.id).first()
         if holder is not None and holder.adopted and holder.remove_adopted():  # made for the object meanwhile
-            return _named(document, fields)
+            return _named(document, fields, restored)
         document.send_to_review("it was edited in MongoDB, and another document now has its object or its name")
         return None
 

@@ -25,6 +25,7 @@ from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.runs.compare import Comparison
 from stripe_mongo_sync.sync.runs.edited import edits, put_right, tell_log
 from stripe_mongo_sync.sync.runs.owners import Owners
+from stripe_mongo_sync.sync.runs.sound import mend, suspects, unsound
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import is_not_there, list_pages
 
@@ -57,8 +58,6 @@ def compare_everything(
     """
     models = {kind: model for kind, model in (kinds() if absent else present_kinds()).items() if kind not in left_out}
     of_clocks, begun = _customers_of_clocks(), having(present_kinds().values(), AWAKE)
-    for model in having(present_kinds().values(), MISNAMED):  # first, because their objects would seem unknown
-        _put_right(model, MISNAMED, run, left_out)
     refused: dict[str, CannotReadStripe] = {}
     for kind, model in models.items():
         if not model.resource.listable:
@@ -82,6 +81,21 @@ def compare_everything(
     for model in models.values():
         if model in begun and not model.resource.listable:
             _put_right(model, {**AWAKE, **(FOLLOWED if model.resource.is_composed else {})}, run, left_out)
+
+
+def restore_rows(run: Run, left_out: dict[str, str]) -> None:
+    """Restore the rows that could not be worked on otherwise, or whose objects would pass for new. Raises CannotReadStripe.
+
+    A kind whose objects may not be read is added to `left_out`.
+    """
+    for model in suspects(present_kinds().values()):
+        for id, broken in unsound(model):
+            with isolated(run.counts, f"{model.resource.kind} {id}"):
+                run.counts["drift"] += 1
+                _record_edit(run, model.resource.kind, id, sorted(rule.field for rule in broken))
+                if not run.dry:
+                    mend(model, id, broken)
+        _put_right(model, MISNAMED, run, left_out)
 
 
 def _compare_list(model: Model, run: Run) -> set[int]:
@@ -137,7 +151,7 @@ def _edited(document: SyncedDocument, run: Run) -> bool:
             return False
         if hash(document.id) not in run.known_edits:
             run.counts["drift"] += 1
-            _record_edit(run, document, fields)
+            _record_edit(run, document.resource.kind, document.id, fields)
         if not run.dry:
             try:
                 put_right(document, fields)
@@ -147,12 +161,12 @@ def _edited(document: SyncedDocument, run: Run) -> bool:
     return True
 
 
-def _record_edit(run: Run, document: SyncedDocument, fields: list[str]) -> None:
-    tell_log(document, fields)
-    run.counts["edited"] += 1
-    run.known_edits.add(hash(document.id))
+def _record_edit(run: Run, kind: str, id: Any, fields: list[str]) -> None:
+    tell_log(kind, id, fields)
+    run.counts["edited"] += hash(id) not in run.known_edits
+    run.known_edits.add(hash(id))
     if len(run.edited) < SHOWN:
-        run.edited.append(f"{document.resource.kind} {document.id} ({', '.join(fields)})")
+        run.edited.append(f"{kind} {id} ({', '.join(fields)})")
 
 
 def _look_at(document: SyncedDocument, run: Run) -> bool:

@@ -33,7 +33,7 @@ from stripe_mongo_sync.sync.process.deadline import within_lease
 from stripe_mongo_sync.sync.process.isolation import counted, isolated
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
-from stripe_mongo_sync.sync.runs.full_comparison import Coverage, compare_everything
+from stripe_mongo_sync.sync.runs.full_comparison import Coverage, compare_everything, restore_rows
 from stripe_mongo_sync.sync.runs.migrations import migrate
 from stripe_mongo_sync.sync.runs.progress import Backlog, OnProgress, ProgressStep, no_progress
 from stripe_mongo_sync.sync.shop.erase import continue_erasures
@@ -145,6 +145,9 @@ def _run(report: Report, run: ReportedRun, owner_reads: int) -> None:
         report.full = True
     else:
         require_continuity(checkpoint, newest, now)
+    left_out: dict[str, str] = {}
+    if report.full:
+        restore_rows(run, left_out)
     if run.dry:
         run.counts["event_due"] += Event.objects(__raw__=clock.overdue(clock.now())).count()
     else:
@@ -153,7 +156,7 @@ def _run(report: Report, run: ReportedRun, owner_reads: int) -> None:
     for page in chain([newest], pages):
         kept = apply_missed_events(page, run) and kept
         report_progress(page, now, begin, run)
-    left_out = resolve_overdue(run)
+    left_out |= resolve_overdue(run)
     if report.full:
         compare_everything(run, left_out, report.coverage, absent=asked, owner_reads=owner_reads)
     report.unseen.extend(left_out.values())

@@ -27,10 +27,10 @@ from stripe_mongo_sync.sync.engine.push import push as push_payment
 from stripe_mongo_sync.sync.errors import InProgress, NotFound, Refused, Unavailable
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.shop.disputes import disputes_of
+from stripe_mongo_sync.sync.shop.edited_orders import PAYMENTS, RULES, payment_model, rejoined
 from stripe_mongo_sync.sync.shop.pricing import total_of
 from stripe_mongo_sync.sync.shop.standing import OVER, PaymentFacts, derive_state, news_of
 
-PAYMENTS: dict[str, type[SyncedDocument]] = {"checkout": CheckoutSession, "payment_intent": PaymentIntent}
 ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}
 AGAIN = timedelta(minutes=2)  # between two reads of a payment that is itself pending
 RETURNED = ("succeeded", "pending", "requires_action")  # a refund that failed or was canceled gives nothing back
@@ -124,6 +124,8 @@ def push(pending: SyncedDocument) -> SyncedDocument:
     match order.operation and order.operation.verb:
         case "create" if payment is None:
             _stage(order)
+        case _ if payment is None and order.live:
+            order = rejoined(order)
         case "cancel" if payment is not None:
             order = _end(order, payment)
     return recompute(order)
@@ -132,7 +134,7 @@ def push(pending: SyncedDocument) -> SyncedDocument:
 def _stage(order: Order) -> None:
     """Stage and push the planned payment; if it is too late, insert a tombstone so that no process ever stages it."""
     operation = sure(order.operation)
-    model, planned = PAYMENTS[order.payment], operation.params
+    model, planned = payment_model(order), operation.params
     try:
         if Facts(order, clock.now(), current().installation).replayable:
             push_payment(model.stage(planned["values"], planned["operation"], id=order.payment_id, request=None))
@@ -144,7 +146,7 @@ def _stage(order: Order) -> None:
 
 
 def _payment(order: Order) -> SyncedDocument | None:
-    found: SyncedDocument | None = PAYMENTS[order.payment].objects(id=order.payment_id).first()
+    found: SyncedDocument | None = payment_model(order).objects(id=order.payment_id).first()
     return found
 
 
@@ -214,6 +216,7 @@ def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
         **ended,
         **linked,
         **standing.shown,
+        "payment": next(name for name, model in PAYMENTS.items() if isinstance(payment, model)),
         "payment_status": standing.payment_status,
         "error": error,
         "review": standing.doubt,
@@ -239,6 +242,8 @@ def strays(order: SyncedDocument) -> list[str]:
     """Return the fields of an order that contradict its payment and its refunds."""
     order = sure(order, Order)
     payment = _payment(order)
+    if payment is None and order.status == Status.ACTIVE and order.review is None:
+        return ["payment_id"]
     if payment is None or payment.status != Status.ACTIVE:
         return []
     return _differing(order, _changes(order, payment))
@@ -271,6 +276,6 @@ def followed(remotes: list[dict[str, Any]]) -> set[str]:
     return {id for id, intent in intents.items() if intent in ours}
 
 
-COMPOSITES["order"] = Composition(plan=plan, push=push, strays=strays)
+COMPOSITES["order"] = Composition(plan=plan, push=push, strays=strays, rules=RULES)
 follows(recompute_orders_of, "checkout.session", "payment_intent", "refund", "dispute")
 NEEDED.update(dict.fromkeys(("payment_intent", "refund", "dispute"), followed))

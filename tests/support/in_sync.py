@@ -5,6 +5,7 @@ from stripe_mongo_sync.models import Order, Status, SyncedDocument, kinds
 from stripe_mongo_sync.models.rows.content import digest
 from stripe_mongo_sync.models.rows.keys import PREFIX
 from stripe_mongo_sync.models.rows.scrub import scrub
+from stripe_mongo_sync.sync.runs.sound import mistyped, suspects, unsound
 from stripe_mongo_sync.sync.shop.orders import recompute
 from tests.support.world import World
 
@@ -24,9 +25,13 @@ def assert_in_sync(world: World, *, review: bool = False) -> None:
         assert document.live == (document.status == Status.ACTIVE), story
         linked = document.stripe_id or not document.resource.path
         assert document.status == Status.ROLLED_BACK or linked, f"not linked: {story}"
-    for model in {type(document) for document in documents}:
+    models = {type(document) for document in documents}
+    for model in models:
         for row in model.own_rows().find():
-            assert not (fields := model.edited(row)), f"passes for edited by hand, in {fields}: {row}"
+            fields = [*model.edited(row), *mistyped(row)]
+            assert not fields, f"passes for edited by hand, in {fields}: {row}"
+    for model in suspects(models):
+        assert not (found := [*unsound(model)]), f"{model.__name__} passes for edited by hand: {found}"
     undecided = {document.resource.kind for document in documents if document.review is not None}
     for order in Order.objects(status=Status.ACTIVE, review=None):
         assert recompute(order).revision == order.revision, f"the order does not follow its payment: {order.to_mongo()}"

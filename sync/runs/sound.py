@@ -1,0 +1,149 @@
+"""Finds rows that could not be read or changed, or to which nobody would return, and restores them.
+
+Every write of ours leaves a row sound: the rules below hold. A row that breaks one was edited by hand in MongoDB, and
+may lack even our mark. So MongoDB itself finds such rows, and restores each in one conditional update. What contradicts
+the snapshot is found in `sync/runs/edited.py`.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime
+from typing import Any
+
+from mongoengine import BooleanField, DateTimeField, EmbeddedDocumentField, IntField, StringField
+from mongoengine.base import BaseField
+from pymongo import timeout
+
+from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models.base.stripe_fields import MISNAMED
+from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
+from stripe_mongo_sync.models.rows.indexes import NO_LIMIT, SOME
+from stripe_mongo_sync.models.rows.tally import having
+from stripe_mongo_sync.sync.engine.composite import COMPOSITES, Rule
+from stripe_mongo_sync.sync.process.backoff import BACKOFF
+
+Json = dict[str, Any]
+Model = type[SyncedDocument]
+
+LONGEST_LEASE = 2 * BACKOFF[1]  # no write of ours sets a lease that ends later than this
+# A row with one of these is ours, even without our mark: no other program has fields of these names.
+OURS = {"$or": [{"doubt_until": SOME}, {"undone": SOME}]}
+STAGED = {
+    "verb": "string",
+    "path": "string",
+    "key": "string",
+    "params": "object",
+    "since": "date",
+    "attempts": "number",
+}
+# Above every count of changes, so that no worker that read the row before takes it for unchanged.
+REVISION = Expression({"$toLong": {"$divide": [{"$toLong": "$$NOW"}, 1000]}})
+TWINS = {"$cond": [{"$isArray": "$orphans"}, "$orphans", []]}
+OTHERS = {"$and": [{"$eq": [{"$type": "$$this"}, "string"]}, {"$ne": ["$$this", "$stripe_id"]}]}
+TYPES: dict[type[BaseField], type] = {StringField: str, BooleanField: bool, IntField: int, DateTimeField: datetime}
+NEVER_NULL = ("created_at", "updated_at")
+ELSEWHERE = ("id", "status", "live", "stripe_id", "digest", "revision", "lease", "settled_at")  # other rules know these
+
+
+def _unlike(name: str, *types: str, missing: bool = True) -> Json:
+    """Return the query of rows in which a field has none of these types; a list is a list, not its entries."""
+    other = {name: {"$not": {"$type": list(types)}, **({} if missing else SOME)}}
+    return other if "array" in types else {"$or": [other, {name: {"$type": "array"}}]}
+
+
+def rules(model: Model) -> list[Rule]:
+    """Return what each row of this model satisfies, so that it can be read and changed, and is worked on in time."""
+    fields, own = model._fields.items(), {"$in": ["$stripe_id", TWINS]}
+    parts = {name: field.document_type for name, field in fields if isinstance(field, EmbeddedDocumentField)}
+    lists = [name for name, field in fields if isinstance(getattr(field, "field", None), EmbeddedDocumentField)]
+    idle = {"lease": None, "review": None}
+    unfinished = [{"live": True, "operation": {"$type": "object"}}, {"orphans.0": SOME}]
+    kept = [{"live": True}, {"review": {"$type": "string"}}, {"orphans.0": SOME}]
+    late = {"lease": {"$type": "date"}, "$expr": {"$gt": ["$lease", from_now(LONGEST_LEASE)]}}
+    incomplete = [_unlike(f"operation.{name}", type) for name, type in STAGED.items()]
+    no_text, no_part = ({"$elemMatch": {"$not": {"$type": type}}} for type in ("string", "object"))
+    composed = COMPOSITES.get(model.resource.kind)
+    return [
+        Rule("revision", {"$or": [_unlike("revision", "int", "long"), {"revision": {"$lt": 1}}]}, REVISION),
+        *(Rule(name, {"$or": _unreadable(name, part)}) for name, part in parts.items()),
+        *(Rule(name, {name: no_part}, []) for name in lists),
+        Rule("operation", {"operation": {"$type": "object"}, "$or": incomplete}),
+        Rule("undone", {"$or": [_unlike("undone", "array"), {"undone": no_text}]}, []),
+        Rule(
+            "orphans",
+            {"$or": [_unlike("orphans", "array"), {"orphans": no_text}, {"$expr": own}]},
+            Expression({"$filter": {"input": TWINS, "cond": OTHERS}}),
+        ),
+        Rule("notices", _unlike("notices", "array", missing=False), Expression({"$cond": [True, "$$REMOVE", 0]})),
+        Rule("lease", _unlike("lease", "date", "null", missing=False), from_now()),
+        Rule("lease", late, from_now()),
+        Rule("lease", {**idle, "$or": unfinished}, from_now()),  # nobody would return to it
+        Rule("settled_at", {"settled_at": {"$ne": None}, "$or": kept}),  # MongoDB would delete it
+        *(composed.rules if composed else ()),
+    ]
+
+
+def _unreadable(name: str, part: Any) -> list[Json]:
+    """Return the queries of a part that cannot be read: it, or a part of it, is no object."""
+    inner = {
+        f"{name}.{each}": field.document_type
+        for each, field in part._fields.items()
+        if isinstance(field, EmbeddedDocumentField)
+    }
+    deeper = [query for path, its in inner.items() for query in _unreadable(path, its)]
+    return [_unlike(name, "object", "null", missing=False), {f"{name}._cls": SOME}, *deeper]
+
+
+def suspects(models: Iterable[Model]) -> set[Model]:
+    """Return the models with rows that break a rule, or whose id is not that of their snapshot: in one round trip."""
+    with timeout(NO_LIMIT):
+        return having(models, lambda model: {"$or": [MISNAMED, _broken(rules(model))]})
+
+
+def unsound(model: Model) -> Iterator[tuple[Any, list[Rule]]]:
+    """Yield the id of each row that breaks rules, and those that it breaks, one of each field."""
+    rows, table = model._get_collection(), rules(model)
+    with timeout(NO_LIMIT):
+        ids = [row["_id"] for row in rows.find(_broken(table), {"_id": 1})]
+    for id in ids:
+        parts = {str(n): [{"$match": rule.broken}, {"$project": {"_id": 1}}] for n, rule in enumerate(table)}
+        for found in rows.aggregate([{"$match": {"_id": id}}, {"$facet": parts}]):
+            if broken := {rule.field: rule for n, rule in enumerate(table) if found[str(n)]}:
+                yield id, list(broken.values())
+
+
+def mend(model: Model, id: Any, broken: list[Rule]) -> None:
+    """Restore these fields of a row, and make the row due, unless it was changed meanwhile."""
+    unreviewed = {"$ne": [{"$type": "$review"}, "string"]}
+    due = {"$cond": [{"$and": [{"$eq": ["$live", True]}, unreviewed]}, from_now(), "$lease"]}
+    always = {"lease": due, "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+    model._get_collection().update_one(
+        {"_id": id, "$and": [OURS, *(rule.broken for rule in broken)]},
+        [{"$set": {**always, **{rule.field: literal(rule.right) for rule in broken}}}],
+    )
+
+
+def _broken(table: list[Rule]) -> Json:
+    return {"$and": [OURS, {"$or": [rule.broken for rule in table]}]}
+
+
+def mistyped(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the engine's fields of a stored row should be that have a type which no write of ours gives them."""
+    return {
+        name: _typed(row, name)
+        for name, field in SyncedDocument._fields.items()
+        if name not in ELSEWHERE
+        and (expected := next((known for kind, known in TYPES.items() if isinstance(field, kind)), None))
+        and not isinstance(value := row.get(name), expected)
+        and (value is not None or name in NEVER_NULL)
+    }
+
+
+def _typed(row: Mapping[str, Any], name: str) -> Any:
+    match name:
+        case "created_at":
+            return row["_id"].generation_time
+        case "updated_at" | "erased_at":  # erased, as some personal data may have been
+            return from_now()
+        case "in_doubt":
+            return bool(row.get("status") == Status.PENDING)
+    return None
