@@ -17,6 +17,7 @@ from stripe_mongo_sync.api.docs import blueprint as docs
 from stripe_mongo_sync.api.last_good import LAST_GOOD
 from stripe_mongo_sync.api.prefix import mount
 from stripe_mongo_sync.models.rows.clock import stopwatch
+from stripe_mongo_sync.sync.connection import refuse_wrong
 from stripe_mongo_sync.sync.errors import BadSettings, NotConnected, Unavailable
 from stripe_mongo_sync.sync.library import connect, current
 from stripe_mongo_sync.sync.notices.hooks import load
@@ -100,6 +101,7 @@ def create_app(
 
         app = create_app()
     """
+    refuse_wrong(settings, http_client, listeners)
     settings = _to_serve(settings, api=api)
     attempt = partial(connect, settings, http_client=http_client, listeners=listeners)
     app = unconnected_app(api=api)
@@ -115,7 +117,7 @@ def create_app(
 
 
 def _to_serve(given: Settings | None, *, api: bool) -> Settings:
-    """Return the settings to serve with. Raises BadSettings, also for settings that the caller made without checks."""
+    """Return the settings to serve with. Raises BadSettings if one is missing that serving needs."""
     settings = given or _connected() or Settings.from_environment(serve=True, api=api)
     needed = {"STRIPE_WEBHOOK_SECRET": settings.webhook_secrets, **({"API_TOKENS": settings.api_tokens} if api else {})}
     problems = [f"{name} is missing" for name, value in needed.items() if not value]

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mongoengine.connection import ConnectionFailure
+from pymongo import monitoring
 from pymongo.database import Database
 from pymongo.errors import PyMongoError
 from pymongo.monitoring import CommandListener
@@ -17,6 +18,7 @@ from stripe_mongo_sync.models.state import State
 from stripe_mongo_sync.sync.database.in_force import OURS, deviations
 from stripe_mongo_sync.sync.database.schema import Found, look, prepare
 from stripe_mongo_sync.sync.errors import AlreadyConnected, BadSettings, NotConnected, SyncError, Unavailable
+from stripe_mongo_sync.sync.handmade import objections_to_settings
 from stripe_mongo_sync.sync.logs import redact
 from stripe_mongo_sync.sync.process.fork import in_every_child, renew_in_child
 from stripe_mongo_sync.sync.process.mongodb_address import objections, read_address
@@ -26,6 +28,14 @@ if TYPE_CHECKING:
     import stripe
 
     from stripe_mongo_sync.sync.stripe.gateway import Gateway
+
+LISTENERS = (
+    CommandListener,
+    monitoring.ServerListener,
+    monitoring.ServerHeartbeatListener,
+    monitoring.TopologyListener,
+    monitoring.ConnectionPoolListener,
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +73,7 @@ def connect(
 ) -> Connection:
     """Connect as `sync.connect` promises. Unless this process is connected, call `first` before MongoDB is opened."""
     global _connection
+    refuse_wrong(settings, http_client, listeners)
     if _connection is not None:
         return _unchanged(_connection, settings, http_client, listeners)
     with _our_errors_only():
@@ -81,6 +92,19 @@ def connect(
                 raise
         _connection = Connection(settings, installation, http_client, listeners)
         return _connection
+
+
+def refuse_wrong(settings: Any, http_client: Any, listeners: Any) -> None:
+    """Raise BadSettings for arguments that can never be right."""
+    problems = [] if settings is None else objections_to_settings(settings)
+    if http_client is not None:
+        from stripe import HTTPClient  # which the caller has loaded, to make one
+
+        problems += [] if isinstance(http_client, HTTPClient) else ["http_client must be a stripe.HTTPClient"]
+    if not (isinstance(listeners, tuple) and all(isinstance(each, LISTENERS) for each in listeners)):
+        problems.append("listeners must be a tuple of pymongo's listeners")
+    if problems:
+        raise BadSettings(problems)
 
 
 @contextmanager

@@ -23,6 +23,7 @@ LONGEST_URL = 5000  # characters, Stripe's own limit
 PREFIX = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,39}")
 RESERVED = ("system.", "enxcol_.")
 MODULE = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
+MODULES = "must be modules, separated by commas: my_shop.hooks"
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ class Settings:
             retention=timedelta(days=read.days("RETENTION_DAYS", 45, least=31)),
             ca_bundle=read.first("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"),
             collection_prefix=read.prefix("COLLECTION_PREFIX"),
-            hooks=read.list("HOOKS", MODULE, "must be modules, separated by commas: my_shop.hooks", required=False),
+            hooks=read.list("HOOKS", MODULE, MODULES, required=False),
         )
         base = settings.stripe_api_base or "https:"
         if settings.livemode and urlsplit(base).scheme != "https" and not is_local(urlsplit(base).hostname or ""):
