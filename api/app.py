@@ -15,7 +15,7 @@ from stripe_mongo_sync.api import errors, operator, resources
 from stripe_mongo_sync.api.auth import authenticate_request, configure_auth
 from stripe_mongo_sync.api.docs import blueprint as docs
 from stripe_mongo_sync.api.last_good import LAST_GOOD
-from stripe_mongo_sync.api.prefix import mount
+from stripe_mongo_sync.api.prefix import mount, routes_below
 from stripe_mongo_sync.models.rows.clock import stopwatch
 from stripe_mongo_sync.sync.connection import refuse_wrong
 from stripe_mongo_sync.sync.errors import BadSettings, NotConnected, Unavailable
@@ -61,7 +61,8 @@ def init_app(
     `before_request`, limit, session or blueprint of `app`, and changes none. It connects as `connect` does, unless this
     process is connected. It starts without MongoDB, too: it connects when it can, and answers 503 until then.
 
-    Returns nothing. Raises BadSettings, also if `app` has a route below the prefix; AlreadyConnected.
+    Returns nothing. Raises BadSettings, also if `app` has a route below the prefix; AlreadyConnected. A route that is
+    added there later is never called, and the first request logs a warning that names it.
 
     Example:
 
@@ -71,7 +72,7 @@ def init_app(
     if not isinstance(app, Flask):
         raise BadSettings(["app must be a Flask application; in any other, mount what create_app() returns"])
     prefix = url_prefix.rstrip("/") if isinstance(url_prefix, str) else ""
-    there = next((rule.rule for rule in app.url_map.iter_rules() if f"{rule.rule}/".startswith(f"{prefix}/")), None)
+    there = next(iter(routes_below(prefix, app.url_map)), None)
     mounted: dict[str, Flask] = app.extensions.get(EXTENSION, {})
     if not PREFIX.fullmatch(prefix):
         raise BadSettings(["url_prefix must be a path such as /billing: this service answers all paths below it"])

@@ -7,7 +7,10 @@ from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from flask import Flask, request
+from werkzeug.routing import Map
 from werkzeug.urls import iri_to_uri
+
+from stripe_mongo_sync.sync.logs import log
 
 INNER = ("app", "wsgi_app", "application")  # attributes in which middleware keeps the application it wraps
 DEEPEST = 20  # nested middlewares that are searched
@@ -19,9 +22,16 @@ class Mounts:
 
     host: WSGIApplication
     ours: dict[str, Flask]
+    routes: Map  # the host's
+    is_checked: bool = False
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Call the application that the path belongs to."""
+        """Call the application that the path belongs to. The first call warns of routes of the host that are hidden."""
+        if not self.is_checked:
+            self.is_checked = True
+            for prefix in self.ours:
+                for hidden in routes_below(prefix, self.routes):
+                    log.warning("the route %s is never called: it is below %s, which init_app mounted", hidden, prefix)
         path = environ.get("PATH_INFO", "")
         for prefix, application in self.ours.items():
             if path == prefix or path.startswith(f"{prefix}/"):
@@ -38,7 +48,12 @@ def mount(host: Flask, ours: dict[str, Flask]) -> None:
     cannot be passed: then the applications are mounted above it.
     """
     holder, name = _beginning(host)
-    setattr(holder, name, Mounts(getattr(holder, name), ours))
+    setattr(holder, name, Mounts(getattr(holder, name), ours, host.url_map))
+
+
+def routes_below(prefix: str, routes: Map) -> list[str]:
+    """Return the routes at a prefix or below it."""
+    return [rule.rule for rule in routes.iter_rules() if f"{rule.rule}/".startswith(f"{prefix}/")]
 
 
 def _beginning(host: Flask) -> tuple[Any, str]:

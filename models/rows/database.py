@@ -15,7 +15,9 @@ from mongoengine.connection import ConnectionFailure, get_db
 from pymongo.database import Database
 
 from stripe_mongo_sync.models.rows.mongoengine_types import EmbeddedDocument
+from stripe_mongo_sync.models.rows.scrub import scrub
 
+WORDS = ("verb", "way", "code")  # whose values are words of ours or Stripe's
 OURS = "stripe_mongo_sync"  # the alias of our database, and the beginning of our classes' registered names
 
 
@@ -49,6 +51,22 @@ class Part(EmbeddedDocument, metaclass=OwnParts):
     """A part of a document of ours."""
 
     meta: ClassVar = {"abstract": True}
+
+    def __repr__(self) -> str:
+        """Return its fields that are set, with the values that may stay of an erased person."""
+        told = {name: _shown(name, value) for name, value in self._data.items()}
+        return f"<{' '.join((type(self).__name__, *(f'{name}={text}' for name, text in told.items() if text)))}>"
+
+    __str__ = __repr__
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None or value == []:
+        return ""
+    if isinstance(value, Part) or (isinstance(value, list) and all(isinstance(each, Part) for each in value)):
+        return repr(value)
+    may_stay = isinstance(value, str | int | float) and scrub(value, "reason" if name in WORDS else name) is not None
+    return repr(value) if may_stay else "…"
 
 
 class Taken(Exception):

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
         _fields: ClassVar[dict[str, BaseField]]
         _meta: ClassVar[dict[str, Any]]
+        _data: dict[str, Any]
 
         def __init__(self, *args: Any, **values: Any) -> None: ...
         def __getitem__(self, name: str) -> Any: ...

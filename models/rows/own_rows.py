@@ -34,6 +34,7 @@ NOT_MADE_BY_US = {  # options that cannot be removed from a collection, and with
     "capped": "a capped collection",
     "expireAfterSeconds": "a collection whose rows expire",
     "collation": "a collection with a collation",  # for which cus_a and cus_A may be equal
+    "validator": "a collection with a validator",  # which may refuse rows of ours
 }
 LOOKED_AT = 20  # rows at each end of a collection: another program that was first, or still writes, has one of them
 
@@ -277,5 +278,7 @@ def _other_kind(told: Mapping[str, Any]) -> str | None:
     """Return what MongoDB has under this name, if that is no collection as we create them; else None."""
     if told["type"] != "collection":
         return f"a {told['type']}"
-    options = told.get("options", {})
+    options = dict(told.get("options", {}))
+    if options.get("validationAction") == "warn" or options.get("validationLevel") == "off":
+        options.pop("validator", None)  # it refuses nothing
     return next((kind for option, kind in NOT_MADE_BY_US.items() if options.get(option)), None)

@@ -12,6 +12,7 @@ from stripe_mongo_sync.models import Status, kinds
 from stripe_mongo_sync.models.base.notice import HOOK_PATTERNS, matches
 from stripe_mongo_sync.sync.errors import BadSettings
 
+LONGEST = 60  # characters of an unknown name that are shown
 OF_EVENTS = re.compile(r"stripe:[a-z0-9_.*]+", re.ASCII)
 
 
@@ -60,10 +61,14 @@ def on(*names: str) -> Callable[[Registered], Registered]:
         def tell(notice: Notice) -> None:
             print(notice.id, notice.name)
     """
+    if not names:
+        raise ValueError('on() needs the name of a notice, such as @on("customer.active")')
     for name in names:
         _check(name)
 
     def register(function: Registered) -> Registered:
+        if not (callable(function) and hasattr(function, "__qualname__")):
+            raise ValueError(f"on() registers a function, and was given a {type(function).__name__}")
         hook = f"{function.__module__}.{function.__qualname__}"
         if inspect.iscoroutinefunction(function):
             raise ValueError(f"{hook} must be a plain function, because hooks are not awaited")
@@ -86,10 +91,14 @@ def names() -> list[str]:
     ]
 
 
-def _check(name: str) -> None:
+def _check(name: object) -> None:
+    if not isinstance(name, str):
+        given = type(name).__name__
+        raise ValueError(f'on() takes the names of notices, such as @on("customer.active"), and was given a {given}')
     if OF_EVENTS.fullmatch(name) or any(matches(known, name) for known in names()):
         return
-    raise ValueError(f"there is no {name!r} to hear of; there are {', '.join(names())}, and stripe:<event type>")
+    told = repr(name) if len(name) <= LONGEST else f"{name[:LONGEST]!r}…"
+    raise ValueError(f"there is no {told} to hear of; there are {', '.join(names())}, and stripe:<event type>")
 
 
 def load(modules: Iterable[str]) -> None:

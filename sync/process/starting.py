@@ -6,11 +6,13 @@ import sys
 from stripe_mongo_sync.signals import asked_for, end_while_starting
 
 SCRIPT = "stripe-mongo-sync"  # as it is installed: from anywhere
-MODULES = ("sync", "stripe_mongo_sync.sync")  # the first in a checkout
+MODULES = ("sync", "stripe_mongo_sync.sync", "stripe_mongo_sync")  # the first in a checkout
 
 
 def started_as(arguments: list[str], whole: list[str]) -> str | None:
     """Return the command that started this process; None for an application, which has signals of its own."""
+    if arguments and os.path.basename(arguments[0]) == "__main__.py":  # the root of the package imports this no earlier
+        arguments = ["-m", *arguments[1:]]
     if name := asked_for(MODULES, arguments, whole):
         return f"python -m {name}"
     return SCRIPT if arguments and os.path.basename(arguments[0]) == SCRIPT else None

@@ -234,6 +234,20 @@ def test_what_is_set_later_of_the_shop_stays_below_nobody(world: World) -> None:
     is_a_problem(ask(app).post("/pay/stripe/webhooks/stripe/", data=b"{}"), 400, "bad-signature")
 
 
+def test_a_route_that_is_added_below_the_prefix_is_named_by_the_first_request(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = Flask("shop")
+    init_app(app, "/pay")
+    for path in ("/pay/later", "/pay", "/payments"):
+        app.add_url_rule(path, path, lambda: "later")
+
+    is_a_problem(ask(app).get("/pay/later"), 404, "not-found")
+    assert ask(app).get("/payments").data == b"later"
+    told = [record.getMessage() for record in caplog.records if "never called" in record.getMessage()]
+    assert sorted(line.split()[2] for line in told) == ["/pay", "/pay/later"]
+
+
 def test_without_the_api_there_is_the_webhook_alone(world: World) -> None:
     app = Flask("shop")
     init_app(app)

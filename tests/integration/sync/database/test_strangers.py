@@ -87,6 +87,8 @@ def test_a_word_that_is_our_mark_is_none_by_its_name_and_no_view_is_a_collection
         "charges": {"timeseries": {"timeField": "t"}},
         "coupons": {"clusteredIndex": {"key": {"_id": 1}, "unique": True}, "expireAfterSeconds": 5},
         "prices": {"collation": {"locale": "en", "strength": 1}},
+        "products": {"validator": {"theirs": {"$exists": True}}},
+        "refunds": {"validator": {"theirs": {"$exists": True}}, "validationAction": "warn"},
     }
     for name, options in made.items():
         shared.create_collection(name, **options)
@@ -97,8 +99,10 @@ def test_a_word_that_is_our_mark_is_none_by_its_name_and_no_view_is_a_collection
         "customers": "a capped collection",
         "orders": "a view",
         "prices": "a collection with a collation",
+        "products": "a collection with a validator",
     }
     assert ", ".join(f"{name} ({kind})" for name, kind in said.items()) in told
+    assert "refunds" not in told, "its validator refuses nothing"
     assert {name for name in shared.list_collection_names() if not name.startswith("system.")} == {*made}
 
 

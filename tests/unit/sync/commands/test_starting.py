@@ -52,6 +52,8 @@ def test_the_states_that_can_be_asked_for_are_those_that_there_are() -> None:
         (["-m", "status"], ["python", "-m", "sync", "status"], "python -m sync"),
         (["-m"], ["python", "-O", "-msync"], "python -m sync"),
         (["-m"], ["python", "-m", "stripe_mongo_sync.sync"], "python -m stripe_mongo_sync.sync"),
+        (["/x/__main__.py", "-h"], ["python", "-m", "stripe_mongo_sync", "-h"], "python -m stripe_mongo_sync"),
+        (["/x/__main__.py", "-h"], ["python", "-m", "shop", "-h"], None),
         (["/usr/bin/stripe-mongo-sync", "status"], ["python", "/usr/bin/stripe-mongo-sync", "status"], SCRIPT),
         (["-m", "tests"], ["python", "-m", "pytest", "tests"], None),
         (["/usr/bin/gunicorn"], ["python", "/usr/bin/gunicorn"], None),
@@ -63,7 +65,9 @@ def test_it_is_called_as_it_was_started(arguments: list[str], whole: list[str], 
     assert started_as(arguments, whole) == program
 
 
-@pytest.mark.parametrize("way", [["-m", "sync"], ["-m", "stripe_mongo_sync.sync"], [SCRIPT]], ids=" ".join)
+@pytest.mark.parametrize(
+    "way", [["-m", "sync"], ["-m", "stripe_mongo_sync.sync"], ["-m", "stripe_mongo_sync"], [SCRIPT]], ids=" ".join
+)
 def test_usage_and_mistakes_name_how_it_was_started(way: list[str], tmp_path: Path) -> None:
     program = "python " + " ".join(way) if way[0] == "-m" else SCRIPT
     start = [sys.executable, *way] if way[0] == "-m" else [str(Path(sys.executable).parent / SCRIPT)]

@@ -3,6 +3,7 @@
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -49,6 +50,25 @@ def test_a_name_that_is_never_given_is_refused_with_those_that_are(name: str) ->
         sync.on("customer.active", name)
 
     assert repr(name) in str(refused.value)
+
+
+@pytest.mark.parametrize("given", [[7], [None], [["customer.active"]], [lambda notice: None], []])
+def test_what_is_no_name_is_refused_with_an_example(given: Any) -> None:
+    with pytest.raises(ValueError, match=r'@on\("customer.active"\)'):
+        sync.on(*given)
+
+
+@pytest.mark.parametrize("given", [7, None, "customer.active"])
+def test_what_is_no_function_is_refused(given: Any) -> None:
+    with pytest.raises(ValueError, match=f"on\\(\\) registers a function, and was given a {type(given).__name__}"):
+        sync.on("customer.active")(given)
+
+
+def test_a_long_name_is_cut() -> None:
+    with pytest.raises(ValueError, match="there is no 'aaaa") as refused:
+        sync.on("a" * 100_000)
+
+    assert "a" * 61 not in str(refused.value)
 
 
 def test_only_what_was_asked_for_is_written() -> None:
