@@ -1,9 +1,11 @@
 """The state of the whole installation: its id, its Stripe account, and how far it has read."""
 
+import logging
 import secrets
 from collections.abc import Collection, Iterator
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
+from types import NoneType
 from typing import Any, ClassVar
 
 from mongoengine import DateTimeField, StringField
@@ -15,13 +17,16 @@ from stripe_mongo_sync.models.rows.clock import from_now, literal
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.rows.scrub import ID
 
+log = logging.getLogger("stripe_mongo_sync")
+
 INSTALLATION = "installation"  # {"id"}
 STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}
 CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: the last complete read of Stripe's events
 CIRCUIT_BREAKER = "latch"  # {"cap"}: the circuit breaker is open until an operator resets it
 HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen"} of the last reconcile
 OWNERS = "owners"  # {"walks"}: how far a full comparison has read the lists under each owner
-PLACES = f"^(?:{OWNERS}$|backfill)"  # the names of all cursors
+BACKFILL = "backfill"  # what the names of its cursors begin with: see sync/runs/backfill_report.py
+PLACES = f"^(?:{OWNERS}$|{BACKFILL})"  # the names of all cursors
 OTHER_VERSION = "other_version"  # {"version"} of the last event that was rendered in another API version than ours
 MIGRATIONS = (
     "migrations"  # {"done": [names], "place": {"name", "collection", "after"} | None}: see sync/runs/migrations.py
@@ -29,6 +34,29 @@ MIGRATIONS = (
 SCHEMA = "schema"  # {"number", "of", "whole": [ids of collections], "indexes": how many}: see sync/database/schema.py
 ALIKE = "alike"  # {"ids"}: of customers whose username looks like another's, from before that was refused
 ENDPOINT = "endpoint"  # and the id of a webhook endpoint: {"digest"} of its secret, which Stripe never shows again
+NUMBER, OR_NONE = (int, float), (dict, NoneType)
+SHAPES: dict[str, dict[str, tuple[type, ...]]] = {  # the types of what is read of each value
+    INSTALLATION: {"id": (str,)},
+    STRIPE: {"account": (str,), "livemode": (bool,), "keys": (list,)},
+    CHECKPOINT: {"read_at": NUMBER, "newest": OR_NONE},
+    HEARTBEAT: {"exit_code": (int,), "counts": (dict,), "unseen": (list,)},
+    OWNERS: {"walks": (list,)},
+    BACKFILL: {"began_at": NUMBER, "events_from": NUMBER, "parts": (list,)},
+    OTHER_VERSION: {"version": (str,)},
+    MIGRATIONS: {"done": (list,), "place": OR_NONE},
+    SCHEMA: {"of": (str,), "whole": (list,), "indexes": (int,)},
+    ALIKE: {"ids": (list,)},
+}
+IN_PARTS = (SCHEMA, MIGRATIONS, ALIKE)  # each part is read by itself: without one, what it would spare is done again
+REMEDY = {  # what to do where nothing but this row knows
+    INSTALLATION: "this database begins as a new installation",
+    STRIPE: "the next run binds this database to the account of STRIPE_SECRET_KEY",
+}
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Edited(Exception):
+    __doc__ = says = "A value that only MongoDB knows was edited there."
 
 
 class State(OwnRows):
@@ -43,14 +71,15 @@ class State(OwnRows):
 
     @classmethod
     def read(cls, name: str) -> dict[str, Any] | None:
-        """Return the value, or None if it was never written."""
+        """Return the value; None if it was never written, or edited and can be found out again. Raises Edited."""
         found = cls.own_rows().find_one({"_id": name})
-        return None if found is None else {**found["value"], "at": found["at"]}
+        return None if found is None else _told(found)
 
     @classmethod
     def read_each(cls, *names: str) -> dict[str, dict[str, Any]]:
         """Return the values of those of these names that were written, with one query."""
-        return {row["_id"]: {**row["value"], "at": row["at"]} for row in cls.own_rows().find({"_id": {"$in": names}})}
+        found = {row["_id"]: _told(row) for row in cls.own_rows().find({"_id": {"$in": names}})}
+        return {name: value for name, value in found.items() if value is not None}
 
     @classmethod
     def write(cls, name: str, value: dict[str, Any]) -> None:
@@ -132,6 +161,23 @@ class State(OwnRows):
     def installation(cls) -> str:
         """Return the random id of this database, generated once; it is part of every idempotency key."""
         return str(cls.set_default(INSTALLATION, {"id": secrets.token_hex(6)})["id"])
+
+
+def _told(row: dict[str, Any]) -> dict[str, Any] | None:
+    """Return the value of a row without what no write of ours has left so; None if the rest is of no use."""
+    name, value = row["_id"], row.get("value")
+    shape = SHAPES.get(BACKFILL if str(name).startswith(BACKFILL) else name, {})
+    value = value if isinstance(value, dict) else {}
+    wrong = [part for part, types in shape.items() if not isinstance(value.get(part), types)]
+    if wrong and name in REMEDY:
+        told = f"{State._get_collection_name()} {name} was edited in MongoDB ({', '.join(wrong)})"
+        raise Edited(f"{told}: restore this row from a backup. Without one, delete it, and {REMEDY[name]}.")
+    if wrong and name not in IN_PARTS:
+        log.warning("%s %s was edited in MongoDB, and is not used", State._get_collection_name(), name)
+        return None
+    at = row.get("at")
+    known = {part: told for part, told in value.items() if part not in wrong}
+    return {**known, "at": at if isinstance(at, datetime) else LONG_AGO}
 
 
 def _texts(value: Any) -> Iterator[str]:

@@ -12,7 +12,7 @@ from stripe_mongo_sync.models import State
 from stripe_mongo_sync.models.rows.indexes import GUARDED
 from stripe_mongo_sync.models.rows.own_rows import OwnRows, collections, indexes_in_all
 from stripe_mongo_sync.models.rows.tally import having
-from stripe_mongo_sync.models.state import INSTALLATION, MIGRATIONS, SCHEMA
+from stripe_mongo_sync.models.state import INSTALLATION, MIGRATIONS, SCHEMA, STRIPE, Edited
 from stripe_mongo_sync.sync.database import indexes
 from stripe_mongo_sync.sync.database.strangers import neighbours, refuse_strangers
 from stripe_mongo_sync.sync.errors import BadSettings
@@ -50,7 +50,10 @@ def look() -> Found:
     """
     there = collections()
     refuse_strangers(there)
-    state = State.read_each(INSTALLATION, SCHEMA, MIGRATIONS)
+    try:
+        state = State.read_each(INSTALLATION, STRIPE, SCHEMA, MIGRATIONS)
+    except Edited as error:
+        raise BadSettings([f"MONGODB_URI names a database that cannot be used: {error}"]) from None
     schema, migrations = (state.get(name, {}) for name in (SCHEMA, MIGRATIONS))
     _refuse_newer(schema)
     return Found(_ids(there), indexes_in_all(), state.get(INSTALLATION, {}).get("id"), schema, migrations)

@@ -107,7 +107,7 @@ def status() -> Health:
     _reconcile(health, now, heartbeat, there)
     if latch is not None:
         told = f"circuit breaker open since {latch['at']:%F %R} UTC: a run reached its limit"
-        told += f" of {latch['cap']} undos and deletions"
+        told += f" of {latch.get('cap', 'some')} undos and deletions"
         do = "check what `reconcile --full --dry-run` would do, then run `operations reset-breaker`"
         health.problem("circuit_breaker", told, do)
     version = State.read(OTHER_VERSION)
