@@ -220,6 +220,18 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
         change = {**claimed(), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
         yield from claim_each(cls, at, [{"$set": change}], broken)
 
+    @classmethod
+    def restore(cls, id: Any, where: dict[str, Any], right: dict[str, Any]) -> None:
+        """Set these fields of a row that was edited by hand, which may lack even our mark, while `where` selects it.
+
+        The row becomes due, unless it is finished or in review.
+        """
+        unreviewed = {"$ne": [{"$type": "$review"}, "string"]}
+        due = {"$cond": [{"$and": [{"$eq": ["$live", True]}, unreviewed]}, from_now(), "$lease"]}
+        always = {"lease": due, "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        changes = {**always, **{name: literal(value) for name, value in right.items()}}
+        cls._get_collection().update_one({**where, "_id": id}, [{"$set": changes}])
+
     # --- questions ---
 
     def is_as(self, evidence: Observation) -> bool:

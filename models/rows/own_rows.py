@@ -30,7 +30,7 @@ Row = dict[str, Any]
 Where = Mapping[str, Any]
 THERE = {"$exists": True}
 WRITING = frozenset(("$out", "$merge"))  # the stages of an aggregation that write
-NOT_MADE_BY_US = {  # options that cannot be removed from a collection, and with which rows would be lost or confused
+NOT_MADE_BY_US = {  # options with which rows would be lost, confused or refused
     "capped": "a capped collection",
     "expireAfterSeconds": "a collection whose rows expire",
     "collation": "a collection with a collation",  # for which cus_a and cus_A may be equal

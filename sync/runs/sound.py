@@ -15,7 +15,7 @@ from pymongo import timeout
 
 from stripe_mongo_sync.models import Status, SyncedDocument
 from stripe_mongo_sync.models.base.stripe_fields import MISNAMED
-from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
+from stripe_mongo_sync.models.rows.clock import Expression, from_now
 from stripe_mongo_sync.models.rows.indexes import NO_LIMIT, SOME
 from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.sync.engine.composite import COMPOSITES, Rule
@@ -113,13 +113,8 @@ def unsound(model: Model) -> Iterator[tuple[Any, list[Rule]]]:
 
 def mend(model: Model, id: Any, broken: list[Rule]) -> None:
     """Restore these fields of a row, and make the row due, unless it was changed meanwhile."""
-    unreviewed = {"$ne": [{"$type": "$review"}, "string"]}
-    due = {"$cond": [{"$and": [{"$eq": ["$live", True]}, unreviewed]}, from_now(), "$lease"]}
-    always = {"lease": due, "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
-    model._get_collection().update_one(
-        {"_id": id, "$and": [OURS, *(rule.broken for rule in broken)]},
-        [{"$set": {**always, **{rule.field: literal(rule.right) for rule in broken}}}],
-    )
+    where = {"$and": [OURS, *(rule.broken for rule in broken)]}
+    model.restore(id, where, {rule.field: rule.right for rule in broken})
 
 
 def _broken(table: list[Rule]) -> Json:

@@ -51,7 +51,9 @@ def set_payment_method(username: str, payment_method: str) -> Customer:
 
     Example:
 
-        customer = set_payment_method("user@here.com", "pm_123")
+        card = create("payment_method", type="card", card={"token": "tok_visa"})
+        customer = set_payment_method("user@here.com", card.stripe_id)
+        print(customer.invoice_settings.default_payment_method == card.stripe_id)
     """
     customer = act(customer_of(username), "payment_method", {"payment_method": payment_method})
     return sure(customer, Customer)
