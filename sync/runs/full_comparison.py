@@ -84,7 +84,7 @@ def compare_everything(
 
 
 def restore_rows(run: Run, left_out: dict[str, str]) -> None:
-    """Restore the rows that could not be worked on otherwise, or whose objects would pass for new. Raises CannotReadStripe.
+    """Restore rows that could not be processed, or whose objects would pass for new. Raises CannotReadStripe.
 
     A kind whose objects may not be read is added to `left_out`.
     """
