@@ -158,6 +158,11 @@ class OwnRows(Document, metaclass=OwnDocuments):
         return rows
 
     @classmethod
+    def _build_index_specs(cls, meta_indexes: Any) -> list[Any]:
+        """Return none to MongoEngine, which searches each field of each class for them: `indexes` has ours."""
+        return []
+
+    @classmethod
     def plural(cls) -> str:
         """Return the collection's name without the prefix, as paths, reports and stored cursors have it."""
         return str(cls._meta["collection"])

@@ -184,6 +184,9 @@ PLAIN = {
     "sync/operator/doctor.py": 2,
     "sync/database/indexes.py": 1,
     "sync/operator/status.py": 1,
+    # What was edited by hand may have lost the mark: both select by other fields that only ours have.
+    "sync/runs/sound.py": 1,
+    "models/base/document.py": 1,
 }
 
 
