@@ -70,7 +70,7 @@ def rules(model: Model) -> list[Rule]:
         Rule("undone", {"$or": [_unlike("undone", "array"), {"undone": no_text}]}, []),
         Rule(
             "orphans",
-            {"$or": [_unlike("orphans", "array"), {"orphans": no_text}, {"$expr": own}]},
+            {"$or": [_unlike("orphans", "array"), {"orphans": no_text}, {"orphans.0": SOME, "$expr": own}]},
             Expression({"$filter": {"input": TWINS, "cond": OTHERS}}),
         ),
         Rule("notices", _unlike("notices", "array", missing=False), Expression({"$cond": [True, "$$REMOVE", 0]})),
