@@ -34,3 +34,4 @@ def test_an_object_shows_whether_an_action_was_done(world: World, kind: str, act
     after, _ = read_remote(pending)
 
     assert (before, after) == (RemoteState.PRESENT, RemoteState.UP_TO_DATE)
+    assert [pending.edited(row) for row in pending.own_rows().find({"_id": pending.id})] == [[]], "passes for edited"
