@@ -43,6 +43,7 @@ def begin(world: World, arrange: Callable[..., T], *given: str) -> T:
         told = arrange(world, *given)
         database = our_database()
         rows = {name: list(database[name].find()) for name in database.list_collection_names()}
+        rows = {name: found for name, found in rows.items() if found}  # the others are empty in a new world
         scene = Scene(rows, world.stripe.copy(), dict(world.settings), clock.TEST_OFFSET, time.time(), told)
         SCENES[arrange, *given] = scene
     else:
@@ -56,8 +57,7 @@ def _restore(world: World, scene: Scene) -> None:
     database, since = our_database(), time.time() - scene.at
     for name, rows in scene.rows.items():
         database[name].delete_many({})
-        if rows:
-            database[name].insert_many(rows)
+        database[name].insert_many(rows)
     world.settings.update(scene.settings)
     world.stripe.become(scene.stripe.copy())
     world.stripe.clock.advance(-since)

@@ -23,6 +23,7 @@ from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.mongo import our_database
+from tests.support.scenes import begin
 from tests.support.world import World
 
 KEY = "https://billing.stripe.com/p/session/zq7x"
@@ -56,16 +57,21 @@ def old_event(type: str, remote: dict[str, Any], number: int = 0) -> dict[str, A
     return row | {"state": "applied", "error": None, "attempts": 1, "via": "webhook", "lease": None}
 
 
-@pytest.fixture
-def old(world: World) -> World:
-    """A database as an older version left it: keys in the snapshots and the inbox, digests of everything."""
+def live(world: World) -> None:
+    """Have an invoice and a payment."""
     sync.act(samples.create("invoice"), "finalize", {})
-    intent = samples.create("payment_intent")
+    samples.create("payment_intent")
     world.deliver()
     world.advance(minutes=30)
     world.converge()
+
+
+@pytest.fixture
+def old(world: World) -> World:
+    """A database as an older version left it: keys in the snapshots and the inbox, digests of everything."""
+    begin(world, live)
     State.clear(MIGRATIONS)
-    database = our_database()
+    database, intent = our_database(), PaymentIntent.objects.get(description="of sample")
     for name in ("invoices", "payment_intents", "customers", "charges"):
         age(name)
     inner = {
