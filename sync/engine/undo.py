@@ -1,6 +1,7 @@
 """Undo: make an orphan unusable. A circuit breaker keeps a bug of ours from deleting a shop's customers."""
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from stripe_mongo_sync.models import SyncedDocument, Undo, created_kinds
 from stripe_mongo_sync.models.base.embedded import Call
@@ -25,7 +26,6 @@ class CircuitBreaker:
     """
 
     spent: int = 0
-    _cap: int | None = None
     _latched: bool | None = field(default=None)
 
     @property
@@ -35,17 +35,20 @@ class CircuitBreaker:
             self._latched = State.read(CIRCUIT_BREAKER) is not None
         return self._latched
 
+    @cached_property
+    def cap(self) -> int:
+        """The limit of this run. It is counted when a run comes near it, which most never do."""
+        live = sum(model.objects(live=True).count() for model in created_kinds().values())
+        return max(MIN_CAP, live // CAP_DIVISOR)
+
     def allow(self) -> bool:
         """Count one undo or deletion; return False if the breaker is open."""
         if self.is_open:
             return False
-        if self._cap is None:
-            live = sum(model.objects(live=True).count() for model in created_kinds().values())
-            self._cap = max(MIN_CAP, live // CAP_DIVISOR)
-        if self.spent >= self._cap:
-            State.write(CIRCUIT_BREAKER, {"cap": self._cap})
+        if self.spent >= MIN_CAP and self.spent >= self.cap:
+            State.write(CIRCUIT_BREAKER, {"cap": self.cap})
             self._latched = True
-            log.error("circuit breaker open: the limit of %s undos and deletions is reached; see `status`", self._cap)
+            log.error("circuit breaker open: the limit of %s undos and deletions is reached; see `status`", self.cap)
             return False
         self.spent += 1
         return True

@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from stripe_mongo_sync.models import Delivery, Event, SyncedDocument, kinds, present_kinds
+from stripe_mongo_sync.models.base.notice import NoticeOutbox
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.notices.hooks import HOOKS, Notice
 from stripe_mongo_sync.sync.process.backoff import BACKOFF, backoff
@@ -63,7 +65,8 @@ def deliver(limits: Limits = Limits()) -> Counter[str]:
 def relay_notices() -> None:
     """Move every notice from its row into one delivery for each hook that subscribed to it. This is idempotent."""
     sources: list[type[SyncedDocument] | type[Event]] = [*present_kinds().values(), Event]
-    for source in sources:
+    waiting = having(sources, NoticeOutbox.HAS_NOTICES)
+    for source in (source for source in sources if source in waiting):
         while rows := source.with_notices(BATCH):
             for row in rows:
                 if STOP.asked:
