@@ -26,6 +26,7 @@ from stripe_mongo_sync.models import (
 from stripe_mongo_sync.models.event import object_id, of_others, storable, without_content
 from stripe_mongo_sync.models.mirrored import collection_of
 from stripe_mongo_sync.models.rows.content import digest, has_links, kept
+from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.rows.username import fold, key_of_id
 from stripe_mongo_sync.models.state import ALIKE, MIGRATIONS, State
 from stripe_mongo_sync.sync.connection import current
@@ -216,7 +217,7 @@ def _remember_the_living() -> None:
     for customer in living:
         Erasure.spare(customer.stripe_id)
     theirs = {"erased_at": {"$ne": None}, "stripe.customer": {"$in": [customer.stripe_id for customer in living]}}
-    for model in present_kinds().values() if living else ():
+    for model in having(present_kinds().values(), {}) if living else ():
         for document in model.objects(__raw__=theirs):
             _remember(document)
     for customer in living:

@@ -94,10 +94,10 @@ class Lives:
 
     def _restore(self, scene: _Scene) -> None:
         """Bring everything back to a scene. What a process keeps in memory decides nothing, and stays."""
-        self._read()
-        for name, rows in self._rows.items():
+        written, self.fuse.written = self.fuse.written, set()
+        for name in written | self._rows.keys():
             then = scene.rows.get(name, [])
-            if rows != then:
+            if name in written or self._rows[name] != then:
                 self._database[name].delete_many({})
                 if then:
                     self._database[name].insert_many(then)

@@ -4,7 +4,8 @@ import json
 from typing import Any
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, Refund, SyncedDocument, kinds
+from stripe_mongo_sync.models import Customer, Refund, SyncedDocument, kinds, present_kinds
+from stripe_mongo_sync.models.rows.tally import having
 from tests.support import samples
 from tests.support.events import event
 from tests.support.world import World
@@ -103,7 +104,7 @@ def of_person(customer: Customer) -> list[SyncedDocument]:
     """The documents that name the customer, by the field that each kind has for it."""
     return [
         document
-        for model in kinds().values()
+        for model in having(present_kinds().values(), {})
         for document in model.objects
         if (document.stripe or {}).get("customer") == customer.stripe_id
     ]
