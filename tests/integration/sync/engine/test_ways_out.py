@@ -17,6 +17,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, SyncedDocument, created_kinds, present_kinds
 from stripe_mongo_sync.models.base.embedded import Call as Request
 from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.errors import NotPossible
 from stripe_mongo_sync.sync.operator import endpoint, operations
@@ -61,8 +62,9 @@ class Guard(stripe.HTTPClient):
 
 def written(path: str) -> Iterator[set[str | None]]:
     """Yield, for each document on which a request to this path is written and leased, the keys that it may have."""
-    for model in present_kinds().values():
-        for document in model.objects(lease__gt=clock.now()):
+    leased = {"lease": {"$gt": clock.now()}}
+    for model in having(present_kinds().values(), leased):
+        for document in model.objects(__raw__=leased):
             undoing, calls = document.undoing, document.operation.calls if document.operation else []
             yield {call.key if call.method == "post" else None for call in calls if call.path == path}
             if undoing is not None and path.startswith(model.resource.object_path(undoing.orphan)):
