@@ -38,7 +38,7 @@ class CircuitBreaker:
     @cached_property
     def cap(self) -> int:
         """The limit of this run. It is counted when a run comes near it, which most never do."""
-        live = sum(model.objects(live=True).count() for model in created_kinds().values())
+        live: int = sum(model.objects(live=True).count() for model in created_kinds().values())
         return max(MIN_CAP, live // CAP_DIVISOR)
 
     def allow(self) -> bool:
