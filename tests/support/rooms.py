@@ -5,6 +5,7 @@ stands: in a function or under TYPE_CHECKING, too.
 """
 
 import ast
+from functools import cache
 from graphlib import CycleError, TopologicalSorter
 from pathlib import Path
 
@@ -22,6 +23,7 @@ def folders() -> dict[str, int]:
     return {folder.relative_to(ROOT).as_posix(): found.count(folder) for folder in sorted(set(found))}
 
 
+@cache
 def arrows(*tops: str) -> dict[str, set[str]]:
     """Return for each room below these folders the rooms that its files import."""
     files = {path.relative_to(ROOT) for top in tops for path in (ROOT / top).rglob("*.py")}

@@ -10,6 +10,7 @@ import inspect
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,7 @@ MADE = "# Made from the code: `make types` writes it anew."
 ONLY_READ = "OnlyRead"  # in the stubs, the kinds that are only mirrored
 
 
+@cache
 def stubs() -> dict[str, str]:
     """Return the text of each stub, by its path."""
     return {"__init__.pyi": _stub(waits=True), "aio.pyi": _stub(waits=False)}
@@ -110,14 +112,15 @@ def _origins(node: ast.FunctionDef, module: Any) -> dict[str, str]:
         for each in ast.walk(annotation or ast.Pass())
         if isinstance(each, ast.Name)
     }
-    imports = {
-        alias.name: str(each.module)
-        for each in ast.walk(ast.parse(inspect.getsource(module)))
-        if isinstance(each, ast.ImportFrom)
-        for alias in each.names
-    }
     wanted = names - {*dir(builtins), ONLY_READ, "Literal"}
-    return {name: models.get(name) or imports.get(name) or module.__name__ for name in wanted}
+    return {name: models.get(name) or _imports(module).get(name) or module.__name__ for name in wanted}
+
+
+@cache
+def _imports(module: Any) -> dict[str, str]:
+    """Return the module from which each imported name of a module comes."""
+    found = (each for each in ast.walk(ast.parse(inspect.getsource(module))) if isinstance(each, ast.ImportFrom))
+    return {alias.name: str(each.module) for each in found for alias in each.names}
 
 
 def write() -> None:
