@@ -24,7 +24,6 @@ MADE = "# Made from the code: `make types` writes it anew."
 ONLY_READ = "OnlyRead"  # in the stubs, the kinds that are only mirrored
 
 
-@cache
 def stubs() -> dict[str, str]:
     """Return the text of each stub, by its path."""
     return {"__init__.pyi": _stub(waits=True), "aio.pyi": _stub(waits=False)}

@@ -1,4 +1,4 @@
-"""What a user of the Python API writes; tests/e2e/test_package.py lets mypy check it against the package as installed."""
+"""What a user of the Python API writes. tests/e2e/test_package.py lets mypy check it against the installed package."""
 
 USER = '''"""A shop. What is marked with `wrong` must be told, and nothing else."""
 
