@@ -8,6 +8,8 @@ WHERE := *.py models sync webhooks api emulator demo bench tests
 PRESENT = $(wildcard $(WHERE))
 ARGS :=
 SECONDS := 60
+# What Python compiled is kept, whatever a shell says: tests start hundreds of processes, and each would compile it again.
+export PYTHONDONTWRITEBYTECODE :=
 OFFLINE = echo "pip could not install them (see above): it needs the package index, or a mirror of it that PIP_INDEX_URL names" >&2; exit 1
 UV := .dev/lock/bin/uv
 # For every platform and Python that is supported; versions stay as they are, unless ARGS="--upgrade" asks for newer ones.
