@@ -98,6 +98,7 @@ def on_starting(server: Any) -> None:
         LAST_GOOD.begin()
     except BadSettings as error:
         refuse(*error.problems)
+    import stripe_mongo_sync.api.app  # noqa: F401 – before the fork: it is loaded once, and the workers share its memory
 
 
 def pre_fork(server: Any, worker: Any) -> None:

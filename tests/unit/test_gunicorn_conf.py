@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.support import ROOT
+from tests.support.world import KEY, SECRET, TOKEN
 
 ASKED = ("PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS")
 
@@ -85,19 +86,23 @@ def test_the_heartbeat_is_in_memory_where_one_may_write_there(monkeypatch: pytes
     assert (conf(monkeypatch)["worker_tmp_dir"] is not None) == there
 
 
-def test_gunicorns_master_imports_nothing_that_a_worker_class_could_replace() -> None:
+def test_gunicorns_master_imports_what_workers_share_but_nothing_before_the_worker_class() -> None:
     code = (
-        "import sys; from gunicorn.app.wsgiapp import WSGIApplication\n"
+        "import sys; from types import SimpleNamespace; from gunicorn.app.wsgiapp import WSGIApplication\n"
         "sys.argv = ['gunicorn', '--config', 'gunicorn.conf.py']; app = WSGIApplication(); app.cfg.worker_class\n"
-        "print({'stripe', 'urllib3', 'requests', 'pymongo', 'mongoengine', 'flask'} & {*sys.modules})\n"
+        "heavy = {'stripe', 'urllib3', 'requests', 'pymongo', 'mongoengine', 'flask'}\n"
+        "print(sorted(heavy & {*sys.modules}))\n"
+        "app.cfg.on_starting(SimpleNamespace(cfg=app.cfg))\n"
+        "print(sorted(heavy - {*sys.modules}), 'stripe_mongo_sync.wsgi' in sys.modules)\n"
     )
-    environment = {"PATH": os.environ["PATH"]}
+    environment = {"PATH": os.environ["PATH"], "API_TOKENS": TOKEN, "MONGODB_URI": "mongodb://127.0.0.1:1/nowhere"}
+    environment |= {"STRIPE_SECRET_KEY": KEY, "STRIPE_WEBHOOK_SECRET": SECRET}
 
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, env=environment, capture_output=True, text=True, check=True, timeout=60
     )
 
-    assert done.stdout.strip() == "set()"
+    assert done.stdout.splitlines() == ["[]", "[] False"]
 
 
 @pytest.mark.parametrize(
