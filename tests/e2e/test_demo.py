@@ -24,16 +24,18 @@ from stripe_mongo_sync.demo.stack import ROOT, Stack, with_database
 from stripe_mongo_sync.demo.story import CHAPTERS, Expectation, chapter
 from stripe_mongo_sync.models import kinds
 from tests.support import eventually
+from tests.support.mongo import MongoServer
 
-MONGODB = os.environ.get("MONGODB_URI")
 IN_SYNC = re.compile(r"in sync: (\d+) documents, (\d+) Stripe objects, 0 orphans")
 
-pytestmark = pytest.mark.skipif(not (MONGODB or find_mongod()), reason="there is no MongoDB to tell the story on")
+pytestmark = pytest.mark.skipif(
+    not (os.environ.get("MONGODB_URI") or find_mongod()), reason="there is no MongoDB to tell the story on"
+)
 
 
 @pytest.fixture(scope="module")
-def running() -> Iterator[Stack]:
-    with Stack(mongodb=MONGODB, workers=1) as stack:
+def running(mongo_server: MongoServer) -> Iterator[Stack]:
+    with Stack(mongodb=mongo_server.address, workers=1) as stack:
         yield stack
 
 

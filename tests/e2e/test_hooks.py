@@ -17,23 +17,25 @@ from stripe_mongo_sync.demo.mongod import find_mongod, free_port
 from stripe_mongo_sync.demo.stack import ROOT, Stack
 from stripe_mongo_sync.models.delivery import ATTEMPT_LOST
 from tests.support import eventually
+from tests.support.mongo import MongoServer
 
-MONGODB = os.environ.get("MONGODB_URI")
 BROKEN = ("raises", "hangs", "swallows", "kills")
 LIMITS = ("--timeout", "1", "--attempts", "2", "--backoff", "0.1")
 
-pytestmark = pytest.mark.skipif(not (MONGODB or find_mongod()), reason="there is no MongoDB to try it on")
+pytestmark = pytest.mark.skipif(
+    not (os.environ.get("MONGODB_URI") or find_mongod()), reason="there is no MongoDB to try it on"
+)
 
 
 @contextmanager
-def shop(**environment: str) -> Iterator[Stack]:
-    with Stack(mongodb=MONGODB, workers=1, environment=environment) as running:
+def shop(mongo_server: MongoServer, **environment: str) -> Iterator[Stack]:
+    with Stack(mongodb=mongo_server.address, workers=1, environment=environment) as running:
         yield running
 
 
 @pytest.fixture
-def stack() -> Iterator[Stack]:
-    with shop(HOOKS="tests.support.shop_hooks") as running:
+def stack(mongo_server: MongoServer) -> Iterator[Stack]:
+    with shop(mongo_server, HOOKS="tests.support.shop_hooks") as running:
         yield running
 
 
@@ -107,13 +109,13 @@ def test_hooks_that_raise_hang_or_kill_are_retried_then_dead_then_replayed(stack
     assert set(states(stack).values()) == {"done"}
 
 
-def test_the_example_of_the_docs_does_what_it_says(tmp_path: Path) -> None:
+def test_the_example_of_the_docs_does_what_it_says(tmp_path: Path, mongo_server: MongoServer) -> None:
     (example,) = re.findall(r"^```python\n(.*?)^```", (ROOT / "docs/hooks.md").read_text(), re.DOTALL | re.MULTILINE)
     (tmp_path / "my_shop").mkdir()
     (tmp_path / "my_shop" / "hooks.py").write_text(example)
     dispute = {"id": "du_1", "object": "dispute", "reason": "fraudulent"}
 
-    with shop(HOOKS="my_shop.hooks", PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}") as stack:
+    with shop(mongo_server, HOOKS="my_shop.hooks", PYTHONPATH=f"{ROOT}{os.pathsep}{tmp_path}") as stack:
         create(stack, "ann@here.com")
         event = json.loads(json.dumps(stack.stripe.events()[0]))
         event |= {"id": "evt_dispute", "type": "charge.dispute.created", "data": {"object": dispute}}

@@ -23,17 +23,19 @@ from stripe_mongo_sync.demo.stay import PORT, TOKEN
 from stripe_mongo_sync.sync.commands import parser
 from stripe_mongo_sync.sync.settings import Settings
 from tests.support import eventually, stripe_cli
+from tests.support.mongo import MongoServer
 
-MONGODB = os.environ.get("MONGODB_URI")
 README = Path("README.md").read_text()
 
-pytestmark = pytest.mark.skipif(not (MONGODB or find_mongod()), reason="there is no MongoDB to try them on")
+pytestmark = pytest.mark.skipif(
+    not (os.environ.get("MONGODB_URI") or find_mongod()), reason="there is no MongoDB to try them on"
+)
 
 
 @pytest.fixture(scope="module")
-def stack() -> Iterator[Stack]:
+def stack(mongo_server: MongoServer) -> Iterator[Stack]:
     hooks = {"HOOKS": "stripe_mongo_sync.demo.hooks"}  # the same for every process
-    with Stack(mongodb=MONGODB, workers=1, token=TOKEN, environment=hooks) as running:
+    with Stack(mongodb=mongo_server.address, workers=1, token=TOKEN, environment=hooks) as running:
         yield running
 
 
