@@ -17,6 +17,7 @@ from stripe_mongo_sync.demo.mongod import Mongod, NoMongod
 from stripe_mongo_sync.models import Erasure
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import MIGRATIONS, SCHEMA
+from tests.support import ROOT
 from tests.support.lives import Lives
 from tests.support.mongo import MongoServer, make_collections
 from tests.support.world import World
@@ -60,6 +61,14 @@ def _address(config: pytest.Config) -> str:
         mongod.start()
         config.stash[MONGOD] = mongod
     return config.stash[MONGOD].uri("test")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _processes_are_as_a_users() -> Iterator[None]:
+    """Processes that tests start have the packages that a user has: see `tests/support/bare`."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(ROOT / "tests/support/bare"), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(scope="session")
