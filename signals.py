@@ -14,9 +14,13 @@ PROGRAMS = {"demo": 130, "emulator": 0}  # exit codes; sync/process/starting.py 
 def asked_for(names: Sequence[str], arguments: list[str], whole: list[str]) -> str | None:
     """Return the one of these modules that `python -m` is about to run; None if it runs anything else.
 
-    While Python still searches for the module of `-m`, `sys.argv` begins with "-m" instead of a path.
+    While Python still searches for the module of `-m`, `sys.argv` begins with "-m" instead of a path. A child of
+    `multiprocessing` has the arguments of its parent, which are not those that it was started with.
     """
-    name = whole[-len(arguments)].removeprefix("-m") if arguments[:1] == ["-m"] else None
+    place = len(whole) - len(arguments)
+    if arguments[:1] != ["-m"] or place < 0 or whole[place + 1 :] != arguments[1:]:
+        return None
+    name = whole[place].removeprefix("-m")
     return name if name in names else None
 
 

@@ -7,6 +7,7 @@ flight at the beginning may still have written something.
 
 import json
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -255,10 +256,8 @@ def _is_theirs(event: dict[str, Any] | None, row: dict[str, Any], found: Persona
 
 def _read(row: dict[str, Any]) -> dict[str, Any] | None:
     """Return the event in a row, even a malformed one; None when the row has no JSON object."""
-    try:
+    with suppress(Malformed):
         return parse(row.get("raw") or b"")
-    except Malformed:
-        pass
     try:
         event = json.loads(row.get("raw") or b"")
     except (ValueError, RecursionError):

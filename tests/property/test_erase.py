@@ -155,5 +155,5 @@ def test_no_byte_of_any_text_is_left_in_any_collection(world: World) -> None:
 
     done = erase(str(customer))
 
-    assert done.waits == []
+    assert done.waiting_for == []
     assert leaks() == []

@@ -25,6 +25,7 @@ SLACK = 12  # effects, at most, between the beginnings of two steps
 KEPT_KEY = 24 * 3600  # s: Stripe may forget a key after that
 TOLD_OF = ("customer", "product", "price", "coupon", "promotion_code")
 PRIVATE = (KEY, SECRET, TOKEN, "@here.com")
+EDITED = "was edited in MongoDB"  # which nobody does here: a row that a run puts right so, the engine left so
 
 
 @dataclass
@@ -211,4 +212,4 @@ class _Overheard(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         said = self.format(record)
-        self.heard += [said] if any(word in said for word in PRIVATE) else []
+        self.heard += [said] if any(word in said for word in (*PRIVATE, EDITED)) else []

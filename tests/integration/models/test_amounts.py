@@ -58,4 +58,4 @@ def test_an_order_of_millions_of_rupiah_is_paid_to_the_last(world: World) -> Non
         422,
         "invalid",
     )
-    assert "come to" in many["errors"]["items"]
+    assert "amount to" in many["errors"]["items"]

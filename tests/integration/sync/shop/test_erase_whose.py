@@ -255,9 +255,8 @@ def test_no_reading_of_lists_keeps_its_place_by_a_chosen_id_of_who_was_forgotten
     backfill(["customer"], patience=patience)
 
     for id, stays in (("zenobia@quux.example", False), ("cus_1GivenByStripeA7", True)):
-        places = {
-            "walks": [{"owner": "customer", "mark": {"id": id, "born": 1, "asked": 0}, "asked": 2, "done": False}]
-        }
+        walks = [{"owner": "customer", "mark": {"id": id, "born": 1, "asked": 0}, "asked": 2, "done": False}]
+        places = {"walks": walks, "parts": walks, "began_at": 1, "events_from": 1}
         names = ("owners", "backfill", "backfill customer", "backfill since 7")
         for name in names:
             State.write(name, places)

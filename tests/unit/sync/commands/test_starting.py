@@ -59,6 +59,9 @@ def test_the_states_that_can_be_asked_for_are_those_that_there_are() -> None:
         (["/usr/bin/gunicorn"], ["python", "/usr/bin/gunicorn"], None),
         (["shop.py", "sync"], ["python", "shop.py", "sync"], None),
         ([""], ["python"], None),
+        # Children of `multiprocessing`: the arguments are their parent's.
+        (["/x/__main__.py", "sync", "7", "8", "9"], ["python", "-c", "spawn_main()", "--multiprocessing-fork"], None),
+        (["/x/__main__.py", "7"], ["python", "sync", "--multiprocessing-fork"], None),
     ],
 )
 def test_it_is_called_as_it_was_started(arguments: list[str], whole: list[str], program: str | None) -> None:
