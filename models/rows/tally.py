@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from bson.codec_options import DatetimeConversion
+from bson.datetime_ms import DatetimeMS
 from mongoengine import Document
 
 Row = TypeVar("Row", bound=Document)
@@ -74,13 +76,15 @@ def counts(
 def smallest(model: type[Document], where: dict[str, Any], name: str) -> Any:
     """Return the smallest value of a field among the rows that `where` selects; None if there is none.
 
-    It needs an index that begins with the fields of `where` and continues with this field.
+    It needs an index that begins with the fields of `where` and continues with this field. A date that Python cannot
+    hold, which somebody wrote by hand, counts as none.
     """
     shown = {name: 1} if name == "_id" else {name: 1, "_id": 0}
-    found = model._get_collection().find_one(where, shown, sort=[(name, 1)])
+    options = model._get_collection().codec_options.with_options(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+    found: Any = model._get_collection().with_options(options).find_one(where, shown, sort=[(name, 1)])
     for part in name.split("."):
         found = found and found.get(part)
-    return found
+    return None if isinstance(found, DatetimeMS) else found
 
 
 def oldest(models: Iterable[type[Document]]) -> datetime | None:
