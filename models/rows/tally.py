@@ -80,8 +80,9 @@ def smallest(model: type[Document], where: dict[str, Any], name: str) -> Any:
     hold, which somebody wrote by hand, counts as none.
     """
     shown = {name: 1} if name == "_id" else {name: 1, "_id": 0}
-    options = model._get_collection().codec_options.with_options(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
-    found: Any = model._get_collection().with_options(options).find_one(where, shown, sort=[(name, 1)])
+    rows = model._get_collection()
+    options = rows.codec_options.with_options(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+    found: Any = rows.with_options(options).find_one(where, shown, sort=[(name, 1)])
     for part in name.split("."):
         found = found and found.get(part)
     return None if isinstance(found, DatetimeMS) else found

@@ -159,9 +159,9 @@ def test_every_logger_of_ours_has_our_name_and_leaves_out_what_is_secret() -> No
 
 
 @pytest.fixture
-def two(database: str) -> Iterator[tuple[World, World]]:
+def two(new_database: str) -> Iterator[tuple[World, World]]:
     """The shop, and another installation in its database; one of them is connected at a time."""
-    one, other = World(database), World(database, settings={"COLLECTION_PREFIX": "billing_"})
+    one, other = World(new_database), World(new_database, settings={"COLLECTION_PREFIX": "billing_"})
     yield one, other
     other.stop()
 
