@@ -5,9 +5,9 @@ from typing import Any, ClassVar, Self
 from mongoengine import EmbeddedDocumentField, IntField, StringField
 from pymongo import IndexModel
 
+from stripe_mongo_sync.models.amounts import LARGEST
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Resource, Undo
-from stripe_mongo_sync.models.rows.amounts import LARGEST
 from stripe_mongo_sync.models.rows.database import Part
 from stripe_mongo_sync.models.rows.indexes import A_STRING
 

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from mongoengine import EmbeddedDocumentField, IntField, StringField
 
-from stripe_mongo_sync.models.rows.amounts import LARGEST
+from stripe_mongo_sync.models.amounts import LARGEST
 from stripe_mongo_sync.models.rows.database import Part
 
 

@@ -5,9 +5,9 @@ from typing import ClassVar
 from mongoengine import IntField, StringField
 from pymongo import IndexModel
 
+from stripe_mongo_sync.models.amounts import LARGEST
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Resource
-from stripe_mongo_sync.models.rows.amounts import LARGEST
 from stripe_mongo_sync.models.rows.indexes import A_STRING
 
 

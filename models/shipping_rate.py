@@ -4,9 +4,9 @@ from typing import ClassVar
 
 from mongoengine import BooleanField, EmbeddedDocumentField, IntField, StringField
 
+from stripe_mongo_sync.models.amounts import LARGEST
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Resource, Undo
-from stripe_mongo_sync.models.rows.amounts import LARGEST
 from stripe_mongo_sync.models.rows.database import Part
 
 

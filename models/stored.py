@@ -32,8 +32,7 @@ def rows_after(collection: str, after: Any, limit: int, *fields: str) -> list[Ro
 def rewrite(collection: str, row: Row, guard: str, changes: Row) -> bool:
     """Set these fields of a row if its `guard` is as it was read; return False if another writer was first."""
     where = {"_id": row["_id"], guard: row.get(guard)}
-    found = _rows(collection).find_one_and_update(where, {"$set": changes}, projection={"_id": 1})
-    return found is not None
+    return _rows(collection).update_one(where, {"$set": changes}).matched_count == 1
 
 
 def row(collection: str, id: Any, *fields: str) -> Iterator[Row]:

@@ -10,11 +10,11 @@ from mongoengine import (
     StringField,
 )
 
+from stripe_mongo_sync.models.amounts import LARGEST
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.resource import Action, Linked, Resource
 from stripe_mongo_sync.models.line_items import Period
-from stripe_mongo_sync.models.rows.amounts import LARGEST
 from stripe_mongo_sync.models.rows.database import Part
 
 

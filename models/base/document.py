@@ -108,7 +108,7 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
     moved_by: str | None = StringField()  # who changed the status last
     erased_at: datetime | None = DateTimeField()  # when all personal data was removed from it
 
-    as_of: datetime | None = None  # MongoDB's time of the `merge` that returned it; not stored
+    as_of: datetime | None = None  # MongoDB's time of the `merge` that returned it, if known; not stored
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -180,7 +180,7 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
         found = cls.own_rows().find_one_and_update(
             where,
             merge_pipeline(evidence, LEASE, cls.resource.notice_of),
-            projection={"_id": 0, "document": "$$ROOT", "at": "$$NOW"},
+            projection={"_id": 0, "row": "$$ROOT", "now": "$$NOW"},
             sort=[("live", DESCENDING)]
             if cls.resource.accepts_custom_id
             else None,  # a chosen id may have had an earlier object
@@ -188,8 +188,9 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
         )
         if found is None:
             return None
-        document = cls._from_son(found["document"])
-        document.as_of = found["at"]
+        # A write that the driver repeats, after a failover, returns the row as it is: MongoDB has no projection for it.
+        document = cls._from_son(found.get("row", found))
+        document.as_of = found.get("now")
         if document.moved_by == evidence.source and document.stripe_id == evidence.stripe_id:
             log.info("%s %s → %s (%s)", cls.resource.kind, document.id, document.status, evidence.source)
         return document

@@ -8,7 +8,7 @@ MongoEngine's own methods that write are closed: they change MongoDB alone, so n
 revision guards them. Our code writes by `own_rows()`, conditionally.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from itertools import chain
 from typing import Any, ClassVar, NoReturn, cast
@@ -17,18 +17,14 @@ from mongoengine import QuerySet
 from mongoengine.queryset import QuerySetNoCache
 from pymongo import IndexModel
 from pymongo.collection import Collection
-from pymongo.command_cursor import CommandCursor
-from pymongo.cursor import Cursor
 from pymongo.database import Database
 
 from stripe_mongo_sync.models.rows.database import OURS, OwnDocuments, database, prefix
 from stripe_mongo_sync.models.rows.indexes import GUARDED, expiry
+from stripe_mongo_sync.models.rows.marked import Marked, Row
 from stripe_mongo_sync.models.rows.mongoengine_types import Document
 from stripe_mongo_sync.models.rows.sure import sure
 
-Row = dict[str, Any]
-Where = Mapping[str, Any]
-THERE = {"$exists": True}
 WRITING = frozenset(("$out", "$merge"))  # the stages of an aggregation that write
 NOT_MADE_BY_US = {  # options with which rows would be lost, confused or refused
     "capped": "a capped collection",
@@ -147,7 +143,7 @@ class OwnRows(Document, metaclass=OwnDocuments):
         return [*cls.indexes, expiry(keep)]
 
     @classmethod
-    def insert_collection(cls) -> "Marked":
+    def insert_collection(cls) -> Marked:
         """Return the collection for an insert, created if it did not exist. It has its unique indexes.
 
         Raises Unguarded if it lacks one: none is built on a collection that exists.
@@ -176,65 +172,9 @@ class OwnRows(Document, metaclass=OwnDocuments):
         return database()
 
     @classmethod
-    def own_rows(cls) -> "Marked":
+    def own_rows(cls) -> Marked:
         """Return the collection, limited to the rows that have our mark."""
         return Marked(cls._get_collection(), cls.mark)
-
-
-class Marked(Collection[Row]):
-    """A collection of MongoDB's driver that shows only the rows with our mark."""
-
-    def __init__(self, rows: Collection[Row], mark: str) -> None:
-        options = {name: getattr(rows, name) for name in ("codec_options", "read_preference", "write_concern")}
-        super().__init__(rows.database, rows.name, read_concern=rows.read_concern, **options)
-        self.mark = mark
-
-    def with_options(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the same collection with other options."""
-        return Marked(super().with_options(*args, **kwargs), self.mark)
-
-    def ours(self, where: Any) -> Where:
-        """Return the query for those of the rows that are ours."""
-        asked = where if isinstance(where, Mapping) else {} if where is None else {"_id": where}
-        return asked if self.mark in asked else {**asked, self.mark: THERE}
-
-    def find(self, filter: Any = None, *args: Any, **kwargs: Any) -> Cursor[Row]:
-        return super().find(self.ours(filter), *args, **kwargs)
-
-    def find_one(self, filter: Any = None, *args: Any, **kwargs: Any) -> Row | None:
-        """Return one of our rows. A query by `_id` alone is the fastest: the mark is then checked in the result."""
-        if args or kwargs or not isinstance(filter, Mapping) or filter.keys() != {"_id"}:
-            return super().find_one(filter, *args, **kwargs)
-        found = next(iter(super().find(filter, limit=-1)), None)
-        return found if found is not None and self.mark in found else None
-
-    def find_one_and_update(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
-        return super().find_one_and_update(self.ours(filter), *args, **kwargs)
-
-    def find_one_and_delete(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
-        return super().find_one_and_delete(self.ours(filter), *args, **kwargs)
-
-    def update_one(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
-        return super().update_one(self.ours(filter), *args, **kwargs)
-
-    def update_many(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
-        return super().update_many(self.ours(filter), *args, **kwargs)
-
-    def delete_one(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
-        return super().delete_one(self.ours(filter), *args, **kwargs)
-
-    def delete_many(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
-        return super().delete_many(self.ours(filter), *args, **kwargs)
-
-    def count_documents(self, filter: Where, *args: Any, **kwargs: Any) -> int:
-        return super().count_documents(self.ours(filter), *args, **kwargs)
-
-    def distinct(self, key: str, filter: Any = None, *args: Any, **kwargs: Any) -> list[Any]:
-        asked = filter if "query" in kwargs else self.ours(filter)  # a cursor passes `query`, and has the mark in it
-        return super().distinct(key, asked, *args, **kwargs)
-
-    def aggregate(self, pipeline: Sequence[Where], *args: Any, **kwargs: Any) -> CommandCursor[Row]:
-        return super().aggregate([{"$match": self.ours(None)}, *pipeline], *args, **kwargs)
 
 
 def collections() -> dict[str, Row]:

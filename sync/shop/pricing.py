@@ -9,8 +9,8 @@ from fractions import Fraction
 from typing import Any
 
 from stripe_mongo_sync.models import Price, Product, Status
+from stripe_mongo_sync.models.amounts import LARGEST
 from stripe_mongo_sync.models.base.input import Invalid
-from stripe_mongo_sync.models.rows.amounts import LARGEST
 from stripe_mongo_sync.models.rows.sure import sure
 
 # Fields that never change the amount: our payments compute no tax, for which alone `tax_behavior` matters, and are in

@@ -19,7 +19,7 @@ from stripe_mongo_sync.models import Event, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.sync.runs.reconcile import run_once
 from stripe_mongo_sync.sync.settings import Settings
-from tests.chaos.load import DELETED, DONE, NO_ANSWER, NOTHING, PATHS, Load, Thing
+from tests.chaos.load import DELETED, DONE, NO_ANSWER, NOTHING, PATHS, Lied, Load, Thing
 from tests.support import eventually
 from tests.support.in_sync import assert_in_sync
 
@@ -29,6 +29,7 @@ MARKS = {  # which field bears the mark of a thing, here and at Stripe; and as w
     "payment_intent": ("description", "description", "payment_intent"),
     "order": ("username", "receipt_email", "payment_intent"),
 }
+SHOWN_LOG = 8_000  # characters
 SHOWN = {"customer": "name", "product": "name", "payment_intent": "stripe_status", "order": "payment_status"}
 
 
@@ -56,13 +57,24 @@ def looking_at(stack: Stack) -> Iterator[Outside]:
 
 
 @contextmanager
+def _showing_the_log(stack: Stack) -> Iterator[None]:
+    """Add the errors that the service logged to the failure of who was answered what nobody may be answered."""
+    try:
+        yield
+    except Lied as lie:
+        log = stack.process("gunicorn").log.read_text(errors="replace")
+        lie.add_note("".join(log.partition(" ERROR ")[1:])[:SHOWN_LOG])
+        raise
+
+
+@contextmanager
 def storm(stack: Stack, *, clients: int = 4, seed: int = 0) -> Iterator[Load]:
     """Let clients shop on a running stack while the block breaks it; it begins when they are served."""
     with looking_at(stack):
         assert not run_once().unseen  # as it did every five minutes: from here on it reads Stripe's events
     product = stack.service.post("/products", {"name": "Lamp"}).body["id"]
     price = stack.service.post("/prices", {"product": product, "currency": "eur", "unit_amount": 990}).body["id"]
-    with Load(stack.service, price, clients=clients, seed=seed) as load:
+    with _showing_the_log(stack), Load(stack.service, price, clients=clients, seed=seed) as load:
         load.is_refused()
         load.goes_on()
         yield load

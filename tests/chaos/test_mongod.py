@@ -15,6 +15,8 @@ from tests.chaos.load import ALLOWED
 ANSWERED = 7.0  # seconds within which anybody is told that MongoDB cannot be asked; its own limit is 5
 WTIMEOUT = {"code": 64, "errmsg": "waiting for replication timed out", "errInfo": {"wtimeout": True}}
 
+SHUTDOWN = {"code": 91, "errmsg": "the primary steps down"}
+
 
 @pytest.mark.fault("57")
 def test_a_killed_mongod_comes_back_with_all_that_was_acknowledged(stack: Stack, mongod: Mongod) -> None:
@@ -76,6 +78,16 @@ def test_commands_that_mongodb_fails(stack: Stack, mongod: Mongod, code: int) ->
 @pytest.mark.fault("106")
 def test_connections_that_mongodb_closes(stack: Stack, mongod: Mongod) -> None:
     with storm(stack, clients=6, seed=106) as load, failing(mongod.uri("admin"), WRITES, 0.2, closeConnection=True):
+        load.goes_on(60)
+
+    settle(stack, load)
+    assert load.told <= ALLOWED
+
+
+@pytest.mark.fault("105")
+def test_commands_that_mongodb_did_and_the_driver_repeats(stack: Stack, mongod: Mongod) -> None:
+    how = {"writeConcernError": SHUTDOWN, "errorLabels": ["RetryableWriteError"]}
+    with storm(stack, clients=6, seed=106) as load, failing(mongod.uri("admin"), WRITES, 0.1, **how):
         load.goes_on(60)
 
     settle(stack, load)

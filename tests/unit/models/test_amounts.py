@@ -6,7 +6,7 @@ from mongoengine import EmbeddedDocument, EmbeddedDocumentField, IntField, ListF
 from mongoengine.base import BaseField
 
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.rows.amounts import LARGEST
+from stripe_mongo_sync.models.amounts import LARGEST
 
 
 def fields(named: dict[str, BaseField], place: str) -> Iterator[tuple[str, BaseField]]:

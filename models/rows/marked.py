@@ -1,0 +1,88 @@
+"""A collection of MongoDB's driver that shows only our rows, and fails as the rest of the driver does."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from pymongo.collection import Collection
+from pymongo.command_cursor import CommandCursor
+from pymongo.cursor import Cursor
+from pymongo.errors import WriteConcernError
+
+Row = dict[str, Any]
+Where = Mapping[str, Any]
+THERE = {"$exists": True}
+
+
+@contextmanager
+def _unmet_write_concern() -> Iterator[None]:
+    """Raise WriteConcernError where the driver (4.20) ends with an AttributeError.
+
+    It adds labels to the error of a write that the majority may not get, as at a failover. But with a decoder of ours,
+    or where it leaves rows raw, it has read that error into a document that nothing can be added to.
+    """
+    try:
+        yield
+    except AttributeError as error:
+        if error.name != "update":
+            raise
+        raise WriteConcernError("the majority may not have this write", None) from error
+
+
+class Marked(Collection[Row]):
+    """A collection of MongoDB's driver that shows only the rows with our mark."""
+
+    def __init__(self, rows: Collection[Row], mark: str) -> None:
+        options = {name: getattr(rows, name) for name in ("codec_options", "read_preference", "write_concern")}
+        super().__init__(rows.database, rows.name, read_concern=rows.read_concern, **options)
+        self.mark = mark
+
+    def with_options(self, *args: Any, **kwargs: Any) -> Any:
+        """Return the same collection with other options."""
+        return Marked(super().with_options(*args, **kwargs), self.mark)
+
+    def ours(self, where: Any) -> Where:
+        """Return the query for those of the rows that are ours."""
+        asked = where if isinstance(where, Mapping) else {} if where is None else {"_id": where}
+        return asked if self.mark in asked else {**asked, self.mark: THERE}
+
+    def find(self, filter: Any = None, *args: Any, **kwargs: Any) -> Cursor[Row]:
+        return super().find(self.ours(filter), *args, **kwargs)
+
+    def find_one(self, filter: Any = None, *args: Any, **kwargs: Any) -> Row | None:
+        """Return one of our rows. A query by `_id` alone is the fastest: the mark is then checked in the result."""
+        if args or kwargs or not isinstance(filter, Mapping) or filter.keys() != {"_id"}:
+            return super().find_one(filter, *args, **kwargs)
+        found = next(iter(super().find(filter, limit=-1)), None)
+        return found if found is not None and self.mark in found else None
+
+    def find_one_and_update(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        """Change one of our rows. If the driver had to repeat it, it returns the whole row: without `projection`."""
+        with _unmet_write_concern():
+            return super().find_one_and_update(self.ours(filter), *args, **kwargs)
+
+    def find_one_and_delete(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        with _unmet_write_concern():
+            return super().find_one_and_delete(self.ours(filter), *args, **kwargs)
+
+    def update_one(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().update_one(self.ours(filter), *args, **kwargs)
+
+    def update_many(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().update_many(self.ours(filter), *args, **kwargs)
+
+    def delete_one(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().delete_one(self.ours(filter), *args, **kwargs)
+
+    def delete_many(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        return super().delete_many(self.ours(filter), *args, **kwargs)
+
+    def count_documents(self, filter: Where, *args: Any, **kwargs: Any) -> int:
+        return super().count_documents(self.ours(filter), *args, **kwargs)
+
+    def distinct(self, key: str, filter: Any = None, *args: Any, **kwargs: Any) -> list[Any]:
+        asked = filter if "query" in kwargs else self.ours(filter)  # a cursor passes `query`, and has the mark in it
+        return super().distinct(key, asked, *args, **kwargs)
+
+    def aggregate(self, pipeline: Sequence[Where], *args: Any, **kwargs: Any) -> CommandCursor[Row]:
+        return super().aggregate([{"$match": self.ours(None)}, *pipeline], *args, **kwargs)
