@@ -109,3 +109,4 @@ def pre_fork(server: Any, worker: Any) -> None:
 def post_worker_init(worker: Any) -> None:
     """Record that a worker serves: from now on, a worker that cannot start does not end the service."""
     LAST_GOOD.begins_to_serve()
+    worker.log.info("Worker %s serves", worker.pid)

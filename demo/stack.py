@@ -38,7 +38,8 @@ KEPT = (
     "TMPDIR",
 )  # inherited
 COMMANDS = {"reconcile": ("reconcile",), "hooks": ("hooks", "run")}
-WORKER = re.compile(r"Booting worker with pid: (\d+)")
+WORKERS = 2  # of gunicorn, as in its configuration
+SERVES = re.compile(r"Worker (\d+) serves")
 
 # Reads the running process groups, newest first, whenever they change. Its input ends when the owner ends, even by
 # SIGKILL. Then it kills the groups that are left, and removes the directory with their logs.
@@ -62,7 +63,7 @@ class Stack:
     def __init__(
         self,
         *,
-        workers: int | None = None,
+        workers: int = WORKERS,
         threads: int | None = None,
         environment: Mapping[str, str] | None = None,
         seed: int | None = None,
@@ -75,7 +76,7 @@ class Stack:
     ) -> None:
         """Prepare a stack.
 
-        `workers` and `threads` override gunicorn.conf.py; `environment` adds settings; `seed` and `state` are options
+        `workers` and `threads` are gunicorn's; `environment` adds settings; `seed` and `state` are options
         of the emulator; `mongodb` is the address of a server to use instead of an embedded one. `reconcile_every` and
         `hooks_every` are the seconds between background runs of reconcile and hooks; without them, neither runs. `port`
         and `token` are the service's, if they must be known beforehand.
@@ -84,6 +85,7 @@ class Stack:
         self._beside = {"reconcile": reconcile_every, "hooks": hooks_every}
         self._port, self._token = port, token
         self._server = mongodb
+        self._workers = workers
         self._sizes = {"--workers": workers, "--threads": threads}
         self._emulator_options = {"--seed": seed, "--state": state}
         self._extra = dict(environment or {})
@@ -151,8 +153,8 @@ class Stack:
             process.check()
 
     def workers(self) -> list[int]:
-        """Return the process ids of gunicorn's workers, from its log, as every operating system has that."""
-        pids = WORKER.findall(self.process("gunicorn").log.read_text(errors="replace"))
+        """Return the process ids of gunicorn's workers that serve, from its log, as every operating system has that."""
+        pids = SERVES.findall(self.process("gunicorn").log.read_text(errors="replace"))
         return [pid for pid in map(int, pids) if _exists(pid)]
 
     def reconcile(self, *options: str) -> tuple[int, Json]:
@@ -230,7 +232,8 @@ class Stack:
         return bool(self.stripe.account)
 
     def _service_answers(self) -> bool:
-        return self.service.get("/readyz").status == 200
+        """Return whether all workers serve. One of them answers a little before the last has begun."""
+        return self.service.get("/readyz").status == 200 and len(self.workers()) >= self._workers
 
     def _tell_janitor(self) -> None:
         running = [str(process.pid) for process in reversed(self._processes.values()) if process.running]

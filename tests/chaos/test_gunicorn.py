@@ -17,13 +17,12 @@ from stripe import WebhookSignature
 
 from stripe_mongo_sync.demo.client import NoAnswer
 from stripe_mongo_sync.demo.mongod import Mongod
-from stripe_mongo_sync.demo.stack import Stack
+from stripe_mongo_sync.demo.stack import WORKERS, Stack
 from tests.chaos.book import settle, storm
 from tests.chaos.load import ALLOWED
 from tests.support import eventually
 from tests.support.answers import at_once
 
-WORKERS = 2
 GOOD = b"RETENTION_DAYS=40\n"
 SLIPS = {
     "RETENTION_DAYS": b"RETENTION_DAYS=7\n",

@@ -11,7 +11,7 @@ from stripe import WebhookSignature
 
 from stripe_mongo_sync.demo.client import NoAnswer
 from stripe_mongo_sync.demo.mongod import Mongod, find_mongod
-from stripe_mongo_sync.demo.stack import ROOT, Stack
+from stripe_mongo_sync.demo.stack import ROOT, WORKERS, Stack
 from tests.support import eventually
 from tests.support.events import event
 
@@ -28,7 +28,7 @@ def mongod() -> Iterator[Mongod]:
 
 @pytest.fixture(scope="module")
 def stack(mongod: Mongod) -> Iterator[Stack]:
-    with Stack(mongodb=mongod.uri("waiting"), workers=2, threads=2) as running:
+    with Stack(mongodb=mongod.uri("waiting"), threads=2) as running:
         yield running
 
 
@@ -37,6 +37,11 @@ def answers(stack: Stack, path: str, status: int) -> bool:
         return stack.service.get(path).status == status
     except (OSError, NoAnswer):
         return False  # it does not listen yet
+
+
+def connected(stack: Stack) -> int:
+    """How often a worker has connected to MongoDB."""
+    return stack.process("gunicorn").log.read_text().count("connected to MongoDB")
 
 
 def webhook(stack: Stack) -> Any:
@@ -62,13 +67,13 @@ def test_without_mongodb_it_lives_says_503_to_all_and_connects_when_mongodb_come
     ]
     assert [(answer.status, answer.headers["Retry-After"]) for answer in refused] == [(503, "5")] * len(refused)
     assert all(answer.body["type"].endswith("/unavailable") for answer in refused)
-    workers = stack.workers()
-    assert len(workers) == 2
+    eventually(lambda: len(stack.workers()) == WORKERS, SOON)
+    workers, before = stack.workers(), connected(stack)
 
     mongod.restart()
 
-    for _ in range(20):  # both workers, whichever answers
-        eventually(lambda: answers(stack, "/readyz", 200), SOON)
+    eventually(lambda: connected(stack) == before + WORKERS, SOON)
+    eventually(lambda: answers(stack, "/readyz", 200), SOON)
     created = stack.service.post("/customers", {"username": "user@here.com"})
     assert (created.status, created.body["status"]) == (201, "active")
     gunicorn.check()
@@ -90,9 +95,9 @@ def test_a_database_that_cannot_be_trusted_is_told_by_readyz_until_it_is_mended(
     assert stack.service.post("/customers", {"username": "OTHER@here.com"}).status == 503
     assert "customers.username_key_1" in stack.process("gunicorn").log.read_text()
 
+    before = connected(stack)
     command = [sys.executable, "-m", "sync", "indexes"]
     subprocess.run(command, env=stack.environment, cwd=ROOT, check=True, timeout=60, capture_output=True)
 
-    for _ in range(20):
-        eventually(lambda: answers(stack, "/readyz", 200), SOON)
+    eventually(lambda: connected(stack) == before + WORKERS, SOON)
     assert stack.service.post("/customers", {"username": "OTHER@here.com"}).status == 409
