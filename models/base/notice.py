@@ -74,5 +74,7 @@ class NoticeOutbox(OwnRows):
         left = {"$filter": {"input": "$notices", "cond": {"$not": [{"$in": ["$$this.id", literal(read)]}]}}}
         # A row without notices must not have the field: see the condition of its index.
         rest = {"$cond": [{"$eq": [left, []]}, "$$REMOVE", left]}
-        where = {"_id": self.id, "notices.id": {"$in": read}}
-        return self.own_rows().update_one(where, [{"$set": {"notices": rest}}]).matched_count == 1
+        found = self.own_rows().find_one_and_update(
+            {"_id": self.id, "notices.id": {"$in": read}}, [{"$set": {"notices": rest}}], projection={"_id": 1}
+        )
+        return found is not None

@@ -59,7 +59,7 @@ class History(CommandListener):
 
 def _row(value: dict[str, Any] | None) -> dict[str, Any] | None:
     """Return the whole row of a reply; what is merged is asked for together with its time, under a name."""
-    return value.get("document", value) if value else None
+    return value.get("row", value) if value else None
 
 
 def told(heard: list[sync.Notice]) -> set[tuple[str, str]]:
