@@ -14,7 +14,6 @@ from mongoengine.base import BaseField
 from stripe_mongo_sync.models.base.lifecycle import Status
 from stripe_mongo_sync.models.base.resource import Resource
 from stripe_mongo_sync.models.rows.content import digest
-from stripe_mongo_sync.models.rows.scrub import scrub_row
 
 LIVE = (Status.PENDING, Status.ACTIVE)
 DEAD = ({"status": Status.DELETED}, {"status": Status.ROLLED_BACK, "stripe_id": None})
@@ -77,12 +76,10 @@ class StripeFields:
             return found  # not seen yet
         if not isinstance(snapshot, dict) or _digest(snapshot) != row.get("digest"):
             return [*found, "stripe"]  # an edited snapshot proves nothing about the other fields
-        id, is_erased = snapshot.get("id"), row.get("erased_at") is not None
+        id = snapshot.get("id")
         if isinstance(id, str) and id != row.get("stripe_id"):
             found.append("stripe_id")
         fields = cls.fields_from({**snapshot, "id": id or row.get("stripe_id")})
-        if is_erased:
-            fields = scrub_row(fields, ())
         unshown = [name for name in cls.resource.expand if name not in snapshot and row.get("lease") is not None]
         differs = (name for name, value in fields.items() if _text(row.get(name)) != _text(value))
         # A field that the due refresh will fill may still be as the caller sent it.

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from itertools import cycle, repeat
 from typing import Any
@@ -15,7 +16,9 @@ from pymongo.monitoring import CommandListener
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, created_kinds, kinds, present_kinds
 from stripe_mongo_sync.models.base.birth import DEFAULTS, adopted_fields
+from stripe_mongo_sync.models.base.document import SYNC_FIELDS
 from stripe_mongo_sync.models.rows.content import content
+from stripe_mongo_sync.models.rows.scrub import scrub_row
 from stripe_mongo_sync.sync.engine.observations import from_event
 from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.shop.erase import erase
@@ -115,6 +118,10 @@ def test_every_field_that_was_edited_is_named_and_no_document_passes_for_edited(
     assert len({kind for kind, _ in full}) > 30, "and many that are only mirrored"
     for (kind, id), row in [*rows().items(), *adopted()]:
         assert kinds()[kind].edited(row) == [], (kind, id, row)
+
+    for (kind, id), row in full.items():
+        erased = {**row, **scrub_row(row, SYNC_FIELDS), "erased_at": datetime.now(UTC)}
+        assert kinds()[kind].edited(erased) == [], (kind, id, erased)
 
     for (kind, _), row in full.items():
         edited = kinds()[kind].edited
@@ -240,6 +247,25 @@ def test_an_order_that_was_edited_follows_its_payment_again(world: World) -> Non
     told = {f"order {order.id} ({name})" for order, name in zip(orders, named, strict=True)}
     assert (report.counts["edited"], {*report.edited}) == (len(wrong), told)
     assert {row["payment_status"] for (kind, _), row in rows().items() if kind == "order"} == {"awaiting_payment"}
+    assert_in_sync(world)
+
+
+def test_a_status_that_was_edited_is_the_one_that_the_rest_of_the_row_has(world: World) -> None:
+    """A creation that ended unknown, and one that was refused: neither has an object."""
+    for name, fault in (("unknown@here.com", "cut_before"), ("refused@here.com", "decline")):
+        world.stripe.fault(fault, "POST /v1/customers", times=2)
+        with suppress(sync.Refused):
+            sync.create_customer(name)
+        world.stripe.clear_faults()
+    unknown, refused = Customer.objects.order_by("-username")
+    assert (unknown.status, refused.status) == ("pending", "rolled_back")
+    change("customer", unknown.id, {"status": WRONG})
+    change("customer", refused.id, {"status": "active"})
+
+    assert world.reconcile(full=True).counts["edited"] == 2
+
+    assert [each.fetch_latest().status for each in (unknown, refused)] == ["pending", "rolled_back"]
+    world.converge()
     assert_in_sync(world)
 
 

@@ -75,6 +75,24 @@ def test_what_an_owner_has_is_copied_by_a_backfill_and_by_a_full_comparison(
     assert (report.exit_code, ids(model)) == (0, theirs), report
 
 
+def test_whose_owner_was_edited_by_hand_is_read_under_the_owner_that_the_list_shows(world: World) -> None:
+    """Its path names the owner, and it has changed at Stripe since: the content that was stored is seen no more."""
+    owner = insert(world, "customer")
+    remote = insert(world, "card", customer=owner["id"], name="A")
+    world.advance(hours=1)
+    copy()
+    model = kinds()["card"]
+    (document,) = model.objects
+    model._get_collection().update_one({"_id": document.id}, {"$set": {"stripe.customer": "cus_Another"}})
+    world.stripe.insert("card", remote, name="B")
+
+    report = world.reconcile(full=True)
+
+    assert (report.counts["edited"], report.exit_code) == (1, 0), report
+    after = document.fetch_latest()
+    assert (after.status, after.stripe["customer"], after.stripe["name"]) == ("active", owner["id"], "B")
+
+
 def test_a_backfill_of_everything_takes_the_cards_of_every_customer_along(world: World, run: Run) -> None:
     made = cards(world, 3, each=2)
 
