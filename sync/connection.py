@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from stripe_mongo_sync.sync.stripe.gateway import Gateway
 
+WIRE_OF_6_0 = 17  # the version of the protocol that each version of MongoDB tells, without being asked for its own
 LISTENERS = (
     CommandListener,
     monitoring.ServerListener,
@@ -197,10 +198,9 @@ def open_database(settings: Settings, listeners: tuple[CommandListener, ...] = (
 
 
 def _looked_at(opened: Database[Any]) -> Found:
-    version = tuple(opened.client.server_info()["versionArray"][:2])
-    if version < (6, 0):
-        raise SyncError(f"MongoDB 6.0 or newer is needed; this is {version[0]}.{version[1]}.")
     hello = opened.client.admin.command("hello")
+    if hello["maxWireVersion"] < WIRE_OF_6_0:
+        raise SyncError(f"MongoDB 6.0 or newer is needed; this is {opened.client.server_info()['version']}.")
     if wrong := deviations(opened, State._get_collection(), hello):
         raise SyncError(f"MongoDB must be {'; '.join(wrong)}.")
     return look()

@@ -12,7 +12,7 @@ from typing import Any
 import stripe
 from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
-READS = {"find", "getMore", "aggregate", "count", "hello", "ping", "endSessions", "buildInfo"}
+READS = {"find", "getMore", "aggregate", "count", "hello", "ping", "endSessions", "buildinfo"}
 READS |= {"listIndexes", "listCollections", "dbStats"}
 
 

@@ -19,7 +19,6 @@ import requests
 import stripe
 from bson.errors import InvalidBSON
 from mongoengine.errors import InvalidDocumentError
-from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.database import Database
 from pymongo.errors import (
@@ -37,6 +36,7 @@ from stripe_mongo_sync.api.auth import configure_auth
 from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.models import Customer
 from stripe_mongo_sync.models.rows.database import OURS
+from stripe_mongo_sync.sync import connection
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.stripe.gateway import Gateway
@@ -294,11 +294,20 @@ RAISED: dict[str, Exception] = {
 }
 STEPS: list[tuple[Any, str]] = [
     (mongoengine, "connect"),
-    (MongoClient, "server_info"),
     (Database, "command"),
     (Database, "list_collections"),
     (Collection, "find"),
 ]
+
+
+def test_a_mongodb_that_is_too_old_is_refused_by_its_version(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As if this one were: what is demanded is more than it speaks."""
+    sync.disconnect()
+    monkeypatch.setattr(connection, "WIRE_OF_6_0", 1_000)
+
+    with pytest.raises(sync.SyncError, match=r"^MongoDB 6.0 or newer is needed; this is \d+\.\d+\.\d+\.$"):
+        sync.connect(world.read)
+    assert_nothing_is_open()
 
 
 @pytest.mark.parametrize("what", RAISED)

@@ -215,7 +215,7 @@ def test_a_start_that_dies_before_any_of_its_writes_is_begun_again(shop: World) 
         emptied()
         our_database().products.drop_index("key_1")
         sync.disconnect()
-        died = shop.fuse.kill(shop.start, len(effects) + 2)  # the first ends a session of before
+        died = shop.fuse.kill(shop.start, len(effects) + 1)
         effects.append(died)
 
         shop.start()
