@@ -37,7 +37,7 @@ STAGED = {
 }
 # Above every count of changes, so that no worker that read the row before takes it for unchanged.
 REVISION = Expression({"$toLong": {"$divide": [{"$toLong": "$$NOW"}, 1000]}})
-TWINS = {"$cond": [{"$isArray": "$orphans"}, "$orphans", []]}
+ORPHANS = {"$cond": [{"$isArray": "$orphans"}, "$orphans", []]}
 OTHERS = {"$and": [{"$eq": [{"$type": "$$this"}, "string"]}, {"$ne": ["$$this", "$stripe_id"]}]}
 TYPES: dict[type[BaseField], type] = {StringField: str, BooleanField: bool, IntField: int, DateTimeField: datetime}
 NEVER_NULL = ("created_at", "updated_at")
@@ -52,7 +52,7 @@ def _unlike(name: str, *types: str, missing: bool = True) -> Json:
 
 def rules(model: Model) -> list[Rule]:
     """Return what each row of this model satisfies, so that it can be read and changed, and is worked on in time."""
-    fields, own = model._fields.items(), {"$in": ["$stripe_id", TWINS]}
+    fields, own = model._fields.items(), {"$in": ["$stripe_id", ORPHANS]}
     parts = {name: field.document_type for name, field in fields if isinstance(field, EmbeddedDocumentField)}
     lists = [name for name, field in fields if isinstance(getattr(field, "field", None), EmbeddedDocumentField)]
     idle = {"lease": None, "review": None}
@@ -71,7 +71,7 @@ def rules(model: Model) -> list[Rule]:
         Rule(
             "orphans",
             {"$or": [_unlike("orphans", "array"), {"orphans": no_text}, {"orphans.0": SOME, "$expr": own}]},
-            Expression({"$filter": {"input": TWINS, "cond": OTHERS}}),
+            Expression({"$filter": {"input": ORPHANS, "cond": OTHERS}}),
         ),
         Rule("notices", _unlike("notices", "array", missing=False), Expression({"$cond": [True, "$$REMOVE", 0]})),
         Rule("lease", _unlike("lease", "date", "null", missing=False), from_now()),

@@ -159,7 +159,7 @@ JOURNEYS = [
     Journey("reconcile a lost request whose key is too old", reconciling("cut_before", hours=30)),
     Journey("reconcile a stored 500, nothing made", reconciling("500_before")),
     Journey("reconcile a stored 500, made all the same", reconciling("500_after")),
-    Journey("undo a late twin", reconciling("500_repair", late=True)),
+    Journey("undo a late orphan", reconciling("500_repair", late=True)),
 ]
 
 
@@ -182,7 +182,7 @@ ROWS: dict[str, tuple[str, ...]] = {
     "reconcile a lost request whose key is too old": ("45",),
     "reconcile a stored 500, nothing made": ("45",),
     "reconcile a stored 500, made all the same": ("14",),
-    "undo a late twin": ("45",),
+    "undo a late orphan": ("45",),
 }
 # What a refresh, a list and a run ask of a kind.
 SHOWN = ("path", "has_created_event", "listable", "expand", "parts", "moves_money_if")
@@ -198,7 +198,7 @@ EVERY_KIND = {  # and what else each of them asks
     ),
     "update, reply lost": ("readable_after_delete",),
     "delete, reply lost": ("deleted_while", "readable_after_delete"),
-    "undo a late twin": ("undo", "undo_blockers", "accepts_custom_id"),
+    "undo a late orphan": ("undo", "undo_blockers", "accepts_custom_id"),
 }
 
 

@@ -41,7 +41,7 @@ def hearing_of_a_payment(world: World, kind: str) -> Callable[[], object]:
 
 PAYMENT = Journey("hear of a payment", hearing_of_a_payment)
 ALWAYS = {  # the other journeys take minutes
-    *(("create", "order"), ("hear of a payment", "order"), ("undo a late twin", "customer")),
+    *(("create", "order"), ("hear of a payment", "order"), ("undo a late orphan", "customer")),
     *(("update", "customer"), ("delete", "customer"), ("create, reply lost", "customer")),
 }
 

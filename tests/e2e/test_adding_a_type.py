@@ -99,7 +99,7 @@ def test_the_type_of_the_page_is_added_by_what_the_page_says(project: Path, mong
         "tests/integration/models/test_catalogue.py",
         "tests/unit/test_structure.py",
     }
-    assert killed(passed) == {"create", "expire", "undo a late twin"}
+    assert killed(passed) == {"create", "expire", "undo a late orphan"}
 
 
 @pytest.mark.alike

@@ -127,7 +127,7 @@ def test_a_key_that_stripe_forgot_too_early_leaves_no_object_without_a_document(
     assert document is not None
     assert document.status == Status.ACTIVE or document.review is not None
     if heard and len(ready.made) == 2:
-        assert len(document.undone) == 1 or document.review is not None, "the twin is undone, or a person is asked"
+        assert len(document.undone) == 1 or document.review is not None, "the orphan is undone, or a person is asked"
     assert_in_sync(world, review=True)
 
 

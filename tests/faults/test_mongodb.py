@@ -147,11 +147,11 @@ JOURNEYS: dict[str, tuple[str, Callable[[World], Callable[[], Any]]]] = {
     "reconcile a lost request": ("73", lambda world: reconciling("cut_before")(world, "customer")),
     "reconcile a key too old": ("73", lambda world: reconciling("cut_after", hours=30)(world, "customer")),
     "give up a creation": ("73", lambda world: reconciling("500_before")(world, "customer")),
-    "undo a late twin": ("74", lambda world: reconciling("500_repair", late=True)(world, "customer")),
+    "undo a late orphan": ("74", lambda world: reconciling("500_repair", late=True)(world, "customer")),
 }
 
 
-DEEPLY = ("hear of a deletion", "reconcile a lost reply", "undo a late twin")
+DEEPLY = ("hear of a deletion", "reconcile a lost reply", "undo a late orphan")
 
 
 def journeys() -> Iterator[Any]:

@@ -51,7 +51,7 @@ def test_what_stripe_finishes_after_it_was_given_up_is_undone_or_left_to_a_perso
 
 
 @pytest.mark.parametrize("kind", every_type("46", has_created_event))
-def test_a_twin_that_was_undone_is_told_of_again_and_stays_undone(world: World, kind: str) -> None:
+def test_an_orphan_that_was_undone_is_told_of_again_and_stays_undone(world: World, kind: str) -> None:
     document = given_up(world, kind)
     letters = world.webhooks()
     world.deliver(letters)
@@ -71,7 +71,7 @@ def test_a_twin_that_was_undone_is_told_of_again_and_stays_undone(world: World, 
 
 @pytest.mark.parametrize("fault", UNDO_FAULTS)
 @pytest.mark.parametrize("kind", [p for p in every_type("78", has_created_event) if kinds()[p.values[0]].resource.undo])
-def test_whatever_becomes_of_an_undo_the_twin_is_not_left(world: World, kind: str, fault: str) -> None:
+def test_whatever_becomes_of_an_undo_the_orphan_is_not_left(world: World, kind: str, fault: str) -> None:
     document = given_up(world, kind)
     world.deliver()
     world.stripe.fault(fault, lambda request: request.method != "GET", times=2)
@@ -88,7 +88,7 @@ def test_whatever_becomes_of_an_undo_the_twin_is_not_left(world: World, kind: st
 
 
 @pytest.mark.fault("79")
-def test_a_twin_that_stripe_will_not_delete_is_archived_instead(world: World) -> None:
+def test_an_orphan_that_stripe_will_not_delete_is_archived_instead(world: World) -> None:
     document = given_up(world, "product")
     (remote,) = world.stripe.objects("product")
     world.stripe.dashboard.create("price", product=remote["id"], currency="eur", unit_amount=100)

@@ -101,7 +101,7 @@ MUTANTS = (
         steps=(4, 6, 7, 9),
     ),
     Mutant(
-        "ignores a late twin",
+        "ignores a late orphan",
         "models/base/merge.py",
         '({"$not": [mine]}, changed(orphaned))',
         '({"$not": [mine]}, ROOT)',

@@ -34,7 +34,7 @@ class Witness:
                     self._may_go(kind, path)
 
     def _may_go(self, kind: str, path: str, owner: ObjectId | None = None) -> None:
-        """Nothing goes at Stripe but what a document says is a twin, or is to be deleted."""
+        """Nothing goes at Stripe but what a document says is an orphan, or is to be deleted."""
         prefix = self._kinds[kind][1]
         stripe_id = path.removeprefix(f"{prefix}/").partition("/")[0]
         own = {"stripe_id": stripe_id, "$or": [{"operation.verb": {"$ne": None}}, {"status": "deleted"}]}

@@ -21,7 +21,7 @@ def assert_in_sync(world: World, *, review: bool = False) -> None:
         assert document.status != Status.PENDING, f"still pending: {story}"
         assert document.operation is None or document.status == Status.ROLLED_BACK, f"operation left: {story}"
         assert document.lease is None, f"still leased: {story}"
-        assert not document.orphans, f"twins left: {story}"
+        assert not document.orphans, f"orphans left: {story}"
         assert document.live == (document.status == Status.ACTIVE), story
         linked = document.stripe_id or not document.resource.path
         assert document.status == Status.ROLLED_BACK or linked, f"not linked: {story}"

@@ -183,7 +183,7 @@ def test_the_second_life_of_a_chosen_id_gets_a_document(world: World) -> None:
     assert_in_sync(world)
 
 
-def test_a_twin_that_is_kept_gets_a_document(world: World) -> None:
+def test_an_orphan_that_is_kept_gets_a_document(world: World) -> None:
     world.reconcile()
     world.stripe.fault("500_repair", method="POST")
     customer = sync.create_customer("user@here.com")
@@ -201,7 +201,7 @@ def test_a_twin_that_is_kept_gets_a_document(world: World) -> None:
     assert_in_sync(world)
 
 
-def test_a_twin_that_a_person_deletes_settles_the_review(world: World) -> None:
+def test_an_orphan_that_a_person_deletes_settles_the_review(world: World) -> None:
     world.reconcile()
     world.stripe.fault("500_repair", method="POST")
     customer = sync.create_customer("user@here.com")

@@ -64,7 +64,7 @@ def test_a_lost_reply_does_not_create_a_second_customer(world: World) -> None:
 
 
 @pytest.mark.fault("16")
-def test_a_late_twin_of_a_rolled_back_document_is_undone_at_stripe(world: World) -> None:
+def test_a_late_orphan_of_a_rolled_back_document_is_undone_at_stripe(world: World) -> None:
     world.stripe.fault("500_repair", method="POST", times=1)
     customer = sync.create_customer("user@here.com")
     assert customer.status == Status.PENDING

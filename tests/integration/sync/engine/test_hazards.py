@@ -152,12 +152,12 @@ def test_a_document_in_review_is_not_given_a_lease(world: World) -> None:
     assert (deferred.lease, deferred.review) == (None, "a test")
 
 
-def test_an_undone_twin_leaves_its_active_document_due_for_a_look(world: World) -> None:
+def test_an_undone_orphan_leaves_its_active_document_due_for_a_look(world: World) -> None:
     customer = sync.create_customer("user@here.com")
-    told = Customer.merge({"_id": customer.id}, existence_of("cus_twin", "test"))
-    assert (told.orphans, told.lease is not None) == (["cus_twin"], True)
+    told = Customer.merge({"_id": customer.id}, existence_of("cus_orphan", "test"))
+    assert (told.orphans, told.lease is not None) == (["cus_orphan"], True)
 
-    assert told.record_undo("cus_twin").lease is not None
+    assert told.record_undo("cus_orphan").lease is not None
 
     world.advance(minutes=5)
     world.converge()

@@ -679,14 +679,14 @@ def test_what_may_be_the_object_of_a_document_in_doubt_is_left_to_a_person(world
     assert customer.fetch_latest().review is not None
 
 
-def test_a_twin_that_is_to_be_undone_is_not_adopted(world: World) -> None:
+def test_an_orphan_that_is_to_be_undone_is_not_adopted(world: World) -> None:
     world.stripe.fault("500_before", method="POST")
     customer = sync.create_customer("user@here.com")
     world.advance(hours=1)
     world.converge()
     assert customer.fetch_latest().status == Status.ROLLED_BACK
-    twin = world.stripe.insert("customer", created=int(world.stripe.clock.now()) - 3600)
-    Customer._get_collection().update_one({"_id": customer.id}, {"$set": {"undone": [twin["id"]]}})
+    orphan = world.stripe.insert("customer", created=int(world.stripe.clock.now()) - 3600)
+    Customer._get_collection().update_one({"_id": customer.id}, {"$set": {"undone": [orphan["id"]]}})
 
     assert copy("customer").counts == {"twin": 1}
 

@@ -269,7 +269,7 @@ def test_a_status_that_was_edited_is_the_one_that_the_rest_of_the_row_has(world:
     assert_in_sync(world)
 
 
-def test_an_object_whose_id_was_edited_here_is_no_twin_and_keeps_its_document(world: World) -> None:
+def test_an_object_whose_id_was_edited_here_is_no_orphan_and_keeps_its_document(world: World) -> None:
     """Nothing of it is undone by what comes before the comparison; another document of it, adopted, gives way."""
     world.stripe.dashboard.create("customer", name="A")
     world.advance(hours=1)

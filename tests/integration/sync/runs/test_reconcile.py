@@ -271,7 +271,7 @@ def test_an_object_without_a_key_that_may_be_ours_puts_the_document_in_review(wo
 
 
 @pytest.mark.fault("51")
-def test_a_twin_on_which_money_hangs_is_left_to_a_person(world: World) -> None:
+def test_an_orphan_on_which_money_hangs_is_left_to_a_person(world: World) -> None:
     world.reconcile()
     world.stripe.fault("500_repair", method="POST")
     customer = sync.create_customer("user@here.com")
