@@ -135,7 +135,7 @@ def test_it_costs_one_request_for_a_hundred_objects(world: World) -> None:
 
 def test_a_second_one_finds_everything_the_same_and_changes_nothing(world: World, run: Run) -> None:
     stock(world, FEW)
-    run()
+    run("customer")
 
     with untouched(world, may_read=True):
         code, told = run("customer")
@@ -145,7 +145,7 @@ def test_a_second_one_finds_everything_the_same_and_changes_nothing(world: World
 
 def test_what_differs_follows_stripe_without_a_request_of_its_own(world: World) -> None:
     stock(world, 150)
-    copy()
+    copy("customer")
     world.advance(hours=1)
     for customer in Customer.objects:
         world.stripe.dashboard.update("customer", customer.stripe_id, name="Edited")
@@ -295,9 +295,9 @@ def test_a_kind_that_is_done_is_not_read_again_by_the_same_backfill(world: World
 
 def test_one_that_was_finished_begins_anew(world: World) -> None:
     stock(world, FEW)
-    copy()
+    copy("customer")
 
-    told = copy()
+    told = copy("customer")
 
     assert (told.resumed, told.counts["same"]) == (False, FEW)
 
@@ -305,9 +305,9 @@ def test_one_that_was_finished_begins_anew(world: World) -> None:
 def test_restart_begins_anew(world: World, run: Run) -> None:
     stock(world, SEVERAL)
     with pytest.raises(KeyboardInterrupt):
-        copy(on_progress=killed_after(2))
+        copy("customer", on_progress=killed_after(2))
 
-    _, told = run("--restart")
+    _, told = run("customer --restart")
 
     assert (told["resumed"], told["counts"]) == (False, {"same": 200, "adopt": 30})
 
@@ -404,7 +404,7 @@ def test_two_at_once_are_as_good_as_one(world: World) -> None:
     stock(world, SEVERAL)
     stock(world, SEVERAL, "product")
 
-    told = at_once(2, lambda number: copy())
+    told = at_once(2, lambda number: copy("customer", "product"))
 
     assert [one.exit_code for one in told] == [0, 0]
     assert_copied(world)
@@ -716,7 +716,7 @@ def test_a_bad_object_is_reported_and_the_rest_is_copied(world: World, run: Run,
     made = world.stripe.insert("customer", created=int(world.stripe.clock.now()) - 4000, **bad)
     stock(world, 3, "product")
 
-    code, told = run()
+    code, told = run("customer product")
 
     assert (code, told["finished"], told["unseen"]) == (1, True, [])
     assert told["counts"] == {"adopt": 123, "failed": 1}
@@ -732,16 +732,16 @@ def test_a_bad_object_is_not_forgotten_by_a_kill(world: World, run: Run) -> None
     stock(world, SEVERAL)
     world.stripe.insert("customer", created=int(world.stripe.clock.now()) - 3700, **BAD["number"])
     with pytest.raises(KeyboardInterrupt):
-        copy(on_progress=killed_after(2))
+        copy("customer", on_progress=killed_after(2))
 
-    code, told = run()
+    code, told = run("customer")
 
     assert (code, len(told["troubles"]), told["counts"]["failed"]) == (1, 1, 1)
 
 
 def test_one_that_has_a_document_and_cannot_be_kept_any_more_is_reported(world: World) -> None:
     remotes = stock(world, 120)
-    copy()
+    copy("customer")
     bad = remotes[50]["id"]
     world.advance(hours=1)
     world.stripe.insert("customer", {**remotes[50], **BAD["number"]})
