@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from stripe_mongo_sync.sync.stripe.gateway import Gateway
 
-WIRE_OF_6_0 = 17  # the version of the protocol that each version of MongoDB tells, without being asked for its own
+WIRE_OF_6_0 = 17  # the wire protocol of MongoDB 6.0; `hello` returns that of the server
 LISTENERS = (
     CommandListener,
     monitoring.ServerListener,

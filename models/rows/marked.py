@@ -1,4 +1,4 @@
-"""A collection of MongoDB's driver that shows only our rows, and fails as the rest of the driver does."""
+"""A collection of MongoDB's driver, reduced to the rows with our mark. `OwnRows.own_rows()` returns it."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -16,10 +16,10 @@ THERE = {"$exists": True}
 
 @contextmanager
 def _unmet_write_concern() -> Iterator[None]:
-    """Raise WriteConcernError where the driver (4.20) ends with an AttributeError.
+    """Raise WriteConcernError in place of the driver's AttributeError (pymongo 4.20).
 
-    It adds labels to the error of a write that the majority may not get, as at a failover. But with a decoder of ours,
-    or where it leaves rows raw, it has read that error into a document that nothing can be added to.
+    When a write may not reach the majority, as at a failover, the driver adds labels to the error of MongoDB.
+    With a decoder like ours, or for raw rows, it has read that error as a document that cannot be changed.
     """
     try:
         yield

@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from stripe_mongo_sync.demo.mongod import Mongod
 from stripe_mongo_sync.demo.stack import Stack
 from tests.chaos.book import settle, storm
-from tests.chaos.failpoints import WRITES, failing
+from tests.chaos.failpoints import WRITES, cut_after_writes, failing
 from tests.chaos.load import ALLOWED
 
 ANSWERED = 7.0  # seconds within which anybody is told that MongoDB cannot be asked; its own limit is 5
@@ -84,11 +86,21 @@ def test_connections_that_mongodb_closes(stack: Stack, mongod: Mongod) -> None:
     assert load.told <= ALLOWED
 
 
+def called_failed(uri: str) -> AbstractContextManager[None]:
+    return failing(uri, WRITES, 0.1, writeConcernError=SHUTDOWN, errorLabels=["RetryableWriteError"])
+
+
+def unanswered(uri: str) -> AbstractContextManager[None]:
+    return cut_after_writes(uri, 0.1)
+
+
 @pytest.mark.fault("105")
-def test_commands_that_mongodb_did_and_the_driver_repeats(stack: Stack, mongod: Mongod) -> None:
-    how = {"writeConcernError": SHUTDOWN, "errorLabels": ["RetryableWriteError"]}
-    with storm(stack, clients=6, seed=106) as load, failing(mongod.uri("admin"), WRITES, 0.1, **how):
-        load.goes_on(60)
+@pytest.mark.parametrize("fail", [called_failed, unanswered])
+def test_commands_that_mongodb_did_and_the_driver_repeats(
+    stack: Stack, mongod: Mongod, fail: Callable[[str], AbstractContextManager[None]]
+) -> None:
+    with storm(stack, clients=6, seed=106) as load, fail(mongod.uri("admin")):
+        load.goes_on(30)
 
     settle(stack, load)
     assert load.told <= ALLOWED
