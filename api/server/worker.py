@@ -102,10 +102,13 @@ class Worker(ThreadWorker):
         self._wait(Connection(self.cfg, accepted, address, listener.getsockname()), self.heads)
 
     def _make_room(self) -> bool:
-        """Close one connection, best one that was answered or is silent; return whether there was one."""
-        silent = self.heads.first(waiting=QUIET)
-        others = self.closing.first() or silent or self.idle.first() or self.answers.first()
-        dropped = others or self.heads.first() or self.bodies.first()
+        """Close one connection: one that was answered or is silent, else one of the largest crowd, the longest waiting.
+
+        So strangers who keep coming displace each other, not the few connections that are used again and again.
+        """
+        crowds = (self.idle, self.answers, self.heads, self.bodies)
+        largest = max(crowds, key=lambda place: len(place.waiting))
+        dropped = self.closing.first() or self.heads.first(waiting=QUIET) or largest.first()
         if dropped is not None:
             self._drop(dropped)
         return dropped is not None
