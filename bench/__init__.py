@@ -1,1 +1,1 @@
-"""Benchmarks. Each compares the service with a baseline: one durable write to the same MongoDB."""
+"""Benchmarks. Each compares the service with a baseline, one durable write to the same MongoDB, or with a peer."""

@@ -1,17 +1,20 @@
-"""`python -m bench [webhooks | create | reconcile | backfill | backlog] [--quick]`: measures, and prints tables."""
+"""`python -m bench [webhooks | peers | create | reconcile | backfill | backlog] [--quick]`: measures, prints tables."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 
-from stripe_mongo_sync.bench import backfill, backlog, create, reconcile, webhooks
+from stripe_mongo_sync.bench import backfill, backlog, create, peers, reconcile, webhooks
 
 BENCHMARKS: dict[str, Callable[..., Iterator[str]]] = {
     "webhooks": webhooks.run,
+    "peers": peers.run,
     "create": create.run,
     "reconcile": reconcile.run,
     "backfill": backfill.run,
     "backlog": backlog.run,
 }
+LOAD = ("rounds", "events", "connections")
+OPTIONS = {"webhooks": LOAD, "peers": LOAD, "reconcile": ("documents",)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,11 +27,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--documents", type=int, metavar="N", help="the number of active documents when reconcile is measured"
     )
+    load = parser.add_argument_group("the load of webhooks and peers")
+    load.add_argument("--rounds", type=int, metavar="N", help="rounds whose median is printed")
+    load.add_argument("--events", type=int, metavar="N", help="events of a round")
+    load.add_argument("--connections", type=int, nargs="+", metavar="N", help="numbers of connections, each measured")
     given = parser.parse_args(arguments)
     if unknown := set(given.names) - BENCHMARKS.keys():
         parser.error(f"there is no benchmark called {', '.join(sorted(unknown))}")
     for name in given.names or BENCHMARKS:
-        options = {"documents": given.documents} if name == "reconcile" and given.documents else {}
+        options = {option: value for option in OPTIONS.get(name, ()) if (value := getattr(given, option))}
         for printed in BENCHMARKS[name](quick=given.quick, **options):
             print(printed, end="\n\n", flush=True)
     return 0

@@ -42,6 +42,24 @@ def cpu_seconds(*pids: int) -> float:
     return used / TICK
 
 
+def cpu_seconds_below(pid: int) -> float:
+    """Return the processor time so far of a process and of all that it started, ended ones too."""
+    times: dict[int, int] = {}
+    children: dict[int, list[int]] = {}
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            after_name = path.read_text().rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended
+        found = int(path.parent.name)
+        times[found] = sum(int(each) for each in after_name[11:15])  # its own, and of children that it waited for
+        children.setdefault(int(after_name[1]), []).append(found)
+    below = [pid]
+    for each in below:
+        below += children.get(each, [])
+    return sum(times[each] for each in below) / TICK
+
+
 def peak_memory(pid: int) -> float:
     """Return the peak memory of a process in MB, or 0 if it has ended."""
     try:

@@ -1,20 +1,24 @@
 """`python -m bench` runs, prints its tables, and finds every question answered by an index. No time is asserted."""
 
+import os
+import re
 import subprocess
 import sys
 
 import pytest
 
 from stripe_mongo_sync.bench.__main__ import main
+from stripe_mongo_sync.bench.sync_engine import missing
 from stripe_mongo_sync.demo.mongod import find_mongod
 from stripe_mongo_sync.demo.stack import ROOT
 
 pytestmark = pytest.mark.skipif(not find_mongod(), reason="there is no MongoDB to measure")
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+def bench(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "bench", *arguments]
     return subprocess.run(
-        [sys.executable, "-m", "bench", *arguments], cwd=ROOT, capture_output=True, text=True, check=False
+        command, cwd=ROOT, capture_output=True, text=True, check=False, env={**os.environ, **environment}
     )
 
 
@@ -22,14 +26,34 @@ def test_webhooks_and_creations_are_told_beside_the_floor() -> None:
     done = bench("webhooks", "create", "--quick")
 
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("÷ baseline") == 6, "two columns of each table"
+    assert done.stdout.count("÷ baseline") == 10, "two columns of each table"
     lines = done.stdout.splitlines()
     for row, times in (
-        ("baseline: one durable write", 3),
-        *((row, 1) for row in ("customer.updated", "customer.created, confirms", "a duplicate")),
+        ("baseline: one durable write", 5),
+        ("customer.updated", 3),
+        *((row, 1) for row in ("customer.created, confirms", "a duplicate", "all about one", "sales: four types")),
         *((row, 2) for row in ("the emulator alone", "POST /customers", "in process")),
     ):
         assert sum(line.startswith(row) for line in lines) == times, row
+
+
+def test_a_machine_without_the_peer_is_told_what_it_lacks() -> None:
+    done = bench("peers", "--quick", PATH="")
+
+    assert done.returncode == 0, done.stderr
+    assert "npm, with node 20 or newer" in done.stdout
+    assert "per second" not in done.stdout
+
+
+@pytest.mark.long
+@pytest.mark.skipif(bool(missing()), reason="the peer cannot be run here")
+def test_each_subject_is_measured_beside_the_others_and_proves_its_writes() -> None:
+    done = bench("peers", "--quick", "--connections", "16", "64")
+
+    assert done.returncode == 0, done.stderr
+    rows = re.findall(r"^(.+), (16|64) connections +[\d,]+ ", done.stdout, re.MULTILINE)
+    told = ("stripe-mongo-sync", "sync-engine, 1 process", "sync-engine, 2 processes")
+    assert rows == [(name, number) for number in ("16", "64") for name in told]
 
 
 def test_no_question_of_reconcile_or_of_a_request_is_answered_by_a_scan() -> None:
