@@ -11,7 +11,7 @@ from pkgutil import iter_modules
 from stripe_mongo_sync.checkout import alias
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.embedded import Operation
-from stripe_mongo_sync.models.base.lifecycle import Status
+from stripe_mongo_sync.models.base.facts import Status
 from stripe_mongo_sync.models.base.registry import created_kinds, kinds, present_kinds
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.checkout_session import CheckoutSession

@@ -18,7 +18,7 @@ from mongoengine import DateTimeField, ListField, ObjectIdField, StringField
 from pymongo import IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from stripe_mongo_sync.models.base.forgotten import remembers
+from stripe_mongo_sync.models.base.birth import remembers
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
 from stripe_mongo_sync.models.rows.database import database

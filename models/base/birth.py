@@ -6,15 +6,14 @@ Each is one insert, which can neither replace nor restore a document.
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Protocol, Self, TypeVar
 
 from bson import ObjectId
 from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
-from stripe_mongo_sync.models.base.forgotten import forgotten
-from stripe_mongo_sync.models.base.lifecycle import Status, new_operation
-from stripe_mongo_sync.models.base.merge import Observation
+from stripe_mongo_sync.models.base.facts import Observation, Status
+from stripe_mongo_sync.models.base.lifecycle import new_operation
 from stripe_mongo_sync.models.base.notice import append_notices, initial_notice
 from stripe_mongo_sync.models.base.queries import DocumentQueries
 from stripe_mongo_sync.models.base.whose import owners, uses
@@ -23,6 +22,35 @@ from stripe_mongo_sync.models.rows.scrub import scrub_row
 from stripe_mongo_sync.models.rows.sure import sure
 
 log = logging.getLogger("stripe_mongo_sync")
+
+
+class Memory(Protocol):
+    """The class that knows who was erased."""
+
+    @classmethod
+    def concerns(cls, ids: set[str]) -> bool:
+        """Whether any of these objects belongs to a person who was erased."""
+
+    @classmethod
+    def include_if_related(cls, owners: set[str], more: set[str]) -> bool:
+        """Whether one of the `owners` belongs to a person who was erased; if so, record that `more` does, too."""
+
+
+Remembering = TypeVar("Remembering", bound=type[Memory])
+
+_memory: type[Memory] | None = None
+
+
+def remembers(memory: Remembering) -> Remembering:
+    """Register the class that knows who was erased."""
+    global _memory
+    _memory = memory
+    return memory
+
+
+def forgotten() -> type[Memory]:
+    """Return that class. Raises Impossible while none is registered, so that nothing is inserted without it."""
+    return sure(_memory)
 
 
 class Birth(DocumentQueries):

@@ -25,11 +25,13 @@ from mongoengine import (
 from pymongo import DESCENDING, IndexModel, ReturnDocument
 
 from stripe_mongo_sync.models.base.birth import Birth
+from stripe_mongo_sync.models.base.decision import merge
 from stripe_mongo_sync.models.base.embedded import Failure, JsonField, Operation, Request, Undoing
-from stripe_mongo_sync.models.base.lifecycle import Lifecycle, Status, claimed
-from stripe_mongo_sync.models.base.merge import Observation, merge_pipeline
+from stripe_mongo_sync.models.base.facts import Facts, Observation, Status, facts_of
+from stripe_mongo_sync.models.base.lifecycle import Lifecycle, claimed
 from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices
 from stripe_mongo_sync.models.base.resource import Resource, register
+from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import Broken, claim_each, tell_log
 from stripe_mongo_sync.models.rows.clock import LEASE, from_now, literal
 from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING, SOME
@@ -138,9 +140,9 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
         """
         return self._update({}, by, notices, changes)
 
-    def hold(self, **changes: Any) -> Self | None:
+    def hold(self, by: str = "", /, **changes: Any) -> Self | None:
         """Apply `changes` if the document is unchanged since it was claimed and the lease still runs; else None."""
-        return self._update({"$expr": {"$gt": ["$lease", from_now()]}}, "", (), changes)
+        return self._update({"$expr": {"$gt": ["$lease", from_now()]}}, by, (), changes)
 
     def _update(self, fence: dict[str, Any], by: str, notices: Sequence[str], changes: dict[str, Any]) -> Self | None:
         news, named = list(notices), self.resource.notices
@@ -171,29 +173,30 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
         return sure(self.lease) - LEASE
 
     @classmethod
-    def merge(cls, where: dict[str, Any], evidence: Observation) -> Self | None:
+    def merge(cls, where: dict[str, Any], seen: Observation, held: Self | None = None) -> Self | None:
         """Merge an observation into the document that `where` selects, in any status; None if there is none.
 
-        Atomic, idempotent, in any order: API replies, webhooks and reconcile all use it. Raises DuplicateKeyError when
-        another live document has that object.
+        Idempotent, in any order: API replies, webhooks and reconcile all use it. It decides by what it read, and
+        decides again if another writer was faster. Whoever holds the document's lease, and read it before, passes it as
+        `held`: while the lease runs and nobody changed it, nothing is read. Raises DuplicateKeyError when another live
+        document has that object.
         """
-        found = cls.own_rows().find_one_and_update(
-            where,
-            merge_pipeline(evidence, LEASE, cls.resource.notice_of),
-            projection={"_id": 0, "row": "$$ROOT", "now": "$$NOW"},
-            sort=[("live", DESCENDING)]
-            if cls.resource.accepts_custom_id
-            else None,  # a chosen id may have had an earlier object
-            return_document=ReturnDocument.AFTER,
-        )
-        if found is None:
-            return None
-        # A write that the driver repeats, after a failover, returns the row as it is: MongoDB has no projection for it.
-        document = cls._from_son(found.get("row", found))
-        document.as_of = found.get("now")
-        if document.moved_by == evidence.source and document.stripe_id == evidence.stripe_id:
-            log.info("%s %s → %s (%s)", cls.resource.kind, document.id, document.status, evidence.source)
-        return document
+        if held is not None and (changes := merge(held.facts(held.updated_at), seen)) is not None:
+            merged = held.hold(seen.source, **changes)
+            if merged is not None:
+                return merged
+        # A chosen id may have had an earlier object.
+        first = [("live", DESCENDING)] if cls.resource.accepts_custom_id else None
+        while (
+            found := cls.own_rows().find_one(where, {"_id": 0, "row": "$$ROOT", "at": "$$NOW"}, sort=first)
+        ) is not None:
+            document = cls._from_son(found["row"])
+            changes = merge(document.facts(found["at"] + clock.TEST_OFFSET), seen)
+            merged = document if changes is None else document.update_if_unchanged(seen.source, **changes)
+            if merged is not None:
+                merged.as_of = found["at"]
+                return merged
+        return None
 
     def erase(self) -> Self | None:
         """Remove all personal data from a document that is at rest; return None if it changed meanwhile."""
@@ -235,12 +238,13 @@ class SyncedDocument(Lifecycle, NoticeOutbox, Birth):
 
     # --- questions ---
 
+    def facts(self, now: datetime, installation: str | None = None) -> Facts:
+        """Return what the decisions read of this document at a time of MongoDB's; `installation` is this database's."""
+        return facts_of(self.resource, self, now, installation)
+
     def is_as(self, evidence: Observation) -> bool:
         """Whether this document has the content of the observation; of an erased document, what may stay of it."""
-        seen = evidence.digest if self.erased_at is None else evidence.scrubbed_digest
-        shown, stored = evidence.remote or {}, self.stripe or {}
-        lacks = any(name in shown and name not in stored for name in self.resource.expand)  # not requested before
-        return seen is not None and self.digest == seen and not lacks
+        return self.facts(self.updated_at).is_as(evidence)
 
     @property
     def path(self) -> str:

@@ -4,21 +4,11 @@ A caller that gets None reads the document again, and then decides again.
 """
 
 from datetime import timedelta
-from enum import StrEnum
 from typing import Any, Self
 
-from stripe_mongo_sync.models.base.merge import Observation
+from stripe_mongo_sync.models.base.facts import Observation, Status
 from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now
 from stripe_mongo_sync.models.rows.scrub import scrub_row
-
-
-class Status(StrEnum):
-    """The status of a document."""
-
-    PENDING = "pending"  # written here; Stripe may or may not have it
-    ACTIVE = "active"  # linked: `stripe_id` is known
-    ROLLED_BACK = "rolled_back"  # a tombstone: its key still identifies an object that Stripe creates late
-    DELETED = "deleted"  # deleted at Stripe
 
 
 def new_operation(operation: dict[str, Any]) -> Expression:

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Self
 
 from bson import ObjectId
 
-from stripe_mongo_sync.models.base.lifecycle import Status
+from stripe_mongo_sync.models.base.facts import Status
 from stripe_mongo_sync.models.base.resource import Resource, is_id
 from stripe_mongo_sync.models.base.stripe_fields import StripeFields
 from stripe_mongo_sync.models.rows.clock import from_now

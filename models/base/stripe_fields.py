@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from mongoengine import EmbeddedDocumentField, ListField
 from mongoengine.base import BaseField
 
-from stripe_mongo_sync.models.base.lifecycle import Status
+from stripe_mongo_sync.models.base.facts import Status
 from stripe_mongo_sync.models.base.resource import Resource
 from stripe_mongo_sync.models.rows.content import digest
 

@@ -18,6 +18,19 @@ class Expression(dict[str, Any]):
     """An aggregation expression, as opposed to a value: `literal` leaves it as it is."""
 
 
+class FromNow(Expression):
+    """The expression of MongoDB's time, a delay from now. `evaluated` gives its value at a time that is known."""
+
+    def __init__(self, delay: timedelta) -> None:
+        super().__init__({"$add": ["$$NOW", int((delay + TEST_OFFSET).total_seconds() * 1000)]})
+        self.delay = delay
+
+
+def evaluated(value: Any, now: datetime) -> Any:
+    """Return what a new value of a field is, if the update is made at `now`."""
+    return now + value.delay if isinstance(value, FromNow) else value
+
+
 def literal(value: Any) -> Any:
     """Return `value` so that MongoDB cannot read it as an expression.
 
@@ -26,10 +39,9 @@ def literal(value: Any) -> Any:
     return value if isinstance(value, Expression) else {"$literal": value}
 
 
-def from_now(delta: timedelta = timedelta()) -> Expression:
-    """Return the expression for the server's time, `delta` from now."""
-    milliseconds = int((delta + TEST_OFFSET).total_seconds() * 1000)
-    return Expression({"$add": ["$$NOW", milliseconds]})
+def from_now(delay: timedelta = timedelta()) -> FromNow:
+    """Return the expression for the server's time, `delay` from now."""
+    return FromNow(delay)
 
 
 def overdue(at: datetime) -> dict[str, Any]:

@@ -10,9 +10,10 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.models.base.decision import RemoteState
+from stripe_mongo_sync.models.base.facts import IN_FLIGHT_LIMIT
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.converge import IN_FLIGHT_LIMIT, RemoteState
 from stripe_mongo_sync.sync.engine.observations import request_key
 from stripe_mongo_sync.sync.engine.refresh import carries_correlation_id, resembles
 from stripe_mongo_sync.sync.errors import CannotReadStripe

@@ -1,11 +1,13 @@
 """Observations: what an event, a reply or a list page shows of one object, and how a document merges it."""
 
+from datetime import datetime
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import SyncedDocument
-from stripe_mongo_sync.models.base.merge import Observation
+from stripe_mongo_sync.models.base.decision import leaves_doubt
+from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.base.resource import Resource, is_deleted, shortened
 from stripe_mongo_sync.models.rows.content import kept
 from stripe_mongo_sync.sync.engine.references import referring
@@ -68,7 +70,11 @@ def _moment(resource: Resource, event: dict[str, Any], gone: bool) -> int:
 
 
 def from_reply(
-    model: Model, reply: Reply, completed_key: str | None = None, problem: dict[str, Any] | None = None
+    model: Model,
+    reply: Reply,
+    completed_key: str | None = None,
+    problem: dict[str, Any] | None = None,
+    lease: datetime | None = None,
 ) -> Observation:
     """Return a reply's observation. A reply that is replayed, incomplete, or in another API version than ours (its
     operation was staged before an upgrade) proves the id, but shows no content.
@@ -83,6 +89,7 @@ def from_reply(
         deleted=reply.gone,
         completed_key=completed_key,
         problem=problem,
+        lease=lease,
     )
 
 
@@ -118,15 +125,21 @@ def request_key(event: dict[str, Any]) -> str | None:
 
 
 def merge_observation(
-    model: Model, where: dict[str, Any], evidence: Observation, *, hearsay: bool = False
+    model: Model,
+    where: dict[str, Any],
+    evidence: Observation,
+    *,
+    hearsay: bool = False,
+    held: SyncedDocument | None = None,
 ) -> SyncedDocument | None:
     """Merge `evidence` into the document that `where` selects, and return that document, or None if there is none.
 
     If an unused adopted document has the object, it is removed in favor of the document whose key created the object.
-    A reply is `hearsay`: against a document that created the object itself, it raises DuplicateKeyError.
+    A reply is `hearsay`: against a document that created the object itself, it raises DuplicateKeyError. `held` is the
+    document as the caller read it, who holds its lease.
     """
     try:
-        return model.merge(where, evidence)
+        return model.merge(where, evidence, held)
     except DuplicateKeyError:
         holder = model.objects(stripe_id=evidence.stripe_id, live=True).first()
         if hearsay and holder is not None and holder.key is not None:
@@ -146,12 +159,7 @@ def referenced(document: SyncedDocument) -> bool:
 
 def needs_refresh(document: SyncedDocument, evidence: Observation) -> bool:
     """Whether the document's content is still in doubt after it has merged `evidence`."""
-    return (
-        document.stripe_id == evidence.stripe_id
-        and bool(document.live)
-        and not document.is_as(evidence)
-        and not (evidence.event and evidence.latest < (document.seen_at or 0))
-    )
+    return leaves_doubt(document.facts(document.updated_at), evidence)
 
 
 def is_new_incarnation(document: SyncedDocument, remote: dict[str, Any]) -> bool:

@@ -6,11 +6,11 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import Status, SyncedDocument
-from stripe_mongo_sync.models.base.merge import Observation
+from stripe_mongo_sync.models.base.decision import RemoteState
+from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
-from stripe_mongo_sync.sync.engine.converge import RemoteState
 from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation, needs_refresh
 from stripe_mongo_sync.sync.engine.refresh import read_remote, refresh
 from stripe_mongo_sync.sync.errors import CannotReadStripe
@@ -110,9 +110,11 @@ def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None 
     With a `problem` the card was declined, but the payment exists and may be confirmed again.
     """
     model = type(document)
-    evidence = from_reply(model, reply, completed_key=sure(document.operation).key, problem=problem)
+    key = sure(document.operation).key
+    evidence = from_reply(model, reply, completed_key=key, problem=problem, lease=document.lease)
     try:
-        linked = merge_observation(model, {"_id": document.id}, evidence, hearsay=True) or document.fetch_latest()
+        linked = merge_observation(model, {"_id": document.id}, evidence, hearsay=True, held=document)
+        linked = linked or document.fetch_latest()
     except DuplicateKeyError:
         anothers = Unknown(
             f"Stripe's answer is about something else ({evidence.stripe_id}, which another document made)"

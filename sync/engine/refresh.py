@@ -9,13 +9,13 @@ from datetime import timedelta
 from typing import Any
 
 from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models.base.decision import RemoteState
 from stripe_mongo_sync.models.base.resource import shortened
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.content import has_links
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.belonging import clock_of, went_along
-from stripe_mongo_sync.sync.engine.converge import RemoteState
 from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation
 from stripe_mongo_sync.sync.errors import CannotReadStripe
 from stripe_mongo_sync.sync.stripe.answers import Reply

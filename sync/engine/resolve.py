@@ -5,20 +5,14 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models.base.decision import Remedy, RemoteState, diagnose
+from stripe_mongo_sync.models.base.facts import KEY_REPLAY_WINDOW, MAX_EVENT_DISTANCE
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import from_now
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.belonging import CLOCK, let_go
 from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
-from stripe_mongo_sync.sync.engine.converge import (
-    KEY_REPLAY_WINDOW,
-    MAX_EVENT_DISTANCE,
-    Facts,
-    Remedy,
-    RemoteState,
-    diagnose,
-)
 from stripe_mongo_sync.sync.engine.find import Finder
 from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation, needs_refresh
 from stripe_mongo_sync.sync.engine.push import push
@@ -57,14 +51,14 @@ def resolve(
     the document's lease is changed.
     """
     if composed := COMPOSITES.get(document.resource.kind):
-        foreign = Facts(document, now, current().installation).other_installation
+        foreign = document.facts(now, current().installation).other_installation
         run.counts[Remedy.REVIEW if foreign else Remedy.FOLLOW] += 1
         if not run.dry:
             document.send_to_review(_clone(document)) if foreign else composed.push(document)
         return
     (remote_state, reply), found = seen, None
     for _ in range(ROUNDS):
-        remedy = diagnose(Facts(document, now, current().installation), remote_state)
+        remedy = diagnose(document.facts(now, current().installation), remote_state)
         match remedy:
             case Remedy.FIND:
                 remote_state, found = _find(document, run, now)
@@ -141,7 +135,7 @@ def _do(
             document.send_to_review(reason, missing_since=from_now())
             log.warning("%s %s needs an operator: %s", document.resource.kind, document.id, reason)
         case Remedy.REVIEW:
-            foreign = Facts(document, now, current().installation).other_installation
+            foreign = document.facts(now, current().installation).other_installation
             reason = _clone(document) if foreign else found or _no_result(document)
             document.send_to_review(reason)
             log.warning("%s %s needs an operator: %s", document.resource.kind, document.id, reason)

@@ -5,11 +5,11 @@ from functools import cached_property
 
 from stripe_mongo_sync.models import SyncedDocument, Undo, created_kinds
 from stripe_mongo_sync.models.base.embedded import Call
+from stripe_mongo_sync.models.base.facts import KEY_REPLAY_WINDOW
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.converge import KEY_REPLAY_WINDOW
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.about import of_id

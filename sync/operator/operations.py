@@ -10,6 +10,8 @@ from bson import ObjectId
 from mongoengine import Document
 
 from stripe_mongo_sync.models import Event, Status, SyncedDocument, present_kinds
+from stripe_mongo_sync.models.base.decision import RemoteState
+from stripe_mongo_sync.models.base.facts import IN_FLIGHT_LIMIT
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock
@@ -18,7 +20,6 @@ from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
-from stripe_mongo_sync.sync.engine.converge import IN_FLIGHT_LIMIT, RemoteState
 from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation
 from stripe_mongo_sync.sync.engine.refresh import read_remote
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve

@@ -13,7 +13,7 @@ from typing import Any
 from pymongo.errors import OperationFailure, PyMongoError
 
 from stripe_mongo_sync.models import Status, SyncedDocument
-from stripe_mongo_sync.models.base.merge import Observation
+from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each

@@ -10,7 +10,7 @@ from typing import Any
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import Event, Status, SyncedDocument
-from stripe_mongo_sync.models.base.merge import Observation
+from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
 from stripe_mongo_sync.sync.engine.observations import from_event

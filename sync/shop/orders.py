@@ -21,7 +21,6 @@ from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine import saga
 from stripe_mongo_sync.sync.engine.composite import COMPOSITES, NEEDED, Composition, follows
-from stripe_mongo_sync.sync.engine.converge import Facts
 from stripe_mongo_sync.sync.engine.push import finish_operation
 from stripe_mongo_sync.sync.engine.push import push as push_payment
 from stripe_mongo_sync.sync.errors import InProgress, NotFound, Refused, Unavailable
@@ -136,7 +135,7 @@ def _stage(order: Order) -> None:
     operation = sure(order.operation)
     model, planned = payment_model(order), operation.params
     try:
-        if Facts(order, clock.now(), current().installation).replayable:
+        if order.facts(clock.now()).replayable:
             push_payment(model.stage(planned["values"], planned["operation"], id=order.payment_id, request=None))
         else:
             told = "It was not created in time, and does not exist at Stripe."

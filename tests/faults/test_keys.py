@@ -10,7 +10,7 @@ import stripe as stripe_python
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Price, Product, Status, kinds
-from stripe_mongo_sync.models.base.merge import Observation
+from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.rows.content import digest
 from tests.faults.calls import Call, Told, every_type, has_created_event
 from tests.support.in_sync import assert_in_sync

@@ -1,9 +1,8 @@
 """One document's life, as a model small enough to walk through completely.
 
-`diagnose` is the table of the design and `absorb` its one transition; around them are a caller that creates, updates
-and deletes, reconcilers, webhooks in any order, a Stripe that loses, delays, repeats and forgets, people in its
-Dashboard, and the operator. Any process may die between any two steps. What the model says must be done in one atomic
-step is what the engine must do in one conditional update: a guard that changes there must change here.
+`diagnose` and `merge` are the engine's own; around them are a caller that creates, updates and deletes, reconcilers,
+webhooks in any order, a Stripe that loses, delays, repeats and forgets, people in its Dashboard, and the operator. Any
+process may die between any two steps. What is one step here is one conditional update of the engine.
 
 Left out, because `ordering.py` covers it: which of two sights of an object is newer. Here, looking is one step.
 """
@@ -11,8 +10,20 @@ Left out, because `ordering.py` covers it: which of two sights of an object is n
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from datetime import UTC, datetime, timedelta
+from functools import cache
+from typing import Any, NamedTuple
 
+from stripe_mongo_sync.models.base.decision import Remedy, RemoteState, diagnose, merge
+from stripe_mongo_sync.models.base.facts import (
+    IN_FLIGHT_LIMIT,
+    KEY_REPLAY_WINDOW,
+    MAX_EVENT_DISTANCE,
+    Facts,
+    Observation,
+    Status,
+)
+from stripe_mongo_sync.models.rows.clock import LEASE
 from tests.model.explore import quick
 
 NOBODY, OVER = "", "over"  # a lease: nothing to do; overdue; else the name of the process that holds it
@@ -70,41 +81,94 @@ class World(NamedTuple):
     people: int = 0
 
 
-def diagnose(doc: Doc, replayable: bool, quiet: bool, sight: str, lasts: bool) -> str:
-    """The table: what to do about a claimed document, given what was seen of its object (which `lasts`)."""
-    match doc.status, doc.verb, sight:
-        case _ if doc.review:
-            return "leave"
-        case _ if doc.orphans:
-            return "undo"
-        case "pending", _, "unseen":
-            return "send" if replayable else "find"
-        case "pending", _, "there":
-            return "link"
-        case "pending", _, "candidate":
-            return "review"
-        case "pending", _, "never":
-            return "roll back" if quiet else "wait"
-        case "active", _, "gone":
-            return "mark deleted"
-        case "active", _, "missing" if lasts:
-            return "review it as missing"
-        case "active", _, "missing":
-            return "mark deleted" if doc.missing == 2 else "note that it is missing"
-        case "active", "delete", _:
-            return "send"
-        case "active", "update", "unseen":
-            return "send" if replayable else "look"
-        case "active", "update", "done":
-            return "clear"
-        case "active", "update", _:
-            return "expire" if quiet else "wait"
-        case "active", "", "unseen":
-            return "look"
-        case "active", "", _:
-            return "refresh"
-        case _:
-            return "leave"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+PAST, HELD = NOW - timedelta(seconds=1), NOW + LEASE
+SEEN = RemoteState
+
+
+def facts_of(doc: Doc, *, replayable: bool = True, quiet: bool = False) -> Facts:
+    """Return what the engine would read of this document."""
+    since = NOW if replayable else NOW - KEY_REPLAY_WINDOW - (IN_FLIGHT_LIMIT if quiet else timedelta())
+    failed = NOW - (IN_FLIGHT_LIMIT if quiet else timedelta()) if doc.spent else None
+    missing = {0: None, 1: NOW, 2: NOW - MAX_EVENT_DISTANCE}
+    return Facts(
+        now=NOW,
+        status=doc.status,
+        stripe_id=str(doc.oid) if doc.oid else None,
+        digest="of something older" if doc.oid else None,
+        seen_at=0 if doc.oid else None,
+        doubt_until=0 if doc.oid else None,
+        orphans=[str(oid) for oid in sorted(doc.orphans)],
+        undone=[str(oid) for oid in sorted(doc.undone)],
+        undoing=str(doc.undoing) if doc.undoing else None,
+        missing_since=missing[doc.missing],
+        lease={NOBODY: None, OVER: PAST}.get(doc.lease, HELD),
+        review="a reason" if doc.review else None,
+        verb=doc.verb or None,
+        key=doc.verb or None,
+        since=since if doc.verb else None,
+        stored_failure_at=failed if doc.verb else None,
+    )
+
+
+@cache
+def merged(doc: Doc, oid: int, shows: str, gone: bool, ends: str, held: bool) -> Doc:
+    """Return the document that has taken in an observation.
+
+    An "event" or a "reply" shows newer content, and a reply has its sender's lease, if that is still `held`. What
+    shows "nothing" proves only that the object exists.
+    """
+    facts = facts_of(doc)
+    seen = Observation(
+        source=shows,
+        stripe_id=str(oid),
+        remote=None if shows == "nothing" or gone else {"id": str(oid)},
+        fields={},
+        earliest=1,
+        latest=1,
+        event=shows == "event",
+        deleted=gone,
+        completed_key=ends or None,
+        lease=HELD if held else None,
+    )
+    changes = merge(facts, seen)
+    return doc if changes is None else changed(doc, facts, changes)
+
+
+def changed(doc: Doc, facts: Facts, changes: dict[str, Any]) -> Doc:
+    """Return the document with these changes, as MongoDB would have it."""
+    new: dict[str, Any] = {}
+    for name, value in changes.items():
+        match name:
+            case "status":
+                new |= {"status": str(value), "live": value in (Status.PENDING, Status.ACTIVE)}
+            case "stripe_id":
+                new["oid"] = int(value)
+            case "operation" if value is None:
+                new |= {"verb": "", "doubt": False, "spent": False}
+            case "lease":
+                new["lease"] = NOBODY if value is None else doc.lease if value == facts.lease else OVER
+            case "orphans" | "undone":
+                new[name] = frozenset(int(oid) for oid in value)
+            case "undoing" | "missing_since" if value is None:
+                new[name.removesuffix("_since")] = 0
+            case "review":
+                new["review"] = value is not None
+            case "in_doubt":
+                new["in_doubt"] = value
+            case "stripe" | "digest" | "links_seen_at" | "seen_at" | "doubt_until" | "confirmed_at" | "error":
+                pass  # of which content is newer: `ordering.py`
+            case "settled_at":
+                pass
+            case _:
+                raise AssertionError(f"the model knows no {name}")
+    return doc._replace(**new)
+
+
+@cache
+def remedy_for(doc: Doc, replayable: bool, quiet: bool, sight: RemoteState) -> Remedy:
+    """Return what the table says of a claimed document."""
+    return diagnose(facts_of(doc, replayable=replayable, quiet=quiet), sight)
 
 
 Step = tuple[str, World]
@@ -152,69 +216,30 @@ class Lifecycle:
 
     # --- the one transition ---
 
-    def absorb(self, doc: Doc, oid: int, *, gone: bool = False, ends: str = "", fresh: str = "") -> Doc:
-        """Hand an object to a document, whatever state it is in.
-
-        `ends` names the operation that this shows to be done. `fresh` names a process that just saw the content with
-        its own eyes: no look is due, if that process still holds the lease.
-        """
-        lease = NOBODY if fresh and doc.lease == fresh else doc.lease or OVER
-        if fresh and self.broken == "a reply gives back a lease that ran out":
-            lease = NOBODY
-        if self.broken == "blind link":
-            return Doc("active", live=True, oid=oid)
-        if oid in doc.orphans | doc.undone:
-            return self.undid(doc, oid) if gone else doc
-        if doc.status == "pending":
-            doc = doc._replace(
-                status="active", oid=oid, verb="", doubt=False, spent=False, in_doubt=False, review=False, lease=lease
-            )
-            return self.bury(doc) if gone else doc
-        if oid != doc.oid:
-            if gone:
+    def merge(
+        self, doc: Doc, oid: int, shows: str = "event", *, gone: bool = False, ends: str = "", by: str = ""
+    ) -> Doc:
+        """Merge what an event, a search, or the reply to a request `by` a process shows: by the engine's own rule."""
+        late = oid not in (doc.oid, *doc.orphans, *doc.undone) and doc.status != "pending" and not gone
+        match self.broken:
+            case "blind link":
+                return Doc("active", live=True, oid=oid)
+            case "terminal ignores a late object" if late and not doc.live:
                 return doc
-            if self.broken == "terminal ignores a late object" and not doc.live:
+            case "active ignores a duplicate" if late and doc.live:
                 return doc
-            if self.broken == "active ignores a duplicate" and doc.live:
-                return doc
-            return doc._replace(orphans=doc.orphans | {oid}, lease=NOBODY if doc.review else doc.lease or OVER)
-        if doc.status == "deleted":
-            return (
-                doc
-                if gone or self.broken != "a late event undoes the deletion"
-                else doc._replace(status="active", live=True)
-            )
-        if gone:
-            return self.bury(doc)
-        if doc.missing:  # it was seen: the reason for the review has gone, and a look is due
-            lease = lease or OVER
-            doc = doc._replace(missing=0, review=False, lease=lease)
-        if ends and (doc.verb == ends or self.broken == "a reply clears another operation"):
-            return doc._replace(
-                verb="", doubt=False, spent=False, lease=NOBODY if doc.review else self.rest(doc, lease)
-            )
-        return doc._replace(lease=self.rest(doc, lease)) if fresh and not doc.verb else doc
+            case "a late event undoes the deletion" if doc.status == "deleted" and oid == doc.oid and not gone:
+                return doc._replace(status="active", live=True)
+            case "a reply clears another operation" if ends and oid == doc.oid:
+                ends = doc.verb or ends
+            case "a reply gives back a lease that ran out" if shows == "reply":
+                doc = doc._replace(lease=by)
+        return merged(doc, oid, shows, gone, ends, by != "" and doc.lease == by)
 
     @staticmethod
     def undid(doc: Doc, oid: int) -> Doc:
         undoing = 0 if doc.undoing == oid else doc.undoing
         return doc._replace(orphans=doc.orphans - {oid}, undone=doc.undone | {oid}, undoing=undoing)
-
-    @staticmethod
-    def rest(doc: Doc, lease: str) -> str:
-        """A lease is only given back when no twin is left to undo."""
-        return OVER if doc.orphans and lease == NOBODY else lease
-
-    def bury(self, doc: Doc) -> Doc:
-        return doc._replace(
-            status="deleted",
-            live=False,
-            verb="",
-            doubt=False,
-            spent=False,
-            missing=0,
-            lease=OVER if doc.orphans and not doc.review else NOBODY,
-        )
 
     def rolled_back(self, doc: Doc, refused: bool) -> Doc | None:
         if self.broken == "purge instead of a tombstone":
@@ -306,20 +331,20 @@ class Lifecycle:
     # --- an event ---
 
     def apply(self, w: World, event: tuple[str, int]) -> tuple[World, bool]:
-        """Locate, absorb or adopt: the world then, and whether the event is done with (else it waits)."""
+        """Locate, merge or adopt: the world then, and whether the event is done with (else it waits)."""
         kind, oid = event
         obj, doc = w.objs[oid - 1], w.doc
         gone, alive = kind == "deleted", not obj.end
         kept = doc and oid in w.adopted and oid in doc.undone  # by the operator: it has a document of its own
         if doc and self.knows(doc, oid) and not kept:
             ends = "update" if kind == "updated" and obj.by != "people" else ""
-            return w._replace(doc=self.absorb(doc, oid, gone=gone, ends=ends)), True
+            return w._replace(doc=self.merge(doc, oid, gone=gone, ends=ends)), True
         if doc and obj.key and kind == "created" and not kept:
             if (
                 oid in w.adopted and doc.status == "pending"
             ):  # the unique stripe_id: remove the pristine row, and repeat
                 return w._replace(adopted=w.adopted - {oid}), False
-            linked = self.absorb(doc, oid)
+            linked = self.merge(doc, oid)
             if self.broken == "a link by an event needs no look":
                 linked = linked._replace(lease=linked.lease if linked.orphans else NOBODY)
             return w._replace(doc=linked), True
@@ -403,12 +428,12 @@ class Lifecycle:
         match reply:
             case int(oid):
                 if oid in w.adopted and doc.status == "pending":
-                    return w._replace(adopted=w.adopted - {oid}, doc=self.absorb(doc, oid, fresh=""))
-                return w._replace(doc=self.absorb(doc, oid, fresh="" if replayed else who))
+                    return w._replace(adopted=w.adopted - {oid}, doc=self.merge(doc, oid, "nothing"))
+                return w._replace(doc=self.merge(doc, oid, "nothing" if replayed else "reply", ends=verb, by=who))
             case "done":
-                return w._replace(doc=self.absorb(doc, doc.oid, ends=verb, fresh="" if replayed else who))
+                return w._replace(doc=self.merge(doc, doc.oid, "nothing" if replayed else "reply", ends=verb, by=who))
             case "gone" if verb == "delete":
-                return w._replace(doc=self.absorb(doc, doc.oid, gone=True))
+                return w._replace(doc=self.merge(doc, doc.oid, "nothing", gone=True))
             case "gone":  # of an update: only a look tells
                 return w._replace(doc=held._replace(verb="", doubt=False, spent=False, lease=OVER)) if mine else w
             case "refused" if verb == "create":
@@ -462,7 +487,7 @@ class Lifecycle:
             hit = doc == held[0]
             yield f"{who}: bring it back", self.goto(w._replace(doc=back) if hit else w, n, who, "idle")
         elif at == "claimed":
-            yield from self.settle(w, n, who, held[0], "unseen", 0)
+            yield from self.settle(w, n, who, held[0], SEEN.NOT_CHECKED, 0)
         elif at == "seen":
             yield from self.settle(w, n, who, *held)
         elif at == "send":
@@ -505,57 +530,57 @@ class Lifecycle:
         obj = w.objs[oid - 1]
         return w if obj.end else self.change(w, oid, end="undone", updated=obj.updated or self.archives)
 
-    def settle(self, w: World, n: int, who: str, held: Doc, sight: str, oid: int) -> Iterator[Step]:
+    def settle(self, w: World, n: int, who: str, held: Doc, sight: RemoteState, oid: int) -> Iterator[Step]:
         """Do what the table says; every write here asks for the revision that was claimed."""
         replayable = (self.age(w, held.verb) == 0 or self.broken == "replay past 23 h") and not held.spent
         quiet = w.quiet or self.broken == "roll back while a send may be under way"
-        lasts = self.ends == "never" and self.broken != "what is never deleted is taken for deleted"
-        remedy = diagnose(held, replayable, quiet, sight, lasts)
-        if remedy == "note that it is missing" and self.broken == "one 404 is proof":
-            remedy = "mark deleted"
-        if remedy == "find" and self.broken == "roll back without find":
-            remedy = "roll back"
+        remedy = remedy_for(held, replayable, quiet, sight)
+        if remedy == Remedy.MISS and self.broken == "one 404 is proof":
+            remedy = Remedy.MARK_DELETED
+        if remedy == Remedy.FIND and self.broken == "roll back without find":
+            remedy = Remedy.ROLL_BACK
 
         def write(doc: Doc | None) -> Iterator[Step]:
             hit = w.doc == held or self.broken == "settle without the revision guard"
             yield f"{who}: {remedy}", self.goto(w._replace(doc=doc) if hit else w, n, who, "idle")
 
         match remedy:
-            case "send":
+            case Remedy.SEND:
                 key = held.verb + ("'" if self.broken == "new key on retry" and held.verb == "create" else "")
                 yield f"{who}: decide to send", self.goto(w, n, who, "send", held, key)
-            case "find":
+            case Remedy.FIND:
                 sight, oid = self.find(w, held)
                 yield f"{who}: find: {sight}", self.goto(w, n, who, "seen", held, sight, oid)
-            case "look":
+            case Remedy.LOOK:
                 obj = w.objs[held.oid - 1]
-                sight = "done" if held.verb == "update" and obj.updated else "there"
+                sight = SEEN.UP_TO_DATE if held.verb == "update" and obj.updated else SEEN.PRESENT
+                lasts = self.ends == "never" and self.broken != "what is never deleted is taken for deleted"
                 if obj.end or w.spell == "now":
-                    sight = "gone" if obj.end and self.ends == "stub" else "missing"
+                    sight = SEEN.DELETED if obj.end and self.ends == "stub" else SEEN.LOST if lasts else SEEN.MISSING
                 yield f"{who}: look: {sight}", self.goto(w, n, who, "seen", held, sight, held.oid)
-            case "link":
-                # From events: the id only, so a look stays due. Absorbing needs no guard.
+            case Remedy.LINK:
+                # From events: the id only, so a look stays due. Merging needs no guard.
                 assert w.doc is not None or self.broken
-                doc = self.absorb(w.doc, oid) if w.doc else None
+                doc = self.merge(w.doc, oid, "nothing") if w.doc else None
                 if doc and doc.lease == who:
                     doc = doc._replace(lease=OVER)
                 adopted = w.adopted - {oid}
                 yield f"{who}: link", self.goto(w._replace(doc=doc, adopted=adopted), n, who, "idle")
-            case "review":
-                yield from write(self.reviewed(held))
-            case "review it as missing":
+            case Remedy.REVIEW if sight == SEEN.LOST:
                 yield from write(self.reviewed(held)._replace(missing=1))
-            case "note that it is missing":
+            case Remedy.REVIEW:
+                yield from write(self.reviewed(held))
+            case Remedy.MISS:
                 yield from write(held._replace(missing=held.missing or 1, lease=OVER))
-            case "roll back":
+            case Remedy.ROLL_BACK:
                 yield from write(self.rolled_back(held, refused=False))
-            case "mark deleted":
-                yield from write(self.bury(held))
-            case "clear" | "expire" | "refresh":
+            case Remedy.MARK_DELETED:
+                yield from write(self.merge(held, held.oid, "nothing", gone=True))
+            case Remedy.DONE | Remedy.EXPIRE | Remedy.REFRESH:
                 yield from write(held._replace(verb="", doubt=False, spent=False, missing=0, lease=NOBODY))
-            case "wait":
+            case Remedy.WAIT:
                 yield from write(held._replace(lease=OVER))
-            case "undo":
+            case Remedy.UNDO:
                 oid = min(held.orphans)
                 if oid in w.adopted and self.broken != "undo what a live document claims":
                     yield from write(self.reviewed(held))
@@ -564,15 +589,15 @@ class Lifecycle:
             case _:
                 yield from write(held._replace(lease=NOBODY))
 
-    def find(self, w: World, doc: Doc) -> tuple[str, int]:
+    def find(self, w: World, doc: Doc) -> tuple[RemoteState, int]:
         """By the key in the events, then by likeness in the list."""
         for oid, obj in enumerate(w.objs, 1):
             if obj.key and oid not in doc.undone:
-                return "there", oid
+                return SEEN.PRESENT, oid
         for oid, obj in enumerate(w.objs, 1):
             if not obj.key and not obj.end and oid not in w.adopted and not self.knows(doc, oid):
-                return "candidate", oid
-        return "never", 0
+                return SEEN.CANDIDATE, oid
+        return SEEN.NEVER_CREATED, 0
 
     # --- whatever else may happen ---
 
@@ -688,7 +713,10 @@ class Lifecycle:
                 if not mine and not w.forward and w.quiet:
                     yield "operator: roll back", less._replace(doc=self.rolled_back(doc, refused=True))
                 for oid in mine:
-                    yield f"operator: link {oid}", less._replace(doc=self.absorb(doc, oid)._replace(lease=OVER))
+                    yield (
+                        f"operator: link {oid}",
+                        less._replace(doc=self.merge(doc, oid, "nothing")._replace(lease=OVER)),
+                    )
 
     # --- what must hold ---
 

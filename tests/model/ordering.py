@@ -5,16 +5,24 @@ events come in any order and again and again; the reply to the POST that made it
 replayed; a page of Stripe's list shows it; two processes look again at the same time. Once everything was delivered and
 nobody is looking, the document must say what Stripe says.
 
-A look is due (`due` is the lease) and not done on the spot: whoever absorbs does it, and reconcile if that one dies.
+The rule is the engine's own `merge`. A look is due (by the lease) and not done on the spot: whoever merges does it, and
+reconcile if that one dies.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import NamedTuple
 
+from stripe_mongo_sync.models.base.decision import merge
+from stripe_mongo_sync.models.base.facts import Facts, Observation
+from stripe_mongo_sync.models.rows.clock import LEASE
 from tests.model.explore import quick
 
 GONE = "gone"
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+LEASES = {0: None, -1: NOW - timedelta(seconds=1), 1: NOW + LEASE, 2: NOW + 2 * LEASE}
 
 
 @quick
@@ -25,7 +33,8 @@ class Doc(NamedTuple):
     content: str = ""
     seen: int = -1  # seen_at: the snapshot is at least as new as this second
     doubt: int = -1  # doubt_until: up to this second an event may be older or newer than the snapshot
-    due: bool = True  # a look is due
+    post: int = 0  # our POST that is its operation
+    lease: int = 0  # held by that POST; -1: a look is due
 
 
 class Reply(NamedTuple):
@@ -34,7 +43,8 @@ class Reply(NamedTuple):
     content: str
     earliest: int
     latest: int
-    replayed: bool
+    replayed: bool = False
+    post: int = 0
 
 
 @quick
@@ -50,10 +60,10 @@ class Look(NamedTuple):
 @quick
 class World(NamedTuple):
     now: int = 0  # Stripe's clock has whole seconds
-    history: tuple[tuple[str, int], ...] = ()  # the object's contents, oldest first, each with its second
+    history: tuple[tuple[str, int, int], ...] = ()  # the object's contents, oldest first: its second, our POST or 0
     delivered: frozenset[int] = frozenset()  # events, by their place in the history
     posts: int = 0  # POSTs still to be made by us
-    sent: tuple[tuple[str, int], ...] = ()  # POSTs that Stripe carried out and has not answered
+    sent: tuple[tuple[str, int, int], ...] = ()  # POSTs that Stripe carried out and has not answered
     replies: frozenset[Reply] = frozenset()
     lists: int = 0  # times that the list is still to be read
     read: tuple[tuple[str, int], ...] = ()  # contents that Stripe put on a page, and has not answered
@@ -63,6 +73,64 @@ class World(NamedTuple):
 
 
 Step = tuple[str, World]
+
+
+@cache
+def observation(content: str, earliest: int, latest: int, event: bool, post: int, shown: bool) -> Observation:
+    """Return what the engine makes of an event, a page (between two seconds, like an event), or a reply."""
+    gone = content == GONE
+    return Observation(
+        source="the model",
+        stripe_id="obj",
+        remote={"id": "obj", "name": content} if shown and not gone else None,
+        fields={},
+        earliest=earliest if shown else -1,  # long ago
+        latest=latest if shown else -1,
+        event=event,
+        deleted=gone,
+        completed_key=str(post) if post else None,
+        lease=None if event else LEASES[post],
+    )
+
+
+@cache
+def facts_of(doc: Doc) -> Facts:
+    """Return what the engine would read of this document."""
+    shown = observation(doc.content, 0, 0, False, 0, True).digest if doc.content not in ("", GONE) else None
+    return Facts(
+        now=NOW,
+        status="deleted" if doc.content == GONE else "active" if doc.linked else "pending",
+        stripe_id="obj" if doc.linked else None,
+        digest=shown,
+        seen_at=doc.seen if doc.seen >= 0 else None,
+        doubt_until=doc.doubt if doc.doubt >= 0 else None,
+        confirmed_at=NOW,
+        lease=LEASES[doc.lease],
+        verb="update" if doc.post else None,
+        key=str(doc.post) if doc.post else None,
+        since=NOW,
+    )
+
+
+def merged(doc: Doc, facts: Facts, seen: Observation) -> Doc | None:
+    """Return the document that has taken in an observation; None if it changes nothing, not even the revision."""
+    changes = merge(facts, seen)
+    if changes is None:
+        return None
+    new: dict[str, object] = {}
+    for name, value in changes.items():
+        match name:
+            case "status":
+                new |= {"linked": True} if value == "active" else {"linked": True, "content": GONE}
+            case "stripe":
+                new["content"] = value["name"] if value else ""
+            case "seen_at" | "doubt_until":
+                new[name.split("_")[0]] = value
+            case "lease":
+                new["lease"] = 0 if value is None else doc.lease if value == facts.lease else -1
+            case "operation":
+                new["post"] = 0
+    return doc._replace(**new)
 
 
 @dataclass
@@ -79,75 +147,60 @@ class Ordering:
     earlier_life: bool = False  # its id was chosen, and an object of that id was deleted just before
 
     def start(self) -> World:
-        first = ((GONE, 0),) if self.earlier_life else ()
-        return World(history=first, posts=self.posts, lists=self.lists, looks=(None,) * self.lookers)
+        first = ((GONE, 0, 0),) if self.earlier_life else ()
+        staged = Doc(post=1, lease=1)
+        return World(doc=staged, history=first, posts=self.posts, lists=self.lists, looks=(None,) * self.lookers)
 
     # --- the rule ---
 
-    def absorb_event(self, doc: Doc, content: str, created: int) -> Doc:
-        """What a document makes of an event. Whatever is not older than the snapshot changes the revision."""
-        if doc.content == GONE:
-            return doc
-        if not doc.linked:
-            if content == GONE:
-                return doc  # unknown here: it waits, and is delivered again
-            return Doc(linked=True, content=content, seen=created, doubt=created, due=True)
-        if created < doc.seen and self.broken != "an older event is taken":
-            return doc
-        if content == GONE and not doc.content and self.broken != "a deletion is taken by a document without a sight":
-            return doc._replace(due=True)  # of an earlier life, if the id was chosen: a look tells
-        if created > doc.doubt or self.broken in ("an older event is taken", "an event in the doubt is taken"):
-            return doc._replace(content=content, seen=max(doc.seen, created), doubt=max(doc.doubt, created))
-        if content == GONE and self.broken == "a deletion in the doubt is taken":
-            return doc._replace(content=GONE)
-        if self.broken == "a tie is dropped":
-            return doc
-        return doc if content == doc.content else doc._replace(due=True)
+    def take_in(self, w: World, seen: Observation) -> World:
+        """The world in which the document has merged an observation, by the engine's rule or a broken one.
 
-    def absorb_reply(self, doc: Doc, reply: Reply) -> Doc:
-        """What a document makes of the reply to a POST."""
-        if doc.content == GONE:
-            return doc
-        if reply.replayed and self.broken != "a replayed reply is trusted":
-            return doc._replace(linked=True, due=True)
-        seen, doubt = max(doc.seen, reply.earliest), max(doc.doubt, reply.latest)
-        if not doc.linked:
-            return Doc(linked=True, content=reply.content, seen=seen, doubt=doubt, due=False)
-        newer = reply.earliest > doc.doubt
-        if self.broken == "a reply that overlaps the snapshot is taken":
-            newer = reply.earliest >= doc.seen
-        if newer or self.broken == "a reply older than the snapshot is taken":
-            return doc._replace(content=reply.content, seen=seen, doubt=doubt)
-        return doc if reply.content == doc.content else doc._replace(due=True)
-
-    def absorb_page(self, doc: Doc, page: Reply) -> Doc:
-        """What a document makes of its object on a page: of an event whose second is known to lie between two.
-
-        Unlike the reply to a POST it never ends a lease. An object without a document is adopted.
+        Every change of the document changes its revision, so a look in progress must start over: also an event that
+        says what is known already, which may be the second of two changes, there and back.
         """
-        if doc.content == GONE:
-            return doc
-        seen, doubt = max(doc.seen, page.earliest), max(doc.doubt, page.latest)
-        if not doc.linked:
-            return Doc(linked=True, content=page.content, seen=seen, doubt=doubt, due=False)
-        if page.latest < doc.seen and self.broken != "a page older than the snapshot is taken":
-            return doc
-        newer = page.earliest > doc.doubt
-        if self.broken == "a page that overlaps the snapshot is taken":
-            newer = page.earliest >= doc.seen
-        if newer or page.content == doc.content or self.broken == "a page older than the snapshot is taken":
-            return doc._replace(content=page.content, seen=seen, doubt=doubt)
-        return doc._replace(due=True)
-
-    def moved(self, w: World, doc: Doc, sight: str) -> World:
-        """The world with the document written: every write changes the revision, so a look in progress must start over.
-
-        Also an event that says what is known already: it may be the second of two changes, there and back.
-        """
-        if doc == w.doc and sight == "old":
+        doc, facts = w.doc, facts_of(w.doc)
+        older, newer = seen.latest < doc.seen, seen.earliest > doc.doubt
+        same = facts.digest is not None and seen.digest == facts.digest
+        tie = doc.linked and not older and not newer and not same and seen.event and not seen.deleted
+        timeless = replace(facts, seen_at=None, doubt_until=None)
+        what = {True: "event", False: "reply"}[seen.event] if seen.earliest == seen.latest else "page"
+        match self.broken:
+            case "a tie is dropped" if tie:
+                return w
+            case "the same content does not advance seen_at" if same and seen.event:
+                return w
+            case "an older event is taken" if seen.event and older:
+                facts = timeless
+            case "an event in the doubt is taken" if tie:
+                facts = replace(facts, doubt_until=None)
+            case "a reply older than the snapshot is taken" if not seen.event and not seen.deleted:
+                facts = timeless
+            case "a reply that overlaps the snapshot is taken" if not seen.event and seen.earliest >= doc.seen:
+                facts = replace(facts, doubt_until=None)
+            case "a page older than the snapshot is taken" if what == "page":
+                facts = timeless
+            case "a page that overlaps the snapshot is taken" if what == "page" and seen.earliest >= doc.seen:
+                facts = replace(facts, doubt_until=None)
+            case "a deletion in the doubt is taken" if seen.deleted and seen.event and not older:
+                facts = replace(facts, doubt_until=None)
+            case "a deletion is taken by a document without a sight" if seen.deleted and doc.linked:
+                facts = replace(facts, digest=facts.digest or "of another")
+        after = merged(doc, facts, seen)
+        if after is None:
             return w
-        if doc._replace(due=True) == w.doc._replace(due=True) and self.broken == "a tie leaves the revision":
-            return w._replace(doc=doc)
+        after = after._replace(seen=max(after.seen, doc.seen), doubt=max(after.doubt, doc.doubt))
+        if self.broken == "an event in the doubt leaves the lease" and tie and doc.lease > 0:
+            after = after._replace(lease=doc.lease)
+        still = after._replace(lease=0) == doc._replace(lease=0)
+        if (self.broken == "a tie leaves the revision" and tie and still) or (
+            self.broken == "the same content leaves the revision" and same and after == doc
+        ):
+            return w._replace(doc=after)
+        return self.written(w, after)
+
+    @staticmethod
+    def written(w: World, doc: Doc) -> World:
         return w._replace(doc=doc, looks=tuple(look and look._replace(valid=False) for look in w.looks))
 
     # --- what may happen ---
@@ -156,44 +209,47 @@ class Ordering:
         if w.now < self.seconds - 1:
             yield "a second passes", w._replace(now=w.now + 1)
         yield from self.stripe(w)
-        for place, (content, created) in enumerate(w.history):
-            doc = w.doc
-            after = self.absorb_event(doc, content, created)
-            sight = "old" if created < doc.seen or doc.content == GONE else "current"
-            if self.broken == "the same content does not advance seen_at" and content == doc.content:
-                after, sight = doc, "old"
-            if self.broken == "the same content leaves the revision" and content == doc.content and after == doc:
-                sight = "old"
-            done = w.delivered if content == GONE and not doc.linked else w.delivered | {place}
-            yield f"event {place + 1}: {content} of {created}", self.moved(w, after, sight)._replace(delivered=done)
+        if w.doc.lease > 0:
+            yield "the lease runs out", w._replace(doc=w.doc._replace(lease=-1))
+        for place, (content, created, post) in enumerate(w.history):
+            unknown = content == GONE and not w.doc.linked  # it waits, and is delivered again
+            after = w if unknown else self.take_in(w, observation(content, created, created, True, post, True))
+            done = w.delivered if unknown else w.delivered | {place}
+            yield f"event {place + 1}: {content} of {created}", after._replace(delivered=done)
         for reply in w.replies:
-            after = self.moved(w, self.absorb_reply(w.doc, reply), "current")
-            yield f"{reply}", after._replace(replies=w.replies - {reply})
+            shown = not reply.replayed or self.broken == "a replayed reply is trusted"
+            seen = observation(reply.content, reply.earliest, reply.latest, False, reply.post, shown)
+            yield f"{reply}", self.take_in(w, seen)._replace(replies=w.replies - {reply})
         for page in w.pages:
-            sight = "old" if page.latest < w.doc.seen or w.doc.content == GONE else "current"
-            after = self.moved(w, self.absorb_page(w.doc, page), sight)
+            if w.doc.linked:
+                after = self.take_in(w, observation(page.content, page.earliest, page.latest, True, 0, True))
+            else:  # adopted
+                adopted = Doc(linked=True, content=page.content, seen=page.earliest, doubt=page.latest)
+                after = self.written(w, adopted)
             yield f"page {page}", after._replace(pages=w.pages - {page})
         for n, look in enumerate(w.looks):
             yield from self.look(w, n, look)
 
     def stripe(self, w: World) -> Iterator[Step]:
         made = bool(w.history) and w.history[-1][0] != GONE
-        theirs = sum(content in "AB" for content, _ in w.history) - 1  # without our creation of it
+        theirs = sum(content in "AB" for content, _, _ in w.history) - 1  # without our creation of it
         if made and theirs < len(self.contents):
             content = self.contents[theirs]
-            yield f"others make it {content}", w._replace(history=(*w.history, (content, w.now)))
+            yield f"others make it {content}", w._replace(history=(*w.history, (content, w.now, 0)))
         if made and self.deletes:
-            yield "others delete it", w._replace(history=(*w.history, (GONE, w.now)))
-        if w.posts and (made or w.posts == self.posts):
+            yield "others delete it", w._replace(history=(*w.history, (GONE, w.now, 0)))
+        number = self.posts - w.posts + 1
+        if w.posts and (number == 1 or (made and w.doc.linked and w.doc.content != GONE and not w.doc.post)):
             content = "O" if made else "A"
-            after = w._replace(posts=w.posts - 1, history=(*w.history, (content, w.now)))
-            yield "we POST", after._replace(sent=(*w.sent, (content, w.now)))
-        for post in w.sent:
-            rest = tuple(other for other in w.sent if other != post)
-            content, earliest = post
+            staged = w if number == 1 else self.written(w, w.doc._replace(post=number, lease=number))
+            after = staged._replace(posts=w.posts - 1, history=(*w.history, (content, w.now, number)))
+            yield "we POST", after._replace(sent=(*w.sent, (content, w.now, number)))
+        for sent in w.sent:
+            rest = tuple(other for other in w.sent if other != sent)
+            content, earliest, number = sent
             for replayed in (False, True):
                 # A replay looks as if it were new: its own date is all that we can measure.
-                reply = Reply(content, w.now if replayed else earliest, w.now, replayed)
+                reply = Reply(content, w.now if replayed else earliest, w.now, replayed, number)
                 word = "replays" if replayed else "answers"
                 yield f"Stripe {word} {content}", w._replace(sent=rest, replies=w.replies | {reply})
 
@@ -202,7 +258,7 @@ class Ordering:
             yield f"Stripe lists {on_page[0]}", w._replace(lists=w.lists - 1, read=(*w.read, on_page))
         for content, earliest in w.read:
             left = tuple(other for other in w.read if other != (content, earliest))
-            page = Reply(content, earliest, w.now, False)
+            page = Reply(content, earliest, w.now)
             yield f"a page with {content} comes", w._replace(read=left, pages=w.pages | {page})
 
     def look(self, w: World, n: int, look: Look | None) -> Iterator[Step]:
@@ -213,27 +269,38 @@ class Ordering:
             return (*busy, *(None,) * (len(looks) - len(busy)))
 
         if look is None:
-            if w.doc.linked and w.doc.due and w.doc.content != GONE and n <= sum(one is not None for one in w.looks):
+            if (
+                w.doc.linked
+                and w.doc.lease == -1
+                and w.doc.content != GONE
+                and n <= sum(one is not None for one in w.looks)
+            ):
                 yield f"look {n + 1}: read the revision", w._replace(looks=put(Look(w.now)))
         elif not look.content:
             got = look._replace(content=w.history[-1][0], latest=w.now)
             yield f"look {n + 1}: GET says {got.content}", w._replace(looks=put(got))
         elif look.valid or self.broken == "a GET is written without the revision guard":
             seen, doubt = max(w.doc.seen, look.earliest), max(w.doc.doubt, look.latest)
-            doc = w.doc._replace(content=look.content, seen=seen, doubt=doubt, due=False)
-            yield f"look {n + 1}: write {look.content}", self.moved(w._replace(looks=put(None)), doc, "current")
+            doc = w.doc._replace(content=look.content, seen=seen, doubt=doubt, lease=w.doc.lease if w.doc.post else 0)
+            yield f"look {n + 1}: write {look.content}", self.written(w._replace(looks=put(None)), doc)
         elif self.broken == "the revision is read after the GET":
             yield f"look {n + 1}: read the revision", w._replace(looks=put(look._replace(valid=True)))
         else:
-            due = self.broken != "a look that missed is not repeated"
-            yield f"look {n + 1}: start over", w._replace(looks=put(None), doc=w.doc._replace(due=w.doc.due and due))
+            lost = self.broken == "a look that missed is not repeated" and w.doc.lease == -1
+            doc = w.doc._replace(lease=0) if lost else w.doc
+            yield f"look {n + 1}: start over", w._replace(looks=put(None), doc=doc)
 
     # --- what must hold ---
 
     def judge(self, w: World) -> str:
         doc = w.doc
         busy = (
-            w.sent or w.replies or w.read or w.pages or any(w.looks) or (doc.linked and doc.due and doc.content != GONE)
+            w.sent
+            or w.replies
+            or w.read
+            or w.pages
+            or any(w.looks)
+            or (doc.linked and doc.lease and doc.content != GONE)
         )
         if busy or not w.history or len(w.delivered) < len(w.history):
             return ""

@@ -156,6 +156,7 @@ SHORT_SIGHTED: dict[str, tuple[dict[str, Any], str]] = {
     "a GET is written without the revision guard": (BACK_AGAIN, "ends behind Stripe"),
     "the revision is read after the GET": (BACK_AGAIN, "ends behind Stripe"),
     "a look that missed is not repeated": (BACK_AGAIN, "ends behind Stripe"),
+    "an event in the doubt leaves the lease": (BACK_AGAIN, "ends behind Stripe"),
     "a deletion in the doubt is taken": (CHOSEN_ID, "marked as deleted, and still there"),
     "a deletion is taken by a document without a sight": (CHOSEN_ID, "marked as deleted, and still there"),
 }

@@ -8,9 +8,9 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api.app import BUDGET
 from stripe_mongo_sync.models import Customer
+from stripe_mongo_sync.models.base.facts import IN_FLIGHT_LIMIT, KEY_REPLAY_WINDOW, MONEY_REPLAY_WINDOW
 from stripe_mongo_sync.models.rows.clock import LEASE
 from stripe_mongo_sync.sync.database.in_force import TIMEOUT as MONGO_TIMEOUT
-from stripe_mongo_sync.sync.engine.converge import IN_FLIGHT_LIMIT, KEY_REPLAY_WINDOW, MONEY_REPLAY_WINDOW
 from stripe_mongo_sync.sync.process.deadline import TIMEOUT
 from stripe_mongo_sync.sync.stripe.gateway import QUICK
 from tests.support.world import World

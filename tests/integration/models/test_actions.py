@@ -4,7 +4,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.sync.engine.converge import RemoteState
+from stripe_mongo_sync.models.base.decision import RemoteState
 from stripe_mongo_sync.sync.engine.push import push
 from stripe_mongo_sync.sync.engine.refresh import read_remote
 from stripe_mongo_sync.sync.process.deadline import deadline_in

@@ -14,7 +14,7 @@ from werkzeug.test import TestResponse
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event
 from stripe_mongo_sync.models.base.embedded import Call
-from stripe_mongo_sync.models.base.merge import Observation
+from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.logs import NAMES, OTHERS, redact, trace
 from stripe_mongo_sync.sync.operator import operations

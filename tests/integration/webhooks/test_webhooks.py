@@ -216,9 +216,12 @@ UNHOLDABLE: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.fault("87")
 def test_valid_json_that_mongodb_cannot_hold_is_kept_and_marked_dead(world: World, raw: bytes, known: bool) -> None:
-    for number, (what, change) in enumerate(UNHOLDABLE.items()):
+    created = json.loads(raw)["created"]
+    world.advance(minutes=2)
+    for number, (what, change) in enumerate(UNHOLDABLE.items(), 61):
         odd = about(raw, email="other@here.com", **change, **({} if known else {"id": "cus_unknown"}))
-        odd = altered(odd, id=f"evt_odd{number}", **({} if known else {"request": None}))
+        newer = {"id": f"evt_odd{number}", "created": created + number}
+        odd = altered(odd, **newer, **({} if known else {"request": None}))
 
         response = deliver(world, odd, sign(odd))
 

@@ -15,7 +15,7 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator import Fault
 from stripe_mongo_sync.models import Coupon, Customer, Event, Price, Status, kinds
-from stripe_mongo_sync.models.base.merge import Observation
+from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.sync.engine.observations import existence_of
 from tests.simulation.schedule import Schedule
 from tests.support import samples

@@ -10,7 +10,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, State, Status
-from stripe_mongo_sync.models.base.merge import Observation
+from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.state import STRIPE
 from stripe_mongo_sync.sync.engine.observations import merge_observation
 from tests.support.answers import at_once
@@ -115,7 +115,7 @@ def suppress_gone(act: Callable[[], Any]) -> None:
 
 
 @pytest.mark.fault("16")
-def test_absorb_is_atomic_whoever_comes_first(world: World) -> None:
+def test_a_merge_is_atomic_whoever_comes_first(world: World) -> None:
     """Two objects of one key, told by eight threads while the document is rolled back: none is lost."""
     for number in range(20):
         world.stripe.fault("cut_before", method="POST", times=2)

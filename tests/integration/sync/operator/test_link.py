@@ -7,7 +7,7 @@ import pytest
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import Customer, Status, created_kinds
-from stripe_mongo_sync.models.base.merge import Observation
+from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.sync.engine.observations import from_reply
 from stripe_mongo_sync.sync.errors import NotPossible
 from stripe_mongo_sync.sync.operator import operations

@@ -226,7 +226,7 @@ def test_an_event_about_a_document_that_mongodb_cannot_change_is_kept_and_answer
     world.deliver()
     world.advance(seconds=5)
     world.stripe.dashboard.update("customer", customer.stripe_id, name="new")
-    customer._get_collection().update_one({"_id": customer.id}, {"$set": {"orphans": "text"}})
+    customer._get_collection().update_one({"_id": customer.id}, {"$set": {"revision": "text"}})
 
     assert world.deliver() == ["received"]
 
