@@ -95,14 +95,6 @@ MUTANTS = (
         steps=(2,),
     ),
     Mutant(
-        "trusts an event of the same second",
-        "models/base/decision.py",
-        "facts.doubt_until is None or seen.earliest > facts.doubt_until",
-        "facts.seen_at is None or seen.earliest >= facts.seen_at",
-        seed=21,
-        steps=(4, 6, 7, 9),
-    ),
-    Mutant(
         "ignores a late orphan",
         "models/base/decision.py",
         "return _orphan(facts, seen)",
