@@ -10,12 +10,12 @@ from typing import Any
 from flask import g
 from mongoengine import EmbeddedDocument
 
-from stripe_mongo_sync.models import Customer, Status, SyncedDocument
+from stripe_mongo_sync.models import Customer, StagedDocument, Status
 from stripe_mongo_sync.models.rows.content import handed_on, linked, shown, without_links
 from stripe_mongo_sync.sync.tokens import Scope
 
 
-def as_caller_sees(document: SyncedDocument, *, expand: bool = False, links: bool = True) -> dict[str, Any]:
+def as_caller_sees(document: StagedDocument, *, expand: bool = False, links: bool = True) -> dict[str, Any]:
     """Return a document as the caller's token may see it; with `expand`, with Stripe's object under `stripe`.
 
     A token without `read` sees the documents that it created, as they are now, with Stripe's object only if it also
@@ -37,19 +37,19 @@ def caller_has(scope: Scope) -> bool:
     return scope in g.get("scopes", ())
 
 
-def made_by_caller(document: SyncedDocument) -> bool:
+def made_by_caller(document: StagedDocument) -> bool:
     """Return whether the caller's token created this document."""
     caller = g.get("token")
     return caller is not None and document.request is not None and document.request.token == caller
 
 
-def _made_customer_of(document: SyncedDocument) -> bool:
+def _made_customer_of(document: StagedDocument) -> bool:
     customer = getattr(document, "customer", None)
     owner = Customer.by_stripe_id(customer) if isinstance(customer, str) else None
     return customer is None or (owner is not None and made_by_caller(owner))
 
 
-def as_json(document: SyncedDocument, *, expand: bool = False, keys: bool, links: bool = True) -> dict[str, Any]:
+def as_json(document: StagedDocument, *, expand: bool = False, keys: bool, links: bool = True) -> dict[str, Any]:
     """Return a document as the API shows it; with `expand`, with Stripe's object under `stripe`.
 
     `keys`, such as a `client_secret`, let a buyer pay; without them they are null. Without `links`, links are null, as

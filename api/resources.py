@@ -14,7 +14,7 @@ from stripe_mongo_sync.api.auth import requires_scope
 from stripe_mongo_sync.api.errors import MissingScope, NotJson, WrongContentType
 from stripe_mongo_sync.api.prefix import address
 from stripe_mongo_sync.api.representation import as_caller_sees, caller_has, made_by_caller
-from stripe_mongo_sync.models import Customer, Status, SyncedDocument, created_kinds, kinds
+from stripe_mongo_sync.models import Customer, StagedDocument, Status, created_kinds, kinds
 from stripe_mongo_sync.models.base.input import DEEPEST, Invalid, checked_fields
 from stripe_mongo_sync.models.customer import PortalVisit
 from stripe_mongo_sync.models.rows.keys import wrong_key
@@ -27,7 +27,7 @@ from stripe_mongo_sync.sync.tokens import Scope
 
 RETRY_AFTER = "30"  # s: by then a webhook or the next attempt has probably resolved it
 LIMIT = re.compile(r"[1-9][0-9]?|100")
-Model = type[SyncedDocument]
+Model = type[StagedDocument]
 
 
 class Reference(BaseConverter):
@@ -190,7 +190,7 @@ def _expands() -> bool:
     return expand == "stripe"
 
 
-def _document_response(document: SyncedDocument, *, done: int, expand: bool, pending: bool) -> Response:
+def _document_response(document: StagedDocument, *, done: int, expand: bool, pending: bool) -> Response:
     response = jsonify(as_caller_sees(document, expand=expand))
     response.status_code = 202 if pending else done
     response.headers["Location"] = address(f"/{plural_of(type(document))}/{document.id}")

@@ -18,14 +18,14 @@ from mongoengine import (
 )
 from mongoengine.base import BaseField
 
-from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models import StagedDocument, Status
 from stripe_mongo_sync.models.base.embedded import JsonField
 from stripe_mongo_sync.models.base.input import INT64, inner_fields, writable_verbs
 from stripe_mongo_sync.models.rows.content import handed_on, linked
 from stripe_mongo_sync.sync.engine.saga import OWN_ID
 
 Schema = dict[str, Any]
-Model = type[SyncedDocument]
+Model = type[StagedDocument]
 
 TYPES: dict[type[BaseField], str] = {
     StringField: "string",

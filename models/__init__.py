@@ -12,7 +12,8 @@ from stripe_mongo_sync.checkout import alias
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.embedded import Operation
 from stripe_mongo_sync.models.base.facts import Status
-from stripe_mongo_sync.models.base.registry import created_kinds, kinds, present_kinds
+from stripe_mongo_sync.models.base.lifecycle import StagedDocument
+from stripe_mongo_sync.models.base.registry import created_kinds, kinds, present_kinds, synced_kinds
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.checkout_session import CheckoutSession
 from stripe_mongo_sync.models.coupon import Coupon
@@ -61,6 +62,7 @@ __all__ = [
     "Resource",
     "SetupIntent",
     "ShippingRate",
+    "StagedDocument",
     "State",
     "Status",
     "Subscription",
@@ -71,6 +73,7 @@ __all__ = [
     "kinds",
     "present_kinds",
     "stored_things",
+    "synced_kinds",
 ]
 
 alias(__name__)

@@ -4,6 +4,7 @@ An order has no object of its own at Stripe. It holds the id, chosen before, of 
 payment intent, and its state follows from that document, the refunds and the disputes: `sync/shop/orders.py` says how.
 """
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
@@ -16,10 +17,11 @@ from mongoengine import (
 )
 from pymongo import IndexModel
 
-from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.embedded import Call, JsonField, Plain
+from stripe_mongo_sync.models.base.lifecycle import StagedDocument
 from stripe_mongo_sync.models.base.resource import Action, Resource
 from stripe_mongo_sync.models.customer import Email
+from stripe_mongo_sync.models.rows.clock import Expression
 from stripe_mongo_sync.models.rows.database import Part
 from stripe_mongo_sync.models.rows.indexes import A_STRING
 
@@ -56,11 +58,20 @@ class Line(Part):
     quantity: int = IntField(min_value=1, max_value=999_999, required=True)
 
 
-class Order(SyncedDocument):
+WAYS = ("checkout", "payment_intent")  # to pay
+BY_SESSION = Expression({"$cond": [{"$gt": ["$checkout_session", ""]}, *WAYS]})
+TOLD = {"id": {"$type": "string"}, "status": {"$type": "string"}}
+
+
+def _none_of(*types: str) -> dict[str, Any]:
+    return {"$exists": True, "$not": {"$type": list(types)}}
+
+
+class Order(StagedDocument):
     says = "A sale. Amounts are whole numbers in the currency's minor unit."
     meta: ClassVar = {"collection": "orders"}
     indexes: ClassVar = [
-        *SyncedDocument.indexes,
+        *StagedDocument.indexes,
         IndexModel("payment_id"),
         IndexModel("payment_intent", partialFilterExpression={"payment_intent": A_STRING}),
     ]
@@ -80,7 +91,7 @@ class Order(SyncedDocument):
 
     username: str = StringField(min_length=1, max_length=255, required=True, sent="create")
     items: list[Line] = EmbeddedDocumentListField(Line, max_length=100, required=True, sent="create")
-    payment: str = StringField(choices=["checkout", "payment_intent"], required=True, sent="create")
+    payment: str = StringField(choices=list(WAYS), required=True, sent="create")
     success_url: str | None = StringField(max_length=5000, sent="create")  # of a checkout
     cancel_url: str | None = StringField(max_length=5000, sent="create")
     payment_method: str | None = StringField(
@@ -104,15 +115,23 @@ class Order(SyncedDocument):
     payment_id: ObjectId = ObjectIdField()  # id of the session's or intent's document, chosen before it is inserted
     disputes: list[dict[str, str]] = Plain(JsonField())  # {"id", "status"} of each dispute that takes money
 
-    @classmethod
-    def paid_by(cls, payment_id: ObjectId, payment_intent: str | None) -> list[Self]:
-        """Return the orders that this document, or this payment intent, pays for."""
-        named: list[dict[str, Any]] = [{"payment_id": payment_id}]
-        if payment_intent is not None:
-            named.append({"payment_intent": {"$eq": payment_intent}})
-        return list(cls.objects(__raw__={"$or": named}))
+    rules: ClassVar = (  # a field, the query of the rows in which it was edited by hand, and what it should be
+        *((name, {name: {"$ne": None}}, None) for name in ("stripe_id", "stripe", "digest", "undoing")),  # no object
+        ("payment", {"payment": {"$nin": [*WAYS]}}, BY_SESSION),
+        ("payment_status", {"payment_status": {"$nin": [*PaymentStatus]}}, PaymentStatus.PENDING),
+        ("payment_id", {"payment_id": _none_of("objectId", "null")}, None),
+        ("disputes", {"disputes": _none_of("array", "null")}, []),
+        ("disputes", {"disputes": {"$elemMatch": _none_of("object")}}, []),
+        ("disputes", {"disputes": {"$elemMatch": {"$nor": [TOLD]}}}, []),
+        *(
+            (name, {name: _none_of("int", "long", "null")}, None)
+            for name in ("amount_total", "amount_refunded", "amount_lost")
+        ),
+    )
 
     @classmethod
-    def paying(cls, payment_intents: set[str]) -> set[str]:
-        """Return those of these payment intents that pay for an order."""
-        return set(cls.objects(payment_intent__in=list(payment_intents)).distinct("payment_intent"))
+    def paid_by(cls, documents: Iterable[ObjectId], payment_intents: Iterable[Any]) -> list[Self]:
+        """Return the orders for which these documents, or these payment intents of Stripe's, pay; None is none."""
+        intents = [intent for intent in payment_intents if isinstance(intent, str)]
+        paying = [{"payment_id": {"$in": list(documents)}}, {"payment_intent": {"$in": intents}}]
+        return list(cls.objects(__raw__={"$or": paying}))

@@ -6,7 +6,7 @@ The messages are no docstrings, because `python -OO` removes those.
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.models.base.document import SyncedDocument
+    from stripe_mongo_sync.models.base.lifecycle import StagedDocument
 
 
 class SyncError(Exception):
@@ -121,7 +121,7 @@ class NotDeletable(SyncError):
 class Outcome(SyncError):
     """An operation did not succeed. `document` is the document as it is now."""
 
-    def __init__(self, document: "SyncedDocument", message: str | None = None) -> None:
+    def __init__(self, document: "StagedDocument", message: str | None = None) -> None:
         super().__init__(message)
         self.document = document
         self.repeated = False  # whether an earlier request with the same key got this answer, too
@@ -131,7 +131,7 @@ class Refused(Outcome):
     says = "Stripe refused. Nothing usable is left on either side, except a payment that may be confirmed again."
     type = "refused"
 
-    def __init__(self, document: "SyncedDocument", problem: dict[str, Any] | None = None) -> None:
+    def __init__(self, document: "StagedDocument", problem: dict[str, Any] | None = None) -> None:
         stored = document.error
         self.problem = problem or {n: getattr(stored, n, None) for n in ("type", "code", "decline_code", "message")}
         super().__init__(document, self.problem.get("message"))

@@ -1,4 +1,4 @@
-"""The public library. `connect` lives here, because importing this module loads every composite and its dependents."""
+"""The public library. `connect` lives here, because importing this module loads the orders and all dependents."""
 
 from typing import TYPE_CHECKING
 

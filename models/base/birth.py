@@ -13,11 +13,11 @@ from pymongo import ReturnDocument
 from pymongo.errors import BulkWriteError, DuplicateKeyError
 
 from stripe_mongo_sync.models.base.facts import Observation, Status
-from stripe_mongo_sync.models.base.lifecycle import new_operation
 from stripe_mongo_sync.models.base.notice import append_notices, initial_notice
-from stripe_mongo_sync.models.base.queries import DocumentQueries
+from stripe_mongo_sync.models.base.resource import Resource
 from stripe_mongo_sync.models.base.whose import owners, uses
 from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now, literal
+from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.rows.scrub import scrub_row
 from stripe_mongo_sync.models.rows.sure import sure
 
@@ -53,11 +53,23 @@ def forgotten() -> type[Memory]:
     return sure(_memory)
 
 
-class Birth(DocumentQueries):
-    """The inserts, for `SyncedDocument`."""
+def sent_now(*more: str) -> dict[str, Any]:
+    """Return the changes of an operation that is about to be sent: the times with these names, and `sent_at`."""
+    return dict.fromkeys((*more, "sent_at"), from_now())
+
+
+def new_operation(operation: dict[str, Any]) -> Expression:
+    """Return the expression of an operation whose key is as old as this write."""
+    blank = {"attempts": 1, "doubt": False, "stored_failure_at": None}
+    return Expression({"$mergeObjects": [{"$literal": {**blank, **operation}}, sent_now("since")]})
+
+
+class Birth(OwnRows):
+    """The inserts of a document that is made here, for `StagedDocument`."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
-    engine: ClassVar[frozenset[str]]  # the engine's own fields: they stay when a document is erased
+    mark: ClassVar[str] = "revision"
+    resource: ClassVar[Resource]
 
     status: Status
 
@@ -88,6 +100,45 @@ class Birth(DocumentQueries):
         """
         given_up = {"status": Status.ROLLED_BACK, "live": False, "error": problem, "in_doubt": False}
         return cls._insert(id, {**given_up, "settled_at": from_now()})
+
+    @classmethod
+    def with_derived(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return a caller's validated `values` together with those that this type derives from them."""
+        return values
+
+    @classmethod
+    def taken_by(cls, values: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return queries for documents that hold one of these values, for values that no unique index checks."""
+        return []
+
+    @classmethod
+    def _insert(cls, id: ObjectId, values: dict[str, Any], unless: Sequence[dict[str, Any]] = ()) -> Self:
+        # An upsert of a fresh id is an insert that can stamp the server's own time; were the id there already, the
+        # filter would miss and the insert would fail on it. `unless` selects a document that has a value which this
+        # one would take: it is found instead of the fresh id, and left as it is.
+        live = values["status"] in (Status.PENDING, Status.ACTIVE)
+        row = {name: literal(value) for name, value in {**DEFAULTS, **values, "live": live}.items()}
+        if values["status"] != Status.PENDING:
+            row |= append_notices(cls.resource.notice_of(values["status"]))
+        row |= {"_id": id, "revision": literal(1), "created_at": from_now(), "updated_at": from_now()}
+        fresh = {"$eq": [{"$type": "$revision"}, "missing"]}
+        found = cls.insert_collection().find_one_and_update(
+            {"$or": [{"_id": id, "revision": {"$exists": False}}, *unless]},
+            [{"$replaceWith": {"$cond": [fresh, {"$mergeObjects": ["$$ROOT", row]}, "$$ROOT"]}}],
+            upsert=True,
+            return_document=ReturnDocument.AFTER,
+        )
+        if sure(found)["_id"] != id:
+            raise DuplicateKeyError(f"another document has what {id} would take")
+        document = cls._from_son(found)
+        log.info("%s %s → %s", cls.resource.kind, id, document.status)
+        return document
+
+
+class Adoption(Birth):
+    """The inserts of documents for objects that exist, for `SyncedDocument`."""
+
+    meta: ClassVar[dict[str, Any]] = {"abstract": True}
 
     @classmethod
     def adopt(cls, evidence: Observation) -> Self:
@@ -128,34 +179,11 @@ class Birth(DocumentQueries):
             cls._owners(evidence), {evidence.stripe_id, *uses(evidence.remote or {})}
         ):
             return born
-        return {**born, **scrub_row(born, cls.engine), "erased_at": at}
+        return {**born, **scrub_row(born, SYNC_FIELDS), "erased_at": at}
 
     @classmethod
     def _owners(cls, evidence: Observation) -> set[str]:
         return owners({**(evidence.remote or {}), "id": evidence.stripe_id, "object": cls.resource.kind})
-
-    @classmethod
-    def _insert(cls, id: ObjectId, values: dict[str, Any], unless: Sequence[dict[str, Any]] = ()) -> Self:
-        # An upsert of a fresh id is an insert that can stamp the server's own time; were the id there already, the
-        # filter would miss and the insert would fail on it. `unless` selects a document that has a value which this
-        # one would take: it is found instead of the fresh id, and left as it is.
-        live = values["status"] in (Status.PENDING, Status.ACTIVE)
-        row = {name: literal(value) for name, value in {**DEFAULTS, **values, "live": live}.items()}
-        if values["status"] != Status.PENDING:
-            row |= append_notices(cls.resource.notice_of(values["status"]))
-        row |= {"_id": id, "revision": literal(1), "created_at": from_now(), "updated_at": from_now()}
-        fresh = {"$eq": [{"$type": "$revision"}, "missing"]}
-        found = cls.insert_collection().find_one_and_update(
-            {"$or": [{"_id": id, "revision": {"$exists": False}}, *unless]},
-            [{"$replaceWith": {"$cond": [fresh, {"$mergeObjects": ["$$ROOT", row]}, "$$ROOT"]}}],
-            upsert=True,
-            return_document=ReturnDocument.AFTER,
-        )
-        if sure(found)["_id"] != id:
-            raise DuplicateKeyError(f"another document has what {id} would take")
-        document = cls._from_son(found)
-        log.info("%s %s → %s", cls.resource.kind, id, document.status)
-        return document
 
 
 def adopted_fields(evidence: Observation, at: datetime | Expression) -> dict[str, Any]:
@@ -166,26 +194,10 @@ def adopted_fields(evidence: Observation, at: datetime | Expression) -> dict[str
     return {**own, **evidence.first_snapshot(), **look, "confirmed_at": at}
 
 
-DEFAULTS: dict[str, Any] = {
-    "live": True,
-    "stripe_id": None,
-    "key": None,
-    "operation": None,
-    "lease": None,
-    "orphans": [],
-    "undone": [],
-    "undoing": None,
-    "missing_since": None,
-    "review": None,
-    "error": None,
-    "request": None,
-    "stripe": None,
-    "digest": None,
-    "links_seen_at": None,
-    "seen_at": None,
-    "doubt_until": None,
-    "confirmed_at": None,
-    "settled_at": None,
-    "moved_by": None,
-    "erased_at": None,
-}
+NAMES = """
+    stripe_id key operation lease orphans undone undoing missing_since review error request stripe digest links_seen_at
+    seen_at doubt_until confirmed_at settled_at moved_by erased_at
+"""
+DEFAULTS: dict[str, Any] = {"live": True, **dict.fromkeys(NAMES.split()), "orphans": [], "undone": []}
+# The fields that hold no personal data, and stay when a document is erased.
+SYNC_FIELDS = frozenset({"_id", "notices", "status", "revision", "created_at", "updated_at", *DEFAULTS} - {"stripe"})

@@ -200,7 +200,6 @@ class Remedy(StrEnum):
     WAIT = "wait"
     REVIEW = "review"
     LEAVE = "leave"
-    FOLLOW = "follow"  # recompute a composite document: see sync/engine/composite.py
 
 
 @dataclass(frozen=True)

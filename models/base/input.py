@@ -21,8 +21,8 @@ from mongoengine import (
 )
 from mongoengine.base import BaseField
 
-from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.embedded import JsonField
+from stripe_mongo_sync.models.base.lifecycle import StagedDocument
 
 JSON_TYPES: dict[type[BaseField], tuple[tuple[type, ...], str]] = {
     StringField: ((str,), "a string"),
@@ -83,7 +83,7 @@ def _no_json(given: Any, levels: int) -> tuple[list[str], str] | None:
     return None
 
 
-def validate(model: type[SyncedDocument], body: dict[str, Any], verb: str) -> dict[str, Any]:
+def validate(model: type[StagedDocument], body: dict[str, Any], verb: str) -> dict[str, Any]:
     """Return the fields that `body` sets, or raise Invalid with every problem at once.
 
     On an update, None unsets the field at Stripe.
@@ -186,7 +186,7 @@ def _unstorable(given: Any) -> str | None:
     return None
 
 
-def params(model: type[SyncedDocument], values: dict[str, Any], verb: str) -> dict[str, Any]:
+def params(model: type[StagedDocument], values: dict[str, Any], verb: str) -> dict[str, Any]:
     """Return the Stripe parameters of validated `values`.
 
     A create leaves out None and empty lists, because nothing is to be unset; an update unsets them.

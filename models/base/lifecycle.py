@@ -1,24 +1,35 @@
-"""The state transitions of a document. Each is one conditional update, and returns None if another writer was first.
+"""A document that is its own outbox: its fields, and its transitions, each of which is one conditional update.
 
-A caller that gets None reads the document again, and then decides again.
+Its `operation` says what is still to be done, and is written before that is done. A document is inserted once
+(`models/base/birth.py`), and then changes only by `update_if_unchanged`, by `claim_due`, and, to repair what was edited
+by hand, by `restore`. A caller that gets None reads the document again, and then decides again.
 """
 
-from datetime import timedelta
-from typing import Any, Self
+import logging
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any, ClassVar, Self
 
-from stripe_mongo_sync.models.base.facts import Observation, Status
-from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now
+from bson import ObjectId
+from mongoengine import BooleanField, DateTimeField, EmbeddedDocumentField, IntField, ObjectIdField, StringField
+from mongoengine.base import BaseField
+from pymongo import IndexModel, ReturnDocument
+
+from stripe_mongo_sync.models.base.birth import SYNC_FIELDS, Birth, new_operation
+from stripe_mongo_sync.models.base.embedded import Failure, Operation, Request
+from stripe_mongo_sync.models.base.facts import Facts, Status, facts_of
+from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices
+from stripe_mongo_sync.models.base.resource import register
+from stripe_mongo_sync.models.rows.claimable import Broken, claim_each, tell_log
+from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now, literal
+from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING, SOME
 from stripe_mongo_sync.models.rows.scrub import scrub_row
+from stripe_mongo_sync.models.rows.sure import Impossible, sure
 
-
-def new_operation(operation: dict[str, Any]) -> Expression:
-    """Return the expression of an operation whose key is as old as this write."""
-    blank = {"attempts": 1, "doubt": False, "stored_failure_at": None}
-    return Expression({"$mergeObjects": [{"$literal": {**blank, **operation}}, _sent("since")]})
-
-
-def _sent(*more: str) -> dict[str, Any]:
-    return dict.fromkeys((*more, "sent_at"), from_now())
+log = logging.getLogger("stripe_mongo_sync")
+LIVE = (Status.PENDING, Status.ACTIVE)
+REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least this long
 
 
 def patched_operation(**changes: Any) -> Expression:
@@ -35,29 +46,149 @@ def claimed() -> dict[str, Any]:
     return {"lease": from_now(LEASE), "operation": Expression({"$cond": ["$operation", counted, None]})}
 
 
-def due_after_operation() -> Expression:
-    """Return the expression of the lease of a document whose operation ended: orphans still to undo keep it due."""
-    return Expression({"$cond": [{"$eq": ["$orphans", []]}, None, from_now()]})
+class StagedDocument(NoticeOutbox, Birth):
+    """A document with a status, and with what is still to be done about it: an order, or a `SyncedDocument`."""
 
+    meta: ClassVar = {"abstract": True, "strict": False, "auto_create_index": False, "index_cls": False}
+    indexes: ClassVar[list[IndexModel]] = [
+        IndexModel("key", unique=True, partialFilterExpression={"key": A_STRING}),
+        IndexModel(
+            [("stripe_id", 1), ("live", 1)],
+            unique=True,
+            partialFilterExpression={"stripe_id": A_STRING, "live": True},
+        ),
+        IndexModel("stripe_id", partialFilterExpression={"stripe_id": A_STRING}),
+        IndexModel(
+            [("request.token", 1), ("request.route", 1), ("request.key", 1)],
+            unique=True,
+            partialFilterExpression={"request.key": A_STRING},
+        ),
+        IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
+        IndexModel("review", partialFilterExpression={"review": {"$type": "string"}}),
+        *(IndexModel(name, partialFilterExpression={f"{name}.0": SOME}) for name in ("orphans", "undone")),
+        IndexModel("in_doubt", partialFilterExpression={"in_doubt": True}),
+        IndexModel([("live", 1), ("created_at", -1), ("_id", -1)]),
+        IndexModel([("status", 1), ("created_at", -1), ("_id", -1)]),
+        IndexModel(
+            [("status", 1), ("operation.since", 1), ("lease", 1)], partialFilterExpression={"operation.since": A_DATE}
+        ),
+        IndexModel(
+            [("confirmed_at", 1), ("status", 1), ("created_at", 1)], partialFilterExpression={"confirmed_at": None}
+        ),
+        NoticeOutbox.notice_index,
+    ]
+    instead = "Call `update` (or `create`, `act`, `delete`) of stripe_mongo_sync: it changes both sides."
+    rules: ClassVar[tuple[tuple[str, dict[str, Any], Any], ...]] = ()  # beside those of sync/runs/sound.py
+    says: ClassVar[str]  # what the API says of the type; no docstring, which `python -OO` takes away
 
-class Lifecycle:
-    """The transitions, for `SyncedDocument`."""
+    id: ObjectId = ObjectIdField(primary_key=True)
+    status: Status = StringField(choices=[str(status) for status in Status])
+    live: bool = BooleanField()  # pending or active: only these occupy their username and object
+    revision: int = IntField()  # counts the changes; every change requires the revision that was read
+    key: str | None = StringField()  # key of the create call; never cleared, because Stripe may create the object late
+    operation: Operation | None = EmbeddedDocumentField(Operation)
+    lease: datetime | None = DateTimeField()  # until then a worker has it; in the past: due; None: nothing to do
+    in_doubt: bool = BooleanField()  # an object of this document may exist that we have not seen
+    review: str | None = StringField()  # why an operator must decide
+    error: Failure | None = EmbeddedDocumentField(Failure)
+    request: Request | None = EmbeddedDocumentField(Request)
+    confirmed_at: datetime | None = DateTimeField()  # when an event or a list first showed the object
+    created_at: datetime = DateTimeField()
+    updated_at: datetime = DateTimeField()
+    settled_at: datetime | None = DateTimeField()  # since then nothing is left to do, and the row may expire
+    moved_by: str | None = StringField()  # who changed the status last
+    erased_at: datetime | None = DateTimeField()  # when all personal data was removed from it
 
-    status: Status
-    stripe_id: str | None
-    orphans: list[str]
-    undone: list[str]
-    operation: Any
-    undoing: Any
-    review: str | None
-    missing_since: Any
-    seen_at: int | None
-    doubt_until: int | None
-    erased_at: Any
+    # What a document that has no object at Stripe shows of it.
+    stripe_id: str | None = None
+    stripe: dict[str, Any] | None = None
+    links_seen_at: datetime | None = None
+    orphans: Sequence[str] = ()
 
-    def update_if_unchanged(self, by: str = "", /, *, notice: str | None = None, **changes: Any) -> Self | None:
-        """Apply `changes` if the document is unchanged since it was read; else return None."""
-        raise NotImplementedError
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "resource" in vars(cls):
+            register(cls)
+
+    @classmethod
+    def title(cls) -> str:
+        """Return its kind."""
+        return cls.resource.kind
+
+    def identity(self) -> dict[str, Any]:
+        """Return the fields that identify it in logs."""
+        return {"status": self.status}
+
+    @classmethod
+    def wanted(cls, keep: timedelta) -> list[IndexModel]:
+        """Return the indexes of its collection. A tombstone lasts as long as its request's key may be repeated."""
+        return super().wanted(max(keep, REQUEST_KEYS_LAST))
+
+    # --- conditional updates ---
+
+    def update_if_unchanged(self, by: str = "", /, *, notices: Sequence[str] = (), **changes: Any) -> Self | None:
+        """Apply `changes` if the document is unchanged since it was read; return the changed document, or None.
+
+        The same update appends the notice of a new status and `notices`, which the resource must name.
+        """
+        return self._update({}, by, notices, changes)
+
+    def _update(self, fence: dict[str, Any], by: str, notices: Sequence[str], changes: dict[str, Any]) -> Self | None:
+        news, named = list(notices), self.resource.notices
+        if not set(news) <= set(named):
+            raise Impossible(f"{news} are not all notices of {self.resource.kind}")
+        if "status" in changes:
+            news += [self.resource.notice_of(changes["status"])] if changes["status"] != self.status else []
+            changes = {**changes, "live": changes["status"] in LIVE, "moved_by": by}
+        if self.erased_at is not None and isinstance(changes.get("error"), dict):
+            changes = {**changes, **scrub_row({"error": changes["error"]}, ())}  # the message may quote the person
+        merged = {name: literal(value) for name, value in changes.items()}
+        changed = {**merged, **append_notices(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        found = self.own_rows().find_one_and_update(
+            {"_id": self.id, "revision": self.revision, **fence},
+            [{"$replaceWith": {"$mergeObjects": ["$$ROOT", changed]}}],
+            return_document=ReturnDocument.AFTER,
+        )
+        if found is None:
+            return None
+        document = self._from_son(found)
+        if "status" in changes:
+            log.info("%s %s → %s (%s)", self.resource.kind, document.id, document.status, by)
+        return document
+
+    def erase(self) -> Self | None:
+        """Remove all personal data from a document that is at rest; return None if it changed meanwhile."""
+        row = self.own_rows().find_one({"_id": self.id, "revision": self.revision})
+        if row is None:
+            return None
+        left = scrub_row(row, SYNC_FIELDS)
+        if self.erased_at is not None and all(row.get(name) == value for name, value in left.items()):
+            return self
+        left["in_doubt"] = False  # a tombstone without its parameters can have no candidate
+        return self.update_if_unchanged(**left, erased_at=from_now())
+
+    @classmethod
+    def claim_due(cls, at: datetime, broken: Broken = tell_log) -> Iterator[Self]:
+        """Claim the documents that are due at `at`, one after the other, the longest due first.
+
+        One that cannot be claimed or read is set aside and passed to `broken`.
+        """
+        change = {**claimed(), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        yield from claim_each(cls, at, [{"$set": change}], broken)
+
+    @classmethod
+    def restore(cls, id: Any, where: dict[str, Any], right: dict[str, Any]) -> None:
+        """Set these fields of a row that was edited by hand, which may lack even our mark, while `where` selects it.
+
+        The row becomes due, unless it is finished or in review.
+        """
+        unreviewed = {"$ne": [{"$type": "$review"}, "string"]}
+        due = {"$cond": [{"$and": [{"$eq": ["$live", True]}, unreviewed]}, from_now(), "$lease"]}
+        always = {"lease": due, "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        changes = {**always, **{name: literal(value) for name, value in right.items()}}
+        cls._get_collection().update_one({**where, "_id": id}, [{"$set": changes}])
+
+    # --- transitions ---
 
     def claim(self) -> Self | None:
         """Claim a document for one lease, and count the attempt before it is made."""
@@ -67,44 +198,6 @@ class Lifecycle:
         """Stage an operation on an active document, leased to the caller; it replaces one that is pending."""
         return self.update_if_unchanged(operation=new_operation(operation), lease=from_now(LEASE), error=None)
 
-    def hold(self, **changes: Any) -> Self | None:
-        """Apply `changes` if the document is unchanged since it was claimed and the lease still runs; else None."""
-        raise NotImplementedError
-
-    def sending(self) -> Self | None:
-        """Record that the operation is about to be sent again: from now on a request may be in flight."""
-        return self.hold(operation=patched_operation(**_sent()))
-
-    def begin_undo(self, orphan: str, way: str, key: str | None) -> Self | None:
-        """Stage the undo of an orphan, with a new `key`; without one, record that the staged one is sent again."""
-        staged = {"$literal": {"orphan": orphan, "way": way, "key": key}}
-        parts = ["$undoing", _sent()] if key is None else [staged, _sent("since")]
-        return self.hold(undoing=Expression({"$mergeObjects": parts}))
-
-    def spend_undo(self) -> Self | None:
-        """Clear the key of the undo, because repeating it is useless: the next attempt uses a new key."""
-        return self.update_if_unchanged(undoing=Expression({"$mergeObjects": ["$undoing", {"key": None}]}))
-
-    def defer(self, why: str, delay: timedelta, *, stored: bool = False) -> Self | None:
-        """Keep the operation pending after an attempt with an unknown outcome, due again after `delay`."""
-        changes: dict[str, Any] = {"doubt": True}
-        if stored:
-            changes["stored_failure_at"] = {"$ifNull": ["$operation.stored_failure_at", from_now()]}
-        problem = {"type": "unknown", "code": None, "message": why}
-        lease = from_now(delay) if self.review is None else None
-        return self.update_if_unchanged(operation=patched_operation(**changes), lease=lease, error=problem)
-
-    def release(self) -> Self | None:
-        """Give the lease back, because nothing is left to do."""
-        settled: dict[str, Any] = (
-            {"settled_at": from_now()} if self.status == Status.ROLLED_BACK and self.review is None else {}
-        )
-        return self.update_if_unchanged(lease=None, **settled)
-
-    def finish(self) -> Self | None:
-        """Record that nothing is left to do about a copy that is deleted."""
-        return self.update_if_unchanged(lease=None, settled_at=from_now())
-
     def reschedule(self, delay: timedelta) -> Self | None:
         """Give the lease back: the document is due again after `delay`."""
         return self.update_if_unchanged(lease=from_now(delay))
@@ -113,10 +206,9 @@ class Lifecycle:
         """End the operation that Stripe refused: a creation is rolled back, else the document stays active."""
         if self.status == Status.PENDING:
             return self.roll_back(problem, by, in_doubt=False)
-        ended = {**problem, "key": self.operation.key}
-        return self.update_if_unchanged(
-            operation=None, error=ended
-        )  # the lease stays: a refresh follows the end of an operation
+        ended = {**problem, "key": sure(self.operation).key}
+        # The lease stays: a refresh follows the end of an operation.
+        return self.update_if_unchanged(operation=None, error=ended)
 
     def roll_back(self, problem: dict[str, Any], by: str, *, in_doubt: bool) -> Self | None:
         """Turn a pending document into a tombstone with its key, and its operation while it is `in_doubt`."""
@@ -132,42 +224,6 @@ class Lifecycle:
             **changes,
         )
 
-    def store_snapshot(self, evidence: Observation, **changes: Any) -> Self | None:
-        """Store what a GET showed, if the document is unchanged since before that GET was sent."""
-        lease: dict[str, Any] = (
-            {"lease": due_after_operation()} if self.operation is None or "operation" in changes else {}
-        )
-        return self.update_if_unchanged(**self._seen(evidence), **changes, **lease)
-
-    def _seen(self, evidence: Observation) -> dict[str, Any]:
-        snapshot = evidence.first_snapshot()
-        del snapshot["confirmed_at"]
-        if self.erased_at is not None:
-            snapshot |= scrub_row(snapshot, ("links_seen_at", "seen_at", "doubt_until"))
-        snapshot["seen_at"] = max(self.seen_at or 0, evidence.earliest)
-        snapshot["doubt_until"] = max(self.doubt_until or 0, evidence.latest)
-        found = {"missing_since": None, "review": None} if self.missing_since is not None else {}
-        return {**snapshot, **found}
-
-    def unerase(self) -> Self | None:
-        """Reopen a document that was erased by mistake: it is due for a refresh, which stores the object again."""
-        return self.update_if_unchanged(erased_at=None, digest=None, lease=from_now())
-
-    def miss(self, delay: timedelta) -> Self | None:
-        """Record that a GET did not find its object. That proves nothing yet: it is due again after `delay`."""
-        since = Expression({"$ifNull": ["$missing_since", from_now()]})
-        return self.update_if_unchanged(missing_since=since, lease=from_now(delay))
-
-    def bring_back(self, evidence: Observation) -> Self | None:
-        """Make a deleted document active again, because a GET showed its object; a refresh is due.
-
-        Like `store_snapshot`, it applies only if the document is unchanged since before that GET. Raises
-        DuplicateKeyError when another document has its username now.
-        """
-        times = {"seen_at": evidence.earliest, "doubt_until": evidence.latest}  # those of a deletion may be FOREVER
-        back = {"status": Status.ACTIVE, "review": None, "lease": from_now(), "settled_at": None, **times}
-        return self.update_if_unchanged(evidence.source, **{**self._seen(evidence), **back})
-
     def send_to_review(self, reason: str, **changes: Any) -> Self | None:
         """Block the document until an operator decides; `reason` says why."""
         return self.update_if_unchanged(
@@ -178,19 +234,63 @@ class Lifecycle:
         """Take the document out of review: it is due after `delay`."""
         return self.update_if_unchanged(review=None, lease=from_now(delay))
 
-    def suspect(self, second: int) -> Self | None:
-        """Record that its object changed unseen up to this second of Stripe's: only a later observation is newer.
+    # --- questions ---
 
-        Even the reply to an operation that is in flight may be older.
+    @classmethod
+    def own_fields(cls) -> dict[str, BaseField]:
+        """Return the fields that a caller sees, by name: those that name the verbs by which they are `sent`.
+
+        A `write_only` field, such as whether to confirm immediately, shows nothing.
         """
-        due = None if self.review is not None else Expression({"$ifNull": ["$lease", from_now()]})
-        return self.update_if_unchanged(doubt_until=max(self.doubt_until or 0, second), lease=due)
+        return {
+            name: field
+            for name, field in cls._fields.items()
+            if hasattr(field, "sent") and not getattr(field, "write_only", False)
+        }
 
-    def record_undo(self, orphan: str) -> Self | None:
-        """Record that an orphan is no longer usable. An active document stays due, because its object was not read."""
-        left = [other for other in self.orphans if other != orphan]
-        settled = from_now() if self.status == Status.ROLLED_BACK and not left else None
-        lease = {} if left or self.status == Status.ACTIVE else {"lease": None}
-        return self.update_if_unchanged(
-            orphans=left, undone=[*self.undone, orphan], undoing=None, settled_at=settled, **lease
-        )
+    @classmethod
+    def edited(cls, row: Mapping[str, Any]) -> list[str]:
+        """Return the fields that contradict the rest of a stored row."""
+        return [] if cls._status_fits(row) else ["status"]
+
+    @classmethod
+    def _status_fits(cls, row: Mapping[str, Any]) -> bool:
+        status, operation = row.get("status"), row.get("operation")
+        staged = isinstance(operation, dict) and operation.get("verb") == "create"
+        known = status in [*Status] and (staged or status != Status.PENDING)
+        return known and row.get("live") is (status in LIVE)
+
+    @classmethod
+    def lookup(cls, reference: str) -> Self | None:
+        """Return the document with our id, in any status; None if there is none."""
+        found: Self | None = cls.objects(id=ObjectId(reference)).first() if ObjectId.is_valid(reference) else None
+        return found
+
+    def facts(self, now: datetime, installation: str | None = None) -> Facts:
+        """Return what the decisions read of this document at a time of MongoDB's; `installation` is this database's."""
+        return facts_of(self.resource, self, now, installation)
+
+    @property
+    def path(self) -> str:
+        """Return the API path of this document's object."""
+        return self.resource.object_path(sure(self.stripe_id))  # only a linked document has an object
+
+    @property
+    def claimed_at(self) -> datetime:
+        """Return MongoDB's time when the running lease was taken, which stands for the present."""
+        return sure(self.lease) - LEASE
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no operation is pending. A tombstone keeps its operation only as a proof of what it sent."""
+        return self.status != Status.PENDING and (self.operation is None or self.status == Status.ROLLED_BACK)
+
+    def fetch_latest(self) -> Self:
+        """Return the document as it is now."""
+        found: Self = type(self).objects(id=self.id).get()
+        return found
+
+    def reread(self) -> Self:
+        """Return the document as it is now, under the name that `fetch_latest` had; this one goes with 0.3."""
+        warnings.warn("reread is now called fetch_latest; the old name will be removed in 0.3", DeprecationWarning, 2)
+        return self.fetch_latest()

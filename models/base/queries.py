@@ -4,24 +4,20 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, ClassVar, Self
 
-from bson import ObjectId
-
+from stripe_mongo_sync.models.base.birth import Adoption
 from stripe_mongo_sync.models.base.facts import Status
-from stripe_mongo_sync.models.base.resource import Resource, is_id
+from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.base.stripe_fields import StripeFields
 from stripe_mongo_sync.models.rows.clock import from_now
 from stripe_mongo_sync.models.rows.indexes import SOME
-from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
 DOUBT_LASTS = timedelta(days=30)  # Stripe lists events, which name an object's creation key, for 30 days
 
 
-class DocumentQueries(StripeFields, OwnRows):
+class DocumentQueries(StripeFields, Adoption):
     """The queries, for `SyncedDocument`; each has its index there."""
 
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
-    mark: ClassVar[str] = "revision"
-    resource: ClassVar[Resource]
 
     @classmethod
     def by_stripe_id(cls, stripe_id: str) -> Self | None:
@@ -76,17 +72,9 @@ class DocumentQueries(StripeFields, OwnRows):
         return {**alike, "operation.params": {"$ne": {}}}
 
     @classmethod
-    def taken_by(cls, values: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return queries for documents that hold one of these values, for values that no unique index checks."""
-        return []
-
-    @classmethod
     def lookup(cls, reference: str) -> Self | None:
         """Return the document of our id or Stripe's; a rolled-back or deleted one by our id only."""
-        if not is_id(reference):
-            return None
-        if ObjectId.is_valid(reference) and (found := cls.objects(id=ObjectId(reference)).first()):
-            document: Self = found
-            return document
-        by_stripe_id: Self | None = cls.objects(stripe_id=reference, live=True).first()
-        return by_stripe_id
+        found: Self | None = super().lookup(reference)
+        if found is None and is_id(reference):
+            found = cls.objects(stripe_id=reference, live=True).first()
+        return found

@@ -4,14 +4,21 @@ from typing import cast
 
 from stripe_mongo_sync.models.base import resource
 from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.lifecycle import StagedDocument
 from stripe_mongo_sync.models.rows.database import database
 
-Models = dict[str, type[SyncedDocument]]
+Models = dict[str, type[StagedDocument]]
 
 
 def kinds() -> Models:
     """Return the model of each kind, in the order of the files."""
     return cast("Models", dict(resource.KINDS))  # only documents register
+
+
+def synced_kinds(among: Models | None = None) -> dict[str, type[SyncedDocument]]:
+    """Return the models of the kinds that Stripe has: all, or all `among` these, but orders."""
+    models = kinds() if among is None else among
+    return {kind: model for kind, model in models.items() if issubclass(model, SyncedDocument)}
 
 
 def created_kinds() -> Models:

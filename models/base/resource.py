@@ -126,11 +126,6 @@ class Resource:
         return f"{self.event_prefixes[0]}.created"
 
     @property
-    def is_composed(self) -> bool:
-        """Whether it is a composite document, without an object at Stripe: an order."""
-        return not self.mirrored and not self.path
-
-    @property
     def events_only(self) -> bool:
         """Whether Stripe shows it in events only, so that it cannot be refreshed."""
         return self.mirrored and not self.path

@@ -12,43 +12,24 @@ from mongoengine import EmbeddedDocumentField, ListField
 from mongoengine.base import BaseField
 
 from stripe_mongo_sync.models.base.facts import Status
-from stripe_mongo_sync.models.base.resource import Resource
+from stripe_mongo_sync.models.base.lifecycle import LIVE, StagedDocument
 from stripe_mongo_sync.models.rows.content import digest
 
-LIVE = (Status.PENDING, Status.ACTIVE)
 DEAD = ({"status": Status.DELETED}, {"status": Status.ROLLED_BACK, "stripe_id": None})
 AWAKE = {"$nor": [{"live": False, **dead} for dead in DEAD]}  # a finished document keeps its last values
 # Documents, not finished ones, whose id differs from that of their snapshot.
 MISNAMED = {**AWAKE, "stripe.id": {"$type": "string"}, "$expr": {"$ne": ["$stripe_id", "$stripe.id"]}}
 
 
-class StripeFields:
+class StripeFields(StagedDocument):
     """The fields that mirror Stripe's, and their values of an object, for `SyncedDocument`."""
 
-    _fields: ClassVar[dict[str, BaseField]]
-    resource: ClassVar[Resource]
-
-    @classmethod
-    def with_derived(cls, values: dict[str, Any]) -> dict[str, Any]:
-        """Return a caller's validated `values` together with those that this type derives from them."""
-        return values
+    meta: ClassVar[dict[str, Any]] = {"abstract": True}
 
     @classmethod
     def misderived(cls, row: Mapping[str, Any]) -> dict[str, Any]:
         """Return what the fields of a stored row should be that this type derives from others, where they are not."""
         return {}
-
-    @classmethod
-    def own_fields(cls) -> dict[str, BaseField]:
-        """Return the fields that mirror Stripe's, by name: those that name the verbs by which they are `sent`.
-
-        A `write_only` field, such as whether to confirm immediately, mirrors nothing.
-        """
-        return {
-            name: field
-            for name, field in cls._fields.items()
-            if hasattr(field, "sent") and not getattr(field, "write_only", False)
-        }
 
     @classmethod
     def fields_from(cls, remote: dict[str, Any]) -> dict[str, Any]:
@@ -67,8 +48,7 @@ class StripeFields:
     @classmethod
     def edited(cls, row: Mapping[str, Any]) -> list[str]:
         """Return the fields that contradict the rest of a stored row; `stripe` stands for the snapshot itself."""
-        snapshot = row.get("stripe")
-        found = [] if cls._status_fits(row) else ["status"]
+        snapshot, found = row.get("stripe"), super().edited(row)
         if row.get("live") is False and row.get("status") not in LIVE:
             return found  # a deleted document keeps its last snapshot as it came
         found += cls.misderived(row)
@@ -87,19 +67,8 @@ class StripeFields:
 
     @classmethod
     def _status_fits(cls, row: Mapping[str, Any]) -> bool:
-        status, operation = row.get("status"), row.get("operation")
         is_linked = isinstance(row.get("stripe_id"), str) or isinstance(row.get("stripe"), dict)
-        is_staged = isinstance(operation, dict) and operation.get("verb") == "create"
-        match status:
-            case Status.PENDING:
-                fits = is_staged and not is_linked
-            case Status.ACTIVE | Status.DELETED:
-                fits = is_linked or cls.resource.is_composed
-            case Status.ROLLED_BACK:
-                fits = not is_linked
-            case _:
-                fits = False
-        return fits and row.get("live") is (status in LIVE)
+        return super()._status_fits(row) and is_linked == (row.get("status") in (Status.ACTIVE, Status.DELETED))
 
 
 def _digest(snapshot: dict[str, Any]) -> str | None:

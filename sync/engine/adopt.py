@@ -15,7 +15,7 @@ from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.admission import why_not_ours
-from stripe_mongo_sync.sync.engine.composite import NEEDED, needed
+from stripe_mongo_sync.sync.engine.dependents import needed, needs
 from stripe_mongo_sync.sync.engine.find import CLOCK_SKEW
 from stripe_mongo_sync.sync.engine.observations import (
     from_event,
@@ -52,7 +52,7 @@ def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quic
         return _copied(model, remote, evidence, quick=quick)
     left = _left(event)
     first = bool(left) and (event["type"] == model.resource.created_event or not model.resource.has_created_event)
-    adopts, followed = current().settings.adopt, model.resource.kind in NEEDED
+    adopts, followed = current().settings.adopt, needs(model.resource.kind)
     wanted = adopts or followed or model.resource.correlation_field
     blank = evidence.remote is None  # the event does not show the object
     if first and wanted and (blank or evidence.unshown) and not evidence.deleted:
@@ -63,7 +63,7 @@ def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quic
             remote, evidence = reply.remote, from_reply(model, reply)
     if verdict := _link_by_correlation_id(model, remote, evidence, quick=quick):
         return verdict
-    if not adopts and remote["id"] not in needed(model, [remote]):
+    if not adopts and remote["id"] not in needed(model.resource.kind, [remote]):
         # A document that is being created may not know its object yet; neither may a dependent, before earlier events.
         waits = bool(left) or (followed and not _overtaken(event))
         state = EventState.WAITING if waits else EventState.IGNORED

@@ -7,8 +7,8 @@ what is read below an owner (the cards of a customer, the persons of an account)
 import re
 from typing import Any
 
-from stripe_mongo_sync.models import Status, SyncedDocument, kinds, present_kinds
-from stripe_mongo_sync.sync.engine.composite import follows, notify_dependents
+from stripe_mongo_sync.models import Customer, Status, SyncedDocument, present_kinds, synced_kinds
+from stripe_mongo_sync.sync.engine.dependents import Dependent, follows, notify_dependents
 from stripe_mongo_sync.sync.engine.observations import existence_of, merge_observation
 
 CLOCK = "test_helpers.test_clock"
@@ -37,7 +37,7 @@ def went_along(document: SyncedDocument) -> bool:
 
 
 def _named(kind: str, stripe_id: Any) -> SyncedDocument | None:
-    model = kinds().get(kind)
+    model = synced_kinds().get(kind)
     return model.by_stripe_id(stripe_id) if model is not None and isinstance(stripe_id, str) else None
 
 
@@ -52,10 +52,10 @@ def let_go(clock: SyncedDocument) -> int:
 
     Then the clock has nothing due. A run that dies before that is repeated.
     """
-    customers = kinds()["customer"].objects(__raw__={"stripe.test_clock": clock.stripe_id}).distinct("stripe_id")
+    customers = Customer.objects(__raw__={"stripe.test_clock": clock.stripe_id}).distinct("stripe_id")
     theirs = {"$or": [{"stripe.test_clock": clock.stripe_id}, {"stripe.customer": {"$in": customers}}]}
     count = 0
-    for model in present_kinds().values():
+    for model in synced_kinds(present_kinds()).values():
         for document in model.objects(__raw__={"status": Status.ACTIVE, **theirs}):
             gone = existence_of(document.stripe_id or "", f"test clock {clock.stripe_id}", deleted=True)
             if (deleted := merge_observation(model, {"_id": document.id}, gone)) is not None:
@@ -65,4 +65,4 @@ def let_go(clock: SyncedDocument) -> int:
     return count
 
 
-follows(follow_clock, CLOCK)
+follows(Dependent(follow_clock), CLOCK)

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.models import SyncedDocument, synced_kinds
 from stripe_mongo_sync.models.base.decision import RemoteState
 from stripe_mongo_sync.models.base.facts import IN_FLIGHT_LIMIT
 from stripe_mongo_sync.models.rows.sure import sure
@@ -63,13 +63,13 @@ class Finder:
 
     def keys(self, kind: str, start: int) -> dict[str, str | None]:
         """Return the creation key of each object of that kind created since `start`, in Stripe's seconds."""
-        if not kinds()[kind].resource.has_created_event:
+        if not synced_kinds()[kind].resource.has_created_event:
             return {}
         read_at, since, keys = self._events.get(kind, (0.0, 0, {}))
         if since > start or time.monotonic() - read_at > CACHE_SECONDS or not read_at:
             since, keys = start, {}
             pages = current().gateway.pages(
-                "/v1/events", types=[kinds()[kind].resource.created_event], created={"gte": start}
+                "/v1/events", types=[synced_kinds()[kind].resource.created_event], created={"gte": start}
             )
             for page in pages:
                 for event in page.remote["data"]:
@@ -81,7 +81,7 @@ class Finder:
         """Return the listed objects created since `start` whose creation key no event shows. They are few."""
         read_at, since, found = self._lists.get(kind, (0.0, 0, []))
         if since > start or time.monotonic() - read_at > CACHE_SECONDS or not read_at:
-            model = kinds()[kind]
+            model = synced_kinds()[kind]
             pages = list_pages(current().gateway, model, start) if model.resource.listable else ()  # archived ones, too
             found = [remote for page in pages for remote in page.remote["data"] if keys.get(remote["id"]) is None]
             self._lists[kind] = (time.monotonic(), start, found)

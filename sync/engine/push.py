@@ -1,16 +1,17 @@
 """Push: send a document's operation to Stripe, and store what the answer means: link, refusal, or a later attempt."""
 
 from collections.abc import Callable
-from typing import Any
+from functools import singledispatch
+from typing import Any, TypeVar
 
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.decision import RemoteState
 from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
+from stripe_mongo_sync.sync.engine.dependents import notify_dependents
 from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation, needs_refresh
 from stripe_mongo_sync.sync.engine.refresh import read_remote, refresh
 from stripe_mongo_sync.sync.errors import CannotReadStripe
@@ -19,20 +20,17 @@ from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.about import of_operation
 from stripe_mongo_sync.sync.stripe.answers import Answer, Refusal, Reply, Unknown
 
+D = TypeVar("D", bound=StagedDocument)
 
-def push(document: SyncedDocument) -> SyncedDocument:
-    """Send the pending operation, link its object, and return the document.
+
+@singledispatch
+def push(document: Any) -> tuple[Any, dict[str, Any] | None]:
+    """Send the pending operation of a SyncedDocument, and link its object. Return the document, and Stripe's error if
+    it refused and the operation has ended.
 
     Only a certain refusal ends the operation; without an answer it stays pending, and reconcile resolves it. Raises
     CannotReadStripe, with the operation deferred, for errors that concern more than this document.
     """
-    if composed := COMPOSITES.get(document.resource.kind):
-        return composed.push(document)
-    return sent(document)[0]
-
-
-def sent(document: SyncedDocument) -> tuple[SyncedDocument, dict[str, Any] | None]:
-    """Send the operation; return the document, and Stripe's error if it refused and the operation has ended."""
     operation = sure(document.operation)
     try:
         answer = current().gateway.send(operation, of_operation(document))
@@ -91,9 +89,7 @@ def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | Non
     return document.defer(refusal.problem["message"], backoff(operation.attempts), stored=True)
 
 
-def finish_operation(
-    document: SyncedDocument, change: Callable[[SyncedDocument], SyncedDocument | None]
-) -> SyncedDocument:
+def finish_operation(document: D, change: Callable[[D], D | None]) -> D:
     """Apply `change` unless the operation has ended: an event may have arrived first and linked the document."""
     key = sure(document.operation).key
     while document.operation is not None and document.operation.key == key and document.live:

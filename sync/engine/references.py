@@ -7,12 +7,12 @@ from bson import ObjectId
 from mongoengine import EmbeddedDocumentField, ListField
 from mongoengine.base import BaseField
 
-from stripe_mongo_sync.models import Status, SyncedDocument, created_kinds, kinds
+from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.base.resource import is_id
 
 
-def resolved(model: type[SyncedDocument], values: dict[str, Any]) -> dict[str, Any]:
+def resolved(model: type[StagedDocument], values: dict[str, Any]) -> dict[str, Any]:
     """Return checked `values` with every reference as a Stripe id. Raises Invalid unless all are active."""
     return resolve_references(dict(model._fields), values)
 
@@ -51,7 +51,7 @@ def _one(field: BaseField | None, value: Any, label: str, errors: dict[str, str]
     return target.stripe_id
 
 
-def referring(document: SyncedDocument) -> Iterator[tuple[type[SyncedDocument], dict[str, Any]]]:
+def referring(document: SyncedDocument) -> Iterator[tuple[type[StagedDocument], dict[str, Any]]]:
     """Yield each model that can refer to this kind, with the query of its current documents that refer to this one."""
     for model in created_kinds().values():
         for path in _paths(dict(model._fields), document.resource.kind):

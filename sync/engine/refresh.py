@@ -8,7 +8,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Any
 
-from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.decision import RemoteState
 from stripe_mongo_sync.models.base.resource import shortened
 from stripe_mongo_sync.models.rows import clock
@@ -86,11 +86,11 @@ def refresh(document: SyncedDocument, *, quick: bool = False, deletion_reported:
     return document
 
 
-def with_links(document: SyncedDocument) -> tuple[SyncedDocument, bool]:
+def with_links(document: StagedDocument) -> tuple[StagedDocument, bool]:
     """Return a document, refreshed if its links are old, and whether the links may be shown: not if they may be dead
     because Stripe has not answered within 3 s.
     """
-    if _may_be_dead(document):
+    if isinstance(document, SyncedDocument) and _may_be_dead(document):
         with suppress(CannotReadStripe):
             document = refresh(document, quick=True)
         return document, not _may_be_dead(document)

@@ -3,8 +3,10 @@
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import singledispatch
+from typing import Any
 
-from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.decision import Remedy, RemoteState, diagnose
 from stripe_mongo_sync.models.base.facts import KEY_REPLAY_WINDOW, MAX_EVENT_DISTANCE
 from stripe_mongo_sync.models.rows import clock
@@ -12,7 +14,7 @@ from stripe_mongo_sync.models.rows.clock import from_now
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.belonging import CLOCK, let_go
-from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
+from stripe_mongo_sync.sync.engine.dependents import notify_dependents
 from stripe_mongo_sync.sync.engine.find import Finder
 from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation, needs_refresh
 from stripe_mongo_sync.sync.engine.push import push
@@ -39,8 +41,9 @@ class Run:
     known_edits: set[int] = field(default_factory=set)  # hashes of their ids, so that each is reported once
 
 
+@singledispatch
 def resolve(
-    document: SyncedDocument,
+    document: Any,  # a SyncedDocument, or what another room registers
     run: Run,
     now: datetime,
     seen: tuple[RemoteState, Reply | None] = (RemoteState.NOT_CHECKED, None),
@@ -50,12 +53,6 @@ def resolve(
     If its object was just `seen`, the document may also be one that is not overdue. Raises CannotReadStripe; then only
     the document's lease is changed.
     """
-    if composed := COMPOSITES.get(document.resource.kind):
-        foreign = document.facts(now, current().installation).other_installation
-        run.counts[Remedy.REVIEW if foreign else Remedy.FOLLOW] += 1
-        if not run.dry:
-            document.send_to_review(_clone(document)) if foreign else composed.push(document)
-        return
     (remote_state, reply), found = seen, None
     for _ in range(ROUNDS):
         remedy = diagnose(document.facts(now, current().installation), remote_state)
@@ -136,12 +133,12 @@ def _do(
             log.warning("%s %s needs an operator: %s", document.resource.kind, document.id, reason)
         case Remedy.REVIEW:
             foreign = document.facts(now, current().installation).other_installation
-            reason = _clone(document) if foreign else found or _no_result(document)
+            reason = of_clone(document) if foreign else found or _no_result(document)
             document.send_to_review(reason)
             log.warning("%s %s needs an operator: %s", document.resource.kind, document.id, reason)
 
 
-def _clone(document: SyncedDocument) -> str:
+def of_clone(document: StagedDocument) -> str:
     """Return the reason for the review of a document whose operation another installation staged."""
     key = document.operation.key if document.operation else document.key
     return f"started by installation {sure(key).split(':')[1]}: this database is a clone"

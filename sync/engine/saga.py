@@ -6,20 +6,19 @@ import re
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, replace
-from functools import partial
-from typing import Any
+from functools import partial, singledispatch
+from typing import Any, TypeVar
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError, PyMongoError
 
-from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models import StagedDocument, Status
 from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.input import Invalid, checked_fields, params, require_json, to_params, validate
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey, wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.composite import COMPOSITES
-from stripe_mongo_sync.sync.engine.push import push, sent
+from stripe_mongo_sync.sync.engine.push import push
 from stripe_mongo_sync.sync.engine.references import resolve_references, resolved
 from stripe_mongo_sync.sync.errors import (
     AlreadyExists,
@@ -43,15 +42,26 @@ from stripe_mongo_sync.sync.tokens import IN_PROCESS
 UNPAID = ("requires_payment_method", "canceled", "failed")  # the status of an intent or an order after a decline
 OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
+D = TypeVar("D", bound=StagedDocument)
+Values = dict[str, Any]
+
+
+@singledispatch
+def plan(model: Any, id: ObjectId, values: Values, own_id: str | None) -> tuple[Values, Values]:
+    """Return the completed values of a document, and the operation that creates its object."""
+    values = model.with_derived(values)
+    sent = params(model, values, "create") | ({"id": own_id} if own_id else {})
+    return values, build_operation(model, id, "create", [Call(model.resource.path, sent)])
+
 
 @within_lease
 def create(
-    model: type[SyncedDocument],
+    model: type[D],
     body: dict[str, Any],
     *,
     idempotency_key: str | None = None,
     token: str = IN_PROCESS,  # the name of the caller's token, which is no secret
-) -> tuple[SyncedDocument, bool]:
+) -> tuple[D, bool]:
     """Create a document and its Stripe object. Return the document, active or still pending, and whether this call
     repeats an earlier one with the same key.
 
@@ -82,23 +92,18 @@ def create(
         raise Unavailable(idempotency_key=request["key"]) from error
 
 
-def _paid_since(document: SyncedDocument) -> bool:
+def _paid_since(document: StagedDocument) -> bool:
     """Whether a payment or an order whose creation was declined may have been paid since: see decision 0142."""
     state = getattr(document, "payment_status", None) or getattr(document, "stripe_status", None)
     return state not in UNPAID
 
 
-def _stage(model: type[SyncedDocument], body: dict[str, Any], request: dict[str, Any]) -> tuple[SyncedDocument, bool]:
+def _stage(model: type[D], body: Values, request: Values) -> tuple[D, bool]:
     body = dict(body)
-    accepts_custom_id = _own_id(body.pop("id", None)) if model.resource.accepts_custom_id else None
+    own_id = _own_id(body.pop("id", None)) if model.resource.accepts_custom_id else None
     id = ObjectId()
     try:
-        values = model.with_derived(resolved(model, validate(model, body, "create")))
-        if composed := COMPOSITES.get(model.resource.kind):
-            values, operation = composed.plan(values, id)
-        else:
-            sent = params(model, values, "create") | ({"id": accepts_custom_id} if accepts_custom_id else {})
-            operation = build_operation(model, id, "create", [Call(model.resource.path, sent)])
+        values, operation = plan.dispatch(model)(model, id, resolved(model, validate(model, body, "create")), own_id)
     except Invalid:
         first = _of_request(model, request)  # a repeated call may refer to what was deleted since
         if first is None:
@@ -113,10 +118,10 @@ def _stage(model: type[SyncedDocument], body: dict[str, Any], request: dict[str,
         return first, True
 
 
-def _of_request(model: type[SyncedDocument], request: dict[str, Any]) -> SyncedDocument | None:
+def _of_request(model: type[D], request: Values) -> D | None:
     """Return the document of an earlier request with this key, if any. Raises KeyReused if its body was another."""
     where = {f"request__{name}": request[name] for name in ("token", "route", "key")}
-    first: SyncedDocument | None = model.objects(**where).first()
+    first: D | None = model.objects(**where).first()
     if first is not None and first.request and first.request.digest != request["digest"]:
         raise KeyReused
     return first
@@ -130,7 +135,7 @@ def _own_id(given: Any) -> str | None:
     return given
 
 
-def build_operation(model: type[SyncedDocument], id: ObjectId, verb: str, calls: list[Call]) -> dict[str, Any]:
+def build_operation(model: type[StagedDocument], id: ObjectId, verb: str, calls: list[Call]) -> dict[str, Any]:
     """Return the operation that sends these calls in every attempt. The last call is the operation's own."""
     draw = partial(IdempotencyKey.generate, current().installation, model.resource.kind, id, verb)
     *first, last = [asdict(replace(call, key=str(draw()))) for call in calls]
@@ -139,7 +144,7 @@ def build_operation(model: type[SyncedDocument], id: ObjectId, verb: str, calls:
     return {"verb": verb, "api_version": api_version(), "first": first, **last}
 
 
-def raise_if_ended(document: SyncedDocument) -> SyncedDocument:
+def raise_if_ended(document: D) -> D:
     """Return the document if it is active or pending; else raise RolledBack, Refused or Deleted."""
     match document.status:
         case Status.ROLLED_BACK:
@@ -150,7 +155,7 @@ def raise_if_ended(document: SyncedDocument) -> SyncedDocument:
     return document
 
 
-def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
+def update(document: D, body: dict[str, Any]) -> D:
     """Change a document here and at Stripe. Return it, with its operation while the outcome is unknown.
 
     Raises Invalid, AlreadyExists, InProgress, NotFound, Unavailable, or Refused, in which case nothing was changed.
@@ -169,7 +174,7 @@ def update(document: SyncedDocument, body: dict[str, Any]) -> SyncedDocument:
         raise Unavailable from error
 
 
-def delete(document: SyncedDocument) -> SyncedDocument:
+def delete(document: D) -> D:
     """Delete a document's object at Stripe. Return the document, deleted, or with its operation while the outcome is
     unknown.
 
@@ -183,7 +188,7 @@ def delete(document: SyncedDocument) -> SyncedDocument:
         raise Unavailable from error
 
 
-def act(document: SyncedDocument, name: str, body: dict[str, Any]) -> SyncedDocument:
+def act(document: D, name: str, body: dict[str, Any]) -> D:
     """Do one of the type's actions (confirm, capture, cancel, …). Return the document, with its operation while the
     outcome is unknown. Raises Invalid, InProgress, NotFound, Refused or Unavailable.
     """
@@ -201,7 +206,7 @@ def act(document: SyncedDocument, name: str, body: dict[str, Any]) -> SyncedDocu
         raise Unavailable from error
 
 
-def _rename(document: SyncedDocument, values: dict[str, Any]) -> SyncedDocument:
+def _rename(document: D, values: Values) -> D:
     values = {name: value for name, value in values.items() if name not in document.own_fields()}
     while document.live:
         try:
@@ -218,7 +223,7 @@ def _rename(document: SyncedDocument, values: dict[str, Any]) -> SyncedDocument:
 
 
 @within_lease
-def _run(document: SyncedDocument, verb: str, calls: Callable[[SyncedDocument], list[Call]]) -> SyncedDocument:
+def _run(document: D, verb: str, calls: Callable[[Any], list[Call]]) -> D:
     staged = None
     while staged is None:
         if not document.live:
@@ -240,12 +245,11 @@ def _run(document: SyncedDocument, verb: str, calls: Callable[[SyncedDocument], 
     return ended
 
 
-def _pushed(document: SyncedDocument) -> SyncedDocument:
+def _pushed(document: D) -> D:
     """Push for a caller. Raises Refused even if an event has ended the operation before Stripe's refusal came."""
     try:
-        if document.resource.kind in COMPOSITES:
-            return push(document)
-        ended, problem = sent(document)
+        ended: D
+        ended, problem = push(document)
     except CannotReadStripe as error:
         log.error("%s %s stays pending: %s", document.resource.kind, document.id, error)
         return document.fetch_latest()

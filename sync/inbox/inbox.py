@@ -13,7 +13,7 @@ from typing import Any
 from bson.errors import InvalidDocument
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
-from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument, kinds
+from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument, synced_kinds
 from stripe_mongo_sync.models.base.whose import left_by, owners_before, owners_of_event
 from stripe_mongo_sync.models.event import MAX_ATTEMPTS, EventState, Via, object_id, without_content
 from stripe_mongo_sync.models.rows import clock
@@ -24,7 +24,7 @@ from stripe_mongo_sync.models.state import OTHER_VERSION, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.admission import OTHERS, sample, why_not_mirrored, why_not_ours
 from stripe_mongo_sync.sync.engine.adopt import EventResult, apply_to_unknown
-from stripe_mongo_sync.sync.engine.composite import has_dependents, notify_dependents
+from stripe_mongo_sync.sync.engine.dependents import notify_dependents_of
 from stripe_mongo_sync.sync.engine.observations import (
     from_event,
     is_new_incarnation,
@@ -166,12 +166,11 @@ def apply(event: dict[str, Any], *, quick: bool) -> EventResult:
     if reason:
         return EventResult(EventState.IGNORED, reason)
     remote = event["data"]["object"]
-    model = kinds()[str(remote["object"])]
+    model = synced_kinds()[str(remote["object"])]
     if left := left_by(event):
         Erasure.include_if_related(left, {remote["id"]})  # the object itself names no customer any more
     verdict = _merge(model, remote, event, quick=quick)
-    if has_dependents(model) and (document := model.by_stripe_id(remote["id"])) is not None:
-        notify_dependents(document)
+    notify_dependents_of(model, remote["id"])
     return verdict
 
 

@@ -17,7 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, NoReturn
 
-from stripe_mongo_sync.models import Delivery, Event, SyncedDocument, kinds, present_kinds
+from stripe_mongo_sync.models import Delivery, Event, StagedDocument, kinds, present_kinds
 from stripe_mongo_sync.models.base.notice import NoticeOutbox
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.sure import sure
@@ -64,7 +64,7 @@ def deliver(limits: Limits = Limits()) -> Counter[str]:
 
 def relay_notices() -> None:
     """Move every notice from its row into one delivery for each hook that subscribed to it. This is idempotent."""
-    sources: list[type[SyncedDocument] | type[Event]] = [*present_kinds().values(), Event]
+    sources: list[type[StagedDocument] | type[Event]] = [*present_kinds().values(), Event]
     waiting = having(sources, NoticeOutbox.HAS_NOTICES)
     for source in (source for source in sources if source in waiting):
         while rows := source.with_notices(BATCH):
@@ -78,7 +78,7 @@ def relay_notices() -> None:
                 row.drop_notices()
 
 
-def _about(row: SyncedDocument | Event) -> dict[str, Any]:
+def _about(row: StagedDocument | Event) -> dict[str, Any]:
     if isinstance(row, Event):
         return {"kind": "event", "raw": row.raw}
     return {"kind": row.resource.kind, "document": row.id}

@@ -6,7 +6,7 @@ The command `types` and the page docs/TYPES.md are printed from it; `written.py`
 from functools import cache
 from typing import get_args
 
-from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.models import StagedDocument, kinds
 from stripe_mongo_sync.models.base.input import writable_verbs
 from stripe_mongo_sync.models.mirrored import QUESTIONS, REASONS
 from stripe_mongo_sync.models.owned import OWNED, in_no_list
@@ -59,7 +59,7 @@ def write() -> None:
     FILE.write_text(text(catalogue(), all_ignored()))
 
 
-def _entry(model: type[SyncedDocument], events: tuple[str, ...]) -> Entry:
+def _entry(model: type[StagedDocument], events: tuple[str, ...]) -> Entry:
     resource = model.resource
     changed = any("update" in writable_verbs(field) for field in model._fields.values())
     verbs = {"create": not resource.mirrored, "update": changed, "delete": resource.deletable}

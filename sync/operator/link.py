@@ -10,7 +10,7 @@ from stripe_mongo_sync.models import Status, SyncedDocument
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
+from stripe_mongo_sync.sync.engine.dependents import notify_dependents
 from stripe_mongo_sync.sync.engine.observations import existence_of, merge_observation, referenced
 from stripe_mongo_sync.sync.engine.refresh import matches, refresh
 from stripe_mongo_sync.sync.errors import NotPossible, ReadRefused
@@ -52,8 +52,9 @@ def linked(document: SyncedDocument, stripe_id: str, *, force: bool = False) -> 
     Raises Differs when the object is not as it was staged, unless `force` is given; NotPossible; CannotReadStripe.
     """
     model = type(document)
-    if document.status not in (Status.PENDING, Status.ROLLED_BACK) or document.resource.kind in COMPOSITES:
-        raise NotPossible(f"Cannot link {document.id}: {_why_not(document)}.")
+    if document.status not in (Status.PENDING, Status.ROLLED_BACK):
+        why = f"it is {document.status}, and only pending or rolled-back documents can be linked"
+        raise NotPossible(f"Cannot link {document.id}: {why}.")
     remote = _read(document, stripe_id)
     differences = compare(document, remote)
     if not force and document.operation is None:
@@ -97,12 +98,6 @@ def compare(document: SyncedDocument, remote: dict[str, Any]) -> list[Difference
         for name, value in sent.items()
         if name in shown and not matches({name: value}, has)
     ]
-
-
-def _why_not(document: SyncedDocument) -> str:
-    if document.resource.kind in COMPOSITES:
-        return "it is computed from other documents, and has no object at Stripe"
-    return f"it is {document.status}, and only pending or rolled-back documents can be linked"
 
 
 def _of(document: SyncedDocument) -> tuple[str, str]:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from bson import ObjectId
 from mongoengine import Document
 
-from stripe_mongo_sync.models import Event, Status, SyncedDocument, present_kinds
+from stripe_mongo_sync.models import Event, StagedDocument, Status, SyncedDocument, present_kinds
 from stripe_mongo_sync.models.base.decision import RemoteState
 from stripe_mongo_sync.models.base.facts import IN_FLIGHT_LIMIT
 from stripe_mongo_sync.models.base.input import Invalid
@@ -19,7 +19,7 @@ from stripe_mongo_sync.models.rows.claimable import read_each
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
+from stripe_mongo_sync.sync.engine.dependents import notify_dependents
 from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply, merge_observation
 from stripe_mongo_sync.sync.engine.refresh import read_remote
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
@@ -124,7 +124,7 @@ def _dead(row: Event) -> dict[str, Any]:
     }
 
 
-def shown(document: SyncedDocument) -> dict[str, Any]:
+def shown(document: StagedDocument) -> dict[str, Any]:
     """Return what an operator needs to know about a document."""
     operation, error = document.operation, document.error
     return {
@@ -142,7 +142,7 @@ def shown(document: SyncedDocument) -> dict[str, Any]:
     }
 
 
-def told(done: SyncedDocument | Linked) -> dict[str, Any]:
+def told(done: StagedDocument | Linked) -> dict[str, Any]:
     """Return what an operator needs to know about the result of an action."""
     if isinstance(done, Linked):
         return {**shown(done.document), "differs": done.differs, "removed": done.removed}
@@ -158,10 +158,10 @@ def line(one: dict[str, Any]) -> str:
     return f"{one['kind']} {id} {one['status']} {at_stripe}: {', '.join(told) or 'nothing is pending'}"
 
 
-def document_of(id: str) -> SyncedDocument:
+def document_of(id: str) -> StagedDocument:
     """Return the document with that id, of any kind. Raises NotFound."""
     for model in present_kinds().values() if ObjectId.is_valid(id) else ():
-        found: SyncedDocument | None = model.objects(id=ObjectId(id)).first()
+        found: StagedDocument | None = model.objects(id=ObjectId(id)).first()
         if found is not None:
             return found
     if EVENT_ID.fullmatch(id):
@@ -170,12 +170,12 @@ def document_of(id: str) -> SyncedDocument:
 
 
 @within_lease
-def retry(id: str) -> SyncedDocument:
+def retry(id: str) -> StagedDocument:
     """Read the object at Stripe again; resend the operation only if that is safe. Raises NotFound or NotPossible."""
     document = document_of(id)
     if document.review is None and document.lease is None:
         raise NotPossible(f"Nothing is pending on {document.resource.kind} {document.id}.")
-    if document.status == Status.DELETED and document.review is not None:
+    if isinstance(document, SyncedDocument) and document.status == Status.DELETED and document.review is not None:
         bring_back(document)
         return document.fetch_latest()
     resumed = _moved(document.requeue())
@@ -186,16 +186,17 @@ def retry(id: str) -> SyncedDocument:
 
 def roll_back(id: str) -> SyncedDocument:
     """Give up what is pending: a creation, a change, or the undo of orphans. Raises NotFound or NotPossible."""
-    ended = _give_up(document_of(id))
+    document = document_of(id)
+    if not isinstance(document, SyncedDocument):
+        what = f"{document.resource.kind} {document.id} is computed from other documents"
+        raise NotPossible(f"{what}: resolve those, and it is computed again.")
+    ended = _give_up(document)
     notify_dependents(ended)
     return ended
 
 
 def _give_up(document: SyncedDocument) -> SyncedDocument:
     problem = {"type": "rolled-back", "code": None, "message": "An operator gave it up."}
-    if document.resource.kind in COMPOSITES:
-        kind, id = document.resource.kind, document.id
-        raise NotPossible(f"{kind} {id} is computed from other documents: resolve those, and it is computed again.")
     _require_quiet(document)
     if document.orphans:
         for orphan in document.orphans:
@@ -264,7 +265,11 @@ def _moved(moved: Moved | None) -> Moved:
 
 def link(id: str, stripe_id: str, *, force: bool = False) -> Linked:
     """Read a Stripe object, compare it with the staged operation, and link it to this document. Raises as `linked`."""
-    return linked(document_of(id), stripe_id, force=force)
+    document = document_of(id)
+    if not isinstance(document, SyncedDocument):
+        told = f"Cannot link {document.id}: it is computed from other documents, and has no object at Stripe."
+        raise NotPossible(told)
+    return linked(document, stripe_id, force=force)
 
 
-ACTIONS: dict[str, Callable[..., SyncedDocument | Linked]] = {"retry": retry, "roll-back": roll_back, "link": link}
+ACTIONS: dict[str, Callable[..., StagedDocument | Linked]] = {"retry": retry, "roll-back": roll_back, "link": link}

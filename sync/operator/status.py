@@ -16,8 +16,8 @@ from stripe_mongo_sync.models import (
     DeliveryState,
     Erasure,
     Event,
+    StagedDocument,
     Status,
-    SyncedDocument,
     present_kinds,
 )
 from stripe_mongo_sync.models.base.notice import NoticeOutbox
@@ -120,7 +120,7 @@ def status() -> Health:
 
 
 def _reconcile(
-    health: Health, now: datetime, heartbeat: dict[str, Any] | None, there: Iterable[type[SyncedDocument]]
+    health: Health, now: datetime, heartbeat: dict[str, Any] | None, there: Iterable[type[StagedDocument]]
 ) -> None:
     """Check when reconcile last ran. If it never did, its silence is as old as the oldest document."""
     since = heartbeat["at"] if heartbeat else oldest(_ours(there)) or now
@@ -134,13 +134,13 @@ def _reconcile(
         health.problem("reconcile", told, "see what `doctor` says about the key")
 
 
-def _ours(there: Iterable[type[SyncedDocument]]) -> list[type[SyncedDocument]]:
+def _ours(there: Iterable[type[StagedDocument]]) -> list[type[StagedDocument]]:
     """Return the created types, without the mirrored ones."""
     return [model for model in there if not model.resource.mirrored]
 
 
 def _documents(
-    health: Health, now: datetime, present: list[type[SyncedDocument]], there: set[type[SyncedDocument]]
+    health: Health, now: datetime, present: list[type[StagedDocument]], there: set[type[StagedDocument]]
 ) -> None:
     found: dict[str, dict[str, int]] = {}
     review = unconfirmed = 0
@@ -173,7 +173,7 @@ def _documents(
         health.warning("pending", told, "see its error in `operations list`; after a day it is resolved or in review")
 
 
-def _backlog(health: Health, now: datetime, there: Iterable[type[SyncedDocument]]) -> None:
+def _backlog(health: Health, now: datetime, there: Iterable[type[StagedDocument]]) -> None:
     """Count what is due, and since when. After an outage it may be more than one run can do."""
     due = clock.overdue(now)
     sources: list[type[Document]] = [*there, Event]
@@ -202,7 +202,7 @@ def _inbox(health: Health, now: datetime) -> None:
         health.warning("events", told, "see its error in `events list --state received`")
 
 
-def _hooks(health: Health, now: datetime, there: Iterable[type[SyncedDocument]]) -> None:
+def _hooks(health: Health, now: datetime, there: Iterable[type[StagedDocument]]) -> None:
     made, _ = counts(Delivery, "state", (DeliveryState.PENDING, DeliveryState.DEAD))
     began = {state: smallest(Delivery, {"state": state}, "at") for state in made}
     told_of: list[type[NoticeOutbox]] = [*there, Event]

@@ -8,7 +8,7 @@ from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models import SyncedDocument
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.composite import notify_dependents
+from stripe_mongo_sync.sync.engine.dependents import notify_dependents
 from stripe_mongo_sync.sync.engine.observations import from_reply, is_new_incarnation
 from stripe_mongo_sync.sync.logs import log
 

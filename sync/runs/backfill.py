@@ -7,12 +7,12 @@ page. Only one page is in memory, and a page may be stored any number of times, 
 
 from collections.abc import Sequence
 
-from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.models import SyncedDocument, synced_kinds
 from stripe_mongo_sync.models.owned import owned_kinds
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.composite import NEEDED
+from stripe_mongo_sync.sync.engine.dependents import needs
 from stripe_mongo_sync.sync.errors import BadKey, BadSettings, CannotReadStripe, Outage, WrongAccount
 from stripe_mongo_sync.sync.inbox.checkpoint import since as events_since
 from stripe_mongo_sync.sync.logs import log
@@ -47,7 +47,7 @@ def backfill(
     """
     models = chosen(wanted)
     if not current().settings.adopt:
-        models = {kind: model for kind, model in models.items() if model.resource.mirrored or kind in NEEDED}
+        models = {kind: model for kind, model in models.items() if model.resource.mirrored or needs(kind)}
     if not models:
         raise BadSettings(["ADOPT=no: objects created elsewhere get no document here, so there is nothing to copy"])
     with patience.active():
@@ -73,7 +73,7 @@ def backfill(
 
 def chosen(wanted: Sequence[str]) -> dict[str, Model]:
     """Return the models of these kinds or collections, or of all that Stripe knows. Raises BadSettings."""
-    known = {kind: model for kind, model in kinds().items() if model.resource.path or model.resource.mirrored}
+    known = synced_kinds()
     if not wanted:
         return known
     listable = {kind: model for kind, model in known.items() if model.resource.listable or kind in owned_kinds()}

@@ -22,7 +22,7 @@ from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.adopt import ADOPTION_DELAY, adopt_unless_ours, is_candidate
-from stripe_mongo_sync.sync.engine.composite import has_dependents, needed, notify_dependents
+from stripe_mongo_sync.sync.engine.dependents import needed, notify_dependents, notify_dependents_of
 from stripe_mongo_sync.sync.engine.observations import from_page, is_new_incarnation, merge_observation
 from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.errors import CannotReadStripe, NoOwner
@@ -135,7 +135,7 @@ class Comparison:
     def _unknown(self, remotes: list[Json], documents: dict[str, SyncedDocument], page: Reply) -> None:
         mirrored = self.model.resource.mirrored
         if not (current().settings.adopt or mirrored):  # but for what something here follows
-            ids = needed(self.model, remotes)
+            ids = needed(self.model.resource.kind, remotes)
             remotes = [remote for remote in remotes if remote["id"] in ids]
         strangers = [remote for remote in remotes if remote["id"] not in documents]
         orphans = self._orphans_among([remote["id"] for remote in strangers]) if strangers else set()
@@ -199,9 +199,8 @@ class Comparison:
 
     def _tell(self, evidence: list[Observation]) -> None:
         """Notify the dependents of the new documents."""
-        for id in needed(self.model, [one.remote for one in evidence if one.remote is not None]):
-            if (document := self.model.by_stripe_id(id)) is not None:
-                notify_dependents(document)
+        for id in needed(self.model.resource.kind, [one.remote for one in evidence if one.remote is not None]):
+            notify_dependents_of(self.model, id)
 
     def _adopt_or_link(self, remote: Json, key: str | None, page: Reply) -> None:
         one = self._current(replace(page, remote=remote))
@@ -211,8 +210,7 @@ class Comparison:
         verdict = adopt_unless_ours(self.model, one, key)
         if verdict.state == EventState.APPLIED:
             self.counts["adopt"] += 1
-            if has_dependents(self.model) and (document := self.model.by_stripe_id(remote["id"])) is not None:
-                notify_dependents(document)
+            notify_dependents_of(self.model, remote["id"])
         else:
             log.info("%s is not adopted: %s", remote["id"], verdict.why)
             self.counts["doubt"] += 1

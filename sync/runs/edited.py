@@ -9,27 +9,27 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models import Event, Status, SyncedDocument
+from stripe_mongo_sync.models import Event, Order, StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.rows.sure import sure
-from stripe_mongo_sync.sync.engine.composite import COMPOSITES, notify_dependents
+from stripe_mongo_sync.sync.engine.dependents import notify_dependents
 from stripe_mongo_sync.sync.engine.observations import from_event
 from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.runs.back import BACK, DELETED, bring_back
 from stripe_mongo_sync.sync.runs.sound import mistyped
+from stripe_mongo_sync.sync.shop import orders
 
 BY = "full comparison"
 RECENT = 20  # events of one object that are searched for the content that was stored
 
 
-def edits(document: SyncedDocument) -> list[str]:
+def edits(document: StagedDocument) -> list[str]:
     """Return the fields that were edited by hand, as far as the row shows; an order is compared with its payment."""
-    composed = COMPOSITES.get(document.resource.kind)
-    if composed is not None and document.review is not None:  # of what cannot be restored an operator knows
-        return composed.strays(document)
-    found = {*type(document).edited(sure(document.stored)), *mistyped(sure(document.stored))}
-    return sorted(found.union(composed.strays(document) if composed else ()))
+    row, strays = sure(document.stored), orders.strays(document) if isinstance(document, Order) else []
+    if isinstance(document, Order) and document.review is not None:  # of what cannot be restored an operator knows
+        return strays
+    return sorted({*type(document).edited(row), *mistyped(row), *strays})
 
 
 def tell_log(kind: str, id: Any, fields: list[str]) -> None:
@@ -37,11 +37,18 @@ def tell_log(kind: str, id: Any, fields: list[str]) -> None:
     log.warning("%s %s was edited in MongoDB and contradicts itself: %s", kind, id, ", ".join(fields))
 
 
-def put_right(document: SyncedDocument, fields: list[str], sight: Observation | None = None) -> None:
+def put_right(document: StagedDocument, fields: list[str], sight: Observation | None = None) -> None:
     """Bring a document whose `fields` were edited to what Stripe has; `sight` is how a list just showed its object.
 
     Written only if nothing changed since the document was read; else the next comparison sees. Raises CannotReadStripe.
     """
+    if isinstance(document, Order):
+        _restore_order(document, fields)
+    elif isinstance(document, SyncedDocument):
+        _restore(document, fields, sight)
+
+
+def _restore(document: SyncedDocument, fields: list[str], sight: Observation | None) -> None:
     if document.status == Status.DELETED:
         became = bring_back(document)
         if became == DELETED:
@@ -53,15 +60,21 @@ def put_right(document: SyncedDocument, fields: list[str], sight: Observation | 
     named = _named(document, fields, restored)
     if named is None or named.status != Status.ACTIVE or restored.keys() >= {*fields}:
         return
-    if composed := COMPOSITES.get(named.resource.kind):
-        composed.push(named)
-        return
     seen = _as_stored(named, fields, sight)
     if seen is None:
         if sight is not None and sight.remote is not None:
             named.stripe = sight.remote  # of what is read under its owner, it names the owner; never stored
         seen = refresh(named)
     notify_dependents(seen)
+
+
+def _restore_order(order: Order, fields: list[str]) -> None:
+    restored = mistyped(sure(order.stored))
+    if "status" in fields:
+        restored["status"] = Status(order.status) if order.status in [*Status] else Status.ACTIVE
+    named = order.update_if_unchanged(BY, **restored) if restored else order
+    if named is not None and named.status == Status.ACTIVE and not restored.keys() >= {*fields}:
+        orders.follow(named)
 
 
 def _named(document: SyncedDocument, fields: list[str], restored: dict[str, Any]) -> SyncedDocument | None:
@@ -87,8 +100,6 @@ def _named(document: SyncedDocument, fields: list[str], restored: dict[str, Any]
 def _derived_status(document: SyncedDocument) -> Status:
     """Return the status that fits the rest of a document. A refresh finds whether its object still exists."""
     operation = document.operation
-    if document.resource.is_composed:
-        return Status.ACTIVE if document.status not in [*Status] else Status(document.status)
     if document.stripe_id is not None or document.stripe is not None:
         return Status.ACTIVE
     staged = operation is not None and operation.verb == "create" and document.settled_at is None

@@ -9,7 +9,15 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
-from stripe_mongo_sync.models import Customer, Status, SyncedDocument, kinds, present_kinds
+from stripe_mongo_sync.models import (
+    Customer,
+    Order,
+    StagedDocument,
+    Status,
+    SyncedDocument,
+    present_kinds,
+    synced_kinds,
+)
 from stripe_mongo_sync.models.base.stripe_fields import AWAKE, MISNAMED
 from stripe_mongo_sync.models.owned import UNLISTED, in_no_list, owned_kinds
 from stripe_mongo_sync.models.rows.claimable import read_each
@@ -33,7 +41,7 @@ COUNTED = ("adopt", "back", "drift", "failed")  # the counts of a comparison tha
 
 SHOWN = 10  # documents that were edited by hand in a report; all are logged
 LIVE = {"live": True}
-FOLLOWED = {"lease": None}  # composite documents that no worker is recomputing now
+UNLEASED = {"lease": None}  # orders that no worker is following now
 
 Model = type[SyncedDocument]
 
@@ -56,7 +64,9 @@ def compare_everything(
     so a refused list of such a kind is no failure. Lists that need an owner are compared with `owner_reads` GETs; the
     next comparison continues there.
     """
-    models = {kind: model for kind, model in (kinds() if absent else present_kinds()).items() if kind not in left_out}
+    models = {
+        kind: model for kind, model in synced_kinds(None if absent else present_kinds()).items() if kind not in left_out
+    }
     of_clocks, begun = _customers_of_clocks(), having(present_kinds().values(), AWAKE)
     refused: dict[str, CannotReadStripe] = {}
     for kind, model in models.items():
@@ -80,7 +90,9 @@ def compare_everything(
             coverage.not_compared[kind] = in_no_list(kind)
     for model in models.values():
         if model in begun and not model.resource.listable:
-            _put_right(model, {**AWAKE, **(FOLLOWED if model.resource.is_composed else {})}, run, left_out)
+            _put_right(model, AWAKE, run, left_out)
+    if Order in begun:
+        _put_right(Order, {**AWAKE, **UNLEASED}, run, left_out)
 
 
 def restore_rows(run: Run, left_out: dict[str, str]) -> None:
@@ -130,7 +142,7 @@ def _missing(model: Model, seen: set[int], run: Run, of_clocks: Collection[str] 
     return unlisted
 
 
-def _put_right(model: Model, where: dict[str, Any], run: Run, left_out: dict[str, str]) -> None:
+def _put_right(model: type[StagedDocument], where: dict[str, Any], run: Run, left_out: dict[str, str]) -> None:
     """Restore the documents that match `where` and were edited by hand."""
     kind = model.resource.kind
     if kind in left_out:
@@ -143,7 +155,7 @@ def _put_right(model: Model, where: dict[str, Any], run: Run, left_out: dict[str
         left_out[kind] = str(error)
 
 
-def _edited(document: SyncedDocument, run: Run) -> bool:
+def _edited(document: StagedDocument, run: Run) -> bool:
     """Return whether a document was edited by hand; if so, restore it. Raises CannotReadStripe."""
     about = f"{document.resource.kind} {document.id}"
     with isolated(run.counts, about):

@@ -22,6 +22,7 @@ from stripe_mongo_sync.models import (
     kinds,
     present_kinds,
     stored,
+    synced_kinds,
 )
 from stripe_mongo_sync.models.event import object_id, of_others, storable, without_content
 from stripe_mongo_sync.models.mirrored import collection_of
@@ -32,7 +33,7 @@ from stripe_mongo_sync.models.state import ALIKE, MIGRATIONS, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.database.schema import migrated, settle
 from stripe_mongo_sync.sync.engine.admission import OTHERS
-from stripe_mongo_sync.sync.engine.composite import notify_dependents
+from stripe_mongo_sync.sync.engine.dependents import notify_dependents
 from stripe_mongo_sync.sync.inbox.inbox import Malformed, parse
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.stop import STOP
@@ -159,7 +160,7 @@ def _drop_keys() -> None:
 
 
 def _follow_disputes() -> None:
-    for dispute in kinds()["dispute"].objects:
+    for dispute in synced_kinds()["dispute"].objects:
         notify_dependents(dispute)
 
 

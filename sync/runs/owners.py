@@ -7,7 +7,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.models import synced_kinds
 from stripe_mongo_sync.models.owned import CLOCK, OWNED, OWNERS, Owned
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.errors import CannotReadStripe, MissingPermission, NoOwner, ReadRefused
@@ -91,7 +91,7 @@ class Owners:
                 self._go_on(walk, on_walk)
 
     def _go_on(self, walk: Walk, on_walk: Callable[[Walk], None]) -> None:
-        model = kinds()[walk.owner]
+        model = synced_kinds()[walk.owner]
         try:
             for page in list_pages(current().gateway, model, None, walk.mark) if self.reads > 0 else ():
                 self.reads -= 1
@@ -157,7 +157,7 @@ class Owners:
         ]
 
     def _refused(self, name: str, error: CannotReadStripe, *of: str) -> bool:
-        is_missing = is_not_there(current().gateway, error, *(kinds()[kind] for kind in of))
+        is_missing = is_not_there(current().gateway, error, *(synced_kinds()[kind] for kind in of))
         (self.missing if is_missing else self.unseen)[name] = str(error)
         return is_missing
 

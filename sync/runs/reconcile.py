@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from stripe_mongo_sync.models import Event, SyncedDocument, present_kinds
+from stripe_mongo_sync.models import Event, StagedDocument, present_kinds
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each, set_aside
@@ -210,7 +210,7 @@ def resolve_overdue(run: ReportedRun) -> dict[str, str]:
     return left_out
 
 
-def _resolve_kind(model: type[SyncedDocument], run: ReportedRun, moment: datetime, left_out: dict[str, str]) -> None:
+def _resolve_kind(model: type[StagedDocument], run: ReportedRun, moment: datetime, left_out: dict[str, str]) -> None:
     due = clock.overdue(moment)
     overdue = Backlog(run.on_progress, f"overdue {model.plural()}", OVERDUE, lambda: model.objects(__raw__=due).count())
     failed = 0
@@ -229,7 +229,7 @@ def _resolve_kind(model: type[SyncedDocument], run: ReportedRun, moment: datetim
 
 
 @within_lease
-def _resolve_claimed(claimed: SyncedDocument, run: Run) -> str | None:
+def _resolve_claimed(claimed: StagedDocument, run: Run) -> str | None:
     """Resolve a claimed document; return why it could not be read. Raises what concerns more than this document."""
     wait = backoff(claimed.operation.attempts if claimed.operation else 1)
     rows = claimed.own_rows()

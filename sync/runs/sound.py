@@ -6,6 +6,7 @@ the snapshot is found in `sync/runs/edited.py`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -13,16 +14,15 @@ from mongoengine import BooleanField, DateTimeField, EmbeddedDocumentField, IntF
 from mongoengine.base import BaseField
 from pymongo import timeout
 
-from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.stripe_fields import MISNAMED
 from stripe_mongo_sync.models.rows.clock import Expression, from_now
 from stripe_mongo_sync.models.rows.indexes import NO_LIMIT, SOME
 from stripe_mongo_sync.models.rows.tally import having
-from stripe_mongo_sync.sync.engine.composite import COMPOSITES, Rule
 from stripe_mongo_sync.sync.process.backoff import BACKOFF
 
 Json = dict[str, Any]
-Model = type[SyncedDocument]
+Model = type[StagedDocument]
 
 LONGEST_LEASE = 2 * BACKOFF[1]  # no write of ours sets a lease that ends later than this
 # A row with one of these is ours, even without our mark: no other program has fields of these names.
@@ -44,6 +44,15 @@ NEVER_NULL = ("created_at", "updated_at")
 ELSEWHERE = ("id", "status", "live", "stripe_id", "digest", "revision", "lease", "settled_at")  # other rules know these
 
 
+@dataclass(frozen=True)
+class Rule:
+    """A query of the rows that break the rule, and what `field` should be instead: a value or an Expression."""
+
+    field: str
+    broken: Json
+    right: Any = None
+
+
 def _unlike(name: str, *types: str, missing: bool = True) -> Json:
     """Return the query of rows in which a field has none of these types; a list is a list, not its entries."""
     other = {name: {"$not": {"$type": list(types)}, **({} if missing else SOME)}}
@@ -61,7 +70,6 @@ def rules(model: Model) -> list[Rule]:
     late = {"lease": {"$type": "date"}, "$expr": {"$gt": ["$lease", from_now(LONGEST_LEASE)]}}
     incomplete = [_unlike(f"operation.{name}", type) for name, type in STAGED.items()]
     no_text, no_part = ({"$elemMatch": {"$not": {"$type": type}}} for type in ("string", "object"))
-    composed = COMPOSITES.get(model.resource.kind)
     return [
         Rule("revision", {"$or": [_unlike("revision", "int", "long"), {"revision": {"$lt": 1}}]}, REVISION),
         *(Rule(name, {"$or": _unreadable(name, part)}) for name, part in parts.items()),
@@ -78,7 +86,7 @@ def rules(model: Model) -> list[Rule]:
         Rule("lease", late, from_now()),
         Rule("lease", {**idle, "$or": unfinished}, from_now()),  # nobody would return to it
         Rule("settled_at", {"settled_at": {"$ne": None}, "$or": kept}),  # MongoDB would delete it
-        *(composed.rules if composed else ()),
+        *(Rule(*rule) for rule in model.rules),
     ]
 
 

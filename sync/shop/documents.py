@@ -13,7 +13,7 @@ from typing import Annotated, Any, TypeVar, overload
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from stripe_mongo_sync.models import Status, SyncedDocument, kinds
+from stripe_mongo_sync.models import StagedDocument, Status, kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine import saga
@@ -27,7 +27,7 @@ Created = Annotated[str, "a kind that we create"]
 Kind = Annotated[str, "any kind"]
 Reference = str | ObjectId
 Body = Mapping[str, Any] | None
-D = TypeVar("D", bound=SyncedDocument)
+D = TypeVar("D", bound=StagedDocument)
 
 
 @overload
@@ -239,7 +239,7 @@ def _status(given: Any) -> str | None:
 # --- what a caller of Python may give ---
 
 
-def _model(given: Any, *, written: bool = False) -> type[SyncedDocument]:
+def _model(given: Any, *, written: bool = False) -> type[StagedDocument]:
     """Return the model that a kind or a class means. Raises NotConnected or Invalid."""
     current()
     known = kinds()
@@ -260,7 +260,7 @@ def _model(given: Any, *, written: bool = False) -> type[SyncedDocument]:
 def _meant(call: str, of: tuple[Any, ...], *, least: int = 0, most: int) -> tuple[Any, list[Any]]:
     """Return the document of which a call is, and what it is given besides. Raises what `get` does, or TypeError."""
     first, *rest = of or (None,)
-    itself = isinstance(first, SyncedDocument)
+    itself = isinstance(first, StagedDocument)
     model = _model(type(first) if itself else first, written=call != "delete")  # that has an error of its own
     reference = [] if itself else rest[:1]
     rest = rest[len(reference) :]

@@ -13,7 +13,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, State, Status, SyncedDocument, present_kinds
+from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, StagedDocument, State, Status, present_kinds
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.base.whose import owners_of_document, owners_of_event, owners_of_object, used_by, uses
 from stripe_mongo_sync.models.erasure import rows_of
@@ -34,7 +34,7 @@ class PersonalRows:
     """The rows of a person: the ids of their objects at Stripe, and the rows here that contain personal data."""
 
     known: set[str]
-    documents: dict[type[SyncedDocument], set[ObjectId]] = field(default_factory=dict)
+    documents: dict[type[StagedDocument], set[ObjectId]] = field(default_factory=dict)
     events: set[str] = field(default_factory=set)
     deliveries: set[str] = field(default_factory=set)
 
@@ -223,7 +223,7 @@ def _of_the_same_name(customer: Customer) -> set[ObjectId]:
     }
 
 
-def _search_documents(model: type[SyncedDocument], start: set[ObjectId], found: PersonalRows) -> None:
+def _search_documents(model: type[StagedDocument], start: set[ObjectId], found: PersonalRows) -> None:
     ids, kind = found.documents.setdefault(model, set()), model.resource.kind
     for row in rows_of(model):
         if row["_id"] in start or found.has(owners_of_document(kind, row)):
@@ -268,7 +268,7 @@ def _read(row: dict[str, Any]) -> dict[str, Any] | None:
 # --- what is taken from them ---
 
 
-def _document(model: type[SyncedDocument], id: ObjectId, done: Erased) -> None:
+def _document(model: type[StagedDocument], id: ObjectId, done: Erased) -> None:
     while (document := model.objects(id=id).first()) is not None:
         if not document.is_idle:
             verb = document.operation.verb if document.operation else document.status

@@ -6,28 +6,26 @@ state of the order is derived from its payment, the refunds and the disputes (`s
 again whenever one of them changes. Every such change causes an event at Stripe, so no crash can lose it.
 """
 
-from datetime import timedelta
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models import CheckoutSession, Customer, Order, PaymentIntent, Refund, Status, SyncedDocument
-from stripe_mongo_sync.models.base.embedded import Call
-from stripe_mongo_sync.models.base.input import Invalid, params
+from stripe_mongo_sync.models import CheckoutSession, Order, PaymentIntent, Refund, Status, SyncedDocument
 from stripe_mongo_sync.models.order import PaymentStatus
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine import saga
-from stripe_mongo_sync.sync.engine.composite import COMPOSITES, NEEDED, Composition, follows
-from stripe_mongo_sync.sync.engine.push import finish_operation
-from stripe_mongo_sync.sync.engine.push import push as push_payment
+from stripe_mongo_sync.sync.engine.dependents import Dependent, follows
+from stripe_mongo_sync.sync.engine.push import finish_operation, push
+from stripe_mongo_sync.sync.engine.resolve import Run, of_clone, resolve
 from stripe_mongo_sync.sync.errors import InProgress, NotFound, Refused, Unavailable
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.shop.disputes import disputes_of
-from stripe_mongo_sync.sync.shop.edited_orders import PAYMENTS, RULES, payment_model, rejoined
-from stripe_mongo_sync.sync.shop.pricing import total_of
+from stripe_mongo_sync.sync.shop.pricing import PAYMENTS
 from stripe_mongo_sync.sync.shop.standing import OVER, PaymentFacts, derive_state, news_of
 
 ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}
@@ -55,88 +53,47 @@ def create_order(
     current()
     body = {"username": username, "items": items, "payment": payment, **fields}
     order, _ = saga.create(Order, body, idempotency_key=idempotency_key)
-    return sure(order, Order)
+    return order
 
 
-# --- the saga: plan, stage, push, recompute ---
+# --- the saga: plan (`pricing.py`), stage, push, recompute ---
 
 
-def plan(values: dict[str, Any], id: ObjectId) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the completed `values` of an order, and its operation, which creates its payment with a chosen id."""
-    customer = Customer.by_username(values["username"])
-    if customer is None or customer.status != Status.ACTIVE:
-        raise Invalid({"username": "there is no such customer here" if customer is None else "is not active"})
-    payment, model = ObjectId(), PAYMENTS[values["payment"]]
-    amount, currency = total_of(values["items"], by_stripe=model is CheckoutSession)
-    wanted = (
-        _session(values, currency) if amount is None or model is CheckoutSession else _intent(values, amount, currency)
-    )
-    paying = model.with_derived({**wanted, "customer": customer.stripe_id})
-    making = saga.build_operation(
-        model, payment, "create", [Call(model.resource.path, params(model, paying, "create"))]
-    )
-    planned = {"values": paying, "operation": making}
-    completed = {
-        **values,
-        "customer": customer.stripe_id,
-        "currency": currency,
-        "amount_total": amount,
-        "amount_refunded": 0,
-        "amount_lost": 0,
-        "disputes": [],
-        "payment_status": PaymentStatus.PENDING,
-        "payment_id": payment,
-    }
-    return completed, saga.build_operation(Order, id, "create", [Call("", planned)])
-
-
-def _session(values: dict[str, Any], currency: str) -> dict[str, Any]:
-    _only(values, ("success_url", "cancel_url"), "checkout")
-    if not values.get("success_url"):
-        raise Invalid({"success_url": "is required: where the buyer returns to after paying"})
-    urls = {name: values[name] for name in ("success_url", "cancel_url") if values.get(name)}
-    # Without `currency`, Stripe may charge a buyer from elsewhere in another currency of these prices.
-    return {"mode": "payment", "currency": currency, "line_items": values["items"], **urls}
-
-
-def _intent(values: dict[str, Any], amount: int, currency: str) -> dict[str, Any]:
-    _only(values, ("payment_method", "return_url", "receipt_email"), "payment_intent")
-    given = {name: values[name] for name in ("payment_method", "receipt_email") if values.get(name)}
-    how: dict[str, Any] = {"enabled": True}
-    if values.get("payment_method"):
-        given["confirm"] = True
-        back = values.get("return_url")
-        how, given = (how, {**given, "return_url": back}) if back else ({**how, "allow_redirects": "never"}, given)
-    return {"amount": amount, "currency": currency, "automatic_payment_methods": how, **given}
-
-
-def _only(values: dict[str, Any], fields: tuple[str, ...], payment: str) -> None:
-    ways = ("success_url", "cancel_url", "payment_method", "return_url", "receipt_email")
-    if others := [name for name in ways if values.get(name) and name not in fields]:
-        raise Invalid(dict.fromkeys(others, f"does not go with payment {payment}"))
-
-
-def push(pending: SyncedDocument) -> SyncedDocument:
+def follow(order: Order) -> Order:
     """Create the payment of an order, or end it, as is pending; then recompute the order. Raises CannotReadStripe."""
-    order = sure(pending, Order)
     payment = _payment(order)
     match order.operation and order.operation.verb:
         case "create" if payment is None:
             _stage(order)
         case _ if payment is None and order.live:
-            order = rejoined(order)
+            order = _rejoined(order)
         case "cancel" if payment is not None:
             order = _end(order, payment)
     return recompute(order)
 
 
+@push.register
+def _(order: Order) -> tuple[Order, None]:
+    """Follow an order for the saga, without a problem: whatever Stripe refused is in the order's own error."""
+    return follow(order), None
+
+
+@resolve.register
+def _(order: Order, run: Run, now: datetime) -> None:
+    """Follow an order that is due at `now` and, unless the run is dry, claimed. Raises CannotReadStripe."""
+    foreign = order.facts(now, current().installation).other_installation
+    run.counts["review" if foreign else "follow"] += 1
+    if not run.dry:
+        order.send_to_review(of_clone(order)) if foreign else follow(order)
+
+
 def _stage(order: Order) -> None:
     """Stage and push the planned payment; if it is too late, insert a tombstone so that no process ever stages it."""
     operation = sure(order.operation)
-    model, planned = payment_model(order), operation.params
+    model, planned = _payment_model(order), operation.params
     try:
         if order.facts(clock.now()).replayable:
-            push_payment(model.stage(planned["values"], planned["operation"], id=order.payment_id, request=None))
+            push(model.stage(planned["values"], planned["operation"], id=order.payment_id, request=None))
         else:
             told = "It was not created in time, and does not exist at Stripe."
             model.insert_tombstone(order.payment_id, {"type": "rolled-back", "code": None, "message": told})
@@ -145,8 +102,27 @@ def _stage(order: Order) -> None:
 
 
 def _payment(order: Order) -> SyncedDocument | None:
-    found: SyncedDocument | None = payment_model(order).objects(id=order.payment_id).first()
+    found: SyncedDocument | None = _payment_model(order).objects(id=order.payment_id).first()
     return found
+
+
+def _payment_model(order: Order) -> type[SyncedDocument]:
+    """Return the model of an order's payment: as it is planned, because the plan cannot be changed."""
+    planned = order.operation.params.get("operation", {}) if order.operation is not None else {}
+    paths = {model.resource.path: model for model in PAYMENTS.values()}
+    return paths.get(planned.get("path", "")) or PAYMENTS[order.payment]
+
+
+def _rejoined(order: Order) -> Order:
+    """Return an order that was edited in MongoDB, with its payment found again; else it is put in review."""
+    for payment, model in PAYMENTS.items():
+        id = order.checkout_session if model is CheckoutSession else order.payment_intent
+        found = model.objects(id=order.payment_id).first() or (id and model.by_stripe_id(id))
+        if found:
+            return order.update_if_unchanged(payment=payment, payment_id=found.id) or order.fetch_latest()
+    if order.review is not None:
+        return order
+    return order.send_to_review("its payment is not found: the order was edited in MongoDB") or order.fetch_latest()
 
 
 def _end(order: Order, payment: SyncedDocument) -> Order:
@@ -155,7 +131,7 @@ def _end(order: Order, payment: SyncedDocument) -> Order:
         saga.act(payment, ENDING[payment.resource.kind], {})
     except Refused as refused:
         problem = refused.problem
-        return sure(finish_operation(order, lambda latest: latest.end_refused(problem, "refused")), Order)
+        return finish_operation(order, lambda latest: latest.end_refused(problem, "refused"))
     except (InProgress, NotFound) as error:  # another process works on it or has ended it; `recompute` shows which
         log.info("order %s: its payment cannot be ended now: %s", order.id, error)
     except Unavailable as error:  # `act` raises for callers; a run must see that MongoDB failed
@@ -237,9 +213,8 @@ def _refunded(payment_intent: str | None) -> int:
     return sum(refund.amount or 0 for refund in refunds)
 
 
-def strays(order: SyncedDocument) -> list[str]:
+def strays(order: Order) -> list[str]:
     """Return the fields of an order that contradict its payment and its refunds."""
-    order = sure(order, Order)
     payment = _payment(order)
     if payment is None and order.status == Status.ACTIVE and order.review is None:
         return ["payment_id"]
@@ -256,25 +231,24 @@ def _differing(order: Order, changes: dict[str, Any]) -> list[str]:
     return [name for name, wanted in changes.items() if isinstance(wanted, clock.Expression) or have[name] != wanted]
 
 
-def recompute_orders_of(document: SyncedDocument) -> None:
+def _recompute_orders_of(document: SyncedDocument) -> None:
     """Recompute the orders that this payment, refund or dispute is about."""
-    intent = document.payment_intent if isinstance(document, Refund) else document.stripe_id
-    if document.resource.kind == "dispute":
-        intent = (document.stripe or {}).get("payment_intent")
-    for order in Order.paid_by(document.id, intent):
+    intent = getattr(document, "payment_intent", None) or (document.stripe or {}).get("payment_intent")
+    intent = document.stripe_id if isinstance(document, PaymentIntent) else intent
+    for order in Order.paid_by([document.id], [intent]):
         recompute(order)
 
 
-def followed(remotes: list[dict[str, Any]]) -> set[str]:
-    """Return the ids of the payment intents, refunds and disputes from which an order is derived."""
+def _among(remotes: Mapping[Any, Mapping[str, Any]]) -> set[Any]:
+    """Return the keys of those payments, refunds and disputes from which an order is derived."""
     intents = {
-        remote["id"]: remote["id"] if remote["object"] == "payment_intent" else remote.get("payment_intent")
-        for remote in remotes
+        key: remote["id"] if remote["object"] == "payment_intent" else remote.get("payment_intent")
+        for key, remote in remotes.items()
     }
-    ours = Order.paying({intent for intent in intents.values() if isinstance(intent, str)})
-    return {id for id, intent in intents.items() if intent in ours}
+    orders = Order.paid_by([key for key in remotes if isinstance(key, ObjectId)], intents.values())
+    known = {id for order in orders for id in (order.payment_id, order.payment_intent) if id}
+    return {key for key, intent in intents.items() if key in known or intent in known}
 
 
-COMPOSITES["order"] = Composition(plan=plan, push=push, strays=strays, rules=RULES)
-follows(recompute_orders_of, "checkout.session", "payment_intent", "refund", "dispute")
-NEEDED.update(dict.fromkeys(("payment_intent", "refund", "dispute"), followed))
+follows(Dependent(_recompute_orders_of, _among), "checkout.session")
+follows(Dependent(_recompute_orders_of, _among, adopts=True), "payment_intent", "refund", "dispute")

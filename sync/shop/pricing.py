@@ -1,4 +1,5 @@
-"""Computes what a quantity of a price costs from everything that Stripe shows of the price, or leaves it to Stripe.
+"""Plans the payment of an order: computes what it costs from everything that Stripe shows of the prices, or leaves that
+to Stripe, and completes all that will be sent.
 
 Every field of a price is listed here, and a test compares the list with stripe-python's. An unknown field ends the
 computation, because it might change the amount.
@@ -8,10 +9,27 @@ import re
 from fractions import Fraction
 from typing import Any
 
-from stripe_mongo_sync.models import Price, Product, Status
+from bson import ObjectId
+
+from stripe_mongo_sync.models import (
+    CheckoutSession,
+    Customer,
+    Order,
+    PaymentIntent,
+    Price,
+    Product,
+    Status,
+    SyncedDocument,
+)
 from stripe_mongo_sync.models.amounts import LARGEST
-from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.models.base.embedded import Call
+from stripe_mongo_sync.models.base.input import Invalid, params
+from stripe_mongo_sync.models.order import PaymentStatus
 from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.engine.saga import build_operation, plan
+
+Json = dict[str, Any]
+PAYMENTS: dict[str, type[SyncedDocument]] = {"checkout": CheckoutSession, "payment_intent": PaymentIntent}
 
 # Fields that never change the amount: our payments compute no tax, for which alone `tax_behavior` matters, and are in
 # the price's own currency, so that its `currency_options` do not matter.
@@ -29,6 +47,60 @@ NEUTRAL = {  # fields that do not change the amount as long as they have this va
 }
 UNDERSTOOD = {"transform_quantity", "unit_amount", "unit_amount_decimal"}
 EXACT = re.compile(r"\d+(\.\d+)?", re.ASCII)
+
+
+@plan.register(Order)
+def _(order: type[Order], id: ObjectId, values: Json, own_id: str | None) -> tuple[Json, Json]:
+    """Return the completed `values` of an order, and its operation, which creates its payment with a chosen id."""
+    customer = Customer.by_username(values["username"])
+    if customer is None or customer.status != Status.ACTIVE:
+        raise Invalid({"username": "there is no such customer here" if customer is None else "is not active"})
+    payment, model = ObjectId(), PAYMENTS[values["payment"]]
+    amount, currency = total_of(values["items"], by_stripe=model is CheckoutSession)
+    wanted = (
+        _session(values, currency) if amount is None or model is CheckoutSession else _intent(values, amount, currency)
+    )
+    paying = model.with_derived({**wanted, "customer": customer.stripe_id})
+    making = build_operation(model, payment, "create", [Call(model.resource.path, params(model, paying, "create"))])
+    planned = {"values": paying, "operation": making}
+    completed = {
+        **values,
+        "customer": customer.stripe_id,
+        "currency": currency,
+        "amount_total": amount,
+        "amount_refunded": 0,
+        "amount_lost": 0,
+        "disputes": [],
+        "payment_status": PaymentStatus.PENDING,
+        "payment_id": payment,
+    }
+    return completed, build_operation(order, id, "create", [Call("", planned)])
+
+
+def _session(values: dict[str, Any], currency: str) -> dict[str, Any]:
+    _only(values, ("success_url", "cancel_url"), "checkout")
+    if not values.get("success_url"):
+        raise Invalid({"success_url": "is required: where the buyer returns to after paying"})
+    urls = {name: values[name] for name in ("success_url", "cancel_url") if values.get(name)}
+    # Without `currency`, Stripe may charge a buyer from elsewhere in another currency of these prices.
+    return {"mode": "payment", "currency": currency, "line_items": values["items"], **urls}
+
+
+def _intent(values: dict[str, Any], amount: int, currency: str) -> dict[str, Any]:
+    _only(values, ("payment_method", "return_url", "receipt_email"), "payment_intent")
+    given = {name: values[name] for name in ("payment_method", "receipt_email") if values.get(name)}
+    how: dict[str, Any] = {"enabled": True}
+    if values.get("payment_method"):
+        given["confirm"] = True
+        back = values.get("return_url")
+        how, given = (how, {**given, "return_url": back}) if back else ({**how, "allow_redirects": "never"}, given)
+    return {"amount": amount, "currency": currency, "automatic_payment_methods": how, **given}
+
+
+def _only(values: dict[str, Any], fields: tuple[str, ...], payment: str) -> None:
+    ways = ("success_url", "cancel_url", "payment_method", "return_url", "receipt_email")
+    if others := [name for name in ways if values.get(name) and name not in fields]:
+        raise Invalid(dict.fromkeys(others, f"does not go with payment {payment}"))
 
 
 class Unreckonable(ValueError):

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models import StagedDocument, SyncedDocument
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.sync.errors import CannotReadStripe, LostCursor, MissingPermission, NotAvailable
@@ -117,7 +117,7 @@ def is_not_there(
     gateway: "Gateway",
     error: CannotReadStripe,
     *models: type[SyncedDocument],
-    alive: Collection[type[SyncedDocument]] | None = None,
+    alive: Collection[type[StagedDocument]] | None = None,
 ) -> bool:
     """Whether Stripe's refusal of a list means that this account does not have this type. All commands decide it here.
 

@@ -1,7 +1,7 @@
 """THE assertion: what must hold of MongoDB and Stripe together, once everything has settled."""
 
 from stripe_mongo_sync.emulator.engine.resource import RESOURCES
-from stripe_mongo_sync.models import Order, Status, SyncedDocument, kinds
+from stripe_mongo_sync.models import Order, StagedDocument, Status, kinds
 from stripe_mongo_sync.models.rows.content import digest
 from stripe_mongo_sync.models.rows.keys import PREFIX
 from stripe_mongo_sync.models.rows.scrub import scrub
@@ -56,7 +56,7 @@ def assert_in_sync(world: World, *, review: bool = False) -> None:
             assert keys.setdefault(request.key, sent) == sent, f"one key, two requests: {request}"
 
 
-def person_decides(document: SyncedDocument) -> bool:
+def person_decides(document: StagedDocument) -> bool:
     """Whether a person may have to decide about it.
 
     What moves money is neither repeated nor given up on a guess; what Stripe makes without an event, no key can tell.

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models import StagedDocument
 from stripe_mongo_sync.models.rows import clock
 from tests.support.mongo import our_database
 from tests.support.world import World
@@ -49,7 +49,7 @@ def begin(world: World, arrange: Callable[..., T], *given: str) -> T:
     else:
         _restore(world, scene)
     world.start()
-    found: T = scene.told.fetch_latest() if isinstance(scene.told, SyncedDocument) else scene.told
+    found: T = scene.told.fetch_latest() if isinstance(scene.told, StagedDocument) else scene.told
     return found
 
 

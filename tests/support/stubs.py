@@ -104,6 +104,7 @@ def _written(node: ast.FunctionDef, *, alone: bool, waits: bool) -> str:
 def _origins(node: ast.FunctionDef, module: Any) -> dict[str, str]:
     """Return the module of each name in the annotations of a function."""
     models = {model.__name__: model.__module__ for model in created_kinds().values()}
+    models["SyncedDocument"] = "stripe_mongo_sync.models"
     annotations = [node.returns, *(each.annotation for each in ast.walk(node.args) if isinstance(each, ast.arg))]
     names = {
         each.id

@@ -26,7 +26,7 @@ from stripe_mongo_sync.models import (
     kinds,
 )
 from stripe_mongo_sync.models.mirrored import Mirrored
-from stripe_mongo_sync.sync.engine.composite import notify_dependents
+from stripe_mongo_sync.sync.engine.dependents import notify_dependents
 from stripe_mongo_sync.sync.engine.observations import FOREVER, existence_of, merge_observation
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.operator.status import status

@@ -15,8 +15,7 @@ from pymongo.monitoring import CommandListener
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, created_kinds, kinds, present_kinds
-from stripe_mongo_sync.models.base.birth import DEFAULTS, adopted_fields
-from stripe_mongo_sync.models.base.document import SYNC_FIELDS
+from stripe_mongo_sync.models.base.birth import DEFAULTS, SYNC_FIELDS, adopted_fields
 from stripe_mongo_sync.models.rows.content import content
 from stripe_mongo_sync.models.rows.scrub import scrub_row
 from stripe_mongo_sync.sync.engine.observations import from_event

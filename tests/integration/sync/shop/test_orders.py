@@ -230,7 +230,7 @@ def test_an_order_whose_payment_was_never_staged_is_given_up_when_it_is_too_late
     given_up = order.fetch_latest()
     assert (given_up.status, given_up.payment_status) == (Status.ROLLED_BACK, PaymentStatus.FAILED)
     assert world.stripe.objects("payment_intent") == []
-    late = orders.push(order)
+    late = orders.follow(order)
     assert late.status == Status.ROLLED_BACK, "a creator that wakes up late finds its place taken"
     assert world.stripe.objects("payment_intent") == []
     settle(world)
@@ -240,7 +240,7 @@ def abandoned(ready: dict[str, Any]) -> Order:
     """An order whose creator died before it staged the payment."""
     values = saga.resolved(Order, saga.validate(Order, ready, "create"))
     id = ObjectId()
-    completed, operation = orders.plan(values, id)
+    completed, operation = saga.plan.dispatch(Order)(Order, id, values, None)
     return Order.stage(completed, operation, id=id, request=None)
 
 
@@ -257,7 +257,7 @@ def test_a_payment_that_is_gone_ends_its_order_and_no_run(world: World) -> None:
     payment = PaymentIntent.objects.get(id=order.payment_id)
     assert payment.update_if_unchanged("test", status=Status.DELETED) is not None
 
-    ended = orders.push(order.fetch_latest())
+    ended = orders.follow(order.fetch_latest())
 
     assert ended.status == Status.ROLLED_BACK
 

@@ -71,7 +71,8 @@ def test_a_repr_tells_which_document_it_is_and_nothing_that_is_secret() -> None:
 
         told = repr(document)
 
-        assert told == f"<{kind} {document.id} status='active' stripe_id='cus_1GeteiltA7'>"
+        object = "" if kind == "order" else " stripe_id='cus_1GeteiltA7'"
+        assert told == f"<{kind} {document.id} status='active'{object}>"
         assert told == f"<{document}>"
 
 
