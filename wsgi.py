@@ -11,6 +11,7 @@ from stripe_mongo_sync.sync.process.screen import tell
 log_to_stderr("%(asctime)s %(levelname)s %(name)s: %(message)s")
 try:
     app = create_app(LAST_GOOD.settings, patient=True)
+    app.extensions["door"] = True  # it is served as it is: the worker may take webhooks for it
 except BadSettings as error:
     tell("cannot start:", *(f"  {problem}" for problem in error.problems), error=True)
     sys.exit(1 if LAST_GOOD.serves else 3)  # 3 ends gunicorn, instead of endless restarts; only at the first start

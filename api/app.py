@@ -6,6 +6,7 @@ import re
 import uuid
 from functools import partial
 from http import HTTPStatus
+from typing import Any
 
 import stripe
 from flask import Flask, Response, current_app, g, request
@@ -27,6 +28,7 @@ from stripe_mongo_sync.sync.process.mongodb_address import objections
 from stripe_mongo_sync.sync.process.waiting import FIRST, Connecting, Pulse
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.webhooks import blueprint as webhooks
+from stripe_mongo_sync.webhooks.routes import answer
 
 LARGEST_BODY = 1024 * 1024  # bytes, for callers of the API; a webhook may be larger
 WEBHOOK = "webhooks.stripe_event"
@@ -217,6 +219,17 @@ def ready() -> tuple[dict[str, str], int]:
     if not current_app.extensions["pulse"].beats():
         return {"status": "MongoDB does not answer", **refused}, 503
     return {"status": "ready", **refused}, 200
+
+
+def answer_to(app: Flask, outcome: Any) -> Response:
+    """Return what `app` answers to an event that the server received for it: to its state, or to an error."""
+    with app.test_request_context("/webhooks/stripe", method="POST", content_length=0):
+        _begin()
+        try:
+            response = answer(outcome)
+        except Exception as error:
+            response = app.make_response(app.handle_user_exception(error))
+        return app.process_response(response)
 
 
 def busy() -> bytes:

@@ -8,6 +8,7 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import RequestEntityTooLarge
 
+from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.sync.engine.admission import asks
 from stripe_mongo_sync.sync.errors import Unavailable
 from stripe_mongo_sync.sync.inbox.inbox import Malformed, parse, receive
@@ -27,18 +28,29 @@ def stripe_event() -> Response:
         raw = _body()
         verify(raw, signature, current_app.config["WEBHOOK_SECRETS"])
         event = parse(raw)
-        state = receive(event, raw)
     except (BadSignature, Malformed) as error:
         current_app.extensions["few"].warn(type(error).__name__, f"a webhook was refused: {error.says}")
         raise
-    except PyMongoError as error:
-        log.error("an event could not be stored: %s", type(error).__name__)
-        current_app.extensions["pulse"].failed(error)
-        raise Unavailable("MongoDB did not store the event: send it again.") from error
+    try:
+        state = receive(event, raw)
+    except Exception as error:
+        return answer(error)
     if asks(event):
         log.error("%s asks for a decision, which this service does not make: run `endpoint update`", event["type"])
         return Response(status=200)
-    return jsonify({"state": state or "duplicate"})
+    return answer(state)
+
+
+def answer(outcome: EventState | Exception | None) -> Response:
+    """Return the answer to an event: its state, or `duplicate`. Raises the error, as far as it is no state."""
+    match outcome:
+        case PyMongoError():
+            log.error("an event could not be stored: %s", type(outcome).__name__)
+            current_app.extensions["pulse"].failed(outcome)
+            raise Unavailable("MongoDB did not store the event: send it again.") from outcome
+        case Exception():
+            raise outcome
+    return jsonify({"state": outcome or "duplicate"})
 
 
 def _body() -> bytes:

@@ -6,6 +6,7 @@ Reads have a deadline, and writes never block: the rest of a response is sent wh
 import socket
 import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,7 +53,8 @@ class Client(socket.socket):
 
     def push(self) -> bool:
         """Send more of the kept bytes; return whether all are sent."""
-        self.setblocking(False)
+        if self.gettimeout() != 0.0:
+            self.setblocking(False)
         while self.unsent:
             try:
                 sent = super().send(self.unsent[0])
@@ -77,6 +79,9 @@ class Connection(TConn):
         self.stays = False  # whether it stays open after this response
         self.since = 0.0  # when it began to wait for a thread
         self.place: Place | None = None
+        self.polled = 0  # the event that the poller watches it for
+        self.on: Callable[[Connection], None]  # what is done then
+        self.work: Callable[[], bool]  # what a thread is to do
 
 
 @dataclass

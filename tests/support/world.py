@@ -34,6 +34,7 @@ class World:
     """The service connected to an emulator in process."""
 
     usual: ClassVar[Flask | None] = None  # the application without settings of a test: leave it as it is
+    client: ClassVar[Callable[[Flask], FlaskClient]] = staticmethod(lambda app: app.test_client())
 
     database: str
     stripe: "Emulator" = field(default_factory=Emulator)
@@ -80,7 +81,7 @@ class World:
     @cached_property
     def http(self) -> FlaskClient:
         """A client of the application, with a good token."""
-        client = self.app.test_client()
+        client = World.client(self.app)
         client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {TOKEN}"
         return client
 

@@ -21,6 +21,7 @@ from tests.support.in_sync import assert_in_sync
 from tests.support.world import SECRET, World
 
 NAME = "user@here.com"
+each_door = pytest.mark.usefixtures("each_door")  # one contract, whoever takes a webhook
 
 
 def sign(raw: bytes, secret: str = SECRET, at: int | None = None) -> str:
@@ -55,6 +56,7 @@ def raw(world: World) -> bytes:
 # --- is it Stripe? ---
 
 
+@each_door
 def test_a_signed_event_is_taken(world: World, raw: bytes) -> None:
     response = deliver(world, raw, sign(raw))
 
@@ -63,6 +65,7 @@ def test_a_signed_event_is_taken(world: World, raw: bytes) -> None:
     assert_in_sync(world)
 
 
+@each_door
 @pytest.mark.fault("27")
 def test_a_forged_event_is_refused(world: World, raw: bytes) -> None:
     good = sign(raw)
@@ -82,7 +85,7 @@ def test_a_forged_event_is_refused(world: World, raw: bytes) -> None:
         (raw, f"{stamp}é,v1={mark}"),
         (raw, f"t={'9' * 4000},v1={mark}"),
         (raw, f"{stamp},v1={mark}" + f",v1={'0' * 64}" * 100),
-        (raw, "v1=," * 50_000 + good),
+        (raw, "v1=," * 1_900 + good),
         (raw, sign(raw, "whsec_other")),
         (raw, sign(raw, "")),
         (raw, sign(raw, at=int(time.time()) - 302)),
@@ -107,12 +110,14 @@ def test_a_clock_may_differ_by_five_minutes(world: World, raw: bytes, age: int) 
     assert deliver(world, raw, sign(raw, at=int(time.time()) - age)).status_code == 200
 
 
+@each_door
 def test_one_good_signature_among_several_is_enough(world: World, raw: bytes) -> None:
     stamp, _, mark = sign(raw).partition(",")
 
     assert deliver(world, raw, f"{stamp},v1={'0' * 64},v0=abc,{mark}").status_code == 200
 
 
+@each_door
 @pytest.mark.fault("42")
 def test_secrets_can_be_rotated(world: World, raw: bytes) -> None:
     world.settings["STRIPE_WEBHOOK_SECRET"] = f"{SECRET}, whsec_new"
@@ -126,6 +131,7 @@ def test_secrets_can_be_rotated(world: World, raw: bytes) -> None:
 # --- is it an event? ---
 
 
+@each_door
 def test_signed_nonsense_is_malformed(world: World) -> None:
     nonsense = [
         b" ",
@@ -162,6 +168,7 @@ FULL = {
 }
 
 
+@each_door
 @pytest.mark.fault("34")
 def test_what_is_not_for_us_is_stored_as_ignored(world: World) -> None:
     told: list[tuple[dict[str, Any], str]] = [
@@ -213,6 +220,7 @@ UNHOLDABLE: dict[str, dict[str, Any]] = {
 }
 
 
+@each_door
 @pytest.mark.parametrize("known", [True, False])
 @pytest.mark.fault("87")
 def test_valid_json_that_mongodb_cannot_hold_is_kept_and_marked_dead(world: World, raw: bytes, known: bool) -> None:
@@ -237,6 +245,7 @@ def test_valid_json_that_mongodb_cannot_hold_is_kept_and_marked_dead(world: Worl
 # --- once, and in any order ---
 
 
+@each_door
 @pytest.mark.fault("29")
 def test_the_same_event_twenty_times_at_once_counts_once(world: World, raw: bytes) -> None:
     header = sign(raw)
@@ -422,6 +431,7 @@ def mongod() -> Iterator[Mongod]:
         yield server
 
 
+@each_door
 @pytest.mark.fault("35")
 def test_an_event_that_cannot_be_stored_is_asked_for_again(mongod: Mongod) -> None:
     world = World(mongod.uri("shop"), Emulator())
@@ -456,6 +466,7 @@ def test_an_event_that_cannot_be_stored_is_asked_for_again(mongod: Mongod) -> No
         world.stop()
 
 
+@each_door
 def test_a_whole_second_may_be_written_with_a_point(world: World) -> None:
     customer = sync.create_customer("user@here.com")
     (raw,) = world.webhooks()

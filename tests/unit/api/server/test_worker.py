@@ -27,7 +27,7 @@ def test_without_room_whoever_waits_longest_in_the_largest_crowd_makes_it(crowde
         crowd = [Connection.__new__(Connection) for _ in range(20 if name == crowded else 2 * (name != "closing"))]
         place.waiting.update(dict.fromkeys(crowd, now + 5.0))  # all have just come
         setattr(worker, name, place)
-    worker._drop = dropped.append
+    worker.drop = dropped.append
 
     assert worker._make_room()
     assert dropped == [next(iter(getattr(worker, crowded).waiting))]
