@@ -230,9 +230,9 @@ class StagedDocument(NoticeOutbox, Birth):
             **{"review": reason, "lease": None, "settled_at": None, "missing_since": None, **changes}
         )
 
-    def requeue(self, delay: timedelta = timedelta()) -> Self | None:
-        """Take the document out of review: it is due after `delay`."""
-        return self.update_if_unchanged(review=None, lease=from_now(delay))
+    def requeue(self) -> Self | None:
+        """Take the document out of review: it is due now."""
+        return self.update_if_unchanged(review=None, lease=from_now())
 
     # --- questions ---
 

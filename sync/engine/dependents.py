@@ -32,13 +32,14 @@ def follows(dependent: Dependent, *kinds: str) -> None:
         DEPENDENTS.setdefault(kind, []).append(dependent)
 
 
-def dependents_of(kind: str, remotes: Mapping[Any, Json]) -> set[Any]:
-    """Return the keys of those objects of a kind whose documents somebody wants to hear of, in one query at most.
+def dependents_of(kind: str, remotes: Mapping[Any, Json], *, adopting: bool = False) -> set[Any]:
+    """Return the keys of those objects of a kind whose documents somebody wants to hear of, with one query for all.
 
-    The key of an object is the id of its document; of one without a document, anything.
+    The key of an object is the id of its document; of one without a document, anything. `adopting`, only of those that
+    somebody needs even with ADOPT=no.
     """
-    there = DEPENDENTS.get(kind, ())
-    return set().union(*(each.among(remotes) if each.among else remotes for each in there)) if remotes else set()
+    there = [each for each in DEPENDENTS.get(kind, ()) if remotes and (each.adopts or not adopting)]
+    return set().union(*(each.among(remotes) if each.among else remotes for each in there))
 
 
 def needs(kind: str) -> bool:
@@ -48,9 +49,7 @@ def needs(kind: str) -> bool:
 
 def needed(kind: str, remotes: list[dict[str, Any]]) -> set[str]:
     """Return the ids of those objects of a kind that somebody needs: they are adopted even with ADOPT=no."""
-    by_id = {remote["id"]: remote for remote in remotes}
-    there = [each for each in DEPENDENTS.get(kind, ()) if each.adopts and each.among]
-    return set().union(*(each.among(by_id) for each in there if each.among))
+    return dependents_of(kind, {remote["id"]: remote for remote in remotes}, adopting=True)
 
 
 def notify_dependents_of(model: type[SyncedDocument], stripe_id: str) -> None:

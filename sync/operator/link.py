@@ -4,9 +4,9 @@ Only Stripe decides whether such an object exists, because ids of every form are
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
-from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.connection import current
@@ -15,6 +15,8 @@ from stripe_mongo_sync.sync.engine.observations import existence_of, merge_obser
 from stripe_mongo_sync.sync.engine.refresh import matches, refresh
 from stripe_mongo_sync.sync.errors import NotPossible, ReadRefused
 from stripe_mongo_sync.sync.logs import log
+
+D = TypeVar("D", bound=StagedDocument)
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,8 @@ def linked(document: SyncedDocument, stripe_id: str, *, force: bool = False) -> 
     if holder is not None and (not holder.adopted or referenced(holder)):
         raise NotPossible(f"{stripe_id} already belongs to document {holder.id}, which is in use.")
     if document.review is not None:
-        document = _moved(document.update_if_unchanged(review=None, in_doubt=False, lease=clock.from_now()))
-    taken = _moved(merge_observation(model, {"_id": document.id}, existence_of(stripe_id, "operator")))
+        document = moved(document.update_if_unchanged(review=None, in_doubt=False, lease=clock.from_now()))
+    taken = moved(merge_observation(model, {"_id": document.id}, existence_of(stripe_id, "operator")))
     removed = str(holder.id) if holder is not None and model.objects(id=holder.id).first() is None else None
     if removed is not None:
         log.warning("%s %s: the adopted document %s, which had %s, was removed", *_of(document), removed, stripe_id)
@@ -104,7 +106,8 @@ def _of(document: SyncedDocument) -> tuple[str, str]:
     return document.resource.kind, str(document.id)
 
 
-def _moved(moved: SyncedDocument | None) -> SyncedDocument:
-    if moved is None:
+def moved(document: D | None) -> D:
+    """Return a document that was changed. Raises NotPossible if it was not, because another process did."""
+    if document is None:
         raise NotPossible("Another process changed this document at the same time. Try again.")
-    return moved
+    return document

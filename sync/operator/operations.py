@@ -4,7 +4,7 @@ Each action takes the document out of review; then the decision table chooses it
 """
 
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any
 
 from bson import ObjectId
 from mongoengine import Document
@@ -25,26 +25,17 @@ from stripe_mongo_sync.sync.engine.refresh import read_remote
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.inbox.inbox import EVENT_ID
-from stripe_mongo_sync.sync.operator.link import Linked, linked
+from stripe_mongo_sync.sync.operator.link import Linked, linked, moved
 from stripe_mongo_sync.sync.process.deadline import within_lease
 from stripe_mongo_sync.sync.process.screen import quoted, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.runs.back import bring_back
 
-Moved = TypeVar("Moved")
 PAGE = 1000  # entries that one query reads
 
 
-def list_unfinished(*, kind: str | None = None, verb: str | None = None, review: bool = False) -> list[dict[str, Any]]:
-    """Return every document that is pending, has an operation or orphans, or is in review; and every dead event.
-
-    With a `kind` (`event` is one), a `verb`, or `review`, only those.
-    """
-    return [one for found in pages(kind=kind, verb=verb, review=review) for one in found]
-
-
 def pages(*, after: str | None = None, **wanted: Any) -> Iterator[list[dict[str, Any]]]:
-    """Yield the same entries in pages, from the one after the id `after`. Raises Invalid, as `page` does."""
+    """Yield in pages, from the one after the id `after`, what `page` returns. Raises Invalid, as `page` does."""
     more = True
     while more:
         found, more = page(limit=PAGE, after=after, **wanted)
@@ -55,9 +46,11 @@ def pages(*, after: str | None = None, **wanted: Any) -> Iterator[list[dict[str,
 def page(
     *, limit: int, after: str | None = None, kind: str | None = None, verb: str | None = None, review: bool = False
 ) -> tuple[list[dict[str, Any]], bool]:
-    """Return one page of these entries, and whether more follow. They are ordered by kind, then by id; events are last.
+    """Return a page of the documents that are pending, have an operation or orphans, or are in review, and of the dead
+    events; and whether more follow. They are ordered by kind, then by id; events are last.
 
-    Raises Invalid unless `after` is the id of a document or an event that such a list may contain.
+    With a `kind` (`event` is one), a `verb`, or `review`, only those. Raises Invalid unless `after` is the id of a
+    document or an event that such a list may contain.
     """
     found: list[dict[str, Any]] = []
     for model, where in _lists(kind, verb, review):
@@ -178,8 +171,8 @@ def retry(id: str) -> StagedDocument:
     if isinstance(document, SyncedDocument) and document.status == Status.DELETED and document.review is not None:
         bring_back(document)
         return document.fetch_latest()
-    resumed = _moved(document.requeue())
-    claimed = _moved(resumed.claim())
+    resumed = moved(document.requeue())
+    claimed = moved(resumed.claim())
     resolve(claimed, Run(), claimed.claimed_at)
     return claimed.fetch_latest()
 
@@ -205,17 +198,17 @@ def _give_up(document: SyncedDocument) -> SyncedDocument:
         lease = clock.from_now() if document.status == Status.ACTIVE else None  # its own object was not read
         settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
         rest: dict[str, Any] = {"review": None, "lease": lease, "settled_at": settled}
-        return _moved(document.update_if_unchanged("", orphans=[], undone=undone, undoing=None, **rest))
+        return moved(document.update_if_unchanged("", orphans=[], undone=undone, undoing=None, **rest))
     if document.status == Status.PENDING:
         # In review, an operator has decided that what was found is not its object; else the object may still appear.
-        return _moved(document.roll_back(problem, "operator", in_doubt=document.review is None))
+        return moved(document.roll_back(problem, "operator", in_doubt=document.review is None))
     if document.status == Status.ACTIVE and document.operation is not None:
-        return _moved(document.update_if_unchanged(operation=None, error=problem, review=None, lease=clock.from_now()))
+        return moved(document.update_if_unchanged(operation=None, error=problem, review=None, lease=clock.from_now()))
     if document.status == Status.ACTIVE and document.missing_since is not None:
         return _gone_or_found(document)
     if document.review is not None:
         settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
-        return _moved(document.update_if_unchanged(review=None, lease=None, in_doubt=False, settled_at=settled))
+        return moved(document.update_if_unchanged(review=None, lease=None, in_doubt=False, settled_at=settled))
     raise NotPossible(f"Nothing is pending on {document.resource.kind} {document.id}.")
 
 
@@ -224,8 +217,8 @@ def _gone_or_found(document: SyncedDocument) -> SyncedDocument:
     remote_state, reply = read_remote(document)
     if remote_state not in (RemoteState.PRESENT, RemoteState.UP_TO_DATE):
         gone = existence_of(document.stripe_id or "", "operator", deleted=True)
-        return _moved(merge_observation(type(document), {"_id": document.id}, gone))
-    return _moved(document.store_snapshot(from_reply(type(document), sure(reply))))
+        return moved(merge_observation(type(document), {"_id": document.id}, gone))
+    return moved(document.store_snapshot(from_reply(type(document), sure(reply))))
 
 
 def _require_quiet(document: SyncedDocument) -> None:
@@ -255,12 +248,6 @@ def _keep(document: SyncedDocument, orphan: str) -> None:
 def reset_breaker() -> None:
     """Reset the circuit breaker, so that runs undo and delete again."""
     State.clear(CIRCUIT_BREAKER)
-
-
-def _moved(moved: Moved | None) -> Moved:
-    if moved is None:
-        raise NotPossible("Another process changed this document at the same time. Try again.")
-    return moved
 
 
 def link(id: str, stripe_id: str, *, force: bool = False) -> Linked:

@@ -29,6 +29,7 @@ from stripe_mongo_sync.sync.shop.pricing import PAYMENTS
 from stripe_mongo_sync.sync.shop.standing import OVER, PaymentFacts, derive_state, news_of
 
 ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}
+BY_PATH = {model.resource.path: model for model in PAYMENTS.values()}
 AGAIN = timedelta(minutes=2)  # between two reads of a payment that is itself pending
 RETURNED = ("succeeded", "pending", "requires_action")  # a refund that failed or was canceled gives nothing back
 
@@ -61,13 +62,14 @@ def create_order(
 
 def follow(order: Order) -> Order:
     """Create the payment of an order, or end it, as is pending; then recompute the order. Raises CannotReadStripe."""
-    payment = _payment(order)
-    match order.operation and order.operation.verb:
-        case "create" if payment is None:
-            _stage(order)
-        case _ if payment is None and order.live:
+    verb = order.operation and order.operation.verb
+    if order.status == Status.PENDING and verb == "create":
+        _stage(order)
+    elif order.live:
+        payment = _payment(order)
+        if payment is None:
             order = _rejoined(order)
-        case "cancel" if payment is not None:
+        elif verb == "cancel":
             order = _end(order, payment)
     return recompute(order)
 
@@ -88,9 +90,9 @@ def _(order: Order, run: Run, now: datetime) -> None:
 
 
 def _stage(order: Order) -> None:
-    """Stage and push the planned payment; if it is too late, insert a tombstone so that no process ever stages it."""
-    operation = sure(order.operation)
-    model, planned = _payment_model(order), operation.params
+    """Stage and push the planned payment, unless that was done; if it is too late, insert a tombstone in its place."""
+    planned = sure(order.operation).params
+    model = BY_PATH[planned["operation"]["path"]]
     try:
         if order.facts(clock.now()).replayable:
             push(model.stage(planned["values"], planned["operation"], id=order.payment_id, request=None))
@@ -98,27 +100,19 @@ def _stage(order: Order) -> None:
             told = "It was not created in time, and does not exist at Stripe."
             model.insert_tombstone(order.payment_id, {"type": "rolled-back", "code": None, "message": told})
     except DuplicateKeyError:
-        log.info("order %s: another process has already staged its payment", order.id)
+        log.info("order %s: its payment was staged before", order.id)
 
 
 def _payment(order: Order) -> SyncedDocument | None:
-    found: SyncedDocument | None = _payment_model(order).objects(id=order.payment_id).first()
-    return found
-
-
-def _payment_model(order: Order) -> type[SyncedDocument]:
-    """Return the model of an order's payment: as it is planned, because the plan cannot be changed."""
-    planned = order.operation.params.get("operation", {}) if order.operation is not None else {}
-    paths = {model.resource.path: model for model in PAYMENTS.values()}
-    return paths.get(planned.get("path", "")) or PAYMENTS[order.payment]
+    """Return the payment of an order, even if `payment` was edited to another kind."""
+    models = sorted(PAYMENTS.values(), key=lambda model: model is not PAYMENTS.get(order.payment))
+    return next(filter(None, (model.objects(id=order.payment_id).first() for model in models)), None)
 
 
 def _rejoined(order: Order) -> Order:
     """Return an order that was edited in MongoDB, with its payment found again; else it is put in review."""
-    for payment, model in PAYMENTS.items():
-        id = order.checkout_session if model is CheckoutSession else order.payment_intent
-        found = model.objects(id=order.payment_id).first() or (id and model.by_stripe_id(id))
-        if found:
+    for payment, id in (("checkout", order.checkout_session), ("payment_intent", order.payment_intent)):
+        if id and (found := PAYMENTS[payment].by_stripe_id(id)):
             return order.update_if_unchanged(payment=payment, payment_id=found.id) or order.fetch_latest()
     if order.review is not None:
         return order

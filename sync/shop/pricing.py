@@ -30,6 +30,8 @@ from stripe_mongo_sync.sync.engine.saga import build_operation, plan
 
 Json = dict[str, Any]
 PAYMENTS: dict[str, type[SyncedDocument]] = {"checkout": CheckoutSession, "payment_intent": PaymentIntent}
+# The fields of an order that go with only one of these ways to pay.
+ONLY = {"checkout": ("success_url", "cancel_url"), "payment_intent": ("payment_method", "return_url", "receipt_email")}
 
 # Fields that never change the amount: our payments compute no tax, for which alone `tax_behavior` matters, and are in
 # the price's own currency, so that its `currency_options` do not matter.
@@ -55,14 +57,16 @@ def _(order: type[Order], id: ObjectId, values: Json, own_id: str | None) -> tup
     customer = Customer.by_username(values["username"])
     if customer is None or customer.status != Status.ACTIVE:
         raise Invalid({"username": "there is no such customer here" if customer is None else "is not active"})
-    payment, model = ObjectId(), PAYMENTS[values["payment"]]
-    amount, currency = total_of(values["items"], by_stripe=model is CheckoutSession)
-    wanted = (
-        _session(values, currency) if amount is None or model is CheckoutSession else _intent(values, amount, currency)
-    )
+    payment, way = ObjectId(), values["payment"]
+    model = PAYMENTS[way]
+    amount, currency = total_of(values["items"], by_stripe=way == "checkout")
+    others = [name for other, names in ONLY.items() if other != way for name in names if values.get(name)]
+    if others:
+        raise Invalid(dict.fromkeys(others, f"does not go with payment {way}"))
+    wanted = _session(values, currency) if way == "checkout" else _intent(values, sure(amount), currency)
     paying = model.with_derived({**wanted, "customer": customer.stripe_id})
-    making = build_operation(model, payment, "create", [Call(model.resource.path, params(model, paying, "create"))])
-    planned = {"values": paying, "operation": making}
+    call = Call(model.resource.path, params(model, paying, "create"))
+    planned = {"values": paying, "operation": build_operation(model, payment, "create", [call])}
     completed = {
         **values,
         "customer": customer.stripe_id,
@@ -77,8 +81,7 @@ def _(order: type[Order], id: ObjectId, values: Json, own_id: str | None) -> tup
     return completed, build_operation(order, id, "create", [Call("", planned)])
 
 
-def _session(values: dict[str, Any], currency: str) -> dict[str, Any]:
-    _only(values, ("success_url", "cancel_url"), "checkout")
+def _session(values: Json, currency: str) -> Json:
     if not values.get("success_url"):
         raise Invalid({"success_url": "is required: where the buyer returns to after paying"})
     urls = {name: values[name] for name in ("success_url", "cancel_url") if values.get(name)}
@@ -86,21 +89,14 @@ def _session(values: dict[str, Any], currency: str) -> dict[str, Any]:
     return {"mode": "payment", "currency": currency, "line_items": values["items"], **urls}
 
 
-def _intent(values: dict[str, Any], amount: int, currency: str) -> dict[str, Any]:
-    _only(values, ("payment_method", "return_url", "receipt_email"), "payment_intent")
+def _intent(values: Json, amount: int, currency: str) -> Json:
     given = {name: values[name] for name in ("payment_method", "receipt_email") if values.get(name)}
-    how: dict[str, Any] = {"enabled": True}
+    how: Json = {"enabled": True}
     if values.get("payment_method"):
-        given["confirm"] = True
-        back = values.get("return_url")
-        how, given = (how, {**given, "return_url": back}) if back else ({**how, "allow_redirects": "never"}, given)
+        back = {"return_url": values["return_url"]} if values.get("return_url") else {}
+        given |= {"confirm": True, **back}
+        how |= {} if back else {"allow_redirects": "never"}
     return {"amount": amount, "currency": currency, "automatic_payment_methods": how, **given}
-
-
-def _only(values: dict[str, Any], fields: tuple[str, ...], payment: str) -> None:
-    ways = ("success_url", "cancel_url", "payment_method", "return_url", "receipt_email")
-    if others := [name for name in ways if values.get(name) and name not in fields]:
-        raise Invalid(dict.fromkeys(others, f"does not go with payment {payment}"))
 
 
 class Unreckonable(ValueError):

@@ -120,7 +120,7 @@ MUTANTS = (
     ),
     Mutant(
         "writes whatever the revision is",
-        "models/base/document.py",
+        "models/base/lifecycle.py",
         '            {"_id": self.id, "revision": self.revision, **fence},\n',
         '            {"_id": self.id, **fence},\n',
         seed=12,

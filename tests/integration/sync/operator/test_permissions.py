@@ -206,5 +206,5 @@ def test_what_needs_nothing_asks_stripe_for_nothing(shop: World, run: Run) -> No
         assert run(line)[0] == 0
 
     assert len(shop.stripe.requests) == asked
-    assert operations.list_unfinished() == []
+    assert [*operations.pages()] == [[]]
     assert Event.objects.count() == 0

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, Event, Order, PaymentIntent, Refund
+from stripe_mongo_sync.models import Customer, Event, Order, PaymentIntent, Refund, synced_kinds
 from stripe_mongo_sync.sync.__main__ import main
+from stripe_mongo_sync.sync.engine.dependents import dependents_of
 from tests.support import samples
 from tests.support.events import event
 from tests.support.in_sync import assert_in_sync
@@ -153,3 +154,19 @@ def test_with_adoption_a_refund_that_only_a_list_shows_is_told_to_its_order(worl
     assert (order.fetch_latest().payment_status, order.fetch_latest().amount_refunded) == ("partially_refunded", 500)
     world.converge()
     assert_in_sync(world)
+
+
+def test_of_a_batch_an_order_wants_to_hear_of_what_pays_for_it(world: World) -> None:
+    """Of its session by the document's id alone; of all that names its intent; of nothing else."""
+    order, strange = ordered(world), samples.create("payment_intent")
+    world.deliver()
+    order = order.fetch_latest()
+    sync.create(Refund, {"payment_intent": order.payment_intent, "amount": 500})
+    session = {"id": order.checkout_session, "object": "checkout.session", "payment_intent": None}
+    assert dependents_of("checkout.session", {order.payment_id: session, strange.id: session}) == {order.payment_id}
+    for kind in ("payment_intent", "refund"):
+        found = {document.id: document.stripe for document in synced_kinds()[kind].objects}
+        paying = {id for id in found if id != strange.id}
+        assert paying, kind
+        assert dependents_of(kind, found) == paying
+    assert dependents_of("customer", {order.id: {"id": "cus_1", "object": "customer"}}) == set()
