@@ -53,7 +53,6 @@ class CheckoutSession(SyncedDocument):
     ]
     resource: ClassVar = Resource(
         kind="checkout.session",
-        prefix="cs_",
         path="/v1/checkout/sessions",
         undo=(Undo.EXPIRE,),  # Stripe refuses once it is complete: then an operator decides
         has_created_event=False,

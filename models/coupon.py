@@ -29,7 +29,6 @@ class Coupon(SyncedDocument):
     meta: ClassVar = {"collection": "coupons"}
     resource: ClassVar = Resource(
         kind="coupon",
-        prefix="",
         path="/v1/coupons",
         undo=(Undo.DELETE,),
         deletable=True,

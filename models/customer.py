@@ -122,7 +122,6 @@ class Customer(SyncedDocument):
     ]
     resource: ClassVar = Resource(
         kind="customer",
-        prefix="cus_",
         path="/v1/customers",
         undo=(Undo.DELETE,),
         deletable=True,

@@ -32,7 +32,6 @@ class Invoice(SyncedDocument):
     meta: ClassVar = {"collection": "invoices"}
     resource: ClassVar = Resource(
         kind="invoice",
-        prefix="in_",
         path="/v1/invoices",
         undo=(Undo.DELETE, Undo.VOID),  # a draft can be deleted, an open one voided; for a paid one an operator decides
         parts={"lines": "/v1/invoices/{id}/lines"},

@@ -28,7 +28,6 @@ class InvoiceItem(SyncedDocument):
     ]
     resource: ClassVar = Resource(
         kind="invoiceitem",
-        prefix="ii_",
         path="/v1/invoiceitems",
         undo=(Undo.DELETE,),  # Stripe refuses once its invoice is no draft: then an operator decides
         deletable=True,

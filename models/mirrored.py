@@ -76,7 +76,7 @@ def row(kind: str, path: str | None = None, **facts: Any) -> Resource:
     """Return the resource of a type that is only mirrored; its path follows from its kind, as in stripe-python."""
     usual = f"/v1/{kind.replace('.', '/')}s"
     return Resource(
-        kind, prefix="", path=usual if path is None else path, undo=(), mirrored=True, has_created_event=False, **facts
+        kind, path=usual if path is None else path, undo=(), mirrored=True, has_created_event=False, **facts
     )
 
 

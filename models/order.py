@@ -77,7 +77,6 @@ class Order(StagedDocument):
     ]
     resource: ClassVar = Resource(
         kind="order",
-        prefix="",
         path="",
         undo=(),
         has_created_event=False,

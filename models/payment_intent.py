@@ -53,7 +53,6 @@ class PaymentIntent(SyncedDocument):
     meta: ClassVar = {"collection": "payment_intents"}
     resource: ClassVar = Resource(
         kind="payment_intent",
-        prefix="pi_",
         path="/v1/payment_intents",
         moves_money_if=lambda verb, sent: sent.get("confirm") is True,
         undo=(Undo.CANCEL,),  # Stripe refuses once it has succeeded: then an operator decides about a refund

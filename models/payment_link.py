@@ -13,7 +13,7 @@ class PaymentLink(SyncedDocument):
     says = "A link to a page that sells."
     meta: ClassVar = {"collection": "payment_links"}
     resource: ClassVar = Resource(
-        kind="payment_link", prefix="plink_", path="/v1/payment_links", undo=(Undo.ARCHIVE,), created_filter=False
+        kind="payment_link", path="/v1/payment_links", undo=(Undo.ARCHIVE,), created_filter=False
     )
 
     line_items: list[Item] = EmbeddedDocumentListField(

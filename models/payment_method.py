@@ -46,7 +46,6 @@ class PaymentMethod(SyncedDocument):
     meta: ClassVar = {"collection": "payment_methods"}
     resource: ClassVar = Resource(
         kind="payment_method",
-        prefix="pm_",
         path="/v1/payment_methods",
         undo=(Undo.DETACH,),
         has_created_event=False,

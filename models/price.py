@@ -25,7 +25,6 @@ class Price(SyncedDocument):
     meta: ClassVar = {"collection": "prices"}
     resource: ClassVar = Resource(
         kind="price",
-        prefix="price_",
         path="/v1/prices",
         undo=(Undo.ARCHIVE,),
         list_params=({"active": "true"}, {"active": "false"}),

@@ -25,7 +25,6 @@ class Product(SyncedDocument):
     meta: ClassVar = {"collection": "products"}
     resource: ClassVar = Resource(
         kind="product",
-        prefix="prod_",
         path="/v1/products",
         undo=(Undo.DELETE, Undo.ARCHIVE),  # Stripe refuses to delete a product that has prices
         deletable=True,

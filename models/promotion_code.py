@@ -30,9 +30,7 @@ class Restrictions(Part):
 class PromotionCode(SyncedDocument):
     says = "A code for a coupon."
     meta: ClassVar = {"collection": "promotion_codes"}
-    resource: ClassVar = Resource(
-        kind="promotion_code", prefix="promo_", path="/v1/promotion_codes", undo=(Undo.ARCHIVE,)
-    )
+    resource: ClassVar = Resource(kind="promotion_code", path="/v1/promotion_codes", undo=(Undo.ARCHIVE,))
 
     promotion: Promotion = EmbeddedDocumentField(Promotion, required=True, sent="create")
     code: str | None = StringField(regex=r"[A-Za-z0-9-]{1,500}$", sent="create")

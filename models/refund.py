@@ -20,7 +20,6 @@ class Refund(SyncedDocument):
     ]
     resource: ClassVar = Resource(
         kind="refund",
-        prefix="re_",
         path="/v1/refunds",
         undo=(),
         moves_money_if=lambda verb, sent: verb == "create",

@@ -29,7 +29,6 @@ class SetupIntent(SyncedDocument):
     meta: ClassVar = {"collection": "setup_intents"}
     resource: ClassVar = Resource(
         kind="setup_intent",
-        prefix="seti_",
         path="/v1/setup_intents",
         undo=(Undo.CANCEL,),
         actions={

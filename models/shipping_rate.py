@@ -22,7 +22,7 @@ class ShippingRate(SyncedDocument):
     says = "A price of delivery."
     meta: ClassVar = {"collection": "shipping_rates"}
     resource: ClassVar = Resource(
-        kind="shipping_rate", prefix="shr_", path="/v1/shipping_rates", undo=(Undo.ARCHIVE,), has_created_event=False
+        kind="shipping_rate", path="/v1/shipping_rates", undo=(Undo.ARCHIVE,), has_created_event=False
     )
 
     display_name: str = StringField(max_length=100, required=True, sent="create")

@@ -95,7 +95,6 @@ class Subscription(SyncedDocument):
     meta: ClassVar = {"collection": "subscriptions"}
     resource: ClassVar = Resource(
         kind="subscription",
-        prefix="sub_",
         path="/v1/subscriptions",
         event_prefixes=("customer.subscription",),
         readable_after_delete=True,

@@ -11,7 +11,7 @@ from stripe_mongo_sync.models.base.resource import Resource, Undo
 class TaxRate(SyncedDocument):
     says = "A percentage of tax."
     meta: ClassVar = {"collection": "tax_rates"}
-    resource: ClassVar = Resource(kind="tax_rate", prefix="txr_", path="/v1/tax_rates", undo=(Undo.ARCHIVE,))
+    resource: ClassVar = Resource(kind="tax_rate", path="/v1/tax_rates", undo=(Undo.ARCHIVE,))
 
     display_name: str = StringField(max_length=50, required=True, sent="create update")
     percentage: float = FloatField(min_value=0, max_value=100, required=True, sent="create")

@@ -77,7 +77,6 @@ class Resource:
     """One row of the registry. The source of each fact is the type's page in Stripe's API reference."""
 
     kind: str  # Stripe's `object`
-    prefix: str  # of its new ids; "" where callers may choose them. It proves nothing: see `is_id`
     path: str  # /v1/…, or under its owner: /v1/customers/{customer}/tax_ids; "": no GET reads it by id
     undo: tuple[Undo, ...]  # tried in this order; empty: it cannot be undone, so an operator decides
     mirrored: bool = False  # a mirrored type: only copied, never created or changed by us

@@ -72,7 +72,7 @@ def test_a_file_of_its_own_wins_whichever_is_imported_first(monkeypatch: pytest.
 
     class OwnTopup(SyncedDocument):
         meta = {"collection": "topups"}  # noqa: RUF012
-        resource = Resource(kind="topup", prefix="tu_", path="/v1/topups", undo=())
+        resource = Resource(kind="topup", path="/v1/topups", undo=())
 
     assert kinds()["topup"] is OwnTopup
     register(mirrored)
