@@ -4,26 +4,31 @@ The row keeps the raw bytes, because some valid JSON cannot be stored as BSON, a
 """
 
 import json
-import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
-from mongoengine import BinaryField, DateTimeField, IntField, StringField
+from bson import ObjectId
+from mongoengine import BinaryField, DateTimeField, IntField, ObjectIdField, StringField
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices, of_event
-from stripe_mongo_sync.models.base.resource import KINDS, is_id
 from stripe_mongo_sync.models.base.whose import owners_before, owners_of_event
 from stripe_mongo_sync.models.erasure import Erasure
+from stripe_mongo_sync.models.event_content import (
+    NO_KEY_OF_OURS,
+    creation_key,
+    id_left,
+    object_id,
+    of_others,
+    storable,
+    without_content,
+)
 from stripe_mongo_sync.models.rows.claimable import Claimable
 from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now, literal
-from stripe_mongo_sync.models.rows.content import event_shown, is_key, may_have_keys
-from stripe_mongo_sync.models.rows.indexes import A_DATE
-from stripe_mongo_sync.models.rows.keys import IdempotencyKey
-from stripe_mongo_sync.models.rows.scrub import ERASED, ID, scrub
+from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING
 
 
 class EventState(StrEnum):
@@ -46,8 +51,7 @@ class Via(StrEnum):
 
 OPEN = (EventState.RECEIVED, EventState.WAITING)
 FAILED = (EventState.RECEIVED, EventState.DEAD)
-ACCOUNT = re.compile(r"acct_\w{1,100}", re.ASCII)
-ACCOUNTS = re.compile(r"\w{1,100}(?:/\w{1,100}){0,8}", re.ASCII)  # acct_…, or a path of accounts: an event's context
+OTHER_INSTALLATION = "made by another installation"
 MAX_ATTEMPTS = 15  # with the backoff below, about six hours
 
 
@@ -58,7 +62,8 @@ class Event(NoticeOutbox, Claimable):
     indexes: ClassVar[list[IndexModel]] = [
         IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
         IndexModel([("state", 1), ("received_at", -1)]),
-        IndexModel("object_id"),
+        IndexModel([("object_id", 1), ("creation_key", 1)]),
+        IndexModel("creation_key", partialFilterExpression={"creation_key": A_STRING}),
         NoticeOutbox.notice_index,
     ]
     mark: ClassVar[str] = "attempts"
@@ -66,6 +71,8 @@ class Event(NoticeOutbox, Claimable):
     type: str = StringField()
     created: int = IntField()  # Stripe's, in seconds
     object_id: str | None = StringField()
+    creation_key: str | None = StringField()  # see `event_content.creation_key`
+    waits_for: ObjectId | None = ObjectIdField()  # the document whose object its object may be
     raw: bytes = BinaryField()
     state: str = StringField(choices=[str(state) for state in EventState])
     via: str | None = StringField(choices=[str(via) for via in Via])
@@ -92,23 +99,26 @@ class Event(NoticeOutbox, Claimable):
         via: Via = Via.LIST,
         erased: bool = False,
         as_of: datetime | None = None,
+        waits_for: ObjectId | None = None,
     ) -> bool:
         """Insert the row of an event; return False if it exists already. `notify_hooks` adds the notice of its type.
 
         If it exists, a webhook that came after reconcile had read the event is recorded, and so is an event that failed
-        before and is applied now. Of an event of `others`, only its object and its owner are stored. `erased` says that
-        it is about an erased person; otherwise the update itself checks that, or relies on a check `as_of` that time.
+        before and is applied now. Of an event of `others`, only its object and its owner are stored; of one about what
+        another installation made, who made it, too. `erased` says that it is about an erased person; otherwise the
+        update itself checks that, or relies on a check `as_of` that time.
         """
         cls.insert_collection()  # before the time limit of the insert begins
-        if others:
-            event = of_others(event)
-            return cls._insert(event, without_content(event), state, error, due, notify_hooks, via, erased=False)
+        more: dict[str, Any] = {"notify_hooks": notify_hooks, "via": via, "waits_for": waits_for}
+        if others or error == OTHER_INSTALLATION:
+            left = of_others(event) if others else event
+            return cls._insert(left, without_content(left), state, error, due, erased=False, others=others, **more)
         if erased:
-            return cls._insert(event, without_content(event), state, None, due, notify_hooks, via, erased=True)
+            return cls._insert(event, without_content(event), state, None, due, erased=True, **more)
 
         def write(forgotten: bool, sure: Callable[[Any], Expression]) -> bool:
             words, why = (without_content(event), None) if forgotten else (sure(storable(event, raw)), error)
-            return cls._insert(event, words, state, why, due, notify_hooks, via, erased=forgotten)
+            return cls._insert(event, words, state, why, due, erased=forgotten, **more)
 
         before = owners_before(event)  # the document, which was checked, does not name these
         return Erasure.unless_forgotten(owners_of_event(event), write, None if before else as_of)
@@ -121,16 +131,21 @@ class Event(NoticeOutbox, Claimable):
         state: EventState,
         error: str | None,
         due: timedelta,
+        *,
         notify_hooks: bool,
         via: Via,
-        *,
+        waits_for: ObjectId | None,
         erased: bool,
+        others: bool = False,
     ) -> bool:
         is_open, created = state in OPEN, event.get("created")
+        key = None if others else creation_key(event)
         row = {
             "type": event["type"],
             "created": created if isinstance(created, int) and 0 <= created < 2**53 else None,  # None: it is no event
             "object_id": id_left(event) if erased else object_id(event),
+            "creation_key": key,
+            "waits_for": waits_for,
             "raw": words,
             "state": state,
             "error": error,
@@ -143,7 +158,7 @@ class Event(NoticeOutbox, Claimable):
             **({"erased_at": from_now()} if erased else {}),
             "received_at": from_now(),
             "lease": from_now(due) if is_open else None,
-            "settled_at": None if is_open or state == EventState.DEAD else from_now(),
+            "settled_at": None if is_open or state == EventState.DEAD else _settled_at(key, error),
         }
         mended = [] if state in FAILED else [str(each) for each in (*FAILED, EventState.WAITING) if each != state]
         again = {name: value for name, value in values.items() if name not in ("notices", "received_at")}
@@ -182,7 +197,12 @@ class Event(NoticeOutbox, Claimable):
         )
 
     def finish(
-        self, state: EventState, error: str | None = None, due: timedelta | None = None, bared: bytes | None = None
+        self,
+        state: EventState,
+        error: str | None = None,
+        due: timedelta | None = None,
+        bared: bytes | None = None,
+        waits_for: ObjectId | None = None,
     ) -> Self | None:
         """Record the result of a claimed row; an open one is due after `due`. `bared`, if given, replaces its body."""
         is_open = state in OPEN
@@ -194,6 +214,7 @@ class Event(NoticeOutbox, Claimable):
             {
                 **erased,
                 "state": state,
+                "waits_for": waits_for,
                 "error": None if bared is not None else Expression(told),
                 "attempts": 0 if state == EventState.WAITING else self.attempts,  # waiting is no failure
                 "lease": from_now(LEASE if due is None else due) if is_open else None,
@@ -202,10 +223,15 @@ class Event(NoticeOutbox, Claimable):
         )
 
     def disown(self, event: dict[str, Any], error: str) -> Self | None:
-        """Mark a claimed row as not ours, with the reason; only the ids of its object and its owner stay."""
-        event = of_others(event)
-        left = {"raw": without_content(event), "object_id": object_id(event), "error": error}
-        return self._change({**left, "state": EventState.IGNORED, "lease": None, "settled_at": from_now()})
+        """Mark a claimed row as not ours, with the reason; only the ids of its object and its owner stay, and who made
+        the object if another installation did.
+        """
+        theirs = error == OTHER_INSTALLATION
+        event = event if theirs else of_others(event)
+        key = creation_key(event) if theirs else None
+        left = {"raw": without_content(event), "object_id": object_id(event), "creation_key": key, "error": error}
+        done = {"state": EventState.IGNORED, "lease": None, "settled_at": _settled_at(key, error)}
+        return self._change({**left, **done})
 
     def erase(self, event: dict[str, Any]) -> Self | None:
         """Remove all content except the id of its object; return None if a worker has claimed it."""
@@ -224,75 +250,49 @@ class Event(NoticeOutbox, Claimable):
         )
 
     @classmethod
+    def creations(cls, ids: Iterable[str]) -> list[Self]:
+        """Return the rows that say who made one of these objects, oldest first."""
+        found = cls.objects(object_id__in=[*ids], creation_key__gte=NO_KEY_OF_OURS)
+        return list(found.order_by("created").only("type", "created", "object_id", "creation_key"))
+
+    @classmethod
+    def made_with(cls, key: str, created_event: str) -> str | None:
+        """Return the id of the object that a call with this key created, if its creation event is here."""
+        row = cls.objects(creation_key=key, type=created_event).only("object_id").first()
+        return row and row.object_id
+
+    @classmethod
+    def forget_creation(cls, object_id: str) -> None:
+        """Let it be forgotten who made an object, because it is deleted."""
+        ended = {"object_id": object_id, "creation_key": A_STRING, "state": EventState.IGNORED, "settled_at": None}
+        cls.own_rows().update_many(ended, [{"$set": {"settled_at": from_now()}}])
+
+    @classmethod
+    def suspects(cls, object_id: str) -> list[ObjectId]:
+        """Return the documents for which events about this object wait, because it may be theirs."""
+        return list(
+            cls.objects(object_id=object_id, state=EventState.WAITING, waits_for__ne=None).distinct("waits_for")
+        )
+
+    @classmethod
+    def decided(cls, document: ObjectId) -> None:
+        """Make due what waits for this document, or waited in vain, because an operator has decided about it."""
+        waits = {"waits_for": document, "state": {"$in": [EventState.WAITING, EventState.DEAD]}}
+        cls.own_rows().update_many(waits, [{"$set": {"state": EventState.WAITING, "lease": from_now()}}])
+
+    @classmethod
     def known(cls, ids: list[str]) -> set[str]:
         """Return those of `ids` that have a row already, in any state."""
         return {row.id for row in cls.objects(id__in=ids).only("id")}
-
-
-def storable(event: dict[str, Any], raw: bytes) -> bytes:
-    """Return the bytes to store of an event: Stripe's own, with keys removed.
-
-    An object that is a key itself, or is nested too deep to be searched, is not stored.
-    """
-    if not may_have_keys(raw):
-        return raw
-    if is_key(event):
-        return without_content(event)
-    try:
-        told = json.loads(raw)
-        left = event_shown(told)
-    except RecursionError:
-        return without_content(event)
-    return raw if left == told else json.dumps(left, separators=(",", ":")).encode()
-
-
-def without_content(event: dict[str, Any]) -> bytes:
-    """Return an event without the content of its object. It has no API version, so applying it refreshes the object."""
-    data, request = event.get("data"), event.get("request")
-    remote = data.get("object") if isinstance(data, dict) else None
-    kind = str(remote.get("object")) if isinstance(remote, dict) else ""
-    shown = {"id": id_left(event), "object": scrub(kind, "object")}
-    model = KINDS.get(kind)
-    if model is not None and model.resource.deletes(event["type"]):
-        shown["deleted"] = True
-    told = request.get("idempotency_key") if isinstance(request, dict) else None
-    key = IdempotencyKey.parse(told) if isinstance(told, str) else None  # a key of another program may contain anything
-    left = {name: scrub(event.get(name)) for name in ("created", "livemode")}
-    for name, form in (("account", ACCOUNT), ("context", ACCOUNTS)):  # a replay needs them to see whose it is
-        owner = event.get(name) and str(event[name])
-        left[name] = owner if not owner or form.fullmatch(owner) else ERASED
-    left |= {
-        "id": event["id"],
-        "object": scrub(event.get("object"), "object"),
-        "type": event["type"],
-        "api_version": None,
-    }
-    return json.dumps({**left, "request": {"idempotency_key": key and str(key)}, "data": {"object": shown}}).encode()
 
 
 def _left(bared: bytes) -> dict[str, Any]:
     return {"raw": bared, "object_id": object_id(json.loads(bared))}
 
 
-def id_left(event: dict[str, Any]) -> str | None:
-    """Return the id of an event's object, for an event without content; None for a customer's id that was chosen.
+def _settled_at(key: str | None, error: str | None) -> Expression | None:
+    """Return since when nothing is left to do, so that a row may expire.
 
-    Such an id may be an e-mail address, and the customer is deleted, so that no refresh needs it.
+    The row that says that another installation made an object never does: nobody would know it any more.
     """
-    id = object_id(event)
-    return None if id and event["data"]["object"].get("object") == "customer" and not ID.fullmatch(id) else id
-
-
-def of_others(event: dict[str, Any]) -> dict[str, Any]:
-    """Return an event that is not ours, without its object's id if a caller chose it: it may be a person's name."""
-    if (id := object_id(event)) is None or ID.fullmatch(id):
-        return event
-    return {**event, "data": {"object": {**event["data"]["object"], "id": None}}}
-
-
-def object_id(event: dict[str, Any]) -> str | None:
-    """Return the id of an event's object, or None if it has none (invoice.upcoming, …)."""
-    data = event.get("data")
-    remote = data.get("object") if isinstance(data, dict) else None
-    found = remote.get("id") if isinstance(remote, dict) else None
-    return found if is_id(found) else None
+    return None if key and error == OTHER_INSTALLATION else from_now()

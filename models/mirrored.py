@@ -67,7 +67,9 @@ class Mirrored(SyncedDocument):
         return []
 
     @classmethod
-    def in_doubt_documents(cls, remote: dict[str, Any] | None = None) -> Iterable[Self]:
+    def in_doubt_documents(
+        cls, remote: dict[str, Any] | None = None, among: Iterable[Any] | None = None
+    ) -> Iterable[Self]:
         """Return nothing: no copy is in doubt."""
         return []
 

@@ -4,6 +4,8 @@ from collections.abc import Iterable
 from datetime import timedelta
 from typing import Any, ClassVar, Self
 
+from bson import ObjectId
+
 from stripe_mongo_sync.models.base.birth import Adoption
 from stripe_mongo_sync.models.base.facts import Status
 from stripe_mongo_sync.models.base.resource import is_id
@@ -43,14 +45,18 @@ class DocumentQueries(StripeFields, Adoption):
         return list(cls.objects(__raw__={"$or": some}))
 
     @classmethod
-    def in_doubt_documents(cls, remote: dict[str, Any] | None = None) -> Iterable[Self]:
+    def in_doubt_documents(
+        cls, remote: dict[str, Any] | None = None, among: Iterable[ObjectId] | None = None
+    ) -> Iterable[Self]:
         """Return the documents in doubt: pending, or rolled back in the last 30 days without a refusal by Stripe.
 
-        With `remote`, only those that may have created it: MongoDB leaves out documents that sent other texts. After an
-        outage thousands are in doubt, and comparing each with every unknown object would take hours.
+        With `among`, only those of these ids. With `remote`, only those that may have created it: MongoDB leaves out
+        documents that sent other texts. After an outage thousands are in doubt, and comparing each with every unknown
+        object would take hours.
         """
         lately = {"$expr": {"$gt": ["$updated_at", from_now(-DOUBT_LASTS)]}}
         where = {"in_doubt": True, "$or": [{"status": Status.PENDING}, lately], **(cls._sent(remote) if remote else {})}
+        where |= {} if among is None else {"_id": {"$in": [*among]}}
         found: Iterable[Self] = cls.objects(__raw__=where).only(
             "status", "operation", "updated_at", "review", "revision"
         )

@@ -1,35 +1,33 @@
 """Adopt: insert a document for an object that somebody else created, unless it may be that of a document in doubt."""
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models import Status, SyncedDocument
+from stripe_mongo_sync.models import Event, Status, SyncedDocument
 from stripe_mongo_sync.models.base.facts import Observation
-from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.base.queries import DOUBT_LASTS
+from stripe_mongo_sync.models.event import OTHER_INSTALLATION, EventState
+from stripe_mongo_sync.models.event_content import creation_key
 from stripe_mongo_sync.models.rows import clock
-from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.admission import why_not_ours
 from stripe_mongo_sync.sync.engine.dependents import needed, needs
-from stripe_mongo_sync.sync.engine.find import CLOCK_SKEW
-from stripe_mongo_sync.sync.engine.observations import (
-    from_event,
-    from_reply,
-    merge_observation,
-    needs_refresh,
-    request_key,
-)
+from stripe_mongo_sync.sync.engine.find import CLOCK_SKEW, Creation, Creations, known_creations
+from stripe_mongo_sync.sync.engine.observations import from_event, from_reply, merge_observation, needs_refresh
 from stripe_mongo_sync.sync.engine.refresh import carries_correlation_id, refresh, resembles
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import LAG, made_at
 
 ADOPTION_DELAY = timedelta(minutes=15)  # after an event: by then, a process that created its object has linked it
+WAITS = DOUBT_LASTS + timedelta(days=1)  # how long an event waits for a decision; by then, every other doubt has ended
+LONGEST_WAIT = timedelta(days=1)
+WITHOUT_ADOPTION = "an unknown object, and ADOPT=no"
 
 
 @dataclass(frozen=True)
@@ -43,6 +41,7 @@ class EventResult:
     ours: bool = True  # whether it is of this account and mode: others give hooks no notice
     erased: bool | None = None  # whether it is about an erased person; None: not checked
     as_of: datetime | None = None  # when `erased` was checked, by MongoDB's clock
+    waits_for: ObjectId | None = None  # the document whose object its object may be
 
 
 def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quick: bool) -> EventResult:
@@ -50,6 +49,11 @@ def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quic
     remote, evidence = event["data"]["object"], from_event(model, event)
     if model.resource.mirrored:
         return _copied(model, remote, evidence, quick=quick)
+    made = _creation(model, event)
+    if made is not None and made.is_theirs:
+        if evidence.deleted:
+            Event.forget_creation(remote["id"])
+        return EventResult(EventState.IGNORED, OTHER_INSTALLATION)
     left = _left(event)
     first = bool(left) and (event["type"] == model.resource.created_event or not model.resource.has_created_event)
     adopts, followed = current().settings.adopt, needs(model.resource.kind)
@@ -62,28 +66,51 @@ def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quic
         if reply:  # otherwise the event shows the object, and one 404 proves nothing
             remote, evidence = reply.remote, from_reply(model, reply)
     if verdict := _link_by_correlation_id(model, remote, evidence, quick=quick):
-        return verdict
+        return _patient(verdict, event)
     if not adopts and remote["id"] not in needed(model.resource.kind, [remote]):
         # A document that is being created may not know its object yet; neither may a dependent, before earlier events.
         waits = bool(left) or (followed and not _overtaken(event))
-        state = EventState.WAITING if waits else EventState.IGNORED
-        return EventResult(state, "an unknown object, and ADOPT=no", left or ADOPTION_DELAY)
+        return _patient(EventResult(EventState.WAITING if waits else EventState.IGNORED, WITHOUT_ADOPTION), event)
     if owners := model.with_orphans(remote["id"]):
         for owner in owners:
             merge_observation(model, {"_id": owner.id}, evidence)
         return EventResult(EventState.APPLIED, "an orphan of a document here: it is undone, or will be")
-    maker = IdempotencyKey.parse(request_key(event)) if first else None
-    if maker and maker.installation != current().installation:
-        return EventResult(EventState.IGNORED, "made by another installation")
+    maker = made.maker if made else None
     aside = maker is not None and maker.kind != model.resource.kind  # a subscription makes its invoices
     if first and evidence.remote is not None and (maker is None or aside):
         rival = None if aside else find_in_doubt(model, remote, int(event["created"]), told=True)
-        if rival is not None:
-            return EventResult(EventState.WAITING, f"may be the object of document {rival.id}", ADOPTION_DELAY)
-        return _adopted(model, evidence, quick=quick)
+        return _patient(_may_be_of(rival), event) if rival else _adopted(model, evidence, quick=quick)
     if quick or left:
         return EventResult(EventState.WAITING, "about an unknown object", left)
-    return _look_and_adopt(model, event)
+    suspects = Event.suspects(remote["id"])
+    if rival := next(iter(model.in_doubt_documents(among=suspects)), None) if suspects else None:
+        return _patient(_may_be_of(rival), event)  # nothing to read before that is decided
+    return _patient(_look_and_adopt(model, event, made), event)
+
+
+def _creation(model: type[SyncedDocument], event: dict[str, Any]) -> Creation | None:
+    """Return what this event, or else the inbox, says of the creation of its object."""
+    remote, at = event["data"]["object"], int(event["created"])
+    key = creation_key(event)
+    if key is not None:
+        return Creation(event["id"], at, key)
+    return known_creations(model, [remote], at).get(remote["id"])
+
+
+def _may_be_of(document: SyncedDocument) -> EventResult:
+    return EventResult(
+        EventState.WAITING, f"may be the object of document {document.id}", ADOPTION_DELAY, waits_for=document.id
+    )
+
+
+def _patient(verdict: EventResult, event: dict[str, Any]) -> EventResult:
+    """Let an event that waits for a decision be due again after a quarter of its age; after `WAITS`, give it up."""
+    if verdict.state != EventState.WAITING:
+        return verdict
+    age = clock.now() - datetime.fromtimestamp(int(event["created"]), UTC)
+    if age > WAITS:
+        return replace(verdict, state=EventState.DEAD, why=f"{verdict.why}; nobody decided that in {WAITS.days} days")
+    return replace(verdict, due=_left(event) or min(max(age / 4, ADOPTION_DELAY), LONGEST_WAIT))
 
 
 def _copied(model: type[SyncedDocument], remote: dict[str, Any], evidence: Observation, *, quick: bool) -> EventResult:
@@ -115,45 +142,30 @@ def _overtaken(event: dict[str, Any]) -> bool:
     return checkpoint is not None and int(event["created"]) <= checkpoint["read_at"] - LAG
 
 
-def _look_and_adopt(model: type[SyncedDocument], event: dict[str, Any]) -> EventResult:
+def _look_and_adopt(model: type[SyncedDocument], event: dict[str, Any], made: Creation | None) -> EventResult:
     reply = current().gateway.get(model.resource.object_path(event["data"]["object"]["id"]))
     if reply is None or reply.gone:
         return EventResult(EventState.IGNORED, "about an unknown object that is gone")
-    return adopt_unless_ours(model, reply, creation_key_of(model, reply.remote, int(event["created"])))
+    if made is None:
+        made = Creations(model).of([reply.remote], int(event["created"])).get(reply.remote["id"])
+    return adopt_unless_ours(model, reply, made)
 
 
-def creation_key_of(model: type[SyncedDocument], remote: dict[str, Any], told_at: int) -> str | None:
-    """Return the creation key of an object that an event of the second `told_at` is about, from its creation event.
-
-    None if the object was created without a key, or if no such event is listed. Raises CannotReadStripe.
-    """
-    if not model.resource.has_created_event:
-        return None
-    at = made_at(remote, told_at)
-    window = {"lte": told_at + LAG} if at is None else {"gte": at - LAG, "lte": at + LAG}
-    for page in current().gateway.pages("/v1/events", types=[model.resource.created_event], created=window):
-        for event in page.remote["data"]:
-            if event["data"]["object"]["id"] == remote["id"] and why_not_ours(event, quick=False) is None:
-                return request_key(event)
-    return None
-
-
-def adopt_unless_ours(model: type[SyncedDocument], reply: Reply, key: str | None) -> EventResult:
+def adopt_unless_ours(model: type[SyncedDocument], reply: Reply, made: Creation | None) -> EventResult:
     """Link an object that was read to the document whose key created it, or adopt it."""
     if model.resource.mirrored:
         return _adopted(model, from_reply(model, reply))
-    maker = IdempotencyKey.parse(key)
-    if maker and maker.installation != current().installation:
-        return EventResult(EventState.IGNORED, "made by another installation")
+    if made is not None and made.is_theirs:
+        made.keep(model, reply.remote["id"])
+        return EventResult(EventState.IGNORED, OTHER_INSTALLATION)
     evidence = from_reply(model, reply)
     if verdict := _link_by_correlation_id(model, reply.remote, evidence):
         return verdict
+    maker = made.maker if made else None
     if maker and (owner := merge_observation(model, {"_id": maker.document, "key": str(maker)}, evidence)):
         return EventResult(EventState.APPLIED, f"created by document {owner.id}")
     rival = find_in_doubt(model, reply.remote, reply.latest) if maker is None else None
-    if rival is not None:
-        return EventResult(EventState.WAITING, f"may be the object of document {rival.id}", ADOPTION_DELAY)
-    return _adopted(model, evidence)
+    return _may_be_of(rival) if rival else _adopted(model, evidence)
 
 
 def _adopted(model: type[SyncedDocument], evidence: Observation, *, quick: bool = False) -> EventResult:
@@ -189,7 +201,7 @@ def _link_by_correlation_id(
         return EventResult(EventState.APPLIED, f"carries the correlation id of document {owner.id}")
     if owner.review is None:
         owner.send_to_review(f"{remote['id']} carries its correlation id, but its other fields differ")
-    return EventResult(EventState.WAITING, f"may be the object of document {owner.id}", ADOPTION_DELAY)
+    return _may_be_of(owner)
 
 
 def find_in_doubt(

@@ -1,54 +1,184 @@
-"""Find: search Stripe for the object of a creation whose key can no longer be replayed.
+"""Find: which key created an object, and which object a key created. The inbox is asked first, then Stripe.
 
-It reads the creation events first, because they carry the key, and then the list, because the event of an object that
-Stripe completed after a 500 may carry none. Only completely read lists prove absence, never Stripe's Search.
+At Stripe, the creation events are read before the list, because they carry the key; the list, because the event of an
+object that Stripe completed after a 500 may carry none. Only completely read lists prove absence, never its Search.
 """
 
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from stripe_mongo_sync.models import SyncedDocument, synced_kinds
+from stripe_mongo_sync.models import Event, SyncedDocument
 from stripe_mongo_sync.models.base.decision import RemoteState
 from stripe_mongo_sync.models.base.facts import IN_FLIGHT_LIMIT
+from stripe_mongo_sync.models.event import OTHER_INSTALLATION, EventState
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.admission import why_not_ours
 from stripe_mongo_sync.sync.engine.observations import request_key
 from stripe_mongo_sync.sync.engine.refresh import carries_correlation_id, resembles
 from stripe_mongo_sync.sync.errors import CannotReadStripe
-from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, LAG, list_pages, made_at
+from stripe_mongo_sync.sync.stripe.answers import Reply
+from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, LAG, created_second, list_pages, made_at
 
+Json = dict[str, Any]
+Model = type[SyncedDocument]
 CLOCK_SKEW = timedelta(minutes=5)  # how far our clock and Stripe's may differ
 CACHE_SECONDS = 60.0  # s for which one run reuses a list
+MAX_EVENT_DISTANCE = 60  # s between an object's creation and its creation event, at most
+
+
+@dataclass(frozen=True, slots=True)
+class Creation:
+    """What an event says of the creation of an object."""
+
+    event: str
+    at: int
+    key: str | None  # of the call that created it
+    created_second: int | None = None  # as the object showed it
+    kept: bool = False  # whether the inbox has it
+
+    @property
+    def maker(self) -> IdempotencyKey | None:
+        """The key, if it is one of ours, of whatever installation."""
+        return IdempotencyKey.parse(self.key)
+
+    @property
+    def is_theirs(self) -> bool:
+        """Whether another installation created the object."""
+        return self.maker is not None and self.maker.installation != current().installation
+
+    def keep(self, model: Model, stripe_id: str) -> None:
+        """Store that another installation created the object, as if this event had come: it is known for ever."""
+        told = {"id": self.event, "object": "event", "type": model.resource.created_event, "created": self.at}
+        whose = {"livemode": current().settings.livemode, "request": {"idempotency_key": self.key}}
+        shown = {"id": stripe_id, "object": model.resource.kind}
+        event = {**told, **whose, "data": {"object": shown}}
+        new = Event.record(event, b"", EventState.IGNORED, OTHER_INSTALLATION, notify_hooks=False)
+        if not new and (row := Event.objects(id=self.event).first()) is not None:  # of a version that did not say it
+            row.disown(event, OTHER_INSTALLATION)
+
+
+def known_creations(model: Model, remotes: Sequence[Json], seen_at: int) -> dict[str, Creation]:
+    """Return what the inbox knows of the creation of these objects, which existed at the second `seen_at`.
+
+    A chosen id may have been another object's before, whose creation was another.
+    """
+    by_id: dict[str, Creation] = {}
+    made = {remote["id"]: made_at(remote, seen_at) for remote in remotes}
+    for row in Event.creations(made):
+        id, second = str(row.object_id), made[row.object_id]
+        if row.type.rpartition(".")[0] not in model.resource.event_prefixes:
+            continue  # another type's object has the same id
+        if model.resource.accepts_custom_id and not (
+            row.created <= seen_at if second is None else abs(row.created - second) <= MAX_EVENT_DISTANCE
+        ):
+            continue
+        by_id[id] = Creation(row.id, row.created, row.creation_key, kept=True)
+    return by_id
+
+
+class Creations:
+    """Who created the objects of one kind, as the inbox and Stripe's creation events tell it.
+
+    Stripe lists the events newest first, and they are read only as far back as somebody asks. A reader of the list of
+    objects, which has the same order, so needs only the keys of about one page in memory.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.read_at = time.monotonic()
+        self._model = model
+        self._pages: Iterator[Reply] | None = None
+        self._down_to: float = float("inf")  # the events are read from now down to this second of Stripe's
+        self._floor = 0  # the second to which these pages lead
+        self._read: dict[str, Creation] = {}  # by the object
+
+    def of(self, remotes: Sequence[Json], seen_at: int) -> dict[str, Creation]:
+        """Return the creations of those of these objects of which an event tells it. Raises CannotReadStripe.
+
+        Of what is older than Stripe's list of events, only the inbox can know it.
+        """
+        if self._model.resource.mirrored:
+            return {}
+        known = known_creations(self._model, remotes, seen_at)
+        return known | self._at_stripe([remote for remote in remotes if remote["id"] not in known], seen_at)
+
+    def _at_stripe(self, remotes: list[Json], seen_at: int) -> dict[str, Creation]:
+        horizon = seen_at - int(EVENT_RETENTION.total_seconds())
+        made_when = [made_at(remote, seen_at) for remote in remotes]
+        seconds = [horizon if made is None else made for made in made_when]
+        if max(seconds, default=0) < horizon:
+            return {}
+        newest = seen_at + LAG if None in made_when else max(seconds) + MAX_EVENT_DISTANCE
+        wanted = {remote["id"] for remote in remotes}
+        self._read_down_to(max(min(seconds), horizon) - MAX_EVENT_DISTANCE, horizon, newest, wanted)
+        self._read = {id: made for id, made in self._read.items() if made.at <= newest}
+        found = [(remote, self._read.get(remote["id"])) for remote in remotes]
+        # A chosen id may have been another object's before.
+        return {remote["id"]: made for remote, made in found if made and made.created_second == created_second(remote)}
+
+    def since(self, start: int) -> dict[str, Creation]:
+        """Return all creations that Stripe lists since `start`, in its seconds. Raises CannotReadStripe."""
+        self._read_down_to(start, start)
+        return {id: made for id, made in self._read.items() if made.at >= start}
+
+    def _read_down_to(
+        self, second: int, horizon: int, newest: int | None = None, wanted: frozenset[str] | set[str] = frozenset()
+    ) -> None:
+        """Read the events of that second and of what came later, or until all that are `wanted` are found."""
+        if not self._model.resource.has_created_event:
+            return
+        pages, self._pages = self._pages, None  # what cannot be read to its end is read again from its beginning
+        if pages is None or second < self._floor:
+            self._floor = max(0, min(second, horizon - MAX_EVENT_DISTANCE))
+            window = {"gte": self._floor, **({} if newest is None else {"lte": newest})}
+            types = [self._model.resource.created_event]
+            pages, self._down_to = current().gateway.pages("/v1/events", types=types, created=window), float("inf")
+        while self._down_to >= second and not (wanted and wanted <= self._read.keys()):
+            page = next(pages, None)
+            if page is None:
+                self._down_to = float("-inf")
+                break
+            for event in page.remote["data"]:
+                self._down_to = event["created"]
+                if why_not_ours(event, quick=False) is None:
+                    remote = event["data"]["object"]
+                    made = Creation(event["id"], event["created"], request_key(event), created_second(remote))
+                    self._read.setdefault(remote["id"], made)
+        self._pages = pages
 
 
 @dataclass
 class Finder:
     """The searches of one run: documents in doubt share the lists that were read."""
 
-    _events: dict[str, tuple[float, int, dict[str, str | None]]] = field(default_factory=dict)
-    _lists: dict[str, tuple[float, int, list[dict[str, Any]]]] = field(default_factory=dict)
+    _events: dict[str, Creations] = field(default_factory=dict)
+    _lists: dict[str, tuple[float, int, list[Json]]] = field(default_factory=dict)
 
     def find(self, document: SyncedDocument, now: datetime) -> tuple[RemoteState, str | None]:
         """Return a pending creation's remote state, with its object's id or a reason for review.
 
         Raises CannotReadStripe.
         """
-        operation = sure(document.operation)
+        operation, model = sure(document.operation), type(document)
+        if (stripe_id := Event.made_with(operation.key, model.resource.created_event)) is not None:
+            return RemoteState.PRESENT, stripe_id
         if now - operation.since > EVENT_RETENTION:
             return RemoteState.CANDIDATE, "its creation is older than Stripe's event list, so absence cannot be proved"
         start = int((operation.since - CLOCK_SKEW).timestamp())
-        keys = self.keys(document.resource.kind, start)
-        for stripe_id, key in keys.items():
-            if key == operation.key:
+        creations = self._creations(model, start)
+        for stripe_id, made in creations.items():
+            if made.key == operation.key:
                 return RemoteState.PRESENT, stripe_id
         # After a 5xx Stripe may finish the object at any time.
         end = None if operation.stored_failure_at else (document.claimed_at + IN_FLIGHT_LIMIT).timestamp()
-        for remote in self._keyless(document.resource.kind, start, keys):
+        for remote in self._keyless(model, start, creations):
             created = made_at(remote, now.timestamp())
             in_time = created is None or (start <= created and (end is None or created <= end))
-            if not in_time or type(document).by_stripe_id(remote["id"]) is not None:
+            if not in_time or model.by_stripe_id(remote["id"]) is not None:
                 continue
             if carries_correlation_id(document, remote):
                 return RemoteState.PRESENT, remote["id"]
@@ -61,28 +191,19 @@ class Finder:
                 return RemoteState.CANDIDATE, f"{remote['id']} has the same fields, and no event shows its creation key"
         return RemoteState.NEVER_CREATED, None
 
-    def keys(self, kind: str, start: int) -> dict[str, str | None]:
-        """Return the creation key of each object of that kind created since `start`, in Stripe's seconds."""
-        if not synced_kinds()[kind].resource.has_created_event:
-            return {}
-        read_at, since, keys = self._events.get(kind, (0.0, 0, {}))
-        if since > start or time.monotonic() - read_at > CACHE_SECONDS or not read_at:
-            since, keys = start, {}
-            pages = current().gateway.pages(
-                "/v1/events", types=[synced_kinds()[kind].resource.created_event], created={"gte": start}
-            )
-            for page in pages:
-                for event in page.remote["data"]:
-                    keys.setdefault(event["data"]["object"]["id"], request_key(event))
-            self._events[kind] = (time.monotonic(), since, keys)
-        return keys
+    def _creations(self, model: Model, start: int) -> dict[str, Creation]:
+        held = self._events.get(model.resource.kind)
+        if held is None or time.monotonic() - held.read_at > CACHE_SECONDS:
+            held = self._events[model.resource.kind] = Creations(model)
+        return held.since(start)
 
-    def _keyless(self, kind: str, start: int, keys: dict[str, str | None]) -> list[dict[str, Any]]:
+    def _keyless(self, model: Model, start: int, creations: dict[str, Creation]) -> list[Json]:
         """Return the listed objects created since `start` whose creation key no event shows. They are few."""
+        kind = model.resource.kind
         read_at, since, found = self._lists.get(kind, (0.0, 0, []))
         if since > start or time.monotonic() - read_at > CACHE_SECONDS or not read_at:
-            model = synced_kinds()[kind]
             pages = list_pages(current().gateway, model, start) if model.resource.listable else ()  # archived ones, too
-            found = [remote for page in pages for remote in page.remote["data"] if keys.get(remote["id"]) is None]
+            shown = {id for id, made in creations.items() if made.key is not None}
+            found = [remote for page in pages for remote in page.remote["data"] if remote["id"] not in shown]
             self._lists[kind] = (time.monotonic(), start, found)
         return found

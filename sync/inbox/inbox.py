@@ -15,7 +15,8 @@ from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, Wri
 
 from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument, synced_kinds
 from stripe_mongo_sync.models.base.whose import left_by, owners_before, owners_of_event
-from stripe_mongo_sync.models.event import MAX_ATTEMPTS, EventState, Via, object_id, without_content
+from stripe_mongo_sync.models.event import MAX_ATTEMPTS, OTHER_INSTALLATION, EventState, Via
+from stripe_mongo_sync.models.event_content import object_id, without_content
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import is_away
 from stripe_mongo_sync.models.rows.indexes import Unguarded
@@ -103,6 +104,7 @@ def record(event: dict[str, Any], raw: bytes, verdict: EventResult, via: Via = V
         via=via,
         erased=bool(verdict.erased),
         as_of=verdict.as_of,
+        waits_for=verdict.waits_for,
     )
     if verdict.adopted:
         _apply_what_waited(object_id(event) or "", quick=via == Via.WEBHOOK)
@@ -233,11 +235,10 @@ def drain_one(row: Event, *, quick: bool = False) -> EventState:
     verdict = attempt(event, quick=quick)
     if verdict.state == EventState.RECEIVED and row.attempts >= MAX_ATTEMPTS:
         verdict = EventResult(EventState.DEAD, verdict.why)
-    if verdict.why in OTHERS:
+    if verdict.why in (*OTHERS, OTHER_INSTALLATION):
         row.disown(event, str(verdict.why))
         return verdict.state
     due = backoff(row.attempts) if verdict.state == EventState.RECEIVED else verdict.due
-    row.finish(
-        verdict.state, verdict.why, due, without_content(event) if row.erased_at or _erased(verdict, event) else None
-    )
+    bared = without_content(event) if row.erased_at or _erased(verdict, event) else None
+    row.finish(verdict.state, verdict.why, due, bared, verdict.waits_for)
     return verdict.state

@@ -184,6 +184,7 @@ def roll_back(id: str) -> SyncedDocument:
         what = f"{document.resource.kind} {document.id} is computed from other documents"
         raise NotPossible(f"{what}: resolve those, and it is computed again.")
     ended = _give_up(document)
+    Event.decided(ended.id)
     notify_dependents(ended)
     return ended
 
@@ -256,7 +257,9 @@ def link(id: str, stripe_id: str, *, force: bool = False) -> Linked:
     if not isinstance(document, SyncedDocument):
         told = f"Cannot link {document.id}: it is computed from other documents, and has no object at Stripe."
         raise NotPossible(told)
-    return linked(document, stripe_id, force=force)
+    done = linked(document, stripe_id, force=force)
+    Event.decided(done.document.id)
+    return done
 
 
 ACTIONS: dict[str, Callable[..., StagedDocument | Linked]] = {"retry": retry, "roll-back": roll_back, "link": link}

@@ -14,7 +14,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 
 from stripe_mongo_sync.models import Status, SyncedDocument
 from stripe_mongo_sync.models.base.facts import Observation
-from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.event import OTHER_INSTALLATION, EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each
 from stripe_mongo_sync.models.rows.content import content
@@ -23,6 +23,7 @@ from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.adopt import ADOPTION_DELAY, adopt_unless_ours, is_candidate
 from stripe_mongo_sync.sync.engine.dependents import needed, notify_dependents, notify_dependents_of
+from stripe_mongo_sync.sync.engine.find import Creation, Creations
 from stripe_mongo_sync.sync.engine.observations import from_page, is_new_incarnation, merge_observation
 from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.errors import CannotReadStripe, NoOwner
@@ -30,7 +31,6 @@ from stripe_mongo_sync.sync.inbox.inbox import UNSTORABLE, unstorable
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 from stripe_mongo_sync.sync.runs.back import bring_back
-from stripe_mongo_sync.sync.runs.creation_keys import CreationKeys
 from stripe_mongo_sync.sync.runs.edited import edits, put_right, tell_log
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import has_id, made_at
@@ -58,7 +58,7 @@ class Comparison:
     counts: Counter[str] = field(default_factory=Counter)
 
     def __post_init__(self) -> None:
-        self._creation_keys = CreationKeys(self.model)
+        self._creations = Creations(self.model)
 
     def page(self, page: Reply) -> list[str]:
         """Compare the objects of a page, and return their ids. Raises CannotReadStripe."""
@@ -149,22 +149,23 @@ class Comparison:
                 adoptable.append(remote)
         if not adoptable:
             return
-        keys, doubt = (
-            self._creation_keys.of(adoptable, page.earliest),
+        creations, doubt = (
+            self._creations.of(adoptable, page.earliest),
             next(iter(self.model.in_doubt_documents()), None) is not None,
         )
         simple = []
         for remote in adoptable:
             with self._isolated(remote):
-                key = keys.get(remote["id"])
-                maker = IdempotencyKey.parse(key)
-                if maker and maker.installation != current().installation:
-                    log.info("%s is not adopted: made by another installation", remote["id"])
+                made = creations.get(remote["id"])
+                if made is not None and made.is_theirs:
+                    log.info("%s is not adopted: %s", remote["id"], OTHER_INSTALLATION)
                     self.counts["foreign"] += 1
+                    if not (self.dry or made.kept):
+                        made.keep(self.model, remote["id"])
                 elif self.dry:
                     self.counts["adopt"] += 1
-                elif self._may_be_ours(remote, maker, page.latest, doubt):
-                    self._adopt_or_link(remote, key, page)
+                elif self._may_be_ours(remote, made.maker if made else None, page.latest, doubt):
+                    self._adopt_or_link(remote, made, page)
                 else:
                     simple.append(from_page(self.model, remote, page))
         self._adopt(simple, page)
@@ -202,12 +203,12 @@ class Comparison:
         for id in needed(self.model.resource.kind, [one.remote for one in evidence if one.remote is not None]):
             notify_dependents_of(self.model, id)
 
-    def _adopt_or_link(self, remote: Json, key: str | None, page: Reply) -> None:
+    def _adopt_or_link(self, remote: Json, made: Creation | None, page: Reply) -> None:
         one = self._current(replace(page, remote=remote))
         if one is None:
             self.counts["deleted"] += 1
             return
-        verdict = adopt_unless_ours(self.model, one, key)
+        verdict = adopt_unless_ours(self.model, one, made)
         if verdict.state == EventState.APPLIED:
             self.counts["adopt"] += 1
             notify_dependents_of(self.model, remote["id"])

@@ -24,9 +24,10 @@ from stripe_mongo_sync.models import (
     stored,
     synced_kinds,
 )
-from stripe_mongo_sync.models.event import object_id, of_others, storable, without_content
+from stripe_mongo_sync.models.event_content import creation_key, object_id, of_others, storable, without_content
 from stripe_mongo_sync.models.mirrored import collection_of
 from stripe_mongo_sync.models.rows.content import digest, has_links, kept
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.rows.username import fold, key_of_id
 from stripe_mongo_sync.models.state import ALIKE, MIGRATIONS, State
@@ -182,6 +183,27 @@ def _of_others(row: Row) -> Row:
     return {name: value for name, value in left.items() if value != row.get(name)}
 
 
+# --- creation events say with which key, and those of other installations stay, without their bodies ---
+
+
+def _creations() -> list[Part]:
+    return [Part(Event.plural(), ("raw", "error", "type", "creation_key"), _creation)]
+
+
+def _creation(row: Row) -> Row:
+    if row.get("creation_key") is not None or row.get("raw") is None or row.get("error") in OTHERS:
+        return {}
+    try:
+        event = parse(row["raw"])
+    except Malformed:
+        return {}
+    key = creation_key(event)
+    maker = IdempotencyKey.parse(key)
+    theirs = maker is not None and maker.installation != current().installation
+    kept = {"raw": without_content(event), "settled_at": None} if theirs else {}
+    return {} if key is None else {"creation_key": key, **kept}
+
+
 # --- usernames that look the same get the same key, and custom ids get a key that no username may have ---
 
 
@@ -237,4 +259,5 @@ MIGRATED = (
     Migration("chosen ids", _ids),
     Migration("usernames", _names),
     Migration("living", lambda: [], _remember_the_living),
+    Migration("creations", _creations),
 )

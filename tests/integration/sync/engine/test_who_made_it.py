@@ -1,0 +1,268 @@
+"""Who made an object is asked of the inbox before Stripe: what another installation made is known for ever."""
+
+import json
+from typing import Any
+
+import pytest
+from bson import ObjectId
+
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Coupon, Customer, Event, kinds, present_kinds
+from stripe_mongo_sync.models.event_content import NO_KEY_OF_OURS, creation_key
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
+from stripe_mongo_sync.models.rows.tally import having
+from stripe_mongo_sync.models.state import CHECKPOINT, MIGRATIONS, State
+from stripe_mongo_sync.sync.shop.erase import erase
+from tests.support import samples
+from tests.support.events import event
+from tests.support.mongo import our_database
+from tests.support.world import SECRET, URL, World
+
+CREATED = sorted(kind for kind, model in kinds().items() if model.resource.path and not model.resource.mirrored)
+CREATION = [kind for kind in CREATED if kinds()[kind].resource.has_created_event]
+UNTOLD = ("checkout.session", "shipping_rate")  # no event of Stripe's ever names the call that made one
+TOLD = [kind for kind in CREATED if kind not in UNTOLD]
+WAYS = [
+    ("webhook", "snapshot"),
+    ("list", "thin"),
+    ("comparison", "snapshot"),
+    ("nothing", "snapshot"),
+    ("nothing", "thin"),
+]
+
+
+# --- what another installation made ---
+
+
+def reads(world: World) -> list[str]:
+    """What was asked of Stripe about objects that we could have made, and about who made them."""
+    asked = [request for request in world.stripe.requests if request.method == "GET"]
+    paths = tuple(f"{kinds()[kind].resource.path}/" for kind in CREATED)
+    return [
+        one.path for one in asked if one.path.startswith(paths) or (one.path == "/v1/events" and "types" in one.params)
+    ]
+
+
+def expire(world: World) -> None:
+    """Delete what MongoDB would have deleted by now: its own clock is not the world's."""
+    old = clock.now() - world.read.retention
+    our_database().stripe_events.delete_many({"settled_at": {"$lt": old}, "notices": None})
+
+
+def theirs(world: World, made: list[str]) -> None:
+    """Let another installation make an object of each of these kinds, and what it needs."""
+    for kind in made:
+        samples.ready(kind, "detach") if kind == "payment_method" else samples.create(kind, kind.replace("_", "-"))
+    for model in (*having(present_kinds().values(), {}), Event):
+        model._get_collection().delete_many({})
+    State.renew_installation()
+    world.start()
+
+
+def key_of(world: World, kind: str = "customer") -> dict[str, Any]:
+    """The request of an event that another installation caused."""
+    theirs = IdempotencyKey.generate("0therInsta11", kind, ObjectId(), "create")
+    return {"id": "req_1", "idempotency_key": str(theirs)}
+
+
+@pytest.mark.parametrize(("way", "style"), WAYS)
+def test_what_another_installation_made_costs_two_reads_and_is_never_adopted(
+    world: World, way: str, style: str
+) -> None:
+    """Its creation came by a webhook, or in Stripe's list; or a comparison found it; or only what changed it comes."""
+    if style == "thin":
+        world.stripe.endpoint(URL, payload="thin", secret=SECRET)
+        world.stripe.endpoint(URL, enabled_events=["none"])
+    made, begin = CREATION if way in ("comparison", "nothing") else TOLD, int(world.stripe.clock.now())
+    theirs(world, made)
+    told = world.webhooks()
+    if way == "webhook":
+        world.deliver(told)
+    world.advance(hours=1)
+    if way != "comparison":
+        State.write(CHECKPOINT, {"read_at": begin if way == "list" else int(world.stripe.clock.now()), "newest": None})
+    world.reconcile()
+    before = len(reads(world))
+    usable = {kind: [*filter(kinds()[kind].resource.is_usable, world.stripe.objects(kind))] for kind in made}
+    objects = [(kind, remote["id"]) for kind, found in usable.items() for remote in found[-2:]]
+
+    for number in range(10):
+        for kind, id in objects:
+            world.stripe.automation.update(kind, id, metadata={"number": str(number)})
+        world.deliver()
+        if number % 5 == 4:
+            world.advance(minutes=20)
+            world.reconcile()
+
+    assert [id for kind, id in objects if kinds()[kind].by_stripe_id(id)] == []
+    assert Event.objects(state__in=["waiting", "received", "dead"]).count() == 0
+    assert len(reads(world)) - before <= (2 * len(objects) if way == "nothing" else 0)
+
+    for _ in range(4):
+        world.advance(days=16)
+        world.reconcile()
+        expire(world)
+    for kind, id in objects:
+        world.stripe.automation.update(kind, id, metadata={"number": "last"})
+    world.deliver()
+    world.advance(minutes=20)
+    world.reconcile(full=way != "nothing")  # of what no event ever told, nothing can be known after a month
+
+    assert [id for kind, id in objects if kinds()[kind].by_stripe_id(id)] == []
+
+
+def told(world: World, type: str, remote: dict[str, Any], **more: Any) -> bytes:
+    return event(type, remote, int(world.stripe.clock.now()), **more)
+
+
+@pytest.mark.parametrize("erased", [False, True], ids=["", "erased"])
+def test_of_what_another_installation_made_only_ids_and_its_key_are_kept(world: World, erased: bool) -> None:
+    world.reconcile()
+    customer = sync.create_customer("user@here.com")
+    world.webhooks()
+    intent = {"id": "pi_1TheirsA7", "object": "payment_intent", "description": "Zenobia"}
+    request = key_of(world, "payment_intent")
+    if erased:
+        intent["customer"] = customer.stripe_id
+        erase("user@here.com")
+
+    assert world.deliver([told(world, "payment_intent.created", intent, request=request)]) == ["ignored"]
+
+    row = our_database().stripe_events.find_one({"object_id": intent["id"]})
+    assert (row["creation_key"], row["settled_at"]) == (request["idempotency_key"], None), "it never expires"
+    assert "Zenobia" not in str(row)
+    assert json.loads(row["raw"])["data"]["object"]["id"] == intent["id"]
+    for _ in range(3):
+        world.advance(hours=1)
+        world.reconcile()
+    assert our_database().stripe_events.find_one({"object_id": intent["id"]})["creation_key"] == row["creation_key"]
+
+
+def test_once_it_is_deleted_it_may_be_forgotten(world: World) -> None:
+    world.reconcile()
+    actor = world.stripe.actor(request=key_of(world, "coupon"))
+    coupon = actor.create("coupon", percent_off=10, duration="once", id="SUMMER")
+    world.deliver()
+    world.stripe.dashboard.delete("coupon", coupon["id"])
+    world.deliver()
+    assert Event.objects(settled_at=None).count() == 0
+
+    world.stripe.dashboard.create("coupon", percent_off=20, duration="once", id="SUMMER")
+    assert world.deliver() == ["applied"], "another object has the id now"
+    world.advance(minutes=20)
+    world.stripe.dashboard.update("coupon", "SUMMER", name="Summer")
+    assert world.deliver() == ["applied"]
+    assert Coupon.objects(live=True).get().name == "Summer"
+
+
+def test_a_chosen_id_that_was_an_object_of_theirs_may_be_anybodys_now(world: World) -> None:
+    """Nobody heard of the creation of the second object."""
+    world.reconcile()
+    actor = world.stripe.actor(request=key_of(world, "coupon"))
+    actor.create("coupon", percent_off=10, duration="once", id="SUMMER")
+    world.deliver()
+    world.advance(hours=1)
+    world.stripe.dashboard.delete("coupon", "SUMMER")
+    world.stripe.dashboard.create("coupon", percent_off=20, duration="once", id="SUMMER")
+    world.webhooks()
+    world.advance(hours=1)
+    State.write(CHECKPOINT, {"read_at": int(world.stripe.clock.now()), "newest": None})
+    world.stripe.dashboard.update("coupon", "SUMMER", name="Summer")
+
+    world.deliver()
+    world.advance(minutes=20)
+    world.reconcile()
+
+    assert [coupon.percent_off for coupon in Coupon.objects] == [20]
+
+
+def test_without_adoption_it_is_remembered_too(world: World) -> None:
+    world.reconcile()
+    world.settings["ADOPT"] = "no"
+    world.start()
+    theirs = world.stripe.actor(request=key_of(world)).create("customer", name="Theirs")
+    world.deliver()
+    world.settings.clear()
+    world.start()
+    for _ in range(4):
+        world.advance(days=16)
+        world.reconcile()
+        expire(world)
+    world.stripe.automation.update("customer", theirs["id"], name="Still theirs")
+
+    assert world.deliver() == ["ignored"]
+    world.reconcile(full=True)
+    assert Customer.objects.count() == 0
+
+
+KEYS = {
+    "of another program": ("customer.created", "order-1 of ann@here.com", NO_KEY_OF_OURS),
+    "none": ("customer.created", None, NO_KEY_OF_OURS),
+    "no text": ("customer.created", {"$where": 1}, NO_KEY_OF_OURS),
+    "ours": ("customer.created", f"sms1:a:customer:{'0' * 24}:create:1", f"sms1:a:customer:{'0' * 24}:create:1"),
+    "of a change": ("customer.updated", f"sms1:a:customer:{'0' * 24}:update:1", None),
+}
+
+
+@pytest.mark.parametrize(("type", "key", "kept"), KEYS.values(), ids=KEYS)
+def test_a_row_keeps_the_key_of_a_creation_and_no_text_of_another_program(
+    world: World, type: str, key: Any, kept: str | None
+) -> None:
+    shown = {"id": "cus_1", "object": "customer"}
+    raw = told(world, type, shown, request={"id": None, "idempotency_key": key})
+
+    world.deliver([raw])
+
+    assert our_database().stripe_events.find_one()["creation_key"] == kept == creation_key(json.loads(raw))
+
+
+def test_a_row_of_another_mode_or_account_says_nothing_of_ours(world: World) -> None:
+    """A coupon of the other mode may have the same id."""
+    world.reconcile()
+    shown = {"id": "SUMMER", "object": "coupon"}
+    for more in ({"livemode": True}, {"account": "acct_1Other"}):
+        world.deliver([told(world, "coupon.created", shown, request=key_of(world, "coupon"), **more)])
+
+    assert {row["creation_key"] for row in our_database().stripe_events.find()} == {None}
+
+
+def test_rows_of_an_older_version_learn_who_made_their_objects(world: World) -> None:
+    world.reconcile()
+    theirs = world.stripe.actor(request=key_of(world)).create("customer", name="Theirs")
+    world.stripe.dashboard.create("customer", name="Somebody")
+    ours = sync.create_customer("user@here.com")
+    world.deliver()
+    rows = our_database().stripe_events
+    for row in rows.find():
+        old = {"raw": b"{}", "settled_at": row["received_at"]} if row["creation_key"] else {}
+        rows.update_one({"_id": row["_id"]}, {"$unset": {"creation_key": 1, "waits_for": 1}, "$set": old})
+    for told in world.stripe.events():
+        rows.update_one({"_id": told["id"]}, {"$set": {"raw": json.dumps(told).encode()}})
+    State.clear(MIGRATIONS)
+
+    world.reconcile()
+
+    found = {row["object_id"]: row for row in rows.find({"type": "customer.created"})}
+    assert found[theirs["id"]]["settled_at"] is None
+    assert b"Theirs" not in found[theirs["id"]]["raw"]
+    assert IdempotencyKey.parse(found[theirs["id"]]["creation_key"]).installation == "0therInsta11"
+    assert found[ours.stripe_id]["creation_key"] == ours.key
+    assert sorted(row["creation_key"] for row in found.values())[0] == NO_KEY_OF_OURS
+    assert all(row["settled_at"] for id, row in found.items() if id != theirs["id"])
+
+
+def test_before_they_have_learned_it_stripe_is_asked(world: World) -> None:
+    world.reconcile()
+    theirs = world.stripe.actor(request=key_of(world)).create("customer", name="Theirs")
+    world.deliver()
+    our_database().stripe_events.update_many({}, {"$unset": {"creation_key": 1, "waits_for": 1}})
+    before = len(reads(world))
+    for number in range(10):
+        world.stripe.automation.update("customer", theirs["id"], name=f"Theirs {number}")
+        world.deliver()
+        world.advance(minutes=20)
+        world.reconcile()
+
+    assert Customer.objects.count() == 0
+    assert len(reads(world)) - before <= 2, "and it is known then"
