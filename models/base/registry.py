@@ -21,6 +21,12 @@ def synced_kinds(among: Models | None = None) -> dict[str, type[SyncedDocument]]
     return {kind: model for kind, model in models.items() if issubclass(model, SyncedDocument)}
 
 
+def synced_kind(kind: str) -> type[SyncedDocument] | None:
+    """Return the model of this kind of Stripe's, or None: each webhook asks."""
+    model = resource.KINDS.get(kind)
+    return model if model is not None and issubclass(model, SyncedDocument) else None
+
+
 def created_kinds() -> Models:
     """Return the models of the created types, as opposed to the mirrored ones."""
     return {kind: model for kind, model in kinds().items() if not model.resource.mirrored}

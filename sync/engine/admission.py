@@ -7,7 +7,7 @@ the Dashboard, or if it is a question: Stripe then waits for a decision that the
 import re
 from typing import Any
 
-from stripe_mongo_sync.models import synced_kinds
+from stripe_mongo_sync.models import synced_kind
 from stripe_mongo_sync.models.event_content import object_id
 from stripe_mongo_sync.models.mirrored import QUESTIONS, REASONS
 from stripe_mongo_sync.models.state import STRIPE, State
@@ -74,7 +74,7 @@ def why_not_mirrored(event: dict[str, Any]) -> str | None:
     """Return why no type here mirrors the object of an event, or None."""
     remote = event.get("data", {}).get("object")
     kind = str(remote.get("object")) if isinstance(remote, dict) else ""
-    if event["type"] in REASONS or asks(event) or kind not in synced_kinds():
+    if event["type"] in REASONS or asks(event) or synced_kind(kind) is None:
         why = REASONS.get(event["type"]) or REASONS.get(kind)
         return "of a type that is not kept here" + (f": {why}" if why else "")
     if object_id(event) is None:

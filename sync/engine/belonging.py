@@ -7,7 +7,7 @@ what is read below an owner (the cards of a customer, the persons of an account)
 import re
 from typing import Any
 
-from stripe_mongo_sync.models import Customer, Status, SyncedDocument, present_kinds, synced_kinds
+from stripe_mongo_sync.models import Customer, Status, SyncedDocument, present_kinds, synced_kind, synced_kinds
 from stripe_mongo_sync.sync.engine.dependents import Dependent, follows, notify_dependents
 from stripe_mongo_sync.sync.engine.observations import existence_of, merge_observation
 
@@ -37,7 +37,7 @@ def went_along(document: SyncedDocument) -> bool:
 
 
 def _named(kind: str, stripe_id: Any) -> SyncedDocument | None:
-    model = synced_kinds().get(kind)
+    model = synced_kind(kind)
     return model.by_stripe_id(stripe_id) if model is not None and isinstance(stripe_id, str) else None
 
 

@@ -13,7 +13,7 @@ from typing import Any
 from bson.errors import InvalidDocument
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
-from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument, synced_kinds
+from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument, synced_kind
 from stripe_mongo_sync.models.base.whose import left_by, owners_before, owners_of_event
 from stripe_mongo_sync.models.event import MAX_ATTEMPTS, OTHER_INSTALLATION, EventState, Via
 from stripe_mongo_sync.models.event_content import object_id, without_content
@@ -21,6 +21,7 @@ from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import is_away
 from stripe_mongo_sync.models.rows.indexes import Unguarded
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
+from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import OTHER_VERSION, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.admission import OTHERS, sample, why_not_mirrored, why_not_ours
@@ -168,7 +169,7 @@ def apply(event: dict[str, Any], *, quick: bool) -> EventResult:
     if reason:
         return EventResult(EventState.IGNORED, reason)
     remote = event["data"]["object"]
-    model = synced_kinds()[str(remote["object"])]
+    model = sure(synced_kind(str(remote["object"])))
     if left := left_by(event):
         Erasure.include_if_related(left, {remote["id"]})  # the object itself names no customer any more
     verdict = _merge(model, remote, event, quick=quick)

@@ -4,7 +4,7 @@ A new invoice takes the customer's pending items, and a deleted one releases the
 dispute sets `disputed` on its charge without `charge.updated`.
 """
 
-from stripe_mongo_sync.models import Invoice, InvoiceItem, SyncedDocument, synced_kinds
+from stripe_mongo_sync.models import Invoice, InvoiceItem, SyncedDocument, synced_kind
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.engine.dependents import Dependent, follows
 
@@ -33,7 +33,7 @@ def _suspect(item: InvoiceItem, second: int) -> None:
 def touch_charge(dispute: SyncedDocument) -> None:
     """Make the charge due that a dispute is about, unless its snapshot shows it: `disputed` never becomes false."""
     id = (dispute.stripe or {}).get("charge")
-    charge = synced_kinds()["charge"].by_stripe_id(id) if isinstance(id, str) else None
+    charge = sure(synced_kind("charge")).by_stripe_id(id) if isinstance(id, str) else None
     if charge is None or not charge.live or (charge.stripe or {}).get("disputed"):
         return
     if charge.lease is None and charge.review is None:
