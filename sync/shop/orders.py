@@ -240,7 +240,7 @@ def _among(remotes: Mapping[Any, Mapping[str, Any]]) -> set[Any]:
         for key, remote in remotes.items()
     }
     orders = Order.paid_by([key for key in remotes if isinstance(key, ObjectId)], intents.values())
-    known = {id for order in orders for id in (order.payment_id, order.payment_intent) if id}
+    known = [id for order in orders for id in (order.payment_id, order.payment_intent) if id]
     return {key for key, intent in intents.items() if key in known or intent in known}
 
 
