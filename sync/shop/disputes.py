@@ -43,10 +43,8 @@ class Dispute:
     currency: str
 
 
-def disputes_of(payment_intent: str | None) -> list[Dispute]:
+def disputes_of(payment_intent: str) -> list[Dispute]:
     """Return the disputes about a payment intent, except those that take no money."""
-    if payment_intent is None:
-        return []
     found = kinds()["dispute"].objects(__raw__={"stripe.payment_intent": {"$eq": payment_intent}})  # gone or not
     shown = [remote for document in found if (remote := document.stripe) is not None]
     disputes = [

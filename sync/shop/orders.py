@@ -26,7 +26,7 @@ from stripe_mongo_sync.sync.errors import InProgress, NotFound, Refused, Unavail
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.shop.disputes import disputes_of
 from stripe_mongo_sync.sync.shop.pricing import PAYMENTS
-from stripe_mongo_sync.sync.shop.standing import OVER, PaymentFacts, derive_state, news_of
+from stripe_mongo_sync.sync.shop.standing import OVER, derive_state, news_of
 
 ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}
 BY_PATH = {model.resource.path: model for model in PAYMENTS.values()}
@@ -175,36 +175,24 @@ def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
     if payment.status != Status.ACTIVE:
         given_up = {"status": Status.ROLLED_BACK, "settled_at": clock.from_now(), "review": None}
         return {**ended, **given_up, "payment_status": PaymentStatus.FAILED, "error": error}
-    standing = derive_state(order, _paying(payment))
-    if order.operation is not None and order.operation.verb == "cancel" and standing.payment_status not in OVER:
+    state = _state(order, payment)
+    if order.operation is not None and order.operation.verb == "cancel" and state["payment_status"] not in OVER:
         ended = {}  # the process that cancels it stores the outcome
     linked: dict[str, Any] = {} if order.status == Status.ACTIVE else {"status": Status.ACTIVE, "settled_at": None}
     if payment.confirmed_at is not None and order.confirmed_at is None:
         linked["confirmed_at"] = payment.confirmed_at
-    return {
-        **ended,
-        **linked,
-        **standing.shown,
-        "payment": next(name for name, model in PAYMENTS.items() if isinstance(payment, model)),
-        "payment_status": standing.payment_status,
-        "error": error,
-        "review": standing.doubt,
-    }
+    way = next(name for name, model in PAYMENTS.items() if isinstance(payment, model))
+    return {**ended, **linked, **state, "payment": way, "error": error}
 
 
-def _paying(payment: SyncedDocument) -> PaymentFacts:
-    intent: SyncedDocument | None = payment
-    if isinstance(payment, CheckoutSession):
-        intent = PaymentIntent.by_stripe_id(payment.payment_intent) if payment.payment_intent else None
+def _state(order: Order, payment: SyncedDocument) -> dict[str, Any]:
+    """Return the fields of an order that follow from its payment and all that happened to that."""
     id = payment.payment_intent if isinstance(payment, CheckoutSession) else payment.stripe_id
-    return PaymentFacts(payment, intent, _refunded(id), disputes_of(id))
-
-
-def _refunded(payment_intent: str | None) -> int:
-    if payment_intent is None:
-        return 0
-    refunds = Refund.objects(payment_intent=payment_intent, stripe_status__in=RETURNED)  # gone or not: it was made
-    return sum(refund.amount or 0 for refund in refunds)
+    if id is None:
+        return derive_state(order, payment, None, 0, [])
+    intent = PaymentIntent.by_stripe_id(id) if isinstance(payment, CheckoutSession) else payment
+    refunds = Refund.objects(payment_intent=id, stripe_status__in=RETURNED)  # gone or not: it was made
+    return derive_state(order, payment, intent, sum(refund.amount or 0 for refund in refunds), disputes_of(id))
 
 
 def strays(order: Order) -> list[str]:

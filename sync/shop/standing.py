@@ -1,6 +1,5 @@
 """Derives the state of an order from its payment, the payment's intent, the refunds and the disputes. Pure."""
 
-from dataclasses import dataclass, field
 from typing import Any
 
 from stripe_mongo_sync.models import CheckoutSession, Order, PaymentIntent, SyncedDocument
@@ -13,32 +12,15 @@ WENT = (PaymentStatus.DISPUTED, PaymentStatus.LOST)  # it came, and the bank has
 OVER = (PaymentStatus.EXPIRED, PaymentStatus.CANCELED)  # nobody can pay it any more
 
 
-@dataclass(frozen=True)
-class PaymentFacts:
-    """What the state of an order is derived from: its payment, the payment's intent, the refunds and the disputes."""
-
-    payment: SyncedDocument
-    intent: SyncedDocument | None
-    refunded: int = 0
-    disputes: list[Dispute] = field(default_factory=list)
-
-
-@dataclass(frozen=True)
-class OrderState:
-    """The state of an order; `doubt` is a reason for a review."""
-
-    payment_status: PaymentStatus
-    doubt: str | None = None
-    shown: dict[str, Any] = field(default_factory=dict)
-
-
-def derive_state(order: Order, paying: PaymentFacts) -> OrderState:
-    """Return the state of an order whose payment exists. Pure.
+def derive_state(
+    order: Order, payment: SyncedDocument, intent: SyncedDocument | None, refunded: int, disputes: list[Dispute]
+) -> dict[str, Any]:
+    """Return the fields of an order that follow from its payment, the payment's intent, what was refunded, and the
+    disputes. Pure.
 
     The order is paid only by its own payment, of its own customer, and only with the staged amount and currency; if
     the amount was left to Stripe, the amount that the payment first asked for counts.
     """
-    payment, intent = paying.payment, paying.intent
     if isinstance(payment, CheckoutSession):
         is_open = payment.stripe_status == "open"
         shown: dict[str, Any] = {"checkout_session": payment.stripe_id, "url": payment.url if is_open else None}
@@ -60,25 +42,23 @@ def derive_state(order: Order, paying: PaymentFacts) -> OrderState:
     if doubt or (of_another and status == PaymentStatus.PAID and order.payment_status not in (*CAME, *WENT)):
         status = PaymentStatus.AWAITING_PAYMENT
     elif status == PaymentStatus.PAID:
-        status = _disputed(_refunded_of(total or 0, paying.refunded), paying.disputes)
-    if of_another and status not in OVER and paying.refunded < (received or 1):
+        status = _disputed(_refunded_of(total or 0, refunded), disputes)
+    if of_another and status not in OVER and refunded < (received or 1):
         doubt = doubt or of_another
-    lost = [dispute for dispute in paying.disputes if dispute.outcome == Outcome.LOST]
-    told = [{"id": dispute.id, "status": str(dispute.outcome)} for dispute in paying.disputes]
+    lost = [dispute for dispute in disputes if dispute.outcome == Outcome.LOST]
+    told = [{"id": dispute.id, "status": str(dispute.outcome)} for dispute in disputes]
     for dispute in lost:
         if dispute.currency != order.currency:
             doubt = doubt or f"{dispute.id} took {dispute.amount} {dispute.currency}, which is not in {order.currency}"
-    return OrderState(
-        status,
-        doubt,
-        {
-            **shown,
-            "amount_total": total,
-            "amount_refunded": paying.refunded,
-            "amount_lost": sum(dispute.amount for dispute in lost if dispute.currency == order.currency),
-            "disputes": told if status in (*CAME, *WENT) else [],
-        },
-    )
+    return {
+        **shown,
+        "payment_status": status,
+        "amount_total": total,
+        "amount_refunded": refunded,
+        "amount_lost": sum(dispute.amount for dispute in lost if dispute.currency == order.currency),
+        "disputes": told if status in (*CAME, *WENT) else [],
+        "review": doubt,
+    }
 
 
 def _of_another(order: Order, *payments: SyncedDocument | None) -> str | None:
