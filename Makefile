@@ -8,6 +8,7 @@ WHERE := *.py models sync webhooks api emulator demo bench tests
 PRESENT = $(wildcard $(WHERE))
 ARGS :=
 SECONDS := 60
+OPERATIONS := 10000000
 # What Python compiled is kept, whatever a shell says: tests start hundreds of processes, and each would compile it again.
 export PYTHONDONTWRITEBYTECODE :=
 OFFLINE = echo "pip could not install them (see above): it needs the package index, or a mirror of it that PIP_INDEX_URL names" >&2; exit 1
@@ -18,7 +19,7 @@ COMPILE = $(UV) pip compile --universal --python-version 3.11 --quiet --custom-c
 STRIPE_CLI := @stripe/cli$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),-linux-x64)@1.52.0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup stripe-cli test check lint audit lock format types demo dev run bench soak faults chaos reconcile clean
+.PHONY: help setup stripe-cli test check lint audit lock format types demo dev run bench soak simulate faults chaos reconcile clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -82,6 +83,9 @@ bench: $(SETUP) ## Run the benchmarks
 
 soak: $(SETUP) ## Simulate a shop under faults, with one random seed after the other: make soak SECONDS=600
 	$(PY) -m tests.simulation --seconds $(SECONDS) $(ARGS)
+
+simulate: $(SETUP) ## Simulate the decisions alone under faults, in memory: make simulate OPERATIONS=10000000
+	$(PY) -m tests.model --operations $(OPERATIONS) $(ARGS)
 
 chaos: $(SETUP) ## Kill the primary of three members under load, and print what the clients saw
 	$(PY) -m tests.chaos $(ARGS)

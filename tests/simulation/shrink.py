@@ -1,13 +1,20 @@
 """Shrink: leave out of a failing history whatever it does not need to fail."""
 
 from collections.abc import Callable
-
-from tests.simulation.history import Outcome
-
-Again = Callable[[list[int]], Outcome]
+from typing import Protocol, TypeVar
 
 
-def shrink(failed: Outcome, again: Again) -> Outcome:
+class Ended(Protocol):
+    """What came of a history."""
+
+    steps: list[int]
+    violation: str | None
+
+
+Outcome = TypeVar("Outcome", bound=Ended)
+
+
+def shrink(failed: Outcome, again: Callable[[list[int]], Outcome]) -> Outcome:
     """Return the shortest failing history that leaving out steps leads to: first halves, then less and less."""
     size = max(1, len(failed.steps) // 2)
     while size:

@@ -1,0 +1,219 @@
+"""Mutants: the decisions and the transitions with one thing wrong each. The simulation in memory finds every one."""
+
+from tests.model.history import Outcome, run
+from tests.model.planting import Mutant
+
+BOUND = 50_000  # operations, after which a mutant is said to live
+
+WHEN_NEWER = "facts.doubt_until is None or seen.earliest > facts.doubt_until"
+
+MUTANTS = (
+    # what an observation changes
+    Mutant("trusts a stale event", "decision", "facts.seen_at is not None and seen.latest < facts.seen_at", "False"),
+    Mutant(
+        "trusts an event of the same second",
+        "decision",
+        WHEN_NEWER,
+        "facts.seen_at is None or seen.earliest >= facts.seen_at",
+    ),
+    Mutant(
+        "drops a change of the same second",
+        "decision",
+        "        return None\n    return _due(facts, seen)",
+        "        return None\n    return None",
+    ),
+    Mutant("ignores a late orphan", "decision", "return _orphan(facts, seen)", "return None"),
+    Mutant(
+        "takes an orphan that was undone for a new one",
+        "decision",
+        "in facts.orphans or seen.stripe_id in facts.undone:",
+        "in facts.orphans:",
+    ),
+    Mutant(
+        "stores what it is shown of an erased person",
+        "decision",
+        "if _is_newer(facts, seen) and not facts.erased:",
+        "if _is_newer(facts, seen):",
+    ),
+    Mutant(
+        "takes a deletion in doubt for one",
+        "decision",
+        "if not seen.event or (_is_newer(facts, seen) and facts.digest is not None):",
+        "if True:",
+    ),
+    Mutant(
+        "keeps the last told of what no GET reads",
+        "decision",
+        'if (seen.digest or "") > (facts.digest or "") and',
+        "if",
+    ),
+    Mutant(
+        "any key of ours completes any operation",
+        "decision",
+        "facts.key == seen.completed_key",
+        "facts.key is not None",
+    ),
+    Mutant(
+        "is at rest beside an orphan",
+        "decision",
+        "return None if in_time and not facts.orphans else",
+        "return None if in_time else",
+    ),
+    Mutant(
+        "trusts a replayed reply",
+        "decision",
+        "    if seen.event or seen.remote is None:\n        return _due_from(facts, LEASE)\n",
+        "",
+    ),
+    Mutant(
+        "leaves a review about an object that was found",
+        "decision",
+        '"missing_since": None, "review": None, "lease": _due_from(facts)} if',
+        '"missing_since": None} if',
+    ),
+    Mutant(
+        "lets the second that it was seen in go back",
+        "decision",
+        "max(facts.seen_at or seen.earliest, seen.earliest)",
+        "seen.earliest",
+    ),
+    Mutant(
+        "forgets until when it may be older",
+        "decision",
+        "max(facts.doubt_until or seen.latest, seen.latest)",
+        "seen.earliest",
+    ),
+    Mutant("drops what an event cannot show", "decision", "{**unshown, **seen.remote}", "seen.remote"),
+    Mutant(
+        "stays in doubt when linked",
+        "decision",
+        '"stripe_id": seen.stripe_id, "in_doubt": False, **ended}',
+        '"stripe_id": seen.stripe_id, **ended}',
+    ),
+    Mutant("forgets an orphan that it has just seen", "decision", '"orphans": [*facts.orphans, seen.stripe_id], ', ""),
+    Mutant(
+        "undoes nothing by itself",
+        "decision",
+        "lease = None if facts.review else _due_from(facts)",
+        "lease = facts.lease",
+    ),
+    Mutant(
+        "a deletion forgets the orphans",
+        "decision",
+        "    lease = facts.lease if facts.orphans else None\n",
+        "    lease = None\n",
+    ),
+    Mutant(
+        "keeps the operation of what is deleted",
+        "decision",
+        'ended = {"operation": None, "in_doubt": False, "missing_since": None,',
+        'ended = {"in_doubt": False, "missing_since": None,',
+    ),
+    # what a document needs: a row of the table less
+    Mutant(
+        "looks at no document that is due", "decision", '    _rule("active", (S.NOT_CHECKED,), R.LOOK, _active),\n', ""
+    ),
+    Mutant("sends no deletion again", "decision", '    _rule("active, delete pending", (), R.SEND, _deleting),\n', ""),
+    Mutant(
+        "sends no change again",
+        "decision",
+        '    _rule("active, update pending, key replayable", (S.NOT_CHECKED,), R.SEND, _updating, _replayable),\n',
+        "",
+    ),
+    Mutant(
+        "sends no creation again",
+        "decision",
+        '    _rule("pending, key replayable", (S.NOT_CHECKED,), R.SEND, _pending, _replayable),\n',
+        "",
+    ),
+    Mutant(
+        "links nothing that it has found",
+        "decision",
+        '    _rule("pending", (S.PRESENT, S.UP_TO_DATE), R.LINK, _pending),\n',
+        "",
+    ),
+    Mutant(
+        "asks nobody about what may be its object",
+        "decision",
+        '    _rule("pending", (S.CANDIDATE,), R.REVIEW, _pending),\n',
+        "",
+    ),
+    Mutant(
+        "gives up no creation",
+        "decision",
+        '    _rule("pending, nothing under way", (S.NEVER_CREATED,), R.ROLL_BACK, _pending, _quiet),\n',
+        "",
+    ),
+    Mutant(
+        "does not see that a change was done",
+        "decision",
+        '    _rule("active, update pending", (S.UP_TO_DATE,), R.DONE, _updating),\n',
+        "",
+    ),
+    Mutant(
+        "gives up no change",
+        "decision",
+        '    _rule("active, update pending", (S.PRESENT,), R.EXPIRE, _updating),\n',
+        "",
+    ),
+    Mutant("looks for nothing that it misses", "decision", '    _rule("live", (S.MISSING,), R.MISS, _live),\n', ""),
+    Mutant(
+        "undoes no orphan",
+        "decision",
+        '    _rule("an orphan to undo", (), R.UNDO, lambda facts: bool(facts.orphans)),\n',
+        "",
+    ),
+    Mutant("takes what lasts for deleted", "decision", '    _rule("live", (S.LOST,), R.REVIEW, _live),\n', ""),
+    Mutant(
+        "keeps what was proved gone", "decision", '    _rule("active", (S.DELETED,), R.MARK_DELETED, _active),\n', ""
+    ),
+    # what its facts mean
+    Mutant(
+        "sends a key that Stripe may have forgotten",
+        "facts",
+        "KEY_REPLAY_WINDOW = timedelta(hours=23)",
+        "KEY_REPLAY_WINDOW = timedelta(days=23)",
+    ),
+    Mutant(
+        "pays late",
+        "facts",
+        "return MONEY_REPLAY_WINDOW if self.moves_money else KEY_REPLAY_WINDOW",
+        "return KEY_REPLAY_WINDOW",
+    ),
+    Mutant("replays a saved failure for ever", "facts", "return self.stored_failure_at is None and ", "return "),
+    Mutant("takes one 404 for a deletion", "facts", " and self.now - self.missing_since >= MAX_EVENT_DISTANCE", ""),
+    # how a document changes
+    Mutant(
+        "is at rest with an orphan left",
+        "due_after_operation",
+        '{"$cond": [{"$eq": ["$orphans", []]}, None, from_now()]}',
+        '{"$cond": [True, None, from_now()]}',
+    ),
+    Mutant(
+        "an undo forgets the look that is due",
+        "record_undo",
+        "{} if left or self.status == Status.ACTIVE else",
+        "{} if left else",
+    ),
+    Mutant("shows what was erased", "_seen", "if self.erased_at is not None:", "if False:"),
+    Mutant("does not see that it was found", "_seen", "if self.missing_since is not None else {}", "if False else {}"),
+    Mutant(
+        "an unknown outcome is due to nobody",
+        "defer",
+        "lease = from_now(delay) if self.review is None else None",
+        "lease = None",
+    ),
+    Mutant("a saved failure is not noted", "defer", "    if stored:\n", "    if False:\n"),
+)
+
+
+def caught(mutant: Mutant) -> Outcome | None:
+    """Return the first history that finds a mutant, with the operations until then; None if it lives."""
+    engine, seed, operations = mutant.plant(), 0, 0
+    while operations < BOUND:
+        outcome = run(seed, engine=engine)
+        outcome.operations = operations = operations + outcome.operations
+        if outcome.violation:
+            return outcome
+        seed += 1
+    return None
