@@ -18,7 +18,7 @@ from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices, o
 from stripe_mongo_sync.models.base.whose import owners_before, owners_of_event
 from stripe_mongo_sync.models.erasure import Erasure
 from stripe_mongo_sync.models.event_content import (
-    NO_KEY_OF_OURS,
+    NO_KEY,
     creation_key,
     id_left,
     object_id,
@@ -252,7 +252,7 @@ class Event(NoticeOutbox, Claimable):
     @classmethod
     def creations(cls, ids: Iterable[str]) -> list[Self]:
         """Return the rows that say who made one of these objects, oldest first."""
-        found = cls.objects(object_id__in=[*ids], creation_key__gte=NO_KEY_OF_OURS)
+        found = cls.objects(object_id__in=[*ids], creation_key__gte=NO_KEY)
         return list(found.order_by("created").only("type", "created", "object_id", "creation_key"))
 
     @classmethod

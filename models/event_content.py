@@ -11,7 +11,8 @@ from stripe_mongo_sync.models.rows.scrub import ERASED, ID, scrub
 
 ACCOUNT = re.compile(r"acct_\w{1,100}", re.ASCII)
 ACCOUNTS = re.compile(r"\w{1,100}(?:/\w{1,100}){0,8}", re.ASCII)  # acct_…, or a path of accounts: an event's context
-NO_KEY_OF_OURS = ""  # of an object that was created without a key, or with one of another program
+# Of an object that was created without a key, and with a key of another program, which may contain anything.
+NO_KEY, OTHERS_KEY = "", "other"
 
 
 def storable(event: dict[str, Any], raw: bytes) -> bytes:
@@ -65,7 +66,7 @@ def id_left(event: dict[str, Any]) -> str | None:
 
 
 def creation_key(event: dict[str, Any]) -> str | None:
-    """Return the key of the call that created an event's object, or `NO_KEY_OF_OURS`; None if the event does not say.
+    """Return the key of the call that created an event's object, `NO_KEY` or `OTHERS_KEY`; None if it does not say.
 
     Where Stripe sends no creation event, any call with a key of ours says it: that installation has the object.
     """
@@ -80,7 +81,7 @@ def creation_key(event: dict[str, Any]) -> str | None:
         return str(key) if key else None
     if event["type"] != model.resource.created_event:
         return None
-    return str(key) if key else NO_KEY_OF_OURS
+    return str(key) if key else OTHERS_KEY if isinstance(told, str) and told else NO_KEY
 
 
 def of_others(event: dict[str, Any]) -> dict[str, Any]:

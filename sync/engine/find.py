@@ -1,7 +1,8 @@
 """Find: which key created an object, and which object a key created. The inbox is asked first, then Stripe.
 
-At Stripe, the creation events are read before the list, because they carry the key; the list, because the event of an
-object that Stripe completed after a 500 may carry none. Only completely read lists prove absence, never its Search.
+What reconcile read of Stripe's events is in the inbox, so that the key of an object which no list shows any more is
+there. The event of an object that Stripe completed after a 500 may carry none, so the list is read, too, and of what
+the inbox does not know in it, the creation events. Only a completely read list proves absence, never Stripe's Search.
 """
 
 import time
@@ -62,6 +63,9 @@ class Creation:
             row.disown(event, OTHER_INSTALLATION)
 
 
+NOBODY = Creation("", 0, None)
+
+
 def known_creations(model: Model, remotes: Sequence[Json], seen_at: int) -> dict[str, Creation]:
     """Return what the inbox knows of the creation of these objects, which existed at the second `seen_at`.
 
@@ -89,11 +93,9 @@ class Creations:
     """
 
     def __init__(self, model: Model) -> None:
-        self.read_at = time.monotonic()
         self._model = model
         self._pages: Iterator[Reply] | None = None
         self._down_to: float = float("inf")  # the events are read from now down to this second of Stripe's
-        self._floor = 0  # the second to which these pages lead
         self._read: dict[str, Creation] = {}  # by the object
 
     def of(self, remotes: Sequence[Json], seen_at: int) -> dict[str, Creation]:
@@ -120,24 +122,16 @@ class Creations:
         # A chosen id may have been another object's before.
         return {remote["id"]: made for remote, made in found if made and made.created_second == created_second(remote)}
 
-    def since(self, start: int) -> dict[str, Creation]:
-        """Return all creations that Stripe lists since `start`, in its seconds. Raises CannotReadStripe."""
-        self._read_down_to(start, start)
-        return {id: made for id, made in self._read.items() if made.at >= start}
-
-    def _read_down_to(
-        self, second: int, horizon: int, newest: int | None = None, wanted: frozenset[str] | set[str] = frozenset()
-    ) -> None:
+    def _read_down_to(self, second: int, horizon: int, newest: int, wanted: set[str]) -> None:
         """Read the events of that second and of what came later, or until all that are `wanted` are found."""
         if not self._model.resource.has_created_event:
             return
         pages, self._pages = self._pages, None  # what cannot be read to its end is read again from its beginning
-        if pages is None or second < self._floor:
-            self._floor = max(0, min(second, horizon - MAX_EVENT_DISTANCE))
-            window = {"gte": self._floor, **({} if newest is None else {"lte": newest})}
+        if pages is None:
+            window = {"gte": max(0, horizon - MAX_EVENT_DISTANCE), "lte": newest}
             types = [self._model.resource.created_event]
             pages, self._down_to = current().gateway.pages("/v1/events", types=types, created=window), float("inf")
-        while self._down_to >= second and not (wanted and wanted <= self._read.keys()):
+        while self._down_to >= second and not wanted <= self._read.keys():
             page = next(pages, None)
             if page is None:
                 self._down_to = float("-inf")
@@ -152,11 +146,20 @@ class Creations:
 
 
 @dataclass
+class Listed:
+    """The objects of one kind that Stripe lists since a second: which key made which, and those that no key made."""
+
+    since: int
+    read_at: float
+    by_key: dict[str, str] = field(default_factory=dict)
+    keyless: list[Json] = field(default_factory=list)  # they are few
+
+
+@dataclass
 class Finder:
     """The searches of one run: documents in doubt share the lists that were read."""
 
-    _events: dict[str, Creations] = field(default_factory=dict)
-    _lists: dict[str, tuple[float, int, list[Json]]] = field(default_factory=dict)
+    _lists: dict[str, Listed] = field(default_factory=dict)
 
     def find(self, document: SyncedDocument, now: datetime) -> tuple[RemoteState, str | None]:
         """Return a pending creation's remote state, with its object's id or a reason for review.
@@ -169,13 +172,12 @@ class Finder:
         if now - operation.since > EVENT_RETENTION:
             return RemoteState.CANDIDATE, "its creation is older than Stripe's event list, so absence cannot be proved"
         start = int((operation.since - CLOCK_SKEW).timestamp())
-        creations = self._creations(model, start)
-        for stripe_id, made in creations.items():
-            if made.key == operation.key:
-                return RemoteState.PRESENT, stripe_id
+        listed = self._listed(model, start, int(now.timestamp()))
+        if operation.key in listed.by_key:
+            return RemoteState.PRESENT, listed.by_key[operation.key]
         # After a 5xx Stripe may finish the object at any time.
         end = None if operation.stored_failure_at else (document.claimed_at + IN_FLIGHT_LIMIT).timestamp()
-        for remote in self._keyless(model, start, creations):
+        for remote in listed.keyless:
             created = made_at(remote, now.timestamp())
             in_time = created is None or (start <= created and (end is None or created <= end))
             if not in_time or model.by_stripe_id(remote["id"]) is not None:
@@ -191,19 +193,16 @@ class Finder:
                 return RemoteState.CANDIDATE, f"{remote['id']} has the same fields, and no event shows its creation key"
         return RemoteState.NEVER_CREATED, None
 
-    def _creations(self, model: Model, start: int) -> dict[str, Creation]:
-        held = self._events.get(model.resource.kind)
-        if held is None or time.monotonic() - held.read_at > CACHE_SECONDS:
-            held = self._events[model.resource.kind] = Creations(model)
-        return held.since(start)
-
-    def _keyless(self, model: Model, start: int, creations: dict[str, Creation]) -> list[Json]:
-        """Return the listed objects created since `start` whose creation key no event shows. They are few."""
-        kind = model.resource.kind
-        read_at, since, found = self._lists.get(kind, (0.0, 0, []))
-        if since > start or time.monotonic() - read_at > CACHE_SECONDS or not read_at:
-            pages = list_pages(current().gateway, model, start) if model.resource.listable else ()  # archived ones, too
-            shown = {id for id, made in creations.items() if made.key is not None}
-            found = [remote for page in pages for remote in page.remote["data"] if remote["id"] not in shown]
-            self._lists[kind] = (time.monotonic(), start, found)
-        return found
+    def _listed(self, model: Model, start: int, now: int) -> Listed:
+        known = self._lists.get(model.resource.kind)
+        if known is not None and known.since <= start and time.monotonic() - known.read_at <= CACHE_SECONDS:
+            return known
+        listed, creations = Listed(start, time.monotonic()), Creations(model)
+        for page in (
+            list_pages(current().gateway, model, start) if model.resource.listable else ()
+        ):  # archived ones, too
+            made = creations.of(page.remote["data"], now)
+            listed.by_key |= {one.key: id for id, one in made.items() if one.key}
+            listed.keyless += [remote for remote in page.remote["data"] if not made.get(remote["id"], NOBODY).key]
+        self._lists[model.resource.kind] = listed
+        return listed

@@ -7,12 +7,14 @@ import pytest
 from bson import ObjectId
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Coupon, Customer, Event, kinds, present_kinds
-from stripe_mongo_sync.models.event_content import NO_KEY_OF_OURS, creation_key
+from stripe_mongo_sync.models import Coupon, Customer, Event, Status, kinds, present_kinds
+from stripe_mongo_sync.models.event_content import NO_KEY, OTHERS_KEY, creation_key
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.state import CHECKPOINT, MIGRATIONS, State
+from stripe_mongo_sync.sync.engine.find import Creations
+from stripe_mongo_sync.sync.errors import CannotReadStripe
 from stripe_mongo_sync.sync.shop.erase import erase
 from tests.support import samples
 from tests.support.events import event
@@ -197,9 +199,9 @@ def test_without_adoption_it_is_remembered_too(world: World) -> None:
 
 
 KEYS = {
-    "of another program": ("customer.created", "order-1 of ann@here.com", NO_KEY_OF_OURS),
-    "none": ("customer.created", None, NO_KEY_OF_OURS),
-    "no text": ("customer.created", {"$where": 1}, NO_KEY_OF_OURS),
+    "of another program": ("customer.created", "order-1 of ann@here.com", OTHERS_KEY),
+    "none": ("customer.created", None, NO_KEY),
+    "no text": ("customer.created", {"$where": 1}, NO_KEY),
     "ours": ("customer.created", f"sms1:a:customer:{'0' * 24}:create:1", f"sms1:a:customer:{'0' * 24}:create:1"),
     "of a change": ("customer.updated", f"sms1:a:customer:{'0' * 24}:update:1", None),
 }
@@ -248,7 +250,7 @@ def test_rows_of_an_older_version_learn_who_made_their_objects(world: World) -> 
     assert b"Theirs" not in found[theirs["id"]]["raw"]
     assert IdempotencyKey.parse(found[theirs["id"]]["creation_key"]).installation == "0therInsta11"
     assert found[ours.stripe_id]["creation_key"] == ours.key
-    assert sorted(row["creation_key"] for row in found.values())[0] == NO_KEY_OF_OURS
+    assert sorted(row["creation_key"] for row in found.values())[0] == NO_KEY
     assert all(row["settled_at"] for id, row in found.items() if id != theirs["id"])
 
 
@@ -266,3 +268,58 @@ def test_before_they_have_learned_it_stripe_is_asked(world: World) -> None:
 
     assert Customer.objects.count() == 0
     assert len(reads(world)) - before <= 2, "and it is known then"
+
+
+# --- which object a key made ---
+
+
+def lost_reply(world: World) -> Customer:
+    """Leave a customer in doubt whose object Stripe has, so long that its key cannot be sent again."""
+    world.reconcile()
+    world.stripe.fault("cut_after", method="POST", path="/v1/customers", times=2)
+    customer = sync.create_customer("user@here.com", name="A Name")
+    assert customer.status == Status.PENDING
+    return customer
+
+
+def test_the_object_of_a_lost_reply_is_found_without_a_read(world: World) -> None:
+    """As after a restored backup: the event was applied once, to a document that is back as it was before."""
+    customer = lost_reply(world)
+    before = our_database().customers.find_one({"_id": customer.id})
+    world.deliver()
+    our_database().customers.replace_one({"_id": customer.id}, before)
+    world.advance(hours=30)
+    asked = len(reads(world))
+
+    world.reconcile()
+
+    assert customer.fetch_latest().stripe_id == world.stripe.objects("customer")[0]["id"]
+    assert "/v1/events" not in reads(world)[asked:]
+
+
+def test_what_no_row_knows_is_found_in_stripes_events(world: World) -> None:
+    customer = lost_reply(world)
+    (made,) = world.stripe.objects("customer")
+    world.webhooks()
+    world.stripe.dashboard.update("customer", made["id"], name="Another Name")  # so that it resembles nothing
+    world.webhooks()
+    world.advance(hours=30)
+    State.write(CHECKPOINT, {"read_at": int(world.stripe.clock.now()), "newest": None})
+
+    world.reconcile()
+
+    assert (customer.fetch_latest().stripe_id, customer.fetch_latest().status) == (made["id"], Status.ACTIVE)
+
+
+def test_a_list_of_events_that_breaks_off_is_read_again_from_its_beginning(world: World) -> None:
+    """What was not read to its end tells of nobody."""
+    shown = world.stripe.actor(request=key_of(world)).create("customer", name="Theirs")
+    for _ in range(150):
+        world.stripe.dashboard.create("customer")
+    now, creations = int(world.stripe.clock.now()), Creations(Customer)
+    world.stripe.fault("503_edge", match="GET /v1/events*", times=1, skip=1)
+
+    with pytest.raises(CannotReadStripe):
+        creations.of([shown], now)
+
+    assert creations.of([shown], now)[shown["id"]].is_theirs

@@ -91,6 +91,7 @@ def test_a_list_that_breaks_off_proves_nothing(world: World, page: int) -> None:
     world.reconcile()
     world.stripe.fault("500_before", method="POST", times=1)
     customer = sync.create_customer("user@here.com")
+    world.stripe.insert("customer", name="Somebody", created=int(world.stripe.clock.now()))  # whose, the events tell
     world.advance(hours=30)
     world.stripe.fault("503_edge", match="GET /v1/*", times=1, skip=page)
 
