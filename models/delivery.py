@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models.base.whose import owners_of_event
 from stripe_mongo_sync.models.erasure import Erasure
-from stripe_mongo_sync.models.event_content import without_content
+from stripe_mongo_sync.models.event_body import without_content
 from stripe_mongo_sync.models.rows.claimable import Claimable
 from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
 from stripe_mongo_sync.models.rows.indexes import A_DATE

@@ -4,7 +4,7 @@ The row keeps the raw bytes, because some valid JSON cannot be stored as BSON, a
 """
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Self
@@ -17,8 +17,7 @@ from pymongo.errors import DuplicateKeyError
 from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices, of_event
 from stripe_mongo_sync.models.base.whose import owners_before, owners_of_event
 from stripe_mongo_sync.models.erasure import Erasure
-from stripe_mongo_sync.models.event_content import (
-    NO_KEY,
+from stripe_mongo_sync.models.event_body import (
     creation_key,
     id_left,
     object_id,
@@ -71,7 +70,7 @@ class Event(NoticeOutbox, Claimable):
     type: str = StringField()
     created: int = IntField()  # Stripe's, in seconds
     object_id: str | None = StringField()
-    creation_key: str | None = StringField()  # see `event_content.creation_key`
+    creation_key: str | None = StringField()  # see `event_body.creation_key`
     waits_for: ObjectId | None = ObjectIdField()  # the document whose object its object may be
     raw: bytes = BinaryField()
     state: str = StringField(choices=[str(state) for state in EventState])
@@ -138,27 +137,15 @@ class Event(NoticeOutbox, Claimable):
         erased: bool,
         others: bool = False,
     ) -> bool:
-        is_open, created = state in OPEN, event.get("created")
-        key = None if others else creation_key(event)
-        row = {
-            "type": event["type"],
-            "created": created if isinstance(created, int) and 0 <= created < 2**53 else None,  # None: it is no event
-            "object_id": id_left(event) if erased else object_id(event),
-            "creation_key": key,
-            "waits_for": waits_for,
-            "raw": words,
-            "state": state,
-            "error": error,
-            "attempts": 1,
-            "via": via,
-        }
+        is_open = state in OPEN
+        row = cls._fields_of(event, words, state, error, via, erased=erased, others=others) | {"waits_for": waits_for}
         values = {
             **{name: literal(value) for name, value in row.items()},
             **(append_notices(of_event(event["type"])) if notify_hooks else {}),
             **({"erased_at": from_now()} if erased else {}),
             "received_at": from_now(),
             "lease": from_now(due) if is_open else None,
-            "settled_at": None if is_open or state == EventState.DEAD else _settled_at(key, error),
+            "settled_at": None if is_open or state == EventState.DEAD else _settled_at(row["creation_key"], error),
         }
         mended = [] if state in FAILED else [str(each) for each in (*FAILED, EventState.WAITING) if each != state]
         again = {name: value for name, value in values.items() if name not in ("notices", "received_at")}
@@ -179,6 +166,30 @@ class Event(NoticeOutbox, Claimable):
         except DuplicateKeyError:
             return False
         return before is None or before["state"] in mended
+
+    @staticmethod
+    def _fields_of(
+        event: dict[str, Any],
+        words: bytes | Expression,
+        state: EventState,
+        error: str | None,
+        via: Via,
+        *,
+        erased: bool,
+        others: bool = False,
+    ) -> dict[str, Any]:
+        created = event.get("created")
+        return {
+            "type": event["type"],
+            "created": created if isinstance(created, int) and 0 <= created < 2**53 else None,  # None: it is no event
+            "object_id": id_left(event) if erased else object_id(event),
+            "creation_key": None if others else creation_key(event),
+            "raw": words,
+            "state": state,
+            "error": error,
+            "attempts": 1,
+            "via": via,
+        }
 
     def replay(self) -> Self | None:
         """Reopen a row, in whatever state, as if it had just come: claimed, with the operator's replay counted.
@@ -250,29 +261,10 @@ class Event(NoticeOutbox, Claimable):
         )
 
     @classmethod
-    def creations(cls, ids: Iterable[str]) -> list[Self]:
-        """Return the rows that say who made one of these objects, oldest first."""
-        found = cls.objects(object_id__in=[*ids], creation_key__gte=NO_KEY)
-        return list(found.order_by("created").only("type", "created", "object_id", "creation_key"))
-
-    @classmethod
-    def made_with(cls, key: str, created_event: str) -> str | None:
-        """Return the id of the object that a call with this key created, if its creation event is here."""
-        row = cls.objects(creation_key=key, type=created_event).only("object_id").first()
-        return row and row.object_id
-
-    @classmethod
-    def forget_creation(cls, object_id: str) -> None:
-        """Let it be forgotten who made an object, because it is deleted."""
-        ended = {"object_id": object_id, "creation_key": A_STRING, "state": EventState.IGNORED, "settled_at": None}
-        cls.own_rows().update_many(ended, [{"$set": {"settled_at": from_now()}}])
-
-    @classmethod
-    def suspects(cls, object_id: str) -> list[ObjectId]:
-        """Return the documents for which events about this object wait, because it may be theirs."""
-        return list(
-            cls.objects(object_id=object_id, state=EventState.WAITING, waits_for__ne=None).distinct("waits_for")
-        )
+    def forget_maker(cls, object_id: str) -> None:
+        """Let the row expire that says that another installation made an object, because the object is deleted."""
+        row = {"object_id": object_id, "creation_key": A_STRING, "state": EventState.IGNORED, "settled_at": None}
+        cls.own_rows().update_many(row, [{"$set": {"settled_at": from_now()}}])
 
     @classmethod
     def decided(cls, document: ObjectId) -> None:

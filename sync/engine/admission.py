@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 from stripe_mongo_sync.models import synced_kind
-from stripe_mongo_sync.models.event_content import object_id
+from stripe_mongo_sync.models.event_body import object_id
 from stripe_mongo_sync.models.mirrored import QUESTIONS, REASONS
 from stripe_mongo_sync.models.state import STRIPE, State
 from stripe_mongo_sync.sync.connection import current

@@ -11,7 +11,7 @@ from stripe_mongo_sync.models import Event, Status, SyncedDocument
 from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.base.queries import DOUBT_LASTS
 from stripe_mongo_sync.models.event import OTHER_INSTALLATION, EventState
-from stripe_mongo_sync.models.event_content import creation_key
+from stripe_mongo_sync.models.event_body import creation_key
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import CHECKPOINT, State
@@ -52,7 +52,7 @@ def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quic
     made = _creation(model, event)
     if made is not None and made.is_theirs:
         if evidence.deleted:
-            Event.forget_creation(remote["id"])
+            Event.forget_maker(remote["id"])
         return EventResult(EventState.IGNORED, OTHER_INSTALLATION)
     left = _left(event)
     first = bool(left) and (event["type"] == model.resource.created_event or not model.resource.has_created_event)
@@ -82,7 +82,7 @@ def apply_to_unknown(model: type[SyncedDocument], event: dict[str, Any], *, quic
         return _patient(_may_be_of(rival), event) if rival else _adopted(model, evidence, quick=quick)
     if quick or left:
         return EventResult(EventState.WAITING, "about an unknown object", left)
-    suspects = Event.suspects(remote["id"])
+    suspects = Event.objects(object_id=remote["id"], state=EventState.WAITING).distinct("waits_for")
     if rival := next(iter(model.in_doubt_documents(among=suspects)), None) if suspects else None:
         return _patient(_may_be_of(rival), event)  # nothing to read before that is decided
     return _patient(_look_and_adopt(model, event, made), event)

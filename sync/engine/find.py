@@ -15,11 +15,11 @@ from stripe_mongo_sync.models import Event, SyncedDocument
 from stripe_mongo_sync.models.base.decision import RemoteState
 from stripe_mongo_sync.models.base.facts import IN_FLIGHT_LIMIT
 from stripe_mongo_sync.models.event import OTHER_INSTALLATION, EventState
+from stripe_mongo_sync.models.event_body import NO_KEY, request_key
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.admission import why_not_ours
-from stripe_mongo_sync.sync.engine.observations import request_key
 from stripe_mongo_sync.sync.engine.refresh import carries_correlation_id, resembles
 from stripe_mongo_sync.sync.errors import CannotReadStripe
 from stripe_mongo_sync.sync.stripe.answers import Reply
@@ -73,7 +73,8 @@ def known_creations(model: Model, remotes: Sequence[Json], seen_at: int) -> dict
     """
     by_id: dict[str, Creation] = {}
     made = {remote["id"]: made_at(remote, seen_at) for remote in remotes}
-    for row in Event.creations(made):
+    told = Event.objects(object_id__in=[*made], creation_key__gte=NO_KEY).exclude("raw")
+    for row in told.order_by("created") if made else ():
         id, second = str(row.object_id), made[row.object_id]
         if row.type.rpartition(".")[0] not in model.resource.event_prefixes:
             continue  # another type's object has the same id
@@ -167,8 +168,9 @@ class Finder:
         Raises CannotReadStripe.
         """
         operation, model = sure(document.operation), type(document)
-        if (stripe_id := Event.made_with(operation.key, model.resource.created_event)) is not None:
-            return RemoteState.PRESENT, stripe_id
+        told = Event.objects(creation_key=operation.key, type=model.resource.created_event).first()
+        if told is not None and told.object_id is not None:
+            return RemoteState.PRESENT, told.object_id
         if now - operation.since > EVENT_RETENTION:
             return RemoteState.CANDIDATE, "its creation is older than Stripe's event list, so absence cannot be proved"
         start = int((operation.since - CLOCK_SKEW).timestamp())

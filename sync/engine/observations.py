@@ -9,6 +9,7 @@ from stripe_mongo_sync.models import SyncedDocument
 from stripe_mongo_sync.models.base.decision import leaves_doubt
 from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.base.resource import Resource, is_deleted, shortened
+from stripe_mongo_sync.models.event_body import request_key
 from stripe_mongo_sync.models.rows.content import kept
 from stripe_mongo_sync.sync.engine.references import referring
 from stripe_mongo_sync.sync.stripe.answers import Reply, api_version
@@ -115,13 +116,6 @@ def existence_of(stripe_id: str, by: str, *, deleted: bool = False) -> Observati
     return Observation(
         source=by, stripe_id=stripe_id, remote=None, fields={}, earliest=0, latest=latest, deleted=deleted
     )
-
-
-def request_key(event: dict[str, Any]) -> str | None:
-    """Return the idempotency key of the call that caused an event, or None if Stripe or the Dashboard caused it."""
-    request = event.get("request")  # an object, null, or (before API 2017-05-25) a bare string
-    key = request.get("idempotency_key") if isinstance(request, dict) else None
-    return key if isinstance(key, str) else None
 
 
 def merge_observation(

@@ -16,7 +16,7 @@ from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, Wri
 from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument, synced_kind
 from stripe_mongo_sync.models.base.whose import left_by, owners_before, owners_of_event
 from stripe_mongo_sync.models.event import MAX_ATTEMPTS, OTHER_INSTALLATION, EventState, Via
-from stripe_mongo_sync.models.event_content import object_id, without_content
+from stripe_mongo_sync.models.event_body import object_id, request_key, without_content
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import is_away
 from stripe_mongo_sync.models.rows.indexes import Unguarded
@@ -32,7 +32,6 @@ from stripe_mongo_sync.sync.engine.observations import (
     is_new_incarnation,
     merge_observation,
     needs_refresh,
-    request_key,
 )
 from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.errors import CannotReadStripe, Outage

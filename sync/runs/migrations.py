@@ -24,7 +24,7 @@ from stripe_mongo_sync.models import (
     stored,
     synced_kinds,
 )
-from stripe_mongo_sync.models.event_content import creation_key, object_id, of_others, storable, without_content
+from stripe_mongo_sync.models.event_body import creation_key, object_id, of_others, storable, without_content
 from stripe_mongo_sync.models.mirrored import collection_of
 from stripe_mongo_sync.models.rows.content import digest, has_links, kept
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey

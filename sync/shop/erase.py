@@ -17,7 +17,7 @@ from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, StagedD
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.base.whose import owners_of_document, owners_of_event, owners_of_object, used_by, uses
 from stripe_mongo_sync.models.erasure import rows_of
-from stripe_mongo_sync.models.event_content import object_id, without_content
+from stripe_mongo_sync.models.event_body import object_id, without_content
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.rows.tally import having

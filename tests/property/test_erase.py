@@ -13,7 +13,7 @@ from mongoengine.base import BaseField
 
 from stripe_mongo_sync.models import Customer, Delivery, Event, SyncedDocument, kinds
 from stripe_mongo_sync.models.base.birth import DEFAULTS, SYNC_FIELDS
-from stripe_mongo_sync.models.event_content import without_content
+from stripe_mongo_sync.models.event_body import without_content
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.scrub import ENUM_FIELDS, OURS, scrub_row
 from stripe_mongo_sync.sync.shop.erase import erase

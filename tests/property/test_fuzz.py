@@ -22,7 +22,7 @@ from stripe_mongo_sync.emulator.protocol.forms import canonical, encode, items, 
 from stripe_mongo_sync.emulator.protocol.wire import Request
 from stripe_mongo_sync.models import Event, SyncedDocument, created_kinds
 from stripe_mongo_sync.models.base.input import Invalid, validate, writable_verbs
-from stripe_mongo_sync.models.event_content import of_others, without_content
+from stripe_mongo_sync.models.event_body import of_others, without_content
 from stripe_mongo_sync.sync.engine.admission import OTHERS
 from stripe_mongo_sync.sync.inbox.thin import THIN, as_snapshot
 from stripe_mongo_sync.webhooks.signature import BadSignature, verify

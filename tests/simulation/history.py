@@ -13,9 +13,9 @@ from random import Random
 
 from stripe_mongo_sync.emulator.protocol.wire import LogEntry
 from stripe_mongo_sync.models import Event, Status, kinds
+from stripe_mongo_sync.models.event_body import request_key
 from stripe_mongo_sync.models.rows.content import digest
 from stripe_mongo_sync.models.rows.keys import PREFIX, IdempotencyKey
-from stripe_mongo_sync.sync.engine.observations import request_key
 from tests.simulation.shop import STEPS, Shop, Told
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import KEY, SECRET, TOKEN, World

@@ -7,7 +7,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Event, State, SyncedDocument, kinds
-from stripe_mongo_sync.models.event_content import without_content
+from stripe_mongo_sync.models.event_body import without_content
 from stripe_mongo_sync.models.mirrored import QUESTIONS
 from stripe_mongo_sync.models.state import STRIPE
 from stripe_mongo_sync.sync.inbox.inbox import attempt, parse, record, to_bytes

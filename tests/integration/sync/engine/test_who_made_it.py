@@ -8,7 +8,7 @@ from bson import ObjectId
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Event, Status, kinds, present_kinds
-from stripe_mongo_sync.models.event_content import NO_KEY, OTHERS_KEY, creation_key
+from stripe_mongo_sync.models.event_body import NO_KEY, OTHERS_KEY, creation_key
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.tally import having

@@ -1,4 +1,4 @@
-"""What is stored of an event: Stripe's own bytes without keys, or who and what it is about without any content."""
+"""What is stored of the body of an event: Stripe's own bytes without keys, or only whose it is and what it is about."""
 
 import json
 import re
@@ -34,15 +34,14 @@ def storable(event: dict[str, Any], raw: bytes) -> bytes:
 
 def without_content(event: dict[str, Any]) -> bytes:
     """Return an event without the content of its object. It has no API version, so applying it refreshes the object."""
-    data, request = event.get("data"), event.get("request")
+    data = event.get("data")
     remote = data.get("object") if isinstance(data, dict) else None
     kind = str(remote.get("object")) if isinstance(remote, dict) else ""
     shown = {"id": id_left(event), "object": scrub(kind, "object")}
     model = KINDS.get(kind)
     if model is not None and model.resource.deletes(event["type"]):
         shown["deleted"] = True
-    told = request.get("idempotency_key") if isinstance(request, dict) else None
-    key = IdempotencyKey.parse(told) if isinstance(told, str) else None  # a key of another program may contain anything
+    key = IdempotencyKey.parse(request_key(event))  # a key of another program may contain anything
     left = {name: scrub(event.get(name)) for name in ("created", "livemode")}
     for name, form in (("account", ACCOUNT), ("context", ACCOUNTS)):  # a replay needs them to see whose it is
         owner = event.get(name) and str(event[name])
@@ -54,6 +53,13 @@ def without_content(event: dict[str, Any]) -> bytes:
         "api_version": None,
     }
     return json.dumps({**left, "request": {"idempotency_key": key and str(key)}, "data": {"object": shown}}).encode()
+
+
+def request_key(event: dict[str, Any]) -> str | None:
+    """Return the idempotency key of the call that caused an event, or None if Stripe or the Dashboard caused it."""
+    request = event.get("request")  # an object, null, or (before API 2017-05-25) a bare string
+    key = request.get("idempotency_key") if isinstance(request, dict) else None
+    return key if isinstance(key, str) else None
 
 
 def id_left(event: dict[str, Any]) -> str | None:
@@ -70,18 +76,18 @@ def creation_key(event: dict[str, Any]) -> str | None:
 
     Where Stripe sends no creation event, any call with a key of ours says it: that installation has the object.
     """
-    data, request = event.get("data"), event.get("request")
+    data = event.get("data")
     remote = data.get("object") if isinstance(data, dict) else None
     model = KINDS.get(str(remote.get("object"))) if isinstance(remote, dict) else None
     if model is None or model.resource.mirrored or event.get("object") != "event":
         return None
-    told = request.get("idempotency_key") if isinstance(request, dict) else None
-    key = IdempotencyKey.parse(told) if isinstance(told, str) else None  # a key of another program may contain anything
+    told = request_key(event)
+    key = IdempotencyKey.parse(told)
     if not model.resource.has_created_event:
         return str(key) if key else None
     if event["type"] != model.resource.created_event:
         return None
-    return str(key) if key else OTHERS_KEY if isinstance(told, str) and told else NO_KEY
+    return str(key) if key else OTHERS_KEY if told else NO_KEY
 
 
 def of_others(event: dict[str, Any]) -> dict[str, Any]:
