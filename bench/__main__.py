@@ -14,7 +14,7 @@ BENCHMARKS: dict[str, Callable[..., Iterator[str]]] = {
     "backlog": backlog.run,
 }
 LOAD = ("rounds", "events", "connections")
-OPTIONS = {"webhooks": LOAD, "peers": LOAD, "reconcile": ("documents",)}
+OPTIONS = {"webhooks": LOAD, "peers": LOAD, "reconcile": ("documents",), "backfill": ("documents",)}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; the default is all")
     parser.add_argument("--quick", action="store_true", help="few and small rounds, only to check that it works")
     parser.add_argument(
-        "--documents", type=int, metavar="N", help="the number of active documents when reconcile is measured"
+        "--documents", type=int, metavar="N", help="the number of documents when reconcile or the backfill is measured"
     )
     load = parser.add_argument_group("the load of webhooks and peers")
     load.add_argument("--rounds", type=int, metavar="N", help="rounds whose median is printed")

@@ -67,6 +67,11 @@ class Mirrored(SyncedDocument):
         return []
 
     @classmethod
+    def rivals(cls, stripe_ids: Iterable[str]) -> tuple[set[str], bool]:
+        """Return nothing, for both reasons."""
+        return set(), False
+
+    @classmethod
     def in_doubt_documents(
         cls, remote: dict[str, Any] | None = None, among: Iterable[Any] | None = None
     ) -> Iterable[Self]:

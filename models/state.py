@@ -9,7 +9,7 @@ from types import NoneType
 from typing import Any, ClassVar
 
 from mongoengine import DateTimeField, StringField
-from pymongo import ReturnDocument
+from pymongo import ReturnDocument, WriteConcern
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models.base.embedded import JsonField
@@ -24,9 +24,10 @@ STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}
 CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: the last complete read of Stripe's events
 CIRCUIT_BREAKER = "latch"  # {"cap"}: the circuit breaker is open until an operator resets it
 HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen"} of the last reconcile
-OWNERS = "owners"  # {"walks"}: how far a full comparison has read the lists under each owner
-BACKFILL = "backfill"  # what the names of its cursors begin with: see sync/runs/backfill_report.py
-PLACES = f"^(?:{OWNERS}$|{BACKFILL})"  # the names of all cursors
+OWNERS = "owners"  # {"walks"}: how far an older version's comparison has read the lists under each owner
+COMPARISON = "comparison"  # the same of a full comparison that was killed, and, by kind, what its lists showed
+BACKFILL = "backfill"  # what the names of its cursors begin with: see sync/runs/walk.py
+PLACES = f"^(?:{OWNERS}$|{COMPARISON}$|{BACKFILL})"  # the names of all cursors
 OTHER_VERSION = "other_version"  # {"version"} of the last event that was rendered in another API version than ours
 MIGRATIONS = (
     "migrations"  # {"done": [names], "place": {"name", "collection", "after"} | None}: see sync/runs/migrations.py
@@ -42,6 +43,7 @@ SHAPES: dict[str, dict[str, tuple[type, ...]]] = {  # the types of what is read 
     HEARTBEAT: {"exit_code": (int,), "counts": (dict,), "unseen": (list,)},
     OWNERS: {"walks": (list,)},
     BACKFILL: {"began_at": NUMBER, "events_from": NUMBER, "parts": (list,)},
+    COMPARISON: {"began_at": NUMBER, "events_from": NUMBER, "parts": (list,)},
     OTHER_VERSION: {"version": (str,)},
     MIGRATIONS: {"done": (list,), "place": OR_NONE},
     SCHEMA: {"of": (str,), "whole": (list,), "indexes": (int,)},
@@ -85,6 +87,22 @@ class State(OwnRows):
     def write(cls, name: str, value: dict[str, Any]) -> None:
         """Set the value, with MongoDB's time."""
         cls._upsert(name, {"value": literal(value), "at": from_now()})
+
+    @classmethod
+    def note(cls, name: str, value: dict[str, Any]) -> None:
+        """Set a value that only spares work, without waiting for a majority: a failover may lose it."""
+        change = {"$set": {"value": value}, "$currentDate": {"at": True}}
+        cls._at_once().update_one({"_id": name}, change, upsert=True)
+
+    @classmethod
+    def push(cls, name: str, field: str, entry: Any) -> None:
+        """Append an entry to a list of such a value."""
+        change = {"$push": {f"value.{field}": entry}, "$currentDate": {"at": True}}
+        cls._at_once().update_one({"_id": name}, change, upsert=True)
+
+    @classmethod
+    def _at_once(cls) -> Any:
+        return cls.own_rows().with_options(write_concern=WriteConcern(1))
 
     @classmethod
     def set_default(cls, name: str, value: dict[str, Any]) -> dict[str, Any]:
@@ -140,6 +158,11 @@ class State(OwnRows):
         """Add an entry to a list of the value, unless it is there."""
         grown = {"$setUnion": [{"$ifNull": [f"$value.{field}", []]}, [literal(entry)]]}
         cls._upsert(name, {f"value.{field}": grown, "at": from_now()})
+
+    @classmethod
+    def clear_below(cls, name: str) -> None:
+        """Delete the values whose names begin with this one and a blank."""
+        cls.own_rows().delete_many({"_id": {"$gte": f"{name} ", "$lt": f"{name}!"}})
 
     @classmethod
     def clear(cls, name: str) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from stripe_mongo_sync.models.base.resource import Resource
 from stripe_mongo_sync.models.rows.clock import from_now
-from stripe_mongo_sync.models.rows.content import digest, has_links
+from stripe_mongo_sync.models.rows.content import Sight, digest, sight
 from stripe_mongo_sync.models.rows.scrub import scrub
 from stripe_mongo_sync.models.rows.sure import sure
 
@@ -158,11 +158,16 @@ class Observation:
     lease: datetime | None = None  # under which the request was sent that it replies to
     # a failure beside the object: a card was declined
     problem: dict[str, Any] | None = field(default=None, repr=False)
+    read: Sight | None = field(default=None, repr=False, compare=False)  # what `remote` tells, if it was read already
 
     @cached_property
+    def _content(self) -> Sight | None:
+        return self.read or (sight(self.remote) if self.remote is not None else None)
+
+    @property
     def digest(self) -> str | None:
         """Return the digest of the content, or None if it shows none."""
-        return digest(self.remote) if self.remote is not None and not self.deleted else None
+        return self._content.digest if self._content is not None and not self.deleted else None
 
     @cached_property
     def scrubbed_digest(self) -> str | None:
@@ -172,7 +177,8 @@ class Observation:
     @property
     def links_seen_at(self) -> datetime | None:
         """Return when Stripe rendered its links; None if it has none."""
-        return datetime.fromtimestamp(max(self.earliest, 0), UTC) if has_links(self.remote) else None
+        linked = self._content is not None and self._content.has_links
+        return datetime.fromtimestamp(max(self.earliest, 0), UTC) if linked else None
 
     @property
     def error(self) -> dict[str, Any] | None:

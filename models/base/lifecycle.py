@@ -9,6 +9,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
@@ -237,7 +238,8 @@ class StagedDocument(NoticeOutbox, Birth):
     # --- questions ---
 
     @classmethod
-    def own_fields(cls) -> dict[str, BaseField]:
+    @cache
+    def own_fields(cls) -> Mapping[str, BaseField]:
         """Return the fields that a caller sees, by name: those that name the verbs by which they are `sent`.
 
         A `write_only` field, such as whether to confirm immediately, shows nothing.
@@ -246,7 +248,7 @@ class StagedDocument(NoticeOutbox, Birth):
             name: field
             for name, field in cls._fields.items()
             if hasattr(field, "sent") and not getattr(field, "write_only", False)
-        }
+        }  # of each class once, so nobody changes it
 
     @classmethod
     def edited(cls, row: Mapping[str, Any]) -> list[str]:

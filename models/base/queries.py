@@ -45,6 +45,29 @@ class DocumentQueries(StripeFields, Adoption):
         return list(cls.objects(__raw__={"$or": some}))
 
     @classmethod
+    def rivals(cls, stripe_ids: Iterable[str]) -> tuple[set[str], bool]:
+        """Return which of these objects are orphans here, undone or not, and whether any document is in doubt.
+
+        It asks in one round trip what `with_orphans` and `in_doubt_documents` ask.
+        """
+        named = {"$in": [*stripe_ids]}
+        orphans = [{f"{name}.0": SOME, name: named} for name in ("orphans", "undone")]
+        doubt = [{"$match": {cls.mark: SOME, **cls._doubt()}}, {"$limit": 1}, {"$project": {"_id": 1}}]
+        asked: list[dict[str, Any]] = [
+            {"$match": {"$or": orphans}},
+            {"$project": {"orphans": 1, "undone": 1}},
+            {"$unionWith": {"coll": cls._get_collection_name(), "pipeline": doubt}},
+        ]
+        rows = list(cls.own_rows().aggregate(asked))
+        owners = [row for row in rows if "orphans" in row or "undone" in row]
+        return {id for row in owners for id in (*row["orphans"], *row["undone"])}, len(rows) > len(owners)
+
+    @classmethod
+    def _doubt(cls) -> dict[str, Any]:
+        lately = {"$expr": {"$gt": ["$updated_at", from_now(-DOUBT_LASTS)]}}
+        return {"in_doubt": True, "$or": [{"status": Status.PENDING}, lately]}
+
+    @classmethod
     def in_doubt_documents(
         cls, remote: dict[str, Any] | None = None, among: Iterable[ObjectId] | None = None
     ) -> Iterable[Self]:
@@ -54,8 +77,7 @@ class DocumentQueries(StripeFields, Adoption):
         documents that sent other texts. After an outage thousands are in doubt, and comparing each with every unknown
         object would take hours.
         """
-        lately = {"$expr": {"$gt": ["$updated_at", from_now(-DOUBT_LASTS)]}}
-        where = {"in_doubt": True, "$or": [{"status": Status.PENDING}, lately], **(cls._sent(remote) if remote else {})}
+        where = {**cls._doubt(), **(cls._sent(remote) if remote else {})}
         where |= {} if among is None else {"_id": {"$in": [*among]}}
         found: Iterable[Self] = cls.objects(__raw__=where).only(
             "status", "operation", "updated_at", "review", "revision"

@@ -176,9 +176,11 @@ def shortened(remote: dict[str, Any]) -> dict[str, str]:
     The paths are ours, never the `url` that the object shows: the sender of an event must not choose what we read.
     """
     model = KINDS.get(str(remote.get("object")))
+    if model is None or not model.resource.parts:
+        return {}
     return {
         name: path.format(id=quote(str(remote.get("id")), safe=""))
-        for name, path in (model.resource.parts if model else {}).items()
+        for name, path in model.resource.parts.items()
         if isinstance(remote.get(name), dict) and _has_more(remote[name])
     }
 

@@ -5,7 +5,8 @@ status fits its id. Every write of ours keeps it so, and an inconsistent row was
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Any, ClassVar
 
 from mongoengine import EmbeddedDocumentField, ListField
@@ -15,6 +16,7 @@ from stripe_mongo_sync.models.base.facts import Status
 from stripe_mongo_sync.models.base.lifecycle import LIVE, StagedDocument
 from stripe_mongo_sync.models.rows.content import digest
 
+Projection = Callable[[Any], Any]
 DEAD = ({"status": Status.DELETED}, {"status": Status.ROLLED_BACK, "stripe_id": None})
 AWAKE = {"$nor": [{"live": False, **dead} for dead in DEAD]}  # a finished document keeps its last values
 # Documents, not finished ones, whose id differs from that of their snapshot.
@@ -34,11 +36,15 @@ class StripeFields(StagedDocument):
     @classmethod
     def fields_from(cls, remote: dict[str, Any]) -> dict[str, Any]:
         """Return the fields with the values that Stripe shows."""
-        shown = cls.in_request_shape(remote)
-        return {
-            name: projected(field, shown.get(getattr(field, "stripe_name", name)))
-            for name, field in cls.own_fields().items()
-        }
+        shown = cls.in_request_shape(remote).get
+        return {name: part(shown(shown_as)) if part else shown(shown_as) for name, shown_as, part in cls._mirror()}
+
+    @classmethod
+    @cache
+    def _mirror(cls) -> list[tuple[str, str, Projection | None]]:
+        """Return the name of each such field, Stripe's name for it, and what part of the value it keeps."""
+        own = cls.own_fields().items()
+        return [(name, getattr(field, "stripe_name", name), projection(field)) for name, field in own]
 
     @classmethod
     def in_request_shape(cls, remote: dict[str, Any]) -> dict[str, Any]:
@@ -61,7 +67,7 @@ class StripeFields(StagedDocument):
             found.append("stripe_id")
         fields = cls.fields_from({**snapshot, "id": id or row.get("stripe_id")})
         unshown = [name for name in cls.resource.expand if name not in snapshot and row.get("lease") is not None]
-        differs = (name for name, value in fields.items() if _text(row.get(name)) != _text(value))
+        differs = (name for name, value in fields.items() if not _alike(row.get(name), value))
         # A field that the due refresh will fill may still be as the caller sent it.
         return [*found, *(name for name in differs if name not in unshown)]
 
@@ -79,15 +85,24 @@ def _digest(snapshot: dict[str, Any]) -> str | None:
         return None
 
 
-def _text(value: Any) -> str:
-    """Return a value as text: in it, 1, 1.0 and true differ."""
-    return json.dumps(value, sort_keys=True, default=repr)
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two values are the same text: in it, 1, 1.0 and true differ."""
+    if type(one) is type(other) and isinstance(one, str | int | None):
+        return bool(one == other)
+    return json.dumps(one, sort_keys=True, default=repr) == json.dumps(other, sort_keys=True, default=repr)
 
 
-def projected(field: BaseField, value: Any) -> Any:
-    """Return the part of Stripe's `value` that `field` keeps: of an object, the fields of its embedded document."""
-    if isinstance(field, EmbeddedDocumentField) and isinstance(value, dict):
-        return {name: projected(inner, value.get(name)) for name, inner in field.document_type._fields.items()}
-    if isinstance(field, ListField) and isinstance(value, list):
-        return [projected(field.field, item) for item in value]
-    return value
+def projection(field: BaseField) -> Projection | None:
+    """Return the function of the part of Stripe's value that `field` keeps: of an object, the fields of its embedded
+    document. None: it keeps the whole.
+    """
+    if isinstance(field, EmbeddedDocumentField):
+        parts = [(name, projection(inner)) for name, inner in field.document_type._fields.items()]
+        return lambda value: (
+            {name: part(value.get(name)) if part else value.get(name) for name, part in parts}
+            if isinstance(value, dict)
+            else value
+        )
+    if isinstance(field, ListField) and field.field is not None and (each := projection(field.field)) is not None:
+        return lambda value: [each(item) for item in value] if isinstance(value, list) else value
+    return None

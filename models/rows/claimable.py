@@ -22,7 +22,7 @@ from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
 log = logging.getLogger("stripe_mongo_sync")
 
-Row = TypeVar("Row", bound=Document)
+Row = TypeVar("Row", bound=OwnRows)
 Broken = Callable[[Any, Exception], object]  # called with the id of a row that cannot be worked on, and the error
 # MongoDB's codes for: unauthorized, authentication failed, shutting down, stepping down (two), disk full.
 REFUSED = (13, 18, 91, 11600, 11602, 14031)
@@ -129,13 +129,11 @@ def _raw(model: type[Document]) -> Collection[Any]:
 
 def _read(model: type[Row], found: RawBSONDocument, broken: Broken) -> Row | None:
     try:
-        stored = bson.decode(found.raw, model._get_collection().codec_options)
-        row: Row = model._from_son(stored)
+        row: Row = model.of_row(bson.decode(found.raw, model._get_collection().codec_options))
     except Exception as error:  # the row may have been edited by hand
         anything = CodecOptions[dict[str, Any]](datetime_conversion=DatetimeConversion.DATETIME_AUTO)
         broken(bson.decode(found.raw, anything).get("_id"), error)
         return None
-    row.stored = stored
     return row
 
 

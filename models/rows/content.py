@@ -85,7 +85,29 @@ CONTENT = _rules((DROP, KEYS), (DROP, HANDED_ON), (DROP, LINKS), (DROP, ASKED))
 OWN_CONTENT = _rules((DROP, KEYS), (KEEP, HANDED_ON), (DROP, LINKS), (DROP, ASKED))
 
 _SUSPECT = sorted({*NEVER, *KEY_KINDS})
+RULED = frozenset({*CONTENT, *KEY_KINDS})  # the kinds that a rule is about
+OBJECT = re.compile(r'"object":"([^"]*)"')
 SUSPECT = re.compile(rf"secret|[ers]k_(?:test|live)|\\u|\"(?:{'|'.join(map(re.escape, _SUSPECT))})\"".encode())
+
+
+class Sight(NamedTuple):
+    """What one reading of an object tells."""
+
+    kept: Json  # the part of it that may be stored on its own document
+    digest: str  # of its content
+    has_links: bool
+
+
+def sight(remote: Json) -> Sight:
+    """Return what may be stored of an object, its digest, and whether it shows a link.
+
+    Most objects have nothing that a rule is about. Their text shows it, which is ten times as fast as a walk.
+    """
+    text = _text(remote)
+    if (kinds := _ruled(text)) is None:
+        return Sight(remote, _digest(text), False)
+    has_links = not kinds.isdisjoint(DEAD) and without_links(remote) != remote
+    return Sight(kept(remote), _digest(_text(content(remote))), has_links)
 
 
 def kept(remote: Json) -> Json:
@@ -110,7 +132,23 @@ def without_links(remote: Json) -> Json:
 
 def digest(remote: Json) -> str:
     """Return a digest of an object's content that does not depend on the order of its keys."""
-    return hashlib.sha256(json.dumps(content(remote), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+    text = _text(remote)
+    return _digest(text if _ruled(text) is None else _text(content(remote)))
+
+
+def _text(remote: Json) -> str:
+    return json.dumps(remote, sort_keys=True, separators=(",", ":"))
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _ruled(text: str) -> set[str] | None:
+    """Return the kinds of the objects in a text; None if no rule is about any of them, and there is no key."""
+    kinds = {*OBJECT.findall(text)}
+    plain = kinds.isdisjoint(RULED) and not ("secret" in text or "k_test_" in text or "k_live_" in text)
+    return None if plain else kinds
 
 
 def handed_on(kind: str) -> frozenset[str]:
@@ -125,7 +163,7 @@ def linked(kind: str) -> frozenset[str]:
 
 def has_links(remote: Json | None) -> bool:
     """Whether an object shows a link."""
-    return remote is not None and without_links(remote) != remote
+    return remote is not None and sight(remote).has_links
 
 
 def event_shown(event: Json) -> Json:

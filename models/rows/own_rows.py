@@ -11,8 +11,9 @@ revision guards them. Our code writes by `own_rows()`, conditionally.
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from itertools import chain
-from typing import Any, ClassVar, NoReturn, cast
+from typing import Any, ClassVar, NoReturn, Self, cast
 
+from bson.codec_options import DatetimeConversion
 from mongoengine import QuerySet
 from mongoengine.queryset import QuerySetNoCache
 from pymongo import IndexModel
@@ -136,6 +137,20 @@ class OwnRows(Document, metaclass=OwnDocuments):
     def identity(self) -> dict[str, Any]:
         """Return the fields that `repr` and logs show beside the id: no secrets and no personal data."""
         return {}
+
+    @classmethod
+    def of_row(cls, row: Mapping[str, Any]) -> Self:
+        """Return the document of a row as MongoDB stores it. Raises an error of MongoEngine if that is impossible."""
+        found: Self = cls._from_son(row)
+        found.stored = row
+        return found
+
+    @classmethod
+    def stored_rows(cls) -> Marked:
+        """Return our rows in the collection as they are stored, whatever dates are in them."""
+        rows = cls.own_rows()
+        anything = rows.codec_options.with_options(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
+        return cast("Marked", rows.with_options(codec_options=anything))
 
     @classmethod
     def wanted(cls, keep: timedelta) -> list[IndexModel]:

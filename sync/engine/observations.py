@@ -10,7 +10,7 @@ from stripe_mongo_sync.models.base.decision import leaves_doubt
 from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.base.resource import Resource, is_deleted, shortened
 from stripe_mongo_sync.models.event_body import request_key
-from stripe_mongo_sync.models.rows.content import kept
+from stripe_mongo_sync.models.rows.content import sight
 from stripe_mongo_sync.sync.engine.references import referring
 from stripe_mongo_sync.sync.stripe.answers import Reply, api_version
 
@@ -23,11 +23,13 @@ def _sight(model: Model, remote: dict[str, Any], *, whole: bool, asked: bool = T
 
     An event was not `asked` for the fields that Stripe shows only on request, so it shows nothing of them.
     """
-    sight = kept(remote) if whole else None
-    unshown = () if asked or sight is None else tuple(name for name in model.resource.expand if name not in sight)
-    fields = model.fields_from(sight) if sight is not None else {}
-    shown = {name: value for name, value in fields.items() if name not in unshown}
-    return {"remote": sight, "fields": shown, "unshown": unshown}
+    if not whole:
+        return {"remote": None, "fields": {}}
+    read = sight(remote)
+    unshown = () if asked else tuple(name for name in model.resource.expand if name not in read.kept)
+    fields = model.fields_from(read.kept)
+    shown = {name: value for name, value in fields.items() if name not in unshown} if unshown else fields
+    return {"remote": read.kept, "fields": shown, "unshown": unshown, "read": read}
 
 
 def _is_whole(model: Model, reply: Reply, remote: dict[str, Any]) -> bool:

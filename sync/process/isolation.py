@@ -18,8 +18,10 @@ from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 
 @contextmanager
-def isolated(counts: Counter[str], about: str, aside: Callable[[], object] = lambda: None) -> Iterator[None]:
-    """Count any error of one row as one `failed`, drop its other counts, and put the row `aside`.
+def isolated(
+    counts: Counter[str], about: str, aside: Callable[[Exception], object] = lambda error: None
+) -> Iterator[None]:
+    """Count any error of one row as one `failed`, drop its other counts, and put the row `aside`, which gets the error.
 
     Raises CannotReadStripe, Stopped, and PyMongoError if MongoDB does not answer or the row cannot be put aside.
     """
@@ -36,7 +38,7 @@ def isolated(counts: Counter[str], about: str, aside: Callable[[], object] = lam
             counts.clear()
             counts.update(before)
             counts["failed"] += 1
-            aside()
+            aside(error)
 
 
 def counted(counts: Counter[str], kind: str) -> Broken:

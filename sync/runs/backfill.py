@@ -1,33 +1,95 @@
-"""Backfill: copies an existing Stripe account into MongoDB, beside live webhooks, and resumes after a kill.
-
-Each list is read newest first, as it is when the backfill begins; later objects arrive by their events. Then the lists
-that need an owner are read, a share of them in each run (sync/runs/owners.py). The cursor is saved after each stored
-page. Only one page is in memory, and a page may be stored any number of times, so two backfills at once are safe.
-"""
+"""Backfill: copies an existing Stripe account into MongoDB, beside live webhooks, and resumes after a kill."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
 from stripe_mongo_sync.models import SyncedDocument, synced_kinds
-from stripe_mongo_sync.models.owned import owned_kinds
+from stripe_mongo_sync.models.owned import in_no_list, owned_kinds
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.dependents import needs
-from stripe_mongo_sync.sync.errors import BadKey, BadSettings, CannotReadStripe, Outage, WrongAccount
+from stripe_mongo_sync.sync.errors import BadSettings, CannotReadStripe
 from stripe_mongo_sync.sync.inbox.checkpoint import since as events_since
-from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
-from stripe_mongo_sync.sync.process.stop import STOP, Stopped
-from stripe_mongo_sync.sync.runs.backfill_report import Backfill, KindProgress
-from stripe_mongo_sync.sync.runs.compare import Comparison
+from stripe_mongo_sync.sync.process.screen import word
+from stripe_mongo_sync.sync.process.stop import Stopped
 from stripe_mongo_sync.sync.runs.migrations import migrate
-from stripe_mongo_sync.sync.runs.owners import Owners, Walk
+from stripe_mongo_sync.sync.runs.owners import Owners
 from stripe_mongo_sync.sync.runs.progress import OnProgress, no_progress
-from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.listing import LAG, is_not_there, pages_with_cursor
+from stripe_mongo_sync.sync.runs.walk import KindProgress, Walk
+from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, LAG
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 
+TROUBLES = ("failed", "doubt")  # counts of objects that were not copied
+
 Model = type[SyncedDocument]
+
+
+@dataclass
+class Backfill(Walk):
+    """One backfill from its first start to its end, and its report."""
+
+    stopped: bool = False  # before everything was read
+    account_created: int | None = None
+
+    @property
+    def not_compared(self) -> dict[str, str]:
+        """The objects of these kinds that no list shows, so that only events bring them."""
+        return {kind: why for kind in self.models if (why := in_no_list(kind))}
+
+    @property
+    def exit_code(self) -> int:
+        """0 everything is copied, 1 some objects are not, 2 could not read everything."""
+        if self.unseen or not self.finished:
+            return 2
+        return 1 if any(self.counts[name] for name in TROUBLES) else 0
+
+    def share(self, part: KindProgress) -> float | None:
+        """Return which fraction of the account's lifetime the copied objects of a kind cover; None when unknown.
+
+        Stripe does not say how many objects exist. It lists the newest first, so their age shows the progress.
+        """
+        start = self.account_created if self.since is None else self.since
+        if part.done:
+            return 1.0
+        if start is None or part.mark is None or part.mark.born is None or self.began_at <= start:
+            return None
+        return min(max((self.began_at - part.mark.born) / (self.began_at - start), 0.0), 1.0)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what `--json` prints."""
+        return {
+            "counts": dict(self.counts),
+            "kinds": {kind: dict(part.counts) for kind, part in self.parts.items() if part.counts},
+            "troubles": [{"kind": kind, "id": id, "why": why} for kind, id, why in self._troubles()],
+            "not_available": self.not_available,
+            "not_compared": self.not_compared,
+            "unseen": self.unseen,
+            "resumed": self.resumed,
+            "stopped": self.stopped,
+            "finished": self.finished,
+            "exit_code": self.exit_code,
+        }
+
+    @property
+    def lines(self) -> list[str]:
+        """What the command prints without `--json`."""
+        told = ", ".join(f"{name} {count:,}" for name, count in sorted(self.counts.items()) if count)
+        lines = [f"{self.counts.total():,} objects" + (f": {told}" if told else "")]
+        lines += [f"{name}: not available for this account" for name in self.not_available]
+        lines += [f"not compared: {kind}: {why}" for kind, why in self.not_compared.items()]
+        lines += [f"✘ {kind} {word(id)}: {why}" for kind, id, why in self._troubles()]
+        lines += [f"✘ {what}" for what in self.unseen]
+        lines += [f"not finished: {walk}" for walk in self.owners.unfinished]
+        if self.finished:
+            return lines
+        told = f"backfill incomplete: {len(self.listed) - len(self.unread)} of {len(self.listed)} types are copied"
+        return [*lines, f"{told}. Run the same command again to resume"]
+
+    def _troubles(self) -> list[tuple[str, str, str]]:
+        return [(kind, id, why) for kind, part in self.parts.items() for id, why in part.troubles]
 
 
 def backfill(
@@ -55,12 +117,21 @@ def backfill(
         migrate(on_progress)  # else what an older version stored would count as drift
         name = " ".join(["backfill", *(models if wanted else ()), *([] if since is None else [f"since {since}"])])
         owners = Owners({*models}, since=since, reads=owner_reads)
-        whole = Backfill(name, models, since, int(clock.now().timestamp()), events_since(None) + LAG, owners)
+        whole = Backfill(
+            name,
+            models,
+            since,
+            int(clock.now().timestamp()),
+            events_since(None) + LAG,
+            owners,
+            asked=bool(wanted),
+            on_progress=on_progress,
+        )
         if not restart:
-            whole.resume()
+            whole.resume(EVENT_RETENTION)  # after that, Stripe no longer lists the events since it began
         whole.account_created = _account_created() if since is None else None
         try:
-            _copy_all(whole, on_progress, asked=bool(wanted))
+            whole.go()
         except Stopped:
             whole.stopped = True
     if whole.finished:
@@ -95,69 +166,3 @@ def _account_created() -> int | None:
         return None
     told = account and account.remote.get("created")
     return told if isinstance(told, int) else None
-
-
-def _copy_all(whole: Backfill, on_progress: OnProgress, *, asked: bool) -> None:
-    silent = False
-    for kind in whole.listed:
-        model, part = whole.models[kind], whole.parts.setdefault(kind, KindProgress())
-        if part.done:
-            continue
-        try:
-            _copy(whole, kind, on_progress)
-            silent = False
-        except (BadKey, WrongAccount) as error:
-            whole.unseen.append(str(error))
-            return
-        except Outage as error:
-            whole.unseen.append(f"{kind}: {error}")
-            if silent:
-                return  # two in a row: the outage is Stripe's, not this kind's
-            silent = True
-        except CannotReadStripe as error:
-            log.warning("%s cannot be read: %s", kind, error)
-            if is_not_there(current().gateway, error, model) and not asked:
-                part.missing, part.done = str(error), True
-                whole.store()
-            else:
-                whole.unseen.append(f"{kind}: {error}")
-    _copy_owned(whole, on_progress, asked=asked)
-
-
-def _copy_owned(whole: Backfill, on_progress: OnProgress, *, asked: bool) -> None:
-    comparisons: dict[str, Comparison] = {}
-
-    def take(kind: str, page: Reply) -> None:
-        if kind not in comparisons:
-            part = whole.parts.setdefault(kind, KindProgress())
-            comparisons[kind] = Comparison(whole.models[kind], report=part.trouble, counts=part.counts)
-        comparisons[kind].page(page)
-
-    def tell(walk: Walk) -> None:
-        whole.store()
-        on_progress(whole.walked(walk))
-
-    owners = whole.owners
-    for walk in owners.unfinished:
-        walk.done = bool(walk.owner in whole.parts and whole.parts[walk.owner].missing)
-    unread = {kind for kind in whole.listed if not whole.parts[kind].done}  # the report says why
-    try:
-        owners.read(take, tell, but=unread)
-    except CannotReadStripe as error:
-        whole.unseen.append(str(error))
-    refused = owners.unseen | (owners.missing if asked else {})
-    whole.unseen.extend(f"{name}: {why}" for name, why in refused.items())
-
-
-def _copy(whole: Backfill, kind: str, on_progress: OnProgress) -> None:
-    model, part = whole.models[kind], whole.parts[kind]
-    comparison = Comparison(model, report=part.trouble, counts=part.counts)
-    for page, cursor in pages_with_cursor(current().gateway, model, whole.since, part.mark):
-        comparison.page(page)
-        part.mark = cursor
-        whole.store()
-        on_progress(whole.step(kind))
-        STOP.here()
-    part.done = True
-    whole.store()
-    on_progress(whole.step(kind))

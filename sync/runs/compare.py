@@ -1,22 +1,23 @@
 """Compares a page of Stripe's list with the documents here: adopts unknown objects, and merges those that differ.
 
-The full comparison and the backfill use it. An object that cannot be stored does not hold up the others.
+It reads and inserts rows as MongoDB stores them. Only a row that needs more than that becomes a document. An object
+that cannot be stored does not hold up the others.
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from pymongo.errors import OperationFailure, PyMongoError
+from pymongo.errors import OperationFailure
 
 from stripe_mongo_sync.models import Status, SyncedDocument
-from stripe_mongo_sync.models.base.facts import Observation
+from stripe_mongo_sync.models.base.facts import Observation, facts_of
+from stripe_mongo_sync.models.base.resource import shortened
 from stripe_mongo_sync.models.event import OTHER_INSTALLATION, EventState
 from stripe_mongo_sync.models.rows import clock
-from stripe_mongo_sync.models.rows.claimable import read_each
 from stripe_mongo_sync.models.rows.content import content
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
@@ -29,9 +30,9 @@ from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.errors import CannotReadStripe, NoOwner
 from stripe_mongo_sync.sync.inbox.inbox import UNSTORABLE, unstorable
 from stripe_mongo_sync.sync.logs import log
-from stripe_mongo_sync.sync.process.stop import STOP, Stopped
+from stripe_mongo_sync.sync.process.isolation import isolated
 from stripe_mongo_sync.sync.runs.back import bring_back
-from stripe_mongo_sync.sync.runs.edited import edits, put_right, tell_log
+from stripe_mongo_sync.sync.runs.edited import edits_of, put_right, tell_log
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import has_id, made_at
 
@@ -67,24 +68,24 @@ class Comparison:
             if has_id(remote):
                 remotes[remote["id"]] = self._whole(remote, page)
             else:
-                self._failed(remote, "this is no object with an id")
+                log.error("%s: an object without an id is listed", self.model.resource.kind)
+                self.counts["failed"] += 1
+                self.report("an object without an id", "this is no object with an id")
         if not (ids := list(remotes)):
             return []
-        documents = self._documents(remotes)
-        unknown = []
-        for id, remote in remotes.items():
-            document = documents.get(id)
-            if document is None or is_new_incarnation(document, remote):
-                unknown.append(remote)
-        self._unknown(unknown, documents, page)  # first, while the page is fresh: an old one costs a GET per object
-        for id, document in documents.items():
-            with self._isolated(remotes[id]):
-                if not is_new_incarnation(document, remotes[id]):
-                    self._known(document, remotes[id], page)
+        rows = self._rows(remotes)
+        unknown = {id: remote for id, remote in remotes.items() if self._is_new(rows.get(id), remote)}
+        self._unknown([*unknown.values()], rows.keys(), page)  # first, while the page is fresh: else it costs GETs
+        for id, row in rows.items():
+            if id not in unknown:
+                with self._isolated(remotes[id]):
+                    self._known(row, remotes[id], page)
         return ids
 
     def _whole(self, remote: Json, page: Reply) -> Json:
         """Return an object with its lists read to their ends, unless it was deleted meanwhile."""
+        if not shortened(remote):
+            return remote
         try:
             return current().gateway.read_on(replace(page, remote=remote)).remote
         except NoOwner:
@@ -92,39 +93,35 @@ class Comparison:
 
     # --- what has a document ---
 
-    def _documents(self, remotes: dict[str, Json]) -> dict[str, SyncedDocument]:
-        """Return the documents of these objects, the current one where there are several.
+    def _rows(self, remotes: dict[str, Json]) -> dict[str, Json]:
+        """Return the rows of these objects, the current one where there are several."""
+        found = self.model.stored_rows().find({"stripe_id": {"$in": list(remotes)}})
+        return {row["stripe_id"]: row for row in sorted(found, key=lambda row: bool(row.get("live")))}
 
-        An object whose document cannot be read is removed and reported: it is neither known nor new.
-        """
-        broken: list[Any] = []
-        where = {"stripe_id": {"$in": list(remotes)}}
-        found = list(read_each(self.model, where, lambda id, error: broken.append(id)))
-        for row in self.model.own_rows().find({"_id": {"$in": broken}}, {"stripe_id": 1}) if broken else ():
-            if (remote := remotes.pop(row["stripe_id"], None)) is not None:
-                self._failed(remote, "its document cannot be read")
-        readable = (document for document in found if document.stripe_id in remotes)
-        return {str(document.stripe_id): document for document in sorted(readable, key=lambda each: bool(each.live))}
+    def _is_new(self, row: Json | None, remote: Json) -> bool:
+        deleted = row is not None and row.get("status") == Status.DELETED
+        return row is None or (deleted and is_new_incarnation(self.model.of_row(row), remote))
 
-    def _known(self, document: SyncedDocument, remote: Json, page: Reply) -> None:
+    def _known(self, row: Json, remote: Json, page: Reply) -> None:
         kind, evidence = self.model.resource.kind, from_page(self.model, remote, page)
-        if fields := edits(document):
+        if fields := edits_of(self.model, row):
             self.counts["drift"] += 1
-            self.on_edit(kind, document.id, fields)
+            self.on_edit(kind, row["_id"], fields)
             if not self.dry:
-                put_right(document, fields, evidence)
+                put_right(self.model.of_row(row), fields, evidence)
             return
-        if document.status == Status.DELETED:
-            self.counts[bring_back(document, dry=self.dry)] += 1
+        if row["status"] == Status.DELETED:
+            self.counts[bring_back(self.model.of_row(row), dry=self.dry)] += 1
             return
-        same = document.is_as(evidence)
+        facts = facts_of(self.model.resource, row, row["updated_at"])
+        same = facts.is_as(evidence)
         self.counts["same" if same else "drift"] += 1
         if not same:
-            log.info("%s %s differs from %s: %s", kind, document.id, remote["id"], drift(document, remote))
-        known = same and document.confirmed_at is not None and document.missing_since is None
+            log.info("%s %s differs from %s: %s", kind, row["_id"], remote["id"], drift(facts.snapshot, remote))
+        known = same and facts.confirmed_at is not None and facts.missing_since is None
         if self.dry or known:
             return
-        merged = merge_observation(self.model, {"_id": document.id}, evidence)
+        merged = merge_observation(self.model, {"_id": row["_id"]}, evidence)
         if merged is not None and merged.live and not merged.is_as(evidence):
             merged = refresh(merged)  # also where the snapshot passes for younger: Stripe's Date may have been wrong
         if merged is not None:
@@ -132,13 +129,14 @@ class Comparison:
 
     # --- what has none ---
 
-    def _unknown(self, remotes: list[Json], documents: dict[str, SyncedDocument], page: Reply) -> None:
+    def _unknown(self, remotes: list[Json], known: Iterable[str], page: Reply) -> None:
         mirrored = self.model.resource.mirrored
         if not (current().settings.adopt or mirrored):  # but for what something here follows
             ids = needed(self.model.resource.kind, remotes)
             remotes = [remote for remote in remotes if remote["id"] in ids]
-        strangers = [remote for remote in remotes if remote["id"] not in documents]
-        orphans = self._orphans_among([remote["id"] for remote in strangers]) if strangers else set()
+        if not remotes:
+            return
+        orphans, doubt = self.model.rivals({remote["id"] for remote in remotes}.difference(known))
         adoptable = []
         for remote in remotes:
             if remote["id"] in orphans:
@@ -149,10 +147,7 @@ class Comparison:
                 adoptable.append(remote)
         if not adoptable:
             return
-        creations, doubt = (
-            self._creations.of(adoptable, page.earliest),
-            next(iter(self.model.in_doubt_documents()), None) is not None,
-        )
+        creations = self._creations.of(adoptable, page.earliest)
         simple = []
         for remote in adoptable:
             with self._isolated(remote):
@@ -168,7 +163,8 @@ class Comparison:
                     self._adopt_or_link(remote, made, page)
                 else:
                     simple.append(from_page(self.model, remote, page))
-        self._adopt(simple, page)
+        if simple:
+            self._adopt(simple, page)
 
     def _may_be_ours(self, remote: Json, maker: IdempotencyKey | None, seen_at: int, doubt: bool) -> bool:
         """Whether a document here may be waiting for this object; without `doubt`, none is in doubt."""
@@ -178,13 +174,7 @@ class Comparison:
             doubt and any(is_candidate(document, remote, seen_at) for document in self.model.in_doubt_documents(remote))
         )
 
-    def _orphans_among(self, ids: list[str]) -> set[str]:
-        owners = self.model.with_orphans(*ids)
-        return {orphan for owner in owners for orphan in (*owner.orphans, *owner.undone)}
-
     def _adopt(self, evidence: list[Observation], page: Reply) -> None:
-        if not evidence:
-            return
         at, left = clock.now(), evidence
         try:
             left = evidence if _is_old(page, at) else self.model.adopt_many(evidence, at)
@@ -229,37 +219,21 @@ class Comparison:
 
     # --- what cannot be kept ---
 
-    @contextmanager
-    def _isolated(self, remote: Any) -> Iterator[None]:
+    def _isolated(self, remote: Json) -> AbstractContextManager[None]:
         """Report an object that cannot be stored, and continue with the others. Raises Stopped between two of them."""
-        with STOP.in_hand():
-            try:
-                yield
-            except (CannotReadStripe, Stopped):
-                raise
-            except (*UNSTORABLE, OperationFailure) as error:
-                if (why := unstorable(error)) is None:
-                    raise
-                self._failed(remote, f"cannot be stored: {why}")
-            except PyMongoError:
-                raise
-            except Exception as error:  # whatever it is, it concerns this object only
-                log.exception("%s cannot be compared", self.model.resource.kind)
-                self._failed(remote, type(error).__name__)  # what it says may quote the object
 
-    def _failed(self, remote: Any, why: str) -> None:
-        id = remote.get("id") if isinstance(remote, dict) else None
-        told = ascii(id)[1:-1] if isinstance(id, str) else "an object without an id"
-        log.error("%s %s: %s", self.model.resource.kind, told, why)
-        self.counts["failed"] += 1
-        self.report(told, why)
+        def failed(error: Exception) -> None:
+            why = unstorable(error)
+            self.report(ascii(remote["id"])[1:-1], f"cannot be stored: {why}" if why else type(error).__name__)
+
+        return isolated(self.counts, f"{self.model.resource.kind} {ascii(remote['id'])[1:-1]}", failed)
 
 
 def _is_old(page: Reply, now: datetime) -> bool:
     return now.timestamp() - page.latest > PAGE_MAX_AGE.total_seconds()
 
 
-def drift(document: SyncedDocument, remote: Json) -> str:
+def drift(snapshot: Mapping[str, Any] | None, remote: Json) -> str:
     """Return the names of the fields that differ, without their values."""
-    stored, remote = content(document.stripe or {}), content(remote)
+    stored, remote = content(dict(snapshot or {})), content(remote)
     return ", ".join(sorted(name for name in {*stored, *remote} if stored.get(name) != remote.get(name)))

@@ -4,7 +4,7 @@ An edited row contradicts itself (`models/base/stripe_fields.py`). A row that do
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
@@ -24,12 +24,22 @@ BY = "full comparison"
 RECENT = 20  # events of one object that are searched for the content that was stored
 
 
-def edits(document: StagedDocument) -> list[str]:
-    """Return the fields that were edited by hand, as far as the row shows; an order is compared with its payment."""
-    row, strays = sure(document.stored), orders.strays(document) if isinstance(document, Order) else []
-    if isinstance(document, Order) and document.review is not None:  # of what cannot be restored an operator knows
+def edits(document: StagedDocument, strays: list[str] | None = None) -> list[str]:
+    """Return the fields that were edited by hand, as far as the row shows; an order is compared with its payment.
+
+    `strays` are the fields that contradict the payment, if they are known.
+    """
+    if not isinstance(document, Order):
+        return edits_of(type(document), sure(document.stored))
+    strays = orders.strays([document])[document.id] if strays is None else strays
+    if document.review is not None:  # of what cannot be restored an operator knows
         return strays
-    return sorted({*type(document).edited(row), *mistyped(row), *strays})
+    return sorted({*edits_of(Order, sure(document.stored)), *strays})
+
+
+def edits_of(model: type[StagedDocument], row: Mapping[str, Any]) -> list[str]:
+    """Return what the row alone shows."""
+    return sorted({*model.edited(row), *mistyped(row)})
 
 
 def tell_log(kind: str, id: Any, fields: list[str]) -> None:

@@ -1,12 +1,15 @@
-"""The full comparison: lists every object at Stripe, compares it with its document, and reads those that are missing.
+"""The full comparison: the walk through Stripe's lists, and then the documents that no list showed.
 
-Absence from a list proves nothing, so a missing object is read by its id.
+Absence from a list proves nothing, so a missing object is read by its id. Each document is also compared with itself.
 """
 
-from collections import defaultdict
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from functools import partial
+from itertools import islice
 from typing import Any
 
 from stripe_mongo_sync.models import (
@@ -20,28 +23,34 @@ from stripe_mongo_sync.models import (
 )
 from stripe_mongo_sync.models.base.stripe_fields import AWAKE, MISNAMED
 from stripe_mongo_sync.models.owned import UNLISTED, in_no_list, owned_kinds
+from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each
 from stripe_mongo_sync.models.rows.tally import having
-from stripe_mongo_sync.models.state import OWNERS, State
+from stripe_mongo_sync.models.state import COMPARISON, OWNERS, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.resolve import Run, look_at_absent
-from stripe_mongo_sync.sync.errors import CannotReadStripe, MissingPermission, ReadRefused
+from stripe_mongo_sync.sync.errors import MissingPermission, ReadRefused
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.isolation import counted, isolated
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.runs.compare import Comparison
 from stripe_mongo_sync.sync.runs.edited import edits, put_right, tell_log
-from stripe_mongo_sync.sync.runs.owners import Owners
+from stripe_mongo_sync.sync.runs.owners import Owners, OwnerWalk
+from stripe_mongo_sync.sync.runs.progress import OnProgress, no_progress
+from stripe_mongo_sync.sync.runs.seen import Seen
 from stripe_mongo_sync.sync.runs.sound import mend, suspects, unsound
-from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.listing import is_not_there, list_pages
+from stripe_mongo_sync.sync.runs.walk import Walk
+from stripe_mongo_sync.sync.shop import orders
 
 COUNTED = ("adopt", "back", "drift", "failed")  # the counts of a comparison that a report shows
+RESUMED = timedelta(days=1)  # a comparison that began longer ago is begun again
 
 SHOWN = 10  # documents that were edited by hand in a report; all are logged
+PAGE = 1000  # documents whose ids are in memory
+OWNERS_AT_ONCE = 250  # whose missing objects are searched together
 LIVE = {"live": True}
-UNLEASED = {"lease": None}  # orders that no worker is following now
+ORDERS = 100  # that are compared with their payments together
 
 Model = type[SyncedDocument]
 
@@ -54,45 +63,155 @@ class Coverage:
     not_compared: dict[str, str] = field(default_factory=dict)  # what no list shows, and what is left to the next run
 
 
-def compare_everything(
-    run: Run, left_out: dict[str, str], coverage: Coverage, *, absent: bool, owner_reads: int = OWNER_READS
-) -> None:
-    """Compare every kind except those in `left_out`, and add to that each kind that may not be read.
+@dataclass(kw_only=True)
+class FullComparison(Walk):
+    """The walk, and after each list the documents that it did not show. A dry one saves nothing."""
 
-    Raises CannotReadStripe.
-    With `absent`, compare also the kinds that have no document yet. Not every account has them (issuing, treasury, …),
-    so a refused list of such a kind is no failure. Lists that need an owner are compared with `owner_reads` GETs; the
-    next comparison continues there.
+    run: Run
+    wanted: set[str]  # kinds whose owners are read
+
+    def __post_init__(self) -> None:
+        self.begun = having(self.models.values(), AWAKE)
+        self._of_clocks = _customers_of_clocks()
+        self._seen = Seen(COMPARISON)
+
+    def comparison(self, kind: str) -> Comparison:
+        """Return the comparison, which also notes what was edited by hand."""
+        on_edit, counts = partial(_record_edit, self.run), self.parts[kind].counts
+        return Comparison(self.models[kind], dry=self.run.dry, on_edit=on_edit, counts=counts)
+
+    def saw(self, kind: str, ids: list[str]) -> None:
+        """Note the ids on a page."""
+        self._seen.add(f"{kind} {id}" for id in ids)
+
+    def end(self, kind: str) -> None:
+        """Read the objects that the list should have shown."""
+        model, part = self.models[kind], self.parts[kind]
+        part.unlisted = 0
+        for document in self._missing(model, AWAKE) if model in self.begun else ():
+            if _edited(document, self.run) or document.status != Status.ACTIVE:
+                continue
+            remote = document.stripe or {}
+            if remote.get("test_clock") or remote.get("customer") in self._of_clocks:
+                continue
+            if model.resource.leaves_out(remote):
+                part.unlisted += 1
+            elif not _look_at(document, self.run):
+                return
+
+    def skips(self, owner: str) -> bool:
+        """Whether the owners of this kind are not walked through: this account does not have them, or we do not."""
+        return owner not in self.wanted or super().skips(owner)
+
+    def walked(self, walk: OwnerWalk) -> None:
+        """Report it. The place is saved when the missing objects of these owners are looked at."""
+        self.on_progress(self.step_of(walk))
+        if walk.asked % OWNERS_AT_ONCE == 0:
+            self.look_at_owned()
+            self.store()
+
+    def look_at_owned(self) -> None:
+        """Read the objects that the lists of these owners should have shown."""
+        for owned, asked in self.owners.asked.items():
+            theirs = {"status": Status.ACTIVE, f"stripe.{owned.named}": {"$in": [*asked]}}
+            for kind in self.wanted.intersection(owned.kinds) if asked else ():
+                if not all(_look_at(document, self.run) for document in self._missing(self.models[kind], theirs)):
+                    break
+            asked.clear()
+
+    def _missing(self, model: Model, where: dict[str, Any]) -> Iterator[SyncedDocument]:
+        """Yield the documents that `where` selects and no list showed. Only a page of ids is in memory."""
+        kind, rows, after = model.resource.kind, model.own_rows(), dict[str, Any]()
+        while page := list(rows.find({**where, **after}, {"stripe_id": 1}).sort("_id").limit(PAGE)):
+            STOP.here()
+            after = {"_id": {"$gt": page[-1]["_id"]}}
+            if missing := [row["_id"] for row in page if f"{kind} {row.get('stripe_id')}" not in self._seen]:
+                yield from read_each(model, {"_id": {"$in": missing}}, counted(self.run.counts, kind))
+
+    # --- its progress ---
+
+    def store(self) -> None:
+        """Save the progress, and what was seen."""
+        if not self.run.dry:
+            self._seen.keep()
+            super().store()
+
+    def resume(self, within: timedelta) -> None:
+        """Continue a comparison that was killed, and in any case the walks through owners."""
+        saved, older = State.read(COMPARISON), State.read(OWNERS)
+        if self.run.dry or not saved or not saved["parts"]:
+            self.owners.recall((saved or {}).get("owners", (older or {}).get("walks", ())))
+            return
+        super().resume(within)
+        if self.resumed:
+            self._seen.recall()
+        else:
+            State.clear_below(COMPARISON)
+
+    def forget(self) -> None:
+        """Clear the progress of a comparison that is over, except for its walks through owners."""
+        if self.run.dry:
+            return
+        self.parts = {}
+        State.clear_below(COMPARISON)
+        State.clear(OWNERS)
+        if self.owners.unfinished:
+            super().store()
+        else:
+            State.clear(COMPARISON)
+
+    @property
+    def not_compared(self) -> dict[str, str]:
+        """What no list shows, and the owners that are left to the next run."""
+        parts = [(kind, part.unlisted) for kind, part in self.parts.items() if part.unlisted]
+        told = {kind: f"{in_no_list(kind)}, and {unlisted:,} may be such" for kind, unlisted in parts}
+        told |= {f"of each {walk.owner}": str(walk) for walk in self.owners.unfinished}
+        for kind in owned_kinds() & self.wanted:
+            model = self.models[kind]
+            if model.resource.unlisted and model.objects(status=Status.ACTIVE, customer=None).first():
+                told[kind] = in_no_list(kind)
+        alive = having([self.models[kind] for kind in UNLISTED.keys() & self.models.keys()], LIVE)
+        return told | {model.resource.kind: in_no_list(model.resource.kind) for model in alive}
+
+
+def compare_everything(
+    run: Run,
+    left_out: dict[str, str],
+    coverage: Coverage,
+    *,
+    absent: bool,
+    owner_reads: int = OWNER_READS,
+    on_progress: OnProgress = no_progress,
+) -> bool:
+    """Compare every kind except those in `left_out`, and add to that what may not be read.
+
+    Return whether Stripe answered throughout. With `absent`, compare also the kinds that have no document yet. Not
+    every account has them (issuing, treasury, …), so a refused list of such a kind is no failure. Lists that need an
+    owner are compared with `owner_reads` GETs; the next comparison continues there.
     """
-    models = {
-        kind: model for kind, model in synced_kinds(None if absent else present_kinds()).items() if kind not in left_out
-    }
-    of_clocks, begun = _customers_of_clocks(), having(present_kinds().values(), AWAKE)
-    refused: dict[str, CannotReadStripe] = {}
-    for kind, model in models.items():
-        if not model.resource.listable:
-            continue
-        try:
-            seen = _compare_list(model, run)
-            if model in begun and (unlisted := _missing(model, seen, run, of_clocks)):
-                coverage.not_compared[kind] = f"{in_no_list(kind)}, and {unlisted:,} may be such"
-        except (MissingPermission, ReadRefused) as error:
-            refused[kind] = error
-    alive = having(present_kinds().values(), LIVE)
-    for kind, why in refused.items():
-        is_missing = is_not_there(current().gateway, why, models[kind], alive=alive)
-        (coverage.not_available if is_missing else left_out)[kind] = str(why)
-    wanted = {kind for kind, model in models.items() if absent or model in alive}
-    _compare_owned(run, left_out, coverage, models, owner_reads, wanted)
-    alive = having(present_kinds().values(), LIVE)
-    for kind in UNLISTED.keys() & models.keys():
-        if models[kind] in alive:
-            coverage.not_compared[kind] = in_no_list(kind)
-    for model in models.values():
-        if model in begun and not model.resource.listable:
-            _put_right(model, AWAKE, run, left_out)
-    if Order in begun:
-        _put_right(Order, {**AWAKE, **UNLEASED}, run, left_out)
+    known = synced_kinds(None if absent else present_kinds())
+    models = {kind: model for kind, model in known.items() if kind not in left_out}
+    wanted = {model.resource.kind for model in (models.values() if absent else having(models.values(), LIVE))}
+    owners, began_at = Owners(wanted, reads=owner_reads), int(clock.now().timestamp())
+    whole = FullComparison(
+        COMPARISON, models, None, began_at, 0, owners, run=run, wanted=wanted, on_progress=on_progress
+    )
+    whole.resume(RESUMED)
+    try:
+        if answered := whole.go():
+            whole.look_at_owned()
+    finally:
+        run.counts.update({name: n for name, n in whole.counts.items() if name in COUNTED})
+    left_out.update({why: why for why in whole.unseen})
+    coverage.not_available.update(whole.not_available)
+    coverage.not_compared.update(whole.not_compared)
+    if answered:
+        for model in whole.begun:
+            if not model.resource.listable:
+                _put_right(model, AWAKE, run, left_out)
+        _put_right_orders(run)
+        whole.forget()
+    return answered
 
 
 def restore_rows(run: Run, left_out: dict[str, str]) -> None:
@@ -110,38 +229,6 @@ def restore_rows(run: Run, left_out: dict[str, str]) -> None:
         _put_right(model, MISNAMED, run, left_out)
 
 
-def _compare_list(model: Model, run: Run) -> set[int]:
-    """Compare the objects that Stripe lists; return a hash of each one's id."""
-    seen: set[int] = set()  # a million hashes take some 60 MB, and the ids three times as much
-    comparison = Comparison(model, dry=run.dry, on_edit=partial(_record_edit, run))
-    for page in list_pages(current().gateway, model):
-        seen.update(map(hash, comparison.page(page)))
-        STOP.here()
-    _count(comparison, run)
-    return seen
-
-
-def _count(comparison: Comparison, run: Run) -> None:
-    run.counts.update({name: n for name, n in comparison.counts.items() if name in COUNTED})
-
-
-def _missing(model: Model, seen: set[int], run: Run, of_clocks: Collection[str] = ()) -> int:
-    """Read the objects that the list should have shown; return the number of documents that no list may show."""
-    resource, unlisted = model.resource, 0
-    for document in read_each(model, AWAKE, counted(run.counts, resource.kind)):
-        STOP.here()
-        if hash(document.stripe_id) in seen or _edited(document, run) or document.status != Status.ACTIVE:
-            continue
-        remote = document.stripe or {}
-        if remote.get("test_clock") or remote.get("customer") in of_clocks:
-            continue
-        if resource.leaves_out(remote):
-            unlisted += 1
-        elif not _look_at(document, run):
-            break
-    return unlisted
-
-
 def _put_right(model: type[StagedDocument], where: dict[str, Any], run: Run, left_out: dict[str, str]) -> None:
     """Restore the documents that match `where` and were edited by hand."""
     kind = model.resource.kind
@@ -155,21 +242,28 @@ def _put_right(model: type[StagedDocument], where: dict[str, Any], run: Run, lef
         left_out[kind] = str(error)
 
 
-def _edited(document: StagedDocument, run: Run) -> bool:
+def _put_right_orders(run: Run) -> None:
+    """Restore the orders that were edited by hand, except those that a worker is following now."""
+    found = read_each(Order, {**AWAKE, "lease": None}, counted(run.counts, Order.resource.kind))
+    while page := list(islice(found, ORDERS)):
+        STOP.here()
+        strays: dict[Any, list[str]] = {}
+        with isolated(Counter(), "a page of orders"):  # then each is compared alone
+            strays = orders.strays(page)
+        for order in page:
+            _edited(order, run, strays.get(order.id))
+
+
+def _edited(document: StagedDocument, run: Run, strays: list[str] | None = None) -> bool:
     """Return whether a document was edited by hand; if so, restore it. Raises CannotReadStripe."""
-    about = f"{document.resource.kind} {document.id}"
-    with isolated(run.counts, about):
-        if not (fields := edits(document)):
+    with _alone(document, run):
+        if not (fields := edits(document, strays)):
             return False
         if hash(document.id) not in run.known_edits:
             run.counts["drift"] += 1
             _record_edit(run, document.resource.kind, document.id, fields)
         if not run.dry:
-            try:
-                put_right(document, fields)
-            except ReadRefused as error:
-                log.warning("%s cannot be read: %s", about, error)
-                run.counts["failed"] += 1
+            put_right(document, fields)
     return True
 
 
@@ -183,59 +277,21 @@ def _record_edit(run: Run, kind: str, id: Any, fields: list[str]) -> None:
 
 def _look_at(document: SyncedDocument, run: Run) -> bool:
     """Read the object of a document that a list does not show; return whether to continue."""
-    about = f"{document.resource.kind} {document.id}"
-    with isolated(run.counts, about):
-        try:
-            return look_at_absent(document, run)
-        except ReadRefused as error:  # it concerns this object only
-            log.warning("%s cannot be read: %s", about, error)
-            run.counts["failed"] += 1
+    with _alone(document, run):
+        return look_at_absent(document, run)
     return True
 
 
-# --- lists of one owner at a time ---
-
-
-def _compare_owned(
-    run: Run, left_out: dict[str, str], coverage: Coverage, models: dict[str, Model], reads: int, wanted: set[str]
-) -> None:
-    owners = Owners(wanted, reads=reads)
-    owners.recall((State.read(OWNERS) or {}).get("walks", ()))
-    for walk in owners.unfinished:
-        walk.done = walk.owner not in wanted or walk.owner in coverage.not_available
-    comparisons: dict[str, Comparison] = {}
-    seen: dict[str, set[int]] = defaultdict(set)
-
-    def take(kind: str, page: Reply) -> None:
-        new = Comparison(models[kind], dry=run.dry, on_edit=partial(_record_edit, run))
-        comparison = comparisons.setdefault(kind, new)
-        seen[kind].update(map(hash, comparison.page(page)))
-
-    owners.read(take, but=left_out)
-    for comparison in comparisons.values():
-        _count(comparison, run)
-    for owned, asked in owners.asked.items():
-        for kind in wanted.intersection(owned.kinds):
-            theirs = {"status": Status.ACTIVE, f"stripe.{owned.named}": {"$in": [*asked]}}
-            if not _look_at_missing(models[kind], theirs, seen[kind], run):
-                break
-    left_out.update({name: f"{name}: {why}" for name, why in owners.unseen.items()})
-    coverage.not_available.update(owners.missing)
-    coverage.not_compared.update({f"of each {walk.owner}": str(walk) for walk in owners.unfinished})
-    for kind in owned_kinds() & wanted:
-        if models[kind].resource.unlisted and models[kind].objects(status=Status.ACTIVE, customer=None).first():
-            coverage.not_compared[kind] = in_no_list(kind)
-    if run.dry:
-        return
-    if owners.unfinished:
-        State.write(OWNERS, {"walks": owners.as_json()})
-    else:
-        State.clear(OWNERS)
-
-
-def _look_at_missing(model: Model, theirs: dict[str, Any], seen: set[int], run: Run) -> bool:
-    documents = read_each(model, theirs, counted(run.counts, model.resource.kind))
-    return all(_look_at(document, run) for document in documents if hash(document.stripe_id) not in seen)
+@contextmanager
+def _alone(document: StagedDocument, run: Run) -> Iterator[None]:
+    """Count what concerns this document only, also when Stripe refuses to show its object."""
+    about = f"{document.resource.kind} {document.id}"
+    with isolated(run.counts, about):
+        try:
+            yield
+        except ReadRefused as error:
+            log.warning("%s cannot be read: %s", about, error)
+            run.counts["failed"] += 1
 
 
 def _customers_of_clocks() -> set[str]:

@@ -28,7 +28,7 @@ Take = Callable[[str, Reply], None]  # what is done with the objects of one kind
 
 
 @dataclass
-class Walk:
+class OwnerWalk:
     """The progress through the owners of one kind, over several runs."""
 
     owner: str
@@ -37,7 +37,7 @@ class Walk:
     done: bool = False
 
     @classmethod
-    def recalled(cls, told: Json) -> "Walk":
+    def recalled(cls, told: Json) -> "OwnerWalk":
         """Return the walk that `asdict` saved as a dictionary."""
         return cls(**{**told, "mark": told["mark"] and ListCursor(**told["mark"])})
 
@@ -53,7 +53,7 @@ class Owners:
     wanted: set[str]  # the kinds to read
     since: int | None = None
     reads: int = OWNER_READS
-    walks: dict[str, Walk] = field(default_factory=dict)
+    walks: dict[str, OwnerWalk] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)  # by list: why this account does not have it
     unseen: dict[str, str] = field(default_factory=dict)  # by list: why it could not be read
     asked: dict[Owned, set[str]] = field(default_factory=dict)  # the owners whose list was completely read in this run
@@ -61,10 +61,10 @@ class Owners:
     def __post_init__(self) -> None:
         for owner in OWNERS:
             if self._lists(owner) and not (owner == CLOCK and current().settings.livemode):
-                self.walks.setdefault(owner, Walk(owner))
+                self.walks.setdefault(owner, OwnerWalk(owner))
 
     @property
-    def unfinished(self) -> list[Walk]:
+    def unfinished(self) -> list[OwnerWalk]:
         """The walks that the next run continues."""
         return [walk for walk in self.walks.values() if not walk.done]
 
@@ -76,10 +76,10 @@ class Owners:
         """Continue the saved walks."""
         for each in told:
             if each["owner"] in self.walks:
-                self.walks[each["owner"]] = Walk.recalled(each)
+                self.walks[each["owner"]] = OwnerWalk.recalled(each)
 
     def read(
-        self, take: Take, on_walk: Callable[[Walk], None] = lambda walk: None, *, but: Collection[str] = ()
+        self, take: Take, on_walk: Callable[[OwnerWalk], None] = lambda walk: None, *, but: Collection[str] = ()
     ) -> None:
         """Read the lists of owners while there are reads left: `take` gets each page, and `on_walk` the progress.
 
@@ -90,7 +90,7 @@ class Owners:
             if walk.owner not in but:
                 self._go_on(walk, on_walk)
 
-    def _go_on(self, walk: Walk, on_walk: Callable[[Walk], None]) -> None:
+    def _go_on(self, walk: OwnerWalk, on_walk: Callable[[OwnerWalk], None]) -> None:
         model = synced_kinds()[walk.owner]
         try:
             for page in list_pages(current().gateway, model, None, walk.mark) if self.reads > 0 else ():
@@ -106,7 +106,7 @@ class Owners:
         except (MissingPermission, ReadRefused) as error:
             walk.done = self._refused(f"what each {walk.owner} has", error, walk.owner)
 
-    def _nothing_to_ask(self, walk: Walk) -> bool:
+    def _nothing_to_ask(self, walk: OwnerWalk) -> bool:
         """Whether none of these lists can be read. If the account does not have them, the walk is done."""
         names = {_name(owned) for owned in self._lists(walk.owner)}
         walk.done = names <= self.missing.keys()

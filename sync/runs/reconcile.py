@@ -158,7 +158,10 @@ def _run(report: Report, run: ReportedRun, owner_reads: int) -> None:
         report_progress(page, now, begin, run)
     left_out |= resolve_overdue(run)
     if report.full:
-        compare_everything(run, left_out, report.coverage, absent=asked, owner_reads=owner_reads)
+        whole = compare_everything(
+            run, left_out, report.coverage, absent=asked, owner_reads=owner_reads, on_progress=run.on_progress
+        )
+        kept = whole and kept
     report.unseen.extend(left_out.values())
     if run.dry:
         return
@@ -235,7 +238,7 @@ def _resolve_claimed(claimed: StagedDocument, run: Run) -> str | None:
     rows = claimed.own_rows()
     try:
         about = f"{claimed.resource.kind} {claimed.id}"
-        with isolated(run.counts, about, lambda: set_aside(rows, claimed.id, wait)):
+        with isolated(run.counts, about, lambda error: set_aside(rows, claimed.id, wait)):
             resolve(claimed, run, claimed.claimed_at)
     except CannotReadStripe as error:
         claimed.reschedule(wait)

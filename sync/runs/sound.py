@@ -129,15 +129,21 @@ def _broken(table: list[Rule]) -> Json:
     return {"$and": [OURS, {"$or": [rule.broken for rule in table]}]}
 
 
+EXPECTED = {
+    name: type
+    for name, field in SyncedDocument._fields.items()
+    if name not in ELSEWHERE
+    for kind, type in TYPES.items()
+    if isinstance(field, kind)
+}
+
+
 def mistyped(row: Mapping[str, Any]) -> dict[str, Any]:
     """Return what the engine's fields of a stored row should be that have a type which no write of ours gives them."""
     return {
         name: _typed(row, name)
-        for name, field in SyncedDocument._fields.items()
-        if name not in ELSEWHERE
-        and (expected := next((known for kind, known in TYPES.items() if isinstance(field, kind)), None))
-        and not isinstance(value := row.get(name), expected)
-        and (value is not None or name in NEVER_NULL)
+        for name, type in EXPECTED.items()
+        if not isinstance(value := row.get(name), type) and (value is not None or name in NEVER_NULL)
     }
 
 

@@ -3,6 +3,7 @@
 Stripe takes the money away when a dispute opens and gives it back when it is won (docs.stripe.com/disputes).
 """
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,14 +44,14 @@ class Dispute:
     currency: str
 
 
-def disputes_of(payment_intent: str) -> list[Dispute]:
-    """Return the disputes about a payment intent, except those that take no money."""
-    found = kinds()["dispute"].objects(__raw__={"stripe.payment_intent": {"$eq": payment_intent}})  # gone or not
-    shown = [remote for document in found if (remote := document.stripe) is not None]
-    disputes = [
-        Dispute(remote["id"], outcome, remote.get("amount") or 0, remote.get("currency") or "")
-        for remote in shown
-        if (outcome := OUTCOMES.get(str(remote.get("status")), Outcome.OPEN))
-        is not None  # an unknown status: an operator checks
-    ]
-    return sorted(disputes, key=lambda dispute: dispute.id)
+def disputes_of(payment_intents: Collection[str]) -> dict[str, list[Dispute]]:
+    """Return the disputes about each of these payment intents, except those that take no money."""
+    told: dict[str, list[Dispute]] = {}
+    named = {"stripe.payment_intent": {"$in": [*payment_intents]}}
+    for document in kinds()["dispute"].objects(__raw__=named) if payment_intents else ():  # gone or not
+        remote = document.stripe or {}
+        # An unknown status: an operator checks.
+        if (outcome := OUTCOMES.get(str(remote.get("status")), Outcome.OPEN)) is not None:
+            dispute = Dispute(remote["id"], outcome, remote.get("amount") or 0, remote.get("currency") or "")
+            told.setdefault(remote["payment_intent"], []).append(dispute)
+    return {intent: sorted(disputes, key=lambda dispute: dispute.id) for intent, disputes in told.items()}

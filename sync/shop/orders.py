@@ -6,7 +6,8 @@ state of the order is derived from its payment, the refunds and the disputes (`s
 again whenever one of them changes. Every such change causes an event at Stripe, so no crash can lose it.
 """
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -24,13 +25,14 @@ from stripe_mongo_sync.sync.engine.push import finish_operation, push
 from stripe_mongo_sync.sync.engine.resolve import Run, of_clone, resolve
 from stripe_mongo_sync.sync.errors import InProgress, NotFound, Refused, Unavailable
 from stripe_mongo_sync.sync.logs import log
-from stripe_mongo_sync.sync.shop.disputes import disputes_of
+from stripe_mongo_sync.sync.shop.disputes import Dispute, disputes_of
 from stripe_mongo_sync.sync.shop.pricing import PAYMENTS
 from stripe_mongo_sync.sync.shop.standing import OVER, derive_state, news_of
 
 ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}
 BY_PATH = {model.resource.path: model for model in PAYMENTS.values()}
 AGAIN = timedelta(minutes=2)  # between two reads of a payment that is itself pending
+Happened = tuple[SyncedDocument | None, int, list[Dispute]]  # its intent, what was refunded, the disputes
 RETURNED = ("succeeded", "pending", "requires_action")  # a refund that failed or was canceled gives nothing back
 
 
@@ -159,7 +161,7 @@ def recompute(order: Order) -> Order:
         order = order.fetch_latest()
 
 
-def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
+def _changes(order: Order, payment: SyncedDocument, known: Happened | None = None) -> dict[str, Any]:
     """Return the fields of an order as they should be."""
     error = payment.error and {
         **{name: payment.error[name] for name in ("type", "code", "decline_code", "message")},
@@ -175,7 +177,7 @@ def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
     if payment.status != Status.ACTIVE:
         given_up = {"status": Status.ROLLED_BACK, "settled_at": clock.from_now(), "review": None}
         return {**ended, **given_up, "payment_status": PaymentStatus.FAILED, "error": error}
-    state = _state(order, payment)
+    state = derive_state(order, payment, *(known or _happened([payment])[payment.id]))
     if order.operation is not None and order.operation.verb == "cancel" and state["payment_status"] not in OVER:
         ended = {}  # the process that cancels it stores the outcome
     linked: dict[str, Any] = {} if order.status == Status.ACTIVE else {"status": Status.ACTIVE, "settled_at": None}
@@ -185,24 +187,45 @@ def _changes(order: Order, payment: SyncedDocument) -> dict[str, Any]:
     return {**ended, **linked, **state, "payment": way, "error": error}
 
 
-def _state(order: Order, payment: SyncedDocument) -> dict[str, Any]:
-    """Return the fields of an order that follow from its payment and all that happened to that."""
-    id = payment.payment_intent if isinstance(payment, CheckoutSession) else payment.stripe_id
-    if id is None:
-        return derive_state(order, payment, None, 0, [])
-    intent = PaymentIntent.by_stripe_id(id) if isinstance(payment, CheckoutSession) else payment
-    refunds = Refund.objects(payment_intent=id, stripe_status__in=RETURNED)  # gone or not: it was made
-    return derive_state(order, payment, intent, sum(refund.amount or 0 for refund in refunds), disputes_of(id))
+def _happened(payments: Collection[SyncedDocument]) -> dict[ObjectId, Happened]:
+    """Return what happened to each of these payments, by its id: three queries for all of them."""
+    intents = {
+        payment.id: payment.payment_intent if isinstance(payment, CheckoutSession) else payment.stripe_id
+        for payment in payments
+    }
+    ids = [id for id in intents.values() if id]
+    if not ids:
+        return dict.fromkeys(intents, (None, 0, []))
+    known: dict[Any, SyncedDocument] = {payment.stripe_id: payment for payment in payments}
+    found = PaymentIntent.objects(stripe_id__in=[id for id in ids if id not in known]).order_by("live", "created_at")
+    known |= {intent.stripe_id: intent for intent in found}  # the live one, else the newest
+    refunded, disputes = Counter[str](), disputes_of(ids)
+    for refund in Refund.objects(payment_intent__in=ids, stripe_status__in=RETURNED):  # gone or not: it was made
+        refunded[refund.payment_intent] += refund.amount or 0
+    return {
+        payment: (known.get(id), refunded[id], disputes.get(id, [])) if id else (None, 0, [])
+        for payment, id in intents.items()
+    }
 
 
-def strays(order: Order) -> list[str]:
-    """Return the fields of an order that contradict its payment and its refunds."""
-    payment = _payment(order)
+def strays(orders: Collection[Order]) -> dict[ObjectId, list[str]]:
+    """Return the fields of each of these orders that contradict its payment, its refunds and its disputes.
+
+    Their number changes nothing in the number of queries.
+    """
+    ids = [order.payment_id for order in orders]
+    found = [payment for model in PAYMENTS.values() for payment in model.objects(id__in=ids)]
+    payments: dict[ObjectId, SyncedDocument] = {payment.id: payment for payment in found}
+    happened = _happened([payment for payment in found if payment.status == Status.ACTIVE])
+    return {order.id: _strays(order, payments.get(order.payment_id), happened) for order in orders}
+
+
+def _strays(order: Order, payment: SyncedDocument | None, happened: Mapping[ObjectId, Happened]) -> list[str]:
     if payment is None and order.status == Status.ACTIVE and order.review is None:
         return ["payment_id"]
     if payment is None or payment.status != Status.ACTIVE:
         return []
-    return _differing(order, _changes(order, payment))
+    return _differing(order, _changes(order, payment, happened[payment.id]))
 
 
 def _differing(order: Order, changes: dict[str, Any]) -> list[str]:

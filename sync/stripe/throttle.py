@@ -3,6 +3,7 @@
 It limits reads and writes alike. Only reconcile and backfill are throttled, never API requests or webhooks.
 """
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -48,6 +49,7 @@ class Throttle:
     _gap: float = field(default=0.0, init=False)
     _next: float = field(default=0.0, init=False)
     _failures: int = field(default=0, init=False)  # consecutive failed requests
+    _line: threading.Lock = field(default_factory=threading.Lock, init=False)
     _silent_since: float | None = field(default=None, init=False)  # when the first of these began
 
     @contextmanager
@@ -91,13 +93,14 @@ class Throttle:
         log.warning("%s; next request in %.0f s", answer.reason, wait)
 
     def _turn(self) -> float:
-        now = self.clock()
-        if now < self._next:
-            self.pause(self._next - now)
+        with self._line:  # a page is read ahead in a thread, which takes turns with the others of the run
             now = self.clock()
-        self.requests += 1
-        self._next = max(now, self._next) + max(self._gap, 1 / self.rate)
-        return now
+            if now < self._next:
+                self.pause(self._next - now)
+                now = self.clock()
+            self.requests += 1
+            self._next = max(now, self._next) + max(self._gap, 1 / self.rate)
+            return now
 
 
 def _spoken(seconds: float) -> str:

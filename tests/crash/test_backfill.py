@@ -4,8 +4,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Status
-from stripe_mongo_sync.sync.runs.backfill import backfill
-from stripe_mongo_sync.sync.runs.backfill_report import Backfill
+from stripe_mongo_sync.sync.runs.backfill import Backfill, backfill
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support.in_sync import assert_in_sync
 from tests.support.lives import Lives

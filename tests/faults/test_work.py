@@ -9,8 +9,7 @@ from pymongo.errors import PyMongoError
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, DeliveryState
 from stripe_mongo_sync.sync.notices.deliver import deliver
-from stripe_mongo_sync.sync.runs.backfill import backfill
-from stripe_mongo_sync.sync.runs.backfill_report import Backfill
+from stripe_mongo_sync.sync.runs.backfill import Backfill, backfill
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.faults.calls import Call, Told
 from tests.support import samples

@@ -8,8 +8,7 @@ import pytest
 
 from stripe_mongo_sync.models import Customer, Invoice, PaymentMethod, Price, State, Subscription, SyncedDocument, kinds
 from stripe_mongo_sync.models.owned import CLOCK, OWNED, OWNERS, Owned
-from stripe_mongo_sync.models.state import CHECKPOINT
-from stripe_mongo_sync.models.state import OWNERS as PLACE
+from stripe_mongo_sync.models.state import CHECKPOINT, COMPARISON
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.runs.progress import ProgressStep
 from stripe_mongo_sync.sync.stripe.answers import api_version
@@ -150,9 +149,9 @@ def test_a_full_comparison_asks_a_share_of_the_owners_in_each_run_and_names_the_
         if not told["not_compared"]:
             break
         assert all("the next run continues" in why for why in told["not_compared"].values())
-        assert State.read(PLACE) is not None
+        assert State.read(COMPARISON) is not None
     assert seen == {*made}
-    assert State.read(PLACE) is None, "the next one begins anew"
+    assert State.read(COMPARISON) is None, "the next one begins anew"
     assert_in_sync(world)
 
 
