@@ -9,7 +9,6 @@ from typing import Any
 from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.base.resource import Resource, Undo
-from stripe_mongo_sync.models.rows.content import digest
 from stripe_mongo_sync.sync.engine.observations import FOREVER
 from stripe_mongo_sync.sync.stripe.answers import Answer, Refusal, Reply, Unknown
 
@@ -88,21 +87,21 @@ class Event:
 
 
 UNCOUNTED = ("version", "applies_to")  # no content: the model's own count of changes, and what is shown on request only
-DIGESTS: dict[tuple[Any, ...], str] = {}  # of contents: a few thousand are shown millions of times
+
+
+def digest(remote: dict[str, Any]) -> str:
+    """Return what is equal for equal contents, like the engine's digest, at a tenth of its time."""
+    return str([value for name, value in remote.items() if name not in UNCOUNTED])
 
 
 def observation(
     source: str, remote: dict[str, Any] | None, stripe_id: str, earliest: int, latest: int, **more: Any
 ) -> Observation:
-    """Return an observation, the digest of whose content is known."""
+    """Return an observation that knows its digest."""
     fields = {} if remote is None or "name" not in remote else {"name": remote["name"]}
     seen = Observation(source, stripe_id, remote, fields, earliest, latest, **more)
     if remote is not None and not seen.deleted:
-        place = tuple(value for name, value in remote.items() if name not in UNCOUNTED)
-        found = DIGESTS.get(place)
-        if found is None:
-            found = DIGESTS[place] = digest({name: value for name, value in remote.items() if name not in UNCOUNTED})
-        seen.__dict__["digest"] = found
+        seen.__dict__["digest"] = digest(remote)
     return seen
 
 
