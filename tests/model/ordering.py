@@ -3,7 +3,8 @@
 One object changes a few times, several times within a second, perhaps back to what it was, and may be deleted. Its
 events come in any order and again and again; the reply to the POST that made it, or changed it, comes late, or
 replayed; a page of Stripe's list shows it; two processes look again at the same time. Once everything was delivered and
-nobody is looking, the document must say what Stripe says.
+nobody is looking, the document must say what Stripe says. A person who is erased meanwhile stays erased: the document
+then says the part that may be kept. What no GET reads must end as the same in every order of its events.
 
 The rule is the engine's own `merge`. A look is due (by the lease) and not done on the spot: whoever merges does it, and
 reconcile if that one dies.
@@ -18,6 +19,8 @@ from typing import NamedTuple
 from stripe_mongo_sync.models.base.decision import merge
 from stripe_mongo_sync.models.base.facts import Facts, Observation
 from stripe_mongo_sync.models.rows.clock import LEASE
+from stripe_mongo_sync.models.rows.content import digest
+from stripe_mongo_sync.models.rows.scrub import scrub
 from tests.model.explore import quick
 
 GONE = "gone"
@@ -30,11 +33,12 @@ class Doc(NamedTuple):
     """A document's snapshot, and what is known of its age."""
 
     linked: bool = False
-    content: str = ""
+    content: str = ""  # a small letter: what may be kept of it
     seen: int = -1  # seen_at: the snapshot is at least as new as this second
     doubt: int = -1  # doubt_until: up to this second an event may be older or newer than the snapshot
     post: int = 0  # our POST that is its operation
     lease: int = 0  # held by that POST; -1: a look is due
+    erased: bool = False  # the person that it tells of was erased
 
 
 class Reply(NamedTuple):
@@ -76,27 +80,38 @@ Step = tuple[str, World]
 
 
 @cache
-def observation(content: str, earliest: int, latest: int, event: bool, post: int, shown: bool) -> Observation:
+def observation(
+    content: str, earliest: int, latest: int, event: bool, post: int, shown: bool, events_only: bool = False
+) -> Observation:
     """Return what the engine makes of an event, a page (between two seconds, like an event), or a reply."""
     gone = content == GONE
     return Observation(
         source="the model",
         stripe_id="obj",
-        remote={"id": "obj", "name": content} if shown and not gone else None,
+        remote=remote(content) if shown and not gone else None,
         fields={},
         earliest=earliest if shown else -1,  # long ago
         latest=latest if shown else -1,
         event=event,
+        events_only=events_only,
         deleted=gone,
         completed_key=str(post) if post else None,
         lease=None if event else LEASES[post],
     )
 
 
+def remote(content: str) -> dict[str, object]:
+    """Return an object with this content: a name, which is personal, and an amount, which is not."""
+    return {"id": "obj", "name": content, "amount": ord(content)}
+
+
 @cache
 def facts_of(doc: Doc) -> Facts:
     """Return what the engine would read of this document."""
-    shown = observation(doc.content, 0, 0, False, 0, True).digest if doc.content not in ("", GONE) else None
+    shown = None
+    if doc.content not in ("", GONE):
+        stored = remote(doc.content.upper())
+        shown = digest(scrub(stored) if doc.content.islower() else stored)
     return Facts(
         now=NOW,
         status="deleted" if doc.content == GONE else "active" if doc.linked else "pending",
@@ -106,6 +121,7 @@ def facts_of(doc: Doc) -> Facts:
         doubt_until=doc.doubt if doc.doubt >= 0 else None,
         confirmed_at=NOW,
         lease=LEASES[doc.lease],
+        erased=doc.erased,
         verb="update" if doc.post else None,
         key=str(doc.post) if doc.post else None,
         since=NOW,
@@ -145,8 +161,12 @@ class Ordering:
     lookers: int = 2
     lists: int = 0  # reads of the list: by a backfill or a full comparison
     earlier_life: bool = False  # its id was chosen, and an object of that id was deleted just before
+    erases: bool = False  # the person is erased
+    events_only: bool = False  # others make it, and no GET reads it
 
     def start(self) -> World:
+        if self.events_only:
+            return World(history=(("A", 0, 0),), looks=())
         first = ((GONE, 0, 0),) if self.earlier_life else ()
         staged = Doc(post=1, lease=1)
         return World(doc=staged, history=first, posts=self.posts, lists=self.lists, looks=(None,) * self.lookers)
@@ -184,6 +204,10 @@ class Ordering:
                 facts = replace(facts, doubt_until=None)
             case "a deletion in the doubt is taken" if seen.deleted and seen.event and not older:
                 facts = replace(facts, doubt_until=None)
+            case "an erased person's content is taken":
+                facts = replace(facts, erased=False)
+            case "the last told of a second is taken" if same is False and not older:
+                facts = replace(facts, digest="")
             case "a deletion is taken by a document without a sight" if seen.deleted and doc.linked:
                 facts = replace(facts, digest=facts.digest or "of another")
         after = merged(doc, facts, seen)
@@ -212,6 +236,9 @@ class Ordering:
         if w.doc.lease > 0:
             yield "the lease runs out", w._replace(doc=w.doc._replace(lease=-1))
         for place, (content, created, post) in enumerate(w.history):
+            if self.events_only:
+                yield f"event {place + 1}: {content} of {created}", self.hear(w, place)
+                continue
             unknown = content == GONE and not w.doc.linked  # it waits, and is delivered again
             after = w if unknown else self.take_in(w, observation(content, created, created, True, post, True))
             done = w.delivered if unknown else w.delivered | {place}
@@ -229,6 +256,19 @@ class Ordering:
             yield f"page {page}", after._replace(pages=w.pages - {page})
         for n, look in enumerate(w.looks):
             yield from self.look(w, n, look)
+        if self.erases and w.doc.content.isupper() and not w.doc.erased and not w.doc.post:
+            erased = w.doc._replace(content=w.doc.content.lower(), erased=True)
+            yield "the person is erased", self.written(w, erased)
+
+    def hear(self, w: World, place: int) -> World:
+        """The world that has heard of a change of what no GET reads; the first event makes the document."""
+        content, at, _ = w.history[place]
+        at -= place == 0  # the others of its second came after
+        if w.doc.linked:
+            after = self.take_in(w, observation(content, at, at, True, 0, True, True))
+        else:
+            after = w._replace(doc=Doc(linked=True, content=content, seen=at, doubt=at))
+        return after._replace(delivered=w.delivered | {place})
 
     def stripe(self, w: World) -> Iterator[Step]:
         made = bool(w.history) and w.history[-1][0] != GONE
@@ -281,7 +321,8 @@ class Ordering:
             yield f"look {n + 1}: GET says {got.content}", w._replace(looks=put(got))
         elif look.valid or self.broken == "a GET is written without the revision guard":
             seen, doubt = max(w.doc.seen, look.earliest), max(w.doc.doubt, look.latest)
-            doc = w.doc._replace(content=look.content, seen=seen, doubt=doubt, lease=w.doc.lease if w.doc.post else 0)
+            kept = look.content.lower() if w.doc.erased else look.content
+            doc = w.doc._replace(content=kept, seen=seen, doubt=doubt, lease=w.doc.lease if w.doc.post else 0)
             yield f"look {n + 1}: write {look.content}", self.written(w._replace(looks=put(None)), doc)
         elif self.broken == "the revision is read after the GET":
             yield f"look {n + 1}: read the revision", w._replace(looks=put(look._replace(valid=True)))
@@ -304,8 +345,13 @@ class Ordering:
         )
         if busy or not w.history or len(w.delivered) < len(w.history):
             return ""
-        if doc.content != w.history[-1][0]:
-            return f"ends behind Stripe: {doc.content or 'nothing'}, where Stripe has {w.history[-1][0]}"
+        last = w.history[-1][0]
+        if self.events_only:  # of the events of the last second, one, and always the same
+            second = max(at - (place == 0) for place, (_, at, _) in enumerate(w.history))
+            told = [what for place, (what, at, _) in enumerate(w.history) if at - (place == 0) == second]
+            last = max(told, key=lambda what: digest(remote(what)))
+        if doc.content != (last.lower() if doc.erased else last):
+            return f"ends behind Stripe: {doc.content or 'nothing'}, where Stripe has {last}"
         return ""
 
     @staticmethod
@@ -314,6 +360,8 @@ class Ordering:
             return "a deletion was undone"
         if after.doc.content == GONE and after.history[-1][0] != GONE:
             return "marked as deleted, and still there"
+        if after.doc.erased and after.doc.content.isupper():
+            return "what was erased came back"
         if after.doc.seen < before.doc.seen:
             return "seen_at went back"
         return ""

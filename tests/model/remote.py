@@ -15,7 +15,7 @@ from stripe_mongo_sync.sync.stripe.answers import Answer, Refusal, Reply, Unknow
 OURS = "sms1:ours"  # what our keys begin with
 DAY = 24 * 3600
 PAY_WITHIN = 20 * 60  # s: a payment that is made later would surprise its buyer
-HIDDEN_FOR = 290  # s, at most, that a GET does not find what is there: less than a run
+HIDDEN_FOR = 90  # s that a GET does not find what is there: less than a run, whatever the clocks do meanwhile
 WRITES = (
     *("refuse", "refuse and save", "lost", "answer lost", "late", "unreadable", "busy", "refuse all"),
     *("500", "500 after", "500 to be repaired", "decline"),

@@ -121,6 +121,8 @@ def test_leases_save_calls_and_nothing_else(bounds: dict[str, Any]) -> None:
 
 BACK_AGAIN: dict[str, Any] = {"contents": "BA"}  # others change the object, and change it back
 LISTED: dict[str, Any] = {"lists": 1, "lookers": 1}  # a backfill or a full comparison reads the list meanwhile
+ERASED: dict[str, Any] = BACK_AGAIN | {"erases": True, "lookers": 1}
+UNREAD: dict[str, Any] = BACK_AGAIN | {"events_only": True, "seconds": 3}
 CHOSEN_ID: dict[str, Any] = {"contents": "", "earlier_life": True, "deletes": True}
 SIGHTS: dict[str, dict[str, Any]] = {
     "a_document_ends_as_stripe_has_it_whatever_the_order_of_events": BACK_AGAIN,
@@ -132,6 +134,10 @@ SIGHTS: dict[str, dict[str, Any]] = {
     "two_readers_of_the_list": LISTED | {"contents": "B", "lists": 2},
     "deletion_is_final_beside_a_page_of_the_list": LISTED | {"contents": "B", "deletes": True},
     "a_chosen_id_lives_again_beside_a_page_of_the_list": LISTED | CHOSEN_ID,
+    "what_is_erased_stays_erased_and_in_step": ERASED,
+    "what_is_erased_stays_so_beside_our_own_update": ERASED | {"contents": "", "posts": 2},
+    "what_is_erased_stays_so_beside_a_page_of_the_list": LISTED | ERASED | {"contents": "B"},
+    "what_no_get_reads_ends_as_the_same_in_every_order": UNREAD,
 }
 
 
@@ -158,6 +164,8 @@ SHORT_SIGHTED: dict[str, tuple[dict[str, Any], str]] = {
     "a look that missed is not repeated": (BACK_AGAIN, "ends behind Stripe"),
     "an event in the doubt leaves the lease": (BACK_AGAIN, "ends behind Stripe"),
     "a deletion in the doubt is taken": (CHOSEN_ID, "marked as deleted, and still there"),
+    "an erased person's content is taken": (ERASED, "what was erased came back"),
+    "the last told of a second is taken": (UNREAD, "ends behind Stripe"),
     "a deletion is taken by a document without a sight": (CHOSEN_ID, "marked as deleted, and still there"),
 }
 
