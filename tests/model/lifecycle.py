@@ -28,6 +28,7 @@ from tests.model.explore import quick
 
 NOBODY, OVER = "", "over"  # a lease: nothing to do; overdue; else the name of the process that holds it
 NONE: frozenset[int] = frozenset()
+FIRST = "update first"  # the key of the first call of an update that takes two
 
 
 @quick
@@ -57,6 +58,7 @@ class Obj(NamedTuple):
     key: bool  # whether its creation event carries our key
     end: str = ""  # "deleted" by our user or in the Dashboard, or "undone" by us
     updated: bool = False
+    prepared: bool = False  # by the first of the two calls of an update
 
 
 @quick
@@ -75,6 +77,7 @@ class World(NamedTuple):
     old: int = 0  # objects up to this one are 15 minutes old
     late: bool = False  # a process slept past 23 h between deciding to send and sending
     asked: bool = False  # our user deleted it, and was not refused
+    halved: bool = False  # an update counts as done of which one call was done
     spell: str = ""  # "now": GETs answer 404 about what is there; "past"
     procs: tuple[tuple, ...] = ()
     faults: int = 0
@@ -186,6 +189,7 @@ class Lifecycle:
     edits: bool = False  # people change objects too
     ends: str = "stub"  # what a GET says of a deleted object: "stub", "404"; "never": it cannot be deleted
     archives: bool = False  # the type cannot be deleted: undoing archives it, and that is an update
+    two_calls: bool = False  # an update takes two, each with a key of its own
     begin: str = "nothing"  # or another world to start from: see `start`
     memo: dict[World, str] = field(default_factory=dict, repr=False)
     ends_of: dict[str, dict[World, World]] = field(default_factory=lambda: defaultdict(dict), repr=False)
@@ -279,6 +283,8 @@ class Lifecycle:
         elif w.objs[target - 1].end:
             yield "says 404", w, "gone", False
             return
+        elif verb == FIRST:
+            done, reply = self.change(w, target, prepared=True), "ready"
         elif verb == "update":
             done, reply = self.change(w, target, updated=True), "done"
         else:
@@ -309,6 +315,10 @@ class Lifecycle:
             yield "the request is lost", less, "unknown", False
             yield "the request is late", less._replace(net=w.net | {key}), "unknown", False
 
+    def first_of(self, verb: str) -> tuple[str, ...]:
+        """The key of the call that an operation sends before its own, if there is one."""
+        return (FIRST,) if verb == "update" and self.two_calls else ()
+
     @staticmethod
     def age(w: World, key: str) -> int:
         return w.ages[key.startswith("update")]
@@ -323,6 +333,8 @@ class Lifecycle:
         """Everything that Stripe lists and delivers, in any order, late, often or never."""
         for oid, obj in enumerate(w.objs, 1):
             yield "created", oid
+            if obj.prepared:
+                yield "prepared", oid
             if obj.updated:
                 yield "updated", oid
             if obj.end == "deleted" or (obj.end and not self.archives):
@@ -337,8 +349,12 @@ class Lifecycle:
         gone, alive = kind == "deleted", not obj.end
         kept = doc and oid in w.adopted and oid in doc.undone  # by the operator: it has a document of its own
         if doc and self.knows(doc, oid) and not kept:
-            ends = "update" if kind == "updated" and obj.by != "people" else ""
-            return w._replace(doc=self.merge(doc, oid, gone=gone, ends=ends)), True
+            ends = {"updated": "update", "prepared": FIRST}.get(kind, "") if obj.by != "people" else ""
+            if kind == "prepared" and self.broken == "the event of a first call ends the operation":
+                ends = "update"
+            merged = self.merge(doc, oid, gone=gone, ends=ends)
+            halved = kind == "prepared" and doc.verb == "update" != merged.verb and merged.status == "active"
+            return w._replace(doc=merged, halved=w.halved or halved), True
         if doc and obj.key and kind == "created" and not kept:
             if (
                 oid in w.adopted and doc.status == "pending"
@@ -396,15 +412,17 @@ class Lifecycle:
             elif staged := self.stage(w.doc, verb):
                 ages = {"create": (0, 0), "update": (w.ages[0], 0)}.get(verb, w.ages)
                 fresh = w._replace(doc=staged, ages=ages, quiet=False, asked=w.asked or verb == "delete")
-                yield f"{verb}: stage", self.goto(fresh, n, verb, "send", staged, False)
+                yield f"{verb}: stage", self.goto(fresh, n, verb, "send", staged, False, *self.first_of(verb))
         elif at == "send":
-            staged, doubt = held
-            for word, after, reply, replayed in self.request(w, verb):
-                if reply == "unknown" and not doubt:
+            staged, doubt, *first = held
+            for word, after, reply, replayed in self.request(w, *first or (verb,)):
+                if reply == "ready":
+                    yield f"{verb}: {word}", self.goto(after, n, verb, "send", staged, False)
+                elif reply == "unknown" and not doubt:
                     hidden = self.broken == "a hidden retry hides the doubt"
                     yield (
                         f"{verb}: {word}",
-                        self.goto(after, n, verb, "send", staged, not hidden),
+                        self.goto(after, n, verb, "send", staged, not hidden, *first),
                     )  # at once, the same key
                 else:
                     yield f"{verb}: {word}", self.goto(after, n, verb, "told", staged, doubt, reply, replayed)
@@ -491,9 +509,10 @@ class Lifecycle:
         elif at == "seen":
             yield from self.settle(w, n, who, *held)
         elif at == "send":
-            claimed, key = held
-            for word, after, reply, replayed in self.request(w, key):
-                yield f"{who}: {word}", self.goto(after, n, who, "told", claimed, reply, replayed)
+            claimed, key, *first = held
+            for word, after, reply, replayed in self.request(w, *first or (key,)):
+                rest = ("send", claimed, key) if reply == "ready" else ("told", claimed, reply, replayed)
+                yield f"{who}: {word}", self.goto(after, n, who, *rest)
         elif at == "told":
             claimed, reply, replayed = held
             after = self.conclude(w, claimed, claimed.verb, reply, replayed, True, who)
@@ -547,7 +566,7 @@ class Lifecycle:
         match remedy:
             case Remedy.SEND:
                 key = held.verb + ("'" if self.broken == "new key on retry" and held.verb == "create" else "")
-                yield f"{who}: decide to send", self.goto(w, n, who, "send", held, key)
+                yield f"{who}: decide to send", self.goto(w, n, who, "send", held, key, *self.first_of(held.verb))
             case Remedy.FIND:
                 sight, oid = self.find(w, held)
                 yield f"{who}: find: {sight}", self.goto(w, n, who, "seen", held, sight, oid)
@@ -746,6 +765,8 @@ class Lifecycle:
                 obj.by == "people" or oid in w.adopted or (doc and doc.live and doc.oid == oid)
             ):
                 return f"{oid} was undone although somebody wants it"
+        if w.halved:
+            return "half of an update counts as done"
         if sum(obj.by == "post" for obj in objs) > 1 and not w.late:
             return "one creation was carried out twice"
         if doc is None:
