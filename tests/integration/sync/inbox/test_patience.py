@@ -10,8 +10,10 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event, Status, kinds
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.operator import operations
+from stripe_mongo_sync.sync.shop.erase import erase
 from tests.support import samples
 from tests.support.events import event
+from tests.support.mongo import our_database
 from tests.support.world import World
 
 MADE = sorted(kind for kind, model in kinds().items() if model.resource.path and not model.resource.mirrored)
@@ -167,3 +169,44 @@ def test_an_event_about_an_unknown_object_costs_no_reads_before_its_time(world: 
 
     assert Event.objects(state__in=["waiting", "received", "dead"]).count() == 0
     assert reads(world) - before <= 2 * count
+
+
+@pytest.mark.parametrize("shown", [True, False], ids=["in full", "blank"])
+def test_a_session_with_the_correlation_id_of_another_waits_without_reads(world: World, shown: bool) -> None:
+    world.reconcile()
+    model, body = kinds()["checkout.session"], samples.body("checkout.session")
+    world.deliver()
+    world.stripe.fault("500_before", method="POST", path=model.resource.path)
+    session, _ = sync.create(model, body)
+    carried = {
+        "client_reference_id": session.client_reference_id,
+        "mode": "payment",
+        "success_url": "https://else.where/",
+    }
+    remote = world.stripe.insert("checkout.session", status="complete", **carried)
+    raw = event("checkout.session.completed", remote, int(world.stripe.clock.now()))
+
+    assert world.deliver([raw if shown else blank(raw)]) == ["waiting"]
+    pass_hours(world, 1)
+    before = reads(world)
+    pass_hours(world, 24, 3)
+
+    assert session.fetch_latest().review is not None
+    assert Event.objects.get(object_id=remote["id"]).waits_for == session.id
+    assert reads(world) == before
+    operations.roll_back(str(session.id))
+    pass_hours(world, 1)
+    assert Event.objects.get(object_id=remote["id"]).state == "applied"
+
+
+def test_an_event_that_waits_for_a_person_who_is_erased_keeps_ids_only(world: World) -> None:
+    customer = in_doubt(world)
+    operations.roll_back(str(customer.id))
+    world.reconcile()
+    (adopted,) = Customer.objects(live=True)
+    erase(str(adopted.id))
+    world.reconcile()
+
+    row = our_database().stripe_events.find_one({"object_id": adopted.stripe_id, "type": "customer.created"})
+    assert "user@here.com" not in str(row)
+    assert (row["creation_key"], row["waits_for"]) == ("", None)
