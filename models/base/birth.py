@@ -200,4 +200,6 @@ NAMES = """
 """
 DEFAULTS: dict[str, Any] = {"live": True, **dict.fromkeys(NAMES.split()), "orphans": [], "undone": []}
 # The fields that hold no personal data, and stay when a document is erased.
-SYNC_FIELDS = frozenset({"_id", "notices", "status", "revision", "created_at", "updated_at", *DEFAULTS} - {"stripe"})
+SYNC_FIELDS = frozenset(
+    {"_id", "id", "notices", "status", "revision", "in_doubt", "created_at", "updated_at", *DEFAULTS} - {"stripe"}
+)
