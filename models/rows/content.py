@@ -86,6 +86,7 @@ OWN_CONTENT = _rules((DROP, KEYS), (KEEP, HANDED_ON), (DROP, LINKS), (DROP, ASKE
 
 _SUSPECT = sorted({*NEVER, *KEY_KINDS})
 RULED = frozenset({*CONTENT, *KEY_KINDS})  # the kinds that a rule is about
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"))
 OBJECT = re.compile(r'"object":"([^"]*)"')
 SUSPECT = re.compile(rf"secret|[ers]k_(?:test|live)|\\u|\"(?:{'|'.join(map(re.escape, _SUSPECT))})\"".encode())
 
@@ -137,7 +138,7 @@ def digest(remote: Json) -> str:
 
 
 def _text(remote: Json) -> str:
-    return json.dumps(remote, sort_keys=True, separators=(",", ":"))
+    return CANONICAL.encode(remote)
 
 
 def _digest(text: str) -> str:
