@@ -9,6 +9,7 @@ from typing import Any
 from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.base.resource import Resource, Undo
+from stripe_mongo_sync.models.rows.content import Sight
 from stripe_mongo_sync.sync.engine.observations import FOREVER
 from stripe_mongo_sync.sync.stripe.answers import Answer, Refusal, Reply, Unknown
 
@@ -99,10 +100,8 @@ def observation(
 ) -> Observation:
     """Return an observation that knows its digest."""
     fields = {} if remote is None or "name" not in remote else {"name": remote["name"]}
-    seen = Observation(source, stripe_id, remote, fields, earliest, latest, **more)
-    if remote is not None and not seen.deleted:
-        seen.__dict__["digest"] = digest(remote)
-    return seen
+    read = None if remote is None else Sight(remote, digest(remote), has_links=False)
+    return Observation(source, stripe_id, remote, fields, earliest, latest, read=read, **more)
 
 
 class Stripe:

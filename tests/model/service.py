@@ -23,7 +23,7 @@ from stripe_mongo_sync.models.base.facts import (
 )
 from stripe_mongo_sync.models.base.resource import Resource, Undo
 from stripe_mongo_sync.models.rows.clock import LEASE, from_now
-from stripe_mongo_sync.sync.engine.adopt import ADOPTION_DELAY
+from stripe_mongo_sync.sync.engine.adopt import ADOPTION_DELAY, LONGEST_WAIT
 from stripe_mongo_sync.sync.engine.find import CLOCK_SKEW
 from stripe_mongo_sync.sync.engine.observations import existence_of
 from stripe_mongo_sync.sync.engine.refresh import LOOKS
@@ -406,8 +406,12 @@ class Process:
         seen, resource, stripe_id = event.seen, event.object.resource, event.seen.stripe_id
         if resource.mirrored:
             return (yield from self.adopt(resource, seen, quick=quick))
-        age = self.store.now.timestamp() - self.wall(event.at)
-        left = timedelta(seconds=min(max(ADOPTION_DELAY.total_seconds() - age, 0.0), ADOPTION_DELAY.total_seconds()))
+        yield "read"
+        told = event.verb == "created"
+        made, known = (event.key, True) if told else self.creation(event.object, kept=True)
+        if is_theirs(made):
+            return DONE, SHORT
+        left = self.left(event)
         first = bool(left) and (event.verb == "created" or not resource.has_created_event)
         shown = seen.remote
         if first and (shown is None or seen.unshown) and not seen.deleted:
@@ -423,28 +427,48 @@ class Process:
             for owner in owners:
                 yield from self.merge_into(owner, seen)
             return DONE, SHORT
-        if first and event.key and not event.key.startswith(f"{OURS}:"):
-            return DONE, SHORT  # made by another installation
-        if first and seen.remote is not None and not seen.deleted and event.key is None:
+        if first and seen.remote is not None and not seen.deleted and made is None:
             yield "read"
             if self.rival(resource, seen.remote, event.at, told=True):
-                return WAITING, ADOPTION_DELAY
+                return WAITING, self.patience(event)
             return (yield from self.adopt(resource, seen, quick=quick))
         if quick or left:
             return WAITING, left or SHORT
         reply = yield from self.get(resource, stripe_id)
         if reply is None or reply.gone:
             return DONE, SHORT
-        yield "GET"
-        keys = [each.key for each in self.stripe.listed_events(0) if is_creation(each, event.object)]
-        return (yield from self.adopt_unless_ours(resource, reply, next(iter(keys), None)))
+        if not known:
+            yield "GET"
+            made, _ = self.creation(event.object)
+        state, due = yield from self.adopt_unless_ours(resource, reply, made, event.object)
+        return state, self.patience(event) if state == WAITING else due
 
-    def adopt_unless_ours(self, resource: Resource, reply: Reply, key: str | None) -> Flow:
+    def creation(self, object: Object, *, kept: bool = False) -> tuple[str | None, bool]:
+        """Return the key that created an object, and whether its creation event says so: one of the inbox, or, unless
+        it has to be `kept` there, one that Stripe lists.
+        """
+        for event in self.stripe.events if kept else self.stripe.listed_events(0):
+            if event.object is object and event.verb == "created" and (not kept or event.id in self.store.inbox):
+                return event.key, True
+        return (None, False) if kept else self.creation(object, kept=True)
+
+    def left(self, event: Event) -> timedelta:
+        """Return how long an event must still wait for a process that may be creating its object."""
+        age = self.store.now.timestamp() - self.wall(event.at)
+        return timedelta(seconds=min(max(ADOPTION_DELAY.total_seconds() - age, 0.0), ADOPTION_DELAY.total_seconds()))
+
+    def patience(self, event: Event) -> timedelta:
+        """Return when an event is due again that waits for a decision: after a quarter of its age."""
+        age = timedelta(seconds=self.store.now.timestamp() - self.wall(event.at))
+        return self.left(event) or min(max(age / 4, ADOPTION_DELAY), LONGEST_WAIT)
+
+    def adopt_unless_ours(self, resource: Resource, reply: Reply, key: str | None, object: Object) -> Flow:
         """Link an object that was read to the document whose key created it, or adopt it."""
         seen = from_reply(reply)
         if resource.mirrored:
             return (yield from self.adopt(resource, seen))
-        if key and not key.startswith(f"{OURS}:"):
+        if is_theirs(key):  # and known as theirs for ever
+            self.store.inbox.update({e.id: [DONE, None, 1] for e in self.stripe.events if is_creation(e, object)})
             return DONE, SHORT
         if linked := (yield from self.by_mark(resource, seen)):
             return linked
@@ -637,29 +661,25 @@ class Process:
                 row.send_to_review(found or "Stripe shows no result of this operation")
 
     def search(self, row: Any) -> Flow:
-        """Search the events for the key of a creation, then the list for its like. Raises CannotRead."""
+        """Search the inbox for the key of a creation, then the list for that key or its like. Raises CannotRead."""
         operation, resource = row.operation, row.resource
+        yield "read"
+        for event in self.stripe.events:
+            if event.key == operation.key and event.verb == "created" and event.id in self.store.inbox:
+                return RemoteState.PRESENT, event.seen.stripe_id
         start = int((operation.since - CLOCK_SKEW).timestamp()) - START
         yield "GET"
         if fault := self.fault():
             raise CannotRead(fault)
-        keys = {
-            e.seen.stripe_id: e.key
-            for e in self.stripe.listed_events(start)
-            if e.object.resource is resource and e.verb == "created"
-        }
-        for stripe_id, key in keys.items():
-            if key == operation.key:
-                return RemoteState.PRESENT, stripe_id
-        end = None if operation.stored_failure_at else (row.claimed_at + IN_FLIGHT_LIMIT).timestamp() - START
+        listed = [(object, object.content) for object in self.stripe.listed(resource.kind) if object.created >= start]
         yield "GET"
-        for object in self.stripe.listed(resource.kind):
-            remote = object.content
-            if (
-                object.created < start
-                or keys.get(remote["id"]) is not None
-                or (end is not None and object.created > end)
-            ):
+        keys = {object: self.creation(object)[0] for object, _ in listed}
+        for object, remote in listed:
+            if keys[object] == operation.key:
+                return RemoteState.PRESENT, remote["id"]
+        end = None if operation.stored_failure_at else (row.claimed_at + IN_FLIGHT_LIMIT).timestamp() - START
+        for object, remote in listed:
+            if keys[object] is not None or (end is not None and object.created > end):
                 continue
             if self.store.by_stripe_id(resource, remote["id"]) is not None:
                 continue
@@ -749,8 +769,8 @@ class Process:
             return
         if not resource.mirrored and reply.latest - object.created < ADOPTION_DELAY.total_seconds():
             return
-        keys = [event.key for event in self.stripe.listed_events(0) if is_creation(event, object)]
-        yield from self.adopt_unless_ours(resource, reply, next(iter(keys), None))
+        key, _ = self.creation(object)
+        yield from self.adopt_unless_ours(resource, reply, key, object)
 
     def compare_known(self, row: Any, reply: Reply) -> Flow:
         """Merge what the page shows, and refresh where that leaves a doubt."""
@@ -818,6 +838,11 @@ def owner_of(key: str, resource: Resource) -> int | None:
     """Return the document that a creation key of ours names, if it is of this type."""
     parts = key.split(":")
     return int(parts[3]) if key.startswith(f"{OURS}:{resource.kind}:") else None
+
+
+def is_theirs(key: str | None) -> bool:
+    """Whether a creation key is another installation's."""
+    return key is not None and not key.startswith(f"{OURS}:")
 
 
 def is_creation(event: Event, object: Object) -> bool:
