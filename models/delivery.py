@@ -7,13 +7,13 @@ from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
-from mongoengine import BinaryField, DateTimeField, IntField, ObjectIdField, StringField
+from mongoengine import BinaryField, DateTimeField, IntField, ListField, ObjectIdField, StringField
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models.base.whose import owners_of_event
+from stripe_mongo_sync.models.base.whose import listed, owners_of_event
 from stripe_mongo_sync.models.erasure import Erasure
-from stripe_mongo_sync.models.event_body import without_content
+from stripe_mongo_sync.models.event_body import owners_left, without_content
 from stripe_mongo_sync.models.rows.claimable import Claimable
 from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
 from stripe_mongo_sync.models.rows.indexes import A_DATE
@@ -36,6 +36,7 @@ class Delivery(Claimable):
     indexes: ClassVar[list[IndexModel]] = [
         IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
         IndexModel([("state", 1), ("at", 1)]),
+        IndexModel("owners"),
     ]
     id: str = StringField(primary_key=True)
     notice: str = StringField()
@@ -44,6 +45,7 @@ class Delivery(Claimable):
     hook: str = StringField()
     kind: str = StringField()  # of the document; "event" for Stripe's events
     document: ObjectId | None = ObjectIdField()
+    owners: list[str] = ListField(StringField())  # its document's id, or those of its event's row
     raw: bytes | None = BinaryField()  # the event: its row in the inbox may expire before this is done
     state: str = StringField(choices=[str(state) for state in DeliveryState])
     dead_at: datetime | None = DateTimeField()
@@ -56,39 +58,35 @@ class Delivery(Claimable):
 
     @classmethod
     def enqueue(
-        cls, notice: dict[str, Any], hook: str, kind: str, *, document: ObjectId | None = None, raw: bytes | None = None
-    ) -> bool:
-        """Insert the delivery of a notice to a hook; return False if it exists already."""
-        cls.insert_collection()  # before the time limit of the insert begins
-        if raw is None:
-            return cls._insert(notice, hook, kind, document, None, erased=False)
-        event = json.loads(raw)
-
-        def write(forgotten: bool, sure: Callable[[Any], Expression]) -> bool:
-            words = without_content(event) if forgotten else sure(raw)
-            return cls._insert(notice, hook, kind, document, words, erased=forgotten)
-
-        return Erasure.unless_forgotten(owners_of_event(event), write)
-
-    @classmethod
-    def _insert(
         cls,
         notice: dict[str, Any],
         hook: str,
         kind: str,
-        document: ObjectId | None,
-        raw: bytes | Expression | None,
         *,
-        erased: bool,
+        document: ObjectId | None = None,
+        raw: bytes | None = None,
+        owners: list[str] | None = None,
     ) -> bool:
+        """Insert the delivery of a notice to a hook; return False if it exists already.
+
+        It is about a document, or about an event, which needs `raw` and the `owners` of its row.
+        """
+        cls.insert_collection()  # before the time limit of the insert begins
+        about = {"notice": notice["id"], "name": notice["name"], "at": notice["at"], "hook": hook, "kind": kind}
+        if raw is None:
+            return cls._insert({**about, "document": document, "owners": [str(document)], "raw": None})
+        event = json.loads(raw)
+
+        def write(forgotten: bool, sure: Callable[[Any], Expression]) -> bool:
+            words = _left(event) if forgotten else {"raw": sure(raw), "owners": owners}
+            return cls._insert({**about, "document": None, **words})
+
+        return Erasure.unless_forgotten(owners_of_event(event), write)
+
+    @classmethod
+    def _insert(cls, about: dict[str, Any]) -> bool:
         row = {
-            "notice": notice["id"],
-            "name": notice["name"],
-            "at": notice["at"],
-            "hook": hook,
-            "kind": kind,
-            "document": document,
-            "raw": raw,
+            **about,
             "state": DeliveryState.PENDING,
             "error": None,
             "attempts": 0,
@@ -97,10 +95,9 @@ class Delivery(Claimable):
             "replays": 0,
         }
         values = {name: literal(value) for name, value in row.items()}
-        values |= {"erased_at": from_now()} if erased else {}
         try:
             cls.insert_collection().find_one_and_update(
-                {"_id": f"{notice['id']}:{hook}", "state": {"$exists": False}},
+                {"_id": f"{about['notice']}:{about['hook']}", "state": {"$exists": False}},
                 [{"$set": {**values, "lease": from_now()}}],
                 upsert=True,
             )
@@ -135,9 +132,10 @@ class Delivery(Claimable):
     def _unless_erased(error: str | None, bare: str | None) -> Expression:
         return Expression({"$cond": [{"$gt": ["$erased_at", None]}, literal(bare), literal(error)]})
 
-    def erase(self, raw: bytes | None) -> Self | None:
-        """Replace the body of the event and remove the hook's error; return None if a worker has claimed it."""
-        return self._change({"raw": raw, "error": None, "erased_at": from_now()})
+    def erase(self) -> Self | None:
+        """Remove the content of its event, and the hook's error; return None if a worker has claimed it."""
+        left = {"erased_at": from_now()} if self.raw is None else _left(json.loads(self.raw))
+        return self._change({**left, "error": None})
 
     def replay(self) -> Self | None:
         """Reset it, in whatever state: it is due immediately, with all of its attempts."""
@@ -151,3 +149,8 @@ class Delivery(Claimable):
                 "replays": self.replays + 1,
             }
         )
+
+
+def _left(event: dict[str, Any]) -> dict[str, Any]:
+    """Return the fields that change when a row loses the content of its event."""
+    return {"raw": without_content(event), "owners": listed(owners_left(event)), "erased_at": from_now()}

@@ -187,8 +187,8 @@ def _in_time(until: datetime, value: Any) -> Expression:
     return Expression({"$cond": [{"$lt": ["$$NOW", until]}, literal(value), late]})
 
 
-def rows_of(model: type[OwnRows]) -> Iterator[dict[str, Any]]:
-    """Yield all rows of a collection of ours, as they are stored, whatever dates are in them."""
+def rows_of(model: type[OwnRows], where: dict[str, Any] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of ours that `where` selects, as they are stored, whatever dates are in them."""
     rows = model.own_rows()
     anything = rows.codec_options.with_options(datetime_conversion=DatetimeConversion.DATETIME_AUTO)
-    yield from rows.with_options(codec_options=anything).find()
+    yield from rows.with_options(codec_options=anything).find(where)

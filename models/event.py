@@ -10,18 +10,19 @@ from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
-from mongoengine import BinaryField, DateTimeField, IntField, ObjectIdField, StringField
+from mongoengine import BinaryField, DateTimeField, IntField, ListField, ObjectIdField, StringField
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices, of_event
-from stripe_mongo_sync.models.base.whose import owners_before, owners_of_event
+from stripe_mongo_sync.models.base.whose import listed, owners_before, owners_of_event
 from stripe_mongo_sync.models.erasure import Erasure
 from stripe_mongo_sync.models.event_body import (
     creation_key,
     id_left,
     object_id,
     of_others,
+    owners_left,
     storable,
     without_content,
 )
@@ -63,6 +64,7 @@ class Event(NoticeOutbox, Claimable):
         IndexModel([("state", 1), ("received_at", -1)]),
         IndexModel([("object_id", 1), ("creation_key", 1)]),
         IndexModel("creation_key", partialFilterExpression={"creation_key": A_STRING}),
+        IndexModel("owners"),
         NoticeOutbox.notice_index,
     ]
     mark: ClassVar[str] = "attempts"
@@ -72,6 +74,7 @@ class Event(NoticeOutbox, Claimable):
     object_id: str | None = StringField()
     creation_key: str | None = StringField()  # see `event_body.creation_key`
     waits_for: ObjectId | None = ObjectIdField()  # the document whose object its object may be
+    owners: list[str] = ListField(StringField())  # the ids that show whose it is: see `models/base/whose.py`
     raw: bytes = BinaryField()
     state: str = StringField(choices=[str(state) for state in EventState])
     via: str | None = StringField(choices=[str(via) for via in Via])
@@ -178,12 +181,13 @@ class Event(NoticeOutbox, Claimable):
         erased: bool,
         others: bool = False,
     ) -> dict[str, Any]:
-        created = event.get("created")
+        created, bare = event.get("created"), erased or others or error == OTHER_INSTALLATION
         return {
             "type": event["type"],
             "created": created if isinstance(created, int) and 0 <= created < 2**53 else None,  # None: it is no event
             "object_id": id_left(event) if erased else object_id(event),
             "creation_key": None if others else creation_key(event),
+            "owners": listed(owners_left(event) if bare else owners_of_event(event)),
             "raw": words,
             "state": state,
             "error": error,
@@ -240,9 +244,9 @@ class Event(NoticeOutbox, Claimable):
         theirs = error == OTHER_INSTALLATION
         event = event if theirs else of_others(event)
         key = creation_key(event) if theirs else None
-        left = {"raw": without_content(event), "object_id": object_id(event), "creation_key": key, "error": error}
+        left = {"raw": without_content(event), "object_id": object_id(event), "owners": listed(owners_left(event))}
         done = {"state": EventState.IGNORED, "lease": None, "settled_at": _settled_at(key, error)}
-        return self._change({**left, **done})
+        return self._change({**left, "creation_key": key, "error": error, **done})
 
     def erase(self, event: dict[str, Any]) -> Self | None:
         """Remove all content except the id of its object; return None if a worker has claimed it."""
@@ -279,7 +283,8 @@ class Event(NoticeOutbox, Claimable):
 
 
 def _left(bared: bytes) -> dict[str, Any]:
-    return {"raw": bared, "object_id": object_id(json.loads(bared))}
+    left = json.loads(bared)
+    return {"raw": bared, "object_id": object_id(left), "owners": listed(owners_left(left))}
 
 
 def _settled_at(key: str | None, error: str | None) -> Expression | None:

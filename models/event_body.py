@@ -5,6 +5,7 @@ import re
 from typing import Any
 
 from stripe_mongo_sync.models.base.resource import KINDS, is_id
+from stripe_mongo_sync.models.base.whose import owners_of_event
 from stripe_mongo_sync.models.rows.content import event_shown, is_key, may_have_keys
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.scrub import ERASED, ID, scrub
@@ -60,6 +61,11 @@ def request_key(event: dict[str, Any]) -> str | None:
     request = event.get("request")  # an object, null, or (before API 2017-05-25) a bare string
     key = request.get("idempotency_key") if isinstance(request, dict) else None
     return key if isinstance(key, str) else None
+
+
+def owners_left(event: dict[str, Any]) -> set[str]:
+    """Return the ids that show whose an event is, when it has no content any more."""
+    return owners_of_event(json.loads(without_content(event)))
 
 
 def id_left(event: dict[str, Any]) -> str | None:

@@ -38,6 +38,7 @@ class Mirrored(SyncedDocument):
             IndexModel([(name, 1) for name in ("stripe_id", *life)], unique=True),
             IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
             IndexModel("review", partialFilterExpression={"review": {"$type": "string"}}),
+            IndexModel("owners"),
             IndexModel([("live", 1), *LIST]),
             IndexModel([("status", 1), *LIST]),
             cls.notice_index,

@@ -3,9 +3,10 @@
 A collection is named here without the prefix, so that a stored cursor stays valid when the prefix changes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
+from pymongo import UpdateOne
 from pymongo.collection import Collection
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
@@ -33,6 +34,13 @@ def rewrite(collection: str, row: Row, guard: str, changes: Row) -> bool:
     """Set these fields of a row if its `guard` is as it was read; return False if another writer was first."""
     where = {"_id": row["_id"], guard: row.get(guard)}
     return _rows(collection).update_one(where, {"$set": changes}).matched_count == 1
+
+
+def rewrite_each(collection: str, guard: str, changed: Sequence[tuple[Row, Row]]) -> None:
+    """Do the same for many rows, each with its changes, at once."""
+    if changed:
+        each = [UpdateOne({"_id": row["_id"], guard: row.get(guard)}, {"$set": changes}) for row, changes in changed]
+        _rows(collection).bulk_write(each, ordered=False)
 
 
 def row(collection: str, id: Any, *fields: str) -> Iterator[Row]:

@@ -15,7 +15,7 @@ from pymongo.errors import BulkWriteError, DuplicateKeyError
 from stripe_mongo_sync.models.base.facts import Observation, Status
 from stripe_mongo_sync.models.base.notice import append_notices, initial_notice
 from stripe_mongo_sync.models.base.resource import Resource
-from stripe_mongo_sync.models.base.whose import owners, uses
+from stripe_mongo_sync.models.base.whose import listed, owners, owners_of_document, uses
 from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now, literal
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.rows.scrub import scrub_row
@@ -58,10 +58,32 @@ def sent_now(*more: str) -> dict[str, Any]:
     return dict.fromkeys((*more, "sent_at"), from_now())
 
 
-def new_operation(operation: dict[str, Any]) -> Expression:
+class NewOperation(Expression):
+    """The expression of an operation; `staged` is what it says without the times."""
+
+    staged: dict[str, Any]
+
+
+def new_operation(operation: dict[str, Any]) -> NewOperation:
     """Return the expression of an operation whose key is as old as this write."""
     blank = {"attempts": 1, "doubt": False, "stored_failure_at": None}
-    return Expression({"$mergeObjects": [{"$literal": {**blank, **operation}}, sent_now("since")]})
+    new = NewOperation({"$mergeObjects": [{"$literal": {**blank, **operation}}, sent_now("since")]})
+    new.staged = operation
+    return new
+
+
+def patched_operation(**changes: Any) -> Expression:
+    """Return the expression of the pending operation with some fields changed."""
+    return Expression({"$mergeObjects": ["$operation", changes]})
+
+
+def claimed() -> dict[str, Any]:
+    """Return the changes of a claim: a lease, and an attempt that is counted before it is made.
+
+    The worker that held the lease before may have sent the operation and died, so that attempt's outcome is unknown.
+    """
+    counted = patched_operation(attempts={"$add": ["$operation.attempts", 1]}, doubt=True)
+    return {"lease": from_now(LEASE), "operation": Expression({"$cond": ["$operation", counted, None]})}
 
 
 class Birth(OwnRows):
@@ -88,6 +110,7 @@ class Birth(OwnRows):
                 "lease": from_now(LEASE),
                 "in_doubt": True,
                 "request": request,
+                "owners": listed(owners_of_document(cls.resource.kind, {**values, "operation": operation})),
             },
             cls.taken_by(values),
         )
@@ -99,7 +122,7 @@ class Birth(OwnRows):
         Raises DuplicateKeyError when it was staged.
         """
         given_up = {"status": Status.ROLLED_BACK, "live": False, "error": problem, "in_doubt": False}
-        return cls._insert(id, {**given_up, "settled_at": from_now()})
+        return cls._insert(id, {**given_up, "settled_at": from_now(), "owners": listed(())})
 
     @classmethod
     def with_derived(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -160,8 +183,8 @@ class Adoption(Birth):
         birth = cls._adopted_row if forgotten().concerns(set().union(*owned)) else adopted_fields
         news, ids = cls.resource.notice_of(Status.ACTIVE), [ObjectId() for _ in evidence]
         rows = [
-            {**DEFAULTS, **birth(each, at), **born, **initial_notice(id, news, at), "_id": id}
-            for id, each in zip(ids, evidence, strict=True)
+            {**DEFAULTS, "owners": listed(own), **birth(each, at), **born, **initial_notice(id, news, at), "_id": id}
+            for id, each, own in zip(ids, evidence, owned, strict=True)
         ]
         try:
             cls.insert_collection().insert_many(rows, ordered=False)
@@ -174,12 +197,12 @@ class Adoption(Birth):
     @classmethod
     def _adopted_row(cls, evidence: Observation, at: datetime | Expression) -> dict[str, Any]:
         """Return the fields of one; if its owner was erased, only what may stay."""
-        born = adopted_fields(evidence, at)
-        if not forgotten().include_if_related(
-            cls._owners(evidence), {evidence.stripe_id, *uses(evidence.remote or {})}
-        ):
+        owned = cls._owners(evidence)
+        born = {**adopted_fields(evidence, at), "owners": listed(owned)}
+        if not forgotten().include_if_related(owned, {evidence.stripe_id, *uses(evidence.remote or {})}):
             return born
-        return {**born, **scrub_row(born, SYNC_FIELDS), "erased_at": at}
+        left = {**born, **scrub_row(born, SYNC_FIELDS), "erased_at": at}
+        return {**left, "owners": listed(owners_of_document(cls.resource.kind, left))}
 
     @classmethod
     def _owners(cls, evidence: Observation) -> set[str]:
@@ -201,5 +224,6 @@ NAMES = """
 DEFAULTS: dict[str, Any] = {"live": True, **dict.fromkeys(NAMES.split()), "orphans": [], "undone": []}
 # The fields that hold no personal data, and stay when a document is erased.
 SYNC_FIELDS = frozenset(
-    {"_id", "id", "notices", "status", "revision", "in_doubt", "created_at", "updated_at", *DEFAULTS} - {"stripe"}
+    {"_id", "id", "notices", "status", "revision", "in_doubt", "created_at", "updated_at", "owners", *DEFAULTS}
+    - {"stripe"}
 )

@@ -10,11 +10,10 @@ from typing import Any, ClassVar, Self
 from mongoengine import DateTimeField, EmbeddedDocumentField, IntField, ListField, StringField
 from pymongo import DESCENDING
 
-from stripe_mongo_sync.models.base.birth import sent_now
+from stripe_mongo_sync.models.base.birth import patched_operation, sent_now
 from stripe_mongo_sync.models.base.decision import merge
 from stripe_mongo_sync.models.base.embedded import JsonField, Undoing
 from stripe_mongo_sync.models.base.facts import Observation, Status
-from stripe_mongo_sync.models.base.lifecycle import patched_operation
 from stripe_mongo_sync.models.base.queries import DocumentQueries
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import Expression, from_now

@@ -17,13 +17,14 @@ from mongoengine import BooleanField, DateTimeField, EmbeddedDocumentField, IntF
 from mongoengine.base import BaseField
 from pymongo import IndexModel, ReturnDocument
 
-from stripe_mongo_sync.models.base.birth import SYNC_FIELDS, Birth, new_operation
-from stripe_mongo_sync.models.base.embedded import Failure, Operation, Request
+from stripe_mongo_sync.models.base.birth import SYNC_FIELDS, Birth, NewOperation, claimed, new_operation
+from stripe_mongo_sync.models.base.embedded import Failure, Operation, Plain, Request
 from stripe_mongo_sync.models.base.facts import Facts, Status, facts_of
 from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices
 from stripe_mongo_sync.models.base.resource import register
+from stripe_mongo_sync.models.base.whose import NAMING, owners_after
 from stripe_mongo_sync.models.rows.claimable import Broken, claim_each, tell_log
-from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now, literal
+from stripe_mongo_sync.models.rows.clock import LEASE, from_now, literal
 from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING, SOME
 from stripe_mongo_sync.models.rows.scrub import scrub_row
 from stripe_mongo_sync.models.rows.sure import Impossible, sure
@@ -31,20 +32,6 @@ from stripe_mongo_sync.models.rows.sure import Impossible, sure
 log = logging.getLogger("stripe_mongo_sync")
 LIVE = (Status.PENDING, Status.ACTIVE)
 REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least this long
-
-
-def patched_operation(**changes: Any) -> Expression:
-    """Return the expression of the pending operation with some fields changed."""
-    return Expression({"$mergeObjects": ["$operation", changes]})
-
-
-def claimed() -> dict[str, Any]:
-    """Return the changes of a claim: a lease, and an attempt that is counted before it is made.
-
-    The worker that held the lease before may have sent the operation and died, so that attempt's outcome is unknown.
-    """
-    counted = patched_operation(attempts={"$add": ["$operation.attempts", 1]}, doubt=True)
-    return {"lease": from_now(LEASE), "operation": Expression({"$cond": ["$operation", counted, None]})}
 
 
 class StagedDocument(NoticeOutbox, Birth):
@@ -68,6 +55,7 @@ class StagedDocument(NoticeOutbox, Birth):
         IndexModel("review", partialFilterExpression={"review": {"$type": "string"}}),
         *(IndexModel(name, partialFilterExpression={f"{name}.0": SOME}) for name in ("orphans", "undone")),
         IndexModel("in_doubt", partialFilterExpression={"in_doubt": True}),
+        IndexModel("owners"),
         IndexModel([("live", 1), ("created_at", -1), ("_id", -1)]),
         IndexModel([("status", 1), ("created_at", -1), ("_id", -1)]),
         IndexModel(
@@ -99,6 +87,7 @@ class StagedDocument(NoticeOutbox, Birth):
     settled_at: datetime | None = DateTimeField()  # since then nothing is left to do, and the row may expire
     moved_by: str | None = StringField()  # who changed the status last
     erased_at: datetime | None = DateTimeField()  # when all personal data was removed from it
+    owners: list[str] = Plain(StringField())  # the ids that show whose it is: see `models/base/whose.py`
 
     # What a document that has no object at Stripe shows of it.
     stripe_id: str | None = None
@@ -143,7 +132,7 @@ class StagedDocument(NoticeOutbox, Birth):
             changes = {**changes, "live": changes["status"] in LIVE, "moved_by": by}
         if self.erased_at is not None and isinstance(changes.get("error"), dict):
             changes = {**changes, **scrub_row({"error": changes["error"]}, ())}  # the message may quote the person
-        merged = {name: literal(value) for name, value in changes.items()}
+        merged = {name: literal(value) for name, value in (changes | self._owners_after(changes)).items()}
         changed = {**merged, **append_notices(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
         found = self.own_rows().find_one_and_update(
             {"_id": self.id, "revision": self.revision, **fence},
@@ -156,6 +145,14 @@ class StagedDocument(NoticeOutbox, Birth):
         if "status" in changes:
             log.info("%s %s → %s (%s)", self.resource.kind, document.id, document.status, by)
         return document
+
+    def _owners_after(self, changes: dict[str, Any]) -> dict[str, Any]:
+        if NAMING.isdisjoint(changes):
+            return {}
+        row = {name: getattr(self, name) for name in (NAMING & self._fields.keys()) | {"owners"}}
+        new = changes.get("operation")
+        row["operation"] = new.staged if isinstance(new, NewOperation) else self.operation and self.operation.to_mongo()
+        return owners_after(self.resource.kind, row, changes)
 
     def erase(self) -> Self | None:
         """Remove all personal data from a document that is at rest; return None if it changed meanwhile."""

@@ -3,12 +3,19 @@
 Free text (metadata, a description, a name) is never searched, because it may mention anybody. An id is accepted in any
 form: an id from before 2018, or of an import, may be any text, and may also be the id of another type's object. The
 tables below list the fields; tests/contract/test_whose.py compares them with all types of stripe-python.
+
+Each document, event and delivery stores these ids in the indexed field `owners`, from its first write on, so that an
+erasure reads only what a person has. Whoever changes the tables adds a migration that computes them again.
 """
 
+import json
+import re
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 from stripe_mongo_sync.models.base.resource import KINDS, is_id
+from stripe_mongo_sync.models.rows.clock import Expression
 from stripe_mongo_sync.models.rows.scrub import ID
 
 Json = Mapping[str, Any]
@@ -50,6 +57,23 @@ USED = _paths(
     """
 )
 ONE_PERSONS = ("pm_", "card_", "src_", "ba_", "file_")  # the prefixes of such ids
+# The fields of a stored document from which its owners follow.
+NAMING = frozenset(("stripe", "stripe_id", "operation", *(path[0] for path in (*CUSTOMERS, *PART_OF))))
+NOBODY = ""  # in place of no owner: to an index, an empty list is like a missing one, by which old rows are found
+QUOTED = re.compile(rb'"(?=((?:[^"\\]|\\.)*)")')  # also what begins where another ends
+
+
+def listed(owners: Iterable[str]) -> list[str]:
+    """Return the value of the field `owners` of a row."""
+    return sorted(owners) or [NOBODY]
+
+
+def named_by(owners: Iterable[str]) -> dict[str, Any]:
+    """Return the query of the rows that have one of these owners, and of rows without the field, of an older version.
+
+    The latter belong to anybody until they were read.
+    """
+    return {"owners": {"$in": [*sorted(owners), None]}}
 
 
 def owners(remote: Json, depth: int = DEEPEST) -> set[str]:
@@ -104,6 +128,15 @@ def owners_before(event: Json) -> set[str]:
     return _ids(_at_any(before, CUSTOMERS)) if isinstance(before, Mapping) else set()
 
 
+def quoted(raw: bytes) -> set[str]:
+    """Return every text in quotes in the body of an event that is no JSON, so that nobody can tell whose it is."""
+    found = set()
+    for text in QUOTED.findall(raw):
+        with suppress(ValueError):
+            found.add(json.loads(b'"%b"' % text))
+    return {id for id in found if is_id(id)}
+
+
 def owners_of_document(kind: str, row: Json) -> set[str]:
     """Return the ids that show whose a stored document is: by its snapshot, its fields and its staged parameters."""
     sights = _sights(kind, row)
@@ -111,6 +144,16 @@ def owners_of_document(kind: str, row: Json) -> set[str]:
         return _ids([row.get("stripe_id")])
     customers = set().union(*(_ids(_at_any(sight, CUSTOMERS)) for sight in sights))
     return customers or set().union(*map(owners, sights))
+
+
+def owners_after(kind: str, row: Json, changes: Json) -> dict[str, Any]:
+    """Return the change of a document's `owners` that follows from other changes; {} if none does.
+
+    Of the stored `row` it needs `owners`, and the fields of `NAMING`; what is changed by an expression stays as it is.
+    """
+    news = {name: changes[name] for name in NAMING & changes.keys() if not isinstance(changes[name], Expression)}
+    owned = listed(owners_of_document(kind, {**row, **news}))
+    return {} if owned == row.get("owners") else {"owners": owned}
 
 
 def used_by(kind: str, row: Json) -> set[str]:
@@ -140,7 +183,8 @@ def _ids(values: Iterable[Any]) -> set[str]:
 
 def _at_any(remote: Json, paths: tuple[tuple[str, ...], ...]) -> Iterator[Any]:
     for path in paths:
-        yield from _at(remote, path)
+        if path[0] in remote:
+            yield from _at(remote, path)
 
 
 def _at(value: Any, path: tuple[str, ...]) -> Iterator[Any]:

@@ -21,10 +21,10 @@ from stripe_mongo_sync.sync.settings import Settings
 
 # The digest of each schema that there was, oldest first: its place is its number. A test computes it, and tells when
 # indexes or migrations were changed that another must be appended here.
-SCHEMAS = ("732bfd8624b0", "50ef4126cf3f")
+SCHEMAS = ("732bfd8624b0", "50ef4126cf3f", "4d6aae36c2dc")
 NUMBER = len(SCHEMAS)
 # See sync/runs/migrations.py.
-MIGRATED = ("content", "disputes", "of others", "chosen ids", "usernames", "living", "creations")
+MIGRATED = ("content", "disputes", "of others", "chosen ids", "usernames", "living", "creations", "owners")
 
 Value = dict[str, Any]
 

@@ -80,7 +80,7 @@ def relay_notices() -> None:
 
 def _about(row: StagedDocument | Event) -> dict[str, Any]:
     if isinstance(row, Event):
-        return {"kind": "event", "raw": row.raw}
+        return {"kind": "event", "raw": row.raw, "owners": row.owners or None}
     return {"kind": row.resource.kind, "document": row.id}
 
 

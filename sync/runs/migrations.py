@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
@@ -39,6 +40,7 @@ from stripe_mongo_sync.sync.inbox.inbox import Malformed, parse
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.runs.progress import OnProgress, ProgressStep
+from stripe_mongo_sync.sync.shop.persons import FIELDS, Model, guard_of, right_owners
 
 BATCH = 500
 Row = dict[str, Any]
@@ -252,6 +254,18 @@ def _remember(document: SyncedDocument) -> None:
         document = document.fetch_latest()  # another process changed it meanwhile
 
 
+# --- every row names whose it is ---
+
+
+def _owners() -> list[Part]:
+    models: list[Model] = [*present_kinds().values(), Event, Delivery]
+    return [Part(model.plural(), (guard_of(model), "owners", *FIELDS), partial(_owners_of, model)) for model in models]
+
+
+def _owners_of(model: Model, row: Row) -> Row:
+    return right_owners(model, row) if row.get("owners") is None else {}
+
+
 MIGRATED = (
     Migration("content", _content, _drop_keys),
     Migration("disputes", lambda: [], _follow_disputes),
@@ -260,4 +274,5 @@ MIGRATED = (
     Migration("usernames", _names),
     Migration("living", lambda: [], _remember_the_living),
     Migration("creations", _creations),
+    Migration("owners", _owners),
 )

@@ -5,50 +5,22 @@ Reconcile continues until no personal data is left, and checks once more some ti
 flight at the beginning may still have written something.
 """
 
-import json
 from collections import Counter
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from bson import ObjectId
 
-from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, StagedDocument, State, Status, present_kinds
+from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, StagedDocument, State, Status
 from stripe_mongo_sync.models.base.resource import is_id
-from stripe_mongo_sync.models.base.whose import owners_of_document, owners_of_event, owners_of_object, used_by, uses
-from stripe_mongo_sync.models.erasure import rows_of
-from stripe_mongo_sync.models.event_body import object_id, without_content
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.sure import sure
-from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.rows.username import folded_before
 from stripe_mongo_sync.sync.engine.saga import delete
 from stripe_mongo_sync.sync.errors import InProgress, NotDeletable, NotFound, NotPossible, Refused
-from stripe_mongo_sync.sync.inbox.inbox import Malformed, parse
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.stop import STOP
-
-
-@dataclass
-class PersonalRows:
-    """The rows of a person: the ids of their objects at Stripe, and the rows here that contain personal data."""
-
-    known: set[str]
-    documents: dict[type[StagedDocument], set[ObjectId]] = field(default_factory=dict)
-    events: set[str] = field(default_factory=set)
-    deliveries: set[str] = field(default_factory=set)
-
-    def has(self, owners: set[str]) -> bool:
-        """Return whether one of these owners is the person."""
-        return not self.known.isdisjoint(owners)
-
-    @property
-    def counts(self) -> Counter[str]:
-        """The number of rows in each collection."""
-        found = Counter({model.plural(): len(ids) for model, ids in self.documents.items()})
-        found.update({Event.plural(): len(self.events)})
-        found.update({Delivery.plural(): len(self.deliveries)})
-        return +found
+from stripe_mongo_sync.sync.shop.persons import PersonalRows, personal_rows, read
 
 
 @dataclass
@@ -91,7 +63,7 @@ def erase(reference: str, *, dry: bool = False) -> Erased:
     customer = customer_of(reference)
     if customer.live:
         _require_idle(customer)
-    found = personal_rows({customer.id, *_of_the_same_name(customer)}, _named(customer))
+    found = personal_rows({customer.id, *_of_the_same_name(customer)}, _named(customer), dry)
     if dry:
         return Erased(customer.id, found.counts, dry=True, would_delete=customer.stripe_id if customer.live else None)
     erasure = Erasure.begin(customer.id, found.known)
@@ -186,27 +158,6 @@ def continue_erasures() -> int:
     return count
 
 
-# --- what belongs to a person ---
-
-
-def personal_rows(start: set[ObjectId], known: set[str]) -> PersonalRows:
-    """Find all rows of a person; a part of one of their objects is theirs, too, so search until nothing is new.
-
-    Every row is read, as often as needed. The command is rare, and a search without an index cannot miss a row.
-    """
-    found = PersonalRows(set(known))
-    while True:
-        before = len(found.known)
-        for model in having(present_kinds().values(), {}):
-            STOP.here()
-            _search_documents(model, start, found)
-        _search_events(found)
-        if len(found.known) == before:
-            break
-    _search_deliveries(found)
-    return found
-
-
 def _named(customer: Customer) -> set[str]:
     return {id for id in (customer.stripe_id, *customer.orphans, *customer.undone) if id}
 
@@ -221,48 +172,6 @@ def _of_the_same_name(customer: Customer) -> set[ObjectId]:
         for one in Customer.with_username(customer.username, live=False)
         if folded_before(str(one.username)) == name
     }
-
-
-def _search_documents(model: type[StagedDocument], start: set[ObjectId], found: PersonalRows) -> None:
-    ids, kind = found.documents.setdefault(model, set()), model.resource.kind
-    for row in rows_of(model):
-        if row["_id"] in start or found.has(owners_of_document(kind, row)):
-            ids.add(row["_id"])
-            found.known |= {row.get("stripe_id"), *row.get("orphans", ()), *row.get("undone", ())} - {None}
-            found.known |= used_by(kind, row)
-
-
-def _search_events(found: PersonalRows) -> None:
-    for row in rows_of(Event):
-        event = _read(row)
-        if _is_theirs(event, row, found):
-            found.events.add(row["_id"])
-        if event is not None and found.has(owners_of_object(event)):
-            found.known |= {id for id in (object_id(event),) if id} | uses(event["data"]["object"])
-
-
-def _search_deliveries(found: PersonalRows) -> None:
-    documents = {id for ids in found.documents.values() for id in ids}
-    for row in rows_of(Delivery):
-        if row.get("document") in documents or _is_theirs(_read(row), row, found):
-            found.deliveries.add(row["_id"])
-
-
-def _is_theirs(event: dict[str, Any] | None, row: dict[str, Any], found: PersonalRows) -> bool:
-    if event is not None:
-        return found.has(owners_of_event(event))
-    return any(json.dumps(id).encode() in (row.get("raw") or b"") for id in found.known)  # nobody can tell whose it is
-
-
-def _read(row: dict[str, Any]) -> dict[str, Any] | None:
-    """Return the event in a row, even a malformed one; None when the row has no JSON object."""
-    with suppress(Malformed):
-        return parse(row.get("raw") or b"")
-    try:
-        event = json.loads(row.get("raw") or b"")
-    except (ValueError, RecursionError):
-        return None
-    return event if isinstance(event, dict) else None
 
 
 # --- what is taken from them ---
@@ -287,14 +196,13 @@ def _rows(found: PersonalRows, done: Erased) -> None:
 
 def _event(id: str) -> bool:
     while (row := Event.objects(id=id).first()) is not None and row.erased_at is None:
-        if row.erase({**(_read({"raw": row.raw}) or {}), "id": row.id, "type": row.type}) is not None:
+        if row.erase({**(read({"raw": row.raw}) or {}), "id": row.id, "type": row.type}) is not None:
             return True
     return False
 
 
 def _delivery(id: str) -> bool:
     while (row := Delivery.objects(id=id).first()) is not None and row.erased_at is None:
-        raw = without_content(json.loads(row.raw)) if row.raw is not None else None
-        if row.erase(raw) is not None:
+        if row.erase() is not None:
             return True
     return False

@@ -1,12 +1,14 @@
 """THE assertion: what must hold of MongoDB and Stripe together, once everything has settled."""
 
 from stripe_mongo_sync.emulator.engine.resource import RESOURCES
-from stripe_mongo_sync.models import Order, StagedDocument, Status, kinds
+from stripe_mongo_sync.models import Delivery, Event, Order, StagedDocument, Status, kinds
+from stripe_mongo_sync.models.erasure import rows_of
 from stripe_mongo_sync.models.rows.content import digest
 from stripe_mongo_sync.models.rows.keys import PREFIX
 from stripe_mongo_sync.models.rows.scrub import scrub
 from stripe_mongo_sync.sync.runs.sound import mistyped, suspects, unsound
 from stripe_mongo_sync.sync.shop.orders import recompute
+from stripe_mongo_sync.sync.shop.persons import owners_of, right_owners
 from tests.support.world import World
 
 
@@ -32,6 +34,7 @@ def assert_in_sync(world: World, *, review: bool = False) -> None:
             assert not fields, f"passes for edited by hand, in {fields}: {row}"
     for model in suspects(models):
         assert not (found := [*unsound(model)]), f"{model.__name__} passes for edited by hand: {found}"
+    assert_found_by_owners(models)
     undecided = {document.resource.kind for document in documents if document.review is not None}
     for order in Order.objects(status=Status.ACTIVE, review=None):
         assert recompute(order).revision == order.revision, f"the order does not follow its payment: {order.to_mongo()}"
@@ -65,6 +68,16 @@ def person_decides(document: StagedDocument) -> bool:
     return not resource.has_created_event or (
         operation is not None and resource.moves_money(operation.verb, operation.params)
     )
+
+
+def assert_found_by_owners(models: set[type[StagedDocument]]) -> None:
+    """Assert that each row names whose it is, so that an erasure finds it without a search of all rows."""
+    for model in models:
+        for row in rows_of(model):
+            assert not right_owners(model, row), f"another document's owners: {row}"
+    for each in (Event, Delivery):
+        for row in rows_of(each):
+            assert {*owners_of(each, row)} <= {*row["owners"]}, f"not found by all of its owners: {row}"
 
 
 def assert_no_custom_data(world: World) -> None:
