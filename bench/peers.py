@@ -13,13 +13,14 @@ from typing import NamedTuple, Protocol
 
 from stripe_mongo_sync.bench.load import fire, signed
 from stripe_mongo_sync.bench.measure import WARM_UP, conditions, cpu_seconds, percentile, table
-from stripe_mongo_sync.bench.shop import Shop, shop
+from stripe_mongo_sync.bench.shop import Json, Shop, Template, shop
 from stripe_mongo_sync.bench.sync_engine import Postgres, SyncEngine, install, missing
 
 ROUNDS, QUICK_ROUNDS = 5, 1
 EVENTS, QUICK_EVENTS = 2_000, 300  # in a round; more than the largest number of connections
 CONNECTIONS = (16, 64, 256)
-PROCESSES = (1, 2)  # of the peer: on two cores, which is faster depends on the number of connections
+OURS = "stripe-mongo-sync"
+PROCESSES = (1, 2)  # of both: on two cores, which is faster depends on the number of connections
 HEAD = ("", "per second", "least", "most", "p50 ms", "p99 ms", "CPU ms service", "database", "rate ÷ best peer")
 
 
@@ -55,11 +56,17 @@ class Sample(NamedTuple):
 class Ours:
     """This service as `bench.shop` runs it."""
 
-    name, path = "stripe-mongo-sync", "/webhooks/stripe"
+    path = "/webhooks/stripe"
 
     def __init__(self, service: Shop) -> None:
+        workers = len(service.stack.workers())
+        self.name = f"{OURS}, {workers} worker{'s' * (workers > 1)}"
         self._service = service
         self.url, self.secret = service.stack.url, service.stack.webhook_secret
+
+    def seed(self, customers: Sequence[Json]) -> None:
+        """Store customers that are known before the first round."""
+        self._service.stack.database.customers.insert_many(customers)
 
     def used(self) -> tuple[float, float]:
         """Return the seconds of processor time so far of gunicorn's workers and of MongoDB."""
@@ -84,28 +91,30 @@ def run(
     rounds = rounds or (QUICK_ROUNDS if quick else ROUNDS)
     events = events or (QUICK_EVENTS if quick else EVENTS)
     with ExitStack() as all_of_it:
-        service, postgres = all_of_it.enter_context(shop()), all_of_it.enter_context(Postgres())
+        services = [all_of_it.enter_context(shop(number)) for number in PROCESSES]
+        postgres, service = all_of_it.enter_context(Postgres()), services[0]
         peers = [all_of_it.enter_context(SyncEngine(postgres, number).running()) for number in PROCESSES]
         size = len(service.template.event_of(service.template.document, "customer.updated", 0, name="x"))
         yield conditions(
             service.stack.database,
             service.mongod.dbpath,
             PostgreSQL=postgres.ask("show server_version"),
-            gunicorn=service.sized(),
             rounds=f"{rounds} of {events:,} events of {size:,} bytes",
         )
-        yield _compared(_measured(service, [Ours(service), *peers], rounds, events, connections or CONNECTIONS))
+        ours, customers = [Ours(each) for each in services], [service.template.copy() for _ in range(events)]
+        for each in ours:
+            each.seed(customers)
+        measured = _measured(service.template, customers, [*ours, *peers], rounds, connections or CONNECTIONS)
+        yield _compared(measured)
 
 
 Samples = dict[tuple[int, str], list[Sample]]  # by number of connections and name
 
 
 def _measured(
-    service: Shop, subjects: Sequence[Subject], rounds: int, events: int, connections: Sequence[int]
+    template: Template, customers: Sequence[Json], subjects: Sequence[Subject], rounds: int, connections: Sequence[int]
 ) -> Samples:
-    template, measured = service.template, Samples()
-    customers = [template.copy() for _ in range(events)]
-    service.stack.database.customers.insert_many(customers)
+    measured = Samples()
     seconds = itertools.count(int(time.time()) + 60)  # later than every second of the documents
     for number in connections:
         for second in itertools.islice(seconds, WARM_UP + rounds):
@@ -113,7 +122,7 @@ def _measured(
             bodies = [template.event_of(each, "customer.updated", second, name=name) for each in customers]
             for subject in subjects:
                 sample = _round(subject, bodies, number)
-                subject.prove(name, second, events)
+                subject.prove(name, second, len(customers))
                 measured.setdefault((number, subject.name), []).append(sample)
     return measured
 
@@ -135,7 +144,7 @@ def _compared(measured: Samples) -> str:
     rows = []
     for (number, name), median in medians.items():
         rates = [sample.per_second for sample in measured[number, name][WARM_UP:]]
-        best = max(other.per_second for (at, who), other in medians.items() if at == number and who != Ours.name)
+        best = max(other.per_second for (at, who), other in medians.items() if at == number and OURS not in who)
         spread = (min(rates), max(rates))
         rows.append(
             (f"{name}, {number} connections", median.per_second, *spread, *median[1:], median.per_second / best)

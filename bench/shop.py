@@ -12,7 +12,7 @@ from bson import ObjectId
 
 from stripe_mongo_sync.bench.measure import Meter, ourselves
 from stripe_mongo_sync.demo.mongod import Mongod
-from stripe_mongo_sync.demo.stack import Stack
+from stripe_mongo_sync.demo.stack import WORKERS, Stack
 from stripe_mongo_sync.models.rows.content import digest
 
 Json = dict[str, Any]
@@ -83,9 +83,9 @@ class Shop:
 
 
 @contextmanager
-def shop() -> Iterator[Shop]:
+def shop(workers: int = WORKERS) -> Iterator[Shop]:
     """Run the service, with one customer in it."""
-    with Mongod() as mongod, Stack(mongodb=mongod.uri("bench")) as stack:
+    with Mongod() as mongod, Stack(workers=workers, mongodb=mongod.uri("bench")) as stack:
         yield Shop(mongod, stack, _template(stack))
 
 

@@ -17,17 +17,19 @@ import pytest
 from stripe import WebhookSignature
 
 from stripe_mongo_sync.api.app import HEADERS
+from stripe_mongo_sync.bench.load import signed
 from stripe_mongo_sync.demo.client import Reply
 from stripe_mongo_sync.demo.mongod import Mongod
 from stripe_mongo_sync.demo.stack import Stack
 from stripe_mongo_sync.sync.process.few import LINES
+from tests.chaos.test_gunicorn import frozen
 from tests.support import eventually
 from tests.support.answers import at_once
 from tests.support.events import event
 
 AT_ONCE = 1.0  # s
 MONGODB_S = 6.0  # s: what a call to MongoDB may take, and a little
-SILENT = 2_000
+SILENT, SLOW = 2_000, 200
 THREADS = 8  # for calls that write, of a worker; more wait for one of the other worker's, or for their turn
 BODY = b"POST /webhooks/stripe HTTP/1.1\r\nHost: here.com\r\n%sContent-Length: %d\r\n\r\n{"
 SIGNED = b"Stripe-Signature: t=1,v1=00\r\n"
@@ -49,8 +51,12 @@ def sending(stack: Stack, number: int, *sent: bytes) -> Iterator[None]:
         yield
 
 
-def silent(stack: Stack, _: Mongod) -> AbstractContextManager[None]:
-    return sending(stack, SILENT)
+@contextmanager
+def silent_beside_slow_bodies(stack: Stack, _: Mongod) -> Iterator[None]:
+    """More than there is room for: who comes makes room by who is silent."""
+    bodies = [BODY % (SIGNED, length) for length in (900, 900_000)]
+    with sending(stack, SLOW, *bodies), sending(stack, SILENT):
+        yield
 
 
 def slow_heads(stack: Stack, _: Mongod) -> AbstractContextManager[None]:
@@ -108,11 +114,20 @@ def asked(stack: Stack, ask: Callable[[], Reply], within: float) -> int:
     return status
 
 
-def deliver(stack: Stack) -> Reply:
+def news() -> bytes:
     raw = event("customer.updated", {"id": "cus_1", "object": "customer"}, 1)
-    told = json.loads(raw) | {"id": f"evt_{uuid.uuid4().hex}"}
+    return json.dumps(json.loads(raw) | {"id": f"evt_{uuid.uuid4().hex}"}).encode()
+
+
+def deliver(stack: Stack) -> Reply:
+    told = json.loads(news())
     signature = WebhookSignature.generate_signature_header(json.dumps(told), stack.webhook_secret)
     return stack.service.call("POST", "/webhooks/stripe", told, {"Stripe-Signature": signature})
+
+
+def answered(connection: socket.socket) -> int:
+    connection.settimeout(MONGODB_S)
+    return int(connection.recv(4096)[9:12])
 
 
 @pytest.fixture(autouse=True)
@@ -124,7 +139,9 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
-@pytest.mark.parametrize("siege", [silent, slow_heads, slow_bodies, answers_that_nobody_takes, slow_stripe])
+@pytest.mark.parametrize(
+    "siege", [silent_beside_slow_bodies, slow_heads, slow_bodies, answers_that_nobody_takes, slow_stripe]
+)
 def test_beside_a_siege_probes_and_webhooks_are_answered_at_once(stack: Stack, mongod: Mongod, siege: Siege) -> None:
     with siege(stack, mongod):
         for _ in range(6):  # whichever worker answers
@@ -134,12 +151,19 @@ def test_beside_a_siege_probes_and_webhooks_are_answered_at_once(stack: Stack, m
 
 
 def test_while_mongodb_hangs_probes_are_answered_at_once_and_soon_webhooks_are(stack: Stack, mongod: Mongod) -> None:
-    with hanging_mongodb(stack, mongod), ThreadPoolExecutor(24) as pool:
-        first = [pool.submit(asked, stack, lambda: deliver(stack), MONGODB_S) for _ in range(24)]
-        while not all(each.done() for each in first):
+    with hanging_mongodb(stack, mongod), ExitStack() as open_ones, ThreadPoolExecutor(24) as pool:
+        first = []
+        for other in stack.workers():  # each of the two has its own to learn from
+            with frozen(other):
+                for _ in range(12):
+                    first.append(open_ones.enter_context(connected(stack)))
+                    first[-1].sendall(signed(stack.url, "/webhooks/stripe", news(), stack.webhook_secret))
+                assert asked(stack, lambda: stack.service.get("/healthz"), AT_ONCE) == 200, "it comes after those"
+        told = [pool.submit(answered, each) for each in first]
+        while not all(each.done() for each in told):
             assert asked(stack, lambda: stack.service.get("/healthz"), AT_ONCE) == 200
 
-        assert {each.result() for each in first} == {503}
+        assert {each.result() for each in told} == {503}
         later = at_once(12, lambda _: asked(stack, lambda: deliver(stack), 2.5))
         assert set(later) == {503}, "one asks whether MongoDB is there again, the others do not wait for it"
 

@@ -52,7 +52,8 @@ def test_each_subject_is_measured_beside_the_others_and_proves_its_writes() -> N
 
     assert done.returncode == 0, done.stderr
     rows = re.findall(r"^(.+), (16|64) connections +[\d,]+ ", done.stdout, re.MULTILINE)
-    told = ("stripe-mongo-sync", "sync-engine, 1 process", "sync-engine, 2 processes")
+    ours = ("stripe-mongo-sync, 1 worker", "stripe-mongo-sync, 2 workers")
+    told = (*ours, "sync-engine, 1 process", "sync-engine, 2 processes")
     assert rows == [(name, number) for number in ("16", "64") for name in told]
 
 
