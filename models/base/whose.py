@@ -139,9 +139,9 @@ def quoted(raw: bytes) -> set[str]:
 
 def owners_of_document(kind: str, row: Json) -> set[str]:
     """Return the ids that show whose a stored document is: by its snapshot, its fields and its staged parameters."""
-    sights = _sights(kind, row)
     if kind == CUSTOMER:
         return _ids([row.get("stripe_id")])
+    sights = _sights(kind, row)
     customers = set().union(*(_ids(_at_any(sight, CUSTOMERS)) for sight in sights))
     return customers or set().union(*map(owners, sights))
 
