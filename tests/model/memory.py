@@ -98,9 +98,13 @@ class Memory:
             fields[name] = value
         return new
 
-    def facts(self, now: datetime, installation: str | None = None) -> Any:
+    def facts(self, now: datetime) -> Any:
         """Return what the decisions read of this row."""
-        return self.store.engine.facts_of(self.resource, self.__dict__, now, installation)
+        row, at, known = self.store.read_last
+        if row is not self or at is not now:
+            known = self.store.engine.facts_of(self.resource, self.__dict__, now, "ours")
+            self.store.read_last = self, now, known
+        return known
 
     @property
     def claimed_at(self) -> datetime:
@@ -141,6 +145,7 @@ class Store:
         self.rows: dict[int, Any] = {}
         self.inbox: dict[int, list[Any]] = {}  # event → its state, when it is due, attempts
         self.checkpoint: int | None = None
+        self.read_last: tuple[Any, datetime, Any] = (None, BEGIN, None)  # a row, when it was read, and its facts
         self.Row = type("Row", (Memory,), engine.transitions)
         self.watch: Callable[[Any, Any, str], None] = lambda old, new, by: None
         self.writes = 0

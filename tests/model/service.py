@@ -612,7 +612,7 @@ class Process:
         """Apply the remedy that the table has for a claimed document. Raises CannotRead."""
         (state, reply), found = seen, None
         for _ in range(ROUNDS):
-            remedy = self.engine.diagnose(row.facts(now, "ours"), state)
+            remedy = self.engine.diagnose(row.facts(now), state)
             match remedy:
                 case Remedy.FIND:
                     state, found = yield from self.search(row)
