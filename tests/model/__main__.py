@@ -86,9 +86,8 @@ def hunt(words: list[str]) -> int:
             continue
         found = caught(mutant)
         alive += found is None
-        print(
-            f"{mutant.name}: {f'{found.operations:,} operations, {found.violation}' if found else 'LIVES'}", flush=True
-        )
+        after = f"{found.operations:,} operations, seed {found.seed}: {found.violation}" if found else "LIVES"
+        print(f"{mutant.name}: {after}", flush=True)
     return 1 if alive else 0
 
 

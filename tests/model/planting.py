@@ -59,6 +59,7 @@ class Mutant:
     place: str  # facts, decision, or the name of a transition or of what it uses
     right: str
     wrong: str
+    seed: int = 0  # of a history that finds it, if a test should not search for one
 
     def plant(self) -> Engine:
         """Return an engine with this mutant in it; the real one stays as it is."""

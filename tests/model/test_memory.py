@@ -57,7 +57,7 @@ def test_the_same_seed_is_the_same_history_to_the_last_effect() -> None:
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
 def test_a_mutant_is_found(mutant: Mutant) -> None:
-    assert caught(mutant) is not None, f"{mutant.name} lives"
+    assert caught(mutant, mutant.seed) is not None, f"{mutant.name} lives"
 
 
 def test_a_mutant_leaves_the_engine_as_it_is() -> None:
