@@ -11,7 +11,7 @@ from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllo
 from stripe_mongo_sync.api.representation import as_caller_sees, caller_has
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync import errors
-from stripe_mongo_sync.sync.inbox.inbox import Malformed
+from stripe_mongo_sync.sync.inbox.arrival import Malformed
 from stripe_mongo_sync.sync.operator.link import Differs
 from stripe_mongo_sync.sync.tokens import Scope
 from stripe_mongo_sync.webhooks.signature import BadSignature

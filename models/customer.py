@@ -20,7 +20,7 @@ from stripe_mongo_sync.models.base.resource import Action, Linked, Resource, Und
 from stripe_mongo_sync.models.rows.database import Part
 from stripe_mongo_sync.models.rows.indexes import A_STRING
 from stripe_mongo_sync.models.rows.scrub import ID
-from stripe_mongo_sync.models.rows.username import (
+from stripe_mongo_sync.models.username import (
     CONTROL,
     FORM,
     LONGEST,

@@ -26,7 +26,7 @@ from stripe_mongo_sync.models.rows.indexes import A_DATE
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
 RECHECK_AFTER = timedelta(minutes=15)  # far longer than any work that began before the erasure and does not know of it
-HOLDS = timedelta(seconds=0.5)  # a write begins at most this long after it read the erasures, by MongoDB's clock
+HOLDS = timedelta(seconds=2)  # a write begins at most this long after it read the erasures, by MongoDB's clock
 WRITES = timedelta(seconds=2)  # and takes at most this long; after both, no write relies on that read
 TOO_LATE = (241, 50)  # MongoDB's codes of a conversion that fails, see `_in_time`, and of a time limit
 LOOKS = 3

@@ -14,12 +14,12 @@ from mongoengine import BinaryField, DateTimeField, IntField, ListField, ObjectI
 from pymongo import IndexModel
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices, of_event
+from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices, initial_notice, of_event
 from stripe_mongo_sync.models.base.whose import listed, owners_before, owners_of_event
 from stripe_mongo_sync.models.erasure import Erasure
 from stripe_mongo_sync.models.event_body import (
     creation_key,
-    id_left,
+    fields_of,
     object_id,
     of_others,
     owners_left,
@@ -141,7 +141,9 @@ class Event(NoticeOutbox, Claimable):
         others: bool = False,
     ) -> bool:
         is_open = state in OPEN
-        row = cls._fields_of(event, words, state, error, via, erased=erased, others=others) | {"waits_for": waits_for}
+        bare = erased or others or error == OTHER_INSTALLATION
+        row = {**fields_of(event, words, erased=erased, others=others, bare=bare), "waits_for": waits_for}
+        row |= {"state": state, "error": error, "attempts": 1, "via": via}
         values = {
             **{name: literal(value) for name, value in row.items()},
             **(append_notices(of_event(event["type"])) if notify_hooks else {}),
@@ -170,30 +172,14 @@ class Event(NoticeOutbox, Claimable):
             return False
         return before is None or before["state"] in mended
 
-    @staticmethod
-    def _fields_of(
-        event: dict[str, Any],
-        words: bytes | Expression,
-        state: EventState,
-        error: str | None,
-        via: Via,
-        *,
-        erased: bool,
-        others: bool = False,
+    @classmethod
+    def finished_row(
+        cls, event: dict[str, Any], raw: bytes, state: EventState, error: str | None, via: Via, at: datetime
     ) -> dict[str, Any]:
-        created, bare = event.get("created"), erased or others or error == OTHER_INSTALLATION
-        return {
-            "type": event["type"],
-            "created": created if isinstance(created, int) and 0 <= created < 2**53 else None,  # None: it is no event
-            "object_id": id_left(event) if erased else object_id(event),
-            "creation_key": None if others else creation_key(event),
-            "owners": listed(owners_left(event) if bare else owners_of_event(event)),
-            "raw": words,
-            "state": state,
-            "error": error,
-            "attempts": 1,
-            "via": via,
-        }
+        """Return the row of an event that is finished at MongoDB's time `at`, as a plain insert has it."""
+        news = initial_notice(event["id"], of_event(event["type"]), at)
+        told = {"state": state, "error": error, "attempts": 1, "via": via, "received_at": at, "settled_at": at}
+        return {"_id": event["id"], **fields_of(event, storable(event, raw)), **told, "lease": None, **news}
 
     def replay(self) -> Self | None:
         """Reopen a row, in whatever state, as if it had just come: claimed, with the operator's replay counted.

@@ -5,7 +5,7 @@ import re
 from typing import Any
 
 from stripe_mongo_sync.models.base.resource import KINDS, is_id
-from stripe_mongo_sync.models.base.whose import owners_of_event
+from stripe_mongo_sync.models.base.whose import listed, owners_of_event
 from stripe_mongo_sync.models.rows.content import event_shown, is_key, may_have_keys
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.scrub import ERASED, ID, scrub
@@ -109,3 +109,18 @@ def object_id(event: dict[str, Any]) -> str | None:
     remote = data.get("object") if isinstance(data, dict) else None
     found = remote.get("id") if isinstance(remote, dict) else None
     return found if is_id(found) else None
+
+
+def fields_of(
+    event: dict[str, Any], words: Any, *, erased: bool = False, others: bool = False, bare: bool = False
+) -> dict[str, Any]:
+    """Return what the row of an event has of it; `words` are the bytes to store, which show no content if `bare`."""
+    created = event.get("created")
+    return {
+        "type": event["type"],
+        "created": created if isinstance(created, int) and 0 <= created < 2**53 else None,  # None: it is no event
+        "object_id": id_left(event) if erased else object_id(event),
+        "creation_key": None if others else creation_key(event),
+        "owners": listed(owners_left(event) if bare else owners_of_event(event)),
+        "raw": words,
+    }

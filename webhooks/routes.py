@@ -8,10 +8,10 @@ from flask import Blueprint, Response, current_app, jsonify, request
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import RequestEntityTooLarge
 
-from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.sync.engine.admission import asks
 from stripe_mongo_sync.sync.errors import Unavailable
-from stripe_mongo_sync.sync.inbox.inbox import Malformed, parse, receive
+from stripe_mongo_sync.sync.inbox.arrival import Malformed, arrive
+from stripe_mongo_sync.sync.inbox.committer import receive
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.webhooks.signature import BadSignature, required, verify
 
@@ -27,21 +27,22 @@ def stripe_event() -> Response:
         signature = required(request.headers.get("Stripe-Signature"))
         raw = _body()
         verify(raw, signature, current_app.config["WEBHOOK_SECRETS"])
-        event = parse(raw)
+        arrival = arrive(raw)
     except (BadSignature, Malformed) as error:
         current_app.extensions["few"].warn(type(error).__name__, f"a webhook was refused: {error.says}")
         raise
     try:
-        state = receive(event, raw)
+        state = receive(arrival)
     except Exception as error:
         return answer(error)
-    if asks(event):
-        log.error("%s asks for a decision, which this service does not make: run `endpoint update`", event["type"])
+    if asks(arrival.event):
+        asked = arrival.event["type"]
+        log.error("%s asks for a decision, which this service does not make: run `endpoint update`", asked)
         return Response(status=200)
     return answer(state)
 
 
-def answer(outcome: EventState | Exception | None) -> Response:
+def answer(outcome: str | Exception) -> Response:
     """Return the answer to an event: its state, or `duplicate`. Raises the error, as far as it is no state."""
     match outcome:
         case PyMongoError():
@@ -50,7 +51,7 @@ def answer(outcome: EventState | Exception | None) -> Response:
             raise Unavailable("MongoDB did not store the event: send it again.") from outcome
         case Exception():
             raise outcome
-    return jsonify({"state": outcome or "duplicate"})
+    return jsonify({"state": outcome})
 
 
 def _body() -> bytes:

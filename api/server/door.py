@@ -17,7 +17,8 @@ from gunicorn.util import http_date
 
 from stripe_mongo_sync.api.app import answer_to
 from stripe_mongo_sync.sync.engine.admission import asks
-from stripe_mongo_sync.sync.inbox.inbox import Malformed, parse, receive
+from stripe_mongo_sync.sync.inbox.arrival import Arrival, Malformed, arrive
+from stripe_mongo_sync.sync.inbox.committer import receive
 from stripe_mongo_sync.webhooks.signature import BadSignature, verify
 
 BEGINNING = b"POST /webhooks/stripe HTTP/1.1\r\n"
@@ -44,8 +45,7 @@ class Webhook:
 
     size: int
     keeps: bool
-    raw: bytes
-    event: dict[str, Any]
+    arrival: Arrival
 
 
 def door_of(app: Any, cfg: Config) -> "Door | None":
@@ -84,15 +84,15 @@ class Door:
         raw = bytes(came[end + len(END) : size])
         try:
             verify(raw, signature.decode("ascii"), self._secrets)
-            event = parse(raw)
+            arrival = arrive(raw)
         except (BadSignature, Malformed):
             return None
-        return None if asks(event) else Webhook(size, keeps, raw, event)
+        return None if asks(arrival.event) else Webhook(size, keeps, arrival)
 
     def receive(self, webhook: Webhook) -> object:
         """Store the event of a webhook; return its state, or the error."""
         try:
-            return receive(webhook.event, webhook.raw)
+            return receive(webhook.arrival)
         except Exception as error:
             return error
 

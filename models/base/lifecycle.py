@@ -124,21 +124,11 @@ class StagedDocument(NoticeOutbox, Birth):
         return self._update({}, by, notices, changes)
 
     def _update(self, fence: dict[str, Any], by: str, notices: Sequence[str], changes: dict[str, Any]) -> Self | None:
-        news, named = list(notices), self.resource.notices
-        if not set(news) <= set(named):
-            raise Impossible(f"{news} are not all notices of {self.resource.kind}")
-        if "status" in changes:
-            news += [self.resource.notice_of(changes["status"])] if changes["status"] != self.status else []
-            changes = {**changes, "live": changes["status"] in LIVE, "moved_by": by}
-        if self.erased_at is not None and isinstance(changes.get("error"), dict):
-            changes = {**changes, **scrub_row({"error": changes["error"]}, ())}  # the message may quote the person
-        merged = {name: literal(value) for name, value in (changes | self._owners_after(changes)).items()}
-        changed = {**merged, **append_notices(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
-        found = self.own_rows().find_one_and_update(
-            {"_id": self.id, "revision": self.revision, **fence},
-            [{"$replaceWith": {"$mergeObjects": ["$$ROOT", changed]}}],
-            return_document=ReturnDocument.AFTER,
-        )
+        if not set(notices) <= set(self.resource.notices):
+            raise Impossible(f"{notices} are not all notices of {self.resource.kind}")
+        where, owned = {"_id": self.id, "revision": self.revision, **fence}, self._owners_after(changes)
+        update = self.update_of(self.status, changes | owned, by, notices, erased=self.erased_at is not None)
+        found = self.own_rows().find_one_and_update(where, update, return_document=ReturnDocument.AFTER)
         if found is None:
             return None
         document = self._from_son(found)
@@ -153,6 +143,21 @@ class StagedDocument(NoticeOutbox, Birth):
         new = changes.get("operation")
         row["operation"] = new.staged if isinstance(new, NewOperation) else self.operation and self.operation.to_mongo()
         return owners_after(self.resource.kind, row, changes)
+
+    @classmethod
+    def update_of(
+        cls, status: str, changes: dict[str, Any], by: str, news: Sequence[str], *, erased: bool
+    ) -> list[Any]:
+        """Return the update that applies `changes` to a document of this status, by which a new status gives notice."""
+        if changes.get("status", status) != status:
+            news = [*news, cls.resource.notice_of(changes["status"])]
+        if "status" in changes:
+            changes = {**changes, "live": changes["status"] in LIVE, "moved_by": by}
+        if erased and isinstance(changes.get("error"), dict):
+            changes = {**changes, **scrub_row({"error": changes["error"]}, ())}  # the message may quote the person
+        changed = {name: literal(value) for name, value in changes.items()} | append_notices(*news)
+        changed |= {"revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        return [{"$replaceWith": {"$mergeObjects": ["$$ROOT", changed]}}]
 
     def erase(self) -> Self | None:
         """Remove all personal data from a document that is at rest; return None if it changed meanwhile."""
@@ -290,6 +295,6 @@ class StagedDocument(NoticeOutbox, Birth):
         return found
 
     def reread(self) -> Self:
-        """Return the document as it is now, under the name that `fetch_latest` had; this one goes with 0.3."""
+        """Call `fetch_latest`, which was called so; this name goes with 0.3."""
         warnings.warn("reread is now called fetch_latest; the old name will be removed in 0.3", DeprecationWarning, 2)
         return self.fetch_latest()

@@ -41,7 +41,7 @@ def append_notices(*names: str) -> dict[str, Expression]:
     return {"notices": Expression({"$concatArrays": [{"$ifNull": ["$notices", []]}, new]})} if new else {}
 
 
-def initial_notice(id: ObjectId, name: str, at: datetime) -> dict[str, Any]:
+def initial_notice(id: ObjectId | str, name: str, at: datetime) -> dict[str, Any]:
     """Return the same for a row that is inserted as plain values; {} if no hook subscribes."""
     hooks = _asking(name)
     return {"notices": [{"id": f"{id}:1:{name}", "name": name, "at": at, "hooks": hooks}]} if hooks else {}

@@ -12,7 +12,9 @@ from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.resolve import Run
 from stripe_mongo_sync.sync.errors import WrongAccount
-from stripe_mongo_sync.sync.inbox.inbox import attempt, record, to_bytes
+from stripe_mongo_sync.sync.inbox.arrival import listed
+from stripe_mongo_sync.sync.inbox.batch import commit
+from stripe_mongo_sync.sync.inbox.inbox import DUPLICATE, attempt, record
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.isolation import isolated
 from stripe_mongo_sync.sync.stripe.answers import Reply
@@ -56,7 +58,7 @@ def move_checkpoint(checkpoint: dict[str, Any] | None, newest: Reply) -> None:
 def apply_missed_events(page: Reply, run: Run) -> bool:
     """Apply the events of a page that never reached the inbox, in any order; return whether all are in it now.
 
-    Runs that read the same page share it: each takes the events in an order of its own.
+    Most are committed together. Runs that read the same page share the others: each takes them in an order of its own.
     """
     events = [event for event in page.remote["data"] if has_id(event)]
     unreadable = len(page.remote["data"]) - len(events)
@@ -64,18 +66,24 @@ def apply_missed_events(page: Reply, run: Run) -> bool:
         log.error("%s entries of Stripe's list of events have no id", unreadable)
         run.counts["failed"] += unreadable
     known = Event.known([event["id"] for event in events])
-    missed = [event for event in reversed(events) if event["id"] not in known]
+    missed = [listed(event) for event in reversed(events) if event["id"] not in known]
     if run.dry:
         run.counts["event_missed"] += len(missed)
         return True
     failed = run.counts["failed"]
-    while missed:
-        event = missed.pop()
-        with isolated(run.counts, f"event {event['id']}"):
-            if not Event.known([event["id"]]):
-                verdict = attempt(event, quick=False)
-                if record(event, to_bytes(event), verdict):
+    alone = []
+    for arrival, answer in zip(missed, commit(missed), strict=True):
+        if answer is None:
+            alone.append(arrival)
+        else:
+            run.counts[f"event_{answer}"] += answer not in (EventState.IGNORED, DUPLICATE)
+    while alone:
+        arrival = alone.pop()
+        with isolated(run.counts, f"event {arrival.id}"):
+            if not Event.known([arrival.id]):
+                verdict = attempt(arrival, quick=False)
+                if record(arrival, verdict):
                     run.counts[f"event_{verdict.state}"] += verdict.state != EventState.IGNORED
                     continue
-        random.shuffle(missed)
+        random.shuffle(alone)
     return not unreadable and run.counts["failed"] == failed

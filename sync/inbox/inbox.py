@@ -4,8 +4,6 @@ Applying is idempotent, so the row is written afterwards, already `applied`: two
 an event that could not be applied is stored as `received`, and drained later.
 """
 
-import json
-import re
 from collections import Counter
 from collections.abc import Callable
 from typing import Any
@@ -13,101 +11,69 @@ from typing import Any
 from bson.errors import InvalidDocument
 from pymongo.errors import DocumentTooLarge, OperationFailure, PyMongoError, WriteError
 
-from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument, synced_kind
+from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument
 from stripe_mongo_sync.models.base.whose import left_by, owners_before, owners_of_event
 from stripe_mongo_sync.models.event import MAX_ATTEMPTS, OTHER_INSTALLATION, EventState, Via
-from stripe_mongo_sync.models.event_body import object_id, request_key, without_content
+from stripe_mongo_sync.models.event_body import without_content
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import is_away
 from stripe_mongo_sync.models.rows.indexes import Unguarded
-from stripe_mongo_sync.models.rows.keys import IdempotencyKey
-from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import OTHER_VERSION, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.admission import OTHERS, sample, why_not_mirrored, why_not_ours
 from stripe_mongo_sync.sync.engine.adopt import EventResult, apply_to_unknown
 from stripe_mongo_sync.sync.engine.dependents import notify_dependents_of
 from stripe_mongo_sync.sync.engine.observations import (
-    from_event,
     is_new_incarnation,
     merge_observation,
     needs_refresh,
 )
 from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.errors import CannotReadStripe, Outage
-from stripe_mongo_sync.sync.inbox.thin import LOST, THIN, as_snapshot, told_in_full
+from stripe_mongo_sync.sync.inbox.arrival import Arrival, Malformed, arrive, told_in_full
+from stripe_mongo_sync.sync.inbox.thin import LOST
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.process.deadline import deadline_in, time_left
 from stripe_mongo_sync.sync.process.isolation import counted, isolated
 from stripe_mongo_sync.sync.stripe.answers import api_version
 
-EVENT_ID = re.compile(r"evt_\w{1,250}", re.ASCII)
-EVENT_TYPE = re.compile(r"[a-z0-9_.\[\]]{1,250}", re.ASCII)  # v2.core.account[identity].updated
 UNSTORABLE = (InvalidDocument, OverflowError, UnicodeEncodeError, DocumentTooLarge, WriteError, RecursionError)
+DUPLICATE = "duplicate"
 WEBHOOK = 3.0  # s that a webhook may read from Stripe: Stripe waits for our answer, and gives up a slow one
 LIMITS = {15: "nested too deep", 10334: "larger than 16 MB"}  # by MongoDB's code: it nests 180 levels at most
 
 
-class Malformed(ValueError):
-    says = "The body is not an event: it needs an id, a type and data."
-
-
-def parse(raw: bytes) -> dict[str, Any]:
-    """Return the event in a body; a thin event becomes the snapshot event that it announces. Raises Malformed."""
-    try:
-        event = json.loads(raw)
-        if isinstance(event, dict) and event.get("object") == THIN:
-            event = as_snapshot(event)
-    except (ValueError, TypeError, RecursionError) as error:
-        raise Malformed from error
-    if not isinstance(event, dict) or not isinstance(event.get("data", {}), dict):
-        raise Malformed
-    if isinstance(event.get("created"), float) and event["created"].is_integer():
-        event["created"] = int(event["created"])  # in JSON, 1.0 and 1 are the same number
-    id, type, created = (event.get(name) for name in ("id", "type", "created"))
-    if not (isinstance(id, str) and EVENT_ID.fullmatch(id) and isinstance(type, str) and EVENT_TYPE.fullmatch(type)):
-        raise Malformed
-    if event.get("object") == "event" and not (isinstance(created, int) and 0 <= created < 2**53):
-        raise Malformed
-    return event
-
-
-def to_bytes(event: dict[str, Any]) -> bytes:
-    """Return the bytes to store of an event that was read from Stripe's list instead of delivered."""
-    return json.dumps(event, separators=(",", ":")).encode()
-
-
-def receive(event: dict[str, Any], raw: bytes) -> EventState | None:
-    """Apply an event whose signature was verified, and store it. Return its state, or None for a duplicate.
+def receive_alone(arrival: Arrival) -> str:
+    """Apply an event, and store it. Return its state, or `duplicate`.
 
     Stripe is read for `WEBHOOK` seconds at most; what would take longer is left to reconcile. Raises PyMongoError when
     the event could not be stored, so that Stripe must send it again.
     """
     with deadline_in(WEBHOOK):
-        verdict = attempt(event, quick=True)
+        verdict = attempt(arrival, quick=True)
         if verdict.state != EventState.IGNORED:
-            note_version(event)
-        return verdict.state if record(event, raw, verdict, Via.WEBHOOK) else None
+            note_version(arrival.event)
+        return str(verdict.state) if record(arrival, verdict) else DUPLICATE
 
 
-def record(event: dict[str, Any], raw: bytes, verdict: EventResult, via: Via = Via.LIST) -> bool:
+def record(arrival: Arrival, verdict: EventResult) -> bool:
     """Store an event and its state; return False for a duplicate. After an adoption, apply what waited for it."""
     stored = Event.record(
-        event,
-        raw,
+        arrival.event,
+        arrival.raw,
         verdict.state,
         verdict.why,
         verdict.due,
         notify_hooks=verdict.ours,
         others=verdict.why in OTHERS,
-        via=via,
+        via=arrival.via,
         erased=bool(verdict.erased),
         as_of=verdict.as_of,
         waits_for=verdict.waits_for,
     )
     if verdict.adopted:
-        _apply_what_waited(object_id(event) or "", quick=via == Via.WEBHOOK)
+        _apply_what_waited(arrival.object_id or "", quick=arrival.via == Via.WEBHOOK)
     return stored
 
 
@@ -128,14 +94,14 @@ def _erased(verdict: EventResult, event: dict[str, Any]) -> bool:
     return bool(verdict.erased) or Erasure.concerns(asked)
 
 
-def attempt(event: dict[str, Any], *, quick: bool) -> EventResult:
+def attempt(arrival: Arrival, *, quick: bool) -> EventResult:
     """Apply an event and return the result; a failure becomes a result, too.
 
     Raises PyMongoError only when MongoDB is unreachable, because nothing can be stored then, and Outage, which is not
     the event's fault.
     """
     try:
-        return apply(event, quick=quick)
+        return apply(arrival, quick=quick)
     except Outage:
         raise
     except CannotReadStripe as error:
@@ -147,7 +113,7 @@ def attempt(event: dict[str, Any], *, quick: bool) -> EventResult:
             if is_away(error):
                 raise
             error = RuntimeError(f"MongoDB cannot change its document ({getattr(error, 'code', None)})")
-        log.exception("event %s cannot be applied", event["id"])
+        log.exception("event %s cannot be applied", arrival.id)
         return EventResult(EventState.RECEIVED, f"{type(error).__name__}: {error}")
 
 
@@ -158,28 +124,28 @@ def unstorable(error: Exception) -> str | None:
     return type(error).__name__ if isinstance(error, UNSTORABLE) else None
 
 
-def apply(event: dict[str, Any], *, quick: bool) -> EventResult:
+def apply(arrival: Arrival, *, quick: bool) -> EventResult:
     """Merge an event into its document, refresh that where needed, and notify dependents. Raises CannotReadStripe."""
-    event = told_in_full(event, quick=quick)
+    arrival = told_in_full(arrival, quick=quick)
+    event, model = arrival.event, arrival.model
     reason = why_not_ours(event, quick=quick) or ("a sample: its object does not exist" if sample(event) else None)
     if reason:
         return EventResult(EventState.IGNORED, reason, ours=False)
     reason = why_not_mirrored(event)
-    if reason:
+    if reason or model is None:
         return EventResult(EventState.IGNORED, reason)
-    remote = event["data"]["object"]
-    model = sure(synced_kind(str(remote["object"])))
+    stripe_id = arrival.remote["id"]
     if left := left_by(event):
-        Erasure.include_if_related(left, {remote["id"]})  # the object itself names no customer any more
-    verdict = _merge(model, remote, event, quick=quick)
-    notify_dependents_of(model, remote["id"])
+        Erasure.include_if_related(left, {stripe_id})  # the object itself names no customer any more
+    verdict = _merge(model, arrival, quick=quick)
+    notify_dependents_of(model, stripe_id)
     return verdict
 
 
-def _merge(model: type[SyncedDocument], remote: dict[str, Any], event: dict[str, Any], *, quick: bool) -> EventResult:
-    evidence = from_event(model, event)
-    document = merge_observation(model, _where(model, event), evidence)
-    if document is None or is_new_incarnation(document, remote):
+def _merge(model: type[SyncedDocument], arrival: Arrival, *, quick: bool) -> EventResult:
+    event, evidence = arrival.event, arrival.evidence
+    document = merge_observation(model, arrival.where, evidence)
+    if document is None or is_new_incarnation(document, arrival.remote):
         return apply_to_unknown(model, event, quick=quick)
     known: dict[str, Any] = {"erased": document.erased_at is not None, "as_of": document.as_of}
     if evidence.stripe_id in document.orphans:
@@ -202,18 +168,6 @@ def note_version(event: dict[str, Any]) -> None:
         State.write(OTHER_VERSION, {"version": str(event.get("api_version"))})
 
 
-def _where(model: type[SyncedDocument], event: dict[str, Any]) -> dict[str, Any]:
-    """Return the query of the document that an event is about.
-
-    One key causes events about several objects: it names a document only on the creation of that document's kind.
-    """
-    key = IdempotencyKey.parse(request_key(event))
-    ours = key and (key.installation, key.kind) == (current().installation, model.resource.kind)
-    if key and ours and event["type"] == model.resource.created_event:
-        return {"_id": key.document, "key": str(key)}
-    return {"stripe_id": event["data"]["object"]["id"]}
-
-
 def drain(note: Callable[[EventState], None] = lambda state: None, counts: Counter[str] | None = None) -> None:
     """Apply every open row that is due, and call `note` with its new state. Several processes share the work.
 
@@ -228,11 +182,11 @@ def drain(note: Callable[[EventState], None] = lambda state: None, counts: Count
 def drain_one(row: Event, *, quick: bool = False) -> EventState:
     """Apply a claimed row and return its new state; after `MAX_ATTEMPTS` it is dead."""
     try:
-        event = parse(row.raw)
+        arrival = arrive(row.raw, Via.LIST)
     except Malformed:
         row.finish(EventState.DEAD, "cannot be read: it is not an event")
         return EventState.DEAD
-    verdict = attempt(event, quick=quick)
+    event, verdict = arrival.event, attempt(arrival, quick=quick)
     if verdict.state == EventState.RECEIVED and row.attempts >= MAX_ATTEMPTS:
         verdict = EventResult(EventState.DEAD, verdict.why)
     if verdict.why in (*OTHERS, OTHER_INSTALLATION):

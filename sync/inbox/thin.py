@@ -9,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.sync.connection import current
 
 THIN = "v2.core.event"
 LOST = "v2.core.health.event_generation_failure.resolved"  # an event could not be made: it says what it was about
@@ -36,18 +35,6 @@ def as_snapshot(thin: dict[str, Any]) -> dict[str, Any]:
         "request": _part(thin.get("reason"), "request"),
         "data": {"object": _object(type, thin.get("related_object") or impact.get("related_object"))},
     }
-
-
-def told_in_full(event: dict[str, Any], *, quick: bool) -> dict[str, Any]:
-    """Return an event with its object. A report of a lost event does not name it, so the report is read from Stripe.
-
-    It is then applied as if the lost event came now, without content, so its object is read
-    (docs.stripe.com/webhooks/handle-irrecoverable-events). Raises CannotReadStripe.
-    """
-    if event["type"] != LOST or event["data"]["object"] is not None:
-        return event
-    reply = current().gateway.get(f"/v2/core/events/{event['id']}", quick=quick)
-    return event if reply is None else as_snapshot(reply.remote)
 
 
 def _second(created: Any) -> int:

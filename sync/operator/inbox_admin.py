@@ -14,7 +14,8 @@ from typing import Any
 from stripe_mongo_sync.models import Event
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
-from stripe_mongo_sync.sync.inbox.inbox import EVENT_ID, drain_one
+from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
+from stripe_mongo_sync.sync.inbox.inbox import drain_one
 from stripe_mongo_sync.sync.process.screen import quoted, word
 from stripe_mongo_sync.sync.process.stop import STOP
 

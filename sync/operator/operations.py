@@ -24,7 +24,7 @@ from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply,
 from stripe_mongo_sync.sync.engine.refresh import read_remote
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
-from stripe_mongo_sync.sync.inbox.inbox import EVENT_ID
+from stripe_mongo_sync.sync.inbox.arrival import EVENT_ID
 from stripe_mongo_sync.sync.operator.link import Linked, linked, moved
 from stripe_mongo_sync.sync.process.deadline import within_lease
 from stripe_mongo_sync.sync.process.screen import quoted, word

@@ -24,8 +24,8 @@ from stripe_mongo_sync.models.base.notice import NoticeOutbox
 from stripe_mongo_sync.models.event import OPEN, EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.tally import MOST, count, counts, first_key, having, oldest, smallest
-from stripe_mongo_sync.models.rows.username import fold
 from stripe_mongo_sync.models.state import ALIKE, CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, OTHER_VERSION, State
+from stripe_mongo_sync.models.username import fold
 from stripe_mongo_sync.sync.operator.findings import MARKS, Finding, Level, exit_code
 from stripe_mongo_sync.sync.process.screen import quoted, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM

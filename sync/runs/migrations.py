@@ -30,13 +30,13 @@ from stripe_mongo_sync.models.mirrored import collection_of
 from stripe_mongo_sync.models.rows.content import digest, has_links, kept
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.tally import having
-from stripe_mongo_sync.models.rows.username import fold, key_of_id
 from stripe_mongo_sync.models.state import ALIKE, MIGRATIONS, State
+from stripe_mongo_sync.models.username import fold, key_of_id
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.database.schema import migrated, settle
 from stripe_mongo_sync.sync.engine.admission import OTHERS
 from stripe_mongo_sync.sync.engine.dependents import notify_dependents
-from stripe_mongo_sync.sync.inbox.inbox import Malformed, parse
+from stripe_mongo_sync.sync.inbox.arrival import Malformed, parse
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.runs.progress import OnProgress, ProgressStep

@@ -11,7 +11,7 @@ from stripe_mongo_sync.models.base.input import Invalid, checked_fields
 from stripe_mongo_sync.models.customer import PortalVisit
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
-from stripe_mongo_sync.models.rows.username import LONGEST
+from stripe_mongo_sync.models.username import LONGEST
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.saga import act, create
 from stripe_mongo_sync.sync.errors import CannotReadStripe, NotFound, Refused, Unavailable

@@ -15,7 +15,7 @@ from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, StagedD
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.sure import sure
-from stripe_mongo_sync.models.rows.username import folded_before
+from stripe_mongo_sync.models.username import folded_before
 from stripe_mongo_sync.sync.engine.saga import delete
 from stripe_mongo_sync.sync.errors import InProgress, NotDeletable, NotFound, NotPossible, Refused
 from stripe_mongo_sync.sync.logs import log

@@ -24,7 +24,7 @@ from stripe_mongo_sync.models.base.whose import (
 from stripe_mongo_sync.models.erasure import rows_of
 from stripe_mongo_sync.models.event_body import object_id
 from stripe_mongo_sync.models.rows.tally import having
-from stripe_mongo_sync.sync.inbox.inbox import Malformed, parse
+from stripe_mongo_sync.sync.inbox.arrival import Malformed, parse
 from stripe_mongo_sync.sync.process.stop import STOP
 
 Row = dict[str, Any]

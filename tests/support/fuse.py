@@ -16,6 +16,12 @@ READS = {"find", "getMore", "aggregate", "count", "hello", "ping", "endSessions"
 READS |= {"listIndexes", "listCollections", "dbStats"}
 
 
+def merged_into(event: CommandStartedEvent) -> str | None:
+    """Return the collection into which an aggregation writes; None if it only reads."""
+    stages = event.command["pipeline"] if event.command_name == "aggregate" else ()
+    return next((str(stage["$merge"]["into"]) for stage in stages if "$merge" in stage), None)
+
+
 class Died(BaseException):
     """Not an Exception: nothing in the service may catch it, as nothing can catch SIGKILL."""
 
@@ -61,7 +67,11 @@ class Fuse(CommandListener):
             raise Died(effect)
 
     def started(self, event: CommandStartedEvent) -> None:
-        if event.command_name not in READS:
+        into = merged_into(event)
+        if into is not None:
+            self.burn("before merge")
+            self.written.add(into)
+        elif event.command_name not in READS:
             self.burn(f"before {event.command_name}")
             self.written.add(str(event.command[event.command_name]))
 

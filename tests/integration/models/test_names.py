@@ -7,8 +7,8 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Status
-from stripe_mongo_sync.models.rows.username import folded_before
 from stripe_mongo_sync.models.state import MIGRATIONS, State
+from stripe_mongo_sync.models.username import folded_before
 from stripe_mongo_sync.sync.errors import NotPossible
 from stripe_mongo_sync.sync.operator.findings import Level
 from stripe_mongo_sync.sync.operator.status import status

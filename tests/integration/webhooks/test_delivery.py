@@ -134,6 +134,7 @@ def test_what_is_applied_when_it_is_sent_again_has_not_failed_any_more(
         raise ZeroDivisionError
 
     with monkeypatch.context() as patched:
+        patched.setattr("stripe_mongo_sync.sync.inbox.batch.merge", broken)
         patched.setattr("stripe_mongo_sync.sync.inbox.inbox.merge_observation", broken)
         assert world.deliver([raw]) == ["received"]
         for _ in range(16 if state == "dead" else 0):

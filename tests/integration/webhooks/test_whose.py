@@ -10,7 +10,8 @@ from stripe_mongo_sync.models import Coupon, Customer, Event, State, SyncedDocum
 from stripe_mongo_sync.models.event_body import without_content
 from stripe_mongo_sync.models.mirrored import QUESTIONS
 from stripe_mongo_sync.models.state import STRIPE
-from stripe_mongo_sync.sync.inbox.inbox import attempt, parse, record, to_bytes
+from stripe_mongo_sync.sync.inbox.arrival import arrive, listed
+from stripe_mongo_sync.sync.inbox.inbox import attempt, record
 from stripe_mongo_sync.sync.operator import endpoint
 from stripe_mongo_sync.sync.operator.catalogue import NAMED, covered_events
 from tests.support import samples
@@ -88,11 +89,11 @@ def test_account_and_context_are_asked_at_every_door(world: World, door: str) ->
                 thin["related_object"] = {"id": remote["id"], "type": "customer", "url": ""}
                 state = world.send(json.dumps(thin).encode()).json["state"]
             case "list":
-                verdict = attempt(told, quick=False)
-                record(told, to_bytes(told), verdict)
+                verdict = attempt(listed(told), quick=False)
+                record(listed(told), verdict)
                 state = verdict.state
             case "erased":  # what is left of an event knows whose it is
-                state = attempt(parse(without_content(told)), quick=False).state
+                state = attempt(arrive(without_content(told)), quick=False).state
         assert (state == "ignored") is not ours, whose
         assert Customer.objects(stripe_id=remote["id"]).count() == ours, whose
 

@@ -5,7 +5,7 @@ import pytest
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.sync.engine.admission import why_not_mirrored
-from stripe_mongo_sync.sync.inbox.inbox import parse
+from stripe_mongo_sync.sync.inbox.arrival import parse
 from tests.support.events import event
 
 OLD = [

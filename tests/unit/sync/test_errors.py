@@ -8,7 +8,7 @@ from stripe_mongo_sync.api.errors import RequestError
 from stripe_mongo_sync.models import created_kinds, kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.errors import NotFound, SyncError
-from stripe_mongo_sync.sync.inbox.inbox import Malformed
+from stripe_mongo_sync.sync.inbox.arrival import Malformed
 from stripe_mongo_sync.sync.operator.link import Differs
 from stripe_mongo_sync.webhooks.signature import BadSignature
 

@@ -1,6 +1,5 @@
 """What waits, and for what: by the time of its event, and only where something given could tell whose an object is."""
 
-import json
 from typing import Any
 
 import pytest
@@ -11,6 +10,7 @@ from stripe_mongo_sync.models.state import State
 from stripe_mongo_sync.sync.engine.adopt import is_candidate
 from stripe_mongo_sync.sync.engine.refresh import resembles
 from stripe_mongo_sync.sync.inbox import inbox
+from stripe_mongo_sync.sync.inbox.arrival import arrive
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.operator.doctor import examine
 from stripe_mongo_sync.sync.operator.status import status
@@ -60,7 +60,7 @@ def test_nothing_is_adopted_before_whoever_makes_it_has_linked_it(world: World) 
     customer = samples.create("customer")
     world.deliver()
     made = of_a_clock(world, -400 * DAYS, customer=customer.stripe_id, currency="eur", status="draft")
-    told = json.loads(event("invoice.updated", made, now(world)))
+    told = arrive(event("invoice.updated", made, now(world)))
 
     assert inbox.attempt(told, quick=False).state == "waiting", "it is as young as its event, whatever its date"
 

@@ -7,7 +7,7 @@ from bson import ObjectId
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Order
-from stripe_mongo_sync.models.rows.username import fold, folded_before
+from stripe_mongo_sync.models.username import fold, folded_before
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World

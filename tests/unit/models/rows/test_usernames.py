@@ -11,7 +11,7 @@ from mongoengine import ValidationError
 
 from stripe_mongo_sync.api.schemas import creation
 from stripe_mongo_sync.models import Customer
-from stripe_mongo_sync.models.rows.username import (
+from stripe_mongo_sync.models.username import (
     INVISIBLE,
     LONGEST,
     NOBODY_SEES,

@@ -1,0 +1,99 @@
+"""One command for many rows: a read of several collections at one moment, guarded updates, and a fenced insert.
+
+MongoDB's own commands with plain rows: the driver's bulk writes and MongoEngine's objects cost several times as much.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import bson
+from bson.raw_bson import RawBSONDocument
+from pymongo.errors import WriteConcernError
+
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.database import database
+from stripe_mongo_sync.models.rows.marked import Row
+from stripe_mongo_sync.models.rows.own_rows import OwnRows
+
+MOST = 100_000  # rows in one answer: a batch is far smaller
+
+
+@dataclass(frozen=True)
+class Query:
+    """Which rows of a collection to read, and which of their fields, if not all."""
+
+    model: type[OwnRows]
+    where: Mapping[str, Any]
+    fields: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Missed:
+    """The updates that were not made."""
+
+    refused: frozenset[int]  # by number: MongoDB refused it
+    unmatched: bool  # at least one found its row changed; MongoDB does not say which
+
+
+def read_many(queries: Sequence[Query]) -> tuple[datetime, list[list[Row]]]:
+    """Return the time, and the rows that each query selects at that time."""
+    stages: list[dict[str, Any]] = [{"$documents": [{}]}, {"$project": {"at": "$$NOW"}}]
+    for number, query in enumerate(queries):
+        rows = query.model.own_rows()
+        marked = {"$replaceWith": {"of": {"$literal": number}, "row": "$$ROOT"}}
+        shown = [{"$project": dict.fromkeys(query.fields, 1)}] if query.fields else []
+        asked = [{"$match": rows.ours(query.where)}, *shown, marked]
+        stages.append({"$unionWith": {"coll": rows.name, "pipeline": asked}})
+    first, *rest = _command({"aggregate": 1, "pipeline": stages, "cursor": {"batchSize": MOST}})["cursor"]["firstBatch"]
+    found: list[list[Row]] = [[] for _ in queries]
+    for each in rest:
+        found[each["of"]].append(each["row"])
+    return first["at"] + clock.TEST_OFFSET, found
+
+
+def guarded_update(id: Any, revision: int, update: list[dict[str, Any]]) -> RawBSONDocument:
+    """Return the update of one row, if it still has this revision. Raises what BSON cannot hold."""
+    return _encoded({"q": {"_id": id, "revision": revision}, "u": update})
+
+
+def update_many(model: type[OwnRows], updates: Sequence[RawBSONDocument]) -> Missed:
+    """Make these updates, each by itself, and return those that were not made, once the majority has the others."""
+    told = _command({"update": model.own_rows().name, "updates": updates, "ordered": False}, writes=True)
+    refused = frozenset(error["index"] for error in told.get("writeErrors", ()))
+    return Missed(refused, told["n"] + len(refused) < len(updates))
+
+
+def encoded_row(row: Row) -> RawBSONDocument:
+    """Return a row as it is inserted. Raises what BSON cannot hold."""
+    return _encoded(row)
+
+
+def insert_many(model: type[OwnRows], rows: Sequence[RawBSONDocument], until: datetime) -> None:
+    """Insert these rows, whose ids are texts, if MongoDB's time is before `until`; return once the majority has them.
+
+    Raises OperationFailure (ConversionFailure) if it is too late: then none is inserted. Raises DuplicateKeyError if an
+    id is taken: then some may be inserted.
+    """
+    collection = model.insert_collection()
+    late = {"$toInt": {"$concat": ["too late: ", "$_id"]}}  # an expression that fails
+    stages = [
+        {"$documents": [{"$literal": row} for row in rows]},
+        {"$match": {"$expr": {"$cond": [{"$lt": ["$$NOW", until - clock.TEST_OFFSET]}, True, late]}}},
+        {"$merge": {"into": collection.name, "whenMatched": "fail"}},
+    ]
+    _command({"aggregate": 1, "pipeline": stages, "cursor": {}}, writes=True)
+
+
+def _command(command: dict[str, Any], *, writes: bool = False) -> dict[str, Any]:
+    ours = database()
+    concern = {"writeConcern": ours.write_concern.document} if writes else {}
+    told = ours.command({**command, **concern}, codec_options=ours.codec_options)
+    if failed := told.get("writeConcernError"):
+        raise WriteConcernError(failed.get("errmsg", ""), failed.get("code"), failed)
+    return told
+
+
+def _encoded(document: dict[str, Any]) -> RawBSONDocument:
+    return RawBSONDocument(bson.encode(document, codec_options=database().codec_options))

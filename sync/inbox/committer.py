@@ -1,0 +1,105 @@
+"""The committer: a queue of events of this process, which a few threads commit in batches.
+
+Who brings an event commits it, together with what else waits, unless enough threads do so already: then what arrives
+while they write is the next batch. So a lone event waits for nobody, and no thread of ours is needed for it.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stripe_mongo_sync.sync.errors import Unavailable
+from stripe_mongo_sync.sync.inbox.arrival import Arrival
+from stripe_mongo_sync.sync.inbox.batch import commit
+from stripe_mongo_sync.sync.inbox.inbox import receive_alone
+from stripe_mongo_sync.sync.process.fork import in_every_child
+
+COMMITTING = 4  # threads that commit at once
+BATCH = 500  # events at most
+QUEUE, QUEUE_BYTES = 10_000, 64 * 1024 * 1024  # that wait at most
+LONGEST = 10.0  # s that an event may wait for its batch
+
+Answer = str | None  # the state of the event, or None: it has to go alone
+
+
+@dataclass
+class _Waiting:
+    arrival: Arrival
+    done: Callable[[Answer | BaseException], object]
+
+
+class Committer:
+    """The queue, and who commits it. Any thread may use it."""
+
+    def __init__(self) -> None:
+        self._begin_anew()
+        in_every_child(self._begin_anew)
+
+    def _begin_anew(self) -> None:
+        """Drop what the parent of this process has to commit, and the lock that one of its threads may hold."""
+        self._waiting: deque[_Waiting] = deque()
+        self._bytes = self._committing = 0
+        self._changed = threading.Condition()
+
+    def put(self, arrival: Arrival, done: Callable[[Answer | BaseException], object]) -> None:
+        """Queue an event; a thread that commits calls `done` with its answer, or with the error that it met.
+
+        Raises Unavailable if the queue is full.
+        """
+        with self._changed:
+            if len(self._waiting) >= QUEUE or self._bytes + len(arrival.raw) > QUEUE_BYTES:
+                raise Unavailable("Too many events wait to be stored: send it again.")
+            self._waiting.append(_Waiting(arrival, done))
+            self._bytes += len(arrival.raw)
+            self._changed.notify()
+
+    def commit(self, arrival: Arrival) -> Answer:
+        """Commit an event, and return its answer. Raises what its batch raised; Unavailable if it waits too long."""
+        told: list[Answer | BaseException] = []
+        self.put(arrival, told.append)
+        if not self.serve(lambda: bool(told)):
+            raise Unavailable("MongoDB did not store the event in time: send it again.")
+        if isinstance(told[0], BaseException):
+            raise told[0]
+        return told[0]
+
+    def serve(self, enough: Callable[[], bool], wait: float = LONGEST) -> bool:
+        """Commit what waits until `enough` says so; return False if it did not within `wait` seconds of idleness."""
+        while True:
+            with self._changed:
+                if not self._changed.wait_for(lambda: enough() or self._has_room(), wait):
+                    return False
+                if enough():
+                    return True
+                batch = self._next()
+                self._committing += 1
+            try:
+                answers: list[Answer | BaseException] = [*commit([each.arrival for each in batch])]
+            except BaseException as error:
+                answers = [error] * len(batch)
+            with self._changed:
+                for each, answer in zip(batch, answers, strict=True):
+                    each.done(answer)
+                self._committing -= 1
+                self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return bool(self._waiting) and self._committing < COMMITTING
+
+    def _next(self) -> list[_Waiting]:
+        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+        self._bytes -= sum(len(each.arrival.raw) for each in batch)
+        return batch
+
+
+COMMITTER = Committer()
+
+
+def receive(arrival: Arrival) -> str:
+    """Apply an event whose signature was verified, and store it. Return its state, or `duplicate`.
+
+    Stripe is read for seconds at most; what would take longer is left to reconcile. Raises PyMongoError or Unavailable
+    when the event could not be stored, so that Stripe must send it again.
+    """
+    return COMMITTER.commit(arrival) or receive_alone(arrival)
