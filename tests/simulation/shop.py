@@ -18,12 +18,15 @@ from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.models import Status, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.inbox import committer
 from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.simulation.schedule import Schedule
 from tests.simulation.witness import Witness
 from tests.support import samples
 from tests.support.world import TOKEN, URL, World
+
+committer.COMMITTING = 1000  # each actor stands for a process of its own, so none waits for what another commits
 
 WRITES = (
     *("refuse", "cut_before", "cut_after", "timeout_before", "timeout_after", "late_request", "bad_body", "html_body"),
