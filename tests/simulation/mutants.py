@@ -140,7 +140,7 @@ MUTANTS = (
         '        case Refusal(not_found=True) if operation.verb == "delete":',
         '        case Refusal(not_found=True) | Unknown() if operation.verb == "delete":',
         seed=10,
-        steps=(1, 3, 4, 12, 17, 23),
+        steps=(3, 11, 12, 13, 14, 17, 18, 21, 22, 23),
     ),
 )
 
