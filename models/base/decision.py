@@ -43,7 +43,8 @@ def merge(facts: Facts, seen: Observation) -> Changes | None:
         if _is_newer(facts, seen) and not facts.erased:  # equal content, too: its links are newer
             return _snapshot(facts, seen) | rest
         if facts.digest == (seen.scrubbed_digest if facts.erased else seen.digest):
-            return _times(facts, seen) | rest
+            lacking = not (facts.erased or facts.is_as(seen))  # what an event cannot show, and no digest counts
+            return (_content(facts, seen) if lacking else {}) | _times(facts, seen) | rest
     if seen.events_only:
         if (seen.digest or "") > (facts.digest or "") and not facts.erased:
             return _snapshot(facts, seen) | _confirmed(facts, seen)

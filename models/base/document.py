@@ -122,9 +122,11 @@ class SyncedDocument(DocumentQueries):
 
     def store_snapshot(self, evidence: Observation, **changes: Any) -> Self | None:
         """Store what a GET showed, if the document is unchanged since before that GET was sent."""
-        lease: dict[str, Any] = (
-            {"lease": due_after_operation()} if self.operation is None or "operation" in changes else {}
-        )
+        lease: dict[str, Any] = {}
+        if self.operation is None or "operation" in changes:
+            lease = {"lease": due_after_operation()}
+        elif self.missing_since is not None:  # its review ends, if that was the reason, and so the operation goes on
+            lease = {"lease": Expression({"$ifNull": ["$lease", from_now()]})}
         return self.update_if_unchanged(**self._seen(evidence), **changes, **lease)
 
     def _seen(self, evidence: Observation) -> dict[str, Any]:

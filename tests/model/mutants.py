@@ -93,6 +93,20 @@ MUTANTS = (
         "max(facts.doubt_until or seen.latest, seen.latest)",
         "seen.earliest",
     ),
+    Mutant(
+        "leaves out what the event before could not show",
+        "decision",
+        "lacking = not (facts.erased or facts.is_as(seen))",
+        "lacking = False",
+        seed=35993,
+    ),
+    Mutant(
+        "leaves the operation of what was found again to nobody",
+        "store_snapshot",
+        "elif self.missing_since is not None:",
+        "elif False:",
+        seed=21505,
+    ),
     Mutant("drops what an event cannot show", "decision", "{**unshown, **seen.remote}", "seen.remote", seed=56),
     Mutant(
         "stays in doubt when linked",
