@@ -89,6 +89,7 @@ class Place:
     """The connections that wait at the poller for the same event, with their deadlines, the longest waiting first."""
 
     seconds: float
+    late: Callable[[Connection], None] | None = None  # what is done after the deadline; else the connection is closed
     waiting: dict[Connection, float] = field(default_factory=dict)
 
     def first(self, waiting: float = 0.0) -> Connection | None:

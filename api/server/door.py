@@ -7,6 +7,7 @@ goes the general way, where the application says what is wrong with it. What is 
 import re
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,13 +18,16 @@ from gunicorn.util import http_date
 
 from stripe_mongo_sync.api.app import answer_to
 from stripe_mongo_sync.sync.engine.admission import asks
+from stripe_mongo_sync.sync.errors import Unavailable
 from stripe_mongo_sync.sync.inbox.arrival import Arrival, Malformed, arrive
-from stripe_mongo_sync.sync.inbox.committer import receive
+from stripe_mongo_sync.sync.inbox.committer import COMMITTER
+from stripe_mongo_sync.sync.inbox.inbox import receive_alone
 from stripe_mongo_sync.webhooks.signature import BadSignature, verify
 
 BEGINNING = b"POST /webhooks/stripe HTTP/1.1\r\n"
 END = b"\r\n\r\n"
 LONGEST = 4_096  # bytes of a head; Stripe sends 600, and proxies add a few hundred
+COMMITTING = 2  # threads of a worker that write events; more of them make smaller batches
 MOST = 50  # fields of a head; gunicorn reads 100
 FIELDS = re.compile(rb"(?:[A-Za-z0-9-]+:[\t\x20-\x7e]*\r\n)+")  # what no two parsers read differently
 HOST = re.compile(rb"(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}(?::\d{1,5})?")
@@ -66,7 +70,9 @@ class Door:
         self._secrets: tuple[str, ...] = app.config["WEBHOOK_SECRETS"]
         self._pulse, self._connecting = app.extensions["pulse"], app.extensions.get("connecting")
         self._good: dict[tuple[object, bool], str] = {}
+        self._taken: list[tuple[Arrival, Callable[[object], None]]] = []
         self._date, self._until = "", 0.0
+        COMMITTER.work(COMMITTING)
 
     def read(self, came: bytearray) -> Webhook | None:
         """Return the ordinary webhook that these bytes begin with; None if it is no such, or not whole."""
@@ -89,10 +95,23 @@ class Door:
             return None
         return None if asks(arrival.event) else Webhook(size, keeps, arrival)
 
-    def receive(self, webhook: Webhook) -> object:
-        """Store the event of a webhook; return its state, or the error."""
+    def take(self, webhook: Webhook, done: Callable[[object], None]) -> None:
+        """Keep an event for `commit`; `done` is told what became of it, None if it has to go alone, by any thread."""
+        self._taken.append((webhook.arrival, done))
+
+    def commit(self) -> None:
+        """Let the committer store what was taken: all that arrived in one round of the loop is written together."""
+        for arrival, done in self._taken:
+            try:
+                COMMITTER.put(arrival, done)
+            except Unavailable as error:
+                done(error)
+        self._taken.clear()
+
+    def receive_alone(self, webhook: Webhook) -> object:
+        """Store an event that cannot be written with others; return the outcome. A thread waits for it."""
         try:
-            return receive(webhook.arrival)
+            return receive_alone(webhook.arrival)
         except Exception as error:
             return error
 

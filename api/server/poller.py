@@ -34,13 +34,10 @@ class Poller(ThreadWorker):
         self.worker_connections: int = self.cfg.worker_connections
         self.heads, self.bodies, self.idle = Place(HEAD), Place(COMING), Place(self.cfg.keepalive)
         self.answers, self.closing = Place(ANSWER), Place(CLOSING)
+        self.places = [self.heads, self.idle, self.answers, self.closing, self.bodies]
 
     def on_readable(self, connection: Connection) -> None:
         """Read what has come on a connection, or its end."""
-        raise NotImplementedError
-
-    def on_late(self, connection: Connection) -> None:
-        """Answer a small body that did not come in time."""
         raise NotImplementedError
 
     def init_process(self) -> None:
@@ -133,12 +130,9 @@ class Poller(ThreadWorker):
     def murder_pending(self) -> None:
         """End what is past its deadline; called in each round of the loop."""
         now = time.monotonic()
-        for place in (self.heads, self.idle, self.answers, self.closing, self.bodies):
+        for place in self.places:
             while place.waiting and (first := next(iter(place.waiting.items())))[1] <= now:
-                if place is self.bodies:
-                    self.go(first[0], self.on_late)
-                else:
-                    self.drop(first[0])
+                self.go(first[0], place.late or self.drop)
 
     def murder_keepalived(self, force: bool = False) -> None:
         """Close all idle connections when the worker ends; until then `murder_pending` closes them one by one."""

@@ -9,6 +9,7 @@ import selectors
 import signal
 import socket
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -19,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 from gunicorn.workers.base import Worker as Base
 
 from stripe_mongo_sync.api.server.bulkhead import LARGEST, LONGEST, Arrival, Kind, arrival, bulkheads, kind_of
-from stripe_mongo_sync.api.server.connection import Connection
+from stripe_mongo_sync.api.server.connection import Connection, Place
 from stripe_mongo_sync.api.server.poller import Poller
 from stripe_mongo_sync.sync.process.few import Few
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from stripe_mongo_sync.api.server.door import Door, Webhook
 
 BODY = 10.0  # s that a thread reads one body at most; Stripe has given up by then
+TAKEN = 15.0  # s that an event may take to be stored; MongoDB is given up before
 UNSENT = 64 * 1024 * 1024  # bytes of all responses together that clients have not taken
 DRAINED = 8 * 1024 * 1024  # bytes that are read and discarded from a client that still sends after the response
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
@@ -42,8 +44,13 @@ class Worker(Poller):
         self.bulkheads = bulkheads(self.cfg.threads)
         self.few = Few(self.log)
         self.door: Door | None = None
+        self.outcomes: deque[Callable[[], None]] = deque()
+        self.woken = False
         self.busy: Callable[[], bytes] = bytes
         self.late: Callable[[], bytes] = bytes
+        self.bodies.late = lambda connection: self._answer(connection, self.late())
+        self.taken = Place(TAKEN, lambda connection: self._answer(connection, self.busy()))
+        self.places.append(self.taken)
 
     def get_thread_pool(self) -> ThreadPoolExecutor:
         """Return one pool with the threads of all kinds; the bulkheads limit each kind."""
@@ -87,7 +94,7 @@ class Worker(Poller):
     def _look(self, connection: Connection) -> None:
         """Take an ordinary webhook; of another request, check how much has arrived, and where it waits for the rest."""
         if self.door is not None and (webhook := self.door.read(connection.came)) is not None:
-            self._hand_over(connection, Kind.WEBHOOK, partial(self._receive, self.door, connection, webhook))
+            self._take(connection, self.door, webhook)
             return
         arrived = arrival(connection.came)
         if arrived is Arrival.BEGINNING and len(connection.came) > LARGEST:
@@ -122,16 +129,41 @@ class Worker(Poller):
         self.few.warn(connection.kind.name, reason)
         self.go(connection, partial(self._answer, answer=self.busy()))
 
-    def on_late(self, connection: Connection) -> None:
-        """Answer a small body that did not come in time."""
-        self._answer(connection, self.late())
+    # --- an ordinary webhook ---
+
+    def _take(self, connection: Connection, door: "Door", webhook: "Webhook") -> None:
+        """Let the committer store an event, and its client wait for the answer."""
+        del connection.came[: webhook.size]
+        self.wait(connection, self.taken, on=self.unpoll)  # what it sends meanwhile is read when it is answered
+        door.take(webhook, partial(self._on_outcome, connection, door, webhook))
+
+    def _on_outcome(self, connection: Connection, door: "Door", webhook: "Webhook", outcome: object) -> None:
+        """Note what became of an event, and wake the main thread once for all of a batch; any thread calls it."""
+        self.outcomes.append(partial(self._reply, connection, door, webhook, outcome))
+        if not self.woken:
+            self.woken = True
+            self.method_queue.defer(self._reply_to_all)
+
+    def _reply_to_all(self) -> None:
+        self.woken = False
+        while self.outcomes:
+            self.outcomes.popleft()()
+
+    def _reply(self, connection: Connection, door: "Door", webhook: "Webhook", outcome: object) -> None:
+        """Answer a webhook, unless its client has gone, or let a thread store the event alone."""
+        if connection.place is not self.taken:
+            return
+        if outcome is None:
+            self._hand_over(connection, Kind.WEBHOOK, partial(self._receive_alone, connection, door, webhook))
+            return
+        connection.stays = webhook.keeps and self._count()
+        self.go(connection, partial(self._send, answer=door.answer(outcome, keeps=connection.stays)))
 
     # --- in a thread ---
 
-    def _receive(self, door: "Door", connection: Connection, webhook: "Webhook") -> bool:
-        """Store the event of an ordinary webhook, and answer; return whether its connection stays open."""
-        outcome = door.receive(webhook)
-        del connection.came[: webhook.size]
+    def _receive_alone(self, connection: Connection, door: "Door", webhook: "Webhook") -> bool:
+        """Store an event alone, and answer; return whether the connection stays open."""
+        outcome = door.receive_alone(webhook)
         keeps = webhook.keeps and self._count()
         with suppress(OSError):  # its client has gone
             connection.sock.sendall(door.answer(outcome, keeps=keeps))
@@ -176,6 +208,9 @@ class Worker(Poller):
     def _answer(self, connection: Connection, answer: bytes) -> None:
         """Answer without a thread, and close the connection."""
         connection.stays = False
+        self._send(connection, answer)
+
+    def _send(self, connection: Connection, answer: bytes) -> None:
         connection.sock.sendall(answer)
         self._go_on(connection)
 
@@ -212,6 +247,8 @@ class Worker(Poller):
         """Wait for the next event, but at most 0.1 s while requests wait for a thread."""
         pressing = any(bulkhead.waiting for bulkhead in self.bulkheads.values())
         super().wait_for_and_dispatch_events(min(timeout, 0.1) if pressing else timeout)
+        if self.door is not None:
+            self.door.commit()
 
     def murder_pending(self) -> None:
         """End what is past its deadline; called in each round of the loop."""

@@ -1,7 +1,8 @@
 """The committer: a queue of events of this process, which a few threads commit in batches.
 
 Who brings an event commits it, together with what else waits, unless enough threads do so already: then what arrives
-while they write is the next batch. So a lone event waits for nobody, and no thread of ours is needed for it.
+while they write is the next batch. So a lone event waits for nobody, and no thread of ours is needed for it. The server
+does not wait for its events, and has a few threads that commit them (`work`).
 """
 
 import threading
@@ -40,6 +41,7 @@ class Committer:
         """Drop what the parent of this process has to commit, and the lock that one of its threads may hold."""
         self._waiting: deque[_Waiting] = deque()
         self._bytes = self._committing = 0
+        self._threads: list[threading.Thread] = []
         self._changed = threading.Condition()
 
     def put(self, arrival: Arrival, done: Callable[[Answer | BaseException], object]) -> None:
@@ -53,6 +55,17 @@ class Committer:
             self._waiting.append(_Waiting(arrival, done))
             self._bytes += len(arrival.raw)
             self._changed.notify()
+
+    def work(self, threads: int) -> None:
+        """Let so many threads of this process commit, for all who put events and do not wait themselves."""
+        with self._changed:
+            while len(self._threads) < threads:
+                self._threads.append(threading.Thread(target=self._work, name="committing", daemon=True))
+                self._threads[-1].start()
+
+    def _work(self) -> None:
+        while True:
+            self.serve(lambda: False)
 
     def commit(self, arrival: Arrival) -> Answer:
         """Commit an event, and return its answer. Raises what its batch raised; Unavailable if it waits too long."""
@@ -76,7 +89,9 @@ class Committer:
                 self._committing += 1
             try:
                 answers: list[Answer | BaseException] = [*commit([each.arrival for each in batch])]
-            except BaseException as error:
+            except BaseException as error:  # MongoDB is away: who waits would only be told so later
+                with self._changed:
+                    batch += self._next(len(self._waiting))
                 answers = [error] * len(batch)
             with self._changed:
                 for each, answer in zip(batch, answers, strict=True):
@@ -87,8 +102,8 @@ class Committer:
     def _has_room(self) -> bool:
         return bool(self._waiting) and self._committing < COMMITTING
 
-    def _next(self) -> list[_Waiting]:
-        batch = [self._waiting.popleft() for _ in range(min(BATCH, len(self._waiting)))]
+    def _next(self, most: int = BATCH) -> list[_Waiting]:
+        batch = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
         self._bytes -= sum(len(each.arrival.raw) for each in batch)
         return batch
 

@@ -19,6 +19,7 @@ from pymongo.monitoring import CommandListener, CommandStartedEvent
 from stripe import WebhookSignature
 from werkzeug.middleware.proxy_fix import ProxyFix
 
+from stripe_mongo_sync import sync
 from stripe_mongo_sync.api import create_app
 from stripe_mongo_sync.api.server.door import MINE, door_of
 from stripe_mongo_sync.models import Event
@@ -339,3 +340,29 @@ def test_an_application_of_others_has_no_door(world: World) -> None:
     assert door_of(app, config) is not None
     app.wsgi_app = ProxyFix(app.wsgi_app)  # type: ignore[method-assign]
     assert door_of(app, config) is None
+
+
+def test_who_finds_the_queue_full_is_told_to_come_again(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("stripe_mongo_sync.sync.inbox.committer.QUEUE", 0)
+    with served(world.app) as server:
+        answer = told(server, ODD["as Stripe sends it"](fresh()))
+
+    assert answer.startswith(b"HTTP/1.1 503 ")
+    assert b"Retry-After: 5" in answer
+    assert Event.objects.count() == 0
+
+
+def test_an_event_that_goes_alone_holds_no_other_up(world: World) -> None:
+    """The first is of another version, so that Stripe is read; it hangs."""
+    sync.create_customer("user@here.com")
+    made = json.loads(world.webhooks()[0])
+    slow = json.dumps({**made, "api_version": "2019-01-01"}).encode()
+    held = world.stripe.fault("hold_after", method="GET")
+    with served(world.app) as server, ThreadPoolExecutor(1) as pool:
+        first = pool.submit(told, server, request(slow))
+        assert held.entered.wait(PATIENCE)
+
+        assert told(server, request(fresh())).startswith(b"HTTP/1.1 200")
+
+        held.release()
+        assert b'"applied"' in first.result()
