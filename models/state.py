@@ -160,9 +160,9 @@ class State(OwnRows):
         cls._upsert(name, {f"value.{field}": grown, "at": from_now()})
 
     @classmethod
-    def clear_below(cls, name: str) -> None:
-        """Delete the values whose names begin with this one and a blank."""
-        cls.own_rows().delete_many({"_id": {"$gte": f"{name} ", "$lt": f"{name}!"}})
+    def clear_parts(cls, name: str) -> None:
+        """Delete the value, and those whose names begin with this one and a blank."""
+        cls.own_rows().delete_many({"_id": {"$gte": name, "$lt": f"{name}!"}})
 
     @classmethod
     def clear(cls, name: str) -> None:

@@ -138,7 +138,8 @@ class FullComparison(Walk):
 
     def resume(self, within: timedelta) -> None:
         """Continue a comparison that was killed, and in any case the walks through owners."""
-        saved, older = State.read(COMPARISON), State.read(OWNERS)
+        saved, older = map(State.read_each(COMPARISON, OWNERS).get, (COMPARISON, OWNERS))
+        self._of_older = older is not None  # saved by an older version
         if self.run.dry or not saved or not saved["parts"]:
             self.owners.recall((saved or {}).get("owners", (older or {}).get("walks", ())))
             return
@@ -146,19 +147,18 @@ class FullComparison(Walk):
         if self.resumed:
             self._seen.recall()
         else:
-            State.clear_below(COMPARISON)
+            State.clear_parts(COMPARISON)
 
     def forget(self) -> None:
         """Clear the progress of a comparison that is over, except for its walks through owners."""
         if self.run.dry:
             return
         self.parts = {}
-        State.clear_below(COMPARISON)
-        State.clear(OWNERS)
+        State.clear_parts(COMPARISON)
+        if self._of_older:
+            State.clear(OWNERS)
         if self.owners.unfinished:
             super().store()
-        else:
-            State.clear(COMPARISON)
 
     @property
     def not_compared(self) -> dict[str, str]:

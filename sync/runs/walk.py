@@ -7,15 +7,17 @@ number of times, so two walks at once are safe.
 """
 
 from collections import Counter
-from collections.abc import Generator, Iterator
+from collections.abc import Collection, Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, TypeVar
 
-from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models import StagedDocument, SyncedDocument
+from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.state import State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, ReadRefused, WrongAccount
@@ -128,11 +130,14 @@ class Walk:
         self.unseen.extend(f"{name}: {why}" for name, why in refused.items())
         return not silences
 
+    @cached_property
+    def _alive(self) -> Collection[type[StagedDocument]]:
+        return having(self.models.values(), {"live": True})
+
     def _refused(self, kind: str, error: CannotReadStripe) -> None:
-        if not self.asked and is_not_there(current().gateway, error, self.models[kind]):
+        if not self.asked and is_not_there(current().gateway, error, self.models[kind], alive=self._alive):
             part = self.parts[kind]
             part.missing, part.done = str(error), True
-            self.store()
         else:
             log.warning("%s cannot be read: %s", kind, error)
             self.unseen.append(f"{kind}: {error}")
@@ -144,7 +149,8 @@ class Walk:
             part.listed = True
         self.end(kind)
         part.done = True
-        self.store()
+        if part.counts:  # else the next page saves it, and nothing is lost if a kind without objects is read again
+            self.store()
         self.on_progress(self.step(kind))
 
     def _compare_list(self, kind: str, part: KindProgress) -> None:
@@ -154,7 +160,8 @@ class Walk:
             for page, cursor in read:
                 self.saw(kind, comparison.page(page))
                 part.mark = cursor
-                self.store()
+                if page.remote["data"]:
+                    self.store()
                 self.on_progress(self.step(kind))
                 STOP.here()
 
