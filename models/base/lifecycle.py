@@ -126,9 +126,19 @@ class StagedDocument(NoticeOutbox, Birth):
     def _update(self, fence: dict[str, Any], by: str, notices: Sequence[str], changes: dict[str, Any]) -> Self | None:
         if not set(notices) <= set(self.resource.notices):
             raise Impossible(f"{notices} are not all notices of {self.resource.kind}")
-        where, owned = {"_id": self.id, "revision": self.revision, **fence}, self._owners_after(changes)
-        update = self.update_of(self.status, changes | owned, by, notices, erased=self.erased_at is not None)
-        found = self.own_rows().find_one_and_update(where, update, return_document=ReturnDocument.AFTER)
+        news = list(notices)
+        if "status" in changes:
+            news += [self.resource.notice_of(changes["status"])] if changes["status"] != self.status else []
+            changes = {**changes, "live": changes["status"] in LIVE, "moved_by": by}
+        if self.erased_at is not None and isinstance(changes.get("error"), dict):
+            changes = {**changes, **scrub_row({"error": changes["error"]}, ())}  # the message may quote the person
+        merged = {name: literal(value) for name, value in (changes | self._owners_after(changes)).items()}
+        changed = {**merged, **append_notices(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        found = self.own_rows().find_one_and_update(
+            {"_id": self.id, "revision": self.revision, **fence},
+            [{"$replaceWith": {"$mergeObjects": ["$$ROOT", changed]}}],
+            return_document=ReturnDocument.AFTER,
+        )
         if found is None:
             return None
         document = self._from_son(found)
@@ -143,21 +153,6 @@ class StagedDocument(NoticeOutbox, Birth):
         new = changes.get("operation")
         row["operation"] = new.staged if isinstance(new, NewOperation) else self.operation and self.operation.to_mongo()
         return owners_after(self.resource.kind, row, changes)
-
-    @classmethod
-    def update_of(
-        cls, status: str, changes: dict[str, Any], by: str, news: Sequence[str], *, erased: bool
-    ) -> list[Any]:
-        """Return the update that applies `changes` to a document of this status, by which a new status gives notice."""
-        if changes.get("status", status) != status:
-            news = [*news, cls.resource.notice_of(changes["status"])]
-        if "status" in changes:
-            changes = {**changes, "live": changes["status"] in LIVE, "moved_by": by}
-        if erased and isinstance(changes.get("error"), dict):
-            changes = {**changes, **scrub_row({"error": changes["error"]}, ())}  # the message may quote the person
-        changed = {name: literal(value) for name, value in changes.items()} | append_notices(*news)
-        changed |= {"revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
-        return [{"$replaceWith": {"$mergeObjects": ["$$ROOT", changed]}}]
 
     def erase(self) -> Self | None:
         """Remove all personal data from a document that is at rest; return None if it changed meanwhile."""

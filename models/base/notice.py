@@ -4,6 +4,7 @@ A notice stays on its row (a document or an event) until it becomes deliveries, 
 So no crash can separate a fact from its notice, and a fact without a subscriber is not written.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 from fnmatch import fnmatchcase
 from typing import Any, ClassVar, Self
@@ -43,8 +44,14 @@ def append_notices(*names: str) -> dict[str, Expression]:
 
 def initial_notice(id: ObjectId | str, name: str, at: datetime) -> dict[str, Any]:
     """Return the same for a row that is inserted as plain values; {} if no hook subscribes."""
-    hooks = _asking(name)
-    return {"notices": [{"id": f"{id}:1:{name}", "name": name, "at": at, "hooks": hooks}]} if hooks else {}
+    new = plain_notices(id, 1, [name], at)
+    return {"notices": new} if new else {}
+
+
+def plain_notices(id: ObjectId | str, revision: int, names: Sequence[str], at: datetime) -> list[dict[str, Any]]:
+    """Return those of `names` to which a hook subscribes, as the notices of a row in this revision."""
+    asked = ((name, hooks) for name in names if (hooks := _asking(name)))
+    return [{"id": f"{id}:{revision}:{name}", "name": name, "at": at, "hooks": hooks} for name, hooks in asked]
 
 
 def _asking(name: str) -> list[str]:

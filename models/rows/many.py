@@ -53,7 +53,7 @@ def read_many(queries: Sequence[Query]) -> tuple[datetime, list[list[Row]]]:
     return first["at"] + clock.TEST_OFFSET, found
 
 
-def guarded_update(id: Any, revision: int, update: list[dict[str, Any]]) -> RawBSONDocument:
+def guarded_update(id: Any, revision: int, update: dict[str, Any]) -> RawBSONDocument:
     """Return the update of one row, if it still has this revision. Raises what BSON cannot hold."""
     return _encoded({"q": {"_id": id, "revision": revision}, "u": update})
 

@@ -15,6 +15,8 @@ from pymongo.errors import AutoReconnect, DuplicateKeyError, NetworkTimeout, Ope
 from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument
 from stripe_mongo_sync.models.base.decision import leaves_doubt, merge
 from stripe_mongo_sync.models.base.facts import Facts, facts_of
+from stripe_mongo_sync.models.base.lifecycle import LIVE
+from stripe_mongo_sync.models.base.notice import plain_notices
 from stripe_mongo_sync.models.base.whose import left_by, owners_after, owners_before, owners_of_event
 from stripe_mongo_sync.models.erasure import HOLDS, TOO_LATE, WRITES
 from stripe_mongo_sync.models.event import OPEN, EventState, Via
@@ -91,27 +93,27 @@ class _Held:
     model: Model
     row: dict[str, Any]
     read: dict[str, Any]  # the row as it was read
-    changes: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(default_factory=dict)  # the new values of its fields
     news: list[str] = field(default_factory=list)  # its notices
-    by: str = ""
-    events: list[int] = field(default_factory=list)  # whose changes these are
+    events: list[int] = field(default_factory=list)  # whose values these are
 
-    def apply(self, number: int, changes: dict[str, Any], by: str, now: datetime) -> None:
-        values = {name: evaluated(value, now) for name, value in changes.items()}
-        if "status" in changes and changes["status"] != self.row["status"]:
-            self.news.append(self.model.resource.notice_of(changes["status"]))
-            values["live"] = changes["status"] in (Status.PENDING, Status.ACTIVE)
-            self.by = by
+    def apply(self, number: int, values: dict[str, Any], by: str) -> None:
+        """Let an event change it."""
+        if values.get("status", self.row["status"]) != self.row["status"]:
+            self.news.append(self.model.resource.notice_of(values["status"]))
+            values = {**values, "live": values["status"] in LIVE, "moved_by": by}
         self.row = {**self.row, **values}
-        self.changes |= changes
+        self.values |= values
         self.events.append(number)
 
-    def update(self) -> RawBSONDocument:
-        """Return the one update that all its events make."""
-        erased, status = self.row.get("erased_at") is not None, self.row["status"]
-        owned = owners_after(self.model.resource.kind, self.read, self.changes)
-        changed = self.model.update_of(status, self.changes | owned, self.by, self.news, erased=erased)
-        return guarded_update(self.read["_id"], self.read["revision"], changed)
+    def update(self, at: datetime) -> RawBSONDocument:
+        """Return the one update that all its events make, at MongoDB's time `at`."""
+        id, revision = self.read["_id"], self.read["revision"]
+        owned = owners_after(self.model.resource.kind, self.read, self.values)
+        notices = plain_notices(id, revision + 1, self.news, at)
+        news = {"$push": {"notices": {"$each": notices}}} if notices else {}
+        changed = {"$set": {**self.values, **owned, "updated_at": at}, "$inc": {"revision": 1}, **news}
+        return guarded_update(id, revision, changed)
 
 
 class _Batch:
@@ -197,14 +199,14 @@ class _Batch:
         if before.erased or seen.stripe_id in before.orphans or _may_be_another(before, model):
             return None
         changes = merge(before, seen)
-        row = held.row if changes is None else {**held.row, **{n: evaluated(v, self.now) for n, v in changes.items()}}
-        after = facts_of(model.resource, row, self.now)
+        values = {name: evaluated(value, self.now) for name, value in (changes or {}).items()}
+        after = facts_of(model.resource, {**held.row, **values}, self.now) if values else before
         if leaves_doubt(after, seen):
             return None
         if owners_before(arrival.event):
             self.unchecked.append(number)
         if changes is not None:
-            held.apply(number, changes, seen.source, self.now)
+            held.apply(number, values, seen.source)
         older = after.status == Status.ACTIVE and seen.latest < (after.seen_at or 0)
         return (EventState.STALE if older and not after.is_as(seen) else EventState.APPLIED), None
 
@@ -221,7 +223,7 @@ class _Batch:
         changed: dict[Model, list[tuple[_Held, RawBSONDocument]]] = {}
         for held in {id(each): each for each in self.held.values() if each is not None and each.events}.values():
             try:
-                changed.setdefault(held.model, []).append((held, held.update()))
+                changed.setdefault(held.model, []).append((held, held.update(self.now)))
             except Exception:  # BSON cannot hold it: each event goes alone, which says why
                 self._leave_alone(held.events)
         for model, updates in changed.items():
@@ -231,8 +233,10 @@ class _Batch:
                     self._leave_alone(held.events)
                 elif missed.unmatched:
                     self._repeat(held.events)
-                elif held.by:
-                    log.info("%s %s → %s (%s)", model.resource.kind, held.row["_id"], held.row["status"], held.by)
+                elif "status" in held.values:
+                    log.info(
+                        "%s %s → %s (%s)", model.resource.kind, *(held.row[n] for n in ("_id", "status", "moved_by"))
+                    )
 
     def _write_rows(self) -> None:
         rows: dict[int, RawBSONDocument] = {}

@@ -77,11 +77,11 @@ class Committer:
             raise told[0]
         return told[0]
 
-    def serve(self, enough: Callable[[], bool], wait: float = LONGEST) -> bool:
-        """Commit what waits until `enough` says so; return False if it did not within `wait` seconds of idleness."""
+    def serve(self, enough: Callable[[], bool]) -> bool:
+        """Commit what waits until `enough` says so; return False if there was nothing to do for `LONGEST` seconds."""
         while True:
             with self._changed:
-                if not self._changed.wait_for(lambda: enough() or self._has_room(), wait):
+                if not self._changed.wait_for(lambda: enough() or self._has_room(), LONGEST):
                     return False
                 if enough():
                     return True
