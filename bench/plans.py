@@ -1,6 +1,6 @@
 """Query plans: explains each query of the service while it is sent."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -72,14 +72,15 @@ class Plans(CommandListener):
 
     def started(self, event: CommandStartedEvent) -> None:
         """Explain the command that is about to be sent."""
-        if self._asker is None or event.command_name not in ASKS or event.command[event.command_name] not in ABOUT:
+        if self._asker is None or event.command_name not in ASKS:
             return
-        question = _question(event.command_name, event.command)
-        if question not in self._found:
-            try:
-                self._found[question] = self._explain(question, event)
-            except Exception as error:
-                self._errors.append(error)
+        for command in _each(event.command_name, event.command):
+            question = _question(event.command_name, command)
+            if command[event.command_name] in ABOUT and question not in self._found:
+                try:
+                    self._found[question] = self._explain(question, event.database_name, command)
+                except Exception as error:
+                    self._errors.append(error)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
         """Do nothing."""
@@ -87,11 +88,11 @@ class Plans(CommandListener):
     def failed(self, event: CommandFailedEvent) -> None:
         """Do nothing."""
 
-    def _explain(self, question: str, event: CommandStartedEvent) -> Plan:
+    def _explain(self, question: str, database: str, asked: Mapping[str, Any]) -> Plan:
         assert self._asker
-        command = {k: v for k, v in event.command.items() if k not in ENVELOPE and not k.startswith("$")}
+        command = {k: v for k, v in asked.items() if k not in ENVELOPE and not k.startswith("$")}
         explain = {"explain": command, "verbosity": "executionStats"}
-        plan = self._client[event.database_name].command(explain, codec_options=ALL_DATES)
+        plan = self._client[database].command(explain, codec_options=ALL_DATES)
         stats = next(_within(plan, "executionStats"))
         return Plan(
             asker=self._asker,
@@ -101,6 +102,16 @@ class Plans(CommandListener):
             documents=stats["totalDocsExamined"],
             found=stats["nReturned"],
         )
+
+
+def _each(name: str, command: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return the questions of a command: MongoDB explains one update, and no union of collections."""
+    if name == "update":
+        return [{**command, "updates": command["updates"][:1]}]
+    if name == "aggregate" and command[name] == 1:
+        unions = [stage["$unionWith"] for stage in command["pipeline"] if "$unionWith" in stage]
+        return [{"aggregate": one["coll"], "pipeline": one["pipeline"], "cursor": {}} for one in unions]
+    return [command]
 
 
 def _question(name: str, command: Any) -> str:
