@@ -9,7 +9,7 @@ from typing import assert_type
 from stripe_mongo_sync import (
     Notice, Refused, act, aio, connect, create, create_customer, create_order, delete, find, get, on, update
 )
-from stripe_mongo_sync.models import Customer, Invoice, Order, Product, SyncedDocument, kinds
+from stripe_mongo_sync.models import Customer, Invoice, Order, Product, StagedDocument, SyncedDocument, kinds
 
 connect()
 connect("sk_test_1")  # wrong
@@ -39,7 +39,7 @@ repeated: bool = create(Product, {})[1]  # wrong
 assert_type(get("customer", "user@here.com"), Customer)
 assert_type(get(Customer, customer.id), Customer)
 assert_type(get("charge", "ch_123"), SyncedDocument)
-assert_type(get(kinds()["charge"], "ch_123"), SyncedDocument)
+assert_type(get(kinds()["charge"], "ch_123"), StagedDocument)
 get("customer")  # wrong
 get("customer", 5)  # wrong
 get("custommer", "user@here.com")  # wrong

@@ -65,7 +65,8 @@ def written(path: str) -> Iterator[set[str | None]]:
     leased = {"lease": {"$gt": clock.now()}}
     for model in having(present_kinds().values(), leased):
         for document in model.objects(__raw__=leased):
-            undoing, calls = document.undoing, document.operation.calls if document.operation else []
+            undoing = getattr(document, "undoing", None)  # an order has no orphans
+            calls = document.operation.calls if document.operation else []
             yield {call.key if call.method == "post" else None for call in calls if call.path == path}
             if undoing is not None and path.startswith(model.resource.object_path(undoing.orphan)):
                 yield {None if undoing.way == "delete" else undoing.key}
