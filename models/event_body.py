@@ -116,14 +116,12 @@ def fields_of(
 ) -> dict[str, Any]:
     """Return what the row of an event has of it; `words` are the bytes to store, which show no content if `bare`."""
     created = event.get("created")
-    owned = owners_left(event) if bare else owners_of_event(event)
-    if is_key(event):  # of which only the id is stored
-        owned = owned | owners_left(event)
+    bare = bare or is_key(event)  # of a key, nothing but its id is stored
     return {
         "type": event["type"],
         "created": created if isinstance(created, int) and 0 <= created < 2**53 else None,  # None: it is no event
         "object_id": id_left(event) if erased else object_id(event),
         "creation_key": None if others else creation_key(event),
-        "owners": listed(owned),
+        "owners": listed(owners_left(event) if bare else owners_of_event(event)),
         "raw": words,
     }
