@@ -455,6 +455,7 @@ def test_an_event_that_cannot_be_stored_is_asked_for_again(mongod: Mongod) -> No
         assert world.http.get("/healthz").status_code == 200
 
         mongod.restart()
+        eventually(lambda: world.http.get("/readyz").status_code == 200)
         assert world.deliver([raw]) == ["applied"]
         assert customer.fetch_latest().confirmed_at is not None
         call = world.http.post("/customers", json={"username": "other"}, headers={"Idempotency-Key": "one"})
