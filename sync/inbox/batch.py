@@ -34,9 +34,7 @@ from stripe_mongo_sync.sync.stripe.answers import api_version
 
 TIMEOUT = 5.0  # s for all of a round
 LARGEST = 128 * 1024  # bytes of an event
-MOST_BYTES = (
-    2 * 1024 * 1024
-)  # of the events of a round: as BSON they may be five times as long, and a command has 16 MB
+MOST_BYTES = 2 * 1024 * 1024  # of a round: as BSON they may be five times as long, and a command has 16 MB
 FINISHED = [str(state) for state in EventState if state not in (*OPEN, EventState.DEAD)]
 
 Model = type[SyncedDocument]
@@ -74,9 +72,10 @@ def _commit(arrivals: dict[int, Arrival], answers: list[str | None]) -> None:
         try:
             with pymongo.timeout(TIMEOUT):
                 again = _Batch(arrivals, answers).commit()
-        except PyMongoError as error:
-            if last or isinstance(error, NetworkTimeout) or not isinstance(error, AutoReconnect):
-                if is_away(error):
+        except Exception as error:  # of whatever kind: a row that was edited by hand must not fail the other events
+            changed = isinstance(error, AutoReconnect) and not isinstance(error, NetworkTimeout)
+            if last or not changed:
+                if isinstance(error, PyMongoError) and is_away(error):
                     raise
                 log.warning("a batch of %s events goes one by one (%s)", len(arrivals), type(error).__name__)
                 return
@@ -234,9 +233,8 @@ class _Batch:
                 elif missed.unmatched:
                     self._repeat(held.events)
                 elif "status" in held.values:
-                    log.info(
-                        "%s %s → %s (%s)", model.resource.kind, *(held.row[n] for n in ("_id", "status", "moved_by"))
-                    )
+                    row = held.row
+                    log.info("%s %s → %s (%s)", model.resource.kind, row["_id"], row["status"], row["moved_by"])
 
     def _write_rows(self) -> None:
         rows: dict[int, RawBSONDocument] = {}
@@ -245,8 +243,8 @@ class _Batch:
             try:
                 row = Event.finished_row(arrival.event, arrival.raw, state, why, arrival.via, self.now)
                 rows[number] = encoded_row(row)
-            except Exception:
-                log.debug("event %s cannot be stored as it is", arrival.id)
+            except Exception as error:  # BSON cannot hold it: it goes alone, which says why
+                log.debug("event %s is not stored with others (%s)", arrival.id, type(error).__name__)
         try:
             if rows:
                 with pymongo.timeout(WRITES.total_seconds()):

@@ -94,10 +94,10 @@ class Committer:
                     batch += self._next(len(self._waiting))
                 answers = [error] * len(batch)
             with self._changed:
+                self._committing -= 1  # first, so that no `done` that fails keeps its place for ever
+                self._changed.notify_all()
                 for each, answer in zip(batch, answers, strict=True):
                     each.done(answer)
-                self._committing -= 1
-                self._changed.notify_all()
 
     def _has_room(self) -> bool:
         return bool(self._waiting) and self._committing < COMMITTING

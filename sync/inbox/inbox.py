@@ -1,7 +1,7 @@
-"""The inbox: applies Stripe's events to MongoDB. An event is an observation of an object, never a command.
+"""The inbox, one event by one: what `batch.py` leaves alone. An event is an observation of an object, never a command.
 
-Applying is idempotent, so the row is written afterwards, already `applied`: two round trips for a normal event. Only
-an event that could not be applied is stored as `received`, and drained later.
+Applying is idempotent, so the row is written afterwards, already `applied`. Only an event that could not be applied is
+stored as `received`, and drained later.
 """
 
 from collections import Counter
@@ -20,14 +20,10 @@ from stripe_mongo_sync.models.rows.claimable import is_away
 from stripe_mongo_sync.models.rows.indexes import Unguarded
 from stripe_mongo_sync.models.state import OTHER_VERSION, State
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.admission import OTHERS, sample, why_not_mirrored, why_not_ours
+from stripe_mongo_sync.sync.engine.admission import OTHERS, sample, why_not_ours
 from stripe_mongo_sync.sync.engine.adopt import EventResult, apply_to_unknown
 from stripe_mongo_sync.sync.engine.dependents import notify_dependents_of
-from stripe_mongo_sync.sync.engine.observations import (
-    is_new_incarnation,
-    merge_observation,
-    needs_refresh,
-)
+from stripe_mongo_sync.sync.engine.observations import is_new_incarnation, merge_observation, needs_refresh
 from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.errors import CannotReadStripe, Outage
 from stripe_mongo_sync.sync.inbox.arrival import Arrival, Malformed, arrive, told_in_full
@@ -131,9 +127,8 @@ def apply(arrival: Arrival, *, quick: bool) -> EventResult:
     reason = why_not_ours(event, quick=quick) or ("a sample: its object does not exist" if sample(event) else None)
     if reason:
         return EventResult(EventState.IGNORED, reason, ours=False)
-    reason = why_not_mirrored(event)
-    if reason or model is None:
-        return EventResult(EventState.IGNORED, reason)
+    if arrival.why_not_mirrored or model is None:
+        return EventResult(EventState.IGNORED, arrival.why_not_mirrored)
     stripe_id = arrival.remote["id"]
     if left := left_by(event):
         Erasure.include_if_related(left, {stripe_id})  # the object itself names no customer any more

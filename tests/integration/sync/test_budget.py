@@ -5,31 +5,15 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 
 import pytest
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
 
 from stripe_mongo_sync import sync
 from tests.support import samples
+from tests.support.heard import Heard
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
 
 WRITES = {"insert", "update", "delete", "findAndModify"}
 NAME = "user@here.com"
-
-
-class Meter(CommandListener):
-    """Notes the name of every command that goes to MongoDB."""
-
-    def __init__(self) -> None:
-        self.commands: list[str] = []
-
-    def started(self, event: CommandStartedEvent) -> None:
-        self.commands.append(event.command_name)
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
 
 
 @dataclass
@@ -50,7 +34,7 @@ Measure = Callable[[], AbstractContextManager[Cost]]
 @pytest.fixture
 def metered(database: str) -> Iterator[tuple[World, Measure]]:
     """A world whose account is known and whose events are delivered, and what measures a block in it."""
-    meter = Meter()
+    meter = Heard()
     world = World(database, listeners=(meter,))
 
     @contextmanager

@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
+from bson.datetime_ms import DatetimeMS
 from pymongo.errors import AutoReconnect, ServerSelectionTimeoutError
-from pymongo.monitoring import CommandFailedEvent, CommandListener, CommandStartedEvent, CommandSucceededEvent
+from pymongo.monitoring import CommandStartedEvent
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event
@@ -20,29 +21,24 @@ from stripe_mongo_sync.sync.inbox.committer import Committer, receive
 from stripe_mongo_sync.sync.inbox.inbox import receive_alone
 from tests.support.events import event
 from tests.support.fuse import merged_into
+from tests.support.heard import Heard
 from tests.support.in_sync import assert_in_sync
 from tests.support.lives import Lives
 from tests.support.world import World
 
 
-class Ear(CommandListener):
-    """Notes what is asked of MongoDB, and does something just before a command of one name."""
+class Ear(Heard):
+    """Hears the insert of the rows as `merge`, and does something just before the first command of a name."""
 
     def __init__(self) -> None:
-        self.asked: list[str] = []
+        super().__init__()
         self.before: dict[str, Callable[[], object]] = {}
 
     def started(self, event: CommandStartedEvent) -> None:
         name = "merge" if merged_into(event) else event.command_name
-        self.asked.append(name)
+        self.commands.append(name)
         if (act := self.before.pop(name, None)) is not None:
             act()
-
-    def succeeded(self, event: CommandSucceededEvent) -> None:
-        pass
-
-    def failed(self, event: CommandFailedEvent) -> None:
-        pass
 
 
 @pytest.fixture
@@ -58,7 +54,7 @@ def heard(database: str, ear: Ear) -> Iterator[World]:
         sync.create_customer(f"user{number}@here.com")
     world.deliver()
     world.advance(minutes=1)
-    ear.asked.clear()
+    ear.commands.clear()
     yield world
     assert_in_sync(world)
     world.stop()
@@ -84,10 +80,10 @@ def names() -> set[str | None]:
 def test_events_of_many_objects_are_three_round_trips(heard: World, ear: Ear) -> None:
     told = arrived(renamed(heard, "A", "B", "C"))
 
-    ear.asked.clear()
+    ear.commands.clear()
     assert batch.commit(told) == ["applied"] * 15
 
-    assert ear.asked == ["aggregate", "update", "merge"]
+    assert ear.commands == ["aggregate", "update", "merge"]
     assert names() == {"C"}
     assert Event.objects(state="applied", via="webhook").count() == 20
 
@@ -133,10 +129,10 @@ def test_a_duplicate_is_one_read_and_changes_nothing(heard: World, ear: Ear) -> 
     batch.commit(told)
     before = {row.id: row.to_mongo() for row in (*Customer.objects, *Event.objects)}
 
-    ear.asked.clear()
+    ear.commands.clear()
     assert batch.commit(told) == ["duplicate"] * 5
 
-    assert ear.asked == ["aggregate"]
+    assert ear.commands == ["aggregate"]
     assert {row.id: row.to_mongo() for row in (*Customer.objects, *Event.objects)} == before
 
 
@@ -212,6 +208,40 @@ def test_a_bug_that_one_event_meets_fails_no_neighbour(heard: World, monkeypatch
     assert receive_alone(told[1]) == "applied"
 
 
+UNREADABLE: dict[str, dict[str, Any]] = {
+    "a date of the year 292278994": {"confirmed_at": DatetimeMS(2**63 - 1)},
+    "a list of ids": {"stripe_id": ["?"]},
+    "a revision that is a text": {"revision": "text"},
+    "an operation that is a text": {"operation": "text"},
+}
+
+
+@pytest.mark.parametrize("what", UNREADABLE)
+def test_a_row_that_was_edited_by_hand_fails_no_neighbour(database: str, what: str) -> None:
+    world = World(database)
+    for number in range(3):
+        sync.create_customer(f"user{number}@here.com")
+    world.deliver()
+    world.advance(minutes=1)
+    told = arrived(renamed(world, "A"))
+    rows, edit = Customer._get_collection(), UNREADABLE[what]
+    edit = {name: [told[1].object_id] if value == ["?"] else value for name, value in edit.items()}
+    rows.update_one({"stripe_id": told[1].object_id}, {"$set": edit})
+    queue, answers = Committer(), list[Any]()
+    for arrival in told:
+        queue.put(arrival, answers.append)
+
+    queue.serve(lambda: len(answers) == 3)
+
+    for arrival, answer in zip(told, answers, strict=True):
+        assert not isinstance(answer, BaseException), answer
+        state = answer or receive_alone(arrival)
+        assert state == "applied" or arrival is told[1]
+    assert rows.count_documents({"name": "A", "stripe_id": {"$in": [told[0].object_id, told[2].object_id]}}) == 2
+    assert Event.objects(id=told[1].id).count() == 1, "it is kept, whatever became of it"
+    world.stop()
+
+
 def test_a_batch_that_was_too_slow_is_read_again(heard: World, ear: Ear) -> None:
     """An erasure relies on it: whoever read that nobody was erased has written two seconds later, or never writes."""
     told = arrived(renamed(heard, "A"))
@@ -219,7 +249,7 @@ def test_a_batch_that_was_too_slow_is_read_again(heard: World, ear: Ear) -> None
 
     assert batch.commit(told) == ["applied"] * 5
 
-    assert ear.asked.count("merge") == 2
+    assert ear.commands.count("merge") == 2
     assert Event.objects(received_at__gt=heard_at(told)).count() == 5
 
 

@@ -11,7 +11,6 @@ import pytest
 import stripe
 from mongoengine import EmbeddedDocumentField, ListField
 from mongoengine.base import BaseField
-from pymongo.monitoring import CommandListener
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, created_kinds, kinds, present_kinds
@@ -25,6 +24,7 @@ from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.contract import mirrored_samples
 from tests.support import person, samples
 from tests.support.events import event
+from tests.support.heard import Heard
 from tests.support.in_sync import assert_in_sync
 from tests.support.scenes import begin
 from tests.support.stock import stock
@@ -305,24 +305,16 @@ def test_what_nobody_can_read_is_what_its_event_told(world: World) -> None:
 
 def test_nothing_is_asked_for_a_document_that_nobody_edited(database: str) -> None:
     """Neither of Stripe nor of MongoDB: a hundred documents cost as many commands as ten."""
-    commands: list[str] = []
-
-    class Count(CommandListener):
-        def started(self, event: Any) -> None:
-            commands.append(event.command_name)
-
-        def succeeded(self, event: Any) -> None: ...
-        def failed(self, event: Any) -> None: ...
-
-    world = World(database, listeners=(Count(),))
+    heard = Heard()
+    world = World(database, listeners=(heard,))
     asked = []
     for more in (10, 80):
         stock(world, more, "product")
         world.advance(hours=1)
         backfill(["product"], patience=Throttle(rate=100_000))
         world.reconcile()
-        commands.clear()
+        heard.commands.clear()
         requests = len(world.stripe.requests)
         assert world.reconcile(full=True).counts["drift"] == 0
-        asked.append((len(commands), len(world.stripe.requests) - requests))
+        asked.append((len(heard.commands), len(world.stripe.requests) - requests))
     assert asked[0] == asked[1]

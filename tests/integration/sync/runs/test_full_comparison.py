@@ -5,7 +5,6 @@ from typing import Any
 
 import pytest
 from bson import ObjectId
-from pymongo.monitoring import CommandListener
 
 from stripe_mongo_sync.models import Customer, State, Status
 from stripe_mongo_sync.models.base.birth import DEFAULTS
@@ -20,6 +19,7 @@ from stripe_mongo_sync.sync.runs.seen import PAGES, Seen
 from stripe_mongo_sync.sync.runs.walk import KindProgress
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support import samples
+from tests.support.heard import Heard
 from tests.support.stock import stock
 from tests.support.world import World
 
@@ -127,16 +127,8 @@ def test_what_was_seen_is_known_again_after_a_kill(world: World) -> None:
 
 def test_orders_are_compared_with_their_payments_together(database: str) -> None:
     """Three more cost no command more."""
-    commands: list[str] = []
-
-    class Count(CommandListener):
-        def started(self, event: Any) -> None:
-            commands.append(event.command_name)
-
-        def succeeded(self, event: Any) -> None: ...
-        def failed(self, event: Any) -> None: ...
-
-    world = World(database, listeners=(Count(),))
+    heard = Heard()
+    world = World(database, listeners=(heard,))
     asked = []
     for more in (1, 3):
         orders = [samples.create("order", f"n{ObjectId()}") for _ in range(more)]
@@ -145,9 +137,9 @@ def test_orders_are_compared_with_their_payments_together(database: str) -> None
         world.deliver()
         world.advance(hours=1)
         world.reconcile(full=True)
-        commands.clear()
+        heard.commands.clear()
         assert world.reconcile(full=True, owner_reads=0).counts["drift"] == 0
-        asked.append(len(commands))
+        asked.append(len(heard.commands))
     assert asked[0] == asked[1]
 
 
