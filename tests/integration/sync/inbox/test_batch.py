@@ -4,6 +4,10 @@ import json
 import random
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -46,8 +50,7 @@ def ear() -> Ear:
     return Ear()
 
 
-@pytest.fixture
-def heard(database: str, ear: Ear) -> Iterator[World]:
+def five_customers(database: str, ear: Ear) -> World:
     """A world with five customers, whose commands are heard."""
     world = World(database, listeners=(ear,))
     for number in range(5):
@@ -55,6 +58,13 @@ def heard(database: str, ear: Ear) -> Iterator[World]:
     world.deliver()
     world.advance(minutes=1)
     ear.commands.clear()
+    return world
+
+
+@pytest.fixture
+def heard(database: str, ear: Ear) -> Iterator[World]:
+    """Such a world, which must end in sync."""
+    world = five_customers(database, ear)
     yield world
     assert_in_sync(world)
     world.stop()
@@ -154,6 +164,17 @@ def test_a_document_that_another_changed_meanwhile_is_decided_anew_and_no_other_
 
     assert names() == {"A"}
     assert Event.objects(state="applied").count() == 10
+
+
+def test_what_another_process_learned_meanwhile_is_not_overwritten(heard: World, ear: Ear) -> None:
+    told = arrived(renamed(heard, "A", "B"))
+    ear.before["update"] = lambda: receive_alone(told[5])
+
+    assert set(batch.commit(told[:5])) == {"applied", "stale"}
+
+    first, *others = Customer.objects.order_by("id")
+    assert (first.name, {each.name for each in others}) == ("B", {"A"})
+    batch.commit(told[6:])
 
 
 def test_a_row_that_another_process_wrote_meanwhile_is_no_second_one(heard: World, ear: Ear) -> None:
@@ -393,3 +414,102 @@ def test_an_error_reaches_everybody_of_its_batch_and_the_queue_goes_on(
 
     assert [type(answer) for answer in answers] == [ServerSelectionTimeoutError] * 4
     assert [queue.commit(arrival) for arrival in told] == ["applied"] * 5
+
+
+# --- the tests of these tests ---
+
+
+@dataclass(frozen=True)
+class Mutant:
+    """The batch with one wrong thing, and the claim that it breaks."""
+
+    name: str
+    module: ModuleType
+    right: str
+    wrong: str
+    breaks: Callable[[World, Ear], object]
+
+    @contextmanager
+    def planted(self) -> Iterator[None]:
+        """Let the modules be as if they had been written so."""
+        file = str(self.module.__file__)
+        text, before = Path(file).read_text(encoding="utf-8"), dict(vars(self.module))
+        assert text.count(self.right) == 1, f"{self.name}: {file} has changed; say anew what is to be wrong there"
+        exec(compile(text.replace(self.right, self.wrong), file, "exec"), vars(self.module))
+        taken = {name: value for name, value in vars(batch).items() if self.module is many and name in before}
+        vars(batch).update({name: vars(self.module)[name] for name in taken})
+        try:
+            yield
+        finally:
+            vars(self.module).update(before)
+            vars(batch).update(taken)
+
+
+MUTANTS = (
+    Mutant(
+        "answers before the write",
+        batch,
+        "insert_many(Event, [*rows.values()], self.now + HOLDS)",
+        "pass",
+        test_events_of_many_objects_are_three_round_trips,
+    ),
+    Mutant(
+        "drops a missed guard",
+        batch,
+        "elif missed.unmatched:",
+        "elif False:",
+        test_a_document_that_another_changed_meanwhile_is_decided_anew_and_no_other_is,
+    ),
+    Mutant(
+        "writes without the guard",
+        many,
+        '{"_id": id, "revision": revision}',
+        '{"_id": id}',
+        test_what_another_process_learned_meanwhile_is_not_overwritten,
+    ),
+    Mutant(
+        "decides in another order",
+        batch,
+        "for number, arrival in self.arrivals.items():\n            if (decided",
+        "for number, arrival in reversed(self.arrivals.items()):\n            if (decided",
+        test_events_of_many_objects_are_three_round_trips,
+    ),
+    Mutant(
+        "decides each event by the row that was read",
+        batch,
+        "self.row = {**self.row, **values}",
+        "pass",
+        lambda world, ear: test_events_of_one_object_are_one_update_in_any_order(world),
+    ),
+    Mutant(
+        "writes rows however late it is",
+        many,
+        '"$cond": [{"$lt": ["$$NOW", until - clock.TEST_OFFSET]}, True, late]',
+        '"$cond": [True, True, late]',
+        test_a_batch_that_was_too_slow_is_read_again,
+    ),
+    Mutant(
+        "counts a row of another process as its own",
+        batch,
+        "self._repeat([*rows])  # another",
+        "self.answers.__setitem__(slice(None), ['applied'] * len(rows))  # another",
+        test_a_row_that_another_process_wrote_meanwhile_is_no_second_one,
+    ),
+    Mutant(
+        "applies a duplicate again",
+        batch,
+        "if (row := self.known.get(arrival.id)) is not None:",
+        "if (row := None) is not None:",
+        test_a_duplicate_is_one_read_and_changes_nothing,
+    ),
+)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_is_caught(database: str, ear: Ear, mutant: Mutant) -> None:
+    world = five_customers(database, ear)
+    try:
+        with mutant.planted(), pytest.raises(AssertionError):
+            mutant.breaks(world, ear)
+    finally:
+        world.stop()
