@@ -40,14 +40,16 @@ class History(CommandListener):
         self._asked: dict[int, tuple[str, list[dict[str, Any]]]] = {}
 
     def started(self, event: CommandStartedEvent) -> None:
-        if event.command_name in ("findAndModify", "insert"):  # a comparison adopts many at once
+        if event.command_name in ("findAndModify", "insert", "update"):  # many at once: a comparison, and a batch
             inserted = list(event.command.get("documents", []))
-            self._asked[event.request_id] = (event.command[event.command_name], inserted)
+            updated = [{**each["q"], **each["u"].get("$set", {})} for each in event.command.get("updates", [])]
+            self._asked[event.request_id] = (event.command[event.command_name], inserted + updated)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
-        collection, inserted = self._asked.pop(event.request_id, ("", []))
+        collection, many = self._asked.pop(event.request_id, ("", []))
         kind = self._kinds.get(collection)
-        values = [_row(event.reply.get("value")), *inserted] if kind else []
+        written = many if event.reply.get("n") == len(many) else []  # guarded, one writer: all of them, or an error
+        values = [_row(event.reply.get("value")), *written] if kind else []
         for field in ("status", "payment_status") if kind == "order" else ("status",):
             for value in values:
                 if value and value.get(field) not in (None, "pending"):
