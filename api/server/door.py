@@ -27,7 +27,7 @@ from stripe_mongo_sync.webhooks.signature import BadSignature, verify
 BEGINNING = b"POST /webhooks/stripe HTTP/1.1\r\n"
 END = b"\r\n\r\n"
 LONGEST = 4_096  # bytes of a head; Stripe sends 600, and proxies add a few hundred
-COMMITTING = 2  # threads of a worker that write events; more of them make smaller batches
+COMMITTING = 2  # threads of a worker that write events: the second one works while a batch is slow
 MOST = 50  # fields of a head; gunicorn reads 100
 FIELDS = re.compile(rb"(?:[A-Za-z0-9-]+:[\t\x20-\x7e]*\r\n)+")  # what no two parsers read differently
 HOST = re.compile(rb"(?:[A-Za-z0-9-]{1,63}\.)*[A-Za-z0-9-]{1,63}(?::\d{1,5})?")

@@ -1,11 +1,12 @@
 """The committer: a queue of events of this process, which a few threads commit in batches.
 
-Who brings an event commits it, together with what else waits, unless enough threads do so already: then what arrives
-while they write is the next batch. So a lone event waits for nobody, and no thread of ours is needed for it. The server
-does not wait for its events, and has a few threads that commit them (`work`).
+Who brings an event commits it, together with what else waits, unless another thread does so already: then what arrives
+while that one writes is the next batch. So a lone event waits for nobody, and no thread of ours is needed for it. The
+server does not wait for its events, and has a few threads that commit them (`work`).
 """
 
 import threading
+import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +17,8 @@ from stripe_mongo_sync.sync.inbox.batch import commit
 from stripe_mongo_sync.sync.inbox.inbox import receive_alone
 from stripe_mongo_sync.sync.process.fork import in_every_child
 
-COMMITTING = 4  # threads that commit at once
+COMMITTING = 4  # threads that commit at once, if one batch is slow; otherwise one does: larger batches cost less
+SLOW = 0.1  # s that a batch may take before another thread begins the next one
 BATCH = 500  # events at most
 QUEUE, QUEUE_BYTES = 10_000, 64 * 1024 * 1024  # that wait at most
 LONGEST = 10.0  # s that an event may wait for its batch
@@ -41,6 +43,7 @@ class Committer:
         """Drop what the parent of this process has to commit, and the lock that one of its threads may hold."""
         self._waiting: deque[_Waiting] = deque()
         self._bytes = self._committing = 0
+        self._began = 0.0  # when the newest batch began, by the monotonic clock
         self._threads: list[threading.Thread] = []
         self._changed = threading.Condition()
 
@@ -81,12 +84,16 @@ class Committer:
         """Commit what waits until `enough` says so; return False if there was nothing to do for `LONGEST` seconds."""
         while True:
             with self._changed:
-                if not self._changed.wait_for(lambda: enough() or self._has_room(), LONGEST):
-                    return False
+                until = time.monotonic() + LONGEST
+                while not (enough() or self._has_room()):
+                    if (left := until - time.monotonic()) <= 0:
+                        return False
+                    self._changed.wait(min(left, SLOW) if self._waiting else left)
                 if enough():
                     return True
                 batch = self._next()
                 self._committing += 1
+                self._began = time.monotonic()
             try:
                 answers: list[Answer | BaseException] = [*commit([each.arrival for each in batch])]
             except BaseException as error:  # MongoDB is away: who waits would only be told so later
@@ -100,7 +107,8 @@ class Committer:
                     each.done(answer)
 
     def _has_room(self) -> bool:
-        return bool(self._waiting) and self._committing < COMMITTING
+        slow = time.monotonic() - self._began >= SLOW
+        return bool(self._waiting) and self._committing < (COMMITTING if slow else min(COMMITTING, 1))
 
     def _next(self, most: int = BATCH) -> list[_Waiting]:
         batch = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]

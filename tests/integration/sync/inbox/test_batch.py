@@ -367,6 +367,31 @@ def test_what_arrives_while_a_batch_is_written_is_the_next_one(heard: World, mon
     assert names() == {"B"}
 
 
+def test_a_slow_batch_holds_up_no_other(heard: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    told = arrived(renamed(heard, "A"))
+    held, begun = threading.Event(), threading.Event()
+    right = committer.commit
+
+    def slow(arrivals: list[Arrival]) -> list[str | None]:
+        if told[0] in arrivals:
+            begun.set()
+            assert held.wait(30)
+        return right(arrivals)
+
+    monkeypatch.setattr(committer, "commit", slow)
+    monkeypatch.setattr(committer, "SLOW", 0.001)
+    queue, answers = Committer(), []
+    first = threading.Thread(target=lambda: answers.append(queue.commit(told[0])))
+    first.start()
+    assert begun.wait(30)
+
+    assert [queue.commit(each) for each in told[1:]] == ["applied"] * 4
+    assert answers == []
+    held.set()
+    first.join(30)
+    assert answers == ["applied"]
+
+
 def test_a_full_queue_refuses_and_loses_nothing(heard: World, monkeypatch: pytest.MonkeyPatch) -> None:
     told = arrived(renamed(heard, "A"))
     monkeypatch.setattr(committer, "QUEUE", 2)
