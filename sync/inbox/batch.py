@@ -22,7 +22,7 @@ from stripe_mongo_sync.models.erasure import HOLDS, TOO_LATE, WRITES
 from stripe_mongo_sync.models.event import OPEN, EventState, Via
 from stripe_mongo_sync.models.rows.claimable import is_away
 from stripe_mongo_sync.models.rows.clock import evaluated
-from stripe_mongo_sync.models.rows.many import Query, encoded_row, guarded_update, insert_many, read_many, update_many
+from stripe_mongo_sync.models.rows.many import Change, Query, change, encoded_row, insert_many, read_many, update_many
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.admission import sample
@@ -105,14 +105,12 @@ class _Held:
         self.values |= values
         self.events.append(number)
 
-    def update(self, at: datetime) -> RawBSONDocument:
-        """Return the one update that all its events make, at MongoDB's time `at`."""
+    def change(self, at: datetime) -> Change:
+        """Return the one change that all its events make, at MongoDB's time `at`."""
         id, revision = self.read["_id"], self.read["revision"]
         owned = owners_after(self.model.resource.kind, self.read, self.values)
         notices = plain_notices(id, revision + 1, self.news, at)
-        news = {"$push": {"notices": {"$each": notices}}} if notices else {}
-        changed = {"$set": {**self.values, **owned, "updated_at": at}, "$inc": {"revision": 1}, **news}
-        return guarded_update(id, revision, changed)
+        return change(id, revision, {**self.values, **owned, "updated_at": at}, notices)
 
 
 class _Batch:
@@ -219,18 +217,16 @@ class _Batch:
     # --- write ---
 
     def _write_documents(self) -> None:
-        changed: dict[Model, list[tuple[_Held, RawBSONDocument]]] = {}
+        changed: dict[Model, list[tuple[_Held, Change]]] = {}
         for held in {id(each): each for each in self.held.values() if each is not None and each.events}.values():
             try:
-                changed.setdefault(held.model, []).append((held, held.update(self.now)))
+                changed.setdefault(held.model, []).append((held, held.change(self.now)))
             except Exception:  # BSON cannot hold it: each event goes alone, which says why
                 self._leave_alone(held.events)
-        for model, updates in changed.items():
-            missed = update_many(model, [update for _, update in updates])
-            for number, (held, _) in enumerate(updates):
-                if number in missed.refused:
-                    self._leave_alone(held.events)
-                elif missed.unmatched:
+        for model, changes in changed.items():
+            made = update_many(model, [change for _, change in changes])
+            for held, _ in changes:
+                if not made:
                     self._repeat(held.events)
                 elif "status" in held.values:
                     row = held.row

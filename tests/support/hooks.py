@@ -42,13 +42,14 @@ class History(CommandListener):
     def started(self, event: CommandStartedEvent) -> None:
         if event.command_name in ("findAndModify", "insert", "update"):  # many at once: a comparison, and a batch
             inserted = list(event.command.get("documents", []))
-            updated = [{**each["q"], **each["u"].get("$set", {})} for each in event.command.get("updates", [])]
+            updated = [row for each in event.command.get("updates", []) for row in _changed(each)]
             self._asked[event.request_id] = (event.command[event.command_name], inserted + updated)
 
     def succeeded(self, event: CommandSucceededEvent) -> None:
         collection, many = self._asked.pop(event.request_id, ("", []))
         kind = self._kinds.get(collection)
-        written = many if event.reply.get("n") == len(many) else []  # guarded, one writer: all of them, or an error
+        reply = event.reply
+        written = many if reply.get("nModified", reply.get("n")) == len(many) else []  # one writer: all, or an error
         values = [_row(event.reply.get("value")), *written] if kind else []
         for field in ("status", "payment_status") if kind == "order" else ("status",):
             for value in values:
@@ -57,6 +58,12 @@ class History(CommandListener):
 
     def failed(self, event: CommandFailedEvent) -> None:
         pass
+
+
+def _changed(update: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the new values that an update of a batch has for each row."""
+    constants = update.get("c", {"ids": [], "changes": []})
+    return [{"_id": id, **new["values"]} for id, new in zip(constants["ids"], constants["changes"], strict=True)]
 
 
 def _row(value: dict[str, Any] | None) -> dict[str, Any] | None:
