@@ -18,9 +18,8 @@ from gunicorn.util import http_date
 
 from stripe_mongo_sync.api.app import answer_to
 from stripe_mongo_sync.sync.engine.admission import asks
-from stripe_mongo_sync.sync.errors import Unavailable
 from stripe_mongo_sync.sync.inbox.arrival import Arrival, Malformed, arrive
-from stripe_mongo_sync.sync.inbox.committer import COMMITTER
+from stripe_mongo_sync.sync.inbox.committer import COMMITTER, Waiting
 from stripe_mongo_sync.sync.inbox.inbox import receive_alone
 from stripe_mongo_sync.webhooks.signature import BadSignature, verify
 
@@ -70,7 +69,7 @@ class Door:
         self._secrets: tuple[str, ...] = app.config["WEBHOOK_SECRETS"]
         self._pulse, self._connecting = app.extensions["pulse"], app.extensions.get("connecting")
         self._good: dict[tuple[object, bool], str] = {}
-        self._taken: list[tuple[Arrival, Callable[[object], None]]] = []
+        self._taken: list[Waiting] = []
         self._date, self._until = "", 0.0
         COMMITTER.work(COMMITTING)
 
@@ -97,16 +96,13 @@ class Door:
 
     def take(self, webhook: Webhook, done: Callable[[object], None]) -> None:
         """Keep an event for `commit`; `done` is told what became of it, None if it has to go alone, by any thread."""
-        self._taken.append((webhook.arrival, done))
+        self._taken.append(Waiting(webhook.arrival, done))
 
     def commit(self) -> None:
         """Let the committer store what was taken: all that arrived in one round of the loop is written together."""
-        for arrival, done in self._taken:
-            try:
-                COMMITTER.put(arrival, done)
-            except Unavailable as error:
-                done(error)
-        self._taken.clear()
+        if self._taken:
+            COMMITTER.put(*self._taken)
+            self._taken.clear()
 
     def receive_alone(self, webhook: Webhook) -> object:
         """Store an event that cannot be written with others; return the outcome. A thread waits for it."""

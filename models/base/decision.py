@@ -136,7 +136,7 @@ def _times(facts: Facts, seen: Observation) -> Changes:
 def _content(facts: Facts, seen: Observation) -> Changes:
     stored = facts.snapshot or {}
     unshown = {name: stored[name] for name in seen.unshown if name in stored}
-    remote = seen.remote if seen.remote is None else {**unshown, **seen.remote}
+    remote = {**unshown, **seen.remote} if unshown and seen.remote is not None else seen.remote
     return {"stripe": remote, "digest": seen.digest, "links_seen_at": seen.links_seen_at}
 
 

@@ -131,7 +131,7 @@ def facts_of(resource: Resource, row: Any, now: datetime, installation: str | No
 
 def _reads(row: Any) -> Callable[[str], Any]:
     """Return the function that reads a field of a document, of a stored row, or of nothing."""
-    return row.get if isinstance(row, Mapping) else lambda name: getattr(row, name, None)
+    return row.get if isinstance(row, dict) else lambda name: getattr(row, name, None)
 
 
 @dataclass(frozen=True)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import lru_cache
 from typing import Any, ClassVar, Protocol, TypeGuard
 from urllib.parse import quote
 
@@ -25,12 +26,13 @@ def is_id(given: Any) -> TypeGuard[str]:
     and a payment method may be a `card_…`, so neither characters nor a prefix prove anything. A path segment "." or
     ".." is refused, because a proxy may resolve it even when it is quoted.
     """
-    return (
-        isinstance(given, str)
-        and 0 < len(given) <= LONGEST_ID
-        and not {".", ".."}.intersection(given.split("/"))
-        and not UNWRITABLE.search(given)
-    )
+    return isinstance(given, str) and _is_id(given)
+
+
+@lru_cache(4096)  # one event asks several times about the same few ids
+def _is_id(given: str) -> bool:
+    dots = {".", ".."}.intersection(given.split("/"))
+    return 0 < len(given) <= LONGEST_ID and not dots and not UNWRITABLE.search(given)
 
 
 OVER = ("canceled", "incomplete_expired", "void", "expired")  # the statuses of an object that can never be used again

@@ -5,7 +5,7 @@ MongoDB's own commands with plain rows: the driver's bulk writes and MongoEngine
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 import bson
@@ -14,7 +14,7 @@ from pymongo.errors import WriteConcernError
 
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.database import database
-from stripe_mongo_sync.models.rows.marked import Row
+from stripe_mongo_sync.models.rows.marked import Row, ours
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
 MOST = 100_000  # rows in one answer: a batch is far smaller
@@ -51,16 +51,15 @@ def read_many(queries: Sequence[Query]) -> tuple[datetime, list[list[Row]]]:
     """Return the time, and the rows that each query selects at that time."""
     stages: list[dict[str, Any]] = [{"$documents": [{}]}, {"$project": {"at": "$$NOW"}}]
     for number, query in enumerate(queries):
-        rows = query.model.own_rows()
         marked = {"$replaceWith": {"of": {"$literal": number}, "row": "$$ROOT"}}
         shown = [{"$project": dict.fromkeys(query.fields, 1)}] if query.fields else []
-        asked = [{"$match": rows.ours(query.where)}, *shown, marked]
-        stages.append({"$unionWith": {"coll": rows.name, "pipeline": asked}})
+        asked = [{"$match": ours(query.where, query.model.mark)}, *shown, marked]
+        stages.append({"$unionWith": {"coll": query.model._get_collection_name(), "pipeline": asked}})
     first, *rest = _command({"aggregate": 1, "pipeline": stages, "cursor": {"batchSize": MOST}})["cursor"]["firstBatch"]
     found: list[list[Row]] = [[] for _ in queries]
     for each in rest:
         found[each["of"]].append(each["row"])
-    return first["at"] + clock.TEST_OFFSET, found
+    return first["at"].astimezone(UTC) + clock.TEST_OFFSET, found  # the driver writes times of this zone faster
 
 
 def change(id: Any, revision: int, values: Row, notices: Sequence[Row]) -> Change:
@@ -77,7 +76,7 @@ def update_many(model: type[OwnRows], changes: Sequence[Change]) -> bool:
     ids = [each.id for each in changes]
     constants = {"ids": ids, "changes": [each.values for each in changes]}
     update = {"q": {"_id": {"$in": ids}}, "u": UPDATE, "multi": True, "c": constants}
-    told = _command({"update": model.own_rows().name, "updates": [update]}, writes=True)
+    told = _command({"update": model._get_collection_name(), "updates": [update]}, writes=True)
     return bool(told["nModified"] == len(changes) and not told.get("writeErrors"))
 
 
@@ -103,9 +102,9 @@ def insert_many(model: type[OwnRows], rows: Sequence[RawBSONDocument], until: da
 
 
 def _command(command: dict[str, Any], *, writes: bool = False) -> dict[str, Any]:
-    ours = database()
-    concern = {"writeConcern": ours.write_concern.document} if writes else {}
-    told = ours.command({**command, **concern}, codec_options=ours.codec_options)
+    there = database()
+    concern = {"writeConcern": there.write_concern.document} if writes else {}
+    told = there.command({**command, **concern}, codec_options=there.codec_options)
     if failed := told.get("writeConcernError"):
         raise WriteConcernError(failed.get("errmsg", ""), failed.get("code"), failed)
     return told

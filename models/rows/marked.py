@@ -29,6 +29,11 @@ def _unmet_write_concern() -> Iterator[None]:
         raise WriteConcernError("the majority may not have this write", None) from error
 
 
+def ours(where: Where, mark: str) -> Where:
+    """Return the query for those of the rows that have our mark."""
+    return where if mark in where else {**where, mark: THERE}
+
+
 class Marked(Collection[Row]):
     """A collection of MongoDB's driver that shows only the rows with our mark."""
 
@@ -43,8 +48,7 @@ class Marked(Collection[Row]):
 
     def ours(self, where: Any) -> Where:
         """Return the query for those of the rows that are ours."""
-        asked = where if isinstance(where, Mapping) else {} if where is None else {"_id": where}
-        return asked if self.mark in asked else {**asked, self.mark: THERE}
+        return ours(where if isinstance(where, Mapping) else {} if where is None else {"_id": where}, self.mark)
 
     def find(self, filter: Any = None, *args: Any, **kwargs: Any) -> Cursor[Row]:
         return super().find(self.ours(filter), *args, **kwargs)

@@ -197,15 +197,18 @@ class _Batch:
             return None
         changes = merge(before, seen)
         values = {name: evaluated(value, self.now) for name, value in (changes or {}).items()}
-        after = facts_of(model.resource, {**held.row, **values}, self.now) if values else before
-        if leaves_doubt(after, seen):
-            return None
+        state = EventState.APPLIED
+        if seen.remote is None or values.get("stripe") is not seen.remote:  # else it has all that the event shows
+            after = facts_of(model.resource, {**held.row, **values}, self.now) if values else before
+            if leaves_doubt(after, seen):
+                return None
+            if after.status == Status.ACTIVE and seen.latest < (after.seen_at or 0) and not after.is_as(seen):
+                state = EventState.STALE
         if owners_before(arrival.event):
             self.unchecked.append(number)
         if changes is not None:
             held.apply(number, values, seen.source)
-        older = after.status == Status.ACTIVE and seen.latest < (after.seen_at or 0)
-        return (EventState.STALE if older and not after.is_as(seen) else EventState.APPLIED), None
+        return state, None
 
     def _check_erasures(self) -> None:
         """Leave alone the events about whom an erasure may name, if no document has said that it is not erased."""

@@ -17,8 +17,9 @@ from stripe_mongo_sync.sync.inbox.batch import commit
 from stripe_mongo_sync.sync.inbox.inbox import receive_alone
 from stripe_mongo_sync.sync.process.fork import in_every_child
 
-COMMITTING = 4  # threads that commit at once, if one batch is slow; otherwise one does: larger batches cost less
-SLOW = 0.1  # s that a batch may take before another thread begins the next one
+COMMITTING = 4  # threads that commit at once
+ENOUGH = 16  # events that wait for another thread to begin while one commits: smaller batches cost more than they gain
+SLOW = 0.1  # s after which another thread begins with any number of them: one batch may wait for MongoDB
 BATCH = 500  # events at most
 QUEUE, QUEUE_BYTES = 10_000, 64 * 1024 * 1024  # that wait at most
 LONGEST = 10.0  # s that an event may wait for its batch
@@ -26,8 +27,10 @@ LONGEST = 10.0  # s that an event may wait for its batch
 Answer = str | None  # the state of the event, or None: it has to go alone
 
 
-@dataclass
-class _Waiting:
+@dataclass(frozen=True)
+class Waiting:
+    """An event that waits to be committed; `done` is then called with its answer, or with the error that it met."""
+
     arrival: Arrival
     done: Callable[[Answer | BaseException], object]
 
@@ -41,23 +44,25 @@ class Committer:
 
     def _begin_anew(self) -> None:
         """Drop what the parent of this process has to commit, and the lock that one of its threads may hold."""
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: deque[Waiting] = deque()
         self._bytes = self._committing = 0
         self._began = 0.0  # when the newest batch began, by the monotonic clock
         self._threads: list[threading.Thread] = []
         self._changed = threading.Condition()
 
-    def put(self, arrival: Arrival, done: Callable[[Answer | BaseException], object]) -> None:
-        """Queue an event; a thread that commits calls `done` with its answer, or with the error that it met.
-
-        Raises Unavailable if the queue is full.
-        """
+    def put(self, *events: Waiting) -> None:
+        """Queue events that arrived together. One that finds the queue full is answered Unavailable."""
+        refused = []
         with self._changed:
-            if len(self._waiting) >= QUEUE or self._bytes + len(arrival.raw) > QUEUE_BYTES:
-                raise Unavailable("Too many events wait to be stored: send it again.")
-            self._waiting.append(_Waiting(arrival, done))
-            self._bytes += len(arrival.raw)
+            for each in events:
+                if len(self._waiting) >= QUEUE or self._bytes + len(each.arrival.raw) > QUEUE_BYTES:
+                    refused.append(each)
+                    continue
+                self._waiting.append(each)
+                self._bytes += len(each.arrival.raw)
             self._changed.notify()
+        for each in refused:
+            each.done(Unavailable("Too many events wait to be stored: send it again."))
 
     def work(self, threads: int) -> None:
         """Let so many threads of this process commit, for all who put events and do not wait themselves."""
@@ -73,7 +78,7 @@ class Committer:
     def commit(self, arrival: Arrival) -> Answer:
         """Commit an event, and return its answer. Raises what its batch raised; Unavailable if it waits too long."""
         told: list[Answer | BaseException] = []
-        self.put(arrival, told.append)
+        self.put(Waiting(arrival, told.append))
         if not self.serve(lambda: bool(told)):
             raise Unavailable("MongoDB did not store the event in time: send it again.")
         if isinstance(told[0], BaseException):
@@ -108,9 +113,10 @@ class Committer:
 
     def _has_room(self) -> bool:
         slow = time.monotonic() - self._began >= SLOW
-        return bool(self._waiting) and self._committing < (COMMITTING if slow else min(COMMITTING, 1))
+        more = slow or len(self._waiting) >= ENOUGH
+        return bool(self._waiting) and self._committing < (COMMITTING if more else min(COMMITTING, 1))
 
-    def _next(self, most: int = BATCH) -> list[_Waiting]:
+    def _next(self, most: int = BATCH) -> list[Waiting]:
         batch = [self._waiting.popleft() for _ in range(min(most, len(self._waiting)))]
         self._bytes -= sum(len(each.arrival.raw) for each in batch)
         return batch

@@ -21,7 +21,7 @@ from stripe_mongo_sync.models.rows import many
 from stripe_mongo_sync.sync.errors import Unavailable
 from stripe_mongo_sync.sync.inbox import batch, committer
 from stripe_mongo_sync.sync.inbox.arrival import Arrival, arrive
-from stripe_mongo_sync.sync.inbox.committer import Committer, receive
+from stripe_mongo_sync.sync.inbox.committer import Committer, Waiting, receive
 from stripe_mongo_sync.sync.inbox.inbox import receive_alone
 from tests.support.events import event
 from tests.support.fuse import merged_into
@@ -250,7 +250,7 @@ def test_a_row_that_was_edited_by_hand_fails_no_neighbour(database: str, what: s
     rows.update_one({"stripe_id": told[1].object_id}, {"$set": edit})
     queue, answers = Committer(), list[Any]()
     for arrival in told:
-        queue.put(arrival, answers.append)
+        queue.put(Waiting(arrival, answers.append))
 
     queue.serve(lambda: len(answers) == 3)
 
@@ -357,7 +357,7 @@ def test_what_arrives_while_a_batch_is_written_is_the_next_one(heard: World, mon
     first.start()
     assert begun.wait(30)
     for arrival in told[1:]:
-        queue.put(arrival, answers.append)
+        queue.put(Waiting(arrival, answers.append))
     written.set()
     queue.serve(lambda: len(answers) == 10)
     first.join(30)
@@ -367,7 +367,10 @@ def test_what_arrives_while_a_batch_is_written_is_the_next_one(heard: World, mon
     assert names() == {"B"}
 
 
-def test_a_slow_batch_holds_up_no_other(heard: World, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("limit", "value"), [("SLOW", 0.001), ("ENOUGH", 1)], ids=["after a while", "when many wait"])
+def test_a_slow_batch_holds_up_no_other(
+    heard: World, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
+) -> None:
     told = arrived(renamed(heard, "A"))
     held, begun = threading.Event(), threading.Event()
     right = committer.commit
@@ -379,7 +382,8 @@ def test_a_slow_batch_holds_up_no_other(heard: World, monkeypatch: pytest.Monkey
         return right(arrivals)
 
     monkeypatch.setattr(committer, "commit", slow)
-    monkeypatch.setattr(committer, "SLOW", 0.001)
+    monkeypatch.setattr(committer, "SLOW", 1000)
+    monkeypatch.setattr(committer, limit, value)
     queue, answers = Committer(), []
     first = threading.Thread(target=lambda: answers.append(queue.commit(told[0])))
     first.start()
@@ -396,11 +400,11 @@ def test_a_full_queue_refuses_and_loses_nothing(heard: World, monkeypatch: pytes
     told = arrived(renamed(heard, "A"))
     monkeypatch.setattr(committer, "QUEUE", 2)
     queue, answers = Committer(), []
-    queue.put(told[0], answers.append)
-    queue.put(told[1], answers.append)
+    queue.put(Waiting(told[0], answers.append))
+    queue.put(Waiting(told[1], answers.append))
 
     with pytest.raises(Unavailable):
-        queue.put(told[2], answers.append)
+        queue.commit(told[2])
 
     queue.serve(lambda: len(answers) == 2)
     assert [queue.commit(each) for each in told[2:]] == ["applied"] * 3
@@ -432,7 +436,7 @@ def test_an_error_reaches_everybody_of_its_batch_and_the_queue_goes_on(
     monkeypatch.setattr(committer, "commit", broken)
     queue = Committer()
     for arrival in told[1:]:
-        queue.put(arrival, answers.append)
+        queue.put(Waiting(arrival, answers.append))
 
     with pytest.raises(ServerSelectionTimeoutError):
         queue.commit(told[0])
