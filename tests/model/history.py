@@ -243,7 +243,8 @@ class Shop:
             )
             again = verb == "undo" and any(stripe_id in row.undone for row in rows)
             # A refusal that is written days late ends a deletion that another process has just decided to send.
-            late = any(row.stripe_id == stripe_id and ":delete:" in ((row.error or {}).get("key") or "") for row in rows)
+            refused = [(row.error or {}).get("key") for row in rows if row.stripe_id == stripe_id]
+            late = any(":delete:" in key for key in refused if key)
             excused = again or late or self.stripe.overslept
             assert named or excused, f"{call} goes, and no document says that it may"
             holder = self.store.holder(resource, stripe_id)
