@@ -150,6 +150,12 @@ def _time_is_what_it_is() -> Iterator[None]:
 
 
 @pytest.fixture
+def page_by_page(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A walk stores each page by itself, so that a small account has several places where it may be killed."""
+    monkeypatch.setattr("stripe_mongo_sync.sync.runs.walk.TOGETHER", 1)
+
+
+@pytest.fixture
 def world(database: str) -> Iterator[World]:
     """A fresh shop and a fresh Stripe."""
     made = World(database)

@@ -1,4 +1,4 @@
-"""Compares a page of Stripe's list with the documents here: adopts unknown objects, and merges those that differ.
+"""Compares pages of Stripe's list with the documents here: adopts unknown objects, and merges those that differ.
 
 It reads and inserts rows as MongoDB stores them. Only a row that needs more than that becomes a document. An object
 that cannot be stored does not hold up the others.
@@ -6,10 +6,10 @@ that cannot be stored does not hold up the others.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 from pymongo.errors import OperationFailure
 
@@ -42,6 +42,23 @@ Json = dict[str, Any]
 PAGE_MAX_AGE = timedelta(minutes=10)
 
 
+class Listed(NamedTuple):
+    """An object of a page, and what the page shows of it; `seen` is None if that cannot be told."""
+
+    remote: Json
+    page: Reply
+    seen: Observation | None = None
+
+    @property
+    def age(self) -> float:
+        """How many seconds old the object was; what does not show when it was created is as old as can be."""
+        return self.page.latest - (made_at(self.remote, self.page.latest) or 0)
+
+    def is_old(self, now: datetime) -> bool:
+        """Whether the page is old."""
+        return now.timestamp() - self.page.latest > PAGE_MAX_AGE.total_seconds()
+
+
 @dataclass
 class Comparison:
     """The comparison of one kind, page after page; with `dry`, nothing is written.
@@ -61,26 +78,40 @@ class Comparison:
     def __post_init__(self) -> None:
         self._creations = Creations(self.model)
 
-    def page(self, page: Reply) -> list[str]:
-        """Compare the objects of a page, and return their ids. Raises CannotReadStripe."""
-        remotes: dict[str, Json] = {}
-        for remote in page.remote["data"]:
-            if has_id(remote):
-                remotes[remote["id"]] = self._whole(remote, page)
+    def read(self, page: Reply) -> list[Listed]:
+        """Return the objects of a page, and what it shows of them. This reads nothing of MongoDB's, and so may be done
+        in a thread, while other pages are compared. Raises CannotReadStripe.
+        """
+        return [self._listed(remote, page) for remote in page.remote["data"]]
+
+    def compare(self, read: Iterable[Listed]) -> list[str]:
+        """Compare the objects of one page or of several, and return their ids. Raises CannotReadStripe."""
+        listed: dict[str, Listed] = {}
+        for one in read:
+            if has_id(one.remote):
+                listed[one.remote["id"]] = one
             else:
                 log.error("%s: an object without an id is listed", self.model.resource.kind)
                 self.counts["failed"] += 1
                 self.report("an object without an id", "this is no object with an id")
-        if not (ids := list(remotes)):
+        if not (ids := list(listed)):
             return []
-        rows = self._rows(remotes)
-        unknown = {id: remote for id, remote in remotes.items() if self._is_new(rows.get(id), remote)}
-        self._unknown([*unknown.values()], rows.keys(), page)  # first, while the page is fresh: else it costs GETs
+        rows = self._rows(ids)
+        unknown = {id: one for id, one in listed.items() if self._is_new(rows.get(id), one.remote)}
+        self._unknown([*unknown.values()], rows.keys())  # first, while the pages are fresh: else it costs GETs
         for id, row in rows.items():
             if id not in unknown:
-                with self._isolated(remotes[id]):
-                    self._known(row, remotes[id], page)
+                with self._isolated(listed[id].remote):
+                    self._known(row, listed[id])
         return ids
+
+    def _listed(self, remote: Any, page: Reply) -> Listed:
+        if not has_id(remote):
+            return Listed(remote, page)
+        whole, seen = self._whole(remote, page), None
+        with suppress(Exception):  # the comparison finds out why, and reports it
+            seen = from_page(self.model, whole, page)
+        return Listed(whole, page, seen)
 
     def _whole(self, remote: Json, page: Reply) -> Json:
         """Return an object with its lists read to their ends, unless it was deleted meanwhile."""
@@ -93,17 +124,18 @@ class Comparison:
 
     # --- what has a document ---
 
-    def _rows(self, remotes: dict[str, Json]) -> dict[str, Json]:
+    def _rows(self, ids: list[str]) -> dict[str, Json]:
         """Return the rows of these objects, the current one where there are several."""
-        found = self.model.stored_rows().find({"stripe_id": {"$in": list(remotes)}})
+        found = self.model.stored_rows().find({"stripe_id": {"$in": ids}})
         return {row["stripe_id"]: row for row in sorted(found, key=lambda row: bool(row.get("live")))}
 
     def _is_new(self, row: Json | None, remote: Json) -> bool:
         deleted = row is not None and row.get("status") == Status.DELETED
         return row is None or (deleted and is_new_incarnation(self.model.of_row(row), remote))
 
-    def _known(self, row: Json, remote: Json, page: Reply) -> None:
-        kind, evidence = self.model.resource.kind, from_page(self.model, remote, page)
+    def _known(self, row: Json, one: Listed) -> None:
+        kind, remote = self.model.resource.kind, one.remote
+        evidence = one.seen or from_page(self.model, remote, one.page)
         if fields := edits_of(self.model, row):
             self.counts["drift"] += 1
             self.on_edit(kind, row["_id"], fields)
@@ -129,42 +161,46 @@ class Comparison:
 
     # --- what has none ---
 
-    def _unknown(self, remotes: list[Json], known: Iterable[str], page: Reply) -> None:
-        mirrored = self.model.resource.mirrored
+    def _unknown(self, listed: list[Listed], known: Iterable[str]) -> None:
+        kind, mirrored = self.model.resource.kind, self.model.resource.mirrored
         if not (current().settings.adopt or mirrored):  # but for what something here follows
-            ids = needed(self.model.resource.kind, remotes)
-            remotes = [remote for remote in remotes if remote["id"] in ids]
-        if not remotes:
+            ids = needed(kind, [one.remote for one in listed])
+            listed = [one for one in listed if one.remote["id"] in ids]
+        if not listed:
             return
-        orphans, doubt = self.model.rivals({remote["id"] for remote in remotes}.difference(known))
+        orphans, doubt = self.model.rivals({one.remote["id"] for one in listed}.difference(known))
         adoptable = []
-        for remote in remotes:
-            if remote["id"] in orphans:
+        for one in listed:
+            if one.remote["id"] in orphans:
                 self.counts["twin"] += 1
-            elif not mirrored and page.latest - (made_at(remote, page.latest) or 0) < ADOPTION_DELAY.total_seconds():
+            elif not mirrored and one.age < ADOPTION_DELAY.total_seconds():
                 self.counts["young"] += 1
             else:
-                adoptable.append(remote)
+                adoptable.append(one)
         if not adoptable:
             return
-        creations = self._creations.of(adoptable, page.earliest)
+        creations = self._creations.of([one.remote for one in adoptable], min(one.page.earliest for one in adoptable))
+        alone = doubt or self.model.resource.correlation_field  # then a document may wait for any of them
         simple = []
-        for remote in adoptable:
-            with self._isolated(remote):
-                made = creations.get(remote["id"])
+        for one in adoptable:
+            made = creations.get(one.remote["id"])
+            if made is None and (self.dry or not alone):
+                simple.append(one)
+                continue
+            with self._isolated(one.remote):
                 if made is not None and made.is_theirs:
-                    log.info("%s is not adopted: %s", remote["id"], OTHER_INSTALLATION)
+                    log.info("%s is not adopted: %s", one.remote["id"], OTHER_INSTALLATION)
                     self.counts["foreign"] += 1
                     if not (self.dry or made.kept):
-                        made.keep(self.model, remote["id"])
-                elif self.dry:
-                    self.counts["adopt"] += 1
-                elif self._may_be_ours(remote, made.maker if made else None, page.latest, doubt):
-                    self._adopt_or_link(remote, made, page)
+                        made.keep(self.model, one.remote["id"])
+                elif not self.dry and self._may_be_ours(
+                    one.remote, made.maker if made else None, one.page.latest, doubt
+                ):
+                    self._adopt_or_link(one, made)
                 else:
-                    simple.append(from_page(self.model, remote, page))
+                    simple.append(one)
         if simple:
-            self._adopt(simple, page)
+            self._adopt(simple)
 
     def _may_be_ours(self, remote: Json, maker: IdempotencyKey | None, seen_at: int, doubt: bool) -> bool:
         """Whether a document here may be waiting for this object; without `doubt`, none is in doubt."""
@@ -174,31 +210,36 @@ class Comparison:
             doubt and any(is_candidate(document, remote, seen_at) for document in self.model.in_doubt_documents(remote))
         )
 
-    def _adopt(self, evidence: list[Observation], page: Reply) -> None:
-        at, left = clock.now(), evidence
+    def _adopt(self, simple: list[Listed]) -> None:
+        if self.dry:
+            self.counts["adopt"] += len(simple)
+            return
+        at = clock.now()
+        fresh = {one.remote["id"]: one for one in simple if one.seen is not None and not one.is_old(at)}
+        left, evidence = {*fresh}, [sure(one.seen) for one in fresh.values()]
         try:
-            left = evidence if _is_old(page, at) else self.model.adopt_many(evidence, at)
+            left = {one.stripe_id for one in self.model.adopt_many(evidence, at)} if evidence else left
         except (*UNSTORABLE, OperationFailure) as error:
             if unstorable(error) is None:
                 raise
-        self.counts["adopt"] += len(evidence) - len(left)
+        self.counts["adopt"] += len(fresh) - len(left)
         self._tell(evidence)
-        for one in left:  # one by one: the page is old, another process was faster, or it cannot be stored
-            remote = sure(one.remote)
-            with self._isolated(remote):
-                self._adopt_or_link(remote, None, page)
+        for one in simple:  # one by one: the page is old, another process was faster, or it cannot be stored
+            if one.remote["id"] in left or one.remote["id"] not in fresh:
+                with self._isolated(one.remote):
+                    self._adopt_or_link(one, None)
 
     def _tell(self, evidence: list[Observation]) -> None:
         """Notify the dependents of the new documents."""
         for id in needed(self.model.resource.kind, [one.remote for one in evidence if one.remote is not None]):
             notify_dependents_of(self.model, id)
 
-    def _adopt_or_link(self, remote: Json, made: Creation | None, page: Reply) -> None:
-        one = self._current(replace(page, remote=remote))
-        if one is None:
+    def _adopt_or_link(self, one: Listed, made: Creation | None) -> None:
+        remote, reply = one.remote, self._current(one)
+        if reply is None:
             self.counts["deleted"] += 1
             return
-        verdict = adopt_unless_ours(self.model, one, made)
+        verdict = adopt_unless_ours(self.model, reply, made)
         if verdict.state == EventState.APPLIED:
             self.counts["adopt"] += 1
             notify_dependents_of(self.model, remote["id"])
@@ -207,12 +248,12 @@ class Comparison:
             self.counts["doubt"] += 1
             self.report(remote["id"], verdict.why or "")
 
-    def _current(self, listed: Reply) -> Reply | None:
+    def _current(self, one: Listed) -> Reply | None:
         """Return an object of a page, read again if the page is old; None if it is deleted. Raises CannotReadStripe."""
-        if not _is_old(listed, clock.now()):
-            return listed
-        if (path := self.model.resource.read_path(listed.remote)) is None:
-            id = listed.remote["id"]
+        if not one.is_old(clock.now()):
+            return replace(one.page, remote=one.remote)
+        if (path := self.model.resource.read_path(one.remote)) is None:
+            id = one.remote["id"]
             raise CannotReadStripe(f"{id} can only be read in a list, and this page is too old: run the command again")
         reply = current().gateway.get(path)
         return None if reply is None or reply.gone else reply
@@ -227,10 +268,6 @@ class Comparison:
             self.report(ascii(remote["id"])[1:-1], f"cannot be stored: {why}" if why else type(error).__name__)
 
         return isolated(self.counts, f"{self.model.resource.kind} {ascii(remote['id'])[1:-1]}", failed)
-
-
-def _is_old(page: Reply, now: datetime) -> bool:
-    return now.timestamp() - page.latest > PAGE_MAX_AGE.total_seconds()
 
 
 def drift(snapshot: Mapping[str, Any] | None, remote: Json) -> str:

@@ -14,6 +14,7 @@ from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
+from itertools import islice
 from typing import Any, TypeVar
 
 from stripe_mongo_sync.models import StagedDocument, SyncedDocument
@@ -29,6 +30,7 @@ from stripe_mongo_sync.sync.runs.progress import OnProgress, ProgressStep, no_pr
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import ListCursor, is_not_there, pages_with_cursor
 
+TOGETHER = 4  # pages that are compared and stored at once: one by one would take twice as long
 SHOWN = 20  # failures that are stored for each kind; all are counted and logged
 
 Model = type[SyncedDocument]
@@ -156,11 +158,12 @@ class Walk:
     def _compare_list(self, kind: str, part: KindProgress) -> None:
         comparison = self.comparison(kind)
         pages = pages_with_cursor(current().gateway, self.models[kind], self.since, part.mark)
-        with closing(_ahead(pages)) as read:
-            for page, cursor in read:
-                self.saw(kind, comparison.page(page))
-                part.mark = cursor
-                if page.remote["data"]:
+        with closing(_ahead(_together((comparison.read(page), cursor) for page, cursor in pages))) as ahead:
+            for read in ahead:
+                listed = [each for page, _ in read for each in page]
+                self.saw(kind, comparison.compare(listed))
+                part.mark = read[-1][1]
+                if listed:
                     self.store()
                 self.on_progress(self.step(kind))
                 STOP.here()
@@ -172,7 +175,8 @@ class Walk:
             if kind not in comparisons:
                 self.parts.setdefault(kind, KindProgress())
                 comparisons[kind] = self.comparison(kind)
-            self.saw(kind, comparisons[kind].page(page))
+            comparison = comparisons[kind]
+            self.saw(kind, comparison.compare(comparison.read(page)))
 
         for walk in self.owners.unfinished:
             walk.done = self.skips(walk.owner)
@@ -240,15 +244,32 @@ class Walk:
         log.info("%s resumes after %s objects", self.name, f"{self.counts.total():,}")
 
 
-def _ahead(pages: Iterator[T]) -> Generator[T]:
-    """Yield the pages, and read the next one in a thread while one is compared."""
+def _together(pages: Iterator[T]) -> Iterator[list[T]]:
+    """Yield several pages at once; before an error, those that were read."""
+    while True:
+        read, failed = [], None
+        try:
+            for page in islice(pages, TOGETHER):
+                read.append(page)
+        except Exception as error:
+            failed = error
+        if read:
+            yield read
+        if failed is not None:
+            raise failed
+        if len(read) < TOGETHER:
+            return
+
+
+def _ahead(read: Iterator[T]) -> Generator[T]:
+    """Yield each, and read the next one in a thread while one is compared."""
     context = copy_context()  # with the throttle of this run
 
-    def read() -> T | None:
-        return context.run(lambda: next(pages, None))
+    def more() -> T | None:
+        return context.run(lambda: next(read, None))
 
     with ThreadPoolExecutor(1) as reader:
-        coming = reader.submit(read)
-        while (page := coming.result()) is not None:
-            coming = reader.submit(read)
-            yield page
+        coming = reader.submit(more)
+        while (one := coming.result()) is not None:
+            coming = reader.submit(more)
+            yield one

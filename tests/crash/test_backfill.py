@@ -35,6 +35,7 @@ def account(world: World) -> Customer:
     return pending
 
 
+@pytest.mark.usefixtures("page_by_page")
 @pytest.mark.parametrize("again", [pytest.param(0, id="once", marks=pytest.mark.long), pytest.param(2, id="twice")])
 @pytest.mark.fault("95")
 def test_killed_before_any_effect_it_goes_on_and_copies_everything(lives: Lives, again: int) -> None:

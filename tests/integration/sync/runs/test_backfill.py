@@ -264,6 +264,7 @@ def killed_after(pages: int, of: str = "customer") -> OnProgress:
     return note
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_it_goes_on_where_it_was_killed(world: World, run: Run) -> None:
     remotes = stock(world, SEVERAL)
     stock(world, 5, "product")
@@ -280,6 +281,7 @@ def test_it_goes_on_where_it_was_killed(world: World, run: Run) -> None:
     assert_copied(world)
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_a_kind_that_is_done_is_not_read_again_by_the_same_backfill(world: World) -> None:
     stock(world, 5)
     stock(world, SEVERAL, "product")
@@ -302,6 +304,7 @@ def test_one_that_was_finished_begins_anew(world: World) -> None:
     assert (told.resumed, told.counts["same"]) == (False, FEW)
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_restart_begins_anew(world: World, run: Run) -> None:
     stock(world, SEVERAL)
     with pytest.raises(KeyboardInterrupt):
@@ -312,6 +315,7 @@ def test_restart_begins_anew(world: World, run: Run) -> None:
     assert (told["resumed"], told["counts"]) == (False, {"same": 200, "adopt": 30})
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_another_command_has_a_place_of_its_own(world: World) -> None:
     stock(world, SEVERAL)
     with pytest.raises(KeyboardInterrupt):
@@ -321,6 +325,7 @@ def test_another_command_has_a_place_of_its_own(world: World) -> None:
     assert copy().resumed
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_one_that_was_left_for_a_month_begins_anew(world: World) -> None:
     stock(world, SEVERAL)
     with pytest.raises(KeyboardInterrupt):
@@ -354,6 +359,7 @@ def test_ctrl_c_says_how_to_go_on(
     assert Customer.objects.count() == 1, "what was in hand is finished"
 
 
+@pytest.mark.usefixtures("page_by_page")
 @pytest.mark.parametrize("dated", [True, False])
 @pytest.mark.fault("97")
 def test_the_object_at_its_place_may_be_gone_meanwhile(
@@ -414,6 +420,7 @@ def test_two_at_once_are_as_good_as_one(world: World) -> None:
 # --- beside live webhooks ---
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_beside_live_webhooks_it_ends_in_sync(world: World) -> None:
     remotes = stock(world, 420)
     ids = [remote["id"] for remote in remotes]
@@ -728,6 +735,7 @@ def test_a_bad_object_is_reported_and_the_rest_is_copied(world: World, run: Run,
     assert_copied(world, "product")
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_a_bad_object_is_not_forgotten_by_a_kill(world: World, run: Run) -> None:
     stock(world, SEVERAL)
     world.stripe.insert("customer", created=int(world.stripe.clock.now()) - 3700, **BAD["number"])
@@ -787,6 +795,7 @@ def test_an_outage_that_lasts_is_exit_2_and_the_same_command_goes_on(world: Worl
 
     assert (told.exit_code, told.finished) == (2, False)
     assert any("customer: Stripe has not answered for 5 minutes" in why for why in told.unseen)
+    assert Customer.objects.count() == 100, "what was read before is stored"
     assert_copied(world, "product")  # the others are copied all the same
     world.stripe.clear_faults()
     code, again = run("customer product")
@@ -877,6 +886,7 @@ def test_the_wrong_stripe_is_refused_before_anything_is_read(world: World, run: 
     assert everything(world) == before
 
 
+@pytest.mark.usefixtures("page_by_page")
 @pytest.mark.fault("84")
 def test_a_key_that_is_revoked_meanwhile_ends_it(world: World) -> None:
     stock(world, SEVERAL)

@@ -58,6 +58,7 @@ def paths(world: World, since: int) -> list[str]:
     return [request.path for request in world.stripe.requests[since:] if request.path.startswith("/v1/customers")]
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_one_that_was_killed_goes_on_at_its_page_and_still_sees_who_is_missing(world: World) -> None:
     """One that is missing on a page that was read before the kill, and one on a page that is read after it."""
     remotes = copied(world)
@@ -82,6 +83,7 @@ def test_one_that_was_killed_goes_on_at_its_page_and_still_sees_who_is_missing(w
     assert {customer.stripe_id for customer in Customer.objects(status=Status.DELETED)} == {*missing}
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_one_that_was_killed_a_day_ago_begins_anew(world: World) -> None:
     copied(world)
     with pytest.raises(KeyboardInterrupt):
@@ -95,6 +97,7 @@ def test_one_that_was_killed_a_day_ago_begins_anew(world: World) -> None:
     assert State.objects(id__startswith=COMPARISON).count() == 0
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_a_dry_one_neither_goes_on_nor_leaves_a_place(world: World) -> None:
     copied(world)
     with pytest.raises(KeyboardInterrupt):

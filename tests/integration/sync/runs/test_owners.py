@@ -262,6 +262,7 @@ def test_what_no_list_shows_is_named_and_not_asked_for_in_each_comparison(world:
     assert asked == []
 
 
+@pytest.mark.usefixtures("page_by_page")
 def test_a_backfill_goes_on_between_two_questions_and_begins_lists_anew_that_an_older_version_read(
     world: World, run: Run
 ) -> None:
