@@ -4,18 +4,14 @@ import argparse
 import logging
 import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.cli import command, count, rate, say
+from stripe_mongo_sync.sync.commands.cli import Commands, command, count, rate, say
 from stripe_mongo_sync.sync.commands.progress_bar import Progress
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.limits import OWNER_READS, RATE
 
-if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.cli import Commands
 
-
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Describe the command line."""
     one = command(commands, "backfill", "copy an existing Stripe account into MongoDB", run)
     one.add_argument(

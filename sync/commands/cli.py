@@ -2,14 +2,13 @@
 
 import argparse
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, NoReturn
+from datetime import UTC, datetime
+from typing import Any, NoReturn, TypeAlias
 
 from stripe_mongo_sync.sync.logs import one_line
 from stripe_mongo_sync.sync.process.screen import in_json, tell
 
-if TYPE_CHECKING:
-    Commands = argparse._SubParsersAction[argparse.ArgumentParser]
-
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 NEEDS_OPERATOR, CANNOT_CHECK = 1, 2
 
 
@@ -22,7 +21,7 @@ class Line(argparse.ArgumentParser):
 
 
 def command(
-    commands: "Commands",
+    commands: Commands,
     name: str,
     help: str,
     run: Callable[[argparse.Namespace], int],
@@ -41,7 +40,7 @@ def command(
     return added
 
 
-def group(commands: "Commands", name: str, help: str) -> "Commands":
+def group(commands: Commands, name: str, help: str) -> Commands:
     """Add a command that consists of others, and return where to add those."""
     return commands.add_parser(name, help=help).add_subparsers(required=True, metavar="ACTION", dest="action")
 
@@ -73,3 +72,12 @@ def rate(text: str) -> float:
     if not 0 < value <= 1000:
         raise argparse.ArgumentTypeError("must be a number of requests a second above 0")
     return value
+
+
+def moment(text: str) -> datetime:
+    """Return the moment of an ISO date or time, which is UTC unless it names a zone."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError("must be a date, 2026-11-23, or a time, 2026-11-23T18:00+01:00") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

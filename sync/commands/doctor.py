@@ -1,15 +1,11 @@
 """`stripe-mongo-sync doctor`: check everything that the service depends on, and say how to repair what is wrong."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.cli import command, say
-
-if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.cli import Commands
+from stripe_mongo_sync.sync.commands.cli import Commands, command, say
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Describe the command line."""
     told = "check the key, the webhooks, the clocks and MongoDB, and say how to repair what is wrong"
     doctor = command(commands, "doctor", told, run, reads=True)

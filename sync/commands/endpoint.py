@@ -1,17 +1,14 @@
 """`stripe-mongo-sync endpoint`: create, list, update, roll or delete the webhook endpoints at Stripe."""
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stripe_mongo_sync.sync.commands.cli import command, group, say
+from stripe_mongo_sync.sync.commands.cli import Commands, command, group, say
 from stripe_mongo_sync.sync.process.screen import word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 
-if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.cli import Commands
 
-
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Describe the command line."""
     actions = group(commands, "endpoint", "create, list, update, roll or delete the webhook endpoints at Stripe")
     made = command(actions, "create", "create an endpoint for all covered events, in our API version", create)

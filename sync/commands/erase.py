@@ -1,15 +1,11 @@
 """`stripe-mongo-sync erase`: erase a customer's personal data, and keep what accounting needs."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.cli import command, say
-
-if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.cli import Commands
+from stripe_mongo_sync.sync.commands.cli import Commands, command, say
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Describe the command line."""
     one = command(commands, "erase", "delete a customer at Stripe, and erase their personal data here", run)
     one.add_argument("customer", help="the username, the document's id, or cus_…; a deleted customer, too")

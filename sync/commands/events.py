@@ -3,13 +3,8 @@
 import argparse
 import json
 from collections import Counter
-from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, command, count, group, say
-
-if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.cli import Commands
+from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Commands, command, count, group, moment, say
 
 STATES = (
     "received",
@@ -21,7 +16,7 @@ STATES = (
 )  # a test compares them with the models, whose import would take too long here
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Describe the command line."""
     actions = group(commands, "events", "list, show, replay or ignore the events of the inbox")
     listed = command(actions, "list", "list the events, newest first", show_all, reads=True)
@@ -42,12 +37,6 @@ def add(commands: "Commands") -> None:
     again.set_defaults(refuse=again.error)
     given_up = command(actions, "ignore", "mark a dead event as ignored", ignore)
     given_up.add_argument("id")
-
-
-def moment(text: str) -> datetime:
-    """Return the moment of an ISO date or time, which is UTC unless it names a zone."""
-    found = datetime.fromisoformat(text)
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def show_all(given: argparse.Namespace) -> int:

@@ -3,10 +3,10 @@
 import argparse
 from collections import Counter
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, command, group, say, seconds
+from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Commands, command, group, moment, say, seconds
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.screen import quoted, word
@@ -14,10 +14,9 @@ from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.models import Delivery
-    from stripe_mongo_sync.sync.commands.cli import Commands
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Describe the command line."""
     actions = group(commands, "hooks", "deliver notices to hooks; list, replay or drop deliveries")
     running = command(actions, "run", "call the hooks that are due, once or at an interval", run)
@@ -38,7 +37,7 @@ def add(commands: "Commands") -> None:
     which = replaying.add_mutually_exclusive_group(required=True)
     which.add_argument("id", nargs="?", help="the id of the delivery")
     which.add_argument(
-        "--dead-since", type=_moment, metavar="DATE", help="every delivery that died since then: 2026-11-23"
+        "--dead-since", type=moment, metavar="DATE", help="every delivery that died since then: 2026-11-23"
     )
     dropping = command(actions, "drop", "drop a dead delivery", drop)
     dropping.add_argument("id", help="the id of the delivery")
@@ -156,11 +155,3 @@ def _count(text: str) -> int:
     if not 0 < value < 1000:
         raise argparse.ArgumentTypeError("must be a number above 0")
     return value
-
-
-def _moment(text: str) -> datetime:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError("must be a date, 2026-11-23, or a time, 2026-11-23T18:00+01:00") from error
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

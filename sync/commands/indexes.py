@@ -4,15 +4,14 @@ import argparse
 import time
 from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, command, say
+from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Commands, command, say
 from stripe_mongo_sync.sync.process.screen import tell
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.models.rows.indexes import Gap
-    from stripe_mongo_sync.sync.commands.cli import Commands
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Describe the command line."""
     told = "build the indexes that are missing, however long it takes; run it before a new version serves"
     indexes = command(commands, "indexes", told, run, connects=False, reads=True)

@@ -1,15 +1,11 @@
 """`stripe-mongo-sync new-installation`: give a cloned database an identity of its own."""
 
 import argparse
-from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.cli import command, say
-
-if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.cli import Commands
+from stripe_mongo_sync.sync.commands.cli import Commands, command, say
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Describe the command line."""
     command(commands, "new-installation", "give a cloned database an identity of its own", run)
 

@@ -2,20 +2,16 @@
 
 import argparse
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, command, count, group, say
+from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Commands, command, count, group, say
 from stripe_mongo_sync.sync.errors import NotPossible
 from stripe_mongo_sync.sync.process.screen import tell
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 
-if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.cli import Commands
-
 DEPRECATED = "confirm"  # the name that `reset-breaker` had
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Describe the command line."""
     actions = group(commands, "operations", "list unfinished documents, and resolve those that need an operator")
     listed = command(

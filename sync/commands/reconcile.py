@@ -5,7 +5,7 @@ import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.cli import command, count, rate, say, seconds
+from stripe_mongo_sync.sync.commands.cli import Commands, command, count, rate, say, seconds
 from stripe_mongo_sync.sync.commands.progress_bar import Progress
 from stripe_mongo_sync.sync.errors import BadSettings, SyncError
 from stripe_mongo_sync.sync.logs import log
@@ -13,13 +13,12 @@ from stripe_mongo_sync.sync.process.limits import OWNER_READS, RATE
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.cli import Commands
     from stripe_mongo_sync.sync.runs.reconcile import Report
 
 QUIET_FOR = 5.0  # seconds: a run that ends sooner has little to do, and shows no progress
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Describe the command line."""
     reconcile = command(
         commands, "reconcile", "apply missed events and resolve unfinished documents", run, connects=False

@@ -6,19 +6,16 @@ import runpy
 import sys
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
-from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK
+from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK, Commands
 from stripe_mongo_sync.sync.process.screen import tell
-
-if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.cli import Commands
 
 CONFIGURATION = Path(__file__).parents[2] / "gunicorn.conf.py"
 COUNT = "WEB_CONCURRENCY"
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Describe the command line. Unknown arguments are passed to gunicorn."""
     told = "serve the API and the webhooks with gunicorn"
     more = "Further arguments are passed to gunicorn and override its configuration: serve --bind 0.0.0.0:8000"

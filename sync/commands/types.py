@@ -5,14 +5,13 @@ from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
-from stripe_mongo_sync.sync.commands.cli import command, say
+from stripe_mongo_sync.sync.commands.cli import Commands, command, say
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.sync.commands.cli import Commands
     from stripe_mongo_sync.sync.operator.written import Entry
 
 
-def add(commands: "Commands") -> None:
+def add(commands: Commands) -> None:
     """Describe the command line. The command uses neither MongoDB nor Stripe."""
     types = command(
         commands, "types", "list the types that are stored, and their events", run, connects=False, reads=True
