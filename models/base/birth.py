@@ -178,14 +178,13 @@ class Adoption(Birth):
         For each of those, `adopt` says why. A plain insert can neither replace nor restore a document, and is six
         times as fast as as many upserts. `at` is MongoDB's time, read just before.
         """
-        born = {"revision": 1, "created_at": at, "updated_at": at}
         owned = [cls._owners(each) for each in evidence]
         birth = cls._adopted_row if forgotten().concerns(set().union(*owned)) else adopted_fields
-        news, ids = cls.resource.notice_of(Status.ACTIVE), [ObjectId() for _ in evidence]
-        rows = [
-            {**DEFAULTS, "owners": listed(own), **birth(each, at), **born, **initial_notice(id, news, at), "_id": id}
-            for id, each, own in zip(ids, evidence, owned, strict=True)
-        ]
+        blank, rows = {**DEFAULTS, "revision": 1, "created_at": at, "updated_at": at}, list[dict[str, Any]]()
+        news = cls.resource.notice_of(Status.ACTIVE)
+        for each, own in zip(evidence, owned, strict=True):
+            id = ObjectId()
+            rows.append({"_id": id, **blank, "owners": listed(own), **birth(each, at), **initial_notice(id, news, at)})
         try:
             cls.insert_collection().insert_many(rows, ordered=False)
         except BulkWriteError as error:

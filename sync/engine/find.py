@@ -73,16 +73,16 @@ def known_creations(model: Model, remotes: Sequence[Json], seen_at: int) -> dict
     """
     by_id: dict[str, Creation] = {}
     made = {remote["id"]: made_at(remote, seen_at) for remote in remotes}
-    told = Event.objects(object_id__in=[*made], creation_key__gte=NO_KEY).exclude("raw")
-    for row in told.order_by("created") if made else ():
-        id, second = str(row.object_id), made[row.object_id]
-        if row.type.rpartition(".")[0] not in model.resource.event_prefixes:
+    told = Event.own_rows().find({"object_id": {"$in": [*made]}, "creation_key": {"$gte": NO_KEY}}, {"raw": 0})
+    for row in told.sort("created") if made else ():
+        id, at, second = row["object_id"], row["created"], made[row["object_id"]]
+        if row["type"].rpartition(".")[0] not in model.resource.event_prefixes:
             continue  # another type's object has the same id
         if model.resource.accepts_custom_id and not (
-            row.created <= seen_at if second is None else abs(row.created - second) <= MAX_EVENT_DISTANCE
+            at <= seen_at if second is None else abs(at - second) <= MAX_EVENT_DISTANCE
         ):
             continue
-        by_id[id] = Creation(row.id, row.created, row.creation_key, kept=True)
+        by_id[id] = Creation(row["_id"], at, row["creation_key"], kept=True)
     return by_id
 
 
