@@ -32,7 +32,7 @@ from stripe_mongo_sync.sync.inbox.inbox import UNSTORABLE, unstorable
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.isolation import isolated
 from stripe_mongo_sync.sync.runs.back import bring_back
-from stripe_mongo_sync.sync.runs.edited import edits_of, put_right, tell_log
+from stripe_mongo_sync.sync.runs.edited import put_right, tell_log
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import has_id, made_at
 
@@ -136,7 +136,7 @@ class Comparison:
     def _known(self, row: Json, one: Listed) -> None:
         kind, remote = self.model.resource.kind, one.remote
         evidence = one.seen or from_page(self.model, remote, one.page)
-        if fields := edits_of(self.model, row):
+        if fields := self.model.edited(row):
             self.counts["drift"] += 1
             self.on_edit(kind, row["_id"], fields)
             if not self.dry:

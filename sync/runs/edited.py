@@ -4,7 +4,7 @@ An edited row contradicts itself (`models/base/stripe_fields.py`). A row that do
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any
 
 from pymongo.errors import DuplicateKeyError
@@ -17,7 +17,6 @@ from stripe_mongo_sync.sync.engine.observations import from_event
 from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.runs.back import BACK, DELETED, bring_back
-from stripe_mongo_sync.sync.runs.sound import mistyped
 from stripe_mongo_sync.sync.shop import orders
 
 BY = "full comparison"
@@ -29,17 +28,11 @@ def edits(document: StagedDocument, strays: list[str] | None = None) -> list[str
 
     `strays` are the fields that contradict the payment, if they are known.
     """
+    found = type(document).edited(sure(document.stored))
     if not isinstance(document, Order):
-        return edits_of(type(document), sure(document.stored))
+        return found
     strays = orders.strays([document])[document.id] if strays is None else strays
-    if document.review is not None:  # of what cannot be restored an operator knows
-        return strays
-    return sorted({*edits_of(Order, sure(document.stored)), *strays})
-
-
-def edits_of(model: type[StagedDocument], row: Mapping[str, Any]) -> list[str]:
-    """Return what the row alone shows."""
-    return sorted({*model.edited(row), *mistyped(row)})
+    return strays if document.review is not None else sorted({*found, *strays})  # an operator knows of the others
 
 
 def tell_log(kind: str, id: Any, fields: list[str]) -> None:
@@ -66,7 +59,7 @@ def _restore(document: SyncedDocument, fields: list[str], sight: Observation | N
         elif became == BACK:
             refresh(document.fetch_latest())
         return
-    restored = {**type(document).misderived(sure(document.stored)), **mistyped(sure(document.stored))}
+    restored = type(document).misderived(sure(document.stored))
     named = _named(document, fields, restored)
     if named is None or named.status != Status.ACTIVE or restored.keys() >= {*fields}:
         return
@@ -79,11 +72,9 @@ def _restore(document: SyncedDocument, fields: list[str], sight: Observation | N
 
 
 def _restore_order(order: Order, fields: list[str]) -> None:
-    restored = mistyped(sure(order.stored))
-    if "status" in fields:
-        restored["status"] = Status(order.status) if order.status in [*Status] else Status.ACTIVE
-    named = order.update_if_unchanged(BY, **restored) if restored else order
-    if named is not None and named.status == Status.ACTIVE and not restored.keys() >= {*fields}:
+    status = Status(order.status) if order.status in [*Status] else Status.ACTIVE
+    named = order.update_if_unchanged(BY, status=status) if "status" in fields else order
+    if named is not None and named.status == Status.ACTIVE and fields != ["status"]:
         orders.follow(named)
 
 

@@ -5,13 +5,12 @@ may lack even our mark. So MongoDB itself finds such rows, and restores each in 
 the snapshot is found in `sync/runs/edited.py`.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from mongoengine import BooleanField, DateTimeField, EmbeddedDocumentField, IntField, StringField
-from mongoengine.base import BaseField
 from pymongo import timeout
 
 from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument
@@ -39,8 +38,7 @@ STAGED = {
 REVISION = Expression({"$toLong": {"$divide": [{"$toLong": "$$NOW"}, 1000]}})
 ORPHANS = {"$cond": [{"$isArray": "$orphans"}, "$orphans", []]}
 OTHERS = {"$and": [{"$eq": [{"$type": "$$this"}, "string"]}, {"$ne": ["$$this", "$stripe_id"]}]}
-TYPES: dict[type[BaseField], type] = {StringField: str, BooleanField: bool, IntField: int, DateTimeField: datetime}
-NEVER_NULL = ("created_at", "updated_at")
+TYPES = {StringField: ["string"], BooleanField: ["bool"], IntField: ["int", "long"], DateTimeField: ["date"]}
 ELSEWHERE = ("id", "status", "live", "stripe_id", "digest", "revision", "lease", "settled_at")  # other rules know these
 
 
@@ -86,8 +84,22 @@ def rules(model: Model) -> list[Rule]:
         Rule("lease", late, from_now()),
         Rule("lease", {**idle, "$or": unfinished}, from_now()),  # nobody would return to it
         Rule("settled_at", {"settled_at": {"$ne": None}, "$or": kept}),  # MongoDB would delete it
+        *(_of_type(name, types) for name, types in SIMPLE.items()),
         *(Rule(*rule) for rule in model.rules),
     ]
+
+
+def _of_type(name: str, types: list[str]) -> Rule:
+    """Return the rule that a field has one of these types; a date is one that can be read."""
+    never_null = name in ("created_at", "updated_at")
+    wrong = _unlike(name, *types, *([] if never_null else ["null"]), missing=never_null)
+    right: dict[str, Any] = {
+        "created_at": Expression({"$toDate": "$_id"}),
+        "updated_at": from_now(),
+        "erased_at": from_now(),  # as some personal data may have been
+        "in_doubt": Expression({"$eq": ["$status", Status.PENDING]}),
+    }
+    return Rule(name, {"$or": [wrong, {name: {"$gt": datetime.max}}, {name: {"$lt": datetime.min}}]}, right.get(name))
 
 
 def _unreadable(name: str, part: Any) -> list[Json]:
@@ -99,6 +111,15 @@ def _unreadable(name: str, part: Any) -> list[Json]:
     }
     deeper = [query for path, its in inner.items() for query in _unreadable(path, its)]
     return [_unlike(name, "object", "null", missing=False), {f"{name}._cls": SOME}, *deeper]
+
+
+SIMPLE = {
+    name: types
+    for name, field in SyncedDocument._fields.items()
+    if name not in ELSEWHERE
+    for kind, types in TYPES.items()
+    if isinstance(field, kind)
+}
 
 
 def suspects(models: Iterable[Model]) -> set[Model]:
@@ -127,32 +148,3 @@ def mend(model: Model, id: Any, broken: list[Rule]) -> None:
 
 def _broken(table: list[Rule]) -> Json:
     return {"$and": [OURS, {"$or": [rule.broken for rule in table]}]}
-
-
-EXPECTED = {
-    name: type
-    for name, field in SyncedDocument._fields.items()
-    if name not in ELSEWHERE
-    for kind, type in TYPES.items()
-    if isinstance(field, kind)
-}
-
-
-def mistyped(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the engine's fields of a stored row should be that have a type which no write of ours gives them."""
-    return {
-        name: _typed(row, name)
-        for name, type in EXPECTED.items()
-        if not isinstance(value := row.get(name), type) and (value is not None or name in NEVER_NULL)
-    }
-
-
-def _typed(row: Mapping[str, Any], name: str) -> Any:
-    match name:
-        case "created_at":
-            return row["_id"].generation_time
-        case "updated_at" | "erased_at":  # erased, as some personal data may have been
-            return from_now()
-        case "in_doubt":
-            return bool(row.get("status") == Status.PENDING)
-    return None
