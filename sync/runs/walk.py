@@ -1,9 +1,9 @@
 """The walk through Stripe's lists, page by page beside our documents: what backfill and the full comparison both are.
 
 Each list is read newest first, as it is when the walk begins; later objects arrive by their events. Then the lists that
-need an owner are read, a share of them in each run (`sync/runs/owners.py`). The place is saved after each stored page,
-so a killed walk goes on there. Only one page is in memory while the next one is read, and a page may be compared any
-number of times, so two walks at once are safe.
+need an owner are read, a share of them in each run (`sync/runs/owners.py`). A few pages are compared and stored
+together, while a thread reads the next ones. Then the place is saved, so a killed walk goes on there. A page may be
+compared any number of times, so two walks at once are safe.
 """
 
 from collections import Counter
