@@ -36,6 +36,8 @@ def merge(facts: Facts, seen: Observation) -> Changes | None:
         return _orphan(facts, seen)
     if facts.status == Status.DELETED:
         return None
+    if later := facts.age_of(seen):  # that its id has a later object proves that its own was deleted
+        return _ended(facts) | _confirmed(facts, seen) if later > 0 else None
     if seen.event and _is_older(facts, seen) and not _completes(facts, seen):
         return None if facts.confirmed_at else _confirmed(facts, seen)
     if seen.remote is not None:

@@ -121,7 +121,12 @@ class SyncedDocument(DocumentQueries):
         return self.update_if_unchanged(lease=None, settled_at=from_now())
 
     def store_snapshot(self, evidence: Observation, **changes: Any) -> Self | None:
-        """Store what a GET showed, if the document is unchanged since before that GET was sent."""
+        """Store what a GET showed, if the document is unchanged since before that GET was sent.
+
+        If another object has its id by now, the document is deleted.
+        """
+        if (facts := self.facts(self.updated_at)).age_of(evidence):
+            return self.update_if_unchanged(evidence.source, **(merge(facts, evidence) or {}))
         lease: dict[str, Any] = {}
         if self.operation is None or "operation" in changes:
             lease = {"lease": due_after_operation()}

@@ -54,6 +54,7 @@ class Facts:
     moves_money: bool = False
     other_installation: bool = False  # another installation staged what is to be done, so that this database is a clone
     on_request: Collection[str] = ()  # fields that Stripe shows only on request
+    chosen_id: bool = False  # a caller may have chosen its id, which another object may have after a deletion
 
     @property
     def live(self) -> bool:
@@ -72,6 +73,13 @@ class Facts:
         shown, stored = seen.remote or {}, self.snapshot or {}
         lacks = any(name in shown and name not in stored for name in self.on_request)
         return digest is not None and self.digest == digest and not lacks
+
+    def age_of(self, seen: "Observation") -> int:
+        """Return how many seconds after its own object the observed one was created, which has the same id: not 0 for
+        another object. Stripe never changes when an object was created, and never uses an id of its own again.
+        """
+        own, other = (self.snapshot or {}).get("created"), (seen.remote or {}).get("created")
+        return other - own if self.chosen_id and isinstance(own, int) and isinstance(other, int) else 0
 
     @property
     def missed(self) -> bool:
@@ -126,6 +134,7 @@ def facts_of(resource: Resource, row: Any, now: datetime, installation: str | No
         moves_money=bool(operation) and resource.moves_money(of("verb"), of("params") or {}),
         other_installation=key is not None and installation is not None and key.split(":")[1] != installation,
         on_request=resource.expand,
+        chosen_id=resource.accepts_custom_id,
     )
 
 

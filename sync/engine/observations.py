@@ -5,7 +5,7 @@ from typing import Any
 
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models import Status, SyncedDocument
 from stripe_mongo_sync.models.base.decision import leaves_doubt
 from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.base.resource import Resource, is_deleted, shortened
@@ -130,7 +130,8 @@ def merge_observation(
 ) -> SyncedDocument | None:
     """Merge `evidence` into the document that `where` selects, and return that document, or None if there is none.
 
-    If an unused adopted document has the object, it is removed in favor of the document whose key created the object.
+    If an unused adopted document has the object, it is removed in favor of the document whose key created the object;
+    a document of an earlier object with the same id is deleted.
     A reply is `hearsay`: against a document that created the object itself, it raises DuplicateKeyError. `held` is the
     document as the caller read it, who holds its lease.
     """
@@ -138,14 +139,23 @@ def merge_observation(
         return model.merge(where, evidence, held)
     except DuplicateKeyError:
         holder = model.objects(stripe_id=evidence.stripe_id, live=True).first()
-        if hearsay and holder is not None and holder.key is not None:
+        ended = holder is None or _ended_by(holder, evidence)
+        if hearsay and not ended and holder.key is not None:
             raise
-        if holder is None or (holder.adopted and not referenced(holder) and holder.remove_adopted()):
+        if ended or (holder.adopted and not referenced(holder) and holder.remove_adopted()):
             return merge_observation(model, where, evidence, hearsay=hearsay)
         owner = model.objects(__raw__=where).first()
         reason = f"{evidence.stripe_id} was created by this document's key, but another document has it and is in use"
         reviewed: SyncedDocument | None = owner and (owner.send_to_review(reason) or owner.fetch_latest())
         return reviewed
+
+
+def _ended_by(document: SyncedDocument, evidence: Observation) -> bool:
+    """Whether an observation shows that another object has this document's id: then the document is deleted."""
+    if document.facts(document.updated_at).age_of(evidence) <= 0:
+        return False
+    ended = document.merge({"_id": document.id}, evidence)
+    return ended is None or ended.status == Status.DELETED
 
 
 def referenced(document: SyncedDocument) -> bool:

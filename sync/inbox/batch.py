@@ -14,7 +14,7 @@ from pymongo.errors import AutoReconnect, DuplicateKeyError, NetworkTimeout, Ope
 
 from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument
 from stripe_mongo_sync.models.base.decision import leaves_doubt, merge
-from stripe_mongo_sync.models.base.facts import Facts, facts_of
+from stripe_mongo_sync.models.base.facts import Facts, Observation, facts_of
 from stripe_mongo_sync.models.base.lifecycle import LIVE
 from stripe_mongo_sync.models.base.notice import plain_notices
 from stripe_mongo_sync.models.base.whose import left_by, owners_after, owners_before, owners_of_event
@@ -193,7 +193,7 @@ class _Batch:
         if held.row["_id"] in self.followed or model.resource.kind in self.revalidate:
             return None
         before = facts_of(model.resource, held.row, self.now)
-        if before.erased or seen.stripe_id in before.orphans or _may_be_another(before, model):
+        if before.erased or seen.stripe_id in before.orphans or _may_be_another(before, seen):
             return None
         changes = merge(before, seen)
         values = {name: evaluated(value, self.now) for name, value in (changes or {}).items()}
@@ -286,6 +286,6 @@ def _any_of(arrivals: Sequence[Arrival]) -> dict[str, Any]:
     return asked[0] if len(asked) == 1 else {"$or": asked}
 
 
-def _may_be_another(facts: Facts, model: Model) -> bool:
-    """Whether a chosen id may have been given to another object since; Stripe never reuses an id of its own."""
-    return facts.status == Status.DELETED and model.resource.accepts_custom_id
+def _may_be_another(facts: Facts, seen: Observation) -> bool:
+    """Whether a chosen id may have been given to another object since."""
+    return facts.chosen_id and (facts.status == Status.DELETED or facts.age_of(seen) != 0)

@@ -612,7 +612,7 @@ class Shop:
         """Whether nobody else can decide: what moves money is not repeated, and what has no event names no key."""
         operation, resource = row.operation, row.resource
         moves_money = operation is not None and resource.moves_money(operation.verb, operation.params)
-        return moves_money or not resource.has_created_event or resource.accepts_custom_id
+        return moves_money or not resource.has_created_event
 
     def check_in_sync(self, kind: str, resource: Resource, *, heard_only: bool = False) -> None:
         """Assert that the documents of a type are as Stripe has its objects."""
@@ -637,7 +637,6 @@ class Shop:
             assert object.by != "another", f"adopted, and another installation's: {told(row)}"
             owner = owner_of(object.key, resource) if object.key else None
             excused = self.stripe.overslept and not resource.has_created_event  # made twice, and no event names its key
-            excused |= resource.accepts_custom_id  # the next object with that id may be taken for this one
             assert excused or owner in (None, row.id), f"{stripe_id} is of document {owner}: {told(row)}"
             if row.review is None:
                 remote = object.content if not resource.events_only else self.last_told(object)

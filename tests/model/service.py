@@ -7,6 +7,7 @@ only the order of the steps, in which a process may be interrupted or die: see `
 from collections.abc import Callable, Generator, Iterable
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from math import inf
 from typing import Any
 
@@ -111,6 +112,10 @@ class Process:
             except DuplicateKeyError:
                 yield "read"
                 held, holder = None, self.store.holder(resource, seen.stripe_id)
+                if holder is not None and holder.facts(self.store.now).age_of(seen) > 0:  # another object has its id
+                    ended = yield from self.merge(partial(self.store.rows.get, holder.id), seen)
+                    if ended is None or ended.status == "deleted":
+                        continue
                 if hearsay and holder is not None and holder.key is not None:
                     raise
                 if holder is None or (holder.adopted and self.store.remove(holder)):
@@ -332,7 +337,8 @@ class Process:
         done: list[Event] = []
         for event in events:
             row = self.find_for(event)()
-            if event.id in self.store.inbox or row is None or is_new_incarnation(row, event.seen):
+            another = row is not None and row.facts(self.store.now).age_of(event.seen) != 0
+            if event.id in self.store.inbox or row is None or another or is_new_incarnation(row, event.seen):
                 alone.append(event)
                 continue
             read, now, changes, some = rows.get(row.id, (row, row, {}, []))

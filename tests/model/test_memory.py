@@ -75,7 +75,7 @@ def test_an_update_does_in_memory_what_it_does_in_mongodb(full: bool, database: 
     if full:
         work = {
             "verb": "create",
-            "key": "a key",
+            "key": "sms1:ours:customer:1:create:1",
             "attempts": 1,
             "doubt": False,
             "stored_failure_at": None,

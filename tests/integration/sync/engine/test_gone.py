@@ -28,6 +28,7 @@ from stripe_mongo_sync.models import (
 from stripe_mongo_sync.models.mirrored import Mirrored
 from stripe_mongo_sync.sync.engine.dependents import notify_dependents
 from stripe_mongo_sync.sync.engine.observations import FOREVER, existence_of, merge_observation
+from stripe_mongo_sync.sync.engine.refresh import refresh
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.operator.status import status
 from tests.integration.conftest import Run
@@ -408,6 +409,50 @@ def test_the_next_life_of_a_chosen_id_is_another_document(world: World) -> None:
 
     assert (first.fetch_latest().status, report.counts["back"]) == (Status.DELETED, 0)
     assert Coupon.objects(stripe_id="SUMMER", live=True).count() == 1
+
+
+CHOSEN = {"coupon": {"percent_off": 10, "duration": "once", "name": "next"}, "product": {"name": "next"}}
+
+
+@pytest.mark.parametrize("kind", CHOSEN)
+@pytest.mark.parametrize("refreshed", [False, True], ids=["by its event", "by a refresh"])
+def test_the_next_object_of_a_chosen_id_proves_that_the_one_before_was_deleted(
+    world: World, kind: str, refreshed: bool
+) -> None:
+    first, _ = sync.create(kinds()[kind], {**CHOSEN[kind], "name": "first", "id": "SAME"})
+    world.deliver()
+    world.advance(minutes=1)
+    world.stripe.dashboard.delete(kind, "SAME")
+    late = world.webhooks()
+    world.advance(minutes=1)
+    world.stripe.dashboard.create(kind, id="SAME", **CHOSEN[kind])
+    if refreshed:
+        refresh(first.fetch_latest())
+    told = world.webhooks()
+    world.deliver([*told, *late, *told])
+
+    assert first.fetch_latest().status == Status.DELETED
+    (second,) = kinds()[kind].objects(stripe_id="SAME", live=True)
+    assert (second.status, second.name, second.review) == (Status.ACTIVE, "next", None)
+    world.reconcile()
+    assert_in_sync(world)
+
+
+def test_a_document_whose_key_made_the_next_object_of_a_chosen_id_takes_it(world: World) -> None:
+    first, _ = sync.create(Coupon, {**CHOSEN["coupon"], "id": "SAME"})
+    world.deliver()
+    world.advance(minutes=1)
+    world.stripe.dashboard.delete("coupon", "SAME")
+    world.webhooks()  # its deletion is never heard of
+    world.advance(minutes=1)
+
+    second, _ = sync.create(Coupon, {**CHOSEN["coupon"], "id": "SAME"})
+
+    assert (second.status, second.review) == (Status.ACTIVE, None)
+    assert first.fetch_latest().status == Status.DELETED
+    world.deliver()
+    world.reconcile()
+    assert_in_sync(world)
 
 
 def test_a_copy_that_was_heard_of_by_its_end_only_comes_back_and_follows_its_events(world: World) -> None:
