@@ -132,7 +132,7 @@ def facts_of(resource: Resource, row: Any, now: datetime, installation: str | No
         since=of("since"),
         stored_failure_at=of("stored_failure_at"),
         moves_money=bool(operation) and resource.moves_money(of("verb"), of("params") or {}),
-        other_installation=key is not None and installation is not None and key.split(":")[1] != installation,
+        other_installation=key is not None and installation is not None and key.split(":")[1:2] != [installation],
         on_request=resource.expand,
         chosen_id=resource.accepts_custom_id,
     )

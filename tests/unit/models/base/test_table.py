@@ -118,3 +118,10 @@ def test_what_moves_money_is_sent_for_fifteen_minutes_and_never_given_up_on_a_gu
     facts: Facts, remote_state: RemoteState, remedy: Remedy
 ) -> None:
     assert diagnose(replace(facts, moves_money=True), remote_state) == remedy
+
+
+def test_a_key_that_was_edited_is_left_to_an_operator() -> None:
+    operation = Operation(verb="create", key="edited", params={}, since=NOW)
+    edited = Customer(status=Status.PENDING, key="edited", operation=operation).facts(NOW, MINE)
+
+    assert diagnose(edited, RemoteState.NOT_CHECKED) == Remedy.REVIEW
