@@ -18,7 +18,7 @@ from stripe_mongo_sync.sync.inbox.inbox import receive_alone
 from stripe_mongo_sync.sync.process.fork import in_every_child
 
 COMMITTING = 4  # threads that commit at once
-ENOUGH = 16  # events that wait for another thread to begin while one commits: smaller batches cost more than they gain
+ENOUGH = 8  # events that wait for another thread to begin while one commits: smaller batches cost more than they gain
 SLOW = 0.1  # s after which another thread begins with any number of them: one batch may wait for MongoDB
 BATCH = 500  # events at most
 QUEUE, QUEUE_BYTES = 10_000, 64 * 1024 * 1024  # that wait at most
