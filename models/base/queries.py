@@ -40,9 +40,12 @@ class DocumentQueries(StripeFields, Adoption):
     @classmethod
     def with_orphans(cls, *stripe_ids: str) -> list[Self]:
         """Return the documents that have any of these objects as an orphan, undone or not."""
-        named = {"$in": stripe_ids}
-        some = [{f"{name}.0": SOME, name: named} for name in ("orphans", "undone")]
-        return list(cls.objects(__raw__={"$or": some}))
+        return list(cls.objects(__raw__=cls._orphaned(stripe_ids)))
+
+    @classmethod
+    def _orphaned(cls, stripe_ids: Iterable[str]) -> dict[str, Any]:
+        named = {"$in": [*stripe_ids]}
+        return {"$or": [{f"{name}.0": SOME, name: named} for name in ("orphans", "undone")]}
 
     @classmethod
     def rivals(cls, stripe_ids: Iterable[str]) -> tuple[set[str], bool]:
@@ -50,11 +53,9 @@ class DocumentQueries(StripeFields, Adoption):
 
         It asks in one round trip what `with_orphans` and `in_doubt_documents` ask.
         """
-        named = {"$in": [*stripe_ids]}
-        orphans = [{f"{name}.0": SOME, name: named} for name in ("orphans", "undone")]
         doubt = [{"$match": {cls.mark: SOME, **cls._doubt()}}, {"$limit": 1}, {"$project": {"_id": 1}}]
         asked: list[dict[str, Any]] = [
-            {"$match": {"$or": orphans}},
+            {"$match": cls._orphaned(stripe_ids)},
             {"$project": {"orphans": 1, "undone": 1}},
             {"$unionWith": {"coll": cls._get_collection_name(), "pipeline": doubt}},
         ]

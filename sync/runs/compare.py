@@ -168,7 +168,8 @@ class Comparison:
             listed = [one for one in listed if one.remote["id"] in ids]
         if not listed:
             return
-        orphans, doubt = self.model.rivals({one.remote["id"] for one in listed}.difference(known))
+        ids = {one.remote["id"] for one in listed}.difference(known)
+        orphans, doubt = (set[str](), False) if mirrored else self.model.rivals(ids)  # no key of ours makes a copy
         adoptable = []
         for one in listed:
             if one.remote["id"] in orphans:
