@@ -156,7 +156,8 @@ def adopt_unless_ours(model: type[SyncedDocument], reply: Reply, made: Creation 
     if model.resource.mirrored:
         return _adopted(model, from_reply(model, reply))
     if made is not None and made.is_theirs:
-        made.keep(model, reply.remote["id"])
+        if not made.kept:
+            made.keep(model, reply.remote["id"])
         return EventResult(EventState.IGNORED, OTHER_INSTALLATION)
     evidence = from_reply(model, reply)
     if verdict := _link_by_correlation_id(model, reply.remote, evidence):
