@@ -7,7 +7,7 @@ continues the erasure until the row is at rest.
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -21,8 +21,8 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 from stripe_mongo_sync.models.base.birth import remembers
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
-from stripe_mongo_sync.models.rows.database import database
 from stripe_mongo_sync.models.rows.indexes import A_DATE
+from stripe_mongo_sync.models.rows.many import Query, read_many
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
 RECHECK_AFTER = timedelta(minutes=15)  # far longer than any work that began before the erasure and does not know of it
@@ -150,21 +150,8 @@ class Erasure(OwnRows):
     @classmethod
     def _look(cls, ids: set[str]) -> tuple[bool, datetime]:
         """Return whether an erasure names one of these ids, and MongoDB's time of that answer."""
-        named = {"$match": {"named": {"$in": sorted(ids)}}}
-        collection = cls.own_rows().name
-        asked: list[dict[str, Any]] = [
-            {"$documents": [{}]},
-            {
-                "$lookup": {
-                    "from": collection,
-                    "pipeline": [named, {"$limit": 1}, {"$project": {"_id": 1}}],
-                    "as": "found",
-                }
-            },
-            {"$project": {"found": 1, "at": "$$NOW"}},
-        ]
-        (told,) = database().aggregate(asked)
-        return bool(told["found"]), told["at"].replace(tzinfo=UTC)
+        at, (found,) = read_many([Query(cls, {"named": {"$in": sorted(ids)}}, ["_id"])])
+        return bool(found), at - clock.TEST_OFFSET
 
     @classmethod
     def include_if_related(cls, owners: set[str], more: set[str]) -> bool:
