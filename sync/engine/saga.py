@@ -17,7 +17,7 @@ from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.input import Invalid, checked_fields, params, require_json, to_params, validate
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey, wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
-from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.connection import asking, current
 from stripe_mongo_sync.sync.engine.push import push
 from stripe_mongo_sync.sync.engine.references import resolve_references, resolved
 from stripe_mongo_sync.sync.errors import (
@@ -155,6 +155,7 @@ def raise_if_ended(document: D) -> D:
     return document
 
 
+@asking()
 def update(document: D, body: dict[str, Any]) -> D:
     """Change a document here and at Stripe. Return it, with its operation while the outcome is unknown.
 
@@ -162,18 +163,16 @@ def update(document: D, body: dict[str, Any]) -> D:
     """
     model = type(document)
     require_json(body)
-    try:
-        values = resolved(model, validate(model, body, "update"))
-        local = {name for name in values if getattr(model._fields[name], "local_only", False)}
-        if local and len(local) < len(values):
-            raise Invalid(dict.fromkeys(local, "is stored here only: change it in a request of its own"))
-        if local:
-            return _rename(document, model.with_derived(values))
-        return _run(document, "update", lambda latest: [Call(latest.path, params(model, values, "update"))])
-    except PyMongoError as error:
-        raise Unavailable from error
+    values = resolved(model, validate(model, body, "update"))
+    local = {name for name in values if getattr(model._fields[name], "local_only", False)}
+    if local and len(local) < len(values):
+        raise Invalid(dict.fromkeys(local, "is stored here only: change it in a request of its own"))
+    if local:
+        return _rename(document, model.with_derived(values))
+    return _run(document, "update", lambda latest: [Call(latest.path, params(model, values, "update"))])
 
 
+@asking()
 def delete(document: D) -> D:
     """Delete a document's object at Stripe. Return the document, deleted, or with its operation while the outcome is
     unknown.
@@ -182,12 +181,10 @@ def delete(document: D) -> D:
     """
     if not document.resource.deletable:
         raise NotDeletable("This type is only mirrored from Stripe." if document.resource.mirrored else None)
-    try:
-        return _run(document, "delete", lambda latest: [Call(latest.path, {}, "delete")])
-    except PyMongoError as error:
-        raise Unavailable from error
+    return _run(document, "delete", lambda latest: [Call(latest.path, {}, "delete")])
 
 
+@asking()
 def act(document: D, name: str, body: dict[str, Any]) -> D:
     """Do one of the type's actions (confirm, capture, cancel, …). Return the document, with its operation while the
     outcome is unknown. Raises Invalid, InProgress, NotFound, Refused or Unavailable.
@@ -200,10 +197,7 @@ def act(document: D, name: str, body: dict[str, Any]) -> D:
     fields = dict(action.takes._fields) if action.takes else {}
     values = to_params(resolve_references(fields, checked_fields(fields, body, "create")), "create")
     calls = action.calls or (lambda latest, given: [Call(f"{latest.path}/{name}", given)])
-    try:
-        return _run(document, name, lambda latest: calls(latest, values))
-    except PyMongoError as error:
-        raise Unavailable from error
+    return _run(document, name, lambda latest: calls(latest, values))
 
 
 def _rename(document: D, values: Values) -> D:

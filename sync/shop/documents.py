@@ -6,18 +6,16 @@ invalid call raises before anything is written or sent.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, overload
 
 from bson import ObjectId
-from pymongo.errors import PyMongoError
 
 from stripe_mongo_sync.models import StagedDocument, Status, kinds
 from stripe_mongo_sync.models.base.input import Invalid
-from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.connection import asking, current
 from stripe_mongo_sync.sync.engine import saga
-from stripe_mongo_sync.sync.errors import NotFound, Unavailable
+from stripe_mongo_sync.sync.errors import NotFound
 
 PAGE = 100  # documents that one query returns
 SHOWN = 80  # characters of an unknown kind that an error quotes
@@ -171,16 +169,6 @@ def act(*of: Any, **fields: Any) -> Any:
 
 
 # --- queries for Python and HTTP ---
-
-
-@contextmanager
-def asking() -> Iterator[None]:
-    """Query MongoDB for a caller. Raises NotConnected, and Unavailable when MongoDB does not answer."""
-    current()
-    try:
-        yield
-    except PyMongoError as error:
-        raise Unavailable from error
 
 
 @asking()
