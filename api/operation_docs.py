@@ -45,7 +45,7 @@ UNFINISHED: Schema = {
     "type": "object",
     "properties": {
         **{name: {"type": "string"} for name in ("kind", "id", "status")},
-        **dict.fromkeys(("stripe_id", "verb", "since", "due", "error", "review"), _NULLABLE),
+        **dict.fromkeys(("stripe_id", "verb", "since", "due", "due_reason", "error", "review"), _NULLABLE),
         "attempts": {"type": ["integer", "null"]},
         "orphans": {"type": "array", "items": {"type": "string"}},
     },

@@ -40,7 +40,7 @@ def caller_has(scope: Scope) -> bool:
 def made_by_caller(document: StagedDocument) -> bool:
     """Return whether the caller's token created this document."""
     caller = g.get("token")
-    return caller is not None and document.request is not None and document.request.token == caller
+    return caller is not None and document.request is not None and document.request.caller == caller
 
 
 def _made_customer_of(document: StagedDocument) -> bool:
@@ -70,7 +70,7 @@ def as_json(document: StagedDocument, *, expand: bool = False, keys: bool, links
         "updated_at": _plain(document.updated_at),
         "operation": None,
         "error": None,
-        "review": document.review,
+        "review": document.review_reason,
         "erased_at": _plain(document.erased_at),
         **({"links_seen_at": _plain(document.links_seen_at)} if linked(kind) else {}),
     }
@@ -78,7 +78,7 @@ def as_json(document: StagedDocument, *, expand: bool = False, keys: bool, links
     if operation is not None and document.status != Status.ROLLED_BACK:  # a tombstone's is only for late objects
         body["operation"] = {
             "verb": operation.verb,
-            "since": _plain(operation.since),
+            "since": _plain(operation.staged_at),
             "attempts": operation.attempts,
         }
     if error is not None:

@@ -252,7 +252,7 @@ def _proof(account: Account) -> str:
 
 def _assert_equal(account: Account, listed: Iterable[str]) -> str:
     """Assert that the documents are Stripe's objects, and return the digest of all of them."""
-    live = account.database.customers.find({"live": True}, {"stripe_id": 1, "digest": 1})
+    live = account.database.customers.find({"is_current": True}, {"stripe_id": 1, "digest": 1})
     here = _digest(f"{row['stripe_id']} {row['digest']}" for row in live)
     there = _digest(f"{remote['id']} {digest(remote)}" for remote in map(json.loads, listed))
     assert here == there, "not what Stripe lists"

@@ -72,7 +72,7 @@ class LiveTraffic:
             assert reply.status in (201, 202), reply.body
             self.pending += reply.status == 202
             body = model.event_of(
-                known, "customer.updated", known["doubt_until"] + number, name=known["stripe"]["name"]
+                known, "customer.updated", known["snapshot_latest"] + number, name=known["stripe"]["name"]
             )
             self.webhooks += fire(stack.url, [signed(self.shop, body)], 1, status=200, says=b"applied")
             if over.wait(self.pause):
@@ -209,7 +209,9 @@ def _writes(service: Shop) -> int:
 
 def _make_due(service: Shop) -> None:
     past = datetime.now(UTC) - timedelta(seconds=1)
-    service.stack.database.customers.update_many({"lease": {"$type": "date"}}, {"$set": {"lease": past}})
+    service.stack.database.customers.update_many(
+        {"due_at": {"$type": "date"}}, {"$set": {"due_at": past, "leased_until": None}}
+    )
 
 
 def _assert_in_sync(service: Shop, size: Size) -> None:

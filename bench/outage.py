@@ -50,7 +50,7 @@ def create_backlog(shop: Shop, size: Size) -> Listing:
     assert document
     edited = Template(document, template.event)  # as the webhook that could not be applied left it
     first = int(stack.stripe.clock.now()) - ROUNDS_AGO
-    due = {"lease": datetime.now(UTC) - HOURS} if document["lease"] else {}
+    due = {"due_at": datetime.now(UTC) - HOURS, "leased_until": None} if document["due_at"] else {}
     made = [edited.copy(**due) for _ in range(-(-size.missed // EDITS))]
     assert size.missed // len(made) < ROUNDS_AGO
     _compare(_operation(shop), _copy_of_operation(pending, 0))
@@ -80,7 +80,7 @@ def _operation(shop: Shop) -> Json:
 def _unapplied(shop: Shop) -> Json:
     """Send a second edit of the same second while Stripe cannot be read; remove and return its row."""
     stack, template = shop.stack, shop.template
-    body = template.event_of(template.document, "customer.updated", template.document["doubt_until"], name="Edited")
+    body = template.event_of(template.document, "customer.updated", template.document["snapshot_latest"], name="Edited")
     stack.stripe.fault("cut_before", "GET /v1/customers/*", times=None)
     fire(stack.url, [signed(shop, body)], 1, status=200, says=b"received")
     stack.stripe.clear_faults()
@@ -98,17 +98,17 @@ def signed(shop: Shop, body: bytes) -> bytes:
 
 def _copy_of_operation(one: Json, number: int) -> Json:
     id, past = ObjectId(), datetime.now(UTC) - HOURS
-    key, name = one["key"].replace(str(one["_id"]), str(id)), f"{id}@here.com"
+    key, name = one["creation_key"].replace(str(one["_id"]), str(id)), f"{id}@here.com"
     operation = {**one["operation"], "key": key, "params": {**one["operation"]["params"], "email": name}}
     return {
         **one,
         "_id": id,
-        "key": key,
+        "creation_key": key,
         "operation": operation,
         "username": name,
         "username_key": name,
         "request": {**one["request"], "key": str(id)},
-        "lease": past + timedelta(milliseconds=number),
+        "due_at": past + timedelta(milliseconds=number),
     }
 
 
@@ -116,7 +116,7 @@ def _copy_of_row(row: Json, edited: Template, made: list[Json], number: int) -> 
     about = made[number % len(made)]
     raw = edited.event_of(about, "customer.updated", row["created"], name=f"Tied {number}")
     past = datetime.now(UTC) - HOURS
-    fields = {"object_id": about["stripe_id"], "raw": raw, "lease": past + timedelta(milliseconds=number)}
+    fields = {"object_id": about["stripe_id"], "raw": raw, "due_at": past + timedelta(milliseconds=number)}
     return {**row, "_id": json.loads(raw)["id"], **fields}
 
 

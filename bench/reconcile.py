@@ -78,13 +78,13 @@ def fill(service: Shop, documents: int) -> None:
     database, model = service.stack.database, service.template.document
     number = {"$toString": {"$add": [{"$multiply": ["$thousand", 1000]}, "$one"]}}
     id = {"$concat": ["665", {"$substrBytes": ["0" * 21, 0, {"$subtract": [21, {"$strLenBytes": number}]}]}, number]}
-    before, after = model["key"].split(str(model["_id"]))
+    before, after = model["creation_key"].split(str(model["_id"]))
     name = {"$concat": ["$id", "@here.com"]}
     own = {
         "_id": {"$toObjectId": "$id"},
         "stripe_id": {"$concat": ["cus_", "$id"]},
         "stripe.id": {"$concat": ["cus_", "$id"]},
-        "key": {"$concat": [before, "$id", after]},
+        "creation_key": {"$concat": [before, "$id", after]},
         "request.key": "$id",
         "username": name,
         "username_key": name,
@@ -185,24 +185,34 @@ def _fall_due(service: Shop, count: int) -> None:
     now, made = datetime.now(UTC), []
     for _ in range(count):
         one = service.template.copy(
-            **dict.fromkeys(("stripe_id", "stripe", "digest", "seen_at", "doubt_until", "confirmed_at", "moved_by")),
+            **dict.fromkeys(
+                (
+                    "stripe_id",
+                    "stripe",
+                    "digest",
+                    "snapshot_earliest",
+                    "snapshot_latest",
+                    "confirmed_at",
+                    "status_changed_by",
+                )
+            ),
             status="pending",
             in_doubt=True,
-            lease=now - timedelta(seconds=1),
+            due_at=now - timedelta(seconds=1),
             created_at=now,
         )
         one["operation"] = {
             "verb": "create",
-            "first": [],
+            "prerequisites": [],
             "method": "post",
             "path": "/v1/customers",
             "params": {"email": one["username"], "name": "Ada"},
             "api_version": stripe.api_version,
-            "key": one["key"],
-            "since": now - timedelta(minutes=3),
+            "key": one["creation_key"],
+            "staged_at": now - timedelta(minutes=3),
             "attempts": 1,
-            "doubt": False,
-            "stored_failure_at": None,
+            "outcome_unknown": False,
+            "saved_error_at": None,
         }
         made.append(one)
     service.stack.database.customers.with_options(write_concern=WriteConcern("majority")).insert_many(made)
@@ -233,7 +243,7 @@ def _plans(service: Shop) -> list[Plan]:
             run_once()
         customers = service.stack.database.customers
         middle = customers.estimated_document_count() // 2  # in the middle of every index, where no scan is short
-        known = customers.find(sort=[("live", 1), ("created_at", -1)]).skip(middle).limit(1).next()
+        known = customers.find(sort=[("is_current", 1), ("created_at", -1)]).skip(middle).limit(1).next()
         with plans.of("POST"):
             body = {"username": f"{ObjectId()}@here.com"}
             made = http.post("/customers", json=body, headers={"Idempotency-Key": "k"})
@@ -259,7 +269,7 @@ def _plans(service: Shop) -> list[Plan]:
             with plans.of(f"webhook {type}"):
                 _deliver(http, service, known, type)
         with plans.of("webhook, adopts"):
-            _deliver(http, service, service.template.copy(key=None), "customer.created")
+            _deliver(http, service, service.template.copy(creation_key=None), "customer.created")
         with plans.of(STATUS):
             status()
     return plans.found
@@ -267,7 +277,7 @@ def _plans(service: Shop) -> list[Plan]:
 
 def _deliver(http: Any, service: Shop, known: Json, type: str) -> None:
     changed = {"name": "Eve"} if type.endswith(".updated") else {}
-    raw = service.template.event_of(known, type, known["doubt_until"] + 1, **changed)
+    raw = service.template.event_of(known, type, known["snapshot_latest"] + 1, **changed)
     signature = stripe.WebhookSignature.generate_signature_header(raw.decode(), service.stack.webhook_secret)
     answer = http.post("/webhooks/stripe", data=raw, headers={"Stripe-Signature": signature})
     assert answer.status_code == 200, answer.json

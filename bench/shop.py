@@ -35,7 +35,7 @@ class Template:
             **made,
             "_id": id,
             "stripe_id": stripe_id,
-            "key": made["key"].replace(str(made["_id"]), str(id)),
+            "creation_key": made["creation_key"].replace(str(made["_id"]), str(id)),
             "request": {**made["request"], "key": str(id)},
             "username": f"{id}@here.com",
             "username_key": f"{id}@here.com",
@@ -50,7 +50,7 @@ class Template:
         event["data"] = {"object": {**document["stripe"], **changed}}
         if changed:
             event["data"]["previous_attributes"] = {name: document["stripe"][name] for name in changed}
-        event["request"]["idempotency_key"] = document["key"] if type.endswith(".created") else None
+        event["request"]["idempotency_key"] = document["creation_key"] if type.endswith(".created") else None
         return json.dumps({**event, "id": f"evt_{ObjectId()}", "type": type, "created": created}, indent=2).encode()
 
 

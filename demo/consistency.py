@@ -46,7 +46,7 @@ def compare_sides(database: Database[Any], stripe: Control) -> ConsistencyReport
     documents = objects = 0
     for kind, model in kinds().items():
         rows = list(database[model._get_collection_name()].find())
-        found["unsettled"] += [str(row["_id"]) for row in rows if row["lease"] or row["review"]]
+        found["unsettled"] += [str(row["_id"]) for row in rows if row["due_at"] or row["review_reason"]]
         if not model.resource.path:
             continue
         active = {row["stripe_id"]: row for row in rows if row["status"] == "active"}

@@ -17,7 +17,7 @@ from stripe_mongo_sync.demo.stack import Stack
 from stripe_mongo_sync.models import kinds
 
 MONTH = timedelta(days=32)  # longer than every month
-PAST: Json = {"lease": {"$subtract": ["$$NOW", 1000]}}
+PAST: Json = {"leased_until": None, "due_at": {"$subtract": ["$$NOW", 1000]}}
 
 
 class Untrue(Exception):
@@ -174,20 +174,20 @@ class Shop:
         return len(workers)
 
     def make_due(self, id: str) -> None:
-        """Move a document's lease into the past."""
+        """Make a document due, whoever works on it."""
         self._rewrite(id, PAST)
 
     def make_old(self, id: str, age: timedelta) -> None:
         """Make a document's pending operation older by `age`, and due."""
         earlier = int(age.total_seconds() * 1000)
-        dates = ("operation.since", "operation.stored_failure_at")
+        dates = ("operation.staged_at", "operation.saved_error_at")
         aged = {date: {"$subtract": [f"${date}", earlier]} for date in dates}
         self._rewrite(id, {**aged, **PAST})
 
     def make_all_due(self) -> None:
-        """Move every remaining lease into the past, including those of events."""
+        """Make every row due that will be at any time, events, too."""
         for rows in (*self._collections, self._stack.database["stripe_events"]):
-            rows.update_many({"lease": {"$type": "date"}}, [{"$set": PAST}])
+            rows.update_many({"due_at": {"$type": "date"}}, [{"$set": PAST}])
 
     def reconcile(self, *options: str) -> str:
         """Run reconcile once, and return a line about what it did. Raise Untrue if it fails."""
@@ -199,7 +199,7 @@ class Shop:
         return line
 
     def _rewrite(self, id: str, changes: Json) -> None:
-        document = {"_id": ObjectId(id), "lease": {"$type": "date"}}
+        document = {"_id": ObjectId(id), "due_at": {"$type": "date"}}
         matched = [rows.update_one(document, [{"$set": changes}]).matched_count for rows in self._collections]
         if not any(matched):
             raise Untrue(f"{id} is not leased")

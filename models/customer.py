@@ -116,7 +116,12 @@ class Customer(SyncedDocument):
     }
     indexes: ClassVar = [
         *SyncedDocument.indexes,
-        IndexModel("username_key", unique=True, partialFilterExpression={"live": True, "username_key": A_STRING}),
+        IndexModel(
+            "username_key",
+            name="username_key_1_is_current",  # beside that of an older version, until its rows are upgraded
+            unique=True,
+            partialFilterExpression={"is_current": True, "username_key": A_STRING},
+        ),
         # Each creation of a customer queries this. With `_id`, `unique` forbids nothing, but a start then requires it.
         IndexModel([("id_key", 1), ("_id", 1)], unique=True, partialFilterExpression={"id_key": A_STRING}),
     ]
@@ -186,28 +191,23 @@ class Customer(SyncedDocument):
         if ObjectId.is_valid(username):
             found: Self | None = cls.objects(id=ObjectId(username)).first()
         elif len(username) <= LONGEST and STRIPE_ID.fullmatch(username):
-            found = cls.objects(stripe_id=username, live=True).first()
+            found = cls.objects(stripe_id=username, is_current=True).first()
         else:
-            found = next(iter(cls.with_username(username, live=True)), None)
+            found = next(iter(cls.with_username(username, is_current=True)), None)
         return found
 
     @classmethod
-    def with_username(cls, username: str, *, live: bool) -> list[Self]:
+    def with_username(cls, username: str, *, is_current: bool) -> list[Self]:
         """Return the customers with this username or one that looks the same: exact matches first, then the newest."""
         keys = keys_of(username)
-        found = cls.objects(username_key__in=keys, live=live).order_by("-created_at") if keys else ()
+        found = cls.objects(username_key__in=keys, is_current=is_current).order_by("-created_at") if keys else ()
         return sorted(found, key=lambda customer: keys.index(str(customer.username_key)))
 
     @classmethod
     def taken_by(cls, values: dict[str, Any]) -> list[dict[str, Any]]:
-        """Return the queries for a customer whose custom id at Stripe looks like this username.
-
-        The second query is for rows that no run has migrated yet: they have no `id_key`.
-        """
-        if (key := values.get("username_key")) is None:
-            return []
-        same = ({"id_key": {"$eq": key}}, {"stripe_id": {"$eq": values["username"]}})
-        return [{**each, "live": True} for each in same]
+        """Return the query for a customer whose custom id at Stripe looks like this username."""
+        key = values.get("username_key")
+        return [] if key is None else [{"id_key": {"$eq": key}, "is_current": True}]
 
     @classmethod
     def fields_from(cls, remote: dict[str, Any]) -> dict[str, Any]:
@@ -232,7 +232,7 @@ class Customer(SyncedDocument):
         In review an operator decides, as another customer may have that key.
         """
         username, key = row.get("username"), row.get("username_key")
-        if row.get("erased_at") is not None or row.get("review") is not None:
+        if row.get("erased_at") is not None or row.get("review_reason") is not None:
             return {}
         if isinstance(username, str) and (keys := keys_of(username)):
             return {} if key in keys else {"username_key": keys[-1]}

@@ -15,7 +15,8 @@ from stripe_mongo_sync.models.base.whose import listed, owners_of_event
 from stripe_mongo_sync.models.erasure import Erasure
 from stripe_mongo_sync.models.event_body import owners_left, without_content
 from stripe_mongo_sync.models.rows.claimable import Claimable
-from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
+from stripe_mongo_sync.models.rows.clock import IDLE, DueReason, Expression, due, from_now, literal
+from stripe_mongo_sync.models.rows.formerly import DELIVERIES
 from stripe_mongo_sync.models.rows.indexes import A_DATE
 
 ATTEMPT_LOST = "the attempt did not come back: the hook hung or ended its process, or the process was stopped"
@@ -33,20 +34,21 @@ class Delivery(Claimable):
     """One notice for one hook. Its id, `<notice id>:<hook>`, makes a repeated insert harmless."""
 
     meta: ClassVar = {"collection": "hook_deliveries", "strict": False, "auto_create_index": False, "index_cls": False}
+    names = DELIVERIES
     indexes: ClassVar[list[IndexModel]] = [
-        IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
-        IndexModel([("state", 1), ("at", 1)]),
+        IndexModel("due_at", partialFilterExpression={"due_at": A_DATE}),
+        IndexModel([("state", 1), ("occurred_at", 1)]),
         IndexModel("owners"),
     ]
     id: str = StringField(primary_key=True)
     notice: str = StringField()
     name: str = StringField()
-    at: datetime = DateTimeField()  # when the fact happened
+    occurred_at: datetime = DateTimeField()  # when the fact happened
     hook: str = StringField()
     kind: str = StringField()  # of the document; "event" for Stripe's events
     document: ObjectId | None = ObjectIdField()
     owners: list[str] = ListField(StringField())  # its document's id, or those of its event's row
-    raw: bytes | None = BinaryField()  # the event: its row in the inbox may expire before this is done
+    event_body: bytes | None = BinaryField()  # the event: its row in the inbox may expire before this is done
     state: str = StringField(choices=[str(state) for state in DeliveryState])
     dead_at: datetime | None = DateTimeField()
     replays: int = IntField()  # by an operator
@@ -64,21 +66,22 @@ class Delivery(Claimable):
         kind: str,
         *,
         document: ObjectId | None = None,
-        raw: bytes | None = None,
+        event_body: bytes | None = None,
         owners: list[str] | None = None,
     ) -> bool:
         """Insert the delivery of a notice to a hook; return False if it exists already.
 
-        It is about a document, or about an event, which needs `raw` and the `owners` of its row.
+        It is about a document, or about an event, which needs `event_body` and the `owners` of its row.
         """
         cls.insert_collection()  # before the time limit of the insert begins
-        about = {"notice": notice["id"], "name": notice["name"], "at": notice["at"], "hook": hook, "kind": kind}
-        if raw is None:
-            return cls._insert({**about, "document": document, "owners": [str(document)], "raw": None})
-        event = json.loads(raw)
+        about = {"notice": notice["id"], "name": notice["name"], "occurred_at": notice["at"]}
+        about |= {"hook": hook, "kind": kind}
+        if event_body is None:
+            return cls._insert({**about, "document": document, "owners": [str(document)], "event_body": None})
+        event = json.loads(event_body)
 
         def write(forgotten: bool, sure: Callable[[Any], Expression]) -> bool:
-            words = _left(event) if forgotten else {"raw": sure(raw), "owners": owners}
+            words = _left(event) if forgotten else {"event_body": sure(event_body), "owners": owners}
             return cls._insert({**about, "document": None, **words})
 
         return Erasure.unless_forgotten(owners_of_event(event), write)
@@ -88,9 +91,9 @@ class Delivery(Claimable):
         row = {
             **about,
             "state": DeliveryState.PENDING,
-            "error": None,
+            "reason": None,
             "attempts": 0,
-            "settled_at": None,
+            "finished_at": None,
             "dead_at": None,
             "replays": 0,
         }
@@ -98,7 +101,7 @@ class Delivery(Claimable):
         try:
             cls.insert_collection().find_one_and_update(
                 {"_id": f"{about['notice']}:{about['hook']}", "state": {"$exists": False}},
-                [{"$set": {**values, "lease": from_now()}}],
+                [{"$set": {**values, **due(DueReason.NEW)}}],
                 upsert=True,
             )
         except DuplicateKeyError:
@@ -107,35 +110,35 @@ class Delivery(Claimable):
 
     def claim_attempt(self, lease: timedelta) -> Self | None:
         """Claim it for one attempt, or return None. Until the attempt ends, the row says that it was lost."""
-        return self.claim(lease, error=ATTEMPT_LOST)
+        return self.claim(lease, reason=ATTEMPT_LOST)
 
     def succeed(self, note: str | None = None, *, bare: str | None = None) -> Self | None:
         """Mark it done, with a `note`; if its person was erased, with `bare`, which quotes no error."""
         told = self._unless_erased(note, bare)
         return self._change(
-            {"state": DeliveryState.DONE, "error": told, "lease": None, "dead_at": None, "settled_at": from_now()}
+            {"state": DeliveryState.DONE, "reason": told, "dead_at": None, "finished_at": from_now(), **IDLE}
         )
 
-    def fail(self, error: str, delay: timedelta, *, bare: str | None = None) -> Self | None:
+    def fail(self, reason: str, delay: timedelta, *, bare: str | None = None) -> Self | None:
         """Record why an attempt failed; it is due again after `delay`.
 
         An exception's text may quote a person: if they were erased, `bare` is stored instead.
         """
-        return self._change({"error": self._unless_erased(error, bare), "lease": from_now(delay)})
+        return self._change({"reason": self._unless_erased(reason, bare), **due(DueReason.RETRY, delay)})
 
-    def mark_dead(self, error: str | None, *, bare: str | None = None) -> Self | None:
+    def mark_dead(self, reason: str | None, *, bare: str | None = None) -> Self | None:
         """Give it up, and record why, as `fail` does."""
-        told = self._unless_erased(error, bare)
-        return self._change({"state": DeliveryState.DEAD, "error": told, "lease": None, "dead_at": from_now()})
+        told = self._unless_erased(reason, bare)
+        return self._change({"state": DeliveryState.DEAD, "reason": told, "dead_at": from_now(), **IDLE})
 
     @staticmethod
-    def _unless_erased(error: str | None, bare: str | None) -> Expression:
-        return Expression({"$cond": [{"$gt": ["$erased_at", None]}, literal(bare), literal(error)]})
+    def _unless_erased(reason: str | None, bare: str | None) -> Expression:
+        return Expression({"$cond": [{"$gt": ["$erased_at", None]}, literal(bare), literal(reason)]})
 
     def erase(self) -> Self | None:
         """Remove the content of its event, and the hook's error; return None if a worker has claimed it."""
-        left = {"erased_at": from_now()} if self.raw is None else _left(json.loads(self.raw))
-        return self._change({**left, "error": None})
+        left = {"erased_at": from_now()} if self.event_body is None else _left(json.loads(self.event_body))
+        return self._change({**left, "reason": None})
 
     def replay(self) -> Self | None:
         """Reset it, in whatever state: it is due immediately, with all of its attempts."""
@@ -143,9 +146,9 @@ class Delivery(Claimable):
             {
                 "state": DeliveryState.PENDING,
                 "attempts": 0,
-                "lease": from_now(),
+                **due(DueReason.OPERATOR),
                 "dead_at": None,
-                "settled_at": None,
+                "finished_at": None,
                 "replays": self.replays + 1,
             }
         )
@@ -153,4 +156,4 @@ class Delivery(Claimable):
 
 def _left(event: dict[str, Any]) -> dict[str, Any]:
     """Return the fields that change when a row loses the content of its event."""
-    return {"raw": without_content(event), "owners": listed(owners_left(event)), "erased_at": from_now()}
+    return {"event_body": without_content(event), "owners": listed(owners_left(event)), "erased_at": from_now()}

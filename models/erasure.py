@@ -7,7 +7,7 @@ continues the erasure until the row is at rest.
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, ClassVar, Self, TypeVar
 
@@ -20,9 +20,10 @@ from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from stripe_mongo_sync.models.base.birth import remembers
 from stripe_mongo_sync.models.rows import clock
-from stripe_mongo_sync.models.rows.clock import Expression, from_now, literal
+from stripe_mongo_sync.models.rows.clock import IDLE, DueReason, Expression, due, from_now, leased, literal
+from stripe_mongo_sync.models.rows.database import database
+from stripe_mongo_sync.models.rows.formerly import ERASURES
 from stripe_mongo_sync.models.rows.indexes import A_DATE
-from stripe_mongo_sync.models.rows.many import Query, read_many
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
 RECHECK_AFTER = timedelta(minutes=15)  # far longer than any work that began before the erasure and does not know of it
@@ -41,33 +42,37 @@ class Erasure(OwnRows):
 
     meta: ClassVar = {"collection": "erasures", "strict": False, "auto_create_index": False, "index_cls": False}
     indexes: ClassVar[list[IndexModel]] = [
-        IndexModel("named"),
+        IndexModel("stripe_ids"),
         IndexModel(
-            [("lease", 1), ("scrubbed_at", 1), ("at", 1), ("_id", 1)], partialFilterExpression={"lease": A_DATE}
+            [("due_at", 1), ("scrubbed_at", 1), ("requested_at", 1), ("_id", 1)],
+            partialFilterExpression={"due_at": A_DATE},
         ),
     ]
-    mark: ClassVar[str] = "named"
+    names = ERASURES
+    mark: ClassVar[str] = "stripe_ids"
     mark_is: ClassVar[str] = "array"
     id: ObjectId = ObjectIdField(primary_key=True)
-    named: list[str] = ListField(StringField())  # Stripe's ids of all objects that belong to the person
-    at: datetime = DateTimeField()  # when it was requested
+    stripe_ids: list[str] = ListField(StringField())  # Stripe's ids of all objects that belong to the person
+    requested_at: datetime = DateTimeField()  # when it was requested
     scrubbed_at: datetime | None = DateTimeField()  # when a pass first found no personal data
-    lease: datetime | None = DateTimeField()  # when to check again; None: the erasure is complete
-    named_at: datetime | None = DateTimeField()  # when the last of these ids was added, by MongoDB's clock
+    leased_until: datetime | None = DateTimeField()  # until then a worker has it
+    due_at: datetime | None = DateTimeField()  # when to check again; None: the erasure is complete
+    due_reason: str | None = StringField()  # a DueReason
+    grown_at: datetime | None = DateTimeField()  # when the last of these ids was added, by MongoDB's clock
 
     @classmethod
     def begin(cls, customer: ObjectId, objects: Iterable[str]) -> Self:
         """Record that a person is to be erased, or that more objects belong to them."""
-        new = {"scrubbed_at": None, "lease": from_now(RECHECK_AFTER)}
+        new = {"scrubbed_at": None, **leased(RECHECK_AFTER)}
         with suppress(DuplicateKeyError):
             cls.insert_collection().find_one_and_update(
-                {"_id": customer, "at": {"$exists": False}},
-                [{"$set": {"named": [], "at": from_now(), **new}}],
+                {"_id": customer, "requested_at": {"$exists": False}},
+                [{"$set": {"stripe_ids": [], "requested_at": from_now(), **new}}],
                 upsert=True,
             )
         more = literal(sorted(objects))
-        since = {"$cond": [{"$setIsSubset": [more, "$named"]}, {"$ifNull": ["$named_at", "$$NOW"]}, "$$NOW"]}
-        grown = {"named": {"$setUnion": ["$named", more]}, "named_at": since}
+        since = {"$cond": [{"$setIsSubset": [more, "$stripe_ids"]}, {"$ifNull": ["$grown_at", "$$NOW"]}, "$$NOW"]}
+        grown = {"stripe_ids": {"$setUnion": ["$stripe_ids", more]}, "grown_at": since}
         found = cls.own_rows().find_one_and_update(
             {"_id": customer}, [{"$set": {**grown, **new}}], return_document=ReturnDocument.AFTER
         )
@@ -79,37 +84,33 @@ class Erasure(OwnRows):
         and, if a document was `erased` just now, older than that.
         """
         now = clock.now() - clock.TEST_OFFSET
-        since = now if erased else self.named_at or now - HOLDS - WRITES
+        since = now if erased else self.grown_at or now - HOLDS - WRITES
         while (left := since + HOLDS + WRITES - now) > timedelta():
             pause(left.total_seconds())
             now = clock.now() - clock.TEST_OFFSET
 
     def claim(self) -> Self | None:
         """Claim it while it is due; return None if another worker was first."""
-        return self._changed(lease=from_now(RECHECK_AFTER))
+        return self._changed(**leased(RECHECK_AFTER))
 
     def record_clean_pass(self) -> Self | None:
         """Record a pass that found no personal data. The second, at least `RECHECK_AFTER` later, completes it."""
         over = self.scrubbed_at is not None and clock.now() - self.scrubbed_at >= RECHECK_AFTER
         return self._changed(
-            scrubbed_at={"$ifNull": ["$scrubbed_at", from_now()]}, lease=None if over else from_now(RECHECK_AFTER)
+            scrubbed_at={"$ifNull": ["$scrubbed_at", from_now()]},
+            **(IDLE if over else due(DueReason.ERASED, RECHECK_AFTER)),
         )
 
     def cancel(self) -> bool:
         """Delete the row, because Stripe refused to delete the customer; return False if another worker has it."""
-        gone = self.own_rows().find_one_and_delete({"_id": self.id, "lease": self.lease})
+        gone = self.own_rows().find_one_and_delete({"_id": self.id, "due_at": self.due_at})
         return gone is not None
 
     def _changed(self, **changes: Any) -> Self | None:
         found = self.own_rows().find_one_and_update(
-            {"_id": self.id, "lease": self.lease}, [{"$set": changes}], return_document=ReturnDocument.AFTER
+            {"_id": self.id, "due_at": self.due_at}, [{"$set": changes}], return_document=ReturnDocument.AFTER
         )
         return None if found is None else self._from_son(found)
-
-    @classmethod
-    def spare(cls, stripe_id: str) -> None:
-        """Remove an object from every erasure: it belongs to no erased person."""
-        cls.own_rows().update_many({"named": stripe_id}, {"$pull": {"named": stripe_id}})
 
     @classmethod
     def overdue(cls, at: datetime) -> list[Self]:
@@ -150,8 +151,21 @@ class Erasure(OwnRows):
     @classmethod
     def _look(cls, ids: set[str]) -> tuple[bool, datetime]:
         """Return whether an erasure names one of these ids, and MongoDB's time of that answer."""
-        at, (found,) = read_many([Query(cls, {"named": {"$in": sorted(ids)}}, ["_id"])])
-        return bool(found), at - clock.TEST_OFFSET
+        named = {"$match": {"stripe_ids": {"$in": sorted(ids)}}}
+        collection = cls.own_rows().name
+        asked: list[dict[str, Any]] = [
+            {"$documents": [{}]},
+            {
+                "$lookup": {
+                    "from": collection,
+                    "pipeline": [named, {"$limit": 1}, {"$project": {"_id": 1}}],
+                    "as": "found",
+                }
+            },
+            {"$project": {"found": 1, "at": "$$NOW"}},
+        ]
+        (told,) = database().aggregate(asked)
+        return bool(told["found"]), told["at"].replace(tzinfo=UTC)
 
     @classmethod
     def include_if_related(cls, owners: set[str], more: set[str]) -> bool:
@@ -159,12 +173,13 @@ class Erasure(OwnRows):
         touched = cls._touched(owners)
         if touched is None:
             return False
-        grown = cls.own_rows().find_one_and_update({"_id": touched}, {"$addToSet": {"named": {"$each": sorted(more)}}})
+        new = {"$addToSet": {"stripe_ids": {"$each": sorted(more)}}}
+        grown = cls.own_rows().find_one_and_update({"_id": touched}, new)
         return grown is not None
 
     @classmethod
     def _touched(cls, ids: set[str]) -> ObjectId | None:
-        found = cls.own_rows().find_one({"named": {"$in": sorted(ids)}}, {"_id": 1}) if ids else None
+        found = cls.own_rows().find_one({"stripe_ids": {"$in": sorted(ids)}}, {"_id": 1}) if ids else None
         return None if found is None else ObjectId(found["_id"])
 
 

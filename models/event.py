@@ -27,7 +27,8 @@ from stripe_mongo_sync.models.event_body import (
     without_content,
 )
 from stripe_mongo_sync.models.rows.claimable import Claimable
-from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now, literal
+from stripe_mongo_sync.models.rows.clock import IDLE, LEASE, DueReason, Expression, due, from_now, leased, literal
+from stripe_mongo_sync.models.rows.formerly import EVENTS
 from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING
 
 
@@ -38,7 +39,7 @@ class EventState(StrEnum):
     WAITING = "waiting"  # its object is unknown so far, or its document is in doubt
     APPLIED = "applied"
     STALE = "stale"  # older than the snapshot
-    IGNORED = "ignored"  # not ours, or not mirrored: `error` says which
+    IGNORED = "ignored"  # not ours, or not mirrored: `reason` says which
     DEAD = "dead"  # given up after MAX_ATTEMPTS, or unreadable; an operator can replay it
 
 
@@ -60,13 +61,14 @@ class Event(NoticeOutbox, Claimable):
 
     meta: ClassVar = {"collection": "stripe_events", "strict": False, "auto_create_index": False, "index_cls": False}
     indexes: ClassVar[list[IndexModel]] = [
-        IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
+        IndexModel("due_at", partialFilterExpression={"due_at": A_DATE}),
         IndexModel([("state", 1), ("received_at", -1)]),
         IndexModel([("object_id", 1), ("creation_key", 1)]),
         IndexModel("creation_key", partialFilterExpression={"creation_key": A_STRING}),
         IndexModel("owners"),
         NoticeOutbox.notice_index,
     ]
+    names = EVENTS
     mark: ClassVar[str] = "attempts"
     id: str = StringField(primary_key=True)
     type: str = StringField()
@@ -93,8 +95,8 @@ class Event(NoticeOutbox, Claimable):
         event: dict[str, Any],
         raw: bytes,
         state: EventState,
-        error: str | None = None,
-        due: timedelta = LEASE,
+        reason: str | None = None,
+        delay: timedelta = LEASE,
         *,
         notify_hooks: bool = True,
         others: bool = False,
@@ -112,15 +114,15 @@ class Event(NoticeOutbox, Claimable):
         """
         cls.insert_collection()  # before the time limit of the insert begins
         more: dict[str, Any] = {"notify_hooks": notify_hooks, "via": via, "waits_for": waits_for}
-        if others or error == OTHER_INSTALLATION:
+        if others or reason == OTHER_INSTALLATION:
             left = of_others(event) if others else event
-            return cls._insert(left, without_content(left), state, error, due, erased=False, others=others, **more)
+            return cls._insert(left, without_content(left), state, reason, delay, erased=False, others=others, **more)
         if erased:
-            return cls._insert(event, without_content(event), state, None, due, erased=True, **more)
+            return cls._insert(event, without_content(event), state, None, delay, erased=True, **more)
 
         def write(forgotten: bool, sure: Callable[[Any], Expression]) -> bool:
-            words, why = (without_content(event), None) if forgotten else (sure(storable(event, raw)), error)
-            return cls._insert(event, words, state, why, due, erased=forgotten, **more)
+            words, why = (without_content(event), None) if forgotten else (sure(storable(event, raw)), reason)
+            return cls._insert(event, words, state, why, delay, erased=forgotten, **more)
 
         before = owners_before(event)  # the document, which was checked, does not name these
         return Erasure.unless_forgotten(owners_of_event(event), write, None if before else as_of)
@@ -131,8 +133,8 @@ class Event(NoticeOutbox, Claimable):
         event: dict[str, Any],
         words: bytes | Expression,
         state: EventState,
-        error: str | None,
-        due: timedelta,
+        reason: str | None,
+        delay: timedelta,
         *,
         notify_hooks: bool,
         via: Via,
@@ -141,16 +143,16 @@ class Event(NoticeOutbox, Claimable):
         others: bool = False,
     ) -> bool:
         is_open = state in OPEN
-        bare = erased or others or error == OTHER_INSTALLATION
+        bare = erased or others or reason == OTHER_INSTALLATION
         row = {**fields_of(event, words, erased=erased, others=others, bare=bare), "waits_for": waits_for}
-        row |= {"state": state, "error": error, "attempts": 1, "via": via}
+        row |= {"state": state, "reason": reason, "attempts": 1, "via": via}
         values = {
             **{name: literal(value) for name, value in row.items()},
             **(append_notices(of_event(event["type"])) if notify_hooks else {}),
             **({"erased_at": from_now()} if erased else {}),
             "received_at": from_now(),
-            "lease": from_now(due) if is_open else None,
-            "settled_at": None if is_open or state == EventState.DEAD else _settled_at(row["creation_key"], error),
+            **_rest(state, delay),
+            "finished_at": None if is_open or state == EventState.DEAD else _finished_at(row["creation_key"], reason),
         }
         mended = [] if state in FAILED else [str(each) for each in (*FAILED, EventState.WAITING) if each != state]
         again = {name: value for name, value in values.items() if name not in ("notices", "received_at")}
@@ -174,12 +176,12 @@ class Event(NoticeOutbox, Claimable):
 
     @classmethod
     def finished_row(
-        cls, event: dict[str, Any], raw: bytes, state: EventState, error: str | None, via: Via, at: datetime
+        cls, event: dict[str, Any], raw: bytes, state: EventState, reason: str | None, via: Via, at: datetime
     ) -> dict[str, Any]:
         """Return the row of an event that is finished at MongoDB's time `at`, as a plain insert has it."""
         news = initial_notice(event["id"], of_event(event["type"]), at)
-        told = {"state": state, "error": error, "attempts": 1, "via": via, "received_at": at, "settled_at": at}
-        return {"_id": event["id"], **fields_of(event, storable(event, raw)), **told, "lease": None, **news}
+        told = {"state": state, "reason": reason, "attempts": 1, "via": via, "received_at": at, "finished_at": at}
+        return {"_id": event["id"], **fields_of(event, storable(event, raw)), **told, **IDLE, **news}
 
     def replay(self) -> Self | None:
         """Reopen a row, in whatever state, as if it had just come: claimed, with the operator's replay counted.
@@ -190,8 +192,8 @@ class Event(NoticeOutbox, Claimable):
             {
                 "state": EventState.RECEIVED,
                 "attempts": 1,
-                "lease": from_now(LEASE),
-                "settled_at": None,
+                **leased(),
+                "finished_at": None,
                 "replays": (self.replays or 0) + 1,
                 "replayed_at": from_now(),
             }
@@ -200,43 +202,43 @@ class Event(NoticeOutbox, Claimable):
     def finish(
         self,
         state: EventState,
-        error: str | None = None,
-        due: timedelta | None = None,
+        reason: str | None = None,
+        delay: timedelta | None = None,
         bared: bytes | None = None,
         waits_for: ObjectId | None = None,
     ) -> Self | None:
-        """Record the result of a claimed row; an open one is due after `due`. `bared`, if given, replaces its body."""
+        """Record the result of a claimed row; an open one is due after `delay`. `bared` replaces its body."""
         is_open = state in OPEN
         erased = {} if bared is None else {**_left(bared), "erased_at": from_now()}
         told = {
-            "$cond": [{"$gt": ["$erased_at", None]}, None, literal(error)]
+            "$cond": [{"$gt": ["$erased_at", None]}, None, literal(reason)]
         }  # its text may quote a person who was erased since
         return self._change(
             {
                 **erased,
                 "state": state,
                 "waits_for": waits_for,
-                "error": None if bared is not None else Expression(told),
+                "reason": None if bared is not None else Expression(told),
                 "attempts": 0 if state == EventState.WAITING else self.attempts,  # waiting is no failure
-                "lease": from_now(LEASE if due is None else due) if is_open else None,
-                "settled_at": None if is_open or state == EventState.DEAD else from_now(),
+                **_rest(state, LEASE if delay is None else delay),
+                "finished_at": None if is_open or state == EventState.DEAD else from_now(),
             }
         )
 
-    def disown(self, event: dict[str, Any], error: str) -> Self | None:
+    def disown(self, event: dict[str, Any], reason: str) -> Self | None:
         """Mark a claimed row as not ours, with the reason; only the ids of its object and its owner stay, and who made
         the object if another installation did.
         """
-        theirs = error == OTHER_INSTALLATION
+        theirs = reason == OTHER_INSTALLATION
         event = event if theirs else of_others(event)
         key = creation_key(event) if theirs else None
         left = {"raw": without_content(event), "object_id": object_id(event), "owners": listed(owners_left(event))}
-        done = {"state": EventState.IGNORED, "lease": None, "settled_at": _settled_at(key, error)}
-        return self._change({**left, "creation_key": key, "error": error, **done})
+        done = {"state": EventState.IGNORED, **IDLE, "finished_at": _finished_at(key, reason)}
+        return self._change({**left, "creation_key": key, "reason": reason, **done})
 
     def erase(self, event: dict[str, Any]) -> Self | None:
         """Remove all content except the id of its object; return None if a worker has claimed it."""
-        return self._change({**_left(without_content(event)), "error": None, "erased_at": from_now()})
+        return self._change({**_left(without_content(event)), "reason": None, "erased_at": from_now()})
 
     @classmethod
     def waiting(cls, object_id: str) -> list[Self]:
@@ -247,20 +249,20 @@ class Event(NoticeOutbox, Claimable):
     def hasten(cls, object_id: str) -> None:
         """Make those rows due now, so that the next run applies them."""
         cls.own_rows().update_many(
-            {"object_id": object_id, "state": EventState.WAITING}, [{"$set": {"lease": from_now()}}]
+            {"object_id": object_id, "state": EventState.WAITING}, [{"$set": due(DueReason.WAITING)}]
         )
 
     @classmethod
     def forget_maker(cls, object_id: str) -> None:
         """Let the row expire that says that another installation made an object, because the object is deleted."""
-        row = {"object_id": object_id, "creation_key": A_STRING, "state": EventState.IGNORED, "settled_at": None}
-        cls.own_rows().update_many(row, [{"$set": {"settled_at": from_now()}}])
+        row = {"object_id": object_id, "creation_key": A_STRING, "state": EventState.IGNORED, "finished_at": None}
+        cls.own_rows().update_many(row, [{"$set": {"finished_at": from_now()}}])
 
     @classmethod
     def decided(cls, document: ObjectId) -> None:
         """Make due what waits for this document, or waited in vain, because an operator has decided about it."""
         waits = {"waits_for": document, "state": {"$in": [EventState.WAITING, EventState.DEAD]}}
-        cls.own_rows().update_many(waits, [{"$set": {"state": EventState.WAITING, "lease": from_now()}}])
+        cls.own_rows().update_many(waits, [{"$set": {"state": EventState.WAITING, **due(DueReason.OPERATOR)}}])
 
     @classmethod
     def known(cls, ids: list[str]) -> set[str]:
@@ -273,9 +275,14 @@ def _left(bared: bytes) -> dict[str, Any]:
     return {"raw": bared, "object_id": object_id(left), "owners": listed(owners_left(left))}
 
 
-def _settled_at(key: str | None, error: str | None) -> Expression | None:
+def _rest(state: EventState, delay: timedelta) -> dict[str, Any]:
+    """Return when a row in this state is due, and why."""
+    return due(DueReason.WAITING if state == EventState.WAITING else DueReason.RETRY, delay) if state in OPEN else IDLE
+
+
+def _finished_at(key: str | None, reason: str | None) -> Expression | None:
     """Return since when nothing is left to do, so that a row may expire.
 
     The row that says that another installation made an object never does: nobody would know it any more.
     """
-    return None if key and error == OTHER_INSTALLATION else from_now()
+    return None if key and reason == OTHER_INSTALLATION else from_now()

@@ -45,7 +45,7 @@ class InvoiceItem(SyncedDocument):
     def about(cls, invoice: str, items: list[str]) -> list[Self]:
         """Return the live documents of these items, and those that are in that invoice as far as we know."""
         named = [{"stripe_id": {"$in": items}}, {"invoice": {"$eq": invoice}}]
-        return list(cls.objects(__raw__={"live": True, "$or": named}))
+        return list(cls.objects(__raw__={"is_current": True, "$or": named}))
 
     @classmethod
     def in_request_shape(cls, remote: dict[str, Any]) -> dict[str, Any]:

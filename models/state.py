@@ -22,7 +22,7 @@ log = logging.getLogger("stripe_mongo_sync")
 INSTALLATION = "installation"  # {"id"}
 STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}
 CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: the last complete read of Stripe's events
-CIRCUIT_BREAKER = "latch"  # {"cap"}: the circuit breaker is open until an operator resets it
+CIRCUIT_BREAKER = "circuit_breaker"  # {"cap"}: the circuit breaker is open until an operator resets it
 HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen"} of the last reconcile
 OWNERS = "owners"  # {"walks"}: how far an older version's comparison has read the lists under each owner
 COMPARISON = "comparison"  # the same of a full comparison that was killed, and, by kind, what its lists showed
@@ -158,6 +158,18 @@ class State(OwnRows):
         """Add an entry to a list of the value, unless it is there."""
         grown = {"$setUnion": [{"$ifNull": [f"$value.{field}", []]}, [literal(entry)]]}
         cls._upsert(name, {f"value.{field}": grown, "at": from_now()})
+
+    @classmethod
+    def set_part(cls, name: str, field: str, part: Any) -> None:
+        """Set one field of the value."""
+        cls._upsert(name, {f"value.{field}": literal(part), "at": from_now()})
+
+    @classmethod
+    def rename(cls, old: str, new: str) -> None:
+        """Give the value another name, unless that has a value."""
+        if (value := cls.read(old)) is not None:
+            cls.set_default(new, {part: told for part, told in value.items() if part != "at"})
+            cls.clear(old)
 
     @classmethod
     def clear_parts(cls, name: str) -> None:

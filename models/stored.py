@@ -9,25 +9,33 @@ from typing import Any
 from pymongo import UpdateOne
 from pymongo.collection import Collection
 
-from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.registry import kinds
 from stripe_mongo_sync.models.delivery import Delivery
 from stripe_mongo_sync.models.event import Event
-from stripe_mongo_sync.models.rows.database import database, prefix
+from stripe_mongo_sync.models.rows.formerly import OLD
+from stripe_mongo_sync.models.rows.indexes import SOME
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
+from stripe_mongo_sync.models.rows.sure import sure
 
 Row = dict[str, Any]
-
-
-def is_there(collection: str) -> bool:
-    """Whether this collection exists."""
-    return f"{prefix()}{collection}" in database().list_collection_names()
 
 
 def rows_after(collection: str, after: Any, limit: int, *fields: str) -> list[Row]:
     """Return the next rows of a collection in the order of their ids, with these fields only."""
     where = {} if after is None else {"_id": {"$gt": after}}
     return list(_rows(collection).find(where, dict.fromkeys(fields, 1)).sort("_id", 1).limit(limit))
+
+
+def old_rows_after(model: type[OwnRows], after: Any, limit: int) -> list[Any]:
+    """Return the ids of the next rows whose fields have the names of an older version, in their order."""
+    where = {model.mark: SOME, **OLD, **({} if after is None else {"_id": {"$gt": after}})}
+    found = model._get_collection().find(where, {"_id": 1}).sort("_id", 1).limit(limit)
+    return [row["_id"] for row in found]
+
+
+def upgrade(model: type[OwnRows], ids: Sequence[Any]) -> int:
+    """Give the fields of these rows their names of now, unless another process did it; return how many were left."""
+    return sure(model.names).upgrade(model._get_collection(), {"_id": {"$in": [*ids]}})
 
 
 def rewrite(collection: str, row: Row, guard: str, changes: Row) -> bool:
@@ -52,11 +60,3 @@ def _rows(collection: str) -> Collection[Row]:
     """Return a collection, reduced to our rows."""
     models: tuple[type[OwnRows], ...] = (*kinds().values(), Event, Delivery)
     return next(model.own_rows() for model in models if model.plural() == collection)
-
-
-def drop(collection: str) -> None:
-    """Remove the documents of a kind that is no longer mirrored, and the collection if it is empty then."""
-    rows = database()[f"{prefix()}{collection}"]
-    rows.delete_many({SyncedDocument.mark: {"$exists": True}})
-    if rows.find_one({}, {"_id": 1}) is None:
-        rows.drop()

@@ -162,16 +162,6 @@ def current() -> Connection:
     return _connection
 
 
-@contextmanager
-def asking() -> Iterator[None]:
-    """Query MongoDB for a caller. Raises NotConnected, and Unavailable when MongoDB does not answer."""
-    current()
-    try:
-        yield
-    except PyMongoError as error:
-        raise Unavailable from error
-
-
 def disconnect() -> None:
     """Close the connection of this process, if there is one; `connect` may be called again. Returns and raises nothing.
 

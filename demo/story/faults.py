@@ -73,7 +73,7 @@ def late_orphan(shop: Shop) -> Steps:
     yield Expectation(
         "Stripe does not have her: rolled back", lambda: (shop.sides(EVE), shop.sides(EVE, id)), (NOBODY, ROLLED_BACK)
     )
-    key = shop.stored(id)["key"]
+    key = shop.stored(id)["creation_key"]
     shop.stripe.post("repair", key=key, request={"id": None, "idempotency_key": key})
     yield Expectation(
         "Stripe repairs its failure and creates her: the key in the webhook shows whose object it is",

@@ -16,7 +16,7 @@ from stripe_mongo_sync.models.base.facts import Observation, Status
 from stripe_mongo_sync.models.base.notice import append_notices, initial_notice
 from stripe_mongo_sync.models.base.resource import Resource
 from stripe_mongo_sync.models.base.whose import listed, owners, owners_of_document, uses
-from stripe_mongo_sync.models.rows.clock import LEASE, Expression, from_now, literal
+from stripe_mongo_sync.models.rows.clock import DueReason, Expression, from_now, leased, literal
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.rows.scrub import scrub_row
 from stripe_mongo_sync.models.rows.sure import sure
@@ -66,8 +66,8 @@ class NewOperation(Expression):
 
 def new_operation(operation: dict[str, Any]) -> NewOperation:
     """Return the expression of an operation whose key is as old as this write."""
-    blank = {"attempts": 1, "doubt": False, "stored_failure_at": None}
-    new = NewOperation({"$mergeObjects": [{"$literal": {**blank, **operation}}, sent_now("since")]})
+    blank = {"attempts": 1, "outcome_unknown": False, "saved_error_at": None}
+    new = NewOperation({"$mergeObjects": [{"$literal": {**blank, **operation}}, sent_now("staged_at")]})
     new.staged = operation
     return new
 
@@ -82,8 +82,8 @@ def claimed() -> dict[str, Any]:
 
     The worker that held the lease before may have sent the operation and died, so that attempt's outcome is unknown.
     """
-    counted = patched_operation(attempts={"$add": ["$operation.attempts", 1]}, doubt=True)
-    return {"lease": from_now(LEASE), "operation": Expression({"$cond": ["$operation", counted, None]})}
+    counted = patched_operation(attempts={"$add": ["$operation.attempts", 1]}, outcome_unknown=True)
+    return {**leased(), "operation": Expression({"$cond": ["$operation", counted, None]})}
 
 
 class Birth(OwnRows):
@@ -105,9 +105,9 @@ class Birth(OwnRows):
             {
                 **values,
                 "status": Status.PENDING,
-                "key": operation["key"],
+                "creation_key": operation["key"],
                 "operation": new_operation(operation),
-                "lease": from_now(LEASE),
+                **leased(),
                 "in_doubt": True,
                 "request": request,
                 "owners": listed(owners_of_document(cls.resource.kind, {**values, "operation": operation})),
@@ -121,8 +121,8 @@ class Birth(OwnRows):
 
         Raises DuplicateKeyError when it was staged.
         """
-        given_up = {"status": Status.ROLLED_BACK, "live": False, "error": problem, "in_doubt": False}
-        return cls._insert(id, {**given_up, "settled_at": from_now(), "owners": listed(())})
+        given_up = {"status": Status.ROLLED_BACK, "is_current": False, "error": problem, "in_doubt": False}
+        return cls._insert(id, {**given_up, "finished_at": from_now(), "owners": listed(())})
 
     @classmethod
     def with_derived(cls, values: dict[str, Any]) -> dict[str, Any]:
@@ -139,8 +139,9 @@ class Birth(OwnRows):
         # An upsert of a fresh id is an insert that can stamp the server's own time; were the id there already, the
         # filter would miss and the insert would fail on it. `unless` selects a document that has a value which this
         # one would take: it is found instead of the fresh id, and left as it is.
+        cls.know_before([values])
         live = values["status"] in (Status.PENDING, Status.ACTIVE)
-        row = {name: literal(value) for name, value in {**DEFAULTS, **values, "live": live}.items()}
+        row = {name: literal(value) for name, value in {**DEFAULTS, **values, "is_current": live}.items()}
         if values["status"] != Status.PENDING:
             row |= append_notices(cls.resource.notice_of(values["status"]))
         row |= {"_id": id, "revision": literal(1), "created_at": from_now(), "updated_at": from_now()}
@@ -185,6 +186,7 @@ class Adoption(Birth):
         for each, own in zip(evidence, owned, strict=True):
             id = ObjectId()
             rows.append({"_id": id, **blank, "owners": listed(own), **birth(each, at), **initial_notice(id, news, at)})
+        cls.know_before(rows)
         try:
             cls.insert_collection().insert_many(rows, ordered=False)
         except BulkWriteError as error:
@@ -212,15 +214,16 @@ def adopted_fields(evidence: Observation, at: datetime | Expression) -> dict[str
     """Return the fields of an adopted document. It is confirmed: an event or a list showed its object."""
     status = Status.DELETED if evidence.deleted else Status.ACTIVE
     own = {"status": status, "stripe_id": evidence.stripe_id, "in_doubt": False}
-    look = {"lease": at} if evidence.unshown else {}  # a refresh reads the rest
+    look = {"due_at": at, "due_reason": DueReason.REFRESH} if evidence.unshown else {}  # a refresh reads the rest
     return {**own, **evidence.first_snapshot(), **look, "confirmed_at": at}
 
 
 NAMES = """
-    stripe_id key operation lease orphans undone undoing missing_since review error request stripe digest links_seen_at
-    seen_at doubt_until confirmed_at settled_at moved_by erased_at
+    stripe_id creation_key operation leased_until due_at due_reason orphans undone_orphans undoing missing_since
+    review_reason error request stripe digest links_seen_at snapshot_earliest snapshot_latest confirmed_at finished_at
+    status_changed_by erased_at
 """
-DEFAULTS: dict[str, Any] = {"live": True, **dict.fromkeys(NAMES.split()), "orphans": [], "undone": []}
+DEFAULTS: dict[str, Any] = {"is_current": True, **dict.fromkeys(NAMES.split()), "orphans": [], "undone_orphans": []}
 # The fields that hold no personal data, and stay when a document is erased.
 SYNC_FIELDS = frozenset(
     {"_id", "id", "notices", "status", "revision", "in_doubt", "created_at", "updated_at", "owners", *DEFAULTS}

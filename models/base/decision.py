@@ -12,7 +12,7 @@ from enum import StrEnum
 from typing import Any
 
 from stripe_mongo_sync.models.base.facts import Facts, Observation, Status
-from stripe_mongo_sync.models.rows.clock import LEASE, from_now
+from stripe_mongo_sync.models.rows.clock import IDLE, LEASE, DueReason, from_now
 
 Changes = dict[str, Any]  # the new values of fields; a time is an expression, so that MongoDB's clock gives it
 
@@ -28,7 +28,7 @@ def merge(facts: Facts, seen: Observation) -> Changes | None:
     """
     if seen.deleted:
         return _merge_deletion(facts, seen)
-    if seen.stripe_id in facts.orphans or seen.stripe_id in facts.undone:
+    if seen.stripe_id in facts.orphans or seen.stripe_id in facts.undone_orphans:
         return None
     if facts.status == Status.PENDING:
         return _linked(facts, seen) | _snapshot(facts, seen) | _confirmed(facts, seen)
@@ -51,13 +51,13 @@ def merge(facts: Facts, seen: Observation) -> Changes | None:
         if (seen.digest or "") > (facts.digest or "") and not facts.erased:
             return _snapshot(facts, seen) | _confirmed(facts, seen)
         return None
-    return _due(facts, seen)
+    return _in_doubt(facts, seen)
 
 
 def leaves_doubt(facts: Facts, seen: Observation) -> bool:
     """Whether the content of a document is still in doubt after it has merged an observation: a refresh is due."""
     older = seen.event and _is_older(facts, seen)
-    return facts.stripe_id == seen.stripe_id and facts.live and not facts.is_as(seen) and not older
+    return facts.stripe_id == seen.stripe_id and facts.is_current and not facts.is_as(seen) and not older
 
 
 def _merge_deletion(facts: Facts, seen: Observation) -> Changes | None:
@@ -71,15 +71,15 @@ def _merge_deletion(facts: Facts, seen: Observation) -> Changes | None:
     if not seen.event or (_is_newer(facts, seen) and facts.digest is not None):
         content = {} if seen.remote is None or facts.erased else _content(facts, seen)
         return _ended(facts) | _confirmed(facts, seen) | content
-    return _due(facts, seen)
+    return _in_doubt(facts, seen)
 
 
 def _is_older(facts: Facts, seen: Observation) -> bool:
-    return facts.seen_at is not None and seen.latest < facts.seen_at
+    return facts.snapshot_earliest is not None and seen.latest < facts.snapshot_earliest
 
 
 def _is_newer(facts: Facts, seen: Observation) -> bool:
-    return facts.doubt_until is None or seen.earliest > facts.doubt_until
+    return facts.snapshot_latest is None or seen.earliest > facts.snapshot_latest
 
 
 def _completes(facts: Facts, seen: Observation) -> bool:
@@ -87,31 +87,32 @@ def _completes(facts: Facts, seen: Observation) -> bool:
     return seen.completed_key is not None and facts.key == seen.completed_key
 
 
-def _due_from(facts: Facts, delay: timedelta = timedelta()) -> Any:
-    return from_now(delay) if facts.lease is None else facts.lease
+def _due(facts: Facts, reason: DueReason, delay: timedelta = timedelta()) -> Changes:
+    """Return what makes a document due that is not."""
+    return {} if facts.due_at is not None else {"due_at": from_now(delay), "due_reason": reason}
 
 
-def _rest(facts: Facts, seen: Observation) -> Any:
-    """Return the lease that stays. Only Stripe's reply to the first attempt is complete; after anything else, after its
-    sender's lease, or beside an orphan, a refresh follows, and until then the document is due.
+def _rest(facts: Facts, seen: Observation) -> Changes:
+    """Return what stays due. Only Stripe's reply to the first attempt is complete, and ends the work of its sender;
+    after anything else, after its sender's lease, or where something else is due, a refresh follows.
     """
     if seen.event or seen.remote is None:
-        return _due_from(facts, LEASE)
-    in_time = facts.lease is not None and facts.lease == seen.lease and facts.lease > facts.now
-    return None if in_time and not facts.orphans else _due_from(facts)
+        return _due(facts, DueReason.REFRESH, LEASE)
+    in_time = seen.lease is not None and facts.leased_until == seen.lease and seen.lease > facts.now
+    complete = in_time and facts.due_reason == DueReason.UNFINISHED and not facts.orphans
+    return IDLE if complete else _due(facts, DueReason.REFRESH)
 
 
 def _review(facts: Facts) -> str | None:
     """Return the review that stays: one about an orphan, of which this shows nothing."""
-    return facts.review if facts.orphans else None
+    return facts.review_reason if facts.orphans else None
 
 
 def _work(facts: Facts, seen: Observation) -> Changes:
     if _completes(facts, seen):
-        return {"operation": None, "error": seen.error, "review": _review(facts), "lease": _rest(facts, seen)}
-    if seen.event or seen.remote is None or facts.key is not None or facts.lease is None:
-        return {}
-    return {"lease": _rest(facts, seen)}  # its reply comes after its event
+        return {"operation": None, "error": seen.error, "review_reason": _review(facts), **_rest(facts, seen)}
+    late = not seen.event and seen.remote is not None and facts.key is None and facts.due_at is not None
+    return _rest(facts, seen) if late else {}  # its reply comes after its event
 
 
 def _confirmed(facts: Facts, seen: Observation) -> Changes:
@@ -120,19 +121,20 @@ def _confirmed(facts: Facts, seen: Observation) -> Changes:
 
 def _found(facts: Facts) -> Changes:
     """Return the end of a search: the object was not found before and is seen now, so a refresh is due."""
-    return {"missing_since": None, "review": None, "lease": _due_from(facts)} if facts.missing_since else {}
+    found = {"missing_since": None, "review_reason": None, **_due(facts, DueReason.REFRESH)}
+    return found if facts.missing_since else {}
 
 
-def _due(facts: Facts, seen: Observation) -> Changes:
-    """Return what makes a refresh due: also after the reply to a request that is in flight, whose lease it takes."""
-    overdue = facts.lease is not None and facts.lease <= facts.now
-    due = {"lease": facts.lease if overdue else from_now(LEASE)}
-    return _work(facts, seen) | _confirmed(facts, seen) | due | _found(facts)
+def _in_doubt(facts: Facts, seen: Observation) -> Changes:
+    """Return what makes a refresh due: also after the reply to a request that is in flight."""
+    soon = facts.due_at is not None and facts.due_at <= facts.now + LEASE
+    due = {"due_at": facts.due_at if soon else from_now(LEASE), "due_reason": DueReason.REFRESH}
+    return _work(facts, seen) | _confirmed(facts, seen) | _found(facts) | due
 
 
 def _times(facts: Facts, seen: Observation) -> Changes:
-    latest = max(facts.doubt_until or seen.latest, seen.latest)
-    return {"seen_at": max(facts.seen_at or seen.earliest, seen.earliest), "doubt_until": latest}
+    earliest = max(facts.snapshot_earliest or seen.earliest, seen.earliest)
+    return {"snapshot_earliest": earliest, "snapshot_latest": max(facts.snapshot_latest or seen.latest, seen.latest)}
 
 
 def _content(facts: Facts, seen: Observation) -> Changes:
@@ -147,27 +149,26 @@ def _snapshot(facts: Facts, seen: Observation) -> Changes:
 
 
 def _linked(facts: Facts, seen: Observation) -> Changes:
-    ended = {"operation": None, "error": seen.error, "review": None, "lease": _rest(facts, seen)}
+    ended = {"operation": None, "error": seen.error, "review_reason": None, **_rest(facts, seen)}
     return {"status": Status.ACTIVE, "stripe_id": seen.stripe_id, "in_doubt": False, **ended}
 
 
 def _ended(facts: Facts) -> Changes:
-    lease = facts.lease if facts.orphans else None
-    ended = {"operation": None, "in_doubt": False, "missing_since": None, "review": _review(facts), "lease": lease}
-    return {"status": Status.DELETED, **ended}
+    ended = {"operation": None, "in_doubt": False, "missing_since": None, "review_reason": _review(facts)}
+    return {"status": Status.DELETED, **ended, **({} if facts.orphans else IDLE)}
 
 
 def _orphan(facts: Facts, seen: Observation) -> Changes:
-    lease = None if facts.review else _due_from(facts)
-    return {"orphans": [*facts.orphans, seen.stripe_id], "lease": lease, "settled_at": None}
+    due = {} if facts.review_reason else _due(facts, DueReason.ORPHAN)
+    return {"orphans": [*facts.orphans, seen.stripe_id], "finished_at": None, **due}
 
 
 def _undone(facts: Facts, orphan: str) -> Changes:
     left = [one for one in facts.orphans if one != orphan]
     undoing = {"undoing": None} if facts.undoing == orphan else {}
-    review = {} if left else {"review": None}
-    undone = [*facts.undone, *([] if orphan in facts.undone else [orphan])]
-    return {"orphans": left, "undone": undone, "lease": _due_from(facts), **undoing, **review}
+    review = {} if left else {"review_reason": None}
+    undone = [*facts.undone_orphans, *([] if orphan in facts.undone_orphans else [orphan])]
+    return {"orphans": left, "undone_orphans": undone, **_due(facts, DueReason.REFRESH), **undoing, **review}
 
 
 # --- what a document needs ---
@@ -234,7 +235,7 @@ def _active(facts: Facts) -> bool:
 
 
 def _live(facts: Facts) -> bool:
-    return facts.live
+    return facts.is_current
 
 
 def _deleting(facts: Facts) -> bool:
@@ -267,7 +268,7 @@ def _rule(local: str, remote_states: tuple[RemoteState, ...], remedy: Remedy, *w
 
 S, R = RemoteState, Remedy
 TABLE: tuple[Rule, ...] = (
-    _rule("in review", (), R.LEAVE, lambda facts: facts.review is not None),
+    _rule("in review", (), R.LEAVE, lambda facts: facts.review_reason is not None),
     _rule("a key of another installation", (), R.REVIEW, lambda facts: facts.other_installation),
     _rule("an orphan to undo", (), R.UNDO, lambda facts: bool(facts.orphans)),
     _rule("pending", (S.PRESENT, S.UP_TO_DATE), R.LINK, _pending),

@@ -16,14 +16,20 @@ from stripe_mongo_sync.models.base.embedded import JsonField, Undoing
 from stripe_mongo_sync.models.base.facts import Observation, Status
 from stripe_mongo_sync.models.base.queries import DocumentQueries
 from stripe_mongo_sync.models.rows import clock
-from stripe_mongo_sync.models.rows.clock import Expression, from_now
+from stripe_mongo_sync.models.rows.clock import IDLE, DueReason, Expression, due, from_now
 from stripe_mongo_sync.models.rows.scrub import scrub_row
 from stripe_mongo_sync.models.rows.sure import Impossible
 
 
-def due_after_operation() -> Expression:
-    """Return the expression of the lease of a document whose operation ended: orphans still to undo keep it due."""
-    return Expression({"$cond": [{"$eq": ["$orphans", []]}, None, from_now()]})
+def due_after_operation() -> dict[str, Any]:
+    """Return the changes of a document whose operation ended: orphans still to undo keep it due."""
+    orphans = due(DueReason.ORPHAN)
+    return {name: Expression({"$cond": [{"$eq": ["$orphans", []]}, None, orphans[name]]}) for name in IDLE}
+
+
+def due_unless_it_is(reason: DueReason) -> dict[str, Any]:
+    """Return the changes that make a document due now that is not due at any time; who holds it goes on."""
+    return {"due_at": Expression({"$ifNull": ["$due_at", from_now()]}), "due_reason": reason}
 
 
 class SyncedDocument(DocumentQueries):
@@ -33,14 +39,14 @@ class SyncedDocument(DocumentQueries):
 
     stripe_id: str | None = StringField()
     orphans: list[str] = ListField(StringField())  # objects that this document's key created and no document uses
-    undone: list[str] = ListField(StringField())  # those of them that are no longer usable
+    undone_orphans: list[str] = ListField(StringField())  # those of them that are no longer usable
     undoing: Undoing | None = EmbeddedDocumentField(Undoing)  # the undo that may be in flight
     missing_since: datetime | None = DateTimeField()  # when a GET first did not find it; cleared once it is seen
     stripe: dict[str, Any] | None = JsonField()  # the snapshot
     digest: str | None = StringField()  # of the snapshot's content; erased, of what stays of it
     links_seen_at: datetime | None = DateTimeField()  # when Stripe rendered the snapshot's links; None: it has none
-    seen_at: int | None = IntField()  # Stripe's time, in seconds, that the snapshot is at least as new as
-    doubt_until: int | None = IntField()  # up to this second an event may be older or newer than the snapshot
+    snapshot_earliest: int | None = IntField()  # Stripe's time, in seconds, that the snapshot is at least as new as
+    snapshot_latest: int | None = IntField()  # up to this second an event may be older or newer than the snapshot
 
     as_of: datetime | None = None  # MongoDB's time of the `merge` that returned it, if known; not stored
 
@@ -52,7 +58,7 @@ class SyncedDocument(DocumentQueries):
 
     def hold(self, by: str = "", /, **changes: Any) -> Self | None:
         """Apply `changes` if the document is unchanged since it was claimed and the lease still runs; else None."""
-        return self._update({"$expr": {"$gt": ["$lease", from_now()]}}, by, (), changes)
+        return self._update({"$expr": {"$gt": ["$leased_until", from_now()]}}, by, (), changes)
 
     @classmethod
     def merge(cls, where: dict[str, Any], seen: Observation, held: Self | None = None) -> Self | None:
@@ -68,7 +74,7 @@ class SyncedDocument(DocumentQueries):
             if merged is not None:
                 return merged
         # A chosen id may have had an earlier object.
-        first = [("live", DESCENDING)] if cls.resource.accepts_custom_id else None
+        first = [("is_current", DESCENDING)] if cls.resource.accepts_custom_id else None
         while (
             found := cls.own_rows().find_one(where, {"_id": 0, "row": "$$ROOT", "at": "$$NOW"}, sort=first)
         ) is not None:
@@ -92,17 +98,17 @@ class SyncedDocument(DocumentQueries):
 
     def defer(self, why: str, delay: timedelta, *, stored: bool = False) -> Self | None:
         """Keep the operation pending after an attempt with an unknown outcome, due again after `delay`."""
-        changes: dict[str, Any] = {"doubt": True}
+        changes: dict[str, Any] = {"outcome_unknown": True}
         if stored:
-            changes["stored_failure_at"] = {"$ifNull": ["$operation.stored_failure_at", from_now()]}
+            changes["saved_error_at"] = {"$ifNull": ["$operation.saved_error_at", from_now()]}
         problem = {"type": "unknown", "code": None, "message": why}
-        lease = from_now(delay) if self.review is None else None
-        return self.update_if_unchanged(operation=patched_operation(**changes), lease=lease, error=problem)
+        again = due(DueReason.RETRY, delay) if self.review_reason is None else IDLE
+        return self.update_if_unchanged(operation=patched_operation(**changes), error=problem, **again)
 
     def begin_undo(self, orphan: str, way: str, key: str | None) -> Self | None:
         """Stage the undo of an orphan, with a new `key`; without one, record that the staged one is sent again."""
         staged = {"$literal": {"orphan": orphan, "way": way, "key": key}}
-        parts = ["$undoing", sent_now()] if key is None else [staged, sent_now("since")]
+        parts = ["$undoing", sent_now()] if key is None else [staged, sent_now("staged_at")]
         return self.hold(undoing=Expression({"$mergeObjects": parts}))
 
     def spend_undo(self) -> Self | None:
@@ -112,13 +118,13 @@ class SyncedDocument(DocumentQueries):
     def release(self) -> Self | None:
         """Give the lease back, because nothing is left to do."""
         settled: dict[str, Any] = (
-            {"settled_at": from_now()} if self.status == Status.ROLLED_BACK and self.review is None else {}
+            {"finished_at": from_now()} if self.status == Status.ROLLED_BACK and self.review_reason is None else {}
         )
-        return self.update_if_unchanged(lease=None, **settled)
+        return self.update_if_unchanged(**settled, **IDLE)
 
     def finish(self) -> Self | None:
         """Record that nothing is left to do about a copy that is deleted."""
-        return self.update_if_unchanged(lease=None, settled_at=from_now())
+        return self.update_if_unchanged(finished_at=from_now(), **IDLE)
 
     def store_snapshot(self, evidence: Observation, **changes: Any) -> Self | None:
         """Store what a GET showed, if the document is unchanged since before that GET was sent.
@@ -127,31 +133,27 @@ class SyncedDocument(DocumentQueries):
         """
         if (facts := self.facts(self.updated_at)).age_of(evidence):
             return self.update_if_unchanged(evidence.source, **(merge(facts, evidence) or {}))
-        lease: dict[str, Any] = {}
+        rest: dict[str, Any] = {}
         if self.operation is None or "operation" in changes:
-            lease = {"lease": due_after_operation()}
+            rest = due_after_operation()
         elif self.missing_since is not None:  # its review ends, if that was the reason, and so the operation goes on
-            lease = {"lease": Expression({"$ifNull": ["$lease", from_now()]})}
-        return self.update_if_unchanged(**self._seen(evidence), **changes, **lease)
+            rest = due_unless_it_is(DueReason.RETRY)
+        return self.update_if_unchanged(**self._seen(evidence), **changes, **rest)
 
     def _seen(self, evidence: Observation) -> dict[str, Any]:
         snapshot = evidence.first_snapshot()
         del snapshot["confirmed_at"]
         if self.erased_at is not None:
-            snapshot |= scrub_row(snapshot, ("links_seen_at", "seen_at", "doubt_until"))
-        snapshot["seen_at"] = max(self.seen_at or 0, evidence.earliest)
-        snapshot["doubt_until"] = max(self.doubt_until or 0, evidence.latest)
-        found = {"missing_since": None, "review": None} if self.missing_since is not None else {}
+            snapshot |= scrub_row(snapshot, ("links_seen_at", "snapshot_earliest", "snapshot_latest"))
+        snapshot["snapshot_earliest"] = max(self.snapshot_earliest or 0, evidence.earliest)
+        snapshot["snapshot_latest"] = max(self.snapshot_latest or 0, evidence.latest)
+        found = {"missing_since": None, "review_reason": None} if self.missing_since is not None else {}
         return {**snapshot, **found}
-
-    def unerase(self) -> Self | None:
-        """Reopen a document that was erased by mistake: it is due for a refresh, which stores the object again."""
-        return self.update_if_unchanged(erased_at=None, digest=None, lease=from_now())
 
     def miss(self, delay: timedelta) -> Self | None:
         """Record that a GET did not find its object. That proves nothing yet: it is due again after `delay`."""
         since = Expression({"$ifNull": ["$missing_since", from_now()]})
-        return self.update_if_unchanged(missing_since=since, lease=from_now(delay))
+        return self.update_if_unchanged(missing_since=since, **due(DueReason.MISSING, delay))
 
     def bring_back(self, evidence: Observation) -> Self | None:
         """Make a deleted document active again, because a GET showed its object; a refresh is due.
@@ -159,8 +161,9 @@ class SyncedDocument(DocumentQueries):
         Like `store_snapshot`, it applies only if the document is unchanged since before that GET. Raises
         DuplicateKeyError when another document has its username now.
         """
-        times = {"seen_at": evidence.earliest, "doubt_until": evidence.latest}  # those of a deletion may be FOREVER
-        back = {"status": Status.ACTIVE, "review": None, "lease": from_now(), "settled_at": None, **times}
+        # Those of a deletion may be FOREVER.
+        times = {"snapshot_earliest": evidence.earliest, "snapshot_latest": evidence.latest}
+        back = {"status": Status.ACTIVE, "review_reason": None, "finished_at": None, **times, **due(DueReason.REFRESH)}
         return self.update_if_unchanged(evidence.source, **{**self._seen(evidence), **back})
 
     def suspect(self, second: int) -> Self | None:
@@ -168,16 +171,16 @@ class SyncedDocument(DocumentQueries):
 
         Even the reply to an operation that is in flight may be older.
         """
-        due = None if self.review is not None else Expression({"$ifNull": ["$lease", from_now()]})
-        return self.update_if_unchanged(doubt_until=max(self.doubt_until or 0, second), lease=due)
+        rest = IDLE if self.review_reason is not None else due_unless_it_is(DueReason.REFRESH)
+        return self.update_if_unchanged(snapshot_latest=max(self.snapshot_latest or 0, second), **rest)
 
     def record_undo(self, orphan: str) -> Self | None:
         """Record that an orphan is no longer usable. An active document stays due, because its object was not read."""
         left = [other for other in self.orphans if other != orphan]
         settled = from_now() if self.status == Status.ROLLED_BACK and not left else None
-        lease: dict[str, Any] = {} if left or self.status == Status.ACTIVE else {"lease": None}
+        rest = {} if left or self.status == Status.ACTIVE else IDLE
         return self.update_if_unchanged(
-            orphans=left, undone=[*self.undone, orphan], undoing=None, settled_at=settled, **lease
+            orphans=left, undone_orphans=[*self.undone_orphans, orphan], undoing=None, finished_at=settled, **rest
         )
 
     # --- questions ---
@@ -189,6 +192,5 @@ class SyncedDocument(DocumentQueries):
     @property
     def adopted(self) -> bool:
         """Whether it was adopted and never used since: it has no key, operation, request or username."""
-        return (
-            self.key is None and self.operation is None and self.request is None and not getattr(self, "username", None)
-        )
+        used = (self.creation_key, self.operation, self.request)
+        return used == (None, None, None) and not getattr(self, "username", None)

@@ -35,22 +35,22 @@ class Operation(Part):
 
     meta: ClassVar = {"strict": False}
     verb: str = StringField()  # create, update, delete, or an action
-    first: list[dict[str, Any]] = Plain(JsonField())  # the calls that must be done before, each with its own key
+    prerequisites: list[dict[str, Any]] = Plain(JsonField())  # calls to be done before, each with its own key
     method: str = StringField()
     path: str = StringField()
     params: dict[str, Any] = JsonField()
     api_version: str = StringField()
     key: str = StringField()
-    since: datetime = DateTimeField()  # when the key was written; its age decides whether it may be sent again
+    staged_at: datetime = DateTimeField()  # when the key was written; its age decides whether it may be sent again
     sent_at: datetime | None = DateTimeField()  # written before each send: a request may be in flight since then
     attempts: int = IntField()  # counted before the attempt
-    doubt: bool = BooleanField()  # an attempt ended with an unknown outcome
-    stored_failure_at: datetime | None = DateTimeField()  # a replay showed that Stripe saved a 5xx for this key
+    outcome_unknown: bool = BooleanField()  # an attempt ended with an unknown outcome
+    saved_error_at: datetime | None = DateTimeField()  # a replay showed that Stripe saved a 5xx for this key
 
     @property
     def calls(self) -> list[Call]:
         """Return the calls of every attempt, in order. Its key keeps a repeated call from having a second effect."""
-        return [*(Call(**call) for call in self.first), Call(self.path, self.params, self.method, self.key)]
+        return [*(Call(**call) for call in self.prerequisites), Call(self.path, self.params, self.method, self.key)]
 
 
 class Undoing(Part):
@@ -60,7 +60,7 @@ class Undoing(Part):
     orphan: str = StringField()
     way: str = StringField()  # one of the resource's `undo`
     key: str | None = StringField()  # of every attempt; None once repeating it is useless
-    since: datetime = DateTimeField()  # when the key was written
+    staged_at: datetime = DateTimeField()  # when the key was written
     sent_at: datetime = DateTimeField()  # written before each send
 
 
@@ -76,10 +76,10 @@ class Failure(Part):
 
 
 class Request(Part):
-    """The caller's own idempotency key: one document per token, route and key."""
+    """The caller's own idempotency key: one document per caller, route and key."""
 
     meta: ClassVar = {"strict": False}
-    token: str = StringField()
+    caller: str = StringField()  # the name of its token, or of what calls in process
     route: str = StringField()
     key: str = StringField()
     digest: str = StringField()  # of the body: the same key with another body is an error

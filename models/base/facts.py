@@ -37,27 +37,29 @@ class Facts:
     stripe_id: str | None = None
     snapshot: Mapping[str, Any] | None = None
     digest: str | None = None
-    seen_at: int | None = None
-    doubt_until: int | None = None
+    snapshot_earliest: int | None = None
+    snapshot_latest: int | None = None
     confirmed_at: datetime | None = None
     orphans: Collection[str] = ()
-    undone: Collection[str] = ()
+    undone_orphans: Collection[str] = ()
     undoing: str | None = None  # the orphan whose undo may be in flight
     missing_since: datetime | None = None
-    lease: datetime | None = None
-    review: str | None = None
+    leased_until: datetime | None = None
+    due_at: datetime | None = None
+    due_reason: str | None = None
+    review_reason: str | None = None
     erased: bool = False
     verb: str | None = None  # of the pending operation, as are the four below
     key: str | None = None
-    since: datetime | None = None
-    stored_failure_at: datetime | None = None
+    staged_at: datetime | None = None
+    saved_error_at: datetime | None = None
     moves_money: bool = False
     other_installation: bool = False  # another installation staged what is to be done, so that this database is a clone
     on_request: Collection[str] = ()  # fields that Stripe shows only on request
     chosen_id: bool = False  # a caller may have chosen its id, which another object may have after a deletion
 
     @property
-    def live(self) -> bool:
+    def is_current(self) -> bool:
         """Whether it is pending or active."""
         return self.status in (Status.PENDING, Status.ACTIVE)
 
@@ -89,12 +91,12 @@ class Facts:
     @property
     def replayable(self) -> bool:
         """Whether a resend with the same key is safe and can still change something."""
-        return self.stored_failure_at is None and self.now - sure(self.since) < self._window
+        return self.saved_error_at is None and self.now - sure(self.staged_at) < self._window
 
     @property
     def nothing_in_flight(self) -> bool:
         """Whether no request with this key can still be in flight."""
-        ended = self.stored_failure_at or sure(self.since) + self._window
+        ended = self.saved_error_at or sure(self.staged_at) + self._window
         return self.now - ended >= IN_FLIGHT_LIMIT
 
     @property
@@ -110,27 +112,29 @@ def facts_of(resource: Resource, row: Any, now: datetime, installation: str | No
     get = _reads(row)
     operation, undoing = get("operation"), get("undoing")
     of = _reads(operation)
-    key = of("key") if operation else get("key") if get("orphans") else None
+    key = of("key") if operation else get("creation_key") if get("orphans") else None
     return Facts(
         now=now,
         status=get("status"),
         stripe_id=get("stripe_id"),
         snapshot=get("stripe"),
         digest=get("digest"),
-        seen_at=get("seen_at"),
-        doubt_until=get("doubt_until"),
+        snapshot_earliest=get("snapshot_earliest"),
+        snapshot_latest=get("snapshot_latest"),
         confirmed_at=get("confirmed_at"),
         orphans=get("orphans") or (),
-        undone=get("undone") or (),
+        undone_orphans=get("undone_orphans") or (),
         undoing=_reads(undoing)("orphan"),
         missing_since=get("missing_since"),
-        lease=get("lease"),
-        review=get("review"),
+        leased_until=get("leased_until"),
+        due_at=get("due_at"),
+        due_reason=get("due_reason"),
+        review_reason=get("review_reason"),
         erased=get("erased_at") is not None,
         verb=of("verb"),
         key=of("key"),
-        since=of("since"),
-        stored_failure_at=of("stored_failure_at"),
+        staged_at=of("staged_at"),
+        saved_error_at=of("saved_error_at"),
         moves_money=bool(operation) and resource.moves_money(of("verb"), of("params") or {}),
         other_installation=key is not None and installation is not None and key.split(":")[1:2] != [installation],
         on_request=resource.expand,
@@ -201,7 +205,7 @@ class Observation:
             "stripe": self.remote,
             "digest": self.digest,
             "links_seen_at": self.links_seen_at,
-            "seen_at": self.earliest,
-            "doubt_until": self.latest,
+            "snapshot_earliest": self.earliest,
+            "snapshot_latest": self.latest,
             "confirmed_at": from_now() if self.event else None,
         }

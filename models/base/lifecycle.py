@@ -24,13 +24,15 @@ from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices
 from stripe_mongo_sync.models.base.resource import register
 from stripe_mongo_sync.models.base.whose import NAMING, owners_after
 from stripe_mongo_sync.models.rows.claimable import Broken, claim_each, tell_log
-from stripe_mongo_sync.models.rows.clock import LEASE, from_now, literal
+from stripe_mongo_sync.models.rows.clock import IDLE, LEASE, DueReason, due, from_now, leased, literal
+from stripe_mongo_sync.models.rows.formerly import DOCUMENTS, UPGRADE
 from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING, SOME
 from stripe_mongo_sync.models.rows.scrub import scrub_row
 from stripe_mongo_sync.models.rows.sure import Impossible, sure
 
 log = logging.getLogger("stripe_mongo_sync")
 LIVE = (Status.PENDING, Status.ACTIVE)
+STAGED = {"operation.staged_at": A_DATE}
 REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least this long
 
 
@@ -38,29 +40,28 @@ class StagedDocument(NoticeOutbox, Birth):
     """A document with a status, and with what is still to be done about it: an order, or a `SyncedDocument`."""
 
     meta: ClassVar = {"abstract": True, "strict": False, "auto_create_index": False, "index_cls": False}
+    names = DOCUMENTS
     indexes: ClassVar[list[IndexModel]] = [
-        IndexModel("key", unique=True, partialFilterExpression={"key": A_STRING}),
+        IndexModel("creation_key", unique=True, partialFilterExpression={"creation_key": A_STRING}),
         IndexModel(
-            [("stripe_id", 1), ("live", 1)],
+            [("stripe_id", 1), ("is_current", 1)],
             unique=True,
-            partialFilterExpression={"stripe_id": A_STRING, "live": True},
+            partialFilterExpression={"stripe_id": A_STRING, "is_current": True},
         ),
         IndexModel("stripe_id", partialFilterExpression={"stripe_id": A_STRING}),
         IndexModel(
-            [("request.token", 1), ("request.route", 1), ("request.key", 1)],
+            [("request.caller", 1), ("request.route", 1), ("request.key", 1)],
             unique=True,
             partialFilterExpression={"request.key": A_STRING},
         ),
-        IndexModel("lease", partialFilterExpression={"lease": A_DATE}),
-        IndexModel("review", partialFilterExpression={"review": {"$type": "string"}}),
-        *(IndexModel(name, partialFilterExpression={f"{name}.0": SOME}) for name in ("orphans", "undone")),
+        IndexModel("due_at", partialFilterExpression={"due_at": A_DATE}),
+        IndexModel("review_reason", partialFilterExpression={"review_reason": {"$type": "string"}}),
+        *(IndexModel(name, partialFilterExpression={f"{name}.0": SOME}) for name in ("orphans", "undone_orphans")),
         IndexModel("in_doubt", partialFilterExpression={"in_doubt": True}),
         IndexModel("owners"),
-        IndexModel([("live", 1), ("created_at", -1), ("_id", -1)]),
+        IndexModel([("is_current", 1), ("created_at", -1), ("_id", -1)]),
         IndexModel([("status", 1), ("created_at", -1), ("_id", -1)]),
-        IndexModel(
-            [("status", 1), ("operation.since", 1), ("lease", 1)], partialFilterExpression={"operation.since": A_DATE}
-        ),
+        IndexModel([("status", 1), ("operation.staged_at", 1), ("due_at", 1)], partialFilterExpression=STAGED),
         IndexModel(
             [("confirmed_at", 1), ("status", 1), ("created_at", 1)], partialFilterExpression={"confirmed_at": None}
         ),
@@ -72,20 +73,22 @@ class StagedDocument(NoticeOutbox, Birth):
 
     id: ObjectId = ObjectIdField(primary_key=True)
     status: Status = StringField(choices=[str(status) for status in Status])
-    live: bool = BooleanField()  # pending or active: only these occupy their username and object
+    is_current: bool = BooleanField()  # pending or active: only these occupy their username and object
     revision: int = IntField()  # counts the changes; every change requires the revision that was read
-    key: str | None = StringField()  # key of the create call; never cleared, because Stripe may create the object late
+    creation_key: str | None = StringField()  # never cleared, because Stripe may create the object late
     operation: Operation | None = EmbeddedDocumentField(Operation)
-    lease: datetime | None = DateTimeField()  # until then a worker has it; in the past: due; None: nothing to do
+    leased_until: datetime | None = DateTimeField()  # until then a worker has it, who sends nothing afterwards
+    due_at: datetime | None = DateTimeField()  # since when there is something to do; None: nothing
+    due_reason: str | None = StringField()  # a DueReason
     in_doubt: bool = BooleanField()  # an object of this document may exist that we have not seen
-    review: str | None = StringField()  # why an operator must decide
+    review_reason: str | None = StringField()  # why an operator must decide
     error: Failure | None = EmbeddedDocumentField(Failure)
     request: Request | None = EmbeddedDocumentField(Request)
     confirmed_at: datetime | None = DateTimeField()  # when an event or a list first showed the object
     created_at: datetime = DateTimeField()
     updated_at: datetime = DateTimeField()
-    settled_at: datetime | None = DateTimeField()  # since then nothing is left to do, and the row may expire
-    moved_by: str | None = StringField()  # who changed the status last
+    finished_at: datetime | None = DateTimeField()  # since then nothing is left to do, and the row may expire
+    status_changed_by: str | None = StringField()  # who changed the status last
     erased_at: datetime | None = DateTimeField()  # when all personal data was removed from it
     owners: list[str] = Plain(StringField())  # the ids that show whose it is: see `models/base/whose.py`
 
@@ -129,9 +132,11 @@ class StagedDocument(NoticeOutbox, Birth):
         news = list(notices)
         if "status" in changes:
             news += [self.resource.notice_of(changes["status"])] if changes["status"] != self.status else []
-            changes = {**changes, "live": changes["status"] in LIVE, "moved_by": by}
+            changes = {**changes, "is_current": changes["status"] in LIVE, "status_changed_by": by}
         if self.erased_at is not None and isinstance(changes.get("error"), dict):
             changes = {**changes, **scrub_row({"error": changes["error"]}, ())}  # the message may quote the person
+        if UPGRADE:
+            self.know_before([{name: getattr(self, name) for name in self._fields} | changes])
         merged = {name: literal(value) for name, value in (changes | self._owners_after(changes)).items()}
         changed = {**merged, **append_notices(*news), "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
         found = self.own_rows().find_one_and_update(
@@ -180,9 +185,9 @@ class StagedDocument(NoticeOutbox, Birth):
 
         The row becomes due, unless it is finished or in review.
         """
-        unreviewed = {"$ne": [{"$type": "$review"}, "string"]}
-        due = {"$cond": [{"$and": [{"$eq": ["$live", True]}, unreviewed]}, from_now(), "$lease"]}
-        always = {"lease": due, "revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
+        is_open = {"$and": [{"$eq": ["$is_current", True]}, {"$ne": [{"$type": "$review_reason"}, "string"]}]}
+        always = {name: {"$cond": [is_open, now, f"${name}"]} for name, now in due(DueReason.EDITED).items()}
+        always |= {"revision": {"$add": ["$revision", 1]}, "updated_at": from_now()}
         changes = {**always, **{name: literal(value) for name, value in right.items()}}
         cls._get_collection().update_one({**where, "_id": id}, [{"$set": changes}])
 
@@ -194,18 +199,18 @@ class StagedDocument(NoticeOutbox, Birth):
 
     def begin(self, operation: dict[str, Any]) -> Self | None:
         """Stage an operation on an active document, leased to the caller; it replaces one that is pending."""
-        return self.update_if_unchanged(operation=new_operation(operation), lease=from_now(LEASE), error=None)
+        return self.update_if_unchanged(operation=new_operation(operation), error=None, **leased())
 
     def reschedule(self, delay: timedelta) -> Self | None:
         """Give the lease back: the document is due again after `delay`."""
-        return self.update_if_unchanged(lease=from_now(delay))
+        return self.update_if_unchanged(**due(DueReason.RETRY, delay))
 
     def end_refused(self, problem: dict[str, Any], by: str) -> Self | None:
         """End the operation that Stripe refused: a creation is rolled back, else the document stays active."""
         if self.status == Status.PENDING:
             return self.roll_back(problem, by, in_doubt=False)
         ended = {**problem, "key": sure(self.operation).key}
-        # The lease stays: a refresh follows the end of an operation.
+        # It stays due: a refresh follows the end of an operation.
         return self.update_if_unchanged(operation=None, error=ended)
 
     def roll_back(self, problem: dict[str, Any], by: str, *, in_doubt: bool) -> Self | None:
@@ -215,22 +220,22 @@ class StagedDocument(NoticeOutbox, Birth):
             by,
             status=Status.ROLLED_BACK,
             error=problem,
-            lease=None,
-            review=None,
+            review_reason=None,
             in_doubt=in_doubt,
-            settled_at=from_now(),
+            finished_at=from_now(),
+            **IDLE,
             **changes,
         )
 
     def send_to_review(self, reason: str, **changes: Any) -> Self | None:
         """Block the document until an operator decides; `reason` says why."""
         return self.update_if_unchanged(
-            **{"review": reason, "lease": None, "settled_at": None, "missing_since": None, **changes}
+            **{"review_reason": reason, "finished_at": None, "missing_since": None, **IDLE, **changes}
         )
 
-    def requeue(self) -> Self | None:
+    def requeue(self, reason: DueReason) -> Self | None:
         """Take the document out of review: it is due now."""
-        return self.update_if_unchanged(review=None, lease=from_now())
+        return self.update_if_unchanged(review_reason=None, **due(reason))
 
     # --- questions ---
 
@@ -257,7 +262,7 @@ class StagedDocument(NoticeOutbox, Birth):
         status, operation = row.get("status"), row.get("operation")
         staged = isinstance(operation, dict) and operation.get("verb") == "create"
         known = status in [*Status] and (staged or status != Status.PENDING)
-        return known and row.get("live") is (status in LIVE)
+        return known and row.get("is_current") is (status in LIVE)
 
     @classmethod
     def lookup(cls, reference: str) -> Self | None:
@@ -277,7 +282,7 @@ class StagedDocument(NoticeOutbox, Birth):
     @property
     def claimed_at(self) -> datetime:
         """Return MongoDB's time when the running lease was taken, which stands for the present."""
-        return sure(self.lease) - LEASE
+        return sure(self.leased_until) - LEASE
 
     @property
     def is_idle(self) -> bool:

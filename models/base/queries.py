@@ -24,7 +24,7 @@ class DocumentQueries(StripeFields, Adoption):
     @classmethod
     def by_stripe_id(cls, stripe_id: str) -> Self | None:
         """Return the document of an object: the live one, else the newest; None if it has none."""
-        found: Self | None = cls.objects(stripe_id=stripe_id).order_by("-live", "-created_at").first()
+        found: Self | None = cls.objects(stripe_id=stripe_id).order_by("-is_current", "-created_at").first()
         return found
 
     @classmethod
@@ -40,12 +40,9 @@ class DocumentQueries(StripeFields, Adoption):
     @classmethod
     def with_orphans(cls, *stripe_ids: str) -> list[Self]:
         """Return the documents that have any of these objects as an orphan, undone or not."""
-        return list(cls.objects(__raw__=cls._orphaned(stripe_ids)))
-
-    @classmethod
-    def _orphaned(cls, stripe_ids: Iterable[str]) -> dict[str, Any]:
-        named = {"$in": [*stripe_ids]}
-        return {"$or": [{f"{name}.0": SOME, name: named} for name in ("orphans", "undone")]}
+        named = {"$in": stripe_ids}
+        some = [{f"{name}.0": SOME, name: named} for name in ("orphans", "undone_orphans")]
+        return list(cls.objects(__raw__={"$or": some}))
 
     @classmethod
     def rivals(cls, stripe_ids: Iterable[str]) -> tuple[set[str], bool]:
@@ -53,15 +50,17 @@ class DocumentQueries(StripeFields, Adoption):
 
         It asks in one round trip what `with_orphans` and `in_doubt_documents` ask.
         """
+        named = {"$in": [*stripe_ids]}
+        orphans = [{f"{name}.0": SOME, name: named} for name in ("orphans", "undone_orphans")]
         doubt = [{"$match": {cls.mark: SOME, **cls._doubt()}}, {"$limit": 1}, {"$project": {"_id": 1}}]
         asked: list[dict[str, Any]] = [
-            {"$match": cls._orphaned(stripe_ids)},
-            {"$project": {"orphans": 1, "undone": 1}},
+            {"$match": {"$or": orphans}},
+            {"$project": {"orphans": 1, "undone_orphans": 1}},
             {"$unionWith": {"coll": cls._get_collection_name(), "pipeline": doubt}},
         ]
         rows = list(cls.own_rows().aggregate(asked))
-        owners = [row for row in rows if "orphans" in row or "undone" in row]
-        return {id for row in owners for id in (*row["orphans"], *row["undone"])}, len(rows) > len(owners)
+        owners = [row for row in rows if "orphans" in row or "undone_orphans" in row]
+        return {id for row in owners for id in (*row["orphans"], *row["undone_orphans"])}, len(rows) > len(owners)
 
     @classmethod
     def _doubt(cls) -> dict[str, Any]:
@@ -81,7 +80,7 @@ class DocumentQueries(StripeFields, Adoption):
         where = {**cls._doubt(), **(cls._sent(remote) if remote else {})}
         where |= {} if among is None else {"_id": {"$in": [*among]}}
         found: Iterable[Self] = cls.objects(__raw__=where).only(
-            "status", "operation", "updated_at", "review", "revision"
+            "status", "operation", "updated_at", "review_reason", "revision"
         )
         return found
 
@@ -105,5 +104,5 @@ class DocumentQueries(StripeFields, Adoption):
         """Return the document of our id or Stripe's; a rolled-back or deleted one by our id only."""
         found: Self | None = super().lookup(reference)
         if found is None and is_id(reference):
-            found = cls.objects(stripe_id=reference, live=True).first()
+            found = cls.objects(stripe_id=reference, is_current=True).first()
         return found

@@ -18,7 +18,7 @@ from stripe_mongo_sync.models.rows.content import digest
 
 Projection = Callable[[Any], Any]
 DEAD = ({"status": Status.DELETED}, {"status": Status.ROLLED_BACK, "stripe_id": None})
-AWAKE = {"$nor": [{"live": False, **dead} for dead in DEAD]}  # a finished document keeps its last values
+AWAKE = {"$nor": [{"is_current": False, **dead} for dead in DEAD]}  # a finished document keeps its last values
 # Documents, not finished ones, whose id differs from that of their snapshot.
 MISNAMED = {**AWAKE, "stripe.id": {"$type": "string"}, "$expr": {"$ne": ["$stripe_id", "$stripe.id"]}}
 
@@ -55,7 +55,7 @@ class StripeFields(StagedDocument):
     def edited(cls, row: Mapping[str, Any]) -> list[str]:
         """Return the fields that contradict the rest of a stored row; `stripe` stands for the snapshot itself."""
         snapshot, found = row.get("stripe"), super().edited(row)
-        if row.get("live") is False and row.get("status") not in LIVE:
+        if row.get("is_current") is False and row.get("status") not in LIVE:
             return found  # a deleted document keeps its last snapshot as it came
         found += cls.misderived(row)
         if snapshot is None and row.get("digest") is None:
@@ -66,7 +66,7 @@ class StripeFields(StagedDocument):
         if isinstance(id, str) and id != row.get("stripe_id"):
             found.append("stripe_id")
         fields = cls.fields_from({**snapshot, "id": id or row.get("stripe_id")})
-        unshown = [name for name in cls.resource.expand if name not in snapshot and row.get("lease") is not None]
+        unshown = [name for name in cls.resource.expand if name not in snapshot and row.get("due_at") is not None]
         differs = (name for name, value in fields.items() if not _alike(row.get(name), value))
         # A field that the due refresh will fill may still be as the caller sent it.
         return [*found, *(name for name in differs if name not in unshown)]

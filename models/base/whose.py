@@ -163,7 +163,7 @@ def used_by(kind: str, row: Json) -> set[str]:
 
 def _sights(kind: str, row: Json) -> list[Json]:
     staged = row.get("operation") or {}
-    calls = [staged, *(staged.get("first") or ())] if isinstance(staged, Mapping) else []
+    calls = [staged, *(staged.get("prerequisites") or ())] if isinstance(staged, Mapping) else []
     params = [call.get("params") for call in calls if isinstance(call, Mapping)]
     named = {"id": row.get("stripe_id"), "object": kind}
     shown = [row, row.get("stripe"), *params]

@@ -17,7 +17,7 @@ from pymongo.collection import Collection
 from pymongo.errors import OperationFailure, PyMongoError, WriteConcernError
 
 from stripe_mongo_sync.models.rows import clock
-from stripe_mongo_sync.models.rows.clock import LEASE, from_now, literal
+from stripe_mongo_sync.models.rows.clock import LEASE, DueReason, due, leased, literal
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 
 log = logging.getLogger("stripe_mongo_sync")
@@ -39,19 +39,21 @@ class Claimable(OwnRows):
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
     mark: ClassVar[str] = "attempts"
     state: str
-    error: str | None = StringField()
+    reason: str | None = StringField()  # why the last attempt failed, or why the row is in this state
     attempts: int = IntField()
-    lease: datetime | None = DateTimeField()  # when it is due; None: nothing is left to do
-    settled_at: datetime | None = DateTimeField()  # since then nothing is left to do, and the row may expire
+    leased_until: datetime | None = DateTimeField()  # until then a worker has it
+    due_at: datetime | None = DateTimeField()  # since when there is something to do; None: nothing
+    due_reason: str | None = StringField()  # a DueReason
+    finished_at: datetime | None = DateTimeField()  # since then nothing is left to do, and the row may expire
 
     def claim(self, lease: timedelta = LEASE, **changes: Any) -> Self | None:
         """Claim an open row for one lease, and count the attempt; return None if another worker was first."""
-        return self._change({"lease": from_now(lease), "attempts": self.attempts + 1, **changes})
+        return self._change({**leased(lease), "attempts": self.attempts + 1, **changes})
 
     def _change(self, changes: dict[str, Any]) -> Self | None:
         values = {name: literal(value) for name, value in changes.items()}
         found = self.own_rows().find_one_and_update(
-            {"_id": self.id, "state": self.state, "lease": self.lease, "attempts": self.attempts},
+            {"_id": self.id, "state": self.state, "due_at": self.due_at, "attempts": self.attempts},
             [{"$set": values}],
             return_document=ReturnDocument.AFTER,
         )
@@ -60,7 +62,7 @@ class Claimable(OwnRows):
     @classmethod
     def overdue(cls, at: datetime, limit: int) -> list[Self]:
         """Return open rows that are due at `at`, longest due first."""
-        return list(cls.objects(__raw__=clock.overdue(at)).order_by("lease").limit(limit))
+        return list(cls.objects(__raw__=clock.overdue(at)).order_by("due_at").limit(limit))
 
     @classmethod
     def claim_due(cls, at: datetime, broken: Broken = tell_log) -> Iterator[Self]:
@@ -68,7 +70,7 @@ class Claimable(OwnRows):
 
         MongoDB picks each row in the update that claims it, so that workers never try the same row.
         """
-        taken = [{"$set": {"lease": from_now(LEASE), "attempts": {"$add": ["$attempts", 1]}}}]
+        taken = [{"$set": {**leased(), "attempts": {"$add": ["$attempts", 1]}}}]
         yield from claim_each(cls, at, taken, broken)
 
 
@@ -77,16 +79,16 @@ def claim_each(model: type[Row], at: datetime, taken: list[dict[str, Any]], brok
 
     A row for which that fails is set aside and passed to `broken`. Raises PyMongoError when MongoDB is away.
     """
-    rows, due = _raw(model), clock.overdue(at)
-    if rows.find_one(due, {"_id": 1}) is None:  # where nothing is due, nothing is written
+    rows, overdue = _raw(model), clock.overdue(at)
+    if rows.find_one(overdue, {"_id": 1}) is None:  # where nothing is due, nothing is written
         return
     while True:
         try:
-            found = rows.find_one_and_update(due, taken, sort=[("lease", 1)], return_document=ReturnDocument.AFTER)
+            found = rows.find_one_and_update(overdue, taken, sort=[("due_at", 1)], return_document=ReturnDocument.AFTER)
         except OperationFailure as error:
             if is_away(error):
                 raise
-            found = _take_first(rows, due, taken, broken)
+            found = _take_first(rows, overdue, taken, broken)
             if found is None:
                 continue
         if found is None:
@@ -95,13 +97,13 @@ def claim_each(model: type[Row], at: datetime, taken: list[dict[str, Any]], brok
             yield row
 
 
-def _take_first(rows: Collection[Any], due: dict[str, Any], taken: list[dict[str, Any]], broken: Broken) -> Any:
+def _take_first(rows: Collection[Any], overdue: dict[str, Any], taken: list[dict[str, Any]], broken: Broken) -> Any:
     """Claim the longest due row by its id; return None if there is none, or it cannot be changed and is set aside."""
-    first = rows.find_one(due, {"_id": 1}, sort=[("lease", 1)])
+    first = rows.find_one(overdue, {"_id": 1}, sort=[("due_at", 1)])
     if first is None:
         return None
     try:
-        one = {"_id": first["_id"], **due}
+        one = {"_id": first["_id"], **overdue}
         return rows.find_one_and_update(one, taken, return_document=ReturnDocument.AFTER)
     except OperationFailure as error:
         if is_away(error):
@@ -139,7 +141,7 @@ def _read(model: type[Row], found: RawBSONDocument, broken: Broken) -> Row | Non
 
 def set_aside(rows: Collection[Any], id: Any, delay: timedelta = LEASE) -> None:
     """Make a row due again after `delay`, without reading it. Raises PyMongoError when MongoDB is away."""
-    rows.update_one({"_id": id}, [{"$set": {"lease": from_now(delay)}}])
+    rows.update_one({"_id": id}, [{"$set": due(DueReason.RETRY, delay)}])
 
 
 def is_away(error: PyMongoError) -> bool:

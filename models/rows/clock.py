@@ -1,4 +1,4 @@
-"""MongoDB's clock, the only one that decides about leases and ages.
+"""MongoDB's clock, the only one that decides about leases and ages, and when a row of work is due.
 
 Writes stamp dates with the server's `$$NOW`; reads ask the server once and compare stored dates with that. Nothing
 that matters is read from an ObjectId or from `datetime.now()`, so a host with a wrong clock cannot take a lease early.
@@ -6,6 +6,7 @@ that matters is read from an ObjectId or from `datetime.now()`, so a host with a
 
 import time
 from datetime import UTC, datetime, timedelta
+from enum import StrEnum
 from typing import Any
 
 from stripe_mongo_sync.models.rows.database import database
@@ -44,9 +45,41 @@ def from_now(delay: timedelta = timedelta()) -> FromNow:
     return FromNow(delay)
 
 
+# --- when a row is due and why, and until when somebody works on it: these fields change together ---
+
+
+class DueReason(StrEnum):
+    """Why a row is due, in a word for an operator."""
+
+    UNFINISHED = "unfinished"  # somebody works on it until `leased_until`, and if that one dies, it is due
+    RETRY = "retry"  # an attempt failed, or its outcome is unknown
+    REFRESH = "refresh"  # its object is to be read
+    ORPHAN = "orphan"  # an orphan is to be undone
+    MISSING = "missing"  # its object was not found: it is searched once more
+    PAYMENT = "payment"  # an order waits for its payment
+    OPERATOR = "operator"  # an operator decided, or asked for it
+    EDITED = "edited"  # it was edited by hand, and is compared with Stripe
+    ERASED = "erased"  # it is checked once more for personal data
+    WAITING = "waiting"  # an event waits for the document of its object
+    NEW = "new"  # nobody has worked on it yet
+
+
+IDLE: dict[str, Any] = {"leased_until": None, "due_at": None, "due_reason": None}
+
+
+def leased(lease: timedelta = LEASE) -> dict[str, Any]:
+    """Return the changes of a claim. Its holder sends nothing after `leased_until`, and the row is due from then on."""
+    return {"leased_until": from_now(lease), "due_at": from_now(lease), "due_reason": DueReason.UNFINISHED}
+
+
+def due(reason: DueReason, delay: timedelta = timedelta()) -> dict[str, Any]:
+    """Return the changes that make a row due after `delay`. Nobody holds it any more."""
+    return {"leased_until": None, "due_at": from_now(delay), "due_reason": reason}
+
+
 def overdue(at: datetime) -> dict[str, Any]:
     """Return the query of rows that are due at `at`. It names the type, because the partial index needs that."""
-    return {"lease": {"$type": "date", "$lte": at}}
+    return {"due_at": {"$type": "date", "$lte": at}}
 
 
 def now() -> datetime:

@@ -4,8 +4,9 @@ If the host calls `mongoengine.disconnect_all()`, our database is closed, too, a
 """
 
 import threading
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import mongoengine
 import mongoengine.connection as known
@@ -14,8 +15,46 @@ from mongoengine.base.metaclasses import DocumentMetaclass, TopLevelDocumentMeta
 from mongoengine.connection import ConnectionFailure, get_db
 from pymongo.database import Database
 
-from stripe_mongo_sync.models.rows.mongoengine_types import EmbeddedDocument
 from stripe_mongo_sync.models.rows.scrub import scrub
+
+# MongoEngine has no types. With these, a misspelled field of a document is an error for a type checker.
+if TYPE_CHECKING:
+    from mongoengine.base import BaseField
+    from pymongo.collection import Collection
+
+    class EmbeddedDocument:
+        """A part of a document."""
+
+        _fields: ClassVar[dict[str, BaseField]]
+        _meta: ClassVar[dict[str, Any]]
+        _data: dict[str, Any]
+
+        def __init__(self, *args: Any, **values: Any) -> None: ...
+        def __getitem__(self, name: str) -> Any: ...
+        def __contains__(self, name: str) -> bool: ...
+        def __iter__(self) -> Iterator[str]: ...
+        def to_mongo(self) -> Any: ...
+        @classmethod
+        def _from_son(cls, son: Any, **options: Any) -> Self: ...
+
+    class Document(EmbeddedDocument):
+        """A row of a collection."""
+
+        objects: ClassVar[Any]
+        id: Any  # each document declares its own type
+        pk: Any
+
+        @classmethod
+        def _get_collection(cls) -> Collection[Any]: ...
+        @classmethod
+        def _get_collection_name(cls) -> str: ...
+        @classmethod
+        def _get_db(cls) -> Any: ...
+        @classmethod
+        def _disconnect(cls) -> None: ...
+
+else:
+    Document, EmbeddedDocument = mongoengine.Document, mongoengine.EmbeddedDocument
 
 WORDS = ("verb", "way", "code")  # whose values are words of ours or Stripe's
 OURS = "stripe_mongo_sync"  # the alias of our database, and the beginning of our classes' registered names

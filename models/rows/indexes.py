@@ -25,9 +25,9 @@ SHOWN = 10  # groups of duplicates in a message, and documents of each group
 
 
 def expiry(keep: timedelta) -> IndexModel:
-    """Return the index that lets rows expire `keep` after their `settled_at`, unless they still have notices."""
+    """Return the index that lets rows expire `keep` after their `finished_at`, unless they still have notices."""
     seconds = int(keep.total_seconds())
-    return IndexModel("settled_at", expireAfterSeconds=seconds, partialFilterExpression={"notices": None})
+    return IndexModel("finished_at", expireAfterSeconds=seconds, partialFilterExpression={"notices": None})
 
 
 @dataclass(frozen=True)
@@ -159,6 +159,17 @@ def _each(lack: Gap) -> Iterator[tuple[str, str]]:
         except DuplicateKeyError:  # its message quotes the value, so it is not shown
             told = "; ".join(", ".join(map(str, ids)) for ids in duplicates(lack.collection, index))
             yield lack.names([index])[0], f"these are duplicates, of which one may stay: {told}"
+
+
+def drop_outlived(collection: Collection[Any], gone: set[str]) -> list[str]:
+    """Drop the indexes over fields that no row has any more; return their names as messages show them."""
+    dropped = []
+    for name, index in collection.index_information().items():
+        fields = {field for field, _ in index["key"]} | {*index.get("partialFilterExpression", ())}
+        if not fields.isdisjoint(gone):
+            _drop(collection, name)
+            dropped.append(f"{collection.name}.{name}")
+    return dropped
 
 
 def duplicates(collection: Collection[Any], index: IndexModel) -> list[list[Any]]:

@@ -1,4 +1,7 @@
-"""A collection of MongoDB's driver, reduced to the rows with our mark. `OwnRows.own_rows()` returns it."""
+"""A collection of MongoDB's driver, reduced to the rows with our mark. `OwnRows.own_rows()` returns it.
+
+While rows of an older version may be there, each method first upgrades those that it would find, and finds no others.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -8,6 +11,8 @@ from pymongo.collection import Collection
 from pymongo.command_cursor import CommandCursor
 from pymongo.cursor import Cursor
 from pymongo.errors import WriteConcernError
+
+from stripe_mongo_sync.models.rows.formerly import UPGRADE, UPGRADED, Names, UpgradingCursor
 
 Row = dict[str, Any]
 Where = Mapping[str, Any]
@@ -37,56 +42,78 @@ def ours(where: Where, mark: str) -> Where:
 class Marked(Collection[Row]):
     """A collection of MongoDB's driver that shows only the rows with our mark."""
 
-    def __init__(self, rows: Collection[Row], mark: str) -> None:
+    def __init__(self, rows: Collection[Row], mark: str, names: Names | None) -> None:
         options = {name: getattr(rows, name) for name in ("codec_options", "read_preference", "write_concern")}
         super().__init__(rows.database, rows.name, read_concern=rows.read_concern, **options)
-        self.mark = mark
+        self.mark, self.names = mark, names
 
     def with_options(self, *args: Any, **kwargs: Any) -> Any:
         """Return the same collection with other options."""
-        return Marked(super().with_options(*args, **kwargs), self.mark)
+        return Marked(super().with_options(*args, **kwargs), self.mark, self.names)
 
     def ours(self, where: Any) -> Where:
         """Return the query for those of the rows that are ours."""
-        return ours(where if isinstance(where, Mapping) else {} if where is None else {"_id": where}, self.mark)
+        asked = ours(where if isinstance(where, Mapping) else {} if where is None else {"_id": where}, self.mark)
+        return {"$and": [asked, UPGRADED]} if self._upgrades else asked
+
+    @property
+    def _upgrades(self) -> bool:
+        return self.names is not None and bool(UPGRADE)
+
+    def upgrade(self, where: Any, sort: Any = None, limit: int = 0) -> None:
+        """Upgrade the rows of an older version that a query would find first."""
+        if self.names is not None and UPGRADE:
+            asked = where if isinstance(where, Mapping) else {} if where is None else {"_id": where}
+            self.names.upgrade(self.database[self.name], asked, sort or (), limit)
 
     def find(self, filter: Any = None, *args: Any, **kwargs: Any) -> Cursor[Row]:
+        if self._upgrades:
+            return UpgradingCursor(self, self.ours(filter), *args, **kwargs)
         return super().find(self.ours(filter), *args, **kwargs)
 
     def find_one(self, filter: Any = None, *args: Any, **kwargs: Any) -> Row | None:
         """Return one of our rows. A query by `_id` alone is the fastest: the mark is then checked in the result."""
-        if args or kwargs or not isinstance(filter, Mapping) or filter.keys() != {"_id"}:
+        if args or kwargs or not isinstance(filter, Mapping) or filter.keys() != {"_id"} or self._upgrades:
             return super().find_one(filter, *args, **kwargs)
         found = next(iter(super().find(filter, limit=-1)), None)
         return found if found is not None and self.mark in found else None
 
     def find_one_and_update(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
         """Change one of our rows. If the driver had to repeat it, it returns the whole row: without `projection`."""
+        self.upgrade(filter, kwargs.get("sort"), 1)
         with _unmet_write_concern():
             return super().find_one_and_update(self.ours(filter), *args, **kwargs)
 
     def find_one_and_delete(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        self.upgrade(filter, kwargs.get("sort"), 1)
         with _unmet_write_concern():
             return super().find_one_and_delete(self.ours(filter), *args, **kwargs)
 
     def update_one(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        self.upgrade(filter, kwargs.get("sort"), 1)
         return super().update_one(self.ours(filter), *args, **kwargs)
 
     def update_many(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        self.upgrade(filter)
         return super().update_many(self.ours(filter), *args, **kwargs)
 
     def delete_one(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        self.upgrade(filter, None, 1)
         return super().delete_one(self.ours(filter), *args, **kwargs)
 
     def delete_many(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
+        self.upgrade(filter)
         return super().delete_many(self.ours(filter), *args, **kwargs)
 
     def count_documents(self, filter: Where, *args: Any, **kwargs: Any) -> int:
+        self.upgrade(filter)
         return super().count_documents(self.ours(filter), *args, **kwargs)
 
     def distinct(self, key: str, filter: Any = None, *args: Any, **kwargs: Any) -> list[Any]:
+        self.upgrade(kwargs.get("query", filter))
         asked = filter if "query" in kwargs else self.ours(filter)  # a cursor passes `query`, and has the mark in it
         return super().distinct(key, asked, *args, **kwargs)
 
     def aggregate(self, pipeline: Sequence[Where], *args: Any, **kwargs: Any) -> CommandCursor[Row]:
+        self.upgrade(pipeline[0].get("$match") if pipeline else None)
         return super().aggregate([{"$match": self.ours(None)}, *pipeline], *args, **kwargs)

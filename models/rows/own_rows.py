@@ -20,10 +20,10 @@ from pymongo import IndexModel
 from pymongo.collection import Collection
 from pymongo.database import Database
 
-from stripe_mongo_sync.models.rows.database import OURS, OwnDocuments, database, prefix
+from stripe_mongo_sync.models.rows.database import OURS, Document, OwnDocuments, database, prefix
+from stripe_mongo_sync.models.rows.formerly import UPGRADE, Names
 from stripe_mongo_sync.models.rows.indexes import GUARDED, expiry
 from stripe_mongo_sync.models.rows.marked import Marked, Row
-from stripe_mongo_sync.models.rows.mongoengine_types import Document
 from stripe_mongo_sync.models.rows.sure import sure
 
 WRITING = frozenset(("$out", "$merge"))  # the stages of an aggregation that write
@@ -108,6 +108,7 @@ class OwnRows(Document, metaclass=OwnDocuments):
     meta: ClassVar[dict[str, Any]] = {"abstract": True, "queryset_class": OwnQuerySet, "db_alias": OURS}
     mark: ClassVar[str]
     mark_is: ClassVar[str] = "number"  # the type of the mark, as MongoDB names it
+    names: ClassVar[Names | None] = None  # what the fields were called before 0.3
     indexes: ClassVar[list[IndexModel]] = []
     instead: ClassVar[str] = "These rows are the service's own; `update` changes documents."
 
@@ -169,6 +170,20 @@ class OwnRows(Document, metaclass=OwnDocuments):
         return rows
 
     @classmethod
+    def know_before(cls, rows: Iterable[Mapping[str, Any]]) -> None:
+        """Upgrade the rows of an older version that have a unique value of one of these, so that its index knows it."""
+        if cls.names is None or not UPGRADE:
+            return
+        taken = []
+        for index in (index.document for index in cls.indexes if index.document.get("unique")):
+            only = index.get("partialFilterExpression", {})
+            for row in rows:
+                values = {name: _inside(row, name) for name in index["key"] if name not in ("_id", "is_current")}
+                taken += [{**only, **values}] if None not in values.values() else []
+        if taken:
+            cls.own_rows().upgrade({"$or": taken})
+
+    @classmethod
     def _build_index_specs(cls, meta_indexes: Any) -> list[Any]:
         """Return none to MongoEngine, which searches each field of each class for them: `indexes` has ours."""
         return []
@@ -189,7 +204,7 @@ class OwnRows(Document, metaclass=OwnDocuments):
     @classmethod
     def own_rows(cls) -> Marked:
         """Return the collection, limited to the rows that have our mark."""
-        return Marked(cls._get_collection(), cls.mark)
+        return Marked(cls._get_collection(), cls.mark, cls.names)
 
 
 def collections() -> dict[str, Row]:
@@ -220,7 +235,7 @@ def strangers(models: Iterable[type[OwnRows]], there: Mapping[str, Row]) -> list
                 "pipeline": [
                     {"$sort": {"_id": order}},
                     {"$limit": LOOKED_AT},
-                    {"$match": {model.mark: {"$not": {"$type": model.mark_is}}}},
+                    {"$match": {"$nor": [{mark: {"$type": model.mark_is}} for mark in _marks(model)]}},
                     {"$limit": 1},
                     {"$project": {"_id": 0, "of": model._get_collection_name()}},
                 ],
@@ -232,6 +247,17 @@ def strangers(models: Iterable[type[OwnRows]], there: Mapping[str, Row]) -> list
     ]
     found = database().aggregate([{"$documents": []}, *parts]) if parts else ()
     return sorted({*(row["of"] for row in found), *(f"{name} ({kind})" for name, kind in others.items())})
+
+
+def _marks(model: type[OwnRows]) -> set[str]:
+    return {model.mark} if model.names is None else {model.mark, model.names.path(model.mark)}
+
+
+def _inside(row: Mapping[str, Any], path: str) -> Any:
+    value: Any = row
+    for name in path.split("."):
+        value = value.get(name) if isinstance(value, Mapping) else getattr(value, name, None)
+    return value
 
 
 def _other_kind(told: Mapping[str, Any]) -> str | None:

@@ -18,6 +18,7 @@ from stripe_mongo_sync.sync.commands import (
     hooks,
     indexes,
     installation,
+    migrate,
     operations,
     reconcile,
     serve,
@@ -40,6 +41,7 @@ COMMANDS = (
     erase,
     types,
     indexes,
+    migrate,
     installation,
 )
 

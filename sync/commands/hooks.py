@@ -112,7 +112,7 @@ def drop(given: argparse.Namespace) -> int:
     row = _row(given.id)
     if row.state != DeliveryState.DEAD:
         raise NotPossible(f"Delivery {row.id} is {row.state}, and only dead deliveries can be dropped.")
-    dropped = row.succeed(f"given up by an operator; {row.error}", bare="given up by an operator")
+    dropped = row.succeed(f"given up by an operator; {row.reason}", bare="given up by an operator")
     if dropped is None:
         raise NotPossible("The delivery has just changed: see it in `hooks list`, and try again.")
     say(given, _shown(dropped), _line(_shown(dropped)))
@@ -134,13 +134,16 @@ def _shown(row: "Delivery") -> dict[str, Any]:
         "hook": row.hook,
         "notice": row.notice,
         "name": row.name,
-        "at": row.at,
+        "at": row.occurred_at,
+        "occurred_at": row.occurred_at,
         "state": row.state,
         "attempts": row.attempts,
-        "due": row.lease,
+        "due": row.due_at,
+        "due_reason": row.due_reason,
         "dead_at": row.dead_at,
         "replays": row.replays,
-        "error": row.error,
+        "error": row.reason,
+        "reason": row.reason,
     }
 
 

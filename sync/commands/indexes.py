@@ -9,6 +9,7 @@ from stripe_mongo_sync.sync.process.screen import tell
 
 if TYPE_CHECKING:
     from stripe_mongo_sync.models.rows.indexes import Gap
+    from stripe_mongo_sync.sync.settings import Settings
 
 
 def add(commands: Commands) -> None:
@@ -21,15 +22,23 @@ def add(commands: Commands) -> None:
 def run(given: argparse.Namespace) -> int:
     """Build the missing indexes; return 1 when one could not be built (or, with --dry-run, is missing)."""
     from stripe_mongo_sync.sync.connection import reach
+
+    told = build_missing(reach(), dry=given.dry_run)
+    code = NEEDS_OPERATOR if told["missing"] or told["failed"] else 0
+    say(given, {**told, "exit_code": code}, *(lines(told) or ["all indexes exist"]))
+    return code
+
+
+def build_missing(settings: "Settings", *, dry: bool = False) -> dict[str, Any]:
+    """Build the missing indexes, and return what was built, what was not, and which indexes of others do harm."""
     from stripe_mongo_sync.sync.database import schema
     from stripe_mongo_sync.sync.database.indexes import gaps
 
     told: dict[str, Any] = {"missing": [], "built": [], "failed": {}, "foreign": []}
-    settings = reach()
     for found in gaps(settings):
         names = [*found.unique, *found.others]
         told["foreign"] += found.foreign
-        if given.dry_run:
+        if dry:
             told["missing"] += names
         elif names:
             failed = _build(found, names)
@@ -37,11 +46,9 @@ def run(given: argparse.Namespace) -> int:
             told["built"] += [name for name in names if name not in failed]
     if told["failed"]:
         schema.forget()
-    elif not given.dry_run:
+    elif not dry:
         schema.settle(settings)
-    code = NEEDS_OPERATOR if told["missing"] or told["failed"] else 0
-    say(given, {**told, "exit_code": code}, *(_lines(told) or ["all indexes exist"]))
-    return code
+    return told
 
 
 def _build(found: "Gap", names: list[str]) -> dict[str, str]:
@@ -66,7 +73,8 @@ def _build(found: "Gap", names: list[str]) -> dict[str, str]:
     return failed
 
 
-def _lines(told: dict[str, Any]) -> list[str]:
+def lines(told: dict[str, Any]) -> list[str]:
+    """Return the result as lines."""
     return [
         *(f"missing: {name}" for name in told["missing"]),
         *(f"built: {name}" for name in told["built"]),

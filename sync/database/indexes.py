@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Iterator
 
 from stripe_mongo_sync import models
 from stripe_mongo_sync.models.rows.database import database
-from stripe_mongo_sync.models.rows.indexes import Gap, build, gap
+from stripe_mongo_sync.models.rows.indexes import Gap, build, drop_outlived, gap
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.sync.errors import SyncError
 from stripe_mongo_sync.sync.logs import log
@@ -25,6 +25,13 @@ def here(names: Collection[str]) -> list[type[OwnRows]]:
     return [model for model in ours() if model._get_collection_name() in names]
 
 
+def drop_old() -> list[str]:
+    """Drop the indexes over the names of older versions, once no row has them; return their names."""
+    models = here(database().list_collection_names())
+    dropped = (drop_outlived(model._get_collection(), model.names.gone) for model in models if model.names is not None)
+    return [name for names in dropped for name in names]
+
+
 def gaps(settings: Settings, among: Iterable[type[OwnRows]] | None = None) -> Iterator[Gap]:
     """Yield each collection whose indexes differ from those that it should have."""
     for model in here(database().list_collection_names()) if among is None else among:
@@ -33,16 +40,16 @@ def gaps(settings: Settings, among: Iterable[type[OwnRows]] | None = None) -> It
             yield found
 
 
-def prepare(settings: Settings, among: Iterable[type[OwnRows]]) -> bool:
+def prepare(settings: Settings, among: Iterable[type[OwnRows]], *, upgrades: bool = False) -> bool:
     """Build the missing indexes of empty collections, and only log those of others. Return whether none is missing.
 
     Raises SyncError if a unique index of a collection with documents is missing. To build it may take minutes, and may
-    fail because of duplicates, so that a start, which callers wait for, does not do it.
+    fail because of duplicates, so that a start, which callers wait for, does not do it. Only while it `upgrades` the
+    rows of an older version, it builds those too, which then have no entries yet.
     """
     needed, slow = [], []
     for found in gaps(settings, among):
-        if found.is_empty:
-            build(found)
+        if (found.is_empty or (upgrades and found.unique)) and not build(found):
             continue
         needed += found.unique
         slow += found.others

@@ -8,23 +8,25 @@ without its indexes, has another id, and an index that was dropped is one less.
 from dataclasses import dataclass
 from typing import Any
 
-from stripe_mongo_sync.models import State
+from stripe_mongo_sync.models import Erasure, State
+from stripe_mongo_sync.models.rows.formerly import ERASURES, OLD, UPGRADE
 from stripe_mongo_sync.models.rows.indexes import GUARDED
 from stripe_mongo_sync.models.rows.own_rows import OwnRows, collections, indexes_in_all
 from stripe_mongo_sync.models.rows.tally import having
-from stripe_mongo_sync.models.state import INSTALLATION, MIGRATIONS, SCHEMA, STRIPE, Edited
+from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, INSTALLATION, MIGRATIONS, SCHEMA, STRIPE, Edited
 from stripe_mongo_sync.sync.database import indexes
 from stripe_mongo_sync.sync.database.strangers import neighbours, refuse_strangers
 from stripe_mongo_sync.sync.errors import BadSettings
 from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.settings import Settings
 
 # The digest of each schema that there was, oldest first: its place is its number. A test computes it, and tells when
 # indexes or migrations were changed that another must be appended here.
-SCHEMAS = ("732bfd8624b0", "50ef4126cf3f", "4d6aae36c2dc")
+SCHEMAS = ("732bfd8624b0", "50ef4126cf3f", "4d6aae36c2dc", "fdafc7167c15")
 NUMBER = len(SCHEMAS)
-# See sync/runs/migrations.py.
-MIGRATED = ("content", "disputes", "of others", "chosen ids", "usernames", "living", "creations", "owners")
+OF_0_2 = ("content", "disputes", "of others", "chosen ids", "usernames", "living")  # the migrations of version 0.2
+MIGRATED = ("names", "creations", "owners")  # ours: see sync/runs/migrations.py
 
 Value = dict[str, Any]
 
@@ -66,18 +68,49 @@ def prepare(settings: Settings, found: Found) -> None:
     Afterwards rows may be written. Raises SyncError if a unique index is missing.
     """
     here = indexes.here(found.collections)
+    UPGRADE.end()
+    fresh = not migrated(found.migrations) and not having(here, {})
+    upgrades = not (fresh or _renamed(found.migrations))
+    if upgrades:
+        _begin_upgrade(found, here)
     unseen = _unseen(settings, found, here)
     if unseen or found.schema.get("of") != _of(settings):
-        fresh = found.installation is None and not found.migrations and not having(here, {})
-        if fresh and (others := neighbours(found.collections)):
+        if fresh and found.installation is None and (others := neighbours(found.collections)):
             told = "a new installation begins in a database that has another, whose COLLECTION_PREFIX is %s"
             log.warning(f"{told}: nothing of that one is read or changed", ", ".join(others))
-        whole = indexes.prepare(settings, unseen)
+        whole = indexes.prepare(settings, unseen, upgrades=upgrades)
         if fresh and whole:  # what is written from now on is of this version
-            State.write(MIGRATIONS, {"done": [*MIGRATED], "place": None})
+            State.write(MIGRATIONS, {"done": [*OF_0_2, *MIGRATED], "place": None})
         if whole and (fresh or migrated(found.migrations)):
             _store(settings)
     GUARDED.start(settings.retention, (model._get_collection_name() for model in here))
+
+
+def _begin_upgrade(found: Found, here: list[type[OwnRows]]) -> None:
+    """Let the rows of an older version be upgraded before they are used, as `models/rows/formerly.py` does.
+
+    From now on that version refuses the database. What is small is upgraded at once. Raises BadSettings if the
+    migrations of version 0.2 are not done.
+    """
+    known = found.schema.get("number") or set(OF_0_2) <= set(found.migrations.get("done", ()))
+    if not known and having(here, OLD):  # else what is known of it was lost, and all is done again
+        raise BadSettings(
+            [
+                "MONGODB_URI names a database of a version before 0.2, or one that 0.2 has not migrated yet. Nothing "
+                "was changed; run `reconcile` of version 0.2 here first"
+            ]
+        )
+    if found.schema.get("number") != NUMBER:
+        _refuse_newer(State.raised(SCHEMA, {"number": NUMBER, "of": "", "whole": [], "indexes": 0}))
+    State.rename("latch", CIRCUIT_BREAKER)
+    if Erasure in here:
+        ERASURES.upgrade(Erasure._get_collection(), {})
+    UPGRADE.begin(lambda: not _renamed(State.read(MIGRATIONS) or {}))
+    log.warning("what an older version stored is upgraded as it is found; `%s migrate` upgrades all of it", PROGRAM)
+
+
+def _renamed(known: Value) -> bool:
+    return "names" in known.get("done", ())
 
 
 def settle(settings: Settings) -> None:

@@ -156,14 +156,13 @@ def adopt_unless_ours(model: type[SyncedDocument], reply: Reply, made: Creation 
     if model.resource.mirrored:
         return _adopted(model, from_reply(model, reply))
     if made is not None and made.is_theirs:
-        if not made.kept:
-            made.keep(model, reply.remote["id"])
+        made.keep(model, reply.remote["id"])
         return EventResult(EventState.IGNORED, OTHER_INSTALLATION)
     evidence = from_reply(model, reply)
     if verdict := _link_by_correlation_id(model, reply.remote, evidence):
         return verdict
     maker = made.maker if made else None
-    if maker and (owner := merge_observation(model, {"_id": maker.document, "key": str(maker)}, evidence)):
+    if maker and (owner := merge_observation(model, {"_id": maker.document, "creation_key": str(maker)}, evidence)):
         return EventResult(EventState.APPLIED, f"created by document {owner.id}")
     rival = find_in_doubt(model, reply.remote, reply.latest) if maker is None else None
     return _may_be_of(rival) if rival else _adopted(model, evidence)
@@ -200,7 +199,7 @@ def _link_by_correlation_id(
     if carries_correlation_id(owner, remote):
         _given(model, {"_id": owner.id}, evidence, quick=quick)
         return EventResult(EventState.APPLIED, f"carries the correlation id of document {owner.id}")
-    if owner.review is None:
+    if owner.review_reason is None:
         owner.send_to_review(f"{remote['id']} carries its correlation id, but its other fields differ")
     return _may_be_of(owner)
 
@@ -215,7 +214,8 @@ def find_in_doubt(
     for document in model.in_doubt_documents(remote):
         if not is_candidate(document, remote, seen_at, told=told):
             continue
-        if document.review is None and (sure(document.operation).doubt or document.status == Status.ROLLED_BACK):
+        unsure = document.status == Status.ROLLED_BACK or sure(document.operation).outcome_unknown
+        if document.review_reason is None and unsure:
             document.send_to_review(
                 f"{remote['id']} has the same fields, and no event shows its creation key. If it is this document's: "
                 f"`operations link {document.id} {remote['id']}`; if not: `operations roll-back {document.id}`"
@@ -237,8 +237,8 @@ def is_candidate(document: SyncedDocument, remote: dict[str, Any], seen_at: int,
     if created is None and not told:
         return True
     created = seen_at if created is None else created
-    if created < int((operation.since - CLOCK_SKEW).timestamp()):
+    if created < int((operation.staged_at - CLOCK_SKEW).timestamp()):
         return False
     rolled_back = document.status == Status.ROLLED_BACK
-    ended = document.updated_at + ADOPTION_DELAY if rolled_back and operation.stored_failure_at is None else None
+    ended = document.updated_at + ADOPTION_DELAY if rolled_back and operation.saved_error_at is None else None
     return ended is None or created <= ended.timestamp()

@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from stripe_mongo_sync.models import Customer, Status, SyncedDocument, present_kinds, synced_kind, synced_kinds
+from stripe_mongo_sync.models.rows.clock import DueReason
 from stripe_mongo_sync.sync.engine.dependents import Dependent, follows, notify_dependents
 from stripe_mongo_sync.sync.engine.observations import existence_of, merge_observation
 
@@ -43,8 +44,8 @@ def _named(kind: str, stripe_id: Any) -> SyncedDocument | None:
 
 def follow_clock(clock: SyncedDocument) -> None:
     """Make a deleted clock due: a run then marks its objects as deleted, which may take too long for a webhook."""
-    if clock.status == Status.DELETED and clock.lease is None and clock.settled_at is None:
-        clock.requeue()
+    if clock.status == Status.DELETED and clock.due_at is None and clock.finished_at is None:
+        clock.requeue(DueReason.REFRESH)
 
 
 def let_go(clock: SyncedDocument) -> int:

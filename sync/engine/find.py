@@ -171,14 +171,14 @@ class Finder:
         told = Event.objects(creation_key=operation.key, type=model.resource.created_event).first()
         if told is not None and told.object_id is not None:
             return RemoteState.PRESENT, told.object_id
-        if now - operation.since > EVENT_RETENTION:
+        if now - operation.staged_at > EVENT_RETENTION:
             return RemoteState.CANDIDATE, "its creation is older than Stripe's event list, so absence cannot be proved"
-        start = int((operation.since - CLOCK_SKEW).timestamp())
+        start = int((operation.staged_at - CLOCK_SKEW).timestamp())
         listed = self._listed(model, start, int(now.timestamp()))
         if operation.key in listed.by_key:
             return RemoteState.PRESENT, listed.by_key[operation.key]
         # After a 5xx Stripe may finish the object at any time.
-        end = None if operation.stored_failure_at else (document.claimed_at + IN_FLIGHT_LIMIT).timestamp()
+        end = None if operation.saved_error_at else (document.claimed_at + IN_FLIGHT_LIMIT).timestamp()
         for remote in listed.keyless:
             created = made_at(remote, now.timestamp())
             in_time = created is None or (start <= created and (end is None or created <= end))

@@ -138,9 +138,9 @@ def merge_observation(
     try:
         return model.merge(where, evidence, held)
     except DuplicateKeyError:
-        holder = model.objects(stripe_id=evidence.stripe_id, live=True).first()
+        holder = model.objects(stripe_id=evidence.stripe_id, is_current=True).first()
         ended = holder is None or _ended_by(holder, evidence)
-        if hearsay and not ended and holder.key is not None:
+        if hearsay and not ended and holder.creation_key is not None:
             raise
         if ended or (holder.adopted and not referenced(holder) and holder.remove_adopted()):
             return merge_observation(model, where, evidence, hearsay=hearsay)

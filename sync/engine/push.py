@@ -84,7 +84,8 @@ def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | Non
     reconcile searches Stripe for the object.
     """
     operation = sure(document.operation)
-    if refusal.replayed or operation.verb == "delete" or not (refusal.earlier_attempt_unknown or operation.doubt):
+    unknown = refusal.earlier_attempt_unknown or operation.outcome_unknown
+    if refusal.replayed or operation.verb == "delete" or not unknown:
         return document.end_refused(refusal.problem, "refused")
     return document.defer(refusal.problem["message"], backoff(operation.attempts), stored=True)
 
@@ -92,7 +93,7 @@ def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | Non
 def finish_operation(document: D, change: Callable[[D], D | None]) -> D:
     """Apply `change` unless the operation has ended: an event may have arrived first and linked the document."""
     key = sure(document.operation).key
-    while document.operation is not None and document.operation.key == key and document.live:
+    while document.operation is not None and document.operation.key == key and document.is_current:
         ended = change(document)
         if ended is not None:
             return ended
@@ -107,7 +108,7 @@ def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None 
     """
     model = type(document)
     key = sure(document.operation).key
-    evidence = from_reply(model, reply, completed_key=key, problem=problem, lease=document.lease)
+    evidence = from_reply(model, reply, completed_key=key, problem=problem, lease=document.leased_until)
     try:
         linked = merge_observation(model, {"_id": document.id}, evidence, hearsay=True, held=document)
         linked = linked or document.fetch_latest()
@@ -123,7 +124,7 @@ def link(document: SyncedDocument, reply: Reply, problem: dict[str, Any] | None 
 
 def _declined(document: SyncedDocument, evidence: Observation) -> SyncedDocument:
     """Store the decline if an event ended the operation before the reply, and nothing has changed since."""
-    while document.live and document.operation is None and document.is_as(evidence):
+    while document.is_current and document.operation is None and document.is_as(evidence):
         if document.error is not None:
             return document
         noted = document.update_if_unchanged(error=evidence.error)

@@ -55,7 +55,7 @@ def referring(document: SyncedDocument) -> Iterator[tuple[type[StagedDocument], 
     """Yield each model that can refer to this kind, with the query of its current documents that refer to this one."""
     for model in created_kinds().values():
         for path in _paths(dict(model._fields), document.resource.kind):
-            yield model, {"live": True, path: document.stripe_id}
+            yield model, {"is_current": True, path: document.stripe_id}
 
 
 def _paths(fields: dict[str, BaseField], kind: str, prefix: str = "") -> Iterator[str]:

@@ -12,6 +12,7 @@ from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.decision import RemoteState
 from stripe_mongo_sync.models.base.resource import shortened
 from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.clock import DueReason
 from stripe_mongo_sync.models.rows.content import has_links
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
@@ -32,7 +33,7 @@ def read_remote(document: SyncedDocument, *, quick: bool = False) -> tuple[Remot
     that the object was not found. If Stripe has no GET for it, the snapshot is the answer.
     """
     if not document.path:
-        known = (document.stripe or {}, document.seen_at or 0, document.doubt_until or 0)
+        known = (document.stripe or {}, document.snapshot_earliest or 0, document.snapshot_latest or 0)
         return RemoteState.PRESENT, Reply(*known, replayed=False, request_id="of the last sight")
     reply = current().gateway.get(document.path, quick=quick)
     if reply is None:
@@ -72,7 +73,7 @@ def refresh(document: SyncedDocument, *, quick: bool = False, deletion_reported:
             return document
         remote_state, reply = read_remote(document, quick=quick)
         if reply is None and not deletion_reported and remote_state != RemoteState.DELETED:
-            seen = document.requeue() if document.review is None else document
+            seen = document.requeue(DueReason.MISSING) if document.review_reason is None else document
         elif reply is None or remote_state == RemoteState.DELETED:
             gone = existence_of(document.stripe_id or "", "look", deleted=True)
             seen = merge_observation(model, {"_id": document.id}, gone)

@@ -51,7 +51,7 @@ def resolve(
     """Apply the table's remedy to one document that is overdue at `now` and, unless the run is dry, claimed.
 
     If its object was just `seen`, the document may also be one that is not overdue. Raises CannotReadStripe; then only
-    the document's lease is changed.
+    the document's claim is changed.
     """
     (remote_state, reply), found = seen, None
     for _ in range(ROUNDS):
@@ -74,7 +74,7 @@ def _find(document: SyncedDocument, run: Run, now: datetime) -> tuple[RemoteStat
     try:
         return run.finder.find(document, now)
     except MissingPermission as error:
-        if now - sure(document.operation).since > KEY_REPLAY_WINDOW:
+        if now - sure(document.operation).staged_at > KEY_REPLAY_WINDOW:
             return RemoteState.CANDIDATE, f"Stripe cannot be searched for its object: {error}"
         raise
 
@@ -140,7 +140,7 @@ def _do(
 
 def of_clone(document: StagedDocument) -> str:
     """Return the reason for the review of a document whose operation another installation staged."""
-    key = document.operation.key if document.operation else document.key
+    key = document.operation.key if document.operation else document.creation_key
     return f"started by installation {sure(key).split(':')[1]}: this database is a clone"
 
 
@@ -155,7 +155,7 @@ def look_at_absent(document: SyncedDocument, run: Run) -> bool:
     """Read the object of an active document that its list does not show. Raises CannotReadStripe.
 
     Return False if the circuit breaker stopped it. An object that differs is stored. One that is not found is resolved
-    by the table, unless the document is in review, in work, or was not found lately: then it is due by its lease.
+    by the table, unless the document is in review, in work, or was not found lately: then it is due anyway.
     """
     remote_state, reply = read_remote(document)
     if reply is not None and not reply.gone:
@@ -164,7 +164,7 @@ def look_at_absent(document: SyncedDocument, run: Run) -> bool:
             run.counts["drift"] += 1
             if not run.dry and (seen := document.store_snapshot(evidence)) is not None:
                 notify_dependents(seen)
-    elif document.lease is None and document.review is None:
+    elif document.due_at is None and document.review_reason is None:
         before = run.counts["braked"]
         resolve(document, run, clock.now(), (remote_state, reply))
         return run.counts["braked"] == before

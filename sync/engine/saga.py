@@ -17,7 +17,7 @@ from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.input import Invalid, checked_fields, params, require_json, to_params, validate
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey, wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
-from stripe_mongo_sync.sync.connection import asking, current
+from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.push import push
 from stripe_mongo_sync.sync.engine.references import resolve_references, resolved
 from stripe_mongo_sync.sync.errors import (
@@ -72,7 +72,7 @@ def create(
         raise Invalid({"idempotency_key": wrong})
     require_json(body)
     request = {
-        "token": token,
+        "caller": token,
         "route": model.plural(),
         "key": idempotency_key or secrets.token_hex(16),
         "digest": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
@@ -81,7 +81,7 @@ def create(
     try:
         document, repeated = _stage(model, body, request)
         ended = raise_if_ended(document if repeated else _pushed(document))
-        declined = ended.error is not None and ended.error.key == ended.key
+        declined = ended.error is not None and ended.error.key == ended.creation_key
         if declined and not (repeated and _paid_since(ended)):
             raise Refused(ended)  # although the payment exists
         return ended, repeated
@@ -120,7 +120,7 @@ def _stage(model: type[D], body: Values, request: Values) -> tuple[D, bool]:
 
 def _of_request(model: type[D], request: Values) -> D | None:
     """Return the document of an earlier request with this key, if any. Raises KeyReused if its body was another."""
-    where = {f"request__{name}": request[name] for name in ("token", "route", "key")}
+    where = {f"request__{name}": request[name] for name in ("caller", "route", "key")}
     first: D | None = model.objects(**where).first()
     if first is not None and first.request and first.request.digest != request["digest"]:
         raise KeyReused
@@ -141,7 +141,7 @@ def build_operation(model: type[StagedDocument], id: ObjectId, verb: str, calls:
     *first, last = [asdict(replace(call, key=str(draw()))) for call in calls]
     if last["method"] == "post" and model.resource.expand:
         last["params"] = {**last["params"], "expand": list(model.resource.expand)}
-    return {"verb": verb, "api_version": api_version(), "first": first, **last}
+    return {"verb": verb, "api_version": api_version(), "prerequisites": first, **last}
 
 
 def raise_if_ended(document: D) -> D:
@@ -155,7 +155,6 @@ def raise_if_ended(document: D) -> D:
     return document
 
 
-@asking()
 def update(document: D, body: dict[str, Any]) -> D:
     """Change a document here and at Stripe. Return it, with its operation while the outcome is unknown.
 
@@ -163,16 +162,18 @@ def update(document: D, body: dict[str, Any]) -> D:
     """
     model = type(document)
     require_json(body)
-    values = resolved(model, validate(model, body, "update"))
-    local = {name for name in values if getattr(model._fields[name], "local_only", False)}
-    if local and len(local) < len(values):
-        raise Invalid(dict.fromkeys(local, "is stored here only: change it in a request of its own"))
-    if local:
-        return _rename(document, model.with_derived(values))
-    return _run(document, "update", lambda latest: [Call(latest.path, params(model, values, "update"))])
+    try:
+        values = resolved(model, validate(model, body, "update"))
+        local = {name for name in values if getattr(model._fields[name], "local_only", False)}
+        if local and len(local) < len(values):
+            raise Invalid(dict.fromkeys(local, "is stored here only: change it in a request of its own"))
+        if local:
+            return _rename(document, model.with_derived(values))
+        return _run(document, "update", lambda latest: [Call(latest.path, params(model, values, "update"))])
+    except PyMongoError as error:
+        raise Unavailable from error
 
 
-@asking()
 def delete(document: D) -> D:
     """Delete a document's object at Stripe. Return the document, deleted, or with its operation while the outcome is
     unknown.
@@ -181,10 +182,12 @@ def delete(document: D) -> D:
     """
     if not document.resource.deletable:
         raise NotDeletable("This type is only mirrored from Stripe." if document.resource.mirrored else None)
-    return _run(document, "delete", lambda latest: [Call(latest.path, {}, "delete")])
+    try:
+        return _run(document, "delete", lambda latest: [Call(latest.path, {}, "delete")])
+    except PyMongoError as error:
+        raise Unavailable from error
 
 
-@asking()
 def act(document: D, name: str, body: dict[str, Any]) -> D:
     """Do one of the type's actions (confirm, capture, cancel, …). Return the document, with its operation while the
     outcome is unknown. Raises Invalid, InProgress, NotFound, Refused or Unavailable.
@@ -197,12 +200,15 @@ def act(document: D, name: str, body: dict[str, Any]) -> D:
     fields = dict(action.takes._fields) if action.takes else {}
     values = to_params(resolve_references(fields, checked_fields(fields, body, "create")), "create")
     calls = action.calls or (lambda latest, given: [Call(f"{latest.path}/{name}", given)])
-    return _run(document, name, lambda latest: calls(latest, values))
+    try:
+        return _run(document, name, lambda latest: calls(latest, values))
+    except PyMongoError as error:
+        raise Unavailable from error
 
 
 def _rename(document: D, values: Values) -> D:
     values = {name: value for name, value in values.items() if name not in document.own_fields()}
-    while document.live:
+    while document.is_current:
         try:
             taken = document.taken_by(values)
             if taken and type(document).objects(__raw__={"$or": taken, "_id": {"$ne": document.id}}).first():
@@ -220,10 +226,10 @@ def _rename(document: D, values: Values) -> D:
 def _run(document: D, verb: str, calls: Callable[[Any], list[Call]]) -> D:
     staged = None
     while staged is None:
-        if not document.live:
+        if not document.is_current:
             raise NotFound
-        if document.review is not None:
-            raise InReview(f"This document is in review: {document.review}")
+        if document.review_reason is not None:
+            raise InReview(f"This document is in review: {document.review_reason}")
         pending = document.operation
         if document.status == Status.PENDING or (pending and not (verb == "delete" and pending.verb == "update")):
             raise InProgress

@@ -38,7 +38,7 @@ class CircuitBreaker:
     @cached_property
     def cap(self) -> int:
         """The limit of this run. It is counted when a run comes near it, which most never do."""
-        live: int = sum(model.objects(live=True).count() for model in created_kinds().values())
+        live: int = sum(model.objects(is_current=True).count() for model in created_kinds().values())
         return max(MIN_CAP, live // CAP_DIVISOR)
 
     def allow(self) -> bool:
@@ -83,7 +83,7 @@ def undo(document: SyncedDocument, breaker: CircuitBreaker) -> bool:
 
 def undo_blocker(document: SyncedDocument, orphan: str) -> str | None:
     """Return why this orphan must not be undone automatically, or None."""
-    holder = type(document).objects(stripe_id=orphan, live=True).first()
+    holder = type(document).objects(stripe_id=orphan, is_current=True).first()
     if holder:
         return f"document {holder.id} uses it"
     if not document.resource.undo:
@@ -118,7 +118,7 @@ def _undo(document: SyncedDocument, orphan: str) -> SyncedDocument | None:
             begun is not None
             and begun.way == way
             and begun.key
-            and document.claimed_at - begun.since < KEY_REPLAY_WINDOW
+            and document.claimed_at - begun.staged_at < KEY_REPLAY_WINDOW
         )
         key = (
             None if known else str(IdempotencyKey.generate(current().installation, resource.kind, document.id, "undo"))

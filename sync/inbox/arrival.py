@@ -70,7 +70,7 @@ class Arrival:
         key, resource = IdempotencyKey.parse(request_key(self.event)), self._model.resource
         ours = key and (key.installation, key.kind) == (current().installation, resource.kind)
         if key and ours and self.event["type"] == resource.created_event:
-            return {"_id": key.document, "key": str(key)}
+            return {"_id": key.document, "creation_key": str(key)}
         return {"stripe_id": self.remote["id"]}
 
     @cached_property

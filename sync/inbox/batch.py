@@ -22,6 +22,7 @@ from stripe_mongo_sync.models.erasure import HOLDS, TOO_LATE, WRITES
 from stripe_mongo_sync.models.event import OPEN, EventState, Via
 from stripe_mongo_sync.models.rows.claimable import is_away
 from stripe_mongo_sync.models.rows.clock import evaluated
+from stripe_mongo_sync.models.rows.formerly import UPGRADE
 from stripe_mongo_sync.models.rows.many import Change, Query, change, encoded_row, insert_many, read_many, update_many
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
@@ -46,7 +47,7 @@ def commit(arrivals: Sequence[Arrival]) -> list[str | None]:
     What is answered is written, and the majority has it. Raises PyMongoError when MongoDB is away.
     """
     answers: list[str | None] = [None] * len(arrivals)
-    for part in _bounded(arrivals):
+    for part in _bounded(arrivals) if not UPGRADE else ():  # one by one, each row is upgraded before it is used
         _commit(part, answers)
     return answers
 
@@ -100,7 +101,7 @@ class _Held:
         """Let an event change it."""
         if values.get("status", self.row["status"]) != self.row["status"]:
             self.news.append(self.model.resource.notice_of(values["status"]))
-            values = {**values, "live": values["status"] in LIVE, "moved_by": by}
+            values = {**values, "is_current": values["status"] in LIVE, "status_changed_by": by}
         self.row = {**self.row, **values}
         self.values |= values
         self.events.append(number)
@@ -164,7 +165,7 @@ class _Batch:
         """Return the one document that an event is about; None if there is none, or more than one."""
         where = arrival.where
         held = self.held.get((sure(arrival.model), where.get("_id", where.get("stripe_id"))))
-        return held if held is None or where.get("key") in (None, held.row.get("key")) else None
+        return held if held is None or where.get("creation_key") in (None, held.row.get("creation_key")) else None
 
     # --- decide ---
 
@@ -202,7 +203,7 @@ class _Batch:
             after = facts_of(model.resource, {**held.row, **values}, self.now) if values else before
             if leaves_doubt(after, seen):
                 return None
-            if after.status == Status.ACTIVE and seen.latest < (after.seen_at or 0) and not after.is_as(seen):
+            if after.status == Status.ACTIVE and seen.latest < (after.snapshot_earliest or 0) and not after.is_as(seen):
                 state = EventState.STALE
         if owners_before(arrival.event):
             self.unchecked.append(number)
@@ -232,8 +233,8 @@ class _Batch:
                 if not made:
                     self._repeat(held.events)
                 elif "status" in held.values:
-                    row = held.row
-                    log.info("%s %s → %s (%s)", model.resource.kind, row["_id"], row["status"], row["moved_by"])
+                    named = (held.row[name] for name in ("_id", "status", "status_changed_by"))
+                    log.info("%s %s → %s (%s)", model.resource.kind, *named)
 
     def _write_rows(self) -> None:
         rows: dict[int, RawBSONDocument] = {}

@@ -146,7 +146,7 @@ def _merge(model: type[SyncedDocument], arrival: Arrival, *, quick: bool) -> Eve
     if evidence.stripe_id in document.orphans:
         return EventResult(EventState.APPLIED, "an orphan of this document, which will be undone", **known)
     lost = event["type"] == LOST  # what it tells of is older than itself, and nobody knows by how much
-    if document.status == Status.ACTIVE and evidence.latest < (document.seen_at or 0) and not lost:
+    if document.status == Status.ACTIVE and evidence.latest < (document.snapshot_earliest or 0) and not lost:
         state = EventState.APPLIED if document.is_as(evidence) else EventState.STALE
         return EventResult(state, **known)
     if lost or needs_refresh(document, evidence) or model.resource.kind in current().settings.revalidate:

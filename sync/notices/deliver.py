@@ -80,14 +80,14 @@ def relay_notices() -> None:
 
 def _about(row: StagedDocument | Event) -> dict[str, Any]:
     if isinstance(row, Event):
-        return {"kind": "event", "raw": row.raw, "owners": row.owners or None}
+        return {"kind": "event", "event_body": row.raw, "owners": row.owners or None}
     return {"kind": row.resource.kind, "document": row.id}
 
 
 def _attempt(row: Delivery, limits: Limits) -> str | None:
     """Attempt one delivery and return the outcome; None when another process has claimed it."""
     if row.attempts >= limits.attempts:  # the last attempt ended its process
-        return _logged(row.mark_dead(row.error), "dead")
+        return _logged(row.mark_dead(row.reason), "dead")
     wait = backoff(row.attempts + 1, (limits.wait, max(limits.wait, BACKOFF[1])))
     lease = timedelta(seconds=2 * limits.timeout) + wait  # if this process ends, the wait is that of a failure
     claimed = row.claim_attempt(lease)
@@ -114,10 +114,10 @@ def _attempt(row: Delivery, limits: Limits) -> str | None:
 
 def _notice(row: Delivery) -> Notice | None:
     """Return the notice for the hook; None when its document no longer exists."""
-    if row.raw is not None:
-        return Notice(row.notice, row.name, row.at, row.kind, event=json.loads(row.raw))
+    if row.event_body is not None:
+        return Notice(row.notice, row.name, row.occurred_at, row.kind, event=json.loads(row.event_body))
     document = kinds()[row.kind].objects(id=row.document).first()
-    return document and Notice(row.notice, row.name, row.at, row.kind, document=document)
+    return document and Notice(row.notice, row.name, row.occurred_at, row.kind, document=document)
 
 
 def _hook(name: str) -> Callable[[Notice], object]:

@@ -50,12 +50,15 @@ def summary(row: Event, *, raw: bool = False) -> dict[str, Any]:
         "object": row.object_id,
         "created": row.created,
         "state": row.state,
-        "error": row.error,
+        "error": row.reason,
+        "reason": row.reason,
         "attempts": row.attempts,
-        "due": row.lease,
+        "due": row.due_at,
+        "due_reason": row.due_reason,
         "via": row.via,
         "received_at": row.received_at,
-        "settled_at": row.settled_at,
+        "settled_at": row.finished_at,
+        "finished_at": row.finished_at,
         "replays": row.replays or 0,
         "replayed_at": row.replayed_at,
     }
@@ -114,7 +117,7 @@ def ignore(row: Event) -> Event:
     """Mark a dead event as ignored. Raises NotPossible."""
     if row.state != EventState.DEAD:
         raise NotPossible(f"Event {row.id} is {row.state}, and only dead events can be ignored.")
-    ignored = row.finish(EventState.IGNORED, f"given up by an operator; {row.error}")
+    ignored = row.finish(EventState.IGNORED, f"given up by an operator; {row.reason}")
     if ignored is None:
         raise NotPossible("Another process changed this event at the same time: see `events show`, and try again.")
     return ignored

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.resource import is_id
-from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.clock import DueReason, due
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.dependents import notify_dependents
 from stripe_mongo_sync.sync.engine.observations import existence_of, merge_observation, referenced
@@ -66,11 +66,11 @@ def linked(document: SyncedDocument, stripe_id: str, *, force: bool = False) -> 
         names = ", ".join(difference.name for difference in differences)
         told = f"{stripe_id} differs from the staged operation ({names})."
         raise Differs(f"{told} If it is the right object, add --force.", differences)
-    holder = model.objects(stripe_id=stripe_id, live=True, id__ne=document.id).first()
+    holder = model.objects(stripe_id=stripe_id, is_current=True, id__ne=document.id).first()
     if holder is not None and (not holder.adopted or referenced(holder)):
         raise NotPossible(f"{stripe_id} already belongs to document {holder.id}, which is in use.")
-    if document.review is not None:
-        document = moved(document.update_if_unchanged(review=None, in_doubt=False, lease=clock.from_now()))
+    if document.review_reason is not None:
+        document = moved(document.update_if_unchanged(review_reason=None, in_doubt=False, **due(DueReason.OPERATOR)))
     taken = moved(merge_observation(model, {"_id": document.id}, existence_of(stripe_id, "operator")))
     removed = str(holder.id) if holder is not None and model.objects(id=holder.id).first() is None else None
     if removed is not None:

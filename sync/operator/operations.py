@@ -16,6 +16,7 @@ from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each
+from stripe_mongo_sync.models.rows.clock import IDLE, DueReason, due
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, State
 from stripe_mongo_sync.sync.connection import current
@@ -69,8 +70,8 @@ def page(
 
 
 def _lists(kind: str | None, verb: str | None, review: bool) -> Iterator[tuple[type[Document], dict[str, Any]]]:
-    in_review = {"review": {"$type": "string"}}
-    unfinished = in_review if review else {"$or": [{"lease": {"$type": "date"}}, in_review]}
+    in_review = {"review_reason": {"$type": "string"}}
+    unfinished = in_review if review else {"$or": [{"due_at": {"$type": "date"}}, in_review]}
     wanted = {**unfinished, **({"operation.verb": verb} if verb else {})}
     for name, model in present_kinds().items():
         if kind in (None, name):
@@ -92,7 +93,7 @@ def _entries(model: type[Document], where: dict[str, Any], limit: int) -> list[d
 
     def broken(id: Any, error: Exception) -> None:
         kind = "event" if model is Event else model.resource.kind
-        blank = dict.fromkeys(("stripe_id", "verb", "since", "attempts", "due", "review"))
+        blank = dict.fromkeys(("stripe_id", "verb", "since", "attempts", "due", "due_reason", "review"))
         why = f"this row cannot be read: {type(error).__name__}"
         told.append({"kind": kind, "id": str(id), "status": "unreadable", **blank, "orphans": [], "error": why})
 
@@ -110,9 +111,10 @@ def _dead(row: Event) -> dict[str, Any]:
         "verb": row.type,
         "since": row.received_at,
         "attempts": row.attempts,
-        "due": row.lease,
+        "due": row.due_at,
+        "due_reason": row.due_reason,
         "orphans": [],
-        "error": row.error,
+        "error": row.reason,
         "review": None,
     }
 
@@ -126,12 +128,13 @@ def shown(document: StagedDocument) -> dict[str, Any]:
         "status": document.status,
         "stripe_id": document.stripe_id,
         "verb": operation.verb if operation else None,
-        "since": operation.since if operation else None,
+        "since": operation.staged_at if operation else None,
         "attempts": operation.attempts if operation else None,
-        "due": document.lease,
+        "due": document.due_at,
+        "due_reason": document.due_reason,
         "orphans": list(document.orphans),
         "error": error.message if error else None,
-        "review": document.review,
+        "review": document.review_reason,
     }
 
 
@@ -166,12 +169,13 @@ def document_of(id: str) -> StagedDocument:
 def retry(id: str) -> StagedDocument:
     """Read the object at Stripe again; resend the operation only if that is safe. Raises NotFound or NotPossible."""
     document = document_of(id)
-    if document.review is None and document.lease is None:
+    if document.review_reason is None and document.due_at is None:
         raise NotPossible(f"Nothing is pending on {document.resource.kind} {document.id}.")
-    if isinstance(document, SyncedDocument) and document.status == Status.DELETED and document.review is not None:
+    in_review = document.review_reason is not None
+    if isinstance(document, SyncedDocument) and document.status == Status.DELETED and in_review:
         bring_back(document)
         return document.fetch_latest()
-    resumed = moved(document.requeue())
+    resumed = moved(document.requeue(DueReason.OPERATOR))
     claimed = moved(resumed.claim())
     resolve(claimed, Run(), claimed.claimed_at)
     return claimed.fetch_latest()
@@ -195,21 +199,22 @@ def _give_up(document: SyncedDocument) -> SyncedDocument:
     if document.orphans:
         for orphan in document.orphans:
             _keep(document, orphan)
-        undone = [*document.undone, *document.orphans]
-        lease = clock.from_now() if document.status == Status.ACTIVE else None  # its own object was not read
+        undone = [*document.undone_orphans, *document.orphans]
+        again = due(DueReason.OPERATOR) if document.status == Status.ACTIVE else IDLE  # its own object was not read
         settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
-        rest: dict[str, Any] = {"review": None, "lease": lease, "settled_at": settled}
-        return moved(document.update_if_unchanged("", orphans=[], undone=undone, undoing=None, **rest))
+        rest: dict[str, Any] = {"review_reason": None, "finished_at": settled, **again}
+        return moved(document.update_if_unchanged("", orphans=[], undone_orphans=undone, undoing=None, **rest))
     if document.status == Status.PENDING:
         # In review, an operator has decided that what was found is not its object; else the object may still appear.
-        return moved(document.roll_back(problem, "operator", in_doubt=document.review is None))
+        return moved(document.roll_back(problem, "operator", in_doubt=document.review_reason is None))
     if document.status == Status.ACTIVE and document.operation is not None:
-        return moved(document.update_if_unchanged(operation=None, error=problem, review=None, lease=clock.from_now()))
+        again = due(DueReason.OPERATOR)
+        return moved(document.update_if_unchanged(operation=None, error=problem, review_reason=None, **again))
     if document.status == Status.ACTIVE and document.missing_since is not None:
         return _gone_or_found(document)
-    if document.review is not None:
+    if document.review_reason is not None:
         settled = clock.from_now() if document.status == Status.ROLLED_BACK else None
-        return moved(document.update_if_unchanged(review=None, lease=None, in_doubt=False, settled_at=settled))
+        return moved(document.update_if_unchanged(review_reason=None, in_doubt=False, finished_at=settled, **IDLE))
     raise NotPossible(f"Nothing is pending on {document.resource.kind} {document.id}.")
 
 
@@ -242,7 +247,7 @@ def _keep(document: SyncedDocument, orphan: str) -> None:
     """Adopt an orphan that the operator keeps: from now on it is an object like any other."""
     model = type(document)
     reply = current().gateway.get(model.resource.object_path(orphan))
-    if reply is not None and not reply.gone and not model.objects(stripe_id=orphan, live=True).first():
+    if reply is not None and not reply.gone and not model.objects(stripe_id=orphan, is_current=True).first():
         model.adopt(from_reply(model, reply))
 
 

@@ -23,6 +23,7 @@ from stripe_mongo_sync.models import (
 from stripe_mongo_sync.models.base.notice import NoticeOutbox
 from stripe_mongo_sync.models.event import OPEN, EventState
 from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.formerly import UPGRADE
 from stripe_mongo_sync.models.rows.tally import MOST, count, counts, first_key, having, oldest, smallest
 from stripe_mongo_sync.models.state import ALIKE, CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, OTHER_VERSION, State
 from stripe_mongo_sync.models.username import fold
@@ -37,7 +38,7 @@ HOOKS_MAX_AGE = timedelta(hours=1)  # `hooks run --every 5` is recommended
 BACKLOG_MAX_AGE = timedelta(minutes=20)  # a run every five minutes has done what is due long before
 SLOW = timedelta(hours=1)  # operations, events and erasures that need longer have a problem
 UNCONFIRMED = timedelta(hours=1)  # a webhook comes within seconds
-UNFINISHED = {"operation.since": {"$type": "date"}, "lease": {"$type": "date"}}
+UNFINISHED = {"operation.staged_at": {"$type": "date"}, "due_at": {"$type": "date"}}
 BEGUN = (Status.PENDING, Status.ACTIVE)  # the statuses in which an operation is still to be pushed
 COPIED = (Status.ACTIVE, Status.DELETED)  # the statuses of a mirrored document
 NAMED = 100  # customers that a warning names, at most
@@ -115,6 +116,9 @@ def status() -> Health:
         told = f"events come in API version {word(version['version'])}, not {api_version()}, and each costs a GET"
         health.warning("version", told, "`endpoint roll` makes an endpoint in our version")
     _erasures(health, now)
+    if UPGRADE:
+        do = f"run `{PROGRAM} migrate`"
+        health.warning("migration", "what an older version stored is upgraded only as it is found", do)
     _names(health)
     return health
 
@@ -150,7 +154,7 @@ def _documents(
         if model not in there:
             continue
         resource = model.resource
-        asked: dict[str, dict[str, Any]] = {"in review": {"review": {"$type": "string"}}}
+        asked: dict[str, dict[str, Any]] = {"in review": {"review_reason": {"$type": "string"}}}
         if not resource.mirrored and resource.has_created_event:  # no webhook confirms a type without a created event
             asked["unconfirmed"] = late
         statuses = COPIED if resource.mirrored else Status
@@ -159,7 +163,7 @@ def _documents(
         unconfirmed += beside.get("unconfirmed", 0)
     begun = having(_ours(there), {**UNFINISHED, "status": {"$in": BEGUN}})
     asked_since = [(model, {**UNFINISHED, "status": status}) for model in begun for status in BEGUN]
-    since = min(filter(None, (smallest(*each, "operation.since") for each in asked_since)), default=None)
+    since = min(filter(None, (smallest(*each, "operation.staged_at") for each in asked_since)), default=None)
     health.facts.update(documents=found, review=review, unconfirmed=unconfirmed)
     if review:
         health.problem("review", f"{review} in review", "see `operations list --review`, then retry, link or roll back")
@@ -177,7 +181,7 @@ def _backlog(health: Health, now: datetime, there: Iterable[type[StagedDocument]
     """Count what is due, and since when. After an outage it may be more than one run can do."""
     due = clock.overdue(now)
     sources: list[type[Document]] = [*there, Event]
-    longest = {source: lease for source in having(sources, due) if (lease := smallest(source, due, "lease"))}
+    longest = {source: first for source in having(sources, due) if (first := smallest(source, due, "due_at"))}
     age = now - min(longest.values()) if longest else None
     waiting = {source: count(source, due) for source in longest}
     events = waiting.pop(Event, 0)
@@ -204,7 +208,7 @@ def _inbox(health: Health, now: datetime) -> None:
 
 def _hooks(health: Health, now: datetime, there: Iterable[type[StagedDocument]]) -> None:
     made, _ = counts(Delivery, "state", (DeliveryState.PENDING, DeliveryState.DEAD))
-    began = {state: smallest(Delivery, {"state": state}, "at") for state in made}
+    began = {state: smallest(Delivery, {"state": state}, "occurred_at") for state in made}
     told_of: list[type[NoticeOutbox]] = [*there, Event]
     unmoved = {source: count(source, source.HAS_NOTICES) for source in having(told_of, NoticeOutbox.HAS_NOTICES)}
     told_since = [at for source in unmoved if (at := first_key(source, source.HAS_NOTICES, "notices.at"))]
@@ -218,12 +222,12 @@ def _hooks(health: Health, now: datetime, there: Iterable[type[StagedDocument]])
         told = f"{dead} deliveries to hooks are dead{f', the oldest of {first:%F %R}' if first else ''}"
         health.problem("hooks", told, "see `hooks list`, then `hooks replay`")
     late = now - HOOKS_MAX_AGE
-    if any(at < late for at in told_since) or smallest(Delivery, clock.overdue(late), "lease"):
+    if any(at < late for at in told_since) or smallest(Delivery, clock.overdue(late), "due_at"):
         health.warning("hooks", "hooks were not run for an hour", f"run `{PROGRAM} hooks run --every 5`")
 
 
 def _erasures(health: Health, now: datetime) -> None:
-    where = {"lease": {"$type": "date"}, "scrubbed_at": None, "at": {"$lt": now - SLOW}}
+    where = {"due_at": {"$type": "date"}, "scrubbed_at": None, "requested_at": {"$lt": now - SLOW}}
     unfinished = Erasure._get_collection().find_one(where, {"_id": 1})
     if unfinished is not None:
         told = f"the erasure of customer {unfinished['_id']} is not finished"
@@ -233,7 +237,7 @@ def _erasures(health: Health, now: datetime) -> None:
 def _names(health: Health) -> None:
     """Name customers whose username looks like another's; an older version accepted it (sync/runs/migrations.py)."""
     known = (State.read(ALIKE) or {}).get("ids", [])[:NAMED]
-    customers = Customer.objects(id__in=known, live=True).only("username", "username_key") if known else ()
+    customers = Customer.objects(id__in=known, is_current=True).only("username", "username_key") if known else ()
     apart = [str(each.id) for each in customers if each.username and fold(each.username) != each.username_key]
     if apart:
         told = f"the usernames of these customers look like those of others: {', '.join(apart)}"

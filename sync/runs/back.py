@@ -24,7 +24,7 @@ def bring_back(document: SyncedDocument, *, dry: bool = False) -> str:
     reply = current().gateway.get(document.path) if document.path else None
     if reply is None or reply.gone or is_new_incarnation(document, reply.remote):
         return DELETED
-    holder = model.objects(stripe_id=document.stripe_id, live=True, id__ne=document.id).first()
+    holder = model.objects(stripe_id=document.stripe_id, is_current=True, id__ne=document.id).first()
     if holder is not None:
         return DELETED  # the object has another document
     if dry:
@@ -44,7 +44,7 @@ def bring_back(document: SyncedDocument, *, dry: bool = False) -> str:
 
 
 def _held(document: SyncedDocument, reason: str) -> str:
-    if document.review is None:
+    if document.review_reason is None:
         document.send_to_review(reason)
         log.warning("%s %s is in review: %s", *_named(document), reason)
     return HELD

@@ -15,7 +15,6 @@ from stripe_mongo_sync.sync.inbox.checkpoint import since as events_since
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.screen import word
 from stripe_mongo_sync.sync.process.stop import Stopped
-from stripe_mongo_sync.sync.runs.migrations import migrate
 from stripe_mongo_sync.sync.runs.owners import Owners
 from stripe_mongo_sync.sync.runs.progress import OnProgress, no_progress
 from stripe_mongo_sync.sync.runs.walk import KindProgress, Walk
@@ -114,7 +113,6 @@ def backfill(
         raise BadSettings(["ADOPT=no: objects created elsewhere get no document here, so there is nothing to copy"])
     with patience.active():
         current().gateway.verify_account()
-        migrate(on_progress)  # else what an older version stored would count as drift
         name = " ".join(["backfill", *(models if wanted else ()), *([] if since is None else [f"since {since}"])])
         owners = Owners({*models}, since=since, reads=owner_reads)
         whole = Backfill(

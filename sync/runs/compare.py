@@ -16,12 +16,13 @@ from pymongo.errors import OperationFailure
 from stripe_mongo_sync.models import Status, SyncedDocument
 from stripe_mongo_sync.models.base.facts import Observation, facts_of
 from stripe_mongo_sync.models.base.resource import shortened
-from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.event import OTHER_INSTALLATION, EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.content import content
+from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine.adopt import ADOPTION_DELAY, adopt_unless_ours
+from stripe_mongo_sync.sync.engine.adopt import ADOPTION_DELAY, adopt_unless_ours, is_candidate
 from stripe_mongo_sync.sync.engine.dependents import needed, notify_dependents, notify_dependents_of
 from stripe_mongo_sync.sync.engine.find import Creation, Creations
 from stripe_mongo_sync.sync.engine.observations import from_page, is_new_incarnation, merge_observation
@@ -41,7 +42,7 @@ Json = dict[str, Any]
 PAGE_MAX_AGE = timedelta(minutes=10)
 
 
-class Shown(NamedTuple):
+class Listed(NamedTuple):
     """An object of a page, and what the page shows of it; `seen` is None if that cannot be told."""
 
     remote: Json
@@ -77,15 +78,15 @@ class Comparison:
     def __post_init__(self) -> None:
         self._creations = Creations(self.model)
 
-    def read(self, page: Reply) -> list[Shown]:
+    def read(self, page: Reply) -> list[Listed]:
         """Return the objects of a page, and what it shows of them. This reads nothing of MongoDB's, and so may be done
         in a thread, while other pages are compared. Raises CannotReadStripe.
         """
-        return [self._shown(remote, page) for remote in page.remote["data"]]
+        return [self._listed(remote, page) for remote in page.remote["data"]]
 
-    def compare(self, read: Iterable[Shown]) -> list[str]:
+    def compare(self, read: Iterable[Listed]) -> list[str]:
         """Compare the objects of one page or of several, and return their ids. Raises CannotReadStripe."""
-        listed: dict[str, Shown] = {}
+        listed: dict[str, Listed] = {}
         for one in read:
             if has_id(one.remote):
                 listed[one.remote["id"]] = one
@@ -104,13 +105,13 @@ class Comparison:
                     self._known(row, listed[id])
         return ids
 
-    def _shown(self, remote: Any, page: Reply) -> Shown:
+    def _listed(self, remote: Any, page: Reply) -> Listed:
         if not has_id(remote):
-            return Shown(remote, page)
+            return Listed(remote, page)
         whole, seen = self._whole(remote, page), None
         with suppress(Exception):  # the comparison finds out why, and reports it
             seen = from_page(self.model, whole, page)
-        return Shown(whole, page, seen)
+        return Listed(whole, page, seen)
 
     def _whole(self, remote: Json, page: Reply) -> Json:
         """Return an object with its lists read to their ends, unless it was deleted meanwhile."""
@@ -126,13 +127,13 @@ class Comparison:
     def _rows(self, ids: list[str]) -> dict[str, Json]:
         """Return the rows of these objects, the current one where there are several."""
         found = self.model.stored_rows().find({"stripe_id": {"$in": ids}})
-        return {row["stripe_id"]: row for row in sorted(found, key=lambda row: bool(row.get("live")))}
+        return {row["stripe_id"]: row for row in sorted(found, key=lambda row: bool(row.get("is_current")))}
 
     def _is_new(self, row: Json | None, remote: Json) -> bool:
         deleted = row is not None and row.get("status") == Status.DELETED
         return row is None or (deleted and is_new_incarnation(self.model.of_row(row), remote))
 
-    def _known(self, row: Json, one: Shown) -> None:
+    def _known(self, row: Json, one: Listed) -> None:
         kind, remote = self.model.resource.kind, one.remote
         evidence = one.seen or from_page(self.model, remote, one.page)
         if fields := self.model.edited(row):
@@ -153,22 +154,21 @@ class Comparison:
         if self.dry or known:
             return
         merged = merge_observation(self.model, {"_id": row["_id"]}, evidence)
-        if merged is not None and merged.live and not merged.is_as(evidence):
+        if merged is not None and merged.is_current and not merged.is_as(evidence):
             merged = refresh(merged)  # also where the snapshot passes for younger: Stripe's Date may have been wrong
         if merged is not None:
             notify_dependents(merged)
 
     # --- what has none ---
 
-    def _unknown(self, listed: list[Shown], known: Iterable[str]) -> None:
+    def _unknown(self, listed: list[Listed], known: Iterable[str]) -> None:
         kind, mirrored = self.model.resource.kind, self.model.resource.mirrored
         if not (current().settings.adopt or mirrored):  # but for what something here follows
             ids = needed(kind, [one.remote for one in listed])
             listed = [one for one in listed if one.remote["id"] in ids]
         if not listed:
             return
-        ids = {one.remote["id"] for one in listed}.difference(known)
-        orphans, doubt = (set[str](), False) if mirrored else self.model.rivals(ids)  # no key of ours makes a copy
+        orphans, doubt = self.model.rivals({one.remote["id"] for one in listed}.difference(known))
         adoptable = []
         for one in listed:
             if one.remote["id"] in orphans:
@@ -180,20 +180,40 @@ class Comparison:
         if not adoptable:
             return
         creations = self._creations.of([one.remote for one in adoptable], min(one.page.earliest for one in adoptable))
+        alone = doubt or self.model.resource.correlation_field  # then a document may wait for any of them
         simple = []
         for one in adoptable:
             made = creations.get(one.remote["id"])
-            if self.dry:
-                self.counts["foreign" if made is not None and made.is_theirs else "adopt"] += 1
-            elif doubt or one.remote.get(self.model.resource.correlation_field or "") or (made and made.maker):
-                with self._isolated(one.remote):
-                    self._adopt_or_link(one, made)
-            else:  # no document here can wait for it
+            if made is None and (self.dry or not alone):
                 simple.append(one)
+                continue
+            with self._isolated(one.remote):
+                if made is not None and made.is_theirs:
+                    log.info("%s is not adopted: %s", one.remote["id"], OTHER_INSTALLATION)
+                    self.counts["foreign"] += 1
+                    if not (self.dry or made.kept):
+                        made.keep(self.model, one.remote["id"])
+                elif not self.dry and self._may_be_ours(
+                    one.remote, made.maker if made else None, one.page.latest, doubt
+                ):
+                    self._adopt_or_link(one, made)
+                else:
+                    simple.append(one)
         if simple:
             self._adopt(simple)
 
-    def _adopt(self, simple: list[Shown]) -> None:
+    def _may_be_ours(self, remote: Json, maker: IdempotencyKey | None, seen_at: int, doubt: bool) -> bool:
+        """Whether a document here may be waiting for this object; without `doubt`, none is in doubt."""
+        if maker is not None:  # an object of another kind may have been made aside: a subscription makes its invoices
+            return maker.kind == self.model.resource.kind
+        return self.model.by_correlation_id(remote) is not None or (
+            doubt and any(is_candidate(document, remote, seen_at) for document in self.model.in_doubt_documents(remote))
+        )
+
+    def _adopt(self, simple: list[Listed]) -> None:
+        if self.dry:
+            self.counts["adopt"] += len(simple)
+            return
         at = clock.now()
         fresh = {one.remote["id"]: one for one in simple if one.seen is not None and not one.is_old(at)}
         left, evidence = {*fresh}, [sure(one.seen) for one in fresh.values()]
@@ -214,7 +234,7 @@ class Comparison:
         for id in needed(self.model.resource.kind, [one.remote for one in evidence if one.remote is not None]):
             notify_dependents_of(self.model, id)
 
-    def _adopt_or_link(self, one: Shown, made: Creation | None) -> None:
+    def _adopt_or_link(self, one: Listed, made: Creation | None) -> None:
         remote, reply = one.remote, self._current(one)
         if reply is None:
             self.counts["deleted"] += 1
@@ -223,15 +243,12 @@ class Comparison:
         if verdict.state == EventState.APPLIED:
             self.counts["adopt"] += 1
             notify_dependents_of(self.model, remote["id"])
-            return
-        log.info("%s is not adopted: %s", remote["id"], verdict.why)
-        if verdict.state == EventState.IGNORED:
-            self.counts["foreign"] += 1
         else:
+            log.info("%s is not adopted: %s", remote["id"], verdict.why)
             self.counts["doubt"] += 1
             self.report(remote["id"], verdict.why or "")
 
-    def _current(self, one: Shown) -> Reply | None:
+    def _current(self, one: Listed) -> Reply | None:
         """Return an object of a page, read again if the page is old; None if it is deleted. Raises CannotReadStripe."""
         if not one.is_old(clock.now()):
             return replace(one.page, remote=one.remote)

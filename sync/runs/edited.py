@@ -32,7 +32,9 @@ def edits(document: StagedDocument, strays: list[str] | None = None) -> list[str
     if not isinstance(document, Order):
         return found
     strays = orders.strays([document])[document.id] if strays is None else strays
-    return strays if document.review is not None else sorted({*found, *strays})  # an operator knows of the others
+    return (
+        strays if document.review_reason is not None else sorted({*found, *strays})
+    )  # an operator knows of the others
 
 
 def tell_log(kind: str, id: Any, fields: list[str]) -> None:
@@ -91,7 +93,7 @@ def _named(document: SyncedDocument, fields: list[str], restored: dict[str, Any]
         return document.update_if_unchanged(BY, **changes)
     except DuplicateKeyError:
         id = changes.get("stripe_id", document.stripe_id)
-        holder = type(document).objects(stripe_id=id, live=True, id__ne=document.id).first()
+        holder = type(document).objects(stripe_id=id, is_current=True, id__ne=document.id).first()
         if holder is not None and holder.adopted and holder.remove_adopted():  # made for the object meanwhile
             return _named(document, fields, restored)
         document.send_to_review("it was edited in MongoDB, and another document now has its object or its name")
@@ -103,7 +105,7 @@ def _derived_status(document: SyncedDocument) -> Status:
     operation = document.operation
     if document.stripe_id is not None or document.stripe is not None:
         return Status.ACTIVE
-    staged = operation is not None and operation.verb == "create" and document.settled_at is None
+    staged = operation is not None and operation.verb == "create" and document.finished_at is None
     return Status.PENDING if staged else Status.ROLLED_BACK
 
 
@@ -112,7 +114,7 @@ def _as_stored(document: SyncedDocument, fields: list[str], sight: Observation |
 
     While a look is due, only that can tell which of two sights is the newer.
     """
-    if document.lease is not None:
+    if document.due_at is not None:
         return None
     sights = [sight] if sight is not None else _told(document) if "stripe" in fields else ()
     for each in sights:

@@ -49,7 +49,7 @@ RESUMED = timedelta(days=1)  # a comparison that began longer ago is begun again
 SHOWN = 10  # documents that were edited by hand in a report; all are logged
 PAGE = 1000  # documents whose ids are in memory
 OWNERS_AT_ONCE = 250  # whose missing objects are searched together
-LIVE = {"live": True}
+LIVE = {"is_current": True}
 ORDERS = 100  # that are compared with their payments together
 
 Model = type[SyncedDocument]
@@ -244,7 +244,7 @@ def _put_right(model: type[StagedDocument], where: dict[str, Any], run: Run, lef
 
 def _put_right_orders(run: Run) -> None:
     """Restore the orders that were edited by hand, except those that a worker is following now."""
-    found = read_each(Order, {**AWAKE, "lease": None}, counted(run.counts, Order.resource.kind))
+    found = read_each(Order, {**AWAKE, "due_at": None}, counted(run.counts, Order.resource.kind))
     while page := list(islice(found, ORDERS)):
         STOP.here()
         strays: dict[Any, list[str]] = {}

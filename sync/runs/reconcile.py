@@ -34,7 +34,6 @@ from stripe_mongo_sync.sync.process.isolation import counted, isolated
 from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 from stripe_mongo_sync.sync.runs.full_comparison import Coverage, compare_everything, restore_rows
-from stripe_mongo_sync.sync.runs.migrations import migrate
 from stripe_mongo_sync.sync.runs.progress import Backlog, OnProgress, ProgressStep, no_progress
 from stripe_mongo_sync.sync.shop.erase import continue_erasures
 from stripe_mongo_sync.sync.stripe.answers import Reply
@@ -133,8 +132,6 @@ def run_once(
 def _run(report: Report, run: ReportedRun, owner_reads: int) -> None:
     asked = report.full
     current().gateway.verify_account(bind=not run.dry)
-    if not run.dry:
-        migrate(run.on_progress)
     checkpoint = State.read(CHECKPOINT)
     begin = since(checkpoint)
     pages = current().gateway.pages("/v1/events", created={"gte": begin})
@@ -251,6 +248,6 @@ def _resolve_claimed(claimed: StagedDocument, run: Run) -> str | None:
 def count_needing_operator() -> dict[str, int]:
     """Return how many documents are in review, and how many events are dead."""
     return {
-        "review": count_each(present_kinds().values(), {"review": {"$type": "string"}}),
+        "review": count_each(present_kinds().values(), {"review_reason": {"$type": "string"}}),
         "dead": count(Event, {"state": EventState.DEAD}),
     }

@@ -23,15 +23,15 @@ from stripe_mongo_sync.sync.process.backoff import BACKOFF
 Json = dict[str, Any]
 Model = type[StagedDocument]
 
-LONGEST_LEASE = 2 * BACKOFF[1]  # no write of ours sets a lease that ends later than this
+LONGEST_DELAY = 2 * BACKOFF[1]  # no write of ours sets a time that is later than this
 # A row with one of these is ours, even without our mark: no other program has fields of these names.
-OURS = {"$or": [{"doubt_until": SOME}, {"undone": SOME}]}
+OURS = {"$or": [{"snapshot_latest": SOME}, {"undone_orphans": SOME}]}
 STAGED = {
     "verb": "string",
     "path": "string",
     "key": "string",
     "params": "object",
-    "since": "date",
+    "staged_at": "date",
     "attempts": "number",
 }
 # Above every count of changes, so that no worker that read the row before takes it for unchanged.
@@ -39,7 +39,8 @@ REVISION = Expression({"$toLong": {"$divide": [{"$toLong": "$$NOW"}, 1000]}})
 ORPHANS = {"$cond": [{"$isArray": "$orphans"}, "$orphans", []]}
 OTHERS = {"$and": [{"$eq": [{"$type": "$$this"}, "string"]}, {"$ne": ["$$this", "$stripe_id"]}]}
 TYPES = {StringField: ["string"], BooleanField: ["bool"], IntField: ["int", "long"], DateTimeField: ["date"]}
-ELSEWHERE = ("id", "status", "live", "stripe_id", "digest", "revision", "lease", "settled_at")  # other rules know these
+# Other rules know these.
+ELSEWHERE = ("id", "status", "is_current", "stripe_id", "digest", "revision", "leased_until", "due_at", "finished_at")
 
 
 @dataclass(frozen=True)
@@ -62,10 +63,11 @@ def rules(model: Model) -> list[Rule]:
     fields, own = model._fields.items(), {"$in": ["$stripe_id", ORPHANS]}
     parts = {name: field.document_type for name, field in fields if isinstance(field, EmbeddedDocumentField)}
     lists = [name for name, field in fields if isinstance(getattr(field, "field", None), EmbeddedDocumentField)]
-    idle = {"lease": None, "review": None}
-    unfinished = [{"live": True, "operation": {"$type": "object"}}, {"orphans.0": SOME}]
-    kept = [{"live": True}, {"review": {"$type": "string"}}, {"orphans.0": SOME}]
-    late = {"lease": {"$type": "date"}, "$expr": {"$gt": ["$lease", from_now(LONGEST_LEASE)]}}
+    idle = {"due_at": None, "review_reason": None}
+    unfinished = [{"is_current": True, "operation": {"$type": "object"}}, {"orphans.0": SOME}]
+    kept = [{"is_current": True}, {"review_reason": {"$type": "string"}}, {"orphans.0": SOME}]
+    dates = ("leased_until", "due_at")
+    late = {name: {name: {"$type": "date"}, "$expr": {"$gt": [f"${name}", from_now(LONGEST_DELAY)]}} for name in dates}
     incomplete = [_unlike(f"operation.{name}", type) for name, type in STAGED.items()]
     no_text, no_part = ({"$elemMatch": {"$not": {"$type": type}}} for type in ("string", "object"))
     return [
@@ -73,17 +75,17 @@ def rules(model: Model) -> list[Rule]:
         *(Rule(name, {"$or": _unreadable(name, part)}) for name, part in parts.items()),
         *(Rule(name, {name: no_part}, []) for name in lists),
         Rule("operation", {"operation": {"$type": "object"}, "$or": incomplete}),
-        Rule("undone", {"$or": [_unlike("undone", "array"), {"undone": no_text}]}, []),
+        Rule("undone_orphans", {"$or": [_unlike("undone_orphans", "array"), {"undone_orphans": no_text}]}, []),
         Rule(
             "orphans",
             {"$or": [_unlike("orphans", "array"), {"orphans": no_text}, {"orphans.0": SOME, "$expr": own}]},
             Expression({"$filter": {"input": ORPHANS, "cond": OTHERS}}),
         ),
         Rule("notices", _unlike("notices", "array", missing=False), Expression({"$cond": [True, "$$REMOVE", 0]})),
-        Rule("lease", _unlike("lease", "date", "null", missing=False), from_now()),
-        Rule("lease", late, from_now()),
-        Rule("lease", {**idle, "$or": unfinished}, from_now()),  # nobody would return to it
-        Rule("settled_at", {"settled_at": {"$ne": None}, "$or": kept}),  # MongoDB would delete it
+        Rule("leased_until", {"$or": [_unlike("leased_until", "date", "null", missing=False), late["leased_until"]]}),
+        Rule("due_at", {"$or": [_unlike("due_at", "date", "null", missing=False), late["due_at"]]}, from_now()),
+        Rule("due_at", {**idle, "$or": unfinished}, from_now()),  # nobody would return to it
+        Rule("finished_at", {"finished_at": {"$ne": None}, "$or": kept}),  # MongoDB would delete it
         *(_of_type(name, types) for name, types in SIMPLE.items()),
         *(Rule(*rule) for rule in model.rules),
     ]

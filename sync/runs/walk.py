@@ -134,7 +134,7 @@ class Walk:
 
     @cached_property
     def _alive(self) -> Collection[type[StagedDocument]]:
-        return having(self.models.values(), {"live": True})
+        return having(self.models.values(), {"is_current": True})
 
     def _refused(self, kind: str, error: CannotReadStripe) -> None:
         if not self.asked and is_not_there(current().gateway, error, self.models[kind], alive=self._alive):

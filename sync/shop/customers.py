@@ -3,6 +3,7 @@
 from typing import Any
 
 from bson import ObjectId
+from pymongo.errors import PyMongoError
 
 from stripe_mongo_sync.models import Customer, Status
 from stripe_mongo_sync.models.base.embedded import Call
@@ -11,10 +12,11 @@ from stripe_mongo_sync.models.customer import PortalVisit
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.username import LONGEST
-from stripe_mongo_sync.sync.connection import asking, current
+from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.saga import act, create
-from stripe_mongo_sync.sync.errors import CannotReadStripe, NotFound, Refused
+from stripe_mongo_sync.sync.errors import CannotReadStripe, NotFound, Refused, Unavailable
 from stripe_mongo_sync.sync.process.deadline import prompt
+from stripe_mongo_sync.sync.shop.documents import asking
 from stripe_mongo_sync.sync.stripe.about import an
 from stripe_mongo_sync.sync.stripe.answers import Refusal, Reply
 
@@ -58,7 +60,6 @@ def set_payment_method(username: str, payment_method: str) -> Customer:
 
 
 @prompt
-@asking()
 def open_portal(customer: Customer | str, return_url: str | None = None) -> dict[str, Any]:
     """Open Stripe's billing portal for a customer, and return {"url", "return_url"}; send them there immediately.
 
@@ -76,8 +77,11 @@ def open_portal(customer: Customer | str, return_url: str | None = None) -> dict
         raise NotFound(f"This customer is {customer.status}, not active.")
     key = str(IdempotencyKey.generate(current().installation, "billing_portal.session", ObjectId(), "create"))
     sent = {"customer": customer.stripe_id, **({"return_url": return_url} if return_url else {})}
-    session = an("billing_portal.session", customer=customer.stripe_id)
-    answer = current().gateway.write(Call(PORTAL, sent, key=key), session)
+    try:
+        session = an("billing_portal.session", customer=customer.stripe_id)
+        answer = current().gateway.write(Call(PORTAL, sent, key=key), session)
+    except PyMongoError as error:
+        raise Unavailable from error
     match answer:
         case Reply():
             return {name: answer.remote.get(name) for name in ("url", "return_url")}

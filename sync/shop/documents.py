@@ -6,16 +6,18 @@ invalid call raises before anything is written or sent.
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from difflib import get_close_matches
 from typing import Annotated, Any, TypeVar, overload
 
 from bson import ObjectId
+from pymongo.errors import PyMongoError
 
 from stripe_mongo_sync.models import StagedDocument, Status, kinds
 from stripe_mongo_sync.models.base.input import Invalid
-from stripe_mongo_sync.sync.connection import asking, current
+from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine import saga
-from stripe_mongo_sync.sync.errors import NotFound
+from stripe_mongo_sync.sync.errors import NotFound, Unavailable
 
 PAGE = 100  # documents that one query returns
 SHOWN = 80  # characters of an unknown kind that an error quotes
@@ -171,6 +173,16 @@ def act(*of: Any, **fields: Any) -> Any:
 # --- queries for Python and HTTP ---
 
 
+@contextmanager
+def asking() -> Iterator[None]:
+    """Query MongoDB for a caller. Raises NotConnected, and Unavailable when MongoDB does not answer."""
+    current()
+    try:
+        yield
+    except PyMongoError as error:
+        raise Unavailable from error
+
+
 @asking()
 def found(model: type[D], reference: Reference) -> D:
     """Return the document that `get` promises."""
@@ -200,7 +212,7 @@ def listed(model: type[D], status: str | None, last: D | None, limit: int) -> li
 
     An index has this order and is entered at the last document, so a later page costs as little as the first.
     """
-    where: dict[str, Any] = {"live": True} if _status(status) is None else {"status": status}
+    where: dict[str, Any] = {"is_current": True} if _status(status) is None else {"status": status}
     if last is not None:
         earlier, beside = {"$lt": last.created_at}, {"created_at": last.created_at, "_id": {"$lt": last.id}}
         where["$or"] = [{"created_at": earlier}, beside]

@@ -61,15 +61,16 @@ def erase(reference: str, *, dry: bool = False) -> Erased:
     Raises NotFound; NotPossible when Stripe refuses the deletion or an operation is in progress, so the customer stays.
     """
     customer = customer_of(reference)
-    if customer.live:
+    if customer.is_current:
         _require_idle(customer)
     found = personal_rows({customer.id, *_of_the_same_name(customer)}, _named(customer), dry)
     if dry:
-        return Erased(customer.id, found.counts, dry=True, would_delete=customer.stripe_id if customer.live else None)
+        deleted = customer.stripe_id if customer.is_current else None
+        return Erased(customer.id, found.counts, dry=True, would_delete=deleted)
     erasure = Erasure.begin(customer.id, found.known)
-    if customer.live:
+    if customer.is_current:
         customer = _deleted(customer, erasure)
-        if customer.live:
+        if customer.is_current:
             told = f"{customer.stripe_id} is being deleted at Stripe: the outcome is not known yet"
             return Erased(customer.id, waiting_for=[told])
     return scrub(erasure)
@@ -83,7 +84,7 @@ def customer_of(reference: str) -> Customer:
     """
     if (live := Customer.by_username(reference)) is not None:
         return live
-    named = next(iter(Customer.with_username(reference, live=False)), None)
+    named = next(iter(Customer.with_username(reference, is_current=False)), None)
     of_id = Customer.by_stripe_id(reference) if is_id(reference) else None
     if named is not None and of_id is not None and named.id != of_id.id:
         told = f"That was the name of customer {named.id}, and is Stripe's id of {of_id.id}: say which of these."
@@ -95,7 +96,7 @@ def customer_of(reference: str) -> Customer:
 
 def _require_idle(customer: Customer) -> None:
     operation = customer.operation
-    if customer.review is not None:
+    if customer.review_reason is not None:
         raise NotPossible(f"Customer {customer.id} is in review: resolve that first, see `operations list --review`.")
     if customer.status == Status.PENDING or (operation is not None and operation.verb not in ("update", "delete")):
         raise NotPossible(f"An operation is in progress on customer {customer.id}: wait until it has ended.")
@@ -122,8 +123,8 @@ def scrub(erasure: Erasure) -> Erased:
     """
     customer = Customer.objects(id=erasure.id).first()
     same = _of_the_same_name(customer) if customer else ()
-    found = personal_rows({erasure.id, *same}, set(erasure.named))
-    erasure = Erasure.begin(erasure.id, found.known) if found.known > set(erasure.named) else erasure
+    found = personal_rows({erasure.id, *same}, set(erasure.stripe_ids))
+    erasure = Erasure.begin(erasure.id, found.known) if found.known > set(erasure.stripe_ids) else erasure
     done = Erased(erasure.id)
     _rows(found, done)
     for model, ids in found.documents.items():
@@ -134,12 +135,12 @@ def scrub(erasure: Erasure) -> Erased:
     while True:  # what others were writing when their documents were not erased yet
         documents = done.counts.keys() - {Event.plural(), Delivery.plural()}
         erasure.wait(erased=any(done.counts[name] for name in documents))
-        late = personal_rows({erasure.id}, set(erasure.named))
+        late = personal_rows({erasure.id}, set(erasure.stripe_ids))
         _rows(late, done)
-        if late.known <= set(erasure.named):
+        if late.known <= set(erasure.stripe_ids):
             break
         erasure = Erasure.begin(erasure.id, late.known)
-    State.forget_places(erasure.named)
+    State.forget_places(erasure.stripe_ids)
     done.counts = +done.counts
     if not done.waiting_for and erasure.record_clean_pass() is None:
         log.info("the erasure of customer %s was asked for again", erasure.id)
@@ -152,14 +153,14 @@ def continue_erasures() -> int:
     for erasure in Erasure.overdue(clock.now()):
         claimed = erasure.claim()
         customer = Customer.objects(id=erasure.id).first()
-        if claimed is None or (customer is not None and customer.live):
+        if claimed is None or (customer is not None and customer.is_current):
             continue  # to delete somebody is the operator's: `status` tells them that it was not finished
         count += scrub(claimed).counts.total()
     return count
 
 
 def _named(customer: Customer) -> set[str]:
-    return {id for id in (customer.stripe_id, *customer.orphans, *customer.undone) if id}
+    return {id for id in (customer.stripe_id, *customer.orphans, *customer.undone_orphans) if id}
 
 
 def _of_the_same_name(customer: Customer) -> set[ObjectId]:
@@ -169,7 +170,7 @@ def _of_the_same_name(customer: Customer) -> set[ObjectId]:
     name = folded_before(customer.username)  # of an old name that only looks the same, nobody knows whose it was
     return {
         one.id
-        for one in Customer.with_username(customer.username, live=False)
+        for one in Customer.with_username(customer.username, is_current=False)
         if folded_before(str(one.username)) == name
     }
 

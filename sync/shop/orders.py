@@ -17,6 +17,7 @@ from pymongo.errors import DuplicateKeyError
 from stripe_mongo_sync.models import CheckoutSession, Order, PaymentIntent, Refund, Status, SyncedDocument
 from stripe_mongo_sync.models.order import PaymentStatus
 from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.clock import IDLE, DueReason, due
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine import saga
@@ -67,7 +68,7 @@ def follow(order: Order) -> Order:
     verb = order.operation and order.operation.verb
     if order.status == Status.PENDING and verb == "create":
         _stage(order)
-    elif order.live:
+    elif order.is_current:
         payment = _payment(order)
         if payment is None:
             order = _rejoined(order)
@@ -116,7 +117,7 @@ def _rejoined(order: Order) -> Order:
     for payment, id in (("checkout", order.checkout_session), ("payment_intent", order.payment_intent)):
         if id and (found := PAYMENTS[payment].by_stripe_id(id)):
             return order.update_if_unchanged(payment=payment, payment_id=found.id) or order.fetch_latest()
-    if order.review is not None:
+    if order.review_reason is not None:
         return order
     return order.send_to_review("its payment is not found: the order was edited in MongoDB") or order.fetch_latest()
 
@@ -165,22 +166,23 @@ def _changes(order: Order, payment: SyncedDocument, known: Happened | None = Non
     """Return the fields of an order as they should be."""
     error = payment.error and {
         **{name: payment.error[name] for name in ("type", "code", "decline_code", "message")},
-        "key": order.key if payment.error.key == payment.key else None,  # of the creation: then it is this one's, too
+        # Of the creation: then it is this one's, too.
+        "key": order.creation_key if payment.error.key == payment.creation_key else None,
     }
-    if order.error is not None and order.operation is None and order.error.key not in (None, order.key):
+    if order.error is not None and order.operation is None and order.error.key not in (None, order.creation_key):
         error = order.error.to_mongo().to_dict()  # why it was not canceled
-    if payment.review is not None and payment.status == Status.PENDING:
-        return {"review": f"its {payment.resource.kind} {payment.id} is in review", "lease": None}
+    if payment.review_reason is not None and payment.status == Status.PENDING:
+        return {"review_reason": f"its {payment.resource.kind} {payment.id} is in review", **IDLE}
     if payment.status == Status.PENDING:
-        return {"lease": clock.from_now(AGAIN), "review": None}
-    ended: dict[str, Any] = {"operation": None, "lease": None, "in_doubt": False}
+        return {"review_reason": None, **due(DueReason.PAYMENT, AGAIN)}
+    ended: dict[str, Any] = {"operation": None, "in_doubt": False, **IDLE}
     if payment.status != Status.ACTIVE:
-        given_up = {"status": Status.ROLLED_BACK, "settled_at": clock.from_now(), "review": None}
+        given_up = {"status": Status.ROLLED_BACK, "finished_at": clock.from_now(), "review_reason": None}
         return {**ended, **given_up, "payment_status": PaymentStatus.FAILED, "error": error}
     state = derive_state(order, payment, *(known or _happened([payment])[payment.id]))
     if order.operation is not None and order.operation.verb == "cancel" and state["payment_status"] not in OVER:
         ended = {}  # the process that cancels it stores the outcome
-    linked: dict[str, Any] = {} if order.status == Status.ACTIVE else {"status": Status.ACTIVE, "settled_at": None}
+    linked: dict[str, Any] = {} if order.status == Status.ACTIVE else {"status": Status.ACTIVE, "finished_at": None}
     if payment.confirmed_at is not None and order.confirmed_at is None:
         linked["confirmed_at"] = payment.confirmed_at
     way = next(name for name, model in PAYMENTS.items() if isinstance(payment, model))
@@ -197,7 +199,8 @@ def _happened(payments: Collection[SyncedDocument]) -> dict[ObjectId, Happened]:
     if not ids:
         return dict.fromkeys(intents, (None, 0, []))
     known: dict[Any, SyncedDocument] = {payment.stripe_id: payment for payment in payments}
-    found = PaymentIntent.objects(stripe_id__in=[id for id in ids if id not in known]).order_by("live", "created_at")
+    others = PaymentIntent.objects(stripe_id__in=[id for id in ids if id not in known])
+    found = others.order_by("is_current", "created_at")
     known |= {intent.stripe_id: intent for intent in found}  # the live one, else the newest
     refunded, disputes = Counter[str](), disputes_of(ids)
     for refund in Refund.objects(payment_intent__in=ids, stripe_status__in=RETURNED):  # gone or not: it was made
@@ -221,7 +224,7 @@ def strays(orders: Collection[Order]) -> dict[ObjectId, list[str]]:
 
 
 def _strays(order: Order, payment: SyncedDocument | None, happened: Mapping[ObjectId, Happened]) -> list[str]:
-    if payment is None and order.status == Status.ACTIVE and order.review is None:
+    if payment is None and order.status == Status.ACTIVE and order.review_reason is None:
         return ["payment_id"]
     if payment is None or payment.status != Status.ACTIVE:
         return []
@@ -229,7 +232,7 @@ def _strays(order: Order, payment: SyncedDocument | None, happened: Mapping[Obje
 
 
 def _differing(order: Order, changes: dict[str, Any]) -> list[str]:
-    """Return the fields that `changes` would change; a lease on a pending order always is one."""
+    """Return the fields that `changes` would change; when a pending order is due always is one."""
     have = {name: getattr(order, name) for name in changes}
     if "error" in changes and order.error is not None:
         have["error"] = order.error.to_mongo().to_dict()

@@ -79,7 +79,7 @@ def _search_documents(
     for row, owners in _read(model, {"$or": [{"_id": {"$in": [*start]}}, named_by(new)]}, dry):
         if found.has(owners) or row["_id"] in start:
             ids.add(row["_id"])
-            found.known |= {row.get("stripe_id"), *row.get("orphans", ()), *row.get("undone", ())} - {None}
+            found.known |= {row.get("stripe_id"), *row.get("orphans", ()), *row.get("undone_orphans", ())} - {None}
             found.known |= used_by(kind, row)
 
 
@@ -117,12 +117,12 @@ def _read(model: Model, where: Row, dry: bool) -> Iterator[tuple[Row, set[str]]]
 
 # --- whose a stored row is ---
 
-FIELDS = (*NAMING, "document", "raw")  # from which the owners follow
+FIELDS = (*NAMING, "document", "raw", "event_body")  # from which the owners follow
 
 
 def guard_of(model: Model) -> str:
     """Return the field that changes whenever the owners do."""
-    return model.mark if issubclass(model, StagedDocument) else "raw"
+    return model.mark if issubclass(model, StagedDocument) else "event_body" if model is Delivery else "raw"
 
 
 def owners_of(model: Model, row: Row) -> set[str]:
@@ -132,7 +132,7 @@ def owners_of(model: Model, row: Row) -> set[str]:
     if (document := row.get("document")) is not None:
         return {str(document)}
     event = read(row)
-    return owners_of_event(event) if event is not None else quoted(row.get("raw") or b"")
+    return owners_of_event(event) if event is not None else quoted(_body(row))
 
 
 def right_owners(model: Model, row: Row) -> Row:
@@ -144,9 +144,13 @@ def right_owners(model: Model, row: Row) -> Row:
 def read(row: Row) -> Row | None:
     """Return the event in a row, even a malformed one; None when the row has no JSON object."""
     with suppress(Malformed):
-        return parse(row.get("raw") or b"")
+        return parse(_body(row))
     try:
-        event = json.loads(row.get("raw") or b"")
+        event = json.loads(_body(row))
     except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None
+
+
+def _body(row: Row) -> bytes:
+    return row.get("event_body") or row.get("raw") or b""

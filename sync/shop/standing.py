@@ -57,7 +57,7 @@ def derive_state(
         "amount_refunded": refunded,
         "amount_lost": sum(dispute.amount for dispute in lost if dispute.currency == order.currency),
         "disputes": told if status in (*CAME, *WENT) else [],
-        "review": doubt,
+        "review_reason": doubt,
     }
 
 

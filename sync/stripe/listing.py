@@ -125,4 +125,4 @@ def is_not_there(
     everything. `alive` are the types that have current documents, if the caller has already read that.
     """
     refused = isinstance(error, NotAvailable) or (isinstance(error, MissingPermission) and not gateway.restricted)
-    return refused and {*models}.isdisjoint(having(models, {"live": True}) if alive is None else alive)
+    return refused and {*models}.isdisjoint(having(models, {"is_current": True}) if alive is None else alive)

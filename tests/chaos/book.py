@@ -148,7 +148,7 @@ def _await_webhooks(stack: Stack) -> None:
 def compare(outside: Outside, load: Load) -> Figures:
     """Compare the three books."""
     events, inbox = outside.stripe.events(), {row.id: row for row in Event.objects}
-    unread = {row.id: row.error for row in inbox.values() if row.state in (EventState.RECEIVED, EventState.DEAD)}
+    unread = {row.id: row.reason for row in inbox.values() if row.state in (EventState.RECEIVED, EventState.DEAD)}
     assert not unread, f"events that were not applied: {unread}"
     made = Counter(_made(event["data"]["object"]) for event in events if event["type"].endswith(".created"))
     figures = Figures(

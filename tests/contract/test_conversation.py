@@ -59,7 +59,7 @@ def name_of(kind: str) -> str:
 
 def make_room() -> None:
     """Free the username, which all samples use."""
-    for customer in Customer.objects(username="sample@here.com", live=True):
+    for customer in Customer.objects(username="sample@here.com", is_current=True):
         sync.update(customer, {"username": f"was {customer.id} before"})
 
 

@@ -110,7 +110,7 @@ def reconciling(*faults: str, hours: float = 1, late: bool = False) -> Callable[
         if late:  # given up, and then Stripe made it after all
             world.converge()
             document = kinds()[kind].objects.order_by("-created_at").first()
-            world.stripe.repair(request={"id": None, "idempotency_key": document.key})
+            world.stripe.repair(request={"id": None, "idempotency_key": document.creation_key})
             world.advance(minutes=10)
         return world.reconcile
 

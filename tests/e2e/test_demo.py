@@ -183,7 +183,7 @@ def test_a_document_that_differs_or_is_unsettled_is_told(stack: Stack) -> None:
     made = stack.service.post("/customers", {"username": "ada@here.com"}).body
     eventually(lambda: Shop(stack).consistency().in_sync)
     stack.database["customers"].update_one(
-        {}, {"$set": {"stripe.name": "somebody else", "review": "a person must look"}}
+        {}, {"$set": {"stripe.name": "somebody else", "review_reason": "a person must look"}}
     )
 
     told = str(Shop(stack).consistency())
@@ -200,7 +200,7 @@ def test_an_order_has_no_object_of_its_own_but_must_be_settled(stack: Stack) -> 
     made = stack.service.post("/orders", {**sale, "success_url": "https://shop.example/thanks"}).body
     eventually(lambda: str(Shop(stack).consistency()) == "in sync: 4 documents, 4 Stripe objects, 0 orphans")
 
-    stack.database["orders"].update_one({}, {"$set": {"review": "a person must look"}})
+    stack.database["orders"].update_one({}, {"$set": {"review_reason": "a person must look"}})
 
     assert f"unsettled: {made['id']}" in str(Shop(stack).consistency())
 

@@ -142,10 +142,10 @@ class Ready:
         if document is None:
             assert not {Told.DONE, Told.PENDING} & {*told}, story
             return
-        if self.call.verb != "send" and document.review is None:  # an invoice does not show whether it was sent
+        if self.call.verb != "send" and document.review_reason is None:  # an invoice does not show whether it was sent
             assert Told.DONE not in told or self.done(document), story
             assert Told.REFUSED not in told or not self.done(document), story
-        assert Told.DONE not in told or document.review is None, story
+        assert Told.DONE not in told or document.review_reason is None, story
         again = self.world.reconcile()
         assert not any(count for name, count in again.counts.items() if name != "review"), f"no end: {again}"
 
@@ -178,7 +178,7 @@ class Ready:
     def left_to_a_person(self) -> bool:
         """Whether a person has to decide about it, and may."""
         document = self.subject()
-        return document is not None and document.review is not None and person_decides(document)
+        return document is not None and document.review_reason is not None and person_decides(document)
 
 
 def every_call() -> Iterator[Call]:

@@ -79,7 +79,9 @@ def test_whatever_stripe_does_nothing_is_done_twice_and_nobody_is_lied_to(
         assert told in fault.told
         document = ready.subject()
         assert document is not None
-        assert document.live == (told != Told.REFUSED), "what is pending holds its name, and what was refused does not"
+        assert document.is_current == (told != Told.REFUSED), (
+            "what is pending holds its name, and what was refused does not"
+        )
     elif fault.told != (Told.PENDING,):
         assert told in fault.told  # an HTTP DELETE is repeated after a 5xx, too, and is then done at once
     ready.settle(heard=False)

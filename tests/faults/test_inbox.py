@@ -90,7 +90,7 @@ def test_an_event_that_breaks_its_handler_is_retried_then_dead_and_the_others_fl
         world.advance(hours=2)
         drain()
     row = Event.objects.get(state="dead")
-    assert "AttributeError" in row.error
+    assert "AttributeError" in row.reason
     assert bytes(row.raw) == broken
     assert item.fetch_latest().revision == item.revision + 1, "confirmed, and not touched since"
     assert world.reconcile().exit_code == 1, "a person is told"

@@ -34,7 +34,7 @@ def test_what_stripe_finishes_later_under_no_key_is_linked_or_left_to_a_person(w
     assert document is not None
     there = {remote["id"] for remote in world.stripe.objects(kind)}
     assert made <= there, "nothing is undone on a guess"
-    assert document.review is not None or document.stripe_id in made or not kinds()[kind].resource.listable
+    assert document.review_reason is not None or document.stripe_id in made or not kinds()[kind].resource.listable
     world.reconcile(full=True)  # what hangs on an undecided object (the items of an invoice) is told by no event
     assert_in_sync(world, review=True)
 
@@ -53,8 +53,8 @@ def test_what_a_plain_list_leaves_out_is_searched_as_well(world: World) -> None:
     world.converge()
 
     latest = price.fetch_latest()
-    assert latest.review is not None
-    assert made["id"] in latest.review, "Stripe lists active prices only, unless it is asked for the others"
+    assert latest.review_reason is not None
+    assert made["id"] in latest.review_reason, "Stripe lists active prices only, unless it is asked for the others"
 
 
 @pytest.mark.fault("18")
@@ -63,14 +63,14 @@ def test_a_key_that_stripe_knows_with_other_parameters_is_not_taken_for_a_refusa
     world.stripe.fault("cut_before", method="POST", times=2)
     customer = sync.create_customer("user@here.com")
     client = stripe_python.StripeClient(KEY, http_client=world.stripe.transport())
-    client.raw_request("post", "/v1/customers", name="Other", idempotency_key=customer.key)
+    client.raw_request("post", "/v1/customers", name="Other", idempotency_key=customer.creation_key)
     world.stripe.lag_events(10**6)  # reconcile cannot hear of it before it sends
     world.advance(minutes=5)
 
     world.reconcile()
 
     pending = customer.fetch_latest()
-    assert (pending.status, pending.operation.stored_failure_at is not None) == (Status.PENDING, True)
+    assert (pending.status, pending.operation.saved_error_at is not None) == (Status.PENDING, True)
     world.stripe.clear_faults()
     world.advance(hours=1)
     world.converge()
@@ -125,9 +125,11 @@ def test_a_key_that_stripe_forgot_too_early_leaves_no_object_without_a_document(
 
     document = ready.subject()
     assert document is not None
-    assert document.status == Status.ACTIVE or document.review is not None
+    assert document.status == Status.ACTIVE or document.review_reason is not None
     if heard and len(ready.made) == 2:
-        assert len(document.undone) == 1 or document.review is not None, "the orphan is undone, or a person is asked"
+        assert len(document.undone_orphans) == 1 or document.review_reason is not None, (
+            "the orphan is undone, or a person is asked"
+        )
     assert_in_sync(world, review=True)
 
 
@@ -146,7 +148,7 @@ def test_an_object_that_another_document_uses_is_not_taken_from_it(world: World)
     report = world.converge()
 
     assert report.exit_code == 1
-    assert "another document has it" in owner.fetch_latest().review
+    assert "another document has it" in owner.fetch_latest().review_reason
     assert holder.fetch_latest().stripe_id == remote["id"]
     assert len(world.stripe.objects("customer")) == 1
 

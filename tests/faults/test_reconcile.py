@@ -47,7 +47,7 @@ def test_a_creator_that_sleeps_for_a_day_before_it_is_served_leaves_no_orphan(wo
     world.advance(hours=30)
     world.converge()
     (document,) = kinds()[kind].objects(operation__ne=None)
-    assert document.status == Status.ROLLED_BACK or document.review is not None
+    assert document.status == Status.ROLLED_BACK or document.review_reason is not None
 
     held.release()
     thread.join()
@@ -56,7 +56,7 @@ def test_a_creator_that_sleeps_for_a_day_before_it_is_served_leaves_no_orphan(wo
     world.converge()
 
     assert len(told) == 1
-    assert isinstance(told[0], sync.SyncError) or told[0].status != Status.ACTIVE or document.fetch_latest().live
+    assert isinstance(told[0], sync.SyncError) or told[0].status != Status.ACTIVE or document.fetch_latest().is_current
     assert_in_sync(world)
 
 
@@ -194,4 +194,4 @@ def test_two_runs_of_which_one_dies_end_as_one(lives: Lives, fault: str) -> None
         world.converge()
         assert_in_sync(world)
         for document in world.documents():
-            assert document.review is None or person_decides(document)
+            assert document.review_reason is None or person_decides(document)

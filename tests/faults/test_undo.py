@@ -34,7 +34,7 @@ def given_up(world: World, kind: str) -> Any:
     world.converge()
     document = ready.subject()
     assert document is not None
-    world.stripe.repair(request={"id": None, "idempotency_key": document.key})
+    world.stripe.repair(request={"id": None, "idempotency_key": document.creation_key})
     return document
 
 
@@ -46,7 +46,7 @@ def test_what_stripe_finishes_after_it_was_given_up_is_undone_or_left_to_a_perso
     world.converge()
 
     latest = document.fetch_latest()
-    assert latest.live or latest.review is not None or len(latest.undone) == 1
+    assert latest.is_current or latest.review_reason is not None or len(latest.undone_orphans) == 1
     assert_in_sync(world, review=True)
 
 
@@ -66,7 +66,11 @@ def test_an_orphan_that_was_undone_is_told_of_again_and_stays_undone(world: Worl
 
     assert [request for request in world.stripe.requests if request.method != "GET"] == undone
     latest = document.fetch_latest()
-    assert (latest.status, latest.orphans, latest.review) == (before.status, before.orphans, before.review)
+    assert (latest.status, latest.orphans, latest.review_reason) == (
+        before.status,
+        before.orphans,
+        before.review_reason,
+    )
 
 
 @pytest.mark.parametrize("fault", UNDO_FAULTS)
@@ -83,7 +87,7 @@ def test_whatever_becomes_of_an_undo_the_orphan_is_not_left(world: World, kind: 
     world.converge()
 
     latest = document.fetch_latest()
-    assert (latest.orphans, latest.review, len(latest.undone)) == ([], None, 1)
+    assert (latest.orphans, latest.review_reason, len(latest.undone_orphans)) == ([], None, 1)
     assert_in_sync(world)
 
 
@@ -97,6 +101,6 @@ def test_an_orphan_that_stripe_will_not_delete_is_archived_instead(world: World)
 
     world.converge()
 
-    assert document.fetch_latest().undone == [remote["id"]]
+    assert document.fetch_latest().undone_orphans == [remote["id"]]
     (left,) = world.stripe.objects("product")
     assert left["active"] is False

@@ -103,7 +103,7 @@ def test_of_all_that_a_subscription_causes_only_itself_is_linked(world: World, f
     letters = world.webhooks()
     keys = [json.loads(raw)["request"] for raw in letters]
     assert len({json.loads(raw)["data"]["object"]["object"] for raw in letters}) > 1
-    assert all(request and request["idempotency_key"] == subscription.key for request in keys)
+    assert all(request and request["idempotency_key"] == subscription.creation_key for request in keys)
 
     world.deliver(letters[::-1] if backwards else letters)
     world.advance(minutes=20)
@@ -111,7 +111,7 @@ def test_of_all_that_a_subscription_causes_only_itself_is_linked(world: World, f
 
     (remote,) = world.stripe.objects("subscription")
     assert Subscription.objects.get().stripe_id == remote["id"]
-    assert {invoice.key for invoice in Invoice.objects} == {None}, "made aside, and adopted as such"
+    assert {invoice.creation_key for invoice in Invoice.objects} == {None}, "made aside, and adopted as such"
     assert_in_sync(world)
 
 

@@ -160,5 +160,5 @@ def test_an_order_has_one_payment_whatever_becomes_of_its_call(world: World, pay
     usable = [each for each in made if each["status"] not in ("expired", "canceled")]
     assert len(made) <= 1
     latest = order.fetch_latest()
-    assert latest.review is not None or bool(usable) == latest.live
+    assert latest.review_reason is not None or bool(usable) == latest.is_current
     assert_in_sync(world)

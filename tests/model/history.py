@@ -233,7 +233,7 @@ class Shop:
         if verb == "create":
             owner = self.store.rows.get(int(call.key.split(":")[3]))
             assert owner is not None, f"{call} before its intent was stored"
-            assert owner.key == call.key, f"{call} with a key that its document does not know"
+            assert owner.creation_key == call.key, f"{call} with a key that its document does not know"
         if verb in ("undo", "delete"):
             stripe_id = call.path.removeprefix(resource.path)[1:].partition("/")[0]
             rows = self.store.of(resource)
@@ -241,7 +241,7 @@ class Shop:
                 stripe_id in row.orphans or (row.stripe_id == stripe_id and (row.operation or row.status == "deleted"))
                 for row in rows
             )
-            again = verb == "undo" and any(stripe_id in row.undone for row in rows)
+            again = verb == "undo" and any(stripe_id in row.undone_orphans for row in rows)
             # A refusal that is written days late ends a deletion that another process has just decided to send.
             refused = [(row.error or {}).get("key") for row in rows if row.stripe_id == stripe_id]
             late = any(":delete:" in key for key in refused if key)
@@ -255,9 +255,15 @@ class Shop:
         """See a write that changes a status."""
         if new.status == "rolled_back" and by in ("reconcile", "refused"):
             late = [
-                call for call, _, at in self.stripe.late if call.key == new.key and self.stripe.now - at < IN_FLIGHT
+                call
+                for call, _, at in self.stripe.late
+                if call.key == new.creation_key and self.stripe.now - at < IN_FLIGHT
             ]
-            made = [each for each in self.stripe.objects[new.resource.kind] if each.key == new.key and not each.gone]
+            made = [
+                each
+                for each in self.stripe.objects[new.resource.kind]
+                if each.key == new.creation_key and not each.gone
+            ]
             assert not (late or made) or self.stripe.overslept, (
                 f"rolled back, and it {(late and 'may be') or 'is'} there: {told(old)}"
             )
@@ -272,7 +278,7 @@ class Shop:
             values["username"] = ("ann", "bob", "cy")[int(chance.random() * 3)]
         if resource.accepts_custom_id:
             values["id"] = free = ("SAVE10", "SAVE20")[int(chance.random() * 2)]
-            if any(row.live and free in (row.stripe_id, row.wished) for row in self.store.of(resource)):
+            if any(row.is_current and free in (row.stripe_id, row.wished) for row in self.store.of(resource)):
                 values["id"] = f"SAVE{number}"
         request = Request(resource, values, f"request {number}")
         self.book.append(request)
@@ -530,7 +536,7 @@ class Shop:
         self.advance(240.0)  # longer than Stripe's list of events is behind
         self.converge()
         for row in self.store.rows.values():
-            if row.review is None:
+            if row.review_reason is None:
                 self.check_at_rest(row)
         for kind, resource in KINDS.items():
             if resource.has_created_event:  # its every change has an event
@@ -549,7 +555,7 @@ class Shop:
     def converge(self) -> None:
         """Reconcile until nothing is to be done."""
         for _ in range(60):
-            due = [row.lease for row in self.store.rows.values() if row.lease is not None]
+            due = [row.due_at for row in self.store.rows.values() if row.due_at is not None]
             due += [row[1] for row in self.store.inbox.values() if row[1] is not None]
             missed = len(self.stripe.events) - len(self.store.inbox)
             if not due and not missed:
@@ -559,7 +565,7 @@ class Shop:
             self.at_once(Process(self.service).reconcile())
         if not self.undecided:
             raise AssertionError(
-                f"there is no end to it: {[told(row) for row in self.store.rows.values() if row.lease]}"
+                f"there is no end to it: {[told(row) for row in self.store.rows.values() if row.due_at]}"
             )
 
     # --- what must hold ---
@@ -592,18 +598,18 @@ class Shop:
     @property
     def undecided(self) -> set[str]:
         """The types of which a person must decide about a document."""
-        return {row.resource.kind for row in self.store.rows.values() if row.review is not None}
+        return {row.resource.kind for row in self.store.rows.values() if row.review_reason is not None}
 
     def check_at_rest(self, row: Any) -> None:
         """Assert that nothing is left to do about a document."""
-        if row.review is not None:
+        if row.review_reason is not None:
             assert self.people or self.may_need_a_person(row), f"in review: {told(row)}"
             return
         assert row.status != "pending", f"still pending: {told(row)}"
         assert row.operation is None or row.status == "rolled_back", f"operation left: {told(row)}"
-        assert row.lease is None, f"still due: {told(row)}"
+        assert row.due_at is None, f"still due: {told(row)}"
         assert not row.orphans, f"orphans left: {told(row)}"
-        assert len({*row.undone}) == len(row.undone), f"undone twice: {told(row)}"
+        assert len({*row.undone_orphans}) == len(row.undone_orphans), f"undone twice: {told(row)}"
         assert row.missing_since is None, f"still missing: {told(row)}"
         assert row.status == "rolled_back" or not row.in_doubt, f"still in doubt: {told(row)}"
 
@@ -638,7 +644,7 @@ class Shop:
             owner = owner_of(object.key, resource) if object.key else None
             excused = self.stripe.overslept and not resource.has_created_event  # made twice, and no event names its key
             assert excused or owner in (None, row.id), f"{stripe_id} is of document {owner}: {told(row)}"
-            if row.review is None:
+            if row.review_reason is None:
                 remote = object.content if not resource.events_only else self.last_told(object)
                 if row.erased_at is not None and resource.events_only:
                     pass  # no GET reads it, and an event of a person who was erased is not kept

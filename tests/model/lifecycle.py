@@ -23,10 +23,10 @@ from stripe_mongo_sync.models.base.facts import (
     Observation,
     Status,
 )
-from stripe_mongo_sync.models.rows.clock import LEASE
+from stripe_mongo_sync.models.rows.clock import LEASE, DueReason
 from tests.model.explore import quick
 
-NOBODY, OVER = "", "over"  # a lease: nothing to do; overdue; else the name of the process that holds it
+NOBODY, OVER = "", "over"  # a lease: nothing to do; due, and nobody's; else the name of the process that holds it
 NONE: frozenset[int] = frozenset()
 FIRST = "update first"  # the key of the first call of an update that takes two
 
@@ -38,6 +38,7 @@ class Doc(NamedTuple):
     status: str
     live: bool  # holds the username
     lease: str = NOBODY
+    again: bool = False  # held, and a refresh is due whatever the holder's reply shows
     oid: int = 0  # stripe_id
     verb: str = ""  # of the operation
     doubt: bool = False  # an attempt of it may have been done, unseen
@@ -89,6 +90,11 @@ PAST, HELD = NOW - timedelta(seconds=1), NOW + LEASE
 SEEN = RemoteState
 
 
+def held(doc: Doc) -> bool:
+    """Whether a process works on it."""
+    return doc.lease not in (NOBODY, OVER)
+
+
 def facts_of(doc: Doc, *, replayable: bool = True, quiet: bool = False) -> Facts:
     """Return what the engine would read of this document."""
     since = NOW if replayable else NOW - KEY_REPLAY_WINDOW - (IN_FLIGHT_LIMIT if quiet else timedelta())
@@ -99,18 +105,20 @@ def facts_of(doc: Doc, *, replayable: bool = True, quiet: bool = False) -> Facts
         status=doc.status,
         stripe_id=str(doc.oid) if doc.oid else None,
         digest="of something older" if doc.oid else None,
-        seen_at=0 if doc.oid else None,
-        doubt_until=0 if doc.oid else None,
+        snapshot_earliest=0 if doc.oid else None,
+        snapshot_latest=0 if doc.oid else None,
         orphans=[str(oid) for oid in sorted(doc.orphans)],
-        undone=[str(oid) for oid in sorted(doc.undone)],
+        undone_orphans=[str(oid) for oid in sorted(doc.undone)],
         undoing=str(doc.undoing) if doc.undoing else None,
         missing_since=missing[doc.missing],
-        lease={NOBODY: None, OVER: PAST}.get(doc.lease, HELD),
-        review="a reason" if doc.review else None,
+        leased_until=HELD if held(doc) else None,
+        due_at={NOBODY: None, OVER: PAST}.get(doc.lease, HELD),
+        due_reason=DueReason.REFRESH if doc.again else DueReason.UNFINISHED,
+        review_reason="a reason" if doc.review else None,
         verb=doc.verb or None,
         key=doc.verb or None,
-        since=since if doc.verb else None,
-        stored_failure_at=failed if doc.verb else None,
+        staged_at=since if doc.verb else None,
+        saved_error_at=failed if doc.verb else None,
     )
 
 
@@ -149,19 +157,31 @@ def changed(doc: Doc, facts: Facts, changes: dict[str, Any]) -> Doc:
                 new["oid"] = int(value)
             case "operation" if value is None:
                 new |= {"verb": "", "doubt": False, "spent": False}
-            case "lease":
-                new["lease"] = NOBODY if value is None else doc.lease if value == facts.lease else OVER
-            case "orphans" | "undone":
-                new[name] = frozenset(int(oid) for oid in value)
+            case "due_at" if value != facts.due_at:
+                new |= {"lease": NOBODY if value is None else OVER, "again": False}
+            case "due_reason" if held(doc):
+                new["again"] = value == DueReason.REFRESH
+            case "leased_until" | "due_at" | "due_reason":
+                pass
+            case "orphans" | "undone_orphans":
+                new[name.removesuffix("_orphans")] = frozenset(int(oid) for oid in value)
             case "undoing" | "missing_since" if value is None:
                 new[name.removesuffix("_since")] = 0
-            case "review":
+            case "review_reason":
                 new["review"] = value is not None
             case "in_doubt":
                 new["in_doubt"] = value
-            case "stripe" | "digest" | "links_seen_at" | "seen_at" | "doubt_until" | "confirmed_at" | "error":
+            case (
+                "stripe"
+                | "digest"
+                | "links_seen_at"
+                | "snapshot_earliest"
+                | "snapshot_latest"
+                | "confirmed_at"
+                | "error"
+            ):
                 pass  # of which content is newer: `ordering.py`
-            case "settled_at":
+            case "finished_at":
                 pass
             case _:
                 raise AssertionError(f"the model knows no {name}")
@@ -237,7 +257,7 @@ class Lifecycle:
             case "a reply clears another operation" if ends and oid == doc.oid:
                 ends = doc.verb or ends
             case "a reply gives back a lease that ran out" if shows == "reply":
-                doc = doc._replace(lease=by)
+                doc = doc._replace(again=False, lease=by)
         return merged(doc, oid, shows, gone, ends, by != "" and doc.lease == by)
 
     @staticmethod
@@ -255,6 +275,7 @@ class Lifecycle:
             verb="",
             doubt=False,
             spent=False,
+            again=False,
             lease=NOBODY,
             review=False,
             in_doubt=not refused,
@@ -362,7 +383,7 @@ class Lifecycle:
                 return w._replace(adopted=w.adopted - {oid}), False
             linked = self.merge(doc, oid)
             if self.broken == "a link by an event needs no look":
-                linked = linked._replace(lease=linked.lease if linked.orphans else NOBODY)
+                linked = linked._replace(again=False, lease=linked.lease if linked.orphans else NOBODY)
             return w._replace(doc=linked), True
         if oid in w.adopted:
             return w._replace(adopted=w.adopted - {oid} if gone else w.adopted), True
@@ -390,7 +411,7 @@ class Lifecycle:
 
     @staticmethod
     def reviewed(doc: Doc) -> Doc:
-        return doc._replace(review=True, lease=NOBODY, undoing=0)
+        return doc._replace(review=True, again=False, lease=NOBODY, undoing=0)
 
     # --- a caller: stage, push, link ---
 
@@ -402,7 +423,7 @@ class Lifecycle:
             return None
         if doc.verb and not (verb == "delete" and doc.verb == "update"):
             return None
-        return doc._replace(verb=verb, doubt=False, spent=False, lease=verb)
+        return doc._replace(verb=verb, doubt=False, spent=False, again=False, lease=verb)
 
     def call(self, w: World, n: int) -> Iterator[Step]:
         verb, at, *held = w.procs[n]
@@ -442,7 +463,7 @@ class Lifecycle:
             return w
         doubt = doubt or held.doubt
         mine = doc == held
-        retry = held._replace(doubt=True, lease=OVER)
+        retry = held._replace(doubt=True, again=False, lease=OVER)
         match reply:
             case int(oid):
                 if oid in w.adopted and doc.status == "pending":
@@ -453,7 +474,11 @@ class Lifecycle:
             case "gone" if verb == "delete":
                 return w._replace(doc=self.merge(doc, doc.oid, "nothing", gone=True))
             case "gone":  # of an update: only a look tells
-                return w._replace(doc=held._replace(verb="", doubt=False, spent=False, lease=OVER)) if mine else w
+                return (
+                    w._replace(doc=held._replace(verb="", doubt=False, spent=False, again=False, lease=OVER))
+                    if mine
+                    else w
+                )
             case "refused" if verb == "create":
                 # A first refusal is final whatever else was written meanwhile, so it asks for the key and the doubt,
                 # and not for the revision.
@@ -473,7 +498,9 @@ class Lifecycle:
                     return w._replace(doc=self.rolled_back(held, refused=True))
                 asked = w.asked and verb != "delete"
                 # Due: the end of an operation looks again, as a look may have been due before it began.
-                return w._replace(doc=held._replace(verb="", doubt=False, spent=False, lease=OVER), asked=asked)
+                return w._replace(
+                    doc=held._replace(verb="", doubt=False, spent=False, again=False, lease=OVER), asked=asked
+                )
             case "failed" if replayed and self.broken != "keep replaying a stored 5xx":
                 if self.broken == "roll back at once on a stored 5xx" and verb == "create" and mine:
                     return w._replace(doc=self.rolled_back(held, refused=False))
@@ -491,7 +518,7 @@ class Lifecycle:
         if at == "idle":
             due = doc and (doc.lease == OVER or (self.broken == "lease ignored" and doc.lease))
             if doc and due:
-                claimed = doc._replace(lease=who, doubt=bool(doc.verb))
+                claimed = doc._replace(again=False, lease=who, doubt=bool(doc.verb))
                 yield f"{who}: claim", self.goto(w._replace(doc=claimed), n, who, "claimed", claimed)
         elif at == "listed":  # called deleted, and listed: read the revision, then the object
             assert doc
@@ -501,7 +528,7 @@ class Lifecycle:
             yield f"{who}: GET {doc.oid}", got if seen else self.goto(w, n, who, "idle")
         elif at == "got":
             lease = NOBODY if self.broken == "brought back and not looked at again" else OVER
-            back = held[0]._replace(status="active", live=True, lease=lease)
+            back = held[0]._replace(status="active", live=True, again=False, lease=lease)
             hit = doc == held[0]
             yield f"{who}: bring it back", self.goto(w._replace(doc=back) if hit else w, n, who, "idle")
         elif at == "claimed":
@@ -541,7 +568,7 @@ class Lifecycle:
                 doc = self.undid(doc, oid)
                 look = doc.live and self.broken != "undoing a twin forgets the look that is due"
                 if doc.lease == who:
-                    doc = doc._replace(lease=OVER if doc.orphans or look else NOBODY)
+                    doc = doc._replace(again=False, lease=OVER if doc.orphans or look else NOBODY)
             yield f"{who}: note that {oid} is undone", self.goto(w._replace(doc=doc), n, who, "idle")
 
     def unmake(self, w: World, oid: int) -> World:
@@ -582,7 +609,7 @@ class Lifecycle:
                 assert w.doc is not None or self.broken
                 doc = self.merge(w.doc, oid, "nothing") if w.doc else None
                 if doc and doc.lease == who:
-                    doc = doc._replace(lease=OVER)
+                    doc = doc._replace(again=False, lease=OVER)
                 adopted = w.adopted - {oid}
                 yield f"{who}: link", self.goto(w._replace(doc=doc, adopted=adopted), n, who, "idle")
             case Remedy.REVIEW if sight == SEEN.LOST:
@@ -590,15 +617,15 @@ class Lifecycle:
             case Remedy.REVIEW:
                 yield from write(self.reviewed(held))
             case Remedy.MISS:
-                yield from write(held._replace(missing=held.missing or 1, lease=OVER))
+                yield from write(held._replace(missing=held.missing or 1, again=False, lease=OVER))
             case Remedy.ROLL_BACK:
                 yield from write(self.rolled_back(held, refused=False))
             case Remedy.MARK_DELETED:
                 yield from write(self.merge(held, held.oid, "nothing", gone=True))
             case Remedy.DONE | Remedy.EXPIRE | Remedy.REFRESH:
-                yield from write(held._replace(verb="", doubt=False, spent=False, missing=0, lease=NOBODY))
+                yield from write(held._replace(verb="", doubt=False, spent=False, missing=0, again=False, lease=NOBODY))
             case Remedy.WAIT:
-                yield from write(held._replace(lease=OVER))
+                yield from write(held._replace(again=False, lease=OVER))
             case Remedy.UNDO:
                 oid = min(held.orphans)
                 if oid in w.adopted and self.broken != "undo what a live document claims":
@@ -606,7 +633,7 @@ class Lifecycle:
                 else:
                     yield f"{who}: decide to undo {oid}", self.goto(w, n, who, "decided", held, oid)
             case _:
-                yield from write(held._replace(lease=NOBODY))
+                yield from write(held._replace(again=False, lease=NOBODY))
 
     def find(self, w: World, doc: Doc) -> tuple[RemoteState, int]:
         """By the key in the events, then by likeness in the list."""
@@ -677,7 +704,7 @@ class Lifecycle:
         lease = w.doc.lease if w.doc else NOBODY
         if w.doc and lease not in (NOBODY, OVER):
             holder = next((p for p in w.procs if p and p[0] == lease and p[1] not in ("start", "idle")), None)
-            over = w._replace(doc=w.doc._replace(lease=OVER))
+            over = w._replace(doc=w.doc._replace(again=False, lease=OVER))
             if holder is None:
                 yield "the lease runs out", over
             elif w.faults:
@@ -686,7 +713,7 @@ class Lifecycle:
             return  # no request is under way for 15 minutes; only a suspended process lives that long
         w = w._replace(faults=w.faults - busy)
         if lease != NOBODY:
-            w = w._replace(doc=w.doc._replace(lease=OVER))
+            w = w._replace(doc=w.doc._replace(again=False, lease=OVER))
         if w.doc and w.doc.missing == 1:
             w = w._replace(
                 doc=w.doc._replace(missing=2), spell=w.spell and (w.spell if self.ends == "never" else "past")
@@ -721,11 +748,13 @@ class Lifecycle:
                 yield (
                     f"operator: keep {oid}",
                     self.change(
-                        less._replace(doc=kept._replace(lease=rest), adopted=w.adopted | {oid}), oid, by="people"
+                        less._replace(doc=kept._replace(again=False, lease=rest), adopted=w.adopted | {oid}),
+                        oid,
+                        by="people",
                     ),
                 )
         if doc and doc.review:
-            yield "operator: retry", less._replace(doc=doc._replace(review=False, lease=OVER))
+            yield "operator: retry", less._replace(doc=doc._replace(review=False, again=False, lease=OVER))
             if doc.status == "pending":
                 # A person decides with the truth before them, once nothing is under way; that ends the doubt.
                 mine = [oid for oid, obj in enumerate(w.objs, 1) if obj.by != "people" and not obj.end]
@@ -734,7 +763,7 @@ class Lifecycle:
                 for oid in mine:
                     yield (
                         f"operator: link {oid}",
-                        less._replace(doc=self.merge(doc, oid, "nothing")._replace(lease=OVER)),
+                        less._replace(doc=self.merge(doc, oid, "nothing")._replace(again=False, lease=OVER)),
                     )
 
     # --- what must hold ---
@@ -755,7 +784,7 @@ class Lifecycle:
     @staticmethod
     def left(w: World) -> World:
         """What recovery begins with: the processes have died, and no lease outlasts them."""
-        doc = w.doc._replace(lease=OVER) if w.doc and w.doc.lease else w.doc
+        doc = w.doc._replace(again=False, lease=OVER) if w.doc and w.doc.lease else w.doc
         return w._replace(doc=doc, procs=(), faults=0, people=0, spell="past")
 
     def unsafe(self, w: World) -> str:
@@ -825,7 +854,7 @@ class Lifecycle:
     def run(self, w: World, mood: str) -> tuple[World, bool]:
         """The world after one run of the reconciler, and whether no later one will do anything."""
         if w.doc and w.doc.lease:
-            w = w._replace(doc=w.doc._replace(lease=OVER))
+            w = w._replace(doc=w.doc._replace(again=False, lease=OVER))
         before = w
         if self.broken != "no event sweep":
             for event in self.events(w):

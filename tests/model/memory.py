@@ -13,7 +13,7 @@ from pymongo.errors import DuplicateKeyError
 from stripe_mongo_sync.models.base.birth import DEFAULTS, SYNC_FIELDS, new_operation
 from stripe_mongo_sync.models.base.facts import Observation, Status
 from stripe_mongo_sync.models.base.resource import Resource
-from stripe_mongo_sync.models.rows.clock import LEASE, Expression, FromNow, from_now
+from stripe_mongo_sync.models.rows.clock import LEASE, Expression, FromNow, from_now, leased
 from stripe_mongo_sync.models.rows.scrub import scrub_row
 from tests.model.planting import Engine
 
@@ -83,7 +83,7 @@ class Memory:
     def hold(self, by: str = "", /, **changes: Any) -> Any:
         """The same, if the lease still runs, too."""
         row = self.store.rows.get(self.id)
-        held = row is not None and row.lease is not None and row.lease > self.store.now
+        held = row is not None and row.leased_until is not None and row.leased_until > self.store.now
         return self.store.update(self, changes, by) if held else None
 
     def changed(self, changes: dict[str, Any]) -> Any:
@@ -109,7 +109,7 @@ class Memory:
     @property
     def claimed_at(self) -> datetime:
         """Return when its running lease was taken."""
-        return self.lease - LEASE  # type: ignore[attr-defined, no-any-return]
+        return self.leased_until - LEASE  # type: ignore[attr-defined, no-any-return]
 
     @property
     def path(self) -> str:
@@ -128,7 +128,12 @@ class Memory:
     def adopted(self) -> bool:
         """Whether it was adopted and never used since."""
         row = self.__dict__
-        return row["key"] is None and row["operation"] is None and row["request"] is None and row["username"] is None
+        return (
+            row["creation_key"] is None
+            and row["operation"] is None
+            and row["request"] is None
+            and row["username"] is None
+        )
 
     def erase(self) -> Any:
         """Remove all personal data; None if it changed meanwhile."""
@@ -158,10 +163,10 @@ class Store:
         if row is None or row.revision != read.revision:
             return None
         if "status" in changes:
-            changes = {**changes, "live": changes["status"] in ("pending", "active"), "moved_by": by}
+            changes = {**changes, "is_current": changes["status"] in ("pending", "active"), "status_changed_by": by}
         new = row.changed(changes)
         new.revision, new.updated_at = row.revision + 1, self.now
-        if new.live and ("status" in changes or "stripe_id" in changes):
+        if new.is_current and ("status" in changes or "stripe_id" in changes):
             self._require_unique(new)
         self._require_sense(row, new, by)
         if new.status != row.status:
@@ -179,7 +184,7 @@ class Store:
         fields.update(username=None, name=None, mark=None, wished=None)
         for name, value in values.items():
             fields[name] = evaluate(value, fields, self.now) if isinstance(value, Expression) else value
-        fields["live"] = values["status"] in ("pending", "active")
+        fields["is_current"] = values["status"] in ("pending", "active")
         if id in self.rows:
             raise DuplicateKeyError(id)
         self._require_unique(new)
@@ -189,7 +194,7 @@ class Store:
 
     def stage(self, id: int, resource: Resource, operation: dict[str, Any], **values: Any) -> Any:
         """Insert a pending document, leased to its creator. Raises DuplicateKeyError when a unique value is taken."""
-        staged = {"status": Status.PENDING, "key": operation["key"], "lease": from_now(LEASE), "in_doubt": True}
+        staged = {"status": Status.PENDING, "creation_key": operation["key"], "in_doubt": True, **leased()}
         return self.insert(id, resource, **staged, operation=new_operation(operation), **values)
 
     def remove(self, read: Any) -> bool:
@@ -205,7 +210,7 @@ class Store:
                 continue
             if new.request is not None and other.request == new.request:
                 raise DuplicateKeyError("request")
-            if new.live and other.live:
+            if new.is_current and other.is_current:
                 if new.stripe_id is not None and new.stripe_id == other.stripe_id:
                     raise DuplicateKeyError("stripe_id")
                 if new.username is not None and new.username == other.username:
@@ -221,8 +226,10 @@ class Store:
         if new.stripe is not old.stripe and new.stripe is not None and old.stripe is not None:
             newer = new.resource.events_only or new.stripe["version"] >= old.stripe["version"]
             assert newer, f"its content went back ({by}): {old.stripe} → {told(new)}"
-        if new.seen_at is not None and old.seen_at is not None and old.status != "deleted":
-            assert new.seen_at >= old.seen_at, f"seen_at went back ({by}): {told(old)} → {told(new)}"
+        if new.snapshot_earliest is not None and old.snapshot_earliest is not None and old.status != "deleted":
+            assert new.snapshot_earliest >= old.snapshot_earliest, (
+                f"snapshot_earliest went back ({by}): {told(old)} → {told(new)}"
+            )
         if new.erased_at is not None:
             personal = [name for name in PRIVATE if (new.stripe or {}).get(name)]
             assert not [*personal, *filter(None, [new.name])], f"what was erased came back ({by}): {told(new)}"
@@ -238,7 +245,7 @@ class Store:
         found = None
         for row in self.rows.values():
             if row.stripe_id == stripe_id and row.resource is resource:
-                if row.live:
+                if row.is_current:
                     return row
                 found = row
         return found
@@ -246,7 +253,7 @@ class Store:
     def holder(self, resource: Resource, stripe_id: str) -> Any:
         """Return the live document of an object, or None."""
         found = self.by_stripe_id(resource, stripe_id)
-        return found if found is not None and found.live else None
+        return found if found is not None and found.is_current else None
 
     def by_request(self, request: str) -> Any:
         """Return the document that a caller's request made, or None."""
@@ -254,7 +261,7 @@ class Store:
 
     def with_orphan(self, resource: Resource, stripe_id: str) -> list[Any]:
         """Return the documents that have an object as an orphan, undone or not."""
-        return [row for row in self.of(resource) if stripe_id in row.orphans or stripe_id in row.undone]
+        return [row for row in self.of(resource) if stripe_id in row.orphans or stripe_id in row.undone_orphans]
 
     def in_doubt(self, resource: Resource) -> list[Any]:
         """Return the documents of which an object may exist that was not seen."""
@@ -262,7 +269,7 @@ class Store:
 
     def overdue(self) -> Iterator[Any]:
         """Return the documents that are due."""
-        return (row for row in list(self.rows.values()) if row.lease is not None and row.lease <= self.now)
+        return (row for row in list(self.rows.values()) if row.due_at is not None and row.due_at <= self.now)
 
 
 def told(row: Any) -> str:

@@ -5,14 +5,14 @@ from tests.model.planting import Mutant
 
 BOUND = 50_000  # operations, after which a mutant is said to live
 
-WHEN_NEWER = "facts.doubt_until is None or seen.earliest > facts.doubt_until"
+WHEN_NEWER = "facts.snapshot_latest is None or seen.earliest > facts.snapshot_latest"
 
 MUTANTS = (
     # what an observation changes
     Mutant(
         "trusts a stale event",
         "decision",
-        "facts.seen_at is not None and seen.latest < facts.seen_at",
+        "facts.snapshot_earliest is not None and seen.latest < facts.snapshot_earliest",
         "False",
         seed=30,
     ),
@@ -20,12 +20,12 @@ MUTANTS = (
         "trusts an event of the same second",
         "decision",
         WHEN_NEWER,
-        "facts.seen_at is None or seen.earliest >= facts.seen_at",
+        "facts.snapshot_earliest is None or seen.earliest >= facts.snapshot_earliest",
     ),
     Mutant(
         "drops a change of the same second",
         "decision",
-        "        return None\n    return _due(facts, seen)",
+        "        return None\n    return _in_doubt(facts, seen)",
         "        return None\n    return None",
     ),
     Mutant(
@@ -45,7 +45,7 @@ MUTANTS = (
     Mutant(
         "takes an orphan that was undone for a new one",
         "decision",
-        "in facts.orphans or seen.stripe_id in facts.undone:",
+        "in facts.orphans or seen.stripe_id in facts.undone_orphans:",
         "in facts.orphans:",
         seed=10,
     ),
@@ -77,33 +77,33 @@ MUTANTS = (
     Mutant(
         "is at rest beside an orphan",
         "decision",
-        "return None if in_time and not facts.orphans else",
-        "return None if in_time else",
+        "DueReason.UNFINISHED and not facts.orphans",
+        "DueReason.UNFINISHED",
         seed=16,
     ),
     Mutant(
         "trusts a replayed reply",
         "decision",
-        "    if seen.event or seen.remote is None:\n        return _due_from(facts, LEASE)\n",
+        "    if seen.event or seen.remote is None:\n        return _due(facts, DueReason.REFRESH, LEASE)\n",
         "",
         seed=154,
     ),
     Mutant(
         "leaves a review about an object that was found",
         "decision",
-        '"missing_since": None, "review": None, "lease": _due_from(facts)} if',
-        '"missing_since": None} if',
+        '"missing_since": None, "review_reason": None, **_due(facts, DueReason.REFRESH)}',
+        '"missing_since": None}',
     ),
     Mutant(
         "lets the second that it was seen in go back",
         "decision",
-        "max(facts.seen_at or seen.earliest, seen.earliest)",
+        "max(facts.snapshot_earliest or seen.earliest, seen.earliest)",
         "seen.earliest",
     ),
     Mutant(
         "forgets until when it may be older",
         "decision",
-        "max(facts.doubt_until or seen.latest, seen.latest)",
+        "max(facts.snapshot_latest or seen.latest, seen.latest)",
         "seen.earliest",
     ),
     Mutant(
@@ -131,14 +131,14 @@ MUTANTS = (
     Mutant(
         "undoes nothing by itself",
         "decision",
-        "lease = None if facts.review else _due_from(facts)",
-        "lease = facts.lease",
+        "due = {} if facts.review_reason else _due(facts, DueReason.ORPHAN)",
+        "due: Changes = {}",
     ),
     Mutant(
         "a deletion forgets the orphans",
         "decision",
-        "    lease = facts.lease if facts.orphans else None\n",
-        "    lease = None\n",
+        "**({} if facts.orphans else IDLE)}",
+        "**IDLE}",
         seed=12,
     ),
     Mutant(
@@ -225,9 +225,7 @@ MUTANTS = (
         "return KEY_REPLAY_WINDOW",
         seed=161,
     ),
-    Mutant(
-        "replays a saved failure for ever", "facts", "return self.stored_failure_at is None and ", "return ", seed=35
-    ),
+    Mutant("replays a saved failure for ever", "facts", "return self.saved_error_at is None and ", "return ", seed=35),
     Mutant(
         "takes one 404 for a deletion",
         "facts",
@@ -239,8 +237,8 @@ MUTANTS = (
     Mutant(
         "is at rest with an orphan left",
         "due_after_operation",
-        '{"$cond": [{"$eq": ["$orphans", []]}, None, from_now()]}',
-        '{"$cond": [True, None, from_now()]}',
+        '{"$cond": [{"$eq": ["$orphans", []]}, None, orphans[name]]}',
+        '{"$cond": [True, None, orphans[name]]}',
         seed=25,
     ),
     Mutant(
@@ -255,8 +253,8 @@ MUTANTS = (
     Mutant(
         "an unknown outcome is due to nobody",
         "defer",
-        "lease = from_now(delay) if self.review is None else None",
-        "lease = None",
+        "again = due(DueReason.RETRY, delay) if self.review_reason is None else IDLE",
+        "again = IDLE",
     ),
     Mutant("a saved failure is not noted", "defer", "    if stored:\n", "    if False:\n", seed=35),
 )

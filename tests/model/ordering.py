@@ -18,14 +18,14 @@ from typing import NamedTuple
 
 from stripe_mongo_sync.models.base.decision import merge
 from stripe_mongo_sync.models.base.facts import Facts, Observation
-from stripe_mongo_sync.models.rows.clock import LEASE
+from stripe_mongo_sync.models.rows.clock import LEASE, DueReason
 from stripe_mongo_sync.models.rows.content import digest
 from stripe_mongo_sync.models.rows.scrub import scrub
 from tests.model.explore import quick
 
 GONE = "gone"
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-LEASES = {0: None, -1: NOW - timedelta(seconds=1), 1: NOW + LEASE, 2: NOW + 2 * LEASE}
+LEASES = {0: None, -1: NOW - timedelta(seconds=1), 1: NOW + LEASE / 2, 2: NOW + LEASE}
 
 
 @quick
@@ -34,10 +34,11 @@ class Doc(NamedTuple):
 
     linked: bool = False
     content: str = ""  # a small letter: what may be kept of it
-    seen: int = -1  # seen_at: the snapshot is at least as new as this second
-    doubt: int = -1  # doubt_until: up to this second an event may be older or newer than the snapshot
+    seen: int = -1  # snapshot_earliest: the snapshot is at least as new as this second
+    doubt: int = -1  # snapshot_latest: up to this second an event may be older or newer than the snapshot
     post: int = 0  # our POST that is its operation
     lease: int = 0  # held by that POST; -1: a look is due
+    again: bool = False  # held, and a look is due whatever the reply shows
     erased: bool = False  # the person that it tells of was erased
 
 
@@ -117,14 +118,16 @@ def facts_of(doc: Doc) -> Facts:
         status="deleted" if doc.content == GONE else "active" if doc.linked else "pending",
         stripe_id="obj" if doc.linked else None,
         digest=shown,
-        seen_at=doc.seen if doc.seen >= 0 else None,
-        doubt_until=doc.doubt if doc.doubt >= 0 else None,
+        snapshot_earliest=doc.seen if doc.seen >= 0 else None,
+        snapshot_latest=doc.doubt if doc.doubt >= 0 else None,
         confirmed_at=NOW,
-        lease=LEASES[doc.lease],
+        leased_until=LEASES[max(doc.lease, 0)],
+        due_at=LEASES[doc.lease],
+        due_reason=DueReason.REFRESH if doc.again else DueReason.UNFINISHED,
         erased=doc.erased,
         verb="update" if doc.post else None,
         key=str(doc.post) if doc.post else None,
-        since=NOW,
+        staged_at=NOW,
     )
 
 
@@ -140,10 +143,14 @@ def merged(doc: Doc, facts: Facts, seen: Observation) -> Doc | None:
                 new |= {"linked": True} if value == "active" else {"linked": True, "content": GONE}
             case "stripe":
                 new["content"] = value["name"] if value else ""
-            case "seen_at" | "doubt_until":
-                new[name.split("_")[0]] = value
-            case "lease":
-                new["lease"] = 0 if value is None else doc.lease if value == facts.lease else -1
+            case "snapshot_earliest":
+                new["seen"] = value
+            case "snapshot_latest":
+                new["doubt"] = value
+            case "due_at" if value != facts.due_at:
+                new |= {"lease": 0 if value is None else -1, "again": False}
+            case "due_reason" if doc.lease > 0:
+                new["again"] = value == DueReason.REFRESH
             case "operation":
                 new["post"] = 0
     return doc._replace(**new)
@@ -183,27 +190,27 @@ class Ordering:
         older, newer = seen.latest < doc.seen, seen.earliest > doc.doubt
         same = facts.digest is not None and seen.digest == facts.digest
         tie = doc.linked and not older and not newer and not same and seen.event and not seen.deleted
-        timeless = replace(facts, seen_at=None, doubt_until=None)
+        timeless = replace(facts, snapshot_earliest=None, snapshot_latest=None)
         what = {True: "event", False: "reply"}[seen.event] if seen.earliest == seen.latest else "page"
         match self.broken:
             case "a tie is dropped" if tie:
                 return w
-            case "the same content does not advance seen_at" if same and seen.event:
+            case "the same content does not advance snapshot_earliest" if same and seen.event:
                 return w
             case "an older event is taken" if seen.event and older:
                 facts = timeless
             case "an event in the doubt is taken" if tie:
-                facts = replace(facts, doubt_until=None)
+                facts = replace(facts, snapshot_latest=None)
             case "a reply older than the snapshot is taken" if not seen.event and not seen.deleted:
                 facts = timeless
             case "a reply that overlaps the snapshot is taken" if not seen.event and seen.earliest >= doc.seen:
-                facts = replace(facts, doubt_until=None)
+                facts = replace(facts, snapshot_latest=None)
             case "a page older than the snapshot is taken" if what == "page":
                 facts = timeless
             case "a page that overlaps the snapshot is taken" if what == "page" and seen.earliest >= doc.seen:
-                facts = replace(facts, doubt_until=None)
+                facts = replace(facts, snapshot_latest=None)
             case "a deletion in the doubt is taken" if seen.deleted and seen.event and not older:
-                facts = replace(facts, doubt_until=None)
+                facts = replace(facts, snapshot_latest=None)
             case "an erased person's content is taken":
                 facts = replace(facts, erased=False)
             case "the last told of a second is taken" if same is False and not older:
@@ -214,9 +221,9 @@ class Ordering:
         if after is None:
             return w
         after = after._replace(seen=max(after.seen, doc.seen), doubt=max(after.doubt, doc.doubt))
-        if self.broken == "an event in the doubt leaves the lease" and tie and doc.lease > 0:
-            after = after._replace(lease=doc.lease)
-        still = after._replace(lease=0) == doc._replace(lease=0)
+        if self.broken == "an event in the doubt asks for no look after the reply" and tie and doc.lease > 0:
+            after = after._replace(again=doc.again)
+        still = after._replace(lease=0, again=False) == doc._replace(lease=0, again=False)
         if (self.broken == "a tie leaves the revision" and tie and still) or (
             self.broken == "the same content leaves the revision" and same and after == doc
         ):
@@ -234,7 +241,7 @@ class Ordering:
             yield "a second passes", w._replace(now=w.now + 1)
         yield from self.stripe(w)
         if w.doc.lease > 0:
-            yield "the lease runs out", w._replace(doc=w.doc._replace(lease=-1))
+            yield "the lease runs out", w._replace(doc=w.doc._replace(lease=-1, again=False))
         for place, (content, created, post) in enumerate(w.history):
             if self.events_only:
                 yield f"event {place + 1}: {content} of {created}", self.hear(w, place)
@@ -281,7 +288,7 @@ class Ordering:
         number = self.posts - w.posts + 1
         if w.posts and (number == 1 or (made and w.doc.linked and w.doc.content != GONE and not w.doc.post)):
             content = "O" if made else "A"
-            staged = w if number == 1 else self.written(w, w.doc._replace(post=number, lease=number))
+            staged = w if number == 1 else self.written(w, w.doc._replace(post=number, lease=number, again=False))
             after = staged._replace(posts=w.posts - 1, history=(*w.history, (content, w.now, number)))
             yield "we POST", after._replace(sent=(*w.sent, (content, w.now, number)))
         for sent in w.sent:
@@ -363,5 +370,5 @@ class Ordering:
         if after.doc.erased and after.doc.content.isupper():
             return "what was erased came back"
         if after.doc.seen < before.doc.seen:
-            return "seen_at went back"
+            return "snapshot_earliest went back"
         return ""

@@ -23,7 +23,7 @@ from stripe_mongo_sync.models.base.facts import (
     Status,
 )
 from stripe_mongo_sync.models.base.resource import Resource, Undo
-from stripe_mongo_sync.models.rows.clock import LEASE, from_now
+from stripe_mongo_sync.models.rows.clock import LEASE, DueReason, due, from_now
 from stripe_mongo_sync.sync.engine.adopt import ADOPTION_DELAY, LONGEST_WAIT
 from stripe_mongo_sync.sync.engine.find import CLOCK_SKEW
 from stripe_mongo_sync.sync.engine.observations import existence_of
@@ -116,7 +116,7 @@ class Process:
                     ended = yield from self.merge(partial(self.store.rows.get, holder.id), seen)
                     if ended is None or ended.status == "deleted":
                         continue
-                if hearsay and holder is not None and holder.key is not None:
+                if hearsay and holder is not None and holder.creation_key is not None:
                     raise
                 if holder is None or (holder.adopted and self.store.remove(holder)):
                     continue
@@ -145,7 +145,9 @@ class Process:
     def read_remote(self, row: Any) -> Flow:
         """Return what a look at the document's object proves, and the reply. Raises CannotRead."""
         if not row.path:
-            return RemoteState.PRESENT, Reply(row.stripe or {}, row.seen_at or 0, row.doubt_until or 0, False, "")
+            return RemoteState.PRESENT, Reply(
+                row.stripe or {}, row.snapshot_earliest or 0, row.snapshot_latest or 0, False, ""
+            )
         reply = yield from self.get(row.resource, row.stripe_id)
         if reply is None:
             return (RemoteState.LOST if row.resource.lasts(row.stripe or {}) else RemoteState.MISSING), None
@@ -163,7 +165,7 @@ class Process:
             state, reply = yield from self.read_remote(row)
             yield "write"
             if reply is None and not deletion_reported and state != RemoteState.DELETED:
-                seen = row.requeue() if row.review is None else row
+                seen = row.requeue(DueReason.MISSING) if row.review_reason is None else row
             elif reply is None or state == RemoteState.DELETED:
                 seen = yield from self.merge_into(row, existence_of(row.stripe_id, "look", deleted=True))
             else:
@@ -248,7 +250,7 @@ class Process:
     def finish(self, row: Any, change: Callable[[Any], Any]) -> Flow:
         """Apply a change unless the operation has ended."""
         key = row.operation.key
-        while row.operation is not None and row.operation.key == key and row.live:
+        while row.operation is not None and row.operation.key == key and row.is_current:
             yield "write"
             ended = change(row)
             if ended is not None:
@@ -258,7 +260,7 @@ class Process:
 
     def link(self, row: Any, reply: Reply, problem: dict[str, Any] | None = None) -> Flow:
         """Merge Stripe's reply, and refresh if it leaves the content in doubt."""
-        seen = from_reply(reply, completed_key=row.operation.key, lease=row.lease, problem=problem)
+        seen = from_reply(reply, completed_key=row.operation.key, lease=row.leased_until, problem=problem)
         try:
             linked = (yield from self.merge_into(row, seen, held=True)) or self.latest(row)
         except DuplicateKeyError:
@@ -302,7 +304,7 @@ class Process:
         while True:
             yield "read"
             row = self.store.rows.get(id)
-            if row is None or not row.live or row.review is not None or row.status == "pending":
+            if row is None or not row.is_current or row.review_reason is not None or row.status == "pending":
                 return None
             pending = row.operation
             if pending and not (verb == "delete" and pending.verb == "update"):
@@ -345,8 +347,8 @@ class Process:
             more = self.engine.merge(now.facts(self.store.now), event.seen)
             now = now if more is None else now.changed(more)
             rows[row.id] = read, now, {**changes, **(more or {})}, [*some, event]
-            if more is not None and now.live != (now.status in ("pending", "active")):
-                now.live = now.status in ("pending", "active")
+            if more is not None and now.is_current != (now.status in ("pending", "active")):
+                now.is_current = now.status in ("pending", "active")
         for read, now, changes, some in rows.values():
             yield "write"
             try:
@@ -392,7 +394,7 @@ class Process:
         """Return what finds the document that an event is about."""
         resource = event.object.resource
         if event.key and event.verb == "created" and (owner := owner_of(event.key, resource)) is not None:
-            return lambda: row if (row := self.store.rows.get(owner)) and row.key == event.key else None
+            return lambda: row if (row := self.store.rows.get(owner)) and row.creation_key == event.key else None
         return lambda: self.store.by_stripe_id(resource, event.seen.stripe_id)
 
     def apply(self, event: Event, *, quick: bool) -> Flow:
@@ -401,7 +403,7 @@ class Process:
         row = yield from self.merge_observation(resource, self.find_for(event), seen)
         if row is None or is_new_incarnation(row, seen):
             return (yield from self.apply_to_unknown(event, quick=quick))
-        if seen.stripe_id in row.orphans or (row.status == "active" and seen.latest < (row.seen_at or 0)):
+        if seen.stripe_id in row.orphans or (row.status == "active" and seen.latest < (row.snapshot_earliest or 0)):
             return DONE, SHORT
         if row.needs_refresh(seen):
             yield from self.refresh(row, quick=quick, deletion_reported=seen.deleted)
@@ -491,12 +493,12 @@ class Process:
         """Insert a document for an object that somebody else made; of another process that was first, merge into it."""
         yield "write"
         status = Status.DELETED if seen.deleted else Status.ACTIVE
-        look = {"lease": from_now()} if seen.unshown else {}
+        look = due(DueReason.REFRESH) if seen.unshown else {}
         fields = {"status": status, "stripe_id": seen.stripe_id, "in_doubt": False, **seen.first_snapshot(), **look}
         known = self.store.by_stripe_id(resource, seen.stripe_id)
         final = known is not None and resource.mirrored and not resource.accepts_custom_id  # a unique index
         try:
-            if final or (known is not None and known.live):
+            if final or (known is not None and known.is_current):
                 raise DuplicateKeyError(seen.stripe_id)
             self.store.insert(self.service.number(), resource, **{**fields, "confirmed_at": from_now()})
         except DuplicateKeyError:
@@ -524,7 +526,7 @@ class Process:
         if resembles(rows[0], seen.remote or {}):
             yield from self.given(resource, lambda: self.store.rows.get(rows[0].id), seen, quick=quick)
             return DONE, SHORT
-        if rows[0].review is None:
+        if rows[0].review_reason is None:
             rows[0].send_to_review("an object carries its correlation id, but other fields differ")
         return WAITING, ADOPTION_DELAY
 
@@ -534,7 +536,7 @@ class Process:
         for row in self.store.in_doubt(resource):
             if object is None or not self.is_candidate(row, remote, object.created):
                 continue
-            if row.review is None and (row.operation.doubt or row.status == "rolled_back"):
+            if row.review_reason is None and (row.operation.outcome_unknown or row.status == "rolled_back"):
                 row.send_to_review(f"{remote['id']} has the same fields, and no event shows its creation key")
             return True
         return False
@@ -543,9 +545,9 @@ class Process:
         """Whether a document in doubt may have created an object: alike, and made while its operation was sent."""
         if row.operation is None or not resembles(row, remote):
             return False
-        if self.wall(created) < int((row.operation.since - CLOCK_SKEW).timestamp()):
+        if self.wall(created) < int((row.operation.staged_at - CLOCK_SKEW).timestamp()):
             return False
-        rolled_back = row.status == "rolled_back" and row.operation.stored_failure_at is None
+        rolled_back = row.status == "rolled_back" and row.operation.saved_error_at is None
         return not rolled_back or self.wall(created) <= (row.updated_at + ADOPTION_DELAY).timestamp()
 
     def wall(self, second: float) -> float:
@@ -599,10 +601,12 @@ class Process:
 
     def resolve_overdue(self) -> Flow:
         """Claim and resolve each document that is due."""
-        for due in self.store.overdue():
+        for overdue in self.store.overdue():
             yield "claim"
-            row = self.store.rows.get(due.id)
-            claimed = row.claim() if row is not None and row.lease is not None and row.lease <= self.store.now else None
+            row = self.store.rows.get(overdue.id)
+            claimed = (
+                row.claim() if row is not None and row.due_at is not None and row.due_at <= self.store.now else None
+            )
             if claimed is None:
                 continue
             yield "claimed"
@@ -673,7 +677,7 @@ class Process:
         for event in self.stripe.events:
             if event.key == operation.key and event.verb == "created" and event.id in self.store.inbox:
                 return RemoteState.PRESENT, event.seen.stripe_id
-        start = int((operation.since - CLOCK_SKEW).timestamp()) - START
+        start = int((operation.staged_at - CLOCK_SKEW).timestamp()) - START
         yield "GET"
         if fault := self.fault():
             raise CannotRead(fault)
@@ -683,7 +687,7 @@ class Process:
         for object, remote in listed:
             if keys[object] == operation.key:
                 return RemoteState.PRESENT, remote["id"]
-        end = None if operation.stored_failure_at else (row.claimed_at + IN_FLIGHT_LIMIT).timestamp() - START
+        end = None if operation.saved_error_at else (row.claimed_at + IN_FLIGHT_LIMIT).timestamp() - START
         for object, remote in listed:
             if keys[object] is not None or (end is not None and object.created > end):
                 continue
@@ -723,7 +727,7 @@ class Process:
         begun = undoing if undoing and undoing.orphan == orphan else None
         answer: Answer = Unknown("")
         for way in resource.undo[resource.undo.index(Undo(begun.way)) if begun else 0 :]:
-            known = begun and begun.way == way and begun.key and row.claimed_at - begun.since < KEY_REPLAY_WINDOW
+            known = begun and begun.way == way and begun.key and row.claimed_at - begun.staged_at < KEY_REPLAY_WINDOW
             yield "write"
             staged = row.begin_undo(orphan, way, None if known else self.key(resource, row.id, "undo"))
             if staged is None:
@@ -786,7 +790,7 @@ class Process:
         if row.is_as(seen) and row.confirmed_at is not None and row.missing_since is None:
             return None
         merged = yield from self.merge_into(row, seen)
-        if merged is not None and merged.live and not merged.is_as(seen):
+        if merged is not None and merged.is_current and not merged.is_as(seen):
             yield from self.refresh(merged)
 
     def look_at_absent(self, row: Any) -> Flow:
@@ -797,7 +801,7 @@ class Process:
             seen = from_reply(reply)
             if not row.is_as(seen):
                 row.store_snapshot(seen)
-        elif row.lease is None and row.review is None:
+        elif row.due_at is None and row.review_reason is None:
             yield from self.resolve(row, self.store.now, (state, reply))
 
     def bring_back(self, row: Any) -> Flow:
@@ -809,7 +813,7 @@ class Process:
         if self.store.holder(row.resource, row.stripe_id) is not None:
             return
         if row.erased_at is not None:
-            if row.review is None:
+            if row.review_reason is None:
                 row.send_to_review("it was erased, and is there")
             return
         try:
@@ -895,7 +899,11 @@ def is_new_incarnation(row: Any, seen: Observation) -> bool:
 def refused(row: Any, answer: Refusal) -> Any:
     """End the operation, unless Stripe may have done an earlier attempt."""
     operation = row.operation
-    if answer.replayed or operation.verb == "delete" or not (answer.earlier_attempt_unknown or operation.doubt):
+    if (
+        answer.replayed
+        or operation.verb == "delete"
+        or not (answer.earlier_attempt_unknown or operation.outcome_unknown)
+    ):
         return row.end_refused(answer.problem, "refused")
     return row.defer("", backoff(operation.attempts), stored=True)
 

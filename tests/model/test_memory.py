@@ -10,7 +10,7 @@ import pytest
 from pymongo import MongoClient, ReturnDocument
 
 from stripe_mongo_sync.models.base.facts import Observation
-from stripe_mongo_sync.models.rows.clock import from_now, literal
+from stripe_mongo_sync.models.rows.clock import DueReason, from_now, literal
 from tests.model.history import run
 from tests.model.memory import Store
 from tests.model.mutants import MUTANTS, caught
@@ -35,7 +35,7 @@ TRANSITIONS = {
     "reschedule": lambda row: row.reschedule(timedelta(minutes=5)),
     "roll_back": lambda row: row.roll_back({"type": "rolled-back"}, "a test", in_doubt=True),
     "send_to_review": lambda row: row.send_to_review("a reason"),
-    "requeue": lambda row: row.requeue(),
+    "requeue": lambda row: row.requeue(DueReason.OPERATOR),
 }
 
 
@@ -77,13 +77,13 @@ def test_an_update_does_in_memory_what_it_does_in_mongodb(full: bool, database: 
             "verb": "create",
             "key": "sms1:ours:customer:1:create:1",
             "attempts": 1,
-            "doubt": False,
-            "stored_failure_at": None,
-            "since": now,
+            "outcome_unknown": False,
+            "saved_error_at": None,
+            "staged_at": now,
         }
-        undo = {"orphan": "cus_2", "way": "delete", "key": "a key", "since": now}
+        undo = {"orphan": "cus_2", "way": "delete", "key": "a key", "staged_at": now}
         row.operation, row.undoing, row.orphans, row.missing_since = work, undo, ["cus_2"], now
-    row.lease = now + timedelta(days=36500)
+    row.due_at = row.leased_until = now + timedelta(days=36500)
     fields = {name: value for name, value in vars(row).items() if name not in ("id", "store", "resource")}
     with MongoClient[Any](database, tz_aware=True) as client:
         rows = client.get_default_database()["rows_of_a_test"]

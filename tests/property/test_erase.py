@@ -81,25 +81,25 @@ def plant(text: str, word: str, remote: Json) -> ObjectId:
         "created_at": at,
         "updated_at": at,
         "revision": 1,
-        "live": False,
+        "is_current": False,
         "status": "deleted",
-        "key": "k",
+        "creation_key": "k",
     }
     events, deliveries = [], []
     for number, (kind, model) in enumerate(kinds().items()):
         own = CUSTOMER if model is Customer else f"xx_{number}PlantedA"
         there = {**remote, "id": own, "object": kind, "customer": CUSTOMER}
         row = {**born, **row_of(model, text, word, there), "_id": customer if model is Customer else ObjectId()}
-        row |= {"stripe_id": own, "key": f"k{number}"}
+        row |= {"stripe_id": own, "creation_key": f"k{number}"}
         if number % 2:
-            row |= {"status": "rolled_back", "operation": {"verb": "create", "params": there, "first": [there]}}
+            row |= {"status": "rolled_back", "operation": {"verb": "create", "params": there, "prerequisites": [there]}}
         model._get_collection().insert_one(row)
         raw = event_of(kind, there, text)
         about = {"type": f"{kind}.updated", "object_id": own, "raw": raw, "error": text, "attempts": 1}
-        state = {"state": ("applied", "dead", "ignored")[number % 3], "received_at": at, "lease": None}
+        state = {"state": ("applied", "dead", "ignored")[number % 3], "received_at": at, "due_at": None}
         events.append({"_id": f"evt_{number}", **about, **state})
-        told = {"raw": raw, "state": "done"} if number % 2 else {"document": row["_id"], "state": "dead"}
-        deliveries.append({"_id": f"{number}:hook", "error": text, "attempts": 1, "lease": None, **told})
+        told = {"event_body": raw, "state": "done"} if number % 2 else {"document": row["_id"], "state": "dead"}
+        deliveries.append({"_id": f"{number}:hook", "error": text, "attempts": 1, "due_at": None, **told})
     Event._get_collection().insert_many(events[::4])
     Delivery._get_collection().insert_many(deliveries[::5])
     return customer
@@ -108,9 +108,16 @@ def plant(text: str, word: str, remote: Json) -> ObjectId:
 def row_of(model: type[SyncedDocument], text: str, word: str, there: Json) -> Json:
     """A document whose every text is planted."""
     problem = {"type": word, "code": word, "decline_code": word, "message": text, "key": "k"}
-    request = {"token": "t", "route": "r", "key": text, "digest": "d"}
+    request = {"caller": "t", "route": "r", "key": text, "digest": "d"}
     own = filled(dict(model._fields), text, word)
-    return {**own, "stripe": there, "unheard_of": text, "error": problem, "review": f"it is {text}", "request": request}
+    return {
+        **own,
+        "stripe": there,
+        "unheard_of": text,
+        "error": problem,
+        "review_reason": f"it is {text}",
+        "request": request,
+    }
 
 
 def event_of(kind: str, there: Json, text: str) -> bytes:

@@ -122,7 +122,7 @@ def take(world: World, raw: bytes) -> None:
         row = Event.objects(id=json.loads(raw)["id"]).get()
         left = bytes(row.raw)
         assert b"_secret_" not in left
-        if row.error in OTHERS:
+        if row.reason in OTHERS:
             told = json.loads(raw)
             assert left == without_content(of_others(as_snapshot(told) if told["object"] == THIN else told))
         else:

@@ -45,7 +45,10 @@ def histories(draw: st.DrawFn) -> tuple[str, list[bytes], list[int]]:
 
 def state(kind: str) -> list[Any]:
     """What there is of that kind; but for how far it was seen, which later events may only extend."""
-    return [(one.status, one.live, one.stripe, one.lease, one.review, one.orphans) for one in kinds()[kind].objects]
+    return [
+        (one.status, one.is_current, one.stripe, one.due_at, one.review_reason, one.orphans)
+        for one in kinds()[kind].objects
+    ]
 
 
 @settings(max_examples=40, suppress_health_check=SHARED)

@@ -112,7 +112,7 @@ def assert_all_was_heard(world: World) -> None:
     """Of the kinds whose every change has an event, each document is as Stripe has it, before anything is compared."""
     for kind in TOLD_OF:
         there = {remote["id"]: digest(remote) for remote in world.stripe.objects(kind)}
-        for document in kinds()[kind].objects(status=Status.ACTIVE, review=None):
+        for document in kinds()[kind].objects(status=Status.ACTIVE, review_reason=None):
             assert document.digest == there.get(document.stripe_id), f"unheard: {document.to_mongo()}"
 
 
@@ -136,7 +136,7 @@ def assert_events_are_kept(shop: Shop) -> None:
     """What was answered with 200 is in the inbox, and closed."""
     rows = {row.id: row for row in Event.objects(id__in=sorted(shop.acknowledged))}
     assert rows.keys() == shop.acknowledged, f"lost: {shop.acknowledged - rows.keys()}"
-    left = {id: row.state for id, row in rows.items() if row.lease is not None and not shop.people}
+    left = {id: row.state for id, row in rows.items() if row.due_at is not None and not shop.people}
     assert not left, f"still open: {left}"
 
 

@@ -87,9 +87,9 @@ MUTANTS = (
     Mutant(
         "trusts a stale event",
         "models/base/decision.py",
-        "    return facts.seen_at is not None and seen.latest < facts.seen_at\n\n\n"
+        "    return facts.snapshot_earliest is not None and seen.latest < facts.snapshot_earliest\n\n\n"
         "def _is_newer(facts: Facts, seen: Observation) -> bool:\n"
-        "    return facts.doubt_until is None or seen.earliest > facts.doubt_until\n",
+        "    return facts.snapshot_latest is None or seen.earliest > facts.snapshot_latest\n",
         "    return False\n\n\ndef _is_newer(facts: Facts, seen: Observation) -> bool:\n    return True\n",
         seed=1,
         steps=(2,),
@@ -105,16 +105,16 @@ MUTANTS = (
     Mutant(
         "rolls back without a tombstone",
         "models/base/lifecycle.py",
-        "            review=None,\n            in_doubt=in_doubt,\n",
-        "            review=None,\n            in_doubt=in_doubt,\n            key=None,\n",
+        "            review_reason=None,\n            in_doubt=in_doubt,\n",
+        "            review_reason=None,\n            in_doubt=in_doubt,\n            creation_key=None,\n",
         seed=33,
         steps=(39,),
     ),
     Mutant(
         "forgets the lease",
         "models/base/birth.py",
-        '                "lease": from_now(LEASE),\n                "in_doubt": True,',
-        '                "lease": None,\n                "in_doubt": True,',
+        '                **leased(),\n                "in_doubt": True,',
+        '                **leased(),\n                "due_at": None,\n                "in_doubt": True,',
         seed=0,
         steps=(17, 18, 27, 28, 34),
     ),

@@ -41,7 +41,7 @@ class Witness:
         named = {"$or": [{"orphans": stripe_id}, own]}  # deleted: an event came between the intent and its request
         where = {**named, "_id": owner} if owner else named
         assert self._find(kind, where) is not None, f"{path} goes, and no document says that it may"
-        holder = self._find(kind, {"stripe_id": stripe_id, "live": True, "operation": None})
+        holder = self._find(kind, {"stripe_id": stripe_id, "is_current": True, "operation": None})
         assert holder is None, f"{path} goes, and document {holder and holder['_id']} uses it"
 
     def _find(self, kind: str, where: dict[str, Any]) -> dict[str, Any] | None:
@@ -56,4 +56,8 @@ class Witness:
 def _keys(document: dict[str, Any]) -> set[str]:
     """The keys that a document knows: of its creation, and of the calls of its operation."""
     operation = document["operation"] or {}
-    return {document["key"], operation.get("key"), *(call["key"] for call in operation.get("first", []))}
+    return {
+        document["creation_key"],
+        operation.get("key"),
+        *(call["key"] for call in operation.get("prerequisites", [])),
+    }

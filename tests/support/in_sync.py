@@ -17,14 +17,14 @@ def assert_in_sync(world: World, *, review: bool = False) -> None:
     documents = world.documents()
     for document in documents:
         story = f"{document.resource.kind} {document.to_mongo().to_dict()}"
-        if document.review is not None:
+        if document.review_reason is not None:
             assert review or person_decides(document), f"in review: {story}"
             continue
         assert document.status != Status.PENDING, f"still pending: {story}"
         assert document.operation is None or document.status == Status.ROLLED_BACK, f"operation left: {story}"
-        assert document.lease is None, f"still leased: {story}"
+        assert document.due_at is None, f"still due: {story}"
         assert not document.orphans, f"orphans left: {story}"
-        assert document.live == (document.status == Status.ACTIVE), story
+        assert document.is_current == (document.status == Status.ACTIVE), story
         linked = document.stripe_id or not document.resource.path
         assert document.status == Status.ROLLED_BACK or linked, f"not linked: {story}"
     models = {type(document) for document in documents}
@@ -35,8 +35,8 @@ def assert_in_sync(world: World, *, review: bool = False) -> None:
     for model in suspects(models):
         assert not (found := [*unsound(model)]), f"{model.__name__} passes for edited by hand: {found}"
     assert_found_by_owners(models)
-    undecided = {document.resource.kind for document in documents if document.review is not None}
-    for order in Order.objects(status=Status.ACTIVE, review=None):
+    undecided = {document.resource.kind for document in documents if document.review_reason is not None}
+    for order in Order.objects(status=Status.ACTIVE, review_reason=None):
         assert recompute(order).revision == order.revision, f"the order does not follow its payment: {order.to_mongo()}"
     for kind in {document.resource.kind for document in documents} & RESOURCES.keys():
         here = {d.stripe_id: d for d in documents if d.resource.kind == kind and d.status == Status.ACTIVE}
@@ -48,7 +48,7 @@ def assert_in_sync(world: World, *, review: bool = False) -> None:
         if kind not in undecided:
             assert usable <= here.keys(), f"orphans: {usable - here.keys()}"
         for stripe_id, document in here.items():
-            if document.review is None:
+            if document.review_reason is None:
                 seen = there[stripe_id] if document.erased_at is None else scrub(there[stripe_id])
                 assert document.digest == digest(seen), f"{kind} {stripe_id} differs: {document.stripe}"
     assert_no_custom_data(world)

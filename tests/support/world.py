@@ -127,7 +127,7 @@ class World:
         """Let reconcile run until nothing is left: as operations would, over days if it takes them."""
         report = self.reconcile()
         for _ in range(12):
-            if not (self.unfinished() or Event.objects(lease__ne=None).first() or report.exit_code):
+            if not (self.unfinished() or Event.objects(due_at__ne=None).first() or report.exit_code):
                 break
             self.advance(hours=3)
             report = self.reconcile()
@@ -141,9 +141,5 @@ class World:
 
     def unfinished(self) -> list[SyncedDocument]:
         """The documents on which something is still to be done."""
-        within_lease = {"lease": {"$type": "date"}}
-        return [
-            document
-            for model in having(present_kinds().values(), within_lease)
-            for document in model.objects(__raw__=within_lease)
-        ]
+        due = {"due_at": {"$type": "date"}}
+        return [document for model in having(present_kinds().values(), due) for document in model.objects(__raw__=due)]

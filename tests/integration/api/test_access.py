@@ -188,7 +188,7 @@ def test_a_new_token_under_an_old_name_replays_what_the_old_one_asked(guarded: W
 def test_a_plain_token_keeps_the_keys_that_it_has_used_since_the_first_version(guarded: World) -> None:
     guarded.http.post("/customers", json={"username": "second@here.com"}, headers={"Idempotency-Key": "one"})
 
-    assert Customer.objects.get(username="second@here.com").request.token == "21038e4af1592d24"
+    assert Customer.objects.get(username="second@here.com").request.caller == "21038e4af1592d24"
 
 
 # --- rate ---
@@ -269,7 +269,7 @@ def reviewed(world: World) -> Customer:
     world.advance(hours=1)
     world.stripe.repair()
     world.converge()
-    assert customer.fetch_latest().review is not None
+    assert customer.fetch_latest().review_reason is not None
     return customer
 
 
@@ -327,7 +327,7 @@ def test_what_is_unfinished_is_listed_in_pages(guarded: World, run: Run) -> None
     sync.create_customer("heard@here.com")
     guarded.deliver()
     row = Event.objects.first()
-    Event._get_collection().update_one({"_id": row.id}, {"$set": {"state": "dead", "error": "no"}})
+    Event._get_collection().update_one({"_id": row.id}, {"$set": {"state": "dead", "reason": "no"}})
     guarded.stripe.fault("cut_before", method="POST", times=None)
     for number in range(3):
         samples.create("product", f"{number}")

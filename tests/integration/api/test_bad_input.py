@@ -50,7 +50,7 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"username": NAME, "username_key": "other"}, "username_key"),
     ({"username": NAME, "status": "active"}, "status"),
     ({"username": NAME, "stripe_id": "cus_1"}, "stripe_id"),
-    ({"username": NAME, "live": False}, "live"),
+    ({"username": NAME, "is_current": False}, "is_current"),
     ({"username": NAME, "metadata": {"a": "b"}}, "metadata"),
     ({"username": NAME, "id": "cus_mine"}, "id"),
     ({"username": NAME, "balance": -100}, "balance"),

@@ -10,6 +10,7 @@ import stripe
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Customer, Event, Product, Status
+from stripe_mongo_sync.models.rows.clock import DueReason
 from stripe_mongo_sync.models.state import CHECKPOINT, STRIPE, State
 from stripe_mongo_sync.sync.operator import operations
 from tests.support.answers import problem
@@ -92,7 +93,7 @@ def test_one_object_that_cannot_be_read_does_not_hold_up_the_others(world: World
     world.reconcile()
     coupon, _ = sync.create(Coupon, {"id": "BAD", "percent_off": 10, "duration": "once"})
     world.deliver()
-    coupon.fetch_latest().requeue()
+    coupon.fetch_latest().requeue(DueReason.OPERATOR)
     world.stripe.fault("503_edge", match="GET /v1/coupons/BAD", times=None)
     world.stripe.fault("cut_before", method="POST", times=2)
     customer = sync.create_customer("user@here.com")
@@ -129,7 +130,7 @@ def in_review(world: World) -> Customer:
     world.advance(hours=1)
     world.stripe.repair()
     world.converge()
-    assert customer.fetch_latest().review is not None
+    assert customer.fetch_latest().review_reason is not None
     return customer
 
 
@@ -188,7 +189,7 @@ def test_an_orphan_that_is_kept_gets_a_document(world: World) -> None:
     world.stripe.fault("500_repair", method="POST")
     customer = sync.create_customer("user@here.com")
     world.converge()
-    world.stripe.repair(request={"id": None, "idempotency_key": customer.key})
+    world.stripe.repair(request={"id": None, "idempotency_key": customer.creation_key})
     (remote,) = world.stripe.objects("customer")
     world.stripe.insert("subscription", customer=remote["id"])
     world.converge()
@@ -196,7 +197,7 @@ def test_an_orphan_that_is_kept_gets_a_document(world: World) -> None:
     operations.roll_back(str(customer.id))
 
     assert Customer.objects.get(stripe_id=remote["id"]).status == Status.ACTIVE
-    assert customer.fetch_latest().settled_at is not None
+    assert customer.fetch_latest().finished_at is not None
     assert world.converge().exit_code == 0
     assert_in_sync(world)
 
@@ -206,17 +207,17 @@ def test_an_orphan_that_a_person_deletes_settles_the_review(world: World) -> Non
     world.stripe.fault("500_repair", method="POST")
     customer = sync.create_customer("user@here.com")
     world.converge()
-    world.stripe.repair(request={"id": None, "idempotency_key": customer.key})
+    world.stripe.repair(request={"id": None, "idempotency_key": customer.creation_key})
     (remote,) = world.stripe.objects("customer")
     world.stripe.insert("subscription", customer=remote["id"])
     world.converge()
-    assert customer.fetch_latest().review is not None
+    assert customer.fetch_latest().review_reason is not None
 
     world.stripe.dashboard.delete("customer", remote["id"])
     world.deliver()
 
     assert world.converge().exit_code == 0
-    assert customer.fetch_latest().settled_at is not None, "nothing is left: it may expire"
+    assert customer.fetch_latest().finished_at is not None, "nothing is left: it may expire"
 
 
 def test_a_change_of_what_is_gone_is_refused_and_not_repeated(world: World) -> None:
@@ -245,7 +246,7 @@ def test_waiting_is_not_counted_as_failing(world: World) -> None:
 
     row = Event.objects(state="waiting").first()
     assert row.attempts <= 1
-    assert customer.fetch_latest().review is not None
+    assert customer.fetch_latest().review_reason is not None
 
 
 def test_a_document_in_review_is_in_doubt_for_as_long_as_it_takes(world: World) -> None:

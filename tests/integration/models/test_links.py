@@ -78,7 +78,7 @@ def test_an_event_of_the_same_second_that_shows_another_link_costs_no_look(world
             "id": "evt_same",
             "object": "event",
             "type": "invoice.updated",
-            "created": invoice.seen_at,
+            "created": invoice.snapshot_earliest,
             "livemode": False,
             "api_version": answers.api_version(),
             "data": {"object": {**(invoice.stripe or {}), "hosted_invoice_url": "https://invoice.stripe.com/another"}},

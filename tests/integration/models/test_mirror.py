@@ -152,9 +152,9 @@ def test_what_was_deleted_stays_so_in_whatever_order_it_is_told(world: World, or
 
     world.deliver([letters[number] for number in order])
 
-    assert (only("card").status, only("card").live) == (Status.DELETED, False)
+    assert (only("card").status, only("card").is_current) == (Status.DELETED, False)
     assert only("card").stripe["exp_year"] == 2032, "its last words are kept"
-    assert only("card").lease is None
+    assert only("card").due_at is None
 
 
 def test_a_deletion_of_an_unknown_object_is_kept(world: World) -> None:
@@ -190,7 +190,7 @@ def test_what_cannot_be_read_keeps_the_same_of_two_contents_of_one_second(world:
     world.deliver(reversed(letters) if turned else letters)
 
     assert only("discount").digest == max(digest(discount(end=end)) for end in (1, 2, 3)), "in any order"
-    assert only("discount").lease is None, "nobody can look again"
+    assert only("discount").due_at is None, "nobody can look again"
     assert len(world.stripe.requests) == asked
 
 
@@ -351,7 +351,7 @@ def test_every_type_of_event_is_applied_or_ignored_with_a_reason(new_database: s
         if ignored(type):
             object = {"object": type.rpartition(".")[0]} | ({"id": "upcoming_in_1"} if "invoice" in type else {})
             assert world.send(event(type, object, T + number)).status_code == 200
-            assert Event.objects.order_by("-received_at").first().error.startswith("of a type that is not kept here: ")
+            assert Event.objects.order_by("-received_at").first().reason.startswith("of a type that is not kept here: ")
         for kind in kinds_of(type):
             object = {"id": f"x_{number}", "object": kind, "created": T}
             raw = event(type, object, T + number)
@@ -359,7 +359,7 @@ def test_every_type_of_event_is_applied_or_ignored_with_a_reason(new_database: s
             found = kinds()[kind].by_stripe_id(f"x_{number}")
             if kinds()[kind].resource.mirrored:
                 assert (state, found.stripe) == ("applied", object), type
-                assert found.live != kinds()[kind].resource.deletes(type), type
+                assert found.is_current != kinds()[kind].resource.deletes(type), type
             else:  # an unknown object of a kind that we create is left for 15 minutes to whoever is making it
                 assert state == "waiting", type
     world.stop()
@@ -381,7 +381,7 @@ def test_a_sample_of_every_object_is_kept_or_ignored_with_a_reason(new_database:
 
         (state,) = world.deliver([raw])
 
-        why = Event.objects(id=json.loads(raw)["id"]).get().error
+        why = Event.objects(id=json.loads(raw)["id"]).get().reason
         if known is None or not sample.get("id"):
             assert state == "ignored", name
             assert why, name

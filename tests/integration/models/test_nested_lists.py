@@ -132,7 +132,9 @@ def test_what_a_creation_made_is_a_candidate_however_many_items_the_list_shows(w
 
     world.reconcile()
 
-    assert document.fetch_latest().review is not None, "as many as are shown are those that were sent: a person decides"
+    assert document.fetch_latest().review_reason is not None, (
+        "as many as are shown are those that were sent: a person decides"
+    )
 
 
 @pytest.mark.parametrize(("kind", "name"), PARTS)

@@ -169,7 +169,7 @@ def test_a_start_that_fails_says_why_and_quotes_nobody(shop: World) -> None:
     names = [index for index in database.customers.index_information() if index.startswith("username_key")]
     for name in names:
         database.customers.drop_index(name)
-    rows = [{"revision": 1, "live": True, "username_key": "augusta ada king"} for _ in range(2)]
+    rows = [{"revision": 1, "is_current": True, "username_key": "augusta ada king"} for _ in range(2)]
     database.customers.insert_many(rows)
     try:
         with pytest.raises(sync.SyncError, match="username_key") as told:

@@ -96,7 +96,7 @@ def test_what_an_adoption_applies_stays_within_the_time_of_the_webhook(
         assert world.deliver([event("customer.created", customer, at - 1)]) == ["applied"]
 
     assert 0 < sum(taken) <= WEBHOOK
-    assert {row.lease <= clock.now() for row in Event.waiting(customer["id"])} == {True}, "the rest is due at once"
+    assert {row.due_at <= clock.now() for row in Event.waiting(customer["id"])} == {True}, "the rest is due at once"
     world.stripe.engine.realm().put("customer", customer["id"], {"object": {**customer, "name": "Z"}, "deleted": False})
     world.advance(minutes=5)
     world.reconcile()
@@ -146,7 +146,7 @@ def test_what_is_applied_when_it_is_sent_again_has_not_failed_any_more(
     assert world.deliver([raw, raw]) == ["applied", "duplicate"]
 
     row = Event.objects(state="applied", type="customer.updated").get()
-    assert (row.error, row.lease, row.settled_at is None) == (None, None, False)
+    assert (row.reason, row.due_at, row.finished_at is None) == (None, None, False)
     assert customer.fetch_latest().name == "B"
     assert status().exit_code == 0
 

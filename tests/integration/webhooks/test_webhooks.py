@@ -199,8 +199,8 @@ def test_what_is_not_for_us_is_stored_as_ignored(world: World) -> None:
         assert (response.status_code, response.json) == (200, {"state": "ignored"}), event
         row = Event.objects.get(id=f"evt_{number}")
         assert row.state == "ignored"
-        assert (bytes(row.raw) == raw) is (row.error not in OTHERS), event
-        assert why in row.error
+        assert (bytes(row.raw) == raw) is (row.reason not in OTHERS), event
+        assert why in row.reason
     assert Customer.objects.count() == 0
 
 
@@ -237,7 +237,7 @@ def test_valid_json_that_mongodb_cannot_hold_is_kept_and_marked_dead(world: Worl
         assert (response.status_code, response.json) == (200, {"state": "dead"}), what
         row = Event.objects.get(id=f"evt_odd{number}")
         assert bytes(row.raw) == odd
-        assert row.error
+        assert row.reason
         assert deliver(world, odd, sign(odd)).json == {"state": "duplicate"}
     assert world.deliver([raw]) == ["applied"]
     assert Customer.objects.count() == 1
@@ -257,7 +257,11 @@ def test_the_same_event_twenty_times_at_once_counts_once(world: World, raw: byte
     assert states == {"applied": 1, "duplicate": 19}
     assert Event.objects.count() == 1
     after = Customer.objects.get()
-    assert (after.status, after.moved_by, after.stripe) == (before.status, before.moved_by, before.stripe)
+    assert (after.status, after.status_changed_by, after.stripe) == (
+        before.status,
+        before.status_changed_by,
+        before.stripe,
+    )
     assert after.confirmed_at is not None
     assert_in_sync(world)
 
@@ -410,7 +414,7 @@ def test_our_key_on_an_event_about_something_else_links_nothing(world: World) ->
     customer = sync.create_customer(NAME)
     world.stripe.dashboard.create("customer", name="Somebody")
     (raw,) = world.webhooks()
-    ours = {"id": None, "idempotency_key": customer.key}
+    ours = {"id": None, "idempotency_key": customer.creation_key}
 
     for forged in (
         altered(raw, type="customer.updated", request=ours),

@@ -50,7 +50,7 @@ def test_what_happens_in_another_account_of_the_organization_is_ignored(world: W
     assert world.deliver() == ["ignored"] * 3
     assert (mine.fetch_latest().status, mine.fetch_latest().percent_off) == ("active", 20)
     assert Customer.objects.count() == 0
-    assert {row.error for row in Event.objects(state="ignored")} == {"of another account"}
+    assert {row.reason for row in Event.objects(state="ignored")} == {"of another account"}
     assert_in_sync(world)
 
 

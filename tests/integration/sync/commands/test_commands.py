@@ -33,7 +33,7 @@ def reviewed(world: World) -> Customer:
     world.webhooks()
     world.stripe.repair()
     world.deliver()
-    assert customer.fetch_latest().review is not None
+    assert customer.fetch_latest().review_reason is not None
     return customer.fetch_latest()
 
 
@@ -77,7 +77,7 @@ def test_a_document_in_review_needs_an_operator(world: World, run: Run, reviewed
     assert "1 in review" in told["problems"][0]
     code, (listed,) = run("operations list")
     assert (code, listed["id"], listed["status"], listed["verb"]) == (0, str(reviewed.id), "pending", "create")
-    assert listed["review"] == reviewed.review
+    assert listed["review"] == reviewed.review_reason
 
 
 @pytest.mark.parametrize(
@@ -296,13 +296,16 @@ def test_what_was_given_up_too_early_is_asked_about_once(world: World, run: Run)
     world.webhooks()
     world.stripe.repair()
     world.deliver()
-    assert (customer.fetch_latest().status, customer.fetch_latest().review is None) == (Status.ROLLED_BACK, False)
+    assert (customer.fetch_latest().status, customer.fetch_latest().review_reason is None) == (
+        Status.ROLLED_BACK,
+        False,
+    )
 
     assert run("operations roll-back", str(customer.id))[0] == 0
 
     world.advance(hours=1)
     assert run("reconcile --full")[0] == 0
-    assert customer.fetch_latest().settled_at is not None
+    assert customer.fetch_latest().finished_at is not None
     assert_in_sync(world)
 
 
@@ -384,7 +387,7 @@ def environment(**more: str) -> dict[str, str]:
 def test_every_goes_on_until_sigterm_and_then_ends_well(world: World, tmp_path: Path) -> None:
     world.stripe.fault("cut_before", method="POST", times=2)
     customer = sync.create_customer(NAME)
-    Customer._get_collection().update_one({}, {"$set": {"lease": customer.created_at}})
+    Customer._get_collection().update_one({}, {"$set": {"due_at": customer.created_at}})
     with (
         Server(world.stripe) as server,
         subprocess.Popen(

@@ -43,7 +43,21 @@ COMMANDS = "\x1b[2J\x1b]0;owned\x07\x1b]52;c;cm0gLXJm\x1b\\\x9b31m\r\n"
 FORGED = '\norder 1 active: settled", review none, error "'
 HOSTILE = f"Eve{COMMANDS}{FORGED}{CONTROLS}{MARKS}{UNSEEN}"
 # What the code itself goes by; everything else that is stored as a text may hold any.
-OURS = ("_id", "status", "state", "kind", "verb", "key", "username_key", "via", "hash", "digest", "key_token", "path")
+OURS = (
+    "_id",
+    "status",
+    "state",
+    "kind",
+    "verb",
+    "key",
+    "creation_key",
+    "username_key",
+    "via",
+    "hash",
+    "digest",
+    "key_token",
+    "path",
+)
 
 
 def shown(text: str) -> Iterator[str]:
@@ -103,7 +117,7 @@ def poisoned(world: World, dead: Event) -> World:
             if name in ("hook_deliveries", "stripe_events") and row["state"] == "dead":
                 database[name].insert_one({**poison(row), "_id": f"{row['_id']}{HOSTILE}"})
             elif "review" in row:
-                database[name].update_one({"_id": row["_id"]}, {"$set": {"review": HOSTILE}})
+                database[name].update_one({"_id": row["_id"]}, {"$set": {"review_reason": HOSTILE}})
     return world
 
 

@@ -7,7 +7,10 @@ from pymongo.database import Database
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models.state import INSTALLATION, REMEDY, SHAPES, STRIPE, State
+from stripe_mongo_sync.sync.database.schema import settle
 from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.runs.migrations import migrate
+from stripe_mongo_sync.sync.runs.progress import no_progress
 from tests.support.in_sync import assert_in_sync
 from tests.support.mongo import our_database
 from tests.support.world import World
@@ -40,6 +43,8 @@ def test_what_can_be_found_out_again_is(world: World) -> None:
     world.start()
     status()
     assert world.reconcile(full=True).exit_code == 0
+    migrate(no_progress)
+    settle(sync.current().settings)
     assert (State.read("schema") or {}).get("indexes"), "every index was looked at again"
     assert world.reconcile().exit_code == 0
     assert_in_sync(world)

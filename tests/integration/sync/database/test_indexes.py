@@ -124,7 +124,7 @@ def test_a_start_without_the_unique_indexes_is_refused_and_the_command_builds_th
 def test_without_any_other_index_a_start_only_warns(
     shop: World, caplog: pytest.LogCaptureFixture, heard: Overheard
 ) -> None:
-    broken(shop, "lease_1")
+    broken(shop, "due_at_1")
     heard.changes.clear()
 
     with caplog.at_level(logging.WARNING):
@@ -132,10 +132,10 @@ def test_without_any_other_index_a_start_only_warns(
 
     assert not heard.changes
     for model in ALL.values():
-        assert f"{model._get_collection_name()}.lease_1" in caplog.text
+        assert f"{model._get_collection_name()}.due_at_1" in caplog.text
     assert "stripe-mongo-sync indexes" in caplog.text
     (found,) = [finding for finding in examine().findings if finding.check == "indexes"]
-    assert (found.level, "customers.lease_1" in found.message, "stripe-mongo-sync indexes" in found.advice) == (
+    assert (found.level, "customers.due_at_1" in found.message, "stripe-mongo-sync indexes" in found.advice) == (
         "problem",
         True,
         True,
@@ -145,7 +145,7 @@ def test_without_any_other_index_a_start_only_warns(
 def test_another_retention_starts_and_the_command_changes_the_expiry(
     shop: World, indexes: Command, caplog: pytest.LogCaptureFixture, heard: Overheard
 ) -> None:
-    broken(shop, "lease_1")
+    broken(shop, "due_at_1")
     shop.settings["RETENTION_DAYS"] = "60"
     heard.changes.clear()
 
@@ -153,12 +153,12 @@ def test_another_retention_starts_and_the_command_changes_the_expiry(
         shop.start()
 
     assert {each["collMod"] for each in heard.changes} == {"hook_deliveries", "erasures"}, "these are empty"
-    assert "stripe_events.settled_at_1" in caplog.text
+    assert "stripe_events.finished_at_1" in caplog.text
 
     assert indexes()[0] == 0
     shop.start()
     for model in ALL.values():
-        expiry = model._get_collection().index_information()["settled_at_1"]
+        expiry = model._get_collection().index_information()["finished_at_1"]
         assert (expiry["expireAfterSeconds"], expiry["partialFilterExpression"]) == (60 * 86400, {"notices": None})
 
 
@@ -176,8 +176,8 @@ def test_no_build_is_under_the_time_limit_of_other_commands(shop: World, indexes
     shop.settings["RETENTION_DAYS"] = "60"
     with MongoClient[Any](shop.database) as client:
         client.get_default_database().customers.drop_indexes()
-        client.get_default_database().products.drop_index("settled_at_1")
-        client.get_default_database().products.create_index("settled_at", expireAfterSeconds=45 * 86400)
+        client.get_default_database().products.drop_index("finished_at_1")
+        client.get_default_database().products.create_index("finished_at", expireAfterSeconds=45 * 86400)
     shop.start()
     shop.deliver([event("payout.created", {"id": "po_1", "object": "payout", "created": 1}, 1)])
     with timeout(5):
@@ -195,7 +195,7 @@ def test_a_webhook_builds_no_index_but_those_of_a_collection_that_it_makes(shop:
     assert [each["createIndexes"] for each in heard.changes] == ["payouts"]
     assert not gap(payout._get_collection(), payout.wanted(shop.read.retention)).missing
 
-    our_database().payouts.drop_index("lease_1")
+    our_database().payouts.drop_index("due_at_1")
     shop.start()
     heard.changes.clear()
     assert shop.deliver([event("payout.created", {"id": "po_2", "object": "payout", "created": 1}, 1)]) == ["applied"]
@@ -209,40 +209,40 @@ def test_duplicates_are_named_by_their_ids_and_the_other_indexes_are_built(
     name = "augusta ada king"
     rows = our_database().customers
     rows.drop_indexes()
-    ids = rows.insert_many([{"revision": 1, "live": True, "username_key": name} for _ in range(2)]).inserted_ids
+    ids = rows.insert_many([{"revision": 1, "is_current": True, "username_key": name} for _ in range(2)]).inserted_ids
 
     code, told = indexes()
 
-    assert (code, list(told["failed"])) == (1, ["customers.username_key_1"])
-    assert all(str(id) in told["failed"]["customers.username_key_1"] for id in ids)
+    assert (code, list(told["failed"])) == (1, ["customers.username_key_1_is_current"])
+    assert all(str(id) in told["failed"]["customers.username_key_1_is_current"] for id in ids)
     assert name not in json.dumps(told)
-    with pytest.raises(sync.SyncError, match=r"customers\.username_key_1") as refused:
+    with pytest.raises(sync.SyncError, match=r"customers\.username_key_1_is_current") as refused:
         shop.start()
-    assert "customers.key_1" not in str(refused.value)
+    assert "customers.creation_key_1" not in str(refused.value)
 
 
 def test_an_index_of_an_older_version_gives_way_to_the_one_of_its_name(shop: World, indexes: Command) -> None:
     customers = our_database().customers
     customers.insert_one({"revision": 1})
-    customers.drop_index("key_1")
-    customers.create_index("key")
-    customers.drop_index("settled_at_1")
-    customers.create_index("settled_at", expireAfterSeconds=45 * 86400)
+    customers.drop_index("creation_key_1")
+    customers.create_index("creation_key")
+    customers.drop_index("finished_at_1")
+    customers.create_index("finished_at", expireAfterSeconds=45 * 86400)
 
     code, told = indexes()
 
-    assert (code, sorted(told["built"])) == (0, ["customers.key_1", "customers.settled_at_1"])
+    assert (code, sorted(told["built"])) == (0, ["customers.creation_key_1", "customers.finished_at_1"])
     shop.start()
     assert not list(gaps(sync.current().settings))
 
 
 def test_an_index_counts_by_what_it_means_and_not_by_its_name(shop: World) -> None:
     customers = our_database().customers
-    (index,) = [each for each in Customer.indexes if each.document["name"] == "key_1"]
+    (index,) = [each for each in Customer.indexes if each.document["name"] == "creation_key_1"]
     customers.insert_one({"revision": 1})
-    customers.drop_index("key_1")
+    customers.drop_index("creation_key_1")
     wish = {name: value for name, value in index.document.items() if name not in ("key", "name")}
-    customers.create_index("key", name="by_hand", **wish)
+    customers.create_index("creation_key", name="by_hand", **wish)
 
     shop.start()
 
@@ -303,6 +303,6 @@ def test_a_user_who_may_only_read_and_write_starts_runs_and_changes_the_retentio
         assert examine().exit_code is not None
         assert main(["indexes"]) == 0
         assert not list(gaps(sync.current().settings))
-        assert our_database().customers.index_information()["settled_at_1"]["expireAfterSeconds"] == 60 * 86400
+        assert our_database().customers.index_information()["finished_at_1"]["expireAfterSeconds"] == 60 * 86400
     finally:
         world.stop()

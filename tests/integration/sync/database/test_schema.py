@@ -20,7 +20,7 @@ from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.connection import open_database
 from stripe_mongo_sync.sync.database import schema
 from stripe_mongo_sync.sync.database.indexes import gaps
-from stripe_mongo_sync.sync.database.schema import MIGRATED, NUMBER
+from stripe_mongo_sync.sync.database.schema import MIGRATED, NUMBER, OF_0_2
 from stripe_mongo_sync.sync.engine.observations import existence_of
 from stripe_mongo_sync.sync.errors import BadSettings
 from stripe_mongo_sync.sync.operator.doctor import examine
@@ -79,12 +79,12 @@ def emptied() -> None:
 
 def test_a_database_that_this_version_made_has_its_number_and_nothing_to_migrate(shop: World) -> None:
     emptied()
-    our_database().products.drop_index("key_1")
+    our_database().products.drop_index("creation_key_1")
 
     shop.start()
 
     assert stored()["number"] == NUMBER
-    assert (State.read(MIGRATIONS) or {})["done"] == [*MIGRATED]
+    assert (State.read(MIGRATIONS) or {})["done"] == [*OF_0_2, *MIGRATED]
     assert not list(gaps(sync.current().settings))
 
 
@@ -127,24 +127,25 @@ def test_a_version_that_ends_late_does_not_lower_the_number_of_a_newer_one(shop:
     assert stored()["number"] == NUMBER + 1
 
 
-def test_a_database_of_before_the_number_gets_it_when_its_migrations_are_done(shop: World) -> None:
+def test_a_database_of_which_all_that_was_known_is_lost_is_migrated_again(
+    shop: World, command: Callable[..., int]
+) -> None:
     sync.create_customer("user@here.com")
     State.clear(SCHEMA)
     State.clear(MIGRATIONS)
 
     shop.start()
-    assert not stored()
-    shop.deliver()
-    shop.reconcile()
+    assert not stored()["whole"]
+    assert command("migrate") == 0
 
-    assert stored()["number"] == NUMBER
+    assert (stored()["number"], bool(stored()["whole"])) == (NUMBER, True)
 
 
 def test_the_command_that_builds_the_last_index_stores_the_number(shop: World, command: Callable[..., int]) -> None:
     sync.create_customer("user@here.com")
     State.clear(SCHEMA)
-    our_database().customers.drop_index("key_1")
-    with pytest.raises(sync.SyncError, match=r"customers\.key_1"):
+    our_database().customers.drop_index("creation_key_1")
+    with pytest.raises(sync.SyncError, match=r"customers\.creation_key_1"):
         shop.start()
 
     assert command("indexes", "--dry-run") == 1
@@ -155,12 +156,12 @@ def test_the_command_that_builds_the_last_index_stores_the_number(shop: World, c
 
 
 def test_what_cannot_be_built_lets_no_start_believe_the_number(shop: World, command: Callable[..., int]) -> None:
-    our_database().customers.drop_index("key_1")
-    our_database().customers.insert_many([{"revision": 1, "key": "twice"} for _ in range(2)])
+    our_database().customers.drop_index("creation_key_1")
+    our_database().customers.insert_many([{"revision": 1, "creation_key": "twice"} for _ in range(2)])
 
     assert command("indexes") == 1
 
-    with pytest.raises(sync.SyncError, match=r"customers\.key_1"):
+    with pytest.raises(sync.SyncError, match=r"customers\.creation_key_1"):
         shop.start()
 
 
@@ -168,7 +169,7 @@ def test_what_cannot_be_built_lets_no_start_believe_the_number(shop: World, comm
 def test_a_start_sees_that_an_index_was_dropped_by_hand(shop: World, command: Callable[..., int], name: str) -> None:
     sync.create_customer("user@here.com")
     shop.deliver([event("payout.created", {"id": "po_1", "object": "payout", "created": 1}, 1)])
-    index = {"customers": "key_1", "payouts": "stripe_id_1"}[name]
+    index = {"customers": "creation_key_1", "payouts": "stripe_id_1"}[name]
     shop.start()
     our_database()[name].drop_index(index)
 
@@ -181,13 +182,13 @@ def test_a_start_sees_that_an_index_was_dropped_by_hand(shop: World, command: Ca
 
 
 def test_one_that_another_took_the_place_of_is_seen_by_the_doctor(shop: World) -> None:
-    our_database().customers.drop_index("key_1")
+    our_database().customers.drop_index("creation_key_1")
     our_database().customers.create_index("harmless")
 
     shop.start()
 
     (found,) = [finding for finding in examine().findings if finding.check == "indexes"]
-    assert (found.level, "customers.key_1" in found.message) == ("problem", True)
+    assert (found.level, "customers.creation_key_1" in found.message) == ("problem", True)
 
 
 @pytest.mark.parametrize("name", ["customers", "payouts"])
@@ -202,10 +203,10 @@ def test_a_collection_that_was_restored_without_its_indexes_refuses_the_start(sh
 def test_an_expiry_of_another_length_is_another_schema(shop: World) -> None:
     shop.settings["RETENTION_DAYS"] = "60"
     shop.start()
-    assert Customer._get_collection().index_information()["settled_at_1"]["expireAfterSeconds"] == 60 * 86400
+    assert Customer._get_collection().index_information()["finished_at_1"]["expireAfterSeconds"] == 60 * 86400
     del shop.settings["RETENTION_DAYS"]
     shop.start()
-    assert Customer._get_collection().index_information()["settled_at_1"]["expireAfterSeconds"] != 60 * 86400
+    assert Customer._get_collection().index_information()["finished_at_1"]["expireAfterSeconds"] != 60 * 86400
 
 
 def test_a_start_that_dies_before_any_of_its_writes_is_begun_again(shop: World) -> None:
@@ -213,7 +214,7 @@ def test_a_start_that_dies_before_any_of_its_writes_is_begun_again(shop: World) 
     died, effects = "", []
     while died is not None:
         emptied()
-        our_database().products.drop_index("key_1")
+        our_database().products.drop_index("creation_key_1")
         sync.disconnect()
         died = shop.fuse.kill(shop.start, len(effects) + 1)
         effects.append(died)
@@ -311,7 +312,7 @@ def test_on_what_others_made_since_the_start_nothing_is_built_and_no_row_is_writ
             sync.create_customer("user@here.com")
         assert new.deliver(told) == ["received"]
 
-        assert "unique indexes are missing: payouts.stripe_id_1" in (Event.objects.get().error or "")
+        assert "unique indexes are missing: payouts.stripe_id_1" in (Event.objects.get().reason or "")
         assert not new.stripe.objects("customer")
         for name in ("customers", "payouts"):
             made = other.get_default_database()[name]

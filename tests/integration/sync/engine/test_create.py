@@ -71,7 +71,7 @@ def test_a_late_orphan_of_a_rolled_back_document_is_undone_at_stripe(world: Worl
     world.converge()
     assert customer.fetch_latest().status == Status.ROLLED_BACK
 
-    key = customer.key
+    key = customer.creation_key
     world.stripe.repair(request={"id": None, "idempotency_key": key})
     assert len(world.stripe.objects("customer")) == 1
     world.deliver()

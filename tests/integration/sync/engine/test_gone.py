@@ -26,6 +26,7 @@ from stripe_mongo_sync.models import (
     kinds,
 )
 from stripe_mongo_sync.models.mirrored import Mirrored
+from stripe_mongo_sync.models.rows.clock import DueReason
 from stripe_mongo_sync.sync.engine.dependents import notify_dependents
 from stripe_mongo_sync.sync.engine.observations import FOREVER, existence_of, merge_observation
 from stripe_mongo_sync.sync.engine.refresh import refresh
@@ -67,7 +68,7 @@ def make(world: World, kind: str) -> SyncedDocument:
     world.deliver()
     world.advance(minutes=30)
     world.converge()
-    resumed = document.fetch_latest().requeue()
+    resumed = document.fetch_latest().requeue(DueReason.OPERATOR)
     assert resumed is not None
     return resumed
 
@@ -106,7 +107,7 @@ def test_one_404_does_not_prove_that_an_object_is_gone(world: World, kind: str) 
     assert (report.exit_code, latest.status, latest.missing_since is not None) == (0, Status.ACTIVE, True)
     assert world.converge().exit_code == 0
     latest = document.fetch_latest()
-    assert (latest.status, latest.missing_since, latest.lease) == (Status.ACTIVE, None, None)
+    assert (latest.status, latest.missing_since, latest.due_at) == (Status.ACTIVE, None, None)
     assert_in_sync(world)
 
 
@@ -137,7 +138,7 @@ def test_what_stripe_never_deletes_is_left_to_a_person(world: World, kind: str) 
 
     latest = document.fetch_latest()
     assert (latest.status, report.exit_code, report.counts["review"]) == (Status.ACTIVE, 1, 1)
-    assert "never deletes" in str(latest.review)
+    assert "never deletes" in str(latest.review_reason)
     assert status().exit_code == 1
 
 
@@ -155,7 +156,7 @@ def test_whatever_shows_it_again_ends_the_review(world: World, kind: str) -> Non
         operations.retry(str(document.id))
 
     latest = document.fetch_latest()
-    assert (latest.status, latest.review, latest.missing_since) == (Status.ACTIVE, None, None)
+    assert (latest.status, latest.review_reason, latest.missing_since) == (Status.ACTIVE, None, None)
     assert_in_sync(world)
 
 
@@ -168,7 +169,7 @@ def test_an_event_about_it_ends_the_review(world: World) -> None:
 
     world.deliver()
 
-    assert document.fetch_latest().review is None
+    assert document.fetch_latest().review_reason is None
     assert world.converge().exit_code == 0
     assert_in_sync(world)
 
@@ -199,7 +200,7 @@ def test_a_person_does_not_say_that_of_what_is_there(world: World) -> None:
 
     operations.roll_back(str(document.id))
 
-    assert (document.fetch_latest().status, document.fetch_latest().review) == (Status.ACTIVE, None)
+    assert (document.fetch_latest().status, document.fetch_latest().review_reason) == (Status.ACTIVE, None)
     assert_in_sync(world)
 
 
@@ -222,7 +223,7 @@ def test_a_webhook_and_an_update_that_are_answered_404_only_make_it_due(world: W
     world.send(event("coupon.updated", ours, int(world.stripe.clock.now()), api_version="2020-08-27"))
 
     assert (document.fetch_latest().status, document.fetch_latest().missing_since) == (Status.ACTIVE, None)
-    assert document.fetch_latest().lease is not None
+    assert document.fetch_latest().due_at is not None
     assert world.converge().exit_code == 0
     assert_in_sync(world)
 
@@ -231,7 +232,7 @@ def test_an_order_that_was_paid_stays_paid(world: World) -> None:
     order = paid(world)
     intent = PaymentIntent.by_stripe_id(order.payment_intent)
     assert intent is not None
-    intent.requeue()
+    intent.requeue(DueReason.OPERATOR)
     unfindable(world, intent)
 
     assert world.reconcile().exit_code == 1
@@ -303,7 +304,7 @@ def test_the_order_of_a_payment_that_comes_back_follows_it(world: World) -> None
     assert world.reconcile(full=True).exit_code == 0
 
     latest = order.fetch_latest()
-    assert (latest.status, latest.payment_status, latest.settled_at) == (Status.ACTIVE, "paid", None)
+    assert (latest.status, latest.payment_status, latest.finished_at) == (Status.ACTIVE, "paid", None)
     world.converge()
     assert_in_sync(world)
 
@@ -320,11 +321,11 @@ def test_a_name_that_was_given_away_leaves_it_to_a_person(world: World) -> None:
 
     latest = document.fetch_latest()
     assert (report.exit_code, latest.status) == (1, Status.DELETED)
-    assert "another customer has its username" in str(latest.review)
+    assert "another customer has its username" in str(latest.review_reason)
     assert status().exit_code == 1
     sync.update(other, {"username": "another name"})
     operations.retry(str(document.id))
-    assert (document.fetch_latest().status, document.fetch_latest().review) == (Status.ACTIVE, None)
+    assert (document.fetch_latest().status, document.fetch_latest().review_reason) == (Status.ACTIVE, None)
     assert world.converge().exit_code == 0
     assert_in_sync(world)
 
@@ -408,7 +409,7 @@ def test_the_next_life_of_a_chosen_id_is_another_document(world: World) -> None:
     report = world.reconcile(full=True)
 
     assert (first.fetch_latest().status, report.counts["back"]) == (Status.DELETED, 0)
-    assert Coupon.objects(stripe_id="SUMMER", live=True).count() == 1
+    assert Coupon.objects(stripe_id="SUMMER", is_current=True).count() == 1
 
 
 CHOSEN = {"coupon": {"percent_off": 10, "duration": "once", "name": "next"}, "product": {"name": "next"}}
@@ -432,8 +433,8 @@ def test_the_next_object_of_a_chosen_id_proves_that_the_one_before_was_deleted(
     world.deliver([*told, *late, *told])
 
     assert first.fetch_latest().status == Status.DELETED
-    (second,) = kinds()[kind].objects(stripe_id="SAME", live=True)
-    assert (second.status, second.name, second.review) == (Status.ACTIVE, "next", None)
+    (second,) = kinds()[kind].objects(stripe_id="SAME", is_current=True)
+    assert (second.status, second.name, second.review_reason) == (Status.ACTIVE, "next", None)
     world.reconcile()
     assert_in_sync(world)
 
@@ -448,7 +449,7 @@ def test_a_document_whose_key_made_the_next_object_of_a_chosen_id_takes_it(world
 
     second, _ = sync.create(Coupon, {**CHOSEN["coupon"], "id": "SAME"})
 
-    assert (second.status, second.review) == (Status.ACTIVE, None)
+    assert (second.status, second.review_reason) == (Status.ACTIVE, None)
     assert first.fetch_latest().status == Status.DELETED
     world.deliver()
     world.reconcile()
@@ -520,7 +521,7 @@ def test_what_belonged_to_a_test_clock_goes_with_it(world: World) -> None:
 
     world.deliver([event("test_helpers.test_clock.deleted", gone, int(world.stripe.clock.now()))])
     first = world.reconcile()
-    documents[-1].fetch_latest().requeue()
+    documents[-1].fetch_latest().requeue(DueReason.OPERATOR)
     last = world.reconcile()
 
     assert (first.exit_code, last.exit_code, last.counts["review"]) == (0, 0, 0)
@@ -532,7 +533,7 @@ def test_without_the_event_two_404s_do(world: World) -> None:
     _clock, documents = of_a_clock(world)
     for document in documents:
         unfindable(world, document, times=None)
-        document.fetch_latest().requeue()
+        document.fetch_latest().requeue(DueReason.OPERATOR)
 
     first = world.reconcile()
     assert [document.fetch_latest().status for document in documents] == [Status.ACTIVE] * 3
@@ -555,10 +556,10 @@ def test_what_is_read_under_an_owner_goes_with_them(world: World) -> None:
     sync.delete(customer)
     world.deliver()
     world.stripe.fault("missing", method="GET", path=document.path)
-    document.requeue()
+    document.requeue(DueReason.OPERATOR)
 
     assert world.reconcile().counts["review"] == 0
-    assert Customer.objects(live=True).count() == 0
+    assert Customer.objects(is_current=True).count() == 0
 
 
 def test_a_row_from_before_404s_were_noted_is_judged_alike(world: World) -> None:

@@ -105,7 +105,7 @@ def test_a_reply_that_comes_after_its_lease_leaves_a_look_due(world: World) -> N
         world.advance(minutes=20)
         world.stripe.dashboard.delete("customer", remote["id"])
 
-    assert Customer.objects.get().lease is not None
+    assert Customer.objects.get().due_at is not None
     world.converge()
     assert Customer.objects.get().status == Status.DELETED
     assert_in_sync(world)
@@ -149,15 +149,15 @@ def test_a_document_in_review_is_not_given_a_lease(world: World) -> None:
 
     deferred = reviewed.defer("no answer", timedelta(minutes=1))
 
-    assert (deferred.lease, deferred.review) == (None, "a test")
+    assert (deferred.due_at, deferred.review_reason) == (None, "a test")
 
 
 def test_an_undone_orphan_leaves_its_active_document_due_for_a_look(world: World) -> None:
     customer = sync.create_customer("user@here.com")
     told = Customer.merge({"_id": customer.id}, existence_of("cus_orphan", "test"))
-    assert (told.orphans, told.lease is not None) == (["cus_orphan"], True)
+    assert (told.orphans, told.due_at is not None) == (["cus_orphan"], True)
 
-    assert told.record_undo("cus_orphan").lease is not None
+    assert told.record_undo("cus_orphan").due_at is not None
 
     world.advance(minutes=5)
     world.converge()
@@ -166,12 +166,12 @@ def test_an_undone_orphan_leaves_its_active_document_due_for_a_look(world: World
 
 def test_what_is_known_already_still_makes_the_snapshot_younger(world: World) -> None:
     customer = sync.create_customer("user@here.com")
-    later = customer.doubt_until + 100
+    later = customer.snapshot_latest + 100
     again = Observation("test", customer.stripe_id, customer.stripe, {}, earliest=later, latest=later, event=True)
 
     told = Customer.merge({"_id": customer.id}, again)
 
-    assert (told.seen_at, told.doubt_until, told.revision) == (later, later, customer.revision + 1)
+    assert (told.snapshot_earliest, told.snapshot_latest, told.revision) == (later, later, customer.revision + 1)
 
 
 def test_whoever_sleeps_until_the_key_is_forgotten_does_not_refund_twice(database: str) -> None:
@@ -204,7 +204,7 @@ def test_a_young_object_whose_event_is_not_listed_yet_puts_nobody_in_review(worl
     with asleep(world, lambda: sync.create(kinds()["product"], samples.body("product"))):
         report = world.reconcile()
 
-        assert first.fetch_latest().review is None
+        assert first.fetch_latest().review_reason is None
         assert report.exit_code == 2
 
     world.stripe.clear_faults()

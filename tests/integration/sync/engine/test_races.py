@@ -52,7 +52,7 @@ def test_the_webhook_that_beats_the_reply_links_once(world: World) -> None:
     held.release()
     creating.join()
 
-    assert Customer.objects.get().lease is None, "the reply settles what the event left open"
+    assert Customer.objects.get().due_at is None, "the reply settles what the event left open"
     assert_in_sync(world)
 
 
@@ -120,7 +120,7 @@ def test_a_merge_is_atomic_whoever_comes_first(world: World) -> None:
     for number in range(20):
         world.stripe.fault("cut_before", method="POST", times=2)
         customer = sync.create_customer(f"user{number}@here.com")
-        where = {"_id": customer.id, "key": customer.key}
+        where = {"_id": customer.id, "creation_key": customer.creation_key}
 
         def tell(stripe_id: str, where: dict[str, Any] = where) -> None:
             remote = {"id": stripe_id, "object": "customer"}
@@ -142,7 +142,7 @@ def test_a_merge_is_atomic_whoever_comes_first(world: World) -> None:
         else:
             assert found.status == Status.ROLLED_BACK
             assert set(found.orphans) == told
-            assert found.lease is not None
+            assert found.due_at is not None
 
 
 def test_processes_that_bind_a_new_database_at_once_all_find_it_bound(world: World) -> None:

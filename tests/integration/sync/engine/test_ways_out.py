@@ -62,7 +62,7 @@ class Guard(stripe.HTTPClient):
 
 def written(path: str) -> Iterator[set[str | None]]:
     """Yield, for each document on which a request to this path is written and leased, the keys that it may have."""
-    leased = {"lease": {"$gt": clock.now()}}
+    leased = {"leased_until": {"$gt": clock.now()}}
     for model in having(present_kinds().values(), leased):
         for document in model.objects(__raw__=leased):
             undoing = getattr(document, "undoing", None)  # an order has no orphans
@@ -134,7 +134,7 @@ def test_an_undo_is_written_before_it_is_sent(guarded: tuple[World, Guard], kind
     world.converge()
 
     assert len(guard.writes) == 1
-    assert (document.fetch_latest().undoing, len(document.fetch_latest().undone)) == (None, 1)
+    assert (document.fetch_latest().undoing, len(document.fetch_latest().undone_orphans)) == (None, 1)
 
 
 def test_what_concerns_no_document_has_a_deadline(guarded: tuple[World, Guard]) -> None:
@@ -251,7 +251,7 @@ def test_who_sleeps_before_the_undo_is_written_does_not_delete_what_was_kept(mak
 
     assert not hold
     assert deletions(world) == 0
-    assert Customer.objects(stripe_id=orphan, live=True).count() == 1
+    assert Customer.objects(stripe_id=orphan, is_current=True).count() == 1
     assert world.converge().exit_code == 0
     assert_in_sync(world)
 
@@ -273,7 +273,7 @@ def test_who_sleeps_after_the_undo_is_written_sends_nothing_after_the_lease(make
 
     assert sleeper.act is None
     assert deletions(world) == 0
-    assert Customer.objects(stripe_id=orphan, live=True).count() == 1
+    assert Customer.objects(stripe_id=orphan, is_current=True).count() == 1
     assert world.converge().exit_code == 0
     assert_in_sync(world)
 
@@ -308,7 +308,7 @@ def test_every_attempt_of_an_undo_has_the_same_key(world: World) -> None:
     keys = [request.key for request in world.stripe.requests if ":undo:" in str(request.key)]
     assert len(keys) == 3
     assert len(set(keys)) == 1
-    assert len(document.fetch_latest().undone) == 1
+    assert len(document.fetch_latest().undone_orphans) == 1
 
 
 def test_an_undo_whose_key_is_spent_goes_on_with_another(world: World) -> None:
@@ -320,7 +320,7 @@ def test_an_undo_whose_key_is_spent_goes_on_with_another(world: World) -> None:
         world.reconcile()
         world.advance(hours=2)
 
-    assert (document.fetch_latest().orphans, len(document.fetch_latest().undone)) == ([], 1)
+    assert (document.fetch_latest().orphans, len(document.fetch_latest().undone_orphans)) == ([], 1)
 
 
 def test_one_404_does_not_pass_for_an_undo(world: World) -> None:
@@ -330,7 +330,7 @@ def test_one_404_does_not_pass_for_an_undo(world: World) -> None:
     world.reconcile()
     world.stripe.clear_faults()
 
-    assert document.fetch_latest().undone == document.orphans
+    assert document.fetch_latest().undone_orphans == document.orphans
     assert deletions(world) == 1, "what a GET did not find was deleted all the same"
     assert world.stripe.objects("customer") == []
 
@@ -342,7 +342,7 @@ def test_a_document_from_before_undos_were_staged_is_undone(world: World) -> Non
 
     assert world.converge().exit_code == 0
 
-    assert len(document.fetch_latest().undone) == 1
+    assert len(document.fetch_latest().undone_orphans) == 1
     assert_in_sync(world)
 
 
@@ -357,7 +357,7 @@ def test_a_retry_that_only_looked_does_not_put_off_a_roll_back(world: World) -> 
     world.advance(hours=1)
     world.stripe.repair()
     world.converge()
-    assert customer.fetch_latest().review is not None
+    assert customer.fetch_latest().review_reason is not None
 
     operations.retry(str(customer.id))  # searches, and finds what may be it
     given_up = operations.roll_back(str(customer.id))

@@ -15,6 +15,8 @@ from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.state import CHECKPOINT, MIGRATIONS, State
 from stripe_mongo_sync.sync.engine.find import Creations
 from stripe_mongo_sync.sync.errors import CannotReadStripe
+from stripe_mongo_sync.sync.runs.migrations import migrate
+from stripe_mongo_sync.sync.runs.progress import no_progress
 from stripe_mongo_sync.sync.shop.erase import erase
 from tests.support import samples
 from tests.support.events import event
@@ -49,7 +51,7 @@ def reads(world: World) -> list[str]:
 def expire(world: World) -> None:
     """Delete what MongoDB would have deleted by now: its own clock is not the world's."""
     old = clock.now() - world.read.retention
-    our_database().stripe_events.delete_many({"settled_at": {"$lt": old}, "notices": None})
+    our_database().stripe_events.delete_many({"finished_at": {"$lt": old}, "notices": None})
 
 
 def theirs(world: World, made: list[str]) -> None:
@@ -132,7 +134,7 @@ def test_of_what_another_installation_made_only_ids_and_its_key_are_kept(world: 
     assert world.deliver([told(world, "payment_intent.created", intent, request=request)]) == ["ignored"]
 
     row = our_database().stripe_events.find_one({"object_id": intent["id"]})
-    assert (row["creation_key"], row["settled_at"]) == (request["idempotency_key"], None), "it never expires"
+    assert (row["creation_key"], row["finished_at"]) == (request["idempotency_key"], None), "it never expires"
     assert "Zenobia" not in str(row)
     assert json.loads(row["raw"])["data"]["object"]["id"] == intent["id"]
     for _ in range(3):
@@ -148,14 +150,14 @@ def test_once_it_is_deleted_it_may_be_forgotten(world: World) -> None:
     world.deliver()
     world.stripe.dashboard.delete("coupon", coupon["id"])
     world.deliver()
-    assert Event.objects(settled_at=None).count() == 0
+    assert Event.objects(finished_at=None).count() == 0
 
     world.stripe.dashboard.create("coupon", percent_off=20, duration="once", id="SUMMER")
     assert world.deliver() == ["applied"], "another object has the id now"
     world.advance(minutes=20)
     world.stripe.dashboard.update("coupon", "SUMMER", name="Summer")
     assert world.deliver() == ["applied"]
-    assert Coupon.objects(live=True).get().name == "Summer"
+    assert Coupon.objects(is_current=True).get().name == "Summer"
 
 
 def test_a_chosen_id_that_was_an_object_of_theirs_may_be_anybodys_now(world: World) -> None:
@@ -237,21 +239,21 @@ def test_rows_of_an_older_version_learn_who_made_their_objects(world: World) -> 
     world.deliver()
     rows = our_database().stripe_events
     for row in rows.find():
-        old = {"raw": b"{}", "settled_at": row["received_at"]} if row["creation_key"] else {}
+        old = {"raw": b"{}", "finished_at": row["received_at"]} if row["creation_key"] else {}
         rows.update_one({"_id": row["_id"]}, {"$unset": {"creation_key": 1, "waits_for": 1}, "$set": old})
     for told in world.stripe.events():
         rows.update_one({"_id": told["id"]}, {"$set": {"raw": json.dumps(told).encode()}})
     State.clear(MIGRATIONS)
 
-    world.reconcile()
+    migrate(no_progress)
 
     found = {row["object_id"]: row for row in rows.find({"type": "customer.created"})}
-    assert found[theirs["id"]]["settled_at"] is None
+    assert found[theirs["id"]]["finished_at"] is None
     assert b"Theirs" not in found[theirs["id"]]["raw"]
     assert IdempotencyKey.parse(found[theirs["id"]]["creation_key"]).installation == "0therInsta11"
-    assert found[ours.stripe_id]["creation_key"] == ours.key
+    assert found[ours.stripe_id]["creation_key"] == ours.creation_key
     assert sorted(row["creation_key"] for row in found.values())[0] == NO_KEY
-    assert all(row["settled_at"] for id, row in found.items() if id != theirs["id"])
+    assert all(row["finished_at"] for id, row in found.items() if id != theirs["id"])
 
 
 def test_before_they_have_learned_it_stripe_is_asked(world: World) -> None:

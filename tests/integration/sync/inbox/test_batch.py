@@ -116,7 +116,7 @@ def test_a_batch_leaves_what_its_events_leave_alone(heard: World, seed: int) -> 
     chance = random.Random(seed)
     customer = Customer.objects.first()
     told = renamed(heard, "A", "B")
-    told.append(event("customer.updated", {**customer.stripe, "name": "odd"}, customer.seen_at))
+    told.append(event("customer.updated", {**customer.stripe, "name": "odd"}, customer.snapshot_earliest))
     told.append(event("tax.settings.updated", {"object": "tax.settings"}, 1))
     told.append(event("customer.updated", {**customer.stripe, "id": "cus_nobody"}, 5))
     told += chance.sample(told, 3)

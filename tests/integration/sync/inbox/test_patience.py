@@ -89,7 +89,7 @@ def test_it_waits_ever_longer_and_is_never_late_by_more_than_a_day(world: World)
     waits = []
     while Event.objects(state="waiting").count():
         row = Event.objects.get()
-        waits.append(math.ceil((row.lease - clock.now()).total_seconds() / 60))  # minutes
+        waits.append(math.ceil((row.due_at - clock.now()).total_seconds() / 60))  # minutes
         world.advance(minutes=waits[-1])
         world.reconcile()
 
@@ -97,7 +97,7 @@ def test_it_waits_ever_longer_and_is_never_late_by_more_than_a_day(world: World)
     assert waits[-1] == 24 * 60
     assert len(waits) < 70
     row = Event.objects.get()
-    assert (row.state, "nobody decided" in row.error) == ("dead", True)
+    assert (row.state, "nobody decided" in row.reason) == ("dead", True)
 
 
 @pytest.mark.parametrize("late", [False, True], ids=["in time", "given up"])
@@ -115,7 +115,7 @@ def test_the_decision_ends_it_at_once(world: World, late: bool) -> None:
     world.reconcile()
 
     assert Event.objects.get().state == "applied"
-    assert Customer.objects.get(live=True).stripe_id == theirs["id"]
+    assert Customer.objects.get(is_current=True).stripe_id == theirs["id"]
 
 
 def test_so_does_a_link(world: World) -> None:
@@ -146,7 +146,7 @@ def test_what_a_tombstone_might_have_made_is_adopted_when_its_doubt_ends(world: 
         world.reconcile()
 
     assert [row.state for row in Event.objects] == ["applied"]
-    assert Customer.objects(live=True).count() == 1
+    assert Customer.objects(is_current=True).count() == 1
     assert reads(world) - before <= 4
 
 
@@ -191,7 +191,7 @@ def test_a_session_with_the_correlation_id_of_another_waits_without_reads(world:
     before = reads(world)
     pass_hours(world, 24, 3)
 
-    assert session.fetch_latest().review is not None
+    assert session.fetch_latest().review_reason is not None
     assert Event.objects.get(object_id=remote["id"]).waits_for == session.id
     assert reads(world) == before
     operations.roll_back(str(session.id))
@@ -203,7 +203,7 @@ def test_an_event_that_waits_for_a_person_who_is_erased_keeps_ids_only(world: Wo
     customer = in_doubt(world)
     operations.roll_back(str(customer.id))
     world.reconcile()
-    (adopted,) = Customer.objects(live=True)
+    (adopted,) = Customer.objects(is_current=True)
     erase(str(adopted.id))
     world.reconcile()
 

@@ -178,7 +178,7 @@ def test_what_may_be_the_object_of_a_document_in_doubt_is_not_adopted(thin: Worl
 
     assert thin.deliver() == ["waiting"]
 
-    assert customer.fetch_latest().review is not None
+    assert customer.fetch_latest().review_reason is not None
     assert Customer.objects.count() == 1
 
 
@@ -232,7 +232,7 @@ def test_what_is_not_for_us_is_ignored(thin: World) -> None:
         response = taken(thin, id=f"evt_test_{number}", **changes)
 
         assert (response.status_code, response.json) == (200, {"state": "ignored"}), changes
-        assert why in Event.objects.get(id=f"evt_test_{number}").error, changes
+        assert why in Event.objects.get(id=f"evt_test_{number}").reason, changes
         assert "context" in changes or number > 2 or reads(thin) == [], "who we are is asked only where it counts"
     assert Customer.objects.count() == 0
     assert reads(thin) == ["/v1/account"], "once"

@@ -106,8 +106,8 @@ def test_a_creation_that_gave_nothing_resembles_nobody(world: World, given: dict
     silent = world.stripe.dashboard.create("customer")
 
     assert world.deliver() == ["applied", "applied"]
-    assert {theirs["id"], silent["id"]} == {document.stripe_id for document in Customer.objects(live=True)}
-    assert Customer.objects(review__ne=None).count() == 0
+    assert {theirs["id"], silent["id"]} == {document.stripe_id for document in Customer.objects(is_current=True)}
+    assert Customer.objects(review_reason__ne=None).count() == 0
 
 
 def test_one_that_gave_something_still_resembles_who_has_it(world: World) -> None:
@@ -119,7 +119,7 @@ def test_one_that_gave_something_still_resembles_who_has_it(world: World) -> Non
     world.stripe.dashboard.create("customer", email="user@here.com")
 
     assert world.deliver() == ["waiting"]
-    assert Customer.objects.get().review is not None
+    assert Customer.objects.get().review_reason is not None
 
 
 def test_what_gave_only_what_shows_nowhere_may_be_any(world: World) -> None:
@@ -134,7 +134,7 @@ def test_what_gave_only_what_shows_nowhere_may_be_any(world: World) -> None:
     (there,) = world.stripe.objects("payment_link")
     link = link.fetch_latest()
     assert link.status == Status.PENDING, "it sells at Stripe, so it must not be called rolled back"
-    assert there["id"] in str(link.review)
+    assert there["id"] in str(link.review_reason)
 
 
 # --- a sandbox that was wiped ---
@@ -149,7 +149,7 @@ def test_after_a_wipe_the_advice_leads_on(world: World) -> None:
     world.stripe.wipe()
 
     assert world.reconcile().exit_code == 2
-    assert Customer.objects(live=True).count() == 3, "nothing was touched"
+    assert Customer.objects(is_current=True).count() == 3, "nothing was touched"
     for findings in (status().findings, examine().findings):
         assert any("new-installation" in str(finding) and "empty database" in str(finding) for finding in findings)
 
@@ -158,7 +158,7 @@ def test_after_a_wipe_the_advice_leads_on(world: World) -> None:
     for _ in range(3):
         world.advance(hours=1)
         report = world.reconcile(full=True)
-    assert Customer.objects(live=True).count() == 0
+    assert Customer.objects(is_current=True).count() == 0
     assert (report.exit_code, status().exit_code) == (0, 0)
     assert [*operations.pages()] == [[]]
     assert sync.create_customer("user0@here.com").status == Status.ACTIVE

@@ -229,13 +229,13 @@ def test_what_is_given_while_notices_are_moved_stays(world: World) -> None:
 
 def test_nothing_expires_that_has_notices(world: World) -> None:
     for collection in ("customers", "stripe_events"):
-        expiry = our_database()[collection].index_information()["settled_at_1"]
+        expiry = our_database()[collection].index_information()["finished_at_1"]
         assert (expiry["expireAfterSeconds"], expiry["partialFilterExpression"]) == (45 * 86400, {"notices": None})
     with listening("customer.rolled_back"):
         world.stripe.fault("decline", method="POST")
         with pytest.raises(sync.Refused):
             sync.create_customer(NAME)
-        may_expire = {"settled_at": {"$type": "date"}, "notices": None}
+        may_expire = {"finished_at": {"$type": "date"}, "notices": None}
         assert our_database().customers.count_documents(may_expire) == 0
 
         relay_notices()
@@ -275,8 +275,8 @@ def test_a_hook_that_raises_is_retried_then_dead_then_replayed(world: World, run
         assert run("hooks run") == (0, {"counts": {"done": 1}, "exit_code": 0})
 
     row = the_delivery()
-    assert (row.state, row.attempts, row.error, row.lease) == (DeliveryState.DONE, 1, None, None)
-    assert row.settled_at is not None
+    assert (row.state, row.attempts, row.reason, row.due_at) == (DeliveryState.DONE, 1, None, None)
+    assert row.finished_at is not None
     code, told = run("status")
     assert (code, told["hooks"], told["oldest_notice"]) == (0, {"pending": 0, "dead": 0}, None)
 
@@ -286,11 +286,11 @@ def test_each_wait_is_longer_than_the_one_before(world: World) -> None:
     with listening("customer.active", then=boom):
         sync.create_customer(NAME)
         for _ in range(6):
-            before = the_delivery().lease if raw_rows("hook_deliveries") else None
+            before = the_delivery().due_at if raw_rows("hook_deliveries") else None
             world.advance(seconds=0 if before is None else waits[-1] + 1)
             assert deliver() == {"failed": 1}
-            lease, now = the_delivery().lease, our_database().command("hello")["localTime"]
-            waits.append((lease.replace(tzinfo=None) - now - clock.TEST_OFFSET).total_seconds())
+            due_at, now = the_delivery().due_at, our_database().command("hello")["localTime"]
+            waits.append((due_at.replace(tzinfo=None) - now - clock.TEST_OFFSET).total_seconds())
 
     assert 20 < waits[0] < 40
     assert all(1.1 < later / wait < 3.4 for wait, later in pairwise(waits))
@@ -308,8 +308,8 @@ def test_whatever_a_hook_raises_is_its_own_failure(world: World, error: BaseExce
 
     assert len(other) == 1
     failed = Delivery.objects.get(hook="tests.listener")
-    assert failed.error.startswith(type(error).__name__)
-    assert len(failed.error) <= 1000
+    assert failed.reason.startswith(type(error).__name__)
+    assert len(failed.reason) <= 1000
 
 
 @pytest.mark.fault("93")
@@ -328,7 +328,7 @@ def test_a_hook_that_hangs_is_interrupted(world: World) -> None:
         assert deliver(Limits(timeout=0.05)) == {"failed": 1, "done": 1}
 
     assert len(other) == 1
-    assert "it took longer than 0.05 s" in Delivery.objects.get(hook="tests.listener").error
+    assert "it took longer than 0.05 s" in Delivery.objects.get(hook="tests.listener").reason
 
 
 @pytest.mark.fault("93")
@@ -341,7 +341,7 @@ def test_a_hook_that_kills_the_process_is_counted_waits_and_dies_and_the_others_
         with pytest.raises(Died):
             deliver(TWICE)
         row = Delivery.objects.get(hook="tests.listener")
-        assert (row.state, row.attempts, row.error) == (DeliveryState.PENDING, 1, ATTEMPT_LOST)
+        assert (row.state, row.attempts, row.reason) == (DeliveryState.PENDING, 1, ATTEMPT_LOST)
         deliver(TWICE)
         assert (len(heard), len(other)) == (1, 1), "it waits, and the other is called"
 
@@ -354,7 +354,7 @@ def test_a_hook_that_kills_the_process_is_counted_waits_and_dies_and_the_others_
         assert deliver(TWICE) == {"dead": 1}
 
     row = Delivery.objects.get(hook="tests.listener")
-    assert (row.state, row.attempts, row.error, len(heard)) == (DeliveryState.DEAD, 2, ATTEMPT_LOST, 2)
+    assert (row.state, row.attempts, row.reason, len(heard)) == (DeliveryState.DEAD, 2, ATTEMPT_LOST, 2)
 
 
 def test_a_delivery_that_another_worker_has_is_left_to_it(world: World) -> None:
@@ -392,7 +392,7 @@ def test_a_hook_that_is_no_longer_there_is_not_forgotten(world: World) -> None:
 
     assert deliver(Limits(attempts=1)) == {"dead": 1}
 
-    assert "there is no hook tests.listener" in str(the_delivery().error)
+    assert "there is no hook tests.listener" in str(the_delivery().reason)
     with listening("customer.active") as heard:
         assert the_delivery().replay() is not None
         assert deliver() == {"done": 1}
@@ -421,7 +421,7 @@ def test_an_adopted_document_that_gave_way_is_told_no_more(world: World) -> None
         assert deliver() == {"done": 1}
 
     assert heard == []
-    assert the_delivery().error == "not told: its document is no longer there"
+    assert the_delivery().reason == "not told: its document is no longer there"
 
 
 # --- the operator ---

@@ -461,22 +461,22 @@ def mended(world: World) -> Iterator[World]:
 def test_indexes_that_are_missing_or_strange(mended: World, told: Any) -> None:
     assert told("indexes")[1] == []
     customers, events = Customer._get_collection(), Event._get_collection()
-    customers.drop_index("key_1")
-    customers.drop_index("lease_1")
-    customers.create_index("lease")
+    customers.drop_index("creation_key_1")
+    customers.drop_index("due_at_1")
+    customers.create_index("due_at")
     customers.create_index("name", unique=True, sparse=True, name="somebodys")
     customers.create_index("email", name="harmless")
     customers.create_index("created_at", expireAfterSeconds=60, name="forgetful")
-    events.drop_index("settled_at_1")
-    events.create_index("settled_at", expireAfterSeconds=60)
+    events.drop_index("finished_at_1")
+    events.create_index("finished_at", expireAfterSeconds=60)
 
     code, ((level, what, do), (foreign_level, foreign, drop)) = told("indexes")
 
     assert (code, level, foreign_level) == (1, "problem", "problem")
-    for name in ("customers.key_1", "customers.lease_1", "stripe_events.settled_at_1"):
+    for name in ("customers.creation_key_1", "customers.due_at_1", "stripe_events.finished_at_1"):
         assert name in what
     assert all(name in foreign for name in ("customers.somebodys", "customers.forgetful"))
-    assert "settled_at" not in foreign
+    assert "finished_at" not in foreign
     assert "harmless" not in what + foreign
     assert "stripe-mongo-sync indexes" in do
     assert "drop" in drop

@@ -98,7 +98,7 @@ def test_an_object_that_a_document_in_use_holds_is_refused(world: World) -> None
     with pytest.raises(NotPossible, match=f"belongs to document {other.id}"):
         operations.link(str(customer.id), other.stripe_id, force=True)
 
-    assert (customer.fetch_latest().review, other.fetch_latest().status) == (None, Status.ACTIVE)
+    assert (customer.fetch_latest().review_reason, other.fetch_latest().status) == (None, Status.ACTIVE)
 
 
 def test_what_nobody_kept_cannot_be_compared(world: World) -> None:

@@ -89,14 +89,14 @@ def fill(many: int) -> None:
                 **{
                     "_id": ObjectId(),
                     "status": state,
-                    "live": state in ("active", "pending"),
+                    "is_current": state in ("active", "pending"),
                     "created_at": old(number),
                 },
                 **{"revision": 1, "stripe_id": f"{kind}_{state}_{number}", "stripe": {"a": "b" * 100}},
                 "confirmed_at": now if number % 2 else None,
-                "lease": old(number) if number % 3 else None,
-                "review": "look" if number % 7 == 0 and kind != "charge" else None,
-                "operation": {"since": old(number), "verb": "update"} if number % 5 else None,
+                "due_at": old(number) if number % 3 else None,
+                "review_reason": "look" if number % 7 == 0 and kind != "charge" else None,
+                "operation": {"staged_at": old(number), "verb": "update"} if number % 5 else None,
                 **(
                     {"notices": [{"id": f"{number}:{n}", "at": old(number + n)} for n in range(2)]}
                     if number % 4 == 0
@@ -116,20 +116,25 @@ def fill(many: int) -> None:
             "raw": b"x" * 1000,
             "via": "webhook",
         }
-        | ({"lease": old(number)} if state in ("received", "waiting") else {})
+        | ({"due_at": old(number)} if state in ("received", "waiting") else {})
         | ({"notices": [{"id": f"{number}", "at": old(number)}]} if number % 4 == 0 else {})
         for state in EventState
         for number in range(many)
     )
     Delivery.insert_collection().insert_many(
-        {"_id": f"{state}:{number}", "state": state, "at": old(number), "raw": b"x" * 1000}
-        | ({"lease": old(number)} if state == "pending" else {})
+        {"_id": f"{state}:{number}", "state": state, "occurred_at": old(number), "event_body": b"x" * 1000}
+        | ({"due_at": old(number)} if state == "pending" else {})
         for state in ("pending", "done", "dead")
         for number in range(many)
     )
     Erasure.insert_collection().insert_many(
-        {"_id": ObjectId(), "named": [f"cus_{number}"], "at": old(number), "scrubbed_at": now if number else None}
-        | {"lease": now}
+        {
+            "_id": ObjectId(),
+            "stripe_ids": [f"cus_{number}"],
+            "requested_at": old(number),
+            "scrubbed_at": now if number else None,
+        }
+        | {"due_at": now}
         for number in range(many)
     )
 
@@ -189,7 +194,7 @@ def test_what_status_says_is_what_is_there(new_database: str) -> None:
         assert facts["documents"]["charges"] == {"active": 60, "deleted": 60}
         assert facts["documents"]["coupons"] == {}
         assert facts["events"] == dict.fromkeys(map(str, EventState), 60)
-        assert facts["review"] == Customer.objects(review__type="string").count() * 3
+        assert facts["review"] == Customer.objects(review_reason__type="string").count() * 3
         assert facts["overdue"] == 40 * (4 * 3 + 2)
         assert facts["overdue_events"] == 120
         assert facts["unconfirmed"] == 30 * 2, "no webhook confirms an order"

@@ -43,7 +43,7 @@ def waiting(world: World, name: str) -> SyncedDocument:
 def due(document: SyncedDocument, **fields: Any) -> None:
     """Let a document be what is longest due, with these fields as they are."""
     long_ago = document.created_at.replace(year=document.created_at.year - 1)
-    document._get_collection().update_one({"_id": document.id}, {"$set": {**fields, "lease": long_ago}})
+    document._get_collection().update_one({"_id": document.id}, {"$set": {**fields, "due_at": long_ago}})
 
 
 @pytest.mark.parametrize("fields", BROKEN.values(), ids=BROKEN)
@@ -154,7 +154,7 @@ def test_a_bug_of_ours_that_one_document_meets_ends_no_run(world: World, monkeyp
 
     assert sorted(met) == sorted([first.id, second.id])
     assert (report.counts["failed"], report.exit_code) == (1, 1)
-    assert second.fetch_latest().lease is None
+    assert second.fetch_latest().due_at is None
 
 
 def test_an_order_that_cannot_be_followed_ends_no_full_comparison(world: World, run: Run) -> None:
@@ -176,7 +176,7 @@ def test_a_row_of_the_inbox_that_cannot_be_read_ends_no_run(world: World, run: R
     other = waiting(world, "Chair")
     world.advance(minutes=10)
     (row,) = Event.objects
-    opened = {"state": "received", "lease": row.received_at, "settled_at": None, **fields}
+    opened = {"state": "received", "due_at": row.received_at, "finished_at": None, **fields}
     Event._get_collection().update_one({"_id": row.id}, {"$set": opened})
 
     code, told = run("reconcile")

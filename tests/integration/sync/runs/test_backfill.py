@@ -115,7 +115,12 @@ def test_everything_that_stripe_lists_is_here_and_equal(world: World, run: Run) 
     assert_copied(world)
     assert_in_sync(world)
     (customer,) = Customer.objects(email="0@here.com")
-    assert (customer.status, customer.live, customer.revision, customer.username) == (Status.ACTIVE, True, 1, None)
+    assert (customer.status, customer.is_current, customer.revision, customer.username) == (
+        Status.ACTIVE,
+        True,
+        1,
+        None,
+    )
     assert customer.confirmed_at is not None
     assert customer.created_at is not None
 
@@ -573,7 +578,7 @@ def test_a_chosen_id_that_lives_again_gets_a_new_document(world: World) -> None:
 
     assert copy("coupon").counts == {"adopt": 1}
 
-    assert (first.fetch_latest().status, Coupon.objects(live=True).get().percent_off) == (Status.DELETED, 20)
+    assert (first.fetch_latest().status, Coupon.objects(is_current=True).get().percent_off) == (Status.DELETED, 20)
 
 
 # --- whose it is ---
@@ -683,7 +688,7 @@ def test_what_may_be_the_object_of_a_document_in_doubt_is_left_to_a_person(world
 
     assert (code, told["counts"]) == (1, {"adopt": 5, "doubt": 1})
     assert [(one["kind"], one["id"]) for one in told["troubles"]] == [("customer", made["id"])]
-    assert customer.fetch_latest().review is not None
+    assert customer.fetch_latest().review_reason is not None
 
 
 def test_an_orphan_that_is_to_be_undone_is_not_adopted(world: World) -> None:
@@ -693,7 +698,7 @@ def test_an_orphan_that_is_to_be_undone_is_not_adopted(world: World) -> None:
     world.converge()
     assert customer.fetch_latest().status == Status.ROLLED_BACK
     orphan = world.stripe.insert("customer", created=int(world.stripe.clock.now()) - 3600)
-    Customer._get_collection().update_one({"_id": customer.id}, {"$set": {"undone": [orphan["id"]]}})
+    Customer._get_collection().update_one({"_id": customer.id}, {"$set": {"undone_orphans": [orphan["id"]]}})
 
     assert copy("customer").counts == {"twin": 1}
 

@@ -190,7 +190,7 @@ def test_several_runs_share_the_inbox_and_apply_each_event_once(world: World) ->
     together(4, lambda: drain(seen.append))
 
     assert len(seen) == 60
-    assert {row.attempts for row in Event.objects(error=None, replays=None, lease=None)} == {1, 2}, (
+    assert {row.attempts for row in Event.objects(reason=None, replays=None, due_at=None)} == {1, 2}, (
         "it came, and once here"
     )
     assert Event.objects(state="received").count() == 0
@@ -208,7 +208,7 @@ def test_several_runs_share_what_is_overdue_and_no_claim_is_made_in_vain(world: 
 
     assert len(taken) == len({customer.id for customer in taken}) == 40
     assert {customer.operation.attempts for customer in taken} == {2}
-    assert {customer.operation.doubt for customer in taken} == {True}
+    assert {customer.operation.outcome_unknown for customer in taken} == {True}
     world.advance(minutes=5)
     world.converge()
     assert_in_sync(world)

@@ -32,7 +32,16 @@ from tests.support.world import KEY, World
 
 Json = dict[str, Any]
 Rows = dict[tuple[str, Any], Json]
-COUNTED = ("revision", "updated_at", "seen_at", "doubt_until", "links_seen_at", "confirmed_at", "moved_by", "notices")
+COUNTED = (
+    "revision",
+    "updated_at",
+    "snapshot_earliest",
+    "snapshot_latest",
+    "links_seen_at",
+    "confirmed_at",
+    "status_changed_by",
+    "notices",
+)
 LINKS = ("hosted_invoice_url", "invoice_pdf")
 WRONG = "Zenobia Quux"
 
@@ -49,7 +58,7 @@ def fill(world: World) -> None:
     first: dict[str, str | None] = dict.fromkeys(created_kinds())
     world.deliver(raw for raw, told in letters if first.setdefault(told["object"], told.get("id")) == told.get("id"))
     for kind, model in created_kinds().items():  # what one needs is the sample of the next
-        document = model.objects(key__ne=None).first() or samples.create(kind)
+        document = model.objects(creation_key__ne=None).first() or samples.create(kind)
         if kind in samples.CHANGES:
             sync.update(document, samples.CHANGES[kind])
     world.stripe.dashboard.create("customer", name="Ann")
@@ -139,8 +148,8 @@ def test_every_field_that_was_edited_is_named_and_no_document_passes_for_edited(
             {"status": "pending"},
             {"status": "rolled_back"},
             {"status": WRONG},
-            {"live": False},
-            {"live": 1},
+            {"is_current": False},
+            {"is_current": 1},
         ):
             assert edited({**row, **state}) == ["status"], kind
 
@@ -177,9 +186,9 @@ WAYS: dict[str, Way] = {
     "its digest": lambda kind, row: {"digest": WRONG},
     "the id": lambda kind, row: {"stripe_id": f"{row['stripe_id']}x"},
     "pending": lambda kind, row: {"status": "pending"},
-    "rolled back": lambda kind, row: {"status": "rolled_back", "live": False},
+    "rolled back": lambda kind, row: {"status": "rolled_back", "is_current": False},
     "deleted": lambda kind, row: {"status": "deleted"},
-    "no status": lambda kind, row: {"status": WRONG, "live": False},
+    "no status": lambda kind, row: {"status": WRONG, "is_current": False},
 }
 
 
@@ -232,7 +241,7 @@ def description(kind: str, row: Json) -> Json:
 
 
 def test_an_order_that_was_edited_follows_its_payment_again(world: World) -> None:
-    wrong = ("payment_status", "paid"), ("url", WRONG), ("status", WRONG), ("live", False)
+    wrong = ("payment_status", "paid"), ("url", WRONG), ("status", WRONG), ("is_current", False)
     orders = [samples.create("order") for _ in wrong]
     world.deliver()
     world.advance(hours=1)

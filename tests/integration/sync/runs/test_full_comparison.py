@@ -149,7 +149,14 @@ def test_orders_are_compared_with_their_payments_together(database: str) -> None
 def test_twenty_thousand_documents_take_no_more_memory_than_a_page(world: World) -> None:
     """They have 60 MB, and a million would have three thousand."""
     now = clock.now()
-    fields = {"status": "active", "live": True, "revision": 1, "created_at": now, "updated_at": now, "in_doubt": False}
+    fields = {
+        "status": "active",
+        "is_current": True,
+        "revision": 1,
+        "created_at": now,
+        "updated_at": now,
+        "in_doubt": False,
+    }
     metadata = {f"k{number}": "v" * 40 for number in range(40)}
     ids = [f"cus_{ObjectId()}" for _ in range(MANY)]
     rows = Customer._get_collection()

@@ -1,204 +1,351 @@
-"""What an older version stored, written raw as it was then, becomes what this one stores at the first run."""
+"""A database that version 0.2 wrote becomes this version's: at once where it is used, all of it by `migrate`."""
 
-import hashlib
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from bson import ObjectId
+from pymongo import MongoClient
+from pymongo.database import Database
+from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Invoice, PaymentIntent
-from stripe_mongo_sync.models.rows import clock
-from stripe_mongo_sync.models.rows.content import digest
-from stripe_mongo_sync.models.rows.scrub import scrub
-from stripe_mongo_sync.models.state import MIGRATIONS, State
-from stripe_mongo_sync.sync.process.stop import Stopped
+from stripe_mongo_sync.models import Customer, Erasure, Event, Status
+from stripe_mongo_sync.models.rows import clock, formerly
+from stripe_mongo_sync.models.rows.formerly import DELIVERIES, DOCUMENTS, ERASURES, EVENTS, Names
+from stripe_mongo_sync.models.rows.own_rows import indexes_in_all
+from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, MIGRATIONS, SCHEMA, State
+from stripe_mongo_sync.sync.database.indexes import gaps
+from stripe_mongo_sync.sync.database.schema import MIGRATED, NUMBER, OF_0_2
+from stripe_mongo_sync.sync.engine.observations import existence_of
+from stripe_mongo_sync.sync.engine.undo import CircuitBreaker
+from stripe_mongo_sync.sync.errors import BadSettings
 from stripe_mongo_sync.sync.runs import migrations
-from stripe_mongo_sync.sync.runs.backfill import backfill
+from stripe_mongo_sync.sync.runs.progress import no_progress
 from stripe_mongo_sync.sync.shop.erase import erase
-from stripe_mongo_sync.sync.stripe import answers
-from stripe_mongo_sync.sync.stripe.throttle import Throttle
-from tests.support import samples
+from tests.support import older
+from tests.support.answers import at_once
 from tests.support.in_sync import assert_in_sync
+from tests.support.lives import Lives
 from tests.support.mongo import our_database
-from tests.support.scenes import begin
+from tests.support.run import Run
 from tests.support.world import World
 
-KEY = "https://billing.stripe.com/p/session/zq7x"
+Json = dict[str, Any]
+SOME = ("sync_state", "customers", "coupons", "orders", "stripe_events", "hook_deliveries", "erasures")
+OTHERS = {"stripe_events": EVENTS, "hook_deliveries": DELIVERIES, "erasures": ERASURES}
 
 
-def old_digest(remote: dict[str, Any]) -> str:
-    """As all were, before links were left out and the erased told only what stays."""
-    return hashlib.sha256(json.dumps(remote, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+def names_of(collection: str) -> Names:
+    return OTHERS.get(collection, DOCUMENTS)
 
 
-def age(collection: str) -> None:
-    """Make all documents of a collection what an older version stored."""
-    for row in our_database()[collection].find({"stripe": {"$type": "object"}}):
-        changes = {"$set": {"digest": old_digest(row["stripe"])}, "$unset": {"links_seen_at": 1}}
-        our_database()[collection].update_one({"_id": row["_id"]}, changes)
+def rows(database: Database[Any]) -> dict[tuple[str, Any], Json]:
+    found = (name for name in database.list_collection_names() if name != "sync_state")
+    return {(name, row["_id"]): row for name in found for row in database[name].find()}
 
 
-def told(what: str) -> list[str]:
-    database = our_database()
-    return [name for name in database.list_collection_names() for row in database[name].find() if what in str(row)]
+def paths(row: Json) -> set[str]:
+    """Return the fields of a row, and those of its operation, its undo and its request."""
+    parts = {name: row[name] for name in ("operation", "undoing", "request") if isinstance(row.get(name), dict)}
+    return {*row} | {f"{name}.{inner}" for name, part in parts.items() for inner in part}
 
 
-def portal(id: str) -> dict[str, Any]:
-    return {"id": id, "object": "billing_portal.session", "customer": "cus_1", "url": KEY}
-
-
-def old_event(type: str, remote: dict[str, Any], number: int = 0) -> dict[str, Any]:
-    about = {"id": f"evt_old{number}", "object": "event", "type": type, "created": 1_700_000_000, "livemode": False}
-    raw = json.dumps({**about, "api_version": answers.api_version(), "data": {"object": remote}}).encode()
-    row = {"_id": about["id"], "type": type, "created": about["created"], "object_id": remote["id"], "raw": raw}
-    return row | {"state": "applied", "error": None, "attempts": 1, "via": "webhook", "lease": None}
-
-
-def live(world: World) -> None:
-    """Have an invoice and a payment."""
-    sync.act(samples.create("invoice"), "finalize", {})
-    samples.create("payment_intent")
-    world.deliver()
-    world.advance(minutes=30)
-    world.converge()
+def of_older_version(database: Database[Any]) -> list[tuple[str, Any]]:
+    return [key for key, row in rows(database).items() if not paths(row).isdisjoint(names_of(key[0]).gone)]
 
 
 @pytest.fixture
-def old(world: World) -> World:
-    """A database as an older version left it: keys in the snapshots and the inbox, digests of everything."""
-    begin(world, live)
-    State.clear(MIGRATIONS)
-    database, intent = our_database(), PaymentIntent.objects.get(description="of sample")
-    for name in ("invoices", "payment_intents", "customers", "charges"):
-        age(name)
-    inner = {
-        "last_payment_error": {"payment_intent": {"object": "payment_intent", "client_secret": "pi_9_secret_zq7x"}}
-    }
-    database.setup_intents.insert_one(
-        {"_id": ObjectId(), "status": "deleted", "live": False, "revision": 3, "stripe_id": "seti_1", "seen_at": 5}
-        | {"stripe": {"id": "seti_1", "object": "setup_intent", **inner}, "digest": "old"}
-    )
-    database.identity_verification_sessions.insert_one(
-        {"_id": ObjectId(), "status": "active", "live": True, "revision": 1, "stripe_id": "vs_1", "seen_at": 5}
-        | {"stripe": {"id": "vs_1", "object": "identity.verification_session", "url": f"{KEY}/vs"}, "digest": "old"}
-    )
-    database.billing_portal_sessions.insert_one(
-        {"_id": ObjectId(), "status": "active", "revision": 1, "stripe_id": "bps_1", "stripe": portal("bps_1")}
-    )
-    events = [old_event("billing_portal.session.created", portal("bps_1"))]
-    events.append(old_event("payment_intent.created", dict(intent.stripe or {}), 1))
-    events.append({**old_event("customer.created", {"id": "cus_1", "object": "customer"}, 2), "raw": b"no JSON"})
-    database.stripe_events.insert_many(events)
-    delivery = {"_id": "n:h", "raw": events[1]["raw"], "kind": "event", "state": "done", "attempts": 1, "lease": None}
-    database.hook_deliveries.insert_one(delivery)
-    return world
+def old(new_database: str) -> Iterator[Callable[[], World]]:
+    """A shop of version 0.2, and what starts this version on it."""
+    stripe = older.restore(new_database)
+    started: list[World] = []
+
+    def start() -> World:
+        started.append(World(new_database, stripe=stripe))
+        return started[-1]
+
+    yield start
+    for world in started:
+        world.stop()
 
 
-RUNS: dict[str, Callable[[World], Any]] = {
-    "reconcile": lambda world: world.reconcile(),
-    "backfill": lambda world: backfill(patience=Throttle(pause=lambda seconds: None)),
-}
+@pytest.fixture
+def before(old: Callable[[], World], new_database: str) -> dict[tuple[str, Any], Json]:
+    """The rows as that version left them."""
+    with MongoClient[Any](new_database, tz_aware=True) as client:
+        return rows(client.get_default_database())
 
 
-@pytest.mark.parametrize("command", RUNS)
-def test_the_first_run_removes_the_keys_that_were_stored(old: World, command: str) -> None:
-    intent = PaymentIntent.objects.get(description="of sample")
-    assert "stripe_events" in told(str(intent.client_secret))
-
-    RUNS[command](old)
-
-    assert told(KEY) == told("pi_9_secret_zq7x") == []
-    assert told(str(intent.client_secret)) == ["payment_intents"], "which stays where a shop hands it on"
-    assert our_database().stripe_events.find_one({"_id": "evt_old2"})["raw"] != b"no JSON"
-    assert "billing_portal_sessions" not in our_database().list_collection_names()
-    assert State.read(MIGRATIONS)["done"] == [each.name for each in migrations.MIGRATED]
+def migrated(world: World, run: Run) -> Json:
+    code, told = run("migrate")
+    assert (code, told["failed"]) == (0, {})
+    world.start()
+    return dict(told)
 
 
-def test_a_full_comparison_after_the_upgrade_finds_no_drift_and_writes_only_what_must_change(old: World) -> None:
-    our_database().identity_verification_sessions.delete_many({})
-    our_database().setup_intents.delete_many({})
-    before = {document.id: document.revision for document in old.documents()}
-
-    report = old.reconcile(full=True)
-
-    assert report.counts["drift"] == 0, dict(report.counts)
-    assert {document.id: document.revision for document in old.documents()} == before
-    invoice = Invoice.objects.get()
-    assert invoice.digest == digest(invoice.stripe)
-    assert clock.now().timestamp() - invoice.links_seen_at.timestamp() < 3600
-    assert_in_sync(old)
+# --- all of it ---
 
 
-def test_the_digest_of_the_erased_tells_nothing_that_can_be_tried(world: World) -> None:
-    customer = sync.create_customer("user@here.com", name="A Name", phone="+49 555 1234")
-    world.deliver()
-    whole = dict(customer.fetch_latest().stripe or {})
-    erase("user@here.com")
-    gone = customer.fetch_latest()
-    assert gone.digest == digest(gone.stripe) == digest(scrub(whole)) != old_digest(whole)
-    our_database().customers.update_one({"_id": customer.id}, {"$set": {"digest": old_digest(whole)}})
-    State.clear(MIGRATIONS)
+def test_every_row_is_as_this_version_would_have_stored_it(
+    old: Callable[[], World], before: dict[tuple[str, Any], Json], run: Run, world: World
+) -> None:
+    """As far as names go, a shop that lived the same here says what that is; every value is kept."""
+    older.arrange(world)
+    ours = {name: set[str]() for name, _ in rows(our_database())}
+    for (name, _), row in rows(our_database()).items():
+        ours[name] |= paths(row)
+    world.stop()
+    shop = old()
 
-    world.reconcile()
+    migrated(shop, run)
 
-    assert customer.fetch_latest().digest == gone.digest
-    assert not told(old_digest(whole))
-    assert not told(digest(whole))
-
-
-@pytest.mark.parametrize("dies_at", range(1, 5))
-def test_a_run_that_dies_goes_on_from_its_place(old: World, monkeypatch: pytest.MonkeyPatch, dies_at: int) -> None:
-    monkeypatch.setattr(migrations, "BATCH", 1)
-    notes: list[Any] = []
-
-    def note(step: Any) -> None:
-        notes.append(step)
-        if len(notes) == dies_at:
-            raise Stopped
-
-    with pytest.raises(Stopped):
-        migrations.migrate(note)
-    at = State.read(MIGRATIONS)["place"]
-    read: list[tuple[str, Any]] = []
-    real = migrations.stored.rows_after
-    monkeypatch.setattr(migrations.stored, "rows_after", lambda *given: (read.append(given[:2]), real(*given))[1])
-
-    old.reconcile()
-
-    assert read[0] == (at["collection"], at["after"]), "what was done is not read again"
-    assert told(KEY) == []
+    after = rows(our_database())
+    assert after.keys() == before.keys()
+    for (name, id), row in after.items():
+        assert paths(row) <= ours[name], (name, paths(row) - ours[name])
+        was, new = before[name, id], {v: k for k, v in names_of(name).fields.items()}
+        for field, value in row.items():
+            if field in ("operation", "undoing", "request") and value is not None:
+                inner = names_of(name).parts[field]
+                assert value == {inner.get(part, part): told for part, told in was[field].items()}
+            elif field not in ("leased_until", "due_reason", "owners", "creation_key") or name not in OTHERS:
+                known = was.get(new.get(field, field))
+                assert value == known or field in ("leased_until", "due_reason", "owners"), (name, id, field)
+        assert (row["due_at"] is None) == (row["due_reason"] is None)
+        assert "owners" in row or name == "erasures"
+    keys = {id: row.get("creation_key") for (name, id), row in after.items() if name == "stripe_events"}
+    assert [key for key in keys.values() if key], "events say which key made their object"
 
 
-def test_what_somebody_changes_meanwhile_is_not_overwritten(old: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    real: Callable[..., bool] = migrations.stored.rewrite
-    met: list[str] = []
+def test_afterwards_nothing_of_the_older_version_is_left(old: Callable[[], World], run: Run) -> None:
+    shop = old()
 
-    def rewrite(collection: str, row: dict[str, Any], guard: str, changes: dict[str, Any]) -> bool:
-        if collection == "invoices" and not met:
-            met.append(collection)
-            invoice = Invoice.objects.get()
-            assert invoice.update_if_unchanged(stripe={**(invoice.stripe or {}), "description": "newer"})
-        return real(collection, row, guard, changes)
+    told = migrated(shop, run)
 
-    monkeypatch.setattr(migrations.stored, "rewrite", rewrite)
-
-    migrations.migrate(lambda step: None)
-
-    invoice = Invoice.objects.get()
-    assert met
-    assert (invoice.stripe["description"], invoice.digest) == ("newer", digest(invoice.stripe))
+    assert of_older_version(our_database()) == []
+    assert told["rewritten"]["names"] > 50
+    assert not [gap for gap in gaps(sync.current().settings) if gap.lacking]
+    for name in our_database().list_collection_names():
+        fields = {field for index in our_database()[name].index_information().values() for field, _ in index["key"]}
+        assert fields.isdisjoint(names_of(name).gone), name
+    known = State.read(SCHEMA)
+    assert (known["number"], known["indexes"]) == (NUMBER, indexes_in_all()), "the next start asks for no index"
+    assert not formerly.UPGRADE
+    assert run("migrate")[1]["rewritten"] == dict.fromkeys(MIGRATED, 0)
 
 
-def test_afterwards_it_costs_one_read(old: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    old.reconcile()
-    monkeypatch.setattr(migrations.stored, "rows_after", lambda *given: pytest.fail("it was done"))
-    old.reconcile()
+def test_a_full_comparison_finds_nothing_and_all_that_was_open_ends(old: Callable[[], World], run: Run) -> None:
+    shop = old()
+    migrated(shop, run)
+
+    full = shop.reconcile(full=True)
+
+    assert full.counts["drift"] == 0, full
+    assert_all_ends(shop)
 
 
-def test_a_dry_run_migrates_nothing(old: World) -> None:
-    old.reconcile(dry=True)
-    assert told(KEY)
-    assert State.read(MIGRATIONS) is None
+def assert_all_ends(shop: World) -> None:
+    """Assert that what 0.2 had begun ends as it would have there; a person decides about what waits for one."""
+    for coupon in shop.documents():
+        if coupon.review_reason is not None:
+            sync_decides(coupon)
+    Event.objects(state="dead")
+    shop.deliver()
+    shop.converge()
+    shop.advance(hours=3)
+    shop.converge()
+    assert_in_sync(shop, review=True)
+    unheard = Customer.objects.get(username="unheard@here.com")
+    assert (unheard.status, unheard.operation) == (Status.ACTIVE, None), "the key of the creation was sent again"
+    late = Customer.objects.get(username="late@here.com")
+    assert (late.orphans, len(late.undone_orphans)) == ([], 1)
+    assert Event.objects.get(id="evt_received").state != "received"
+    assert {erasure.due_at for erasure in Erasure.objects} == {None}, "checked once more, and complete"
+
+
+def sync_decides(document: Any) -> None:
+    assert document.requeue("operator") is not None
+
+
+# --- where it is used, before ---
+
+
+def test_before_that_every_door_works(old: Callable[[], World], run: Run) -> None:
+    shop = old()
+    assert formerly.UPGRADE
+
+    listed = shop.http.get("/customers").json["data"]
+    assert {"ada@here.com", "bob@here.com", "zed@here.com"} <= {each["username"] for each in listed}
+    assert shop.http.post("/customers", json={"username": "ada@here.com"}).status_code == 409
+    again = shop.http.post("/customers", json={"username": "bob@here.com"}, headers={"Idempotency-Key": "key of bob"})
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (201, "true")
+    ada = Customer.by_username("ada@here.com")
+    assert ada is not None
+    sync.update(ada, {"name": "Ada L."})
+    shop.stripe.dashboard.update("customer", ada.stripe_id, phone="+44 7700 900777")
+    shop.deliver()
+    assert (ada.fetch_latest().name, ada.fetch_latest().phone) == ("Ada L.", "+44 7700 900777")
+    assert run("status")[0] in (0, 1)
+    shop.start()
+    assert shop.reconcile().counts["failed"] == 0
+    erase("zed@here.com")
+    assert shop.reconcile(full=True).counts["drift"] == 0
+
+    migrated(shop, run)
+    assert_all_ends(shop)
+    assert of_older_version(our_database()) == []
+
+
+@pytest.mark.parametrize(
+    ("query", "named"),
+    [
+        ({"is_current": True}, ["ada@here.com", "bob@here.com", "zed@here.com"]),
+        ({"review_reason": None, "status": "active"}, ["ada@here.com"]),
+        ({"due_at__ne": None}, ["unheard@here.com", "late@here.com"]),
+        ({"operation__outcome_unknown": True}, ["unheard@here.com"]),
+        ({"request__key": "key of bob"}, ["bob@here.com"]),
+    ],
+)
+def test_a_query_finds_what_is_not_upgraded_yet(old: Callable[[], World], query: Json, named: list[str]) -> None:
+    old()
+
+    found = {customer.username for customer in Customer.objects(**query)}
+
+    assert {*named} <= found
+    assert Customer.objects(**query).count() == len(list(Customer.objects(**query)))
+
+
+def test_a_page_upgrades_only_what_it_shows(old: Callable[[], World]) -> None:
+    old()
+    left = our_database().customers.count_documents({"live": {"$exists": True}})
+
+    newest = list(Customer.objects.order_by("-is_current", "-created_at").limit(2))
+
+    assert [customer.is_current for customer in newest] == [True, True]
+    assert our_database().customers.count_documents({"live": {"$exists": True}}) == left - 2
+
+
+def test_an_open_circuit_breaker_stays_open(old: Callable[[], World], new_database: str) -> None:
+    with MongoClient[Any](new_database) as client:
+        client.get_default_database().sync_state.insert_one({"_id": "latch", "value": {"cap": 20}})
+
+    old()
+
+    assert CircuitBreaker().is_open
+    assert (State.read(CIRCUIT_BREAKER) or {})["cap"] == 20
+    assert State.read("latch") is None
+
+
+def test_who_was_erased_is_known_from_the_first_moment(old: Callable[[], World]) -> None:
+    shop = old()
+    (erasure,) = Erasure.objects
+    erased = next(id for id in erasure.stripe_ids if id.startswith("cus_"))
+
+    assert Erasure.concerns({erased})
+    assert shop.reconcile().counts["failed"] == 0
+    assert Customer.by_stripe_id(erased).name is None
+
+
+@pytest.mark.parametrize("way", ["staged", "adopted", "adopted with others"])
+def test_what_is_not_upgraded_yet_keeps_its_unique_values(old: Callable[[], World], way: str) -> None:
+    old()
+    ada = our_database().customers.find_one({"username": "ada@here.com"}) or {}
+    assert "live" in ada, "nobody asked for her yet"
+    seen = existence_of(ada["stripe_id"], "a test")
+
+    match way:
+        case "adopted with others":
+            assert Customer.adopt_many([seen], clock.now()) == [seen]
+        case "adopted":
+            with pytest.raises(DuplicateKeyError):
+                Customer.adopt(seen)
+        case _:
+            named = {"username": "ada@here.com", "username_key": ada["username_key"]}
+            operation = {"verb": "create", "path": "", "params": {}, "key": "another"}
+            with pytest.raises(DuplicateKeyError):
+                Customer.stage(named, operation, id=ObjectId(), request=None)
+
+
+def test_several_may_do_it_at_once_beside_a_service(old: Callable[[], World], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(migrations, "BATCH", 10)
+    shop = old()
+
+    def act(number: int) -> None:
+        if number < 2:
+            migrations.migrate(no_progress)
+        else:
+            sync.update(sync.create_customer(f"new{number}@here.com"), {"name": "Another"})
+
+    at_once(6, act)
+
+    assert of_older_version(our_database()) == []
+    assert {*MIGRATED} <= {*State.read(MIGRATIONS)["done"]}
+    assert Customer.objects(name="Another").count() == 4
+    assert_all_ends(shop)
+
+
+# --- who may, and when ---
+
+
+def test_the_older_version_refuses_a_database_that_was_begun(old: Callable[[], World]) -> None:
+    """It refuses every number of a schema above its own, which was 1."""
+    old()
+
+    assert State.read(SCHEMA)["number"] == NUMBER > 1
+
+
+@pytest.mark.parametrize("schema", [None, {"of": "x", "whole": [], "indexes": 0}])
+def test_a_database_that_0_2_has_not_migrated_is_refused_unchanged(
+    old: Callable[[], World], new_database: str, schema: Json | None
+) -> None:
+    with MongoClient[Any](new_database, tz_aware=True) as client:
+        states = client.get_default_database().sync_state
+        states.update_one({"_id": MIGRATIONS}, {"$set": {"value.done": [*OF_0_2][:-1]}})
+        states.delete_one({"_id": SCHEMA})
+        if schema is not None:
+            states.insert_one({"_id": SCHEMA, "value": schema})
+        was = rows(client.get_default_database()), list(states.find())
+
+        with pytest.raises(BadSettings, match=r"before 0\.2.*`reconcile` of version 0\.2"):
+            old()
+
+        assert (rows(client.get_default_database()), list(states.find())) == was
+
+
+def test_a_process_that_began_before_the_end_hears_of_it(old: Callable[[], World]) -> None:
+    shop = old()
+    assert formerly.UPGRADE
+
+    State.add(MIGRATIONS, "done", "names")
+    shop.advance(minutes=2)
+
+    assert not formerly.UPGRADE
+
+
+def test_wherever_it_dies_it_goes_on(new_database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It dies before each write from the start of this version on, and between the batches."""
+    monkeypatch.setattr(migrations, "BATCH", 25)
+    with MongoClient[Any](new_database) as client:
+        database = client.get_default_database()
+        lives = Lives(new_database, database)
+        sync.disconnect()
+        client.drop_database(database.name)
+        lives.world.stripe.become(older.restore(new_database, only=SOME))
+        lives.fuse.written |= {*database.list_collection_names()}
+
+        def upgrade() -> None:
+            lives.world.start()
+            migrations.migrate(no_progress)
+
+        whole: dict[tuple[str, Any], Json] | None = None
+        for death in lives.deaths(upgrade, least=30):
+            lives.world.start()
+            if death.effect % 10 == 0:
+                assert lives.world.reconcile(dry=True).counts["failed"] == 0
+            upgrade()
+            assert of_older_version(our_database()) == [], death
+            whole = whole or rows(our_database())
+            assert rows(our_database()) == whole, death
+            assert {*MIGRATED} <= {*State.read(MIGRATIONS)["done"]}
+        lives.world.stop()

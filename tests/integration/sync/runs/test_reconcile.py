@@ -196,7 +196,7 @@ def test_a_403_in_the_middle_of_a_retry_rolls_nothing_back(world: World) -> None
         assert world.reconcile().exit_code in (1, 2)
 
     assert customer.fetch_latest().status == Status.PENDING
-    assert "cannot be searched" in customer.fetch_latest().review
+    assert "cannot be searched" in customer.fetch_latest().review_reason
     world.stripe.clear_faults()
     operations.retry(str(customer.id))
     assert customer.fetch_latest().status == Status.ROLLED_BACK
@@ -261,7 +261,7 @@ def test_an_object_without_a_key_that_may_be_ours_puts_the_document_in_review(wo
     report = world.converge()
 
     assert report.exit_code == 1
-    assert "no event shows its creation key" in customer.fetch_latest().review
+    assert "no event shows its creation key" in customer.fetch_latest().review_reason
     assert customer.fetch_latest().status == Status.PENDING, "nothing is given up while it may be there"
     assert len(world.stripe.objects("customer")) == 1, "nothing is undone on a guess"
 
@@ -278,14 +278,14 @@ def test_an_orphan_on_which_money_hangs_is_left_to_a_person(world: World) -> Non
     customer = sync.create_customer("user@here.com")
     world.converge()
     assert customer.fetch_latest().status == Status.ROLLED_BACK
-    world.stripe.repair(request={"id": None, "idempotency_key": customer.key})
+    world.stripe.repair(request={"id": None, "idempotency_key": customer.creation_key})
     (remote,) = world.stripe.objects("customer")
     world.stripe.insert("subscription", customer=remote["id"])
 
     report = world.converge()
 
     assert report.exit_code == 1
-    assert "/v1/subscriptions shows an object of it" in customer.fetch_latest().review
+    assert "/v1/subscriptions shows an object of it" in customer.fetch_latest().review_reason
     assert len(world.stripe.objects("customer")) == 1
 
 
@@ -364,16 +364,16 @@ def test_a_cloned_database_sends_nothing_of_its_original(world: World) -> None:
     report = world.reconcile()
 
     assert report.exit_code == 1
-    assert "this database is a clone" in customer.fetch_latest().review
+    assert "this database is a clone" in customer.fetch_latest().review_reason
     assert len([request for request in world.stripe.requests if request.method == "POST"]) == before
 
 
 @pytest.mark.fault("61")
 def test_leases_are_compared_with_mongodbs_clock(world: World) -> None:
     customer = lost_reply(world)
-    assert customer.fetch_latest().lease > clock.now()
+    assert customer.fetch_latest().due_at > clock.now()
     world.advance(minutes=5)
-    assert customer.fetch_latest().lease < clock.now()
+    assert customer.fetch_latest().due_at < clock.now()
 
 
 @pytest.mark.parametrize("seed", range(3))

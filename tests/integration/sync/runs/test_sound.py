@@ -15,21 +15,32 @@ from tests.support.world import World
 Json = dict[str, Any]
 UNSET = object()
 SOON, PAST = datetime(2054, 1, 1, tzinfo=UTC), datetime(2020, 1, 1, tzinfo=UTC)
-SENT = {"verb": "zap", "path": "/v1/x", "key": "k", "params": {}, "since": PAST}
+SENT = {"verb": "zap", "path": "/v1/x", "key": "k", "params": {}, "staged_at": PAST}
 EDITS: list[Json] = [
     *({"revision": value} for value in (UNSET, None, "x", 0, 1.5, [1])),
-    *({"lease": value} for value in (SOON, "text", 7)),
+    *({name: value} for name in ("leased_until", "due_at") for value in (SOON, "text", 7)),
     *({"operation": value} for value in ("text", 7, [], {}, {"verb": "update"}, SENT, {"_cls": "X"})),
-    *({"settled_at": value} for value in (PAST, "text")),
+    *({"finished_at": value} for value in (PAST, "text")),
     *({"orphans": value} for value in (UNSET, None, "text", [7], {"0": "x"})),
-    *({"undone": value} for value in (UNSET, "text", [7])),
+    *({"undone_orphans": value} for value in (UNSET, "text", [7])),
     *({name: value} for name in ("error", "undoing", "request") for value in ("text", [{}])),
     *({"address": "text"}, {"shipping": {"address": "text"}}, {"invoice_settings": [{}]}, {"notices": "text"}),
-    *({name: 7} for name in ("key", "review", "moved_by", "missing_since", "created_at", "updated_at", "confirmed_at")),
-    *({name: "text"} for name in ("in_doubt", "seen_at", "doubt_until", "links_seen_at", "created_at")),
+    *(
+        {name: 7}
+        for name in (
+            "creation_key",
+            "review_reason",
+            "status_changed_by",
+            "missing_since",
+            "created_at",
+            "updated_at",
+            "confirmed_at",
+        )
+    ),
+    *({name: "text"} for name in ("in_doubt", "snapshot_earliest", "snapshot_latest", "links_seen_at", "created_at")),
     *({"username_key": value} for value in (UNSET, None, "zz", 7, [])),
     *({"username": value} for value in (UNSET, None, 7, "")),
-    {"revision": "x", "lease": SOON, "operation": "text", "name": "Quux", "username_key": "zy"},
+    {"revision": "x", "due_at": SOON, "operation": "text", "name": "Quux", "username_key": "zy"},
 ]
 
 
@@ -84,9 +95,9 @@ ORDERS: list[Json] = [
     *({"payment": value} for value in ("nonsense", UNSET, "payment_intent")),
     *({"payment_id": value} for value in (None, ObjectId(), "text")),
     *({name: value} for name in ("operation", "error", "undoing") for value in ("text", [])),
-    *({"operation": {}}, {"operation": SENT}, {"error": {"type": 7}}, {"revision": UNSET}, {"lease": SOON}),
+    *({"operation": {}}, {"operation": SENT}, {"error": {"type": 7}}, {"revision": UNSET}, {"due_at": SOON}),
     *({"disputes": value} for value in ("text", [7], [{}])),
-    *({"amount_refunded": "text"}, {"amount_lost": "text"}, {"items": ["text"]}, {"settled_at": PAST}),
+    *({"amount_refunded": "text"}, {"amount_lost": "text"}, {"items": ["text"]}, {"finished_at": PAST}),
     {"payment": "payment_intent", "payment_id": None, "operation": "text", "payment_status": "nonsense"},
 ]
 
@@ -103,7 +114,7 @@ def test_an_order_follows_its_payment_again_whatever_of_it_was_edited(world: Wor
     assert told(world.reconcile(full=True)) == (0, 0, 0)
     for order, changes in zip(orders, ORDERS, strict=True):
         found = order.fetch_latest()
-        shown = ("payment", "payment_id", "payment_status", "amount_total", "checkout_session", "url", "review")
+        shown = ("payment", "payment_id", "payment_status", "amount_total", "checkout_session", "url", "review_reason")
         assert {n: getattr(found, n) for n in shown} == {n: getattr(order, n) for n in shown}, changes
     assert_in_sync(world)
 
@@ -116,7 +127,7 @@ def test_an_order_whose_payment_cannot_be_found_again_is_reviewed_once(world: Wo
     edit(Order, order.id, {"payment_id": None, "checkout_session": None, "payment_intent": None})
 
     assert told(world.reconcile(full=True)) == (1, 0, 1)
-    reason = order.fetch_latest().review
+    reason = order.fetch_latest().review_reason
     assert "edited in MongoDB" in reason
     assert told(world.reconcile(full=True)) == (0, 0, 1)
     edit(Order, order.id, {"payment_id": order.payment_id})
@@ -133,7 +144,7 @@ def test_a_key_that_an_older_version_wrote_is_no_edit_and_one_that_another_has_i
     edit(Customer, old.id, {"username": other.username, "username_key": "a b"})
 
     assert told(world.reconcile(full=True)) == (1, 0, 1)
-    assert "edited in MongoDB" in old.fetch_latest().review
+    assert "edited in MongoDB" in old.fetch_latest().review_reason
     assert told(world.reconcile(full=True)) == (0, 0, 1)
     assert sync.get("customer", "c@here.com").id == other.id
 
@@ -141,7 +152,7 @@ def test_a_key_that_an_older_version_wrote_is_no_edit_and_one_that_another_has_i
 def test_a_row_of_others_is_not_restored(world: World) -> None:
     for name in ("a@here.com", "b@here.com"):
         sync.create_customer(name)
-    theirs = {"_id": ObjectId(), "revision": "abc", "orphans": "text", "lease": SOON, "operation": 7}
+    theirs = {"_id": ObjectId(), "revision": "abc", "orphans": "text", "due_at": SOON, "operation": 7}
     Customer._get_collection().insert_one(dict(theirs))
 
     world.reconcile(full=True)

@@ -249,7 +249,7 @@ def products(count: int, *, status: str = "active") -> list[ObjectId]:
     """Insert so many, fifty in each second; return their ids, newest first."""
     began = datetime(2026, 1, 1, tzinfo=UTC)
     rows = [
-        {"_id": ObjectId(), "revision": 1, "status": status, "live": status == "active", "name": str(n)}
+        {"_id": ObjectId(), "revision": 1, "status": status, "is_current": status == "active", "name": str(n)}
         | {"created_at": began + timedelta(seconds=n // 50)}
         for n in range(count)
     ]

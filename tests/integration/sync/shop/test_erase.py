@@ -6,6 +6,8 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, Order, PaymentIntent, Status, kinds
+from stripe_mongo_sync.models.rows.content import digest
+from stripe_mongo_sync.models.rows.scrub import scrub
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.notices.deliver import deliver
 from stripe_mongo_sync.sync.runs.backfill import backfill
@@ -79,7 +81,11 @@ def test_ids_amounts_states_and_times_stay(world: World) -> None:
         for name in names:
             if isinstance(value := (one.stripe or {}).get(name), str | int | bool) and after.status == one.status:
                 assert after.stripe[name] == value, f"{one.resource.kind}.{name}"
-        assert (after.key, after.stripe_id, after.created_at) == (one.key, one.stripe_id, one.created_at)
+        assert (after.creation_key, after.stripe_id, after.created_at) == (
+            one.creation_key,
+            one.stripe_id,
+            one.created_at,
+        )
         assert after.to_mongo()["status"] in list(Status)
     for order in orders.values():
         after = order.fetch_latest()
@@ -261,7 +267,7 @@ def test_what_was_under_way_when_it_began_is_found_by_a_second_look(world: World
     assert customer.fetch_latest().erased_at is not None
     world.advance(minutes=20)
     world.reconcile()
-    assert Erasure.objects.get().lease is None
+    assert Erasure.objects.get().due_at is None
     world.advance(minutes=20)
     assert not any(world.reconcile().counts.values())
 
@@ -370,3 +376,17 @@ def test_it_costs_nothing_where_nobody_was_erased(world: World) -> None:
     assert not any(world.reconcile().counts.values())
     assert [row.erased_at for row in Event.objects] == [None]
     assert Delivery.objects.count() == 0
+
+
+def test_the_digest_of_the_erased_tells_nothing_that_can_be_tried(world: World) -> None:
+    """It is of what stays: who guesses a name cannot compare it with that of the whole object."""
+    customer = sync.create_customer("user@here.com", name="A Name", phone="+49 555 1234")
+    world.deliver()
+    whole = dict(customer.fetch_latest().stripe or {})
+
+    erase("user@here.com")
+
+    gone = customer.fetch_latest()
+    assert gone.digest == digest(gone.stripe) == digest(scrub(whole)) != digest(whole)
+    rows = [row for name in our_database().list_collection_names() for row in our_database()[name].find()]
+    assert digest(whole) not in str(rows)

@@ -101,7 +101,7 @@ def test_by_the_full_comparison(shop: World) -> None:
 
 
 def assert_in_sync_but_elsewhere(shop: World) -> None:
-    assert all(document.lease is None and document.review is None for document in shop.documents())
+    assert all(document.due_at is None and document.review_reason is None for document in shop.documents())
 
 
 def test_by_backfill(shop: World, capsys: pytest.CaptureFixture[str]) -> None:

@@ -54,14 +54,14 @@ def test_a_payment_that_was_given_to_another_customer_pays_for_no_order(world: W
 
     now = order.fetch_latest()
     assert now.payment_status == "awaiting_payment"
-    assert f"is of {bob.stripe_id if bob else 'no customer'}, not of {order.customer}" in (now.review or "")
+    assert f"is of {bob.stripe_id if bob else 'no customer'}, not of {order.customer}" in (now.review_reason or "")
     assert heard == []
     assert world.reconcile().exit_code == 1
 
     refund, _ = sync.create(Refund, {"payment_intent": now.payment_intent})
     world.deliver()
     assert refund.stripe_status == "succeeded"
-    assert order.fetch_latest().review is None, "all of it was given back"
+    assert order.fetch_latest().review_reason is None, "all of it was given back"
 
 
 @pytest.mark.parametrize(("payment", "whose"), [("checkout", "nobody"), ("payment_intent", "another")])
@@ -73,15 +73,15 @@ def test_what_was_paid_stays_paid_and_is_for_a_person_when_its_payment_is_given_
         if order.checkout_session:
             world.stripe.pay_session(order.checkout_session)
         world.deliver()
-        assert (order.fetch_latest().payment_status, order.fetch_latest().review) == ("paid", None)
+        assert (order.fetch_latest().payment_status, order.fetch_latest().review_reason) == ("paid", None)
 
         given_to(world, order, sync.create_customer("bob@here.com").stripe_id if whose == "another" else None)
         now = order.fetch_latest()
         assert (now.payment_status, now.customer) == ("paid", order.customer)
-        assert f"not of {order.customer}" in (now.review or "")
+        assert f"not of {order.customer}" in (now.review_reason or "")
 
         given_to(world, order, order.customer)
-        assert order.fetch_latest().review is None, "it is theirs again"
+        assert order.fetch_latest().review_reason is None, "it is theirs again"
         deliver()
     told = {notice.name for notice in heard}
     assert ("order.paid" in told, "order.awaiting_payment" in told) == (True, payment == "checkout")
@@ -97,16 +97,16 @@ def test_an_order_whose_customer_is_gone_stays_as_it_is(world: World) -> None:
     world.reconcile(full=True)
 
     now = order.fetch_latest()
-    assert (now.payment_status, now.review) == ("paid", None)
+    assert (now.payment_status, now.review_reason) == ("paid", None)
 
 
 def test_a_payment_of_another_that_can_no_longer_be_paid_is_nobodys_matter(world: World) -> None:
     order = ordered("payment_intent")
     world.deliver()
     sync.update(intent_of(order), {"customer": None})
-    assert order.fetch_latest().review is not None, "before anybody pays"
+    assert order.fetch_latest().review_reason is not None, "before anybody pays"
 
     sync.act(intent_of(order), "cancel", {})
 
     now = order.fetch_latest()
-    assert (now.payment_status, now.review) == ("canceled", None)
+    assert (now.payment_status, now.review_reason) == ("canceled", None)

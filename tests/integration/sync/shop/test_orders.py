@@ -188,7 +188,7 @@ def test_a_session_with_the_mark_but_of_another_price_pays_for_nothing(world: Wo
     world.deliver()
 
     assert order.fetch_latest().payment_status == PaymentStatus.PENDING
-    assert forged["id"] in (CheckoutSession.objects.get(id=order.payment_id).review or "")
+    assert forged["id"] in (CheckoutSession.objects.get(id=order.payment_id).review_reason or "")
 
 
 @pytest.mark.fault("89")
@@ -202,7 +202,7 @@ def test_an_intent_of_another_amount_pays_for_nothing(world: World) -> None:
 
     doubtful = order.fetch_latest()
     assert doubtful.payment_status == PaymentStatus.AWAITING_PAYMENT
-    assert "asks for 50 eur" in (doubtful.review or "")
+    assert "asks for 50 eur" in (doubtful.review_reason or "")
     assert world.reconcile().exit_code == 1
 
 
@@ -293,7 +293,7 @@ def test_an_order_whose_payment_is_in_review_is_too_and_follows_what_a_person_de
     assert world.reconcile().exit_code == 1
     world.advance(hours=1)
     world.reconcile()
-    assert "in review" in (order.fetch_latest().review or "")
+    assert "in review" in (order.fetch_latest().review_reason or "")
 
     operations.roll_back(str(order.payment_id))
 

@@ -102,7 +102,7 @@ def test_a_decline_is_told_again_to_who_repeats_it(world: World, kind: str, hear
         world.advance(hours=30)
         world.converge()
 
-    token = kinds()[kind].objects(id=told["document"]["id"]).get().request.token
+    token = kinds()[kind].objects(id=told["document"]["id"]).get().request.caller
     with pytest.raises(sync.Refused) as refused:
         sync.create(kinds()[kind], body, idempotency_key="one", token=token)
     assert (refused.value.repeated, refused.value.code) == (True, told["code"])
@@ -177,7 +177,7 @@ def test_a_confirmation_that_is_too_old_to_repeat_and_was_not_done_is_left_to_a_
     report = world.reconcile()
 
     assert report.exit_code == 1
-    assert document.fetch_latest().review is not None
+    assert document.fetch_latest().review_reason is not None
     assert len([request for request in world.stripe.requests if request.method == "POST"]) == sent
     operations.roll_back(str(document.id))
     assert world.converge().exit_code == 0
@@ -209,7 +209,7 @@ def test_a_refund_that_may_have_happened_is_found_or_left_to_a_person(world: Wor
 
     assert world.reconcile().exit_code == 1
 
-    assert (refund.fetch_latest().status, refund.fetch_latest().review is not None) == (Status.PENDING, True)
+    assert (refund.fetch_latest().status, refund.fetch_latest().review_reason is not None) == (Status.PENDING, True)
     assert world.stripe.objects("refund") == []
 
 
@@ -220,12 +220,12 @@ def test_a_refund_made_late_is_never_undone(world: World) -> None:
     refund, _ = sync.create(Refund, {"payment_intent": str(paid.id)})
     world.advance(minutes=40)
     world.reconcile()
-    assert refund.fetch_latest().review is not None
-    world.stripe.repair(request={"id": None, "idempotency_key": refund.key})
+    assert refund.fetch_latest().review_reason is not None
+    world.stripe.repair(request={"id": None, "idempotency_key": refund.creation_key})
 
     world.deliver()
 
-    assert (refund.fetch_latest().status, refund.fetch_latest().review) == (Status.ACTIVE, None), (
+    assert (refund.fetch_latest().status, refund.fetch_latest().review_reason) == (Status.ACTIVE, None), (
         "evidence clears the review"
     )
     world.converge()
@@ -287,5 +287,5 @@ def test_a_payment_without_a_key_that_may_be_ours_is_named_to_the_person(world: 
 
     world.reconcile()
 
-    assert remote["id"] in document.fetch_latest().review
+    assert remote["id"] in document.fetch_latest().review_reason
     assert PaymentIntent.objects.count() == 1, "it is adopted by nobody while that is open"

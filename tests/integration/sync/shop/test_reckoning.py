@@ -52,7 +52,7 @@ def test_packages_are_charged_as_packages_whoever_reckons(world: World, way: str
 
     assert (by_intent.payment_status, by_intent.amount_total) == ("paid", amount)
     assert [charge["amount"] for charge in world.stripe.objects("charge")] == [amount]
-    assert (by_checkout.amount_total, by_checkout.review) == (amount, None)
+    assert (by_checkout.amount_total, by_checkout.review_reason) == (amount, None)
     assert pay(world, by_checkout).payment_status == "paid"
     world.converge()
     assert_in_sync(world)
@@ -67,7 +67,7 @@ def test_what_only_stripe_can_reckon_has_the_amount_that_its_page_asks_for(world
     assert "sell it by checkout" in told["errors"]["items.0.price"]
     bought = buy(nuts, 5, "checkout")
 
-    assert (bought.payment_status, bought.amount_total, bought.review) == ("awaiting_payment", 63, None)
+    assert (bought.payment_status, bought.amount_total, bought.review_reason) == ("awaiting_payment", 63, None)
     assert (pay(world, bought).payment_status, bought.fetch_latest().amount_total) == ("paid", 63)
     world.converge()
     assert_in_sync(world)
@@ -91,7 +91,7 @@ def test_the_amount_that_was_first_asked_for_is_the_orders_and_no_later_one_pays
     world.stripe.insert("checkout.session", {**session, "amount_total": 1})
 
     assert pay(world, bought).payment_status == "awaiting_payment"
-    assert "asks for 1 eur, not 63 eur" in (bought.fetch_latest().review or "")
+    assert "asks for 1 eur, not 63 eur" in (bought.fetch_latest().review_reason or "")
 
 
 @pytest.mark.parametrize(

@@ -121,7 +121,7 @@ def test_the_reply_to_another_creation_links_nothing_and_counts_as_lost(world: W
         documents.append(sync.create(model, body)[0])
 
     assert len(mixed.given) >= len(others), "the answer to the first was given to each"
-    told = {(one.status, one.stripe_id, one.review, one.operation.verb) for one in documents}
+    told = {(one.status, one.stripe_id, one.review_reason, one.operation.verb) for one in documents}
     assert (made.status, told) == ("active", {("pending", None, None, "create")})
     settle(world, mixed)
     all_four = [one.fetch_latest() for one in (made, *documents)]
@@ -166,7 +166,9 @@ def test_who_gave_no_name_is_not_given_a_customer_that_has_one(world: World, mix
     mixed.keep = ("post", "/v1/customers")
     sync.create_customer("first@here.com", name="First")
     mixed.keep, mixed.mix = None, ("post", "/v1/customers")
-    Customer._get_collection().update_one({"username": "first@here.com"}, {"$set": {"stripe_id": None, "live": False}})
+    Customer._get_collection().update_one(
+        {"username": "first@here.com"}, {"$set": {"stripe_id": None, "is_current": False}}
+    )
 
     assert sync.create_customer("second").status == "pending"
 

@@ -29,8 +29,8 @@ def document(
     operation = None
     if verb:
         failed = None if stored is None else NOW - stored
-        operation = Operation(verb=verb, key=key, params={}, since=NOW - age, stored_failure_at=failed)
-    return Customer(status=status, key=key, operation=operation, **fields).facts(NOW, MINE)
+        operation = Operation(verb=verb, key=key, params={}, staged_at=NOW - age, saved_error_at=failed)
+    return Customer(status=status, creation_key=key, operation=operation, **fields).facts(NOW, MINE)
 
 
 def said(value: object) -> str:
@@ -49,10 +49,10 @@ CASES = [
     (document(verb="create", age=KEY_REPLAY_WINDOW + IN_FLIGHT_LIMIT), RemoteState.NEVER_CREATED, Remedy.ROLL_BACK),
     (document(verb="create", age=DAY), RemoteState.CANDIDATE, Remedy.REVIEW),
     (document(verb="create", age=DAY), RemoteState.PRESENT, Remedy.LINK),
-    (document(verb="create", review="why"), RemoteState.NOT_CHECKED, Remedy.LEAVE),
+    (document(verb="create", review_reason="why"), RemoteState.NOT_CHECKED, Remedy.LEAVE),
     (document(verb="create", installation=OTHER), RemoteState.NOT_CHECKED, Remedy.REVIEW),
     (document(Status.ROLLED_BACK, orphans=["cus_1"]), RemoteState.NOT_CHECKED, Remedy.UNDO),
-    (document(Status.ROLLED_BACK, orphans=["cus_1"], review="why"), RemoteState.NOT_CHECKED, Remedy.LEAVE),
+    (document(Status.ROLLED_BACK, orphans=["cus_1"], review_reason="why"), RemoteState.NOT_CHECKED, Remedy.LEAVE),
     (document(Status.ROLLED_BACK, orphans=["cus_1"], installation=OTHER), RemoteState.NOT_CHECKED, Remedy.REVIEW),
     (document(Status.ROLLED_BACK), RemoteState.NOT_CHECKED, Remedy.LEAVE),
     (document(Status.DELETED), RemoteState.NOT_CHECKED, Remedy.LEAVE),
@@ -121,7 +121,7 @@ def test_what_moves_money_is_sent_for_fifteen_minutes_and_never_given_up_on_a_gu
 
 
 def test_a_key_that_was_edited_is_left_to_an_operator() -> None:
-    operation = Operation(verb="create", key="edited", params={}, since=NOW)
-    edited = Customer(status=Status.PENDING, key="edited", operation=operation).facts(NOW, MINE)
+    operation = Operation(verb="create", key="edited", params={}, staged_at=NOW)
+    edited = Customer(status=Status.PENDING, creation_key="edited", operation=operation).facts(NOW, MINE)
 
     assert diagnose(edited, RemoteState.NOT_CHECKED) == Remedy.REVIEW

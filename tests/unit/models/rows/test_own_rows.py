@@ -88,9 +88,9 @@ def test_a_repr_is_one_line_whatever_is_stored() -> None:
 def test_the_other_rows_tell_what_they_are() -> None:
     rows = [
         Event(id="evt_1", type="charge.failed", state="dead", raw=b"Zenobia"),
-        Delivery(id="n1:hook", state="done", raw=b"Zenobia", error="Zenobia"),
+        Delivery(id="n1:hook", state="done", event_body=b"Zenobia", reason="Zenobia"),
         State(id="checkpoint", value={"a": "secret"}),
-        Erasure(id=ObjectId("6" * 24), named=["zenobia@here.com"]),
+        Erasure(id=ObjectId("6" * 24), stripe_ids=["zenobia@here.com"]),
     ]
 
     assert [repr(row) for row in rows] == [

@@ -29,4 +29,4 @@ def test_whoever_changes_an_index_or_a_migration_raises_the_number() -> None:
 
 
 def test_the_migrations_are_those_by_whose_names_they_are_known_to_be_done() -> None:
-    assert tuple(each.name for each in migrations.MIGRATED) == MIGRATED
+    assert tuple(migrations.MIGRATED) == MIGRATED
