@@ -6,7 +6,7 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Commands, command, group, moment, say, seconds
+from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Commands, command, count, group, moment, say, seconds
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.screen import quoted, word
@@ -23,7 +23,7 @@ def add(commands: Commands) -> None:
     running.add_argument("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
     running.add_argument("--timeout", type=seconds, metavar="SECONDS", default=60.0, help="time limit of one call (60)")
     running.add_argument(
-        "--attempts", type=_count, metavar="N", default=15, help="attempts before a delivery is dead (15)"
+        "--attempts", type=count, metavar="N", default=15, help="attempts before a delivery is dead (15)"
     )
     running.add_argument(
         "--backoff",
@@ -151,10 +151,3 @@ def _line(one: dict[str, Any]) -> str:
     told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays") if one[name]]
     told += [f"error {quoted(one['error'])}"] if one["error"] else []
     return f"{word(one['id'])} {one['state']}: {', '.join(told) or 'due'}"
-
-
-def _count(text: str) -> int:
-    value = int(text)
-    if not 0 < value < 1000:
-        raise argparse.ArgumentTypeError("must be a number above 0")
-    return value

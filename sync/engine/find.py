@@ -200,9 +200,8 @@ class Finder:
         if known is not None and known.since <= start and time.monotonic() - known.read_at <= CACHE_SECONDS:
             return known
         listed, creations = Listed(start, time.monotonic()), Creations(model)
-        for page in (
-            list_pages(current().gateway, model, start) if model.resource.listable else ()
-        ):  # archived ones, too
+        pages = list_pages(current().gateway, model, start) if model.resource.listable else ()  # archived ones, too
+        for page, _ in pages:
             made = creations.of(page.remote["data"], now)
             listed.by_key |= {one.key: id for id, one in made.items() if one.key}
             listed.keyless += [remote for remote in page.remote["data"] if not made.get(remote["id"], NOBODY).key]

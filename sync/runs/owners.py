@@ -93,7 +93,7 @@ class Owners:
     def _go_on(self, walk: OwnerWalk, on_walk: Callable[[OwnerWalk], None]) -> None:
         model = synced_kinds()[walk.owner]
         try:
-            for page in list_pages(current().gateway, model, None, walk.mark) if self.reads > 0 else ():
+            for page, _ in list_pages(current().gateway, model, None, walk.mark) if self.reads > 0 else ():
                 self.reads -= 1
                 for owner in filter(has_id, page.remote["data"]):
                     if self.reads <= 0 or self._nothing_to_ask(walk):

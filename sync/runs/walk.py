@@ -28,7 +28,7 @@ from stripe_mongo_sync.sync.runs.compare import Comparison
 from stripe_mongo_sync.sync.runs.owners import Owners, OwnerWalk
 from stripe_mongo_sync.sync.runs.progress import OnProgress, ProgressStep, no_progress
 from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.listing import ListCursor, is_not_there, pages_with_cursor
+from stripe_mongo_sync.sync.stripe.listing import ListCursor, is_not_there, list_pages
 
 TOGETHER = 4  # pages that are compared and stored at once: one by one would take twice as long
 SHOWN = 20  # failures that are stored for each kind; all are counted and logged
@@ -157,7 +157,7 @@ class Walk:
 
     def _compare_list(self, kind: str, part: KindProgress) -> None:
         comparison = self.comparison(kind)
-        pages = pages_with_cursor(current().gateway, self.models[kind], self.since, part.mark)
+        pages = list_pages(current().gateway, self.models[kind], self.since, part.mark)
         with closing(_ahead(_together((comparison.read(page), cursor) for page, cursor in pages))) as ahead:
             for read in ahead:
                 listed = [each for page, _ in read for each in page]

@@ -49,21 +49,11 @@ def made_at(remote: dict[str, Any], now: float) -> int | None:
 
 def list_pages(
     gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, cursor: ListCursor | None = None
-) -> Iterator[Reply]:
-    """Read the pages of a list after `cursor`, with the objects created `since`. Raises CannotReadStripe.
+) -> Iterator[tuple[Reply, ListCursor | None]]:
+    """Read the pages of a list after `cursor`, with the objects created `since`; each with the cursor after it, which
+    is None before the first object. Raises CannotReadStripe.
 
     An object may be on two pages. Objects that are created meanwhile are on none.
-    """
-    for page, _ in pages_with_cursor(gateway, model, since, cursor):
-        yield page
-
-
-def pages_with_cursor(
-    gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, cursor: ListCursor | None = None
-) -> Iterator[tuple[Reply, ListCursor | None]]:
-    """Read the same pages, each with the cursor after it, which is None before the first object.
-
-    Raises CannotReadStripe.
     """
     asked = cursor.asked if cursor else 0
     for number, question in [*enumerate(model.resource.list_params)][asked:]:
