@@ -88,7 +88,7 @@ def scrub_row(row: Mapping[str, Any], engine: Collection[str]) -> dict[str, Any]
             case "error" if isinstance(value, dict):
                 words = {part: scrub(told, "reason") for part, told in value.items() if part not in ("message", "key")}
                 left[name] = {**words, "message": ERASED, "key": value.get("key")}
-            case "review" if isinstance(value, str):
+            case "review_reason" if isinstance(value, str):
                 left[name] = ERASED
             case "digest" if isinstance(value, str):
                 left[name] = digest(scrub(row.get("stripe") or {}))

@@ -81,7 +81,7 @@ def test_while_a_hook_hangs_requests_are_answered_and_events_applied(stack: Stac
         hanging.kill()  # as an operator would, or the kernel without memory
     assert called(stack) == {"works": 1, "raises": 1, "hangs": 1}
     row = stack.database.hook_deliveries.find_one({"hook": "tests.support.shop_hooks.hangs"})
-    assert (row["state"], row["attempts"], row["error"]) == ("pending", 1, ATTEMPT_LOST)
+    assert (row["state"], row["attempts"], row["reason"]) == ("pending", 1, ATTEMPT_LOST)
 
 
 def test_hooks_that_raise_hang_or_kill_are_retried_then_dead_then_replayed(stack: Stack) -> None:

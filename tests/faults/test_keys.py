@@ -93,7 +93,7 @@ def test_a_key_that_stripe_may_have_forgotten_is_never_sent_again(world: World, 
 
     world.converge()
 
-    assert not [request for request in world.stripe.requests[asked:] if request.key == document.key]
+    assert not [request for request in world.stripe.requests[asked:] if request.key == document.creation_key]
     assert len(ready.made) == 1
     assert_in_sync(world)
 

@@ -95,11 +95,11 @@ def plant(text: str, word: str, remote: Json) -> ObjectId:
             row |= {"status": "rolled_back", "operation": {"verb": "create", "params": there, "prerequisites": [there]}}
         model._get_collection().insert_one(row)
         raw = event_of(kind, there, text)
-        about = {"type": f"{kind}.updated", "object_id": own, "raw": raw, "error": text, "attempts": 1}
+        about = {"type": f"{kind}.updated", "object_id": own, "raw": raw, "reason": text, "attempts": 1}
         state = {"state": ("applied", "dead", "ignored")[number % 3], "received_at": at, "due_at": None}
         events.append({"_id": f"evt_{number}", **about, **state})
         told = {"event_body": raw, "state": "done"} if number % 2 else {"document": row["_id"], "state": "dead"}
-        deliveries.append({"_id": f"{number}:hook", "error": text, "attempts": 1, "due_at": None, **told})
+        deliveries.append({"_id": f"{number}:hook", "reason": text, "attempts": 1, "due_at": None, **told})
     Event._get_collection().insert_many(events[::4])
     Delivery._get_collection().insert_many(deliveries[::5])
     return customer
