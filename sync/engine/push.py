@@ -91,9 +91,13 @@ def _refused(document: SyncedDocument, refusal: Refusal) -> SyncedDocument | Non
 
 
 def finish_operation(document: D, change: Callable[[D], D | None]) -> D:
-    """Apply `change` unless the operation has ended: an event may have arrived first and linked the document."""
-    key = sure(document.operation).key
+    """Apply `change` unless the operation has ended, as an event may have linked the document first, or another worker
+    has claimed the document since: then the answer is late, and that worker's own says what comes of it.
+    """
+    key, until = sure(document.operation).key, document.leased_until
     while document.operation is not None and document.operation.key == key and document.is_current:
+        if document.leased_until != until:
+            break
         ended = change(document)
         if ended is not None:
             return ended

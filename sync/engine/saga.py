@@ -15,6 +15,7 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 from stripe_mongo_sync.models import StagedDocument, Status
 from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.input import Invalid, checked_fields, params, require_json, to_params, validate
+from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey, wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
@@ -230,8 +231,8 @@ def _run(document: D, verb: str, calls: Callable[[Any], list[Call]]) -> D:
             raise NotFound
         if document.review_reason is not None:
             raise InReview(f"This document is in review: {document.review_reason}")
-        pending = document.operation
-        if document.status == Status.PENDING or (pending and not (verb == "delete" and pending.verb == "update")):
+        pending = document.operation is not None
+        if document.status == Status.PENDING or (pending and not (verb == "delete" and _gives_way(document))):
             raise InProgress
         staged = document.begin(build_operation(type(document), document.id, verb, calls(document)))
         if staged is None:
@@ -243,6 +244,15 @@ def _run(document: D, verb: str, calls: Callable[[Any], list[Call]]) -> D:
     if ended.error is not None and ended.error.key == key:
         raise Refused(ended)
     return ended
+
+
+def _gives_way(document: StagedDocument) -> bool:
+    """Whether a deletion may take the place of its operation: of a change that nobody is sending.
+
+    Whoever sends it would tell its client that it was done if Stripe refused the deletion.
+    """
+    until = document.leased_until
+    return sure(document.operation).verb == "update" and (until is None or until <= clock.now())
 
 
 def _pushed(document: D) -> D:

@@ -178,9 +178,6 @@ class Shop:
         self.book: list[Request] = []
         self.changes: list[tuple[str, str, str]] = []  # told to be done
         self.removals: list[int] = []
-        self.asked_to_go: set[int] = (
-            set()
-        )  # a deletion takes the place of a change, of which its client is told nothing
         self.letters: list[Event] = []
         self.acknowledged: set[int] = set()
         self.faults: Counter[str] = Counter()
@@ -242,10 +239,7 @@ class Shop:
                 for row in rows
             )
             again = verb == "undo" and any(stripe_id in row.undone_orphans for row in rows)
-            # A refusal that is written days late ends a deletion that another process has just decided to send.
-            refused = [(row.error or {}).get("key") for row in rows if row.stripe_id == stripe_id]
-            late = any(":delete:" in key for key in refused if key)
-            excused = again or late or self.stripe.overslept
+            excused = again or self.stripe.overslept
             assert named or excused, f"{call} goes, and no document says that it may"
             holder = self.store.holder(resource, stripe_id)
             used = holder is not None and not (holder.operation and holder.operation.verb == "delete")
@@ -318,7 +312,6 @@ class Shop:
         row = self.one(chance)
         if row is None or not row.resource.deletable:
             return
-        self.asked_to_go.add(row.id)
         flow = self.do(row, "delete", lambda row: [deletion(row)], "", draw_faults(chance, WRITES))
         self.begin(f"{number} delete", flow, chance)
 
@@ -327,7 +320,6 @@ class Shop:
         rows = [row for row in self.store.of(KINDS["coupon"]) if row.status == "active"]
         if rows:
             row, resource = pick(rows, chance), KINDS["coupon"]
-            self.asked_to_go.add(row.id)
             request = Request(resource, {"name": f"name {number}", "id": row.stripe_id}, f"request {number}")
             self.book.append(request)
             faults = draw_faults(chance, WRITES) if chance.random() < 0.3 else []
@@ -349,7 +341,7 @@ class Shop:
         ended, refused = done
         if verb == "delete" and ended.status == "deleted":
             self.removals.append(row.id)
-        elif not refused and ended.status == "active" and ended.operation is None and row.id not in self.asked_to_go:
+        elif not refused and ended.status == "active" and ended.operation is None:
             self.changes.append((row.resource.kind, ended.stripe_id, name if verb == "update" else ""))
 
     # --- Stripe's webhooks ---

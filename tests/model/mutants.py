@@ -29,13 +29,6 @@ MUTANTS = (
         "        return None\n    return None",
     ),
     Mutant(
-        "takes the next object with its id for its own",
-        "decision",
-        "if later := facts.age_of(seen):",
-        "if later := 0:",
-        seed=2695,
-    ),
-    Mutant(
         "is deleted by news of the object before it",
         "decision",
         "_ended(facts) | _confirmed(facts, seen) if later > 0 else None",

@@ -248,9 +248,9 @@ class Process:
         return (yield from self.look_or_wait(ended))
 
     def finish(self, row: Any, change: Callable[[Any], Any]) -> Flow:
-        """Apply a change unless the operation has ended."""
-        key = row.operation.key
-        while row.operation is not None and row.operation.key == key and row.is_current:
+        """Apply a change unless the operation has ended, or another has claimed the document since."""
+        key, until = row.operation.key, row.leased_until
+        while row.operation is not None and row.operation.key == key and row.is_current and row.leased_until == until:
             yield "write"
             ended = change(row)
             if ended is not None:
@@ -306,8 +306,8 @@ class Process:
             row = self.store.rows.get(id)
             if row is None or not row.is_current or row.review_reason is not None or row.status == "pending":
                 return None
-            pending = row.operation
-            if pending and not (verb == "delete" and pending.verb == "update"):
+            pending, leased = row.operation, row.leased_until is not None and row.leased_until > self.store.now
+            if pending and not (verb == "delete" and pending.verb == "update" and not leased):
                 return None
             new = [replace(call, key=self.key(row.resource, id, verb)) for call in calls(row)]
             yield "write"

@@ -10,9 +10,13 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, State, Status
+from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.facts import Observation
+from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import STRIPE
 from stripe_mongo_sync.sync.engine.observations import merge_observation
+from stripe_mongo_sync.sync.engine.push import finish_operation
+from stripe_mongo_sync.sync.engine.saga import build_operation
 from tests.support.answers import at_once
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
@@ -115,6 +119,43 @@ def suppress_gone(act: Callable[[], Any]) -> None:
 
 
 @pytest.mark.fault("16")
+def test_a_deletion_takes_the_place_of_no_change_that_is_being_sent(world: World) -> None:
+    """Else the client of the change would be told that it was done when Stripe refuses the deletion."""
+    document = sync.create_customer("user@here.com")
+    world.deliver()
+    held = world.stripe.fault("hold", method="POST")
+    changing = threading.Thread(target=lambda: sync.update(document, {"name": "B"}))
+    changing.start()
+    assert held.entered.wait(10)
+
+    with pytest.raises(sync.InProgress):
+        sync.delete(document.fetch_latest())
+
+    held.release()
+    changing.join()
+    world.stripe.fault("cut_before", method="POST", times=2)
+    pending = sync.update(document.fetch_latest(), {"name": "C"})
+    assert pending.operation is not None
+    assert sync.delete(pending).status == Status.DELETED
+    assert_in_sync(world)
+
+
+def test_a_refusal_that_is_written_late_ends_nothing_that_another_worker_sends(world: World) -> None:
+    document = sync.create_customer("user@here.com")
+    calls = [Call(document.path, {}, "delete")]
+    staged = document.begin(build_operation(Customer, document.id, "delete", calls))
+    assert staged is not None
+    world.advance(minutes=3)
+    (claimed,) = Customer.claim_due(clock.now())
+
+    finish_operation(staged, lambda latest: latest.end_refused({"message": "no"}, "refused"))
+
+    latest = document.fetch_latest()
+    assert (latest.operation.key, latest.leased_until) == (staged.operation.key, claimed.leased_until)
+    finish_operation(claimed, lambda latest: latest.end_refused({"message": "no"}, "refused"))
+    assert document.fetch_latest().operation is None
+
+
 def test_a_merge_is_atomic_whoever_comes_first(world: World) -> None:
     """Two objects of one key, told by eight threads while the document is rolled back: none is lost."""
     for number in range(20):
