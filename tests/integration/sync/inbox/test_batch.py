@@ -155,6 +155,7 @@ def test_the_same_event_twice_in_one_batch_is_applied_once(heard: World) -> None
     heard.deliver(bodies)
 
 
+@pytest.mark.fault("151")
 def test_a_document_that_another_changed_meanwhile_is_decided_anew_and_no_other_is(heard: World, ear: Ear) -> None:
     told = arrived(renamed(heard, "A"))
     other = Customer.objects.first()
@@ -166,6 +167,7 @@ def test_a_document_that_another_changed_meanwhile_is_decided_anew_and_no_other_
     assert Event.objects(state="applied").count() == 10
 
 
+@pytest.mark.fault("151")
 def test_what_another_process_learned_meanwhile_is_not_overwritten(heard: World, ear: Ear) -> None:
     told = arrived(renamed(heard, "A", "B"))
     ear.before["update"] = lambda: receive_alone(told[5])
@@ -177,6 +179,7 @@ def test_what_another_process_learned_meanwhile_is_not_overwritten(heard: World,
     batch.commit(told[6:])
 
 
+@pytest.mark.fault("151")
 def test_a_row_that_another_process_wrote_meanwhile_is_no_second_one(heard: World, ear: Ear) -> None:
     told = arrived(renamed(heard, "A"))
     ear.before["merge"] = lambda: receive_alone(told[2])
@@ -197,6 +200,7 @@ ODD: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.fault("153")
 @pytest.mark.parametrize("what", ODD)
 def test_an_event_that_cannot_be_stored_fails_no_neighbour(heard: World, what: str) -> None:
     told = renamed(heard, "A")
@@ -214,6 +218,7 @@ def test_an_event_that_cannot_be_stored_fails_no_neighbour(heard: World, what: s
     heard.reconcile(full=True)
 
 
+@pytest.mark.fault("153")
 def test_a_bug_that_one_event_meets_fails_no_neighbour(heard: World, monkeypatch: pytest.MonkeyPatch) -> None:
     told = arrived(renamed(heard, "A"))
     right = batch.merge
@@ -237,6 +242,7 @@ UNREADABLE: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.mark.fault("153")
 @pytest.mark.parametrize("what", UNREADABLE)
 def test_a_row_that_was_edited_by_hand_fails_no_neighbour(database: str, what: str) -> None:
     world = World(database)
@@ -263,6 +269,7 @@ def test_a_row_that_was_edited_by_hand_fails_no_neighbour(database: str, what: s
     world.stop()
 
 
+@pytest.mark.fault("152")
 def test_a_batch_that_was_too_slow_is_read_again(heard: World, ear: Ear) -> None:
     """An erasure relies on it: whoever read that nobody was erased has written two seconds later, or never writes."""
     told = arrived(renamed(heard, "A"))
@@ -289,6 +296,7 @@ def test_what_is_answered_is_written(heard: World, ear: Ear) -> None:
     assert batch.commit(told) == ["applied"] * 5
 
 
+@pytest.mark.fault("152")
 def test_a_batch_is_repeated_once_when_the_primary_changes(heard: World, monkeypatch: pytest.MonkeyPatch) -> None:
     told, right, failures = arrived(renamed(heard, "A")), many._command, [AutoReconnect("stepped down")]
 
@@ -304,6 +312,7 @@ def test_a_batch_is_repeated_once_when_the_primary_changes(heard: World, monkeyp
     assert names() == {"A"}
 
 
+@pytest.mark.fault("152")
 def test_without_mongodb_nobody_is_answered(heard: World, monkeypatch: pytest.MonkeyPatch) -> None:
     told = arrived(renamed(heard, "A"))
 
@@ -319,6 +328,7 @@ def test_without_mongodb_nobody_is_answered(heard: World, monkeypatch: pytest.Mo
     batch.commit(told)
 
 
+@pytest.mark.fault("150")
 def test_a_process_may_die_anywhere_in_a_batch(lives: Lives) -> None:
     world = lives.world
     for number in range(3):
@@ -367,6 +377,7 @@ def test_what_arrives_while_a_batch_is_written_is_the_next_one(heard: World, mon
     assert names() == {"B"}
 
 
+@pytest.mark.fault("154")
 @pytest.mark.parametrize(("limit", "value"), [("SLOW", 0.001), ("ENOUGH", 1)], ids=["after a while", "when many wait"])
 def test_a_slow_batch_holds_up_no_other(
     heard: World, monkeypatch: pytest.MonkeyPatch, limit: str, value: float
@@ -396,6 +407,7 @@ def test_a_slow_batch_holds_up_no_other(
     assert answers == ["applied"]
 
 
+@pytest.mark.fault("154")
 def test_a_full_queue_refuses_and_loses_nothing(heard: World, monkeypatch: pytest.MonkeyPatch) -> None:
     told = arrived(renamed(heard, "A"))
     monkeypatch.setattr(committer, "QUEUE", 2)
