@@ -44,11 +44,10 @@ def rewrite(collection: str, row: Row, guard: str, changes: Row) -> bool:
     return _rows(collection).update_one(where, {"$set": changes}).matched_count == 1
 
 
-def rewrite_each(collection: str, guard: str, changed: Sequence[tuple[Row, Row]]) -> None:
-    """Do the same for many rows, each with its changes, at once."""
-    if changed:
-        each = [UpdateOne({"_id": row["_id"], guard: row.get(guard)}, {"$set": changes}) for row, changes in changed]
-        _rows(collection).bulk_write(each, ordered=False)
+def rewrite_each(collection: str, guard: str, changed: Sequence[tuple[Row, Row]]) -> bool:
+    """Do the same for many rows, each with its changes, at once; return False if another writer was first at any."""
+    each = [UpdateOne({"_id": row["_id"], guard: row.get(guard)}, {"$set": changes}) for row, changes in changed]
+    return not each or _rows(collection).bulk_write(each, ordered=False).matched_count == len(each)
 
 
 def row(collection: str, id: Any, *fields: str) -> Iterator[Row]:

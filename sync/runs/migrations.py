@@ -61,17 +61,18 @@ def _in_batches(model: Model, after: Any, fields: tuple[str, ...], change: Calla
     """Set the fields that `change` returns, {} for none; the first field changes whenever the others do."""
     while rows := stored.rows_after(model.plural(), after, BATCH, *fields):
         after = rows[-1]["_id"]
-        yield after, sum(_changed(model, row, fields, change) for row in rows)
+        changed = [(row, changes) for row in rows if (changes := change(row))]
+        if not stored.rewrite_each(model.plural(), fields[0], changed):
+            for row, _ in changed:
+                _change(model, row["_id"], fields, change)
+        yield after, len(changed)
 
 
-def _changed(model: Model, row: Row, fields: tuple[str, ...], change: Callable[[Row], Row]) -> bool:
-    """Rewrite a row, and return whether it changed. If another process changed it meanwhile, read it again."""
-    rows = [row]
-    while rows and (changes := change(rows[0])):
-        if stored.rewrite(model.plural(), rows[0], fields[0], changes):
-            return True
-        rows = list(stored.row(model.plural(), row["_id"], *fields))
-    return False
+def _change(model: Model, id: Any, fields: tuple[str, ...], change: Callable[[Row], Row]) -> None:
+    """Rewrite a row until no other process changes it meanwhile."""
+    for row in stored.row(model.plural(), id, *fields):
+        if (changes := change(row)) and not stored.rewrite(model.plural(), row, fields[0], changes):
+            _change(model, id, fields, change)
 
 
 # --- the fields of every row have the names of this version ---
