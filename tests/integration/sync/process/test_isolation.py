@@ -97,8 +97,9 @@ def test_a_document_that_cannot_be_read_ends_no_comparison(world: World, run: Ru
 
     code, told = run("reconcile --full")
 
-    assert (code, told["unseen"], told["full"]) == (1, [], True)
-    assert told["counts"]["failed"] >= 1
+    assert (code, told["unseen"], told["full"]) == (0, [], True)
+    restored = broken.fetch_latest()
+    assert (restored.operation, restored.created_at.year) == (None, broken.created_at.year)
     assert kinds()["customer"].by_stripe_id(unknown["id"]) is not None
     assert State.read(CHECKPOINT)
 
@@ -165,7 +166,8 @@ def test_an_order_that_cannot_be_followed_ends_no_full_comparison(world: World, 
 
     code, told = run("reconcile --full")
 
-    assert (code, told["counts"]["failed"], told["unseen"]) == (1, 1, [])
+    assert (code, told["unseen"]) == (0, [])
+    assert order.fetch_latest().updated_at.year < 9999
 
 
 @pytest.mark.parametrize("fields", [{"attempts": "text"}, {"raw": "text"}, {"raw": b"no json"}, {"type": 7}], ids=str)
