@@ -31,6 +31,17 @@ def listening(
         del HOOKS[f"tests.{hook}"], HOOK_PATTERNS[f"tests.{hook}"]
 
 
+@contextmanager
+def forgotten() -> Iterator[None]:
+    """Let the hooks that the block registers hear of nothing after it."""
+    before = {*HOOKS}
+    try:
+        yield
+    finally:
+        for hook in HOOKS.keys() - before:
+            del HOOKS[hook], HOOK_PATTERNS[hook]
+
+
 class History(CommandListener):
     """Every status that a document ever had (an order: two), by MongoDB's own replies: what hooks must hear of."""
 
