@@ -57,7 +57,7 @@ def as_an_older_version_wrote_them() -> None:
     for model, _ in list(stored()):
         model._get_collection().update_many({}, {"$unset": {"owners": ""}})
     done = State.read(MIGRATIONS) or {}
-    State.write(MIGRATIONS, {**done, "done": [name for name in done["done"] if name != "owners"]})
+    State.write(MIGRATIONS, {"done": [name for name in done["done"] if name != "owners"], "place": None})
 
 
 def multiply(times: int) -> int:
