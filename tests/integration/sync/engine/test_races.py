@@ -118,7 +118,6 @@ def suppress_gone(act: Callable[[], Any]) -> None:
         act()
 
 
-@pytest.mark.fault("16")
 def test_a_deletion_takes_the_place_of_no_change_that_is_being_sent(world: World) -> None:
     """Else the client of the change would be told that it was done when Stripe refuses the deletion."""
     document = sync.create_customer("user@here.com")
@@ -156,6 +155,7 @@ def test_a_refusal_that_is_written_late_ends_nothing_that_another_worker_sends(w
     assert document.fetch_latest().operation is None
 
 
+@pytest.mark.fault("16")
 def test_a_merge_is_atomic_whoever_comes_first(world: World) -> None:
     """Two objects of one key, told by eight threads while the document is rolled back: none is lost."""
     for number in range(20):
