@@ -81,7 +81,16 @@ class Facts:
         another object. Stripe never changes when an object was created, and never uses an id of its own again.
         """
         own, other = (self.snapshot or {}).get("created"), (seen.remote or {}).get("created")
-        return other - own if self.chosen_id and isinstance(own, int) and isinstance(other, int) else 0
+        if not (self.chosen_id and isinstance(own, int) and isinstance(other, int)) or own == other:
+            return 0
+        return other - own if self._is_unedited() else 0
+
+    def _is_unedited(self) -> bool:
+        """Whether its snapshot is as it was stored: one that was edited in MongoDB proves nothing."""
+        try:
+            return digest(dict(self.snapshot or {})) == self.digest
+        except (TypeError, ValueError, RecursionError):
+            return False
 
     @property
     def missed(self) -> bool:

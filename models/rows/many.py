@@ -55,7 +55,7 @@ def read_many(queries: Sequence[Query]) -> tuple[datetime, list[list[Row]]]:
         shown = [{"$project": dict.fromkeys(query.fields, 1)}] if query.fields else []
         asked = [{"$match": ours(query.where, query.model.mark)}, *shown, marked]
         stages.append({"$unionWith": {"coll": query.model._get_collection_name(), "pipeline": asked}})
-    first, *rest = _command({"aggregate": 1, "pipeline": stages, "cursor": {"batchSize": MOST}})["cursor"]["firstBatch"]
+    first, *rest = database().aggregate(stages, batchSize=MOST)  # which the driver repeats, unlike a plain command
     found: list[list[Row]] = [[] for _ in queries]
     for each in rest:
         found[each["of"]].append(each["row"])

@@ -34,6 +34,7 @@ from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.stripe.answers import api_version
 
 TIMEOUT = 5.0  # s for all of a round
+ROUNDS, ATTEMPTS = 2, 5  # of a batch; more attempts only if the connection broke, as at a failover
 LARGEST = 128 * 1024  # bytes of an event
 MOST_BYTES = 2 * 1024 * 1024  # of a round: as BSON they may be five times as long, and a command has 16 MB
 FINISHED = [str(state) for state in EventState if state not in (*OPEN, EventState.DEAD)]
@@ -69,20 +70,23 @@ def _bounded(arrivals: Sequence[Arrival]) -> Iterator[dict[int, Arrival]]:
 
 
 def _commit(arrivals: dict[int, Arrival], answers: list[str | None]) -> None:
-    for last in (False, True):
+    rounds = 0
+    for attempt in range(1, ATTEMPTS + 1):
         try:
             with pymongo.timeout(TIMEOUT):
                 again = _Batch(arrivals, answers).commit()
         except Exception as error:  # of whatever kind: a row that was edited by hand must not fail the other events
             changed = isinstance(error, AutoReconnect) and not isinstance(error, NetworkTimeout)
-            if last or not changed:
+            if attempt == ATTEMPTS or not changed:
                 if isinstance(error, PyMongoError) and is_away(error):
                     raise
                 log.warning("a batch of %s events goes one by one (%s)", len(arrivals), type(error).__name__)
                 return
             again = [*arrivals]  # the primary changed
+        else:
+            rounds += 1
         arrivals = {number: arrivals[number] for number in again if answers[number] is None}
-        if not arrivals:
+        if not arrivals or rounds == ROUNDS:
             return
 
 
