@@ -10,7 +10,7 @@ from typing import Any
 
 import pymongo
 from bson.raw_bson import RawBSONDocument
-from pymongo.errors import AutoReconnect, DuplicateKeyError, NetworkTimeout, OperationFailure, PyMongoError
+from pymongo.errors import AutoReconnect, DuplicateKeyError, OperationFailure, PyMongoError
 
 from stripe_mongo_sync.models import Erasure, Event, Status, SyncedDocument
 from stripe_mongo_sync.models.base.decision import leaves_doubt, merge
@@ -37,6 +37,10 @@ TIMEOUT = 5.0  # s for all of a round
 ROUNDS, ATTEMPTS = 2, 5  # of a batch; more attempts only if the connection broke, as at a failover
 LARGEST = 128 * 1024  # bytes of an event
 MOST_BYTES = 2 * 1024 * 1024  # of a round: as BSON they may be five times as long, and a command has 16 MB
+AWAY = (
+    pymongo.errors.NetworkTimeout,
+    pymongo.errors.ServerSelectionTimeoutError,
+)  # no attempt soon after could do better
 FINISHED = [str(state) for state in EventState if state not in (*OPEN, EventState.DEAD)]
 
 Model = type[SyncedDocument]
@@ -76,7 +80,7 @@ def _commit(arrivals: dict[int, Arrival], answers: list[str | None]) -> None:
             with pymongo.timeout(TIMEOUT):
                 again = _Batch(arrivals, answers).commit()
         except Exception as error:  # of whatever kind: a row that was edited by hand must not fail the other events
-            changed = isinstance(error, AutoReconnect) and not isinstance(error, NetworkTimeout)
+            changed = isinstance(error, AutoReconnect) and not isinstance(error, AWAY)
             if attempt == ATTEMPTS or not changed:
                 if isinstance(error, PyMongoError) and is_away(error):
                     raise

@@ -314,9 +314,10 @@ def test_a_batch_is_repeated_once_when_the_primary_changes(heard: World, monkeyp
 
 @pytest.mark.fault("152")
 def test_without_mongodb_nobody_is_answered(heard: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = arrived(renamed(heard, "A"))
+    told, attempts = arrived(renamed(heard, "A")), list[Any]()
 
-    def away(*_: Any, **__: Any) -> Any:
+    def away(*command: Any, **__: Any) -> Any:
+        attempts.append(command)
         raise ServerSelectionTimeoutError("nobody is there")
 
     with monkeypatch.context() as patched:
@@ -324,6 +325,7 @@ def test_without_mongodb_nobody_is_answered(heard: World, monkeypatch: pytest.Mo
         with pytest.raises(ServerSelectionTimeoutError):
             receive(told[0])
         assert heard.send(told[0].raw).status_code == 503
+    assert len(attempts) == 2, "each of them waits for MongoDB as long as may be"
     assert heard.send(told[0].raw).json == {"state": "applied"}
     batch.commit(told)
 
