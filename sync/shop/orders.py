@@ -234,8 +234,8 @@ def _strays(order: Order, payment: SyncedDocument | None, happened: Mapping[Obje
 def _differing(order: Order, changes: dict[str, Any]) -> list[str]:
     """Return the fields that `changes` would change; when a pending order is due always is one."""
     have = {name: getattr(order, name) for name in changes}
-    if "error" in changes and order.error is not None:
-        have["error"] = order.error.to_mongo().to_dict()
+    if changes.get("error") and order.error is not None:
+        have["error"] = {name: order.error[name] for name in changes["error"]}  # no part that is None is stored
     return [name for name, wanted in changes.items() if isinstance(wanted, clock.Expression) or have[name] != wanted]
 
 

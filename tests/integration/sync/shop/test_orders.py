@@ -354,3 +354,18 @@ def test_the_same_key_gives_the_same_order(world: World) -> None:
     assert (first.status_code, again.status_code) == (201, 201)
     assert first.json["id"] == again.json["id"]
     assert len(world.stripe.objects("checkout.session")) == 1
+
+
+def test_an_order_whose_payment_was_declined_is_recomputed_once(world: World) -> None:
+    """Its failure has parts that are None, which MongoDB does not store: they are no difference."""
+    samples.create("order")
+    world.deliver()
+    world.stripe.fault("decline", method="POST")
+    with pytest.raises(sync.Refused):
+        sync.act(CheckoutSession.objects.get(), "expire", {})
+    world.converge()
+
+    report = world.reconcile(full=True)
+
+    assert (report.counts["drift"], report.counts["edited"]) == (0, 0)
+    assert_in_sync(world)
