@@ -10,6 +10,7 @@ from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.facts import Observation
 from stripe_mongo_sync.models.base.resource import Resource, Undo
 from stripe_mongo_sync.models.rows.content import Sight
+from stripe_mongo_sync.models.rows.content import digest as content_digest
 from stripe_mongo_sync.sync.engine.observations import FOREVER
 from stripe_mongo_sync.sync.stripe.answers import Answer, Refusal, Reply, Unknown
 
@@ -91,7 +92,12 @@ UNCOUNTED = ("version", "applies_to")  # no content: the model's own count of ch
 
 
 def digest(remote: dict[str, Any]) -> str:
-    """Return what is equal for equal contents, like the engine's digest, at a tenth of its time."""
+    """Return what is equal for equal contents, like the engine's digest, at a tenth of its time.
+
+    Of what has a chosen id it is the engine's own, by which the engine sees whether a snapshot was edited.
+    """
+    if "created" in remote:
+        return content_digest(remote)
     return str([value for name, value in remote.items() if name not in UNCOUNTED])
 
 
