@@ -5,8 +5,8 @@ goes the general way, where the application says what is wrong with it. What is 
 """
 
 import re
+import secrets
 import time
-import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -121,7 +121,7 @@ class Door:
             self._good[outcome, keeps] = good
         if (now := time.monotonic()) >= self._until:
             self._date, self._until = http_date(), now + 0.5
-        return (good % (self._date, uuid.uuid4().hex)).encode()
+        return (good % (self._date, secrets.token_hex(16))).encode()
 
 
 def _written(response: Response, date: str, keeps: bool) -> str:

@@ -4,6 +4,7 @@ An ordinary webhook needs none: the main thread reads it (`door.py`), and others
 thread of its kind when it is whole; only a larger body is read by a thread, for at most BODY seconds.
 """
 
+import gc
 import logging
 import selectors
 import signal
@@ -46,6 +47,7 @@ class Worker(Poller):
         self.door: Door | None = None
         self.outcomes: deque[Callable[[], None]] = deque()
         self.woken = False
+        self.keeps = bool(self.cfg.keepalive)  # read once: gunicorn looks each of its settings up in a table of all
         self.busy: Callable[[], bytes] = bytes
         self.late: Callable[[], bytes] = bytes
         self.bodies.late = lambda connection: self._answer(connection, self.late())
@@ -77,6 +79,7 @@ class Worker(Poller):
         from stripe_mongo_sync.api.server.door import door_of
 
         self.busy, self.late, self.door = busy, late, door_of(self.wsgi, self.cfg)
+        gc.freeze()  # what is loaded stays: the collector need not walk through it again and again
 
     # --- from the first byte to a thread ---
 
@@ -176,7 +179,7 @@ class Worker(Poller):
         if self.nr >= self.max_requests and self.alive:
             self.log.info("Autorestarting worker after current request.")
             self.alive = False
-        return self.alive and bool(self.cfg.keepalive)
+        return self.alive and self.keeps
 
     def handle(self, conn: Connection) -> Any:
         """Process a request. Only a thread for large bodies reads bytes that have not arrived yet."""

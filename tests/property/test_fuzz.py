@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from mongoengine import StringField
 from mongoengine.base import BaseField
+from stripe import WebhookSignature
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.api.resources import plural_of
@@ -234,6 +235,18 @@ def test_a_good_signature_of_another_time_is_replayed_in_vain(age: int) -> None:
         verify(BODY, sign(BODY, now - age - (5 if age > 0 else -5)), (SECRET,))
 
     verify(BODY, sign(BODY, now), (SECRET,))
+
+
+@few(100)
+@given(body=st.text(max_size=60), age=st.integers(-290, 290), secret=st.text(min_size=1, max_size=30))
+def test_what_stripe_python_signs_is_taken_unless_a_byte_differs(body: str, age: int, secret: str) -> None:
+    signed = WebhookSignature.generate_signature_header(body, secret, int(time.time()) - age)
+    made, mark = signed.split(",")
+
+    verify(body.encode(), f"{made},v1={'0' * 64},{mark},v0={'1' * 64}", ("whsec_old", secret))
+    for changed in (body.encode() + b" ", b"\xff" + body.encode()):
+        with pytest.raises(BadSignature):
+            verify(changed, signed, (secret,))
 
 
 @pytest.mark.parametrize("count", [11, 100, 10_000, 100_000])
