@@ -63,7 +63,7 @@ def erase(reference: str, *, dry: bool = False) -> Erased:
     customer = customer_of(reference)
     if customer.is_current:
         _require_idle(customer)
-    found = personal_rows({customer.id, *_of_the_same_name(customer)}, _named(customer), dry)
+    found = rows_of_customer(customer, dry=dry)
     if dry:
         deleted = customer.stripe_id if customer.is_current else None
         return Erased(customer.id, found.counts, dry=True, would_delete=deleted)
@@ -92,6 +92,11 @@ def customer_of(reference: str) -> Customer:
     if (found := named or of_id) is None:
         raise NotFound("There is no such customer. An erased customer is found by the document's id only.")
     return found
+
+
+def rows_of_customer(customer: Customer, *, dry: bool) -> PersonalRows:
+    """Find all rows of a customer's person. Unless `dry`, what is read gets its owners, where it had none."""
+    return personal_rows({customer.id, *_of_the_same_name(customer)}, _named(customer), dry)
 
 
 def _require_idle(customer: Customer) -> None:

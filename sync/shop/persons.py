@@ -132,7 +132,7 @@ def owners_of(model: Model, row: Row) -> set[str]:
     if (document := row.get("document")) is not None:
         return {str(document)}
     event = read(row)
-    return owners_of_event(event) if event is not None else quoted(_body(row))
+    return owners_of_event(event) if event is not None else quoted(body_of(row))
 
 
 def right_owners(model: Model, row: Row) -> Row:
@@ -144,13 +144,14 @@ def right_owners(model: Model, row: Row) -> Row:
 def read(row: Row) -> Row | None:
     """Return the event in a row, even a malformed one; None when the row has no JSON object."""
     with suppress(Malformed):
-        return parse(_body(row))
+        return parse(body_of(row))
     try:
-        event = json.loads(_body(row))
+        event = json.loads(body_of(row))
     except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None
 
 
-def _body(row: Row) -> bytes:
+def body_of(row: Row) -> bytes:
+    """Return the body of the event in a row; b"" if it has none."""
     return row.get("event_body") or row.get("raw") or b""

@@ -38,7 +38,7 @@ NEEDS: dict[str, Permissions] = {
     "`endpoint list`": Permissions(("account", "webhook_endpoint")),
     "`endpoint create \\| update \\| roll \\| delete`": Permissions(("account",), ("webhook_endpoint",)),
     "`erase`": Permissions(("account",), ("customer",)),
-    "`status`, `types`, `hooks`, `events list`, `operations list`, `new-installation`": Permissions(),
+    "`status`, `export`, `types`, `hooks`, `events list`, `operations list`, `new-installation`": Permissions(),
 }
 SPOKEN = {
     CREATED: "every type that is created",

@@ -17,6 +17,7 @@ from stripe_mongo_sync.models.event_body import without_content
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.scrub import ENUM_FIELDS, OURS, scrub_row
 from stripe_mongo_sync.sync.shop.erase import erase
+from stripe_mongo_sync.sync.shop.export import export
 from tests.support.mongo import our_database
 from tests.support.world import World
 
@@ -126,11 +127,11 @@ def event_of(kind: str, there: Json, text: str) -> bytes:
     return json.dumps({**told, "data": {"object": there, "previous_attributes": there}, text: text}).encode()
 
 
-def leaks() -> list[str]:
-    """The rows of which some byte is part of a planted text."""
+def leaks() -> list[tuple[str, str]]:
+    """The rows of which some byte is part of a planted text: their collections, and their ids."""
     raw = CodecOptions(RawBSONDocument)
     return [
-        f"{name}: {row}"
+        (name, str(row["_id"]))
         for name in our_database().list_collection_names()
         for row in our_database()[name].with_options(codec_options=raw).find()
         if MARK.encode() in bytes(row.raw)
@@ -151,13 +152,19 @@ def test_nothing_that_is_kept_has_any_text(kind: str, text: str, word: str, remo
     assert scrub_row(left, SYNC_FIELDS) == left, "twice is once"
 
 
-def test_no_byte_of_any_text_is_left_in_any_collection(world: World) -> None:
+def test_each_row_with_a_text_is_exported_and_no_byte_of_it_is_left_after_an_erasure(world: World) -> None:
     text = f"Ms {MARK} Quux"
     address = {"line1": text, "metadata": {text: text, "plain": f"{MARK}plain"}}
     customer = plant(
         text, text, {"name": text, "receipt_url": text, "list": [text, address, [text]], "address": address}
     )
-    assert len(leaks()) > len(kinds())
+    planted = leaks()
+    assert len(planted) > len(kinds())
+
+    told = export(str(customer))
+    assert {(name, row["id"]) for name, rows in told["kept"].items() for row in rows if MARK in json.dumps(row)} == {
+        *planted
+    }
 
     done = erase(str(customer))
 
