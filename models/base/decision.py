@@ -40,7 +40,7 @@ def merge(facts: Facts, seen: Observation) -> Changes | None:
         return _ended(facts) | _confirmed(facts, seen) if later > 0 else None
     if seen.event and _is_older(facts, seen) and not _completes(facts, seen):
         return None if facts.confirmed_at else _confirmed(facts, seen)
-    if seen.remote is not None:
+    if seen.remote is not None and not facts.may_be_of_another(seen):
         rest = _work(facts, seen) | _confirmed(facts, seen) | _found(facts)
         if _is_newer(facts, seen) and not facts.erased:  # equal content, too: its links are newer
             return _snapshot(facts, seen) | rest

@@ -85,6 +85,10 @@ class Facts:
             return 0
         return other - own if self._is_unedited() else 0
 
+    def may_be_of_another(self, seen: "Observation") -> bool:
+        """Whether an event may show the object that had the chosen id before: nothing was seen yet of its own."""
+        return seen.event and self.chosen_id and self.snapshot is None
+
     def _is_unedited(self) -> bool:
         """Whether its snapshot is as it was stored: one that was edited in MongoDB proves nothing."""
         try:

@@ -84,7 +84,7 @@ def hunt(words: list[str]) -> int:
     for mutant in MUTANTS:
         if words and not any(word in mutant.name for word in words):
             continue
-        found = caught(mutant)
+        found = caught(mutant, mutant.seed)
         alive += found is None
         after = f"{found.operations:,} operations, seed {found.seed}: {found.violation}" if found else "LIVES"
         print(f"{mutant.name}: {after}", flush=True)

@@ -34,6 +34,13 @@ MUTANTS = (
         "_ended(facts) | _confirmed(facts, seen) if later > 0 else None",
         "_ended(facts) | _confirmed(facts, seen)",
     ),
+    Mutant(
+        "takes news of the object before it for its own",
+        "decision",
+        " and not facts.may_be_of_another(seen)",
+        "",
+        seed=37734,
+    ),
     Mutant("ignores a late orphan", "decision", "return _orphan(facts, seen)", "return None"),
     Mutant(
         "takes an orphan that was undone for a new one",

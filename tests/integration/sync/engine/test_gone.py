@@ -458,6 +458,34 @@ def test_a_document_whose_key_made_the_next_object_of_a_chosen_id_takes_it(world
     assert_in_sync(world)
 
 
+@pytest.mark.fault("155")
+@pytest.mark.parametrize("kind", CHOSEN)
+def test_what_was_linked_unseen_takes_no_news_of_the_object_that_had_its_id_before(world: World, kind: str) -> None:
+    first, _ = sync.create(kinds()[kind], {**CHOSEN[kind], "name": "first", "id": "SAME"})
+    world.deliver()
+    world.advance(minutes=1)
+    world.stripe.dashboard.update(kind, "SAME", name="edited")
+    late = world.webhooks()
+    world.advance(minutes=1)
+    sync.delete(first)
+    world.advance(minutes=1)
+    world.stripe.fault("cut_after", kind=kind, method="POST")
+    unread = world.stripe.fault("500_before", kind=kind, method="GET", times=100)
+    second, _ = sync.create(kinds()[kind], {**CHOSEN[kind], "id": "SAME"})
+    assert (second.status, second.stripe) == (Status.ACTIVE, None), "a repeated reply shows no content"
+
+    world.deliver(late)
+    world.stripe.clear_faults()
+    told = world.webhooks()
+    world.deliver(told)
+    world.converge()
+
+    assert unread.hits
+    latest = second.fetch_latest()
+    assert (latest.status, latest.name, latest.review_reason) == (Status.ACTIVE, "next", None)
+    assert_in_sync(world)
+
+
 def test_a_copy_that_was_heard_of_by_its_end_only_comes_back_and_follows_its_events(world: World) -> None:
     world.reconcile()
     remote = world.stripe.insert("charge", amount=100, currency="eur", livemode=False)
