@@ -70,6 +70,9 @@ class Control:
         """Options: amount, reason, inquiry."""
         return dict(self.post("dispute", id=id, **options))
 
+    def pay_out(self, currency: str = "usd") -> Json:
+        return dict(self.post("pay_out", currency=currency))
+
     def decide(self, id: str, status: str) -> Json:
         return dict(self.post("decide", id=id, status=status))
 

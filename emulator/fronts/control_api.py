@@ -50,6 +50,7 @@ CONTROLS: dict[str, Control] = {
     "pay_session": lambda e, a: e.pay_session(**a),
     "dispute": lambda e, a: e.dispute(**a),
     "decide": lambda e, a: e.decide(**a),
+    "pay_out": lambda e, a: e.pay_out(**a),
     "dashboard/end": lambda e, a: e.dashboard.end(a["kind"], a["id"], **a.get("params", {})),
     "insert": lambda e, a: e.insert(**a),
     "endpoints": lambda e, a: e.endpoint(**a),

@@ -28,7 +28,7 @@ from stripe_mongo_sync.emulator.objects.clocks import TEST_CLOCK
 from stripe_mongo_sync.emulator.objects.customers import CUSTOMER
 from stripe_mongo_sync.emulator.objects.endpoints import WEBHOOK_ENDPOINT
 from stripe_mongo_sync.emulator.objects.identity import VERIFICATION_SESSION
-from stripe_mongo_sync.emulator.objects.payments import bank, money, sources
+from stripe_mongo_sync.emulator.objects.payments import bank, ledger, money, sources
 from stripe_mongo_sync.emulator.objects.payments.charges import CHARGE, REFUND
 from stripe_mongo_sync.emulator.objects.payments.disputes import DISPUTE
 from stripe_mongo_sync.emulator.objects.payments.payment_methods import PAYMENT_METHOD
@@ -66,6 +66,7 @@ register(
         *READ_ONLY,
         CONFIGURATION,
         ACCOUNT,
+        ledger.BALANCE_TRANSACTION,
         money.PAYOUT,
         money.TOPUP,
         money.TRANSFER,

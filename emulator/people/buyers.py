@@ -8,13 +8,13 @@ from contextlib import suppress
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.engine import Engine
 from stripe_mongo_sync.emulator.objects.checkout import purchases
-from stripe_mongo_sync.emulator.objects.payments import disputes, payments, setups
+from stripe_mongo_sync.emulator.objects.payments import disputes, ledger, payments, setups
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 
 class Buyer:
-    """Acts as a buyer, a cardholder or a bank."""
+    """Acts as a buyer, a cardholder or a bank; also as Stripe's schedule of payouts."""
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
@@ -61,6 +61,11 @@ class Buyer:
         with self._engine.state():
             ctx = self._execution(livemode, None)
             return copy.deepcopy(disputes.decide(ctx, copy.deepcopy(ctx.need("dispute", id)), status))
+
+    def pay_out(self, currency: str, livemode: bool) -> Json:
+        """Pay out what is due in a currency, as Stripe's schedule does; return the payout. Raises ValueError."""
+        with self._engine.state():
+            return copy.deepcopy(ledger.pay_out(self._execution(livemode, None), currency))
 
     def _execution(self, livemode: bool, cause: Json | None) -> Effects:
         return self._engine.execution(self._engine.realm(livemode), cause)

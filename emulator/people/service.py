@@ -107,6 +107,10 @@ class Service(Trouble):
         """Dispute a charge or payment intent, or a part of it, as the bank. An inquiry takes no money yet."""
         return self.buyer.dispute(id, amount, reason, inquiry, livemode)
 
+    def pay_out(self, currency: str = "usd", livemode: bool = False) -> Json:
+        """Pay out all that was not paid out yet, as Stripe's schedule does; return the payout. Raises ValueError."""
+        return self.buyer.pay_out(currency, livemode)
+
     def decide(self, id: str, status: str, livemode: bool = False) -> Json:
         """Decide a dispute as the bank: "won", "lost", or "needs_response", which turns an inquiry into a dispute."""
         return self.buyer.decide(id, status, livemode)

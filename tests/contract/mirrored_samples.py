@@ -20,6 +20,9 @@ def tell(emulator: Emulator, client: stripe.StripeClient) -> None:
     _issuing(ask)
     _offers(ask)
     _people(ask)
+    payout = emulator.pay_out("usd")["id"]
+    ask("get", "balance_transactions", payout=payout)
+    ask("get", f"balance_transactions/{ask('get', f'payouts/{payout}')['balance_transaction']}")
     emulator.clock.advance(600)  # reports succeed, and redactions end
     ask("get", "balance")
 

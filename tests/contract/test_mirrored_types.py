@@ -48,6 +48,40 @@ def test_no_more_is_paid_out_than_is_available(path: str, emulator: Emulator, as
     assert ask("get", "balance")["available"][0]["amount"] == 0
 
 
+def test_an_automatic_payout_names_each_transaction_once_and_is_their_sum(emulator: Emulator, ask: Any) -> None:
+    earn(ask, 1000)
+    earn(ask, 2000)
+    ask("post", "refunds", charge=ask("get", "charges")["data"][0]["id"], amount=300)
+    first = emulator.pay_out("usd")
+    earn(ask, 500)
+    second = emulator.pay_out("usd")
+
+    def paid(payout: Any) -> list[tuple[str, int, int]]:
+        listed = ask("get", "balance_transactions", payout=payout["id"])["data"]
+        assert sum(each["net"] for each in listed) == 0, "the payout itself is one of them"
+        return [(each["type"], each["amount"], each["fee"]) for each in listed]
+
+    assert paid(first) == [
+        ("payout", -first["amount"], 0),
+        ("refund", -300, 0),
+        ("charge", 2000, 88),
+        ("charge", 1000, 59),
+    ]
+    assert paid(second) == [("payout", -second["amount"], 0), ("charge", 500, 44)]
+    assert types(emulator)[-2:] == ["payout.created", "payout.reconciliation_completed"]
+    with pytest.raises(ValueError, match="nothing to pay out in usd"):
+        emulator.pay_out("usd")
+
+
+def test_what_a_payout_of_ones_own_pays_out_nobody_knows(emulator: Emulator, ask: Any) -> None:
+    earn(ask, 900)
+    payout = ask("post", "payouts", amount=500, currency="usd")["id"]
+
+    with pytest.raises(stripe.InvalidRequestError, match="automatic payouts, not manual"):
+        ask("get", "balance_transactions", payout=payout)
+    assert [each["type"] for each in ask("get", "balance_transactions")["data"]] == ["payout", "charge"]
+
+
 def test_a_payout_arrives_when_its_time_has_come_and_cannot_be_canceled_then(emulator: Emulator, ask: Any) -> None:
     earn(ask, 900)
     payout = ask("post", "payouts", amount=500, currency="usd")["id"]

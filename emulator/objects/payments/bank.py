@@ -9,7 +9,7 @@ from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Resource, Route
 from stripe_mongo_sync.emulator.engine.steps import change
 from stripe_mongo_sync.emulator.objects.payments import cards
-from stripe_mongo_sync.emulator.objects.payments.charges import charge
+from stripe_mongo_sync.emulator.objects.payments.charges import charge, transaction
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.fields import Currency, Fields, Hash, OneOf, Text, Time, Whole
@@ -91,7 +91,7 @@ def debited(ctx: Effects, intent: Json) -> bool | None:
     refused = IBANS[ctx.realm.table(ACCOUNTS)[method["id"]]["iban"]].refused
     tried = copy.deepcopy(ctx.need("charge", intent["latest_charge"]))
     if not refused:
-        change(ctx, tried, "charge.succeeded", status="succeeded")
+        change(ctx, tried, "charge.succeeded", status="succeeded", balance_transaction=transaction(ctx))
         received = {"amount_received": intent["amount"], "status": "succeeded"}
         change(ctx, intent, "payment_intent.succeeded", **received)
         return True

@@ -50,6 +50,7 @@ def charge(ctx: Effects, intent: Json, method: Json, reason: str = "", pending: 
         "charge",
         **{name: intent[name] for name in ("amount", "currency", "customer", "description", "shipping", "metadata")},
         amount_captured=0 if manual or reason else intent["amount"],
+        balance_transaction=None if manual or reason or pending else transaction(ctx),
         billing_details=method["billing_details"],
         captured=not manual and not reason,
         failure_code=(reason if reason in CODES else "card_declined") if reason else None,
@@ -65,6 +66,11 @@ def charge(ctx: Effects, intent: Json, method: Json, reason: str = "", pending: 
     )
     ctx.announce(f"charge.{status}", made)
     return made
+
+
+def transaction(ctx: Effects) -> str:
+    """Return the id of a new balance transaction. The object that has it says what it moved (`ledger.py`)."""
+    return "txn_" + ctx.draw(24, "base62")
 
 
 def _said(reason: str) -> str:
@@ -164,6 +170,7 @@ def _finish(ctx: Effects, params: Json, refund: Json) -> None:
     refund |= {name: paid[name] for name in ("currency", "payment_intent", "customer", "payment_method")}
     refund["charge"] = paid["id"]
     refund["amount"] = params.get("amount") or paid["amount"] - paid["amount_refunded"]
+    refund["balance_transaction"] = transaction(ctx)
 
 
 def _after(ctx: Effects, params: Json, refund: Json) -> None:

@@ -70,6 +70,7 @@ def _pay_out(ctx: Effects, params: Json, payout: Json) -> None:
         move(ctx, payout["currency"], -payout["amount"])
         payout |= {"arrival_date": ctx.second + 2 * DAY, "method": payout["method"] or "standard"}
         payout |= {"destination": payout["destination"] or BANK, "source_type": payout["source_type"] or "card"}
+        payout["balance_transaction"] = "txn_" + ctx.draw(24, "base62")
         ctx.schedule(payout, payout["arrival_date"])
 
 

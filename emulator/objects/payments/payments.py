@@ -8,7 +8,7 @@ from collections.abc import Callable
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Action, Resource, blank, same
 from stripe_mongo_sync.emulator.objects.payments import bank, cards, disputes, intents, money
-from stripe_mongo_sync.emulator.objects.payments.charges import charge, give_back
+from stripe_mongo_sync.emulator.objects.payments.charges import charge, give_back, transaction
 from stripe_mongo_sync.emulator.objects.payments.intents import (
     CONFIRM_FIELDS,
     INTENT_FIELDS,
@@ -108,6 +108,7 @@ def _capture(ctx: Effects, intent: Json, params: Json) -> Json:
         raise errors.invalid(message, "amount_to_capture", "amount_too_large")
     paid = copy.deepcopy(ctx.need("charge", intent["latest_charge"]))
     paid |= {"captured": True, "amount_captured": amount, "amount_refunded": paid["amount"] - amount}
+    paid["balance_transaction"] = transaction(ctx)
     ctx.keep("charge", paid)
     ctx.announce("charge.captured", paid)
     intent |= {"amount_capturable": 0, "amount_received": amount, "status": "succeeded"}
