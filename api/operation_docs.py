@@ -77,6 +77,43 @@ PORTAL_SESSION: Schema = {
     "properties": {"url": {"type": "string"}, "return_url": {"type": ["string", "null"]}},
     "required": ["url", "return_url"],
 }
+_MINOR = {"type": "integer", "description": "In the currency's minor unit."}
+_SUMS = {name: {"type": "integer"} for name in ("count", "amount", "fee", "net")}
+_LINE: Schema = {
+    "type": "object",
+    "properties": {
+        **{name: {"type": "string"} for name in ("balance_transaction", "type", "currency")},
+        **dict.fromkeys(("amount", "fee", "net"), _MINOR),
+        "created": {"type": "integer", "description": "In seconds, as Stripe tells it."},
+        **dict.fromkeys(("reporting_category", "source", "payment_intent", "order", "username"), _NULLABLE),
+        "problem": {**_NULLABLE, "description": "What does not add up."},
+    },
+}
+_LINE["required"] = [*_LINE["properties"]]
+PAYOUT_REPORT: Schema = {
+    "type": "object",
+    "properties": {
+        **{name: {"type": "string"} for name in ("payout", "status", "currency")},
+        "amount": _MINOR,
+        "arrival_date": {"type": "integer", "description": "In seconds, as Stripe tells it."},
+        "lines": {"type": "array", "items": _LINE},
+        "totals": {
+            "type": "object",
+            "additionalProperties": {"type": "object", "properties": _SUMS, "required": [*_SUMS]},
+            "description": "The sums by Stripe's reporting category.",
+        },
+        "problems": {"type": "array", "items": {"type": "string"}},
+        "adds_up": {"type": "boolean"},
+    },
+}
+PAYOUT_REPORT["required"] = [*PAYOUT_REPORT["properties"]]
+
+
+def _report_answer() -> Schema:
+    told = answer("The report.", PAYOUT_REPORT)
+    return {**told, "content": {**told["content"], "text/csv": {"schema": {"type": "string"}}}}
+
+
 UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
     "mirrored.list": {
         "operationId": "list_mirrored",
@@ -145,6 +182,21 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
             )
         },
         "problems": ["invalid"],
+    },
+    "operator.payout_report": {
+        "operationId": "report_payout",
+        "summary": "Compare what an automatic payout pays out with the orders, payments, refunds and disputes here",
+        "tags": ["operator"],
+        "parameters": [
+            {
+                "name": "format",
+                "in": "query",
+                "description": "`csv` has one line for each balance transaction.",
+                "schema": {"enum": ["json", "csv"], "default": "json"},
+            }
+        ],
+        "answers": {"200": _report_answer()},
+        "problems": ["invalid", "not-found", "not-possible", "cannot-look"],
     },
     "operator.retry": _operator_action(
         "retry", "Read the object at Stripe again, and resend the operation only if that is safe", {}

@@ -1,4 +1,4 @@
-"""The operator's routes: the status, the unfinished documents, and the actions that resolve them."""
+"""The operator's routes: the status, the unfinished documents, the actions that resolve them, and payout reports."""
 
 import logging
 from typing import Any
@@ -12,6 +12,8 @@ from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.operator.status import status
 from stripe_mongo_sync.sync.process.screen import in_json
+from stripe_mongo_sync.sync.shop.documents import found
+from stripe_mongo_sync.sync.shop.payouts import as_csv, payout_report
 from stripe_mongo_sync.sync.tokens import Scope
 
 log = logging.getLogger("stripe_mongo_sync.api")
@@ -24,6 +26,7 @@ def register(app: Flask) -> None:
     """Add the operator's routes to `app`."""
     app.add_url_rule("/status", "operator.status", _status)
     app.add_url_rule("/operations", "operator.list", _list)
+    app.add_url_rule("/payouts/<reference:reference>/report", "operator.payout_report", _payout_report)
     for action in operations.ACTIONS:
         rule, name = f"/operations/<id>/{action}", action.replace("-", "_")
         app.add_url_rule(rule, f"operator.{name}", _act, methods=["POST"], defaults={"action": action})
@@ -47,14 +50,14 @@ def _list() -> Response:
         wrong["limit"] = "must be a whole number from 1 to 100"
     if wrong:
         raise Invalid(wrong)
-    found, more = operations.page(
+    listed, more = operations.page(
         limit=int(given.get("limit", "20")),
         after=given.get("starting_after"),
         kind=given.get("kind"),
         verb=given.get("verb"),
         review=WORDS[given.get("review", "false")],
     )
-    return _said({"data": found, "has_more": more})
+    return _said({"data": listed, "has_more": more})
 
 
 @requires_scope(Scope.OPERATE)
@@ -70,6 +73,16 @@ def _act(action: str, id: str) -> Response:
         raise Invalid(wrong)
     log.info("request %s: %s asks to %s %s", g.request_id, g.token, action, id)
     return _said(operations.told(operations.ACTIONS[action](id, **given)))
+
+
+@requires_scope(Scope.READ)
+def _payout_report(reference: str) -> Response:
+    if wrong := set(request.args) - {"format"}:
+        raise Invalid(dict.fromkeys(sorted(wrong), "is not a parameter of this report"))
+    if (given := request.args.get("format", "json")) not in ("json", "csv") or len(request.args.getlist("format")) > 1:
+        raise Invalid({"format": "must be json or csv"})
+    report = payout_report(str(found(kinds()["payout"], reference).stripe_id))
+    return Response(as_csv([report]), mimetype="text/csv") if given == "csv" else _said(report.as_json())
 
 
 def _said(data: Any) -> Response:

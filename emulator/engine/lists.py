@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from itertools import islice
 from typing import Any
 
-from stripe_mongo_sync.emulator.engine.resource import Resource
+from stripe_mongo_sync.emulator.engine.resource import Filter, Resource
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.fields import Field, Hash, Many, Text, Time, Whole, read
 from stripe_mongo_sync.emulator.protocol.wire import Json
@@ -25,6 +25,17 @@ class Created(Field):
 
     def parse(self, raw: Any, name: str) -> Any:
         return WINDOW.parse(raw, name) if isinstance(raw, dict) else Time().parse(raw, name)
+
+
+def during(name: str) -> Filter:
+    """Return a filter by a second of the object, or by a range of seconds; an object without one does not pass."""
+    return Filter(Created(), lambda object, asked: _is_in(object.get(name), asked))
+
+
+def _is_in(second: int | None, asked: int | Json) -> bool:
+    if second is None or isinstance(asked, int):
+        return second == asked
+    return all(COMPARE[name](second, bound) for name, bound in asked.items() if bound is not None)
 
 
 PAGING: dict[str, Field] = {
@@ -88,11 +99,6 @@ def _when(row: Resource, object: Json) -> int:
 
 
 def _passes(row: Resource, params: Json, object: Json) -> bool:
-    created = params.get("created")
-    if isinstance(created, int) and _when(row, object) != created:
-        return False
-    if isinstance(created, dict) and not all(
-        COMPARE[name](_when(row, object), bound) for name, bound in created.items() if bound is not None
-    ):
+    if (created := params.get("created")) is not None and not _is_in(_when(row, object), created):
         return False
     return all(filter.keep(object, params[name]) for name, filter in row.filters.items() if name in params)

@@ -82,6 +82,20 @@ def test_what_a_payout_of_ones_own_pays_out_nobody_knows(emulator: Emulator, ask
     assert [each["type"] for each in ask("get", "balance_transactions")["data"]] == ["payout", "charge"]
 
 
+def test_payouts_are_listed_by_when_they_arrive(emulator: Emulator, ask: Any) -> None:
+    earn(ask, 900)
+    first = ask("post", "payouts", amount=100, currency="usd")
+    emulator.clock.advance(86_400)
+    second = ask("post", "payouts", amount=100, currency="usd")
+
+    def listed(**asked: Any) -> list[str]:
+        return [each["id"] for each in ask("get", "payouts", arrival_date=asked.pop("at", asked))["data"]]
+
+    assert listed(gte=first["arrival_date"]) == [second["id"], first["id"]]
+    assert listed(gt=first["arrival_date"]) == [second["id"]]
+    assert listed(at=first["arrival_date"]) == [first["id"]]
+
+
 def test_a_payout_arrives_when_its_time_has_come_and_cannot_be_canceled_then(emulator: Emulator, ask: Any) -> None:
     earn(ask, 900)
     payout = ask("post", "payouts", amount=500, currency="usd")["id"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 
 from stripe_mongo_sync.emulator.engine.effects import Effects
-from stripe_mongo_sync.emulator.engine.lists import Created
+from stripe_mongo_sync.emulator.engine.lists import during
 from stripe_mongo_sync.emulator.engine.resource import Action, Filter, Resource, blank, same
 from stripe_mongo_sync.emulator.engine.steps import DAY, change, expect
 from stripe_mongo_sync.emulator.objects.billing import invoices, renewals, subscription_items
@@ -224,7 +224,7 @@ SCHEDULE = Resource(
         "status": "not_started",
     },
     filters={
-        **{name: same(name, Created()) for name in ("canceled_at", "completed_at", "released_at")},
+        **{name: during(name) for name in ("canceled_at", "completed_at", "released_at")},
         **{name: same(name) for name in ("customer", "customer_account")},
         "scheduled": Filter(Flag(), lambda each, wanted: (each["status"] == "not_started") == wanted),
     },

@@ -7,7 +7,7 @@ import copy
 from stripe import params as stripe_params
 
 from stripe_mongo_sync.emulator.engine.effects import Effects
-from stripe_mongo_sync.emulator.engine.lists import Created
+from stripe_mongo_sync.emulator.engine.lists import during
 from stripe_mongo_sync.emulator.engine.resource import Resource, Route, blank, same
 from stripe_mongo_sync.emulator.engine.steps import DAY, change, later, step
 from stripe_mongo_sync.emulator.protocol import errors
@@ -95,8 +95,7 @@ PAYOUT = Resource(
     )
     | {"amount": 0, "arrival_date": 0, "automatic": False, "currency": "usd", "metadata": {}, "method": "standard"}
     | {"reconciliation_status": "not_applicable", "source_type": "card", "status": "pending", "type": "bank_account"},
-    filters={name: same(name) for name in ("destination", "status")}
-    | {"arrival_date": same("arrival_date", Created())},
+    filters={name: same(name) for name in ("destination", "status")} | {"arrival_date": during("arrival_date")},
     events=("created", "updated"),
     check_state=_funded,
     finish=_pay_out,

@@ -20,7 +20,7 @@ from tests.support.run import Run
 from tests.support.world import URL, World
 
 KEY = "rk_test_restricted"
-SERVICE, RECONCILE, DRY, BACKFILL, DOCTOR, LIST, ENDPOINT, ERASE, NOTHING = NEEDS
+SERVICE, RECONCILE, DRY, BACKFILL, DOCTOR, LIST, ENDPOINT, PAYOUTS, ERASE, NOTHING = NEEDS
 MADE = members([CREATED])
 LISTED = [kind for kind in MADE if kinds()[kind].resource.listable]
 
@@ -181,6 +181,23 @@ def test_a_new_key_that_may_not_read_its_account_says_so(
 
     told = capsys.readouterr()
     assert named(told.out + told.err) == read(["account"])
+
+
+@pytest.mark.fault("144")
+def test_payouts_works_with_its_row_and_names_what_it_lacks(
+    shop: World, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pay = {"amount": 900, "currency": "eur", "payment_method": "pm_card_visa", "confirm": True}
+    shop.stripe.dashboard.create("payment_intent", **pay, automatic_payment_methods=samples.NO_REDIRECTS)
+    shop.stripe.pay_out("eur")
+    shop.deliver()
+    allow(shop, PAYOUTS)
+    assert [each["adds_up"] for each in run("payouts")[1]] == [True]
+
+    for lacking in ("payout", "balance_transaction"):
+        allow(shop, PAYOUTS, but=read([lacking]))
+        assert main(["payouts"]) == 2
+        assert named(capsys.readouterr().err) == read([lacking])
 
 
 @pytest.mark.fault("144")
