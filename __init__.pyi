@@ -1,7 +1,7 @@
 # Made from the code: `make types` writes it anew.
 
 from collections.abc import Iterator
-from typing import Any, Literal, overload
+from typing import Any, Literal, Unpack, overload
 
 from stripe_mongo_sync.api.app import create_app as create_app
 from stripe_mongo_sync.api.app import init_app as init_app
@@ -48,6 +48,7 @@ from stripe_mongo_sync.sync.shop.customers import create_customer as create_cust
 from stripe_mongo_sync.sync.shop.customers import open_portal as open_portal
 from stripe_mongo_sync.sync.shop.customers import set_payment_method as set_payment_method
 from stripe_mongo_sync.sync.shop.documents import Body, D, Reference
+from stripe_mongo_sync.sync.shop.lists import Filters
 from stripe_mongo_sync.sync.shop.orders import create_order as create_order
 
 __version__: str
@@ -347,104 +348,119 @@ def delete(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
 def delete(kind: type[D], reference: Reference, /) -> D: ...
 @overload
 def find(
-    kind: Literal["customer"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["customer"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[Customer]: ...
 @overload
 def find(
     kind: Literal["checkout.session"],
     /,
     *,
-    status: str | None = None,
     starting_after: Any = None,
     limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> Iterator[CheckoutSession]: ...
 @overload
 def find(
-    kind: Literal["coupon"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["coupon"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[Coupon]: ...
 @overload
 def find(
-    kind: Literal["invoice"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["invoice"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[Invoice]: ...
 @overload
 def find(
-    kind: Literal["invoiceitem"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["invoiceitem"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[InvoiceItem]: ...
 @overload
 def find(
-    kind: Literal["order"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["order"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[Order]: ...
 @overload
 def find(
     kind: Literal["payment_intent"],
     /,
     *,
-    status: str | None = None,
     starting_after: Any = None,
     limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> Iterator[PaymentIntent]: ...
 @overload
 def find(
-    kind: Literal["payment_link"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["payment_link"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> Iterator[PaymentLink]: ...
 @overload
 def find(
     kind: Literal["payment_method"],
     /,
     *,
-    status: str | None = None,
     starting_after: Any = None,
     limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> Iterator[PaymentMethod]: ...
 @overload
 def find(
-    kind: Literal["price"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["price"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[Price]: ...
 @overload
 def find(
-    kind: Literal["product"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["product"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[Product]: ...
 @overload
 def find(
     kind: Literal["promotion_code"],
     /,
     *,
-    status: str | None = None,
     starting_after: Any = None,
     limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> Iterator[PromotionCode]: ...
 @overload
 def find(
-    kind: Literal["refund"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["refund"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[Refund]: ...
 @overload
 def find(
-    kind: Literal["setup_intent"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["setup_intent"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> Iterator[SetupIntent]: ...
 @overload
 def find(
     kind: Literal["shipping_rate"],
     /,
     *,
-    status: str | None = None,
     starting_after: Any = None,
     limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> Iterator[ShippingRate]: ...
 @overload
 def find(
-    kind: Literal["subscription"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["subscription"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> Iterator[Subscription]: ...
 @overload
 def find(
-    kind: Literal["tax_rate"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["tax_rate"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[TaxRate]: ...
 @overload
 def find(
-    kind: OnlyRead, /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: OnlyRead, /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[SyncedDocument]: ...
 @overload
 def find(
-    kind: type[D], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: type[D], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[D]: ...
 @overload
 def get(kind: Literal["customer"], reference: Reference, /) -> Customer: ...

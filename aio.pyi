@@ -1,7 +1,7 @@
 # Made from the code: `make types` writes it anew.
 
 from collections.abc import AsyncIterator
-from typing import Any, Literal, overload
+from typing import Any, Literal, Unpack, overload
 
 from pymongo.monitoring import CommandListener
 from stripe import HTTPClient
@@ -48,6 +48,7 @@ from stripe_mongo_sync.sync.notices.hooks import Notice as Notice
 from stripe_mongo_sync.sync.notices.hooks import on as on
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.shop.documents import Body, D, Reference
+from stripe_mongo_sync.sync.shop.lists import Filters
 
 PLAIN: frozenset[str]
 CannotLook = CannotReadStripe
@@ -363,104 +364,119 @@ async def delete(kind: type[D], reference: Reference, /) -> D: ...
 async def disconnect() -> None: ...
 @overload
 def find(
-    kind: Literal["customer"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["customer"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[Customer]: ...
 @overload
 def find(
     kind: Literal["checkout.session"],
     /,
     *,
-    status: str | None = None,
     starting_after: Any = None,
     limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> AsyncIterator[CheckoutSession]: ...
 @overload
 def find(
-    kind: Literal["coupon"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["coupon"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[Coupon]: ...
 @overload
 def find(
-    kind: Literal["invoice"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["invoice"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[Invoice]: ...
 @overload
 def find(
-    kind: Literal["invoiceitem"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["invoiceitem"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[InvoiceItem]: ...
 @overload
 def find(
-    kind: Literal["order"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["order"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[Order]: ...
 @overload
 def find(
     kind: Literal["payment_intent"],
     /,
     *,
-    status: str | None = None,
     starting_after: Any = None,
     limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> AsyncIterator[PaymentIntent]: ...
 @overload
 def find(
-    kind: Literal["payment_link"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["payment_link"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> AsyncIterator[PaymentLink]: ...
 @overload
 def find(
     kind: Literal["payment_method"],
     /,
     *,
-    status: str | None = None,
     starting_after: Any = None,
     limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> AsyncIterator[PaymentMethod]: ...
 @overload
 def find(
-    kind: Literal["price"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["price"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[Price]: ...
 @overload
 def find(
-    kind: Literal["product"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["product"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[Product]: ...
 @overload
 def find(
     kind: Literal["promotion_code"],
     /,
     *,
-    status: str | None = None,
     starting_after: Any = None,
     limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> AsyncIterator[PromotionCode]: ...
 @overload
 def find(
-    kind: Literal["refund"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["refund"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[Refund]: ...
 @overload
 def find(
-    kind: Literal["setup_intent"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["setup_intent"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> AsyncIterator[SetupIntent]: ...
 @overload
 def find(
     kind: Literal["shipping_rate"],
     /,
     *,
-    status: str | None = None,
     starting_after: Any = None,
     limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> AsyncIterator[ShippingRate]: ...
 @overload
 def find(
-    kind: Literal["subscription"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["subscription"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
 ) -> AsyncIterator[Subscription]: ...
 @overload
 def find(
-    kind: Literal["tax_rate"], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Literal["tax_rate"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[TaxRate]: ...
 @overload
 def find(
-    kind: OnlyRead, /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: OnlyRead, /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[SyncedDocument]: ...
 @overload
 def find(
-    kind: type[D], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: type[D], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[D]: ...
 @overload
 async def get(kind: Literal["customer"], reference: Reference, /) -> Customer: ...

@@ -11,6 +11,7 @@ from stripe_mongo_sync.sync.errors import Outcome
 from stripe_mongo_sync.webhooks.signature import BadSignature
 
 TEXT: Schema = {"type": "string"}
+FILTERED: Schema = {"type": "string", "minLength": 1, "maxLength": 255}
 LATIN_1 = "!-~¡-¬®-ÿ"  # its printable characters except spaces: a header cannot hold any others
 
 PROBLEMS: dict[str, tuple[int, str | None]] = {  # by the suffix of a problem's type: its status, and when it is sent
@@ -56,6 +57,27 @@ PARAMETERS: dict[str, Schema] = {
         "in": "query",
         "description": "Only documents of this status. The default is all pending and active documents.",
         "schema": {"enum": list(Status)},
+    },
+    **{
+        name: {"name": name, "in": "query", "description": said, "schema": FILTERED}
+        for name, said in {
+            "customer": "What this customer has: its id, Stripe's, or the username. It goes with any other filter.",
+            "username": "The same, by the username.",
+            "stripe_status": "Only objects of this status at Stripe.",
+            "payment_status": "Only those of this payment status.",
+            "price": "Only those that have this price: its id or Stripe's.",
+            "product": "Only those that have this product: its id or Stripe's.",
+            "subscription": "Only those of this subscription: its id or Stripe's.",
+        }.items()
+    },
+    **{
+        f"created_{name}": {
+            "name": f"created[{name}]",
+            "in": "query",
+            "description": f"Only objects created {said}, in Unix seconds.",
+            "schema": {"type": "integer", "minimum": 0, "maximum": 2**35 - 1},
+        }
+        for name, said in {"gte": "then or later", "lt": "before then"}.items()
     },
     "limit": {
         "name": "limit",

@@ -25,10 +25,10 @@ from stripe_mongo_sync.api.components import (
     problem,
     ref,
 )
-from stripe_mongo_sync.api.operation_docs import UNTYPED_OPERATIONS, in_json
+from stripe_mongo_sync.api.operation_docs import ONE_INDEX, UNTYPED_OPERATIONS, in_json, list_of_customer, listing
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.api.schemas import Model, Schema, noun, word
-from stripe_mongo_sync.models import created_kinds, kinds
+from stripe_mongo_sync.models import Customer, created_kinds, kinds
 from stripe_mongo_sync.models.rows.sure import Impossible
 
 
@@ -145,6 +145,8 @@ def _route_description(rule: Rule) -> Schema:
     if model is None:
         return UNTYPED_OPERATIONS[rule.endpoint]
     verb = rule.endpoint.rpartition(".")[2]
+    if rule.endpoint.startswith("customers.") and model is not Customer:
+        return list_of_customer(model)
     told = _action(model, given["action"]) if "action" in given else _of_type(model, verb)
     return {**told, "tags": [plural_of(model)]}
 
@@ -179,7 +181,8 @@ def _of_type(model: Model, verb: str) -> Schema:
             return {
                 "operationId": f"list_{model.plural()}",
                 "summary": "List the documents of this type, newest first",
-                "parameters": [ref("parameters", name) for name in ("status", "limit", "starting_after", "expand")],
+                "description": ONE_INDEX,
+                "parameters": listing(model.filters().names),
                 "answers": {"200": answer("A page.", ref("schemas", f"{model.__name__}List"))},
                 "problems": ["invalid"],
             }

@@ -1,7 +1,9 @@
 """The descriptions of the operations that belong to no single type, by endpoint."""
 
+from collections.abc import Iterable
+
 from stripe_mongo_sync.api.components import BODY, EVENT, REFUSALS, answer, ref
-from stripe_mongo_sync.api.schemas import DOCUMENT_ID, EVENT_ID, Schema, parameters
+from stripe_mongo_sync.api.schemas import DOCUMENT_ID, EVENT_ID, Model, Schema, parameters
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.customer import PortalVisit
 from stripe_mongo_sync.models.event import EventState
@@ -10,6 +12,31 @@ from stripe_mongo_sync.models.event import EventState
 def in_json(schema: Schema) -> Schema:
     """Return the content of a JSON body."""
     return {"content": {"application/json": {"schema": schema}}}
+
+
+ONE_INDEX = (
+    "Without filters, in the order of the documents; with one, in that of their objects' creation at Stripe. A "
+    "customer goes with any other filter. Of the others, give one at a time: what no index has is refused (422)."
+)
+
+
+def listing(filters: Iterable[str]) -> list[Schema]:
+    """Return the parameters of a list that has these filters."""
+    named = [each for name in filters for each in (["created_gte", "created_lt"] if name == "created" else [name])]
+    return [ref("parameters", name) for name in (*named, "limit", "starting_after", "expand")]
+
+
+def list_of_customer(model: Model) -> Schema:
+    """Return the operation that lists what a customer has of a type."""
+    shape = "Mirrored" if model.resource.mirrored else model.__name__
+    return {
+        "operationId": f"list_{model.plural()}_of_customer",
+        "summary": f"List the {model.plural().replace('_', ' ')} of a customer, newest first",
+        "tags": ["customers"],
+        "parameters": listing(name for name in model.filters().names if name not in ("customer", "username")),
+        "answers": {"200": answer("A page.", ref("schemas", f"{shape}List"))},
+        "problems": ["invalid", "not-found"],
+    }
 
 
 def _state(*states: str) -> Schema:
@@ -118,8 +145,9 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
     "mirrored.list": {
         "operationId": "list_mirrored",
         "summary": "List the documents of one mirrored type, newest first",
+        "description": f"{ONE_INDEX} A type whose objects lack such a field refuses the filter.",
         "tags": ["mirrored"],
-        "parameters": [ref("parameters", name) for name in ("status", "limit", "starting_after", "expand")],
+        "parameters": listing(("customer", "username", "stripe_status", "status", "created")),
         "answers": {"200": answer("A page.", ref("schemas", "MirroredList"))},
         "problems": ["invalid", "not-found"],
     },

@@ -11,6 +11,7 @@ from flask import g
 from mongoengine import EmbeddedDocument
 
 from stripe_mongo_sync.models import Customer, StagedDocument, Status
+from stripe_mongo_sync.models.lists.filters import MAIN
 from stripe_mongo_sync.models.rows.content import handed_on, linked, shown, without_links
 from stripe_mongo_sync.sync.tokens import Scope
 
@@ -58,7 +59,7 @@ def as_json(document: StagedDocument, *, expand: bool = False, keys: bool, links
     kind, own = document.resource.kind, type(document).own_fields()
     hidden = (frozenset() if keys else handed_on(kind)) | (frozenset() if links else linked(kind))
     names = ["username"] if hasattr(document, "username") else []
-    names += list(own)
+    names += [*own, *(MAIN if document.resource.mirrored else ())]
     body: dict[str, Any] = {
         "id": str(document.id),
         "kind": kind,

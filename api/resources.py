@@ -22,10 +22,14 @@ from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.engine.refresh import with_links
 from stripe_mongo_sync.sync.engine.saga import act, create, delete, update
 from stripe_mongo_sync.sync.library import open_portal
-from stripe_mongo_sync.sync.shop.documents import found, last_seen, listed
+from stripe_mongo_sync.sync.shop.documents import found
+from stripe_mongo_sync.sync.shop.lists import last_seen, page, selected
 from stripe_mongo_sync.sync.tokens import Scope
 
+# The lists of a customer. A path that ends with the name of one is that list, not a username that ends so.
+LISTS = ("subscription", "invoice", "order", "payment_method", "payment_intent", "charge", "refund")
 RETRY_AFTER = "30"  # s: by then a webhook or the next attempt has probably resolved it
+SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
 LIMIT = re.compile(r"[1-9][0-9]?|100")
 Model = type[StagedDocument]
 
@@ -55,6 +59,10 @@ def register(app: Flask) -> None:
     app.url_map.converters.update(reference=Reference, mirrored=Mirrored)
     app.url_map.merge_slashes = False
     app.add_url_rule("/customers/<reference:reference>/portal", "customers.portal", _portal, methods=["POST"])
+    for kind in LISTS:
+        model = kinds()[kind]
+        rule, endpoint = f"/customers/<reference:reference>/{plural_of(model)}", f"customers.{model.plural()}"
+        app.add_url_rule(rule, endpoint, _list_of_customer, methods=["GET"], defaults={"model": model})
     app.add_url_rule("/<mirrored:model>", "mirrored.list", _list, methods=["GET"])
     app.add_url_rule("/<mirrored:model>/<reference:reference>", "mirrored.show", _show, methods=["GET"])
     for model in created_kinds().values():
@@ -136,19 +144,37 @@ def _delete(model: Model, reference: str) -> Response:
 
 @requires_scope(Scope.READ)
 def _list(model: Model) -> Response:
-    unknown = set(request.args) - {"status", "limit", "starting_after", "expand"}
-    if unknown:
-        raise Invalid(dict.fromkeys(sorted(unknown), "is not a parameter of this list"))
+    return _page(model, {})
+
+
+@requires_scope(Scope.READ)
+def _list_of_customer(model: Model, reference: str) -> Response:
+    return _page(model, {"customer": found(Customer, reference)})
+
+
+def _page(model: Model, given: dict[str, Any]) -> Response:
     if repeated := [name for name in request.args if len(request.args.getlist(name)) > 1]:
         raise Invalid(dict.fromkeys(repeated, "is given twice"))
+    filters = {name: value for name, value in request.args.items() if name not in ("limit", "starting_after", "expand")}
+    if twice := [name for name in ("customer", "username") if given and name in filters]:
+        raise Invalid(dict.fromkeys(twice, "is given by the path"))
+    chosen = selected(model, {**with_ranges(filters), **given})
     expand = _expands()
     limit = request.args.get("limit", "20")
     if not LIMIT.fullmatch(limit):
         raise Invalid({"limit": "must be a whole number from 1 to 100"})
     last = last_seen(model, request.args.get("starting_after"))
-    seen = listed(model, request.args.get("status"), last, int(limit) + 1)
-    page = [as_caller_sees(document, expand=expand) for document in seen[: int(limit)]]
-    return jsonify({"data": page, "has_more": len(seen) > int(limit)})
+    seen = page(model, chosen, last, int(limit) + 1)
+    shown = [as_caller_sees(document, expand=expand) for document in seen[: int(limit)]]
+    return jsonify({"data": shown, "has_more": len(seen) > int(limit)})
+
+
+def with_ranges(given: dict[str, str]) -> dict[str, Any]:
+    """Return the filters of a query with `created[gte]` and `created[lt]` in one range, in whole seconds."""
+    bounds = {name: given[f"created[{name}]"] for name in ("gte", "lt") if f"created[{name}]" in given}
+    rest = {name: value for name, value in given.items() if name not in ("created[gte]", "created[lt]")}
+    seconds = {name: int(value) if SECONDS.fullmatch(value) else value for name, value in bounds.items()}
+    return {**rest, "created": seconds} if seconds else rest
 
 
 def body() -> dict[str, Any]:

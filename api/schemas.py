@@ -21,6 +21,7 @@ from mongoengine.base import BaseField
 from stripe_mongo_sync.models import StagedDocument, Status
 from stripe_mongo_sync.models.base.embedded import JsonField
 from stripe_mongo_sync.models.base.input import INT64, inner_fields, writable_verbs
+from stripe_mongo_sync.models.lists.filters import MAIN
 from stripe_mongo_sync.models.rows.content import handed_on, linked
 from stripe_mongo_sync.sync.engine.saga import OWN_ID
 
@@ -39,6 +40,12 @@ TYPES: dict[type[BaseField], str] = {
 DOCUMENT_ID: Schema = {"type": "string", "pattern": "^[0-9a-f]{24}$"}
 EVENT_ID: Schema = {"type": "string", "pattern": "^evt_[A-Za-z0-9_]{1,250}$"}
 MOMENT: Schema = {"type": "string", "format": "date-time"}
+
+
+MAIN_FIELDS: dict[str, Schema] = {  # of a mirrored document: null where its object has none
+    "amount": {"type": ["integer", "object", "null"], "description": "In the currency's minor unit."},
+    **{name: {"type": ["string", "null"]} for name in MAIN if name != "amount"},
+}
 
 
 def creation(model: Model) -> Schema:
@@ -178,6 +185,8 @@ def document_shape(model: Model) -> Schema:
         "review": {"type": ["string", "null"], "description": "Why an operator must decide about this document."},
         "erased_at": {**_or_null(MOMENT), "description": "When all personal data was removed from this document."},
     }
+    if model.resource.mirrored:
+        properties |= MAIN_FIELDS
     if linked(model.resource.kind):
         said = "When Stripe rendered its links. After 30 days, GET one document to renew them; in lists they are null."
         properties["links_seen_at"] = {**_or_null(MOMENT), "description": said}

@@ -1,8 +1,8 @@
 """A customer: the username that identifies them here, and their fields at Stripe."""
 
 import re
-from collections.abc import Mapping
-from typing import Any, ClassVar, Self
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
 from urllib.parse import quote
 
 from bson import ObjectId
@@ -17,9 +17,11 @@ from pymongo import IndexModel
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.embedded import Call, Plain
 from stripe_mongo_sync.models.base.resource import Action, Linked, Resource, Undo
+from stripe_mongo_sync.models.lists.listed import Documents
 from stripe_mongo_sync.models.rows.database import Part
 from stripe_mongo_sync.models.rows.indexes import A_STRING
 from stripe_mongo_sync.models.rows.scrub import ID
+from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.username import (
     CONTROL,
     FORM,
@@ -32,8 +34,19 @@ from stripe_mongo_sync.models.username import (
     keys_of,
 )
 
+if TYPE_CHECKING:
+    from stripe_mongo_sync.models.invoice import Invoice
+    from stripe_mongo_sync.models.order import Order
+    from stripe_mongo_sync.models.payment_intent import PaymentIntent
+    from stripe_mongo_sync.models.payment_method import PaymentMethod
+    from stripe_mongo_sync.models.refund import Refund
+    from stripe_mongo_sync.models.subscription import Subscription
+
 WEB_ADDRESS = re.compile(rf"https?://[^{CONTROL}]*")
 EMAIL = re.compile(rf"[^@\s{UNSEEN}]{{1,64}}@[^@\s.{UNSEEN}]+(\.[^@\s.{UNSEEN}]+)+")
+
+
+Lists = TypeVar("Lists", bound=Callable[..., Documents[Any]])
 
 
 class Email(StringField):
@@ -109,6 +122,16 @@ def _pay_with(document: Linked, given: dict[str, Any]) -> list[Call]:
     ]
 
 
+_lists: Callable[["Customer", str, Mapping[str, Any]], Documents[Any]] | None = None
+
+
+def of_customers(lists: Lists) -> Lists:
+    """Register the function that returns what a customer has of a kind: it is above this room."""
+    global _lists
+    _lists = lists
+    return lists
+
+
 class Customer(SyncedDocument):
     says = "A customer of the shop."
     meta: ClassVar = {
@@ -175,6 +198,34 @@ class Customer(SyncedDocument):
         """Return the fields that identify them in logs. A custom id is left out, because it may be a person's name."""
         given = self.stripe_id if ID.fullmatch(self.stripe_id or "") else None
         return {**super().identity(), "stripe_id": given}
+
+    def subscriptions(self, **filters: Any) -> "Documents[Subscription]":
+        """Return an iterator over their subscriptions, as `find("subscription", customer=…)` does."""
+        return sure(_lists)(self, "subscription", filters)
+
+    def invoices(self, **filters: Any) -> "Documents[Invoice]":
+        """Return the same of their invoices."""
+        return sure(_lists)(self, "invoice", filters)
+
+    def orders(self, **filters: Any) -> "Documents[Order]":
+        """Return the same of their orders."""
+        return sure(_lists)(self, "order", filters)
+
+    def payment_methods(self, **filters: Any) -> "Documents[PaymentMethod]":
+        """Return the same of their payment methods."""
+        return sure(_lists)(self, "payment_method", filters)
+
+    def payment_intents(self, **filters: Any) -> "Documents[PaymentIntent]":
+        """Return the same of their payment intents."""
+        return sure(_lists)(self, "payment_intent", filters)
+
+    def charges(self, **filters: Any) -> Documents[SyncedDocument]:
+        """Return the same of their charges."""
+        return sure(_lists)(self, "charge", filters)
+
+    def refunds(self, **filters: Any) -> "Documents[Refund]":
+        """Return the same of the refunds of their payments."""
+        return sure(_lists)(self, "refund", filters)
 
     @classmethod
     def lookup(cls, reference: str) -> Self | None:

@@ -18,8 +18,6 @@ from stripe_mongo_sync.models.base.resource import KINDS, Resource
 from stripe_mongo_sync.models.rows.content import KEY_KINDS
 from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING
 
-LIST = [("created_at", -1), ("_id", -1)]  # the order of the API's lists
-
 
 class Mirrored(SyncedDocument):
     """A copy of an object that Stripe creates. We never send one, so it is never pending, and never an orphan."""
@@ -38,15 +36,37 @@ class Mirrored(SyncedDocument):
             IndexModel([(name, 1) for name in ("stripe_id", *life)], unique=True),
             IndexModel("due_at", partialFilterExpression={"due_at": A_DATE}),
             IndexModel("review_reason", partialFilterExpression={"review_reason": {"$type": "string"}}),
-            IndexModel("owners"),
-            IndexModel([("is_current", 1), *LIST]),
-            IndexModel([("status", 1), *LIST]),
             cls.notice_index,
+            *cls.filters().indexes,
             *(
                 IndexModel(f"stripe.{name}", partialFilterExpression={f"stripe.{name}": A_STRING})
                 for name in cls.resource.sought
             ),
         ]
+
+    @property
+    def amount(self) -> Any:
+        """Stripe's amount, in the currency's minor unit; of some kinds, an object with several."""
+        return self._shown("amount")
+
+    @property
+    def currency(self) -> str | None:
+        """Stripe's currency."""
+        return self._shown("currency")
+
+    @property
+    def stripe_status(self) -> str | None:
+        """Stripe's status."""
+        return self._shown("status")
+
+    @property
+    def customer(self) -> str | None:
+        """The id of the customer at Stripe."""
+        found = self._shown("customer")
+        return found.get("id") if isinstance(found, dict) else found
+
+    def _shown(self, name: str) -> Any:
+        return (self.stripe or {}).get(name)
 
     @property
     def path(self) -> str:

@@ -23,6 +23,7 @@ from stripe_mongo_sync.models.base.facts import Facts, Status, facts_of
 from stripe_mongo_sync.models.base.notice import NoticeOutbox, append_notices
 from stripe_mongo_sync.models.base.resource import register
 from stripe_mongo_sync.models.base.whose import NAMING, owners_after
+from stripe_mongo_sync.models.lists.listed import Listed
 from stripe_mongo_sync.models.rows.claimable import Broken, claim_each, tell_log
 from stripe_mongo_sync.models.rows.clock import IDLE, LEASE, DueReason, due, from_now, leased, literal
 from stripe_mongo_sync.models.rows.formerly import DOCUMENTS, UPGRADE
@@ -36,7 +37,7 @@ STAGED = {"operation.staged_at": A_DATE}
 REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least this long
 
 
-class StagedDocument(NoticeOutbox, Birth):
+class StagedDocument(NoticeOutbox, Birth, Listed):
     """A document with a status, and with what is still to be done about it: an order, or a `SyncedDocument`."""
 
     meta: ClassVar = {"abstract": True, "strict": False, "auto_create_index": False, "index_cls": False}
@@ -58,9 +59,6 @@ class StagedDocument(NoticeOutbox, Birth):
         IndexModel("review_reason", partialFilterExpression={"review_reason": {"$type": "string"}}),
         *(IndexModel(name, partialFilterExpression={f"{name}.0": SOME}) for name in ("orphans", "undone_orphans")),
         IndexModel("in_doubt", partialFilterExpression={"in_doubt": True}),
-        IndexModel("owners"),
-        IndexModel([("is_current", 1), ("created_at", -1), ("_id", -1)]),
-        IndexModel([("status", 1), ("created_at", -1), ("_id", -1)]),
         IndexModel([("status", 1), ("operation.staged_at", 1), ("due_at", 1)], partialFilterExpression=STAGED),
         IndexModel(
             [("confirmed_at", 1), ("status", 1), ("created_at", 1)], partialFilterExpression={"confirmed_at": None}

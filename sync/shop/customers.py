@@ -16,7 +16,7 @@ from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.saga import act, create
 from stripe_mongo_sync.sync.errors import CannotReadStripe, NotFound, Refused, Unavailable
 from stripe_mongo_sync.sync.process.deadline import prompt
-from stripe_mongo_sync.sync.shop.documents import asking
+from stripe_mongo_sync.sync.shop.lists import asking
 from stripe_mongo_sync.sync.stripe.about import an
 from stripe_mongo_sync.sync.stripe.answers import Refusal, Reply
 

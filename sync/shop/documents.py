@@ -6,20 +6,18 @@ invalid call raises before anything is written or sent.
 """
 
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from difflib import get_close_matches
-from typing import Annotated, Any, TypeVar, overload
+from typing import Annotated, Any, TypeVar, Unpack, overload
 
 from bson import ObjectId
-from pymongo.errors import PyMongoError
 
-from stripe_mongo_sync.models import StagedDocument, Status, kinds
+from stripe_mongo_sync.models import StagedDocument, kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine import saga
-from stripe_mongo_sync.sync.errors import NotFound, Unavailable
+from stripe_mongo_sync.sync.errors import NotFound
+from stripe_mongo_sync.sync.shop.lists import Filters, asking, last_seen, pages, selected
 
-PAGE = 100  # documents that one query returns
 SHOWN = 80  # characters of an unknown kind that an error quotes
 
 # The type stubs have a signature for each kind that is meant.
@@ -74,14 +72,14 @@ def get(kind: Any, reference: Reference, /) -> Any:
 
 @overload
 def find(
-    kind: Kind, /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Kind, /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[Any]: ...
 @overload
 def find(
-    kind: type[D], /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: type[D], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[D]: ...
 def find(
-    kind: Any, /, *, status: str | None = None, starting_after: Any = None, limit: int | None = None
+    kind: Any, /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[Any]:
     """Return an iterator over the documents of a kind, the newest first, each once.
 
@@ -89,17 +87,24 @@ def find(
     document or its id; there are at most `limit`, or all. A hundred are read at a time, by an index, when they are
     needed, so they take little memory. A document that is created meanwhile is on no later page.
 
-    Raises NotConnected, Invalid or Unavailable; MongoDB may also become unavailable on the way.
+    Filters, where the type has such a field: `customer` (the document, its id or Stripe's) or `username`,
+    `stripe_status`, `payment_status`, `price`, `product`, `subscription`, and `created={"gte": …, "lt": …}`, in dates
+    or Unix seconds. A customer goes with any other filter; of the rest, only one at a time, as each has one index: what
+    would read every document is refused. Filtered documents are in the order of their objects' creation at Stripe. A
+    customer has the lists as methods, too: `customer.invoices(stripe_status="open")`, also in `async for`.
+
+    Raises NotConnected, Invalid or Unavailable (also if an index is not built yet); MongoDB may also become unavailable
+    on the way.
 
     Example:
 
-        for invoice in find("invoice", status="active", limit=20):
+        for invoice in find("invoice", username="user@here.com", stripe_status="open", limit=20):
             print(invoice.number, invoice.total)
     """
     model = _model(kind)
     if limit is not None and (isinstance(limit, bool) or not isinstance(limit, int) or limit < 1):
         raise Invalid({"limit": "must be a whole number of 1 or more"})
-    return _pages(model, _status(status), last_seen(model, starting_after), limit)
+    return pages(model, selected(model, filters), last_seen(model, starting_after), limit)
 
 
 @overload
@@ -173,16 +178,6 @@ def act(*of: Any, **fields: Any) -> Any:
 # --- queries for Python and HTTP ---
 
 
-@contextmanager
-def asking() -> Iterator[None]:
-    """Query MongoDB for a caller. Raises NotConnected, and Unavailable when MongoDB does not answer."""
-    current()
-    try:
-        yield
-    except PyMongoError as error:
-        raise Unavailable from error
-
-
 @asking()
 def found(model: type[D], reference: Reference) -> D:
     """Return the document that `get` promises."""
@@ -192,48 +187,6 @@ def found(model: type[D], reference: Reference) -> D:
     if document is None:
         raise NotFound(f"There is no such {model.resource.kind}.")
     return document
-
-
-@asking()
-def last_seen(model: type[D], given: Any) -> D | None:
-    """Return the document after which a list continues; None for its beginning. Raises Invalid."""
-    if given is None:
-        return None
-    id = given.id if isinstance(given, model) else given
-    last: D | None = model.objects(id=ObjectId(id)).first() if ObjectId.is_valid(id) else None
-    if last is None:
-        raise Invalid({"starting_after": "is not the id of a document"})
-    return last
-
-
-@asking()
-def listed(model: type[D], status: str | None, last: D | None, limit: int) -> list[D]:
-    """Return the current documents, or those with a status, the newest first, after the `last` one.
-
-    An index has this order and is entered at the last document, so a later page costs as little as the first.
-    """
-    where: dict[str, Any] = {"is_current": True} if _status(status) is None else {"status": status}
-    if last is not None:
-        earlier, beside = {"$lt": last.created_at}, {"created_at": last.created_at, "_id": {"$lt": last.id}}
-        where["$or"] = [{"created_at": earlier}, beside]
-    return list(model.objects(__raw__=where).order_by("-created_at", "-id").limit(limit))
-
-
-def _pages(model: type[D], status: str | None, last: D | None, limit: int | None) -> Iterator[D]:
-    left = limit
-    while left is None or left > 0:
-        wanted = PAGE if left is None else min(PAGE, left)
-        page = listed(model, status, last, wanted)
-        yield from page
-        if len(page) < wanted:
-            return
-        last, left = page[-1], left and left - len(page)
-
-
-def _status(given: Any) -> str | None:
-    if given is not None and given not in list(Status):
-        raise Invalid({"status": f"must be one of {', '.join(Status)}"})
-    return None if given is None else str(given)
 
 
 # --- what a caller of Python may give ---

@@ -12,6 +12,7 @@ from stripe._object_classes import OBJECT_CLASSES
 
 from stripe_mongo_sync.models import created_kinds, kinds
 from stripe_mongo_sync.models.base.resource import Resource
+from stripe_mongo_sync.models.lists.filters import UNDATED, WITH_CUSTOMER, WITH_STATUS
 from stripe_mongo_sync.models.mirrored import REASONS, ROWS
 from stripe_mongo_sync.sync.operator.catalogue import event_types, ignored, kinds_of
 from tests.contract.library import CALL
@@ -98,6 +99,20 @@ def test_a_row_is_read_as_stripe_python_reads_it(row: Resource) -> None:
         assert (row.path, row.created_filter) in theirs.all.items()
 
 
+@pytest.mark.parametrize(("field", "having"), [("customer", WITH_CUSTOMER), ("status", WITH_STATUS)])
+def test_a_filter_of_copies_is_a_field_that_stripe_python_knows(field: str, having: frozenset[str]) -> None:
+    assert {row.kind for row in ROWS if field in _fields(row.kind)} == having
+
+
+def test_the_types_without_a_second_of_their_creation_are_those_of_stripe_python() -> None:
+    assert {kind for kind in kinds().keys() - OURS if "created" not in _fields(kind)} == UNDATED
+
+
+def _fields(kind: str) -> set[str]:
+    module, name = OBJECT_CLASSES[kind]
+    return set(getattr(importlib.import_module(module), name).__annotations__)
+
+
 def _unnamed(path: str) -> str:
     """Return a path without the names of its parameters: the registry says {fee} where the library says {id}."""
     return re.sub(r"\{\w+\}", "{}", path)
@@ -105,11 +120,7 @@ def _unnamed(path: str) -> str:
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.kind)
 def test_a_row_names_fields_that_its_objects_have(row: Resource) -> None:
-    module, name = OBJECT_CLASSES[row.kind]
-    fields = getattr(importlib.import_module(module), name).__annotations__
-
-    assert "id" in fields
-    assert set(re.findall(r"\{(\w+)\}", row.path)) <= fields.keys()
+    assert {"id", *re.findall(r"\{(\w+)\}", row.path)} <= _fields(row.kind)
 
 
 def test_a_kind_with_a_file_of_its_own_is_not_mirrored() -> None:

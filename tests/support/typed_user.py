@@ -47,7 +47,11 @@ get("customer", "user@here.com").save()  # wrong
 
 assert_type(find("invoice", status="active", limit=3), Iterator[Invoice])
 assert_type(next(find(Invoice)).number, str | None)
-find("invoice", customer="cus_123")  # wrong
+assert_type(find("invoice", customer=customer, created={"gte": 1}), Iterator[Invoice])
+assert_type(next(customer.invoices(stripe_status="open")), Invoice)
+find("invoice", custmer="cus_123")  # wrong
+find("invoice", created={"after": 1})  # wrong
+find("invoice", username=7)  # wrong
 find("invoice")[0]  # wrong
 
 assert_type(update(customer, name="B"), Customer)

@@ -1,0 +1,361 @@
+"""Lists: every filter that is accepted, and every combination of filters, is answered by one index, in pages that hold
+still; any other is refused."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from itertools import combinations
+from typing import Any
+
+import pytest
+from bson import ObjectId
+from pymongo import timeout
+
+from stripe_mongo_sync import sync
+from stripe_mongo_sync.models import Customer, Price, StagedDocument, kinds
+from stripe_mongo_sync.models.lists.page import Selection, query
+from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.shop.lists import selected
+from tests.support import samples
+from tests.support.events import event
+from tests.support.mongo import our_database
+from tests.support.world import World
+
+T = 1_700_000_000
+MINE, THEIRS = "cus_Mine0000", "cus_Theirs00"
+ROWS = 600  # of each kind: enough that a scan is told from an index
+FEW = 12  # entries of an index that may be read beside those that are found
+LISTS = ("subscription", "invoice", "order", "payment_method", "payment_intent", "charge", "refund")
+VALUES = {"stripe_status": "paid", "payment_status": "paid", "price": "price_1", "product": "prod_1"}
+KINDS = {kind: model.filters() for kind, model in kinds().items() if len(model.filters().names) > 1}
+ALIKE = {(tuple(each.fields.items()), each.born, each.is_dated): kind for kind, each in reversed(KINDS.items())}
+FILTERED = sorted(ALIKE.values())  # one of the kinds whose filters read the same fields
+
+
+def put(row: dict[str, Any], path: str, value: Any) -> None:
+    """Set the field at a path; `items` and `data` are lists."""
+    name, _, rest = path.partition(".")
+    if not rest:
+        row[name] = value
+    elif name in ("items", "data") and not (name == "items" and rest.startswith("data")):
+        row.setdefault(name, [{}])
+        put(row[name][0], rest, value)
+    else:
+        put(row.setdefault(name, {}), rest, value)
+
+
+def row(model: type[StagedDocument], number: int) -> dict[str, Any]:
+    """A stored row as a filter reads it: one of twenty has each value, and one of fifty is the customer's."""
+    mine = number % 50 == 0
+    born = T + number
+    made: dict[str, Any] = {
+        "_id": ObjectId(),
+        "revision": 1,
+        "status": "deleted" if number % 7 == 0 and not mine else "active",
+        "is_current": not (number % 7 == 0 and not mine),
+        "stripe_id": f"x_{model.__name__}_{number}",
+        "created_at": datetime.fromtimestamp(born, UTC),
+        "owners": [MINE if mine else THEIRS],
+        "stripe": {"id": f"x_{number}", "created": born},
+    }
+    for name, path in model.filters().fields.items():
+        if (name, path) == ("product", "items.price"):
+            continue  # the price has the product
+        other = "other" if number % 20 else VALUES.get(name, f"{name}_1")
+        put(made, path, (MINE if mine else THEIRS) if name == "customer" else other)
+    return made
+
+
+def fill(*models: type[StagedDocument]) -> None:
+    for model in models:
+        model.insert_collection().insert_many([row(model, number) for number in range(ROWS)])
+
+
+def accepted(model: type[StagedDocument]) -> Iterator[dict[str, Any]]:
+    """Every combination of this type's filters that is accepted, of one, two, three or all."""
+    names = [name for name in model.filters().names if name != "username"]
+    for count in range(1, len(names) + 1):
+        for some in combinations(names, count):
+            if model.filters().index_of([name for name in some if name != "status"]) is not None:
+                values: dict[str, Any] = {"customer": MINE, "status": "active", "created": {"gte": T, "lt": T + ROWS}}
+                yield {name: values.get(name, VALUES.get(name, f"{name}_1")) for name in some}
+
+
+def explained(model: type[StagedDocument], given: dict[str, Any], last: Any = None, limit: int = 20) -> dict[str, Any]:
+    """What MongoDB examines for one page."""
+    chosen = selected(model, given)
+    where, index = query(model.filters(), chosen, last)
+    sort = [each for each in index if each[1] < 0]
+    command = {
+        "find": model._get_collection_name(),
+        "filter": {**where, "revision": {"$exists": True}},
+        "sort": dict(sort),
+        "limit": limit,
+        **({"hint": dict(index)} if chosen.filters else {}),
+    }
+    with timeout(30):
+        told = model._get_db().command({"explain": command, "verbosity": "executionStats"})
+    return dict(told["executionStats"]) | {"stages": _stages(told["queryPlanner"]["winningPlan"])}
+
+
+def _stages(plan: dict[str, Any]) -> list[str]:
+    inner = [plan[name] for name in ("inputStage", "queryPlan") if name in plan] + plan.get("inputStages", [])
+    return [plan.get("stage", ""), *(stage for each in inner for stage in _stages(each))]
+
+
+@pytest.mark.parametrize("kind", FILTERED)
+def test_every_accepted_combination_of_filters_reads_an_index_and_no_more_than_it_returns(
+    world: World, kind: str
+) -> None:
+    model = kinds()[kind]
+    fill(model)
+    if kind == "order":
+        prices = [{**row(Price, number), "stripe_id": f"price_{number}"} for number in range(1, 3)]
+        Price.insert_collection().insert_many([{**price, "product": "prod_1"} for price in prices])
+    tried = 0
+    for given in accepted(model):
+        last = None
+        while True:
+            told, tried = explained(model, given, last), tried + 1
+            mine = ROWS // 50 if "customer" in given else 0
+            assert {"COLLSCAN", "SORT"}.isdisjoint(told["stages"]), (given, told["stages"])
+            assert max(told["totalDocsExamined"], told["totalKeysExamined"]) <= told["nReturned"] + mine + FEW, given
+            if last is not None or told["nReturned"] < 20:
+                break
+            last = model.own_rows().find_one({"stripe_id": f"x_{model.__name__}_{ROWS // 2}"})
+    assert tried > 1
+
+
+@pytest.mark.parametrize("kind", FILTERED)
+def test_every_other_combination_is_refused_with_what_works(world: World, kind: str) -> None:
+    model = kinds()[kind]
+    leading = [name for name in VALUES if name in model.filters().fields]
+    for one, other in combinations(leading, 2):
+        asked = f"{one}={VALUES[one]}&{other}={VALUES[other]}"
+        answer = world.http.get(f"/{model.plural().replace('_', '-')}?{asked}")
+        assert answer.status_code == 422, (one, other)
+        assert answer.json["errors"].keys() == {one, other}
+        assert "customer" in answer.json["errors"][one]
+
+
+@pytest.mark.parametrize("kind", FILTERED)
+def test_pages_show_each_document_once_in_order_whatever_is_filtered(world: World, kind: str) -> None:
+    model = kinds()[kind]
+    rows = [row(model, number) for number in range(60)]
+    for made in rows[::3]:
+        made["stripe"].pop("created")  # pending, or of a type that has none
+    model.insert_collection().insert_many(rows)
+    given: dict[str, Any] = {"created": {"gte": 0}} if model.filters().is_dated else {"stripe_status": "other"}
+    given = {"customer": THEIRS} if "customer" in model.filters().names else given
+    at_once = [document.id for document in sync.find(kind, **given)]
+    left: list[ObjectId] = []
+    while found := list(sync.find(kind, starting_after=left[-1] if left else None, limit=7, **given)):
+        left += [document.id for document in found]
+    assert left == at_once
+    theirs = [made for made in rows if made["is_current"]]
+    if "customer" in given:
+        theirs = [made for made in theirs if made["owners"] == [THEIRS]]
+    elif "created" in given:
+        theirs = [made for made in theirs if "created" in made["stripe"] or kind == "order"]
+    else:
+        theirs = [made for made in theirs if made["stripe"]["status"] == "other"]
+    assert sorted(left) == sorted(made["_id"] for made in theirs)
+    born = [made["stripe"].get("created", 0) for id in left for made in rows if made["_id"] == id]
+    assert model.filters().born == "created_at" or born == sorted(born, reverse=True)
+
+
+# --- what a shop sees ---
+
+
+def told(kind: str, id: str, **fields: Any) -> bytes:
+    made = {"id": id, "object": kind, "created": T, **fields}
+    return event(f"{kinds()[kind].resource.event_prefixes[0]}.updated", made, T)
+
+
+@pytest.fixture
+def shop(world: World) -> World:
+    """A customer with a payment, a refund, and a card; another one has the same."""
+    for name in ("user@here.com", "other@here.com"):
+        customer = sync.create_customer(name)
+        card = sync.create("payment_method", type="card", card={"token": "tok_visa"})
+        sync.set_payment_method(name, card.stripe_id)
+        intent = sync.create(
+            "payment_intent",
+            amount=900,
+            currency="eur",
+            customer=customer.stripe_id,
+            automatic_payment_methods=samples.NO_REDIRECTS,
+            payment_method=card.stripe_id,
+            confirm=True,
+        )
+        sync.create("refund", payment_intent=intent.stripe_id, amount=100)
+    world.deliver()
+    return world
+
+
+@pytest.mark.parametrize("kind", LISTS)
+def test_a_customer_has_lists_of_what_is_theirs_by_every_door(shop: World, kind: str) -> None:
+    mine = sync.get("customer", "user@here.com")
+    if kind in ("subscription", "invoice", "order"):
+        samples.create(kind)  # of another customer
+        shop.deliver()
+    else:
+        assert len(list(sync.find(kind))) > 1
+    name = kinds()[kind].plural()
+    by_method = [document.id for document in getattr(mine, name)()]
+    by_find = [document.id for document in sync.find(kind, customer=mine)]
+    by_name = [document.id for document in sync.find(kind, username="USER@here.com")]
+    by_path = shop.http.get(f"/customers/user@here.com/{name.replace('_', '-')}").json["data"]
+    by_query = shop.http.get(f"/{name.replace('_', '-')}?customer={mine.id}").json["data"]
+
+    assert by_method == by_find == by_name == [ObjectId(each["id"]) for each in by_path]
+    assert by_path == by_query
+    assert len(by_path) == (kind not in ("subscription", "invoice", "order"))
+
+
+def test_a_refund_a_charge_and_a_card_are_found_where_their_customer_is_known(shop: World) -> None:
+    mine = sync.get("customer", "user@here.com")
+
+    (charge,), (refund,), (card,) = (list(found) for found in (mine.charges(), mine.refunds(), mine.payment_methods()))
+    assert charge.customer == card.customer == mine.stripe_id
+    assert refund.payment_intent == charge.stripe["payment_intent"]
+    (shown,) = shop.http.get("/customers/user@here.com/charges").json["data"]
+    assert (shown["amount"], shown["currency"], shown["stripe_status"], shown["customer"]) == (
+        900,
+        "eur",
+        "succeeded",
+        mine.stripe_id,
+    )
+    sync.act(card, "detach")
+    assert list(mine.payment_methods()) == []
+
+
+def test_a_customer_is_found_as_an_id_and_as_an_object(world: World) -> None:
+    customer = sync.create_customer("user@here.com")
+    world.deliver(
+        [
+            told("charge", "ch_1", customer=customer.stripe_id, amount=1),
+            told("charge", "ch_2", customer={"id": customer.stripe_id, "object": "customer"}, amount=2),
+            told("charge", "ch_3", amount=3),
+        ]
+    )
+
+    found = list(customer.charges())
+
+    assert sorted(each.amount for each in found) == [1, 2]
+    assert {each.customer for each in found} == {customer.stripe_id}
+    shown = world.http.get("/charges").json["data"]
+    assert {each["amount"]: each["customer"] for each in shown} == {
+        1: customer.stripe_id,
+        2: customer.stripe_id,
+        3: None,
+    }
+
+
+def test_a_customer_who_is_pending_has_nothing_yet(world: World) -> None:
+    world.stripe.fault("cut_before", method="POST", times=2)
+    customer = sync.create_customer("user@here.com")
+    samples.create("invoice")
+
+    assert customer.stripe_id is None
+    assert list(customer.invoices()) == []
+    assert world.http.get("/customers/user@here.com/invoices").json == {"data": [], "has_more": False}
+
+
+@pytest.mark.parametrize("last", [*LISTS])
+def test_a_path_that_ends_with_a_list_is_that_list_and_such_a_username_is_reached_by_its_id(
+    world: World, last: str
+) -> None:
+    name = kinds()[last].plural().replace("_", "-")
+    plain, odd = sync.create_customer("a"), sync.create_customer(f"a/{name}")
+
+    assert world.http.get(f"/customers/a/{name}").json == {"data": [], "has_more": False}
+    assert world.http.get(f"/customers/a%2F{name}").json == {"data": [], "has_more": False}
+    assert world.http.get(f"/customers/{odd.id}").json["username"] == f"a/{name}"
+    assert world.http.get(f"/customers/a/{name}/{name}").json == {"data": [], "has_more": False}
+    assert world.http.get(f"/customers/{plain.id}/{name}").status_code == 200
+    assert sync.get("customer", f"a/{name}").id == odd.id
+
+
+def test_what_does_not_fit_is_refused_by_its_name(world: World) -> None:
+    customer = sync.create_customer("user@here.com")
+    refused = {
+        "/products?customer=x": {"customer"},
+        "/invoices?nothing=x": {"nothing"},
+        "/invoices?customer=nobody": {"customer"},
+        "/invoices?username=nobody": {"username"},
+        f"/invoices?customer={ObjectId()}": {"customer"},
+        f"/invoices?customer={customer.id}&username=user@here.com": {"username"},
+        "/customers/user@here.com/invoices?customer=cus_1": {"customer"},
+        "/invoices?status=odd": {"status"},
+        "/orders?payment_status=odd": {"payment_status"},
+        "/invoices?created=1": {"created"},
+        "/invoices?created[gt]=1": {"created[gt]"},
+        "/invoices?created[gte]=yesterday": {"created[gte]"},
+        "/payment-links?created[gte]=1": {"created"},
+        "/invoices?stripe_status=": {"stripe_status"},
+        f"/prices?product={ObjectId()}": {"product"},
+        "/invoices?created[gte]=1&created[gte]=2": {"created[gte]"},
+    }
+    for asked, names in refused.items():
+        answer = world.http.get(asked)
+        assert answer.status_code == 422, asked
+        assert answer.json["errors"].keys() == names, asked
+    assert world.http.get("/customers/nobody/invoices").status_code == 404
+    assert world.http.get("/invoices?customer=cus_unknown").json == {"data": [], "has_more": False}
+    for wrong in ({"customer": 7}, {"created": 7}, {"created": {"gte": datetime(2026, 1, 1)}}, {"subscription": 5}):
+        with pytest.raises(sync.Invalid):
+            sync.find("invoice", **wrong)
+
+
+def test_a_product_is_named_by_its_document_its_id_or_stripes(world: World) -> None:
+    price = samples.create("price")
+    samples.create("price", "another")
+    product = sync.get("product", price.product)
+
+    for named in (product, product.id, str(product.id), product.stripe_id):
+        assert [each.id for each in sync.find("price", product=named)] == [price.id]
+
+
+def test_created_is_when_the_object_was_created_at_stripe(world: World) -> None:
+    for number in range(5):
+        world.deliver([told("charge", f"ch_{number}", created=T + number)])
+
+    def found(**limits: Any) -> list[str]:
+        return [each.stripe_id for each in sync.find("charge", created=limits)]
+
+    assert found(gte=T + 3) == ["ch_4", "ch_3"]
+    assert found(lt=T + 2) == ["ch_1", "ch_0"]
+    assert found(gte=datetime.fromtimestamp(T + 1, UTC), lt=T + 3) == ["ch_2", "ch_1"]
+    answer = world.http.get(f"/charges?created[gte]={T + 1}&created[lt]={T + 2}")
+    assert [each["stripe_id"] for each in answer.json["data"]] == ["ch_1"]
+
+
+def test_an_index_that_is_not_built_yet_is_named_and_nothing_is_scanned(world: World) -> None:
+    name = "subscription_1_status_1_stripe.created_-1__id_-1"
+    samples.create("invoice")
+    our_database().invoices.drop_index(name)
+    try:
+        answer = world.http.get("/invoices?subscription=sub_1")
+        assert (answer.status_code, "indexes" in answer.json["detail"]) == (503, True)
+        assert world.http.get("/invoices").status_code == 200
+        world.start()  # such an index stops no start
+    finally:
+        wanted = kinds()["invoice"].wanted(world.read.retention)
+        our_database().invoices.create_indexes([each for each in wanted if each.document["name"] == name])
+
+
+def test_an_event_loop_does_not_wait_for_the_lists_of_a_customer(shop: World) -> None:
+    mine = sync.get("customer", "user@here.com")
+
+    async def ids() -> list[str | None]:
+        return [each.stripe_id async for each in mine.charges(stripe_status="succeeded")]
+
+    assert asyncio.run(ids()) == [sure(each.stripe_id) for each in mine.charges()]
+
+
+def test_a_selection_without_filters_reads_as_before() -> None:
+    filters = Customer.filters()
+
+    assert query(filters, Selection(), None)[0] == {"is_current": True}
+    assert query(filters, Selection(status="deleted"), None)[0] == {"status": "deleted"}
