@@ -1,4 +1,4 @@
-"""One page of a list: the query of what the filters select, behind the last document of the page before."""
+"""One page of a list: the queries of what the filters select, behind the last document of the page before."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -36,20 +36,24 @@ class Selection:
         return (*((CUSTOMER,) if self.customer is not None else ()), *self.equal, *dated)
 
 
-def query(filters: Filters, chosen: Selection, last: Mapping[str, Any] | None) -> tuple[Json, Order]:
-    """Return the query of a page, and the index that it enters at the `last` document, in whose order it reads.
+def queries(
+    filters: Filters, chosen: Selection, last: Mapping[str, Any] | None
+) -> tuple[list[tuple[Json, Order]], Order]:
+    """Return the queries that together select a page, one after the other, each with its order; and their index.
 
-    `last` is that document as it is stored.
+    `last` is the document after which the page begins, as it is stored: each query enters the index there.
     """
     if not chosen.filters:
         where: Json = {"is_current": True} if chosen.status is None else {"status": chosen.status}
-        order: Order = [("created_at", -1), ("_id", -1)]
-        return {**where, **_after(last, "created_at")}, [*((name, 1) for name in where), *order]
+        new: Order = [("created_at", -1), ("_id", -1)]
+        after = _after(last, "created_at")
+        where |= {"$or": [each for each, _ in after]} if last else {}
+        return [(where, new)], [*((name, 1) for name in where if name != "$or"), *new]
     index = filters.index_of(chosen.filters)
     if index is None:
         raise ValueError("no index has these filters together")
     statuses = CURRENT if chosen.status is None else (chosen.status,)
-    wanted = [{"status": {"$in": [*statuses]}}, _after(last, filters.born)]
+    wanted: list[Json] = [{"status": {"$in": [*statuses]}}]
     for name, value in chosen.equal.items():
         wanted.append({filters.fields[name]: {"$in": value} if isinstance(value, list) else {"$eq": value}})
     if chosen.customer is not None:
@@ -57,7 +61,9 @@ def query(filters: Filters, chosen: Selection, last: Mapping[str, Any] | None) -
     limits = {"$gte": chosen.since, "$lt": chosen.before}
     if limits := {name: limit for name, limit in limits.items() if limit is not None}:
         wanted.append({filters.born: limits})
-    return {"$and": [each for each in wanted if each]}, index
+    return [
+        ({"$and": [*wanted, *([each] if each else [])]}, order) for each, order in _after(last, filters.born)
+    ], index
 
 
 def _of_customer(path: str, chosen: Selection) -> Json:
@@ -68,17 +74,18 @@ def _of_customer(path: str, chosen: Selection) -> Json:
     return {"owners": {"$in": [chosen.customer, *payments, OLD]}, "$or": named}
 
 
-def _after(last: Mapping[str, Any] | None, born: str) -> Json:
-    """Return the query of what follows a document: created before it, or in the same moment with a smaller id.
+def _after(last: Mapping[str, Any] | None, born: str) -> list[tuple[Json, Order]]:
+    """Return the queries of what follows a document, each with its order: of the same moment, with a smaller id; then
+    of earlier moments. What has no such moment is at the end.
 
-    The first condition is where the index is entered; what has no such moment is at the end.
+    Within one moment the order is that of the ids: MongoDB would sort in memory if the moment were named, too.
     """
+    order: Order = [(born, -1), ("_id", -1)]
     if last is None:
-        return {}
+        return [({}, order)]
     moment = value_at(last, born)
-    if moment is None:
-        return {born: None, "_id": {"$lt": last["_id"]}}
-    return {born: {"$not": {"$gt": moment}}, "$nor": [{born: moment, "_id": {"$gte": last["_id"]}}]}
+    beside: tuple[Json, Order] = ({born: moment, "_id": {"$lt": last["_id"]}}, [("_id", -1)])
+    return [beside] if moment is None else [beside, ({born: {"$not": {"$gte": moment}}}, order)]
 
 
 def value_at(row: Mapping[str, Any], path: str) -> Any:

@@ -17,7 +17,7 @@ from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.customer import of_customers
 from stripe_mongo_sync.models.lists.filters import CUSTOMER, LEADING
 from stripe_mongo_sync.models.lists.listed import Documents
-from stripe_mongo_sync.models.lists.page import NOBODY, Selection, moment_of, query
+from stripe_mongo_sync.models.lists.page import NOBODY, Selection, moment_of, queries
 from stripe_mongo_sync.models.order import PaymentStatus
 from stripe_mongo_sync.models.username import STRIPE_ID
 from stripe_mongo_sync.sync.connection import current
@@ -203,10 +203,15 @@ def page(model: type[D], chosen: Selection, last: D | None, limit: int) -> list[
     if chosen.is_empty:
         return []
     at = None if last is None else {"_id": last.id, "created_at": last.created_at, "stripe": last.stripe}
-    where, index = query(model.filters(), chosen, at)
-    order = [f"-{'id' if name == '_id' else name}" for name, way in index if way < 0]
-    found = model.objects(__raw__=where).order_by(*order).limit(limit)
-    return list(found.hint(index) if chosen.filters else found)
+    wheres, index = queries(model.filters(), chosen, at)
+    found = list[D]()
+    for where, order in wheres:
+        names = [f"-{'id' if name == '_id' else name}" for name, _ in order]
+        rest = model.objects(__raw__=where).order_by(*names).limit(limit - len(found))
+        found += rest.hint(index) if chosen.filters else rest
+        if len(found) == limit:
+            break
+    return found
 
 
 def pages(model: type[D], chosen: Selection, last: D | None, limit: int | None) -> Iterator[D]:

@@ -19,7 +19,7 @@ from mongoengine.base import BaseField
 from schemathesis.pytest.lazy import get_all_tests
 
 from stripe_mongo_sync.api.resources import plural_of
-from stripe_mongo_sync.models import SyncedDocument, created_kinds, kinds
+from stripe_mongo_sync.models import Customer, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.rows.keys import LONGEST_KEY
 from tests.support import samples
 from tests.support.world import SECRET, TOKEN, World
@@ -264,12 +264,25 @@ def be_about_something(case: schemathesis.Case, model: type[SyncedDocument]) -> 
         case.path_parameters["reference"] = id_of(model)
     if "starting_after" in case.query:
         case.query["starting_after"] = id_of(model)
+    few_filters(case)
     if "Idempotency-Key" in case.headers:
         case.headers["Idempotency-Key"] = unique(case.headers["Idempotency-Key"], LONGEST_KEY)
     if isinstance(case.body, dict):
         action = model.resource.actions.get(case.path.rpartition("/")[2])
         fields = model._fields if action is None else action.takes._fields if action.takes else {}
         case.body = about(fields, case.body)
+
+
+def few_filters(case: schemathesis.Case) -> None:
+    """Let a list have one filter: no schema says which go together, which are words, or who is a customer here."""
+    filters = [name for name in case.query if name not in ("limit", "expand", "starting_after", "status")]
+    of_customer = case.operation.path.startswith("/customers/{reference}/")
+    if case.operation.path == "/{model}" or of_customer:
+        case.query.pop("starting_after", None)  # nothing is there
+    for name in filters if case.operation.path == "/{model}" else filters[1:]:
+        del case.query[name]
+    named = {"customer": id_of(Customer), "username": id_of(Customer), "payment_status": "paid"}
+    case.query |= {name: named.get(name, "a") for name in filters if name in case.query and "created" not in name}
 
 
 def id_of(model: type[SyncedDocument]) -> str:
