@@ -62,6 +62,7 @@ types: $(SETUP) ## Write docs/TYPES.md, the data of the command `types`, docs/py
 	$(PY) -c 'from sync.operator.catalogue import write; write()'
 	$(PY) -m tests.support.reference > docs/python.md
 	$(PY) -m tests.support.stubs
+	$(PY) -m tests.support.parameters
 
 demo: $(RUNTIME) ## Show how everything works, offline: MongoDB, an emulated Stripe, the service
 	$(PY) -m demo $(ARGS)

@@ -3,7 +3,8 @@
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from stripe_mongo_sync.api import errors
-from stripe_mongo_sync.api.schemas import DOCUMENT_ID, EVENT_ID, Schema
+from stripe_mongo_sync.api.schemas.documents import DOCUMENT_ID, EVENT_ID
+from stripe_mongo_sync.api.schemas.requests import Schema
 from stripe_mongo_sync.models import Status
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.rows.keys import LONGEST_KEY

@@ -139,6 +139,8 @@ def _sync(error: errors.SyncError) -> Response:
     status, type = next((code for kind, code in STATUS.items() if isinstance(error, kind)), 500), error.type
     if isinstance(error, errors.Refused):
         more = {"code": error.code, "decline_code": error.decline_code}
+        if error.errors:
+            more["errors"] = error.errors
         if error.declined:
             status, type = 402, "declined"
     if isinstance(error, errors.Outcome):

@@ -11,7 +11,6 @@ from typing import Any
 from flask import Flask
 from werkzeug.routing import Rule
 
-from stripe_mongo_sync.api import schemas
 from stripe_mongo_sync.api.auth import PUBLIC_ROUTES, scope_of
 from stripe_mongo_sync.api.components import (
     BODY,
@@ -27,13 +26,18 @@ from stripe_mongo_sync.api.components import (
 )
 from stripe_mongo_sync.api.operation_docs import ONE_INDEX, UNTYPED_OPERATIONS, in_json, list_of_customer, listing
 from stripe_mongo_sync.api.resources import plural_of
-from stripe_mongo_sync.api.schemas import Model, Schema, noun, word
+from stripe_mongo_sync.api.schemas.documents import PARTS, document_shape, noun, word
+from stripe_mongo_sync.api.schemas.requests import Model, RequestSchemas, Schema
 from stripe_mongo_sync.models import Customer, created_kinds, kinds
+from stripe_mongo_sync.models.base.input import accepted, local_fields
 from stripe_mongo_sync.models.rows.sure import Impossible
 
 
 def describe(app: Flask) -> dict[str, Any]:
     """Return the OpenAPI document of `app`. Raises Impossible if a route has no scope and is not public."""
+    requests, shapes = RequestSchemas(), dict[str, Schema]()
+    for model in created_kinds().values():
+        shapes |= _shapes(model, requests)
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {
@@ -56,7 +60,7 @@ def describe(app: Flask) -> dict[str, Any]:
         ],
         "paths": {},
         "components": {
-            "schemas": {"Problem": PROBLEM, **schemas.PARTS},
+            "schemas": {"Problem": PROBLEM, **PARTS, **requests.parts},
             "headers": HEADERS,
             "parameters": PARAMETERS,
             "responses": {},
@@ -75,8 +79,7 @@ def describe(app: Flask) -> dict[str, Any]:
             },
         },
     }
-    for model in created_kinds().values():
-        document["components"]["schemas"] |= _shapes(model)
+    document["components"]["schemas"] |= shapes
     document["components"]["schemas"] |= {"Mirrored": _copy(), "MirroredList": _page("Mirrored")}
     for rule in app.url_map.iter_rules():
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
@@ -88,14 +91,14 @@ def describe(app: Flask) -> dict[str, Any]:
     return document
 
 
-def _shapes(model: Model) -> dict[str, Schema]:
-    name, changed = model.__name__, schemas.change(model)
+def _shapes(model: Model, requests: RequestSchemas) -> dict[str, Schema]:
+    name, changed = model.__name__, requests.change(model)
     return {
-        name: schemas.document_shape(model),
+        name: document_shape(model),
         f"{name}List": _page(name),
-        f"{name}Creation": schemas.creation(model),
+        f"{name}Creation": requests.creation(model),
         **({f"{name}Change": changed} if changed else {}),
-        **{_shape_of(model, verb): schemas.parameters(action.takes) for verb, action in model.resource.actions.items()},
+        **{_shape_of(model, verb): requests.action(model, verb) for verb in model.resource.actions},
     }
 
 
@@ -113,7 +116,7 @@ def _mirrored() -> list[Model]:
 
 def _copy() -> Schema:
     """Return the schema that all mirrored types share: they have no fields of their own."""
-    shown = schemas.document_shape(_mirrored()[0])
+    shown = document_shape(_mirrored()[0])
     shown["properties"]["kind"] = {"enum": [model.resource.kind for model in _mirrored()]}
     return shown
 
@@ -211,7 +214,7 @@ def _of_type(model: Model, verb: str) -> Schema:
 
 def _update(model: Model) -> Schema:
     """Return the operation that changes a document; some types have no field that can be changed."""
-    changes, taken = schemas.change(model), ["already-exists"] if schemas.local_fields(model) else []
+    changes, taken = accepted(model, "update"), ["already-exists"] if local_fields(model) else []
     return {
         "operationId": f"update_{word(model)}",
         "summary": f"Change {noun(model)}",
@@ -226,15 +229,13 @@ def _update(model: Model) -> Schema:
 
 
 def _action(model: Model, verb: str) -> Schema:
-    action = model.resource.actions[verb]
     return {
         "operationId": f"{verb}_{word(model)}",
         "summary": f"{verb.replace('_', ' ').capitalize()} {noun(model)}",
-        **({"description": action.takes.says} if action.takes else {}),
         "parameters": [ref("parameters", "expand")],
         "requestBody": {
             **_body(_shape_of(model, verb)),
-            "required": bool(schemas.parameters(action.takes).get("required")),
+            "required": any(shape.required for shape in accepted(model, verb).values()),
         },
         "answers": _done(_changed(model), "200"),
         "problems": [*BODY, "invalid", "not-found", "in-progress", *REFUSALS],

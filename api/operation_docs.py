@@ -3,9 +3,11 @@
 from collections.abc import Iterable
 
 from stripe_mongo_sync.api.components import BODY, EVENT, REFUSALS, answer, ref
-from stripe_mongo_sync.api.schemas import DOCUMENT_ID, EVENT_ID, Model, Schema, parameters
+from stripe_mongo_sync.api.schemas.documents import DOCUMENT_ID, EVENT_ID
+from stripe_mongo_sync.api.schemas.requests import Model, Schema
 from stripe_mongo_sync.models import kinds
-from stripe_mongo_sync.models.customer import PortalVisit
+from stripe_mongo_sync.models.base.input import LONGEST_TEXT
+from stripe_mongo_sync.models.customer import WEB_ADDRESS
 from stripe_mongo_sync.models.event import EventState
 
 
@@ -99,6 +101,11 @@ HEALTH: Schema = {
     },
     "required": ["problems", "warnings", "exit_code"],
 }
+PORTAL_VISIT: Schema = {
+    "type": "object",
+    "properties": {"return_url": {**_NULLABLE, "pattern": f"^{WEB_ADDRESS.pattern}$", "maxLength": LONGEST_TEXT}},
+    "additionalProperties": False,
+}
 PORTAL_SESSION: Schema = {
     "type": "object",
     "properties": {"url": {"type": "string"}, "return_url": {"type": ["string", "null"]}},
@@ -173,7 +180,7 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
         "summary": "Open Stripe's billing portal for a customer",
         "description": "Send the customer to the URL immediately: it expires within minutes, and is not stored.",
         "tags": ["customers"],
-        "requestBody": {"required": True, **in_json(parameters(PortalVisit))},
+        "requestBody": {"required": True, **in_json(PORTAL_VISIT)},
         "answers": {"201": answer("The URL of the portal.", PORTAL_SESSION)},
         "problems": [*BODY, "invalid", "not-found", "cannot-look", *REFUSALS],
     },

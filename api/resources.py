@@ -15,8 +15,8 @@ from stripe_mongo_sync.api.errors import MissingScope, NotJson, WrongContentType
 from stripe_mongo_sync.api.prefix import address
 from stripe_mongo_sync.api.representation import as_caller_sees, caller_has, made_by_caller
 from stripe_mongo_sync.models import Customer, StagedDocument, Status, created_kinds, kinds
-from stripe_mongo_sync.models.base.input import DEEPEST, Invalid, checked_fields
-from stripe_mongo_sync.models.customer import PortalVisit
+from stripe_mongo_sync.models.base.input import DEEPEST, Invalid
+from stripe_mongo_sync.models.customer import check_visit
 from stripe_mongo_sync.models.rows.keys import wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.engine.refresh import with_links
@@ -128,7 +128,7 @@ def _act(model: Model, action: str, reference: str) -> Response:
 @requires_scope(Scope.WRITE)
 def _portal(reference: str) -> tuple[Response, int]:
     given = body() if request.content_length else {}
-    checked_fields(dict(PortalVisit._fields), given, "create")
+    check_visit(given)
     customer = sure(found(Customer, reference), Customer)
     if not (caller_has(Scope.READ) or made_by_caller(customer)):
         raise MissingScope(Scope.READ)  # the portal shows all data of the customer

@@ -3,7 +3,8 @@
 A request passes `engine`: authentication, rate limit, idempotency, validation, execution. `calls` finds the row of its
 Stripe type in the table in `resource`, `execution` executes it, and `events` and `webhooks` announce what changed.
 `transport`, `wsgi` and `server` are fronts of one `service`. To add a Stripe type, write its row and name it in
-`resources`, which fills the table. A parameter that no row knows is refused as unknown, never ignored.
+`resources`, which fills the table. A parameter that neither its row nor stripe-python knows is refused
+as unknown; one that the row does not know is shown where the object has such a field, and has no other effect.
 
 Comments cite docs/stripe-facts.md, which says how the real Stripe behaves and where that is documented.
 """

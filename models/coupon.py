@@ -2,15 +2,8 @@
 
 from typing import ClassVar
 
-from mongoengine import (
-    BooleanField,
-    EmbeddedDocumentField,
-    FloatField,
-    IntField,
-    StringField,
-)
+from mongoengine import BooleanField, EmbeddedDocumentField, FloatField, IntField, StringField
 
-from stripe_mongo_sync.models.amounts import LARGEST
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.embedded import Plain
 from stripe_mongo_sync.models.base.resource import Resource, Undo
@@ -20,8 +13,7 @@ from stripe_mongo_sync.models.rows.database import Part
 class AppliesTo(Part):
     """The products to which the discount applies."""
 
-    meta: ClassVar = {"strict": False}
-    products: list[str] = Plain(StringField(max_length=5000, references="product"), max_length=100)
+    products: list[str] = Plain(StringField())
 
 
 class Coupon(SyncedDocument):
@@ -36,16 +28,14 @@ class Coupon(SyncedDocument):
         expand=("applies_to",),
     )
 
-    name: str | None = StringField(max_length=40, sent="create update", unfilled=True)
-    percent_off: float | None = FloatField(min_value=0.0001, max_value=100, sent="create")
-    amount_off: int | None = IntField(
-        min_value=1, max_value=LARGEST, sent="create", help_text="In the currency's minor unit."
-    )
-    currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
-    duration: str | None = StringField(choices=["forever", "once", "repeating"], sent="create")
-    duration_in_months: int | None = IntField(min_value=1, sent="create")
-    max_redemptions: int | None = IntField(min_value=1, sent="create")
-    redeem_by: int | None = IntField(min_value=0, max_value=2**40, sent="create", help_text="In Unix seconds.")
-    applies_to: AppliesTo | None = EmbeddedDocumentField(AppliesTo, sent="create")
-    times_redeemed: int = IntField(sent="")
-    valid: bool = BooleanField(sent="")
+    name: str | None = StringField(unfilled=True)
+    percent_off: float | None = FloatField()
+    amount_off: int | None = IntField(help_text="In the currency's minor unit.")
+    currency: str | None = StringField()
+    duration: str | None = StringField()
+    duration_in_months: int | None = IntField()
+    max_redemptions: int | None = IntField()
+    redeem_by: int | None = IntField(help_text="In Unix seconds.")
+    applies_to: AppliesTo | None = EmbeddedDocumentField(AppliesTo)
+    times_redeemed: int = IntField()
+    valid: bool = BooleanField()

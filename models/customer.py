@@ -2,20 +2,16 @@
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, Self, TypedDict, TypeVar
 from urllib.parse import quote
 
 from bson import ObjectId
-from mongoengine import (
-    BooleanField,
-    EmbeddedDocumentField,
-    IntField,
-    StringField,
-)
+from mongoengine import BooleanField, EmbeddedDocumentField, IntField, StringField
 from pymongo import IndexModel
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.embedded import Call, Plain
+from stripe_mongo_sync.models.base.input import Invalid, checked
 from stripe_mongo_sync.models.base.resource import Action, Linked, Resource, Undo
 from stripe_mongo_sync.models.lists.listed import Documents
 from stripe_mongo_sync.models.rows.database import Part
@@ -50,9 +46,9 @@ Lists = TypeVar("Lists", bound=Callable[..., Documents[Any]])
 
 
 class Email(StringField):
-    """A text that Stripe may accept as an e-mail address."""
+    """A text that Stripe may accept as an e-mail address, without invisible characters: people go by what they see."""
 
-    schema_pattern = f"^{EMAIL.pattern}$"
+    schema_pattern = f"^({EMAIL.pattern})?$"
 
     def validate(self, value: Any) -> None:
         """Raise ValidationError unless the value has the form of an e-mail address."""
@@ -61,56 +57,49 @@ class Email(StringField):
             self.error("is not an e-mail address")
 
 
-class WebAddress(StringField):
-    """An http or https address to which a browser can be sent."""
-
-    schema_pattern = f"^{WEB_ADDRESS.pattern}$"
-
-    def validate(self, value: Any) -> None:
-        """Raise ValidationError unless the value is an http or https address."""
-        super().validate(value)
-        if not WEB_ADDRESS.fullmatch(value):
-            self.error("must be an http address, without control characters")
-
-
 class Address(Part):
     """A postal address, in Stripe's shape."""
 
-    meta: ClassVar = {"strict": False}
-    line1: str | None = StringField(max_length=5000)
-    line2: str | None = StringField(max_length=5000)
-    city: str | None = StringField(max_length=5000)
-    state: str | None = StringField(max_length=5000)
-    postal_code: str | None = StringField(max_length=5000)
-    country: str | None = StringField(max_length=5000, help_text="ISO 3166-1 alpha-2.")
+    line1: str | None = StringField()
+    line2: str | None = StringField()
+    city: str | None = StringField()
+    state: str | None = StringField()
+    postal_code: str | None = StringField()
+    country: str | None = StringField(help_text="ISO 3166-1 alpha-2.")
 
 
 class Shipping(Part):
     """The recipient of goods."""
 
-    meta: ClassVar = {"strict": False}
-    name: str = StringField(max_length=5000, required=True)
-    phone: str | None = StringField(max_length=5000)
-    address: Address = EmbeddedDocumentField(Address, required=True)
+    name: str = StringField()
+    phone: str | None = StringField()
+    address: Address = EmbeddedDocumentField(Address)
+
+
+class ChosenMethod(TypedDict):
+    """The customer's default payment method from now on."""
+
+    payment_method: str
+
+
+class PortalVisit(TypedDict):
+    """The address to which the portal sends the customer back."""
+
+    return_url: NotRequired[str]
+
+
+def check_visit(given: dict[str, Any]) -> dict[str, Any]:
+    """Return what a portal visit takes. Raises Invalid, also unless the address is one to go back to in a browser."""
+    visit = checked(PortalVisit, given)
+    if (address := visit.get("return_url")) is not None and not WEB_ADDRESS.fullmatch(address):
+        raise Invalid({"return_url": "must be an http address, without control characters"})
+    return visit
 
 
 class InvoiceSettings(Part):
     """The defaults for paying the customer's invoices."""
 
-    meta: ClassVar = {"strict": False}
-    default_payment_method: str | None = StringField(max_length=5000, references="payment_method", allow_unknown=True)
-
-
-class ChosenMethod(Part):
-    says = "The customer's default payment method from now on."
-    meta: ClassVar = {"strict": False}
-    payment_method: str = StringField(max_length=5000, required=True, references="payment_method", allow_unknown=True)
-
-
-class PortalVisit(Part):
-    says = "The address to which the portal sends the customer back."
-    meta: ClassVar = {"strict": False}
-    return_url: str | None = WebAddress(max_length=5000)
+    default_payment_method: str | None = StringField()
 
 
 def _pay_with(document: Linked, given: dict[str, Any]) -> list[Call]:
@@ -134,9 +123,7 @@ def of_customers(lists: Lists) -> Lists:
 
 class Customer(SyncedDocument):
     says = "A customer of the shop."
-    meta: ClassVar = {
-        "collection": "customers",
-    }
+    meta: ClassVar = {"collection": "customers"}
     indexes: ClassVar = [
         *SyncedDocument.indexes,
         IndexModel(
@@ -153,13 +140,15 @@ class Customer(SyncedDocument):
         path="/v1/customers",
         undo=(Undo.DELETE,),
         deletable=True,
+        # What the customer owes changes by `balance`, and a repeated update would take back what happened since.
+        moves_money_if=lambda verb, sent: "balance" in sent,
+        types={"payment_method": ChosenMethod},
         actions={
             "payment_method": Action(
                 done=lambda remote, sent: (
                     remote.get("invoice_settings", {}).get("default_payment_method")
                     == sent["invoice_settings"]["default_payment_method"]
                 ),
-                takes=ChosenMethod,
                 calls=_pay_with,
             )
         },
@@ -177,22 +166,24 @@ class Customer(SyncedDocument):
         help_text="Unique without regard to case. It has no invisible characters, and does not look like a document's "
         "id or Stripe's. An adopted customer has none.",
     )
-    username_key: str | None = StringField()  # see `fold`: unique among current customers
-    id_key: str | None = StringField()  # the same of a custom id, because no other customer's username may look like it
+    username_key: str | None = StringField(internal=True)  # see `fold`: unique among current customers
+    id_key: str | None = StringField(
+        internal=True
+    )  # the same of a custom id, because no other customer's username may look like it
 
-    email: str | None = Email(max_length=512, sent="create update", unfilled=True)
-    name: str | None = StringField(max_length=256, sent="create update", unfilled=True)
-    phone: str | None = StringField(max_length=20, sent="create update", unfilled=True)
-    description: str | None = StringField(max_length=5000, sent="create update", unfilled=True)
-    address: Address | None = EmbeddedDocumentField(Address, sent="create update")
-    shipping: Shipping | None = EmbeddedDocumentField(Shipping, sent="create update")
-    preferred_locales: list[str] = Plain(StringField(max_length=5000), max_length=50, sent="create update")
-    invoice_settings: InvoiceSettings | None = EmbeddedDocumentField(InvoiceSettings, sent="update")
-    tax_exempt: str = StringField(choices=["none", "exempt", "reverse"], sent="create update")
-    invoice_prefix: str | None = StringField(regex=r"[A-Z0-9]{1,12}\Z", sent="create update")
-    balance: int = IntField(sent="", help_text="In the currency's minor unit; below zero, credit.")
-    currency: str | None = StringField(sent="")
-    delinquent: bool | None = BooleanField(sent="")
+    email: str | None = Email(unfilled=True)
+    name: str | None = StringField(unfilled=True)
+    phone: str | None = StringField(unfilled=True)
+    description: str | None = StringField(unfilled=True)
+    address: Address | None = EmbeddedDocumentField(Address)
+    shipping: Shipping | None = EmbeddedDocumentField(Shipping)
+    preferred_locales: list[str] = Plain(StringField())
+    invoice_settings: InvoiceSettings | None = EmbeddedDocumentField(InvoiceSettings)
+    tax_exempt: str = StringField()
+    invoice_prefix: str | None = StringField()
+    balance: int = IntField(help_text="In the currency's minor unit; below zero, credit.")
+    currency: str | None = StringField()
+    delinquent: bool | None = BooleanField()
 
     def identity(self) -> dict[str, Any]:
         """Return the fields that identify them in logs. A custom id is left out, because it may be a person's name."""

@@ -6,21 +6,6 @@ from mongoengine import BooleanField, IntField, StringField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
-from stripe_mongo_sync.models.rows.database import Part
-
-
-class Finalization(Part):
-    says = "Whether Stripe then collects the payment by itself."
-    meta: ClassVar = {"strict": False}
-    auto_advance: bool | None = BooleanField()
-
-
-class Payment(Part):
-    says = "How it is paid."
-    meta: ClassVar = {"strict": False}
-    payment_method: str | None = StringField(max_length=5000, references="payment_method", allow_unknown=True)
-    off_session: bool | None = BooleanField()
-    paid_out_of_band: bool | None = BooleanField()
 
 
 def _has(*statuses: str) -> Any:
@@ -37,41 +22,40 @@ class Invoice(SyncedDocument):
         parts={"lines": "/v1/invoices/{id}/lines"},
         deletable=True,
         deleted_while=lambda remote: remote.get("status") == "draft",  # Stripe refuses to delete any other
+        types={
+            "finalize": "InvoiceFinalizeInvoiceParams",
+            "send": "InvoiceSendInvoiceParams",
+            "void": "InvoiceVoidInvoiceParams",
+        },
         actions={
-            "finalize": Action(done=_has("open", "paid", "void", "uncollectible"), takes=Finalization),
-            "pay": Action(done=_has("paid"), takes=Payment, moves_money=True),
+            "finalize": Action(done=_has("open", "paid", "void", "uncollectible")),
+            "pay": Action(done=_has("paid"), moves_money=True),
             "send": Action(done=lambda remote, sent: False),  # an invoice does not show whether it was sent
             "void": Action(done=_has("void")),
             "mark_uncollectible": Action(done=_has("uncollectible", "void", "paid")),
         },
     )
 
-    customer: str = StringField(max_length=5000, required=True, references="customer", sent="create")
-    currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
-    auto_advance: bool | None = BooleanField(sent="create update")
-    collection_method: str | None = StringField(choices=["charge_automatically", "send_invoice"], sent="create update")
-    days_until_due: int | None = IntField(min_value=0, sent="create update", write_only=True)
-    due_date: int | None = IntField(min_value=0, sent="create update")  # in seconds
-    default_payment_method: str | None = StringField(
-        max_length=5000, references="payment_method", allow_unknown=True, sent="create update"
-    )
-    description: str | None = StringField(max_length=1500, sent="create update")
-    footer: str | None = StringField(max_length=5000, sent="create update")
-    statement_descriptor: str | None = StringField(max_length=22, sent="create update")
-    pending_invoice_items_behavior: str | None = StringField(
-        choices=["exclude", "include"], sent="create", write_only=True
-    )
-    stripe_status: str = StringField(sent="", stripe_name="status")  # draft, open, paid, uncollectible or void
-    number: str | None = StringField(sent="")
-    billing_reason: str | None = StringField(sent="")
-    total: int = IntField(sent="")
-    amount_due: int = IntField(sent="")
-    amount_paid: int = IntField(sent="")
-    amount_remaining: int = IntField(sent="")
-    attempt_count: int = IntField(sent="")
-    subscription: str | None = StringField(sent="")
-    hosted_invoice_url: str | None = StringField(sent="")  # where the customer can pay it
-    invoice_pdf: str | None = StringField(sent="")
+    customer: str = StringField()
+    currency: str | None = StringField()
+    auto_advance: bool | None = BooleanField()
+    collection_method: str | None = StringField()
+    due_date: int | None = IntField()  # in seconds
+    default_payment_method: str | None = StringField()
+    description: str | None = StringField()
+    footer: str | None = StringField()
+    statement_descriptor: str | None = StringField()
+    stripe_status: str = StringField(stripe_name="status")  # draft, open, paid, uncollectible or void
+    number: str | None = StringField()
+    billing_reason: str | None = StringField()
+    total: int = IntField()
+    amount_due: int = IntField()
+    amount_paid: int = IntField()
+    amount_remaining: int = IntField()
+    attempt_count: int = IntField()
+    subscription: str | None = StringField()
+    hosted_invoice_url: str | None = StringField()  # where the customer can pay it
+    invoice_pdf: str | None = StringField()
 
     @classmethod
     def in_request_shape(cls, remote: dict[str, Any]) -> dict[str, Any]:

@@ -5,7 +5,6 @@ from typing import Any, ClassVar, Self
 from mongoengine import EmbeddedDocumentField, IntField, StringField
 from pymongo import IndexModel
 
-from stripe_mongo_sync.models.amounts import LARGEST
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Resource, Undo
 from stripe_mongo_sync.models.rows.database import Part
@@ -15,31 +14,28 @@ from stripe_mongo_sync.models.rows.indexes import A_STRING
 class Pricing(Part):
     """The price of the item."""
 
-    meta: ClassVar = {"strict": False}
-    price: str = StringField(max_length=5000, required=True, references="price")
+    price: str = StringField()
 
 
 class InvoiceItem(SyncedDocument):
     says = "A line of an invoice to come. Give `amount` and `currency`, or `pricing` and `quantity`."
     meta: ClassVar = {"collection": "invoiceitems"}
-    indexes: ClassVar = [
-        *SyncedDocument.indexes,
-        IndexModel("invoice", partialFilterExpression={"invoice": A_STRING}),
-    ]
+    indexes: ClassVar = [*SyncedDocument.indexes, IndexModel("invoice", partialFilterExpression={"invoice": A_STRING})]
     resource: ClassVar = Resource(
         kind="invoiceitem",
+        types={verb: f"InvoiceItem{verb.title()}Params" for verb in ("create", "update")},
         path="/v1/invoiceitems",
         undo=(Undo.DELETE,),  # Stripe refuses once its invoice is no draft: then an operator decides
         deletable=True,
     )
 
-    customer: str = StringField(max_length=5000, required=True, references="customer", sent="create")
-    invoice: str | None = StringField(max_length=5000, references="invoice", sent="create")
-    amount: int | None = IntField(min_value=-LARGEST, max_value=LARGEST, sent="create update")
-    currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
-    pricing: Pricing | None = EmbeddedDocumentField(Pricing, sent="create")
-    quantity: int | None = IntField(min_value=0, max_value=999_999, sent="create")
-    description: str | None = StringField(max_length=5000, sent="create update")
+    customer: str = StringField()
+    invoice: str | None = StringField()
+    amount: int | None = IntField()
+    currency: str | None = StringField()
+    pricing: Pricing | None = EmbeddedDocumentField(Pricing)
+    quantity: int | None = IntField()
+    description: str | None = StringField()
 
     @classmethod
     def about(cls, invoice: str, items: list[str]) -> list[Self]:

@@ -6,21 +6,15 @@ payment intent, and its state follows from that document, the refunds and the di
 
 from collections.abc import Iterable
 from enum import StrEnum
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Literal, NotRequired, Self, TypedDict
 
 from bson import ObjectId
-from mongoengine import (
-    EmbeddedDocumentListField,
-    IntField,
-    ObjectIdField,
-    StringField,
-)
+from mongoengine import EmbeddedDocumentListField, IntField, ObjectIdField, StringField
 from pymongo import IndexModel
 
 from stripe_mongo_sync.models.base.embedded import Call, JsonField, Plain
 from stripe_mongo_sync.models.base.lifecycle import StagedDocument
 from stripe_mongo_sync.models.base.resource import Action, Resource
-from stripe_mongo_sync.models.customer import Email
 from stripe_mongo_sync.models.rows.clock import Expression
 from stripe_mongo_sync.models.rows.database import Part
 from stripe_mongo_sync.models.rows.indexes import A_STRING
@@ -53,9 +47,28 @@ OF_DISPUTES = ("order.disputed", "order.dispute_won", "order.dispute_lost")
 class Line(Part):
     """A quantity of one price."""
 
-    meta: ClassVar = {"strict": False}
-    price: str = StringField(max_length=5000, required=True, references="price")
-    quantity: int = IntField(min_value=1, max_value=999_999, required=True)
+    price: str = StringField()
+    quantity: int = IntField()
+
+
+class OrderLine(TypedDict):
+    """A quantity of one price."""
+
+    price: str
+    quantity: int
+
+
+class OrderCreateParams(TypedDict):
+    """What is sold, to whom, and how it is paid."""
+
+    username: str
+    items: list[OrderLine]
+    payment: Literal["checkout", "payment_intent"]
+    success_url: NotRequired[str]
+    cancel_url: NotRequired[str]
+    payment_method: NotRequired[str]
+    return_url: NotRequired[str]
+    receipt_email: NotRequired[str]
 
 
 WAYS = ("checkout", "payment_intent")  # to pay
@@ -81,38 +94,33 @@ class Order(StagedDocument):
         undo=(),
         has_created_event=False,
         listable=False,
+        types={"create": OrderCreateParams},
         moves_money_if=lambda verb, sent: verb == "create" and sent["operation"]["params"].get("confirm") is True,
-        actions={
-            "cancel": Action(done=lambda remote, sent: False, calls=lambda document, given: [Call("", given)]),
-        },
+        actions={"cancel": Action(done=lambda remote, sent: False, calls=lambda document, given: [Call("", given)])},
         notices=(*OF_PAYMENT, *OF_DISPUTES),
     )
 
-    username: str = StringField(min_length=1, max_length=255, required=True, sent="create")
-    items: list[Line] = EmbeddedDocumentListField(Line, max_length=100, required=True, sent="create")
-    payment: str = StringField(choices=list(WAYS), required=True, sent="create")
-    success_url: str | None = StringField(max_length=5000, sent="create")  # of a checkout
-    cancel_url: str | None = StringField(max_length=5000, sent="create")
-    payment_method: str | None = StringField(
-        max_length=5000, references="payment_method", allow_unknown=True, sent="create"
-    )
-    return_url: str | None = StringField(
-        max_length=5000, sent="create"
-    )  # of an intent: a bank sends the buyer back there
-    receipt_email: str | None = Email(max_length=800, sent="create")
-    customer: str | None = StringField(sent="")  # Stripe's id
-    currency: str = StringField(sent="")
-    amount_total: int | None = IntField(sent="", help_text="Null if only Stripe can compute it, and has not yet.")
-    amount_refunded: int = IntField(sent="", help_text="By refunds alone.")
-    amount_lost: int = IntField(sent="", default=0, help_text="The amount that banks took by lost disputes.")
-    payment_status: str = StringField(choices=[str(status) for status in PaymentStatus], sent="")
-    checkout_session: str | None = StringField(sent="")  # Stripe's id
-    payment_intent: str | None = StringField(sent="")  # Stripe's id
-    url: str | None = StringField(sent="")  # where to send the buyer, while a session is open
-    client_secret: str | None = StringField(sent="")  # for the buyer's browser, of an intent
+    username: str = StringField()
+    items: list[Line] = EmbeddedDocumentListField(Line)
+    payment: str = StringField()
+    success_url: str | None = StringField()  # of a checkout
+    cancel_url: str | None = StringField()
+    payment_method: str | None = StringField()
+    return_url: str | None = StringField()  # of an intent: a bank sends the buyer back there
+    receipt_email: str | None = StringField()
+    customer: str | None = StringField()  # Stripe's id
+    currency: str = StringField()
+    amount_total: int | None = IntField(help_text="Null if only Stripe can compute it, and has not yet.")
+    amount_refunded: int = IntField(help_text="By refunds alone.")
+    amount_lost: int = IntField(default=0, help_text="The amount that banks took by lost disputes.")
+    payment_status: str = StringField()
+    checkout_session: str | None = StringField()  # Stripe's id
+    payment_intent: str | None = StringField()  # Stripe's id
+    url: str | None = StringField()  # where to send the buyer, while a session is open
+    client_secret: str | None = StringField()  # for the buyer's browser, of an intent
 
-    payment_id: ObjectId = ObjectIdField()  # id of the session's or intent's document, chosen before it is inserted
-    disputes: list[dict[str, str]] = Plain(JsonField())  # {"id", "status"} of each dispute that takes money
+    payment_id: ObjectId = ObjectIdField(internal=True)  # of the session's or intent's document
+    disputes: list[dict[str, str]] = Plain(JsonField(), internal=True)  # {"id", "status"}, of money that is away
 
     rules: ClassVar = (  # a field, the query of the rows in which it was edited by hand, and what it should be
         *((name, {name: {"$ne": None}}, None) for name in ("stripe_id", "stripe", "digest", "undoing")),  # no object

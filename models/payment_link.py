@@ -2,11 +2,10 @@
 
 from typing import ClassVar
 
-from mongoengine import BooleanField, EmbeddedDocumentListField, StringField
+from mongoengine import BooleanField, StringField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Resource, Undo
-from stripe_mongo_sync.models.line_items import Item
 
 
 class PaymentLink(SyncedDocument):
@@ -16,14 +15,11 @@ class PaymentLink(SyncedDocument):
         kind="payment_link", path="/v1/payment_links", undo=(Undo.ARCHIVE,), created_filter=False
     )
 
-    line_items: list[Item] = EmbeddedDocumentListField(
-        Item, max_length=20, required=True, sent="create", write_only=True
-    )
-    currency: str | None = StringField(regex=r"[A-Za-z]{3}$", sent="create")
-    active: bool = BooleanField(sent="update")
-    allow_promotion_codes: bool | None = BooleanField(sent="create update")
-    billing_address_collection: str | None = StringField(choices=["auto", "required"], sent="create update")
-    customer_creation: str | None = StringField(choices=["always", "if_required"], sent="create")
-    inactive_message: str | None = StringField(max_length=500, sent="create update")
-    submit_type: str | None = StringField(choices=["auto", "book", "donate", "pay", "subscribe"], sent="create")
-    url: str | None = StringField(sent="")
+    currency: str | None = StringField()
+    active: bool = BooleanField()
+    allow_promotion_codes: bool | None = BooleanField()
+    billing_address_collection: str | None = StringField()
+    customer_creation: str | None = StringField()
+    inactive_message: str | None = StringField()
+    submit_type: str | None = StringField()
+    url: str | None = StringField()

@@ -10,35 +10,27 @@ from mongoengine import EmbeddedDocumentField, IntField, StringField
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
-from stripe_mongo_sync.models.customer import Address, Email
+from stripe_mongo_sync.models.customer import Address
 from stripe_mongo_sync.models.rows.database import Part
 
 
 class Card(Part):
     """A card. Its number never reaches this service: Stripe's code in the browser turns it into a token."""
 
-    meta: ClassVar = {"strict": False}
-    token: str | None = StringField(max_length=5000, sent="create")
-    exp_month: int | None = IntField(min_value=1, max_value=12)
-    exp_year: int | None = IntField(min_value=2000, max_value=2100)
-    brand: str | None = StringField(sent="")
-    last4: str | None = StringField(sent="")
+    token: str | None = StringField()
+    exp_month: int | None = IntField()
+    exp_year: int | None = IntField()
+    brand: str | None = StringField()
+    last4: str | None = StringField()
 
 
 class BillingDetails(Part):
     """The name and address of the cardholder."""
 
-    meta: ClassVar = {"strict": False}
-    name: str | None = StringField(max_length=5000)
-    email: str | None = Email(max_length=512)
-    phone: str | None = StringField(max_length=20)
+    name: str | None = StringField()
+    email: str | None = StringField()
+    phone: str | None = StringField()
     address: Address | None = EmbeddedDocumentField(Address)
-
-
-class Attachment(Part):
-    says = "The customer to attach it to."
-    meta: ClassVar = {"strict": False}
-    customer: str = StringField(max_length=5000, required=True, references="customer")
 
 
 class PaymentMethod(SyncedDocument):
@@ -56,16 +48,13 @@ class PaymentMethod(SyncedDocument):
         deleted_while=lambda remote: not str(remote.get("id", "pm_")).startswith("pm_"),
         usable_if=lambda remote: remote.get("customer") is not None,
         actions={
-            "attach": Action(
-                done=lambda remote, sent: remote.get("customer") == sent["customer"],
-                takes=Attachment,
-            ),
+            "attach": Action(done=lambda remote, sent: all(remote.get(name) == whom for name, whom in sent.items())),
             "detach": Action(done=lambda remote, sent: remote.get("customer") is None),
         },
     )
 
-    type: str = StringField(max_length=5000, required=True, sent="create")
-    card: Card | None = EmbeddedDocumentField(Card, sent="create update")
-    billing_details: BillingDetails | None = EmbeddedDocumentField(BillingDetails, sent="create update")
-    allow_redisplay: str | None = StringField(choices=["always", "limited", "unspecified"], sent="create update")
-    customer: str | None = StringField(sent="")
+    type: str = StringField()
+    card: Card | None = EmbeddedDocumentField(Card)
+    billing_details: BillingDetails | None = EmbeddedDocumentField(BillingDetails)
+    allow_redisplay: str | None = StringField()
+    customer: str | None = StringField()

@@ -13,11 +13,10 @@ from stripe_mongo_sync.models.rows.database import Part
 class PackageDimensions(Part):
     """The dimensions of a package, in inches and ounces."""
 
-    meta: ClassVar = {"strict": False}
-    height: float = FloatField(required=True, min_value=0)
-    length: float = FloatField(required=True, min_value=0)
-    weight: float = FloatField(required=True, min_value=0)
-    width: float = FloatField(required=True, min_value=0)
+    height: float = FloatField()
+    length: float = FloatField()
+    weight: float = FloatField()
+    width: float = FloatField()
 
 
 class Product(SyncedDocument):
@@ -31,14 +30,14 @@ class Product(SyncedDocument):
         accepts_custom_id=True,
     )
 
-    name: str = StringField(max_length=5000, required=True, sent="create update")
-    active: bool = BooleanField(sent="create update")
-    description: str | None = StringField(max_length=40000, sent="create update", unfilled=True)
-    images: list[str] = Plain(StringField(max_length=2048), max_length=8, sent="create update")
-    package_dimensions: PackageDimensions | None = EmbeddedDocumentField(PackageDimensions, sent="create update")
-    shippable: bool | None = BooleanField(sent="create update")
-    statement_descriptor: str | None = StringField(max_length=22, sent="create update")
-    tax_code: str | None = StringField(max_length=5000, sent="create update")
-    unit_label: str | None = StringField(max_length=12, sent="create update")
-    url: str | None = StringField(max_length=5000, sent="create update")
-    default_price: Any = StringField(max_length=5000, references="price", sent="update")
+    name: str = StringField()
+    active: bool = BooleanField()
+    description: str | None = StringField(unfilled=True)
+    images: list[str] = Plain(StringField())
+    package_dimensions: PackageDimensions | None = EmbeddedDocumentField(PackageDimensions)
+    shippable: bool | None = BooleanField()
+    statement_descriptor: str | None = StringField()
+    tax_code: str | None = StringField()
+    unit_label: str | None = StringField()
+    url: str | None = StringField()
+    default_price: Any = StringField()

@@ -5,7 +5,6 @@ from typing import ClassVar
 from mongoengine import IntField, StringField
 from pymongo import IndexModel
 
-from stripe_mongo_sync.models.amounts import LARGEST
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.resource import Resource
 from stripe_mongo_sync.models.rows.indexes import A_STRING
@@ -26,10 +25,10 @@ class Refund(SyncedDocument):
         event_prefixes=("refund", "charge.refund"),
     )
 
-    payment_intent: str | None = StringField(max_length=5000, references="payment_intent", sent="create")
-    charge: str | None = StringField(max_length=5000, sent="create")
-    amount: int | None = IntField(min_value=1, max_value=LARGEST, sent="create")
-    reason: str | None = StringField(choices=["duplicate", "fraudulent", "requested_by_customer"], sent="create")
-    currency: str | None = StringField(sent="")
-    stripe_status: str | None = StringField(sent="", stripe_name="status")
-    failure_reason: str | None = StringField(sent="")
+    payment_intent: str | None = StringField()
+    charge: str | None = StringField()
+    amount: int | None = IntField()
+    reason: str | None = StringField()
+    currency: str | None = StringField()
+    stripe_status: str | None = StringField(stripe_name="status")
+    failure_reason: str | None = StringField()

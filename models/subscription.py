@@ -1,69 +1,55 @@
 """A subscription: a customer pays for recurring prices, period after period, until it is canceled."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NotRequired, TypedDict
 
-from mongoengine import (
-    BooleanField,
-    EmbeddedDocumentField,
-    EmbeddedDocumentListField,
-    IntField,
-    StringField,
-)
+from mongoengine import BooleanField, EmbeddedDocumentField, EmbeddedDocumentListField, IntField, StringField
 
-from stripe_mongo_sync.models.amounts import LARGEST
 from stripe_mongo_sync.models.base.document import SyncedDocument
-from stripe_mongo_sync.models.base.embedded import Call
+from stripe_mongo_sync.models.base.embedded import Call, JsonField
 from stripe_mongo_sync.models.base.resource import Action, Linked, Resource
-from stripe_mongo_sync.models.line_items import Period
 from stripe_mongo_sync.models.rows.database import Part
-
-
-class OwnPrice(Part):
-    """A price made for one subscription, in the currency's minor unit; the product must exist."""
-
-    meta: ClassVar = {"strict": False}
-    currency: str = StringField(regex=r"[A-Za-z]{3}$", required=True)
-    unit_amount: int = IntField(min_value=0, max_value=LARGEST, required=True)
-    product: str = StringField(max_length=5000, references="product", required=True)
-    recurring: Period = EmbeddedDocumentField(Period, required=True)
 
 
 class SubscriptionItem(Part):
     """A quantity of one recurring price. In an update, `id` names the item to change, and `deleted` removes it."""
 
-    meta: ClassVar = {"strict": False}
-    price: str | None = StringField(max_length=5000, references="price")
-    price_data: OwnPrice | None = EmbeddedDocumentField(OwnPrice)
-    quantity: int | None = IntField(min_value=0, max_value=999_999)
-    id: str | None = StringField(max_length=5000, sent="update")
-    deleted: bool | None = BooleanField(sent="update")
-
-
-class CancellationDetails(Part):
-    """Why it ends."""
-
-    meta: ClassVar = {"strict": False}
-    comment: str | None = StringField(max_length=5000)
-    feedback: str | None = StringField(
-        choices=[
-            *("customer_service", "low_quality", "missing_features", "other"),
-            *("switched_service", "too_complex", "too_expensive", "unused"),
-        ]
-    )
+    price: str | None = StringField()
+    price_data: dict[str, Any] | None = JsonField()
+    quantity: int | None = IntField()
+    id: str | None = StringField()
+    deleted: bool | None = BooleanField()
 
 
 class Pause(Part):
-    says = "What happens to invoices during the pause, and when it ends."
-    meta: ClassVar = {"strict": False}
-    behavior: str = StringField(choices=["keep_as_draft", "mark_uncollectible", "void"], required=True)
-    resumes_at: int | None = IntField(min_value=0)  # in seconds
+    """What happens to invoices during the pause, and when it ends."""
+
+    behavior: str = StringField()
+    resumes_at: int | None = IntField()  # in seconds
 
 
-class Cancellation(Part):
-    says = "Immediately, or at the end of the paid period."
-    meta: ClassVar = {"strict": False}
-    at_period_end: bool | None = BooleanField()
-    cancellation_details: CancellationDetails | None = EmbeddedDocumentField(CancellationDetails)
+class Cancellation(TypedDict):
+    """Immediately, or at the end of the paid period."""
+
+    at_period_end: NotRequired[bool]
+
+
+# An update of anything else may charge the customer, or change what they will pay.
+HARMLESS = frozenset(
+    {
+        *("cancel_at_period_end", "cancellation_details", "collection_method", "days_until_due", "description"),
+        *("default_payment_method", "default_source", "invoice_settings", "payment_behavior", "payment_settings"),
+        *("proration_behavior", "expand"),
+    }
+)
+
+
+def _moves_money(verb: str, sent: dict[str, Any]) -> bool:
+    match verb:
+        case "create":
+            return True
+        case "update":
+            return not HARMLESS.issuperset(sent)
+    return bool(verb == "cancel" and (sent.get("invoice_now") or sent.get("prorate")))
 
 
 def _pause(document: Linked, given: dict[str, Any]) -> list[Call]:
@@ -73,8 +59,8 @@ def _pause(document: Linked, given: dict[str, Any]) -> list[Call]:
 def _resume(document: Linked, given: dict[str, Any]) -> list[Call]:
     """Return the call that resumes it: if Stripe paused it after a trial without a card, a POST of its own."""
     if (document.stripe or {}).get("status") == "paused":
-        return [Call(f"{document.path}/resume", {})]
-    return [Call(document.path, {"pause_collection": ""})]
+        return [Call(f"{document.path}/resume", given)]
+    return [Call(document.path, {**given, "pause_collection": ""})]
 
 
 def _cancel(document: Linked, given: dict[str, Any]) -> list[Call]:
@@ -101,48 +87,37 @@ class Subscription(SyncedDocument):
         parts={"items": "/v1/subscription_items?subscription={id}"},
         list_params=({"status": "all"},),  # else the canceled ones are not listed
         undo=(),  # it has probably charged a customer, so an operator decides
-        moves_money_if=lambda verb, sent: verb == "create" or "items" in sent,
+        moves_money_if=_moves_money,
+        types={
+            "pause": "SubscriptionUpdateParamsPauseCollection",
+            "cancel": (Cancellation, "SubscriptionCancelParams"),
+        },
         actions={
-            "pause": Action(
-                done=lambda remote, sent: remote.get("pause_collection") is not None, takes=Pause, calls=_pause
-            ),
+            "pause": Action(done=lambda remote, sent: remote.get("pause_collection") is not None, calls=_pause),
             "resume": Action(
                 done=lambda remote, sent: remote.get("pause_collection") is None and remote.get("status") != "paused",
                 moves_money=True,
                 calls=_resume,
             ),
-            "cancel": Action(done=_is_ended, takes=Cancellation, calls=_cancel),
+            "cancel": Action(done=_is_ended, calls=_cancel),
         },
     )
 
-    customer: str = StringField(max_length=5000, required=True, references="customer", sent="create")
-    items: list[SubscriptionItem] = EmbeddedDocumentListField(
-        SubscriptionItem, max_length=20, required=True, sent="create update"
-    )
-    cancel_at_period_end: bool | None = BooleanField(sent="create update")
-    collection_method: str | None = StringField(choices=["charge_automatically", "send_invoice"], sent="create update")
-    days_until_due: int | None = IntField(min_value=0, sent="create update")
-    default_payment_method: str | None = StringField(
-        max_length=5000, references="payment_method", allow_unknown=True, sent="create update"
-    )
-    description: str | None = StringField(max_length=500, sent="create update", unfilled=True)
-    trial_end: int | None = IntField(min_value=0, sent="create")  # in seconds
-    trial_period_days: int | None = IntField(min_value=1, max_value=730, sent="create", write_only=True)
-    payment_behavior: str | None = StringField(
-        choices=["allow_incomplete", "default_incomplete", "error_if_incomplete", "pending_if_incomplete"],
-        sent="create update",
-        write_only=True,
-    )
-    proration_behavior: str | None = StringField(
-        choices=["always_invoice", "create_prorations", "none"], sent="create update", write_only=True
-    )
-    stripe_status: str = StringField(sent="", stripe_name="status")
-    pause_collection: Pause | None = EmbeddedDocumentField(Pause, sent="")
-    cancel_at: int | None = IntField(sent="")
-    canceled_at: int | None = IntField(sent="")
-    ended_at: int | None = IntField(sent="")
-    latest_invoice: str | None = StringField(sent="")
-    currency: str | None = StringField(sent="")
+    customer: str = StringField()
+    items: list[SubscriptionItem] = EmbeddedDocumentListField(SubscriptionItem)
+    cancel_at_period_end: bool | None = BooleanField()
+    collection_method: str | None = StringField()
+    days_until_due: int | None = IntField()
+    default_payment_method: str | None = StringField()
+    description: str | None = StringField(unfilled=True)
+    trial_end: int | None = IntField()  # in seconds
+    stripe_status: str = StringField(stripe_name="status")
+    pause_collection: Pause | None = EmbeddedDocumentField(Pause)
+    cancel_at: int | None = IntField()
+    canceled_at: int | None = IntField()
+    ended_at: int | None = IntField()
+    latest_invoice: str | None = StringField()
+    currency: str | None = StringField()
 
     @classmethod
     def in_request_shape(cls, remote: dict[str, Any]) -> dict[str, Any]:

@@ -127,13 +127,16 @@ class Outcome(SyncError):
         self.repeated = False  # whether an earlier request with the same key got this answer, too
 
 
+TOLD = ("type", "code", "decline_code", "param", "message")  # of a refusal of Stripe's
+
+
 class Refused(Outcome):
     says = "Stripe refused. Nothing usable is left on either side, except a payment that may be confirmed again."
     type = "refused"
 
     def __init__(self, document: "StagedDocument", problem: dict[str, Any] | None = None) -> None:
         stored = document.error
-        self.problem = problem or {n: getattr(stored, n, None) for n in ("type", "code", "decline_code", "message")}
+        self.problem = problem or {name: getattr(stored, name, None) for name in TOLD}
         super().__init__(document, self.problem.get("message"))
 
     @property
@@ -145,6 +148,12 @@ class Refused(Outcome):
     def decline_code(self) -> str | None:
         """Why the card was declined, if the refusal was a decline."""
         return self.problem.get("decline_code")
+
+    @property
+    def errors(self) -> dict[str, str]:
+        """What Stripe refused, by field, as `Invalid.errors`; empty if Stripe named none, or a card was declined."""
+        param = None if self.declined else self.problem.get("param")
+        return {param.replace("]", "").replace("[", "."): str(self)} if isinstance(param, str) and param else {}
 
     @property
     def declined(self) -> bool:

@@ -226,7 +226,9 @@ def _apply(row: Resource, fields: Fields, object: Json, params: Json) -> None:
 def _shown(field: Any, value: Any) -> Any:
     """Return the value without the hidden fields of a hash."""
     if isinstance(field, Hash) and isinstance(value, dict):
-        return {key: each for key, each in value.items() if not field.fields[key].hidden}
+        return {key: _shown(field.fields[key], each) for key, each in value.items() if not field.fields[key].hidden}
+    if isinstance(field, Many) and isinstance(value, list):
+        return [_shown(field.each, each) for each in value]
     return value
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.protocol.fields import Fields, Flag, Text
+from stripe_mongo_sync.emulator.protocol.stripe_types import completed
 from stripe_mongo_sync.emulator.protocol.wire import Json
 from stripe_mongo_sync.emulator.state.store import Realm
 
@@ -128,9 +129,27 @@ ROUTES: list[Route] = []
 
 def register(rows: Iterable[Resource], routes: Iterable[Route] = ()) -> None:
     """Add these types and calls to the table."""
-    for row in rows:
+    for row in map(_completed, rows):
         RESOURCES[row.kind] = BY_PATH[row.path] = row
     ROUTES.extend(routes)
+
+
+def _completed(row: Resource) -> Resource:
+    """Return a type that takes all parameters of Stripe's, besides those that its row describes."""
+    changes: dict[str, Any] = {
+        verb: completed(row.kind, (verb,), fields)
+        for verb, fields in (("create", row.create), ("update", row.update))
+        if fields is not None
+    }
+    if row.actions:
+        changes["actions"] = {name: _with_all(row, name, action) for name, action in row.actions.items()}
+    if row.delete_action is not None:
+        changes["delete_action"] = _with_all(row, "cancel", row.delete_action)
+    return replace(row, **changes) if changes else row
+
+
+def _with_all(row: Resource, name: str, action: Action) -> Action:
+    return replace(action, params=completed(row.kind, (name, f"{name}_{row.kind}"), action.params))
 
 
 def label(kind: str) -> str:

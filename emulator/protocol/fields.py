@@ -170,6 +170,14 @@ class Number(Field):
 Fields = Mapping[str, Field]
 
 
+class Lazy(Mapping[str, Field]):
+    """Fields that are found when they are first needed."""
+
+    def alive(self, version: str) -> Fields:
+        """Return those that this version of the API knows."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, kw_only=True)
 class Hash(Field):
     fields: Fields
@@ -180,7 +188,9 @@ class Hash(Field):
         if not isinstance(raw, dict):
             raise errors.invalid("Invalid object", name)
         given = read(self.fields, raw, name)
-        return dict.fromkeys(self.fields) | given if self.fill and not self.merge else given
+        if not self.fill or self.merge:
+            return given
+        return {each: None for each, field in self.fields.items() if not field.hidden} | given
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -240,6 +250,8 @@ def alive(fields: Fields, version: str) -> dict[str, Field]:
 
 def _alive(field: Field, version: str) -> Field:
     match field:
+        case Hash(fields=inner) if isinstance(inner, Lazy):
+            return replace(field, fields=inner.alive(version))
         case Hash(fields=inner) if (left := alive(inner, version)) != inner:
             return replace(field, fields=left)
         case Many(each=each) if (part := _alive(each, version)) is not each:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from mongoengine import BooleanField, DateTimeField, IntField, ListField, StringField
 from mongoengine.base import BaseField
@@ -33,7 +33,6 @@ class Call:
 class Operation(Part):
     """The calls that Stripe must still get. They are frozen: every attempt sends exactly these."""
 
-    meta: ClassVar = {"strict": False}
     verb: str = StringField()  # create, update, delete, or an action
     prerequisites: list[dict[str, Any]] = Plain(JsonField())  # calls to be done before, each with its own key
     method: str = StringField()
@@ -56,7 +55,6 @@ class Operation(Part):
 class Undoing(Part):
     """The undo of an orphan, written before it is sent; the `operation` beside it stays as evidence of the creation."""
 
-    meta: ClassVar = {"strict": False}
     orphan: str = StringField()
     way: str = StringField()  # one of the resource's `undo`
     key: str | None = StringField()  # of every attempt; None once repeating it is useless
@@ -67,10 +65,10 @@ class Undoing(Part):
 class Failure(Part):
     """Why a document was rolled back, or how the last attempt failed."""
 
-    meta: ClassVar = {"strict": False}
     type: str = StringField()
     code: str | None = StringField()
     decline_code: str | None = StringField()
+    param: str | None = StringField()  # the one that Stripe refused
     message: str = StringField()
     key: str | None = StringField()  # of the operation that failed
 
@@ -78,7 +76,6 @@ class Failure(Part):
 class Request(Part):
     """The caller's own idempotency key: one document per caller, route and key."""
 
-    meta: ClassVar = {"strict": False}
     caller: str = StringField()  # the name of its token, or of what calls in process
     route: str = StringField()
     key: str = StringField()

@@ -1,43 +1,40 @@
-"""Validates a request body: returns fields, or one error per field.
+"""Validates a request body: returns what to send, or one error per field.
 
-A field of a model says itself what it takes: its MongoEngine type, its limits, and by which verbs it is `sent` to
-Stripe ("create update", "create", or "" for what only Stripe sets). A `local_only` field is never sent. What cannot be
-read off a field is in its `help_text`; a field with a `validation` of its own shows its format in `schema_pattern`.
-Types are checked before anything else, so that nothing from a request body can become a query operator.
+Names, types and nesting are Stripe's own (`models/params/table.py`), and Stripe judges the rest. A field of a model
+adds only the limits that its document or an amount needs. Types are checked before anything else, so that nothing from
+a request body can become a query operator.
 """
 
 import math
+import re
+from functools import cache
 from itertools import islice
 from typing import Any
 
-from mongoengine import (
-    BooleanField,
-    EmbeddedDocumentField,
-    FloatField,
-    IntField,
-    ListField,
-    StringField,
-    ValidationError,
-)
+from mongoengine import FloatField, IntField, ListField, StringField, ValidationError
 from mongoengine.base import BaseField
 
-from stripe_mongo_sync.models.base.embedded import JsonField
 from stripe_mongo_sync.models.base.lifecycle import StagedDocument
+from stripe_mongo_sync.models.base.stripe_fields import projection
+from stripe_mongo_sync.models.params.amounts import LARGEST
+from stripe_mongo_sync.models.params.ours import why_ours
+from stripe_mongo_sync.models.params.table import Shape, Table, table
 
-JSON_TYPES: dict[type[BaseField], tuple[tuple[type, ...], str]] = {
-    StringField: ((str,), "a string"),
-    BooleanField: ((bool,), "true or false"),
-    IntField: ((int,), "a whole number"),
-    FloatField: ((int, float), "a number"),
-    ListField: ((list,), "a list"),
-    EmbeddedDocumentField: ((dict,), "an object"),
-    JsonField: ((dict,), "an object"),
-}
-DEEPEST = 20  # levels of JSON; no field has more than four, and Python's own limit depends on who calls
-INT64 = 2**63  # BSON's limit, and Stripe's
+DEEPEST = 20  # levels of JSON; Stripe's parameters have fewer, and Python's own limit depends on who calls
 PLAIN = (str, bool, float, type(None))  # JSON values without inner values to check
 LARGEST_BITS = 64  # no field holds more; printing a number takes time that grows with the square of its digits
+LONGEST_TEXT, LONGEST_LIST = 40_000, 1000  # no parameter of Stripe's takes more
 MOST_ERRORS, LONGEST_NAME = 100, 200  # errors shown of one body, and characters of a name
+NAME = re.compile(r"[\w-]{1,40}", re.ASCII)  # of an entry that the caller names, such as a currency
+CURRENCY = re.compile(r"[A-Za-z]{3}")
+DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
+SPOKEN = {
+    "string": "a string",
+    "integer": "a whole number",
+    "number": "a number",
+    "boolean": "true or false",
+    "decimal": "a string with a decimal number",
+}
 
 
 class Invalid(ValueError):
@@ -83,17 +80,37 @@ def _no_json(given: Any, levels: int) -> tuple[list[str], str] | None:
     return None
 
 
+@cache
+def accepted(model: type[StagedDocument], verb: str) -> Table:
+    """Return what a caller may give with a verb: Stripe's parameters but those that are ours, and local fields."""
+    kind = model.resource.kind
+    sent = {name: shape for name, shape in model.resource.takes(verb).items() if not why_ours(kind, name)}
+    local = Shape(plain=frozenset(["string"]), required=True)
+    return sent | (dict.fromkeys(local_fields(model), local) if verb in ("create", "update") else {})
+
+
+def local_fields(model: type[StagedDocument]) -> dict[str, BaseField]:
+    """Return the fields that a caller may set, and that are never sent to Stripe."""
+    return {name: field for name, field in model._fields.items() if getattr(field, "local_only", False)}
+
+
 def validate(model: type[StagedDocument], body: dict[str, Any], verb: str) -> dict[str, Any]:
-    """Return the fields that `body` sets, or raise Invalid with every problem at once.
+    """Return what `body` sets with a creation, an update or an action, or raise Invalid with every problem at once.
 
     On an update, None unsets the field at Stripe.
     """
     errors: dict[str, str] = {}
-    accepted = {name: field for name, field in model._fields.items() if verb in writable_verbs(field)}
-    values = _values(accepted, body, "", verb, errors)
-    for name, field in model.own_fields().items():
-        if name in body and name not in accepted:
-            errors[name] = "cannot be changed" if writable_verbs(field) else "is set by Stripe"
+    kind, local = model.resource.kind, local_fields(model)
+    taken = accepted(model, verb)
+    fields = {name: shape for name, shape in taken.items() if name in body or verb != "update" or name not in local}
+    values = _Reading(kind, errors).object(fields, body, "")
+    if verb in ("create", "update"):
+        for name, field in model._fields.items():
+            if values.get(name) and name not in errors and isinstance(field, StringField):
+                _check(field, values[name], name, errors)
+        for name in [name for name in model.own_fields() if name in body and name not in taken]:
+            if not why_ours(kind, name):
+                errors[name] = "cannot be changed" if name in accepted(model, "create") else "is set by Stripe"
     if verb == "update" and not body:
         errors["body"] = "names no field to change"
     if errors:
@@ -101,89 +118,128 @@ def validate(model: type[StagedDocument], body: dict[str, Any], verb: str) -> di
     return values
 
 
-def checked_fields(fields: dict[str, BaseField], body: dict[str, Any], verb: str) -> dict[str, Any]:
-    """Return the fields that `body` gives an action, or raise Invalid with every problem at once."""
+def checked(fields: type, body: dict[str, Any]) -> dict[str, Any]:
+    """Return what `body` gives of a TypedDict of ours, or raise Invalid with every problem at once."""
     errors: dict[str, str] = {}
-    values = _values(fields, body, "", verb, errors)
+    values = _Reading("", errors).object(table(fields), body, "")
     if errors:
         raise Invalid(errors)
     return values
 
 
-def writable_verbs(field: BaseField) -> set[str]:
-    """Return the verbs with which a caller may give this field."""
-    return {"create", "update"} if getattr(field, "local_only", False) else set(getattr(field, "sent", "").split())
+class _Reading:
+    """One reading of a body: writes its errors by path."""
+
+    def __init__(self, kind: str, errors: dict[str, str]) -> None:
+        self.kind = kind
+        self.errors = errors
+
+    def object(self, fields: Table, body: dict[str, Any], path: str) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, given in body.items():
+            label = f"{path}{name}"
+            if why := why_ours(self.kind, label):
+                self.errors[label] = why
+            elif (shape := fields.get(name)) is None:
+                self.errors[label] = "is not a field of this type"
+            elif given is None and not shape.required:
+                values[name] = None
+            else:
+                values[name] = self.value(shape, given, label)
+        for name, shape in fields.items():
+            if shape.required and name not in body:
+                self.errors[f"{path}{name}"] = "is required"
+        return values
+
+    def value(self, shape: Shape, given: Any, label: str) -> Any:
+        if isinstance(given, dict) and shape.fields is not None:
+            return self.object(table(shape.fields), given, f"{label}.")
+        if isinstance(given, dict) and shape.values is not None:
+            odd = [name for name in given if not NAME.fullmatch(name)]
+            self.errors |= dict.fromkeys((f"{label}.{name}" for name in odd), "is not a name that Stripe uses")
+            return {name: self.value(shape.values, each, f"{label}.{name}") for name, each in given.items()}
+        if isinstance(given, list) and shape.items is not None:
+            if len(given) > LONGEST_LIST:
+                self.errors[label] = f"has more than {LONGEST_LIST} items"
+                return None
+            return [self.value(shape.items, each, f"{label}.{n}") for n, each in enumerate(given)]
+        if isinstance(given, float) and given.is_integer() and not shape.plain.isdisjoint(("integer", "number")):
+            given = int(given) if "integer" in shape.plain else given  # in JSON, 1.0 and 1 are the same number
+        if wrong := _wrong(shape, given, label):
+            self.errors[label] = wrong
+        return given
 
 
-def _values(
-    fields: dict[str, BaseField], body: dict[str, Any], path: str, verb: str, errors: dict[str, str]
-) -> dict[str, Any]:
-    values: dict[str, Any] = {}
-    for name, given in body.items():
-        label = f"{path}{name}"
-        if name not in fields:
-            errors[label] = "is not a field of this type"
-        elif given is None and not fields[name].required:
-            values[name] = None
-        else:
-            values[name] = _value(fields[name], given, label, verb, errors)
-    for name, field in fields.items():
-        if field.required and name not in body and (verb == "create" or path):
-            errors[f"{path}{name}"] = "is required"
-    return values
-
-
-def _value(field: Any, given: Any, label: str, verb: str, errors: dict[str, str]) -> Any:
-    types, spoken = next(rule for kind, rule in JSON_TYPES.items() if isinstance(field, kind))
-    value: Any = given
-    if isinstance(field, IntField) and isinstance(given, float) and given.is_integer():
-        value = given = int(given)  # in JSON, 1.0 and 1 are the same number
-    if not isinstance(given, types) or (isinstance(given, bool) and bool not in types):
-        errors[label] = f"must be {spoken}"
+def _wrong(shape: Shape, given: Any, label: str) -> str | None:
+    """Return why a value does not fit, or None."""
+    fits = shape.plain
+    if isinstance(given, bool):
+        return None if "boolean" in fits else _expected(shape)
+    if isinstance(given, int | float):
+        whole = isinstance(given, int)
+        if not (fits & {"number", "integer"} if whole else "number" in fits):
+            return _expected(shape)
+        # JSON's 1e999 is read as infinity
+        return "is too large" if not (-LARGEST <= given <= LARGEST if whole else math.isfinite(given)) else None
+    if not isinstance(given, str):
+        return _expected(shape)
+    if given == "" and (shape.unset or ("string" in fits and not shape.required)):
         return None
-    if isinstance(field, EmbeddedDocumentField):
-        return _values(inner_fields(field, verb), value, f"{label}.", verb, errors)
-    if isinstance(field, ListField) and field.field is not None:
-        if field.max_length and len(value) > field.max_length:
-            errors[label] = f"has more than {field.max_length} items"
-            return None
-        return [_value(field.field, item, f"{label}.{n}", verb, errors) for n, item in enumerate(value)]
-    if isinstance(value, str) and field.max_length is not None and len(value) > field.max_length:
-        errors[label] = f"has more than {field.max_length} characters"  # before all that takes longer
+    if given in shape.words:
         return None
-    if problem := _unstorable(value):
-        errors[label] = problem
-        return None
+    if "string" in fits:
+        return _wrong_text(given, label) if given else "is empty"  # at Stripe, "" would mean: unset it
+    return None if "decimal" in fits and DECIMAL.fullmatch(given[:40]) else _expected(shape)
+
+
+def _wrong_text(given: str, label: str) -> str | None:
+    if len(given) > LONGEST_TEXT:
+        return f"has more than {LONGEST_TEXT} characters"
+    if label.endswith("currency") and not CURRENCY.fullmatch(given):
+        return "must be a currency of three letters, such as eur"
     try:
-        field._validate(value)
+        given.encode()
+    except UnicodeEncodeError:
+        return "is not valid Unicode"
+    return "has a NUL character" if "\0" in given else None
+
+
+def _expected(shape: Shape) -> str:
+    """Return what a parameter takes, in words."""
+    spoken = [SPOKEN[each] for each in SPOKEN if each in shape.plain]
+    spoken += ["a list"] if shape.items else []
+    spoken += ["an object"] if shape.fields or shape.values else []
+    if shape.words and "string" not in shape.plain:
+        spoken.append(f"one of {', '.join(shape.words)}" if len(shape.words) > 1 else shape.words[0])
+    return f"must be {' or '.join(spoken)}"
+
+
+def _check(field: BaseField, value: str, name: str, errors: dict[str, str]) -> None:
+    """Add the error of a text that is no username or no e-mail address, as its field says."""
+    longest = getattr(field, "max_length", None)
+    try:
+        if longest is None or len(value) <= longest:  # before all that takes longer
+            field._validate(value)
+        else:
+            errors[name] = f"has more than {longest} characters"
     except ValidationError as error:
-        errors[label] = str(error.message)
-    if value == "" and field.required:
-        errors[label] = "is empty"  # at Stripe, "" would mean: unset it
-    elif value != "" and getattr(field, "regex", None) and not field.regex.fullmatch(value):
-        errors[label] = "does not have the form of this field"  # MongoEngine's `$` lets a line end follow
+        errors[name] = str(error.message)
+
+
+def stored(model: type[StagedDocument], values: dict[str, Any]) -> dict[str, Any]:
+    """Return those of a creation's `values` that are fields, until Stripe shows the object: of each what it keeps."""
+    sent, own = model.resource.takes("create"), model.own_fields()
+    kept = {name: value for name, value in values.items() if name in own or name not in sent}
+    return {name: _kept(own[name], value) if name in own else value for name, value in kept.items()}
+
+
+def _kept(field: BaseField, value: Any) -> Any:
+    part = projection(field)
+    if part is not None:
+        return part(value) if isinstance(value, list if isinstance(field, ListField) else dict) else None
+    if isinstance(field, IntField | FloatField):
+        return value if isinstance(value, int | float) else None  # not a word in its place, such as `now`
     return value
-
-
-def inner_fields(field: EmbeddedDocumentField, verb: str) -> dict[str, BaseField]:
-    """Return the fields of an embedded document that a caller may give with a verb; without `sent`, with every verb."""
-    fields: dict[str, BaseField] = field.document_type._fields
-    return {name: inner for name, inner in fields.items() if verb in getattr(inner, "sent", verb).split()}
-
-
-def _unstorable(given: Any) -> str | None:
-    if isinstance(given, int) and not -INT64 <= given < INT64:
-        return "is too large"
-    if isinstance(given, float) and not math.isfinite(given):
-        return "is too large"  # JSON's 1e999 is read as infinity
-    if isinstance(given, str):
-        try:
-            given.encode()
-        except UnicodeEncodeError:
-            return "is not valid Unicode"
-        if "\0" in given:
-            return "has a NUL character"
-    return None
 
 
 def params(model: type[StagedDocument], values: dict[str, Any], verb: str) -> dict[str, Any]:
@@ -191,7 +247,7 @@ def params(model: type[StagedDocument], values: dict[str, Any], verb: str) -> di
 
     A create leaves out None and empty lists, because nothing is to be unset; an update unsets them.
     """
-    sent = {name for name, field in model._fields.items() if hasattr(field, "sent")}
+    sent = model.resource.takes(verb)
     return to_params({name: value for name, value in values.items() if name in sent}, verb)
 
 

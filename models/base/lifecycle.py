@@ -240,14 +240,13 @@ class StagedDocument(NoticeOutbox, Birth, Listed):
     @classmethod
     @cache
     def own_fields(cls) -> Mapping[str, BaseField]:
-        """Return the fields that a caller sees, by name: those that name the verbs by which they are `sent`.
-
-        A `write_only` field, such as whether to confirm immediately, shows nothing.
-        """
+        """Return the fields that a caller sees of this type, by name: its own, but those that are here only."""
+        above = set[str]().union(*(getattr(base, "_fields", ()) for base in cls.__mro__[1:]))
+        here = ("local_only", "internal")
         return {
             name: field
             for name, field in cls._fields.items()
-            if hasattr(field, "sent") and not getattr(field, "write_only", False)
+            if name not in above and not any(getattr(field, each, False) for each in here)
         }  # of each class once, so nobody changes it
 
     @classmethod

@@ -5,13 +5,12 @@ from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Protocol, TypeGuard
 from urllib.parse import quote
 
-from mongoengine import EmbeddedDocument
-
 from stripe_mongo_sync.models.base.embedded import Call
+from stripe_mongo_sync.models.params.table import Table, call, table
 from stripe_mongo_sync.models.rows.sure import Impossible
 
 LONGEST_ID = 255  # characters, Stripe's own limit
@@ -65,7 +64,6 @@ class Action:
     """An action that callers may take on an object: `POST <its path>/<name>`, staged like any other operation."""
 
     done: Callable[[dict[str, Any], dict[str, Any]], bool]  # whether an object shows that these parameters took effect
-    takes: type[EmbeddedDocument] | None = None  # its parameters, described by its `says`
     moves_money: bool = False  # whether it moves money
     calls: Callable[[Linked, dict[str, Any]], list[Call]] | None = None  # the calls it sends, if not that one POST
 
@@ -94,6 +92,8 @@ class Resource:
     parts: Mapping[str, str] = field(default_factory=dict)  # nested list of which it shows the first ten → its path
     unlisted: str = ""  # which objects no list shows, in words
     leaves_out: Callable[[dict[str, Any]], bool] = lambda remote: False  # whether an object may be one of those
+    # By verb, the name of its parameters' type if it is not `<Name><Verb>Params`, or a TypedDict of ours, or both.
+    types: Mapping[str, Any] = field(default_factory=dict)
     expand: tuple[str, ...] = ()  # fields that Stripe shows only on request; we always request them
     created_filter: bool = True  # that list takes `created`
     moves_money_if: Callable[[str, dict[str, Any]], bool] = lambda verb, sent: False  # verb, parameters
@@ -108,10 +108,28 @@ class Resource:
         if not self.event_prefixes:
             object.__setattr__(self, "event_prefixes", (self.kind,))
 
+    def takes(self, verb: str) -> Table:
+        """Return the parameters of a verb, ours included: see `models/params/`."""
+        if verb not in self._tables:
+            parts = [] if self.mirrored else self.types_of(verb)
+            self._tables[verb] = {name: shape for part in parts for name, shape in table(part).items()}
+        return self._tables[verb]
+
+    @cached_property
+    def _tables(self) -> dict[str, Table]:
+        return {}
+
+    def types_of(self, verb: str) -> list[type]:
+        """Return the TypedDicts of a verb's parameters; none if Stripe has no such call, or takes nothing with it."""
+        given = self.types.get(verb, f"{camel(self.kind)}{camel(verb)}Params")
+        parts = given if isinstance(given, tuple) else (given,)
+        found = (call(part) if isinstance(part, str) else part for part in parts)
+        return [part for part in found if part is not None]
+
     def moves_money(self, verb: str, params: dict[str, Any]) -> bool:
         """Whether an operation moves money."""
         action = self.actions.get(verb)
-        return action.moves_money if action else self.moves_money_if(verb, params)
+        return (action is not None and action.moves_money) or self.moves_money_if(verb, params)
 
     def is_usable(self, remote: dict[str, Any]) -> bool:
         """Whether an object can still be used: it is not archived, canceled or deleted."""
@@ -150,6 +168,12 @@ class Resource:
             with suppress(KeyError):
                 return f"{path.format_map(names)}/{names['id']}"
         return None
+
+
+def camel(name: str) -> str:
+    """Return a kind or a verb as it is in the names of stripe-python's types: checkout.session, checkout.Session."""
+    outer, dot, last = name.rpartition(".")
+    return f"{outer}{dot}{''.join(word.title() for word in last.split('_'))}"
 
 
 class Registered(Protocol):

@@ -9,9 +9,10 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any, ClassVar
 
-from mongoengine import EmbeddedDocumentField, ListField
+from mongoengine import EmbeddedDocumentField, IntField, ListField
 from mongoengine.base import BaseField
 
+from stripe_mongo_sync.models.base.embedded import JsonField
 from stripe_mongo_sync.models.base.facts import Status
 from stripe_mongo_sync.models.base.lifecycle import LIVE, StagedDocument
 from stripe_mongo_sync.models.rows.content import digest
@@ -52,6 +53,16 @@ class StripeFields(StagedDocument):
         return remote
 
     @classmethod
+    def comparable(cls, params: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what of an operation's parameters an object shows as it was sent: the fields, and their parts."""
+        own = {name: field for name, field in cls.own_fields().items() if name in params}
+        return {
+            name: _part(field, params[name])
+            for name, field in own.items()
+            if not (isinstance(field, IntField) and isinstance(params[name], str) and params[name])  # such as `now`
+        }
+
+    @classmethod
     def edited(cls, row: Mapping[str, Any]) -> list[str]:
         """Return the fields that contradict the rest of a stored row; `stripe` stands for the snapshot itself."""
         snapshot, found = row.get("stripe"), super().edited(row)
@@ -90,6 +101,15 @@ def _alike(one: Any, other: Any) -> bool:
     if type(one) is type(other) and isinstance(one, str | int | None):
         return bool(one == other)
     return json.dumps(one, sort_keys=True, default=repr) == json.dumps(other, sort_keys=True, default=repr)
+
+
+def _part(field: BaseField, value: Any) -> Any:
+    if isinstance(field, EmbeddedDocumentField) and isinstance(value, dict):
+        inner = field.document_type._fields.items()
+        return {name: _part(each, value[name]) for name, each in inner if name in value and type(each) is not JsonField}
+    if isinstance(field, ListField) and field.field is not None and isinstance(value, list):
+        return [_part(field.field, item) for item in value]
+    return value
 
 
 def projection(field: BaseField) -> Projection | None:

@@ -89,7 +89,7 @@ class OwnDocuments(OwnParts, TopLevelDocumentMetaclass):
 class Part(EmbeddedDocument, metaclass=OwnParts):
     """A part of a document of ours."""
 
-    meta: ClassVar = {"abstract": True}
+    meta: ClassVar = {"abstract": True, "strict": False}
 
     def __repr__(self) -> str:
         """Return its fields that are set, with the values that may stay of an erased person."""

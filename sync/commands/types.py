@@ -70,6 +70,16 @@ def markdown(entries: list["Entry"]) -> list[str]:
         "",
         *_table(("kind", "collection", "actions", "read by", "events"), map(_created_row, here)),
         "",
+        "### What may be sent",
+        "",
+        "Names and nesting are stripe-python's; the OpenAPI document (`GET /openapi.json`) describes each parameter.",
+        "One that is no field of the document is stored with the operation until Stripe has it. A GET does not show it",
+        "as a field; Stripe's object shows it, where Stripe does (`expand=stripe`). These may not be given:",
+        "",
+        *_ours(),
+        "",
+        *_table(("kind", "with", "parameters"), (row for entry in here for row in _given_rows(entry))),
+        "",
         "## Mirrored",
         "",
         "Copied from any event, whatever `ADOPT` says, and never changed by this service. Changes that no event shows",
@@ -95,6 +105,17 @@ def _created_row(entry: "Entry") -> tuple[str, ...]:
 
 def _mirrored_row(entry: "Entry") -> tuple[str, ...]:
     return _code([entry.kind]), _code([entry.collection]), _read(entry), _code(entry.events)
+
+
+def _given_rows(entry: "Entry") -> Iterator[tuple[str, ...]]:
+    return ((_code([entry.kind]), verb, _code(names)) for verb, names in entry.parameters.items() if names)
+
+
+def _ours() -> Iterator[str]:
+    from stripe_mongo_sync.models.params.ours import OURS, OURS_AT
+
+    yield from (f"- `{name}`, at any depth: it {why}." for name, why in OURS.items())
+    yield from (f"- `{path}`: it {why}." for path, why in OURS_AT.items())
 
 
 def _code(names: Iterable[str]) -> str:

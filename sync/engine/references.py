@@ -1,4 +1,4 @@
-"""References: a field that `refers` to another kind accepts our id or Stripe's, and is sent as Stripe's."""
+"""References: a parameter that names an object of another kind takes our id or Stripe's, and is sent as Stripe's."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,41 +10,40 @@ from mongoengine.base import BaseField
 from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.base.resource import is_id
+from stripe_mongo_sync.models.params.ours import REFERENCES
+from stripe_mongo_sync.models.params.table import Table, table
 
 
-def resolved(model: type[StagedDocument], values: dict[str, Any]) -> dict[str, Any]:
-    """Return checked `values` with every reference as a Stripe id. Raises Invalid unless all are active."""
-    return resolve_references(dict(model._fields), values)
-
-
-def resolve_references(fields: dict[str, BaseField], values: dict[str, Any]) -> dict[str, Any]:
-    """Return the parameters of an action, with every reference as a Stripe id. Raises Invalid unless all are active."""
+def resolved(model: type[StagedDocument], values: dict[str, Any], verb: str) -> dict[str, Any]:
+    """Return validated `values` with every reference as a Stripe id. Raises Invalid unless all are active."""
     errors: dict[str, str] = {}
-    result = _resolve(fields, values, "", errors)
+    result = _resolve(model.resource.takes(verb), values, "", errors)
     if errors:
         raise Invalid(errors)
     return result
 
 
-def _resolve(fields: dict[str, BaseField], values: dict[str, Any], path: str, errors: dict[str, str]) -> dict[str, Any]:
-    return {name: _one(fields.get(name), value, path + name, errors) for name, value in values.items()}
+def _resolve(fields: Table, values: dict[str, Any], path: str, errors: dict[str, str]) -> dict[str, Any]:
+    return {name: _one(name, fields.get(name), value, path + name, errors) for name, value in values.items()}
 
 
-def _one(field: BaseField | None, value: Any, label: str, errors: dict[str, str]) -> Any:
-    if value is None or field is None:
+def _one(name: str, shape: Any, value: Any, label: str, errors: dict[str, str]) -> Any:
+    if shape is None or not value:
         return value
-    if isinstance(field, EmbeddedDocumentField):
-        return _resolve(dict(field.document_type._fields), value, f"{label}.", errors)
-    if isinstance(field, ListField) and field.field is not None:
-        return [_one(field.field, item, f"{label}.{n}", errors) for n, item in enumerate(value)]
-    kind = getattr(field, "references", None)
-    if kind is None:
-        return value
+    if isinstance(value, dict) and shape.fields is not None:
+        return _resolve(table(shape.fields), value, f"{label}.", errors)
+    if isinstance(value, list):
+        return [_one(name, shape.items, item, f"{label}.{n}", errors) for n, item in enumerate(value)]
+    kind = REFERENCES.get(name)
+    return value if kind is None or not isinstance(value, str) else _stripe_id(kind, value, label, errors)
+
+
+def _stripe_id(kind: str, value: str, label: str, errors: dict[str, str]) -> str | None:
     target = kinds()[kind].lookup(value)
-    if target is None and getattr(field, "allow_unknown", False) and is_id(value) and not ObjectId.is_valid(value):
-        return value  # this kind has no creation event, so the object may exist: Stripe checks it
     if target is None:
-        errors[label] = f"there is no such {kind} here"
+        # An object of a kind that has no creation event may exist all the same: Stripe checks it.
+        if kinds()[kind].resource.has_created_event or not is_id(value) or ObjectId.is_valid(value):
+            errors[label] = f"there is no such {kind} here"
         return value
     if target.status != Status.ACTIVE:
         errors[label] = f"this {kind} is {target.status}, not active"
@@ -54,7 +53,7 @@ def _one(field: BaseField | None, value: Any, label: str, errors: dict[str, str]
 def referring(document: SyncedDocument) -> Iterator[tuple[type[StagedDocument], dict[str, Any]]]:
     """Yield each model that can refer to this kind, with the query of its current documents that refer to this one."""
     for model in created_kinds().values():
-        for path in _paths(dict(model._fields), document.resource.kind):
+        for path in _paths(dict(model.own_fields()), document.resource.kind):
             yield model, {"is_current": True, path: document.stripe_id}
 
 
@@ -63,5 +62,5 @@ def _paths(fields: dict[str, BaseField], kind: str, prefix: str = "") -> Iterato
         inner = field.field if isinstance(field, ListField) else field
         if isinstance(inner, EmbeddedDocumentField):
             yield from _paths(dict(inner.document_type._fields), kind, f"{prefix}{name}.")
-        elif getattr(inner, "references", None) == kind:
+        elif REFERENCES.get(name) == kind:
             yield prefix + name

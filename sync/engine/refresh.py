@@ -104,18 +104,17 @@ def _may_be_dead(document: SyncedDocument) -> bool:
 
 
 def resembles(document: SyncedDocument, remote: dict[str, Any]) -> bool:
-    """Whether an object has the fields that the operation sent. Stripe does not show write-only fields.
+    """Whether an object has the fields that the operation sent. Parameters that are no fields are not compared.
 
-    An operation that sent no field, such as that of a customer with a username only, resembles no object: otherwise it
-    would resemble all. One that sent only write-only fields, such as a payment link's lines, resembles every object:
-    otherwise its absence would be concluded from fields that Stripe does not show.
+    An operation that sent nothing, such as that of a customer with a username only, resembles no object: otherwise it
+    would resemble all. One that sent only what is no field, such as a payment link's lines, resembles every object:
+    otherwise its absence would be concluded from what Stripe may show in another shape.
     """
-    operation = sure(document.operation)
-    shown = {*type(document).own_fields(), "id"}
-    sent = {name: value for name, value in operation.params.items() if name in shown}
-    told = {name for name, field in type(document)._fields.items() if getattr(field, "write_only", False)}
-    given = any(value not in BLANKS for value in sent.values()) or any(map(operation.params.get, told))
-    there = type(document).in_request_shape(remote)
+    model, params = type(document), sure(document.operation).params
+    sent = model.comparable(params) | ({"id": params["id"]} if "id" in params else {})
+    unshown = [value for name, value in params.items() if name not in sent and name != "expand"]
+    given = any(value not in BLANKS for value in sent.values()) or any(unshown)
+    there = model.in_request_shape(remote)
     for name in shortened(remote).keys() & sent.keys():  # compare only the part of a list that is shown
         sent[name] = sent[name][: len(there[name])]
     return given and matches(sent, there)

@@ -14,13 +14,13 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from stripe_mongo_sync.models import StagedDocument, Status
 from stripe_mongo_sync.models.base.embedded import Call
-from stripe_mongo_sync.models.base.input import Invalid, checked_fields, params, require_json, to_params, validate
+from stripe_mongo_sync.models.base.input import Invalid, local_fields, params, require_json, stored, to_params, validate
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey, wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.push import push
-from stripe_mongo_sync.sync.engine.references import resolve_references, resolved
+from stripe_mongo_sync.sync.engine.references import resolved
 from stripe_mongo_sync.sync.errors import (
     AlreadyExists,
     CannotReadStripe,
@@ -52,7 +52,7 @@ def plan(model: Any, id: ObjectId, values: Values, own_id: str | None) -> tuple[
     """Return the completed values of a document, and the operation that creates its object."""
     values = model.with_derived(values)
     sent = params(model, values, "create") | ({"id": own_id} if own_id else {})
-    return values, build_operation(model, id, "create", [Call(model.resource.path, sent)])
+    return stored(model, values), build_operation(model, id, "create", [Call(model.resource.path, sent)])
 
 
 @within_lease
@@ -104,7 +104,9 @@ def _stage(model: type[D], body: Values, request: Values) -> tuple[D, bool]:
     own_id = _own_id(body.pop("id", None)) if model.resource.accepts_custom_id else None
     id = ObjectId()
     try:
-        values, operation = plan.dispatch(model)(model, id, resolved(model, validate(model, body, "create")), own_id)
+        values, operation = plan.dispatch(model)(
+            model, id, resolved(model, validate(model, body, "create"), "create"), own_id
+        )
     except Invalid:
         first = _of_request(model, request)  # a repeated call may refer to what was deleted since
         if first is None:
@@ -164,10 +166,10 @@ def update(document: D, body: dict[str, Any]) -> D:
     model = type(document)
     require_json(body)
     try:
-        values = resolved(model, validate(model, body, "update"))
-        local = {name for name in values if getattr(model._fields[name], "local_only", False)}
+        values = resolved(model, validate(model, body, "update"), "update")
+        local = values.keys() & local_fields(model).keys()
         if local and len(local) < len(values):
-            raise Invalid(dict.fromkeys(local, "is stored here only: change it in a request of its own"))
+            raise Invalid(dict.fromkeys(sorted(local), "is stored here only: change it in a request of its own"))
         if local:
             return _rename(document, model.with_derived(values))
         return _run(document, "update", lambda latest: [Call(latest.path, params(model, values, "update"))])
@@ -198,8 +200,7 @@ def act(document: D, name: str, body: dict[str, Any]) -> D:
     if not isinstance(name, str) or (action := actions.get(name)) is None:
         there = f"must be one of {', '.join(actions)}" if actions else f"{document.resource.kind} has none"
         raise Invalid({"action": there})
-    fields = dict(action.takes._fields) if action.takes else {}
-    values = to_params(resolve_references(fields, checked_fields(fields, body, "create")), "create")
+    values = to_params(resolved(type(document), validate(type(document), body, name), name), "create")
     calls = action.calls or (lambda latest, given: [Call(f"{latest.path}/{name}", given)])
     try:
         return _run(document, name, lambda latest: calls(latest, values))

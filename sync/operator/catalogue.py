@@ -7,7 +7,7 @@ from functools import cache
 from typing import get_args
 
 from stripe_mongo_sync.models import StagedDocument, kinds
-from stripe_mongo_sync.models.base.input import writable_verbs
+from stripe_mongo_sync.models.base.input import accepted
 from stripe_mongo_sync.models.mirrored import QUESTIONS, REASONS
 from stripe_mongo_sync.models.owned import OWNED, in_no_list
 from stripe_mongo_sync.sync.operator.written import FILE, Entry, text
@@ -61,8 +61,7 @@ def write() -> None:
 
 def _entry(model: type[StagedDocument], events: tuple[str, ...]) -> Entry:
     resource = model.resource
-    changed = any("update" in writable_verbs(field) for field in model._fields.values())
-    verbs = {"create": not resource.mirrored, "update": changed, "delete": resource.deletable}
+    verbs = {"create": not resource.mirrored, "update": bool(accepted(model, "update")), "delete": resource.deletable}
     return Entry(
         kind=resource.kind,
         collection=model.plural(),
@@ -73,6 +72,8 @@ def _entry(model: type[StagedDocument], events: tuple[str, ...]) -> Entry:
         list=resource.path if resource.listable else None,
         owners=tuple(owned.owner for owned in OWNED if resource.kind in owned.kinds and not owned.in_time),
         unlisted=in_no_list(resource.kind),
+        parameters={verb: tuple(given) for verb in verbs if (given := accepted(model, verb))}
+        | {verb: tuple(accepted(model, verb)) for verb in resource.actions},
     )
 
 

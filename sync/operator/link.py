@@ -94,11 +94,10 @@ def _read(document: SyncedDocument, stripe_id: str) -> dict[str, Any]:
 def compare(document: SyncedDocument, remote: dict[str, Any]) -> list[Difference]:
     """Return the fields that differ from the staged ones, except those that Stripe never returns."""
     sent = document.operation.params if document.operation is not None else {}
-    shown, has = {*type(document).own_fields(), "id"}, type(document).in_request_shape(remote)
+    comparable, has = type(document).comparable(sent), type(document).in_request_shape(remote)
+    comparable |= {"id": sent["id"]} if "id" in sent else {}
     return [
-        Difference(name, value, has.get(name))
-        for name, value in sent.items()
-        if name in shown and not matches({name: value}, has)
+        Difference(name, value, has.get(name)) for name, value in comparable.items() if not matches({name: value}, has)
     ]
 
 

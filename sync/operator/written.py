@@ -26,6 +26,7 @@ class Entry:
     list: str | None  # the path that lists all objects
     owners: tuple[str, ...]  # the kinds whose objects have a list of these
     unlisted: str  # which objects no list shows, in words
+    parameters: "dict[str, tuple[str, ...]]"  # what a caller may give, by verb
 
 
 def read() -> "tuple[list[Entry], dict[str, str]] | None":
@@ -42,9 +43,13 @@ def text(entries: "list[Entry]", ignored: dict[str, str]) -> str:
 
 
 def _of() -> str:
-    """Return a digest of our types and of the events that stripe-python knows."""
+    """Return a digest of our types, and of the events and the version of stripe-python."""
     library = find_spec("stripe")
-    events = [Path(place) / "_event.py" for place in (library and library.submodule_search_locations) or ()]
+    events = [
+        Path(place) / name
+        for place in (library and library.submodule_search_locations) or ()
+        for name in ("_event.py", "_version.py")
+    ]
     parts = [*(path.name.encode() for path in sorted(MODELS.glob("*.py")))]
     parts += [path.read_bytes() for path in (*(MODELS / name for name in TABLES), *events)]
     return sha256(b"\0".join(parts)).hexdigest()

@@ -7,8 +7,8 @@ from pymongo.errors import PyMongoError
 
 from stripe_mongo_sync.models import Customer, Status
 from stripe_mongo_sync.models.base.embedded import Call
-from stripe_mongo_sync.models.base.input import Invalid, checked_fields
-from stripe_mongo_sync.models.customer import PortalVisit
+from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.models.customer import check_visit
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.username import LONGEST
@@ -72,7 +72,7 @@ def open_portal(customer: Customer | str, return_url: str | None = None) -> dict
         print(open_portal("user@here.com", "https://shop.example/account")["url"])
     """
     customer = customer if isinstance(customer, Customer) else customer_of(customer)
-    checked_fields(dict(PortalVisit._fields), {"return_url": return_url}, "create")
+    check_visit({"return_url": return_url})
     if customer.status != Status.ACTIVE:
         raise NotFound(f"This customer is {customer.status}, not active.")
     key = str(IdempotencyKey.generate(current().installation, "billing_portal.session", ObjectId(), "create"))

@@ -21,10 +21,10 @@ from stripe_mongo_sync.models import (
     Status,
     SyncedDocument,
 )
-from stripe_mongo_sync.models.amounts import LARGEST
 from stripe_mongo_sync.models.base.embedded import Call
-from stripe_mongo_sync.models.base.input import Invalid, params
+from stripe_mongo_sync.models.base.input import Invalid, params, stored
 from stripe_mongo_sync.models.order import PaymentStatus
+from stripe_mongo_sync.models.params.amounts import LARGEST
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.engine.saga import build_operation, plan
 
@@ -48,6 +48,7 @@ NEUTRAL = {  # fields that do not change the amount as long as they have this va
     "tiers_mode": None,
 }
 UNDERSTOOD = {"transform_quantity", "unit_amount", "unit_amount_decimal"}
+MOST = 999_999  # of one price
 EXACT = re.compile(r"\d+(\.\d+)?", re.ASCII)
 
 
@@ -66,7 +67,7 @@ def _(order: type[Order], id: ObjectId, values: Json, own_id: str | None) -> tup
     wanted = _session(values, currency) if way == "checkout" else _intent(values, sure(amount), currency)
     paying = model.with_derived({**wanted, "customer": customer.stripe_id})
     call = Call(model.resource.path, params(model, paying, "create"))
-    planned = {"values": paying, "operation": build_operation(model, payment, "create", [call])}
+    planned = {"values": stored(model, paying), "operation": build_operation(model, payment, "create", [call])}
     completed = {
         **values,
         "customer": customer.stripe_id,
@@ -145,6 +146,9 @@ def total_of(items: list[dict[str, Any]], *, by_stripe: bool) -> tuple[int | Non
     for number, item in enumerate(items):
         price = sure(Price.by_stripe_id(item["price"]))  # references are resolved before
         currencies.add(price.currency.lower())
+        if not 1 <= item["quantity"] <= MOST:
+            problems[f"items.{number}.quantity"] = f"must be from 1 to {MOST}"
+            continue
         if problem := _unsellable(price):
             problems[f"items.{number}.price"] = problem
             continue

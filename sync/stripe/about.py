@@ -13,13 +13,13 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 from urllib.parse import unquote
 
-from mongoengine import EmbeddedDocumentField, EmbeddedDocumentListField, FloatField, IntField, StringField
-from mongoengine.base import BaseField
-
 from stripe_mongo_sync.models import SyncedDocument, kinds
 from stripe_mongo_sync.models.base.resource import is_deleted, shortened
+from stripe_mongo_sync.models.params.ours import REFERENCES
+from stripe_mongo_sync.models.params.table import Shape, table
 from stripe_mongo_sync.models.rows.sure import sure
 
+NOTHING = Shape()
 Json = dict[str, Any]
 About = Callable[[Json], str | None]
 
@@ -101,38 +101,39 @@ def _made_otherwise(document: SyncedDocument, remote: Json) -> str | None:
     sent, cut, shown = sure(document.operation).params, shortened(remote), model.in_request_shape(remote)
     if sent.get("id", remote["id"]) != remote["id"]:
         return "another id"
+    taken = model.resource.takes("create")
     for name, field in model.own_fields().items():
         if name in cut:  # the rest is not shown
             continue
         told = shown.get(getattr(field, "stripe_name", name))
-        given = sent.get(name)
+        given, shape = sent.get(name), taken.get(name, NOTHING)
         if given in (None, "", []):
             wrong = getattr(field, "unfilled", False) and told not in (None, "")
         elif told is None:
-            wrong = _is_text(field) and bool(given.strip())
+            wrong = _is_text(name, shape) and bool(given.strip())
         else:
-            wrong = not _as(field, given, told)
+            wrong = not _as(name, shape, given, told)
         if wrong:
             return f"another {name}"
     return None
 
 
-def _is_text(field: BaseField) -> bool:
-    """Whether Stripe shows this field as it was sent. It does not for choices, which are Stripe's words, and payment
-    methods, because a test card creates a new one.
+def _is_text(name: str, shape: Shape) -> bool:
+    """Whether Stripe shows this text as it was sent. It does not for its own words, nor for payment methods, because a
+    test card creates a new one.
     """
-    return isinstance(field, StringField) and not field.choices and getattr(field, "references", "") != "payment_method"
+    return shape.plain == {"string"} and not shape.words and REFERENCES.get(name) != "payment_method"
 
 
-def _as(field: BaseField, given: Any, told: Any) -> bool:
+def _as(name: str, shape: Shape, given: Any, told: Any) -> bool:
     """Whether `told` may be how Stripe shows what was `given`."""
-    if isinstance(field, EmbeddedDocumentListField) and isinstance(given, list) and isinstance(told, list):
-        inner = field.field
-        return all(any(_as(inner, one, other) for other in told) for one in given)
-    if isinstance(field, EmbeddedDocumentField) and isinstance(given, dict) and isinstance(told, dict):
-        fields = field.document_type._fields
-        return all(told.get(name) is None or _as(fields[name], one, told[name]) for name, one in given.items())
-    if isinstance(field, IntField | FloatField) or (_is_text(field) and isinstance(given, str)):
+    if isinstance(given, list) and isinstance(told, list) and shape.items is not None and shape.items.fields:
+        inner = shape.items
+        return all(any(_as(name, inner, one, other) for other in told) for one in given)
+    if isinstance(given, dict) and isinstance(told, dict) and shape.fields is not None:
+        fields = table(shape.fields)
+        return all(told.get(each) is None or _as(each, fields[each], one, told[each]) for each, one in given.items())
+    if isinstance(given, int | float) or "decimal" in shape.plain or (_is_text(name, shape) and isinstance(given, str)):
         return _same(given, told["id"] if isinstance(told, dict) and "id" in told else told)
     return True
 

@@ -44,6 +44,18 @@ stripe.enable_telemetry = False  # the first request would write into the home d
 QUICK = (0.5, 1.0)  # s to connect and to read inside a webhook, which must be answered in 3 s: enough for two reads
 
 
+class Name(str):
+    """A parameter's name that equals no text: `raw_request` would take `usage` or `base` for arguments of its own."""
+
+    __slots__ = ()
+
+    def __eq__(self, other: object) -> bool:
+        return self is other
+
+    def __hash__(self) -> int:
+        return id(self)
+
+
 class Gateway(Reading):
     """One Stripe account in one mode. All threads may use it; each forked child has connections of its own.
 
@@ -188,7 +200,9 @@ class Gateway(Reading):
         asked = Asked(options.get("stripe_version", api_version()), expanded)
         wrong: str | None = None
         try:
-            response = client.raw_request(method, path, **params, **options)
+            response = client.raw_request(
+                method, path, **{Name(name): each for name, each in params.items()}, **options
+            )
             headers: Mapping[str, str] = response.headers
             if not isinstance(response.data, dict) or not (is_deleted(response.data) or "object" in response.data):
                 return Unknown("Stripe's answer could not be read")

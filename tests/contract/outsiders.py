@@ -21,6 +21,7 @@ from stripe_mongo_sync.emulator.protocol.fields import (
     Text,
     Whole,
 )
+from stripe_mongo_sync.emulator.protocol.stripe_types import AnyText
 from tests.contract import library, openapi
 from tests.contract.schemas import Json, Resolve, Walk, branches, verdict
 
@@ -153,7 +154,11 @@ def _wider(field: Text, told: list[Json]) -> Iterator[str]:
     texts = [each for each in told if each.get("type") in ("string", "integer") and each.get("enum") != [""]]
     if not isinstance(field, OneOf) and texts and all("enum" in each for each in texts):
         yield "="
-    if texts and field.longest > max(each.get("maxLength", field.longest) for each in texts):
+    if (
+        texts
+        and not isinstance(field, AnyText)
+        and field.longest > max(each.get("maxLength", field.longest) for each in texts)
+    ):
         yield "^"
 
 

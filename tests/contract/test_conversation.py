@@ -1,14 +1,11 @@
 """Every request of the service, and every reply of the emulator, agrees with the independent sources."""
 
 import re
-from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from typing import Any
 
 import pytest
 import stripe
-from mongoengine import BooleanField, EmbeddedDocumentField, FloatField, IntField, ListField
-from mongoengine.base import BaseField
 from pymongo.database import Database
 
 from stripe_mongo_sync import sync
@@ -16,8 +13,7 @@ from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.emulator.engine.calls import EVENT
 from stripe_mongo_sync.emulator.engine.resource import BY_PATH, ROUTES
 from stripe_mongo_sync.emulator.objects.read_only import READ_ONLY
-from stripe_mongo_sync.models import Customer, created_kinds, kinds
-from stripe_mongo_sync.models.base.input import inner_fields, writable_verbs
+from stripe_mongo_sync.models import Customer, created_kinds
 from stripe_mongo_sync.sync.operator import endpoint
 from stripe_mongo_sync.sync.operator.doctor import examine
 from stripe_mongo_sync.sync.runs.backfill import backfill
@@ -199,64 +195,3 @@ def test_a_call_that_nobody_knows_is_none(path: str, told: set[str]) -> None:
 def test_every_route_of_the_emulator_is_heard(heard: list[Exchange]) -> None:
     assert served() - {route_of(said) for said in heard if said.status == 200} == set()
     assert {said.status for said in heard} >= {200, 400, 402, 404}
-
-
-def body(fields: Mapping[str, BaseField], verb: str, turn: int) -> Json:
-    """Return all fields that a model can send with a verb, as a form. Each turn has other choices."""
-    return {name: _sample(name, field, verb, turn) for name, field in fields.items() if verb in writable_verbs(field)}
-
-
-def _sample(name: str, field: BaseField, verb: str, turn: int) -> Any:
-    match field:
-        case EmbeddedDocumentField():
-            inner = inner_fields(field, verb)
-            return {each: _sample(each, part, verb, turn) for each, part in inner.items()}
-        case ListField():
-            return [_sample(name, field.field, verb, turn)]
-        case BooleanField():
-            return "true"
-        case FloatField() | IntField():
-            return str(int(field.min_value or 7))
-    if field.choices:
-        return field.choices[turn % len(field.choices)]
-    return "eur" if name.endswith("currency") else "x" * (getattr(field, "max_length", None) or 1)
-
-
-def _limited(fields: Mapping[str, BaseField], verb: str, prefix: str = "") -> Iterator[str]:
-    """Return the strings whose values a model knows. Stripe validates all others, as it adds to its lists."""
-    for name, field in fields.items():
-        field = field.field if isinstance(field, ListField) and field.field is not None else field
-        if isinstance(field, EmbeddedDocumentField):
-            yield from _limited(inner_fields(field, verb), verb, f"{prefix}{name}.")
-        elif field.choices:
-            yield f"={prefix}{name}"
-
-
-TURNS = 120  # more than any field has choices
-
-
-def sent(kind: str) -> Iterator[tuple[str, str, Mapping[str, BaseField], Json]]:
-    """Yield all that a model can send: the verb, path, fields and values."""
-    resource, fields = kinds()[kind].resource, kinds()[kind]._fields
-    told = {name: field for name, field in fields.items() if not getattr(field, "local_only", False)}
-    for turn in range(TURNS):
-        yield "create", resource.path, told, body(told, "create", turn)
-        if any("update" in writable_verbs(field) for field in told.values()):
-            yield "update", f"{resource.path}/x_1", told, body(told, "update", turn)
-        for name, action in resource.actions.items():
-            if action.takes and not action.calls:
-                taken = {each: _sample(each, field, name, turn) for each, field in action.takes._fields.items()}
-                yield name, f"{resource.path}/x_1/{name}", action.takes._fields, taken
-
-
-@pytest.mark.parametrize("kind", [kind for kind, model in created_kinds().items() if model.resource.path])
-def test_every_field_that_a_model_sends_is_a_parameter_of_stripe_s(kind: str) -> None:
-    told = {repr(each): each for each in sent(kind)}
-    found = {
-        (f"sends {kind}.{verb}", what)
-        for verb, path, fields, params in told.values()
-        for what in request_differences("post", path, params)
-        if what[0] != "=" or what in _limited(fields, verb)
-    }
-
-    reviewed(found, f"sends {kind}.*")

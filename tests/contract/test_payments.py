@@ -327,11 +327,17 @@ class TestPayments:
             client.v1.payment_intents.create({"amount": 1, "currency": "usd"})
         assert caught.value.code == "amount_too_small"
 
-    def test_parameters_that_are_not_served_are_refused(self, client: Client, emulator: Emulator) -> None:
-        with pytest.raises(stripe.InvalidRequestError) as caught:
-            client.v1.payment_intents.create({**WANTED, "application_fee_amount": 5})
-        assert caught.value.code == "parameter_unknown"
+    def test_parameters_that_stripe_does_not_have_are_refused(self, client: Client, emulator: Emulator) -> None:
+        for more in ({"colour": "red"}, {"transfer_data": {"colour": "red"}}):
+            with pytest.raises(stripe.InvalidRequestError) as caught:
+                client.v1.payment_intents.create({**WANTED, **more})  # type: ignore[arg-type]
+            assert caught.value.code == "parameter_unknown"
         assert emulator.objects("payment_intent") == []
+
+    def test_parameters_that_are_written_down_nowhere_are_shown(self, client: Client) -> None:
+        made = client.v1.payment_intents.create({**WANTED, "application_fee_amount": 5, "transfer_group": "ours"})
+
+        assert (made.application_fee_amount, made.transfer_group) == (5, "ours")
 
 
 class TestOwners:

@@ -22,6 +22,7 @@ from stripe_mongo_sync.emulator.protocol.fields import (
     Whole,
 )
 from stripe_mongo_sync.emulator.protocol.forms import encode
+from stripe_mongo_sync.emulator.protocol.stripe_types import Either
 from stripe_mongo_sync.emulator.protocol.wire import Request
 from tests.contract.test_stripe_python import served
 
@@ -48,6 +49,8 @@ def wrong(field: Field) -> tuple[Any, str] | None:
             return "money", "Invalid currency: money"
         case OneOf():
             return "x", "Invalid"
+        case Either():
+            return DEEP, "Invalid"
         case Product():
             return {"name": DEEP}, "Invalid string"
     return DEEP, "Invalid string"

@@ -96,7 +96,6 @@ def test_the_type_of_the_page_is_added_by_what_the_page_says(project: Path, mong
         "tests/contract/test_registry.py",
         "tests/contract/test_stripe_python.py",
         "tests/integration/models/test_actions.py",
-        "tests/integration/models/test_catalogue.py",
         "tests/unit/test_structure.py",
     }
     assert killed(passed) == {"create", "expire", "undo a late orphan"}

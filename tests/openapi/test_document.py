@@ -3,8 +3,7 @@
 import json
 import re
 from base64 import b64encode
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,13 @@ from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate as validate_document
 from werkzeug.test import TestResponse
 
-from stripe_mongo_sync.api import docs, schemas
+from stripe_mongo_sync.api import docs
 from stripe_mongo_sync.api.app import unconnected_app
 from stripe_mongo_sync.api.auth import PUBLIC_ROUTES, scope_of
-from stripe_mongo_sync.api.openapi import describe
+from stripe_mongo_sync.api.openapi import _shape_of, describe
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import SyncedDocument, created_kinds
-from stripe_mongo_sync.models.base.input import Invalid, checked_fields, validate, writable_verbs
+from stripe_mongo_sync.models.base.input import Invalid, accepted, validate
 from tests.support import samples
 from tests.support.events import event
 from tests.support.world import World
@@ -89,12 +88,11 @@ def test_each_operation_says_which_token_it_needs(app: Flask, document: dict[str
 @EACH
 def test_every_field_is_there(document: dict[str, Any], model: Model) -> None:
     taken = document["components"]["schemas"][f"{model.__name__}Creation"]["properties"]
-    changed = schemas.change(model) or {}
+    changed = document["components"]["schemas"].get(f"{model.__name__}Change", {})
     changeable = {name for shape in changed.get("anyOf", [changed]) for name in shape.get("properties", {})}
 
-    given = {name for name, field in model._fields.items() if "create" in writable_verbs(field)}
-    assert taken.keys() == given | ({"id"} if model.resource.accepts_custom_id else set())
-    assert changeable == {name for name, field in model._fields.items() if "update" in writable_verbs(field)}
+    assert taken.keys() == accepted(model, "create").keys()
+    assert changeable == accepted(model, "update").keys()
 
 
 @EACH
@@ -113,6 +111,7 @@ def test_samples_are_accepted_by_the_document_and_documents_are_what_it_says(
 
 TRIED = (None, "", True, 0, 7.0, 1.5, "x", "a b", "eur", "e1r", "ABC-1", "1.50", "1.", " ", "a\x85b", "user@", "a@b.co")
 TRIED_TOO = ([], {}, [None], ["x"], {"x": 1})
+LIST = "0"  # in a path: the first of a list
 LIKE_IDS = ("0" * 24, "aF" * 12, "0" * 23, "cus_1", "CUS_a", "cus_", "cus_a b", "xcus_1")
 ADDRESSES = ("http://a", "https://a/b?c#d", "http:/a", "HTTP://a", " http://a", "https://a b", "ftp://a", "http://é")
 ADDRESSES_TOO = tuple(f"https://a{chr(code)}b" for code in (*range(1, 33), 0x7F, 0x85, 0x9F, 0xA0, 0x2028, 0x2029))
@@ -131,40 +130,51 @@ def at_the_limits(schema: dict[str, Any]) -> Iterator[Any]:
             yield from (one * schema[limit], one * (schema[limit] + 1))
 
 
-def nested(schema: dict[str, Any], path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], dict[str, Any]]]:
-    """Yield each field of a schema, by its path."""
-    for shape in schema.get("anyOf", [schema]):
-        for name, inner in shape.get("properties", {}).items():
-            yield (*path, name), inner
-            yield from nested(inner, (*path, name))
+Place = tuple[str, ...]
 
 
-def refused(check: Callable[[dict[str, Any]], Any], path: tuple[str, ...], value: Any) -> bool:
+def nested(document: dict[str, Any], schema: dict[str, Any], path: Place, seen: set[str]) -> Iterator[Any]:
+    """Yield each field of a schema, by its path, and those of each part that it refers to, once."""
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        if name not in seen:
+            seen.add(name)
+            yield from nested(document, document["components"]["schemas"][name], path, seen)
+        return
+    for shape in schema.get("anyOf", ()):
+        yield from nested(document, shape, path, seen)
+    if "items" in schema:
+        yield from nested(document, schema["items"], (*path, LIST), seen)
+    if isinstance(schema.get("additionalProperties"), dict):
+        yield from nested(document, schema["additionalProperties"], (*path, "eur"), seen)
+    for name, inner in schema.get("properties", {}).items():
+        yield (*path, name), inner
+        yield from nested(document, inner, (*path, name), seen)
+
+
+def refused(model: Model, verb: str, path: Place, value: Any) -> bool:
     """Whether the service finds fault with the value of that field."""
     for name in reversed(path):
-        value = {name: value}
+        value = [value] if name == LIST else {name: value}
     try:
-        check(value)
+        validate(model, value, verb)
     except Invalid as invalid:
         return any(f"{name}.".startswith(f"{'.'.join(path)}.") for name in invalid.errors)
     return False
 
 
 @EACH
-def test_limits_are_those_of_the_service(model: Model) -> None:
-    resource = model.resource
-    checks: list[tuple[dict[str, Any], Callable[[dict[str, Any]], Any]]] = [
-        (schemas.creation(model), lambda body: validate(model, body, "create")),
-        (schemas.change(model) or {}, lambda body: validate(model, body, "update")),
-    ]
-    for action in resource.actions.values():
-        fields = dict(action.takes._fields) if action.takes else {}
-        checks.append((schemas.parameters(action.takes), partial(checked_fields, fields, verb="create")))
+def test_limits_are_those_of_the_service(document: dict[str, Any], model: Model) -> None:
+    shapes, name = document["components"]["schemas"], model.__name__
+    checks = {"create": f"{name}Creation", "update": f"{name}Change"}
+    checks |= {verb: _shape_of(model, verb) for verb in model.resource.actions}
+    seen: set[str] = set()
 
     tried = [
-        (path, value, Draft202012Validator(inner).is_valid(value), not refused(check, path, value))
-        for schema, check in checks
-        for path, inner in nested(schema)
+        (path, value, fits(document, inner, value), not refused(model, verb, path, value))
+        for verb, shape in checks.items()
+        if shape in shapes
+        for path, inner in nested(document, shapes[shape], (), seen)
         if path != ("id",)  # which is no field: see below
         for value in at_the_limits(inner)
     ]
@@ -186,14 +196,13 @@ def test_what_opens_a_portal_is_refused_by_both_or_none(world: World, document: 
 
 
 @pytest.mark.parametrize("id", ["own", "a" * 255, "a" * 256, "", "a/b", "0" * 24, "F" * 24, "0" * 23, None, 1, "é"])
-def test_an_id_of_ones_own_is_refused_by_both_or_none(world: World, id: Any) -> None:
+def test_an_id_of_ones_own_is_refused_by_both_or_none(world: World, document: dict[str, Any], id: Any) -> None:
     for model in MADE.values():
         if model.resource.accepts_custom_id:
             body = samples.body(model.resource.kind)
             answer = world.http.post(f"/{plural_of(model)}", json={**body, "id": id})
-            assert Draft202012Validator(schemas.creation(model)).is_valid({**body, "id": id}) == (
-                answer.status_code == 201
-            )
+            shape = document["components"]["schemas"][f"{model.__name__}Creation"]
+            assert fits(document, shape, {**body, "id": id}) == (answer.status_code == 201)
 
 
 def test_a_key_is_refused_by_both_or_none(world: World, document: dict[str, Any]) -> None:

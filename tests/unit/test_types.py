@@ -37,7 +37,10 @@ def test_types_are_told_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         "events": [f"charge.dispute.{verb}" for verb in DISPUTED],
         "get": "/v1/disputes/{id}",
         "list": "/v1/disputes",
+        "parameters": {},
     }
+    assert entries["refund"]["parameters"].keys() == {"create"}
+    assert {"amount", "payment_intent"} <= {*entries["refund"]["parameters"]["create"]}
     assert entries["tax_id"]["list"] is None
     assert entries["discount"]["get"] is None
     assert "charge.refund.updated" in entries["refund"]["events"]

@@ -465,7 +465,9 @@ BAD_CHANGES: list[tuple[dict[str, Any], str]] = [
     ({"username": None}, "username"),
     ({"username": "cus_123"}, "username"),
     ({}, "body"),
-    ({"balance": 5}, "balance"),
+    ({"delinquent": True}, "delinquent"),
+    ({"balance": "5"}, "balance"),
+    ({"metadata": {"a": "b"}}, "metadata"),
     ({"colour": "red"}, "colour"),
     ({"name": {"$set": 1}}, "name"),
 ]

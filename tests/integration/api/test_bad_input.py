@@ -1,7 +1,7 @@
 """Bad input: a clear 4xx that names the field, and nothing written on either side. Never a 500."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import BytesIO
 from typing import Any
 
@@ -9,7 +9,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stripe_mongo_sync.models import kinds
+from stripe_mongo_sync.api.resources import plural_of
+from stripe_mongo_sync.models import created_kinds, kinds
+from stripe_mongo_sync.models.base.input import Invalid, accepted, validate
+from stripe_mongo_sync.models.params.table import Shape, Table, table
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.world import World
@@ -53,22 +56,20 @@ BAD: list[tuple[dict[str, Any], str]] = [
     ({"username": NAME, "is_current": False}, "is_current"),
     ({"username": NAME, "metadata": {"a": "b"}}, "metadata"),
     ({"username": NAME, "id": "cus_mine"}, "id"),
-    ({"username": NAME, "balance": -100}, "balance"),
+    ({"username": NAME, "delinquent": True}, "delinquent"),
     ({"username": NAME, "email": "nobody"}, "email"),
-    ({"username": NAME, "email": f"a@{'b' * 600}.com"}, "email"),
     ({"username": NAME, "email": {"$ne": None}}, "email"),
-    ({"username": NAME, "name": "x" * 257}, "name"),
+    ({"username": NAME, "name": "x" * 40_001}, "name"),
     ({"username": NAME, "name": "a\u0000"}, "name"),
     ({"username": NAME, "phone": 49301234}, "phone"),
-    ({"username": NAME, "tax_exempt": "maybe"}, "tax_exempt"),
-    ({"username": NAME, "invoice_prefix": "ABC\n"}, "invoice_prefix"),
+    ({"username": NAME, "tax_exempt": 1}, "tax_exempt"),
     ({"username": NAME, "address": "Berlin"}, "address"),
     ({"username": NAME, "address": {"town": "B"}}, "address.town"),
     ({"username": NAME, "address": {"city": {"$gt": ""}}}, "address.city"),
     ({"username": NAME, "shipping": {"name": "A"}}, "shipping.address"),
     ({"username": NAME, "preferred_locales": "de"}, "preferred_locales"),
     ({"username": NAME, "preferred_locales": ["de", None]}, "preferred_locales.1"),
-    ({"username": NAME, "preferred_locales": ["de"] * 51}, "preferred_locales"),
+    ({"username": NAME, "preferred_locales": ["de"] * 1001}, "preferred_locales"),
 ]
 
 
@@ -83,7 +84,7 @@ def test_a_bad_field_is_named(world: World) -> None:
 
 BAD_CATALOGUE: list[tuple[str, dict[str, Any], str]] = [
     ("products", {"name": ""}, "name"),
-    ("products", {"name": "x", "images": ["u"] * 9}, "images"),
+    ("products", {"name": "x", "images": ["u"] * 1001}, "images"),
     ("products", {"name": "x", "id": "a/b"}, "id"),
     ("products", {"name": "x", "id": "é"}, "id"),
     ("products", {"name": "x", "id": "0123456789abcdef01234567"}, "id"),
@@ -105,9 +106,8 @@ BAD_CATALOGUE: list[tuple[str, dict[str, Any], str]] = [
     ("coupons", {"amount_off": 0, "currency": "eur"}, "amount_off"),
     ("coupons", {"percent_off": 5, "valid": True}, "valid"),
     ("coupons", {"percent_off": 5, "applies_to": {"products": ["nowhere"]}}, "applies_to.products.0"),
-    ("promotion-codes", {"promotion": {"type": "coupon"}}, "promotion.coupon"),
     ("promotion-codes", {"promotion": {"type": "coupon", "coupon": ["x"]}}, "promotion.coupon"),
-    ("promotion-codes", {"promotion": {"type": "coupon", "coupon": "x"}, "code": "with space"}, "code"),
+    ("promotion-codes", {"promotion": {"type": "gift", "coupon": "x"}}, "promotion.type"),
 ]
 
 
@@ -310,6 +310,83 @@ def test_a_whole_number_may_be_written_with_a_point(world: World) -> None:
 
     assert answer.status_code == 201
     assert repr(answer.get_json()["unit_amount"]) == "990"
+
+
+# --- at every depth ---
+
+
+Place = tuple[str, ...]
+WRONG: dict[str, Any] = {"string": 7, "integer": "x", "number": "x", "boolean": "x", "decimal": 0.5}
+
+
+def every(fields: Table, above: Place = ()) -> Iterator[tuple[Place, Shape]]:
+    """Yield each parameter with its place; "0" stands for the first of a list, and "eur" for any name."""
+    for name, shape in fields.items():
+        place = (*above, name)
+        yield place, shape
+        for part, end in ((shape, ()), (shape.items, ("0",)), (shape.values, ("eur",))):
+            if part is not None and part.fields is not None:
+                yield from every(table(part.fields), (*place, *end))
+
+
+def misfits(shape: Shape) -> list[Any]:
+    """Return values that this parameter cannot take: a text for a number, a list for an object, and so on."""
+    found: list[Any] = [WRONG[each] for each in shape.plain if len(shape.plain) == 1]
+    found += [[]] if shape.items is None else [[[]], [None]]
+    found += [{"$gt": ""}] if shape.values is None else [{"a.b": "x"}, {"eur": [7]}]
+    return found
+
+
+def nest(place: Place, value: Any) -> Any:
+    for name in reversed(place):
+        value = [value] if name == "0" else {name: value}
+    return value
+
+
+def is_named(errors: dict[str, str], place: Place) -> bool:
+    label = ".".join(place)
+    return any(f"{name}.".startswith(f"{label}.") for name in errors)
+
+
+@pytest.mark.parametrize("kind", created_kinds())
+def test_a_value_that_does_not_fit_is_named_at_every_depth(kind: str) -> None:
+    model, tried = created_kinds()[kind], 0
+    for verb in ("create", "update", *model.resource.actions):
+        for place, shape in every(accepted(model, verb)):
+            for value in misfits(shape):
+                with pytest.raises(Invalid) as refused:
+                    validate(model, nest(place, value), verb)
+                assert is_named(refused.value.errors, place), (verb, place, value)
+                tried += 1
+            if shape.fields is not None:
+                with pytest.raises(Invalid) as refused:
+                    validate(model, nest((*place, "colour"), "red"), verb)
+                assert refused.value.errors[".".join((*place, "colour"))] == "is not a field of this type"
+    assert tried > 8
+
+
+@pytest.mark.parametrize("kind", ["customer", "payment_intent", "checkout.session", "subscription", "price"])
+def test_nothing_is_written_of_a_body_that_is_wrong_somewhere_deep(world: World, kind: str) -> None:
+    model = created_kinds()[kind]
+    body, plural = samples.body(kind), f"/{plural_of(model)}"
+    world.webhooks()
+    deepest: dict[int, tuple[Place, Shape]] = {}
+    for place, shape in every(accepted(model, "create")):
+        if place[0] not in body:
+            deepest[len(place)] = place, shape
+    assert len(deepest) >= 2
+    with untouched(world):
+        for place, shape in deepest.values():
+            for value in misfits(shape):
+                told = problem(world.http.post(plural, json=body | nest(place, value)), 422, "invalid")
+                assert is_named(told["errors"], place), (place, value)
+            told = problem(world.http.post(plural, json=body | nest((*place[:-1], "colour"), 1)), 422, "invalid")
+            assert any(name.endswith("colour") for name in told["errors"])
+        deep: Any = "x"
+        for _ in range(19):
+            deep = {"deeper": deep}
+        told = problem(world.http.post(plural, json=body | {"currency": deep}), 422, "invalid")
+        assert {*told["errors"].values()} == {"is nested too deep"}
 
 
 # --- anything at all ---

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync.models import PaymentIntent, Price
-from stripe_mongo_sync.models.amounts import LARGEST
+from stripe_mongo_sync.models.params.amounts import LARGEST
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.world import World

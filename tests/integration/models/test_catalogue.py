@@ -1,21 +1,11 @@
 """The catalogue: products, prices, coupons and promotion codes, and what each of them may refer to."""
 
-import ast
-import inspect
-import re
-import textwrap
-from collections.abc import Iterator
-from itertools import pairwise
-from operator import attrgetter
 from typing import Any
 
 import pytest
-import stripe.params as stripe_params
-from mongoengine import EmbeddedDocumentField, StringField
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Coupon, Product, PromotionCode, Undo, created_kinds, kinds
-from stripe_mongo_sync.models.base.input import inner_fields, writable_verbs
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.in_sync import assert_in_sync
@@ -212,64 +202,3 @@ def test_a_deleted_coupon_takes_its_codes_out_of_use(world: World) -> None:
     assert code.fetch_latest().active is False
     assert PromotionCode.objects.get().status == "active"
     assert world.unfinished() == []
-
-
-# --- the fields themselves, held against stripe-python's own types ---
-
-
-class Params:
-    """What stripe-python says of the parameters of a call, or of an object inside of them."""
-
-    def __init__(self, name: str) -> None:
-        found: Any = attrgetter(name)(stripe_params)
-        tree = ast.parse(textwrap.dedent(inspect.getsource(found))).body[0]
-        assert isinstance(tree, ast.ClassDef)
-        self.name = name
-        self.types = {name: str(hint) for name, hint in found.__annotations__.items()}
-        self.told = {
-            field.target.id: text.value.value
-            for field, text in pairwise(tree.body)
-            if isinstance(field, ast.AnnAssign) and isinstance(text, ast.Expr)
-        }
-
-    def inside(self, name: str) -> "Params":
-        return Params(self.name + camel(name))
-
-    def choices(self, name: str) -> set[str]:
-        return {word for group in LITERAL.findall(self.types[name]) for word in re.findall(r"'(\w+)'", group)}
-
-    def longest(self, name: str) -> int | None:
-        found = re.search(r"up to \*?(\d+)\b", self.told.get(name, ""))
-        return int(found[1]) if found else None
-
-
-LITERAL = re.compile(r"Literal\[([^\]]*)\]")
-
-
-def camel(name: str) -> str:
-    if name == "invoiceitem":
-        return "InvoiceItem"
-    *outer, last = name.split(".")
-    return ".".join([*outer, "".join(word.title() for word in last.split("_"))])
-
-
-def disagreements(fields: dict[str, Any], params: Params, verb: str) -> Iterator[str]:
-    for name, field in fields.items():
-        if name not in params.types:
-            yield f"{params.name} has no {name}"
-        elif isinstance(field, EmbeddedDocumentField):
-            yield from disagreements(inner_fields(field, verb), params.inside(name), verb)
-        elif isinstance(field, StringField) and field.choices and set(field.choices) != params.choices(name):
-            yield f"{params.name}.{name} is one of {params.choices(name)}"
-        elif (longest := params.longest(name)) and field.max_length != longest:
-            yield f"{params.name}.{name} has at most {longest}"
-
-
-@pytest.mark.parametrize(
-    ("kind", "verb"),
-    [(kind, verb) for kind in samples.CHANGES for verb in ("create", "update")] + [("payment_method", "create")],
-)
-def test_every_field_is_as_stripe_python_has_it(kind: str, verb: str) -> None:
-    sent = {name: field for name, field in kinds()[kind].own_fields().items() if verb in writable_verbs(field)}
-
-    assert list(disagreements(sent, Params(f"{camel(kind)}{verb.title()}Params"), verb)) == []

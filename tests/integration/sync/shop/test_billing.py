@@ -210,14 +210,19 @@ BAD: list[tuple[str, dict[str, object], str]] = [
     ("/subscriptions", {"customer": "cus_1", "items": [{"price": 7}]}, "items.0.price"),
     ("/subscriptions", {"customer": "nobody", "items": []}, "customer"),
     ("/subscriptions", {"items": {"price": "x"}}, "items"),
-    ("/invoices", {}, "customer"),
+    ("/invoices", {"customer": 7}, "customer"),
     ("/invoiceitems", {"amount": 1.5}, "amount"),
-    ("/payment-links", {"line_items": [{"quantity": -1}]}, "line_items.0.quantity"),
-    ("/checkout-sessions", {"mode": "payment", "line_items": []}, "success_url"),
-    ("/checkout-sessions", {"mode": "gift"}, "mode"),
+    ("/payment-links", {"line_items": [{"quantity": "1"}]}, "line_items.0.quantity"),
+    ("/payment-links", {"line_items": [{"price": "x"}]}, "line_items.0.quantity"),
+    ("/payment-links", {"line_items": [], "optional_items": {}}, "optional_items"),
+    ("/checkout-sessions", {"mode": 1}, "mode"),
     ("/checkout-sessions", {"client_reference_id": "mine"}, "client_reference_id"),
     ("/payment-methods", {"type": "card", "card": {"brand": "visa"}}, "card.brand"),
+    ("/payment-methods", {"type": "card", "card": {"number": "4242424242424242"}}, "card.number"),
+    ("/payment-methods", {"type": "card", "card": {"cvc": "424"}}, "card.cvc"),
     ("/payment-methods", {"type": "card", "customer": "cus_1"}, "customer"),
+    ("/subscriptions", {"discounts": [{"coupon": "nowhere"}]}, "discounts.0.coupon"),
+    ("/subscriptions", {"items": [{"price_data": {"currency": "euro"}}]}, "items.0.price_data.currency"),
 ]
 
 
@@ -227,6 +232,26 @@ def test_bad_input_is_refused_by_name(world: World) -> None:
 
         assert field in told["errors"]
         assert [request for request in world.stripe.requests if request.method == "POST"] == []
+
+
+LEFT_TO_STRIPE: list[tuple[str, dict[str, object], str]] = [
+    ("/invoices", {"description": "of nobody"}, "customer"),
+    ("/customers", {"username": "a", "tax_exempt": "maybe"}, "tax_exempt"),
+    ("/customers", {"username": "a", "name": "x" * 257}, "name"),
+    ("/products", {"name": "x", "images": ["u"] * 9}, "images"),
+    ("/checkout-sessions", {"mode": "gift", "success_url": "https://shop.example"}, "mode"),
+    ("/payment-intents", {"amount": 5, "currency": "eur", "shipping": {"name": "x", "address": {"city": "y" * 5001}}},
+     "shipping.address.city"),
+]  # fmt: skip
+
+
+def test_what_stripe_refuses_is_named_like_what_we_refuse(world: World) -> None:
+    for path, body, field in LEFT_TO_STRIPE:
+        told = problem(world.http.post(path, json=body), 422, "refused")
+
+        assert told["errors"] == {field: told["detail"]}
+        assert told["document"]["status"] == "rolled_back"
+    assert_in_sync(world)
 
 
 def test_what_is_referred_to_must_be_active(world: World) -> None:

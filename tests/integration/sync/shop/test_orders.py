@@ -238,7 +238,7 @@ def test_an_order_whose_payment_was_never_staged_is_given_up_when_it_is_too_late
 
 def abandoned(ready: dict[str, Any]) -> Order:
     """An order whose creator died before it staged the payment."""
-    values = saga.resolved(Order, saga.validate(Order, ready, "create"))
+    values = saga.resolved(Order, saga.validate(Order, ready, "create"), "create")
     id = ObjectId()
     completed, operation = saga.plan.dispatch(Order)(Order, id, values, None)
     return Order.stage(completed, operation, id=id, request=None)
