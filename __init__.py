@@ -43,6 +43,7 @@ __all__ = [
     "init_app",
     "on",
     "open_portal",
+    "record_usage",
     "set_payment_method",
     "update",
 ]

@@ -50,6 +50,7 @@ from stripe_mongo_sync.sync.shop.customers import set_payment_method as set_paym
 from stripe_mongo_sync.sync.shop.documents import Body, D, Reference
 from stripe_mongo_sync.sync.shop.lists import Filters
 from stripe_mongo_sync.sync.shop.orders import create_order as create_order
+from stripe_mongo_sync.sync.shop.usage import record_usage as record_usage
 
 __version__: str
 SERVED: dict[str, str]
@@ -87,6 +88,7 @@ __all__ = [
     "init_app",
     "on",
     "open_portal",
+    "record_usage",
     "set_payment_method",
     "update",
 ]

@@ -1,6 +1,7 @@
 # Made from the code: `make types` writes it anew.
 
 from collections.abc import AsyncIterator
+from decimal import Decimal
 from typing import Any, Literal, Unpack, overload
 
 from pymongo.monitoring import CommandListener
@@ -28,6 +29,7 @@ from stripe_mongo_sync.models.setup_intent import SetupIntent
 from stripe_mongo_sync.models.shipping_rate import ShippingRate
 from stripe_mongo_sync.models.subscription import Subscription
 from stripe_mongo_sync.models.tax_rate import TaxRate
+from stripe_mongo_sync.models.usage import UsageRecord
 from stripe_mongo_sync.sync.connection import Connection
 from stripe_mongo_sync.sync.connection import current as current
 from stripe_mongo_sync.sync.errors import AlreadyConnected as AlreadyConnected
@@ -84,6 +86,7 @@ __all__ = [
     "init_app",
     "on",
     "open_portal",
+    "record_usage",
     "set_payment_method",
     "update",
 ]
@@ -517,6 +520,14 @@ async def get(kind: OnlyRead, reference: Reference, /) -> SyncedDocument: ...
 @overload
 async def get(kind: type[D], reference: Reference, /) -> D: ...
 async def open_portal(customer: Customer | str, return_url: str | None = None) -> dict[str, Any]: ...
+async def record_usage(
+    username: str,
+    meter: str,
+    value: int | str | Decimal = 1,
+    *,
+    timestamp: int | None = None,
+    idempotency_key: str | None = None,
+) -> UsageRecord: ...
 async def set_payment_method(username: str, payment_method: str) -> Customer: ...
 @overload
 async def update(document: D, body: Body = None, /, **fields: Any) -> D: ...

@@ -8,7 +8,7 @@ import os
 import sys
 from typing import Any
 
-from stripe_mongo_sync.api.last_good import LAST_GOOD
+from stripe_mongo_sync.sync.last_good import LAST_GOOD
 
 
 def refuse(*why: str) -> None:

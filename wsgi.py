@@ -3,8 +3,8 @@
 import sys
 
 from stripe_mongo_sync.api import create_app
-from stripe_mongo_sync.api.last_good import LAST_GOOD
 from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.last_good import LAST_GOOD
 from stripe_mongo_sync.sync.logs import log_to_stderr
 from stripe_mongo_sync.sync.process.screen import tell
 

@@ -12,14 +12,14 @@ import stripe
 from flask import Flask, Response, current_app, g, request
 from pymongo.monitoring import CommandListener
 
-from stripe_mongo_sync.api import errors, operator, resources
+from stripe_mongo_sync.api import errors, operator, resources, usage
 from stripe_mongo_sync.api.auth import authenticate_request, configure_auth
 from stripe_mongo_sync.api.docs import blueprint as docs
-from stripe_mongo_sync.api.last_good import LAST_GOOD
 from stripe_mongo_sync.api.prefix import mount, routes_below
 from stripe_mongo_sync.models.rows.clock import stopwatch
 from stripe_mongo_sync.sync.connection import refuse_wrong
 from stripe_mongo_sync.sync.errors import BadSettings, NotConnected, Unavailable
+from stripe_mongo_sync.sync.last_good import LAST_GOOD
 from stripe_mongo_sync.sync.library import connect, current
 from stripe_mongo_sync.sync.notices.hooks import load
 from stripe_mongo_sync.sync.process.deadline import DEADLINE
@@ -157,6 +157,7 @@ def unconnected_app(*, api: bool = True) -> Flask:
         app.register_blueprint(docs)
         resources.register(app)
         operator.register(app)
+        usage.register(app)
     return app
 
 

@@ -152,6 +152,11 @@ def answer(description: str, schema: Schema, *headers: str) -> Schema:
     }
 
 
+def in_json(schema: Schema) -> Schema:
+    """Return the content of a JSON body."""
+    return {"content": {"application/json": {"schema": schema}}}
+
+
 def problem(status: int, types: tuple[str, ...]) -> Schema:
     """Return the description of the problem responses of one status."""
     headers = ["X-Request-Id", *CARRY.get(status, ())]

@@ -21,10 +21,11 @@ from stripe_mongo_sync.api.components import (
     PROBLEMS,
     REFUSALS,
     answer,
+    in_json,
     problem,
     ref,
 )
-from stripe_mongo_sync.api.operation_docs import ONE_INDEX, UNTYPED_OPERATIONS, in_json, list_of_customer, listing
+from stripe_mongo_sync.api.operation_docs import ONE_INDEX, UNTYPED_OPERATIONS, list_of_customer, listing
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.api.schemas.documents import PARTS, document_shape, noun, word
 from stripe_mongo_sync.api.schemas.requests import Model, RequestSchemas, Schema
@@ -53,6 +54,7 @@ def describe(app: Flask) -> dict[str, Any]:
         "tags": [
             *({"name": plural_of(model), "description": model.says} for model in created_kinds().values()),
             {"name": "mirrored", "description": "Read-only copies of objects that this service does not create."},
+            {"name": "usage", "description": "What customers use, to be billed by meters."},
             {"name": "operator", "description": "What an operator can see and resolve; the commands do the same."},
             {"name": "webhooks", "description": "The endpoint for Stripe's webhooks."},
             {"name": "health", "description": "For probes."},

@@ -2,19 +2,14 @@
 
 from collections.abc import Iterable
 
-from stripe_mongo_sync.api.components import BODY, EVENT, REFUSALS, answer, ref
+from stripe_mongo_sync.api import usage
+from stripe_mongo_sync.api.components import BODY, EVENT, REFUSALS, answer, in_json, ref
 from stripe_mongo_sync.api.schemas.documents import DOCUMENT_ID, EVENT_ID
 from stripe_mongo_sync.api.schemas.requests import Model, Schema
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.base.input import LONGEST_TEXT
 from stripe_mongo_sync.models.customer import WEB_ADDRESS
 from stripe_mongo_sync.models.event import EventState
-
-
-def in_json(schema: Schema) -> Schema:
-    """Return the content of a JSON body."""
-    return {"content": {"application/json": {"schema": schema}}}
-
 
 ONE_INDEX = (
     "Without filters, in the order of the documents; with one, in that of their objects' creation at Stripe. A "
@@ -149,6 +144,7 @@ def _report_answer() -> Schema:
 
 
 UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
+    **usage.OPERATIONS,
     "mirrored.list": {
         "operationId": "list_mirrored",
         "summary": "List the documents of one mirrored type, newest first",

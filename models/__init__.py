@@ -38,6 +38,7 @@ from stripe_mongo_sync.models.shipping_rate import ShippingRate
 from stripe_mongo_sync.models.state import State
 from stripe_mongo_sync.models.subscription import Subscription
 from stripe_mongo_sync.models.tax_rate import TaxRate
+from stripe_mongo_sync.models.usage import UsageRecord, UsageState
 
 __all__ = [
     "Action",
@@ -69,6 +70,8 @@ __all__ = [
     "SyncedDocument",
     "TaxRate",
     "Undo",
+    "UsageRecord",
+    "UsageState",
     "created_kinds",
     "kinds",
     "present_kinds",
@@ -85,4 +88,4 @@ register_mirrored_types()
 
 def stored_things() -> list[type[OwnRows]]:
     """Return every model that has a collection."""
-    return [*kinds().values(), Event, Delivery, Erasure, State]
+    return [*kinds().values(), Event, Delivery, UsageRecord, Erasure, State]

@@ -31,6 +31,7 @@ from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.shop.customers import create_customer, open_portal, set_payment_method
 from stripe_mongo_sync.sync.shop.documents import act, create, delete, find, get, update
 from stripe_mongo_sync.sync.shop.orders import create_order
+from stripe_mongo_sync.sync.shop.usage import record_usage
 
 if TYPE_CHECKING:
     from stripe import HTTPClient  # by name: `sync.stripe` is a room
@@ -65,6 +66,7 @@ __all__ = [
     "get",
     "on",
     "open_portal",
+    "record_usage",
     "set_payment_method",
     "update",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from stripe_mongo_sync.emulator.engine.resource import register
 from stripe_mongo_sync.emulator.objects import account, issuing
 from stripe_mongo_sync.emulator.objects.account import ACCOUNT
+from stripe_mongo_sync.emulator.objects.billing import meters
 from stripe_mongo_sync.emulator.objects.billing.credit_notes import CREDIT_NOTE
 from stripe_mongo_sync.emulator.objects.billing.invoice_payments import INVOICE_PAYMENT
 from stripe_mongo_sync.emulator.objects.billing.invoice_resource import INVOICE
@@ -71,6 +72,7 @@ register(
         money.TOPUP,
         money.TRANSFER,
         CREDIT_NOTE,
+        meters.METER,
         QUOTE,
         SCHEDULE,
         issuing.CARDHOLDER,
@@ -83,6 +85,8 @@ register(
         sources.CARD,
     ),
     routes=(
-        route for module in (account, bank, discounts, issuing, money, purchases, sources) for route in module.ROUTES
+        route
+        for module in (account, bank, discounts, issuing, meters, money, purchases, sources)
+        for route in module.ROUTES
     ),
 )

@@ -65,7 +65,9 @@ class Service(Trouble):
     def objects(self, kind: str, livemode: bool = False) -> list[Json]:
         """Return the objects that are not deleted, including archived ones, oldest first."""
         with self.engine.lock:
-            return copy.deepcopy(self.engine.realm(livemode).all(kind))
+            realm, row = self.engine.realm(livemode), RESOURCES.get(kind)
+            within = row.within if row is not None else None
+            return copy.deepcopy(within(self.engine.execution(realm, None)) if within else realm.all(kind))
 
     def usable(self, kind: str, livemode: bool = False) -> list[Json]:
         """Return the objects that are neither deleted nor archived."""

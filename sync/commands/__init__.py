@@ -26,6 +26,7 @@ from stripe_mongo_sync.sync.commands import (
     serve,
     status,
     types,
+    usage,
 )
 from stripe_mongo_sync.sync.commands.cli import Line
 from stripe_mongo_sync.sync.process.starting import PROGRAM, SCRIPT
@@ -40,6 +41,7 @@ COMMANDS = (
     events,
     operations,
     hooks,
+    usage,
     payouts,
     export,
     erase,

@@ -17,7 +17,7 @@ COMMAND = f"`{PROGRAM} indexes`"
 def ours() -> Iterator[type[OwnRows]]:
     """Yield every model that has indexes."""
     yield from models.kinds().values()
-    yield from (models.Event, models.Delivery, models.Erasure)
+    yield from (models.Event, models.Delivery, models.UsageRecord, models.Erasure)
 
 
 def here(names: Collection[str]) -> list[type[OwnRows]]:

@@ -18,6 +18,8 @@ from stripe_mongo_sync.models import (
     Event,
     StagedDocument,
     Status,
+    UsageRecord,
+    UsageState,
     present_kinds,
 )
 from stripe_mongo_sync.models.base.notice import NoticeOutbox
@@ -101,6 +103,7 @@ def status() -> Health:
     _documents(health, now, present, there)
     _inbox(health, now)
     _hooks(health, now, there)
+    _usage(health, now)
     _backlog(health, now, there)
     heartbeat, checkpoint, latch = State.read(HEARTBEAT), State.read(CHECKPOINT), State.read(CIRCUIT_BREAKER)
     health.facts["last_reconcile"] = heartbeat and heartbeat["at"]
@@ -224,6 +227,20 @@ def _hooks(health: Health, now: datetime, there: Iterable[type[StagedDocument]])
     late = now - HOOKS_MAX_AGE
     if any(at < late for at in told_since) or smallest(Delivery, clock.overdue(late), "due_at"):
         health.warning("hooks", "hooks were not run for an hour", f"run `{PROGRAM} hooks run --every 5`")
+
+
+def _usage(health: Health, now: datetime) -> None:
+    made, _ = counts(UsageRecord, "state", (UsageState.PENDING, UsageState.REFUSED, UsageState.REVIEW))
+    health.facts["usage"] = made
+    for state in (UsageState.REFUSED, UsageState.REVIEW):
+        if made.get(state):
+            do = f"see `usage list --state {state}`, then `usage resend` or `usage mark-sent`"
+            health.problem("usage", f"{made[state]} usage records are {_IN[state]}", do)
+    if smallest(UsageRecord, clock.overdue(now - SLOW), "due_at"):
+        health.warning("usage", "usage records were not sent for an hour", f"run `{PROGRAM} usage run --every 5`")
+
+
+_IN = {UsageState.REFUSED: "refused by Stripe", UsageState.REVIEW: "in review: Stripe may have counted them"}
 
 
 def _erasures(health: Health, now: datetime) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import chain
 from typing import Any
 
-from stripe_mongo_sync.models import Event, StagedDocument, present_kinds
+from stripe_mongo_sync.models import Event, StagedDocument, UsageRecord, present_kinds
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each, set_aside
@@ -36,6 +36,7 @@ from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 from stripe_mongo_sync.sync.runs.full_comparison import Coverage, compare_everything, restore_rows
 from stripe_mongo_sync.sync.runs.progress import Backlog, OnProgress, ProgressStep, no_progress
 from stripe_mongo_sync.sync.shop.erase import continue_erasures
+from stripe_mongo_sync.sync.shop.usage import send_usage
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, has_id
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
@@ -43,7 +44,7 @@ from stripe_mongo_sync.sync.stripe.throttle import Throttle
 MAX_FAILURES_IN_A_ROW = 10  # documents that cannot be read; more, and the fault is Stripe's
 SHOWN = 10  # of these documents in the report; all are logged
 INBOX, EVENTS, OVERDUE = "1/3", "2/3", "3/3"  # the steps of a run
-NEEDS_OPERATOR = ("review", "braked", "dead", "failed")  # counts that need an operator
+NEEDS_OPERATOR = ("review", "braked", "dead", "failed", "usage_refused", "usage_review")  # counts that need an operator
 BREAKER_OPEN = (
     "circuit breaker open: a run reached its limit of undos and deletions, so none is done; check what "
     "`reconcile --full --dry-run` would do, then run `operations reset-breaker`"
@@ -154,6 +155,7 @@ def _run(report: Report, run: ReportedRun, owner_reads: int) -> None:
         kept = apply_missed_events(page, run) and kept
         report_progress(page, now, begin, run)
     left_out |= resolve_overdue(run)
+    left_out |= _send_usage(run)
     if report.full:
         whole = compare_everything(
             run, left_out, report.coverage, absent=asked, owner_reads=owner_reads, on_progress=run.on_progress
@@ -166,6 +168,18 @@ def _run(report: Report, run: ReportedRun, owner_reads: int) -> None:
         run.counts["erased"] += continue_erasures()
     if kept:
         move_checkpoint(checkpoint, newest)
+
+
+def _send_usage(run: ReportedRun) -> dict[str, str]:
+    """Send the usage records that are due; return why, if the key may not."""
+    if run.dry:
+        run.counts["usage_due"] += UsageRecord.objects(__raw__=clock.overdue(clock.now())).count()
+        return {}
+    try:
+        run.counts.update({f"usage_{outcome}": number for outcome, number in send_usage().items()})
+    except MissingPermission as error:
+        return {"usage": str(error)}
+    return {}
 
 
 def drain_inbox(run: ReportedRun) -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, StagedDocument, State, Status
+from stripe_mongo_sync.models import Customer, Delivery, Erasure, Event, StagedDocument, State, Status, UsageRecord
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.sure import sure
@@ -138,7 +138,7 @@ def scrub(erasure: Erasure) -> Erased:
             _document(model, id, done)
     _document(Customer, erasure.id, done)
     while True:  # what others were writing when their documents were not erased yet
-        documents = done.counts.keys() - {Event.plural(), Delivery.plural()}
+        documents = done.counts.keys() - {Event.plural(), Delivery.plural(), UsageRecord.plural()}
         erasure.wait(erased=any(done.counts[name] for name in documents))
         late = personal_rows({erasure.id}, set(erasure.stripe_ids))
         _rows(late, done)
@@ -198,6 +198,7 @@ def _document(model: type[StagedDocument], id: ObjectId, done: Erased) -> None:
 def _rows(found: PersonalRows, done: Erased) -> None:
     done.counts[Event.plural()] += sum(map(_event, found.events))
     done.counts[Delivery.plural()] += sum(map(_delivery, found.deliveries))
+    done.counts[UsageRecord.plural()] += sum(map(_usage, found.usage))
 
 
 def _event(id: str) -> bool:
@@ -209,6 +210,13 @@ def _event(id: str) -> bool:
 
 def _delivery(id: str) -> bool:
     while (row := Delivery.objects(id=id).first()) is not None and row.erased_at is None:
+        if row.erase() is not None:
+            return True
+    return False
+
+
+def _usage(id: ObjectId) -> bool:
+    while (row := UsageRecord.objects(id=id).first()) is not None and row.erased_at is None:
         if row.erase() is not None:
             return True
     return False

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from typing import Any
 
-from stripe_mongo_sync.models import Delivery, Event
+from stripe_mongo_sync.models import Delivery, Event, UsageRecord
 from stripe_mongo_sync.models.erasure import rows_of
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.content import event_shown, shown
@@ -16,6 +16,7 @@ from stripe_mongo_sync.sync.shop.persons import Model, body_of, read
 
 BODIES = ("raw", "event_body")  # the fields that hold an event, as bytes
 Row = dict[str, Any]
+Kept = Model | type[UsageRecord]
 
 
 def export(reference: str) -> Row:
@@ -26,7 +27,9 @@ def export(reference: str) -> Row:
     """
     customer = customer_of(reference)
     found = rows_of_customer(customer, dry=True)
-    others: list[tuple[Model, set[Any]]] = [(Event, found.events), (Delivery, found.deliveries)]
+    others: list[tuple[Kept, set[Any]]] = [
+        *((Event, found.events), (Delivery, found.deliveries), (UsageRecord, found.usage))
+    ]
     kept = {model.plural(): [*_rows(model, ids)] for model, ids in [*found.documents.items(), *others]}
     return {
         "customer": str(customer.id),
@@ -36,7 +39,7 @@ def export(reference: str) -> Row:
     }
 
 
-def _rows(model: Model, ids: set[Any]) -> Iterator[Row]:
+def _rows(model: Kept, ids: set[Any]) -> Iterator[Row]:
     for row in sorted(rows_of(model, {"_id": {"$in": [*ids]}}), key=lambda row: str(row["_id"])):
         plain = {name: _event(row) if name in BODIES else _plain(value) for name, value in row.items()}
         yield {"id": plain.pop("_id"), **shown(plain)}

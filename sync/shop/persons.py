@@ -9,7 +9,7 @@ from typing import Any
 
 from bson import ObjectId
 
-from stripe_mongo_sync.models import Delivery, Event, StagedDocument, present_kinds, stored
+from stripe_mongo_sync.models import Delivery, Event, StagedDocument, UsageRecord, present_kinds, stored
 from stripe_mongo_sync.models.base.whose import (
     NAMING,
     listed,
@@ -41,6 +41,7 @@ class PersonalRows:
     documents: dict[type[StagedDocument], set[ObjectId]] = field(default_factory=dict)
     events: set[str] = field(default_factory=set)
     deliveries: set[str] = field(default_factory=set)
+    usage: set[ObjectId] = field(default_factory=set)
 
     def has(self, owners: set[str]) -> bool:
         """Return whether one of these owners is the person."""
@@ -52,6 +53,7 @@ class PersonalRows:
         found = Counter({model.plural(): len(ids) for model, ids in self.documents.items()})
         found.update({Event.plural(): len(self.events)})
         found.update({Delivery.plural(): len(self.deliveries)})
+        found.update({UsageRecord.plural(): len(self.usage)})
         return +found
 
 
@@ -69,6 +71,7 @@ def personal_rows(start: set[ObjectId], known: set[str], dry: bool = False) -> P
         _search_events(new, found, dry)
         start, new = set(), found.known - before
     _search_deliveries(found, dry)
+    found.usage = {row["_id"] for row in rows_of(UsageRecord, named_by(found.known))}
     return found
 
 

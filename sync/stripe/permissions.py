@@ -37,6 +37,7 @@ NEEDS: dict[str, Permissions] = {
     "`doctor`": Permissions(("account", "event", "webhook_endpoint", CREATED)),
     "`endpoint list`": Permissions(("account", "webhook_endpoint")),
     "`endpoint create \\| update \\| roll \\| delete`": Permissions(("account",), ("webhook_endpoint",)),
+    "`usage run`, and `reconcile` where usage is recorded": Permissions(("account",), ("billing.meter_event",)),
     "`payouts`": Permissions(("account", "payout", "balance_transaction")),
     "`erase`": Permissions(("account",), ("customer",)),
     "`status`, `export`, `types`, `hooks`, `events list`, `operations list`, `new-installation`": Permissions(),

@@ -20,6 +20,13 @@ def tell(emulator: Emulator, client: stripe.StripeClient) -> None:
     _issuing(ask)
     _offers(ask)
     _people(ask)
+    meter = {"display_name": "Requests", "event_name": "requests", "default_aggregation": {"formula": "sum"}}
+    id = ask("post", "billing/meters", **meter)["id"]
+    ask("post", f"billing/meters/{id}", display_name="API requests")
+    used = {"stripe_customer_id": ask("post", "customers")["id"], "value": "25"}
+    ask("post", "billing/meter_events", event_name="requests", payload=used)
+    for action in ("deactivate", "reactivate"):
+        ask("post", f"billing/meters/{id}/{action}")
     payout = emulator.pay_out("usd")["id"]
     ask("get", "balance_transactions", payout=payout)
     ask("get", f"balance_transactions/{ask('get', f'payouts/{payout}')['balance_transaction']}")

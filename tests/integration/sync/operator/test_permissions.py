@@ -20,7 +20,7 @@ from tests.support.run import Run
 from tests.support.world import URL, World
 
 KEY = "rk_test_restricted"
-SERVICE, RECONCILE, DRY, BACKFILL, DOCTOR, LIST, ENDPOINT, PAYOUTS, ERASE, NOTHING = NEEDS
+SERVICE, RECONCILE, DRY, BACKFILL, DOCTOR, LIST, ENDPOINT, USAGE, PAYOUTS, ERASE, NOTHING = NEEDS
 MADE = members([CREATED])
 LISTED = [kind for kind in MADE if kinds()[kind].resource.listable]
 
@@ -181,6 +181,27 @@ def test_a_new_key_that_may_not_read_its_account_says_so(
 
     told = capsys.readouterr()
     assert named(told.out + told.err) == read(["account"])
+
+
+@pytest.mark.fault("144")
+def test_usage_works_with_its_row_and_names_what_it_lacks(
+    shop: World, run: Run, capsys: pytest.CaptureFixture[str]
+) -> None:
+    meter = {"display_name": "m", "event_name": "m", "default_aggregation": {"formula": "sum"}}
+    shop.stripe.dashboard.create("billing.meter", **meter)
+    samples.create("customer", "ann")
+    shop.deliver()
+    sync.record_usage("ann@here.com", "m")
+    allow(shop, USAGE, but=write(["billing.meter_event"]))
+    assert main(["usage", "run"]) == 2
+    assert named(capsys.readouterr().err) == write(["billing.meter_event"])
+    allow(shop, RECONCILE)
+    shop.advance(hours=1)
+    assert named(shop.reconcile().unseen) == write(["billing.meter_event"])
+
+    allow(shop, USAGE)
+    shop.advance(hours=1)
+    assert run("usage run")[1]["counts"] == {"sent": 1}
 
 
 @pytest.mark.fault("144")

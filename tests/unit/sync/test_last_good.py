@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from stripe_mongo_sync.api.last_good import LastGood
+from stripe_mongo_sync.sync.last_good import LastGood
 
 GOOD = {
     "STRIPE_SECRET_KEY": "sk_test_shop",
@@ -103,7 +103,7 @@ def test_a_module_of_hooks_that_cannot_be_imported_is_a_slip(last_good: LastGood
 
 
 def test_a_module_of_hooks_that_hangs_holds_up_nothing(last_good: LastGood, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stripe_mongo_sync.api.last_good.CHECK_TIMEOUT", 0.5)
+    monkeypatch.setattr("stripe_mongo_sync.sync.last_good.CHECK_TIMEOUT", 0.5)
     Path("hanging_shop.py").write_text("import threading; threading.Event().wait()")
     before, said = last_good.settings, list[str]()
     tell({**GOOD, "HOOKS": "hanging_shop"})
