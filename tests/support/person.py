@@ -70,8 +70,10 @@ def from_stripe(world: World, customer: str) -> list[bytes]:
     evidence = {"customer_name": NAME, "customer_purchase_ip": "203.0.113.77", "receipt": "file_1QuittungA7"}
     proof = {"id": "file_1QuittungA7", "object": "file", "filename": f"{NAME}.pdf", "created": at}
     about = {"charge": charge, "amount": 2000, "evidence": evidence, "metadata": {"of": NAME}, "status": "won"}
+    txn = {"id": "txn_1Quarrel0A7", "object": "balance_transaction", "source": "dp_1Quarrel0A7", "description": NAME}
+    txn |= {"created": at, "amount": -2000, "currency": "eur", "fee": 0, "net": -2000, "type": "adjustment"}
+    about["balance_transactions"] = [txn]
     dispute = world.stripe.insert("dispute", id="dp_1Quarrel0A7", is_charge_refundable=True, **about)
-    txn = {"id": "txn_1Quarrel0A7", "object": "balance_transaction", "source": dispute["id"], "description": NAME}
     tax = world.stripe.insert("tax_id", id="txi_1Quarrel0A7", customer=customer, value="GB900777")
     discount = {"id": "di_1Quarrel0A7", "object": "discount", "customer": customer, "coupon": {"name": NAME}}
     upcoming = {"object": "invoice", "customer": customer, "customer_email": USERNAME, "total": 500}
