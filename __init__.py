@@ -29,6 +29,7 @@ __all__ = [
     "RolledBack",
     "SyncError",
     "Unavailable",
+    "access",
     "act",
     "connect",
     "create",

@@ -1,9 +1,11 @@
 """The parts of the OpenAPI document that operations share: headers, parameters, and all problem responses."""
 
+from collections.abc import Iterable
+
 from werkzeug.exceptions import RequestEntityTooLarge
 
 from stripe_mongo_sync.api import errors
-from stripe_mongo_sync.api.schemas.documents import DOCUMENT_ID, EVENT_ID
+from stripe_mongo_sync.api.schemas.documents import DOCUMENT_ID, EVENT_ID, MOMENT
 from stripe_mongo_sync.api.schemas.requests import Schema
 from stripe_mongo_sync.models import Status
 from stripe_mongo_sync.models.base.input import Invalid
@@ -138,6 +140,46 @@ EVENT: Schema = {
 }
 
 
+ONE_INDEX = (
+    "Without filters, in the order of the documents; with one, in that of their objects' creation at Stripe. A "
+    "customer goes with any other filter. Of the others, give one at a time: what no index has is refused (422)."
+)
+_UNTIL: Schema = {"anyOf": [MOMENT, {"type": "null"}]}
+_ENTITLED: Schema = {
+    "type": "array",
+    "description": "Without a query: all of these that the customer is entitled to.",
+    "items": {
+        "type": "object",
+        "properties": {"id": {"type": "string"}, "until": _UNTIL},
+        "required": ["id", "until"],
+    },
+}
+ACCESS: Schema = {
+    "type": "object",
+    "properties": {
+        "entitled": {"type": "boolean"},
+        "by": {
+            "type": "array",
+            "items": {
+                "type": "object",
+                "properties": {
+                    "kind": {"type": "string"},
+                    "id": {**DOCUMENT_ID, "description": "The document's id."},
+                    "stripe_status": {"type": ["string", "null"], "description": "Of an order, its payment_status."},
+                    "until": _UNTIL,
+                },
+                "required": ["kind", "id", "stripe_status", "until"],
+            },
+        },
+        "until": _UNTIL,
+        "certain": {"type": "boolean"},
+        **dict.fromkeys(("prices", "products", "features"), _ENTITLED),
+    },
+    "required": ["entitled", "by", "until", "certain"],
+    "additionalProperties": False,
+}
+
+
 def ref(part: str, name: str) -> Schema:
     """Return a reference to a named part of the OpenAPI document."""
     return {"$ref": f"#/components/{part}/{name}"}
@@ -167,3 +209,9 @@ def problem(status: int, types: tuple[str, ...]) -> Schema:
         "headers": {name: ref("headers", name) for name in headers},
         "content": {"application/problem+json": {"schema": {**ref("schemas", "Problem"), "properties": shape}}},
     }
+
+
+def listing(filters: Iterable[str]) -> list[Schema]:
+    """Return the parameters of a list that has these filters."""
+    named = [each for name in filters for each in (["created_gte", "created_lt"] if name == "created" else [name])]
+    return [ref("parameters", name) for name in (*named, "limit", "starting_after", "expand")]

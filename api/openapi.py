@@ -16,16 +16,18 @@ from stripe_mongo_sync.api.components import (
     BODY,
     GUARDED,
     HEADERS,
+    ONE_INDEX,
     PARAMETERS,
     PROBLEM,
     PROBLEMS,
     REFUSALS,
     answer,
     in_json,
+    listing,
     problem,
     ref,
 )
-from stripe_mongo_sync.api.operation_docs import ONE_INDEX, UNTYPED_OPERATIONS, list_of_customer, listing
+from stripe_mongo_sync.api.operation_docs import UNTYPED_OPERATIONS, list_of_customer
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.api.schemas.documents import PARTS, document_shape, noun, word
 from stripe_mongo_sync.api.schemas.requests import Model, RequestSchemas, Schema
@@ -160,7 +162,7 @@ def _argument(name: str, converter: str) -> Schema:
     if converter == "mirrored":
         plurals = [plural_of(model) for model in _mirrored()]
         return {"name": name, "in": "path", "required": True, "schema": {"enum": plurals}}
-    anything = "^.+$" if converter == "reference" else "^[^/]+$"
+    anything = "^.+$" if converter.endswith("reference") else "^[^/]+$"
     return {
         "name": name,
         "in": "path",

@@ -1,26 +1,24 @@
 """The descriptions of the operations that belong to no single type, by endpoint."""
 
-from collections.abc import Iterable
-
 from stripe_mongo_sync.api import usage
-from stripe_mongo_sync.api.components import BODY, EVENT, REFUSALS, answer, in_json, ref
+from stripe_mongo_sync.api.components import (
+    ACCESS,
+    BODY,
+    EVENT,
+    FILTERED,
+    ONE_INDEX,
+    REFUSALS,
+    answer,
+    in_json,
+    listing,
+    ref,
+)
 from stripe_mongo_sync.api.schemas.documents import DOCUMENT_ID, EVENT_ID
 from stripe_mongo_sync.api.schemas.requests import Model, Schema
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.base.input import LONGEST_TEXT
 from stripe_mongo_sync.models.customer import WEB_ADDRESS
 from stripe_mongo_sync.models.event import EventState
-
-ONE_INDEX = (
-    "Without filters, in the order of the documents; with one, in that of their objects' creation at Stripe. A "
-    "customer goes with any other filter. Of the others, give one at a time: what no index has is refused (422)."
-)
-
-
-def listing(filters: Iterable[str]) -> list[Schema]:
-    """Return the parameters of a list that has these filters."""
-    named = [each for name in filters for each in (["created_gte", "created_lt"] if name == "created" else [name])]
-    return [ref("parameters", name) for name in (*named, "limit", "starting_after", "expand")]
 
 
 def list_of_customer(model: Model) -> Schema:
@@ -179,6 +177,24 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
         "requestBody": {"required": True, **in_json(PORTAL_VISIT)},
         "answers": {"201": answer("The URL of the portal.", PORTAL_SESSION)},
         "problems": [*BODY, "invalid", "not-found", "cannot-look", *REFUSALS],
+    },
+    "customers.access": {
+        "operationId": "show_access",
+        "summary": "Show whether a customer is entitled to a product, a price or a feature, or to what at all",
+        "description": "By subscriptions, orders and Stripe's entitlements, from MongoDB alone. `until` is null for "
+        "what does not end. `certain` is false while an operation on any of it is pending or in review, or while "
+        "webhooks are known not to arrive.",
+        "tags": ["customers"],
+        "parameters": [
+            {"name": name, "in": "query", "description": said, "schema": FILTERED}
+            for name, said in {
+                "product": "A product's id, or Stripe's. Give one of the three, or none.",
+                "price": "A price's id, or Stripe's.",
+                "feature": "The lookup key of a feature, or its id at Stripe.",
+            }.items()
+        ],
+        "answers": {"200": answer("The answer.", ACCESS)},
+        "problems": ["invalid", "not-found"],
     },
     "operator.status": {
         "operationId": "show_status",

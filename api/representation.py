@@ -65,21 +65,21 @@ def as_json(document: StagedDocument, *, expand: bool = False, keys: bool, links
         "kind": kind,
         "status": document.status,
         "stripe_id": document.stripe_id,
-        **{name: None if name in hidden else _plain(getattr(document, name)) for name in names},
-        "confirmed_at": _plain(document.confirmed_at),
-        "created_at": _plain(document.created_at),
-        "updated_at": _plain(document.updated_at),
+        **{name: None if name in hidden else plain(getattr(document, name)) for name in names},
+        "confirmed_at": plain(document.confirmed_at),
+        "created_at": plain(document.created_at),
+        "updated_at": plain(document.updated_at),
         "operation": None,
         "error": None,
         "review": document.review_reason,
-        "erased_at": _plain(document.erased_at),
-        **({"links_seen_at": _plain(document.links_seen_at)} if linked(kind) else {}),
+        "erased_at": plain(document.erased_at),
+        **({"links_seen_at": plain(document.links_seen_at)} if linked(kind) else {}),
     }
     operation, error = document.operation, document.error
     if operation is not None and document.status != Status.ROLLED_BACK:  # a tombstone's is only for late objects
         body["operation"] = {
             "verb": operation.verb,
-            "since": _plain(operation.staged_at),
+            "since": plain(operation.staged_at),
             "attempts": operation.attempts,
         }
     if error is not None:
@@ -90,11 +90,14 @@ def as_json(document: StagedDocument, *, expand: bool = False, keys: bool, links
     return body
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """Return a value as JSON shows it, with dates as texts."""
     if isinstance(value, datetime):
         return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
     if isinstance(value, EmbeddedDocument):
-        return {name: _plain(getattr(value, name)) for name in value._fields}
+        return {name: plain(getattr(value, name)) for name in value._fields}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
     return value

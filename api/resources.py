@@ -8,12 +8,12 @@ import re
 from typing import Any
 
 from flask import Flask, Response, g, jsonify, request
-from werkzeug.routing import BaseConverter, Map
+from werkzeug.routing import BaseConverter, Map, ValidationError
 
 from stripe_mongo_sync.api.auth import requires_scope
 from stripe_mongo_sync.api.errors import MissingScope, NotJson, WrongContentType
 from stripe_mongo_sync.api.prefix import address
-from stripe_mongo_sync.api.representation import as_caller_sees, caller_has, made_by_caller
+from stripe_mongo_sync.api.representation import as_caller_sees, caller_has, made_by_caller, plain
 from stripe_mongo_sync.models import Customer, StagedDocument, Status, created_kinds, kinds
 from stripe_mongo_sync.models.base.input import DEEPEST, Invalid
 from stripe_mongo_sync.models.customer import check_visit
@@ -21,17 +21,30 @@ from stripe_mongo_sync.models.rows.keys import wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.engine.refresh import with_links
 from stripe_mongo_sync.sync.engine.saga import act, create, delete, update
-from stripe_mongo_sync.sync.library import open_portal
+from stripe_mongo_sync.sync.library import access, open_portal
+from stripe_mongo_sync.sync.shop.access import QUERIES
 from stripe_mongo_sync.sync.shop.documents import found
 from stripe_mongo_sync.sync.shop.lists import last_seen, page, selected
 from stripe_mongo_sync.sync.tokens import Scope
 
-# The lists of a customer. A path that ends with the name of one is that list, not a username that ends so.
-LISTS = ("subscription", "invoice", "order", "payment_method", "payment_intent", "charge", "refund")
 RETRY_AFTER = "30"  # s: by then a webhook or the next attempt has probably resolved it
 SECONDS = re.compile(r"[0-9]{1,11}", re.ASCII)
 LIMIT = re.compile(r"[1-9][0-9]?|100")
 Model = type[StagedDocument]
+
+
+def plural_of(model: Model) -> str:
+    """Return the name of a type in paths: its collection's name, with hyphens."""
+    return model.plural().replace("_", "-")
+
+
+# The lists of a customer. A path that ends with the name of one is that list, not a username that ends so.
+LISTS = ("subscription", "invoice", "order", "payment_method", "payment_intent", "charge", "refund")
+BELOW = (
+    "portal",
+    "access",
+    *(plural_of(kinds()[kind]) for kind in LISTS),
+)  # beside the actions
 
 
 class Reference(BaseConverter):
@@ -39,6 +52,22 @@ class Reference(BaseConverter):
 
     regex = ".+"
     part_isolating = False
+
+
+def _alone(model: Model) -> type[Reference]:
+    """Return the converter of the path of one document: it matches no path that is a list's or an action's.
+
+    Whatever the method: to DELETE a list must never delete a customer whose username ends so.
+    """
+    last = {*model.resource.actions, *(BELOW if model is Customer else ())}
+
+    class Alone(Reference):
+        def to_python(self, value: str) -> str:
+            if any(value.endswith(f"/{name}") for name in last):
+                raise ValidationError
+            return value
+
+    return Alone
 
 
 class Mirrored(BaseConverter):
@@ -59,6 +88,7 @@ def register(app: Flask) -> None:
     app.url_map.converters.update(reference=Reference, mirrored=Mirrored)
     app.url_map.merge_slashes = False
     app.add_url_rule("/customers/<reference:reference>/portal", "customers.portal", _portal, methods=["POST"])
+    app.add_url_rule("/customers/<reference:reference>/access", "customers.access", _access, methods=["GET"])
     for kind in LISTS:
         model = kinds()[kind]
         rule, endpoint = f"/customers/<reference:reference>/{plural_of(model)}", f"customers.{model.plural()}"
@@ -66,8 +96,9 @@ def register(app: Flask) -> None:
     app.add_url_rule("/<mirrored:model>", "mirrored.list", _list, methods=["GET"])
     app.add_url_rule("/<mirrored:model>/<reference:reference>", "mirrored.show", _show, methods=["GET"])
     for model in created_kinds().values():
-        plural = plural_of(model)
-        one = f"/{plural}/<reference:reference>"
+        plural, alone = plural_of(model), f"{model.plural()}_reference"
+        app.url_map.converters[alone] = _alone(model)
+        one = f"/{plural}/<{alone}:reference>"
         for rule, method, view in (
             (f"/{plural}", "POST", _create),
             (f"/{plural}", "GET", _list),
@@ -80,11 +111,6 @@ def register(app: Flask) -> None:
         for action in model.resource.actions:
             rule, given = f"/{plural}/<reference:reference>/{action}", {"model": model, "action": action}
             app.add_url_rule(rule, f"{plural}.{action}", _act, methods=["POST"], defaults=given)
-
-
-def plural_of(model: Model) -> str:
-    """Return the name of a type in paths: its collection's name, with hyphens."""
-    return model.plural().replace("_", "-")
 
 
 @requires_scope(Scope.WRITE)
@@ -133,6 +159,15 @@ def _portal(reference: str) -> tuple[Response, int]:
     if not (caller_has(Scope.READ) or made_by_caller(customer)):
         raise MissingScope(Scope.READ)  # the portal shows all data of the customer
     return jsonify(open_portal(customer, given.get("return_url"))), 201
+
+
+@requires_scope(Scope.READ)
+def _access(reference: str) -> Response:
+    if repeated := [name for name in request.args if len(request.args.getlist(name)) > 1]:
+        raise Invalid(dict.fromkeys(repeated, "is given twice"))
+    if unknown := [name for name in request.args if name not in QUERIES]:
+        raise Invalid(dict.fromkeys(unknown, f"is not a parameter: give one of {', '.join(QUERIES)}, or none"))
+    return jsonify(plain(access(reference, **request.args)))
 
 
 @requires_scope(Scope.WRITE)

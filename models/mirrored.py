@@ -147,6 +147,7 @@ ROWS = (
     row("customer_cash_balance_transaction", "/v1/customers/{customer}/cash_balance_transactions", listable=False),
     row("discount", NO_GET, event_prefixes=("customer.discount",), listable=False),
     row("dispute", event_prefixes=("charge.dispute",), sought=("payment_intent",)),
+    row("entitlements.active_entitlement_summary", NO_GET, listable=False),  # its id here is that of its customer
     row("entitlements.feature", created_filter=False),
     row("fee_refund", "/v1/application_fees/{fee}/refunds", event_prefixes=("application_fee.refund",), listable=False),
     row("file"),
@@ -231,7 +232,7 @@ NOT_MIRRORED = (
     Exclusion(
         "it has no id",
         "balance balance_settings billing.alert_triggered billing.alert.triggered billing.credit_balance_summary "
-        "cash_balance entitlements.active_entitlement_summary funding_instructions tax.settings "
+        "cash_balance funding_instructions tax.settings "
         "treasury.financial_account_features",
     ),
     Exclusion("it is a preview of what may come", "invoice.upcoming"),

@@ -102,6 +102,7 @@ UNLISTED = {
     "billing_portal.session": "no list shows it",
     "capability": "its id is unique within an account only",
     "discount": "no list shows it",
+    "entitlements.active_entitlement_summary": "no list shows it",
     "financial_connections.authorization": "no list shows it",
     "mandate": "no list shows it",
     "reporting.report_type": "its list has no pages",

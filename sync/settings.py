@@ -39,6 +39,8 @@ class Settings:
     adopt: bool = True
     revalidate: frozenset[str] = frozenset()
     retention: timedelta = timedelta(days=45)
+    access_grace: timedelta = timedelta(days=7)  # how long an unpaid subscription still entitles
+    access_while_paused: bool = True  # whether one does while its collection is paused
     hooks: tuple[str, ...] = ()
     collection_prefix: str = ""  # the names of all our collections begin with it
     ca_bundle: str | None = None  # a file of certificates to trust at Stripe, instead of stripe-python's
@@ -78,6 +80,8 @@ class Settings:
             adopt=read.choice("ADOPT", {"yes": True, "no": False}, "yes"),
             revalidate=read.kinds("REVALIDATE"),
             retention=timedelta(days=read.days("RETENTION_DAYS", 45, least=31)),
+            access_grace=timedelta(days=read.days("ACCESS_GRACE_DAYS", 7, least=0)),
+            access_while_paused=read.choice("ACCESS_WHILE_PAUSED", {"yes": True, "no": False}, "yes"),
             ca_bundle=read.first("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"),
             collection_prefix=read.prefix("COLLECTION_PREFIX"),
             hooks=read.list("HOOKS", MODULE, MODULES, required=False),
@@ -239,7 +243,7 @@ class Reader:
         return int(value)
 
     def days(self, name: str, default: int, least: int) -> int:
-        """Return a number of days, at least `least`: Stripe can resend an event for 30 days."""
+        """Return a number of days, at least `least`."""
         value = self._get(name) or str(default)
         if not DAYS.fullmatch(value) or int(value) < least:
             self.problems.append(f"{name} must be a whole number of days, {least} or more")

@@ -24,8 +24,8 @@ def _kinds(listed: str) -> frozenset[str]:
 # them with stripe-python.
 WITH_CUSTOMER = _kinds(
     """
-    bank_account billing.credit_grant card charge credit_note customer_cash_balance_transaction discount quote source
-    subscription_schedule tax_id treasury.outbound_payment
+    bank_account billing.credit_grant card charge credit_note customer_cash_balance_transaction discount
+    entitlements.active_entitlement_summary quote source subscription_schedule tax_id treasury.outbound_payment
     """
 )
 WITH_STATUS = _kinds(
@@ -43,7 +43,8 @@ WITH_STATUS = _kinds(
 )
 UNDATED = _kinds(
     """
-    application bank_account billing.alert billing.feedback_option capability card discount entitlements.feature
+    application bank_account billing.alert billing.feedback_option capability card discount
+    entitlements.active_entitlement_summary entitlements.feature
     financial_connections.authorization invoiceitem issuing.physical_bundle mandate payment_link
     payment_method_configuration product_catalog.trial_offer reporting.report_type terminal.configuration
     terminal.location terminal.reader

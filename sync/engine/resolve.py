@@ -37,6 +37,7 @@ class Run:
     breaker: CircuitBreaker = field(default_factory=CircuitBreaker)
     finder: Finder = field(default_factory=Finder)
     counts: Counter[str] = field(default_factory=Counter)
+    missed: int = 0  # events that no webhook had brought in time
     edited: list[str] = field(default_factory=list)  # some of the documents that were edited by hand, with the fields
     known_edits: set[int] = field(default_factory=set)  # hashes of their ids, so that each is reported once
 

@@ -19,6 +19,7 @@ from stripe_mongo_sync.sync.engine.observations import from_event
 from stripe_mongo_sync.sync.inbox.thin import LOST, THIN, as_snapshot
 
 EVENT_ID = re.compile(r"evt_\w{1,250}", re.ASCII)
+NAMED_BY_CUSTOMER = ("entitlements.active_entitlement_summary",)
 EVENT_TYPE = re.compile(r"[a-z0-9_.\[\]]{1,250}", re.ASCII)  # v2.core.account[identity].updated
 
 
@@ -100,12 +101,22 @@ def parse(raw: bytes) -> dict[str, Any]:
         raise Malformed
     if isinstance(event.get("created"), float) and event["created"].is_integer():
         event["created"] = int(event["created"])  # in JSON, 1.0 and 1 are the same number
+    _name_by_customer(event)
     id, type, created = (event.get(name) for name in ("id", "type", "created"))
     if not (isinstance(id, str) and EVENT_ID.fullmatch(id) and isinstance(type, str) and EVENT_TYPE.fullmatch(type)):
         raise Malformed
     if event.get("object") == "event" and not (isinstance(created, int) and 0 <= created < 2**53):
         raise Malformed
     return event
+
+
+def _name_by_customer(event: dict[str, Any]) -> None:
+    """Give a summary of entitlements, which Stripe shows without an id, that of its customer, who has one summary."""
+    data = event.get("data")
+    remote = data.get("object") if isinstance(data, dict) else None
+    if isinstance(remote, dict) and remote.get("object") in NAMED_BY_CUSTOMER and "id" not in remote:
+        customer = remote.get("customer")
+        remote["id"] = customer.get("id") if isinstance(customer, dict) else customer
 
 
 def listed(event: dict[str, Any]) -> Arrival:

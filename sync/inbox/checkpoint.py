@@ -12,7 +12,7 @@ from stripe_mongo_sync.models.state import CHECKPOINT, State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.resolve import Run
 from stripe_mongo_sync.sync.errors import WrongAccount
-from stripe_mongo_sync.sync.inbox.arrival import listed
+from stripe_mongo_sync.sync.inbox.arrival import Arrival, listed
 from stripe_mongo_sync.sync.inbox.batch import commit
 from stripe_mongo_sync.sync.inbox.inbox import DUPLICATE, attempt, record
 from stripe_mongo_sync.sync.logs import log
@@ -20,6 +20,7 @@ from stripe_mongo_sync.sync.process.isolation import isolated
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, LAG, has_id
 
+WEBHOOK_DELAY = timedelta(minutes=5)  # by then a webhook has arrived, or was refused and will be repeated
 FIRST = timedelta(minutes=20)  # the first comparison leaves what is younger than 15 minutes to its events
 
 
@@ -76,14 +77,21 @@ def apply_missed_events(page: Reply, run: Run) -> bool:
         if answer is None:
             alone.append(arrival)
         else:
-            run.counts[f"event_{answer}"] += answer not in (EventState.IGNORED, DUPLICATE)
+            _count(run, arrival, answer, page)
     while alone:
         arrival = alone.pop()
         with isolated(run.counts, f"event {arrival.id}"):
             if not Event.known([arrival.id]):
                 verdict = attempt(arrival, quick=False)
                 if record(arrival, verdict):
-                    run.counts[f"event_{verdict.state}"] += verdict.state != EventState.IGNORED
+                    _count(run, arrival, verdict.state, page)
                     continue
         random.shuffle(alone)
     return not unreadable and run.counts["failed"] == failed
+
+
+def _count(run: Run, arrival: Arrival, state: str, page: Reply) -> None:
+    """Count a missed event by what became of it, and as missed if a webhook had had the time to bring it."""
+    if state not in (EventState.IGNORED, DUPLICATE):
+        run.counts[f"event_{state}"] += 1
+        run.missed += arrival.event["created"] <= page.earliest - WEBHOOK_DELAY.total_seconds()

@@ -19,7 +19,7 @@ from stripe_mongo_sync.sync.database.in_force import deviations, in_force
 from stripe_mongo_sync.sync.database.indexes import COMMAND, gaps
 from stripe_mongo_sync.sync.database.strangers import neighbours
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, WrongAccount
-from stripe_mongo_sync.sync.inbox.checkpoint import require_continuity
+from stripe_mongo_sync.sync.inbox.checkpoint import WEBHOOK_DELAY, require_continuity
 from stripe_mongo_sync.sync.operator.catalogue import kinds_of
 from stripe_mongo_sync.sync.operator.endpoint import Endpoint, list_endpoints
 from stripe_mongo_sync.sync.operator.findings import Finding, Level, exit_code
@@ -32,7 +32,6 @@ from stripe_mongo_sync.sync.stripe.permissions import CREATED, members
 
 TOLERANCE = timedelta(seconds=300)  # a signature may be this old, and searches for an object allow as much
 SKEW_WARNING = timedelta(seconds=60)  # clocks that NTP keeps differ by less than a second
-WEBHOOK_DELAY = timedelta(minutes=5)  # by then a webhook has arrived, or was refused and will be repeated
 READS = 11  # types that are tried with a restricted key; Stripe allows at least some 14 GETs an hour
 RECENT = 20  # webhooks; they arrive in any order, and the one with the newest event counts
 

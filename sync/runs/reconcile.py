@@ -126,7 +126,8 @@ def run_once(
     )
     report.latched = State.read(CIRCUIT_BREAKER) is not None
     if not dry:
-        State.write(HEARTBEAT, {"exit_code": report.exit_code, "counts": dict(report.counts), "unseen": report.unseen})
+        told = {"exit_code": report.exit_code, "counts": dict(report.counts), "unseen": report.unseen}
+        State.write(HEARTBEAT, {**told, "missed": run.missed})
     return report
 
 

@@ -13,7 +13,9 @@ from stripe_mongo_sync import aio
 PAGES = {
     "Connect": ("connect", "disconnect", "current"),
     "Every type": ("create", "get", "find", "update", "delete", "act"),
-    "In the shop's words": ("create_customer", "set_payment_method", "open_portal", "create_order", "record_usage"),
+    "In the shop's words": (
+        *("create_customer", "set_payment_method", "open_portal", "create_order", "record_usage", "access"),
+    ),
     "Hear of what happened": ("on", "Notice"),
     "Serve": ("init_app", "create_app"),
 }

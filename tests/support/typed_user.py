@@ -4,10 +4,10 @@ USER = '''"""A shop. What is marked with `wrong` must be told, and nothing else.
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
-from typing import assert_type
+from typing import Any, assert_type
 
 from stripe_mongo_sync import (
-    Notice, Refused, act, aio, connect, create, create_customer, create_order, delete, find, get, on, update
+    Notice, Refused, access, act, aio, connect, create, create_customer, create_order, delete, find, get, on, update
 )
 from stripe_mongo_sync.models import Customer, Invoice, Order, Product, StagedDocument, SyncedDocument, kinds
 
@@ -49,6 +49,8 @@ assert_type(find("invoice", status="active", limit=3), Iterator[Invoice])
 assert_type(next(find(Invoice)).number, str | None)
 assert_type(find("invoice", customer=customer, created={"gte": 1}), Iterator[Invoice])
 assert_type(next(customer.invoices(stripe_status="open")), Invoice)
+assert_type(access(customer, product="prod_123"), dict[str, Any])
+access(customer, plan="gold")  # wrong
 find("invoice", custmer="cus_123")  # wrong
 find("invoice", created={"after": 1})  # wrong
 find("invoice", username=7)  # wrong

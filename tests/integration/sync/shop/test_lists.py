@@ -277,6 +277,18 @@ def test_a_path_that_ends_with_a_list_is_that_list_and_such_a_username_is_reache
     assert world.http.get(f"/customers/a/{name}/{name}").json == {"data": [], "has_more": False}
     assert world.http.get(f"/customers/{plain.id}/{name}").status_code == 200
     assert sync.get("customer", f"a/{name}").id == odd.id
+    assert world.http.delete(f"/customers/a/{name}").status_code == 405, "it is a list, not a customer to delete"
+    assert world.http.patch(f"/customers/a/{name}", json={"name": "B"}).status_code == 405
+    assert odd.fetch_latest().status == "active"
+
+
+def test_a_path_that_ends_with_an_action_is_that_action_whatever_the_method(world: World) -> None:
+    odd = sync.create_customer("a/portal")
+
+    assert world.http.get("/customers/a/portal").status_code == 405
+    assert world.http.delete("/customers/a/payment_method").status_code == 405
+    assert world.http.get(f"/customers/{odd.id}").json["username"] == "a/portal"
+    assert world.http.get("/customers/portal").status_code == 404
 
 
 def test_what_does_not_fit_is_refused_by_its_name(world: World) -> None:
