@@ -44,6 +44,7 @@ from stripe_mongo_sync.sync.errors import Unavailable as Unavailable
 from stripe_mongo_sync.sync.library import connect as connect
 from stripe_mongo_sync.sync.notices.hooks import Notice as Notice
 from stripe_mongo_sync.sync.notices.hooks import on as on
+from stripe_mongo_sync.sync.shop.access import access as access
 from stripe_mongo_sync.sync.shop.customers import create_customer as create_customer
 from stripe_mongo_sync.sync.shop.customers import open_portal as open_portal
 from stripe_mongo_sync.sync.shop.customers import set_payment_method as set_payment_method
@@ -74,6 +75,7 @@ __all__ = [
     "RolledBack",
     "SyncError",
     "Unavailable",
+    "access",
     "act",
     "connect",
     "create",
@@ -116,6 +118,7 @@ OnlyRead = Literal[
     "customer_cash_balance_transaction",
     "discount",
     "dispute",
+    "entitlements.active_entitlement_summary",
     "entitlements.feature",
     "fee_refund",
     "file",

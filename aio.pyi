@@ -72,6 +72,7 @@ __all__ = [
     "RolledBack",
     "SyncError",
     "Unavailable",
+    "access",
     "act",
     "connect",
     "create",
@@ -114,6 +115,7 @@ OnlyRead = Literal[
     "customer_cash_balance_transaction",
     "discount",
     "dispute",
+    "entitlements.active_entitlement_summary",
     "entitlements.feature",
     "fee_refund",
     "file",
@@ -174,6 +176,9 @@ OnlyRead = Literal[
     "treasury.received_debit",
 ]
 
+async def access(
+    customer: Customer | str, /, *, product: Any = None, price: Any = None, feature: str | None = None
+) -> dict[str, Any]: ...
 @overload
 async def act(document: D, action: str, body: Body = None, /, **fields: Any) -> D: ...
 @overload
