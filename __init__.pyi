@@ -25,6 +25,7 @@ from stripe_mongo_sync.models.setup_intent import SetupIntent
 from stripe_mongo_sync.models.shipping_rate import ShippingRate
 from stripe_mongo_sync.models.subscription import Subscription
 from stripe_mongo_sync.models.tax_rate import TaxRate
+from stripe_mongo_sync.sync.access.question import access as access
 from stripe_mongo_sync.sync.connection import current as current
 from stripe_mongo_sync.sync.connection import disconnect as disconnect
 from stripe_mongo_sync.sync.errors import AlreadyConnected as AlreadyConnected
@@ -44,7 +45,6 @@ from stripe_mongo_sync.sync.errors import Unavailable as Unavailable
 from stripe_mongo_sync.sync.library import connect as connect
 from stripe_mongo_sync.sync.notices.hooks import Notice as Notice
 from stripe_mongo_sync.sync.notices.hooks import on as on
-from stripe_mongo_sync.sync.shop.access import access as access
 from stripe_mongo_sync.sync.shop.customers import create_customer as create_customer
 from stripe_mongo_sync.sync.shop.customers import open_portal as open_portal
 from stripe_mongo_sync.sync.shop.customers import set_payment_method as set_payment_method

@@ -7,6 +7,7 @@ from pymongo.monitoring import CommandListener
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.rows.own_rows import ReadOnly
 from stripe_mongo_sync.sync import connection
+from stripe_mongo_sync.sync.access.question import access
 from stripe_mongo_sync.sync.connection import Connection, current, disconnect
 from stripe_mongo_sync.sync.errors import (
     AlreadyConnected,
@@ -28,7 +29,6 @@ from stripe_mongo_sync.sync.inbox import invoice_items as invoice_items  # follo
 from stripe_mongo_sync.sync.notices import hooks
 from stripe_mongo_sync.sync.notices.hooks import Notice, on
 from stripe_mongo_sync.sync.settings import Settings
-from stripe_mongo_sync.sync.shop.access import access
 from stripe_mongo_sync.sync.shop.customers import create_customer, open_portal, set_payment_method
 from stripe_mongo_sync.sync.shop.documents import act, create, delete, find, get, update
 from stripe_mongo_sync.sync.shop.orders import create_order
