@@ -6,7 +6,7 @@ from werkzeug.exceptions import RequestEntityTooLarge
 
 from stripe_mongo_sync.api import errors
 from stripe_mongo_sync.api.schemas.documents import DOCUMENT_ID, EVENT_ID, MOMENT
-from stripe_mongo_sync.api.schemas.requests import Schema
+from stripe_mongo_sync.api.schemas.requests import Model, Schema
 from stripe_mongo_sync.models import Status
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.rows.keys import LONGEST_KEY
@@ -215,3 +215,16 @@ def listing(filters: Iterable[str]) -> list[Schema]:
     """Return the parameters of a list that has these filters."""
     named = [each for name in filters for each in (["created_gte", "created_lt"] if name == "created" else [name])]
     return [ref("parameters", name) for name in (*named, "limit", "starting_after", "expand")]
+
+
+def list_of_customer(model: Model) -> Schema:
+    """Return the operation that lists what a customer has of a type."""
+    shape = "Mirrored" if model.resource.mirrored else model.__name__
+    return {
+        "operationId": f"list_{model.plural()}_of_customer",
+        "summary": f"List the {model.plural().replace('_', ' ')} of a customer, newest first",
+        "tags": ["customers"],
+        "parameters": listing(name for name in model.filters().names if name not in ("customer", "username")),
+        "answers": {"200": answer("A page.", ref("schemas", f"{shape}List"))},
+        "problems": ["invalid", "not-found"],
+    }

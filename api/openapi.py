@@ -23,11 +23,12 @@ from stripe_mongo_sync.api.components import (
     REFUSALS,
     answer,
     in_json,
+    list_of_customer,
     listing,
     problem,
     ref,
 )
-from stripe_mongo_sync.api.operation_docs import UNTYPED_OPERATIONS, list_of_customer
+from stripe_mongo_sync.api.operation_docs import UNTYPED_OPERATIONS
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.api.schemas.documents import PARTS, document_shape, noun, word
 from stripe_mongo_sync.api.schemas.requests import Model, RequestSchemas, Schema

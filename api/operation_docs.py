@@ -14,24 +14,11 @@ from stripe_mongo_sync.api.components import (
     ref,
 )
 from stripe_mongo_sync.api.schemas.documents import DOCUMENT_ID, EVENT_ID
-from stripe_mongo_sync.api.schemas.requests import Model, Schema
+from stripe_mongo_sync.api.schemas.requests import Schema
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.base.input import LONGEST_TEXT
 from stripe_mongo_sync.models.customer import WEB_ADDRESS
 from stripe_mongo_sync.models.event import EventState
-
-
-def list_of_customer(model: Model) -> Schema:
-    """Return the operation that lists what a customer has of a type."""
-    shape = "Mirrored" if model.resource.mirrored else model.__name__
-    return {
-        "operationId": f"list_{model.plural()}_of_customer",
-        "summary": f"List the {model.plural().replace('_', ' ')} of a customer, newest first",
-        "tags": ["customers"],
-        "parameters": listing(name for name in model.filters().names if name not in ("customer", "username")),
-        "answers": {"200": answer("A page.", ref("schemas", f"{shape}List"))},
-        "problems": ["invalid", "not-found"],
-    }
 
 
 def _state(*states: str) -> Schema:

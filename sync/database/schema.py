@@ -23,7 +23,15 @@ from stripe_mongo_sync.sync.settings import Settings
 
 # The digest of each schema that there was, oldest first: its place is its number. A test computes it, and tells when
 # indexes or migrations were changed that another must be appended here.
-SCHEMAS = ("732bfd8624b0", "50ef4126cf3f", "4d6aae36c2dc", "fdafc7167c15", "6dbda7ca9d23", "f10e63b805fb", "x")
+SCHEMAS = (
+    "732bfd8624b0",
+    "50ef4126cf3f",
+    "4d6aae36c2dc",
+    "fdafc7167c15",
+    "6dbda7ca9d23",
+    "f10e63b805fb",
+    "1c6eff39f39d",
+)
 NUMBER = len(SCHEMAS)
 OF_0_2 = ("content", "disputes", "of others", "chosen ids", "usernames", "living")  # the migrations of version 0.2
 MIGRATED = ("names", "creations", "owners")  # ours: see sync/runs/migrations.py
