@@ -35,6 +35,7 @@ LIMITS = settings(phases=[Phase.explicit], suppress_health_check=list(HealthChec
 DRAWN = settings(LIMITS, max_examples=4, phases=[Phase.generate])
 FEW = settings(DRAWN, max_examples=2)
 METHODS = ("get", "post", "patch", "delete")
+DEEP = 2  # levels of a body that are drawn
 PROSE = {"title", "description", "examples"}  # what a schema says to people
 Json = dict[str, Any]
 Operation = tuple[str, str]  # its method and path
@@ -183,18 +184,24 @@ def narrowed(app: Flask, document: Json) -> Json:
     return {**document, "paths": paths}
 
 
-def _few(document: Json, schema: Json, new: set[str]) -> Json:
+def _few(document: Json, schema: Json, new: set[str], levels: int = DEEP) -> Json:
+    """What is new of a schema, down to some levels: tests/openapi/test_document.py tries each field at any depth."""
     schema = dict(resolved(document, schema))
+    if "properties" in schema and levels == 0:
+        needed = schema.get("required", ())
+        schema["properties"] = {name: each for name, each in schema["properties"].items() if name in needed}
     if fields := schema.get("properties"):
         kept = {
             *schema.get("required", ()),
             *(name for name, each in fields.items() if new & {*schemas(document, each)}),
         }
-        schema["properties"] = {name: _few(document, fields[name], new) for name in fields if name in (kept or fields)}
+        schema["properties"] = {
+            name: _few(document, fields[name], new, max(levels - 1, 0)) for name in fields if name in (kept or fields)
+        }
     if "anyOf" in schema:
-        schema["anyOf"] = [_few(document, each, new) for each in schema["anyOf"]]
+        schema["anyOf"] = [_few(document, each, new, levels) for each in schema["anyOf"]]
     if "items" in schema:
-        schema["items"] = _few(document, schema["items"], new)
+        schema["items"] = _few(document, schema["items"], new, levels)
     return schema
 
 
@@ -213,6 +220,7 @@ def test_an_operation_that_takes_what_no_other_takes_has_something_new_and_is_as
 
 @pytest.mark.parametrize("whole", [False, pytest.param(True, marks=pytest.mark.long)], ids=["what is new", "all"])
 @pytest.mark.parametrize("tag", TAGS)
+@pytest.mark.timeout(300)  # a session takes more parameters than all other types did
 def test_each_operation_keeps_its_word(tag: str, whole: bool, world: World, subtests: pytest.Subtests) -> None:
     """Each is asked some cases that are drawn; and one that has something new (a view, a parameter, a field), before
     that, a fixed set of cases at the limits of what is new.
