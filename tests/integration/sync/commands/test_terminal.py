@@ -101,6 +101,7 @@ def poisoned(world: World, dead: Event) -> World:
     """A world in which every stored text is hostile."""
     with listening("customer.active", then=lambda notice: 1 / 0):
         sync.create_customer("eve@example.com", name="Eve")
+        sync.record_usage("eve@example.com", "meals")
         world.stripe.fault("cut_before", method="POST", times=None)
         for number in range(3):
             sync.create_customer(f"pending{number}@example.com")
@@ -150,7 +151,7 @@ def test_no_command_prints_anything_but_lines_of_what_can_be_seen(
                 elif name.endswith(" list"):
                     rows[name] = [len(printed.out.splitlines())]
     lists = {name: counted for name, counted in rows.items() if name.endswith(" list")}
-    assert lists.keys() == {"operations list", "events list", "hooks list", "endpoint list"}
+    assert lists.keys() == {"operations list", "events list", "hooks list", "endpoint list", "usage list"}
     for name, (lines, entries, *_) in lists.items():
         assert lines == entries > 0, f"{name}: a text made lines of its own"
 

@@ -182,6 +182,7 @@ def test_there_is_one_way_out() -> None:
     assert callers["_once"] == {"gateway._read", "gateway.attempt", "gateway.write"}
     assert callers["write"] == {
         *("gateway.send", "undo._undo"),  # the operation or the undo of a leased document
+        "usage._sent",  # a leased record
         *("customers.open_portal", "endpoint.delete", "endpoint._post"),  # of no document
     }
 
