@@ -9,7 +9,11 @@ from importlib import import_module
 from typing import Any
 
 __version__ = "0.2.0"
-SERVED = {"create_app": "api.app", "init_app": "api.app"}  # names that are not in `sync.library`
+SERVED = {
+    "create_app": "api.app",
+    "init_app": "api.app",
+    "requires_access": "api.access",
+}  # names that are not in `sync.library`
 RENAMED = {"CannotLook": "CannotReadStripe"}  # old names, each for one more release
 __all__ = [
     "AlreadyConnected",
@@ -45,6 +49,7 @@ __all__ = [
     "on",
     "open_portal",
     "record_usage",
+    "requires_access",
     "set_payment_method",
     "update",
 ]

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any, Literal, Unpack, overload
 
+from stripe_mongo_sync.api.access import requires_access as requires_access
 from stripe_mongo_sync.api.app import create_app as create_app
 from stripe_mongo_sync.api.app import init_app as init_app
 from stripe_mongo_sync.models import SyncedDocument
@@ -91,6 +92,7 @@ __all__ = [
     "on",
     "open_portal",
     "record_usage",
+    "requires_access",
     "set_payment_method",
     "update",
 ]

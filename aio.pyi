@@ -7,6 +7,7 @@ from typing import Any, Literal, Unpack, overload
 from pymongo.monitoring import CommandListener
 from stripe import HTTPClient
 
+from stripe_mongo_sync.api.access import requires_access as requires_access
 from stripe_mongo_sync.api.app import create_app as create_app
 from stripe_mongo_sync.api.app import init_app as init_app
 from stripe_mongo_sync.models import SyncedDocument
@@ -88,6 +89,7 @@ __all__ = [
     "on",
     "open_portal",
     "record_usage",
+    "requires_access",
     "set_payment_method",
     "update",
 ]

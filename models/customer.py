@@ -2,11 +2,12 @@
 
 import re
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, NotRequired, Self, TypedDict, TypeVar
 from urllib.parse import quote
 
 from bson import ObjectId
-from mongoengine import BooleanField, EmbeddedDocumentField, IntField, StringField
+from mongoengine import BooleanField, DateTimeField, EmbeddedDocumentField, IntField, StringField
 from pymongo import IndexModel
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
@@ -15,7 +16,7 @@ from stripe_mongo_sync.models.base.input import Invalid, checked
 from stripe_mongo_sync.models.base.resource import Action, Linked, Resource, Undo
 from stripe_mongo_sync.models.lists.listed import Documents
 from stripe_mongo_sync.models.rows.database import Part
-from stripe_mongo_sync.models.rows.indexes import A_STRING
+from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING
 from stripe_mongo_sync.models.rows.scrub import ID
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.username import (
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from stripe_mongo_sync.models.refund import Refund
     from stripe_mongo_sync.models.subscription import Subscription
 
+GRANTED, REVOKED = "access.granted", "access.revoked"  # notices: see sync/access/changes.py
 WEB_ADDRESS = re.compile(rf"https?://[^{CONTROL}]*")
 EMAIL = re.compile(rf"[^@\s{UNSEEN}]{{1,64}}@[^@\s.{UNSEEN}]+(\.[^@\s.{UNSEEN}]+)+")
 
@@ -133,6 +135,7 @@ class Customer(SyncedDocument):
             partialFilterExpression={"is_current": True, "username_key": A_STRING},
         ),
         # Each creation of a customer queries this. With `_id`, `unique` forbids nothing, but a start then requires it.
+        IndexModel("access_until", partialFilterExpression={"access_until": A_DATE}),
         IndexModel([("id_key", 1), ("_id", 1)], unique=True, partialFilterExpression={"id_key": A_STRING}),
     ]
     resource: ClassVar = Resource(
@@ -153,6 +156,7 @@ class Customer(SyncedDocument):
             )
         },
         # Deleting a customer cancels their subscriptions and cannot be taken back.
+        notices=(GRANTED, REVOKED),
         undo_blockers=("/v1/subscriptions", "/v1/payment_intents", "/v1/charges", "/v1/invoices"),
     )
 
@@ -166,6 +170,8 @@ class Customer(SyncedDocument):
         help_text="Unique without regard to case. It has no invisible characters, and does not look like a document's "
         "id or Stripe's. An adopted customer has none.",
     )
+    entitled: list[str] | None = Plain(StringField(), default=None, internal=True)  # to what, as hooks were told
+    access_until: datetime | None = DateTimeField(internal=True)  # when time alone may change that
     username_key: str | None = StringField(internal=True)  # see `fold`: unique among current customers
     id_key: str | None = StringField(
         internal=True

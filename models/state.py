@@ -34,6 +34,7 @@ MIGRATIONS = (
 )
 SCHEMA = "schema"  # {"number", "of", "whole": [ids of collections], "indexes": how many}: see sync/database/schema.py
 ALIKE = "alike"  # {"ids"}: of customers whose username looks like another's, from before that was refused
+ACCESS = "access"  # {"began"}: what customers had when a hook first listened to access is stored
 ENDPOINT = "endpoint"  # and the id of a webhook endpoint: {"digest"} of its secret, which Stripe never shows again
 NUMBER, OR_NONE = (int, float), (dict, NoneType)
 SHAPES: dict[str, dict[str, tuple[type, ...]]] = {  # the types of what is read of each value

@@ -54,6 +54,11 @@ def plain_notices(id: ObjectId | str, revision: int, names: Sequence[str], at: d
     return [{"id": f"{id}:{revision}:{name}", "name": name, "at": at, "hooks": hooks} for name, hooks in asked]
 
 
+def is_heard(name: str) -> bool:
+    """Whether a hook of this process subscribes to a notice."""
+    return bool(_asking(name))
+
+
 def _asking(name: str) -> list[str]:
     return [hook for hook, asked in HOOK_PATTERNS.items() if any(matches(name, one) for one in asked)]
 

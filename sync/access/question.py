@@ -24,6 +24,7 @@ from stripe_mongo_sync.sync.shop.lists import asking
 
 Json = Mapping[str, Any]
 SUMMARY = "entitlements.active_entitlement_summary"
+NOTHING: Mapping[str, str] = {}
 QUERIES = ("product", "price", "feature")
 OPEN = "open"  # the status of an invoice that is to be paid
 
@@ -56,7 +57,7 @@ def access(
     query = {name: text for name, value in given.items() if (text := _named(value)) is not None}
     if wrong := given.keys() - query.keys():
         raise Invalid(dict.fromkeys(wrong, "must be the id of a document, or Stripe's"))
-    read = _read(_who(customer), query)
+    read = read_access(_who(customer), query)
     for name in query if "named" in read else ():
         found = next(iter(read["named"]), {"stripe_id": None})["stripe_id"]
         if found is None:
@@ -99,7 +100,7 @@ def _who(customer: Any) -> dict[str, Any]:
 
 
 @asking()
-def _read(who: Json, query: Mapping[str, str]) -> dict[str, Any]:
+def read_access(who: Json, query: Mapping[str, str] = NOTHING) -> dict[str, Any]:
     """Return a customer with all that may entitle, in one answer. Raises NotFound and Unavailable."""
     if UPGRADE:
         raise Unavailable(NOT_MIGRATED)

@@ -17,6 +17,7 @@ from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each, set_aside
 from stripe_mongo_sync.models.rows.tally import count, count_each, having
 from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State
+from stripe_mongo_sync.sync.access.changes import follow_access
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, Outage, WrongAccount
@@ -165,6 +166,8 @@ def _run(report: Report, run: ReportedRun, owner_reads: int) -> None:
     report.unseen.extend(left_out.values())
     if run.dry:
         return
+    with isolated(run.counts, "access"):
+        follow_access()
     with isolated(run.counts, "an erasure"):
         run.counts["erased"] += continue_erasures()
     if kept:

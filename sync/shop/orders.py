@@ -240,14 +240,18 @@ def _differing(order: Order, changes: dict[str, Any]) -> list[str]:
 
 
 def _recompute_orders_of(document: SyncedDocument) -> None:
-    """Recompute the orders that this payment, refund or dispute is about."""
-    intent = getattr(document, "payment_intent", None) or (document.stripe or {}).get("payment_intent")
-    intent = document.stripe_id if isinstance(document, PaymentIntent) else intent
-    for order in Order.paid_by([document.id], [intent]):
+    for order in paid_with(document):
         recompute(order)
 
 
-def _among(remotes: Mapping[Any, Mapping[str, Any]]) -> set[Any]:
+def paid_with(document: SyncedDocument) -> list[Order]:
+    """Return the orders that this payment, refund or dispute is about."""
+    intent = getattr(document, "payment_intent", None) or (document.stripe or {}).get("payment_intent")
+    intent = document.stripe_id if isinstance(document, PaymentIntent) else intent
+    return Order.paid_by([document.id], [intent])
+
+
+def among(remotes: Mapping[Any, Mapping[str, Any]]) -> set[Any]:
     """Return the keys of those payments, refunds and disputes from which an order is derived."""
     intents = {
         key: remote["id"] if remote["object"] == "payment_intent" else remote.get("payment_intent")
@@ -258,5 +262,5 @@ def _among(remotes: Mapping[Any, Mapping[str, Any]]) -> set[Any]:
     return {key for key, intent in intents.items() if key in known or intent in known}
 
 
-follows(Dependent(_recompute_orders_of, _among), "checkout.session")
-follows(Dependent(_recompute_orders_of, _among, adopts=True), "payment_intent", "refund", "dispute")
+follows(Dependent(_recompute_orders_of, among), "checkout.session")
+follows(Dependent(_recompute_orders_of, among, adopts=True), "payment_intent", "refund", "dispute")

@@ -17,7 +17,7 @@ PAGES = {
         *("create_customer", "set_payment_method", "open_portal", "create_order", "record_usage", "access"),
     ),
     "Hear of what happened": ("on", "Notice"),
-    "Serve": ("init_app", "create_app"),
+    "Serve": ("init_app", "create_app", "requires_access"),
 }
 HEAD = """# The Python API
 
