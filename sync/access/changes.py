@@ -25,6 +25,7 @@ from stripe_mongo_sync.models.base.whose import owners_of_document
 from stripe_mongo_sync.models.customer import GRANTED, REVOKED
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.formerly import UPGRADE
+from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import ACCESS
 from stripe_mongo_sync.sync.access.entitlement import answer
 from stripe_mongo_sync.sync.access.question import SUMMARY, grounds, read_access, rules_of
@@ -129,6 +130,12 @@ def _recompute_buyers(document: SyncedDocument) -> None:
             recompute(customer)
 
 
+def _recompute_deleted(document: SyncedDocument) -> None:
+    customer = sure(document, Customer)
+    if listens() and not customer.is_current and customer.entitled:
+        recompute(customer)
+
+
 def _heard(remotes: Mapping[Any, Mapping[str, Any]]) -> set[Any]:
     """Return the keys of those objects that may change an access: all, while a hook listens."""
     return set(remotes) if listens() else set()
@@ -139,4 +146,5 @@ def _of_orders(remotes: Mapping[Any, Mapping[str, Any]]) -> set[Any]:
 
 
 follows(Dependent(_recompute_owner, _heard), Subscription.resource.kind, Invoice.resource.kind, SUMMARY)
+follows(Dependent(_recompute_deleted, _heard), Customer.resource.kind)
 follows(Dependent(_recompute_buyers, _of_orders), "checkout.session", "payment_intent", "refund", "dispute")
