@@ -257,6 +257,11 @@ def _plans(service: Shop) -> list[Plan]:
             ("GET list", ""),
             ("GET next page", f"?starting_after={known['_id']}"),
             ("GET list by status", "?status=deleted"),
+            ("GET list by creation", f"?created[lt]={known['stripe']['created'] + 1}"),
+            ("GET list by creation, next page", f"?created[lt]=34000000000&starting_after={known['_id']}"),
+            ("GET access", f"{known['username']}/access"),
+            ("GET access, by product", f"{known['_id']}/access?product=prod_1"),
+            ("GET invoices of a customer", f"{known['username']}/invoices"),
         ):
             with plans.of(asker):
                 path = f"/customers/{address}" if address[:1].isalnum() else f"/customers{address}"

@@ -31,6 +31,7 @@ SCHEMAS = (
     "6dbda7ca9d23",
     "f10e63b805fb",
     "1c6eff39f39d",
+    "c6b30e49e8e3",
 )
 NUMBER = len(SCHEMAS)
 OF_0_2 = ("content", "disputes", "of others", "chosen ids", "usernames", "living")  # the migrations of version 0.2
