@@ -220,7 +220,7 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
     "operator.payout_report": {
         "operationId": "report_payout",
         "summary": "Compare what an automatic payout pays out with the orders, payments, refunds and disputes here",
-        "tags": ["operator"],
+        "tags": ["mirrored"],
         "parameters": [
             {
                 "name": "format",

@@ -84,7 +84,7 @@ _RECORD: Schema = {
             "maxLength": 100,
             "description": "The meter's event name, or id.",
         },
-        "value": {"type": ["integer", "string"], "description": _VALUE},
+        "value": {"type": ["integer", "string"], "pattern": r"^-?[0-9]{1,15}(\.[0-9]{1,15})?$", "description": _VALUE},
         "timestamp": {
             "type": ["integer", "null"],
             "description": "When it was used, in seconds; now if it is left out. At most 34 days ago.",

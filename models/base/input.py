@@ -188,11 +188,12 @@ def _wrong(shape: Shape, given: Any, label: str) -> str | None:
     if given in shape.words:
         return None
     if "string" in fits:
-        return _wrong_text(given, label) if given else "is empty"  # at Stripe, "" would mean: unset it
+        return wrong_text(given, label) if given else "is empty"  # at Stripe, "" would mean: unset it
     return None if "decimal" in fits and DECIMAL.fullmatch(given[:40]) else _expected(shape)
 
 
-def _wrong_text(given: str, label: str) -> str | None:
+def wrong_text(given: str, label: str) -> str | None:
+    """Return why MongoDB or Stripe cannot take a text, or None."""
     if len(given) > LONGEST_TEXT:
         return f"has more than {LONGEST_TEXT} characters"
     if label.endswith("currency") and not CURRENCY.fullmatch(given):

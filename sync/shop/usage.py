@@ -17,7 +17,7 @@ from pymongo.errors import PyMongoError
 
 from stripe_mongo_sync.models import Status, kinds
 from stripe_mongo_sync.models.base.embedded import Call
-from stripe_mongo_sync.models.base.input import Invalid, require_json
+from stripe_mongo_sync.models.base.input import Invalid, require_json, wrong_text
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.keys import PREFIX, wrong_key
@@ -121,8 +121,8 @@ def _recorded(
 
 def _require_valid(username: Any, meter: Any, value: Any, timestamp: Any) -> None:
     errors = {}
-    if not isinstance(meter, str) or not 0 < len(meter) <= LONGEST or not meter.isprintable():
-        errors["meter"] = f"must be the name or id of a meter, of 1 to {LONGEST} printable characters"
+    if not isinstance(meter, str) or not 0 < len(meter) <= LONGEST or wrong_text(meter, "meter"):
+        errors["meter"] = f"must be the name or id of a meter, of 1 to {LONGEST} characters"
     if not _is_number(value):
         errors["value"] = f"must be a whole number, or a text with a decimal number, of at most {DIGITS} digits"
     now = int(clock.now().timestamp())

@@ -30,7 +30,7 @@ SIGN = "sign it"  # stands for Stripe's signature until the bytes are known
 WEBHOOK = "/webhooks/stripe"
 KINDS = {plural_of(model): model for model in created_kinds().values()}
 NUMBERS = count(1)
-TAGS = [*KINDS, "mirrored", "operator", "webhooks", "health", "docs"]
+TAGS = [*KINDS, "usage", "mirrored", "operator", "webhooks", "health", "docs"]
 LIMITS = settings(phases=[Phase.explicit], suppress_health_check=list(HealthCheck))
 DRAWN = settings(LIMITS, max_examples=4, phases=[Phase.generate])
 FEW = settings(DRAWN, max_examples=2)
@@ -261,8 +261,8 @@ def keeps_its_word(case: schemathesis.Case) -> None:
 
     response = case.call_and_validate()
 
-    if case.operation.label == "POST /orders":
-        return  # that the parts of one fit each other (one currency, nothing archived), no schema can say
+    if case.operation.label in ("POST /orders", "POST /meter-events"):
+        return  # that the parts fit each other (one currency, nothing archived), or a time fits now, no schema can say
     can_be_done = {"200", "201"} & set(case.operation.responses.status_codes)
     if good and can_be_done and response.status_code == 422:
         assert not response.json()["type"].endswith("/invalid"), (case.body, response.json())
