@@ -26,9 +26,9 @@ from stripe_mongo_sync.models.setup_intent import SetupIntent
 from stripe_mongo_sync.models.shipping_rate import ShippingRate
 from stripe_mongo_sync.models.subscription import Subscription
 from stripe_mongo_sync.models.tax_rate import TaxRate
-from stripe_mongo_sync.sync.access.question import access as access
 from stripe_mongo_sync.sync.connection import current as current
 from stripe_mongo_sync.sync.connection import disconnect as disconnect
+from stripe_mongo_sync.sync.entitlements.question import access as access
 from stripe_mongo_sync.sync.errors import AlreadyConnected as AlreadyConnected
 from stripe_mongo_sync.sync.errors import AlreadyExists as AlreadyExists
 from stripe_mongo_sync.sync.errors import BadSettings as BadSettings

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from stripe_mongo_sync.models.refund import Refund
     from stripe_mongo_sync.models.subscription import Subscription
 
-GRANTED, REVOKED = "access.granted", "access.revoked"  # notices: see sync/access/changes.py
+GRANTED, REVOKED = "access.granted", "access.revoked"  # notices: see sync/entitlements/changes.py
 WEB_ADDRESS = re.compile(rf"https?://[^{CONTROL}]*")
 EMAIL = re.compile(rf"[^@\s{UNSEEN}]{{1,64}}@[^@\s.{UNSEEN}]+(\.[^@\s.{UNSEEN}]+)+")
 

@@ -7,9 +7,9 @@ from pymongo.monitoring import CommandListener
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.rows.own_rows import ReadOnly
 from stripe_mongo_sync.sync import connection
-from stripe_mongo_sync.sync.access import changes as changes  # follows what gives access once it is imported
-from stripe_mongo_sync.sync.access.question import access
 from stripe_mongo_sync.sync.connection import Connection, current, disconnect
+from stripe_mongo_sync.sync.entitlements import changes as changes  # follows what gives access once it is imported
+from stripe_mongo_sync.sync.entitlements.question import access
 from stripe_mongo_sync.sync.errors import (
     AlreadyConnected,
     AlreadyExists,

@@ -17,9 +17,9 @@ from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each, set_aside
 from stripe_mongo_sync.models.rows.tally import count, count_each, having
 from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State
-from stripe_mongo_sync.sync.access.changes import follow_access
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
+from stripe_mongo_sync.sync.entitlements.changes import follow_access
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, Outage, WrongAccount
 from stripe_mongo_sync.sync.inbox.checkpoint import (
     apply_missed_events,

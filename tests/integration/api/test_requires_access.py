@@ -7,7 +7,7 @@ import pytest
 from flask import Flask, request
 
 from stripe_mongo_sync import Invalid, requires_access, sync
-from tests.integration.sync.access.test_access import BASIC, Shop, shop
+from tests.integration.sync.entitlements.test_access import BASIC, Shop, shop
 from tests.support.world import World
 
 __all__ = ["shop"]  # the fixture

@@ -9,7 +9,7 @@ from stripe_mongo_sync.models import Customer, State
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import ACCESS
 from stripe_mongo_sync.sync.notices.deliver import deliver
-from tests.integration.sync.access.test_access import BASIC, PRO, Shop, ordered, past_due
+from tests.integration.sync.entitlements.test_access import BASIC, PRO, Shop, ordered, past_due
 from tests.support import samples
 from tests.support.events import event
 from tests.support.hooks import listening

@@ -16,8 +16,8 @@ from stripe_mongo_sync.models import Customer, Invoice, Order, Price, State, Sub
 from stripe_mongo_sync.models.order import PaymentStatus
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import MIGRATIONS
-from stripe_mongo_sync.sync.access.entitlement import ORDERS, SUBSCRIPTIONS, Rule
-from stripe_mongo_sync.sync.access.question import SUMMARY, _who, stages
+from stripe_mongo_sync.sync.entitlements.entitlement import ORDERS, SUBSCRIPTIONS, Rule
+from stripe_mongo_sync.sync.entitlements.question import SUMMARY, _who, stages
 from tests.support import samples
 from tests.support.events import event
 from tests.support.mongo import our_database

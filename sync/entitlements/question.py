@@ -15,8 +15,8 @@ from stripe_mongo_sync.models.rows.formerly import UPGRADE
 from stripe_mongo_sync.models.rows.marked import ours
 from stripe_mongo_sync.models.state import HEARTBEAT, MIGRATIONS
 from stripe_mongo_sync.models.username import LONGEST, STRIPE_ID, keys_of
-from stripe_mongo_sync.sync.access.entitlement import ORDERS, SUBSCRIPTIONS, Ground, Rule, Rules, answer
 from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.entitlements.entitlement import ORDERS, SUBSCRIPTIONS, Ground, Rule, Rules, answer
 from stripe_mongo_sync.sync.errors import NotFound, Unavailable
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.settings import Settings

@@ -27,10 +27,10 @@ from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.formerly import UPGRADE
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import ACCESS
-from stripe_mongo_sync.sync.access.entitlement import answer
-from stripe_mongo_sync.sync.access.question import SUMMARY, grounds, read_access, rules_of
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.dependents import Dependent, follows
+from stripe_mongo_sync.sync.entitlements.entitlement import answer
+from stripe_mongo_sync.sync.entitlements.question import SUMMARY, grounds, read_access, rules_of
 from stripe_mongo_sync.sync.errors import NotFound
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.shop import orders
