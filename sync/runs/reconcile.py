@@ -15,6 +15,7 @@ from stripe_mongo_sync.models import Event, StagedDocument, UsageRecord, present
 from stripe_mongo_sync.models.event import EventState
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each, set_aside
+from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.rows.tally import count, count_each, having
 from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State
 from stripe_mongo_sync.sync.connection import current
@@ -157,7 +158,6 @@ def _run(report: Report, run: ReportedRun, owner_reads: int) -> None:
         kept = apply_missed_events(page, run) and kept
         report_progress(page, now, begin, run)
     left_out |= resolve_overdue(run)
-    left_out |= _send_usage(run)
     if report.full:
         whole = compare_everything(
             run, left_out, report.coverage, absent=asked, owner_reads=owner_reads, on_progress=run.on_progress
@@ -209,10 +209,15 @@ def report_progress(page: Reply, now: int, since: int, run: ReportedRun) -> None
 
 
 def resolve_overdue(run: ReportedRun) -> dict[str, str]:
-    """Claim and resolve every overdue document; return the kinds and documents that were left out, and why."""
+    """Claim and resolve every overdue document, and send the usage that is due; return the kinds and documents that
+    were left out, and why.
+    """
     left_out: dict[str, str] = {}
     moment, present = clock.now(), present_kinds()
-    due = having(present.values(), clock.overdue(moment))
+    worked: list[type[OwnRows]] = [*present.values(), UsageRecord]
+    due = having(worked, clock.overdue(moment))
+    if UsageRecord in due:
+        left_out |= _send_usage(run)
     for kind, model in present.items():
         if model not in due:
             continue
