@@ -5,12 +5,15 @@ Sources: Stripe's OpenAPI file; its answer to a second event with one identifier
 
 from __future__ import annotations
 
+from stripe.params import billing
+
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Action, Resource, Route, blank, same
 from stripe_mongo_sync.emulator.engine.steps import DAY, change, expect
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.fields import Fields, Hash, MapOf, OneOf, Text, Time
+from stripe_mongo_sync.emulator.protocol.values import choice
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 EVENTS = "meter_events"  # table: identifier -> the event
@@ -68,7 +71,7 @@ METER = Resource(
         "updated": 0,
         "value_settings": {"event_payload_key": "value"},
     },
-    filters={"status": same("status")},
+    filters={"status": same("status", choice(billing.MeterListParams, "status"))},
     events=("created", "updated"),
     check_state=_unique,
     finish=_finish,

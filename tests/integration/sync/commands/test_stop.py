@@ -181,7 +181,7 @@ def test_every_command_says_whether_it_may_end_anywhere() -> None:
 
     assert finish == {
         *("reconcile", "backfill", "erase", "hooks run", "hooks replay", "hooks drop", "new-installation"),
-        "migrate",
+        *("migrate", "usage run", "usage resend", "usage mark-sent"),
         *(
             "events replay",
             "events ignore",
