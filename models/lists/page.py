@@ -46,8 +46,9 @@ def queries(
     if not chosen.filters:
         where: Json = {"is_current": True} if chosen.status is None else {"status": chosen.status}
         new: Order = [("created_at", -1), ("_id", -1)]
-        after = _after(last, "created_at")
-        where |= {"$or": [each for each, _ in after]} if last else {}
+        if last is not None:  # every document has that moment
+            beside = {"created_at": last["created_at"], "_id": {"$lt": last["_id"]}}
+            where["$or"] = [{"created_at": {"$lt": last["created_at"]}}, beside]
         return [(where, new)], [*((name, 1) for name in where if name != "$or"), *new]
     index = filters.index_of(chosen.filters)
     if index is None:
