@@ -226,7 +226,7 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
                 "name": "format",
                 "in": "query",
                 "description": "`csv` has one line for each balance transaction.",
-                "schema": {"enum": ["json", "csv"], "default": "json"},
+                "schema": {"type": "string", "enum": ["json", "csv"]},
             }
         ],
         "answers": {"200": _report_answer()},

@@ -504,7 +504,20 @@ def test_every_route_of_a_document_is_among_those_that_are_tried() -> None:
     }
     writing = {rule.endpoint for rule in app.url_map.iter_rules() if scope_of(app, rule.endpoint) is Scope.WRITE}
 
-    assert {endpoint for endpoint in writing if endpoint.rpartition(".")[2] not in tried} == {"customers.portal"}
+    others = {endpoint for endpoint in writing if endpoint.rpartition(".")[2] not in tried}
+    assert others == {"customers.portal", "usage.record"}
+
+
+def test_who_may_only_write_sees_of_usage_what_they_recorded(guarded: World) -> None:
+    customer = sync.create_customer("ann@here.com", name=SECRET_NAME)
+
+    sent = {"username": "ann@here.com", "meter": "requests", "value": 3}
+    told = ask(guarded, "till", "POST", "/meter-events", json=sent)
+
+    assert (told.status_code, told.json["customer"], told.json["value"]) == (202, str(customer.id), "3")
+    assert SECRET_NAME not in told.text
+    for path in ("/meter-events", told.headers["Location"]):
+        problem(ask(guarded, "till", "GET", path), 403, "forbidden")
 
 
 def test_no_answer_to_who_may_only_write_tells_of_somebody_else(guarded: World) -> None:

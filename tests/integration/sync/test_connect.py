@@ -54,6 +54,8 @@ OTHER: dict[str, Any] = {
     "adopt": False,
     "revalidate": frozenset({"customer"}),
     "retention": timedelta(days=99),
+    "access_grace": timedelta(days=1),
+    "access_while_paused": False,
     "hooks": ("os",),
     "collection_prefix": "other_",
     "ca_bundle": "/etc/ca.pem",
