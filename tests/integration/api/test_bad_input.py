@@ -100,10 +100,8 @@ BAD_CATALOGUE: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("prices", {"product": "nowhere", "currency": "eur", "unit_amount": 1}, "product"),
     ("prices", {"product": "p\u0000", "currency": "eur", "unit_amount": 1}, "product"),
-    ("coupons", {"percent_off": 101}, "percent_off"),
     ("coupons", {"percent_off": "10"}, "percent_off"),
     ("coupons", {"percent_off": True}, "percent_off"),
-    ("coupons", {"amount_off": 0, "currency": "eur"}, "amount_off"),
     ("coupons", {"percent_off": 5, "valid": True}, "valid"),
     ("coupons", {"percent_off": 5, "applies_to": {"products": ["nowhere"]}}, "applies_to.products.0"),
     ("promotion-codes", {"promotion": {"type": "coupon", "coupon": ["x"]}}, "promotion.coupon"),
@@ -117,6 +115,19 @@ def test_a_bad_field_of_the_catalogue_is_named(world: World) -> None:
             told = problem(world.http.post(f"/{plural}", json=body), 422, "invalid")
 
             assert any(name.endswith(named) for name in told["errors"]), (plural, body)
+
+
+@pytest.mark.parametrize(
+    ("body", "named"), [({"percent_off": 101}, "percent_off"), ({"amount_off": 0, "currency": "eur"}, "amount_off")]
+)
+def test_what_only_stripe_limits_is_refused_by_name_and_leaves_nothing_usable(
+    world: World, body: dict[str, Any], named: str
+) -> None:
+    told = problem(world.http.post("/coupons", json={**body, "duration": "once"}), 422, "refused")
+
+    assert told["errors"].keys() == {named}
+    assert world.stripe.objects("coupon") == []
+    assert world.http.get("/coupons").json["data"] == []
 
 
 def test_all_bad_fields_are_named_at_once(world: World) -> None:
