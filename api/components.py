@@ -199,6 +199,15 @@ def in_json(schema: Schema) -> Schema:
     return {"content": {"application/json": {"schema": schema}}}
 
 
+def page_of(items: Schema) -> Schema:
+    """Return the schema of one page of a list."""
+    return {
+        "type": "object",
+        "properties": {"data": {"type": "array", "items": items}, "has_more": {"type": "boolean"}},
+        "required": ["data", "has_more"],
+    }
+
+
 def problem(status: int, types: tuple[str, ...]) -> Schema:
     """Return the description of the problem responses of one status."""
     headers = ["X-Request-Id", *CARRY.get(status, ())]

@@ -25,6 +25,7 @@ from stripe_mongo_sync.api.components import (
     in_json,
     list_of_customer,
     listing,
+    page_of,
     problem,
     ref,
 )
@@ -85,7 +86,7 @@ def describe(app: Flask) -> dict[str, Any]:
         },
     }
     document["components"]["schemas"] |= shapes
-    document["components"]["schemas"] |= {"Mirrored": _copy(), "MirroredList": _page("Mirrored")}
+    document["components"]["schemas"] |= {"Mirrored": _copy(), "MirroredList": page_of(ref("schemas", "Mirrored"))}
     for rule in app.url_map.iter_rules():
         for method in sorted((rule.methods or set()) - {"HEAD", "OPTIONS"}):
             path = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
@@ -100,18 +101,10 @@ def _shapes(model: Model, requests: RequestSchemas) -> dict[str, Schema]:
     name, changed = model.__name__, requests.change(model)
     return {
         name: document_shape(model),
-        f"{name}List": _page(name),
+        f"{name}List": page_of(ref("schemas", name)),
         f"{name}Creation": requests.creation(model),
         **({f"{name}Change": changed} if changed else {}),
         **{_shape_of(model, verb): requests.action(model, verb) for verb in model.resource.actions},
-    }
-
-
-def _page(name: str) -> Schema:
-    return {
-        "type": "object",
-        "properties": {"data": {"type": "array", "items": ref("schemas", name)}, "has_more": {"type": "boolean"}},
-        "required": ["data", "has_more"],
     }
 
 

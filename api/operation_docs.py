@@ -11,6 +11,7 @@ from stripe_mongo_sync.api.components import (
     answer,
     in_json,
     listing,
+    page_of,
     ref,
 )
 from stripe_mongo_sync.api.schemas.documents import DOCUMENT_ID, EVENT_ID
@@ -205,16 +206,7 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
                 "schema": {"anyOf": [DOCUMENT_ID, EVENT_ID]},
             },
         ],
-        "answers": {
-            "200": answer(
-                "A page, sorted by kind and id, with events last.",
-                {
-                    "type": "object",
-                    "properties": {"data": {"type": "array", "items": UNFINISHED}, "has_more": {"type": "boolean"}},
-                    "required": ["data", "has_more"],
-                },
-            )
-        },
+        "answers": {"200": answer("A page, sorted by kind and id, with events last.", page_of(UNFINISHED))},
         "problems": ["invalid"],
     },
     "operator.payout_report": {

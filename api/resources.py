@@ -115,10 +115,7 @@ def register(app: Flask) -> None:
 
 @requires_scope(Scope.WRITE)
 def _create(model: Model) -> Response:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and (wrong := wrong_key(key)):
-        raise Invalid({"Idempotency-Key": wrong})
-    expand = _expands()
+    key, expand = idempotency_key(), _expands()
     document, repeated = create(model, body(), idempotency_key=key, token=g.token)
     response = _document_response(document, done=201, expand=expand, pending=document.status == Status.PENDING)
     if repeated:
@@ -210,6 +207,14 @@ def with_ranges(given: dict[str, str]) -> dict[str, Any]:
     rest = {name: value for name, value in given.items() if name not in ("created[gte]", "created[lt]")}
     seconds = {name: int(value) if SECONDS.fullmatch(value) else value for name, value in bounds.items()}
     return {**rest, "created": seconds} if seconds else rest
+
+
+def idempotency_key() -> str | None:
+    """Return the caller's own key, if the request has one. Raises Invalid."""
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and (wrong := wrong_key(key)):
+        raise Invalid({"Idempotency-Key": wrong})
+    return key
 
 
 def body() -> dict[str, Any]:

@@ -3,9 +3,9 @@
 from flask import Flask, Response, g, jsonify, request
 
 from stripe_mongo_sync.api.auth import requires_scope
-from stripe_mongo_sync.api.components import BODY, answer, in_json, ref
+from stripe_mongo_sync.api.components import BODY, answer, in_json, page_of, ref
 from stripe_mongo_sync.api.prefix import address
-from stripe_mongo_sync.api.resources import LIMIT, RETRY_AFTER, body
+from stripe_mongo_sync.api.resources import LIMIT, RETRY_AFTER, body, idempotency_key
 from stripe_mongo_sync.api.schemas.documents import DOCUMENT_ID
 from stripe_mongo_sync.api.schemas.requests import Schema
 from stripe_mongo_sync.models import UsageState
@@ -26,7 +26,7 @@ def register(app: Flask) -> None:
 
 @requires_scope(Scope.WRITE)
 def _record() -> Response:
-    record, repeated = recorded(body(), request.headers.get("Idempotency-Key"), g.token)
+    record, repeated = recorded(body(), idempotency_key(), g.token)
     pending = record.state == UsageState.PENDING
     response = jsonify(as_shown(record))
     response.status_code = 202 if pending else 200
@@ -127,16 +127,7 @@ OPERATIONS: dict[str, Schema] = {
                 "schema": DOCUMENT_ID,
             },
         ],
-        "answers": {
-            "200": answer(
-                "A page.",
-                {
-                    "type": "object",
-                    "properties": {"data": {"type": "array", "items": USAGE}, "has_more": {"type": "boolean"}},
-                    "required": ["data", "has_more"],
-                },
-            )
-        },
+        "answers": {"200": answer("A page.", page_of(USAGE))},
         "problems": ["invalid", "not-found"],
     },
     "usage.show": {
