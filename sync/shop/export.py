@@ -3,7 +3,7 @@
 Keys are left out, as everywhere outside of their own documents: who has a client secret can pay or see a payment.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from datetime import datetime
 from typing import Any
 
@@ -11,12 +11,12 @@ from stripe_mongo_sync.models import Delivery, Event, UsageRecord
 from stripe_mongo_sync.models.erasure import rows_of
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.content import event_shown, shown
+from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.sync.shop.erase import customer_of, rows_of_customer
-from stripe_mongo_sync.sync.shop.persons import Model, body_of, read
+from stripe_mongo_sync.sync.shop.persons import body_of, read
 
 BODIES = ("raw", "event_body")  # the fields that hold an event, as bytes
 Row = dict[str, Any]
-Kept = Model | type[UsageRecord]
 
 
 def export(reference: str) -> Row:
@@ -27,10 +27,12 @@ def export(reference: str) -> Row:
     """
     customer = customer_of(reference)
     found = rows_of_customer(customer, dry=True)
-    others: list[tuple[Kept, set[Any]]] = [
-        *((Event, found.events), (Delivery, found.deliveries), (UsageRecord, found.usage))
-    ]
-    kept = {model.plural(): [*_rows(model, ids)] for model, ids in [*found.documents.items(), *others]}
+    kept: dict[str, list[Row]] = {model.plural(): [*_rows(model, ids)] for model, ids in found.documents.items()}
+    kept |= {
+        Event.plural(): [*_rows(Event, found.events)],
+        Delivery.plural(): [*_rows(Delivery, found.deliveries)],
+        UsageRecord.plural(): [*_rows(UsageRecord, found.usage)],
+    }
     return {
         "customer": str(customer.id),
         "exported_at": _plain(clock.now()),
@@ -39,7 +41,7 @@ def export(reference: str) -> Row:
     }
 
 
-def _rows(model: Kept, ids: set[Any]) -> Iterator[Row]:
+def _rows(model: type[OwnRows], ids: Collection[Any]) -> Iterator[Row]:
     for row in sorted(rows_of(model, {"_id": {"$in": [*ids]}}), key=lambda row: str(row["_id"])):
         plain = {name: _event(row) if name in BODIES else _plain(value) for name, value in row.items()}
         yield {"id": plain.pop("_id"), **shown(plain)}

@@ -120,8 +120,8 @@ def report_of(payout: Json) -> PayoutReport:
             f"{id} was requested, not made by Stripe's schedule, so Stripe does not say what it pays out."
         )
     pages = current().gateway.pages(TRANSACTIONS, payout=id)
-    read = {each["id"]: each for page in pages for each in page.remote["data"]}  # a page may repeat one
     try:
+        read = {each["id"]: each for page in pages for each in page.remote["data"]}  # a page may repeat one
         lines = [_line(each) for each in read.values() if each["type"] not in ITSELF]
         report = PayoutReport(
             id, payout["status"], payout["currency"], int(payout["amount"]), int(payout["arrival_date"])
