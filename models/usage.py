@@ -4,21 +4,21 @@ Stripe keeps a record as a meter event, which has no id and cannot be read. It r
 identifier for at least a day (docs.stripe.com/api/billing/meter-event/create), so within that time a repeat is safe.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any, ClassVar, Self
 
 from bson import ObjectId
 from mongoengine import DateTimeField, DictField, EmbeddedDocumentField, IntField, ListField, ObjectIdField, StringField
-from pymongo import IndexModel
+from pymongo import IndexModel, ReturnDocument
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync.models.base.embedded import Request
 from stripe_mongo_sync.models.base.facts import KEY_REPLAY_WINDOW
 from stripe_mongo_sync.models.erasure import Erasure
-from stripe_mongo_sync.models.rows.claimable import Claimable
-from stripe_mongo_sync.models.rows.clock import IDLE, DueReason, Expression, due, from_now, literal
+from stripe_mongo_sync.models.rows.claimable import Broken, Claimable, claim_each, tell_log
+from stripe_mongo_sync.models.rows.clock import IDLE, DueReason, Expression, due, from_now, leased, literal
 from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING
 from stripe_mongo_sync.models.rows.sure import sure
 
@@ -39,7 +39,7 @@ class UsageRecord(Claimable):
     indexes: ClassVar[list[IndexModel]] = [
         IndexModel("due_at", partialFilterExpression={"due_at": A_DATE}),
         IndexModel([("state", 1), ("_id", 1)]),
-        IndexModel("owners"),
+        IndexModel([("owners", 1), ("_id", 1)]),
         IndexModel(
             [(f"request.{name}", 1) for name in ("caller", "key")],
             unique=True,
@@ -82,27 +82,28 @@ class UsageRecord(Claimable):
         """Insert a record that is due at once. Return it, and whether this request had inserted it before; None if its
         customer was erased. The majority has it.
         """
+        row = {**values, "state": UsageState.PENDING, "attempts": 0, "finished_at": None}
+        told = {name: literal(value) for name, value in row.items() if name != "_id"}
+        told |= {"created_at": from_now(), **due(DueReason.NEW)}
         collection = cls.insert_collection()
 
-        def write(erased: bool, in_time: Callable[[Any], Expression]) -> bool | None:
+        def write(erased: bool, in_time: Callable[[Any], Expression]) -> dict[str, Any] | None:
             if erased:
                 return None
-            row = {**values, "request": request, "state": UsageState.PENDING, "attempts": 0, "finished_at": None}
-            told = {name: literal(value) for name, value in row.items() if name != "_id"}
-            told |= {"request": in_time(request), "created_at": from_now(), **due(DueReason.NEW)}
-            try:
-                collection.find_one_and_update(
-                    {"_id": values["_id"], "state": {"$exists": False}}, [{"$set": told}], upsert=True
-                )
-            except DuplicateKeyError:
-                return False
-            return True
+            made: dict[str, Any] = collection.find_one_and_update(
+                {"_id": values["_id"], "state": {"$exists": False}},
+                [{"$set": {**told, "request": in_time(request)}}],
+                upsert=True,
+                return_document=ReturnDocument.AFTER,
+            )
+            return made
 
-        made = Erasure.unless_forgotten({*values["owners"]}, write)
-        if made is None:
-            return None
-        found = cls.objects(id=values["_id"]).first() or cls.of_request(request)
-        return (found, not made) if found is not None else None
+        try:
+            made = Erasure.unless_forgotten({*values["owners"]}, write)
+        except DuplicateKeyError:
+            first = cls.of_request(request)
+            return None if first is None else (first, True)
+        return None if made is None else (cls._from_son(made), False)
 
     @classmethod
     def of_request(cls, request: dict[str, str]) -> Self | None:
@@ -111,24 +112,31 @@ class UsageRecord(Claimable):
         found: Self | None = cls.objects(__raw__=where).first()
         return found
 
+    @classmethod
+    def claim_due(cls, at: datetime, broken: Broken = tell_log) -> Iterator[Self]:
+        """Claim the records that are due at `at`; the outcome of each attempt counts as unknown until it ends."""
+        attempt = {"claimed_at": from_now(), "unknown_since": {"$ifNull": ["$unknown_since", from_now()]}}
+        taken = {**leased(), "attempts": {"$add": ["$attempts", 1]}, **attempt}
+        yield from claim_each(cls, at, [{"$set": taken}], broken)
+
+    @property
+    def unknown_before(self) -> datetime | None:
+        """Since when an outcome is unknown, this attempt's apart; None: Stripe has nothing of it."""
+        return None if self.unknown_since == self.claimed_at else self.unknown_since
+
     @property
     def is_repeatable(self) -> bool:
         """Whether a claimed record cannot be counted twice if it is sent now: Stripe still knows its identifier."""
         return sure(self.claimed_at) - sure(self.unknown_since) < KEY_REPLAY_WINDOW
-
-    def claim_attempt(self) -> Self | None:
-        """Claim it for one attempt, whose outcome counts as unknown until it ends; None: another worker has it."""
-        since = Expression({"$ifNull": ["$unknown_since", from_now()]})
-        return self.claim(unknown_since=since, claimed_at=from_now())
 
     def end(self, state: UsageState, reason: str | None = None) -> Self | None:
         """Record that it was sent, refused, or is in review."""
         over = from_now() if state != UsageState.REVIEW else None
         return self._change({"state": state, "reason": reason, "finished_at": over, **IDLE})
 
-    def retry(self, reason: str, delay: timedelta, *, before: datetime | None, key: str | None = None) -> Self | None:
-        """Let it be sent again after `delay`. An outcome is unknown since `before`; None: Stripe certainly has none."""
-        again = {"reason": reason, "unknown_since": before, "key": key or self.key}
+    def retry(self, reason: str, delay: timedelta, *, since: datetime | None, key: str | None = None) -> Self | None:
+        """Let it be sent again after `delay`. An outcome is unknown `since` then; None: Stripe certainly has none."""
+        again = {"reason": reason, "unknown_since": since, "key": key or self.key}
         return self._change({**again, **due(DueReason.RETRY, delay)})
 
     def resend(self) -> Self | None:
@@ -138,5 +146,5 @@ class UsageRecord(Claimable):
         return self._change({**changes, "finished_at": None, **due(DueReason.OPERATOR)})
 
     def erase(self) -> Self | None:
-        """Remove what its caller chose; the amounts stay. Return None if a worker has claimed it."""
-        return self._change({"request": None, "erased_at": from_now()})
+        """Remove what its caller chose, and Stripe's words; the amounts stay. Return None if it was just changed."""
+        return self._change({"request": None, "reason": None, "erased_at": from_now()})

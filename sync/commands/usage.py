@@ -57,7 +57,8 @@ def _once(given: argparse.Namespace) -> int:
 
     with Throttle(given.rate, retry_all=False, outage_after=RUN_OUTAGE_AFTER).active():
         counts = send_usage()
-    code = NEEDS_OPERATOR if UsageRecord.objects(state=UsageState.REVIEW).first() else 0
+    decides = counts["failed"] or UsageRecord.objects(state=UsageState.REVIEW).first()
+    code = NEEDS_OPERATOR if decides else 0
     if counts or given.every is None:
         text = ", ".join(f"{name} {number}" for name, number in sorted(counts.items())) or "nothing is due"
         say(given, {"counts": dict(counts), "exit_code": code}, text)

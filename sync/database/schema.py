@@ -32,6 +32,7 @@ SCHEMAS = (
     "f10e63b805fb",
     "1c6eff39f39d",
     "c6b30e49e8e3",
+    "464bb3bdb418",
 )
 NUMBER = len(SCHEMAS)
 OF_0_2 = ("content", "disputes", "of others", "chosen ids", "usernames", "living")  # the migrations of version 0.2

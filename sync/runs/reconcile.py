@@ -180,7 +180,9 @@ def _send_usage(run: ReportedRun) -> dict[str, str]:
         run.counts["usage_due"] += UsageRecord.objects(__raw__=clock.overdue(clock.now())).count()
         return {}
     try:
-        run.counts.update({f"usage_{outcome}": number for outcome, number in send_usage().items()})
+        counts = send_usage()
+        run.counts["failed"] += counts.pop("failed", 0)
+        run.counts.update({f"usage_{outcome}": number for outcome, number in counts.items()})
     except MissingPermission as error:
         return {"usage": str(error)}
     return {}

@@ -24,12 +24,22 @@ from stripe_mongo_sync.models.rows.keys import PREFIX, wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.usage import UsageRecord, UsageState
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.errors import InProgress, KeyReused, NotFound, NotPossible, SyncError, Unavailable
+from stripe_mongo_sync.sync.errors import (
+    CannotReadStripe,
+    InProgress,
+    KeyReused,
+    NotFound,
+    NotPossible,
+    Outage,
+    Unavailable,
+)
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.process.deadline import within_lease
+from stripe_mongo_sync.sync.process.isolation import counted, isolated
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.shop.customers import customer_of
+from stripe_mongo_sync.sync.shop.lists import asking
 from stripe_mongo_sync.sync.stripe.about import an
 from stripe_mongo_sync.sync.stripe.answers import Answer, Refusal, Reply, Unknown, api_version
 from stripe_mongo_sync.sync.tokens import IN_PROCESS
@@ -39,7 +49,6 @@ OLDEST, NEWEST = 35 * 86_400 - 3_600, 300  # s before and after now: Stripe take
 LONGEST = 100  # characters of a meter's event name, and of a value in its payload
 DIGITS = 15  # of a value before the point, and after it
 DUPLICATE = "already exists with identifier"  # Stripe: "An event already exists with identifier …", as 400
-BATCH = 100
 
 
 def record_usage(
@@ -84,9 +93,13 @@ def _recorded(
     require_json(given)
     if key is not None and (wrong := wrong_key(key)):
         raise Invalid({"idempotency_key": wrong})
-    _require_valid(**given)
     digest = hashlib.sha256(json.dumps(given, sort_keys=True).encode()).hexdigest()
     request = {"caller": token, "route": UsageRecord.plural(), "key": key or secrets.token_hex(16), "digest": digest}
+    with asking():
+        first = UsageRecord.of_request(request) if key is not None else None
+    if first is not None:  # its time may be too long ago by now, and its customer deleted
+        return _repeated(first, digest), True
+    _require_valid(**given)
     customer = customer_of(username)
     if customer.status != Status.ACTIVE:
         raise InProgress(f"Customer {customer.id} is {customer.status}: usage can be recorded once it is active.")
@@ -114,9 +127,14 @@ def _recorded(
     if staged is None:
         raise NotFound(f"There is no customer {username!r}.")
     record, repeated = staged
-    if repeated and sure(record.request).digest != digest:
+    return (_repeated(record, digest) if repeated else record), repeated
+
+
+def _repeated(record: UsageRecord, digest: str) -> UsageRecord:
+    """Return the record that the same call made before. Raises KeyReused if that one said something else."""
+    if sure(record.request).digest != digest:
         raise KeyReused
-    return record, repeated
+    return record
 
 
 def _require_valid(username: Any, meter: Any, value: Any, timestamp: Any) -> None:
@@ -162,45 +180,50 @@ def _meter(named: str) -> tuple[str, str, str]:
 def send_usage() -> Counter[str]:
     """Send the records that are due; return how many were sent, refused, put in review, or are to be repeated.
 
-    Several processes share the work. Raises CannotReadStripe: BadKey, MissingPermission, WrongAccount or Outage.
+    A record that cannot be worked on counts as `failed`. Several processes share the work. Raises CannotReadStripe:
+    BadKey, MissingPermission, WrongAccount or Outage.
     """
     counts: Counter[str] = Counter()
-    moment = clock.now()
-    while rows := UsageRecord.overdue(moment, BATCH):
-        for row in rows:
-            if STOP.asked:
-                return counts
-            if (claimed := row.claim_attempt()) is not None:
-                counts[_sent(claimed, row)] += 1
+    if STOP.asked:
+        return counts
+    for claimed in UsageRecord.claim_due(clock.now(), counted(counts, "usage record")):
+        with isolated(counts, f"usage record {claimed.id}"):
+            counts[_sent(claimed)] += 1
+        if STOP.asked:
+            break
     return counts
 
 
 @within_lease
-def _sent(claimed: UsageRecord, before: UsageRecord) -> str:
-    """Send a claimed record; return what became of it. `before` is the record before the claim."""
-    if before.unknown_since is not None and not claimed.is_repeatable:
+def _sent(claimed: UsageRecord) -> str:
+    """Send a claimed record; return what became of it."""
+    before, wait = claimed.unknown_before, backoff(claimed.attempts)
+    if before is not None and not claimed.is_repeatable:
         return _ended(claimed, UsageState.REVIEW, "Stripe has not answered for 23 hours, and may have counted it")
     call = Call(METER_EVENTS, claimed.params, key=claimed.key)
     fits = an("billing.meter_event", identifier=claimed.identifier)
     try:
         answer: Answer = current().gateway.write(call, fits, claimed.api_version)
-    except SyncError as error:  # the key is refused, or nothing can be sent now: this attempt did nothing
-        claimed.retry(str(error), backoff(claimed.attempts), before=before.unknown_since)
+    except Outage as error:  # after an answer that did not come
+        claimed.retry(str(error), wait, since=claimed.unknown_since)
+        raise
+    except CannotReadStripe as error:  # the key is refused, or the account could not be read: nothing was done
+        claimed.retry(str(error), wait, since=before)
         raise
     match answer:
         case Reply():
             return _ended(claimed, UsageState.SENT)
         case Refusal() if DUPLICATE in str(answer.problem.get("message")):
             return _ended(claimed, UsageState.SENT, "Stripe had it already")
-        case Refusal() if before.unknown_since is None and not answer.replayed:
+        case Refusal() if before is None and not answer.replayed:
             return _ended(claimed, UsageState.REFUSED, str(answer.problem.get("message")))
         case Refusal():
             told = f"Stripe refuses it, and may have counted an earlier attempt: {answer.problem.get('message')}"
             return _ended(claimed, UsageState.REVIEW, told)
         case Unknown():
-            since = before.unknown_since if answer.retry_later else claimed.unknown_since
+            since = before if answer.retry_later else claimed.unknown_since
             key = f"{claimed.identifier}/{claimed.attempts}" if answer.saved else None
-            claimed.retry(answer.reason, backoff(claimed.attempts), before=since, key=key)
+            claimed.retry(answer.reason, wait, since=since, key=key)
     return "repeated"
 
 

@@ -11,11 +11,13 @@ import stripe
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, UsageRecord
 from stripe_mongo_sync.models.base.input import Invalid
-from stripe_mongo_sync.sync.errors import BadKey, InProgress, KeyReused, NotFound, NotPossible
+from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.sync.errors import BadKey, InProgress, KeyReused, NotFound, NotPossible, Outage
 from stripe_mongo_sync.sync.shop import usage
 from stripe_mongo_sync.sync.shop.erase import erase
 from stripe_mongo_sync.sync.shop.export import export
 from stripe_mongo_sync.sync.shop.usage import send_usage
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support.answers import at_once, problem, untouched
 from tests.support.run import Run
 from tests.support.world import World
@@ -136,6 +138,19 @@ def test_a_repeated_call_records_nothing_more(world: World, customer: Customer) 
     assert counted(world) == [(customer.stripe_id, "5")]
 
 
+def test_a_repeated_call_gets_its_record_also_when_its_time_is_long_ago_and_its_customer_gone(
+    world: World, customer: Customer
+) -> None:
+    at = int(world.stripe.clock.now()) - 34 * 86_400
+    first = sync.record_usage(NAME, METER, 5, timestamp=at, idempotency_key="nov")
+    world.advance(hours=48)
+    sync.delete(customer)
+
+    assert sync.record_usage(NAME, METER, 5, timestamp=at, idempotency_key="nov").id == first.id
+    with pytest.raises(NotFound):
+        sync.record_usage(NAME, METER, 5, idempotency_key="dec")
+
+
 def test_many_calls_with_one_key_record_one(world: World, customer: Customer) -> None:
     told = at_once(6, lambda number: sync.record_usage(NAME, METER, 5, idempotency_key="nov").id)
 
@@ -196,8 +211,7 @@ def test_after_a_saved_error_another_key_is_sent_with_the_same_identifier(world:
 
 def test_a_worker_that_dies_after_sending_counts_nothing_twice(world: World, customer: Customer) -> None:
     record = sync.record_usage(NAME, METER, 9)
-    claimed = record.claim_attempt()
-    assert claimed is not None
+    claimed = next(UsageRecord.claim_due(clock.now()))
     sent_by_the_dead(world, claimed)
     assert send_usage() == {}, "its lease lasts"
     world.advance(minutes=5)
@@ -212,6 +226,31 @@ def sent_by_the_dead(world: World, claimed: UsageRecord) -> None:
     """Send it as a worker would that dies before it hears the answer."""
     client = stripe.StripeClient("sk_test_dead", http_client=world.stripe.transport())
     client.raw_request("post", "/v1/billing/meter_events", **claimed.params)
+
+
+def test_an_outage_that_ends_the_run_leaves_the_outcome_of_its_last_attempt_unknown(
+    world: World, customer: Customer
+) -> None:
+    record = sync.record_usage(NAME, METER, 9)
+    world.stripe.fault("timeout_after", path="/v1/billing/meter_events", times=1)
+    with pytest.raises(Outage), Throttle(retry_all=False, outage_after=-1).active():
+        send_usage()
+    world.advance(hours=25)  # Stripe may have forgotten the identifier
+
+    assert send_usage() == {"review": 1}
+
+    assert state(record) == "review"
+    assert counted(world) == [(customer.stripe_id, "9")]
+
+
+def test_a_record_that_was_edited_by_hand_holds_up_no_other(world: World, customer: Customer) -> None:
+    broken, good = (sync.record_usage(NAME, METER, number) for number in range(2))
+    UsageRecord._get_collection().update_one({"_id": broken.id}, {"$set": {"timestamp": {"$gt": 1}, "payload": 7}})
+
+    report = world.reconcile()
+
+    assert (report.exit_code, report.counts["failed"], state(good)) == (1, 1, "sent")
+    assert counted(world) == [(customer.stripe_id, "1")]
 
 
 # --- an operator ---
@@ -359,6 +398,13 @@ def test_the_api_records_shows_and_lists(world: World, customer: Customer) -> No
 def test_a_bad_body_is_named_field_by_field(world: World, customer: Customer, body: Any, named: set[str]) -> None:
     with untouched(world):
         assert set(problem(world.http.post("/meter-events", json=body), 422, "invalid")["errors"]) == named
+
+
+def test_a_bad_key_is_named_as_the_header_is(world: World, customer: Customer) -> None:
+    sent = {"username": NAME, "meter": METER}
+    told = world.http.post("/meter-events", json=sent, headers={"Idempotency-Key": " "})
+
+    assert set(problem(told, 422, "invalid")["errors"]) == {"Idempotency-Key"}
 
 
 @pytest.mark.parametrize("query", ["state=lost", "limit=0", "x=1", "state=sent&state=sent"])
