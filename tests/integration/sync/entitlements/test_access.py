@@ -237,6 +237,42 @@ SITUATIONS: dict[str, tuple[Arrange, tuple[bool, bool], float | None]] = {  # en
         YES,
         None,
     ),
+    "a paused trial for which a card came": (
+        lambda shop: shop.subscription({"status": "trialing"}, {"status": "paused"}, {"status": "active"}),
+        YES,
+        None,
+    ),
+    "a trial whose first invoice is unpaid": (
+        lambda shop: [
+            shop.subscription({"status": "trialing"}, {"status": "past_due"}),
+            shop.invoice("open", at=shop.now - days(1)),
+        ],
+        YES,
+        6,
+    ),
+    "unpaid, and then paid": (
+        lambda shop: shop.subscription({"status": "past_due"}, {"status": "unpaid"}, {"status": "active"}),
+        YES,
+        None,
+    ),
+    "past due, and then canceled by Stripe": (
+        lambda shop: [
+            shop.subscription({"status": "active"}, {"status": "past_due"}, {"status": "canceled"}),
+            shop.invoice("open", at=shop.now - days(2)),
+        ],
+        NO,
+        None,
+    ),
+    "past due, and an older invoice was voided": (
+        lambda shop: [past_due(shop, 2), shop.invoice("void", at=shop.now - days(32), id="in_Access00002")],
+        YES,
+        5,
+    ),
+    "past due for too long, and another product is paid": (
+        lambda shop: [past_due(shop, 8), shop.subscription({"status": "active"}, id="sub_Access0002", product=PRO)],
+        NO,
+        None,
+    ),
     "a status that Stripe adds one day": (lambda shop: shop.subscription({"status": "brand_new"}), NO, None),
     "another product": (lambda shop: shop.subscription({"status": "active"}, product=PRO), NO, None),
     "the product was swapped for this one": (
