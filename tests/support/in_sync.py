@@ -11,7 +11,6 @@ from stripe_mongo_sync.sync.shop.orders import recompute
 from stripe_mongo_sync.sync.shop.persons import owners_of, right_owners
 from tests.support.world import World
 
-
 SILENT = {"balance_transaction": ("status",)}  # what time alone changes: until a full comparison, nothing tells of it
 
 
