@@ -13,6 +13,7 @@ from stripe_mongo_sync.models.coupon import Coupon
 from stripe_mongo_sync.models.customer import Customer
 from stripe_mongo_sync.models.invoice import Invoice
 from stripe_mongo_sync.models.invoice_item import InvoiceItem
+from stripe_mongo_sync.models.meter import Meter
 from stripe_mongo_sync.models.order import Order
 from stripe_mongo_sync.models.payment_intent import PaymentIntent
 from stripe_mongo_sync.models.payment_link import PaymentLink
@@ -109,7 +110,6 @@ OnlyRead = Literal[
     "billing.credit_balance_transaction",
     "billing.credit_grant",
     "billing.feedback_option",
-    "billing.meter",
     "billing_portal.configuration",
     "capability",
     "card",
@@ -202,6 +202,10 @@ def act(
     kind: Literal["invoiceitem"], reference: Reference, action: str, body: Body = None, /, **fields: Any
 ) -> InvoiceItem: ...
 @overload
+def act(
+    kind: Literal["billing.meter"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> Meter: ...
+@overload
 def act(kind: Literal["order"], reference: Reference, action: str, body: Body = None, /, **fields: Any) -> Order: ...
 @overload
 def act(
@@ -267,6 +271,10 @@ def create(
 ) -> InvoiceItem: ...
 @overload
 def create(
+    kind: Literal["billing.meter"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> Meter: ...
+@overload
+def create(
     kind: Literal["order"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
 ) -> Order: ...
 @overload
@@ -328,6 +336,8 @@ def delete(kind: Literal["invoice"], reference: Reference, /) -> Invoice: ...
 @overload
 def delete(kind: Literal["invoiceitem"], reference: Reference, /) -> InvoiceItem: ...
 @overload
+def delete(kind: Literal["billing.meter"], reference: Reference, /) -> Meter: ...
+@overload
 def delete(kind: Literal["order"], reference: Reference, /) -> Order: ...
 @overload
 def delete(kind: Literal["payment_intent"], reference: Reference, /) -> PaymentIntent: ...
@@ -378,6 +388,15 @@ def find(
 def find(
     kind: Literal["invoiceitem"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[InvoiceItem]: ...
+@overload
+def find(
+    kind: Literal["billing.meter"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
+) -> Iterator[Meter]: ...
 @overload
 def find(
     kind: Literal["order"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
@@ -480,6 +499,8 @@ def get(kind: Literal["invoice"], reference: Reference, /) -> Invoice: ...
 @overload
 def get(kind: Literal["invoiceitem"], reference: Reference, /) -> InvoiceItem: ...
 @overload
+def get(kind: Literal["billing.meter"], reference: Reference, /) -> Meter: ...
+@overload
 def get(kind: Literal["order"], reference: Reference, /) -> Order: ...
 @overload
 def get(kind: Literal["payment_intent"], reference: Reference, /) -> PaymentIntent: ...
@@ -521,6 +542,8 @@ def update(kind: Literal["customer"], reference: Reference, body: Body = None, /
 def update(kind: Literal["invoice"], reference: Reference, body: Body = None, /, **fields: Any) -> Invoice: ...
 @overload
 def update(kind: Literal["invoiceitem"], reference: Reference, body: Body = None, /, **fields: Any) -> InvoiceItem: ...
+@overload
+def update(kind: Literal["billing.meter"], reference: Reference, body: Body = None, /, **fields: Any) -> Meter: ...
 @overload
 def update(kind: Literal["order"], reference: Reference, body: Body = None, /, **fields: Any) -> Order: ...
 @overload

@@ -17,6 +17,7 @@ from stripe_mongo_sync.models.coupon import Coupon
 from stripe_mongo_sync.models.customer import Customer
 from stripe_mongo_sync.models.invoice import Invoice
 from stripe_mongo_sync.models.invoice_item import InvoiceItem
+from stripe_mongo_sync.models.meter import Meter
 from stripe_mongo_sync.models.order import Order
 from stripe_mongo_sync.models.payment_intent import PaymentIntent
 from stripe_mongo_sync.models.payment_link import PaymentLink
@@ -106,7 +107,6 @@ OnlyRead = Literal[
     "billing.credit_balance_transaction",
     "billing.credit_grant",
     "billing.feedback_option",
-    "billing.meter",
     "billing_portal.configuration",
     "capability",
     "card",
@@ -205,6 +205,10 @@ async def act(
 ) -> InvoiceItem: ...
 @overload
 async def act(
+    kind: Literal["billing.meter"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> Meter: ...
+@overload
+async def act(
     kind: Literal["order"], reference: Reference, action: str, body: Body = None, /, **fields: Any
 ) -> Order: ...
 @overload
@@ -281,6 +285,10 @@ async def create(
 ) -> InvoiceItem: ...
 @overload
 async def create(
+    kind: Literal["billing.meter"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> Meter: ...
+@overload
+async def create(
     kind: Literal["order"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
 ) -> Order: ...
 @overload
@@ -346,6 +354,8 @@ async def delete(kind: Literal["invoice"], reference: Reference, /) -> Invoice: 
 @overload
 async def delete(kind: Literal["invoiceitem"], reference: Reference, /) -> InvoiceItem: ...
 @overload
+async def delete(kind: Literal["billing.meter"], reference: Reference, /) -> Meter: ...
+@overload
 async def delete(kind: Literal["order"], reference: Reference, /) -> Order: ...
 @overload
 async def delete(kind: Literal["payment_intent"], reference: Reference, /) -> PaymentIntent: ...
@@ -397,6 +407,15 @@ def find(
 def find(
     kind: Literal["invoiceitem"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[InvoiceItem]: ...
+@overload
+def find(
+    kind: Literal["billing.meter"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
+) -> AsyncIterator[Meter]: ...
 @overload
 def find(
     kind: Literal["order"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
@@ -499,6 +518,8 @@ async def get(kind: Literal["invoice"], reference: Reference, /) -> Invoice: ...
 @overload
 async def get(kind: Literal["invoiceitem"], reference: Reference, /) -> InvoiceItem: ...
 @overload
+async def get(kind: Literal["billing.meter"], reference: Reference, /) -> Meter: ...
+@overload
 async def get(kind: Literal["order"], reference: Reference, /) -> Order: ...
 @overload
 async def get(kind: Literal["payment_intent"], reference: Reference, /) -> PaymentIntent: ...
@@ -552,6 +573,10 @@ async def update(kind: Literal["invoice"], reference: Reference, body: Body = No
 async def update(
     kind: Literal["invoiceitem"], reference: Reference, body: Body = None, /, **fields: Any
 ) -> InvoiceItem: ...
+@overload
+async def update(
+    kind: Literal["billing.meter"], reference: Reference, body: Body = None, /, **fields: Any
+) -> Meter: ...
 @overload
 async def update(kind: Literal["order"], reference: Reference, body: Body = None, /, **fields: Any) -> Order: ...
 @overload

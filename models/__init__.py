@@ -23,6 +23,7 @@ from stripe_mongo_sync.models.erasure import Erasure
 from stripe_mongo_sync.models.event import Event
 from stripe_mongo_sync.models.invoice import Invoice
 from stripe_mongo_sync.models.invoice_item import InvoiceItem
+from stripe_mongo_sync.models.meter import Meter
 from stripe_mongo_sync.models.mirrored import register_mirrored_types
 from stripe_mongo_sync.models.order import Order
 from stripe_mongo_sync.models.payment_intent import PaymentIntent
@@ -51,6 +52,7 @@ __all__ = [
     "Event",
     "Invoice",
     "InvoiceItem",
+    "Meter",
     "Operation",
     "Order",
     "PaymentIntent",

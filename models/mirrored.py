@@ -130,7 +130,6 @@ ROWS = (
     row("billing.credit_balance_transaction", created_filter=False),
     row("billing.credit_grant", created_filter=False),
     row("billing.feedback_option", created_filter=False),
-    row("billing.meter", created_filter=False),
     row("billing_portal.configuration", created_filter=False),
     row("capability", "/v1/accounts/{account}/capabilities", listable=False),
     row(

@@ -46,6 +46,7 @@ class Undo(StrEnum):
     EXPIRE = "expire"
     VOID = "void"
     DETACH = "detach"
+    DEACTIVATE = "deactivate"
 
 
 class Linked(Protocol):

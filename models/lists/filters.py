@@ -30,7 +30,7 @@ WITH_CUSTOMER = _kinds(
 )
 WITH_STATUS = _kinds(
     """
-    apps.install balance_transaction bank_account billing.alert billing.feedback_option billing.meter capability card
+    apps.install balance_transaction bank_account billing.alert billing.feedback_option capability card
     charge climate.order credit_note dispute financial_connections.account financial_connections.authorization
     identity.verification_session invoice_payment invoice_rendering_template issuing.authorization issuing.card
     issuing.cardholder issuing.dispute issuing.personalization_design issuing.physical_bundle issuing.token mandate

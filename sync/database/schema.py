@@ -33,10 +33,11 @@ SCHEMAS = (
     "1c6eff39f39d",
     "c6b30e49e8e3",
     "464bb3bdb418",
+    "478072006e43",
 )
 NUMBER = len(SCHEMAS)
 OF_0_2 = ("content", "disputes", "of others", "chosen ids", "usernames", "living")  # the migrations of version 0.2
-MIGRATED = ("names", "creations", "owners")  # ours: see sync/runs/migrations.py
+MIGRATED = ("names", "creations", "owners", "fields")  # ours: see sync/runs/migrations.py
 
 Value = dict[str, Any]
 

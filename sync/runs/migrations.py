@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any
 
-from stripe_mongo_sync.models import Delivery, Event, present_kinds, stored
+from stripe_mongo_sync.models import Delivery, Event, SyncedDocument, present_kinds, stored
 from stripe_mongo_sync.models.event_body import creation_key, without_content
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.state import MIGRATIONS, State
@@ -117,4 +117,26 @@ def _owners_of(model: Model, row: Row) -> Row:
     return right_owners(model, row) if row.get("owners") is None else {}
 
 
-MIGRATED: dict[str, Callable[[Model, Any], Batches]] = {"names": _names, "creations": _creations, "owners": _owners}
+# --- what was mirrored once and is created now has the fields of its type ---
+
+
+def _fields(model: Model, after: Any) -> Batches:
+    if issubclass(model, SyncedDocument) and not model.resource.mirrored:
+        read = (guard_of(model), "stripe", *model.own_fields())
+        yield from _in_batches(model, after, read, partial(_lacking, model))
+
+
+def _lacking(model: type[SyncedDocument], row: Row) -> Row:
+    lacking = model.own_fields().keys() - row.keys()
+    if not lacking or not isinstance(row.get("stripe"), dict):
+        return {}
+    shown = model.fields_from(row["stripe"])
+    return {name: shown[name] for name in lacking}
+
+
+MIGRATED: dict[str, Callable[[Model, Any], Batches]] = {
+    "names": _names,
+    "creations": _creations,
+    "owners": _owners,
+    "fields": _fields,
+}

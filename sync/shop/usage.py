@@ -15,10 +15,10 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from stripe_mongo_sync.models import Status, kinds
+from stripe_mongo_sync.models import Meter, Status
 from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.input import Invalid, require_json, wrong_text
-from stripe_mongo_sync.models.base.resource import is_id
+from stripe_mongo_sync.models.meter import DEFAULT_NAMES
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.keys import PREFIX, wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
@@ -165,13 +165,12 @@ def _meter(named: str) -> tuple[str, str, str]:
 
     A meter that is not known here is taken by its event name, with Stripe's default names.
     """
-    model = kinds()["billing.meter"]
-    by_name = model.objects(__raw__={"stripe.event_name": named}).order_by("-is_current").first()
-    found = by_name or (model.lookup(named) if is_id(named) else None)
-    remote = (found.stripe if found is not None else None) or {}
-    mapping, value = remote.get("customer_mapping") or {}, remote.get("value_settings") or {}
-    by, valued = mapping.get("event_payload_key"), value.get("event_payload_key")
-    return remote.get("event_name") or named, by or "stripe_customer_id", valued or "value"
+    found = Meter.named(named)
+    if found is not None and found.status == Status.PENDING:
+        raise InProgress(f"Meter {found.id} is pending: usage can be recorded once it is active.")
+    if found is not None and found.status == Status.ROLLED_BACK:
+        raise Invalid({"meter": f"is meter {found.id}, which was not created"})
+    return found.payload_names if found is not None else (named, *DEFAULT_NAMES)
 
 
 # --- the worker ---

@@ -8,6 +8,7 @@ from stripe_mongo_sync.models import SyncedDocument, kinds
 NO_REDIRECTS = {"enabled": True, "allow_redirects": "never"}
 CHANGES: dict[str, dict[str, Any]] = {
     "customer": {"name": "Another Name", "phone": None},
+    "billing.meter": {"display_name": "Another Meter"},
     "product": {"name": "Another Product"},
     "price": {"nickname": "another"},
     "coupon": {"name": "Another Coupon"},
@@ -25,6 +26,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 ACTS: dict[str, dict[str, tuple[str, ...]]] = {  # each action of a kind, and what must have been done before it
     "customer": {"payment_method": ()},
+    "billing.meter": {"deactivate": (), "reactivate": ("deactivate",)},
     "payment_method": {"attach": (), "detach": ("attach",)},
     "setup_intent": {"confirm": (), "cancel": ()},
     "payment_intent": {"confirm": (), "capture": ("confirm",), "cancel": ()},
@@ -70,6 +72,14 @@ def body(kind: str, name: str = "sample") -> dict[str, Any]:
             return {"percent_off": 12.5, "duration": "once", "name": f"Coupon {name}"}
         case "promotion_code":
             return {"promotion": {"type": "coupon", "coupon": str(create("coupon", name).id)}, "code": f"GO-{name}"}
+        case "billing.meter":
+            return {
+                "display_name": f"Meter {name}",
+                "event_name": f"used_by_{name}",
+                "default_aggregation": {"formula": "sum"},
+                "customer_mapping": {"type": "by_id", "event_payload_key": "who"},
+                "value_settings": {"event_payload_key": "used"},
+            }
         case "tax_rate":
             return {"display_name": "VAT", "percentage": 19, "inclusive": True, "description": f"for {name}"}
         case "shipping_rate":

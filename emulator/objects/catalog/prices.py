@@ -55,7 +55,7 @@ CURRENCY_PRICES = MapOf(
 RECURRING: Fields = {
     "interval": INTERVAL,
     "interval_count": Whole(least=1),
-    "meter": Text(),
+    "meter": Ref(kind="billing.meter"),
     "trial_period_days": Whole(least=0),
     "usage_type": OneOf(values=("licensed", "metered")),
 }
