@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, PyMongoError
 
 from stripe_mongo_sync.models import Status, SyncedDocument
 from stripe_mongo_sync.models.base.facts import Observation, facts_of
 from stripe_mongo_sync.models.base.resource import shortened
 from stripe_mongo_sync.models.event import OTHER_INSTALLATION, EventState
 from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.rows.claimable import is_away
 from stripe_mongo_sync.models.rows.content import content
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
@@ -219,8 +220,8 @@ class Comparison:
         left, evidence = {*fresh}, [sure(one.seen) for one in fresh.values()]
         try:
             left = {one.stripe_id for one in self.model.adopt_many(evidence, at)} if evidence else left
-        except (*UNSTORABLE, OperationFailure) as error:
-            if unstorable(error) is None:
+        except (*UNSTORABLE, OperationFailure) as error:  # one by one then says which, and why
+            if isinstance(error, PyMongoError) and is_away(error):
                 raise
         self.counts["adopt"] += len(fresh) - len(left)
         self._tell(evidence)
