@@ -6,10 +6,10 @@ import copy
 
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Resource, blank, same
-from stripe_mongo_sync.emulator.objects.billing import renewals
 from stripe_mongo_sync.emulator.objects.catalog import discounts
 from stripe_mongo_sync.emulator.objects.payments import cards, sources
 from stripe_mongo_sync.emulator.objects.read_only import PARTS_OF_CUSTOMER
+from stripe_mongo_sync.emulator.objects.subscriptions import renewals
 from stripe_mongo_sync.emulator.protocol.fields import (
     Email,
     Fields,

@@ -11,9 +11,6 @@ from stripe_mongo_sync.emulator.objects.billing.invoice_payments import INVOICE_
 from stripe_mongo_sync.emulator.objects.billing.invoice_resource import INVOICE
 from stripe_mongo_sync.emulator.objects.billing.invoiceitems import INVOICEITEM
 from stripe_mongo_sync.emulator.objects.billing.quotes import QUOTE
-from stripe_mongo_sync.emulator.objects.billing.schedules import SCHEDULE
-from stripe_mongo_sync.emulator.objects.billing.subscription_items import SUBSCRIPTION_ITEM
-from stripe_mongo_sync.emulator.objects.billing.subscriptions import SUBSCRIPTION
 from stripe_mongo_sync.emulator.objects.catalog import discounts
 from stripe_mongo_sync.emulator.objects.catalog.coupons import COUPON
 from stripe_mongo_sync.emulator.objects.catalog.plans import PLAN
@@ -37,6 +34,9 @@ from stripe_mongo_sync.emulator.objects.payments.payments import PAYMENT_INTENT
 from stripe_mongo_sync.emulator.objects.payments.setups import SETUP_INTENT
 from stripe_mongo_sync.emulator.objects.read_only import READ_ONLY
 from stripe_mongo_sync.emulator.objects.reports import REPORT_RUN
+from stripe_mongo_sync.emulator.objects.subscriptions.schedules import SCHEDULE
+from stripe_mongo_sync.emulator.objects.subscriptions.subscription_items import SUBSCRIPTION_ITEM
+from stripe_mongo_sync.emulator.objects.subscriptions.subscriptions import SUBSCRIPTION
 
 register(
     rows=(

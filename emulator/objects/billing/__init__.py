@@ -1,1 +1,1 @@
-"""Invoices, subscriptions and quotes. Of `objects`, may import `payments` and `catalog`."""
+"""Invoices, credit notes, meters and quotes. Of `objects`, may import `payments` and `catalog`."""

@@ -1,1 +1,1 @@
-"""Stripe's hosted pages. Of `objects`, may import `billing`, `payments` and `catalog`."""
+"""Stripe's hosted pages. Of `objects`, may import `subscriptions`, `billing`, `payments` and `catalog`."""

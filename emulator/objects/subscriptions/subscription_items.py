@@ -6,9 +6,9 @@ from dataclasses import replace
 
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Resource, blank, same
-from stripe_mongo_sync.emulator.objects.billing.renewals import after
 from stripe_mongo_sync.emulator.objects.catalog import lines
 from stripe_mongo_sync.emulator.objects.catalog.plans import plan_of
+from stripe_mongo_sync.emulator.objects.subscriptions.renewals import after
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.fields import Fields, Flag, Hash, Metadata, Ref, Text, Whole
 from stripe_mongo_sync.emulator.protocol.wire import Json

@@ -8,8 +8,9 @@ from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.lists import during
 from stripe_mongo_sync.emulator.engine.resource import Action, Filter, Resource, blank, same
 from stripe_mongo_sync.emulator.engine.steps import DAY, change, expect
-from stripe_mongo_sync.emulator.objects.billing import invoices, renewals, subscription_items
+from stripe_mongo_sync.emulator.objects.billing import invoices
 from stripe_mongo_sync.emulator.objects.catalog import lines
+from stripe_mongo_sync.emulator.objects.subscriptions import renewals, subscription_items
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.fields import (
     Fields,

@@ -6,10 +6,11 @@ import copy
 
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Action, Filter, Resource, blank, same
-from stripe_mongo_sync.emulator.objects.billing import invoices, renewals, subscription_items
-from stripe_mongo_sync.emulator.objects.billing.renewals import OVER, change
+from stripe_mongo_sync.emulator.objects.billing import invoices
 from stripe_mongo_sync.emulator.objects.catalog import lines
 from stripe_mongo_sync.emulator.objects.payments import cards
+from stripe_mongo_sync.emulator.objects.subscriptions import renewals, subscription_items
+from stripe_mongo_sync.emulator.objects.subscriptions.renewals import OVER, change
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.fields import (
