@@ -26,6 +26,7 @@ from stripe_mongo_sync.models.rows.own_rows import ReadOnly as ReadOnly
 from stripe_mongo_sync.models.setup_intent import SetupIntent
 from stripe_mongo_sync.models.shipping_rate import ShippingRate
 from stripe_mongo_sync.models.subscription import Subscription
+from stripe_mongo_sync.models.subscription_schedule import SubscriptionSchedule
 from stripe_mongo_sync.models.tax_rate import TaxRate
 from stripe_mongo_sync.sync.connection import current as current
 from stripe_mongo_sync.sync.connection import disconnect as disconnect
@@ -161,7 +162,6 @@ OnlyRead = Literal[
     "source",
     "source_mandate_notification",
     "source_transaction",
-    "subscription_schedule",
     "tax.registration",
     "tax_id",
     "terminal.configuration",
@@ -248,6 +248,10 @@ def act(
     kind: Literal["tax_rate"], reference: Reference, action: str, body: Body = None, /, **fields: Any
 ) -> TaxRate: ...
 @overload
+def act(
+    kind: Literal["subscription_schedule"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> SubscriptionSchedule: ...
+@overload
 def act(kind: type[D], reference: Reference, action: str, body: Body = None, /, **fields: Any) -> D: ...
 @overload
 def create(
@@ -322,6 +326,10 @@ def create(
     kind: Literal["tax_rate"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
 ) -> TaxRate: ...
 @overload
+def create(
+    kind: Literal["subscription_schedule"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> SubscriptionSchedule: ...
+@overload
 def create(kind: type[D], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any) -> D: ...
 @overload
 def delete(document: D, /) -> D: ...
@@ -361,6 +369,8 @@ def delete(kind: Literal["shipping_rate"], reference: Reference, /) -> ShippingR
 def delete(kind: Literal["subscription"], reference: Reference, /) -> Subscription: ...
 @overload
 def delete(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
+@overload
+def delete(kind: Literal["subscription_schedule"], reference: Reference, /) -> SubscriptionSchedule: ...
 @overload
 def delete(kind: type[D], reference: Reference, /) -> D: ...
 @overload
@@ -482,6 +492,15 @@ def find(
 ) -> Iterator[TaxRate]: ...
 @overload
 def find(
+    kind: Literal["subscription_schedule"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
+) -> Iterator[SubscriptionSchedule]: ...
+@overload
+def find(
     kind: OnlyRead, /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[SyncedDocument]: ...
 @overload
@@ -524,6 +543,8 @@ def get(kind: Literal["shipping_rate"], reference: Reference, /) -> ShippingRate
 def get(kind: Literal["subscription"], reference: Reference, /) -> Subscription: ...
 @overload
 def get(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
+@overload
+def get(kind: Literal["subscription_schedule"], reference: Reference, /) -> SubscriptionSchedule: ...
 @overload
 def get(kind: OnlyRead, reference: Reference, /) -> SyncedDocument: ...
 @overload
@@ -578,5 +599,9 @@ def update(
 ) -> Subscription: ...
 @overload
 def update(kind: Literal["tax_rate"], reference: Reference, body: Body = None, /, **fields: Any) -> TaxRate: ...
+@overload
+def update(
+    kind: Literal["subscription_schedule"], reference: Reference, body: Body = None, /, **fields: Any
+) -> SubscriptionSchedule: ...
 @overload
 def update(kind: type[D], reference: Reference, body: Body = None, /, **fields: Any) -> D: ...

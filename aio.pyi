@@ -30,6 +30,7 @@ from stripe_mongo_sync.models.rows.own_rows import ReadOnly as ReadOnly
 from stripe_mongo_sync.models.setup_intent import SetupIntent
 from stripe_mongo_sync.models.shipping_rate import ShippingRate
 from stripe_mongo_sync.models.subscription import Subscription
+from stripe_mongo_sync.models.subscription_schedule import SubscriptionSchedule
 from stripe_mongo_sync.models.tax_rate import TaxRate
 from stripe_mongo_sync.models.usage import UsageRecord
 from stripe_mongo_sync.sync.connection import Connection
@@ -158,7 +159,6 @@ OnlyRead = Literal[
     "source",
     "source_mandate_notification",
     "source_transaction",
-    "subscription_schedule",
     "tax.registration",
     "tax_id",
     "terminal.configuration",
@@ -256,6 +256,10 @@ async def act(
     kind: Literal["tax_rate"], reference: Reference, action: str, body: Body = None, /, **fields: Any
 ) -> TaxRate: ...
 @overload
+async def act(
+    kind: Literal["subscription_schedule"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> SubscriptionSchedule: ...
+@overload
 async def act(kind: type[D], reference: Reference, action: str, body: Body = None, /, **fields: Any) -> D: ...
 async def connect(
     settings: Settings | None = None,
@@ -336,6 +340,10 @@ async def create(
     kind: Literal["tax_rate"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
 ) -> TaxRate: ...
 @overload
+async def create(
+    kind: Literal["subscription_schedule"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> SubscriptionSchedule: ...
+@overload
 async def create(kind: type[D], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any) -> D: ...
 async def create_customer(username: str, *, idempotency_key: str | None = None, **fields: Any) -> Customer: ...
 async def create_order(
@@ -379,6 +387,8 @@ async def delete(kind: Literal["shipping_rate"], reference: Reference, /) -> Shi
 async def delete(kind: Literal["subscription"], reference: Reference, /) -> Subscription: ...
 @overload
 async def delete(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
+@overload
+async def delete(kind: Literal["subscription_schedule"], reference: Reference, /) -> SubscriptionSchedule: ...
 @overload
 async def delete(kind: type[D], reference: Reference, /) -> D: ...
 async def disconnect() -> None: ...
@@ -501,6 +511,15 @@ def find(
 ) -> AsyncIterator[TaxRate]: ...
 @overload
 def find(
+    kind: Literal["subscription_schedule"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
+) -> AsyncIterator[SubscriptionSchedule]: ...
+@overload
+def find(
     kind: OnlyRead, /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[SyncedDocument]: ...
 @overload
@@ -543,6 +562,8 @@ async def get(kind: Literal["shipping_rate"], reference: Reference, /) -> Shippi
 async def get(kind: Literal["subscription"], reference: Reference, /) -> Subscription: ...
 @overload
 async def get(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
+@overload
+async def get(kind: Literal["subscription_schedule"], reference: Reference, /) -> SubscriptionSchedule: ...
 @overload
 async def get(kind: OnlyRead, reference: Reference, /) -> SyncedDocument: ...
 @overload
@@ -615,5 +636,9 @@ async def update(
 ) -> Subscription: ...
 @overload
 async def update(kind: Literal["tax_rate"], reference: Reference, body: Body = None, /, **fields: Any) -> TaxRate: ...
+@overload
+async def update(
+    kind: Literal["subscription_schedule"], reference: Reference, body: Body = None, /, **fields: Any
+) -> SubscriptionSchedule: ...
 @overload
 async def update(kind: type[D], reference: Reference, body: Body = None, /, **fields: Any) -> D: ...

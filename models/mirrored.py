@@ -192,7 +192,6 @@ ROWS = (
     row("source", event_prefixes=("source", "customer.source"), listable=False),
     row("source_mandate_notification", NO_GET, event_prefixes=("source.mandate_notification",), listable=False),
     row("source_transaction", NO_GET, event_prefixes=("source.transaction",), listable=False),
-    row("subscription_schedule"),
     row("tax.registration", created_filter=False),
     row(
         "tax_id", event_prefixes=("customer.tax_id",), listable=False, removable=True

@@ -41,6 +41,7 @@ KINDS = {
     **{name: name for name in ("coupon", "customer", "invoice", "payment_intent", "payment_method", "price")},
     **{name: name for name in ("product", "promotion_code", "shipping_rate", "subscription")},
     **{"default_payment_method": "payment_method", "default_price": "price", "products": "product"},
+    **{"from_subscription": "subscription", "schedule": "subscription_schedule"},
     **dict.fromkeys(("default_tax_rates", "tax_rates"), "tax_rate"),
 }
 PLAIN: dict[Any, Callable[[], Field]] = {

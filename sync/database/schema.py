@@ -34,6 +34,7 @@ SCHEMAS = (
     "c6b30e49e8e3",
     "464bb3bdb418",
     "478072006e43",
+    "4c49cafbcd01",
 )
 NUMBER = len(SCHEMAS)
 OF_0_2 = ("content", "disputes", "of others", "chosen ids", "usernames", "living")  # the migrations of version 0.2

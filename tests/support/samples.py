@@ -19,6 +19,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "payment_intent": {"description": "another"},
     "payment_link": {"active": False},
     "subscription": {"description": "another"},
+    "subscription_schedule": {"end_behavior": "cancel"},
     "invoice": {"description": "another"},
     "invoiceitem": {"description": "another"},
 }
@@ -32,6 +33,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {  # each action of a kind, and wh
     "payment_intent": {"confirm": (), "capture": ("confirm",), "cancel": ()},
     "checkout.session": {"expire": ()},
     "subscription": {"pause": (), "resume": ("pause",), "cancel": ()},
+    "subscription_schedule": {"release": (), "cancel": ()},
     "invoice": dict.fromkeys(("send", "pay", "void", "mark_uncollectible"), ("finalize",)) | {"finalize": ()},
     "order": {"cancel": ()},
 }
@@ -109,12 +111,19 @@ def body(kind: str, name: str = "sample") -> dict[str, Any]:
         case "payment_link":
             return {"line_items": items(name)}
         case "subscription":
-            plan = {**body("price", name), "recurring": {"interval": "month"}}
-            price = sync.create(kinds()["price"], plan)[0]
             return {
                 "customer": str(payer(name).id),
-                "items": [{"price": str(price.id), "quantity": 1}],
+                "items": [{"price": str(plan(name).id), "quantity": 1}],
                 "description": f"of {name}",
+            }
+        case "subscription_schedule":
+            price = str(plan(name).id)
+            return {
+                "customer": str(payer(name).id),
+                "start_date": "now",
+                "phases": [
+                    {"items": [{"price": price, "quantity": n}], "duration": {"interval": "month"}} for n in (1, 2)
+                ],
             }
         case "invoice":
             return {
@@ -137,6 +146,11 @@ def body(kind: str, name: str = "sample") -> dict[str, Any]:
 def items(name: str) -> list[dict[str, Any]]:
     """Two of one price."""
     return [{"price": str(create("price", name).id), "quantity": 2}]
+
+
+def plan(name: str) -> SyncedDocument:
+    """A price of each month."""
+    return sync.create(kinds()["price"], {**body("price", name), "recurring": {"interval": "month"}})[0]
 
 
 def buyer(name: str) -> SyncedDocument:

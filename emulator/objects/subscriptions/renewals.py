@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import calendar
 import copy
+from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
 
@@ -17,6 +18,9 @@ DAY = 86_400
 NOTICE = 3 * DAY  # between `trial_will_end` and the end of a trial; a shorter trial is announced immediately
 OVER = ("canceled", "incomplete_expired")
 LIVE = ("active", "past_due", "trialing", "unpaid")
+# Called with a subscription's schedule: before its next period begins, and when it was canceled.
+BEFORE_RENEWAL: list[Callable[[Effects, str], None]] = []
+ENDED: list[Callable[[Effects, str], None]] = []
 
 
 def after(start: int, recurring: Json, anchor: int) -> int:
@@ -107,6 +111,11 @@ def renew(ctx: Effects, subscription: Json, at: int) -> None:
 
 
 def on_due(ctx: Effects, subscription: Json) -> None:
+    for turn in BEFORE_RENEWAL if subscription["schedule"] else ():
+        turn(ctx, subscription["schedule"])
+        subscription = copy.deepcopy(ctx.need("subscription", subscription["id"]))
+    if subscription["status"] in OVER:
+        return
     old = copy.deepcopy(subscription)
     if subscription["status"] == "incomplete":
         subscription |= {"status": "incomplete_expired", "ended_at": ctx.second}
@@ -157,6 +166,8 @@ def end(ctx: Effects, subscription: Json) -> Json:
     ctx.announce("customer.subscription.deleted", subscription)
     if not begun:
         _void_first(ctx, subscription)
+    for ended in ENDED if subscription["schedule"] else ():
+        ended(ctx, subscription["schedule"])
     return subscription
 
 

@@ -1,4 +1,4 @@
-"""Subscription schedules: the phases of a subscription."""
+"""Subscription schedules: they begin a subscription, or take one over, and lead it through their phases."""
 
 from __future__ import annotations
 
@@ -9,91 +9,95 @@ from stripe_mongo_sync.emulator.engine.lists import during
 from stripe_mongo_sync.emulator.engine.resource import Action, Filter, Resource, blank, same
 from stripe_mongo_sync.emulator.engine.steps import DAY, change, expect
 from stripe_mongo_sync.emulator.objects.billing import invoices
-from stripe_mongo_sync.emulator.objects.catalog import lines
-from stripe_mongo_sync.emulator.objects.subscriptions import renewals, subscription_items
+from stripe_mongo_sync.emulator.objects.subscriptions import phases, renewals, subscription_items
 from stripe_mongo_sync.emulator.protocol import errors
-from stripe_mongo_sync.emulator.protocol.fields import (
-    Fields,
-    Flag,
-    Hash,
-    Many,
-    Metadata,
-    Moment,
-    OneOf,
-    Ref,
-    Time,
-    Whole,
-)
-from stripe_mongo_sync.emulator.protocol.params import INTERVAL
+from stripe_mongo_sync.emulator.protocol.errors import Problem
+from stripe_mongo_sync.emulator.protocol.fields import Fields, Flag, Hash, Many, Metadata, Moment, OneOf, Ref
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 SOON = 7 * DAY  # between the `expiring` event and the end of a schedule
+LIVE = ("not_started", "active")
 
 
 def _check(params: Json) -> None:
-    if params.get("customer") is None:
-        raise errors.missing("customer")
-    if not params.get("phases"):
-        raise errors.missing("phases")
-    if params.get("start_date") is None:
-        raise errors.missing("start_date")
-    for index, phase in enumerate(params["phases"]):
-        ends = [name for name in ("duration", "end_date", "iterations") if phase.get(name) is not None]
-        lines.check(phase["items"], "subscription", f"phases[{index}][items]")
-        if len(ends) > 1:
-            message = "You may only specify one of these parameters: duration, end_date, iterations."
-            raise errors.invalid(message, f"phases[{index}][{ends[1]}]")
+    if params.get("from_subscription") is not None:
+        others = [name for name, value in params.items() if value is not None]
+        others = [name for name in others if name not in ("from_subscription", "metadata", "expand")]
+        if others:
+            message = f"You cannot set `{min(others)}` if `from_subscription` is set."
+            raise errors.invalid(message, min(others))
+        return
+    for name in ("customer", "phases", "start_date"):
+        if not params.get(name):
+            raise errors.missing(name)
+    phases.check(params["phases"])
 
 
 def _check_state(ctx: Effects, params: Json, schedule: Json | None) -> None:
     if schedule is not None:
-        expect(schedule, "update", "not_started", "active")
-    for phase in params.get("phases") or []:
-        subscription_items.prices(ctx, phase["items"])
+        expect(schedule, "update", *LIVE)
+        phases.check(params.get("phases") or [])
+    if params.get("phases"):
+        phases.check_state(ctx, params["phases"], schedule)
+    if schedule is None and params.get("from_subscription") is not None:
+        _check_taken(ctx.need("subscription", params["from_subscription"]))
 
 
-def _phases(ctx: Effects, given: list[Json], start: int) -> list[Json]:
-    """Return the phases with their start and end: each begins when the one before ends."""
-    made = []
-    for phase in given:
-        first = ctx.need("price", phase["items"][0]["price"])
-        end, rhythm, times = phase.get("end_date"), first["recurring"], phase.get("iterations") or 1
-        if phase.get("duration"):
-            rhythm, times = {"interval_count": 1, **phase["duration"]}, 1
-        if end is None:
-            end = start
-            for _ in range(times):
-                end = renewals.after(end, rhythm, start)
-        items = [
-            blank("billing_thresholds")
-            | {"discounts": [], "metadata": {}, "price": line["price"], "tax_rates": []}
-            | {"quantity": 1 if line.get("quantity") is None else line["quantity"]}
-            for line in phase["items"]
-        ]
-        shown: Json = blank(
-            "application_fee_percent billing_cycle_anchor billing_thresholds collection_method default_payment_method "
-            "description invoice_settings on_behalf_of transfer_data trial_end"
-        ) | {"add_invoice_items": [], "currency": first["currency"], "default_tax_rates": [], "discounts": []}
-        shown |= {"end_date": end, "items": items, "metadata": {}, "proration_behavior": "create_prorations"}
-        made.append(shown | {"start_date": start})
-        start = end
-    return made
+def _check_taken(subscription: Json) -> None:
+    if subscription["schedule"] is not None:
+        message = "You cannot migrate a subscription that is already attached to a schedule: "
+        raise Problem(400, message + subscription["schedule"], param="from_subscription")
+    if subscription["status"] in (*renewals.OVER, "incomplete"):
+        message = f"You cannot migrate a subscription that is in the `{subscription['status']}` status."
+        raise Problem(400, message, param="from_subscription")
 
 
 def _finish(ctx: Effects, params: Json, schedule: Json) -> None:
-    if "start_date" in params:
+    if schedule["phases"]:
+        _change(ctx, params, schedule)
+    elif params.get("from_subscription") is not None:
+        _take(ctx, params["from_subscription"], schedule)
+    else:
         start = ctx.second if params["start_date"] == "now" else params["start_date"]
-        schedule["phases"] = _phases(ctx, params["phases"], start)
+        schedule["phases"] = phases.made(ctx, params["phases"], start)
         schedule["end_behavior"] = schedule["end_behavior"] or "release"
         ctx.schedule(schedule, start)
         if start <= ctx.second:
             _begin(ctx, schedule)
 
 
+def _take(ctx: Effects, id: str, schedule: Json) -> None:
+    """Take over a subscription as it is. Its first phase is the period that is paid."""
+    found = ctx.need("subscription", id)
+    schedule |= {"customer": found["customer"], "status": "active", "subscription": id}
+    schedule["phases"] = [phases.of(found)]
+    renewals.change(ctx, {**copy.deepcopy(found), "schedule": schedule["id"]}, found)
+    _enter(ctx, schedule, 0)
+
+
+def _change(ctx: Effects, params: Json, schedule: Json) -> None:
+    """Replace the phases from the first one that is given; the one of now changes the subscription immediately."""
+    if not params.get("phases"):
+        return
+    new = phases.made(ctx, params["phases"], schedule["phases"][0]["start_date"])
+    past = [phase for phase in schedule["phases"] if phase["end_date"] <= new[0]["start_date"]]
+    schedule["phases"] = [*past, *new]
+    if schedule["status"] == "not_started":
+        ctx.schedule(schedule, new[0]["start_date"])
+        return
+    number = max(n for n, each in enumerate(schedule["phases"]) if each["start_date"] <= ctx.second)
+    if phases.differs(schedule["phases"][number], ctx.need("subscription", schedule["subscription"])):
+        _turn(ctx, schedule, number)
+    _enter(ctx, schedule, number)
+
+
 def _begin(ctx: Effects, schedule: Json) -> None:
     """Begin the first phase: create the subscription, which is active even without a payment."""
-    wanted = {"customer": schedule["customer"], "items": _wanted(schedule["phases"][0])}
-    poor = invoices.payer(ctx, {**wanted, "default_payment_method": None, "parent": None}) is None
+    phase = schedule["phases"][0]
+    given = {name: phase[name] for name in (*phases.GIVEN, "trial_end") if phase[name] is not None}
+    wanted = {"customer": schedule["customer"], "items": phases.items_of(phase), **given}
+    poor = invoices.payer(ctx, {"default_payment_method": None, "parent": None, **wanted}) is None
+    poor = poor and phase["trial_end"] is None
     made = ctx.create("subscription", wanted | ({"payment_behavior": "default_incomplete"} if poor else {}))
     subscription = {**copy.deepcopy(ctx.need("subscription", made["id"])), "schedule": schedule["id"]}
     if poor:
@@ -102,10 +106,6 @@ def _begin(ctx: Effects, schedule: Json) -> None:
     renewals.change(ctx, subscription, made)
     schedule |= {"status": "active", "subscription": made["id"]}
     _enter(ctx, schedule, 0)
-
-
-def _wanted(phase: Json) -> list[Json]:
-    return [{"price": item["price"], "quantity": item["quantity"]} for item in phase["items"]]
 
 
 def _enter(ctx: Effects, schedule: Json, number: int) -> None:
@@ -132,29 +132,56 @@ def _on_due(ctx: Effects, schedule: Json) -> None:
             _complete(ctx, schedule)
             return
         _turn(ctx, schedule, following[0])
+        _enter(ctx, schedule, following[0])
     ctx.keep("subscription_schedule", schedule)
     ctx.announce("subscription_schedule.updated", schedule, old)
 
 
 def _turn(ctx: Effects, schedule: Json, number: int) -> None:
-    """Give the subscription the items of the next phase."""
-    subscription = copy.deepcopy(ctx.need("subscription", schedule["subscription"]))
+    """Give the subscription what the phase says."""
+    phase, subscription = schedule["phases"][number], copy.deepcopy(ctx.need("subscription", schedule["subscription"]))
     old = copy.deepcopy(subscription)
-    for item in list(subscription["items"]["data"]):
-        subscription_items.change(ctx, subscription, {"id": item["id"], "deleted": True})
-    for line in _wanted(schedule["phases"][number]):
-        subscription_items.add(ctx, subscription, line)
+    subscription |= {name: phase[name] for name in phases.GIVEN if phase[name] is not None}
+    if phases.differs(phase, subscription):
+        for item in list(subscription["items"]["data"]):
+            subscription_items.change(ctx, subscription, {"id": item["id"], "deleted": True})
+        for line in phases.items_of(phase):
+            subscription_items.add(ctx, subscription, line)
     renewals.change(ctx, subscription, old)
-    _enter(ctx, schedule, number)
+
+
+def _before_renewal(ctx: Effects, id: str) -> None:
+    """End the phase first: the next period is billed as the next phase says."""
+    schedule = ctx.realm.find("subscription_schedule", id)
+    if schedule is not None and schedule["status"] == "active" and schedule["current_phase"]["end_date"] <= ctx.second:
+        _on_due(ctx, copy.deepcopy(schedule))
+
+
+def _ended(ctx: Effects, id: str) -> None:
+    """Cancel the schedule of a subscription that was canceled."""
+    schedule = ctx.realm.find("subscription_schedule", id)
+    if schedule is not None and schedule["status"] in LIVE:
+        _stop(ctx, copy.deepcopy(schedule), "canceled")
+
+
+renewals.BEFORE_RENEWAL.append(_before_renewal)
+renewals.ENDED.append(_ended)
+
+
+def _stop(ctx: Effects, schedule: Json, status: str) -> Json:
+    """End the schedule itself."""
+    ctx.schedule(schedule, None)
+    fields = {"status": status, f"{status}_at": ctx.second, "current_phase": None}
+    return change(ctx, schedule, f"subscription_schedule.{status}", **fields)
 
 
 def _complete(ctx: Effects, schedule: Json) -> None:
     if schedule["end_behavior"] == "cancel":
+        _stop(ctx, schedule, "completed")
         _end(ctx, schedule)
     else:
         _let_go(ctx, schedule)
-    fields = {"status": "completed", "completed_at": ctx.second, "current_phase": None}
-    change(ctx, schedule, "subscription_schedule.completed", **fields)
+        _stop(ctx, schedule, "completed")
 
 
 def _end(ctx: Effects, schedule: Json) -> None:
@@ -164,37 +191,26 @@ def _end(ctx: Effects, schedule: Json) -> None:
 
 
 def _let_go(ctx: Effects, schedule: Json) -> None:
-    """Release the subscription from its schedule."""
-    schedule |= {"released_subscription": schedule["subscription"], "subscription": None, "current_phase": None}
+    """Release the subscription from its schedule: it goes on as it is."""
+    schedule |= {"released_subscription": schedule["subscription"], "subscription": None}
     found = ctx.realm.find("subscription", schedule["released_subscription"] or "")
     if found is not None:
         renewals.change(ctx, {**copy.deepcopy(found), "schedule": None}, found)
 
 
 def _cancel(ctx: Effects, schedule: Json, params: Json) -> Json:
-    expect(schedule, "cancel", "not_started", "active")
-    ctx.schedule(schedule, None)
+    expect(schedule, "cancel", *LIVE)
+    _stop(ctx, schedule, "canceled")
     _end(ctx, schedule)
-    fields = {"status": "canceled", "canceled_at": ctx.second, "current_phase": None}
-    return change(ctx, schedule, "subscription_schedule.canceled", **fields)
+    return schedule
 
 
 def _release(ctx: Effects, schedule: Json, params: Json) -> Json:
-    expect(schedule, "release", "not_started", "active")
-    ctx.schedule(schedule, None)
+    expect(schedule, "release", *LIVE)
     _let_go(ctx, schedule)
-    return change(ctx, schedule, "subscription_schedule.released", status="released", released_at=ctx.second)
+    return _stop(ctx, schedule, "released")
 
 
-PHASE: Fields = {
-    "duration": Hash(fields={"interval": INTERVAL, "interval_count": Whole(least=1)}, fill=False),
-    "end_date": Time(),
-    "items": Many(
-        each=Hash(fields={"price": Ref(kind="price"), "quantity": Whole(least=0)}, fill=False),
-        required=True,
-    ),
-    "iterations": Whole(least=1, until="2025-09-30.clover"),
-}
 SHOWN: Fields = {"end_behavior": OneOf(values=("cancel", "none", "release", "renew")), "metadata": Metadata()}
 SCHEDULE = Resource(
     kind="subscription_schedule",
@@ -204,10 +220,11 @@ SCHEDULE = Resource(
     create={
         **SHOWN,
         "customer": Ref(kind="customer"),
-        "phases": Many(each=Hash(fields=PHASE, fill=False), most=10, hidden=True),
+        "from_subscription": Ref(kind="subscription", hidden=True),
+        "phases": Many(each=Hash(fields=phases.PHASE, fill=False), most=10, hidden=True),
         "start_date": Moment(hidden=True),
     },
-    update=SHOWN,
+    update={**SHOWN, "phases": Many(each=Hash(fields=phases.CHANGED, fill=False), most=10, hidden=True)},
     defaults=blank(
         "application canceled_at completed_at current_phase customer customer_account released_at "
         "released_subscription subscription test_clock"

@@ -10,7 +10,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, Erasure, Event, Status
+from stripe_mongo_sync.models import Customer, Erasure, Event, Status, kinds
 from stripe_mongo_sync.models.rows import clock, formerly
 from stripe_mongo_sync.models.rows.formerly import DELIVERIES, DOCUMENTS, ERASURES, EVENTS, Names
 from stripe_mongo_sync.models.rows.own_rows import indexes_in_all
@@ -30,6 +30,7 @@ from tests.support.in_sync import assert_in_sync
 from tests.support.lives import Lives
 from tests.support.mongo import our_database
 from tests.support.run import Run
+from tests.support.samples import create
 from tests.support.world import World
 
 Json = dict[str, Any]
@@ -355,3 +356,18 @@ def test_wherever_it_dies_it_goes_on(new_database: str, monkeypatch: pytest.Monk
             assert rows(our_database()) == whole, death
             assert {*MIGRATED} <= {*State.read(MIGRATIONS)["done"]}
         lives.world.stop()
+
+
+@pytest.mark.parametrize("kind", ["subscription_schedule", "coupon"])
+def test_a_document_gets_the_fields_that_its_type_has_got_since(world: World, run: Run, kind: str) -> None:
+    """Of a type that was only mirrored before: all of them."""
+    document, model = create(kind), kinds()[kind]
+    collection = our_database()[model._get_collection_name()]
+    complete = collection.find_one({"_id": document.id})
+    new = [*model.own_fields()] if kind == "subscription_schedule" else ["name"]
+    collection.update_one({"_id": document.id}, {"$unset": dict.fromkeys(new, 1)})
+    State.write(MIGRATIONS, {"done": [name for name in MIGRATED if name != "fields"], "place": None})
+
+    assert run("migrate")[1]["rewritten"]["fields"] == 1
+
+    assert collection.find_one({"_id": document.id}) == complete
