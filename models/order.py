@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any, ClassVar, Literal, NotRequired, Self, TypedDict
 
 from bson import ObjectId
-from mongoengine import EmbeddedDocumentListField, IntField, ObjectIdField, StringField
+from mongoengine import BooleanField, EmbeddedDocumentListField, IntField, ObjectIdField, StringField
 from pymongo import IndexModel
 
 from stripe_mongo_sync.models.base.embedded import Call, JsonField, Plain
@@ -52,23 +52,19 @@ class Line(Part):
 
 
 class OrderLine(TypedDict):
-    """A quantity of one price."""
+    """A quantity of one price, 1 if it says none; by checkout, with the tax rates that Stripe adds or shows."""
 
     price: str
-    quantity: int
+    quantity: NotRequired[int]
+    tax_rates: NotRequired[list[str]]
 
 
 class OrderCreateParams(TypedDict):
-    """What is sold, to whom, and how it is paid."""
+    """What is sold, to whom, and how it is paid; without a username, to a guest. The rest is Stripe's."""
 
-    username: str
+    username: NotRequired[str]
     items: list[OrderLine]
     payment: Literal["checkout", "payment_intent"]
-    success_url: NotRequired[str]
-    cancel_url: NotRequired[str]
-    payment_method: NotRequired[str]
-    return_url: NotRequired[str]
-    receipt_email: NotRequired[str]
 
 
 WAYS = ("checkout", "payment_intent")  # to pay
@@ -94,13 +90,13 @@ class Order(StagedDocument):
         undo=(),
         has_created_event=False,
         listable=False,
-        types={"create": OrderCreateParams},
+        types={"create": (OrderCreateParams, "checkout.SessionCreateParams", "PaymentIntentCreateParams")},
         moves_money_if=lambda verb, sent: verb == "create" and sent["operation"]["params"].get("confirm") is True,
         actions={"cancel": Action(done=lambda remote, sent: False, calls=lambda document, given: [Call("", given)])},
         notices=(*OF_PAYMENT, *OF_DISPUTES),
     )
 
-    username: str = StringField()
+    username: str | None = StringField(help_text="Of the customer; null of a guest until Stripe tells who it was.")
     items: list[Line] = EmbeddedDocumentListField(Line)
     payment: str = StringField()
     success_url: str | None = StringField()  # of a checkout
@@ -120,6 +116,7 @@ class Order(StagedDocument):
     client_secret: str | None = StringField()  # for the buyer's browser, of an intent
 
     payment_id: ObjectId = ObjectIdField(internal=True)  # of the session's or intent's document
+    amount_by_stripe: bool | None = BooleanField(internal=True)  # `amount_total` is what the session asks for
     disputes: list[dict[str, str]] = Plain(JsonField(), internal=True)  # {"id", "status"}, of money that is away
 
     rules: ClassVar = (  # a field, the query of the rows in which it was edited by hand, and what it should be

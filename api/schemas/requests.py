@@ -23,7 +23,7 @@ from stripe_mongo_sync.models.base.input import (
 )
 from stripe_mongo_sync.models.params.amounts import LARGEST
 from stripe_mongo_sync.models.params.ours import REFERENCES, why_ours
-from stripe_mongo_sync.models.params.table import Shape, Table, table
+from stripe_mongo_sync.models.params.table import Shape, Table, table, types_in
 from stripe_mongo_sync.sync.engine.saga import OWN_ID
 
 Schema = dict[str, Any]
@@ -110,8 +110,8 @@ class RequestSchemas:
             each = self._accepted(kind, "", shape.values, path, item=True)
             names = {"pattern": f"^{NAME.pattern}$"}
             found.append({"type": "object", "additionalProperties": each, "propertyNames": names})
-        if shape.fields is not None:
-            found.append({"$ref": f"#/components/schemas/{self._part(kind, shape.fields, path)}"})
+        for fields in types_in(shape.fields):
+            found.append({"$ref": f"#/components/schemas/{self._part(kind, fields, path)}"})
         return found
 
     def _part(self, kind: str, fields: type, path: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Protocol, TypeGuard
 from urllib.parse import quote
 
 from stripe_mongo_sync.models.base.embedded import Call
-from stripe_mongo_sync.models.params.table import Table, call, table
+from stripe_mongo_sync.models.params.table import Table, call, table, together
 from stripe_mongo_sync.models.rows.sure import Impossible
 
 LONGEST_ID = 255  # characters, Stripe's own limit
@@ -113,7 +113,7 @@ class Resource:
         """Return the parameters of a verb, ours included: see `models/params/`."""
         if verb not in self._tables:
             parts = [] if self.mirrored else self.types_of(verb)
-            self._tables[verb] = {name: shape for part in parts for name, shape in table(part).items()}
+            self._tables[verb] = together(map(table, parts))
         return self._tables[verb]
 
     @cached_property

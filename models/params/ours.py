@@ -6,8 +6,25 @@ OURS: Mapping[str, str] = {  # at any depth
     "expand": "is chosen by this service, which stores what Stripe shows",
     "metadata": "is not written by this service: keep data of your own in MongoDB",
 }
+_SOLD = "would change what is sold, and an order sells its `items`: use a checkout session"
+_PAGE = "belongs to a page of your own: an order is paid on Stripe's, see its `url`"
+_MODE = "belongs to another mode: an order is one payment"
+_SET = "is set by the order, from its `username` and `items`"
 OURS_AT: Mapping[str, str] = {  # by the kind and the path
     "checkout.session.client_reference_id": "holds this service's correlation id",
+    # An order takes what its checkout session or payment intent takes, but for these.
+    **dict.fromkeys((f"order.{name}" for name in ("amount", "currency", "customer", "customer_account")), _SET),
+    "order.line_items": "are the `items` of the order",
+    "order.client_reference_id": "holds this service's correlation id",
+    "order.mode": "is payment: an order is one payment",
+    "order.confirm": "follows from what the order is given to pay with at once",
+    "order.after_expiration": "would let another session be paid, which is not the order's",
+    "order.optional_items": _SOLD,
+    "order.permissions": _SOLD,
+    **dict.fromkeys((f"order.{name}" for name in ("ui_mode", "redirect_on_completion")), _PAGE),
+    **dict.fromkeys(
+        (f"order.{name}" for name in ("setup_intent_data", "subscription_data", "payment_method_collection")), _MODE
+    ),
     "payment_method.card.number": "must not reach this service: send the token that Stripe makes of it in the browser",
     "payment_method.card.cvc": "must not reach this service: send the token that Stripe makes of it in the browser",
 }

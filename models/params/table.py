@@ -4,7 +4,7 @@ Each call has a TypedDict in `stripe.params`. It is read by its annotations when
 level, so that neither a start nor a command reads any. A call of our own has a TypedDict in `models/`, read likewise.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache, reduce
@@ -34,20 +34,21 @@ class Shape:
     unset: bool = False  # "" unsets it
     items: "Shape | None" = None  # of a list
     values: "Shape | None" = None  # of an object with any names
-    fields: type | None = None  # the TypedDict of an object
+    fields: "Fields | None" = None  # the TypedDict of an object, or those of several
     required: bool = False
 
     def __or__(self, other: "Shape") -> "Shape":
         return Shape(
             self.plain | other.plain,
-            (*self.words, *other.words),
+            tuple(dict.fromkeys((*self.words, *other.words))),
             self.unset or other.unset,
-            self.items or other.items,
-            self.values or other.values,
-            self.fields or other.fields,
+            self.items | other.items if self.items and other.items else self.items or other.items,
+            self.values | other.values if self.values and other.values else self.values or other.values,
+            _either(self.fields, other.fields),
         )
 
 
+Fields = type | tuple[type, ...]
 Table = Mapping[str, Shape]
 
 
@@ -62,11 +63,39 @@ def call(name: str) -> type | None:
         return None
 
 
+def types_in(fields: Fields | None) -> tuple[type, ...]:
+    """Return the TypedDicts of an object: one, several of which it is any, or none."""
+    return fields if isinstance(fields, tuple) else (() if fields is None else (fields,))
+
+
+def _either(one: Fields | None, other: Fields | None) -> Fields | None:
+    both = tuple(dict.fromkeys((*types_in(one), *types_in(other))))
+    return both if len(both) > 1 else next(iter(both), None)
+
+
+def together(tables: Iterable[Table]) -> Table:
+    """Return the parameters of several calls together, of which one requires what it requires."""
+    found: dict[str, Shape] = {}
+    for name, shape in (each for table in tables for each in table.items()):
+        known = found.get(name, Shape())
+        found[name] = replace(known | shape, required=known.required or shape.required)
+    return found
+
+
 @cache
 def table(fields: Any) -> Table:
-    """Return the parameters of a TypedDict, or of an object in one, by name; the options of a request are none."""
+    """Return the parameters of a TypedDict, or of an object in one, by name; the options of a request are none.
+
+    Of several TypedDicts, any may be meant, so only what all require is required.
+    """
     from stripe import RequestOptions
 
+    if isinstance(fields, tuple):
+        each = [table(one) for one in fields]
+        return {
+            name: replace(shape, required=all(name in one and one[name].required for one in each))
+            for name, shape in together(each).items()
+        }
     options = RequestOptions.__annotations__
     annotations = {name: each for name, each in fields.__annotations__.items() if name not in options}
     names = vars(modules[fields.__module__])

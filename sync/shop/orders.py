@@ -14,7 +14,7 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import DuplicateKeyError
 
-from stripe_mongo_sync.models import CheckoutSession, Order, PaymentIntent, Refund, Status, SyncedDocument
+from stripe_mongo_sync.models import CheckoutSession, Customer, Order, PaymentIntent, Refund, Status, SyncedDocument
 from stripe_mongo_sync.models.order import PaymentStatus
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import IDLE, DueReason, due
@@ -38,7 +38,12 @@ RETURNED = ("succeeded", "pending", "requires_action")  # a refund that failed o
 
 
 def create_order(
-    username: str, items: list[dict[str, Any]], payment: str, *, idempotency_key: str | None = None, **fields: Any
+    username: str | None,
+    items: list[dict[str, Any]],
+    payment: str,
+    *,
+    idempotency_key: str | None = None,
+    **fields: Any,
 ) -> Order:
     """Create an order of a customer and the checkout session or payment intent that pays for it, or neither.
 
@@ -55,7 +60,8 @@ def create_order(
         print(order.payment_status, order.url)
     """
     current()
-    body = {"username": username, "items": items, "payment": payment, **fields}
+    who = {} if username is None else {"username": username}
+    body = {**who, "items": items, "payment": payment, **fields}
     order, _ = saga.create(Order, body, idempotency_key=idempotency_key)
     return order
 
@@ -179,7 +185,8 @@ def _changes(order: Order, payment: SyncedDocument, known: Happened | None = Non
     if payment.status != Status.ACTIVE:
         given_up = {"status": Status.ROLLED_BACK, "finished_at": clock.from_now(), "review_reason": None}
         return {**ended, **given_up, "payment_status": PaymentStatus.FAILED, "error": error}
-    state = derive_state(order, payment, *(known or _happened([payment])[payment.id]))
+    happened = known or _happened([payment])[payment.id]
+    state = derive_state(order, payment, *happened) | _told_buyer(order, payment, happened[0])
     if order.operation is not None and order.operation.verb == "cancel" and state["payment_status"] not in OVER:
         ended = {}  # the process that cancels it stores the outcome
     linked: dict[str, Any] = {} if order.status == Status.ACTIVE else {"status": Status.ACTIVE, "finished_at": None}
@@ -187,6 +194,16 @@ def _changes(order: Order, payment: SyncedDocument, known: Happened | None = Non
         linked["confirmed_at"] = payment.confirmed_at
     way = next(name for name, model in PAYMENTS.items() if isinstance(payment, model))
     return {**ended, **linked, **state, "payment": way, "error": error}
+
+
+def _told_buyer(order: Order, *payments: SyncedDocument | None) -> dict[str, Any]:
+    """Return the customer of a guest's order, once its payment names one, with the username if they have one here."""
+    told = (payment.customer for payment in payments if payment is not None and payment.erased_at is None)  # type: ignore[attr-defined]
+    id = next(filter(None, told), None)
+    if order.customer is not None or id is None:
+        return {}
+    customer = Customer.objects(stripe_id=id, is_current=True).first()
+    return {"customer": id, "username": order.username or (customer and customer.username)}
 
 
 def _happened(payments: Collection[SyncedDocument]) -> dict[ObjectId, Happened]:

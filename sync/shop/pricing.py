@@ -22,7 +22,7 @@ from stripe_mongo_sync.models import (
     SyncedDocument,
 )
 from stripe_mongo_sync.models.base.embedded import Call
-from stripe_mongo_sync.models.base.input import Invalid, params, stored
+from stripe_mongo_sync.models.base.input import Invalid, accepted, params, stored, validate
 from stripe_mongo_sync.models.order import PaymentStatus
 from stripe_mongo_sync.models.params.amounts import LARGEST
 from stripe_mongo_sync.models.rows.sure import sure
@@ -30,8 +30,11 @@ from stripe_mongo_sync.sync.engine.saga import build_operation, plan
 
 Json = dict[str, Any]
 PAYMENTS: dict[str, type[SyncedDocument]] = {"checkout": CheckoutSession, "payment_intent": PaymentIntent}
-# The fields of an order that go with only one of these ways to pay.
-ONLY = {"checkout": ("success_url", "cancel_url"), "payment_intent": ("payment_method", "return_url", "receipt_email")}
+OURS = ("username", "items", "payment")  # the parameters of an order that are not those of its payment
+# Parameters of a session by which the buyer pays another amount than that of the prices: it is Stripe's to say.
+REPRICING = ("allow_promotion_codes", "automatic_tax", "discounts", "managed_payments", "shipping_options")
+AT_ONCE = ("confirmation_token", "payment_method", "payment_method_data")  # to pay with
+CHOOSING = ("automatic_payment_methods", "confirmation_token", "payment_method_types")  # the ways to pay by intent
 
 # Fields that never change the amount: our payments compute no tax, for which alone `tax_behavior` matters, and are in
 # the price's own currency, so that its `currency_options` do not matter.
@@ -55,24 +58,28 @@ EXACT = re.compile(r"\d+(\.\d+)?", re.ASCII)
 @plan.register(Order)
 def _(order: type[Order], id: ObjectId, values: Json, own_id: str | None) -> tuple[Json, Json]:
     """Return the completed `values` of an order, and its operation, which creates its payment with a chosen id."""
-    customer = Customer.by_username(values["username"])
-    if customer is None or customer.status != Status.ACTIVE:
-        raise Invalid({"username": "there is no such customer here" if customer is None else "is not active"})
+    customer = _buyer(values.get("username"))
     payment, way = ObjectId(), values["payment"]
     model = PAYMENTS[way]
-    amount, currency = total_of(values["items"], by_stripe=way == "checkout")
-    others = [name for other, names in ONLY.items() if other != way for name in names if values.get(name)]
+    lines = [{**line, "quantity": 1 if line.get("quantity") is None else line["quantity"]} for line in values["items"]]
+    amount, currency = total_of(lines, by_stripe=way == "checkout")
+    given = {name: value for name, value in values.items() if name not in OURS and value not in (None, "", [])}
+    others = [name for name in given if name not in accepted(model, "create")]
+    others += [f"items.{n}.tax_rates" for n, line in enumerate(lines) if line.get("tax_rates") and way != "checkout"]
     if others:
         raise Invalid(dict.fromkeys(others, f"does not go with payment {way}"))
-    wanted = _session(values, currency) if way == "checkout" else _intent(values, sure(amount), currency)
-    paying = model.with_derived({**wanted, "customer": customer.stripe_id})
+    repriced = any(name in given for name in REPRICING) or any(line.get("tax_rates") for line in lines)
+    wanted = _session(given, lines, currency) if way == "checkout" else _intent(given, sure(amount), currency)
+    buyer = {} if customer is None else {"customer": customer.stripe_id}
+    paying = model.with_derived(validate(model, {**wanted, **buyer}, "create"))
     call = Call(model.resource.path, params(model, paying, "create"))
     planned = {"values": stored(model, paying), "operation": build_operation(model, payment, "create", [call])}
     completed = {
-        **values,
-        "customer": customer.stripe_id,
+        **stored(order, {**values, "items": lines}),
+        "customer": customer and customer.stripe_id,
         "currency": currency,
-        "amount_total": amount,
+        "amount_total": None if repriced else amount,
+        "amount_by_stripe": repriced,
         "amount_refunded": 0,
         "amount_lost": 0,
         "disputes": [],
@@ -82,22 +89,34 @@ def _(order: type[Order], id: ObjectId, values: Json, own_id: str | None) -> tup
     return completed, build_operation(order, id, "create", [Call("", planned)])
 
 
-def _session(values: Json, currency: str) -> Json:
-    if not values.get("success_url"):
+def _buyer(username: str | None) -> Customer | None:
+    """Return the customer with this username; None of a guest. Raises Invalid."""
+    if username in (None, ""):
+        return None
+    customer = Customer.by_username(username)
+    if customer is None or customer.status != Status.ACTIVE:
+        raise Invalid({"username": "there is no such customer here" if customer is None else "is not active"})
+    return customer
+
+
+def _session(given: Json, lines: list[Json], currency: str) -> Json:
+    if "success_url" not in given:
         raise Invalid({"success_url": "is required: where the buyer returns to after paying"})
-    urls = {name: values[name] for name in ("success_url", "cancel_url") if values.get(name)}
     # Without `currency`, Stripe may charge a buyer from elsewhere in another currency of these prices.
-    return {"mode": "payment", "currency": currency, "line_items": values["items"], **urls}
+    return {**given, "mode": "payment", "currency": currency, "line_items": lines}
 
 
-def _intent(values: Json, amount: int, currency: str) -> Json:
-    given = {name: values[name] for name in ("payment_method", "receipt_email") if values.get(name)}
-    how: Json = {"enabled": True}
-    if values.get("payment_method"):
-        back = {"return_url": values["return_url"]} if values.get("return_url") else {}
-        given |= {"confirm": True, **back}
-        how |= {} if back else {"allow_redirects": "never"}
-    return {"amount": amount, "currency": currency, "automatic_payment_methods": how, **given}
+def _intent(given: Json, amount: int, currency: str) -> Json:
+    wanted = {**given, "amount": amount, "currency": currency}
+    at_once = any(name in given for name in AT_ONCE)
+    if at_once:
+        wanted["confirm"] = True
+    if not any(name in given for name in CHOOSING):
+        never = {"allow_redirects": "never"} if at_once and "return_url" not in given else {}
+        wanted["automatic_payment_methods"] = {"enabled": True, **never}
+    if not at_once:
+        wanted.pop("return_url", None)  # Stripe takes it only with a confirmation
+    return wanted
 
 
 class Unreckonable(ValueError):

@@ -19,7 +19,8 @@ def derive_state(
     disputes. Pure.
 
     The order is paid only by its own payment, of its own customer, and only with the staged amount and currency; if
-    the amount was left to Stripe, the amount that the payment first asked for counts.
+    the amount was left to Stripe, the amount that the payment first asked for counts; where the buyer's code, address
+    or shipping may change it (`amount_by_stripe`), the one that it asks for now.
     """
     if isinstance(payment, CheckoutSession):
         is_open = payment.stripe_status == "open"
@@ -32,7 +33,7 @@ def derive_state(
         shown = {"payment_intent": payment.stripe_id, "client_secret": payment.client_secret}
         asked, received = payment.amount, payment.amount_received
         status = _of_intent(payment)
-    total = asked if order.amount_total is None else order.amount_total
+    total = asked if order.amount_total is None or order.amount_by_stripe else order.amount_total
     doubt = None
     if total is None or (asked, payment.currency) != (total, order.currency):
         doubt = f"its payment asks for {asked} {payment.currency}, not {total} {order.currency}"

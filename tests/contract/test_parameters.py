@@ -37,6 +37,14 @@ def calls() -> Iterator[tuple[str, str, Json]]:
                 ]
             if schema and schema["properties"]:
                 yield kind, verb, schema
+    yield "order", "create", of_orders()
+
+
+def of_orders() -> Json:
+    """What the two calls take of which one pays for an order; what is refused is refused with all that is below."""
+    both = [library.call("post", path)["properties"] for path in ("/v1/checkout/sessions", "/v1/payment_intents")]
+    named = {name: {"anyOf": [each[name] for each in both if name in each]} for name in both[0] | both[1]}
+    return {"properties": named | {name: {"type": "string"} for name in named if f"order.{name}" in OURS_AT}}
 
 
 def ways(schema: Json) -> list[Json]:

@@ -5,7 +5,7 @@ fields are written down once. `*`: required; `""`: may be unset.
 """
 
 from stripe_mongo_sync.models import created_kinds
-from stripe_mongo_sync.models.params.table import Shape, Table, table
+from stripe_mongo_sync.models.params.table import Shape, Table, table, types_in
 from tests.support import ROOT
 
 FILE = ROOT / "tests/contract/parameters.txt"
@@ -32,8 +32,8 @@ def _shape(shape: Shape, names: dict[str, str]) -> str:
     ways = [*sorted(shape.plain), *filter(None, words), *(['""'] if shape.unset else [])]
     ways += [f"[{_shape(shape.items, names).lstrip(':* ')}]"] if shape.items else []
     ways += [f"<{_shape(shape.values, names).lstrip(':* ')}>"] if shape.values else []
-    if shape.fields is not None:
-        ways.append(names.setdefault(_object(table(shape.fields), names), shape.fields.__name__))
+    for fields in types_in(shape.fields):
+        ways.append(names.setdefault(_object(table(fields), names), fields.__name__))
     return f"{'*' if shape.required else ''}: {' or '.join(ways)}"
 
 
