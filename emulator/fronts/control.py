@@ -63,8 +63,9 @@ class Control:
     def authenticate(self, id: str, agrees: bool = True) -> Json:
         return dict(self.post("authenticate", id=id, agrees=agrees))
 
-    def pay_session(self, id: str, card: str = "pm_card_visa", email: str = "buyer@example.com") -> Json:
-        return dict(self.post("pay_session", id=id, card=card, email=email))
+    def pay_session(self, id: str, card: str = "pm_card_visa", email: str = "buyer@example.com", **more: Any) -> Json:
+        """Options: code, which the buyer enters."""
+        return dict(self.post("pay_session", id=id, card=card, email=email, **more))
 
     def dispute(self, id: str, **options: Any) -> Json:
         """Options: amount, reason, inquiry."""

@@ -38,7 +38,7 @@ class Buyer:
                 answer(ctx, intent, agrees)
             return copy.deepcopy(ctx.need(kind, id))
 
-    def pay_session(self, id: str, card: str, email: str, livemode: bool) -> Json:
+    def pay_session(self, id: str, card: str, email: str, code: str | None, livemode: bool) -> Json:
         """Pay a checkout session, or be declined, and return the session. Raises ValueError unless it is open."""
         with self._engine.state():
             ctx = self._execution(livemode, None)
@@ -46,7 +46,7 @@ class Buyer:
             if session["status"] != "open":
                 raise ValueError(f"{id} cannot be paid: it has a status of {session['status']}")
             with suppress(Problem):  # a decline, which the session's payment intent shows
-                purchases.complete(ctx, session, card, email)
+                purchases.complete(ctx, session, card, email, code)
             return copy.deepcopy(ctx.need("checkout.session", id))
 
     def dispute(self, id: str, amount: int | None, reason: str, inquiry: bool, livemode: bool) -> Json:

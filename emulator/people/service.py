@@ -93,10 +93,15 @@ class Service(Trouble):
         return self.buyer.authenticate(id, agrees, livemode)
 
     def pay_session(
-        self, id: str, card: str = "pm_card_visa", email: str = "buyer@example.com", livemode: bool = False
+        self,
+        id: str,
+        card: str = "pm_card_visa",
+        email: str = "buyer@example.com",
+        code: str | None = None,
+        livemode: bool = False,
     ) -> Json:
-        """Pay a checkout session as a buyer. A declined card leaves it open."""
-        return self.buyer.pay_session(id, card, email, livemode)
+        """Pay a checkout session as a buyer, who may enter a promotion code. A declined card leaves it open."""
+        return self.buyer.pay_session(id, card, email, code, livemode)
 
     def dispute(
         self,

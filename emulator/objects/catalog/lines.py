@@ -98,6 +98,11 @@ def check_state(
         raise errors.invalid(message, name)
 
 
+def currency_of(ctx: Effects, line: Json) -> str:
+    """Return the currency of a line."""
+    return str((line.get("price_data") or ctx.need("price", line["price"]))["currency"])
+
+
 def price_of(ctx: Effects, line: Json) -> Json:
     """Return the price of a line. A price made from `price_data` is archived immediately."""
     if line.get("price") is not None:

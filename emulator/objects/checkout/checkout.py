@@ -7,6 +7,7 @@ import copy
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Action, Filter, Resource, blank, same
 from stripe_mongo_sync.emulator.objects.catalog import lines
+from stripe_mongo_sync.emulator.objects.checkout import totals
 from stripe_mongo_sync.emulator.objects.checkout.purchases import CARD_ONLY
 from stripe_mongo_sync.emulator.objects.payments import payments, setups
 from stripe_mongo_sync.emulator.protocol import errors
@@ -52,6 +53,7 @@ def _check(params: Json) -> None:
     if params.get("subscription_data") is not None and mode != "subscription":
         raise errors.invalid(f"You can not pass `subscription_data` in `{mode}` mode.", "subscription_data")
     lines.check(params.get("line_items") or [], "payment")
+    totals.check(params)
 
 
 def _check_state(ctx: Effects, params: Json, session: Json | None) -> None:
@@ -59,6 +61,8 @@ def _check_state(ctx: Effects, params: Json, session: Json | None) -> None:
         return
     given = params.get("line_items") or []
     lines.check_state(ctx, given, params["mode"], params.get("currency"))
+    if given:
+        totals.check_state(ctx, params, params.get("currency") or lines.currency_of(ctx, given[0]))
     ends = params.get("expires_at")
     if ends is not None and not ctx.second + SOONEST <= ends <= ctx.second + DAY:
         message = "The `expires_at` timestamp must be between 30 minutes and 24 hours from Checkout Session creation."
@@ -80,11 +84,8 @@ def _finish(ctx: Effects, params: Json, session: Json) -> None:
         return
     made = lines.items(ctx, params["line_items"])
     lines.keep(ctx, session["id"], made)
-    total = sum(item["amount_total"] for item in made)
-    session |= {"amount_subtotal": total, "amount_total": total, "currency": made[0]["currency"]}
-    session["total_details"] = {"amount_discount": 0, "amount_shipping": 0, "amount_tax": 0}
-    if session["mode"] == "payment" and not total:
-        session["payment_status"] = "no_payment_required"
+    session["currency"] = made[0]["currency"]
+    totals.finish(ctx, params, session)
     plans = {name: params.get(name) for name in ("payment_intent_data", "subscription_data")}
     ctx.realm.put("plans", session["id"], plans)  # used when the buyer pays
 
@@ -173,6 +174,7 @@ SESSION = Resource(
     | {
         "automatic_tax": {"enabled": False, "liability": None, "status": None},
         "custom_fields": [],
+        "discounts": [],
         "custom_text": blank("after_submit shipping_address submit terms_of_service_acceptance"),
         "metadata": {},
         "mode": "payment",

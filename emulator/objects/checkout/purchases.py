@@ -8,6 +8,7 @@ from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Route, blank
 from stripe_mongo_sync.emulator.objects.billing.invoice_payments import intent_of
 from stripe_mongo_sync.emulator.objects.catalog import lines
+from stripe_mongo_sync.emulator.objects.checkout import totals
 from stripe_mongo_sync.emulator.objects.payments import cards, payments, setups
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.errors import Problem
@@ -17,13 +18,17 @@ from stripe_mongo_sync.emulator.protocol.wire import Json
 CARD_ONLY = {"automatic_payment_methods": {"allow_redirects": "never", "enabled": True}}
 
 
-def complete(ctx: Effects, session: Json, card: str, email: str) -> Json:
-    """Pay a session as the buyer. Raises a decline, which leaves the session open for another card."""
+def complete(ctx: Effects, session: Json, card: str, email: str, code: str | None = None) -> Json:
+    """Pay a session as the buyer, who may enter a promotion code. Raises a decline, which leaves the session open."""
+    if code is not None:
+        _redeem(ctx, session, code)
     if session["mode"] == "setup":
         intent = copy.deepcopy(ctx.need("setup_intent", session["setup_intent"]))
         if setups.confirm(ctx, intent, {"payment_method": card})["status"] == "requires_action":
             setups.authenticated(ctx, intent, agrees=True)
     elif session["mode"] == "payment" and session["amount_total"]:
+        if session["customer_creation"] == "always" and session["customer"] is None:
+            session["customer"] = ctx.create("customer", {"email": session["customer_email"] or email})["id"]
         intent = _intent(ctx, session)
         paid_with = {"payment_method": card, "mandate_data": {"customer_acceptance": {"type": "online"}}}
         if payments.confirm(ctx, intent, paid_with)["status"] == "requires_action":
@@ -33,6 +38,8 @@ def complete(ctx: Effects, session: Json, card: str, email: str) -> Json:
     elif session["mode"] == "subscription":
         _subscribe(ctx, session, card, email)
     known = session["customer_email"] or (ctx.realm.find("customer", session["customer"] or "") or {}).get("email")
+    if session["automatic_tax"]["enabled"]:
+        session["automatic_tax"] = {**session["automatic_tax"], "status": "complete"}
     nobody: Json = blank("address business_name individual_name name phone tax_ids")
     session["customer_details"] = nobody | {"email": known or email, "tax_exempt": "none"}
     session |= {"status": "complete", "url": None}
@@ -40,6 +47,15 @@ def complete(ctx: Effects, session: Json, card: str, email: str) -> Json:
     ctx.keep("checkout.session", session)
     ctx.announce("checkout.session.completed", session)
     return session
+
+
+def _redeem(ctx: Effects, session: Json, code: str) -> None:
+    """Take off what a promotion code is for. Raises Problem unless the session asks for one, and it is active."""
+    found = [each for each in ctx.realm.all("promotion_code") if each["active"] and each["code"] == code]
+    if not session["allow_promotion_codes"] or not found:
+        raise errors.invalid("This promotion code is not valid.", "code")
+    totals.total(ctx, session, {"promotion_code": found[0]["id"]})
+    ctx.keep("checkout.session", session)
 
 
 def _on_payment(ctx: Effects, intent: Json, paid: bool) -> None:
@@ -120,4 +136,7 @@ def _intent(ctx: Effects, session: Json) -> Json:
         how = CARD_ONLY if types == ["card"] else {"allowed_payment_method_types": types}
         session["payment_intent"] = ctx.create("payment_intent", {**wanted, **facts, **how})["id"]
         ctx.keep("checkout.session", session)
+    intent = ctx.need("payment_intent", session["payment_intent"])
+    if intent["amount"] != session["amount_total"]:  # a code was entered since
+        ctx.update("payment_intent", intent["id"], {"amount": session["amount_total"]})
     return copy.deepcopy(ctx.need("payment_intent", session["payment_intent"]))
