@@ -347,7 +347,12 @@ async def create(
 async def create(kind: type[D], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any) -> D: ...
 async def create_customer(username: str, *, idempotency_key: str | None = None, **fields: Any) -> Customer: ...
 async def create_order(
-    username: str, items: list[dict[str, Any]], payment: str, *, idempotency_key: str | None = None, **fields: Any
+    username: str | None,
+    items: list[dict[str, Any]],
+    payment: str,
+    *,
+    idempotency_key: str | None = None,
+    **fields: Any,
 ) -> Order: ...
 @overload
 async def delete(document: D, /) -> D: ...

@@ -14,7 +14,7 @@ OURS_AT: Mapping[str, str] = {  # by the kind and the path
     "checkout.session.client_reference_id": "holds this service's correlation id",
     # An order takes what its checkout session or payment intent takes, but for these.
     **dict.fromkeys((f"order.{name}" for name in ("amount", "currency", "customer", "customer_account")), _SET),
-    "order.line_items": "are the `items` of the order",
+    "order.line_items": "is given by the order's `items`",
     "order.client_reference_id": "holds this service's correlation id",
     "order.mode": "is payment: an order is one payment",
     "order.confirm": "follows from what the order is given to pay with at once",

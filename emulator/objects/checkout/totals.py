@@ -57,7 +57,7 @@ def discount_of(ctx: Effects, given: Json, currency: str, path: str) -> tuple[Js
         raise errors.invalid(f"Coupon expired: {coupon['id']}", f"{path}[coupon]")
     if coupon["amount_off"] is not None and coupon["currency"] != currency:
         raise errors.invalid("The coupon must have the currency of the session.", f"{path}[coupon]")
-    return coupon, code and code["id"]
+    return coupon, None if code is None else str(code["id"])
 
 
 def finish(ctx: Effects, params: Json, session: Json) -> None:
