@@ -23,7 +23,7 @@ from stripe_mongo_sync.models.base.input import (
 )
 from stripe_mongo_sync.models.params.amounts import LARGEST
 from stripe_mongo_sync.models.params.ours import REFERENCES, why_ours
-from stripe_mongo_sync.models.params.table import Shape, Table, table, types_in
+from stripe_mongo_sync.models.params.table import Fields, Shape, Table, table, types_in
 from stripe_mongo_sync.sync.engine.saga import OWN_ID
 
 Schema = dict[str, Any]
@@ -41,7 +41,7 @@ class RequestSchemas:
     def __init__(self) -> None:
         self.parts: dict[str, Schema] = {}
         self._names: dict[str, str] = {}  # by content
-        self._of: dict[tuple[type, str], str] = {}
+        self._of: dict[tuple[Fields, str], str] = {}
 
     def creation(self, model: Model) -> Schema:
         """Return the schema of a creation's body."""
@@ -110,16 +110,17 @@ class RequestSchemas:
             each = self._accepted(kind, "", shape.values, path, item=True)
             names = {"pattern": f"^{NAME.pattern}$"}
             found.append({"type": "object", "additionalProperties": each, "propertyNames": names})
-        for fields in types_in(shape.fields):
-            found.append({"$ref": f"#/components/schemas/{self._part(kind, fields, path)}"})
+        if shape.fields is not None:
+            found.append({"$ref": f"#/components/schemas/{self._part(kind, shape.fields, path)}"})
         return found
 
-    def _part(self, kind: str, fields: type, path: str) -> str:
+    def _part(self, kind: str, fields: Fields, path: str) -> str:
         """Return the name of the schema of an object: that of the first object which takes the same."""
         known = self._of.get((fields, kind))
         if known is None:
             schema = self._closed(kind, table(fields), describe(fields), f"{path}.")
-            known = self._names.setdefault(json.dumps(_bare(schema)), fields.__name__.replace("Params", ""))
+            name = "Or".join(each.__name__.replace("Params", "") for each in types_in(fields))
+            known = self._names.setdefault(json.dumps(_bare(schema)), name)
             self.parts.setdefault(known, schema)
             self._of[fields, kind] = known
         return known
@@ -191,9 +192,12 @@ def a(kind: str) -> str:
     return f"{'an' if kind[0] in 'aeiou' else 'a'} {kind.replace('_', ' ')}"
 
 
-def describe(fields: type) -> dict[str, str]:
-    """Return what the source of a TypedDict says of each of its fields, in a sentence."""
-    return _descriptions(fields.__module__).get(fields.__name__, {})
+def describe(fields: Fields) -> dict[str, str]:
+    """Return what the source of a TypedDict says of each of its fields, in a sentence; of several, the last that does."""
+    said: dict[str, str] = {}
+    for each in types_in(fields):
+        said |= _descriptions(each.__module__).get(each.__name__, {})
+    return said
 
 
 @cache
