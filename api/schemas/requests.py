@@ -193,7 +193,7 @@ def a(kind: str) -> str:
 
 
 def describe(fields: Fields) -> dict[str, str]:
-    """Return what the source of a TypedDict says of each of its fields, in a sentence; of several, the last that does."""
+    """Return what the source of a TypedDict says of each of its fields, in a sentence."""
     said: dict[str, str] = {}
     for each in types_in(fields):
         said |= _descriptions(each.__module__).get(each.__name__, {})
