@@ -34,7 +34,7 @@ OURS = ("username", "items", "payment")  # the parameters of an order that are n
 # Parameters of a session by which the buyer pays another amount than that of the prices: it is Stripe's to say.
 REPRICING = ("allow_promotion_codes", "automatic_tax", "discounts", "managed_payments", "shipping_options")
 AT_ONCE = ("confirmation_token", "payment_method", "payment_method_data")  # to pay with
-CHOOSING = ("allowed_payment_method_types", "automatic_payment_methods", "confirmation_token")  # the ways to pay by intent
+CHOOSING = ("allowed_payment_method_types", "automatic_payment_methods", "confirmation_token")  # the ways to pay
 
 # Fields that never change the amount: our payments compute no tax, for which alone `tax_behavior` matters, and are in
 # the price's own currency, so that its `currency_options` do not matter.
