@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mongoengine import EmbeddedDocumentField, IntField, ListField, StringField
 from mongoengine.base import BaseField
 
-from stripe_mongo_sync.models import Customer, Delivery, Event, SyncedDocument, kinds
+from stripe_mongo_sync.models import Customer, Delivery, Event, SyncedDocument, UsageRecord, kinds, stored_things
 from stripe_mongo_sync.models.base.birth import DEFAULTS, SYNC_FIELDS
 from stripe_mongo_sync.models.event_body import without_content
 from stripe_mongo_sync.models.rows import clock
@@ -101,6 +101,19 @@ def plant(text: str, word: str, remote: Json) -> ObjectId:
         events.append({"_id": f"evt_{number}", **about, **state})
         told = {"event_body": raw, "state": "done"} if number % 2 else {"document": row["_id"], "state": "dead"}
         deliveries.append({"_id": f"{number}:hook", "reason": text, "attempts": 1, "due_at": None, **told})
+    used = {
+        "attempts": 1,
+        "customer": customer,
+        "owners": [CUSTOMER],
+        "meter": "m",
+        "value": "7",
+        "state": "refused",
+        "reason": text,
+    }
+    request = {"caller": "t", "route": "r", "key": text, "digest": "d"}
+    UsageRecord._get_collection().insert_one(
+        {"_id": ObjectId(), **used, "payload": {"who": CUSTOMER}, "request": request}
+    )
     Event._get_collection().insert_many(events[::4])
     Delivery._get_collection().insert_many(deliveries[::5])
     return customer
@@ -160,6 +173,7 @@ def test_each_row_with_a_text_is_exported_and_no_byte_of_it_is_left_after_an_era
     )
     planted = leaks()
     assert len(planted) > len(kinds())
+    assert {name for name, _ in planted} == {thing.plural() for thing in stored_things()} - {"erasures", "sync_state"}
 
     told = export(str(customer))
     assert {(name, row["id"]) for name, rows in told["kept"].items() for row in rows if MARK in json.dumps(row)} == {

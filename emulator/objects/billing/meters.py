@@ -16,7 +16,7 @@ from stripe_mongo_sync.emulator.protocol.fields import Fields, Hash, MapOf, OneO
 from stripe_mongo_sync.emulator.protocol.values import choice
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
-EVENTS = "meter_events"  # table: identifier -> the event
+EVENTS = "meter_events"  # table: identifier -> the last event with it; those before it under longer names
 PAST, AHEAD = 35 * DAY, 300  # s before and after now in which an event may be
 KEY = {"event_payload_key": Text(longest=100, required=True)}
 
@@ -107,6 +107,8 @@ def _record(ctx: Effects, params: Json) -> Json:
         "payload": payload,
         "timestamp": at,
     }
+    if known is not None:  # it was counted, too, so long ago that Stripe has forgotten its identifier
+        ctx.realm.put(EVENTS, f"{identifier} of {known['created']}", known)
     ctx.realm.put(EVENTS, f"{identifier}", event)
     return event
 
