@@ -10,6 +10,8 @@ from stripe_mongo_sync.models import SyncedDocument
 from stripe_mongo_sync.models.base.input import Invalid as Invalid
 from stripe_mongo_sync.models.checkout_session import CheckoutSession
 from stripe_mongo_sync.models.coupon import Coupon
+from stripe_mongo_sync.models.credit_grant import CreditGrant
+from stripe_mongo_sync.models.credit_note import CreditNote
 from stripe_mongo_sync.models.customer import Customer
 from stripe_mongo_sync.models.invoice import Invoice
 from stripe_mongo_sync.models.invoice_item import InvoiceItem
@@ -109,7 +111,6 @@ OnlyRead = Literal[
     "bank_account",
     "billing.alert",
     "billing.credit_balance_transaction",
-    "billing.credit_grant",
     "billing.feedback_option",
     "billing_portal.configuration",
     "capability",
@@ -117,7 +118,6 @@ OnlyRead = Literal[
     "charge",
     "climate.order",
     "climate.product",
-    "credit_note",
     "customer_cash_balance_transaction",
     "discount",
     "dispute",
@@ -249,6 +249,14 @@ def act(
 ) -> TaxRate: ...
 @overload
 def act(
+    kind: Literal["billing.credit_grant"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> CreditGrant: ...
+@overload
+def act(
+    kind: Literal["credit_note"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> CreditNote: ...
+@overload
+def act(
     kind: Literal["subscription_schedule"], reference: Reference, action: str, body: Body = None, /, **fields: Any
 ) -> SubscriptionSchedule: ...
 @overload
@@ -327,6 +335,14 @@ def create(
 ) -> TaxRate: ...
 @overload
 def create(
+    kind: Literal["billing.credit_grant"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> CreditGrant: ...
+@overload
+def create(
+    kind: Literal["credit_note"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> CreditNote: ...
+@overload
+def create(
     kind: Literal["subscription_schedule"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
 ) -> SubscriptionSchedule: ...
 @overload
@@ -369,6 +385,10 @@ def delete(kind: Literal["shipping_rate"], reference: Reference, /) -> ShippingR
 def delete(kind: Literal["subscription"], reference: Reference, /) -> Subscription: ...
 @overload
 def delete(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
+@overload
+def delete(kind: Literal["billing.credit_grant"], reference: Reference, /) -> CreditGrant: ...
+@overload
+def delete(kind: Literal["credit_note"], reference: Reference, /) -> CreditNote: ...
 @overload
 def delete(kind: Literal["subscription_schedule"], reference: Reference, /) -> SubscriptionSchedule: ...
 @overload
@@ -492,6 +512,19 @@ def find(
 ) -> Iterator[TaxRate]: ...
 @overload
 def find(
+    kind: Literal["billing.credit_grant"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
+) -> Iterator[CreditGrant]: ...
+@overload
+def find(
+    kind: Literal["credit_note"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
+) -> Iterator[CreditNote]: ...
+@overload
+def find(
     kind: Literal["subscription_schedule"],
     /,
     *,
@@ -543,6 +576,10 @@ def get(kind: Literal["shipping_rate"], reference: Reference, /) -> ShippingRate
 def get(kind: Literal["subscription"], reference: Reference, /) -> Subscription: ...
 @overload
 def get(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
+@overload
+def get(kind: Literal["billing.credit_grant"], reference: Reference, /) -> CreditGrant: ...
+@overload
+def get(kind: Literal["credit_note"], reference: Reference, /) -> CreditNote: ...
 @overload
 def get(kind: Literal["subscription_schedule"], reference: Reference, /) -> SubscriptionSchedule: ...
 @overload
@@ -599,6 +636,12 @@ def update(
 ) -> Subscription: ...
 @overload
 def update(kind: Literal["tax_rate"], reference: Reference, body: Body = None, /, **fields: Any) -> TaxRate: ...
+@overload
+def update(
+    kind: Literal["billing.credit_grant"], reference: Reference, body: Body = None, /, **fields: Any
+) -> CreditGrant: ...
+@overload
+def update(kind: Literal["credit_note"], reference: Reference, body: Body = None, /, **fields: Any) -> CreditNote: ...
 @overload
 def update(
     kind: Literal["subscription_schedule"], reference: Reference, body: Body = None, /, **fields: Any

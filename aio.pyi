@@ -14,6 +14,8 @@ from stripe_mongo_sync.models import SyncedDocument
 from stripe_mongo_sync.models.base.input import Invalid as Invalid
 from stripe_mongo_sync.models.checkout_session import CheckoutSession
 from stripe_mongo_sync.models.coupon import Coupon
+from stripe_mongo_sync.models.credit_grant import CreditGrant
+from stripe_mongo_sync.models.credit_note import CreditNote
 from stripe_mongo_sync.models.customer import Customer
 from stripe_mongo_sync.models.invoice import Invoice
 from stripe_mongo_sync.models.invoice_item import InvoiceItem
@@ -106,7 +108,6 @@ OnlyRead = Literal[
     "bank_account",
     "billing.alert",
     "billing.credit_balance_transaction",
-    "billing.credit_grant",
     "billing.feedback_option",
     "billing_portal.configuration",
     "capability",
@@ -114,7 +115,6 @@ OnlyRead = Literal[
     "charge",
     "climate.order",
     "climate.product",
-    "credit_note",
     "customer_cash_balance_transaction",
     "discount",
     "dispute",
@@ -257,6 +257,14 @@ async def act(
 ) -> TaxRate: ...
 @overload
 async def act(
+    kind: Literal["billing.credit_grant"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> CreditGrant: ...
+@overload
+async def act(
+    kind: Literal["credit_note"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> CreditNote: ...
+@overload
+async def act(
     kind: Literal["subscription_schedule"], reference: Reference, action: str, body: Body = None, /, **fields: Any
 ) -> SubscriptionSchedule: ...
 @overload
@@ -341,6 +349,14 @@ async def create(
 ) -> TaxRate: ...
 @overload
 async def create(
+    kind: Literal["billing.credit_grant"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> CreditGrant: ...
+@overload
+async def create(
+    kind: Literal["credit_note"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> CreditNote: ...
+@overload
+async def create(
     kind: Literal["subscription_schedule"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
 ) -> SubscriptionSchedule: ...
 @overload
@@ -392,6 +408,10 @@ async def delete(kind: Literal["shipping_rate"], reference: Reference, /) -> Shi
 async def delete(kind: Literal["subscription"], reference: Reference, /) -> Subscription: ...
 @overload
 async def delete(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
+@overload
+async def delete(kind: Literal["billing.credit_grant"], reference: Reference, /) -> CreditGrant: ...
+@overload
+async def delete(kind: Literal["credit_note"], reference: Reference, /) -> CreditNote: ...
 @overload
 async def delete(kind: Literal["subscription_schedule"], reference: Reference, /) -> SubscriptionSchedule: ...
 @overload
@@ -516,6 +536,19 @@ def find(
 ) -> AsyncIterator[TaxRate]: ...
 @overload
 def find(
+    kind: Literal["billing.credit_grant"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
+) -> AsyncIterator[CreditGrant]: ...
+@overload
+def find(
+    kind: Literal["credit_note"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
+) -> AsyncIterator[CreditNote]: ...
+@overload
+def find(
     kind: Literal["subscription_schedule"],
     /,
     *,
@@ -567,6 +600,10 @@ async def get(kind: Literal["shipping_rate"], reference: Reference, /) -> Shippi
 async def get(kind: Literal["subscription"], reference: Reference, /) -> Subscription: ...
 @overload
 async def get(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
+@overload
+async def get(kind: Literal["billing.credit_grant"], reference: Reference, /) -> CreditGrant: ...
+@overload
+async def get(kind: Literal["credit_note"], reference: Reference, /) -> CreditNote: ...
 @overload
 async def get(kind: Literal["subscription_schedule"], reference: Reference, /) -> SubscriptionSchedule: ...
 @overload
@@ -641,6 +678,14 @@ async def update(
 ) -> Subscription: ...
 @overload
 async def update(kind: Literal["tax_rate"], reference: Reference, body: Body = None, /, **fields: Any) -> TaxRate: ...
+@overload
+async def update(
+    kind: Literal["billing.credit_grant"], reference: Reference, body: Body = None, /, **fields: Any
+) -> CreditGrant: ...
+@overload
+async def update(
+    kind: Literal["credit_note"], reference: Reference, body: Body = None, /, **fields: Any
+) -> CreditNote: ...
 @overload
 async def update(
     kind: Literal["subscription_schedule"], reference: Reference, body: Body = None, /, **fields: Any

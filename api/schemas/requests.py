@@ -22,7 +22,7 @@ from stripe_mongo_sync.models.base.input import (
     local_fields,
 )
 from stripe_mongo_sync.models.params.amounts import LARGEST
-from stripe_mongo_sync.models.params.ours import REFERENCES, why_ours
+from stripe_mongo_sync.models.params.ours import reference, why_ours
 from stripe_mongo_sync.models.params.table import Fields, Shape, Table, table, types_in
 from stripe_mongo_sync.sync.engine.saga import OWN_ID
 
@@ -81,7 +81,10 @@ class RequestSchemas:
         """Return an object schema with these fields and no others."""
         given = {name: shape for name, shape in fields.items() if not why_ours(kind, f"{path}{name}")}
         properties = {
-            name: {**self._accepted(kind, name, shape, f"{path}{name}"), **_description(name, shape, said)}
+            name: {
+                **self._accepted(kind, name, shape, f"{path}{name}"),
+                **_description(kind, f"{path}{name}", shape, said),
+            }
             for name, shape in given.items()
         }
         required = [name for name, shape in given.items() if shape.required]
@@ -179,11 +182,11 @@ def _described(model: Model, verb: str) -> dict[str, str]:
     return said
 
 
-def _description(name: str, shape: Shape, said: dict[str, str]) -> Schema:
-    text = said.get(name, "")
+def _description(kind: str, path: str, shape: Shape, said: dict[str, str]) -> Schema:
+    text = said.get(path.rpartition(".")[2], "")
     is_id = "string" in shape.plain or (shape.items is not None and "string" in shape.items.plain)
-    if is_id and (kind := REFERENCES.get(name)):
-        text += f" An id of {a(kind)}: the document's or Stripe's."
+    if is_id and (named := reference(kind, path)):
+        text += f" An id of {a(named)}: the document's or Stripe's."
     return {"description": text.strip()} if text.strip() else {}
 
 

@@ -7,7 +7,7 @@ import copy
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Resource, blank, same
 from stripe_mongo_sync.emulator.objects.catalog import discounts
-from stripe_mongo_sync.emulator.objects.payments import cards, sources
+from stripe_mongo_sync.emulator.objects.payments import balances, cards, sources
 from stripe_mongo_sync.emulator.objects.read_only import PARTS_OF_CUSTOMER
 from stripe_mongo_sync.emulator.objects.subscriptions import renewals
 from stripe_mongo_sync.emulator.protocol.fields import (
@@ -89,6 +89,8 @@ def _check_state(ctx: Effects, params: Json, customer: Json | None) -> None:
 
 
 def _finish(ctx: Effects, params: Json, customer: Json) -> None:
+    stored = ctx.need("customer", customer["id"])  # as it was before an update
+    balances.record(ctx, customer, customer["balance"] - stored["balance"], "adjustment")
     customer["invoice_prefix"] = customer["invoice_prefix"] or ctx.draw(8, "upper")
     customer["preferred_locales"] = customer["preferred_locales"] or []
     customer["tax_exempt"] = customer["tax_exempt"] or "none"
@@ -151,5 +153,6 @@ CUSTOMER = Resource(
     delete="stub",
     check_state=_check_state,
     finish=_finish,
+    after=lambda ctx, params, customer: balances.record(ctx, customer, customer["balance"], "initial"),
     on_delete=_cancel_subscriptions,
 )

@@ -20,6 +20,7 @@ def parts(kinds: str, names: str) -> Parts:
 
 
 PARTS_OF_CUSTOMER: dict[str, Parts] = {
+    "balance_transactions": parts("customer_balance_transaction", "customer"),
     "cash_balance_transactions": parts("customer_cash_balance_transaction", "customer"),
     "sources": parts("card bank_account source", "customer"),
     "tax_ids": parts("tax_id", "customer"),

@@ -6,6 +6,7 @@ from stripe_mongo_sync.emulator.engine.resource import register
 from stripe_mongo_sync.emulator.objects import account, issuing
 from stripe_mongo_sync.emulator.objects.account import ACCOUNT
 from stripe_mongo_sync.emulator.objects.billing import meters
+from stripe_mongo_sync.emulator.objects.billing.credit_grants import CREDIT_GRANT
 from stripe_mongo_sync.emulator.objects.billing.credit_notes import CREDIT_NOTE
 from stripe_mongo_sync.emulator.objects.billing.invoice_payments import INVOICE_PAYMENT
 from stripe_mongo_sync.emulator.objects.billing.invoice_resource import INVOICE
@@ -26,7 +27,7 @@ from stripe_mongo_sync.emulator.objects.clocks import TEST_CLOCK
 from stripe_mongo_sync.emulator.objects.customers import CUSTOMER
 from stripe_mongo_sync.emulator.objects.endpoints import WEBHOOK_ENDPOINT
 from stripe_mongo_sync.emulator.objects.identity import VERIFICATION_SESSION
-from stripe_mongo_sync.emulator.objects.payments import bank, ledger, money, sources
+from stripe_mongo_sync.emulator.objects.payments import balances, bank, ledger, money, sources
 from stripe_mongo_sync.emulator.objects.payments.charges import CHARGE, REFUND
 from stripe_mongo_sync.emulator.objects.payments.disputes import DISPUTE
 from stripe_mongo_sync.emulator.objects.payments.payment_methods import PAYMENT_METHOD
@@ -58,6 +59,7 @@ register(
         INVOICE,
         INVOICE_PAYMENT,
         INVOICEITEM,
+        CREDIT_GRANT,
         TAX_RATE,
         SHIPPING_RATE,
         PAYMENT_LINK,
@@ -81,12 +83,13 @@ register(
         issuing.TRANSACTION,
         VERIFICATION_SESSION,
         REPORT_RUN,
+        balances.TRANSACTION,
         bank.CASH_TRANSACTION,
         sources.CARD,
     ),
     routes=(
         route
-        for module in (account, bank, discounts, issuing, meters, money, purchases, sources)
+        for module in (account, balances, bank, discounts, issuing, meters, money, purchases, sources)
         for route in module.ROUTES
     ),
 )

@@ -24,14 +24,14 @@ def _kinds(listed: str) -> frozenset[str]:
 # them with stripe-python.
 WITH_CUSTOMER = _kinds(
     """
-    bank_account billing.credit_grant card charge credit_note customer_cash_balance_transaction discount
-    entitlements.active_entitlement_summary quote source tax_id treasury.outbound_payment
+    bank_account card charge customer_cash_balance_transaction discount entitlements.active_entitlement_summary
+    quote source tax_id treasury.outbound_payment
     """
 )
 WITH_STATUS = _kinds(
     """
     apps.install balance_transaction bank_account billing.alert billing.feedback_option capability card
-    charge climate.order credit_note dispute financial_connections.account financial_connections.authorization
+    charge climate.order dispute financial_connections.account financial_connections.authorization
     identity.verification_session invoice_payment invoice_rendering_template issuing.authorization issuing.card
     issuing.cardholder issuing.dispute issuing.personalization_design issuing.physical_bundle issuing.token mandate
     payout quote reporting.report_run reserve.plan scheduled_query_run source source_mandate_notification

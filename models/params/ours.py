@@ -38,8 +38,17 @@ REFERENCES: Mapping[str, str] = {  # at any depth: the kind to which the id, or 
     **{"from_subscription": "subscription", "schedule": "subscription_schedule"},
     **dict.fromkeys(("default_tax_rates", "tax_rates"), "tax_rate"),
 }
+REFERENCES_AT: Mapping[str, str] = {  # by the kind and the path, where the name says something else
+    "billing.credit_grant.applicability_config.scope.prices.id": "price",
+    "credit_note.refunds.refund": "refund",
+}
 
 
 def why_ours(kind: str, path: str) -> str | None:
     """Return why a caller may not give this parameter of a kind, or None."""
     return OURS.get(path.rpartition(".")[2]) or OURS_AT.get(f"{kind}.{path}")
+
+
+def reference(kind: str, path: str) -> str | None:
+    """Return the kind whose ids this parameter of a kind takes, or None; the path is without the places in lists."""
+    return REFERENCES_AT.get(f"{kind}.{path}") or REFERENCES.get(path.rpartition(".")[2])

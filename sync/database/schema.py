@@ -35,6 +35,7 @@ SCHEMAS = (
     "464bb3bdb418",
     "478072006e43",
     "4c49cafbcd01",
+    "17c5aeaa6c69",
 )
 NUMBER = len(SCHEMAS)
 OF_0_2 = ("content", "disputes", "of others", "chosen ids", "usernames", "living")  # the migrations of version 0.2

@@ -10,32 +10,39 @@ from mongoengine.base import BaseField
 from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.base.resource import is_id
-from stripe_mongo_sync.models.params.ours import REFERENCES
+from stripe_mongo_sync.models.params.ours import REFERENCES, reference
 from stripe_mongo_sync.models.params.table import Table, table
 
 
 def resolved(model: type[StagedDocument], values: dict[str, Any], verb: str) -> dict[str, Any]:
     """Return validated `values` with every reference as a Stripe id. Raises Invalid unless all are active."""
     errors: dict[str, str] = {}
-    result = _resolve(model.resource.takes(verb), values, "", errors)
+    result = _resolve(model.resource.kind, model.resource.takes(verb), values, ("", ""), errors)
     if errors:
         raise Invalid(errors)
     return result
 
 
-def _resolve(fields: Table, values: dict[str, Any], path: str, errors: dict[str, str]) -> dict[str, Any]:
-    return {name: _one(name, fields.get(name), value, path + name, errors) for name, value in values.items()}
+Place = tuple[str, str]  # the path of a parameter, and the same with the places in lists, as an error names it
 
 
-def _one(name: str, shape: Any, value: Any, label: str, errors: dict[str, str]) -> Any:
+def _resolve(kind: str, fields: Table, values: dict[str, Any], at: Place, errors: dict[str, str]) -> dict[str, Any]:
+    return {
+        name: _one(kind, fields.get(name), value, (at[0] + name, at[1] + name), errors)
+        for name, value in values.items()
+    }
+
+
+def _one(kind: str, shape: Any, value: Any, at: Place, errors: dict[str, str]) -> Any:
     if shape is None or not value:
         return value
+    path, label = at
     if isinstance(value, dict) and shape.fields is not None:
-        return _resolve(table(shape.fields), value, f"{label}.", errors)
+        return _resolve(kind, table(shape.fields), value, (f"{path}.", f"{label}."), errors)
     if isinstance(value, list):
-        return [_one(name, shape.items, item, f"{label}.{n}", errors) for n, item in enumerate(value)]
-    kind = REFERENCES.get(name)
-    return value if kind is None or not isinstance(value, str) else _stripe_id(kind, value, label, errors)
+        return [_one(kind, shape.items, item, (path, f"{label}.{n}"), errors) for n, item in enumerate(value)]
+    named = reference(kind, path)
+    return value if named is None or not isinstance(value, str) else _stripe_id(named, value, label, errors)
 
 
 def _stripe_id(kind: str, value: str, label: str, errors: dict[str, str]) -> str | None:

@@ -1,13 +1,16 @@
-"""Requeues invoice items when their invoice changes, and charges when they are disputed, as Stripe sends no event.
+"""Requeues what changes with another object, as Stripe sends no event: items of invoices, disputed charges, intents.
 
 A new invoice takes the customer's pending items, and a deleted one releases them, without `invoiceitem.updated`. A
-dispute sets `disputed` on its charge without `charge.updated`.
+dispute sets `disputed` on its charge without `charge.updated`. A credit note changes the amount of the payment intent
+of its open invoice.
 """
 
-from stripe_mongo_sync.models import Invoice, InvoiceItem, SyncedDocument, synced_kind
+from stripe_mongo_sync.models import Invoice, InvoiceItem, PaymentIntent, Status, SyncedDocument, synced_kind
 from stripe_mongo_sync.models.rows.clock import DueReason
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.engine.dependents import Dependent, follows
+
+UNPAID = ["requires_payment_method", "requires_confirmation", "requires_action"]
 
 
 def requeue_items_of(invoice: SyncedDocument) -> None:
@@ -25,8 +28,8 @@ def requeue_items_of(invoice: SyncedDocument) -> None:
             _suspect(item, second)
 
 
-def _suspect(item: InvoiceItem, second: int) -> None:
-    """Make an item due even if it is busy, because a reply to its own update may be older than that second."""
+def _suspect(item: SyncedDocument, second: int) -> None:
+    """Make a document due even if it is busy, because a reply to its own update may be older than that second."""
     while item.is_current and not ((item.due_at or item.review_reason) and (item.snapshot_latest or 0) >= second):
         item = item.suspect(second) or item.fetch_latest()
 
@@ -41,5 +44,17 @@ def touch_charge(dispute: SyncedDocument) -> None:
         charge.requeue(DueReason.REFRESH)
 
 
+def touch_intents(note: SyncedDocument) -> None:
+    """Make the customer's unpaid payment intents due that were not seen since: no intent names its invoice."""
+    shown, second = note.stripe or {}, note.snapshot_latest or 0
+    if shown.get("pre_payment_amount"):
+        unseen = {"stripe_status": {"$in": UNPAID}, "snapshot_earliest": {"$lte": second}}
+        for intent in PaymentIntent.objects(
+            __raw__={"owners": shown.get("customer"), "status": Status.ACTIVE, **unseen}
+        ):
+            _suspect(intent, second)
+
+
 follows(Dependent(requeue_items_of), "invoice")
+follows(Dependent(touch_intents), "credit_note")
 follows(Dependent(touch_charge), "dispute")

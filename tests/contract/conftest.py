@@ -68,3 +68,10 @@ def events_with(client: stripe.StripeClient) -> Callable[..., list[Json]]:
             time.sleep(2)  # reached only with real Stripe
 
     return find
+
+
+@pytest.fixture
+def ask(emulator: Emulator) -> Any:
+    """A function that calls the emulator, and returns its reply."""
+    client = stripe.StripeClient("sk_test_x", http_client=emulator.transport())
+    return lambda method, path, **params: client.raw_request(method, f"/v1/{path}", **params).data

@@ -89,5 +89,9 @@ def host(emulator: Emulator) -> None:
     )
     data = {"currency": "usd", "unit_amount": 700, "product_data": {"name": "Hat"}}
     boss.create("payment_link", line_items=[{"price_data": data, "quantity": 1}])
+    grant = {"type": "monetary", "monetary": {"currency": "eur", "value": 1500}}
+    scope = {"scope": {"price_type": "metered"}}
+    whose = boss.create("customer")["id"]
+    boss.create("billing.credit_grant", customer=whose, amount=grant, applicability_config=scope)
     boss.create("test_helpers.test_clock", frozen_time=1_800_000_000, name="soon")
     boss.create("billing_portal.session", customer=boss.create("customer")["id"], return_url="https://example.com")

@@ -12,13 +12,6 @@ SEPA = {"type": "sepa_debit", "billing_details": {"name": "A", "email": "a@examp
 AGREED = {"customer_acceptance": {"type": "offline", "accepted_at": 1_590_590_577}}
 
 
-@pytest.fixture
-def ask(emulator: Emulator) -> Any:
-    """A function that calls the emulator, and returns its reply."""
-    client = stripe.StripeClient("sk_test_x", http_client=emulator.transport())
-    return lambda method, path, **params: client.raw_request(method, f"/v1/{path}", **params).data
-
-
 def types(emulator: Emulator) -> list[str]:
     return [event["type"] for event in emulator.events()]
 

@@ -19,7 +19,7 @@ from schemathesis.pytest.lazy import get_all_tests
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import Customer, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.base.input import accepted
-from stripe_mongo_sync.models.params.ours import REFERENCES
+from stripe_mongo_sync.models.params.ours import reference
 from stripe_mongo_sync.models.params.table import Shape, Table, table
 from stripe_mongo_sync.models.rows.keys import LONGEST_KEY
 from stripe_mongo_sync.models.username import LONGEST
@@ -282,7 +282,8 @@ def be_about_something(case: schemathesis.Case, model: type[SyncedDocument]) -> 
     if isinstance(case.body, dict):
         verb = case.path.rpartition("/")[2]
         usual = "create" if case.method == "POST" else "update"
-        case.body = about(accepted(model, verb if verb in model.resource.actions else usual), case.body)
+        taken = accepted(model, verb if verb in model.resource.actions else usual)
+        case.body = about(model.resource.kind, taken, case.body)
 
 
 def few_filters(case: schemathesis.Case) -> None:
@@ -307,19 +308,20 @@ def unique(text: str, longest: int) -> str:
     return f"{next(NUMBERS)}{text}"[:longest].strip()
 
 
-def about(fields: Table, body: dict[str, Any]) -> dict[str, Any]:
-    return {name: _about(name, fields.get(name), value) for name, value in body.items()}
+def about(kind: str, fields: Table, body: dict[str, Any], above: str = "") -> dict[str, Any]:
+    return {name: _about(kind, f"{above}{name}", fields.get(name), value) for name, value in body.items()}
 
 
-def _about(name: str, shape: Shape | None, value: Any) -> Any:
+def _about(kind: str, path: str, shape: Shape | None, value: Any) -> Any:
+    name = path.rpartition(".")[2]
     if not value or shape is None:
         return value
     if isinstance(value, dict) and shape.fields is not None:
-        return about(table(shape.fields), value)
+        return about(kind, table(shape.fields), value, f"{path}.")
     if isinstance(value, list):
-        return [_about(name, shape.items, item) for item in value]
-    if isinstance(value, str) and name in REFERENCES:
-        return id_of(kinds()[REFERENCES[name]])
+        return [_about(kind, path, shape.items, item) for item in value]
+    if isinstance(value, str) and (named := reference(kind, path)) and not kinds()[named].resource.mirrored:
+        return id_of(kinds()[named])
     if name == "username":
         return unique(value, LONGEST)
     return "eur" if name.endswith("currency") else value

@@ -9,6 +9,7 @@ NO_REDIRECTS = {"enabled": True, "allow_redirects": "never"}
 CHANGES: dict[str, dict[str, Any]] = {
     "customer": {"name": "Another Name", "phone": None},
     "billing.meter": {"display_name": "Another Meter"},
+    "billing.credit_grant": {"expires_at": 4_102_444_800},
     "product": {"name": "Another Product"},
     "price": {"nickname": "another"},
     "coupon": {"name": "Another Coupon"},
@@ -21,6 +22,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "subscription": {"description": "another"},
     "subscription_schedule": {"end_behavior": "cancel"},
     "invoice": {"description": "another"},
+    "credit_note": {"memo": "another"},
     "invoiceitem": {"description": "another"},
 }
 
@@ -28,6 +30,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 ACTS: dict[str, dict[str, tuple[str, ...]]] = {  # each action of a kind, and what must have been done before it
     "customer": {"payment_method": ()},
     "billing.meter": {"deactivate": (), "reactivate": ("deactivate",)},
+    "billing.credit_grant": {"expire": (), "void": ()},
     "payment_method": {"attach": (), "detach": ("attach",)},
     "setup_intent": {"confirm": (), "cancel": ()},
     "payment_intent": {"confirm": (), "capture": ("confirm",), "cancel": ()},
@@ -35,6 +38,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {  # each action of a kind, and wh
     "subscription": {"pause": (), "resume": ("pause",), "cancel": ()},
     "subscription_schedule": {"release": (), "cancel": ()},
     "invoice": dict.fromkeys(("send", "pay", "void", "mark_uncollectible"), ("finalize",)) | {"finalize": ()},
+    "credit_note": {"void": ()},
     "order": {"cancel": ()},
 }
 
@@ -84,6 +88,13 @@ def body(kind: str, name: str = "sample") -> dict[str, Any]:
             }
         case "tax_rate":
             return {"display_name": "VAT", "percentage": 19, "inclusive": True, "description": f"for {name}"}
+        case "billing.credit_grant":
+            return {
+                "customer": str(buyer(name).id),
+                "amount": {"type": "monetary", "monetary": {"currency": "eur", "value": 1500}},
+                "applicability_config": {"scope": {"price_type": "metered"}},
+                "name": f"for {name}",
+            }
         case "shipping_rate":
             return {
                 "display_name": f"Mail {name}",
@@ -131,6 +142,9 @@ def body(kind: str, name: str = "sample") -> dict[str, Any]:
                 "description": f"of {name}",
                 "pending_invoice_items_behavior": "include",
             }
+        case "credit_note":
+            invoice = sync.act(create("invoice", name), "finalize", {})
+            return {"invoice": str(invoice.id), "amount": 100, "memo": f"for {name}"}
         case "invoiceitem":
             return {"customer": str(payer(name).id), "amount": 700, "currency": "eur", "description": f"of {name}"}
         case "order":

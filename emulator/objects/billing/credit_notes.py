@@ -9,6 +9,7 @@ from stripe_mongo_sync.emulator.engine.resource import Resource, blank, same
 from stripe_mongo_sync.emulator.engine.steps import step
 from stripe_mongo_sync.emulator.objects.billing import invoices
 from stripe_mongo_sync.emulator.objects.billing.invoice_payments import intent_of
+from stripe_mongo_sync.emulator.objects.payments import balances
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.fields import (
@@ -57,24 +58,66 @@ def _check_state(ctx: Effects, params: Json, note: Json | None) -> None:
     invoice = ctx.need("invoice", params["invoice"])
     if invoice["status"] not in ("open", "paid"):
         raise errors.invalid("You can only create a credit note for an open or paid invoice.", "invoice")
-    total = _total(invoice, params)
-    left = invoice["amount_remaining"] if invoice["status"] == "open" else invoice["amount_paid"]
-    left -= 0 if invoice["status"] == "open" else invoice["post_payment_credit_notes_amount"]
-    if total > left:
-        message = f"The credit note amount ({total}) is greater than the amount that is left of the invoice ({left})."
+    before, after = _split(invoice, total := _total(invoice, params))
+    left = invoice["amount_paid"] - invoice["post_payment_credit_notes_amount"]
+    if total < 1:
+        raise errors.invalid("The credit note amount must be greater than 0.", "amount")
+    if after > left:
+        message = f"The credit note amount ({total}) is greater than the amount left of the invoice ({before + left})."
         raise errors.invalid(message, "amount")
-    if invoice["status"] == "paid" and params.get("out_of_band_amount") != total:
+    if (given := sum(params.get(name) or 0 for name in WAYS) + _linked(ctx, invoice, params)) != after:
         message = (
-            "The emulator supports only credits out of band for a paid invoice: pass the total as `out_of_band_amount`."
+            "The sum of credit amount, refund amount and out of band amount must equal the post payment amount of the "
+            f"credit note ({after}), but is {given}."
         )
-        raise errors.invalid(message, "out_of_band_amount")
+        raise errors.invalid(message, "refund_amount" if params.get("refund_amount") else "amount")
+    if params.get("refund_amount"):
+        paid = _charge(ctx, invoice)
+        if paid is None or params["refund_amount"] > paid["amount"] - paid["amount_refunded"]:
+            message = "The refund amount is greater than the unrefunded amount on the charge of the invoice."
+            raise errors.invalid(message, "refund_amount")
+
+
+def _split(invoice: Json, total: int) -> tuple[int, int]:
+    """Return which part reduces what is still to be paid, and which part was paid already."""
+    before = min(total, invoice["amount_remaining"]) if invoice["status"] == "open" else 0
+    return before, total - before
+
+
+def _charge(ctx: Effects, invoice: Json) -> Json | None:
+    intent = intent_of(ctx, invoice)
+    id = intent["latest_charge"] if intent is not None else None
+    return ctx.realm.find("charge", id) if id is not None else None
+
+
+def _linked(ctx: Effects, invoice: Json, params: Json) -> int:
+    """Return the sum of the existing refunds that a new credit note is linked to."""
+    paid, total = _charge(ctx, invoice), 0
+    for index, each in enumerate(params.get("refunds") or []):
+        name = f"refunds[{index}][refund]"
+        if each.get("refund") is None:
+            raise errors.missing(name)
+        refund = ctx.realm.find("refund", each["refund"])
+        if refund is None:
+            raise errors.no_such("refund", each["refund"], name, 400)
+        if paid is None or refund["charge"] != paid["id"]:
+            raise errors.invalid("This refund is not of a payment of the invoice.", name)
+        notes = (each for note in ctx.realm.all("credit_note") for each in note["refunds"])
+        used = sum(one["amount_refunded"] for one in notes if one["refund"] == refund["id"])
+        left = refund["amount"] - used
+        amount = each.get("amount_refunded") or refund["amount"]
+        if amount > left:
+            raise errors.invalid(f"Only {left} of this refund can be linked to a credit note.", name)
+        total += amount
+    return total
 
 
 def _finish(ctx: Effects, params: Json, note: Json) -> None:
     if "invoice" not in params:
         return  # an update
     invoice = copy.deepcopy(ctx.need("invoice", params["invoice"]))
-    paid, total = invoice["status"] == "paid", _total(invoice, params)
+    total = _total(invoice, params)
+    pre, post = _split(invoice, total)
     before = [each for each in ctx.realm.all("credit_note") if each["invoice"] == invoice["id"]]
     given = params.get("lines") or [{"type": "custom_line_item", "unit_amount": total, "quantity": 1}]
     data = [_line(ctx, invoice, line) for line in given]
@@ -84,9 +127,26 @@ def _finish(ctx: Effects, params: Json, note: Json) -> None:
     note |= dict.fromkeys(("amount", "subtotal", "subtotal_excluding_tax", "total", "total_excluding_tax"), total)
     note |= {"number": f"{invoice['number']}-CN-{len(before):02d}", "effective_at": note["effective_at"] or ctx.second}
     note["pdf"] = f"https://pay.stripe.com/credit_notes/{note['id']}/pdf"
-    note["type"] = "post_payment" if paid else "pre_payment"
-    note[f"{note['type']}_amount"] = total
+    note["type"] = "mixed" if pre and post else "post_payment" if post else "pre_payment"
+    note |= {"pre_payment_amount": pre, "post_payment_amount": post}
+    note["refunds"] = [
+        _refunded(each["refund"], each.get("amount_refunded") or ctx.need("refund", each["refund"])["amount"])
+        for each in params.get("refunds") or []
+    ]
+    if params.get("refund_amount"):
+        amount, paid = params["refund_amount"], _charge(ctx, invoice)
+        refund = ctx.create("refund", {"charge": paid["id"] if paid is not None else None, "amount": amount})
+        note["refunds"].append(_refunded(refund["id"], amount))
+    if params.get("credit_amount"):
+        whose, currency = invoice["customer"], invoice["currency"]
+        about = {"credit_note": note["id"], "invoice": invoice["id"]}
+        moved = balances.move(ctx, whose, -params["credit_amount"], currency, "credit_note", **about)
+        note["customer_balance_transaction"] = moved["id"]
     _take_off(ctx, invoice, note)
+
+
+def _refunded(refund: str, amount: int) -> Json:
+    return {"amount_refunded": amount, "payment_record_refund": None, "refund": refund, "type": "refund"}
 
 
 def _line(ctx: Effects, invoice: Json, line: Json) -> Json:
@@ -113,9 +173,10 @@ def _line(ctx: Effects, invoice: Json, line: Json) -> Json:
 
 def _take_off(ctx: Effects, invoice: Json, note: Json, sign: int = 1) -> None:
     """Subtract a credit note from its invoice; with a negative sign, add it again."""
-    old, amount = copy.deepcopy(invoice), sign * note["amount"]
-    invoice[f"{note['type']}_credit_notes_amount"] += amount
-    if note["type"] == "pre_payment":
+    old, amount = copy.deepcopy(invoice), sign * note["pre_payment_amount"]
+    invoice["pre_payment_credit_notes_amount"] += amount
+    invoice["post_payment_credit_notes_amount"] += sign * note["post_payment_amount"]
+    if amount:
         invoice |= {name: invoice[name] - amount for name in ("amount_due", "amount_remaining")}
         intent = intent_of(ctx, invoice)
         if intent is not None and invoice["amount_due"]:
@@ -141,6 +202,8 @@ LINE: Fields = {
     "unit_amount": Whole(least=1),
     "unit_amount_decimal": Number(exact=True),
 }
+REFUNDED: Fields = {"amount_refunded": Whole(least=1), "refund": Text()}
+WAYS = ("credit_amount", "out_of_band_amount", "refund_amount")
 SAID: Fields = {"memo": Text(), "metadata": Metadata()}
 CREDIT_NOTE = Resource(
     kind="credit_note",
@@ -150,11 +213,14 @@ CREDIT_NOTE = Resource(
     create={
         **SAID,
         "amount": Whole(least=1, hidden=True),
+        "credit_amount": Whole(least=0, hidden=True),
         "effective_at": Time(),
         "invoice": Ref(kind="invoice", required=True),
         "lines": Many(each=Hash(fields=LINE, fill=False), hidden=True),
         "out_of_band_amount": Whole(least=0),
         "reason": OneOf(values=("duplicate", "fraudulent", "order_change", "product_unsatisfactory")),
+        "refund_amount": Whole(least=0, hidden=True),
+        "refunds": Many(each=Hash(fields=REFUNDED, fill=False), hidden=True),
     },
     update=SAID,
     defaults=blank(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.objects.billing.invoice_payments import BILL, BILLED, intent_of, payments_of
 from stripe_mongo_sync.emulator.objects.billing.invoice_shape import line, set_lines
-from stripe_mongo_sync.emulator.objects.payments import cards, payments
+from stripe_mongo_sync.emulator.objects.payments import balances, cards, payments
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
@@ -61,9 +61,10 @@ def finalize(ctx: Effects, invoice: Json, params: Json) -> Json:
     shown = {name: customer[name] for name in ("address", "email", "name", "phone", "shipping", "tax_exempt")}
     invoice |= {f"customer_{name}": value for name, value in shown.items()}
     page = f"https://invoice.stripe.com/i/{invoice['id']}"
-    invoice |= {"hosted_invoice_url": page, "invoice_pdf": f"{page}/pdf", "status": "open", "ending_balance": 0}
+    invoice |= {"hosted_invoice_url": page, "invoice_pdf": f"{page}/pdf", "status": "open"}
     invoice["effective_at"] = invoice["effective_at"] or ctx.second
     invoice["status_transitions"]["finalized_at"] = ctx.second
+    _apply_balance(ctx, invoice)
     if invoice["amount_due"] > 0:
         _bill(ctx, invoice)
     change(ctx, invoice, old, "finalized")
@@ -71,6 +72,21 @@ def finalize(ctx: Effects, invoice: Json, params: Json) -> Json:
         return settle(ctx, invoice)
     ctx.schedule(invoice, ctx.second + HOUR if _advances(invoice) else None)
     return invoice
+
+
+def _apply_balance(ctx: Effects, invoice: Json) -> None:
+    """Let the customer's credit pay what is due, or add what the customer owes."""
+    before = balances.balance(ctx, invoice["customer"], invoice["currency"])
+    used = min(invoice["amount_due"], -before)
+    due = invoice["amount_due"] - used
+    invoice |= {"starting_balance": before, "ending_balance": before + used}
+    invoice |= {"amount_due": due, "amount_remaining": due}
+    _move_balance(ctx, invoice, used, "applied_to_invoice")
+
+
+def _move_balance(ctx: Effects, invoice: Json, amount: int, type: str) -> None:
+    if amount:
+        balances.move(ctx, invoice["customer"], amount, invoice["currency"], type, invoice=invoice["id"])
 
 
 def _advances(invoice: Json) -> bool:
@@ -205,6 +221,7 @@ def void(ctx: Effects, invoice: Json, params: Json) -> Json:
         raise wrong_status(invoice, "void")
     old = copy.deepcopy(invoice)
     _release(ctx, invoice)
+    _move_balance(ctx, invoice, invoice["starting_balance"] - invoice["ending_balance"], "unapplied_from_invoice")
     invoice |= {"status": "void", "auto_advance": False}
     invoice["status_transitions"]["voided_at"] = ctx.second
     return change(ctx, invoice, old, "voided")

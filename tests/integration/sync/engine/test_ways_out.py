@@ -32,7 +32,11 @@ from tests.support.representatives import representatives, row
 from tests.support.world import URL, World
 
 OF_NO_DOCUMENT = ("/v1/webhook_endpoints", "/v1/billing_portal/sessions")
-UNDONE = [kind for kind, model in created_kinds().items() if model.resource.undo and has_created_event(model)]
+UNDONE = [  # what moves money is never given up without an operator
+    kind
+    for kind, model in created_kinds().items()
+    if model.resource.undo and has_created_event(model) and not model.resource.moves_money("create", {})
+]
 
 
 class Guard(stripe.HTTPClient):
