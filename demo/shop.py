@@ -89,8 +89,16 @@ class Shop:
     def both(self, kind: str, id: str, *names: str) -> tuple[list[object], list[object]]:
         """Return fields of an object as MongoDB has them, and as Stripe has them; a dot leads inside."""
         here, there = self._row(kind, stripe_id=id), self.there(kind, id)
-        ours = ["stripe_status" if name == "status" else name for name in names]
+        if kinds()[kind].resource.mirrored:
+            here, ours = here.get("stripe") or {}, [*names]
+        else:
+            ours = ["stripe_status" if name == "status" else name for name in names]
         return [_at(here, name) for name in ours], [_at(there, name) for name in names]
+
+    def seats(self, subscription: str) -> tuple[object, object]:
+        """Return the quantity of a subscription here and at Stripe, by Stripe's id."""
+        here, there = self._row("subscription", stripe_id=subscription), self.there("subscription", subscription)
+        return here["items"][0]["quantity"], there["items"]["data"][0]["quantity"]
 
     def sale(self, id: str) -> Sale:
         """Return an order, and the money of its payment intent at Stripe."""
@@ -112,6 +120,11 @@ class Shop:
     def newest_order(self) -> str:
         """Return the id of the newest order."""
         return str(self.service.get("/orders?limit=1").body["data"][0]["id"])
+
+    def may_enter(self, username: str) -> bool:
+        """Return whether a customer is entitled to the product."""
+        reply = self.service.get(f"/customers/{username}/access?product={self.ids('product')[0]}")
+        return bool(reply.body["entitled"])
 
     def event(self, type: str) -> Json:
         """Return the newest event of that type at Stripe."""
@@ -185,8 +198,9 @@ class Shop:
         self._rewrite(id, {**aged, **PAST})
 
     def make_all_due(self) -> None:
-        """Make every row due that will be at any time, events, too."""
-        for rows in (*self._collections, self._stack.database["stripe_events"]):
+        """Make every row due that will be at any time, events and usage, too."""
+        others = (self._stack.database[name] for name in ("stripe_events", "usage_records"))
+        for rows in (*self._collections, *others):
             rows.update_many({"due_at": {"$type": "date"}}, [{"$set": PAST}])
 
     def reconcile(self, *options: str) -> str:

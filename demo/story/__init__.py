@@ -11,6 +11,7 @@ from stripe_mongo_sync.demo.story.customers import created, dashboard, refused, 
 from stripe_mongo_sync.demo.story.expectation import Chapter, Expectation, chapter
 from stripe_mongo_sync.demo.story.faults import compared, killed, late_orphan, lost_reply, missed
 from stripe_mongo_sync.demo.story.orders import by_checkout, by_intent, given_back, paid_once
+from stripe_mongo_sync.demo.story.subscribers import door, payout, seats, usage
 
 __all__ = ["CHAPTERS", "Chapter", "Expectation", "chapter", "run_story"]
 
@@ -31,6 +32,10 @@ CHAPTERS: tuple[Chapter, ...] = (
     paid_once,
     renewal,
     portal,
+    door,
+    seats,
+    usage,
+    payout,
     compared,
 )
 

@@ -1,0 +1,87 @@
+"""What subscribers have: a door that is open while they pay, more seats, and usage that is counted once."""
+
+from stripe_mongo_sync.demo.shop import Shop
+from stripe_mongo_sync.demo.sides import on_both_sides
+from stripe_mongo_sync.demo.story.expectation import DORA, FAY, Expectation, Steps, chapter
+
+METER_EVENTS = "/v1/billing/meter_events"
+
+
+@chapter("A door that is open while it is paid for")
+def door(shop: Shop) -> Steps:
+    yield Expectation("she has bought nothing, so she may not come in", lambda: shop.may_enter(DORA), False)
+    page = shop.service.post(
+        "/checkout-sessions",
+        {
+            "customer": DORA,
+            "mode": "subscription",
+            "line_items": [{"price": shop.monthly(), "quantity": 1}],
+            "success_url": "https://shop.example/thanks",
+        },
+    )
+    shop.stripe.pay_session(page.body["stripe_id"])
+    yield Expectation(
+        "she subscribes on Stripe's page, and the webhook opens the door", lambda: shop.may_enter(DORA), True
+    )
+    (subscription,) = shop.service.get(f"/customers/{DORA}/subscriptions").body["data"]
+    ended = shop.service.post(f"/subscriptions/{subscription['id']}/cancel", {})
+    yield Expectation(
+        "the subscription ends, and the door closes", lambda: (ended.status, shop.may_enter(DORA)), (200, False)
+    )
+
+
+@chapter("More seats")
+def seats(shop: Shop) -> Steps:
+    (subscription,) = shop.service.get(f"/customers/{FAY}/subscriptions?expand=stripe").body["data"]
+    id, (item,) = subscription["stripe_id"], subscription["stripe"]["items"]["data"]
+    more = {"items": [{"id": item["id"], "quantity": 3}], "proration_behavior": "none"}
+    changed = shop.service.call("PATCH", f"/subscriptions/{id}", more)
+    yield Expectation(
+        "one call changes the quantity on both sides", lambda: (changed.status, shop.seats(id)), (200, (3, 3))
+    )
+
+
+@chapter("Usage is counted once")
+def usage(shop: Shop) -> Steps:
+    by_sum = {"display_name": "Hours of light", "event_name": "light", "default_aggregation": {"formula": "sum"}}
+    meter = shop.stripe.dashboard.create("billing.meter", **by_sum)["id"]
+    yield Expectation(
+        "a meter is made in the Dashboard", lambda: shop.both("billing.meter", meter, "status"), on_both_sides("active")
+    )
+    hours = {"username": FAY, "meter": "light", "value": 7}
+    record, again = (shop.service.post("/meter-events", hours, key="november") for _ in range(2))
+    yield Expectation(
+        "what she used is recorded, once for its key",
+        lambda: (record.status, record.body["state"], again.body["id"]),
+        (202, "pending", record.body["id"]),
+    )
+    shop.stripe.fault("cut_after", f"POST {METER_EVENTS}")
+    yield shop.reconcile()
+    yield "Stripe's reply was lost; instead of waiting, the demo makes the next attempt due"
+    shop.make_all_due()
+    yield shop.reconcile()
+    sent = [each for each in shop.stripe.requests if each.path == METER_EVENTS]
+    yield Expectation(
+        "Stripe knows the second request for a repetition, so it has counted the usage once",
+        lambda: ([each.replayed for each in sent], len({each.params["identifier"] for each in sent})),
+        ([False, True], 1),
+    )
+    yield Expectation(
+        "the record is sent", lambda: shop.service.get(f"/meter-events/{record.body['id']}").body["state"], "sent"
+    )
+
+
+@chapter("What Stripe pays out")
+def payout(shop: Shop) -> Steps:
+    paid = shop.stripe.pay_out("eur")
+    yield Expectation(
+        "Stripe pays out what the shop has earned",
+        lambda: shop.both("payout", paid["id"], "amount"),
+        on_both_sides(paid["amount"]),
+    )
+    report = shop.service.get(f"/payouts/{paid['id']}/report").body
+    yield Expectation(
+        "the report finds each payment and refund of it here, and all adds up",
+        lambda: (report["adds_up"], sum(each["net"] for each in report["totals"].values())),
+        (True, paid["amount"]),
+    )
