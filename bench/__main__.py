@@ -1,20 +1,27 @@
-"""`python -m bench [webhooks | peers | create | reconcile | backfill | backlog] [--quick]`: measures, prints tables."""
+"""`python -m bench [NAME…] [--quick]` measures, and prints tables: webhooks, create, reconcile, lists, backfill, …"""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 
-from stripe_mongo_sync.bench import backfill, backlog, create, peers, reconcile, webhooks
+from stripe_mongo_sync.bench import backfill, backlog, create, lists, peers, reconcile, webhooks
 
 BENCHMARKS: dict[str, Callable[..., Iterator[str]]] = {
     "webhooks": webhooks.run,
     "peers": peers.run,
     "create": create.run,
     "reconcile": reconcile.run,
+    "lists": lists.run,
     "backfill": backfill.run,
     "backlog": backlog.run,
 }
 LOAD = ("rounds", "events", "connections")
-OPTIONS = {"webhooks": LOAD, "peers": LOAD, "reconcile": ("documents",), "backfill": ("documents",)}
+OPTIONS = {
+    "webhooks": LOAD,
+    "peers": LOAD,
+    "reconcile": ("documents",),
+    "lists": ("documents",),
+    "backfill": ("documents",),
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -25,7 +32,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)}; the default is all")
     parser.add_argument("--quick", action="store_true", help="few and small rounds, only to check that it works")
     parser.add_argument(
-        "--documents", type=int, metavar="N", help="the number of documents when reconcile or the backfill is measured"
+        "--documents",
+        type=int,
+        metavar="N",
+        help="the number of documents when reconcile, the lists or the backfill are measured",
     )
     load = parser.add_argument_group("the load of webhooks and peers")
     load.add_argument("--rounds", type=int, metavar="N", help="rounds whose median is printed")

@@ -65,6 +65,15 @@ def test_no_question_of_reconcile_or_of_a_request_is_answered_by_a_scan() -> Non
     assert "Plans, among" in done.stdout
 
 
+@pytest.mark.long  # tests/integration/sync/shop/test_lists.py explains the same, in less time
+def test_no_combination_of_filters_and_no_part_of_access_is_answered_by_a_scan() -> None:
+    done = bench("lists", "--quick")
+
+    assert done.returncode == 0, done.stderr
+    assert "Lists: of each type" in done.stdout
+    assert re.search(r"^subscriptions +owners_1", done.stdout, re.MULTILINE)
+
+
 def test_the_backfill_is_killed_twice_and_copies_everything() -> None:
     done = bench("backfill", "--quick")
 
