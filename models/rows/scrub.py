@@ -83,8 +83,8 @@ def scrub_row(row: Mapping[str, Any], engine: Collection[str]) -> dict[str, Any]
     left: dict[str, Any] = {}
     for name, value in row.items():
         match name:
-            case "operation" | "request":
-                left[name] = None  # parameters not sent yet, and the key that the caller chose
+            case "operation" | "request" | "access_until":
+                left[name] = None  # parameters not sent yet; the key that the caller chose; the end of what is revoked
             case "error" if isinstance(value, dict):
                 words = {part: scrub(told, "reason") for part, told in value.items() if part not in ("message", "key")}
                 left[name] = {**words, "message": ERASED, "key": value.get("key")}

@@ -9,11 +9,15 @@ from stripe_mongo_sync.models import Customer, State
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import ACCESS
 from stripe_mongo_sync.sync.notices.deliver import deliver
+from stripe_mongo_sync.sync.shop.erase import erase
+from stripe_mongo_sync.sync.shop.export import export
 from tests.integration.sync.entitlements.test_access import BASIC, PRO, Shop, ordered, past_due
 from tests.support import samples
 from tests.support.events import event
 from tests.support.hooks import listening
 from tests.support.lives import Lives
+from tests.support.mongo import our_database
+from tests.support.person import traces
 from tests.support.world import World
 
 HEARD = "access.*"
@@ -194,3 +198,34 @@ def test_nothing_is_asked_while_no_hook_listens(world: World) -> None:
 
     assert Customer.objects(entitled__ne=None).count() == 0
     assert State.read(ACCESS) is None
+
+
+@pytest.mark.parametrize("listens", [True, False], ids=["while hooks listen", "while none does"])
+def test_an_export_shows_what_hooks_were_told_and_an_erasure_leaves_nothing_of_it(world: World, listens: bool) -> None:
+    def fail(notice: sync.Notice) -> None:
+        raise ValueError(f"{notice.document.username} has {notice.document.entitled}")
+
+    with listening(HEARD, then=fail) as heard:
+        shop = made(world)
+        past_due(shop, 2)
+        shop.features("gold-members")
+        shop.deliver(random.Random(0))
+        told(heard)
+        kept = export("user@here.com")["kept"]
+        (held,) = kept["customers"]
+        assert {f"product:{BASIC}", "price:price_Basic0001", "feature:gold-members"} <= {*held["entitled"]}
+        assert held["access_until"] > held["created_at"]
+        assert {row["name"] for row in kept["hook_deliveries"]} == {"access.granted"}
+        if listens:
+            erase("user@here.com")
+            world.deliver()
+            world.converge()
+            assert "revoked" in told(heard)
+    erase(str(shop.customer.id))
+    world.deliver()
+    world.converge()
+
+    left = our_database().customers.find_one({"_id": shop.customer.id})
+    assert left is not None
+    assert (left["entitled"], left["access_until"]) == ([], None)
+    assert traces(our_database(), "user@here.com", "gold-members") == {}
