@@ -38,7 +38,7 @@ KINDS = {kind: model.filters() for kind, model in kinds().items() if len(model.f
 ALIKE = {(tuple(each.fields.items()), each.born, each.is_dated): kind for kind, each in reversed(KINDS.items())}
 FILTERED = sorted(ALIKE.values())  # one of the kinds whose filters read the same fields
 OF_ACCESS = ("subscription", "invoice", "order", "price", SUMMARY)
-MINUTE = 60  # seconds that one explanation may take
+MINUTE, HOUR = 60, 3600  # seconds that one explanation may take, and that a collection may take to be filled
 
 
 def put(row: Json, path: str, value: Any) -> None:
@@ -177,8 +177,12 @@ def run(*, quick: bool, documents: int | None = None) -> Iterator[str]:
 
 
 def _fill(model: type[StagedDocument], documents: int, every: int) -> None:
-    fill(model, documents, every)
-    model._get_collection().create_indexes(model.wanted(sync.current().settings.retention))
+    """Insert the rows, and build the indexes afterwards, which takes a fraction of the time."""
+    with timeout(HOUR):
+        collection = model.insert_collection()
+        model._get_collection().drop_indexes()
+        fill(model, documents, every)
+        collection.create_indexes(model.wanted(sync.current().settings.retention))
 
 
 class Asked(CommandListener):

@@ -40,7 +40,8 @@ NEEDS: dict[str, Permissions] = {
     "`usage run`, and `reconcile` where usage is recorded": Permissions(("account",), ("billing.meter_event",)),
     "`payouts`": Permissions(("account", "payout", "balance_transaction")),
     "`erase`": Permissions(("account",), ("customer",)),
-    "`status`, `export`, `types`, `hooks`, `events list`, `operations list`, `new-installation`": Permissions(),
+    "`status`, `export`, `types`, `hooks`, `events list`, `operations list`, "
+    "`migrate`, `indexes`, `new-installation`": Permissions(),
 }
 SPOKEN = {
     CREATED: "every type that is created",

@@ -240,7 +240,16 @@ def test_what_needs_nothing_asks_stripe_for_nothing(shop: World, run: Run) -> No
     allow(shop, NOTHING)
     asked = len(shop.stripe.requests)
 
-    for line in ("status", "types", "events list", "operations list", "hooks list", "new-installation"):
+    for line in (
+        "status",
+        "types",
+        "events list",
+        "operations list",
+        "hooks list",
+        "indexes",
+        "migrate",
+        "new-installation",
+    ):
         assert run(line)[0] == 0
 
     assert len(shop.stripe.requests) == asked
