@@ -1,4 +1,4 @@
-"""`python -m bench [NAME…] [--quick]` measures, and prints tables: webhooks, create, reconcile, lists, backfill, …"""
+"""`python -m bench [NAME …] [--quick]` measures what it is asked for, or everything, and prints tables."""
 
 import argparse
 from collections.abc import Callable, Iterator, Sequence

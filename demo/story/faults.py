@@ -5,6 +5,7 @@ from datetime import timedelta
 from stripe_mongo_sync.demo.shop import Shop, no_answer
 from stripe_mongo_sync.demo.sides import IN_DOUBT, LATE_ORPHAN, NOBODY, ROLLED_BACK, SYNCED, UNKNOWN
 from stripe_mongo_sync.demo.story.expectation import ADA, CLEO, DORA, EVE, Expectation, Steps, chapter
+from stripe_mongo_sync.demo.story.subscribers import counted
 
 
 @chapter("Stripe creates the customer, but its reply is lost")
@@ -89,6 +90,11 @@ def compared(shop: Shop) -> Steps:
     shop.make_all_due()  # a document that a webhook linked is checked again when its lease ends
     yield shop.reconcile("--full")
     yield Expectation("nothing is pending, different, missing or an orphan", lambda: shop.consistency().in_sync)
+    yield Expectation(
+        "the usage was sent once more, and Stripe knew it for a repetition",
+        lambda: counted(shop),
+        ("sent", [False, True], 1),
+    )
     yield Expectation(
         "Stripe's own event has confirmed each of them", lambda: all(map(shop.confirmed, (ADA, CLEO, DORA)))
     )
