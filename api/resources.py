@@ -19,8 +19,9 @@ from stripe_mongo_sync.models.base.input import DEEPEST, Invalid
 from stripe_mongo_sync.models.customer import check_visit
 from stripe_mongo_sync.models.rows.keys import wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.engine.buyer import create
 from stripe_mongo_sync.sync.engine.refresh import with_links
-from stripe_mongo_sync.sync.engine.saga import act, create, delete, update
+from stripe_mongo_sync.sync.engine.saga import act, delete, update
 from stripe_mongo_sync.sync.entitlements.question import QUERIES
 from stripe_mongo_sync.sync.library import access, open_portal
 from stripe_mongo_sync.sync.shop.documents import found

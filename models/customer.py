@@ -117,7 +117,7 @@ _lists: Callable[["Customer", str, Mapping[str, Any]], Documents[Any]] | None = 
 
 
 def of_customers(lists: Lists) -> Lists:
-    """Register the function that returns what a customer has of a kind: it is above this room."""
+    """Register the function that returns what a customer has of a kind, which is above this room."""
     global _lists
     _lists = lists
     return lists
@@ -136,6 +136,7 @@ class Customer(SyncedDocument):
         ),
         # Each creation of a customer queries this. With `_id`, `unique` forbids nothing, but a start then requires it.
         IndexModel("access_until", partialFilterExpression={"access_until": A_DATE}),
+        IndexModel("made_for", partialFilterExpression={"made_for": A_STRING}),
         IndexModel([("id_key", 1), ("_id", 1)], unique=True, partialFilterExpression={"id_key": A_STRING}),
     ]
     resource: ClassVar = Resource(
@@ -172,10 +173,9 @@ class Customer(SyncedDocument):
     )
     entitled: list[str] | None = Plain(StringField(), default=None, internal=True)  # to what, as hooks were told
     access_until: datetime | None = DateTimeField(internal=True)  # when time alone may change that
+    made_for: str | None = StringField(internal=True)  # kind:id of what they are provisional for: sync/engine/buyer.py
     username_key: str | None = StringField(internal=True)  # see `fold`: unique among current customers
-    id_key: str | None = StringField(
-        internal=True
-    )  # the same of a custom id, because no other customer's username may look like it
+    id_key: str | None = StringField(internal=True)  # the same of a custom id: no other's username may look like it
 
     email: str | None = Email(unfilled=True)
     name: str | None = StringField(unfilled=True)
@@ -190,6 +190,16 @@ class Customer(SyncedDocument):
     balance: int = IntField(help_text="In the currency's minor unit; below zero, credit.")
     currency: str | None = StringField()
     delinquent: bool | None = BooleanField()
+
+    def begin(self, operation: dict[str, Any], **changes: Any) -> Self | None:
+        """Stage an operation. Who is changed or deleted is no longer provisional."""
+        return super().begin(operation, made_for=None, **changes)
+
+    def keep(self) -> bool:
+        """Let a provisional customer stay; return whether they do."""
+        while self.is_idle and self.is_current and self.made_for is not None:
+            self = self.update_if_unchanged(made_for=None) or self.fetch_latest()
+        return self.is_idle and self.is_current
 
     def identity(self) -> dict[str, Any]:
         """Return the fields that identify them in logs. A custom id is left out, because it may be a person's name."""

@@ -78,7 +78,7 @@ class Mirrored(SyncedDocument):
         """Raise Invalid: only Stripe creates these."""
         raise Invalid({"kind": f"{cls.resource.kind} is only mirrored"})
 
-    def begin(self, operation: dict[str, Any]) -> Self | None:
+    def begin(self, operation: dict[str, Any], **changes: Any) -> Self | None:
         """Raise Invalid: no operation exists for these."""
         raise Invalid({"kind": f"{self.resource.kind} is only mirrored"})
 

@@ -27,7 +27,7 @@ def create(model: Any, *body: Any, **more: Any) -> Any:
         DeprecationWarning,
         stacklevel=2,
     )
-    return import_module("stripe_mongo_sync.sync.engine.saga").create(model, *body, **more)
+    return import_module("stripe_mongo_sync.sync.engine.buyer").create(model, *body, **more)
 
 
 def __getattr__(name: str) -> Any:

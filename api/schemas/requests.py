@@ -15,6 +15,7 @@ from stripe_mongo_sync.models import StagedDocument
 from stripe_mongo_sync.models.base.input import (
     CURRENCY,
     DECIMAL,
+    IF_MISSING,
     LONGEST_LIST,
     LONGEST_TEXT,
     NAME,
@@ -171,7 +172,7 @@ def _bare(schema: Any) -> Any:
 
 
 def _described(model: Model, verb: str) -> dict[str, str]:
-    said: dict[str, str] = {}
+    said = {IF_MISSING: "Whether a customer with this username is created in the same call, unless there is one."}
     for fields in model.resource.types_of(verb):
         said |= describe(fields)
     for name, field in model._fields.items():

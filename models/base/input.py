@@ -20,6 +20,7 @@ from stripe_mongo_sync.models.params.amounts import LARGEST
 from stripe_mongo_sync.models.params.ours import why_ours
 from stripe_mongo_sync.models.params.table import Shape, Table, table
 
+IF_MISSING = "create_customer_if_missing"  # a parameter of ours, of each creation that names a customer
 DEEPEST = 20  # levels of JSON; Stripe's parameters have fewer, and Python's own limit depends on who calls
 PLAIN = (str, bool, float, type(None))  # JSON values without inner values to check
 LARGEST_BITS = 64  # no field holds more; printing a number takes time that grows with the square of its digits
@@ -80,11 +81,19 @@ def _no_json(given: Any, levels: int) -> tuple[list[str], str] | None:
     return None
 
 
+def buyer_of(model: type[StagedDocument]) -> str | None:
+    """Return the parameter by which a creation of this type names its customer; None if it names none."""
+    taken = model.resource.takes("create")
+    return next((name for name in ("username", "customer") if name in taken), None)
+
+
 @cache
 def accepted(model: type[StagedDocument], verb: str) -> Table:
     """Return what a caller may give with a verb: Stripe's parameters but those that are ours, and local fields."""
     kind = model.resource.kind
     sent = {name: shape for name, shape in model.resource.takes(verb).items() if not why_ours(kind, name)}
+    if verb == "create" and buyer_of(model):
+        sent[IF_MISSING] = Shape(plain=frozenset(["boolean"]))
     local = Shape(plain=frozenset(["string"]), required=True)
     return sent | (dict.fromkeys(local_fields(model), local) if verb in ("create", "update") else {})
 

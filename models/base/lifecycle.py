@@ -195,9 +195,9 @@ class StagedDocument(NoticeOutbox, Birth, Listed):
         """Claim a document for one lease, and count the attempt before it is made."""
         return self.update_if_unchanged(**claimed())
 
-    def begin(self, operation: dict[str, Any]) -> Self | None:
+    def begin(self, operation: dict[str, Any], **changes: Any) -> Self | None:
         """Stage an operation on an active document, leased to the caller; it replaces one that is pending."""
-        return self.update_if_unchanged(operation=new_operation(operation), error=None, **leased())
+        return self.update_if_unchanged(operation=new_operation(operation), error=None, **leased(), **changes)
 
     def reschedule(self, delay: timedelta) -> Self | None:
         """Give the lease back: the document is due again after `delay`."""

@@ -7,20 +7,31 @@ from bson import ObjectId
 from mongoengine import EmbeddedDocumentField, ListField
 from mongoengine.base import BaseField
 
-from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument, created_kinds, kinds
+from stripe_mongo_sync.models import Customer, StagedDocument, Status, SyncedDocument, created_kinds, kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.base.resource import is_id
 from stripe_mongo_sync.models.params.ours import REFERENCES, reference
 from stripe_mongo_sync.models.params.table import Table, table
 
 
-def resolved(model: type[StagedDocument], values: dict[str, Any], verb: str) -> dict[str, Any]:
-    """Return validated `values` with every reference as a Stripe id. Raises Invalid unless all are active."""
+def resolved(model: type[StagedDocument], values: dict[str, Any], verb: str, by: str = "") -> dict[str, Any]:
+    """Return validated `values` with every reference as a Stripe id. Raises Invalid unless all are active.
+
+    A customer who is provisional for another document than this one, `by`, is to stay from now on.
+    """
     errors: dict[str, str] = {}
     result = _resolve(model.resource.kind, model.resource.takes(verb), values, ("", ""), errors)
     if errors:
         raise Invalid(errors)
+    if (customer := result.get("customer")) and "customer" in model.resource.takes(verb):
+        used(Customer.by_stripe_id(customer), "customer", by)
     return result
+
+
+def used(customer: Customer | None, name: str, by: str) -> None:
+    """Let a customer stay who is provisional for another document than `by`, which names them. Raises Invalid."""
+    if customer is not None and customer.made_for not in (None, by) and not customer.keep():
+        raise Invalid({name: "is being deleted"})
 
 
 Place = tuple[str, str]  # the path of a parameter, and the same with the places in lists, as an error names it

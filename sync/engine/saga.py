@@ -14,7 +14,16 @@ from pymongo.errors import DuplicateKeyError, PyMongoError
 
 from stripe_mongo_sync.models import StagedDocument, Status
 from stripe_mongo_sync.models.base.embedded import Call
-from stripe_mongo_sync.models.base.input import Invalid, local_fields, params, require_json, stored, to_params, validate
+from stripe_mongo_sync.models.base.input import (
+    IF_MISSING,
+    Invalid,
+    local_fields,
+    params,
+    require_json,
+    stored,
+    to_params,
+    validate,
+)
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey, wrong_key
 from stripe_mongo_sync.models.rows.sure import sure
@@ -62,6 +71,7 @@ def create(
     *,
     idempotency_key: str | None = None,
     token: str = IN_PROCESS,  # the name of the caller's token, which is no secret
+    id: ObjectId | None = None,  # of the document, if it was chosen before
 ) -> tuple[D, bool]:
     """Create a document and its Stripe object. Return the document, active or still pending, and whether this call
     repeats an earlier one with the same key.
@@ -72,16 +82,11 @@ def create(
     if idempotency_key is not None and (wrong := wrong_key(idempotency_key)):
         raise Invalid({"idempotency_key": wrong})
     require_json(body)
-    request = {
-        "caller": token,
-        "route": model.plural(),
-        "key": idempotency_key or secrets.token_hex(16),
-        "digest": hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest(),
-    }
+    request = _request(model, body, idempotency_key or secrets.token_hex(16), token)
     repeated = False
     try:
-        document, repeated = _stage(model, body, request)
-        ended = raise_if_ended(document if repeated else _pushed(document))
+        document, repeated = _stage(model, body, request, id or ObjectId())
+        ended = raise_if_ended(document if repeated else pushed(document))
         declined = ended.error is not None and ended.error.key == ended.creation_key
         if declined and not (repeated and _paid_since(ended)):
             raise Refused(ended)  # although the payment exists
@@ -99,14 +104,30 @@ def _paid_since(document: StagedDocument) -> bool:
     return state not in UNPAID
 
 
-def _stage(model: type[D], body: Values, request: Values) -> tuple[D, bool]:
+def _request(model: type[D], body: Values, key: str, token: str) -> Values:
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    return {"caller": token, "route": model.plural(), "key": key, "digest": digest}
+
+
+def was_requested(model: type[D], body: Values, key: str, token: str) -> bool:
+    """Whether an earlier request with this key staged a document. Raises Invalid, or KeyReused if its body differs."""
+    if wrong := wrong_key(key):
+        raise Invalid({"idempotency_key": wrong})
+    return _of_request(model, _request(model, body, key, token)) is not None
+
+
+def planned(model: type[D], body: Values, id: ObjectId) -> tuple[Values, Values]:
+    """Return the values of a document that this body would create, and its operation. Raises Invalid."""
     body = dict(body)
     own_id = _own_id(body.pop("id", None)) if model.resource.accepts_custom_id else None
-    id = ObjectId()
+    given = validate(model, body, "create")
+    given.pop(IF_MISSING, None)  # see `sync/engine/buyer.py`
+    return plan.dispatch(model)(model, id, resolved(model, given, "create", f"{model.resource.kind}:{id}"), own_id)
+
+
+def _stage(model: type[D], body: Values, request: Values, id: ObjectId) -> tuple[D, bool]:
     try:
-        values, operation = plan.dispatch(model)(
-            model, id, resolved(model, validate(model, body, "create"), "create"), own_id
-        )
+        values, operation = planned(model, body, id)
     except Invalid:
         first = _of_request(model, request)  # a repeated call may refer to what was deleted since
         if first is None:
@@ -239,7 +260,7 @@ def _run(document: D, verb: str, calls: Callable[[Any], list[Call]]) -> D:
         if staged is None:
             document = document.fetch_latest()
     key = sure(staged.operation).key
-    ended = _pushed(staged)
+    ended = pushed(staged)
     if ended.status == Status.DELETED and verb != "delete":
         raise NotFound
     if ended.error is not None and ended.error.key == key:
@@ -256,7 +277,7 @@ def _gives_way(document: StagedDocument) -> bool:
     return sure(document.operation).verb == "update" and (until is None or until <= clock.now())
 
 
-def _pushed(document: D) -> D:
+def pushed(document: D) -> D:
     """Push for a caller. Raises Refused even if an event has ended the operation before Stripe's refusal came."""
     try:
         ended: D

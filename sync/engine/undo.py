@@ -6,6 +6,7 @@ from functools import cached_property
 from stripe_mongo_sync.models import SyncedDocument, Undo, created_kinds
 from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.facts import KEY_REPLAY_WINDOW
+from stripe_mongo_sync.models.base.resource import Resource
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.state import CIRCUIT_BREAKER, State
@@ -88,11 +89,16 @@ def undo_blocker(document: SyncedDocument, orphan: str) -> str | None:
         return f"document {holder.id} uses it"
     if not document.resource.undo:
         return "its effect cannot be undone"
-    gateway, resource = current().gateway, document.resource
+    return use_of(document.resource, orphan)
+
+
+def use_of(resource: Resource, id: str) -> str | None:
+    """Return what at Stripe forbids to undo an object automatically, or None."""
+    gateway = current().gateway
     for path in resource.undo_blockers:
-        if gateway.first(path, **{resource.kind: orphan}) is not None:
+        if gateway.first(path, **{resource.kind: id}) is not None:
             return f"{path} shows an object of it"
-    reply = gateway.get(resource.object_path(orphan)) if resource.undo_blockers else None
+    reply = gateway.get(resource.object_path(id)) if resource.undo_blockers else None
     if reply and not reply.gone and reply.remote.get("balance"):
         return "it has a balance"
     return None

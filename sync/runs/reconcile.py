@@ -19,6 +19,7 @@ from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.rows.tally import count, count_each, having
 from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State
 from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.buyer import settle_customers
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
 from stripe_mongo_sync.sync.entitlements.changes import follow_access
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, Outage, WrongAccount
@@ -168,6 +169,7 @@ def _run(report: Report, run: ReportedRun, owner_reads: int) -> None:
         return
     with isolated(run.counts, "access"):
         follow_access()
+    settle_customers(run.counts)
     with isolated(run.counts, "an erasure"):
         run.counts["erased"] += continue_erasures()
     if kept:

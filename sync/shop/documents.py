@@ -14,7 +14,7 @@ from bson import ObjectId
 from stripe_mongo_sync.models import StagedDocument, kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.connection import current
-from stripe_mongo_sync.sync.engine import saga
+from stripe_mongo_sync.sync.engine import buyer, saga
 from stripe_mongo_sync.sync.errors import NotFound
 from stripe_mongo_sync.sync.shop.lists import Filters, asking, last_seen, pages, selected
 
@@ -37,7 +37,8 @@ def create(kind: Any, body: Body = None, /, *, idempotency_key: str | None = Non
 
     The fields are Stripe's, in a dict or as keywords; what refers to another document takes our id or Stripe's. Return
     the document, `active`, or `pending` where the outcome is not known yet: a webhook or reconcile resolves it. With
-    `idempotency_key`, a repetition returns the same document or raises the same refusal.
+    `idempotency_key`, a repetition returns the same document or raises the same refusal. What names a customer takes
+    `create_customer_if_missing=True`, too: a customer with this username is then created in the same call.
 
     Raises NotConnected, Invalid, AlreadyExists, KeyReused, Refused (`.code`, `.decline_code`; if a card was declined,
     the payment still exists), RolledBack, Deleted, or Unavailable with the key to repeat with.
@@ -48,7 +49,7 @@ def create(kind: Any, body: Body = None, /, *, idempotency_key: str | None = Non
         price = create("price", {"product": product.stripe_id, "currency": "eur", "unit_amount": 990})
     """
     model = _model(kind, written=True)
-    document, _ = saga.create(model, _body(body, fields), idempotency_key=idempotency_key)
+    document, _ = buyer.create(model, _body(body, fields), idempotency_key=idempotency_key)
     return document
 
 

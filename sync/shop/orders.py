@@ -21,6 +21,7 @@ from stripe_mongo_sync.models.rows.clock import IDLE, DueReason, due
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine import saga
+from stripe_mongo_sync.sync.engine.buyer import create
 from stripe_mongo_sync.sync.engine.dependents import Dependent, follows
 from stripe_mongo_sync.sync.engine.push import finish_operation, push
 from stripe_mongo_sync.sync.engine.resolve import Run, of_clone, resolve
@@ -49,9 +50,11 @@ def create_order(
 
     `items` are [{"price", "quantity"}] of one currency, by our ids or Stripe's; `payment` is "checkout" (`success_url`
     says where the buyer returns to; send them to `.url`) or "payment_intent" (give the browser `.client_secret`, or a
-    `payment_method` to charge immediately). An amount that only Stripe can compute (tiers, a fraction) needs checkout,
-    and its `amount_total` comes from there. Raises what `create_customer` raises; a declined card is Refused, with an
-    order whose payment may be confirmed again.
+    `payment_method` to charge immediately). The other fields are those of the session or intent: discounts, tax,
+    shipping, … An amount that only Stripe can compute needs checkout, and its `amount_total` comes from there.
+
+    Without a username, a guest buys; `create_customer_if_missing=True` creates a customer who does not exist. Raises
+    what `create_customer` raises; a declined card is Refused, with an order whose payment may be confirmed again.
 
     Example:
 
@@ -62,7 +65,7 @@ def create_order(
     current()
     who = {} if username is None else {"username": username}
     body = {**who, "items": items, "payment": payment, **fields}
-    order, _ = saga.create(Order, body, idempotency_key=idempotency_key)
+    order, _ = create(Order, body, idempotency_key=idempotency_key)
     return order
 
 

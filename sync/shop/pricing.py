@@ -26,6 +26,7 @@ from stripe_mongo_sync.models.base.input import Invalid, accepted, params, store
 from stripe_mongo_sync.models.order import PaymentStatus
 from stripe_mongo_sync.models.params.amounts import LARGEST
 from stripe_mongo_sync.models.rows.sure import sure
+from stripe_mongo_sync.sync.engine.references import used
 from stripe_mongo_sync.sync.engine.saga import build_operation, plan
 
 Json = dict[str, Any]
@@ -58,7 +59,7 @@ EXACT = re.compile(r"\d+(\.\d+)?", re.ASCII)
 @plan.register(Order)
 def _(order: type[Order], id: ObjectId, values: Json, own_id: str | None) -> tuple[Json, Json]:
     """Return the completed `values` of an order, and its operation, which creates its payment with a chosen id."""
-    customer = _buyer(values.get("username"))
+    customer = _buyer(values.get("username"), f"{order.resource.kind}:{id}")
     payment, way = ObjectId(), values["payment"]
     model = PAYMENTS[way]
     lines = [{**line, "quantity": 1 if line.get("quantity") is None else line["quantity"]} for line in values["items"]]
@@ -89,13 +90,14 @@ def _(order: type[Order], id: ObjectId, values: Json, own_id: str | None) -> tup
     return completed, build_operation(order, id, "create", [Call("", planned)])
 
 
-def _buyer(username: str | None) -> Customer | None:
-    """Return the customer with this username; None of a guest. Raises Invalid."""
+def _buyer(username: str | None, by: str) -> Customer | None:
+    """Return the customer with this username, whom the order `by` uses from now on; None of a guest. Raises Invalid."""
     if username in (None, ""):
         return None
     customer = Customer.by_username(username)
     if customer is None or customer.status != Status.ACTIVE:
         raise Invalid({"username": "there is no such customer here" if customer is None else "is not active"})
+    used(customer, "username", by)
     return customer
 
 

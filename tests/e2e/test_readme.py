@@ -131,7 +131,7 @@ def test_the_calls_that_sell(stack: Stack) -> None:
 
     assert len(statuses) == len(re.findall(r"^(?:GET|POST) ", block, re.MULTILINE))
     assert [status for status in statuses if status] == [
-        *("awaiting_payment", "awaiting_payment", "paid"),
+        *("awaiting_payment", "awaiting_payment", "awaiting_payment", "paid"),
         *("succeeded", "active"),
     ]
     order = stack.service.get(f"/orders/{made['order']['id']}").body
