@@ -36,6 +36,7 @@ SCHEMAS = (
     "478072006e43",
     "4c49cafbcd01",
     "17c5aeaa6c69",
+    "f35279ffd886",
 )
 NUMBER = len(SCHEMAS)
 OF_0_2 = ("content", "disputes", "of others", "chosen ids", "usernames", "living")  # the migrations of version 0.2

@@ -1,4 +1,4 @@
-"""A creation that makes its customer first, killed before each of its effects: both are there in the end, or neither."""
+"""A creation that makes its customer first, killed before each of its effects: both are there in the end, or none."""
 
 from contextlib import suppress
 from typing import Any
