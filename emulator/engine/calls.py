@@ -63,6 +63,9 @@ def route(method: str, path: str) -> Call:
     parts = path.removeprefix("/v1/").split("/") if path.startswith("/v1/") else []
     if path.startswith(NOTIFICATIONS) and method == "GET":
         return Call(EVENT, "notification", path.removeprefix(NOTIFICATIONS))
+    for way in ROUTES:  # the word in invoices/create_preview is no id
+        if way.ids(method, "/".join(parts)) == ():
+            return _way(way, ())
     for size in (1, 2):  # checkout/sessions has two parts
         row = _row("/".join(parts[:size]))
         if row is not None:
@@ -72,8 +75,12 @@ def route(method: str, path: str) -> Call:
     for way in ROUTES:
         ids = way.ids(method, "/".join(parts))
         if ids is not None:
-            return Call(Resource(kind=way.kind, path=way.path, prefix=""), "route", way=way, ids=ids)
+            return _way(way, ids)
     raise errors.unrecognized(method, path)
+
+
+def _way(way: Route, ids: tuple[str, ...]) -> Call:
+    return Call(Resource(kind=way.kind, path=way.path, prefix=""), "route", way=way, ids=ids)
 
 
 def _row(path: str) -> Resource | None:

@@ -51,3 +51,7 @@ class Effects(Protocol):
     def in_account(self, account: str) -> Effects:
         """Return the effects of this request in another account of this mode."""
         ...
+
+    def dry_run(self) -> Effects:
+        """Return effects from the same state, of which nothing stays and nothing is announced."""
+        ...

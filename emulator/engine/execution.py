@@ -12,7 +12,7 @@ from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.fields import Fields, Hash, Many, Metadata, Ref
 from stripe_mongo_sync.emulator.protocol.wire import Json
-from stripe_mongo_sync.emulator.state.store import Realm
+from stripe_mongo_sync.emulator.state.store import Overlay, Realm
 
 Announce = Callable[[Realm, str, Json, Json | None, Json | None], None]
 Draw = Callable[[int, str], str]
@@ -163,6 +163,11 @@ class Execution:
         """Return the effects of this request in another account of this mode."""
         realm = Realm(self.realm.store, account, self.realm.livemode)
         return Execution(realm, self.second, self.draw, self._announce, self.cause)
+
+    def dry_run(self) -> Execution:
+        """Return effects from the same state, of which nothing stays and nothing is announced."""
+        realm = Realm(Overlay(self.realm.store), self.realm.account, self.realm.livemode)
+        return Execution(realm, self.second, self.draw, lambda *event: None, None)
 
     def announce(self, type: str, object: Json, old: Json | None = None, previous: bool = True) -> None:
         changed = changes(old, object) if old is not None and previous else None

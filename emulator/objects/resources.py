@@ -35,6 +35,7 @@ from stripe_mongo_sync.emulator.objects.payments.payments import PAYMENT_INTENT
 from stripe_mongo_sync.emulator.objects.payments.setups import SETUP_INTENT
 from stripe_mongo_sync.emulator.objects.read_only import READ_ONLY
 from stripe_mongo_sync.emulator.objects.reports import REPORT_RUN
+from stripe_mongo_sync.emulator.objects.subscriptions import previews
 from stripe_mongo_sync.emulator.objects.subscriptions.schedules import SCHEDULE
 from stripe_mongo_sync.emulator.objects.subscriptions.subscription_items import SUBSCRIPTION_ITEM
 from stripe_mongo_sync.emulator.objects.subscriptions.subscriptions import SUBSCRIPTION
@@ -89,7 +90,7 @@ register(
     ),
     routes=(
         route
-        for module in (account, balances, bank, discounts, issuing, meters, money, purchases, sources)
+        for module in (account, balances, bank, discounts, issuing, meters, money, previews, purchases, sources)
         for route in module.ROUTES
     ),
 )

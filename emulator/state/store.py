@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import sqlite3
 from dataclasses import dataclass
@@ -67,6 +68,22 @@ class Store:
         self.commit()
         if self._db is not None:
             self._db.close()
+
+
+class Overlay(Store):
+    """What another store has, and what is written over it, of which nothing stays."""
+
+    def __init__(self, below: Store) -> None:
+        super().__init__()
+        self._below = below
+
+    def table(self, name: str) -> dict[str, Json]:
+        if name not in self._tables:
+            self._tables[name] = copy.deepcopy(self._below.table(name))
+        return self._tables[name]
+
+    def names(self) -> list[str]:
+        return list(dict.fromkeys([*self._below.names(), *self._tables]))
 
 
 @dataclass(frozen=True)

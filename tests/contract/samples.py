@@ -63,6 +63,11 @@ def bill(emulator: Emulator) -> None:
     plan = {"customer": customer, "items": [{"price": price, "quantity": 2, "metadata": {"a": "b"}}]}
     active = boss.create("subscription", **plan, description="d")
     boss.update("subscription", active["id"], pause_collection={"behavior": "void"}, cancel_at_period_end=True)
+    seats = boss.create("subscription", **plan)
+    for behavior in ("always_invoice", "create_prorations"):
+        seat = {"id": seats["items"]["data"][0]["id"], "quantity": len(behavior)}
+        boss.update("subscription", seats["id"], items=[seat], proration_behavior=behavior)
+    boss.create("subscription_schedule", from_subscription=seats["id"])
     boss.create("subscription", **plan, trial_period_days=7)
     boss.create("subscription", **plan, payment_behavior="default_incomplete")
     boss.end("subscription", boss.create("subscription", **plan)["id"], cancellation_details={"comment": "Bye"})

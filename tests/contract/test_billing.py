@@ -176,13 +176,6 @@ class TestSubscriptions:
 
         assert client.v1.subscriptions.retrieve(id).status == "canceled"
 
-    def test_items_change_only_without_prorations(
-        self, client: Client, customer: str, monthly: str, emulator: Emulator
-    ) -> None:
-        made = subscribe(client, customer, monthly)
-        with pytest.raises(stripe.InvalidRequestError, match="does not support prorations"):
-            client.v1.subscriptions.update(made.id, {"items": [{"price": monthly}]})
-
 
 class TestTime:
     """Events of renewals have no request."""

@@ -53,12 +53,15 @@ def _finish(ctx: Effects, params: Json, invoice: Json) -> None:
 
 
 def _fill(ctx: Effects, params: Json, invoice: Json) -> None:
-    """Set the lines of a new invoice: the items of its subscription, the customer's pending items, or none."""
+    """Set the lines of a new invoice: a period of its subscription's items, what is pending, or none."""
+    if params.get("subscription") is not None:  # by hand: what is pending of it
+        details = {"metadata": {}, "subscription": params["subscription"]}
+        invoice["parent"] = {"quote_details": None, "subscription_details": details, "type": "subscription_details"}
     if invoice["parent"] is not None:
         owner = ctx.need("subscription", invoice["parent"]["subscription_details"]["subscription"])
         invoice["currency"] = owner["currency"]
         free = owner["status"] == "trialing"
-        set_lines(invoice, [period_line(ctx, invoice, item, free) for item in owner["items"]["data"]])
+        set_lines(invoice, [period_line(ctx, invoice, item, free) for item in params.get("lines") or []])
     ctx.keep("invoice", invoice)
     if invoice["parent"] is not None or params.get("pending_invoice_items_behavior") == "include":
         invoices.gather(ctx, invoice)

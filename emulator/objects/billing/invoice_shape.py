@@ -31,15 +31,23 @@ def _line(ctx: Effects, invoice: Json, parent: Json, **fields: object) -> Json:
     }
 
 
+def subscription_of(item: Json) -> str | None:
+    """Return the subscription that an invoice item belongs to."""
+    owner: str | None = ((item["parent"] or {}).get("subscription_details") or {}).get("subscription")
+    return owner
+
+
 def line(ctx: Effects, invoice: Json, item: Json) -> Json:
     """Return the line of an invoice item."""
-    details = {"invoice_item": item["id"], "proration": False, "proration_details": None, "subscription": None}
+    owner, prorated = subscription_of(item), item["proration"]
+    details = {"invoice_item": item["id"], "proration": prorated, "subscription": owner}
+    details["proration_details"] = {"credited_items": None} if prorated else None
     shown = ("amount", "currency", "description", "metadata", "period", "pricing", "quantity")
     return _line(
         ctx,
         invoice,
         {"type": "invoice_item_details", "invoice_item_details": details},
-        subscription=None,
+        subscription=owner,
         subtotal=item["amount"],
         **{name: item[name] for name in shown},
     )

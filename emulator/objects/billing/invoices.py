@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.objects.billing.invoice_payments import BILL, BILLED, intent_of, payments_of
-from stripe_mongo_sync.emulator.objects.billing.invoice_shape import line, set_lines
+from stripe_mongo_sync.emulator.objects.billing.invoice_shape import line, set_lines, subscription_of
 from stripe_mongo_sync.emulator.objects.payments import balances, cards, payments
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.wire import Json
@@ -34,9 +34,11 @@ def update_lines(ctx: Effects, invoice: Json) -> None:
 
 
 def gather(ctx: Effects, invoice: Json) -> None:
-    """Add the customer's pending items to a draft."""
+    """Add the customer's pending items to a draft. Those of a subscription wait for an invoice of it."""
+    own = ((invoice["parent"] or {}).get("subscription_details") or {}).get("subscription")
     for item in ctx.realm.all("invoiceitem"):
-        if item["customer"] == invoice["customer"] and item["invoice"] is None:
+        of = subscription_of(item)
+        if item["customer"] == invoice["customer"] and item["invoice"] is None and of in (None, own):
             ctx.keep("invoiceitem", {**item, "invoice": invoice["id"]})
 
 

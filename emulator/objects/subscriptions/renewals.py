@@ -53,19 +53,22 @@ def change(ctx: Effects, subscription: Json, old: Json, *verbs: str) -> None:
 
 
 def schedule(ctx: Effects, subscription: Json) -> None:
-    """Schedule `on_due` for the end of the period, and for three days before the end of a trial."""
+    """Schedule `on_due` for the end of the period, or what comes before: a notice, a cancellation, a resumption."""
     end = period(subscription)[1] if subscription["status"] in LIVE else 0
     notice = end - NOTICE if subscription["status"] == "trialing" else 0
-    ctx.schedule(subscription, (notice if notice > ctx.second else end) or None)
+    resumes = (subscription["pause_collection"] or {}).get("resumes_at")
+    earlier = [at for at in (notice, subscription["cancel_at"], resumes) if at is not None and ctx.second < at < end]
+    ctx.schedule(subscription, min(earlier, default=end) or None)
 
 
-def draft(ctx: Effects, subscription: Json, reason: str) -> Json:
-    """Create the draft invoice of the current period."""
-    ctx.keep("subscription", subscription)  # the invoice reads its items
+def draft(ctx: Effects, subscription: Json, reason: str, items: list[Json] | None = None) -> Json:
+    """Create a draft invoice of what is pending, and of the current period of these items, by default of all."""
+    ctx.keep("subscription", subscription)  # the invoice reads it
     details = {"metadata": subscription["metadata"], "subscription": subscription["id"]}
     wanted = {
         "auto_advance": True,
         "billing_reason": reason,
+        "lines": subscription["items"]["data"] if items is None else items,
         "parent": {"quote_details": None, "subscription_details": details, "type": "subscription_details"},
         **{name: subscription[name] for name in ("collection_method", "customer", "days_until_due")},
     }
@@ -98,22 +101,33 @@ def collect(ctx: Effects, subscription: Json, wait: bool = False, away: bool = T
             invoices.pay(ctx, invoice, {"off_session": away})
 
 
-def renew(ctx: Effects, subscription: Json, at: int) -> None:
-    old = copy.deepcopy(subscription)
+def begin(ctx: Effects, subscription: Json, at: int) -> Json:
+    """Begin the next period, and return its draft invoice."""
     recurring = subscription["items"]["data"][0]["price"]["recurring"]
     stretch(subscription, at, after(at, recurring, subscription["billing_cycle_anchor"]))
     if subscription["status"] == "trialing":
         subscription["status"] = "active"
-    draft(ctx, subscription, "subscription_cycle")
+    return draft(ctx, subscription, "subscription_cycle")
+
+
+def renew(ctx: Effects, subscription: Json, at: int) -> None:
+    old = copy.deepcopy(subscription)
+    begin(ctx, subscription, at)
     change(ctx, subscription, old)
     schedule(ctx, subscription)
     collect(ctx, subscription)
 
 
-def on_due(ctx: Effects, subscription: Json) -> None:
+def turned(ctx: Effects, subscription: Json) -> Json:
+    """Return the subscription after its schedule, if it has one, began the phase of now."""
     for turn in BEFORE_RENEWAL if subscription["schedule"] else ():
         turn(ctx, subscription["schedule"])
         subscription = copy.deepcopy(ctx.need("subscription", subscription["id"]))
+    return subscription
+
+
+def on_due(ctx: Effects, subscription: Json) -> None:
+    subscription = turned(ctx, subscription)
     if subscription["status"] in OVER:
         return
     old = copy.deepcopy(subscription)
@@ -126,13 +140,17 @@ def on_due(ctx: Effects, subscription: Json) -> None:
     if resumes is not None and resumes <= ctx.second:
         subscription["pause_collection"] = None
         change(ctx, subscription, old)
-    if subscription["status"] == "trialing" and ctx.second < period(subscription)[1]:
-        ctx.announce("customer.subscription.trial_will_end", subscription)
-        ctx.schedule(subscription, period(subscription)[1])
+    if (subscription["cancel_at"] or ctx.second + 1) <= ctx.second:
+        end(ctx, subscription)
         return
-    lacking = subscription["status"] == "trialing" and invoices.payer(ctx, _like(subscription)) is None
+    if ctx.second < period(subscription)[1]:
+        if subscription["status"] == "trialing" and ctx.second == period(subscription)[1] - NOTICE:
+            ctx.announce("customer.subscription.trial_will_end", subscription)
+        schedule(ctx, subscription)
+        return
+    lacking = subscription["status"] == "trialing" and invoices.payer(ctx, like_invoice(subscription)) is None
     missing = subscription["trial_settings"]["end_behavior"]["missing_payment_method"] if lacking else ""
-    if subscription["cancel_at_period_end"] or missing == "cancel":
+    if missing == "cancel":
         end(ctx, subscription)
     elif missing == "pause":
         subscription["status"] = "paused"
@@ -141,7 +159,7 @@ def on_due(ctx: Effects, subscription: Json) -> None:
         renew(ctx, subscription, ctx.second)
 
 
-def _like(subscription: Json) -> Json:
+def like_invoice(subscription: Json) -> Json:
     """Return the fields of an invoice that `payer` reads."""
     return {
         "customer": subscription["customer"],

@@ -9,7 +9,7 @@ from stripe_mongo_sync.emulator.engine.lists import during
 from stripe_mongo_sync.emulator.engine.resource import Action, Filter, Resource, blank, same
 from stripe_mongo_sync.emulator.engine.steps import DAY, change, expect
 from stripe_mongo_sync.emulator.objects.billing import invoices
-from stripe_mongo_sync.emulator.objects.subscriptions import phases, renewals, subscription_items
+from stripe_mongo_sync.emulator.objects.subscriptions import changes, phases, renewals, subscription_items
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.fields import Fields, Flag, Hash, Many, Metadata, Moment, OneOf, Ref
@@ -87,7 +87,7 @@ def _change(ctx: Effects, params: Json, schedule: Json) -> None:
         return
     number = max(n for n, each in enumerate(schedule["phases"]) if each["start_date"] <= ctx.second)
     if phases.differs(schedule["phases"][number], ctx.need("subscription", schedule["subscription"])):
-        _turn(ctx, schedule, number)
+        _turn(ctx, schedule, number, params.get("proration_behavior") or "create_prorations")
     _enter(ctx, schedule, number)
 
 
@@ -137,16 +137,16 @@ def _on_due(ctx: Effects, schedule: Json) -> None:
     ctx.announce("subscription_schedule.updated", schedule, old)
 
 
-def _turn(ctx: Effects, schedule: Json, number: int) -> None:
-    """Give the subscription what the phase says."""
+def _turn(ctx: Effects, schedule: Json, number: int, behavior: str | None = None) -> None:
+    """Give the subscription what the phase says, prorated as it or a change of it says."""
     phase, subscription = schedule["phases"][number], copy.deepcopy(ctx.need("subscription", schedule["subscription"]))
     old = copy.deepcopy(subscription)
     subscription |= {name: phase[name] for name in phases.GIVEN if phase[name] is not None}
     if phases.differs(phase, subscription):
-        for item in list(subscription["items"]["data"]):
-            subscription_items.change(ctx, subscription, {"id": item["id"], "deleted": True})
-        for line in phases.items_of(phase):
-            subscription_items.add(ctx, subscription, line)
+        subscription_items.replace_all(ctx, subscription, phases.items_of(phase))
+        if ctx.second < renewals.period(old)[1]:  # else the renewal bills it
+            how = {"proration_behavior": behavior or phase["proration_behavior"]}
+            changes.apply(ctx, subscription, copy.deepcopy(old["items"]["data"]), how)
     renewals.change(ctx, subscription, old)
 
 
@@ -184,10 +184,10 @@ def _complete(ctx: Effects, schedule: Json) -> None:
         _stop(ctx, schedule, "completed")
 
 
-def _end(ctx: Effects, schedule: Json) -> None:
+def _end(ctx: Effects, schedule: Json, *, prorate: bool = False, invoice_now: bool = False) -> None:
     found = ctx.realm.find("subscription", schedule["subscription"] or "")
     if found is not None and found["status"] not in renewals.OVER:
-        renewals.end(ctx, copy.deepcopy(found))
+        changes.end(ctx, copy.deepcopy(found), prorate=prorate, invoice_now=invoice_now)
 
 
 def _let_go(ctx: Effects, schedule: Json) -> None:
@@ -201,7 +201,8 @@ def _let_go(ctx: Effects, schedule: Json) -> None:
 def _cancel(ctx: Effects, schedule: Json, params: Json) -> Json:
     expect(schedule, "cancel", *LIVE)
     _stop(ctx, schedule, "canceled")
-    _end(ctx, schedule)
+    now = {name: params.get(name) is not False for name in ("prorate", "invoice_now")}
+    _end(ctx, schedule, **now)
     return schedule
 
 
@@ -224,7 +225,11 @@ SCHEDULE = Resource(
         "phases": Many(each=Hash(fields=phases.PHASE, fill=False), most=10, hidden=True),
         "start_date": Moment(hidden=True),
     },
-    update={**SHOWN, "phases": Many(each=Hash(fields=phases.CHANGED, fill=False), most=10, hidden=True)},
+    update={
+        **SHOWN,
+        "phases": Many(each=Hash(fields=phases.CHANGED, fill=False), most=10, hidden=True),
+        "proration_behavior": OneOf(values=("always_invoice", "create_prorations", "none"), hidden=True),
+    },
     defaults=blank(
         "application canceled_at completed_at current_phase customer customer_account released_at "
         "released_subscription subscription test_clock"

@@ -32,13 +32,10 @@ def prices(ctx: Effects, given: list[Json]) -> None:
 
 
 def check_state(ctx: Effects, params: Json, subscription: Json) -> None:
-    """Check a change of items. The emulator supports it only without prorations."""
+    """Check a change of items."""
     given = params.get("items")
     if given is None:
         return
-    if params.get("proration_behavior") != "none":
-        message = "The emulator does not support prorations: change items with `proration_behavior=none`."
-        raise errors.invalid(message, "proration_behavior")
     known = {item["id"]: item for item in subscription["items"]["data"]}
     for index, line in enumerate(given):
         if line.get("id") is not None and line["id"] not in known:
@@ -105,6 +102,18 @@ def change(ctx: Effects, subscription: Json, line: Json) -> None:
         if line.get("quantity") is not None:
             item["quantity"] = line["quantity"]
         item["metadata"] |= line.get("metadata") or {}
+
+
+def replace_all(ctx: Effects, subscription: Json, wanted: list[Json]) -> None:
+    """Give the subscription exactly these items; one of the same price stays itself."""
+    left = list(subscription["items"]["data"])
+    for line in wanted:
+        item = next((each for each in left if each["price"]["id"] == line["price"]), None)
+        if item is not None:
+            left.remove(item)
+        change(ctx, subscription, {**line, "id": item and item["id"]})
+    for item in left:
+        change(ctx, subscription, {"id": item["id"], "deleted": True})
 
 
 ITEM: Fields = {

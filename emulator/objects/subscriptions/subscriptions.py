@@ -9,7 +9,7 @@ from stripe_mongo_sync.emulator.engine.resource import Action, Filter, Resource,
 from stripe_mongo_sync.emulator.objects.billing import invoices
 from stripe_mongo_sync.emulator.objects.catalog import lines
 from stripe_mongo_sync.emulator.objects.payments import cards
-from stripe_mongo_sync.emulator.objects.subscriptions import renewals, subscription_items
+from stripe_mongo_sync.emulator.objects.subscriptions import changes, prorations, renewals, subscription_items
 from stripe_mongo_sync.emulator.objects.subscriptions.renewals import OVER, change
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.errors import Problem
@@ -57,7 +57,7 @@ def _check_state(ctx: Effects, params: Json, subscription: Json | None) -> None:
     if params.get("default_payment_method") is not None:
         cards.belongs(ctx, params["default_payment_method"], customer, "default_payment_method")
     if subscription is not None:
-        subscription_items.check_state(ctx, params, subscription)
+        _check_change(ctx, params, subscription)
         return
     subscription_items.prices(ctx, params["items"])
     first = {"parent": None, "default_payment_method": params.get("default_payment_method"), "customer": customer}
@@ -80,6 +80,18 @@ def _check_state(ctx: Effects, params: Json, subscription: Json | None) -> None:
         raise cards.refusal(card.refused or "authentication_required")
 
 
+def _check_change(ctx: Effects, params: Json, subscription: Json) -> None:
+    if subscription["schedule"] is not None and params.keys() & {"cancel_at", "cancel_at_period_end"}:
+        message = f"The subscription is managed by the subscription schedule `{subscription['schedule']}`, and "
+        message += "updating any cancelation behavior directly is not allowed. Please update the schedule instead."
+        raise Problem(400, message)
+    at = params.get("cancel_at")
+    if isinstance(at, int) and at <= ctx.second:
+        raise errors.invalid("`cancel_at` must be in the future.", "cancel_at")
+    subscription_items.check_state(ctx, params, subscription)
+    changes.check(ctx, params, subscription)
+
+
 def _trial_end(ctx: Effects, params: Json) -> int | None:
     days = params.get("trial_period_days")
     end: int | None = ctx.second + days * DAY if days else params.get("trial_end")
@@ -90,18 +102,38 @@ def _finish(ctx: Effects, params: Json, subscription: Json) -> None:
     if "customer" in params:  # only a create has this parameter
         _begin(ctx, params, subscription)
         return
+    old = ctx.need("subscription", subscription["id"])
+    if params.get("cancel_at_period_end") or params.get("cancel_at"):
+        given = params.get("cancel_at")
+        at = given if isinstance(given, int) else renewals.period(subscription)[1]
+        subscription |= {"cancel_at": at, "canceled_at": ctx.second}
+        subscription["cancellation_details"]["reason"] = "cancellation_requested"
+    elif "cancel_at" in params or (old["cancel_at_period_end"] and not subscription["cancel_at_period_end"]):
+        subscription |= {"cancel_at": None, "canceled_at": None, "cancel_at_period_end": False}
+        subscription["cancellation_details"] |= blank("comment feedback reason")
+    if params.get("trial_end") is not None:  # the end of the trial runs before the next request
+        _try_until(ctx, params, subscription)
+    renewals.schedule(ctx, subscription)
     for line in params.get("items") or []:
         subscription_items.change(ctx, subscription, line)
-    if "cancel_at_period_end" in params:
-        ending = params["cancel_at_period_end"]
-        subscription["cancel_at"] = renewals.period(subscription)[1] if ending else None
-        subscription["canceled_at"] = ctx.second if ending else None
-        subscription["cancellation_details"]["reason"] = "cancellation_requested" if ending else None
-    if params.get("trial_end") is not None:  # the end of the trial runs before the next request
-        end = ctx.second if params["trial_end"] == "now" else params["trial_end"]
-        subscription |= {"trial_end": end, "billing_cycle_anchor": end}
-        renewals.stretch(subscription, renewals.period(subscription)[0], end)
-    renewals.schedule(ctx, subscription)
+    anchor = params.get("billing_cycle_anchor")
+    restart = (anchor.get("type") if isinstance(anchor, dict) else anchor) == "now"
+    if params.get("items") or restart:
+        wait = params.get("payment_behavior") == "default_incomplete"
+        before = copy.deepcopy(old["items"]["data"])
+        changes.apply(ctx, subscription, before, params, restart=restart, wait=wait)
+
+
+def _try_until(ctx: Effects, params: Json, subscription: Json) -> None:
+    """End the trial at another second, or begin one: the time that is paid is credited."""
+    end = ctx.second if params["trial_end"] == "now" else params["trial_end"]
+    if subscription["status"] in changes.CHARGED and end > ctx.second:
+        if params.get("proration_behavior") != "none":
+            prorations.credit(ctx, subscription, subscription["items"]["data"], ctx.second)
+        subscription |= {"status": "trialing", "trial_start": ctx.second}
+        renewals.stretch(subscription, ctx.second, end)
+    subscription |= {"trial_end": end, "billing_cycle_anchor": end}
+    renewals.stretch(subscription, renewals.period(subscription)[0], end)
 
 
 def _begin(ctx: Effects, params: Json, subscription: Json) -> None:
@@ -138,7 +170,8 @@ def _end(ctx: Effects, subscription: Json, params: Json) -> Json:
         raise errors.no_such("subscription", subscription["id"])
     details = {name: value for name, value in (params.get("cancellation_details") or {}).items() if value is not None}
     subscription["cancellation_details"] |= {**details, "reason": "cancellation_requested"}
-    return renewals.end(ctx, subscription)
+    now = {name: bool(params.get(name)) for name in ("prorate", "invoice_now")}
+    return changes.end(ctx, subscription, **now)
 
 
 def _resume(ctx: Effects, subscription: Json, params: Json) -> Json:
@@ -260,6 +293,8 @@ SUBSCRIPTION = Resource(
     after=_after,
     shows=lambda ctx, subscription, asked: "status" in asked or subscription["status"] != "canceled",
     on_due=renewals.on_due,
-    delete_action=Action(_end, {"cancellation_details": Hash(fields=DETAILS)}),
+    delete_action=Action(
+        _end, {"cancellation_details": Hash(fields=DETAILS), "invoice_now": Flag(), "prorate": Flag()}
+    ),
     actions={"resume": Action(_resume)},
 )
