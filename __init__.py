@@ -40,6 +40,7 @@ __all__ = [
     "create_app",
     "create_customer",
     "create_order",
+    "create_preview",
     "current",
     "delete",
     "disconnect",

@@ -51,6 +51,7 @@ from stripe_mongo_sync.sync.library import connect as connect
 from stripe_mongo_sync.sync.notices.hooks import Notice as Notice
 from stripe_mongo_sync.sync.notices.hooks import on as on
 from stripe_mongo_sync.sync.shop.customers import create_customer as create_customer
+from stripe_mongo_sync.sync.shop.customers import create_preview as create_preview
 from stripe_mongo_sync.sync.shop.customers import open_portal as open_portal
 from stripe_mongo_sync.sync.shop.customers import set_payment_method as set_payment_method
 from stripe_mongo_sync.sync.shop.documents import Body, D, Reference
@@ -87,6 +88,7 @@ __all__ = [
     "create_app",
     "create_customer",
     "create_order",
+    "create_preview",
     "current",
     "delete",
     "disconnect",

@@ -84,6 +84,7 @@ __all__ = [
     "create_app",
     "create_customer",
     "create_order",
+    "create_preview",
     "current",
     "delete",
     "disconnect",
@@ -370,6 +371,7 @@ async def create_order(
     idempotency_key: str | None = None,
     **fields: Any,
 ) -> Order: ...
+async def create_preview(username: str | None = None, **fields: Any) -> dict[str, Any]: ...
 @overload
 async def delete(document: D, /) -> D: ...
 @overload

@@ -33,7 +33,7 @@ from stripe_mongo_sync.api.operation_docs import UNTYPED_OPERATIONS
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.api.schemas.documents import PARTS, document_shape, noun, word
 from stripe_mongo_sync.api.schemas.requests import Model, RequestSchemas, Schema
-from stripe_mongo_sync.models import Customer, created_kinds, kinds
+from stripe_mongo_sync.models import Customer, Invoice, created_kinds, kinds
 from stripe_mongo_sync.models.base.input import accepted, local_fields
 from stripe_mongo_sync.models.rows.sure import Impossible
 
@@ -43,6 +43,7 @@ def describe(app: Flask) -> dict[str, Any]:
     requests, shapes = RequestSchemas(), dict[str, Schema]()
     for model in created_kinds().values():
         shapes |= _shapes(model, requests)
+    shapes["InvoiceCreatePreview"] = requests.action(Invoice, "create_preview")
     document: dict[str, Any] = {
         "openapi": "3.1.0",
         "info": {

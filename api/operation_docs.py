@@ -184,6 +184,14 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
         "answers": {"200": answer("The answer.", ACCESS)},
         "problems": ["invalid", "not-found"],
     },
+    "invoices.create_preview": {
+        "operationId": "preview_invoice",
+        "summary": "Show what a change, a new subscription or the next renewal would bill; nothing is changed",
+        "tags": ["invoices"],
+        "requestBody": {"required": True, **in_json(ref("schemas", "InvoiceCreatePreview"))},
+        "answers": {"200": answer("Stripe's preview of the invoice.", {"type": "object"})},
+        "problems": [*BODY, "invalid", "not-found", "cannot-look", *REFUSALS],
+    },
     "operator.status": {
         "operationId": "show_status",
         "summary": "Show what needs an operator, as `stripe-mongo-sync status --json` prints it",

@@ -23,7 +23,7 @@ from stripe_mongo_sync.sync.engine.buyer import create
 from stripe_mongo_sync.sync.engine.refresh import with_links
 from stripe_mongo_sync.sync.engine.saga import act, delete, update
 from stripe_mongo_sync.sync.entitlements.question import QUERIES
-from stripe_mongo_sync.sync.library import access, open_portal
+from stripe_mongo_sync.sync.library import access, create_preview, open_portal
 from stripe_mongo_sync.sync.shop.documents import found
 from stripe_mongo_sync.sync.shop.lists import last_seen, page, selected
 from stripe_mongo_sync.sync.tokens import Scope
@@ -90,6 +90,7 @@ def register(app: Flask) -> None:
     app.url_map.merge_slashes = False
     app.add_url_rule("/customers/<reference:reference>/portal", "customers.portal", _portal, methods=["POST"])
     app.add_url_rule("/customers/<reference:reference>/access", "customers.access", _access, methods=["GET"])
+    app.add_url_rule("/invoices/create_preview", "invoices.create_preview", _preview, methods=["POST"])
     for kind in LISTS:
         model = kinds()[kind]
         rule, endpoint = f"/customers/<reference:reference>/{plural_of(model)}", f"customers.{model.plural()}"
@@ -157,6 +158,11 @@ def _portal(reference: str) -> tuple[Response, int]:
     if not (caller_has(Scope.READ) or made_by_caller(customer)):
         raise MissingScope(Scope.READ)  # the portal shows all data of the customer
     return jsonify(open_portal(customer, given.get("return_url"))), 201
+
+
+@requires_scope(Scope.READ)  # nothing is changed, and much is shown
+def _preview() -> Response:
+    return jsonify(create_preview(**body()))
 
 
 @requires_scope(Scope.READ)

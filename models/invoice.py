@@ -1,6 +1,6 @@
 """An invoice: items are added to a draft, which is finalized, and then paid, voided or marked uncollectible."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NotRequired, TypedDict
 
 from mongoengine import BooleanField, IntField, StringField
 
@@ -10,6 +10,12 @@ from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 
 def _has(*statuses: str) -> Any:
     return lambda remote, sent: remote.get("status") in statuses
+
+
+class Preview(TypedDict):
+    """Of whom a preview is, besides Stripe's parameters."""
+
+    username: NotRequired[str]
 
 
 class Invoice(SyncedDocument):
@@ -23,6 +29,7 @@ class Invoice(SyncedDocument):
         deletable=True,
         deleted_while=lambda remote: remote.get("status") == "draft",  # Stripe refuses to delete any other
         types={
+            "create_preview": (Preview, "InvoiceCreatePreviewParams"),
             "finalize": "InvoiceFinalizeInvoiceParams",
             "send": "InvoiceSendInvoiceParams",
             "void": "InvoiceVoidInvoiceParams",

@@ -30,7 +30,7 @@ from stripe_mongo_sync.sync.inbox import invoice_items as invoice_items  # follo
 from stripe_mongo_sync.sync.notices import hooks
 from stripe_mongo_sync.sync.notices.hooks import Notice, on
 from stripe_mongo_sync.sync.settings import Settings
-from stripe_mongo_sync.sync.shop.customers import create_customer, open_portal, set_payment_method
+from stripe_mongo_sync.sync.shop.customers import create_customer, create_preview, open_portal, set_payment_method
 from stripe_mongo_sync.sync.shop.documents import act, create, delete, find, get, update
 from stripe_mongo_sync.sync.shop.orders import create_order
 from stripe_mongo_sync.sync.shop.usage import record_usage
@@ -62,6 +62,7 @@ __all__ = [
     "create",
     "create_customer",
     "create_order",
+    "create_preview",
     "current",
     "delete",
     "disconnect",

@@ -5,14 +5,16 @@ from typing import Any
 from bson import ObjectId
 from pymongo.errors import PyMongoError
 
-from stripe_mongo_sync.models import Customer, Status
+from stripe_mongo_sync.models import Customer, Invoice, StagedDocument, Status, kinds
 from stripe_mongo_sync.models.base.embedded import Call
-from stripe_mongo_sync.models.base.input import Invalid
+from stripe_mongo_sync.models.base.input import Invalid, require_json, to_params, validate
 from stripe_mongo_sync.models.customer import check_visit
+from stripe_mongo_sync.models.params.ours import REFERENCES
 from stripe_mongo_sync.models.rows.keys import IdempotencyKey
 from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.models.username import LONGEST
 from stripe_mongo_sync.sync.connection import current
+from stripe_mongo_sync.sync.engine.references import resolved
 from stripe_mongo_sync.sync.engine.saga import act, create
 from stripe_mongo_sync.sync.errors import CannotReadStripe, NotFound, Refused, Unavailable
 from stripe_mongo_sync.sync.process.deadline import prompt
@@ -21,6 +23,8 @@ from stripe_mongo_sync.sync.stripe.about import an
 from stripe_mongo_sync.sync.stripe.answers import Refusal, Reply
 
 PORTAL = "/v1/billing_portal/sessions"
+PREVIEW = "/v1/invoices/create_preview"
+WHOSE = ("subscription", "schedule", "customer")  # of what a preview may be, that which says most first
 
 
 def create_customer(username: str, *, idempotency_key: str | None = None, **fields: Any) -> Customer:
@@ -88,6 +92,51 @@ def open_portal(customer: Customer | str, return_url: str | None = None) -> dict
         case Refusal():
             raise Refused(customer, answer.problem)
     raise CannotReadStripe("Stripe did not answer, so the portal has no address. Try again.")
+
+
+@prompt
+def create_preview(username: str | None = None, **fields: Any) -> dict[str, Any]:
+    """Ask Stripe what would be billed, and return its preview of the invoice. Nothing is stored, changed or charged.
+
+    `fields` are Stripe's. Give `subscription` and `subscription_details` for a change of it; the customer (their
+    username, or `customer`) and `subscription_details` for a new subscription; one of them, or `schedule`, alone for
+    the next invoice. With the same `proration_date`, a change then bills what was previewed.
+
+    Raises NotConnected, Invalid, NotFound, Refused (nothing will be billed: its `code` is `invoice_upcoming_none`),
+    CannotReadStripe (Stripe did not answer) or Unavailable (MongoDB did not).
+
+    Example:
+
+        invoice = create_preview(subscription="sub_123", subscription_details={"cancel_at_period_end": False})
+        print(invoice["amount_due"], invoice["currency"])
+    """
+    current()
+    given = {**fields, **({} if username is None else {"username": username})}
+    require_json(given)
+    values = validate(Invoice, given, "create_preview")
+    if {"username", "customer"} <= values.keys():
+        raise Invalid({"username": "and customer are the same: give one of them"})
+    if values.get("username") is not None:
+        values["customer"] = str(customer_of(values["username"]).id)
+    named = next((name for name in WHOSE if values.get(name)), None)
+    if named is None:
+        raise Invalid({"username": f"is required, or one of {', '.join(WHOSE)}"})
+    values.pop("username", None)
+    with asking():
+        sent = to_params(resolved(Invoice, values, "create_preview"), "create")
+        whose = kinds()[REFERENCES[named]].lookup(values[named])
+    key = str(IdempotencyKey.generate(current().installation, "invoice", ObjectId(), "preview"))
+    of_customer = {"customer": sent["customer"]} if "customer" in sent else {}
+    try:
+        answer = current().gateway.write(Call(PREVIEW, sent, key=key), an("invoice", **of_customer))
+    except PyMongoError as error:
+        raise Unavailable from error
+    match answer:
+        case Reply():
+            return answer.remote
+        case Refusal():
+            raise Refused(sure(whose, StagedDocument), answer.problem)
+    raise CannotReadStripe("Stripe did not answer, so there is no preview. Try again.")
 
 
 def customer_of(username: str) -> Customer:

@@ -75,6 +75,7 @@ def journeys(world: World) -> None:
         world.deliver()
     customer = sync.create_customer("portal@here.com", invoice_prefix="ABC", preferred_locales=["de"])
     sync.open_portal(customer, "https://shop.example/")
+    sync.create_preview(subscription=str(samples.create("subscription", "preview").id))
     for fault, method in (("decline", "POST"), ("cut_after", "POST"), ("500_repair", "POST"), ("503_edge", "GET")):
         world.stripe.fault(fault, method=method, times=2)
         with suppress(sync.Refused):

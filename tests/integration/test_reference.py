@@ -52,6 +52,7 @@ def prepared(code: str) -> str:
         ("price_123", "price"),
         ("in_123", "invoice"),
         ("pm_123", "payment_method"),
+        ("sub_123", "subscription"),
     ):
         if shown in code:
             code = code.replace(shown, str(samples.create(kind, "user").stripe_id))

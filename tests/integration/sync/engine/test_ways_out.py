@@ -187,7 +187,7 @@ def test_there_is_one_way_out() -> None:
     assert callers["write"] == {
         *("gateway.send", "undo._undo"),  # the operation or the undo of a leased document
         "usage._sent",  # a leased record
-        *("customers.open_portal", "endpoint.delete", "endpoint._post"),  # of no document
+        *("customers.create_preview", "customers.open_portal", "endpoint.delete", "endpoint._post"),  # of no document
     }
 
 
