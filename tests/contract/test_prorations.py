@@ -85,6 +85,21 @@ class TestChanges:
         left = client.v1.subscriptions.retrieve(made.id)["items"].data
         assert [each.price.id for each in left] == [other]
 
+    def test_fewer_seats_leave_credit_that_pays_the_next_invoice(
+        self, client: Client, customer: str, seat: str, emulator: Emulator
+    ) -> None:
+        made, item, at = halfway(client, emulator, customer, seat)
+
+        given: Any = {"items": [{"id": item, "quantity": 1}], "proration_behavior": "always_invoice"}
+        client.v1.subscriptions.update(made.id, {**given, "proration_date": at})
+
+        assert bills(client, made.id) == [2000, -500]
+        assert client.v1.customers.retrieve(customer).balance == -500
+        assert client.v1.invoices.create_preview({"subscription": made.id}).amount_due == 500
+        emulator.clock.advance(20 * DAY)
+        (latest, *_) = client.v1.invoices.list({"subscription": made.id}).data
+        assert (latest.total, latest.amount_due, latest.status) == (1000, 500, "paid")
+
     def test_another_interval_begins_a_new_period_which_is_billed_immediately(
         self, client: Client, customer: str, seat: str, emulator: Emulator
     ) -> None:

@@ -77,10 +77,10 @@ def finalize(ctx: Effects, invoice: Json, params: Json) -> Json:
 
 
 def _apply_balance(ctx: Effects, invoice: Json) -> None:
-    """Let the customer's credit pay what is due, or add what the customer owes."""
+    """Let the customer's credit pay what is due, or add what the customer owes; a negative total becomes credit."""
     before = balances.balance(ctx, invoice["customer"], invoice["currency"])
-    used = min(invoice["amount_due"], -before)
-    due = invoice["amount_due"] - used
+    used = min(invoice["total"], 0) or min(invoice["amount_due"], -before)
+    due = invoice["amount_due"] - used if invoice["total"] >= 0 else 0
     invoice |= {"starting_balance": before, "ending_balance": before + used}
     invoice |= {"amount_due": due, "amount_remaining": due}
     _move_balance(ctx, invoice, used, "applied_to_invoice")

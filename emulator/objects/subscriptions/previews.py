@@ -6,6 +6,7 @@ import copy
 
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Route, blank
+from stripe_mongo_sync.emulator.objects.billing import invoices
 from stripe_mongo_sync.emulator.objects.subscriptions import changes, renewals, subscription_items
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.errors import Problem
@@ -25,12 +26,12 @@ def _preview(ctx: Effects, params: Json) -> Json:
     dry = ctx.dry_run()
     id = params.get("subscription") or _of_schedule(dry, params)
     if id is None and details.get("items"):
-        return _shown(ctx, _begun(dry, params, details))
+        return _shown(ctx, dry, _begun(dry, params, details))
     id = id or _next_of(dry, params)
     for item in params.get("invoice_items") or []:
         given = {name: value for name, value in item.items() if value is not None}
         dry.create("invoiceitem", {"customer": dry.need("subscription", id)["customer"], **given})
-    return _shown(ctx, _changed(dry, id, details) or _renewed(dry, id))
+    return _shown(ctx, dry, _changed(dry, id, details) or _renewed(dry, id))
 
 
 def _check(params: Json, details: Json) -> None:
@@ -105,11 +106,12 @@ def _renewed(ctx: Effects, id: str) -> Json:
     return renewals.begin(ctx, subscription, end)
 
 
-def _shown(ctx: Effects, invoice: Json) -> Json:
-    """Return an invoice as a draft that nobody can find."""
+def _shown(ctx: Effects, dry: Effects, invoice: Json) -> Json:
+    """Return an invoice as a draft that nobody can find; what is due of it, the customer's balance decides."""
+    invoice = invoices.finalize(dry, copy.deepcopy(invoice), {}) if invoice["status"] == "draft" else invoice
     stamps = dict.fromkeys(invoice["status_transitions"])
     shown = {**copy.deepcopy(invoice), **LATER, "status": "draft", "status_transitions": stamps, "attempted": False}
-    due = {"amount_due": max(invoice["total"], 0), "amount_paid": 0, "amount_remaining": max(invoice["total"], 0)}
+    due = {"amount_paid": 0, "amount_remaining": invoice["amount_due"]}
     return {**shown, **due, "attempt_count": 0, "created": ctx.second, "id": "upcoming_" + invoice["id"]}
 
 
