@@ -1,6 +1,6 @@
 """Prorations: a change in the middle of a period credits the time that is left of the old items, and bills the new.
 
-They are computed to the second, each rounded half up (docs.stripe.com/billing/subscriptions/prorations).
+They are computed to the second, each rounded half up (stripe-facts.md#prorations-and-previews).
 """
 
 from __future__ import annotations
