@@ -7,6 +7,7 @@ from stripe_mongo_sync.api.access import requires_access as requires_access
 from stripe_mongo_sync.api.app import create_app as create_app
 from stripe_mongo_sync.api.app import init_app as init_app
 from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models.balance_transaction import CustomerBalanceTransaction
 from stripe_mongo_sync.models.base.input import Invalid as Invalid
 from stripe_mongo_sync.models.checkout_session import CheckoutSession
 from stripe_mongo_sync.models.coupon import Coupon
@@ -251,6 +252,15 @@ def act(
 ) -> TaxRate: ...
 @overload
 def act(
+    kind: Literal["customer_balance_transaction"],
+    reference: Reference,
+    action: str,
+    body: Body = None,
+    /,
+    **fields: Any,
+) -> CustomerBalanceTransaction: ...
+@overload
+def act(
     kind: Literal["billing.credit_grant"], reference: Reference, action: str, body: Body = None, /, **fields: Any
 ) -> CreditGrant: ...
 @overload
@@ -337,6 +347,15 @@ def create(
 ) -> TaxRate: ...
 @overload
 def create(
+    kind: Literal["customer_balance_transaction"],
+    body: Body = None,
+    /,
+    *,
+    idempotency_key: str | None = None,
+    **fields: Any,
+) -> CustomerBalanceTransaction: ...
+@overload
+def create(
     kind: Literal["billing.credit_grant"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
 ) -> CreditGrant: ...
 @overload
@@ -387,6 +406,8 @@ def delete(kind: Literal["shipping_rate"], reference: Reference, /) -> ShippingR
 def delete(kind: Literal["subscription"], reference: Reference, /) -> Subscription: ...
 @overload
 def delete(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
+@overload
+def delete(kind: Literal["customer_balance_transaction"], reference: Reference, /) -> CustomerBalanceTransaction: ...
 @overload
 def delete(kind: Literal["billing.credit_grant"], reference: Reference, /) -> CreditGrant: ...
 @overload
@@ -514,6 +535,15 @@ def find(
 ) -> Iterator[TaxRate]: ...
 @overload
 def find(
+    kind: Literal["customer_balance_transaction"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
+) -> Iterator[CustomerBalanceTransaction]: ...
+@overload
+def find(
     kind: Literal["billing.credit_grant"],
     /,
     *,
@@ -579,6 +609,8 @@ def get(kind: Literal["subscription"], reference: Reference, /) -> Subscription:
 @overload
 def get(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
 @overload
+def get(kind: Literal["customer_balance_transaction"], reference: Reference, /) -> CustomerBalanceTransaction: ...
+@overload
 def get(kind: Literal["billing.credit_grant"], reference: Reference, /) -> CreditGrant: ...
 @overload
 def get(kind: Literal["credit_note"], reference: Reference, /) -> CreditNote: ...
@@ -638,6 +670,10 @@ def update(
 ) -> Subscription: ...
 @overload
 def update(kind: Literal["tax_rate"], reference: Reference, body: Body = None, /, **fields: Any) -> TaxRate: ...
+@overload
+def update(
+    kind: Literal["customer_balance_transaction"], reference: Reference, body: Body = None, /, **fields: Any
+) -> CustomerBalanceTransaction: ...
 @overload
 def update(
     kind: Literal["billing.credit_grant"], reference: Reference, body: Body = None, /, **fields: Any

@@ -11,6 +11,7 @@ from stripe_mongo_sync.api.access import requires_access as requires_access
 from stripe_mongo_sync.api.app import create_app as create_app
 from stripe_mongo_sync.api.app import init_app as init_app
 from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models.balance_transaction import CustomerBalanceTransaction
 from stripe_mongo_sync.models.base.input import Invalid as Invalid
 from stripe_mongo_sync.models.checkout_session import CheckoutSession
 from stripe_mongo_sync.models.coupon import Coupon
@@ -258,6 +259,15 @@ async def act(
 ) -> TaxRate: ...
 @overload
 async def act(
+    kind: Literal["customer_balance_transaction"],
+    reference: Reference,
+    action: str,
+    body: Body = None,
+    /,
+    **fields: Any,
+) -> CustomerBalanceTransaction: ...
+@overload
+async def act(
     kind: Literal["billing.credit_grant"], reference: Reference, action: str, body: Body = None, /, **fields: Any
 ) -> CreditGrant: ...
 @overload
@@ -350,6 +360,15 @@ async def create(
 ) -> TaxRate: ...
 @overload
 async def create(
+    kind: Literal["customer_balance_transaction"],
+    body: Body = None,
+    /,
+    *,
+    idempotency_key: str | None = None,
+    **fields: Any,
+) -> CustomerBalanceTransaction: ...
+@overload
+async def create(
     kind: Literal["billing.credit_grant"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
 ) -> CreditGrant: ...
 @overload
@@ -410,6 +429,10 @@ async def delete(kind: Literal["shipping_rate"], reference: Reference, /) -> Shi
 async def delete(kind: Literal["subscription"], reference: Reference, /) -> Subscription: ...
 @overload
 async def delete(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
+@overload
+async def delete(
+    kind: Literal["customer_balance_transaction"], reference: Reference, /
+) -> CustomerBalanceTransaction: ...
 @overload
 async def delete(kind: Literal["billing.credit_grant"], reference: Reference, /) -> CreditGrant: ...
 @overload
@@ -538,6 +561,15 @@ def find(
 ) -> AsyncIterator[TaxRate]: ...
 @overload
 def find(
+    kind: Literal["customer_balance_transaction"],
+    /,
+    *,
+    starting_after: Any = None,
+    limit: int | None = None,
+    **filters: Unpack[Filters],
+) -> AsyncIterator[CustomerBalanceTransaction]: ...
+@overload
+def find(
     kind: Literal["billing.credit_grant"],
     /,
     *,
@@ -602,6 +634,8 @@ async def get(kind: Literal["shipping_rate"], reference: Reference, /) -> Shippi
 async def get(kind: Literal["subscription"], reference: Reference, /) -> Subscription: ...
 @overload
 async def get(kind: Literal["tax_rate"], reference: Reference, /) -> TaxRate: ...
+@overload
+async def get(kind: Literal["customer_balance_transaction"], reference: Reference, /) -> CustomerBalanceTransaction: ...
 @overload
 async def get(kind: Literal["billing.credit_grant"], reference: Reference, /) -> CreditGrant: ...
 @overload
@@ -680,6 +714,10 @@ async def update(
 ) -> Subscription: ...
 @overload
 async def update(kind: Literal["tax_rate"], reference: Reference, body: Body = None, /, **fields: Any) -> TaxRate: ...
+@overload
+async def update(
+    kind: Literal["customer_balance_transaction"], reference: Reference, body: Body = None, /, **fields: Any
+) -> CustomerBalanceTransaction: ...
 @overload
 async def update(
     kind: Literal["billing.credit_grant"], reference: Reference, body: Body = None, /, **fields: Any

@@ -242,7 +242,7 @@ NOT_MIRRORED = (
     Exclusion(
         "no event shows it, and Stripe lists it at most within another object",
         "apps.secret billing.meter_event billing.meter_event_adjustment billing.meter_event_summary "
-        "connect_collection_transfer customer_balance_transaction entitlements.active_entitlement "
+        "connect_collection_transfer entitlements.active_entitlement "
         "financial_connections.transaction payment_attempt_record product_feature radar.payment_evaluation "
         "radar.value_list_item reserve_transaction setup_attempt tax.association tax.calculation "
         "tax.location tax.transaction tax_deducted_at_source transfer_reversal treasury.transaction "

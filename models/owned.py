@@ -83,6 +83,7 @@ OWNED = (
     _below("customer", "/v1/customers/{id}/payment_methods", "payment_method"),
     _below("customer", "/v1/customers/{id}/sources", "card bank_account source"),
     _below("customer", "/v1/customers/{id}/tax_ids", "tax_id"),
+    _below("customer", "/v1/customers/{id}/balance_transactions", "customer_balance_transaction"),
     _below("customer", "/v1/customers/{id}/cash_balance_transactions", "customer_cash_balance_transaction"),
     _below("account", "/v1/accounts/{id}/persons", "person"),
     _below("account", "/v1/accounts/{id}/external_accounts", "card bank_account"),

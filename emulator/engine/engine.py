@@ -217,8 +217,8 @@ class Engine:
                 raise errors.lock_timeout()
             case "decline":
                 raise errors.declined()
-            case "missing" if call.verb == "get":
-                raise errors.no_such(call.row.name(), call.id)
+            case "missing" if call.verb in ("get", "part"):
+                raise errors.no_such(call.row.name(), call.part or call.id)
             case "500_before":
                 raise errors.broken()
             case "500_repair":

@@ -274,7 +274,7 @@ class StagedDocument(NoticeOutbox, Birth, Listed):
     @property
     def path(self) -> str:
         """Return the API path of this document's object."""
-        return self.resource.object_path(sure(self.stripe_id))  # only a linked document has an object
+        return self.resource.object_path(sure(self.stripe_id), self)  # only a linked document has an object
 
     @property
     def claimed_at(self) -> datetime:

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Any, ClassVar, Protocol, TypeGuard
-from urllib.parse import quote
+from urllib.parse import quote, unquote
 
-from stripe_mongo_sync.models.base.embedded import Call
+from stripe_mongo_sync.models.base.embedded import Call, Operation
 from stripe_mongo_sync.models.params.table import Table, call, table, together
-from stripe_mongo_sync.models.rows.sure import Impossible
+from stripe_mongo_sync.models.rows.sure import Impossible, sure
 
 LONGEST_ID = 255  # characters, Stripe's own limit
 # No id has these characters: they end a line or a text, and half a surrogate pair can be neither stored nor sent.
@@ -158,9 +158,31 @@ class Resource:
         """The name of the notice that a document has become active, rolled_back or deleted."""
         return f"{self.kind}.{status}"
 
-    def object_path(self, stripe_id: str) -> str:
-        """Return the path of one object, with its id quoted: a caller may have chosen one with a slash."""
-        return f"{self.path}/{quote(stripe_id, safe='')}"
+    @cached_property
+    def owners(self) -> tuple[str, ...]:
+        """The fields that name the owner in the path of a type that is created under one."""
+        return tuple(re.findall(r"{(\w+)}", self.path))
+
+    def creation(self, params: dict[str, Any]) -> Call:
+        """Return the call that creates an object: what names its owner is in the path, and no parameter."""
+        named = {name: quote(params[name], safe="") for name in self.owners}
+        return Call(self.path.format_map(named), {name: params[name] for name in params if name not in named})
+
+    def sent(self, operation: Operation) -> dict[str, Any]:
+        """Return the parameters of a creation as they were given, with what its path names."""
+        pattern = re.sub(r"\\{(\w+)\\}", r"(?P<\1>[^/]+)", re.escape(self.path)) if self.owners else ""
+        found = re.fullmatch(pattern, operation.path) if pattern else None
+        named = {name: unquote(value) for name, value in (found.groupdict() if found else {}).items()}
+        return {**named, **operation.params}
+
+    def object_path(self, stripe_id: str, document: Linked | None = None) -> str:
+        """Return the path of one object, with its id quoted: a caller may have chosen one with a slash.
+
+        What is read under its owner needs the `document` that names the owner.
+        """
+        shown = (document.stripe if document is not None else None) or {}
+        named = {name: quote(sure(shown.get(name) or getattr(document, name)), safe="") for name in self.owners}
+        return f"{self.path.format_map(named)}/{quote(stripe_id, safe='')}"
 
     def read_path(self, remote: dict[str, Any]) -> str | None:
         """Return the path of the GET that reads an object, under the owner that it names; None if there is none."""

@@ -174,7 +174,7 @@ class Finder:
         if now - operation.staged_at > EVENT_RETENTION:
             return RemoteState.CANDIDATE, "its creation is older than Stripe's event list, so absence cannot be proved"
         start = int((operation.staged_at - CLOCK_SKEW).timestamp())
-        listed = self._listed(model, start, int(now.timestamp()))
+        listed = self._listed(model, operation.path, start, int(now.timestamp()))
         if operation.key in listed.by_key:
             return RemoteState.PRESENT, listed.by_key[operation.key]
         # After a 5xx Stripe may finish the object at any time.
@@ -195,15 +195,17 @@ class Finder:
                 return RemoteState.CANDIDATE, f"{remote['id']} has the same fields, and no event shows its creation key"
         return RemoteState.NEVER_CREATED, None
 
-    def _listed(self, model: Model, start: int, now: int) -> Listed:
-        known = self._lists.get(model.resource.kind)
+    def _listed(self, model: Model, path: str, start: int, now: int) -> Listed:
+        """Return what the list shows in which the object would be: a creation's path is that of its list, too."""
+        known = self._lists.get(path)
         if known is not None and known.since <= start and time.monotonic() - known.read_at <= CACHE_SECONDS:
             return known
         listed, creations = Listed(start, time.monotonic()), Creations(model)
-        pages = list_pages(current().gateway, model, start) if model.resource.listable else ()  # archived ones, too
+        has_list = model.resource.listable or model.resource.owners  # with archived ones, too
+        pages = list_pages(current().gateway, model, start, path=path) if has_list else ()
         for page, _ in pages:
             made = creations.of(page.remote["data"], now)
             listed.by_key |= {one.key: id for id, one in made.items() if one.key}
             listed.keyless += [remote for remote in page.remote["data"] if not made.get(remote["id"], NOBODY).key]
-        self._lists[model.resource.kind] = listed
+        self._lists[path] = listed
         return listed

@@ -110,7 +110,7 @@ def resembles(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     would resemble all. One that sent only what is no field, such as a payment link's lines, resembles every object:
     otherwise its absence would be concluded from what Stripe may show in another shape.
     """
-    model, params = type(document), sure(document.operation).params
+    model, params = type(document), document.resource.sent(sure(document.operation))
     sent = model.comparable(params) | ({"id": params["id"]} if "id" in params else {})
     unshown = [value for name, value in params.items() if name not in sent and name != "expand"]
     given = any(value not in BLANKS for value in sent.values()) or any(unshown)

@@ -61,7 +61,7 @@ def plan(model: Any, id: ObjectId, values: Values, own_id: str | None) -> tuple[
     """Return the completed values of a document, and the operation that creates its object."""
     values = model.with_derived(values)
     sent = params(model, values, "create") | ({"id": own_id} if own_id else {})
-    return stored(model, values), build_operation(model, id, "create", [Call(model.resource.path, sent)])
+    return stored(model, values), build_operation(model, id, "create", [model.resource.creation(sent)])
 
 
 @within_lease

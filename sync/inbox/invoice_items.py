@@ -46,7 +46,8 @@ def touch_charge(dispute: SyncedDocument) -> None:
 
 def touch_intents(note: SyncedDocument) -> None:
     """Make the customer's unpaid payment intents due that were not seen since: no intent names its invoice."""
-    shown, second = note.stripe or {}, note.snapshot_latest or 0
+    shown = note.stripe or {}
+    second = min(max(shown.get("created") or 0, shown.get("voided_at") or 0), note.snapshot_latest or 0)
     if shown.get("pre_payment_amount"):
         unseen = {"stripe_status": {"$in": UNPAID}, "snapshot_earliest": {"$lte": second}}
         for intent in PaymentIntent.objects(

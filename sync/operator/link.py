@@ -83,7 +83,7 @@ def linked(document: SyncedDocument, stripe_id: str, *, force: bool = False) -> 
 def _read(document: SyncedDocument, stripe_id: str) -> dict[str, Any]:
     """Return the object with that id. Raises NotPossible when Stripe has none."""
     try:
-        reply = current().gateway.get(document.resource.object_path(stripe_id)) if is_id(stripe_id) else None
+        reply = current().gateway.get(document.resource.object_path(stripe_id, document)) if is_id(stripe_id) else None
     except ReadRefused:
         reply = None
     if reply is None or reply.gone or reply.remote.get("object") != document.resource.kind:
@@ -93,7 +93,7 @@ def _read(document: SyncedDocument, stripe_id: str) -> dict[str, Any]:
 
 def compare(document: SyncedDocument, remote: dict[str, Any]) -> list[Difference]:
     """Return the fields that differ from the staged ones, except those that Stripe never returns."""
-    sent = document.operation.params if document.operation is not None else {}
+    sent = document.resource.sent(document.operation) if document.operation is not None else {}
     comparable, has = type(document).comparable(sent), type(document).in_request_shape(remote)
     comparable |= {"id": sent["id"]} if "id" in sent else {}
     return [

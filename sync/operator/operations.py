@@ -246,7 +246,7 @@ def _require_quiet(document: SyncedDocument) -> None:
 def _keep(document: SyncedDocument, orphan: str) -> None:
     """Adopt an orphan that the operator keeps: from now on it is an object like any other."""
     model = type(document)
-    reply = current().gateway.get(model.resource.object_path(orphan))
+    reply = current().gateway.get(model.resource.object_path(orphan, document))
     if reply is not None and not reply.gone and not model.objects(stripe_id=orphan, is_current=True).first():
         model.adopt(from_reply(model, reply))
 

@@ -98,7 +98,8 @@ def _made_otherwise(document: SyncedDocument, remote: Json) -> str | None:
         return "another kind of object"
     if is_deleted(remote):
         return None
-    sent, cut, shown = sure(document.operation).params, shortened(remote), model.in_request_shape(remote)
+    sent, cut = model.resource.sent(sure(document.operation)), shortened(remote)
+    shown = model.in_request_shape(remote)
     if sent.get("id", remote["id"]) != remote["id"]:
         return "another id"
     taken = model.resource.takes("create")

@@ -48,16 +48,20 @@ def made_at(remote: dict[str, Any], now: float) -> int | None:
 
 
 def list_pages(
-    gateway: "Gateway", model: type[SyncedDocument], since: int | None = None, cursor: ListCursor | None = None
+    gateway: "Gateway",
+    model: type[SyncedDocument],
+    since: int | None = None,
+    cursor: ListCursor | None = None,
+    path: str | None = None,
 ) -> Iterator[tuple[Reply, ListCursor | None]]:
     """Read the pages of a list after `cursor`, with the objects created `since`; each with the cursor after it, which
-    is None before the first object. Raises CannotReadStripe.
+    is None before the first object. `path` is that of an owner's list. Raises CannotReadStripe.
 
     An object may be on two pages. Objects that are created meanwhile are on none.
     """
     asked = cursor.asked if cursor else 0
     for number, question in [*enumerate(model.resource.list_params)][asked:]:
-        for page in _answers(gateway, model, question, since, cursor):
+        for page in _answers(gateway, model, path or model.resource.path, question, since, cursor):
             cursor = replace(cursor_after(page), asked=number) if page.remote["data"] else cursor
             yield page, cursor
         cursor = None
@@ -66,6 +70,7 @@ def list_pages(
 def _answers(
     gateway: "Gateway",
     model: type[SyncedDocument],
+    path: str,
     question: Mapping[str, str],
     since: int | None,
     cursor: ListCursor | None,
@@ -74,7 +79,7 @@ def _answers(
     while True:
         filters: dict[str, Any] = {**question, **({"created": window} if window and resource.created_filter else {})}
         try:
-            for page in gateway.pages(resource.path, after=cursor.id if cursor else None, **filters):
+            for page in gateway.pages(path, after=cursor.id if cursor else None, **filters):
                 kept = page if resource.created_filter else made_since(page, since)
                 yield kept
                 if len(kept.remote["data"]) < len(page.remote["data"]):

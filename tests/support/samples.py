@@ -23,6 +23,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "subscription_schedule": {"end_behavior": "cancel"},
     "invoice": {"description": "another"},
     "credit_note": {"memo": "another"},
+    "customer_balance_transaction": {"description": "another"},
     "invoiceitem": {"description": "another"},
 }
 
@@ -141,6 +142,13 @@ def body(kind: str, name: str = "sample") -> dict[str, Any]:
                 "customer": create("invoiceitem", name).customer,
                 "description": f"of {name}",
                 "pending_invoice_items_behavior": "include",
+            }
+        case "customer_balance_transaction":
+            return {
+                "customer": str(buyer(name).id),
+                "amount": -500,
+                "currency": "eur",
+                "description": f"for {name}",
             }
         case "credit_note":
             invoice = sync.act(create("invoice", name), "finalize", {})

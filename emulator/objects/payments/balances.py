@@ -7,7 +7,7 @@ import copy
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Resource, Route, blank
 from stripe_mongo_sync.emulator.protocol import errors
-from stripe_mongo_sync.emulator.protocol.fields import Currency, Metadata, Text, Whole
+from stripe_mongo_sync.emulator.protocol.fields import Currency, Fields, Metadata, Text, Whole
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 KIND = "customer_balance_transaction"
@@ -55,11 +55,12 @@ def _update(ctx: Effects, params: Json, customer: str, id: str) -> Json:
     made = ctx.realm.find(KIND, id)
     if made is None or made["customer"] != customer:
         raise errors.no_such("customer balance transaction", id, "transaction")
-    new = {**made, **{name: value for name, value in params.items() if name in ("description", "metadata")}}
+    new = {**made, **{name: value for name, value in params.items() if name in SAID}}
     ctx.keep(KIND, new)
     return new
 
 
+SAID: Fields = {"description": Text(longest=350, unset=False), "metadata": Metadata()}
 TRANSACTION = Resource(
     kind=KIND,
     path=f"({KIND})",
@@ -69,7 +70,6 @@ TRANSACTION = Resource(
     defaults=blank("checkout_session credit_note customer_account description invoice") | {"metadata": {}},
     events=(),
 )
-SAID = {"description": Text(), "metadata": Metadata()}
 ROUTES = (
     Route(
         "POST",

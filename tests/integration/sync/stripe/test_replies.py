@@ -103,7 +103,8 @@ def settle(world: World, mixed: Mixed) -> None:
 @pytest.mark.parametrize(
     "kind",
     representatives(
-        KINDS, row("has_created_event", "correlation_field", "accepts_custom_id", "listable", "moves_money_if")
+        [kind for kind in KINDS if not kinds()[kind].resource.owners],  # no event and no key tells whose they are
+        row("has_created_event", "correlation_field", "accepts_custom_id", "listable", "moves_money_if"),
     ),
 )
 def test_the_reply_to_another_creation_links_nothing_and_counts_as_lost(world: World, mixed: Mixed, kind: str) -> None:
@@ -144,8 +145,8 @@ def test_what_stripe_answers_raises_no_alarm(
 
 
 def some(kind: str) -> SyncedDocument:
-    """Some document of that kind."""
-    return created_kinds()[kind].objects.first()
+    """The newest document of that kind: what was made for another one, such as an invoice, may be final."""
+    return created_kinds()[kind].objects.order_by("-id").first()
 
 
 def test_a_reply_with_another_key_is_none_whatever_it_shows(world: World, mixed: Mixed) -> None:
