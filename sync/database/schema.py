@@ -37,6 +37,7 @@ SCHEMAS = (
     "4c49cafbcd01",
     "17c5aeaa6c69",
     "f35279ffd886",
+    "515ddfb4801e",
 )
 NUMBER = len(SCHEMAS)
 OF_0_2 = ("content", "disputes", "of others", "chosen ids", "usernames", "living")  # the migrations of version 0.2
