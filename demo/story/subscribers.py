@@ -30,14 +30,30 @@ def door(shop: Shop) -> Steps:
     )
 
 
-@chapter("More seats")
+@chapter("More seats, at the price that was shown before")
 def seats(shop: Shop) -> Steps:
     (subscription,) = shop.service.get(f"/customers/{FAY}/subscriptions?expand=stripe").body["data"]
     id, (item,) = subscription["stripe_id"], subscription["stripe"]["items"]["data"]
-    more = {"items": [{"id": item["id"], "quantity": 3}], "proration_behavior": "none"}
+    more = {
+        "items": [{"id": item["id"], "quantity": 3}],
+        "proration_behavior": "always_invoice",
+        "proration_date": int(shop.stripe.clock.now()),
+    }
+    shown = shop.service.post("/invoices/create_preview", {"subscription": id, "subscription_details": more})
+    yield Expectation(
+        "a preview says what two more seats cost now, and changes nothing",
+        lambda: (shown.status, shown.body["amount_due"] > 0, shop.seats(id)),
+        (200, True, (1, 1)),
+    )
     changed = shop.service.call("PATCH", f"/subscriptions/{id}", more)
     yield Expectation(
         "one call changes the quantity on both sides", lambda: (changed.status, shop.seats(id)), (200, (3, 3))
+    )
+    invoice = shop.there("subscription", id)["latest_invoice"]
+    yield Expectation(
+        "she paid what was shown",
+        lambda: shop.both("invoice", invoice, "status", "amount_paid"),
+        on_both_sides("paid", shown.body["amount_due"]),
     )
 
 
