@@ -5,6 +5,9 @@ dispute sets `disputed` on its charge without `charge.updated`. A credit note ch
 of its open invoice.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from stripe_mongo_sync.models import Invoice, InvoiceItem, PaymentIntent, Status, SyncedDocument, synced_kind
 from stripe_mongo_sync.models.rows.clock import DueReason
 from stripe_mongo_sync.models.rows.sure import sure
@@ -26,6 +29,19 @@ def requeue_items_of(invoice: SyncedDocument) -> None:
         is_in = item.stripe_id in here
         if is_in != (item.invoice == invoice.stripe_id):
             _suspect(item, second)
+
+
+def requeue_if_taken(item: SyncedDocument) -> None:
+    """Make an item due that looks pending, and that an invoice here has taken: its creation event may come late."""
+    item = sure(item, InvoiceItem)
+    if item.is_current and item.invoice is None:
+        line = {"stripe.lines.data.parent.invoice_item_details.invoice_item": item.stripe_id}
+        for invoice in Invoice.objects(__raw__={"owners": item.customer, "status": Status.ACTIVE, **line}):
+            requeue_items_of(invoice)
+
+
+def _pending(items: Mapping[Any, Mapping[str, Any]]) -> set[Any]:
+    return {key for key, remote in items.items() if remote.get("invoice") is None}
 
 
 def _suspect(item: SyncedDocument, second: int) -> None:
@@ -57,5 +73,6 @@ def touch_intents(note: SyncedDocument) -> None:
 
 
 follows(Dependent(requeue_items_of), "invoice")
+follows(Dependent(requeue_if_taken, _pending), "invoiceitem")
 follows(Dependent(touch_intents), "credit_note")
 follows(Dependent(touch_charge), "dispute")

@@ -1,5 +1,6 @@
 """Subscriptions as shops change them: seats, plans, previews, trials, pauses, and cancellations that are undone."""
 
+import json
 from typing import Any
 
 import pytest
@@ -123,6 +124,26 @@ def test_without_an_answer_there_is_no_preview_and_nothing_to_resolve(world: Wor
 
     problem(told, 504, "cannot-look")
     assert world.unfinished() == []
+
+
+def test_a_proration_that_is_told_of_after_its_invoice_is_found_in_it(world: World) -> None:
+    """Stripe sends no event when an invoice takes an item."""
+    subscription = subscribed()
+    halfway(world, subscription)
+    latest(world, subscription)  # so that no list is compared afterwards
+    sync.update(
+        subscription,
+        {"items": [{"id": subscription.items[0].id, "quantity": 5}]} | {"proration_behavior": "always_invoice"},
+    )
+    told = world.webhooks()
+    late = [body for body in told if json.loads(body)["type"] == "invoiceitem.created"]
+    assert len(late) == 2
+
+    world.deliver([body for body in told if body not in late])
+    world.deliver(late)
+
+    world.converge()
+    assert_in_sync(world)
 
 
 # --- items ---
