@@ -44,6 +44,7 @@ from stripe_mongo_sync.sync.errors import KeyReused as KeyReused
 from stripe_mongo_sync.sync.errors import NotConnected as NotConnected
 from stripe_mongo_sync.sync.errors import NotDeletable as NotDeletable
 from stripe_mongo_sync.sync.errors import NotFound as NotFound
+from stripe_mongo_sync.sync.errors import NotPossible as NotPossible
 from stripe_mongo_sync.sync.errors import Refused as Refused
 from stripe_mongo_sync.sync.errors import RolledBack as RolledBack
 from stripe_mongo_sync.sync.errors import SyncError as SyncError
@@ -58,6 +59,7 @@ from stripe_mongo_sync.sync.shop.customers import set_payment_method as set_paym
 from stripe_mongo_sync.sync.shop.documents import Body, D, Reference
 from stripe_mongo_sync.sync.shop.lists import Filters
 from stripe_mongo_sync.sync.shop.orders import create_order as create_order
+from stripe_mongo_sync.sync.shop.refunds import refund_order as refund_order
 from stripe_mongo_sync.sync.shop.usage import record_usage as record_usage
 
 __version__: str
@@ -76,6 +78,7 @@ __all__ = [
     "NotConnected",
     "NotDeletable",
     "NotFound",
+    "NotPossible",
     "Notice",
     "ReadOnly",
     "Refused",
@@ -99,6 +102,7 @@ __all__ = [
     "on",
     "open_portal",
     "record_usage",
+    "refund_order",
     "requires_access",
     "set_payment_method",
     "update",

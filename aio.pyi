@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from decimal import Decimal
 from typing import Any, Literal, Unpack, overload
 
+from bson import ObjectId
 from pymongo.monitoring import CommandListener
 from stripe import HTTPClient
 
@@ -48,6 +49,7 @@ from stripe_mongo_sync.sync.errors import KeyReused as KeyReused
 from stripe_mongo_sync.sync.errors import NotConnected as NotConnected
 from stripe_mongo_sync.sync.errors import NotDeletable as NotDeletable
 from stripe_mongo_sync.sync.errors import NotFound as NotFound
+from stripe_mongo_sync.sync.errors import NotPossible as NotPossible
 from stripe_mongo_sync.sync.errors import Refused as Refused
 from stripe_mongo_sync.sync.errors import RolledBack as RolledBack
 from stripe_mongo_sync.sync.errors import SyncError as SyncError
@@ -72,6 +74,7 @@ __all__ = [
     "NotConnected",
     "NotDeletable",
     "NotFound",
+    "NotPossible",
     "Notice",
     "ReadOnly",
     "Refused",
@@ -95,6 +98,7 @@ __all__ = [
     "on",
     "open_portal",
     "record_usage",
+    "refund_order",
     "requires_access",
     "set_payment_method",
     "update",
@@ -655,6 +659,13 @@ async def record_usage(
     timestamp: int | None = None,
     idempotency_key: str | None = None,
 ) -> UsageRecord: ...
+async def refund_order(
+    order: Order | ObjectId | str,
+    lines: list[dict[str, Any]] | None = None,
+    *,
+    reason: str | None = None,
+    idempotency_key: str | None = None,
+) -> Order: ...
 async def set_payment_method(username: str, payment_method: str) -> Customer: ...
 @overload
 async def update(document: D, body: Body = None, /, **fields: Any) -> D: ...

@@ -228,16 +228,24 @@ def _update(model: Model) -> Schema:
 
 
 def _action(model: Model, verb: str) -> Schema:
+    repeats = model.resource.actions[verb].repeatable
     return {
         "operationId": f"{verb}_{word(model)}",
         "summary": f"{verb.replace('_', ' ').capitalize()} {noun(model)}",
-        "parameters": [ref("parameters", "expand")],
+        "parameters": [*([ref("parameters", "Idempotency-Key")] if repeats else []), ref("parameters", "expand")],
         "requestBody": {
             **_body(_shape_of(model, verb)),
             "required": any(shape.required for shape in accepted(model, verb).values()),
         },
         "answers": _done(_changed(model), "200"),
-        "problems": [*BODY, "invalid", "not-found", "in-progress", *REFUSALS],
+        "problems": [
+            *BODY,
+            "invalid",
+            "not-found",
+            "in-progress",
+            *(("not-possible", "key-reused", "cannot-look") if repeats else ()),
+            *REFUSALS,
+        ],
     }
 
 

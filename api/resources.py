@@ -146,7 +146,8 @@ def _update(model: Model, reference: str) -> Response:
 def _act(model: Model, action: str, reference: str) -> Response:
     expand = _expands()
     given = body() if request.content_length else {}
-    document = act(found(model, reference), action, given)
+    key = idempotency_key() if model.resource.actions[action].repeatable else None
+    document = act(found(model, reference), action, given, idempotency_key=key, token=g.token)
     return _document_response(document, done=200, expand=expand, pending=document.operation is not None)
 
 

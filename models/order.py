@@ -59,12 +59,36 @@ class OrderLine(TypedDict):
     tax_rates: NotRequired[list[str]]
 
 
+class RefundedLine(Part):
+    """What was refunded of one line of an order, by `refund_order`."""
+
+    line: str = StringField(help_text="Stripe's id of the session's line; of a payment intent, the price.")
+    price: str | None = StringField()
+    quantity: int = IntField()
+    amount: int = IntField()
+
+
 class OrderCreateParams(TypedDict):
     """What is sold, to whom, and how it is paid; without a username, to a guest. The rest is Stripe's."""
 
     username: NotRequired[str]
     items: list[OrderLine]
     payment: Literal["checkout", "payment_intent"]
+
+
+class LineToRefund(TypedDict):
+    """A quantity of a price, or of one line; by default all of it that was not refunded before."""
+
+    price: NotRequired[str]
+    line: NotRequired[str]
+    quantity: NotRequired[int]
+
+
+class OrderRefundParams(TypedDict):
+    """What goes back to the buyer; without lines, all that is left."""
+
+    lines: NotRequired[list[LineToRefund]]
+    reason: NotRequired[Literal["duplicate", "fraudulent", "requested_by_customer"]]
 
 
 WAYS = ("checkout", "payment_intent")  # to pay
@@ -90,9 +114,17 @@ class Order(StagedDocument):
         undo=(),
         has_created_event=False,
         listable=False,
-        types={"create": (OrderCreateParams, "checkout.SessionCreateParams", "PaymentIntentCreateParams")},
+        types={
+            "create": (OrderCreateParams, "checkout.SessionCreateParams", "PaymentIntentCreateParams"),
+            "refund": OrderRefundParams,
+        },
         moves_money_if=lambda verb, sent: verb == "create" and sent["operation"]["params"].get("confirm") is True,
-        actions={"cancel": Action(done=lambda remote, sent: False, calls=lambda document, given: [Call("", given)])},
+        actions={
+            "cancel": Action(done=lambda remote, sent: False, calls=lambda document, given: [Call("", given)]),
+            "refund": Action(
+                done=lambda remote, sent: False, moves_money=True, repeatable=True
+            ),  # sync/shop/refunds.py
+        },
         notices=(*OF_PAYMENT, *OF_DISPUTES),
     )
 
@@ -108,6 +140,7 @@ class Order(StagedDocument):
     currency: str = StringField()
     amount_total: int | None = IntField(help_text="Null if only Stripe can compute it, and has not yet.")
     amount_refunded: int = IntField(help_text="By refunds alone.")
+    refunded_lines: list[RefundedLine] = EmbeddedDocumentListField(RefundedLine, help_text="By `refund` of an order.")
     amount_lost: int = IntField(default=0, help_text="The amount that banks took by lost disputes.")
     payment_status: str = StringField()
     checkout_session: str | None = StringField()  # Stripe's id
@@ -124,7 +157,8 @@ class Order(StagedDocument):
         ("payment", {"payment": {"$nin": [*WAYS]}}, BY_SESSION),
         ("payment_status", {"payment_status": {"$nin": [*PaymentStatus]}}, PaymentStatus.PENDING),
         ("payment_id", {"payment_id": _none_of("objectId", "null")}, None),
-        ("disputes", {"disputes": _none_of("array", "null")}, []),
+        *((name, {name: _none_of("array", "null")}, []) for name in ("disputes", "refunded_lines")),
+        ("refunded_lines", {"refunded_lines": {"$elemMatch": _none_of("object")}}, []),
         ("disputes", {"disputes": {"$elemMatch": _none_of("object")}}, []),
         ("disputes", {"disputes": {"$elemMatch": {"$nor": [TOLD]}}}, []),
         *(

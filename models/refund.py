@@ -1,11 +1,12 @@
 """A refund: money that goes back to the buyer. It can never be undone."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from mongoengine import IntField, StringField
 from pymongo import IndexModel
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
+from stripe_mongo_sync.models.base.embedded import JsonField, Plain
 from stripe_mongo_sync.models.base.resource import Resource
 from stripe_mongo_sync.models.rows.indexes import A_STRING
 
@@ -32,3 +33,5 @@ class Refund(SyncedDocument):
     currency: str | None = StringField()
     stripe_status: str | None = StringField(stripe_name="status")
     failure_reason: str | None = StringField()
+
+    lines: list[dict[str, Any]] = Plain(JsonField(), internal=True)  # of an order: what `refund_order` meant by it

@@ -21,6 +21,7 @@ from stripe_mongo_sync.sync.errors import (
     NotConnected,
     NotDeletable,
     NotFound,
+    NotPossible,
     Refused,
     RolledBack,
     SyncError,
@@ -33,6 +34,7 @@ from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.shop.customers import create_customer, create_preview, open_portal, set_payment_method
 from stripe_mongo_sync.sync.shop.documents import act, create, delete, find, get, update
 from stripe_mongo_sync.sync.shop.orders import create_order
+from stripe_mongo_sync.sync.shop.refunds import refund_order
 from stripe_mongo_sync.sync.shop.usage import record_usage
 
 if TYPE_CHECKING:
@@ -50,6 +52,7 @@ __all__ = [
     "NotConnected",
     "NotDeletable",
     "NotFound",
+    "NotPossible",
     "Notice",
     "ReadOnly",
     "Refused",
@@ -71,6 +74,7 @@ __all__ = [
     "on",
     "open_portal",
     "record_usage",
+    "refund_order",
     "set_payment_method",
     "update",
 ]

@@ -67,6 +67,7 @@ class Action:
     done: Callable[[dict[str, Any], dict[str, Any]], bool]  # whether an object shows that these parameters took effect
     moves_money: bool = False  # whether it moves money
     calls: Callable[[Linked, dict[str, Any]], list[Call]] | None = None  # the calls it sends, if not that one POST
+    repeatable: bool = False  # it may be done again, so that only a caller's idempotency key tells a repetition
 
 
 def _in_use(remote: dict[str, Any]) -> bool:

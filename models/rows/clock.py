@@ -56,7 +56,7 @@ class DueReason(StrEnum):
     REFRESH = "refresh"  # its object is to be read
     ORPHAN = "orphan"  # an orphan is to be undone
     MISSING = "missing"  # its object was not found: it is searched once more
-    PAYMENT = "payment"  # an order waits for its payment
+    PAYMENT = "payment"  # an order waits for its payment or its refund
     OPERATOR = "operator"  # an operator decided, or asked for it
     EDITED = "edited"  # it was edited by hand, and is compared with Stripe
     ERASED = "erased"  # it is checked once more for personal data

@@ -35,7 +35,7 @@ WORD = re.compile(r"[a-z][a-z0-9_.-]{0,60}", re.ASCII)
 PREFIXES = _names(
     """
     acct alrt apwc atxi ba bpc bps btok ca card cbtxn ccsbtxn ch clock cn cnli covcred cpmt credgr cs_live cs_test
-    cus cusbal di dp du ed evt fca fcsess feat fee file fr iauth ic ich idp ii il in inpay ipi link mandate mtr
+    cus cusbal di dp du ed evt fca fcsess feat fee file fr iauth ic ich idp ii il in inpay ipi li link mandate mtr
     person pi plan plink pm pmc pmd po price prod promo prv py pyr qt re req rp seti setatt shr si src src_sub sub
     sub_sched tmc tml tmr tok topup tr trr tu txcd txi txn txr vr vs we
     """

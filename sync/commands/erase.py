@@ -14,7 +14,7 @@ def add(commands: Commands) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Erase one customer."""
-    from stripe_mongo_sync.sync.shop.erase import erase
+    from stripe_mongo_sync.sync.personal.erase import erase
 
     done = erase(given.customer, dry=given.dry_run)
     say(given, done.as_json(), *done.lines)

@@ -14,7 +14,7 @@ def add(commands: Commands) -> None:
 
 def run(given: argparse.Namespace) -> int:
     """Export one customer."""
-    from stripe_mongo_sync.sync.shop.export import export
+    from stripe_mongo_sync.sync.personal.export import export
 
     tell(in_json(export(given.customer)))
     return 0

@@ -79,10 +79,7 @@ def create(
     Raises Invalid, AlreadyExists, KeyReused, Refused (also to a repeated call, if a card was declined and nothing has
     been paid since), RolledBack, Deleted, or Unavailable with the key to repeat the call with.
     """
-    if idempotency_key is not None and (wrong := wrong_key(idempotency_key)):
-        raise Invalid({"idempotency_key": wrong})
-    require_json(body)
-    request = _request(model, body, idempotency_key or secrets.token_hex(16), token)
+    request = _request(model.plural(), body, idempotency_key, token)
     repeated = False
     try:
         document, repeated = _stage(model, body, request, id or ObjectId())
@@ -98,22 +95,24 @@ def create(
         raise Unavailable(idempotency_key=request["key"]) from error
 
 
+def _request(route: str, body: Values, key: str | None, token: str) -> Values:
+    """Return what identifies this call when it is repeated. Raises Invalid."""
+    if key is not None and (wrong := wrong_key(key)):
+        raise Invalid({"idempotency_key": wrong})
+    require_json(body)
+    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    return {"caller": token, "route": route, "key": key or secrets.token_hex(16), "digest": digest}
+
+
 def _paid_since(document: StagedDocument) -> bool:
     """Whether a payment or an order whose creation was declined may have been paid since: see decision 0142."""
     state = getattr(document, "payment_status", None) or getattr(document, "stripe_status", None)
     return state not in UNPAID
 
 
-def _request(model: type[D], body: Values, key: str, token: str) -> Values:
-    digest = hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-    return {"caller": token, "route": model.plural(), "key": key, "digest": digest}
-
-
 def was_requested(model: type[D], body: Values, key: str, token: str) -> bool:
     """Whether an earlier request with this key staged a document. Raises Invalid, or KeyReused if its body differs."""
-    if wrong := wrong_key(key):
-        raise Invalid({"idempotency_key": wrong})
-    return _of_request(model, _request(model, body, key, token)) is not None
+    return of_request(model, _request(model.plural(), body, key, token)) is not None
 
 
 def planned(model: type[D], body: Values, id: ObjectId) -> tuple[Values, Values]:
@@ -129,20 +128,20 @@ def _stage(model: type[D], body: Values, request: Values, id: ObjectId) -> tuple
     try:
         values, operation = planned(model, body, id)
     except Invalid:
-        first = _of_request(model, request)  # a repeated call may refer to what was deleted since
+        first = of_request(model, request)  # a repeated call may refer to what was deleted since
         if first is None:
             raise
         return first, True
     try:
         return model.stage(values, operation, id=id, request=request), False
     except DuplicateKeyError as error:
-        first = _of_request(model, request)
+        first = of_request(model, request)
         if first is None:
             raise AlreadyExists from error
         return first, True
 
 
-def _of_request(model: type[D], request: Values) -> D | None:
+def of_request(model: type[D], request: Values) -> D | None:
     """Return the document of an earlier request with this key, if any. Raises KeyReused if its body was another."""
     where = {f"request__{name}": request[name] for name in ("caller", "route", "key")}
     first: D | None = model.objects(**where).first()
@@ -212,21 +211,44 @@ def delete(document: D) -> D:
         raise Unavailable from error
 
 
-def act(document: D, name: str, body: dict[str, Any]) -> D:
+@singledispatch
+def plan_action(document: Any, name: str, values: Values, request: Values) -> list[Call]:
+    """Return the calls of an action; `request` is the caller's, where a repetition is told by its key."""
+    calls = document.resource.actions[name].calls
+    return calls(document, values) if calls else [Call(f"{document.path}/{name}", values)]
+
+
+@singledispatch
+def is_repeated(document: Any, request: Values) -> bool:
+    """Whether an earlier call had the same key and is done, or is pending. Raises KeyReused, or what ended it."""
+    return False
+
+
+def act(
+    document: D, name: str, body: dict[str, Any], *, idempotency_key: str | None = None, token: str = IN_PROCESS
+) -> D:
     """Do one of the type's actions (confirm, capture, cancel, …). Return the document, with its operation while the
-    outcome is unknown. Raises Invalid, InProgress, NotFound, Refused or Unavailable.
+    outcome is unknown. Only an action that may be done again (an order's refund) uses the `idempotency_key`.
+
+    Raises Invalid, InProgress, KeyReused, NotFound, Refused or Unavailable.
     """
     require_json(body)
     actions = document.resource.actions
-    if not isinstance(name, str) or (action := actions.get(name)) is None:
+    if not isinstance(name, str) or name not in actions:
         there = f"must be one of {', '.join(actions)}" if actions else f"{document.resource.kind} has none"
         raise Invalid({"action": there})
-    values = to_params(resolved(type(document), validate(type(document), body, name), name), "create")
-    calls = action.calls or (lambda latest, given: [Call(f"{latest.path}/{name}", given)])
+    model = type(document)
+    request = _request(f"{model.plural()}/{name}", {"id": str(document.id), **body}, idempotency_key, token)
+    repeats = partial(is_repeated, request=request) if actions[name].repeatable else _never
     try:
-        return _run(document, name, lambda latest: calls(latest, values))
+        values = to_params(resolved(model, validate(model, body, name), name), "create")
+        return _run(document, name, lambda latest: plan_action(latest, name, values, request), repeats)
     except PyMongoError as error:
-        raise Unavailable from error
+        raise Unavailable(idempotency_key=request["key"] if actions[name].repeatable else None) from error
+
+
+def _never(document: Any) -> bool:
+    return False
 
 
 def _rename(document: D, values: Values) -> D:
@@ -246,9 +268,11 @@ def _rename(document: D, values: Values) -> D:
 
 
 @within_lease
-def _run(document: D, verb: str, calls: Callable[[Any], list[Call]]) -> D:
+def _run(document: D, verb: str, calls: Callable[[Any], list[Call]], is_done: Callable[[Any], bool] = _never) -> D:
     staged = None
     while staged is None:
+        if is_done(document):
+            return document.fetch_latest()
         if not document.is_current:
             raise NotFound
         if document.review_reason is not None:

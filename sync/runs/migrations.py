@@ -16,9 +16,9 @@ from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.database.schema import migrated
 from stripe_mongo_sync.sync.engine.admission import OTHERS
 from stripe_mongo_sync.sync.inbox.arrival import Malformed, parse
+from stripe_mongo_sync.sync.personal.persons import FIELDS, Model, guard_of, right_owners
 from stripe_mongo_sync.sync.process.stop import STOP
 from stripe_mongo_sync.sync.runs.progress import OnProgress, ProgressStep
-from stripe_mongo_sync.sync.shop.persons import FIELDS, Model, guard_of, right_owners
 
 BATCH = 500
 Row = dict[str, Any]

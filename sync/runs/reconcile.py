@@ -31,6 +31,7 @@ from stripe_mongo_sync.sync.inbox.checkpoint import (
 )
 from stripe_mongo_sync.sync.inbox.inbox import drain
 from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.personal.erase import continue_erasures
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.process.deadline import within_lease
 from stripe_mongo_sync.sync.process.isolation import counted, isolated
@@ -38,7 +39,6 @@ from stripe_mongo_sync.sync.process.limits import OWNER_READS
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 from stripe_mongo_sync.sync.runs.full_comparison import Coverage, compare_everything, restore_rows
 from stripe_mongo_sync.sync.runs.progress import Backlog, OnProgress, ProgressStep, no_progress
-from stripe_mongo_sync.sync.shop.erase import continue_erasures
 from stripe_mongo_sync.sync.shop.usage import send_usage
 from stripe_mongo_sync.sync.stripe.answers import Reply
 from stripe_mongo_sync.sync.stripe.listing import EVENT_RETENTION, has_id

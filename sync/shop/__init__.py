@@ -1,2 +1,2 @@
-"""Calls in the shop's words: customers, orders, what they come to, and forgetting a person. It may import the inbox,
-the engine and what is below."""
+"""Calls in the shop's words: customers, orders, refunds, and what they come to. It may import the inbox, the engine and
+what is below."""

@@ -6,7 +6,7 @@ state of the order is derived from its payment, the refunds and the disputes (`s
 again whenever one of them changes. Every such change causes an event at Stripe, so no crash can lose it.
 """
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -29,12 +29,13 @@ from stripe_mongo_sync.sync.errors import InProgress, NotFound, Refused, Unavail
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.shop.disputes import Dispute, disputes_of
 from stripe_mongo_sync.sync.shop.pricing import PAYMENTS
+from stripe_mongo_sync.sync.shop.refunds import ending, refunded_lines, stage_refund
 from stripe_mongo_sync.sync.shop.standing import OVER, derive_state, news_of
 
 ENDING = {"checkout.session": "expire", "payment_intent": "cancel"}
 BY_PATH = {model.resource.path: model for model in PAYMENTS.values()}
 AGAIN = timedelta(minutes=2)  # between two reads of a payment that is itself pending
-Happened = tuple[SyncedDocument | None, int, list[Dispute]]  # its intent, what was refunded, the disputes
+Happened = tuple[SyncedDocument | None, list[Refund], list[Dispute]]  # its intent, the refunds, the disputes
 RETURNED = ("succeeded", "pending", "requires_action")  # a refund that failed or was canceled gives nothing back
 
 
@@ -83,6 +84,9 @@ def follow(order: Order) -> Order:
             order = _rejoined(order)
         elif verb == "cancel":
             order = _end(order, payment)
+        elif verb == "refund":
+            stage_refund(order)
+            order = order.fetch_latest()
     return recompute(order)
 
 
@@ -188,15 +192,19 @@ def _changes(order: Order, payment: SyncedDocument, known: Happened | None = Non
     if payment.status != Status.ACTIVE:
         given_up = {"status": Status.ROLLED_BACK, "finished_at": clock.from_now(), "review_reason": None}
         return {**ended, **given_up, "payment_status": PaymentStatus.FAILED, "error": error}
-    happened = known or _happened([payment])[payment.id]
-    state = derive_state(order, payment, *happened) | _told_buyer(order, payment, happened[0])
-    if order.operation is not None and order.operation.verb == "cancel" and state["payment_status"] not in OVER:
+    intent, refunds, disputes = known or _happened([payment])[payment.id]
+    refunded = sum(refund.amount or 0 for refund in refunds)
+    state = derive_state(order, payment, intent, refunded, disputes) | _told_buyer(order, payment, intent)
+    state["refunded_lines"] = refunded_lines(refunds)
+    verb = order.operation and order.operation.verb
+    if verb == "refund" or (verb == "cancel" and state["payment_status"] not in OVER):
         ended = {}  # the process that cancels it stores the outcome
     linked: dict[str, Any] = {} if order.status == Status.ACTIVE else {"status": Status.ACTIVE, "finished_at": None}
     if payment.confirmed_at is not None and order.confirmed_at is None:
         linked["confirmed_at"] = payment.confirmed_at
     way = next(name for name, model in PAYMENTS.items() if isinstance(payment, model))
-    return {**ended, **linked, **state, "payment": way, "error": error}
+    last = ending(order) if verb == "refund" else {}
+    return {**ended, **linked, **state, "payment": way, "error": error, **last}
 
 
 def _told_buyer(order: Order, *payments: SyncedDocument | None) -> dict[str, Any]:
@@ -217,16 +225,16 @@ def _happened(payments: Collection[SyncedDocument]) -> dict[ObjectId, Happened]:
     }
     ids = [id for id in intents.values() if id]
     if not ids:
-        return dict.fromkeys(intents, (None, 0, []))
+        return dict.fromkeys(intents, (None, [], []))
     known: dict[Any, SyncedDocument] = {payment.stripe_id: payment for payment in payments}
     others = PaymentIntent.objects(stripe_id__in=[id for id in ids if id not in known])
     found = others.order_by("is_current", "created_at")
     known |= {intent.stripe_id: intent for intent in found}  # the live one, else the newest
-    refunded, disputes = Counter[str](), disputes_of(ids)
+    refunded, disputes = defaultdict[str, list[Refund]](list), disputes_of(ids)
     for refund in Refund.objects(payment_intent__in=ids, stripe_status__in=RETURNED):  # gone or not: it was made
-        refunded[refund.payment_intent] += refund.amount or 0
+        refunded[refund.payment_intent].append(refund)
     return {
-        payment: (known.get(id), refunded[id], disputes.get(id, [])) if id else (None, 0, [])
+        payment: (known.get(id), refunded[id], disputes.get(id, [])) if id else (None, [], [])
         for payment, id in intents.items()
     }
 
@@ -254,6 +262,8 @@ def _strays(order: Order, payment: SyncedDocument | None, happened: Mapping[Obje
 def _differing(order: Order, changes: dict[str, Any]) -> list[str]:
     """Return the fields that `changes` would change; when a pending order is due always is one."""
     have = {name: getattr(order, name) for name in changes}
+    if "refunded_lines" in have:
+        have["refunded_lines"] = [line.to_mongo().to_dict() for line in order.refunded_lines]
     if changes.get("error") and order.error is not None:
         have["error"] = {name: order.error[name] for name in changes["error"]}  # no part that is None is stored
     return [name for name, wanted in changes.items() if isinstance(wanted, clock.Expression) or have[name] != wanted]

@@ -16,8 +16,8 @@ from stripe_mongo_sync.emulator.objects.read_only import READ_ONLY
 from stripe_mongo_sync.models import Customer, created_kinds
 from stripe_mongo_sync.sync.operator import endpoint
 from stripe_mongo_sync.sync.operator.doctor import examine
+from stripe_mongo_sync.sync.personal.erase import erase
 from stripe_mongo_sync.sync.runs.backfill import backfill
-from stripe_mongo_sync.sync.shop.erase import erase
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.conftest import empty
 from tests.contract import mirrored_samples

@@ -14,6 +14,7 @@ from tests.support.reference import PAGES, examples, page
 from tests.support.stubs import ROOT
 from tests.support.world import World
 
+ORDER = "665f1c2e9b1d4a3f8c7e6d5b"
 CALLS = [name for name in stripe_mongo_sync.__all__ if isfunction(getattr(stripe_mongo_sync, name))]
 
 
@@ -47,6 +48,9 @@ def test_every_example_runs(world: World, monkeypatch: pytest.MonkeyPatch, name:
 
 def prepared(code: str) -> str:
     """Return an example with ids of what is there in place of those that it has."""
+    if ORDER in code:
+        paid = stripe_mongo_sync.create("order", samples.paid_order("user"))
+        code = code.replace(ORDER, str(paid.id)).replace("price_123", paid.items[0].price)
     for shown, kind in (
         ("prod_123", "product"),
         ("price_123", "price"),

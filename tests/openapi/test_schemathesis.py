@@ -39,6 +39,9 @@ DEEP = 2  # levels of a body that are drawn
 PROSE = {"title", "description", "examples"}  # what a schema says to people
 Json = dict[str, Any]
 Operation = tuple[str, str]  # its method and path
+# That the parts fit each other (one currency, nothing archived, what is left of a line), or a time fits now, no schema
+# can say.
+UNTOLD = ("POST /orders", "POST /orders/{reference}/refund", "POST /meter-events")
 
 
 class Signing:
@@ -263,8 +266,8 @@ def keeps_its_word(case: schemathesis.Case) -> None:
 
     response = case.call_and_validate()
 
-    if case.operation.label in ("POST /orders", "POST /meter-events"):
-        return  # that the parts fit each other (one currency, nothing archived), or a time fits now, no schema can say
+    if case.operation.label in UNTOLD:
+        return
     can_be_done = {"200", "201"} & set(case.operation.responses.status_codes)
     if good and can_be_done and response.status_code == 422:
         assert not response.json()["type"].endswith("/invalid"), (case.body, response.json())

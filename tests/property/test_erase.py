@@ -16,8 +16,8 @@ from stripe_mongo_sync.models.base.birth import DEFAULTS, SYNC_FIELDS
 from stripe_mongo_sync.models.event_body import without_content
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.scrub import ENUM_FIELDS, OURS, scrub_row
-from stripe_mongo_sync.sync.shop.erase import erase
-from stripe_mongo_sync.sync.shop.export import export
+from stripe_mongo_sync.sync.personal.erase import erase
+from stripe_mongo_sync.sync.personal.export import export
 from tests.support.mongo import our_database
 from tests.support.world import World
 

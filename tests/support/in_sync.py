@@ -6,9 +6,9 @@ from stripe_mongo_sync.models.erasure import rows_of
 from stripe_mongo_sync.models.rows.content import digest
 from stripe_mongo_sync.models.rows.keys import PREFIX
 from stripe_mongo_sync.models.rows.scrub import scrub
+from stripe_mongo_sync.sync.personal.persons import owners_of, right_owners
 from stripe_mongo_sync.sync.runs.sound import suspects, unsound
 from stripe_mongo_sync.sync.shop.orders import recompute
-from stripe_mongo_sync.sync.shop.persons import owners_of, right_owners
 from tests.support.world import World
 
 SILENT = {"balance_transaction": ("status",)}  # what time alone changes: until a full comparison, nothing tells of it

@@ -21,7 +21,7 @@ from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.models import Coupon, Customer, Delivery, Event, Product, kinds
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.notices import deliver
-from stripe_mongo_sync.sync.shop.erase import erase
+from stripe_mongo_sync.sync.personal.erase import erase
 from tests.support import samples
 from tests.support.mongo import our_database
 from tests.support.world import World

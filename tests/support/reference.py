@@ -14,7 +14,7 @@ PAGES = {
     "Connect": ("connect", "disconnect", "current"),
     "Every type": ("create", "get", "find", "update", "delete", "act"),
     "In the shop's words": (
-        *("create_customer", "set_payment_method", "open_portal", "create_order"),
+        *("create_customer", "set_payment_method", "open_portal", "create_order", "refund_order"),
         *("create_preview", "record_usage", "access"),
     ),
     "Hear of what happened": ("on", "Notice"),

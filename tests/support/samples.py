@@ -40,7 +40,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {  # each action of a kind, and wh
     "subscription_schedule": {"release": (), "cancel": ()},
     "invoice": dict.fromkeys(("send", "pay", "void", "mark_uncollectible"), ("finalize",)) | {"finalize": ()},
     "credit_note": {"void": ()},
-    "order": {"cancel": ()},
+    "order": {"cancel": (), "refund": ()},
 }
 
 
@@ -55,11 +55,15 @@ def given(kind: str, action: str) -> dict[str, Any]:
             return {"payment_method": "pm_card_visa"}
         case "subscription", "pause":
             return {"behavior": "void"}
+        case "order", "refund":
+            return {"lines": [{"price": str(kinds()["price"].objects.first().id), "quantity": 1}]}
     return {}
 
 
 def ready(kind: str, action: str) -> SyncedDocument:
     """Create a sample on which that action may be done."""
+    if (kind, action) == ("order", "refund"):
+        return sync.create(kinds()[kind], paid_order())[0]
     document = create(kind)
     for before in ACTS[kind][action]:
         document = sync.act(document, before, given(kind, before))
@@ -163,6 +167,12 @@ def body(kind: str, name: str = "sample") -> dict[str, Any]:
                 "success_url": f"https://shop.example/{name}",
             }
     raise AssertionError(f"no sample of {kind}: add one")
+
+
+def paid_order(name: str = "sample") -> dict[str, Any]:
+    """Return what creates an order that is paid at once."""
+    rest = {name: value for name, value in body("order", name).items() if name != "success_url"}
+    return {**rest, "payment": "payment_intent", "payment_method": "pm_card_visa"}
 
 
 def items(name: str) -> list[dict[str, Any]]:

@@ -23,6 +23,7 @@ class Card:
     clears: bool = False  # the money is available immediately
     disputed: str = ""  # reason of the dispute that follows each payment
     inquiry: bool = False  # that dispute is an inquiry
+    keeps: bool = False  # its bank returns each refund, some time later
 
 
 # Names as in pm_card_<name> and tok_<name>.
@@ -42,6 +43,7 @@ CARDS: dict[str, Card] = {
     "chargeCustomerFail": Card("0341", refused="generic_decline", attaches=True),
     "authenticationRequired": Card("3184", asks=True),
     "threeDSecure2Required": Card("3220", asks=True),
+    "refundFail": Card("5126", keeps=True),
     "createDispute": Card("0259", disputed="fraudulent"),
     "createDisputeProductNotReceived": Card("2685", disputed="product_not_received"),
     "createDisputeInquiry": Card("1976", disputed="fraudulent", inquiry=True),

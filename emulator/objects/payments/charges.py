@@ -7,7 +7,7 @@ import copy
 from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Action, Resource, blank, same
 from stripe_mongo_sync.emulator.objects.payments import disputes
-from stripe_mongo_sync.emulator.objects.payments.cards import CODES, MESSAGES
+from stripe_mongo_sync.emulator.objects.payments.cards import BY_LAST4, CODES, MESSAGES
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.fields import Currency, Fields, Flag, Metadata, OneOf, Ref, Text, Whole
@@ -123,6 +123,9 @@ def give_back(ctx: Effects, id: str, amount: int) -> None:
 # refund
 
 
+LATER = 3600  # seconds until the bank of a card that keeps no refund returns it
+
+
 def _check(params: Json) -> None:
     if params.get("charge") is None and params.get("payment_intent") is None:
         message = "One of the following params should be provided for this request: payment_intent or charge."
@@ -175,6 +178,21 @@ def _finish(ctx: Effects, params: Json, refund: Json) -> None:
 
 def _after(ctx: Effects, params: Json, refund: Json) -> None:
     give_back(ctx, refund["charge"], refund["amount"])
+    card = ctx.need("charge", refund["charge"])["payment_method_details"].get("card")
+    if card is not None and BY_LAST4[card["last4"]].keeps:
+        ctx.schedule(refund, ctx.second + LATER)
+
+
+def _on_due(ctx: Effects, refund: Json) -> None:
+    """Let a refund fail that succeeded: the bank returned it, and its amount is the charge's again."""
+    old = copy.deepcopy(refund)
+    failed = {"failure_reason": "expired_or_canceled_card", "failure_balance_transaction": transaction(ctx)}
+    refund |= {"status": "failed", **failed}
+    ctx.keep("refund", refund)
+    paid = copy.deepcopy(ctx.need("charge", refund["charge"]))
+    ctx.keep("charge", paid | {"amount_refunded": paid["amount_refunded"] - refund["amount"], "refunded": False})
+    for type in ("refund.failed", "refund.updated", "charge.refund.updated"):
+        ctx.announce(type, refund, old)
 
 
 def _cancel(ctx: Effects, refund: Json, params: Json) -> Json:
@@ -224,5 +242,6 @@ REFUND = Resource(
     check_state=_check_state,
     finish=_finish,
     after=_after,
+    on_due=_on_due,
     actions={"cancel": Action(_cancel)},
 )

@@ -54,6 +54,11 @@ def _of_refund(ctx: Effects, refund: Json) -> Json:
     return _moved(ctx, refund, -refund["amount"], type, "refund")
 
 
+def _of_failure(ctx: Effects, refund: Json) -> Json:
+    returned = {**refund, "balance_transaction": refund["failure_balance_transaction"]}
+    return _moved(ctx, returned, refund["amount"], "refund_failure", "refund_failure")
+
+
 def _by_card(charge: Json) -> bool:
     return bool(charge["payment_method_details"]["type"] == "card")
 
@@ -63,6 +68,7 @@ def _all(ctx: Effects) -> list[Json]:
     all = ctx.realm.all
     found = [_of_charge(ctx, each) for each in all("charge") if each["balance_transaction"]]
     found += [_of_refund(ctx, each) for each in all("refund") if each["balance_transaction"]]
+    found += [_of_failure(ctx, each) for each in all("refund") if each.get("failure_balance_transaction")]
     found += [each for dispute in all("dispute") for each in dispute["balance_transactions"]]
     payouts = [each for each in all("payout") if each["balance_transaction"]]
     found += [_moved(ctx, each, -each["amount"], "payout", "payout") for each in payouts]

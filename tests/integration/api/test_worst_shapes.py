@@ -15,8 +15,8 @@ from stripe_mongo_sync.models import Customer, created_kinds
 from stripe_mongo_sync.models.base.input import Invalid, accepted, validate
 from stripe_mongo_sync.sync.errors import SyncError
 from stripe_mongo_sync.sync.operator import endpoint, operations
+from stripe_mongo_sync.sync.personal.erase import erase
 from stripe_mongo_sync.sync.shop.customers import customer_of
-from stripe_mongo_sync.sync.shop.erase import erase
 from stripe_mongo_sync.webhooks.routes import LARGEST
 from tests.support.events import event
 from tests.support.world import World

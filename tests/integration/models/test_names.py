@@ -12,9 +12,9 @@ from stripe_mongo_sync.models.username import fold, folded_before
 from stripe_mongo_sync.sync.errors import NotPossible
 from stripe_mongo_sync.sync.operator.findings import Level
 from stripe_mongo_sync.sync.operator.status import status
+from stripe_mongo_sync.sync.personal.erase import erase
 from stripe_mongo_sync.sync.runs.backfill import backfill
 from stripe_mongo_sync.sync.shop.customers import customer_of
-from stripe_mongo_sync.sync.shop.erase import erase
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support import samples
 from tests.support.answers import problem, untouched

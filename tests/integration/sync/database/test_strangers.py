@@ -15,7 +15,7 @@ from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.errors import BadSettings
 from stripe_mongo_sync.sync.operator.status import status
-from stripe_mongo_sync.sync.shop.erase import erase
+from stripe_mongo_sync.sync.personal.erase import erase
 from tests.support import ROOT, person
 from tests.support.events import event
 from tests.support.mongo import our_database

@@ -15,9 +15,9 @@ from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.state import CHECKPOINT, MIGRATIONS, State
 from stripe_mongo_sync.sync.engine.find import Creations
 from stripe_mongo_sync.sync.errors import CannotReadStripe
+from stripe_mongo_sync.sync.personal.erase import erase
 from stripe_mongo_sync.sync.runs.migrations import migrate
 from stripe_mongo_sync.sync.runs.progress import no_progress
-from stripe_mongo_sync.sync.shop.erase import erase
 from tests.support import samples
 from tests.support.events import event
 from tests.support.mongo import our_database

@@ -10,7 +10,7 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Event, Status, kinds
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.operator import operations
-from stripe_mongo_sync.sync.shop.erase import erase
+from stripe_mongo_sync.sync.personal.erase import erase
 from tests.support import samples
 from tests.support.events import event
 from tests.support.mongo import our_database

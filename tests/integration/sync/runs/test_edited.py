@@ -18,8 +18,8 @@ from stripe_mongo_sync.models.base.birth import DEFAULTS, SYNC_FIELDS, adopted_f
 from stripe_mongo_sync.models.rows.content import content
 from stripe_mongo_sync.models.rows.scrub import scrub_row
 from stripe_mongo_sync.sync.engine.observations import from_event
+from stripe_mongo_sync.sync.personal.erase import erase
 from stripe_mongo_sync.sync.runs.backfill import backfill
-from stripe_mongo_sync.sync.shop.erase import erase
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.contract import mirrored_samples
 from tests.support import person, samples

@@ -20,9 +20,9 @@ from stripe_mongo_sync.sync.database.schema import MIGRATED, NUMBER, OF_0_2
 from stripe_mongo_sync.sync.engine.observations import existence_of
 from stripe_mongo_sync.sync.engine.undo import CircuitBreaker
 from stripe_mongo_sync.sync.errors import BadSettings
+from stripe_mongo_sync.sync.personal.erase import erase
 from stripe_mongo_sync.sync.runs import migrations
 from stripe_mongo_sync.sync.runs.progress import no_progress
-from stripe_mongo_sync.sync.shop.erase import erase
 from tests.support import older
 from tests.support.answers import at_once
 from tests.support.hooks import forgotten

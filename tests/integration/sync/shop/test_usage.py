@@ -13,9 +13,9 @@ from stripe_mongo_sync.models import Customer, UsageRecord
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.sync.errors import BadKey, InProgress, KeyReused, NotFound, NotPossible, Outage
+from stripe_mongo_sync.sync.personal.erase import erase
+from stripe_mongo_sync.sync.personal.export import export
 from stripe_mongo_sync.sync.shop import usage
-from stripe_mongo_sync.sync.shop.erase import erase
-from stripe_mongo_sync.sync.shop.export import export
 from stripe_mongo_sync.sync.shop.usage import send_usage
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support.answers import at_once, problem, untouched

@@ -19,8 +19,8 @@ from stripe_mongo_sync.models.username import folded_before
 from stripe_mongo_sync.sync.engine.saga import delete
 from stripe_mongo_sync.sync.errors import InProgress, NotDeletable, NotFound, NotPossible, Refused
 from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.personal.persons import PersonalRows, personal_rows, read
 from stripe_mongo_sync.sync.process.stop import STOP
-from stripe_mongo_sync.sync.shop.persons import PersonalRows, personal_rows, read
 
 
 @dataclass

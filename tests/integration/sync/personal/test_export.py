@@ -4,8 +4,8 @@ import json
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.sync.notices.deliver import deliver
-from stripe_mongo_sync.sync.shop.erase import erase
-from stripe_mongo_sync.sync.shop.export import export
+from stripe_mongo_sync.sync.personal.erase import erase
+from stripe_mongo_sync.sync.personal.export import export
 from tests.support import person
 from tests.support.answers import untouched
 from tests.support.mongo import our_database

@@ -20,8 +20,8 @@ from stripe_mongo_sync.models.base.whose import (
     uses,
 )
 from stripe_mongo_sync.sync.notices.deliver import deliver, relay_notices
+from stripe_mongo_sync.sync.personal.erase import erase
 from stripe_mongo_sync.sync.runs.backfill import backfill
-from stripe_mongo_sync.sync.shop.erase import erase
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support.events import event
 from tests.support.hooks import listening

@@ -15,7 +15,7 @@ from stripe_mongo_sync.models.erasure import rows_of
 from stripe_mongo_sync.sync.inbox import inbox
 from stripe_mongo_sync.sync.notices import deliver
 from stripe_mongo_sync.sync.notices.hooks import HOOKS
-from stripe_mongo_sync.sync.shop.erase import erase, personal_rows
+from stripe_mongo_sync.sync.personal.erase import erase, personal_rows
 from tests.support.mongo import our_database
 from tests.support.world import World
 
@@ -96,7 +96,7 @@ def test_a_row_that_is_written_while_the_erasure_searches_is_found(
             assert world.send(raw).status_code == 200
         return found
 
-    monkeypatch.setattr("stripe_mongo_sync.sync.shop.erase.personal_rows", searched)
+    monkeypatch.setattr("stripe_mongo_sync.sync.personal.erase.personal_rows", searched)
 
     assert erase(str(customer.id)).exit_code == 0
 

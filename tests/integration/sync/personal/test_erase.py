@@ -10,8 +10,8 @@ from stripe_mongo_sync.models.rows.content import digest
 from stripe_mongo_sync.models.rows.scrub import scrub
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.notices.deliver import deliver
+from stripe_mongo_sync.sync.personal.erase import erase
 from stripe_mongo_sync.sync.runs.backfill import backfill
-from stripe_mongo_sync.sync.shop.erase import erase
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support import person, samples
 from tests.support.answers import untouched

@@ -16,11 +16,11 @@ from stripe_mongo_sync.models.erasure import rows_of
 from stripe_mongo_sync.models.rows.tally import having
 from stripe_mongo_sync.models.state import MIGRATIONS
 from stripe_mongo_sync.sync.notices.deliver import deliver
+from stripe_mongo_sync.sync.personal import persons
+from stripe_mongo_sync.sync.personal.erase import erase
+from stripe_mongo_sync.sync.personal.persons import Model, owners_of, personal_rows, right_owners
 from stripe_mongo_sync.sync.runs.migrations import migrate
 from stripe_mongo_sync.sync.runs.progress import no_progress
-from stripe_mongo_sync.sync.shop import persons
-from stripe_mongo_sync.sync.shop.erase import erase
-from stripe_mongo_sync.sync.shop.persons import Model, owners_of, personal_rows, right_owners
 from tests.support import person
 from tests.support.answers import untouched
 from tests.support.events import event

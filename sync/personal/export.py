@@ -12,8 +12,8 @@ from stripe_mongo_sync.models.erasure import rows_of
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.content import event_shown, shown
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
-from stripe_mongo_sync.sync.shop.erase import customer_of, rows_of_customer
-from stripe_mongo_sync.sync.shop.persons import body_of, read
+from stripe_mongo_sync.sync.personal.erase import customer_of, rows_of_customer
+from stripe_mongo_sync.sync.personal.persons import body_of, read
 
 BODIES = ("raw", "event_body")  # the fields that hold an event, as bytes
 Row = dict[str, Any]
