@@ -283,6 +283,10 @@ async def act(
     kind: Literal["subscription_schedule"], reference: Reference, action: str, body: Body = None, /, **fields: Any
 ) -> SubscriptionSchedule: ...
 @overload
+async def act(
+    kind: Literal["dispute"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> SyncedDocument: ...
+@overload
 async def act(kind: type[D], reference: Reference, action: str, body: Body = None, /, **fields: Any) -> D: ...
 async def connect(
     settings: Settings | None = None,
@@ -741,5 +745,9 @@ async def update(
 async def update(
     kind: Literal["subscription_schedule"], reference: Reference, body: Body = None, /, **fields: Any
 ) -> SubscriptionSchedule: ...
+@overload
+async def update(
+    kind: Literal["dispute"], reference: Reference, body: Body = None, /, **fields: Any
+) -> SyncedDocument: ...
 @overload
 async def update(kind: type[D], reference: Reference, body: Body = None, /, **fields: Any) -> D: ...

@@ -33,7 +33,7 @@ from stripe_mongo_sync.api.operation_docs import UNTYPED_OPERATIONS
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.api.schemas.documents import PARTS, document_shape, noun, word
 from stripe_mongo_sync.api.schemas.requests import Model, RequestSchemas, Schema
-from stripe_mongo_sync.models import Customer, Invoice, created_kinds, kinds
+from stripe_mongo_sync.models import Customer, Invoice, changed_kinds, kinds
 from stripe_mongo_sync.models.base.input import accepted, local_fields
 from stripe_mongo_sync.models.rows.sure import Impossible
 
@@ -41,7 +41,7 @@ from stripe_mongo_sync.models.rows.sure import Impossible
 def describe(app: Flask) -> dict[str, Any]:
     """Return the OpenAPI document of `app`. Raises Impossible if a route has no scope and is not public."""
     requests, shapes = RequestSchemas(), dict[str, Schema]()
-    for model in created_kinds().values():
+    for model in changed_kinds().values():
         shapes |= _shapes(model, requests)
     shapes["InvoiceCreatePreview"] = requests.action(Invoice, "create_preview")
     document: dict[str, Any] = {
@@ -57,7 +57,7 @@ def describe(app: Flask) -> dict[str, Any]:
         },
         "security": [{"token": []}],
         "tags": [
-            *({"name": plural_of(model), "description": model.says} for model in created_kinds().values()),
+            *({"name": plural_of(model), "description": model.says} for model in changed_kinds().values()),
             {"name": "mirrored", "description": "Read-only copies of objects that this service does not create."},
             {"name": "usage", "description": "What customers use, to be billed by meters."},
             {"name": "operator", "description": "What an operator can see and resolve; the commands do the same."},
@@ -102,8 +102,8 @@ def _shapes(model: Model, requests: RequestSchemas) -> dict[str, Schema]:
     name, changed = model.__name__, requests.change(model)
     return {
         name: document_shape(model),
-        f"{name}List": page_of(ref("schemas", name)),
-        f"{name}Creation": requests.creation(model),
+        **({} if model.resource.mirrored else {f"{name}List": page_of(ref("schemas", name))}),
+        **({} if model.resource.mirrored else {f"{name}Creation": requests.creation(model)}),
         **({f"{name}Change": changed} if changed else {}),
         **{_shape_of(model, verb): requests.action(model, verb) for verb in model.resource.actions},
     }

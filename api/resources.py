@@ -1,6 +1,6 @@
 """The routes of every type, built from the registry: create, show, list, change, delete and the actions.
 
-Mirrored types are only shown and listed. No type has routes of its own.
+Mirrored types are shown and listed, and changed if they have parameters. No type has routes of its own.
 """
 
 import json
@@ -14,7 +14,7 @@ from stripe_mongo_sync.api.auth import requires_scope
 from stripe_mongo_sync.api.errors import MissingScope, NotJson, WrongContentType
 from stripe_mongo_sync.api.prefix import address
 from stripe_mongo_sync.api.representation import as_caller_sees, caller_has, made_by_caller, plain
-from stripe_mongo_sync.models import Customer, StagedDocument, Status, created_kinds, kinds
+from stripe_mongo_sync.models import Customer, StagedDocument, Status, changed_kinds, kinds
 from stripe_mongo_sync.models.base.input import DEEPEST, Invalid
 from stripe_mongo_sync.models.customer import check_visit
 from stripe_mongo_sync.models.rows.keys import wrong_key
@@ -97,7 +97,7 @@ def register(app: Flask) -> None:
         app.add_url_rule(rule, endpoint, _list_of_customer, methods=["GET"], defaults={"model": model})
     app.add_url_rule("/<mirrored:model>", "mirrored.list", _list, methods=["GET"])
     app.add_url_rule("/<mirrored:model>/<reference:reference>", "mirrored.show", _show, methods=["GET"])
-    for model in created_kinds().values():
+    for model in changed_kinds().values():
         plural, alone = plural_of(model), f"{model.plural()}_reference"
         app.url_map.converters[alone] = _alone(model)
         one = f"/{plural}/<{alone}:reference>"
@@ -108,6 +108,8 @@ def register(app: Flask) -> None:
             (one, "PATCH", _update),
             (one, "DELETE", _delete),
         ):
+            if model.resource.mirrored and view is not _update:
+                continue
             endpoint = f"{plural}.{view.__name__.strip('_')}"
             app.add_url_rule(rule, endpoint, view, methods=[method], defaults={"model": model})
         for action in model.resource.actions:

@@ -13,7 +13,14 @@ from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.embedded import Operation
 from stripe_mongo_sync.models.base.facts import Status
 from stripe_mongo_sync.models.base.lifecycle import StagedDocument
-from stripe_mongo_sync.models.base.registry import created_kinds, kinds, present_kinds, synced_kind, synced_kinds
+from stripe_mongo_sync.models.base.registry import (
+    changed_kinds,
+    created_kinds,
+    kinds,
+    present_kinds,
+    synced_kind,
+    synced_kinds,
+)
 from stripe_mongo_sync.models.base.resource import Action, Resource, Undo
 from stripe_mongo_sync.models.checkout_session import CheckoutSession
 from stripe_mongo_sync.models.coupon import Coupon
@@ -74,6 +81,7 @@ __all__ = [
     "Undo",
     "UsageRecord",
     "UsageState",
+    "changed_kinds",
     "created_kinds",
     "kinds",
     "present_kinds",

@@ -14,13 +14,17 @@ from pymongo import IndexModel
 
 from stripe_mongo_sync.models.base.document import SyncedDocument
 from stripe_mongo_sync.models.base.input import Invalid
-from stripe_mongo_sync.models.base.resource import KINDS, Resource
+from stripe_mongo_sync.models.base.lifecycle import STAGED_INDEX
+from stripe_mongo_sync.models.base.resource import KINDS, Action, Resource
 from stripe_mongo_sync.models.rows.content import KEY_KINDS
 from stripe_mongo_sync.models.rows.indexes import A_DATE, A_STRING
 
 
 class Mirrored(SyncedDocument):
-    """A copy of an object that Stripe creates. We never send one, so it is never pending, and never an orphan."""
+    """A copy of an object that Stripe creates. We never create one, so it is never pending, and never an orphan.
+
+    If its row has `types`, we may change the object, by an operation on its document like that of any other.
+    """
 
     says = "A copy of one of Stripe's objects; the object is shown with `expand=stripe`."
     meta: ClassVar[dict[str, Any]] = {"abstract": True}
@@ -37,6 +41,7 @@ class Mirrored(SyncedDocument):
             IndexModel("due_at", partialFilterExpression={"due_at": A_DATE}),
             IndexModel("review_reason", partialFilterExpression={"review_reason": {"$type": "string"}}),
             cls.notice_index,
+            *([STAGED_INDEX] if cls.resource.changeable else []),
             *cls.filters().indexes,
             *(
                 IndexModel(f"stripe.{name}", partialFilterExpression={f"stripe.{name}": A_STRING})
@@ -79,8 +84,10 @@ class Mirrored(SyncedDocument):
         raise Invalid({"kind": f"{cls.resource.kind} is only mirrored"})
 
     def begin(self, operation: dict[str, Any], **changes: Any) -> Self | None:
-        """Raise Invalid: no operation exists for these."""
-        raise Invalid({"kind": f"{self.resource.kind} is only mirrored"})
+        """Stage a change of the object, as of any other. Raises Invalid unless its row says with what."""
+        if not self.resource.changeable:
+            raise Invalid({"kind": f"{self.resource.kind} is only mirrored"})
+        return super().begin(operation, **changes)
 
     @classmethod
     def with_orphans(cls, *stripe_ids: str) -> list[Self]:
@@ -106,6 +113,13 @@ def row(kind: str, path: str | None = None, **facts: Any) -> Resource:
     return Resource(
         kind, path=usual if path is None else path, undo=(), mirrored=True, has_created_event=False, **facts
     )
+
+
+ACCEPTED = ("lost", "warning_closed")  # the statuses of a dispute that was closed, or was lost anyway
+
+
+def _is_submitted(dispute: dict[str, Any]) -> bool:
+    return bool((dispute.get("evidence_details") or {}).get("submission_count"))
 
 
 NO_GET = ""  # no GET shows it by its id: only its events do
@@ -143,7 +157,15 @@ ROWS = (
     row("climate.product", created_filter=False),
     row("customer_cash_balance_transaction", "/v1/customers/{customer}/cash_balance_transactions", listable=False),
     row("discount", NO_GET, event_prefixes=("customer.discount",), listable=False),
-    row("dispute", event_prefixes=("charge.dispute",), sought=("payment_intent",)),
+    row(
+        "dispute",
+        event_prefixes=("charge.dispute",),
+        sought=("payment_intent",),
+        types={"update": "DisputeUpdateParams", "close": "DisputeCloseParams"},
+        shown_if={"submit": lambda remote, given: given is False or _is_submitted(remote)},  # Stripe's default: true
+        moves_money_if=lambda verb, sent: verb == "update" and sent.get("submit") is not False,
+        actions={"close": Action(done=lambda remote, sent: remote.get("status") in ACCEPTED, moves_money=True)},
+    ),
     row("entitlements.active_entitlement_summary", NO_GET, listable=False),  # its id here is that of its customer
     row("entitlements.feature", created_filter=False),
     row("fee_refund", "/v1/application_fees/{fee}/refunds", event_prefixes=("application_fee.refund",), listable=False),

@@ -34,6 +34,7 @@ from stripe_mongo_sync.models.rows.sure import Impossible, sure
 log = logging.getLogger("stripe_mongo_sync")
 LIVE = (Status.PENDING, Status.ACTIVE)
 STAGED = {"operation.staged_at": A_DATE}
+STAGED_INDEX = IndexModel([("status", 1), ("operation.staged_at", 1), ("due_at", 1)], partialFilterExpression=STAGED)
 REQUEST_KEYS_LAST = timedelta(days=45)  # a caller's Idempotency-Key is remembered at least this long
 
 
@@ -59,7 +60,7 @@ class StagedDocument(NoticeOutbox, Birth, Listed):
         IndexModel("review_reason", partialFilterExpression={"review_reason": {"$type": "string"}}),
         *(IndexModel(name, partialFilterExpression={f"{name}.0": SOME}) for name in ("orphans", "undone_orphans")),
         IndexModel("in_doubt", partialFilterExpression={"in_doubt": True}),
-        IndexModel([("status", 1), ("operation.staged_at", 1), ("due_at", 1)], partialFilterExpression=STAGED),
+        STAGED_INDEX,
         IndexModel(
             [("confirmed_at", 1), ("status", 1), ("created_at", 1)], partialFilterExpression={"confirmed_at": None}
         ),

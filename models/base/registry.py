@@ -32,6 +32,11 @@ def created_kinds() -> Models:
     return {kind: model for kind, model in kinds().items() if not model.resource.mirrored}
 
 
+def changed_kinds() -> Models:
+    """Return the models of the types that we change: the created ones, and the mirrored ones with parameters."""
+    return {kind: model for kind, model in kinds().items() if model.resource.changeable}
+
+
 def present_kinds() -> Models:
     """Return the models that may have documents: a mirrored kind has a collection from its first document on.
 

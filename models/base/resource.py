@@ -81,7 +81,7 @@ class Resource:
     kind: str  # Stripe's `object`
     path: str  # /v1/…, or under its owner: /v1/customers/{customer}/tax_ids; "": no GET reads it by id
     undo: tuple[Undo, ...]  # tried in this order; empty: it cannot be undone, so an operator decides
-    mirrored: bool = False  # a mirrored type: only copied, never created or changed by us
+    mirrored: bool = False  # a mirrored type: only copied; never created by us, and changed only if it has `types`
     event_prefixes: tuple[str, ...] = ()  # of its event types, up to the last dot; the first creates. Default: its kind
     deletable: bool = False  # DELETE exists, and we offer it
     removable: bool = False  # of a mirrored type: DELETE exists
@@ -96,6 +96,8 @@ class Resource:
     leaves_out: Callable[[dict[str, Any]], bool] = lambda remote: False  # whether an object may be one of those
     # By verb, the name of its parameters' type if it is not `<Name><Verb>Params`, or a TypedDict of ours, or both.
     types: Mapping[str, Any] = field(default_factory=dict)
+    # Parameters of an update that no field shows, each with whether an object shows that the update took effect.
+    shown_if: Mapping[str, Callable[[dict[str, Any], Any], bool]] = field(default_factory=dict)
     expand: tuple[str, ...] = ()  # fields that Stripe shows only on request; we always request them
     created_filter: bool = True  # that list takes `created`
     moves_money_if: Callable[[str, dict[str, Any]], bool] = lambda verb, sent: False  # verb, parameters
@@ -113,9 +115,14 @@ class Resource:
     def takes(self, verb: str) -> Table:
         """Return the parameters of a verb, ours included: see `models/params/`."""
         if verb not in self._tables:
-            parts = [] if self.mirrored else self.types_of(verb)
+            parts = [] if self.mirrored and verb not in self.types else self.types_of(verb)
             self._tables[verb] = together(map(table, parts))
         return self._tables[verb]
+
+    @property
+    def changeable(self) -> bool:
+        """Whether we change its objects: those that we create, and those of a mirrored type that has parameters."""
+        return not self.mirrored or bool(self.types)
 
     @cached_property
     def _tables(self) -> dict[str, Table]:

@@ -58,7 +58,12 @@ def _done(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     action = document.resource.actions.get(operation.verb)
     shown = type(document).in_request_shape(remote)
     sent = {name: value for name, value in operation.params.items() if name != "expand"}
-    return action.done(shown, sent) if action else operation.verb == "update" and matches(sent, shown)
+    if action:
+        return action.done(shown, sent)
+    unshown = document.resource.shown_if
+    fields = {name: value for name, value in sent.items() if name not in unshown}
+    took = all(shows(remote, sent.get(name)) for name, shows in unshown.items())
+    return operation.verb == "update" and took and matches(fields, shown)
 
 
 def refresh(document: SyncedDocument, *, quick: bool = False, deletion_reported: bool = False) -> SyncedDocument:

@@ -142,8 +142,8 @@ def _reconcile(
 
 
 def _ours(there: Iterable[type[StagedDocument]]) -> list[type[StagedDocument]]:
-    """Return the created types, without the mirrored ones."""
-    return [model for model in there if not model.resource.mirrored]
+    """Return the types that are created or changed here."""
+    return [model for model in there if model.resource.changeable]
 
 
 def _documents(

@@ -48,7 +48,7 @@ def create(kind: Any, body: Body = None, /, *, idempotency_key: str | None = Non
         product = create("product", name="Lamp")
         price = create("price", {"product": product.stripe_id, "currency": "eur", "unit_amount": 990})
     """
-    model = _model(kind, written=True)
+    model = _model(kind, created=True)
     document, _ = buyer.create(model, _body(body, fields), idempotency_key=idempotency_key)
     return document
 
@@ -193,7 +193,7 @@ def found(model: type[D], reference: Reference) -> D:
 # --- what a caller of Python may give ---
 
 
-def _model(given: Any, *, written: bool = False) -> type[StagedDocument]:
+def _model(given: Any, *, created: bool = False, changed: bool = False) -> type[StagedDocument]:
     """Return the model that a kind or a class means. Raises NotConnected or Invalid."""
     current()
     known = kinds()
@@ -206,7 +206,7 @@ def _model(given: Any, *, written: bool = False) -> type[StagedDocument]:
         meant = ": give a kind, such as 'customer', or the class of one"
     if model is None:
         raise Invalid({"kind": f"there is no {ascii(given)[:SHOWN]} here{meant}"})
-    if written and model.resource.mirrored:
+    if (created and model.resource.mirrored) or (changed and not model.resource.changeable):
         raise Invalid({"kind": f"{model.resource.kind} is only mirrored: Stripe makes and changes these"})
     return model
 
@@ -215,7 +215,7 @@ def _meant(call: str, of: tuple[Any, ...], *, least: int = 0, most: int) -> tupl
     """Return the document of which a call is, and what it is given besides. Raises what `get` does, or TypeError."""
     first, *rest = of or (None,)
     itself = isinstance(first, StagedDocument)
-    model = _model(type(first) if itself else first, written=call != "delete")  # that has an error of its own
+    model = _model(type(first) if itself else first, changed=call != "delete")  # that has an error of its own
     reference = [] if itself else rest[:1]
     rest = rest[len(reference) :]
     if not (itself or reference) or not least <= len(rest) <= most:

@@ -6,7 +6,7 @@ Write includes read, as in the Dashboard. Stripe's refusal names a missing permi
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from stripe_mongo_sync.models import created_kinds, kinds
+from stripe_mongo_sync.models import changed_kinds, created_kinds, kinds
 from stripe_mongo_sync.models.owned import UNLISTED
 
 PORTAL = "billing_portal.session"
@@ -26,11 +26,11 @@ class Permissions:
         return read | {f"rak_{kind}_write" for kind in written}
 
 
-CREATED, MIRRORED, LISTED = "*created*", "*mirrored*", "*listed*"
+CREATED, CHANGED, MIRRORED, LISTED = "*created*", "*changed*", "*mirrored*", "*listed*"
 NEEDS: dict[str, Permissions] = {
-    "the service, and calls in process": Permissions(("account", MIRRORED), (CREATED, PORTAL)),
+    "the service, and calls in process": Permissions(("account", MIRRORED), (CREATED, CHANGED, PORTAL)),
     "`reconcile`, `events replay`, `operations retry \\| roll-back \\| link`": Permissions(
-        ("account", "event", MIRRORED), (CREATED,)
+        ("account", "event", MIRRORED), (CREATED, CHANGED)
     ),
     "`reconcile --dry-run`": Permissions(("account", "event", CREATED, MIRRORED)),
     "`backfill`": Permissions(("account", "event", LISTED)),
@@ -45,6 +45,7 @@ NEEDS: dict[str, Permissions] = {
 }
 SPOKEN = {
     CREATED: "every type that is created",
+    CHANGED: "what is changed, but never created (`dispute`)",
     MIRRORED: "every mirrored type",
     LISTED: "every type that is listed, whole or by owner",
 }
@@ -55,6 +56,7 @@ def members(groups: Iterable[str]) -> list[str]:
     every = kinds()
     of = {
         CREATED: [kind for kind, model in created_kinds().items() if model.resource.path],
+        CHANGED: [kind for kind in changed_kinds() if kind not in created_kinds()],
         MIRRORED: [kind for kind, model in every.items() if model.resource.mirrored and model.resource.path],
         LISTED: [kind for kind, model in every.items() if model.resource.path and kind not in UNLISTED],
     }

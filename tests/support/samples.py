@@ -4,6 +4,7 @@ from typing import Any
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import SyncedDocument, kinds
+from stripe_mongo_sync.sync.runs.reconcile import run_once
 
 NO_REDIRECTS = {"enabled": True, "allow_redirects": "never"}
 CHANGES: dict[str, dict[str, Any]] = {
@@ -25,6 +26,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "credit_note": {"memo": "another"},
     "customer_balance_transaction": {"description": "another"},
     "invoiceitem": {"description": "another"},
+    "dispute": {"evidence": {"uncategorized_text": "It was delivered."}, "submit": False},
 }
 
 
@@ -41,6 +43,7 @@ ACTS: dict[str, dict[str, tuple[str, ...]]] = {  # each action of a kind, and wh
     "invoice": dict.fromkeys(("send", "pay", "void", "mark_uncollectible"), ("finalize",)) | {"finalize": ()},
     "credit_note": {"void": ()},
     "order": {"cancel": (), "refund": ()},
+    "dispute": {"close": ()},
 }
 
 
@@ -200,5 +203,11 @@ def payer(name: str) -> SyncedDocument:
 
 
 def create(kind: str, name: str = "sample") -> SyncedDocument:
-    """Create a sample on both sides."""
+    """Create a sample on both sides; what only Stripe creates, as Stripe does, and copied by a run."""
+    if kind == "dispute":
+        paid = {**body("payment_intent", name), "payment_method": "pm_card_createDispute", "confirm": True}
+        del paid["capture_method"]
+        intent = sync.create(kinds()["payment_intent"], paid)[0]
+        run_once()
+        return kinds()[kind].objects(__raw__={"stripe.payment_intent": intent.stripe_id}).get()
     return sync.create(kinds()[kind], body(kind, name))[0]

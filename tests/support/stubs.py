@@ -16,7 +16,7 @@ from typing import Any
 
 import stripe_mongo_sync
 from stripe_mongo_sync import aio
-from stripe_mongo_sync.models import created_kinds, kinds
+from stripe_mongo_sync.models import changed_kinds, created_kinds, kinds
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = stripe_mongo_sync.__name__
@@ -82,6 +82,8 @@ def _by_kind(node: ast.FunctionDef) -> Iterator[ast.FunctionDef]:
     takes = ast.unparse(first.annotation)  # type: ignore[arg-type]  # it has one
     for kind, model in created_kinds().items():
         yield _parsed(source, f"kind: {takes}", f"kind: Literal[{kind!r}]", model.__name__)
+    for kind in changed_kinds().keys() - created_kinds().keys() if node.name in ("update", "act") else ():
+        yield _parsed(source, f"kind: {takes}", f"kind: Literal[{kind!r}]", "SyncedDocument")
     if takes == "Kind":
         yield _parsed(source, f"kind: {takes}", f"kind: {ONLY_READ}", "SyncedDocument")
 
