@@ -9,8 +9,8 @@ from stripe_mongo_sync.models import Customer, State
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import ACCESS
 from stripe_mongo_sync.sync.notices.deliver import deliver
-from stripe_mongo_sync.sync.shop.erase import erase
-from stripe_mongo_sync.sync.shop.export import export
+from stripe_mongo_sync.sync.personal.erase import erase
+from stripe_mongo_sync.sync.personal.export import export
 from tests.integration.sync.entitlements.test_access import BASIC, PRO, Shop, ordered, past_due
 from tests.support import samples
 from tests.support.events import event

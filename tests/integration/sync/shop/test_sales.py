@@ -6,8 +6,8 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import CheckoutSession, Customer, Order, PaymentIntent, kinds
-from stripe_mongo_sync.sync.shop.erase import erase
-from stripe_mongo_sync.sync.shop.export import export
+from stripe_mongo_sync.sync.personal.erase import erase
+from stripe_mongo_sync.sync.personal.export import export
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.in_sync import assert_in_sync
