@@ -38,6 +38,7 @@ SCHEMAS = (
     "17c5aeaa6c69",
     "f35279ffd886",
     "515ddfb4801e",
+    "cc1893390925",
 )
 NUMBER = len(SCHEMAS)
 OF_0_2 = ("content", "disputes", "of others", "chosen ids", "usernames", "living")  # the migrations of version 0.2
