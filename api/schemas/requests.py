@@ -19,13 +19,13 @@ from stripe_mongo_sync.models.base.input import (
     LONGEST_LIST,
     LONGEST_TEXT,
     NAME,
+    OWN_ID,
     accepted,
     local_fields,
 )
 from stripe_mongo_sync.models.params.amounts import LARGEST
 from stripe_mongo_sync.models.params.ours import reference, why_ours
 from stripe_mongo_sync.models.params.table import Fields, Shape, Table, table, types_in
-from stripe_mongo_sync.sync.engine.saga import OWN_ID
 
 Schema = dict[str, Any]
 Model = type[StagedDocument]

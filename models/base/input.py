@@ -11,6 +11,7 @@ from functools import cache
 from itertools import islice
 from typing import Any
 
+from bson import ObjectId
 from mongoengine import FloatField, IntField, ListField, StringField, ValidationError
 from mongoengine.base import BaseField
 
@@ -27,6 +28,7 @@ LARGEST_BITS = 64  # no field holds more; printing a number takes time that grow
 LONGEST_TEXT, LONGEST_LIST = 40_000, 1000  # no parameter of Stripe's takes more
 MOST_ERRORS, LONGEST_NAME = 100, 200  # errors shown of one body, and characters of a name
 NAME = re.compile(r"[\w-]{1,40}", re.ASCII)  # of an entry that the caller names, such as a currency
+OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 CURRENCY = re.compile(r"[A-Za-z]{3}")
 DECIMAL = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,12})?")
 SPOKEN = {
@@ -234,6 +236,15 @@ def _check(field: BaseField, value: str, name: str, errors: dict[str, str]) -> N
             errors[name] = f"has more than {longest} characters"
     except ValidationError as error:
         errors[name] = str(error.message)
+
+
+def chosen_id(given: Any) -> str | None:
+    """Return the id that a caller chose for an object, or None. Raises Invalid."""
+    if given is None:
+        return None
+    if not isinstance(given, str) or not OWN_ID.fullmatch(given) or ObjectId.is_valid(given):
+        raise Invalid({"id": "must be 1 to 255 letters, digits, - or _, and must not look like a document id (24 hex)"})
+    return given
 
 
 def stored(model: type[StagedDocument], values: dict[str, Any]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import re
 import secrets
 from collections.abc import Callable
 from dataclasses import asdict, replace
@@ -17,6 +16,7 @@ from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.models.base.input import (
     IF_MISSING,
     Invalid,
+    chosen_id,
     local_fields,
     params,
     require_json,
@@ -50,7 +50,6 @@ from stripe_mongo_sync.sync.stripe.answers import api_version
 from stripe_mongo_sync.sync.tokens import IN_PROCESS
 
 UNPAID = ("requires_payment_method", "canceled", "failed")  # the status of an intent or an order after a decline
-OWN_ID = re.compile(r"[A-Za-z0-9_-]{1,255}")
 
 D = TypeVar("D", bound=StagedDocument)
 Values = dict[str, Any]
@@ -118,7 +117,7 @@ def was_requested(model: type[D], body: Values, key: str, token: str) -> bool:
 def planned(model: type[D], body: Values, id: ObjectId) -> tuple[Values, Values]:
     """Return the values of a document that this body would create, and its operation. Raises Invalid."""
     body = dict(body)
-    own_id = _own_id(body.pop("id", None)) if model.resource.accepts_custom_id else None
+    own_id = chosen_id(body.pop("id", None)) if model.resource.accepts_custom_id else None
     given = validate(model, body, "create")
     given.pop(IF_MISSING, None)  # see `sync/engine/buyer.py`
     return plan.dispatch(model)(model, id, resolved(model, given, "create", f"{model.resource.kind}:{id}"), own_id)
@@ -148,14 +147,6 @@ def of_request(model: type[D], request: Values) -> D | None:
     if first is not None and first.request and first.request.digest != request["digest"]:
         raise KeyReused
     return first
-
-
-def _own_id(given: Any) -> str | None:
-    if given is None:
-        return None
-    if not isinstance(given, str) or not OWN_ID.fullmatch(given) or ObjectId.is_valid(given):
-        raise Invalid({"id": "must be 1 to 255 letters, digits, - or _, and must not look like a document id (24 hex)"})
-    return given
 
 
 def build_operation(model: type[StagedDocument], id: ObjectId, verb: str, calls: list[Call]) -> dict[str, Any]:
@@ -239,16 +230,11 @@ def act(
         raise Invalid({"action": there})
     model = type(document)
     request = _request(f"{model.plural()}/{name}", {"id": str(document.id), **body}, idempotency_key, token)
-    repeats = partial(is_repeated, request=request) if actions[name].repeatable else _never
     try:
         values = to_params(resolved(model, validate(model, body, name), name), "create")
-        return _run(document, name, lambda latest: plan_action(latest, name, values, request), repeats)
+        return _run(document, name, lambda latest: plan_action(latest, name, values, request), request)
     except PyMongoError as error:
         raise Unavailable(idempotency_key=request["key"] if actions[name].repeatable else None) from error
-
-
-def _never(document: Any) -> bool:
-    return False
 
 
 def _rename(document: D, values: Values) -> D:
@@ -268,10 +254,10 @@ def _rename(document: D, values: Values) -> D:
 
 
 @within_lease
-def _run(document: D, verb: str, calls: Callable[[Any], list[Call]], is_done: Callable[[Any], bool] = _never) -> D:
+def _run(document: D, verb: str, calls: Callable[[Any], list[Call]], request: Values | None = None) -> D:
     staged = None
     while staged is None:
-        if is_done(document):
+        if request and is_repeated(document, request):
             return document.fetch_latest()
         if not document.is_current:
             raise NotFound
