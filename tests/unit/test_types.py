@@ -31,13 +31,13 @@ def test_types_are_told_as_json(capsys: pytest.CaptureFixture[str]) -> None:
         "kind": "dispute",
         "collection": "disputes",
         "created_here": False,
-        "actions": [],
+        "actions": ["update", "close"],
         "owners": [],
         "unlisted": "",
         "events": [f"charge.dispute.{verb}" for verb in DISPUTED],
         "get": "/v1/disputes/{id}",
         "list": "/v1/disputes",
-        "parameters": {},
+        "parameters": {"update": ["evidence", "intended_submission_method", "submit"], "close": []},
     }
     assert entries["refund"]["parameters"].keys() == {"create"}
     assert {"amount", "payment_intent"} <= {*entries["refund"]["parameters"]["create"]}
