@@ -50,6 +50,7 @@ __all__ = [
     "init_app",
     "on",
     "open_portal",
+    "quote_pdf",
     "record_usage",
     "refund_order",
     "requires_access",

@@ -24,6 +24,7 @@ from stripe_mongo_sync.models.payment_method import PaymentMethod
 from stripe_mongo_sync.models.price import Price
 from stripe_mongo_sync.models.product import Product
 from stripe_mongo_sync.models.promotion_code import PromotionCode
+from stripe_mongo_sync.models.quote import Quote
 from stripe_mongo_sync.models.refund import Refund
 from stripe_mongo_sync.models.rows.own_rows import ReadOnly as ReadOnly
 from stripe_mongo_sync.models.setup_intent import SetupIntent
@@ -57,6 +58,7 @@ from stripe_mongo_sync.sync.shop.customers import create_preview as create_previ
 from stripe_mongo_sync.sync.shop.customers import open_portal as open_portal
 from stripe_mongo_sync.sync.shop.customers import set_payment_method as set_payment_method
 from stripe_mongo_sync.sync.shop.documents import Body, D, Reference
+from stripe_mongo_sync.sync.shop.documents import quote_pdf as quote_pdf
 from stripe_mongo_sync.sync.shop.lists import Filters
 from stripe_mongo_sync.sync.shop.orders import create_order as create_order
 from stripe_mongo_sync.sync.shop.refunds import refund_order as refund_order
@@ -101,6 +103,7 @@ __all__ = [
     "init_app",
     "on",
     "open_portal",
+    "quote_pdf",
     "record_usage",
     "refund_order",
     "requires_access",
@@ -156,7 +159,6 @@ OnlyRead = Literal[
     "person",
     "plan",
     "product_catalog.trial_offer",
-    "quote",
     "radar.early_fraud_warning",
     "radar.value_list",
     "reporting.report_run",
@@ -236,6 +238,8 @@ def act(
 def act(
     kind: Literal["promotion_code"], reference: Reference, action: str, body: Body = None, /, **fields: Any
 ) -> PromotionCode: ...
+@overload
+def act(kind: Literal["quote"], reference: Reference, action: str, body: Body = None, /, **fields: Any) -> Quote: ...
 @overload
 def act(kind: Literal["refund"], reference: Reference, action: str, body: Body = None, /, **fields: Any) -> Refund: ...
 @overload
@@ -335,6 +339,10 @@ def create(
 ) -> PromotionCode: ...
 @overload
 def create(
+    kind: Literal["quote"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> Quote: ...
+@overload
+def create(
     kind: Literal["refund"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
 ) -> Refund: ...
 @overload
@@ -404,6 +412,8 @@ def delete(kind: Literal["price"], reference: Reference, /) -> Price: ...
 def delete(kind: Literal["product"], reference: Reference, /) -> Product: ...
 @overload
 def delete(kind: Literal["promotion_code"], reference: Reference, /) -> PromotionCode: ...
+@overload
+def delete(kind: Literal["quote"], reference: Reference, /) -> Quote: ...
 @overload
 def delete(kind: Literal["refund"], reference: Reference, /) -> Refund: ...
 @overload
@@ -508,6 +518,10 @@ def find(
 ) -> Iterator[PromotionCode]: ...
 @overload
 def find(
+    kind: Literal["quote"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
+) -> Iterator[Quote]: ...
+@overload
+def find(
     kind: Literal["refund"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> Iterator[Refund]: ...
 @overload
@@ -607,6 +621,8 @@ def get(kind: Literal["product"], reference: Reference, /) -> Product: ...
 @overload
 def get(kind: Literal["promotion_code"], reference: Reference, /) -> PromotionCode: ...
 @overload
+def get(kind: Literal["quote"], reference: Reference, /) -> Quote: ...
+@overload
 def get(kind: Literal["refund"], reference: Reference, /) -> Refund: ...
 @overload
 def get(kind: Literal["setup_intent"], reference: Reference, /) -> SetupIntent: ...
@@ -664,6 +680,8 @@ def update(kind: Literal["product"], reference: Reference, body: Body = None, /,
 def update(
     kind: Literal["promotion_code"], reference: Reference, body: Body = None, /, **fields: Any
 ) -> PromotionCode: ...
+@overload
+def update(kind: Literal["quote"], reference: Reference, body: Body = None, /, **fields: Any) -> Quote: ...
 @overload
 def update(kind: Literal["refund"], reference: Reference, body: Body = None, /, **fields: Any) -> Refund: ...
 @overload

@@ -29,6 +29,7 @@ from stripe_mongo_sync.models.payment_method import PaymentMethod
 from stripe_mongo_sync.models.price import Price
 from stripe_mongo_sync.models.product import Product
 from stripe_mongo_sync.models.promotion_code import PromotionCode
+from stripe_mongo_sync.models.quote import Quote
 from stripe_mongo_sync.models.refund import Refund
 from stripe_mongo_sync.models.rows.own_rows import ReadOnly as ReadOnly
 from stripe_mongo_sync.models.setup_intent import SetupIntent
@@ -97,6 +98,7 @@ __all__ = [
     "init_app",
     "on",
     "open_portal",
+    "quote_pdf",
     "record_usage",
     "refund_order",
     "requires_access",
@@ -152,7 +154,6 @@ OnlyRead = Literal[
     "person",
     "plan",
     "product_catalog.trial_offer",
-    "quote",
     "radar.early_fraud_warning",
     "radar.value_list",
     "reporting.report_run",
@@ -241,6 +242,10 @@ async def act(
 async def act(
     kind: Literal["promotion_code"], reference: Reference, action: str, body: Body = None, /, **fields: Any
 ) -> PromotionCode: ...
+@overload
+async def act(
+    kind: Literal["quote"], reference: Reference, action: str, body: Body = None, /, **fields: Any
+) -> Quote: ...
 @overload
 async def act(
     kind: Literal["refund"], reference: Reference, action: str, body: Body = None, /, **fields: Any
@@ -348,6 +353,10 @@ async def create(
 ) -> PromotionCode: ...
 @overload
 async def create(
+    kind: Literal["quote"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
+) -> Quote: ...
+@overload
+async def create(
     kind: Literal["refund"], body: Body = None, /, *, idempotency_key: str | None = None, **fields: Any
 ) -> Refund: ...
 @overload
@@ -427,6 +436,8 @@ async def delete(kind: Literal["price"], reference: Reference, /) -> Price: ...
 async def delete(kind: Literal["product"], reference: Reference, /) -> Product: ...
 @overload
 async def delete(kind: Literal["promotion_code"], reference: Reference, /) -> PromotionCode: ...
+@overload
+async def delete(kind: Literal["quote"], reference: Reference, /) -> Quote: ...
 @overload
 async def delete(kind: Literal["refund"], reference: Reference, /) -> Refund: ...
 @overload
@@ -534,6 +545,10 @@ def find(
 ) -> AsyncIterator[PromotionCode]: ...
 @overload
 def find(
+    kind: Literal["quote"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
+) -> AsyncIterator[Quote]: ...
+@overload
+def find(
     kind: Literal["refund"], /, *, starting_after: Any = None, limit: int | None = None, **filters: Unpack[Filters]
 ) -> AsyncIterator[Refund]: ...
 @overload
@@ -633,6 +648,8 @@ async def get(kind: Literal["product"], reference: Reference, /) -> Product: ...
 @overload
 async def get(kind: Literal["promotion_code"], reference: Reference, /) -> PromotionCode: ...
 @overload
+async def get(kind: Literal["quote"], reference: Reference, /) -> Quote: ...
+@overload
 async def get(kind: Literal["refund"], reference: Reference, /) -> Refund: ...
 @overload
 async def get(kind: Literal["setup_intent"], reference: Reference, /) -> SetupIntent: ...
@@ -655,6 +672,7 @@ async def get(kind: OnlyRead, reference: Reference, /) -> SyncedDocument: ...
 @overload
 async def get(kind: type[D], reference: Reference, /) -> D: ...
 async def open_portal(customer: Customer | str, return_url: str | None = None) -> dict[str, Any]: ...
+def quote_pdf(quote: Quote | str) -> AsyncIterator[bytes]: ...
 async def record_usage(
     username: str,
     meter: str,
@@ -713,6 +731,8 @@ async def update(kind: Literal["product"], reference: Reference, body: Body = No
 async def update(
     kind: Literal["promotion_code"], reference: Reference, body: Body = None, /, **fields: Any
 ) -> PromotionCode: ...
+@overload
+async def update(kind: Literal["quote"], reference: Reference, body: Body = None, /, **fields: Any) -> Quote: ...
 @overload
 async def update(kind: Literal["refund"], reference: Reference, body: Body = None, /, **fields: Any) -> Refund: ...
 @overload

@@ -237,3 +237,18 @@ def list_of_customer(model: Model) -> Schema:
         "answers": {"200": answer("A page.", ref("schemas", f"{shape}List"))},
         "problems": ["invalid", "not-found"],
     }
+
+
+QUOTE_PDF: Schema = {
+    "operationId": "download_quote",
+    "summary": "Download the PDF of a finalized quote, which Stripe makes anew and this service does not store",
+    "tags": ["quotes"],
+    "answers": {
+        "200": {
+            "description": "The PDF.",
+            "content": {"application/pdf": {"schema": {"type": "string", "format": "binary"}}},
+        }
+    },
+    "problems": ["invalid", "not-found", "in-progress", "rolled-back", "refused", "deleted", "not-possible"]
+    + ["cannot-look"],
+}

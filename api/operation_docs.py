@@ -7,6 +7,7 @@ from stripe_mongo_sync.api.components import (
     EVENT,
     FILTERED,
     ONE_INDEX,
+    QUOTE_PDF,
     REFUSALS,
     answer,
     in_json,
@@ -217,6 +218,7 @@ UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
         "answers": {"200": answer("A page, sorted by kind and id, with events last.", page_of(UNFINISHED))},
         "problems": ["invalid"],
     },
+    "quotes.pdf": QUOTE_PDF,
     "operator.payout_report": {
         "operationId": "report_payout",
         "summary": "Compare what an automatic payout pays out with the orders, payments, refunds and disputes here",

@@ -14,7 +14,7 @@ from stripe_mongo_sync.api.auth import requires_scope
 from stripe_mongo_sync.api.errors import MissingScope, NotJson, WrongContentType
 from stripe_mongo_sync.api.prefix import address
 from stripe_mongo_sync.api.representation import as_caller_sees, caller_has, made_by_caller, plain
-from stripe_mongo_sync.models import Customer, StagedDocument, Status, changed_kinds, kinds
+from stripe_mongo_sync.models import Customer, Quote, StagedDocument, Status, changed_kinds, kinds
 from stripe_mongo_sync.models.base.input import DEEPEST, Invalid
 from stripe_mongo_sync.models.customer import check_visit
 from stripe_mongo_sync.models.rows.keys import wrong_key
@@ -23,7 +23,7 @@ from stripe_mongo_sync.sync.engine.buyer import create
 from stripe_mongo_sync.sync.engine.refresh import with_links
 from stripe_mongo_sync.sync.engine.saga import act, delete, update
 from stripe_mongo_sync.sync.entitlements.question import QUERIES
-from stripe_mongo_sync.sync.library import access, create_preview, open_portal
+from stripe_mongo_sync.sync.library import access, create_preview, open_portal, quote_pdf
 from stripe_mongo_sync.sync.shop.documents import found
 from stripe_mongo_sync.sync.shop.lists import last_seen, page, selected
 from stripe_mongo_sync.sync.tokens import Scope
@@ -40,7 +40,7 @@ def plural_of(model: Model) -> str:
 
 
 # The lists of a customer. A path that ends with the name of one is that list, not a username that ends so.
-LISTS = ("subscription", "invoice", "order", "payment_method", "payment_intent", "charge", "refund")
+LISTS = ("subscription", "invoice", "order", "quote", "payment_method", "payment_intent", "charge", "refund")
 BELOW = (
     "portal",
     "access",
@@ -60,7 +60,7 @@ def _alone(model: Model) -> type[Reference]:
 
     Whatever the method: to DELETE a list must never delete a customer whose username ends so.
     """
-    last = {*model.resource.actions, *(BELOW if model is Customer else ())}
+    last = {*model.resource.actions, *(BELOW if model is Customer else ()), *(("pdf",) if model is Quote else ())}
 
     class Alone(Reference):
         def to_python(self, value: str) -> str:
@@ -91,6 +91,7 @@ def register(app: Flask) -> None:
     app.add_url_rule("/customers/<reference:reference>/portal", "customers.portal", _portal, methods=["POST"])
     app.add_url_rule("/customers/<reference:reference>/access", "customers.access", _access, methods=["GET"])
     app.add_url_rule("/invoices/create_preview", "invoices.create_preview", _preview, methods=["POST"])
+    app.add_url_rule("/quotes/<reference:reference>/pdf", "quotes.pdf", _quote_pdf, methods=["GET"])
     for kind in LISTS:
         model = kinds()[kind]
         rule, endpoint = f"/customers/<reference:reference>/{plural_of(model)}", f"customers.{model.plural()}"
@@ -175,6 +176,16 @@ def _access(reference: str) -> Response:
     if unknown := [name for name in request.args if name not in QUERIES]:
         raise Invalid(dict.fromkeys(unknown, f"is not a parameter: give one of {', '.join(QUERIES)}, or none"))
     return jsonify(plain(access(reference, **request.args)))
+
+
+@requires_scope(Scope.READ)
+def _quote_pdf(reference: str) -> Response:
+    if request.args:
+        raise Invalid(dict.fromkeys(request.args, "is not a parameter: there is none"))
+    quote = sure(found(Quote, reference), Quote)
+    response = Response(quote_pdf(quote), mimetype="application/pdf")
+    response.headers["Content-Disposition"] = f'inline; filename="{quote.number or quote.id}.pdf"'
+    return response
 
 
 @requires_scope(Scope.WRITE)

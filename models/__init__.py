@@ -39,6 +39,7 @@ from stripe_mongo_sync.models.payment_method import PaymentMethod
 from stripe_mongo_sync.models.price import Price
 from stripe_mongo_sync.models.product import Product
 from stripe_mongo_sync.models.promotion_code import PromotionCode
+from stripe_mongo_sync.models.quote import Quote
 from stripe_mongo_sync.models.refund import Refund
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.setup_intent import SetupIntent
@@ -68,6 +69,7 @@ __all__ = [
     "Price",
     "Product",
     "PromotionCode",
+    "Quote",
     "Refund",
     "Resource",
     "SetupIntent",

@@ -32,12 +32,7 @@ from stripe_mongo_sync.models.username import (
 )
 
 if TYPE_CHECKING:
-    from stripe_mongo_sync.models.invoice import Invoice
-    from stripe_mongo_sync.models.order import Order
-    from stripe_mongo_sync.models.payment_intent import PaymentIntent
-    from stripe_mongo_sync.models.payment_method import PaymentMethod
-    from stripe_mongo_sync.models.refund import Refund
-    from stripe_mongo_sync.models.subscription import Subscription
+    from stripe_mongo_sync.models import Invoice, Order, PaymentIntent, PaymentMethod, Quote, Refund, Subscription
 
 GRANTED, REVOKED = "access.granted", "access.revoked"  # notices: see sync/entitlements/changes.py
 WEB_ADDRESS = re.compile(rf"https?://[^{CONTROL}]*")
@@ -229,6 +224,10 @@ class Customer(SyncedDocument):
     def charges(self, **filters: Any) -> Documents[SyncedDocument]:
         """Return the same of their charges."""
         return sure(_lists)(self, "charge", filters)
+
+    def quotes(self, **filters: Any) -> "Documents[Quote]":
+        """Return the same of the quotes that were made to them."""
+        return sure(_lists)(self, "quote", filters)
 
     def refunds(self, **filters: Any) -> "Documents[Refund]":
         """Return the same of the refunds of their payments."""

@@ -194,7 +194,6 @@ ROWS = (
     row("person", "/v1/accounts/{account}/persons", listable=False, removable=True),
     row("plan", accepts_custom_id=True, removable=True),
     row("product_catalog.trial_offer"),
-    row("quote", created_filter=False),
     row("radar.early_fraud_warning"),
     row("radar.value_list", removable=True),
     row("reporting.report_run"),

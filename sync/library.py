@@ -28,11 +28,12 @@ from stripe_mongo_sync.sync.errors import (
     Unavailable,
 )
 from stripe_mongo_sync.sync.inbox import invoice_items as invoice_items  # follows invoices once it is imported
+from stripe_mongo_sync.sync.inbox import quotes as quotes  # adopts what they made once it is imported
 from stripe_mongo_sync.sync.notices import hooks
 from stripe_mongo_sync.sync.notices.hooks import Notice, on
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.shop.customers import create_customer, create_preview, open_portal, set_payment_method
-from stripe_mongo_sync.sync.shop.documents import act, create, delete, find, get, update
+from stripe_mongo_sync.sync.shop.documents import act, create, delete, find, get, quote_pdf, update
 from stripe_mongo_sync.sync.shop.orders import create_order
 from stripe_mongo_sync.sync.shop.refunds import refund_order
 from stripe_mongo_sync.sync.shop.usage import record_usage
@@ -73,6 +74,7 @@ __all__ = [
     "get",
     "on",
     "open_portal",
+    "quote_pdf",
     "record_usage",
     "refund_order",
     "set_payment_method",

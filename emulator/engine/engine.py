@@ -197,7 +197,10 @@ class Engine:
             if not problem.stored:
                 raise
             body, status, headers = problem.body(), problem.status, problem.headers
-        reply = self._reply(entry, status, replies.as_bytes(body), entry.request_id, headers)
+        sent = replies.as_bytes(body)
+        if status == 200 and call.way is not None and call.way.media:
+            sent, headers = body["content"].encode("latin-1"), {"Content-Type": call.way.media}
+        reply = self._reply(entry, status, sent, entry.request_id, headers)
         if key is not None:
             self.keys.save(realm, key, request.path, raw, self.clock.now(), entry.request_id, reply)
         return reply

@@ -54,6 +54,7 @@ class Route:
     kind: str  # the type for which a key needs permission
     do: Callable[..., Json]
     params: Fields = field(default_factory=dict)
+    media: str = ""  # of the reply, if it is no JSON: its `content`, a text in latin-1
 
     def ids(self, method: str, path: str) -> tuple[str, ...] | None:
         """Return the ids in a path below /v1/, or None if this is not its route."""

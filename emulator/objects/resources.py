@@ -5,13 +5,12 @@ from __future__ import annotations
 from stripe_mongo_sync.emulator.engine.resource import register
 from stripe_mongo_sync.emulator.objects import account, issuing
 from stripe_mongo_sync.emulator.objects.account import ACCOUNT
-from stripe_mongo_sync.emulator.objects.billing import meters
+from stripe_mongo_sync.emulator.objects.billing import meters, quotes
 from stripe_mongo_sync.emulator.objects.billing.credit_grants import CREDIT_GRANT
 from stripe_mongo_sync.emulator.objects.billing.credit_notes import CREDIT_NOTE
 from stripe_mongo_sync.emulator.objects.billing.invoice_payments import INVOICE_PAYMENT
 from stripe_mongo_sync.emulator.objects.billing.invoice_resource import INVOICE
 from stripe_mongo_sync.emulator.objects.billing.invoiceitems import INVOICEITEM
-from stripe_mongo_sync.emulator.objects.billing.quotes import QUOTE
 from stripe_mongo_sync.emulator.objects.catalog import discounts
 from stripe_mongo_sync.emulator.objects.catalog.coupons import COUPON
 from stripe_mongo_sync.emulator.objects.catalog.plans import PLAN
@@ -76,7 +75,7 @@ register(
         money.TRANSFER,
         CREDIT_NOTE,
         meters.METER,
-        QUOTE,
+        quotes.QUOTE,
         SCHEDULE,
         issuing.CARDHOLDER,
         issuing.CARD,
@@ -90,7 +89,7 @@ register(
     ),
     routes=(
         route
-        for module in (account, balances, bank, discounts, issuing, meters, money, previews, purchases, sources)
+        for module in (account, balances, bank, discounts, issuing, meters, money, previews, purchases, quotes, sources)
         for route in module.ROUTES
     ),
 )

@@ -25,7 +25,7 @@ def _kinds(listed: str) -> frozenset[str]:
 WITH_CUSTOMER = _kinds(
     """
     bank_account card charge customer_cash_balance_transaction discount entitlements.active_entitlement_summary
-    quote source tax_id treasury.outbound_payment
+    source tax_id treasury.outbound_payment
     """
 )
 WITH_STATUS = _kinds(
@@ -34,7 +34,7 @@ WITH_STATUS = _kinds(
     charge climate.order dispute financial_connections.account financial_connections.authorization
     identity.verification_session invoice_payment invoice_rendering_template issuing.authorization issuing.card
     issuing.cardholder issuing.dispute issuing.personalization_design issuing.physical_bundle issuing.token mandate
-    payout quote reporting.report_run reserve.plan scheduled_query_run source source_mandate_notification
+    payout reporting.report_run reserve.plan scheduled_query_run source source_mandate_notification
     source_transaction tax.registration terminal.reader test_helpers.test_clock
     three_d_secure.authentication topup treasury.credit_reversal treasury.debit_reversal treasury.financial_account
     treasury.inbound_transfer treasury.outbound_payment treasury.outbound_transfer treasury.received_credit

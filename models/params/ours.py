@@ -34,7 +34,7 @@ REFERENCES: Mapping[str, str] = {  # at any depth: the kind to which the id, or 
     **{name: name for name in ("coupon", "customer", "invoice", "payment_intent", "payment_method", "price")},
     **{name: name for name in ("product", "promotion_code", "shipping_rate", "subscription")},
     **{"default_payment_method": "payment_method", "default_price": "price", "products": "product"},
-    "meter": "billing.meter",
+    **{"meter": "billing.meter", "quote": "quote"},
     **{"from_subscription": "subscription", "schedule": "subscription_schedule"},
     **dict.fromkeys(("default_tax_rates", "tax_rates"), "tax_rate"),
 }

@@ -39,6 +39,7 @@ SCHEMAS = (
     "f35279ffd886",
     "515ddfb4801e",
     "cc1893390925",
+    "dc6d39964cda",
 )
 NUMBER = len(SCHEMAS)
 OF_0_2 = ("content", "disputes", "of others", "chosen ids", "usernames", "living")  # the migrations of version 0.2

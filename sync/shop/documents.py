@@ -11,12 +11,13 @@ from typing import Annotated, Any, TypeVar, Unpack, overload
 
 from bson import ObjectId
 
-from stripe_mongo_sync.models import StagedDocument, kinds
+from stripe_mongo_sync.models import Quote, StagedDocument, kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine import buyer, saga
-from stripe_mongo_sync.sync.errors import NotFound
+from stripe_mongo_sync.sync.errors import InProgress, NotFound, NotPossible
 from stripe_mongo_sync.sync.shop.lists import Filters, asking, last_seen, pages, selected
+from stripe_mongo_sync.sync.stripe.answers import Refusal
 
 SHOWN = 80  # characters of an unknown kind that an error quotes
 
@@ -180,6 +181,31 @@ def act(*of: Any, **fields: Any) -> Any:
 
 
 @asking()
+def quote_pdf(quote: Quote | str) -> Iterator[bytes]:
+    """Return the PDF of a finalized quote piece by piece, as Stripe makes it now; nothing of it is stored.
+
+    `quote` is the document, our id or Stripe's. Stripe is asked before this returns. Raises NotConnected, Invalid,
+    NotFound, InProgress (Stripe does not have it yet), RolledBack, Refused, Deleted, NotPossible (there is no PDF of
+    it, as of a draft), Unavailable, or CannotReadStripe, which may also be raised while it is read.
+
+    Example:
+
+        quote = create("quote", customer="user@here.com", line_items=[{"price": "price_123", "quantity": 2}])
+        act(quote, "finalize")
+        pdf = b"".join(quote_pdf(quote))
+    """
+    current()
+    with asking():
+        document = saga.raise_if_ended(quote.fetch_latest() if isinstance(quote, Quote) else found(Quote, quote))
+    if document.stripe_id is None:
+        raise InProgress
+    answer = current().gateway.quote_pdf(document.stripe_id)
+    if isinstance(answer, Refusal):
+        told = f"Stripe has no PDF of quote {document.id}: {answer.problem['message']}"
+        raise NotFound(told) if answer.not_found else NotPossible(told)
+    return answer
+
+
 def found(model: type[D], reference: Reference) -> D:
     """Return the document that `get` promises."""
     if not isinstance(reference, str | ObjectId):

@@ -35,6 +35,7 @@ from stripe_mongo_sync.sync.stripe.answers import (
     read_unknown,
     unread,
 )
+from stripe_mongo_sync.sync.stripe.download import Downloading
 from stripe_mongo_sync.sync.stripe.reading import Reading
 from stripe_mongo_sync.sync.stripe.throttle import CALL_POLICY
 from stripe_mongo_sync.sync.stripe.transport import Transport, let_go
@@ -56,14 +57,15 @@ class Name(str):
         return id(self)
 
 
-class Gateway(Reading):
+class Gateway(Reading, Downloading):
     """One Stripe account in one mode. All threads may use it; each forked child has connections of its own.
 
     An `http_client` of another class must handle forks itself; stripe-python's own are renewed here.
     """
 
     def __init__(self, settings: Settings, http_client: stripe.HTTPClient | None = None) -> None:
-        base = {"api": settings.stripe_api_base} if settings.stripe_api_base else {}
+        # What stands in for Stripe serves its files, too.
+        base = dict.fromkeys(("api", "files"), settings.stripe_api_base) if settings.stripe_api_base else {}
         self._ways = (
             [http_client] if http_client else [Transport(time, settings.ca_bundle) for time in (TIMEOUT, QUICK)]
         )

@@ -42,8 +42,22 @@ class Transport(stripe.HTTPClient):
         self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
     ) -> tuple[bytes, int, Mapping[str, str]]:
         """Send one request. Raises APIConnectionError, whose cause is the original error."""
+        answer = self._answer(method, url, headers, post_data, stream=False)
+        return answer.content, answer.status_code, answer.headers
+
+    def request_stream(  # type: ignore[override]
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any = None
+    ) -> tuple[Any, int, Mapping[str, str]]:
+        """Send one request, and return the body as a stream. Raises the same, and while it is read."""
+        plain = {**(headers or {}), "Accept-Encoding": "identity"}  # the stream would not be unpacked
+        answer = self._answer(method, url, plain, post_data, stream=True)
+        return answer.raw, answer.status_code, answer.headers
+
+    def _answer(
+        self, method: str, url: str, headers: Mapping[str, str] | None, post_data: Any, *, stream: bool
+    ) -> requests.Response:
         try:
-            answer = self._session.request(
+            return self._session.request(
                 method,
                 url,
                 headers=dict(headers or {}),
@@ -52,8 +66,8 @@ class Transport(stripe.HTTPClient):
                 verify=self._trusted or stripe.ca_bundle_path,
                 proxies=proxies(url),
                 allow_redirects=False,  # Stripe never redirects, and another host must not get the key
+                stream=stream,
             )
-            return answer.content, answer.status_code, answer.headers
         except (requests.RequestException, OSError, ValueError) as error:
             # Its message may quote a proxy's address, with the password.
             message = f"Stripe was not reached ({type(error).__name__})"

@@ -57,6 +57,8 @@ def live(world: World) -> Customer:
     create(kinds()["subscription"], {**me, "items": [{"price": str(price.id)}], "description": told})
     create(kinds()["invoiceitem"], {**me, "amount": 700, "currency": "eur", "description": told})
     create(kinds()["invoice"], {**me, "description": told, "pending_invoice_items_behavior": "include"})
+    offer = create(kinds()["quote"], {**me, "line_items": items, "description": told, "footer": f"to {USERNAME}"})[0]
+    sync.act(offer, "finalize")
     create(kinds()["billing.meter"], samples.body("billing.meter", "lamps"))
     sync.record_usage(USERNAME, "used_by_lamps", 3, idempotency_key=f"lamps of {NAME}")
     world.deliver()

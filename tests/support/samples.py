@@ -25,6 +25,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "invoice": {"description": "another"},
     "credit_note": {"memo": "another"},
     "customer_balance_transaction": {"description": "another"},
+    "quote": {"description": "another"},
     "invoiceitem": {"description": "another"},
     "dispute": {"evidence": {"uncategorized_text": "It was delivered."}, "submit": False},
 }
@@ -32,6 +33,7 @@ CHANGES: dict[str, dict[str, Any]] = {
 
 ACTS: dict[str, dict[str, tuple[str, ...]]] = {  # each action of a kind, and what must have been done before it
     "customer": {"payment_method": ()},
+    "quote": {"finalize": (), "accept": ("finalize",), "cancel": ()},
     "billing.meter": {"deactivate": (), "reactivate": ("deactivate",)},
     "billing.credit_grant": {"expire": (), "void": ()},
     "payment_method": {"attach": (), "detach": ("attach",)},
@@ -94,6 +96,8 @@ def body(kind: str, name: str = "sample") -> dict[str, Any]:
                 "customer_mapping": {"type": "by_id", "event_payload_key": "who"},
                 "value_settings": {"event_payload_key": "used"},
             }
+        case "quote":
+            return {"customer": str(buyer(name).id), "line_items": items(name), "description": f"for {name}"}
         case "tax_rate":
             return {"display_name": "VAT", "percentage": 19, "inclusive": True, "description": f"for {name}"}
         case "billing.credit_grant":
