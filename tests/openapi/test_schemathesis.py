@@ -41,7 +41,7 @@ Json = dict[str, Any]
 Operation = tuple[str, str]  # its method and path
 # That the parts fit each other (one currency, nothing archived, what is left of a line), or a time fits now, no schema
 # can say.
-UNTOLD = ("POST /orders", "POST /orders/{reference}/refund", "POST /meter-events")
+UNTOLD = ("POST /orders", "POST /orders/{reference}/refund", "POST /meter-events", "POST /invoices/create_preview")
 
 
 class Signing:
