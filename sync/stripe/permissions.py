@@ -55,11 +55,11 @@ def members(groups: Iterable[str]) -> list[str]:
     """Return the named kinds, with each group replaced by its members."""
     every = kinds()
     of = {
-        CREATED: [kind for kind, model in created_kinds().items() if model.resource.path],
+        CREATED: [kind for kind, model in created_kinds().items() if model.resource.path and not model.resource.owners],
         CHANGED: [kind for kind in changed_kinds() if kind not in created_kinds()],
         MIRRORED: [kind for kind, model in every.items() if model.resource.mirrored and model.resource.path],
         LISTED: [kind for kind, model in every.items() if model.resource.path and kind not in UNLISTED],
-    }
+    }  # what is created under its owner needs the permissions of the owner
     return [kind for group in groups for kind in of.get(group, [group])]
 
 

@@ -74,9 +74,9 @@ ROUTES = (
     Route(
         "POST",
         "customers/{}/balance_transactions",
-        KIND,
+        "customer",
         _create,
         {**SAID, "amount": Whole(required=True), "currency": Currency(required=True)},
     ),
-    Route("POST", "customers/{}/balance_transactions/{}", KIND, _update, SAID),
+    Route("POST", "customers/{}/balance_transactions/{}", "customer", _update, SAID),
 )
