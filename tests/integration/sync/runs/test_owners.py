@@ -136,7 +136,7 @@ def test_the_text_of_an_unfinished_backfill_names_whose_lists_are_left(
     assert told.exit_code == 2
     assert "not finished: of each customer (" in "\n".join(told.lines)
     assert "payment_method" in "\n".join(told.lines)
-    assert OWNER_READS == 1000
+    assert OWNER_READS == 1250
 
 
 def test_a_full_comparison_asks_a_share_of_the_owners_in_each_run_and_names_the_rest(world: World, run: Run) -> None:
