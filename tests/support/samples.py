@@ -61,7 +61,8 @@ def given(kind: str, action: str) -> dict[str, Any]:
         case "subscription", "pause":
             return {"behavior": "void"}
         case "order", "refund":
-            return {"lines": [{"price": str(kinds()["price"].objects.first().id), "quantity": 1}]}
+            newest = kinds()["order"].objects.order_by("-created_at").first()
+            return {"lines": [{"price": newest.items[0].price, "quantity": 1}]}
     return {}
 
 
