@@ -180,7 +180,6 @@ def act(*of: Any, **fields: Any) -> Any:
 # --- queries for Python and HTTP ---
 
 
-@asking()
 def quote_pdf(quote: Quote | str) -> Iterator[bytes]:
     """Return the PDF of a finalized quote piece by piece, as Stripe makes it now; nothing of it is stored.
 
@@ -206,6 +205,7 @@ def quote_pdf(quote: Quote | str) -> Iterator[bytes]:
     return answer
 
 
+@asking()
 def found(model: type[D], reference: Reference) -> D:
     """Return the document that `get` promises."""
     if not isinstance(reference, str | ObjectId):

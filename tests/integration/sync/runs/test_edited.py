@@ -42,7 +42,7 @@ COUNTED = (
     "status_changed_by",
     "notices",
 )
-LINKS = ("hosted_invoice_url", "invoice_pdf")
+LINKS = ("hosted_invoice_url", "invoice_pdf", "pdf")
 WRONG = "Zenobia Quux"
 
 
