@@ -91,8 +91,8 @@ MUTANTS = (
         "def _is_newer(facts: Facts, seen: Observation) -> bool:\n"
         "    return facts.snapshot_latest is None or seen.earliest > facts.snapshot_latest\n",
         "    return False\n\n\ndef _is_newer(facts: Facts, seen: Observation) -> bool:\n    return True\n",
-        seed=1,
-        steps=(2,),
+        seed=7,
+        steps=(3, 7, 8, 9, 32, 34),
     ),
     Mutant(
         "ignores a late orphan",
@@ -123,16 +123,16 @@ MUTANTS = (
         "models/base/lifecycle.py",
         '            {"_id": self.id, "revision": self.revision, **fence},\n',
         '            {"_id": self.id, **fence},\n',
-        seed=12,
-        steps=(10, 11, 12),
+        seed=5,
+        steps=(20, 21, 23, 24, 27, 28, 29, 32, 33, 34),
     ),
     Mutant(
         "sends when its lease is over",
         "sync/process/deadline.py",
         "return DEADLINE.get() is not None and time_left() >= sum(TIMEOUT)",
         "return True",
-        seed=9,
-        steps=(35, 36, 37, 38),
+        seed=1,
+        steps=(24, 26, 28, 29, 30, 32, 34),
     ),
     Mutant(
         "takes a deletion of unknown outcome for done",

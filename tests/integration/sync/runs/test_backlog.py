@@ -11,7 +11,7 @@ import pytest
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.emulator import LogEntry
-from stripe_mongo_sync.models import Customer, Event, Status, kinds
+from stripe_mongo_sync.models import Customer, Event, Status, created_kinds, kinds
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import HEARTBEAT, State
 from stripe_mongo_sync.sync.__main__ import main
@@ -342,10 +342,10 @@ def test_what_others_made_is_compared_only_with_documents_that_may_have_made_it(
 
 
 def test_whoever_may_have_made_an_object_is_among_those_it_is_compared_with(world: World) -> None:
-    for kind in sorted(samples.CHANGES):
-        path, body = kinds()[kind].resource.path, samples.body(kind, kind.replace("_", "-"))
+    for kind in sorted(samples.CHANGES.keys() & created_kinds()):
+        body = samples.body(kind, kind.replace("_", "-"))
         before = {one["id"] for one in world.stripe.objects(kind)}
-        world.stripe.fault("500_repair", method="POST", path=path)
+        world.stripe.fault("500_repair", method="POST")
         document = sync.create(kinds()[kind], body)[0]
         world.stripe.repair()
         (remote,) = [one for one in world.stripe.objects(kind) if one["id"] not in before]
