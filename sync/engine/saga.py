@@ -205,8 +205,8 @@ def delete(document: D) -> D:
 @singledispatch
 def plan_action(document: Any, name: str, values: Values, request: Values) -> list[Call]:
     """Return the calls of an action; `request` is the caller's, where a repetition is told by its key."""
-    calls = document.resource.actions[name].calls
-    return calls(document, values) if calls else [Call(f"{document.path}/{name}", values)]
+    calls, sent = document.resource.actions[name].calls, to_params(values, "create")
+    return calls(document, sent) if calls else [Call(f"{document.path}/{name}", sent)]
 
 
 @singledispatch
@@ -231,7 +231,7 @@ def act(
     model = type(document)
     request = _request(f"{model.plural()}/{name}", {"id": str(document.id), **body}, idempotency_key, token)
     try:
-        values = to_params(resolved(model, validate(model, body, name), name), "create")
+        values = resolved(model, validate(model, body, name), name)
         return _run(document, name, lambda latest: plan_action(latest, name, values, request), request)
     except PyMongoError as error:
         raise Unavailable(idempotency_key=request["key"] if actions[name].repeatable else None) from error

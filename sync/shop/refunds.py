@@ -22,7 +22,7 @@ from stripe_mongo_sync.models.rows.sure import sure
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.push import push
 from stripe_mongo_sync.sync.engine.saga import act, build_operation, is_repeated, of_request, plan_action
-from stripe_mongo_sync.sync.errors import TOLD, KeyReused, NotPossible, Refused
+from stripe_mongo_sync.sync.errors import TOLD, CannotReadStripe, KeyReused, NotPossible, Refused
 from stripe_mongo_sync.sync.shop.documents import found
 from stripe_mongo_sync.sync.shop.pricing import Unreckonable, reckon
 from stripe_mongo_sync.sync.shop.standing import CAME, WENT
@@ -83,9 +83,11 @@ def _(order: Order, name: str, values: Json, request: Json) -> list[Call]:
 def _planned(order: Order, values: Json, request: Json) -> Json:
     if order.payment_intent is None or order.payment_status not in (*CAME, *WENT):
         raise NotPossible(f"This order is {order.payment_status}: only what was paid can be refunded.")
-    left = _left(order)
-    chosen = choose(_sold(order), order.refunded_lines, values.get("lines"))
-    amount = min(left, sum(line["amount"] for line in chosen)) if values.get("lines") else left
+    left, wanted = _left(order), values.get("lines")
+    if wanted == []:
+        raise Invalid({"lines": "must name a line: leave it out to refund all that is left"})
+    chosen = choose(_sold(order), order.refunded_lines, wanted)
+    amount = left if wanted is None else min(left, sum(line["amount"] for line in chosen))
     within = amount
     for line in chosen:  # if less is left, the last lines get less
         line["amount"] = min(line["amount"], within)
@@ -114,9 +116,14 @@ def _left(order: Order) -> int:
 def _sold(order: Order) -> list[Sold]:
     """Return the lines of an order, with what was paid for each. Raises CannotReadStripe, Invalid."""
     if order.checkout_session is not None:
-        pages = current().gateway.pages(f"/v1/checkout/sessions/{order.checkout_session}/line_items")
-        lines = [line for page in pages for line in page.remote["data"]]
-        return [Sold(each["id"], each["price"]["id"], each["quantity"] or 1, each["amount_total"]) for each in lines]
+        path = f"/v1/checkout/sessions/{order.checkout_session}/line_items"
+        lines = [line for page in current().gateway.pages(path) for line in page.remote["data"]]
+        try:
+            return [
+                Sold(each["id"], each["price"]["id"], each["quantity"] or 1, each["amount_total"]) for each in lines
+            ]
+        except (KeyError, TypeError) as error:
+            raise CannotReadStripe(f"GET {path}: Stripe's answer lacks {error}") from error
     sold: dict[str, Sold] = {}
     for item in order.items:
         before = sold.get(item.price, Sold(item.price, item.price, 0, 0))
@@ -139,7 +146,8 @@ def choose(sold: list[Sold], refunded: Iterable[Any], wanted: list[Json] | None)
     before = {each.line: each.quantity for each in refunded}
     left = {each.line: each.quantity - before.get(each.line, 0) for each in sold}
     taken, errors = dict.fromkeys(left, 0), dict[str, str]()
-    for number, want in enumerate([{"line": line} for line in left] if wanted is None else wanted):
+    for number, given in enumerate([{"line": line} for line in left] if wanted is None else wanted):
+        want = {name: value for name, value in given.items() if value is not None}
         if ("price" in want) == ("line" in want):
             errors[f"lines.{number}"] = "must have a price or a line, and not both"
             continue

@@ -1,6 +1,7 @@
 """Refunds by line: what was really paid for a line, never more than is left, and no line twice."""
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,9 +10,10 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Order, Refund, Status
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.models.order import PaymentStatus, RefundedLine
-from stripe_mongo_sync.sync.errors import InProgress, KeyReused, NotPossible, Refused
+from stripe_mongo_sync.sync.errors import CannotReadStripe, InProgress, KeyReused, NotPossible, Refused
 from stripe_mongo_sync.sync.operator import operations
 from stripe_mongo_sync.sync.shop.refunds import Sold, choose
+from stripe_mongo_sync.sync.stripe.gateway import Gateway
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.in_sync import assert_in_sync
@@ -211,6 +213,9 @@ def test_a_refund_in_review_holds_its_order_until_it_is_decided(world: World) ->
         ({"lines": [{"price": "PRICE", "quantity": -1}]}, "lines.0.quantity"),
         ({"lines": [{"price": "PRICE"}, {"price": "PRICE", "quantity": 1}]}, "lines.1.quantity"),
         ({"lines": [{"price": "PRICE", "amount": 5}]}, "lines.0.amount"),
+        ({"lines": []}, "lines"),
+        ({"lines": [{"price": None, "line": None}]}, "lines.0"),
+        ({"lines": [None]}, "lines.0"),
         ({"amount": 5}, "amount"),
         ({"reason": "bored"}, "reason"),
     ],
@@ -218,7 +223,7 @@ def test_a_refund_in_review_holds_its_order_until_it_is_decided(world: World) ->
 def test_a_wrong_body_names_the_field_and_refunds_nothing(world: World, body: dict[str, Any], field: str) -> None:
     order = bought(world, 2)
     for line in body.get("lines", ()):
-        if line.get("price") == "PRICE":
+        if line and line.get("price") == "PRICE":
             line["price"] = order.items[0].price
 
     told = problem(world.http.post(f"/orders/{order.id}/refund", json=body), 422, "invalid")
@@ -226,6 +231,37 @@ def test_a_wrong_body_names_the_field_and_refunds_nothing(world: World, body: di
     assert list(told["errors"]) == [field]
     assert Refund.objects.count() == 0
     assert order.fetch_latest().operation is None
+
+
+@pytest.mark.parametrize("body", [{"lines": None}, {"lines": [{"price": "PRICE", "line": None, "quantity": None}]}])
+def test_null_is_as_if_it_were_not_given(world: World, body: dict[str, Any]) -> None:
+    order = bought(world, 2)
+    for line in body["lines"] or ():
+        line["price"] = order.items[0].price
+
+    told = world.http.post(f"/orders/{order.id}/refund", json=body)
+
+    assert (told.status_code, told.json["amount_refunded"]) == (200, 1980)
+    settle(world)
+
+
+@pytest.mark.parametrize("line", [{}, {"id": "li_1"}, {"id": "li_1", "price": None, "quantity": 1}, None])
+def test_a_list_of_lines_that_cannot_be_read_refunds_nothing(
+    world: World, line: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    order = bought(world, 1, payment="checkout")
+    read = Gateway.pages
+
+    def pages(gateway: Gateway, path: str, **more: Any) -> Any:
+        for page in read(gateway, path, **more):
+            yield replace(page, remote={**page.remote, "data": [line]}) if "line_items" in path else page
+
+    monkeypatch.setattr(Gateway, "pages", pages)
+
+    with pytest.raises(CannotReadStripe, match="line_items"):
+        sync.refund_order(order, [{"line": "li_1"}])
+
+    assert (Refund.objects.count(), order.fetch_latest().operation) == (0, None)
 
 
 def test_only_what_was_paid_can_be_refunded(world: World) -> None:
