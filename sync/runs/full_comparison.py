@@ -114,8 +114,9 @@ class FullComparison(Walk):
         """Read the objects that the lists of these owners should have shown."""
         for owned, asked in self.owners.asked.items():
             theirs = {"status": Status.ACTIVE, f"stripe.{owned.named}": {"$in": [*asked]}}
-            for kind in self.wanted.intersection(owned.kinds) if asked else ():
-                if not all(_look_at(document, self.run) for document in self._missing(self.models[kind], theirs)):
+            kinds = self.wanted.intersection(owned.kinds) if asked else ()
+            for model in self.begun.intersection(map(self.models.__getitem__, kinds)):
+                if not all(_look_at(document, self.run) for document in self._missing(model, theirs)):
                     break
             asked.clear()
 

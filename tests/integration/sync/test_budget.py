@@ -113,7 +113,7 @@ def test_a_full_comparison_asks_nothing_of_each_kind_that_is_not_there(metered: 
         report = world.reconcile(full=True)
 
     assert len(report.coverage.not_available) > 20
-    assert len(told.mongo) < 45
+    assert len(told.mongo) < 40
 
 
 def test_reading_costs_nothing_at_stripe(metered: tuple[World, Measure]) -> None:
