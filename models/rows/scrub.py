@@ -44,7 +44,9 @@ TAIL = "(?=[a-z]*[A-Z0-9])[A-Za-z0-9]{8,}"  # at least one capital or digit: so 
 ID = re.compile(rf"(?:{'|'.join(sorted(PREFIXES))})_{TAIL}", re.ASCII)
 
 # Accounting finds invoices, credit notes, quotes and receipts by their numbers, which Stripe assigns without gaps.
-NUMBER = re.compile(r"(?:QT-)?[A-Z0-9]{1,12}(?:-[A-Z0-9]{1,4})?-\d{4,6}(?:-CN-\d{2}|-\d{1,3})?", re.ASCII)
+NUMBER = re.compile(
+    r"[A-Z0-9]{1,12}(?:-[A-Z0-9]{1,4})?-\d{4,6}(?:-CN-\d{2})?|QT-[A-Z0-9]{1,12}-\d{4,6}-\d{1,3}", re.ASCII
+)
 NUMBERED = _names("number receipt_number")
 DECIMAL = re.compile(r"-?\d+(?:\.\d+)?", re.ASCII)
 
