@@ -209,7 +209,7 @@ def _changes(order: Order, payment: SyncedDocument, known: Happened | None = Non
 
 def _told_buyer(order: Order, *payments: SyncedDocument | None) -> dict[str, Any]:
     """Return the customer of a guest's order, once its payment names one, with the username if they have one here."""
-    told = (payment.customer for payment in payments if payment is not None and payment.erased_at is None)  # type: ignore[attr-defined]
+    told = (payment["customer"] for payment in payments if payment is not None and payment.erased_at is None)
     id = next(filter(None, told), None)
     if order.customer is not None or id is None:
         return {}

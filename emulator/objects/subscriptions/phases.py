@@ -78,7 +78,9 @@ def made(ctx: Effects, given: list[Json], start: int) -> list[Json]:
 
 
 def _moment(ctx: Effects, given: int | str | None) -> int | None:
-    return ctx.second if given == "now" else given  # type: ignore[return-value]
+    if given == "now":
+        return ctx.second
+    return None if given is None else int(given)
 
 
 def _item(ctx: Effects, line: Json) -> Json:
