@@ -53,8 +53,8 @@ def create(
         raise Unavailable(idempotency_key=key) from error
     try:
         created = saga.create(model, body, idempotency_key=key, token=token, id=id)
-    except Exception:
-        _settle_now(customer)
+    except Exception as error:
+        _settle_now(customer, is_over=not isinstance(error, Unavailable))  # else MongoDB may store it yet
         raise
     _settle_now(customer)
     return created
@@ -101,11 +101,11 @@ def settle_customers(counts: Counter[str]) -> None:
                 counts[f"customer_{became}"] += 1
 
 
-def _settle_now(customer: Customer | None) -> None:
+def _settle_now(customer: Customer | None, *, is_over: bool = True) -> None:
     """Settle a customer for the caller that created them; what cannot be done now, a run does."""
     try:
         if customer is not None:
-            settle(customer, is_over=True)
+            settle(customer, is_over=is_over)
     except (PyMongoError, CannotReadStripe, Outcome) as error:
         log.warning("customer %s stays provisional: %s", customer and customer.id, error)
 

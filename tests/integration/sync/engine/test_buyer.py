@@ -4,6 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from pymongo.errors import AutoReconnect
 
 from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, StagedDocument, created_kinds, kinds
@@ -192,4 +193,25 @@ def test_a_customer_whose_outcome_is_unknown_is_waited_for(world: World) -> None
     made = sync.create("order", given, idempotency_key=unknown.value.idempotency_key)
 
     assert made.username == NAME
+    settle(world)
+
+
+def test_while_mongodb_may_still_store_what_they_buy_the_customer_stays(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    given = body("order")
+
+    def lost(*_: Any, **__: Any) -> None:
+        raise AutoReconnect("no primary")
+
+    with monkeypatch.context() as away:
+        away.setattr(kinds()["order"], "stage", lost)
+        with pytest.raises(sync.Unavailable) as unknown:
+            sync.create("order", given)
+    (customer,) = there()
+    assert (customer.status, customer.made_for is None) == ("active", False)
+
+    made = sync.create("order", given, idempotency_key=unknown.value.idempotency_key)
+
+    assert made.customer == customer.stripe_id
     settle(world)
