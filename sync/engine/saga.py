@@ -224,17 +224,17 @@ def act(
     Raises Invalid, InProgress, KeyReused, NotFound, Refused or Unavailable.
     """
     require_json(body)
-    actions = document.resource.actions
+    model, actions = type(document), document.resource.actions
     if not isinstance(name, str) or name not in actions:
         there = f"must be one of {', '.join(actions)}" if actions else f"{document.resource.kind} has none"
         raise Invalid({"action": there})
-    model = type(document)
     request = _request(f"{model.plural()}/{name}", {"id": str(document.id), **body}, idempotency_key, token)
+    again = request if actions[name].repeatable else None
     try:
         values = resolved(model, validate(model, body, name), name)
-        return _run(document, name, lambda latest: plan_action(latest, name, values, request), request)
+        return _run(document, name, lambda latest: plan_action(latest, name, values, request), again)
     except PyMongoError as error:
-        raise Unavailable(idempotency_key=request["key"] if actions[name].repeatable else None) from error
+        raise Unavailable(idempotency_key=again["key"] if again else None) from error
 
 
 def _rename(document: D, values: Values) -> D:
@@ -255,7 +255,7 @@ def _rename(document: D, values: Values) -> D:
 
 @within_lease
 def _run(document: D, verb: str, calls: Callable[[Any], list[Call]], request: Values | None = None) -> D:
-    staged = None
+    staged, document = None, document.fetch_latest() if request else document  # what was done before decides
     while staged is None:
         if request and is_repeated(document, request):
             return document.fetch_latest()

@@ -80,6 +80,34 @@ def test_a_line_of_a_session_is_refunded_as_stripe_computed_it(world: World) -> 
     settle(world)
 
 
+def test_a_line_is_refunded_with_its_discount_and_tax_and_the_rest_has_the_shipping(world: World) -> None:
+    coupon = sync.create("coupon", percent_off=50, duration="once")
+    vat = sync.create("tax_rate", display_name="VAT", percentage=10, inclusive=False)
+    fixed = {"type": "fixed_amount", "fixed_amount": {"amount": 490, "currency": "eur"}}
+    post = {"shipping_rate_data": {"display_name": "Post", **fixed}}
+    price = samples.items("sample")[0]["price"]
+    order = sync.create_order(
+        **{
+            **samples.body("order"),
+            "items": [{"price": price, "quantity": 3, "tax_rates": [str(vat.id)]}],
+            "discounts": [{"coupon": str(coupon.id)}],
+            "shipping_options": [post],
+        }
+    )
+    world.stripe.pay_session(order.checkout_session or "")
+    world.deliver()
+    of_line = 1485 + 149  # half of 3 x 9.90, and 10 % of that, each rounded half up
+    assert order.fetch_latest().amount_total == of_line + 490
+
+    part = sync.refund_order(order, [{"price": price, "quantity": 2}])
+    whole = sync.refund_order(order)
+
+    assert part.amount_refunded == of_line * 2 // 3
+    assert (whole.amount_refunded, whole.payment_status) == (of_line + 490, PaymentStatus.REFUNDED)
+    assert lines(order) == [(order.items[0].price, 3, of_line)], "the shipping is of no line"
+    settle(world)
+
+
 def test_the_same_key_is_one_refund_and_another_body_is_an_error(world: World) -> None:
     order = bought(world, 3)
     given = {"lines": [{"price": order.items[0].price, **ONE}]}
