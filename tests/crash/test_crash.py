@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import SyncedDocument, created_kinds, kinds
+from stripe_mongo_sync.models import SyncedDocument, changed_kinds, created_kinds, kinds
 from stripe_mongo_sync.models.base.input import accepted
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
@@ -197,7 +197,7 @@ EVERY_KIND = {  # and what else each of them asks
         "leaves_out",
         "created_filter",
     ),
-    "update, reply lost": ("readable_after_delete",),
+    "update, reply lost": ("readable_after_delete", "shown_if"),
     "delete, reply lost": ("deleted_while", "readable_after_delete"),
     "undo a late orphan": ("undo", "undo_blockers", "accepts_custom_id"),
 }
@@ -229,7 +229,8 @@ def cases() -> Iterator[Any]:
         return [pytest.mark.alike] if known else []
 
     for journey in JOURNEYS:
-        for kind, model in sorted(created_kinds().items(), key=lambda each: (each[0] != "customer", each[0])):
+        models = changed_kinds() if journey.name.startswith("update") else created_kinds()
+        for kind, model in sorted(models.items(), key=lambda each: (each[0] != "customer", each[0])):
             fits = model.resource.deletable or not journey.deletable
             fits &= kind in samples.CHANGES or not journey.name.startswith("update")
             undoes = model.resource.has_created_event and bool(model.resource.undo)
