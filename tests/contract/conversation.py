@@ -32,11 +32,20 @@ class Overheard(stripe.HTTPClient):
 
     def request(self, method: str, url: str, headers: Any, post_data: Any = None, **more: Any) -> Any:
         body, status, replied = self.inner.request(method, url, headers, post_data)
+        self._note(method, url, post_data, status, json.loads(body))
+        return body, status, replied
+
+    def request_stream(self, method: str, url: str, headers: Any, post_data: Any = None, **more: Any) -> Any:
+        """Record the media type of a file in place of what it is."""
+        stream, status, replied = self.inner.request_stream(method, url, headers, post_data)
+        self._note(method, url, post_data, status, replied["Content-Type"])
+        return stream, status, replied
+
+    def _note(self, method: str, url: str, post_data: Any, status: int, reply: Any) -> None:
         parts = urlsplit(url)
         told = post_data.decode() if isinstance(post_data, bytes) else post_data or ""
         params = decode(parts.query) | decode(told)
-        self.exchanges.append(Exchange(method.lower(), unquote(parts.path), params, status, json.loads(body)))
-        return body, status, replied
+        self.exchanges.append(Exchange(method.lower(), unquote(parts.path), params, status, reply))
 
     def close(self) -> None:
         self.inner.close()

@@ -64,6 +64,11 @@ def reply(method: str, path: str, status: int) -> Json | None:
     return found
 
 
+def media(method: str, path: str) -> set[str]:
+    """Return the media types of a call's good reply."""
+    return {*calls().get((method, path), {"responses": {"200": {"content": ()}}})["responses"]["200"]["content"]}
+
+
 @cache
 def _objects() -> dict[tuple[str, bool], str]:
     """Return the schemas of every kind of object, and of deleted ones."""

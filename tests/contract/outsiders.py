@@ -88,10 +88,13 @@ def refusal_differences(body: Json) -> set[str]:
     return _agreed(body, openapi.schemas().get("error"), library.ERROR)
 
 
-def reply_differences(method: str, path: str, status: int, reply: Json) -> Iterator[tuple[str, str]]:
+def reply_differences(method: str, path: str, status: int, reply: Json | str) -> Iterator[tuple[str, str]]:
     """Return what is wrong with a reply, by the kind of the wrong object, or "" for the reply itself."""
     if status != 200:
         yield from (("", each) for each in refusal_differences(reply))
+        return
+    if isinstance(reply, str):  # a file, of which the media type is told
+        yield from (("", f"!{reply}") for _ in {reply} - openapi.media(method, template(path) or path))
         return
     objects = reply["data"] if reply.get("object") == "list" else [reply]
     schema = openapi.reply(method, template(path) or path, status)

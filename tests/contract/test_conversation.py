@@ -76,6 +76,7 @@ def journeys(world: World) -> None:
     customer = sync.create_customer("portal@here.com", invoice_prefix="ABC", preferred_locales=["de"])
     sync.open_portal(customer, "https://shop.example/")
     sync.create_preview(subscription=str(samples.create("subscription", "preview").id))
+    b"".join(sync.quote_pdf(sync.act(samples.create("quote", "pdf"), "finalize", {})))
     for fault, method in (("decline", "POST"), ("cut_after", "POST"), ("500_repair", "POST"), ("503_edge", "GET")):
         world.stripe.fault(fault, method=method, times=2)
         with suppress(sync.Refused):
@@ -157,8 +158,7 @@ def served() -> set[tuple[str, str]]:
         found |= {("delete", one)} if row.delete_action is not None or row.delete != "never" else set()
         found |= {("post", f"{one}/{action}") for action in row.actions}
         found |= {("get", f"{one}/{name}") for name in row.lists}
-    # Routes of Stripe's command line, which neither source has, and files, which are no JSON.
-    unknown = ("payment_pages", "test/authorizations", "/pdf")
+    unknown = ("payment_pages", "test/authorizations")  # routes of Stripe's command line, which neither source has
     odd = {(way.method.lower(), f"/v1/{way.path}") for way in ROUTES}
     return found | {(method, path) for method, path in odd if not any(name in path for name in unknown)}
 
