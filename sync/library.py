@@ -27,8 +27,8 @@ from stripe_mongo_sync.sync.errors import (
     SyncError,
     Unavailable,
 )
-from stripe_mongo_sync.sync.inbox import invoice_items as invoice_items  # follows invoices once it is imported
 from stripe_mongo_sync.sync.inbox import quotes as quotes  # adopts what they made once it is imported
+from stripe_mongo_sync.sync.inbox import untold as untold  # follows invoices, notes and disputes once it is imported
 from stripe_mongo_sync.sync.notices import hooks
 from stripe_mongo_sync.sync.notices.hooks import Notice, on
 from stripe_mongo_sync.sync.settings import Settings
