@@ -45,7 +45,6 @@ from stripe_mongo_sync.sync.shop import orders
 
 COUNTED = ("adopt", "back", "drift", "failed")  # the counts of a comparison that a report shows
 RESUMED = timedelta(days=1)  # a comparison that began longer ago is begun again
-
 SHOWN = 10  # documents that were edited by hand in a report; all are logged
 PAGE = 1000  # documents whose ids are in memory
 OWNERS_AT_ONCE = 250  # whose missing objects are searched together
