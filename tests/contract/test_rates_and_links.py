@@ -90,6 +90,17 @@ class TestPaymentLinks:
         older = client.v1.payment_links.list({"limit": 1, "starting_after": ids[2]}).data
         assert [each.id for each in older] == [ids[1]]
 
+    def test_an_update_changes_the_quantity_of_its_items_and_leaves_the_rest(self, client: Client) -> None:
+        made = client.v1.payment_links.create({"line_items": [HAT, HAT]}).id
+        first, second = client.v1.payment_links.line_items.list(made).data
+        client.v1.payment_links.update(made, {"line_items": [{"id": second.id, "quantity": 5}]})
+
+        shown = client.v1.payment_links.line_items.list(made).data
+        assert [(item.id, item.amount_total) for item in shown] == [(first.id, 1400), (second.id, 3500)]
+        with pytest.raises(stripe.InvalidRequestError, match="No such line item") as caught:
+            client.v1.payment_links.update(made, {"line_items": [{"id": first.id}, {"id": "li_none", "quantity": 1}]})
+        assert caught.value.param == "line_items[1][id]"
+
     def test_items_are_required_and_checked(self, client: Client) -> None:
         with pytest.raises(stripe.InvalidRequestError) as caught:
             client.v1.payment_links.create({})  # type: ignore[typeddict-item]

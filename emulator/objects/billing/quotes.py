@@ -56,8 +56,9 @@ def _check_state(ctx: Effects, params: Json, quote: Json | None) -> None:
     elif params.get("from_quote") is not None:
         expect(ctx.need("quote", params["from_quote"]["quote"]), "clone", "open", "accepted", "canceled")
     _check_future(ctx, params)
-    lines.check(params.get("line_items") or [], "payment")
-    lines.check_state(ctx, params.get("line_items") or [], "")
+    given = lines.whole(ctx, quote, params.get("line_items") or [])
+    lines.check(given, "payment")
+    lines.check_state(ctx, given, "")
 
 
 def _check_future(ctx: Effects, params: Json) -> None:
@@ -71,7 +72,7 @@ def _finish(ctx: Effects, params: Json, quote: Json) -> None:
     quote["expires_at"] = quote["expires_at"] or ctx.second + 30 * DAY
     ctx.schedule(quote, quote["expires_at"])
     if params.get("line_items") is not None:
-        lines.keep(ctx, quote["id"], lines.items(ctx, params["line_items"]))
+        lines.keep(ctx, quote["id"], lines.items(ctx, lines.whole(ctx, quote, params["line_items"])))
     _compute(ctx, quote)
 
 

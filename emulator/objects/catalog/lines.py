@@ -98,6 +98,22 @@ def check_state(
         raise errors.invalid(message, name)
 
 
+def whole(ctx: Effects, owner: Json | None, given: list[Json]) -> list[Json]:
+    """Return the lines, and for one with the `id` of an item of the owner, what it leaves out. Raises Problem."""
+    there = {} if owner is None else {item["id"]: item for item in of(ctx, owner)}
+    found = []
+    for index, line in enumerate(given):
+        item = there.get(line.get("id"))
+        if line.get("id") is not None and item is None:
+            raise errors.no_such("line item", line["id"], f"line_items[{index}][id]", status=400)
+        said = {name: value for name, value in line.items() if value is not None}
+        if item is not None:
+            kept = {"quantity": item["quantity"], "own": True}
+            said = kept | ({} if said.get("price_data") else {"price": item["price"]["id"]}) | said
+        found.append(said)
+    return found
+
+
 def currency_of(ctx: Effects, line: Json) -> str:
     """Return the currency of a line."""
     return str((line.get("price_data") or ctx.need("price", line["price"]))["currency"])
@@ -124,7 +140,7 @@ def items(ctx: Effects, lines: list[Json]) -> list[Json]:
         total = amount(price, quantity)
         product = ctx.realm.find("product", price["product"]) or {"name": None}
         item = {
-            "id": "li_" + ctx.draw(24, "base62"),
+            "id": line.get("id") or "li_" + ctx.draw(24, "base62"),
             "object": "item",
             "amount_discount": 0,
             "amount_subtotal": total,

@@ -26,20 +26,30 @@ def _check(params: Json) -> None:
 
 
 def _check_state(ctx: Effects, params: Json, link: Json | None) -> None:
-    if link is None:
-        given = params["line_items"]
-        lines.check_state(ctx, given, _mode(ctx, given), params.get("currency"))
+    if link is not None:
+        lines.whole(ctx, link, params.get("line_items") or [])
+        return
+    given = params["line_items"]
+    lines.check_state(ctx, given, _mode(ctx, given), params.get("currency"))
 
 
 def _finish(ctx: Effects, params: Json, link: Json) -> None:
-    if "line_items" not in params:
-        return  # an update
+    if lines.of(ctx, link):
+        _revise(ctx, params.get("line_items") or [], link)
+        return
     made = lines.items(ctx, params["line_items"])
     lines.keep(ctx, link["id"], made)
     mode = "" if link["livemode"] else "test_"
     link |= {"currency": made[0]["currency"], "url": f"https://buy.stripe.com/{mode}{ctx.draw(18, 'base62')}"}
     if any(item["price"]["recurring"] for item in made):
         link |= {"customer_creation": "always", "payment_method_collection": "always"}
+
+
+def _revise(ctx: Effects, given: list[Json], link: Json) -> None:
+    """Change the line items that an update names; the others stay."""
+    named = {line["id"]: line for line in given}
+    every = [named.get(item["id"], {"id": item["id"]}) for item in lines.of(ctx, link)]
+    lines.keep(ctx, link["id"], lines.items(ctx, lines.whole(ctx, link, every)))
 
 
 SHOWN: Fields = {
@@ -49,6 +59,7 @@ SHOWN: Fields = {
     "metadata": Metadata(),
 }
 LINE = Hash(fields={**lines.LINE, "quantity": replace(lines.LINE["quantity"], required=True)}, fill=False)
+CHANGED_LINE: Fields = {"id": Text(required=True), **{n: lines.LINE[n] for n in ("adjustable_quantity", "quantity")}}
 PAYMENT_LINK = Resource(
     kind="payment_link",
     path="payment_links",
@@ -62,7 +73,11 @@ PAYMENT_LINK = Resource(
         "line_items": Many(each=LINE, most=20, required=True, hidden=True),
         "submit_type": OneOf(values=("auto", "book", "donate", "pay", "subscribe")),
     },
-    update={**SHOWN, "active": Flag()},
+    update={
+        **SHOWN,
+        "active": Flag(),
+        "line_items": Many(each=Hash(fields=CHANGED_LINE, fill=False), most=20, hidden=True),
+    },
     defaults=blank(
         "application application_fee_amount application_fee_percent consent_collection currency inactive_message "
         "invoice_creation on_behalf_of payment_intent_data payment_method_types restrictions "

@@ -23,19 +23,31 @@ from tests.support.world import World
 
 MARKS = "\u0315\u0300"  # two marks whose order must be changed, each time: to normalise n of them takes n² steps
 BOUND = 1.0  # s of a processor, for a megabyte: thrice what it takes, and a seventh of what 100 kB of marks took
+ATTEMPTS = 4
 TEXT = 8_192  # characters of a path, a query or a header, twice what gunicorn admits
 
 
 def timed(what: str, call: Callable[[], Any], bound: float = BOUND) -> Any:
-    gc.freeze()  # what other tests left in this process is not looked through while this is timed
-    try:
+    """Return or raise what a call does that takes less than this of a processor, at one of several attempts.
+
+    Work that grows with the square of a text exceeds the bound at each of them; a neighbour's load, at some.
+    """
+    for _ in range(ATTEMPTS):
+        result: Any = None
+        raised: Exception | None = None
+        gc.freeze()  # what other tests left in this process is not looked through while this is timed
         began = time.process_time()
-        result = call()
+        try:
+            result = call()
+        except Exception as error:  # noqa: BLE001: to refuse may not take longer than to do
+            raised = error
         took = time.process_time() - began
-    finally:
         gc.unfreeze()
-    assert took < bound, f"{what} took {took:.2f} s"
-    return result
+        if took < bound:
+            if raised is not None:
+                raise raised
+            return result
+    raise AssertionError(f"{what} took {took:.2f} s")
 
 
 def fields_of(model: Any, verb: str) -> dict[str, Any]:

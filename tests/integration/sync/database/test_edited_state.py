@@ -33,7 +33,7 @@ def test_what_can_be_found_out_again_is(world: World) -> None:
     sync.create_customer("user@here.com")
     world.deliver()
     world.reconcile(full=True)
-    for name in SHAPES.keys() - REMEDY.keys():
+    for name in sorted(SHAPES.keys() - REMEDY.keys()):
         shape = SHAPES[name]
         for wrong in WRONG:
             edit(name, value={part: wrong for part, types in shape.items() if not isinstance(wrong, types)})
