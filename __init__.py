@@ -36,6 +36,7 @@ __all__ = [
     "Unavailable",
     "access",
     "act",
+    "attach_evidence",
     "connect",
     "create",
     "create_app",

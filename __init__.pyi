@@ -59,6 +59,7 @@ from stripe_mongo_sync.sync.shop.customers import open_portal as open_portal
 from stripe_mongo_sync.sync.shop.customers import set_payment_method as set_payment_method
 from stripe_mongo_sync.sync.shop.documents import Body, D, Reference
 from stripe_mongo_sync.sync.shop.documents import quote_pdf as quote_pdf
+from stripe_mongo_sync.sync.shop.evidence import attach_evidence as attach_evidence
 from stripe_mongo_sync.sync.shop.lists import Filters
 from stripe_mongo_sync.sync.shop.orders import create_order as create_order
 from stripe_mongo_sync.sync.shop.refunds import refund_order as refund_order
@@ -89,6 +90,7 @@ __all__ = [
     "Unavailable",
     "access",
     "act",
+    "attach_evidence",
     "connect",
     "create",
     "create_app",

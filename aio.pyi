@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from decimal import Decimal
-from typing import Any, Literal, Unpack, overload
+from typing import Any, BinaryIO, Literal, Unpack, overload
 
 from bson import ObjectId
 from pymongo.monitoring import CommandListener
@@ -11,7 +11,7 @@ from stripe import HTTPClient
 from stripe_mongo_sync.api.access import requires_access as requires_access
 from stripe_mongo_sync.api.app import create_app as create_app
 from stripe_mongo_sync.api.app import init_app as init_app
-from stripe_mongo_sync.models import SyncedDocument
+from stripe_mongo_sync.models import StagedDocument, SyncedDocument
 from stripe_mongo_sync.models.balance_transaction import CustomerBalanceTransaction
 from stripe_mongo_sync.models.base.input import Invalid as Invalid
 from stripe_mongo_sync.models.checkout_session import CheckoutSession
@@ -84,6 +84,7 @@ __all__ = [
     "Unavailable",
     "access",
     "act",
+    "attach_evidence",
     "connect",
     "create",
     "create_app",
@@ -293,6 +294,7 @@ async def act(
 ) -> SyncedDocument: ...
 @overload
 async def act(kind: type[D], reference: Reference, action: str, body: Body = None, /, **fields: Any) -> D: ...
+async def attach_evidence(dispute: StagedDocument | str, **files: tuple[str, bytes] | BinaryIO) -> StagedDocument: ...
 async def connect(
     settings: Settings | None = None,
     *,

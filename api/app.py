@@ -12,7 +12,7 @@ import stripe
 from flask import Flask, Response, current_app, g, request
 from pymongo.monitoring import CommandListener
 
-from stripe_mongo_sync.api import errors, operator, resources, usage
+from stripe_mongo_sync.api import errors, evidence, operator, resources, usage
 from stripe_mongo_sync.api.auth import authenticate_request, configure_auth
 from stripe_mongo_sync.api.docs import blueprint as docs
 from stripe_mongo_sync.api.prefix import mount, routes_below
@@ -158,6 +158,7 @@ def unconnected_app(*, api: bool = True) -> Flask:
         resources.register(app)
         operator.register(app)
         usage.register(app)
+        evidence.register(app)
     return app
 
 

@@ -8,7 +8,7 @@ from flask import Flask, Response, current_app, g
 from pymongo.errors import PyMongoError
 from werkzeug.exceptions import ClientDisconnected, HTTPException, MethodNotAllowed
 
-from stripe_mongo_sync.api.representation import as_caller_sees, caller_has
+from stripe_mongo_sync.api.schemas.representation import as_caller_sees, caller_has
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync import errors
 from stripe_mongo_sync.sync.inbox.arrival import Malformed
@@ -46,6 +46,10 @@ class WrongContentType(RequestError):
     says = "The body must be sent as application/json."
     status = 415
     type = "wrong-content-type"
+
+
+class NotAForm(WrongContentType):
+    says = "The body must be sent as multipart/form-data, with a part for each file."
 
 
 class Unauthorized(RequestError):

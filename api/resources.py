@@ -13,7 +13,7 @@ from werkzeug.routing import BaseConverter, Map, ValidationError
 from stripe_mongo_sync.api.auth import requires_scope
 from stripe_mongo_sync.api.errors import MissingScope, NotJson, WrongContentType
 from stripe_mongo_sync.api.prefix import address
-from stripe_mongo_sync.api.representation import as_caller_sees, caller_has, made_by_caller, plain
+from stripe_mongo_sync.api.schemas.representation import as_caller_sees, caller_has, made_by_caller, plain
 from stripe_mongo_sync.models import Customer, Quote, StagedDocument, Status, changed_kinds, kinds
 from stripe_mongo_sync.models.base.input import DEEPEST, Invalid
 from stripe_mongo_sync.models.customer import check_visit
@@ -39,13 +39,14 @@ def plural_of(model: Model) -> str:
     return model.plural().replace("_", "-")
 
 
-# The lists of a customer. A path that ends with the name of one is that list, not a username that ends so.
+# The lists of a customer.
 LISTS = ("subscription", "invoice", "order", "quote", "payment_method", "payment_intent", "charge", "refund")
-BELOW = (
-    "portal",
-    "access",
-    *(plural_of(kinds()[kind]) for kind in LISTS),
-)  # beside the actions
+# What is below a document, beside the actions. A path that ends so is that, and no username that ends so.
+BELOW = {
+    "customer": ("portal", "access", *(plural_of(kinds()[kind]) for kind in LISTS)),
+    "quote": ("pdf",),
+    "dispute": ("evidence",),
+}
 
 
 class Reference(BaseConverter):
@@ -60,7 +61,7 @@ def _alone(model: Model) -> type[Reference]:
 
     Whatever the method: to DELETE a list must never delete a customer whose username ends so.
     """
-    last = {*model.resource.actions, *(BELOW if model is Customer else ()), *(("pdf",) if model is Quote else ())}
+    last = {*model.resource.actions, *BELOW.get(model.resource.kind, ())}
 
     class Alone(Reference):
         def to_python(self, value: str) -> str:
@@ -122,7 +123,7 @@ def register(app: Flask) -> None:
 def _create(model: Model) -> Response:
     key, expand = idempotency_key(), _expands()
     document, repeated = create(model, body(), idempotency_key=key, token=g.token)
-    response = _document_response(document, done=201, expand=expand, pending=document.status == Status.PENDING)
+    response = document_response(document, done=201, expand=expand, pending=document.status == Status.PENDING)
     if repeated:
         response.headers["Idempotent-Replayed"] = "true"
     return response
@@ -140,7 +141,7 @@ def _update(model: Model, reference: str) -> Response:
     expand, changes = _expands(), body()
     document = update(found(model, reference), changes)
     here_only = all(getattr(model._fields.get(name), "local_only", False) for name in changes)
-    return _document_response(
+    return document_response(
         document, done=200, expand=expand, pending=document.operation is not None and not here_only
     )
 
@@ -151,7 +152,7 @@ def _act(model: Model, action: str, reference: str) -> Response:
     given = body() if request.content_length else {}
     key = idempotency_key() if model.resource.actions[action].repeatable else None
     document = act(found(model, reference), action, given, idempotency_key=key, token=g.token)
-    return _document_response(document, done=200, expand=expand, pending=document.operation is not None)
+    return document_response(document, done=200, expand=expand, pending=document.operation is not None)
 
 
 @requires_scope(Scope.WRITE)
@@ -192,7 +193,7 @@ def _quote_pdf(reference: str) -> Response:
 def _delete(model: Model, reference: str) -> Response:
     expand = _expands()
     document = delete(found(model, reference))
-    return _document_response(document, done=200, expand=expand, pending=document.operation is not None)
+    return document_response(document, done=200, expand=expand, pending=document.operation is not None)
 
 
 @requires_scope(Scope.READ)
@@ -277,7 +278,7 @@ def _expands() -> bool:
     return expand == "stripe"
 
 
-def _document_response(document: StagedDocument, *, done: int, expand: bool, pending: bool) -> Response:
+def document_response(document: StagedDocument, *, done: int, expand: bool, pending: bool) -> Response:
     response = jsonify(as_caller_sees(document, expand=expand))
     response.status_code = 202 if pending else done
     response.headers["Location"] = address(f"/{plural_of(type(document))}/{document.id}")

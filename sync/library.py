@@ -34,6 +34,7 @@ from stripe_mongo_sync.sync.notices.hooks import Notice, on
 from stripe_mongo_sync.sync.settings import Settings
 from stripe_mongo_sync.sync.shop.customers import create_customer, create_preview, open_portal, set_payment_method
 from stripe_mongo_sync.sync.shop.documents import act, create, delete, find, get, quote_pdf, update
+from stripe_mongo_sync.sync.shop.evidence import attach_evidence
 from stripe_mongo_sync.sync.shop.orders import create_order
 from stripe_mongo_sync.sync.shop.refunds import refund_order
 from stripe_mongo_sync.sync.shop.usage import record_usage
@@ -62,6 +63,7 @@ __all__ = [
     "Unavailable",
     "access",
     "act",
+    "attach_evidence",
     "connect",
     "create",
     "create_customer",

@@ -1,1 +1,1 @@
-"""The JSON Schemas of the OpenAPI document: of request bodies, and of the documents in responses."""
+"""Documents as a caller sees them, and the JSON Schemas of request bodies and responses in the OpenAPI document."""

@@ -25,6 +25,7 @@ from stripe_mongo_sync.emulator.objects.checkout.portal import CONFIGURATION
 from stripe_mongo_sync.emulator.objects.clocks import TEST_CLOCK
 from stripe_mongo_sync.emulator.objects.customers import CUSTOMER
 from stripe_mongo_sync.emulator.objects.endpoints import WEBHOOK_ENDPOINT
+from stripe_mongo_sync.emulator.objects.files import FILE
 from stripe_mongo_sync.emulator.objects.identity import VERIFICATION_SESSION
 from stripe_mongo_sync.emulator.objects.payments import balances, bank, ledger, money, sources
 from stripe_mongo_sync.emulator.objects.payments.charges import CHARGE, REFUND
@@ -82,6 +83,7 @@ register(
         issuing.AUTHORIZATION,
         issuing.TRANSACTION,
         VERIFICATION_SESSION,
+        FILE,
         REPORT_RUN,
         balances.TRANSACTION,
         bank.CASH_TRANSACTION,

@@ -10,7 +10,7 @@ from typing import Any
 
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.currencies import CURRENCIES
-from stripe_mongo_sync.emulator.protocol.forms import items
+from stripe_mongo_sync.emulator.protocol.forms import Uploaded, items
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
@@ -240,6 +240,16 @@ class Metadata(Field):
                     f"{name}[{key}]",
                 )
         return raw
+
+
+@dataclass(frozen=True, kw_only=True)
+class Upload(Field):
+    """A file of a multipart form: {"filename", "content"}, which are bytes."""
+
+    def parse(self, raw: Any, name: str) -> Any:
+        if not isinstance(raw, Uploaded):
+            raise errors.invalid("Invalid file: send it as a part of multipart/form-data.", name)
+        return {"filename": raw["filename"], "content": raw["content"].encode("latin-1")}
 
 
 def alive(fields: Fields, version: str) -> dict[str, Field]:

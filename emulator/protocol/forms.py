@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import closing
+from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.formparser import parse_form_data
 
 from stripe_mongo_sync.emulator.protocol.errors import Problem
 from stripe_mongo_sync.emulator.protocol.wire import Json, Request
@@ -27,16 +32,38 @@ def decode(text: str) -> Json:
     return root
 
 
+class Uploaded(Json):
+    """A file of a multipart form: its name, and its bytes as a text in latin-1, which JSON can hold."""
+
+
 def params_of(request: Request) -> Json:
     """Return the parameters of a request, from its query and its body."""
+    kind = request.headers.get("content-type", "")
+    if kind.startswith("multipart/form-data"):
+        return decode(request.query) | _parts(request.body, kind)
     try:
         body = request.body.decode()
     except UnicodeDecodeError as error:
         raise Problem(400, "Invalid request: the body is not valid UTF-8.", stored=False) from error
-    if body and "json" in request.headers.get("content-type", ""):
+    if body and "json" in kind:
         message = "Invalid request (check that your POST content type is application/x-www-form-urlencoded)."
         raise Problem(400, message, stored=False)
     return decode(request.query) | decode(body)
+
+
+def _parts(body: bytes, kind: str) -> Json:
+    environ = {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": kind}
+    try:
+        _, fields, files = parse_form_data(environ, silent=False)
+    except (ValueError, HTTPException) as error:
+        raise Problem(400, "Invalid request: the multipart form could not be parsed.", stored=False) from error
+    root: Json = {}
+    for name, value in fields.items(multi=True):
+        _place(root, _steps(name), value, name)
+    for name, file in files.items():
+        with closing(file):
+            root[name] = Uploaded(filename=file.filename, content=file.read().decode("latin-1"))
+    return root
 
 
 def _steps(name: str) -> list[str]:

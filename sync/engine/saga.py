@@ -50,7 +50,6 @@ from stripe_mongo_sync.sync.stripe.answers import api_version
 from stripe_mongo_sync.sync.tokens import IN_PROCESS
 
 UNPAID = ("requires_payment_method", "canceled", "failed")  # the status of an intent or an order after a decline
-
 D = TypeVar("D", bound=StagedDocument)
 Values = dict[str, Any]
 
@@ -259,13 +258,7 @@ def _run(document: D, verb: str, calls: Callable[[Any], list[Call]], request: Va
     while staged is None:
         if request and is_repeated(document, request):
             return document.fetch_latest()
-        if not document.is_current:
-            raise NotFound
-        if document.review_reason is not None:
-            raise InReview(f"This document is in review: {document.review_reason}")
-        pending = document.operation is not None
-        if document.status == Status.PENDING or (pending and not (verb == "delete" and _gives_way(document))):
-            raise InProgress
+        require_idle(document, verb)
         staged = document.begin(build_operation(type(document), document.id, verb, calls(document)))
         if staged is None:
             document = document.fetch_latest()
@@ -278,13 +271,20 @@ def _run(document: D, verb: str, calls: Callable[[Any], list[Call]], request: Va
     return ended
 
 
-def _gives_way(document: StagedDocument) -> bool:
-    """Whether a deletion may take the place of its operation: of a change that nobody is sending.
+def require_idle(document: StagedDocument, verb: str) -> None:
+    """Raise NotFound, InReview or InProgress if this operation cannot begin now.
 
-    Whoever sends it would tell its client that it was done if Stripe refused the deletion.
+    A deletion may take the place of a change that nobody is sending: whoever sends it would tell its client that it was
+    done if Stripe refused the deletion.
     """
-    until = document.leased_until
-    return sure(document.operation).verb == "update" and (until is None or until <= clock.now())
+    if not document.is_current:
+        raise NotFound
+    if document.review_reason is not None:
+        raise InReview(f"This document is in review: {document.review_reason}")
+    until, operation = document.leased_until, document.operation
+    unsent = operation is not None and operation.verb == "update" and (until is None or until <= clock.now())
+    if document.status == Status.PENDING or (operation is not None and not (verb == "delete" and unsent)):
+        raise InProgress
 
 
 def pushed(document: D) -> D:

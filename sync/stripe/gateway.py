@@ -35,7 +35,7 @@ from stripe_mongo_sync.sync.stripe.answers import (
     read_unknown,
     unread,
 )
-from stripe_mongo_sync.sync.stripe.download import Downloading
+from stripe_mongo_sync.sync.stripe.files import Files
 from stripe_mongo_sync.sync.stripe.reading import Reading
 from stripe_mongo_sync.sync.stripe.throttle import CALL_POLICY
 from stripe_mongo_sync.sync.stripe.transport import Transport, let_go
@@ -57,7 +57,7 @@ class Name(str):
         return id(self)
 
 
-class Gateway(Reading, Downloading):
+class Gateway(Reading, Files):
     """One Stripe account in one mode. All threads may use it; each forked child has connections of its own.
 
     An `http_client` of another class must handle forks itself; stripe-python's own are renewed here.
@@ -126,14 +126,14 @@ class Gateway(Reading, Downloading):
                 break
         return answer
 
-    def write(self, call: Call, fits: About, version: str | None = None) -> Answer:
+    def write(self, call: Call, fits: About, version: str | None = None, **more: Any) -> Answer:
         """Send one request that changes something, unless the caller's deadline could pass before the answer.
 
-        Every write uses this method. A reply that does not fit counts as Unknown. Raises BadKey, MissingPermission or
-        WrongAccount.
+        Every write uses this method; `more` are options of stripe-python's. A reply that does not fit counts as
+        Unknown. Raises BadKey, MissingPermission or WrongAccount.
         """
         self.verify_account()
-        options: dict[str, Any] = {"stripe_version": version or api_version()}
+        options: dict[str, Any] = {"stripe_version": version or api_version(), **more}
         if call.method == "post":
             options["idempotency_key"] = call.key  # on a DELETE it has no effect
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from stripe_mongo_sync.models import changed_kinds, created_kinds, kinds
 from stripe_mongo_sync.models.owned import UNLISTED
 
-PORTAL = "billing_portal.session"
+PORTAL, FILE = "billing_portal.session", "file"
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Permissions:
 
 CREATED, CHANGED, MIRRORED, LISTED = "*created*", "*changed*", "*mirrored*", "*listed*"
 NEEDS: dict[str, Permissions] = {
-    "the service, and calls in process": Permissions(("account", MIRRORED), (CREATED, CHANGED, PORTAL)),
+    "the service, and calls in process": Permissions(("account", MIRRORED), (CREATED, CHANGED, FILE, PORTAL)),
     "`reconcile`, `events replay`, `operations retry \\| roll-back \\| link`": Permissions(
         ("account", "event", MIRRORED), (CREATED, CHANGED)
     ),

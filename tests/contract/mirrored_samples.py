@@ -1,5 +1,6 @@
 """Samples of the types that the service only mirrors: every call that the emulator has for them."""
 
+from io import BytesIO
 from typing import Any
 
 import stripe
@@ -27,6 +28,7 @@ def tell(emulator: Emulator, client: stripe.StripeClient) -> None:
     ask("post", "billing/meter_events", event_name="requests", payload=used)
     for action in ("deactivate", "reactivate"):
         ask("post", f"billing/meters/{id}/{action}")
+    client.v1.files.create({"purpose": "dispute_evidence", "file": BytesIO(b"%PDF-1.7")})
     payout = emulator.pay_out("usd")["id"]
     ask("get", "balance_transactions", payout=payout)
     ask("get", f"balance_transactions/{ask('get', f'payouts/{payout}')['balance_transaction']}")

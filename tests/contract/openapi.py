@@ -10,7 +10,7 @@ from typing import Any
 VERSION = "2026-05-27.dahlia"
 SHARED = Path(__file__).parents[3] / "shared/stripe-openapi"
 PATH = Path(os.environ.get("STRIPE_OPENAPI", SHARED / VERSION / "spec3.json"))
-FORM = "application/x-www-form-urlencoded"
+FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 Json = dict[str, Any]
 
 
@@ -51,7 +51,8 @@ def call(method: str, path: str) -> Json | None:
             "properties": {each["name"]: each["schema"] for each in told},
             "required": [each["name"] for each in told if each.get("required")],
         }
-    schema: Json = operation.get("requestBody", {}).get("content", {}).get(FORM, {}).get("schema", {})
+    content = operation.get("requestBody", {}).get("content", {})
+    schema: Json = next((content[form]["schema"] for form in FORMS if form in content), {})
     return {**schema, "type": "object", "properties": schema.get("properties", {})}
 
 

@@ -19,6 +19,7 @@ from stripe_mongo_sync.emulator.protocol.fields import (
     Number,
     OneOf,
     Text,
+    Upload,
     Whole,
 )
 from stripe_mongo_sync.emulator.protocol.stripe_types import AnyText
@@ -189,5 +190,7 @@ def _agrees(field: Field, told: list[Json]) -> bool:
             return "object" in types
         case Created():
             return {"object", "integer"} <= types
+        case Upload():  # stripe-python says nothing of it
+            return types <= {"string", None}
         case _:
             return "string" in types

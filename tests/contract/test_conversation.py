@@ -77,6 +77,7 @@ def journeys(world: World) -> None:
     sync.open_portal(customer, "https://shop.example/")
     sync.create_preview(subscription=str(samples.create("subscription", "preview").id))
     b"".join(sync.quote_pdf(sync.act(samples.create("quote", "pdf"), "finalize", {})))
+    sync.attach_evidence(samples.create("dispute", "evidence"), receipt=("a receipt.pdf", b"%PDF-1.7"))
     for fault, method in (("decline", "POST"), ("cut_after", "POST"), ("500_repair", "POST"), ("503_edge", "GET")):
         world.stripe.fault(fault, method=method, times=2)
         with suppress(sync.Refused):

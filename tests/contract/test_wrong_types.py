@@ -19,6 +19,7 @@ from stripe_mongo_sync.emulator.protocol.fields import (
     Number,
     OneOf,
     Time,
+    Upload,
     Whole,
 )
 from stripe_mongo_sync.emulator.protocol.forms import encode
@@ -51,6 +52,8 @@ def wrong(field: Field) -> tuple[Any, str] | None:
             return "x", "Invalid"
         case Either():
             return DEEP, "Invalid"
+        case Upload():
+            return "x", "Invalid file"
         case Product():
             return {"name": DEEP}, "Invalid string"
     return DEEP, "Invalid string"

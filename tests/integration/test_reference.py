@@ -1,6 +1,7 @@
 """The reference page of the Python API: made from docstrings, each of which is a promise, with an example that runs."""
 
 from inspect import getdoc, isfunction
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,11 +34,13 @@ def test_a_docstring_promises_what_is_returned_and_raised_and_shows_it(name: str
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_every_example_runs(world: World, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_every_example_runs(world: World, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     for registered in ("HOOKS", "HOOK_PATTERNS"):  # the example's own hook is not asked of any other test
         monkeypatch.setattr(hooks, registered, dict(getattr(hooks, registered)))
     if name != "create_customer":
         create_customer("user@here.com")
+    monkeypatch.chdir(tmp_path)
+    Path("receipt.pdf").write_bytes(b"%PDF-1.7")
     there: dict[str, Any] = {each: getattr(stripe_mongo_sync, each) for each in stripe_mongo_sync.__all__}
 
     exec(prepared(*examples(name)), {**there, "Flask": Flask, "__name__": "shop"})
@@ -57,6 +60,7 @@ def prepared(code: str) -> str:
         ("in_123", "invoice"),
         ("pm_123", "payment_method"),
         ("sub_123", "subscription"),
+        ("du_123", "dispute"),
     ):
         if shown in code:
             code = code.replace(shown, str(samples.create(kind, "user").stripe_id))

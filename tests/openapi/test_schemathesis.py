@@ -15,6 +15,7 @@ import schemathesis
 from flask import Flask
 from hypothesis import HealthCheck, Phase, settings
 from schemathesis.pytest.lazy import get_all_tests
+from schemathesis.specs.openapi.checks import negative_data_rejection
 
 from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.models import Customer, SyncedDocument, changed_kinds, kinds
@@ -264,7 +265,9 @@ def keeps_its_word(case: schemathesis.Case) -> None:
         if tag == "mirrored":
             few_filters(case)
 
-    response = case.call_and_validate()
+    # Of a form with files, schemathesis also sends what fits and says that it does not.
+    unfit = [negative_data_rejection] if case.media_type == "multipart/form-data" else []
+    response = case.call_and_validate(excluded_checks=unfit)
 
     if case.operation.label in UNTOLD:
         return

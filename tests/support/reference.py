@@ -15,7 +15,7 @@ PAGES = {
     "Every type": ("create", "get", "find", "update", "delete", "act"),
     "In the shop's words": (
         *("create_customer", "set_payment_method", "open_portal", "create_order", "refund_order"),
-        *("create_preview", "quote_pdf", "record_usage", "access"),
+        *("create_preview", "quote_pdf", "attach_evidence", "record_usage", "access"),
     ),
     "Hear of what happened": ("on", "Notice"),
     "Serve": ("init_app", "create_app", "requires_access"),

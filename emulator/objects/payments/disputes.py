@@ -8,7 +8,7 @@ from stripe_mongo_sync.emulator.engine.effects import Effects
 from stripe_mongo_sync.emulator.engine.resource import Action, Resource, blank, same
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.errors import Problem
-from stripe_mongo_sync.emulator.protocol.fields import Fields, Flag, Hash, Metadata, Text
+from stripe_mongo_sync.emulator.protocol.fields import Fields, Flag, Hash, Metadata, Ref, Text
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 RESPONSE_TIME = 9 * 86_400  # seconds that a seller has for the evidence
@@ -24,7 +24,13 @@ SHORT = (  # of up to 5,000 characters; all others have up to 20,000
     "billing_address customer_email_address customer_name customer_purchase_ip duplicate_charge_id service_date "
     "shipping_address shipping_carrier shipping_date shipping_tracking_number"
 )
-EVIDENCE: Fields = {name: Text(longest=5000 if name in SHORT.split() else 20_000) for name in NAMES.split()}
+FILES = (
+    "cancellation_policy customer_communication customer_signature duplicate_charge_documentation receipt "
+    "refund_policy service_documentation shipping_documentation uncategorized_file"
+)
+EVIDENCE: Fields = {name: Text(longest=5000 if name in SHORT.split() else 20_000) for name in NAMES.split()} | {
+    name: Ref(kind="file") for name in FILES.split()
+}
 UNDECIDED = ("needs_response", "under_review", "warning_needs_response", "warning_under_review")
 # In a sandbox, the text of the evidence decides (docs.stripe.com/testing#disputes).
 VERDICTS = {"winning_evidence": "won", "losing_evidence": "lost", "escalate_inquiry_evidence": "needs_response"}
@@ -118,12 +124,12 @@ def _check_state(ctx: Effects, params: Json, object: Json | None) -> None:
 
 
 def _finish(ctx: Effects, params: Json, object: Json) -> None:
-    if params.get("evidence"):
-        object["evidence_details"]["has_evidence"] = True
-        if params.get("submit", True):
-            object["evidence_details"] |= {"submission_count": 1, "submission_method": "manual"}
-            object["status"] = object["status"].replace("needs_response", "under_review")
-            ctx.schedule(object, ctx.second)
+    given, details = bool(params.get("evidence")), object["evidence_details"]
+    details["has_evidence"] |= given
+    if details["has_evidence"] and params.get("submit", given):
+        details |= {"submission_count": 1, "submission_method": "manual"}
+        object["status"] = object["status"].replace("needs_response", "under_review")
+        ctx.schedule(object, ctx.second)
 
 
 def _on_due(ctx: Effects, object: Json) -> None:

@@ -39,7 +39,7 @@ def timed(what: str, call: Callable[[], Any], bound: float = BOUND) -> Any:
         began = time.process_time()
         try:
             result = call()
-        except Exception as error:  # noqa: BLE001: to refuse may not take longer than to do
+        except Exception as error:  # to refuse may not take longer than to do
             raised = error
         took = time.process_time() - began
         gc.unfreeze()

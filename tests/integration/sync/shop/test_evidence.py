@@ -1,13 +1,18 @@
 """Disputes are answered here: evidence is staged or submitted, or the loss is accepted, once, whatever is lost."""
 
+from io import StringIO
+from pathlib import Path
 from typing import Any
 
 import pytest
+from urllib3 import encode_multipart_formdata
+from werkzeug.test import TestResponse
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Order, StagedDocument, kinds
+from stripe_mongo_sync.models import Customer, Order, StagedDocument, kinds
 from stripe_mongo_sync.models.base.input import Invalid
-from stripe_mongo_sync.sync.errors import InReview, Refused
+from stripe_mongo_sync.sync.errors import CannotReadStripe, InReview, Refused
+from stripe_mongo_sync.sync.shop.evidence import LARGEST, file_fields
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.in_sync import assert_in_sync
@@ -127,3 +132,164 @@ def test_a_dispute_is_never_created_nor_deleted_here(world: World) -> None:
     assert list(told["errors"]) == ["evidence.colour"]
     told = problem(world.http.patch(f"/disputes/{found.id}", json={"metadata": {"a": "b"}}), 422, "invalid")
     assert list(told["errors"]) == ["metadata"]
+
+
+# --- files ---
+
+PDF = b"%PDF-1.7 a receipt"
+PNG = b"\x89PNG\r\n\x1a\n a label"
+
+
+def attach(world: World, found: StagedDocument, **files: tuple[str, bytes]) -> TestResponse:
+    body, kind = encode_multipart_formdata(files)
+    return world.http.post(f"/disputes/{found.stripe_id}/evidence", data=body, content_type=kind)
+
+
+def test_files_are_uploaded_and_staged_in_one_call(world: World) -> None:
+    found = disputed(world)
+
+    told = attach(world, found, receipt=("Quittung 7.pdf", PDF), shipping_documentation=("l.png", PNG))
+
+    assert (told.status_code, told.json["stripe_status"]) == (200, "needs_response")
+    evidence, uploaded = there(world)["evidence"], world.stripe.objects("file")
+    assert [(file["filename"], file["size"], file["purpose"]) for file in uploaded] == [
+        ("Quittung 7.pdf", len(PDF), "dispute_evidence"),
+        ("l.png", len(PNG), "dispute_evidence"),
+    ]
+    assert [evidence["receipt"], evidence["shipping_documentation"]] == [file["id"] for file in uploaded]
+    assert there(world)["evidence_details"]["submission_count"] == 0
+    settle(world)
+
+
+def test_files_are_attached_in_process(world: World, tmp_path: Path) -> None:
+    found, path = disputed(world), tmp_path / "a receipt.pdf"
+    path.write_bytes(PDF)
+
+    with path.open("rb") as receipt:
+        sync.attach_evidence(found.stripe_id or "", receipt=receipt, uncategorized_file=("C:\\scans\\it.png", PNG))
+    sent = sync.update(found.fetch_latest(), submit=True)
+
+    assert sent.stripe_status == "under_review"
+    assert [file["filename"] for file in world.stripe.objects("file")] == ["a receipt.pdf", "it.png"]
+    settle(world)
+
+
+def test_the_fields_of_files_are_those_of_stripe_python() -> None:
+    assert {"receipt", "customer_signature", "uncategorized_file"} < {*file_fields()}
+    assert "uncategorized_text" not in file_fields()
+    assert len(file_fields()) == 9
+
+
+@pytest.mark.parametrize(
+    ("files", "named"),
+    [
+        ({}, "files"),
+        ({"uncategorized_text": ("a.pdf", PDF)}, "uncategorized_text"),
+        ({"receipt": ("a.pdf", b"")}, "receipt"),
+        ({"receipt": ("a.pdf", "text")}, "receipt"),
+        ({"receipt": ("", PDF)}, "receipt"),
+        ({"receipt": ("a\r\nX: 1.pdf", PDF)}, "receipt"),
+        ({"receipt": ("a" * 256, PDF)}, "receipt"),
+        ({"receipt": "a.pdf"}, "receipt"),
+        ({"receipt": StringIO("text")}, "receipt"),
+        ({"receipt": (PDF,)}, "receipt"),
+        ({"receipt": ("a.pdf", PDF), "refund_policy": ("b.pdf", PDF + b"x" * LARGEST)}, "receipt"),
+    ],
+)
+def test_bad_files_are_refused_before_anything_is_sent(world: World, files: dict[str, Any], named: str) -> None:
+    found, before = disputed(world), len(world.stripe.requests)
+
+    with pytest.raises(Invalid) as caught:
+        sync.attach_evidence(found, **files)
+
+    assert named in caught.value.errors
+    assert len(world.stripe.requests) == before
+
+
+def test_only_a_form_of_files_is_taken(world: World) -> None:
+    found = disputed(world)
+    path = f"/disputes/{found.id}/evidence"
+
+    problem(world.http.post(path, json={"receipt": "file_1"}), 415, "wrong-content-type")
+    problem(world.http.post(path, data={"receipt": "file_1"}, content_type="multipart/form-data"), 422, "invalid")
+    twice, kind = encode_multipart_formdata([("receipt", ("a.pdf", PDF)), ("receipt", ("b.pdf", PDF))])
+    problem(world.http.post(path, data=twice, content_type=kind), 422, "invalid")
+    problem(attach(world, found, receipt=("a.pdf", PDF + b"x" * (LARGEST + 70_000))), 413, "too-large")
+    problem(attach(world, found, receipt=("a.pdf", b"no picture")), 422, "refused")
+    body, kind = encode_multipart_formdata({"receipt": ("a.pdf", PDF)})
+    problem(world.http.post("/disputes/du_none/evidence", data=body, content_type=kind), 404, "not-found")
+    assert world.stripe.objects("file") == []
+    assert attach(world, found, receipt=("a.pdf", PDF + b"x" * (LARGEST - len(PDF)))).status_code == 200
+
+
+def test_what_stripe_refuses_is_told_of_its_field_and_nothing_is_staged(world: World) -> None:
+    found = disputed(world)
+
+    with pytest.raises(Refused) as caught:
+        sync.attach_evidence(found, receipt=("a.pdf", PDF), refund_policy=("b.txt", b"no picture"))
+
+    assert caught.value.errors.keys() == {"refund_policy"}
+    assert there(world)["evidence"]["receipt"] is None
+    assert found.fetch_latest().operation is None
+    settle(world)
+
+
+@pytest.mark.parametrize("fault", ["cut_before", "cut_after", "500_before", "503_edge"])
+def test_a_lost_upload_is_repeated_once_and_makes_one_file(world: World, fault: str) -> None:
+    found = disputed(world)
+    world.stripe.fault(fault, path="/v1/files", times=1)
+
+    try:
+        sync.attach_evidence(found, receipt=("a.pdf", PDF))
+    except CannotReadStripe:
+        assert fault == "500_before", "Stripe saved that answer for the key"
+        assert (world.stripe.objects("file"), there(world)["evidence"]["receipt"]) == ([], None)
+        sync.attach_evidence(found, receipt=("a.pdf", PDF))
+
+    (file,) = world.stripe.objects("file")
+    assert there(world)["evidence"]["receipt"] == file["id"]
+    settle(world)
+
+
+def test_an_upload_that_stripe_never_answers_changes_nothing(world: World) -> None:
+    found = disputed(world)
+    world.stripe.fault("cut_after", path="/v1/files", times=None)
+
+    problem(attach(world, found, receipt=("a.pdf", PDF)), 504, "cannot-look")
+
+    assert there(world)["evidence"]["receipt"] is None
+    assert found.fetch_latest().operation is None
+
+
+def test_a_lost_reply_to_the_staging_is_settled_by_reading(world: World) -> None:
+    found = disputed(world)
+    world.reconcile()
+    world.stripe.fault("cut_after", method="POST", path=f"/v1/disputes/{found.stripe_id}", times=2)
+
+    told = attach(world, found, receipt=("a.pdf", PDF))
+
+    assert (told.status_code, told.headers.get("Retry-After")) == (202, "30")
+    world.advance(hours=1)
+    world.reconcile()
+    assert there(world)["evidence"]["receipt"] == world.stripe.objects("file")[0]["id"]
+    settle(world)
+
+
+def test_a_dispute_that_cannot_be_changed_now_gets_no_upload(world: World) -> None:
+    found = disputed(world)
+    world.stripe.fault("cut_before", method="POST", times=2)
+    assert sync.update(found, evidence=TEXT, submit=False).operation is not None
+    before = len(world.stripe.requests)
+
+    problem(attach(world, found, receipt=("a.pdf", PDF)), 409, "in-progress")
+
+    assert len(world.stripe.requests) == before
+
+
+def test_nothing_of_a_file_is_stored_here(world: World) -> None:
+    found = disputed(world)
+    attach(world, found, receipt=("unmistakable.pdf", PDF + b"unmistakable"))
+    world.deliver()
+
+    database = Customer._get_db()
+    assert "unmistakable" not in repr([[*database[name].find()] for name in database.list_collection_names()])

@@ -1,24 +1,49 @@
-"""Downloads: the PDF of a quote, which Stripe makes anew each time. It is passed on piece by piece, and not stored."""
+"""Files at Stripe: the PDF of a quote, which is passed on piece by piece, and evidence, which is uploaded.
+
+Nothing of a file is stored here.
+"""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
+from io import BytesIO
+from secrets import token_hex
 from typing import IO, TYPE_CHECKING, Any
 
 from urllib3.exceptions import HTTPError
 
+from stripe_mongo_sync.models.base.embedded import Call
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission
-from stripe_mongo_sync.sync.stripe.answers import Asked, Refusal, Unknown, api_version, read_refusal, read_unknown
+from stripe_mongo_sync.sync.stripe.about import About, an
+from stripe_mongo_sync.sync.stripe.answers import (
+    Answer,
+    Asked,
+    Refusal,
+    Reply,
+    Unknown,
+    api_version,
+    read_refusal,
+    read_unknown,
+)
 
 if TYPE_CHECKING:
     import stripe
 
 PIECE = 65_536  # bytes
+UPLOADS = "/v1/files"
 PDF = b"%PDF-"  # how one begins
 BROKEN = (OSError, ValueError, HTTPError)  # what the stream of a connection raises that ends early
 
 
-class Downloading(ABC):
-    """The downloads of `Gateway`."""
+class Named(BytesIO):
+    """The content of a file, which a form sends under this name."""
+
+    def __init__(self, name: str, content: bytes) -> None:
+        super().__init__(content)
+        self.name = name
+
+
+class Files(ABC):
+    """The downloads and uploads of `Gateway`."""
 
     request_count: int
     _base: str
@@ -28,8 +53,34 @@ class Downloading(ABC):
         """Raise WrongAccount unless the key belongs to the account of this database."""
 
     @abstractmethod
+    def write(self, call: Call, fits: About, version: str | None = None, **more: Any) -> Answer:
+        """Send one request that changes something."""
+
+    @abstractmethod
     def _reader(self, *, quick: bool) -> "stripe.StripeClient":
         """Return the client to read with."""
+
+    def upload(self, purpose: str, name: str, content: bytes) -> str | Refusal:
+        """Upload a file; after a lost answer, once more with the same key. Return its id, or Stripe's refusal.
+
+        A file that nothing refers to has no effect, so none is undone (Stripe cannot delete one). Raises
+        CannotReadStripe if it is not known whether Stripe has it.
+        """
+        key, fits = f"upload-{token_hex(16)}", an("file", purpose=purpose, size=len(content))
+
+        def attempt() -> Answer:
+            call = Call(UPLOADS, {"purpose": purpose, "file": Named(name, content)}, "post", key)
+            return self.write(call, fits, content_type="multipart/form-data", base="files")
+
+        answer = attempt()
+        if isinstance(answer, Unknown) and not answer.saved and not answer.retry_later:
+            answer = attempt()
+        match answer:
+            case Reply(remote=remote):
+                return str(remote["id"])
+            case Refusal():
+                return answer
+        raise CannotReadStripe(f"POST {UPLOADS}: {answer}")
 
     def quote_pdf(self, quote: str) -> Iterator[bytes] | Refusal:
         """Ask for the PDF of a quote; return an iterator of its bytes, or Stripe's refusal.
