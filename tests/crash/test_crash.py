@@ -83,6 +83,15 @@ def acting(action: str, *faults: str) -> Callable[[World, str], Act]:
     return arrange
 
 
+def attaching(world: World, kind: str) -> Act:
+    """An upload of evidence, whose staging is answered by nobody."""
+    document = samples.create(kind)
+    world.deliver()
+    world.stripe.fault("cut_after", method="POST", path=document.path, times=2)
+    file = ("receipt.pdf", b"%PDF-1.7")
+    return lambda: quietly(lambda: sync.attach_evidence(document.fetch_latest(), receipt=file))
+
+
 def hearing(what: Callable[[World, str, SyncedDocument], object]) -> Callable[[World, str], Act]:
     """The webhooks of what happened to a document."""
 
@@ -248,6 +257,9 @@ def cases() -> Iterator[Any]:
             shown = "89" if kind == "order" else "88" if action == "payment_method" else "75"
             marks = [pytest.mark.fault(shown), *alike(done(kind, action))]
             yield pytest.param(journey, kind, False, marks=marks, id=f"{kind}: {journey.name}")
+
+    journey = Journey("attach evidence, reply lost", attaching)
+    yield pytest.param(journey, "dispute", False, marks=pytest.mark.fault("52"), id=f"dispute: {journey.name}")
 
 
 def test_every_action_has_a_sample() -> None:
