@@ -268,7 +268,7 @@ def _deeper(value: Any, levels: int) -> bool:
     inner = value.values() if isinstance(value, dict) else value
     if levels == 0:
         return bool(inner)
-    return any(isinstance(each, dict | list) and _deeper(each, levels - 1) for each in inner)
+    return any(isinstance(each, dict | list) and each and _deeper(each, levels - 1) for each in inner)
 
 
 def _expands() -> bool:

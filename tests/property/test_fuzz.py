@@ -26,6 +26,7 @@ from stripe_mongo_sync.sync.engine.admission import OTHERS
 from stripe_mongo_sync.sync.inbox.thin import THIN, as_snapshot
 from stripe_mongo_sync.webhooks.signature import BadSignature, verify
 from tests.support import samples
+from tests.support.quick import timed
 from tests.support.world import SECRET, World
 
 ODD_TEXT = st.sampled_from(
@@ -61,6 +62,7 @@ KEYS = ODD_TEXT | st.sampled_from(
 JSON = st.recursive(
     LEAVES, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(KEYS, inner, max_size=4), max_leaves=12
 )
+
 PATHS = st.lists(st.integers(0, 40), min_size=1, max_size=5)  # a way into a real event
 
 
@@ -249,12 +251,10 @@ def test_what_stripe_python_signs_is_taken_unless_a_byte_differs(body: str, age:
 
 @pytest.mark.parametrize("count", [11, 100, 10_000, 100_000])
 def test_many_signatures_take_no_long_time(count: int) -> None:
-    began = time.process_time()
+    signed = f"t={int(time.time())}" + f",v1={'0' * 64}" * count
 
     with pytest.raises(BadSignature):
-        verify(BODY, f"t={int(time.time())}" + f",v1={'0' * 64}" * count, (SECRET,) * 5)
-
-    assert time.process_time() - began < 0.1
+        timed("a check", lambda: verify(BODY, signed, (SECRET,) * 5), 0.1)
 
 
 # --- the emulator's forms ---
@@ -380,7 +380,5 @@ def test_no_object_takes_the_place_of_a_text(world: World, kind: str) -> None:
 def test_a_long_text_takes_no_long_time(text: str) -> None:
     for model in created_kinds().values():
         for name in strings(model):
-            began = time.process_time()
             with suppress(Invalid):
-                validate(model, {name: text}, "create")
-            assert time.process_time() - began < 0.1, name
+                timed(name, lambda model=model, name=name: validate(model, {name: text}, "create"), 0.1)
