@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, Literal, Unpack, overload
 from bson import ObjectId
 from pymongo.monitoring import CommandListener
 from stripe import HTTPClient
+from werkzeug.datastructures import FileStorage
 
 from stripe_mongo_sync.api.access import requires_access as requires_access
 from stripe_mongo_sync.api.app import create_app as create_app
@@ -294,7 +295,9 @@ async def act(
 ) -> SyncedDocument: ...
 @overload
 async def act(kind: type[D], reference: Reference, action: str, body: Body = None, /, **fields: Any) -> D: ...
-async def attach_evidence(dispute: StagedDocument | str, **files: tuple[str, bytes] | BinaryIO) -> StagedDocument: ...
+async def attach_evidence(
+    dispute: StagedDocument | str, /, **files: tuple[str, bytes] | BinaryIO | FileStorage
+) -> StagedDocument: ...
 async def connect(
     settings: Settings | None = None,
     *,

@@ -52,6 +52,10 @@ class NotAForm(WrongContentType):
     says = "The body must be sent as multipart/form-data, with a part for each file."
 
 
+class BrokenForm(RequestError):
+    says = "The form could not be read: each part needs a name, and a filename in UTF-8."
+
+
 class Unauthorized(RequestError):
     says = "Send one of API_TOKENS as `Authorization: Bearer …`."
     status = 401

@@ -121,7 +121,7 @@ def register(app: Flask) -> None:
 
 @requires_scope(Scope.WRITE)
 def _create(model: Model) -> Response:
-    key, expand = idempotency_key(), _expands()
+    key, expand = idempotency_key(), expands()
     document, repeated = create(model, body(), idempotency_key=key, token=g.token)
     response = document_response(document, done=201, expand=expand, pending=document.status == Status.PENDING)
     if repeated:
@@ -131,14 +131,14 @@ def _create(model: Model) -> Response:
 
 @requires_scope(Scope.READ)
 def _show(model: Model, reference: str) -> Response:
-    expand = _expands()
+    expand = expands()
     document, links = with_links(found(model, reference))
     return jsonify(as_caller_sees(document, expand=expand, links=links))
 
 
 @requires_scope(Scope.WRITE)
 def _update(model: Model, reference: str) -> Response:
-    expand, changes = _expands(), body()
+    expand, changes = expands(), body()
     document = update(found(model, reference), changes)
     here_only = all(getattr(model._fields.get(name), "local_only", False) for name in changes)
     return document_response(
@@ -148,7 +148,7 @@ def _update(model: Model, reference: str) -> Response:
 
 @requires_scope(Scope.WRITE)
 def _act(model: Model, action: str, reference: str) -> Response:
-    expand = _expands()
+    expand = expands()
     given = body() if request.content_length else {}
     key = idempotency_key() if model.resource.actions[action].repeatable else None
     document = act(found(model, reference), action, given, idempotency_key=key, token=g.token)
@@ -191,7 +191,7 @@ def _quote_pdf(reference: str) -> Response:
 
 @requires_scope(Scope.WRITE)
 def _delete(model: Model, reference: str) -> Response:
-    expand = _expands()
+    expand = expands()
     document = delete(found(model, reference))
     return document_response(document, done=200, expand=expand, pending=document.operation is not None)
 
@@ -213,7 +213,7 @@ def _page(model: Model, given: dict[str, Any]) -> Response:
     if twice := [name for name in ("customer", "username") if given and name in filters]:
         raise Invalid(dict.fromkeys(twice, "is given by the path"))
     chosen = selected(model, {**with_ranges(filters), **given})
-    expand = _expands()
+    expand = expands()
     limit = request.args.get("limit", "20")
     if not LIMIT.fullmatch(limit):
         raise Invalid({"limit": "must be a whole number from 1 to 100"})
@@ -271,7 +271,7 @@ def _deeper(value: Any, levels: int) -> bool:
     return any(isinstance(each, dict | list) and each and _deeper(each, levels - 1) for each in inner)
 
 
-def _expands() -> bool:
+def expands() -> bool:
     expand = request.args.get("expand")
     if expand not in (None, "stripe"):
         raise Invalid({"expand": "can only be stripe"})

@@ -1,8 +1,8 @@
 """Bulkheads: each kind of request has threads of its own, so that a kind whose threads all wait blocks no other kind.
 
 A slow Stripe occupies the threads of calls that write, a hanging MongoDB those of all requests that use it, large
-bodies their own; the probes always have two. A short burst waits for its turn. If no thread of a kind came free for
-STUCK_AFTER, further requests of that kind are answered 503 immediately: waiting longer would not help them.
+bodies and uploads their own; the probes always have two. A short burst waits for its turn. If no thread of a kind came
+free for STUCK_AFTER, further requests of that kind are answered 503 immediately: waiting longer would not help them.
 """
 
 import re
@@ -14,6 +14,7 @@ from typing import Any
 
 LARGEST = 64 * 1024  # bytes of a head, and of a body that is awaited without a thread: nearly every event fits
 PROBES = 2  # threads for probes: one may wait for MongoDB while the other answers
+UPLOADS = 2  # threads for uploads, each of which may hold some megabytes while Stripe takes them
 STUCK_AFTER = 2.0  # s without a free thread: longer than a usual answer of Stripe's, shorter than MongoDB's 5 s
 LONGEST = 8.0  # s that a request may wait for its turn, however fast the others are: by then Stripe has given up
 
@@ -38,6 +39,7 @@ class Kind(Enum):
 
     PROBE = "probes"
     BODY = "large bodies that come slowly"
+    UPLOAD = "uploads"
     WEBHOOK = "webhooks"
     WRITE = "calls that write"
     READ = "calls that read"
@@ -61,10 +63,12 @@ def arrival(data: bytes | bytearray) -> Arrival:
 
 def kind_of(data: bytes | bytearray, arrived: Arrival) -> Kind:
     """Return the kind of a request whose head is in these bytes."""
-    if arrived is not Arrival.WHOLE:
-        return Kind.BODY
     method, _, rest = bytes(data[: data.find(b"\r\n")]).partition(b" ")
     path = rest.partition(b" ")[0].partition(b"?")[0]
+    if method == b"POST" and path.endswith(b"/evidence"):
+        return Kind.UPLOAD
+    if arrived is not Arrival.WHOLE:
+        return Kind.BODY
     if path in (b"/healthz", b"/readyz"):
         return Kind.PROBE
     if path.rstrip(b"/").endswith(b"/webhooks/stripe"):
@@ -98,5 +102,6 @@ class Bulkhead:
 
 
 def bulkheads(threads: int) -> dict[Kind, Bulkhead]:
-    """Return the bulkheads of a worker, with `threads` for each kind, except for probes."""
-    return {kind: Bulkhead(PROBES if kind is Kind.PROBE else threads) for kind in Kind}
+    """Return the bulkheads of a worker, with `threads` for each kind, except for probes and uploads."""
+    few = {Kind.PROBE: PROBES, Kind.UPLOAD: UPLOADS}
+    return {kind: Bulkhead(few.get(kind, threads)) for kind in Kind}

@@ -182,12 +182,12 @@ class Worker(Poller):
         return self.alive and self.keeps
 
     def handle(self, conn: Connection) -> Any:
-        """Process a request. Only a thread for large bodies reads bytes that have not arrived yet."""
+        """Process a request. Only a thread for large bodies or uploads reads bytes that have not arrived yet."""
         conn.init()
         conn.data_ready = True
         conn.parser.unreader.unread(bytes(conn.came))
         conn.came = bytearray()
-        conn.sock.until = time.monotonic() + BODY if conn.kind is Kind.BODY else 0.0
+        conn.sock.until = time.monotonic() + BODY if conn.kind in (Kind.BODY, Kind.UPLOAD) else 0.0
         return super().handle(conn)
 
     def _keepalive_after(self, conn: Connection, keepalive: bool) -> bool:

@@ -17,7 +17,7 @@ from stripe_mongo_sync.emulator.engine.limiter import Limiter
 from stripe_mongo_sync.emulator.engine.scheduler import run_due
 from stripe_mongo_sync.emulator.protocol import errors, replies, versions
 from stripe_mongo_sync.emulator.protocol.errors import Problem
-from stripe_mongo_sync.emulator.protocol.forms import params_of
+from stripe_mongo_sync.emulator.protocol.forms import params_of, shown
 from stripe_mongo_sync.emulator.protocol.render import rendered
 from stripe_mongo_sync.emulator.protocol.values import VERSIONS
 from stripe_mongo_sync.emulator.protocol.wire import ConnectionCut, CutKind, Json, LogEntry, Reply, Request
@@ -125,7 +125,7 @@ class Engine:
         )
         try:
             entry.kind = calls.route(request.method, request.path).row.kind
-            entry.params = params_of(request)
+            entry.params = shown(params_of(request))
         except Problem:
             pass  # `_layers` refuses it, after authentication
         return entry

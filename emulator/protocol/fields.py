@@ -10,7 +10,7 @@ from typing import Any
 
 from stripe_mongo_sync.emulator.protocol import errors
 from stripe_mongo_sync.emulator.protocol.currencies import CURRENCIES
-from stripe_mongo_sync.emulator.protocol.forms import Uploaded, items
+from stripe_mongo_sync.emulator.protocol.forms import UPLOADED, items
 from stripe_mongo_sync.emulator.protocol.wire import Json
 
 EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
@@ -247,9 +247,10 @@ class Upload(Field):
     """A file of a multipart form: {"filename", "content"}, which are bytes."""
 
     def parse(self, raw: Any, name: str) -> Any:
-        if not isinstance(raw, Uploaded):
+        if not isinstance(raw, dict) or raw.keys() != {UPLOADED}:
             raise errors.invalid("Invalid file: send it as a part of multipart/form-data.", name)
-        return {"filename": raw["filename"], "content": raw["content"].encode("latin-1")}
+        file = raw[UPLOADED]
+        return {"filename": file["filename"], "content": file["content"].encode("latin-1")}
 
 
 def alive(fields: Fields, version: str) -> dict[str, Field]:

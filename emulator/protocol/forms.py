@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from contextlib import closing
 from io import BytesIO
 from typing import Any
 from urllib.parse import parse_qsl, quote_plus
@@ -32,8 +31,7 @@ def decode(text: str) -> Json:
     return root
 
 
-class Uploaded(Json):
-    """A file of a multipart form: its name, and its bytes as a text in latin-1, which JSON can hold."""
+UPLOADED = "uploaded file"  # the key that marks a file of a multipart form: no parameter of a form has a space
 
 
 def params_of(request: Request) -> Json:
@@ -52,18 +50,28 @@ def params_of(request: Request) -> Json:
 
 
 def _parts(body: bytes, kind: str) -> Json:
+    """Return the fields of a multipart form; of a file, its name, and its bytes as a text, which JSON can hold."""
     environ = {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body)), "CONTENT_TYPE": kind}
     try:
-        _, fields, files = parse_form_data(environ, silent=False)
+        _, fields, files = parse_form_data(environ, lambda *_, **__: BytesIO(), silent=False)
     except (ValueError, HTTPException) as error:
         raise Problem(400, "Invalid request: the multipart form could not be parsed.", stored=False) from error
+    if None in (*fields, *files):
+        raise Problem(400, "Invalid request: a part of the multipart form has no name.", stored=False)
     root: Json = {}
     for name, value in fields.items(multi=True):
         _place(root, _steps(name), value, name)
     for name, file in files.items():
-        with closing(file):
-            root[name] = Uploaded(filename=file.filename, content=file.read().decode("latin-1"))
+        root[name] = {UPLOADED: {"filename": file.filename, "content": file.read().decode("latin-1")}}
     return root
+
+
+def shown(params: Json) -> Json:
+    """Return parameters as a log shows them: of a file, only its name."""
+    return {
+        name: value[UPLOADED]["filename"] if isinstance(value, dict) and UPLOADED in value else value
+        for name, value in params.items()
+    }
 
 
 def _steps(name: str) -> list[str]:

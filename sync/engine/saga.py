@@ -281,9 +281,9 @@ def require_idle(document: StagedDocument, verb: str) -> None:
         raise NotFound
     if document.review_reason is not None:
         raise InReview(f"This document is in review: {document.review_reason}")
-    until, operation = document.leased_until, document.operation
-    unsent = operation is not None and operation.verb == "update" and (until is None or until <= clock.now())
-    if document.status == Status.PENDING or (operation is not None and not (verb == "delete" and unsent)):
+    operation, until = document.operation, document.leased_until
+    gives_way = operation is not None and (verb, operation.verb) == ("delete", "update")
+    if document.status == Status.PENDING or (operation and not (gives_way and (not until or until <= clock.now()))):
         raise InProgress
 
 

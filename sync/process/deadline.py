@@ -29,9 +29,9 @@ def time_left() -> float:
     return inf if deadline is None else deadline - stopwatch()
 
 
-def in_time() -> bool:
+def in_time(times: tuple[float, float] = TIMEOUT) -> bool:
     """Whether a change may be sent, because its answer would come before the deadline."""
-    return DEADLINE.get() is not None and time_left() >= sum(TIMEOUT)
+    return DEADLINE.get() is not None and time_left() >= sum(times)
 
 
 within_lease = deadline_in(LEASE.total_seconds())  # decorates functions that take a lease and then send

@@ -35,25 +35,32 @@ BROKEN = (OSError, ValueError, HTTPError)  # what the stream of a connection rai
 
 
 class Named(BytesIO):
-    """The content of a file, which a form sends under this name."""
+    """The content of a file, which a form sends under this name, as often as it is sent."""
 
     def __init__(self, name: str, content: bytes) -> None:
         super().__init__(content)
         self.name = name
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """Return the next piece; after the last one, the next form begins with the first."""
+        piece = super().read(size)
+        if not piece:
+            self.seek(0)
+        return piece
 
 
 class Files(ABC):
     """The downloads and uploads of `Gateway`."""
 
     request_count: int
-    _base: str
+    _bases: dict[str, str]
 
     @abstractmethod
     def verify_account(self, *, bind: bool = True, quick: bool = False) -> None:
         """Raise WrongAccount unless the key belongs to the account of this database."""
 
     @abstractmethod
-    def write(self, call: Call, fits: About, version: str | None = None, **more: Any) -> Answer:
+    def write(self, call: Call, fits: About, version: str | None = None, *, is_upload: bool = False) -> Answer:
         """Send one request that changes something."""
 
     @abstractmethod
@@ -66,15 +73,11 @@ class Files(ABC):
         A file that nothing refers to has no effect, so none is undone (Stripe cannot delete one). Raises
         CannotReadStripe if it is not known whether Stripe has it.
         """
-        key, fits = f"upload-{token_hex(16)}", an("file", purpose=purpose, size=len(content))
-
-        def attempt() -> Answer:
-            call = Call(UPLOADS, {"purpose": purpose, "file": Named(name, content)}, "post", key)
-            return self.write(call, fits, content_type="multipart/form-data", base="files")
-
-        answer = attempt()
+        call = Call(UPLOADS, {"purpose": purpose, "file": Named(name, content)}, "post", f"upload-{token_hex(16)}")
+        fits = an("file", purpose=purpose)
+        answer = self.write(call, fits, is_upload=True)
         if isinstance(answer, Unknown) and not answer.saved and not answer.retry_later:
-            answer = attempt()
+            answer = self.write(call, fits, is_upload=True)
         match answer:
             case Reply(remote=remote):
                 return str(remote["id"])
@@ -106,7 +109,7 @@ class Files(ABC):
                 return answer
             raise CannotReadStripe(f"GET {path}: {answer}") from error
         except stripe.StripeError as error:
-            unknown: Unknown = read_unknown(error, self._base)
+            unknown: Unknown = read_unknown(error, self._bases["files"])
             raise CannotReadStripe(f"GET {path}: {unknown}") from error
         except (*BROKEN, AttributeError, TypeError) as error:
             raise CannotReadStripe(f"GET {path}: Stripe's answer could not be read ({type(error).__name__})") from error

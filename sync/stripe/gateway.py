@@ -42,7 +42,9 @@ from stripe_mongo_sync.sync.stripe.transport import Transport, let_go
 
 stripe.enable_telemetry = False  # the first request would write into the home directory
 
+UPLOAD = (15.0, 15.0)  # seconds to connect, or to send a file, and to read
 QUICK = (0.5, 1.0)  # s to connect and to read inside a webhook, which must be answered in 3 s: enough for two reads
+FILES = {"base": "files", "content_type": "multipart/form-data"}  # stripe-python's options of an upload
 
 
 class Name(str):
@@ -65,25 +67,24 @@ class Gateway(Reading, Files):
 
     def __init__(self, settings: Settings, http_client: stripe.HTTPClient | None = None) -> None:
         # What stands in for Stripe serves its files, too.
-        base = dict.fromkeys(("api", "files"), settings.stripe_api_base) if settings.stripe_api_base else {}
-        self._ways = (
-            [http_client] if http_client else [Transport(time, settings.ca_bundle) for time in (TIMEOUT, QUICK)]
-        )
-        self._client, self._quick = (
+        own = settings.stripe_api_base
+        self._bases = {"api": own or stripe.DEFAULT_API_BASE, "files": own or stripe.DEFAULT_UPLOAD_API_BASE}
+        times = (TIMEOUT, QUICK, UPLOAD)
+        self._ways = [http_client or Transport(each, settings.ca_bundle) for each in times]
+        self._client, self._quick, self._patient = (
             stripe.StripeClient(
                 settings.stripe_secret_key,
                 stripe_version=api_version(),
-                base_addresses=base,  # type: ignore[arg-type]  # a TypedDict
+                base_addresses=self._bases,  # type: ignore[arg-type]  # a TypedDict
                 max_network_retries=0,  # `send` retries itself, because it must know about each attempt
                 http_client=way,
             )
-            for way in (self._ways[0], self._ways[-1])
+            for way in self._ways
         )
-        self._base = settings.stripe_api_base or stripe.DEFAULT_API_BASE
         self._settings = settings
         self._checked = self._bound = False
         self._checking = threading.Lock()
-        self._silent: str | None = None  # why Stripe did not answer the last request
+        self._silent: dict[str, str | None] = {}  # why Stripe did not answer the last request, by its base
         self.request_count = 0  # of requests sent; without a lock, so it is exact for one thread only
         in_every_child(self._renew)
 
@@ -126,21 +127,22 @@ class Gateway(Reading, Files):
                 break
         return answer
 
-    def write(self, call: Call, fits: About, version: str | None = None, **more: Any) -> Answer:
+    def write(self, call: Call, fits: About, version: str | None = None, *, is_upload: bool = False) -> Answer:
         """Send one request that changes something, unless the caller's deadline could pass before the answer.
 
-        Every write uses this method; `more` are options of stripe-python's. A reply that does not fit counts as
-        Unknown. Raises BadKey, MissingPermission or WrongAccount.
+        Every write uses this method. A reply that does not fit counts as Unknown. Raises BadKey, MissingPermission or
+        WrongAccount.
         """
         self.verify_account()
-        options: dict[str, Any] = {"stripe_version": version or api_version(), **more}
+        client, times = (self._patient, UPLOAD) if is_upload else (self._client, TIMEOUT)
+        options: dict[str, Any] = {"stripe_version": version or api_version(), **(FILES if is_upload else {})}
         if call.method == "post":
             options["idempotency_key"] = call.key  # on a DELETE it has no effect
 
         def attempt() -> Answer:  # checks the deadline each time, because a throttle may have waited since the last
-            if not in_time():
+            if not in_time(times):
                 return Unknown("not sent: the time limit of this request ended first")
-            return self._once(self._client, call.method, call.path, dict(call.params), options, fits)
+            return self._once(client, call.method, call.path, dict(call.params), options, fits)
 
         return CALL_POLICY.get()(attempt)
 
@@ -201,6 +203,7 @@ class Gateway(Reading, Files):
         expanded = frozenset(name.removeprefix("data.") for name in params.get("expand", ()))
         asked = Asked(options.get("stripe_version", api_version()), expanded)
         wrong: str | None = None
+        base = options.get("base", "api")
         try:
             response = client.raw_request(
                 method, path, **{Name(name): each for name, each in params.items()}, **options
@@ -228,12 +231,12 @@ class Gateway(Reading, Files):
                 wrong = "another's refusal"
         except stripe.StripeError as error:
             headers = error.headers or {}
-            answer = read_unknown(error, self._base)
+            answer = read_unknown(error, self._bases[base])
         except (AttributeError, TypeError, ValueError) as error:  # stripe-python fails on the answers of some proxies
             return Unknown(f"Stripe's answer could not be read ({type(error).__name__})")
         if wrong := ("another's key" if is_of_another(headers, options.get("idempotency_key")) else wrong):
             return self._not_ours(method, path, wrong)
-        self._note(answer)
+        self._note(answer, base)
         return answer
 
     def _not_ours(self, method: str, path: str, wrong: str) -> Unknown:
@@ -246,15 +249,17 @@ class Gateway(Reading, Files):
         )
         return Unknown(message)
 
-    def _note(self, answer: Answer) -> None:
+    def _note(self, answer: Answer, base: str) -> None:
         """Log why Stripe does not answer, once for each reason, and when it answers again."""
         silent = str(answer.silence) if isinstance(answer, Unknown) and answer.silence else None
-        if silent != self._silent:
-            self._silent = silent
-            if silent:
-                log.error("Stripe does not answer: %s", silent)
-            else:
-                log.info("Stripe answers again")
+        if silent == self._silent.get(base):
+            return
+        self._silent[base] = silent
+        of_files = " to uploads" if base == "files" else ""
+        if silent:
+            log.error("Stripe does not answer%s: %s", of_files, silent)
+        else:
+            log.info("Stripe answers%s again", of_files)
 
 
 def _whatever(remote: dict[str, Any]) -> None:

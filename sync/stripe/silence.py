@@ -16,6 +16,7 @@ from stripe import StripeError
 
 from stripe_mongo_sync.sync.stripe.transport import proxy_of
 
+HOSTS = "api.stripe.com and files.stripe.com"
 STATUS = "https://status.stripe.com"
 TRUSTED = "REQUESTS_CA_BUNDLE or SSL_CERT_FILE"
 PROXIES = "HTTPS_PROXY, HTTP_PROXY or ALL_PROXY"
@@ -43,7 +44,7 @@ def silence(error: StripeError, url: str) -> Silence | None:
     if error.http_status is not None:
         return Silence(
             f"a server between here and Stripe answered in its place, with {error.http_status}",
-            "let this machine reach api.stripe.com, past any login page",
+            f"let this machine reach {HOSTS}, past any login page",
         )
     chain = list(_chain(error.__cause__ or error.__context__))
     return _of_proxy(chain, through) or _of_tls(chain) or _of_network(chain)
@@ -101,7 +102,7 @@ def _of_network(chain: list[BaseException]) -> Silence:
         return Silence("there is no route to the host", "check that this machine reaches the internet")
     if _has(chain, requests.exceptions.ConnectTimeout):
         return Silence(
-            "no connection was made in time", "let this machine reach api.stripe.com, port 443: a firewall may block it"
+            "no connection was made in time", f"let this machine reach {HOSTS}, port 443: a firewall may block it"
         )
     if _has(chain, requests.exceptions.ReadTimeout, urllib3.ReadTimeoutError, TimeoutError):
         return Silence("it did not answer the request in time", f"wait; see {STATUS}")

@@ -103,13 +103,14 @@ def whole(ctx: Effects, owner: Json | None, given: list[Json]) -> list[Json]:
     there = {} if owner is None else {item["id"]: item for item in of(ctx, owner)}
     found = []
     for index, line in enumerate(given):
-        item = there.get(line.get("id"))
-        if line.get("id") is not None and item is None:
-            raise errors.no_such("line item", line["id"], f"line_items[{index}][id]", status=400)
         said = {name: value for name, value in line.items() if value is not None}
-        if item is not None:
-            kept = {"quantity": item["quantity"], "own": True}
-            said = kept | ({} if said.get("price_data") else {"price": item["price"]["id"]}) | said
+        if "id" in said:
+            item = there.pop(said["id"], None)  # one that is named twice is not there a second time
+            if item is None:
+                raise errors.no_such("line item", said["id"], f"line_items[{index}][id]", status=400)
+            priced = {"price", "price_data"} & said.keys()
+            said = {"quantity": item["quantity"]} | said
+            said |= {} if priced else {"price": item["price"]["id"], "own": True}
         found.append(said)
     return found
 

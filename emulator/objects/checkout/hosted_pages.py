@@ -34,8 +34,9 @@ def _check_state(ctx: Effects, params: Json, link: Json | None) -> None:
 
 
 def _finish(ctx: Effects, params: Json, link: Json) -> None:
-    if lines.of(ctx, link):
-        _revise(ctx, params.get("line_items") or [], link)
+    if lines.of(ctx, link):  # an update
+        if params.get("line_items"):
+            _revise(ctx, params["line_items"], link)
         return
     made = lines.items(ctx, params["line_items"])
     lines.keep(ctx, link["id"], made)

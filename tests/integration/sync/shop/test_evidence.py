@@ -1,11 +1,12 @@
 """Disputes are answered here: evidence is staged or submitted, or the loss is accepted, once, whatever is lost."""
 
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
 from urllib3 import encode_multipart_formdata
+from werkzeug.datastructures import FileStorage
 from werkzeug.test import TestResponse
 
 from stripe_mongo_sync import sync
@@ -13,9 +14,11 @@ from stripe_mongo_sync.models import Customer, Order, StagedDocument, kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.errors import CannotReadStripe, InReview, Refused
 from stripe_mongo_sync.sync.shop.evidence import LARGEST, file_fields
+from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.in_sync import assert_in_sync
+from tests.support.quick import timed
 from tests.support.world import World
 
 TEXT = {"uncategorized_text": "It was delivered.", "customer_name": "A Name"}
@@ -293,3 +296,107 @@ def test_nothing_of_a_file_is_stored_here(world: World) -> None:
 
     database = Customer._get_db()
     assert "unmistakable" not in repr([[*database[name].find()] for name in database.list_collection_names()])
+
+
+# --- forms of any shape ---
+
+
+def send(world: World, found: StagedDocument, body: bytes, kind: str = "multipart/form-data; boundary=x") -> Any:
+    return world.http.post(f"/disputes/{found.stripe_id}/evidence", data=body, content_type=kind)
+
+
+def form(*heads: bytes) -> bytes:
+    return b"".join(b"--x\r\n" + head + b"\r\n\r\n" + PDF + b"\r\n" for head in heads) + b"--x--\r\n"
+
+
+def named(name: bytes) -> bytes:
+    return b'Content-Disposition: form-data; name="' + name + b'"; filename="a.pdf"'
+
+
+def test_a_form_that_cannot_be_read_is_told_as_one(world: World) -> None:
+    found, whole = disputed(world), form(named(b"receipt"))
+
+    for head in (
+        b'Content-Disposition: form-data; filename="a.pdf"',
+        b"Content-Disposition: form-data",
+        b"Content-Type: application/pdf",
+        b'Content-Disposition: form-data; name="receipt"; filename="\xe9.pdf"',
+    ):
+        problem(send(world, found, form(head)), 400, "malformed")
+    problem(send(world, found, whole[:-20]), 400, "malformed")
+    problem(send(world, found, whole, "multipart/form-data"), 400, "malformed")
+    problem(send(world, found, whole, "multipart/form-data; boundary=y"), 400, "malformed")
+    assert world.stripe.objects("file") == []
+
+
+def test_a_form_with_other_parts_is_refused(world: World) -> None:
+    found = disputed(world)
+
+    for name in (b"dispute", b"files", b"self", b"", b"uncategorized_text", b"evidence[receipt]"):
+        problem(send(world, found, form(named(name))), 422, "invalid")
+    problem(send(world, found, form()), 422, "invalid")
+    problem(send(world, found, form(*(named(b"receipt") for _ in range(30)))), 413, "too-large")
+    problem(world.http.post(f"/disputes/{found.id}/evidence?submit=true", data=form(named(b"receipt"))), 422, "invalid")
+
+
+def test_no_shape_of_a_form_takes_long(world: World) -> None:
+    found = disputed(world)
+    heads = [named(b"receipt") + b";a=b" * 25_000 for _ in range(40)]
+    bodies = [form(*heads[:9]), form(*heads), form(*(b"x: y" for _ in range(1000))), b"--x\r\n" * 600_000]
+
+    for number, body in enumerate(bodies):
+        told = timed(f"form {number}", lambda body=body: send(world, found, body), 3.0)
+        assert told.status_code in (400, 413, 422)
+
+
+def test_an_answer_shows_the_object_to_who_asks(world: World) -> None:
+    found = disputed(world)
+    body, kind = encode_multipart_formdata({"receipt": ("a.pdf", PDF)})
+
+    told = world.http.post(f"/disputes/{found.id}/evidence?expand=stripe", data=body, content_type=kind)
+
+    assert told.json["stripe"]["evidence"]["receipt"] == world.stripe.objects("file")[0]["id"]
+
+
+class Pipe:
+    """An open file that returns one piece after the other, and has a number for a name."""
+
+    name = 3
+
+    def __init__(self, *pieces: bytes) -> None:
+        self.pieces = [*pieces]
+
+    def read(self, size: int) -> bytes:
+        return self.pieces.pop(0) if self.pieces else b""
+
+
+def test_a_file_is_read_to_its_end_and_called_as_it_is(world: World) -> None:
+    found = disputed(world)
+    upload = FileStorage(BytesIO(PDF), filename="quittung.pdf", name="receipt")
+
+    sync.attach_evidence(found, receipt=upload, refund_policy=Pipe(PDF, b" and", b" more"))  # type: ignore[arg-type]
+
+    told = {file["filename"]: file["size"] for file in world.stripe.objects("file")}
+    assert told == {"quittung.pdf": len(PDF), "refund_policy": len(PDF) + 9}
+
+
+def test_what_a_throttle_repeats_is_the_whole_file(world: World) -> None:
+    found = disputed(world)
+    world.stripe.fault("rate_limit", path="/v1/files", times=2)
+
+    with Throttle(1000.0, lambda seconds: None).active():
+        sync.attach_evidence(found, receipt=("a.pdf", PDF))
+
+    assert [file["size"] for file in world.stripe.objects("file")] == [len(PDF)]
+
+
+def test_why_no_file_was_uploaded_is_in_the_log_and_not_in_the_answer(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    found = disputed(world)
+    world.stripe.fault("refuse_403", path="/v1/files", times=None)
+
+    told = problem(attach(world, found, receipt=("a.pdf", PDF)), 504, "cannot-look")
+
+    assert told["detail"] == "Stripe did not take the file, so nothing is staged. Try again."
+    assert any("rak_file_write" in record.getMessage() for record in caplog.records)

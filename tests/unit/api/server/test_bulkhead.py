@@ -8,6 +8,7 @@ from stripe_mongo_sync.api.server.bulkhead import (
     LARGEST,
     PROBES,
     STUCK_AFTER,
+    UPLOADS,
     Arrival,
     Bulkhead,
     Kind,
@@ -78,7 +79,8 @@ def test_each_kind_has_threads_of_its_own() -> None:
     there = bulkheads(8)
 
     assert {*there} == {*Kind}
-    assert {kind: each.size for kind, each in there.items()} == {**dict.fromkeys(Kind, 8), Kind.PROBE: PROBES}
+    few = {Kind.PROBE: PROBES, Kind.UPLOAD: UPLOADS}
+    assert {kind: each.size for kind, each in there.items()} == {**dict.fromkeys(Kind, 8), **few}
     assert all(each.takes() for kind, each in there.items() for _ in range(each.size))
     assert not any(each.takes() for each in there.values())
 
