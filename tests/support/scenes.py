@@ -7,8 +7,9 @@ from datetime import timedelta
 from typing import Any, TypeVar
 
 from stripe_mongo_sync.emulator import Emulator
-from stripe_mongo_sync.models import StagedDocument
+from stripe_mongo_sync.models import StagedDocument, kinds
 from stripe_mongo_sync.models.rows import clock
+from stripe_mongo_sync.models.state import MIGRATIONS, SCHEMA
 from tests.support.mongo import our_database
 from tests.support.world import World
 
@@ -27,6 +28,7 @@ class Scene:
     told: Any
 
 
+OF_DATABASE = [SCHEMA, MIGRATIONS]
 SCENES: dict[tuple[object, ...], Scene] = {}
 
 
@@ -54,10 +56,14 @@ def begin(world: World, arrange: Callable[..., T], *given: str) -> T:
 
 
 def _restore(world: World, scene: Scene) -> None:
+    """What says which indexes are there stays as it is: it is of this database, and not of the scene."""
     database, since = our_database(), time.time() - scene.at
+    models = {model.plural(): model for model in kinds().values()}
     for name, rows in scene.rows.items():
-        database[name].delete_many({})
-        database[name].insert_many(rows)
+        there = models[name].insert_collection() if name in models else database[name]
+        there.delete_many({"_id": {"$nin": OF_DATABASE}})
+        if told := [row for row in rows if row["_id"] not in OF_DATABASE]:
+            there.insert_many(told)
     world.settings.update(scene.settings)
     world.stripe.become(scene.stripe.copy())
     world.stripe.clock.advance(-since)
