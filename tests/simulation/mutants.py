@@ -129,7 +129,7 @@ MUTANTS = (
     Mutant(
         "sends when its lease is over",
         "sync/process/deadline.py",
-        "return DEADLINE.get() is not None and time_left() >= sum(TIMEOUT)",
+        "return DEADLINE.get() is not None and time_left() >= sum(times)",
         "return True",
         seed=1,
         steps=(24, 26, 28, 29, 30, 32, 34),

@@ -72,7 +72,7 @@ def from_stripe(world: World, customer: str) -> list[bytes]:
     at = int(world.stripe.clock.now())
     charge = Refund.objects.first().stripe["charge"]
     evidence = {"customer_name": NAME, "customer_purchase_ip": "203.0.113.77", "receipt": "file_1QuittungA7"}
-    proof = {"id": "file_1QuittungA7", "object": "file", "filename": f"{NAME}.pdf", "created": at}
+    proof = world.stripe.insert("file", id="file_1QuittungA7", filename=f"{NAME}.pdf", created=at)
     about = {"charge": charge, "amount": 2000, "evidence": evidence, "metadata": {"of": NAME}, "status": "won"}
     txn = {"id": "txn_1Quarrel0A7", "object": "balance_transaction", "source": "dp_1Quarrel0A7", "description": NAME}
     txn |= {"created": at, "amount": -2000, "currency": "eur", "fee": 0, "net": -2000, "type": "adjustment"}

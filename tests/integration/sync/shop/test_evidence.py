@@ -237,6 +237,7 @@ def test_what_stripe_refuses_is_told_of_its_field_and_nothing_is_staged(world: W
     settle(world)
 
 
+@pytest.mark.fault("162")
 @pytest.mark.parametrize("fault", ["cut_before", "cut_after", "500_before", "503_edge"])
 def test_a_lost_upload_is_repeated_once_and_makes_one_file(world: World, fault: str) -> None:
     found = disputed(world)
@@ -254,6 +255,7 @@ def test_a_lost_upload_is_repeated_once_and_makes_one_file(world: World, fault: 
     settle(world)
 
 
+@pytest.mark.fault("162")
 def test_an_upload_that_stripe_never_answers_changes_nothing(world: World) -> None:
     found = disputed(world)
     world.stripe.fault("cut_after", path="/v1/files", times=None)
@@ -264,6 +266,7 @@ def test_an_upload_that_stripe_never_answers_changes_nothing(world: World) -> No
     assert found.fetch_latest().operation is None
 
 
+@pytest.mark.fault("163")
 def test_a_lost_reply_to_the_staging_is_settled_by_reading(world: World) -> None:
     found = disputed(world)
     world.reconcile()
