@@ -15,6 +15,7 @@ from stripe_mongo_sync.emulator.protocol.wire import Json, Request
 
 KEY = re.compile(r"([^\[\]]+)((?:\[[^\[\]]*\])*)")
 DEEPEST = 16  # levels of nesting; no parameter of Stripe's has more
+UPLOADED = "\x00file"  # the key that marks a file of a multipart form: no parameter may contain a null byte
 
 
 def decode(text: str) -> Json:
@@ -25,13 +26,8 @@ def decode(text: str) -> Json:
         raise Problem(400, "Invalid request: the parameters could not be parsed as UTF-8 form data.") from error
     root: Json = {}
     for name, value in pairs:
-        if "\x00" in name or "\x00" in value:
-            raise Problem(400, "Invalid request: parameters cannot contain null bytes.")
-        _place(root, _steps(name), value, name)
+        _put(root, name, value)
     return root
-
-
-UPLOADED = "uploaded file"  # the key that marks a file of a multipart form: no parameter of a form has a space
 
 
 def params_of(request: Request) -> Json:
@@ -60,7 +56,7 @@ def _parts(body: bytes, kind: str) -> Json:
         raise Problem(400, "Invalid request: a part of the multipart form has no name.", stored=False)
     root: Json = {}
     for name, value in fields.items(multi=True):
-        _place(root, _steps(name), value, name)
+        _put(root, name, value)
     for name, file in files.items():
         root[name] = {UPLOADED: {"filename": file.filename, "content": file.read().decode("latin-1")}}
     return root
@@ -72,6 +68,12 @@ def shown(params: Json) -> Json:
         name: value[UPLOADED]["filename"] if isinstance(value, dict) and UPLOADED in value else value
         for name, value in params.items()
     }
+
+
+def _put(root: Json, name: str, value: str) -> None:
+    if "\x00" in name or "\x00" in value:
+        raise Problem(400, "Invalid request: parameters cannot contain null bytes.")
+    _place(root, _steps(name), value, name)
 
 
 def _steps(name: str) -> list[str]:

@@ -8,7 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stripe_mongo_sync.emulator.protocol.errors import Problem
-from stripe_mongo_sync.emulator.protocol.forms import canonical, decode, encode, items
+from stripe_mongo_sync.emulator.protocol.fields import Upload
+from stripe_mongo_sync.emulator.protocol.forms import UPLOADED, canonical, decode, encode, items, params_of, shown
+from stripe_mongo_sync.emulator.protocol.wire import Request
 
 NAMES = st.text("abcxyz_ %é", min_size=1, max_size=5).filter(lambda name: not name.isdigit())
 VALUES = st.recursive(
@@ -80,3 +82,45 @@ def test_an_array_has_ten_elements_in_order() -> None:
 
 def test_python_values_are_spelled_as_stripe_python_does() -> None:
     assert encode({"a": True, "b": None, "c": [1, 2], "d": {"e": ""}}) == "a=true&c[0]=1&c[1]=2&d[e]="
+
+
+# --- multipart ---
+
+
+def form(*parts: tuple[str, bytes]) -> Request:
+    body = b"".join(b"--x\r\n" + head.encode() + b"\r\n\r\n" + content + b"\r\n" for head, content in parts)
+    return Request("POST", "/v1/files", "", {"content-type": "multipart/form-data; boundary=x"}, body + b"--x--\r\n")
+
+
+def part(name: str, file: str = "") -> str:
+    return f'Content-Disposition: form-data; name="{name}"' + (f'; filename="{file}"' if file else "")
+
+
+def test_a_file_of_a_form_is_its_name_and_its_bytes() -> None:
+    params = params_of(
+        form((part("purpose"), b"dispute_evidence"), (part("a[b]"), b"c"), (part("file", "é.pdf"), b"\xff"))
+    )
+
+    assert Upload().parse(params.pop("file"), "file") == {"filename": "é.pdf", "content": b"\xff"}
+    assert params == {"purpose": "dispute_evidence", "a": {"b": "c"}}
+
+
+@pytest.mark.parametrize(
+    "head", ["Content-Disposition: form-data", 'Content-Disposition: form-data; filename="a"', "x: y"]
+)
+def test_a_part_without_a_name_is_refused(head: str) -> None:
+    with pytest.raises(Problem, match="multipart form"):
+        params_of(form((head, b"c")))
+
+
+@pytest.mark.parametrize("text", ["file=x", "file[filename]=a&file[content]=b", "file[uploaded][content]=b"])
+def test_nothing_else_passes_for_a_file(text: str) -> None:
+    with pytest.raises(Problem, match="Invalid file"):
+        Upload().parse(decode(text)["file"], "file")
+    for name in (UPLOADED, f"file[{UPLOADED}]"):
+        with pytest.raises(Problem, match="null bytes"):
+            params_of(form((part(name), b"c")))
+
+
+def test_the_log_keeps_the_name_of_a_file_and_not_its_content() -> None:
+    assert shown(params_of(form((part("file", "a.pdf"), b"secret")))) == {"file": "a.pdf"}
