@@ -165,7 +165,8 @@ class Ready:
                 )
         remote = document.stripe or {}
         if self.call.kind == "order":
-            return document.payment_status in ("expired", "canceled")
+            ends = {"cancel": ("expired", "canceled"), "refund": ("refunded", "partially_refunded")}
+            return document.payment_status in ends[self.call.verb]
         return document.resource.actions[self.call.verb].done(
             type(document).in_request_shape(remote), self.sent(document)
         )

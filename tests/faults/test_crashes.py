@@ -12,6 +12,7 @@ from stripe_mongo_sync.emulator.engine.resource import RESOURCES
 from stripe_mongo_sync.models import Status, SyncedDocument
 from stripe_mongo_sync.sync.engine.refresh import matches
 from tests.faults.calls import Call, Ready, every_call
+from tests.support import samples
 from tests.support.fuse import Fuse
 from tests.support.in_sync import assert_in_sync
 from tests.support.lives import Lives
@@ -176,18 +177,6 @@ def test_however_late_the_next_run_is_a_creation_comes_to_one_end(lives: Lives, 
         assert len(ready.made) <= 1
 
 
-def edited(field: str, value: Any) -> dict[str, Any]:
-    """Another value of a field, or of the first that is in it."""
-    match value:
-        case dict():
-            return {field: edited(*next(iter(value.items())))}
-        case bool():
-            return {field: not value}
-        case int():
-            return {field: value + 86_400}
-    return {field: "release" if field == "end_behavior" else "an edit of a person"}
-
-
 def edits(row: str) -> list[Any]:
     """The updates of what a person can edit in the Dashboard, too."""
     return [each for each in calls(row, "update") if RESOURCES[each.values[0].kind].update is not None]
@@ -202,7 +191,7 @@ def test_an_edit_in_the_dashboard_after_an_update_that_nobody_heard_of_stays(
     assert killed(ready, 3) == LINK
     document = ready.subject()
     assert document is not None
-    edit = edited(*next(iter(ready.request["json"].items())))
+    edit = samples.another(*next(iter(ready.request["json"].items())))
     fused.advance(minutes=1)
     fused.stripe.dashboard.update(call.kind, document.stripe_id, **edit)
     fused.advance(hours=hours)

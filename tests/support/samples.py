@@ -31,6 +31,18 @@ CHANGES: dict[str, dict[str, Any]] = {
 }
 
 
+def another(field: str, value: Any) -> dict[str, Any]:
+    """Another value of a field that is changed so, or of the first that is in it."""
+    match value:
+        case dict():
+            return {field: another(*next(iter(value.items())))}
+        case bool():
+            return {field: not value}
+        case int():
+            return {field: value + 86_400}
+    return {field: "release" if field == "end_behavior" else f"{value}, again"}
+
+
 ACTS: dict[str, dict[str, tuple[str, ...]]] = {  # each action of a kind, and what must have been done before it
     "customer": {"payment_method": ()},
     "quote": {"finalize": (), "accept": ("finalize",), "cancel": ()},
