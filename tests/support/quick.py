@@ -1,4 +1,4 @@
-"""Bounds of time that hold on a machine with neighbours: they catch what blocks, or what grows with a square."""
+"""A bound of a processor's time that holds on a machine with neighbours: it catches what grows with a square."""
 
 import gc
 import time
@@ -29,23 +29,3 @@ def timed(what: str, call: Callable[[], Any], bound: float) -> Any:
                 raise raised
             return result
     raise AssertionError(f"{what} took {took:.2f} s")
-
-
-class Waits:
-    """How long each of many answers was waited for: a neighbour delays a few, and what blocks delays most."""
-
-    def __init__(self) -> None:
-        self._seconds: list[float] = []
-
-    def __call__(self, ask: Callable[[], Any]) -> Any:
-        """Wait for an answer, and return it."""
-        began = time.monotonic()
-        try:
-            return ask()
-        finally:
-            self._seconds.append(time.monotonic() - began)
-
-    def assert_below(self, seconds: float) -> None:
-        """Assert that five answers of six came within so many seconds."""
-        slowest = sorted(self._seconds)[-(len(self._seconds) // 6) - 1 :]
-        assert slowest[0] < seconds, f"the slowest took {', '.join(f'{each:.2f} s' for each in slowest)}"
