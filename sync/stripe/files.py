@@ -60,25 +60,23 @@ class Files(ABC):
         """Raise WrongAccount unless the key belongs to the account of this database."""
 
     @abstractmethod
-    def write(self, call: Call, fits: About, version: str | None = None, *, is_upload: bool = False) -> Answer:
-        """Send one request that changes something."""
+    def write_once_more(
+        self, call: Call, fits: About, version: str | None = None, *, is_upload: bool = False
+    ) -> Answer:
+        """Send one request that changes something; after a lost answer, once more."""
 
     @abstractmethod
     def _reader(self, *, quick: bool) -> "stripe.StripeClient":
         """Return the client to read with."""
 
     def upload(self, purpose: str, name: str, content: bytes) -> str | Refusal:
-        """Upload a file; after a lost answer, once more with the same key. Return its id, or Stripe's refusal.
+        """Upload a file; return its id, or Stripe's refusal.
 
         A file that nothing refers to has no effect, so none is undone (Stripe cannot delete one). Raises
         CannotReadStripe if it is not known whether Stripe has it.
         """
         call = Call(UPLOADS, {"purpose": purpose, "file": Named(name, content)}, "post", f"upload-{token_hex(16)}")
-        fits = an("file", purpose=purpose)
-        answer = self.write(call, fits, is_upload=True)
-        if isinstance(answer, Unknown) and not answer.saved and not answer.retry_later:
-            answer = self.write(call, fits, is_upload=True)
-        match answer:
+        match answer := self.write_once_more(call, an("file", purpose=purpose), is_upload=True):
             case Reply(remote=remote):
                 return str(remote["id"])
             case Refusal():

@@ -44,7 +44,7 @@ stripe.enable_telemetry = False  # the first request would write into the home d
 
 UPLOAD = (15.0, 15.0)  # seconds to connect, or to send a file, and to read
 QUICK = (0.5, 1.0)  # s to connect and to read inside a webhook, which must be answered in 3 s: enough for two reads
-FILES = {"base": "files", "content_type": "multipart/form-data"}  # stripe-python's options of an upload
+UPLOADING = {"base": "files", "content_type": "multipart/form-data"}  # stripe-python's options of an upload
 
 
 class Name(str):
@@ -110,7 +110,7 @@ class Gateway(Reading, Files):
     # --- writing ---
 
     def send(self, operation: Operation, fits: About) -> Answer:
-        """Send an operation's frozen calls; after a lost answer, send a call once more with the same key.
+        """Send an operation's frozen calls.
 
         The prerequisites are sent first; the first call that Stripe does not do ends the operation with its answer.
         `fits` checks the reply to the last call. Raises BadKey, MissingPermission or WrongAccount.
@@ -118,13 +118,20 @@ class Gateway(Reading, Files):
         *_, last = calls = operation.calls
         for call in calls:
             own = fits if call is last else _whatever
-            answer = self.write(call, own, operation.api_version)
-            if isinstance(answer, Unknown) and not answer.saved and not answer.retry_later:
-                answer = self.write(call, own, operation.api_version)
-                if isinstance(answer, Refusal):
-                    answer = replace(answer, earlier_attempt_unknown=True)
+            answer = self.write_once_more(call, own, operation.api_version)
             if not isinstance(answer, Reply):
                 break
+        return answer
+
+    def write_once_more(
+        self, call: Call, fits: About, version: str | None = None, *, is_upload: bool = False
+    ) -> Answer:
+        """Send one request as `write` does; after a lost answer, once more with the same key."""
+        answer = self.write(call, fits, version, is_upload=is_upload)
+        if isinstance(answer, Unknown) and not answer.saved and not answer.retry_later:
+            answer = self.write(call, fits, version, is_upload=is_upload)
+            if isinstance(answer, Refusal):
+                answer = replace(answer, earlier_attempt_unknown=True)
         return answer
 
     def write(self, call: Call, fits: About, version: str | None = None, *, is_upload: bool = False) -> Answer:
@@ -135,7 +142,7 @@ class Gateway(Reading, Files):
         """
         self.verify_account()
         client, times = (self._patient, UPLOAD) if is_upload else (self._client, TIMEOUT)
-        options: dict[str, Any] = {"stripe_version": version or api_version(), **(FILES if is_upload else {})}
+        options: dict[str, Any] = {"stripe_version": version or api_version(), **(UPLOADING if is_upload else {})}
         if call.method == "post":
             options["idempotency_key"] = call.key  # on a DELETE it has no effect
 
