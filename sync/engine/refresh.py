@@ -56,14 +56,18 @@ def _done(document: SyncedDocument, remote: dict[str, Any]) -> bool:
     if operation is None:
         return False
     action = document.resource.actions.get(operation.verb)
-    shown = type(document).in_request_shape(remote)
     sent = {name: value for name, value in operation.params.items() if name != "expand"}
     if action:
-        return action.done(shown, sent)
-    unshown = document.resource.shown_if
+        return action.done(type(document).in_request_shape(remote), sent)
+    return operation.verb == "update" and shows_update(type(document), sent, remote)
+
+
+def shows_update(model: type[SyncedDocument], sent: dict[str, Any], remote: dict[str, Any]) -> bool:
+    """Whether an object has what an update with these parameters sets."""
+    unshown = model.resource.shown_if
     fields = {name: value for name, value in sent.items() if name not in unshown}
     took = all(shows(remote, sent.get(name)) for name, shows in unshown.items())
-    return operation.verb == "update" and took and matches(fields, shown)
+    return took and matches(fields, model.in_request_shape(remote))
 
 
 def refresh(document: SyncedDocument, *, quick: bool = False, deletion_reported: bool = False) -> SyncedDocument:
