@@ -40,10 +40,9 @@ DEEP = 2  # levels of a body that are drawn
 PROSE = {"title", "description", "examples"}  # what a schema says to people
 Json = dict[str, Any]
 Operation = tuple[str, str]  # its method and path
-# That the parts fit each other (one currency, nothing archived, what is left of a line), a time fits now, or a file is
-# not empty, no schema can say.
+# That the parts fit each other (one currency, nothing archived, what is left of a line), or a time fits now, no schema
+# can say.
 UNTOLD = ("POST /orders", "POST /orders/{reference}/refund", "POST /meter-events", "POST /invoices/create_preview")
-UNTOLD += ("POST /disputes/{reference}/evidence",)
 
 
 class Signing:
