@@ -106,16 +106,15 @@ def empty(database: Database[Any]) -> None:
     Most collections have none: one question tells which have. A collection more makes each question to all of them
     slower, of which a run asks some, so that a hundred would take half the time of the tests.
     """
-    names = database.list_collection_names()
-    mirrored = sorted(MIRRORED & {*names})
-    for name in mirrored:
+    names = {*database.list_collection_names()}
+    for name in (mirrored := MIRRORED & names):
         database.drop_collection(name)
     if mirrored:  # a start would check all indexes if their number was another one
         indexes = database.command("dbStats")["indexes"]
         database["sync_state"].update_one({"_id": SCHEMA}, {"$set": {"indexes": indexes}})
     first = [
         {"$unionWith": {"coll": name, "pipeline": [{"$limit": 1}, {"$project": {"_id": 0, "of": {"$literal": name}}}]}}
-        for name in {*names} - {*mirrored}
+        for name in names - mirrored
     ]
     for found in database.aggregate([{"$documents": []}, *first]):
         database[found["of"]].delete_many({"_id": {"$nin": [SCHEMA, MIGRATIONS]}})

@@ -10,7 +10,21 @@ import stripe
 from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.emulator.engine.calls import EVENT
 from stripe_mongo_sync.emulator.objects.catalog.plans import Product
-from stripe_mongo_sync.emulator.protocol import fields as F
+from stripe_mongo_sync.emulator.protocol.fields import (
+    Currency,
+    Email,
+    Field,
+    Flag,
+    Hash,
+    Many,
+    MapOf,
+    Metadata,
+    Number,
+    OneOf,
+    Ref,
+    Time,
+    Whole,
+)
 from stripe_mongo_sync.emulator.protocol.forms import encode
 from stripe_mongo_sync.emulator.protocol.stripe_types import Either
 from stripe_mongo_sync.emulator.protocol.wire import Request
@@ -22,36 +36,36 @@ HEADERS = {"authorization": "Bearer sk_test_x", "content-type": "application/x-w
 DEPTH = 3  # of hashes that are filled
 
 
-def values(field: F.Field, ids: Mapping[str, str], depth: int = DEPTH) -> Iterator[Any]:
+def values(field: Field, ids: Mapping[str, str], depth: int = DEPTH) -> Iterator[Any]:
     """Yield values that the field reads: with as much in it as there can be, and with as little."""
     match field:
-        case F.Ref():
+        case Ref():
             yield from {ids.get(field.kind, "x_none"), "x_none"}
-        case F.OneOf():
+        case OneOf():
             yield from field.values[:3]
-        case F.Currency():
+        case Currency():
             yield "eur"
-        case F.Email():
+        case Email():
             yield "user@here.com"
-        case F.Time():
+        case Time():
             yield str(2**31)
-        case F.Whole():
+        case Whole():
             yield from {str(max(field.least, 1)), str(max(field.least, 0))}
-        case F.Number():
+        case Number():
             yield "1.5"
-        case F.Flag():
+        case Flag():
             yield from ("true", "false")
-        case F.Metadata():
+        case Metadata():
             yield {"k": "v"}
-        case F.Hash():
+        case Hash():
             for some in (field.fields, {name: each for name, each in field.fields.items() if each.required}):
                 inner = {name: next(values(each, ids, depth - 1), "") for name, each in some.items() if depth}
                 yield {name: each for name, each in inner.items() if each != ""}
             for name, each in field.fields.items() if depth else ():
                 yield from ({name: value} for value in values(each, ids, 0))
-        case F.Many():
+        case Many():
             yield from ([value] for value in values(field.each, ids, depth))
-        case F.MapOf():
+        case MapOf():
             yield from ({"eur": value} for value in values(field.each, ids, depth))
         case Either():
             for way in field.ways:
@@ -62,7 +76,7 @@ def values(field: F.Field, ids: Mapping[str, str], depth: int = DEPTH) -> Iterat
             yield "x"
 
 
-def bodies(fields: Mapping[str, F.Field], ids: Mapping[str, str]) -> Iterator[Json]:
+def bodies(fields: Mapping[str, Field], ids: Mapping[str, str]) -> Iterator[Json]:
     """Yield what is required with each value of each parameter, and with all of them."""
     first = {name: next(values(field, ids), "x") for name, field in fields.items() if name != "expand"}
     needed = {name: first[name] for name, field in fields.items() if field.required}

@@ -13,13 +13,15 @@ from stripe_mongo_sync import sync
 from stripe_mongo_sync.models import Customer, Order, StagedDocument, kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.errors import CannotReadStripe, InReview, Refused
+from stripe_mongo_sync.sync.process.deadline import TIMEOUT, deadline_in
 from stripe_mongo_sync.sync.shop.evidence import LARGEST, file_fields
 from stripe_mongo_sync.sync.stripe.throttle import Throttle
 from tests.support import samples
 from tests.support.answers import problem
 from tests.support.in_sync import assert_in_sync
 from tests.support.quick import timed
-from tests.support.world import World
+from tests.support.served import served
+from tests.support.world import TOKEN, World
 
 TEXT = {"uncategorized_text": "It was delivered.", "customer_name": "A Name"}
 
@@ -348,7 +350,7 @@ def test_no_shape_of_a_form_takes_long(world: World) -> None:
     bodies = [form(*heads[:9]), form(*heads), form(*(b"x: y" for _ in range(1000))), b"--x\r\n" * 600_000]
 
     for number, body in enumerate(bodies):
-        told = timed(f"form {number}", lambda body=body: send(world, found, body), 3.0)
+        told = timed(f"form {number}", lambda body=body: send(world, found, body), 1.0)
         assert told.status_code in (400, 413, 422)
 
 
@@ -403,3 +405,29 @@ def test_why_no_file_was_uploaded_is_in_the_log_and_not_in_the_answer(
 
     assert told["detail"] == "Stripe did not take the file, so nothing is staged. Try again."
     assert any("rak_file_write" in record.getMessage() for record in caplog.records)
+
+
+def test_an_upload_begins_only_if_it_could_end_in_time(world: World) -> None:
+    found = disputed(world)
+
+    with deadline_in(sum(TIMEOUT) + 1), pytest.raises(CannotReadStripe):
+        sync.attach_evidence(found, receipt=("a.pdf", PDF))
+
+    assert not [request for request in world.stripe.requests if request.path == "/v1/files"]
+    assert sync.update(found, evidence=TEXT, submit=False).operation is None, "other changes had time enough"
+
+
+@pytest.mark.parametrize("size", [100, 3_000_000])
+def test_a_form_is_taken_by_our_server_in_pieces(world: World, size: int) -> None:
+    found = disputed(world)
+    body, kind = encode_multipart_formdata({"receipt": ("a.pdf", PDF + b"x" * size)})
+    head = (
+        f"POST /disputes/{found.stripe_id}/evidence HTTP/1.1\r\nHost: here.com\r\nAuthorization: Bearer {TOKEN}\r\n"
+        f"Content-Type: {kind}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
+    )
+
+    with served(world.app, door=False) as server:
+        answer = server.exchange(head.encode(), body[: size // 2], body[size // 2 :])
+
+    assert answer.startswith(b"HTTP/1.1 200"), answer[:500]
+    assert [file["size"] for file in world.stripe.objects("file")] == [len(PDF) + size]

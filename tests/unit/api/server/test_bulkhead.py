@@ -75,6 +75,12 @@ def test_whose_thread_a_request_may_hold(line: str, kind: Kind) -> None:
     assert kind_of(came, Arrival.PART) is Kind.BODY, "whatever it is, its body comes slowly"
 
 
+@pytest.mark.parametrize("arrived", [Arrival.WHOLE, Arrival.PART])
+def test_a_form_with_files_holds_no_thread_of_others_however_slowly_it_comes(arrived: Arrival) -> None:
+    assert kind_of(b"POST /disputes/du_1/evidence?expand=stripe HTTP/1.1\r\n\r\n", arrived) is Kind.UPLOAD
+    assert kind_of(b"PATCH /disputes/evidence HTTP/1.1\r\n\r\n", Arrival.WHOLE) is Kind.WRITE
+
+
 def test_each_kind_has_threads_of_its_own() -> None:
     there = bulkheads(8)
 
