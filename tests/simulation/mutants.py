@@ -69,10 +69,10 @@ MUTANTS = (
     Mutant(
         "sends again with another key",
         "sync/stripe/gateway.py",
-        "                answer = self.write(call, own, operation.api_version)\n"
-        "                if isinstance(answer, Refusal)",
-        "                answer = self.write(replace(call, key=f'{call.key}2'), own, operation.api_version)\n"
-        "                if isinstance(answer, Refusal)",
+        "            answer = self.write(call, fits, version, is_upload=is_upload)\n"
+        "            if isinstance(answer, Refusal)",
+        "            answer = self.write(replace(call, key=f'{call.key}2'), fits, version, is_upload=is_upload)\n"
+        "            if isinstance(answer, Refusal)",
         seed=0,
         steps=(28,),
     ),

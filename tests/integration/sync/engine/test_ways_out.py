@@ -172,7 +172,7 @@ def test_without_a_deadline_or_after_it_nothing_is_sent(world: World) -> None:
 
 def test_there_is_one_way_out() -> None:
     """Only `Gateway._once` calls Stripe, only `write` and `_read` call that, and of these only one changes anything."""
-    callers: dict[str, set[str]] = {"raw_request": set(), "_once": set(), "write": set()}
+    callers: dict[str, set[str]] = {"raw_request": set(), "_once": set(), "write": set(), "write_once_more": set()}
     for path in [*ROOT.glob("sync/**/*.py"), *ROOT.glob("models/**/*.py"), *ROOT.glob("api/**/*.py")]:
         for function in ast.walk(ast.parse(path.read_text())):
             if not isinstance(function, ast.FunctionDef):
@@ -185,9 +185,13 @@ def test_there_is_one_way_out() -> None:
     assert callers["raw_request"] == {"gateway._once"}
     assert callers["_once"] == {"gateway._read", "gateway.attempt", "gateway.write"}
     assert callers["write"] == {
-        *("gateway.send", "undo._undo"),  # the operation or the undo of a leased document
+        *("gateway.write_once_more", "undo._undo"),  # the operation or the undo of a leased document
         "usage._sent",  # a leased record
         *("customers.create_preview", "customers.open_portal", "endpoint.delete", "endpoint._post"),  # of no document
+    }
+    assert callers["write_once_more"] == {
+        "gateway.send",  # the operation of a leased document
+        "files.upload",  # of no document
     }
 
 

@@ -378,8 +378,9 @@ class Pipe:
 def test_a_file_is_read_to_its_end_and_called_as_it_is(world: World) -> None:
     found = disputed(world)
     upload = FileStorage(BytesIO(PDF), filename="quittung.pdf", name="receipt")
+    pipe: Any = Pipe(PDF, b" and", b" more")
 
-    sync.attach_evidence(found, receipt=upload, refund_policy=Pipe(PDF, b" and", b" more"))  # type: ignore[arg-type]
+    sync.attach_evidence(found, receipt=upload, refund_policy=pipe)
 
     told = {file["filename"]: file["size"] for file in world.stripe.objects("file")}
     assert told == {"quittung.pdf": len(PDF), "refund_policy": len(PDF) + 9}
