@@ -20,7 +20,7 @@ from stripe_mongo_sync.sync.engine.observations import existence_of, from_reply,
 from stripe_mongo_sync.sync.engine.push import push
 from stripe_mongo_sync.sync.engine.refresh import read_remote, refresh
 from stripe_mongo_sync.sync.engine.undo import CircuitBreaker, undo
-from stripe_mongo_sync.sync.errors import MissingPermission
+from stripe_mongo_sync.sync.errors import MissingPermission, NoOwner
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.answers import Reply
@@ -78,6 +78,8 @@ def _find(document: SyncedDocument, run: Run, now: datetime) -> tuple[RemoteStat
         if now - sure(document.operation).staged_at > KEY_REPLAY_WINDOW:
             return RemoteState.CANDIDATE, f"Stripe cannot be searched for its object: {error}"
         raise
+    except NoOwner as error:
+        return RemoteState.CANDIDATE, f"no list shows any more whether its object was made: {error}"
 
 
 def _do(

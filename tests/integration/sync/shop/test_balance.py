@@ -8,6 +8,7 @@ from stripe_mongo_sync import find, sync
 from stripe_mongo_sync.models import Customer, Status, kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.errors import Refused
+from stripe_mongo_sync.sync.operator import operations
 from tests.support import samples
 from tests.support.in_sync import assert_in_sync
 from tests.support.world import World
@@ -81,6 +82,22 @@ def test_when_the_key_is_too_old_the_customers_list_says_what_may_be_it(
     (remote,) = world.stripe.objects(KIND)
     told = f"{remote['id']} has the same fields" if same else "Stripe shows no result of this create"
     assert told in latest.review_reason
+
+
+@pytest.mark.parametrize("fault", ["cut_after", "cut_before"])
+def test_when_its_customer_is_deleted_at_stripe_an_operator_ends_what_nobody_can_know(
+    world: World, buyer: Customer, fault: str
+) -> None:
+    world.stripe.fault(fault, method="POST", times=2)
+    made = credit()
+    world.stripe.dashboard.delete("customer", buyer.stripe_id)
+
+    world.converge()
+
+    assert "No such customer" in made.fetch_latest().review_reason
+    operations.roll_back(str(made.id))
+    assert world.converge().exit_code == 0
+    assert made.fetch_latest().status == Status.ROLLED_BACK
 
 
 def test_what_stripe_refuses_is_not_there(world: World, buyer: Customer) -> None:
