@@ -10,6 +10,7 @@ from pymongo.database import Database
 from pymongo.errors import DuplicateKeyError
 
 from stripe_mongo_sync import sync
+from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.models import Customer, Erasure, Event, Status, kinds
 from stripe_mongo_sync.models.rows import clock, formerly
 from stripe_mongo_sync.models.rows.formerly import DELIVERIES, DOCUMENTS, ERASURES, EVENTS, Names
@@ -35,6 +36,7 @@ from tests.support.world import World
 
 Json = dict[str, Any]
 SOME = ("sync_state", "customers", "coupons", "orders", "stripe_events", "hook_deliveries", "erasures")
+FEW = ("sync_state", "customers", "erasures")
 OTHERS = {"stripe_events": EVENTS, "hook_deliveries": DELIVERIES, "erasures": ERASURES}
 
 
@@ -60,11 +62,20 @@ def of_older_version(database: Database[Any]) -> list[tuple[str, Any]]:
 @pytest.fixture
 def old(new_database: str) -> Iterator[Callable[[], World]]:
     """A shop of version 0.2, and what starts this version on it."""
-    stripe = older.restore(new_database)
+    yield from starts(new_database, older.restore(new_database))
+
+
+@pytest.fixture
+def few(new_database: str) -> Iterator[Callable[[], World]]:
+    """The customers of such a shop alone: a start builds the indexes of few collections."""
+    yield from starts(new_database, older.restore(new_database, only=FEW))
+
+
+def starts(database: str, stripe: Emulator) -> Iterator[Callable[[], World]]:
     started: list[World] = []
 
     def start() -> World:
-        started.append(World(new_database, stripe=stripe))
+        started.append(World(database, stripe=stripe))
         return started[-1]
 
     yield start
@@ -214,8 +225,8 @@ def test_before_that_every_door_works(old: Callable[[], World], run: Run) -> Non
         ({"request__key": "key of bob"}, ["bob@here.com"]),
     ],
 )
-def test_a_query_finds_what_is_not_upgraded_yet(old: Callable[[], World], query: Json, named: list[str]) -> None:
-    old()
+def test_a_query_finds_what_is_not_upgraded_yet(few: Callable[[], World], query: Json, named: list[str]) -> None:
+    few()
 
     found = {customer.username for customer in Customer.objects(**query)}
 
@@ -223,8 +234,8 @@ def test_a_query_finds_what_is_not_upgraded_yet(old: Callable[[], World], query:
     assert Customer.objects(**query).count() == len(list(Customer.objects(**query)))
 
 
-def test_a_page_upgrades_only_what_it_shows(old: Callable[[], World]) -> None:
-    old()
+def test_a_page_upgrades_only_what_it_shows(few: Callable[[], World]) -> None:
+    few()
     left = our_database().customers.count_documents({"live": {"$exists": True}})
 
     newest = list(Customer.objects.order_by("-is_current", "-created_at").limit(2))
@@ -233,19 +244,19 @@ def test_a_page_upgrades_only_what_it_shows(old: Callable[[], World]) -> None:
     assert our_database().customers.count_documents({"live": {"$exists": True}}) == left - 2
 
 
-def test_an_open_circuit_breaker_stays_open(old: Callable[[], World], new_database: str) -> None:
+def test_an_open_circuit_breaker_stays_open(few: Callable[[], World], new_database: str) -> None:
     with MongoClient[Any](new_database) as client:
         client.get_default_database().sync_state.insert_one({"_id": "latch", "value": {"cap": 20}})
 
-    old()
+    few()
 
     assert CircuitBreaker().is_open
     assert (State.read(CIRCUIT_BREAKER) or {})["cap"] == 20
     assert State.read("latch") is None
 
 
-def test_who_was_erased_is_known_from_the_first_moment(old: Callable[[], World]) -> None:
-    shop = old()
+def test_who_was_erased_is_known_from_the_first_moment(few: Callable[[], World]) -> None:
+    shop = few()
     (erasure,) = Erasure.objects
     erased = next(id for id in erasure.stripe_ids if id.startswith("cus_"))
 
@@ -255,8 +266,8 @@ def test_who_was_erased_is_known_from_the_first_moment(old: Callable[[], World])
 
 
 @pytest.mark.parametrize("way", ["staged", "adopted", "adopted with others"])
-def test_what_is_not_upgraded_yet_keeps_its_unique_values(old: Callable[[], World], way: str) -> None:
-    old()
+def test_what_is_not_upgraded_yet_keeps_its_unique_values(few: Callable[[], World], way: str) -> None:
+    few()
     ada = our_database().customers.find_one({"username": "ada@here.com"}) or {}
     assert "live" in ada, "nobody asked for her yet"
     seen = existence_of(ada["stripe_id"], "a test")
@@ -295,16 +306,16 @@ def test_several_may_do_it_at_once_beside_a_service(old: Callable[[], World], mo
 # --- who may, and when ---
 
 
-def test_the_older_version_refuses_a_database_that_was_begun(old: Callable[[], World]) -> None:
+def test_the_older_version_refuses_a_database_that_was_begun(few: Callable[[], World]) -> None:
     """It refuses every number of a schema above its own, which was 1."""
-    old()
+    few()
 
     assert State.read(SCHEMA)["number"] == NUMBER > 1
 
 
 @pytest.mark.parametrize("schema", [None, {"of": "x", "whole": [], "indexes": 0}])
 def test_a_database_that_0_2_has_not_migrated_is_refused_unchanged(
-    old: Callable[[], World], new_database: str, schema: Json | None
+    few: Callable[[], World], new_database: str, schema: Json | None
 ) -> None:
     with MongoClient[Any](new_database, tz_aware=True) as client:
         states = client.get_default_database().sync_state
@@ -315,13 +326,13 @@ def test_a_database_that_0_2_has_not_migrated_is_refused_unchanged(
         was = rows(client.get_default_database()), list(states.find())
 
         with pytest.raises(BadSettings, match=r"before 0\.2.*`reconcile` of version 0\.2"):
-            old()
+            few()
 
         assert (rows(client.get_default_database()), list(states.find())) == was
 
 
-def test_a_process_that_began_before_the_end_hears_of_it(old: Callable[[], World]) -> None:
-    shop = old()
+def test_a_process_that_began_before_the_end_hears_of_it(few: Callable[[], World]) -> None:
+    shop = few()
     assert formerly.UPGRADE
 
     State.add(MIGRATIONS, "done", "names")
