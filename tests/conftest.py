@@ -42,12 +42,6 @@ def pytest_configure() -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """One more than there are processors: a test waits for MongoDB for half of its time."""
-    return (os.cpu_count() or 1) + 1
-
-
-@pytest.hookimpl(optionalhook=True)
 def pytest_configure_node(node: Any) -> None:
     """With xdist, the controller starts the one mongod, and tells each worker where it is."""
     with suppress(NoMongod):  # tests that need none still run; `mongo_server` tries again, and then says why
