@@ -114,7 +114,7 @@ class KeyReused(SyncError):
 
 
 class NotDeletable(SyncError):
-    says = 'Stripe cannot delete this type: archive it with PATCH {"active": false}.'
+    says = "Stripe cannot delete this type: the message says what it can do instead."
     type = "not-deletable"
 
 

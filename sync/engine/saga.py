@@ -17,6 +17,7 @@ from stripe_mongo_sync.models.base.input import (
     IF_MISSING,
     Invalid,
     chosen_id,
+    instead_of_delete,
     local_fields,
     params,
     require_json,
@@ -188,13 +189,12 @@ def update(document: D, body: dict[str, Any]) -> D:
 
 
 def delete(document: D) -> D:
-    """Delete a document's object at Stripe. Return the document, deleted, or with its operation while the outcome is
-    unknown.
+    """Delete a document's object at Stripe. Return the document, with its operation while the outcome is unknown.
 
     Raises NotDeletable, InProgress, NotFound, Unavailable, or Refused, for example because a product has prices.
     """
     if not document.resource.deletable:
-        raise NotDeletable("This type is only mirrored from Stripe." if document.resource.mirrored else None)
+        raise NotDeletable(instead_of_delete(type(document)))
     try:
         return _run(document, "delete", lambda latest: [Call(latest.path, {}, "delete")])
     except PyMongoError as error:

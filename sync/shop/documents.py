@@ -144,8 +144,8 @@ def delete(*of: Any) -> Any:
 
     Pass it as to `update`. Return the changed document, with an `operation` while the outcome is unknown.
 
-    Raises NotConnected, Invalid, NotFound, NotDeletable (Stripe can only archive it: `update(…, active=False)`),
-    InProgress, Refused (it has prices, say) or Unavailable.
+    Raises NotConnected, Invalid, NotFound, NotDeletable (it says what Stripe can do instead), InProgress, Refused (it
+    has prices, say) or Unavailable.
 
     Example:
 

@@ -5,7 +5,8 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Coupon, Product, PromotionCode, Undo, created_kinds, kinds
+from stripe_mongo_sync.models import Coupon, Product, PromotionCode, Undo, changed_kinds, created_kinds, kinds
+from stripe_mongo_sync.models.base.input import accepted, instead_of_delete
 from tests.support import samples
 from tests.support.answers import problem, untouched
 from tests.support.in_sync import assert_in_sync
@@ -55,6 +56,14 @@ def test_a_product_with_prices_is_not_deleted_and_stays_as_it_was(world: World) 
     assert price.fetch_latest().status == "active"
     assert world.http.patch(f"/products/{product.id}", json={"active": False}).json["active"] is False
     assert_in_sync(world)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, model in changed_kinds().items() if not model.resource.deletable])
+def test_of_what_stripe_cannot_delete_we_say_what_can_be_done_and_take_it(kind: str) -> None:
+    model, told = kinds()[kind], instead_of_delete(kinds()[kind])
+
+    assert ('{"active": false}' in told) == ("active" in accepted(model, "update"))
+    assert "archive" in told or all(action in told for action in model.resource.actions)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,16 @@ def test_evidence_is_staged_and_then_submitted(world: World) -> None:
     settle(world)
 
 
+def test_evidence_that_is_staged_already_is_submitted_unless_we_say_otherwise(world: World) -> None:
+    found = disputed(world)
+    sync.update(found, evidence=TEXT, submit=False)
+
+    sent = sync.update(found.fetch_latest(), evidence=TEXT)
+
+    assert (sent.stripe_status, there(world)["evidence_details"]["submission_count"]) == ("under_review", 1)
+    settle(world)
+
+
 def test_an_accepted_loss_takes_the_money_of_the_order(world: World) -> None:
     found = disputed(world)
 

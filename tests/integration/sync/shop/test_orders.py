@@ -342,7 +342,8 @@ def test_an_order_is_neither_changed_nor_deleted(world: World) -> None:
     order = checkout()
 
     problem(world.http.patch(f"/orders/{order.id}", json={"items": []}), 422, "invalid")
-    problem(world.http.delete(f"/orders/{order.id}"), 422, "not-deletable")
+    told = problem(world.http.delete(f"/orders/{order.id}"), 422, "not-deletable")
+    assert "its actions are cancel, refund" in told["detail"]
 
 
 def test_the_same_key_gives_the_same_order(world: World) -> None:
