@@ -94,8 +94,6 @@ class Execution:
             row.check_state(self, params, old)
         new = copy.deepcopy(old)
         _apply(row, row.update or {}, new, params)
-        if new == old and not any(field.hidden for name, field in (row.update or {}).items() if name in params):
-            return old
         if row.finish is not None:
             row.finish(self, params, new)
         if new != old:

@@ -119,16 +119,14 @@ def refundable(ctx: Effects, charge: str) -> None:
 
 
 def _check_state(ctx: Effects, params: Json, object: Json | None) -> None:
-    if object is not None and "evidence" in params:
-        if object["status"] not in UNDECIDED:
-            raise errors.invalid(f"This dispute is already closed: its status is {object['status']}.", "evidence")
-        params.setdefault("submit", True)  # Stripe's default: evidence that is staged already is submitted, too
+    if object is not None and "evidence" in params and object["status"] not in UNDECIDED:
+        raise errors.invalid(f"This dispute is already closed: its status is {object['status']}.", "evidence")
 
 
 def _finish(ctx: Effects, params: Json, object: Json) -> None:
     given, details = bool(params.get("evidence")), object["evidence_details"]
     details["has_evidence"] |= given
-    if details["has_evidence"] and params.get("submit"):
+    if details["has_evidence"] and params.get("submit", given):
         details |= {"submission_count": 1, "submission_method": "manual"}
         object["status"] = object["status"].replace("needs_response", "under_review")
         ctx.schedule(object, ctx.second)
