@@ -34,7 +34,7 @@ from stripe_mongo_sync.api.resources import plural_of
 from stripe_mongo_sync.api.schemas.documents import PARTS, document_shape, noun, word
 from stripe_mongo_sync.api.schemas.requests import Model, RequestSchemas, Schema
 from stripe_mongo_sync.models import Customer, Invoice, changed_kinds, kinds
-from stripe_mongo_sync.models.base.input import accepted, instead_of_delete, local_fields
+from stripe_mongo_sync.models.base.input import accepted, local_fields
 from stripe_mongo_sync.models.rows.sure import Impossible
 
 
@@ -199,7 +199,7 @@ def _of_type(model: Model, verb: str) -> Schema:
         case "update":
             return _update(model)
         case "delete":
-            kept = None if model.resource.deletable else instead_of_delete(model)
+            kept = None if model.resource.deletable else model.resource.instead_of_delete
             return {
                 "operationId": f"delete_{word(model)}",
                 "summary": f"Delete {noun(model)}",

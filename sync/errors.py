@@ -114,7 +114,7 @@ class KeyReused(SyncError):
 
 
 class NotDeletable(SyncError):
-    says = "Stripe cannot delete this type: the message says what it can do instead."
+    says = "Stripe cannot delete this type."
     type = "not-deletable"
 
 

@@ -100,16 +100,6 @@ def accepted(model: type[StagedDocument], verb: str) -> Table:
     return sent | (dict.fromkeys(local_fields(model), local) if verb in ("create", "update") else {})
 
 
-def instead_of_delete(model: type[StagedDocument]) -> str:
-    """Return what to do with an object of a type that Stripe cannot delete."""
-    if model.resource.mirrored and not model.resource.actions:
-        return "This type is only mirrored from Stripe."
-    if "active" in accepted(model, "update"):
-        return 'Stripe cannot delete this type: archive it with PATCH {"active": false}.'
-    actions = ", ".join(model.resource.actions)
-    return "Stripe cannot delete this type" + (f": its actions are {actions}." if actions else ".")
-
-
 def local_fields(model: type[StagedDocument]) -> dict[str, BaseField]:
     """Return the fields that a caller may set, and that are never sent to Stripe."""
     return {name: field for name, field in model._fields.items() if getattr(field, "local_only", False)}

@@ -162,6 +162,16 @@ class Resource:
         """Whether this type of event proves that the object is deleted."""
         return not self.readable_after_delete and event_type in [f"{prefix}.deleted" for prefix in self.event_prefixes]
 
+    @property
+    def instead_of_delete(self) -> str:
+        """What to do with an object that Stripe cannot delete."""
+        if self.mirrored and not self.actions:
+            return "This type is only mirrored from Stripe."
+        if Undo.ARCHIVE in self.undo:
+            return 'Stripe cannot delete this type: archive it with PATCH {"active": false}.'
+        actions = ", ".join(self.actions)
+        return "Stripe cannot delete this type" + (f": its actions are {actions}." if actions else ".")
+
     def notice_of(self, status: str) -> str:
         """The name of the notice that a document has become active, rolled_back or deleted."""
         return f"{self.kind}.{status}"

@@ -17,7 +17,6 @@ from stripe_mongo_sync.models.base.input import (
     IF_MISSING,
     Invalid,
     chosen_id,
-    instead_of_delete,
     local_fields,
     params,
     require_json,
@@ -194,7 +193,7 @@ def delete(document: D) -> D:
     Raises NotDeletable, InProgress, NotFound, Unavailable, or Refused, for example because a product has prices.
     """
     if not document.resource.deletable:
-        raise NotDeletable(instead_of_delete(type(document)))
+        raise NotDeletable(document.resource.instead_of_delete)
     try:
         return _run(document, "delete", lambda latest: [Call(latest.path, {}, "delete")])
     except PyMongoError as error:
