@@ -9,7 +9,6 @@ from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.emulator.fronts.server import Server
 from tests.support import stripe_cli
 from tests.support.in_sync import assert_in_sync
-from tests.support.representatives import representatives
 from tests.support.run import Run
 from tests.support.world import SECRET, URL, World
 
@@ -31,11 +30,6 @@ OTHERS: dict[str, str] = {
 }
 
 
-def object_of(event: str) -> str:
-    """What the event is about, and how it ends for those that are refused."""
-    return REFUSED.get(event, event.removesuffix(".eu").removesuffix(".gb").rpartition(".")[0])
-
-
 @pytest.fixture
 def url(world: World) -> Iterator[str]:
     """Where the emulator of this world listens."""
@@ -54,7 +48,7 @@ def test_most_of_what_it_offers_works() -> None:
 
 
 @needed
-@pytest.mark.parametrize("event", representatives(stripe_cli.offered(), object_of))
+@pytest.mark.parametrize("event", stripe_cli.offered())
 def test_what_it_triggers_ends_in_sync(event: str, world: World, url: str, run: Run) -> None:
     world.stripe.endpoint(f"{URL}/connect", SECRET, connect=True)
     triggered = stripe_cli.trigger(event, url)
