@@ -84,6 +84,7 @@ def test_when_the_key_is_too_old_the_customers_list_says_what_may_be_it(
     assert told in latest.review_reason
 
 
+@pytest.mark.fault("164")
 @pytest.mark.parametrize("fault", ["cut_after", "cut_before"])
 def test_when_its_customer_is_deleted_at_stripe_an_operator_ends_what_nobody_can_know(
     world: World, buyer: Customer, fault: str
