@@ -62,6 +62,7 @@ class Connection:
 
 
 _connection: Connection | None = None
+_failure: str | None = None  # why the last attempt to connect failed
 _connecting = threading.Lock()
 
 
@@ -73,7 +74,7 @@ def connect(
     first: Callable[[Settings], None],
 ) -> Connection:
     """Connect as `sync.connect` promises. Unless this process is connected, call `first` before MongoDB is opened."""
-    global _connection
+    global _connection, _failure
     refuse_wrong(settings, http_client, listeners)
     if _connection is not None:
         return _unchanged(_connection, settings, http_client, listeners)
@@ -83,16 +84,25 @@ def connect(
     with _connecting:
         if _connection is not None:
             return _unchanged(_connection, settings, http_client, listeners)
-        with _our_errors_only():
-            found = open_database(settings, listeners)
-            try:
-                prepare(settings, found)
-                installation = found.installation or State.installation()
-            except BaseException:
-                database.close_database()
-                raise
-        _connection = Connection(settings, installation, http_client, listeners)
+        try:
+            with _our_errors_only():
+                installation = _opened(settings, listeners)
+        except SyncError as error:
+            _failure = str(error)
+            raise
+        _connection, _failure = Connection(settings, installation, http_client, listeners), None
         return _connection
+
+
+def _opened(settings: Settings, listeners: tuple[CommandListener, ...]) -> str:
+    """Open and prepare MongoDB, and return the installation's id; whatever fails, nothing stays open."""
+    found = open_database(settings, listeners)
+    try:
+        prepare(settings, found)
+        return found.installation or State.installation()
+    except BaseException:
+        database.close_database()
+        raise
 
 
 def refuse_wrong(settings: Any, http_client: Any, listeners: Any) -> None:
@@ -158,7 +168,7 @@ def current() -> Connection:
     """
     renew_in_child()
     if _connection is None:
-        raise NotConnected
+        raise NotConnected(f"This process is not connected, as connecting failed: {_failure}" if _failure else None)
     return _connection
 
 
@@ -169,10 +179,10 @@ def disconnect() -> None:
 
         disconnect()
     """
-    global _connection
+    global _connection, _failure
     with _connecting:
         database.close_database()
-        _connection = None
+        _connection = _failure = None
 
 
 def open_database(settings: Settings, listeners: tuple[CommandListener, ...] = ()) -> Found:

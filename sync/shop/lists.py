@@ -29,6 +29,7 @@ PAGE = 100  # documents that one query returns
 MOST_PRICES = 100  # of one product, whose orders are then found by each of them
 NO_INDEX = 2  # MongoDB's code of a hint that names no index
 NOT_HERE = "there is no such customer here"
+NO_ANSWER = "MongoDB did not answer: repeat the call."  # a read has no outcome, and no key
 D = TypeVar("D", bound=StagedDocument)
 
 
@@ -76,9 +77,9 @@ def asking() -> Iterator[None]:
         if error.code == NO_INDEX:
             told = f"An index of this list is missing: run `{PROGRAM} indexes`."
             raise Unavailable(told) from error
-        raise Unavailable from error
+        raise Unavailable(NO_ANSWER) from error
     except PyMongoError as error:
-        raise Unavailable from error
+        raise Unavailable(NO_ANSWER) from error
 
 
 def selected(model: type[StagedDocument], given: Mapping[str, Any]) -> Selection:

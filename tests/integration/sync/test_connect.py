@@ -271,6 +271,21 @@ def test_whatever_is_wrong_with_settings_is_an_error_of_ours_and_nothing_stays_o
     world.start()  # as if nothing had happened
 
 
+def test_who_calls_after_a_failed_attempt_is_told_why_it_failed(world: World) -> None:
+    sync.disconnect()
+    with pytest.raises(sync.NotConnected, match=r"^Call stripe_mongo_sync\.connect\(\) before anything else\.$"):
+        sync.create("customer", username="user@here.com")
+
+    away = "mongodb://127.0.0.1:1/shop?serverSelectionTimeoutMS=50"
+    with pytest.raises(sync.Unavailable, match="MongoDB cannot be reached"):
+        sync.connect(replace(world.read, mongodb_uri=away))
+
+    with pytest.raises(sync.NotConnected, match="connecting failed: MongoDB cannot be reached"):
+        sync.create("customer", username="user@here.com")
+    world.start()
+    assert current()
+
+
 def assert_nothing_is_open() -> None:
     assert OURS not in mongoengine.connection._connection_settings
     with pytest.raises(sync.NotConnected):

@@ -214,11 +214,15 @@ def test_a_lost_mongodb_is_told_as_ours(world: World, monkeypatch: pytest.Monkey
     monkeypatch.setattr("pymongo.collection.Collection.find", lost)
     monkeypatch.setattr("pymongo.collection.Collection.find_one_and_update", lost)
 
-    for call in (
+    for read in (
         lambda: sms.get("customer", NAME),
         lambda: sms.get("product", product.id),
         lambda: list(sms.find("product")),
         lambda: sms.find("product", starting_after=product.id),
+    ):
+        with pytest.raises(sms.Unavailable, match=r"repeat the call\.$"):  # it has no key to repeat with
+            read()
+    for call in (
         lambda: sms.create("product", name="Sofa"),
         lambda: sms.update(product, name="Sofa"),
         lambda: sms.open_portal(NAME),

@@ -1,6 +1,8 @@
 """The emulator's control API: only callers on this machine, or with the token, may use any of its controls."""
 
 import json
+import re
+from inspect import Parameter, signature
 
 import pytest
 
@@ -8,7 +10,10 @@ from stripe_mongo_sync.emulator import Emulator
 from stripe_mongo_sync.emulator.fronts.control import Control, ControlError
 from stripe_mongo_sync.emulator.fronts.control_api import CONTROLS, PREFIX
 from stripe_mongo_sync.emulator.fronts.server import Server
+from stripe_mongo_sync.emulator.people.service import Service
 from stripe_mongo_sync.emulator.protocol.wire import Request
+from stripe_mongo_sync.emulator.state.webhooks import Webhooks
+from tests.support import ROOT
 
 READS = ("objects/customer", "usable/customer", "requests", "events", "clock", "webhooks", "account")
 ROUTES = [*(("POST", name) for name in CONTROLS), *(("GET", name) for name in READS)]
@@ -70,3 +75,34 @@ def test_beyond_this_machine_the_control_api_asks_for_a_token() -> None:
         assert server.token is None
     with Server(Emulator(), token="chosen") as server, pytest.raises(ControlError, match="401"):
         Control(server.url).clock.now()
+
+
+DASHBOARD = {"create": {"kind"}, "update": {"kind", "id"}, "delete": {"kind", "id"}, "act": {"kind", "id", "action"}}
+TOLD = re.findall(r"^\| (`[a-z_/`, ]+) \| ([^|]*) \|", (ROOT / "docs/testing-your-shop.md").read_text(), re.MULTILINE)
+
+
+def arguments_of(name: str) -> tuple[set[str], set[str]]:
+    """Return the arguments that a control needs, and those that it may have."""
+    if name.startswith("dashboard/"):
+        return DASHBOARD[name.removeprefix("dashboard/")], {"params"}
+    if name == "clock":
+        return {"advance"}, set()
+    called = {"faults": Service.fault, "webhooks": Webhooks.disrupt}.get(name) or getattr(Service, name)
+    given = {each.name: each.default for each in signature(called).parameters.values() if each.name != "self"}
+    needed = {each for each, default in given.items() if default is Parameter.empty}
+    return needed, given.keys() - needed
+
+
+@pytest.mark.parametrize(("names", "told"), TOLD)
+def test_the_page_names_the_arguments_of_a_control(names: str, told: str) -> None:
+    needed, optional = (set(re.findall(r"`(\w+)`", part)) for part in (told.partition(";")[0], told.partition(";")[2]))
+
+    for name in re.findall(r"`([a-z_/]+)`", names):
+        assert name in CONTROLS
+        must, may = arguments_of(name)
+        assert must <= needed, name
+        assert needed | optional <= must | may or name == "dashboard/delete", name
+
+
+def test_the_page_tells_how_an_order_is_paid() -> None:
+    assert ("`pay_session`", "`id`; `card`, `email`, `code`") in TOLD
