@@ -9,7 +9,9 @@ from typing import NoReturn
 
 from stripe_mongo_sync.demo.screen import Screen
 from stripe_mongo_sync.demo.stack import Stack
+from stripe_mongo_sync.sync.operator.catalogue import covered_events
 from stripe_mongo_sync.sync.process.starting import SCRIPT
+from stripe_mongo_sync.sync.stripe.answers import api_version
 
 PORT = 8000  # the port of `make run`, which the README's commands use
 TOKEN = "the-token-of-make-dev"  # noqa: S105 – no secret: it is in the README
@@ -36,6 +38,7 @@ def stack_to_stay(mongodb: str | None, port: int) -> Stack:
 
 def stay(stack: Stack, screen: Screen) -> NoReturn:
     """Print commands to try, then what the hooks log, until a signal comes. Raise Ended if a process dies."""
+    _subscribe(stack)
     screen.title("Try, from another terminal, or in the browser: " + stack.url)
     for line in _calls(stack):
         print(line)
@@ -54,6 +57,12 @@ def stay(stack: Stack, screen: Screen) -> NoReturn:
             for line in log:
                 screen.note(line.rstrip("\n"))
             time.sleep(CHECK_EVERY)
+
+
+def _subscribe(stack: Stack) -> None:
+    """Let the endpoint send what `endpoint create` would choose, so that `doctor` finds nothing to do."""
+    chosen = {"api_version": api_version(), "enabled_events": list(covered_events())}
+    stack.stripe.endpoint(f"{stack.url}/webhooks/stripe", stack.webhook_secret, **chosen)
 
 
 def _calls(stack: Stack) -> tuple[str, ...]:

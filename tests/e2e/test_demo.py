@@ -267,6 +267,10 @@ def test_the_lines_to_try_work_and_ctrl_c_stops_every_process_and_removes_every_
             )
             assert told.returncode == 0, told.stderr
             assert "customers active 2" in told.stdout
+        with subtests.test("doctor finds nothing to do"):
+            lines = re.findall(r"^(set -a; .*)$|^(.*/stripe-mongo-sync) status$", left.printed, re.MULTILINE)
+            told = typed([source or f"{command} doctor" for source, command in lines], tmp_path)
+            assert told.returncode == 0, told.stdout + told.stderr
         with subtests.test("a second one says whose port it is"):
             second = demo("--stay", "--port", str(left.port))
             assert (second.returncode, second.stderr) == (
