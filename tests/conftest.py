@@ -111,7 +111,7 @@ def empty(database: Database[Any]) -> None:
         database.drop_collection(name)
     if mirrored:  # a start would check all indexes if their number was another one
         indexes = database.command("dbStats")["indexes"]
-        database["sync_state"].update_one({"_id": SCHEMA}, {"$set": {"indexes": indexes}})
+        database["sync_state"].update_one({"_id": SCHEMA}, {"$set": {"value.indexes": indexes}})
     first = [
         {"$unionWith": {"coll": name, "pipeline": [{"$limit": 1}, {"$project": {"_id": 0, "of": {"$literal": name}}}]}}
         for name in names - mirrored
