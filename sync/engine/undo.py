@@ -1,7 +1,6 @@
 """Undo: make an orphan unusable. A circuit breaker keeps a bug of ours from deleting a shop's customers."""
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from stripe_mongo_sync.models import SyncedDocument, Undo, created_kinds
 from stripe_mongo_sync.models.base.embedded import Call
@@ -28,6 +27,7 @@ class CircuitBreaker:
 
     spent: int = 0
     _latched: bool | None = field(default=None)
+    _cap: int | None = field(default=None)
 
     @property
     def is_open(self) -> bool:
@@ -36,11 +36,13 @@ class CircuitBreaker:
             self._latched = State.read(CIRCUIT_BREAKER) is not None
         return self._latched
 
-    @cached_property
+    @property
     def cap(self) -> int:
         """The limit of this run. It is counted when a run comes near it, which most never do."""
-        live: int = sum(model.objects(is_current=True).count() for model in created_kinds().values())
-        return max(MIN_CAP, live // CAP_DIVISOR)
+        if self._cap is None:
+            live: int = sum(model.objects(is_current=True).count() for model in created_kinds().values())
+            self._cap = max(MIN_CAP, live // CAP_DIVISOR)
+        return self._cap
 
     def allow(self) -> bool:
         """Count one undo or deletion; return False if the breaker is open."""

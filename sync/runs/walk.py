@@ -7,18 +7,16 @@ compared any number of times, so two walks at once are safe.
 """
 
 from collections import Counter
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from datetime import timedelta
-from functools import cached_property
 from itertools import islice
 from typing import Any, TypeVar
 
-from stripe_mongo_sync.models import StagedDocument, SyncedDocument
-from stripe_mongo_sync.models.rows.tally import having
+from stripe_mongo_sync.models import SyncedDocument
 from stripe_mongo_sync.models.state import State
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, ReadRefused, WrongAccount
@@ -132,12 +130,8 @@ class Walk:
         self.unseen.extend(f"{name}: {why}" for name, why in refused.items())
         return not silences
 
-    @cached_property
-    def _alive(self) -> Collection[type[StagedDocument]]:
-        return having(self.models.values(), {"is_current": True})
-
     def _refused(self, kind: str, error: CannotReadStripe) -> None:
-        if not self.asked and is_not_there(current().gateway, error, self.models[kind], alive=self._alive):
+        if not self.asked and is_not_there(current().gateway, error, self.models[kind]):
             part = self.parts[kind]
             part.missing, part.done = str(error), True
         else:

@@ -31,6 +31,7 @@ def main() -> int:
                 with TROUBLES[given.trouble](members):
                     load.goes_on(60)
                 load.goes_on(60)
+        stack.stop("reconcile")  # else it may be between the two writes of a refresh while the books are compared
         figures = settle(stack, load)
         stopped = ", ".join(f"{seconds:.1f} s" for seconds in outages(load)) or "none"
         print(f"{given.trouble} the primary × {given.times}: {figures}\noutages longer than 1 s: {stopped}")

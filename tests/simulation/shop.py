@@ -143,7 +143,7 @@ class Shop:
         def act() -> None:
             status, shown = self._http("PATCH", self._path(document), {name: value})
             if status == 200 and isinstance(value, str):
-                self.changes.append((document.resource.object_path(shown["stripe_id"]), name, value))
+                self.changes.append((document.resource.object_path(shown["stripe_id"], document), name, value))
 
         self._begin(f"{number} change {document.resource.kind}", act, chance)
 

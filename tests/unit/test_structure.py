@@ -171,6 +171,15 @@ def keeps_a_lock(tree: ast.Module) -> Iterator[str]:
             yield f"{node.lineno}: what a thread holds while another forks, nobody opens in the child: `in_every_child`"
 
 
+def waits_in_a_cached_property(tree: ast.Module) -> Iterator[str]:
+    """Until Python 3.12, all instances of a class share the lock under which such a property is computed."""
+    for node in ast.walk(tree):
+        cached = isinstance(node, ast.FunctionDef) and "cached_property" in map(ast.unparse, node.decorator_list)
+        found = {name for _, name in calls(ast.Module(node.body, []))} if cached else set()
+        if asked := found & {"having", "count", "objects", "find", "find_one", "aggregate", "read", "read_each"}:
+            yield f"{node.lineno}: {', '.join(asked)} waits for MongoDB or Stripe, and others for this property"
+
+
 def runs_javascript(tree: ast.Module) -> Iterator[str]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Constant) and node.value in ("$where", "$function", "$accumulator", "mapReduce"):
@@ -358,6 +367,10 @@ def test_every_lock_of_a_process_is_renewed_in_its_children() -> None:
     assert not breaches(keeps_a_lock, [path for path in sources(*SERVICE) if path not in own])
 
 
+def test_nobody_waits_for_what_another_computes() -> None:
+    assert not breaches(waits_in_a_cached_property, sources("sync", "webhooks", "api"))
+
+
 def test_nothing_runs_javascript_in_mongodb() -> None:
     assert not breaches(runs_javascript, sources(*SERVICE))
 
@@ -454,6 +467,11 @@ def test_make_help_tells_of_every_target() -> None:
         (takes_metadata, "fields = {'metadata': {}}", "fields = {'name': 'metadata'}"),
         (keeps_a_lock, "class A:\n def f(self):\n  self.a = threading.Lock()", "def f():\n a = threading.Event()"),
         (keeps_a_lock, "A = threading.local()", "A = threading.Lock()\nin_every_child(f)"),
+        (
+            waits_in_a_cached_property,
+            "@cached_property\ndef cap(self): return Thing.objects(a=1).first()",
+            "@cached_property\ndef id(self): return str(self.event['id'])",
+        ),
         (runs_javascript, "find({'$where': '1'})", "find({'a': {'$eq': 1}})"),
         (reads_docstrings, "print(type(error).__doc__)", "print(error.says)"),
         (reads_docstrings, "main(__doc__)", "main('why')"),
