@@ -163,10 +163,11 @@ UPDATE = re.compile(r"db\.(\w+)\.updateMany\((\{.+?\}), (\{.+\})\)\n")
 def test_both_sides_are_one_after_a_backup_was_restored(world: World, typed: Typed, age: dict[str, float]) -> None:
     kept, gone, forgotten = (sync.create_customer(f"{name}@here.com") for name in ("kept", "gone", "forgotten"))
     world.stripe.dashboard.create("billing.meter", **METER)
+    world.deliver()
+    world.reconcile()
     sync.record_usage("kept@here.com", "calls", 3)
     world.stripe.fault("cut_before", method="POST", times=2)
     begun = sync.create_customer("begun@here.com")
-    world.deliver()
     backup: Dump = {}
 
     for command, prints in lines("restore-a-backup"):

@@ -21,7 +21,8 @@ BESIDE = PurePosixPath("repository")
 MERMAID = ROOT / ".dev/site/mermaid.min.js"
 SCRIPT = "assets/mermaid.min.js"
 LINK = re.compile(r"(?<=\]\()(?![a-z]+:)([^)#\s]+)")
-IN_ROW = re.compile(r"(?<=`)([^`\n]*\\\|[^`\n]*)(?=`)")  # Python-Markdown shows the backslash, GitHub does not
+SPAN = re.compile(r"`[^`\n]+`")  # in a table, Python-Markdown shows the backslash of `\|`, GitHub does not
+NAMED = re.compile(r"^(```\w+) ([\w/.]+)$", re.MULTILINE)  # a block of code with the name of its file
 COMMENT = re.compile(r"^<!--.*-->\n", re.MULTILINE)  # to Python-Markdown, the table behind it would be its end
 
 
@@ -54,7 +55,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Return the text of a page with its links as the site has them, and in Python-Markdown's words."""
     here = source(page.file)
     text = LINK.sub(lambda found: relpath(place(resolved(here, found[1])), PurePosixPath(place(here)).parent), markdown)
-    text = IN_ROW.sub(lambda found: found[1].replace("\\|", "|"), COMMENT.sub("", text))
+    text = SPAN.sub(lambda found: found[0].replace("\\|", "|"), COMMENT.sub("", text))
+    text = NAMED.sub(r'\1 title="\2"', text)
     script = f'\n\n<script src="{get_relative_url(SCRIPT, page.url)}"></script>\n'
     return text + (script if "```mermaid" in text else "")
 
