@@ -28,7 +28,7 @@ def test_what_is_created_here_and_what_the_engine_has_is_in_the_pictures() -> No
 
     for model in stored_things():
         assert f"\n    {model.plural()} {{\n" in page or model in copied, model
-    assert page.count("\n    orders {\n") == 1
+    assert page.count("\n    orders {\n") == 1, "each is in one of them"
     assert '    prices }o--o{ subscriptions : "items.price"' in page
     assert '    customers |o--o{ invoices : "customer"' in page
     assert len(created_kinds()) > 20

@@ -31,6 +31,13 @@ Fields = Mapping[str, BaseField]  # by their paths
 ENGINES: Sequence[Model] = (Event, Delivery, UsageRecord, Erasure, State)
 TYPES = {"ObjectId": "id", "DateTime": "date", "Binary": "bytes", "Json": "object", "Dict": "object", "Email": "string"}
 TYPES |= {"EmbeddedDocument": "object", "EmbeddedDocumentList": "list", "Plain": "list"}
+PICTURES = {  # one of all types would be too wide to read
+    "What is sold": "product price billing.meter coupon promotion_code tax_rate shipping_rate",
+    "Who pays, and how": "customer payment_method setup_intent order checkout.session payment_link payment_intent "
+    "refund",
+    "What is billed": "subscription subscription_schedule quote invoice invoiceitem credit_note "
+    "customer_balance_transaction billing.credit_grant",
+}
 BY_ID: Mapping[str, tuple[str, ...]] = {  # the kinds to whose documents' own ids a field refers
     "orders.payment_id": ("checkout.session", "payment_intent"),
     "usage_records.customer": ("customer",),
@@ -52,13 +59,10 @@ def page() -> str:
 `stripe_id` is the id of its object at Stripe. Documents name each other by Stripe's ids, as Stripe's objects do.
 MongoDB enforces no reference: a document can name an object that has no document yet.
 
-## What a shop has
+The pictures show the types that are created here, each with its unique keys, its references, and the fields by which
+its lists are filtered. A box without fields is in another picture, or is a copy.
 
-The types that are created here, each with its references, and with the fields by which its lists are filtered; and the
-copies that they refer to.
-
-{drawing([*made, *copied()], shown)}
-## What the engine has
+{"".join(_pictures())}## What the engine has
 
 {drawing(ENGINES, fields)}
 - `stripe_events` is the inbox: a row for each event.
@@ -122,13 +126,6 @@ def shown(model: Model) -> Fields:
     return ids | {path: field for path, field in paths(fields(model)) if path in named or targets(model, path, field)}
 
 
-def copied() -> list[Model]:
-    """Return the models of the mirrored types to which created ones refer."""
-    each = ((model, path, field) for model in created_kinds().values() for path, field in paths(fields(model)))
-    named = {kind for one in each for kind in targets(*one)}
-    return [model for kind, model in kinds().items() if kind in named and model.resource.mirrored]
-
-
 def keys(model: Model) -> list[str]:
     """Return the unique keys of a collection, each as code."""
     return [code(key).replace("`, `", "` with `") for key in _keys(model)]
@@ -152,6 +149,14 @@ def _every() -> Iterator[tuple[str, str, str]]:
 # --- the picture ---
 
 
+def _pictures() -> Iterator[str]:
+    left = dict(created_kinds())
+    for title, names in PICTURES.items():
+        yield f"## {title}\n\n{drawing([left.pop(kind) for kind in names.split()], shown)}\n"
+    if left:
+        yield f"## Other types\n\n{drawing([*left.values()], shown)}\n"
+
+
 def drawing(models: Sequence[Model], of: Callable[[Model], Fields]) -> str:
     """Return a picture of these models, each with the fields that `of` returns."""
     boxes, arrows = [], []
@@ -163,8 +168,8 @@ def drawing(models: Sequence[Model], of: Callable[[Model], Fields]) -> str:
             inside = f' "{path}"' if "." in path else ""
             boxes.append(f"        {_type(field)} {path.rpartition('.')[2]}{mark}{inside}")
             many = "}o" if _is_many(model, path) else "|o"
-            there = [kinds()[kind] for kind in kinds_there]
-            arrows += [f'    {to.plural()} {many}--o{{ {model.plural()} : "{path}"' for to in there if to in models]
+            there = [kinds()[kind].plural() for kind in kinds_there]
+            arrows += [f'    {to} {many}--o{{ {model.plural()} : "{path}"' for to in there]
         boxes.append("    }")
     return "\n".join(["```mermaid", "erDiagram", *boxes, *arrows, "```\n"])
 
