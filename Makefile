@@ -4,7 +4,7 @@ PY := .venv/bin/python
 RUNTIME := .venv/.runtime
 SETUP := .venv/.installed
 INSTALL = $(PY) -m pip install --disable-pip-version-check --no-input --root-user-action=ignore
-WHERE := *.py models sync webhooks api emulator demo bench tests
+WHERE := *.py models sync webhooks api emulator demo bench tests docs/*.py
 PRESENT = $(wildcard $(WHERE))
 ARGS :=
 SECONDS := 60
@@ -18,8 +18,13 @@ COMPILE = $(UV) pip compile --universal --python-version 3.11 --quiet --custom-c
 # Stripe's own command line, from npm; on Linux x86-64, only the binary for this machine.
 STRIPE_CLI := @stripe/cli$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),-linux-x64)@1.52.0
 
+SITE := .dev/site
+# What draws the diagrams, from npm: the theme itself would load it from another host.
+MERMAID := mermaid@11.17.2
+SITE_SETUP := $(SITE)/.installed-$(MERMAID)
+
 .DEFAULT_GOAL := help
-.PHONY: help setup stripe-cli test check lint audit lock format types demo dev run bench soak simulate faults chaos reconcile clean
+.PHONY: help setup stripe-cli test check lint audit lock format types site demo dev run bench soak simulate faults chaos reconcile clean
 
 help: ## Print this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -57,12 +62,16 @@ format: $(SETUP) ## Format the code, and apply the linter's fixes
 	$(PY) -m ruff check --fix $(PRESENT)
 	$(PY) -m ruff format $(PRESENT)
 
-types: $(SETUP) ## Write docs/TYPES.md, the data of the command `types`, docs/python.md and the type stubs, from the code
+types: $(SETUP) ## Write the reference pages in docs/, the data of the command `types` and the type stubs, from the code
 	$(PY) -m sync types --markdown > docs/TYPES.md
 	$(PY) -c 'from sync.operator.catalogue import write; write()'
 	$(PY) -m tests.support.reference > docs/python.md
+	$(PY) -m tests.support.pages
 	$(PY) -m tests.support.stubs
 	$(PY) -m tests.support.parameters
+
+site: $(SITE_SETUP) ## Build the documentation as a site, in .dev/site/html; needs the package index, and npm
+	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict --quiet
 
 demo: $(RUNTIME) ## Show how everything works, offline: MongoDB, an emulated Stripe, the service
 	$(PY) -m demo $(ARGS)
@@ -111,3 +120,10 @@ $(SETUP): $(RUNTIME) requirements-dev.txt
 	@echo "installing into .venv what tests and linters need beside that: some 65 packages, 190 MB"
 	@$(INSTALL) -r requirements-dev.txt || { $(OFFLINE); }
 	@touch $@
+
+$(SITE_SETUP): requirements-site.txt
+	@echo "installing into $(SITE) what the site needs: 29 packages and $(MERMAID), 170 MB"
+	@python3 -m venv --clear $(SITE)
+	@$(SITE)/bin/python -m pip install --disable-pip-version-check --no-input --quiet -r requirements-site.txt || { $(OFFLINE); }
+	@cd $(SITE) && npm pack --silent $(MERMAID) >/dev/null && tar -xzf mermaid-*.tgz --strip-components=2 package/dist/mermaid.min.js
+	@rm $(SITE)/mermaid-*.tgz && touch $@

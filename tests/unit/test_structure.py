@@ -409,7 +409,9 @@ def test_no_file_names_a_path_of_somebodys_machine() -> None:
     assert not found
 
 
-@pytest.mark.parametrize("name", ["requirements.txt", "requirements-demo.txt", "requirements-dev.txt"])
+@pytest.mark.parametrize(
+    "name", ["requirements.txt", "requirements-demo.txt", "requirements-dev.txt", "requirements-site.txt"]
+)
 def test_every_requirement_is_pinned(name: str) -> None:
     assert not unpinned((ROOT / name).read_text())
 
