@@ -49,6 +49,7 @@ def run(given: Given) -> int:
     """Call the hooks."""
     from pymongo.errors import PyMongoError
 
+    from stripe_mongo_sync.sync.database.outage import outage
     from stripe_mongo_sync.sync.notices.deliver import Limits, deliver
     from stripe_mongo_sync.sync.notices.hooks import HOOKS
 
@@ -66,7 +67,7 @@ def run(given: Given) -> int:
             if counts:  # a run that did nothing prints nothing
                 _tell(given, counts)
         except PyMongoError as error:  # it may answer in the next round
-            log.error("MongoDB does not answer: %s", type(error).__name__)
+            log.error("%s", outage(error))
         except Exception:
             log.exception("this run failed")
         with suppress(Stopped):

@@ -36,6 +36,7 @@ def run(given: Given) -> int:
     """Send what is due, once or until SIGTERM."""
     from pymongo.errors import PyMongoError
 
+    from stripe_mongo_sync.sync.database.outage import outage
     from stripe_mongo_sync.sync.errors import SyncError
 
     if given.every is None:
@@ -46,7 +47,7 @@ def run(given: Given) -> int:
         except SyncError as error:
             log.error("usage cannot be sent: %s", error)
         except PyMongoError as error:
-            log.error("MongoDB does not answer: %s", type(error).__name__)
+            log.error("%s", outage(error))
         except Exception:
             log.exception("this run failed")
         with suppress(Stopped):
