@@ -53,7 +53,7 @@ class Failure:
     def __call__(self, type: str, *lines: str, code: int = CANNOT_CHECK) -> int:
         """Tell why, and return the exit code."""
         if self.json:
-            detail = " ".join(line.strip() for line in lines)
+            detail = " ".join([lines[0], "; ".join(line.strip() for line in lines[1:])]).strip()
             told = {"type": f"{PROBLEMS}{type}", "title": type.replace("-", " "), "detail": detail, "exit_code": code}
             screen.put(screen.in_json(told))
         else:
@@ -63,7 +63,7 @@ class Failure:
 
     def usage(self, error: click.UsageError) -> NoReturn:
         """Tell what is wrong with a command line, and how it is meant; exit with 2. Without any argument, help."""
-        context = error.ctx or _context([])
+        context = error.ctx or click.Context(ROOT, info_name=PROGRAM)
         if isinstance(error, click.exceptions.NoArgsIsHelpError):
             whole = context.parent is None
             if whole or not self.json:

@@ -1,6 +1,7 @@
 """`stripe-mongo-sync operations`: list unfinished documents, and resolve those that need an operator."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 import click
@@ -38,8 +39,17 @@ def kind(text: str) -> str:
 def show(given: Given) -> int:
     """List the unfinished documents, and the dead events."""
     from stripe_mongo_sync.models.base.input import Invalid
+    from stripe_mongo_sync.sync.commands.table import tell_list
     from stripe_mongo_sync.sync.operator import operations
 
+    told = partial(
+        tell_list,
+        given,
+        heads={"KIND": "kind", "ID": "id", "STATUS": "status", "AGE": "since"},
+        note=operations.note,
+        line=operations.line,
+        nothing="nothing is pending",
+    )
     wanted = {"kind": given.kind, "verb": given.verb, "review": given.review}
     try:
         if given.limit is None:
@@ -47,32 +57,42 @@ def show(given: Given) -> int:
         else:
             pages = iter([operations.page(limit=given.limit, after=given.starting_after, **wanted)[0]])
         if given.json:
-            say(given, [one for page in pages for one in page])
-            return 0
+            pages = iter([[one for page in pages for one in page]])
         for number, page in enumerate(pages):  # each is printed as it is read: after an outage there are many
-            lines = [] if page or number else ["nothing is pending"]
-            if not say(given, page, *map(operations.line, page), *lines):
+            if not told(page, goes_on=number > 0):
                 break
     except Invalid as error:
         raise NotPossible(str(error)) from error
     return 0
 
 
-@main.action("retry", "read the object at Stripe again, and resend the operation only if that is safe")
+@main.action(
+    "retry",
+    "read the object at Stripe again, and resend the operation only if that is safe",
+    examples=("operations retry 65a1b2c3d4e5f60718293a4b",),
+)
 @DOCUMENT
 def retry(given: Given) -> int:
     """Retry."""
     return _resolved(given, "retry")
 
 
-@main.action("roll-back", "give up what is pending: a creation, a change, or the undo of orphans")
+@main.action(
+    "roll-back",
+    "give up what is pending: a creation, a change, or the undo of orphans",
+    examples=("operations roll-back 65a1b2c3d4e5f60718293a4b",),
+)
 @DOCUMENT
 def roll_back(given: Given) -> int:
     """Roll back."""
     return _resolved(given, "roll-back")
 
 
-@main.action("link", "read a Stripe object, compare it with the staged operation, and link it to this document")
+@main.action(
+    "link",
+    "read a Stripe object, compare it with the staged operation, and link it to this document",
+    examples=("operations link 65a1b2c3d4e5f60718293a4b cus_123",),
+)
 @DOCUMENT
 @click.argument("stripe_id", help="the id of the Stripe object")
 @flag("--force", "link it although it differs from the staged operation")
@@ -97,7 +117,9 @@ def _resolved(given: Given, action: str, **more: Any) -> int:
 
 
 @main.action(
-    "reset-breaker", "reset the circuit breaker, which opened when a run reached its limit of undos and deletions"
+    "reset-breaker",
+    "reset the circuit breaker, which opened when a run reached its limit of undos and deletions",
+    examples=("reconcile --full --dry-run", "operations reset-breaker"),
 )
 def reset_breaker(given: Given) -> int:
     """Reset the circuit breaker."""
@@ -108,7 +130,7 @@ def reset_breaker(given: Given) -> int:
     return 0
 
 
-@main.action(DEPRECATED, "deprecated: use reset-breaker")
+@main.action(DEPRECATED, "deprecated: use reset-breaker", examples=("operations reset-breaker",))
 def confirm(given: Given) -> int:
     """Reset the circuit breaker, by its old name."""
     tell(f"`{PROGRAM} operations {DEPRECATED}` is deprecated: use `operations reset-breaker`", error=True)

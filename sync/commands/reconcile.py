@@ -33,13 +33,13 @@ QUIET_FOR = 5.0  # seconds: a run that ends sooner has little to do, and shows n
     metavar="N",
     help="with --full: GETs per run for lists that need an owner (cards, tax ids, ...)",
 )
-@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
+@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM: 300, 5min")
 @flag("--dry-run", "show what a run would do, and write nothing")
 @click.option(
     "--rate",
     type=rate,
-    default=RATE,
-    show_default=f"{RATE:.0f}",
+    default=f"{RATE:.0f}",
+    show_default=True,
     metavar="N",
     help="at most N requests to Stripe per second. Divide it among processes that run together",
 )

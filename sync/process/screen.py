@@ -124,6 +124,13 @@ def when(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
+def spoken(value: Any) -> str:
+    """Return a value as a text: of times and durations, in the form of `when` and `lasting`."""
+    if isinstance(value, datetime):
+        return when(value)
+    return lasting(value) if isinstance(value, timedelta) else str(value)
+
+
 def lasting(age: timedelta | float) -> str:
     """Return a duration as a person and a program read it, in its two largest units: 1 h 5 min."""
     left = int(age.total_seconds() if isinstance(age, timedelta) else age)
