@@ -84,7 +84,11 @@ def show(given: Given) -> int:
     return 0
 
 
-@main.action("resend", "send a record again: it is counted twice if Stripe had it, so look in the Dashboard first")
+@main.action(
+    "resend",
+    "send a record again: it is counted twice if Stripe had it, so look in the Dashboard first",
+    examples=("usage resend 65a1b2c3d4e5f60718293a4b",),
+)
 @RECORD
 def send_again(given: Given) -> int:
     """Send a record again."""

@@ -39,7 +39,7 @@ def test_help_fits_80_columns_and_a_terminal_that_has_ascii_only() -> None:
         assert line.isascii(), line
 
 
-def test_every_command_and_option_says_what_it_does() -> None:
+def test_every_command_says_what_it_does_and_shows_an_example() -> None:
     for command, context in every():
         assert command.help, context.command_path
         assert isinstance(command, click.Group) or command.examples, context.command_path
