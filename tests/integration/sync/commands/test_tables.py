@@ -92,9 +92,9 @@ def test_a_list_is_a_table_whose_entries_are_whole(troubled: World, shows: Shows
 def test_a_narrow_terminal_loses_nothing(troubled: World, shows: Shows, run: Run) -> None:
     _, entries = run("operations list")
 
-    lines = [unstyle(each) for each in shows("operations list", width=50)]
+    lines = [unstyle(each) for each in shows("operations list", width=56)]
 
-    assert all(breadth(each) <= 50 for each in lines)
+    assert all(breadth(each) <= 56 for each in lines)
     for entry in entries:
         assert any(entry["id"] in each for each in lines)
 
