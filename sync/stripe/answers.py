@@ -155,7 +155,7 @@ def unread(path: str, answer: Answer) -> CannotReadStripe:
 
 def advice(answer: Unknown) -> str:
     """Return what an operator can do about an answer that did not come, or came from a Stripe in trouble."""
-    return answer.silence.advice if answer.silence else "wait, and run it again; see https://status.stripe.com"
+    return answer.silence.advice if answer.silence else "try again; see https://status.stripe.com"
 
 
 def read_unknown(error: "stripe.StripeError", base: str) -> Unknown:
