@@ -54,7 +54,7 @@ class Failure:
         if self.json:
             detail = " ".join([lines[0], "; ".join(line.strip() for line in lines[1:])]).strip()
             told = {"type": f"{PROBLEMS}{type}", "title": type.replace("-", " "), "detail": detail, "exit_code": code}
-            screen.put(screen.in_json(told))
+            screen.put(screen.in_json(told), error=True)
         else:
             first, *more = lines
             screen.tell(screen.Heading(first), *more, error=True)
@@ -62,7 +62,7 @@ class Failure:
 
     def usage(self, error: click.UsageError) -> NoReturn:
         """Tell what is wrong with a command line, and how it is meant; exit with 2. Without any argument, help."""
-        context = error.ctx or click.Context(ROOT, info_name=PROGRAM)
+        context = error.ctx or ROOT.context_class(ROOT, info_name=PROGRAM, **ROOT.context_settings)
         if isinstance(error, click.exceptions.NoArgsIsHelpError):
             whole = context.parent is None
             if whole or not self.json:

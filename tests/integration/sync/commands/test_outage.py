@@ -32,8 +32,8 @@ def test_a_mongodb_that_is_not_there_is_named_without_its_password() -> None:
     assert said("status", address) == (2, "", f"{wanted}\n")
     code, out, err = said("indexes --json", address)
 
-    assert (code, err) == (2, "")
-    told = json.loads(out)
+    assert (code, out) == (2, "")
+    told = json.loads(err)
     assert (told["type"].rpartition("/")[2], told["detail"], told["exit_code"]) == ("unavailable", wanted, 2)
 
 
@@ -63,6 +63,6 @@ def test_settings_that_are_wrong_are_json_too(
     assert main(["status", "--json"]) == 2
 
     out, err = capsys.readouterr()
-    told = json.loads(out)
-    assert (err, told["type"].rpartition("/")[2], told["exit_code"]) == ("", "bad-settings", 2)
+    told = json.loads(err)
+    assert (out, told["type"].rpartition("/")[2], told["exit_code"]) == ("", "bad-settings", 2)
     assert "STRIPE_SECRET_KEY" in told["detail"]
