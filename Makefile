@@ -62,14 +62,13 @@ format: $(SETUP) ## Format the code, and apply the linter's fixes
 	$(PY) -m ruff check --fix $(PRESENT)
 	$(PY) -m ruff format $(PRESENT)
 
-types: $(SETUP) ## Write the reference pages in docs/, the data of the command `types`, the type stubs and the help texts, from the code
+types: $(SETUP) ## Write the reference pages in docs/, the data of the command `types` and the type stubs, from the code
 	$(PY) -m sync types --markdown > docs/TYPES.md
 	$(PY) -c 'from sync.operator.catalogue import write; write()'
 	$(PY) -m tests.support.reference > docs/python.md
 	$(PY) -m tests.support.pages
 	$(PY) -m tests.support.stubs
 	$(PY) -m tests.support.parameters
-	$(PY) -m tests.support.commands > tests/unit/sync/commands/help.txt
 
 site: $(SITE_SETUP) ## Build the documentation as a site, in .dev/site/html; needs the package index, and npm
 	NO_MKDOCS_2_WARNING=1 $(SITE)/bin/mkdocs build --strict --quiet

@@ -8,7 +8,7 @@ check everything (also for a wrong argument, or when it was stopped before its e
 import click
 
 from stripe_mongo_sync import __version__
-from stripe_mongo_sync.sync.commands.cli import Root
+from stripe_mongo_sync.sync.commands.cli import HELP, Root
 from stripe_mongo_sync.sync.process.screen import tell
 from stripe_mongo_sync.sync.process.starting import SCRIPT
 
@@ -55,7 +55,7 @@ ROOT = Root(
     package=__name__,
     help="keep Stripe and MongoDB as one",
     epilog="Exit codes: 0 in order, 1 needs an operator, 2 could not check everything.",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings={HELP: ["-h", "--help"]},
     params=[
         click.Option(
             ["--version"],

@@ -17,6 +17,7 @@ from stripe_mongo_sync.sync.process import screen
 from stripe_mongo_sync.sync.process.starting import PROGRAM, SCRIPT
 
 NEEDS_OPERATOR, CANNOT_CHECK = 1, 2
+HELP = "help_option_names"
 Run = Callable[["Given"], int]
 DURATION = re.compile(r"(.*?)\s*(s|min|h|d)?", re.DOTALL)
 Number = TypeVar("Number", int, float)
@@ -54,6 +55,11 @@ class Described(click.Command):
     context_class = Context
     help: str
     examples: Sequence[str] = ()
+
+    def get_help_option_names(self, ctx: click.Context) -> list[str]:
+        """Return the names of its own option: click takes those of the first line that it reads, which `serve` sets."""
+        own: list[str] = self.context_settings.get(HELP, ["-h", "--help"])
+        return own
 
     def get_help_option(self, ctx: click.Context) -> click.Option | None:
         """Return the option --help, which prints by our screen."""

@@ -9,7 +9,7 @@ from typing import NoReturn
 
 import click
 
-from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK, Given, command
+from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK, HELP, Given, command
 from stripe_mongo_sync.sync.process.screen import show, tell
 
 CONFIGURATION = Path(__file__).parents[2] / "gunicorn.conf.py"
@@ -22,7 +22,7 @@ COUNT = "WEB_CONCURRENCY"
     connects=False,
     reads=True,
     json=False,
-    context_settings={"ignore_unknown_options": True, "help_option_names": ["--help"]},  # `-bhost` is gunicorn's
+    context_settings={"ignore_unknown_options": True, HELP: ["--help"]},  # `-bhost` is gunicorn's
     options_metavar="",
     epilog="Further arguments are passed to gunicorn, and override its configuration.",
     examples=("serve", "serve --bind 0.0.0.0:8000"),

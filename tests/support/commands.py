@@ -30,12 +30,6 @@ def commands() -> dict[str, Command]:
     return {path.removeprefix(f"{SCRIPT} "): command for path, command in found.items() if isinstance(command, Command)}
 
 
-def helps() -> str:
-    """Return every help text, for a terminal of 80 columns without colours."""
-    return "\n".join(
-        f"$ {context.command_path} --help\n{click.unstyle(context.get_help())}\n" for _, context in every()
-    )
-
-
-if __name__ == "__main__":
-    print(helps(), end="")
+def helped(command: click.Command, context: click.Context) -> str:
+    """Return the help of a command, without colours."""
+    return click.unstyle(command.get_help(context))

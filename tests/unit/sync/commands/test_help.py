@@ -16,9 +16,7 @@ from stripe_mongo_sync.sync.commands.cli import count, moment, rate, seconds
 from stripe_mongo_sync.sync.commands.completion import ASKS, SHELLS
 from stripe_mongo_sync.sync.process.starting import SCRIPT
 from tests.support import ROOT as HERE
-from tests.support.commands import commands, every, helps
-
-GOLDEN = Path(__file__).with_name("help.txt")
+from tests.support.commands import commands, every, helped
 
 
 def refused(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
@@ -29,12 +27,8 @@ def refused(line: str, capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
     return capsys.readouterr()
 
 
-def test_every_help_text_is_as_it_was_read() -> None:
-    assert helps() == GOLDEN.read_text(), "a help text has changed: read it, and run `make types`"
-
-
 def test_help_fits_80_columns_and_a_terminal_that_has_ascii_only() -> None:
-    for line in helps().splitlines():
+    for line in "\n".join(helped(*each) for each in every()).splitlines():
         assert len(line) <= 80, line
         assert line.isascii(), line
 
@@ -69,7 +63,7 @@ def test_without_arguments_it_prints_its_help(capsys: pytest.CaptureFixture[str]
 
     shown = capsys.readouterr()
     assert (ended.value.code, shown.err) == (0, "")
-    assert f"$ {SCRIPT} --help\n{shown.out}" == helps().partition(f"\n$ {SCRIPT} serve")[0]
+    assert shown.out == f"{helped(*next(every()))}\n"
 
 
 @pytest.mark.parametrize("name", ["operations", "events", "hooks", "usage", "endpoint"])
@@ -77,7 +71,8 @@ def test_without_an_action_a_group_prints_its_help_and_exits_2(name: str, capsys
     out, err = refused(name, capsys)
 
     assert out == ""
-    assert f"$ {SCRIPT} {name} --help\n{err}\n" in helps()
+    assert err in {f"{helped(*each)}\n" for each in every()}
+    assert f"usage: {SCRIPT} {name} " in err
 
 
 @pytest.mark.parametrize(
