@@ -11,6 +11,7 @@ from typing import Any
 from bson import ObjectId
 
 from stripe_mongo_sync.models import Customer, StagedDocument, Status, SyncedDocument, synced_kind
+from stripe_mongo_sync.models.dry_run.run import NotRehearsed
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import stopwatch
 from stripe_mongo_sync.models.rows.content import shown
@@ -191,21 +192,15 @@ def _remedies(document: StagedDocument, candidates: list[Json], personal: bool) 
 
 
 def _remedy(command: str, act: Callable[[], Any], personal: bool) -> Json:
-    """Return what an act would do, or why it is not possible; `possible` is null if Stripe could not be read."""
-    blank: Json = {
-        "act": command.split()[1],
-        "command": command,
-        "why_not": None,
-        "would": [],
-        "writes": [],
-        "sends": [],
-    }
+    """Return what an act would do, or why it is not possible; `possible` is null if that cannot be told now."""
+    blank: Json = {"act": command.split()[1], "command": command, "why_not": None}
+    blank |= {"would": [], "writes": [], "sends": []}
     try:
         told = plan(act).as_json(personal=personal)
         return {**blank, "possible": True, **{name: told[name] for name in ("would", "writes", "sends")}}
     except NotPossible as error:
         return {**blank, "possible": False, "why_not": str(error)}
-    except CannotReadStripe as error:
+    except (CannotReadStripe, NotRehearsed) as error:
         return {**blank, "possible": None, "why_not": str(error)}
 
 
