@@ -1,12 +1,13 @@
 """`stripe-mongo-sync hooks`: deliver notices to the hooks of the application, and replay or drop deliveries."""
 
-import argparse
 from collections import Counter
 from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Commands, command, count, group, moment, say, seconds
+import click
+
+from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Given, count, group, moment, say, seconds
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.screen import quoted, word
@@ -16,34 +17,35 @@ if TYPE_CHECKING:
     from stripe_mongo_sync.models import Delivery
 
 
-def add(commands: Commands) -> None:
-    """Describe the command line."""
-    actions = group(commands, "hooks", "deliver notices to hooks; list, replay or drop deliveries")
-    running = command(actions, "run", "call the hooks that are due, once or at an interval", run)
-    running.add_argument("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
-    running.add_argument("--timeout", type=seconds, metavar="SECONDS", default=60.0, help="time limit of one call (60)")
-    running.add_argument(
-        "--attempts", type=count, metavar="N", default=15, help="attempts before a delivery is dead (15)"
-    )
-    running.add_argument(
-        "--backoff",
-        type=seconds,
-        metavar="SECONDS",
-        default=30.0,
-        help="wait after the first failure (30); it doubles with each",
-    )
-    command(actions, "list", "list the deliveries that are pending or dead", show, reads=True)
-    replaying = command(actions, "replay", "make a dead delivery due again, with all of its attempts", replay)
-    which = replaying.add_mutually_exclusive_group(required=True)
-    which.add_argument("id", nargs="?", help="the id of the delivery")
-    which.add_argument(
-        "--dead-since", type=moment, metavar="DATE", help="every delivery that died since then: 2026-11-23"
-    )
-    dropping = command(actions, "drop", "drop a dead delivery", drop)
-    dropping.add_argument("id", help="the id of the delivery")
+main = group("hooks", "deliver notices to hooks; list, replay or drop deliveries")
 
 
-def run(given: argparse.Namespace) -> int:
+@main.action(
+    "run",
+    "call the hooks that are due, once or at an interval",
+    examples=("hooks run", "hooks run --every 5"),
+)
+@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
+@click.option(
+    "--timeout", type=seconds, default="60", show_default=True, metavar="SECONDS", help="time limit of one call"
+)
+@click.option(
+    "--attempts",
+    type=count,
+    default=15,
+    show_default=True,
+    metavar="N",
+    help="attempts before a delivery is dead",
+)
+@click.option(
+    "--backoff",
+    type=seconds,
+    default="30",
+    show_default=True,
+    metavar="SECONDS",
+    help="wait after the first failure; it doubles with each",
+)
+def run(given: Given) -> int:
     """Call the hooks."""
     from pymongo.errors import PyMongoError
 
@@ -72,7 +74,7 @@ def run(given: argparse.Namespace) -> int:
     return 0
 
 
-def _tell(given: argparse.Namespace, counts: Counter[str]) -> int:
+def _tell(given: Given, counts: Counter[str]) -> int:
     from stripe_mongo_sync.models import Delivery, DeliveryState
 
     code = NEEDS_OPERATOR if Delivery.objects(state=DeliveryState.DEAD).first() else 0
@@ -81,7 +83,8 @@ def _tell(given: argparse.Namespace, counts: Counter[str]) -> int:
     return code
 
 
-def show(given: argparse.Namespace) -> int:
+@main.action("list", "list the deliveries that are pending or dead", reads=True)
+def show(given: Given) -> int:
     """List the deliveries that are pending or dead."""
     from stripe_mongo_sync.models import Delivery, DeliveryState
 
@@ -90,7 +93,15 @@ def show(given: argparse.Namespace) -> int:
     return 0
 
 
-def replay(given: argparse.Namespace) -> int:
+@main.action(
+    "replay",
+    "make a dead delivery due again, with all of its attempts",
+    one_of=("id", "dead_since"),
+    examples=("hooks replay --dead-since 2026-11-23",),
+)
+@click.argument("id", required=False, help="the id of the delivery")
+@click.option("--dead-since", type=moment, metavar="DATE", help="every delivery that died since then: 2026-11-23")
+def replay(given: Given) -> int:
     """Replay one delivery, or all that died since a date."""
     from stripe_mongo_sync.models import Delivery, DeliveryState
 
@@ -105,7 +116,9 @@ def replay(given: argparse.Namespace) -> int:
     return 0
 
 
-def drop(given: argparse.Namespace) -> int:
+@main.action("drop", "drop a dead delivery")
+@click.argument("id", help="the id of the delivery")
+def drop(given: Given) -> int:
     """Drop a dead delivery."""
     from stripe_mongo_sync.models import DeliveryState
 

@@ -41,7 +41,7 @@ NEEDS: dict[str, Permissions] = {
     "`payouts`": Permissions(("account", "payout", "balance_transaction")),
     "`erase`": Permissions(("account",), ("customer",)),
     "`status`, `export`, `types`, `hooks`, `events list`, `operations list`, "
-    "`migrate`, `indexes`, `new-installation`": Permissions(),
+    "`migrate`, `indexes`, `new-installation`, `completion`": Permissions(),
 }
 SPOKEN = {
     CREATED: "every type that is created",
