@@ -21,6 +21,7 @@ class Found(Iterator[Row]):
     def __init__(self, copies: "Copies", where: Where, projection: Any = None, **asked: Any) -> None:
         self._copies, self._where, self._rows = copies, where, iter(())
         self._projection, self._read = projection, False
+        self.collection = asked.get("collection")  # whose cursor it is: MongoEngine counts by it
         self._sort, self._skip, self._limit = (asked.get(name) for name in ("sort", "skip", "limit"))
 
     def __next__(self) -> Row:
@@ -46,7 +47,7 @@ class Found(Iterator[Row]):
 
     def clone(self) -> "Found":
         """Return the same cursor, before its first row."""
-        asked = {"sort": self._sort, "skip": self._skip, "limit": self._limit}
+        asked = {"sort": self._sort, "skip": self._skip, "limit": self._limit, "collection": self.collection}
         return Found(self._copies, self._where, self._projection, **asked)
 
     def rewind(self) -> Self:

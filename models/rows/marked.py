@@ -79,7 +79,7 @@ class Marked(Collection[Row]):
 
     def find(self, filter: Any = None, *args: Any, **kwargs: Any) -> Cursor[Row]:
         if (copies := self._copies) is not None:
-            return cast("Cursor[Row]", Found(copies, self.ours(filter), *args, **kwargs))
+            return cast("Cursor[Row]", Found(copies, self.ours(filter), *args, collection=self, **kwargs))
         if self._upgrades:
             return UpgradingCursor(self, self.ours(filter), *args, **kwargs)
         return super().find(self.ours(filter), *args, **kwargs)
@@ -139,6 +139,11 @@ class Marked(Collection[Row]):
         if (copies := self._copies) is not None:
             return copies.count(self.ours(filter))
         return super().count_documents(self.ours(filter), *args, **kwargs)
+
+    def estimated_document_count(self, *args: Any, **kwargs: Any) -> int:
+        if (copies := self._copies) is not None:
+            return copies.count(self.ours(None))
+        return super().estimated_document_count(*args, **kwargs)
 
     def distinct(self, key: str, filter: Any = None, *args: Any, **kwargs: Any) -> list[Any]:
         self.upgrade(kwargs.get("query", filter))

@@ -16,7 +16,9 @@ from stripe_mongo_sync.models.rows.content import shown
 from stripe_mongo_sync.models.rows.database import prefix
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.rows.scrub import scrub
+from stripe_mongo_sync.models.state import CIRCUIT_BREAKER
 from stripe_mongo_sync.sync.logs import log
+from stripe_mongo_sync.sync.process.screen import quoted, word
 
 # The fields whose values a plan shows: they say what the engine does with a row, and hold no personal data.
 STATE = (
@@ -54,9 +56,10 @@ class Write:
 
     def sentences(self) -> Iterator[str]:
         """Yield what would become of it, in words."""
-        it, after = f"{self.kind} {self.id}", {name: value for name, (_, value) in self.fields.items()}
+        it, after = f"{self.kind} {word(self.id)}", {name: value for name, (_, value) in self.fields.items()}
         if self.act == "delete":
-            yield f"{it} is removed"
+            is_breaker = (self.kind, self.id) == ("state", CIRCUIT_BREAKER)
+            yield "the circuit breaker is reset: runs undo and delete again" if is_breaker else f"{it} is removed"
             return
         if status := after.get("status", after.get("state")):
             was = self.fields.get("status", self.fields.get("state", (None, None)))[0]
@@ -137,17 +140,17 @@ def _sentence(name: str, before: Any, after: Any) -> str | None:
     """Return what a changed field says; None if another one says it."""
     match name:
         case "stripe_id":
-            return f"{after} is linked to it" if after else None
+            return f"{word(after)} is linked to it" if after else None
         case "orphans":
             new, gone = ([id for id in a or () if id not in (b or ())] for a, b in ((after, before), (before, after)))
-            told = [f"{id} becomes an orphan, which is undone" for id in new]
-            return ", ".join([*told, *(f"{id} is no longer to be undone" for id in gone)])
+            told = [f"{word(id)} becomes an orphan, which is undone" for id in new]
+            return ", ".join([*told, *(f"{word(id)} is no longer to be undone" for id in gone)])
         case "operation":
             return f"its {after} is staged" if after else f"its {before} is no longer pending"
         case "review_reason":
-            return f"it goes to review: {after}" if after else "it leaves review"
+            return f"it goes to review: {quoted(after)}" if after else "it leaves review"
         case "error":
-            return f"its error is: {after}" if after else "its error is cleared"
+            return f"its error is: {quoted(after)}" if after else "its error is cleared"
         case "missing_since":
             return "its object counts as not found" if after else "its object counts as found"
         case "payment_status":

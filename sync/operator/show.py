@@ -22,6 +22,8 @@ from stripe_mongo_sync.sync.errors import CannotReadStripe, NotPossible
 from stripe_mongo_sync.sync.operator import inbox_admin, operations
 from stripe_mongo_sync.sync.operator.link import side_by_side
 from stripe_mongo_sync.sync.operator.plan import plan, sent
+from stripe_mongo_sync.sync.process.screen import in_json, quoted, when, word
+from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.stripe.answers import Answer, Unknown
 from stripe_mongo_sync.sync.stripe.dashboard import page_of
 from stripe_mongo_sync.sync.stripe.money import AMOUNTS, spoken
@@ -216,3 +218,55 @@ def _event(id: str) -> Json:
             _remedy(f"events ignore {id}", lambda: inbox_admin.ignore(row), True),
         ],
     }
+
+
+# --- in lines ---
+
+
+def is_whole(told: Json) -> bool:
+    """Whether Stripe was read as far as it was asked."""
+    found = [told["at_stripe"] or {}, *((told["candidates"] or {}).get("data", ())), told["candidates"] or {}]
+    return not any(each.get("error") for each in found)
+
+
+def lines(told: Json) -> list[str]:
+    """Return all of it as the command prints it."""
+    found = [operations.line(told), *([told["link"]] if told["link"] else [])]
+    if (customer := told["customer"]) is not None:
+        found.append(f"customer: {' '.join(word(each) for each in customer.values() if each)}")
+    if told["amount"]:
+        found.append(f"amount: {told['amount']['text']}")
+    if (staged := told["staged"]) is not None:
+        known = "an attempt ended without an answer" if staged["outcome_unknown"] else "no attempt is in doubt"
+        known = f"Stripe saved a 5xx at {when(staged['saved_error_at'])}" if staged["saved_error_at"] else known
+        found.append(
+            f"staged: {word(staged['verb'])} at {when(staged['since'])}, attempts {staged['attempts']}: {known}"
+        )
+        found += [f"  {_call(call)}" for call in staged["calls"]]
+    if (own := told["at_stripe"]) is not None and told["stripe_id"]:
+        found += _compared(f"at Stripe now: {word(told['stripe_id'])}", own)
+    for one in (told["candidates"] or {}).get("data", ()):
+        found += _compared(f"{one['as']} {word(one['id'])} {one['link']}", one)
+    if error := (told["candidates"] or {}).get("error"):
+        found.append(f"candidates: Stripe could not be asked: {quoted(error)}")
+    for one in told["remedies"]:
+        found.append(f"{PROGRAM} {one['command']}" + (f": not now: {one['why_not']}" if one["why_not"] else ""))
+        found += [f"  would: {sentence}" for sentence in one["would"]]
+    return found
+
+
+def _call(call: Json) -> str:
+    return f"{call['method'].upper()} {word(call['path'])} {in_json(call['params'])}"
+
+
+def _compared(title: str, one: Json) -> list[str]:
+    if one["error"]:
+        return [f"{title}: Stripe could not be asked: {quoted(one['error'])}"]
+    there = {None: "not read", False: "Stripe does not have it", True: "it is there"}[one["found"]]
+    amount = f", {one['amount']['text']}" if one.get("amount") else ""
+    same = [f"  agrees: {', '.join(one['agrees'])}"] if one["agrees"] else []
+    return [f"{title}: {there}{amount}", *same, *(f"  differs: {_difference(each)}" for each in one["differs"])]
+
+
+def _difference(each: Json) -> str:
+    return f"{each['name']}: staged {quoted(each['staged'])}, at Stripe {quoted(each['at_stripe'])}"

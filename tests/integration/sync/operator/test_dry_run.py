@@ -8,13 +8,17 @@ from typing import Any
 import pytest
 
 from stripe_mongo_sync import sync
-from stripe_mongo_sync.models import Customer, Event, State
+from stripe_mongo_sync.models import Customer, Delivery, Event, State
 from stripe_mongo_sync.models.event import EventState
+from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.state import CIRCUIT_BREAKER
+from stripe_mongo_sync.sync.__main__ import main
 from stripe_mongo_sync.sync.operator import inbox_admin, operations
 from stripe_mongo_sync.sync.operator.plan import NOTHING, UNSAID, Plan, Write, _kind, _told, plan
 from tests.support import samples
 from tests.support.answers import everything, untouched
+from tests.support.in_sync import assert_in_sync
+from tests.support.run import Run
 from tests.support.world import World
 
 NAME = "user@here.com"
@@ -151,7 +155,97 @@ def test_it_writes_nothing_and_says_what_the_act_then_does(world: World, name: s
     assert (told.would == [NOTHING]) == (name in STAYS)
 
 
-Rows = dict[tuple[str, str], dict[str, Any]]
+# --- as commands ---
+
+
+@pytest.mark.parametrize(
+    ("arrange", "line"),
+    [
+        (in_review, "operations retry {}"),
+        (in_review, "operations roll-back {}"),
+        (dead_event, "events replay {}"),
+        (dead_event, "events replay --dead"),
+        (dead_event, "events ignore {}"),
+        (open_breaker, "operations reset-breaker"),
+        (open_breaker, "operations confirm"),
+    ],
+)
+def test_each_command_that_acts_can_be_tried(
+    world: World, run: Run, capsys: pytest.CaptureFixture[str], arrange: Callable[[World], Any], line: str
+) -> None:
+    line = line.format(getattr(arrange(world), "id", None))
+
+    with untouched(world, may_read=True):
+        code, told = run(f"{line} --dry-run")
+        assert main([*line.split(), "--dry-run"]) == 0
+
+    assert (code, told["dry_run"]) == (0, True)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown
+    assert all(each.startswith("would: ") for each in shown)
+
+
+def test_link_can_be_tried_and_is_refused_by_the_same_check(world: World, run: Run) -> None:
+    customer = in_review(world)
+    remote = only_remote(world)
+    other = world.stripe.dashboard.create("customer", name="Eve")["id"]
+
+    with untouched(world, may_read=True):
+        code, told = run("operations link", str(customer.id), remote, "--dry-run")
+        assert (code, told["writes"][0]["fields"]["status"]) == (0, ["pending", "active"])
+        code, told = run("operations link", str(customer.id), other, "--dry-run")
+        assert (code, {each["name"] for each in told["differences"]}) == (1, {"name", "email"})
+
+
+def test_what_is_not_possible_is_refused_as_the_act_refuses_it(
+    world: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    customer = sync.create_customer(NAME)
+
+    for action in ("retry", "roll-back"):
+        told = []
+        for more in ([], ["--dry-run"]):
+            assert main(["operations", action, str(customer.id), *more]) == 1
+            told.append(capsys.readouterr().err)
+        assert told[0] == told[1]
+
+
+def test_deliveries_can_be_tried(world: World, run: Run) -> None:
+    at = clock.now()
+    about = {"notice": "n1", "name": "customer.active", "occurred_at": at, "hook": "shop:hook", "kind": "customer"}
+    dead = {**about, "state": "dead", "attempts": 15, "replays": 0, "dead_at": at, "reason": "it broke"}
+    Delivery.insert_collection().insert_one({"_id": "n1:shop:hook", **dead})
+
+    with untouched(world, may_read=True):
+        code, told = run("hooks replay n1:shop:hook --dry-run")
+        assert (code, told["would"][0]) == (0, "delivery n1:shop:hook becomes pending (it is dead)")
+        code, told = run("hooks replay --dead-since 2020-01-01 --dry-run")
+        assert (code, len(told["writes"])) == (0, 1)
+        code, told = run("hooks drop n1:shop:hook --dry-run")
+        assert (code, told["would"][0]) == (0, "delivery n1:shop:hook becomes done (it is dead)")
+    assert run("hooks drop n1:shop:hook")[1]["state"] == "done"
+
+
+def test_a_dry_run_logs_no_change_that_it_does_not_make(world: World, caplog: pytest.LogCaptureFixture) -> None:
+    customer = in_review(world)
+    caplog.set_level("INFO", "stripe_mongo_sync")
+
+    plan(lambda: operations.roll_back(str(customer.id)))
+    assert "rolled_back" not in caplog.text
+
+    operations.roll_back(str(customer.id))
+    assert "rolled_back" in caplog.text
+
+
+def test_after_the_dry_run_the_act_works(world: World) -> None:
+    customer = in_review(world)
+    plan(lambda: operations.link(str(customer.id), only_remote(world)))
+
+    operations.link(str(customer.id), only_remote(world))
+
+    world.advance(hours=1)
+    world.converge()
+    assert_in_sync(world)
 
 
 def said(told: Plan) -> dict[tuple[str, str], set[str]]:
@@ -170,10 +264,8 @@ def changed(before: dict[str, list[Any]], after: dict[str, list[Any]]) -> dict[t
         old, new = ({row["_id"]: row for row in rows.get(name, ())} for rows in (before, after))
         for id in {*old, *new}:
             was, now = old.get(id, {}), new.get(id, {})
-            names = {each for each in {**was, **now} if was.get(each) != now.get(each)} - UNSAID
-            fields = {
-                each for each in names if each not in STATE or _told(each, was.get(each)) != _told(each, now.get(each))
-            }
+            told = {each: [_told(each, row.get(each)) for row in (was, now)] for each in {*was, *now} - UNSAID}
+            fields = {each for each, (first, then) in told.items() if first != then}
             if fields:
                 found[_kind(name), str(id) if was else "new"] = fields
     return found
