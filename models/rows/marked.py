@@ -112,8 +112,7 @@ class Marked(Collection[Row]):
     def update_one(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
         self.upgrade(filter, kwargs.get("sort"), 1)
         if (copies := self._copies) is not None:
-            changed = copies.update(self.ours(filter), *args, upsert=kwargs.get("upsert", False))[1] is not None
-            return SimpleNamespace(matched_count=int(changed))
+            return SimpleNamespace(matched_count=int(copies.update(self.ours(filter), *args, **kwargs)[1] is not None))
         return super().update_one(self.ours(filter), *args, **kwargs)
 
     def update_many(self, filter: Where, *args: Any, **kwargs: Any) -> Any:
