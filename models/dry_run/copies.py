@@ -19,7 +19,8 @@ class Found(Iterator[Row]):
     """A cursor over such a collection, with the methods that MongoEngine and we call."""
 
     def __init__(self, copies: "Copies", where: Where, projection: Any = None, **asked: Any) -> None:
-        self._copies, self._where, self._rows = copies, where, iter(())
+        self._copies, self._where = copies, where
+        self._rows: Iterator[Row] = iter(())
         self._projection, self._read = projection, False
         self.collection = asked.get("collection")  # whose cursor it is: MongoEngine counts by it
         self._sort, self._skip, self._limit = (asked.get(name) for name in ("sort", "skip", "limit"))
@@ -97,7 +98,7 @@ class Copies:
 
     def distinct(self, key: str, where: Where) -> list[Any]:
         """Return the values that a field has."""
-        each = [{"$unwind": f"${key}"}, {"$group": {"_id": f"${key}"}}]  # of a list, every entry counts
+        each: Stages = [{"$unwind": f"${key}"}, {"$group": {"_id": f"${key}"}}]  # of a list, every entry counts
         return [row["_id"] for row in self.read(where, each)]
 
     def count(self, where: Where) -> int:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from functools import singledispatch
 from typing import Any
 
-from stripe_mongo_sync.models import StagedDocument, Status, SyncedDocument
+from stripe_mongo_sync.models import PaymentIntent, StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.decision import Remedy, RemoteState, diagnose
 from stripe_mongo_sync.models.base.facts import KEY_REPLAY_WINDOW, MAX_EVENT_DISTANCE
 from stripe_mongo_sync.models.rows import clock
@@ -24,7 +24,7 @@ from stripe_mongo_sync.sync.errors import MissingPermission, NoOwner
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.money import amount_in
+from stripe_mongo_sync.sync.stripe.money import AMOUNTS, amount_in, spoken
 
 RECHECK_INTERVAL = timedelta(minutes=5)  # between two checks of an operation that may be in flight
 ROUNDS = 4  # check, decide, check again: more would mean that the table has a loop
@@ -162,14 +162,28 @@ def _lost(document: SyncedDocument) -> str:
 def _no_result(document: SyncedDocument) -> str:
     """Return the reason for the review of a document whose operation Stripe shows no result of."""
     operation = sure(document.operation)
-    amount = amount_in(operation.params) or amount_in(document.stripe or {})
-    what = f"{operation.verb}{f' of {amount}' if amount else ''}"
+    amount = amount_of(document)
+    what = f"{operation.verb} of {spoken(*amount)}" if amount else operation.verb
     told = f"Stripe shows no result of this {what}, and it is too old to retry, because it moves money"
     if document.status == Status.PENDING:
         return f"{told}: {link_or_give_up(document)}"
     link = page(document, sure(document.stripe_id))
     done, not_done = f"`operations retry {document.id}`", f"`operations roll-back {document.id}`"
     return f"{told}: check the Dashboard, {link}. If it was done: {done}; if not: {not_done}"
+
+
+def amount_of(document: StagedDocument) -> tuple[int, str] | None:
+    """Return the amount that a document is about, in the minor unit, and its currency; None if it is about none.
+
+    What is about a payment and names no currency, such as a refund, has that of the payment.
+    """
+    params = document.operation.params if document.operation is not None else {}
+    own = {name: getattr(document, name, None) for name in (*AMOUNTS, "currency", "payment_intent")}
+    known = {**(document.stripe or {}), **{name: value for name, value in own.items() if value is not None}, **params}
+    paid = known.get("payment_intent")
+    if "currency" not in known and isinstance(paid, str) and (payment := PaymentIntent.by_stripe_id(paid)) is not None:
+        known["currency"] = payment.currency
+    return amount_in(known)
 
 
 def look_at_absent(document: SyncedDocument, run: Run) -> bool:

@@ -19,8 +19,8 @@ def spoken(amount: int, currency: str) -> str:
     return f"{Decimal(amount).scaleb(-digits):,.{digits}f} {currency.upper()}"
 
 
-def amount_in(shown: Mapping[str, Any]) -> str | None:
-    """Return the amount that an object or parameters are about, as a person reads it; None if they show none."""
+def amount_in(shown: Mapping[str, Any]) -> tuple[int, str] | None:
+    """Return the amount that an object or parameters are about, and its currency; None if they do not show both."""
     amount = next((shown[name] for name in AMOUNTS if isinstance(shown.get(name), int)), None)
     currency = shown.get("currency")
-    return spoken(amount, currency) if amount is not None and isinstance(currency, str) else None
+    return (amount, currency) if amount is not None and isinstance(currency, str) else None
