@@ -20,7 +20,7 @@ from stripe_mongo_sync.sync.commands.cli import (
 )
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.logs import log
-from stripe_mongo_sync.sync.process.screen import quoted, word
+from stripe_mongo_sync.sync.process.screen import quoted, when, word
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ main = group("hooks", "deliver notices to hooks; list, replay or drop deliveries
     "call the hooks that are due, once or at an interval",
     examples=("hooks run", "hooks run --every 5"),
 )
-@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM")
+@click.option("--every", type=seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM: 300, 5min")
 @click.option(
     "--timeout", type=seconds, default="60", show_default=True, metavar="SECONDS", help="time limit of one call"
 )
@@ -59,6 +59,7 @@ def run(given: Given) -> int:
     """Call the hooks."""
     from pymongo.errors import PyMongoError
 
+    from stripe_mongo_sync.sync.database.outage import outage
     from stripe_mongo_sync.sync.notices.deliver import Limits, deliver
     from stripe_mongo_sync.sync.notices.hooks import HOOKS
 
@@ -76,7 +77,7 @@ def run(given: Given) -> int:
             if counts:  # a run that did nothing prints nothing
                 _tell(given, counts)
         except PyMongoError as error:  # it may answer in the next round
-            log.error("MongoDB does not answer: %s", type(error).__name__)
+            log.error("%s", outage(error))
         except Exception:
             log.exception("this run failed")
         with suppress(Stopped):
@@ -93,13 +94,15 @@ def _tell(given: Given, counts: Counter[str]) -> int:
     return code
 
 
-@main.action("list", "list the deliveries that are pending or dead", reads=True)
+@main.action("list", "list the deliveries that are pending or dead", reads=True, examples=("hooks list --json",))
 def show(given: Given) -> int:
     """List the deliveries that are pending or dead."""
     from stripe_mongo_sync.models import Delivery, DeliveryState
+    from stripe_mongo_sync.sync.commands.table import tell_list
 
     found = [_shown(row) for row in Delivery.objects(state__ne=DeliveryState.DONE).order_by("at")]
-    say(given, found, *(map(_line, found) if found else ["nothing is pending"]))
+    heads = {"ID": "id", "STATE": "state", "AGE": "at"}
+    tell_list(given, found, heads=heads, note=_note, line=_line, nothing="nothing is pending")
     return 0
 
 
@@ -129,7 +132,7 @@ def replay(given: Given) -> int:
     return 0
 
 
-@main.action("drop", "drop a dead delivery")
+@main.action("drop", "drop a dead delivery", examples=("hooks drop 65a1:2:customer.active:shop.hooks.welcome",))
 @click.argument("id", help="the id of the delivery")
 @DRY_RUN
 def drop(given: Given) -> int:
@@ -182,6 +185,12 @@ def _shown(row: "Delivery") -> dict[str, Any]:
 
 
 def _line(one: dict[str, Any]) -> str:
-    told = [f"{name} {one[name]}" for name in ("attempts", "due", "replays") if one[name]]
+    return f"{word(one['id'])} {one['state']}: {_note(one)}"
+
+
+def _note(one: dict[str, Any]) -> str:
+    told = [f"attempts {one['attempts']}"] if one["attempts"] else []
+    told += [f"due {when(one['due'])}"] if one["due"] else []
+    told += [f"replays {one['replays']}"] if one["replays"] else []
     told += [f"error {quoted(one['error'])}"] if one["error"] else []
-    return f"{word(one['id'])} {one['state']}: {', '.join(told) or 'due'}"
+    return ", ".join(told) or "due"

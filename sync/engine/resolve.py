@@ -24,7 +24,7 @@ from stripe_mongo_sync.sync.errors import MissingPermission, NoOwner
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.stripe.answers import Reply
-from stripe_mongo_sync.sync.stripe.money import AMOUNTS, amount_in, spoken
+from stripe_mongo_sync.sync.stripe.money import AMOUNTS, amount_in, readable
 
 RECHECK_INTERVAL = timedelta(minutes=5)  # between two checks of an operation that may be in flight
 ROUNDS = 4  # check, decide, check again: more would mean that the table has a loop
@@ -163,7 +163,7 @@ def _no_result(document: SyncedDocument) -> str:
     """Return the reason for the review of a document whose operation Stripe shows no result of."""
     operation = sure(document.operation)
     amount = amount_of(document)
-    what = f"{operation.verb} of {spoken(*amount)}" if amount else operation.verb
+    what = f"{operation.verb} of {readable(*amount)}" if amount else operation.verb
     told = f"Stripe shows no result of this {what}, and it is too old to retry, because it moves money"
     if document.status == Status.PENDING:
         return f"{told}: {link_or_give_up(document)}"

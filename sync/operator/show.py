@@ -27,7 +27,7 @@ from stripe_mongo_sync.sync.process.screen import in_json, quoted, when, word
 from stripe_mongo_sync.sync.process.starting import PROGRAM
 from stripe_mongo_sync.sync.stripe.answers import Answer, Unknown
 from stripe_mongo_sync.sync.stripe.dashboard import page_of
-from stripe_mongo_sync.sync.stripe.money import amount_in, spoken
+from stripe_mongo_sync.sync.stripe.money import amount_in, readable
 from stripe_mongo_sync.sync.stripe.throttle import CALL_POLICY
 
 READS = 20.0  # s; the request that is under way then may take 18 s more, so an answer comes within the 60 s of a proxy
@@ -121,7 +121,7 @@ def _customer(document: StagedDocument, stripe_id: Any, personal: bool) -> Json 
 
 def _amount(found: tuple[int, str] | None) -> Json | None:
     """Return an amount in the minor unit, and as a person reads it."""
-    return {"amount": found[0], "currency": found[1], "text": spoken(*found)} if found else None
+    return {"amount": found[0], "currency": found[1], "text": readable(*found)} if found else None
 
 
 def _at_stripe(document: SyncedDocument, personal: bool) -> Json:

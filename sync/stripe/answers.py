@@ -7,6 +7,7 @@ from email.utils import parsedate_to_datetime
 from functools import cache
 from math import ceil
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from stripe_mongo_sync.models.base.resource import is_deleted
 from stripe_mongo_sync.sync.errors import CannotReadStripe, LostCursor, NoOwner, NotAvailable, ReadRefused
@@ -162,7 +163,8 @@ def read_unknown(error: "stripe.StripeError", base: str) -> Unknown:
         return Unknown("Stripe knows this idempotency key with other parameters", saved=True)
     status = error.http_status
     if (silent := silence(error, base)) is not None:
-        return Unknown(f"no readable answer from Stripe ({silent.reason})", silence=silent)
+        host = urlsplit(base).netloc.rpartition("@")[2]
+        return Unknown(f"no readable answer from Stripe at {host} ({silent.reason})", silence=silent)
     if status is None or status < 400:
         return Unknown(f"no readable answer from Stripe ({type(error).__name__})")
     code = getattr(error.error, "code", None)

@@ -13,7 +13,7 @@ DIGITS = {**dict.fromkeys(NONE.split(), 0), **dict.fromkeys(THREE.split(), 3)}
 AMOUNTS = ("amount_total", "amount", "amount_due", "total", "unit_amount")
 
 
-def spoken(amount: int, currency: str) -> str:
+def readable(amount: int, currency: str) -> str:
     """Return an amount of the minor unit with its currency: 1234 and `eur` are `12.34 EUR`."""
     digits = DIGITS.get(currency.lower(), 2)
     return f"{Decimal(amount).scaleb(-digits):,.{digits}f} {currency.upper()}"

@@ -23,6 +23,7 @@ RUN_OUTAGE_AFTER = 60.0  # s, for a run that is repeated in minutes and holds a 
 WAITS = (timedelta(seconds=1), timedelta(seconds=60))  # the first and the longest wait after a failure; each doubles
 TRIES = 5  # attempts of a request that Stripe asks to repeat (409 or 429)
 LONGEST_GAP = 1.0  # s between two requests, however often Stripe answers 429
+WAIT = "wait, and run it again; see https://status.stripe.com"
 RECOVERY = 0.99  # each good answer multiplies the gap by this
 
 Ask = Callable[[Callable[[], Answer]], Answer]
@@ -83,7 +84,9 @@ class Throttle:
         now = self.clock()
         self._silent_since = began if self._silent_since is None else self._silent_since
         if now - self._silent_since > self.outage_after:
-            raise Outage(f"Stripe has not answered for {_spoken(self.outage_after)}: {answer.reason}")
+            outage = Outage(f"Stripe has not answered for {_spoken(self.outage_after)}: {answer.reason}")
+            outage.advice = answer.silence.advice if answer.silence else WAIT
+            raise outage
         if answer.retry_later:  # halve the rate from now on
             self._gap = min(max(self._gap, 1 / self.rate) * 2, max(LONGEST_GAP, 1 / self.rate))
         wait = answer.retry_after if answer.retry_after is not None else backoff(self._failures, WAITS).total_seconds()

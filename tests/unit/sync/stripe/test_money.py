@@ -3,7 +3,7 @@
 import pytest
 
 from stripe_mongo_sync.emulator.protocol.currencies import CURRENCIES
-from stripe_mongo_sync.sync.stripe.money import DIGITS, amount_in, spoken
+from stripe_mongo_sync.sync.stripe.money import DIGITS, amount_in, readable
 
 
 @pytest.mark.parametrize(
@@ -20,7 +20,7 @@ from stripe_mongo_sync.sync.stripe.money import DIGITS, amount_in, spoken
     ],
 )
 def test_an_amount_is_read_in_the_unit_of_its_currency(amount: int, currency: str, text: str) -> None:
-    assert spoken(amount, currency) == text
+    assert readable(amount, currency) == text
 
 
 def test_each_currency_without_hundredths_is_one_of_stripes() -> None:
