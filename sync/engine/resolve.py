@@ -8,6 +8,7 @@ from typing import Any
 
 from stripe_mongo_sync.models import PaymentIntent, StagedDocument, Status, SyncedDocument
 from stripe_mongo_sync.models.base.decision import Remedy, RemoteState, diagnose
+from stripe_mongo_sync.models.base.embedded import Call, Operation
 from stripe_mongo_sync.models.base.facts import KEY_REPLAY_WINDOW, MAX_EVENT_DISTANCE
 from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.clock import from_now
@@ -177,13 +178,23 @@ def amount_of(document: StagedDocument) -> tuple[int, str] | None:
 
     What is about a payment and names no currency, such as a refund, has that of the payment.
     """
-    params = document.operation.params if document.operation is not None else {}
     own = {name: getattr(document, name, None) for name in (*AMOUNTS, "currency", "payment_intent")}
-    known = {**(document.stripe or {}), **{name: value for name, value in own.items() if value is not None}, **params}
-    paid = known.get("payment_intent")
-    if "currency" not in known and isinstance(paid, str) and (payment := PaymentIntent.by_stripe_id(paid)) is not None:
-        known["currency"] = payment.currency
-    return amount_in(known)
+    sources = [*(call.params for call in reversed(calls_of(document))), own, document.stripe or {}]
+    paid = next((each["payment_intent"] for each in sources if isinstance(each.get("payment_intent"), str)), "")
+    payment = PaymentIntent.by_stripe_id(paid) if paid else None
+    return amount_in(*sources, {"currency": payment and payment.currency})
+
+
+def calls_of(document: StagedDocument) -> list[Call]:
+    """Return the calls to Stripe that its pending operation consists of.
+
+    The operation of an order is none of Stripe's: it holds that of the payment or the refund.
+    """
+    operation = document.operation
+    if operation is None or operation.path:
+        return operation.calls if operation is not None else []
+    inner = operation.params.get("operation")
+    return Operation(**inner).calls if isinstance(inner, dict) else []
 
 
 def look_at_absent(document: SyncedDocument, run: Run) -> bool:

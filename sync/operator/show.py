@@ -18,7 +18,7 @@ from stripe_mongo_sync.models.rows.content import shown
 from stripe_mongo_sync.models.rows.scrub import scrub
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.find import Finder
-from stripe_mongo_sync.sync.engine.resolve import amount_of
+from stripe_mongo_sync.sync.engine.resolve import amount_of, calls_of
 from stripe_mongo_sync.sync.errors import CannotReadStripe, NotPossible
 from stripe_mongo_sync.sync.operator import inbox_admin, operations
 from stripe_mongo_sync.sync.operator.link import side_by_side
@@ -85,7 +85,7 @@ def _of(document: StagedDocument, personal: bool) -> Json:
         "saved_error_at": operation.saved_error_at,
         "moves_money": document.resource.moves_money(operation.verb, params),
         "api_version": operation.api_version,
-        "calls": [sent(call, personal=personal) for call in operation.calls],
+        "calls": [sent(call, personal=personal) for call in calls_of(document)],
     }
     customer = params.get("customer") or getattr(document, "customer", None) or remote.get("customer")
     return {
@@ -262,4 +262,4 @@ def _compared(title: str, one: Json) -> list[str]:
 
 
 def _difference(each: Json) -> str:
-    return f"{each['name']}: staged {quoted(each['staged'])}, at Stripe {quoted(each['at_stripe'])}"
+    return f"{each['name']}: staged {in_json(each['staged'])}, at Stripe {in_json(each['at_stripe'])}"

@@ -30,4 +30,5 @@ def test_each_currency_without_hundredths_is_one_of_stripes() -> None:
 def test_what_shows_no_amount_or_no_currency_has_none() -> None:
     assert amount_in({"amount_total": 100, "currency": "eur"}) == (100, "eur")
     assert amount_in({"amount": 100}) is None
+    assert amount_in({"amount": 100}, {"amount": 200, "currency": "eur"}) == (100, "eur")
     assert amount_in({"currency": "eur", "amount": None}) is None
