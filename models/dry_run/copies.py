@@ -142,11 +142,9 @@ class Copies:
         if before is None and self.count({"_id": row["_id"]}):
             raise DuplicateKeyError(f"{self._rows.name} has a row with this _id")
         for name, index in self._rows.index_information().items():
-            keys = {key: _inside(row, key) for key, _ in index["key"]}
-            unchanged = before is not None and keys == {key: _inside(before, key) for key in keys}
-            if not index.get("unique") or unchanged:
+            if not index.get("unique"):
                 continue
-            only = dict(index.get("partialFilterExpression", {}))
+            keys, only = {key: _inside(row, key) for key, _ in index["key"]}, index.get("partialFilterExpression", {})
             if self._evaluated(row, {"$match": only}) and self.count({"$and": [only, keys, others]}):
                 raise DuplicateKeyError(f"{self._rows.name} has a row with this value of {name}")
 
