@@ -9,7 +9,6 @@ program reads everything else, and gets one line for each.
 
 import codecs
 import io
-import json
 import os
 import re
 import sys
@@ -165,6 +164,8 @@ def word(text: object) -> str:
 
 def in_json(data: Any) -> str:
     """Return the JSON that `--json` prints and the operator's API answers."""
+    import json
+
     return json.dumps(data, default=str)
 
 

@@ -149,8 +149,13 @@ def unreadable(path: str, refusal: Refusal) -> CannotReadStripe:
 def unread(path: str, answer: Answer) -> CannotReadStripe:
     """Return the error to raise for a read that got no usable answer."""
     error = CannotReadStripe(f"GET {path}: {answer}")
-    error.advice = answer.silence.advice if isinstance(answer, Unknown) and answer.silence else None
+    error.advice = advice(answer) if isinstance(answer, Unknown) else None
     return error
+
+
+def advice(answer: Unknown) -> str:
+    """Return what an operator can do about an answer that did not come, or came from a Stripe in trouble."""
+    return answer.silence.advice if answer.silence else "try again; see https://status.stripe.com"
 
 
 def read_unknown(error: "stripe.StripeError", base: str) -> Unknown:

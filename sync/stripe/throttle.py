@@ -16,14 +16,13 @@ from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.backoff import backoff
 from stripe_mongo_sync.sync.process.limits import RATE
 from stripe_mongo_sync.sync.process.stop import STOP
-from stripe_mongo_sync.sync.stripe.answers import Answer, Unknown
+from stripe_mongo_sync.sync.stripe.answers import Answer, Unknown, advice
 
 OUTAGE_AFTER = 300.0  # s without an answer until a long read ends
 RUN_OUTAGE_AFTER = 60.0  # s, for a run that is repeated in minutes and holds a lease of two
 WAITS = (timedelta(seconds=1), timedelta(seconds=60))  # the first and the longest wait after a failure; each doubles
 TRIES = 5  # attempts of a request that Stripe asks to repeat (409 or 429)
 LONGEST_GAP = 1.0  # s between two requests, however often Stripe answers 429
-WAIT = "wait, and run it again; see https://status.stripe.com"
 RECOVERY = 0.99  # each good answer multiplies the gap by this
 
 Ask = Callable[[Callable[[], Answer]], Answer]
@@ -85,7 +84,7 @@ class Throttle:
         self._silent_since = began if self._silent_since is None else self._silent_since
         if now - self._silent_since > self.outage_after:
             outage = Outage(f"Stripe has not answered for {_spoken(self.outage_after)}: {answer.reason}")
-            outage.advice = answer.silence.advice if answer.silence else WAIT
+            outage.advice = advice(answer)
             raise outage
         if answer.retry_later:  # halve the rate from now on
             self._gap = min(max(self._gap, 1 / self.rate) * 2, max(LONGEST_GAP, 1 / self.rate))
