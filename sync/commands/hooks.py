@@ -19,7 +19,6 @@ from stripe_mongo_sync.sync.commands.cli import (
     try_out,
 )
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
-from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.screen import quoted, when, word
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
@@ -60,6 +59,7 @@ def run(given: Given) -> int:
     from pymongo.errors import PyMongoError
 
     from stripe_mongo_sync.sync.database.outage import outage
+    from stripe_mongo_sync.sync.logs import log
     from stripe_mongo_sync.sync.notices.deliver import Limits, deliver
     from stripe_mongo_sync.sync.notices.hooks import HOOKS
 
