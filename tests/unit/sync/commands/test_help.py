@@ -187,7 +187,7 @@ def test_help_has_colours_on_a_terminal_only_and_never_with_no_color(tmp_path: P
 
 
 def test_a_formatter_styles_what_the_screen_leaves_out(capsys: pytest.CaptureFixture[str]) -> None:
-    assert "\x1b[1m" in Context(ROOT, info_name=SCRIPT, **ROOT.context_settings).get_help()
+    assert "\x1b[1m" in Context(ROOT, info_name=SCRIPT).get_help()
     with pytest.raises(SystemExit):
         main(["--help"])
     assert "\x1b" not in capsys.readouterr().out
