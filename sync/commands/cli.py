@@ -201,6 +201,18 @@ def flag(name: str, help: str) -> Callable[[Any], Any]:
     return click.option(name, is_flag=True, help=help)
 
 
+DRY_RUN = flag("--dry-run", "only say what would be done, and change nothing")
+
+
+def try_out(given: Given, act: Callable[[], Any]) -> int:
+    """Say what an act of an operator would do, and return the exit code. Raises what the act raises."""
+    from stripe_mongo_sync.sync.operator.plan import plan
+
+    told = plan(act)
+    say(given, told.as_json(), *told.lines)
+    return 0
+
+
 def _help(ctx: click.Context, param: click.Parameter, value: bool) -> None:
     if value and not ctx.resilient_parsing:
         screen.show(f"{ctx.get_help()}\n")

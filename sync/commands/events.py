@@ -5,7 +5,18 @@ from collections import Counter
 
 import click
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Given, count, flag, group, moment, refuse, say
+from stripe_mongo_sync.sync.commands.cli import (
+    DRY_RUN,
+    NEEDS_OPERATOR,
+    Given,
+    count,
+    flag,
+    group,
+    moment,
+    refuse,
+    say,
+    try_out,
+)
 from stripe_mongo_sync.sync.process.screen import spoken
 
 STATES = (
@@ -67,6 +78,7 @@ def show(given: Given) -> int:
 @click.argument("id", required=False, help="the id of an event, whatever its state")
 @flag("--dead", "every dead event")
 @click.option("--since", type=moment, metavar="DATE", help="with --dead: only events received since then (UTC)")
+@DRY_RUN
 def replay(given: Given) -> int:
     """Replay one event, or all dead events; return 1 when one could not be applied."""
     from stripe_mongo_sync.sync.operator import inbox_admin
@@ -74,11 +86,16 @@ def replay(given: Given) -> int:
     if given.since is not None and not given.dead:
         raise refuse(given, "--since goes with --dead.")
     if not given.dead:
-        row = inbox_admin.replay(inbox_admin.event_of(given.id))
+        row = inbox_admin.event_of(given.id)
+        if given.dry_run:
+            return try_out(given, lambda: inbox_admin.replay(row))
+        row = inbox_admin.replay(row)
         told = inbox_admin.summary(row)
         say(given, told, inbox_admin.summary_line(told))
         return 0 if row.state in inbox_admin.SUCCEEDED else NEEDS_OPERATOR
     counts: Counter[str] = Counter()
+    if given.dry_run:
+        return try_out(given, lambda: [*inbox_admin.replay_dead(given.since, counts)])
     failed = [inbox_admin.summary(row) for row in inbox_admin.replay_dead(given.since, counts)]
     summary = ", ".join(f"{state} {count}" for state, count in sorted(counts.items())) or "no event is dead"
     say(given, {"counts": counts, "failed": failed}, *map(inbox_admin.summary_line, failed), summary)
@@ -87,10 +104,14 @@ def replay(given: Given) -> int:
 
 @main.action("ignore", "mark a dead event as ignored", examples=("events ignore evt_123",))
 @click.argument("id", help="evt_...")
+@DRY_RUN
 def ignore(given: Given) -> int:
     """Mark a dead event as ignored."""
     from stripe_mongo_sync.sync.operator import inbox_admin
 
-    told = inbox_admin.summary(inbox_admin.ignore(inbox_admin.event_of(given.id)))
+    row = inbox_admin.event_of(given.id)
+    if given.dry_run:
+        return try_out(given, lambda: inbox_admin.ignore(row))
+    told = inbox_admin.summary(inbox_admin.ignore(row))
     say(given, told, inbox_admin.summary_line(told))
     return 0

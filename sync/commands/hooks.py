@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Given, count, group, moment, say, seconds
+from stripe_mongo_sync.sync.commands.cli import (
+    DRY_RUN,
+    NEEDS_OPERATOR,
+    Given,
+    count,
+    group,
+    moment,
+    say,
+    seconds,
+    try_out,
+)
 from stripe_mongo_sync.sync.errors import NotFound, NotPossible
 from stripe_mongo_sync.sync.process.screen import quoted, when, word
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
@@ -104,6 +114,7 @@ def show(given: Given) -> int:
 )
 @click.argument("id", required=False, help="the id of the delivery")
 @click.option("--dead-since", type=moment, metavar="DATE", help="every delivery that died since then: 2026-11-23")
+@DRY_RUN
 def replay(given: Given) -> int:
     """Replay one delivery, or all that died since a date."""
     from stripe_mongo_sync.models import Delivery, DeliveryState
@@ -112,6 +123,8 @@ def replay(given: Given) -> int:
         rows = [_row(given.id)]
     else:
         rows = list(Delivery.objects(state=DeliveryState.DEAD, dead_at__gte=given.dead_since))
+    if given.dry_run:
+        return try_out(given, lambda: [row.replay() for row in rows])
     replayed = [_shown(again) for row in rows if (again := row.replay())]
     if given.id is not None and not replayed:
         raise NotPossible("The delivery has just changed: see it in `hooks list`, and try again.")
@@ -121,18 +134,26 @@ def replay(given: Given) -> int:
 
 @main.action("drop", "drop a dead delivery", examples=("hooks drop 65a1:2:customer.active:shop.hooks.welcome",))
 @click.argument("id", help="the id of the delivery")
+@DRY_RUN
 def drop(given: Given) -> int:
     """Drop a dead delivery."""
+    row = _row(given.id)
+    if given.dry_run:
+        return try_out(given, lambda: _dropped(row))
+    told = _shown(_dropped(row))
+    say(given, told, _line(told))
+    return 0
+
+
+def _dropped(row: "Delivery") -> "Delivery":
     from stripe_mongo_sync.models import DeliveryState
 
-    row = _row(given.id)
     if row.state != DeliveryState.DEAD:
         raise NotPossible(f"Delivery {row.id} is {row.state}, and only dead deliveries can be dropped.")
     dropped = row.succeed(f"given up by an operator; {row.reason}", bare="given up by an operator")
     if dropped is None:
         raise NotPossible("The delivery has just changed: see it in `hooks list`, and try again.")
-    say(given, _shown(dropped), _line(_shown(dropped)))
-    return 0
+    return dropped
 
 
 def _row(id: str) -> "Delivery":

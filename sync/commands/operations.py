@@ -6,7 +6,17 @@ from typing import Any
 
 import click
 
-from stripe_mongo_sync.sync.commands.cli import NEEDS_OPERATOR, Given, count, flag, group, say
+from stripe_mongo_sync.sync.commands.cli import (
+    CANNOT_CHECK,
+    DRY_RUN,
+    NEEDS_OPERATOR,
+    Given,
+    count,
+    flag,
+    group,
+    say,
+    try_out,
+)
 from stripe_mongo_sync.sync.errors import NotPossible
 from stripe_mongo_sync.sync.process.screen import tell
 from stripe_mongo_sync.sync.process.starting import PROGRAM
@@ -36,7 +46,7 @@ def kind(text: str) -> str:
 @flag("--review", "list only documents in review")
 @click.option("--limit", type=count, metavar="N", help="list at most N entries; by default all")
 @click.option("--starting-after", metavar="ID", help="begin after the entry with this id")
-def show(given: Given) -> int:
+def show_all(given: Given) -> int:
     """List the unfinished documents, and the dead events."""
     from stripe_mongo_sync.models.base.input import Invalid
     from stripe_mongo_sync.sync.commands.table import tell_list
@@ -67,11 +77,28 @@ def show(given: Given) -> int:
 
 
 @main.action(
+    "show",
+    "show what was staged, what Stripe has, and what each remedy would do",
+    reads=True,
+    examples=("operations show 65a1b2c3d4e5f60718293a4b",),
+)
+@click.argument("id", help="an id of `operations list`: of a document, or evt_...")
+def show(given: Given) -> int:
+    """Show everything of one operation; return 2 when Stripe could not be read."""
+    from stripe_mongo_sync.sync.operator.show import everything, is_whole, lines
+
+    told = everything(given.id)
+    say(given, told, *lines(told))
+    return 0 if is_whole(told) else CANNOT_CHECK
+
+
+@main.action(
     "retry",
     "read the object at Stripe again, and resend the operation only if that is safe",
-    examples=("operations retry 65a1b2c3d4e5f60718293a4b",),
+    examples=("operations retry 65a1b2c3d4e5f60718293a4b --dry-run", "operations retry 65a1b2c3d4e5f60718293a4b"),
 )
 @DOCUMENT
+@DRY_RUN
 def retry(given: Given) -> int:
     """Retry."""
     return _resolved(given, "retry")
@@ -83,6 +110,7 @@ def retry(given: Given) -> int:
     examples=("operations roll-back 65a1b2c3d4e5f60718293a4b",),
 )
 @DOCUMENT
+@DRY_RUN
 def roll_back(given: Given) -> int:
     """Roll back."""
     return _resolved(given, "roll-back")
@@ -96,6 +124,7 @@ def roll_back(given: Given) -> int:
 @DOCUMENT
 @click.argument("stripe_id", help="the id of the Stripe object")
 @flag("--force", "link it although it differs from the staged operation")
+@DRY_RUN
 def link(given: Given) -> int:
     """Link."""
     return _resolved(given, "link", stripe_id=given.stripe_id, force=given.force)
@@ -106,8 +135,11 @@ def _resolved(given: Given, action: str, **more: Any) -> int:
     from stripe_mongo_sync.sync.operator import operations
     from stripe_mongo_sync.sync.operator.link import Differs
 
+    act = partial(operations.ACTIONS[action], given.id, **more)
     try:
-        one = operations.told(operations.ACTIONS[action](given.id, **more))
+        if given.dry_run:
+            return try_out(given, act)
+        one = operations.told(act())
     except Differs as error:
         shown = [asdict(difference) for difference in error.differences]
         say(given, {"error": str(error), "differences": shown}, str(error), *map(str, error.differences))
@@ -121,16 +153,20 @@ def _resolved(given: Given, action: str, **more: Any) -> int:
     "reset the circuit breaker, which opened when a run reached its limit of undos and deletions",
     examples=("reconcile --full --dry-run", "operations reset-breaker"),
 )
+@DRY_RUN
 def reset_breaker(given: Given) -> int:
     """Reset the circuit breaker."""
     from stripe_mongo_sync.sync.operator import operations
 
+    if given.dry_run:
+        return try_out(given, operations.reset_breaker)
     operations.reset_breaker()
     say(given, {"confirmed": True}, "the circuit breaker is reset: the next run undoes and deletes again")
     return 0
 
 
 @main.action(DEPRECATED, "deprecated: use reset-breaker", examples=("operations reset-breaker",))
+@DRY_RUN
 def confirm(given: Given) -> int:
     """Reset the circuit breaker, by its old name."""
     tell(f"`{PROGRAM} operations {DEPRECATED}` is deprecated: use `operations reset-breaker`", error=True)
