@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import time
 import uuid
 from functools import partial
 from http import HTTPStatus
@@ -17,6 +18,7 @@ from stripe_mongo_sync.api.auth import authenticate_request, configure_auth
 from stripe_mongo_sync.api.docs import blueprint as docs
 from stripe_mongo_sync.api.prefix import mount, routes_below
 from stripe_mongo_sync.models.rows.clock import stopwatch
+from stripe_mongo_sync.sync import metrics
 from stripe_mongo_sync.sync.connection import refuse_wrong
 from stripe_mongo_sync.sync.errors import BadSettings, NotConnected, Unavailable
 from stripe_mongo_sync.sync.last_good import LAST_GOOD
@@ -40,6 +42,7 @@ HEADERS = {  # of every response: no cache stores it, and no browser guesses ano
     "X-Content-Type-Options": "nosniff",
 }
 PROBES = ("health.alive", "health.ready")
+WITHOUT_MONGODB = (*PROBES, "operator.metrics")  # what is answered while there is no MongoDB
 BUSY = "Too many requests are waiting for a thread: repeat the call."
 BUDGET = 45.0  # s for a request: less than gunicorn's timeout of 60 s, and far less than a lease of 120 s
 
@@ -106,6 +109,8 @@ def create_app(
     """
     refuse_wrong(settings, http_client, listeners)
     settings = _to_serve(settings, api=api)
+    if api:
+        metrics.begin()
     attempt = partial(connect, settings, http_client=http_client, listeners=listeners)
     app = unconnected_app(api=api)
     if patient and _connected() is None:
@@ -164,21 +169,29 @@ def unconnected_app(*, api: bool = True) -> Flask:
 
 def _begin() -> None:
     g.request_id = uuid.uuid4().hex
+    g.began = time.perf_counter()
     g.deadline = DEADLINE.set(stopwatch() + BUDGET)
     if request.method in ("POST", "PATCH") and request.content_length is None and not _needs_no_length():
         raise errors.LengthRequired
 
 
 def _require_mongodb() -> None:
-    """Raise Unavailable while this process is not connected yet, or MongoDB hangs, unless the request is a probe."""
+    """Raise Unavailable while this process is not connected yet, or MongoDB hangs, unless that is no matter."""
     connecting: Connecting | None = current_app.extensions.get("connecting")
     if connecting is not None and connecting.why is not None:
         connecting.begin()
-        if request.endpoint not in PROBES:
-            raise Unavailable("This service is not connected to MongoDB yet: repeat the call.")
+        if request.endpoint not in WITHOUT_MONGODB:
+            raise _missed("This service is not connected to MongoDB yet: repeat the call.")
     pulse: Pulse = current_app.extensions["pulse"]
-    if pulse.lost and request.endpoint not in PROBES and not pulse.beats():
-        raise Unavailable
+    if pulse.lost and request.endpoint not in WITHOUT_MONGODB and not pulse.beats():
+        raise _missed(Unavailable.says)
+
+
+def _missed(told: str) -> Unavailable:
+    """Return the error of a request that needs MongoDB, and count the webhook that it may be."""
+    if request.endpoint == WEBHOOK:
+        metrics.count_webhooks([(metrics.NOT_STORED, g.began)])
+    return Unavailable(told)
 
 
 def _needs_no_length() -> bool:
@@ -197,6 +210,10 @@ def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if request.endpoint == WEBHOOK and 400 <= response.status_code < 500:
+        metrics.count_webhooks([(metrics.REFUSED, g.began)])  # the inbox counts all others, whichever way they came
+    elif request.endpoint not in (WEBHOOK, *WITHOUT_MONGODB):  # probes and scrapes would outnumber the callers
+        metrics.count_http_request(response.status_code, time.perf_counter() - g.began)
     return response
 
 

@@ -19,8 +19,7 @@ from gunicorn.util import http_date
 from stripe_mongo_sync.api.app import answer_to
 from stripe_mongo_sync.sync.engine.admission import asks
 from stripe_mongo_sync.sync.inbox.arrival import Arrival, Malformed, arrive
-from stripe_mongo_sync.sync.inbox.committer import COMMITTER, Waiting
-from stripe_mongo_sync.sync.inbox.inbox import receive_alone
+from stripe_mongo_sync.sync.inbox.committer import COMMITTER, Waiting, receive_alone
 from stripe_mongo_sync.webhooks.signature import BadSignature, verify
 
 BEGINNING = b"POST /webhooks/stripe HTTP/1.1\r\n"

@@ -17,7 +17,7 @@ from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each, set_aside
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.rows.tally import count, count_each, having
-from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State
+from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State, last_success
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.buyer import settle_customers
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
@@ -130,6 +130,8 @@ def run_once(
     report.latched = State.read(CIRCUIT_BREAKER) is not None
     if not dry:
         told = {"exit_code": report.exit_code, "counts": dict(report.counts), "unseen": report.unseen}
+        if report.exit_code == 2:
+            told["succeeded_at"] = last_success(State.read(HEARTBEAT))
         State.write(HEARTBEAT, {**told, "missed": run.missed})
     return report
 

@@ -6,9 +6,9 @@ It raises only errors that concern the whole run: a rejected key, a missing perm
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import stripe
@@ -16,6 +16,7 @@ import stripe
 from stripe_mongo_sync.models.base.embedded import Call, Operation
 from stripe_mongo_sync.models.base.resource import is_deleted
 from stripe_mongo_sync.models.state import STRIPE, State
+from stripe_mongo_sync.sync import metrics
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, WrongAccount
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.deadline import TIMEOUT, in_time, time_left
@@ -57,6 +58,22 @@ class Name(str):
 
     def __hash__(self) -> int:
         return id(self)
+
+
+def _counted(once: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Count each request, with what Stripe took to answer it."""
+
+    @wraps(once)
+    def counted(gateway: "Gateway", client: stripe.StripeClient, method: str, *rest: Any) -> Answer:
+        began, outcome = time.monotonic(), "denied"
+        try:
+            answer = once(gateway, client, method, *rest)
+            outcome = type(answer).__name__.lower()
+            return answer
+        finally:
+            metrics.count_stripe_request(method, outcome, time.monotonic() - began)
+
+    return counted
 
 
 class Gateway(Reading, Files):
@@ -196,6 +213,7 @@ class Gateway(Reading, Files):
     ) -> Answer:
         return CALL_POLICY.get()(partial(self._once, client or self._client, "get", path, params, {}, fits))
 
+    @_counted
     def _once(
         self,
         client: stripe.StripeClient,
