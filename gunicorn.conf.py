@@ -10,13 +10,14 @@ from itertools import count
 from typing import Any
 
 from stripe_mongo_sync.sync.last_good import LAST_GOOD
+from stripe_mongo_sync.sync.process.environment import logs_as_json
 
 
 def refuse(*why: str) -> None:
     """Print the reasons and exit with 2, before a port is opened."""
-    from stripe_mongo_sync.sync.process.screen import tell
+    from stripe_mongo_sync.sync.process.screen import cannot_start
 
-    tell("cannot start:", *(f"  {each}" for each in why), error=True)
+    cannot_start(*why)
     sys.exit(2)
 
 
@@ -71,6 +72,8 @@ control_socket_disable = True  # its path would be the same for all services of 
 # No access log: a path can contain a username. The proxy can log requests; the service logs transitions.
 accesslog = None
 errorlog = "-"
+if logs_as_json():
+    logger_class = "stripe_mongo_sync.api.server.logger.Logger"
 
 RUNS = (worker_class, "gthread", "sync")
 ONLY = (

@@ -23,6 +23,7 @@ from stripe_mongo_sync.sync.connection import refuse_wrong
 from stripe_mongo_sync.sync.errors import BadSettings, NotConnected, Unavailable
 from stripe_mongo_sync.sync.last_good import LAST_GOOD
 from stripe_mongo_sync.sync.library import connect, current
+from stripe_mongo_sync.sync.logs import REQUEST
 from stripe_mongo_sync.sync.notices.hooks import load
 from stripe_mongo_sync.sync.process.deadline import DEADLINE
 from stripe_mongo_sync.sync.process.few import Few
@@ -169,6 +170,7 @@ def unconnected_app(*, api: bool = True) -> Flask:
 
 def _begin() -> None:
     g.request_id = uuid.uuid4().hex
+    g.logged = REQUEST.set(g.request_id)
     g.began = time.perf_counter()
     g.deadline = DEADLINE.set(stopwatch() + BUDGET)
     if request.method in ("POST", "PATCH") and request.content_length is None and not _needs_no_length():
@@ -219,6 +221,7 @@ def _finish(response: Response) -> Response:
 
 def _end(error: BaseException | None) -> None:
     DEADLINE.reset(g.deadline)
+    REQUEST.reset(g.logged)
 
 
 def alive() -> dict[str, str]:

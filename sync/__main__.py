@@ -13,6 +13,7 @@ from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK, NEEDS_OPERATOR
 from stripe_mongo_sync.sync.errors import BadSettings, NotFound, NotPossible, SyncError
 from stripe_mongo_sync.sync.logs import log, log_to_stderr
 from stripe_mongo_sync.sync.process import screen
+from stripe_mongo_sync.sync.process.environment import logs_as_json
 from stripe_mongo_sync.sync.process.starting import STARTED_AS
 from stripe_mongo_sync.sync.process.stop import STOP, Stopped
 
@@ -54,7 +55,7 @@ def _given(arguments: list[str]) -> Namespace:
 
 
 def _run(given: Namespace) -> int:
-    log_to_stderr()
+    log_to_stderr(as_json=logs_as_json())
     try:
         if given.connects:
             if STARTED_AS and not sys.flags.safe_path:

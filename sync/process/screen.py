@@ -11,7 +11,8 @@ import re
 import sys
 from typing import Any, TextIO
 
-from stripe_mongo_sync.sync.logs import one_line
+from stripe_mongo_sync.sync.logs import log, log_to_stderr, one_line
+from stripe_mongo_sync.sync.process.environment import logs_as_json
 
 FAILED: dict[TextIO, str] = {}  # why the last write to a stream failed
 PLAIN = re.compile(r"[\w.:/@+=%&?#*~\[\]…-]+")  # a word that needs no quotes
@@ -20,6 +21,15 @@ PLAIN = re.compile(r"[\w.:/@+=%&?#*~\[\]…-]+")  # a word that needs no quotes
 def tell(*lines: str, error: bool = False) -> bool:
     """Print each as one line, to stderr with `error`; return whether they were written."""
     return draw("".join(f"{one_line(line)}\n" for line in lines), sys.stderr if error else sys.stdout)
+
+
+def cannot_start(*why: str) -> None:
+    """Say why the service cannot start: to stderr, in the form of its log."""
+    if logs_as_json():
+        log_to_stderr(as_json=True)
+        log.critical("cannot start: %s", "; ".join(why))
+    else:
+        tell("cannot start:", *(f"  {each}" for each in why), error=True)
 
 
 def quoted(text: object) -> str:
