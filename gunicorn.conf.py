@@ -143,13 +143,14 @@ def pre_fork(server: Any, worker: Any) -> None:
 
 
 def post_fork(server: Any, worker: Any) -> None:
-    """Let a worker count. If it cannot, it serves nevertheless."""
-    from stripe_mongo_sync.sync import metrics
+    """Let a worker count and trace. If it cannot, it serves nevertheless."""
+    from stripe_mongo_sync.sync import metrics, traces
 
-    try:
-        metrics.begin_at(worker.place)
-    except Exception as error:
-        worker.log.error("the other workers do not see what this one counts (%s)", type(error).__name__)
+    for what, begin in (("counts", lambda: metrics.begin_at(worker.place)), ("traces", traces.begin)):
+        try:
+            begin()
+        except Exception as error:
+            worker.log.error("the %s of this worker are shown to nobody else (%s)", what, type(error).__name__)
 
 
 def post_worker_init(worker: Any) -> None:

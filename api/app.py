@@ -18,7 +18,7 @@ from stripe_mongo_sync.api.auth import authenticate_request, configure_auth
 from stripe_mongo_sync.api.docs import blueprint as docs
 from stripe_mongo_sync.api.prefix import mount, routes_below
 from stripe_mongo_sync.models.rows.clock import stopwatch
-from stripe_mongo_sync.sync import metrics
+from stripe_mongo_sync.sync import metrics, traces
 from stripe_mongo_sync.sync.connection import refuse_wrong
 from stripe_mongo_sync.sync.errors import BadSettings, NotConnected, Unavailable
 from stripe_mongo_sync.sync.last_good import LAST_GOOD
@@ -151,6 +151,7 @@ def unconnected_app(*, api: bool = True) -> Flask:
     app.extensions["few"], app.extensions["pulse"] = Few(logging.getLogger("stripe_mongo_sync.api")), Pulse()
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     app.before_request(_begin)
+    app.before_request(_trace)
     app.before_request(_require_mongodb)
     app.before_request(authenticate_request)
     app.after_request(_finish)
@@ -175,6 +176,13 @@ def _begin() -> None:
     g.deadline = DEADLINE.set(stopwatch() + BUDGET)
     if request.method in ("POST", "PATCH") and request.content_length is None and not _needs_no_length():
         raise errors.LengthRequired
+
+
+def _trace() -> None:
+    """Begin the span of this request: it has the route, and not the path."""
+    route = request.url_rule
+    g.tracing = traces.span(f"{request.method} {route.rule}" if route else "no route", request.headers)
+    g.span = g.tracing.__enter__()
 
 
 def _require_mongodb() -> None:
@@ -212,6 +220,10 @@ def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if (span := g.get("span")) is not None:
+        span.set_attribute("http.response.status_code", response.status_code)
+        if response.status_code >= 500:
+            traces.fails(span, str(response.status_code))
     if request.endpoint == WEBHOOK and 400 <= response.status_code < 500:
         metrics.count_webhooks([(metrics.REFUSED, g.began)])  # the inbox counts all others, whichever way they came
     elif request.endpoint not in (WEBHOOK, *WITHOUT_MONGODB):  # probes and scrapes would outnumber the callers
@@ -220,6 +232,8 @@ def _finish(response: Response) -> Response:
 
 
 def _end(error: BaseException | None) -> None:
+    if "tracing" in g:
+        g.tracing.__exit__(None, None, None)
     DEADLINE.reset(g.deadline)
     REQUEST.reset(g.logged)
 

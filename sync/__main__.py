@@ -8,6 +8,7 @@ import sys
 from argparse import Namespace
 from contextlib import nullcontext
 
+from stripe_mongo_sync.sync import traces
 from stripe_mongo_sync.sync.commands import parser
 from stripe_mongo_sync.sync.commands.cli import CANNOT_CHECK, NEEDS_OPERATOR
 from stripe_mongo_sync.sync.errors import BadSettings, NotFound, NotPossible, SyncError
@@ -63,6 +64,8 @@ def _run(given: Namespace) -> int:
             from stripe_mongo_sync.sync.library import connect
 
             connect()
+        if not given.takes_more:  # `serve` becomes another program, whose workers begin by themselves
+            traces.begin()
         with nullcontext() if given.reads else STOP.finishing():
             code: int = given.run(given)
     except BadSettings as error:

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from stripe_mongo_sync.sync import metrics
+from stripe_mongo_sync.sync import metrics, traces
 from stripe_mongo_sync.sync.errors import Unavailable
 from stripe_mongo_sync.sync.inbox.arrival import Arrival
 from stripe_mongo_sync.sync.inbox.batch import commit
@@ -102,7 +102,8 @@ class Committer:
                 self._committing += 1
                 self._began = time.monotonic()
             try:
-                answers: list[Answer | BaseException] = [*commit([each.arrival for each in batch])]
+                with traces.span("commit a batch", events=len(batch)):
+                    answers: list[Answer | BaseException] = [*commit([each.arrival for each in batch])]
             except BaseException as error:  # MongoDB is away: who waits would only be told so later
                 with self._changed:
                     batch += self._next(len(self._waiting))

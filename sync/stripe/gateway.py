@@ -16,7 +16,7 @@ import stripe
 from stripe_mongo_sync.models.base.embedded import Call, Operation
 from stripe_mongo_sync.models.base.resource import is_deleted
 from stripe_mongo_sync.models.state import STRIPE, State
-from stripe_mongo_sync.sync import metrics
+from stripe_mongo_sync.sync import metrics, traces
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, WrongAccount
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.deadline import TIMEOUT, in_time, time_left
@@ -61,17 +61,20 @@ class Name(str):
 
 
 def _counted(once: Callable[..., Answer]) -> Callable[..., Answer]:
-    """Count each request, with what Stripe took to answer it."""
+    """Count and trace each request, with what Stripe took to answer it."""
 
     @wraps(once)
-    def counted(gateway: "Gateway", client: stripe.StripeClient, method: str, *rest: Any) -> Answer:
+    def counted(gateway: "Gateway", client: stripe.StripeClient, method: str, path: str, *rest: Any) -> Answer:
         began, outcome = time.monotonic(), "denied"
-        try:
-            answer = once(gateway, client, method, *rest)
-            outcome = type(answer).__name__.lower()
-            return answer
-        finally:
-            metrics.count_stripe_request(method, outcome, time.monotonic() - began)
+        with traces.span(f"Stripe {method.upper()} {'/'.join(path.split('/')[:3])}") as span:
+            try:
+                answer = once(gateway, client, method, path, *rest)
+                outcome = type(answer).__name__.lower()
+                return answer
+            finally:
+                metrics.count_stripe_request(method, outcome, time.monotonic() - began)
+                if outcome in ("unknown", "denied"):
+                    traces.fails(span, outcome)
 
     return counted
 
