@@ -25,11 +25,11 @@ def begin() -> None:
     """Trace from now on, if an address is given. Each process does so by itself, after it was forked."""
     given = read_environment().values
     base = given.get("OTEL_EXPORTER_OTLP_ENDPOINT", "").rstrip("/")
-    address = given.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") or (base and f"{base}/v1/traces")
-    if not address:
+    address = given.get("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT")
+    if not (base or address):
         return
     try:
-        from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
+        from opentelemetry.exporter.otlp.proto.http.trace_exporter import DEFAULT_TRACES_EXPORT_PATH, OTLPSpanExporter
         from opentelemetry.sdk.resources import OTELResourceDetector, Resource
         from opentelemetry.sdk.trace import TracerProvider
         from opentelemetry.sdk.trace.export import BatchSpanProcessor
@@ -39,7 +39,8 @@ def begin() -> None:
     global _tracer
     # The detector reads OTEL_SERVICE_NAME and OTEL_RESOURCE_ATTRIBUTES.
     provider = TracerProvider(resource=Resource({"service.name": NAME}).merge(OTELResourceDetector().detect()))
-    provider.add_span_processor(BatchSpanProcessor(OTLPSpanExporter(address)))
+    exporter = OTLPSpanExporter(address or f"{base}/{DEFAULT_TRACES_EXPORT_PATH}")
+    provider.add_span_processor(BatchSpanProcessor(exporter))
     _tracer = provider.get_tracer("stripe_mongo_sync")
 
 
