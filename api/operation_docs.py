@@ -1,6 +1,6 @@
 """The descriptions of the operations that belong to no single type, by endpoint."""
 
-from stripe_mongo_sync.api import evidence, usage
+from stripe_mongo_sync.api import evidence, operator, usage
 from stripe_mongo_sync.api.components import (
     ACCESS,
     BODY,
@@ -103,6 +103,7 @@ def _report_answer() -> Schema:
 UNTYPED_OPERATIONS: dict[str, Schema] = {  # by endpoint
     **usage.OPERATIONS,
     **evidence.operations(),
+    **operator.OPERATIONS,
     "mirrored.list": {
         "operationId": "list_mirrored",
         "summary": "List the documents of one mirrored type, newest first",

@@ -1,4 +1,4 @@
-"""The operator's routes: the status, the unfinished documents, the actions that resolve them, and payout reports."""
+"""The operator's routes: the status, metrics, unfinished documents, the actions that resolve them, payout reports."""
 
 import logging
 from functools import partial
@@ -7,11 +7,14 @@ from typing import Any
 from flask import Flask, Response, g, request
 
 from stripe_mongo_sync.api.auth import requires_scope
+from stripe_mongo_sync.api.components import answer
 from stripe_mongo_sync.api.resources import LIMIT, body
 from stripe_mongo_sync.api.schemas.representation import caller_has
+from stripe_mongo_sync.api.schemas.requests import Schema
 from stripe_mongo_sync.models import kinds
 from stripe_mongo_sync.models.base.input import Invalid
 from stripe_mongo_sync.sync.operator import operations
+from stripe_mongo_sync.sync.operator.gauges import exposition
 from stripe_mongo_sync.sync.operator.plan import plan
 from stripe_mongo_sync.sync.operator.show import everything
 from stripe_mongo_sync.sync.operator.status import status
@@ -23,12 +26,14 @@ from stripe_mongo_sync.sync.tokens import Scope
 log = logging.getLogger("stripe_mongo_sync.api")
 
 WORDS = {"true": True, "false": False}
+METRICS = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus's text format
 PARAMETERS = ("kind", "verb", "review", "limit", "starting_after")
 
 
 def register(app: Flask) -> None:
     """Add the operator's routes to `app`."""
     app.add_url_rule("/status", "operator.status", _status)
+    app.add_url_rule("/metrics", "operator.metrics", _metrics)
     app.add_url_rule("/operations", "operator.list", _list)
     app.add_url_rule("/operations/<id>", "operator.show", _show)
     app.add_url_rule("/payouts/<reference:reference>/report", "operator.payout_report", _payout_report)
@@ -40,6 +45,11 @@ def register(app: Flask) -> None:
 @requires_scope(Scope.OPERATE)
 def _status() -> Response:
     return _said(status().as_json())
+
+
+@requires_scope(Scope.METRICS)
+def _metrics() -> Response:
+    return Response(exposition(), content_type=METRICS)
 
 
 @requires_scope(Scope.OPERATE)
@@ -104,3 +114,16 @@ def _payout_report(reference: str) -> Response:
 
 def _said(data: Any) -> Response:
     return Response(in_json(data), mimetype="application/json")
+
+
+# --- what the OpenAPI document says of the metrics ---
+
+OPERATIONS: dict[str, Schema] = {
+    "operator.metrics": {
+        "operationId": "show_metrics",
+        "summary": "Show the metrics, in the text format of Prometheus",
+        "description": "A token with the scope `operate` is accepted, too.",
+        "tags": ["operator"],
+        "answers": {"200": {**answer("All metrics.", {}), "content": {"text/plain": {"schema": {"type": "string"}}}}},
+    }
+}

@@ -24,6 +24,7 @@ STRIPE = "stripe"  # {"account", "livemode", "keys": [digests]}
 CHECKPOINT = "checkpoint"  # {"read_at", "newest": {"id", "created"} | None}: the last complete read of Stripe's events
 CIRCUIT_BREAKER = "circuit_breaker"  # {"cap"}: the circuit breaker is open until an operator resets it
 HEARTBEAT = "heartbeat"  # {"exit_code", "counts", "unseen", "missed": events without a webhook} of the last reconcile
+# and, after one with exit code 2, {"succeeded_at": when a reconcile last looked at everything, in seconds}
 OWNERS = "owners"  # {"walks"}: how far an older version's comparison has read the lists under each owner
 COMPARISON = "comparison"  # the same of a full comparison that was killed, and, by kind, what its lists showed
 BACKFILL = "backfill"  # what the names of its cursors begin with: see sync/runs/walk.py
@@ -223,3 +224,13 @@ def _texts(value: Any) -> Iterator[str]:
     elif isinstance(value, dict | list):
         for inner in value.values() if isinstance(value, dict) else value:
             yield from _texts(inner)
+
+
+def last_success(heartbeat: dict[str, Any] | None) -> float | None:
+    """Return when a reconcile last looked at everything, in seconds; None if none did."""
+    if heartbeat is None:
+        return None
+    if heartbeat["exit_code"] != 2:
+        return float(heartbeat["at"].timestamp())
+    before = heartbeat.get("succeeded_at")
+    return float(before) if isinstance(before, NUMBER) else None

@@ -44,6 +44,7 @@ class Settings:
     hooks: tuple[str, ...] = ()
     collection_prefix: str = ""  # the names of all our collections begin with it
     ca_bundle: str | None = None  # a file of certificates to trust at Stripe, instead of stripe-python's
+    log_json: bool = field(default=False, compare=False)  # the log of a process; asked once more, before these are read
     warnings: tuple[str, ...] = field(default=(), compare=False)  # `doctor` reports them
 
     @property
@@ -85,6 +86,7 @@ class Settings:
             ca_bundle=read.first("REQUESTS_CA_BUNDLE", "SSL_CERT_FILE"),
             collection_prefix=read.prefix("COLLECTION_PREFIX"),
             hooks=read.list("HOOKS", MODULE, MODULES, required=False),
+            log_json=read.choice("LOG_FORMAT", {"json": True, "text": False}, "text"),
         )
         base = settings.stripe_api_base or "https:"
         if settings.livemode and urlsplit(base).scheme != "https" and not is_local(urlsplit(base).hostname or ""):

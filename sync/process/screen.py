@@ -151,6 +151,18 @@ def lasting(age: timedelta | float) -> str:
     return " ".join(parts) or "0 s"
 
 
+def cannot_start(*why: str) -> None:
+    """Say why the service cannot start: to stderr, in the form of its log."""
+    from stripe_mongo_sync.sync.logs import log, log_to_stderr
+    from stripe_mongo_sync.sync.process.environment import logs_as_json
+
+    if logs_as_json():
+        log_to_stderr(as_json=True)
+        log.critical("cannot start: %s", "; ".join(why))
+    else:
+        tell("cannot start:", *(f"  {each}" for each in why), error=True)
+
+
 def quoted(text: object) -> str:
     """Return a foreign text in quotes, so that no part of it can be mistaken for a column of ours."""
     inner = str(text).replace("\\", r"\\").replace('"', r"\"")

@@ -17,7 +17,8 @@ from stripe_mongo_sync.models.rows import clock
 from stripe_mongo_sync.models.rows.claimable import read_each, set_aside
 from stripe_mongo_sync.models.rows.own_rows import OwnRows
 from stripe_mongo_sync.models.rows.tally import count, count_each, having
-from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State
+from stripe_mongo_sync.models.state import CHECKPOINT, CIRCUIT_BREAKER, HEARTBEAT, State, last_success
+from stripe_mongo_sync.sync import traces
 from stripe_mongo_sync.sync.connection import current
 from stripe_mongo_sync.sync.engine.buyer import settle_customers
 from stripe_mongo_sync.sync.engine.resolve import Run, resolve
@@ -116,7 +117,7 @@ def run_once(
     report = Report(full=full)
     run = ReportedRun(dry=dry, counts=report.counts, edited=report.edited, on_progress=on_progress)
     try:
-        with patience.active() if patience else nullcontext():
+        with traces.span("reconcile"), patience.active() if patience else nullcontext():
             _run(report, run, owner_reads)
     except CannotReadStripe as error:
         report.unseen.append(error.advised)
@@ -130,6 +131,8 @@ def run_once(
     report.latched = State.read(CIRCUIT_BREAKER) is not None
     if not dry:
         told = {"exit_code": report.exit_code, "counts": dict(report.counts), "unseen": report.unseen}
+        if report.exit_code == 2:
+            told["succeeded_at"] = last_success(State.read(HEARTBEAT))
         State.write(HEARTBEAT, {**told, "missed": run.missed})
     return report
 

@@ -6,9 +6,9 @@ It raises only errors that concern the whole run: a rejected key, a missing perm
 import hashlib
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import stripe
@@ -17,6 +17,7 @@ from stripe_mongo_sync.models.base.embedded import Call, Operation
 from stripe_mongo_sync.models.base.resource import is_deleted
 from stripe_mongo_sync.models.dry_run.run import dry_run
 from stripe_mongo_sync.models.state import STRIPE, State
+from stripe_mongo_sync.sync import metrics, traces
 from stripe_mongo_sync.sync.errors import BadKey, CannotReadStripe, MissingPermission, WrongAccount
 from stripe_mongo_sync.sync.logs import log
 from stripe_mongo_sync.sync.process.deadline import TIMEOUT, in_time, time_left
@@ -58,6 +59,25 @@ class Name(str):
 
     def __hash__(self) -> int:
         return id(self)
+
+
+def _counted(once: Callable[..., Answer]) -> Callable[..., Answer]:
+    """Count and trace each request, with what Stripe took to answer it."""
+
+    @wraps(once)
+    def counted(gateway: "Gateway", client: stripe.StripeClient, method: str, path: str, *rest: Any) -> Answer:
+        began, outcome = time.monotonic(), "denied"
+        with traces.span(f"Stripe {method.upper()} {'/'.join(path.split('/')[:3])}") as span:
+            try:
+                answer = once(gateway, client, method, path, *rest)
+                outcome = type(answer).__name__.lower()
+                return answer
+            finally:
+                metrics.count_stripe_request(method, outcome, time.monotonic() - began)
+                if outcome in ("unknown", "denied"):
+                    traces.fails(span, outcome)
+
+    return counted
 
 
 class Gateway(Reading, Files):
@@ -201,6 +221,7 @@ class Gateway(Reading, Files):
     ) -> Answer:
         return CALL_POLICY.get()(partial(self._once, client or self._client, "get", path, params, {}, fits))
 
+    @_counted
     def _once(
         self,
         client: stripe.StripeClient,
