@@ -81,7 +81,7 @@ def test_nothing_in_it_can_be_changed_by_its_user(image: Image) -> None:
     assert not [
         path
         for path, (owner, mode, _) in found.items()
-        if owner == image.user or mode & 0o002 and not path.is_symlink()
+        if owner == image.user or (mode & 0o002 and not path.is_symlink())
     ]
 
 

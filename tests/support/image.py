@@ -1,4 +1,4 @@
-"""The image of the Dockerfile without Docker: its instructions, done in a bare directory, with a Python of this machine.
+"""The image of the Dockerfile, without Docker: its instructions, done in a bare directory by a Python of this machine.
 
 Every absolute path that the Dockerfile makes lies in that directory, and a stage begins with an empty one, as its base
 image has none of them. What is installed, where, by whom it may be changed, and how it starts is what the image has.
@@ -34,7 +34,7 @@ def instructions(text: str = DOCKERFILE) -> Iterator[tuple[str, str]]:
 
 
 def let_through(name: str) -> bool:
-    """Whether `.dockerignore` lets something at the top of the checkout into the image's build; the last line counts."""
+    """Whether `.dockerignore` lets this name at the top of the checkout into the build; the last that fits counts."""
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     patterns = [line for line in lines if line and not line.startswith("#")]
     found = [not pattern.startswith("!") for pattern in patterns if fnmatch(name, pattern.removeprefix("!"))]

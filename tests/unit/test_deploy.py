@@ -1,13 +1,10 @@
-"""The files of a deployment: real validators accept them, and they name what the code has: settings, commands, ports."""
+"""The files of a deployment: real validators accept them, and their settings, commands and ports are the code's."""
 
-import inspect
+import os
 import re
 import runpy
-import shlex
 import tomllib
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -16,92 +13,40 @@ from stripe_mongo_sync import __version__
 from stripe_mongo_sync.api.server.bulkhead import Arrival, Kind, kind_of
 from stripe_mongo_sync.emulator import __main__ as emulator
 from stripe_mongo_sync.sync.commands import parser
-from stripe_mongo_sync.sync.process.environment import FILE, SECRETS
-from stripe_mongo_sync.sync.settings import BadSettings, Settings
+from stripe_mongo_sync.sync.process.environment import FILE
+from stripe_mongo_sync.sync.settings import Settings
 from tests.support import ROOT
-from tests.support.deploy_tools import judge, needs
+from tests.support.deploy_tools import NEEDED, found, judge, needs
+from tests.support.deployment import (
+    IMAGE,
+    KUBERNETES,
+    KUSTOMIZATIONS,
+    MANIFESTS,
+    OURS,
+    PAGE,
+    UNITS,
+    WORKFLOW,
+    commands,
+    containers,
+    generated,
+    image_of,
+    pods,
+    required,
+    settings,
+    units,
+)
 from tests.support.image import instructions, let_through
+from tests.support.rooms import PACKAGE
 
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
-OURS = {name: each for name, each in COMPOSE["services"].items() if name != "mongodb"}
-KUBERNETES = ROOT / "deploy/kubernetes"
-KUSTOMIZATIONS = sorted(KUBERNETES.rglob("kustomization.yaml"))
-MANIFESTS = sorted({*KUBERNETES.rglob("*.yaml")} - {*KUSTOMIZATIONS})
 OVERLAYS = [KUBERNETES / "base", *sorted((KUBERNETES / "overlays").iterdir())]
-UNITS = ROOT / "deploy/systemd"
-WORKFLOW = ROOT / ".github/workflows/ci.yml"
-PAGE = (ROOT / "docs/deploy.md").read_text()
 GUNICORN = {"PORT", "WEB_CONCURRENCY", "FORWARDED_ALLOW_IPS"}
 PYTHON = {"PATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED"}
 OF_COMPOSE = {"MONGODB_PASSWORD", "COMPOSE_PROFILES"}  # compose itself reads these from `.env`
-IMAGE = dict(instructions())  # of an instruction that comes twice, the last stage's
 CALL = 60.0  # s that one call of a hook has; its process is ended after twice that
 
 
-def documents() -> Iterator[dict[str, Any]]:
-    """Yield every object of the manifests."""
-    for path in MANIFESTS:
-        yield from yaml.safe_load_all(path.read_text())
-
-
-def pods() -> dict[str, dict[str, Any]]:
-    """Return the pods of the manifests, each under the name of what makes it."""
-    found = {
-        each["metadata"]["name"]: each["spec"] for each in documents() if each["kind"] in ("Deployment", "CronJob")
-    }
-    found = {name: spec.get("jobTemplate", {}).get("spec", spec) for name, spec in found.items()}
-    return {name: spec["template"]["spec"] for name, spec in found.items()}
-
-
-def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return all containers of a pod."""
-    return [*pod.get("initContainers", []), *pod["containers"]]
-
-
-def generated(kind: str) -> dict[str, str]:
-    """Return the literals of every ConfigMap or Secret that a kustomization generates."""
-    files = [yaml.safe_load(path.read_text()) for path in KUSTOMIZATIONS]
-    made = [line for file in files for each in file.get(f"{kind}Generator", []) for line in each["literals"]]
-    return dict(line.split("=", 1) for line in made)
-
-
-def units(pattern: str = "*") -> dict[str, list[tuple[str, str]]]:
-    """Return the lines `Name=value` of the systemd units."""
-    files = [path for path in sorted(UNITS.rglob(pattern)) if path.is_file()]
-    return {path.name: re.findall(r"^(\w+)=(.*)$", path.read_text(), re.MULTILINE) for path in files}
-
-
-def commands() -> dict[str, list[str]]:
-    """Return every command line that a file or the page has, under the place where it is."""
-    found = {f"compose.yaml: {name}": each["command"] for name, each in OURS.items() if "entrypoint" not in each}
-    for name, pod in pods().items():
-        found |= {f"{name}: {c['name']}": c["args"] for c in containers(pod) if image_of(c) and "command" not in c}
-    for name, lines in units("*.service").items():
-        found |= {f"{name}: {key}": shlex.split(value)[1:] for key, value in lines if key.startswith("Exec")}
-    code = "\n".join(re.findall(r"^(?:    |\| ).*|`stripe-mongo-sync [^`]+`", PAGE, re.MULTILINE))
-    for line in re.findall(
-        r"stripe-mongo-sync ((?:serve|indexes|migrate|reconcile|hooks|status|doctor)\b[\w -]*)", code
-    ):
-        found[f"docs/deploy.md: {line}"] = shlex.split(line)
-    return found
-
-
-def image_of(container: dict[str, Any]) -> bool:
-    """Whether a container is of our image."""
-    return bool(container["image"] == "stripe-mongo-sync")
-
-
-def settings() -> set[str]:
-    """Return the name of every setting, and of those that may stand in a file."""
-    read = set(re.findall(r'"([A-Z_]{4,})"', inspect.getsource(Settings.from_environment)))
-    return read | {name + FILE for name in SECRETS}
-
-
-def required() -> set[str]:
-    """Return the settings without which nobody serves."""
-    with pytest.raises(BadSettings) as refused:
-        Settings.from_environment(serve=True, environment={})
-    return {problem.split()[0] for problem in refused.value.problems}
+def test_what_judges_the_files_is_here_where_it_must_be() -> None:
+    assert all(map(found, NEEDED)) or "CI" not in os.environ, "`make deploy-tools` installs it; and Debian's `systemd`"
 
 
 @needs("hadolint")
@@ -201,7 +146,7 @@ def test_the_processes_are_the_same_everywhere() -> None:
 def test_the_emulator_is_started_as_it_takes() -> None:
     (pod,) = (one for pod in pods().values() for one in containers(pod) if image_of(one) and "command" in one)
 
-    assert OURS["emulator"]["entrypoint"] == pod["command"] == ["python", "-m", emulator.__package__]
+    assert OURS["emulator"]["entrypoint"] == pod["command"] == ["python", "-m", f"{PACKAGE}.emulator"]
     for command in (OURS["emulator"]["command"], pod["args"]):
         assert emulator._arguments(command).webhook_url.endswith("/webhooks/stripe")
         assert emulator._arguments(command).port == 12111
