@@ -4,9 +4,12 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import tempfile
+import uuid
 from collections.abc import Iterator, Mapping
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -117,3 +120,31 @@ def test_everything_that_compose_starts_works_as_its_user(image: Image, new_data
             ended, told = image.run(*command("hooks"), **given)
             assert (ended, told) == (0, "HOOKS names no module with a hook: there is nothing to run\n")
     assert contents(image) == before, "a process wrote into its image"
+
+
+def test_an_image_that_is_made_from_it_has_hooks_in_its_folder(image: Image, new_database: str) -> None:
+    given = {"STRIPE_SECRET_KEY": KEY, "MONGODB_URI": new_database, "HOOKS": "my_shop"}
+    (image.folder / "my_shop.py").write_text("from stripe_mongo_sync import on\n\n\n@on('*.active')\ndef f(n): ...\n")
+    try:
+        assert image.run(*image.entrypoint, "hooks", "run", **given) == (0, "nothing is due\n")
+    finally:
+        (image.folder / "my_shop.py").unlink()
+
+
+@pytest.mark.skipif(shutil.which("systemd-socket-activate") is None, reason="systemd is not installed")
+def test_the_service_takes_the_port_that_systemd_holds_and_says_when_it_serves(image: Image) -> None:
+    address = ("127.0.0.1", free_port())
+    given = {"STRIPE_SECRET_KEY": KEY, "STRIPE_WEBHOOK_SECRET": SECRET, "API_TOKENS": TOKEN, "WEB_CONCURRENCY": "1"}
+    given |= {"MONGODB_URI": "mongodb://127.0.0.1:1/nowhere", "NOTIFY_SOCKET": f"@{uuid.uuid4().hex}"}
+    passed_on = [option for name in given for option in ("-E", name)]
+    holder = ("systemd-socket-activate", "--listen", f"{address[0]}:{address[1]}", *passed_on)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(given["NOTIFY_SOCKET"].replace("@", "\0"))
+        systemd.settimeout(30)
+        with image.running(*holder, str(image.root / "app/bin/stripe-mongo-sync"), "serve", **given) as process:
+            started(process, "(Listening on)")
+            probe = HTTPConnection(*address, timeout=30)
+            probe.request("GET", "/healthz")  # before there is a process: it waits for one
+
+            assert probe.getresponse().status == 200
+            assert systemd.recv(200).startswith(b"READY=1")
