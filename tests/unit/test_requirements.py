@@ -63,9 +63,14 @@ def test_what_is_installed_and_audited_is_what_is_pinned() -> None:
     assert {name: version(name) for name in pinned} == pinned, "run `make setup`"
 
 
+def locked(name: str) -> list[str]:
+    """Return the entries of a lock, each with its hashes."""
+    lines = (ROOT / name).read_text().replace("\\\n", " ").splitlines()
+    return [line for line in lines if line and not line.startswith("#")]
+
+
 def test_the_lock_is_the_same_with_hashes() -> None:
-    lock = (ROOT / "requirements.lock").read_text().replace("\\\n", " ")
-    entries = [line for line in lock.splitlines() if line and not line.startswith("#")]
+    entries = locked("requirements.lock")
 
     assert {str(one) for one in requirements("requirements.lock")} == {
         str(one) for one in requirements("requirements.txt")
@@ -81,6 +86,11 @@ def test_an_extra_that_is_imported_is_tested_in_the_version_that_is_pinned() -> 
     for one in map(Requirement, extras["traces"]):
         assert one.specifier.contains(pinned[canonicalize_name(one.name)]), one
         assert version(one.name) == pinned[canonicalize_name(one.name)], "run `make setup`"
+
+
+def test_what_builds_the_image_is_locked_and_is_what_tests_build_with() -> None:
+    assert pins("requirements-build.lock") == {"setuptools": version("setuptools")}
+    assert [line for line in locked("requirements-build.lock") if not HASH.search(line)] == []
 
 
 @pytest.mark.parametrize("package", SERVICE)
