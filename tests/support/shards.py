@@ -85,7 +85,8 @@ def compared(where: Json) -> tuple[Fields, ...]:
     found += [compared(each) for each in where.get("$and", ())]
     if "$or" in where:
         found.append([fields for each in where["$or"] for fields in compared(each)])
-    return tuple(dict.fromkeys(frozenset[str]().union(*some) for some in product(*found)))
+    named = dict.fromkeys(frozenset[str]().union(*some) for some in product(*found))
+    return tuple(fields for fields in named if not any(fewer < fields for fewer in named))  # which decide alone
 
 
 def _is_equality(name: str, value: Any) -> bool:
