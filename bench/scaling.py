@@ -121,11 +121,10 @@ class Rows:
         copy_rows(self.database, name, self.templates[name], self.counts[name], own)
 
     def sizes(self) -> Iterator[tuple[str, str, float]]:
-        """Yield the bytes of a document in each collection: as BSON, on disk, and in each index."""
+        """Yield the bytes of a document in each collection, and in each index; on disk, copies compress well."""
         for name, count in self.counts.items():
             told = self.database.command("collStats", name)
             yield name, "BSON", float(told["avgObjSize"])
-            yield name, "on disk, compressed", told["storageSize"] / count
             yield name, "all indexes", told["totalIndexSize"] / count
             for index, size in sorted(told["indexSizes"].items(), key=lambda each: -each[1]):
                 yield name, f"  {index}", size / count
@@ -134,8 +133,11 @@ class Rows:
         """Yield for each key what the fullest shard would have, of all documents and of those that come next."""
         for name, paths in KEYS.items():
             found = self.database[name].find({}, {"_id": 0, **dict.fromkeys(paths, 1)})
-            stored = [*zip(*([row[path] for path in paths] for row in found), strict=True)]
-            for path, values in zip(paths, stored, strict=True):
+            stored: dict[str, list[Any]] = {path: [] for path in paths}
+            for row in found:
+                for path, values in stored.items():
+                    values.append(row[path])
+            for path, values in stored.items():
                 new = [NEXT.get((name, path), text_of)(PRIME - 1 - number) for number in range(NEW)]
                 hashes = [*map(hashed, values)]
                 parts = [fullest(by_hash(hashes, shards)) for shards in SHARDS]
