@@ -7,7 +7,7 @@ from bson import ObjectId
 from pymongo.database import Database
 
 Json = dict[str, Any]
-PRIME, FACTOR = 2_147_483_647, 1_103_515_245  # number * FACTOR % PRIME is another number for each, and in no order
+PRIME, FACTOR = 2_147_483_647, 1_103_515_245  # number * FACTOR % PRIME differs for each, and has no order
 NUMBER, HEX, TEXT = "$copy.number", "$copy.hex", "$copy.text"  # of a copy, in the expressions of its own fields
 DIGITS = 14  # of a text, about as long as what Stripe draws for an id
 
@@ -19,7 +19,7 @@ def hex_of(number: int) -> str:
 
 def text_of(number: int) -> str:
     """Return its `TEXT`."""
-    return f"{number * FACTOR % PRIME:0{DIGITS}}"
+    return f"{(number + 1) * FACTOR % PRIME:0{DIGITS}}"  # not zero: an id of zeros is that of a sample
 
 
 def id_of(number: int) -> ObjectId:
@@ -36,7 +36,7 @@ def copy_rows(database: Database[Any], name: str, row: Json, documents: int, own
     indexes = [*_indexes(database, name)]
     database.bench_template.drop()
     database.bench_template.insert_one(row)
-    scrambled = {"$mod": [{"$multiply": [{"$toLong": NUMBER}, FACTOR]}, PRIME]}
+    scrambled = {"$mod": [{"$multiply": [{"$add": [{"$toLong": NUMBER}, 1]}, FACTOR]}, PRIME]}
     database.bench_template.aggregate(
         [
             {"$set": {"copy.thousand": {"$range": [0, -(-documents // 1000)]}}},

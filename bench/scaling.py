@@ -129,7 +129,7 @@ class Rows:
             for index, size in sorted(told["indexSizes"].items(), key=lambda each: -each[1]):
                 yield name, f"  {index}", size / count
 
-    def spread(self) -> Iterator[tuple[str, str, str, float, float, float, float]]:
+    def spread(self) -> Iterator[tuple[object, ...]]:
         """Yield for each key what the fullest shard would have, of all documents and of those that come next."""
         for name, paths in KEYS.items():
             found = self.database[name].find({}, {"_id": 0, **dict.fromkeys(paths, 1)})
