@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Callable, Iterator, Sequence
 
-from stripe_mongo_sync.bench import backfill, backlog, create, lists, peers, reconcile, webhooks
+from stripe_mongo_sync.bench import backfill, backlog, create, lists, peers, reconcile, scaling, webhooks
 
 BENCHMARKS: dict[str, Callable[..., Iterator[str]]] = {
     "webhooks": webhooks.run,
@@ -13,6 +13,7 @@ BENCHMARKS: dict[str, Callable[..., Iterator[str]]] = {
     "lists": lists.run,
     "backfill": backfill.run,
     "backlog": backlog.run,
+    "scaling": scaling.run,
 }
 LOAD = ("rounds", "events", "connections")
 OPTIONS = {
@@ -21,6 +22,7 @@ OPTIONS = {
     "reconcile": ("documents",),
     "lists": ("documents",),
     "backfill": ("documents",),
+    "scaling": ("documents",),
 }
 
 
@@ -35,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "--documents",
         type=int,
         metavar="N",
-        help="the number of documents when reconcile, the lists or the backfill are measured",
+        help="the number of documents when reconcile, the lists, the backfill or scaling are measured",
     )
     load = parser.add_argument_group("the load of webhooks and peers")
     load.add_argument("--rounds", type=int, metavar="N", help="rounds whose median is printed")

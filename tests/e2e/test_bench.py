@@ -74,6 +74,15 @@ def test_no_combination_of_filters_and_no_part_of_access_is_answered_by_a_scan()
     assert re.search(r"^subscriptions +owners_1", done.stdout, re.MULTILINE)
 
 
+def test_questions_are_measured_among_many_documents_and_the_documents_spread_over_shards() -> None:
+    done = bench("scaling", "--quick")
+
+    assert done.returncode == 0, done.stderr
+    assert "Bytes of a document" in done.stdout
+    assert re.search(r"^an unknown object( +[\d.,]+){4}$", done.stdout, re.MULTILINE)
+    assert re.search(r"^customers +_id +range .* 100$", done.stdout, re.MULTILINE), "new ids are the greatest"
+
+
 def test_the_backfill_is_killed_twice_and_copies_everything() -> None:
     done = bench("backfill", "--quick")
 
