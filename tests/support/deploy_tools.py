@@ -1,6 +1,7 @@
 """The programs that judge the files of a deployment: those of `make deploy-tools`, and what the system has.
 
-The files of `.dev/deploy/bin` come from PyPI; `systemd-analyze` is Debian's `systemd`, and `kubectl` is optional.
+The files of `.dev/deploy/bin` come from PyPI; `systemd-analyze` is Debian's `systemd`, `promtool` its `prometheus`, and
+`kubectl` is optional.
 """
 
 import os
@@ -14,7 +15,7 @@ import pytest
 from tests.support import ROOT
 
 OURS = ROOT / ".dev/deploy/bin"
-NEEDED = ("hadolint", "kubernetes-validate", "check-jsonschema", "systemd-analyze")
+NEEDED = ("hadolint", "kubernetes-validate", "check-jsonschema", "systemd-analyze", "promtool")
 
 
 @cache

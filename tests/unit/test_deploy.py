@@ -12,7 +12,8 @@ import yaml
 from stripe_mongo_sync import __version__
 from stripe_mongo_sync.api.server.bulkhead import Arrival, Kind, kind_of
 from stripe_mongo_sync.emulator import __main__ as emulator
-from stripe_mongo_sync.sync.commands import parser
+from stripe_mongo_sync.sync.commands import ROOT as COMMANDS
+from stripe_mongo_sync.sync.commands.cli import Given
 from stripe_mongo_sync.sync.process.environment import FILE
 from stripe_mongo_sync.sync.settings import Settings
 from tests.support import ROOT
@@ -46,7 +47,7 @@ CALL = 60.0  # s that one call of a hook has; its process is ended after twice t
 
 
 def test_what_judges_the_files_is_here_where_it_must_be() -> None:
-    assert all(map(found, NEEDED)) or "CI" not in os.environ, "`make deploy-tools` installs it; and Debian's `systemd`"
+    assert all(map(found, NEEDED)) or "CI" not in os.environ, "`make deploy-tools` installs it; and Debian's packages"
 
 
 @needs("hadolint")
@@ -128,9 +129,16 @@ def test_what_every_process_needs_is_given_to_every_process() -> None:
     assert Settings.from_environment(serve=True, environment=generated("secret")).warnings == ()
 
 
+def parsed(line: list[str]) -> Given:
+    """Return what a line gives its command. Raises UsageError if there is no such command."""
+    with COMMANDS.make_context("stripe-mongo-sync", [*line]) as context:
+        given: Given = COMMANDS.invoke(context)
+        return given
+
+
 @pytest.mark.parametrize("where", commands())
 def test_every_command_exists(where: str) -> None:
-    parser().parse_args(commands()[where])
+    parsed(commands()[where])
 
 
 def test_the_processes_are_the_same_everywhere() -> None:
@@ -193,7 +201,7 @@ def test_nothing_is_killed_before_it_could_end() -> None:
     for place, seconds in asked.items():
         if place not in ("emulator", "mongodb"):
             assert seconds > (2 * CALL if "hooks" in place else graceful + 5), place
-    hooks = parser().parse_args(["hooks", "run"])
+    hooks = parsed(["hooks", "run"])
     assert hooks.timeout == CALL
     assert ("KillMode", "mixed") in units()["stripe-mongo-sync-serve.service"]
 

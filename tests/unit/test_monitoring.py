@@ -2,8 +2,6 @@
 
 import json
 import re
-import shutil
-import subprocess
 from collections.abc import Iterator
 from typing import Any
 
@@ -13,6 +11,7 @@ import yaml
 
 from stripe_mongo_sync.sync.operator.status import BACKLOG_MAX_AGE, MANY, RECONCILE_MAX_AGE
 from tests.support import ROOT
+from tests.support.deploy_tools import judge, needs
 from tests.support.scraped import CLOSED
 
 FOLDER = ROOT / "deploy/monitoring"
@@ -101,9 +100,6 @@ def test_the_panels_lie_beside_each_other() -> None:
     assert {panel["datasource"]["uid"] for panel in PANELS} == {"${datasource}"}
 
 
+@needs("promtool")
 def test_promtool_accepts_the_rules() -> None:
-    if (promtool := shutil.which("promtool")) is None:
-        pytest.skip("promtool is not installed here: the parser above stands in for it")
-    done = subprocess.run([promtool, "check", "rules", FOLDER / "alerts.yml"], capture_output=True, text=True)
-
-    assert done.returncode == 0, done.stderr
+    judge("promtool", "check", "rules", FOLDER / "alerts.yml")
