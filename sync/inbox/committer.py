@@ -9,6 +9,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 
 from stripe_mongo_sync.sync import metrics, traces
@@ -128,12 +129,13 @@ class Committer:
 
 def _count(batch: list[Waiting], answers: list[Answer | BaseException]) -> None:
     """Count a batch, once for all of it; what has to go alone is counted when it did."""
-    metrics.count_batch(len(batch))
-    metrics.count_webhooks(
-        (metrics.NOT_STORED if isinstance(answer, BaseException) else answer, each.arrival.came)
-        for each, answer in zip(batch, answers, strict=True)
-        if answer is not None
-    )
+    with suppress(Exception):  # an event is answered, whatever its count meets
+        metrics.count_batch(len(batch))
+        metrics.count_webhooks(
+            (metrics.NOT_STORED if isinstance(answer, BaseException) else answer, each.arrival.came)
+            for each, answer in zip(batch, answers, strict=True)
+            if answer is not None
+        )
 
 
 COMMITTER = Committer()
